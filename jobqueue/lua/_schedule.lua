@@ -1,0 +1,27 @@
+-- retry(id, key, queue, interval, at_front, now, iso): puts a job back, at once or when `interval` seconds are over.
+local function retry(id, key, queue, interval, at_front, now, iso)
+  if interval > 0 then
+    redis.call('HSET', key, 'status', 'scheduled')
+    redis.call('ZADD', prefix .. ':scheduled:' .. queue, math.ceil(now + interval), id)
+    redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue)
+  else
+    redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
+    push(queue, {id}, at_front)
+  end
+end
+
+-- retry_after_failure(id, key, queue, now, iso): uses up one of the retries that the job was given, by RQ's rule
+-- (rq.job.Job.retry, get_retry_interval); false where none is left.
+local function retry_after_failure(id, key, queue, now, iso)
+  local fields = redis.call('HMGET', key, 'retries_left', 'retry_intervals', 'enqueue_at_front_on_retry')
+  local left = tonumber(fields[1] or 0) or 0
+  if left < 1 then return false end
+  local interval = 0
+  if fields[2] then
+    local intervals = cjson.decode(fields[2])
+    if #intervals > 0 then interval = intervals[math.min(math.max(#intervals - left, 0) + 1, #intervals)] end
+  end
+  redis.call('HSET', key, 'retries_left', left - 1)
+  retry(id, key, queue, interval, fields[3] == '1', now, iso)
+  return true
+end

@@ -1,0 +1,24 @@
+-- Ends the lease of results for good: their consumer has them.
+-- KEYS[1]  the shard's prefix
+-- ARGV     now, seconds that an acknowledged result stays readable, ids
+-- Returns  how many were waiting for it (leased, or back in the feed because the lease ran out)
+local prefix = KEYS[1]
+-- include: _clock
+local now, keep, acknowledged = clock(ARGV[1]), tonumber(ARGV[2]), 0
+for i = 3, #ARGV do
+  local id = ARGV[i]
+  local removed = redis.call('ZREM', prefix .. ':wm:feed:leases', id) + redis.call('ZREM', prefix .. ':wm:feed', id)
+  redis.call('HDEL', prefix .. ':wm:feed:places', id)
+  if removed > 0 then
+    acknowledged = acknowledged + 1
+    local key = prefix .. ':job:' .. id
+    local left = redis.call('TTL', key)
+    if left == -1 or left > keep then
+      redis.call('EXPIRE', key, keep)
+      redis.call('EXPIRE', prefix .. ':results:' .. id, keep)
+      local queue = redis.call('HGET', key, 'origin')
+      if queue then redis.call('ZADD', prefix .. ':finished:' .. queue, 'XX', math.floor(now) + keep, id) end
+    end
+  end
+end
+return acknowledged

@@ -1,0 +1,48 @@
+-- Cancels jobs: removes those that wait, asks for the end of those that run.
+-- KEYS[1]  the shard's prefix
+-- ARGV     now, now as RQ writes it, ttl of a cancelled job, then ids
+-- Returns  for each job: {'missing'} | {'canceled'} | {'stopping', worker} | {'ended', status}
+-- The one operation that may walk a queue: LREM looks for the id in the list.
+local prefix = KEYS[1]
+-- include: _clock
+local now, iso, ttl = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local WAITING = {queued = true, scheduled = true, deferred = true, created = true, rate_limited = true,
+  ready_to_enqueue = true}
+local answers = {}
+
+local function stop(id, key, worker)
+  redis.call('HSET', key, 'wm_cancel', '1')
+  if redis.call('ZSCORE', prefix .. ':wm:workers', worker) then
+    local commands = prefix .. ':wm:commands:' .. worker
+    redis.call('RPUSH', commands, cjson.encode({verb = 'cancel', job_id = id}))
+    redis.call('EXPIRE', commands, 60)
+  else
+    -- A stock worker: RQ's own command (rq.command.send_stop_job_command).
+    redis.call('PUBLISH', prefix .. ':pubsub:' .. worker, cjson.encode({command = 'stop-job', job_id = id}))
+  end
+  return {'stopping', worker}
+end
+
+for i = 4, #ARGV do
+  local id = ARGV[i]
+  local key = prefix .. ':job:' .. id
+  local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name')
+  local status, queue = fields[1], fields[2] or ''
+  if not status then
+    answers[#answers + 1] = {'missing'}
+  elseif status == 'started' then
+    answers[#answers + 1] = stop(id, key, fields[3] or '')
+  elseif WAITING[status] then
+    if status == 'queued' then redis.call('LREM', prefix .. ':queue:' .. queue, 1, id) end
+    redis.call('ZREM', prefix .. ':scheduled:' .. queue, id)
+    redis.call('ZREM', prefix .. ':deferred:' .. queue, id)
+    redis.call('ZREM', prefix .. ':ready:' .. queue, id)
+    redis.call('HSET', key, 'status', 'canceled', 'ended_at', iso)
+    redis.call('ZADD', prefix .. ':canceled:' .. queue, math.floor(now), id)
+    redis.call('EXPIRE', key, ttl)
+    answers[#answers + 1] = {'canceled'}
+  else
+    answers[#answers + 1] = {'ended', status}
+  end
+end
+return answers

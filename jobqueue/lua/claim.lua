@@ -1,0 +1,117 @@
+-- Leases queued jobs to a worker.
+-- KEYS[1]  the shard's prefix
+-- ARGV     now, now as RQ writes it, worker, token, lease seconds, count, result ttl and failure ttl of jobs that
+--          ask for none, queues in order of priority
+-- Returns  for each job: {id, data, timeout ('' none given), queue, feed ('' stock job | '0' | '1'), result ttl,
+--          failure ttl, attempt, unsupported feature ('' none)}
+-- A repeat with the same token returns the first answer again, as far as its leases are still held.
+local prefix = KEYS[1]
+-- include: _clock
+-- include: _push
+local now, iso, worker, token = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local lease, wanted = tonumber(ARGV[5]), tonumber(ARGV[6])
+local default_result_ttl, default_failure_ttl = ARGV[7], ARGV[8]
+local leases, claims = prefix .. ':wm:leases', prefix .. ':wm:claim:' .. worker
+
+local STOCK_FEATURES = {
+  'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'webhooks', 'repeats_left', 'group_id',
+  'rate_limit_key', 'dependency_ids', 'dependency_id',
+}
+local FEATURE_NAMES = {
+  'on_success callback', 'on_failure callback', 'on_stopped callback', 'webhooks', 'repeat', 'group', 'rate limit',
+  'dependencies of its own', 'dependencies of its own',
+}
+
+local function unsupported(key)
+  local found = redis.call('HMGET', key, unpack(STOCK_FEATURES))
+  for i = 1, #STOCK_FEATURES do
+    if found[i] and found[i] ~= '' and found[i] ~= '0' then return FEATURE_NAMES[i] end
+  end
+  return ''
+end
+
+local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'started_at', 'wm_attempts',
+  'wm_losses', 'ttl', 'origin'}
+
+local function answer(id, key, fields, attempt)
+  return {id, fields[1], fields[2] or '', fields[11] or '', fields[3] or '', fields[4] or default_result_ttl,
+    fields[5] or default_failure_ttl, attempt, fields[3] and '' or unsupported(key)}
+end
+
+local jobs, at = {}, 0
+local repeated = redis.call('LRANGE', claims, 0, -1)
+if repeated[1] == token then
+  for i = 2, #repeated do
+    local id = repeated[i]
+    if redis.call('ZSCORE', leases, id .. ':' .. token) then
+      local key = prefix .. ':job:' .. id
+      local fields = redis.call('HMGET', key, unpack(FIELDS))
+      if fields[1] then jobs[#jobs + 1] = answer(id, key, fields, tonumber(fields[8] or 1)) end
+    end
+  end
+  return jobs
+end
+if redis.call('EXISTS', prefix .. ':suspended') == 1 then return jobs end
+
+local leased, claimed = {}, {token}
+for q = 9, #ARGV do
+  local queue = ARGV[q]
+  local queue_key = prefix .. ':queue:' .. queue
+  local started = {}
+  while #jobs < wanted do
+    local ids = redis.call('LPOP', queue_key, wanted - #jobs)
+    if not ids or #ids == 0 then break end
+    local alone
+    for i = 1, #ids do
+      local id = ids[i]
+      local key = prefix .. ':job:' .. id
+      local fields = redis.call('HMGET', key, unpack(FIELDS))
+      -- Gone (its time to live is over) or not meant to run any more: nothing to lease.
+      if fields[1] and fields[6] == 'queued' then
+        local lost_before = fields[9] and tonumber(fields[9]) > 0
+        if lost_before and #jobs > 0 then
+          -- A job that took a worker down is claimed alone, so that it takes nothing else along.
+          alone = i
+        else
+          local attempt = 1
+          if fields[7] and fields[7] ~= '' then attempt = tonumber(fields[8] or 1) + 1 end
+          local timeout = tonumber(fields[2] or 180) or 180
+          jobs[#jobs + 1] = answer(id, key, fields, attempt)
+          jobs[#jobs][4] = queue
+          if attempt > 1 then
+            redis.call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_attempts', attempt)
+          else
+            redis.call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker)
+          end
+          if fields[10] then redis.call('PERSIST', key) end
+          -- RQ fails every entry of this registry whose score has passed, so the lease is kept elsewhere and the
+          -- score lies far beyond it.
+          started[#started + 1] = timeout < 0 and '+inf' or math.floor(now) + timeout + 3600
+          started[#started + 1] = id .. ':' .. token
+          leased[#leased + 1] = now + lease
+          leased[#leased + 1] = id .. ':' .. token
+          claimed[#claimed + 1] = id
+          if lost_before then alone = i + 1 end
+        end
+      end
+      if alone then
+        for j = #ids, alone, -1 do redis.call('LPUSH', queue_key, ids[j]) end
+        wanted = #jobs
+        break
+      end
+    end
+  end
+  if #started > 0 then redis.call('ZADD', prefix .. ':wip:' .. queue, unpack(started)) end
+  if redis.call('LLEN', queue_key) > 0 then
+    if #jobs > 0 then wake(queue, 2) end
+  else
+    redis.call('DEL', prefix .. ':wm:wake:' .. queue)
+  end
+end
+if #jobs > 0 then
+  redis.call('ZADD', leases, unpack(leased))
+  redis.call('DEL', claims)
+  redis.call('RPUSH', claims, unpack(claimed))
+  redis.call('EXPIRE', claims, 60)
+end
+return jobs

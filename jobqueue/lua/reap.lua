@@ -1,0 +1,56 @@
+-- Takes jobs from workers whose lease ran out: back to the head of their queue, or failed once lost too often.
+-- KEYS[1]  the shard's prefix
+-- ARGV     now, now as RQ writes it, lease seconds, most losses, failure ttl of jobs that ask for none, limit,
+--          trace (base64 of zlib) of a job that was lost too often
+-- Returns  {seconds until reaping may begin (0: it has), {id, worker, 'queued' | 'failed' | 'stopped'} for each job}
+local prefix = KEYS[1]
+-- include: _clock
+-- include: _push
+-- include: _end
+local now, iso, lease, most = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local leases, master = prefix .. ':wm:leases', prefix .. ':wm:master'
+
+-- A removal as the first write lets the rest through where Redis is full.
+redis.call('ZREM', leases, '')
+
+-- A new master (failover, restart) may not know the last renewals: it gives every worker one lease of time.
+local server = redis.pcall('INFO', 'server')
+local run_id = type(server) == 'string' and string.match(server, 'run_id:(%w+)') or 'unknown'
+local known = redis.call('HMGET', master, 'run_id', 'reap_after')
+if known[1] ~= run_id then
+  local after = known[1] and now + lease or now
+  redis.call('HSET', master, 'run_id', run_id, 'reap_after', after)
+  known[2] = after
+end
+local early = tonumber(known[2]) - now
+if early > 0 then return {math.ceil(early), {}} end
+
+local reaped = {}
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, ARGV[6])) do
+  local id, token = string.match(member, '^([^:]+):(.+)$')
+  local key = prefix .. ':job:' .. id
+  local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name', 'wm_losses', 'wm_cancel', 'failure_ttl')
+  local queue, worker = fields[2] or '', fields[3] or ''
+  redis.call('ZREM', leases, member)
+  redis.call('ZREM', prefix .. ':wip:' .. queue, member)
+  drop_execution(id, token, worker)
+  if fields[1] == 'started' then
+    local losses = tonumber(fields[4] or 0) + 1
+    local outcome = 'queued'
+    redis.call('HSET', key, 'wm_losses', losses)
+    if fields[5] or losses >= most then
+      outcome = fields[5] and 'stopped' or 'failed'
+      fail(id, key, queue, {
+        status = outcome, reason = 'worker_lost', trace = ARGV[7], value = '', type = '2', worker = worker,
+        ttl = tonumber(fields[6] or ARGV[5]), now = now, iso = iso,
+      })
+      remember_dependents(id)
+      redis.call('HINCRBY', prefix .. ':wm:' .. outcome, 'lost', 1)
+    else
+      redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
+      push(queue, {id}, true)
+    end
+    reaped[#reaped + 1] = {id, worker, outcome}
+  end
+end
+return {0, reaped}

@@ -1,0 +1,27 @@
+-- Puts ended jobs back on their queue, with a clean sheet of losses.
+-- KEYS[1]  the shard's prefix
+-- ARGV     now as RQ writes it, then ids
+-- Returns  for each job: 'missing' | 'queued' | the status that forbids it (only failed, stopped and canceled may)
+local prefix = KEYS[1]
+-- include: _push
+local iso, answers = ARGV[1], {}
+for i = 2, #ARGV do
+  local id = ARGV[i]
+  local key = prefix .. ':job:' .. id
+  local fields = redis.call('HMGET', key, 'status', 'origin', 'data')
+  local status, queue = fields[1], fields[2] or ''
+  if not status or not fields[3] then
+    answers[#answers + 1] = 'missing'
+  elseif status == 'failed' or status == 'stopped' or status == 'canceled' then
+    redis.call('ZREM', prefix .. ':failed:' .. queue, id)
+    redis.call('ZREM', prefix .. ':canceled:' .. queue, id)
+    redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'ended_at', 'exc_info')
+    redis.call('PERSIST', key)
+    redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
+    push(queue, {id}, false)
+    answers[#answers + 1] = 'queued'
+  else
+    answers[#answers + 1] = status
+  end
+end
+return answers

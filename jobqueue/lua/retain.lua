@@ -1,0 +1,51 @@
+-- Forgets what is over: lapsed registry entries, results that nobody pulled in time, workers that are gone; and gives
+-- results back whose consumer did not acknowledge them in time.
+-- KEYS[1]  the shard's prefix
+-- ARGV     now, seconds that a cancelled job is kept, limit, queues
+-- Returns  {results given back, feed entries forgotten}
+local prefix = KEYS[1]
+-- include: _clock
+local now, canceled_ttl, limit = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local feed, leased, places = prefix .. ':wm:feed', prefix .. ':wm:feed:leases', prefix .. ':wm:feed:places'
+
+for i = 4, #ARGV do
+  redis.call('ZREMRANGEBYSCORE', prefix .. ':finished:' .. ARGV[i], 0, now)
+  redis.call('ZREMRANGEBYSCORE', prefix .. ':failed:' .. ARGV[i], 0, now)
+  redis.call('ZREMRANGEBYSCORE', prefix .. ':canceled:' .. ARGV[i], 0, now - canceled_ttl)
+end
+
+local lapsed = redis.call('ZRANGEBYSCORE', leased, '-inf', now, 'LIMIT', 0, limit)
+for _, id in ipairs(lapsed) do
+  local place = redis.call('HGET', places, id)
+  redis.call('ZREM', leased, id)
+  redis.call('HDEL', places, id)
+  if place then redis.call('ZADD', feed, place, id) end
+end
+if #lapsed > 0 and redis.call('EXISTS', feed .. ':bell') == 0 then redis.call('RPUSH', feed .. ':bell', '1') end
+
+-- Results expire by themselves; their places in the feed are swept, a piece at a time, round and round.
+local sweep = feed .. ':sweep'
+local from = redis.call('GET', sweep) or '-inf'
+local entries = redis.call('ZRANGEBYSCORE', feed, '(' .. from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
+local forgotten = 0
+for i = 1, #entries, 2 do
+  if redis.call('EXISTS', prefix .. ':results:' .. entries[i]) == 0 then
+    redis.call('ZREM', feed, entries[i])
+    forgotten = forgotten + 1
+  end
+end
+if #entries < limit * 2 then
+  redis.call('DEL', sweep)
+else
+  redis.call('SET', sweep, entries[#entries])
+end
+
+-- Workers that have not been heard of for a minute.
+local silent = redis.call('ZRANGEBYSCORE', prefix .. ':wm:workers', '-inf', now - 60, 'LIMIT', 0, limit)
+for _, name in ipairs(silent) do
+  redis.call('ZREM', prefix .. ':wm:workers', name)
+  redis.call('SREM', prefix .. ':workers', prefix .. ':worker:' .. name)
+  redis.call('DEL', prefix .. ':worker:' .. name)
+  for i = 4, #ARGV do redis.call('SREM', prefix .. ':workers:' .. ARGV[i], prefix .. ':worker:' .. name) end
+end
+return {#lapsed, forgotten}

@@ -1,0 +1,140 @@
+"""One Redis server: connections of redis-py, used directly, so that nothing is ever sent twice behind our back.
+
+redis-py's clients retry on their own (a lost answer made one script run eight times); here each batch of commands is
+written once, on one connection, and a failure is the caller's to judge.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from redis.asyncio.connection import Connection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from jobqueue.errors import JobQueueError
+
+CONNECT_SECONDS = 2.0
+INFO_SECONDS = 1.0
+"""How long what a server says about itself (replicas, memory) is believed."""
+
+Command = Sequence[str | bytes | int | float]
+
+
+class ConnectionFactory(Protocol):
+    """Makes a connection to one address, with the user, password and TLS settings of the deployment."""
+
+    def __call__(self, *, host: str, port: int) -> Connection: ...
+
+
+class NodeUnreachable(JobQueueError):
+    """A server did not answer.
+
+    Attributes:
+        sent: whether the commands had been written, so that they may have run.
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Node:
+    """A pool of connections to one server.
+
+    Args:
+        host, port: its address.
+        connect: makes a connection.
+    """
+
+    def __init__(self, host: str, port: int, connect: ConnectionFactory) -> None:
+        self.host = host
+        self.port = port
+        self._connect = connect
+        self._idle: list[Connection] = []
+        self._info: Mapping[str, str] = {}
+        self._info_at = float("-inf")
+        self._closed = False
+
+    @property
+    def address(self) -> str:
+        """`host:port`."""
+        return f"{self.host}:{self.port}"
+
+    async def execute(self, *commands: Command, timeout_seconds: float = 5.0) -> list[Any]:
+        """Sends the commands in one write on one connection.
+
+        Returns:
+            The answers in order; an error answer stands as a `redis.exceptions.ResponseError`.
+
+        Raises:
+            NodeUnreachable: no connection, or no full answer in time.
+        """
+        connection = self._idle.pop() if self._idle else self._connect(host=self.host, port=self.port)
+        sent = False
+        try:
+            if not connection.is_connected:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
+            async with asyncio.timeout(timeout_seconds):
+                packed = (
+                    connection.pack_command(*commands[0]) if len(commands) == 1 else connection.pack_commands(commands)
+                )
+                sent = True
+                await connection.send_packed_command(packed, check_health=False)
+                answers = [await _read(connection) for _ in commands]
+        except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
+            await self._discard(connection)
+            raise NodeUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error
+        except BaseException:
+            # Cancelled between question and answer: the connection's next answer would be somebody else's.
+            await connection.disconnect(nowait=True)
+            raise
+        if self._closed:
+            await connection.disconnect(nowait=True)
+        else:
+            self._idle.append(connection)
+        return answers
+
+    async def info(self, *, fresh: bool = False) -> Mapping[str, str]:
+        """INFO's fields, at most a second old unless `fresh` is asked for.
+
+        Raises:
+            NodeUnreachable: the server did not answer.
+        """
+        if fresh or time.monotonic() - self._info_at > INFO_SECONDS:
+            answers = await self.execute(("INFO",))
+            if isinstance(answers[0], RedisError):
+                raise NodeUnreachable(f"Redis at {self.address}: {answers[0]}", sent=False)
+            lines = answers[0].decode().splitlines()
+            self._info = dict(line.split(":", 1) for line in lines if ":" in line)
+            self._info_at = time.monotonic()
+        return self._info
+
+    async def close(self) -> None:
+        """Closes the idle connections; those in use close when they come back."""
+        self._closed = True
+        await self._drop_idle()
+
+    async def _discard(self, connection: Connection) -> None:
+        # What was pooled beside a broken connection is most likely broken too.
+        await connection.disconnect(nowait=True)
+        await self._drop_idle()
+
+    async def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.disconnect(nowait=True)
+
+
+async def _read(connection: Connection) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _describe(error: BaseException) -> str:
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -1,0 +1,49 @@
+"""Reads settings from the environment: `WORKMANAGER_<NAME>` for each field of a model, once, at a program's start."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated, NoReturn, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+PREFIX = "WORKMANAGER_"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class QueueSettings(BaseModel):
+    """What every program that talks to the queue needs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    functions: CommaSeparated = ()
+    lease_seconds: float = Field(default=20.0, ge=1.0, le=25.0)
+
+
+def load(model: type[Model], environ: Mapping[str, str]) -> Model:
+    """Builds `model` from the variables that are set; a wrong one ends the program with one line and exit code 2."""
+    given = {
+        name: environ[PREFIX + name.upper()]
+        for name in model.model_fields
+        if environ.get(PREFIX + name.upper(), "") != ""
+    }
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0] if first["loc"] else "").upper()
+        usage_error(f"{name}: {first['msg']} (it is {first['input']!r})")
+
+
+def usage_error(message: str) -> NoReturn:
+    """Ends the program as a command line tool does on wrong usage: one line on stderr, exit code 2."""
+    sys.stderr.write(message + "\n")
+    raise SystemExit(2)

@@ -1,0 +1,226 @@
+"""The shards that the queue is spread over.
+
+A shard is one RQ namespace. On a plain Redis there is one, with RQ's own prefix `rq`; on a Redis Cluster there are two
+per master, each prefix carrying a hash tag (`{rq:7}`) that keeps all keys of the shard in one slot.
+"""
+
+import asyncio
+import random
+import secrets
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from redis.crc import key_slot
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
+
+from jobqueue.errors import QueueFull, ShardUnavailable
+from jobqueue.layout import Layout, agree_on_layout
+from jobqueue.node import Command, Node, NodeUnreachable
+from jobqueue.scripts import Script
+from jobqueue.topology import Topology
+
+WAIT_MILLISECONDS = 2000
+FULL = 0.9
+"""Share of Redis' memory from which on no new jobs are taken."""
+
+_AWAY = (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    ReadOnlyError,
+    TryAgainError,
+)
+
+
+class Shard:
+    """One RQ namespace on one master.
+
+    Attributes:
+        index: its place among the shards.
+        prefix: what every key of it begins with.
+    """
+
+    def __init__(self, index: int, prefix: str, topology: Topology) -> None:
+        self.index = index
+        self.prefix = prefix
+        self._slot = key_slot(prefix.encode())
+        self._topology = topology
+
+    def __repr__(self) -> str:
+        return f"Shard({self.index}, {self.prefix!r})"
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the shard is one of a Redis Cluster's."""
+        return self._topology.clustered
+
+    async def run(
+        self,
+        script: Script,
+        *args: str | bytes | int | float,
+        replicate: bool = False,
+        retry_seconds: float = 0.0,
+    ) -> Any:
+        """Runs a script of this package, which may be repeated without harm.
+
+        Args:
+            replicate: answer only once a replica has the change too, where the master has a replica.
+            retry_seconds: how long to go on trying while the master is away.
+
+        Raises:
+            ShardUnavailable: the master is away or no replica confirmed the change.
+            QueueFull: Redis has no memory for it.
+        """
+        deadline = asyncio.get_running_loop().time() + retry_seconds
+        pause, unknown = 0.02, False
+        while True:
+            try:
+                return await self._run_once(script, args, replicate)
+            except ShardUnavailable as error:
+                error.outcome_unknown = unknown = unknown or error.outcome_unknown
+                if asyncio.get_running_loop().time() + pause >= deadline:
+                    raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, 0.5)
+
+    async def execute(self, *commands: Command, timeout_seconds: float = 5.0) -> list[Any]:
+        """Runs plain commands on this shard's keys, in order, on one connection.
+
+        Raises:
+            ShardUnavailable: the master is away.
+            QueueFull: Redis has no memory for one of them.
+            redis.exceptions.ResponseError: Redis refused one of them.
+        """
+        node = await self._node()
+        answers = await self._execute_on(node, commands, timeout_seconds)
+        for answer in answers:
+            self._raise_error(answer)
+        return answers
+
+    async def ensure_memory(self) -> None:
+        """Raises QueueFull where the master has used 90 % of its memory or more (looked at once a second)."""
+        node = await self._node()
+        try:
+            info = await node.info()
+        except NodeUnreachable as error:
+            raise self._away(error, unknown=False) from error
+        most = int(info.get("maxmemory", 0))
+        if most and int(info["used_memory"]) >= FULL * most:
+            raise QueueFull(f"Redis at {node.address} has used {int(info['used_memory']) / most:.0%} of its memory")
+
+    async def _run_once(self, script: Script, args: tuple[Any, ...], replicate: bool) -> Any:
+        node = await self._node()
+        wait = [("WAIT", 1, WAIT_MILLISECONDS)] if replicate and await self._replicas(node) else []
+        timeout_seconds = 5.0 + (WAIT_MILLISECONDS / 1000 if wait else 0.0)
+        answers = await self._execute_on(node, [("EVALSHA", script.sha, 1, self.prefix, *args), *wait], timeout_seconds)
+        if isinstance(answers[0], NoScriptError):
+            answers = await self._execute_on(
+                node, [("EVAL", script.text, 1, self.prefix, *args), *wait], timeout_seconds
+            )
+        self._raise_error(answers[0])
+        confirmed = not wait or (isinstance(answers[1], int) and answers[1] >= 1)
+        # Nobody confirmed it in time: fine if the last replica has left meanwhile, unknown if it is only silent.
+        if not confirmed and await self._replicas(node, fresh=True):
+            raise ShardUnavailable(
+                f"no replica of {node.address} confirmed the change", shard_index=self.index, outcome_unknown=True
+            )
+        return answers[0]
+
+    async def _replicas(self, node: Node, *, fresh: bool = False) -> int:
+        try:
+            info = await node.info(fresh=fresh)
+        except NodeUnreachable as error:
+            raise self._away(error, unknown=fresh) from error
+        return int(info.get("connected_slaves", 0))
+
+    async def _node(self) -> Node:
+        try:
+            return await self._topology.master_of(self._slot)
+        except ShardUnavailable as error:
+            error.shard_index = self.index
+            raise
+
+    async def _execute_on(self, node: Node, commands: Any, timeout_seconds: float) -> list[Any]:
+        try:
+            return await node.execute(*commands, timeout_seconds=timeout_seconds)
+        except NodeUnreachable as error:
+            raise self._away(error, unknown=error.sent) from error
+
+    def _away(self, error: Exception, *, unknown: bool) -> ShardUnavailable:
+        self._topology.invalidate()
+        return ShardUnavailable(str(error), shard_index=self.index, outcome_unknown=unknown)
+
+    def _raise_error(self, answer: Any) -> None:
+        if isinstance(answer, _AWAY):
+            raise self._away(answer, unknown=False) from answer
+        if isinstance(answer, OutOfMemoryError) or (isinstance(answer, ResponseError) and "OOM" in str(answer)):
+            raise QueueFull(f"Redis has no memory left: {answer}") from answer
+        if isinstance(answer, ResponseError):
+            raise answer
+
+
+class Shards:
+    """All shards of one queue.
+
+    Attributes:
+        all: the shards in their order.
+        topology: the servers beneath them.
+    """
+
+    def __init__(self, layout: Layout, topology: Topology) -> None:
+        self.all = tuple(Shard(index, prefix, topology) for index, prefix in enumerate(layout.prefixes))
+        self.topology = topology
+
+    @classmethod
+    async def connect(cls, url: str, *, shard_count: int | None = None) -> "Shards":
+        """Connects, and agrees with the queue's other nodes on the shards.
+
+        Args:
+            url: see `Topology`.
+            shard_count: how many shards there must be; None takes what stands in Redis, or two per master.
+
+        Raises:
+            ShardUnavailable: Redis cannot be reached.
+            FormatMismatch: other nodes use another count or a newer format.
+        """
+        topology = Topology(url)
+        try:
+            return cls(await agree_on_layout(topology, shard_count), topology)
+        except BaseException:
+            await topology.close()
+            raise
+
+    def __iter__(self) -> Iterator[Shard]:
+        return iter(self.all)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def of(self, job_id: str) -> Shard:
+        """The shard that a job with this id belongs to: CRC-32 of the id, modulo the number of shards."""
+        return self.all[zlib.crc32(job_id.encode()) % len(self.all)]
+
+    def new_id(self, shard: Shard | None = None) -> str:
+        """A new random id (32 hexadecimal digits), of the given shard where one is given."""
+        while True:
+            job_id = secrets.token_hex(16)
+            if shard is None or self.of(job_id) is shard:
+                return job_id
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self.topology.close()

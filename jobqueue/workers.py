@@ -1,0 +1,248 @@
+"""Worker records (RQ's own, so that its tools list our workers) and the messages that reach a worker."""
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import rq
+
+from jobqueue.model import ClaimedJob
+from jobqueue.shards import Shard
+from jobqueue.timestamps import iso
+
+RECORD_TTL_SECONDS = 60
+"""How long a worker that is not heard of any more is still listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A worker as it registers.
+
+    Attributes:
+        slots: how many jobs it runs at a time.
+        fleet: the fleet that launched it, '' where a person did.
+        instance_id: its machine in that fleet.
+    """
+
+    name: str
+    hostname: str
+    pid: int
+    queues: tuple[str, ...]
+    slots: int
+    fleet: str = ""
+    instance_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker as users see it. `state` is 'idle', 'busy' or 'draining'; stock workers have RQ's states.
+
+    Attributes:
+        running: jobs that it runs at the moment.
+        last_heartbeat: RQ's text of the time it was last heard of.
+        ours: False for stock RQ workers.
+    """
+
+    name: str
+    hostname: str
+    pid: int
+    queues: tuple[str, ...]
+    state: str
+    slots: int
+    running: int
+    finished: int
+    failed: int
+    fleet: str
+    instance_id: str
+    born_at: str | None
+    last_heartbeat: str | None
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a worker says of itself every few seconds; the counts are of its whole life."""
+
+    state: str
+    running: int
+    finished: int
+    failed: int
+    working_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A message to a worker: `cancel` the job `job_id`, or `drain`."""
+
+    verb: str
+    job_id: str = ""
+
+
+async def register(shard: Shard, record: WorkerRecord) -> None:
+    """Lists the worker on the shard.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    key, now = _key(shard, record.name), iso(None)
+    fields: dict[str, str | int] = {
+        "birth": now,
+        "last_heartbeat": now,
+        "queues": ",".join(record.queues),
+        "pid": record.pid,
+        "hostname": record.hostname,
+        "ip_address": "",
+        "version": rq.__version__,
+        "python_version": platform.python_version(),
+        "state": "idle",
+        "wm_slots": record.slots,
+        "wm_fleet": record.fleet,
+        "wm_instance_id": record.instance_id,
+    }
+    await shard.execute(
+        ("HSET", key, *(part for pair in fields.items() for part in pair)),
+        ("EXPIRE", key, RECORD_TTL_SECONDS),
+        ("SADD", f"{shard.prefix}:workers", key),
+        *(("SADD", f"{shard.prefix}:workers:{queue}", key) for queue in record.queues),
+    )
+    await _heard_of(shard, record.name)
+
+
+async def beat(shard: Shard, name: str, report: Beat) -> bool:
+    """Keeps the worker listed.
+
+    Returns:
+        False where the record is gone, so that the worker must register again.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    key = _key(shard, name)
+    known, *_ = await shard.execute(("EXPIRE", key, RECORD_TTL_SECONDS))
+    if not known:
+        return False
+    await shard.execute(
+        (
+            "HSET",
+            key,
+            *("last_heartbeat", iso(None), "state", report.state, "wm_running", report.running),
+            *("successful_job_count", report.finished, "failed_job_count", report.failed),
+            *("total_working_time", f"{report.working_seconds:.6f}"),
+        ),
+    )
+    await _heard_of(shard, name)
+    return True
+
+
+async def unregister(shard: Shard, name: str, queues: Sequence[str]) -> None:
+    """Takes the worker off the list.
+
+    Raises:
+        ShardUnavailable: it drops off by itself after a minute.
+    """
+    key = _key(shard, name)
+    await shard.execute(
+        ("SREM", f"{shard.prefix}:workers", key),
+        *(("SREM", f"{shard.prefix}:workers:{queue}", key) for queue in queues),
+        ("ZREM", f"{shard.prefix}:wm:workers", name),
+        ("DEL", key, f"{key}:executions", f"{shard.prefix}:wm:commands:{name}", f"{shard.prefix}:wm:claim:{name}"),
+    )
+
+
+async def list_workers(shard: Shard) -> list[WorkerView]:
+    """Every worker that is listed on the shard, by name.
+
+    Raises:
+        ShardUnavailable: another shard lists the same workers.
+    """
+    keys, ours = await shard.execute(
+        ("SMEMBERS", f"{shard.prefix}:workers"), ("ZRANGE", f"{shard.prefix}:wm:workers", 0, -1)
+    )
+    if not keys:
+        return []
+    names = {name.decode() for name in ours}
+    hashes = await shard.execute(*(("HGETALL", key) for key in keys))
+    views = []
+    for key, flat in zip(keys, hashes, strict=True):
+        fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        if fields:
+            views.append(_view(key.decode().removeprefix(_key(shard, "")), fields, names))
+    return sorted(views, key=lambda view: view.name)
+
+
+async def send(shard: Shard, name: str, command: Command) -> None:
+    """Leaves a message for a worker; it is read at once.
+
+    Raises:
+        ShardUnavailable: send it over another shard, workers listen on all.
+    """
+    key = f"{shard.prefix}:wm:commands:{name}"
+    message = json.dumps({"verb": command.verb, "job_id": command.job_id})
+    await shard.execute(("RPUSH", key, message), ("EXPIRE", key, RECORD_TTL_SECONDS))
+
+
+async def wait(shard: Shard, name: str, queues: Sequence[str], *, for_work: bool, seconds: float) -> Command | None:
+    """Waits for a message, or, with `for_work`, for a job that may be there.
+
+    Returns:
+        The message; None when it is time to look for work, or `seconds` are over.
+
+    Raises:
+        ShardUnavailable: the master is away.
+    """
+    keys = [f"{shard.prefix}:wm:commands:{name}"]
+    if for_work:
+        keys += [f"{shard.prefix}:wm:wake:{queue}" for queue in queues]
+    (answer,) = await shard.execute(("BLPOP", *keys, repr(seconds)), timeout_seconds=seconds + 5.0)
+    if answer is None or answer[0].decode() != keys[0]:
+        return None
+    message = json.loads(answer[1])
+    return Command(message["verb"], message.get("job_id", ""))
+
+
+async def write_meta(shard: Shard, job: ClaimedJob, meta: bytes) -> None:
+    """Writes what a running function saved as its job's `meta`.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    await shard.execute(("HSET", f"{shard.prefix}:job:{job.id}", "meta", meta))
+
+
+async def read_record(shard: Shard, job_id: str) -> dict[bytes, bytes]:
+    """The whole hash of a job, {} where it is gone.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    (flat,) = await shard.execute(("HGETALL", f"{shard.prefix}:job:{job_id}"))
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+async def _heard_of(shard: Shard, name: str) -> None:
+    (seconds, _), *_ = await shard.execute(("TIME",))
+    await shard.execute(("ZADD", f"{shard.prefix}:wm:workers", int(seconds), name))
+
+
+def _key(shard: Shard, name: str) -> str:
+    return f"{shard.prefix}:worker:{name}"
+
+
+def _view(name: str, fields: dict[str, str], ours: set[str]) -> WorkerView:
+    return WorkerView(
+        name=name,
+        hostname=fields.get("hostname", ""),
+        pid=int(fields.get("pid") or 0),
+        queues=tuple(fields.get("queues", "").split(",")) if fields.get("queues") else (),
+        state=fields.get("state", "?"),
+        slots=int(fields.get("wm_slots", 1)),
+        running=int(fields.get("wm_running", 0)),
+        finished=int(fields.get("successful_job_count") or 0),
+        failed=int(fields.get("failed_job_count") or 0),
+        fleet=fields.get("wm_fleet", ""),
+        instance_id=fields.get("wm_instance_id", ""),
+        born_at=fields.get("birth"),
+        last_heartbeat=fields.get("last_heartbeat"),
+        ours=name in ours,
+    )
