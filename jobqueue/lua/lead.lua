@@ -1,0 +1,20 @@
+-- Takes or keeps the scaler's lease.
+-- KEYS[1]  the shard's prefix
+-- ARGV     now, candidate, its address, lease seconds ('0' gives the lease up)
+-- Returns  {'1' where the candidate holds the lease, its epoch, address of the holder}
+-- The epoch grows by one whenever the lease changes hands.
+local prefix = KEYS[1]
+-- include: _clock
+local now, candidate, lease = clock(ARGV[1]), ARGV[2], tonumber(ARGV[4])
+local key = prefix .. ':wm:scaler:leader'
+local held = redis.call('HMGET', key, 'candidate', 'until', 'epoch', 'address')
+local free = not held[1] or tonumber(held[2]) <= now
+if lease == 0 then
+  if held[1] == candidate then redis.call('HSET', key, 'until', 0) end
+  return {0, tonumber(held[3] or 0), ''}
+end
+if not free and held[1] ~= candidate then return {0, tonumber(held[3]), held[4]} end
+local epoch = tonumber(held[3] or 0)
+if held[1] ~= candidate or free then epoch = epoch + 1 end
+redis.call('HSET', key, 'candidate', candidate, 'address', ARGV[3], 'until', now + lease, 'epoch', epoch)
+return {1, epoch, ARGV[3]}

@@ -1,0 +1,163 @@
+"""The scaler's loop: every manager runs it, the one that holds the lease observes, decides and acts.
+
+What it knows it reads from Redis at each tick (the queue, the registered workers, what was launched and has not
+registered yet), so a restart or a change of leader changes nothing.
+"""
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from dataclasses import dataclass
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from redis.exceptions import RedisError
+
+from jobqueue.counters import ShardCounts, count
+from jobqueue.errors import JobQueueError, ShardUnavailable
+from jobqueue.shards import Shards
+from jobqueue.workers import Command, WorkerView, list_workers, send
+from scaler.fleet import Fleet
+from scaler.leadership import Candidate
+from scaler.policy import Decision, Limits, Observation, decide
+
+TICK_SECONDS = 1.0
+BOOT_SECONDS = 30.0
+"""A worker that was launched so long ago and has not registered is given up."""
+KEPT_DECISIONS = 200
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    serving: tuple[WorkerView, ...]
+    draining: tuple[WorkerView, ...]
+    booting: tuple[str, ...]
+
+
+class ScalerLoop:
+    """Runs on an asyncio loop until it is stopped.
+
+    Args:
+        fleet: launches workers.
+        address: host and port by which operators know this manager.
+    """
+
+    def __init__(self, shards: Shards, fleet: Fleet, limits: Limits, address: str) -> None:
+        self._shards = shards
+        self._state = shards.all[0]
+        self._fleet = fleet
+        self._limits = limits
+        self._candidate = Candidate(self._state, address)
+        self._scheduler = AsyncIOScheduler()
+        self._quiet_since: float | None = None
+        self._leading = False
+
+    @property
+    def _launches_key(self) -> str:
+        return f"{self._state.prefix}:wm:scaler:launches"
+
+    def start(self) -> None:
+        """Begins to tick."""
+        self._scheduler.add_job(self._tick_safely, "interval", seconds=TICK_SECONDS, max_instances=1, coalesce=True)
+        self._scheduler.start()
+
+    async def stop(self) -> None:
+        """Ends the loop, hands the lease over and lets go of the workers that this process started."""
+        self._scheduler.shutdown(wait=False)
+        try:
+            await self._candidate.resign()
+        except JobQueueError as error:
+            log.warning("event=scaler_resign_failed error=%s", error)
+        await self._fleet.close()
+
+    async def tick(self) -> Decision | None:
+        """One round; None where another manager acts.
+
+        Raises:
+            ShardUnavailable: a shard is away: with stale numbers nothing is decided.
+        """
+        leadership = await self._candidate.stand()
+        if leadership.ours != self._leading:
+            self._leading = leadership.ours
+            epoch, address = leadership.epoch, leadership.address
+            log.info("event=scaler_leader ours=%s epoch=%d address=%s", leadership.ours, epoch, address)
+        if not leadership.ours:
+            self._quiet_since = None
+            return None
+        workers = await self._find_workers()
+        decision = decide(await self._observe(workers), self._limits)
+        if decision.launch or decision.drain:
+            await self._record(decision, leadership.epoch)
+        await self._launch(decision.launch)
+        await self._drain([worker for worker in workers.serving if worker.running == 0][: decision.drain])
+        return decision
+
+    async def _tick_safely(self) -> None:
+        try:
+            await self.tick()
+        except (JobQueueError, RedisError, OSError) as error:
+            log.warning("event=scaler_tick_failed error=%s", error)
+
+    async def _observe(self, workers: _Workers) -> Observation:
+        counts = await asyncio.gather(*(count(shard) for shard in self._shards))
+        total = sum(counts, ShardCounts()).total
+        now = time.monotonic()
+        if total.queued + total.started > 0:
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = now
+        busy = sum(worker.running > 0 for worker in workers.serving)
+        return Observation(
+            queued=total.queued,
+            started=total.started,
+            idle=len(workers.serving) - busy,
+            busy=busy,
+            draining=len(workers.draining),
+            booting=len(workers.booting),
+            quiet_seconds=0.0 if self._quiet_since is None else now - self._quiet_since,
+        )
+
+    async def _find_workers(self) -> _Workers:
+        registered = [worker for worker in await list_workers(self._state) if worker.fleet == self._fleet.name]
+        flat, (seconds, _) = await self._state.execute(("HGETALL", self._launches_key), ("TIME",))
+        launched = {id_.decode(): float(at) for id_, at in zip(flat[::2], flat[1::2], strict=True)}
+        arrived = {worker.instance_id for worker in registered} & launched.keys()
+        late = [id_ for id_, at in launched.items() if id_ not in arrived and int(seconds) - at > BOOT_SECONDS]
+        if arrived or late:
+            await self._state.execute(("HDEL", self._launches_key, *arrived, *late))
+        if late:
+            log.warning("event=workers_given_up instance_ids=%s reason=never_registered", ",".join(late))
+            await self._fleet.discard(late)
+        return _Workers(
+            serving=tuple(worker for worker in registered if worker.state != "draining"),
+            draining=tuple(worker for worker in registered if worker.state == "draining"),
+            booting=tuple(id_ for id_ in launched if id_ not in arrived and id_ not in late),
+        )
+
+    async def _launch(self, number: int) -> None:
+        if number == 0:
+            return
+        instance_ids = [secrets.token_hex(8) for _ in range(number)]
+        # Written before anything is started: whoever leads next counts them too.
+        (seconds, _), *_ = await self._state.execute(("TIME",))
+        entries = [part for instance_id in instance_ids for part in (instance_id, int(seconds))]
+        await self._state.execute(("HSET", self._launches_key, *entries))
+        await self._fleet.launch(instance_ids)
+
+    async def _drain(self, victims: list[WorkerView]) -> None:
+        for worker in victims:
+            for shard in self._shards:
+                try:
+                    await send(shard, worker.name, Command("drain"))
+                except ShardUnavailable:
+                    continue
+                break
+
+    async def _record(self, decision: Decision, epoch: int) -> None:
+        log.info("event=scaler_decision epoch=%d %s", epoch, decision.reason)
+        entry = json.dumps({"at": time.time(), "epoch": epoch, "reason": decision.reason})
+        key = f"{self._state.prefix}:wm:scaler:decisions"
+        await self._state.execute(("LPUSH", key, entry), ("LTRIM", key, 0, KEPT_DECISIONS - 1))
