@@ -9,6 +9,9 @@ from jobqueue.scripts import script
 from jobqueue.shards import Shard
 from jobqueue.timestamps import clock_argument, iso
 
+CLAIM_LIMIT = 1000
+"""Most jobs that one call leases: Lua's stack holds no more than some thousand values."""
+
 
 async def claim(
     shard: Shard,
@@ -21,7 +24,7 @@ async def claim(
     now: float | None = None,
     retry_seconds: float = 1.0,
 ) -> list[ClaimedJob]:
-    """Leases up to `count` jobs to `worker`, from the first of `queues` that have some.
+    """Leases up to `count` jobs (at most `CLAIM_LIMIT`) to `worker`, from the first of `queues` that have some.
 
     A job that a worker was lost with before comes alone. A call that is repeated with its `token` (as the repeats
     within `retry_seconds` are) gets the jobs of the first answer.
@@ -37,7 +40,7 @@ async def claim(
         worker,
         token,
         repr(lease_seconds),
-        count,
+        min(count, CLAIM_LIMIT),
         STOCK_RESULT_TTL_SECONDS,
         FAILURE_TTL_SECONDS,
         *queues,
@@ -51,14 +54,24 @@ async def release(
 ) -> int:
     """Gives jobs back to the head of their queues, in order, uncharged: their attempt does not count.
 
+    A job that somebody cancelled meanwhile ends as cancelled instead.
+
     Returns:
-        How many; a job whose lease is gone is passed over.
+        How many were given up; a job whose lease is gone is passed over.
 
     Raises:
         ShardUnavailable: they come free when their leases run out.
     """
     arguments = [argument for job in jobs for argument in (job.id, job.token, job.queue)]
-    return int(await shard.run(script("release"), iso(now), *arguments, retry_seconds=retry_seconds))
+    answer = await shard.run(
+        script("release"),
+        clock_argument(now),
+        iso(now),
+        FAILURE_TTL_SECONDS,
+        *arguments,
+        retry_seconds=retry_seconds,
+    )
+    return int(answer)
 
 
 def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:

@@ -3,7 +3,6 @@
 import json
 import zlib
 from base64 import b64encode
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,9 @@ from jobqueue.model import ClaimedJob, Reason
 from jobqueue.scripts import script
 from jobqueue.shards import Shard
 from jobqueue.timestamps import clock_argument, iso
+
+FINISH_LIMIT = 1000
+"""Most successes that one script call records: Lua's stack holds no more than some thousand values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,9 @@ async def finish(
     lost: list[bytes] = []
     dependents: list[bytes] = []
     again: list[bytes] = []
-    if succeeded:
-        answer = await shard.run(
-            script("finish"), *_finish_arguments(worker, succeeded, now), retry_seconds=retry_seconds
-        )
+    for start in range(0, len(succeeded), FINISH_LIMIT):
+        arguments = _finish_arguments(worker, succeeded[start : start + FINISH_LIMIT], now)
+        answer = await shard.run(script("finish"), *arguments, retry_seconds=retry_seconds)
         lost += answer[0]
         dependents += answer[1]
     if others:
@@ -120,22 +121,17 @@ def pack_trace(trace: str) -> bytes:
 
 
 def _finish_arguments(worker: str, outcomes: Sequence[Finished], now: float | None) -> list[str | bytes | int]:
-    totals: dict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
-    groups: dict[tuple[str, str, int, int, int], list[str | bytes]] = {}
-    for outcome in outcomes:
+    groups: dict[tuple[str, str, str, int, int, int], list[int]] = {}
+    for place, outcome in enumerate(outcomes):
         job = outcome.job
-        count, seconds = totals[outcome.function]
-        totals[outcome.function] = (count + 1, seconds + outcome.seconds)
-        shared = (job.queue, job.token, job.result_ttl_seconds, int(job.feed), int(outcome.recorded))
-        pairs = groups.get(shared)
-        if pairs is None:
-            pairs = groups[shared] = []
-        pairs += (job.id, outcome.value)
-    arguments: list[str | bytes | int] = [clock_argument(now), iso(now), worker, len(totals)]
-    for function, (count, seconds) in totals.items():
-        arguments += (function, count, f"{seconds:.6f}")
-    for shared, pairs in groups.items():
-        arguments += (*shared, len(pairs) // 2, *pairs)
+        shared = (job.queue, job.token, outcome.function, job.result_ttl_seconds, int(job.feed), int(outcome.recorded))
+        groups.setdefault(shared, []).append(place)
+    arguments: list[str | bytes | int] = [clock_argument(now), iso(now), worker]
+    for (queue, token, function, *flags), places in groups.items():
+        seconds = sum(outcomes[place].seconds for place in places)
+        arguments += (queue, token, function, f"{seconds:.6f}", *flags, len(places))
+        for place in places:
+            arguments += (outcomes[place].job.id, outcomes[place].value, place)
     return arguments
 
 

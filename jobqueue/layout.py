@@ -3,12 +3,13 @@
 import json
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from jobqueue.errors import FormatMismatch, ShardUnavailable
-from jobqueue.node import NodeUnreachable
+from jobqueue.node import Command, Node, NodeUnreachable
 from jobqueue.topology import SLOTS, Topology
 
 LAYOUT_KEY = "workmanager:layout"
@@ -50,16 +51,11 @@ async def agree_on_layout(topology: Topology, shard_count: int | None) -> Layout
         ShardUnavailable: Redis cannot be reached.
     """
     node = await topology.master_of(key_slot(LAYOUT_KEY.encode()))
-    proposal = plan_layout(topology, shard_count)
-    try:
-        answers = await node.execute(("SET", LAYOUT_KEY, proposal.to_json(), "NX"), ("GET", LAYOUT_KEY))
-    except NodeUnreachable as error:
-        raise ShardUnavailable(str(error), outcome_unknown=error.sent) from error
-    for answer in answers:
-        if isinstance(answer, RedisError):
-            topology.invalidate()
-            raise ShardUnavailable(f"Redis at {node.address}: {answer}")
-    layout = Layout.from_json(answers[1])
+    (stands,) = await _execute(topology, node, ("GET", LAYOUT_KEY))
+    if stands is None:
+        proposal = plan_layout(topology, shard_count)
+        _, stands = await _execute(topology, node, ("SET", LAYOUT_KEY, proposal.to_json(), "NX"), ("GET", LAYOUT_KEY))
+    layout = Layout.from_json(stands)
     if layout.format > FORMAT + 1:
         raise FormatMismatch(
             f"Redis at {node.address} holds records of format {layout.format}, this program knows {FORMAT}: "
@@ -80,12 +76,16 @@ def plan_layout(topology: Topology, shard_count: int | None) -> Layout:
 
     Raises:
         FormatMismatch: a plain Redis has one shard, another number was asked for.
+        ShardUnavailable: a slot of the cluster has no master, so that it cannot be said what is even.
     """
     if not topology.clustered:
         if shard_count not in (None, 1):
             raise FormatMismatch(f"one plain Redis has 1 shard, this node was told {shard_count}")
         return Layout(FORMAT, ("rq",))
     owned = topology.masters_by_slot()
+    if "" in owned:
+        topology.invalidate()
+        raise ShardUnavailable(f"{owned.count('')} slots of the Redis Cluster have no master: it is not formed yet")
     sizes = Counter(owned)
     masters = [address for address, size in sizes.items() if size > SLOTS // 100]
     wanted = shard_count or SHARDS_PER_MASTER * len(masters)
@@ -100,3 +100,16 @@ def plan_layout(topology: Topology, shard_count: int | None) -> Layout:
             prefixes.append(prefix)
         number += 1
     return Layout(FORMAT, tuple(prefixes))
+
+
+async def _execute(topology: Topology, node: Node, *commands: Command) -> list[Any]:
+    try:
+        answers = await node.execute(*commands)
+    except NodeUnreachable as error:
+        topology.invalidate()
+        raise ShardUnavailable(str(error), outcome_unknown=error.sent) from error
+    for answer in answers:
+        if isinstance(answer, RedisError):
+            topology.invalidate()
+            raise ShardUnavailable(f"Redis at {node.address}: {answer}")
+    return answers

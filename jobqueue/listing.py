@@ -31,6 +31,9 @@ LISTED = (
 PASSED_OVER_PER_PAGE = 2000
 """After so many entries that do not belong on the page it ends early, with a cursor."""
 
+MAX_OFFSET = 2**53
+"""Beyond the length of any list; Redis takes no offset beyond 64 bits."""
+
 _REGISTRIES = {
     Status.STARTED: "wip",
     Status.SCHEDULED: "scheduled",
@@ -70,10 +73,13 @@ class _Position:
         try:
             padded = text + "=" * (-len(text) % 4)
             status, shard_index, queue, offset = json.loads(urlsafe_b64decode(padded.encode("ascii")))
-            position = cls(Status(status), int(shard_index), str(queue), int(offset))
-        except (ValueError, TypeError, binascii.Error) as error:
+            if not (type(shard_index) is type(offset) is int and isinstance(queue, str)):
+                raise TypeError("a cursor is [status, shard, queue, offset]")
+            queue.encode()  # a lone surrogate is no text
+            position = cls(Status(status), shard_index, queue, offset)
+        except (ValueError, TypeError, RecursionError, binascii.Error) as error:
             raise BadCursor(f"unknown cursor {text!r}") from error
-        if position.offset < 0 or position.shard_index < 0:
+        if not (0 <= position.offset < MAX_OFFSET and position.shard_index >= 0):
             raise BadCursor(f"unknown cursor {text!r}")
         return position
 
@@ -105,7 +111,9 @@ async def list_jobs(
     """
     start = _Position.from_text(cursor) if cursor else None
     wanted = LISTED if status is None else (status,)
-    if start is not None and (start.status not in wanted or (queue is not None and start.queue != queue)):
+    if start is not None and (
+        start.status not in wanted or start.shard_index >= len(shards) or (queue is not None and start.queue != queue)
+    ):
         raise BadCursor("the cursor belongs to a listing with other filters")
     jobs: list[JobView] = []
     passed_over = 0

@@ -16,6 +16,7 @@ from jobqueue.listing import queue_names
 from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS
 from jobqueue.scripts import script
 from jobqueue.shards import Shard, Shards
+from jobqueue.stock_bell import ring_for_stock_jobs
 from jobqueue.timestamps import clock_argument, iso
 
 DUE_LIMIT = 1000
@@ -90,6 +91,7 @@ class Maintenance:
         async with asyncio.TaskGroup() as group:
             for shard in self._shards:
                 group.create_task(self._care_for(shard))
+                group.create_task(ring_for_stock_jobs(shard))
 
     async def _care_for(self, shard: Shard) -> None:
         due_at = {task.name: 0.0 for task in self._tasks}

@@ -65,10 +65,26 @@ async def acknowledge(
     Raises:
         ShardUnavailable: try again.
     """
-    answer = await shard.run(
+    return sum(await acknowledge_each(shard, job_ids, keep_seconds=keep_seconds, now=now, retry_seconds=retry_seconds))
+
+
+async def acknowledge_each(
+    shard: Shard,
+    job_ids: Sequence[str],
+    *,
+    keep_seconds: int = PULLED_TTL_SECONDS,
+    now: float | None = None,
+    retry_seconds: float = 0.0,
+) -> list[bool]:
+    """Ends the lease of results for good; says of each whether it was waiting for it.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    answers = await shard.run(
         script("ack"), clock_argument(now), keep_seconds, *job_ids, replicate=True, retry_seconds=retry_seconds
     )
-    return int(answer)
+    return [bool(answer) for answer in answers]
 
 
 async def wait_for_results(shard: Shard, seconds: float) -> None:

@@ -44,6 +44,8 @@ _AWAY = (
     ReadOnlyError,
     TryAgainError,
 )
+# Errors that redis-py has no class for: a script runs too long, the disk refuses, no replica is linked.
+_AWAY_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
 
 
 class Shard:
@@ -165,7 +167,7 @@ class Shard:
         return ShardUnavailable(str(error), shard_index=self.index, outcome_unknown=unknown)
 
     def _raise_error(self, answer: Any) -> None:
-        if isinstance(answer, _AWAY):
+        if isinstance(answer, _AWAY) or (isinstance(answer, ResponseError) and str(answer).startswith(_AWAY_CODES)):
             raise self._away(answer, unknown=False) from answer
         if isinstance(answer, OutOfMemoryError) or (isinstance(answer, ResponseError) and "OOM" in str(answer)):
             raise QueueFull(f"Redis has no memory left: {answer}") from answer

@@ -2,17 +2,20 @@
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import rq
 
 from jobqueue.model import ClaimedJob
+from jobqueue.scripts import script
 from jobqueue.shards import Shard
 from jobqueue.timestamps import iso
 
-RECORD_TTL_SECONDS = 60
-"""How long a worker that is not heard of any more is still listed."""
+RECORD_TTL_SECONDS = 120
+"""How long a silent worker's record is kept: longer than it is listed (a minute), so that maintenance finds in it what
+else to take it off."""
+COMMAND_TTL_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class WorkerView:
     Attributes:
         running: jobs that it runs at the moment.
         last_heartbeat: RQ's text of the time it was last heard of.
+        silent_seconds: how long ago that is by Redis' clock, None for stock RQ workers.
         ours: False for stock RQ workers.
     """
 
@@ -57,6 +61,7 @@ class WorkerView:
     instance_id: str
     born_at: str | None
     last_heartbeat: str | None
+    silent_seconds: float | None
     ours: bool
 
 
@@ -85,7 +90,7 @@ async def register(shard: Shard, record: WorkerRecord) -> None:
     Raises:
         ShardUnavailable: try again.
     """
-    key, now = _key(shard, record.name), iso(None)
+    now = iso(None)
     fields: dict[str, str | int] = {
         "birth": now,
         "last_heartbeat": now,
@@ -100,13 +105,7 @@ async def register(shard: Shard, record: WorkerRecord) -> None:
         "wm_fleet": record.fleet,
         "wm_instance_id": record.instance_id,
     }
-    await shard.execute(
-        ("HSET", key, *(part for pair in fields.items() for part in pair)),
-        ("EXPIRE", key, RECORD_TTL_SECONDS),
-        ("SADD", f"{shard.prefix}:workers", key),
-        *(("SADD", f"{shard.prefix}:workers:{queue}", key) for queue in record.queues),
-    )
-    await _heard_of(shard, record.name)
+    await _beat(shard, record.name, fields, queues=record.queues, new=True)
 
 
 async def beat(shard: Shard, name: str, report: Beat) -> bool:
@@ -118,21 +117,15 @@ async def beat(shard: Shard, name: str, report: Beat) -> bool:
     Raises:
         ShardUnavailable: try again.
     """
-    key = _key(shard, name)
-    known, *_ = await shard.execute(("EXPIRE", key, RECORD_TTL_SECONDS))
-    if not known:
-        return False
-    await shard.execute(
-        (
-            "HSET",
-            key,
-            *("last_heartbeat", iso(None), "state", report.state, "wm_running", report.running),
-            *("successful_job_count", report.finished, "failed_job_count", report.failed),
-            *("total_working_time", f"{report.working_seconds:.6f}"),
-        ),
-    )
-    await _heard_of(shard, name)
-    return True
+    fields: dict[str, str | int] = {
+        "last_heartbeat": iso(None),
+        "state": report.state,
+        "wm_running": report.running,
+        "successful_job_count": report.finished,
+        "failed_job_count": report.failed,
+        "total_working_time": f"{report.working_seconds:.6f}",
+    }
+    return await _beat(shard, name, fields, queues=(), new=False)
 
 
 async def unregister(shard: Shard, name: str, queues: Sequence[str]) -> None:
@@ -156,18 +149,22 @@ async def list_workers(shard: Shard) -> list[WorkerView]:
     Raises:
         ShardUnavailable: another shard lists the same workers.
     """
-    keys, ours = await shard.execute(
-        ("SMEMBERS", f"{shard.prefix}:workers"), ("ZRANGE", f"{shard.prefix}:wm:workers", 0, -1)
+    keys, ours, (seconds, _) = await shard.execute(
+        ("SMEMBERS", f"{shard.prefix}:workers"),
+        ("ZRANGE", f"{shard.prefix}:wm:workers", 0, -1, "WITHSCORES"),
+        ("TIME",),
     )
     if not keys:
         return []
-    names = {name.decode() for name in ours}
+    silences = {
+        name.decode(): max(0.0, int(seconds) - float(at)) for name, at in zip(ours[::2], ours[1::2], strict=True)
+    }
     hashes = await shard.execute(*(("HGETALL", key) for key in keys))
     views = []
     for key, flat in zip(keys, hashes, strict=True):
         fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
         if fields:
-            views.append(_view(key.decode().removeprefix(_key(shard, "")), fields, names))
+            views.append(_view(key.decode().removeprefix(_key(shard, "")), fields, silences))
     return sorted(views, key=lambda view: view.name)
 
 
@@ -179,7 +176,7 @@ async def send(shard: Shard, name: str, command: Command) -> None:
     """
     key = f"{shard.prefix}:wm:commands:{name}"
     message = json.dumps({"verb": command.verb, "job_id": command.job_id})
-    await shard.execute(("RPUSH", key, message), ("EXPIRE", key, RECORD_TTL_SECONDS))
+    await shard.execute(("RPUSH", key, message), ("EXPIRE", key, COMMAND_TTL_SECONDS))
 
 
 async def wait(shard: Shard, name: str, queues: Sequence[str], *, for_work: bool, seconds: float) -> Command | None:
@@ -202,12 +199,12 @@ async def wait(shard: Shard, name: str, queues: Sequence[str], *, for_work: bool
 
 
 async def write_meta(shard: Shard, job: ClaimedJob, meta: bytes) -> None:
-    """Writes what a running function saved as its job's `meta`.
+    """Writes what a running function saved as its job's `meta`; nothing where the job's lease is gone.
 
     Raises:
         ShardUnavailable: try again.
     """
-    await shard.execute(("HSET", f"{shard.prefix}:job:{job.id}", "meta", meta))
+    await shard.run(script("meta"), job.id, job.token, meta)
 
 
 async def read_record(shard: Shard, job_id: str) -> dict[bytes, bytes]:
@@ -220,16 +217,17 @@ async def read_record(shard: Shard, job_id: str) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-async def _heard_of(shard: Shard, name: str) -> None:
-    (seconds, _), *_ = await shard.execute(("TIME",))
-    await shard.execute(("ZADD", f"{shard.prefix}:wm:workers", int(seconds), name))
+async def _beat(shard: Shard, name: str, fields: Mapping[str, str | int], *, queues: Sequence[str], new: bool) -> bool:
+    words = [word for field in fields.items() for word in field]
+    arguments = ("", name, RECORD_TTL_SECONDS, int(new), len(queues), *queues, *words)
+    return bool(await shard.run(script("beat"), *arguments))
 
 
 def _key(shard: Shard, name: str) -> str:
     return f"{shard.prefix}:worker:{name}"
 
 
-def _view(name: str, fields: dict[str, str], ours: set[str]) -> WorkerView:
+def _view(name: str, fields: dict[str, str], silences: Mapping[str, float]) -> WorkerView:
     return WorkerView(
         name=name,
         hostname=fields.get("hostname", ""),
@@ -244,5 +242,6 @@ def _view(name: str, fields: dict[str, str], ours: set[str]) -> WorkerView:
         instance_id=fields.get("wm_instance_id", ""),
         born_at=fields.get("birth"),
         last_heartbeat=fields.get("last_heartbeat"),
-        ours=name in ours,
+        silent_seconds=silences.get(name),
+        ours=name in silences,
     )

@@ -34,3 +34,13 @@ local function fail(id, key, queue, end_)
   if end_.ttl >= 0 then score = math.floor(end_.now) + end_.ttl end
   redis.call('ZADD', prefix .. ':failed:' .. queue, score, id)
 end
+
+-- cancel(id, key, queue, ttl, now, iso): the end of a job that will not begin any more.
+local function cancel(id, key, queue, ttl, now, iso)
+  redis.call('HSET', key, 'status', 'canceled', 'ended_at', iso)
+  redis.call('HDEL', key, 'wm_cancel')
+  redis.call('ZADD', prefix .. ':canceled:' .. queue, math.floor(now), id)
+  expire(key, ttl)
+  -- Of earlier runs.
+  expire(prefix .. ':results:' .. id, ttl)
+end

@@ -1,16 +1,16 @@
 -- Ends the lease of results for good: their consumer has them.
 -- KEYS[1]  the shard's prefix
 -- ARGV     now, seconds that an acknowledged result stays readable, ids
--- Returns  how many were waiting for it (leased, or back in the feed because the lease ran out)
+-- Returns  for each: 1 if it was waiting for it (leased, or back in the feed because the lease ran out), else 0
 local prefix = KEYS[1]
 -- include: _clock
-local now, keep, acknowledged = clock(ARGV[1]), tonumber(ARGV[2]), 0
+local now, keep, acknowledged = clock(ARGV[1]), tonumber(ARGV[2]), {}
 for i = 3, #ARGV do
   local id = ARGV[i]
   local removed = redis.call('ZREM', prefix .. ':wm:feed:leases', id) + redis.call('ZREM', prefix .. ':wm:feed', id)
   redis.call('HDEL', prefix .. ':wm:feed:places', id)
+  acknowledged[#acknowledged + 1] = math.min(removed, 1)
   if removed > 0 then
-    acknowledged = acknowledged + 1
     local key = prefix .. ':job:' .. id
     local left = redis.call('TTL', key)
     if left == -1 or left > keep then

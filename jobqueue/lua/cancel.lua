@@ -5,10 +5,14 @@
 -- The one operation that may walk a queue: LREM looks for the id in the list.
 local prefix = KEYS[1]
 -- include: _clock
+-- include: _end
 local now, iso, ttl = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local WAITING = {queued = true, scheduled = true, deferred = true, created = true, rate_limited = true,
   ready_to_enqueue = true}
 local answers = {}
+
+-- A removal as the first write lets the rest through where Redis is full.
+redis.call('ZREM', prefix .. ':wm:leases', '')
 
 local function stop(id, key, worker)
   redis.call('HSET', key, 'wm_cancel', '1')
@@ -37,9 +41,7 @@ for i = 4, #ARGV do
     redis.call('ZREM', prefix .. ':scheduled:' .. queue, id)
     redis.call('ZREM', prefix .. ':deferred:' .. queue, id)
     redis.call('ZREM', prefix .. ':ready:' .. queue, id)
-    redis.call('HSET', key, 'status', 'canceled', 'ended_at', iso)
-    redis.call('ZADD', prefix .. ':canceled:' .. queue, math.floor(now), id)
-    redis.call('EXPIRE', key, ttl)
+    cancel(id, key, queue, ttl, now, iso)
     answers[#answers + 1] = {'canceled'}
   else
     answers[#answers + 1] = {'ended', status}

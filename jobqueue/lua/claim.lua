@@ -31,7 +31,7 @@ local function unsupported(key)
 end
 
 local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'started_at', 'wm_attempts',
-  'wm_losses', 'ttl', 'origin'}
+  'wm_losses', 'ttl', 'origin', 'wm_cancel'}
 
 local function answer(id, key, fields, attempt)
   return {id, fields[1], fields[2] or '', fields[11] or '', fields[3] or '', fields[4] or default_result_ttl,
@@ -84,6 +84,8 @@ for q = 9, #ARGV do
             redis.call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker)
           end
           if fields[10] then redis.call('PERSIST', key) end
+          -- Queued again (by a stock client) after it was cancelled: that is over.
+          if fields[12] then redis.call('HDEL', key, 'wm_cancel') end
           -- RQ fails every entry of this registry whose score has passed, so the lease is kept elsewhere and the
           -- score lies far beyond it.
           started[#started + 1] = timeout < 0 and '+inf' or math.floor(now) + timeout + 3600

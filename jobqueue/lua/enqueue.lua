@@ -13,7 +13,12 @@ local prefix = KEYS[1]
 local VOLATILE = {created_at = true, enqueued_at = true, status = true, retries_left = true, meta = true}
 
 local function same(key, data, shared)
-  if redis.call('HGET', key, 'data') ~= data then return false end
+  local stands = redis.call('HMGET', key, 'data', 'retry_intervals')
+  if stands[1] ~= data then return false end
+  local retried = false
+  for i = 1, #shared, 2 do retried = retried or shared[i] == 'retry_intervals' end
+  -- That it was to be retried and is not any more would not show among the fields that are asked for.
+  if stands[2] and not retried then return false end
   for i = 1, #shared, 2 do
     if not VOLATILE[shared[i]] and redis.call('HGET', key, shared[i]) ~= shared[i + 1] then return false end
   end

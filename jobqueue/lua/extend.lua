@@ -2,7 +2,7 @@
 -- KEYS[1]  the shard's prefix
 -- ARGV     now, now as RQ writes it, worker, lease seconds, then for each job: id | token | begun: seconds since the
 --          epoch ('' where the job has run for less than a second)
--- Returns  {ids whose lease was gone, ids that somebody cancelled}
+-- Returns  {ids whose lease or record was gone, ids that somebody cancelled}
 local prefix = KEYS[1]
 -- include: _clock
 local now, iso, worker, lease = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -28,10 +28,11 @@ redis.call('ZREM', leases, '')
 for i = 5, #ARGV, 3 do
   local id, token, begun = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local member = id .. ':' .. token
-  if redis.call('ZSCORE', leases, member) then
+  local status, cancel = unpack(redis.call('HMGET', prefix .. ':job:' .. id, 'status', 'wm_cancel'))
+  if status and redis.call('ZSCORE', leases, member) then
     redis.call('ZADD', leases, now + lease, member)
     if begun ~= '' then record_execution(id, token, begun) end
-    if redis.call('HEXISTS', prefix .. ':job:' .. id, 'wm_cancel') == 1 then cancelled[#cancelled + 1] = id end
+    if cancel then cancelled[#cancelled + 1] = id end
   else
     lost[#lost + 1] = id
   end

@@ -38,10 +38,13 @@ for i = 4, #ARGV, 12 do
   else
     redis.call('ZREM', prefix .. ':wip:' .. queue, member)
     drop_execution(id, token, worker)
-    local cancelled = redis.call('HGET', key, 'wm_cancel')
-    local retried = false
-    if cancelled then
-      kind = 'stopped'
+    local status, cancelled = unpack(redis.call('HMGET', key, 'status', 'wm_cancel'))
+    local gone, retried = not status, false
+    if gone then
+      -- Deleted meanwhile (a stock client can): nothing may come of it.
+      lost[#lost + 1] = id
+    elseif cancelled then
+      kind, value = 'stopped', ''
     elseif kind == 'retry' then
       retried = retry_as_asked(id, key, queue, value, tonumber(most), cjson.decode(intervals), at_front == '1')
     elseif kind == 'failed' then
@@ -49,7 +52,7 @@ for i = 4, #ARGV, 12 do
     end
     if retried then
       again[#again + 1] = id
-    else
+    elseif not gone then
       fail(id, key, queue, {
         status = kind == 'stopped' and 'stopped' or 'failed', reason = reason, trace = trace, value = value,
         type = kind == 'retry' and '5' or '2', worker = worker, ttl = ttl, now = now, iso = iso,

@@ -1,73 +1,101 @@
 -- Records jobs that succeeded.
 -- KEYS[1]  the shard's prefix
 -- ARGV     now, now as RQ writes it, worker
---          number of functions, for each: name, jobs, seconds
---          then groups, each: queue | token | result ttl (-1 for ever, 0 keep nothing) | feed '0' | '1'
---          | recorded '1' where RQ's execution record was written | number of jobs, their ids and base64 values
+--          then groups of at most 1,000 jobs, each: queue | token | function | seconds that its jobs ran, together
+--          | result ttl (-1 for ever, 0 keep nothing) | feed '0' | '1'
+--          | recorded '1' where RQ's execution record was written
+--          | number of jobs, then for each: id, base64 value, its place among all jobs of the call
 -- Returns  {ids whose lease was gone (nothing was recorded for them), ids that have dependents}
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _end
 local now, iso, worker = clock(ARGV[1]), ARGV[2], ARGV[3]
 local leases = prefix .. ':wm:leases'
+-- How long a job without a result stays for RQ to find the jobs that depend on it.
+local DEPENDENTS_SECONDS = 60
 
+-- False where the record has been deleted meanwhile (a stock client can): nothing may come of it then.
 local function record(id, queue, ttl, value)
   local key, results = prefix .. ':job:' .. id, prefix .. ':results:' .. id
+  -- A job that was leased has a status, so two new fields mean that there was no record.
+  if redis.call('HSET', key, 'status', 'finished', 'ended_at', iso) == 2 then
+    redis.call('DEL', key, results)
+    return false
+  end
   redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value)
-  redis.call('HSET', key, 'status', 'finished', 'ended_at', iso)
   expire(key, ttl)
   expire(results, ttl)
+  return true
 end
 
-local lost, with_dependents, recorded_jobs = {}, {}, 0
-local at = 5 + tonumber(ARGV[4]) * 3
+local function forget(id, has_dependents)
+  local key = prefix .. ':job:' .. id
+  if has_dependents then
+    redis.call('HSET', key, 'status', 'finished', 'ended_at', iso)
+    redis.call('EXPIRE', key, DEPENDENTS_SECONDS)
+  else
+    redis.call('DEL', key)
+  end
+  redis.call('DEL', prefix .. ':results:' .. id)
+end
+
+local lost, with_dependents, places, handed_out = {}, {}, {}, {}
+local at = 4
 while at <= #ARGV do
-  local queue, token, ttl = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  local feed, recorded = ARGV[at + 3] == '1', ARGV[at + 4] == '1'
-  local first, last = at + 6, at + 5 + tonumber(ARGV[at + 5]) * 2
+  local queue, token, name, seconds, ttl = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+  local feed, recorded = ARGV[at + 5] == '1', ARGV[at + 6] == '1'
+  local first, last = at + 8, at + 7 + tonumber(ARGV[at + 7]) * 3
   local members = {}
-  for i = first, last, 2 do members[#members + 1] = ARGV[i] .. ':' .. token end
+  for i = first, last, 3 do members[#members + 1] = ARGV[i] .. ':' .. token end
   local held = redis.call('ZMSCORE', leases, unpack(members))
   -- The first write is a removal, so that a full Redis still takes what ends jobs.
   redis.call('ZREM', leases, unpack(members))
   redis.call('ZREM', prefix .. ':wip:' .. queue, unpack(members))
-  local finished, handed_out = {}, {}
+  local finished, done = {}, 0
   for n = 1, #members do
-    local id, value = ARGV[first + n * 2 - 2], ARGV[first + n * 2 - 1]
+    local at_job = first + n * 3 - 3
+    local id, value = ARGV[at_job], ARGV[at_job + 1]
+    if held[n] and recorded then drop_execution(id, token, worker) end
     if not held[n] then
       lost[#lost + 1] = id
-    else
-      recorded_jobs = recorded_jobs + 1
-      if recorded then drop_execution(id, token, worker) end
+    elseif ttl == 0 then
+      local has_dependents = remember_dependents(id)
+      if has_dependents then with_dependents[#with_dependents + 1] = id end
+      forget(id, has_dependents)
+      done = done + 1
+    elseif record(id, queue, ttl, value) then
       if remember_dependents(id) then with_dependents[#with_dependents + 1] = id end
-      if ttl == 0 then
-        redis.call('DEL', prefix .. ':job:' .. id, prefix .. ':results:' .. id)
-      else
-        record(id, queue, ttl, value)
-        finished[#finished + 1] = ttl < 0 and '+inf' or math.floor(now) + ttl
-        finished[#finished + 1] = id
-        if feed then handed_out[#handed_out + 1] = id end
+      finished[#finished + 1] = ttl < 0 and '+inf' or math.floor(now) + ttl
+      finished[#finished + 1] = id
+      if feed then
+        local place = tonumber(ARGV[at_job + 2])
+        places[#places + 1] = place
+        handed_out[place] = id
       end
+      done = done + 1
+    else
+      lost[#lost + 1] = id
     end
   end
   if #finished > 0 then redis.call('ZADD', prefix .. ':finished:' .. queue, unpack(finished)) end
-  if #handed_out > 0 then
-    local sequence = redis.call('INCRBY', prefix .. ':wm:feed:sequence', #handed_out) - #handed_out
-    local entries = {}
-    for n, id in ipairs(handed_out) do
-      entries[#entries + 1] = sequence + n
-      entries[#entries + 1] = id
-    end
-    redis.call('ZADD', prefix .. ':wm:feed', unpack(entries))
-    local bell = prefix .. ':wm:feed:bell'
-    if redis.call('EXISTS', bell) == 0 then redis.call('RPUSH', bell, '1') end
+  if done > 0 then
+    redis.call('HINCRBY', prefix .. ':wm:finished', name, done)
+    redis.call('HINCRBYFLOAT', prefix .. ':wm:seconds', name, tonumber(seconds) * done / #members)
   end
   at = last + 1
 end
-if recorded_jobs > 0 then
-  for i = 5, 4 + tonumber(ARGV[4]) * 3, 3 do
-    redis.call('HINCRBY', prefix .. ':wm:finished', ARGV[i], ARGV[i + 1])
-    redis.call('HINCRBYFLOAT', prefix .. ':wm:seconds', ARGV[i], ARGV[i + 2])
+
+if #places > 0 then
+  -- The feed's order is that of the call, whatever groups its jobs came in.
+  table.sort(places)
+  local feed, bell = prefix .. ':wm:feed', prefix .. ':wm:feed:bell'
+  local sequence = redis.call('INCRBY', feed .. ':sequence', #places) - #places
+  local entries = {}
+  for n, place in ipairs(places) do
+    entries[#entries + 1] = sequence + n
+    entries[#entries + 1] = handed_out[place]
   end
+  redis.call('ZADD', feed, unpack(entries))
+  if redis.call('EXISTS', bell) == 0 then redis.call('RPUSH', bell, '1') end
 end
 return {lost, with_dependents}

@@ -44,8 +44,11 @@ end
 local silent = redis.call('ZRANGEBYSCORE', prefix .. ':wm:workers', '-inf', now - 60, 'LIMIT', 0, limit)
 for _, name in ipairs(silent) do
   redis.call('ZREM', prefix .. ':wm:workers', name)
-  redis.call('SREM', prefix .. ':workers', prefix .. ':worker:' .. name)
-  redis.call('DEL', prefix .. ':worker:' .. name)
-  for i = 4, #ARGV do redis.call('SREM', prefix .. ':workers:' .. ARGV[i], prefix .. ':worker:' .. name) end
+  local key = prefix .. ':worker:' .. name
+  for queue in string.gmatch(redis.call('HGET', key, 'queues') or '', '[^,]+') do
+    redis.call('SREM', prefix .. ':workers:' .. queue, key)
+  end
+  redis.call('SREM', prefix .. ':workers', key)
+  redis.call('DEL', key)
 end
 return {#lapsed, forgotten}
