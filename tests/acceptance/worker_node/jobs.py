@@ -1,0 +1,223 @@
+"""Job functions that misbehave in every way that must harm nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from rq import Retry, get_current_job
+
+from worker_node.functions import PermanentError
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def note(path: str, text: str) -> None:
+    """Appends a line to a file: how often a job really ran."""
+    with Path(path).open("a") as file:
+        file.write(text + "\n")
+
+
+def note_then_wait(path: str, text: str, until: str) -> None:
+    """Notes that it has begun and then runs until a file is there."""
+    note(path, text)
+    while not Path(until).exists():
+        time.sleep(0.01)
+
+
+def note_pid_then_wait(path: str, until: str) -> None:
+    """Notes which process runs it."""
+    note_then_wait(path, str(os.getpid()), until)
+
+
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+def kill_itself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave_at_once(code: int) -> None:
+    os._exit(code)
+
+
+def close_every_file() -> None:
+    os.closerange(3, 256)
+
+
+def sys_exit() -> None:
+    sys.exit("enough")
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def fail_for_good() -> None:
+    raise PermanentError("no use")
+
+
+def fail_deeply(depth: int) -> None:
+    if depth == 0:
+        raise ValueError("x" * 100_000)
+    fail_deeply(depth - 1)
+
+
+def loop_for_ever() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        pass
+
+
+def leave_an_alarm_behind() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+
+def terminate_itself() -> str:
+    os.kill(os.getpid(), signal.SIGTERM)
+    return "still here"
+
+
+def wait(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def shout(lines: int) -> int:
+    for _ in range(lines):
+        print("out " + "x" * 100)  # noqa: T201
+        sys.stderr.write("err " + "x" * 100 + "\n")
+    os.write(1, b"raw\n")
+    return lines
+
+
+def start_threads() -> None:
+    for _ in range(3):
+        threading.Thread(target=time.sleep, args=(60,)).start()
+
+
+def start_a_process() -> int:
+    return subprocess.Popen(["sleep", "60"], start_new_session=False).pid
+
+
+def start_a_process_and_wait(path: str) -> None:
+    note(path, str(start_a_process()))
+    time.sleep(60)
+
+
+def fork_and_return() -> int:
+    os.fork()
+    return os.getpid()
+
+
+def unserialisable() -> Any:
+    return threading.Lock()
+
+
+def nan() -> float:
+    return float("nan")
+
+
+def large(size: int) -> str:
+    return "x" * size
+
+
+def take_memory(mebibytes: int) -> None:
+    globals()["kept"] = b"x" * (mebibytes << 20)
+
+
+async def coroutine(value: int) -> int:
+    await asyncio.sleep(0)
+    return value
+
+
+def ask_for_another_try() -> Retry:
+    return Retry(max=2, interval=[1, 5], enqueue_at_front=True)
+
+
+def count_in_meta() -> Any:
+    job = get_current_job()
+    assert job is not None
+    job.meta["count"] = job.meta.get("count", 0) + 1
+    job.save_meta()
+    job.refresh()
+    return [job.id, job.get_status().value, job.get_meta(), job.origin, job.func_name]
+
+
+def save_meta_from_a_thread() -> Any:
+    job = get_current_job()
+    assert job is not None
+    seen: list[str] = []
+
+    def work(number: int) -> None:
+        job.meta[str(number)] = number
+        job.save_meta()
+        seen.append(job.get_status().value)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    job.save_meta()
+    return [sorted(job.get_meta()), sorted(set(seen))]
+
+
+def progress(until: str) -> None:
+    """Shows its progress and runs until a file is there."""
+    job = get_current_job()
+    assert job is not None
+    job.meta["progress"] = 50
+    job.save_meta()
+    while not Path(until).exists():
+        time.sleep(0.01)
+
+
+def use_redis_of_the_job() -> None:
+    job = get_current_job()
+    assert job is not None
+    job.connection.set("a", "b")
+
+
+def change_its_status() -> None:
+    job = get_current_job()
+    assert job is not None
+    job.set_status("finished")
+
+
+def write_into_every_socket() -> None:
+    for fd in range(3, 32):
+        try:
+            if os.path.stat.S_ISSOCK(os.fstat(fd).st_mode):  # type: ignore[attr-defined]
+                os.write(fd, b"\xff" * 64)
+        except OSError:
+            continue
+
+
+def retry_without_pause() -> Retry:
+    return Retry(max=2)
+
+
+class Greeter:
+    """Its bound methods are jobs of stock clients."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    def greet(self, name: str) -> str:
+        return f"{self.word} {name}"
+
+    def __call__(self, name: str) -> str:
+        return self.greet(name)

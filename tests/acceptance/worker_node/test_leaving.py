@@ -1,0 +1,179 @@
+"""A worker leaves, in good order or not, and no job is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from jobqueue.leases import reap
+from jobqueue.workers import Command, list_workers, send
+from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
+from tests.processes import is_alive
+from tests.waiting import until, until_async
+
+
+async def test_sigterm_lets_running_jobs_end_and_gives_the_rest_back(
+    client: Client, start_worker: MakeWorker, tmp_path: Path
+) -> None:
+    worker = start_worker(client.url)
+    gate, notes = tmp_path / "gate", tmp_path / "notes"
+    running = await client.put("note_then_wait", str(notes), "x", str(gate))
+    await wait_for(notes)
+    waiting = await client.put("pid")
+    worker.process.send_signal(signal.SIGTERM)
+    until(lambda: "event=worker_draining" in worker.said)
+
+    async def draining() -> bool:
+        return [found.state for found in await list_workers(client.shards.all[0])] == ["draining"]
+
+    await until_async(draining, 5, wanted="the state 'draining'")
+    gate.touch()
+    assert worker.wait() == 0
+    assert (await client.view(running)).status == "finished"
+    assert (await client.view(waiting)).status == "queued"
+    assert await list_workers(client.shards.all[0]) == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_job_that_outlives_the_grace_period_goes_back_uncharged_at_once(
+    client: Client, start_worker: MakeWorker, tmp_path: Path, again: bool
+) -> None:
+    worker = start_worker(client.url, DRAIN_GRACE_SECONDS="60" if again else "0.5")
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    job_id = await client.put("note_then_wait", str(notes), "began", str(gate))
+    await wait_for(notes)
+    worker.process.send_signal(signal.SIGTERM)
+    if again:
+        until(lambda: "event=worker_draining" in worker.said)
+        worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait(5) == 0
+    assert (await client.view(job_id)).status == "queued"
+    gate.touch()
+    start_worker(client.url)
+    ended = await client.ended(job_id)
+    assert (ended.status, ended.attempts) == ("finished", 1)
+    assert notes.read_text().split() == ["began", "began"]
+
+
+async def test_a_message_drains_a_worker_however_long_its_job_takes(
+    client: Client, start_worker: MakeWorker, tmp_path: Path
+) -> None:
+    worker = start_worker(client.url, "--name", "drained", DRAIN_GRACE_SECONDS="0")
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    job_id = await client.put("note_then_wait", str(notes), "x", str(gate))
+    await wait_for(notes)
+    await send(client.shards.all[0], "drained", Command("drain"))
+    until(lambda: "event=worker_draining" in worker.said)
+    await asyncio.sleep(1)
+    assert (await client.view(job_id)).status == "started"
+    gate.touch()
+    assert worker.wait() == 0
+    assert (await client.view(job_id)).status == "finished"
+
+
+async def test_a_signal_ends_a_drain_that_a_message_began(
+    client: Client, start_worker: MakeWorker, tmp_path: Path
+) -> None:
+    worker = start_worker(client.url, "--name", "drained", DRAIN_GRACE_SECONDS="0.2")
+    notes = tmp_path / "notes"
+    job_id = await client.put("note_then_wait", str(notes), "x", str(tmp_path / "never"))
+    await wait_for(notes)
+    await send(client.shards.all[0], "drained", Command("drain"))
+    until(lambda: "event=worker_draining" in worker.said)
+    assert worker.terminate() == 0
+    assert (await client.view(job_id)).status == "queued"
+
+
+async def test_a_node_that_is_killed_has_its_jobs_run_elsewhere(
+    client: Client, start_worker: MakeWorker, tmp_path: Path
+) -> None:
+    worker = start_worker(client.url, LEASE_SECONDS="1")
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    job_id = await client.put("note_then_wait", str(notes), "x", str(gate))
+    await wait_for(notes)
+    executors = worker.executors()
+    worker.kill()
+    until(lambda: not any(map(is_alive, executors)), 5, wanted="the end of the executors")
+    start_worker(client.url, LEASE_SECONDS="1")
+    gate.touch()
+
+    async def finished() -> bool:
+        await reap(client.shards.all[0], lease_seconds=1)
+        return (await client.view(job_id)).status == "finished"
+
+    await until_async(finished, 15, wanted="the job to run elsewhere")
+    assert (await client.view(job_id)).attempts == 2
+
+
+async def test_a_worker_ends_with_the_system_that_it_belongs_to(client: Client, start_worker: MakeWorker) -> None:
+    read_end, write_end = os.pipe()
+    worker = start_worker(client.url, "--lifeline-fd", str(read_end), pass_fds=[read_end])
+    os.close(read_end)
+    await client.value(await client.put("pid"))
+    assert worker.process.poll() is None
+    os.close(write_end)
+    assert worker.wait() == 0
+
+
+async def test_a_burst_ends_when_everything_is_done_retries_included(client: Client, start_worker: MakeWorker) -> None:
+    failing = await client.put("fail", "x", retries=2)
+    ids = await client.put_many([("wait", 0.3)] * 4)
+    worker = start_worker(client.url, "--slots", "2", "--burst")
+    assert worker.wait() == 0
+    assert {(await client.view(job_id)).status for job_id in ids} == {"finished"}
+    assert (await client.view(failing)).status == "failed"
+
+
+async def test_a_worker_that_has_not_found_redis_yet_leaves_when_told(start_worker: MakeWorker) -> None:
+    worker = start_worker("redis://127.0.0.1:1/0")
+    until(lambda: "event=redis_unavailable" in worker.said)
+    assert worker.terminate() == 0
+    assert worker.said.count("event=redis_unavailable") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "named"),
+    [
+        (["--slots", "0"], {}, "--slots"),
+        (["--queues", ","], {}, "--queues"),
+        (["--redis-url", "http://127.0.0.1"], {}, "Redis URL must specify"),
+        ([], {"FUNCTIONS": "no_such_module"}, "WORKMANAGER_FUNCTIONS: module 'no_such_module'"),
+        ([], {"ALLOW_PICKLE": "maybe"}, "WORKMANAGER_ALLOW_PICKLE"),
+        ([], {"DRAIN_GRACE_SECONDS": "-1"}, "WORKMANAGER_DRAIN_GRACE_SECONDS"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_the_last_line(
+    start_worker: MakeWorker, arguments: list[str], settings: dict[str, str], named: str
+) -> None:
+    worker = start_worker("redis://127.0.0.1:1/0", *arguments, **settings)
+    assert worker.wait() == 2
+    assert named in worker.said.splitlines()[-1]
+
+
+async def test_leaving_amid_a_stream_of_short_jobs_loses_and_repeats_none(
+    client: Client, start_worker: MakeWorker, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    ids = await client.put_many([("note", str(notes), str(n)) for n in range(4000)])
+    for _ in range(4):
+        worker = start_worker(client.url, "--slots", "2")
+        worker.wait_until_started()
+        await asyncio.sleep(0.45)
+        assert worker.terminate() == 0
+    start_worker(client.url, "--slots", "2", "--burst").wait()
+    ran = notes.read_text().split()
+    assert sorted(ran, key=int) == [str(n) for n in range(4000)]
+    assert (await client.shards.all[0].execute(("ZCARD", "rq:finished:default")))[0] == len(ids)
+
+
+async def test_a_drain_is_quick_where_nothing_runs(client: Client, start_worker: MakeWorker) -> None:
+    worker = start_worker(client.url)
+    await client.value(await client.put("pid"))
+    began = time.monotonic()
+    assert worker.terminate() == 0
+    assert time.monotonic() - began < 1

@@ -1,0 +1,95 @@
+"""Redis goes away, is silent, or fails over; workers bear with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from jobqueue.errors import ShardUnavailable
+from jobqueue.maintenance import Maintenance
+from jobqueue.shards import Shards
+from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
+from tests.waiting import until, until_async
+from workmanager.valkey import ValkeyServer
+from workmanager.valkey_cluster import ValkeyCluster
+
+
+@asynccontextmanager
+async def _client(url: str) -> AsyncIterator[Client]:
+    shards = await Shards.connect(url)
+    try:
+        yield Client(shards, url)
+    finally:
+        await shards.close()
+
+
+async def test_a_worker_waits_for_redis_at_its_start(private_server: ValkeyServer, start_worker: MakeWorker) -> None:
+    private_server.stop()
+    worker = start_worker(private_server.url)
+    until(lambda: "event=redis_unavailable" in worker.said)
+    private_server.start()
+    async with _client(private_server.url) as client:
+        assert (await client.ended(await client.put("pid"))).status == "finished"
+    assert worker.said.count("event=redis_") == 2, "one line for each change"
+
+
+async def test_what_ends_while_redis_is_away_is_recorded_when_it_is_back(
+    private_server: ValkeyServer, start_worker: MakeWorker, tmp_path: Path
+) -> None:
+    worker = start_worker(private_server.url)
+    gate, notes = tmp_path / "gate", tmp_path / "notes"
+    async with _client(private_server.url) as client:
+        job_id = await client.put("note_then_wait", str(notes), "once", str(gate))
+        await wait_for(notes)
+        private_server.kill()
+        gate.touch()
+        until(lambda: "event=finish_unavailable" in worker.said)
+        private_server.start()
+        ended = await client.ended(job_id)
+        assert (ended.status, ended.attempts) == ("finished", 1)
+        assert (await client.ended(await client.put("pid"))).status == "finished"
+    assert notes.read_text().split() == ["once"]
+    assert worker.said.count("event=finish_unavailable") == 1
+
+
+async def test_a_silent_redis_is_borne_with(private_server: ValkeyServer, start_worker: MakeWorker) -> None:
+    worker = start_worker(private_server.url, "--slots", "2")
+    async with _client(private_server.url) as client:
+        ids = await client.put_many([("wait", 0.02)] * 200)
+        await client.ended(ids[0])
+        private_server.pause()
+        await asyncio.sleep(3)
+        private_server.resume()
+        for job_id in ids:
+            assert (await client.ended(job_id)).status == "finished"
+    assert worker.process.poll() is None
+
+
+async def test_a_masters_death_loses_no_job_and_stops_no_worker(
+    cluster: ValkeyCluster, start_worker: MakeWorker
+) -> None:
+    async with _client(cluster.url) as client:
+        maintenance = asyncio.create_task(Maintenance(client.shards, cluster.url, lease_seconds=5).run())
+        workers = [start_worker(cluster.url, "--slots", "1", LEASE_SECONDS="5") for _ in range(2)]
+        ids = await client.put_many([("wait", 0.002)] * 3000)
+        await client.ended(ids[0])
+        cluster.masters()[0].kill()
+        ids += await client.put_many([("wait", 0.002)] * 500)
+
+        async def all_finished() -> bool:
+            counts = []
+            for shard in client.shards:
+                try:
+                    counts += await shard.execute(("ZCARD", f"{shard.prefix}:finished:default"))
+                except ShardUnavailable:
+                    return False
+            return bool(sum(counts) == len(ids))
+
+        await until_async(all_finished, 60, wanted="every job's end")
+        for worker in workers:
+            assert worker.process.poll() is None
+            assert worker.terminate() == 0
+        maintenance.cancel()
+        await asyncio.gather(maintenance, return_exceptions=True)

@@ -1,0 +1,200 @@
+"""A worker runs what it is given, and says what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+import signal
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+
+from jobqueue.control import cancel
+from jobqueue.workers import list_workers
+from tests.acceptance.worker_node.conftest import MODULE, Client, MakeWorker, wait_for
+from tests.waiting import until_async
+
+
+async def test_many_short_jobs_all_finish_and_their_results_are_right(client: Client, start_worker: MakeWorker) -> None:
+    ids = await client.put_many([("coroutine", n) for n in range(3000)])
+    worker = start_worker(client.url, "--slots", "2", "--burst")
+    assert worker.wait() == 0
+    assert [await client.value(ids[n]) for n in range(0, 3000, 100)] == list(range(0, 3000, 100))
+    shard = client.shards.all[0]
+    counts = await shard.execute(
+        ("ZCARD", "rq:finished:default"),
+        ("ZCARD", "rq:wip:default"),
+        ("ZCARD", "rq:wm:leases"),
+        ("SCARD", "rq:workers"),
+    )
+    assert counts == [3000, 0, 0, 0]
+    assert "finished=3000 failed=0" in worker.said
+
+
+async def test_the_main_job_is_sha512_over_sha512(client: Client, start_worker: MakeWorker) -> None:
+    data = os.urandom(100_000)
+    call = (
+        f'["worker_node.functions.sha512", null, [], {{"data": "{base64.b64encode(data).decode()}", "iterations": 3}}]'
+    )
+    job_id = await client.put("sha512", data=call.encode())
+    start_worker(client.url)
+    digest = hashlib.sha512(hashlib.sha512(hashlib.sha512(data).digest()).digest()).hexdigest()
+    assert await client.value(job_id) == digest
+
+
+async def test_an_idle_worker_starts_a_new_job_within_milliseconds(client: Client, start_worker: MakeWorker) -> None:
+    start_worker(client.url)
+    await client.value(await client.put("noop"))
+    delays = []
+    for _ in range(10):
+        await asyncio.sleep(0.05)  # Long enough for the worker to be asleep again.
+        began = time.monotonic()
+        job_id = await client.put("noop")
+        while (await client.view(job_id)).status != "finished":  # noqa: ASYNC110 - finer than `until_async`
+            await asyncio.sleep(0.001)
+        delays.append(time.monotonic() - began)
+    assert statistics.median(delays) < 0.05, delays
+
+
+async def test_an_idle_worker_uses_next_to_no_cpu(client: Client, start_worker: MakeWorker) -> None:
+    worker = start_worker(client.url, "--slots", "4")
+    await client.value(await client.put("noop"))
+
+    def used_seconds() -> float:
+        pids = [worker.process.pid, *worker.executors()]
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+        return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf("SC_CLK_TCK")
+
+    await asyncio.sleep(2)
+    before = used_seconds()
+    await asyncio.sleep(5)
+    assert used_seconds() - before <= 0.05, "1 % of a core"
+
+
+async def test_failures_are_retried_as_asked_and_then_fail(client: Client, start_worker: MakeWorker) -> None:
+    start_worker(client.url)
+    failed = await client.ended(await client.put("fail", "the message", retries=2))
+    assert (failed.status, failed.attempts) == ("failed", 3)
+    assert failed.error is not None
+    assert (failed.error.reason, failed.error.message) == ("exception", "ValueError: the message")
+    for_good = await client.ended(await client.put("fail_for_good", retries=2))
+    assert (for_good.status, for_good.attempts) == ("failed", 1)
+    rejected = await client.ended(await client.put("noop", data=b'["os.getcwd", null, [], {}]', retries=2))
+    assert rejected.error is not None
+    assert (rejected.error.reason, rejected.attempts) == ("rejected", 1)
+
+
+@pytest.mark.parametrize("function", ["segfault", "kill_itself"])
+async def test_a_job_that_kills_its_executor_is_retried_alone(
+    client: Client, start_worker: MakeWorker, function: str
+) -> None:
+    worker = start_worker(client.url)
+    await client.value(await client.put("pid"))
+    guilty, *innocent = await client.put_many([(function,), *[("pid",)] * 50], retries=1)
+    failed = await client.ended(guilty)
+    assert failed.error is not None
+    assert (failed.error.reason, failed.attempts) == ("worker_lost", 2)
+    for job_id in innocent:
+        assert (await client.ended(job_id)).status == "finished"
+        assert (await client.view(job_id)).attempts == 1
+    assert worker.process.poll() is None
+
+
+async def test_a_timeout_ends_a_job_that_ignores_signals_and_that_job_alone(
+    client: Client, start_worker: MakeWorker
+) -> None:
+    start_worker(client.url)
+    began = time.monotonic()
+    looping = await client.put("loop_for_ever", timeout_seconds=1)
+    after = await client.put("pid")
+    failed = await client.ended(looping)
+    assert failed.error is not None
+    assert (failed.error.reason, failed.function) == ("timeout", f"{MODULE}.loop_for_ever")
+    assert failed.error.message.endswith("its timeout is 1 seconds")
+    assert time.monotonic() - began < 4
+    assert (await client.ended(after)).status == "finished"
+
+
+async def test_a_running_job_is_cancelled_at_once(client: Client, start_worker: MakeWorker) -> None:
+    start_worker(client.url)
+    job_id = await client.put("loop_for_ever")
+    shard = client.shards.of(job_id)
+
+    async def recorded() -> int:
+        return int((await shard.execute(("ZCARD", f"rq:executions:{job_id}")))[0])
+
+    await until_async(recorded, 5, wanted="the last renewal for a while")
+    began = time.monotonic()
+    await cancel(shard, [job_id])
+    assert (await client.ended(job_id)).status == "stopped"
+    assert time.monotonic() - began < 1
+    assert (await client.ended(await client.put("pid"))).status == "finished"
+
+
+async def test_jobs_that_wait_behind_a_long_one_go_to_another_worker(
+    client: Client, start_worker: MakeWorker, tmp_path: Path
+) -> None:
+    first = start_worker(client.url)
+    await client.put_many([("noop",)] * 2000)
+    gate, notes = tmp_path / "gate", tmp_path / "notes"
+    long = await client.put("note_then_wait", str(notes), "x", str(gate))
+    behind = await client.put_many([("pid",)] * 5)
+    await wait_for(notes)
+    start_worker(client.url)
+    for job_id in behind:
+        ended = await client.ended(job_id, 5)
+        assert (ended.status, ended.attempts) == ("finished", 1)
+    assert (await client.view(long)).status == "started"
+    gate.touch()
+    assert (await client.ended(long)).status == "finished"
+    assert first.process.poll() is None
+
+
+async def test_a_long_job_shows_its_progress_and_its_execution(
+    client: Client, start_worker: MakeWorker, tmp_path: Path
+) -> None:
+    start_worker(client.url)
+    gate = tmp_path / "gate"
+    job_id = await client.put("progress", str(gate))
+    shard = client.shards.of(job_id)
+
+    async def shows() -> bool:
+        (executions,) = await shard.execute(("ZCARD", f"rq:executions:{job_id}"))
+        return executions == 1 and (await client.view(job_id)).meta == {"progress": 50}
+
+    await until_async(shows, 5, wanted="progress and an execution record")
+    (worker,) = await list_workers(shard)
+    assert (worker.state, worker.running) == ("busy", 1)
+    gate.touch()
+    await client.ended(job_id)
+    assert await shard.execute(("EXISTS", f"rq:executions:{job_id}"), ("KEYS", "rq:execution:*")) == [0, []]
+
+
+async def test_the_current_job_can_be_read_and_written(client: Client, start_worker: MakeWorker) -> None:
+    start_worker(client.url)
+    job_id = await client.put("count_in_meta", meta=b'{"count": 41}')
+    assert await client.value(job_id) == [job_id, "started", {"count": 42}, "default", f"{MODULE}.count_in_meta"]
+    assert (await client.view(job_id)).meta == {"count": 42}
+    threads = await client.put("save_meta_from_a_thread")
+    assert await client.value(threads) == [["0", "1", "2", "3"], ["started"]]
+    refused = await client.ended(await client.put("use_redis_of_the_job"))
+    assert refused.error is not None
+    assert "a job on this worker cannot use its Redis connection (set)" in refused.error.message
+
+
+async def test_an_executor_killed_from_outside_costs_its_job_alone(
+    client: Client, start_worker: MakeWorker, tmp_path: Path
+) -> None:
+    start_worker(client.url, "--slots", "2")
+    gate, ids = tmp_path / "gate", []
+    for name in ("first", "second"):
+        ids.append(await client.put("note_pid_then_wait", str(tmp_path / name), str(gate)))
+        await wait_for(tmp_path / name)
+    os.kill(int((tmp_path / "first").read_text()), signal.SIGKILL)
+    assert (await client.ended(ids[0])).status == "failed"
+    gate.touch()
+    assert (await client.ended(ids[1])).status == "finished"

@@ -1,0 +1,83 @@
+"""Room is shared among the shards in turn."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.waiting import until_async
+from worker_node.capacity import LAPSE_SECONDS, Capacity
+
+
+class _Room:
+    """A number of free places that a test sets."""
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+
+    def __call__(self) -> int:
+        return self.jobs
+
+
+async def _turn() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_room_is_reserved_once_and_comes_back_when_the_claim_is_over() -> None:
+    capacity = Capacity(_Room(10), max_batch=8)
+    first, second = await capacity.reserve(), await capacity.reserve()
+    assert (first.jobs, second.jobs) == (8, 2)
+    third = asyncio.create_task(capacity.reserve())
+    await _turn()
+    assert not third.done()
+    capacity.settle(second)
+    capacity.settle(second)
+    assert (await third).jobs == 2
+
+
+async def test_whoever_has_waited_longest_comes_first() -> None:
+    room = _Room(0)
+    capacity = Capacity(room, max_batch=8)
+    waiting = [asyncio.create_task(capacity.reserve()) for _ in range(3)]
+    await _turn()
+    room.jobs = 1
+    for expected in range(3):
+        capacity.changed()
+        await _turn()
+        assert [task.done() for task in waiting] == [place <= expected for place in range(3)]
+        capacity.settle(waiting[expected].result())
+
+
+async def test_who_gives_up_waiting_leaves_the_room_to_others() -> None:
+    room = _Room(0)
+    capacity = Capacity(room, max_batch=8)
+    gone, granted, patient = (asyncio.create_task(capacity.reserve()) for _ in range(3))
+    await _turn()
+    gone.cancel()
+    room.jobs = 1
+    capacity.changed()
+    # This one is told of its room and cancelled before it can take it.
+    granted.cancel()
+    assert (await asyncio.wait_for(patient, LAPSE_SECONDS / 2)).jobs == 1
+
+
+async def test_a_claim_that_hangs_does_not_keep_the_others_waiting() -> None:
+    capacity = Capacity(_Room(4), max_batch=8)
+    hanging = await capacity.reserve()
+    other = asyncio.create_task(capacity.reserve())
+
+    async def granted() -> bool:
+        return other.done()
+
+    await until_async(granted, 5 * LAPSE_SECONDS, wanted="the lapsed room")
+    assert other.result().jobs == 4
+    capacity.settle(hanging)
+    assert not await _has_room(capacity)
+
+
+async def _has_room(capacity: Capacity) -> bool:
+    try:
+        await asyncio.wait_for(capacity.reserve(), LAPSE_SECONDS / 4)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,103 @@
+"""`python -m worker_node --redis-url URL --slots N [--queues high,default,low] [--burst]`: one worker."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from jobqueue.errors import FormatMismatch, ShardUnavailable
+from jobqueue.functions import Functions, UnknownModule
+from jobqueue.settings import usage_error
+from jobqueue.shards import Shards
+from jobqueue.workers import WorkerRecord
+from worker_node.agent import Agent
+from worker_node.child import ExecutorOptions
+from worker_node.patience import Patience
+from worker_node.settings import Options, WorkerSettings, parse_options, read_settings
+from worker_node.summons import listen_for_summons
+from worker_node.wear import WearLimits
+
+MIB = 1 << 20
+
+
+class Refusal(Exception):
+    """The worker cannot work with this Redis, now or later; the message says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a worker until it is told to leave; exit code 0 after a drain, 2 where it refuses to start."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = read_settings(os.environ)
+    options = parse_options(arguments, settings)
+    try:
+        functions = Functions.discover(settings.functions)
+    except UnknownModule as error:
+        usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_work(settings, options, functions))
+        except Refusal as refusal:
+            usage_error(str(refusal))
+
+
+async def _work(settings: WorkerSettings, options: Options, functions: Functions) -> None:
+    summons = listen_for_summons(settings.drain_grace_seconds, options.lifeline_fd)
+    first = asyncio.create_task(summons.get())
+    connecting = asyncio.create_task(_connect(options.redis_url))
+    await asyncio.wait((first, connecting), return_when=asyncio.FIRST_COMPLETED)
+    if not connecting.done():
+        connecting.cancel()
+        return
+    shards = connecting.result()
+    agent = Agent(
+        shards,
+        WorkerRecord(
+            name=options.name,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            queues=options.queues,
+            slots=options.slots,
+            fleet=options.fleet,
+            instance_id=options.instance_id,
+        ),
+        redis_url=options.redis_url,
+        lease_seconds=settings.lease_seconds,
+        executor=ExecutorOptions(settings.functions, settings.allow_pickle),
+        limits=WearLimits(settings.executor_max_jobs, settings.executor_max_growth_mib * MIB),
+        functions=functions,
+        burst=options.burst,
+    )
+    obeying = asyncio.create_task(_obey(agent, first, summons))
+    try:
+        await agent.run()
+    finally:
+        obeying.cancel()
+        await shards.close()
+
+
+async def _connect(redis_url: str) -> Shards:
+    patience = Patience("redis", None)
+    while True:
+        try:
+            shards = await Shards.connect(redis_url)
+        except ShardUnavailable as error:
+            await patience.failed(error)
+        except (FormatMismatch, ValueError) as error:
+            raise Refusal(f"--redis-url: {error}") from error
+        else:
+            patience.succeeded()
+            return shards
+
+
+async def _obey(agent: Agent, first: asyncio.Task[float], summons: asyncio.Queue[float]) -> None:
+    agent.leave(await first)
+    while True:
+        agent.leave(await summons.get())
+
+
+if __name__ == "__main__":
+    main()

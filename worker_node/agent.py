@@ -1,0 +1,276 @@
+"""The agent: puts the worker's loops together, and takes them apart again without losing a job."""
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections import defaultdict
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from jobqueue.finish import Failed, Finished, Outcome, Stopped
+from jobqueue.functions import Functions
+from jobqueue.leases import LeaseUpdate
+from jobqueue.model import ClaimedJob
+from jobqueue.shards import Shards
+from jobqueue.workers import Beat, Command, WorkerRecord
+from worker_node import record
+from worker_node.calls import Calls
+from worker_node.capacity import Capacity
+from worker_node.child import ExecutorOptions
+from worker_node.feeder import LISTEN_SECONDS, Feeder
+from worker_node.finisher import Finisher
+from worker_node.keeper import Keeper
+from worker_node.listener import listen
+from worker_node.pace import MAX_DEPTH, Pace
+from worker_node.slot import Slot, SlotEvents
+from worker_node.slots import Slots
+from worker_node.unwanted import Unwanted
+from worker_node.verdict import Why
+from worker_node.watch import Watch
+from worker_node.wear import WearLimits
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 10.0
+"""How long a leaving worker tries to record what it has done."""
+BURST_LISTEN_SECONDS = 0.05
+MAX_CLAIM = 2 * MAX_DEPTH
+
+
+class Agent:
+    """One worker. `run` it once.
+
+    Args:
+        shards: the queue.
+        worker: how the worker is listed.
+        redis_url: of the queue.
+        lease_seconds: how long a job is this worker's without being renewed.
+        burst: leave when the queues are empty and nothing runs.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        worker: WorkerRecord,
+        *,
+        redis_url: str,
+        lease_seconds: float,
+        executor: ExecutorOptions,
+        limits: WearLimits,
+        functions: Functions,
+        burst: bool,
+    ) -> None:
+        self._shards = shards
+        self._worker = worker
+        self._burst = burst
+        self._calls = Calls(functions, allow_pickle=False)
+        self._unwanted = Unwanted()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._leaving, self._quiet = asyncio.Event(), asyncio.Event()
+        self._deadline = math.inf
+        self._finished, self._failed, self._working_seconds = 0, 0, 0.0
+        pace = Pace()
+        events = SlotEvents(self._on_ended, self._on_returned, self._on_asked, self._on_room)
+        self._slots = Slots([Slot(number, executor, limits, pace, events) for number in range(worker.slots)])
+        self._capacity = Capacity(self._slots.room, MAX_CLAIM)
+        self._watch = Watch(self._slots, self._unwanted, self._on_long)
+        self._finishers = [Finisher(shard, worker.name, redis_url) for shard in shards]
+        self._keepers = [
+            Keeper(
+                shard,
+                worker,
+                lease_seconds=lease_seconds,
+                held=self._held,
+                report=self._report,
+                on_lost=self._on_lost,
+                on_cancelled=self._on_cancelled,
+            )
+            for shard in shards
+        ]
+        self._feeders = [
+            Feeder(
+                shard,
+                worker.name,
+                worker.queues,
+                lease_seconds=lease_seconds,
+                capacity=self._capacity,
+                hand_over=self._hand_over,
+                on_command=self._on_command,
+                listen_seconds=BURST_LISTEN_SECONDS if burst else LISTEN_SECONDS,
+            )
+            for shard in shards
+        ]
+
+    def leave(self, grace_seconds: float) -> None:
+        """Begins to drain: no new jobs, running ones may go on for so long, everything else is given back.
+
+        A limit that is set a second time means at once.
+        """
+        if math.isfinite(grace_seconds):
+            grace_seconds = 0.0 if math.isfinite(self._deadline) else grace_seconds
+            self._deadline = time.monotonic() + grace_seconds
+        self._leaving.set()
+        self._quiet.set()
+
+    async def run(self) -> None:
+        """Works until it is told to leave (or, in a burst, until nothing is left), and drains.
+
+        Raises:
+            Exception: what ended one of its loops, which is a fault of this program; it has drained before.
+        """
+        working = [self._start(slot.run()) for slot in self._slots]
+        working += [self._start(finisher.run()) for finisher in self._finishers]
+        working += [self._start(listen(shard, self._worker.name, self._on_command)) for shard in self._shards]
+        working.append(self._start(self._watch.run()))
+        keeping = [self._start(keeper.run()) for keeper in self._keepers]
+        feeding = [self._start(feeder.run()) for feeder in self._feeders]
+        if self._burst:
+            feeding.append(self._start(self._leave_when_done()))
+        log.info("event=worker_started worker=%s slots=%d", self._worker.name, self._worker.slots)
+        await self._leaving.wait()
+        log.info("event=worker_draining worker=%s running=%d", self._worker.name, self._slots.running)
+        await _cancel(feeding)
+        await self._drain()
+        await _cancel(keeping)
+        await asyncio.gather(*(keeper.leave() for keeper in self._keepers))
+        await _cancel([*working, *self._answering])
+        log.info("event=worker_left worker=%s finished=%d failed=%d", self._worker.name, self._finished, self._failed)
+        for task in (*feeding, *keeping, *working):
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    def _start(self, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(loop)
+        task.add_done_callback(self._on_loop_ended)
+        return task
+
+    def _on_loop_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.leave(0.0)
+
+    async def _leave_when_done(self) -> None:
+        while True:
+            seen = [feeder.empty_claims for feeder in self._feeders]
+            # Twice empty since: the second claim began after the first, so after whatever was seen here.
+            while any(feeder.empty_claims < before + 2 for feeder, before in zip(self._feeders, seen, strict=True)):
+                await asyncio.sleep(BURST_LISTEN_SECONDS)
+                if self._working:
+                    seen = [feeder.empty_claims for feeder in self._feeders]
+            if not self._working:
+                self.leave(0.0)
+                return
+
+    @property
+    def _working(self) -> bool:
+        return self._slots.busy or not all(finisher.idle for finisher in self._finishers)
+
+    async def _drain(self) -> None:
+        for keeper in self._keepers:
+            keeper.renew_soon()
+        for slot in self._slots:
+            slot.withdraw()
+        await self._until_quiet_or_due()
+        for slot in self._slots:
+            slot.stop()
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while self._slots.busy:
+                    self._quiet.clear()
+                    await self._quiet.wait()
+                await asyncio.gather(*(finisher.settled() for finisher in self._finishers))
+        except TimeoutError:
+            log.error("event=worker_unsettled worker=%s: jobs that it held run again elsewhere", self._worker.name)
+
+    async def _until_quiet_or_due(self) -> None:
+        while self._slots.busy and (left := self._deadline - time.monotonic()) > 0:
+            self._quiet.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), left if math.isfinite(left) else None)
+
+    def _hand_over(self, jobs: Sequence[ClaimedJob]) -> None:
+        if self._unwanted or self._leaving.is_set():
+            unwanted = [job for job in jobs if self._leaving.is_set() or self._unwanted.why(job) is not None]
+            self._on_returned(unwanted)
+            jobs = [job for job in jobs if job not in unwanted]
+        self._on_returned(self._slots.hand_over(jobs))
+        self._watch.begin()
+
+    def _on_ended(self, outcomes: Sequence[Outcome]) -> None:
+        by_shard: dict[int, list[Outcome]] = defaultdict(list)
+        for outcome in outcomes:
+            by_shard[outcome.job.shard_index].append(outcome)
+            self._working_seconds += outcome.seconds
+            self._finished += isinstance(outcome, Finished)
+            self._failed += isinstance(outcome, Failed)
+            if self._unwanted:
+                self._unwanted.settle(outcome.job)
+        for index, some in by_shard.items():
+            self._finishers[index].finish(some)
+        self._quiet.set()
+
+    def _on_returned(self, jobs: Sequence[ClaimedJob]) -> None:
+        for job in jobs:
+            why = self._unwanted.why(job)
+            self._unwanted.settle(job)
+            finisher = self._finishers[job.shard_index]
+            if why is Why.CANCELLED:
+                finisher.finish([Stopped(job, self._calls.function_of(job.data), 0.0)])
+            elif why is None:
+                finisher.give_back([job])
+        self._quiet.set()
+
+    def _on_room(self) -> None:
+        self._capacity.changed()
+
+    def _on_long(self, shard_index: int) -> None:
+        self._keepers[shard_index].renew_soon()
+
+    def _on_lost(self, jobs: Sequence[ClaimedJob]) -> None:
+        for job in jobs:
+            log.warning("event=job_lease_lost job_id=%s", job.id)
+            self._unwanted.lose(job, time.monotonic())
+        self._watch.look(time.monotonic())
+
+    def _on_cancelled(self, jobs: Sequence[ClaimedJob]) -> None:
+        for job in jobs:
+            self._unwanted.cancel(job.id, time.monotonic())
+        self._watch.look(time.monotonic())
+
+    def _on_command(self, command: Command) -> None:
+        log.info("event=worker_told worker=%s verb=%s job_id=%s", self._worker.name, command.verb, command.job_id)
+        if command.verb == "cancel":
+            self._unwanted.cancel(command.job_id, time.monotonic())
+            self._watch.look(time.monotonic())
+        elif command.verb == "drain":
+            # Whoever scales the fleet waits until this worker is empty.
+            self.leave(math.inf)
+
+    def _on_asked(self, slot: Slot, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+        shard = self._shards.all[job.shard_index]
+        task = asyncio.create_task(record.answer(shard, slot, job, verb, field, value))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    def _held(self, shard_index: int) -> list[LeaseUpdate]:
+        offset = time.time() - time.monotonic()
+        updates = []
+        for slot in self._slots:
+            running = slot.running()
+            for job in slot.jobs:
+                if job.shard_index == shard_index:
+                    recorded = running is not None and running.job is job and slot.is_recorded(running.sequence)
+                    updates.append(LeaseUpdate(job, running.began + offset if running and recorded else None))
+        return updates
+
+    def _report(self) -> Beat:
+        running = self._slots.running
+        state = "draining" if self._leaving.is_set() else "busy" if running else "idle"
+        return Beat(state, running, self._finished, self._failed, self._working_seconds)
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,114 @@
+"""The agent's end of a socket pair: frames in and out without ever blocking the event loop."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from worker_node.protocol import LENGTH, MAX_FRAME_BYTES
+
+READ_BYTES = 1 << 18
+
+
+class Channel:
+    """Sends and receives frames.
+
+    Unlike an asyncio transport it can be emptied at once (`drain`): a child that has died may leave its last words in
+    the socket, and a grandchild that holds the other end open would keep the end of the stream from ever coming.
+
+    Args:
+        connection: the agent's end.
+        on_frame: called with the payload of each frame.
+        on_garbage: called once when what comes in is no frame; nothing is read after that.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        on_frame: Callable[[bytes], None],
+        on_garbage: Callable[[str], None],
+    ) -> None:
+        connection.setblocking(False)
+        self._connection = connection
+        self._on_frame = on_frame
+        self._on_garbage = on_garbage
+        self._loop = asyncio.get_running_loop()
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self._reading = True
+        self._loop.add_reader(connection.fileno(), self._read_some)
+
+    def send(self, frame: bytes) -> None:
+        """Sends a frame, later where the other end is not taking it now; a dead other end is found out elsewhere."""
+        if self._outgoing:
+            self._outgoing += frame
+            return
+        sent = self._send_now(frame)
+        if sent < len(frame):
+            self._outgoing += memoryview(frame)[sent:]
+            self._loop.add_writer(self._connection.fileno(), self._send_more)
+
+    def drain(self) -> None:
+        """Reads everything that is there now."""
+        while self._reading and self._read_some():
+            pass
+
+    def close(self) -> None:
+        """Closes the agent's end, which tells an executor to leave."""
+        self._stop_reading()
+        if self._outgoing:
+            self._loop.remove_writer(self._connection.fileno())
+            self._outgoing.clear()
+        self._connection.close()
+
+    def _read_some(self) -> bool:
+        try:
+            data = self._connection.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._stop_reading()
+            return False
+        self._incoming += data
+        self._deliver()
+        return True
+
+    def _deliver(self) -> None:
+        incoming, start = self._incoming, 0
+        while self._reading and len(incoming) - start >= LENGTH.size:
+            size = LENGTH.unpack_from(incoming, start)[0]
+            if size > MAX_FRAME_BYTES:
+                self._stop_reading()
+                self._on_garbage(f"a frame of {size} bytes")
+                return
+            end = start + LENGTH.size + size
+            if len(incoming) < end:
+                break
+            payload = bytes(memoryview(incoming)[start + LENGTH.size : end])
+            start = end
+            try:
+                self._on_frame(payload)
+            except (ValueError, TypeError, KeyError, IndexError) as error:
+                # A job can write what it likes to its executor's end; that must not reach the other jobs.
+                self._stop_reading()
+                self._on_garbage(f"{type(error).__name__}: {error}")
+        del incoming[:start]
+
+    def _stop_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._connection.fileno())
+
+    def _send_now(self, data: bytes | bytearray) -> int:
+        try:
+            return self._connection.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError:
+            return len(data)
+
+    def _send_more(self) -> None:
+        del self._outgoing[: self._send_now(self._outgoing)]
+        if not self._outgoing:
+            self._loop.remove_writer(self._connection.fileno())

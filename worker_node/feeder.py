@@ -1,0 +1,104 @@
+"""Claims a shard's jobs whenever the slots have room, and hands them over."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Sequence
+
+from jobqueue.claim import claim
+from jobqueue.errors import JobQueueError
+from jobqueue.model import ClaimedJob
+from jobqueue.shards import Shard
+from jobqueue.workers import Command, wait
+from worker_node.capacity import Capacity, Reservation
+from worker_node.patience import Patience
+
+LISTEN_SECONDS = 2.0
+"""How long a worker sleeps at most before it looks at the queues unasked."""
+
+
+class Feeder:
+    """One shard's way into the slots.
+
+    Args:
+        hand_over: takes claimed jobs.
+        on_command: takes a message to this worker.
+        listen_seconds: how long to wait for a job before the queues are looked at again.
+
+    Attributes:
+        empty_claims: how often there was nothing to claim.
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        worker: str,
+        queues: Sequence[str],
+        *,
+        lease_seconds: float,
+        capacity: Capacity,
+        hand_over: Callable[[Sequence[ClaimedJob]], None],
+        on_command: Callable[[Command], None],
+        listen_seconds: float = LISTEN_SECONDS,
+    ) -> None:
+        self._shard = shard
+        self._worker = worker
+        self._queues = tuple(queues)
+        self._lease_seconds = lease_seconds
+        self._capacity = capacity
+        self._hand_over = hand_over
+        self._on_command = on_command
+        self._listen_seconds = listen_seconds
+        self._token = secrets.token_hex(8)
+        self.empty_claims = 0
+
+    async def run(self) -> None:
+        """Claims until it is cancelled."""
+        patience = Patience("claim", self._shard.prefix)
+        while True:
+            reservation = await self._capacity.reserve()
+            try:
+                claimed = await self._claim_for(reservation)
+            except JobQueueError as error:
+                await patience.failed(error)
+                continue
+            patience.succeeded()
+            if claimed < reservation.jobs:
+                self.empty_claims += claimed == 0
+                await self._listen(patience)
+
+    async def _claim_for(self, reservation: Reservation) -> int:
+        claiming = asyncio.ensure_future(
+            claim(
+                self._shard,
+                self._worker,
+                self._queues,
+                reservation.jobs,
+                lease_seconds=self._lease_seconds,
+                token=self._token,
+                retry_seconds=0.0,
+            )
+        )
+        try:
+            # Redis leases the jobs, whether somebody here still waits for them or not.
+            jobs = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with contextlib.suppress(JobQueueError):
+                self._hand_over(await claiming)
+            raise
+        finally:
+            self._capacity.settle(reservation)
+        # Only now: a claim whose answer was lost is repeated under its own name, and gets the same jobs.
+        self._token = secrets.token_hex(8)
+        if jobs:
+            self._hand_over(jobs)
+        return len(jobs)
+
+    async def _listen(self, patience: Patience) -> None:
+        try:
+            command = await wait(self._shard, self._worker, self._queues, for_work=True, seconds=self._listen_seconds)
+        except JobQueueError as error:
+            await patience.failed(error)
+            return
+        if command is not None:
+            self._on_command(command)
