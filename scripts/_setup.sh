@@ -1,0 +1,95 @@
+# shellcheck shell=bash
+# Sourced by the scripts beside it. `set_up run` or `set_up dev` makes .venv hold what requirements.txt, or
+# requirements-dev.txt, names, and the project itself. It needs bash and Python 3.11+, and the network only when
+# those files have changed since the last time. Sets `root` and `python`.
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+python="$root/.venv/bin/python"
+
+set_up() {
+    local purpose="$1"
+    mkdir -p "$root/.venv"
+    exec 9>"$root/.venv/.lock"
+    if command -v flock >/dev/null; then
+        flock 9 # a second script waits here until the first is done
+    fi
+    if ! _is_ready "$purpose"; then
+        _make_venv
+        _install "$purpose"
+    fi
+    exec 9>&-
+}
+
+_is_ready() {
+    [ -x "$python" ] && [ "$(cat "$root/.venv/.ready-$1" 2>/dev/null)" = "$(_fingerprint "$1")" ]
+}
+
+# What the environment was made from. The path counts: an environment does not survive being moved.
+_fingerprint() {
+    local files=("$root/pyproject.toml" "$root/requirements.txt")
+    if [ "$1" = dev ]; then
+        files+=("$root/requirements-dev.txt")
+    fi
+    (echo "$root" && cat "${files[@]}") | cksum
+}
+
+_make_venv() {
+    if "$python" -m pip --version >/dev/null 2>&1; then
+        return
+    fi
+    local system_python
+    system_python="$(_find_python)" || _fail "Python 3.11 or newer is needed, and none was found on the PATH"
+    _say "making .venv with $("$system_python" --version)"
+    "$system_python" -c 'import ensurepip' 2>/dev/null || _install_ensurepip "$system_python"
+    # All but the lock, which other scripts may be waiting for.
+    find "$root/.venv" -mindepth 1 -maxdepth 1 ! -name .lock -exec rm -rf {} +
+    "$system_python" -m venv "$root/.venv"
+}
+
+_find_python() {
+    local name
+    for name in python3.11 python3.12 python3.13 python3.14 python3 python; do
+        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$name"
+            return
+        fi
+    done
+    return 1
+}
+
+# Debian and Ubuntu ship Python without the part that `venv` needs.
+_install_ensurepip() {
+    local version package
+    version="$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+    package="python$version-venv"
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        _say "installing $package"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package"; } >/dev/null ||
+            _fail "could not install $package, which $1 needs to make .venv"
+    else
+        _fail "$1 lacks the module ensurepip: install its venv package (Debian, Ubuntu: apt-get install $package)"
+    fi
+}
+
+_install() {
+    local requirements="requirements.txt" pip=("$python" -m pip --disable-pip-version-check --quiet)
+    if [ "$1" = dev ]; then
+        requirements="requirements-dev.txt"
+    fi
+    _say "installing $requirements"
+    rm -f "$root/.venv/.ready-run" "$root/.venv/.ready-dev"
+    "${pip[@]}" install -r "$root/$requirements" || _fail "could not install $requirements (see above)"
+    local output # the build's remarks are of interest only when it fails
+    output="$("${pip[@]}" install --no-deps --editable "$root" 2>&1)" || _fail "could not install the project: $output"
+    _fingerprint run >"$root/.venv/.ready-run"
+    if [ "$1" = dev ]; then
+        _fingerprint dev >"$root/.venv/.ready-dev"
+    fi
+}
+
+_say() { echo "setup: $*" >&2; }
+
+_fail() {
+    _say "error: $*"
+    exit 1
+}

@@ -1,0 +1,102 @@
+"""The commands, as processes, against a whole running system."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.sha512 import sha512
+from tests.up import Up
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    up = Up(tmp_path_factory.mktemp("system") / "run")
+    up.start("--max-workers", "1")
+    up.wait_until_ready()
+    yield up
+    assert up.end() == 0
+    up.clear()
+
+
+class Shell:
+    """Runs `workmanager` against the system."""
+
+    def __init__(self, system: Up) -> None:
+        self._system = system
+        self._environ = {**os.environ, "WORKMANAGER_URL": ",".join(system.urls), "PYTHONPATH": os.getcwd()}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "workmanager", *arguments]
+        return subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False, timeout=90)
+
+    def json(self, *arguments: str) -> list[Any]:
+        """The JSON lines that a command which succeeds prints."""
+        done = self.run(*arguments, "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def shell(system: Up) -> Shell:
+    return Shell(system)
+
+
+def test_a_file_is_put_in_waited_for_and_pulled(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "data.bin"
+    path.write_bytes(bytes(range(256)))
+    accepted, ended = shell.json("submit", str(path), "--iterations", "10", "--wait")
+    assert accepted["source"] == str(path)
+    assert (ended["id"], ended["status"]) == (accepted["id"], "finished")
+    (result,) = shell.json("pull", "--wait", "10")
+    assert result == {"Work ID": accepted["id"], "Value": sha512(path.read_bytes(), 10)}
+    assert shell.json("pull") == []
+
+
+def test_a_leased_result_is_confirmed(shell: Shell) -> None:
+    accepted, _ = shell.json("submit", "--function", "noop", "--wait")
+    (result,) = shell.json("pull", "--lease", "30", "--wait", "10")
+    assert result == {"Work ID": accepted["id"], "Value": None}
+    assert shell.json("ack", accepted["id"]) == []
+    assert shell.json("pull") == []
+
+
+def test_a_failure_shows_its_reason_and_can_be_run_again(shell: Shell) -> None:
+    done = shell.run("submit", "--function", "sleep", "--kwargs", '{"seconds": "wrong"}', "--wait", "--json")
+    assert done.returncode == 1
+    ended = json.loads(done.stdout.splitlines()[-1])
+    assert (ended["status"], ended["error"]["reason"]) == ("failed", "exception")
+    assert [job["id"] for job in shell.json("jobs", "--status", "failed")] == [ended["id"]]
+    shell.json("requeue", ended["id"])
+    (again,) = shell.json("job", ended["id"], "--wait", "30")
+    assert again["status"] == "failed"
+    assert shell.json("requeue", "--queue", ended["queue"], "--failed")
+
+
+def test_a_running_job_is_ended(shell: Shell) -> None:
+    (accepted,) = shell.json("submit", "--function", "sleep", "--kwargs", '{"seconds": 60}')
+    shell.json("cancel", accepted["id"])
+    (ended,) = shell.json("job", accepted["id"], "--wait", "30")
+    assert ended["status"] in {"canceled", "stopped"}
+
+
+def test_the_status_counts_jobs_and_workers(shell: Shell) -> None:
+    (status,) = shell.json("status")
+    assert {"Jobs", "Workers"} <= status.keys()
+
+
+def test_what_the_manager_refuses_is_one_line(shell: Shell) -> None:
+    done = shell.run("submit", "--function", "no.such_function")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("workmanager: ")
+    assert done.stderr.count("\n") == 1
+    assert "no.such_function" in done.stderr

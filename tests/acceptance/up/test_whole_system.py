@@ -1,0 +1,121 @@
+"""The whole system, all of it real: jobs in over HTTP, values out, while parts of it are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.acceptance.sha512 import sha512
+from tests.processes import running_in
+from tests.up import Up
+from tests.waiting import until
+from workmanager.client import Client
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    run = Up(tmp_path / "run")
+    yield run
+    run.clear()
+
+
+def _put_in(client: Client, count: int, *, iterations: int) -> dict[str, str]:
+    """The right values by Work ID."""
+    expected = {}
+    for number in range(count):
+        data = f"job {number}".encode()
+        expected[client.enqueue(data, iterations=iterations)] = sha512(data, iterations)
+    return expected
+
+
+def _pull(client: Client, count: int, *, seconds: float = 90) -> dict[str, str]:
+    """`count` values by Work ID, none of which comes again once it is confirmed."""
+    values: dict[str, str] = {}
+
+    def all_there() -> bool:
+        # With a lease: an answer that is lost with its manager comes again.
+        results = client.pull(top=1_000, lease_seconds=10, wait_seconds=2)
+        client.ack(result.id for result in results)
+        for result in results:
+            assert result.id not in values
+            values[result.id] = result.value
+        return len(values) >= count
+
+    until(all_there, seconds, wanted=f"{count} values")
+    return values
+
+
+def test_data_put_in_at_one_manager_comes_out_hashed_at_the_other(up: Up) -> None:
+    up.start("--max-workers", "2")
+    up.wait_until_ready()
+    with httpx.Client() as http:
+        raw = http.put(f"{up.urls[0]}/enqueue", params={"iterations": 1_000}, content=b"\0raw").json()
+        form = http.put(f"{up.urls[0]}/enqueue", params={"iterations": 2}, files={"data": b"\xffform"}).json()
+    with Client(up.urls[1]) as client:
+        values = _pull(client, 2)
+        assert values == {raw["Work ID"]: sha512(b"\0raw", 1_000), form["Work ID"]: sha512(b"\xffform", 2)}
+        until(lambda: client.status()["Workers"] == 0, 60, wanted="the workers' leaving")
+    assert up.end() == 0
+    assert running_in(up.directory) == []
+
+
+def test_killing_a_manager_and_a_worker_loses_no_job(up: Up) -> None:
+    up.start("--max-workers", "2")
+    up.wait_until_ready()
+    with Client(up.urls) as client:
+        expected = _put_in(client, 60, iterations=60_000)
+        until(lambda: client.status()["Workers"] >= 1, 30, wanted="a worker")
+        os.kill(up.pid_of("-m worker_node"), signal.SIGKILL)
+        os.kill(up.pid_of(f"-m manager --host 127.0.0.1 --port {up.port} "), signal.SIGKILL)
+        assert _pull(client, 60) == expected
+        until(lambda: httpx.get(f"{up.urls[0]}/readyz").is_success, 30, wanted="the manager's return")
+    assert up.end() == 0
+    assert running_in(up.directory) == []
+
+
+def test_jobs_survive_the_end_of_the_system_and_run_in_the_next(up: Up) -> None:
+    up.start("--max-workers", "1")
+    up.wait_until_ready()
+    with Client(up.urls) as client:
+        expected = _put_in(client, 30, iterations=100_000)
+    assert up.end() == 0
+    assert running_in(up.directory) == []
+    up.start("--max-workers", "2")
+    up.wait_until_ready()
+    with Client(up.urls) as client:
+        assert _pull(client, 30) == expected
+    assert up.end() == 0
+
+
+def test_killing_the_system_leaves_no_process_and_no_job_lost(up: Up) -> None:
+    process = up.start("--max-workers", "1")
+    up.wait_until_ready()
+    with Client(up.urls) as client:
+        expected = _put_in(client, 30, iterations=100_000)
+        until(lambda: client.status()["Workers"] == 1, 30, wanted="a worker")
+    process.kill()
+    process.communicate()
+    until(lambda: not running_in(up.directory), 60, wanted="the end of all processes")
+    up.start("--max-workers", "2")
+    up.wait_until_ready()
+    with Client(up.urls) as client:
+        assert _pull(client, 30) == expected
+
+
+def test_a_cluster_loses_no_job_when_a_master_is_killed(up: Up) -> None:
+    up.start("--cluster", "--max-workers", "2")
+    up.wait_until_ready()
+    with Client(up.urls, retry_seconds=30) as client:
+        expected = _put_in(client, 30, iterations=50_000)
+        os.kill(up.pid_of("valkey-server"), signal.SIGKILL)
+        expected |= _put_in(client, 30, iterations=50_000)
+        assert _pull(client, 60) == expected
+    assert up.end() == 0
+    assert running_in(up.directory) == []

@@ -1,0 +1,77 @@
+"""Stands where `python -m manager` would, for tests of what starts and ends managers: it does nothing but obey.
+
+It notes what it sees in files of its working directory, and starts one process that stands for a worker.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+parser = argparse.ArgumentParser()
+for name in ("--host", "--port", "--redis-url", "--scaler", "--lifeline-fd", "--role"):
+    parser.add_argument(name)
+options = parser.parse_args()
+behaviour = os.environ.get("STAND_IN", "")
+
+
+def note(text: str) -> None:
+    url = urlsplit(options.redis_url.split(",")[0])
+    try:
+        with redis.Redis(port=url.port or 0, retry=Retry(NoBackoff(), 0)) as client:
+            store = "store answers" if client.ping() else ""
+    except redis.RedisError:
+        store = "store is gone"
+    with Path(f"notes-{options.port}").open("a") as notes:
+        notes.write(f"{text}, {store}\n")
+
+
+def end(text: str) -> None:
+    try:
+        note(text)
+    finally:
+        os._exit(0)
+
+
+def obey_lifeline() -> None:
+    os.read(int(options.lifeline_fd), 1)
+    time.sleep(0.5)  # work that takes a while to give back
+    end(f"{options.role or 'manager'} saw the lifeline cut")
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+if behaviour == "refuse":
+    sys.exit(2)
+threading.Thread(target=obey_lifeline, daemon=True).start()
+if options.role == "worker":
+    signal.pause()
+if behaviour == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+else:
+    signal.signal(signal.SIGTERM, lambda *_: end("manager was told to end"))
+note(f"max workers {os.environ.get('WORKMANAGER_MAX_WORKERS')}, scaler {options.scaler}")
+if behaviour == "leave a worker":
+    subprocess.Popen(
+        [sys.executable, *sys.orig_argv[1:], "--role", "worker"],
+        pass_fds=[int(options.lifeline_fd)],
+        start_new_session=True,
+    )
+HTTPServer((options.host, int(options.port)), Answer).serve_forever()

@@ -1,0 +1,124 @@
+"""The embedded server: real processes, real kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.processes import is_alive
+from tests.waiting import until
+from workmanager import leash, ports, store_settings
+from workmanager.errors import ServerError
+from workmanager.valkey import ValkeyServer
+
+_STARTER = """
+import pathlib, sys, time
+from workmanager.valkey import ValkeyServer
+server = ValkeyServer(pathlib.Path(sys.argv[1]))
+server.start()
+print(server.pid, server.port, flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_runs_with_the_settings_that_the_queue_relies_on(private_server: ValkeyServer) -> None:
+    for name, value in store_settings.STORE.items():
+        shown = private_server.command("CONFIG", "GET", name)[name]
+        assert shown == {"32mb": str(32 * 1024 * 1024)}.get(value, value)
+
+
+def test_what_was_written_before_a_crash_is_there_after_it_at_the_same_address(
+    private_server: ValkeyServer,
+) -> None:
+    private_server.command("SET", "job", "kept")
+    url = private_server.url
+    private_server.kill()
+    private_server.start()
+    assert private_server.command("GET", "job") == "kept"
+    assert private_server.url == url
+
+
+def test_it_moves_to_another_port_when_its_last_one_is_taken(private_server: ValkeyServer) -> None:
+    private_server.command("SET", "job", "kept")
+    private_server.stop()
+    with socket.create_server(("127.0.0.1", private_server.port)) as taker:
+        private_server.start()
+        assert private_server.port != taker.getsockname()[1]
+    assert private_server.command("GET", "job") == "kept"
+
+
+def test_it_does_not_outlive_a_starter_that_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _STARTER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as starter:
+        assert starter.stdout is not None
+        pid, _ = map(int, starter.stdout.readline().split())
+        assert is_alive(pid)
+        starter.kill()
+        until(lambda: not is_alive(pid), wanted="the server's end")
+
+
+def test_where_the_kernel_offers_no_leash_a_watcher_holds_it(tmp_path: Path) -> None:
+    # The watcher is what other systems than Linux get; it needs nothing that Linux lacks.
+    unleash = f"import sys; sys.platform = 'other'; sys.path.insert(0, {str(Path(leash.__file__).parent)!r}); "
+    starter = (
+        "import os, subprocess, sys, time\n"
+        f"code = {unleash!r} + 'import leash; leash.main(sys.argv[1:])'\n"
+        "child = subprocess.Popen([sys.executable, '-c', code, str(os.getpid()), '/bin/sleep', '60'])\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        until(lambda: Path(f"/proc/{pid}/exe").readlink().name != Path(sys.executable).resolve().name)
+        process.kill()
+        process.wait()
+        until(lambda: not is_alive(pid), wanted="the program's end")
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    server = ValkeyServer(tmp_path, settings={"maxmemory-policy": "nonsense"})
+    with pytest.raises(ServerError, match=r"ended at its start: .*valkey\.log"):
+        server.start()
+    assert server.pid is None
+
+
+def test_a_paused_server_keeps_its_clients_waiting_until_it_is_resumed(private_server: ValkeyServer) -> None:
+    private_server.pause()
+    client = redis.Redis(port=private_server.port, socket_timeout=0.2, retry=Retry(NoBackoff(), 0))
+    with client, pytest.raises(redis.TimeoutError):
+        client.ping()
+    private_server.resume()
+    assert private_server.command("PING")
+
+
+def test_a_paused_server_can_be_stopped(private_server: ValkeyServer) -> None:
+    pid = private_server.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    private_server.stop()
+    assert not is_alive(pid)
+
+
+def test_another_server_that_takes_the_port_first_is_not_mistaken_for_it(
+    tmp_path: Path, shared_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = iter([shared_server.port, ports.free_port()])
+    monkeypatch.setattr(ports, "free_port", lambda *, run: next(choices))
+    server = ValkeyServer(tmp_path)
+    try:
+        server.start()
+        assert server.port != shared_server.port
+        assert server.command("INFO", "server")["process_id"] == server.pid
+    finally:
+        server.kill()

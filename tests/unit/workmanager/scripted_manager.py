@@ -1,0 +1,77 @@
+"""A real HTTP server that answers what a test tells it to, for what no healthy manager would do."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What arrived."""
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`lost`: the request is taken, and the connection closed without a word."""
+
+    body: Any = field(default_factory=dict)
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    lost: bool = False
+
+
+LOST = Answer(lost=True)
+
+
+class ScriptedManager:
+    """Gives its answers in order, the last one again and again."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.requests: list[Request] = []
+        remaining = list(answers or [Answer()])
+        requests = self.requests
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                address = urlsplit(self.path)
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                params = dict(parse_qsl(address.query, keep_blank_values=True))
+                requests.append(Request(self.command, address.path, params, dict(self.headers), body))
+                answer = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+                if answer.lost:
+                    return
+                text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(text.encode())))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            do_GET = do_POST = do_PUT = answer  # noqa: N815  # the names that http.server calls
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

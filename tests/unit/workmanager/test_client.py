@@ -1,0 +1,210 @@
+"""The client against managers that refuse, fail, fall silent or are not there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+
+import pytest
+
+from tests.unit.workmanager.scripted_manager import LOST, Answer, ScriptedManager
+from workmanager import ports
+from workmanager.client import Client, Completed
+from workmanager.errors import ClientError, UsageError
+from workmanager.submission import Submission
+
+_BUSY = Answer({"title": "Service Unavailable", "detail": "Redis is away"}, 503, {"Retry-After": "0"})
+
+
+def _dead_url() -> str:
+    return f"http://127.0.0.1:{ports.free_port()}"
+
+
+def test_an_enqueue_carries_the_data_the_iterations_the_key_and_an_id_of_its_own() -> None:
+    with ScriptedManager(Answer({"Work ID": "given"})) as manager, Client(manager.url, "secret") as client:
+        assert client.enqueue(b"\0data", iterations=3, timeout_seconds=60) == "given"
+    (request,) = manager.requests
+    assert (request.method, request.path, request.body) == ("PUT", "/enqueue", b"\0data")
+    assert request.headers["Authorization"] == "Bearer secret"
+    assert {**request.params, "id": ""} == {"iterations": "3", "timeout": "60", "id": ""}
+    assert request.params["id"]
+
+
+@pytest.mark.parametrize("trouble", [_BUSY, LOST, Answer("", 502)])
+def test_an_enqueue_without_a_good_answer_is_repeated_with_the_same_id_at_the_next_manager(trouble: Answer) -> None:
+    with (
+        ScriptedManager(trouble) as first,
+        ScriptedManager(Answer({"Work ID": "given"})) as second,
+        Client([first.url, second.url]) as client,
+    ):
+        client.enqueue(b"data", iterations=1)
+        assert first.requests[0].params["id"] == second.requests[0].params["id"]
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", first.requests[0].params["id"])
+
+
+def test_a_manager_that_is_gone_is_passed_over_and_the_one_that_answered_is_kept() -> None:
+    with ScriptedManager(Answer({"Jobs": 1})) as alive, Client([_dead_url(), alive.url]) as client:
+        begun = time.monotonic()
+        for _ in range(20):
+            assert client.status() == {"Jobs": 1}
+        assert time.monotonic() - begun < 2
+    assert len(alive.requests) == 20
+
+
+def test_the_only_manager_is_asked_again_until_it_answers() -> None:
+    with ScriptedManager(_BUSY, _BUSY, Answer({"Jobs": 0})) as manager, Client(manager.url) as client:
+        assert client.status() == {"Jobs": 0}
+
+
+def test_it_waits_as_long_as_the_manager_asks_for() -> None:
+    busy = Answer({}, 503, {"Retry-After": "1"})
+    with ScriptedManager(busy, Answer({"Jobs": 0})) as manager, Client(manager.url) as client:
+        begun = time.monotonic()
+        client.status()
+        assert time.monotonic() - begun >= 1
+
+
+def test_repeating_ends_with_the_last_failure() -> None:
+    with ScriptedManager(_BUSY) as manager, Client(manager.url, retry_seconds=0.5) as client:
+        begun = time.monotonic()
+        with pytest.raises(ClientError, match="Redis is away") as caught:
+            client.status()
+        assert time.monotonic() - begun < 2
+    assert caught.value.status == 503
+    assert 1 < len(manager.requests) < 20
+
+
+def test_no_manager_at_all_is_named() -> None:
+    url = _dead_url()
+    with Client(url, retry_seconds=0.2) as client, pytest.raises(ClientError, match=f"no answer from {url}") as caught:
+        client.status()
+    assert caught.value.status is None
+
+
+def test_a_refusal_is_not_repeated_and_shows_its_details() -> None:
+    problem = {"type": "about:blank", "title": "Unprocessable", "status": 422, "detail": "iterations: at least 1"}
+    with (
+        ScriptedManager(Answer(problem, 422)) as manager,
+        Client(manager.url) as client,
+        pytest.raises(ClientError, match=r"iterations: at least 1 \(HTTP 422\)") as caught,
+    ):
+        client.enqueue(b"", iterations=0)
+    assert caught.value.problem == problem
+    assert len(manager.requests) == 1
+
+
+def test_a_pull_whose_answer_is_lost_is_not_repeated() -> None:
+    with ScriptedManager(LOST) as manager, Client(manager.url) as client, pytest.raises(ClientError):
+        client.pull(10)
+    assert len(manager.requests) == 1
+
+
+def test_a_leased_pull_whose_answer_is_lost_is_repeated() -> None:
+    answer = Answer([{"Work ID": "a", "Value": "ff"}, {"Work ID": "b", "Value": {"n": 1}}])
+    with ScriptedManager(LOST, answer) as manager, Client(manager.url) as client:
+        results = client.pull(10, order="oldest", lease_seconds=30, wait_seconds=5)
+    assert results == [Completed("a", "ff"), Completed("b", {"n": 1})]
+    assert manager.requests[1].params == {"top": "10", "order": "oldest", "lease": "30", "wait": "5"}
+
+
+def test_a_plain_pull_that_reached_nobody_is_repeated() -> None:
+    with ScriptedManager(Answer([])) as manager, Client([_dead_url(), manager.url]) as client:
+        assert client.pull() == []
+    assert manager.requests[0].params == {"top": "100"}
+
+
+def test_a_change_whose_repeat_would_be_refused_is_not_repeated() -> None:
+    with ScriptedManager(LOST) as manager, Client(manager.url) as client:
+        for change in (client.cancel, client.requeue, client.requeue_failed):
+            with pytest.raises(ClientError):
+                change("x")
+    assert [request.path for request in manager.requests] == [
+        "/jobs/x/cancel",
+        "/jobs/x/requeue",
+        "/queues/x/requeue-failed",
+    ]
+
+
+def test_a_submitted_job_has_an_id_and_its_data_in_base64() -> None:
+    accepted = Answer({"id": "given", "status": "queued"}, 201)
+    with ScriptedManager(_BUSY, accepted) as manager, Client(manager.url) as client:
+        assert client.submit("module.function", kwargs={"n": 1}, data=b"\xff") == "given"
+    first, second = (json.loads(request.body) for request in manager.requests)
+    assert first == second
+    assert first.pop("id")
+    assert first == {"function": "module.function", "kwargs": {"n": 1}, "data": base64.b64encode(b"\xff").decode()}
+
+
+def test_a_unique_job_has_no_id_and_is_not_repeated() -> None:
+    with ScriptedManager(_BUSY) as manager, Client(manager.url) as client, pytest.raises(ClientError):
+        client.submit("noop", unique={"key": "k", "within": 60})
+    assert len(manager.requests) == 1
+    assert "id" not in json.loads(manager.requests[0].body)
+
+
+def test_many_jobs_go_in_a_few_requests_and_are_answered_one_by_one_in_order() -> None:
+    def lines(first: int, count: int) -> Answer:
+        refusal = json.dumps({"error": {"status": 422, "detail": "unknown function"}})
+        answers = [json.dumps({"id": str(number)}) for number in range(first, first + count)]
+        return Answer("\n".join([*answers[:-1], refusal]) + "\n")
+
+    jobs: list[Submission] = [{"function": "noop", "kwargs": {"n": number}} for number in range(700)]
+    with ScriptedManager(lines(0, 500), lines(500, 200)) as manager, Client(manager.url) as client:
+        results = list(client.submit_many(jobs))
+    assert [request.body.count(b"\n") for request in manager.requests] == [500, 200]
+    refused = {index: str(result) for index, result in enumerate(results) if isinstance(result, ClientError)}
+    assert refused == {499: "unknown function", 699: "unknown function"}
+    assert [result for result in results if isinstance(result, str)] == [
+        str(number) for number in range(700) if number not in refused
+    ]
+
+
+def test_large_jobs_are_spread_over_requests() -> None:
+    jobs: list[Submission] = [{"function": "sha512", "data": bytes(200 * 1024)} for _ in range(4)]
+    with ScriptedManager(Answer('{"id": "a"}\n')) as manager, Client(manager.url) as client:
+        assert list(client.submit_many(iter(jobs))) == ["a"] * 4
+    assert len(manager.requests) == 4
+
+
+def test_listing_follows_the_cursor() -> None:
+    pages = (
+        Answer({"jobs": [{"id": "a"}, {"id": "b"}], "cursor": "next"}),
+        Answer({"jobs": [{"id": "c"}], "cursor": None}),
+    )
+    with ScriptedManager(*pages) as manager, Client(manager.url) as client:
+        assert [job["id"] for job in client.jobs(status="failed", page=2)] == ["a", "b", "c"]
+    assert [request.params for request in manager.requests] == [
+        {"status": "failed", "limit": "2"},
+        {"status": "failed", "limit": "2", "cursor": "next"},
+    ]
+
+
+def test_a_manager_on_this_machine_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", _dead_url())
+    monkeypatch.setenv("ALL_PROXY", _dead_url())
+    with ScriptedManager(Answer({"Jobs": 0})) as manager, Client(manager.url, retry_seconds=0) as client:
+        assert client.status() == {"Jobs": 0}
+
+
+def test_an_answer_that_no_manager_gives_is_told() -> None:
+    with (
+        ScriptedManager(Answer("<html>")) as manager,
+        Client(manager.url) as client,
+        pytest.raises(ClientError, match="/status did not answer with JSON: is it a manager"),
+    ):
+        client.status()
+
+
+def test_an_id_is_one_part_of_the_path() -> None:
+    with ScriptedManager(Answer({"id": "a/b"})) as manager, Client(manager.url) as client:
+        client.job("../status?x", wait_seconds=2)
+    assert manager.requests[0].path == "/jobs/..%2Fstatus%3Fx"
+    assert manager.requests[0].params == {"wait": "2"}
+
+
+@pytest.mark.parametrize("urls", [[], ["localhost:5000"], ["http://"], ["http://[::"], ["ftp://127.0.0.1"]])
+def test_a_missing_or_malformed_url_is_refused(urls: list[str]) -> None:
+    with pytest.raises(UsageError):
+        Client(urls)

@@ -1,0 +1,153 @@
+"""The commands that talk to a manager: what they send, print, and exit with."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.workmanager.scripted_manager import Answer, ScriptedManager
+from workmanager import ports
+from workmanager.__main__ import main
+
+
+class Run:
+    """`workmanager` in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        self._monkeypatch.setattr(sys, "argv", ["workmanager", *arguments])
+        code = main()
+        return code, *self._capsys.readouterr()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.delenv("WORKMANAGER_URL", raising=False)
+    monkeypatch.delenv("WORKMANAGER_API_KEY", raising=False)
+    return Run(monkeypatch, capsys)
+
+
+def test_files_are_put_in_and_their_ids_printed(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "data.bin"
+    path.write_bytes(b"\0\1")
+    with ScriptedManager(Answer({"Work ID": "abc"})) as manager:
+        assert run("submit", str(path), "--iterations", "5", "--url", manager.url) == (0, f"abc  {path}\n", "")
+        assert run("submit", str(path), "--json", "--url", manager.url)[1] == f'{{"id":"abc","source":"{path}"}}\n'
+    assert manager.requests[0].body == b"\0\1"
+    assert manager.requests[0].params["iterations"] == "5"
+
+
+@pytest.mark.parametrize(("status", "code"), [("finished", 0), ("failed", 1)])
+def test_submit_can_wait_for_the_end_and_tells_success_by_its_exit_code(run: Run, status: str, code: int) -> None:
+    answers = [
+        Answer({"id": "abc", "status": "queued"}, 201),
+        Answer({"id": "abc", "status": "started"}),
+        Answer({"id": "abc", "status": status, "result": 7}),
+    ]
+    with ScriptedManager(*answers) as manager:
+        got = run("submit", "--function", "noop", "--kwargs", '{"n": 1}', "--wait", "--json", "--url", manager.url)
+    assert got[0] == code
+    assert [json.loads(line) for line in got[1].splitlines()] == [
+        {"id": "abc", "source": "noop"},
+        {"id": "abc", "status": status, "result": 7},
+    ]
+    sent = json.loads(manager.requests[0].body)
+    assert (sent["function"], sent["kwargs"]) == ("noop", {"n": 1})
+
+
+def test_pull_prints_a_table_or_json_lines(run: Run) -> None:
+    digest = "f" * 128
+    with ScriptedManager(Answer([{"Work ID": "abc", "Value": digest}])) as manager:
+        got = run("pull", "--top", "5", "--order", "oldest", "--lease", "30", "--wait", "2", "--url", manager.url)
+        assert got == (0, f"WORK ID  VALUE\nabc      {digest}\n", "")
+        assert run("pull", "--json", "--url", manager.url)[1] == f'{{"Work ID":"abc","Value":"{digest}"}}\n'
+    assert manager.requests[0].params == {"top": "5", "order": "oldest", "lease": "30", "wait": "2"}
+
+
+def test_jobs_are_listed_up_to_the_limit(run: Run) -> None:
+    jobs = [{"id": str(number), "status": "failed", "function": "noop", "queue": "default"} for number in range(3)]
+    with ScriptedManager(Answer({"jobs": jobs, "cursor": "more"})) as manager:
+        code, output, _ = run("jobs", "--status", "failed", "--queue", "default", "--limit", "2", "--url", manager.url)
+    assert code == 0
+    assert output.splitlines()[0].split() == ["ID", "STATUS", "FUNCTION", "QUEUE", "ENQUEUED_AT", "ENDED_AT"]
+    assert [line.split()[0] for line in output.splitlines()[1:]] == ["0", "1"]
+    assert manager.requests[0].params == {"status": "failed", "queue": "default"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method", "path", "body"),
+    [
+        (["status"], "GET", "/status", b""),
+        (["job", "abc"], "GET", "/jobs/abc", b""),
+        (["cancel", "abc"], "POST", "/jobs/abc/cancel", b""),
+        (["requeue", "abc"], "POST", "/jobs/abc/requeue", b""),
+        (["requeue", "--queue", "high", "--failed"], "POST", "/queues/high/requeue-failed", b""),
+        (["ack", "a", "b"], "POST", "/ackCompleted", b'{"ids":["a","b"]}'),
+    ],
+)
+def test_a_command_is_one_request(run: Run, arguments: list[str], method: str, path: str, body: bytes) -> None:
+    with ScriptedManager(Answer({"id": "abc"})) as manager:
+        code, output, errors = run(*arguments, "--json", "--url", manager.url)
+    assert (code, errors) == (0, "")
+    assert output == ("" if arguments[0] == "ack" else '{"id":"abc"}\n')
+    (request,) = manager.requests
+    assert (request.method, request.path, request.body) == (method, path, body)
+
+
+def test_urls_and_the_key_come_from_options_or_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = f"http://127.0.0.1:{ports.free_port()}"
+    with ScriptedManager(Answer({"Jobs": 0})) as manager:
+        assert run("status", "--url", f"{dead}, {manager.url}", "--key", "one")[0] == 0
+        assert run("status", "--url", dead, "--url", manager.url, "--key", "two")[0] == 0
+        monkeypatch.setenv("WORKMANAGER_URL", f"{dead},{manager.url}")
+        monkeypatch.setenv("WORKMANAGER_API_KEY", "three")
+        assert run("status")[0] == 0
+    keys = [request.headers["Authorization"] for request in manager.requests]
+    assert keys == ["Bearer one", "Bearer two", "Bearer three"]
+
+
+def test_a_refusal_is_one_line_and_exit_code_1(run: Run) -> None:
+    with ScriptedManager(Answer({"title": "Not Found", "detail": "no job abc"}, 404)) as manager:
+        assert run("job", "abc", "--url", manager.url) == (1, "", "workmanager: no job abc (HTTP 404)\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], ""),
+        (["nonsense"], "there is no command 'nonsense'"),
+        (["submit"], "give either files or --function"),
+        (["submit", "x", "--function", "noop"], "give either files or --function"),
+        (["submit", "--function", "noop", "--kwargs", "[1]"], "'[1]' is not a JSON object"),
+        (["pull", "--top", "0"], "'0' is not a whole number from 1"),
+        (["requeue"], "give either an ID, or --queue NAME --failed"),
+        (["requeue", "--queue", "high"], "give either an ID, or --queue NAME --failed"),
+        (
+            ["status", "--url", "localhost:5000"],
+            "a manager's URL is like http://127.0.0.1:5000, and not 'localhost:5000'",
+        ),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_exit_code_2(run: Run, arguments: list[str], told: str) -> None:
+    code, _, errors = run(*arguments)
+    assert code == 2
+    assert told in errors
+    assert errors.count("\n") == (1 if told else 0)
+
+
+def test_a_file_that_cannot_be_read_is_told(run: Run, tmp_path: Path) -> None:
+    code, _, errors = run("submit", str(tmp_path / "missing"))
+    assert (code, errors) == (1, f"workmanager: cannot read {tmp_path / 'missing'}: No such file or directory\n")
+
+
+def test_help_names_every_command(run: Run) -> None:
+    code, output, _ = run("--help")
+    assert code == 0
+    assert {line.split()[0] for line in output.splitlines()[1:]} >= {"up", "submit", "pull", "status", "requeue"}

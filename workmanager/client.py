@@ -1,0 +1,191 @@
+"""The Python client: puts jobs in and pulls results out, over HTTP only.
+
+    with Client(["http://127.0.0.1:5000", "http://127.0.0.1:5001"]) as client:
+        work_id = client.enqueue(b"data", iterations=1_000)
+        for completed in client.pull(top=10, wait_seconds=20):
+            print(completed.id, completed.value)
+
+Every method raises `ClientError`. What can be repeated safely is repeated, on the next manager, for up to
+`retry_seconds`; so an enqueue or a submit carries an id of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self, Unpack
+from urllib.parse import quote
+
+from workmanager.errors import ClientError
+from workmanager.submission import Options, Submission, batches, body
+from workmanager.transport import Transport
+
+JobView = dict[str, Any]  # what GET /jobs/{id} answers
+
+ENDED = frozenset({"finished", "failed", "stopped", "canceled"})
+LONGEST_WAIT_SECONDS = 55
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A pulled result: the job's Work ID, and its value (a hex digest, or any function's JSON result)."""
+
+    id: str
+    value: Any
+
+
+class Client:
+    """A client of one system, through any of its managers; threads may share it."""
+
+    def __init__(self, urls: str | Sequence[str], key: str | None = None, *, retry_seconds: float = 15.0) -> None:
+        """`urls`: one or several managers' addresses; `key`: an API key, where the managers ask for one."""
+        self._transport = Transport([urls] if isinstance(urls, str) else urls, key, retry_seconds=retry_seconds)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def enqueue(
+        self, data: bytes, *, iterations: int, job_id: str | None = None, timeout_seconds: int | None = None
+    ) -> str:
+        """Puts in SHA-512 of `data`, `iterations` times; returns the Work ID."""
+        answer = self._transport.ask(
+            "PUT",
+            "/enqueue",
+            repeatable=True,
+            params={"iterations": iterations, "id": job_id or new_id(), "timeout": timeout_seconds},
+            content=data,
+            headers={"Content-Type": "application/octet-stream"},
+        )
+        return str(answer["Work ID"])
+
+    def submit(self, function: str, **options: Unpack[Options]) -> str:
+        """Puts a job in; returns its id. With `unique` a repeat within its time is a `ClientError` 409."""
+        submission = _with_id({"function": function, **options})
+        answer = self._transport.ask("POST", "/jobs", repeatable="id" in submission, json=body(submission))
+        return str(answer["id"])
+
+    def submit_many(self, submissions: Iterable[Submission]) -> Iterator[str | ClientError]:
+        """Puts many jobs in, in a few requests; yields each one's id, or why it was refused, in order."""
+        for batch in batches(map(_with_id, submissions)):
+            answer = self._transport.request(
+                "POST",
+                "/jobs/batch",
+                repeatable=batch.repeatable,
+                content=batch.lines,
+                headers={"Content-Type": "application/x-ndjson"},
+            )
+            for line in answer.content.splitlines():
+                result = json.loads(line)
+                yield _batch_error(result["error"]) if "error" in result else str(result["id"])
+
+    def pull(
+        self,
+        top: int = 100,
+        *,
+        order: Literal["latest", "oldest"] = "latest",
+        lease_seconds: int | None = None,
+        wait_seconds: int | None = None,
+    ) -> list[Completed]:
+        """Up to `top` (1 to 10,000) results, each handed out once; with `lease_seconds`, again unless `ack`ed in time.
+
+        An empty list comes after `wait_seconds` (at most 55). Without a lease, a request whose answer was lost is
+        not repeated: what it handed out stays readable with `job`.
+        """
+        answer = self._transport.ask(
+            "POST",
+            "/pullCompleted",
+            repeatable=lease_seconds is not None,
+            params={
+                "top": top,
+                "order": order if order != "latest" else None,
+                "lease": lease_seconds,
+                "wait": wait_seconds,
+            },
+            wait_seconds=wait_seconds or 0,
+        )
+        return [Completed(item["Work ID"], item["Value"]) for item in answer]
+
+    def ack(self, ids: Iterable[str]) -> None:
+        """Confirms leased results: they are not handed out again."""
+        self._transport.request("POST", "/ackCompleted", repeatable=True, json={"ids": list(ids)})
+
+    def job(self, job_id: str, *, wait_seconds: int | None = None) -> JobView:
+        """The job as it stands; with `wait_seconds` (at most 55), when it has ended or the time is over."""
+        answer = self._transport.ask(
+            "GET",
+            _job_path(job_id),
+            repeatable=True,
+            params={"wait": wait_seconds},
+            wait_seconds=wait_seconds or 0,
+        )
+        return dict(answer)
+
+    def jobs(
+        self, *, status: str | None = None, queue: str | None = None, page: int | None = None
+    ) -> Iterator[JobView]:
+        """All jobs with that status, in that queue, fetched `page` at a time."""
+        cursor: str | None = None
+        while True:
+            answer = self._transport.ask(
+                "GET",
+                "/jobs",
+                repeatable=True,
+                params={"status": status, "queue": queue, "limit": page, "cursor": cursor},
+            )
+            yield from answer["jobs"]
+            cursor = answer["cursor"]
+            if not cursor:
+                return
+
+    def cancel(self, job_id: str) -> JobView:
+        """Takes a waiting job out, or kills a running one; 409 when it has ended."""
+        return self._post(f"{_job_path(job_id)}/cancel")
+
+    def requeue(self, job_id: str) -> JobView:
+        """Runs a job that failed, was stopped or was cancelled again."""
+        return self._post(f"{_job_path(job_id)}/requeue")
+
+    def requeue_failed(self, queue: str) -> Mapping[str, Any]:
+        """Runs all failed jobs of a queue again."""
+        return self._post(f"/queues/{quote(queue, safe='')}/requeue-failed")
+
+    def status(self) -> Mapping[str, Any]:
+        """What the system holds now: `Jobs` not ended, `Workers`, and more."""
+        return dict(self._transport.ask("GET", "/status", repeatable=True))
+
+    def _post(self, path: str) -> dict[str, Any]:
+        # Not repeated: the second answer to a change that was made would be that it cannot be made.
+        return dict(self._transport.ask("POST", path, repeatable=False))
+
+
+def new_id() -> str:
+    """A Work ID that nobody else has: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+def _with_id(submission: Submission) -> Submission:
+    """Names the job, so that sending it twice puts it in once; a unique key and an id exclude each other."""
+    if "id" in submission or submission.get("unique") is not None:
+        return submission
+    return {**submission, "id": new_id()}
+
+
+def _job_path(job_id: str) -> str:
+    return f"/jobs/{quote(job_id, safe='')}"
+
+
+def _batch_error(error: Any) -> ClientError:
+    problem: dict[str, Any] = error if isinstance(error, dict) else {"detail": str(error)}
+    told = problem.get("detail") or problem.get("title") or "refused"
+    return ClientError(str(told), problem.get("status"), problem)

@@ -1,0 +1,12 @@
+"""`workmanager manager`: becomes the program `python -m manager`, with the same arguments."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    os.execv(sys.executable, [sys.executable, "-m", "manager", *arguments])
