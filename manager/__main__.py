@@ -1,0 +1,87 @@
+"""`python -m manager`: the HTTP node as a program."""
+
+import argparse
+import ipaddress
+import os
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from jobqueue.functions import Functions, UnknownModule
+from jobqueue.settings import load, usage_error
+from jobqueue.topology import Topology
+from manager.logs import configure_logging
+from manager.serving import Options, Program, listen
+from manager.settings import ManagerSettings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program; its exit code: 0 told to end, 1 failed, 2 wrong usage."""
+    given = _parser().parse_args(arguments)
+    environ = dict(os.environ)
+    if given.redis_url is not None:
+        environ["WORKMANAGER_REDIS_URL"] = given.redis_url
+    settings = load(ManagerSettings, environ)
+    _check(given, settings)
+    try:
+        functions = Functions.discover(settings.functions)
+    except UnknownModule as error:
+        usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
+    configure_logging()
+    try:
+        listener = listen(given.host, given.port)
+    except OSError as error:
+        sys.stderr.write(f"cannot listen on {given.host}:{given.port}: {error.strerror or error}\n")
+        return 1
+    options = Options(given.host, given.port, given.scaler == "local", given.lifeline_fd)
+
+    async def run() -> int:
+        return await Program(options, settings, functions, listener).run()
+
+    return uvloop.run(run())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="manager", description="The HTTP node of the work manager.")
+    parser.add_argument("--host", default="127.0.0.1", help="beyond loopback only with WORKMANAGER_API_KEYS")
+    parser.add_argument("--port", type=_port, default=5000, help="0 takes a free one (default 5000)")
+    parser.add_argument("--redis-url", help="default: WORKMANAGER_REDIS_URL; cluster seeds comma-separated")
+    parser.add_argument("--scaler", choices=("ec2", "local", "none"), default="none", help="who launches workers")
+    parser.add_argument("--lifeline-fd", type=int, help="a pipe whose end tells the program to end")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)
+
+
+def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
+    if given.scaler == "ec2":
+        usage_error("--scaler ec2 is not built yet: use local or none")
+    if not settings.api_keys and not _is_loopback(given.host):
+        usage_error(f"--host {given.host} is beyond loopback: set WORKMANAGER_API_KEYS first")
+    if settings.min_workers > settings.max_workers:
+        usage_error(
+            f"WORKMANAGER_MIN_WORKERS: {settings.min_workers} is more than WORKMANAGER_MAX_WORKERS,"
+            f" {settings.max_workers}"
+        )
+    try:
+        Topology(settings.redis_url)
+    except ValueError as error:
+        usage_error(f"WORKMANAGER_REDIS_URL: {error}")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""The form of the program's log: one line an event on stderr, `time level logger event=… key=value`."""
+
+import logging
+import time
+
+
+def configure_logging() -> None:
+    """Sets the root logger up; uvicorn's own chatter is kept to what went wrong."""
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)

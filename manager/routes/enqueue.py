@@ -1,0 +1,67 @@
+"""`PUT /enqueue`: SHA-512 of binary data, many times over."""
+
+import orjson
+
+from jobqueue.functions import BUILT_IN
+from jobqueue.model import DEFAULT_TIMEOUT_SECONDS
+from manager.answers import refusal
+from manager.exchange import Receive, Scope, Send, body_pieces, header, media_type, read_body, send_body
+from manager.intake import Arrival
+from manager.metrics import Metrics
+from manager.multipart import OVERHEAD_BYTES, read_boundary, read_field
+from manager.parameters import Integer, Query, Text
+from manager.problems import TOO_LARGE, WRONG_MEDIA_TYPE, Problem
+from manager.service import QueueLink
+from manager.submission import ID_PATTERN, MAX_ITERATIONS, YEAR_SECONDS, sha512_job
+
+QUERY = Query(
+    Integer("iterations", "How many times", 1, MAX_ITERATIONS, required=True),
+    Text("id", "The Work ID; makes the request idempotent", ID_PATTERN),
+    Integer("timeout", "Seconds it may run", 1, YEAR_SECONDS, default=DEFAULT_TIMEOUT_SECONDS),
+)
+
+
+class EnqueueRoute:
+    """The handler.
+
+    Args:
+        link: the queue.
+        max_payload_bytes: of the binary data.
+        metrics: counts what is taken in.
+    """
+
+    def __init__(self, link: QueueLink, max_payload_bytes: int, metrics: Metrics) -> None:
+        self._link = link
+        self._max_payload_bytes = max_payload_bytes
+        self._metrics = metrics
+        self._path = BUILT_IN["sha512"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = QUERY.read(scope["query_string"])
+        data = await self._read_data(scope, receive)
+        intake = self._link.service.intake
+        own_id: str | None = query["id"]
+        job = sha512_job(self._path, own_id or intake.draw_id(), data, query["iterations"], query["timeout"])
+        taken = await intake.take(Arrival(job, movable=own_id is None))
+        problem = refusal(taken)
+        if problem is not None:
+            if "id" in problem.members:
+                problem.members["Work ID"] = problem.members["id"]
+            raise problem
+        self._metrics.enqueued.inc()
+        await send_body(send, 200, orjson.dumps({"Work ID": taken.job_id}))
+
+    async def _read_data(self, scope: Scope, receive: Receive) -> bytes:
+        kind = media_type(scope)
+        if not kind.startswith("multipart/"):
+            return await read_body(scope, receive, self._max_payload_bytes)
+        if kind != "multipart/form-data":
+            headers = {"Accept": "application/octet-stream, multipart/form-data"}
+            raise Problem(WRONG_MEDIA_TYPE, f"send multipart/form-data, not {kind}", headers=headers)
+        boundary = read_boundary(header(scope, b"content-type") or b"")
+        pieces = body_pieces(scope, receive, self._max_payload_bytes + OVERHEAD_BYTES)
+        data = await read_field(boundary, pieces)
+        if len(data) > self._max_payload_bytes:
+            limit = self._max_payload_bytes
+            raise Problem(TOO_LARGE, f"at most {limit} bytes are taken", limit_bytes=limit)
+        return data

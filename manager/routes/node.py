@@ -1,0 +1,72 @@
+"""The manager itself: `/healthz`, `/readyz`, `/metrics`."""
+
+import asyncio
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from jobqueue.errors import ShardUnavailable
+from manager.answers import Alive, Ready
+from manager.metrics import Metrics
+from manager.openapi import problems
+from manager.parameters import NO_PARAMETERS
+from manager.problems import STOPPING, UNAVAILABLE, Problem
+from manager.service import QueueLink
+
+SCRAPE_SECONDS = 2.0
+_RETRY = {"Retry-After": "1"}
+
+
+class NodeRoutes:
+    """The handlers."""
+
+    def __init__(self, link: QueueLink, metrics: Metrics) -> None:
+        self._link = link
+        self._metrics = metrics
+
+    def router(self) -> APIRouter:
+        """The routes of these handlers."""
+        router = APIRouter(tags=["manager"])
+        router.add_api_route("/healthz", self.alive, response_model=Alive, responses=problems(400))
+        router.add_api_route("/readyz", self.ready, response_model=Ready, responses=problems(400, 503))
+        router.add_api_route(
+            "/metrics",
+            self.show_metrics,
+            response_class=Response,
+            responses={
+                200: {"description": "For Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}},
+                **problems(400),
+            },
+        )
+        return router
+
+    async def alive(self, request: Request) -> Response:
+        """Says that the process answers."""
+        NO_PARAMETERS.read(request.scope["query_string"])
+        return Response(b'{"status":"alive"}', media_type="application/json")
+
+    async def ready(self, request: Request) -> Response:
+        """Says whether jobs are taken: at least one shard takes writes, and the manager is not about to end."""
+        NO_PARAMETERS.read(request.scope["query_string"])
+        if self._link.closing.is_set():
+            raise Problem(STOPPING, "ask another manager", headers=_RETRY)
+        writable, total = await self._link.service.overview.ready()
+        if writable == 0:
+            raise Problem(UNAVAILABLE, "no shard of the queue takes writes", headers=_RETRY)
+        answer = {"status": "ready", "shards": {"total": total, "away": total - writable}}
+        return Response(orjson.dumps(answer), media_type="application/json")
+
+    async def show_metrics(self, request: Request) -> Response:
+        """Shows Prometheus metrics, of the queue as far as Redis answers."""
+        NO_PARAMETERS.read(request.scope["query_string"])
+        counts, workers, away = None, 0, 0
+        try:
+            async with asyncio.timeout(SCRAPE_SECONDS):
+                overview = self._link.service.overview
+                (counts, away), listed = await asyncio.gather(overview.counts(), overview.workers())
+                workers = len(listed)
+        except (ShardUnavailable, TimeoutError):
+            # What this manager counts by itself is shown all the same.
+            counts = None
+        return Response(self._metrics.render(counts, workers, away), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,96 @@
+"""`POST /pullCompleted` and `POST /ackCompleted`: results out of the queue, each to one consumer."""
+
+import asyncio
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from jobqueue.pull import Order, Result
+from manager.answers import MOST_RESULTS, AcknowledgeBody
+from manager.exchange import Disconnected, Receive, Scope, Send, departure, read_body, require_media_type, send_body
+from manager.metrics import Metrics
+from manager.parameters import NO_PARAMETERS, Choice, Integer, Number, Query
+from manager.problems import of_validation
+from manager.service import QueueLink, QueueService
+
+LONGEST_WAIT_SECONDS = 55
+LONGEST_LEASE_SECONDS = 24 * 3600
+MAX_ACK_BYTES = 2 * 1024 * 1024
+
+QUERY = Query(
+    Integer("top", "At most so many results", 1, MOST_RESULTS, required=True),
+    Choice("order", "Which first", ("latest", "oldest"), default="latest"),
+    Integer(
+        "lease",
+        "Seconds in which the results must be acknowledged, else they are handed out again",
+        1,
+        LONGEST_LEASE_SECONDS,
+    ),
+    Number("wait", "Seconds to wait until there is a result", 0, LONGEST_WAIT_SECONDS, default=0),
+)
+
+
+class PullRoute:
+    """The handler of `POST /pullCompleted`."""
+
+    def __init__(self, link: QueueLink, metrics: Metrics) -> None:
+        self._link = link
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = QUERY.read(scope["query_string"])
+        service = self._link.service
+        top: int = query["top"]
+        order: Order = query["order"]
+        lease_seconds = float(query["lease"] or 0)
+        if query["wait"]:
+            results = await self._wait(service, receive, (top, order, lease_seconds), query["wait"])
+        else:
+            results = await service.pulls.take(top, order, lease_seconds)
+        self._metrics.pulled.inc(len(results))
+        await send_body(send, 200, _to_json(results))
+
+    async def _wait(
+        self, service: QueueService, receive: Receive, demand: tuple[int, Order, float], seconds: float
+    ) -> list[Result]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        closing = asyncio.create_task(self._link.closing.wait())
+        try:
+            async with departure(receive) as gone:
+                with service.feed.listening():
+                    while True:
+                        bell = service.feed.bell()
+                        # Nothing is taken for a client that has left meanwhile.
+                        if gone.done():
+                            raise Disconnected
+                        results = await service.pulls.take(*demand)
+                        left = deadline - loop.time()
+                        if results or left <= 0 or closing.done():
+                            return results
+                        await asyncio.wait((bell, gone, closing), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closing.cancel()
+
+
+class AcknowledgeRoute:
+    """The handler of `POST /ackCompleted`."""
+
+    def __init__(self, link: QueueLink) -> None:
+        self._link = link
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        NO_PARAMETERS.read(scope["query_string"])
+        require_media_type(scope, ("application/json",))
+        try:
+            body = AcknowledgeBody.model_validate_json(await read_body(scope, receive, MAX_ACK_BYTES))
+        except ValidationError as error:
+            raise of_validation(error) from error
+        acknowledged = await self._link.service.changes.acknowledge(body.ids)
+        await send_body(send, 200, b'{"acknowledged":%d}' % acknowledged)
+
+
+def _to_json(results: Sequence[Result]) -> bytes:
+    # The values are JSON already: they are neither parsed nor copied but once.
+    entries = [b'{"Work ID":"%b","Value":%b}' % (result.job_id.encode(), result.value) for result in results]
+    return b"[" + b",".join(entries) + b"]"

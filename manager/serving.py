@@ -1,0 +1,142 @@
+"""Runs the HTTP node: listens, connects, serves until it is told to end, and ends in order."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import uvicorn
+
+from jobqueue.errors import FormatMismatch
+from jobqueue.functions import Functions
+from jobqueue.shards import Shards
+from manager.app import build_app
+from manager.protocol import Protocol
+from manager.service import QueueLink
+from manager.settings import ManagerSettings
+from scaler.local import LocalFleet
+from scaler.loop import ScalerLoop
+from scaler.policy import Limits
+
+BACKLOG = 2048
+GRACE_SECONDS = 15
+"""How long requests may take to end; longer than any call to Redis."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        local_fleet: whether this manager launches workers on its machine.
+        lifeline_fd: whose end tells the program, and the workers it launches, to end.
+    """
+
+    host: str
+    port: int
+    local_fleet: bool
+    lifeline_fd: int | None
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the program."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Program:
+    """One manager, from start to end.
+
+    Args:
+        listener: the socket that it answers on.
+    """
+
+    def __init__(
+        self, options: Options, settings: ManagerSettings, functions: Functions, listener: socket.socket
+    ) -> None:
+        self._options = options
+        self._settings = settings
+        self._listener = listener
+        self._link = QueueLink(
+            settings.redis_url,
+            settings.lease_seconds,
+            on_connected=self._start_scaler,
+            on_mismatch=self._give_up,
+        )
+        self._server = _Server(
+            uvicorn.Config(
+                build_app(settings, functions, self._link),
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                backlog=BACKLOG,
+            )
+        )
+        self._scaler: ScalerLoop | None = None
+        self._exit_code = 0
+
+    async def run(self) -> int:
+        """Serves until a signal, or the end of the lifeline; the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
+        if self._options.lifeline_fd is not None:
+            loop.add_reader(self._options.lifeline_fd, self._look_at_lifeline, self._options.lifeline_fd)
+        host, port = self._listener.getsockname()[:2]
+        log.info("event=manager_listening host=%s port=%d pid=%d", host, port, os.getpid())
+        self._link.start()
+        await self._server.serve(sockets=[self._listener])
+        if self._scaler is not None:
+            await self._scaler.stop()
+        await self._link.close()
+        log.info("event=manager_ended exit_code=%d", self._exit_code)
+        return self._exit_code
+
+    def _stop(self, reason: str) -> None:
+        if not self._server.should_exit:
+            log.info("event=manager_stopping reason=%s", reason)
+        self._link.closing.set()
+        self._server.should_exit = True
+
+    def _look_at_lifeline(self, fd: int) -> None:
+        if os.read(fd, 1) == b"":
+            asyncio.get_running_loop().remove_reader(fd)
+            self._stop("lifeline")
+
+    def _give_up(self, error: FormatMismatch) -> None:
+        sys.stderr.write(f"{error}\n")
+        self._exit_code = 1
+        self._stop("format_mismatch")
+
+    async def _start_scaler(self, shards: Shards) -> None:
+        if not self._options.local_fleet:
+            return
+        settings = self._settings
+        host, port = self._listener.getsockname()[:2]
+        fleet = LocalFleet(settings.redis_url, lifeline_fd=self._options.lifeline_fd)
+        limits = Limits(min_workers=settings.min_workers, max_workers=settings.max_workers)
+        self._scaler = ScalerLoop(shards, fleet, limits, f"{host}:{port}")
+        self._scaler.start()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one.
+
+    Raises:
+        OSError: the port is in use, or the host is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -1,0 +1,94 @@
+"""A running manager, and a worker's part of the queue, for tests that need results."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from jobqueue.claim import claim
+from jobqueue.finish import Failed, Finished, Outcome, finish
+from jobqueue.model import Reason
+from jobqueue.shards import Shards
+from tests.acceptance.manager.programs import ManagerProgram
+
+Start = Callable[..., ManagerProgram]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts managers; ends those that are left, and makes sure that none of them logged a traceback."""
+    programs: list[ManagerProgram] = []
+
+    def start_one(redis_url: str, *arguments: str, **settings: str) -> ManagerProgram:
+        programs.append(ManagerProgram(tmp_path / "managers", redis_url, arguments, **settings))
+        return programs[-1]
+
+    yield start_one
+    for program in programs:
+        program.kill()
+    for program in programs:
+        assert "Traceback" not in program.log
+
+
+@pytest.fixture
+def manager(start: Start, redis_url: str) -> ManagerProgram:
+    """One manager on the shared server."""
+    return start(redis_url).wait_until_ready()
+
+
+@pytest.fixture
+def http(manager: ManagerProgram) -> Iterator[httpx.Client]:
+    """A client of it."""
+    with httpx.Client(base_url=manager.url, timeout=30) as client:
+        yield client
+
+
+class Worker:
+    """Does what a worker's agent does with the queue, one step at a time."""
+
+    name = "tests-worker"
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis_url = redis_url
+
+    def finish_all(self, value: Any = "done") -> int:
+        """Claims every queued job and records `value` as its result; how many."""
+        return asyncio.run(self._end_all(lambda job: Finished(job, "noop", 0.01, _encoded(value))))
+
+    def fail_all(self) -> int:
+        """Claims every queued job and records its failure; how many."""
+        return asyncio.run(
+            self._end_all(lambda job: Failed(job, "noop", 0.01, Reason.EXCEPTION, "Traceback…\nValueError: no"))
+        )
+
+    def claim(self) -> int:
+        """Claims every queued job and begins nothing; how many."""
+        return asyncio.run(self._end_all(None))
+
+    async def _end_all(self, outcome_of: Callable[[Any], Outcome] | None) -> int:
+        shards = await Shards.connect(self._redis_url)
+        count = 0
+        try:
+            for shard in shards:
+                while jobs := await claim(shard, self.name, ["default"], 500, lease_seconds=60):
+                    count += len(jobs)
+                    if outcome_of is not None:
+                        await finish(shard, self.name, [outcome_of(job) for job in jobs])
+        finally:
+            await shards.close()
+        return count
+
+
+def _encoded(value: Any) -> bytes:
+    return base64.b64encode(json.dumps(value).encode())
+
+
+@pytest.fixture
+def worker(redis_url: str) -> Worker:
+    """A worker on the shared server."""
+    return Worker(redis_url)

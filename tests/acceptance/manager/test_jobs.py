@@ -1,0 +1,243 @@
+"""Jobs over HTTP, from submission to their end."""
+
+import json
+import threading
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.acceptance.manager.conftest import Start, Worker
+from tests.acceptance.manager.programs import ManagerProgram
+from workmanager.valkey import ValkeyServer
+
+
+def submit(http: httpx.Client, **fields: Any) -> httpx.Response:
+    return http.post("/jobs", json={"function": "noop", **fields})
+
+
+def test_enqueue_takes_a_body_and_a_form_alike(http: httpx.Client) -> None:
+    raw = http.put("/enqueue", params={"iterations": 3, "id": "one"}, content=b"\x00\xff data")
+    form = http.put("/enqueue", params={"iterations": 3, "id": "one"}, files={"data": b"\x00\xff data"})
+    assert (raw.status_code, raw.json()) == (200, {"Work ID": "one"})
+    assert (form.status_code, form.json()) == (200, {"Work ID": "one"})
+    assert http.get("/status").json()["Jobs"] == 1
+    other = http.put("/enqueue", params={"iterations": 4, "id": "one"}, content=b"\x00\xff data")
+    assert (other.status_code, other.json()["Work ID"]) == (409, "one")
+
+
+def test_enqueue_draws_an_id(http: httpx.Client) -> None:
+    ids = {http.put("/enqueue?iterations=1", content=b"").json()["Work ID"] for _ in range(3)}
+    assert len(ids) == 3
+    assert http.get("/jobs").json()["cursor"] is None
+    assert {job["id"] for job in http.get("/jobs?status=queued").json()["jobs"]} == ids
+
+
+def test_a_submission_is_answered_with_its_place(http: httpx.Client) -> None:
+    answer = submit(http, args=[1], meta={"who": "me"})
+    assert answer.status_code == 201
+    assert answer.json()["status"] == "queued"
+    job = http.get(answer.headers["Location"]).json()
+    assert job["id"] == answer.json()["id"]
+    assert (job["function"], job["status"], job["meta"], job["attempts"]) == ("noop", "queued", {"who": "me"}, 0)
+    assert submit(http, delay=60).json()["status"] == "scheduled"
+
+
+def test_the_same_submission_twice_is_one_job(http: httpx.Client, worker: Worker) -> None:
+    assert submit(http, id="mine", args=[1]).status_code == 201
+    worker.finish_all()
+    again = submit(http, id="mine", args=[1])
+    assert (again.status_code, again.json()) == (200, {"id": "mine", "status": "finished"})
+    other = submit(http, id="mine", args=[2])
+    assert (other.status_code, other.json()["id"]) == (409, "mine")
+
+
+def test_a_unique_key_is_free_again_after_its_time(http: httpx.Client) -> None:
+    unique = {"key": "object 7", "within": 1}
+    first = submit(http, unique=unique).json()["id"]
+    second = submit(http, unique=unique, args=["other"])
+    assert (second.status_code, second.json()["id"]) == (409, first)
+    assert second.headers["Retry-After"] == "1"
+    time.sleep(1)  # what the answer asks for
+    assert submit(http, unique=unique).status_code == 201
+
+
+def test_lifo_jobs_are_next(http: httpx.Client) -> None:
+    for name, order in (("a", "fifo"), ("b", "fifo"), ("c", "lifo")):
+        submit(http, id=name, order=order)
+    assert [job["id"] for job in http.get("/jobs?status=queued").json()["jobs"]] == ["c", "a", "b"]
+
+
+def test_a_finished_job_shows_its_result(http: httpx.Client, worker: Worker) -> None:
+    submit(http, id="a")
+    value = {"text": "é", "big": 10**20, "list": [1.5, None]}
+    worker.finish_all(value)
+    job = http.get("/jobs/a").json()
+    assert (job["status"], job["result"], job["error"], job["worker"]) == ("finished", value, None, worker.name)
+    assert job["created_at"] <= job["started_at"] <= job["ended_at"]
+
+
+def test_a_failed_job_says_why_and_runs_again_when_told(http: httpx.Client, worker: Worker) -> None:
+    submit(http, id="a")
+    worker.fail_all()
+    job = http.get("/jobs/a").json()
+    assert job["status"] == "failed"
+    assert job["error"]["reason"] == "exception"
+    assert job["error"]["message"] == "ValueError: no"
+    assert [job["id"] for job in http.get("/jobs?status=failed&queue=default").json()["jobs"]] == ["a"]
+    assert http.post("/jobs/a/requeue").json() == {"id": "a", "status": "queued"}
+    # A repeat changes nothing: the job is queued once.
+    assert http.post("/jobs/a/requeue").status_code == 200
+    assert worker.fail_all() == 1
+    assert http.post("/queues/default/requeue-failed").json() == {"requeued": 1}
+    assert http.post("/queues/nobody/requeue-failed").json() == {"requeued": 0}
+
+
+def test_a_waiting_job_is_cancelled(http: httpx.Client, worker: Worker) -> None:
+    submit(http, id="queued")
+    submit(http, id="scheduled", delay=60)
+    for name in ("queued", "scheduled"):
+        assert http.post(f"/jobs/{name}/cancel").json() == {"id": name, "status": "canceled"}
+        assert http.post(f"/jobs/{name}/cancel").status_code == 409
+    assert worker.finish_all() == 0
+
+
+def test_a_running_job_whose_worker_is_silent_is_still_started(http: httpx.Client, worker: Worker) -> None:
+    submit(http, id="a")
+    assert worker.claim() == 1
+    answer = http.post("/jobs/a/cancel")
+    assert (answer.status_code, answer.json()) == (202, {"id": "a", "status": "started"})
+    assert http.delete("/jobs/a").status_code == 409
+
+
+def test_a_deleted_job_is_gone(http: httpx.Client, worker: Worker) -> None:
+    submit(http, id="a")
+    assert http.delete("/jobs/a").status_code == 204
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/requeue")):
+        assert http.request(method, f"/jobs/a{path}").status_code == 404
+    assert worker.finish_all() == 0
+
+
+def test_waiting_for_a_job_ends_with_it(http: httpx.Client, worker: Worker) -> None:
+    for name in ("a", "b"):
+        submit(http, id=name)
+    answers: dict[str, Any] = {}
+
+    def wait(name: str) -> None:
+        answers[name] = httpx.get(f"{http.base_url}/jobs/{name}?wait=20", timeout=30).json()
+
+    threads = [threading.Thread(target=wait, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    began = time.monotonic()
+    worker.finish_all()
+    for thread in threads:
+        thread.join(10)
+    assert time.monotonic() - began < 5
+    assert {name: answer["status"] for name, answer in answers.items()} == {"a": "finished", "b": "finished"}
+
+
+def test_waiting_for_a_job_ends_with_the_time(http: httpx.Client) -> None:
+    submit(http, id="a")
+    assert http.get("/jobs/a?wait=0.1").json()["status"] == "queued"
+
+
+def test_a_list_goes_on_with_its_cursor(http: httpx.Client) -> None:
+    ids = {submit(http).json()["id"] for _ in range(5)}
+    seen: list[str] = []
+    query = {"limit": "2", "status": "queued"}
+    while True:
+        page = http.get("/jobs", params=query).json()
+        assert len(page["jobs"]) <= 2
+        seen += [job["id"] for job in page["jobs"]]
+        if page["cursor"] is None:
+            break
+        query["cursor"] = page["cursor"]
+    assert len(seen) == 5
+    assert set(seen) == ids
+
+
+def test_a_batch_is_answered_line_by_line(http: httpx.Client) -> None:
+    submit(http, id="taken", args=[0])
+    lines = [
+        b'{"function":"noop","id":"first"}',
+        b"",
+        b"no json",
+        b'{"function":"nobody"}',
+        b'{"function":"noop","id":"taken"}',
+        b'{"function":"noop","id":"first"}',
+        b'{"function":"noop","unique":{"key":"k","within":60}}',
+        b'{"function":"noop","unique":{"key":"k","within":60}}',
+        b'{"function":"noop","id":"last"}',
+    ]
+    answer = http.post("/jobs/batch", content=b"\n".join(lines), headers={"Content-Type": "application/x-ndjson"})
+    assert answer.status_code == 200
+    answers = [json.loads(line) for line in answer.text.splitlines()]
+    assert [entry.get("id") or entry["error"]["status"] for entry in answers[:5]] == ["first", 400, 422, 409, "first"]
+    assert answers[6]["error"]["id"] == answers[5]["id"]
+    assert answers[7] == {"id": "last"}
+    assert http.get("/status").json()["Jobs"] == 4
+
+
+def test_a_large_batch_keeps_its_order(http: httpx.Client) -> None:
+    body = b"".join(b'{"function":"noop","id":"job-%05d"}\n' % number for number in range(5000))
+    pieces = (body[start : start + 10_007] for start in range(0, len(body), 10_007))
+    answer = http.post("/jobs/batch", content=pieces, headers={"Content-Type": "application/x-ndjson"})
+    assert [json.loads(line)["id"] for line in answer.text.splitlines()] == [f"job-{n:05d}" for n in range(5000)]
+    assert http.get("/queues").json()["queues"][0]["queued"] == 5000
+    first = http.get("/jobs?status=queued&limit=3").json()["jobs"]
+    assert [job["id"] for job in first] == ["job-00000", "job-00001", "job-00002"]
+
+
+def test_concurrent_requests_share_script_calls(start: Start, private_server: ValkeyServer) -> None:
+    manager = start(private_server.url).wait_until_ready()
+
+    def script_calls() -> int:
+        statistics = private_server.command("INFO", "commandstats")
+        return sum(statistics.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("eval", "evalsha"))
+
+    private_server.command("CONFIG", "RESETSTAT")
+    answers: list[int] = []
+
+    def enqueue_many() -> None:
+        with httpx.Client(base_url=manager.url) as client:
+            for _ in range(25):
+                answers.append(client.put("/enqueue?iterations=1", content=b"x").status_code)
+
+    # Redis answers late, so that what comes in meanwhile gathers.
+    private_server.pause()
+    threads = [threading.Thread(target=enqueue_many) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    private_server.resume()
+    for thread in threads:
+        thread.join(30)
+    assert answers == [200] * 400
+    maintenance = 20
+    assert script_calls() < 400 / 2 + maintenance
+    assert httpx.get(f"{manager.url}/status").json()["Jobs"] == 400
+
+
+@pytest.mark.parametrize("path", ["/queues", "/workers", "/status", "/metrics", "/docs", "/openapi.json", "/jobs"])
+def test_head_is_get_without_a_body(http: httpx.Client, path: str) -> None:
+    answer = http.head(path)
+    assert answer.status_code == 200
+    assert answer.content == b""
+
+
+def test_metrics_count_requests_and_jobs(http: httpx.Client, worker: Worker, manager: ManagerProgram) -> None:
+    for _ in range(3):
+        http.put("/enqueue?iterations=1", content=b"x")
+    http.put("/enqueue?iterations=0")
+    worker.finish_all()
+    http.post("/pullCompleted?top=2")
+    text = http.get("/metrics").text
+    assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="200"} 3.0' in text
+    assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="400"} 1.0' in text
+    assert "workmanager_jobs_enqueued_total 3.0" in text
+    assert "workmanager_results_pulled_total 2.0" in text
+    assert "workmanager_results_waiting 1.0" in text
+    assert 'workmanager_queue_jobs{queue="default",status="finished"} 3.0' in text
+    assert "event=request method=PUT path=/enqueue status=400" in manager.log

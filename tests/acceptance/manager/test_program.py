@@ -1,0 +1,163 @@
+"""The manager as a program: how it starts, what it does without Redis, how it ends."""
+
+import os
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from tests.acceptance.manager.conftest import Start
+from tests.acceptance.manager.programs import environment
+from tests.waiting import until
+from workmanager.valkey import ValkeyServer
+from workmanager.valkey_cluster import ValkeyCluster
+
+
+def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "manager", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment(**settings), check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "named"),
+    [
+        (["--host", "0.0.0.0"], {}, "WORKMANAGER_API_KEYS"),
+        (["--scaler", "ec2"], {}, "local or none"),
+        (["--scaler", "k8s"], {}, "--scaler"),
+        (["--port", "99999"], {}, "--port"),
+        (["--redis-url", "http://localhost"], {}, "WORKMANAGER_REDIS_URL"),
+        ([], {"REDIS_URL": "nowhere"}, "WORKMANAGER_REDIS_URL"),
+        ([], {"MAX_PAYLOAD_BYTES": "lots"}, "WORKMANAGER_MAX_PAYLOAD_BYTES"),
+        ([], {"MAX_WORKERS": "-1"}, "WORKMANAGER_MAX_WORKERS"),
+        ([], {"MIN_WORKERS": "5", "MAX_WORKERS": "2"}, "WORKMANAGER_MIN_WORKERS"),
+        ([], {"ACCESS_LOG": "perhaps"}, "WORKMANAGER_ACCESS_LOG"),
+        ([], {"LEASE_SECONDS": "0"}, "WORKMANAGER_LEASE_SECONDS"),
+        ([], {"FUNCTIONS": "no.such.module"}, "WORKMANAGER_FUNCTIONS"),
+    ],
+)
+def test_wrong_usage_is_named_in_one_line(arguments: list[str], settings: dict[str, str], named: str) -> None:
+    ended = run(*arguments, **settings)
+    assert ended.returncode == 2
+    assert named in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_in_use_is_one_line(start: Start, redis_url: str) -> None:
+    manager = start(redis_url)
+    ended = run("--port", str(manager.port), "--redis-url", redis_url)
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert str(manager.port) in ended.stderr
+
+
+def test_another_format_in_redis_ends_the_program(private_server: ValkeyServer) -> None:
+    private_server.command("SET", "workmanager:layout", '{"format": 99, "shards": ["rq"]}')
+    ended = run("--port", "0", "--redis-url", private_server.url)
+    assert ended.returncode == 1
+    assert "format 99" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_it_starts_without_redis_and_works_as_soon_as_it_is_there(start: Start, private_server: ValkeyServer) -> None:
+    private_server.stop()
+    manager = start(private_server.url)
+    with httpx.Client(base_url=manager.url) as client:
+        assert client.get("/healthz").status_code == 200
+        for method, path in (
+            ("GET", "/readyz"),
+            ("PUT", "/enqueue?iterations=1"),
+            ("POST", "/pullCompleted?top=1"),
+            ("GET", "/jobs/a"),
+            ("GET", "/status"),
+            ("DELETE", "/jobs/a"),
+        ):
+            answer = client.request(method, path)
+            assert answer.status_code == 503, path
+            assert answer.headers["Retry-After"] == "1"
+            assert answer.json()["type"].endswith(":unavailable")
+        assert "workmanager_queue_up 0.0" in client.get("/metrics").text
+        private_server.start()
+        manager.wait_until_ready()
+        assert client.put("/enqueue?iterations=1").status_code == 200
+    assert manager.log.count("event=queue_unreachable") == 1
+
+
+def test_redis_may_go_and_come_back(start: Start, private_server: ValkeyServer) -> None:
+    manager = start(private_server.url).wait_until_ready()
+    with httpx.Client(base_url=manager.url, timeout=30) as client:
+        assert client.put("/enqueue?iterations=1&id=before", content=b"x").status_code == 200
+        time.sleep(1.1)  # appendfsync everysec
+        private_server.kill()
+        answer = client.put("/enqueue?iterations=1", content=b"x")
+        assert answer.status_code == 503
+        assert len(answer.json()["Work ID"]) == 32
+        assert client.put("/enqueue?iterations=1&id=mine", content=b"x").json()["Work ID"] == "mine"
+        assert client.get("/readyz").status_code == 503
+        assert client.post("/pullCompleted?top=1").status_code == 503
+        assert client.post("/pullCompleted?top=1&wait=1").status_code == 503
+        assert client.get("/metrics").status_code == 200
+        private_server.start()
+        manager.wait_until_ready()
+        until(lambda: client.put("/enqueue?iterations=1&id=mine", content=b"x").status_code == 200, 10)
+        assert client.get("/jobs/before").json()["status"] == "queued"
+        assert client.get("/status").json()["Jobs"] == 2
+
+
+def test_an_answer_that_never_comes_is_said_to_be_unknown(start: Start, private_server: ValkeyServer) -> None:
+    manager = start(private_server.url).wait_until_ready()
+    with httpx.Client(base_url=manager.url, timeout=30) as client:
+        client.put("/enqueue?iterations=1", content=b"x")
+        private_server.pause()
+        answer = client.put("/enqueue?iterations=1&id=mine", content=b"x")
+        private_server.resume()
+        assert answer.status_code == 503
+        assert answer.json()["Work ID"] == "mine"
+        until(lambda: client.put("/enqueue?iterations=1&id=mine", content=b"x").status_code == 200, 10)
+        assert client.get("/status").json()["Jobs"] == 2
+
+
+def test_jobs_go_on_while_a_master_is_away(start: Start, cluster: ValkeyCluster) -> None:
+    manager = start(cluster.url).wait_until_ready()
+    with httpx.Client(base_url=manager.url, timeout=30) as client:
+        assert client.get("/status").json()["shards"] == {"total": 6, "away": 0}
+        cluster.masters()[0].kill()
+        answers = [client.put("/enqueue?iterations=1", content=b"x") for _ in range(60)]
+        # Drawn ids avoid the shards that are away; at most the calls under way did not.
+        assert sum(answer.status_code == 200 for answer in answers) >= 58
+        assert client.get("/readyz").status_code == 200
+        assert client.post("/pullCompleted?top=5").status_code == 200
+        taken = {answer.json()["Work ID"] for answer in answers if answer.status_code == 200}
+        until(lambda: client.get("/status").json()["shards"]["away"] == 0, 30, wanted="the failover")
+        listed = {job["id"] for job in client.get("/jobs?limit=1000&status=queued").json()["jobs"]}
+        assert taken <= listed
+
+
+def test_the_end_of_the_lifeline_ends_the_program(redis_url: str) -> None:
+    read_end, write_end = os.pipe()
+    command = [sys.executable, "-m", "manager", "--port", "0", "--redis-url", redis_url, "--lifeline-fd", str(read_end)]
+    process = subprocess.Popen(command, pass_fds=[read_end], stderr=subprocess.PIPE, text=True, env=environment())
+    os.close(read_end)
+    try:
+        assert process.stderr is not None
+        assert "event=manager_listening" in process.stderr.readline()
+        os.close(write_end)
+        assert process.wait(20) == 0
+        assert "reason=lifeline" in process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_it_ends_in_order(start: Start, redis_url: str) -> None:
+    manager = start(redis_url).wait_until_ready()
+    with httpx.Client(base_url=manager.url) as client:
+        client.put("/enqueue?iterations=1", content=b"x")
+        assert manager.stop() == 0
+    assert "event=manager_ended exit_code=0" in manager.log
+
+
+def test_the_access_log_can_be_switched_off(start: Start, redis_url: str) -> None:
+    manager = start(redis_url, ACCESS_LOG="false").wait_until_ready()
+    assert "event=request" not in manager.log

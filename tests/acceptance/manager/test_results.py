@@ -1,0 +1,148 @@
+"""Results over HTTP: each to one consumer."""
+
+import socket
+import threading
+import time
+from typing import Any
+
+import httpx
+
+from tests.acceptance.manager.conftest import Start, Worker
+from tests.acceptance.manager.programs import ManagerProgram
+from tests.waiting import until
+
+
+def enqueue(http: httpx.Client, number: int, prefix: str = "job") -> list[str]:
+    ids = [f"{prefix}-{place}" for place in range(number)]
+    for name in ids:
+        assert http.put("/enqueue", params={"iterations": 1, "id": name}, content=b"x").status_code == 200
+    return ids
+
+
+def pull(http: httpx.Client, **query: Any) -> list[str]:
+    answer = http.post("/pullCompleted", params=query)
+    assert answer.status_code == 200, answer.text
+    return [entry["Work ID"] for entry in answer.json()]
+
+
+def test_a_result_is_handed_out_once_the_latest_first(http: httpx.Client, worker: Worker) -> None:
+    ids = enqueue(http, 5)
+    assert pull(http, top=10) == []
+    worker.finish_all("value")
+    answer = http.post("/pullCompleted?top=2").json()
+    assert answer == [{"Work ID": ids[4], "Value": "value"}, {"Work ID": ids[3], "Value": "value"}]
+    assert pull(http, top=1, order="oldest") == [ids[0]]
+    assert pull(http, top=10_000) == [ids[2], ids[1]]
+    assert pull(http, top=10_000) == []
+    assert http.get(f"/jobs/{ids[0]}").json()["result"] == "value"
+
+
+def test_more_results_than_one_round_takes(http: httpx.Client, worker: Worker) -> None:
+    ids = enqueue(http, 450)
+    worker.finish_all()
+    assert pull(http, top=450, order="oldest") == ids
+
+
+def test_a_large_answer_is_cut_and_nothing_is_lost(http: httpx.Client, worker: Worker) -> None:
+    ids = enqueue(http, 90)
+    worker.finish_all("x" * 1_000_000)
+    first = pull(http, top=10_000)
+    second = pull(http, top=10_000)
+    assert len(first) < 90
+    assert sorted(first + second) == sorted(ids)
+
+
+def test_a_leased_result_comes_back_unless_it_is_acknowledged(http: httpx.Client, worker: Worker) -> None:
+    ids = enqueue(http, 2)
+    worker.finish_all()
+    assert sorted(pull(http, top=10, lease=1)) == ids
+    assert pull(http, top=10) == []
+    assert http.post("/ackCompleted", json={"ids": [ids[0], ids[0], "nobody"]}).json() == {"acknowledged": 1}
+    assert until(lambda: pull(http, top=10), 10) == [ids[1]]
+
+
+def test_two_managers_hand_a_result_out_once(start: Start, redis_url: str, worker: Worker) -> None:
+    managers = [start(redis_url) for _ in range(2)]
+    for manager in managers:
+        manager.wait_until_ready()
+    with httpx.Client(base_url=managers[0].url) as first:
+        ids = enqueue(first, 300)
+    worker.finish_all()
+    handed_out: list[str] = []
+
+    def consume(url: str) -> None:
+        with httpx.Client(base_url=url) as client:
+            while part := pull(client, top=7):
+                handed_out.extend(part)
+
+    threads = [threading.Thread(target=consume, args=(manager.url,)) for manager in managers for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(handed_out) == sorted(ids)
+
+
+def test_a_waiting_pull_is_answered_when_a_result_comes(http: httpx.Client, worker: Worker) -> None:
+    ids = enqueue(http, 1)
+    answers: list[list[str]] = []
+    waiting = threading.Thread(target=lambda: answers.append(pull(http, top=5, wait=20)))
+    waiting.start()
+    time.sleep(0.3)  # it is to wait already; where it is not, the test proves less but does not fail
+    began = time.monotonic()
+    worker.finish_all()
+    waiting.join(10)
+    assert answers == [ids]
+    assert time.monotonic() - began < 3
+
+
+def test_all_who_wait_get_something(http: httpx.Client, manager: ManagerProgram, worker: Worker) -> None:
+    ids = enqueue(http, 4)
+    answers: list[list[str]] = []
+
+    def wait() -> None:
+        with httpx.Client(base_url=manager.url, timeout=30) as client:
+            answers.append(pull(client, top=1, wait=20))
+
+    threads = [threading.Thread(target=wait) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    worker.finish_all()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(answers) == sorted([name] for name in ids)
+
+
+def test_a_waiting_pull_ends_with_its_time(http: httpx.Client) -> None:
+    began = time.monotonic()
+    assert pull(http, top=5, wait=0.2) == []
+    assert 0.2 <= time.monotonic() - began < 2
+
+
+def test_a_client_that_leaves_while_it_waits_takes_nothing_with_it(
+    http: httpx.Client, manager: ManagerProgram, worker: Worker
+) -> None:
+    ids = enqueue(http, 1)
+    with socket.create_connection(("127.0.0.1", manager.port)) as connection:
+        connection.sendall(b"POST /pullCompleted?top=5&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.2)  # it is to wait already
+    until(lambda: "path=/pullCompleted status=499" in manager.log, wanted=manager.log)
+    worker.finish_all()
+    assert pull(http, top=5) == ids
+
+
+def test_a_waiting_pull_is_answered_when_the_manager_ends(manager: ManagerProgram) -> None:
+    answers: list[list[str]] = []
+
+    def wait() -> None:
+        with httpx.Client(base_url=manager.url, timeout=60) as client:
+            answers.append(pull(client, top=5, wait=50))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.3)  # it is to wait already
+    began = time.monotonic()
+    assert manager.stop() == 0
+    waiting.join(10)
+    assert answers == [[]]
+    assert time.monotonic() - began < 10

@@ -1,0 +1,24 @@
+"""Shards that are away are left alone for a moment."""
+
+import pytest
+
+from jobqueue.errors import ShardUnavailable
+from jobqueue.layout import Layout
+from jobqueue.shards import Shards
+from jobqueue.topology import Topology
+from manager.outages import REMEMBERED_SECONDS, Outages
+
+
+def test_a_shard_that_failed_is_asked_again_after_a_moment() -> None:
+    now = 100.0
+    first, second = Shards(Layout(1, ("{rq:0}", "{rq:1}")), Topology("redis://127.0.0.1:1"))
+    outages = Outages(lambda: now)
+    with pytest.raises(ShardUnavailable, match="cut"), outages.watch(first):
+        raise ShardUnavailable("cut")
+    assert outages.present([first, second]) == [second]
+    with pytest.raises(ShardUnavailable, match="a moment ago"), outages.watch(first):
+        pytest.fail("it was asked")
+    now += REMEMBERED_SECONDS
+    with outages.watch(first):
+        pass
+    assert outages.present([first, second]) == [first, second]

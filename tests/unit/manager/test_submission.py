@@ -1,0 +1,153 @@
+"""What is right about a submission, and the record it becomes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from jobqueue.functions import Functions
+from jobqueue.model import NewJob
+from manager.problems import Problem
+from manager.submission import SubmissionReader, parse_instant, sha512_job
+
+READER = SubmissionReader(Functions.discover(()), max_payload_bytes=9)
+
+
+def job(**fields: Any) -> NewJob:
+    return READER.job(READER.read(json.dumps({"function": "noop", **fields}).encode()), "an-id")
+
+
+def refused(raw: bytes) -> Problem:
+    with pytest.raises(Problem) as caught:
+        READER.job(READER.read(raw), "an-id")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"function": "os.system"}, "function"),
+        ({"function": None}, "function"),
+        ({"args": {}}, "args"),
+        ({"kwargs": []}, "kwargs"),
+        ({"data": "no base64!"}, "data"),
+        ({"data": "YQ"}, "data"),
+        ({"queue": "a b"}, "queue"),
+        ({"queue": "a\n"}, "queue"),
+        ({"queue": "x" * 65}, "queue"),
+        ({"order": "random"}, "order"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": -1}, "timeout"),
+        ({"timeout": True}, "timeout"),
+        ({"timeout": "60"}, "timeout"),
+        ({"timeout": 60.5}, "timeout"),
+        ({"retry": {"max": 101}}, "retry.max"),
+        ({"retry": {"intervals": [1]}}, "retry.max"),
+        ({"retry": {"max": 1, "intervals": [-1]}}, "retry.intervals.0"),
+        ({"unique": {"key": "", "within": 1}}, "unique.key"),
+        ({"unique": {"key": "k", "within": 0}}, "unique.within"),
+        ({"unique": {"key": "k"}}, "unique.within"),
+        ({"delay": -1}, "delay"),
+        ({"at": "2030-01-01T00:00:00"}, "at"),
+        ({"at": "tomorrow"}, "at"),
+        ({"at": 1893456000}, "at"),
+        ({"result_ttl": -1}, "result_ttl"),
+        ({"feed": 1}, "feed"),
+        ({"meta": []}, "meta"),
+        ({"meta": {"k": "x" * 65536}}, "meta"),
+        ({"id": "a/b"}, "id"),
+        ({"id": "x" * 65}, "id"),
+        ({"callback_url": "http://localhost/"}, "callback_url"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_wrong_field_is_named(fields: dict[str, Any], named: str) -> None:
+    problem = refused(json.dumps({"function": "noop", **fields}).encode())
+    assert problem.status == 422
+    assert problem.members["errors"][0]["field"] == named
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": "a", "unique": {"key": "k", "within": 1}},
+        {"delay": 1, "at": "2030-01-01T00:00:00Z"},
+        {"data": "YQ==", "kwargs": {"data": "YQ=="}},
+    ],
+)
+def test_fields_that_exclude_each_other_are_refused(fields: dict[str, Any]) -> None:
+    problem = refused(json.dumps({"function": "noop", **fields}).encode())
+    assert problem.status == 422
+    assert "exclude each other" in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b'{"function":"noop"} x', 400),
+        (b'{"function":"\xff"}', 400),
+        (b'{"function":"noop","args":["\\ud800"]}', 400),
+        (b'{"function":"noop","args":' + b"[" * 300 + b"]" * 300 + b"}", 400),
+        (b"[]", 422),
+        (b"null", 422),
+        (b'{"function":"noop","args":[NaN]}', 422),
+        (b'{"function":"noop","kwargs":{"a":{"b":-Infinity}}}', 422),
+        (b'{"function":"noop","meta":{"a":1e999}}', 422),
+        (b'{"function":"noop","args":[123456789012345678901234567890, 1e999]}', 422),
+        (b'{"function":"noop","data":"' + b"A" * 16 + b'"}', 413),
+    ],
+)
+def test_what_is_no_submission_is_refused(raw: bytes, status: int) -> None:
+    assert refused(raw).status == status
+
+
+def test_a_payload_of_exactly_the_limit_is_taken() -> None:
+    assert json.loads(job(data="AAAAAAAAAAAA").data)[3] == {"data": "AAAAAAAAAAAA"}
+
+
+def test_defaults() -> None:
+    made = job()
+    assert json.loads(made.data) == ["worker_node.functions.noop", None, [], {}]
+    assert (made.queue, made.timeout_seconds, made.feed, made.at_front) == ("default", 3600, True, False)
+    assert (made.result_ttl_seconds, made.retries, made.due_at, made.meta) == (7 * 24 * 3600, 0, None, None)
+
+
+def test_fields_become_the_record() -> None:
+    made = job(
+        args=[1, None, 10**30],
+        kwargs={"b": 1, "a": [2.5]},
+        queue="high",
+        order="lifo",
+        timeout=60.0,
+        retry={"max": 3, "intervals": [1, 5]},
+        unique={"key": "k", "within": 1.5},
+        at="2030-01-01T01:00:00.5+01:00",
+        result_ttl=0,
+        feed=False,
+        meta={"b": 1, "a": None},
+    )
+    assert made.data == (
+        b'["worker_node.functions.noop",null,[1,null,1000000000000000000000000000000],{"a":[2.5],"b":1}]'
+    )
+    assert (made.queue, made.at_front, made.timeout_seconds) == ("high", True, 60)
+    assert (made.retries, made.retry_intervals) == (3, (1, 5, 5))
+    assert (made.unique_key, made.unique_milliseconds) == ("k", 1500)
+    assert made.due_at == parse_instant("2030-01-01T00:00:00.5Z")
+    assert (made.result_ttl_seconds, made.feed, made.meta) == (0, False, b'{"a":null,"b":1}')
+
+
+def test_http_is_tried_again_unless_told_otherwise() -> None:
+    assert job(function="http").retries == 3
+    assert job(function="http", retry={"max": 0}).retries == 0
+
+
+def test_an_instant_before_the_epoch_is_due_at_once() -> None:
+    assert job(at="0001-01-01T00:00:00+14:00").due_at == 0.0
+
+
+def test_enqueue_makes_the_same_record_as_a_submission() -> None:
+    reader = SubmissionReader(Functions.discover(()), 1000)
+    submission = reader.read(b'{"kwargs":{"iterations":7},"data":"aGVsbG8=","function":"sha512","timeout":60}')
+    assert sha512_job("worker_node.functions.sha512", "i", b"hello", 7, 60) == reader.job(submission, "i")
