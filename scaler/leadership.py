@@ -1,12 +1,15 @@
 """The lease that lets one manager's loop act. It lies on the queue's first shard, with an epoch that only grows."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobqueue.scripts import script
 from jobqueue.shards import Shard
+from jobqueue.timestamps import clock_argument
 
 LEASE_SECONDS = 5.0
+KEPT_DECISIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,21 @@ class Candidate:
         """
         return await self._ask(LEASE_SECONDS, now)
 
+    async def intend(self, epoch: int, decision: str, launches: Sequence[str], *, now: float | None = None) -> bool:
+        """Writes down a decision (JSON) and the ids of the workers that it launches, before anything is done.
+
+        Returns:
+            False where the lease is not this candidate's any more, so that nothing may be done.
+
+        Raises:
+            ShardUnavailable: nothing may be done either.
+        """
+        arguments: tuple[str | int, ...] = (
+            *(clock_argument(now), self._name, epoch, decision, KEPT_DECISIONS),
+            *launches,
+        )
+        return bool(await self._shard.run(script("intend"), *arguments, replicate=True))
+
     async def resign(self) -> None:
         """Gives the lease up, so that the other takes over at once.
 
@@ -54,8 +72,7 @@ class Candidate:
         await self._ask(0.0, None)
 
     async def _ask(self, lease_seconds: float, now: float | None) -> Leadership:
-        given = "" if now is None else repr(now)
         ours, epoch, address = await self._shard.run(
-            script("lead"), given, self._name, self._address, f"{lease_seconds:g}", replicate=True
+            script("lead"), clock_argument(now), self._name, self._address, f"{lease_seconds:g}", replicate=True
         )
         return Leadership(bool(ours), int(epoch), address.decode())

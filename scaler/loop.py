@@ -25,7 +25,8 @@ from scaler.policy import Decision, Limits, Observation, decide
 TICK_SECONDS = 1.0
 BOOT_SECONDS = 30.0
 """A worker that was launched so long ago and has not registered is given up."""
-KEPT_DECISIONS = 200
+SILENT_SECONDS = 20.0
+"""A worker that has not been heard of for so long does nothing that counts: its leases have run out."""
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class ScalerLoop:
         self._scheduler = AsyncIOScheduler()
         self._quiet_since: float | None = None
         self._leading = False
+        self._ticking = asyncio.Lock()
+        self._stopped = False
 
     @property
     def _launches_key(self) -> str:
@@ -66,7 +69,11 @@ class ScalerLoop:
 
     async def stop(self) -> None:
         """Ends the loop, hands the lease over and lets go of the workers that this process started."""
-        self._scheduler.shutdown(wait=False)
+        # A tick that is under way ends first (a shutdown would cut it short in the middle of a launch), and none that
+        # follows takes the lease again.
+        self._stopped = True
+        async with self._ticking:
+            self._scheduler.shutdown(wait=False)
         try:
             await self._candidate.resign()
         except JobQueueError as error:
@@ -89,15 +96,24 @@ class ScalerLoop:
             return None
         workers = await self._find_workers()
         decision = decide(await self._observe(workers), self._limits)
-        if decision.launch or decision.drain:
-            await self._record(decision, leadership.epoch)
-        await self._launch(decision.launch)
+        if not decision.launch and not decision.drain:
+            return decision
+        instance_ids = [secrets.token_hex(8) for _ in range(decision.launch)]
+        entry = json.dumps({"at": time.time(), "epoch": leadership.epoch, "reason": decision.reason})
+        if not await self._candidate.intend(leadership.epoch, entry, instance_ids):
+            log.warning("event=scaler_decision_void epoch=%d reason=lease_lost", leadership.epoch)
+            return None
+        log.info("event=scaler_decision epoch=%d %s", leadership.epoch, decision.reason)
+        if instance_ids:
+            await self._fleet.launch(instance_ids)
         await self._drain([worker for worker in workers.serving if worker.running == 0][: decision.drain])
         return decision
 
     async def _tick_safely(self) -> None:
         try:
-            await self.tick()
+            async with self._ticking:
+                if not self._stopped:
+                    await self.tick()
         except (JobQueueError, RedisError, OSError) as error:
             log.warning("event=scaler_tick_failed error=%s", error)
 
@@ -121,7 +137,11 @@ class ScalerLoop:
         )
 
     async def _find_workers(self) -> _Workers:
-        registered = [worker for worker in await list_workers(self._state) if worker.fleet == self._fleet.name]
+        registered = [
+            worker
+            for worker in await list_workers(self._state)
+            if worker.fleet == self._fleet.name and (worker.silent_seconds or 0.0) < SILENT_SECONDS
+        ]
         flat, (seconds, _) = await self._state.execute(("HGETALL", self._launches_key), ("TIME",))
         launched = {id_.decode(): float(at) for id_, at in zip(flat[::2], flat[1::2], strict=True)}
         arrived = {worker.instance_id for worker in registered} & launched.keys()
@@ -137,16 +157,6 @@ class ScalerLoop:
             booting=tuple(id_ for id_ in launched if id_ not in arrived and id_ not in late),
         )
 
-    async def _launch(self, number: int) -> None:
-        if number == 0:
-            return
-        instance_ids = [secrets.token_hex(8) for _ in range(number)]
-        # Written before anything is started: whoever leads next counts them too.
-        (seconds, _), *_ = await self._state.execute(("TIME",))
-        entries = [part for instance_id in instance_ids for part in (instance_id, int(seconds))]
-        await self._state.execute(("HSET", self._launches_key, *entries))
-        await self._fleet.launch(instance_ids)
-
     async def _drain(self, victims: list[WorkerView]) -> None:
         for worker in victims:
             for shard in self._shards:
@@ -155,9 +165,3 @@ class ScalerLoop:
                 except ShardUnavailable:
                     continue
                 break
-
-    async def _record(self, decision: Decision, epoch: int) -> None:
-        log.info("event=scaler_decision epoch=%d %s", epoch, decision.reason)
-        entry = json.dumps({"at": time.time(), "epoch": epoch, "reason": decision.reason})
-        key = f"{self._state.prefix}:wm:scaler:decisions"
-        await self._state.execute(("LPUSH", key, entry), ("LTRIM", key, 0, KEPT_DECISIONS - 1))

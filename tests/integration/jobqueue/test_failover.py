@@ -1,0 +1,193 @@
+"""A master is killed under load: what was acknowledged is finished exactly once in the books, and nobody restarts."""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from redis.crc import key_slot
+
+from jobqueue.claim import claim
+from jobqueue.counters import ShardCounts, count
+from jobqueue.enqueue import enqueue
+from jobqueue.errors import JobQueueError, ShardUnavailable
+from jobqueue.finish import finish
+from jobqueue.leases import reap
+from jobqueue.pull import acknowledge, pull
+from jobqueue.shards import Shard, Shards
+from tests.integration.jobqueue.books import new_job, put, succeeded, waiting
+from tests.waiting import until_async
+from workmanager.valkey import ValkeyServer
+from workmanager.valkey_cluster import ValkeyCluster
+
+LEASE_SECONDS = 2.0
+CLIENTS, WORKERS_PER_SHARD = 4, 1
+
+
+@dataclass
+class Load:
+    """Clients, workers, a manager and consumers in this process, and what each was told.
+
+    Attributes:
+        accepted: ids whose enqueue was acknowledged.
+        recorded: ids by how often a finish said that it was recorded.
+        consumed: ids by how often they were pulled.
+        slowest: seconds that the slowest acknowledged enqueue took, by shard.
+        refused: enqueues that were not acknowledged in time, by shard.
+    """
+
+    shards: Shards
+    accepted: set[str] = field(default_factory=set)
+    recorded: Counter[str] = field(default_factory=Counter)
+    consumed: Counter[str] = field(default_factory=Counter)
+    slowest: dict[int, float] = field(default_factory=dict)
+    refused: Counter[int] = field(default_factory=Counter)
+    submitting: bool = True
+
+    async def submit(self, client: int) -> None:
+        loop = asyncio.get_running_loop()
+        for number in itertools.count():
+            if not self.submitting:
+                return
+            job_id = f"c{client}-{number}"
+            shard = self.shards.of(job_id)
+            begun = loop.time()
+            try:
+                await enqueue(shard, [new_job(job_id)], retry_seconds=15)
+                self.accepted.add(job_id)
+            except ShardUnavailable:
+                self.refused[shard.index] += 1
+            self.slowest[shard.index] = max(self.slowest.get(shard.index, 0.0), loop.time() - begun)
+            await asyncio.sleep(0.005)
+
+    async def work(self, shard: Shard, worker: str) -> None:
+        while True:
+            try:
+                jobs = await claim(shard, worker, ["default"], 20, lease_seconds=LEASE_SECONDS)
+                outcomes = [succeeded(job, job.id) for job in jobs]
+                report = await finish(shard, worker, outcomes, retry_seconds=15) if jobs else None
+            except JobQueueError:
+                continue
+            finally:
+                await asyncio.sleep(0.02)
+            if report is not None:
+                self.recorded.update(job.id for job in jobs if job.id not in report.lost)
+
+    async def manage(self, shard: Shard) -> None:
+        while True:
+            try:
+                await reap(shard, lease_seconds=LEASE_SECONDS)
+            except JobQueueError:
+                continue
+            finally:
+                await asyncio.sleep(0.2)
+
+    async def consume(self, shard: Shard) -> None:
+        while True:
+            try:
+                results = await pull(shard, 50, lease_seconds=30, retry_seconds=15)
+                await acknowledge(shard, [result.job_id for result in results], retry_seconds=15)
+            except JobQueueError:
+                continue
+            finally:
+                await asyncio.sleep(0.05)
+            self.consumed.update(result.job_id for result in results)
+
+
+async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cluster: ValkeyCluster) -> None:
+    shards = await Shards.connect(cluster.url)
+    load = Load(shards)
+    clients = [asyncio.create_task(load.submit(client)) for client in range(CLIENTS)]
+    others = [asyncio.create_task(load.work(shard, f"w{shard.index}")) for shard in shards]
+    others += [asyncio.create_task(load.manage(shard)) for shard in shards]
+    others += [asyncio.create_task(load.consume(shard)) for shard in shards]
+    try:
+        await _until(lambda: len(load.consumed) > 200, 20)
+        victim = cluster.masters()[0]
+        ports = {shard.index: _port_of(shards, shard) for shard in shards}
+        orphans = {index for index, port in ports.items() if port == victim.port}
+        assert len(orphans) == 2
+        await asyncio.to_thread(victim.kill)
+        await _until(lambda: all(load.slowest.get(index, 0) > 1 for index in orphans), 25)
+        accepted = len(load.accepted)
+        await _until(lambda: len(load.accepted) > accepted + 200, 25)
+        load.submitting = False
+        await asyncio.gather(*clients)
+        await _until(lambda: load.accepted <= load.consumed.keys(), 40)
+    finally:
+        load.submitting = False
+        for task in [*clients, *others]:
+            task.cancel()
+        await asyncio.gather(*clients, *others, return_exceptions=True)
+    total = sum([await count(shard) for shard in shards], ShardCounts())
+    await shards.close()
+    # An enqueue that was refused may have been written all the same; no other job may be there.
+    assert len(load.accepted) <= total.total.finished <= len(load.accepted) + sum(load.refused.values())
+    assert (total.total.queued, total.total.started, total.total.failed, total.leased) == (0, 0, 0, 0)
+    assert total.completed == total.pulled == 0
+    healthy = {index: seconds for index, seconds in load.slowest.items() if index not in orphans}
+    assert len(healthy) == 4
+    assert max(healthy.values()) < 2.0, healthy
+    assert not set(load.refused) - orphans
+
+
+async def test_an_acknowledged_job_has_reached_the_replica(cluster: ValkeyCluster) -> None:
+    """Killed in the very moment of the answer, the master has already been copied."""
+    shards = await Shards.connect(cluster.url)
+    shard = next(shard for shard in shards if _port_of(shards, shard) == cluster.masters()[0].port)
+    for number in range(50):
+        await put(shard, f"job-{number}")
+    cluster.masters()[0].kill()
+    await _reachable(shard)
+    assert await waiting(shard) == [f"job-{number}" for number in range(50)]
+    await shards.close()
+
+
+async def test_a_silent_replica_is_not_taken_for_an_answer(cluster: ValkeyCluster) -> None:
+    shards = await Shards.connect(cluster.url)
+    (shard, *_) = shards
+    await put(shard, "a")
+    (replica,) = _replicas(cluster, _port_of(shards, shard))
+    replica.pause()
+    try:
+        with pytest.raises(ShardUnavailable, match="no replica") as raised:
+            await put(shard, "b")
+    finally:
+        replica.resume()
+    assert raised.value.outcome_unknown
+    await put(shard, "b")
+    assert await waiting(shard) == ["a", "b"]
+    await shards.close()
+
+
+def _port_of(shards: Shards, shard: Shard) -> int:
+    return int(shards.topology.masters_by_slot()[key_slot(shard.prefix.encode())].rpartition(":")[2])
+
+
+def _replicas(cluster: ValkeyCluster, master_port: int) -> list[ValkeyServer]:
+    found = []
+    for server in cluster.servers:
+        role, *rest = server.command("ROLE")
+        if role == "slave" and int(rest[1]) == master_port:
+            found.append(server)
+    return found
+
+
+async def _reachable(shard: Shard) -> None:
+    deadline = asyncio.get_running_loop().time() + 20
+    while True:
+        try:
+            await shard.execute(("PING",))
+            return
+        except ShardUnavailable:
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.1)
+
+
+async def _until(condition: Callable[[], bool], seconds: float) -> None:
+    async def look() -> bool:
+        return condition()
+
+    await until_async(look, seconds)

@@ -1,0 +1,80 @@
+"""The agreement of all nodes on shards and format."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from redis.crc import key_slot
+
+from jobqueue.errors import FormatMismatch, ShardUnavailable
+from jobqueue.layout import FORMAT, LAYOUT_KEY, WITNESS_SLOT, Layout
+from jobqueue.shards import Shards
+from workmanager.valkey import ValkeyServer
+from workmanager.valkey_cluster import ValkeyCluster
+
+
+async def _prefixes(url: str, **options: int) -> tuple[str, ...]:
+    shards = await Shards.connect(url, **options)
+    await shards.close()
+    return tuple(shard.prefix for shard in shards)
+
+
+async def test_a_plain_redis_is_one_shard_with_rqs_prefix(redis_url: str) -> None:
+    assert await _prefixes(redis_url) == ("rq",)
+    with pytest.raises(FormatMismatch, match=r"has 1 shards?, this node was told 3"):
+        await _prefixes(redis_url, shard_count=3)
+
+
+async def test_a_cluster_has_two_shards_per_master_and_none_in_the_witness_slot(cluster: ValkeyCluster) -> None:
+    shards = await Shards.connect(cluster.url)
+    owners = shards.topology.masters_by_slot()
+    slots = [key_slot(shard.prefix.encode()) for shard in shards]
+    assert len(shards) == len(set(slots)) == 6
+    assert Counter(owners[slot] for slot in slots) == dict.fromkeys(set(owners), 2)
+    assert WITNESS_SLOT not in slots
+    await shards.close()
+
+
+async def test_nodes_that_start_at_once_agree(cluster: ValkeyCluster) -> None:
+    found = await asyncio.gather(*(_prefixes(cluster.url) for _ in range(8)))
+    assert len(set(found)) == 1
+
+
+async def test_a_node_with_another_count_refuses_and_says_so(cluster: ValkeyCluster) -> None:
+    first = await _prefixes(cluster.url, shard_count=4)
+    assert len(first) == 4
+    with pytest.raises(FormatMismatch, match=r"has 4 shards, this node was told 6.*same number"):
+        await _prefixes(cluster.url, shard_count=6)
+    assert await _prefixes(cluster.url) == first
+
+
+@pytest.mark.parametrize("step", [0, 1])
+async def test_neighbouring_formats_run_together(redis_url: str, shared_server: ValkeyServer, step: int) -> None:
+    shared_server.command("SET", LAYOUT_KEY, Layout(FORMAT + step, ("rq",)).to_json())
+    assert await _prefixes(redis_url) == ("rq",)
+
+
+async def test_a_much_newer_format_is_refused(redis_url: str, shared_server: ValkeyServer) -> None:
+    shared_server.command("SET", LAYOUT_KEY, Layout(FORMAT + 2, ("rq",)).to_json())
+    with pytest.raises(FormatMismatch, match="format 3, this program knows 1: start a newer version"):
+        await _prefixes(redis_url)
+
+
+async def test_what_stands_is_kept_by_a_node_that_finds_another_plan(redis_url: str) -> None:
+    await _prefixes(redis_url)
+    assert await _prefixes(redis_url, shard_count=1) == ("rq",)
+
+
+async def test_no_layout_is_planned_over_a_cluster_that_is_not_formed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Later masters would get no shard, and slots without a master all the jobs."""
+    server = ValkeyServer(tmp_path_factory.mktemp("half"), settings={"cluster-enabled": "yes"})
+    server.start()
+    try:
+        server.command("CONFIG", "SET", "cluster-require-full-coverage", "no")
+        server.command("CLUSTER", "ADDSLOTSRANGE", 8000, 16383)
+        slot = key_slot(LAYOUT_KEY.encode())
+        assert slot >= 8000, "the record itself can be written"
+        with pytest.raises(ShardUnavailable, match=r"not formed|CLUSTERDOWN|down"):
+            await _prefixes(server.url)
+    finally:
+        server.kill()

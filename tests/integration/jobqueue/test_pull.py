@@ -1,0 +1,118 @@
+"""Handing results out: once, in order, for good or on a lease."""
+
+import asyncio
+import json
+
+import pytest
+
+from jobqueue.control import delete
+from jobqueue.maintenance import retain
+from jobqueue.model import HOUR_SECONDS
+from jobqueue.pull import Order, acknowledge, pull
+from jobqueue.shards import Shard
+from tests.integration.jobqueue.books import NOW, complete, dump, keys_of, members, ttl_of
+
+IDS = ["a", "b", "c", "d", "e"]
+
+
+async def _pulled(shard: Shard, most: int = 100, order: Order = "latest", lease: float = 0.0, **options: float) -> str:
+    results = await pull(shard, most, order=order, lease_seconds=lease, now=options.get("now", NOW))
+    assert [json.loads(result.value) for result in results] == [result.job_id for result in results]
+    return "".join(result.job_id for result in results)
+
+
+@pytest.mark.parametrize(("order", "chunks"), [("latest", ["ed", "cb", "a", ""]), ("oldest", ["ab", "cd", "e", ""])])
+async def test_results_come_in_exact_order_once(shard: Shard, order: Order, chunks: list[str]) -> None:
+    await complete(shard, *IDS[:3])
+    await complete(shard, *IDS[3:])
+    assert [await _pulled(shard, 2, order) for _ in chunks] == chunks
+
+
+async def test_pulls_at_once_share_the_results(shard: Shard) -> None:
+    ids = [f"job-{number:03}" for number in range(300)]
+    await complete(shard, *ids)
+    batches = await asyncio.gather(*(pull(shard, 11, now=NOW) for _ in range(40)))
+    assert sorted(result.job_id for batch in batches for result in batch) == ids
+
+
+async def test_a_pulled_result_stays_readable_for_an_hour(shard: Shard) -> None:
+    await complete(shard, "a")
+    await complete(shard, "forever", result_ttl_seconds=-1)
+    await complete(shard, "short", result_ttl_seconds=30)
+    await pull(shard, 9, now=NOW)
+    for job_id, seconds in (("a", HOUR_SECONDS), ("forever", HOUR_SECONDS), ("short", 30)):
+        assert await ttl_of(shard, f"job:{job_id}") == await ttl_of(shard, f"results:{job_id}") == seconds
+    finished = await members(shard, "finished:default")
+    assert finished == {"a": NOW + 3600, "forever": NOW + 3600, "short": NOW + 30}
+
+
+@pytest.mark.parametrize("lease", [0.0, 30.0])
+async def test_a_repeat_with_the_same_token_gets_the_first_answer(shard: Shard, lease: float) -> None:
+    await complete(shard, *IDS)
+    first = await pull(shard, 2, token="t1", lease_seconds=lease, now=NOW)
+    assert [result.job_id for result in first] == ["e", "d"]
+    before = await dump(shard)
+    assert await pull(shard, 2, token="t1", lease_seconds=lease, now=NOW) == first
+    assert await dump(shard) == before
+    assert [result.job_id for result in await pull(shard, 2, token="t2", now=NOW)] == ["c", "b"]
+
+
+async def test_leased_results_are_not_handed_out_again_while_the_lease_lasts(shard: Shard) -> None:
+    await complete(shard, *IDS)
+    assert await _pulled(shard, 2, lease=30) == "ed"
+    await retain(shard, now=NOW + 29)
+    assert await _pulled(shard, lease=30, now=NOW + 29) == "cba"
+
+
+@pytest.mark.parametrize("order", ["latest", "oldest"])
+async def test_unacknowledged_results_return_to_their_place(shard: Shard, order: Order) -> None:
+    await complete(shard, *IDS[:3])
+    assert await _pulled(shard, 2, lease=30) == "cb"
+    await complete(shard, *IDS[3:])
+    assert await retain(shard, now=NOW + 31) == (2, 0)
+    assert await _pulled(shard, order=order) == ("edcba" if order == "latest" else "abcde")
+
+
+async def test_an_acknowledged_result_is_gone_for_good(shard: Shard) -> None:
+    await complete(shard, *IDS)
+    assert await _pulled(shard, 2, lease=30) == "ed"
+    assert await acknowledge(shard, ["e", "unknown"], now=NOW) == 1
+    assert await acknowledge(shard, ["e"], now=NOW) == 0
+    assert await ttl_of(shard, "job:e") == await ttl_of(shard, "results:e") == HOUR_SECONDS
+    assert (await members(shard, "finished:default"))["e"] == NOW + HOUR_SECONDS
+    await retain(shard, now=NOW + 31)
+    assert await _pulled(shard) == "dcba"
+
+
+async def test_a_late_acknowledgement_takes_the_result_back_out_of_the_feed(shard: Shard) -> None:
+    await complete(shard, "a", "b")
+    assert await _pulled(shard, lease=30) == "ba"
+    await retain(shard, now=NOW + 31)
+    assert await acknowledge(shard, ["a"], now=NOW + 32) == 1
+    assert await _pulled(shard) == "b"
+
+
+async def test_a_late_acknowledgement_of_what_another_pulled_for_good_changes_nothing(shard: Shard) -> None:
+    await complete(shard, "a")
+    await _pulled(shard, lease=30)
+    await retain(shard, now=NOW + 31)
+    assert await _pulled(shard, now=NOW + 31) == "a"
+    before = await dump(shard)
+    assert await acknowledge(shard, ["a"], now=NOW + 32) == 0
+    assert await dump(shard) == before
+
+
+async def test_results_that_are_gone_are_passed_over(shard: Shard) -> None:
+    await complete(shard, *IDS)
+    await delete(shard, ["d"])
+    await shard.execute(("DEL", f"{shard.prefix}:job:c", f"{shard.prefix}:results:c"))
+    assert await _pulled(shard, 2) == "eb"
+    assert await _pulled(shard, 2) == "a"
+
+
+async def test_no_place_is_left_behind_when_all_is_pulled_and_acknowledged(shard: Shard) -> None:
+    await complete(shard, *IDS)
+    await _pulled(shard, 2)
+    await _pulled(shard, lease=30)
+    await acknowledge(shard, IDS, now=NOW)
+    assert {key for key in await keys_of(shard) if key.startswith("wm:feed")} == {"wm:feed:sequence"}

@@ -1,0 +1,166 @@
+"""Worker records, and the messages that reach a worker."""
+
+import asyncio
+
+from redis import Redis
+from rq.worker import Worker
+
+from jobqueue.claim import claim
+from jobqueue.maintenance import retain
+from jobqueue.model import ClaimedJob
+from jobqueue.shards import Shard
+from jobqueue.workers import (
+    Beat,
+    Command,
+    WorkerRecord,
+    beat,
+    list_workers,
+    read_record,
+    register,
+    send,
+    unregister,
+    wait,
+    write_meta,
+)
+from tests.integration.jobqueue.books import complete, fields_of, keys_of, put, take, ttl_of
+
+RECORD = WorkerRecord("w1", "host", 42, ("high", "default"), 3, fleet="local:host", instance_id="i-1")
+SOON_SECONDS = 1.0
+
+
+async def test_a_worker_is_listed_with_what_it_says_of_itself(shard: Shard) -> None:
+    await register(shard, RECORD)
+    await register(shard, WorkerRecord("a0", "host", 1, ("default",), 1))
+    assert await beat(shard, "w1", Beat("busy", 2, 10, 1, 5.5))
+    first, seen = await list_workers(shard)
+    assert first.name == "a0"
+    assert (seen.name, seen.hostname, seen.pid, seen.queues) == ("w1", "host", 42, ("high", "default"))
+    assert (seen.state, seen.slots, seen.running, seen.finished, seen.failed) == ("busy", 3, 2, 10, 1)
+    assert (seen.fleet, seen.instance_id, seen.ours) == ("local:host", "i-1", True)
+    assert seen.silent_seconds is not None
+    assert seen.silent_seconds <= 2
+
+
+async def test_rq_lists_our_workers(plain_shard: Shard, redis_url: str) -> None:
+    await register(plain_shard, RECORD)
+    with Redis.from_url(redis_url) as connection:
+        (worker,) = Worker.all(connection=connection)
+        assert (worker.name, worker.hostname, worker.pid) == ("w1", "host", 42)
+        assert worker.queue_names() == ["high", "default"]
+        assert worker.get_state() == "idle"
+
+
+async def test_a_worker_that_leaves_leaves_nothing_behind(shard: Shard) -> None:
+    await register(shard, RECORD)
+    await put(shard, "a")
+    await take(shard)
+    await send(shard, "w1", Command("drain"))
+    await unregister(shard, "w1", RECORD.queues)
+    assert await list_workers(shard) == []
+    assert not [key for key in await keys_of(shard) if "worker" in key or "w1" in key]
+
+
+async def test_a_silent_worker_is_dropped_with_all_its_entries(shard: Shard) -> None:
+    """Also from queues that never held a job."""
+    await register(shard, RECORD)
+    await register(shard, WorkerRecord("alive", "host", 1, ("default",), 1))
+    (seconds, _), *_ = await shard.execute(("TIME",))
+    await shard.execute(("ZADD", f"{shard.prefix}:wm:workers", int(seconds) - 61, "w1"))
+    await retain(shard)
+    assert [worker.name for worker in await list_workers(shard)] == ["alive"]
+    assert "workers:high" not in await keys_of(shard)
+    (members,) = await shard.execute(("SMEMBERS", f"{shard.prefix}:workers:default"))
+    assert members == [f"{shard.prefix}:worker:alive".encode()]
+
+
+async def test_a_dropped_worker_is_told_to_register_again(shard: Shard) -> None:
+    report = Beat("idle", 0, 0, 0, 0.0)
+    assert not await beat(shard, "w1", report)
+    assert await list_workers(shard) == []
+    await register(shard, RECORD)
+    assert await beat(shard, "w1", report)
+    # The record outlives the minute after which the worker is dropped: what it was listed under stands there.
+    assert await ttl_of(shard, "worker:w1") > 60
+
+
+async def test_a_command_arrives_at_once_whether_the_worker_looks_for_work_or_not(shard: Shard) -> None:
+    for for_work in (True, False):
+        waiter = asyncio.create_task(wait(shard, "w1", ("default",), for_work=for_work, seconds=30))
+        await send(shard, "w1", Command("cancel", "a"))
+        assert await asyncio.wait_for(waiter, SOON_SECONDS) == Command("cancel", "a")
+
+
+async def test_commands_come_one_by_one_in_order_and_before_work(shard: Shard) -> None:
+    await put(shard, "a")
+    await send(shard, "w1", Command("cancel", "a"))
+    await send(shard, "w1", Command("drain"))
+    await send(shard, "w2", Command("drain"))
+    answers = [await wait(shard, "w1", ("default",), for_work=True, seconds=30) for _ in range(3)]
+    assert answers == [Command("cancel", "a"), Command("drain"), None]
+
+
+async def test_a_wait_is_over_when_its_time_is(shard: Shard) -> None:
+    started = asyncio.get_running_loop().time()
+    assert await wait(shard, "w1", ("default",), for_work=True, seconds=0.1) is None
+    assert asyncio.get_running_loop().time() - started >= 0.1
+
+
+async def test_meta_is_written_by_whoever_holds_the_lease_only(shard: Shard) -> None:
+    await put(shard, "a")
+    (job,) = await take(shard)
+    await write_meta(shard, job, b'{"progress": 1}')
+    assert (await read_record(shard, "a"))[b"meta"] == b'{"progress": 1}'
+    stale = ClaimedJob(**{name: getattr(job, name) for name in ClaimedJob.__slots__} | {"token": "stale"})
+    await write_meta(shard, stale, b'{"progress": 2}')
+    assert (await fields_of(shard, "a"))["meta"] == '{"progress": 1}'
+    await shard.execute(("DEL", f"{shard.prefix}:job:a"))
+    await write_meta(shard, job, b"{}")
+    assert await read_record(shard, "a") == {}
+
+
+async def test_an_idle_worker_wakes_at_once(shard: Shard) -> None:
+    waiter = asyncio.create_task(wait(shard, "w1", ("high", "default"), for_work=True, seconds=30))
+    await put(shard, "a")
+    assert await asyncio.wait_for(waiter, SOON_SECONDS) is None
+    assert len(await claim(shard, "w1", ("high", "default"), 1)) == 1
+
+
+async def test_a_busy_worker_is_not_woken_by_work(shard: Shard) -> None:
+    await put(shard, "a")
+    assert await wait(shard, "w1", ("default",), for_work=False, seconds=0.1) is None
+    (tokens,) = await shard.execute(("LLEN", f"{shard.prefix}:wm:wake:default"))
+    assert tokens == 1
+
+
+async def test_one_job_wakes_one_worker(shard: Shard) -> None:
+    waiters = [asyncio.create_task(wait(shard, f"w{n}", ("default",), for_work=True, seconds=0.5)) for n in range(5)]
+    await asyncio.sleep(0.05)
+    await put(shard, "a")
+    done, pending = await asyncio.wait(waiters, timeout=0.25)
+    assert (len(done), len(pending)) == (1, 4)
+    await asyncio.wait(pending)
+
+
+async def test_many_jobs_wake_every_worker_one_by_the_other(shard: Shard) -> None:
+    """There are more workers than wake tokens: whoever leaves jobs behind wakes the next."""
+    done: list[str] = []
+
+    async def work(name: str) -> None:
+        while True:
+            await wait(shard, name, ("default",), for_work=True, seconds=30)
+            done.extend(job.id for job in await claim(shard, name, ("default",), 1))
+
+    workers = [asyncio.create_task(work(f"w{number}")) for number in range(24)]
+    await asyncio.sleep(0.05)
+    await put(shard, *(f"job-{number}" for number in range(200)))
+    deadline = asyncio.get_running_loop().time() + 5
+    while len(done) < 200 and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.01)
+    for worker in workers:
+        worker.cancel()
+    assert sorted(done) == sorted(f"job-{number}" for number in range(200))
+
+
+async def test_an_empty_queue_keeps_no_tokens(shard: Shard) -> None:
+    await complete(shard, *(f"job-{number}" for number in range(50)))
+    assert not [key for key in await keys_of(shard) if key.startswith("wm:wake")]
