@@ -114,13 +114,15 @@ async def test_jobs_that_have_not_begun_can_be_withdrawn_and_never_run(bench: Be
 
 
 async def test_withdrawing_amid_short_jobs_runs_each_once_or_returns_it(bench: Bench, tmp_path: Path) -> None:
-    await bench.ready()
     notes = tmp_path / "notes"
+    await bench.value("note", str(notes), "the import of the module is over")
+    notes.write_text("")
+    bench.ended.clear()
     ids: list[str] = []
-    for round_ in range(30):
+    for round_ in range(40):
         ids += bench.submit(*[("note", str(notes), f"{round_}-{n}") for n in range(40)])
-        bench.slot.withdraw()
         await asyncio.sleep(0.0005 * (round_ % 5))
+        bench.slot.withdraw()
     await bench.wait(lambda: not bench.slot.busy)
     ended, returned = [outcome.job.id for outcome in bench.ended], [job.id for job in bench.returned]
     assert sorted(ended + returned) == sorted(ids), "each is either here or there"
