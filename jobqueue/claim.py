@@ -11,6 +11,8 @@ from jobqueue.timestamps import clock_argument, iso
 
 CLAIM_LIMIT = 1000
 """Most jobs that one call leases: Lua's stack holds no more than some thousand values."""
+CLAIM_BYTES = 16 * 1024 * 1024
+"""A call ends with the job whose data reach this size: an answer must fit into memory."""
 
 
 async def claim(
@@ -24,7 +26,9 @@ async def claim(
     now: float | None = None,
     retry_seconds: float = 1.0,
 ) -> list[ClaimedJob]:
-    """Leases up to `count` jobs (at most `CLAIM_LIMIT`) to `worker`, from the first of `queues` that have some.
+    """Leases up to `count` jobs (at most `CLAIM_LIMIT`, and fewer large ones) to `worker`.
+
+    They come from the first of `queues` that have some.
 
     A job that a worker was lost with before comes alone. A call that is repeated with its `token` (as the repeats
     within `retry_seconds` are) gets the jobs of the first answer.
@@ -43,6 +47,7 @@ async def claim(
         min(count, CLAIM_LIMIT),
         STOCK_RESULT_TTL_SECONDS,
         FAILURE_TTL_SECONDS,
+        CLAIM_BYTES,
         *queues,
         retry_seconds=retry_seconds,
     )

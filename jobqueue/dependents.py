@@ -6,14 +6,18 @@ at import): the parent is marked instead, which its view shows.
 """
 
 import asyncio
+import logging
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.queue import Queue
 
 from jobqueue.shards import Shard
+
+log = logging.getLogger(__name__)
 
 CLUSTER_NOTE = "other jobs depend on this one; on a Redis Cluster they are not queued yet"
 
@@ -43,15 +47,37 @@ async def enqueue_dependents(shard: Shard, url: str) -> int:
     return len(ids)
 
 
+class _Sealed:
+    """A serializer that reads nothing: reading a pickle may run code, and nothing that RQ serialises is needed here.
+
+    RQ keeps what it cannot read as it stands.
+    """
+
+    @staticmethod
+    def loads(data: bytes) -> Any:
+        raise ValueError("not read")
+
+    @staticmethod
+    def dumps(value: Any) -> bytes:
+        raise ValueError("not written")
+
+
 def _enqueue_with_rq(parent_ids: list[str], url: str) -> None:
     # Scheme, user, password, database and TLS settings stand in the URL; RQ's client must not retry a lost answer.
     connection: Redis = Redis.from_url(url, socket_timeout=5.0, retry=None)
     try:
         for parent_id in parent_ids:
             try:
-                parent: Any = Job.fetch(parent_id, connection=connection, serializer="json")
+                parent: Any = Job.fetch(parent_id, connection=connection, serializer=_Sealed)
+                queue = Queue(parent.origin, connection=connection, serializer=_Sealed)
+                queue.enqueue_dependents(parent, refresh_job_status=False)
             except NoSuchJobError:
                 continue
-            Queue(parent.origin, connection=connection).enqueue_dependents(parent, refresh_job_status=False)
+            except RedisError:
+                raise
+            except (
+                Exception
+            ):  # RQ's code over records that others wrote: one that it cannot take must not stop the rest.
+                log.exception("event=dependents_dropped job_id=%s", parent_id)
     finally:
         connection.close()

@@ -49,7 +49,6 @@ async def enqueue(
     Raises:
         ShardUnavailable, QueueFull: none of the jobs was written, unless `outcome_unknown`; a repeat is safe.
     """
-    await shard.ensure_memory()
     groups: dict[tuple[str | int, ...], list[int]] = {}
     written_at = iso(now)
     for place, job in enumerate(jobs):
@@ -60,7 +59,7 @@ async def enqueue(
         arguments.append(len(places))
         for place in places:
             arguments += (jobs[place].id, jobs[place].data)
-    answers = await shard.run(script("enqueue"), *arguments, replicate=True, retry_seconds=retry_seconds)
+    answers = await shard.run(script("enqueue"), *arguments, replicate=True, grows=True, retry_seconds=retry_seconds)
     order = [place for places in groups.values() for place in places]
     by_place = dict(zip(order, answers, strict=True))
     return [_answer(by_place[place]) for place in range(len(jobs))]

@@ -91,7 +91,8 @@ async def queue_names(shard: Shard) -> list[str]:
         ShardUnavailable: the master is away.
     """
     (keys,) = await shard.execute(("SMEMBERS", f"{shard.prefix}:queues"))
-    return sorted(key.decode().removeprefix(f"{shard.prefix}:queue:") for key in keys)
+    # A name that is no text (nobody's but garbage in Redis) must not hide the others.
+    return sorted(key.decode(errors="replace").removeprefix(f"{shard.prefix}:queue:") for key in keys)
 
 
 async def list_jobs(

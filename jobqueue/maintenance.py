@@ -111,6 +111,8 @@ class Maintenance:
                             "event=maintenance_failed shard=%s task=%s error=%s", shard.prefix, task.name, error
                         )
                     away = True
+                except Exception:  # The loop's edge: what nobody thought of must not end the care of all shards.
+                    log.exception("event=maintenance_broken shard=%s task=%s", shard.prefix, task.name)
             await asyncio.sleep(TICK_SECONDS)
 
     async def _move_due(self, shard: Shard) -> None:

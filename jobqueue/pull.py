@@ -11,6 +11,9 @@ from jobqueue.scripts import script
 from jobqueue.shards import Shard
 from jobqueue.timestamps import clock_argument
 
+PULL_BYTES = 16 * 1024 * 1024
+"""A call ends with the result that reaches this size (in base64): an answer must fit into memory."""
+
 Order = Literal["latest", "oldest"]
 
 
@@ -33,7 +36,7 @@ async def pull(
     now: float | None = None,
     retry_seconds: float = 0.0,
 ) -> list[Result]:
-    """Takes up to `most` results out of the shard's feed.
+    """Takes up to `most` results out of the shard's feed, fewer where they are large, and at least one if there is any.
 
     Args:
         lease_seconds: 0 hands out for good; else they come back into the feed, at their place, unless acknowledged.
@@ -45,6 +48,7 @@ async def pull(
     """
     token = token or secrets.token_hex(8)
     arguments: tuple[str | int, ...] = (clock_argument(now), token, most, order, repr(lease_seconds), keep_seconds)
+    arguments += (PULL_BYTES,)
     rows = await shard.run(script("pull"), *arguments, replicate=True, retry_seconds=retry_seconds)
     return [Result(job_id.decode(), b64decode(value)) for job_id, value in rows]
 

@@ -75,12 +75,14 @@ class Shard:
         script: Script,
         *args: str | bytes | int | float,
         replicate: bool = False,
+        grows: bool = False,
         retry_seconds: float = 0.0,
     ) -> Any:
         """Runs a script of this package, which may be repeated without harm.
 
         Args:
             replicate: answer only once a replica has the change too, where the master has a replica.
+            grows: the script brings new data, so it is not run where memory is short (see `ensure_memory`).
             retry_seconds: how long to go on trying while the master is away.
 
         Raises:
@@ -91,6 +93,8 @@ class Shard:
         pause, unknown = 0.02, False
         while True:
             try:
+                if grows:
+                    await self.ensure_memory()
                 return await self._run_once(script, args, replicate)
             except ShardUnavailable as error:
                 error.outcome_unknown = unknown = unknown or error.outcome_unknown

@@ -11,5 +11,9 @@ def configure_logging() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # The form above names none of these; looking them up takes longer than writing the line (see "Optimization" in
+    # Python's logging documentation).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("apscheduler").setLevel(logging.WARNING)

@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from jobqueue.errors import JobQueueError, ShardUnavailable
-from jobqueue.pull import Order, Result, pull
+from jobqueue.pull import PULL_BYTES, Order, Result, pull
 from jobqueue.shards import Shard, Shards
 from manager.group_commit import GroupCommit
 from manager.outages import Outages
 
 RETRY_SECONDS = 0.3
 CALL_RESULTS = 10_000
-FIRST_ROUND_RESULTS = 64
-"""So many are taken before the results' size is known, ..."""
-ROUND_BYTES = 8 * 1024 * 1024
-"""... then so much at a time, ..."""
 ANSWER_BYTES = 64 * 1024 * 1024
-"""... until the answer is so large: what is left stays for the next pull."""
+"""No more is taken once an answer is so large: what is left stays for the next pull."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +25,14 @@ class Demand:
     most: int
     order: Order
     lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one shard gave; `more` where it may have more, which would have been too large together, or too many."""
+
+    results: Sequence[Result]
+    more: bool
 
 
 class Pulls:
@@ -57,7 +61,7 @@ class Pulls:
         random.shuffle(sources)
         answered, failure = False, None
         while sources and len(results) < top and size < ANSWER_BYTES:
-            quotas = _shares(min(top - len(results), _round(len(results), size)), len(sources))
+            quotas = _shares(top - len(results), len(sources))
             demands = [Demand(quota, order, lease_seconds) for quota in quotas if quota]
             asked, idle = sources[: len(demands)], sources[len(demands) :]
             answers = await asyncio.gather(
@@ -65,36 +69,36 @@ class Pulls:
                 return_exceptions=True,
             )
             sources = idle
-            for shard, demand, answer in zip(asked, demands, answers, strict=True):
+            for shard, answer in zip(asked, answers, strict=True):
                 if isinstance(answer, JobQueueError):
                     failure = answer
                     continue
                 if isinstance(answer, BaseException):
                     raise answer
                 answered = True
-                results += answer
-                size += sum(len(result.value) for result in answer)
-                if len(answer) == demand.most:
+                results += answer.results
+                size += sum(len(result.value) for result in answer.results)
+                if answer.more:
                     sources.append(shard)
         if failure is not None and not answered:
             raise failure
         return results
 
-    def _lane(self, shard: Shard) -> GroupCommit[Demand, list[Result]]:
-        async def commit(demands: Sequence[Demand]) -> Sequence[list[Result]]:
+    def _lane(self, shard: Shard) -> GroupCommit[Demand, Share]:
+        async def commit(demands: Sequence[Demand]) -> Sequence[Share]:
             with self._outages.watch(shard):
                 return await _pull_together(shard, demands)
 
         return GroupCommit(commit, weigh=lambda demand: demand.most, most_weight=CALL_RESULTS)
 
 
-async def _pull_together(shard: Shard, demands: Sequence[Demand]) -> list[list[Result]]:
+async def _pull_together(shard: Shard, demands: Sequence[Demand]) -> list[Share]:
     """One call for all demands that differ in their number alone; first come, first served."""
 
     def kind(place: int) -> tuple[str, float]:
         return demands[place].order, demands[place].lease_seconds
 
-    shares: list[list[Result]] = [[] for _ in demands]
+    shares = [Share((), more=False) for _ in demands]
     failure: ShardUnavailable | None = None
     for (order, lease_seconds), group in groupby(sorted(range(len(demands)), key=kind), key=kind):
         places = list(group)
@@ -110,12 +114,13 @@ async def _pull_together(shard: Shard, demands: Sequence[Demand]) -> list[list[R
         except ShardUnavailable as error:
             failure = error
             break
+        more = len(results) == most or sum(map(_base64_bytes, results)) >= PULL_BYTES
         start = 0
         for place in places:
-            shares[place] = results[start : start + demands[place].most]
+            shares[place] = Share(results[start : start + demands[place].most], more)
             start += demands[place].most
     # What was handed out for good must not be thrown away because a later call failed.
-    if failure is not None and not any(shares):
+    if failure is not None and not any(share.results for share in shares):
         raise failure
     return shares
 
@@ -125,7 +130,5 @@ def _shares(number: int, parts: int) -> list[int]:
     return [(number + parts - 1 - part) // parts for part in range(parts)]
 
 
-def _round(count: int, size: int) -> int:
-    if count == 0:
-        return FIRST_ROUND_RESULTS
-    return max(1, min(CALL_RESULTS, ROUND_BYTES * count // max(size, 1)))
+def _base64_bytes(result: Result) -> int:
+    return (len(result.value) + 2) // 3 * 4

@@ -48,7 +48,8 @@ class QueueLink:
         redis_url: see `jobqueue.topology.Topology`.
         lease_seconds: of workers.
         on_connected: called once, with the shards.
-        on_mismatch: called where the queue in Redis is not of this program's kind: it cannot go on.
+        on_failure: called, with the reason, where the program cannot go on: the queue in Redis is not of its kind, or
+            its maintenance has failed in a way that nobody foresaw.
     """
 
     def __init__(
@@ -57,12 +58,12 @@ class QueueLink:
         lease_seconds: float,
         *,
         on_connected: Callable[[Shards], Awaitable[None]],
-        on_mismatch: Callable[[FormatMismatch], None],
+        on_failure: Callable[[str], None],
     ) -> None:
         self._redis_url = redis_url
         self._lease_seconds = lease_seconds
         self._on_connected = on_connected
-        self._on_mismatch = on_mismatch
+        self._on_failure = on_failure
         self._service: QueueService | None = None
         self._task: asyncio.Task[None] | None = None
         self.closing = asyncio.Event()
@@ -94,13 +95,16 @@ class QueueLink:
     async def _run(self) -> None:
         try:
             shards = await self._connect()
+            self._service = QueueService(shards)
+            log.info("event=queue_connected shards=%d", len(shards))
+            await self._on_connected(shards)
+            await Maintenance(shards, self._redis_url, lease_seconds=self._lease_seconds).run()
         except FormatMismatch as error:
-            self._on_mismatch(error)
-            return
-        self._service = QueueService(shards)
-        log.info("event=queue_connected shards=%d", len(shards))
-        await self._on_connected(shards)
-        await Maintenance(shards, self._redis_url, lease_seconds=self._lease_seconds).run()
+            self._on_failure(str(error))
+        except Exception:
+            # The loop's edge: without its maintenance a manager must not look healthy.
+            log.exception("event=maintenance_ended")
+            self._on_failure("the maintenance of the queue has failed: see the log")
 
     async def _connect(self) -> Shards:
         pause_seconds = FIRST_PAUSE_SECONDS

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import signal
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from jobqueue.errors import FormatMismatch
 from jobqueue.functions import Functions
 from jobqueue.shards import Shards
 from manager.app import build_app
@@ -24,6 +24,8 @@ from scaler.loop import ScalerLoop
 from scaler.policy import Limits
 
 BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""Longer than load balancers keep an idle connection, so that none sends a request into one that is being closed."""
 GRACE_SECONDS = 15
 """How long requests may take to end; longer than any call to Redis."""
 
@@ -70,7 +72,7 @@ class Program:
             settings.redis_url,
             settings.lease_seconds,
             on_connected=self._start_scaler,
-            on_mismatch=self._give_up,
+            on_failure=self._give_up,
         )
         self._server = _Server(
             uvicorn.Config(
@@ -81,6 +83,8 @@ class Program:
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 backlog=BACKLOG,
             )
@@ -116,16 +120,18 @@ class Program:
             asyncio.get_running_loop().remove_reader(fd)
             self._stop("lifeline")
 
-    def _give_up(self, error: FormatMismatch) -> None:
-        sys.stderr.write(f"{error}\n")
+    def _give_up(self, reason: str) -> None:
+        sys.stderr.write(f"{reason}\n")
         self._exit_code = 1
-        self._stop("format_mismatch")
+        self._stop("failure")
 
     async def _start_scaler(self, shards: Shards) -> None:
         if not self._options.local_fleet:
             return
         settings = self._settings
         host, port = self._listener.getsockname()[:2]
+        if ipaddress.ip_address(host).is_unspecified:
+            host = socket.gethostname()
         fleet = LocalFleet(settings.redis_url, lifeline_fd=self._options.lifeline_fd)
         limits = Limits(min_workers=settings.min_workers, max_workers=settings.max_workers)
         self._scaler = ScalerLoop(shards, fleet, limits, f"{host}:{port}")

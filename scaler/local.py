@@ -8,9 +8,12 @@ import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Sequence
+from contextlib import suppress
 
-CLOSE_SECONDS = 15.0
-"""How long workers get to drain when their manager ends, before they are killed."""
+DRAIN_SECONDS = 10.0
+"""How long running jobs may go on when their workers' manager ends; then they are given back."""
+HURRY_SECONDS = 5.0
+"""How long giving back may take, before a worker is killed."""
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +54,15 @@ class LocalFleet:
                 await process.wait()
 
     async def close(self) -> None:
-        """Drains the workers that this process started, and ends those that take longer than `CLOSE_SECONDS`."""
+        """Drains the workers that this process started: jobs that take longer than `DRAIN_SECONDS` go back."""
         living = [process for process in self._processes.values() if process.returncode is None]
+        # Told once a worker drains, told twice it gives at once back what it runs.
+        for patience_seconds in (DRAIN_SECONDS, HURRY_SECONDS):
+            living = await _tell_to_leave(living, patience_seconds)
         for process in living:
-            process.send_signal(signal.SIGTERM)
-        ends = [asyncio.ensure_future(process.wait()) for process in living]
-        if ends:
-            await asyncio.wait(ends, timeout=CLOSE_SECONDS)
-        for process in living:
-            if process.returncode is None:
-                log.warning("event=worker_killed pid=%d reason=did_not_drain", process.pid)
-                process.kill()
-                await process.wait()
+            log.warning("event=worker_killed pid=%d reason=did_not_drain", process.pid)
+            process.kill()
+            await process.wait()
         if self._write_fd is not None:
             os.close(self._write_fd)
             os.close(self._lifeline_fd)
@@ -83,3 +83,16 @@ class LocalFleet:
 
     def _forget_ended(self) -> None:
         self._processes = {id_: process for id_, process in self._processes.items() if process.returncode is None}
+
+
+async def _tell_to_leave(processes: Sequence[Process], patience_seconds: float) -> list[Process]:
+    """Sends SIGTERM; returns those that have not ended in time."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+    if processes:
+        ends = [asyncio.ensure_future(process.wait()) for process in processes]
+        await asyncio.wait(ends, timeout=patience_seconds)
+        for end in ends:
+            end.cancel()
+    return [process for process in processes if process.returncode is None]

@@ -57,8 +57,10 @@ class Capacity:
             if self._waiting[0].done():
                 self._waiting.popleft()  # Given up.
                 continue
-            free = self._room() - self._reserved
-            if free <= 0:
+            room = self._room()
+            free = room - self._reserved
+            # What is left beside a claim that is under way is worth a claim of its own only where it is as much.
+            if free <= 0 or free < room / 2:
                 return
             reservation = Reservation(min(free, self._max_batch))
             self._reserved += reservation.jobs

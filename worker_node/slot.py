@@ -91,18 +91,22 @@ class Slot:
         return None if self._child is None else self._child.pid
 
     def room(self, now: float) -> int:
-        """How many jobs it takes now: it is refilled when half of two depths is left, so that it never runs dry."""
+        """How many jobs to ask for: it is refilled when half of two depths is left, so that it never runs dry."""
+        return self.space(now) if len(self._jobs) <= self._pace.depth else 0
+
+    def space(self, now: float) -> int:
+        """How many jobs it takes now, of those that have been asked for."""
         if not self._ready or self._leaving or self._stopping:
             return 0
         held, depth = len(self._jobs), self._pace.depth
         if held == 0:
             return depth
-        if held > depth or not self._pace.prefetches:
+        if not self._pace.prefetches:
             return 0
         running = self.running()
         if running is not None and now - running.began > BUDGET_SECONDS:
             return 0
-        return 2 * depth - held
+        return max(0, 2 * depth - held)
 
     def running(self) -> Running | None:
         """The job that runs at this moment."""

@@ -41,11 +41,18 @@ class Slots:
             the jobs that found none.
         """
         now, left = monotonic(), list(jobs)
-        # The fullest first: what is beyond their share goes to those after them.
-        with_room = sorted(((slot.room(now), slot) for slot in self._slots), key=lambda pair: pair[0])
-        for position, (room, slot) in enumerate(with_room):
-            share = min(room, -(-len(left) // (len(with_room) - position)))
-            if share > 0:
-                slot.submit(left[:share], now)
-                del left[:share]
+        _spread(left, [(slot.room(now), slot) for slot in self._slots], now)
+        if left:
+            # Asked for by several shards' feeders at a time, more can come than a slot asks for when half full.
+            _spread(left, [(slot.space(now), slot) for slot in self._slots], now)
         return left
+
+
+def _spread(left: list[ClaimedJob], places: Sequence[tuple[int, Slot]], now: float) -> None:
+    # The fullest first: what is beyond their share goes to those after them.
+    ordered = sorted(places, key=lambda pair: pair[0])
+    for position, (free, slot) in enumerate(ordered):
+        share = min(free, -(-len(left) // (len(ordered) - position)))
+        if share > 0:
+            slot.submit(left[:share], now)
+            del left[:share]

@@ -1,7 +1,7 @@
 -- Leases queued jobs to a worker.
 -- KEYS[1]  the shard's prefix
 -- ARGV     now, now as RQ writes it, worker, token, lease seconds, count, result ttl and failure ttl of jobs that
---          ask for none, queues in order of priority
+--          ask for none, most bytes of data, queues in order of priority
 -- Returns  for each job: {id, data, timeout ('' none given), queue, feed ('' stock job | '0' | '1'), result ttl,
 --          failure ttl, attempt, unsupported feature ('' none)}
 -- A repeat with the same token returns the first answer again, as far as its leases are still held.
@@ -10,7 +10,7 @@ local prefix = KEYS[1]
 -- include: _push
 local now, iso, worker, token = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local lease, wanted = tonumber(ARGV[5]), tonumber(ARGV[6])
-local default_result_ttl, default_failure_ttl = ARGV[7], ARGV[8]
+local default_result_ttl, default_failure_ttl, most_bytes = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local leases, claims = prefix .. ':wm:leases', prefix .. ':wm:claim:' .. worker
 
 local STOCK_FEATURES = {
@@ -38,7 +38,7 @@ local function answer(id, key, fields, attempt)
     fields[5] or default_failure_ttl, attempt, fields[3] and '' or unsupported(key)}
 end
 
-local jobs, at = {}, 0
+local jobs, bytes = {}, 0
 local repeated = redis.call('LRANGE', claims, 0, -1)
 if repeated[1] == token then
   for i = 2, #repeated do
@@ -54,14 +54,14 @@ end
 if redis.call('EXISTS', prefix .. ':suspended') == 1 then return jobs end
 
 local leased, claimed = {}, {token}
-for q = 9, #ARGV do
+for q = 10, #ARGV do
   local queue = ARGV[q]
   local queue_key = prefix .. ':queue:' .. queue
   local started = {}
   while #jobs < wanted do
     local ids = redis.call('LPOP', queue_key, wanted - #jobs)
     if not ids or #ids == 0 then break end
-    local alone
+    local last
     for i = 1, #ids do
       local id = ids[i]
       local key = prefix .. ':job:' .. id
@@ -71,7 +71,7 @@ for q = 9, #ARGV do
         local lost_before = fields[9] and tonumber(fields[9]) > 0
         if lost_before and #jobs > 0 then
           -- A job that took a worker down is claimed alone, so that it takes nothing else along.
-          alone = i
+          last = i - 1
         else
           local attempt = 1
           if fields[7] and fields[7] ~= '' then attempt = tonumber(fields[8] or 1) + 1 end
@@ -93,11 +93,13 @@ for q = 9, #ARGV do
           leased[#leased + 1] = now + lease
           leased[#leased + 1] = id .. ':' .. token
           claimed[#claimed + 1] = id
-          if lost_before then alone = i + 1 end
+          -- One answer must fit into Redis' memory and the worker's.
+          bytes = bytes + #fields[1]
+          if lost_before or bytes >= most_bytes then last = i end
         end
       end
-      if alone then
-        for j = #ids, alone, -1 do redis.call('LPUSH', queue_key, ids[j]) end
+      if last then
+        for j = #ids, last + 1, -1 do redis.call('LPUSH', queue_key, ids[j]) end
         wanted = #jobs
         break
       end

@@ -1,12 +1,13 @@
 -- Hands results out.
 -- KEYS[1]  the shard's prefix
 -- ARGV     now, token ('' none), most results, 'latest' | 'oldest', lease seconds (0: handed out for good),
---          seconds that a result which was handed out for good stays readable
+--          seconds that a result which was handed out for good stays readable, most bytes
 -- Returns  for each result: {id, base64 value}
 -- A repeat with the same token returns the first answer again, as far as its results still exist.
 local prefix = KEYS[1]
 -- include: _clock
 local now, token, most, lease, keep = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local most_bytes, bytes = tonumber(ARGV[7]), 0
 local feed, bell = prefix .. ':wm:feed', prefix .. ':wm:feed:bell'
 local leased, places = prefix .. ':wm:feed:leases', prefix .. ':wm:feed:places'
 local pulled = prefix .. ':wm:pull:' .. token
@@ -20,15 +21,27 @@ local function value_of(id)
   return nil
 end
 
+-- By queue: {score, id, score, id, ...} of what is kept for a shorter time from now on.
+local shortened = {}
+
 local function hand_out_for_good(id)
   local key = prefix .. ':job:' .. id
-  local queue = redis.call('HGET', key, 'origin')
-  local left = redis.call('TTL', key)
-  if left == -1 or left > keep then
-    redis.call('EXPIRE', key, keep)
+  -- LT: only where it would be kept longer, or for ever.
+  if redis.call('EXPIRE', key, keep, 'LT') == 1 then
     redis.call('EXPIRE', prefix .. ':results:' .. id, keep)
-    if queue then redis.call('ZADD', prefix .. ':finished:' .. queue, 'XX', math.floor(now) + keep, id) end
+    local queue = redis.call('HGET', key, 'origin')
+    if queue then
+      local entries = shortened[queue] or {}
+      entries[#entries + 1] = math.floor(now) + keep
+      entries[#entries + 1] = id
+      shortened[queue] = entries
+    end
   end
+end
+
+-- In pieces: Lua's stack holds no more than some thousand values.
+local function in_pieces(values, call)
+  for first = 1, #values, 1000 do call(unpack(values, first, math.min(first + 999, #values))) end
 end
 
 local results = {}
@@ -41,14 +54,18 @@ if token ~= '' then
   if #repeated > 0 then return results end
 end
 
-while #results < most do
+while #results < most and bytes < most_bytes do
   local popped = redis.call(ARGV[4] == 'oldest' and 'ZPOPMIN' or 'ZPOPMAX', feed, most - #results)
   if #popped == 0 then break end
   for i = 1, #popped, 2 do
     local id = popped[i]
-    local value = value_of(id)
+    -- One answer must fit into Redis' memory and the manager's: the rest keeps its place.
+    local fits = bytes < most_bytes
+    if not fits then redis.call('ZADD', feed, popped[i + 1], id) end
+    local value = fits and value_of(id)
     -- A result whose time is over is passed over.
     if value then
+      bytes = bytes + #value
       results[#results + 1] = {id, value}
       if lease > 0 then
         redis.call('ZADD', leased, now + lease, id)
@@ -64,8 +81,13 @@ if redis.call('EXISTS', feed) == 0 then
 elseif redis.call('EXISTS', bell) == 0 then
   redis.call('RPUSH', bell, '1')
 end
+for queue, entries in pairs(shortened) do
+  in_pieces(entries, function(...) redis.call('ZADD', prefix .. ':finished:' .. queue, 'XX', ...) end)
+end
 if token ~= '' and #results > 0 then
-  for _, result in ipairs(results) do redis.call('RPUSH', pulled, result[1]) end
+  local ids = {}
+  for i, result in ipairs(results) do ids[i] = result[1] end
+  in_pieces(ids, function(...) redis.call('RPUSH', pulled, ...) end)
   redis.call('EXPIRE', pulled, 60)
 end
 return results

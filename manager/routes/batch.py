@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from jobqueue.enqueue import Enqueued
 from manager.answers import refusal
 from manager.batch_lines import LineSplitter
 from manager.exchange import Receive, Scope, Send, body_pieces, require_media_type, send_body
@@ -124,7 +125,7 @@ class _Batch:
         good = [arrival for arrival in arrivals if isinstance(arrival, Arrival)]
         answers = iter(await self._intake.take_all(good))
         lines = []
-        accepted = 0
+        written = 0
         for arrival in arrivals:
             if isinstance(arrival, Problem):
                 lines.append(_error_line(arrival))
@@ -134,9 +135,9 @@ class _Batch:
             if problem is not None:
                 lines.append(_error_line(problem))
                 continue
-            accepted += 1
+            written += taken.answer is Enqueued.WRITTEN
             lines.append(b'{"id":"%b"}\n' % taken.job_id.encode())
-        self._metrics.enqueued.inc(accepted)
+        self._metrics.enqueued.inc(written)
         return b"".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 import orjson
 
+from jobqueue.enqueue import Enqueued
 from jobqueue.functions import BUILT_IN
 from jobqueue.model import DEFAULT_TIMEOUT_SECONDS
 from manager.answers import refusal
@@ -48,7 +49,7 @@ class EnqueueRoute:
             if "id" in problem.members:
                 problem.members["Work ID"] = problem.members["id"]
             raise problem
-        self._metrics.enqueued.inc()
+        self._metrics.enqueued.inc(taken.answer is Enqueued.WRITTEN)
         await send_body(send, 200, orjson.dumps({"Work ID": taken.job_id}))
 
     async def _read_data(self, scope: Scope, receive: Receive) -> bytes:

@@ -1,5 +1,6 @@
 """The manager as a program: started on a free port, its log kept."""
 
+import os
 import re
 import signal
 import subprocess
@@ -26,9 +27,8 @@ class ManagerProgram:
         command = [sys.executable, "-m", "manager", "--port", "0", "--redis-url", redis_url, *arguments]
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment(**settings))
-        port = until(self._port, 20, wanted="the manager's port")
-        self.url = f"http://127.0.0.1:{port}"
-        self.port = int(port)
+        self.port: int = until(self._find_port, 20, wanted="the manager's port")
+        self.url = f"http://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
@@ -50,15 +50,13 @@ class ManagerProgram:
         self.process.kill()
         self.process.wait()
 
-    def _port(self) -> str | None:
+    def _find_port(self) -> int:
         assert self.process.poll() is None, self.log
         match = re.search(r"event=manager_listening .*port=(\d+)", self.log)
-        return match[1] if match else None
+        return int(match[1]) if match else 0
 
 
 def environment(**settings: str) -> dict[str, str]:
     """This process's environment with these settings alone."""
-    import os
-
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKMANAGER_")}
     return kept | {f"WORKMANAGER_{name}": value for name, value in settings.items()}

@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from typing import Any
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -16,21 +16,48 @@ from workmanager.valkey import ValkeyServer
 JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 FORM = {"Content-Type": "multipart/form-data; boundary=B"}
+OTHER_FIELD = b'--B\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--B--\r\n'
 MEBIBYTE = 1024 * 1024
 
 
-def content(server: ValkeyServer) -> dict[str, Any]:
-    """Everything in Redis that a request may change."""
-    # Lua's own bookkeeping of maintenance, which runs all the time.
-    restless = ("rq:wm:master", "rq:scheduler-lock:")
-    keys = [key for key in server.command("KEYS", "*") if not key.startswith(restless)]
-    return {key: server.command("DUMP", key) if server.command("TYPE", key) != "string" else "" for key in keys}
+# Maintenance, which runs all the time, keeps books of its own.
+DIGEST = """
+local found = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  if key ~= 'rq:wm:master' and not string.find(key, '^rq:scheduler%-lock:') then
+    found[#found + 1] = key .. ' ' .. redis.sha1hex(redis.call('DUMP', key))
+  end
+end
+table.sort(found)
+return found
+"""
 
 
-def counts(server: ValkeyServer) -> tuple[int, ...]:
-    """How many keys and jobs there are."""
-    keys = server.command("KEYS", "rq:job:*")
-    return len(keys), server.command("LLEN", "rq:queue:default"), server.command("ZCARD", "rq:scheduled:default")
+def content(server: ValkeyServer) -> list[str]:
+    """Every key in Redis that a request may change, with a digest of its value."""
+    keys: list[str] = server.command("EVAL", DIGEST, 0)
+    return keys
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """A server for all of this module."""
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def refuser(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of one manager for all bad requests, which holds one job."""
+    program = ManagerProgram(tmp_path_factory.mktemp("manager"), server.url).wait_until_ready()
+    with httpx.Client(base_url=program.url) as client:
+        assert client.put("/enqueue?iterations=1&id=there", content=b"x").status_code == 200
+        yield client
+    assert program.stop() == 0
+    assert "Traceback" not in program.log
+    assert "ERROR" not in program.log
 
 
 @pytest.mark.parametrize(
@@ -112,17 +139,16 @@ def counts(server: ValkeyServer) -> tuple[int, ...]:
     ],
 )
 def test_a_bad_request_is_refused_and_changes_nothing(
-    http: httpx.Client,
-    shared_server: ValkeyServer,
+    refuser: httpx.Client,
+    server: ValkeyServer,
     method: str,
     path: str,
     headers: dict[str, str],
     body: bytes,
     status: int,
 ) -> None:
-    http.put("/enqueue?iterations=1&id=there", content=b"x")
-    before = counts(shared_server), content(shared_server)
-    answer = http.request(method, path, headers=headers, content=body)
+    before = content(server)
+    answer = refuser.request(method, path, headers=headers, content=body)
     assert answer.status_code == status, answer.text
     problem = answer.json()
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -134,7 +160,8 @@ def test_a_bad_request_is_refused_and_changes_nothing(
     if status == 405:
         assert method not in answer.headers["Allow"].split(", ")
         assert answer.headers["Allow"]
-    assert (counts(shared_server), content(shared_server)) == before
+    assert content(server) == before
+    assert len(before) > 3
 
 
 def test_a_body_without_a_declared_length_is_limited_too(http: httpx.Client) -> None:
@@ -154,8 +181,6 @@ def test_a_batch_is_limited_and_says_where_it_ended(http: httpx.Client) -> None:
     answers = http.post("/jobs/batch", content=body, headers=NDJSON).text.splitlines()
     assert len(answers) == 100_001
     assert json.loads(answers[-1])["error"]["status"] == 413
-    too_large = http.post("/jobs/batch", content=iter([b"x"]), headers={**NDJSON, "Content-Length": str(65 * MEBIBYTE)})
-    assert too_large.status_code == 413
 
 
 @pytest.mark.parametrize(
@@ -166,9 +191,11 @@ def test_a_batch_is_limited_and_says_where_it_ended(http: httpx.Client) -> None:
         (b"GET /jobs HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000, b"431"),
         (b"GET /" + b"y" * 100_000, b"431"),
         (b"PUT /enqueue?iterations=1 HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"PUT /enqueue?iterations=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", b"413"),
+        (b"POST /jobs/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 67108865\r\n\r\n", b"413"),
     ],
 )
-def test_what_is_no_http_is_refused(manager: ManagerProgram, raw: bytes, status: bytes) -> None:
+def test_what_is_not_worth_reading_is_refused(manager: ManagerProgram, raw: bytes, status: bytes) -> None:
     with socket.create_connection(("127.0.0.1", manager.port), timeout=10) as connection:
         connection.sendall(raw)
         answer = connection.recv(65536)
@@ -191,7 +218,7 @@ def test_keys_are_asked_for(start: Start, redis_url: str) -> None:
     wrong: list[dict[str, str]] = [
         {},
         {"Authorization": "Bearer third"},
-        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer"},
         {"Authorization": "Basic first"},
         {"Authorization": "first"},
     ]
@@ -220,7 +247,7 @@ def test_a_full_redis_takes_no_jobs_but_gives_results(start: Start, private_serv
         used = int(private_server.command("INFO", "memory")["used_memory"])
         private_server.command("CONFIG", "SET", "maxmemory", used)
         time.sleep(1.1)  # what the manager knows of Redis' memory is up to a second old
-        before = counts(private_server)
+        before = content(private_server)
         for answer in (
             client.put("/enqueue?iterations=1", content=b"x"),
             client.post("/jobs", json={"function": "noop"}),
@@ -230,7 +257,7 @@ def test_a_full_redis_takes_no_jobs_but_gives_results(start: Start, private_serv
             assert answer.headers["Retry-After"] == "5"
         line = client.post("/jobs/batch", content=b'{"function":"noop"}', headers=NDJSON)
         assert json.loads(line.text)["error"]["status"] == 503
-        assert counts(private_server) == before
+        assert content(private_server) == before
         assert client.post("/pullCompleted?top=1").json() == []
         assert client.post("/jobs/there/cancel").json()["status"] == "canceled"
         private_server.command("CONFIG", "SET", "maxmemory", 0)

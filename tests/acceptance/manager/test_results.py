@@ -10,6 +10,7 @@ import httpx
 from tests.acceptance.manager.conftest import Start, Worker
 from tests.acceptance.manager.programs import ManagerProgram
 from tests.waiting import until
+from workmanager.valkey import ValkeyServer
 
 
 def enqueue(http: httpx.Client, number: int, prefix: str = "job") -> list[str]:
@@ -23,6 +24,11 @@ def pull(http: httpx.Client, **query: Any) -> list[str]:
     answer = http.post("/pullCompleted", params=query)
     assert answer.status_code == 200, answer.text
     return [entry["Work ID"] for entry in answer.json()]
+
+
+def until_somebody_waits(server: ValkeyServer) -> None:
+    """Returns when a manager has asked Redis to say when there are results."""
+    until(lambda: server.command("INFO", "clients")["blocked_clients"], wanted="a waiting pull")
 
 
 def test_a_result_is_handed_out_once_the_latest_first(http: httpx.Client, worker: Worker) -> None:
@@ -83,12 +89,14 @@ def test_two_managers_hand_a_result_out_once(start: Start, redis_url: str, worke
     assert sorted(handed_out) == sorted(ids)
 
 
-def test_a_waiting_pull_is_answered_when_a_result_comes(http: httpx.Client, worker: Worker) -> None:
+def test_a_waiting_pull_is_answered_when_a_result_comes(
+    http: httpx.Client, worker: Worker, shared_server: ValkeyServer
+) -> None:
     ids = enqueue(http, 1)
     answers: list[list[str]] = []
     waiting = threading.Thread(target=lambda: answers.append(pull(http, top=5, wait=20)))
     waiting.start()
-    time.sleep(0.3)  # it is to wait already; where it is not, the test proves less but does not fail
+    until_somebody_waits(shared_server)
     began = time.monotonic()
     worker.finish_all()
     waiting.join(10)
@@ -120,18 +128,18 @@ def test_a_waiting_pull_ends_with_its_time(http: httpx.Client) -> None:
 
 
 def test_a_client_that_leaves_while_it_waits_takes_nothing_with_it(
-    http: httpx.Client, manager: ManagerProgram, worker: Worker
+    http: httpx.Client, manager: ManagerProgram, worker: Worker, shared_server: ValkeyServer
 ) -> None:
     ids = enqueue(http, 1)
     with socket.create_connection(("127.0.0.1", manager.port)) as connection:
         connection.sendall(b"POST /pullCompleted?top=5&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(0.2)  # it is to wait already
+        until_somebody_waits(shared_server)
     until(lambda: "path=/pullCompleted status=499" in manager.log, wanted=manager.log)
     worker.finish_all()
     assert pull(http, top=5) == ids
 
 
-def test_a_waiting_pull_is_answered_when_the_manager_ends(manager: ManagerProgram) -> None:
+def test_a_waiting_pull_is_answered_when_the_manager_ends(manager: ManagerProgram, shared_server: ValkeyServer) -> None:
     answers: list[list[str]] = []
 
     def wait() -> None:
@@ -140,7 +148,7 @@ def test_a_waiting_pull_is_answered_when_the_manager_ends(manager: ManagerProgra
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    time.sleep(0.3)  # it is to wait already
+    until_somebody_waits(shared_server)
     began = time.monotonic()
     assert manager.stop() == 0
     waiting.join(10)

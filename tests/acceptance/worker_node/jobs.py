@@ -18,6 +18,10 @@ from rq import Retry, get_current_job
 from worker_node.functions import PermanentError
 
 
+def noop() -> None:
+    pass
+
+
 def pid() -> int:
     return os.getpid()
 

@@ -4,11 +4,13 @@ import json
 from base64 import b64encode
 from typing import Any
 
+from redis.crc import key_slot
+
 from jobqueue.claim import claim
 from jobqueue.enqueue import EnqueueAnswer, enqueue
 from jobqueue.finish import Failed, Finished, FinishReport, finish
 from jobqueue.model import ClaimedJob, NewJob, Reason
-from jobqueue.shards import Shard
+from jobqueue.shards import Shard, Shards
 
 NOW = 1_900_000_000.0
 """The present, as most tests inject it; beyond the machine's, so that nothing lapses by itself."""
@@ -64,7 +66,7 @@ async def members(shard: Shard, name: str) -> dict[str, float]:
 async def fields_of(shard: Shard, job_id: str) -> dict[str, str]:
     """A job's hash."""
     (flat,) = await shard.execute(("HGETALL", f"{shard.prefix}:job:{job_id}"))
-    return {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    return {name.decode(): value.decode(errors="replace") for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
 async def status_of(shard: Shard, job_id: str) -> str | None:
@@ -92,3 +94,8 @@ async def dump(shard: Shard) -> dict[str, tuple[bytes, bool]]:
         commands += [("DUMP", f"{shard.prefix}:{key}"), ("TTL", f"{shard.prefix}:{key}")]
     answers = await shard.execute(*commands) if commands else []
     return {key: (answers[2 * n], answers[2 * n + 1] >= 0) for n, key in enumerate(keys)}
+
+
+def port_of(shards: Shards, shard: Shard) -> int:
+    """The port of the master that has the shard."""
+    return int(shards.topology.masters_by_slot()[key_slot(shard.prefix.encode())].rpartition(":")[2])

@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
-from jobqueue.claim import CLAIM_LIMIT, release
+from jobqueue.claim import CLAIM_BYTES, CLAIM_LIMIT, release
 from jobqueue.control import cancel
+from jobqueue.enqueue import enqueue
 from jobqueue.finish import finish
 from jobqueue.leases import reap
+from jobqueue.model import NewJob
 from jobqueue.shards import Shard
 from tests.integration.jobqueue.books import (
     NOW,
@@ -20,6 +22,7 @@ from tests.integration.jobqueue.books import (
     status_of,
     succeeded,
     take,
+    ttl_of,
     waiting,
 )
 
@@ -53,10 +56,19 @@ async def test_no_job_is_leased_twice_by_workers_at_once(shard: Shard) -> None:
 
 
 async def test_more_jobs_than_lua_can_hold_are_leased_in_several_calls(shard: Shard) -> None:
-    ids = [f"job-{number}" for number in range(CLAIM_LIMIT + 10)]
+    ids = [f"job-{number}" for number in range(4 * CLAIM_LIMIT + 10)]
     await put(shard, *ids)
-    jobs = await take(shard, 100_000) + await take(shard, 100_000)
-    assert [job.id for job in jobs] == ids
+    batches = [await take(shard, 100_000) for _ in range(5)]
+    assert [job.id for jobs in batches for job in jobs] == ids
+
+
+async def test_large_jobs_come_in_answers_that_fit_into_memory(shard: Shard) -> None:
+    large = b"x" * (CLAIM_BYTES // 8)
+    jobs = [NewJob(f"job-{number}", "noop", large, queue=f"q{number // 10}") for number in range(20)]
+    await enqueue(shard, jobs, now=NOW)
+    batches = [await take(shard, 100, "q0", "q1") for _ in range(4)]
+    assert [len(batch) for batch in batches] == [8, 8, 4, 0]
+    assert [job.id for batch in batches for job in batch] == [job.id for job in jobs]
 
 
 async def test_a_repeat_with_the_same_token_gets_the_first_answer(shard: Shard) -> None:
@@ -116,6 +128,14 @@ async def test_what_must_not_run_any_more_is_passed_over(shard: Shard) -> None:
     assert await waiting(shard) == []
     assert await status_of(shard, "cancelled") == "canceled"
     assert await status_of(shard, "expired") is None
+
+
+async def test_a_stock_jobs_time_to_live_in_the_queue_is_over_when_it_runs(shard: Shard) -> None:
+    await put(shard, "a")
+    key = f"{shard.prefix}:job:a"
+    await shard.execute(("HSET", key, "ttl", 60), ("EXPIRE", key, 60))
+    await take(shard)
+    assert await ttl_of(shard, "job:a") == -1
 
 
 async def test_a_suspended_queue_leases_nothing_and_keeps_its_jobs(shard: Shard) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from jobqueue.control import Cancelled, cancel, delete, requeue, requeue_failed
-from jobqueue.finish import Stopped, finish
-from jobqueue.leases import reap
+from jobqueue.finish import Outcome, Stopped, finish
+from jobqueue.leases import LeaseUpdate, extend, reap
 from jobqueue.model import DAY_SECONDS
 from jobqueue.pull import pull
 from jobqueue.shards import Shard
@@ -39,7 +39,11 @@ async def _bring_to(shard: Shard, status: str) -> None:
         case "started" | "finished" | "failed" | "stopped":
             await put(shard, "a")
             (job,) = await take(shard)
-            ends = {"finished": succeeded(job), "failed": broke(job), "stopped": Stopped(job, "noop", 0.1)}
+            ends: dict[str, Outcome] = {
+                "finished": succeeded(job),
+                "failed": broke(job),
+                "stopped": Stopped(job, "noop", 0.1),
+            }
             if status in ends:
                 await finish(shard, "w1", [ends[status]], now=NOW)
         case _:
@@ -122,6 +126,18 @@ async def test_losses_are_forgiven_by_a_requeue(shard: Shard) -> None:
             (lost,) = await reap(shard, now=NOW + 100 * number + 21)
             assert lost.outcome == ("failed" if number == 2 else "queued")
         assert await requeue(shard, ["a"], now=NOW) == ["queued"]
+
+
+async def test_a_cancellation_is_over_with_a_requeue(shard: Shard) -> None:
+    await put(shard, "a", retries=1)
+    (job,) = await take(shard)
+    await cancel(shard, ["a"], now=NOW)
+    await finish(shard, "w1", [broke(job)], now=NOW)
+    assert await status_of(shard, "a") == "stopped"
+    assert await requeue(shard, ["a"], now=NOW) == ["queued"]
+    (job,) = await take(shard)
+    assert (await extend(shard, "w1", [LeaseUpdate(job)], now=NOW)).cancelled == frozenset()
+    assert (await finish(shard, "w1", [broke(job)], now=NOW)).again == ("a",)
 
 
 async def test_requeueing_a_queues_failures_leaves_the_others_alone(shard: Shard) -> None:

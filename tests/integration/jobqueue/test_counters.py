@@ -2,7 +2,7 @@
 
 from jobqueue.control import cancel
 from jobqueue.counters import QueueCounts, ShardCounts, count
-from jobqueue.finish import Stopped, finish
+from jobqueue.finish import Outcome, Stopped, finish
 from jobqueue.pull import pull
 from jobqueue.shards import Shard, Shards
 from tests.integration.jobqueue.books import NOW, broke, complete, put, succeeded, take
@@ -14,7 +14,7 @@ async def test_counts_by_queue_and_by_function(shard: Shard) -> None:
     await put(shard, "later", due_at=NOW)
     await cancel(shard, ["d7"], now=NOW)
     a, b, c, d = await take(shard, 4)
-    ends = [succeeded(a), succeeded(b, function="sha512"), broke(c), Stopped(d, "noop", 1.0)]
+    ends: list[Outcome] = [succeeded(a), succeeded(b, function="sha512"), broke(c), Stopped(d, "noop", 1.0)]
     await finish(shard, "w1", ends, now=NOW)
     await take(shard, 1)
     counts = await count(shard)

@@ -1,6 +1,7 @@
 """Writing jobs: the answers, the order, what a repeated id and a unique key do."""
 
 import asyncio
+from typing import Any
 
 from jobqueue.enqueue import Enqueued, UniqueTaken, enqueue
 from jobqueue.maintenance import move_due
@@ -76,9 +77,15 @@ async def test_a_repeated_id_with_the_same_content_changes_nothing(shard: Shard)
 async def test_a_repeated_id_with_other_content_is_a_conflict_and_changes_nothing(shard: Shard) -> None:
     await put(shard, "a", retries=1)
     before = await dump(shard)
-    for fields in ({"queue": "high"}, {"timeout_seconds": 1}, {"result_ttl_seconds": 5}, {"feed": False}, {}):
-        wanted = {"retries": 1, **fields} if fields else {}
-        assert await put(shard, "a", **wanted) == [Enqueued.CONFLICT], fields
+    others: list[dict[str, Any]] = [
+        {"queue": "high"},
+        {"timeout_seconds": 1},
+        {"result_ttl_seconds": 5},
+        {"feed": False},
+    ]
+    for fields in others:
+        assert await put(shard, "a", retries=1, **fields) == [Enqueued.CONFLICT], fields
+    assert await put(shard, "a") == [Enqueued.CONFLICT]
     other = await enqueue(shard, [new_job("a", retries=1, retry_intervals=(9,))], now=NOW)
     assert other == [Enqueued.CONFLICT]
     assert await dump(shard) == before

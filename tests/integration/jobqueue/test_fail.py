@@ -8,7 +8,7 @@ from rq.registry import FailedJobRegistry
 
 from jobqueue.control import cancel
 from jobqueue.counters import count
-from jobqueue.finish import Failed, Retried, Stopped, finish
+from jobqueue.finish import Failed, Outcome, Retried, Stopped, finish
 from jobqueue.maintenance import move_due
 from jobqueue.model import DAY_SECONDS, ClaimedJob, Reason
 from jobqueue.pull import pull
@@ -160,7 +160,7 @@ async def test_a_cancelled_job_is_stopped_however_it_ends_unsuccessfully(shard: 
     await put(shard, "a", retries=3)
     (job,) = await take(shard)
     await cancel(shard, ["a"], now=NOW)
-    ends = {"stopped": Stopped(job, "noop", 0.1), "failed": broke(job), "retry": _retried(job, 3)}
+    ends: dict[str, Outcome] = {"stopped": Stopped(job, "noop", 0.1), "failed": broke(job), "retry": _retried(job, 3)}
     report = await finish(shard, "w1", [ends[outcome]], now=NOW)
     assert (report.again, await status_of(shard, "a")) == ((), "stopped")
     # RQ keeps stopped jobs among the failed ones.
@@ -173,7 +173,7 @@ async def test_a_batch_of_every_kind_of_end_is_told_apart(shard: Shard) -> None:
     await put(shard, "a", "b", "c", "d", retries=1)
     a, b, c, d = await take(shard, 4)
     await shard.execute(("SADD", f"{shard.prefix}:job:c:dependents", "x"))
-    outcomes = [broke(a), succeeded(b), broke(c, Reason.REJECTED), Stopped(d, "noop", 0.1)]
+    outcomes: list[Outcome] = [broke(a), succeeded(b), broke(c, Reason.REJECTED), Stopped(d, "noop", 0.1)]
     report = await finish(shard, "w1", outcomes, now=NOW)
     assert (report.lost, report.again, report.dependents) == ((), ("a",), ("c",))
     assert [await status_of(shard, id_) for id_ in "abcd"] == ["queued", "finished", "failed", "stopped"]

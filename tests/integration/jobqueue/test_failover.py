@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from redis.crc import key_slot
 
 from jobqueue.claim import claim
 from jobqueue.counters import ShardCounts, count
@@ -17,7 +16,7 @@ from jobqueue.finish import finish
 from jobqueue.leases import reap
 from jobqueue.pull import acknowledge, pull
 from jobqueue.shards import Shard, Shards
-from tests.integration.jobqueue.books import new_job, put, succeeded, waiting
+from tests.integration.jobqueue.books import new_job, port_of, put, succeeded, waiting
 from tests.waiting import until_async
 from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
@@ -106,7 +105,7 @@ async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cl
     try:
         await _until(lambda: len(load.consumed) > 200, 20)
         victim = cluster.masters()[0]
-        ports = {shard.index: _port_of(shards, shard) for shard in shards}
+        ports = {shard.index: port_of(shards, shard) for shard in shards}
         orphans = {index for index, port in ports.items() if port == victim.port}
         assert len(orphans) == 2
         await asyncio.to_thread(victim.kill)
@@ -136,7 +135,7 @@ async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cl
 async def test_an_acknowledged_job_has_reached_the_replica(cluster: ValkeyCluster) -> None:
     """Killed in the very moment of the answer, the master has already been copied."""
     shards = await Shards.connect(cluster.url)
-    shard = next(shard for shard in shards if _port_of(shards, shard) == cluster.masters()[0].port)
+    shard = next(shard for shard in shards if port_of(shards, shard) == cluster.masters()[0].port)
     for number in range(50):
         await put(shard, f"job-{number}")
     cluster.masters()[0].kill()
@@ -149,7 +148,7 @@ async def test_a_silent_replica_is_not_taken_for_an_answer(cluster: ValkeyCluste
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
     await put(shard, "a")
-    (replica,) = _replicas(cluster, _port_of(shards, shard))
+    (replica,) = _replicas(cluster, port_of(shards, shard))
     replica.pause()
     try:
         with pytest.raises(ShardUnavailable, match="no replica") as raised:
@@ -160,10 +159,6 @@ async def test_a_silent_replica_is_not_taken_for_an_answer(cluster: ValkeyCluste
     await put(shard, "b")
     assert await waiting(shard) == ["a", "b"]
     await shards.close()
-
-
-def _port_of(shards: Shards, shard: Shard) -> int:
-    return int(shards.topology.masters_by_slot()[key_slot(shard.prefix.encode())].rpartition(":")[2])
 
 
 def _replicas(cluster: ValkeyCluster, master_port: int) -> list[ValkeyServer]:

@@ -85,9 +85,9 @@ async def test_a_job_that_asked_not_to_be_fed_is_not_handed_out(shard: Shard) ->
 
 
 async def test_more_outcomes_than_lua_can_hold_are_recorded(shard: Shard) -> None:
-    ids = [f"job-{number}" for number in range(2 * FINISH_LIMIT + 5)]
+    ids = [f"job-{number}" for number in range(4 * FINISH_LIMIT + 5)]
     await put(shard, *ids)
-    jobs = [job for _ in range(3) for job in await take(shard, len(ids))]
+    jobs = [job for _ in range(5) for job in await take(shard, len(ids))]
     report = await finish(shard, "w1", [succeeded(job) for job in jobs], now=NOW)
     assert report.lost == ()
     assert [result.job_id for result in await pull(shard, 10_000, order="oldest", now=NOW)] == ids
@@ -114,7 +114,7 @@ async def test_a_lost_lease_changes_nothing_at_all(shard: Shard, outcome: object
     before = await dump(shard)
     report = await finish(shard, "w1", [outcome(stale)], now=NOW + 23)
     extension = await extend(shard, "w1", [LeaseUpdate(stale, NOW)], now=NOW + 23)
-    assert (report.lost, report.again, extension.lost) == (("a",), (), {"a"})
+    assert (report.lost, report.again, extension.lost) == (("a",), (), frozenset({"a"}))
     assert await dump(shard) == before
 
 

@@ -9,7 +9,7 @@ from jobqueue.claim import release
 from jobqueue.control import Cancelled, cancel, delete, requeue
 from jobqueue.enqueue import Enqueued
 from jobqueue.errors import QueueFull
-from jobqueue.finish import Stopped, finish
+from jobqueue.finish import Outcome, Stopped, finish
 from jobqueue.leases import LeaseUpdate, extend, reap
 from jobqueue.maintenance import move_due, retain
 from jobqueue.pull import acknowledge, pull
@@ -89,7 +89,7 @@ async def test_jobs_are_claimed_and_recorded(full: Shard) -> None:
     a, b, c, d = await take(full, 4)
     assert (await extend(full, "w1", [LeaseUpdate(a, NOW - 5)], now=NOW)).lost == frozenset()
     await write_meta(full, a, b'{"x": 1}')
-    outcomes = [succeeded(a), broke(b), broke(b), Stopped(c, "noop", 0.1)]
+    outcomes: list[Outcome] = [succeeded(a), broke(b), broke(b), Stopped(c, "noop", 0.1)]
     report = await finish(full, "w1", outcomes, now=NOW)
     assert (report.lost, report.again) == (("b",), ("b",))
     assert [await status_of(full, id_) for id_ in "abc"] == ["finished", "queued", "stopped"]

@@ -73,7 +73,7 @@ async def test_a_cancelled_job_is_named_at_renewal_and_its_worker_told_at_once(l
     assert command is not None
     assert (command.verb, command.job_id) == ("cancel", "a")
     extension = await extend(leased, "w1", [LeaseUpdate(a), LeaseUpdate(b)], now=NOW)
-    assert (extension.lost, extension.cancelled) == (frozenset(), {"a"})
+    assert (extension.lost, extension.cancelled) == (frozenset(), frozenset({"a"}))
 
 
 async def test_a_lost_job_goes_to_the_head_and_its_loss_is_counted(leased: Shard) -> None:

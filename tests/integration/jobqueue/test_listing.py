@@ -8,7 +8,7 @@ import pytest
 
 from jobqueue.control import cancel
 from jobqueue.enqueue import enqueue
-from jobqueue.finish import Stopped, finish
+from jobqueue.finish import Outcome, Stopped, finish
 from jobqueue.functions import Functions
 from jobqueue.listing import BadCursor, list_jobs, queue_names
 from jobqueue.model import JobView, Status
@@ -25,7 +25,7 @@ async def _fill(shards: Shards) -> dict[str, Counter[str]]:
             here = f"{number}-{queue}"
             await put(shard, *(f"{here}-{n}" for n in range(12)), queue=queue)
             finished, failed, stopped, *started = await take(shard, 5, queue)
-            ends = [succeeded(finished), broke(failed), Stopped(stopped, "noop", 0.1)]
+            ends: list[Outcome] = [succeeded(finished), broke(failed), Stopped(stopped, "noop", 0.1)]
             await finish(shard, "w1", ends, now=NOW)
             await put(shard, f"{here}-later", f"{here}-latest", queue=queue, due_at=NOW + 60)
             await cancel(shard, [f"{here}-11"], now=NOW)
@@ -134,4 +134,4 @@ async def test_a_cursor_of_other_filters_is_refused(shards: Shards, functions: F
     cursor = (await list_jobs(shards, functions, status=Status.QUEUED, limit=1)).cursor
     for filters in ({"status": Status.FAILED}, {"queue": "high"}):
         with pytest.raises(BadCursor):
-            await list_jobs(shards, functions, cursor=cursor, **filters)  # type: ignore[arg-type]
+            await list_jobs(shards, functions, cursor=cursor, **filters)

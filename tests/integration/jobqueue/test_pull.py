@@ -6,11 +6,12 @@ import json
 import pytest
 
 from jobqueue.control import delete
+from jobqueue.finish import finish
 from jobqueue.maintenance import retain
 from jobqueue.model import HOUR_SECONDS
-from jobqueue.pull import Order, acknowledge, pull
+from jobqueue.pull import PULL_BYTES, Order, acknowledge, pull
 from jobqueue.shards import Shard
-from tests.integration.jobqueue.books import NOW, complete, dump, keys_of, members, ttl_of
+from tests.integration.jobqueue.books import NOW, complete, dump, keys_of, members, put, succeeded, take, ttl_of
 
 IDS = ["a", "b", "c", "d", "e"]
 
@@ -26,6 +27,18 @@ async def test_results_come_in_exact_order_once(shard: Shard, order: Order, chun
     await complete(shard, *IDS[:3])
     await complete(shard, *IDS[3:])
     assert [await _pulled(shard, 2, order) for _ in chunks] == chunks
+
+
+@pytest.mark.parametrize("order", ["latest", "oldest"])
+async def test_large_results_come_in_answers_that_fit_into_memory(shard: Shard, order: Order) -> None:
+    ids = [f"job-{number:02}" for number in range(20)]
+    await put(shard, *ids)
+    large = "x" * (PULL_BYTES // 4 * 3 // 8)
+    await finish(shard, "w1", [succeeded(job, large) for job in await take(shard, 20)], now=NOW)
+    batches = [await pull(shard, 100, order=order, now=NOW) for _ in range(4)]
+    assert [len(batch) for batch in batches] == [8, 8, 4, 0]
+    pulled = [result.job_id for batch in batches for result in batch]
+    assert pulled == (ids if order == "oldest" else ids[::-1])
 
 
 async def test_pulls_at_once_share_the_results(shard: Shard) -> None:

@@ -3,7 +3,7 @@
 from jobqueue.claim import claim
 from jobqueue.control import cancel
 from jobqueue.counters import count
-from jobqueue.finish import finish
+from jobqueue.finish import Outcome, finish
 from jobqueue.leases import LeaseUpdate, extend, reap
 from jobqueue.maintenance import RETAIN_LIMIT, move_due, retain
 from jobqueue.model import DAY_SECONDS
@@ -61,7 +61,10 @@ async def test_a_whole_life_leaves_only_counters_behind(shard: Shard) -> None:
         kept = jobs[2:] if len(jobs) > 10 else jobs
         failing, stopping, fine = kept[:28], kept[28:31], kept[31:]
         await cancel(shard, [job.id for job in stopping], now=now)
-        outcomes = [*(broke(job) for job in failing + stopping), *(succeeded(job, 1, recorded=True) for job in fine)]
+        outcomes: list[Outcome] = [
+            *(broke(job) for job in failing + stopping),
+            *(succeeded(job, 1, recorded=True) for job in fine),
+        ]
         await finish(shard, "w1", outcomes, now=now)
         pulled = await pull(shard, 20, lease_seconds=15 * (number % 2), now=now)
         await acknowledge(shard, [result.job_id for result in pulled[::2]], now=now)

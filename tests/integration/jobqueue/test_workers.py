@@ -23,6 +23,7 @@ from jobqueue.workers import (
     write_meta,
 )
 from tests.integration.jobqueue.books import complete, fields_of, keys_of, put, take, ttl_of
+from tests.waiting import until_async
 
 RECORD = WorkerRecord("w1", "host", 42, ("high", "default"), 3, fleet="local:host", instance_id="i-1")
 SOON_SECONDS = 1.0
@@ -153,9 +154,11 @@ async def test_many_jobs_wake_every_worker_one_by_the_other(shard: Shard) -> Non
     workers = [asyncio.create_task(work(f"w{number}")) for number in range(24)]
     await asyncio.sleep(0.05)
     await put(shard, *(f"job-{number}" for number in range(200)))
-    deadline = asyncio.get_running_loop().time() + 5
-    while len(done) < 200 and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.01)
+
+    async def all_done() -> bool:
+        return len(done) == 200
+
+    await until_async(all_done, 5.0)
     for worker in workers:
         worker.cancel()
     assert sorted(done) == sorted(f"job-{number}" for number in range(200))

@@ -81,7 +81,7 @@ async def test_who_gives_up_before_the_call_asks_for_nothing() -> None:
     second.cancel()
     await asyncio.sleep(0)
     recorder.gate.set()
-    assert await asyncio.gather(first, third) == [2, 6]
+    assert [await first, await third] == [2, 6]
     assert recorder.calls == [[1], [3]]
 
 

@@ -24,15 +24,28 @@ async def _turn() -> None:
 
 
 async def test_room_is_reserved_once_and_comes_back_when_the_claim_is_over() -> None:
-    capacity = Capacity(_Room(10), max_batch=8)
+    capacity = Capacity(_Room(14), max_batch=7)
     first, second = await capacity.reserve(), await capacity.reserve()
-    assert (first.jobs, second.jobs) == (8, 2)
+    assert (first.jobs, second.jobs) == (7, 7)
     third = asyncio.create_task(capacity.reserve())
     await _turn()
     assert not third.done()
     capacity.settle(second)
     capacity.settle(second)
-    assert (await third).jobs == 2
+    assert (await third).jobs == 7
+
+
+async def test_a_small_rest_beside_a_claim_waits_so_that_claims_stay_large() -> None:
+    room = _Room(100)
+    capacity = Capacity(room, max_batch=100)
+    first = await capacity.reserve()
+    room.jobs = 128
+    second = asyncio.create_task(capacity.reserve())
+    capacity.changed()
+    await _turn()
+    assert not second.done()
+    capacity.settle(first)
+    assert (await second).jobs == 100
 
 
 async def test_whoever_has_waited_longest_comes_first() -> None:

@@ -17,7 +17,7 @@ from jobqueue.pull import acknowledge, pull
 from jobqueue.shards import Shard
 from tests.integration.jobqueue.books import NOW, broke, new_job, succeeded
 from tests.integration.jobqueue.properties.books_of_shard import Books, read_books
-from tests.integration.jobqueue.properties.model import LEASE_SECONDS, QUEUES, Model, ModelJob
+from tests.integration.jobqueue.properties.model import LEASE_SECONDS, QUEUES, REQUEUABLE, Model, ModelJob
 
 IDS = st.sampled_from([f"j{number}" for number in range(8)])
 LEASES = st.tuples(st.sampled_from([True, True, False]), st.integers(0, 7))
@@ -45,7 +45,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.enqueues(["j6", "j7"], "high", False, None)
         self.claims("w1", 2)
         for _ in range(2):
-            self.a_worker_finishes((True, 1))
+            self.a_worker_finishes((True, 0))
         self.enqueues([f"j{number}" for number in range(6)], "default", False, retries)
 
     @rule(
@@ -134,9 +134,11 @@ class QueueMachine(RuleBasedStateMachine):
             self._model.jobs[job.id].lease_until = self._now + LEASE_SECONDS
             assert (job.id in extension.cancelled) == self._model.jobs[job.id].cancel_asked
 
-    @rule(seconds=st.sampled_from([0, 5, 19, 20, 40]))
-    def time_passes_and_a_manager_reaps(self, seconds: int) -> None:
+    @rule(seconds=st.sampled_from([0, 5, 19, 20, 40]), tends=st.booleans())
+    def time_passes_and_a_manager_reaps(self, seconds: int, tends: bool) -> None:
         self._now += seconds
+        if tends:
+            self.a_manager_tends_the_feed()
         expected = self._model.reap(self._now)
         reaped = self._run(reap(self._shard, now=self._now))
         assert [(job.job_id, job.outcome) for job in reaped] == expected
@@ -151,14 +153,28 @@ class QueueMachine(RuleBasedStateMachine):
         expected = self._model.retain(self._now)
         assert self._run(retain(self._shard, now=self._now)) == (expected, 0)
 
-    @rule(job_id=IDS, verb=st.sampled_from([cancel, requeue, delete]))
-    def a_user_changes_their_mind(self, job_id: str, verb: Any) -> None:
-        expected = getattr(self._model, verb.__name__)(job_id)
-        options = {} if verb is delete else {"now": self._now}
-        (answer,) = self._run(verb(self._shard, [job_id], **options))
-        assert getattr(answer, "outcome", answer) == expected
+    @rule(job_id=IDS)
+    def a_user_cancels(self, job_id: str) -> None:
+        self._cancels(job_id)
 
-    @rule(most=st.integers(1, 3), latest=st.booleans(), lease=st.sampled_from([0, 0, 15]))
+    @precondition(lambda self: self._claims)
+    @rule(lease=LEASES)
+    def a_user_cancels_what_runs(self, lease: tuple[bool, int]) -> None:
+        self._cancels(self._choose(lease)[0].id)
+
+    @rule(number=st.integers(0, 7))
+    def a_user_requeues(self, number: int) -> None:
+        ended = [job_id for job_id, job in self._model.jobs.items() if job.status in REQUEUABLE]
+        job_id = ended[number % len(ended)] if ended else f"j{number}"
+        expected = self._model.requeue(job_id)
+        assert self._run(requeue(self._shard, [job_id], now=self._now)) == [expected]
+
+    @rule(job_id=IDS)
+    def a_user_deletes(self, job_id: str) -> None:
+        expected = self._model.delete(job_id)
+        assert self._run(delete(self._shard, [job_id])) == [expected]
+
+    @rule(most=st.integers(1, 3), latest=st.booleans(), lease=st.sampled_from([0, 15, 15]))
     def a_consumer_pulls(self, most: int, latest: bool, lease: int) -> None:
         self._tokens += 1
         asked: dict[str, Any] = {"order": "latest" if latest else "oldest", "lease_seconds": lease}
@@ -195,6 +211,11 @@ class QueueMachine(RuleBasedStateMachine):
         choice = held if living and held else self._claims
         chosen = choice[-1 - number % len(choice)]
         return chosen, chosen in held
+
+    def _cancels(self, job_id: str) -> None:
+        expected = self._model.cancel(job_id)
+        (answer,) = self._run(cancel(self._shard, [job_id], now=self._now))
+        assert answer.outcome == expected
 
     def _ends(self, outcome: Outcome, held: bool, *, again: bool) -> None:
         job_id = outcome.job.id

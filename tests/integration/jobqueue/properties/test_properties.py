@@ -5,6 +5,8 @@ WORKMANAGER_TEST_PROPERTIES=long looks at many more, and at others each time.
 
 import asyncio
 import os
+from functools import partial
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -13,7 +15,7 @@ from jobqueue.shards import Shards
 from tests.integration.jobqueue.properties.machine import QueueMachine
 
 COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
-SHORT = settings(COMMON, max_examples=100, stateful_step_count=50, derandomize=True)
+SHORT = settings(COMMON, max_examples=200, stateful_step_count=50, derandomize=True)
 LONG = settings(COMMON, max_examples=5000, stateful_step_count=80)
 
 
@@ -22,6 +24,7 @@ def test_the_queue_behaves_like_its_model(redis_url: str) -> None:
     with asyncio.Runner() as runner:
         shards = runner.run(Shards.connect(redis_url))
         try:
-            run_state_machine_as_test(lambda: QueueMachine(runner, shards.all[0]), settings=chosen)
+            machine: Any = partial(QueueMachine, runner, shards.all[0])  # hypothesis takes any factory
+            run_state_machine_as_test(machine, settings=chosen)
         finally:
             runner.run(shards.close())

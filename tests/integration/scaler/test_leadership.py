@@ -1,0 +1,71 @@
+"""The lease that lets one manager act."""
+
+import asyncio
+
+from jobqueue.shards import Shard
+from scaler.leadership import KEPT_DECISIONS, LEASE_SECONDS, Candidate, Leadership
+
+NOW = 1_900_000_000.0
+
+
+async def test_one_of_many_leads_and_all_know_whom(shard: Shard) -> None:
+    candidates = [Candidate(shard, f"host:{number}") for number in range(6)]
+    answers = await asyncio.gather(*(candidate.stand(now=NOW) for candidate in candidates))
+    (leader,) = [number for number, answer in enumerate(answers) if answer.ours]
+    assert {answer.address for answer in answers} == {f"host:{leader}"}
+    assert {answer.epoch for answer in answers} == {1}
+
+
+async def test_the_leader_keeps_the_lease_and_its_epoch_by_renewing(shard: Shard) -> None:
+    first, second = Candidate(shard, "a:1"), Candidate(shard, "b:2")
+    for round_ in range(5):
+        now = NOW + round_ * (LEASE_SECONDS - 1)
+        assert await first.stand(now=now) == Leadership(True, 1, "a:1")
+        assert await second.stand(now=now) == Leadership(False, 1, "a:1")
+
+
+async def test_a_silent_leader_is_succeeded_when_its_lease_has_run_out(shard: Shard) -> None:
+    first, second = Candidate(shard, "a:1"), Candidate(shard, "b:2")
+    await first.stand(now=NOW)
+    assert not (await second.stand(now=NOW + LEASE_SECONDS - 0.1)).ours
+    assert await second.stand(now=NOW + LEASE_SECONDS) == Leadership(True, 2, "b:2")
+    assert await first.stand(now=NOW + LEASE_SECONDS) == Leadership(False, 2, "b:2")
+
+
+async def test_a_leader_that_let_its_lease_run_out_begins_a_new_epoch(shard: Shard) -> None:
+    candidate = Candidate(shard, "a:1")
+    await candidate.stand(now=NOW)
+    assert (await candidate.stand(now=NOW + LEASE_SECONDS + 1)).epoch == 2
+
+
+async def test_who_resigns_is_succeeded_at_once(shard: Shard) -> None:
+    first, second = Candidate(shard, "a:1"), Candidate(shard, "b:2")
+    await first.stand(now=NOW)
+    await second.resign()
+    assert not (await second.stand(now=NOW)).ours
+    await first.resign()
+    assert await second.stand(now=NOW) == Leadership(True, 2, "b:2")
+
+
+async def test_what_a_deposed_leader_still_intends_is_void(shard: Shard) -> None:
+    first, second = Candidate(shard, "a:1"), Candidate(shard, "b:2")
+    old = await first.stand(now=NOW)
+    assert await first.intend(old.epoch, '{"n": 1}', ["i-1"], now=NOW)
+    new = await second.stand(now=NOW + LEASE_SECONDS)
+    assert not await first.intend(old.epoch, '{"n": 2}', ["i-2"], now=NOW + LEASE_SECONDS)
+    assert not await first.intend(new.epoch, '{"n": 3}', ["i-3"], now=NOW + LEASE_SECONDS)
+    assert await second.intend(new.epoch, '{"n": 4}', [], now=NOW + LEASE_SECONDS)
+    launches, decisions = await shard.execute(
+        ("HGETALL", f"{shard.prefix}:wm:scaler:launches"), ("LRANGE", f"{shard.prefix}:wm:scaler:decisions", 0, -1)
+    )
+    assert launches == [b"i-1", b"1900000000"]
+    assert decisions == [b'{"n": 4}', b'{"n": 1}']
+
+
+async def test_the_latest_decisions_are_kept(shard: Shard) -> None:
+    candidate = Candidate(shard, "a:1")
+    epoch = (await candidate.stand(now=NOW)).epoch
+    for number in range(KEPT_DECISIONS + 20):
+        await candidate.intend(epoch, str(number), [], now=NOW)
+    (decisions,) = await shard.execute(("LRANGE", f"{shard.prefix}:wm:scaler:decisions", 0, -1))
+    assert [int(decision) for decision in decisions] == list(range(KEPT_DECISIONS + 19, 19, -1))

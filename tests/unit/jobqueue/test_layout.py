@@ -1,0 +1,84 @@
+"""Where the shards of a new queue go."""
+
+from collections import Counter
+
+import pytest
+from redis.crc import key_slot
+
+from jobqueue.errors import FormatMismatch, ShardUnavailable
+from jobqueue.layout import FORMAT, WITNESS_SLOT, Layout, plan_layout
+from jobqueue.topology import SLOTS, Topology
+
+
+class KnownTopology(Topology):
+    """A topology whose map is given: ranges of slots and their masters."""
+
+    def __init__(self, *ranges: tuple[int, int, str], clustered: bool = True) -> None:
+        super().__init__("redis://127.0.0.1")
+        self.clustered = clustered
+        self._owners = [""] * SLOTS
+        for first, last, master in ranges:
+            self._owners[first : last + 1] = [master] * (last - first + 1)
+
+    def masters_by_slot(self) -> list[str]:
+        return self._owners
+
+
+EVEN = KnownTopology((0, 5460, "a"), (5461, 10922, "b"), (10923, 16383, "c"))
+UNEVEN = KnownTopology((0, 999, "a"), (1000, 15999, "b"), (16000, 16383, "c"))
+SCATTERED = KnownTopology((0, 99, "b"), (100, 8191, "a"), (8192, 16383, "b"))
+WITNESSED = KnownTopology((0, 8191, "a"), (8192, 16382, "b"), (16383, 16383, "witness"))
+
+
+def _places(topology: KnownTopology, layout: Layout) -> Counter[str]:
+    return Counter(topology.masters_by_slot()[key_slot(prefix.encode())] for prefix in layout.prefixes)
+
+
+@pytest.mark.parametrize(
+    ("topology", "count", "places"),
+    [
+        (EVEN, None, {"a": 2, "b": 2, "c": 2}),
+        (EVEN, 3, {"a": 1, "b": 1, "c": 1}),
+        (EVEN, 8, {"a": 3, "b": 3, "c": 2}),
+        (EVEN, 1, {"a": 1}),
+        (UNEVEN, None, {"a": 2, "b": 2, "c": 2}),
+        (SCATTERED, None, {"a": 2, "b": 2}),
+        (WITNESSED, None, {"a": 2, "b": 2}),
+        (WITNESSED, 6, {"a": 3, "b": 3}),
+    ],
+)
+def test_shards_spread_evenly_over_masters_that_hold_jobs(
+    topology: KnownTopology, count: int | None, places: dict[str, int]
+) -> None:
+    layout = plan_layout(topology, count)
+    assert _places(topology, layout) == places
+    slots = {key_slot(prefix.encode()) for prefix in layout.prefixes}
+    assert len(slots) == len(layout.prefixes)
+    assert WITNESS_SLOT not in slots
+
+
+def test_every_key_of_a_shard_lies_in_one_slot() -> None:
+    for prefix in plan_layout(EVEN, None).prefixes:
+        assert key_slot(f"{prefix}:job:x".encode()) == key_slot(f"{prefix}:queue:y".encode())
+
+
+def test_the_same_cluster_gives_the_same_plan() -> None:
+    assert plan_layout(EVEN, None) == plan_layout(EVEN, None)
+
+
+def test_a_plain_redis_is_one_shard() -> None:
+    plain = KnownTopology((0, 16383, "a"), clustered=False)
+    assert plan_layout(plain, None) == plan_layout(plain, 1) == Layout(FORMAT, ("rq",))
+    with pytest.raises(FormatMismatch, match="1 shard, this node was told 2"):
+        plan_layout(plain, 2)
+
+
+def test_a_cluster_that_is_not_formed_is_not_planned_for() -> None:
+    with pytest.raises(ShardUnavailable, match=r"8192 slots .* not formed"):
+        plan_layout(KnownTopology((0, 8191, "a")), None)
+
+
+def test_a_layout_stands_in_redis_as_it_was_planned() -> None:
+    layout = plan_layout(EVEN, 4)
+    assert Layout.from_json(layout.to_json()) == layout
+    assert Layout.from_json(layout.to_json().encode()) == layout

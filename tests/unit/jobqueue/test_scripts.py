@@ -1,0 +1,66 @@
+"""The Lua files: their headers, their includes, and that they name keys by the shard's prefix only."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from jobqueue import scripts
+from jobqueue.scripts import script
+
+DIRECTORY = Path(scripts.__file__).parent / "lua"
+SCRIPTS = sorted(path.stem for path in DIRECTORY.glob("[!_]*.lua"))
+SHARED = sorted(path.stem for path in DIRECTORY.glob("_*.lua"))
+
+
+def _header(name: str) -> str:
+    lines = (DIRECTORY / f"{name}.lua").read_text().splitlines()
+    return "\n".join(lines[: next(n for n, line in enumerate(lines) if not line.startswith("--"))])
+
+
+def test_there_are_scripts() -> None:
+    assert {"enqueue", "claim", "finish", "extend", "reap", "pull", "ack"} <= set(SCRIPTS)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_headed_by_purpose_keys_arguments_and_answer(name: str) -> None:
+    assert re.match(r"-- [A-Z].+[\s\S]*^-- KEYS\[1\]  [\s\S]*^-- ARGV     [\s\S]*^-- Returns  ", _header(name), re.M)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_shared_part_says_what_its_functions_do(name: str) -> None:
+    text = (DIRECTORY / f"{name}.lua").read_text()
+    functions = re.findall(r"^local function (\w+)\(", text, re.M)
+    assert functions
+    for function in functions:
+        assert re.search(rf"^-- {function}\(", text, re.M), function
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_includes_are_taken_in_and_what_is_called_is_there(name: str) -> None:
+    text = script(name).text
+    assert "-- include:" not in text
+    shared = {function for part in SHARED for function in re.findall(r"^local function (\w+)\(", _text(part), re.M)}
+    defined = set(re.findall(r"local function (\w+)\(", text))
+    code = re.sub(r"--.*", "", text)
+    called = {function for function in shared if re.search(rf"(?<![\w.:]){function}\(", code)}
+    assert called <= defined
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_key_is_built_from_the_prefix(name: str) -> None:
+    text = script(name).text
+    assert text.count("KEYS[") - _header(name).count("KEYS[") == 1
+    assert "local prefix = KEYS[1]" in text
+    assert not re.search(r"redis\.p?call\('[A-Z]+', '(?!server)", re.sub(r"--.*", "", text))
+
+
+def test_a_script_is_read_once_and_named_by_its_text() -> None:
+    assert script("claim") is script("claim")
+    assert script("claim").sha != script("finish").sha
+    with pytest.raises(FileNotFoundError):
+        script("nonsense")
+
+
+def _text(name: str) -> str:
+    return (DIRECTORY / f"{name}.lua").read_text()
