@@ -128,7 +128,7 @@ async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cl
     assert total.completed == total.pulled == 0
     healthy = {index: seconds for index, seconds in load.slowest.items() if index not in orphans}
     assert len(healthy) == 4
-    assert max(healthy.values()) < 2.0, healthy
+    assert max(healthy.values()) < 2.5, healthy
     assert not set(load.refused) - orphans
 
 

@@ -9,7 +9,7 @@ from jobqueue.pull import pull, wait_for_results
 from jobqueue.shards import Shard
 from tests.integration.jobqueue.books import NOW, complete
 
-SOON_SECONDS = 1.0
+SOON_SECONDS = 3.0
 
 
 async def test_a_waiter_wakes_when_a_result_comes(shard: Shard) -> None:
