@@ -84,6 +84,13 @@ class Command:
     job_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """A job may be waiting in `queue`, and this worker is the one that was woken for it."""
+
+    queue: str
+
+
 async def register(shard: Shard, record: WorkerRecord) -> None:
     """Lists the worker on the shard.
 
@@ -179,23 +186,37 @@ async def send(shard: Shard, name: str, command: Command) -> None:
     await shard.execute(("RPUSH", key, message), ("EXPIRE", key, COMMAND_TTL_SECONDS))
 
 
-async def wait(shard: Shard, name: str, queues: Sequence[str], *, for_work: bool, seconds: float) -> Command | None:
+async def wait(
+    shard: Shard, name: str, queues: Sequence[str], *, for_work: bool, seconds: float
+) -> Command | Woken | None:
     """Waits for a message, or, with `for_work`, for a job that may be there.
 
     Returns:
-        The message; None when it is time to look for work, or `seconds` are over.
+        The message; `Woken` when it is time to look for work; None when `seconds` are over.
 
     Raises:
         ShardUnavailable: the master is away.
     """
     keys = [f"{shard.prefix}:wm:commands:{name}"]
     if for_work:
-        keys += [f"{shard.prefix}:wm:wake:{queue}" for queue in queues]
+        keys += [_wake_key(shard, queue) for queue in queues]
     (answer,) = await shard.execute(("BLPOP", *keys, repr(seconds)), timeout_seconds=seconds + 5.0)
-    if answer is None or answer[0].decode() != keys[0]:
+    if answer is None:
         return None
+    key = answer[0].decode()
+    if key != keys[0]:
+        return Woken(key.removeprefix(_wake_key(shard, "")))
     message = json.loads(answer[1])
     return Command(message["verb"], message.get("job_id", ""))
+
+
+async def wake_another(shard: Shard, woken: Woken) -> None:
+    """Passes a token on: whoever it woke has no room for the job any more.
+
+    Raises:
+        ShardUnavailable, QueueFull: others look by themselves before long.
+    """
+    await shard.execute(("RPUSH", _wake_key(shard, woken.queue), "1"))
 
 
 async def write_meta(shard: Shard, job: ClaimedJob, meta: bytes) -> None:
@@ -221,6 +242,10 @@ async def _beat(shard: Shard, name: str, fields: Mapping[str, str | int], *, que
     words = [word for field in fields.items() for word in field]
     arguments = ("", name, RECORD_TTL_SECONDS, int(new), len(queues), *queues, *words)
     return bool(await shard.run(script("beat"), *arguments))
+
+
+def _wake_key(shard: Shard, queue: str) -> str:
+    return f"{shard.prefix}:wm:wake:{queue}"
 
 
 def _key(shard: Shard, name: str) -> str:

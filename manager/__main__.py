@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -9,9 +10,9 @@ from collections.abc import Sequence
 import uvloop
 
 from jobqueue.functions import Functions, UnknownModule
+from jobqueue.logs import configure_logging
 from jobqueue.settings import load, usage_error
 from jobqueue.topology import Topology
-from manager.logs import configure_logging
 from manager.serving import Options, Program, listen
 from manager.settings import ManagerSettings
 
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnknownModule as error:
         usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
     configure_logging()
+    # What the libraries say of their everyday business is no event of ours.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
     try:
         listener = listen(given.host, given.port)
     except OSError as error:

@@ -1,16 +1,15 @@
 """`python -m worker_node --redis-url URL --slots N [--queues high,default,low] [--burst]`: one worker."""
 
 import asyncio
-import logging
 import os
 import socket
-import sys
 from collections.abc import Sequence
 
 import uvloop
 
 from jobqueue.errors import FormatMismatch, ShardUnavailable
 from jobqueue.functions import Functions, UnknownModule
+from jobqueue.logs import configure_logging
 from jobqueue.settings import usage_error
 from jobqueue.shards import Shards
 from jobqueue.workers import WorkerRecord
@@ -30,7 +29,7 @@ class Refusal(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a worker until it is told to leave; exit code 0 after a drain, 2 where it refuses to start."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging()
     settings = read_settings(os.environ)
     options = parse_options(arguments, settings)
     try:

@@ -31,6 +31,11 @@ class Capacity:
         self._reserved = 0
         self._waiting: deque[asyncio.Future[Reservation]] = deque()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a job that is claimed now could begin."""
+        return self._room() > self._reserved
+
     async def reserve(self) -> Reservation:
         """Waits for room, and for one's turn."""
         turn: asyncio.Future[Reservation] = asyncio.get_running_loop().create_future()

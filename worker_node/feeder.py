@@ -9,7 +9,7 @@ from jobqueue.claim import claim
 from jobqueue.errors import JobQueueError
 from jobqueue.model import ClaimedJob
 from jobqueue.shards import Shard
-from jobqueue.workers import Command, wait
+from jobqueue.workers import Command, Woken, wait, wake_another
 from worker_node.capacity import Capacity, Reservation
 from worker_node.patience import Patience
 
@@ -96,9 +96,12 @@ class Feeder:
 
     async def _listen(self, patience: Patience) -> None:
         try:
-            command = await wait(self._shard, self._worker, self._queues, for_work=True, seconds=self._listen_seconds)
+            heard = await wait(self._shard, self._worker, self._queues, for_work=True, seconds=self._listen_seconds)
+            if isinstance(heard, Woken) and not self._capacity.has_room:
+                # Another shard's jobs have filled the slots meanwhile: somebody else must hear of this one.
+                await wake_another(self._shard, heard)
         except JobQueueError as error:
             await patience.failed(error)
             return
-        if command is not None:
-            self._on_command(command)
+        if isinstance(heard, Command):
+            self._on_command(heard)

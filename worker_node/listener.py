@@ -20,5 +20,5 @@ async def listen(shard: Shard, worker: str, on_command: Callable[[Command], None
             await patience.failed(error)
             continue
         patience.succeeded()
-        if command is not None:
+        if isinstance(command, Command):
             on_command(command)

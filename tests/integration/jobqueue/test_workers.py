@@ -12,6 +12,7 @@ from jobqueue.shards import Shard
 from jobqueue.workers import (
     Beat,
     Command,
+    Woken,
     WorkerRecord,
     beat,
     list_workers,
@@ -20,6 +21,7 @@ from jobqueue.workers import (
     send,
     unregister,
     wait,
+    wake_another,
     write_meta,
 )
 from tests.integration.jobqueue.books import complete, fields_of, keys_of, put, take, ttl_of
@@ -97,7 +99,7 @@ async def test_commands_come_one_by_one_in_order_and_before_work(shard: Shard) -
     await send(shard, "w1", Command("drain"))
     await send(shard, "w2", Command("drain"))
     answers = [await wait(shard, "w1", ("default",), for_work=True, seconds=30) for _ in range(3)]
-    assert answers == [Command("cancel", "a"), Command("drain"), None]
+    assert answers == [Command("cancel", "a"), Command("drain"), Woken("default")]
 
 
 async def test_a_wait_is_over_when_its_time_is(shard: Shard) -> None:
@@ -122,7 +124,7 @@ async def test_meta_is_written_by_whoever_holds_the_lease_only(shard: Shard) -> 
 async def test_an_idle_worker_wakes_at_once(shard: Shard) -> None:
     waiter = asyncio.create_task(wait(shard, "w1", ("high", "default"), for_work=True, seconds=30))
     await put(shard, "a")
-    assert await asyncio.wait_for(waiter, SOON_SECONDS) is None
+    assert await asyncio.wait_for(waiter, SOON_SECONDS) == Woken("default")
     assert len(await claim(shard, "w1", ("high", "default"), 1)) == 1
 
 
@@ -143,6 +145,15 @@ async def test_one_job_wakes_one_worker(shard: Shard) -> None:
     for waiter in pending:
         waiter.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def test_a_woken_worker_without_room_wakes_another(shard: Shard) -> None:
+    await put(shard, "a")
+    woken = await wait(shard, "w1", ("high", "default"), for_work=True, seconds=30)
+    other = asyncio.create_task(wait(shard, "w2", ("default",), for_work=True, seconds=30))
+    await _blocked(shard, 1)
+    await wake_another(shard, woken)
+    assert await asyncio.wait_for(other, SOON_SECONDS) == Woken("default")
 
 
 async def test_many_jobs_wake_every_worker_one_by_the_other(shard: Shard) -> None:

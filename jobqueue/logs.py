@@ -1,11 +1,11 @@
-"""The form of the program's log: one line an event on stderr, `time level logger event=… key=value`."""
+"""The form of the programs' logs: one line an event on stderr, `time level logger event=… key=value`."""
 
 import logging
 import time
 
 
 def configure_logging() -> None:
-    """Sets the root logger up; uvicorn's own chatter is kept to what went wrong."""
+    """Sets the root logger up."""
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler = logging.StreamHandler()
@@ -15,5 +15,3 @@ def configure_logging() -> None:
     # Python's logging documentation).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
