@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.acceptance.manager.programs import ManagerProgram
@@ -35,7 +36,8 @@ def as_text(context, value):
 def test_schemathesis_finds_nothing(manager: ManagerProgram, tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
     (tmp_path / "hooks.py").write_text(HOOKS)
-    command = ["schemathesis", "--config-file", "schemathesis.toml", "run", f"{manager.url}/openapi.json"]
+    program = Path(sys.executable).with_name("schemathesis")
+    command = [str(program), "--config-file", "schemathesis.toml", "run", f"{manager.url}/openapi.json"]
     options = ["--generation-deterministic", "--max-examples", "15", "--workers", "1", "--no-color"]
     ended = subprocess.run(
         [*command, *options],
