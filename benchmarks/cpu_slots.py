@@ -1,0 +1,92 @@
+"""CPU jobs of about 10 ms on a worker node with two slots, beside two plain processes that do the same work."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from base64 import b64encode
+from functools import partial
+from multiprocessing.synchronize import Barrier
+
+from benchmarks.harness.contest import compete, options
+from benchmarks.harness.filling import fill
+from benchmarks.harness.programs import await_true
+from benchmarks.harness.report import Figures, Report
+from benchmarks.harness.store import store
+from benchmarks.harness.system import await_idle_worker, our_finished, worker
+from worker_node.functions import sha512
+
+OURS, PLAIN = "workmanager", "two plain processes"
+SLOTS = 2
+_JOB_SECONDS = 0.010
+_DATA = bytes(64)
+
+
+def main() -> None:
+    """Runs it."""
+    told = options("cpu_slots", __doc__ or "", quick_runs=3, full_runs=7)
+    jobs = told.pick(800, 2000)
+    iterations = _calibrate()
+    report = Report("cpu_slots", told.quick)
+    report.begin()
+    medians = compete(
+        report,
+        {OURS: partial(_measure_ours, jobs, iterations), PLAIN: partial(_measure_plain, jobs, iterations)},
+        told.runs,
+    )
+    share = medians[OURS]["jobs_per_second"] / medians[PLAIN]["jobs_per_second"]
+    report.aim("of two plain processes", share, least=0.97)
+    report.end()
+
+
+def _calibrate() -> int:
+    """How many iterations of SHA-512 take 10 ms here."""
+    iterations = 20_000
+    seconds = min(_timed(iterations) for _ in range(20))
+    return int(iterations * _JOB_SECONDS / seconds)
+
+
+def _timed(iterations: int) -> float:
+    begun = time.perf_counter()
+    sha512(data=_DATA, iterations=iterations)
+    return time.perf_counter() - begun
+
+
+def _measure_ours(jobs: int, iterations: int) -> Figures:
+    # From a worker that is idle, so warm, to the last job recorded: the way in and out counts.
+    with store() as server, worker(server, slots=SLOTS) as node:
+        await_idle_worker(server, node)
+        time.sleep(0.5)
+        worker_cpu, redis_cpu = node.cpu_seconds, server.cpu_seconds()
+        begun = time.perf_counter()
+        fill(server.url, jobs, "sha512", data=b64encode(_DATA).decode(), iterations=iterations)
+        await_true(lambda: our_finished(server) == jobs, seconds=120, wanted="the end of all jobs", program=node)
+        seconds = time.perf_counter() - begun
+        return {
+            "jobs_per_second": jobs / seconds,
+            "worker_ms_per_job": (node.cpu_seconds - worker_cpu) / jobs * 1e3,
+            "redis_ms_per_job": (server.cpu_seconds() - redis_cpu) / jobs * 1e3,
+        }
+
+
+def _measure_plain(jobs: int, iterations: int) -> Figures:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(SLOTS + 1)
+    processes = [context.Process(target=_work_plainly, args=(barrier, jobs // SLOTS, iterations)) for _ in range(SLOTS)]
+    for process in processes:
+        process.start()
+    barrier.wait(timeout=60)
+    begun = time.perf_counter()
+    for process in processes:
+        process.join()
+    return {"jobs_per_second": jobs / (time.perf_counter() - begun)}
+
+
+def _work_plainly(barrier: Barrier, jobs: int, iterations: int) -> None:
+    barrier.wait(timeout=60)
+    for _ in range(jobs):
+        sha512(data=_DATA, iterations=iterations)
+
+
+if __name__ == "__main__":
+    main()

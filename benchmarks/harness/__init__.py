@@ -1,0 +1,1 @@
+"""What the benchmarks share: servers and programs under test, load, contests, reports."""

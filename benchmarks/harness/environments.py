@@ -1,0 +1,95 @@
+"""The peers' environments: made once under `.bench/`, each apart from the others and from the project's."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness.programs import ROOT, run
+
+CACHE = ROOT / ".bench"
+_INSTALL_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a peer needs, pinned; from PyPI, or from npm.
+
+    Attributes:
+        name: of its directory.
+        packages: as pip or npm is told.
+        node: whether it is npm's.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    node: bool = False
+
+    @property
+    def directory(self) -> Path:
+        """Changes with the packages and, for Python, with the interpreter."""
+        told = " ".join((*self.packages, "" if self.node else sys.version))
+        return CACHE / f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+    @property
+    def python(self) -> str:
+        """The environment's interpreter."""
+        return str(self.directory / "bin" / "python")
+
+    def program(self, name: str) -> str:
+        """A command that one of the packages brings."""
+        return str(self.directory / "bin" / name)
+
+    def ensure(self) -> None:
+        """Installs it, unless that has been done.
+
+        Raises:
+            ProgramEnded: pip or npm failed.
+        """
+        done = self.directory / "installed"
+        if done.exists():
+            return
+        sys.stderr.write(f"installing {', '.join(self.packages)}\n")
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        if self.node:
+            # npm would climb to the next package.json.
+            (self.directory / "package.json").write_text('{"private": true}\n')
+            flags = [
+                "--no-package-lock",
+                "--no-audit",
+                "--no-fund",
+                "--ignore-scripts",
+                "--prefix",
+                str(self.directory),
+            ]
+            run([_found("npm"), "install", *flags, *self.packages], seconds=_INSTALL_SECONDS)
+        else:
+            run([sys.executable, "-m", "venv", str(self.directory)], seconds=_INSTALL_SECONDS)
+            run([self.python, "-m", "pip", "install", "--quiet", *self.packages], seconds=_INSTALL_SECONDS)
+        done.touch()
+
+
+def _found(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        raise SystemExit(f"{program} is needed for this benchmark's peer, and is not installed")
+    return path
+
+
+# redis-py's fast parser goes to everybody who talks through redis-py.
+RQ = Environment("rq", ("rq==3.0.0", "redis==8.1.0", "hiredis==3.5.0"))
+CELERY = Environment("celery", ("celery[redis]==5.7.0", "redis==8.1.0", "hiredis==3.5.0"))
+DRAMATIQ = Environment("dramatiq", ("dramatiq==2.2.1", "redis==8.1.0", "hiredis==3.5.0"))
+HUEY = Environment("huey", ("huey==3.5.4", "redis==8.1.0", "hiredis==3.5.0"))
+BULLMQ = Environment("bullmq", ("bullmq@6.7.0", "ioredis@6.0.0"), node=True)
+FASTAPI_RQ = Environment(
+    "fastapi-rq",
+    (
+        *("fastapi==0.165.0", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools==0.9.0"),
+        *("rq==3.0.0", "redis==8.1.0", "hiredis==3.5.0"),
+    ),
+)

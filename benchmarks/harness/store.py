@@ -1,0 +1,97 @@
+"""The Redis that everybody is measured on: a fresh embedded server with the settings of `workmanager up`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from benchmarks.harness.programs import await_true
+from workmanager.valkey import ValkeyServer
+from workmanager.valkey_cluster import ValkeyCluster
+
+_SHARE_OF_MEMORY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One server, or a cluster's masters.
+
+    Attributes:
+        directory: temporary; for logs, too.
+        url: as `--redis-url` takes it.
+        client: for commands on keys.
+        masters: a client for each.
+    """
+
+    directory: Path
+    url: str
+    client: redis.Redis | redis.RedisCluster
+    masters: tuple[redis.Redis, ...]
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all masters; without the children that rewrite their append-only files."""
+        return sum(_cpu_seconds(master) for master in self.masters)
+
+    def memory_bytes(self) -> int:
+        """What all masters' data take, without the buffers of connections and of the append-only file."""
+        return sum(_memory_bytes(master) for master in self.masters)
+
+    def settle(self) -> None:
+        """Waits for the end of rewrites of the append-only file, which filling brings with it."""
+        await_true(
+            lambda: not any(map(_rewriting, self.masters)), seconds=300, wanted="the end of rewrites of the file"
+        )
+
+
+@contextlib.contextmanager
+def store() -> Iterator[Store]:
+    """A fresh server."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        server = ValkeyServer(Path(name) / "store", settings=_memory_limit(1))
+        try:
+            server.start()
+            client = redis.Redis(port=server.port)
+            yield Store(Path(name), server.url, client, (client,))
+        finally:
+            # In order: killed, it would leave a rewrite of its file running, which the next contestant would pay for.
+            server.stop()
+
+
+@contextlib.contextmanager
+def cluster_store() -> Iterator[Store]:
+    """A fresh cluster of three masters, each with a replica."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        cluster = ValkeyCluster(Path(name) / "store", settings=_memory_limit(6))
+        try:
+            cluster.start()
+            masters = tuple(redis.Redis(port=server.port) for server in cluster.masters())
+            client = redis.RedisCluster(host="127.0.0.1", port=cluster.servers[0].port)
+            yield Store(Path(name), cluster.url, client, masters)
+        finally:
+            cluster.stop()
+
+
+def _memory_limit(servers: int) -> dict[str, str]:
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"maxmemory": str(int(size * _SHARE_OF_MEMORY / servers))}
+
+
+def _cpu_seconds(client: redis.Redis) -> float:
+    cpu = client.info("cpu")
+    return float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])
+
+
+def _memory_bytes(client: redis.Redis) -> int:
+    memory = client.info("memory")
+    return int(memory["used_memory"]) - int(memory["mem_clients_normal"]) - int(memory["mem_aof_buffer"])
+
+
+def _rewriting(client: redis.Redis) -> bool:
+    state = client.info("persistence")
+    return bool(state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])

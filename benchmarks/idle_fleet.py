@@ -1,0 +1,116 @@
+"""A thousand idle worker nodes on one Redis: percent of a core that Redis spends on them.
+
+Each is simulated by the loops that an idle worker node keeps on its own connections (feeder, listener, keeper), with
+no executors; five processes hold two hundred each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from contextlib import ExitStack
+from functools import partial
+
+import uvloop
+
+from benchmarks.harness.contest import compete, options
+from benchmarks.harness.programs import await_true, running
+from benchmarks.harness.report import Figures, Report
+from benchmarks.harness.store import Store, store
+from jobqueue.model import DEFAULT_QUEUE, LEASE_SECONDS
+from jobqueue.shards import Shards
+from jobqueue.workers import Beat, WorkerRecord
+from worker_node.capacity import Capacity
+from worker_node.feeder import Feeder
+from worker_node.keeper import Keeper
+from worker_node.listener import listen
+
+OURS = "workmanager"
+WORKERS = 1000
+_PROCESSES = 5
+_SETTLE_SECONDS = 5.0
+
+
+def main() -> None:
+    """Runs it, or, told so by the benchmark itself, some of the simulated worker nodes."""
+    if sys.argv[1:2] == ["hold"]:
+        _hold(sys.argv[2], int(sys.argv[3]))
+        return
+    told = options("idle_fleet", __doc__ or "", quick_runs=1, full_runs=3)
+    report = Report("idle_fleet", told.quick)
+    report.begin()
+    medians = compete(report, {OURS: partial(_measure, told.pick(20, 60))}, told.runs)
+    report.aim("percent of a core in Redis", medians[OURS]["redis_percent"], most=5.0)
+    report.end()
+
+
+def _measure(seconds: int) -> Figures:
+    with store() as server, ExitStack() as fleet:
+        for number in range(_PROCESSES):
+            command = [sys.executable, "-m", "benchmarks.idle_fleet", "hold", server.url, str(WORKERS // _PROCESSES)]
+            fleet.enter_context(running(command, server.directory / f"fleet-{number}.log"))
+        await_true(lambda: server.client.scard("rq:workers") == WORKERS, seconds=60, wanted="all of the fleet")
+        time.sleep(_SETTLE_SECONDS)
+        cpu, commands, begun = server.cpu_seconds(), _commands(server), time.perf_counter()
+        time.sleep(seconds)
+        passed = time.perf_counter() - begun
+        assert server.client.scard("rq:workers") == WORKERS
+        return {
+            "redis_percent": (server.cpu_seconds() - cpu) / passed * 100,
+            "commands_per_second": (_commands(server) - commands) / passed,
+            "connections": float(server.masters[0].info("clients")["connected_clients"]),
+        }
+
+
+def _commands(server: Store) -> int:
+    return int(server.masters[0].info("stats")["total_commands_processed"])
+
+
+def _hold(url: str, workers: int) -> None:
+    uvloop.run(_hold_all(url, workers))
+
+
+async def _hold_all(url: str, workers: int) -> None:
+    # Spread over a few seconds, as machines start.
+    async with asyncio.TaskGroup() as group:
+        for number in range(workers):
+            group.create_task(_idle_worker(url, f"idle-{os.getpid()}-{number}"))
+            await asyncio.sleep(_SETTLE_SECONDS / workers)
+
+
+async def _idle_worker(url: str, name: str) -> None:
+    shards = await Shards.connect(url)
+    record = WorkerRecord(name, "idle", os.getpid(), (DEFAULT_QUEUE,), slots=2)
+    async with asyncio.TaskGroup() as group:
+        for shard in shards:
+            feeder = Feeder(
+                shard,
+                name,
+                record.queues,
+                lease_seconds=LEASE_SECONDS,
+                capacity=Capacity(lambda: record.slots, record.slots),
+                hand_over=_fail,
+                on_command=_fail,
+            )
+            keeper = Keeper(
+                shard,
+                record,
+                lease_seconds=LEASE_SECONDS,
+                held=lambda _: [],
+                report=lambda: Beat("idle", 0, 0, 0, 0.0),
+                on_lost=_fail,
+                on_cancelled=_fail,
+            )
+            group.create_task(feeder.run())
+            group.create_task(keeper.run())
+            group.create_task(listen(shard, name, _fail))
+
+
+def _fail(what: object) -> None:
+    raise AssertionError(f"an idle worker node got {what!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""From `PUT /enqueue` to the value in hand, one job at a time, by an idle worker: milliseconds."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from functools import partial
+from secrets import token_bytes
+
+import orjson
+
+from benchmarks.harness.contest import compete, options
+from benchmarks.harness.http_load import Connection, percentile, request
+from benchmarks.harness.report import Figures, Report
+from benchmarks.harness.store import store
+from benchmarks.harness.system import await_idle_worker, manager, worker
+
+OURS = "workmanager"
+_PULL = request("POST", "/pullCompleted?top=1&wait=10")
+_WARM_UP = 20
+
+
+def main() -> None:
+    """Runs it."""
+    told = options("latency", __doc__ or "", full_runs=3)
+    report = Report("latency", told.quick)
+    report.begin()
+    everything: list[float] = []
+    medians = compete(report, {OURS: partial(_measure, told.pick(200, 1000), everything)}, told.runs)
+    ordered = sorted(everything)
+    shares = [number / 100 for number in range(1, 100)] + [0.995, 0.999]
+    report.curve(
+        "latency", "ms from PUT to value", "share of jobs", [(percentile(ordered, s) * 1000, s) for s in shares]
+    )
+    report.aim("p50, ms", medians[OURS]["p50_ms"], most=5.0)
+    report.aim("p99, ms", medians[OURS]["p99_ms"], most=25.0)
+    report.end()
+
+
+def _measure(jobs: int, everything: list[float]) -> Figures:
+    with store() as server, manager(server) as (_, port), worker(server, slots=1) as node:
+        await_idle_worker(server, node)
+        submitter, consumer = Connection(port), Connection(port)
+        latencies = []
+        for _ in range(jobs):
+            # The worker is to be idle, and at no particular point of its rounds.
+            time.sleep(random.uniform(0.005, 0.050))
+            latencies.append(_one_job(submitter, consumer))
+        counted = latencies[_WARM_UP:]
+        everything += counted
+        return {
+            "p50_ms": percentile(counted, 0.5) * 1000,
+            "p99_ms": percentile(counted, 0.99) * 1000,
+            "max_ms": max(counted) * 1000,
+        }
+
+
+def _one_job(submitter: Connection, consumer: Connection) -> float:
+    data = token_bytes(64)
+    begun = time.perf_counter()
+    work_id = orjson.loads(submitter.exchange(request("PUT", "/enqueue?iterations=1", data)))["Work ID"]
+    results = orjson.loads(consumer.exchange(_PULL))
+    seconds = time.perf_counter() - begun
+    assert results == [{"Work ID": work_id, "Value": hashlib.sha512(data).hexdigest()}], results
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Dramatiq's side: `dramatiq_side.py fill URL N`; its worker is Dramatiq's own program, told the server by
+DRAMATIQ_SIDE_URL.
+"""
+
+import os
+import sys
+
+# These stand in another environment.
+import dramatiq  # type: ignore[import-not-found]
+from dramatiq.brokers.redis import RedisBroker  # type: ignore[import-not-found]
+from dramatiq.results import Results  # type: ignore[import-not-found]
+from dramatiq.results.backends import RedisBackend  # type: ignore[import-not-found]
+
+_URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("DRAMATIQ_SIDE_URL", "")
+
+broker = RedisBroker(url=_URL)
+broker.add_middleware(Results(backend=RedisBackend(url=_URL), store_results=True))
+dramatiq.set_broker(broker)
+
+
+@dramatiq.actor  # type: ignore[untyped-decorator]  # As above.
+def noop() -> None:
+    """The job."""
+
+
+def fill(jobs: int) -> None:
+    """Queues them one by one; Dramatiq has no bulk verb."""
+    for _ in range(jobs):
+        noop.send()
+
+
+if __name__ == "__main__":
+    fill(int(sys.argv[3]))

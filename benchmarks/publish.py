@@ -1,0 +1,114 @@
+"""Writes the last results' tables and pictures into `benchmarks/README.md`: `python -m benchmarks.publish`.
+
+The results are what the benchmarks wrote to stdout, kept as `benchmarks/results/NAME.jsonl`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.picture import Axis, bars, curves
+from benchmarks.harness.report import OTHERS
+
+_HERE = Path(__file__).parent
+RESULTS = _HERE / "results"
+_PICTURES = _HERE / "pictures"
+_README = _HERE / "README.md"
+_BEGIN, _END = "<!-- results: written by `python -m benchmarks.publish` -->\n", "<!-- end of results -->\n"
+# In the order of the aims.
+ORDER = (
+    *("worker_noop", "http_enqueue", "http_pull", "http_batch", "latency", "enqueue_under_drain", "backlog"),
+    *("memory", "cpu_slots", "idle_worker", "cluster_cpu", "idle_fleet"),
+)
+
+Line = Mapping[str, Any]
+
+
+def main() -> None:
+    """Runs it."""
+    results = {name: read(RESULTS / f"{name}.jsonl") for name in ORDER if (RESULTS / f"{name}.jsonl").exists()}
+    _PICTURES.mkdir(exist_ok=True)
+    for name, picture in pictures(results).items():
+        (_PICTURES / f"{name}.svg").write_text(picture)
+    before, _, rest = _README.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    _README.write_text(before + _BEGIN + "\n" + tables(results) + _END + after)
+
+
+def read(path: Path) -> list[Line]:
+    """A benchmark's lines."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def tables(results: Mapping[str, Sequence[Line]]) -> str:
+    """Every aim with what was measured, and then each benchmark's medians, as Markdown."""
+    text = "| Benchmark | Aim | Measured | |\n|---|---|---:|---|\n"
+    for name, lines in results.items():
+        for line in lines:
+            if "aim" in line:
+                text += (
+                    f"| `{name}` | {line['aim']} {_limit(line)} | {_figure(line['measured'])} | {_verdict(line)} |\n"
+                )
+    for name, lines in results.items():
+        text += f"\n**{name}**{' (quick)' if lines[0]['quick'] else ''}\n\n" + _medians(lines)
+    shown = [f"![{name}](pictures/{name}.svg)\n" for name in pictures(results)]
+    return text + "\n" + "\n".join([*shown, ""])
+
+
+def pictures(results: Mapping[str, Sequence[Line]]) -> dict[str, str]:
+    """The pictures by their names, as SVG."""
+    drawn = {}
+    if "worker_noop" in results:
+        rates = {line["contestant"]: line["jobs_per_second"] for line in _of(results["worker_noop"], "median_of")}
+        drawn["worker_noop"] = bars("No-op jobs, one worker process, results kept", "jobs/s", rates)
+    if "latency" in results:
+        (line,) = _of(results["latency"], "curve")
+        drawn["latency"] = _drawn("From PUT to the value in hand, idle worker", [line], Axis(line["x"], True))
+    if "enqueue_under_drain" in results:
+        (line,) = _of(results["enqueue_under_drain"], "curve")
+        drawn["enqueue_under_drain"] = _drawn("PUT's p99 while a worker drains", [line], Axis(line["x"]))
+    if "backlog" in results:
+        lines = list(_of(results["backlog"], "curve"))
+        drawn["backlog"] = _drawn("Rates by the length of the queue", lines, Axis(lines[0]["x"], True))
+    return drawn
+
+
+def _drawn(title: str, lines: Sequence[Line], x: Axis) -> str:
+    return curves(title, x, Axis(lines[0]["y"]), {line["curve"]: line["points"] for line in lines})
+
+
+def _medians(lines: Sequence[Line]) -> str:
+    rows = list(_of(lines, "median_of"))
+    told = {"benchmark", "quick", "contestant", "median_of", OTHERS}
+    columns = list(dict.fromkeys(name for row in rows for name in row if name not in told))
+    titles = ["", *(column.replace("_", " ") for column in columns), "runs", "others' cores"]
+    text = "| " + " | ".join(titles) + " |\n|---" + "|---:" * (len(titles) - 1) + "|\n"
+    for row in rows:
+        cells = [row["contestant"], *(_figure(row.get(column)) for column in columns)]
+        text += "| " + " | ".join([*cells, str(row["median_of"]), _figure(row[OTHERS])]) + " |\n"
+    return text
+
+
+def _of(lines: Sequence[Line], kind: str) -> Iterator[Line]:
+    return (line for line in lines if kind in line)
+
+
+def _limit(line: Line) -> str:
+    return f"≥ {line['least']:,g}" if "least" in line else f"≤ {line['most']:,g}"
+
+
+def _verdict(line: Line) -> str:
+    return "met" if line["met"] else "**not met**"
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""A benchmark as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.processes import running_in
+from tests.waiting import until
+
+_ROOT = Path(__file__).parents[3]
+
+
+def test_it_prints_json_lines_and_a_table_and_leaves_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.latency", "--quick", "--runs", "1"],
+        cwd=_ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(line["benchmark"] == "latency" and line["quick"] for line in lines)
+    (median,) = (line for line in lines if "median_of" in line)
+    assert 0 < median["p50_ms"] <= median["p99_ms"]
+    assert [line["aim"] for line in lines if "aim" in line] == ["p50, ms", "p99, ms"]
+    assert "p50_ms" in done.stderr
+    until(lambda: not running_in(tmp_path), wanted="the end of all servers")
+    assert list(tmp_path.iterdir()) == []
