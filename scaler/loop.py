@@ -9,6 +9,7 @@ import json
 import logging
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -20,7 +21,9 @@ from jobqueue.shards import Shards
 from jobqueue.workers import Command, WorkerView, list_workers, send
 from scaler.fleet import Fleet
 from scaler.leadership import Candidate
+from scaler.learning import Counts, Learning
 from scaler.policy import Decision, Limits, Observation, decide
+from scaler.sightings import Sightings, outstanding, spread
 
 TICK_SECONDS = 1.0
 BOOT_SECONDS = 30.0
@@ -28,14 +31,21 @@ BOOT_SECONDS = 30.0
 SILENT_SECONDS = 20.0
 """A worker that has not been heard of for so long does nothing that counts: its leases have run out."""
 
+FIRST_BOOT_SECONDS = 2.0
+"""What a boot is taken for until some have been seen."""
+SAVE_SECONDS = 30.0
+
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Workers:
+    """`booting`: seconds since the launch of each that has not registered; `now`: by Redis' clock."""
+
+    now: float
     serving: tuple[WorkerView, ...]
     draining: tuple[WorkerView, ...]
-    booting: tuple[str, ...]
+    booting: Mapping[str, float]
 
 
 class ScalerLoop:
@@ -51,9 +61,11 @@ class ScalerLoop:
         self._state = shards.all[0]
         self._fleet = fleet
         self._limits = limits
+        self._learning = Learning(limits, boot_seconds=FIRST_BOOT_SECONDS)
+        self._sightings = Sightings()
+        self._saved_at = 0.0
         self._candidate = Candidate(self._state, address)
         self._scheduler = AsyncIOScheduler()
-        self._quiet_since: float | None = None
         self._leading = False
         self._ticking = asyncio.Lock()
         self._stopped = False
@@ -61,6 +73,10 @@ class ScalerLoop:
     @property
     def _launches_key(self) -> str:
         return f"{self._state.prefix}:wm:scaler:launches"
+
+    @property
+    def _learned_key(self) -> str:
+        return f"{self._state.prefix}:wm:scaler:learned"
 
     def start(self) -> None:
         """Begins to tick."""
@@ -91,11 +107,14 @@ class ScalerLoop:
             self._leading = leadership.ours
             epoch, address = leadership.epoch, leadership.address
             log.info("event=scaler_leader ours=%s epoch=%d address=%s", leadership.ours, epoch, address)
+            if leadership.ours:
+                await self._restore()
         if not leadership.ours:
-            self._quiet_since = None
             return None
         workers = await self._find_workers()
-        decision = decide(await self._observe(workers), self._limits)
+        observation = await self._observe(workers)
+        decision = decide(observation, self._learning.limits)
+        await self._save(workers.now)
         if not decision.launch and not decision.drain:
             return decision
         instance_ids = [secrets.token_hex(8) for _ in range(decision.launch)]
@@ -118,23 +137,61 @@ class ScalerLoop:
             log.warning("event=scaler_tick_failed error=%s", error)
 
     async def _observe(self, workers: _Workers) -> Observation:
-        counts = await asyncio.gather(*(count(shard) for shard in self._shards))
-        total = sum(counts, ShardCounts()).total
-        now = time.monotonic()
-        if total.queued + total.started > 0:
-            self._quiet_since = None
-        elif self._quiet_since is None:
-            self._quiet_since = now
+        counts = sum(await asyncio.gather(*(count(shard) for shard in self._shards)), ShardCounts())
+        total, functions = counts.total, counts.functions
+        jobs = outstanding(functions)
+        queued = spread(total.queued, jobs)
+        ages = self._sightings.ages(workers.serving, workers.now)
+        running = spread(len(ages), jobs)
+        names = (name for name, number in running.items() for _ in range(number))
         busy = sum(worker.running > 0 for worker in workers.serving)
+        oldest_seconds = total.oldest_seconds or 0.0
+        lessons = self._learning.observe(
+            Counts(
+                now=workers.now,
+                queued=queued,
+                running=list(zip(names, ages, strict=True)),
+                ended={name: functions.finished.get(name, 0) for name in functions.finished},
+                ended_seconds=functions.seconds,
+                oldest_seconds=oldest_seconds,
+                ready=len(workers.serving),
+                coming=len(workers.booting),
+            )
+        )
         return Observation(
-            queued=total.queued,
-            started=total.started,
+            now=workers.now,
+            queued=queued,
+            oldest_seconds=oldest_seconds,
+            running_ages=ages,
             idle=len(workers.serving) - busy,
             busy=busy,
             draining=len(workers.draining),
-            booting=len(workers.booting),
-            quiet_seconds=0.0 if self._quiet_since is None else now - self._quiet_since,
+            free_slots=sum(max(0, worker.slots - worker.running) for worker in workers.serving),
+            booting_ages=list(workers.booting.values()),
+            lessons=lessons,
         )
+
+    async def _restore(self) -> None:
+        """Goes on from what the last leader had learned; what this one knew has aged while it did not lead."""
+        self._learning = Learning(self._limits, boot_seconds=FIRST_BOOT_SECONDS)
+        self._sightings = Sightings()
+        (text,) = await self._state.execute(("GET", self._learned_key))
+        if text is None:
+            return
+        try:
+            self._learning.restore(json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("event=scaler_learned_unreadable error=%r", error)
+
+    async def _save(self, now: float) -> None:
+        if now - self._saved_at < SAVE_SECONDS:
+            return
+        self._saved_at = now
+        try:
+            await self._state.execute(("SET", self._learned_key, json.dumps(self._learning.dump())))
+        except RedisError as error:
+            # A full Redis: the fleet goes on without, and is what empties it.
+            log.warning("event=scaler_learned_unsaved error=%s", error)
 
     async def _find_workers(self) -> _Workers:
         registered = [
@@ -142,19 +199,23 @@ class ScalerLoop:
             for worker in await list_workers(self._state)
             if worker.fleet == self._fleet.name and (worker.silent_seconds or 0.0) < SILENT_SECONDS
         ]
-        flat, (seconds, _) = await self._state.execute(("HGETALL", self._launches_key), ("TIME",))
+        flat, (seconds, microseconds) = await self._state.execute(("HGETALL", self._launches_key), ("TIME",))
         launched = {id_.decode(): float(at) for id_, at in zip(flat[::2], flat[1::2], strict=True)}
+        now = int(seconds) + int(microseconds) / 1_000_000
         arrived = {worker.instance_id for worker in registered} & launched.keys()
-        late = [id_ for id_, at in launched.items() if id_ not in arrived and int(seconds) - at > BOOT_SECONDS]
+        late = [id_ for id_, at in launched.items() if id_ not in arrived and now - at > BOOT_SECONDS]
+        for id_ in arrived:
+            self._learning.observe_boot(max(0.0, now - launched[id_]))
         if arrived or late:
             await self._state.execute(("HDEL", self._launches_key, *arrived, *late))
         if late:
             log.warning("event=workers_given_up instance_ids=%s reason=never_registered", ",".join(late))
             await self._fleet.discard(late)
         return _Workers(
+            now=now,
             serving=tuple(worker for worker in registered if worker.state != "draining"),
             draining=tuple(worker for worker in registered if worker.state == "draining"),
-            booting=tuple(id_ for id_ in launched if id_ not in arrived and id_ not in late),
+            booting={id_: max(0.0, now - at) for id_, at in launched.items() if id_ not in arrived and id_ not in late},
         )
 
     async def _drain(self, victims: list[WorkerView]) -> None:

@@ -1,25 +1,130 @@
-"""How many workers there should be. Pure: numbers in, a decision with its reason out.
+"""How many workers there should be. Pure: numbers in, a decision with its numbers and its reason out.
 
-A simple rule: one worker for each `slots_per_worker` jobs that wait or run, within the limits; workers that have had
-nothing to do for a while are let go.
+All costs are in instance-seconds; `w` says how many of them a job-second of waiting is worth. Launch while the waiting
+that is saved is worth more than the launch; keep an idle worker for as long as demand may return to it, and no longer
+than its patience. `docs/scaling.md` works an example by hand.
 """
 
-from dataclasses import dataclass
+import heapq
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+RECHECK_SECONDS = 5.0
+SCENARIOS = (0.18, 0.69, 1.79)
+"""When the first busy slot comes free, in expected releases: early, typical, late (the sixths of an exponential)."""
+HORIZONS: tuple[float, ...] = (
+    0.0,
+    2.0,
+    5.0,
+    10.0,
+    15.0,
+    20.0,
+    30.0,
+    45.0,
+    60.0,
+    90.0,
+    120.0,
+    180.0,
+    270.0,
+    400.0,
+    600.0,
+    900.0,
+    1500.0,
+)
+HORIZONS += (3000.0, 6000.0, 20_000.0, 80_000.0)
+DELAYS = (5.0, 15.0, 30.0, 60.0)
+PROOF = 0.99
+"""Share of the price of a launch that a worker more must just have saved to be launched."""
+LOSS = 1.5
+"""Net idleness, in break-evens, at which a worker goes although demand keeps passing by."""
+GROUPS = 200
+"""So many jobs, or groups of equally many, are scheduled one by one."""
+SAMPLED_AGES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WarmFloor:
+    """At least so many workers on these weekdays (0 is Monday) from one minute of the day to another, in UTC."""
+
+    workers: int
+    from_minute: int
+    to_minute: int
+    weekdays: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the operator allows.
+    """What the operator allows and wants.
 
     Attributes:
+        min_workers, max_workers: bounds; the upper one holds whatever else is said, booting and draining included.
         slots_per_worker: jobs that one worker runs at a time.
-        idle_seconds: how long the queue must have been empty before workers are let go.
+        wait_weight: w, instance-seconds that a job-second of waiting is worth. Higher waits less and pays more.
+        minimum_paid_seconds: what an instance costs at least: 60 on EC2, nothing on this machine.
+        idle_seconds: an idle worker is kept at least so long.
+        hourly_budget: the most that the fleet may cost an hour, in the currency of `hourly_price`; None: unbounded.
+        hourly_price: of one instance.
+        warm: minimum by schedule.
     """
 
     min_workers: int
     max_workers: int
     slots_per_worker: int = 1
+    wait_weight: float = 1.0
+    minimum_paid_seconds: float = 0.0
     idle_seconds: float = 10.0
+    hourly_budget: float | None = None
+    hourly_price: float = 0.0
+    warm: tuple[WarmFloor, ...] = ()
+
+    def launch_seconds(self, boot_seconds: float) -> float:
+        """What a launch costs before it works."""
+        return max(self.minimum_paid_seconds, boot_seconds)
+
+    def break_even_seconds(self, boot_seconds: float) -> float:
+        """Idling for so long costs as much as a worker gone that is needed again: a launch, and a wait for it."""
+        return self.launch_seconds(boot_seconds) + self.wait_weight * boot_seconds
+
+    def most(self) -> int:
+        """The most workers that may live."""
+        if self.hourly_budget is None or self.hourly_price <= 0:
+            return self.max_workers
+        return min(self.max_workers, int(self.hourly_budget / self.hourly_price))
+
+    def least(self, now: float) -> int:
+        """The fewest workers that may serve at that epoch second."""
+        minute, weekday = int(now // 60) % 1440, (int(now // 86_400) + 3) % 7
+        warm = [
+            floor.workers
+            for floor in self.warm
+            if weekday in floor.weekdays and floor.from_minute <= minute < floor.to_minute
+        ]
+        return min(max([self.min_workers, *warm]), self.most())
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What was learned, as far as this decision needs it.
+
+    Attributes:
+        service_seconds: mean of the jobs that wait.
+        boot_seconds: median, from launch to the first job.
+        edges, survivors: share of all jobs that outlasts each age in seconds.
+        patience: by fleet size, the share of the break-even for which its last worker is kept idle.
+        gap_seconds: by fleet size, for how long demand has been below it.
+        idle_seconds: by fleet size, for how long its last worker has not been worth its price, net.
+        saved_seconds: by fleet size, what one worker more would just have saved, up to the price of a launch.
+    """
+
+    service_seconds: float
+    boot_seconds: float
+    edges: Sequence[float]
+    survivors: Sequence[float]
+    patience: Callable[[int], float]
+    gap_seconds: Callable[[int], float]
+    idle_seconds: Callable[[int], float]
+    saved_seconds: Callable[[int], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +132,46 @@ class Observation:
     """What is.
 
     Attributes:
-        queued: jobs that wait.
-        started: jobs that run.
+        now: epoch second.
+        queued: jobs that wait, by function.
+        oldest_seconds: how long the first in line has waited.
+        running_ages: seconds for which each running job has run.
         idle, busy, draining: registered workers by state.
-        booting: workers that were launched and have not registered yet.
-        quiet_seconds: for how long nothing has waited or run.
+        free_slots: of registered workers that do not drain.
+        booting_ages: seconds since the launch of each worker that has not registered.
+        lessons: what was learned.
+        stale: some number is missing or old: then nothing is let go.
     """
 
-    queued: int
-    started: int
+    now: float
+    queued: Mapping[str, int]
+    oldest_seconds: float
+    running_ages: Sequence[float]
     idle: int
     busy: int
     draining: int
-    booting: int
-    quiet_seconds: float
+    free_slots: int
+    booting_ages: Sequence[float]
+    lessons: Lessons
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do: launch so many, drain so many, and why, in a line that can be checked by hand."""
+    """What to do, and why, in a line that can be checked by hand.
+
+    Attributes:
+        launch: workers to launch.
+        drain: idle workers to let go.
+        recheck_seconds: unless something changes, the same would be decided until then.
+        numbers: what the reason was made from.
+    """
 
     launch: int
     drain: int
     reason: str
+    recheck_seconds: float = RECHECK_SECONDS
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 def decide(observation: Observation, limits: Limits) -> Decision:
@@ -58,21 +180,223 @@ def decide(observation: Observation, limits: Limits) -> Decision:
     Draining workers take no new jobs, so they are no capacity; but they count against the maximum until they have gone.
     """
     seen = observation
-    serving = seen.idle + seen.busy + seen.booting
-    living = serving + seen.draining
-    demand = -(-(seen.queued + seen.started) // limits.slots_per_worker)
-    wanted = min(max(demand, limits.min_workers), limits.max_workers)
-    facts = (
-        f"queued={seen.queued} started={seen.started} idle={seen.idle} busy={seen.busy} booting={seen.booting} "
-        f"draining={seen.draining} min={limits.min_workers} max={limits.max_workers}"
+    serving = seen.idle + seen.busy + len(seen.booting_ages)
+    room = limits.most() - serving - seen.draining
+    if room < 0:
+        return _shrink(seen, limits, -room)
+    backlog = _Backlog.of(seen, limits)
+    waiting = max(0, sum(seen.queued.values()) - seen.free_slots)
+    wanted, why = backlog.worth_launching(min(room, waiting)) if waiting else (0, "")
+    if waiting:
+        wanted, why = _add_proven(seen, limits, wanted, why, min(room, waiting))
+    least = limits.least(seen.now)
+    if serving + wanted < least:
+        wanted, why = least - serving, f"{least} is the least"
+    if wanted > 0 and room > 0:
+        return _decision(seen, limits, f"LAUNCH {min(wanted, room)}: {why}", launch=min(wanted, room))
+    if seen.stale:
+        return _decision(seen, limits, f"KEEP {serving}: some numbers are stale")
+    if waiting or serving <= least:
+        return _decision(seen, limits, f"KEEP {serving}: {why or 'all are needed'}")
+    return _let_go(seen, limits, serving, least)
+
+
+def _shrink(seen: Observation, limits: Limits, excess: int) -> Decision:
+    drain = min(excess, seen.idle)
+    return _decision(seen, limits, f"DRAIN {drain}: {excess} above the maximum of {limits.most()}", drain=drain)
+
+
+def _add_proven(seen: Observation, limits: Limits, wanted: int, why: str, most: int) -> tuple[int, str]:
+    """Sizes of the fleet that have just shown, on recent demand, that they are worth a launch.
+
+    Where idle workers are kept for long because demand keeps coming back, it takes as much less proof.
+    """
+    lessons = seen.lessons
+    launch_seconds = PROOF * limits.launch_seconds(lessons.boot_seconds)
+    serving, proven = seen.idle + seen.busy + len(seen.booting_ages), wanted
+    while proven < most:
+        size = serving + proven + 1
+        if lessons.saved_seconds(size) < launch_seconds * min(1.0, 1 / lessons.patience(size)):
+            break
+        proven += 1
+    if proven == wanted:
+        return wanted, why
+    return proven, f"a fleet of {serving + proven} would just have saved a launch with its last worker"
+
+
+def _let_go(seen: Observation, limits: Limits, serving: int, least: int) -> Decision:
+    """Looks at the fleet's last workers, one by one. Those that boot are the last of all, and wait to be judged."""
+    lessons, size = seen.lessons, serving
+    while serving - size < seen.idle and size > least and _is_unneeded(lessons, limits, size):
+        size -= 1
+    drain = serving - size
+    level = size + 1 if drain else size
+    boot_seconds = lessons.boot_seconds
+    why = (
+        f"level {level} unused for {lessons.gap_seconds(level):.0f}s, idle {lessons.idle_seconds(level):.0f}s net; "
+        f"patience {lessons.patience(level):g} * (launch {limits.launch_seconds(boot_seconds):.0f}s "
+        f"+ {limits.wait_weight:.3g} * boot {boot_seconds:.0f}s), at least {limits.idle_seconds:g}s"
     )
-    if wanted > serving and living < limits.max_workers:
-        launch = min(wanted - serving, limits.max_workers - living)
-        return Decision(launch, 0, f"LAUNCH {launch}: {wanted} wanted for {demand} workers' worth of jobs; {facts}")
-    if serving > limits.max_workers:
-        drain = serving - limits.max_workers
-        return Decision(0, drain, f"DRAIN {drain}: above the maximum; {facts}")
-    spare = min(serving - wanted, seen.idle)
-    if spare > 0 and demand == 0 and seen.quiet_seconds >= limits.idle_seconds:
-        return Decision(0, spare, f"DRAIN {spare}: nothing to do for {seen.quiet_seconds:.0f} s; {facts}")
-    return Decision(0, 0, f"KEEP {serving}: {facts}")
+    return _decision(seen, limits, f"DRAIN {drain}: {why}" if drain else f"KEEP {serving}: {why}", drain=drain)
+
+
+def _is_unneeded(lessons: Lessons, limits: Limits, size: int) -> bool:
+    """Whether the last worker of such a fleet is to go: after one long gap, or many short ones that do not pay."""
+    gap = lessons.gap_seconds(size)
+    if gap <= 0 or gap < limits.idle_seconds:
+        return False
+    break_even = limits.break_even_seconds(lessons.boot_seconds)
+    return gap >= lessons.patience(size) * break_even or lessons.idle_seconds(size) >= LOSS * break_even
+
+
+def _decision(seen: Observation, limits: Limits, reason: str, *, launch: int = 0, drain: int = 0) -> Decision:
+    numbers = {
+        "queued": sum(seen.queued.values()),
+        "oldest_seconds": round(seen.oldest_seconds, 1),
+        "idle": seen.idle,
+        "busy": seen.busy,
+        "draining": seen.draining,
+        "booting": len(seen.booting_ages),
+        "service_seconds": round(seen.lessons.service_seconds, 3),
+        "w": round(limits.wait_weight, 3),
+        "min": limits.least(seen.now),
+        "max": limits.most(),
+    }
+    facts = " ".join(f"{name}={value:g}" for name, value in numbers.items())
+    return Decision(launch, drain, f"{reason}; {facts}", numbers=numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Backlog:
+    """The queue laid on the slots that come free, and on those of new workers.
+
+    Attributes:
+        free_at: for each scenario, the seconds at which slots of workers that are here or coming are free, rising.
+    """
+
+    queued: int
+    free_at: Sequence[Sequence[float]]
+    slots: int
+    service_seconds: float
+    boot_seconds: float
+    launch_seconds: float
+    wait_weight: float
+
+    @classmethod
+    def of(cls, seen: Observation, limits: Limits) -> "_Backlog":
+        lessons, slots = seen.lessons, limits.slots_per_worker
+        # One that is late may come at any moment, or never: it is expected in a tenth of a boot.
+        etas = [max(lessons.boot_seconds / 10, lessons.boot_seconds - age) for age in seen.booting_ages]
+        sure = [0.0] * seen.free_slots + [eta for eta in etas for _ in range(slots)]
+        queued = sum(seen.queued.values())
+        busy = _releases(seen.running_ages, lessons, queued) if queued else ((),)
+        free_at = [sorted([*sure, *releases]) for releases in busy]
+        boot_seconds, launch_seconds = lessons.boot_seconds, limits.launch_seconds(lessons.boot_seconds)
+        return cls(queued, free_at, slots, lessons.service_seconds, boot_seconds, launch_seconds, limits.wait_weight)
+
+    def worth_launching(self, most: int) -> tuple[int, str]:
+        """How many launches cost least, waiting and all, and why; none where they are better decided later."""
+        launch_seconds = self.launch_seconds
+        without = self._waiting(0, self.free_at, 0.0)
+        number, least, step = 0, self.wait_weight * without, 1
+        while step:
+            # What one worker more saves falls with their number, so the best is galloped to.
+            more = min(number + step, most)
+            cost = self.wait_weight * self._waiting(more, self.free_at, 0.0) + launch_seconds * more
+            if more > number and cost < least:
+                number, least, step = more, cost, step * 2
+            else:
+                step //= 2
+        after = (least - launch_seconds * number) / self.wait_weight
+        saved = self.wait_weight * (without - after)
+        figures = (
+            f"wait {without:.0f} -> {after:.0f} job-seconds saves {saved:.0f}s, cost {launch_seconds * number:.0f}s"
+        )
+        if not number:
+            return 0, f"no launch saves its price of {launch_seconds:.0f}s in waiting (wait {without:.0f} job-seconds)"
+        for delay in DELAYS if number < SAMPLED_AGES else ():
+            if self._delayed(number, delay, launch_seconds) < least - 1e-9:
+                return 0, f"a slot may come free within {delay:.0f}s, cheaper than to launch {number} now ({figures})"
+        return number, figures
+
+    def _delayed(self, number: int, delay: float, launch_seconds: float) -> float:
+        """The cost of launching so many only after a delay, and only as many as no slot has come free for by then."""
+        cost = 0.0
+        for free in self.free_at:
+            freed = sum(0 < second <= delay for second in free)
+            launched = max(0, number - freed)
+            cost += self.wait_weight * self._waiting(launched, (free,), delay) + launch_seconds * launched
+        return cost / len(self.free_at)
+
+    def _waiting(self, number: int, free_at: Sequence[Sequence[float]], delay: float) -> float:
+        """Job-seconds that the queue waits from now on with so many launched after a delay, the scenarios' mean."""
+        new, ready = number * self.slots, self.boot_seconds + delay
+        return sum(self._scheduled(free, new, ready) for free in free_at) / len(free_at)
+
+    def _scheduled(self, free: Sequence[float], new: int, ready: float) -> float:
+        """Lays the queue on slots that come free at these seconds, and on so many new ones that do when ready."""
+        never = 20 * (self.boot_seconds + self.launch_seconds / self.wait_weight)
+        number = len(free) + new
+        if not number:
+            return self.queued * never
+        # Groups of jobs go to groups of equally many slots; a slot later than as many others as there are jobs is idle.
+        jobs = min(self.queued, GROUPS)
+        group = self.queued / jobs
+        groups = max(1, round(number / group))
+        seconds = self.service_seconds * group * groups / number
+        earlier = bisect_right(free, ready)
+        slots = []
+        for index in range(min(groups, jobs)):
+            position = int((index + 0.5) * number / groups)
+            if position < earlier:
+                slots.append(free[position])
+            else:
+                slots.append(ready if position < earlier + new else free[position - new])
+        waiting = 0.0
+        for _ in range(jobs):
+            second = slots[0]
+            waiting += min(second, never)
+            heapq.heapreplace(slots, second + seconds)
+        return waiting * group
+
+
+def _releases(ages: Sequence[float], lessons: Lessons, most: int) -> list[list[float]]:
+    """For each scenario, when the running jobs' slots come free, as far as the first `most`, rising."""
+    if not ages:
+        return [[]]
+    every = max(1.0, len(ages) / SAMPLED_AGES)
+    sampled = sorted(ages)
+    sampled = [sampled[int(index * every)] for index in range(int(len(ages) / every))]
+    weight = len(ages) / len(sampled)
+    alive = [_surviving(age, lessons) for age in sampled]
+    expected = [
+        weight * sum(1 - _surviving(age + horizon, lessons) / now for age, now in zip(sampled, alive, strict=True))
+        for horizon in HORIZONS
+    ]
+    return [_arrivals(expected, first, min(len(ages), most)) for first in SCENARIOS]
+
+
+def _arrivals(expected: Sequence[float], first: float, number: int) -> list[float]:
+    """The seconds at which so many releases are expected, the first when `first` are."""
+    seconds, index = [], 1
+    for target in (first + position for position in range(number)):
+        while index < len(expected) and expected[index] < target:
+            index += 1
+        if index == len(expected):
+            seconds.append(HORIZONS[-1])
+            continue
+        low, high = expected[index - 1], expected[index]
+        share = (target - low) / (high - low)
+        seconds.append(HORIZONS[index - 1] + share * (HORIZONS[index] - HORIZONS[index - 1]))
+    return seconds
+
+
+def _surviving(age: float, lessons: Lessons) -> float:
+    """The share of jobs that outlasts an age, between the edges along a line."""
+    edges, shares = lessons.edges, lessons.survivors
+    high = bisect_right(edges, age)
+    if high == len(edges):
+        return shares[-1] * edges[-1] / max(age, edges[-1])
+    low = high - 1
+    share = (age - edges[low]) / (edges[high] - edges[low])
+    return max(1e-12, shares[low] + share * (shares[high] - shares[low]))

@@ -95,9 +95,13 @@ async def test_idle_workers_are_told_to_drain_and_busy_ones_are_not(
 ) -> None:
     await fleet.arrive(shard, "idle", "busy")
     await beat(shard, "w-busy", Beat("busy", 1, 0, 0, 0.0))
-    decision = await loop_.tick()
-    assert decision is not None
-    assert decision.drain == 1
+
+    async def has_drained_one() -> bool:
+        decision = await loop_.tick()
+        return decision is not None and decision.drain == 1
+
+    # A gap is bridged for a share of what a launch costs, even where the operator asks for no more.
+    await until_async(has_drained_one, 10.0)
     assert await wait(shard, "w-idle", (), for_work=False, seconds=1) == Command("drain")
     assert await wait(shard, "w-busy", (), for_work=False, seconds=0.05) is None
 

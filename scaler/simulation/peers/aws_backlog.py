@@ -1,0 +1,39 @@
+"""AWS's "backlog per instance": target tracking of queued ÷ workers at acceptable latency ÷ mean processing time."""
+
+import math
+from collections import deque
+from itertools import islice
+
+from scaler.simulation.engine import Cloud, Plan
+
+ACCEPTABLE_SECONDS = 60.0
+METRIC_SECONDS = 60.0
+OUT_POINTS, IN_POINTS = 3, 15
+IN_MARGIN = 0.9
+
+
+class AwsBacklog:
+    """Args: mean_seconds: the true mean service time, which is usually a constant somebody wrote down once."""
+
+    interval_seconds = METRIC_SECONDS
+    eager = False
+
+    def __init__(self, mean_seconds: float) -> None:
+        # Below one queued job an instance the rule multiplies the fleet whenever one job waits.
+        self._target = max(1.0, ACCEPTABLE_SECONDS / max(mean_seconds, 1e-9))
+        self._points: deque[tuple[float, float]] = deque(maxlen=IN_POINTS)
+
+    def plan(self, cloud: Cloud) -> Plan:
+        target = self._target * cloud.world.slots
+        queued, current = len(cloud.queue), cloud.alive
+        # Undefined without instances: then it is taken as the backlog of one.
+        self._points.append((cloud.now, queued / max(current, 1)))
+        metrics = [metric for _, metric in self._points]
+        if current == 0 and queued:
+            return Plan(math.ceil(queued / target))
+        if len(metrics) >= OUT_POINTS and min(metrics[-OUT_POINTS:]) > target:
+            return Plan(max(0, math.ceil(queued / target) - current))
+        since = self._points[0][0]
+        if cloud.now - since >= (IN_POINTS - 1) * METRIC_SECONDS and max(metrics) < IN_MARGIN * target:
+            return Plan(release=list(islice(cloud.idle, max(0, current - math.ceil(queued / target)))))
+        return Plan()

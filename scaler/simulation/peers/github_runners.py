@@ -1,0 +1,30 @@
+"""GitHub runners on EC2: a runner for each job still queued after 30 s; every 5 minutes old idle ones go."""
+
+from itertools import takewhile
+
+from scaler.simulation.engine import Cloud, Plan
+
+DELAY_SECONDS = 30.0
+CHECK_SECONDS = 300.0
+MINIMUM_RUNNING_SECONDS = 300.0
+
+
+class GithubRunners:
+    interval_seconds = 1.0
+    eager = False
+
+    def __init__(self) -> None:
+        self._check_at = 0.0
+        self._asked_until = -1.0
+
+    def plan(self, cloud: Cloud) -> Plan:
+        # One message a job, read once, 30 s after it came: whoever has begun by then asks for nothing.
+        due_at = cloud.now - DELAY_SECONDS
+        late = takewhile(lambda job: job.submit_seconds <= due_at, cloud.queue)
+        asking = sum(job.submit_seconds > self._asked_until for job in late)
+        self._asked_until = due_at
+        release = []
+        if cloud.now >= self._check_at:
+            self._check_at = cloud.now + CHECK_SECONDS
+            release = [node for node in cloud.idle if cloud.now - node.launched_at >= MINIMUM_RUNNING_SECONDS]
+        return Plan(-(-asking // cloud.world.slots), release)

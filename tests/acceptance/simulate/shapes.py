@@ -1,0 +1,92 @@
+"""Arrivals of many shapes. Some were looked at while the policy was made: `docs/scaling.md` says which."""
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+
+from scaler.simulation.trace import TracedJob
+
+
+def poisson(seed: int, *, seconds: float, rate: float, service: float, sigma: float = 1.0) -> list[TracedJob]:
+    """Steady arrivals a second; lognormal service with this mean."""
+    chance = random.Random(seed)
+    return [TracedJob(at, _service(chance, service, sigma), "steady") for at in _arrivals(chance, seconds, rate)]
+
+
+def diurnal(seed: int, *, days: float, peak_rate: float, service: float, sigma: float = 1.0) -> list[TracedJob]:
+    """A day's rise and fall: nearly nothing at night."""
+    chance = random.Random(seed)
+    jobs = []
+    for at in _arrivals(chance, days * 86_400, peak_rate):
+        if chance.random() < (0.5 - 0.5 * math.cos(at / 86_400 * math.tau)) ** 2 + 0.01:
+            jobs.append(TracedJob(at, _service(chance, service, sigma), "daily"))
+    return jobs
+
+
+def bursty(seed: int, *, seconds: float, every: float, size: float, service: float) -> list[TracedJob]:
+    """Bursts at random times, of Pareto sizes."""
+    chance = random.Random(seed)
+    jobs = []
+    for at in _arrivals(chance, seconds, 1 / every):
+        for _ in range(int(size * 0.3 * chance.paretovariate(1.5)) + 1):
+            jobs.append(TracedJob(at + chance.expovariate(0.2), _service(chance, service, 1.0), "burst"))
+    return sorted(jobs)
+
+
+def sparse(seed: int, *, days: float, every: float, service: float, sigma: float = 2.0) -> list[TracedJob]:
+    """Few, long jobs with a heavy tail; sessions of some jobs each."""
+    chance = random.Random(seed)
+    jobs = []
+    for at in _arrivals(chance, days * 86_400, 1 / (every * 4)):
+        for _ in range(1 + int(chance.expovariate(1 / 3))):
+            jobs.append(TracedJob(at, _service(chance, service, sigma), f"user-{chance.randrange(20)}"))
+            at += chance.expovariate(1 / 200)
+    return sorted(jobs)
+
+
+def periodic(*, hours: float, every: float, size: int, service: float) -> list[TracedJob]:
+    """What a timetable sends."""
+    return [
+        TracedJob(number * every, service, "cron") for number in range(int(hours * 3600 / every)) for _ in range(size)
+    ]
+
+
+def mixed(seed: int, *, hours: float) -> list[TracedJob]:
+    """Short jobs in a stream, long ones now and then, in one queue."""
+    seconds = hours * 3600
+    short = poisson(seed, seconds=seconds, rate=2.0, service=1.0)
+    long = [
+        TracedJob(job.submit_seconds, job.service_seconds, "long")
+        for job in poisson(seed + 1, seconds=seconds, rate=1 / 200, service=900.0)
+    ]
+    return sorted(short + long)
+
+
+def all_shapes() -> Mapping[str, list[TracedJob]]:
+    """By name."""
+    return {
+        "steady-short": poisson(1, seconds=7200, rate=3.0, service=2.0),
+        "steady-minute": poisson(2, seconds=14_400, rate=0.2, service=60.0),
+        "steady-long": poisson(3, seconds=200_000, rate=0.01, service=900.0, sigma=1.5),
+        "diurnal-short": diurnal(4, days=2, peak_rate=0.6, service=8.0),
+        "diurnal-long": diurnal(5, days=7, peak_rate=0.03, service=600.0, sigma=1.5),
+        "bursty": bursty(6, seconds=30_000, every=900, size=60, service=20.0),
+        "bursty-long": bursty(7, seconds=200_000, every=4000, size=20, service=300.0),
+        "sparse": sparse(8, days=40, every=900, service=800.0),
+        "sparse-even": sparse(9, days=60, every=3000, service=1500.0, sigma=0.5),
+        "sparse-short": sparse(13, days=30, every=500, service=20.0, sigma=1.0),
+        "periodic": periodic(hours=48, every=600, size=10, service=30.0),
+        "periodic-dense": periodic(hours=24, every=150, size=4, service=20.0),
+        "mixed": mixed(10, hours=8),
+    }
+
+
+def _arrivals(chance: random.Random, seconds: float, rate: float) -> Iterator[float]:
+    at = chance.expovariate(rate)
+    while at < seconds:
+        yield at
+        at += chance.expovariate(rate)
+
+
+def _service(chance: random.Random, mean: float, sigma: float) -> float:
+    return chance.lognormvariate(math.log(mean) - sigma * sigma / 2, sigma)

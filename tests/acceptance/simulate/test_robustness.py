@@ -1,0 +1,108 @@
+"""Our policy when what it believes is wrong: every job is done, the fleet does not oscillate, and none is left over."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from scaler.simulation.engine import Cloud, Run, World
+from scaler.simulation.own import WorkManager, cloud_limits
+from scaler.simulation.trace import TracedJob
+from tests.acceptance.simulate.shapes import mixed, poisson
+
+HOUR = 3600.0
+GONE_SECONDS = 900.0
+"""How long after the last job some worker may still live at w = 1: a boot, the longest patience and some ticks."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Attributes: churn: the most launches for each instance of the peak; error: of every service time told."""
+
+    jobs: Callable[[], Sequence[TracedJob]]
+    churn: float
+    world: World = field(default_factory=World)
+    error: float = 1.0
+
+
+def _steady() -> Sequence[TracedJob]:
+    return poisson(1, seconds=2 * HOUR, rate=1.0, service=10.0)
+
+
+def _newcomer() -> Sequence[TracedJob]:
+    """A function never seen before takes 100 times as long as the others."""
+    others = poisson(2, seconds=2 * HOUR, rate=1.0, service=3.0)
+    return sorted([*others, *(TracedJob(HOUR + number, 300.0, "newcomer") for number in range(100))])
+
+
+def _stopping() -> Sequence[TracedJob]:
+    return [job for job in poisson(3, seconds=HOUR, rate=10.0, service=5.0) if job.submit_seconds < 1800]
+
+
+def _flood() -> Sequence[TracedJob]:
+    return [TracedJob(600.0, 2.0, "flood") for _ in range(100_000)]
+
+
+def _within(begin: float, end: float) -> Callable[[float], bool]:
+    return lambda second: begin <= second < end
+
+
+IN_THE_MIDDLE = _within(1800.0, 1800.0 + HOUR)
+NO_CAPACITY = _within(1800.0, 2400.0)
+
+CASES = {
+    "as expected": Case(_steady, 8),
+    "services told three times too long": Case(_steady, 12, error=3.0),
+    "services told three times too short": Case(_steady, 12, error=1 / 3),
+    "boots take twice as long for an hour": Case(
+        _steady, 8, World(boot_factor=lambda second: 2.0 if IN_THE_MIDDLE(second) else 1.0)
+    ),
+    "a new function takes 100 times as long": Case(_newcomer, 8),
+    "no capacity for ten minutes": Case(
+        _steady, 8, World(launchable=lambda second, wanted: 0 if NO_CAPACITY(second) else wanted)
+    ),
+    "no capacity when a burst comes": Case(
+        _flood, 3, World(launchable=lambda second, wanted: 0 if second < 1200 else wanted)
+    ),
+    "arrivals stop dead": Case(_stopping, 3),
+    "100,000 jobs at once": Case(_flood, 3),
+    "100,000 jobs at once and room for ten": Case(_flood, 3, World(max_workers=10)),
+    "workers with four slots": Case(_steady, 8, World(slots=4)),
+    "short and long jobs in one queue": Case(lambda: mixed(4, hours=2), 8),
+    "short and long jobs, workers with eight slots": Case(lambda: mixed(5, hours=2), 12, World(slots=8)),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_robustness(case: Case) -> None:
+    jobs = case.jobs()
+    run = _run(case, jobs)
+    assert len(run.waits) == len(jobs)
+    assert run.peak <= case.world.max_workers
+    assert max(alive for _, alive in run.fleet) == run.peak
+    assert run.launches <= case.churn * run.peak
+    assert run.left_over == 0
+    assert run.ended_at <= _last_end(run, jobs) + GONE_SECONDS
+
+
+def test_a_target_is_kept_by_more_waiting_weight() -> None:
+    """Given a wait target, w is found: few jobs wait longer, where with w = 1 many do."""
+    jobs = poisson(6, seconds=6 * HOUR, rate=0.5, service=20.0)
+    target_seconds = 5.0
+    missed = []
+    for given in (None, target_seconds):
+        policy = WorkManager(cloud_limits(World(), 0.25), wait_target_seconds=given)
+        run = Cloud(jobs, World()).serve(policy)
+        later = run.waits[len(run.waits) // 3 :]
+        missed.append(sum(wait > target_seconds for wait in later) / len(later))
+    assert missed[1] < missed[0] / 2
+    assert missed[1] < 0.1
+
+
+def _run(case: Case, jobs: Sequence[TracedJob]) -> Run:
+    return Cloud(jobs, case.world).serve(WorkManager(cloud_limits(case.world, 1.0), error=case.error))
+
+
+def _last_end(run: Run, jobs: Sequence[TracedJob]) -> float:
+    """Jobs start in the order of submission."""
+    return max(job.submit_seconds + wait + job.service_seconds for job, wait in zip(jobs, run.waits, strict=True))
