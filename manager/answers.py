@@ -133,6 +133,7 @@ class WorkerAnswer(_Answer):
     instance_id: str
     born_at: str | None
     last_heartbeat: str | None
+    silent_seconds: float | None
     ours: bool
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 RECHECK_SECONDS = 5.0
 SCENARIOS = (0.18, 0.69, 1.79)
 """When the first busy slot comes free, in expected releases: early, typical, late (the sixths of an exponential)."""
-HORIZONS: tuple[float, ...] = (
+HORIZONS = (
     0.0,
     2.0,
     5.0,
@@ -31,8 +31,11 @@ HORIZONS: tuple[float, ...] = (
     600.0,
     900.0,
     1500.0,
+    3000.0,
+    6000.0,
+    20_000.0,
+    80_000.0,
 )
-HORIZONS += (3000.0, 6000.0, 20_000.0, 80_000.0)
 DELAYS = (5.0, 15.0, 30.0, 60.0)
 PROOF = 0.99
 """Share of the price of a launch that a worker more must just have saved to be launched."""
