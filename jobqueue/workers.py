@@ -46,6 +46,8 @@ class WorkerView:
         last_heartbeat: RQ's text of the time it was last heard of.
         silent_seconds: how long ago that is by Redis' clock, None for stock RQ workers.
         ours: False for stock RQ workers.
+        leaving: what is about to take its instance away: 'spot' (it drains already), 'rebalance' (it still works), or
+            ''.
     """
 
     name: str
@@ -63,17 +65,19 @@ class WorkerView:
     last_heartbeat: str | None
     silent_seconds: float | None
     ours: bool
+    leaving: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a worker says of itself every few seconds; the counts are of its whole life."""
+    """What a worker says of itself every few seconds; the counts are of its whole life, `leaving` is as in its view."""
 
     state: str
     running: int
     finished: int
     failed: int
     working_seconds: float
+    leaving: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ async def beat(shard: Shard, name: str, report: Beat) -> bool:
         "successful_job_count": report.finished,
         "failed_job_count": report.failed,
         "total_working_time": f"{report.working_seconds:.6f}",
+        "wm_leaving": report.leaving,
     }
     return await _beat(shard, name, fields, queues=(), new=False)
 
@@ -269,4 +274,5 @@ def _view(name: str, fields: dict[str, str], silences: Mapping[str, float]) -> W
         last_heartbeat=fields.get("last_heartbeat"),
         silent_seconds=silences.get(name),
         ours=name in silences,
+        leaving=fields.get("wm_leaving", ""),
     )

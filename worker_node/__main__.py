@@ -1,9 +1,12 @@
 """`python -m worker_node --redis-url URL --slots N [--queues high,default,low] [--burst]`: one worker."""
 
 import asyncio
+import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import uvloop
 
@@ -15,12 +18,17 @@ from jobqueue.shards import Shards
 from jobqueue.workers import WorkerRecord
 from worker_node.agent import Agent
 from worker_node.child import ExecutorOptions
+from worker_node.metadata import InstanceMetadata
+from worker_node.notices import watch_notices
+from worker_node.orphanhood import Orphanhood
 from worker_node.patience import Patience
 from worker_node.settings import Options, WorkerSettings, parse_options, read_settings
 from worker_node.summons import listen_for_summons
 from worker_node.wear import WearLimits
 
 MIB = 1 << 20
+
+log = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
@@ -46,9 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def _work(settings: WorkerSettings, options: Options, functions: Functions) -> None:
     summons = listen_for_summons(settings.drain_grace_seconds, options.lifeline_fd)
     first = asyncio.create_task(summons.get())
+    orphanhood = Orphanhood(settings.orphan_seconds) if options.on_instance else None
     connecting = asyncio.create_task(_connect(options.redis_url))
-    await asyncio.wait((first, connecting), return_when=asyncio.FIRST_COMPLETED)
+    patience_seconds = orphanhood.left_seconds if orphanhood else None
+    await asyncio.wait((first, connecting), timeout=patience_seconds, return_when=asyncio.FIRST_COMPLETED)
     if not connecting.done():
+        log.info("event=worker_left reason=%s", "signal" if first.done() else "redis_never_reached")
         connecting.cancel()
         return
     shards = connecting.result()
@@ -70,11 +81,17 @@ async def _work(settings: WorkerSettings, options: Options, functions: Functions
         functions=functions,
         burst=options.burst,
     )
-    obeying = asyncio.create_task(_obey(agent, first, summons))
+    heeding: list[Coroutine[Any, Any, None]] = [_obey(agent, first, summons)]
+    if orphanhood is not None:
+        heeding.append(_leave_as_orphan(agent, orphanhood, shards, settings.drain_grace_seconds))
+        heeding.append(_heed_notices(agent))
+    tasks = [asyncio.create_task(watch) for watch in heeding]
     try:
         await agent.run()
     finally:
-        obeying.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await shards.close()
 
 
@@ -93,9 +110,23 @@ async def _connect(redis_url: str) -> Shards:
 
 
 async def _obey(agent: Agent, first: asyncio.Task[float], summons: asyncio.Queue[float]) -> None:
-    agent.leave(await first)
+    agent.leave(await first, "signal")
     while True:
-        agent.leave(await summons.get())
+        agent.leave(await summons.get(), "signal")
+
+
+async def _leave_as_orphan(agent: Agent, orphanhood: Orphanhood, shards: Shards, grace_seconds: float) -> None:
+    await orphanhood.begun(shards)
+    agent.leave(grace_seconds, "orphaned")
+
+
+async def _heed_notices(agent: Agent) -> None:
+    metadata = InstanceMetadata(os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""))
+
+    def on_spot(end: datetime) -> None:
+        agent.leave_for_spot((end - datetime.now(UTC)).total_seconds())
+
+    await watch_notices(metadata, on_spot=on_spot, on_rebalance=agent.expect_rebalance)
 
 
 if __name__ == "__main__":

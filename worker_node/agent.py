@@ -19,6 +19,7 @@ from worker_node import record
 from worker_node.calls import Calls
 from worker_node.capacity import Capacity
 from worker_node.child import ExecutorOptions
+from worker_node.departure import Departure
 from worker_node.feeder import LISTEN_SECONDS, Feeder
 from worker_node.finisher import Finisher
 from worker_node.keeper import Keeper
@@ -68,8 +69,7 @@ class Agent:
         self._calls = Calls(functions, allow_pickle=False)
         self._unwanted = Unwanted()
         self._answering: set[asyncio.Task[None]] = set()
-        self._leaving, self._quiet = asyncio.Event(), asyncio.Event()
-        self._deadline = math.inf
+        self._departure, self._quiet = Departure(), asyncio.Event()
         self._finished, self._failed, self._working_seconds = 0, 0, 0.0
         pace = Pace()
         events = SlotEvents(self._on_ended, self._on_returned, self._on_asked, self._on_room)
@@ -103,16 +103,24 @@ class Agent:
             for shard in shards
         ]
 
-    def leave(self, grace_seconds: float) -> None:
+    def leave(self, grace_seconds: float, reason: str) -> None:
         """Begins to drain: no new jobs, running ones may go on for so long, everything else is given back.
 
         A limit that is set a second time means at once.
         """
-        if math.isfinite(grace_seconds):
-            grace_seconds = 0.0 if math.isfinite(self._deadline) else grace_seconds
-            self._deadline = time.monotonic() + grace_seconds
-        self._leaving.set()
+        self._departure.begin(grace_seconds, reason)
         self._quiet.set()
+
+    def leave_for_spot(self, seconds: float) -> None:
+        """Drains because EC2 takes the instance back in so many seconds; what has not ended by then goes back."""
+        self._departure.begin_for_spot(seconds)
+        self._quiet.set()
+
+    def expect_rebalance(self) -> None:
+        """Tells whoever scales the fleet that EC2 may take the instance back soon, and works on until replaced."""
+        log.info("event=worker_may_go worker=%s reason=rebalance", self._worker.name)
+        self._departure.foresee()
+        self._renew_soon()
 
     async def run(self) -> None:
         """Works until it is told to leave (or, in a burst, until nothing is left), and drains.
@@ -129,8 +137,11 @@ class Agent:
         if self._burst:
             feeding.append(self._start(self._leave_when_done()))
         log.info("event=worker_started worker=%s slots=%d", self._worker.name, self._worker.slots)
-        await self._leaving.wait()
-        log.info("event=worker_draining worker=%s running=%d", self._worker.name, self._slots.running)
+        await self._departure.begun.wait()
+        log.info(
+            "event=worker_draining worker=%s reason=%s running=%d",
+            *(self._worker.name, self._departure.reason, self._slots.running),
+        )
         await _cancel(feeding)
         await self._drain()
         await _cancel(keeping)
@@ -141,6 +152,10 @@ class Agent:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
+    def _renew_soon(self) -> None:
+        for keeper in self._keepers:
+            keeper.renew_soon()
+
     def _start(self, loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(loop)
         task.add_done_callback(self._on_loop_ended)
@@ -148,7 +163,7 @@ class Agent:
 
     def _on_loop_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            self.leave(0.0)
+            self.leave(0.0, "fault")
 
     async def _leave_when_done(self) -> None:
         while True:
@@ -159,7 +174,7 @@ class Agent:
                 if self._working:
                     seen = [feeder.empty_claims for feeder in self._feeders]
             if not self._working:
-                self.leave(0.0)
+                self.leave(0.0, "burst_over")
                 return
 
     @property
@@ -167,8 +182,7 @@ class Agent:
         return self._slots.busy or not all(finisher.idle for finisher in self._finishers)
 
     async def _drain(self) -> None:
-        for keeper in self._keepers:
-            keeper.renew_soon()
+        self._renew_soon()
         for slot in self._slots:
             slot.withdraw()
         await self._until_quiet_or_due()
@@ -184,14 +198,14 @@ class Agent:
             log.error("event=worker_unsettled worker=%s: jobs that it held run again elsewhere", self._worker.name)
 
     async def _until_quiet_or_due(self) -> None:
-        while self._slots.busy and (left := self._deadline - time.monotonic()) > 0:
+        while self._slots.busy and (left := self._departure.left_seconds) > 0:
             self._quiet.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._quiet.wait(), left if math.isfinite(left) else None)
 
     def _hand_over(self, jobs: Sequence[ClaimedJob]) -> None:
-        if self._unwanted or self._leaving.is_set():
-            unwanted = [job for job in jobs if self._leaving.is_set() or self._unwanted.why(job) is not None]
+        if self._unwanted or self._departure.begun.is_set():
+            unwanted = [job for job in jobs if self._departure.begun.is_set() or self._unwanted.why(job) is not None]
             self._on_returned(unwanted)
             jobs = [job for job in jobs if job not in unwanted]
         self._on_returned(self._slots.hand_over(jobs))
@@ -245,7 +259,7 @@ class Agent:
             self._watch.look(time.monotonic())
         elif command.verb == "drain":
             # Whoever scales the fleet waits until this worker is empty.
-            self.leave(math.inf)
+            self.leave(math.inf, "told_to_drain")
 
     def _on_asked(self, slot: Slot, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
         shard = self._shards.all[job.shard_index]
@@ -266,8 +280,8 @@ class Agent:
 
     def _report(self) -> Beat:
         running = self._slots.running
-        state = "draining" if self._leaving.is_set() else "busy" if running else "idle"
-        return Beat(state, running, self._finished, self._failed, self._working_seconds)
+        state = "draining" if self._departure.begun.is_set() else "busy" if running else "idle"
+        return Beat(state, running, self._finished, self._failed, self._working_seconds, self._departure.notice)
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:

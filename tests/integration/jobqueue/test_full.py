@@ -12,6 +12,7 @@ from jobqueue.errors import QueueFull
 from jobqueue.finish import Outcome, Stopped, finish
 from jobqueue.leases import LeaseUpdate, extend, reap
 from jobqueue.maintenance import move_due, retain
+from jobqueue.managers import give_sign, silent_seconds
 from jobqueue.pull import acknowledge, pull
 from jobqueue.shards import Shard, Shards
 from jobqueue.workers import Beat, WorkerRecord, beat, list_workers, register, write_meta
@@ -143,6 +144,8 @@ async def test_workers_come_and_stay_listed(full: Shard) -> None:
     assert await beat(full, "w1", REPORT)
     await register(full, WorkerRecord("w2", "host", 2, ("default",), 1))
     assert [worker.name for worker in await list_workers(full)] == ["w1", "w2"]
+    await give_sign(full)
+    assert await silent_seconds(full) is not None
 
 
 async def test_the_scaler_goes_on(full: Shard) -> None:

@@ -1,0 +1,160 @@
+"""A worker on an EC2 instance: what EC2 tells it, and what it does when nobody looks after it any more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jobqueue.managers import give_sign
+from jobqueue.workers import WorkerView, list_workers
+from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
+from tests.ec2.metadata_service import MetadataService
+from tests.waiting import until, until_async
+from worker_node.departure import SPARE_SECONDS
+from workmanager.valkey import ValkeyServer
+
+ON_INSTANCE = ("--fleet", "ec2:tests", "--instance-id", "i-0")
+
+
+class Metadata:
+    """A metadata service on a free port."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._tree = {"meta-data/instance-id": "i-0"}
+        self._write()
+        self._service = MetadataService(file, "127.0.0.1", 0)
+        self._thread = threading.Thread(target=self._service.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+        self.endpoint = f"http://127.0.0.1:{self._service.server_port}"
+
+    def interrupt(self, seconds: float) -> None:
+        """A spot notice: the instance goes in so many seconds."""
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        self._tree["meta-data/spot/instance-action"] = json.dumps(
+            {"action": "terminate", "time": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        )
+        self._write()
+
+    def recommend_rebalance(self) -> None:
+        self._tree["meta-data/events/recommendations/rebalance"] = '{"noticeTime": "2026-01-31T08:22:00Z"}'
+        self._write()
+
+    def forget_tokens(self) -> None:
+        self._service.token_ends.clear()
+
+    def close(self) -> None:
+        self._service.shutdown()
+        self._service.server_close()
+        self._thread.join()
+
+    def _write(self) -> None:
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps({"tokens": "required", "tree": self._tree}))
+        new.rename(self._file)
+
+
+@pytest.fixture
+def metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Metadata]:
+    service = Metadata(tmp_path / "metadata.json")
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", service.endpoint)
+    yield service
+    service.close()
+
+
+async def _the_worker(client: Client) -> WorkerView | None:
+    return next(iter(await list_workers(client.shards.all[0])), None)
+
+
+async def test_a_spot_notice_lets_jobs_end_that_can_and_gives_the_others_back_in_time(
+    client: Client, start_worker: MakeWorker, metadata: Metadata, tmp_path: Path
+) -> None:
+    worker = start_worker(client.url, *ON_INSTANCE, "--slots", "2")
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    ends = await client.put("note_then_wait", str(notes), "x", str(gate))
+    await wait_for(notes)
+    outlives = await client.put("note_then_wait", str(tmp_path / "more"), "x", str(tmp_path / "never"))
+    await wait_for(tmp_path / "more")
+    seconds = SPARE_SECONDS + 9
+    end = time.monotonic() + seconds
+    metadata.interrupt(seconds)
+    until(lambda: "event=worker_draining" in worker.said)
+    waiting = await client.put("pid")
+
+    async def leaving() -> bool:
+        seen = await _the_worker(client)
+        return seen is not None and (seen.state, seen.leaving) == ("draining", "spot")
+
+    await until_async(leaving, wanted="the record to say why")
+    gate.touch()
+    assert (await client.ended(ends)).status == "finished"
+    assert worker.wait() == 0
+    assert time.monotonic() < end - SPARE_SECONDS / 2
+    assert {(await client.view(job_id)).status for job_id in (outlives, waiting)} == {"queued"}
+    start_worker(client.url, "--slots", "2")
+    assert (await client.ended(waiting)).attempts == 1
+    assert (await client.reaches(outlives, "started")).attempts == 1
+
+
+async def test_a_rebalance_notice_is_passed_on_and_the_work_goes_on(
+    client: Client, start_worker: MakeWorker, metadata: Metadata
+) -> None:
+    worker = start_worker(client.url, *ON_INSTANCE)
+    await client.value(await client.put("pid"))
+    metadata.forget_tokens()
+    metadata.recommend_rebalance()
+
+    async def said() -> bool:
+        seen = await _the_worker(client)
+        return seen is not None and (seen.state, seen.leaving) == ("idle", "rebalance")
+
+    await until_async(said, wanted="the record to say that it may go")
+    await client.value(await client.put("pid"))
+    assert worker.process.poll() is None
+    assert worker.said.count("event=worker_may_go") == 1
+    assert "metadata_unavailable" not in worker.said
+
+
+async def test_an_orphan_drains_and_leaves(client: Client, start_worker: MakeWorker, metadata: Metadata) -> None:
+    """A sign of a manager keeps it; from the last one on it bears with the silence, then gives back what it runs."""
+    worker = start_worker(client.url, *ON_INSTANCE, ORPHAN_SECONDS="3", DRAIN_GRACE_SECONDS="0")
+    worker.wait_until_started()
+    began = time.monotonic()
+    while time.monotonic() < began + 4:
+        await give_sign(client.shards.all[0])
+        assert worker.process.poll() is None
+    running = await client.put("wait", 60)
+    await client.reaches(running, "started")
+    assert worker.wait(8) == 0
+    assert "reason=orphaned" in worker.said
+    assert (await client.view(running)).status == "queued"
+
+
+async def test_an_orphan_that_never_found_redis_leaves(start_worker: MakeWorker) -> None:
+    worker = start_worker("redis://127.0.0.1:1/0", *ON_INSTANCE, ORPHAN_SECONDS="1")
+    assert worker.wait(5) == 0
+    assert "event=worker_left reason=redis_never_reached" in worker.said
+
+
+async def test_an_orphan_whose_redis_has_gone_leaves(
+    private_server: ValkeyServer, start_worker: MakeWorker, metadata: Metadata
+) -> None:
+    worker = start_worker(private_server.url, *ON_INSTANCE, ORPHAN_SECONDS="2")
+    worker.wait_until_started()
+    private_server.kill()
+    assert worker.wait(20) == 0
+    assert "reason=orphaned" in worker.said
+
+
+async def test_a_worker_that_a_person_started_needs_no_manager(client: Client, start_worker: MakeWorker) -> None:
+    worker = start_worker(client.url, ORPHAN_SECONDS="0.5")
+    worker.wait_until_started()
+    await asyncio.sleep(3)  # longer than an orphan would stay
+    assert worker.process.poll() is None

@@ -1,0 +1,20 @@
+"""Managers' signs of life."""
+
+from __future__ import annotations
+
+import time
+
+from jobqueue.managers import give_sign, silent_seconds
+from jobqueue.shards import Shard
+
+
+async def test_a_sign_is_as_old_as_redis_clock_says(shard: Shard) -> None:
+    assert await silent_seconds(shard) is None
+    await give_sign(shard, now=time.time() - 60)
+    seconds = await silent_seconds(shard)
+    assert seconds is not None
+    assert 59 <= seconds <= 63
+    await give_sign(shard)
+    seconds = await silent_seconds(shard)
+    assert seconds is not None
+    assert seconds <= 2
