@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from jobqueue.errors import JobQueueError
 
 CONNECT_SECONDS = 2.0
+CLOSE_SECONDS = 0.5
 INFO_SECONDS = 1.0
 """How long what a server says about itself (replicas, memory) is believed."""
 
@@ -114,9 +115,16 @@ class Node:
         return self._info
 
     async def close(self) -> None:
-        """Closes the idle connections; those in use close when they come back."""
+        """Closes the idle connections in order; those in use close when they come back."""
         self._closed = True
-        await self._drop_idle()
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            try:
+                # With TLS the other side has a word in it.
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await connection.disconnect()
+            except (OSError, TimeoutError):
+                await connection.disconnect(nowait=True)
 
     async def _discard(self, connection: Connection) -> None:
         # What was pooled beside a broken connection is most likely broken too.

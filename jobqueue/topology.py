@@ -3,16 +3,13 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from redis.asyncio.connection import Connection, parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.node import ConnectionFactory, Node, NodeUnreachable
+from jobqueue.node import Node, NodeUnreachable
+from jobqueue.redis_url import read_redis_url
 
 SLOTS = 16384
 
@@ -21,18 +18,16 @@ class Topology:
     """The servers behind a Redis URL.
 
     Args:
-        url: `redis://[user:password@]host:port[/db]` or `rediss://…`; several seeds of one cluster, comma-separated.
+        url: see `read_redis_url`.
 
     Raises:
-        ValueError: the URL is none of Redis.
+        ValueError: the URL is none of Redis; the message says why, without the password.
     """
 
     def __init__(self, url: str) -> None:
-        options: list[dict[str, Any]] = [dict(parse_url(part.strip())) for part in url.split(",") if part.strip()]
-        if not options or any("path" in seed for seed in options):
-            raise ValueError(f"not the URL of a Redis server: {url!r}")
-        self._seeds = [(str(seed.pop("host", "127.0.0.1")), int(seed.pop("port", 6379))) for seed in options]
-        self._connect = _connection_factory(options[0])
+        address = read_redis_url(url)
+        self._seeds = address.seeds
+        self._connect = address.connect
         self._nodes: dict[tuple[str, int], Node] = {}
         self._masters: list[tuple[int, int, Node]] = []
         self._stale = True
@@ -112,20 +107,3 @@ class Topology:
         if (host, port) not in self._nodes:
             self._nodes[host, port] = Node(host, port, self._connect)
         return self._nodes[host, port]
-
-
-def _connection_factory(options: dict[str, Any]) -> ConnectionFactory:
-    connection_class = options.pop("connection_class", Connection)
-    return cast(
-        ConnectionFactory,
-        partial(
-            connection_class,
-            **{
-                **options,
-                "socket_timeout": None,
-                "retry": Retry(NoBackoff(), 0),
-                "protocol": 2,
-                "driver_info": None,
-            },
-        ),
-    )

@@ -1,0 +1,203 @@
+"""A manager and a worker do all their work as users that may do nothing else, over TLS."""
+
+import asyncio
+import contextlib
+
+import pytest
+import redis
+
+from jobqueue.claim import release
+from jobqueue.control import Cancelled, cancel, delete, requeue, requeue_failed
+from jobqueue.counters import count
+from jobqueue.dependents import enqueue_dependents
+from jobqueue.enqueue import Enqueued
+from jobqueue.finish import Retried, Stopped, finish
+from jobqueue.functions import Functions
+from jobqueue.layout import LAYOUT_KEY
+from jobqueue.leases import LeaseUpdate, extend, reap, reap_stock
+from jobqueue.listing import list_jobs
+from jobqueue.maintenance import Maintenance, move_due, retain
+from jobqueue.model import Status
+from jobqueue.pull import acknowledge, pull, wait_for_results
+from jobqueue.shards import Shard, Shards
+from jobqueue.stock_bell import ring_for_stock_jobs
+from jobqueue.views import find, statuses, view
+from jobqueue.workers import (
+    Beat,
+    Command,
+    Woken,
+    WorkerRecord,
+    beat,
+    list_workers,
+    read_record,
+    register,
+    send,
+    unregister,
+    wait,
+    wake_another,
+    write_meta,
+)
+from scaler.leadership import Candidate
+from tests.integration.jobqueue.books import NOW, broke, put, succeeded, take
+from tests.tls_store import TlsServer
+
+RECORD = WorkerRecord("w1", "host", 1, ("default",), 1)
+REFUSED = "no permissions|not allowed|can.t run this command|can.t access|No permissions"
+
+
+async def test_jobs_go_their_whole_way(shard: Shard, workers_shard: Shard) -> None:
+    assert await put(shard, "a", "b", "c", "d", "e", "f", retries=1) == [Enqueued.WRITTEN] * 6
+    await register(workers_shard, RECORD)
+    assert await beat(workers_shard, "w1", Beat("busy", 1, 0, 0, 0.0))
+    a, b, c, d, e = await take(workers_shard, 5)
+    assert not (await extend(workers_shard, "w1", [LeaseUpdate(a, NOW - 5)], now=NOW)).lost
+    await write_meta(workers_shard, a, b'{"x": 1}')
+    assert await read_record(workers_shard, "a")
+    again = Retried(e, "noop", 0.1, 3, (0,), False, b"")
+    outcomes = [succeeded(a, "a", recorded=True), succeeded(b, "b"), broke(c), Stopped(d, "noop", 0.1), again]
+    assert (await finish(workers_shard, "w1", outcomes, now=NOW)).lost == ()
+    f, *rest = await take(workers_shard, 3)
+    assert await release(workers_shard, [f, *rest], now=NOW) == len(rest) + 1
+    assert [result.job_id for result in await pull(shard, 1, lease_seconds=5, now=NOW)] == ["b"]
+    assert await acknowledge(shard, ["b"], now=NOW) == 1
+    assert [result.job_id for result in await pull(shard, 1, order="oldest", now=NOW)] == ["a"]
+    assert await cancel(shard, ["f"], now=NOW) == [Cancelled("canceled")]
+    assert await requeue(shard, ["d"], now=NOW) == ["queued"]
+    assert await delete(shard, ["d", "a"]) == ["deleted", "deleted"]
+    await unregister(workers_shard, "w1", ["default"])
+
+
+async def test_what_goes_wrong_is_put_right(shard: Shard, workers_shard: Shard) -> None:
+    await put(shard, "lost", "broken", "running")
+    lost, broken, running = await take(workers_shard, 3)
+    await finish(workers_shard, "w1", [broke(broken)], now=NOW)
+    assert await requeue_failed(shard, "default", now=NOW) == 1
+    await reap(shard, now=NOW)
+    assert {job.job_id for job in await reap(shard, now=NOW + 60)} == {lost.id, running.id}
+    (running, *_) = await take(workers_shard, 1)
+    assert (await cancel(shard, [running.id], now=NOW))[0].outcome == "stopping"
+    await put(shard, "later", due_at=NOW + 1)
+    assert await move_due(shard, "default", "me", now=NOW + 2) >= 1
+    assert await reap_stock(shard, "default", now=NOW) == []
+    await retain(shard, now=NOW)
+    await workers_shard.execute(("SADD", f"{shard.prefix}:wm:dependents", "lost"))
+    assert await enqueue_dependents(workers_shard, "") == 1
+
+
+async def test_both_wait_and_wake(shard: Shard, workers_shard: Shard) -> None:
+    await register(workers_shard, RECORD)
+    await send(shard, "w1", Command("drain"))
+    assert await wait(workers_shard, "w1", ["default"], for_work=True, seconds=1) == Command("drain")
+    await wake_another(workers_shard, Woken("default"))
+    assert await wait(workers_shard, "w1", ["default"], for_work=True, seconds=1) == Woken("default")
+    await wait_for_results(shard, 0.01)
+
+
+async def test_a_manager_looks_at_everything(managers: Shards, shard: Shard, workers_shard: Shard) -> None:
+    await put(shard, "seen")
+    await register(workers_shard, RECORD)
+    functions = Functions.discover(())
+    assert (await view(shard, ["seen"], functions))[0] is not None
+    assert await statuses(shard, ["seen"]) == ["queued"]
+    assert await find(managers, "seen") is shard
+    assert [worker.name for worker in await list_workers(shard)] == ["w1"]
+    assert (await count(shard)).total.queued
+    assert (await list_jobs(managers, functions, status=Status.QUEUED)).jobs
+
+
+async def test_a_manager_cares_for_the_queue_and_scales(managers: Shards, shard: Shard) -> None:
+    candidate = Candidate(shard, "host:1")
+    leadership = await candidate.stand()
+    assert await candidate.intend(leadership.epoch, "{}", ["i-1"])
+    key = f"{shard.prefix}:wm:scaler:"
+    await shard.execute(("GET", f"{key}learned"), ("SET", f"{key}learned", "{}"), ("HGETALL", f"{key}launches"))
+    await shard.execute(("HDEL", f"{key}launches", "i-1"), ("DEL", f"{shard.prefix}:wm:probe"), ("TIME",))
+    await candidate.resign()
+    care = asyncio.create_task(Maintenance(managers, "", lease_seconds=20).run())
+    ring = asyncio.create_task(ring_for_stock_jobs(shard))
+    done, _ = await asyncio.wait((care, ring), timeout=0.5)
+    assert not done
+    for task in (care, ring):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize("role", ["manager", "worker", "operator", "replica", "administrator"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "FLUSHALL",
+        "FLUSHDB",
+        "KEYS *",
+        "CONFIG SET maxmemory 1",
+        "CONFIG REWRITE",
+        "DEBUG SLEEP 0",
+        "SHUTDOWN",
+        "REPLICAOF NO ONE",
+        "MONITOR",
+        "MODULE LIST",
+        "ACL LIST",
+        "ACL SETUSER default on nopass",
+        "FUNCTION FLUSH",
+        "SCRIPT FLUSH",
+        "CLIENT KILL TYPE normal",
+        "SWAPDB 0 1",
+        "MIGRATE 127.0.0.1 1 x 0 1",
+        "SET other 1",
+        "SET {rq:0}else 1",
+    ],
+)
+def test_nobody_may(master: TlsServer, role: str, command: str) -> None:
+    with master.client(role) as client, pytest.raises(redis.ResponseError, match=REFUSED):
+        client.execute_command(*command.split())
+
+
+@pytest.mark.parametrize(
+    ("role", "command"),
+    [
+        ("worker", "INFO"),
+        ("worker", "CONFIG GET masterauth"),
+        ("worker", f"SET {LAYOUT_KEY} x"),
+        ("worker", "SET {rq:0}:suspended 1"),
+        ("worker", "HGETALL {rq:0}:wm:scaler:launches"),
+        ("worker", "GET {rq:0}:wm:scaler:learned"),
+        ("worker", "SMEMBERS {rq:0}:workers"),
+        ("worker", "LRANGE {rq:0}:wm:pull:x 0 -1"),
+        ("worker", "CLUSTER FAILOVER"),
+        ("worker", "PUBLISH {rq:0}:pubsub:x y"),
+        ("manager", "CLUSTER FAILOVER"),
+        ("manager", "CLUSTER RESET"),
+        ("manager", "PUBLISH other y"),
+        ("administrator", "GET {rq:0}:job:a"),
+        ("administrator", f"GET {LAYOUT_KEY}"),
+        ("operator", "DEL {rq:0}:job:a"),
+        ("operator", "EVAL return 0"),
+        ("replica", f"GET {LAYOUT_KEY}"),
+        ("replica", "INFO"),
+    ],
+)
+def test_a_role_may_not(master: TlsServer, role: str, command: str) -> None:
+    with master.client(role) as client, pytest.raises(redis.ResponseError, match=REFUSED):
+        client.execute_command(*command.split())
+
+
+@pytest.mark.parametrize("role", ["manager", "worker"])
+def test_a_script_may_no_more_than_its_user(master: TlsServer, role: str) -> None:
+    """What it calls inside is checked, also where the keys are not named outside."""
+    with master.client(role) as client:
+        for call in ("redis.call('FLUSHALL')", "redis.call('GET', 'other')", "redis.call('DEL', 'other')"):
+            with pytest.raises(redis.ResponseError, match=REFUSED):
+                client.eval(f"return {call}", 1, "{rq:0}")
+
+
+def test_an_operator_reads_and_makes_backups(master: TlsServer, managers: Shards) -> None:
+    with master.client("operator") as client:
+        assert client.get(LAYOUT_KEY)
+        assert client.bgsave()
+        assert client.slowlog_get() is not None
+
+
+def test_without_a_name_nobody_gets_in(master: TlsServer) -> None:
+    with master.client(None) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()

@@ -1,0 +1,79 @@
+"""Connections over TLS: who is trusted, and what is said where nobody is."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jobqueue.errors import ShardUnavailable
+from jobqueue.shards import Shards
+from tests.integration.jobqueue.books import put
+from tests.tls_store import TlsServer
+from workmanager import ports
+
+
+async def test_any_seed_leads_to_the_cluster(store: tuple[TlsServer, TlsServer], managers: Shards) -> None:
+    """The first one is not there, the second is a replica; user, password and options stand at one of them."""
+    master, replica = store
+    user, options = master.url("manager").split("127.0.0.1")[0], master.url("manager").split("?")[1]
+    url = f"{user}127.0.0.1:{ports.free_port()},127.0.0.1:{replica.port}?{options}"
+    shards = await Shards.connect(url)
+    assert shards.topology.clustered
+    assert len(shards) == 2
+    await put(shards.all[0], "a")
+    await shards.close()
+
+
+async def test_what_was_acknowledged_has_reached_the_replica(
+    store: tuple[TlsServer, TlsServer], managers: Shards
+) -> None:
+    _, replica = store
+    with replica.client("operator") as client:
+        before = client.dbsize()
+        await put(managers.all[0], "a")
+        assert client.dbsize() > before
+
+
+@pytest.mark.parametrize("role", ["manager", "worker"])
+async def test_a_wrong_password_is_told_as_such(master: TlsServer, role: str) -> None:
+    with pytest.raises(ShardUnavailable, match=r"(?i)password"):
+        await Shards.connect(master.url(role).replace(f"{role}:", f"{role}:x"))
+
+
+@pytest.fixture
+def other_authority(tmp_path: Path) -> Path:
+    """The certificate of an authority that has signed nothing."""
+    arguments = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-subj",
+        "/CN=x",
+    ]
+    path = tmp_path / "other.pem"
+    subprocess.run(["openssl", *arguments, "-keyout", "/dev/null", "-out", str(path)], check=True, capture_output=True)
+    return path
+
+
+async def test_a_stranger_s_certificate_is_refused(master: TlsServer, other_authority: Path) -> None:
+    address, _ = master.url("manager").split("?")
+    with pytest.raises(ShardUnavailable, match=r"(?i)certificate"):
+        await Shards.connect(f"{address}?ssl_ca_certs={other_authority}")
+
+
+async def test_a_certificate_for_another_name_is_refused_unless_names_do_not_count(master: TlsServer) -> None:
+    url = master.url("manager").replace("@127.0.0.1", "@localhost")
+    with pytest.raises(ShardUnavailable, match=r"(?i)certificate.*localhost|localhost.*certificate"):
+        await Shards.connect(url)
+    shards = await Shards.connect(f"{url}&ssl_check_hostname=no")
+    await shards.close()
+
+
+async def test_plain_text_is_not_understood(master: TlsServer) -> None:
+    url = master.url("manager").replace("rediss://", "redis://").split("?")[0]
+    with pytest.raises(ShardUnavailable):
+        await Shards.connect(url)

@@ -1,0 +1,134 @@
+"""A master and its replica as a deployment runs them: TLS on every port, a user for each role, `default` off.
+
+The embedded Valkey has no TLS, so that this takes `valkey-server` or `redis-server` from the PATH, or Debian's
+`redis-tools`, whose `redis-check-rdb` is the same program under another name (`scripts/test.sh` installs it for root).
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import redis
+
+from jobqueue.acl import roles, users_file
+from tests.waiting import until
+from workmanager import ports
+
+PASSWORDS = {role: f"{role}'s/secret" for role in roles()}
+_NAMES = ("valkey-server", "redis-server", "redis-check-rdb")
+_BUS_OFFSET = 10_000
+
+
+def find_server_with_tls() -> str | None:
+    """The path of a server's program that can do TLS."""
+    for name in _NAMES:
+        path = shutil.which(name)
+        # A build without TLS does not know the setting's name.
+        if path is not None and b"tls-cert-file" in Path(path).read_bytes():
+            return path
+    return None
+
+
+class TlsServer:
+    """One member, configured by the file that `workmanager.store_settings` prints."""
+
+    def __init__(self, program: str, directory: Path, certificates: Path, users: Path) -> None:
+        self.port = _free_port()
+        self._certificates = certificates
+        directory.mkdir()
+        password = directory / "replica.password"
+        password.write_text(PASSWORDS["replica"])
+        arguments = ["--role", "manager", "--port", str(self.port), "--address", "127.0.0.1", "--max-memory", "100mb"]
+        arguments += ["--directory", str(directory), "--acl-file", str(users)]
+        for option, name in (("certificate", "server.pem"), ("key", "server.key"), ("authority", "ca.pem")):
+            arguments += [f"--tls-{option}", str(certificates / name)]
+        arguments += ["--replication-user", "replica", "--replication-password-file", str(password)]
+        with (directory / "store.conf").open("wb") as settings:
+            subprocess.run(
+                [sys.executable, "-m", "workmanager.store_settings", *arguments], stdout=settings, check=True
+            )
+        with (directory / "log").open("wb") as output:
+            self._process = subprocess.Popen(
+                ["redis-server", str(directory / "store.conf")], executable=program, stdout=output, stderr=output
+            )
+
+    def url(self, role: str) -> str:
+        """As `WORKMANAGER_REDIS_URL` takes it, for a user of that role."""
+        password = PASSWORDS[role].replace("/", "%2F")
+        return f"rediss://{role}:{password}@127.0.0.1:{self.port}?ssl_ca_certs={self._certificates / 'ca.pem'}"
+
+    def client(self, role: str | None) -> redis.Redis:
+        """A stock client logged in as that role, or not at all."""
+        return redis.Redis(
+            host="127.0.0.1",
+            port=self.port,
+            username=role,
+            password=PASSWORDS[role] if role else None,
+            ssl=True,
+            ssl_ca_certs=str(self._certificates / "ca.pem"),
+            decode_responses=True,
+        )
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def run_store(program: str, directory: Path) -> Iterator[tuple[TlsServer, TlsServer]]:
+    """A cluster of one master, which owns every slot, and its replica."""
+    _make_certificates(directory)
+    users = directory / "users.acl"
+    users.write_text(users_file({role: [password] for role, password in PASSWORDS.items()}))
+    master, replica = (TlsServer(program, directory / name, directory, users) for name in ("master", "replica"))
+    try:
+        with master.client("administrator") as one, replica.client("administrator") as other:
+            until(lambda: _answers(one) and _answers(other), wanted="two servers that answer")
+            one.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            other.execute_command("CLUSTER MEET", "127.0.0.1", master.port, master.port + _BUS_OFFSET)
+            master_id = one.execute_command("CLUSTER MYID")
+            until(lambda: _replicates(other, master_id), wanted="a replica that knows its master")
+            until(lambda: other.info("replication")["master_link_status"] == "up", 20, wanted="a linked replica")
+            until(lambda: one.execute_command("CLUSTER INFO")["cluster_state"] == "ok", wanted="a cluster that stands")
+        yield master, replica
+    finally:
+        master.stop()
+        replica.stop()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def _replicates(client: redis.Redis, master_id: str) -> bool:
+    try:
+        return bool(client.execute_command("CLUSTER REPLICATE", master_id))
+    except redis.ResponseError:
+        return False
+
+
+def _free_port() -> int:
+    """A port whose neighbour `_BUS_OFFSET` further on is free, too."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        if ports.is_free(port) and ports.is_free(port + _BUS_OFFSET):
+            return port
+
+
+def _make_certificates(directory: Path) -> None:
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    _openssl(directory, *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=tests")
+    signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=critical,CA:FALSE")
+    names = ("-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1")
+    _openssl(directory, *curve, "-keyout", "server.key", "-out", "server.pem", *signed, *names)
+
+
+def _openssl(directory: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", "req", "-x509", *arguments], cwd=directory, check=True, capture_output=True)

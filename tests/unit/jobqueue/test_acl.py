@@ -1,0 +1,54 @@
+"""The file of users."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from jobqueue.acl import MANAGER_SCRIPTS, WORKER_SCRIPTS, main, roles, users_file
+
+
+def test_only_roles_with_a_password_get_in_and_only_with_it() -> None:
+    default, manager = users_file({"manager": ["old", "new"]}).splitlines()
+    assert default.startswith("user default off resetpass")
+    hashes = [hashlib.sha256(password.encode()).hexdigest() for password in ("old", "new")]
+    assert manager.startswith(f"user manager on #{hashes[0]} #{hashes[1]} ")
+    assert "old" not in manager.split()
+
+
+@pytest.mark.parametrize(("role", "password"), [("root", "x"), ("manager", "")])
+def test_a_role_that_is_none_and_an_empty_password_are_refused(role: str, password: str) -> None:
+    with pytest.raises(ValueError, match=role):
+        users_file({role: [password]})
+
+
+@pytest.mark.parametrize("role", roles())
+def test_rights_are_named_one_by_one(role: str) -> None:
+    _, line = users_file({role: ["x"]}).splitlines()
+    words = line.split()
+    assert words.index("-@all") < min(number for number, word in enumerate(words) if word.startswith("+"))
+    assert not [word for word in words if word.startswith("+@") or word in ("allkeys", "allcommands", "~*", "nopass")]
+
+
+def test_every_script_is_somebody_s() -> None:
+    directory = Path(__file__).parents[3] / "jobqueue" / "lua"
+    named = {path.stem for path in directory.glob("*.lua") if not path.stem.startswith("_")}
+    assert named == {*MANAGER_SCRIPTS, *WORKER_SCRIPTS}
+
+
+def test_passwords_come_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").write_text("secret\n")
+    assert main(["--password", f"worker={tmp_path / 'a'}"]) == 0
+    printed = capsys.readouterr().out
+    assert hashlib.sha256(b"secret").hexdigest() in printed
+    assert "secret" not in printed
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [("worker", "ROLE=FILE"), ("worker=/nowhere", "cannot be read"), ("root=/dev/null", "no role 'root'")],
+)
+def test_wrong_usage_is_named(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--password", argument])
+    assert message in capsys.readouterr().err

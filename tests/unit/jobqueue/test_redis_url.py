@@ -1,0 +1,52 @@
+"""What a Redis URL says."""
+
+import pytest
+from redis.asyncio.connection import Connection, SSLConnection
+
+from jobqueue.redis_url import read_redis_url
+
+
+@pytest.mark.parametrize(
+    ("url", "seeds"),
+    [
+        ("redis://127.0.0.1", [("127.0.0.1", 6379)]),
+        ("redis://h1:1,redis://h2:2/0", [("h1", 1), ("h2", 2)]),
+        ("rediss://me:pw@h1:1, h2:2", [("h1", 1), ("h2", 2)]),
+        ("redis://[::1]:7", [("::1", 7)]),
+    ],
+)
+def test_it_names_seeds(url: str, seeds: list[tuple[str, int]]) -> None:
+    assert read_redis_url(url).seeds == tuple(seeds)
+
+
+def test_user_password_and_options_hold_for_all_seeds_wherever_they_stand() -> None:
+    connection = read_redis_url("rediss://h1,rediss://me:a%2Cb%40@h2?ssl_check_hostname=no").connect(host="x", port=1)
+    assert isinstance(connection, SSLConnection)
+    assert (connection.host, connection.port) == ("x", 1)
+    assert (connection.username, connection.password) == ("me", "a,b@")
+    assert connection.ssl_context.check_hostname is False
+
+
+def test_without_tls_there_is_none() -> None:
+    assert type(read_redis_url("redis://h").connect(host="x", port=1)) is Connection
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "no Redis server"),
+        (" , ", "no Redis server"),
+        ("h1:6379", "begins with redis://"),
+        ("http://secret@h", "server 1"),
+        ("unix:///tmp/secret", "Unix socket"),
+        ("redis://:secret@h:port", "server 1"),
+        ("redis://h1,rediss://:secret@h2", "schemes"),
+        ("redis://:secret@h1,redis://:secret2@h2", "password"),
+        ("redis://:secret@h?colour=red", "colour"),
+        ("rediss://:secret@h?ssl_ca_certs=/nowhere/ca.pem", "no file /nowhere/ca.pem"),
+    ],
+)
+def test_what_is_wrong_is_said_without_the_password(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as raised:
+        read_redis_url(url)
+    assert "secret" not in str(raised.value)
