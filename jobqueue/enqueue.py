@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 
 from jobqueue.model import NewJob
 from jobqueue.scripts import script
@@ -37,6 +38,10 @@ class UniqueTaken:
 
 EnqueueAnswer = Enqueued | UniqueTaken
 
+_OUTCOMES = {outcome.value: outcome for outcome in Enqueued}
+# All fields of a job after its id, function and data: jobs that agree in the function and in these travel as one group.
+_TERMS = slice(NewJob._fields.index("data") + 1, None)
+
 
 async def enqueue(
     shard: Shard, jobs: Sequence[NewJob], *, now: float | None = None, retry_seconds: float = 0.0
@@ -49,24 +54,25 @@ async def enqueue(
     Raises:
         ShardUnavailable, QueueFull: none of the jobs was written, unless `outcome_unknown`; a repeat is safe.
     """
-    groups: dict[tuple[str | int, ...], list[int]] = {}
-    written_at = iso(now)
+    groups: dict[tuple[object, ...], list[int]] = {}
     for place, job in enumerate(jobs):
-        groups.setdefault(_shared(job, written_at), []).append(place)
+        groups.setdefault((job.function, job[_TERMS]), []).append(place)
+    written_at = iso(now)
     arguments: list[str | int | bytes] = [clock_argument(now)]
-    for shared, places in groups.items():
-        arguments.extend(shared)
+    for places in groups.values():
+        arguments.extend(_shared(jobs[places[0]], written_at))
         arguments.append(len(places))
         for place in places:
             arguments += (jobs[place].id, jobs[place].data)
-    answers = await shard.run(script("enqueue"), *arguments, replicate=True, grows=True, retry_seconds=retry_seconds)
-    order = [place for places in groups.values() for place in places]
-    by_place = dict(zip(order, answers, strict=True))
+    raw_answers = await shard.run(
+        script("enqueue"), *arguments, replicate=True, grows=True, retry_seconds=retry_seconds
+    )
+    by_place = dict(zip(chain.from_iterable(groups.values()), raw_answers, strict=True))
     return [_answer(by_place[place]) for place in range(len(jobs))]
 
 
-def _shared(job: NewJob, written_at: str) -> tuple[str | int, ...]:
-    """Everything but id and data, as the script takes it; jobs that share it travel as one group."""
+def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
+    """Everything but id and data, as the script takes it."""
     fields: list[str | int] = ["created_at", written_at, "origin", job.queue, "description", job.function]
     fields += ["timeout", job.timeout_seconds, "result_ttl", job.result_ttl_seconds, "wm_feed", int(job.feed)]
     if job.due_at is None:
@@ -90,4 +96,4 @@ def _answer(raw: int | list[bytes | int]) -> EnqueueAnswer:
         job_id, milliseconds = raw
         assert isinstance(job_id, bytes)
         return UniqueTaken(job_id.decode(), max(int(milliseconds), 0) / 1000)
-    return Enqueued(raw)
+    return _OUTCOMES[raw]

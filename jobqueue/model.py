@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 HOUR_SECONDS = 3600
 DAY_SECONDS = 24 * HOUR_SECONDS
@@ -55,9 +55,8 @@ class Reason(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job to be written.
+class NewJob(NamedTuple):
+    """A job to be written. One is made for every request: a tuple takes a third of a frozen dataclass's time.
 
     Attributes:
         id: 1-64 letters, digits, `_`, `-`.

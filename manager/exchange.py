@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any
-
-import orjson
+from typing import Any, Protocol
 
 from manager.problems import BAD_BODY, TOO_LARGE, WRONG_MEDIA_TYPE, Problem
 
@@ -13,7 +11,26 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Route(Protocol):
+    """A route that bypasses the framework.
+
+    Attributes:
+        media_type: of its answer.
+    """
+
+    media_type: bytes
+
+    async def __call__(self, scope: Scope, receive: Receive) -> bytes:
+        """The content of the answer, whose status is 200.
+
+        Raises:
+            Problem: the answer is another.
+            JobQueueError: the queue is away or full.
+            Disconnected: the client is gone.
+        """
 
 
 class Disconnected(Exception):
@@ -133,7 +150,7 @@ async def send_body(
     send: Send,
     status: int,
     body: bytes,
-    content_type: bytes = b"application/json",
+    content_type: bytes,
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
     """Answers with one body."""
@@ -145,11 +162,6 @@ async def send_body(
         }
     )
     await send({"type": "http.response.body", "body": body})
-
-
-async def send_json(send: Send, status: int, value: Any) -> None:
-    """Answers with a value as JSON."""
-    await send_body(send, status, orjson.dumps(value))
 
 
 async def send_problem(send: Send, problem: Problem, instance: str) -> None:

@@ -1,36 +1,42 @@
 """The front of the program: every request passes here, for its key, its log line, its metrics, and its errors."""
 
 import logging
+import time
 from collections.abc import Mapping
-from time import perf_counter
 from typing import Any
 
 from jobqueue.errors import JobQueueError
-from manager.exchange import Disconnected, Handler, Message, Receive, Scope, Send, send_problem
+from manager.access_log import AccessLog
+from manager.exchange import Application, Disconnected, Message, Receive, Route, Scope, Send, send_problem
 from manager.keys import Keys
 from manager.metrics import Metrics
 from manager.problems import INTERNAL, Problem, of_queue_error
+from manager.protocol import ANSWER
 
 CLIENT_GONE = 499
 """The status that the log and the metrics show where nobody waited for an answer."""
 
 log = logging.getLogger(__name__)
-access = logging.getLogger("manager.access")
 
 
 class Front:
     """The ASGI application.
 
     Args:
-        lane: the hot routes by method and path: they go straight to their handlers.
+        lane: the hot routes by method and path: they are asked here, without the framework.
         app: all others.
         keys: API keys.
         metrics: counts requests.
-        access_log: whether each request gets a line.
+        access_log: gets a line for each request; None for no lines.
     """
 
     def __init__(
-        self, lane: Mapping[tuple[str, str], Handler], app: Handler, keys: Keys, metrics: Metrics, *, access_log: bool
+        self,
+        lane: Mapping[tuple[str, str], Route],
+        app: Application,
+        keys: Keys,
+        metrics: Metrics,
+        access_log: AccessLog | None,
     ) -> None:
         self._lane = lane
         self._app = app
@@ -42,7 +48,26 @@ class Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = perf_counter()
+        began = time.perf_counter()
+        route = self._lane.get((scope["method"], scope["path"]))
+        if route is None:
+            name, status = await self._pass_on(scope, receive, send)
+        else:
+            name, status = scope["path"], await self._answer(route, scope, receive, send)
+        self._note(scope, name, status, time.perf_counter() - began)
+
+    async def _answer(self, route: Route, scope: Scope, receive: Receive, send: Send) -> int:
+        try:
+            self._keys.check(scope)
+            content = await route(scope, receive)
+        except Exception as error:  # noqa: BLE001 - the edge of the program: it is answered, and logged where unforeseen
+            return await _refuse(send, error, scope)
+        await scope["extensions"][ANSWER](route.media_type, content)
+        return 200
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> tuple[str, int]:
+        # FastAPI's routes know GET; the server leaves the body of a HEAD's answer away.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         status = 0
 
         async def note_status(message: Message) -> None:
@@ -53,45 +78,35 @@ class Front:
 
         try:
             self._keys.check(scope)
-            handler = self._lane.get((scope["method"], scope["path"]))
-            if handler is not None:
-                await handler(scope, receive, note_status)
-            else:
-                # FastAPI's routes know GET; the server leaves the body of a HEAD's answer away.
-                inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-                await self._app(inner, receive, note_status)
-                scope = inner
-        except Problem as problem:
-            await _answer(note_status, status, problem, scope)
-        except JobQueueError as error:
-            await _answer(note_status, status, of_queue_error(error), scope)
-        except Disconnected:
-            status = CLIENT_GONE
-        except Exception:
-            # The edge of the program: a fault in one request must not reach another.
-            log.exception("event=request_failed method=%s path=%s", scope["method"], _raw_path(scope))
-            await _answer(note_status, status, Problem(INTERNAL, "see the manager's log"), scope)
-        finally:
-            self._note(scope, status, perf_counter() - began)
+            await self._app(inner, receive, note_status)
+        except Exception as error:  # noqa: BLE001 - as above
+            status = await _refuse(note_status, error, scope, answered=status)
+        route: Any = inner.get("route")
+        return getattr(route, "path", "unmatched"), status
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route: Any = scope.get("route")
-        path = scope["path"]
-        name = path if (scope["method"], path) in self._lane else getattr(route, "path", "unmatched")
-        self._metrics.observe(scope["method"] if name != "unmatched" else "any", name, status, seconds)
-        if self._access_log:
-            access.info(
-                "event=request method=%s path=%s status=%d ms=%.2f",
-                scope["method"],
-                _raw_path(scope),
-                status,
-                seconds * 1000,
-            )
+    def _note(self, scope: Scope, route: str, status: int, seconds: float) -> None:
+        method = scope["method"]
+        self._metrics.observe(method if route != "unmatched" else "any", route, status, seconds)
+        if self._access_log is not None:
+            self._access_log.note(method, _raw_path(scope), status, seconds, time.time())
 
 
-async def _answer(send: Send, status: int, problem: Problem, scope: Scope) -> None:
-    if not status:
-        await send_problem(send, problem, _raw_path(scope))
+async def _refuse(send: Send, error: Exception, scope: Scope, *, answered: int = 0) -> int:
+    match error:
+        case Problem():
+            problem = error
+        case JobQueueError():
+            problem = of_queue_error(error)
+        case Disconnected():
+            return CLIENT_GONE
+        case _:
+            # A fault in one request must not reach another.
+            log.error("event=request_failed method=%s path=%s", scope["method"], _raw_path(scope), exc_info=error)
+            problem = Problem(INTERNAL, "see the manager's log")
+    if answered:
+        return answered
+    await send_problem(send, problem, _raw_path(scope))
+    return problem.status
 
 
 def _raw_path(scope: Scope) -> str:

@@ -6,15 +6,13 @@ Few requests wait for nobody; many share a script call, its round trip and its r
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Entry(Generic[Item, Answer]):
+class _Entry(NamedTuple, Generic[Item, Answer]):
     items: Sequence[Item]
     weight: int
     answers: "asyncio.Future[Sequence[Answer]]"
@@ -44,7 +42,8 @@ class GroupCommit(Generic[Item, Answer]):
 
     async def submit(self, item: Item) -> Answer:
         """The answer to one item."""
-        return (await self._enter((item,), self._weigh(item)))[0]
+        answers = await self._enter((item,), self._weigh(item))
+        return answers[0]
 
     async def submit_all(self, items: Sequence[Item]) -> list[Answer]:
         """The answers to several, in order; more than one call can take travel in several."""
@@ -61,12 +60,11 @@ class GroupCommit(Generic[Item, Answer]):
         return [answer for answers in await asyncio.gather(*futures) for answer in answers]
 
     def _enter(self, items: Sequence[Item], weight: int) -> "asyncio.Future[Sequence[Answer]]":
-        answers: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
-        entry = _Entry(items, weight, answers)
-        self._waiting.append(entry)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        return entry.answers
+        answers: asyncio.Future[Sequence[Answer]] = self._task.get_loop().create_future()
+        self._waiting.append(_Entry(items, weight, answers))
+        return answers
 
     async def _run(self) -> None:
         try:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from jobqueue.enqueue import EnqueueAnswer, enqueue
 from jobqueue.errors import JobQueueError, ShardUnavailable
@@ -20,8 +20,7 @@ RETRY_SECONDS = 0.3
 """Covers a connection that Redis has closed; longer outages are the client's to wait for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A job to be taken in.
 
     Attributes:
@@ -32,8 +31,7 @@ class Arrival:
     movable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What became of an arrival.
 
     Attributes:
@@ -73,14 +71,15 @@ class Intake:
     async def take(self, arrival: Arrival) -> Taken:
         """Takes one job in."""
         job = arrival.job
-        for tries_left in reversed(range(len(self._shards))):
+        tries_left = len(self._shards)
+        while True:
             try:
                 return Taken(job.id, await self._lanes[self._shards.of(job.id).index].submit(job))
             except JobQueueError as error:
+                tries_left -= 1
                 if not tries_left or not self._may_move(arrival, error):
                     return Taken(job.id, error)
-            job = replace(job, id=self.draw_id())
-        raise AssertionError("there is at least one shard")
+            job = job._replace(id=self.draw_id())
 
     async def take_all(self, arrivals: Sequence[Arrival]) -> list[Taken]:
         """Takes many in, those of one shard together; an answer for each, in order."""
@@ -115,7 +114,7 @@ class Intake:
     async def _take_again(self, arrival: Arrival, error: JobQueueError) -> Taken:
         if not self._may_move(arrival, error):
             return Taken(arrival.job.id, error)
-        return await self.take(Arrival(replace(arrival.job, id=self.draw_id()), movable=True))
+        return await self.take(Arrival(arrival.job._replace(id=self.draw_id()), movable=True))
 
     def _lane(self, shard: Shard) -> GroupCommit[NewJob, EnqueueAnswer]:
         async def commit(jobs: Sequence[NewJob]) -> Sequence[EnqueueAnswer]:

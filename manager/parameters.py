@@ -3,10 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from manager.problems import BAD_QUERY, Problem
+
+_REMEMBERED_QUERIES = 1024
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
@@ -123,13 +127,18 @@ class Query:
 
     def __init__(self, *parameters: Parameter) -> None:
         self._parameters: Mapping[str, Parameter] = {parameter.name: parameter for parameter in parameters}
+        # Most clients send the same few queries: what was right once is not read again.
+        self._remembered = lru_cache(_REMEMBERED_QUERIES)(self._read)
 
-    def read(self, query_string: bytes) -> dict[str, Any]:
+    def read(self, query_string: bytes) -> Mapping[str, Any]:
         """The values by name, with each parameter that is not given at its default.
 
         Raises:
             Problem: 400, naming the first parameter that is wrong, unknown, given twice or missing.
         """
+        return self._remembered(query_string)
+
+    def _read(self, query_string: bytes) -> Mapping[str, Any]:
         given: dict[str, Any] = {}
         for part in query_string.split(b"&") if query_string else ():
             raw_name, _, raw_value = part.partition(b"=")
@@ -148,7 +157,7 @@ class Query:
                 if parameter.required:
                     raise _bad(name, "missing")
                 given[name] = parameter.default
-        return given
+        return MappingProxyType(given)
 
     def openapi(self) -> list[dict[str, Any]]:
         """The parameters as OpenAPI describes them."""

@@ -15,6 +15,7 @@ import uvicorn
 
 from jobqueue.functions import Functions
 from jobqueue.shards import Shards
+from manager.access_log import AccessLog
 from manager.app import build_app
 from manager.protocol import Protocol
 from manager.service import QueueLink
@@ -74,9 +75,10 @@ class Program:
             on_connected=self._start_scaler,
             on_failure=self._give_up,
         )
+        self._access_log = AccessLog(sys.stderr) if settings.access_log else None
         self._server = _Server(
             uvicorn.Config(
-                build_app(settings, functions, self._link),
+                build_app(settings, functions, self._link, self._access_log),
                 http=Protocol,
                 ws="none",
                 lifespan="off",
@@ -103,6 +105,8 @@ class Program:
         log.info("event=manager_listening host=%s port=%d pid=%d", host, port, os.getpid())
         self._link.start()
         await self._server.serve(sockets=[self._listener])
+        if self._access_log is not None:
+            self._access_log.flush()
         if self._scaler is not None:
             await self._scaler.stop()
         await self._link.close()

@@ -9,7 +9,7 @@ import orjson
 from jobqueue.enqueue import Enqueued
 from manager.answers import refusal
 from manager.batch_lines import LineSplitter
-from manager.exchange import Receive, Scope, Send, body_pieces, require_media_type, send_body
+from manager.exchange import Receive, Scope, body_pieces, require_media_type
 from manager.intake import Arrival, Intake
 from manager.metrics import Metrics
 from manager.parameters import NO_PARAMETERS
@@ -38,12 +38,14 @@ class BatchRoute:
         metrics: counts what is taken in.
     """
 
+    media_type = b"application/x-ndjson"
+
     def __init__(self, link: QueueLink, reader: SubmissionReader, metrics: Metrics) -> None:
         self._link = link
         self._reader = reader
         self._metrics = metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive) -> bytes:
         NO_PARAMETERS.read(scope["query_string"])
         require_media_type(scope, MEDIA_TYPES)
         batch = _Batch(self._link.service.intake, self._reader, self._metrics)
@@ -63,7 +65,7 @@ class BatchRoute:
             batch.answers.append(_error_line(problem))
         finally:
             await batch.close()
-        await send_body(send, 200, b"".join(batch.answers), b"application/x-ndjson")
+        return b"".join(batch.answers)
 
 
 class _Batch:
@@ -137,7 +139,7 @@ class _Batch:
                 continue
             written += taken.answer is Enqueued.WRITTEN
             lines.append(b'{"id":"%b"}\n' % taken.job_id.encode())
-        self._metrics.enqueued.inc(written)
+        self._metrics.enqueued += written
         return b"".join(lines)
 
 

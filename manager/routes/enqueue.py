@@ -1,12 +1,10 @@
 """`PUT /enqueue`: SHA-512 of binary data, many times over."""
 
-import orjson
-
 from jobqueue.enqueue import Enqueued
 from jobqueue.functions import BUILT_IN
 from jobqueue.model import DEFAULT_TIMEOUT_SECONDS
 from manager.answers import refusal
-from manager.exchange import Receive, Scope, Send, body_pieces, header, media_type, read_body, send_body
+from manager.exchange import Receive, Scope, body_pieces, header, media_type, read_body
 from manager.intake import Arrival
 from manager.metrics import Metrics
 from manager.multipart import OVERHEAD_BYTES, read_boundary, read_field
@@ -31,13 +29,15 @@ class EnqueueRoute:
         metrics: counts what is taken in.
     """
 
+    media_type = b"application/json"
+
     def __init__(self, link: QueueLink, max_payload_bytes: int, metrics: Metrics) -> None:
         self._link = link
         self._max_payload_bytes = max_payload_bytes
         self._metrics = metrics
         self._path = BUILT_IN["sha512"]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive) -> bytes:
         query = QUERY.read(scope["query_string"])
         data = await self._read_data(scope, receive)
         intake = self._link.service.intake
@@ -49,8 +49,8 @@ class EnqueueRoute:
             if "id" in problem.members:
                 problem.members["Work ID"] = problem.members["id"]
             raise problem
-        self._metrics.enqueued.inc(taken.answer is Enqueued.WRITTEN)
-        await send_body(send, 200, orjson.dumps({"Work ID": taken.job_id}))
+        self._metrics.enqueued += taken.answer is Enqueued.WRITTEN
+        return b'{"Work ID":"%b"}' % taken.job_id.encode()
 
     async def _read_data(self, scope: Scope, receive: Receive) -> bytes:
         kind = media_type(scope)

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from manager.answers import Acknowledged, CompletedResult, WorkId
-from manager.exchange import Handler, Receive, Scope, Send
+from manager.exchange import Receive, Route, Scope, Send, send_body
 from manager.openapi import problems, reference
 from manager.routes import batch, enqueue, pull
 
@@ -16,32 +16,32 @@ ACKNOWLEDGE = ("POST", "/ackCompleted")
 BATCH = ("POST", "/jobs/batch")
 
 
-def documented(lane: Mapping[tuple[str, str], Handler]) -> APIRouter:
+def documented(lane: Mapping[tuple[str, str], Route]) -> APIRouter:
     """The same handlers as routes of FastAPI, which describes them and knows what other methods they refuse."""
     router = APIRouter()
-    for (method, path), handler in lane.items():
+    for (method, path), route in lane.items():
         router.add_api_route(
-            path, _endpoint(handler), methods=[method], name=handler.__class__.__name__, **_DESCRIPTIONS[method, path]
+            path, _endpoint(route), methods=[method], name=route.__class__.__name__, **_DESCRIPTIONS[method, path]
         )
     return router
 
 
-def _endpoint(handler: Handler) -> Any:
+def _endpoint(route: Route) -> Any:
     async def endpoint() -> Response:
-        return _Delegation(handler)
+        return _Delegation(route)
 
     return endpoint
 
 
 class _Delegation(Response):
-    """An answer that the handler gives."""
+    """An answer that the route gives."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, route: Route) -> None:
         super().__init__()
-        self._handler = handler
+        self._route = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._handler(scope, receive, send)
+        await send_body(send, 200, await self._route(scope, receive), self._route.media_type)
 
 
 _BYTES = {"type": "string", "format": "binary"}

@@ -134,7 +134,7 @@ class JobRoutes:
             code = 200
             (now,) = await statuses(service.shards.of(taken.job_id), [taken.job_id])
             status = now or status
-        self._metrics.enqueued.inc(taken.answer is Enqueued.WRITTEN)
+        self._metrics.enqueued += taken.answer is Enqueued.WRITTEN
         location = {"Location": f"/jobs/{taken.job_id}"}
         return _json({"id": taken.job_id, "status": status}, code, location)
 

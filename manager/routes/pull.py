@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from jobqueue.pull import Order, Result
 from manager.answers import MOST_RESULTS, AcknowledgeBody
-from manager.exchange import Disconnected, Receive, Scope, Send, departure, read_body, require_media_type, send_body
+from manager.exchange import Disconnected, Receive, Scope, departure, read_body, require_media_type
 from manager.metrics import Metrics
 from manager.parameters import NO_PARAMETERS, Choice, Integer, Number, Query
 from manager.problems import of_validation
@@ -33,11 +33,13 @@ QUERY = Query(
 class PullRoute:
     """The handler of `POST /pullCompleted`."""
 
+    media_type = b"application/json"
+
     def __init__(self, link: QueueLink, metrics: Metrics) -> None:
         self._link = link
         self._metrics = metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive) -> bytes:
         query = QUERY.read(scope["query_string"])
         service = self._link.service
         top: int = query["top"]
@@ -47,8 +49,8 @@ class PullRoute:
             results = await self._wait(service, receive, (top, order, lease_seconds), query["wait"])
         else:
             results = await service.pulls.take(top, order, lease_seconds)
-        self._metrics.pulled.inc(len(results))
-        await send_body(send, 200, _to_json(results))
+        self._metrics.pulled += len(results)
+        return _to_json(results)
 
     async def _wait(
         self, service: QueueService, receive: Receive, demand: tuple[int, Order, float], seconds: float
@@ -76,10 +78,12 @@ class PullRoute:
 class AcknowledgeRoute:
     """The handler of `POST /ackCompleted`."""
 
+    media_type = b"application/json"
+
     def __init__(self, link: QueueLink) -> None:
         self._link = link
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive) -> bytes:
         NO_PARAMETERS.read(scope["query_string"])
         require_media_type(scope, ("application/json",))
         try:
@@ -87,7 +91,7 @@ class AcknowledgeRoute:
         except ValidationError as error:
             raise of_validation(error) from error
         acknowledged = await self._link.service.changes.acknowledge(body.ids)
-        await send_body(send, 200, b'{"acknowledged":%d}' % acknowledged)
+        return b'{"acknowledged":%d}' % acknowledged
 
 
 def _to_json(results: Sequence[Result]) -> bytes:

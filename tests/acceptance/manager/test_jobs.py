@@ -244,4 +244,4 @@ def test_metrics_count_requests_and_jobs(http: httpx.Client, worker: Worker, man
     assert "workmanager_results_pulled_total 2.0" in text
     assert "workmanager_results_waiting 1.0" in text
     assert 'workmanager_queue_jobs{queue="default",status="finished"} 3.0' in text
-    assert "event=request method=PUT path=/enqueue status=400" in manager.log
+    until(lambda: "event=request method=PUT path=/enqueue status=400" in manager.log, wanted="the line of the request")

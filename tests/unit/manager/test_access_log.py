@@ -1,0 +1,70 @@
+"""The access log's lines have the form of all others, and none is lost."""
+
+import io
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from jobqueue.logs import configure_logging
+from manager.access_log import MOST_LINES, AccessLog
+from tests.waiting import until_async
+
+
+def lines_of(stream: io.StringIO) -> list[str]:
+    return stream.getvalue().splitlines()
+
+
+def count_is(stream: io.StringIO, number: int) -> Callable[[], Awaitable[bool]]:
+    async def counted() -> bool:
+        return len(lines_of(stream)) == number
+
+    return counted
+
+
+async def test_a_line_is_what_the_logging_module_would_have_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    configure_logging()
+    message = "event=request method=PUT path=/enqueue status=200 ms=1.24"
+    now = 1767225599.0625
+    record = logging.makeLogRecord({"name": "manager.access", "levelname": "INFO", "msg": message})
+    record.created, record.msecs = now, 62.0
+    stream = io.StringIO()
+    log = AccessLog(stream)
+    log.note("PUT", "/enqueue", 200, 0.001239, now)
+    log.flush()
+    assert lines_of(stream) == [logging.getLogger().handlers[0].format(record)]
+    assert lines_of(stream) == ["2025-12-31T23:59:59.062Z INFO manager.access " + message]
+
+
+async def test_lines_wait_a_moment_and_no_longer() -> None:
+    stream = io.StringIO()
+    log = AccessLog(stream)
+    for status in (200, 404):
+        log.note("GET", "/", status, 0.0, 0.0)
+    assert lines_of(stream) == []
+    await until_async(count_is(stream, 2))
+    assert [line.partition("status=")[2] for line in lines_of(stream)] == ["200 ms=0.00", "404 ms=0.00"]
+    log.note("GET", "/", 500, 0.0, 0.0)
+    await until_async(count_is(stream, 3))
+
+
+async def test_many_lines_do_not_wait() -> None:
+    stream = io.StringIO()
+    log = AccessLog(stream)
+    for _ in range(MOST_LINES):
+        log.note("GET", "/", 200, 0.0, 0.0)
+    assert len(lines_of(stream)) == MOST_LINES
+
+
+async def test_the_stamp_follows_the_clock() -> None:
+    stream = io.StringIO()
+    log = AccessLog(stream)
+    for now in (1.999999, 2.0, 61.5):
+        log.note("GET", "/", 200, 0.0, now)
+    log.flush()
+    assert [line[:24] for line in lines_of(stream)] == [
+        "1970-01-01T00:00:01.999Z",
+        "1970-01-01T00:00:02.000Z",
+        "1970-01-01T00:01:01.500Z",
+    ]

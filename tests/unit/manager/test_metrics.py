@@ -1,0 +1,39 @@
+"""What Prometheus reads of a manager: the text that prometheus_client's own counters would give."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+from manager.metrics import BUCKETS, Metrics
+
+REQUESTS = [
+    ("PUT", "/enqueue", 200, 0.0004),
+    ("PUT", "/enqueue", 200, 0.001),
+    ("PUT", "/enqueue", 503, 0.3),
+    ("GET", "/jobs/{job_id}", 200, 0.0026),
+    ("GET", "/jobs/{job_id}", 200, 61.0),
+]
+
+
+def samples(text: bytes, prefix: str) -> set[str]:
+    return {line for line in text.decode().splitlines() if line.startswith(prefix) and "_created" not in line}
+
+
+def test_requests_are_counted_as_the_library_counts_them() -> None:
+    metrics, registry = Metrics(), CollectorRegistry()
+    requests = Counter("workmanager_http_requests", "", ("method", "route", "status"), registry=registry)
+    seconds = Histogram("workmanager_http_request_seconds", "", ("method", "route"), buckets=BUCKETS, registry=registry)
+    for method, route, status, took in REQUESTS:
+        metrics.observe(method, route, status, took)
+        requests.labels(method, route, status).inc()
+        seconds.labels(method, route).observe(took)
+    shown = samples(metrics.render(None, 0, 0), "workmanager_http")
+    assert shown == samples(generate_latest(registry), "workmanager_http")
+    assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="200"} 2.0' in shown
+
+
+def test_jobs_in_and_results_out_are_counted() -> None:
+    metrics = Metrics()
+    metrics.enqueued += 3
+    metrics.pulled += 2
+    shown = samples(metrics.render(None, 0, 0), "workmanager_")
+    assert {"workmanager_jobs_enqueued_total 3.0", "workmanager_results_pulled_total 2.0"} <= shown
+    assert "workmanager_queue_up 0.0" in shown
