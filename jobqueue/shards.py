@@ -9,6 +9,7 @@ import random
 import secrets
 import zlib
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 from redis.crc import key_slot
@@ -34,6 +35,8 @@ from jobqueue.topology import Topology
 WAIT_MILLISECONDS = 2000
 FULL = 0.9
 """Share of Redis' memory from which on no new jobs are taken."""
+IDS_IN_A_ROW = 32
+"""New ids of one shard before the next one's turn comes."""
 
 _AWAY = (
     AskError,
@@ -190,6 +193,7 @@ class Shards:
     def __init__(self, layout: Layout, topology: Topology) -> None:
         self.all = tuple(Shard(index, prefix, topology) for index, prefix in enumerate(layout.prefixes))
         self.topology = topology
+        self._turns = _turns(len(self.all))
 
     @classmethod
     async def connect(cls, url: str, *, shard_count: int | None = None) -> "Shards":
@@ -221,12 +225,25 @@ class Shards:
         return self.all[zlib.crc32(job_id.encode()) % len(self.all)]
 
     def new_id(self, shard: Shard | None = None) -> str:
-        """A new random id (32 hexadecimal digits), of the given shard where one is given."""
+        """A new random id (32 hexadecimal digits), of the given shard where one is given.
+
+        Where none is, `IDS_IN_A_ROW` ids are of one shard before the next one's turn comes: jobs that come in together
+        then share few script calls.
+        """
+        wanted = self.all[next(self._turns)] if shard is None else shard
         while True:
             job_id = secrets.token_hex(16)
-            if shard is None or self.of(job_id) is shard:
+            if self.of(job_id) is wanted:
                 return job_id
 
     async def close(self) -> None:
         """Closes every connection."""
         await self.topology.close()
+
+
+def _turns(shard_count: int) -> Iterator[int]:
+    """Whose turn it is to get a new id, for ever; nodes begin with different shards, so that none comes first."""
+    index = random.randrange(shard_count)
+    while True:
+        yield from repeat(index, IDS_IN_A_ROW)
+        index = (index + 1) % shard_count

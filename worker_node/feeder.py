@@ -82,16 +82,17 @@ class Feeder:
         try:
             # Redis leases the jobs, whether somebody here still waits for them or not.
             jobs = await asyncio.shield(claiming)
+            # Only now: a claim whose answer was lost is repeated under its own name, and gets the same jobs.
+            self._token = secrets.token_hex(8)
+            if jobs:
+                self._hand_over(jobs)
         except asyncio.CancelledError:
             with contextlib.suppress(JobQueueError):
                 self._hand_over(await claiming)
             raise
         finally:
+            # After the jobs are with the slots: before, their room would be given to another shard's claim as well.
             self._capacity.settle(reservation)
-        # Only now: a claim whose answer was lost is repeated under its own name, and gets the same jobs.
-        self._token = secrets.token_hex(8)
-        if jobs:
-            self._hand_over(jobs)
         return len(jobs)
 
     async def _listen(self, patience: Patience) -> None:

@@ -92,21 +92,22 @@ class Slot:
 
     def room(self, now: float) -> int:
         """How many jobs to ask for: it is refilled when half of two depths is left, so that it never runs dry."""
-        return self.space(now) if len(self._jobs) <= self._pace.depth else 0
+        held, depth = len(self._jobs), self._pace.depth
+        if held > depth:
+            return 0
+        return min(self.space(now), 2 * depth - held if held else depth)
 
     def space(self, now: float) -> int:
-        """How many jobs it takes now, of those that have been asked for."""
+        """How many jobs it takes now, of those that have been claimed."""
         if not self._ready or self._leaving or self._stopping:
             return 0
-        held, depth = len(self._jobs), self._pace.depth
-        if held == 0:
-            return depth
+        held = len(self._jobs)
         if not self._pace.prefetches:
-            return 0
+            return 0 if held else 1
         running = self.running()
         if running is not None and now - running.began > BUDGET_SECONDS:
             return 0
-        return max(0, 2 * depth - held)
+        return max(0, self._pace.bearable - held)
 
     def running(self) -> Running | None:
         """The job that runs at this moment."""

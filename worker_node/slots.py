@@ -43,7 +43,7 @@ class Slots:
         now, left = monotonic(), list(jobs)
         _spread(left, [(slot.room(now), slot) for slot in self._slots], now)
         if left:
-            # Asked for by several shards' feeders at a time, more can come than a slot asks for when half full.
+            # More can come than the slots ask for by now: several shards were asked at a time, or jobs became slower.
             _spread(left, [(slot.space(now), slot) for slot in self._slots], now)
         return left
 

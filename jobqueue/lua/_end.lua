@@ -5,12 +5,17 @@ local function drop_execution(id, token, worker)
   if worker then redis.call('SREM', prefix .. ':worker:' .. worker .. ':executions', id .. ':' .. token) end
 end
 
--- remember_dependents(id): RQ keeps them in a set that the parent does not mention; they are looked after once the
--- script is over (jobqueue/dependents.py). True where there are any.
-local function remember_dependents(id)
-  if redis.call('EXISTS', prefix .. ':job:' .. id .. ':dependents') == 0 then return false end
-  redis.call('SADD', prefix .. ':wm:dependents', id)
-  return true
+-- remember_dependents(ids): RQ keeps them in a set that the parent does not mention; they are looked after once the
+-- script is over (jobqueue/dependents.py). Returns the ids that have any; hardly any job has, so one look is for all.
+local function remember_dependents(ids)
+  local keys, found = {}, {}
+  for i, id in ipairs(ids) do keys[i] = prefix .. ':job:' .. id .. ':dependents' end
+  if #keys == 0 or redis.call('EXISTS', unpack(keys)) == 0 then return found end
+  for i, id in ipairs(ids) do
+    if redis.call('EXISTS', keys[i]) == 1 then found[#found + 1] = id end
+  end
+  redis.call('SADD', prefix .. ':wm:dependents', unpack(found))
+  return found
 end
 
 -- expire(key, seconds): -1 keeps the key for ever.

@@ -57,7 +57,7 @@ for i = 4, #ARGV, 12 do
         status = kind == 'stopped' and 'stopped' or 'failed', reason = reason, trace = trace, value = value,
         type = kind == 'retry' and '5' or '2', worker = worker, ttl = ttl, now = now, iso = iso,
       })
-      if remember_dependents(id) then with_dependents[#with_dependents + 1] = id end
+      if #remember_dependents({id}) > 0 then with_dependents[#with_dependents + 1] = id end
       redis.call('HINCRBY', prefix .. ':wm:' .. (kind == 'stopped' and 'stopped' or 'failed'), name, 1)
     end
   end

@@ -15,7 +15,7 @@ local leases = prefix .. ':wm:leases'
 local DEPENDENTS_SECONDS = 60
 
 -- False where the record has been deleted meanwhile (a stock client can): nothing may come of it then.
-local function record(id, queue, ttl, value)
+local function record(id, ttl, value)
   local key, results = prefix .. ':job:' .. id, prefix .. ':results:' .. id
   -- A job that was leased has a status, so two new fields mean that there was no record.
   if redis.call('HSET', key, 'status', 'finished', 'ended_at', iso) == 2 then
@@ -28,15 +28,19 @@ local function record(id, queue, ttl, value)
   return true
 end
 
-local function forget(id, has_dependents)
-  local key = prefix .. ':job:' .. id
-  if has_dependents then
-    redis.call('HSET', key, 'status', 'finished', 'ended_at', iso)
-    redis.call('EXPIRE', key, DEPENDENTS_SECONDS)
-  else
-    redis.call('DEL', key)
+local function forget(ids, parents)
+  local kept = {}
+  for _, id in ipairs(parents) do kept[id] = true end
+  for _, id in ipairs(ids) do
+    local key = prefix .. ':job:' .. id
+    if kept[id] then
+      redis.call('HSET', key, 'status', 'finished', 'ended_at', iso)
+      redis.call('EXPIRE', key, DEPENDENTS_SECONDS)
+    else
+      redis.call('DEL', key)
+    end
+    redis.call('DEL', prefix .. ':results:' .. id)
   end
-  redis.call('DEL', prefix .. ':results:' .. id)
 end
 
 local lost, with_dependents, places, handed_out = {}, {}, {}, {}
@@ -51,36 +55,33 @@ while at <= #ARGV do
   -- The first write is a removal, so that a full Redis still takes what ends jobs.
   redis.call('ZREM', leases, unpack(members))
   redis.call('ZREM', prefix .. ':wip:' .. queue, unpack(members))
-  local finished, done = {}, 0
+  local finished, done = {}, {}
   for n = 1, #members do
     local at_job = first + n * 3 - 3
-    local id, value = ARGV[at_job], ARGV[at_job + 1]
+    local id = ARGV[at_job]
     if held[n] and recorded then drop_execution(id, token, worker) end
-    if not held[n] then
+    if not held[n] or (ttl ~= 0 and not record(id, ttl, ARGV[at_job + 1])) then
       lost[#lost + 1] = id
-    elseif ttl == 0 then
-      local has_dependents = remember_dependents(id)
-      if has_dependents then with_dependents[#with_dependents + 1] = id end
-      forget(id, has_dependents)
-      done = done + 1
-    elseif record(id, queue, ttl, value) then
-      if remember_dependents(id) then with_dependents[#with_dependents + 1] = id end
-      finished[#finished + 1] = ttl < 0 and '+inf' or math.floor(now) + ttl
-      finished[#finished + 1] = id
-      if feed then
-        local place = tonumber(ARGV[at_job + 2])
-        places[#places + 1] = place
-        handed_out[place] = id
-      end
-      done = done + 1
     else
-      lost[#lost + 1] = id
+      done[#done + 1] = id
+      if ttl ~= 0 then
+        finished[#finished + 1] = ttl < 0 and '+inf' or math.floor(now) + ttl
+        finished[#finished + 1] = id
+        if feed then
+          local place = tonumber(ARGV[at_job + 2])
+          places[#places + 1] = place
+          handed_out[place] = id
+        end
+      end
     end
   end
+  local parents = remember_dependents(done)
+  for _, id in ipairs(parents) do with_dependents[#with_dependents + 1] = id end
+  if ttl == 0 then forget(done, parents) end
   if #finished > 0 then redis.call('ZADD', prefix .. ':finished:' .. queue, unpack(finished)) end
-  if done > 0 then
-    redis.call('HINCRBY', prefix .. ':wm:finished', name, done)
-    redis.call('HINCRBYFLOAT', prefix .. ':wm:seconds', name, tonumber(seconds) * done / #members)
+  if #done > 0 then
+    redis.call('HINCRBY', prefix .. ':wm:finished', name, #done)
+    redis.call('HINCRBYFLOAT', prefix .. ':wm:seconds', name, tonumber(seconds) * #done / #members)
   end
   at = last + 1
 end

@@ -44,7 +44,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT'
         status = outcome, reason = 'worker_lost', trace = ARGV[7], value = '', type = '2', worker = worker,
         ttl = tonumber(fields[6] or ARGV[5]), now = now, iso = iso,
       })
-      remember_dependents(id)
+      remember_dependents({id})
       redis.call('HINCRBY', prefix .. ':wm:' .. outcome, 'lost', 1)
     else
       redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)

@@ -28,7 +28,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, 0, math.floor(now), 'LI
             status = 'failed', reason = 'worker_lost', trace = ARGV[6], value = '', type = '2',
             worker = fields[3] or '', ttl = tonumber(fields[2] or ARGV[4]), now = now, iso = iso,
           })
-          remember_dependents(id)
+          remember_dependents({id})
         end
         moved[#moved + 1] = {id, retried and 'queued' or 'failed'}
       end

@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
+from itertools import groupby
 
 import pytest
 
 from jobqueue.layout import FORMAT, Layout
-from jobqueue.shards import Shards
+from jobqueue.shards import IDS_IN_A_ROW, Shards
 from jobqueue.topology import Topology
 
 
@@ -34,6 +35,20 @@ def test_new_ids_are_random_and_of_the_shard_that_is_wanted(shards: Shards) -> N
     assert all(re.fullmatch(r"[0-9a-f]{32}", job_id) for job_id in ids)
     for shard in shards:
         assert shards.of(shards.new_id(shard)) is shard
+
+
+def test_new_ids_come_in_rows_of_one_shard_and_spread_evenly(shards: Shards) -> None:
+    """What comes in together shares script calls; in the long run no shard gets more than another."""
+    drawn = [shards.of(shards.new_id()).index for _ in range(10 * 6 * IDS_IN_A_ROW)]
+    assert set(Counter(drawn).values()) == {10 * IDS_IN_A_ROW}
+    rows = [len(list(row)) for _, row in groupby(drawn)]
+    assert rows == [IDS_IN_A_ROW] * 60
+
+
+def test_nodes_begin_with_different_shards() -> None:
+    prefixes = tuple(f"{{rq:{number}}}" for number in range(6))
+    nodes = [Shards(Layout(FORMAT, prefixes), Topology("redis://127.0.0.1")) for _ in range(60)]
+    assert len({node.of(node.new_id()).index for node in nodes}) > 1
 
 
 def test_a_shard_shows_where_it_is(shards: Shards) -> None:

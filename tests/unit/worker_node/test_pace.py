@@ -45,3 +45,13 @@ def test_jobs_wait_at_a_busy_slot_only_where_they_are_short(seconds: float, pref
     assert not pace.prefetches
     pace.observe(1, seconds)
     assert pace.prefetches is prefetches
+
+
+def test_a_slot_bears_more_of_what_is_claimed_than_it_would_ask_for_but_not_long_ones() -> None:
+    pace = Pace()
+    for _ in range(10):
+        pace.observe(128, 0.001)
+    pace.observe(10, 0.01)
+    assert pace.bearable > pace.depth
+    pace.observe(1, 60.0)
+    assert pace.bearable == 1
