@@ -46,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--architecture", choices=sorted(MACHINES), default="x86_64")
     given = parser.parse_args(arguments)
     try:
-        print(build(given.output, given.app, given.architecture))
+        path = build(given.output, given.app, given.architecture)
     except BundleError as error:
         sys.stderr.write(f"bundle: error: {error}\n")
         return 1
+    sys.stdout.write(f"{path}\n")
     return 0
 
 
@@ -86,7 +87,9 @@ def _install(site: Path, app: Path | None, architecture: str) -> None:
         pinned.flush()
         _pip(site, architecture, ["--no-deps", "-r", pinned.name], "requirements.txt")
         if app and (app / "requirements.txt").exists():
-            _pip(site, architecture, ["-r", str(app / "requirements.txt"), "-c", pinned.name], f"{app}/requirements.txt")
+            _pip(
+                site, architecture, ["-r", str(app / "requirements.txt"), "-c", pinned.name], f"{app}/requirements.txt"
+            )
     shutil.rmtree(site / "bin", ignore_errors=True)  # scripts, for the Python of this machine
 
 

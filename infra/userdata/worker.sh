@@ -9,6 +9,7 @@
 #   REDIS_URL       of the cluster, the word PASSWORD in it where the password goes
 #   REDIS_SECRET    the id of the secret that is the password; empty: none is needed
 #   CA_CERTIFICATE  PEM, for /etc/workmanager/ca.pem, which REDIS_URL then names; empty: none is needed
+#   LOG_GROUP       in CloudWatch; empty: logs stay on the instance
 #   AWS_DEFAULT_REGION, exported
 set -euo pipefail
 
@@ -65,42 +66,27 @@ if [ -n "$REDIS_SECRET" ]; then
     password="$(aws secretsmanager get-secret-value --secret-id "$REDIS_SECRET" --query SecretString --output text)"
 fi
 # Root's alone: systemd reads it before it becomes the worker's user.
-install -m 0600 /dev/null /etc/workmanager/secrets.env
-echo "WORKMANAGER_REDIS_URL=${REDIS_URL//PASSWORD/"$password"}" >/etc/workmanager/secrets.env
-unset password
+install -m 0600 /dev/null /etc/workmanager/worker.env
+cat >/etc/workmanager/worker.env <<SETTINGS
+WORKMANAGER_REDIS_URL=${REDIS_URL//PASSWORD/"$password"}
+NAME=$NAME
+INSTANCE_ID=$instance_id
+SETTINGS
+cat >/etc/workmanager/host.env <<SETTINGS
+LOG_GROUP=$LOG_GROUP
+LOG_STREAM=worker/$instance_id
+AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
+SETTINGS
 
-cat >/etc/systemd/system/workmanager-worker.service <<UNIT
-[Unit]
-Description=workmanager worker
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-User=workmanager
-WorkingDirectory=/opt/workmanager
-EnvironmentFile=/opt/workmanager/bundle.env
-EnvironmentFile=/etc/workmanager/secrets.env
-Environment=PYTHONPATH=/opt/workmanager/site
-ExecStart=/usr/bin/env python3.11 -m worker_node --fleet ec2:$NAME --instance-id $instance_id
-# However the worker ends, its instance does. The + is for root.
-ExecStopPost=+/usr/bin/env shutdown -h now
-Restart=no
-# Told to leave, it drains; its executors hear of it from the agent alone.
-KillMode=mixed
-TimeoutStopSec=90
-# A job that takes all memory costs itself alone.
-OOMPolicy=continue
-LimitNOFILE=65536
-NoNewPrivileges=yes
-ProtectSystem=full
-ProtectHome=yes
-PrivateTmp=yes
-
-[Install]
-WantedBy=multi-user.target
-UNIT
+units=(workmanager-worker.service)
+if [ -n "$LOG_GROUP" ]; then
+    units+=(workmanager-logs.service)
+fi
+for unit in "${units[@]}"; do
+    install -m 0644 "/opt/workmanager/infra/host/units/$unit" /etc/systemd/system/
+done
 systemctl daemon-reload
-systemctl enable --now workmanager-worker.service
+systemctl enable --now --quiet "${units[@]}"
 say worker_started
 
 kill "$deadline" || true

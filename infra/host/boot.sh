@@ -1,0 +1,102 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # `instance_id` and `work` are of the script that sources this
+# Sourced by the managers' and the witness's boot, once the bundle is verified and unpacked: what the two have in
+# common. A host's identity, its address and its disk, outlives the host: whoever takes its place takes these.
+# The settings in capitals are the launch template's.
+
+install_packages() {
+    # The distribution's packages, from S3. Python's are left for workers, which then ask no index.
+    if ! command -v python3.11 >/dev/null; then
+        mkdir "$work/runtime"
+        dnf install --assumeyes --quiet --downloadonly --downloaddir="$work/runtime" python3.11
+        tar -cf "$work/runtime.tar" -C "$work/runtime" .
+        aws s3 cp --only-show-errors "$work/runtime.tar" "$RUNTIMES/$(metadata ami-id).tar"
+        dnf install --assumeyes --quiet --disablerepo='*' --setopt=localpkg_gpgcheck=1 "$work"/runtime/*.rpm
+    fi
+    command -v valkey-server >/dev/null || dnf install --assumeyes --quiet valkey
+    say packages_installed
+}
+
+# Takes the address and the disk, as soon as a predecessor has let go of them, and leaves `is_new_host` behind where the
+# disk was empty.
+take_identity() {
+    local device="/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${DISK//-/}" status=0
+    attach attach-volume --volume-id "$DISK" --device /dev/sdf
+    attach attach-network-interface --network-interface-id "$INTERFACE" --device-index 1
+    udevadm wait --timeout=120 "$device"
+    blkid --probe "$device" >/dev/null || status=$?
+    if [ "$status" = 2 ]; then # blkid's word for "nothing on it"
+        mkfs.xfs -q "$device"
+        touch "$work/is_new_host"
+    fi
+    mkdir -p /var/lib/workmanager
+    echo "$device /var/lib/workmanager xfs defaults,noatime,nofail 0 2" >>/etc/fstab
+    mount /var/lib/workmanager
+    until ip -4 -oneline address show | grep -qF " $ADDRESS/"; do
+        sleep 0.5
+    done
+    say identity_taken
+}
+
+attach() {
+    local tries
+    for tries in {1..60}; do
+        if aws ec2 "$@" --instance-id "$instance_id" >/dev/null 2>"$work/refusal"; then
+            return
+        fi
+        sleep 5
+    done
+    echo "aws ec2 $*: refused $tries times: $(cat "$work/refusal")" >&2
+    return 1
+}
+
+configure_stores() {
+    local entry port user passwords="$work/passwords" users=() mebibytes
+    id workmanager-store >/dev/null 2>&1 || useradd --system --no-create-home --shell /sbin/nologin workmanager-store
+    secret "$STORE_TLS_SECRET" | write_private workmanager-store /etc/workmanager/store.pem
+    install -d -m 0700 "$passwords"
+    for user in manager worker replica administrator operator; do
+        secret "$NAME/store/$user" >"$passwords/$user"
+        users+=(--password "$user=$passwords/$user")
+    done
+    program jobqueue.acl "${users[@]}" | write_private workmanager-store /etc/workmanager/users.acl
+    # Two servers on a host, either of which may have to hold everything, and room for what a rewrite copies.
+    mebibytes="$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)"
+    for entry in $STORES; do
+        port="${entry%:*}"
+        install -d -o workmanager-store -g workmanager-store -m 0700 "/var/lib/workmanager/$port"
+        program workmanager.store_settings --role "${entry#*:}" --port "$port" --address "$ADDRESS" \
+            --directory "/var/lib/workmanager/$port" --max-memory "$((mebibytes * 35 / 100))mb" \
+            --tls-certificate /etc/workmanager/store.pem --tls-key /etc/workmanager/store.pem \
+            --tls-authority /etc/workmanager/ca.pem --acl-file /etc/workmanager/users.acl \
+            --replication-user replica --replication-password-file "$passwords/replica" |
+            write_private workmanager-store "/etc/workmanager/store-$port.conf"
+    done
+    rm -rf "$passwords"
+    echo 'vm.overcommit_memory = 1' >/etc/sysctl.d/90-workmanager.conf # or a rewrite fails for want of memory
+    sysctl --quiet --load=/etc/sysctl.d/90-workmanager.conf
+    for entry in $STORES; do
+        start "workmanager-store@${entry%:*}.service"
+    done
+    say stores_started
+}
+
+# secret ID: its value
+secret() { aws secretsmanager get-secret-value --secret-id "$1" --query SecretString --output text; }
+
+# write_private OWNER FILE: standard input, for its owner alone
+write_private() {
+    install -o "$1" -g "$1" -m 0600 /dev/null "$2"
+    cat >"$2"
+}
+
+# program MODULE [ARGUMENT...]: one of the bundle's, as root
+program() { PYTHONPATH=/opt/workmanager/site python3.11 -m "$@"; }
+
+start() { systemctl enable --now --quiet "$@"; }
+
+# signal SUCCESS|FAILURE, to CloudFormation, which waits for it before it goes on to the next host.
+signal() {
+    aws cloudformation signal-resource --stack-name "$NAME" --logical-resource-id "$GROUP" \
+        --unique-id "$instance_id" --status "$1"
+}

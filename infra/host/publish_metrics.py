@@ -1,0 +1,96 @@
+"""Tells CloudWatch once a minute what the alarms look at, from this host's manager.
+
+Reads NAME, WORKMANAGER_API_KEYS and the manager's `/metrics`. A manager that does not answer tells nothing, which is an
+alarm of its own when both are silent.
+"""
+
+import logging
+import os
+import signal
+import threading
+import urllib.request
+from collections import defaultdict
+from collections.abc import Mapping
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from prometheus_client.parser import text_string_to_metric_families
+
+log = logging.getLogger("publish_metrics")
+
+NAMESPACE = "workmanager"
+METRICS_URL = "http://127.0.0.1:5000/metrics"
+PERIOD_SECONDS = 60.0
+ANSWER_SECONDS = 20.0
+
+LEADING = "workmanager_scaler_leading"
+LAUNCH_FAILURES = "workmanager_scaler_failures_total"
+FAILED_JOBS = "workmanager_functions_failed_total"
+OLDEST = "workmanager_queue_oldest_seconds"
+REPLICAS_MISSING = "workmanager_cluster_replicas_missing"
+
+
+def main() -> None:
+    """Runs until it is told to end."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    cloudwatch = boto3.client("cloudwatch")
+    dimensions = [{"Name": "Cluster", "Value": os.environ["NAME"]}]
+    before: Mapping[str, float] | None = None
+    while not ending.wait(PERIOD_SECONDS):
+        try:
+            now = read(_metrics(os.environ["WORKMANAGER_API_KEYS"].split(",")[0]))
+            values = summarize(before, now)
+            cloudwatch.put_metric_data(
+                Namespace=NAMESPACE,
+                MetricData=[
+                    {"MetricName": name, "Dimensions": dimensions, "Value": value} for name, value in values.items()
+                ],
+            )
+            before = now
+        except (BotoCoreError, ClientError, OSError, ValueError) as error:
+            log.warning("event=metrics_kept reason=%s", error)
+
+
+def _metrics(key: str) -> str:
+    request = urllib.request.Request(METRICS_URL, headers={"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def read(text: str) -> dict[str, float]:
+    """Prometheus' text by name: the sum over all labels, or the largest of the waits."""
+    values: dict[str, float] = defaultdict(float)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == OLDEST:
+                values[OLDEST] = max(values[OLDEST], sample.value)
+            else:
+                values[sample.name] += sample.value
+    return dict(values)
+
+
+def summarize(before: Mapping[str, float] | None, now: Mapping[str, float]) -> dict[str, float]:
+    """CloudWatch's values. Failed jobs are the whole system's, so only the manager that leads counts them; the failures
+    of launches are each manager's own. Both need a minute to compare with."""
+    leading = now.get(LEADING, 0.0)
+    values = {"Leaders": leading, "OldestJobSeconds": now.get(OLDEST, 0.0)}
+    if REPLICAS_MISSING in now:
+        values["ReplicasMissing"] = now[REPLICAS_MISSING]
+    if before is not None:
+        # A counter that has fallen began anew.
+        values["LaunchFailures"] = _growth(before, now, LAUNCH_FAILURES)
+        if leading:
+            values["FailedJobs"] = _growth(before, now, FAILED_JOBS)
+    return values
+
+
+def _growth(before: Mapping[str, float], now: Mapping[str, float], name: str) -> float:
+    grown = now.get(name, 0.0) - before.get(name, 0.0)
+    return grown if grown >= 0 else now.get(name, 0.0)
+
+
+if __name__ == "__main__":
+    main()
