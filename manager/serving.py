@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
 import os
@@ -29,6 +30,8 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than load balancers keep an idle connection, so that none sends a request into one that is being closed."""
 GRACE_SECONDS = 15
 """How long requests may take to end; longer than any call to Redis."""
+COLLECT_AFTER_OBJECTS = 10_000
+"""Garbage is collected when so many more objects have been made than dropped; Python's own number is 700."""
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +107,7 @@ class Program:
         host, port = self._listener.getsockname()[:2]
         log.info("event=manager_listening host=%s port=%d pid=%d", host, port, os.getpid())
         self._link.start()
+        _relax_garbage_collection()
         await self._server.serve(sockets=[self._listener])
         if self._access_log is not None:
             self._access_log.flush()
@@ -140,6 +144,16 @@ class Program:
         limits = Limits(min_workers=settings.min_workers, max_workers=settings.max_workers)
         self._scaler = ScalerLoop(shards, fleet, limits, f"{host}:{port}")
         self._scaler.start()
+
+
+def _relax_garbage_collection() -> None:
+    """Leaves what stands at the start out of garbage collections, and lets there be fewer.
+
+    Each full one walked through the whole program, 40 ms in which nobody was answered, every 6,500 jobs that came in.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS)
 
 
 def listen(host: str, port: int) -> socket.socket:
