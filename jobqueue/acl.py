@@ -29,7 +29,7 @@ PREFIX = "{rq:*}"
 WORKER_SCRIPTS = ("claim", "release", "finish", "fail", "extend", "meta", "beat")
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete"),
-    *("due", "reap", "reap_stock", "retain", "lead", "intend"),
+    *("due", "reap", "reap_stock", "retain", "hear", "lead", "intend"),
 )
 _WORKER_KEYS = (
     *("", ":queues", ":queue:*", ":job:*", ":results:*", ":execution:*", ":executions:*", ":worker:*", ":workers"),
@@ -73,9 +73,13 @@ def roles() -> Mapping[str, Role]:
         "worker": Role(
             commands=_commands_of(WORKER_SCRIPTS)
             | _SCRIPTING
-            | {"ping", "cluster|slots", "cluster|info", "get", "del", "expire", "exists", "llen", "hgetall", "hset"}
-            | {"rpush", "blpop", "srandmember", "srem", "zrem"},
-            keys=(*(f"~{PREFIX}{key}" for key in _WORKER_KEYS), f"%R~{PREFIX}:suspended", f"%R~{LAYOUT_KEY}"),
+            | {"ping", "time", "cluster|slots", "cluster|info", "get", "del", "expire", "exists", "llen", "hgetall"}
+            | {"hset", "rpush", "blpop", "srandmember", "srem", "zrem"},
+            keys=(
+                *(f"~{PREFIX}{key}" for key in _WORKER_KEYS),
+                *(f"%R~{PREFIX}{key}" for key in (":suspended", ":wm:heard")),
+                f"%R~{LAYOUT_KEY}",
+            ),
         ),
         "replica": Role(commands=frozenset({"ping", "psync", "replconf"})),
         "administrator": Role(
