@@ -1,8 +1,4 @@
-"""The instance metadata service (IMDSv2) as an instance sees it: `python -m tests.ec2.metadata_service FILE [ADDRESS]`.
-
-FILE holds JSON and is read anew for each request:
-    {"tokens": "required" | "optional", "tree": {"meta-data/instance-id": "i-…", "user-data": "#!…", …}}
-A value that is no string is sent as JSON. A path that is no leaf lists what lies beneath it.
+"""The instance metadata service (IMDSv2).
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
 """
@@ -11,33 +7,70 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
+import threading
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 ADDRESS = "169.254.169.254"
 MAX_TOKEN_SECONDS = 21_600
 
 
-class MetadataService(ThreadingHTTPServer):
-    """Answers from a file, on port 80 of `host` unless another is given."""
+class MetadataService:
+    """Answers from a tree in memory, in threads of this process, on the network of whoever makes it.
 
+    Args:
+        tree: text by path, as `meta-data/instance-id`. A path that is no leaf lists what lies beneath it.
+        token_required: whether requests without a token (IMDSv1) are refused.
+    """
+
+    def __init__(
+        self, tree: Mapping[str, str], host: str = ADDRESS, port: int = 80, *, token_required: bool = True
+    ) -> None:
+        self.tree = dict(tree)
+        self._server = _Server((host, port), self.tree, token_required)
+        self.port: int = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+        self._thread.start()
+
+    def interrupt(self, seconds: float) -> None:
+        """A spot notice: the instance goes in so many seconds."""
+        end = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.tree["meta-data/spot/instance-action"] = json.dumps({"action": "terminate", "time": end})
+        self.tree["meta-data/spot/termination-time"] = end
+
+    def recommend_rebalance(self) -> None:
+        """A rebalance recommendation: the instance is likelier than others to be interrupted."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.tree["meta-data/events/recommendations/rebalance"] = json.dumps({"noticeTime": now})
+
+    def forget_tokens(self) -> None:
+        """Every token that it has given is refused from now on."""
+        self._server.token_ends.clear()
+
+    def close(self) -> None:
+        """Ends it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, file: Path, host: str = ADDRESS, port: int = 80) -> None:
-        self.file = file
+    def __init__(self, address: tuple[str, int], tree: Mapping[str, str], token_required: bool) -> None:
+        self.tree = tree
+        self.token_required = token_required
         self.token_ends: dict[str, float] = {}
-        super().__init__((host, port), _Request)
+        super().__init__(address, _Request)
 
 
 class _Request(BaseHTTPRequestHandler):
-    server: MetadataService
+    server: _Server
 
-    def do_PUT(self) -> None:  # the name that http.server calls
+    def do_PUT(self) -> None:
         if self.path != "/latest/api/token":
             return self._answer(HTTPStatus.NOT_FOUND)
         if "X-Forwarded-For" in self.headers:
@@ -49,15 +82,14 @@ class _Request(BaseHTTPRequestHandler):
         self.server.token_ends[token] = time.monotonic() + int(lifetime)
         return self._answer(HTTPStatus.OK, token)
 
-    def do_GET(self) -> None:  # the name that http.server calls
-        document = json.loads(self.server.file.read_text())
+    def do_GET(self) -> None:
         token = self.headers.get("X-aws-ec2-metadata-token")
-        if token is None and document["tokens"] == "required":
+        if token is None and self.server.token_required:
             return self._answer(HTTPStatus.UNAUTHORIZED)
         if token is not None and self.server.token_ends.get(token, 0.0) < time.monotonic():
             return self._answer(HTTPStatus.UNAUTHORIZED)
-        content = _look_up(document["tree"], self.path.removeprefix("/latest/").strip("/"))
-        return self._answer(HTTPStatus.NOT_FOUND) if content is None else self._answer(HTTPStatus.OK, content)
+        text = _look_up(dict(self.server.tree), self.path.removeprefix("/latest/").strip("/"))
+        return self._answer(HTTPStatus.NOT_FOUND) if text is None else self._answer(HTTPStatus.OK, text)
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
@@ -71,13 +103,8 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def _look_up(tree: Mapping[str, Any], path: str) -> str | None:
+def _look_up(tree: Mapping[str, str], path: str) -> str | None:
     if path in tree:
-        value = tree[path]
-        return value if isinstance(value, str) else json.dumps(value)
+        return tree[path]
     beneath = {leaf.removeprefix(f"{path}/") for leaf in tree if leaf.startswith(f"{path}/")}
     return "\n".join(sorted({name.partition("/")[0] + "/" * ("/" in name) for name in beneath})) or None
-
-
-if __name__ == "__main__":
-    MetadataService(Path(sys.argv[1]), *sys.argv[2:3]).serve_forever()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,48 +20,10 @@ from workmanager.valkey import ValkeyServer
 ON_INSTANCE = ("--fleet", "ec2:tests", "--instance-id", "i-0")
 
 
-class Metadata:
-    """A metadata service on a free port."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._tree = {"meta-data/instance-id": "i-0"}
-        self._write()
-        self._service = MetadataService(file, "127.0.0.1", 0)
-        self._thread = threading.Thread(target=self._service.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-        self.endpoint = f"http://127.0.0.1:{self._service.server_port}"
-
-    def interrupt(self, seconds: float) -> None:
-        """A spot notice: the instance goes in so many seconds."""
-        end = datetime.now(UTC) + timedelta(seconds=seconds)
-        self._tree["meta-data/spot/instance-action"] = json.dumps(
-            {"action": "terminate", "time": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        )
-        self._write()
-
-    def recommend_rebalance(self) -> None:
-        self._tree["meta-data/events/recommendations/rebalance"] = '{"noticeTime": "2026-01-31T08:22:00Z"}'
-        self._write()
-
-    def forget_tokens(self) -> None:
-        self._service.token_ends.clear()
-
-    def close(self) -> None:
-        self._service.shutdown()
-        self._service.server_close()
-        self._thread.join()
-
-    def _write(self) -> None:
-        new = self._file.with_suffix(".new")
-        new.write_text(json.dumps({"tokens": "required", "tree": self._tree}))
-        new.rename(self._file)
-
-
 @pytest.fixture
-def metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Metadata]:
-    service = Metadata(tmp_path / "metadata.json")
-    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", service.endpoint)
+def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[MetadataService]:
+    service = MetadataService({"meta-data/instance-id": "i-0"}, "127.0.0.1", 0)
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{service.port}")
     yield service
     service.close()
 
@@ -74,7 +33,7 @@ async def _the_worker(client: Client) -> WorkerView | None:
 
 
 async def test_a_spot_notice_lets_jobs_end_that_can_and_gives_the_others_back_in_time(
-    client: Client, start_worker: MakeWorker, metadata: Metadata, tmp_path: Path
+    client: Client, start_worker: MakeWorker, metadata: MetadataService, tmp_path: Path
 ) -> None:
     worker = start_worker(client.url, *ON_INSTANCE, "--slots", "2")
     notes, gate = tmp_path / "notes", tmp_path / "gate"
@@ -104,7 +63,7 @@ async def test_a_spot_notice_lets_jobs_end_that_can_and_gives_the_others_back_in
 
 
 async def test_a_rebalance_notice_is_passed_on_and_the_work_goes_on(
-    client: Client, start_worker: MakeWorker, metadata: Metadata
+    client: Client, start_worker: MakeWorker, metadata: MetadataService
 ) -> None:
     worker = start_worker(client.url, *ON_INSTANCE)
     await client.value(await client.put("pid"))
@@ -122,7 +81,7 @@ async def test_a_rebalance_notice_is_passed_on_and_the_work_goes_on(
     assert "metadata_unavailable" not in worker.said
 
 
-async def test_an_orphan_drains_and_leaves(client: Client, start_worker: MakeWorker, metadata: Metadata) -> None:
+async def test_an_orphan_drains_and_leaves(client: Client, start_worker: MakeWorker, metadata: MetadataService) -> None:
     """A sign of a manager keeps it; from the last one on it bears with the silence, then gives back what it runs."""
     worker = start_worker(client.url, *ON_INSTANCE, ORPHAN_SECONDS="3", DRAIN_GRACE_SECONDS="0")
     worker.wait_until_started()
@@ -144,7 +103,7 @@ async def test_an_orphan_that_never_found_redis_leaves(start_worker: MakeWorker)
 
 
 async def test_an_orphan_whose_redis_has_gone_leaves(
-    private_server: ValkeyServer, start_worker: MakeWorker, metadata: Metadata
+    private_server: ValkeyServer, start_worker: MakeWorker, metadata: MetadataService
 ) -> None:
     worker = start_worker(private_server.url, *ON_INSTANCE, ORPHAN_SECONDS="2")
     worker.wait_until_started()

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Boots a simulated instance, in namespaces of its own: a disk over this machine's files, then process 1.
+#   boot.sh DIRECTORY PYTHON SHARED...
+# DIRECTORY has `seed` (put on the disk before the boot); each SHARED directory is this machine's own.
+# A line on standard input says that the instance's network is there.
+set -euo pipefail
+directory=$1 python=$2
+shift 2
+
+disk=$directory/disk
+mkdir -p "$disk"
+mount -t tmpfs disk "$disk"
+mkdir "$disk"/{changes,work,root}
+cp -a "$directory/seed/." "$disk/changes/"
+mount -t overlay root -o "lowerdir=/,upperdir=$disk/changes,workdir=$disk/work" "$disk/root"
+root=$disk/root
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs run "$root/run"
+for shared in "$@"; do
+  mkdir -p "$root$shared"
+  mount --bind "$shared" "$root$shared"
+done
+read -r _
+exec chroot "$root" "$python" -SE /usr/lib/instance/init.py

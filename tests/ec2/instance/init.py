@@ -1,0 +1,240 @@
+"""Process 1 of a simulated instance: what cloud-init, systemd and the power button do on a real one.
+
+It runs the user data, then the units that `systemctl` asks for, and on SIGTERM or `shutdown` stops those in order and
+ends, which ends everything in the instance. Of systemd it knows, in [Service]: Type simple, exec, notify and
+oneshot, ExecStartPre, ExecStart, ExecStop, ExecStopPost, Environment, EnvironmentFile, WorkingDirectory, User, Restart,
+RestartSec, TimeoutStopSec, KillSignal; and template units (`name@instance`). All output goes to the console.
+"""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+UNITS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"))
+USER_DATA = Path("/var/lib/cloud/instance/user-data.txt")
+STOP_SECONDS = 90.0
+UNKNOWN_UNIT = 5
+NOT_ACTIVE = 3
+
+Settings = dict[str, list[str]]
+
+
+class Unit:
+    """A service, started at most once at a time."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.settings = settings
+        self.process: subprocess.Popen[bytes] | None = None
+        self.stopping = False
+        self.over = threading.Event()
+        self.over.set()
+
+    @property
+    def active(self) -> bool:
+        return not self.over.is_set()
+
+    def start(self) -> int:
+        """The exit status of the start."""
+        if self.active:
+            return 0
+        self.stopping = False
+        for line in self._lines("ExecStartPre"):
+            if status := self._call(line):
+                return status
+        process = self.process = self._open(self._lines("ExecStart")[0])
+        if self._one("Type", "simple") == "oneshot":
+            return process.wait() or sum(map(self._call, self._lines("ExecStart")[1:]))
+        self.over.clear()
+        threading.Thread(target=self._watch, args=(process,), daemon=True).start()
+        return 0
+
+    def stop(self) -> None:
+        self.stopping = True
+        if self.process is None or self.process.poll() is not None:
+            self.over.wait(STOP_SECONDS)
+            return
+        for line in self._lines("ExecStop"):
+            self._call(line)
+        for number in (getattr(signal, self._one("KillSignal", "SIGTERM")), signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+            if self.over.wait(_seconds(self._one("TimeoutStopSec", str(STOP_SECONDS)))):
+                return
+
+    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
+        status = process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        say(f"{self.name}: main process exited, status={status}")
+        for line in self._lines("ExecStopPost"):
+            self._call(line)
+        restart = self._one("Restart", "no")
+        if not self.stopping and (restart == "always" or (restart == "on-failure" and status)):
+            time.sleep(_seconds(self._one("RestartSec", "0.1")) or 0.0)
+            if not self.stopping:
+                self.over.set()
+                self.process = None
+                self.start()
+                return
+        self.over.set()
+
+    def _call(self, line: str) -> int:
+        status = self._open(line).wait()
+        return 0 if line.startswith("-") else status
+
+    def _open(self, line: str) -> "subprocess.Popen[bytes]":
+        user = self._one("User", "")
+        return subprocess.Popen(
+            ["/bin/bash", "-c", f"exec {line.lstrip('-+!@:')}"],
+            env=self._environ(),
+            cwd=self._one("WorkingDirectory", "/"),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            user=user or None,
+        )
+
+    def _environ(self) -> dict[str, str]:
+        environ = dict(os.environ)
+        for line in self._lines("Environment"):
+            environ.update(map(_assignment, shlex.split(line)))
+        for path in self._lines("EnvironmentFile"):
+            if not path.startswith("-") or Path(path[1:]).exists():
+                lines = Path(path.lstrip("-")).read_text().splitlines()
+                words = (shlex.split(line) for line in lines if line.strip() and line.lstrip()[0] not in "#;")
+                environ.update(_assignment("".join(word)) for word in words)
+        return environ
+
+    def _lines(self, key: str) -> list[str]:
+        return self.settings.get(key, [])
+
+    def _one(self, key: str, default: str) -> str:
+        return self._lines(key)[-1] if self._lines(key) else default
+
+
+class Init:
+    """The instance from its boot to its end."""
+
+    def __init__(self) -> None:
+        self.units: dict[str, Unit] = {}
+        self.ending = False
+
+    def run(self) -> None:
+        """Returns when the instance is off."""
+        signal.signal(signal.SIGTERM, self._end)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind("/run/init.sock")
+        listener.listen(64)
+        threading.Thread(target=self._listen, args=(listener,), daemon=True).start()
+        threading.Thread(target=self._run_user_data, daemon=True).start()
+        while not self.ending:
+            time.sleep(0.05)
+        say("powering off")
+        for unit in reversed(list(self.units.values())):
+            unit.stop()
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGTERM)
+        say("off")
+
+    def _end(self, *_: object) -> None:
+        # No lock is taken: a signal interrupts whoever holds one.
+        self.ending = True
+
+    def _run_user_data(self) -> None:
+        if USER_DATA.read_bytes().startswith(b"#!"):
+            USER_DATA.chmod(0o700)
+            status = subprocess.call([str(USER_DATA)], cwd="/", stdin=subprocess.DEVNULL)
+            say(f"user data exited, status={status}")
+
+    def _listen(self, listener: socket.socket) -> None:
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rw") as stream, suppress(BrokenPipeError):
+            request = json.loads(stream.readline())
+            stream.write(json.dumps(self._obey(request)) + "\n")
+            stream.flush()
+
+    def _obey(self, request: list[str]) -> tuple[int, str]:
+        options = {word for word in request if word.startswith("-")}
+        verb, *names = [word for word in request if word not in options] or [""]
+        if verb in ("poweroff", "halt"):
+            self._end()
+        if verb == "enable":
+            verb = "start" if "--now" in options else ""
+        worst, text = 0, ""
+        for name in names:
+            if "." in name and not name.endswith(".service"):
+                continue  # timers, sockets and targets
+            status, said = self._do(verb, name if name.endswith(".service") else f"{name}.service")
+            worst, text = max(worst, status), text + said
+        return worst, text
+
+    def _do(self, verb: str, name: str) -> tuple[int, str]:
+        if verb == "is-active":
+            active = name in self.units and self.units[name].active
+            return (0, "active\n") if active else (NOT_ACTIVE, "inactive\n")
+        if verb in ("stop", "restart", "try-restart") and name in self.units:
+            self.units[name].stop()
+        if verb in ("start", "restart"):
+            settings = read_unit(name)
+            if settings is None:
+                return UNKNOWN_UNIT, f"Unit {name} not found.\n"
+            if name not in self.units or not self.units[name].active:
+                self.units[name] = Unit(name, settings)
+            status = self.units[name].start()
+            say(f"{name}: started, status={status}")
+            return (1 if status else 0), ""
+        return 0, ""
+
+
+def read_unit(name: str) -> Settings | None:
+    """The settings of a unit, each a list in order; None where there is no such unit."""
+    template, _, instance = name.removesuffix(".service").partition("@")
+    names = [name, f"{template}@.service"] if instance else [name]
+    path = next((place / found for found in names for place in UNITS if (place / found).exists()), None)
+    if path is None:
+        return None
+    settings: Settings = {}
+    for line in path.read_text().replace("\\\n", " ").splitlines():
+        key, equals, value = line.strip().partition("=")
+        if equals and not key.startswith(("#", ";")):
+            value = value.strip().replace("%i", instance).replace("%n", name).replace("%%", "%")
+            settings[key] = [*settings.get(key, []), value] if value else []
+    return settings
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+def _seconds(text: str) -> float | None:
+    if text == "infinity":
+        return None
+    units = {"ms": 0.001, "min": 60.0, "s": 1.0}
+    for suffix, factor in units.items():
+        if text.endswith(suffix):
+            return float(text.removesuffix(suffix)) * factor
+    return float(text)
+
+
+def say(text: str) -> None:
+    """A line on the console."""
+    sys.stdout.write(f"[init] {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    socket.sethostname(os.environ.pop("INSTANCE_HOSTNAME"))
+    Init().run()

@@ -1,0 +1,103 @@
+"""What the simulation reads and changes in moto's own books of one region's EC2."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from moto.ec2.models import ec2_backends
+
+from tests.ec2.faults import ApiError
+
+ACCOUNT = "123456789012"
+ENDED = ("shutting-down", "terminated", "stopping", "stopped")
+
+
+class Region:
+    """One region's EC2."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._backend: Any = ec2_backends[ACCOUNT][name]
+
+    def instances(self) -> list[Any]:
+        """Moto's instances, ended ones too."""
+        return [instance for found in list(self._backend.reservations.values()) for instance in found.instances]
+
+    def instance_ids(self) -> list[str]:
+        """Of all of them."""
+        return [instance.id for instance in self.instances()]
+
+    def instance(self, instance_id: str) -> Any:
+        """One of them, which exists."""
+        return self._backend.get_instance(instance_id)
+
+    def is_living(self, instance_id: str) -> bool:
+        """Whether it has not begun to end."""
+        return self.instance(instance_id).state not in ENDED
+
+    def tags(self, instance_id: str) -> dict[str, str]:
+        """The instance's tags."""
+        return {tag["key"]: tag["value"] for tag in self.instance(instance_id).get_tags()}
+
+    def user_data(self, instance_id: str) -> bytes:
+        """The instance's user data."""
+        text = self.instance(instance_id).user_data
+        return base64.b64decode(str(text)) if text else b""
+
+    def set_state(self, instance_id: str, name: str, code: int) -> None:
+        """Moves an instance to a state of its life."""
+        state = self.instance(instance_id)._state
+        state.name, state.code = name, code
+
+    def template(self, form: Mapping[str, str]) -> Mapping[str, Any]:
+        """The data of the launch template that a call names; {} where it names none.
+
+        Raises:
+            ApiError: there is no such template.
+        """
+        names = {
+            name: form[f"LaunchTemplate.{name}"]
+            for name in ("LaunchTemplateId", "LaunchTemplateName", "Version")
+            if form.get(f"LaunchTemplate.{name}")
+        }
+        if not names:
+            return {}
+        version = names.get("Version")
+        try:
+            if version in ("$Latest", "$Default"):
+                del names["Version"]
+            found = self._backend._get_template_from_args(names)
+            data: Mapping[str, Any] = (found.template.latest_version() if version == "$Latest" else found).data
+        except Exception as error:  # moto's many ways to say that there is none
+            raise ApiError("InvalidLaunchTemplateId.NotFound", f"no launch template {names}: {error}") from error
+        return data
+
+    def zone(self, subnet_id: str, zone: str) -> str:
+        """The zone of a launch.
+
+        Raises:
+            ApiError: there is no such subnet.
+        """
+        if not subnet_id:
+            return zone or f"{self.name}a"
+        subnets = self._backend.describe_subnets(filters={"subnet-id": [subnet_id]})
+        if not subnets:
+            raise ApiError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet_id}' does not exist")
+        return str(subnets[0].availability_zone)
+
+    def give_profile(self, instance_id: str, form: Mapping[str, str]) -> None:
+        """Gives every instance of a call its profile: moto gives it to the first alone."""
+        if instance_id in self._backend.iam_instance_profile_associations:
+            return
+        name, arn = form.get("IamInstanceProfile.Name"), form.get("IamInstanceProfile.Arn")
+        if name or arn:
+            self._backend.associate_iam_instance_profile(
+                instance_id, iam_instance_profile_name=name, iam_instance_profile_arn=arn
+            )
+
+    def profile_arn(self, instance_id: str) -> str:
+        """The ARN of the instance's profile, '' where it has none."""
+        association = self._backend.iam_instance_profile_associations.get(instance_id)
+        return str(association.iam_instance_profile.arn) if association else ""
