@@ -26,15 +26,15 @@ from jobqueue.scripts import script
 PREFIX = "{rq:*}"
 """Matches the prefix of every shard of a cluster."""
 
-WORKER_SCRIPTS = ("claim", "release", "finish", "fail", "extend", "meta", "beat")
+WORKER_SCRIPTS = ("claim", "release", "finish", "fail", "extend", "meta", "beat", "unregister")
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete"),
-    *("due", "reap", "reap_stock", "retain", "hear", "lead", "intend"),
+    *("due", "reap", "reap_stock", "retain", "hear", "lead", "intend", "amend", "close"),
 )
 _WORKER_KEYS = (
     *("", ":queues", ":queue:*", ":job:*", ":results:*", ":execution:*", ":executions:*", ":worker:*", ":workers"),
     *(":workers:*", ":wip:*", ":scheduled:*", ":finished:*", ":failed:*", ":canceled:*", ":wm:leases", ":wm:claim:*"),
-    *(":wm:wake:*", ":wm:commands:*", ":wm:workers", ":wm:feed", ":wm:feed:bell", ":wm:feed:sequence"),
+    *(":wm:wake:*", ":wm:commands:*", ":wm:workers", ":wm:left:*", ":wm:feed", ":wm:feed:bell", ":wm:feed:sequence"),
     *(":wm:finished", ":wm:failed", ":wm:stopped", ":wm:seconds", ":wm:dependents"),
 )
 _SCRIPTING = frozenset({"eval", "evalsha"})
@@ -77,7 +77,7 @@ def roles() -> Mapping[str, Role]:
             | {"hset", "rpush", "blpop", "srandmember", "srem", "zrem"},
             keys=(
                 *(f"~{PREFIX}{key}" for key in _WORKER_KEYS),
-                *(f"%R~{PREFIX}{key}" for key in (":suspended", ":wm:heard")),
+                *(f"%R~{PREFIX}{key}" for key in (":suspended", ":wm:heard", ":wm:closed:*")),
                 f"%R~{LAYOUT_KEY}",
             ),
         ),

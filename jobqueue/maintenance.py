@@ -13,6 +13,7 @@ from jobqueue.dependents import enqueue_dependents
 from jobqueue.errors import JobQueueError
 from jobqueue.leases import REAP_LIMIT, reap, reap_stock
 from jobqueue.listing import queue_names
+from jobqueue.managers import SIGN_SECONDS, give_sign
 from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS
 from jobqueue.scripts import script
 from jobqueue.shards import Shard, Shards
@@ -71,12 +72,21 @@ class Maintenance:
     Args:
         url: of the Redis, for RQ's own code (see `enqueue_dependents`).
         lease_seconds: how long workers' leases last.
+        on_job: called when jobs wait; again and again while they do.
     """
 
-    def __init__(self, shards: Shards, url: str, *, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        url: str,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        on_job: Callable[[], None] = lambda: None,
+    ) -> None:
         self._shards = shards
         self._url = url
         self._lease_seconds = lease_seconds
+        self._on_job = on_job
         self._owner = f"workmanager-{secrets.token_hex(8)}"
         self._tasks = (
             _Task("due", TICK_SECONDS, self._move_due),
@@ -84,6 +94,7 @@ class Maintenance:
             _Task("dependents", 1.0, self._enqueue_dependents),
             _Task("retain", 1.0, self._retain),
             _Task("reap_stock", 10.0, self._reap_stock),
+            _Task("sign", SIGN_SECONDS, give_sign),
         )
 
     async def run(self) -> None:
@@ -91,7 +102,7 @@ class Maintenance:
         async with asyncio.TaskGroup() as group:
             for shard in self._shards:
                 group.create_task(self._care_for(shard))
-                group.create_task(ring_for_stock_jobs(shard))
+                group.create_task(ring_for_stock_jobs(shard, self._on_job))
 
     async def _care_for(self, shard: Shard) -> None:
         due_at = {task.name: 0.0 for task in self._tasks}

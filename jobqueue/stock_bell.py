@@ -6,6 +6,7 @@ returns as soon as there is a job. Without any manager an idle worker sees such 
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
@@ -23,8 +24,12 @@ PAUSE_SECONDS = 0.05
 log = logging.getLogger(__name__)
 
 
-async def ring_for_stock_jobs(shard: Shard) -> None:
-    """Watches the shard's queues until it is cancelled; new ones are found within `DISCOVER_SECONDS`."""
+async def ring_for_stock_jobs(shard: Shard, on_job: Callable[[], None] = lambda: None) -> None:
+    """Watches the shard's queues until it is cancelled; new ones are found within `DISCOVER_SECONDS`.
+
+    Args:
+        on_job: called when a job waits, whoever put it there; again and again while one does.
+    """
     watched: set[str] = set()
     async with asyncio.TaskGroup() as group:
         while True:
@@ -35,11 +40,11 @@ async def ring_for_stock_jobs(shard: Shard) -> None:
             for name in names[: MAX_QUEUES - len(watched)]:
                 if name not in watched:
                     watched.add(name)
-                    group.create_task(_watch(shard, name))
+                    group.create_task(_watch(shard, name, on_job))
             await asyncio.sleep(DISCOVER_SECONDS)
 
 
-async def _watch(shard: Shard, queue: str) -> None:
+async def _watch(shard: Shard, queue: str, on_job: Callable[[], None]) -> None:
     key, tokens = f"{shard.prefix}:queue:{queue}", f"{shard.prefix}:wm:wake:{queue}"
     while True:
         try:
@@ -47,6 +52,7 @@ async def _watch(shard: Shard, queue: str) -> None:
                 ("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS), timeout_seconds=BLOCK_SECONDS + 5.0
             )
             if job_id is not None:
+                on_job()
                 (waiting,) = await shard.execute(("LLEN", tokens))
                 if waiting == 0:
                     await shard.execute(("RPUSH", tokens, "1"))

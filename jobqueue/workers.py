@@ -16,6 +16,9 @@ RECORD_TTL_SECONDS = 120
 """How long a silent worker's record is kept: longer than it is listed (a minute), so that maintenance finds in it what
 else to take it off."""
 COMMAND_TTL_SECONDS = 60
+LEFT_SECONDS = 3600
+CLOSED_SECONDS = 86_400
+"""How long a worker that was closed gets nothing: longer than any instance takes to go. Names do not come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +144,32 @@ async def beat(shard: Shard, name: str, report: Beat) -> bool:
 
 
 async def unregister(shard: Shard, name: str, queues: Sequence[str]) -> None:
-    """Takes the worker off the list.
+    """Takes the worker off the list: it has left in order, with nothing in its hands.
 
     Raises:
         ShardUnavailable: it drops off by itself after a minute.
     """
-    key = _key(shard, name)
-    await shard.execute(
-        ("SREM", f"{shard.prefix}:workers", key),
-        *(("SREM", f"{shard.prefix}:workers:{queue}", key) for queue in queues),
-        ("ZREM", f"{shard.prefix}:wm:workers", name),
-        ("DEL", key, f"{key}:executions", f"{shard.prefix}:wm:commands:{name}", f"{shard.prefix}:wm:claim:{name}"),
-    )
+    await shard.run(script("unregister"), name, LEFT_SECONDS, *queues)
+
+
+async def which_left(shard: Shard, names: Sequence[str]) -> set[str]:
+    """Those of these workers that left in order within the last hour.
+
+    Raises:
+        ShardUnavailable: ask again; workers leave the other shards too, but not at the same moment.
+    """
+    answers = await shard.execute(*(("EXISTS", f"{shard.prefix}:wm:left:{name}") for name in names)) if names else []
+    return {name for name, left in zip(names, answers, strict=True) if left}
+
+
+async def close(shard: Shard, name: str) -> None:
+    """Ends a worker's work on the shard: its claims get nothing from now on, for good, and it is told to drain.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    message = json.dumps({"verb": "drain", "job_id": ""})
+    await shard.run(script("close"), name, CLOSED_SECONDS, message, COMMAND_TTL_SECONDS)
 
 
 async def list_workers(shard: Shard) -> list[WorkerView]:

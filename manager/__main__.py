@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+import boto3
 import uvloop
 
 from jobqueue.functions import Functions, UnknownModule
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"cannot listen on {given.host}:{given.port}: {error.strerror or error}\n")
         return 1
-    options = Options(given.host, given.port, given.scaler == "local", given.lifeline_fd)
+    options = Options(given.host, given.port, given.scaler, given.lifeline_fd)
 
     async def run() -> int:
         return await Program(options, settings, functions, listener).run()
@@ -64,7 +65,7 @@ def _port(text: str) -> int:
 
 def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
     if given.scaler == "ec2":
-        usage_error("--scaler ec2 is not built yet: use local or none")
+        _check_ec2(settings)
     if not settings.api_keys and not _is_loopback(given.host):
         usage_error(f"--host {given.host} is beyond loopback: set WORKMANAGER_API_KEYS first")
     if settings.min_workers > settings.max_workers:
@@ -72,10 +73,19 @@ def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
             f"WORKMANAGER_MIN_WORKERS: {settings.min_workers} is more than WORKMANAGER_MAX_WORKERS,"
             f" {settings.max_workers}"
         )
+    if settings.budget_per_hour is not None and not settings.price_per_hour:
+        usage_error("WORKMANAGER_BUDGET_PER_HOUR: needs WORKMANAGER_PRICE_PER_HOUR, what an instance costs")
     try:
         Topology(settings.redis_url)
     except ValueError as error:
         usage_error(f"WORKMANAGER_REDIS_URL: {error}")
+
+
+def _check_ec2(settings: ManagerSettings) -> None:
+    if not settings.launch_template:
+        usage_error("WORKMANAGER_LAUNCH_TEMPLATE: --scaler ec2 needs the template to launch workers from")
+    if boto3.Session().region_name is None:
+        usage_error("AWS_DEFAULT_REGION: --scaler ec2 needs the region to launch workers in")
 
 
 def _is_loopback(host: str) -> bool:

@@ -33,9 +33,10 @@ from manager.submission import SubmissionReader
 ABOUT = "Jobs in, results out. Errors are RFC 9457 problem details. Bad requests change nothing."
 
 
-def build_app(settings: ManagerSettings, functions: Functions, link: QueueLink, access_log: AccessLog | None) -> Front:
+def build_app(
+    settings: ManagerSettings, functions: Functions, link: QueueLink, metrics: Metrics, access_log: AccessLog | None
+) -> Front:
     """The ASGI application."""
-    metrics = Metrics()
     reader = SubmissionReader(functions, settings.max_payload_bytes)
     lane: dict[tuple[str, str], Route] = {
         hot.ENQUEUE: EnqueueRoute(link, settings.max_payload_bytes, metrics),

@@ -21,14 +21,15 @@ class Metrics:
     Attributes:
         enqueued: jobs that this manager took in.
         pulled: results that it handed out.
+        registry: where the other parts of the manager put theirs.
     """
 
     def __init__(self) -> None:
         self.enqueued = 0
         self.pulled = 0
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one request."""
@@ -44,7 +45,7 @@ class Metrics:
         own, queue = CollectorRegistry(), CollectorRegistry()
         own.register(_NodeCollector(self, self._tallies))
         queue.register(_QueueCollector(counts, workers, shards_away))
-        return b"".join(map(generate_latest, (self._registry, own, queue)))
+        return b"".join(map(generate_latest, (self.registry, own, queue)))
 
 
 class _Tally:

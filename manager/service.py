@@ -48,6 +48,7 @@ class QueueLink:
         redis_url: see `jobqueue.topology.Topology`.
         lease_seconds: of workers.
         on_connected: called once, with the shards.
+        on_job: called when jobs wait; again and again while they do.
         on_failure: called, with the reason, where the program cannot go on: the queue in Redis is not of its kind, or
             its maintenance has failed in a way that nobody foresaw.
     """
@@ -58,11 +59,13 @@ class QueueLink:
         lease_seconds: float,
         *,
         on_connected: Callable[[Shards], Awaitable[None]],
+        on_job: Callable[[], None],
         on_failure: Callable[[str], None],
     ) -> None:
         self._redis_url = redis_url
         self._lease_seconds = lease_seconds
         self._on_connected = on_connected
+        self._on_job = on_job
         self._on_failure = on_failure
         self._service: QueueService | None = None
         self._task: asyncio.Task[None] | None = None
@@ -98,7 +101,8 @@ class QueueLink:
             self._service = QueueService(shards)
             log.info("event=queue_connected shards=%d", len(shards))
             await self._on_connected(shards)
-            await Maintenance(shards, self._redis_url, lease_seconds=self._lease_seconds).run()
+            care = Maintenance(shards, self._redis_url, lease_seconds=self._lease_seconds, on_job=self._on_job)
+            await care.run()
         except FormatMismatch as error:
             self._on_failure(str(error))
         except Exception:

@@ -18,12 +18,12 @@ from jobqueue.functions import Functions
 from jobqueue.shards import Shards
 from manager.access_log import AccessLog
 from manager.app import build_app
+from manager.metrics import Metrics
 from manager.protocol import Protocol
+from manager.scaling import build_scaler
 from manager.service import QueueLink
 from manager.settings import ManagerSettings
-from scaler.local import LocalFleet
 from scaler.loop import ScalerLoop
-from scaler.policy import Limits
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
@@ -41,13 +41,13 @@ class Options:
     """What the command line says.
 
     Attributes:
-        local_fleet: whether this manager launches workers on its machine.
+        scaler: who launches workers: `ec2`, `local` or `none`.
         lifeline_fd: whose end tells the program, and the workers it launches, to end.
     """
 
     host: str
     port: int
-    local_fleet: bool
+    scaler: str
     lifeline_fd: int | None
 
 
@@ -72,16 +72,18 @@ class Program:
         self._options = options
         self._settings = settings
         self._listener = listener
+        self._metrics = Metrics()
         self._link = QueueLink(
             settings.redis_url,
             settings.lease_seconds,
             on_connected=self._start_scaler,
+            on_job=self._on_job,
             on_failure=self._give_up,
         )
         self._access_log = AccessLog(sys.stderr) if settings.access_log else None
         self._server = _Server(
             uvicorn.Config(
-                build_app(settings, functions, self._link, self._access_log),
+                build_app(settings, functions, self._link, self._metrics, self._access_log),
                 http=Protocol,
                 ws="none",
                 lifespan="off",
@@ -134,16 +136,23 @@ class Program:
         self._stop("failure")
 
     async def _start_scaler(self, shards: Shards) -> None:
-        if not self._options.local_fleet:
-            return
-        settings = self._settings
         host, port = self._listener.getsockname()[:2]
         if ipaddress.ip_address(host).is_unspecified:
             host = socket.gethostname()
-        fleet = LocalFleet(settings.redis_url, lifeline_fd=self._options.lifeline_fd)
-        limits = Limits(min_workers=settings.min_workers, max_workers=settings.max_workers)
-        self._scaler = ScalerLoop(shards, fleet, limits, f"{host}:{port}")
-        self._scaler.start()
+        self._scaler = build_scaler(
+            self._options.scaler,
+            self._settings,
+            shards,
+            f"{host}:{port}",
+            self._metrics.registry,
+            lifeline_fd=self._options.lifeline_fd,
+        )
+        if self._scaler is not None:
+            self._scaler.start()
+
+    def _on_job(self) -> None:
+        if self._scaler is not None:
+            self._scaler.ring()
 
 
 def _relax_garbage_collection() -> None:

@@ -1,10 +1,14 @@
 """The manager's settings, read from the environment."""
 
 import os
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from jobqueue.settings import CommaSeparated, QueueSettings
+from manager.warm import read_floors
+from scaler.ec2.offerings import Ec2Plan
+from scaler.policy import WarmFloor
 
 MEBIBYTE = 1024 * 1024
 
@@ -16,5 +20,35 @@ class ManagerSettings(QueueSettings):
     max_payload_bytes: int = Field(default=MEBIBYTE, ge=1, le=64 * MEBIBYTE)
     """A job's binary data, before base64."""
     access_log: bool = True
+
     min_workers: int = Field(default=0, ge=0)
     max_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    worker_slots: int = Field(default=1, ge=1)
+    """Jobs that one worker runs at a time: the cores of an instance, as a rule."""
+    wait_weight: float = Field(default=1.0, gt=0)
+    wait_target_seconds: float | None = Field(default=None, gt=0)
+    budget_per_hour: float | None = Field(default=None, ge=0)
+    price_per_hour: float = Field(default=0.0, ge=0)
+    warm: Annotated[tuple[WarmFloor, ...], BeforeValidator(read_floors)] = ()
+
+    name: str = Field(default="workmanager", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    launch_template: str = ""
+    subnets: CommaSeparated = ()
+    instance_types: CommaSeparated = ()
+    spot: bool = True
+    on_demand_base: int = Field(default=0, ge=0)
+    boot_limit_seconds: float = Field(default=300.0, gt=0)
+
+    def ec2_plan(self) -> Ec2Plan:
+        """What the EC2 fleet is set up to launch."""
+        return Ec2Plan(
+            cluster=self.name,
+            launch_template=self.launch_template,
+            subnets=self.subnets,
+            types=self.instance_types,
+            spot=self.spot,
+            on_demand_base=self.on_demand_base,
+            slots=self.worker_slots,
+            hourly_price=self.price_per_hour,
+            boot_limit_seconds=self.boot_limit_seconds,
+        )

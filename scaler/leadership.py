@@ -1,7 +1,8 @@
 """The lease that lets one manager's loop act. It lies on the queue's first shard, with an epoch that only grows."""
 
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobqueue.scripts import script
@@ -9,7 +10,8 @@ from jobqueue.shards import Shard
 from jobqueue.timestamps import clock_argument
 
 LEASE_SECONDS = 5.0
-KEPT_DECISIONS = 200
+SURE_SECONDS = 4.0
+"""How long after it was asked for a lease is trusted without asking: what is begun later may come too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,18 @@ class Candidate:
     Args:
         shard: where the lease lies.
         address: host and port by which operators know this manager.
+        clock: seconds that only grow.
+
+    Attributes:
+        name: tells it from all others, also from itself after a restart.
     """
 
-    def __init__(self, shard: Shard, address: str) -> None:
+    def __init__(self, shard: Shard, address: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._shard = shard
         self._address = address
-        self._name = secrets.token_hex(8)
+        self._clock = clock
+        self._stood_at = float("-inf")
+        self.name = secrets.token_hex(8)
 
     async def stand(self, *, now: float | None = None) -> Leadership:
         """Takes the lease where it is free, renews it where it is ours.
@@ -46,22 +54,15 @@ class Candidate:
         Raises:
             ShardUnavailable: nobody can lead until the shard is back.
         """
-        return await self._ask(LEASE_SECONDS, now)
+        asked_at = self._clock()
+        leadership = await self._ask(LEASE_SECONDS, now)
+        self._stood_at = asked_at if leadership.ours else float("-inf")
+        return leadership
 
-    async def intend(self, epoch: int, decision: str, launches: Sequence[str], *, now: float | None = None) -> bool:
-        """Writes down a decision (JSON) and the ids of the workers that it launches, before anything is done.
-
-        Returns:
-            False where the lease is not this candidate's any more, so that nothing may be done.
-
-        Raises:
-            ShardUnavailable: nothing may be done either.
-        """
-        arguments: tuple[str | int, ...] = (
-            *(clock_argument(now), self._name, epoch, decision, KEPT_DECISIONS),
-            *launches,
-        )
-        return bool(await self._shard.run(script("intend"), *arguments, replicate=True))
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody else can lead yet: so long after standing the lease has not run out."""
+        return self._clock() < self._stood_at + SURE_SECONDS
 
     async def resign(self) -> None:
         """Gives the lease up, so that the other takes over at once.
@@ -73,6 +74,6 @@ class Candidate:
 
     async def _ask(self, lease_seconds: float, now: float | None) -> Leadership:
         ours, epoch, address = await self._shard.run(
-            script("lead"), clock_argument(now), self._name, self._address, f"{lease_seconds:g}", replicate=True
+            script("lead"), clock_argument(now), self.name, self._address, f"{lease_seconds:g}", replicate=True
         )
         return Leadership(bool(ours), int(epoch), address.decode())

@@ -3,19 +3,40 @@
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from scaler.fleet import Cause, FleetError, Profile
+from scaler.instances import Instance, Intent, Order, Sighting
 
 DRAIN_SECONDS = 10.0
 """How long running jobs may go on when their workers' manager ends; then they are given back."""
 HURRY_SECONDS = 5.0
 """How long giving back may take, before a worker is killed."""
 
+PROFILE = Profile(
+    boot_seconds=2.0,
+    boot_limit_seconds=30.0,
+    minimum_paid_seconds=0.0,
+    idle_seconds=10.0,
+    look_seconds=0.0,
+    rest_seconds=0.0,
+)
+
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    process: Process
+    token: str
+    at: float
 
 
 class LocalFleet:
@@ -29,33 +50,55 @@ class LocalFleet:
     """
 
     def __init__(self, redis_url: str, *, slots: int = 1, lifeline_fd: int | None = None) -> None:
-        self.name = f"local:{socket.gethostname()}"
+        self._host = socket.gethostname()
+        self.name = f"local:{self._host}"
+        self.profile = replace(PROFILE, slots=slots)
         self._redis_url = redis_url
         self._slots = slots
         self._write_fd: int | None = None
         if lifeline_fd is None:
             lifeline_fd, self._write_fd = os.pipe()
         self._lifeline_fd = lifeline_fd
-        self._processes: dict[str, Process] = {}
+        self._launcher = secrets.token_hex(8)
+        self._started: dict[str, _Started] = {}
 
-    async def launch(self, instance_ids: Sequence[str]) -> None:
-        """Starts one process for each id that has none."""
-        for instance_id in instance_ids:
-            if instance_id not in self._processes:
-                self._processes[instance_id] = await self._start(instance_id)
-        self._forget_ended()
+    def plan(self, count: int, living: Collection[Instance], avoided: Collection[str]) -> list[Order]:
+        """One call for all, that only this process can carry out."""
+        return [Order(count, arguments={"launcher": self._launcher})]
 
-    async def discard(self, instance_ids: Sequence[str]) -> None:
-        """Kills the processes of these ids, where they are ours."""
-        for instance_id in instance_ids:
-            process = self._processes.pop(instance_id, None)
-            if process is not None and process.returncode is None:
-                process.kill()
-                await process.wait()
+    async def launch(self, intent: Intent, *, repeated: bool) -> list[Sighting]:
+        """Starts the intent's processes, once.
+
+        Raises:
+            FleetError: it is another process' intent, and whatever that has started tells of itself by registering.
+        """
+        if intent.order.arguments.get("launcher") != self._launcher:
+            raise FleetError(Cause.SPENT, "NotOurs", "the manager that was about to start these processes has gone")
+        ids = [f"{intent.token}-{number}" for number in range(intent.order.count)]
+        for id_ in ids:
+            if id_ not in self._started:
+                self._started[id_] = _Started(await self._start(id_), intent.token, intent.at)
+        return [self._sighting(id_) for id_ in ids]
+
+    async def look(self) -> list[Sighting]:
+        """The processes of this manager; workers of another are heard of as long as they live."""
+        sightings = [self._sighting(id_) for id_ in self._started]
+        # An ended one is shown once: should that be lost, its worker is missed before long.
+        self._started = {id_: each for id_, each in self._started.items() if each.process.returncode is None}
+        return sightings
+
+    async def terminate(self, ids: Sequence[str]) -> Collection[str]:
+        """Kills what is left of these, where it is ours."""
+        for id_ in ids:
+            started = self._started.pop(id_, None)
+            if started is not None and started.process.returncode is None:
+                started.process.kill()
+                await started.process.wait()
+        return ids
 
     async def close(self) -> None:
         """Drains the workers that this process started: jobs that take longer than `DRAIN_SECONDS` go back."""
-        living = [process for process in self._processes.values() if process.returncode is None]
+        living = [each.process for each in self._started.values() if each.process.returncode is None]
         # Told once a worker drains, told twice it gives at once back what it runs.
         for patience_seconds in (DRAIN_SECONDS, HURRY_SECONDS):
             living = await _tell_to_leave(living, patience_seconds)
@@ -72,7 +115,8 @@ class LocalFleet:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "worker_node", "--redis-url", self._redis_url, "--slots", str(self._slots)),
-            *("--fleet", self.name, "--instance-id", instance_id, "--lifeline-fd", str(self._lifeline_fd)),
+            *("--fleet", self.name, "--instance-id", instance_id, "--name", instance_id),
+            *("--lifeline-fd", str(self._lifeline_fd)),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(self._lifeline_fd,),
             # Ctrl-C in a terminal is for whoever started us; the workers are told to drain in their turn.
@@ -81,8 +125,16 @@ class LocalFleet:
         log.info("event=worker_launched instance_id=%s pid=%d", instance_id, process.pid)
         return process
 
-    def _forget_ended(self) -> None:
-        self._processes = {id_: process for id_, process in self._processes.items() if process.returncode is None}
+    def _sighting(self, id_: str) -> Sighting:
+        started = self._started[id_]
+        return Sighting(
+            id_,
+            started.at,
+            started.token,
+            kind="process",
+            zone=self._host,
+            ended=started.process.returncode is not None,
+        )
 
 
 async def _tell_to_leave(processes: Sequence[Process], patience_seconds: float) -> list[Process]:

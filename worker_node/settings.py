@@ -68,7 +68,9 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
     parser.add_argument(
         "--queues", type=_names, default=(DEFAULT_QUEUE,), help="comma-separated, the first comes first"
     )
-    parser.add_argument("--name", type=_name, help="default: host, process id and a random number")
+    parser.add_argument(
+        "--name", type=_name, help="default: its instance's id, or host, process id and a random number"
+    )
     parser.add_argument("--burst", action="store_true", help="leave when the queues are empty")
     parser.add_argument("--fleet", default="", help=argparse.SUPPRESS)
     parser.add_argument("--instance-id", default="", help=argparse.SUPPRESS)
@@ -78,7 +80,8 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
         redis_url=given.redis_url,
         slots=given.slots,
         queues=given.queues,
-        name=given.name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+        # On an instance of a fleet there is one worker, and whoever scales the fleet knows it by the instance's id.
+        name=given.name or given.instance_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         burst=given.burst,
         fleet=given.fleet,
         instance_id=given.instance_id,

@@ -51,7 +51,8 @@ if repeated[1] == token then
   end
   return jobs
 end
-if redis.call('EXISTS', prefix .. ':suspended') == 1 then return jobs end
+-- All workers are suspended (RQ's switch), or this one's work is ended (close.lua).
+if redis.call('EXISTS', prefix .. ':suspended', prefix .. ':wm:closed:' .. worker) > 0 then return jobs end
 
 local leased, claimed = {}, {token}
 for q = 10, #ARGV do

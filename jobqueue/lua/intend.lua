@@ -1,16 +1,19 @@
--- Writes down what the acting manager is about to do, before it is done: whoever acts next counts it too.
+-- Writes down launches before they are asked for: whoever acts next counts them too, and repeats them unchanged.
 -- KEYS[1]  the shard's prefix
--- ARGV     now, candidate, epoch of its lease, its decision as JSON, most decisions that are kept,
---          ids of the workers to launch
--- Returns  1, or 0 where somebody else has taken the lease: nothing is written, nothing may be done
+-- ARGV     now, candidate, epoch of its lease, most instances that may be, then token and intent (JSON with its `count`)
+--          of each launch
+-- Returns  1; 0 where somebody else has taken the lease; -1 where there would be more instances than may be: then
+--          nothing is written, and nothing may be done
 local prefix = KEYS[1]
 -- include: _clock
-local now, scaler = clock(ARGV[1]), prefix .. ':wm:scaler:'
+local scaler = prefix .. ':wm:scaler:'
 -- A removal as the first write: the fleet must go on where Redis is full.
-redis.call('HDEL', scaler .. 'launches', '')
+redis.call('HDEL', scaler .. 'intents', '')
 local held = redis.call('HMGET', scaler .. 'leader', 'candidate', 'epoch')
 if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] then return 0 end
-redis.call('LPUSH', scaler .. 'decisions', ARGV[4])
-redis.call('LTRIM', scaler .. 'decisions', 0, tonumber(ARGV[5]) - 1)
-for i = 6, #ARGV do redis.call('HSET', scaler .. 'launches', ARGV[i], math.floor(now)) end
+local number = redis.call('HLEN', scaler .. 'instances')
+for _, intent in ipairs(redis.call('HVALS', scaler .. 'intents')) do number = number + cjson.decode(intent).count end
+for i = 5, #ARGV, 2 do number = number + cjson.decode(ARGV[i + 1]).count end
+if number > tonumber(ARGV[4]) then return -1 end
+for i = 5, #ARGV, 2 do redis.call('HSET', scaler .. 'intents', ARGV[i], ARGV[i + 1]) end
 return 1

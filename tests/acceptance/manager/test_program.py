@@ -25,7 +25,9 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     ("arguments", "settings", "named"),
     [
         (["--host", "0.0.0.0"], {}, "WORKMANAGER_API_KEYS"),
-        (["--scaler", "ec2"], {}, "local or none"),
+        (["--scaler", "ec2"], {}, "WORKMANAGER_LAUNCH_TEMPLATE"),
+        ([], {"BUDGET_PER_HOUR": "5"}, "WORKMANAGER_PRICE_PER_HOUR"),
+        ([], {"WARM": "many"}, "WORKMANAGER_WARM"),
         (["--scaler", "k8s"], {}, "--scaler"),
         (["--port", "99999"], {}, "--port"),
         (["--redis-url", "http://localhost"], {}, "WORKMANAGER_REDIS_URL"),

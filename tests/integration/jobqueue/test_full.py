@@ -15,8 +15,20 @@ from jobqueue.maintenance import move_due, retain
 from jobqueue.managers import give_sign, silent_seconds
 from jobqueue.pull import acknowledge, pull
 from jobqueue.shards import Shard, Shards
-from jobqueue.workers import Beat, WorkerRecord, beat, list_workers, register, write_meta
+from jobqueue.workers import (
+    Beat,
+    WorkerRecord,
+    beat,
+    close,
+    list_workers,
+    register,
+    unregister,
+    which_left,
+    write_meta,
+)
+from scaler.instances import Instance, Intent, Order
 from scaler.leadership import Candidate
+from scaler.ledger import Amendment, Ledger
 from tests.integration.jobqueue.books import (
     NOW,
     broke,
@@ -153,4 +165,10 @@ async def test_the_scaler_goes_on(full: Shard) -> None:
     candidate = Candidate(full, "host:1")
     leadership = await candidate.stand()
     assert leadership.ours
-    assert await candidate.intend(leadership.epoch, "{}", ["i-1"])
+    ledger = Ledger(full, candidate)
+    assert await ledger.intend(leadership.epoch, [Intent("t-1", 1.0, 1, Order(1))], most=1)
+    await ledger.amend(leadership.epoch, Amendment([Instance("i-1", 1.0)], settled=["t-1"], decision={"launch": 1}))
+    assert set((await ledger.read()).instances) == {"i-1"}
+    await close(full, "i-1")
+    await unregister(full, "i-1", ("default",))
+    assert await which_left(full, ["i-1"]) == {"i-1"}

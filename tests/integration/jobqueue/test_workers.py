@@ -15,6 +15,7 @@ from jobqueue.workers import (
     Woken,
     WorkerRecord,
     beat,
+    close,
     list_workers,
     read_record,
     register,
@@ -22,6 +23,7 @@ from jobqueue.workers import (
     unregister,
     wait,
     wake_another,
+    which_left,
     write_meta,
 )
 from tests.integration.jobqueue.books import complete, fields_of, keys_of, put, take, ttl_of
@@ -53,14 +55,29 @@ async def test_rq_lists_our_workers(plain_shard: Shard, redis_url: str) -> None:
         assert worker.get_state() == "idle"
 
 
-async def test_a_worker_that_leaves_leaves_nothing_behind(shard: Shard) -> None:
+async def test_a_worker_that_leaves_leaves_nothing_but_word_of_it(shard: Shard) -> None:
     await register(shard, RECORD)
     await put(shard, "a")
     await take(shard)
     await send(shard, "w1", Command("drain"))
     await unregister(shard, "w1", RECORD.queues)
     assert await list_workers(shard) == []
-    assert not [key for key in await keys_of(shard) if "worker" in key or "w1" in key]
+    assert [key for key in await keys_of(shard) if "worker" in key or "w1" in key] == ["wm:left:w1"]
+    assert 0 < await ttl_of(shard, "wm:left:w1") <= 3600
+    assert await which_left(shard, ["w1", "w2"]) == {"w1"}
+
+
+async def test_a_closed_worker_gets_no_more_jobs_and_is_told_to_drain(shard: Shard) -> None:
+    await register(shard, RECORD)
+    await put(shard, "a", "b")
+    (before,) = await take(shard, token="t")
+    await close(shard, "w1")
+    assert await take(shard) == []
+    assert await take(shard, token="t") == [before], "a claim whose answer was lost is no new work"
+    assert await wait(shard, "w1", (), for_work=False, seconds=1) == Command("drain")
+    assert [job.id for job in await take(shard, worker="w2")] == ["b"]
+    await beat(shard, "w1", Beat("idle", 0, 0, 0, 0.0))
+    assert await take(shard) == []
 
 
 async def test_a_silent_worker_is_dropped_with_all_its_entries(shard: Shard) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 
 from jobqueue.shards import Shard
-from scaler.leadership import KEPT_DECISIONS, LEASE_SECONDS, Candidate, Leadership
+from scaler.leadership import LEASE_SECONDS, Candidate, Leadership
 
 NOW = 1_900_000_000.0
 
@@ -45,27 +45,3 @@ async def test_who_resigns_is_succeeded_at_once(shard: Shard) -> None:
     assert not (await second.stand(now=NOW)).ours
     await first.resign()
     assert await second.stand(now=NOW) == Leadership(True, 2, "b:2")
-
-
-async def test_what_a_deposed_leader_still_intends_is_void(shard: Shard) -> None:
-    first, second = Candidate(shard, "a:1"), Candidate(shard, "b:2")
-    old = await first.stand(now=NOW)
-    assert await first.intend(old.epoch, '{"n": 1}', ["i-1"], now=NOW)
-    new = await second.stand(now=NOW + LEASE_SECONDS)
-    assert not await first.intend(old.epoch, '{"n": 2}', ["i-2"], now=NOW + LEASE_SECONDS)
-    assert not await first.intend(new.epoch, '{"n": 3}', ["i-3"], now=NOW + LEASE_SECONDS)
-    assert await second.intend(new.epoch, '{"n": 4}', [], now=NOW + LEASE_SECONDS)
-    launches, decisions = await shard.execute(
-        ("HGETALL", f"{shard.prefix}:wm:scaler:launches"), ("LRANGE", f"{shard.prefix}:wm:scaler:decisions", 0, -1)
-    )
-    assert launches == [b"i-1", b"1900000000"]
-    assert decisions == [b'{"n": 4}', b'{"n": 1}']
-
-
-async def test_the_latest_decisions_are_kept(shard: Shard) -> None:
-    candidate = Candidate(shard, "a:1")
-    epoch = (await candidate.stand(now=NOW)).epoch
-    for number in range(KEPT_DECISIONS + 20):
-        await candidate.intend(epoch, str(number), [], now=NOW)
-    (decisions,) = await shard.execute(("LRANGE", f"{shard.prefix}:wm:scaler:decisions", 0, -1))
-    assert [int(decision) for decision in decisions] == list(range(KEPT_DECISIONS + 19, 19, -1))

@@ -1,36 +1,38 @@
 """What one leader has learned, the next one knows."""
 
 import json
-import time
+from collections.abc import Callable
 
-from jobqueue.shards import Shard, Shards
+from jobqueue.shards import Shard
 from scaler.loop import ScalerLoop
-from scaler.policy import Limits
 from tests.integration.jobqueue.books import put
 from tests.integration.scaler.conftest import PaperFleet
+from tests.timed import Clock
 
-LIMITS = Limits(min_workers=0, max_workers=3)
+NewLoop = Callable[..., ScalerLoop]
 
 
-async def test_the_next_leader_goes_on_from_what_was_learned(shards: Shards, shard: Shard, fleet: PaperFleet) -> None:
+async def test_the_next_leader_goes_on_from_what_was_learned(
+    shard: Shard, new_loop: NewLoop, fleet: PaperFleet, clock: Clock
+) -> None:
     key = f"{shard.prefix}:wm:scaler:learned"
-    first = ScalerLoop(shards, fleet, LIMITS, "host:1")
+    first = new_loop(fleet, 1)
     await first.tick()
     (text,) = await shard.execute(("GET", key))
     state = json.loads(text)
     state["boot_seconds"] = 77.0
     await shard.execute(("SET", key, json.dumps(state)))
     await shard.execute(("HSET", f"{shard.prefix}:wm:scaler:leader", "until", 0))
-    await put(shard, "a", now=time.time())
-    decision = await ScalerLoop(shards, fleet, LIMITS, "host:2").tick()
+    await put(shard, "a", now=clock.now)
+    decision = await new_loop(fleet, 2).tick()
     assert decision is not None
     assert decision.launch == 1
     assert "cost 77s" in decision.reason
 
 
-async def test_what_cannot_be_read_is_learned_anew(shards: Shards, shard: Shard, fleet: PaperFleet) -> None:
+async def test_what_cannot_be_read_is_learned_anew(shard: Shard, new_loop: NewLoop, fleet: PaperFleet) -> None:
     for text in ("{", "[]", "{}", '{"service": 1}'):
         await shard.execute(("SET", f"{shard.prefix}:wm:scaler:learned", text))
-        loop = ScalerLoop(shards, fleet, LIMITS, "host:1")
+        loop = new_loop(fleet, 1)
         assert await loop.tick() is not None
         await shard.execute(("HSET", f"{shard.prefix}:wm:scaler:leader", "until", 0))

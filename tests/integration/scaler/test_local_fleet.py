@@ -1,14 +1,26 @@
 """Workers as processes of this machine."""
 
+import os
+import signal
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from jobqueue.shards import Shard
+from jobqueue.shards import Shard, Shards
 from jobqueue.workers import WorkerView, list_workers
+from scaler.fleet import Cause, FleetError
+from scaler.instances import Intent
 from scaler.local import LocalFleet
 from tests.processes import is_alive
 from tests.waiting import until, until_async
+
+
+@pytest.fixture
+async def shard(redis_url: str) -> AsyncIterator[Shard]:
+    shards = await Shards.connect(redis_url)
+    yield shards.all[0]
+    await shards.close()
 
 
 @pytest.fixture
@@ -16,6 +28,11 @@ async def fleet(redis_url: str) -> AsyncIterator[LocalFleet]:
     fleet = LocalFleet(redis_url, slots=2)
     yield fleet
     await fleet.close()
+
+
+def _intent(fleet: LocalFleet, token: str, count: int) -> Intent:
+    (order,) = fleet.plan(count, (), ())
+    return Intent(token, time.time(), 1, order)
 
 
 async def _arrived(shard: Shard, count: int) -> list[WorkerView]:
@@ -27,23 +44,45 @@ async def _arrived(shard: Shard, count: int) -> list[WorkerView]:
 
 
 async def test_launched_workers_register_with_their_fleet_and_id_once(shard: Shard, fleet: LocalFleet) -> None:
-    await fleet.launch(["i-1", "i-2"])
-    await fleet.launch(["i-1"])
+    sightings = await fleet.launch(_intent(fleet, "t", 2), repeated=False)
+    assert await fleet.launch(_intent(fleet, "t", 2), repeated=True) == sightings
     workers = await _arrived(shard, 2)
-    assert {worker.instance_id for worker in workers} == {"i-1", "i-2"}
+    assert {worker.instance_id for worker in workers} == {sighting.id for sighting in sightings}
+    assert {worker.name for worker in workers} == {worker.instance_id for worker in workers}
     assert {(worker.fleet, worker.slots) for worker in workers} == {(fleet.name, 2)}
+    assert {sighting.id: sighting.ended for sighting in await fleet.look()} == {"t-0": False, "t-1": False}
 
 
-async def test_a_discarded_worker_is_ended(shard: Shard, fleet: LocalFleet) -> None:
-    await fleet.launch(["i-1"])
+async def test_a_terminated_worker_is_ended(shard: Shard, fleet: LocalFleet) -> None:
+    (sighting,) = await fleet.launch(_intent(fleet, "t", 1), repeated=False)
     (worker,) = await _arrived(shard, 1)
-    await fleet.discard(["i-1", "unknown"])
+    assert set(await fleet.terminate([sighting.id, "unknown"])) == {sighting.id, "unknown"}
     assert not is_alive(worker.pid)
+    assert await fleet.look() == []
+
+
+async def test_a_process_that_ended_by_itself_is_shown_as_ended(shard: Shard, fleet: LocalFleet) -> None:
+    await fleet.launch(_intent(fleet, "t", 1), repeated=False)
+    (worker,) = await _arrived(shard, 1)
+    os.kill(worker.pid, signal.SIGKILL)
+
+    async def has_ended() -> bool:
+        return [sighting.ended for sighting in await fleet.look()] == [True]
+
+    await until_async(has_ended, 5.0)
+
+
+async def test_what_another_process_was_about_to_start_is_its_own(redis_url: str, fleet: LocalFleet) -> None:
+    other = LocalFleet(redis_url)
+    with pytest.raises(FleetError) as caught:
+        await fleet.launch(_intent(other, "t", 1), repeated=True)
+    assert caught.value.cause is Cause.SPENT
+    await other.close()
 
 
 async def test_closing_drains_every_worker(shard: Shard, redis_url: str) -> None:
     fleet = LocalFleet(redis_url)
-    await fleet.launch(["i-1"])
+    await fleet.launch(_intent(fleet, "t", 1), repeated=False)
     (worker,) = await _arrived(shard, 1)
     await fleet.close()
     until(lambda: not is_alive(worker.pid), 5.0)

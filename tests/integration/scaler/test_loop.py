@@ -1,57 +1,70 @@
 """The loop: what the acting manager sees, writes down and does."""
 
 import asyncio
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.shards import Shard, Shards
 from jobqueue.workers import Beat, Command, beat, wait
-from scaler.loop import BOOT_SECONDS, SILENT_SECONDS, ScalerLoop
+from scaler.fleet import Cause, FleetError
+from scaler.instances import Intent, Sighting
+from scaler.loop import ScalerLoop
+from scaler.meter import Meter
+from scaler.orders import limit, pause
 from scaler.policy import Limits
 from tests.integration.jobqueue.books import put, take
-from tests.integration.scaler.conftest import PaperFleet
+from tests.integration.scaler.conftest import LIMITS, PaperFleet
+from tests.timed import Clock
 from tests.waiting import until_async
 from workmanager.valkey import ValkeyServer
 
-LIMITS = Limits(min_workers=0, max_workers=3, idle_seconds=0.0)
+NewLoop = Callable[..., ScalerLoop]
 
 
 @pytest.fixture
-def loop_(shards: Shards, fleet: PaperFleet) -> ScalerLoop:
-    """A manager's loop, ticked by the test."""
-    return ScalerLoop(shards, fleet, LIMITS, "host:1")
+def loop_(new_loop: NewLoop, fleet: PaperFleet) -> ScalerLoop:
+    return new_loop(fleet)
 
 
-async def test_jobs_bring_workers_up_to_the_maximum_once(shard: Shard, loop_: ScalerLoop, fleet: PaperFleet) -> None:
-    await put(shard, "a", "b", now=time.time())
+async def _scaler_keys(shard: Shard, name: str) -> dict[str, str]:
+    (flat,) = await shard.execute(("HGETALL", f"{shard.prefix}:wm:scaler:{name}"))
+    return {key.decode(): text.decode() for key, text in zip(flat[::2], flat[1::2], strict=True)}
+
+
+async def test_jobs_bring_workers_up_to_the_maximum_once(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    await put(shard, "a", "b", now=clock.now)
     decision = await loop_.tick()
     assert decision is not None
     assert decision.launch == len(fleet.launched) == 2
     await loop_.tick()
     assert len(fleet.launched) == 2
-    await put(shard, "c", "d", "e", now=time.time())
+    await put(shard, "c", "d", "e", now=clock.now)
     await loop_.tick()
     await fleet.arrive(shard, *fleet.launched[:2])
     await loop_.tick()
-    assert len(fleet.launched) == len(set(fleet.launched)) == 3
+    assert len(fleet.launched) == 3
 
 
-async def test_the_decision_is_written_down_with_its_reason(shard: Shard, loop_: ScalerLoop) -> None:
-    await put(shard, "a", now=time.time())
+async def test_the_decision_is_written_down_with_its_reason(shard: Shard, loop_: ScalerLoop, clock: Clock) -> None:
+    await put(shard, "a", now=clock.now)
     decision = await loop_.tick()
     (entry,) = await shard.execute(("LINDEX", f"{shard.prefix}:wm:scaler:decisions", 0))
     assert decision is not None
     assert decision.reason.encode() in entry
 
 
-async def test_two_loops_at_once_never_launch_more_than_the_maximum(shards: Shards, shard: Shard) -> None:
+async def test_two_loops_at_once_never_launch_more_than_the_maximum(
+    shard: Shard, new_loop: NewLoop, clock: Clock
+) -> None:
     """Also where the lease changes hands between what a loop sees and what it does."""
-    fleets = [SlowFleet(shard), SlowFleet(shard)]
-    loops = [ScalerLoop(shards, fleet, LIMITS, f"host:{n}") for n, fleet in enumerate(fleets)]
-    await put(shard, *(f"job-{number}" for number in range(50)), now=time.time())
+    fleet = SlowFleet(shard)
+    loops = [new_loop(fleet, number) for number in range(2)]
+    await put(shard, *(f"job-{number}" for number in range(50)), now=clock.now)
 
     async def depose() -> None:
         for _ in range(60):
@@ -63,50 +76,141 @@ async def test_two_loops_at_once_never_launch_more_than_the_maximum(shards: Shar
             await loop.tick()
 
     await asyncio.gather(*(tick(loop) for loop in loops), depose())
-    launched = [id_ for fleet in fleets for id_ in fleet.launched]
-    assert len(launched) == LIMITS.max_workers
-    assert all(fleet.launched_unwritten == [] for fleet in fleets)
+    await loops[0].tick()
+    await loops[1].tick()
+    assert len(fleet.launched) == LIMITS.max_workers
+    assert fleet.unwritten == []
 
 
-async def test_who_does_not_lead_does_nothing(shards: Shards, shard: Shard, loop_: ScalerLoop) -> None:
+async def test_who_does_not_lead_does_nothing(shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, clock: Clock) -> None:
     await loop_.tick()
     other = PaperFleet()
-    await put(shard, "a", now=time.time())
-    assert await ScalerLoop(shards, other, LIMITS, "host:2").tick() is None
+    await put(shard, "a", now=clock.now)
+    assert await new_loop(other, 2).tick() is None
     assert other.launched == []
 
 
-async def test_a_worker_that_never_registers_is_discarded_and_replaced(
-    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet
+async def test_a_lost_answer_is_asked_for_again_under_the_same_token_by_whoever_leads(
+    shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
 ) -> None:
-    await put(shard, "a", now=time.time())
+    await put(shard, "a", "b", now=clock.now)
+    fleet.refusal = FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
+    await loop_.tick()
+    assert len(await _scaler_keys(shard, "intents")) == 1
+    clock.move(6.0)
+    fleet.refusal = None
+    await new_loop(fleet, 2).tick()
+    assert len(set(fleet.asked)) == 1
+    assert len(fleet.asked) == 2
+    assert await _scaler_keys(shard, "intents") == {}
+    assert set(await _scaler_keys(shard, "instances")) == set(fleet.launched)
+
+
+async def test_throttled_launches_wait_and_leave_nothing_behind(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    await put(shard, "a", now=clock.now)
+    fleet.refusal = FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
+    await loop_.tick()
+    assert await _scaler_keys(shard, "intents") == {}
+    await loop_.tick()
+    assert len(fleet.asked) == 1
+    fleet.refusal = None
+    clock.move(2.0)
+    await loop_.tick()
+    assert len(fleet.launched) == 1
+
+
+async def test_what_is_short_is_not_asked_for_again_for_a_while(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    await put(shard, "a", now=clock.now)
+    fleet.refusal = FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", "none left")
+    await loop_.tick()
+    fleet.refusal = None
+    clock.move(100.0)
+    await loop_.tick()
+    assert len(fleet.asked) == 1
+    clock.move(100.0)
+    await loop_.tick()
+    assert len(fleet.launched) == 1
+
+
+async def test_a_worker_that_never_registers_is_ended_in_two_passes_and_replaced(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    await put(shard, "a", now=clock.now)
     await loop_.tick()
     (lost,) = fleet.launched
-    (at,) = await shard.execute(("HGET", f"{shard.prefix}:wm:scaler:launches", lost))
-    await shard.execute(("HSET", f"{shard.prefix}:wm:scaler:launches", lost, int(at) - int(BOOT_SECONDS) - 1))
+    clock.move(31.0)
     await loop_.tick()
-    assert fleet.discarded == [lost]
+    assert fleet.terminated == []
+    assert await take(shard, worker=lost, now=clock.now) == []
     assert len(fleet.launched) == 2
-    assert await shard.execute(("HKEYS", f"{shard.prefix}:wm:scaler:launches")) == [[fleet.launched[1].encode()]]
+    clock.move(11.0)
+    await loop_.tick()
+    assert fleet.terminated == [lost]
 
 
-async def test_idle_workers_are_told_to_drain_and_busy_ones_are_not(
-    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet
+async def test_after_failed_boots_only_single_probes_are_launched(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    await put(shard, *(f"job-{number}" for number in range(9)), now=clock.now)
+    for _ in range(4):
+        await loop_.tick()
+        fleet.end(*fleet.launched)
+    assert len(fleet.launched) == 6
+    clock.move(61.0)
+    await loop_.tick()
+    assert len(fleet.launched) == 6
+    clock.move(61.0)
+    await loop_.tick()
+    assert len(fleet.launched) == 7
+    await fleet.arrive(shard, fleet.launched[-1])
+    await loop_.tick()
+    assert len(fleet.launched) == 9
+
+
+async def test_idle_workers_drain_and_are_ended_and_busy_ones_are_not(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
 ) -> None:
     await fleet.arrive(shard, "idle", "busy")
-    await beat(shard, "w-busy", Beat("busy", 1, 0, 0, 0.0))
-
-    async def has_drained_one() -> bool:
+    await beat(shard, "busy", Beat("busy", 1, 0, 0, 0.0))
+    decision = await loop_.tick()
+    while decision is not None and not decision.drain:
+        clock.move(1.0)
+        await beat(shard, "idle", Beat("idle", 0, 0, 0, 0.0))
+        await beat(shard, "busy", Beat("busy", 1, 0, 0, 0.0))
         decision = await loop_.tick()
-        return decision is not None and decision.drain == 1
+    assert await wait(shard, "idle", (), for_work=False, seconds=1) == Command("drain")
+    assert await wait(shard, "busy", (), for_work=False, seconds=0.05) is None
+    await put(shard, "a", now=clock.now)
+    assert await take(shard, worker="idle", now=clock.now) == []
+    await loop_.tick()
+    assert fleet.terminated == []
+    await fleet.leave(shard, "idle")
+    await loop_.tick()
+    assert fleet.terminated == ["idle"]
 
-    # A gap is bridged for a share of what a launch costs, even where the operator asks for no more.
-    await until_async(has_drained_one, 10.0)
-    assert await wait(shard, "w-idle", (), for_work=False, seconds=1) == Command("drain")
-    assert await wait(shard, "w-busy", (), for_work=False, seconds=0.05) is None
+
+async def test_what_an_idle_worker_had_just_claimed_it_may_finish(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    """However long it takes: nothing but its own leaving, or its death, makes it empty."""
+    await fleet.arrive(shard, "one")
+    decision = await loop_.tick()
+    while decision is not None and not decision.drain:
+        clock.move(1.0)
+        await beat(shard, "one", Beat("idle", 0, 0, 0, 0.0))
+        decision = await loop_.tick()
+    for _ in range(100):
+        clock.move(5.0)
+        await beat(shard, "one", Beat("draining", 1, 0, 0, 0.0))
+        await loop_.tick()
+    assert fleet.terminated == []
 
 
-async def test_workers_of_others_are_not_touched(shards: Shards, shard: Shard, loop_: ScalerLoop) -> None:
+async def test_workers_of_others_are_not_touched(shard: Shard, loop_: ScalerLoop) -> None:
     foreign = PaperFleet()
     foreign.name = "somebody's"
     await foreign.arrive(shard, "x")
@@ -115,32 +219,120 @@ async def test_workers_of_others_are_not_touched(shards: Shards, shard: Shard, l
     assert (decision.launch, decision.drain) == (0, 0)
 
 
-async def test_a_silent_worker_is_no_capacity(shard: Shard, loop_: ScalerLoop, fleet: PaperFleet) -> None:
+async def test_a_silent_worker_is_no_capacity_and_is_ended_when_it_stays_silent(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
     """Its leases have run out, so its jobs wait for somebody else."""
+    fleet.shown["dead"] = Sighting("dead", clock.now)
     await fleet.arrive(shard, "dead")
-    await put(shard, "a", now=time.time())
+    await put(shard, "a", now=clock.now)
     await loop_.tick()
-    assert fleet.launched == []
-    (seconds, _), *_ = await shard.execute(("TIME",))
-    await shard.execute(("ZADD", f"{shard.prefix}:wm:workers", int(seconds) - int(SILENT_SECONDS), "w-dead"))
+    assert fleet.launched == ["dead"]
+    clock.move(21.0)
+    await loop_.tick()
+    assert len(fleet.launched) == 2
+    await fleet.arrive(shard, fleet.launched[1])
+    for _ in range(4):
+        assert fleet.terminated == []
+        clock.move(11.0)
+        await beat(shard, fleet.launched[1], Beat("busy", 1, 0, 0, 0.0))
+        await loop_.tick()
+    assert fleet.terminated == ["dead"]
+
+
+async def test_an_instance_that_is_not_shown_for_a_while_is_not_dead(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    await put(shard, "a", now=clock.now)
+    await loop_.tick()
+    (one,) = fleet.launched
+    await fleet.arrive(shard, one)
+    await take(shard, worker=one, now=clock.now)
+    forgotten = fleet.shown.pop(one)
+    for _ in range(30):
+        clock.move(5.0)
+        await beat(shard, one, Beat("busy", 1, 0, 0, 0.0))
+        await loop_.tick()
+    fleet.shown[one] = forgotten
+    await loop_.tick()
+    assert fleet.launched == [one]
+    assert fleet.terminated == []
+
+
+async def test_instances_that_nobody_knows_are_ended_in_two_passes(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    fleet.shown["x"] = Sighting("x", clock.now, "a-token-of-nobody")
+    await loop_.tick()
+    assert fleet.terminated == []
+    clock.move(11.0)
+    await loop_.tick()
+    assert fleet.terminated == ["x"]
+
+
+async def test_what_the_fleet_takes_back_is_replaced_at_once(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    await fleet.arrive(shard, "one")
+    await beat(shard, "one", Beat("draining", 1, 0, 0, 0.0, leaving="spot"))
+    await loop_.tick()
+    assert len(fleet.launched) == 1
     await loop_.tick()
     assert len(fleet.launched) == 1
 
 
-async def test_jobs_that_run_keep_their_workers(shard: Shard, loop_: ScalerLoop, fleet: PaperFleet) -> None:
+async def test_what_the_fleet_may_take_back_leaves_once_its_successor_has_come(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet
+) -> None:
     await fleet.arrive(shard, "one")
-    await put(shard, "a", now=time.time())
-    await take(shard, now=time.time())
+    await beat(shard, "one", Beat("busy", 1, 0, 0, 0.0, leaving="rebalance"))
+    await loop_.tick()
+    (successor,) = fleet.launched
+    await loop_.tick()
+    assert await wait(shard, "one", (), for_work=False, seconds=0.05) is None
+    await fleet.arrive(shard, successor)
+    await loop_.tick()
+    assert await wait(shard, "one", (), for_work=False, seconds=1) == Command("drain")
+    assert len(fleet.launched) == 1
+
+
+async def test_jobs_that_run_keep_their_workers(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    await fleet.arrive(shard, "one")
+    await put(shard, "a", now=clock.now)
+    await take(shard, now=clock.now)
     decision = await loop_.tick()
     assert decision is not None
     assert (decision.launch, decision.drain) == (0, 0)
 
 
-async def test_a_started_loop_ticks_by_itself_and_hands_over_when_it_stops(
-    shards: Shards, shard: Shard, fleet: PaperFleet
+async def test_paused_it_launches_nothing_and_lets_nobody_go(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
 ) -> None:
-    await put(shard, "a", now=time.time())
-    first, second = (ScalerLoop(shards, fleet, LIMITS, f"host:{number}") for number in (1, 2))
+    await pause(shard, paused=True)
+    await put(shard, "a", now=clock.now)
+    await loop_.tick()
+    assert fleet.launched == []
+    await pause(shard, paused=False)
+    await loop_.tick()
+    assert len(fleet.launched) == 1
+
+
+async def test_operators_limits_hold_at_once(shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock) -> None:
+    await limit(shard, {"max_workers": 1})
+    await put(shard, "a", "b", "c", now=clock.now)
+    await loop_.tick()
+    assert len(fleet.launched) == 1
+    await limit(shard, {"max_workers": None})
+    await loop_.tick()
+    assert len(fleet.launched) == 3
+
+
+async def test_a_started_loop_ticks_by_itself_and_hands_over_when_it_stops(redis_url: str, fleet: PaperFleet) -> None:
+    shards = await Shards.connect(redis_url)
+    await put(shards.all[0], "a")
+    first, second = (_real_loop(shards, fleet, number) for number in (1, 2))
     first.start()
 
     async def has_launched() -> bool:
@@ -151,12 +343,35 @@ async def test_a_started_loop_ticks_by_itself_and_hands_over_when_it_stops(
     await first.stop()
     assert fleet.closed
     assert await second.tick() is not None
+    await shards.close()
 
 
-async def test_a_tick_under_way_ends_before_the_fleet_is_let_go_of(shards: Shards, shard: Shard) -> None:
-    fleet = SlowFleet(shard, seconds=0.3)
-    loop = ScalerLoop(shards, fleet, LIMITS, "host:1")
-    await put(shard, "a", now=time.time())
+async def test_a_job_into_an_empty_system_is_acted_upon_at_once(redis_url: str, fleet: PaperFleet) -> None:
+    shards = await Shards.connect(redis_url)
+    loop = _real_loop(shards, fleet, 1)
+    loop.start()
+    report = f"{shards.all[0].prefix}:wm:scaler:report"
+
+    async def has_ticked() -> bool:
+        return (await shards.all[0].execute(("EXISTS", report)))[0] == 1
+
+    async def has_launched() -> bool:
+        return bool(fleet.launched)
+
+    await until_async(has_ticked, 5.0)
+    await put(shards.all[0], "a")
+    loop.ring()
+    # Well within a tick, which the round that has just been will not be followed by before.
+    await until_async(has_launched, 0.5)
+    await loop.stop()
+    await shards.close()
+
+
+async def test_a_tick_under_way_ends_before_the_fleet_is_let_go_of(redis_url: str) -> None:
+    shards = await Shards.connect(redis_url)
+    fleet = SlowFleet(shards.all[0], seconds=0.3)
+    loop = _real_loop(shards, fleet, 1)
+    await put(shards.all[0], "a")
     loop.start()
 
     async def is_launching() -> bool:
@@ -164,20 +379,23 @@ async def test_a_tick_under_way_ends_before_the_fleet_is_let_go_of(shards: Shard
 
     await until_async(is_launching, 5.0)
     await loop.stop()
-    assert fleet.launched
-    assert fleet.closed
     assert fleet.order == ["launched", "closed"]
+    await shards.close()
 
 
 async def test_with_stale_numbers_nothing_is_decided(private_server: ValkeyServer) -> None:
     fleet = PaperFleet()
     shards = await Shards.connect(private_server.url)
-    loop = ScalerLoop(shards, fleet, Limits(1, 3), "host:1")
+    loop = ScalerLoop(shards, fleet, Limits(1, 3), "host:1", Meter(CollectorRegistry()))
     private_server.kill()
     with pytest.raises(ShardUnavailable):
         await loop.tick()
     assert fleet.launched == []
     await shards.close()
+
+
+def _real_loop(shards: Shards, fleet: PaperFleet, number: int) -> ScalerLoop:
+    return ScalerLoop(shards, fleet, LIMITS, f"host:{number}", Meter(CollectorRegistry()))
 
 
 class SlowFleet(PaperFleet):
@@ -188,17 +406,17 @@ class SlowFleet(PaperFleet):
         self._shard = shard
         self._seconds = seconds
         self.launching = False
-        self.launched_unwritten: list[str] = []
+        self.unwritten: list[str] = []
         self.order: list[str] = []
 
-    async def launch(self, instance_ids: Sequence[str]) -> None:
+    async def launch(self, intent: Intent, *, repeated: bool) -> list[Sighting]:
         self.launching = True
-        key = f"{self._shard.prefix}:wm:scaler:launches"
-        written = await self._shard.execute(*(("HEXISTS", key, id_) for id_ in instance_ids))
-        self.launched_unwritten += [id_ for id_, there in zip(instance_ids, written, strict=True) if not there]
+        if intent.token not in await _scaler_keys(self._shard, "intents"):
+            self.unwritten.append(intent.token)
         await asyncio.sleep(self._seconds)
-        await super().launch(instance_ids)
+        sightings = await super().launch(intent, repeated=repeated)
         self.order.append("launched")
+        return sightings
 
     async def close(self) -> None:
         await super().close()

@@ -1,0 +1,13 @@
+-- Takes a worker off the list, and notes that it left in order: with nothing in its hands.
+-- KEYS[1]  the shard's prefix
+-- ARGV     worker, seconds that its leaving is remembered, its queues
+-- Returns  1
+local prefix = KEYS[1]
+local worker = ARGV[1]
+local key = prefix .. ':worker:' .. worker
+redis.call('SREM', prefix .. ':workers', key)
+for i = 3, #ARGV do redis.call('SREM', prefix .. ':workers:' .. ARGV[i], key) end
+redis.call('ZREM', prefix .. ':wm:workers', worker)
+redis.call('DEL', key, key .. ':executions', prefix .. ':wm:commands:' .. worker, prefix .. ':wm:claim:' .. worker)
+redis.call('SET', prefix .. ':wm:left:' .. worker, '1', 'EX', ARGV[2])
+return 1

@@ -1,0 +1,62 @@
+"""Builds the scaler that a manager runs, from the settings."""
+
+from prometheus_client import CollectorRegistry
+
+from jobqueue.shards import Shards
+from manager.settings import ManagerSettings
+from scaler.ec2.fleet import Ec2Fleet
+from scaler.fleet import Fleet, Profile
+from scaler.local import LocalFleet
+from scaler.loop import ScalerLoop
+from scaler.meter import Meter
+from scaler.policy import Limits
+
+
+def build_scaler(
+    kind: str,
+    settings: ManagerSettings,
+    shards: Shards,
+    address: str,
+    registry: CollectorRegistry,
+    *,
+    lifeline_fd: int | None,
+) -> ScalerLoop | None:
+    """The loop, not yet started; None where this manager launches no workers.
+
+    Args:
+        kind: `ec2`, `local` or `none`.
+        address: host and port by which operators know this manager.
+        lifeline_fd: see `LocalFleet`.
+    """
+    fleet: Fleet
+    if kind == "ec2":
+        fleet = Ec2Fleet.connect(settings.ec2_plan())
+    elif kind == "local":
+        fleet = LocalFleet(settings.redis_url, slots=settings.worker_slots, lifeline_fd=lifeline_fd)
+    else:
+        return None
+    profile = fleet.profile
+    meter = Meter(registry, hourly_price=profile.hourly_price, minimum_paid_seconds=profile.minimum_paid_seconds)
+    return ScalerLoop(
+        shards,
+        fleet,
+        limits_of(settings, profile),
+        address,
+        meter,
+        wait_target_seconds=settings.wait_target_seconds,
+    )
+
+
+def limits_of(settings: ManagerSettings, profile: Profile) -> Limits:
+    """What the operator allows and wants of such a fleet."""
+    return Limits(
+        min_workers=settings.min_workers,
+        max_workers=settings.max_workers,
+        slots_per_worker=profile.slots,
+        wait_weight=settings.wait_weight,
+        minimum_paid_seconds=profile.minimum_paid_seconds,
+        idle_seconds=profile.idle_seconds,
+        hourly_budget=settings.budget_per_hour,
+        hourly_price=profile.hourly_price,
+        warm=settings.warm,
+    )

@@ -1,0 +1,101 @@
+"""What is done about a decision, and to which instances. Pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from jobqueue.workers import WorkerView
+from scaler.fleet import Profile
+from scaler.instances import Instance
+from scaler.ledger import Book
+from scaler.policy import Decision, Limits
+from scaler.review import Phase, phase_of
+
+Instances = Mapping[str, Instance]
+Workers = Mapping[str, WorkerView]
+
+
+def choose_idle(instances: Instances, workers: Workers, number: int, profile: Profile, now: float) -> list[Instance]:
+    """So many idle instances to let go, those first that the fleet wants back, then the longest-lived.
+
+    None that is already paid for, and of the base that is bought on demand only where nothing else is left.
+    """
+    on_demand = sorted(id_ for id_, instance in instances.items() if instance.market == "on-demand")
+    base = set(on_demand[: profile.on_demand_base])
+    idle = [
+        instance
+        for instance in instances.values()
+        if phase_of(instance, workers.get(instance.id)) is Phase.IDLE
+        and now - instance.launched_at >= profile.minimum_paid_seconds
+    ]
+    idle.sort(key=lambda each: (not workers[each.id].leaving, each.id in base, each.launched_at, each.id))
+    return idle[:number]
+
+
+def to_replace(instances: Instances, workers: Workers, *, queued: int) -> list[Instance]:
+    """Instances that the fleet takes back, has not been given a replacement for, and that are needed."""
+    return [
+        instance
+        for instance in instances.values()
+        if (worker := workers.get(instance.id)) is not None
+        and worker.leaving
+        and instance.closing_at is None
+        and not instance.replaced
+        and (worker.running or queued)
+    ]
+
+
+def to_retire(instances: Instances, workers: Workers, open_tokens: Collection[str]) -> list[Instance]:
+    """Instances that may be taken back soon and need not be waited for: idle ones, and those whose successor came."""
+    coming = {
+        instance.token
+        for instance in instances.values()
+        if instance.token and phase_of(instance, workers.get(instance.id)) is Phase.BOOTING
+    }
+    return [
+        instance
+        for instance in instances.values()
+        if (worker := workers.get(instance.id)) is not None
+        and worker.leaving == "rebalance"
+        and instance.closing_at is None
+        and (not worker.running or (instance.replaced and instance.replaced not in coming | set(open_tokens)))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What is done about a decision.
+
+    Attributes:
+        launch: instances.
+        closing: instances that are to go, as they are to be written down.
+        needy: instances for which some of those launched are replacements.
+        reason: of the decision, with what stands against it.
+    """
+
+    launch: int
+    closing: Sequence[Instance]
+    needy: Sequence[Instance]
+    reason: str
+
+
+def choose_steps(
+    book: Book, instances: Instances, workers: Workers, decision: Decision, limits: Limits, profile: Profile
+) -> Steps:
+    """The steps, within the limits and what is to be minded."""
+    reason = decision.reason
+    if book.orders.paused:
+        return Steps(0, (), (), f"PAUSED; {reason}")
+    phases = [phase_of(instance, workers.get(id_)) for id_, instance in instances.items()]
+    needy = to_replace(instances, workers, queued=int(decision.numbers.get("queued", 0)))
+    wanted = max(decision.launch, len(needy))
+    if wanted > decision.launch:
+        reason = f"LAUNCH {wanted}: the fleet takes back {len(needy)} that are needed; {reason}"
+    launch = max(0, min(wanted, limits.most() - len(instances) - book.intended))
+    most = book.caution.most_launches(phases.count(Phase.BOOTING) + book.intended, book.now)
+    if most is not None and most < launch:
+        launch, reason = most, f"HELD BACK to {most}: {book.caution.why}; {reason}"
+    retired = to_retire(instances, workers, {intent.token for intent in book.intents})
+    idle = choose_idle(instances, workers, decision.drain, profile, book.now) if decision.drain else []
+    closing = {each.id: replace(each, closing_at=book.now, reason="idle") for each in idle}
+    closing.update({each.id: replace(each, closing_at=book.now, reason="taken_back") for each in retired})
+    return Steps(launch, list(closing.values()), needy[:launch], reason)

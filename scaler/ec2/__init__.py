@@ -1,0 +1,1 @@
+"""The fleet of EC2 instances."""

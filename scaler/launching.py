@@ -1,0 +1,152 @@
+"""Carries out launches: each is written down first, and repeated under its token until its answer is known."""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scaler.caution import Caution
+from scaler.fleet import Cause, Fleet, FleetError
+from scaler.instances import Instance, Intent, Sighting
+from scaler.ledger import Amendment, Book, LeaseLost, Ledger
+from scaler.meter import Meter
+
+log = logging.getLogger(__name__)
+
+DEFINITE = {Cause.CAPACITY, Cause.REFUSED, Cause.SPENT}
+"""After these nothing will come of the launch, also if it was asked for before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    intent: Intent
+    repeated: bool
+    sightings: Sequence[Sighting] = ()
+    error: FleetError | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known what has come of the launch."""
+        if self.error is None or self.error.cause in DEFINITE:
+            return True
+        return self.error.cause is Cause.THROTTLED and not self.repeated
+
+
+class Launcher:
+    """Launches for one fleet.
+
+    Args:
+        is_sure: whether nobody else can lead; asked right before each call.
+    """
+
+    def __init__(self, fleet: Fleet, ledger: Ledger, meter: Meter, *, is_sure: Callable[[], bool]) -> None:
+        self._fleet = fleet
+        self._ledger = ledger
+        self._meter = meter
+        self._is_sure = is_sure
+
+    async def repeat(self, epoch: int, book: Book) -> bool:
+        """Asks again for what was intended and not answered; whether anything was asked.
+
+        Raises:
+            LeaseLost, ShardUnavailable: they stay open.
+        """
+        if not book.intents or book.now < book.caution.not_before:
+            return False
+        await self._carry_out(epoch, book, book.instances, book.intents, repeated=True)
+        return True
+
+    async def launch(
+        self, epoch: int, book: Book, instances: Mapping[str, Instance], number: int, *, most: int
+    ) -> Sequence[Intent]:
+        """Launches so many, or as many as offerings that are not short allow.
+
+        Args:
+            most: instances that may be, all counted.
+
+        Returns:
+            What something has come, or may come of.
+
+        Raises:
+            LeaseLost, ShardUnavailable: what was intended stays open.
+        """
+        avoided = book.caution.avoided_at(book.now)
+        orders = self._fleet.plan(number, instances.values(), avoided)
+        if not orders:
+            log.warning("event=launch_impossible reason=every_offering_is_short wanted=%d", number)
+            return ()
+        intents = [Intent(secrets.token_hex(16), book.now, epoch, order) for order in orders]
+        if not await self._ledger.intend(epoch, intents, most=most):
+            log.warning("event=launch_void reason=limit wanted=%d most=%d", number, most)
+            return ()
+        failed = await self._carry_out(epoch, book, instances, intents, repeated=False)
+        return [intent for intent in intents if intent.token not in failed]
+
+    async def _carry_out(
+        self,
+        epoch: int,
+        book: Book,
+        instances: Mapping[str, Instance],
+        intents: Sequence[Intent],
+        *,
+        repeated: bool,
+    ) -> set[str]:
+        """Asks; the tokens of those of which nothing will come."""
+        answers = await asyncio.gather(*(self._ask(intent, repeated) for intent in intents))
+        arrived: list[Instance] = []
+        caution = book.caution
+        for answer in answers:
+            caution = self._judge(answer, caution, book.now)
+            arrived += [
+                _written(each, answer, book.now)
+                for each in answer.sightings
+                if not each.ended and each.id not in book.instances
+            ]
+        failed = {answer.intent.token for answer in answers if answer.is_settled and not answer.sightings}
+        # Who was to be replaced by what did not come is replaced by something else.
+        bereft = [replace(each, replaced="") for each in instances.values() if each.replaced in failed]
+        settled = [answer.intent.token for answer in answers if answer.is_settled]
+        notes = {"caution": caution.dump()} if caution != book.caution else None
+        await self._ledger.amend(epoch, Amendment([*arrived, *bereft], settled=settled, notes=notes))
+        return failed
+
+    async def _ask(self, intent: Intent, repeated: bool) -> _Answer:
+        if not self._is_sure():
+            raise LeaseLost
+        try:
+            return _Answer(intent, repeated, await self._fleet.launch(intent, repeated=repeated))
+        except FleetError as error:
+            return _Answer(intent, repeated, error=error)
+
+    def _judge(self, answer: _Answer, caution: Caution, now: float) -> Caution:
+        """Says what was answered, and what is to be minded from now on."""
+        order, token, error = answer.intent.order, answer.intent.token, answer.error
+        if error is None:
+            given = len(answer.sightings)
+            log.info(
+                "event=instances_launched token=%s offering=%s asked=%d given=%d repeated=%s instance_ids=%s",
+                *(token, order.offering, order.count, given, answer.repeated),
+                ",".join(each.id for each in answer.sightings),
+            )
+            self._meter.launched(answer.sightings[0].market if given else "", given)
+            caution = caution.after_success()
+            if given < order.count and not answer.repeated:
+                why = f"{order.offering}: {given} of {order.count} given"
+                caution = caution.after_failure(Cause.CAPACITY, order.offering, why, now, 0.0)
+            return caution
+        log.log(
+            logging.ERROR if error.cause is Cause.REFUSED else logging.WARNING,
+            "event=launch_failed token=%s offering=%s asked=%d cause=%s settled=%s error=%s",
+            *(token, order.offering, order.count, error.cause.value, answer.is_settled, error),
+        )
+        self._meter.failed(error.cause.value)
+        why = f"{order.offering}: {error}"
+        return caution.after_failure(error.cause, order.offering, why, now, random.random())
+
+
+def _written(sighting: Sighting, answer: _Answer, now: float) -> Instance:
+    """As it is written down: launched now by Redis' clock, or, where it was asked for before, when the fleet says."""
+    launched_at = min(now, max(answer.intent.at, sighting.launched_at)) if answer.repeated else now
+    return replace(sighting.as_instance(), launched_at=launched_at)

@@ -1,0 +1,166 @@
+"""What is asked of EC2, checked against boto3's own model of the API, and what its answers are taken for."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.stub import Stubber
+
+from scaler.ec2.errors import classify
+from scaler.ec2.fleet import Ec2Fleet
+from scaler.ec2.offerings import Ec2Plan
+from scaler.fleet import Cause, FleetError
+from scaler.instances import Intent
+
+PLAN = Ec2Plan("c1", "workers", subnets=("subnet-a",), types=("m7i.large",))
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def stubber() -> Iterator[Stubber]:
+    client = boto3.client(
+        "ec2",
+        region_name="eu-west-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+    client.close()
+
+
+@pytest.fixture
+def fleet(stubber: Stubber) -> Ec2Fleet:
+    return Ec2Fleet(stubber.client, PLAN)
+
+
+def _described(id_: str, state: str = "running", **more: Any) -> dict[str, Any]:
+    return {"InstanceId": id_, "State": {"Name": state}, "LaunchTime": AT, **more}
+
+
+def _intent(fleet: Ec2Fleet, count: int) -> Intent:
+    (order,) = fleet.plan(count, (), ())
+    return Intent("token-1", 1.0, 1, order)
+
+
+async def test_a_launch_is_one_call_under_its_token_with_the_clusters_tags(stubber: Stubber, fleet: Ec2Fleet) -> None:
+    tags = [
+        {"Key": "workmanager:cluster", "Value": "c1"},
+        {"Key": "workmanager:role", "Value": "worker"},
+        {"Key": "workmanager:intent", "Value": "token-1"},
+    ]
+    stubber.add_response(
+        "run_instances",
+        {
+            "Instances": [
+                _described(
+                    "i-1",
+                    "pending",
+                    Tags=tags,
+                    InstanceType="m7i.large",
+                    SubnetId="subnet-a",
+                    Placement={"AvailabilityZone": "eu-west-1a"},
+                    InstanceLifecycle="spot",
+                )
+            ]
+        },
+        {
+            "LaunchTemplate": {"LaunchTemplateName": "workers"},
+            "InstanceType": "m7i.large",
+            "SubnetId": "subnet-a",
+            "InstanceMarketOptions": {
+                "MarketType": "spot",
+                "SpotOptions": {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"},
+            },
+            "MinCount": 1,
+            "MaxCount": 3,
+            "ClientToken": "token-1",
+            "TagSpecifications": [
+                {"ResourceType": "instance", "Tags": tags},
+                {"ResourceType": "volume", "Tags": tags},
+            ],
+        },
+    )
+    (sighting,) = await fleet.launch(_intent(fleet, 3), repeated=False)
+    assert (sighting.id, sighting.token, sighting.market) == ("i-1", "token-1", "spot")
+    assert (sighting.kind, sighting.subnet, sighting.zone) == ("m7i.large", "subnet-a", "eu-west-1a")
+    assert (sighting.launched_at, sighting.ended) == (AT.timestamp(), False)
+
+
+async def test_it_looks_for_its_own_workers_on_every_page(stubber: Stubber, fleet: Ec2Fleet) -> None:
+    asked = {
+        "Filters": [
+            {"Name": "tag:workmanager:cluster", "Values": ["c1"]},
+            {"Name": "tag:workmanager:role", "Values": ["worker"]},
+        ],
+        "MaxResults": 1000,
+    }
+    states = ["pending", "running", "shutting-down", "terminated", "stopping", "stopped"]
+    first = [{"Instances": [_described(f"i-{state}", state)]} for state in states[:3]]
+    second = [{"Instances": [_described(f"i-{state}", state) for state in states[3:]]}]
+    stubber.add_response("describe_instances", {"Reservations": first, "NextToken": "more"}, asked)
+    stubber.add_response("describe_instances", {"Reservations": second}, {**asked, "NextToken": "more"})
+    sightings = await fleet.look()
+    assert [sighting.id for sighting in sightings] == [f"i-{state}" for state in states]
+    assert [sighting.ended for sighting in sightings] == [False, False, True, True, False, False]
+    assert [sighting.stopped for sighting in sightings] == [False, False, False, False, True, True]
+
+
+async def test_an_interrupted_instance_has_not_failed_to_boot(stubber: Stubber, fleet: Ec2Fleet) -> None:
+    reason = {"Code": "Server.SpotInstanceTermination", "Message": ""}
+    instance = _described("i-1", "terminated", StateReason=reason)
+    stubber.add_response("describe_instances", {"Reservations": [{"Instances": [instance]}]})
+    (sighting,) = await fleet.look()
+    assert sighting.interrupted
+
+
+async def test_one_that_is_not_known_any_more_does_not_keep_others_alive(stubber: Stubber, fleet: Ec2Fleet) -> None:
+    def ended(*ids: str) -> dict[str, Any]:
+        return {"TerminatingInstances": [{"InstanceId": id_} for id_ in ids]}
+
+    unknown = {"service_error_code": "InvalidInstanceID.NotFound", "http_status_code": 400}
+    stubber.add_client_error("terminate_instances", expected_params={"InstanceIds": ["i-1", "i-2"]}, **unknown)
+    stubber.add_client_error("terminate_instances", expected_params={"InstanceIds": ["i-1"]}, **unknown)
+    stubber.add_response("terminate_instances", ended("i-2"), {"InstanceIds": ["i-2"]})
+    assert set(await fleet.terminate(["i-1", "i-2"])) == {"i-1", "i-2"}
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "cause"),
+    [
+        ("InsufficientInstanceCapacity", 500, Cause.CAPACITY),
+        ("SpotMaxPriceTooLow", 400, Cause.CAPACITY),
+        ("MaxSpotInstanceCountExceeded", 400, Cause.CAPACITY),
+        ("InsufficientFreeAddressesInSubnet", 400, Cause.CAPACITY),
+        ("VcpuLimitExceeded", 400, Cause.CAPACITY),
+        ("Unsupported", 400, Cause.CAPACITY),
+        ("RequestLimitExceeded", 503, Cause.THROTTLED),
+        ("Throttling", 400, Cause.THROTTLED),
+        ("InternalError", 500, Cause.UNKNOWN),
+        ("Unavailable", 503, Cause.UNKNOWN),
+        ("SomethingNew", 500, Cause.UNKNOWN),
+        ("UnauthorizedOperation", 403, Cause.REFUSED),
+        ("InvalidAMIID.NotFound", 400, Cause.REFUSED),
+        ("IdempotentParameterMismatch", 400, Cause.REFUSED),
+        ("IdempotentInstanceTerminated", 400, Cause.SPENT),
+    ],
+)
+async def test_every_kind_of_error_has_its_cause(
+    stubber: Stubber, fleet: Ec2Fleet, code: str, status: int, cause: Cause
+) -> None:
+    stubber.add_client_error("run_instances", service_error_code=code, http_status_code=status)
+    with pytest.raises(FleetError) as caught:
+        await fleet.launch(_intent(fleet, 1), repeated=False)
+    assert (caught.value.cause, caught.value.code) == (cause, code)
+
+
+def test_where_no_answer_came_it_is_not_known_whether_it_was_done() -> None:
+    lost = [ReadTimeoutError(endpoint_url="https://ec2"), EndpointConnectionError(endpoint_url="https://ec2")]
+    assert {classify(error).cause for error in lost} == {Cause.UNKNOWN}
+    assert classify(NoCredentialsError()).cause is Cause.REFUSED

@@ -1,0 +1,79 @@
+"""Which instances are asked for."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from scaler.ec2.offerings import MOST_PER_CALL, Ec2Plan, choose_orders
+from scaler.instances import Instance
+
+PLAN = Ec2Plan("c", "workers", subnets=("s-a", "s-b"), types=("big", "small"))
+
+
+def _shares(
+    plan: Ec2Plan, count: int, living: list[Instance] | None = None, avoided: set[str] | None = None
+) -> dict[str, int]:
+    shares: Counter[str] = Counter()
+    for order in choose_orders(plan, count, living or [], avoided or set()):
+        shares[order.offering] += order.count
+    return dict(shares)
+
+
+def _instance(number: int, kind: str, subnet: str, market: str) -> Instance:
+    return Instance(f"i-{number}", 0.0, kind=kind, subnet=subnet, market=market)
+
+
+def test_spot_instances_are_spread_over_types_and_zones() -> None:
+    assert _shares(PLAN, 8) == {f"{kind}/{subnet}/spot": 2 for kind in ("big", "small") for subnet in ("s-a", "s-b")}
+
+
+def test_those_that_live_are_counted_in() -> None:
+    living = [_instance(n, "big", "s-a", "spot") for n in range(3)]
+    assert _shares(PLAN, 3, living) == {"big/s-b/spot": 1, "small/s-a/spot": 1, "small/s-b/spot": 1}
+
+
+def test_the_base_is_bought_on_demand_first() -> None:
+    plan = replace(PLAN, on_demand_base=2)
+    assert _shares(plan, 3) == {"big/s-a/on-demand": 1, "big/s-b/on-demand": 1, "big/s-a/spot": 1}
+    living = [_instance(n, "big", "s-a", "on-demand") for n in range(2)]
+    assert _shares(plan, 1, living) == {"big/s-a/spot": 1}
+
+
+def test_what_is_short_is_avoided_and_spot_falls_back_to_on_demand() -> None:
+    avoided = {f"{kind}/{subnet}/spot" for kind in ("big", "small") for subnet in ("s-a", "s-b")}
+    assert _shares(PLAN, 2, avoided=avoided - {"small/s-b/spot"}) == {"small/s-b/spot": 2}
+    assert _shares(PLAN, 2, avoided=avoided) == {"big/s-a/on-demand": 1, "big/s-b/on-demand": 1}
+    avoided |= {"big/s-a/on-demand", "big/s-b/on-demand"}
+    assert _shares(PLAN, 1, avoided=avoided) == {"small/s-a/on-demand": 1}
+    avoided |= {"small/s-a/on-demand", "small/s-b/on-demand"}
+    assert _shares(PLAN, 1, avoided=avoided) == {}
+
+
+def test_without_spot_all_are_bought_on_demand() -> None:
+    assert _shares(replace(PLAN, spot=False), 2) == {"big/s-a/on-demand": 1, "big/s-b/on-demand": 1}
+
+
+def test_one_call_asks_for_no_more_than_it_may() -> None:
+    plan = Ec2Plan("c", "workers", spot=False)
+    assert [order.count for order in choose_orders(plan, 2 * MOST_PER_CALL + 7, [], set())] == [50, 50, 7]
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [
+        ("workers", {"LaunchTemplateName": "workers"}),
+        ("lt-0123:7", {"LaunchTemplateId": "lt-0123", "Version": "7"}),
+        ("workers:$Latest", {"LaunchTemplateName": "workers", "Version": "$Latest"}),
+    ],
+)
+def test_the_template_is_named_as_it_was_given(template: str, named: dict[str, str]) -> None:
+    (order,) = choose_orders(Ec2Plan("c", template, spot=False), 1, [], set())
+    assert order.arguments == {"LaunchTemplate": named}
+
+
+def test_a_spot_instance_is_ended_when_it_is_taken_back() -> None:
+    (order,) = choose_orders(Ec2Plan("c", "workers", subnets=("s-a",), types=("big",)), 1, [], set())
+    options = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+    assert order.arguments["InstanceMarketOptions"] == {"MarketType": "spot", "SpotOptions": options}
+    assert (order.arguments["InstanceType"], order.arguments["SubnetId"]) == ("big", "s-a")
