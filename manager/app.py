@@ -14,6 +14,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.functions import Functions
 from manager import openapi
 from manager.access_log import AccessLog
+from manager.cluster.steward import Steward
 from manager.exchange import Route
 from manager.front import Front
 from manager.keys import Keys
@@ -33,8 +34,14 @@ from manager.submission import SubmissionReader
 ABOUT = "Jobs in, results out. Errors are RFC 9457 problem details. Bad requests change nothing."
 
 
-def build_app(settings: ManagerSettings, functions: Functions, link: QueueLink, access_log: AccessLog | None) -> Front:
-    """The ASGI application."""
+def build_app(
+    settings: ManagerSettings,
+    functions: Functions,
+    link: QueueLink,
+    access_log: AccessLog | None,
+    steward: Steward | None,
+) -> Front:
+    """The ASGI application; with a `steward` it shows how the cluster is that this one administers."""
     metrics = Metrics()
     reader = SubmissionReader(functions, settings.max_payload_bytes)
     lane: dict[tuple[str, str], Route] = {
@@ -55,7 +62,7 @@ def build_app(settings: ManagerSettings, functions: Functions, link: QueueLink, 
     app.include_router(hot.documented(lane))
     app.include_router(JobRoutes(link, reader, functions, metrics).router())
     app.include_router(QueueRoutes(link).router())
-    app.include_router(NodeRoutes(link, metrics).router())
+    app.include_router(NodeRoutes(link, metrics, steward).router())
     document = openapi.document(app, functions, keys=bool(settings.api_keys))
     _add_documentation(app, document)
     _add_errors(app, document["paths"])
