@@ -40,7 +40,9 @@ class Metrics:
         tally.seconds += seconds
         tally.by_bucket[bisect_left(BUCKETS, seconds)] += 1
 
-    def render(self, counts: ShardCounts | None, workers: int, shards_away: int, cluster: ClusterState | None) -> bytes:
+    def render(
+        self, counts: ShardCounts | None, workers: int, shards_away: int, cluster: ClusterState | None = None
+    ) -> bytes:
         """The text that Prometheus reads; without `counts` (Redis is away) what this manager knows by itself.
 
         Args:
