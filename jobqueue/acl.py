@@ -84,10 +84,9 @@ def roles() -> Mapping[str, Role]:
         "replica": Role(commands=frozenset({"ping", "psync", "replconf"})),
         "administrator": Role(
             commands=frozenset(
-                {"ping", "info", "role", "dbsize", "config|get", "acl|load"}
-                | {f"cluster|{name}" for name in ("addslotsrange", "countkeysinslot", "failover", "forget", "info")}
-                | {f"cluster|{name}" for name in ("meet", "myid", "nodes", "replicate", "reset", "set-config-epoch")}
-                | {f"cluster|{name}" for name in ("shards", "slots")}
+                {"ping", "info", "role", "dbsize", "acl|load"}
+                | {f"cluster|{name}" for name in ("addslotsrange", "failover", "forget", "info", "meet")}
+                | {f"cluster|{name}" for name in ("myid", "nodes", "replicate", "slots")}
             )
         ),
         "operator": Role(

@@ -12,8 +12,10 @@ import uvloop
 
 from jobqueue.functions import Functions, UnknownModule
 from jobqueue.logs import configure_logging
+from jobqueue.redis_url import read_redis_url
 from jobqueue.settings import load, usage_error
 from jobqueue.topology import Topology
+from manager.cluster.groups import read_hosts
 from manager.serving import Options, Program, listen
 from manager.settings import ManagerSettings
 
@@ -75,10 +77,15 @@ def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
         )
     if settings.budget_per_hour is not None and not settings.price_per_hour:
         usage_error("WORKMANAGER_BUDGET_PER_HOUR: needs WORKMANAGER_PRICE_PER_HOUR, what an instance costs")
-    try:
-        Topology(settings.redis_url)
-    except ValueError as error:
-        usage_error(f"WORKMANAGER_REDIS_URL: {error}")
+    for name, read in (
+        ("REDIS_URL", lambda: Topology(settings.redis_url)),
+        ("CLUSTER_URL", lambda: settings.cluster_url and read_redis_url(settings.cluster_url)),
+        ("CLUSTER_HOSTS", lambda: settings.cluster_hosts and read_hosts(settings.cluster_hosts)),
+    ):
+        try:
+            read()
+        except ValueError as error:
+            usage_error(f"WORKMANAGER_{name}: {error}")
 
 
 def _check_ec2(settings: ManagerSettings) -> None:

@@ -12,6 +12,7 @@ from jobqueue.enqueue import Enqueued, UniqueTaken
 from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.model import JobView, Status
 from jobqueue.workers import WorkerView
+from manager.cluster.state import ClusterState
 from manager.intake import Taken
 from manager.json_text import fragment
 from manager.problems import OTHER_CONTENT, Problem, of_queue_error, unavailable, unique_taken
@@ -172,6 +173,7 @@ class Ready(_Answer):
 
     status: str
     shards: ShardsAnswer
+    cluster: ClusterState | None = Field(default=None, description="Where this manager administers one, how it is")
 
 
 class ProblemAnswer(BaseModel):

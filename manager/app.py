@@ -14,6 +14,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.functions import Functions
 from manager import openapi
 from manager.access_log import AccessLog
+from manager.cluster.steward import Steward
 from manager.exchange import Route
 from manager.front import Front
 from manager.keys import Keys
@@ -34,9 +35,14 @@ ABOUT = "Jobs in, results out. Errors are RFC 9457 problem details. Bad requests
 
 
 def build_app(
-    settings: ManagerSettings, functions: Functions, link: QueueLink, metrics: Metrics, access_log: AccessLog | None
+    settings: ManagerSettings,
+    functions: Functions,
+    link: QueueLink,
+    metrics: Metrics,
+    access_log: AccessLog | None,
+    steward: Steward | None,
 ) -> Front:
-    """The ASGI application."""
+    """The ASGI application; with a `steward` it shows how the cluster is that this one administers."""
     reader = SubmissionReader(functions, settings.max_payload_bytes)
     lane: dict[tuple[str, str], Route] = {
         hot.ENQUEUE: EnqueueRoute(link, settings.max_payload_bytes, metrics),
@@ -56,7 +62,7 @@ def build_app(
     app.include_router(hot.documented(lane))
     app.include_router(JobRoutes(link, reader, functions, metrics).router())
     app.include_router(QueueRoutes(link).router())
-    app.include_router(NodeRoutes(link, metrics).router())
+    app.include_router(NodeRoutes(link, metrics, steward).router())
     document = openapi.document(app, functions, keys=bool(settings.api_keys))
     _add_documentation(app, document)
     _add_errors(app, document["paths"])

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from jobqueue.counters import ShardCounts
+from manager.cluster.state import ClusterState
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
@@ -40,11 +41,19 @@ class Metrics:
         tally.seconds += seconds
         tally.by_bucket[bisect_left(BUCKETS, seconds)] += 1
 
-    def render(self, counts: ShardCounts | None, workers: int, shards_away: int) -> bytes:
-        """The text that Prometheus reads; without `counts` (Redis is away) what this manager knows by itself."""
+    def render(
+        self, counts: ShardCounts | None, workers: int, shards_away: int, cluster: ClusterState | None = None
+    ) -> bytes:
+        """The text that Prometheus reads; without `counts` (Redis is away) what this manager knows by itself.
+
+        Args:
+            cluster: where this manager administers one.
+        """
         own, queue = CollectorRegistry(), CollectorRegistry()
         own.register(_NodeCollector(self, self._tallies))
         queue.register(_QueueCollector(counts, workers, shards_away))
+        if cluster is not None:
+            queue.register(_ClusterCollector(cluster))
         return b"".join(map(generate_latest, (self.registry, own, queue)))
 
 
@@ -121,3 +130,19 @@ class _QueueCollector(Collector):
         for name, value in functions.seconds.items():
             seconds.add_metric((name,), value)
         yield seconds
+
+
+class _ClusterCollector(Collector):
+    def __init__(self, state: ClusterState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        state = self._state
+        for name, about, value in (
+            ("members_away", "Members of the Redis Cluster that do not answer", state.members_away),
+            ("masters_away", "Ranges of slots that no master serves", state.masters_away),
+            ("replicas_missing", "Masters without a replica: one more loss loses data", state.replicas_missing),
+            ("masters_away_from_home", "Masters served by another host than theirs", state.masters_away_from_home),
+            ("needs_a_person", "Troubles that nothing but a person can end: see the log", len(state.needs_a_person)),
+        ):
+            yield GaugeMetricFamily(f"workmanager_cluster_{name}", about, value=value)

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 import uvicorn
 
 from jobqueue.functions import Functions
+from jobqueue.redis_url import read_redis_url
 from jobqueue.shards import Shards
 from manager.access_log import AccessLog
 from manager.app import build_app
+from manager.cluster.groups import read_hosts
+from manager.cluster.steward import Steward
 from manager.metrics import Metrics
 from manager.protocol import Protocol
 from manager.scaling import build_scaler
@@ -81,9 +84,13 @@ class Program:
             on_failure=self._give_up,
         )
         self._access_log = AccessLog(sys.stderr) if settings.access_log else None
+        self._steward: Steward | None = None
+        if settings.cluster_hosts:
+            url = read_redis_url(settings.cluster_url or settings.redis_url)
+            self._steward = Steward(read_hosts(settings.cluster_hosts), url.connect)
         self._server = _Server(
             uvicorn.Config(
-                build_app(settings, functions, self._link, self._metrics, self._access_log),
+                build_app(settings, functions, self._link, self._metrics, self._access_log, self._steward),
                 http=Protocol,
                 ws="none",
                 lifespan="off",
@@ -108,6 +115,8 @@ class Program:
             loop.add_reader(self._options.lifeline_fd, self._look_at_lifeline, self._options.lifeline_fd)
         host, port = self._listener.getsockname()[:2]
         log.info("event=manager_listening host=%s port=%d pid=%d", host, port, os.getpid())
+        if self._steward is not None:
+            self._steward.start()
         self._link.start()
         _relax_garbage_collection()
         await self._server.serve(sockets=[self._listener])
@@ -116,6 +125,8 @@ class Program:
         if self._scaler is not None:
             await self._scaler.stop()
         await self._link.close()
+        if self._steward is not None:
+            await self._steward.stop()
         log.info("event=manager_ended exit_code=%d", self._exit_code)
         return self._exit_code
 

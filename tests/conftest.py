@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.store import form
 from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
 
@@ -40,6 +41,7 @@ def private_server(tmp_path: Path) -> Iterator[ValkeyServer]:
 def _shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
     cluster = ValkeyCluster(tmp_path_factory.mktemp("cluster"))
     cluster.start()
+    form(cluster.equal_hosts, cluster.url)
     yield cluster
     cluster.stop()
 

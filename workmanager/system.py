@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from workmanager import ports
+from workmanager import ports, store_settings
 from workmanager.data_directory import DataDirectory, Kind
 from workmanager.errors import ServerError, UsageError
 from workmanager.lifeline import Lifeline
@@ -70,6 +70,7 @@ class System:
         self._store: ValkeyServer | ValkeyCluster | None = None
         if plan.redis_url is None:
             self._store = self._embedded_store()
+        self._ended_at: dict[ValkeyServer, float] = {}
         self._managers: list[Program] = []
         self._lifeline = Lifeline()
 
@@ -125,6 +126,8 @@ class System:
         environ = dict(os.environ)
         if self._plan.max_workers is not None:
             environ["WORKMANAGER_MAX_WORKERS"] = str(self._plan.max_workers)
+        if isinstance(self._store, ValkeyCluster):
+            environ["WORKMANAGER_CLUSTER_HOSTS"] = self._store.hosts
         options = {
             "--host": HOST,
             "--port": str(port),
@@ -158,13 +161,21 @@ class System:
 
     def _keep_store(self, store: ValkeyServer | ValkeyCluster) -> None:
         servers = store.servers if isinstance(store, ValkeyCluster) else (store,)
+        pause_seconds = store_settings.RESTART_SECONDS if isinstance(store, ValkeyCluster) else 0
+        now = time.monotonic()
         for server in servers:
-            if server.pid is None:
-                log.warning("event=valkey.ended port=%d", server.port)
-                try:
-                    server.start()
-                except ServerError:
-                    log.exception("event=valkey.restart_failed port=%d", server.port)
+            if server.pid is not None:
+                continue
+            if server not in self._ended_at:
+                self._ended_at[server] = now
+                log.warning("event=valkey.ended port=%d restart_in_seconds=%d", server.port, pause_seconds)
+            if now - self._ended_at[server] < pause_seconds:
+                continue
+            try:
+                server.start()
+                del self._ended_at[server]
+            except ServerError:
+                log.exception("event=valkey.restart_failed port=%d", server.port)
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         deadline = time.monotonic() + seconds

@@ -1,11 +1,7 @@
-"""A real Valkey cluster on this machine: three masters, each with a replica, over one directory."""
+"""Six Valkey servers on this machine, over one directory, of which the managers make a cluster."""
 
 from __future__ import annotations
 
-import itertools
-import json
-import logging
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,17 +12,13 @@ from workmanager import store_settings
 from workmanager.errors import ServerError
 from workmanager.valkey import ValkeyServer
 
-log = logging.getLogger(__name__)
-
-SLOTS = 16_384
-_MASTERS = 3
+_SERVERS = 6
 _WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.05
-_FORMED_FILE = "formed.json"  # written when the cluster stood for the first time
 
 
 class ValkeyCluster:
-    """Six servers; the next cluster on the same directory is the same one, with its jobs and its roles."""
+    """Six servers; the next ones on the same directory are the same cluster, with its jobs and its roles."""
 
     def __init__(
         self, directory: Path, *, settings: Mapping[str, str] | None = None, inherit: Sequence[int] = ()
@@ -39,7 +31,7 @@ class ValkeyCluster:
                 settings={**store_settings.CLUSTER, **(settings or {})},
                 inherit=inherit,
             )
-            for number in range(2 * _MASTERS)
+            for number in range(_SERVERS)
         )
 
     @property
@@ -47,25 +39,24 @@ class ValkeyCluster:
         """All members, comma-separated, as `--redis-url` takes them."""
         return ",".join(server.url for server in self.servers)
 
+    @property
+    def hosts(self) -> str:
+        """As WORKMANAGER_CLUSTER_HOSTS takes them, as if they were on two managers' hosts and a witness."""
+        return self._hosts(2, 3, 1)
+
+    @property
+    def equal_hosts(self) -> str:
+        """The same, as if they were on three equal hosts."""
+        return self._hosts(2, 2, 2)
+
     def start(self) -> None:
-        """Returns when every slot is served and every replica is linked to its master.
+        """Starts all servers; they are a cluster once a manager has made them one.
 
         Raises:
-            ServerError: a server did not start, or the cluster did not come to stand.
+            ServerError: one did not start.
         """
-        formed_file = self.directory / _FORMED_FILE
-        formed = formed_file.exists()
-        if not formed:  # a first start that was cut short has held no jobs
-            shutil.rmtree(self.directory, ignore_errors=True)
-        try:
-            for server in self.servers:
-                server.start()
-            self._introduce() if formed else self._form()
-            self.wait_until_healthy()
-        except redis.RedisError as error:
-            raise ServerError(f"the embedded cluster did not come to stand: {error}") from error
-        formed_file.write_text(json.dumps({"masters": _MASTERS, "replicas": _MASTERS}))
-        log.info("event=cluster.ready masters=%d directory=%s", _MASTERS, self.directory)
+        for server in self.servers:
+            server.start()
 
     def wait_until_healthy(self) -> None:
         """Returns when all six servers run, agree that every slot is served, and every replica is linked.
@@ -93,22 +84,9 @@ class ValkeyCluster:
         for server in self.servers:
             server.stop()
 
-    def _form(self) -> None:
-        for epoch, server in enumerate(self.servers, start=1):
-            server.command("CLUSTER", "SET-CONFIG-EPOCH", epoch)  # no two masters begin with the same one
-        masters, replicas = self.servers[:_MASTERS], self.servers[_MASTERS:]
-        bounds = [SLOTS * number // _MASTERS for number in range(_MASTERS + 1)]
-        for master, (first, end) in zip(masters, itertools.pairwise(bounds), strict=True):
-            master.command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
-        self._introduce()
-        _wait(lambda: all(_knows_all(server) for server in self.servers), "every server known to all")
-        for master, replica in zip(masters, replicas, strict=True):
-            replica.command("CLUSTER", "REPLICATE", master.command("CLUSTER", "MYID"))
-
-    def _introduce(self) -> None:
-        """Tells every server the others' addresses: all at the first start, changed ones at a later one."""
-        for one, other in itertools.permutations(self.servers, 2):
-            one.command("CLUSTER", "MEET", "127.0.0.1", other.port, other.port + 1)
+    def _hosts(self, *sizes: int) -> str:
+        ports = iter(str(server.port) for server in self.servers)
+        return ",".join("127.0.0.1:" + "+".join(next(ports) for _ in range(size)) for size in sizes)
 
 
 def _is_settled(server: ValkeyServer) -> bool:
@@ -122,7 +100,7 @@ def _is_settled(server: ValkeyServer) -> bool:
 
 def _knows_all(server: ValkeyServer) -> bool:
     nodes = server.command("CLUSTER", "NODES").splitlines()
-    return len(nodes) == 2 * _MASTERS and not any("handshake" in node for node in nodes)
+    return len(nodes) == _SERVERS and not any("handshake" in node for node in nodes)
 
 
 def _role(server: ValkeyServer) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 
 from benchmarks.harness.programs import await_true
+from jobqueue.redis_url import read_redis_url
+from manager.cluster.groups import read_hosts
+from manager.cluster.steward import Steward
+from workmanager.errors import ServerError
 from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
 
@@ -70,11 +76,32 @@ def cluster_store() -> Iterator[Store]:
         cluster = ValkeyCluster(Path(name) / "store", settings=_memory_limit(6))
         try:
             cluster.start()
+            form(cluster.equal_hosts, cluster.url)
             masters = tuple(redis.Redis(port=server.port) for server in cluster.masters())
             client = redis.RedisCluster(host="127.0.0.1", port=cluster.servers[0].port)
             yield Store(Path(name), cluster.url, client, masters)
         finally:
             cluster.stop()
+
+
+def form(hosts: str, url: str) -> None:
+    """Makes the servers a cluster, as managers do that are told the same hosts.
+
+    Raises:
+        ServerError: it did not come to stand.
+    """
+
+    async def settle() -> bool:
+        steward = Steward(read_hosts(hosts.split(",")), read_redis_url(url).connect)
+        try:
+            return await steward.settle(30.0)
+        finally:
+            await steward.stop()
+
+    # In a thread of its own: the caller may be within an event loop.
+    with ThreadPoolExecutor(1) as thread:
+        if not thread.submit(asyncio.run, settle()).result():
+            raise ServerError("the servers did not become a cluster within 30 s")
 
 
 def _memory_limit(servers: int) -> dict[str, str]:

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from jobqueue.errors import ShardUnavailable
 from manager.answers import Alive, Ready
+from manager.cluster.steward import Steward
 from manager.metrics import Metrics
 from manager.openapi import problems
 from manager.parameters import NO_PARAMETERS
@@ -21,9 +22,10 @@ _RETRY = {"Retry-After": "1"}
 class NodeRoutes:
     """The handlers."""
 
-    def __init__(self, link: QueueLink, metrics: Metrics) -> None:
+    def __init__(self, link: QueueLink, metrics: Metrics, steward: Steward | None) -> None:
         self._link = link
         self._metrics = metrics
+        self._steward = steward
 
     def router(self) -> APIRouter:
         """The routes of these handlers."""
@@ -54,7 +56,9 @@ class NodeRoutes:
         writable, total = await self._link.service.overview.ready()
         if writable == 0:
             raise Problem(UNAVAILABLE, "no shard of the queue takes writes", headers=_RETRY)
-        answer = {"status": "ready", "shards": {"total": total, "away": total - writable}}
+        answer: dict[str, object] = {"status": "ready", "shards": {"total": total, "away": total - writable}}
+        if self._steward is not None and self._steward.state is not None:
+            answer["cluster"] = self._steward.state
         return Response(orjson.dumps(answer), media_type="application/json")
 
     async def show_metrics(self, request: Request) -> Response:
@@ -69,4 +73,5 @@ class NodeRoutes:
         except (ShardUnavailable, TimeoutError):
             # What this manager counts by itself is shown all the same.
             counts = None
-        return Response(self._metrics.render(counts, workers, away), media_type=CONTENT_TYPE_LATEST)
+        cluster = self._steward.state if self._steward is not None else None
+        return Response(self._metrics.render(counts, workers, away, cluster), media_type=CONTENT_TYPE_LATEST)

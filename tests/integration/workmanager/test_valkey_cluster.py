@@ -1,4 +1,4 @@
-"""A cluster of real servers: its forming, a failover, and its return on the same directory."""
+"""A cluster of real servers: a failover, and its return on the same directory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import redis
 from redis.cluster import RedisCluster
 
+from benchmarks.harness.store import form
 from tests.waiting import until
 from workmanager.valkey_cluster import ValkeyCluster
 
@@ -61,6 +62,7 @@ def test_the_next_start_finds_the_keys_even_when_the_ports_have_been_taken(
     own_cluster: ValkeyCluster,
 ) -> None:
     own_cluster.start()
+    form(own_cluster.hosts, own_cluster.url)
     _write(own_cluster, 60)
     before = {server.port for server in own_cluster.servers}
     own_cluster.stop()
@@ -69,19 +71,11 @@ def test_the_next_start_finds_the_keys_even_when_the_ports_have_been_taken(
     again = ValkeyCluster(own_cluster.directory)
     try:
         again.start()
+        form(again.hosts, again.url)
         assert before.isdisjoint(server.port for server in again.servers)
         assert _count(again) == 60
     finally:
         again.stop()
-
-
-def test_a_forming_that_was_cut_short_is_begun_anew(own_cluster: ValkeyCluster) -> None:
-    first = own_cluster.servers[0]
-    first.start()
-    first.command("CLUSTER", "ADDSLOTSRANGE", 0, 100)
-    first.kill()
-    own_cluster.start()
-    assert len(own_cluster.masters()) == 3
 
 
 def test_stopped_means_that_no_server_answers(own_cluster: ValkeyCluster) -> None:

@@ -1,0 +1,50 @@
+"""`python -m manager.cluster`: makes a Redis Cluster whole, or says what is missing.
+
+Does what every manager does by itself, once; prints the state as JSON. It ends with 0 when the cluster is whole, with 1
+when it was not so in time.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import orjson
+
+from jobqueue.logs import configure_logging
+from jobqueue.redis_url import read_redis_url
+from jobqueue.settings import load, usage_error
+from manager.cluster.groups import read_hosts
+from manager.cluster.steward import Steward
+from manager.settings import ManagerSettings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program; its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="manager.cluster", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long to wait for it (default 30)")
+    given = parser.parse_args(arguments)
+    settings = load(ManagerSettings, os.environ)
+    try:
+        groups = read_hosts(settings.cluster_hosts)
+    except ValueError as error:
+        usage_error(f"WORKMANAGER_CLUSTER_HOSTS: {error}")
+    configure_logging()
+    steward = Steward(groups, read_redis_url(settings.cluster_url or settings.redis_url).connect)
+    return asyncio.run(_run(steward, given.seconds))
+
+
+async def _run(steward: Steward, seconds: float) -> int:
+    try:
+        await steward.settle(seconds)
+    finally:
+        await steward.stop()
+    sys.stdout.write(orjson.dumps(steward.state, option=orjson.OPT_INDENT_2).decode() + "\n")
+    return 0 if steward.state is not None and steward.state.whole else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

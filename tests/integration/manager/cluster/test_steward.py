@@ -1,0 +1,159 @@
+"""Two managers' stewards over real servers that are killed, lost and replaced, laid out as two hosts and a witness."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from redis.cluster import RedisCluster
+
+from jobqueue.redis_url import read_redis_url
+from manager.cluster.groups import read_hosts
+from manager.cluster.state import ClusterState
+from manager.cluster.steward import Steward
+from tests.waiting import until, until_async
+from workmanager.valkey import ValkeyServer
+from workmanager.valkey_cluster import ValkeyCluster
+
+KEYS = 200
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[ValkeyCluster]:
+    """Six servers that know nothing of each other."""
+    cluster = ValkeyCluster(tmp_path / "cluster")
+    cluster.start()
+    yield cluster
+    for server in cluster.servers:
+        server.kill()
+
+
+@pytest.fixture
+async def stewards(servers: ValkeyCluster) -> AsyncIterator[list[Steward]]:
+    """Two, at work."""
+    both = _two_stewards(servers)
+    yield both
+    for steward in both:
+        await steward.stop()
+
+
+def _two_stewards(servers: ValkeyCluster) -> list[Steward]:
+    groups = read_hosts(servers.hosts.split(","))
+    both = [Steward(groups, read_redis_url(servers.url).connect) for _ in range(2)]
+    for steward in both:
+        steward.start()
+    return both
+
+
+async def _until(stewards: list[Steward], condition: Callable[[ClusterState], bool], seconds: float = 30.0) -> None:
+    async def seen() -> bool:
+        return all(steward.state is not None and condition(steward.state) for steward in stewards)
+
+    await until_async(seen, seconds, wanted=f"{[steward.state for steward in stewards]}")
+
+
+async def _until_whole(stewards: list[Steward]) -> None:
+    await _until(stewards, lambda state: state.whole)
+
+
+def _host(servers: ValkeyCluster, number: int) -> tuple[ValkeyServer, ...]:
+    return (servers.servers[:2], servers.servers[2:5], servers.servers[5:])[number]
+
+
+def _empty(server: ValkeyServer) -> None:
+    """Kills it, and leaves nothing of it but its address."""
+    server.kill()
+    shutil.rmtree(server.directory)
+    server.directory.mkdir()
+    (server.directory / "port").write_text(str(server.port))
+
+
+def _write(servers: ValkeyCluster) -> None:
+    with RedisCluster(host="127.0.0.1", port=servers.servers[0].port) as client:
+        for number in range(KEYS):
+            client.set(f"key:{number}", number)
+
+
+def _kept(servers: ValkeyCluster) -> int:
+    """How many of the written keys masters hold."""
+    return sum(int(master.command("DBSIZE")) for master in servers.masters())
+
+
+def _writable(servers: ValkeyCluster, without: ValkeyServer | None = None) -> bool:
+    """Whether a key of either manager's master can be written."""
+    running = [server for server in servers.servers if server.pid and server is not without]
+    return all(any(_takes(server, f"{{rq:{number}}}") for server in running) for number in range(6))
+
+
+def _takes(server: ValkeyServer, key: str) -> bool:
+    try:
+        return bool(server.command("EVAL", "return redis.call('DEL', KEYS[1])", 1, key) == 0)
+    except redis.RedisError:
+        return False
+
+
+async def test_two_managers_form_one_cluster_of_empty_servers(servers: ValkeyCluster, stewards: list[Steward]) -> None:
+    await _until_whole(stewards)
+    homes = {servers.servers[0], servers.servers[2], servers.servers[5]}
+    assert set(servers.masters()) == homes
+    assert {len(server.command("CLUSTER", "NODES").splitlines()) for server in servers.servers} == {6}
+    witness = servers.servers[5].command("CLUSTER", "NODES").splitlines()
+    assert next(line for line in witness if "myself" in line).split()[8:] == ["16383"]
+
+
+async def test_hosts_die_and_return_one_after_the_other(servers: ValkeyCluster, stewards: list[Steward]) -> None:
+    """Without a person the second loss would be the end: host 2 would hold two masters of three."""
+    await _until_whole(stewards)
+    await asyncio.to_thread(_write, servers)
+    for number in (0, 1, 2):
+        for server in _host(servers, number):
+            server.kill()
+        await asyncio.to_thread(until, lambda: _writable(servers), 15.0, wanted="writes after a loss")
+        for server in _host(servers, number):
+            await asyncio.to_thread(server.start)
+        await _until_whole(stewards)
+        assert _kept(servers) == KEYS
+        assert set(_host(servers, number)) & set(servers.masters())
+
+
+async def test_a_lost_host_is_replaced_by_an_empty_one(servers: ValkeyCluster, stewards: list[Steward]) -> None:
+    await _until_whole(stewards)
+    await asyncio.to_thread(_write, servers)
+    for server in _host(servers, 1):
+        _empty(server)
+    await _until(stewards, lambda state: state.masters_away == 0 and state.members_away == 3)
+    for server in _host(servers, 1):
+        await asyncio.to_thread(server.start)
+    await _until_whole(stewards)
+    assert _kept(servers) == KEYS
+    assert servers.servers[2] in servers.masters()
+
+    def forgotten() -> bool:
+        return {len(server.command("CLUSTER", "NODES").splitlines()) for server in servers.servers} == {6}
+
+    await asyncio.to_thread(until, forgotten, 30.0, wanted="no trace of the lost")
+
+
+async def test_one_that_holds_other_data_is_left_alone(servers: ValkeyCluster, stewards: list[Steward]) -> None:
+    await _until_whole(stewards)
+    for steward in stewards:
+        await steward.stop()
+    stray = servers.servers[4]
+    _empty(stray)
+    await asyncio.to_thread(stray.start)
+    stray.command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+
+    def set_there() -> bool:
+        try:
+            return bool(stray.command("SET", "precious", 1))
+        except redis.ResponseError:  # a cluster takes no writes in its first seconds
+            return False
+
+    await asyncio.to_thread(until, set_there)
+    stewards[:] = _two_stewards(servers)
+    await _until(stewards, lambda state: bool(state.needs_a_person))
+    await asyncio.to_thread(until, lambda: _writable(servers, without=stray), wanted="the others to go on")
+    assert stray.command("GET", "precious") == "1"
+    assert len(stray.command("CLUSTER", "NODES").splitlines()) == 1

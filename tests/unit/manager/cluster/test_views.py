@@ -1,0 +1,61 @@
+"""A member's answers, read."""
+
+import pytest
+
+from manager.cluster.groups import Address
+from manager.cluster.views import read_view
+
+NODES = """\
+aaa 10.0.0.1:6379@16379,,tls-port=0,shard-id=5 myself,master - 0 0 7 connected 0-100 200 [300->-bbb]
+bbb 10.0.0.2:6379@16379 master,fail - 1700000000000 1700000000001 3 disconnected 101-199
+ccc :0@0 slave,noaddr bbb 1 2 3 disconnected
+ddd 10.0.0.4:6380@16380 handshake - 0 0 0 connected
+"""
+
+
+def test_lines_of_cluster_nodes() -> None:
+    view = read_view(NODES, "cluster_state:ok\r\ncluster_size:3\r\n", "role:master\r\nconnected_slaves:0\r\n", 5)
+    assert (view.id, view.ok, view.keys, view.copied, view.copies) == ("aaa", True, 5, False, 0)
+    assert view.itself.slots == ((0, 100), (200, 200))
+    assert view.itself.owns(50)
+    assert not view.itself.owns(150)
+    assert (view.itself.epoch, view.itself.bus_port) == (7, 16379)
+    assert view.entries["bbb"].failed
+    assert view.entries["bbb"].address == Address("10.0.0.2", 6379)
+    assert (view.entries["ccc"].address, view.entries["ccc"].failed, view.entries["ccc"].master_id) == (
+        None,
+        True,
+        "bbb",
+    )
+    assert not view.entries["ddd"].introduced
+
+
+SAVED = "aof_rewrite_in_progress:0\naof_rewrite_scheduled:0\naof_last_bgrewrite_status:ok\n"
+LINKED = "role:slave\nmaster_link_status:up\nmaster_sync_in_progress:0\n"
+
+
+@pytest.mark.parametrize(
+    ("info", "copied", "copies"),
+    [
+        (LINKED + SAVED, True, 0),
+        (LINKED + SAVED.replace("progress:0", "progress:1"), False, 0),
+        (LINKED + SAVED.replace("scheduled:0", "scheduled:1"), False, 0),
+        (LINKED + SAVED.replace("ok", "err"), False, 0),
+        ("role:slave\nmaster_link_status:up\nmaster_sync_in_progress:1\n" + SAVED, False, 0),
+        ("role:slave\nmaster_link_status:down\nmaster_sync_in_progress:0\n" + SAVED, False, 0),
+        (
+            "role:master\nconnected_slaves:2\nslave0:ip=10.0.0.2,port=1,state=online,offset=1,lag=0\n"
+            "slave1:ip=10.0.0.3,port=1,state=wait_bgsave,offset=0,lag=0\n",
+            False,
+            1,
+        ),
+    ],
+)
+def test_how_far_a_copy_is(info: str, copied: bool, copies: int) -> None:
+    view = read_view(NODES, "cluster_state:fail", info, 0)
+    assert (view.ok, view.copied, view.copies) == (False, copied, copies)
+
+
+def test_an_answer_without_the_member_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="nobody as the member itself"):
+        read_view(NODES.splitlines()[1], "", "", 0)
