@@ -27,6 +27,7 @@ from manager.routes.jobs import JobRoutes
 from manager.routes.node import NodeRoutes
 from manager.routes.pull import AcknowledgeRoute, PullRoute
 from manager.routes.queues import QueueRoutes
+from manager.routes.scaler import ScalerRoutes
 from manager.service import QueueLink
 from manager.settings import ManagerSettings
 from manager.submission import SubmissionReader
@@ -62,6 +63,7 @@ def build_app(
     app.include_router(hot.documented(lane))
     app.include_router(JobRoutes(link, reader, functions, metrics).router())
     app.include_router(QueueRoutes(link).router())
+    app.include_router(ScalerRoutes(link, settings).router())
     app.include_router(NodeRoutes(link, metrics, steward).router())
     document = openapi.document(app, functions, keys=bool(settings.api_keys))
     _add_documentation(app, document)

@@ -10,6 +10,7 @@ from manager import submission
 from manager.answers import AcknowledgeBody, ProblemAnswer
 from manager.parameters import path_parameter
 from manager.problems import MEDIA_TYPE
+from manager.scaler_answers import LimitsBody
 
 _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = {
@@ -58,6 +59,7 @@ def document(app: FastAPI, functions: Functions, *, keys: bool) -> dict[str, Any
     for name, schema in (
         ("Submission", submission.schema(functions)),
         ("AcknowledgeBody", AcknowledgeBody.model_json_schema(ref_template=_REFERENCE)),
+        ("LimitsBody", LimitsBody.model_json_schema(ref_template=_REFERENCE)),
         ("ProblemAnswer", ProblemAnswer.model_json_schema(ref_template=_REFERENCE)),
     ):
         schemas.update(schema.pop("$defs", {}))

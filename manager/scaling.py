@@ -1,5 +1,7 @@
 """Builds the scaler that a manager runs, from the settings."""
 
+from dataclasses import replace
+
 from prometheus_client import CollectorRegistry
 
 from jobqueue.shards import Shards
@@ -36,27 +38,34 @@ def build_scaler(
     else:
         return None
     profile = fleet.profile
-    meter = Meter(registry, hourly_price=profile.hourly_price, minimum_paid_seconds=profile.minimum_paid_seconds)
+    meter = Meter(registry, hourly_price=settings.price_per_hour, minimum_paid_seconds=profile.minimum_paid_seconds)
     return ScalerLoop(
         shards,
         fleet,
-        limits_of(settings, profile),
+        adapted(limits_of(settings), profile),
         address,
         meter,
         wait_target_seconds=settings.wait_target_seconds,
     )
 
 
-def limits_of(settings: ManagerSettings, profile: Profile) -> Limits:
-    """What the operator allows and wants of such a fleet."""
+def limits_of(settings: ManagerSettings) -> Limits:
+    """What the operator allows and wants."""
     return Limits(
         min_workers=settings.min_workers,
         max_workers=settings.max_workers,
-        slots_per_worker=profile.slots,
         wait_weight=settings.wait_weight,
+        hourly_budget=settings.budget_per_hour,
+        hourly_price=settings.price_per_hour,
+        warm=settings.warm,
+    )
+
+
+def adapted(limits: Limits, profile: Profile) -> Limits:
+    """The limits, with what the fleet's instances are like."""
+    return replace(
+        limits,
+        slots_per_worker=profile.slots,
         minimum_paid_seconds=profile.minimum_paid_seconds,
         idle_seconds=profile.idle_seconds,
-        hourly_budget=settings.budget_per_hour,
-        hourly_price=profile.hourly_price,
-        warm=settings.warm,
     )

@@ -53,6 +53,5 @@ class ManagerSettings(QueueSettings):
             spot=self.spot,
             on_demand_base=self.on_demand_base,
             slots=self.worker_slots,
-            hourly_price=self.price_per_hour,
             boot_limit_seconds=self.boot_limit_seconds,
         )

@@ -20,7 +20,6 @@ class Profile:
         look_seconds: how often to look at the fleet while something changes.
         rest_seconds: and while nothing does.
         slots: jobs that one worker runs at a time.
-        hourly_price: of one instance; 0 where it is not known.
         on_demand_base: so many instances are bought on demand before any is on the spot market.
     """
 
@@ -31,7 +30,6 @@ class Profile:
     look_seconds: float
     rest_seconds: float
     slots: int = 1
-    hourly_price: float = 0.0
     on_demand_base: int = 0
 
 

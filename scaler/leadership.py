@@ -77,3 +77,22 @@ class Candidate:
             script("lead"), clock_argument(now), self.name, self._address, f"{lease_seconds:g}", replicate=True
         )
         return Leadership(bool(ours), int(epoch), address.decode())
+
+
+async def read_leadership(shard: Shard) -> Leadership | None:
+    """Who acts, for whoever wants to know; None where nobody does.
+
+    Raises:
+        ShardUnavailable: nothing is known.
+    """
+    (until, epoch, address), (seconds, _) = await shard.execute(
+        ("HMGET", leader_key(shard), "until", "epoch", "address"), ("TIME",)
+    )
+    if until is None or float(until) <= int(seconds):
+        return None
+    return Leadership(False, int(epoch), address.decode())
+
+
+def leader_key(shard: Shard) -> str:
+    """Where the lease lies."""
+    return f"{shard.prefix}:wm:scaler:leader"

@@ -91,21 +91,7 @@ class Ledger:
 
     async def read(self) -> Book:
         """All that is written down."""
-        (seconds, microseconds), intents, instances, caution, orders = await self._shard.execute(
-            ("TIME",),
-            ("HGETALL", f"{self._prefix}:intents"),
-            ("HGETALL", f"{self._prefix}:instances"),
-            ("GET", f"{self._prefix}:caution"),
-            ("HGETALL", orders_key(self._shard)),
-        )
-        opened = [Intent.from_json(token, text) for token, text in _texts(intents)]
-        return Book(
-            now=int(seconds) + int(microseconds) / 1_000_000,
-            intents=sorted(opened, key=lambda intent: (intent.at, intent.token)),
-            instances={id_: Instance.from_json(id_, text) for id_, text in _texts(instances)},
-            caution=Caution.load(None if caution is None else json.loads(caution)),
-            orders=Orders.from_fields({name: text.decode() for name, text in _texts(orders)}),
-        )
+        return await read_book(self._shard)
 
     async def gone(self) -> set[str]:
         """Instances that ended within the last hour."""
@@ -148,6 +134,30 @@ class Ledger:
         )
         if not await self._shard.run(script("amend"), *arguments, replicate=True):
             raise LeaseLost
+
+
+async def read_book(shard: Shard) -> Book:
+    """All that is written down, for whoever wants to know.
+
+    Raises:
+        ShardUnavailable: nothing is known.
+    """
+    prefix = f"{shard.prefix}:wm:scaler"
+    (seconds, microseconds), intents, instances, caution, orders = await shard.execute(
+        ("TIME",),
+        ("HGETALL", f"{prefix}:intents"),
+        ("HGETALL", f"{prefix}:instances"),
+        ("GET", f"{prefix}:caution"),
+        ("HGETALL", orders_key(shard)),
+    )
+    opened = [Intent.from_json(token, text) for token, text in _texts(intents)]
+    return Book(
+        now=int(seconds) + int(microseconds) / 1_000_000,
+        intents=sorted(opened, key=lambda intent: (intent.at, intent.token)),
+        instances={id_: Instance.from_json(id_, text) for id_, text in _texts(instances)},
+        caution=Caution.load(None if caution is None else json.loads(caution)),
+        orders=Orders.from_fields({name: text.decode() for name, text in _texts(orders)}),
+    )
 
 
 def _texts(flat: Sequence[bytes]) -> Iterable[tuple[str, bytes]]:

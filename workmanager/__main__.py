@@ -21,6 +21,7 @@ _COMMANDS = {
     "jobs": ("workmanager.jobs", "list jobs"),
     "job": ("workmanager.job", "show one job"),
     "cancel": ("workmanager.cancel", "take a waiting job out, or end a running one"),
+    "scaler": ("workmanager.scaler", "see and steer how many workers there are"),
     "requeue": ("workmanager.requeue", "run ended jobs again"),
 }
 _USAGE = "usage: workmanager COMMAND [ARGUMENT...]   (workmanager COMMAND --help tells more)"

@@ -164,6 +164,22 @@ class Client:
         """What the system holds now: `Jobs` not ended, `Workers`, and more."""
         return dict(self._transport.ask("GET", "/status", repeatable=True))
 
+    def scaler(self) -> Mapping[str, Any]:
+        """Who decides how many workers there are, what was seen and decided, and every instance."""
+        return dict(self._transport.ask("GET", "/scaler", repeatable=True))
+
+    def pause_scaler(self) -> Mapping[str, Any]:
+        """No workers are launched and none let go from now on."""
+        return dict(self._transport.ask("POST", "/scaler/pause", repeatable=True))
+
+    def resume_scaler(self) -> Mapping[str, Any]:
+        """Ends a pause."""
+        return dict(self._transport.ask("POST", "/scaler/resume", repeatable=True))
+
+    def limit_scaler(self, limits: Mapping[str, int | float | None]) -> Mapping[str, Any]:
+        """Sets `min_workers`, `max_workers`, `budget_per_hour`; None goes back to the managers' settings."""
+        return dict(self._transport.ask("PUT", "/scaler/limits", repeatable=True, json=dict(limits)))
+
     def _post(self, path: str) -> dict[str, Any]:
         # Not repeated: the second answer to a change that was made would be that it cannot be made.
         return dict(self._transport.ask("POST", path, repeatable=False))

@@ -51,7 +51,6 @@ class Ec2Fleet:
             look_seconds=LOOK_SECONDS,
             rest_seconds=REST_SECONDS,
             slots=plan.slots,
-            hourly_price=plan.hourly_price,
             on_demand_base=plan.on_demand_base if plan.spot else 0,
         )
         self._client = client

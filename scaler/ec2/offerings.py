@@ -26,7 +26,6 @@ class Ec2Plan:
         spot: whether the spot market is used at all.
         on_demand_base: so many instances are bought on demand before any is on the spot market.
         slots: jobs that a worker runs at a time.
-        hourly_price: of one instance; 0 where it is not known.
         boot_limit_seconds: an instance whose worker has not registered by then is ended.
     """
 
@@ -37,7 +36,6 @@ class Ec2Plan:
     spot: bool = True
     on_demand_base: int = 0
     slots: int = 1
-    hourly_price: float = 0.0
     boot_limit_seconds: float = 300.0
 
 

@@ -151,3 +151,72 @@ def test_help_names_every_command(run: Run) -> None:
     code, output, _ = run("--help")
     assert code == 0
     assert {line.split()[0] for line in output.splitlines()[1:]} >= {"up", "submit", "pull", "status", "requeue"}
+
+
+SCALER = {
+    "leader": "host:5000",
+    "epoch": 3,
+    "paused": False,
+    "limits": {"min_workers": 0, "max_workers": 4, "budget_per_hour": None},
+    "observation": {"at": 0.0, "fleet": "local:x", "reason": "KEEP 1: all are needed", "numbers": {}},
+    "intended": 0,
+    "caution": {"avoided": {"m7i/a/spot": 9.0}, "not_before": 0.0, "failed_boots": 0, "why": "none left"},
+    "instances": [
+        {
+            "id": "i-1",
+            "state": "busy",
+            "age_seconds": 3.0,
+            "boot_seconds": 1.0,
+            "type": "m7i",
+            "zone": "a",
+            "market": "spot",
+            "running": 1,
+            "leaving": "",
+            "reason": "",
+        }
+    ],
+    "decisions": [
+        {"at": 60.0, "epoch": 3, "launch": 0, "drain": 1, "reason": "DRAIN 1: idle", "numbers": {}},
+        {"at": 0.0, "epoch": 3, "launch": 1, "drain": 0, "reason": "LAUNCH 1: waiting", "numbers": {}},
+    ],
+}
+
+
+def test_the_scaler_is_shown_with_its_instances_and_what_is_short(run: Run) -> None:
+    with ScriptedManager(Answer(SCALER), Answer(SCALER)) as manager:
+        code, shown, _ = run("scaler", "--url", manager.url)
+        assert json.loads(run("scaler", "status", "--json", "--url", manager.url)[1]) == SCALER
+    assert code == 0
+    for what in ("host:5000", "KEEP 1", "m7i/a/spot", "i-1", "busy"):
+        assert what in shown
+
+
+def test_the_scalers_log_ends_with_its_last_decision(run: Run) -> None:
+    with ScriptedManager(Answer(SCALER), Answer(SCALER)) as manager:
+        shown = run("scaler", "log", "--url", manager.url)[1].splitlines()
+        last = run("scaler", "log", "-n", "1", "--json", "--url", manager.url)[1]
+    assert shown == ["1970-01-01 00:00:00Z  LAUNCH 1: waiting", "1970-01-01 00:01:00Z  DRAIN 1: idle"]
+    assert json.loads(last) == SCALER["decisions"][0]
+
+
+def test_the_scaler_is_told_to_pause_to_go_on_and_what_its_limits_are(run: Run) -> None:
+    told = {"paused": True, "limits": SCALER["limits"]}
+    with ScriptedManager(Answer(told), Answer(told), Answer(told)) as manager:
+        assert run("scaler", "pause", "--url", manager.url)[0] == 0
+        assert (
+            run("scaler", "resume", "--json", "--url", manager.url)[1] == json.dumps(told, separators=(",", ":")) + "\n"
+        )
+        limits = ("--max", "9", "--min", "default", "--budget", "1.5")
+        assert run("scaler", "limits", *limits, "--url", manager.url)[0] == 0
+    assert [(each.method, each.path) for each in manager.requests] == [
+        ("POST", "/scaler/pause"),
+        ("POST", "/scaler/resume"),
+        ("PUT", "/scaler/limits"),
+    ]
+    sent = json.loads(manager.requests[2].body)
+    assert sent == {"max_workers": 9, "min_workers": None, "budget_per_hour": 1.5}
+
+
+@pytest.mark.parametrize("arguments", [("limits", "--max", "many"), ("pause", "--max", "1"), ("sleep",)])
+def test_wrong_words_to_the_scaler_are_refused(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run("scaler", *arguments)[0] == 2

@@ -1,0 +1,98 @@
+"""What the routes of the scaler take and answer."""
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MOST_WORKERS = 100_000
+
+
+class LimitsBody(BaseModel):
+    """Limits to set; null goes back to the managers' settings, what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    min_workers: int | None = Field(default=None, ge=0, le=MOST_WORKERS)
+    max_workers: int | None = Field(default=None, ge=0, le=MOST_WORKERS)
+    budget_per_hour: float | None = Field(default=None, ge=0, le=1e9)
+
+    @model_validator(mode="after")
+    def _agree(self) -> "LimitsBody":
+        if self.min_workers is not None and self.max_workers is not None and self.min_workers > self.max_workers:
+            raise ValueError("min_workers is more than max_workers")
+        return self
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ScalerLimits(_Answer):
+    """The limits that hold; `budget_per_hour` is null where there is none."""
+
+    min_workers: int
+    max_workers: int
+    budget_per_hour: float | None
+
+
+class ScalerObservation(_Answer):
+    """What the acting manager last saw, and why it did what it did."""
+
+    at: float
+    fleet: str
+    reason: str
+    numbers: dict[str, float]
+
+
+class ScalerInstance(_Answer):
+    """An instance of the fleet; `state` is booting, idle, busy, draining, lost (its worker is silent) or ending."""
+
+    id: str
+    state: str
+    age_seconds: float
+    boot_seconds: float | None
+    type: str
+    zone: str
+    market: str
+    running: int
+    leaving: str
+    reason: str
+
+
+class ScalerDecision(_Answer):
+    """A decision that did something, or the first of its kind that did not."""
+
+    at: float
+    epoch: int
+    launch: int
+    drain: int
+    reason: str
+    numbers: dict[str, float]
+
+
+class ScalerCaution(_Answer):
+    """What is refrained from: offerings that are short, launches before a time, boots that failed in a row."""
+
+    avoided: dict[str, float]
+    not_before: float
+    failed_boots: int
+    why: str
+
+
+class ScalerAnswer(_Answer):
+    """The scaler. Times are epoch seconds. `leader` is null where no manager acts."""
+
+    leader: str | None
+    epoch: int | None
+    paused: bool
+    limits: ScalerLimits
+    observation: ScalerObservation | None
+    intended: int = Field(description="Instances that may come of launches whose answer is not known")
+    caution: ScalerCaution
+    instances: list[ScalerInstance]
+    decisions: list[ScalerDecision] = Field(description="The latest first")
+
+
+class ScalerOrders(_Answer):
+    """What holds from now on."""
+
+    paused: bool
+    limits: ScalerLimits

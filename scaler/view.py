@@ -1,0 +1,67 @@
+"""The scaler as operators see it, read from what its leader writes down; any manager can tell."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobqueue.shards import Shards
+from jobqueue.workers import WorkerView, list_workers
+from scaler.instances import Instance
+from scaler.leadership import Leadership, read_leadership
+from scaler.ledger import Book, read_book
+from scaler.review import Phase, is_heard, phase_of
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceView:
+    """An instance, the phase it is in, and its worker where that is heard of."""
+
+    instance: Instance
+    phase: Phase
+    worker: WorkerView | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScalerView:
+    """Everything.
+
+    Attributes:
+        leadership: None where nobody acts.
+        report: of the last round: `at`, `fleet`, `reason`, `numbers`; None before the first.
+        decisions: the latest first: `at`, `epoch`, `launch`, `drain`, `reason`, `numbers`.
+    """
+
+    book: Book
+    leadership: Leadership | None
+    report: dict[str, Any] | None
+    decisions: Sequence[dict[str, Any]]
+    instances: Sequence[InstanceView]
+
+
+async def view_scaler(shards: Shards) -> ScalerView:
+    """Reads it.
+
+    Raises:
+        ShardUnavailable: the first shard is away.
+    """
+    state = shards.all[0]
+    prefix = f"{state.prefix}:wm:scaler"
+    book, leadership, workers, (report, decisions) = await asyncio.gather(
+        read_book(state),
+        read_leadership(state),
+        list_workers(state),
+        state.execute(("GET", f"{prefix}:report"), ("LRANGE", f"{prefix}:decisions", 0, -1)),
+    )
+    heard = {worker.instance_id: worker for worker in workers if worker.instance_id and is_heard(worker)}
+    return ScalerView(
+        book=book,
+        leadership=leadership,
+        report=None if report is None else json.loads(report),
+        decisions=[json.loads(decision) for decision in decisions],
+        instances=[
+            InstanceView(instance, phase_of(instance, heard.get(id_)), heard.get(id_))
+            for id_, instance in sorted(book.instances.items(), key=lambda item: (item[1].launched_at, item[0]))
+        ],
+    )
