@@ -18,8 +18,13 @@ from tests.ec2.metadata_service import MetadataService
 from tests.ec2.network import connect, network_of
 
 _PARTS = Path(__file__).parent / "instance"
-_COMMANDS = {"/usr/bin": ("systemctl",), "/usr/sbin": ("shutdown", "poweroff", "halt")}
-_PACKAGERS = ("dnf", "yum", "rpm")
+_COMMANDS = {
+    "control.py": ("usr/bin/systemctl", "usr/sbin/shutdown", "usr/sbin/poweroff", "usr/sbin/halt"),
+    "package.sh": ("usr/bin/dnf", "usr/bin/yum", "usr/bin/rpm"),
+    "aws.py": ("usr/bin/aws",),
+    "python.sh": ("usr/bin/python3.11",),
+}
+"""What stands in for commands of the image."""
 _START_SECONDS = 10.0
 
 
@@ -49,12 +54,14 @@ class Machine:
 
     Attributes:
         metadata: its metadata service.
+        host_name: what it calls itself.
         has_crashed: whether everything on it is dead, while EC2 still says `running`.
     """
 
     def __init__(self, blueprint: Blueprint, directory: Path) -> None:
         self.instance_id = blueprint.instance_id
         self._directory = directory
+        self.host_name = "ip-" + blueprint.address.replace(".", "-")
         self.has_crashed = False
         self._link = f"v{zlib.crc32(blueprint.instance_id.encode()):08x}"
         self._prepare(blueprint)
@@ -109,23 +116,20 @@ class Machine:
         library = seed / "usr/lib/instance"
         library.mkdir(parents=True)
         shutil.copy(_PARTS / "init.py", library)
-        control = (_PARTS / "control.py").read_text().replace("PYTHON", _python(), 1)
-        packager = (_PARTS / "package.sh").read_text()
-        commands = [(place, name, control) for place, names in _COMMANDS.items() for name in names]
-        for place, name, text in [*commands, *(("/usr/bin", name, packager) for name in _PACKAGERS)]:
-            path = seed / place[1:] / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            path.chmod(0o755)
+        for part, paths in _COMMANDS.items():
+            text = (_PARTS / part).read_text().replace("PYTHON", _python(), 1).replace("VENV", sys.executable, 1)
+            for path in (seed / name for name in paths):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+                path.chmod(0o755)
 
     def _boot(self, blueprint: Blueprint) -> subprocess.Popen[bytes]:
         namespaces = ["--net", "--mount", "--pid", "--uts", "--ipc"]
-        host_name = "ip-" + blueprint.address.replace(".", "-")
         environ = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
             "LANG": "C.UTF-8",
-            "INSTANCE_HOSTNAME": host_name,
+            "INSTANCE_HOSTNAME": self.host_name,
             **blueprint.environ,
         }
         with (self._directory / "console.log").open("wb") as console:

@@ -18,13 +18,22 @@ class ManagerProgram:
     Args:
         directory: for its log.
         redis_url: of the queue.
+        module: the program.
         settings: WORKMANAGER_<NAME> by name.
     """
 
-    def __init__(self, directory: Path, redis_url: str, arguments: tuple[str, ...] = (), **settings: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        redis_url: str,
+        arguments: tuple[str, ...] = (),
+        *,
+        module: str = "manager",
+        **settings: str,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._log = directory / f"manager-{len(list(directory.iterdir()))}.log"
-        command = [sys.executable, "-m", "manager", "--port", "0", "--redis-url", redis_url, *arguments]
+        command = [sys.executable, "-m", module, "--port", "0", "--redis-url", redis_url, *arguments]
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment(**settings))
         self.port: int = until(self._find_port, 20, wanted="the manager's port")

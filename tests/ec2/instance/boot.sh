@@ -21,5 +21,12 @@ for shared in "$@"; do
   mkdir -p "$root$shared"
   mount --bind "$shared" "$root$shared"
 done
+# Whoever runs there may reach what it has in common with this machine, and its Python.
+for path in "$python" "$@"; do
+  while [ "$path" != / ]; do
+    path=$(dirname "$path")
+    chmod a+x "$root$path"
+  done
+done
 read -r _
 exec chroot "$root" "$python" -SE /usr/lib/instance/init.py

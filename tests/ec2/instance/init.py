@@ -3,7 +3,7 @@
 It runs the user data, then the units that `systemctl` asks for, and on SIGTERM or `shutdown` stops those in order and
 ends, which ends everything in the instance. Of systemd it knows, in [Service]: Type simple, exec, notify and
 oneshot, ExecStartPre, ExecStart, ExecStop, ExecStopPost, Environment, EnvironmentFile, WorkingDirectory, User, Restart,
-RestartSec, TimeoutStopSec, KillSignal; and template units (`name@instance`). All output goes to the console.
+RestartSec, TimeoutStopSec, KillSignal, KillMode; and template units (`name@instance`). All output goes to the console.
 """
 
 import json
@@ -64,9 +64,11 @@ class Unit:
             return
         for line in self._lines("ExecStop"):
             self._call(line)
+        told_alone = self._one("KillMode", "control-group") in ("mixed", "process")
         for number in (getattr(signal, self._one("KillSignal", "SIGTERM")), signal.SIGKILL):
+            tell = os.kill if told_alone and number != signal.SIGKILL else os.killpg
             with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
+                tell(self.process.pid, number)
             if self.over.wait(_seconds(self._one("TimeoutStopSec", str(STOP_SECONDS)))):
                 return
 
@@ -92,14 +94,15 @@ class Unit:
         return 0 if line.startswith("-") else status
 
     def _open(self, line: str) -> "subprocess.Popen[bytes]":
-        user = self._one("User", "")
+        command = line.lstrip("-+!@:")
+        as_root = "+" in line[: len(line) - len(command)]
         return subprocess.Popen(
-            ["/bin/bash", "-c", f"exec {line.lstrip('-+!@:')}"],
+            ["/bin/bash", "-c", f"exec {command}"],
             env=self._environ(),
             cwd=self._one("WorkingDirectory", "/"),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
-            user=user or None,
+            user=None if as_root else self._one("User", "") or None,
         )
 
     def _environ(self) -> dict[str, str]:
@@ -160,10 +163,10 @@ class Init:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rw") as stream, suppress(BrokenPipeError):
-            request = json.loads(stream.readline())
-            stream.write(json.dumps(self._obey(request)) + "\n")
-            stream.flush()
+        with connection:
+            answer = self._obey(json.loads(connection.makefile().readline()))
+            with suppress(BrokenPipeError):  # whoever asked for the end does not wait for an answer
+                connection.sendall(json.dumps(answer).encode() + b"\n")
 
     def _obey(self, request: list[str]) -> tuple[int, str]:
         options = {word for word in request if word.startswith("-")}

@@ -1,0 +1,63 @@
+"""A system of each scenario's own on a simulated EC2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.ec2.system import System
+from tests.acceptance.ec2.worker_image import create_role, upload_bundle, user_data
+from tests.ec2.cloud import Cloud
+from tests.ec2.network import CLOUD_ADDRESS, own_network, why_unavailable
+from workmanager.valkey import ValkeyServer
+
+MakeSystem = Callable[..., System]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _network() -> Iterator[None]:
+    if reason := why_unavailable():
+        pytest.skip(reason)
+    with own_network():
+        yield
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A cloud whose instances run, and the way to it in the environment."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    with Cloud(tmp_path / "machines", shared=[shared]) as cloud:
+        for name, value in cloud.environ.items():
+            monkeypatch.setenv(name, value)
+        yield cloud
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A server that instances reach."""
+    server = ValkeyServer(tmp_path / "valkey", settings={"bind": "0.0.0.0", "protected-mode": "no"})
+    server.start()
+    yield f"redis://{CLOUD_ADDRESS}:{server.port}"
+    server.kill()
+
+
+@pytest.fixture
+def start(tmp_path: Path, cloud: Cloud, redis_url: str) -> Iterator[MakeSystem]:
+    """Starts the system with so many managers."""
+    systems: list[System] = []
+
+    def start_one(managers: int = 1, *, boot: str = "", **settings: str) -> System:
+        text = boot or user_data(upload_bundle(cloud), redis_url)
+        template = cloud.create_template(text, IamInstanceProfile={"Name": create_role(cloud)})
+        systems.append(System(tmp_path / "shared", cloud, redis_url, template, **settings))
+        for _ in range(managers):
+            systems[0].start_manager()
+        return systems[0]
+
+    yield start_one
+    for system in systems:
+        system.close()
+        system.check()

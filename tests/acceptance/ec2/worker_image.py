@@ -1,0 +1,68 @@
+"""What a worker's instance boots from in the scenarios: the deployment's own user data, units and archive format."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+from tests.ec2.cloud import Cloud
+
+ROOT = Path(__file__).parents[3]
+BUCKET = "deployment"
+JOBS = "tests/acceptance/ec2/jobs.py"
+LEASE_SECONDS = 4
+
+
+def upload_bundle(cloud: Cloud) -> str:
+    """Makes the archive without the packages that this machine has anyway, and uploads it; its address."""
+    cloud.client("s3").create_bucket(Bucket=BUCKET)
+    archive = _archive()
+    key = f"bundle/{hashlib.sha256(archive).hexdigest()}.tar.gz"
+    cloud.client("s3").put_object(Bucket=BUCKET, Key=key, Body=archive)
+    return f"s3://{BUCKET}/{key}"
+
+
+def create_role(cloud: Cloud) -> str:
+    """The role of workers, which may read the archive; its instance profile's name."""
+    iam = cloud.client("iam")
+    iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName="worker")
+    iam.add_role_to_instance_profile(InstanceProfileName="worker", RoleName="worker")
+    return "worker"
+
+
+def user_data(bundle: str, redis_url: str) -> str:
+    """As the launch template of the deployment has it."""
+    variables = {
+        "NAME": "workmanager",
+        "BUNDLE": bundle,
+        "RUNTIMES": f"s3://{BUCKET}/runtime",
+        "REDIS_URL": redis_url,
+        "REDIS_SECRET": "",
+        "CA_CERTIFICATE": "",
+        "LOG_GROUP": "",
+    }
+    prelude = "".join(f"{name}='{value}'\n" for name, value in variables.items())
+    script = (ROOT / "infra/userdata/worker.sh").read_text()
+    return f"#!/usr/bin/env bash\n{prelude}export AWS_DEFAULT_REGION=us-east-1\n{script}"
+
+
+def _archive() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
+        for package in ("jobqueue", "worker_node"):
+            archive.add(ROOT / package, f"site/{package}", filter=_without_caches)
+        archive.add(ROOT / JOBS, f"site/{JOBS}")
+        archive.add(ROOT / "infra/host", "infra/host", filter=_without_caches)
+        module = JOBS.removesuffix(".py").replace("/", ".")
+        settings = f"WORKMANAGER_FUNCTIONS={module}\nWORKMANAGER_LEASE_SECONDS={LEASE_SECONDS}\n".encode()
+        entry = tarfile.TarInfo("bundle.env")
+        entry.size = len(settings)
+        archive.addfile(entry, io.BytesIO(settings))
+    return buffer.getvalue()
+
+
+def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if "__pycache__" in entry.name else entry
