@@ -61,7 +61,7 @@ class Intake:
         if unique_key is not None:
             return self._shards.new_id(self._shards.of(unique_key))
         job_id = self._shards.new_id()
-        if not self._outages.is_away(self._shards.of(job_id)):
+        if not self._outages.known or not self._outages.is_away(self._shards.of(job_id)):
             return job_id
         present = self._outages.present(self._shards.all)
         while present and self._shards.of(job_id) not in present:

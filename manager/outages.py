@@ -21,9 +21,14 @@ class Outages:
         self._clock = clock
         self._away_until: dict[int, float] = {}
 
+    @property
+    def known(self) -> bool:
+        """Whether any shard failed to answer the last time it was asked."""
+        return bool(self._away_until)
+
     def is_away(self, shard: Shard) -> bool:
         """Whether the shard failed to answer a moment ago."""
-        return bool(self._away_until) and self._away_until.get(shard.index, 0.0) > self._clock()
+        return self._away_until.get(shard.index, 0.0) > self._clock()
 
     def present(self, shards: Sequence[Shard]) -> list[Shard]:
         """The shards worth asking."""

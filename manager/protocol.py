@@ -10,6 +10,7 @@ from asyncio import TimerHandle
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
+from weakref import ref
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -96,8 +97,9 @@ class Protocol(HttpToolsProtocol):
         self._idle_since = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # By a weak reference: a request that refers to itself would wait for the garbage collector.
         scope = cast(Scope, cycle.scope)
-        scope["extensions"] = {ANSWER: partial(_answer, cycle)}
+        scope["extensions"] = {ANSWER: partial(_answer, ref(cycle))}
         super()._start_asgi_task(cycle, app)
 
     def _refuse(self, problem: Problem) -> None:
@@ -108,8 +110,10 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
 
-async def _answer(cycle: RequestResponseCycle, media_type: bytes, content: bytes) -> None:
+async def _answer(reference: ref[RequestResponseCycle], media_type: bytes, content: bytes) -> None:
     """What the cycle's `send` does with two messages, for an answer whose headers are known to be right."""
+    cycle = reference()
+    assert cycle is not None, "a request lives until it is answered"
     if cycle.flow.write_paused and not cycle.disconnected:
         await cycle.flow.drain()
     if cycle.disconnected:

@@ -169,7 +169,7 @@ class Program:
 def _relax_garbage_collection() -> None:
     """Leaves what stands at the start out of garbage collections, and lets there be fewer.
 
-    Each full one walked through the whole program, 40 ms in which nobody was answered, every 6,500 jobs that came in.
+    A full one walks through the whole program: 40 ms in which nobody is answered.
     """
     gc.collect()
     gc.freeze()

@@ -123,8 +123,13 @@ class Submission(_Strict):
     model_config = ConfigDict(json_schema_extra={"not": {"anyOf": _EXCLUSIVE}})
 
     function: str = Field(min_length=1, max_length=256, description="A registered function")
-    args: list[JsonValue] = Field(default=[], description="Positional arguments")
-    kwargs: dict[str, JsonValue] = Field(default={}, description="Keyword arguments")
+    # Defaults by a factory: one that stands there would be copied deep for every job.
+    args: list[JsonValue] = Field(
+        default_factory=list, description="Positional arguments", json_schema_extra={"default": []}
+    )
+    kwargs: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Keyword arguments", json_schema_extra={"default": {}}
+    )
     data: Base64 | None = Field(default=None, description="Binary data in base64: the keyword argument `data`")
     queue: str = Field(default=DEFAULT_QUEUE, pattern=f"^{QUEUE_PATTERN}$")
     order: Literal["fifo", "lifo"] = Field(default="fifo", description="lifo: next in line")

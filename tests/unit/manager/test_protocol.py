@@ -1,9 +1,11 @@
 """How a connection behaves around the short answers of hot routes."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
+from weakref import ref
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -144,3 +146,19 @@ async def test_a_connection_that_is_gone_leaves_no_timer() -> None:
         writer.close()
         await until_async(partial(none, state.connections))
         assert connection._idle_timer is None
+
+
+async def test_a_request_that_is_answered_waits_for_no_garbage_collection() -> None:
+    async with served() as (connect, state):
+        reader, writer = await connect()
+        requests = []
+        gc.disable()
+        try:
+            for _ in range(2):
+                writer.write(put(b"one"))
+                await reader.readuntil(b"one")
+                requests += [ref(connection.cycle) for connection in state.connections]
+            assert len(requests) == 2
+            assert requests[0]() is None
+        finally:
+            gc.enable()
