@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobqueue.layout import LAYOUT_KEY
+from jobqueue.layout import LAYOUT_KEY, LAYOUT_MARK_KEY
 from jobqueue.scripts import script
 
 PREFIX = "{rq:*}"
@@ -67,7 +67,7 @@ def roles() -> Mapping[str, Role]:
             | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "config|get"}
             | {"get", "set", "del", "exists", "expire", "hget", "hgetall", "hset", "hdel", "llen", "lindex", "lrange"}
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"},
-            keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{LAYOUT_KEY}"),
+            keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{LAYOUT_KEY}", f"~{LAYOUT_MARK_KEY}"),
             channels=(f"&{PREFIX}:pubsub:*",),
         ),
         "worker": Role(

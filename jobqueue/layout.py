@@ -8,11 +8,13 @@ from typing import Any
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
+from jobqueue.confirmation import Unconfirmed, execute_confirmed
 from jobqueue.errors import FormatMismatch, ShardUnavailable
 from jobqueue.node import Command, Node, NodeUnreachable
 from jobqueue.topology import SLOTS, Topology
 
 LAYOUT_KEY = "workmanager:layout"
+LAYOUT_MARK_KEY = f"{{{LAYOUT_KEY}}}:mark"
 FORMAT = 1
 """The format of the records that this program writes. It reads its own and the one before."""
 SHARDS_PER_MASTER = 2
@@ -54,7 +56,7 @@ async def agree_on_layout(topology: Topology, shard_count: int | None) -> Layout
     (stands,) = await _execute(topology, node, ("GET", LAYOUT_KEY))
     if stands is None:
         proposal = plan_layout(topology, shard_count)
-        _, stands = await _execute(topology, node, ("SET", LAYOUT_KEY, proposal.to_json(), "NX"), ("GET", LAYOUT_KEY))
+        _, stands = await _write(topology, node, ("SET", LAYOUT_KEY, proposal.to_json(), "NX"), ("GET", LAYOUT_KEY))
     layout = Layout.from_json(stands)
     if layout.format > FORMAT + 1:
         raise FormatMismatch(
@@ -104,10 +106,21 @@ def plan_layout(topology: Topology, shard_count: int | None) -> Layout:
 
 async def _execute(topology: Topology, node: Node, *commands: Command) -> list[Any]:
     try:
-        answers = await node.execute(*commands)
+        return _checked(topology, node, await node.execute(*commands))
     except NodeUnreachable as error:
         topology.invalidate()
         raise ShardUnavailable(str(error), outcome_unknown=error.sent) from error
+
+
+async def _write(topology: Topology, node: Node, *commands: Command) -> list[Any]:
+    try:
+        return _checked(topology, node, await execute_confirmed(node, *commands, mark=LAYOUT_MARK_KEY))
+    except (NodeUnreachable, Unconfirmed) as error:
+        topology.invalidate()
+        raise ShardUnavailable(str(error), outcome_unknown=True) from error
+
+
+def _checked(topology: Topology, node: Node, answers: list[Any]) -> list[Any]:
     for answer in answers:
         if isinstance(answer, RedisError):
             topology.invalidate()

@@ -6,7 +6,8 @@ written once, on one connection, and a failure is the caller's to judge.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from redis.asyncio.connection import Connection
@@ -16,6 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobqueue.errors import JobQueueError
+from jobqueue.lone_master import LoneMaster, Standing
 
 CONNECT_SECONDS = 2.0
 CLOSE_SECONDS = 0.5
@@ -49,6 +51,9 @@ class Node:
     Args:
         host, port: its address.
         connect: makes a connection.
+
+    Attributes:
+        alone: what has been seen of its time without a replica.
     """
 
     def __init__(self, host: str, port: int, connect: ConnectionFactory) -> None:
@@ -58,7 +63,9 @@ class Node:
         # In a sixth of the time that the connections' own Python takes for a command of many arguments.
         self._serializer = HiredisRespSerializer()
         self._idle: list[Connection] = []
+        self.alone = LoneMaster()
         self._info: Mapping[str, str] = {}
+        self._standing = Standing.read({})
         self._info_at = float("-inf")
         self._closed = False
 
@@ -76,48 +83,44 @@ class Node:
         Raises:
             NodeUnreachable: no connection, or no full answer in time.
         """
-        connection = self._idle.pop() if self._idle else self._connect(host=self.host, port=self.port)
-        sent = False
-        try:
-            if not connection.is_connected:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
-            async with asyncio.timeout(timeout_seconds):
-                packed = [
-                    piece
-                    for command in commands
-                    for piece in self._serializer.pack(*command)  # type: ignore[arg-type]  # annotated as lists
-                ]
-                sent = True
-                await connection.send_packed_command(packed, check_health=False)
-                answers = [await _read(connection) for _ in commands]
-        except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
-            await self._discard(connection)
-            raise NodeUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error
-        except BaseException:
-            # Cancelled between question and answer: the connection's next answer would be somebody else's.
-            await connection.disconnect(nowait=True)
-            raise
-        if self._closed:
-            await connection.disconnect(nowait=True)
-        else:
-            self._idle.append(connection)
+        connection = self._take()
+        answers = await self.exchange(connection, commands, timeout_seconds)
+        await self._put_back(connection)
         return answers
 
-    async def info(self, *, fresh: bool = False) -> Mapping[str, str]:
-        """INFO's fields, at most a second old unless `fresh` is asked for.
+    @asynccontextmanager
+    async def line(self) -> AsyncIterator["Line"]:
+        """One connection for several questions, where the answer to one is about those before it."""
+        line = Line(self, self._take())
+        try:
+            yield line
+        finally:
+            if line.intact:
+                await self._put_back(line.connection)
+
+    async def info(self) -> Mapping[str, str]:
+        """INFO's fields, at most a second old.
 
         Raises:
             NodeUnreachable: the server did not answer.
         """
-        if fresh or time.monotonic() - self._info_at > INFO_SECONDS:
+        if time.monotonic() - self._info_at > INFO_SECONDS:
             answers = await self.execute(("INFO",))
             if isinstance(answers[0], RedisError):
                 raise NodeUnreachable(f"Redis at {self.address}: {answers[0]}", sent=False)
-            lines = answers[0].decode().splitlines()
-            self._info = dict(line.split(":", 1) for line in lines if ":" in line)
+            self._info = read_fields(answers[0])
+            self._standing = Standing.read(self._info)
             self._info_at = time.monotonic()
         return self._info
+
+    async def standing(self) -> Standing:
+        """What the server said of itself and its replicas, at most a second ago.
+
+        Raises:
+            NodeUnreachable: the server did not answer.
+        """
+        await self.info()
+        return self._standing
 
     async def close(self) -> None:
         """Closes the idle connections in order; those in use close when they come back."""
@@ -131,15 +134,76 @@ class Node:
             except (OSError, TimeoutError):
                 await connection.disconnect(nowait=True)
 
-    async def _discard(self, connection: Connection) -> None:
-        # What was pooled beside a broken connection is most likely broken too.
-        await connection.disconnect(nowait=True)
-        await self._drop_idle()
+    async def exchange(self, connection: Connection, commands: Sequence[Command], timeout_seconds: float) -> list[Any]:
+        """As `execute`, on that connection, which is gone where it fails."""
+        sent = False
+        try:
+            if not connection.is_connected:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
+            async with asyncio.timeout(timeout_seconds):
+                packed = [
+                    piece
+                    for command in commands
+                    for piece in self._serializer.pack(*command)  # type: ignore[arg-type]  # annotated as lists
+                ]
+                sent = True
+                await connection.send_packed_command(packed, check_health=False)
+                return [await _read(connection) for _ in commands]
+        except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
+            await connection.disconnect(nowait=True)
+            await self._drop_idle()
+            raise NodeUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error
+        except BaseException:
+            # Cancelled between question and answer: the connection's next answer would be somebody else's.
+            await connection.disconnect(nowait=True)
+            raise
+
+    def _take(self) -> Connection:
+        return self._idle.pop() if self._idle else self._connect(host=self.host, port=self.port)
+
+    async def _put_back(self, connection: Connection) -> None:
+        if self._closed:
+            await connection.disconnect(nowait=True)
+        else:
+            self._idle.append(connection)
 
     async def _drop_idle(self) -> None:
+        # What was pooled beside a broken connection is most likely broken too.
         idle, self._idle = self._idle, []
         for connection in idle:
             await connection.disconnect(nowait=True)
+
+
+class Line:
+    """A connection of a node, reserved for one caller (`Node.line`).
+
+    Attributes:
+        intact: whether the connection can be used by others afterwards.
+    """
+
+    def __init__(self, node: Node, connection: Connection) -> None:
+        self._node = node
+        self.connection = connection
+        self.intact = True
+
+    async def execute(self, *commands: Command, timeout_seconds: float = 5.0) -> list[Any]:
+        """As `Node.execute`, always on this connection.
+
+        Raises:
+            NodeUnreachable: no full answer in time, now or before.
+        """
+        if not self.intact:
+            raise NodeUnreachable(f"Redis at {self._node.address}: the connection is lost", sent=False)
+        self.intact = False
+        answers = await self._node.exchange(self.connection, commands, timeout_seconds)
+        self.intact = True
+        return answers
+
+
+def read_fields(answer: bytes) -> dict[str, str]:
+    """The `name:value` lines of INFO and CLUSTER INFO."""
+    return dict(line.split(":", 1) for line in answer.decode().splitlines() if ":" in line)
 
 
 async def _read(connection: Connection) -> Any:

@@ -8,7 +8,7 @@ import asyncio
 import random
 import secrets
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -26,24 +26,25 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from jobqueue.confirmation import Unconfirmed, execute_confirmed
 from jobqueue.errors import QueueFull, ShardUnavailable
 from jobqueue.layout import Layout, agree_on_layout
 from jobqueue.node import Command, Node, NodeUnreachable
 from jobqueue.scripts import Script
 from jobqueue.topology import Topology
 
-WAIT_MILLISECONDS = 2000
 FULL = 0.9
 """Share of Redis' memory from which on no new jobs are taken."""
 IDS_IN_A_ROW = 32
 """New ids of one shard before the next one's turn comes."""
+MOST_MOVES = 3
+"""How often in a row a shard's new master is followed at once."""
 
 _AWAY = (
     AskError,
     BusyLoadingError,
     ClusterDownError,
     MasterDownError,
-    MovedError,
     ReadOnlyError,
     TryAgainError,
 )
@@ -63,6 +64,7 @@ class Shard:
         self.index = index
         self.prefix = prefix
         self._slot = key_slot(prefix.encode())
+        self._mark = f"{prefix}:wm:mark"
         self._topology = topology
 
     def __repr__(self) -> str:
@@ -84,22 +86,25 @@ class Shard:
         """Runs a script of this package, which may be repeated without harm.
 
         Args:
-            replicate: answer only once a replica has the change too, where the master has a replica.
+            replicate: answer only once the change survives the loss of the master (see `execute_confirmed`).
             grows: the script brings new data, so it is not run where memory is short (see `ensure_memory`).
             retry_seconds: how long to go on trying while the master is away.
 
         Raises:
-            ShardUnavailable: the master is away or no replica confirmed the change.
+            ShardUnavailable: the master is away, or it is not known whether the change survives it.
             QueueFull: Redis has no memory for it.
         """
         deadline = asyncio.get_running_loop().time() + retry_seconds
-        pause, unknown = 0.02, False
+        pause, unknown, moves_left = 0.02, False, MOST_MOVES
         while True:
             try:
                 if grows:
                     await self.ensure_memory()
                 return await self._run_once(script, args, replicate)
             except ShardUnavailable as error:
+                if isinstance(error, _Moved) and moves_left:
+                    moves_left -= 1
+                    continue
                 error.outcome_unknown = unknown = unknown or error.outcome_unknown
                 if asyncio.get_running_loop().time() + pause >= deadline:
                     raise
@@ -114,11 +119,18 @@ class Shard:
             QueueFull: Redis has no memory for one of them.
             redis.exceptions.ResponseError: Redis refused one of them.
         """
-        node = await self._node()
-        answers = await self._execute_on(node, commands, timeout_seconds)
-        for answer in answers:
-            self._raise_error(answer)
-        return answers
+        for moves_left in reversed(range(MOST_MOVES + 1)):
+            node = await self._node()
+            answers = await self._execute_on(node, commands, timeout_seconds=timeout_seconds)
+            try:
+                for answer in answers:
+                    self._raise_error(answer, node)
+            except _Moved:
+                if moves_left:
+                    continue
+                raise
+            return answers
+        raise AssertionError("the loop returns or raises")
 
     async def ensure_memory(self) -> None:
         """Raises QueueFull where the master has used 90 % of its memory or more (looked at once a second)."""
@@ -133,28 +145,12 @@ class Shard:
 
     async def _run_once(self, script: Script, args: tuple[Any, ...], replicate: bool) -> Any:
         node = await self._node()
-        wait = [("WAIT", 1, WAIT_MILLISECONDS)] if replicate and await self._replicas(node) else []
-        timeout_seconds = 5.0 + (WAIT_MILLISECONDS / 1000 if wait else 0.0)
-        answers = await self._execute_on(node, [("EVALSHA", script.sha, 1, self.prefix, *args), *wait], timeout_seconds)
-        if isinstance(answers[0], NoScriptError):
-            answers = await self._execute_on(
-                node, [("EVAL", script.text, 1, self.prefix, *args), *wait], timeout_seconds
-            )
-        self._raise_error(answers[0])
-        confirmed = not wait or (isinstance(answers[1], int) and answers[1] >= 1)
-        # Nobody confirmed it in time: fine if the last replica has left meanwhile, unknown if it is only silent.
-        if not confirmed and await self._replicas(node, fresh=True):
-            raise ShardUnavailable(
-                f"no replica of {node.address} confirmed the change", shard_index=self.index, outcome_unknown=True
-            )
-        return answers[0]
-
-    async def _replicas(self, node: Node, *, fresh: bool = False) -> int:
-        try:
-            info = await node.info(fresh=fresh)
-        except NodeUnreachable as error:
-            raise self._away(error, unknown=fresh) from error
-        return int(info.get("connected_slaves", 0))
+        (answer,) = await self._execute_on(node, [("EVALSHA", script.sha, 1, self.prefix, *args)], replicate=replicate)
+        if isinstance(answer, NoScriptError):
+            command = ("EVAL", script.text, 1, self.prefix, *args)
+            (answer,) = await self._execute_on(node, [command], replicate=replicate)
+        self._raise_error(answer, node)
+        return answer
 
     async def _node(self) -> Node:
         try:
@@ -163,23 +159,36 @@ class Shard:
             error.shard_index = self.index
             raise
 
-    async def _execute_on(self, node: Node, commands: Any, timeout_seconds: float) -> list[Any]:
+    async def _execute_on(
+        self, node: Node, commands: Sequence[Command], *, timeout_seconds: float = 5.0, replicate: bool = False
+    ) -> list[Any]:
         try:
+            if replicate:
+                return await execute_confirmed(node, *commands, mark=self._mark, timeout_seconds=timeout_seconds)
             return await node.execute(*commands, timeout_seconds=timeout_seconds)
         except NodeUnreachable as error:
             raise self._away(error, unknown=error.sent) from error
+        except Unconfirmed as error:
+            raise self._away(error, unknown=True) from error
 
     def _away(self, error: Exception, *, unknown: bool) -> ShardUnavailable:
         self._topology.invalidate()
         return ShardUnavailable(str(error), shard_index=self.index, outcome_unknown=unknown)
 
-    def _raise_error(self, answer: Any) -> None:
+    def _raise_error(self, answer: Any, node: Node) -> None:
+        if isinstance(answer, MovedError):
+            self._topology.invalidate(best_informed=node)
+            raise _Moved(f"Redis at {node.address}: {answer}", shard_index=self.index) from answer
         if isinstance(answer, _AWAY) or (isinstance(answer, ResponseError) and str(answer).startswith(_AWAY_CODES)):
             raise self._away(answer, unknown=False) from answer
         if isinstance(answer, OutOfMemoryError) or (isinstance(answer, ResponseError) and "OOM" in str(answer)):
             raise QueueFull(f"Redis has no memory left: {answer}") from answer
         if isinstance(answer, ResponseError):
             raise answer
+
+
+class _Moved(ShardUnavailable):
+    """Another server is the shard's master now: nothing was done, and the map is asked for anew."""
 
 
 class Shards:

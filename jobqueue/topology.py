@@ -2,16 +2,63 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.node import Node, NodeUnreachable
+from jobqueue.node import Node, NodeUnreachable, read_fields
 from jobqueue.redis_url import read_redis_url
 
 SLOTS = 16384
+ASK_SECONDS = 1.0
+IMPATIENCE_SECONDS = 0.2
+"""After so long without an answer the next server is asked, too."""
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterMap:
+    """What one server says of the whole.
+
+    Attributes:
+        masters: first slot, last slot and master's address of each range.
+        replicas: addresses.
+        epoch: of the cluster; it grows with every succession.
+        serves: whether the server is with the majority, as far as it knows.
+        clustered: False for a plain Redis, which has every slot.
+    """
+
+    masters: tuple[tuple[int, int, Address], ...]
+    replicas: frozenset[Address]
+    epoch: int
+    serves: bool
+    clustered: bool
+
+    @classmethod
+    def of_plain_redis(cls, address: Address) -> "ClusterMap":
+        """The map of a server that belongs to no cluster."""
+        return cls(((0, SLOTS - 1, address),), frozenset(), 0, True, False)
+
+    @classmethod
+    def read(cls, info: bytes, slots: Any, asked: Address) -> "ClusterMap":
+        """From the answers to CLUSTER INFO and CLUSTER SLOTS of the server at `asked`."""
+        fields = read_fields(info)
+
+        # Each entry: first slot, last slot, master, replicas; a server: host, port, id. An empty host is the asked one.
+        def address(server: Any) -> Address:
+            return (server[0].decode() if server[0] else asked[0], int(server[1]))
+
+        return cls(
+            masters=tuple((int(first), int(last), address(master)) for first, last, master, *_ in slots),
+            replicas=frozenset(address(replica) for _, _, _, *replicas in slots for replica in replicas),
+            epoch=int(fields.get("cluster_current_epoch", 0)),
+            serves=fields.get("cluster_state") == "ok",
+            clustered=True,
+        )
 
 
 class Topology:
@@ -28,22 +75,33 @@ class Topology:
         address = read_redis_url(url)
         self._seeds = address.seeds
         self._connect = address.connect
-        self._nodes: dict[tuple[str, int], Node] = {}
-        self._masters: list[tuple[int, int, Node]] = []
+        self._nodes: dict[Address, Node] = {}
+        self._map = ClusterMap((), frozenset(), 0, False, False)
         self._stale = True
+        self._best_informed: Address | None = None
         self._refreshing = asyncio.Lock()
-        self.clustered = False
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the servers are a Redis Cluster, as far as is known."""
+        return self._map.clustered
 
     def masters_by_slot(self) -> list[str]:
         """The address of each slot's master, by slot, in the order of the map; '' where no master has the slot."""
         owners = [""] * SLOTS
-        for first, last, node in self._masters:
-            owners[first : last + 1] = [node.address] * (last - first + 1)
+        for first, last, (host, port) in self._map.masters:
+            owners[first : last + 1] = [f"{host}:{port}"] * (last - first + 1)
         return owners
 
-    def invalidate(self) -> None:
-        """Says that the map has proved wrong: it is asked for anew before its next use."""
+    def invalidate(self, best_informed: Node | None = None) -> None:
+        """Says that the map has proved wrong: it is asked for anew before its next use.
+
+        Args:
+            best_informed: the server to ask first, if it was one that said so.
+        """
         self._stale = True
+        if best_informed is not None:
+            self._best_informed = (best_informed.host, best_informed.port)
 
     async def master_of(self, slot: int) -> Node:
         """The server to ask about `slot`.
@@ -53,57 +111,92 @@ class Topology:
         """
         if self._stale:
             await self.refresh()
-        for first, last, node in self._masters:
+        for first, last, address in self._map.masters:
             if first <= slot <= last:
-                return node
+                return self._node(address)
         self._stale = True
         raise ShardUnavailable(f"no master has slot {slot}")
 
     async def refresh(self) -> None:
-        """Asks for the map, any server that answers; many callers at once share one question.
+        """Asks for the map; many callers at once share one question.
 
         Raises:
             ShardUnavailable: no server answers.
         """
         async with self._refreshing:
-            if not self._stale:
-                return
-            addresses = list({*self._nodes, *self._seeds})
-            # Another one each time: an isolated server answers with an old map.
-            random.shuffle(addresses)
-            failures = []
-            for host, port in addresses:
-                try:
-                    answer = (await self._node(host, port).execute(("CLUSTER", "SLOTS"), timeout_seconds=1.0))[0]
-                except NodeUnreachable as error:
-                    failures.append(str(error))
-                    continue
-                if isinstance(answer, RedisError) and "cluster support disabled" in str(answer):
-                    self.clustered = False
-                    self._masters = [(0, SLOTS - 1, self._node(host, port))]
-                elif isinstance(answer, RedisError):
-                    failures.append(f"Redis at {host}:{port}: {answer}")
-                    continue
-                else:
-                    self.clustered = True
-                    self._masters = self._read_slots(answer, host)
+            if self._stale:
+                self._map = await self._ask_around()
                 self._stale = False
-                return
-            raise ShardUnavailable("; ".join(failures))
+                await self._forget_departed()
 
     async def close(self) -> None:
         """Closes every connection."""
         for node in self._nodes.values():
             await node.close()
 
-    def _read_slots(self, answer: Sequence[Sequence[Any]], asked: str) -> list[tuple[int, int, Node]]:
-        # Each entry: first slot, last slot, master, replicas; a server: host, port, id. An empty host is the asked one.
-        return [
-            (int(first), int(last), self._node(master[0].decode() if master[0] else asked, int(master[1])))
-            for first, last, master, *_ in answer
-        ]
+    async def _ask_around(self) -> ClusterMap:
+        """The first map that can be trusted, asking one server after the other, without waiting for the silent ones.
 
-    def _node(self, host: str, port: int) -> Node:
-        if (host, port) not in self._nodes:
-            self._nodes[host, port] = Node(host, port, self._connect)
-        return self._nodes[host, port]
+        A server that is cut off, or comes back, answers with an old map; it counts where nobody has a better one.
+        """
+        to_ask = self._in_turn()
+        asking: set[asyncio.Task[ClusterMap]] = set()
+        doubtful: list[ClusterMap] = []
+        failures: list[str] = []
+        try:
+            while True:
+                address = next(to_ask, None)
+                if address is not None:
+                    asking.add(asyncio.create_task(self._ask(address)))
+                if not asking:
+                    break
+                patience = None if address is None else IMPATIENCE_SECONDS
+                done, asking = await asyncio.wait(asking, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    try:
+                        answer = task.result()
+                    except ShardUnavailable as error:
+                        failures.append(str(error))
+                        continue
+                    if answer.serves and answer.epoch >= self._map.epoch:
+                        return answer
+                    doubtful.append(answer)
+        finally:
+            for task in asking:
+                task.cancel()
+        if not doubtful:
+            raise ShardUnavailable("; ".join(failures))
+        return max(doubtful, key=lambda answer: answer.epoch)
+
+    def _in_turn(self) -> Iterator[Address]:
+        addresses = list({*self._nodes, *self._seeds})
+        random.shuffle(addresses)
+        first, self._best_informed = self._best_informed, None
+        if first is not None:
+            yield first
+        yield from (address for address in addresses if address != first)
+
+    async def _ask(self, address: Address) -> ClusterMap:
+        host, port = address
+        try:
+            info, slots = await self._node(address).execute(
+                ("CLUSTER", "INFO"), ("CLUSTER", "SLOTS"), timeout_seconds=ASK_SECONDS
+            )
+        except NodeUnreachable as error:
+            raise ShardUnavailable(str(error)) from error
+        if isinstance(slots, RedisError) and "cluster support disabled" in str(slots):
+            return ClusterMap.of_plain_redis(address)
+        for answer in (info, slots):
+            if isinstance(answer, RedisError):
+                raise ShardUnavailable(f"Redis at {host}:{port}: {answer}") from answer
+        return ClusterMap.read(info, slots, address)
+
+    async def _forget_departed(self) -> None:
+        present = {*self._seeds, *self._map.replicas, *(address for _, _, address in self._map.masters)}
+        for address in self._nodes.keys() - present:
+            await self._nodes.pop(address).close()
+
+    def _node(self, address: Address) -> Node:
+        if address not in self._nodes:
+            self._nodes[address] = Node(*address, self._connect)
+        return self._nodes[address]

@@ -81,9 +81,9 @@ async def ttl_of(shard: Shard, name: str) -> int:
 
 
 async def keys_of(shard: Shard) -> set[str]:
-    """Every key of the shard, without the prefix."""
+    """Every key of the shard that holds something, without the prefix."""
     (keys,) = await shard.execute(("KEYS", f"{shard.prefix}:*"))
-    return {key.decode().removeprefix(f"{shard.prefix}:") for key in keys}
+    return {key.decode().removeprefix(f"{shard.prefix}:") for key in keys} - {"wm:mark"}
 
 
 async def dump(shard: Shard) -> dict[str, tuple[bytes, bool]]:

@@ -7,7 +7,7 @@ from redis.crc import key_slot
 
 from jobqueue.errors import FormatMismatch, ShardUnavailable
 from jobqueue.layout import FORMAT, WITNESS_SLOT, Layout, plan_layout
-from jobqueue.topology import SLOTS, Topology
+from jobqueue.topology import SLOTS, ClusterMap, Topology
 
 
 class KnownTopology(Topology):
@@ -15,7 +15,7 @@ class KnownTopology(Topology):
 
     def __init__(self, *ranges: tuple[int, int, str], clustered: bool = True) -> None:
         super().__init__("redis://127.0.0.1")
-        self.clustered = clustered
+        self._map = ClusterMap((), frozenset(), 0, serves=True, clustered=clustered)
         self._owners = [""] * SLOTS
         for first, last, master in ranges:
             self._owners[first : last + 1] = [master] * (last - first + 1)

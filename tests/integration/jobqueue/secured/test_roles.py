@@ -17,6 +17,7 @@ from jobqueue.layout import LAYOUT_KEY
 from jobqueue.leases import LeaseUpdate, extend, reap, reap_stock
 from jobqueue.listing import list_jobs
 from jobqueue.maintenance import Maintenance, move_due, retain
+from jobqueue.managers import give_sign, silent_seconds
 from jobqueue.model import Status
 from jobqueue.pull import acknowledge, pull, wait_for_results
 from jobqueue.shards import Shard, Shards
@@ -84,6 +85,11 @@ async def test_what_goes_wrong_is_put_right(shard: Shard, workers_shard: Shard) 
     assert await enqueue_dependents(workers_shard, "") == 1
 
 
+async def test_a_worker_hears_of_managers(shard: Shard, workers_shard: Shard) -> None:
+    await give_sign(shard)
+    assert (await silent_seconds(workers_shard) or 0) < 5
+
+
 async def test_both_wait_and_wake(shard: Shard, workers_shard: Shard) -> None:
     await register(workers_shard, RECORD)
     await send(shard, "w1", Command("drain"))
@@ -121,6 +127,8 @@ async def test_a_manager_cares_for_the_queue_and_scales(managers: Shards, shard:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+    # What was cut off in the middle of an answer is closed by TLS in its own time.
+    await asyncio.sleep(0.2)
 
 
 @pytest.mark.parametrize("role", ["manager", "worker", "operator", "replica", "administrator"])

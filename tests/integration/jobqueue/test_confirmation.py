@@ -1,0 +1,216 @@
+"""Answers that wait until what they tell survives: on real clusters whose replicas are silent, gone, or come back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from jobqueue.claim import claim
+from jobqueue.control import cancel, delete, requeue
+from jobqueue.enqueue import Enqueued, enqueue
+from jobqueue.errors import ShardUnavailable
+from jobqueue.finish import finish
+from jobqueue.pull import acknowledge, pull
+from jobqueue.shards import Shard, Shards
+from scaler.leadership import Candidate
+from tests.integration.jobqueue.books import complete, new_job, port_of, put, succeeded, waiting
+from tests.waiting import until, until_async
+from workmanager.store_settings import NODE_TIMEOUT_SECONDS
+from workmanager.valkey import ValkeyServer
+from workmanager.valkey_cluster import ValkeyCluster
+
+HOLD_SECONDS = 1.5 * NODE_TIMEOUT_SECONDS + 0.5
+
+
+@pytest.fixture
+async def shards(cluster: ValkeyCluster) -> AsyncIterator[Shards]:
+    connected = await Shards.connect(cluster.url)
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+def shard(shards: Shards) -> Shard:
+    return shards.all[0]
+
+
+@pytest.fixture
+def master(cluster: ValkeyCluster, shards: Shards, shard: Shard) -> ValkeyServer:
+    """The shard's."""
+    port = port_of(shards, shard)
+    return next(server for server in cluster.servers if server.port == port)
+
+
+@pytest.fixture
+def replica(cluster: ValkeyCluster, master: ValkeyServer) -> ValkeyServer:
+    """The shard's."""
+
+    def follows(server: ValkeyServer) -> bool:
+        role, *rest = server.command("ROLE")
+        return role == "slave" and int(rest[1]) == master.port
+
+    return next(filter(follows, cluster.servers))
+
+
+async def test_a_silent_replica_confirms_nothing_not_even_a_repeat(
+    cluster: ValkeyCluster, shard: Shard, replica: ValkeyServer
+) -> None:
+    """The repeat finds the job and writes nothing: WAIT by itself would be content with that."""
+    await put(shard, "a")
+    other = await Shards.connect(cluster.url)
+    replica.pause()
+    try:
+        first = asyncio.create_task(put(shard, "b"))
+        await until_async(lambda: _is_waiting(shard, "b"))
+        repeats = [put(shard, "b"), put(other.all[shard.index], "b")]
+        answers = await asyncio.gather(first, *repeats, return_exceptions=True)
+    finally:
+        replica.resume()
+        await other.close()
+    for answer in answers:
+        assert isinstance(answer, ShardUnavailable), answer
+        assert answer.outcome_unknown
+        assert "no replica" in str(answer)
+    assert await put(shard, "b") == [Enqueued.REPEATED]
+    assert await waiting(shard) == ["a", "b"]
+
+
+async def test_a_replica_that_stays_silent_is_done_without(shard: Shard, replica: ValkeyServer) -> None:
+    await put(shard, "a")
+    replica.pause()
+    try:
+        async with asyncio.timeout(10):
+            assert await enqueue(shard, [new_job("b")], retry_seconds=10) == [Enqueued.REPEATED]
+    finally:
+        replica.resume()
+
+
+@pytest.mark.parametrize("verb", ["enqueue", "pull", "ack", "cancel", "requeue", "delete", "lead", "intend"])
+async def test_each_change_that_is_acknowledged_waits(shard: Shard, replica: ValkeyServer, verb: str) -> None:
+    await complete(shard, "a", "b")
+    await pull(shard, 1, lease_seconds=60)
+    await put(shard, "c")
+    candidate = Candidate(shard, "host:1")
+    leadership = await candidate.stand()
+    replica.pause()
+    changes: dict[str, Callable[[], Awaitable[object]]] = {
+        "enqueue": lambda: put(shard, "d"),
+        "pull": lambda: pull(shard, 1),
+        "ack": lambda: acknowledge(shard, ["b"]),
+        "cancel": lambda: cancel(shard, ["c"]),
+        "requeue": lambda: requeue(shard, ["c"]),
+        "delete": lambda: delete(shard, ["c"]),
+        "lead": candidate.stand,
+        "intend": lambda: candidate.intend(leadership.epoch, "{}", ["i-1"]),
+    }
+    try:
+        with pytest.raises(ShardUnavailable, match="no replica") as raised:
+            await changes[verb]()
+    finally:
+        replica.resume()
+    assert raised.value.outcome_unknown
+
+
+async def test_what_may_run_again_does_not_wait(shard: Shard, replica: ValkeyServer) -> None:
+    """A claim or a finish that is lost with its master makes the job run once more, which is promised."""
+    await put(shard, "a")
+    replica.pause()
+    try:
+        async with asyncio.timeout(1):
+            (job,) = await claim(shard, "w1", ["default"], 1)
+            assert (await finish(shard, "w1", [succeeded(job)])).lost == ()
+    finally:
+        replica.resume()
+
+
+async def test_a_master_without_replica_is_believed_after_the_hold_and_answers_at_once_from_then_on(
+    shards: Shards, shard: Shard, master: ValkeyServer, replica: ValkeyServer
+) -> None:
+    loop = asyncio.get_running_loop()
+    other = next(one for one in shards if port_of(shards, one) != master.port)
+    await put(shard, "a")
+    await put(other, "a")
+    replica.kill()
+    begun = loop.time()
+    held = asyncio.create_task(put(shard, "b"))
+    slowest = 0.0
+    while not held.done():
+        before = loop.time()
+        await put(other, f"job-{before}")
+        slowest = max(slowest, loop.time() - before)
+        await asyncio.sleep(0.05)
+    assert await held == [Enqueued.WRITTEN]
+    assert HOLD_SECONDS <= loop.time() - begun < HOLD_SECONDS + 3
+    assert slowest < 1, "healthy shards are not held up"
+    begun = loop.time()
+    for number in range(20):
+        await put(shard, f"c-{number}")
+    assert loop.time() - begun < 1
+
+    # Its replica comes back: from then on it must confirm, and when it is gone again, all begins anew.
+    await asyncio.to_thread(replica.start)
+    await asyncio.to_thread(until, lambda: _linked(master), 20)
+    replica.pause()
+    with pytest.raises(ShardUnavailable, match="no replica"):
+        await put(shard, "d")
+    replica.kill()
+    begun = loop.time()
+    assert await put(shard, "d") == [Enqueued.REPEATED]
+    assert loop.time() - begun >= HOLD_SECONDS - 0.5
+
+
+async def test_a_replica_that_came_and_went_unseen_ends_the_belief(
+    shard: Shard, master: ValkeyServer, replica: ValkeyServer
+) -> None:
+    loop = asyncio.get_running_loop()
+    await put(shard, "a")
+    replica.kill()
+    await put(shard, "b")
+    await asyncio.to_thread(replica.start)
+    await asyncio.to_thread(until, lambda: _linked(master), 20)
+    replica.kill()
+    await asyncio.to_thread(until, lambda: not _linked(master))
+    begun = loop.time()
+    await put(shard, "c")
+    assert loop.time() - begun >= HOLD_SECONDS
+
+
+async def test_a_master_that_loses_the_majority_acknowledges_nothing(
+    cluster: ValkeyCluster, shard: Shard, master: ValkeyServer, replica: ValkeyServer
+) -> None:
+    """Also not while it takes writes still, and not after it has been believed."""
+    await put(shard, "a")
+    replica.kill()
+    await put(shard, "b")
+    await asyncio.to_thread(replica.start)
+    await asyncio.to_thread(until, lambda: _linked(master), 20)
+    others = [server for server in cluster.servers if server is not master]
+    for server in others:
+        server.pause()
+    refusals: list[ShardUnavailable] = []
+    try:
+        while not refusals or refusals[-1].outcome_unknown:
+            with pytest.raises(ShardUnavailable) as raised:
+                await put(shard, f"c-{len(refusals)}")
+            refusals.append(raised.value)
+    finally:
+        for server in others:
+            server.resume()
+    assert refusals[0].outcome_unknown
+    assert "cluster is down" in str(refusals[-1])
+
+
+async def test_a_plain_redis_without_replica_answers_at_once(private_shard: Shard) -> None:
+    begun = asyncio.get_running_loop().time()
+    for number in range(20):
+        await put(private_shard, f"a-{number}")
+    assert asyncio.get_running_loop().time() - begun < 1
+
+
+def _linked(master: ValkeyServer) -> bool:
+    """Whether the master has a replica that has everything."""
+    return bool(master.command("INFO", "replication").get("slave0", {}).get("state") == "online")
+
+
+async def _is_waiting(shard: Shard, job_id: str) -> bool:
+    return job_id in await waiting(shard)

@@ -1,0 +1,94 @@
+"""When a master without replicas is believed."""
+
+from dataclasses import replace
+
+import pytest
+
+from jobqueue.lone_master import LoneMaster, Standing, hold_seconds
+
+ALONE = Standing(process="p", history="h", master=True, clustered=True, linked=0, departed=3)
+REPLICA = "ip=10.0.0.2,port=6379,state={},offset=1,lag=0"
+
+
+def lone_master() -> LoneMaster:
+    master = LoneMaster()
+    master.hold = 3.5
+    return master
+
+
+def look(master: LoneMaster, at: float, standing: Standing = ALONE, *, took: float = 0.0) -> float:
+    return master.left_seconds(standing, asked_at=at, answered_at=at + took)
+
+
+def test_the_hold_is_longer_than_a_cut_off_master_goes_on() -> None:
+    assert hold_seconds(2.0) == 3.5
+
+
+def test_it_is_believed_once_it_was_alone_for_long_enough_and_from_then_on() -> None:
+    master = lone_master()
+    assert [look(master, at) for at in (100.0, 102.0, 103.4)] == pytest.approx([3.5, 1.5, 0.1])
+    assert not master.believed
+    assert look(master, 103.5) == 0
+    assert master.believed
+    assert look(master, 1000.0) == 0
+
+
+def test_the_time_of_the_question_does_not_count() -> None:
+    """From when it was said for the first time at the latest, to when it was asked the last time."""
+    master = lone_master()
+    look(master, 100.0, took=1.0)
+    assert look(master, 104.0) == pytest.approx(0.5)
+    assert look(master, 104.4, took=5.0) > 0
+
+
+@pytest.mark.parametrize("change", [{"process": "q"}, {"history": "i"}, {"departed": 4}])
+def test_whatever_changes_begins_it_anew(change: dict[str, object]) -> None:
+    """A replica that came and went while nobody looked may have what others do not."""
+    master = lone_master()
+    look(master, 100.0)
+    assert look(master, 110.0) == 0
+    assert look(master, 111.0, replace(ALONE, **change)) == 3.5  # type: ignore[arg-type]  # the table's values fit
+    assert not master.believed
+
+
+def test_what_is_forgotten_begins_anew() -> None:
+    master = lone_master()
+    look(master, 100.0)
+    look(master, 110.0)
+    master.forget()
+    assert not master.believed
+    assert look(master, 110.0) == 3.5
+
+
+def test_nothing_is_believed_before_the_hold_is_known() -> None:
+    master = LoneMaster()
+    look(master, 0.0)
+    assert look(master, 1e9) > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "linked", "departed"),
+    [
+        ({"sync_full": "2", "sync_partial_ok": "1"}, 0, 3),
+        ({"sync_full": "3", "slave0": REPLICA.format("online")}, 1, 2),
+        ({"sync_full": "3", "slave0": REPLICA.format("wait_bgsave")}, 0, 2),
+        ({"sync_full": "3", "slave_read_repl_offset": "7"}, 0, 3),
+    ],
+)
+def test_replicas_are_counted_by_their_links(fields: dict[str, str], linked: int, departed: int) -> None:
+    """One that is still being copied to has not been linked, so that it cannot have departed."""
+    standing = Standing.read({"role": "master", "redis_mode": "cluster", **fields})
+    assert (standing.linked, standing.departed) == (linked, departed)
+
+
+@pytest.mark.parametrize(
+    ("fields", "master", "clustered"),
+    [
+        ({"role": "master", "server_mode": "cluster"}, True, True),
+        ({"role": "slave", "redis_mode": "cluster"}, False, True),
+        ({"role": "master", "redis_mode": "standalone"}, True, False),
+    ],
+)
+def test_its_part_is_read(fields: dict[str, str], master: bool, clustered: bool) -> None:
+    standing = Standing.read(fields)
+    assert (standing.master, standing.clustered) == (master, clustered)
