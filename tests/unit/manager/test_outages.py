@@ -6,7 +6,7 @@ from jobqueue.errors import ShardUnavailable
 from jobqueue.layout import Layout
 from jobqueue.shards import Shards
 from jobqueue.topology import Topology
-from manager.outages import REMEMBERED_SECONDS, Outages
+from manager.outages import REMEMBERED_SECONDS, SLOW_SECONDS, Outages
 
 
 def test_a_shard_that_failed_is_asked_again_after_a_moment() -> None:
@@ -21,4 +21,19 @@ def test_a_shard_that_failed_is_asked_again_after_a_moment() -> None:
     now += REMEMBERED_SECONDS
     with outages.watch(first):
         pass
+    assert outages.present([first, second]) == [first, second]
+
+
+def test_a_shard_that_takes_its_time_is_asked_for_nothing_that_others_can_do() -> None:
+    """But for what only it can do, it is: other questions wait beside the one under way."""
+    now = 100.0
+    first, second = Shards(Layout(1, ("{rq:0}", "{rq:1}")), Topology("redis://127.0.0.1:1"))
+    outages = Outages(lambda: now)
+    with outages.watch(first):
+        assert outages.present([first, second]) == [first, second]
+        now += SLOW_SECONDS + 0.1
+        assert outages.present([first, second]) == [second]
+        with outages.watch(first):
+            pass
+        assert outages.present([first, second]) == [second]
     assert outages.present([first, second]) == [first, second]

@@ -1,0 +1,232 @@
+"""Three hosts as network namespaces: master A alone on the first, its replica and master B on the second, a witness.
+
+    unshare --net --mount --pid --fork --kill-child python -m tests.integration.jobqueue.isolation.rig DIRECTORY
+
+Prints a line of JSON for each scenario (`Outcome`). Everything ends with this process.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import redis
+
+from tests.waiting import until
+from workmanager import store_settings
+from workmanager.valkey import _binary
+
+PORT = 7000
+LAST_OF_A, LAST_OF_B = 8191, 16_382
+STEADY_SECONDS = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a scenario came to.
+
+    Attributes:
+        acknowledged: jobs that the client was told are in.
+        lost: those of them that are not there in the end.
+        succeeded: whether A's replica took its place.
+    """
+
+    scenario: str
+    acknowledged: int
+    lost: int
+    succeeded: bool
+
+
+def address(host: int) -> str:
+    return f"10.9.0.{host}"
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True)
+
+
+class Member:
+    """A server on one of the hosts."""
+
+    def __init__(self, directory: Path, host: int, number: int) -> None:
+        self.host = host
+        self.port = PORT + number
+        self._directory = directory / str(number)
+        self._directory.mkdir()
+        settings = {**store_settings.STORE, **store_settings.CLUSTER, "bind": address(host), "port": str(self.port)}
+        settings |= {"dir": str(self._directory), "protected-mode": "no"}
+        (self._directory / "store.conf").write_text(store_settings.render(settings))
+        self.start()
+
+    def start(self) -> None:
+        with (self._directory / "log").open("ab") as output:
+            command = ["ip", "netns", "exec", f"h{self.host}", _binary(), str(self._directory / "store.conf")]
+            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        until(self.answers, wanted=f"server {self.port}")
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.ask("PING"))
+        except redis.RedisError:
+            return False
+
+    def ask(self, *command: str | int) -> object:
+        with redis.Redis(address(self.host), self.port, socket_timeout=2, decode_responses=True) as client:
+            return client.execute_command(*command)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def is_linked_replica(self) -> bool:
+        info = self.ask("INFO", "replication")
+        assert isinstance(info, dict)
+        return bool(info["role"] == "slave" and info["master_link_status"] == "up")
+
+    def is_content(self) -> bool:
+        return "cluster_state:ok" in str(self.ask("CLUSTER", "INFO"))
+
+    def is_master(self) -> bool:
+        role = self.ask("ROLE")
+        assert isinstance(role, list)
+        return bool(role[0] == "master")
+
+
+class Rig:
+    """The hosts and their servers."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        Path("/run/netns").mkdir(exist_ok=True)
+        run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
+        run("ip", "link", "add", "lan", "type", "bridge")
+        run("ip", "addr", "add", f"{address(254)}/24", "dev", "lan")
+        run("ip", "link", "set", "lan", "up")
+        for host in (1, 2, 3):
+            run("ip", "netns", "add", f"h{host}")
+            run("ip", "link", "add", f"port{host}", "type", "veth", "peer", "name", "eth0", "netns", f"h{host}")
+            run("ip", "link", "set", f"port{host}", "master", "lan", "up")
+            for words in (f"addr add {address(host)}/24 dev eth0", "link set eth0 up", "link set lo up"):
+                run("ip", "-n", f"h{host}", *words.split())
+        self.a, self.b, self.replica, self.witness = (
+            Member(directory, host, number) for number, host in enumerate((1, 2, 2, 3))
+        )
+        self._form()
+
+    def _form(self) -> None:
+        slots = ((self.a, 0, LAST_OF_A), (self.b, LAST_OF_A + 1, LAST_OF_B), (self.witness, LAST_OF_B + 1, 16_383))
+        for epoch, (member, first, last) in enumerate(slots, 1):
+            member.ask("CLUSTER", "SET-CONFIG-EPOCH", epoch)
+            member.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+        for member in (self.b, self.replica, self.witness):
+            member.ask("CLUSTER", "MEET", address(1), self.a.port)
+        until(lambda: len(str(self.replica.ask("CLUSTER", "NODES")).splitlines()) == 4, 20, wanted="acquaintance")
+        self.replica.ask("CLUSTER", "REPLICATE", str(self.a.ask("CLUSTER", "MYID")))
+        until(self.stands, 20, wanted="a cluster")
+
+    def stands(self) -> bool:
+        """Whether A has its shards and its replica, and everybody is content."""
+        members = (self.a, self.b, self.witness)
+        content = all(member.is_content() for member in members)
+        return content and self.a.is_master() and self.replica.is_linked_replica()
+
+    def restore(self) -> None:
+        """Gives A its shards back."""
+        until(self.a.answers, 20)
+        if not self.a.is_master():
+            until(self.a.is_linked_replica, 30, wanted="A as a replica in step")
+            self.a.ask("CLUSTER", "FAILOVER")
+        until(self.stands, 30, wanted="the first order of things")
+
+    def cut(self, seconds: float) -> None:
+        """Takes the first host off the network for so long."""
+        run("ip", "link", "set", "port1", "down")
+        time.sleep(seconds)
+        run("ip", "link", "set", "port1", "up")
+
+    @contextmanager
+    def client(self, *options: str) -> Iterator[Path]:
+        """A client on the first host, beside A; the file of what was acknowledged to it."""
+        url = f"redis://{address(1)}:{self.a.port},{address(2)}:{self.b.port}"
+        arguments = [url, address(1), *options]
+        path = self._directory / f"acknowledged-{time.monotonic()}"
+        command = [sys.executable, "-m", "tests.integration.jobqueue.isolation.client", *arguments]
+        with path.open("wb") as output:
+            process = subprocess.Popen(["ip", "netns", "exec", "h1", *command], stdout=output)
+        try:
+            until(lambda: path.stat().st_size > 0, 20, wanted="acknowledged jobs")
+            yield path
+        finally:
+            process.kill()
+            process.wait()
+
+    def lost(self, acknowledged: Acknowledged) -> int:
+        """How many of these jobs A's shard does not have, wherever it is."""
+        owner = self.a if self.a.is_master() else self.replica
+        with redis.Redis(address(owner.host), owner.port) as client:
+            pipeline = client.pipeline(transaction=False)
+            for job_id in acknowledged.ids:
+                pipeline.exists(f"{acknowledged.prefix}:job:{job_id}")
+            return len(acknowledged.ids) - sum(pipeline.execute())
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What the client was told: ids of jobs of the shard with that prefix."""
+
+    prefix: str
+    ids: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Acknowledged:
+        prefix, *ids = path.read_text().split("\n")[:-1]
+        return cls(prefix, tuple(ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`replica_returns`: before the cut A's replica is lost, missed, and linked again."""
+
+    name: str
+    cut_seconds: float
+    options: tuple[str, ...] = ()
+    replica_returns: bool = False
+
+
+SCENARIOS = (
+    Scenario("unconfirmed", 5.0, ("--unconfirmed",)),
+    Scenario("short cut", 2.0),
+    Scenario("long cut", 6.0),
+    Scenario("after a replica's return", 6.0, replica_returns=True),
+)
+
+
+def play(rig: Rig, scenario: Scenario) -> Outcome:
+    """Cuts the first host off for a while, with a client on it, and counts."""
+    rig.restore()
+    with rig.client(*scenario.options) as path:
+        time.sleep(STEADY_SECONDS)
+        if scenario.replica_returns:
+            rig.replica.kill()
+            enough = path.stat().st_size + 100_000
+            until(lambda: path.stat().st_size > enough, 30, wanted="a master that is believed")
+            rig.replica.start()
+            until(rig.stands, 20, wanted="the replica's return")
+        rig.cut(scenario.cut_seconds)
+        time.sleep(STEADY_SECONDS)
+    until(lambda: rig.a.is_master() or rig.a.is_linked_replica(), 30, wanted="the first host's return")
+    acknowledged = Acknowledged.read(path)
+    return Outcome(scenario.name, len(acknowledged.ids), rig.lost(acknowledged), not rig.a.is_master())
+
+
+if __name__ == "__main__":
+    rig = Rig(Path(sys.argv[1]))
+    for scenario in SCENARIOS:
+        sys.stdout.write(json.dumps(asdict(play(rig, scenario))) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,109 @@
+"""A manager beside a shard whose replica is silent: other shards go on at once, and no result is lost."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jobqueue.enqueue import Enqueued
+from jobqueue.errors import ShardUnavailable
+from jobqueue.shards import Shard, Shards
+from manager.changes import Changes
+from manager.intake import Arrival, Intake
+from manager.outages import REMEMBERED_SECONDS, Outages
+from manager.pulls import Pulls
+from tests.integration.jobqueue.books import complete, new_job, port_of
+from tests.waiting import until_async
+from workmanager.valkey import ValkeyServer
+from workmanager.valkey_cluster import ValkeyCluster
+
+
+@pytest.fixture
+async def shards(cluster: ValkeyCluster) -> AsyncIterator[Shards]:
+    connected = await Shards.connect(cluster.url)
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+def silent(shards: Shards) -> Shard:
+    """The shard whose replica is paused."""
+    return shards.all[0]
+
+
+@pytest.fixture
+def healthy(shards: Shards, silent: Shard) -> list[Shard]:
+    """The shards of other masters."""
+    return [shard for shard in shards if port_of(shards, shard) != port_of(shards, silent)]
+
+
+@pytest.fixture
+def replica(cluster: ValkeyCluster, shards: Shards, silent: Shard) -> ValkeyServer:
+    def follows(server: ValkeyServer) -> bool:
+        role, *rest = server.command("ROLE")
+        return role == "slave" and int(rest[1]) == port_of(shards, silent)
+
+    return next(filter(follows, cluster.servers))
+
+
+async def test_what_was_taken_without_an_answer_is_handed_out_later(
+    shards: Shards, silent: Shard, replica: ValkeyServer
+) -> None:
+    await complete(silent, "a", "b", "c", now=time.time())
+    pulls = Pulls(shards, Outages())
+    replica.pause()
+    try:
+        # The other shards are there, and empty.
+        assert await pulls.take(2, "latest", 0.0) == []
+    finally:
+        replica.resume()
+    await asyncio.sleep(REMEMBERED_SECONDS)
+    results = [result.job_id for _ in range(4) for result in await pulls.take(1, "latest", 0.0)]
+    assert sorted(results) == ["a", "b", "c"]
+
+
+async def test_other_shards_results_do_not_wait_and_the_late_ones_are_kept(
+    shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
+) -> None:
+    await complete(silent, "late", now=time.time())
+    for number, shard in enumerate(healthy):
+        await complete(shard, f"early-{number}", now=time.time())
+    pulls = Pulls(shards, Outages())
+    replica.pause()
+    begun = time.monotonic()
+    early = {result.job_id for result in await pulls.take(100, "latest", 0.0)}
+    took = time.monotonic() - begun
+    replica.resume()
+    assert early == {f"early-{number}" for number in range(len(healthy))}
+    assert took < 1.0
+    results = await until_async(lambda: pulls.take(100, "latest", 0.0))
+    assert [result.job_id for result in results] == ["late"]
+
+
+async def test_new_jobs_go_elsewhere_and_named_ones_hear_that_it_is_unknown(
+    shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
+) -> None:
+    outages = Outages()
+    intake, changes = Intake(shards, outages), Changes(shards, outages)
+    own_id = shards.new_id(silent)
+    replica.pause()
+    try:
+        begun = time.monotonic()
+        named = asyncio.create_task(intake.take(Arrival(new_job(own_id), movable=False)))
+        await until_async(lambda: asyncio.sleep(0, outages.is_away(silent)))
+        assert silent not in {shards.of(intake.draw_id()) for _ in range(50)}
+        before = time.monotonic()
+        for shard in healthy:
+            taken = await intake.take(Arrival(new_job(shards.new_id(shard)), movable=True))
+            assert taken.answer is Enqueued.WRITTEN
+            assert (await changes.cancel(taken.job_id)).outcome == "canceled"
+        assert time.monotonic() - before < 0.5
+        unknown = (await named).answer
+    finally:
+        replica.resume()
+    assert time.monotonic() - begun < 4
+    assert isinstance(unknown, ShardUnavailable)
+    assert unknown.outcome_unknown
+    await asyncio.sleep(REMEMBERED_SECONDS)
+    assert (await intake.take(Arrival(new_job(own_id), movable=False))).answer is Enqueued.REPEATED
