@@ -169,7 +169,7 @@ async def close(shard: Shard, name: str) -> None:
         ShardUnavailable: try again.
     """
     message = json.dumps({"verb": "drain", "job_id": ""})
-    await shard.run(script("close"), name, CLOSED_SECONDS, message, COMMAND_TTL_SECONDS)
+    await shard.run(script("close"), name, CLOSED_SECONDS, message, COMMAND_TTL_SECONDS, replicate=True)
 
 
 async def list_workers(shard: Shard) -> list[WorkerView]:

@@ -12,7 +12,9 @@ from jobqueue.errors import ShardUnavailable
 from jobqueue.finish import finish
 from jobqueue.pull import acknowledge, pull
 from jobqueue.shards import Shard, Shards
+from scaler.instances import Intent, Order
 from scaler.leadership import Candidate
+from scaler.ledger import Ledger
 from tests.integration.jobqueue.books import complete, new_job, port_of, put, succeeded, waiting
 from tests.waiting import until, until_async
 from workmanager.store_settings import NODE_TIMEOUT_SECONDS
@@ -92,6 +94,7 @@ async def test_each_change_that_is_acknowledged_waits(shard: Shard, replica: Val
     await put(shard, "c")
     candidate = Candidate(shard, "host:1")
     leadership = await candidate.stand()
+    ledger, order = Ledger(shard, candidate), Order(1, "kind", {})
     replica.pause()
     changes: dict[str, Callable[[], Awaitable[object]]] = {
         "enqueue": lambda: put(shard, "d"),
@@ -101,7 +104,7 @@ async def test_each_change_that_is_acknowledged_waits(shard: Shard, replica: Val
         "requeue": lambda: requeue(shard, ["c"]),
         "delete": lambda: delete(shard, ["c"]),
         "lead": candidate.stand,
-        "intend": lambda: candidate.intend(leadership.epoch, "{}", ["i-1"]),
+        "intend": lambda: ledger.intend(leadership.epoch, [Intent("t-1", 5.0, leadership.epoch, order)], most=9),
     }
     try:
         with pytest.raises(ShardUnavailable, match="no replica") as raised:

@@ -38,7 +38,10 @@ from jobqueue.workers import (
     wake_another,
     write_meta,
 )
-from scaler.leadership import Candidate
+from scaler.instances import Intent, Order
+from scaler.leadership import Candidate, read_leadership
+from scaler.ledger import Amendment, Ledger
+from scaler.orders import pause
 from tests.integration.jobqueue.books import NOW, broke, put, succeeded, take
 from tests.tls_store import TlsServer
 
@@ -114,10 +117,15 @@ async def test_a_manager_looks_at_everything(managers: Shards, shard: Shard, wor
 async def test_a_manager_cares_for_the_queue_and_scales(managers: Shards, shard: Shard) -> None:
     candidate = Candidate(shard, "host:1")
     leadership = await candidate.stand()
-    assert await candidate.intend(leadership.epoch, "{}", ["i-1"])
-    key = f"{shard.prefix}:wm:scaler:"
-    await shard.execute(("GET", f"{key}learned"), ("SET", f"{key}learned", "{}"), ("HGETALL", f"{key}launches"))
-    await shard.execute(("HDEL", f"{key}launches", "i-1"), ("DEL", f"{shard.prefix}:wm:probe"), ("TIME",))
+    ledger = Ledger(shard, candidate)
+    assert await ledger.intend(leadership.epoch, [Intent("t-1", 5.0, leadership.epoch, Order(1, "kind", {}))], most=9)
+    await ledger.amend(leadership.epoch, Amendment(notes={"learned": {}}))
+    assert (await ledger.read()).intents
+    assert await ledger.note("learned") == {}
+    assert await ledger.gone() == set()
+    await pause(shard, paused=True)
+    assert await read_leadership(shard)
+    await shard.execute(("DEL", f"{shard.prefix}:wm:probe"))
     await candidate.resign()
     care = asyncio.create_task(Maintenance(managers, "", lease_seconds=20).run())
     ring = asyncio.create_task(ring_for_stock_jobs(shard))
