@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -47,13 +46,17 @@ class Launcher:
 
     Args:
         is_sure: whether nobody else can lead; asked right before each call.
+        chance: for tokens, and for how long to back off.
     """
 
-    def __init__(self, fleet: Fleet, ledger: Ledger, meter: Meter, *, is_sure: Callable[[], bool]) -> None:
+    def __init__(
+        self, fleet: Fleet, ledger: Ledger, meter: Meter, *, is_sure: Callable[[], bool], chance: random.Random
+    ) -> None:
         self._fleet = fleet
         self._ledger = ledger
         self._meter = meter
         self._is_sure = is_sure
+        self._chance = chance
         self._asked_at: dict[str, float] = {}
 
     async def repeat(self, epoch: int, book: Book) -> bool:
@@ -88,7 +91,7 @@ class Launcher:
         if not orders:
             log.warning("event=launch_impossible reason=every_offering_is_short wanted=%d", number)
             return ()
-        intents = [Intent(secrets.token_hex(16), book.now, epoch, order) for order in orders]
+        intents = [Intent(f"{self._chance.getrandbits(128):032x}", book.now, epoch, order) for order in orders]
         if not await self._ledger.intend(epoch, intents, most=most):
             log.warning("event=launch_void reason=limit wanted=%d most=%d", number, most)
             return ()
@@ -156,7 +159,7 @@ class Launcher:
         )
         self._meter.failed(error.cause.value)
         why = f"{order.offering}: {error}"
-        return caution.after_failure(error.cause, order.offering, why, now, random.random())
+        return caution.after_failure(error.cause, order.offering, why, now, self._chance.random())
 
 
 def _written(sighting: Sighting, answer: _Answer, now: float) -> Instance:

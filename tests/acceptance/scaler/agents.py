@@ -36,16 +36,22 @@ class Agent:
     left: bool = False
     finished: int = 0
 
-    async def step(self, seconds_of: dict[str, float], *, work_waits: bool) -> None:
-        """What it does now."""
+    @property
+    def is_awake(self) -> bool:
+        """Whether there is anything that it may do."""
+        return not (self.machine.ended or self.dead or self.left)
+
+    async def step(self, seconds_of: dict[str, float], *, told: bool, work_waits: bool) -> None:
+        """What it does now.
+
+        Args:
+            told: there is a message for it: to drain.
+        """
         now, name = self.clock.now, self.machine.id
-        if self.machine.ended or self.dead or self.left:
-            return
         if self.job is not None and now >= self.ends_at:
             await finish(self.shard, name, [succeeded(self.job)])
             self.job, self.finished, self.beaten_at = None, self.finished + 1, float("-inf")
-        (message,) = await self.shard.execute(("LPOP", f"{self.shard.prefix}:wm:commands:{name}"))
-        self.draining = self.draining or message is not None or self.leaving == "spot"
+        self.draining = self.draining or told or self.leaving == "spot"
         if self.draining and self.job is None:
             await unregister(self.shard, name, ("default",))
             self.left = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +28,7 @@ NOTICE_SECONDS = 120.0
 PATIENCE_SECONDS = 3600.0
 """How long after the hour everything may take to come to its end."""
 MOST_WORKERS = 8
+REAP_SECONDS = 5.0
 
 RATES = {
     "killed_before": 0.05,
@@ -200,6 +200,7 @@ class Hour:
             f"host:{number}",
             Meter(CollectorRegistry(), minimum_paid_seconds=PROFILE.minimum_paid_seconds),
             clock=self.clock,
+            chance=self.chance,
         )
 
     def _strike(self) -> None:
@@ -226,18 +227,29 @@ class Hour:
                 agent.dead = True
 
     async def _work(self) -> None:
-        (self._waiting,) = await self.shard.execute(("LLEN", f"{self.shard.prefix}:queue:default"))
-        agents: Sequence[Agent] = [each for each in self.agents.values() if not each.machine.ended]
-        for agent in agents:
-            taken_at = agent.machine.taken_at
-            if taken_at is not None and self.clock.now >= taken_at - SPARE_SECONDS and not agent.dead:
-                await agent.give_back()
-            if taken_at is not None and self.clock.now >= taken_at:
-                agent.machine.ended = agent.machine.interrupted = True
-            await agent.step(self.seconds_of, work_waits=self._waiting > 0)
-        if agents and self.clock.now - self._reaped_at >= 5.0:
+        for agent in self.agents.values():
+            await self._take_back(agent)
+        awake = [agent for agent in self.agents.values() if agent.is_awake]
+        prefix = self.shard.prefix
+        self._waiting, *messages = await self.shard.execute(
+            ("LLEN", f"{prefix}:queue:default"),
+            *(("LPOP", f"{prefix}:wm:commands:{each.machine.id}") for each in awake),
+        )
+        for agent, message in zip(awake, messages, strict=True):
+            await agent.step(self.seconds_of, told=message is not None, work_waits=self._waiting > 0)
+        if self.cloud.living and self.clock.now - self._reaped_at >= REAP_SECONDS:
             self._reaped_at = self.clock.now
             await reap(self.shard, lease_seconds=20.0)
+
+    async def _take_back(self, agent: Agent) -> None:
+        """What EC2 does to a spot instance after its notice, and the agent shortly before."""
+        taken_at = agent.machine.taken_at
+        if taken_at is None or agent.machine.ended:
+            return
+        if self.clock.now >= taken_at - SPARE_SECONDS and agent.is_awake:
+            await agent.give_back()
+        if self.clock.now >= taken_at:
+            agent.machine.ended = agent.machine.interrupted = True
 
 
 def _busy(agent: Agent) -> Any:
