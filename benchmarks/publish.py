@@ -21,7 +21,7 @@ _BEGIN, _END = "<!-- results: written by `python -m benchmarks.publish` -->\n", 
 # In the order of the aims.
 ORDER = (
     *("worker_noop", "http_enqueue", "http_pull", "http_batch", "latency", "enqueue_under_drain", "backlog"),
-    *("memory", "cpu_slots", "idle_worker", "cluster_cpu", "idle_fleet"),
+    *("memory", "cpu_slots", "idle_worker", "cluster_cpu", "idle_fleet", "scaler_tick"),
 )
 
 Line = Mapping[str, Any]

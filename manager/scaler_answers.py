@@ -1,8 +1,18 @@
 """What the routes of the scaler take and answer."""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MOST_WORKERS = 100_000
+
+
+def _whole(value: object) -> object:
+    """JSON knows no integers: 4.0 is one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Workers = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=MOST_WORKERS)]
 
 
 class LimitsBody(BaseModel):
@@ -10,8 +20,8 @@ class LimitsBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    min_workers: int | None = Field(default=None, ge=0, le=MOST_WORKERS)
-    max_workers: int | None = Field(default=None, ge=0, le=MOST_WORKERS)
+    min_workers: Workers | None = None
+    max_workers: Workers | None = None
     budget_per_hour: float | None = Field(default=None, ge=0, le=1e9)
 
     @model_validator(mode="after")

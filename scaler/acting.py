@@ -1,6 +1,7 @@
 """One round of the scaler that leads: look, clear away what is over, decide, do."""
 
 import logging
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -39,6 +40,7 @@ class Scaler:
         candidate: whose lease everything is done under.
         limits: of the settings; operators may change them meanwhile (see `Orders`).
         wait_target_seconds: see `Learning`.
+        chance: for tokens and pauses.
     """
 
     def __init__(
@@ -50,13 +52,14 @@ class Scaler:
         meter: Meter,
         *,
         wait_target_seconds: float | None = None,
+        chance: random.Random,
     ) -> None:
         self._profile = fleet.profile
         self._fleet_name = fleet.name
         self._meter = meter
         self._ledger = Ledger(shards.all[0], candidate)
         self._clearing = Clearing(shards, fleet, self._ledger, meter)
-        self._launcher = Launcher(fleet, self._ledger, meter, is_sure=lambda: candidate.is_sure)
+        self._launcher = Launcher(fleet, self._ledger, meter, is_sure=lambda: candidate.is_sure, chance=chance)
         self._observer = Observer(
             shards, limits, boot_seconds=fleet.profile.boot_seconds, wait_target_seconds=wait_target_seconds
         )

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,23 +14,31 @@ from scaler.meter import Meter
 
 log = logging.getLogger(__name__)
 
-DEFINITE = {Cause.CAPACITY, Cause.REFUSED, Cause.SPENT}
-"""After these nothing will come of the launch, also if it was asked for before."""
+REPEAT_SECONDS = 5.0
+"""Between two repeats of one launch."""
+HOLD_SECONDS = 60.0
+"""A predecessor that is only paused may still ask for what it intended: so long its intents stay, and count."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
     intent: Intent
     repeated: bool
+    inherited: bool
     sightings: Sequence[Sighting] = ()
     error: FleetError | None = None
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether it is known what has come of the launch."""
-        if self.error is None or self.error.cause in DEFINITE:
-            return True
-        return self.error.cause is Cause.THROTTLED and not self.repeated
+    def is_settled(self, now: float) -> bool:
+        """Whether it is known what has come of the launch, and that no more will."""
+        match None if self.error is None else self.error.cause:
+            case None | Cause.SPENT:
+                return True
+            case Cause.CAPACITY | Cause.REFUSED:
+                return not self.inherited or now - self.intent.at >= HOLD_SECONDS
+            case Cause.THROTTLED:
+                return not self.repeated
+            case _:
+                return False
 
 
 class Launcher:
@@ -39,13 +46,18 @@ class Launcher:
 
     Args:
         is_sure: whether nobody else can lead; asked right before each call.
+        chance: for tokens, and for how long to back off.
     """
 
-    def __init__(self, fleet: Fleet, ledger: Ledger, meter: Meter, *, is_sure: Callable[[], bool]) -> None:
+    def __init__(
+        self, fleet: Fleet, ledger: Ledger, meter: Meter, *, is_sure: Callable[[], bool], chance: random.Random
+    ) -> None:
         self._fleet = fleet
         self._ledger = ledger
         self._meter = meter
         self._is_sure = is_sure
+        self._chance = chance
+        self._asked_at: dict[str, float] = {}
 
     async def repeat(self, epoch: int, book: Book) -> bool:
         """Asks again for what was intended and not answered; whether anything was asked.
@@ -53,9 +65,11 @@ class Launcher:
         Raises:
             LeaseLost, ShardUnavailable: they stay open.
         """
-        if not book.intents or book.now < book.caution.not_before:
+        self._asked_at = {each.token: self._asked_at.get(each.token, 0.0) for each in book.intents}
+        due = [each for each in book.intents if book.now - self._asked_at[each.token] >= REPEAT_SECONDS]
+        if not due or book.now < book.caution.not_before:
             return False
-        await self._carry_out(epoch, book, book.instances, book.intents, repeated=True)
+        await self._carry_out(epoch, book, book.instances, due, repeated=True)
         return True
 
     async def launch(
@@ -77,7 +91,7 @@ class Launcher:
         if not orders:
             log.warning("event=launch_impossible reason=every_offering_is_short wanted=%d", number)
             return ()
-        intents = [Intent(secrets.token_hex(16), book.now, epoch, order) for order in orders]
+        intents = [Intent(f"{self._chance.getrandbits(128):032x}", book.now, epoch, order) for order in orders]
         if not await self._ledger.intend(epoch, intents, most=most):
             log.warning("event=launch_void reason=limit wanted=%d most=%d", number, most)
             return ()
@@ -94,7 +108,8 @@ class Launcher:
         repeated: bool,
     ) -> set[str]:
         """Asks; the tokens of those of which nothing will come."""
-        answers = await asyncio.gather(*(self._ask(intent, repeated) for intent in intents))
+        self._asked_at.update({intent.token: book.now for intent in intents})
+        answers = await asyncio.gather(*(self._ask(intent, epoch, repeated) for intent in intents))
         arrived: list[Instance] = []
         caution = book.caution
         for answer in answers:
@@ -104,21 +119,22 @@ class Launcher:
                 for each in answer.sightings
                 if not each.ended and each.id not in book.instances
             ]
-        failed = {answer.intent.token for answer in answers if answer.is_settled and not answer.sightings}
+        settled = [answer.intent.token for answer in answers if answer.is_settled(book.now)]
+        failed = {answer.intent.token for answer in answers if not answer.sightings}.intersection(settled)
         # Who was to be replaced by what did not come is replaced by something else.
         bereft = [replace(each, replaced="") for each in instances.values() if each.replaced in failed]
-        settled = [answer.intent.token for answer in answers if answer.is_settled]
         notes = {"caution": caution.dump()} if caution != book.caution else None
         await self._ledger.amend(epoch, Amendment([*arrived, *bereft], settled=settled, notes=notes))
         return failed
 
-    async def _ask(self, intent: Intent, repeated: bool) -> _Answer:
+    async def _ask(self, intent: Intent, epoch: int, repeated: bool) -> _Answer:
         if not self._is_sure():
             raise LeaseLost
+        inherited = intent.epoch != epoch
         try:
-            return _Answer(intent, repeated, await self._fleet.launch(intent, repeated=repeated))
+            return _Answer(intent, repeated, inherited, await self._fleet.launch(intent, repeated=repeated))
         except FleetError as error:
-            return _Answer(intent, repeated, error=error)
+            return _Answer(intent, repeated, inherited, error=error)
 
     def _judge(self, answer: _Answer, caution: Caution, now: float) -> Caution:
         """Says what was answered, and what is to be minded from now on."""
@@ -139,11 +155,11 @@ class Launcher:
         log.log(
             logging.ERROR if error.cause is Cause.REFUSED else logging.WARNING,
             "event=launch_failed token=%s offering=%s asked=%d cause=%s settled=%s error=%s",
-            *(token, order.offering, order.count, error.cause.value, answer.is_settled, error),
+            *(token, order.offering, order.count, error.cause.value, answer.is_settled(now), error),
         )
         self._meter.failed(error.cause.value)
         why = f"{order.offering}: {error}"
-        return caution.after_failure(error.cause, order.offering, why, now, random.random())
+        return caution.after_failure(error.cause, order.offering, why, now, self._chance.random())
 
 
 def _written(sighting: Sighting, answer: _Answer, now: float) -> Instance:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable
 
@@ -35,6 +36,7 @@ class ScalerLoop:
         address: host and port by which operators know this manager.
         wait_target_seconds: see `scaler.learning.Learning`.
         clock: seconds that only grow.
+        chance: for tokens and pauses; None: the system's, which nobody can foresee.
     """
 
     def __init__(
@@ -47,12 +49,21 @@ class ScalerLoop:
         *,
         wait_target_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        chance: random.Random | None = None,
     ) -> None:
         self._fleet = fleet
         self._clock = clock
         self._meter = meter
         self._candidate = Candidate(shards.all[0], address, clock=clock)
-        self._scaler = Scaler(shards, fleet, self._candidate, limits, meter, wait_target_seconds=wait_target_seconds)
+        self._scaler = Scaler(
+            shards,
+            fleet,
+            self._candidate,
+            limits,
+            meter,
+            wait_target_seconds=wait_target_seconds,
+            chance=chance or random.SystemRandom(),
+        )
         self._scheduler = AsyncIOScheduler()
         self._leading = False
         self._begun = False

@@ -104,14 +104,15 @@ def review(book: Book, seen: Seen, profile: Profile) -> Review:
         reason = _why_close(met, seen, sighting, profile, book.now)
         if reason:
             met = replace(met, closing_at=book.now, reason=reason)
-        if met.closing_at is not None and instance.closing_at is None:
+        written = book.instances.get(met.id)
+        if met.closing_at is not None and (written is None or written.closing_at is None):
             result.closed.append(met)
             if met.reason == "never_registered":
                 result.failed_boots.append(met.id)
         if _is_empty(met, seen, sighting, book.now):
             met = replace(met, empty_at=book.now)
         result.instances[met.id] = met
-        if met is not book.instances.get(met.id):
+        if met is not written:
             result.changed.append(met)
     return result
 

@@ -1,0 +1,166 @@
+"""A round of the scaler at a thousand EC2 instances, with a thousand jobs queued and with a million.
+
+The rounds are the real ones, on a real Redis with a thousand worker records; EC2 is a server that gives the same answer
+to every call. The scaler is paused, so that it decides in each round and nothing changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry
+
+from benchmarks.harness.contest import compete, options
+from benchmarks.harness.filling import fill
+from benchmarks.harness.report import Figures, Report
+from benchmarks.harness.store import Store, store
+from jobqueue.shards import Shard, Shards
+from jobqueue.workers import Beat, WorkerRecord, beat, register
+from scaler.ec2.fleet import Ec2Fleet
+from scaler.ec2.offerings import Ec2Plan
+from scaler.loop import ScalerLoop
+from scaler.meter import Meter
+from scaler.orders import pause
+from scaler.policy import Limits
+
+INSTANCES = 1000
+FEW, MANY = 1_000, 1_000_000
+ROUNDS, LOOKS = 40, 5
+_IDS = [f"i-{number:017x}" for number in range(INSTANCES)]
+
+
+def main() -> None:
+    """Runs it."""
+    told = options("scaler_tick", __doc__ or "", quick_runs=1, full_runs=3)
+    report = Report("scaler_tick", told.quick)
+    report.begin()
+    many = told.pick(100_000, MANY)
+    contestants = {f"{jobs:,} queued": partial(_measure, jobs) for jobs in (FEW, many)}
+    medians = compete(report, contestants, told.runs)
+    few, most = medians[f"{FEW:,} queued"], medians[f"{many:,} queued"]
+    report.aim(f"round at {many:,}, processor ms", most["round_cpu_ms"], most=200)
+    report.aim(f"Redis commands at {many:,} of those at {FEW:,}", most["commands"] / few["commands"], most=1.01)
+    report.end()
+
+
+def _measure(jobs: int) -> Figures:
+    with store() as server, _ec2() as endpoint:
+        fill(server.url, jobs, "noop")
+        server.settle()
+        return asyncio.run(_rounds(server, endpoint))
+
+
+async def _rounds(server: Store, endpoint: str) -> Figures:
+    shards = await Shards.connect(server.url)
+    state = shards.all[0]
+    for number, id_ in enumerate(_IDS):
+        await register(state, WorkerRecord(id_, "host", number, ("default",), 1, "ec2:benchmark", id_))
+        await beat(state, id_, Beat("busy", 1, 0, 0, 0.0))
+    await pause(state, paused=True)
+    os.environ.update(AWS_ENDPOINT_URL=endpoint, AWS_DEFAULT_REGION="eu-west-1")
+    os.environ.update(AWS_ACCESS_KEY_ID="none", AWS_SECRET_ACCESS_KEY="none")
+    fleet = Ec2Fleet.connect(Ec2Plan("benchmark", "workers"))
+    limits = Limits(min_workers=0, max_workers=2 * INSTANCES, minimum_paid_seconds=60.0, idle_seconds=0.0)
+    loop = ScalerLoop(shards, fleet, limits, "benchmark:0", Meter(CollectorRegistry()))
+    await _keep_heard(state)
+    await loop.tick()
+    await loop.tick()
+    await _keep_heard(state)
+    redis_before, commands_before = server.cpu_seconds(), _commands(server)
+    processor, wall = await _tick(loop, ROUNDS)
+    redis_seconds, commands = server.cpu_seconds() - redis_before, _commands(server) - commands_before
+    fleet.profile = replace(fleet.profile, rest_seconds=0.0)
+    await _keep_heard(state)
+    with_look, _ = await _tick(loop, LOOKS)
+    await shards.close()
+    return {
+        "round_cpu_ms": processor * 1000,
+        "round_p50_ms": wall * 1000,
+        "round_with_look_cpu_ms": with_look * 1000,
+        "redis_cpu_ms": redis_seconds / ROUNDS * 1000,
+        "commands": round(commands / ROUNDS),
+    }
+
+
+async def _tick(loop: ScalerLoop, rounds: int) -> tuple[float, float]:
+    """Processor seconds of this process in each round, and the median of how long one took."""
+    before, times = time.process_time(), []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        assert await loop.tick() is not None
+        times.append(time.perf_counter() - began)
+    return (time.process_time() - before) / rounds, statistics.median(times)
+
+
+async def _keep_heard(state: Shard) -> None:
+    """The workers have been heard of this moment."""
+    now = int(time.time())
+    await state.execute(("ZADD", f"{state.prefix}:wm:workers", *(word for id_ in _IDS for word in (now, id_))))
+
+
+def _commands(server: Store) -> int:
+    return int(server.masters[0].info("stats")["total_commands_processed"])
+
+
+@contextlib.contextmanager
+def _ec2() -> Iterator[str]:
+    """Answers DescribeInstances with the thousand."""
+    answer = _described().encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/xml")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _described() -> str:
+    tags = {"workmanager:cluster": "benchmark", "workmanager:role": "worker", "workmanager:intent": "0" * 32}
+    tag_set = "".join(f"<item><key>{key}</key><value>{value}</value></item>" for key, value in tags.items())
+    instances = "".join(
+        f"<item><instanceId>{id_}</instanceId><imageId>ami-0123456789abcdef0</imageId>"
+        "<instanceState><code>16</code><name>running</name></instanceState>"
+        "<privateDnsName>ip-10-0-0-1.ec2.internal</privateDnsName><reason/><amiLaunchIndex>0</amiLaunchIndex>"
+        "<instanceType>m7i.large</instanceType><launchTime>2026-01-01T00:00:00.000Z</launchTime>"
+        "<placement><availabilityZone>eu-west-1a</availabilityZone><tenancy>default</tenancy></placement>"
+        "<subnetId>subnet-0123456789abcdef0</subnetId><vpcId>vpc-0123456789abcdef0</vpcId>"
+        f"<instanceLifecycle>spot</instanceLifecycle><tagSet>{tag_set}</tagSet></item>"
+        for id_ in _IDS
+    )
+    return (
+        '<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>0</requestId>'
+        f"<reservationSet><item><reservationId>r-0</reservationId><instancesSet>{instances}</instancesSet></item>"
+        "</reservationSet></DescribeInstancesResponse>"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Instances and workers for tests of what is made of them."""
+
+from jobqueue.workers import WorkerView
+from scaler.fleet import Profile
+from scaler.instances import Instance
+
+NOW = 1000.0
+PROFILE = Profile(
+    boot_seconds=90.0,
+    boot_limit_seconds=300.0,
+    minimum_paid_seconds=60.0,
+    idle_seconds=0.0,
+    look_seconds=5.0,
+    rest_seconds=30.0,
+)
+
+
+def instance(id_: str, launched_at: float = 0.0, *, arrived: bool = True, **fields: object) -> Instance:
+    """An instance; `arrived`: its worker has registered."""
+    return Instance(id_, launched_at, arrived_at=launched_at + 50.0 if arrived else None, **fields)  # type: ignore[arg-type]
+
+
+def worker(id_: str, state: str = "idle", *, running: int = 0, leaving: str = "") -> WorkerView:
+    """A worker that is heard of."""
+    return WorkerView(
+        name=id_,
+        hostname="host",
+        pid=1,
+        queues=("default",),
+        state=state,
+        slots=1,
+        running=running,
+        finished=0,
+        failed=0,
+        fleet="cloud",
+        instance_id=id_,
+        born_at=None,
+        last_heartbeat=None,
+        silent_seconds=1.0,
+        ours=True,
+        leaving=leaving,
+    )
