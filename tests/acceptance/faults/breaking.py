@@ -126,6 +126,7 @@ async def _managers_restarted(on: Situation) -> None:
 
 async def _stores_restarted(on: Situation) -> None:
     for store in on.system.stores:
+        await on.system.hand_over(store)
         store.send(signal.SIGTERM)
         await _until_ended(store)
         await on.system.until_whole(60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import permutations
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ def judge(ledger: Ledger, found: Mapping[str, object], *, excused_since: float =
 
     Args:
         found: the values of unseen jobs that stand at `/jobs/{id}`.
-        excused_since: jobs acknowledged later than this may be missing (a power cut of everything).
+        excused_since: what was acknowledged later than this may be undone, by a power cut of everything.
     """
     lost: list[str] = []
     wrong: list[str] = []
@@ -100,7 +101,7 @@ def judge(ledger: Ledger, found: Mapping[str, object], *, excused_since: float =
         expected = ledger.expected.get(job_id, ledger.unknown.get(job_id))
         if any(hand_out.value != expected and not _is_nameless(ledger, expected, hand_out) for hand_out in hand_outs):
             wrong.append(job_id)
-        if _is_doubled(hand_outs):
+        if _is_doubled(hand_outs, excused_since):
             doubled.append(job_id)
     return Verdict(tuple(lost), tuple(wrong), tuple(doubled), tuple(by_id))
 
@@ -109,14 +110,10 @@ def _is_nameless(ledger: Ledger, expected: str | None, hand_out: HandOut) -> boo
     return expected is None and hand_out.value in ledger.nameless
 
 
-def _is_doubled(hand_outs: list[HandOut]) -> bool:
+def _is_doubled(hand_outs: list[HandOut], excused_since: float) -> bool:
     """Whether one began after another was final, or two of them are for good."""
-    if sum(not hand_out.leased for hand_out in hand_outs) > 1:
-        return True
     return any(
-        later.begun_at > first.final_at
-        for first in hand_outs
-        if first.final_at is not None
-        for later in hand_outs
-        if later is not first
+        later.begun_at > first.final_at or not (first.leased or later.leased)
+        for first, later in permutations(hand_outs, 2)
+        if first.final_at is not None and first.final_at < excused_since
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,7 @@ class System:
         self.stores = [Store(host, port, directory / f"{host.name}-{port}") for host, ports in layout for port in ports]
         addresses = ",".join(f"{host.address}:{'+'.join(map(str, ports))}" for host, ports in layout)
         url = "redis://" + ",".join(f"{store.host.address}:{store.port}" for store in self.stores)
-        environ = {
+        self._environ = environ = {
             "PYTHONPATH": str(_ROOT),
             "WORKMANAGER_REDIS_URL": url,
             "WORKMANAGER_CLUSTER_HOSTS": addresses,
@@ -160,6 +161,14 @@ class System:
             elif whole_since is None:
                 whole_since = loop.time()
         return whole_since - begun
+
+    async def hand_over(self, store: Store) -> None:
+        """As the unit that stops a Redis does before."""
+        command = [sys.executable, "-m", "manager.cluster", "--hand-over", f"{store.host.address}:{store.port}"]
+        process = await asyncio.create_subprocess_exec(
+            *store.host.command(*command), env={**os.environ, **self._environ}, stderr=asyncio.subprocess.DEVNULL
+        )
+        assert await process.wait() == 0, f"{store.name} could not hand its slots over"
 
     async def _keep(self) -> None:
         while True:

@@ -86,6 +86,12 @@ def test_a_power_cut_excuses_what_was_acknowledged_in_its_last_moments_and_no_mo
     assert judge(ledger, {}, excused_since=8.0).lost == ("a",)
 
 
+def test_a_power_cut_excuses_what_was_handed_out_in_its_last_moments_and_no_more() -> None:
+    ledger = _ledger(_plain(), _plain(begun=20, ended=21))
+    assert judge(ledger, {}, excused_since=10.5).clean
+    assert judge(ledger, {}, excused_since=11.5).doubled == ("a",)
+
+
 def test_an_acknowledged_job_is_no_longer_an_unknown_one() -> None:
     ledger = Ledger()
     ledger.unknown["a"] = "va"
