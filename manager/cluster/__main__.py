@@ -1,21 +1,23 @@
 """`python -m manager.cluster`: makes a Redis Cluster whole, or says what is missing.
 
 Does what every manager does by itself, once; prints the state as JSON. It ends with 0 when the cluster is whole, with 1
-when it was not so in time.
+when it was not so in time. With `--hand-over` it prepares the stop of a host, or of one server, instead: the masters
+there become replicas, and the writes wait for milliseconds, not until somebody is missed. The managers fail them back
+3 s later, so stop it at once.
 """
 
 import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import orjson
 
 from jobqueue.logs import configure_logging
 from jobqueue.redis_url import read_redis_url
 from jobqueue.settings import load, usage_error
-from manager.cluster.groups import read_hosts
+from manager.cluster.groups import Address, read_hosts
 from manager.cluster.steward import Steward
 from manager.settings import ManagerSettings
 
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="manager.cluster", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=30.0, help="how long to wait for it (default 30)")
+    parser.add_argument("--hand-over", metavar="IP[:PORT]", help="of the host, or of the server, that is about to stop")
     given = parser.parse_args(arguments)
     settings = load(ManagerSettings, os.environ)
     try:
@@ -34,11 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         usage_error(f"WORKMANAGER_CLUSTER_HOSTS: {error}")
     configure_logging()
     steward = Steward(groups, read_redis_url(settings.cluster_url or settings.redis_url).connect)
-    return asyncio.run(_run(steward, given.seconds))
+    members = {address for group in groups for address in group.members}
+    leaving = {address for address in members if given.hand_over in (address.host, str(address))}
+    if given.hand_over and not leaving:
+        usage_error(f"--hand-over {given.hand_over}: there is no such host in WORKMANAGER_CLUSTER_HOSTS")
+    return asyncio.run(_run(steward, leaving, given.seconds))
 
 
-async def _run(steward: Steward, seconds: float) -> int:
+async def _run(steward: Steward, leaving: Set[Address], seconds: float) -> int:
     try:
+        if leaving:
+            return 0 if await steward.hand_over(leaving, seconds) else 1
         await steward.settle(seconds)
     finally:
         await steward.stop()

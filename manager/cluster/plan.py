@@ -1,7 +1,7 @@
 """What is to be done to a cluster, decided from what its members say. Pure."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from manager.cluster.groups import Address, Group
@@ -34,6 +34,21 @@ def plan(views: Views, groups: Sequence[Group]) -> list[Step]:
     if not steps and _has_majority(views, groups):
         steps = [*_joins(views, groups), *list(_failbacks(views, groups))[:1]]
         steps = steps or list(_removals(views, groups))
+    return steps
+
+
+def hand_overs(views: Views, groups: Sequence[Group], leaving: Container[Address]) -> list[Step]:
+    """What makes masters of those that are about to leave replicas, so that nobody has to find out that they left."""
+    steps = []
+    for group in groups:
+        entry = owner(views, group)
+        found = find(views, entry)
+        if entry is None or found is None or found[0] not in leaving:
+            continue
+        for address in group.members:
+            view = views.get(address)
+            if address not in leaving and view and view.ok and view.copied and view.itself.master_id == entry.id:
+                steps.append(Step(address, ("CLUSTER", "FAILOVER"), f"{found[0]} is about to leave"))
     return steps
 
 

@@ -4,13 +4,13 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from redis.exceptions import RedisError
 
 from jobqueue.node import ConnectionFactory, Node, NodeUnreachable
 from manager.cluster.groups import Address, Group
-from manager.cluster.plan import Step, plan
+from manager.cluster.plan import Step, find, hand_overs, owner, plan
 from manager.cluster.state import ClusterState, assess
 from manager.cluster.views import View, read_view
 
@@ -20,7 +20,9 @@ ANSWER_SECONDS = 1.0
 BELIEVED_SECONDS = 3.0
 """A step is not taken on what was said longer ago: this process may have been stopped in between."""
 FAILOVER_PAUSE_SECONDS = 10.0
-"""Between two attempts to fail the same master back: Redis gives one up after five seconds by itself."""
+"""Between two attempts to make the same member a master: Redis gives one up after five seconds by itself."""
+RETURNED_SECONDS = 3.0
+"""How long a host must have been back before its masters are failed back: it may be about to leave."""
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Steward:
         self._nodes = {address: Node(*address, connect) for group in groups for address in group.members}
         self._away: dict[Address, str] = {}
         self._failover_at: dict[Address, float] = {}
+        self._back_since: dict[Address, float] = {}
         self._told: tuple[str, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self.state: ClusterState | None = None
@@ -66,18 +69,35 @@ class Steward:
     async def round(self) -> ClusterState:
         """Looks once, and does what there is to do."""
         asked_at = time.monotonic()
-        answers = await asyncio.gather(*(self._look(address, node) for address, node in self._nodes.items()))
-        views = {address: view for address, view in zip(self._nodes, answers, strict=True) if view is not None}
+        views = await self._look_around()
         self.state = assess(views, self._groups)
         if self.state.needs_a_person != self._told:
             self._told = self.state.needs_a_person
             for trouble in self._told:
                 log.error("event=cluster_needs_a_person reason=%r", trouble)
-        for step in plan(views, self._groups):
+        steps = plan(views, self._groups)
+        back = [step.member for step in steps if step.command[1] == "FAILOVER"]
+        self._back_since = {member: self._back_since.get(member, asked_at) for member in back}
+        for step in steps:
             if time.monotonic() - asked_at > BELIEVED_SECONDS:
                 break
-            await self._take(step)
+            if asked_at - self._back_since.get(step.member, float("-inf")) >= RETURNED_SECONDS:
+                await self._take(step)
         return self.state
+
+    async def hand_over(self, leaving: Container[Address], seconds: float) -> bool:
+        """Makes masters of those that are about to leave replicas; False where that was not done in time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            views = await self._look_around()
+            found = [find(views, owner(views, group)) for group in self._groups]
+            if all(at is not None and at[0] not in leaving for at in found):
+                return True
+            if time.monotonic() > deadline:
+                return False
+            for step in hand_overs(views, self._groups, leaving):
+                await self._take(step)
+            await asyncio.sleep(SETTLING_SECONDS)
 
     async def _run(self) -> None:
         while True:
@@ -87,6 +107,10 @@ class Steward:
                 # The loop's edge: what went wrong is gone, or is there again, when it looks the next time.
                 log.exception("event=cluster_round_failed")
             await asyncio.sleep(PERIOD_SECONDS * random.uniform(0.8, 1.2))
+
+    async def _look_around(self) -> dict[Address, View]:
+        answers = await asyncio.gather(*(self._look(address, node) for address, node in self._nodes.items()))
+        return {address: view for address, view in zip(self._nodes, answers, strict=True) if view is not None}
 
     async def _look(self, address: Address, node: Node) -> View | None:
         questions = (("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication", "persistence"), ("DBSIZE",))

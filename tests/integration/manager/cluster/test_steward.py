@@ -1,7 +1,9 @@
 """Two managers' stewards over real servers that are killed, lost and replaced, laid out as two hosts and a witness."""
 
 import asyncio
+import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -116,6 +118,26 @@ async def test_hosts_die_and_return_one_after_the_other(servers: ValkeyCluster, 
         await _until_whole(stewards)
         assert _kept(servers) == KEYS
         assert set(_host(servers, number)) & set(servers.masters())
+
+
+async def test_a_host_that_is_about_to_stop_hands_its_slots_over(
+    servers: ValkeyCluster, stewards: list[Steward]
+) -> None:
+    """While its master is away for good, nobody waits for longer than the hand-over takes."""
+    await _until_whole(stewards)
+    await asyncio.to_thread(_write, servers)
+    command = [sys.executable, "-m", "manager.cluster", "--hand-over", f"127.0.0.1:{servers.servers[0].port}"]
+    environ = {"WORKMANAGER_CLUSTER_HOSTS": servers.hosts, "WORKMANAGER_REDIS_URL": servers.url}
+    program = await asyncio.create_subprocess_exec(*command, env={**os.environ, **environ})
+    assert await program.wait() == 0
+    assert servers.servers[0].command("ROLE")[0] == "slave"
+    assert servers.servers[3] in servers.masters()
+    servers.servers[0].stop()
+    assert _writable(servers)
+    assert _kept(servers) == KEYS
+    await asyncio.to_thread(servers.servers[0].start)
+    await _until_whole(stewards)
+    assert servers.servers[0] in servers.masters()
 
 
 async def test_a_lost_host_is_replaced_by_an_empty_one(servers: ValkeyCluster, stewards: list[Steward]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from manager.cluster.groups import Address
-from manager.cluster.plan import Step, plan
+from manager.cluster.plan import Step, hand_overs, plan
 from tests.unit.manager.cluster.situations import (
     GROUPS,
     SHORT,
@@ -202,6 +202,26 @@ def test_members_that_moved_while_all_were_away_are_introduced_even_without_a_ma
 
 def _fields(member: Member) -> dict[str, object]:
     return {name: getattr(member, name) for name in Member.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    ("members", "leaving", "wanted"),
+    [
+        (whole(), "a", ["a' FAILOVER"]),
+        (whole(), "a'", []),
+        (whole(), "b a' w'", ["b' FAILOVER"]),
+        (whole(), "b b'", []),
+        (changed(whole(), a_={"copied": False}), "a", []),
+        (changed(whole(), a_=AWAY), "a", []),
+        (SUCCEEDED, "b a' w'", []),
+        (RETURNED, "b a' w'", ["a FAILOVER", "b' FAILOVER"]),
+    ],
+)
+def test_who_is_about_to_leave_hands_its_slots_over(
+    members: dict[str, Member], leaving: str, wanted: list[str]
+) -> None:
+    steps = hand_overs(views(members), GROUPS, {SHORT[name] for name in leaving.split()})
+    assert _told(steps) == wanted
 
 
 def test_a_meeting_names_the_port_of_the_members_own_bus() -> None:

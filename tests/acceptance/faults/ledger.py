@@ -1,0 +1,119 @@
+"""What clients were promised and what they were given: kept while it happens, judged at the end. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import permutations
+
+
+@dataclass(slots=True)
+class HandOut:
+    """One result in one answer.
+
+    Attributes:
+        begun_at, ended_at: of the request that it answered, in seconds on one clock.
+        leased: it was to be confirmed, else it is handed out for good at once.
+        confirmed_at: when its confirmation was answered; None where it never was.
+    """
+
+    value: object
+    begun_at: float
+    ended_at: float
+    leased: bool
+    confirmed_at: float | None = None
+
+    @property
+    def final_at(self) -> float | None:
+        """From when on the result must not be handed out any more."""
+        return self.confirmed_at if self.leased else self.ended_at
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Every promise and every result.
+
+    Attributes:
+        expected: the value of each acknowledged job, by id.
+        acknowledged_at: when its enqueue was answered.
+        unknown: the values of ids that were sent but never acknowledged: they may run, or not.
+        nameless: the values of jobs that were sent without an id, whose answer was lost.
+        handed: by id, in the order of arrival.
+    """
+
+    expected: dict[str, str] = field(default_factory=dict)
+    acknowledged_at: dict[str, float] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+    nameless: set[str] = field(default_factory=set)
+    handed: dict[str, list[HandOut]] = field(default_factory=dict)
+
+    def acknowledge(self, job_id: str, expected: str, now: float) -> None:
+        self.expected[job_id] = expected
+        self.acknowledged_at[job_id] = now
+        self.unknown.pop(job_id, None)
+
+    def hand_out(self, job_id: str, hand_out: HandOut) -> None:
+        self.handed.setdefault(job_id, []).append(hand_out)
+
+    def unseen(self) -> list[str]:
+        """Acknowledged jobs that no consumer has been given."""
+        return [job_id for job_id in self.expected if job_id not in self.handed]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What went wrong, as ids.
+
+    Attributes:
+        lost: acknowledged, never handed out, and not found by id with their value.
+        wrong: handed out with a value that is not theirs, or never sent by anybody.
+        doubled: handed out once more after it had been handed out for good.
+        only_by_id: not handed out, but found by id: their answer was lost with a manager.
+    """
+
+    lost: tuple[str, ...]
+    wrong: tuple[str, ...]
+    doubled: tuple[str, ...]
+    only_by_id: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not (self.lost or self.wrong or self.doubled)
+
+
+def judge(ledger: Ledger, found: Mapping[str, object], *, excused_since: float = float("inf")) -> Verdict:
+    """Compares what was promised with what was given.
+
+    Args:
+        found: the values of unseen jobs that stand at `/jobs/{id}`.
+        excused_since: what was acknowledged later than this may be undone, by a power cut of everything.
+    """
+    lost: list[str] = []
+    wrong: list[str] = []
+    doubled: list[str] = []
+    by_id: list[str] = []
+    for job_id in ledger.unseen():
+        if job_id in found:
+            (by_id if found[job_id] == ledger.expected[job_id] else wrong).append(job_id)
+        elif ledger.acknowledged_at[job_id] < excused_since:
+            lost.append(job_id)
+    for job_id, hand_outs in ledger.handed.items():
+        expected = ledger.expected.get(job_id, ledger.unknown.get(job_id))
+        if any(hand_out.value != expected and not _is_nameless(ledger, expected, hand_out) for hand_out in hand_outs):
+            wrong.append(job_id)
+        if _is_doubled(hand_outs, excused_since):
+            doubled.append(job_id)
+    return Verdict(tuple(lost), tuple(wrong), tuple(doubled), tuple(by_id))
+
+
+def _is_nameless(ledger: Ledger, expected: str | None, hand_out: HandOut) -> bool:
+    return expected is None and hand_out.value in ledger.nameless
+
+
+def _is_doubled(hand_outs: list[HandOut], excused_since: float) -> bool:
+    """Whether one began after another was final, or two of them are for good."""
+    return any(
+        later.begun_at > first.final_at or not (first.leased or later.leased)
+        for first, later in permutations(hand_outs, 2)
+        if first.final_at is not None and first.final_at < excused_since
+    )
