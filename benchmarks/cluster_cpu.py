@@ -1,4 +1,7 @@
-"""The masters' processor time per job on a six-node cluster, beside one Redis: jobs in by PUT, run, pulled."""
+"""The masters' processor time per job on a six-node cluster, beside one Redis: jobs in by PUT, run, pulled.
+
+One Redis with a replica stands beside them, to show what replication takes of it.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from benchmarks.harness.http_enqueue_load import CONNECTIONS, submissions
 from benchmarks.harness.http_load import Generator, request
 from benchmarks.harness.programs import await_true
 from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import Store, cluster_store, store
+from benchmarks.harness.store import Store, cluster_store, replicated_store, store
 from benchmarks.harness.system import manager, our_finished, worker
 
-CLUSTER, SINGLE = "six-node cluster", "one server"
+CLUSTER, SINGLE, REPLICATED = "six-node cluster", "one server", "one server with a replica"
 _TOP = 100
 
 
@@ -26,7 +29,13 @@ def main() -> None:
     report = Report("cluster_cpu", told.quick)
     report.begin()
     medians = compete(
-        report, {CLUSTER: partial(_measure, cluster_store, jobs), SINGLE: partial(_measure, store, jobs)}, told.runs
+        report,
+        {
+            CLUSTER: partial(_measure, cluster_store, jobs),
+            SINGLE: partial(_measure, store, jobs),
+            REPLICATED: partial(_measure, replicated_store, jobs),
+        },
+        told.runs,
     )
     ratio = medians[CLUSTER]["masters_us_per_job"] / medians[SINGLE]["masters_us_per_job"]
     report.aim("times one server's", ratio, most=1.2)

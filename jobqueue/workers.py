@@ -93,7 +93,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """A job may be waiting in `queue`, and this worker is the one that was woken for it."""
+    """A job may be waiting in `queue`, and this worker is the one that is to look for it."""
 
     queue: str
 
@@ -214,17 +214,22 @@ async def wait(
     """Waits for a message, or, with `for_work`, for a job that may be there.
 
     Returns:
-        The message; `Woken` when it is time to look for work; None when `seconds` are over.
+        The message; `Woken` when it is time to look for work, which is also where nobody woke this worker and a queue
+        has jobs after `seconds` all the same; None when they are over and there is nothing.
 
     Raises:
         ShardUnavailable: the master is away.
     """
-    keys = [f"{shard.prefix}:wm:commands:{name}"]
-    if for_work:
-        keys += [_wake_key(shard, queue) for queue in queues]
-    (answer,) = await shard.execute(("BLPOP", *keys, repr(seconds)), timeout_seconds=seconds + 5.0)
+    watched = queues if for_work else ()
+    keys = [f"{shard.prefix}:wm:commands:{name}", *(_wake_key(shard, queue) for queue in watched)]
+    # In one write: Redis looks at the queues when the waiting is over.
+    answer, *lengths = await shard.execute(
+        ("BLPOP", *keys, repr(seconds)),
+        *(("LLEN", f"{shard.prefix}:queue:{queue}") for queue in watched),
+        timeout_seconds=seconds + 5.0,
+    )
     if answer is None:
-        return None
+        return next((Woken(queue) for queue, length in zip(watched, lengths, strict=True) if length), None)
     key = answer[0].decode()
     if key != keys[0]:
         return Woken(key.removeprefix(_wake_key(shard, "")))

@@ -29,6 +29,7 @@ class Capacity:
         self._room = room
         self._max_batch = max_batch
         self._reserved = 0
+        self._sharing = False
         self._waiting: deque[asyncio.Future[Reservation]] = deque()
 
     @property
@@ -57,7 +58,13 @@ class Capacity:
             self.changed()
 
     def changed(self) -> None:
-        """Says that there may be room: it goes to whoever has waited longest."""
+        """Says that there may be room: what this moment brings goes, together, to whoever has waited longest."""
+        if not self._sharing:
+            self._sharing = True
+            asyncio.get_running_loop().call_soon(self._share)
+
+    def _share(self) -> None:
+        self._sharing = False
         while self._waiting:
             if self._waiting[0].done():
                 self._waiting.popleft()  # Given up.

@@ -35,6 +35,7 @@ class Channel:
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._reading = True
+        self._rest: asyncio.TimerHandle | None = None
         self._loop.add_reader(connection.fileno(), self._read_some)
 
     def send(self, frame: bytes) -> None:
@@ -46,6 +47,12 @@ class Channel:
         if sent < len(frame):
             self._outgoing += memoryview(frame)[sent:]
             self._loop.add_writer(self._connection.fileno(), self._send_more)
+
+    def rest(self, until: float) -> None:
+        """Lets what comes in gather in the socket until the loop's clock says `until`; `drain` reads it before."""
+        if self._reading and self._rest is None:
+            self._loop.remove_reader(self._connection.fileno())
+            self._rest = self._loop.call_at(until, self._end_rest)
 
     def drain(self) -> None:
         """Reads everything that is there now."""
@@ -59,6 +66,13 @@ class Channel:
             self._loop.remove_writer(self._connection.fileno())
             self._outgoing.clear()
         self._connection.close()
+
+    def _end_rest(self) -> None:
+        self._rest = None
+        self._read_some()
+        # What it read may have been a reason to rest again, or to read no more.
+        if self._reading and self._rest is None:
+            self._loop.add_reader(self._connection.fileno(), self._read_some)
 
     def _read_some(self) -> bool:
         try:
@@ -99,6 +113,9 @@ class Channel:
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._connection.fileno())
+            if self._rest is not None:
+                self._rest.cancel()
+                self._rest = None
 
     def _send_now(self, data: bytes | bytearray) -> int:
         try:

@@ -88,6 +88,10 @@ class Child:
         """Answers the running job's question."""
         self._calls.send(pack([ok, content]))
 
+    def rest(self, until: float) -> None:
+        """Lets reports gather until the loop's clock says `until`."""
+        self._jobs.rest(until)
+
     def take_in(self) -> None:
         """Takes in the reports that have arrived by now."""
         self._jobs.drain()

@@ -13,8 +13,9 @@ from jobqueue.workers import Command, Woken, wait, wake_another
 from worker_node.capacity import Capacity, Reservation
 from worker_node.patience import Patience
 
-LISTEN_SECONDS = 2.0
-"""How long a worker sleeps at most before it looks at the queues unasked."""
+LISTEN_SECONDS = 5.0
+"""How long a worker sleeps at most before it looks at the queues unasked, which it need not where a manager lives: that
+one rings for a queue with jobs and without wake tokens (`jobqueue/stock_bell.py`)."""
 
 
 class Feeder:
@@ -26,7 +27,7 @@ class Feeder:
         listen_seconds: how long to wait for a job before the queues are looked at again.
 
     Attributes:
-        empty_claims: how often there was nothing to claim.
+        empty_claims: how often there was nothing to claim, or to be seen in the queues.
     """
 
     def __init__(
@@ -96,13 +97,18 @@ class Feeder:
         return len(jobs)
 
     async def _listen(self, patience: Patience) -> None:
-        try:
-            heard = await wait(self._shard, self._worker, self._queues, for_work=True, seconds=self._listen_seconds)
-            if isinstance(heard, Woken) and not self._capacity.has_room:
-                # Another shard's jobs have filled the slots meanwhile: somebody else must hear of this one.
-                await wake_another(self._shard, heard)
-        except JobQueueError as error:
-            await patience.failed(error)
-            return
-        if isinstance(heard, Command):
-            self._on_command(heard)
+        """Returns when it is time to claim."""
+        heard: Command | Woken | None = None
+        while not isinstance(heard, Woken):
+            try:
+                heard = await wait(self._shard, self._worker, self._queues, for_work=True, seconds=self._listen_seconds)
+                if isinstance(heard, Woken) and not self._capacity.has_room:
+                    # Another shard's jobs have filled the slots meanwhile: somebody else must hear of this one.
+                    await wake_another(self._shard, heard)
+            except JobQueueError as error:
+                await patience.failed(error)
+                return
+            if isinstance(heard, Command):
+                self._on_command(heard)
+            elif heard is None:
+                self.empty_claims += 1

@@ -19,6 +19,8 @@ from worker_node.wear import Wear, WearLimits
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 0.005
+SMALL_BYTES = 16 * 1024
+"""After larger reports there is no rest, so that the socket does not fill up."""
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 10.0
 
 
@@ -90,12 +92,15 @@ class Slot:
         """The executor's process id."""
         return None if self._child is None else self._child.pid
 
+    @property
+    def low(self) -> bool:
+        """Whether half of two depths is left at most, so that it is to be filled up before it runs dry."""
+        return len(self._jobs) <= self._pace.depth
+
     def room(self, now: float) -> int:
-        """How many jobs to ask for: it is refilled when half of two depths is left, so that it never runs dry."""
+        """How many jobs it takes beside those that are here, to hold two depths; one depth where it stands idle."""
         held, depth = len(self._jobs), self._pace.depth
-        if held > depth:
-            return 0
-        return min(self.space(now), 2 * depth - held if held else depth)
+        return max(0, min(self.space(now), 2 * depth - held if held else depth))
 
     def space(self, now: float) -> int:
         """How many jobs it takes now, of those that have been claimed."""
@@ -238,6 +243,9 @@ class Slot:
             self._events.ended(outcomes)
         self._leave_if_due()
         self._events.room()
+        until = self._pace.rest_until(len(self._jobs), asyncio.get_running_loop().time())
+        if until is not None and len(payload) <= SMALL_BYTES and self._child is not None:
+            self._child.rest(until)
 
     def _become_ready(self) -> None:
         assert self._child is not None

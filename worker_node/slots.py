@@ -30,9 +30,10 @@ class Slots:
         return sum(slot.running() is not None for slot in self._slots)
 
     def room(self) -> int:
-        """How many jobs they take at this moment."""
+        """How many jobs to ask for: once one slot is low all are filled up, so that they share the trip."""
         now = monotonic()
-        return sum(slot.room(now) for slot in self._slots)
+        rooms = [(slot.room(now), slot) for slot in self._slots]
+        return sum(free for free, _ in rooms) if any(free and slot.low for free, slot in rooms) else 0
 
     def hand_over(self, jobs: Sequence[ClaimedJob]) -> Sequence[ClaimedJob]:
         """Spreads jobs evenly over the slots that have room.

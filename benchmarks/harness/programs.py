@@ -99,7 +99,14 @@ def run(command: Sequence[str], *, environ: Mapping[str, str] | None = None, sec
     return done.stdout
 
 
-def await_true(condition: Callable[[], T], *, seconds: float, wanted: str, program: Program | None = None) -> T:
+def await_true(
+    condition: Callable[[], T],
+    *,
+    seconds: float,
+    wanted: str,
+    program: Program | None = None,
+    poll_seconds: float = _POLL_SECONDS,
+) -> T:
     """The first true value of `condition`.
 
     Raises:
@@ -112,5 +119,5 @@ def await_true(condition: Callable[[], T], *, seconds: float, wanted: str, progr
             program.check()
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds} s: {wanted}")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(poll_seconds)
     return value

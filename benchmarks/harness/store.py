@@ -70,6 +70,22 @@ def store() -> Iterator[Store]:
 
 
 @contextlib.contextmanager
+def replicated_store() -> Iterator[Store]:
+    """A fresh server with a replica, which is not among the masters."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name, store() as master:
+        replica = ValkeyServer(
+            Path(name) / "replica",
+            settings={**_memory_limit(2), "replicaof": f"127.0.0.1 {master.masters[0].info('server')['tcp_port']}"},
+        )
+        try:
+            replica.start()
+            await_true(lambda: _replicates(master.masters[0]), seconds=30, wanted="a replica that is linked")
+            yield master
+        finally:
+            replica.stop()
+
+
+@contextlib.contextmanager
 def cluster_store() -> Iterator[Store]:
     """A fresh cluster of three masters, each with a replica."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
@@ -117,6 +133,11 @@ def _cpu_seconds(client: redis.Redis) -> float:
 def _memory_bytes(client: redis.Redis) -> int:
     memory = client.info("memory")
     return int(memory["used_memory"]) - int(memory["mem_clients_normal"]) - int(memory["mem_aof_buffer"])
+
+
+def _replicates(client: redis.Redis) -> bool:
+    state = client.info("replication")
+    return bool(state["connected_slaves"]) and state["slave0"]["state"] == "online"
 
 
 def _rewriting(client: redis.Redis) -> bool:

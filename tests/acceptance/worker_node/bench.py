@@ -26,13 +26,18 @@ class Bench:
 
     def __init__(self, limits: WearLimits, options: ExecutorOptions) -> None:
         self.ended: list[Outcome] = []
+        self.heard_at: list[float] = []
         self.returned: list[ClaimedJob] = []
         self.asked: list[tuple[str, str, str, bytes]] = []
         self.answers: dict[str, Any] = {}
-        events = SlotEvents(self.ended.extend, self.returned.extend, self._on_asked, lambda: None)
+        events = SlotEvents(self._on_ended, self.returned.extend, self._on_asked, lambda: None)
         self.slot = Slot(0, options, limits, Pace(), events)
         self.running = asyncio.create_task(self.slot.run())
         self._number = 0
+
+    def _on_ended(self, outcomes: Sequence[Outcome]) -> None:
+        self.ended.extend(outcomes)
+        self.heard_at += [monotonic()] * len(outcomes)
 
     async def ready(self) -> None:
         """Waits until it takes jobs."""

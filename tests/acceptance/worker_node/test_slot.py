@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import os
 import signal
@@ -200,3 +201,17 @@ async def test_a_slot_takes_the_next_jobs_early_only_where_jobs_are_short(bench:
     await bench.wait(lambda: not bench.slot.busy)
     await bench.value("wait", 0.1)
     assert bench.slot.room(monotonic()) == 1
+
+
+async def test_short_jobs_that_follow_each_other_are_reported_together(bench: Bench) -> None:
+    await bench.ready()
+    bench.submit(*[("wait", 0.01)] * 40)
+    await bench.wait(lambda: not bench.slot.busy)
+    # Jobs that end 10 ms apart are heard of one by one, or several in the same moment.
+    moments = 1 + sum(later - earlier > 0.005 for earlier, later in itertools.pairwise(bench.heard_at))
+    assert len(bench.heard_at) == 40
+    assert moments < 25
+    # One alone is not waited for.
+    started = monotonic()
+    await bench.value("noop")
+    assert monotonic() - started < 0.045

@@ -125,6 +125,12 @@ async def test_a_wait_is_over_when_its_time_is(shard: Shard) -> None:
     assert asyncio.get_running_loop().time() - started >= 0.1
 
 
+async def test_a_wait_ends_with_the_queue_whose_wake_token_was_lost(shard: Shard) -> None:
+    await put(shard, "a")
+    await shard.execute(("DEL", f"{shard.prefix}:wm:wake:default"))
+    assert await wait(shard, "w1", ("high", "default"), for_work=True, seconds=0.1) == Woken("default")
+
+
 async def test_meta_is_written_by_whoever_holds_the_lease_only(shard: Shard) -> None:
     await put(shard, "a")
     (job,) = await take(shard)

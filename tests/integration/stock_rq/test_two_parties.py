@@ -205,7 +205,7 @@ async def test_an_idle_worker_starts_a_stock_client_s_job_at_once(queue, our_wor
     our_worker()
     first = queue.enqueue(job_functions.add, 1, 1)
     await until_async(lambda: asyncio.to_thread(lambda: first.get_status() == JobStatus.FINISHED), 20)
-    # By itself the idle worker looks every 2 s; ten in a row within that time were each started by the bell.
+    # By itself the idle worker looks every 5 s; ten in a row within that time were each started by the bell.
     begun = time.monotonic()
     for _ in range(10):
         job = queue.enqueue(job_functions.add, 1, 1)

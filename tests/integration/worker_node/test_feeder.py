@@ -1,6 +1,7 @@
 """How a feeder shares the slots' room, and a shard's wake tokens, with others."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -73,6 +74,45 @@ async def test_room_that_claimed_jobs_take_is_not_given_to_another_shard(redis_u
         task.cancel()
     await asyncio.gather(feeding, other, return_exceptions=True)
     await shards.close()
+
+
+async def test_an_idle_feeder_looks_at_its_queues_without_claiming_and_finds_a_job_whose_token_was_lost(
+    redis_url: str,
+) -> None:
+    shards = await Shards.connect(redis_url)
+    shard = shards.all[0]
+    claimed: list[ClaimedJob] = []
+    feeder = Feeder(
+        shard,
+        "idle",
+        ["high", "default"],
+        lease_seconds=20.0,
+        capacity=Capacity(lambda: 1, 1),
+        hand_over=claimed.extend,
+        on_command=lambda command: None,
+        listen_seconds=0.1,
+    )
+    feeding = asyncio.create_task(feeder.run())
+    await until_async(lambda: _is(feeder.empty_claims >= 2), wanted="an idle feeder")
+    calls, looks = await _script_calls(shard), feeder.empty_claims
+    await until_async(lambda: _is(feeder.empty_claims >= looks + 3), wanted="looks at the queues")
+    assert await _script_calls(shard) == calls
+    # As a stock client does it, without a token.
+    await shard.execute(
+        ("HSET", f"{shard.prefix}:job:a", "status", "queued", "data", "[]", "origin", "default"),
+        ("RPUSH", f"{shard.prefix}:queue:default", "a"),
+    )
+    await until_async(lambda: _is(bool(claimed)), wanted="the job")
+    feeding.cancel()
+    with suppress(asyncio.CancelledError):
+        await feeding
+    await shards.close()
+
+
+async def _script_calls(shard: Shard) -> str | None:
+    (info,) = await shard.execute(("INFO", "commandstats"))
+    found = re.search(r"cmdstat_evalsha:calls=(\d+)", info.decode())
+    return found[1] if found else None
 
 
 async def _is(condition: bool) -> bool:

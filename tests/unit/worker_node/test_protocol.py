@@ -112,6 +112,30 @@ async def test_a_channel_can_be_emptied_at_once(pair: tuple[socket.socket, socke
     channel.close()
 
 
+async def test_frames_gather_while_a_channel_rests(pair: tuple[socket.socket, socket.socket]) -> None:
+    loop = asyncio.get_running_loop()
+    came: list[float] = []
+    channel = Channel(pair[0], lambda payload: came.append(loop.time()), pytest.fail)
+    until = loop.time() + 0.1
+    channel.rest(until)
+    pair[1].sendall(pack([1]) + pack([2]))
+
+    async def received(count: int) -> bool:
+        return len(came) == count
+
+    await until_async(lambda: received(2))
+    assert min(came) >= until - 0.001  # The loop's timers have the resolution of its clock.
+    pair[1].sendall(pack([3]))
+    await until_async(lambda: received(3), wanted="what comes after the rest")
+    channel.rest(loop.time() + 60)
+    pair[1].sendall(pack([4]))
+    channel.drain()
+    assert len(came) == 4
+    channel.rest(loop.time() + 0.01)
+    channel.close()
+    await asyncio.sleep(0.02)  # Nothing comes of a rest that was under way: it would raise on the closed socket.
+
+
 @pytest.mark.parametrize(
     "garbage", [LENGTH.pack(MAX_FRAME_BYTES + 1), LENGTH.pack(1) + b"\xc1", LENGTH.pack(1) + b"\x01"]
 )
