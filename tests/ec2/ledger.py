@@ -50,6 +50,10 @@ class Ledger:
         with self._lock:
             self.ends.setdefault(instance_id, (time.monotonic(), cause))
 
+    def launched_at(self, instance_id: str) -> float:
+        """When an instance was launched (monotonic seconds)."""
+        return next(launch.at for launch in self.launches if launch.instance_id == instance_id)
+
     @property
     def living(self) -> list[Launch]:
         """Those that have not ended."""

@@ -33,6 +33,7 @@ class System:
         self.cloud = cloud
         self.directory = directory
         self.redis_url = redis_url
+        self.template = template
         self.managers: list[ManagerProgram] = []
         self.busy_ended: list[str] = []
         for name in ("running", "begun", "gates"):
@@ -103,6 +104,10 @@ class System:
         """How many jobs have succeeded."""
         queues = {queue["name"]: queue for queue in self._ask("/queues").get("queues", ())}
         return int(queues[DEFAULT_QUEUE]["finished"]) if DEFAULT_QUEUE in queues else 0
+
+    def attempts(self) -> list[int]:
+        """How often each job was run and counted for it, lost workers included."""
+        return [int(job["attempts"]) for job in self._ask("/jobs?limit=1000")["jobs"]]
 
     def wait_until_done(self, seconds: float = 60.0) -> None:
         """Every job has succeeded."""

@@ -1,29 +1,55 @@
 #!VENV
-"""Stands in for the AWS CLI: `aws SERVICE OPERATION --some-parameter VALUE… [--query Name] [--output text]` by way of
-boto3, and of `aws s3`: `cp [--recursive] FROM TO`. The exit status of an error answer is 254, as the CLI's."""
+"""Stands in for the AWS CLI.
+
+`aws SERVICE OPERATION --some-parameter VALUE… [--query Name] [--output text]` by way of boto3, and of `aws s3`:
+`cp [--recursive] FROM s3://TO` and `cp s3://FROM TO`. The exit status of an error answer is 254, as the CLI's.
+"""
 
 import json
+import os
 import sys
+import urllib.request
 from pathlib import Path
 
-import boto3
-from botocore.exceptions import ClientError
-
 REFUSED = 254
+METADATA = "http://169.254.169.254/latest"
 
 
 def main(words: list[str]) -> int:
     service, operation, *rest = [word for word in words if word not in ("--only-show-errors", "--no-cli-pager")]
+    if service == "s3" and operation == "cp" and rest[0].startswith("s3://"):
+        return download(*rest)
+    from botocore.exceptions import ClientError  # takes a second to import, which each boot would wait for
+
     try:
-        if service == "s3":
-            return copy(operation, rest)
-        return call(service, operation, rest)
+        return upload(operation, rest) if service == "s3" else call(service, operation, rest)
     except ClientError as error:
         sys.stderr.write(f"\n{error}\n")
         return REFUSED
 
 
+def download(source: str, target: str) -> int:
+    """With the credentials of the instance's role, as the CLI does; moto looks at whose they are alone."""
+    token = ask(f"{METADATA}/api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+    with_token = {"X-aws-ec2-metadata-token": token.decode()}
+    roles = f"{METADATA}/meta-data/iam/security-credentials/"
+    key = json.loads(ask(roles + ask(roles, "GET", with_token).decode(), "GET", with_token))["AccessKeyId"]
+    scope = f"AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+    address = f"{os.environ['AWS_ENDPOINT_URL']}/{source.removeprefix('s3://')}"
+    Path(target).write_bytes(ask(address, "GET", {"Authorization": scope}))
+    return 0
+
+
+def ask(url: str, method: str, headers: dict[str, str]) -> bytes:
+    request = urllib.request.Request(url, method=method, headers=headers)
+    with urllib.request.urlopen(request) as answer:
+        content: bytes = answer.read()
+        return content
+
+
 def call(service: str, operation: str, words: list[str]) -> int:
+    import boto3
+
     given: dict[str, list[str]] = {}
     for word in words:
         if word.startswith("--"):
@@ -54,19 +80,16 @@ def read(values: list[str], *, is_list: bool) -> object:
     return values if is_list else values[0]
 
 
-def copy(operation: str, words: list[str]) -> int:
-    if operation != "cp":
-        raise SystemExit(f"aws s3 {operation}: not known here")
+def upload(operation: str, words: list[str]) -> int:
+    import boto3
+
     source, target = (word for word in words if not word.startswith("--"))
-    s3 = boto3.client("s3")
-    if source.startswith("s3://"):
-        bucket, _, key = source.removeprefix("s3://").partition("/")
-        s3.download_file(bucket, key, target)
-        return 0
+    if operation != "cp" or not target.startswith("s3://"):
+        raise SystemExit(f"aws s3 {operation} {' '.join(words)}: not known here")
     bucket, _, key = target.removeprefix("s3://").partition("/")
     recursive = "--recursive" in words
     for path in (path for path in Path(source).rglob("*") if path.is_file()) if recursive else [Path(source)]:
-        s3.upload_file(str(path), bucket, key + str(path.relative_to(source)) if recursive else key)
+        boto3.client("s3").upload_file(str(path), bucket, key + str(path.relative_to(source)) if recursive else key)
     return 0
 
 

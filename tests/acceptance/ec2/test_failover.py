@@ -1,0 +1,45 @@
+"""The Redis master on which the scaler's own records lie dies amid a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.ec2.conftest import MakeSystem
+from tests.ec2.network import CLOUD_ADDRESS
+from tests.waiting import until
+from workmanager.valkey_cluster import ValkeyCluster
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ValkeyCluster]:
+    settings = {"bind": "0.0.0.0", "protected-mode": "no", "cluster-announce-ip": CLOUD_ADDRESS}
+    cluster = ValkeyCluster(tmp_path / "cluster", settings=settings)
+    cluster.start()
+    yield cluster
+    for server in cluster.servers:
+        server.kill()
+
+
+@pytest.fixture
+def redis_url(cluster: ValkeyCluster) -> str:
+    return ",".join(f"redis://{CLOUD_ADDRESS}:{server.port}" for server in cluster.servers)
+
+
+def test_a_redis_failover_amid_a_decision(start: MakeSystem, cluster: ValkeyCluster) -> None:
+    """The launch is not repeated: what was intended was on the replica, too."""
+    system = start(managers=2, MAX_WORKERS="2")
+    system.leader()
+    keeper = next(master for master in cluster.masters() if "scaler" in str(master.command("KEYS", "*:wm:scaler:*")))
+    with system.cloud.faults.hold("RunInstances", after_effect=True) as hold:
+        system.submit(8, 0.5, gated=True)
+        assert hold.reached.wait(20)
+        keeper.kill()
+        until(lambda: len(cluster.masters()) == 3, 20, wanted="another master in its place")
+    until(lambda: len(list((system.directory / "begun").iterdir())) >= 2, 60, wanted="jobs to begin")
+    system.open_gates()
+    system.wait_until_done()
+    assert len(system.cloud.ledger.launches) == 2
+    system.wait_until_empty()

@@ -1,0 +1,73 @@
+"""Instances that EC2 takes back, that die, and that it does not show."""
+
+from __future__ import annotations
+
+from tests.acceptance.ec2.conftest import MakeSystem
+from tests.waiting import until
+from worker_node.departure import SPARE_SECONDS
+
+
+def test_a_spot_notice_amid_a_job(start: MakeSystem) -> None:
+    """The replacement is launched before the instance goes, and the job goes there uncharged."""
+    system = start(MAX_WORKERS="3")
+    (name,) = system.submit(1, 0.5, gated=True)
+    (host,) = until(lambda: system.begun(name), 30, wanted="the job to begin")
+    instance_id = system.instance_of(host)
+    system.cloud.machines.interrupt(instance_id, SPARE_SECONDS + 10.0)
+    until(lambda: len(system.begun(name)) == 2, 30, wanted="the job to begin again")
+    replacement = system.instance_of(system.begun(name)[1])
+    assert replacement != instance_id
+    until(lambda: instance_id in system.cloud.ledger.ends, 30, wanted="the instance to go")
+    assert system.cloud.ledger.launched_at(replacement) < system.cloud.ledger.ends[instance_id][0]
+    system.open_gates()
+    system.wait_until_done()
+    assert system.attempts() == [1]
+    system.wait_until_empty()
+
+
+def test_a_rebalance_notice_amid_a_job(start: MakeSystem) -> None:
+    """A replacement comes first; then the instance finishes what it runs, and goes."""
+    system = start(MAX_WORKERS="3")
+    (name,) = system.submit(1, 0.5, gated=True)
+    (host,) = until(lambda: system.begun(name), 30, wanted="the job to begin")
+    instance_id = system.instance_of(host)
+    system.cloud.machines.running[instance_id].metadata.recommend_rebalance()
+    until(lambda: len(system.cloud.machines.running) == 2, 30, wanted="the replacement")
+    until(lambda: "event=worker_draining" in system.cloud.machines.running[instance_id].console, 30)
+    assert instance_id not in system.cloud.ledger.ends
+    system.open_gates()
+    system.wait_until_done()
+    assert system.begun(name) == [host]
+    system.wait_until_empty()
+
+
+def test_an_instance_that_dies_silently(start: MakeSystem) -> None:
+    """EC2 says that it runs. Its job runs elsewhere, and it is ended."""
+    system = start(MAX_WORKERS="3")
+    (name,) = system.submit(1, 0.5, gated=True)
+    (host,) = until(lambda: system.begun(name), 30, wanted="the job to begin")
+    instance_id = system.instance_of(host)
+    system.cloud.machines.running[instance_id].crash()
+    until(lambda: len(system.begun(name)) == 2, 60, wanted="the job to begin again")
+    system.open_gates()
+    system.wait_until_done()
+    system.wait_until_empty()
+    assert system.cloud.ledger.ends[instance_id][1] == "terminated"
+
+
+def test_instances_that_ec2_does_not_show_for_a_while(start: MakeSystem) -> None:
+    """They live: none is launched in their place, and none of them is ended."""
+    system = start(MAX_WORKERS="6")
+    system.submit(2, 0.5, gated=True)
+    until(lambda: len(list((system.directory / "begun").iterdir())) == 2, 40, wanted="the jobs to begin")
+    launched = len(system.cloud.ledger.launches)
+    described = system.cloud.ledger.calls["DescribeInstances"]
+    system.cloud.faults.forget(dict.fromkeys(system.cloud.states(), 6.0))
+    until(lambda: not system.cloud.states(), wanted="a description without instances")
+    until(lambda: system.cloud.states(), 10, wanted="them to be shown again")
+    assert system.cloud.ledger.calls["DescribeInstances"] >= described + 2
+    assert len(system.cloud.ledger.launches) == launched
+    system.open_gates()
+    system.wait_until_done()
+    system.wait_until_empty()
+    assert len(system.cloud.ledger.launches) == launched
