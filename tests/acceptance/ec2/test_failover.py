@@ -30,8 +30,10 @@ def redis_url(cluster: ValkeyCluster) -> str:
 
 def test_a_redis_failover_amid_a_decision(start: MakeSystem, cluster: ValkeyCluster) -> None:
     """The launch is not repeated: what was intended was on the replica, too."""
-    system = start(managers=2, MAX_WORKERS="2")
+    hosts = cluster.hosts.replace("127.0.0.1", CLOUD_ADDRESS)
+    system = start(managers=2, MAX_WORKERS="2", CLUSTER_HOSTS=hosts)
     system.leader()
+    cluster.wait_until_healthy()
     keeper = next(master for master in cluster.masters() if "scaler" in str(master.command("KEYS", "*:wm:scaler:*")))
     with system.cloud.faults.hold("RunInstances", after_effect=True) as hold:
         system.submit(8, 0.5, gated=True)

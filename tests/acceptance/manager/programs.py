@@ -46,7 +46,7 @@ class ManagerProgram:
 
     def wait_until_ready(self) -> "ManagerProgram":
         """Returns when it takes jobs."""
-        until(lambda: httpx.get(f"{self.url}/readyz").is_success, wanted=f"ready: {self.log}")
+        until(lambda: httpx.get(f"{self.url}/readyz").is_success, 20, wanted=f"ready: {self.log}")
         return self
 
     def stop(self) -> int:
