@@ -1,7 +1,8 @@
 """The loop: what the acting manager sees, writes down and does."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -104,6 +105,77 @@ async def test_a_lost_answer_is_asked_for_again_under_the_same_token_by_whoever_
     assert len(fleet.asked) == 2
     assert await _scaler_keys(shard, "intents") == {}
     assert set(await _scaler_keys(shard, "instances")) == set(fleet.launched)
+
+
+async def test_what_a_paused_leader_may_still_ask_for_counts_for_a_while(
+    shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    """Its successor hears that there is none left; its own call, when it wakes up, may find some."""
+    await put(shard, "a", "b", "c", now=clock.now)
+    fleet.refusal = FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
+    await loop_.tick()
+    fleet.refusal = FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", "none left")
+    successor = new_loop(fleet, 2)
+    clock.move(6.0)
+    await successor.tick()
+    assert len(await _scaler_keys(shard, "intents")) == 1
+    clock.move(60.0)
+    await successor.tick()
+    assert await _scaler_keys(shard, "intents") == {}
+    assert len(set(fleet.asked)) == 1
+
+
+async def test_a_leader_whose_lease_may_have_run_out_asks_for_nothing(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look_for_long() -> list[Sighting]:
+        clock.move(4.5)
+        return []
+
+    monkeypatch.setattr(fleet, "look", look_for_long)
+    await put(shard, "a", now=clock.now)
+    assert await loop_.tick() is None
+    assert fleet.asked == []
+
+
+async def test_nobody_is_let_go_while_the_fleet_is_not_seen(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def show_nothing() -> list[Sighting]:
+        raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
+
+    await fleet.arrive(shard, "one")
+    drained = 0
+    with monkeypatch.context() as patched:
+        patched.setattr(fleet, "look", show_nothing)
+        for _ in range(60):
+            drained += await _drained(shard, loop_, clock)
+    assert drained == 0
+    assert await _drained(shard, loop_, clock) == 1
+
+
+async def test_a_fleet_in_which_nothing_changes_is_looked_at_twice_a_minute(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    look = fleet.look
+
+    async def count() -> Sequence[Sighting]:
+        nonlocal looks
+        looks += 1
+        return await look()
+
+    monkeypatch.setattr(fleet, "look", count)
+    fleet.profile = replace(fleet.profile, look_seconds=5.0, rest_seconds=30.0)
+    fleet.shown["one"] = Sighting("one", clock.now)
+    await fleet.arrive(shard, "one")
+    await loop_.tick()
+    looks = 0
+    for _ in range(60):
+        clock.move(1.0)
+        await beat(shard, "one", Beat("busy", 1, 0, 0, 0.0))
+        await loop_.tick()
+    assert looks == 2
 
 
 async def test_throttled_launches_wait_and_leave_nothing_behind(
@@ -392,6 +464,14 @@ async def test_with_stale_numbers_nothing_is_decided(private_server: ValkeyServe
         await loop.tick()
     assert fleet.launched == []
     await shards.close()
+
+
+async def _drained(shard: Shard, loop: ScalerLoop, clock: Clock) -> int:
+    """A second and a round later: how many are let go of."""
+    clock.move(1.0)
+    await beat(shard, "one", Beat("idle", 0, 0, 0, 0.0))
+    decision = await loop.tick()
+    return decision.drain if decision else 0
 
 
 def _real_loop(shards: Shards, fleet: PaperFleet, number: int) -> ScalerLoop:
