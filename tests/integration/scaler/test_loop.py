@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from jobqueue.errors import ShardUnavailable
+from jobqueue.maintenance import Maintenance
 from jobqueue.shards import Shard, Shards
 from jobqueue.workers import Beat, Command, beat, wait
 from scaler.fleet import Cause, FleetError
@@ -418,23 +419,24 @@ async def test_a_started_loop_ticks_by_itself_and_hands_over_when_it_stops(redis
     await shards.close()
 
 
-async def test_a_job_into_an_empty_system_is_acted_upon_at_once(redis_url: str, fleet: PaperFleet) -> None:
+async def test_a_job_into_an_empty_system_is_acted_upon_at_once(
+    redis_url: str, fleet: PaperFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever put it there: the bell that wakes idle workers rings for the scaler where there are none."""
+    monkeypatch.setattr("scaler.loop.TICK_SECONDS", 3600.0)
     shards = await Shards.connect(redis_url)
     loop = _real_loop(shards, fleet, 1)
     loop.start()
-    report = f"{shards.all[0].prefix}:wm:scaler:report"
-
-    async def has_ticked() -> bool:
-        return (await shards.all[0].execute(("EXISTS", report)))[0] == 1
+    await loop.tick()
+    care = asyncio.create_task(Maintenance(shards, redis_url, on_job=loop.ring).run())
+    await put(shards.all[0], "a")
 
     async def has_launched() -> bool:
         return bool(fleet.launched)
 
-    await until_async(has_ticked, 5.0)
-    await put(shards.all[0], "a")
-    loop.ring()
-    # Well within a tick, which the round that has just been will not be followed by before.
-    await until_async(has_launched, 0.5)
+    await until_async(has_launched, 10.0)
+    care.cancel()
+    await asyncio.gather(care, return_exceptions=True)
     await loop.stop()
     await shards.close()
 
