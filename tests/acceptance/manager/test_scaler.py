@@ -1,10 +1,12 @@
 """`/scaler` of a running manager with local workers: the whole life of one, and what operators can tell it."""
 
+import time
 from typing import Any
 
 import httpx
 import pytest
 
+from scaler.leadership import LEASE_SECONDS
 from tests.acceptance.manager.conftest import Start
 from tests.acceptance.manager.programs import ManagerProgram
 from tests.waiting import until
@@ -78,3 +80,25 @@ def test_wrong_limits_change_nothing(manager: ManagerProgram, body: str) -> None
 def test_without_a_scaler_nobody_leads(manager: ManagerProgram) -> None:
     seen = _scaler(manager.url)
     assert (seen["leader"], seen["observation"], seen["instances"], seen["decisions"]) == (None, None, [], [])
+
+
+def test_another_manager_takes_over_at_once_from_one_that_stops_and_soon_from_one_that_died(
+    start: Start, redis_url: str
+) -> None:
+    managers = [start(redis_url, "--scaler", "local", MAX_WORKERS="1").wait_until_ready() for _ in range(3)]
+    first = _leader(managers, 10.0)
+    begun = time.monotonic()
+    first.stop()
+    managers.remove(first)
+    second = _leader(managers, 5.0)
+    # Longer than this it would take if its lease had to run out.
+    assert time.monotonic() - begun < LEASE_SECONDS, "at once"
+    second.kill()
+    managers.remove(second)
+    _leader(managers, 10.0)
+
+
+def _leader(managers: list[ManagerProgram], seconds: float) -> ManagerProgram:
+    """The one of these that acts; at the latest after so many seconds."""
+    by_address = {f"127.0.0.1:{manager.port}": manager for manager in managers}
+    return until(lambda: by_address.get(_scaler(managers[0].url)["leader"] or ""), seconds, wanted="a leader")

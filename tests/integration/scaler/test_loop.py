@@ -1,12 +1,14 @@
 """The loop: what the acting manager sees, writes down and does."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from jobqueue.errors import ShardUnavailable
+from jobqueue.maintenance import Maintenance
 from jobqueue.shards import Shard, Shards
 from jobqueue.workers import Beat, Command, beat, wait
 from scaler.fleet import Cause, FleetError
@@ -104,6 +106,77 @@ async def test_a_lost_answer_is_asked_for_again_under_the_same_token_by_whoever_
     assert len(fleet.asked) == 2
     assert await _scaler_keys(shard, "intents") == {}
     assert set(await _scaler_keys(shard, "instances")) == set(fleet.launched)
+
+
+async def test_what_a_paused_leader_may_still_ask_for_counts_for_a_while(
+    shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    """Its successor hears that there is none left; its own call, when it wakes up, may find some."""
+    await put(shard, "a", "b", "c", now=clock.now)
+    fleet.refusal = FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
+    await loop_.tick()
+    fleet.refusal = FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", "none left")
+    successor = new_loop(fleet, 2)
+    clock.move(6.0)
+    await successor.tick()
+    assert len(await _scaler_keys(shard, "intents")) == 1
+    clock.move(60.0)
+    await successor.tick()
+    assert await _scaler_keys(shard, "intents") == {}
+    assert len(set(fleet.asked)) == 1
+
+
+async def test_a_leader_whose_lease_may_have_run_out_asks_for_nothing(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look_for_long() -> list[Sighting]:
+        clock.move(4.5)
+        return []
+
+    monkeypatch.setattr(fleet, "look", look_for_long)
+    await put(shard, "a", now=clock.now)
+    assert await loop_.tick() is None
+    assert fleet.asked == []
+
+
+async def test_nobody_is_let_go_while_the_fleet_is_not_seen(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def show_nothing() -> list[Sighting]:
+        raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
+
+    await fleet.arrive(shard, "one")
+    drained = 0
+    with monkeypatch.context() as patched:
+        patched.setattr(fleet, "look", show_nothing)
+        for _ in range(60):
+            drained += await _drained(shard, loop_, clock)
+    assert drained == 0
+    assert await _drained(shard, loop_, clock) == 1
+
+
+async def test_a_fleet_in_which_nothing_changes_is_looked_at_twice_a_minute(
+    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    look = fleet.look
+
+    async def count() -> Sequence[Sighting]:
+        nonlocal looks
+        looks += 1
+        return await look()
+
+    monkeypatch.setattr(fleet, "look", count)
+    fleet.profile = replace(fleet.profile, look_seconds=5.0, rest_seconds=30.0)
+    fleet.shown["one"] = Sighting("one", clock.now)
+    await fleet.arrive(shard, "one")
+    await loop_.tick()
+    looks = 0
+    for _ in range(60):
+        clock.move(1.0)
+        await beat(shard, "one", Beat("busy", 1, 0, 0, 0.0))
+        await loop_.tick()
+    assert looks == 2
 
 
 async def test_throttled_launches_wait_and_leave_nothing_behind(
@@ -346,23 +419,24 @@ async def test_a_started_loop_ticks_by_itself_and_hands_over_when_it_stops(redis
     await shards.close()
 
 
-async def test_a_job_into_an_empty_system_is_acted_upon_at_once(redis_url: str, fleet: PaperFleet) -> None:
+async def test_a_job_into_an_empty_system_is_acted_upon_at_once(
+    redis_url: str, fleet: PaperFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever put it there: the bell that wakes idle workers rings for the scaler where there are none."""
+    monkeypatch.setattr("scaler.loop.TICK_SECONDS", 3600.0)
     shards = await Shards.connect(redis_url)
     loop = _real_loop(shards, fleet, 1)
     loop.start()
-    report = f"{shards.all[0].prefix}:wm:scaler:report"
-
-    async def has_ticked() -> bool:
-        return (await shards.all[0].execute(("EXISTS", report)))[0] == 1
+    await loop.tick()
+    care = asyncio.create_task(Maintenance(shards, redis_url, on_job=loop.ring).run())
+    await put(shards.all[0], "a")
 
     async def has_launched() -> bool:
         return bool(fleet.launched)
 
-    await until_async(has_ticked, 5.0)
-    await put(shards.all[0], "a")
-    loop.ring()
-    # Well within a tick, which the round that has just been will not be followed by before.
-    await until_async(has_launched, 0.5)
+    await until_async(has_launched, 10.0)
+    care.cancel()
+    await asyncio.gather(care, return_exceptions=True)
     await loop.stop()
     await shards.close()
 
@@ -392,6 +466,14 @@ async def test_with_stale_numbers_nothing_is_decided(private_server: ValkeyServe
         await loop.tick()
     assert fleet.launched == []
     await shards.close()
+
+
+async def _drained(shard: Shard, loop: ScalerLoop, clock: Clock) -> int:
+    """A second and a round later: how many are let go of."""
+    clock.move(1.0)
+    await beat(shard, "one", Beat("idle", 0, 0, 0, 0.0))
+    decision = await loop.tick()
+    return decision.drain if decision else 0
 
 
 def _real_loop(shards: Shards, fleet: PaperFleet, number: int) -> ScalerLoop:
