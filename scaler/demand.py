@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scaler.level import Gaps, Level
+from scaler.level import Level
 from scaler.shadows import SIZES, Sample, Shadows, Step, index_of
 
-SHARED_GAPS = 5.0
-"""What the gaps of all levels have shown together counts as so many of each level's own."""
 REMEMBERED_IDLE = 8.0
 """In break-evens: idleness beyond this is not counted further."""
 
@@ -36,12 +34,10 @@ class Demand:
     """Learns from samples; answers by the fleet's size."""
 
     def __init__(self) -> None:
-        self._first_at = 0.0
         self._last: Sample | None = None
         self._prices = Prices(0.0, 0.0, 0.0)
         self._shadows: Shadows | None = None
         self._levels = [Level() for _ in SIZES]
-        self._all = Gaps()
         self._patience: list[float | None] = [None] * len(SIZES)
 
     def observe(self, sample: Sample, prices: Prices) -> None:
@@ -83,31 +79,27 @@ class Demand:
     def patience(self, size: int) -> float:
         """How long the last worker of a fleet of this size is kept idle, as a share of the break-even.
 
-        The cheapest over the gaps that its level of demand has shown, and as far as those are few, over all levels'.
+        The cheapest over the gaps of demand that have been seen.
         """
         index = index_of(size)
         known = self._patience[index]
         if known is None:
-            weight = SHARED_GAPS / max(self._all.number, SHARED_GAPS)
-            known = self._levels[index].gaps.cheapest([weight * loss for loss in self._all.losses])
-            self._patience[index] = known
+            known = self._patience[index] = self._levels[index].gaps.cheapest()
         return known
 
     def dump(self) -> dict[str, Any]:
         """What is worth keeping over a change of leader, as JSON can carry it."""
-        seen = {str(SIZES[index]): level.dump() for index, level in enumerate(self._levels) if level.gaps.number}
-        return {"all": self._all.losses, "number": self._all.number, "sizes": seen}
+        return {str(SIZES[index]): level.dump() for index, level in enumerate(self._levels) if level.gaps.number}
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "Demand":
         """What `dump` gave.
 
         Raises:
-            KeyError, ValueError, TypeError: it did not.
+            KeyError, ValueError, TypeError, AttributeError: it did not.
         """
         demand = cls()
-        demand._all = Gaps(state["all"], float(state["number"]))
-        for size, level in state["sizes"].items():
+        for size, level in state.items():
             demand._levels[index_of(int(size))] = Level.load(level)
         return demand
 
@@ -153,7 +145,6 @@ class Demand:
             elif reached and level.free_since is not None:
                 gap = (sample.now - level.free_since) / self._break_even_seconds(level)
                 level.gaps.add(gap)
-                self._all.add(gap)
                 self._patience[index] = None
                 level.come_back(sample.now, jobs, room, slots)
 

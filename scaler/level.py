@@ -9,8 +9,6 @@ from scaler.shadows import Step
 
 PATIENCES = (0.01, 0.05, 0.1, 0.18, 0.3, 0.45, 0.65, 1.0, 1.5, 2.5)
 """Candidates, as a share of the break-even, for how long a gap of demand is bridged."""
-PRIOR_GAPS = 0.3
-"""How many gaps outweigh the break-even itself, with which patience starts."""
 REMEMBERED_GAPS, REMEMBERED_RETURNS = 1000.0, 50.0
 """So many seen, the past counts half."""
 
@@ -33,12 +31,9 @@ class Gaps:
             self.losses = [loss / 2 for loss in self.losses]
             self.number /= 2
 
-    def cheapest(self, others: Sequence[float]) -> float:
-        """The patience that would have paid least, here and for what others' losses add."""
-        losses = [
-            loss + other + PRIOR_GAPS * math.log(patience) ** 2
-            for patience, loss, other in zip(PATIENCES, self.losses, others, strict=True)
-        ]
+    def cheapest(self) -> float:
+        """The patience that would have paid least; the break-even itself until some gaps have been seen."""
+        losses = [loss + math.log(patience) ** 2 for patience, loss in zip(PATIENCES, self.losses, strict=True)]
         return PATIENCES[min(range(len(PATIENCES)), key=losses.__getitem__)]
 
 
@@ -109,7 +104,12 @@ class Level:
 
     def dump(self) -> dict[str, Any]:
         """What was learned, as JSON can carry it."""
-        return {"losses": self.gaps.losses, "returns": self.returns, "missed_seconds": self.missed_seconds}
+        return {
+            "losses": self.gaps.losses,
+            "gaps": self.gaps.number,
+            "returns": self.returns,
+            "missed_seconds": self.missed_seconds,
+        }
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "Level":
@@ -119,7 +119,7 @@ class Level:
             KeyError, ValueError, TypeError: it did not.
         """
         level = cls()
-        level.gaps = Gaps(state["losses"], 1.0)
+        level.gaps = Gaps(state["losses"], float(state["gaps"]))
         level.returns, level.missed_seconds = float(state["returns"]), float(state["missed_seconds"])
         return level
 

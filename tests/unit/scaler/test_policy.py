@@ -143,9 +143,9 @@ def test_a_large_system_is_decided_on_in_no_time() -> None:
     limits = replace(CLOUD, max_workers=10_000, slots_per_worker=8)
     seconds = []
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = time.process_time()
         assert decide(observation, limits).launch > 0
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.process_time() - begun)
     assert min(seconds) <= 0.05
 
 
