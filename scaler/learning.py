@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scaler.demand import Demand, Prices, Sample
+from scaler.demand import Demand, Prices
 from scaler.policy import Lessons, Limits
-from scaler.service import EDGES, ServiceTimes
+from scaler.service import ServiceTimes
+from scaler.shadows import Sample
 
 REMEMBERED_BOOTS = 100
 """More than come in one wave, whose last are its slowest."""
@@ -81,6 +82,7 @@ class Learning:
             now=counts.now,
             jobs=number,
             running=len(counts.running),
+            ended=sum(counts.ended.values()),
             ready=counts.ready,
             coming=counts.coming,
             slots=self._limits.slots_per_worker,
@@ -91,11 +93,11 @@ class Learning:
         return Lessons(
             service_seconds=self._service.mean_seconds(counts.queued, counts.running),
             boot_seconds=self._boot_seconds,
-            edges=EDGES,
-            survivors=self._service.survivors,
+            surviving=self._service.surviving,
             patience=self._demand.patience,
-            idle_seconds=self._demand.idle_seconds,
+            return_seconds=self._demand.return_seconds,
             gap_seconds=self._demand.gap_seconds,
+            idle_seconds=self._demand.idle_seconds,
             saved_seconds=self._demand.saved_seconds,
         )
 

@@ -9,38 +9,14 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log
 
 RECHECK_SECONDS = 5.0
 SCENARIOS = (0.18, 0.69, 1.79)
 """When the first busy slot comes free, in expected releases: early, typical, late (the sixths of an exponential)."""
-HORIZONS = (
-    0.0,
-    2.0,
-    5.0,
-    10.0,
-    15.0,
-    20.0,
-    30.0,
-    45.0,
-    60.0,
-    90.0,
-    120.0,
-    180.0,
-    270.0,
-    400.0,
-    600.0,
-    900.0,
-    1500.0,
-    3000.0,
-    6000.0,
-    20_000.0,
-    80_000.0,
-)
-DELAYS = (5.0, 15.0, 30.0, 60.0)
-PROOF = 0.99
-"""Share of the price of a launch that a worker more must just have saved to be launched."""
-LOSS = 1.5
-"""Net idleness, in break-evens, at which a worker goes although demand keeps passing by."""
+HORIZONS = (0.0, *(2.0 * 1.5**power for power in range(27)))
+"""Seconds at which it is looked how many running jobs have ended; up to 21 hours."""
+DELAYS = (5.0, 15.0)
 GROUPS = 200
 """So many jobs, or groups of equally many, are scheduled one by one."""
 SAMPLED_AGES = 64
@@ -85,10 +61,6 @@ class Limits:
         """What a launch costs before it works."""
         return max(self.minimum_paid_seconds, boot_seconds)
 
-    def break_even_seconds(self, boot_seconds: float) -> float:
-        """Idling for so long costs as much as a worker gone that is needed again: a launch, and a wait for it."""
-        return self.launch_seconds(boot_seconds) + self.wait_weight * boot_seconds
-
     def most(self) -> int:
         """The most workers that may live."""
         if self.hourly_budget is None or self.hourly_price <= 0:
@@ -113,18 +85,20 @@ class Lessons:
     Attributes:
         service_seconds: mean of the jobs that wait.
         boot_seconds: median, from launch to the first job.
-        edges, survivors: share of all jobs that outlasts each age in seconds.
+        surviving: the share of all jobs that outlasts an age in seconds; above 0.
         patience: by fleet size, the share of the break-even for which its last worker is kept idle.
-        gap_seconds: by fleet size, for how long demand has been below it.
-        idle_seconds: by fleet size, for how long its last worker has not been worth its price, net.
-        saved_seconds: by fleet size, what one worker more would just have saved, up to the price of a launch.
+        return_seconds: by fleet size, job-seconds of waiting that it costs when demand comes back to its last worker
+            and that has gone.
+        gap_seconds: by fleet size, for how long demand has not reached its last worker.
+        idle_seconds: by fleet size, for how long its last worker has idled, net of the waiting that it saved.
+        saved_seconds: by fleet size, what its last worker would just have saved, up to the price of a launch.
     """
 
     service_seconds: float
     boot_seconds: float
-    edges: Sequence[float]
-    survivors: Sequence[float]
+    surviving: Callable[[float], float]
     patience: Callable[[int], float]
+    return_seconds: Callable[[int], float]
     gap_seconds: Callable[[int], float]
     idle_seconds: Callable[[int], float]
     saved_seconds: Callable[[int], float]
@@ -210,17 +184,11 @@ def _shrink(seen: Observation, limits: Limits, excess: int) -> Decision:
 
 
 def _add_proven(seen: Observation, limits: Limits, wanted: int, why: str, most: int) -> tuple[int, str]:
-    """Sizes of the fleet that have just shown, on recent demand, that they are worth a launch.
-
-    Where idle workers are kept for long because demand keeps coming back, it takes as much less proof.
-    """
+    """Sizes of the fleet that have just shown, on recent demand, that they are worth a launch."""
     lessons = seen.lessons
-    launch_seconds = PROOF * limits.launch_seconds(lessons.boot_seconds)
+    launch_seconds = limits.launch_seconds(lessons.boot_seconds)
     serving, proven = seen.idle + seen.busy + len(seen.booting_ages), wanted
-    while proven < most:
-        size = serving + proven + 1
-        if lessons.saved_seconds(size) < launch_seconds * min(1.0, 1 / lessons.patience(size)):
-            break
+    while proven < most and lessons.saved_seconds(serving + proven + 1) >= launch_seconds:
         proven += 1
     if proven == wanted:
         return wanted, why
@@ -234,22 +202,30 @@ def _let_go(seen: Observation, limits: Limits, serving: int, least: int) -> Deci
         size -= 1
     drain = serving - size
     level = size + 1 if drain else size
-    boot_seconds = lessons.boot_seconds
+    launch_seconds = limits.launch_seconds(lessons.boot_seconds)
     why = (
         f"level {level} unused for {lessons.gap_seconds(level):.0f}s, idle {lessons.idle_seconds(level):.0f}s net; "
-        f"patience {lessons.patience(level):g} * (launch {limits.launch_seconds(boot_seconds):.0f}s "
-        f"+ {limits.wait_weight:.3g} * boot {boot_seconds:.0f}s), at least {limits.idle_seconds:g}s"
+        f"patience {lessons.patience(level):g} of break-even {_break_even_seconds(lessons, limits, level):.0f}s = "
+        f"launch {launch_seconds:.0f}s + w * {lessons.return_seconds(level):.0f} job-seconds missed; "
+        f"at least {limits.idle_seconds:g}s"
     )
     return _decision(seen, limits, f"DRAIN {drain}: {why}" if drain else f"KEEP {serving}: {why}", drain=drain)
 
 
 def _is_unneeded(lessons: Lessons, limits: Limits, size: int) -> bool:
     """Whether the last worker of such a fleet is to go: after one long gap, or many short ones that do not pay."""
-    gap = lessons.gap_seconds(size)
-    if gap <= 0 or gap < limits.idle_seconds:
+    gap_seconds = lessons.gap_seconds(size)
+    if gap_seconds <= 0 or gap_seconds < limits.idle_seconds:
         return False
-    break_even = limits.break_even_seconds(lessons.boot_seconds)
-    return gap >= lessons.patience(size) * break_even or lessons.idle_seconds(size) >= LOSS * break_even
+    break_even_seconds = _break_even_seconds(lessons, limits, size)
+    patience_seconds = lessons.patience(size) * break_even_seconds
+    return gap_seconds >= patience_seconds or lessons.idle_seconds(size) >= break_even_seconds
+
+
+def _break_even_seconds(lessons: Lessons, limits: Limits, size: int) -> float:
+    """Idling for so long costs as much as the fleet's last worker gone that is needed again."""
+    launch_seconds = limits.launch_seconds(lessons.boot_seconds)
+    return launch_seconds + limits.wait_weight * lessons.return_seconds(size)
 
 
 def _decision(seen: Observation, limits: Limits, reason: str, *, launch: int = 0, drain: int = 0) -> Decision:
@@ -371,35 +347,25 @@ def _releases(ages: Sequence[float], lessons: Lessons, most: int) -> list[list[f
     sampled = sorted(ages)
     sampled = [sampled[int(index * every)] for index in range(int(len(ages) / every))]
     weight = len(ages) / len(sampled)
-    alive = [_surviving(age, lessons) for age in sampled]
-    expected = [
-        weight * sum(1 - _surviving(age + horizon, lessons) / now for age, now in zip(sampled, alive, strict=True))
+    alive = [lessons.surviving(age) for age in sampled]
+    hazards = [
+        weight * sum(log(now / lessons.surviving(age + horizon)) for age, now in zip(sampled, alive, strict=True))
         for horizon in HORIZONS
     ]
-    return [_arrivals(expected, first, min(len(ages), most)) for first in SCENARIOS]
+    return [_arrivals(hazards, first, len(ages), min(len(ages), most)) for first in SCENARIOS]
 
 
-def _arrivals(expected: Sequence[float], first: float, number: int) -> list[float]:
-    """The seconds at which so many releases are expected, the first when `first` are."""
-    seconds, index = [], 1
-    for target in (first + position for position in range(number)):
-        while index < len(expected) and expected[index] < target:
+def _arrivals(hazards: Sequence[float], first: float, busy: int, number: int) -> list[float]:
+    """When so many of the busy slots come free, the first at such a hazard, each following one after its mean."""
+    seconds, index, target = [], 1, first
+    for position in range(1, number + 1):
+        while index < len(hazards) and hazards[index] < target:
             index += 1
-        if index == len(expected):
+        if index == len(hazards):
             seconds.append(HORIZONS[-1])
             continue
-        low, high = expected[index - 1], expected[index]
+        low, high = hazards[index - 1], hazards[index]
         share = (target - low) / (high - low)
         seconds.append(HORIZONS[index - 1] + share * (HORIZONS[index] - HORIZONS[index - 1]))
+        target += busy / max(1, busy - position)
     return seconds
-
-
-def _surviving(age: float, lessons: Lessons) -> float:
-    """The share of jobs that outlasts an age, between the edges along a line."""
-    edges, shares = lessons.edges, lessons.survivors
-    high = bisect_right(edges, age)
-    if high == len(edges):
-        return shares[-1] * edges[-1] / max(age, edges[-1])
-    low = high - 1
-    share = (age - edges[low]) / (edges[high] - edges[low])
-    return max(1e-12, shares[low] + share * (shares[high] - shares[low]))

@@ -1,6 +1,7 @@
 """What is learned of how long jobs take: a mean by function, and how many of all jobs outlast a given age."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,6 +72,16 @@ class ServiceTimes:
                 left -= number
             self._survivors = tuple(shares)
         return self._survivors
+
+    def surviving(self, age_seconds: float) -> float:
+        """The share of jobs that outlasts an age, above 0: between the edges along a line, beyond them as 1 ÷ age."""
+        shares = self.survivors
+        high = bisect_right(EDGES, age_seconds)
+        if high == len(EDGES):
+            return shares[-1] * EDGES[-1] / age_seconds
+        low = high - 1
+        share = (age_seconds - EDGES[low]) / (EDGES[high] - EDGES[low])
+        return shares[low] + share * (shares[high] - shares[low])
 
     def dump(self) -> dict[str, Any]:
         """Everything, as JSON can carry it."""

@@ -14,14 +14,15 @@ def lessons(
     gap_seconds: float = 0.0,
     idle_seconds: float = 0.0,
     saved_seconds: float = 0.0,
+    return_seconds: float = 90.0,
 ) -> Lessons:
-    """The same for every size of the fleet; no job is known to outlast another."""
+    """The same for every size of the fleet; half of the jobs outlast `service_seconds`, and a third twice as long."""
     return Lessons(
         service_seconds=service_seconds,
         boot_seconds=boot_seconds,
-        edges=(0.0, service_seconds, 100 * service_seconds),
-        survivors=(1.0, 0.4, 0.01),
+        surviving=lambda age_seconds: service_seconds / (service_seconds + age_seconds),
         patience=lambda _: patience,
+        return_seconds=lambda _: return_seconds,
         gap_seconds=lambda _: gap_seconds,
         idle_seconds=lambda _: idle_seconds,
         saved_seconds=lambda _: saved_seconds,

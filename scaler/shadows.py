@@ -1,0 +1,120 @@
+"""Shadows: how many jobs there would be had the fleet had another size.
+
+The jobs that come are the same for all sizes, and what a busy slot of the real fleet has ended, a busy slot of a shadow
+has ended too. So a smaller fleet is left with more jobs, a larger one with fewer.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LARGEST = 20_000
+
+
+def _sizes() -> Iterator[int]:
+    size = 1
+    while size < LARGEST:
+        yield size
+        size = max(size + 1, int(size * 1.12))
+
+
+SIZES = tuple(_sizes())
+"""Sizes for which a shadow is kept; those between share the next one's."""
+
+
+def index_of(size: int) -> int:
+    """Where a fleet's size is looked up in `SIZES`."""
+    return min(bisect_left(SIZES, size), len(SIZES) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The demand at one moment.
+
+    Attributes:
+        jobs: that wait or run.
+        running: of these, that run.
+        ended: since the beginning.
+        ready: workers that serve, idle or busy.
+        coming: workers that boot.
+        slots: jobs that a worker runs at a time.
+        service_seconds: the mean of a job.
+    """
+
+    now: float
+    jobs: int
+    running: int
+    ended: int
+    ready: int
+    coming: int
+    slots: int
+    service_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happened from one sample to the next, in terms that hold for a fleet of any size.
+
+    Attributes:
+        elapsed_seconds: between the two.
+        arrived: jobs that came.
+        running_share: of the jobs there, where a slot is free for each: very short ones run for a part of the time.
+        ended_per_slot: jobs that a busy slot ended.
+    """
+
+    elapsed_seconds: float
+    arrived: int
+    running_share: float
+    ended_per_slot: float
+
+    @classmethod
+    def between(cls, last: Sample, sample: Sample) -> "Step":
+        """What the real fleet has shown; of a fleet that had nothing to run, what is expected of jobs' mean length."""
+        elapsed_seconds, service_seconds = sample.now - last.now, max(sample.service_seconds, 1e-3)
+        # Jobs that failed or were canceled are in no count of those that ended, but they have gone.
+        ended = max(sample.ended - last.ended, last.jobs - sample.jobs, 0)
+        arrived = sample.jobs - last.jobs + ended
+        offered = min(last.jobs + arrived, max(last.ready, sample.ready) * sample.slots)
+        if not offered:
+            return cls(elapsed_seconds, arrived, 1.0, 1 - math.exp(-elapsed_seconds / service_seconds))
+        busy = max(last.running, sample.running, ended * service_seconds / elapsed_seconds)
+        if not busy:
+            return cls(elapsed_seconds, arrived, 1.0, 0.0)
+        busy = min(busy, offered)
+        return cls(elapsed_seconds, arrived, busy / offered, ended / busy)
+
+    def left(self, jobs: float, room: int) -> float:
+        """How many are left of so many jobs, and of those that came, in a fleet with so many slots."""
+        there = jobs + self.arrived
+        return max(0.0, there - min(there * self.running_share, room) * self.ended_per_slot)
+
+
+class Shadows:
+    """The jobs that wait or run in fleets of the first `number` of `SIZES`; in a larger one none would ever wait.
+
+    Attributes:
+        jobs: by index in `SIZES`.
+        unserved: in a fleet of none. They are those that came within the last boot, older ones fading: no shadow has
+            more jobs waiting, because by then any policy would have launched.
+    """
+
+    def __init__(self, sample: Sample) -> None:
+        self.jobs = [float(sample.jobs)]
+        self.unserved = float(sample.jobs)
+
+    @property
+    def number(self) -> int:
+        """Of sizes that are followed."""
+        return len(self.jobs)
+
+    def follow(self, number: int) -> None:
+        """Follows so many sizes from now on."""
+        self.jobs = self.jobs[:number] + [self.jobs[-1]] * (number - len(self.jobs))
+
+    def move(self, step: Step, sample: Sample, boot_seconds: float) -> None:
+        """Takes every shadow to this sample."""
+        self.unserved = self.unserved * math.exp(-step.elapsed_seconds / boot_seconds) + step.arrived
+        for index, jobs in enumerate(self.jobs):
+            room = SIZES[index] * sample.slots
+            self.jobs[index] = min(step.left(jobs, room), max(float(sample.jobs), room + self.unserved))
