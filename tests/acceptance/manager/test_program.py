@@ -164,10 +164,13 @@ def test_it_ends_in_order(start: Start, redis_url: str) -> None:
         client.put("/enqueue?iterations=1", content=b"x")
         assert manager.stop() == 0
     assert "event=manager_ended exit_code=0" in manager.log
+    assert "event=request method=PUT path=/enqueue status=200" in manager.log
 
 
 def test_the_access_log_can_be_switched_off(start: Start, redis_url: str) -> None:
     manager = start(redis_url, ACCESS_LOG="false").wait_until_ready()
+    # What was asked last is in the log at the latest when the program has ended.
+    assert manager.stop() == 0
     assert "event=request" not in manager.log
 
 

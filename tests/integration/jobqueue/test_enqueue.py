@@ -47,6 +47,12 @@ async def test_answers_come_in_the_order_of_the_jobs_whatever_they_share(shard: 
     assert await waiting(shard, "high") == ["b", "d"]
 
 
+async def test_jobs_of_one_call_keep_their_functions(shard: Shard) -> None:
+    functions = {"a": "noop", "b": "sleep", "c": "noop"}
+    await enqueue(shard, [new_job(job_id)._replace(function=name) for job_id, name in functions.items()], now=NOW)
+    assert {job_id: (await fields_of(shard, job_id))["description"] for job_id in functions} == functions
+
+
 async def test_one_id_twice_in_one_call_is_one_job(shard: Shard) -> None:
     assert await put(shard, "a", "a") == [Enqueued.WRITTEN, Enqueued.REPEATED]
     assert await waiting(shard) == ["a"]

@@ -54,7 +54,8 @@ async def served(
         return reader, writer
 
     try:
-        yield connect, state
+        async with asyncio.timeout(20):
+            yield connect, state
     finally:
         server.close()
         for writer in writers:
@@ -135,6 +136,18 @@ async def test_an_idle_connection_is_closed_and_one_in_use_is_not() -> None:
         assert loop.time() - last > 0.9
 
 
+async def test_a_request_that_takes_longer_than_idle_connections_live_is_answered() -> None:
+    async with served(keep_alive_seconds=1) as (connect, _):
+        reader, writer = await connect()
+        expected = ANSWERED % (3, b"one")
+        writer.write(put(b"one"))
+        assert await reader.readexactly(len(expected)) == expected
+        writer.write(put(b"one")[:-1])
+        await asyncio.sleep(1.2)
+        writer.write(b"e")
+        assert await reader.readexactly(len(expected)) == expected
+
+
 async def test_a_connection_that_is_gone_leaves_no_timer() -> None:
     async with served() as (connect, state):
         reader, writer = await connect()
@@ -142,10 +155,11 @@ async def test_a_connection_that_is_gone_leaves_no_timer() -> None:
         await reader.readuntil(b"one")
         (connection,) = state.connections
         assert isinstance(connection, Protocol)
-        assert connection._idle_timer is not None
+        timer = connection._idle_timer
+        assert timer is not None
         writer.close()
         await until_async(partial(none, state.connections))
-        assert connection._idle_timer is None
+        assert timer.cancelled()
 
 
 async def test_a_request_that_is_answered_waits_for_no_garbage_collection() -> None:
