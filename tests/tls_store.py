@@ -10,7 +10,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import redis
@@ -79,12 +79,17 @@ class TlsServer:
         self._process.wait()
 
 
-def run_store(program: str, directory: Path) -> Iterator[tuple[TlsServer, TlsServer]]:
-    """A cluster of one master, which owns every slot, and its replica."""
+def start_servers(program: str, directory: Path, names: Sequence[str]) -> list[TlsServer]:
+    """Servers that share certificates and users, and know nothing of each other."""
     _make_certificates(directory)
     users = directory / "users.acl"
     users.write_text(users_file({role: [password] for role, password in PASSWORDS.items()}))
-    master, replica = (TlsServer(program, directory / name, directory, users) for name in ("master", "replica"))
+    return [TlsServer(program, directory / name, directory, users) for name in names]
+
+
+def run_store(program: str, directory: Path) -> Iterator[tuple[TlsServer, TlsServer]]:
+    """A cluster of one master, which owns every slot, and its replica."""
+    master, replica = start_servers(program, directory, ("master", "replica"))
     try:
         with master.client("administrator") as one, replica.client("administrator") as other:
             until(lambda: _answers(one) and _answers(other), wanted="two servers that answer")

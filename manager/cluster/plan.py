@@ -114,7 +114,7 @@ def _joins(views: Views, groups: Sequence[Group]) -> Iterator[Step]:
         master_place, master = found
         for address in group.members:
             view = views.get(address)
-            if view is None or view.id == master.id or view.itself.slots:
+            if view is None or view.id == master.id:
                 continue
             if not (view.knows(master) and master.knows(view)):
                 if not is_stranger(view, master):

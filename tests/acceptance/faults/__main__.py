@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.acceptance.faults.breaking import FAULTS, Situation
+from tests.acceptance.faults.breaking import FAULTS, Situation, fake_clock
 from tests.acceptance.faults.clients import Clients
 from tests.acceptance.faults.ledger import Ledger, judge
 from tests.acceptance.faults.system import System
@@ -63,7 +63,7 @@ def _chosen(given: argparse.Namespace, chance: random.Random, now: float) -> Ite
     if given.faults:
         yield from _names(given.faults)
         return
-    mixed = [name for name in FAULTS if name != "power cut"]
+    mixed = [name for name in FAULTS if name != "power cut" and (name != "clock off" or fake_clock())]
     while time.monotonic() < now + given.seconds:
         yield chance.choice(mixed)
 

@@ -48,6 +48,11 @@ class Situation:
 Fault = Callable[[Situation], Awaitable[None]]
 
 
+def fake_clock() -> str | None:
+    """The library that shifts one host's clock, of Debian's package `faketime`; None where it is not installed."""
+    return next(map(str, Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+
+
 def _killed(choose: Callable[[Situation], Kept]) -> Fault:
     async def fault(on: Situation) -> None:
         choose(on).kill()
@@ -185,6 +190,24 @@ async def _connections_reset(on: Situation) -> None:
         await asyncio.sleep(1.0)
 
 
+async def _clock_off(on: Situation) -> None:
+    """A host returns with its clock half a minute ahead, and is then put right, as hosts are: by a restart."""
+    library = fake_clock()
+    assert library is not None, "apt-get install faketime"
+    programs = on.system.on(on.any_host())
+    wrong = {"LD_PRELOAD": library, "FAKETIME": "+30s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    for program in programs:
+        program.environ |= wrong
+    try:
+        await _lose(programs)
+        await on.system.until_whole(60)
+        await asyncio.sleep(on.seconds)
+    finally:
+        for program in programs:
+            program.environ = {name: value for name, value in program.environ.items() if name not in wrong}
+        await _lose(programs)
+
+
 FAULTS: Mapping[str, Fault] = {
     "manager killed": _killed(lambda on: on.chance.choice(on.system.managers)),
     "agent killed": _killed(lambda on: on.chance.choice(on.system.workers)),
@@ -207,6 +230,7 @@ FAULTS: Mapping[str, Fault] = {
     "memory full": _memory_full,
     "disk full": _disk_full,
     "connections reset": _connections_reset,
+    "clock off": _clock_off,
     "power cut": _power_cut,
 }
 

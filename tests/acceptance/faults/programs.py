@@ -16,6 +16,7 @@ class Kept:
     """One program, kept running unless it is held.
 
     Attributes:
+        environ: of its next start.
         restart_seconds: how long it stays away after its end.
     """
 
@@ -34,7 +35,7 @@ class Kept:
         self.directory = directory
         self.restart_seconds = restart_seconds
         self._command = host.command(*command)
-        self._environ = {**os.environ, **(environ or {})}
+        self.environ = {**os.environ, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._ended_at: float | None = None
         self._held = False
@@ -50,7 +51,7 @@ class Kept:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self.directory,
-                env=self._environ,
+                env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

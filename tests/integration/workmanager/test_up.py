@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.up import Up
 from tests.waiting import until
 from workmanager import ports
 from workmanager.lifeline import Lifeline
+from workmanager.store_settings import RESTART_SECONDS
 
 _STAND_IN = Path(__file__).with_name("stand_in_manager.py")
 
@@ -98,6 +100,20 @@ def test_a_store_that_dies_is_started_again_with_its_jobs_at_the_same_address(up
     until(kept, wanted="the job")
     with up.store() as client:
         assert client.connection_pool.connection_kwargs["port"] == address
+
+
+def test_a_member_of_a_cluster_that_dies_stays_away_until_its_replica_has_succeeded_it(up: Up) -> None:
+    up.start("--cluster")
+    up.wait_until_ready()
+    os.kill(up.pid_of("valkey-server"), signal.SIGKILL)
+    killed_at = time.monotonic()
+    until(lambda: len(_servers(up)) == 5)
+    until(lambda: len(_servers(up)) == 6, 30, wanted="its return")
+    assert time.monotonic() - killed_at >= RESTART_SECONDS
+
+
+def _servers(up: Up) -> list[str]:
+    return [line for line in running_in(up.directory) if "valkey-server" in line]
 
 
 def test_the_next_run_finds_the_jobs_of_the_last(up: Up) -> None:

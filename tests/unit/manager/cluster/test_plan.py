@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from manager.cluster.groups import Address
-from manager.cluster.plan import Step, hand_overs, plan
+from manager.cluster.plan import Step, hand_overs, owner, plan
 from tests.unit.manager.cluster.situations import (
     GROUPS,
     SHORT,
@@ -169,6 +169,36 @@ SITUATIONS: list[tuple[str, dict[str, Member], tuple[Member, ...], list[str]]] =
         (Member("a'", master="a", failed=True),),
         [],
     ),
+    (
+        "it is back and in step, and most masters do not see the majority",
+        changed(RETURNED, b={"ok": False}, w={"ok": False}),
+        (),
+        [],
+    ),
+    (
+        "a master that does not see the majority is not copied",
+        changed(whole(), a={"ok": False}, a_=Member("x", epoch=0, keys=0)),
+        (),
+        [],
+    ),
+    (
+        "what a member of another cluster claims does not count",
+        changed(whole(), a_=Member("x", slots=B, epoch=99, knows=()), b_=Member("y", epoch=0, keys=0)),
+        (),
+        ["b' REPLICATE b"],
+    ),
+    (
+        "a master that is back does not know yet that it was succeeded",
+        changed(RETURNED, a=Member("a", slots=A, epoch=1)),
+        (),
+        [],
+    ),
+    (
+        "somebody still copies one that is gone",
+        changed(whole(), a_={"master": "old"}),
+        (Member("old", failed=True),),
+        [],
+    ),
     ("a replica of the wrong master", changed(whole(), a_={"master": "b"}), (), ["a' REPLICATE a"]),
     (
         "a replica of the wrong master, which is away",
@@ -222,6 +252,12 @@ def test_who_is_about_to_leave_hands_its_slots_over(
 ) -> None:
     steps = hand_overs(views(members), GROUPS, {SHORT[name] for name in leaving.split()})
     assert _told(steps) == wanted
+
+
+def test_the_latest_claim_to_slots_counts() -> None:
+    entry = owner(views(changed(RETURNED, a=Member("a", slots=A, epoch=1))), A)
+    assert entry is not None
+    assert entry.id == "a'"
 
 
 def test_a_meeting_names_the_port_of_the_members_own_bus() -> None:
