@@ -35,7 +35,7 @@ from jobqueue.topology import Topology
 
 FULL = 0.9
 """Share of Redis' memory from which on no new jobs are taken."""
-IDS_IN_A_ROW = 32
+IDS_IN_A_ROW = 64
 """New ids of one shard before the next one's turn comes."""
 MOST_MOVES = 3
 """How often in a row a shard's new master is followed at once."""
