@@ -6,21 +6,24 @@
             print(completed.id, completed.value)
 
 Every method raises `ClientError`. What can be repeated safely is repeated, on the next manager, for up to
-`retry_seconds`; so an enqueue or a submit carries an id of its own.
+`retry_seconds`; so an enqueue or a submit carries an id of its own. That covers an answer that was lost, a manager that
+is gone, and 503: a shard is away, or it is not known whether what was done survives.
 """
 
 from __future__ import annotations
 
 import json
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote
 
 from workmanager.errors import ClientError
-from workmanager.submission import Options, Submission, batches, body
+from workmanager.submission import Batch, Options, Submission, batches, body
 from workmanager.transport import Transport
 
 JobView = dict[str, Any]  # what GET /jobs/{id} answers
@@ -78,16 +81,15 @@ class Client:
     def submit_many(self, submissions: Iterable[Submission]) -> Iterator[str | ClientError]:
         """Puts many jobs in, in a few requests; yields each one's id, or why it was refused, in order."""
         for batch in batches(map(_with_id, submissions)):
-            answer = self._transport.request(
-                "POST",
-                "/jobs/batch",
-                repeatable=batch.repeatable,
-                content=batch.lines,
-                headers={"Content-Type": "application/x-ndjson"},
-            )
-            for line in answer.content.splitlines():
-                result = json.loads(line)
-                yield _batch_error(result["error"]) if "error" in result else str(result["id"])
+            results = self._put_in(batch)
+            for pause_seconds in self._transport.pauses():
+                again = [place for place, result in enumerate(results) if batch.named[place] and _is_away(result)]
+                if not again:
+                    break
+                time.sleep(pause_seconds)
+                for place, result in zip(again, self._put_in(batch.part(again)), strict=True):
+                    results[place] = result
+            yield from results
 
     def pull(
         self,
@@ -100,12 +102,13 @@ class Client:
         """Up to `top` (1 to 10,000) results, each handed out once; with `lease_seconds`, again unless `ack`ed in time.
 
         An empty list comes after `wait_seconds` (at most 55). Without a lease, a request whose answer was lost is
-        not repeated: what it handed out stays readable with `job`.
+        not repeated: what it handed out stays readable with `job`. One that was refused handed nothing out.
         """
         answer = self._transport.ask(
             "POST",
             "/pullCompleted",
             repeatable=lease_seconds is not None,
+            repeatable_if_refused=True,
             params={
                 "top": top,
                 "order": order if order != "latest" else None,
@@ -150,15 +153,17 @@ class Client:
 
     def cancel(self, job_id: str) -> JobView:
         """Takes a waiting job out, or kills a running one; 409 when it has ended."""
-        return self._post(f"{_job_path(job_id)}/cancel")
+        return self._change(job_id, "cancel", done={"canceled", "stopped"})
 
     def requeue(self, job_id: str) -> JobView:
         """Runs a job that failed, was stopped or was cancelled again."""
-        return self._post(f"{_job_path(job_id)}/requeue")
+        return self._change(job_id, "requeue", done={"started", "finished"})
 
     def requeue_failed(self, queue: str) -> Mapping[str, Any]:
         """Runs all failed jobs of a queue again."""
-        return self._post(f"/queues/{quote(queue, safe='')}/requeue-failed")
+        # Not repeated: it would requeue what has failed once more meanwhile.
+        path = f"/queues/{quote(queue, safe='')}/requeue-failed"
+        return dict(self._transport.ask("POST", path, repeatable=False))
 
     def status(self) -> Mapping[str, Any]:
         """What the system holds now: `Jobs` not ended, `Workers`, and more."""
@@ -180,9 +185,28 @@ class Client:
         """Sets `min_workers`, `max_workers`, `budget_per_hour`; None goes back to the managers' settings."""
         return dict(self._transport.ask("PUT", "/scaler/limits", repeatable=True, json=dict(limits)))
 
-    def _post(self, path: str) -> dict[str, Any]:
-        # Not repeated: the second answer to a change that was made would be that it cannot be made.
-        return dict(self._transport.ask("POST", path, repeatable=False))
+    def _change(self, job_id: str, verb: str, done: Collection[str]) -> JobView:
+        path = _job_path(job_id)
+        try:
+            return dict(self._transport.ask("POST", f"{path}/{verb}", repeatable=True))
+        except ClientError as error:
+            # An earlier try has made the change, though nobody said so.
+            if error.repeated and error.status == HTTPStatus.CONFLICT:
+                job = self.job(job_id)
+                if job["status"] in done:
+                    return job
+            raise
+
+    def _put_in(self, batch: Batch) -> list[str | ClientError]:
+        answer = self._transport.request(
+            "POST",
+            "/jobs/batch",
+            repeatable=all(batch.named),
+            content=b"".join(batch.lines),
+            headers={"Content-Type": "application/x-ndjson"},
+        )
+        results = [json.loads(line) for line in answer.content.splitlines()]
+        return [_batch_error(result["error"]) if "error" in result else str(result["id"]) for result in results]
 
 
 def new_id() -> str:
@@ -199,6 +223,10 @@ def _with_id(submission: Submission) -> Submission:
 
 def _job_path(job_id: str) -> str:
     return f"/jobs/{quote(job_id, safe='')}"
+
+
+def _is_away(result: str | ClientError) -> bool:
+    return isinstance(result, ClientError) and result.status == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _batch_error(error: Any) -> ClientError:

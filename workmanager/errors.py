@@ -22,10 +22,12 @@ class ClientError(WorkManagerError):
     """A manager refused the request, or none answered in time.
 
     `status` is the HTTP status, None when no manager answered; `problem` holds the problem details (RFC 9457) of
-    the answer. With None, 502, 503 and 504 the request may yet have been carried out.
+    the answer. With None, 502, 503 and 504 the request may yet have been carried out. `repeated`: it was sent before,
+    and may have been carried out then.
     """
 
     def __init__(self, message: str, status: int | None = None, problem: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.problem: Mapping[str, Any] = problem or {}
+        self.repeated = False

@@ -53,10 +53,14 @@ class Submission(Options, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """NDJSON; `repeatable` when each of its jobs has an id."""
+    """Lines of NDJSON, and whether each one's job has an id, so that it may be repeated."""
 
-    lines: bytes
-    repeatable: bool
+    lines: tuple[bytes, ...]
+    named: tuple[bool, ...]
+
+    def part(self, places: Sequence[int]) -> Batch:
+        """Those of its lines."""
+        return Batch(tuple(self.lines[place] for place in places), tuple(self.named[place] for place in places))
 
 
 def body(submission: Submission) -> dict[str, Any]:
@@ -70,15 +74,15 @@ def body(submission: Submission) -> dict[str, Any]:
 def batches(submissions: Iterable[Submission]) -> Iterator[Batch]:
     """Requests of bounded size, in order."""
     lines: list[bytes] = []
+    named: list[bool] = []
     size = 0
-    repeatable = True
     for submission in submissions:
         line = json.dumps(body(submission), separators=(",", ":")).encode() + b"\n"
         if lines and (len(lines) == _BATCH_JOBS or size + len(line) > _BATCH_BYTES):
-            yield Batch(b"".join(lines), repeatable)
-            lines, size, repeatable = [], 0, True
+            yield Batch(tuple(lines), tuple(named))
+            lines, named, size = [], [], 0
         lines.append(line)
+        named.append("id" in submission)
         size += len(line)
-        repeatable = repeatable and "id" in submission
     if lines:
-        yield Batch(b"".join(lines), repeatable)
+        yield Batch(tuple(lines), tuple(named))

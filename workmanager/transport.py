@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -47,6 +48,15 @@ class Transport:
     def close(self) -> None:
         self._http.close()
 
+    def pauses(self) -> Iterator[float]:
+        """Seconds between the tries of something that its caller repeats: growing, with jitter, bounded in all."""
+        deadline = time.monotonic() + self._retry_seconds
+        for tries in itertools.count(1):
+            pause_seconds = _pause_seconds(tries, 1)
+            if time.monotonic() + pause_seconds > deadline:
+                return
+            yield pause_seconds
+
     def ask(self, method: str, path: str, **how: Any) -> Any:
         """The JSON of the answer to a `request`."""
         answer = self.request(method, path, **how)
@@ -61,19 +71,22 @@ class Transport:
         path: str,
         *,
         repeatable: bool,
+        repeatable_if_refused: bool = False,
         params: Mapping[str, Any] | None = None,
         wait_seconds: float = 0.0,
         **body: Any,
     ) -> httpx.Response:
         """The answer, 2xx. `wait_seconds` is how long the manager may hold it; `body` is as httpx takes it.
 
-        Without `repeatable` only a request that never reached a manager is sent again.
+        Without `repeatable` only a request that never reached a manager is sent again, and with `repeatable_if_refused`
+        one that was answered with 503.
 
         Raises:
             ClientError: refused, or not answered well until `retry_seconds` were over.
         """
         timeout = httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS)
         deadline = time.monotonic() + self._retry_seconds
+        uncertain = False
         for tries in itertools.count(1):
             pause_seconds = _pause_seconds(tries, len(self._urls))
             current = self._current
@@ -89,10 +102,14 @@ class Transport:
                 if answer.is_success:
                     return answer
                 failure = _refusal(answer)
-                again = repeatable and answer.status_code in _TRY_AGAIN
+                again = answer.status_code in _TRY_AGAIN and (
+                    repeatable or (repeatable_if_refused and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
+                )
                 pause_seconds = max(pause_seconds, _retry_after_seconds(answer) if pause_seconds else 0.0)
+            failure.repeated = uncertain
             if not again or time.monotonic() + pause_seconds > deadline:
                 raise failure
+            uncertain = uncertain or not isinstance(failure.__cause__, _NOT_SENT)
             self._current = (current + 1) % len(self._urls)
             time.sleep(pause_seconds)
         raise AssertionError("unreachable: the loop has no end of its own")

@@ -115,16 +115,37 @@ def test_a_plain_pull_that_reached_nobody_is_repeated() -> None:
     assert manager.requests[0].params == {"top": "100"}
 
 
-def test_a_change_whose_repeat_would_be_refused_is_not_repeated() -> None:
-    with ScriptedManager(LOST) as manager, Client(manager.url) as client:
-        for change in (client.cancel, client.requeue, client.requeue_failed):
-            with pytest.raises(ClientError):
-                change("x")
-    assert [request.path for request in manager.requests] == [
-        "/jobs/x/cancel",
-        "/jobs/x/requeue",
-        "/queues/x/requeue-failed",
-    ]
+def test_a_pull_that_was_refused_is_repeated() -> None:
+    with ScriptedManager(_BUSY, Answer([])) as manager, Client(manager.url) as client:
+        assert client.pull(10) == []
+    assert len(manager.requests) == 2
+
+
+def test_what_a_repeat_would_do_again_is_not_repeated() -> None:
+    for trouble in (LOST, _BUSY):
+        with ScriptedManager(trouble) as manager, Client(manager.url) as client, pytest.raises(ClientError):
+            client.requeue_failed("x")
+        assert [request.path for request in manager.requests] == ["/queues/x/requeue-failed"]
+
+
+@pytest.mark.parametrize("trouble", [_BUSY, LOST])
+@pytest.mark.parametrize(("verb", "status"), [("cancel", "canceled"), ("cancel", "stopped"), ("requeue", "started")])
+def test_a_change_that_an_unheard_try_has_made_is_made(trouble: Answer, verb: str, status: str) -> None:
+    """The repeat finds nothing to change any more: 409."""
+    job = {"id": "x", "status": status}
+    with ScriptedManager(trouble, Answer({}, 409), Answer(job)) as manager, Client(manager.url) as client:
+        assert getattr(client, verb)("x") == job
+    assert [request.path for request in manager.requests] == [f"/jobs/x/{verb}", f"/jobs/x/{verb}", "/jobs/x"]
+
+
+@pytest.mark.parametrize("answers", [(Answer({}, 409),), (_BUSY, Answer({}, 409), Answer({"status": "finished"}))])
+def test_a_change_that_nobody_made_is_refused(answers: tuple[Answer, ...]) -> None:
+    with (
+        ScriptedManager(*answers) as manager,
+        Client(manager.url) as client,
+        pytest.raises(ClientError, match="409"),
+    ):
+        client.cancel("x")
 
 
 def test_a_submitted_job_has_an_id_and_its_data_in_base64() -> None:
@@ -159,6 +180,31 @@ def test_many_jobs_go_in_a_few_requests_and_are_answered_one_by_one_in_order() -
     assert [result for result in results if isinstance(result, str)] == [
         str(number) for number in range(700) if number not in refused
     ]
+
+
+def test_lines_whose_shard_is_away_are_repeated_with_their_ids() -> None:
+    away = {"error": {"status": 503, "detail": "a shard is away"}}
+
+    def answer(*results: object) -> Answer:
+        return Answer("".join(json.dumps(result) + "\n" for result in results))
+
+    jobs: list[Submission] = [{"function": "noop"} for _ in range(3)]
+    jobs.append({"function": "noop", "unique": {"key": "k", "within": 9}})
+    answers = (answer({"id": "0"}, away, away, away), answer(away, {"id": "2"}), answer({"id": "1"}))
+    with ScriptedManager(*answers) as manager, Client(manager.url) as client:
+        results = list(client.submit_many(jobs))
+    assert results[:3] == ["0", "1", "2"]
+    assert isinstance(results[3], ClientError), "a job without an id is not repeated"
+    sent = [[json.loads(line).get("id") for line in request.body.splitlines()] for request in manager.requests]
+    assert sent[1:] == [sent[0][1:3], sent[0][1:2]]
+
+
+def test_lines_that_stay_refused_are_told_in_the_end() -> None:
+    away = Answer(json.dumps({"error": {"status": 503, "detail": "a shard is away"}}) + "\n")
+    with ScriptedManager(away) as manager, Client(manager.url, retry_seconds=0.5) as client:
+        (result,) = client.submit_many([{"function": "noop"}])
+    assert isinstance(result, ClientError)
+    assert 1 < len(manager.requests) < 20
 
 
 def test_large_jobs_are_spread_over_requests() -> None:
