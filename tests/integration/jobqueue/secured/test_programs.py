@@ -1,0 +1,61 @@
+"""The programs themselves, each as the user of its role: nothing that they do in their lives is refused."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jobqueue.shards import Shards
+from tests.acceptance.manager.programs import ManagerProgram, environment
+from tests.tls_store import TlsServer
+from tests.waiting import until
+
+
+@pytest.fixture
+def manager(master: TlsServer, managers: Shards, tmp_path: Path) -> Iterator[ManagerProgram]:
+    program = ManagerProgram(tmp_path / "manager", master.url("manager"), ("--scaler", "none"))
+    yield program.wait_until_ready()
+    program.kill()
+
+
+@pytest.fixture
+def worker_log(master: TlsServer, manager: ManagerProgram, tmp_path: Path) -> Iterator[Path]:
+    """The log of a worker that runs."""
+    log = tmp_path / "worker.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker_node", "--slots", "1"],
+            stdout=output,
+            stderr=output,
+            env=environment(REDIS_URL=master.url("worker")),
+        )
+    yield log
+    process.terminate()
+    process.wait(20)
+
+
+def test_jobs_go_through_both_programs(manager: ManagerProgram, worker_log: Path) -> None:
+    with httpx.Client(base_url=manager.url, timeout=60) as client:
+        work_id = client.put("/enqueue?iterations=2", content=b"data").json()["Work ID"]
+        (result,) = client.post("/pullCompleted?top=1&lease=30&wait=40").json()
+        value = hashlib.sha512(hashlib.sha512(b"data").digest()).hexdigest()
+        assert result == {"Work ID": work_id, "Value": value}
+        assert client.post("/ackCompleted", json={"ids": [work_id]}).json() == {"acknowledged": 1}
+        client.post("/jobs", json={"function": "sleep", "kwargs": {"seconds": 60}, "id": "long"})
+        until(lambda: client.get("/jobs/long").json()["status"] == "started", 20)
+        assert client.post("/jobs/long/cancel").json()["status"] == "stopped"
+        client.post("/jobs", json={"function": "sha512", "kwargs": {"iterations": 1}, "id": "fails"})
+        assert client.get("/jobs/fails?wait=30").json()["status"] == "failed"
+        client.post("/jobs", json={"function": "noop", "id": "soon", "delay": 0.5})
+        assert client.get("/jobs/soon?wait=30").json()["status"] == "finished"
+        for path in ("/status", "/workers", "/queues", "/metrics", "/jobs?status=finished", "/readyz"):
+            assert client.get(path).status_code == 200, path
+        assert client.post("/queues/default/requeue-failed").status_code == 200
+        assert client.delete("/jobs/soon").status_code in (200, 204)
+    for log in (manager.log, worker_log.read_text()):
+        for word in ("permission", "NOPERM", "Traceback", "level=error"):
+            assert word not in log, log
