@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from jobqueue.confirmation import WAIT_SECONDS
 from jobqueue.enqueue import Enqueued
 from jobqueue.errors import ShardUnavailable
 from jobqueue.shards import Shard, Shards
@@ -54,12 +55,12 @@ async def test_what_was_taken_without_an_answer_is_handed_out_later(
     pulls = Pulls(shards, Outages())
     replica.pause()
     try:
-        # The other shards are there, and empty.
-        assert await pulls.take(2, "latest", 0.0) == []
+        # The other shards are there, and empty; the silent one has handed two out, which nobody knows.
+        results = [result.job_id for result in await pulls.take(2, "latest", 0.0)]
     finally:
         replica.resume()
     await asyncio.sleep(REMEMBERED_SECONDS)
-    results = [result.job_id for _ in range(4) for result in await pulls.take(1, "latest", 0.0)]
+    results += [result.job_id for _ in range(4) for result in await pulls.take(1, "latest", 0.0)]
     assert sorted(results) == ["a", "b", "c"]
 
 
@@ -76,7 +77,7 @@ async def test_other_shards_results_do_not_wait_and_the_late_ones_are_kept(
     took = time.monotonic() - begun
     replica.resume()
     assert early == {f"early-{number}" for number in range(len(healthy))}
-    assert took < 1.0
+    assert took < WAIT_SECONDS
     results = await until_async(lambda: pulls.take(100, "latest", 0.0))
     assert [result.job_id for result in results] == ["late"]
 
@@ -89,7 +90,6 @@ async def test_new_jobs_go_elsewhere_and_named_ones_hear_that_it_is_unknown(
     own_id = shards.new_id(silent)
     replica.pause()
     try:
-        begun = time.monotonic()
         named = asyncio.create_task(intake.take(Arrival(new_job(own_id), movable=False)))
         await until_async(lambda: asyncio.sleep(0, outages.is_away(silent)))
         assert silent not in {shards.of(intake.draw_id()) for _ in range(50)}
@@ -98,11 +98,10 @@ async def test_new_jobs_go_elsewhere_and_named_ones_hear_that_it_is_unknown(
             taken = await intake.take(Arrival(new_job(shards.new_id(shard)), movable=True))
             assert taken.answer is Enqueued.WRITTEN
             assert (await changes.cancel(taken.job_id)).outcome == "canceled"
-        assert time.monotonic() - before < 0.5
+        assert time.monotonic() - before < WAIT_SECONDS
         unknown = (await named).answer
     finally:
         replica.resume()
-    assert time.monotonic() - begun < 4
     assert isinstance(unknown, ShardUnavailable)
     assert unknown.outcome_unknown
     await asyncio.sleep(REMEMBERED_SECONDS)
