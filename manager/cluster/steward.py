@@ -91,7 +91,7 @@ class Steward:
         while True:
             views = await self._look_around()
             found = [find(views, owner(views, group)) for group in self._groups]
-            if all(at is not None and at[0] not in leaving for at in found):
+            if views and not any(at is not None and at[0] in leaving for at in found):
                 return True
             if time.monotonic() > deadline:
                 return False

@@ -21,6 +21,7 @@ from tests.acceptance.sha512 import sha512
 ATTEMPT_SECONDS = 6.0
 LEASE_SECONDS = 15
 _PACE_SECONDS = 0.05
+_SHUNNED_SECONDS = 3.0
 _ITERATIONS = 3
 _SHARDS = 4  # two for each master with jobs
 
@@ -63,13 +64,14 @@ class Clients:
     """Submitters with ids of their own and without, and consumers with lease and without.
 
     Args:
-        urls: of the managers; each request goes to one of them, its repeat to the next.
+        urls: of the managers. One that has failed to answer is passed over for a while, as a load balancer does.
     """
 
     def __init__(self, urls: list[str], ledger: Ledger, *, seed: int) -> None:
         self.ledger = ledger
         self.pace = Pace()
         self._urls = urls
+        self._shunned_until = dict.fromkeys(urls, 0.0)
         self._random = random.Random(seed)
         self._http = httpx.AsyncClient(
             trust_env=False,
@@ -124,8 +126,7 @@ class Clients:
             begun, attempts, acknowledged = loop.time(), 0, False
             while not acknowledged and (self._submitting or loop.time() - begun < 30):
                 attempts += 1
-                url = self._urls[(submitter + number + attempts) % len(self._urls)]
-                acknowledged, told_id = await self._enqueue(url, data, job_id)
+                acknowledged, told_id = await self._enqueue(self._choose(), data, job_id)
                 job_id = told_id or job_id
                 if acknowledged:
                     self.ledger.acknowledge(job_id, value, loop.time())
@@ -145,24 +146,25 @@ class Clients:
             answer = await self._http.put(f"{url}/enqueue", params=parameters, content=data)
             told = answer.json()
         except (httpx.HTTPError, ValueError):
+            self._shun(url)
             return False, ""
         if answer.status_code == 200:
             return True, told["Work ID"]
         assert answer.status_code == 503, f"{answer.status_code} {told}"
+        self._shun(url)
         return False, told.get("id") or ""
 
     async def _consume(self, *, leased: bool) -> None:
         loop = asyncio.get_running_loop()
         parameters = {"top": "50", "wait": "1", **({"lease": str(LEASE_SECONDS)} if leased else {})}
-        for number in itertools.count():
-            if not self._consuming:
-                return
-            url = self._urls[number % len(self._urls)]
+        while self._consuming:
+            url = self._choose()
             begun = loop.time()
             try:
                 answer = await self._http.post(f"{url}/pullCompleted", params=parameters)
                 results = answer.json() if answer.status_code == 200 else []
             except (httpx.HTTPError, ValueError):
+                self._shun(url)
                 results = []
             handed = {result["Work ID"]: HandOut(result["Value"], begun, loop.time(), leased) for result in results}
             for job_id, hand_out in handed.items():
@@ -186,14 +188,22 @@ class Clients:
         """The first answer of a wanted kind, whichever manager gives it; None where none did in time."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        for number in itertools.count():
+        while loop.time() < deadline:
+            url = self._choose()
             try:
-                answer = await request(self._urls[number % len(self._urls)])
+                answer = await request(url)
                 if answer.status_code in wanted:
                     return answer
             except httpx.HTTPError:
-                pass
-            if loop.time() > deadline:
-                return None
+                self._shun(url)
             await asyncio.sleep(0.2)
-        raise AssertionError("unreachable")
+        return None
+
+    def _choose(self) -> str:
+        """A manager: one of those that answered, else the one that failed the longest ago."""
+        now = asyncio.get_running_loop().time()
+        well = [url for url in self._urls if self._shunned_until[url] <= now]
+        return self._random.choice(well) if well else min(self._urls, key=self._shunned_until.__getitem__)
+
+    def _shun(self, url: str) -> None:
+        self._shunned_until[url] = asyncio.get_running_loop().time() + _SHUNNED_SECONDS

@@ -32,6 +32,8 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         (["--port", "99999"], {}, "--port"),
         (["--redis-url", "http://localhost"], {}, "WORKMANAGER_REDIS_URL"),
         ([], {"REDIS_URL": "nowhere"}, "WORKMANAGER_REDIS_URL"),
+        ([], {"CLUSTER_URL": "nowhere"}, "WORKMANAGER_CLUSTER_URL"),
+        ([], {"CLUSTER_HOSTS": "10.0.0.1:6379"}, "WORKMANAGER_CLUSTER_HOSTS: three hosts"),
         ([], {"MAX_PAYLOAD_BYTES": "lots"}, "WORKMANAGER_MAX_PAYLOAD_BYTES"),
         ([], {"MAX_WORKERS": "-1"}, "WORKMANAGER_MAX_WORKERS"),
         ([], {"MIN_WORKERS": "5", "MAX_WORKERS": "2"}, "WORKMANAGER_MIN_WORKERS"),

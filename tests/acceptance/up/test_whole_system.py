@@ -117,12 +117,23 @@ def test_killing_the_system_leaves_no_process_and_no_job_lost(up: Up) -> None:
         assert _pull(client, 30) == expected
 
 
+def _missing(url: str) -> int:
+    """How many members of the cluster a manager misses, as it says to people and to Prometheus."""
+    cluster = httpx.get(f"{url}/readyz").json()["cluster"]
+    told = httpx.get(f"{url}/metrics").text
+    if f"workmanager_cluster_members_away {float(cluster['members_away'])}" not in told.splitlines():
+        return -1  # asked at different moments
+    return int(cluster["members_away"])
+
+
 def test_a_cluster_loses_no_job_when_a_master_is_killed(up: Up) -> None:
     up.start("--cluster", "--max-workers", "2")
     up.wait_until_ready()
     with Client(up.urls, retry_seconds=30) as client:
         expected = _put_in(client, 30, iterations=50_000)
+        until(lambda: all(_missing(url) == 0 for url in up.urls), 30, wanted="a whole cluster")
         os.kill(up.pid_of("valkey-server"), signal.SIGKILL)
+        until(lambda: all(_missing(url) == 1 for url in up.urls), wanted="a member that is missed")
         expected |= _put_in(client, 30, iterations=50_000)
         assert _pull(client, 60) == expected
     assert up.end() == 0
