@@ -148,11 +148,13 @@ class ValkeyServer:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
+                told = self.command("INFO")
                 # Whoever took the port first might answer, too.
-                if self.command("INFO", "server")["process_id"] == self.pid:
+                if told["process_id"] != self.pid:
+                    raise redis.ConnectionError("another server answers")
+                if not told["loading"]:
                     break
-                raise redis.ConnectionError("another server answers")
-            except redis.BusyLoadingError:  # a large append-only file: as long as it takes
+                # A large append-only file: as long as it takes.
                 deadline = time.monotonic() + _START_SECONDS
             except redis.RedisError as error:
                 if self.pid is None:

@@ -49,6 +49,16 @@ def test_what_was_written_before_a_crash_is_there_after_it_at_the_same_address(
     assert private_server.url == url
 
 
+def test_it_has_started_when_its_jobs_are_loaded(private_server: ValkeyServer) -> None:
+    with redis.Redis(port=private_server.port) as client, client.pipeline(transaction=False) as pipeline:
+        for number in range(100_000):
+            pipeline.set(f"job-{number}", number)
+        pipeline.execute()
+    private_server.kill()
+    private_server.start()
+    assert private_server.command("GET", "job-99999") == "99999"
+
+
 def test_it_moves_to_another_port_when_its_last_one_is_taken(private_server: ValkeyServer) -> None:
     private_server.command("SET", "job", "kept")
     private_server.stop()
