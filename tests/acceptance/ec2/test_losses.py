@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tests.acceptance.ec2.conftest import MakeSystem
+from tests.acceptance.ec2.worker_image import upload_bundle, user_data
+from tests.ec2.cloud import Cloud
 from tests.waiting import until
 from worker_node.departure import SPARE_SECONDS
 
@@ -71,3 +73,20 @@ def test_instances_that_ec2_does_not_show_for_a_while(start: MakeSystem) -> None
     system.wait_until_done()
     system.wait_until_empty()
     assert len(system.cloud.ledger.launches) == launched
+
+
+def test_instances_whose_managers_have_gone_for_good(start: MakeSystem, cloud: Cloud, redis_url: str) -> None:
+    """They finish what they run, and end themselves."""
+    boot = user_data(upload_bundle(cloud, ORPHAN_SECONDS="6", DRAIN_GRACE_SECONDS="20"), redis_url)
+    system = start(MAX_WORKERS="2", boot=boot)
+    (name,) = system.submit(1, 0.5, gated=True)
+    until(lambda: system.begun(name), 30, wanted="the job to begin")
+    system.managers[0].kill()
+    until(lambda: any("reason=orphaned" in machine.console for machine in cloud.machines.all().values()), 20)
+    system.open_gates()
+    system.wait_until_empty()
+    assert {cause for _, cause in cloud.ledger.ends.values()} == {"shutdown"}
+    until(lambda: set(cloud.states().values()) == {"terminated"}, wanted="EC2 to say so")
+    system.start_manager()
+    system.wait_until_done()
+    assert system.attempts() == [1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.ec2.cloud import Cloud
@@ -15,10 +16,14 @@ JOBS = "tests/acceptance/ec2/jobs.py"
 LEASE_SECONDS = 4
 
 
-def upload_bundle(cloud: Cloud) -> str:
-    """Makes the archive without the packages that this machine has anyway, and uploads it; its address."""
+def upload_bundle(cloud: Cloud, **settings: str) -> str:
+    """Makes the archive without the packages that this machine has anyway, and uploads it; its address.
+
+    Args:
+        settings: of the workers, WORKMANAGER_<NAME> by name.
+    """
     cloud.client("s3").create_bucket(Bucket=BUCKET)
-    archive = _archive()
+    archive = _archive(settings)
     key = f"bundle/{hashlib.sha256(archive).hexdigest()}.tar.gz"
     cloud.client("s3").put_object(Bucket=BUCKET, Key=key, Body=archive)
     return f"s3://{BUCKET}/{key}"
@@ -49,18 +54,19 @@ def user_data(bundle: str, redis_url: str) -> str:
     return f"#!/usr/bin/env bash\n{prelude}export AWS_DEFAULT_REGION=us-east-1\n{script}"
 
 
-def _archive() -> bytes:
+def _archive(settings: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
         for package in ("jobqueue", "worker_node"):
             archive.add(ROOT / package, f"site/{package}", filter=_without_caches)
         archive.add(ROOT / JOBS, f"site/{JOBS}")
         archive.add(ROOT / "infra/host", "infra/host", filter=_without_caches)
-        module = JOBS.removesuffix(".py").replace("/", ".")
-        settings = f"WORKMANAGER_FUNCTIONS={module}\nWORKMANAGER_LEASE_SECONDS={LEASE_SECONDS}\n".encode()
+        functions = JOBS.removesuffix(".py").replace("/", ".")
+        all_settings = {"FUNCTIONS": functions, "LEASE_SECONDS": str(LEASE_SECONDS), **settings}
+        text = "".join(f"WORKMANAGER_{name}={value}\n" for name, value in all_settings.items()).encode()
         entry = tarfile.TarInfo("bundle.env")
-        entry.size = len(settings)
-        archive.addfile(entry, io.BytesIO(settings))
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text))
     return buffer.getvalue()
 
 
