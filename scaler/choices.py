@@ -17,8 +17,14 @@ Workers = Mapping[str, WorkerView]
 def choose_idle(instances: Instances, workers: Workers, number: int, profile: Profile, now: float) -> list[Instance]:
     """So many idle instances to let go, those first that the fleet wants back, then the longest-lived.
 
-    None that is already paid for, and of the base that is bought on demand only where nothing else is left.
+    None that is already paid for, or whose predecessor's jobs are about to come back; and of the base that is bought on
+    demand only where nothing else is left.
     """
+    heirs = {
+        instance.replaced
+        for instance in instances.values()
+        if (worker := workers.get(instance.id)) is not None and worker.leaving == "spot" and worker.running
+    }
     on_demand = sorted(id_ for id_, instance in instances.items() if instance.market == "on-demand")
     base = set(on_demand[: profile.on_demand_base])
     idle = [
@@ -26,6 +32,7 @@ def choose_idle(instances: Instances, workers: Workers, number: int, profile: Pr
         for instance in instances.values()
         if phase_of(instance, workers.get(instance.id)) is Phase.IDLE
         and now - instance.launched_at >= profile.minimum_paid_seconds
+        and (not instance.token or instance.token not in heirs)
     ]
     idle.sort(key=lambda each: (not workers[each.id].leaving, each.id in base, each.launched_at, each.id))
     return idle[:number]

@@ -18,7 +18,7 @@ def test_a_spot_notice_amid_a_job(start: MakeSystem) -> None:
     system.cloud.machines.interrupt(instance_id, SPARE_SECONDS + 10.0)
     until(lambda: len(system.begun(name)) == 2, 30, wanted="the job to begin again")
     replacement = system.instance_of(system.begun(name)[1])
-    assert replacement != instance_id
+    assert [launch.instance_id for launch in system.cloud.ledger.launches] == [instance_id, replacement]
     until(lambda: instance_id in system.cloud.ledger.ends, 30, wanted="the instance to go")
     assert system.cloud.ledger.launched_at(replacement) < system.cloud.ledger.ends[instance_id][0]
     system.open_gates()

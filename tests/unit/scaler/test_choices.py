@@ -40,6 +40,15 @@ def test_none_is_let_go_within_its_paid_minute() -> None:
     assert _ids(choose_idle(instances, _heard(worker("a"), worker("b")), 2, PROFILE, NOW)) == ["b"]
 
 
+def test_a_successor_waits_for_the_jobs_that_its_predecessor_gives_back() -> None:
+    heir = replace(instance("heir"), token="t")
+    instances = _by_id(replace(instance("taken"), replaced="t"), heir)
+    taken = worker("taken", "draining", running=1, leaving="spot")
+    assert choose_idle(instances, _heard(taken, worker("heir")), 1, PROFILE, NOW) == []
+    ended = worker("taken", "draining", leaving="spot")
+    assert _ids(choose_idle(instances, _heard(ended, worker("heir")), 1, PROFILE, NOW)) == ["heir"]
+
+
 def test_those_already_on_their_way_are_not_let_go_again() -> None:
     instances = _by_id(instance("closing", closing_at=900.0), instance("drains"), instance("taken"))
     workers = _heard(worker("closing"), worker("drains", "draining"), worker("taken", leaving="spot"))
