@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +44,7 @@ RATES = {
     "never_boots": 0.08,
     "look_throttled": 0.03,
     "forgetful": 0.03,
+    "stalled": 0.001,
     "redis_away": 0.002,
     "redis_answer_lost": 0.002,
     "killed": 0.002,
@@ -55,22 +57,36 @@ RATES = {
 """Of calls: per call. Of machines: per machine and second. `short`: per second, an offering for some minutes."""
 
 
-class UnsteadyShard(TimedShard):
-    """A manager's way to the shard, that fails before or after something was done."""
+Pause = Callable[[float], Awaitable[None]]
 
-    def __init__(self, shard: Shard, shards: Shards, clock: Clock, cloud: Cloud) -> None:
+
+class UnsteadyShard(TimedShard):
+    """A manager's way to the shard, that fails before or after something was done.
+
+    Args:
+        pause: lets time pass while this manager stands still.
+    """
+
+    def __init__(self, shard: Shard, shards: Shards, clock: Clock, cloud: Cloud, pause: Pause) -> None:
         super().__init__(shard, shards, clock)
         self._cloud = cloud
+        self._pause = pause
 
     async def execute(self, *commands: Command, timeout_seconds: float = 5.0) -> list[Any]:
+        await self._stall()
         self._fail("redis_away")
         return await super().execute(*commands, timeout_seconds=timeout_seconds)
 
     async def run(self, script: Script, *args: str | bytes | int | float, **how: Any) -> Any:
+        await self._stall()
         self._fail("redis_away")
         answer = await super().run(script, *args, **how)
         self._fail("redis_answer_lost")
         return answer
+
+    async def _stall(self) -> None:
+        if self._cloud.strikes("stalled"):
+            await self._pause(self._cloud.chance.uniform(3.0, 30.0))
 
     def _fail(self, fault: str) -> None:
         if self._cloud.strikes(fault):
@@ -194,7 +210,7 @@ class Hour:
         steady = self.shards
         unsteady = Shards.__new__(Shards)
         unsteady.topology = steady.topology
-        unsteady.all = tuple(UnsteadyShard(shard, steady, self.clock, self.cloud) for shard in steady)
+        unsteady.all = tuple(UnsteadyShard(shard, steady, self.clock, self.cloud, pause) for shard in steady)
         return ScalerLoop(
             unsteady,
             CloudFleet(self.cloud, self.clock, pause),
