@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +31,7 @@ PATIENCE_SECONDS = 3600.0
 """How long after the hour everything may take to come to its end."""
 MOST_WORKERS = 8
 REAP_SECONDS = 5.0
+MOST_LOSSES = 3
 
 RATES = {
     "killed_before": 0.05,
@@ -41,6 +44,7 @@ RATES = {
     "never_boots": 0.08,
     "look_throttled": 0.03,
     "forgetful": 0.03,
+    "stalled": 0.001,
     "redis_away": 0.002,
     "redis_answer_lost": 0.002,
     "killed": 0.002,
@@ -53,22 +57,36 @@ RATES = {
 """Of calls: per call. Of machines: per machine and second. `short`: per second, an offering for some minutes."""
 
 
-class UnsteadyShard(TimedShard):
-    """A manager's way to the shard, that fails before or after something was done."""
+Pause = Callable[[float], Awaitable[None]]
 
-    def __init__(self, shard: Shard, shards: Shards, clock: Clock, cloud: Cloud) -> None:
+
+class UnsteadyShard(TimedShard):
+    """A manager's way to the shard, that fails before or after something was done.
+
+    Args:
+        pause: lets time pass while this manager stands still.
+    """
+
+    def __init__(self, shard: Shard, shards: Shards, clock: Clock, cloud: Cloud, pause: Pause) -> None:
         super().__init__(shard, shards, clock)
         self._cloud = cloud
+        self._pause = pause
 
     async def execute(self, *commands: Command, timeout_seconds: float = 5.0) -> list[Any]:
+        await self._stall()
         self._fail("redis_away")
         return await super().execute(*commands, timeout_seconds=timeout_seconds)
 
     async def run(self, script: Script, *args: str | bytes | int | float, **how: Any) -> Any:
+        await self._stall()
         self._fail("redis_away")
         answer = await super().run(script, *args, **how)
         self._fail("redis_answer_lost")
         return answer
+
+    async def _stall(self) -> None:
+        if self._cloud.strikes("stalled"):
+            await self._pause(self._cloud.chance.uniform(3.0, 30.0))
 
     def _fail(self, fault: str) -> None:
         if self._cloud.strikes(fault):
@@ -90,8 +108,7 @@ class Hour:
     """One run. `play` it once.
 
     Attributes:
-        ended: jobs that were recorded as done.
-        peak: the most instances that lived at once.
+        deaths: of workers, by the job that they ran.
     """
 
     shards: Shards
@@ -102,7 +119,7 @@ class Hour:
     seats: list[Seat] = field(init=False)
     agents: dict[str, Agent] = field(default_factory=dict)
     seconds_of: dict[str, float] = field(default_factory=dict)
-    peak: int = 0
+    deaths: Counter[str] = field(default_factory=Counter)
     _waiting: int = 0
     _reaped_at: float = 0.0
 
@@ -128,17 +145,19 @@ class Hour:
         while not await self._is_over() and self.clock.now < start + HOUR_SECONDS + PATIENCE_SECONDS:
             await self._step()
 
-    async def jobs_done(self) -> int:
-        (number,) = await self.shard.execute(("HGET", f"{self.shard.prefix}:wm:finished", "noop"))
-        return int(number or 0)
+    async def jobs_undone(self) -> int:
+        """How many are not done; a job that was lost with three workers that died is given up, as is promised."""
+        finished, lost = await self.shard.execute(
+            ("HGET", f"{self.shard.prefix}:wm:finished", "noop"), ("HGET", f"{self.shard.prefix}:wm:failed", "lost")
+        )
+        hopeless = sum(number >= MOST_LOSSES for number in self.deaths.values())
+        return len(self.seconds_of) - int(finished or 0) - min(int(lost or 0), hopeless)
 
     async def _is_over(self) -> bool:
         (intents, instances) = await self.shard.execute(
             ("HLEN", f"{self.shard.prefix}:wm:scaler:intents"), ("HLEN", f"{self.shard.prefix}:wm:scaler:instances")
         )
-        return (
-            not self.cloud.living and not intents and not instances and await self.jobs_done() == len(self.seconds_of)
-        )
+        return not self.cloud.living and not intents and not instances and not await self.jobs_undone()
 
     def _arrivals(self, start: float) -> list[float]:
         chance, seconds = self.chance, []
@@ -159,7 +178,6 @@ class Hour:
         for seat in self.seats:
             if seat is not without and not seat.is_ticking and self.clock.now >= seat.ticks_at:
                 await self._tick(seat)
-        self.peak = max(self.peak, len(self.cloud.living))
 
     async def _tick(self, seat: Seat) -> None:
         seat.ticks_at = self.clock.now + self.chance.choice((1.0, 2.0, 3.0))
@@ -192,7 +210,7 @@ class Hour:
         steady = self.shards
         unsteady = Shards.__new__(Shards)
         unsteady.topology = steady.topology
-        unsteady.all = tuple(UnsteadyShard(shard, steady, self.clock, self.cloud) for shard in steady)
+        unsteady.all = tuple(UnsteadyShard(shard, steady, self.clock, self.cloud, pause) for shard in steady)
         return ScalerLoop(
             unsteady,
             CloudFleet(self.cloud, self.clock, pause),
@@ -225,6 +243,8 @@ class Hour:
                 agent.leaving, agent.beaten_at = "rebalance", float("-inf")
             elif not agent.dead and self.cloud.strikes("dies"):
                 agent.dead = True
+                if agent.job is not None:
+                    self.deaths[agent.job.id] += 1
 
     async def _work(self) -> None:
         for agent in self.agents.values():
