@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError
 from jobqueue.lone_master import Standing, hold_seconds
-from jobqueue.node import Command, Line, Node, NodeUnreachable, read_fields
+from jobqueue.node import ANSWER_SECONDS, Command, Line, Node, NodeUnreachable, read_fields
 
 WAIT_SECONDS = 2.0
 """How long linked replicas may take to confirm."""
@@ -37,7 +37,9 @@ class Unconfirmed(JobQueueError):
     """
 
 
-async def execute_confirmed(node: Node, *commands: Command, mark: str, timeout_seconds: float = 5.0) -> list[Any]:
+async def execute_confirmed(
+    node: Node, *commands: Command, mark: str, timeout_seconds: float = ANSWER_SECONDS
+) -> list[Any]:
     """Executes commands on a master; answers once all that they wrote or found is safe.
 
     Args:

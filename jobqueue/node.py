@@ -20,6 +20,8 @@ from jobqueue.errors import JobQueueError
 from jobqueue.lone_master import LoneMaster, Standing
 
 CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 4.0
+"""A cluster's master that is silent for so long has been succeeded meanwhile (workmanager/store_settings.py)."""
 CLOSE_SECONDS = 0.5
 INFO_SECONDS = 1.0
 """How long what a server says about itself (replicas, memory) is believed."""
@@ -74,7 +76,7 @@ class Node:
         """`host:port`."""
         return f"{self.host}:{self.port}"
 
-    async def execute(self, *commands: Command, timeout_seconds: float = 5.0) -> list[Any]:
+    async def execute(self, *commands: Command, timeout_seconds: float = ANSWER_SECONDS) -> list[Any]:
         """Sends the commands in one write on one connection.
 
         Returns:
@@ -187,7 +189,7 @@ class Line:
         self.connection = connection
         self.intact = True
 
-    async def execute(self, *commands: Command, timeout_seconds: float = 5.0) -> list[Any]:
+    async def execute(self, *commands: Command, timeout_seconds: float = ANSWER_SECONDS) -> list[Any]:
         """As `Node.execute`, always on this connection.
 
         Raises:

@@ -29,7 +29,7 @@ from redis.exceptions import (
 from jobqueue.confirmation import Unconfirmed, execute_confirmed
 from jobqueue.errors import QueueFull, ShardUnavailable
 from jobqueue.layout import Layout, agree_on_layout
-from jobqueue.node import Command, Node, NodeUnreachable
+from jobqueue.node import ANSWER_SECONDS, Command, Node, NodeUnreachable
 from jobqueue.scripts import Script
 from jobqueue.topology import Topology
 
@@ -111,7 +111,7 @@ class Shard:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, 0.5)
 
-    async def execute(self, *commands: Command, timeout_seconds: float = 5.0) -> list[Any]:
+    async def execute(self, *commands: Command, timeout_seconds: float = ANSWER_SECONDS) -> list[Any]:
         """Runs plain commands on this shard's keys, in order, on one connection.
 
         Raises:
@@ -160,7 +160,12 @@ class Shard:
             raise
 
     async def _execute_on(
-        self, node: Node, commands: Sequence[Command], *, timeout_seconds: float = 5.0, replicate: bool = False
+        self,
+        node: Node,
+        commands: Sequence[Command],
+        *,
+        timeout_seconds: float = ANSWER_SECONDS,
+        replicate: bool = False,
     ) -> list[Any]:
         try:
             if replicate:
