@@ -38,8 +38,12 @@ def choose_idle(instances: Instances, workers: Workers, number: int, profile: Pr
     return idle[:number]
 
 
-def to_replace(instances: Instances, workers: Workers, *, queued: int) -> list[Instance]:
-    """Instances that the fleet takes back, has not been given a replacement for, and that are needed."""
+def to_replace(instances: Instances, workers: Workers, *, idle_too: bool) -> list[Instance]:
+    """Instances that the fleet takes back, or may, that are needed and have not been given a successor.
+
+    Args:
+        idle_too: idle ones are needed as well.
+    """
     return [
         instance
         for instance in instances.values()
@@ -47,12 +51,19 @@ def to_replace(instances: Instances, workers: Workers, *, queued: int) -> list[I
         and worker.leaving
         and instance.closing_at is None
         and not instance.replaced
-        and (worker.running or queued)
+        and (worker.running or idle_too)
     ]
 
 
-def to_retire(instances: Instances, workers: Workers, open_tokens: Collection[str]) -> list[Instance]:
-    """Instances that may be taken back soon and need not be waited for: idle ones, and those whose successor came."""
+def to_retire(
+    instances: Instances, workers: Workers, open_tokens: Collection[str], *, idle_too: bool
+) -> list[Instance]:
+    """Instances that may be taken back, and need not be waited for: their successor has come, or they are not needed.
+
+    Args:
+        open_tokens: of launches whose answer is not known.
+        idle_too: idle ones are needed as well.
+    """
     coming = {
         instance.token
         for instance in instances.values()
@@ -64,7 +75,11 @@ def to_retire(instances: Instances, workers: Workers, open_tokens: Collection[st
         if (worker := workers.get(instance.id)) is not None
         and worker.leaving == "rebalance"
         and instance.closing_at is None
-        and (not worker.running or (instance.replaced and instance.replaced not in coming | set(open_tokens)))
+        and (
+            instance.replaced not in coming.union(open_tokens)
+            if instance.replaced
+            else not worker.running and not idle_too
+        )
     ]
 
 
@@ -93,7 +108,9 @@ def choose_steps(
     if book.orders.paused:
         return Steps(0, (), (), f"PAUSED; {reason}")
     phases = [phase_of(instance, workers.get(id_)) for id_, instance in instances.items()]
-    needy = to_replace(instances, workers, queued=int(decision.numbers.get("queued", 0)))
+    serving = sum(phase in (Phase.BOOTING, Phase.IDLE, Phase.BUSY) for phase in phases)
+    idle_too = decision.numbers.get("queued", 0) > 0 or serving <= limits.least(book.now)
+    needy = to_replace(instances, workers, idle_too=idle_too)
     wanted = max(decision.launch, len(needy))
     if wanted > decision.launch:
         reason = f"LAUNCH {wanted}: the fleet takes back {len(needy)} that are needed; {reason}"
@@ -101,7 +118,7 @@ def choose_steps(
     most = book.caution.most_launches(phases.count(Phase.BOOTING) + book.intended, book.now)
     if most is not None and most < launch:
         launch, reason = most, f"HELD BACK to {most}: {book.caution.why}; {reason}"
-    retired = to_retire(instances, workers, {intent.token for intent in book.intents})
+    retired = to_retire(instances, workers, {intent.token for intent in book.intents}, idle_too=idle_too)
     idle = choose_idle(instances, workers, decision.drain, profile, book.now) if decision.drain else []
     closing = {each.id: replace(each, closing_at=book.now, reason="idle") for each in idle}
     closing.update({each.id: replace(each, closing_at=book.now, reason="taken_back") for each in retired})

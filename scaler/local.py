@@ -70,14 +70,19 @@ class LocalFleet:
         """Starts the intent's processes, once.
 
         Raises:
-            FleetError: it is another process' intent, and whatever that has started tells of itself by registering.
+            FleetError: the machine starts no more processes; or it is another manager's intent, and whatever that has
+                started tells of itself by registering.
         """
         if intent.order.arguments.get("launcher") != self._launcher:
             raise FleetError(Cause.SPENT, "NotOurs", "the manager that was about to start these processes has gone")
         ids = [f"{intent.token}-{number}" for number in range(intent.order.count)]
         for id_ in ids:
             if id_ not in self._started:
-                self._started[id_] = _Started(await self._start(id_), intent.token, intent.at)
+                try:
+                    process = await self._start(id_)
+                except OSError as error:
+                    raise FleetError(Cause.UNKNOWN, "NotStarted", str(error)) from error
+                self._started[id_] = _Started(process, intent.token, intent.at)
         return [self._sighting(id_) for id_ in ids]
 
     async def look(self) -> list[Sighting]:

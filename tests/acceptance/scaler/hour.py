@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ PATIENCE_SECONDS = 3600.0
 """How long after the hour everything may take to come to its end."""
 MOST_WORKERS = 8
 REAP_SECONDS = 5.0
+MOST_LOSSES = 3
 
 RATES = {
     "killed_before": 0.05,
@@ -90,8 +92,7 @@ class Hour:
     """One run. `play` it once.
 
     Attributes:
-        ended: jobs that were recorded as done.
-        peak: the most instances that lived at once.
+        deaths: of workers, by the job that they ran.
     """
 
     shards: Shards
@@ -102,7 +103,7 @@ class Hour:
     seats: list[Seat] = field(init=False)
     agents: dict[str, Agent] = field(default_factory=dict)
     seconds_of: dict[str, float] = field(default_factory=dict)
-    peak: int = 0
+    deaths: Counter[str] = field(default_factory=Counter)
     _waiting: int = 0
     _reaped_at: float = 0.0
 
@@ -128,17 +129,19 @@ class Hour:
         while not await self._is_over() and self.clock.now < start + HOUR_SECONDS + PATIENCE_SECONDS:
             await self._step()
 
-    async def jobs_done(self) -> int:
-        (number,) = await self.shard.execute(("HGET", f"{self.shard.prefix}:wm:finished", "noop"))
-        return int(number or 0)
+    async def jobs_undone(self) -> int:
+        """How many are not done; a job that was lost with three workers that died is given up, as is promised."""
+        finished, lost = await self.shard.execute(
+            ("HGET", f"{self.shard.prefix}:wm:finished", "noop"), ("HGET", f"{self.shard.prefix}:wm:failed", "lost")
+        )
+        hopeless = sum(number >= MOST_LOSSES for number in self.deaths.values())
+        return len(self.seconds_of) - int(finished or 0) - min(int(lost or 0), hopeless)
 
     async def _is_over(self) -> bool:
         (intents, instances) = await self.shard.execute(
             ("HLEN", f"{self.shard.prefix}:wm:scaler:intents"), ("HLEN", f"{self.shard.prefix}:wm:scaler:instances")
         )
-        return (
-            not self.cloud.living and not intents and not instances and await self.jobs_done() == len(self.seconds_of)
-        )
+        return not self.cloud.living and not intents and not instances and not await self.jobs_undone()
 
     def _arrivals(self, start: float) -> list[float]:
         chance, seconds = self.chance, []
@@ -159,7 +162,6 @@ class Hour:
         for seat in self.seats:
             if seat is not without and not seat.is_ticking and self.clock.now >= seat.ticks_at:
                 await self._tick(seat)
-        self.peak = max(self.peak, len(self.cloud.living))
 
     async def _tick(self, seat: Seat) -> None:
         seat.ticks_at = self.clock.now + self.chance.choice((1.0, 2.0, 3.0))
@@ -225,6 +227,8 @@ class Hour:
                 agent.leaving, agent.beaten_at = "rebalance", float("-inf")
             elif not agent.dead and self.cloud.strikes("dies"):
                 agent.dead = True
+                if agent.job is not None:
+                    self.deaths[agent.job.id] += 1
 
     async def _work(self) -> None:
         for agent in self.agents.values():

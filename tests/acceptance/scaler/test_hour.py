@@ -34,7 +34,7 @@ async def _play(redis_url: str, seed: int) -> list[str]:
     hour = Hour(shards, clock, seed)
     try:
         await hour.play()
-        undone = len(hour.seconds_of) - await hour.jobs_done()
+        undone = await hour.jobs_undone()
     finally:
         await shards.close()
     wrongs = list(hour.cloud.wrongs)

@@ -76,8 +76,8 @@ def test_what_is_taken_back_is_replaced_once_if_it_is_needed() -> None:
         worker("replaced", "busy", running=1, leaving="spot"),
         worker("stays", "busy", running=1),
     )
-    assert _ids(to_replace(instances, workers, queued=0)) == ["busy"]
-    assert _ids(to_replace(instances, workers, queued=1)) == ["busy", "idle"]
+    assert _ids(to_replace(instances, workers, idle_too=False)) == ["busy"]
+    assert _ids(to_replace(instances, workers, idle_too=True)) == ["busy", "idle"]
 
 
 def test_what_may_be_taken_back_retires_when_idle_or_succeeded() -> None:
@@ -96,7 +96,17 @@ def test_what_may_be_taken_back_retires_when_idle_or_succeeded() -> None:
         worker("next-3"),
         *(worker(name, "busy", running=1, leaving="rebalance") for name in names),
     )
-    assert _ids(to_retire(instances, workers, {"t-1"})) == ["idle", "come"]
+    assert _ids(to_retire(instances, workers, {"t-1"}, idle_too=False)) == ["idle", "come"]
+    assert _ids(to_retire(instances, workers, {"t-1"}, idle_too=True)) == ["come"]
+
+
+def test_of_the_fewest_workers_an_idle_one_is_replaced_before_it_retires() -> None:
+    instances, workers = _by_id(instance("a")), _heard(worker("a", leaving="rebalance"))
+    least = replace(LIMITS, min_workers=1)
+    steps = choose_steps(Book(NOW), instances, workers, Decision(0, 0, "KEEP 1"), least, PROFILE)
+    assert (steps.launch, steps.closing) == (1, [])
+    steps = choose_steps(Book(NOW), instances, workers, Decision(0, 0, "KEEP 1"), LIMITS, PROFILE)
+    assert (steps.launch, [each.reason for each in steps.closing]) == (0, ["taken_back"])
 
 
 def test_a_replacement_is_launched_although_the_policy_sees_no_need() -> None:
