@@ -179,7 +179,8 @@ make_change_set() {
     if [ "$(stack_status)" = none ]; then
         kind=CREATE
     fi
-    changes+=("SecretVersions=$(secret_versions)")
+    # The first values count for nothing: the stack makes most of them itself.
+    changes+=("SecretVersions=$(if [ "$kind" = UPDATE ]; then secret_versions; else echo first; fi)")
     (cd "$root" && "$python" -m infra.parameters --previous <(previous_parameters) "${changes[@]}") >"$private/parameters.json"
     change_set="$name-$(date -u +%Y%m%d%H%M%S)"
     aws cloudformation create-change-set --stack-name "$name" --change-set-name "$change_set" --change-set-type "$kind" \
@@ -201,10 +202,11 @@ make_change_set() {
 secret_versions() {
     local secret versions=''
     for secret in api-keys store/manager store/worker store/replica store/administrator store/operator store-tls; do
-        versions+="$(aws secretsmanager list-secret-version-ids --secret-id "$name/$secret" --output text --query \
-            "Versions[?VersionStages].[VersionId,join(',',VersionStages)]" 2>/dev/null | sort || true)"
+        if secret_exists "$name/$secret"; then
+            versions+="$(aws secretsmanager list-secret-version-ids --secret-id "$name/$secret" --output text --query \
+                "Versions[?VersionStages].[VersionId,join(',',VersionStages)]" | sort)"
+        fi
     done
-    # The first values count for nothing: the stack makes some of them itself.
     if grep -q -e AWSPREVIOUS -e AWSPENDING <<<"$versions"; then
         digest <<<"$versions"
     else

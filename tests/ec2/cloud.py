@@ -37,6 +37,7 @@ class Cloud:
         boots: whether instances really run.
         environ: what every process on an instance finds in its environment, beside the endpoint's address.
         shared: directories of this machine that instances have in common with it.
+        commands: programs that are on every instance besides: text by path, such as `usr/local/bin/mount`.
 
     Attributes:
         faults, ledger, machines: what goes wrong, what happened, what runs.
@@ -50,6 +51,7 @@ class Cloud:
         address: str = CLOUD_ADDRESS,
         environ: Mapping[str, str] | None = None,
         shared: Sequence[Path] = (),
+        commands: Mapping[str, str] | None = None,
     ) -> None:
         moto_api_backend.reset()
         self.faults, self.ledger = Faults(), Ledger()
@@ -65,6 +67,7 @@ class Cloud:
             credentials=self._credentials,
             environ={"AWS_ENDPOINT_URL": self.endpoint, **(environ or {})},
             shared=shared,
+            commands=commands or {},
         )
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 

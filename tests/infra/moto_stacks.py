@@ -2,7 +2,8 @@
 
 - defaults of parameters are read as given values are (lists, numbers);
 - a change set that is executed leaves outputs, and an update its template; one without changes fails, as AWS's does;
-- AWS::SecretsManager::Secret with generated values, AWS::EC2::SecurityGroupEgress, network load balancers.
+- AWS::SecretsManager::Secret with generated values, AWS::EC2::SecurityGroupEgress, network load balancers, and
+  Auto Scaling groups whose instances have all that their launch template says.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.cloudformation import parsing
 from moto.cloudformation.models import ChangeSet
 from moto.core.common_models import CloudFormationModel
@@ -29,6 +31,10 @@ def complete() -> None:
     models["AWS::EC2::SecurityGroupEgress"] = SecurityGroupEgress
     models["AWS::ElasticLoadBalancingV2::LoadBalancer"] = NetworkLoadBalancer
     FakeLoadBalancer.get_cfn_attribute = _naming_in_full(FakeLoadBalancer.get_cfn_attribute)
+    FakeAutoScalingGroup.replace_autoscaling_group_instances = _giving_all_of_the_template(
+        FakeAutoScalingGroup.replace_autoscaling_group_instances
+    )
+    models["AWS::AutoScaling::AutoScalingGroup"] = KeptGroup
     parsing.ResourceMap.load_parameters = _reading_defaults(parsing.ResourceMap.load_parameters)
     ChangeSet.apply = _leaving_outputs(ChangeSet.apply)
 
@@ -99,19 +105,48 @@ class NetworkLoadBalancer(FakeLoadBalancer):
         cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
     ) -> FakeLoadBalancer:
         properties, backend = cloudformation_json["Properties"], elbv2_backends[account_id][region_name]
-        return backend.create_load_balancer(
+        balancer = backend.create_load_balancer(
             resource_name,
             properties["SecurityGroups"],
             properties["Subnets"],
             scheme=properties["Scheme"],
             loadbalancer_type=properties["Type"],
         )
+        balancer.dns_name = f"{resource_name.lower()}.elb.{region_name}.amazonaws.com"
+        return balancer
 
     @classmethod
     def update_from_cloudformation_json(
         cls, original_resource: FakeLoadBalancer, *_: Any, **__: Any
     ) -> FakeLoadBalancer:
         return original_resource
+
+
+class KeptGroup(FakeAutoScalingGroup):
+    """AWS::AutoScaling::AutoScalingGroup, which an update leaves its instances: whoever rolls it out replaces them."""
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls, original_resource: FakeAutoScalingGroup, new_resource_name: str, cloudformation_json: Any, *_: Any
+    ) -> FakeAutoScalingGroup:
+        original_resource.launch_template_version = cloudformation_json["Properties"]["LaunchTemplate"]["Version"]
+        return original_resource
+
+
+def _giving_all_of_the_template(launch: Callable[..., None]) -> Callable[..., None]:
+    def replace_autoscaling_group_instances(group: Any, count: int, tags: dict[str, str]) -> None:
+        before = {state.instance.id for state in group.instance_states}
+        launch(group, count, tags)
+        ec2 = group.autoscaling_backend.ec2_backend
+        data = group.ec2_launch_template.get_version(group.launch_template_version).data
+        for state in group.instance_states:
+            if state.instance.id not in before:
+                ec2.associate_iam_instance_profile(
+                    state.instance.id, iam_instance_profile_arn=data["IamInstanceProfile"]["Arn"]
+                )
+                state.instance.metadata_options.http_tokens = data["MetadataOptions"]["HttpTokens"]
+
+    return replace_autoscaling_group_instances
 
 
 def _naming_in_full(attribute: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
