@@ -41,6 +41,7 @@ class Cloud:
 
     Attributes:
         faults, ledger, machines: what goes wrong, what happened, what runs.
+        lock: held while a call to EC2 takes effect.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Cloud:
         moto_api_backend.reset()
         self.faults, self.ledger = Faults(), Ledger()
         front = Front(self.faults, self.ledger, instances_linger=boots)
+        self.lock = front.lock
         self._server = make_server(address, 0, front, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://{address}:{self._server.server_port}"
         self._boots = boots

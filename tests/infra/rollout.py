@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from typing import Any
 
-from moto.cloudformation.models import CloudFormationBackend, cloudformation_backends
+from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.cloudformation.models import CloudFormationBackend
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.responses import EmptyResult
 
@@ -23,31 +25,37 @@ class Rollouts:
     """Of one stack.
 
     Args:
+        lock: under which instances come to be, whole.
         running: the ids of hosts that are still on.
 
     Attributes:
         replaced: groups whose hosts were replaced, in order.
     """
 
-    def __init__(self, account: str, region: str, running: Callable[[], Collection[str]]) -> None:
-        self._backend = cloudformation_backends[account][region]
+    def __init__(self, lock: AbstractContextManager[Any], running: Callable[[], Collection[str]]) -> None:
         self._running = running
         self._signals: dict[str, str] = {}
         self.replaced: list[str] = []
         rollouts = self
         execute = CloudFormationBackend.execute_change_set
+        launch = FakeAutoScalingGroup.replace_autoscaling_group_instances
 
-        def execute_change_set(backend: Any, name: str, stack_name: str | None = None) -> None:
-            execute(backend, name, stack_name)
+        def replace_autoscaling_group_instances(group: Any, *how: Any, **named: Any) -> None:
+            with lock:
+                launch(group, *how, **named)
+
+        def execute_change_set(backend: Any, change_set_name: str, stack_name: str | None = None) -> None:
+            execute(backend, change_set_name, stack_name)
             stack = backend.get_stack(stack_name)
             creating = stack.status == "CREATE_COMPLETE"
-            stack._add_stack_event("CREATE_IN_PROGRESS" if creating else "UPDATE_IN_PROGRESS")
+            _say(stack, "CREATE_IN_PROGRESS" if creating else "UPDATE_IN_PROGRESS")
             threading.Thread(target=rollouts._run, args=(stack, creating), daemon=True).start()
 
         def signal_resource(response: Any) -> EmptyResult:
             rollouts._signals[response._get_param("UniqueId")] = response._get_param("Status")
             return EmptyResult()
 
+        FakeAutoScalingGroup.replace_autoscaling_group_instances = replace_autoscaling_group_instances
         CloudFormationBackend.execute_change_set = execute_change_set
         CloudFormationResponse.signal_resource = signal_resource
 
@@ -62,10 +70,10 @@ class Rollouts:
                 self.replaced.append(name)
             (host,) = (state.instance for state in group.instance_states)
             if reason := self._wait(host.id):
-                stack._add_stack_event(f"{what}_FAILED", resource_status_reason=reason)
-                stack._add_stack_event("ROLLBACK_COMPLETE" if creating else "UPDATE_ROLLBACK_COMPLETE")
+                _say(stack, f"{what}_FAILED", reason)
+                _say(stack, "ROLLBACK_COMPLETE" if creating else "UPDATE_ROLLBACK_COMPLETE")
                 return
-        stack._add_stack_event(f"{what}_COMPLETE")
+        _say(stack, f"{what}_COMPLETE")
 
     def _is_outdated(self, group: Any) -> bool:
         (state,) = group.instance_states
@@ -87,3 +95,8 @@ class Rollouts:
                 return f"Failed to receive 1 resource signal(s) within the specified duration: {host}"
             time.sleep(0.1)
         return "" if self._signals[host] == "SUCCESS" else f"Received FAILURE signal with UniqueId {host}"
+
+
+def _say(stack: Any, status: str, reason: str | None = None) -> None:
+    stack.status = status
+    stack._add_stack_event(status, resource_status_reason=reason)

@@ -24,6 +24,6 @@ for (const { action, resource, context } of requests) {
     }
   }
   const answer = await runSimulation(simulation, {})
-  results.push(answer.resultType === 'error' ? { error: answer.errors } : { result: answer.overallResult ?? answer.analysis?.result ?? JSON.stringify(answer) })
+  results.push(answer.resultType === 'error' ? { error: answer.errors } : { result: answer.overallResult })
 }
 console.log(JSON.stringify(results))

@@ -71,6 +71,11 @@ class Stack:
         data: Mapping[str, Any] = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
         return data
 
+    def group_id(self, name: str) -> str:
+        """The id of a security group, of which the stack says the name or the id."""
+        found = boto3.client("ec2").describe_security_groups()["SecurityGroups"]
+        return next(one["GroupId"] for one in found if self.ids[name] in (one["GroupId"], one["GroupName"]))
+
     def policies(self, role: str) -> list[Mapping[str, Any]]:
         """The statements of a role's own policies, as the stack resolved them."""
         iam, name = boto3.client("iam"), self.ids[role]
