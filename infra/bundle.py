@@ -89,27 +89,36 @@ def build(output: Path, app: Path | None, architecture: str, settings: Mapping[s
     return path.resolve()
 
 
+def pinned() -> str:
+    """What requirements.txt names, for pip; without markers, which speak of the Python that reads them."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return "\n".join(line.split("#")[0].split(";")[0] for line in lines)
+
+
+def platform(architecture: str) -> list[str]:
+    """The options by which pip takes builds for the hosts, and for no other platform."""
+    machine = MACHINES[architecture]
+    names = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINOR_VERSIONS]
+    names += [f"manylinux2014_{machine}", f"manylinux2010_{machine}", f"manylinux1_{machine}"]
+    return [
+        *("--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON}"),
+        *(f"--platform={name}" for name in names),
+    ]
+
+
 def _install(site: Path, app: Path | None, architecture: str) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as pinned:
-        # Markers speak of the Python that reads them, which is not the target's.
-        lines = (ROOT / "requirements.txt").read_text().splitlines()
-        pinned.write("\n".join(line.split("#")[0].split(";")[0] for line in lines))
-        pinned.flush()
-        _pip(site, architecture, ["--no-deps", "-r", pinned.name], "requirements.txt")
-        if app and (app / "requirements.txt").exists():
-            _pip(
-                site, architecture, ["-r", str(app / "requirements.txt"), "-c", pinned.name], f"{app}/requirements.txt"
-            )
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
+        requirements.write(pinned())
+        requirements.flush()
+        _pip(site, architecture, ["--no-deps", "-r", requirements.name], "requirements.txt")
+        if app and (wanted := app / "requirements.txt").exists():
+            _pip(site, architecture, ["-r", str(wanted), "-c", requirements.name], str(wanted))
     shutil.rmtree(site / "bin", ignore_errors=True)  # scripts, for the Python of this machine
 
 
 def _pip(site: Path, architecture: str, wanted: list[str], source: str) -> None:
-    machine = MACHINES[architecture]
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINOR_VERSIONS]
-    platforms += [f"manylinux2014_{machine}", f"manylinux2010_{machine}", f"manylinux1_{machine}"]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    command += ["--upgrade", "--target", str(site), "--only-binary=:all:", "--implementation=cp"]
-    command += [f"--python-version={PYTHON}", *(f"--platform={platform}" for platform in platforms), *wanted]
+    command += ["--upgrade", "--target", str(site), *platform(architecture), *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BundleError(f"pip cannot install {source} for {architecture}: {_last_error(done.stderr)}")

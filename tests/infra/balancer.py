@@ -18,7 +18,7 @@ BLOCK_BYTES = 1 << 16
 
 
 class Balancer:
-    """Listens at `address`, port 443, in the network of the thread that enters it, until it is left."""
+    """Listens at `address` in the network of the thread that enters it, until it is left: port 443, and 80 without TLS."""
 
     def __init__(self, address: str, certificate: Path, key: Path) -> None:
         self._address = address
@@ -52,7 +52,10 @@ class Balancer:
 
     async def _start(self) -> None:
         self._checking = asyncio.create_task(self._check())
-        self._server = await asyncio.start_server(self._serve, self._address, 443, ssl=self._tls)
+        self._servers = [
+            await asyncio.start_server(self._serve, self._address, 443, ssl=self._tls),
+            await asyncio.start_server(self._serve, self._address, 80),
+        ]
 
     async def _check(self) -> None:
         async with httpx.AsyncClient(timeout=CHECK_SECONDS) as client:
