@@ -18,7 +18,7 @@ BLOCK_BYTES = 1 << 16
 
 
 class Balancer:
-    """Listens at `address` in the network of the thread that enters it, until it is left: port 443, and 80 without TLS."""
+    """Listens at `address` in the network of the thread that enters it: port 443, and port 80 without TLS."""
 
     def __init__(self, address: str, certificate: Path, key: Path) -> None:
         self._address = address

@@ -1,4 +1,4 @@
-"""A simulated AWS in which setup.sh and teardown.sh run: its load balancer, its roll-outs, and how to call the scripts."""
+"""A simulated AWS against which setup.sh and teardown.sh run: its load balancer, its roll-outs, and the scripts."""
 
 from __future__ import annotations
 
