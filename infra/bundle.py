@@ -1,11 +1,11 @@
-"""`python -m infra.bundle --output DIR [--app DIR] [--architecture x86_64|arm64]`: the archive that hosts boot from.
+"""`python -m infra.bundle --output DIR [--app DIR] [--architecture A] [--set NAME=VALUE]…`: what hosts boot from.
 
 Prints the path of `DIR/SHA256.tar.gz`, named by its own content: the same sources make the same archive. In it:
 
     site/         the program, what `requirements.txt` pins for the target platform, and the user's own modules: a tree
                   for PYTHONPATH, so that a host needs neither pip nor an index
     infra/        what hosts run at boot and beside the program
-    bundle.env    `WORKMANAGER_FUNCTIONS`, the user's modules
+    bundle.env    `WORKMANAGER_FUNCTIONS`, the user's modules, and what `--set NAME=VALUE` sets besides
 
 `--app` is a directory of modules and packages whose public functions jobs may call; its `requirements.txt`, if there is
 one, is installed too, and may not ask for other versions than the program's. Needs the network, and pip.
@@ -16,12 +16,13 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -44,9 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="the directory for the archive")
     parser.add_argument("--app", type=Path, help="a directory of modules whose functions jobs may call")
     parser.add_argument("--architecture", choices=sorted(MACHINES), default="x86_64")
+    parser.add_argument("--set", action="append", default=[], type=_setting, help="NAME=VALUE of WORKMANAGER_NAME")
     given = parser.parse_args(arguments)
     try:
-        path = build(given.output, given.app, given.architecture)
+        path = build(given.output, given.app, given.architecture, dict(given.set))
     except BundleError as error:
         sys.stderr.write(f"bundle: error: {error}\n")
         return 1
@@ -54,7 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build(output: Path, app: Path | None, architecture: str) -> Path:
+def _setting(text: str) -> tuple[str, str]:
+    found = re.fullmatch(r"([A-Z][A-Z0-9_]*)=([^\n]*)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return found[1].removeprefix("WORKMANAGER_"), found[2]
+
+
+def build(output: Path, app: Path | None, architecture: str, settings: Mapping[str, str]) -> Path:
     """The path of the archive, made in `output`.
 
     Raises:
@@ -71,7 +80,8 @@ def build(output: Path, app: Path | None, architecture: str) -> Path:
             _copy_app(app, site)
         for files in HOST_FILES:
             shutil.copytree(ROOT / files, tree / files, ignore=shutil.ignore_patterns("__pycache__"))
-        (tree / "bundle.env").write_text(f"WORKMANAGER_FUNCTIONS={','.join(modules)}\n")
+        named = {"FUNCTIONS": ",".join(modules), **settings}
+        (tree / "bundle.env").write_text("".join(f"WORKMANAGER_{name}={named[name]}\n" for name in sorted(named)))
         archive = _archive(tree)
     output.mkdir(parents=True, exist_ok=True)
     path = output / f"{hashlib.sha256(archive).hexdigest()}.tar.gz"
@@ -79,27 +89,36 @@ def build(output: Path, app: Path | None, architecture: str) -> Path:
     return path.resolve()
 
 
+def pinned() -> str:
+    """What requirements.txt names, for pip; without markers, which speak of the Python that reads them."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return "\n".join(line.split("#")[0].split(";")[0] for line in lines)
+
+
+def platform(architecture: str) -> list[str]:
+    """The options by which pip takes builds for the hosts, and for no other platform."""
+    machine = MACHINES[architecture]
+    names = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINOR_VERSIONS]
+    names += [f"manylinux2014_{machine}", f"manylinux2010_{machine}", f"manylinux1_{machine}"]
+    return [
+        *("--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON}"),
+        *(f"--platform={name}" for name in names),
+    ]
+
+
 def _install(site: Path, app: Path | None, architecture: str) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as pinned:
-        # Markers speak of the Python that reads them, which is not the target's.
-        lines = (ROOT / "requirements.txt").read_text().splitlines()
-        pinned.write("\n".join(line.split("#")[0].split(";")[0] for line in lines))
-        pinned.flush()
-        _pip(site, architecture, ["--no-deps", "-r", pinned.name], "requirements.txt")
-        if app and (app / "requirements.txt").exists():
-            _pip(
-                site, architecture, ["-r", str(app / "requirements.txt"), "-c", pinned.name], f"{app}/requirements.txt"
-            )
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
+        requirements.write(pinned())
+        requirements.flush()
+        _pip(site, architecture, ["--no-deps", "-r", requirements.name], "requirements.txt")
+        if app and (wanted := app / "requirements.txt").exists():
+            _pip(site, architecture, ["-r", str(wanted), "-c", requirements.name], str(wanted))
     shutil.rmtree(site / "bin", ignore_errors=True)  # scripts, for the Python of this machine
 
 
 def _pip(site: Path, architecture: str, wanted: list[str], source: str) -> None:
-    machine = MACHINES[architecture]
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINOR_VERSIONS]
-    platforms += [f"manylinux2014_{machine}", f"manylinux2010_{machine}", f"manylinux1_{machine}"]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    command += ["--upgrade", "--target", str(site), "--only-binary=:all:", "--implementation=cp"]
-    command += [f"--python-version={PYTHON}", *(f"--platform={platform}" for platform in platforms), *wanted]
+    command += ["--upgrade", "--target", str(site), *platform(architecture), *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BundleError(f"pip cannot install {source} for {architecture}: {_last_error(done.stderr)}")

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by the scripts beside it. `set_up run` or `set_up dev` makes .venv hold what requirements.txt, or
-# requirements-dev.txt, names, and the project itself. It needs bash and Python 3.11+, and the network only when
+# Sourced by the scripts beside it. `set_up run`, `set_up dev` or `set_up deploy` makes .venv hold what requirements.txt,
+# requirements-dev.txt or requirements-deploy.txt names, and the project itself. It needs bash and Python 3.11+, and the network only when
 # those files have changed since the last time. Sets `root` and `python`.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -27,8 +27,8 @@ _is_ready() {
 # What the environment was made from. The path counts: an environment does not survive being moved.
 _fingerprint() {
     local files=("$root/pyproject.toml" "$root/requirements.txt")
-    if [ "$1" = dev ]; then
-        files+=("$root/requirements-dev.txt")
+    if [ "$1" != run ]; then
+        files+=("$root/requirements-$1.txt")
     fi
     (echo "$root" && cat "${files[@]}") | cksum
 }
@@ -73,18 +73,16 @@ _install_ensurepip() {
 
 _install() {
     local requirements="requirements.txt" pip=("$python" -m pip --disable-pip-version-check --quiet)
-    if [ "$1" = dev ]; then
-        requirements="requirements-dev.txt"
+    if [ "$1" != run ]; then
+        requirements="requirements-$1.txt"
     fi
     _say "installing $requirements"
-    rm -f "$root/.venv/.ready-run" "$root/.venv/.ready-dev"
+    rm -f "$root/.venv/.ready-"*
     "${pip[@]}" install -r "$root/$requirements" || _fail "could not install $requirements (see above)"
     local output # the build's remarks are of interest only when it fails
     output="$("${pip[@]}" install --no-deps --editable "$root" 2>&1)" || _fail "could not install the project: $output"
     _fingerprint run >"$root/.venv/.ready-run"
-    if [ "$1" = dev ]; then
-        _fingerprint dev >"$root/.venv/.ready-dev"
-    fi
+    _fingerprint "$1" >"$root/.venv/.ready-$1"
 }
 
 _say() { echo "setup: $*" >&2; }

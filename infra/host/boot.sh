@@ -51,13 +51,20 @@ attach() {
 }
 
 configure_stores() {
-    local entry port user passwords="$work/passwords" users=() mebibytes
+    local entry port user stage passwords="$work/passwords" users=() mebibytes
     id workmanager-store >/dev/null 2>&1 || useradd --system --no-create-home --shell /sbin/nologin workmanager-store
     secret "$STORE_TLS_SECRET" | write_private workmanager-store /etc/workmanager/store.pem
     install -d -m 0700 "$passwords"
+    # Servers take the password that comes next and the one that was before, too, so that it can be replaced.
     for user in manager worker replica administrator operator; do
-        secret "$NAME/store/$user" >"$passwords/$user"
-        users+=(--password "$user=$passwords/$user")
+        for stage in AWSCURRENT AWSPENDING AWSPREVIOUS; do
+            if secret "$NAME/store/$user" "$stage" >"$passwords/$user-$stage" 2>"$work/refusal"; then
+                users+=(--password "$user=$passwords/$user-$stage")
+            elif [ "$stage" = AWSCURRENT ] || ! grep -q ResourceNotFound "$work/refusal"; then
+                cat "$work/refusal" >&2
+                return 1
+            fi
+        done
     done
     program jobqueue.acl "${users[@]}" | write_private workmanager-store /etc/workmanager/users.acl
     # Two servers on a host, either of which may have to hold everything, and room for what a rewrite copies.
@@ -69,7 +76,7 @@ configure_stores() {
             --directory "/var/lib/workmanager/$port" --max-memory "$((mebibytes * 35 / 100))mb" \
             --tls-certificate /etc/workmanager/store.pem --tls-key /etc/workmanager/store.pem \
             --tls-authority /etc/workmanager/ca.pem --acl-file /etc/workmanager/users.acl \
-            --replication-user replica --replication-password-file "$passwords/replica" |
+            --replication-user replica --replication-password-file "$passwords/replica-AWSCURRENT" |
             write_private workmanager-store "/etc/workmanager/store-$port.conf"
     done
     rm -rf "$passwords"
@@ -81,8 +88,11 @@ configure_stores() {
     say stores_started
 }
 
-# secret ID: its value
-secret() { aws secretsmanager get-secret-value --secret-id "$1" --query SecretString --output text; }
+# secret ID [STAGE]: its value
+secret() {
+    aws secretsmanager get-secret-value --secret-id "$1" --version-stage "${2:-AWSCURRENT}" \
+        --query SecretString --output text
+}
 
 # write_private OWNER FILE: standard input, for its owner alone
 write_private() {

@@ -51,9 +51,11 @@ install_packages
 if [ -n "$CA_CERTIFICATE" ]; then
     echo "$CA_CERTIFICATE" >/etc/workmanager/ca.pem
 fi
+cluster_url=''
 if [ -n "$STORES" ]; then
     take_identity
     configure_stores
+    cluster_url="${REDIS_URL/manager:PASSWORD/administrator:"$(secret "$NAME/store/administrator")"}"
 fi
 
 password=''
@@ -65,6 +67,7 @@ write_private root /etc/workmanager/manager.env <<SETTINGS
 WORKMANAGER_REDIS_URL=${REDIS_URL//PASSWORD/"$password"}
 WORKMANAGER_API_KEYS=$api_keys
 WORKMANAGER_CLUSTER_HOSTS=$CLUSTER_HOSTS
+${cluster_url:+WORKMANAGER_CLUSTER_URL=$cluster_url}
 WORKMANAGER_NAME=$NAME
 WORKMANAGER_LAUNCH_TEMPLATE=$LAUNCH_TEMPLATE
 WORKMANAGER_SUBNETS=$SUBNETS

@@ -37,9 +37,11 @@ class Cloud:
         boots: whether instances really run.
         environ: what every process on an instance finds in its environment, beside the endpoint's address.
         shared: directories of this machine that instances have in common with it.
+        commands: programs that are on every instance besides: text by path, such as `usr/local/bin/mount`.
 
     Attributes:
         faults, ledger, machines: what goes wrong, what happened, what runs.
+        lock: held while a call to EC2 takes effect.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class Cloud:
         address: str = CLOUD_ADDRESS,
         environ: Mapping[str, str] | None = None,
         shared: Sequence[Path] = (),
+        commands: Mapping[str, str] | None = None,
     ) -> None:
         moto_api_backend.reset()
         self.faults, self.ledger = Faults(), Ledger()
         front = Front(self.faults, self.ledger, instances_linger=boots)
+        self.lock = front.lock
         self._server = make_server(address, 0, front, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://{address}:{self._server.server_port}"
         self._boots = boots
@@ -65,6 +69,7 @@ class Cloud:
             credentials=self._credentials,
             environ={"AWS_ENDPOINT_URL": self.endpoint, **(environ or {})},
             shared=shared,
+            commands=commands or {},
         )
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.ec2.metadata_service import MetadataService
-from tests.ec2.network import connect, network_of
+from tests.ec2.network import add_address, connect, network_of
 
 _PARTS = Path(__file__).parent / "instance"
 _COMMANDS = {
@@ -36,6 +36,7 @@ class Blueprint:
         metadata: what its metadata service says at first (see `MetadataService`).
         environ: what every process on it finds in its environment.
         shared: directories of this machine that it has in common with it.
+        commands: programs that are on it besides: text by path.
     """
 
     instance_id: str
@@ -45,6 +46,7 @@ class Blueprint:
     token_required: bool
     environ: Mapping[str, str]
     shared: Sequence[Path]
+    commands: Mapping[str, str]
 
 
 class Machine:
@@ -65,6 +67,7 @@ class Machine:
         self.has_crashed = False
         self._link = f"v{zlib.crc32(blueprint.instance_id.encode()):08x}"
         self._prepare(blueprint)
+        self._addresses = {blueprint.address}
         self._process = self._boot(blueprint)
         connect(self._process.pid, blueprint.address, self._link)
         with network_of(self._process.pid):
@@ -84,6 +87,12 @@ class Machine:
     def is_on(self) -> bool:
         """Whether it runs. One that crashed counts as running: EC2 does not see the difference."""
         return self.has_crashed or self._process.poll() is None
+
+    def take_address(self, address: str) -> None:
+        """Has this address, too, which it may have already: of a network interface that was attached."""
+        if address not in self._addresses:
+            self._addresses.add(address)
+            add_address(self._process.pid, address, self._link)
 
     def press_power_button(self) -> None:
         """Asks it to stop its services and power off."""
@@ -119,9 +128,9 @@ class Machine:
         for part, paths in _COMMANDS.items():
             text = (_PARTS / part).read_text().replace("PYTHON", _python(), 1).replace("VENV", sys.executable, 1)
             for path in (seed / name for name in paths):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-                path.chmod(0o755)
+                _write_program(path, text)
+        for name, text in blueprint.commands.items():
+            _write_program(seed / name, text)
 
     def _boot(self, blueprint: Blueprint) -> subprocess.Popen[bytes]:
         namespaces = ["--net", "--mount", "--pid", "--uts", "--ipc"]
@@ -150,6 +159,12 @@ class Machine:
             assert time.monotonic() < deadline, f"{self.instance_id} does not boot"
             time.sleep(0.002)
         return process
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 def _python() -> str:

@@ -37,7 +37,7 @@ class Machines:
 
     Args:
         credentials: of a role, by its instance profile's ARN and the instance's id.
-        environ, shared: see `Blueprint`.
+        environ, shared, commands: see `Blueprint`.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Machines:
         credentials: Callable[[str, str], Mapping[str, str]],
         environ: Mapping[str, str],
         shared: Sequence[Path],
+        commands: Mapping[str, str],
     ) -> None:
         self._front = front
         self._ledger = ledger
@@ -56,6 +57,7 @@ class Machines:
         self._credentials = credentials
         self._environ = environ
         self._shared = shared
+        self._commands = commands
         self._running: dict[str, _Running] = {}
         self._over: dict[str, Machine] = {}
         self._ending = threading.Event()
@@ -130,6 +132,9 @@ class Machines:
                 running.machine.press_power_button()
             elif now >= running.power_cut_at or running.machine.has_crashed:
                 self._clear(running, instance_id)
+        else:
+            for address in running.region.attached_addresses(instance_id):
+                running.machine.take_address(address)
 
     def _end(self, running: _Running, instance_id: str, cause: str, name: str, code: int) -> None:
         with self._front.lock:
@@ -157,6 +162,7 @@ class Machines:
             instance.metadata_options.http_tokens == "required",
             self._environ,
             self._shared,
+            self._commands,
         )
 
     def _metadata(self, region: Region, instance: Any, user_data: bytes) -> dict[str, str]:

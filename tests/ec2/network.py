@@ -61,6 +61,14 @@ def connect(pid: int, address: str, link: str) -> None:
         run("ip", "route", "add", "default", "via", CLOUD_ADDRESS, "dev", "eth0", "onlink", "src", address)
 
 
+def add_address(pid: int, address: str, link: str) -> None:
+    """Gives the network of that process another address, on the link that `connect` made."""
+    # The last one that had it may have gone without a word.
+    run("ip", "route", "replace", f"{address}/32", "dev", link)
+    with network_of(pid):
+        run("ip", "address", "add", f"{address}/32", "dev", "eth0")
+
+
 def run(*command: str) -> None:
     """Runs a command.
 

@@ -101,3 +101,8 @@ class Region:
         """The ARN of the instance's profile, '' where it has none."""
         association = self._backend.iam_instance_profile_associations.get(instance_id)
         return str(association.iam_instance_profile.arn) if association else ""
+
+    def attached_addresses(self, instance_id: str) -> list[str]:
+        """Of the network interfaces that were attached to the instance."""
+        nics = list(self.instance(instance_id).nics.values())
+        return [str(nic.private_ip_address) for nic in nics]

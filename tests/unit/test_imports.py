@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = {"jobqueue", "scaler", "manager", "worker_node", "workmanager"}
+OURS = {"infra", "jobqueue", "scaler", "manager", "worker_node", "workmanager"}
 MAY_USE = {
     "jobqueue": {"jobqueue"},
     "scaler": {"scaler", "jobqueue"},
     "manager": {"manager", "scaler", "jobqueue"},
     "worker_node": {"worker_node", "jobqueue"},
     "workmanager": {"workmanager"},
+    "infra": {"infra", "workmanager"},
 }
 
 

@@ -63,7 +63,7 @@ def call(service: str, operation: str, words: list[str]) -> int:
     arguments: dict[str, object] = {}
     for option, values in given.items():
         name = names[option.replace("-", "").lower()]
-        arguments[name] = read(values, is_list=shape.members[name].type_name == "list")
+        arguments[name] = read(values, shape.members[name].type_name)
     answer = getattr(client, operation.replace("-", "_"))(**arguments)
     answer.pop("ResponseMetadata", None)
     for part in filter(None, query.split(".")):
@@ -72,12 +72,14 @@ def call(service: str, operation: str, words: list[str]) -> int:
     return 0
 
 
-def read(values: list[str], *, is_list: bool) -> object:
+def read(values: list[str], kind: str) -> object:
     if not values:
         return True
     if values[0].startswith(("{", "[")):
         return json.loads(values[0])
-    return values if is_list else values[0]
+    if kind == "integer":
+        return int(values[0])
+    return values if kind == "list" else values[0]
 
 
 def upload(operation: str, words: list[str]) -> int:

@@ -1,0 +1,160 @@
+"""`python -m infra.certificates --name NAME --region REGION --directory DIR`: makes what TLS needs, in PEM files.
+
+    authority.pem                 certificate and key of an authority of the cluster's own, unless it is there already
+    ca.pem                        its certificate alone, for whoever is to trust it
+    store.pem                     certificate and key of the Redis servers
+    balancer.pem, balancer.key    certificate and key of the load balancer, whose name AWS chooses later
+
+The authority can speak for these names alone (RFC 5280, name constraints), so that a client may trust it without
+trusting it with the rest of the internet. `--expiring FILE` asks instead whether a certificate ends within
+`RENEW_DAYS`: exit code 0 if it does, 1 if not.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+AUTHORITY_DAYS = 3650
+LEAF_DAYS = 397
+"""The longest that clients such as browsers take."""
+RENEW_DAYS = 60
+BACKDATED = timedelta(hours=1)
+"""Clocks differ."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Makes the files, or answers `--expiring`; the exit code."""
+    parser = argparse.ArgumentParser(prog="infra.certificates", description="Makes certificates for a cluster.")
+    parser.add_argument("--name", help="of the cluster")
+    parser.add_argument("--region")
+    parser.add_argument("--directory", type=Path)
+    parser.add_argument("--expiring", type=Path)
+    given = parser.parse_args(arguments)
+    now = datetime.now(UTC)
+    if given.expiring:
+        return 0 if expires_soon(given.expiring.read_bytes(), now) else 1
+    if None in (given.name, given.region, given.directory):
+        parser.error("--name, --region and --directory are needed")
+    make(given.name, given.region, given.directory, now)
+    return 0
+
+
+def expires_soon(certificate: bytes, now: datetime) -> bool:
+    """Whether the first certificate of this PEM ends within `RENEW_DAYS`."""
+    ends = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+    return ends - now < timedelta(days=RENEW_DAYS)
+
+
+def make(name: str, region: str, directory: Path, now: datetime) -> None:
+    """Writes the files, readable by their owner alone."""
+    store_name, balancer_name = f"store.{name}.workmanager.internal", f"*.elb.{region}.amazonaws.com"
+    kept = directory / "authority.pem"
+    if kept.exists():
+        key = serialization.load_pem_private_key(kept.read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey), f"{kept} has no key of an elliptic curve"
+        authority = x509.load_pem_x509_certificate(kept.read_bytes())
+    else:
+        key = ec.generate_private_key(ec.SECP256R1())
+        authority = _authority(name, [store_name, f"elb.{region}.amazonaws.com"], key, now)
+    certificate = authority.public_bytes(serialization.Encoding.PEM)
+    _write(kept, certificate + _pem(key))
+    _write(directory / "ca.pem", certificate)
+    store_key, store = _leaf(store_name, authority, key, now)
+    _write(directory / "store.pem", store + store_key)
+    balancer_key, balancer = _leaf(balancer_name, authority, key, now)
+    _write(directory / "balancer.key", balancer_key)
+    _write(directory / "balancer.pem", balancer)
+
+
+def _authority(name: str, names: Sequence[str], key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"workmanager {name}")])
+    everywhere = [x509.IPAddress(IPv4Network("0.0.0.0/0")), x509.IPAddress(IPv6Network("::/0"))]
+    constraints = x509.NameConstraints(
+        permitted_subtrees=[x509.DNSName(n) for n in names], excluded_subtrees=everywhere
+    )
+    return (
+        _certificate(subject, subject, key.public_key(), key.public_key(), now, AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(constraints, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _leaf(
+    name: str, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, now: datetime
+) -> tuple[bytes, bytes]:
+    """Key and certificate, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    # The members of a Redis cluster are each other's clients.
+    roles = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    days = min(LEAF_DAYS, (authority.not_valid_after_utc - now).days)
+    certificate = (
+        _certificate(subject, authority.subject, key.public_key(), authority_key.public_key(), now, days)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(roles), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    return _pem(key), certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _certificate(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    issuer_key: ec.EllipticCurvePublicKey,
+    now: datetime,
+    days: int,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # `script` and `name` are of the script that sources this
+# Sourced by setup.sh and teardown.sh: what the two say to AWS. Reads `script`, `name` and `region`; endpoint and
+# credentials as aws-cli reads them.
+
+say() { echo "$script: $*" >&2; }
+
+fail() {
+    say "error: $*"
+    exit 1
+}
+
+check_caller() {
+    command -v aws >/dev/null || fail "aws-cli is missing: install it, and configure credentials"
+    region="${region:-${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}}"
+    [ -n "$region" ] || fail "no region: give --region, or set AWS_REGION"
+    export AWS_DEFAULT_REGION="$region" AWS_REGION="$region" AWS_PAGER=''
+    local refusal
+    refusal="$(mktemp)"
+    caller="$(aws sts get-caller-identity --query '[Account,Arn]' --output text 2>"$refusal")" ||
+        fail "AWS does not know you: $(tail -1 "$refusal")"
+    rm -f "$refusal"
+    account="${caller%%$'\t'*}"
+    # Stack names are the narrowest: they name buckets and secrets, too.
+    [[ "$name" =~ ^[a-z][a-z0-9-]{1,30}$ ]] || fail "--name $name: use 2 to 31 letters a-z, digits, and '-'"
+    bucket="workmanager-$name-$account-$region"
+    [ "${#bucket}" -le 63 ] || fail "--name $name is too long by $((${#bucket} - 63)) characters for a bucket's name"
+}
+
+# stack_status: of the stack, or `none`
+stack_status() {
+    aws cloudformation describe-stacks --stack-name "$name" --query 'Stacks[0].StackStatus' --output text 2>/dev/null ||
+        echo none
+}
+
+# output KEY: one of the stack's outputs
+output() {
+    aws cloudformation describe-stacks --stack-name "$name" \
+        --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue | [0]" --output text
+}
+
+# parameter KEY: one of the stack's parameters, or nothing
+parameter() {
+    { aws cloudformation describe-stacks --stack-name "$name" --output text \
+        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue | [0]" 2>/dev/null || true; } |
+        sed 's/^None$//'
+}
+
+secret_exists() { aws secretsmanager describe-secret --secret-id "$1" >/dev/null 2>&1; }
+
+# put_secret ID FILE: its value, from a file, so that it stands on no command line
+put_secret() {
+    if secret_exists "$1"; then
+        aws secretsmanager put-secret-value --secret-id "$1" --secret-string "file://$2" >/dev/null
+    else
+        aws secretsmanager create-secret --name "$1" --secret-string "file://$2" \
+            --tags "Key=workmanager:cluster,Value=$name" >/dev/null
+    fi
+}
+
+# What went wrong with the stack, oldest first; what CloudFormation cancelled because of it is left out.
+print_failures() {
+    aws cloudformation describe-stack-events --stack-name "$1" --output text --query \
+        "reverse(StackEvents[?contains(ResourceStatus, 'FAILED') && Timestamp>='$2'].[LogicalResourceId,ResourceStatusReason])" |
+        grep -v -e 'Resource .* cancelled' -e $'\tNone$' | while IFS=$'\t' read -r resource reason; do
+        say "  $resource: $reason"
+        _print_console "$(grep -oE 'i-[0-9a-f]{8,17}' <<<"$reason" | head -1)"
+    done
+}
+
+# A host that says FAILURE has told why on its console.
+_print_console() {
+    if [ -n "$1" ]; then
+        aws ec2 get-console-output --instance-id "$1" --query Output --output text 2>/dev/null | tail -n 20 >&2 || true
+    fi
+}

@@ -1,0 +1,90 @@
+"""A network load balancer as the stack describes it: TLS, and connections to targets whose health check passes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import ssl
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import httpx
+
+CHECK_SECONDS = 1.0
+BLOCK_BYTES = 1 << 16
+
+
+class Balancer:
+    """Listens at `address` in the network of the thread that enters it: port 443, and port 80 without TLS."""
+
+    def __init__(self, address: str, certificate: Path, key: Path) -> None:
+        self._address = address
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._tls.load_cert_chain(certificate, key)
+        self._targets: list[str] = []
+        self._healthy: list[str] = []
+        self._turn = itertools.count()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Balancer:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def set_targets(self, urls: list[str]) -> None:
+        """The targets' base URLs, which are then checked."""
+        self._targets = urls
+
+    @property
+    def healthy(self) -> list[str]:
+        """Targets that are ready."""
+        return self._healthy
+
+    async def _start(self) -> None:
+        self._checking = asyncio.create_task(self._check())
+        self._servers = [
+            await asyncio.start_server(self._serve, self._address, 443, ssl=self._tls),
+            await asyncio.start_server(self._serve, self._address, 80),
+        ]
+
+    async def _check(self) -> None:
+        async with httpx.AsyncClient(timeout=CHECK_SECONDS) as client:
+            while True:
+                healthy = []
+                for url in self._targets:
+                    with suppress(httpx.HTTPError):
+                        if (await client.get(f"{url}/readyz")).is_success:
+                            healthy.append(url)
+                self._healthy = healthy
+                await asyncio.sleep(CHECK_SECONDS)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        healthy = self._healthy
+        if not healthy:
+            writer.close()
+            return
+        target = urlsplit(healthy[next(self._turn) % len(healthy)])
+        with suppress(OSError):
+            inner_reader, inner_writer = await asyncio.open_connection(target.hostname, target.port)
+            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while block := await reader.read(BLOCK_BYTES):
+            writer.write(block)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()

@@ -1,0 +1,182 @@
+"""What moto's CloudFormation lacks for this stack, put into it: `complete()` once in a process.
+
+- defaults of parameters are read as given values are (lists, numbers);
+- a change set that is executed leaves outputs, and an update its template; one without changes fails, as AWS's does;
+- AWS::SecretsManager::Secret with generated values, AWS::EC2::SecurityGroupEgress, network load balancers, and
+  Auto Scaling groups whose instances have all that their launch template says.
+"""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.cloudformation import parsing
+from moto.cloudformation.models import ChangeSet
+from moto.core.common_models import CloudFormationModel
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.security_groups import SecurityGroupIngress
+from moto.elbv2.models import FakeLoadBalancer, elbv2_backends
+from moto.secretsmanager.models import secretsmanager_backends
+
+
+@functools.cache
+def complete() -> None:
+    """Puts it in."""
+    models = parsing.get_model_map()
+    models["AWS::SecretsManager::Secret"] = Secret
+    models["AWS::EC2::SecurityGroupEgress"] = SecurityGroupEgress
+    models["AWS::ElasticLoadBalancingV2::LoadBalancer"] = NetworkLoadBalancer
+    FakeLoadBalancer.get_cfn_attribute = _naming_in_full(FakeLoadBalancer.get_cfn_attribute)
+    FakeAutoScalingGroup.replace_autoscaling_group_instances = _giving_all_of_the_template(
+        FakeAutoScalingGroup.replace_autoscaling_group_instances
+    )
+    models["AWS::AutoScaling::AutoScalingGroup"] = KeptGroup
+    parsing.ResourceMap.load_parameters = _reading_defaults(parsing.ResourceMap.load_parameters)
+    ChangeSet.apply = _leaving_outputs(ChangeSet.apply)
+
+
+class Secret(CloudFormationModel):
+    """AWS::SecretsManager::Secret, with GenerateSecretString."""
+
+    def __init__(self, arn: str, backend: Any) -> None:
+        self.physical_resource_id = arn
+        self._backend = backend
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::SecretsManager::Secret"
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return "Name"
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+    ) -> Secret:
+        backend = secretsmanager_backends[account_id][region_name]
+        length = int(cloudformation_json["Properties"]["GenerateSecretString"]["PasswordLength"])
+        secret, _version = backend._add_secret(resource_name, secret_string=secrets.token_hex(length)[:length])
+        return cls(secret.arn, backend)
+
+    @classmethod
+    def update_from_cloudformation_json(cls, original_resource: Secret, *_: Any, **__: Any) -> Secret:
+        return original_resource
+
+    def delete(self, *_: Any) -> None:
+        self._backend.delete_secret(self.physical_resource_id, None, True)
+
+
+class SecurityGroupEgress(SecurityGroupIngress):
+    """AWS::EC2::SecurityGroupEgress to another group."""
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::EC2::SecurityGroupEgress"
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+    ) -> SecurityGroupEgress:
+        rule, backend = cloudformation_json["Properties"], ec2_backends[account_id][region_name]
+        backend.authorize_security_group_egress(
+            group_name_or_id=rule["GroupId"],
+            ip_protocol=rule["IpProtocol"],
+            from_port=rule["FromPort"],
+            to_port=rule["ToPort"],
+            ip_ranges=[],
+            source_groups=[{"GroupId": rule["DestinationSecurityGroupId"]}],
+        )
+        return cls(backend.get_security_group_from_id(rule["GroupId"]), rule)
+
+    def delete(self, *_: Any) -> None:
+        """It goes with its group."""
+
+
+class NetworkLoadBalancer(FakeLoadBalancer):
+    """AWS::ElasticLoadBalancingV2::LoadBalancer of the type that the template names."""
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+    ) -> FakeLoadBalancer:
+        properties, backend = cloudformation_json["Properties"], elbv2_backends[account_id][region_name]
+        balancer = backend.create_load_balancer(
+            resource_name,
+            properties["SecurityGroups"],
+            properties["Subnets"],
+            scheme=properties["Scheme"],
+            loadbalancer_type=properties["Type"],
+        )
+        balancer.dns_name = f"{resource_name.lower()}.elb.{region_name}.amazonaws.com"
+        return balancer
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls, original_resource: FakeLoadBalancer, *_: Any, **__: Any
+    ) -> FakeLoadBalancer:
+        return original_resource
+
+
+class KeptGroup(FakeAutoScalingGroup):
+    """AWS::AutoScaling::AutoScalingGroup, which an update leaves its instances: whoever rolls it out replaces them."""
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls, original_resource: FakeAutoScalingGroup, new_resource_name: str, cloudformation_json: Any, *_: Any
+    ) -> FakeAutoScalingGroup:
+        original_resource.launch_template_version = cloudformation_json["Properties"]["LaunchTemplate"]["Version"]
+        return original_resource
+
+
+def _giving_all_of_the_template(launch: Callable[..., None]) -> Callable[..., None]:
+    def replace_autoscaling_group_instances(group: Any, count: int, tags: dict[str, str]) -> None:
+        before = {state.instance.id for state in group.instance_states}
+        launch(group, count, tags)
+        ec2 = group.autoscaling_backend.ec2_backend
+        data = group.ec2_launch_template.get_version(group.launch_template_version).data
+        for state in group.instance_states:
+            if state.instance.id not in before:
+                ec2.associate_iam_instance_profile(
+                    state.instance.id, iam_instance_profile_arn=data["IamInstanceProfile"]["Arn"]
+                )
+                state.instance.metadata_options.http_tokens = data["MetadataOptions"]["HttpTokens"]
+
+    return replace_autoscaling_group_instances
+
+
+def _naming_in_full(attribute: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    def get_cfn_attribute(balancer: Any, name: str) -> Any:
+        if name == "LoadBalancerFullName":
+            return balancer.arn.partition(":loadbalancer/")[2]
+        return attribute(balancer, name)
+
+    return get_cfn_attribute
+
+
+def _reading_defaults(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    def load_parameters(resources: Any) -> None:
+        defaults = {
+            name: str(given["Default"])
+            for name, given in resources._template.get("Parameters", {}).items()
+            if "Default" in given
+        }
+        resources.input_parameters = {**defaults, **resources.input_parameters}
+        load(resources)
+
+    return load_parameters
+
+
+def _leaving_outputs(apply: Callable[[Any], None]) -> Callable[[Any], None]:
+    def apply_and_leave(change_set: Any) -> None:
+        apply(change_set)
+        stack = change_set.stack
+        stack.template, stack.template_dict = change_set.template, change_set.template_dict
+        stack.parameters = change_set.parameters
+        stack.output_map = stack._create_output_map()
+
+    return apply_and_leave

@@ -1,0 +1,29 @@
+// Evaluates requests against policies. Standard input: {"policies": […], "requests": [{action, resource, context}]};
+// standard output: the result of each. The package is found from the working directory.
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
+
+const require = createRequire(`${process.cwd()}/`)
+const { runSimulation } = await import(pathToFileURL(require.resolve('@cloud-copilot/iam-simulate')).href)
+
+let text = ''
+for await (const chunk of process.stdin) text += chunk
+const { account, policies, requests } = JSON.parse(text)
+
+const results = []
+for (const { action, resource, context } of requests) {
+  const simulation = {
+    identityPolicies: policies.map((policy, index) => ({ name: `policy-${index}`, policy })),
+    serviceControlPolicies: [],
+    resourceControlPolicies: [],
+    request: {
+      action,
+      principal: `arn:aws:sts::${account}:assumed-role/role/i-0123456789abcdef0`,
+      resource: { accountId: account, resource },
+      contextVariables: context
+    }
+  }
+  const answer = await runSimulation(simulation, {})
+  results.push(answer.resultType === 'error' ? { error: answer.errors } : { result: answer.overallResult })
+}
+console.log(JSON.stringify(results))

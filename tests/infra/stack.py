@@ -1,0 +1,95 @@
+"""The stack as moto makes it from the template, in this process."""
+
+from __future__ import annotations
+
+import ast
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.certificates import make
+from infra.template import render
+from tests.infra.moto_stacks import complete
+
+NAME, REGION, ACCOUNT, IMAGE = "wm", "us-east-1", "123456789012", "ami-12c6146b"
+
+
+@contextmanager
+def deployed(directory: Path, **parameters: str) -> Iterator[Stack]:
+    """A stack of the template's defaults and these parameters, beside an empty AWS."""
+    complete()
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        make(NAME, REGION, directory, datetime.now(UTC))
+        certificate = boto3.client("acm").import_certificate(
+            Certificate=(directory / "balancer.pem").read_bytes(),
+            PrivateKey=(directory / "balancer.key").read_bytes(),
+        )["CertificateArn"]
+        given = {
+            "Bucket": "a-bucket",
+            "BundleSha256": "a" * 64,
+            "ImageId": IMAGE,
+            "Zones": "us-east-1a,us-east-1b,us-east-1c",
+            "CertificateArn": certificate,
+            "CaCertificate": (directory / "ca.pem").read_text(),
+            "StoreTlsSecret": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{NAME}/store-tls-AbCdEf",
+            **parameters,
+        }
+        boto3.client("cloudformation").create_stack(
+            StackName=NAME,
+            TemplateBody=render(),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        yield Stack()
+
+
+class Stack:
+    """What stands."""
+
+    def __init__(self) -> None:
+        listed = boto3.client("cloudformation").list_stack_resources(StackName=NAME)["StackResourceSummaries"]
+        self.ids: Mapping[str, str] = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed}
+
+    def user_data(self, template: str) -> str:
+        """What a launch template's hosts run at boot."""
+        return base64.b64decode(self.template(template)["UserData"]).decode()
+
+    def template(self, name: str) -> Mapping[str, Any]:
+        """The data of a launch template, by its name in the stack."""
+        versions = boto3.client("ec2").describe_launch_template_versions(LaunchTemplateId=self.ids[name])
+        data: Mapping[str, Any] = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+        return data
+
+    def group_id(self, name: str) -> str:
+        """The id of a security group, of which the stack says the name or the id."""
+        found = boto3.client("ec2").describe_security_groups()["SecurityGroups"]
+        return next(one["GroupId"] for one in found if self.ids[name] in (one["GroupId"], one["GroupName"]))
+
+    def policies(self, role: str) -> list[Mapping[str, Any]]:
+        """The statements of a role's own policies, as the stack resolved them."""
+        iam, name = boto3.client("iam"), self.ids[role]
+        documents = [
+            iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+            for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
+        ]
+        return [_cleaned(document) for document in documents]
+
+
+def _cleaned(document: Any) -> Mapping[str, Any]:
+    # Moto keeps what a template says as Python's own text, and AWS::NoValue as what is no string.
+    policy = ast.literal_eval(document) if isinstance(document, str) else document
+    for statement in policy["Statement"]:
+        if isinstance(statement["Resource"], list):
+            statement["Resource"] = [one for one in statement["Resource"] if isinstance(one, str)]
+    return policy

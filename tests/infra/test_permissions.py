@@ -1,0 +1,181 @@
+"""What each role may and may not do, by the policies that the template resolves to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.harness.environments import Environment
+from tests.infra.stack import ACCOUNT, IMAGE, NAME, REGION, Stack, deployed
+
+SIMULATOR = Environment("iam-simulate", ("@cloud-copilot/iam-simulate@0.1.173",), node=True)
+EC2 = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
+INSTANCE = f"{EC2}:instance/i-0123456789abcdef0"
+S3 = "arn:aws:s3:::a-bucket"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One call, and whether it is allowed. `{Name}` stands for a resource of the stack."""
+
+    role: str
+    allowed: bool
+    action: str
+    resource: str
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+def tagged(role: str, cluster: str = NAME, kind: str = "Resource") -> Mapping[str, str]:
+    return {f"aws:{kind}Tag/workmanager:cluster": cluster, f"aws:{kind}Tag/workmanager:role": role}
+
+
+TEMPLATE = {"ec2:LaunchTemplate": f"{EC2}:launch-template/{{WorkerTemplate}}"}
+OTHER_TEMPLATE = {"ec2:LaunchTemplate": f"{EC2}:launch-template/lt-0fedcba9876543210"}
+LAUNCHED = {"ec2:CreateAction": "RunInstances", **tagged("worker", kind="Request")}
+TO_EC2 = {"iam:PassedToService": "ec2.amazonaws.com"}
+METRICS = {"cloudwatch:namespace": "workmanager"}
+OTHER_SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:somebody-elses-AbCdEf"
+LOG_STREAM = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/workmanager/{NAME}:log-stream:a"
+OTHER_LOG_STREAM = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:other:log-stream:a"
+
+CASES = [
+    # The scaler launches workers from its template, and nothing else.
+    Case("ManagerRole", True, "ec2:DescribeInstances", "*"),
+    Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:instance/*", TEMPLATE),
+    Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:volume/*", TEMPLATE),
+    Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:network-interface/*", TEMPLATE),
+    Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:spot-instances-request/*"),
+    Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:launch-template/{{WorkerTemplate}}"),
+    Case("ManagerRole", True, "ec2:RunInstances", f"arn:aws:ec2:{REGION}::image/{IMAGE}"),
+    Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:subnet/{{SubnetC}}"),
+    Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:security-group/{{WorkerGroup}}"),
+    Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:instance/*"),
+    Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:instance/*", OTHER_TEMPLATE),
+    Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:launch-template/{{ManagerATemplate}}"),
+    Case("ManagerRole", False, "ec2:RunInstances", f"arn:aws:ec2:{REGION}::image/ami-0fedcba9876543210"),
+    Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:subnet/subnet-0fedcba9876543210"),
+    Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:security-group/{{StoreGroup}}"),
+    Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:key-pair/mine"),
+    Case("ManagerRole", False, "ec2:CreateLaunchTemplateVersion", f"{EC2}:launch-template/{{WorkerTemplate}}"),
+    # It names what it launches, once.
+    Case("ManagerRole", True, "ec2:CreateTags", f"{EC2}:instance/*", LAUNCHED),
+    Case("ManagerRole", True, "ec2:CreateTags", f"{EC2}:volume/*", LAUNCHED),
+    Case("ManagerRole", False, "ec2:CreateTags", INSTANCE, tagged("worker", kind="Request")),
+    Case("ManagerRole", False, "ec2:CreateTags", INSTANCE, {**LAUNCHED, **tagged("manager", kind="Request")}),
+    Case("ManagerRole", False, "ec2:CreateTags", INSTANCE, {**LAUNCHED, **tagged("worker", "other", "Request")}),
+    Case("ManagerRole", False, "ec2:DeleteTags", INSTANCE, tagged("worker")),
+    # It terminates this cluster's workers.
+    Case("ManagerRole", True, "ec2:TerminateInstances", INSTANCE, tagged("worker")),
+    Case("ManagerRole", False, "ec2:TerminateInstances", INSTANCE, tagged("manager")),
+    Case("ManagerRole", False, "ec2:TerminateInstances", INSTANCE, tagged("witness")),
+    Case("ManagerRole", False, "ec2:TerminateInstances", INSTANCE, tagged("worker", "other")),
+    Case("ManagerRole", False, "ec2:TerminateInstances", INSTANCE),
+    Case("ManagerRole", False, "ec2:StopInstances", INSTANCE, tagged("worker")),
+    # It gives workers their role, and no other.
+    Case("ManagerRole", True, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{{WorkerRole}}", TO_EC2),
+    Case("ManagerRole", False, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{{ManagerRole}}", TO_EC2),
+    Case(
+        *("ManagerRole", False, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{{WorkerRole}}"),
+        {"iam:PassedToService": "lambda.amazonaws.com"},
+    ),
+    # A host takes its own disk and address, for itself.
+    Case("ManagerRole", True, "ec2:AttachVolume", f"{EC2}:volume/{{DiskA}}"),
+    Case("ManagerRole", True, "ec2:AttachVolume", INSTANCE, tagged("manager")),
+    Case("ManagerRole", False, "ec2:AttachVolume", f"{EC2}:volume/{{DiskW}}"),
+    Case("ManagerRole", False, "ec2:AttachVolume", INSTANCE, tagged("worker")),
+    Case("ManagerRole", True, "ec2:AttachNetworkInterface", f"{EC2}:network-interface/{{AddressB}}"),
+    Case("ManagerRole", False, "ec2:AttachNetworkInterface", f"{EC2}:network-interface/eni-0fedcba9876543210"),
+    Case("WitnessRole", True, "ec2:AttachVolume", f"{EC2}:volume/{{DiskW}}"),
+    Case("WitnessRole", False, "ec2:AttachVolume", f"{EC2}:volume/{{DiskA}}"),
+    # Bundles come in, packages and backups go out.
+    Case("ManagerRole", True, "s3:GetObject", f"{S3}/bundle/a.tar.gz"),
+    Case("ManagerRole", True, "s3:PutObject", f"{S3}/runtime/ami.tar"),
+    Case("ManagerRole", True, "s3:PutObject", f"{S3}/backup/manager-a/x"),
+    Case("ManagerRole", False, "s3:PutObject", f"{S3}/bundle/a.tar.gz"),
+    Case("ManagerRole", False, "s3:GetObject", f"{S3}/backup/manager-a/x"),
+    Case("ManagerRole", False, "s3:DeleteObject", f"{S3}/backup/manager-a/x"),
+    Case("WorkerRole", True, "s3:GetObject", f"{S3}/bundle/a.tar.gz"),
+    Case("WorkerRole", True, "s3:GetObject", f"{S3}/runtime/ami.tar"),
+    Case("WorkerRole", False, "s3:PutObject", f"{S3}/runtime/ami.tar"),
+    Case("WorkerRole", False, "s3:GetObject", "arn:aws:s3:::another-bucket/bundle/a.tar.gz"),
+    Case("WorkerRole", False, "s3:GetObject", f"{S3}/backup/manager-a/x"),
+    # Everybody reads what he needs of the secrets.
+    Case("ManagerRole", True, "secretsmanager:GetSecretValue", "{ApiKeys}"),
+    Case("ManagerRole", True, "secretsmanager:GetSecretValue", "{StoreWorkerPassword}"),
+    Case("ManagerRole", False, "secretsmanager:GetSecretValue", OTHER_SECRET),
+    Case("ManagerRole", False, "secretsmanager:PutSecretValue", "{ApiKeys}"),
+    Case("WitnessRole", True, "secretsmanager:GetSecretValue", "{StoreReplicaPassword}"),
+    Case("WitnessRole", False, "secretsmanager:GetSecretValue", "{ApiKeys}"),
+    Case("WorkerRole", True, "secretsmanager:GetSecretValue", "{StoreWorkerPassword}"),
+    Case("WorkerRole", False, "secretsmanager:GetSecretValue", "{StoreManagerPassword}"),
+    Case("WorkerRole", False, "secretsmanager:GetSecretValue", "{ApiKeys}"),
+    # Workers and the witness have no say over instances.
+    Case("WorkerRole", False, "ec2:TerminateInstances", INSTANCE, tagged("worker")),
+    Case("WorkerRole", False, "ec2:RunInstances", f"{EC2}:instance/*", TEMPLATE),
+    Case("WorkerRole", False, "ec2:DescribeInstances", "*"),
+    Case("WitnessRole", False, "ec2:TerminateInstances", INSTANCE, tagged("worker")),
+    # All log, each into the cluster's group; managers tell what alarms look at.
+    Case("ManagerRole", True, "logs:PutLogEvents", LOG_STREAM),
+    Case("WorkerRole", True, "logs:PutLogEvents", LOG_STREAM),
+    Case("WorkerRole", False, "logs:PutLogEvents", OTHER_LOG_STREAM),
+    Case("ManagerRole", True, "cloudwatch:PutMetricData", "*", METRICS),
+    Case("ManagerRole", False, "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "AWS/EC2"}),
+    Case("WorkerRole", False, "cloudwatch:PutMetricData", "*", METRICS),
+]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack with its defaults."""
+    with deployed(tmp_path_factory.mktemp("certificates")) as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("role", ["ManagerRole", "WitnessRole", "WorkerRole"])
+def test_a_role_may_do_its_work_and_nothing_else(stack: Stack, role: str) -> None:
+    cases = [case for case in CASES if case.role == role]
+    results = _simulate(stack, role, cases)
+    wrong = [
+        f"{case.action} on {case.resource} with {dict(case.context)}: {result}"
+        for case, result in zip(cases, results, strict=True)
+        if result != {"result": "Allowed" if case.allowed else "ImplicitlyDenied"}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def _simulate(stack: Stack, role: str, cases: list[Case]) -> list[Any]:
+    if shutil.which("npm") is None:
+        pytest.skip("npm is missing: it brings the simulator of IAM policies")
+    SIMULATOR.ensure()
+    ids = {**stack.ids, "WorkerGroup": stack.group_id("WorkerGroup"), "StoreGroup": stack.group_id("StoreGroup")}
+    told = {
+        "account": ACCOUNT,
+        "policies": stack.policies(role),
+        "requests": [
+            {
+                "action": case.action,
+                "resource": case.resource.format_map(ids),
+                "context": {key: value.format_map(ids) for key, value in case.context.items()},
+            }
+            for case in cases
+        ],
+    }
+    done = subprocess.run(
+        ["node", str(Path(__file__).parent / "simulate.mjs")],
+        input=json.dumps(told),
+        capture_output=True,
+        text=True,
+        cwd=SIMULATOR.directory,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers: list[Any] = json.loads(done.stdout)
+    return answers

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from infra.certificates import LEAF_DAYS, RENEW_DAYS, expires_soon, make
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_client_that_trusts_the_authority_trusts_the_load_balancer_by_any_name_that_aws_gives_it(
+    tmp_path: Path,
+) -> None:
+    make("wm", "eu-west-1", tmp_path, NOW)
+    leaf = x509.load_pem_x509_certificate((tmp_path / "balancer.pem").read_bytes())
+    _verifier(tmp_path, "wm-load-0a1b.elb.eu-west-1.amazonaws.com").verify(leaf, [])
+    with pytest.raises(VerificationError):
+        _verifier(tmp_path, "wm-load-0a1b.elb.us-east-1.amazonaws.com").verify(leaf, [])
+
+
+def test_the_authority_stays_when_its_certificates_are_made_anew(tmp_path: Path) -> None:
+    make("wm", "eu-west-1", tmp_path, NOW)
+    before = {name: (tmp_path / name).read_bytes() for name in ("ca.pem", "store.pem", "balancer.pem")}
+    make("wm", "eu-west-1", tmp_path, NOW + timedelta(days=300))
+    assert (tmp_path / "ca.pem").read_bytes() == before["ca.pem"]
+    assert (tmp_path / "store.pem").read_bytes() != before["store.pem"]
+    assert (tmp_path / "balancer.pem").read_bytes() != before["balancer.pem"]
+
+
+def test_renewal_is_due_in_good_time(tmp_path: Path) -> None:
+    make("wm", "eu-west-1", tmp_path, NOW)
+    store = (tmp_path / "store.pem").read_bytes()
+    assert not expires_soon(store, NOW + timedelta(days=LEAF_DAYS - RENEW_DAYS - 1))
+    assert expires_soon(store, NOW + timedelta(days=LEAF_DAYS - RENEW_DAYS + 1))
+
+
+def test_private_keys_are_their_owners_alone_and_the_certificate_to_hand_out_has_none(tmp_path: Path) -> None:
+    make("wm", "eu-west-1", tmp_path, NOW)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert b"PRIVATE" not in (tmp_path / "ca.pem").read_bytes()
+    # One file is certificate and key of a Redis server.
+    ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(tmp_path / "store.pem")
+
+
+def _verifier(directory: Path, name: str) -> x509.verification.ServerVerifier:
+    authority = x509.load_pem_x509_certificate((directory / "ca.pem").read_bytes())
+    return PolicyBuilder().store(Store([authority])).time(NOW).build_server_verifier(x509.DNSName(name))

@@ -1,0 +1,85 @@
+"""What runs beside the program on hosts: logs and metrics on their way to CloudWatch."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infra.host.publish_metrics import read, summarize
+from infra.host.ship_logs import BATCH_CHARACTERS, EVENT_CHARACTERS
+from infra.host.ship_logs import read as read_journal
+
+
+def entry(cursor: str, message: object, microseconds: int = 1_700_000_000_000_000) -> str:
+    return json.dumps({"__CURSOR": cursor, "__REALTIME_TIMESTAMP": str(microseconds), "MESSAGE": message})
+
+
+def test_an_empty_journal_is_no_batch() -> None:
+    assert read_journal([]) is None
+
+
+def test_entries_become_events_in_the_order_of_their_times_and_the_cursor_is_the_last_ones() -> None:
+    batch = read_journal([entry("a", "later", 2_000_000), entry("b", "earlier", 1_000_000)])
+    assert batch is not None
+    assert batch.events == [{"timestamp": 1000, "message": "earlier"}, {"timestamp": 2000, "message": "later"}]
+    assert batch.cursor == "b"
+
+
+@pytest.mark.parametrize(
+    ("message", "shipped"),
+    [([104, 105, 255], "hi\ufffd"), (None, " "), ("", " "), ("x" * (EVENT_CHARACTERS + 1), "x" * EVENT_CHARACTERS)],
+    ids=["bytes", "nothing", "empty", "long"],
+)
+def test_whatever_the_journal_holds_is_text_that_cloudwatch_takes(message: object, shipped: str) -> None:
+    batch = read_journal([entry("a", message)])
+    assert batch is not None
+    assert batch.events[0]["message"] == shipped
+
+
+def test_a_batch_ends_before_it_is_too_large_and_the_rest_follows() -> None:
+    number = BATCH_CHARACTERS // EVENT_CHARACTERS + 5
+    batch = read_journal(entry(str(index), "x" * EVENT_CHARACTERS) for index in range(number))
+    assert batch is not None
+    assert len(batch.events) == BATCH_CHARACTERS // EVENT_CHARACTERS
+    assert batch.cursor == str(len(batch.events) - 1)
+
+
+TEXT = """\
+# TYPE workmanager_scaler_leading gauge
+workmanager_scaler_leading 1.0
+# TYPE workmanager_scaler_failures counter
+workmanager_scaler_failures_total{cause="capacity"} 3.0
+workmanager_scaler_failures_total{cause="boot"} 1.0
+# TYPE workmanager_functions_failed counter
+workmanager_functions_failed_total{function="sha512"} 7.0
+# TYPE workmanager_queue_oldest_seconds gauge
+workmanager_queue_oldest_seconds{queue="default"} 12.0
+workmanager_queue_oldest_seconds{queue="low"} 40.0
+# TYPE workmanager_cluster_replicas_missing gauge
+workmanager_cluster_replicas_missing 0.0
+"""
+
+
+def test_counters_are_summed_and_the_longest_wait_counts() -> None:
+    now = read(TEXT)
+    assert summarize(
+        {**now, "workmanager_scaler_failures_total": 1.0, "workmanager_functions_failed_total": 2.0}, now
+    ) == {
+        "Leaders": 1.0,
+        "OldestJobSeconds": 40.0,
+        "ReplicasMissing": 0.0,
+        "LaunchFailures": 3.0,
+        "FailedJobs": 5.0,
+    }
+
+
+def test_the_first_minute_has_nothing_to_compare_with() -> None:
+    assert {"LaunchFailures", "FailedJobs"}.isdisjoint(summarize(None, read(TEXT)))
+
+
+def test_failed_jobs_are_counted_by_the_leader_alone_and_a_counter_that_fell_began_anew() -> None:
+    now = {**read(TEXT), "workmanager_scaler_leading": 0.0}
+    told = summarize({"workmanager_scaler_failures_total": 100.0}, now)
+    assert "FailedJobs" not in told
+    assert told["LaunchFailures"] == 4.0
