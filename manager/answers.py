@@ -225,6 +225,8 @@ def unfinished(counts: QueueCounts) -> int:
 def refusal(taken: Taken) -> Problem | None:
     """Why a job was not taken in; None where it stands in the queue."""
     match taken.answer:
+        case Enqueued.WRITTEN | Enqueued.REPEATED:
+            return None
         case Enqueued.CONFLICT:
             return Problem(OTHER_CONTENT, f"job {taken.job_id} was submitted with other content", id=taken.job_id)
         case UniqueTaken(job_id, free_in_seconds):
@@ -233,5 +235,3 @@ def refusal(taken: Taken) -> Problem | None:
             return unavailable(error, taken.job_id)
         case JobQueueError() as error:
             return of_queue_error(error)
-        case _:
-            return None
