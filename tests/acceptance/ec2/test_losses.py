@@ -36,6 +36,8 @@ def test_a_rebalance_notice_amid_a_job(start: MakeSystem) -> None:
     system.cloud.machines.running[instance_id].metadata.recommend_rebalance()
     until(lambda: len(system.cloud.machines.running) == 2, 30, wanted="the replacement")
     until(lambda: "event=worker_draining" in system.cloud.machines.running[instance_id].console, 30)
+    looks = system.cloud.ledger.calls["DescribeInstances"]
+    until(lambda: system.cloud.ledger.calls["DescribeInstances"] > looks + 3, 20, wanted="the scaler to go on")
     assert instance_id not in system.cloud.ledger.ends
     system.open_gates()
     system.wait_until_done()
