@@ -70,6 +70,7 @@ def test_instances_that_ec2_does_not_show_for_a_while(start: MakeSystem) -> None
     until(lambda: not system.cloud.states(), wanted="a description without instances")
     until(lambda: system.cloud.states(), 10, wanted="them to be shown again")
     assert system.cloud.ledger.calls["DescribeInstances"] >= described + 2
+    assert "event=instance_closing" not in system.managers[0].log
     assert len(system.cloud.ledger.launches) == launched
     system.open_gates()
     system.wait_until_done()
