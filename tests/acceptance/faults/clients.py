@@ -20,7 +20,8 @@ from tests.acceptance.sha512 import sha512
 
 ATTEMPT_SECONDS = 6.0
 LEASE_SECONDS = 15
-_PACE_SECONDS = 0.05
+_SUBMITTERS = 12  # enough of them that each shard is wanted at any moment
+_PACE_SECONDS = 0.15
 _SHUNNED_SECONDS = 3.0
 _ITERATIONS = 3
 _SHARDS = 4  # two for each master with jobs
@@ -85,7 +86,9 @@ class Clients:
         self._consumers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self._submitters = [asyncio.create_task(self._submit(number, keyed=number > 0)) for number in range(4)]
+        self._submitters = [
+            asyncio.create_task(self._submit(number, keyed=number > 1)) for number in range(_SUBMITTERS)
+        ]
         self._consumers = [asyncio.create_task(self._consume(leased=leased)) for leased in (False, True)]
 
     async def stop_submitting(self, seconds: float = 60.0) -> None:

@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 
 RESUME_SECONDS = 10.0
+CUT_SECONDS = 14.0
+"""Who is silent instead of gone is found out by timeouts; see docs/faults.md."""
 LASTING_SECONDS = 6
+SILENT = {"link cut", "master stopped"}
 # While these last, no write is taken, so that the time without writes says nothing.
 STOPS_WRITES = {"memory full", "power cut"}
 
@@ -46,5 +49,6 @@ def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
     assert summary["acknowledged"] > 100
     assert [report["fault"] for report in reports] == faults.split(",")
     for report in reports:
-        assert report["fault"] in STOPS_WRITES or report["without_writes_seconds"] <= RESUME_SECONDS, report
+        allowed = CUT_SECONDS if report["fault"] in SILENT else RESUME_SECONDS
+        assert report["fault"] in STOPS_WRITES or report["without_writes_seconds"] <= allowed, report
         assert report["fault"] != "managers restarted" or report["most_attempts"] <= 2, report
