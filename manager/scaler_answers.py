@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MOST_WORKERS = 100_000
 
@@ -12,23 +12,20 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Workers = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=MOST_WORKERS)]
+Workers = Annotated[int, Field(ge=0, le=MOST_WORKERS), BeforeValidator(_whole)]
 
 
 class LimitsBody(BaseModel):
-    """Limits to set; null goes back to the managers' settings, what is left out stays as it is."""
+    """Limits to set; null goes back to the managers' settings, what is left out stays as it is.
+
+    Where the two contradict each other the upper one holds. A budget binds where the managers know the price.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     min_workers: Workers | None = None
     max_workers: Workers | None = None
     budget_per_hour: float | None = Field(default=None, ge=0, le=1e9)
-
-    @model_validator(mode="after")
-    def _agree(self) -> "LimitsBody":
-        if self.min_workers is not None and self.max_workers is not None and self.min_workers > self.max_workers:
-            raise ValueError("min_workers is more than max_workers")
-        return self
 
 
 class _Answer(BaseModel):

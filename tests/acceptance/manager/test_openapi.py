@@ -50,5 +50,5 @@ def test_schemathesis_finds_nothing(manager: ManagerProgram, tmp_path: Path) -> 
     )
     assert ended.returncode == 0, ended.stdout
     # It did send requests, to every route.
-    assert "17 selected / 17 total" in ended.stdout
+    assert "21 selected / 21 total" in ended.stdout
     assert "status=500" not in manager.log
