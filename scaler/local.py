@@ -119,10 +119,12 @@ class LocalFleet:
     async def _start(self, instance_id: str) -> Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "worker_node", "--redis-url", self._redis_url, "--slots", str(self._slots)),
+            *("-m", "worker_node", "--slots", str(self._slots)),
             *("--fleet", self.name, "--instance-id", instance_id, "--name", instance_id),
             *("--lifeline-fd", str(self._lifeline_fd)),
             stdin=asyncio.subprocess.DEVNULL,
+            # Not on the command line, which every user of the machine can see: there may be a password in it.
+            env={**os.environ, "WORKMANAGER_REDIS_URL": self._redis_url},
             pass_fds=(self._lifeline_fd,),
             # Ctrl-C in a terminal is for whoever started us; the workers are told to drain in their turn.
             start_new_session=True,
