@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from manager.exchange import read_body, require_media_type
 from manager.openapi import problems, reference, request_body
 from manager.parameters import NO_PARAMETERS
-from manager.problems import of_validation
+from manager.problems import NO_PRICE, Problem, of_validation
 from manager.scaler_answers import LimitsBody, ScalerAnswer, ScalerOrders
 from manager.scaling import limits_of
 from manager.service import QueueLink
@@ -45,7 +45,7 @@ class ScalerRoutes:
             self.limit,
             methods=["PUT"],
             response_model=ScalerOrders,
-            responses=problems(400, 413, 415, 422, 503),
+            responses=problems(400, 409, 413, 415, 422, 503),
             openapi_extra={"requestBody": request_body("application/json", reference("LimitsBody"))},
         )
         return router
@@ -89,6 +89,8 @@ class ScalerRoutes:
             body = LimitsBody.model_validate_json(await read_body(request.scope, request.receive, MOST_BODY_BYTES))
         except ValidationError as error:
             raise of_validation(error) from error
+        if body.budget_per_hour is not None and not self._limits.hourly_price:
+            raise Problem(NO_PRICE, "a budget binds only where managers have WORKMANAGER_PRICE_PER_HOUR: set it first")
         if body.model_fields_set:
             await limit(self._link.service.shards.all[0], {name: getattr(body, name) for name in body.model_fields_set})
         return await self._answer_orders()

@@ -14,7 +14,8 @@ from tests.waiting import until
 
 @pytest.fixture
 def scaling(start: Start, redis_url: str) -> ManagerProgram:
-    return start(redis_url, "--scaler", "local", MAX_WORKERS="2", WORKER_SLOTS="1").wait_until_ready()
+    settings = {"MAX_WORKERS": "2", "WORKER_SLOTS": "1", "PRICE_PER_HOUR": "0.5"}
+    return start(redis_url, "--scaler", "local", **settings).wait_until_ready()
 
 
 def _scaler(url: str) -> dict[str, Any]:
@@ -75,6 +76,13 @@ def test_wrong_limits_change_nothing(manager: ManagerProgram, body: str) -> None
     assert answer.status_code == 422
     assert answer.json()["errors"]
     assert _scaler(manager.url)["limits"]["min_workers"] == 0
+
+
+def test_a_budget_is_refused_where_nobody_has_said_what_an_instance_costs(manager: ManagerProgram) -> None:
+    answer = httpx.put(f"{manager.url}/scaler/limits", json={"max_workers": 7, "budget_per_hour": 2.5})
+    assert answer.status_code == 409
+    assert "WORKMANAGER_PRICE_PER_HOUR" in answer.json()["detail"]
+    assert _scaler(manager.url)["limits"]["max_workers"] != 7
 
 
 def test_without_a_scaler_nobody_leads(manager: ManagerProgram) -> None:
