@@ -12,6 +12,7 @@ from pathlib import Path
 
 from moto.acm.models import acm_backends
 
+from benchmarks.harness.environments import Environment
 from tests.ec2.cloud import REGION, Cloud
 from tests.ec2.network import CLOUD_ADDRESS
 from tests.ec2.region import ACCOUNT
@@ -21,6 +22,7 @@ from tests.infra.moto_stacks import complete
 from tests.infra.rollout import Rollouts
 
 ROOT = Path(__file__).parents[3]
+AWS_CLI = Environment("awscli", ("awscli==1.46.2",))
 URL = f"http://{CLOUD_ADDRESS}"
 """The load balancer, without TLS, for clients of the test's own."""
 LOOK_SECONDS = 0.5
@@ -40,8 +42,12 @@ class Deployment:
         self._directory = directory
         self._hosts = directory / "hosts"
         shutil.copy("/etc/hosts", self._hosts)
+        programs = directory / "programs"
+        programs.mkdir()
+        (programs / "aws").symlink_to(AWS_CLI.program("aws"))
         self._environ = {
             **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
             **cloud.environ,
             "AWS_REGION": REGION,
             "XDG_CONFIG_HOME": str(directory / "config"),

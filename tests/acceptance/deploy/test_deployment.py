@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from infra import bundle
-from tests.acceptance.deploy.deployment import ROOT, URL, Deployment, simulated
+from tests.acceptance.deploy.deployment import AWS_CLI, ROOT, URL, Deployment, simulated
 from tests.ec2.network import own_network, why_unavailable
 from workmanager.client import Client
 from workmanager.errors import ClientError
@@ -33,6 +33,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(directory)]
     subprocess.run([*command, *bundle.platform("x86_64"), "--requirement", str(pinned)], check=True)
     subprocess.run(["bash", "-c", f". {ROOT}/scripts/_setup.sh && set_up deploy"], check=True)
+    AWS_CLI.ensure()
     return directory
 
 
@@ -41,9 +42,8 @@ def deployment(tmp_path: Path, wheels: Path) -> Iterator[Deployment]:
     """An empty AWS."""
     if reason := why_unavailable():
         pytest.skip(reason)
-    for program in ("aws", "redis-check-rdb"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing")
+    if shutil.which("redis-check-rdb") is None:
+        pytest.skip("redis-check-rdb is missing: Debian's redis-tools, which has the Redis server of the hosts")
     with own_network(), simulated(tmp_path, wheels) as deployment:
         yield deployment
 
@@ -62,7 +62,7 @@ def test_a_cluster_comes_works_is_upgraded_under_load_and_goes(deployment: Deplo
     assert deployment.rollouts.replaced == ["ManagerA", "ManagerB", "Witness"]
     assert load.missing_after_pulling() == set()
 
-    said = deployment.run("teardown.sh", "--yes", "--purge", seconds=300)
+    deployment.run("teardown.sh", "--yes", "--purge", seconds=300)
     assert set(deployment.cloud.states().values()) == {"terminated"}
     assert deployment.cloud.client("cloudformation").describe_stacks()["Stacks"] == []
     assert deployment.cloud.client("s3").list_buckets()["Buckets"] == []
