@@ -16,6 +16,7 @@ from typing import Any
 from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.cloudformation import parsing
 from moto.cloudformation.models import ChangeSet
+from moto.cloudformation.models import Stack as FakeStack
 from moto.core.common_models import CloudFormationModel
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.security_groups import SecurityGroupIngress
@@ -36,6 +37,7 @@ def complete() -> None:
     )
     models["AWS::AutoScaling::AutoScalingGroup"] = KeptGroup
     parsing.ResourceMap.load_parameters = _reading_defaults(parsing.ResourceMap.load_parameters)
+    FakeStack.has_parameters = _has_values
     ChangeSet.apply = _leaving_outputs(ChangeSet.apply)
 
 
@@ -169,6 +171,13 @@ def _reading_defaults(load: Callable[[Any], None]) -> Callable[[Any], None]:
         load(resources)
 
     return load_parameters
+
+
+def _has_values(stack: Any, parameters: dict[str, str]) -> bool:
+    """Whether a parameter that is given has the value that it has, which may be its default."""
+    present = stack.resource_map.resolved_parameters
+    values = {key: ",".join(value) if isinstance(value, list) else str(value) for key, value in present.items()}
+    return all(values.get(key) == value for key, value in parameters.items())
 
 
 def _leaving_outputs(apply: Callable[[Any], None]) -> Callable[[Any], None]:
