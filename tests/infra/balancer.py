@@ -18,7 +18,7 @@ BLOCK_BYTES = 1 << 16
 
 
 class Balancer:
-    """Listens at `address` in the network of the thread that enters it: port 443, and port 80 without TLS."""
+    """Listens at `address` in the network of the thread that enters it, port 443."""
 
     def __init__(self, address: str, certificate: Path, key: Path) -> None:
         self._address = address
@@ -38,8 +38,10 @@ class Balancer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     def set_targets(self, urls: list[str]) -> None:
         """The targets' base URLs, which are then checked."""
@@ -52,10 +54,14 @@ class Balancer:
 
     async def _start(self) -> None:
         self._checking = asyncio.create_task(self._check())
-        self._servers = [
-            await asyncio.start_server(self._serve, self._address, 443, ssl=self._tls),
-            await asyncio.start_server(self._serve, self._address, 80),
-        ]
+        self._server = await asyncio.start_server(self._serve, self._address, 443, ssl=self._tls)
+
+    async def _stop(self) -> None:
+        self._server.close()
+        running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def _check(self) -> None:
         async with httpx.AsyncClient(timeout=CHECK_SECONDS) as client:

@@ -1,4 +1,4 @@
-"""A simulated AWS against which setup.sh and teardown.sh run: its load balancer, its roll-outs, and the scripts."""
+"""A simulated AWS against which setup.sh runs: its load balancer, its roll-outs, and how to call a script."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ from tests.infra.rollout import Rollouts
 
 ROOT = Path(__file__).parents[3]
 AWS_CLI = Environment("awscli", ("awscli==1.46.2",))
-URL = f"http://{CLOUD_ADDRESS}"
-"""The load balancer, without TLS, for clients of the test's own."""
 LOOK_SECONDS = 0.5
 
 
