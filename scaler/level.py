@@ -12,6 +12,9 @@ PATIENCES = (0.01, 0.05, 0.1, 0.18, 0.3, 0.45, 0.65, 1.0, 1.5, 2.5)
 REMEMBERED_GAPS, REMEMBERED_RETURNS = 1000.0, 50.0
 """So many seen, the past counts half."""
 
+MOST_BOOTS = 5.0
+"""As if so many jobs waited for a boot, at most, is missed for one that lacks: bounds how long a crowd is awaited."""
+
 
 class Gaps:
     """What each of `PATIENCES` would have paid for the gaps of demand that were seen, in break-evens."""
@@ -65,7 +68,7 @@ class Level:
 
     def return_seconds(self, boot_seconds: float) -> float:
         """Job-seconds of waiting that its absence costs when demand comes back; at first, one job waits for a boot."""
-        return (self.missed_seconds + boot_seconds) / (self.returns + 1)
+        return min((self.missed_seconds + boot_seconds) / (self.returns + 1), MOST_BOOTS * boot_seconds)
 
     def come_back(self, now: float, jobs: float, room: int, slots: int) -> None:
         """Demand reaches it again: so many jobs are there, for so many slots, those of its own included."""
