@@ -95,8 +95,8 @@ class Shadows:
 
     Attributes:
         jobs: by index in `SIZES`.
-        unserved: in a fleet of none. They are those that came within the last boot, older ones fading: no shadow has
-            more jobs waiting, because by then any policy would have launched.
+        unserved: in a fleet of none: those that came within the last boot, older ones fading. No shadow has more jobs
+            waiting, nor more than it serves within a boot, because by then any policy would have launched.
     """
 
     def __init__(self, sample: Sample) -> None:
@@ -117,4 +117,5 @@ class Shadows:
         self.unserved = self.unserved * math.exp(-step.elapsed_seconds / boot_seconds) + step.arrived
         for index, jobs in enumerate(self.jobs):
             room = SIZES[index] * sample.slots
-            self.jobs[index] = min(step.left(jobs, room), max(float(sample.jobs), room + self.unserved))
+            waiting = min(self.unserved, room * boot_seconds / max(sample.service_seconds, 1e-3))
+            self.jobs[index] = min(step.left(jobs, room), max(float(sample.jobs), room + waiting))
