@@ -139,7 +139,7 @@ def test_patience_survives_being_written_down() -> None:
 
 @pytest.mark.parametrize(
     "state",
-    [{"1": {}}, {"1": {"losses": [1.0], "gaps": 1, "returns": 0, "missed_seconds": 0}}, {"one": {}}],
+    [{}, {"losses": [1.0], "gaps": 1, "sizes": {}}, {"losses": [1.0] * 10, "gaps": 1, "sizes": {"one": {}}}],
     ids=["empty", "losses", "size"],
 )
 def test_what_it_did_not_write_is_refused(state: dict[str, object]) -> None:
