@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scaler.level import Level
+from scaler.level import Gaps, Level
 from scaler.shadows import SIZES, Sample, Shadows, Step, index_of
 
 REMEMBERED_IDLE = 8.0
@@ -38,6 +38,7 @@ class Demand:
         self._prices = Prices(0.0, 0.0, 0.0)
         self._shadows: Shadows | None = None
         self._levels = [Level() for _ in SIZES]
+        self._every = Gaps()
         self._patience: list[float | None] = [None] * len(SIZES)
 
     def observe(self, sample: Sample, prices: Prices) -> None:
@@ -79,27 +80,29 @@ class Demand:
     def patience(self, size: int) -> float:
         """How long the last worker of a fleet of this size is kept idle, as a share of the break-even.
 
-        The cheapest over the gaps of demand that have been seen.
+        The cheapest over the gaps that its level of demand has shown, and as far as those are few, over all levels'.
         """
         index = index_of(size)
         known = self._patience[index]
         if known is None:
-            known = self._patience[index] = self._levels[index].gaps.cheapest()
+            known = self._patience[index] = self._levels[index].gaps.cheapest(self._every)
         return known
 
     def dump(self) -> dict[str, Any]:
         """What is worth keeping over a change of leader, as JSON can carry it."""
-        return {str(SIZES[index]): level.dump() for index, level in enumerate(self._levels) if level.gaps.number}
+        seen = {str(SIZES[index]): level.dump() for index, level in enumerate(self._levels) if level.gaps.number}
+        return {"losses": self._every.losses, "gaps": self._every.number, "sizes": seen}
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "Demand":
         """What `dump` gave.
 
         Raises:
-            KeyError, ValueError, TypeError, AttributeError: it did not.
+            KeyError, ValueError, TypeError: it did not.
         """
         demand = cls()
-        for size, level in state.items():
+        demand._every = Gaps(state["losses"], float(state["gaps"]))
+        for size, level in state["sizes"].items():
             demand._levels[index_of(int(size))] = Level.load(level)
         return demand
 
@@ -145,6 +148,7 @@ class Demand:
             elif reached and level.free_since is not None:
                 gap = (sample.now - level.free_since) / self._break_even_seconds(level)
                 level.gaps.add(gap)
+                self._every.add(gap)
                 self._patience[index] = None
                 level.come_back(sample.now, jobs, room, slots)
 

@@ -9,8 +9,15 @@ from scaler.shadows import Step
 
 PATIENCES = (0.01, 0.05, 0.1, 0.18, 0.3, 0.45, 0.65, 1.0, 1.5, 2.5)
 """Candidates, as a share of the break-even, for how long a gap of demand is bridged."""
+PRIOR_GAPS = 0.3
+"""How many gaps outweigh the break-even itself, with which patience starts."""
+SHARED_GAPS = 5.0
+"""What the gaps of all levels have shown together counts as so many of each level's own."""
 REMEMBERED_GAPS, REMEMBERED_RETURNS = 1000.0, 50.0
 """So many seen, the past counts half."""
+
+MOST_BOOTS = 5.0
+"""As if so many jobs waited for a boot, at most, is missed for one that lacks: bounds how long a crowd is awaited."""
 
 
 class Gaps:
@@ -31,9 +38,13 @@ class Gaps:
             self.losses = [loss / 2 for loss in self.losses]
             self.number /= 2
 
-    def cheapest(self) -> float:
-        """The patience that would have paid least; the break-even itself until some gaps have been seen."""
-        losses = [loss + math.log(patience) ** 2 for patience, loss in zip(PATIENCES, self.losses, strict=True)]
+    def cheapest(self, every: "Gaps") -> float:
+        """The patience that would have paid least here, and as far as little was seen here, at every level."""
+        weight = SHARED_GAPS / max(every.number, SHARED_GAPS)
+        losses = [
+            loss + weight * other + PRIOR_GAPS * math.log(patience) ** 2
+            for patience, loss, other in zip(PATIENCES, self.losses, every.losses, strict=True)
+        ]
         return PATIENCES[min(range(len(PATIENCES)), key=losses.__getitem__)]
 
 
@@ -65,7 +76,7 @@ class Level:
 
     def return_seconds(self, boot_seconds: float) -> float:
         """Job-seconds of waiting that its absence costs when demand comes back; at first, one job waits for a boot."""
-        return (self.missed_seconds + boot_seconds) / (self.returns + 1)
+        return min((self.missed_seconds + boot_seconds) / (self.returns + 1), MOST_BOOTS * boot_seconds)
 
     def come_back(self, now: float, jobs: float, room: int, slots: int) -> None:
         """Demand reaches it again: so many jobs are there, for so many slots, those of its own included."""

@@ -13,7 +13,7 @@ from scaler.learning import Counts, Learning
 from scaler.ledger import Book, Ledger
 from scaler.policy import Limits, Observation
 from scaler.review import Phase, phase_of
-from scaler.sightings import Sightings, outstanding, spread
+from scaler.sightings import Outstanding, Sightings, spread
 
 SAVE_SECONDS = 30.0
 
@@ -89,7 +89,8 @@ class Observer:
         coming += [book.now - intent.at for intent in book.intents for _ in range(intent.order.count)]
         counts = sum(await asyncio.gather(*(count(shard) for shard in self._shards)), ShardCounts())
         total, functions = counts.total, counts.functions
-        jobs = outstanding(functions)
+        living = total.queued + total.scheduled + total.deferred + total.started
+        jobs = self._outstanding.by_function(functions, living)
         queued = spread(total.queued, jobs)
         ages = self._sightings.ages(serving, book.now)
         running = spread(len(ages), jobs)
@@ -126,3 +127,4 @@ class Observer:
             self._limits, boot_seconds=self._boot_seconds, wait_target_seconds=self._wait_target_seconds
         )
         self._sightings = Sightings()
+        self._outstanding = Outstanding()

@@ -6,6 +6,7 @@ has ended too. So a smaller fleet is left with more jobs, a larger one with fewe
 
 import math
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -95,13 +96,14 @@ class Shadows:
 
     Attributes:
         jobs: by index in `SIZES`.
-        unserved: in a fleet of none. They are those that came within the last boot, older ones fading: no shadow has
-            more jobs waiting, because by then any policy would have launched.
+        unserved: in a fleet of none: those that came within the last boot. No shadow has more jobs waiting, because by
+            then any policy would have launched.
     """
 
     def __init__(self, sample: Sample) -> None:
         self.jobs = [float(sample.jobs)]
-        self.unserved = float(sample.jobs)
+        self.unserved: float = sample.jobs
+        self._arrivals = deque([(sample.now, sample.jobs)])
 
     @property
     def number(self) -> int:
@@ -114,7 +116,10 @@ class Shadows:
 
     def move(self, step: Step, sample: Sample, boot_seconds: float) -> None:
         """Takes every shadow to this sample."""
-        self.unserved = self.unserved * math.exp(-step.elapsed_seconds / boot_seconds) + step.arrived
+        self._arrivals.append((sample.now, step.arrived))
+        self.unserved += step.arrived
+        while self._arrivals[0][0] <= sample.now - boot_seconds:
+            self.unserved -= self._arrivals.popleft()[1]
         for index, jobs in enumerate(self.jobs):
             room = SIZES[index] * sample.slots
             self.jobs[index] = min(step.left(jobs, room), max(float(sample.jobs), room + self.unserved))

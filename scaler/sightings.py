@@ -23,11 +23,25 @@ class Sightings:
         return [now - seen[worker.name][1] for worker in workers for _ in range(worker.running)]
 
 
-def outstanding(functions: FunctionCounts) -> dict[str, int]:
-    """Jobs by function that came and have not ended; those that were canceled are still counted."""
-    ended = (functions.finished, functions.failed, functions.stopped)
-    left = {name: number - sum(ends.get(name, 0) for ends in ended) for name, number in functions.enqueued.items()}
-    return {name: number for name, number in left.items() if number > 0}
+class Outstanding:
+    """Tells by function which jobs there are, from counters of what came and what ended.
+
+    Jobs that were canceled, deleted, or ended by a stock worker are in no counter of ends, and requeued ones end twice.
+    What that adds up to is seen whenever a function is left with more jobs than there are at all, or fewer than none.
+    """
+
+    def __init__(self) -> None:
+        self._astray: dict[str, int] = {}
+
+    def by_function(self, functions: FunctionCounts, jobs: int) -> dict[str, int]:
+        """The jobs by function, each between 0 and `jobs`, which is how many there are of all."""
+        ended = (functions.finished, functions.failed, functions.stopped)
+        there = {}
+        for name, came in functions.enqueued.items():
+            left = came - sum(ends.get(name, 0) for ends in ended)
+            there[name] = min(jobs, max(0, left - self._astray.get(name, 0)))
+            self._astray[name] = left - there[name]
+        return {name: number for name, number in there.items() if number}
 
 
 def spread(number: int, weights: Mapping[str, int]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 WIDTH, HEIGHT = 860, 480
 LEFT, RIGHT, TOP, BOTTOM = 70, 30, 40, 60
 OWN_COLOR, PEER_COLOR, DEMAND_COLOR, AXIS_COLOR = "#0b6e4f", "#b5482f", "#9aa5b1", "#333333"
+LETTER_WIDTH = 7.6
 STEPS = 800
 """Points of a line over time: about one a pixel."""
 
@@ -27,11 +28,11 @@ def draw_front(own: Sequence[tuple[str, tuple[float, float]]], peers: Sequence[t
     parts += [_tick(across(value), HEIGHT - BOTTOM + 16, f"{value:g}") for value in _decades(costs)]
     parts += [_tick(LEFT - 22, up(value) + 4, f"{value:g}") for value in _decades([max(wait, 0.01) for wait in waits])]
     parts.append(_line(points, OWN_COLOR))
-    for (label, _), (x, y) in zip(own, points, strict=True):
-        parts.append(_dot(x, y, OWN_COLOR, label))
-    for name, cost, wait in peers:
-        parts.append(_dot(across(cost), up(max(wait, 0.01)), PEER_COLOR, name))
-    return _document("Cost and waiting: workmanager (green, by w) and its peers", parts)
+    dots = [(*point, OWN_COLOR, label) for (label, _), point in zip(own, points, strict=True)]
+    dots += [(across(cost), up(max(wait, 0.01)), PEER_COLOR, name) for name, cost, wait in peers]
+    parts += _labelled(dots)
+    parts += _legend([("workmanager, by w", OWN_COLOR), ("its peers", PEER_COLOR)])
+    return _document("Cost and waiting: lower left is better", parts)
 
 
 def draw_fleet(fleet: Sequence[tuple[float, int]], demand: Sequence[tuple[float, int]]) -> str:
@@ -52,16 +53,14 @@ def draw_fleet(fleet: Sequence[tuple[float, int]], demand: Sequence[tuple[float,
 
     parts = [_axes("hours", "instances")]
     parts += [
-        _tick(LEFT + share * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM + 16, f"{share * end / 3600:.3g}")
-        for share in (0, 0.25, 0.5, 0.75, 1)
+        _tick(LEFT + hours * 3600 / end * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM + 16, f"{hours:g}")
+        for hours in _round_marks(end / 3600)
     ]
-    parts += [
-        _tick(LEFT - 22, HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM) + 4, f"{share * most:.3g}")
-        for share in (0, 0.5, 1)
-    ]
+    parts += [_tick(LEFT - 22, place(0, number)[1] + 4, f"{number:g}") for number in _round_marks(most)]
     for values, color in zip(lines, (DEMAND_COLOR, OWN_COLOR), strict=True):
         parts.append(_line([place(index, value) for index, value in enumerate(values)], color))
-    return _document("Instances (green) and demand (grey)", parts)
+    parts += _legend([("instances paid for", OWN_COLOR), ("instances busy if nothing ever waited", DEMAND_COLOR)])
+    return _document("The fleet and the demand for it", parts)
 
 
 def _averages(changes: Sequence[tuple[float, int]], end: float) -> list[float]:
@@ -78,8 +77,15 @@ def _averages(changes: Sequence[tuple[float, int]], end: float) -> list[float]:
 
 
 def _logarithmic(values: Sequence[float], start: float, end: float) -> Callable[[float], float]:
-    low, high = math.log(min(values)) - 0.1, math.log(max(values)) + 0.1
+    low, high = math.log(min(values)) - 0.6, math.log(max(values)) + 0.3
     return lambda value: start + (math.log(value) - low) / (high - low) * (end - start)
+
+
+def _round_marks(most: float) -> list[float]:
+    """Four to nine multiples of 1, 2 or 5 times a power of ten, from 0."""
+    power = 10.0 ** math.floor(math.log10(most / 4))
+    step = next(factor * power for factor in (5, 2, 1) if most / (factor * power) >= 3.99)
+    return [step * number for number in range(int(most / step) + 1)]
 
 
 def _decades(values: Sequence[float]) -> list[float]:
@@ -108,11 +114,47 @@ def _line(points: Sequence[tuple[float, float]], color: str) -> str:
     return f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>'
 
 
-def _dot(x: float, y: float, color: str, label: str) -> str:
-    return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{color}"/>'
-        f'<text x="{x + 7:.1f}" y="{y + 4:.1f}" font-size="12" fill="{color}">{escape(label)}</text>'
-    )
+def _labelled(dots: Sequence[tuple[float, float, str, str]]) -> list[str]:
+    """Dots with their labels, each where it covers no dot and no other label: beside, above or below, near or farther.
+
+    Args:
+        dots: x, y, color, label.
+    """
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y, _, _ in dots]
+    parts = []
+    for x, y, color, label in dots:
+        width = LETTER_WIDTH * len(label)
+        # Ours first beneath, away from the peers'.
+        sides = ((-1, 1), (0, 1), (1, 0), (1, -1), (0, -1), (-1, 0), (-1, -1), (1, 1))
+        if color != OWN_COLOR:
+            sides = sides[2:] + sides[:2]
+        corners = [
+            (x - width / 2 + across * (width / 2 + far), y - 6 + down * (far + 4))
+            for far in (8, 16, 26, 38)
+            for across, down in sides
+        ]
+        boxes = [(left, top, left + width, top + 12) for left, top in corners]
+        inside = [box for box in boxes if box[0] > LEFT and box[2] < WIDTH - 4 and TOP < box[1] < HEIGHT - BOTTOM - 12]
+        box = next((box for box in inside if not any(_overlap(box, other) for other in taken)), boxes[0])
+        taken.append(box)
+        parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{color}"/>'
+            f'<text x="{box[0]:.1f}" y="{box[1] + 10:.1f}" font-size="12" fill="{color}">{escape(label)}</text>'
+        )
+    return parts
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _legend(entries: Sequence[tuple[str, str]]) -> list[str]:
+    """Names in their colors, at the upper right."""
+    return [
+        f'<rect x="{WIDTH - 290}" y="{TOP + 4 + 20 * index}" width="14" height="10" fill="{color}"/>'
+        f'<text x="{WIDTH - 270}" y="{TOP + 13 + 20 * index}">{escape(name)}</text>'
+        for index, (name, color) in enumerate(entries)
+    ]
 
 
 def _document(title: str, parts: Sequence[str]) -> str:

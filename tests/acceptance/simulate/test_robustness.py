@@ -8,7 +8,7 @@ import pytest
 from scaler.simulation.engine import Cloud, Run, World
 from scaler.simulation.own import WorkManager, cloud_limits
 from scaler.simulation.trace import TracedJob
-from tests.acceptance.simulate.shapes import mixed, poisson
+from tests.acceptance.simulate.shapes import bursty, mixed, poisson
 
 HOUR = 3600.0
 GONE_SECONDS = 900.0
@@ -27,6 +27,10 @@ class Case:
 
 def _steady() -> Sequence[TracedJob]:
     return poisson(1, seconds=2 * HOUR, rate=1.0, service=10.0)
+
+
+def _bursts() -> Sequence[TracedJob]:
+    return bursty(9, seconds=2 * HOUR, every=600, size=40, service=10.0)
 
 
 def _newcomer() -> Sequence[TracedJob]:
@@ -54,6 +58,8 @@ CASES = {
     "as expected": Case(_steady, 8),
     "services told three times too long": Case(_steady, 12, error=3.0),
     "services told three times too short": Case(_steady, 12, error=1 / 3),
+    "bursts, services told three times too long": Case(_bursts, 8, error=3.0),
+    "bursts, services told three times too short": Case(_bursts, 8, error=1 / 3),
     "boots take twice as long for an hour": Case(
         _steady, 8, World(boot_factor=lambda second: 2.0 if IN_THE_MIDDLE(second) else 1.0)
     ),

@@ -74,11 +74,11 @@ def test_patience_starts_from_the_break_even() -> None:
 
 
 def test_one_that_lacks_when_a_crowd_comes_back_costs_the_crowds_waiting() -> None:
-    """Fifty jobs of a second come every ten minutes: the first worker would have served them all within a minute."""
+    """Fifty jobs of a second come every ten minutes. The first worker would have saved more than five boots."""
     moments = [(600.0 * cycle + second, max(0, 50 - second)) for cycle in range(20) for second in range(60)]
     demand = _fed(moments, ready=1, service_seconds=1.0)
-    assert demand.return_seconds(1) > 2000
-    assert demand.return_seconds(1) > demand.return_seconds(2) > demand.return_seconds(4) > demand.return_seconds(9)
+    assert demand.return_seconds(1) == 5 * 90.0
+    assert demand.return_seconds(1) >= demand.return_seconds(2) > demand.return_seconds(5) > demand.return_seconds(9)
 
 
 def test_one_that_lacks_when_a_long_job_comes_back_costs_one_boot_at_most() -> None:
@@ -93,7 +93,7 @@ def test_a_gap_is_that_of_a_fleet_of_this_size() -> None:
         ended = 3 - jobs
         demand.observe(Sample(float(second), jobs, jobs, ended, 3, 0, 1, 60.0), PRICES)
     assert demand.gap_seconds(3) == 135
-    assert demand.gap_seconds(1) < 40
+    assert demand.gap_seconds(1) < 135 / 2
 
 
 def test_a_worker_that_would_have_saved_waiting_is_proven() -> None:
@@ -139,7 +139,7 @@ def test_patience_survives_being_written_down() -> None:
 
 @pytest.mark.parametrize(
     "state",
-    [{"1": {}}, {"1": {"losses": [1.0], "gaps": 1, "returns": 0, "missed_seconds": 0}}, {"one": {}}],
+    [{}, {"losses": [1.0], "gaps": 1, "sizes": {}}, {"losses": [1.0] * 10, "gaps": 1, "sizes": {"one": {}}}],
     ids=["empty", "losses", "size"],
 )
 def test_what_it_did_not_write_is_refused(state: dict[str, object]) -> None:

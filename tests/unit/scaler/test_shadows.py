@@ -63,9 +63,11 @@ def test_canceled_jobs_are_gone_from_every_fleet() -> None:
 
 
 def test_no_more_wait_than_came_within_a_boot() -> None:
-    """Ten a second come for half an hour; a fleet of one would have nearly all of them waiting."""
+    """Ten a second come for half an hour; a fleet of one would have nearly all of them waiting. Then none comes."""
     samples = [Sample(float(second), 10, 10, 10 * second, 10, 0, 1, 1.0) for second in range(1800)]
-    assert 10 * BOOT_SECONDS * 0.9 < _moved(samples).jobs[0] < 10 * BOOT_SECONDS * 1.1
+    assert _moved(samples).jobs[0] == 1 + 10 * BOOT_SECONDS
+    after = [Sample(1800.0 + second, 0, 0, 18_000, 10, 0, 1, 1.0) for second in range(90)]
+    assert _moved([*samples, *after]).jobs[0] <= 1
 
 
 def test_sizes_rise_and_reach_far() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue.counters import FunctionCounts
 from jobqueue.workers import WorkerView
-from scaler.sightings import Sightings, outstanding, spread
+from scaler.sightings import Outstanding, Sightings, spread
 
 WORKER = WorkerView(
     name="w",
@@ -38,7 +38,20 @@ def test_a_job_is_as_old_as_its_workers_counts() -> None:
 
 def test_outstanding_jobs_are_those_that_came_and_did_not_end() -> None:
     counts = FunctionCounts({"f": 10, "g": 3}, {"f": 4, "g": 3}, {"f": 1}, {"f": 1}, {})
-    assert outstanding(counts) == {"f": 4}
+    assert Outstanding().by_function(counts, 4) == {"f": 4}
+
+
+def test_canceled_jobs_are_forgotten_once_there_are_fewer_than_that() -> None:
+    outstanding = Outstanding()
+    assert outstanding.by_function(FunctionCounts({"f": 10, "g": 3}), 13) == {"f": 10, "g": 3}
+    assert outstanding.by_function(FunctionCounts({"f": 10, "g": 3}), 0) == {}
+    assert outstanding.by_function(FunctionCounts({"f": 12, "g": 8}), 7) == {"f": 2, "g": 5}
+
+
+def test_jobs_that_end_twice_do_not_hide_those_that_come() -> None:
+    outstanding = Outstanding()
+    outstanding.by_function(FunctionCounts({"f": 3}, {"f": 2}, {"f": 3}), 0)
+    assert outstanding.by_function(FunctionCounts({"f": 7}, {"f": 2}, {"f": 3}), 4) == {"f": 4}
 
 
 @pytest.mark.parametrize(
