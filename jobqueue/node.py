@@ -129,12 +129,14 @@ class Node:
         self._closed = True
         idle, self._idle = self._idle, []
         for connection in idle:
+            writer = connection._writer
             try:
                 # With TLS the other side has a word in it.
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await connection.disconnect()
             except (OSError, TimeoutError):
-                await connection.disconnect(nowait=True)
+                if writer is not None:
+                    writer.transport.abort()
 
     async def exchange(self, connection: Connection, commands: Sequence[Command], timeout_seconds: float) -> list[Any]:
         """As `execute`, on that connection, which is gone where it fails."""
@@ -153,12 +155,12 @@ class Node:
                 await connection.send_packed_command(packed, check_health=False)
                 return [await _read(connection) for _ in commands]
         except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
-            await connection.disconnect(nowait=True)
+            await _drop(connection)
             await self._drop_idle()
             raise NodeUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error
         except BaseException:
             # Cancelled between question and answer: the connection's next answer would be somebody else's.
-            await connection.disconnect(nowait=True)
+            await _drop(connection)
             raise
 
     def _take(self) -> Connection:
@@ -166,7 +168,7 @@ class Node:
 
     async def _put_back(self, connection: Connection) -> None:
         if self._closed:
-            await connection.disconnect(nowait=True)
+            await _drop(connection)
         else:
             self._idle.append(connection)
 
@@ -174,7 +176,7 @@ class Node:
         # What was pooled beside a broken connection is most likely broken too.
         idle, self._idle = self._idle, []
         for connection in idle:
-            await connection.disconnect(nowait=True)
+            await _drop(connection)
 
 
 class Line:
@@ -206,6 +208,14 @@ class Line:
 def read_fields(answer: bytes) -> dict[str, str]:
     """The `name:value` lines of INFO and CLUSTER INFO."""
     return dict(line.split(":", 1) for line in answer.decode().splitlines() if ":" in line)
+
+
+async def _drop(connection: Connection) -> None:
+    # Disconnecting alone lets a TLS socket linger until the other side, who may be silent, has said goodbye.
+    writer = connection._writer
+    await connection.disconnect(nowait=True)
+    if writer is not None:
+        writer.transport.abort()
 
 
 async def _read(connection: Connection) -> Any:

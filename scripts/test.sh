@@ -20,4 +20,5 @@ install_server_with_tls() {
 set_up dev
 install_server_with_tls
 cd "$root"
-exec "$python" -m pytest "$@"
+# Two files at a time: most tests wait for processes, not for processors.
+exec "$python" -m pytest --numprocesses 2 --dist loadfile "$@"

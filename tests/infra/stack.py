@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,7 +26,8 @@ NAME, REGION, ACCOUNT, IMAGE = "wm", "us-east-1", "123456789012", "ami-12c6146b"
 def deployed(directory: Path, **parameters: str) -> Iterator[Stack]:
     """A stack of the template's defaults and these parameters, beside an empty AWS."""
     complete()
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), mock_aws():
+        warnings.simplefilter("ignore", UserWarning)  # moto says what it leaves out
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
         patch.setenv("AWS_DEFAULT_REGION", REGION)

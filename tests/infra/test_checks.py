@@ -44,6 +44,6 @@ def test_the_scripts_are_clean() -> None:
 
 
 def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    beside = Path(sys.executable).with_name(program)
+    beside = Path(sys.executable).parent / program  # an absolute path stays itself
     command = [str(beside if beside.exists() else program), *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=180, check=False)
