@@ -192,7 +192,11 @@ def _add_proven(seen: Observation, limits: Limits, wanted: int, why: str, most: 
         proven += 1
     if proven == wanted:
         return wanted, why
-    return proven, f"a fleet of {serving + proven} would just have saved a launch with its last worker"
+    saved_seconds = lessons.saved_seconds(serving + proven)
+    return proven, (
+        f"worker {serving + proven} would just have saved {saved_seconds:.0f}s, w * waiting less its idling,"
+        f" >= launch {launch_seconds:.0f}s"
+    )
 
 
 def _let_go(seen: Observation, limits: Limits, serving: int, least: int) -> Decision:

@@ -124,8 +124,9 @@ def test_the_warm_floor_follows_its_schedule(minute: int, workers: int) -> None:
     [
         seen(queued=2, known=LONG),
         seen(idle=1, known=replace(LONG, gap_seconds=lambda _: 181.0, idle_seconds=lambda _: 181.0)),
+        seen(queued=3, running_ages=(0.1,) * 5, known=lessons(service_seconds=1.0, saved_seconds=90.0)),
     ],
-    ids=["launch", "drain"],
+    ids=["launch", "drain", "proven"],
 )
 def test_the_reason_can_be_checked_by_hand(observation: Observation) -> None:
     """It is word for word the one that the operator's page works out."""
