@@ -25,7 +25,8 @@ from worker_node.finisher import Finisher
 from worker_node.keeper import Keeper
 from worker_node.listener import listen
 from worker_node.pace import MAX_DEPTH, Pace
-from worker_node.slot import Slot, SlotEvents
+from worker_node.slot import Slot
+from worker_node.slot_events import SlotEvents
 from worker_node.slots import Slots
 from worker_node.unwanted import Unwanted
 from worker_node.verdict import Why

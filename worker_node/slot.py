@@ -4,8 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from jobqueue.finish import Outcome
@@ -13,6 +12,7 @@ from jobqueue.model import ClaimedJob
 from worker_node.child import Child, ExecutorOptions
 from worker_node.pace import BUDGET_SECONDS, Pace
 from worker_node.protocol import Ending, Report, Task, unpack
+from worker_node.slot_events import Running, SlotEvents
 from worker_node.verdict import Death, Why, describe_exit, judge, read_report
 from worker_node.wear import Wear, WearLimits
 
@@ -22,32 +22,6 @@ SETTLE_SECONDS = 0.005
 SMALL_BYTES = 16 * 1024
 """After larger reports there is no rest, so that the socket does not fill up."""
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A job that runs at this moment. `began` is by the event loop's clock, in seconds."""
-
-    sequence: int
-    job: ClaimedJob
-    began: float
-
-
-@dataclass(frozen=True, slots=True)
-class SlotEvents:
-    """What a slot tells its agent.
-
-    Attributes:
-        ended: jobs that came to an end.
-        returned: jobs that are not going to run here; nothing is recorded of them.
-        asked: the running job asks for its own record: (slot, job, verb, field, value).
-        room: there may be room for jobs again.
-    """
-
-    ended: Callable[[Sequence[Outcome]], None]
-    returned: Callable[[Sequence[ClaimedJob]], None]
-    asked: Callable[["Slot", ClaimedJob, str, str, bytes], None]
-    room: Callable[[], None]
 
 
 class Slot:

@@ -5,7 +5,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from worker_node.slot import Running, Slot
+from worker_node.slot import Slot
+from worker_node.slot_events import Running
 from worker_node.slots import Slots
 from worker_node.unwanted import Unwanted
 from worker_node.verdict import Why

@@ -14,7 +14,8 @@ from jobqueue.model import ClaimedJob
 from tests.waiting import until_async
 from worker_node.child import ExecutorOptions
 from worker_node.pace import Pace
-from worker_node.slot import Slot, SlotEvents
+from worker_node.slot import Slot
+from worker_node.slot_events import SlotEvents
 from worker_node.wear import WearLimits
 
 JOBS = "tests.acceptance.worker_node.jobs"
