@@ -111,17 +111,22 @@ class Shard:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, 0.5)
 
-    async def execute(self, *commands: Command, timeout_seconds: float = ANSWER_SECONDS) -> list[Any]:
+    async def execute(
+        self, *commands: Command, timeout_seconds: float = ANSWER_SECONDS, replicate: bool = False
+    ) -> list[Any]:
         """Runs plain commands on this shard's keys, in order, on one connection.
 
+        Args:
+            replicate: as for `run`.
+
         Raises:
-            ShardUnavailable: the master is away.
+            ShardUnavailable: the master is away, or it is not known whether the change survives it.
             QueueFull: Redis has no memory for one of them.
             redis.exceptions.ResponseError: Redis refused one of them.
         """
         for moves_left in reversed(range(MOST_MOVES + 1)):
             node = await self._node()
-            answers = await self._execute_on(node, commands, timeout_seconds=timeout_seconds)
+            answers = await self._execute_on(node, commands, timeout_seconds=timeout_seconds, replicate=replicate)
             try:
                 for answer in answers:
                     self._raise_error(answer, node)

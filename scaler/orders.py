@@ -44,22 +44,25 @@ def orders_key(shard: Shard) -> str:
 
 
 async def pause(shard: Shard, *, paused: bool) -> None:
-    """Stops, or lets go on, launching and letting go.
+    """Stops, or lets go on, launching and letting go; returns once that survives the loss of the shard's master.
 
     Raises:
         ShardUnavailable, QueueFull: try again.
     """
     key = orders_key(shard)
-    await shard.execute(("HSET", key, "paused", "1") if paused else ("HDEL", key, "paused"))
+    await shard.execute(("HSET", key, "paused", "1") if paused else ("HDEL", key, "paused"), replicate=True)
 
 
 async def limit(shard: Shard, given: Mapping[str, int | float | None]) -> None:
     """Sets limits: `min_workers`, `max_workers`, `budget_per_hour`; None goes back to the managers' settings.
+
+    Returns once they survive the loss of the shard's master.
 
     Raises:
         ShardUnavailable, QueueFull: try again.
     """
     key = orders_key(shard)
     await shard.execute(
-        *(("HDEL", key, name) if value is None else ("HSET", key, name, value) for name, value in given.items())
+        *(("HDEL", key, name) if value is None else ("HSET", key, name, value) for name, value in given.items()),
+        replicate=True,
     )

@@ -15,6 +15,7 @@ from jobqueue.shards import Shard, Shards
 from scaler.instances import Intent, Order
 from scaler.leadership import Candidate
 from scaler.ledger import Ledger
+from scaler.orders import limit, pause
 from tests.integration.jobqueue.books import complete, new_job, port_of, put, succeeded, waiting
 from tests.waiting import until, until_async
 from workmanager.store_settings import NODE_TIMEOUT_SECONDS
@@ -87,7 +88,9 @@ async def test_a_replica_that_stays_silent_is_done_without(shard: Shard, replica
         replica.resume()
 
 
-@pytest.mark.parametrize("verb", ["enqueue", "pull", "ack", "cancel", "requeue", "delete", "lead", "intend"])
+@pytest.mark.parametrize(
+    "verb", ["enqueue", "pull", "ack", "cancel", "requeue", "delete", "lead", "intend", "pause", "limit"]
+)
 async def test_each_change_that_is_acknowledged_waits(shard: Shard, replica: ValkeyServer, verb: str) -> None:
     await complete(shard, "a", "b")
     await pull(shard, 1, lease_seconds=60)
@@ -105,6 +108,8 @@ async def test_each_change_that_is_acknowledged_waits(shard: Shard, replica: Val
         "delete": lambda: delete(shard, ["c"]),
         "lead": candidate.stand,
         "intend": lambda: ledger.intend(leadership.epoch, [Intent("t-1", 5.0, leadership.epoch, order)], most=9),
+        "pause": lambda: pause(shard, paused=True),
+        "limit": lambda: limit(shard, {"max_workers": 3}),
     }
     try:
         with pytest.raises(ShardUnavailable, match="no replica") as raised:
