@@ -29,8 +29,8 @@ class TimedShard(Shard):
         super().__init__(shard.index, shard.prefix, shards.topology)
         self._clock = clock
 
-    async def execute(self, *commands: Command, timeout_seconds: float = 5.0) -> list[Any]:
-        answers = await super().execute(*commands, timeout_seconds=timeout_seconds)
+    async def execute(self, *commands: Command, **how: Any) -> list[Any]:
+        answers = await super().execute(*commands, **how)
         microseconds = round(self._clock.now * 1_000_000)
         time = list(divmod(microseconds, 1_000_000))
         return [time if command[0] == "TIME" else answer for command, answer in zip(commands, answers, strict=True)]

@@ -72,10 +72,10 @@ class UnsteadyShard(TimedShard):
         self._cloud = cloud
         self._pause = pause
 
-    async def execute(self, *commands: Command, timeout_seconds: float = 5.0) -> list[Any]:
+    async def execute(self, *commands: Command, **how: Any) -> list[Any]:
         await self._stall()
         self._fail("redis_away")
-        return await super().execute(*commands, timeout_seconds=timeout_seconds)
+        return await super().execute(*commands, **how)
 
     async def run(self, script: Script, *args: str | bytes | int | float, **how: Any) -> Any:
         await self._stall()
