@@ -8,6 +8,7 @@ from scaler.fleet import Profile
 from scaler.instances import Instance
 from scaler.ledger import Book
 from scaler.policy import Decision, Limits
+from scaler.renewal import OUTDATED, renew
 from scaler.review import Phase, phase_of
 
 Instances = Mapping[str, Instance]
@@ -15,7 +16,7 @@ Workers = Mapping[str, WorkerView]
 
 
 def choose_idle(instances: Instances, workers: Workers, number: int, profile: Profile, now: float) -> list[Instance]:
-    """So many idle instances to let go, those first that the fleet wants back, then the longest-lived.
+    """So many idle instances to let go: first what the fleet wants back, then earlier versions, then the longest-lived.
 
     None that is already paid for, or whose predecessor's jobs are about to come back; and of the base that is bought on
     demand only where nothing else is left.
@@ -34,7 +35,15 @@ def choose_idle(instances: Instances, workers: Workers, number: int, profile: Pr
         and now - instance.launched_at >= profile.minimum_paid_seconds
         and (not instance.token or instance.token not in heirs)
     ]
-    idle.sort(key=lambda each: (not workers[each.id].leaving, each.id in base, each.launched_at, each.id))
+    idle.sort(
+        key=lambda each: (
+            not workers[each.id].leaving,
+            not 0 < each.version < profile.version,
+            each.id in base,
+            each.launched_at,
+            each.id,
+        )
+    )
     return idle[:number]
 
 
@@ -109,17 +118,27 @@ def choose_steps(
         return Steps(0, (), (), f"PAUSED; {reason}")
     phases = [phase_of(instance, workers.get(id_)) for id_, instance in instances.items()]
     serving = sum(phase in (Phase.BOOTING, Phase.IDLE, Phase.BUSY) for phase in phases)
-    idle_too = decision.numbers.get("queued", 0) > 0 or serving <= limits.least(book.now)
+    spare = 0 if decision.numbers.get("queued", 0) > 0 else max(0, serving - limits.least(book.now))
+    idle_too = spare == 0
+    room = limits.most() - len(instances) - book.intended
     needy = to_replace(instances, workers, idle_too=idle_too)
     wanted = max(decision.launch, len(needy))
     if wanted > decision.launch:
         reason = f"LAUNCH {wanted}: the fleet takes back {len(needy)} that are needed; {reason}"
-    launch = max(0, min(wanted, limits.most() - len(instances) - book.intended))
+    quiet = not (wanted or decision.drain)
+    renewal = renew(book, instances, workers, profile.version, spare=spare, room=room, quiet=quiet)
+    if renewal.needy or renewal.retired:
+        reason = f"{renewal.words}; {reason}"
+        needy, wanted = [*needy, *renewal.needy], wanted + len(renewal.needy)
+    launch = max(0, min(wanted, room))
     most = book.caution.most_launches(phases.count(Phase.BOOTING) + book.intended, book.now)
     if most is not None and most < launch:
         launch, reason = most, f"HELD BACK to {most}: {book.caution.why}; {reason}"
     retired = to_retire(instances, workers, {intent.token for intent in book.intents}, idle_too=idle_too)
-    idle = choose_idle(instances, workers, decision.drain, profile, book.now) if decision.drain else []
+    # Who is renewed in this round goes in place of another, not beside it.
+    drain = max(0, decision.drain - len(renewal.retired))
+    idle = choose_idle(instances, workers, drain, profile, book.now) if drain else []
     closing = {each.id: replace(each, closing_at=book.now, reason="idle") for each in idle}
     closing.update({each.id: replace(each, closing_at=book.now, reason="taken_back") for each in retired})
+    closing.update({each.id: replace(each, closing_at=book.now, reason=OUTDATED) for each in renewal.retired})
     return Steps(launch, list(closing.values()), needy[:launch], reason)

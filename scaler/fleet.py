@@ -21,6 +21,7 @@ class Profile:
         rest_seconds: and while nothing does.
         slots: jobs that one worker runs at a time.
         on_demand_base: so many instances are bought on demand before any is on the spot market.
+        version: of what instances are launched from, which only grows; 0 where there are no versions.
     """
 
     boot_seconds: float
@@ -31,6 +32,7 @@ class Profile:
     rest_seconds: float
     slots: int = 1
     on_demand_base: int = 0
+    version: int = 0
 
 
 class Cause(StrEnum):

@@ -65,6 +65,7 @@ class Instance:
     Attributes:
         token: of the intent that launched it; '' where nobody knows.
         kind, subnet, zone, market: what it is and where; market is 'spot', 'on-demand', or '' where there is no market.
+        version: of what it was launched from; 0 where nobody knows.
         arrived_at: its worker registered.
         lost_at: its worker is not heard of any more.
         missed_at: the fleet does not show it any more.
@@ -82,6 +83,7 @@ class Instance:
     subnet: str = ""
     zone: str = ""
     market: str = ""
+    version: int = 0
     arrived_at: float | None = None
     lost_at: float | None = None
     missed_at: float | None = None
@@ -129,10 +131,13 @@ class Sighting:
     subnet: str = ""
     zone: str = ""
     market: str = ""
+    version: int = 0
     ended: bool = False
     stopped: bool = False
     interrupted: bool = False
 
     def as_instance(self) -> Instance:
         """How it is written down at first."""
-        return Instance(self.id, self.launched_at, self.token, self.kind, self.subnet, self.zone, self.market)
+        return Instance(
+            self.id, self.launched_at, self.token, self.kind, self.subnet, self.zone, self.market, self.version
+        )

@@ -142,8 +142,9 @@ def _meet(instance: Instance, seen: Seen, sighting: Sighting | None, now: float)
     if sighting is not None:
         if met.missed_at is not None:
             met = replace(met, missed_at=None)
-        if sighting.zone != met.zone:
+        if (sighting.zone, sighting.version) != (met.zone, met.version):
             met = replace(met, kind=sighting.kind, subnet=sighting.subnet, zone=sighting.zone, market=sighting.market)
+            met = replace(met, version=sighting.version)
     elif seen.sightings is not None and met.missed_at is None:
         met = replace(met, missed_at=now)
     if instance.id in seen.workers:

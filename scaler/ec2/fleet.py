@@ -9,11 +9,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scaler.ec2.errors import classify
-from scaler.ec2.offerings import ON_DEMAND, SPOT, Ec2Plan, choose_orders
+from scaler.ec2.offerings import ON_DEMAND, SPOT, Ec2Plan, choose_orders, version_of
 from scaler.fleet import FleetError, Profile
 from scaler.instances import Instance, Intent, Order, Sighting
 
 CLUSTER_TAG, ROLE_TAG, INTENT_TAG = "workmanager:cluster", "workmanager:role", "workmanager:intent"
+TEMPLATE_TAG = "workmanager:template"
 PAGE = 1000
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 20.0
 MINIMUM_PAID_SECONDS = 60.0
@@ -52,6 +53,7 @@ class Ec2Fleet:
             rest_seconds=REST_SECONDS,
             slots=plan.slots,
             on_demand_base=plan.on_demand_base if plan.spot else 0,
+            version=version_of(plan.launch_template, plan),
         )
         self._client = client
         self._plan = plan
@@ -81,17 +83,20 @@ class Ec2Fleet:
         Raises:
             FleetError: see its cause.
         """
+        arguments = intent.order.arguments
         tags = {CLUSTER_TAG: self._plan.cluster, ROLE_TAG: "worker", INTENT_TAG: intent.token}
+        # Of the intent, which may be another version's: a repeat says the very same.
+        tags[TEMPLATE_TAG] = ":".join(arguments["LaunchTemplate"].values())
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
         answer = await self._call(
             self._client.run_instances,
-            **intent.order.arguments,
+            **arguments,
             MinCount=1,
             MaxCount=intent.order.count,
             ClientToken=intent.token,
             TagSpecifications=[{"ResourceType": kind, "Tags": listed} for kind in ("instance", "volume")],
         )
-        return [_sighting(instance) for instance in answer["Instances"]]
+        return [self._sighting(instance) for instance in answer["Instances"]]
 
     async def look(self) -> list[Sighting]:
         """DescribeInstances by tag, a page at a time.
@@ -107,7 +112,7 @@ class Ec2Fleet:
         more: dict[str, str] = {}
         while True:
             page = await self._call(self._client.describe_instances, Filters=filters, MaxResults=PAGE, **more)
-            sightings += [_sighting(instance) for instance in _instances(page)]
+            sightings += [self._sighting(instance) for instance in _instances(page)]
             if not page.get("NextToken"):
                 return sightings
             more = {"NextToken": page["NextToken"]}
@@ -152,25 +157,25 @@ class Ec2Fleet:
             raise classify(error) from error
         return answer
 
+    def _sighting(self, instance: Mapping[str, Any]) -> Sighting:
+        tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+        state = instance["State"]["Name"]
+        why = instance.get("StateReason", {}).get("Code", "")
+        return Sighting(
+            id=instance["InstanceId"],
+            launched_at=instance["LaunchTime"].timestamp(),
+            token=tags.get(INTENT_TAG, ""),
+            kind=instance.get("InstanceType", ""),
+            subnet=instance.get("SubnetId", ""),
+            zone=instance.get("Placement", {}).get("AvailabilityZone", ""),
+            market=SPOT if instance.get("InstanceLifecycle") == "spot" else ON_DEMAND,
+            version=version_of(tags.get(TEMPLATE_TAG, ""), self._plan),
+            ended=state in ENDED,
+            stopped=state in STOPPED,
+            interrupted=why.startswith("Server.Spot"),
+        )
+
 
 def _instances(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for reservation in page["Reservations"]:
         yield from reservation["Instances"]
-
-
-def _sighting(instance: Mapping[str, Any]) -> Sighting:
-    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
-    state = instance["State"]["Name"]
-    why = instance.get("StateReason", {}).get("Code", "")
-    return Sighting(
-        id=instance["InstanceId"],
-        launched_at=instance["LaunchTime"].timestamp(),
-        token=tags.get(INTENT_TAG, ""),
-        kind=instance.get("InstanceType", ""),
-        subnet=instance.get("SubnetId", ""),
-        zone=instance.get("Placement", {}).get("AvailabilityZone", ""),
-        market=SPOT if instance.get("InstanceLifecycle") == "spot" else ON_DEMAND,
-        ended=state in ENDED,
-        stopped=state in STOPPED,
-        interrupted=why.startswith("Server.Spot"),
-    )

@@ -22,6 +22,7 @@ class Ec2Plan:
     Attributes:
         cluster: name of the system, by which its instances are told from others'.
         launch_template: id (`lt-…`) or name, with `:VERSION` behind it where it is not to be the default version.
+            Workers of an earlier version give way to those of a number that stands there.
         subnets, types: to choose from; where there are none, the template says.
         spot: whether the spot market is used at all.
         on_demand_base: so many instances are bought on demand before any is on the spot market.
@@ -49,6 +50,13 @@ class Offering:
 
     def __str__(self) -> str:
         return f"{self.kind or 'template'}/{self.subnet or 'template'}/{self.market}"
+
+
+def version_of(template: str, plan: Ec2Plan) -> int:
+    """The version of the plan's template that an instance's tag, or the plan itself, names; 0 where it names none."""
+    name, _, version = template.partition(":")
+    same = name == plan.launch_template.partition(":")[0]
+    return int(version) if same and version.isdecimal() else 0
 
 
 def choose_orders(plan: Ec2Plan, count: int, living: Collection[Instance], avoided: Collection[str]) -> list[Order]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaler.fleet import Cause, FleetError, Profile
 from scaler.instances import Instance, Intent, Order, Sighting
@@ -35,6 +35,7 @@ class Machine:
     id: str
     token: str
     offering: str
+    version: int
     launched_at: float
     boots_at: float | None
     hidden_until: float
@@ -108,7 +109,8 @@ class Cloud:
         boots_at = None if self.strikes("never_boots") else now + 60.0 * chance.lognormvariate(0.0, 0.3)
         hidden_until = now + chance.uniform(0.0, 8.0)
         id_ = f"i-{len(self.machines):04d}"
-        self.machines[id_] = Machine(id_, intent.token, intent.order.offering, now, boots_at, hidden_until)
+        version = intent.order.arguments["version"]
+        self.machines[id_] = Machine(id_, intent.token, intent.order.offering, version, now, boots_at, hidden_until)
         return self.machines[id_]
 
 
@@ -117,11 +119,12 @@ class CloudFleet:
 
     Args:
         pause: lets time pass while this manager stands still.
+        version: of what it launches.
     """
 
-    def __init__(self, cloud: Cloud, clock: Clock, pause: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(self, cloud: Cloud, clock: Clock, pause: Callable[[float], Awaitable[None]], version: int) -> None:
         self.name = "cloud"
-        self.profile = PROFILE
+        self.profile = replace(PROFILE, version=version)
         self._cloud = cloud
         self._clock = clock
         self._pause = pause
@@ -130,9 +133,10 @@ class CloudFleet:
         free = [offering for offering in OFFERINGS if offering not in avoided]
         if not free:
             return []
+        template = {"version": self.profile.version}
         if len(free) == 1 or count == 1:
-            return [Order(count, free[0])]
-        return [Order(count - count // 2, free[0]), Order(count // 2, free[1])]
+            return [Order(count, free[0], template)]
+        return [Order(count - count // 2, free[0], template), Order(count // 2, free[1], template)]
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[Sighting]:
         cloud = self._cloud
@@ -179,6 +183,7 @@ def _sighting(machine: Machine) -> Sighting:
         machine.token,
         kind=machine.offering,
         market=market,
+        version=machine.version,
         ended=machine.ended,
         interrupted=machine.interrupted,
     )

@@ -1,10 +1,10 @@
-"""An hour on a virtual clock: two managers with the real loop, workers, jobs, and faults of every kind."""
+"""An hour on a virtual clock: two managers with the real loop, an upgrade, workers, jobs, and faults of every kind."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,6 +99,7 @@ class Seat:
 
     number: int
     loop: ScalerLoop
+    upgraded: bool = False
     ticks_at: float = 0.0
     is_ticking: bool = False
 
@@ -126,7 +127,7 @@ class Hour:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self.cloud = Cloud(self.clock, random.Random(self.seed + 1_000_000), most=MOST_WORKERS, rates=dict(RATES))
-        self.seats = [Seat(number, self._manager(number)) for number in range(2)]
+        self.seats = [Seat(number, self._manager(number, 1)) for number in range(2)]
 
     @property
     def shard(self) -> Shard:
@@ -136,7 +137,12 @@ class Hour:
         """The hour, and the time until all has come to its end."""
         start = self.clock.now
         arrivals = self._arrivals(start)
+        upgrades = self._upgrades(start, arrivals)
         while self.clock.now < start + HOUR_SECONDS:
+            for seat in self.seats:
+                if not seat.upgraded and not seat.is_ticking and self.clock.now >= upgrades[seat.number]:
+                    seat.upgraded = True
+                    self._replace(seat)
             while arrivals and arrivals[0] <= self.clock.now:
                 await self._submit(arrivals.pop(0))
             await self._step()
@@ -153,6 +159,11 @@ class Hour:
         hopeless = sum(number >= MOST_LOSSES for number in self.deaths.values())
         return len(self.seconds_of) - int(finished or 0) - min(int(lost or 0), hopeless)
 
+    async def renewals(self) -> int:
+        """Of the last decisions, those by which workers made room for the next version."""
+        (decisions,) = await self.shard.execute(("LRANGE", f"{self.shard.prefix}:wm:scaler:decisions", 0, -1))
+        return sum(b'"RENEW' in decision for decision in decisions)
+
     async def _is_over(self) -> bool:
         (intents, instances) = await self.shard.execute(
             ("HLEN", f"{self.shard.prefix}:wm:scaler:intents"), ("HLEN", f"{self.shard.prefix}:wm:scaler:instances")
@@ -165,6 +176,11 @@ class Hour:
             burst_at = start + chance.uniform(0.0, HOUR_SECONDS * 0.8)
             seconds += [burst_at + chance.expovariate(1 / 20.0) for _ in range(chance.randint(1, 25))]
         return sorted(seconds)
+
+    def _upgrades(self, start: float, arrivals: Sequence[float]) -> list[float]:
+        """When each manager gets its next version: one after the other, while there is work."""
+        first = self.chance.choice(arrivals or [start]) + self.chance.uniform(60.0, 300.0)
+        return [first, first + self.chance.uniform(60.0, 300.0)]
 
     async def _submit(self, at: float) -> None:
         job_id = f"job-{len(self.seconds_of)}"
@@ -198,10 +214,10 @@ class Hour:
             seat.is_ticking = False
 
     def _replace(self, seat: Seat) -> None:
-        seat.loop = self._manager(seat.number)
+        seat.loop = self._manager(seat.number, 2 if seat.upgraded else 1)
         seat.ticks_at = self.clock.now + self.chance.uniform(3.0, 30.0)
 
-    def _manager(self, number: int) -> ScalerLoop:
+    def _manager(self, number: int, version: int) -> ScalerLoop:
         async def pause(seconds: float) -> None:
             until = self.clock.now + seconds
             while self.clock.now < until:
@@ -213,7 +229,7 @@ class Hour:
         unsteady.all = tuple(UnsteadyShard(shard, steady, self.clock, self.cloud, pause) for shard in steady)
         return ScalerLoop(
             unsteady,
-            CloudFleet(self.cloud, self.clock, pause),
+            CloudFleet(self.cloud, self.clock, pause, version),
             Limits(min_workers=0, max_workers=MOST_WORKERS, minimum_paid_seconds=60.0, idle_seconds=0.0),
             f"host:{number}",
             Meter(CollectorRegistry(), minimum_paid_seconds=PROFILE.minimum_paid_seconds),

@@ -22,19 +22,21 @@ TOGETHER = 5
 @pytest.mark.parametrize("first", range(0, HOURS, TOGETHER))
 async def test_hours_of_faults(shared_server: ValkeyServer, redis_url: str, first: int) -> None:
     seeds = range(first, min(first + TOGETHER, HOURS))
-    wrongs = await asyncio.gather(
+    played = await asyncio.gather(
         *(_play(f"redis://127.0.0.1:{shared_server.port}/{seed % TOGETHER}", seed) for seed in seeds)
     )
-    assert {seed: wrong for seed, wrong in zip(seeds, wrongs, strict=True) if wrong} == {}
+    assert {seed: wrongs for seed, (wrongs, _) in zip(seeds, played, strict=True) if wrongs} == {}
+    assert len(seeds) < TOGETHER or any(renewals for _, renewals in played)
 
 
-async def _play(redis_url: str, seed: int) -> list[str]:
+async def _play(redis_url: str, seed: int) -> tuple[list[str], int]:
+    """What went wrong, and how many decisions were about workers of the earlier version."""
     clock = Clock()
     shards = set_clock(await Shards.connect(redis_url), clock)
     hour = Hour(shards, clock, seed)
     try:
         await hour.play()
-        undone = await hour.jobs_undone()
+        undone, renewals = await hour.jobs_undone(), await hour.renewals()
     finally:
         await shards.close()
     wrongs = list(hour.cloud.wrongs)
@@ -43,4 +45,4 @@ async def _play(redis_url: str, seed: int) -> list[str]:
     wrongs += [f"{machine.id} still lives" for machine in hour.cloud.living]
     if not hour.cloud.machines:
         wrongs.append("nothing was ever launched")
-    return wrongs
+    return wrongs, renewals

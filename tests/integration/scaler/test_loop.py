@@ -369,6 +369,29 @@ async def test_what_the_fleet_may_take_back_leaves_once_its_successor_has_come(
     assert len(fleet.launched) == 1
 
 
+async def test_an_earlier_version_makes_room_for_the_next(
+    shard: Shard, new_loop: NewLoop, fleet: PaperFleet, clock: Clock
+) -> None:
+    """Found out by what the fleet shows; the busy worker's job goes on, and its instance ends after it."""
+    await fleet.arrive(shard, "one")
+    fleet.shown["one"] = Sighting("one", clock.now, version=1)
+    await beat(shard, "one", Beat("busy", 1, 0, 0, 0.0))
+    fleet.profile = replace(fleet.profile, version=2)
+    loop_ = new_loop(fleet)
+    await loop_.tick()
+    (_, successor) = fleet.launched
+    fleet.shown[successor] = replace(fleet.shown[successor], version=2)
+    await loop_.tick()
+    assert await wait(shard, "one", (), for_work=False, seconds=0.05) is None
+    await fleet.arrive(shard, successor)
+    await loop_.tick()
+    assert await wait(shard, "one", (), for_work=False, seconds=1) == Command("drain")
+    assert fleet.terminated == []
+    await fleet.leave(shard, "one")
+    await loop_.tick()
+    assert (fleet.terminated, len(fleet.launched)) == (["one"], 2)
+
+
 async def test_jobs_that_run_keep_their_workers(
     shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
 ) -> None:

@@ -16,7 +16,7 @@ from scaler.ec2.offerings import Ec2Plan
 from scaler.fleet import Cause, FleetError
 from scaler.instances import Intent
 
-PLAN = Ec2Plan("c1", "workers", subnets=("subnet-a",), types=("m7i.large",))
+PLAN = Ec2Plan("c1", "workers:7", subnets=("subnet-a",), types=("m7i.large",))
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -54,6 +54,7 @@ async def test_a_launch_is_one_call_under_its_token_with_the_clusters_tags(stubb
         {"Key": "workmanager:cluster", "Value": "c1"},
         {"Key": "workmanager:role", "Value": "worker"},
         {"Key": "workmanager:intent", "Value": "token-1"},
+        {"Key": "workmanager:template", "Value": "workers:7"},
     ]
     stubber.add_response(
         "run_instances",
@@ -71,7 +72,7 @@ async def test_a_launch_is_one_call_under_its_token_with_the_clusters_tags(stubb
             ]
         },
         {
-            "LaunchTemplate": {"LaunchTemplateName": "workers"},
+            "LaunchTemplate": {"LaunchTemplateName": "workers", "Version": "7"},
             "InstanceType": "m7i.large",
             "SubnetId": "subnet-a",
             "InstanceMarketOptions": {
@@ -91,6 +92,7 @@ async def test_a_launch_is_one_call_under_its_token_with_the_clusters_tags(stubb
     assert (sighting.id, sighting.token, sighting.market) == ("i-1", "token-1", "spot")
     assert (sighting.kind, sighting.subnet, sighting.zone) == ("m7i.large", "subnet-a", "eu-west-1a")
     assert (sighting.launched_at, sighting.ended) == (AT.timestamp(), False)
+    assert sighting.version == fleet.profile.version == 7
 
 
 async def test_it_looks_for_its_own_workers_on_every_page(stubber: Stubber, fleet: Ec2Fleet) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.ec2.offerings import MOST_PER_CALL, Ec2Plan, choose_orders
+from scaler.ec2.offerings import MOST_PER_CALL, Ec2Plan, choose_orders, version_of
 from scaler.instances import Instance
 
 PLAN = Ec2Plan("c", "workers", subnets=("s-a", "s-b"), types=("big", "small"))
@@ -70,6 +70,13 @@ def test_one_call_asks_for_no_more_than_it_may() -> None:
 def test_the_template_is_named_as_it_was_given(template: str, named: dict[str, str]) -> None:
     (order,) = choose_orders(Ec2Plan("c", template, spot=False), 1, [], set())
     assert order.arguments == {"LaunchTemplate": named}
+
+
+@pytest.mark.parametrize(
+    ("tag", "version"), [("lt-1:6", 6), ("lt-2:6", 0), ("lt-1:$Latest", 0), ("lt-1", 0), ("", 0), ("lt-1:²", 0)]
+)
+def test_the_version_counts_where_template_and_number_are_known(tag: str, version: int) -> None:
+    assert version_of(tag, Ec2Plan("c", "lt-1:7")) == version
 
 
 def test_a_spot_instance_is_ended_when_it_is_taken_back() -> None:
