@@ -6,10 +6,8 @@ per master, each prefix carrying a hash tag (`{rq:7}`) that keeps all keys of th
 
 import asyncio
 import random
-import secrets
 import zlib
 from collections.abc import Iterator, Sequence
-from itertools import repeat
 from typing import Any
 
 from redis.crc import key_slot
@@ -29,14 +27,14 @@ from redis.exceptions import (
 from jobqueue.confirmation import Unconfirmed, execute_confirmed
 from jobqueue.errors import QueueFull, ShardUnavailable
 from jobqueue.layout import Layout, agree_on_layout
+from jobqueue.new_ids import NewIds
 from jobqueue.node import ANSWER_SECONDS, Command, Node, NodeUnreachable
 from jobqueue.scripts import Script
 from jobqueue.topology import Topology
+from jobqueue.turns import Turns
 
 FULL = 0.9
 """Share of Redis' memory from which on no new jobs are taken."""
-IDS_IN_A_ROW = 64
-"""New ids of one shard before the next one's turn comes."""
 MOST_MOVES = 3
 """How often in a row a shard's new master is followed at once."""
 
@@ -207,12 +205,14 @@ class Shards:
     Attributes:
         all: the shards in their order.
         topology: the servers beneath them.
+        turns: whose turn it is to get what may go to any of them.
     """
 
     def __init__(self, layout: Layout, topology: Topology) -> None:
         self.all = tuple(Shard(index, prefix, topology) for index, prefix in enumerate(layout.prefixes))
         self.topology = topology
-        self._turns = _turns(len(self.all))
+        self.turns = Turns(len(self.all))
+        self._new_ids = NewIds(len(self.all))
 
     @classmethod
     async def connect(cls, url: str, *, shard_count: int | None = None) -> "Shards":
@@ -241,28 +241,18 @@ class Shards:
 
     def of(self, job_id: str) -> Shard:
         """The shard that a job with this id belongs to: CRC-32 of the id, modulo the number of shards."""
+        if len(self.all) == 1:
+            return self.all[0]
         return self.all[zlib.crc32(job_id.encode()) % len(self.all)]
 
-    def new_id(self, shard: Shard | None = None) -> str:
-        """A new random id (32 hexadecimal digits), of the given shard where one is given.
+    def in_turn(self) -> list[Shard]:
+        """All shards, beginning with the one whose turn it is."""
+        return [self.all[index] for index in self.turns.ring()]
 
-        Where none is, `IDS_IN_A_ROW` ids are of one shard before the next one's turn comes: jobs that come in together
-        then share few script calls.
-        """
-        wanted = self.all[next(self._turns)] if shard is None else shard
-        while True:
-            job_id = secrets.token_hex(16)
-            if self.of(job_id) is wanted:
-                return job_id
+    def new_id(self, shard: Shard | None = None) -> str:
+        """A new random id (32 hexadecimal digits), of the given shard, else of the one whose turn it is."""
+        return self._new_ids.draw(self.turns.index if shard is None else shard.index)
 
     async def close(self) -> None:
         """Closes every connection."""
         await self.topology.close()
-
-
-def _turns(shard_count: int) -> Iterator[int]:
-    """Whose turn it is to get a new id, for ever; nodes begin with different shards, so that none comes first."""
-    index = random.randrange(shard_count)
-    while True:
-        yield from repeat(index, IDS_IN_A_ROW)
-        index = (index + 1) % shard_count

@@ -57,16 +57,13 @@ class Intake:
         self._lanes = [self._lane(shard) for shard in shards]
 
     def draw_id(self, unique_key: str | None = None) -> str:
-        """A new id: of the shard that a unique key belongs to, else of any shard that is not known to be away."""
+        """A new id: of the shard that a unique key belongs to, else of the first in turn that is not away."""
         if unique_key is not None:
             return self._shards.new_id(self._shards.of(unique_key))
-        job_id = self._shards.new_id()
-        if not self._outages.known or not self._outages.is_away(self._shards.of(job_id)):
-            return job_id
-        present = self._outages.present(self._shards.all)
-        while present and self._shards.of(job_id) not in present:
-            job_id = self._shards.new_id()
-        return job_id
+        if not self._outages.known:
+            return self._shards.new_id()
+        present = self._outages.present(self._shards.in_turn())
+        return self._shards.new_id(present[0] if present else None)
 
     async def take(self, arrival: Arrival) -> Taken:
         """Takes one job in."""

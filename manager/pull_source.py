@@ -45,9 +45,14 @@ class _Call:
 
 
 class PullSource:
-    """Takes results out of one shard's feed."""
+    """Takes results out of one shard's feed.
+
+    Attributes:
+        plenty: whether the last call got all that it asked for, so that there may be more.
+    """
 
     def __init__(self, shard: Shard) -> None:
+        self.plenty = False
         self._shard = shard
         self._unsettled: _Call | None = None
         self._owed: deque[Result] = deque()
@@ -91,16 +96,18 @@ class PullSource:
         while self._owed and not lease_seconds and len(owed) < most:
             owed.append(self._owed.popleft())
         if len(owed) == most:
+            self.plenty = True
             return owed, True
         call = _Call(secrets.token_hex(8), most - len(owed), order, lease_seconds)
         try:
             results = await self._pull(call)
         except ShardUnavailable:
+            self.plenty = False
             if not owed:
                 raise
             return owed, False
-        more = len(results) == call.most or sum(map(_base64_bytes, results)) >= PULL_BYTES
-        return owed + results, more
+        self.plenty = len(results) == call.most or sum(map(_base64_bytes, results)) >= PULL_BYTES
+        return owed + results, self.plenty
 
     async def _pull(self, call: _Call) -> list[Result]:
         try:

@@ -1,7 +1,7 @@
 """Hands results out of all shards."""
 
 import asyncio
-import random
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,10 +13,14 @@ from manager.outages import Outages
 from manager.pull_source import Demand, PullSource, Share
 
 CALL_RESULTS = 10_000
+LARGE_SHARE = 1000
+"""A shard that has plenty is asked for so much before another one is asked at the same time: it takes 10 to 20 ms."""
 ANSWER_BYTES = 64 * 1024 * 1024
 """No more is taken once an answer is so large: what is left stays for the next pull."""
 PATIENCE_SECONDS = 0.5
-"""Who has results waits no longer for a shard that takes its time."""
+"""Who has results waits no longer for a shard that takes its time, and who has none asks others, too."""
+
+_Question = asyncio.Task[Share]
 
 
 class Pulls:
@@ -32,61 +36,90 @@ class Pulls:
         self._outages = outages
         self._sources = [PullSource(shard) for shard in shards]
         self._lanes = [self._lane(shard) for shard in shards]
+        self._asked_in_turn = [-1] * len(shards)
 
     async def take(self, top: int, order: Order, lease_seconds: float) -> list[Result]:
-        """Up to `top` results, a fair part from each shard; shards that are away are left out.
+        """Up to `top` results; shards that are away are left out.
+
+        While shards have plenty, those whose turn it is are asked for large shares; else all are, for even ones.
 
         Raises:
             ShardUnavailable: no shard answered.
         """
-        results: list[Result] = []
-        size = 0
-        sources = self._outages.present(self._shards.all) or list(self._shards.all)
-        # Not always the same shard gets the odd one.
-        random.shuffle(sources)
-        answered, failure = False, None
-        while sources and len(results) < top and size < ANSWER_BYTES:
-            quotas = _shares(top - len(results), len(sources))
-            demands = [Demand(quota, order, lease_seconds) for quota in quotas if quota]
-            asked, sources = sources[: len(demands)], sources[len(demands) :]
-            for shard, answer in await self._ask(asked, demands):
-                if isinstance(answer, JobQueueError):
-                    failure = answer
-                    continue
-                if isinstance(answer, BaseException):
-                    raise answer
-                answered = True
-                results += answer.results
-                size += sum(len(result.value) for result in answer.results)
-                if answer.more:
-                    sources.append(shard)
-        if failure is not None and not answered:
+        taken: list[tuple[Shard, Share]] = []
+        left, size = top, 0
+        sources = self._outages.present(self._shards.in_turn()) or self._shards.in_turn()
+        asked: dict[_Question, tuple[Shard, Demand]] = {}
+        failure: JobQueueError | None = None
+        try:
+            while left and size < ANSWER_BYTES and (sources or (asked and left == top)):
+                if sources:
+                    chosen = self._choose(sources, left)
+                    sources = [shard for shard in sources if shard not in chosen]
+                    demands = [Demand(most, order, lease_seconds) for most in _shares(left, len(chosen))]
+                    questions = self._ask(chosen, demands)
+                    asked |= questions
+                    await asyncio.wait(questions, timeout=PATIENCE_SECONDS)
+                else:
+                    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                for question in [question for question in asked if question.done()]:
+                    shard, demand = asked[question]
+                    # One that was late may bring more than is wanted by now.
+                    if demand.most > left:
+                        continue
+                    del asked[question]
+                    try:
+                        share = question.result()
+                    except JobQueueError as error:
+                        failure = error
+                        continue
+                    taken.append((shard, share))
+                    left -= len(share.results)
+                    size += sum(len(result.value) for result in share.results)
+                    if share.more:
+                        sources.append(shard)
+        except BaseException:
+            for shard, share in taken:
+                self._give_back(shard, share, lease_seconds)
+            raise
+        finally:
+            for question, (shard, _) in asked.items():
+                question.add_done_callback(partial(self._keep, shard, lease_seconds))
+        if failure is not None and not taken:
             raise failure
-        return results
+        return [result for _, share in taken for result in share.results]
 
-    async def _ask(
-        self, shards: Sequence[Shard], demands: Sequence[Demand]
-    ) -> list[tuple[Shard, Share | BaseException]]:
-        """The answers of all shards, or, where some take their time, of the others if these have something."""
-        questions = {
-            asyncio.create_task(self._lanes[shard.index].submit(demand)): shard
+    def _choose(self, sources: Sequence[Shard], wanted: int) -> Sequence[Shard]:
+        """Which of `sources`, which are in turn, to ask at the same time."""
+        if any(self._sources[shard.index].plenty for shard in sources):
+            turn = self._shards.turns.number
+            # Each is asked once a turn, so that none is left alone that has got results meanwhile.
+            likely = [
+                shard
+                for shard in sources
+                if self._sources[shard.index].plenty or self._asked_in_turn[shard.index] != turn
+            ]
+            return likely[: math.ceil(wanted / LARGE_SHARE)]
+        return sources[:wanted]
+
+    def _ask(self, shards: Sequence[Shard], demands: Sequence[Demand]) -> dict[_Question, tuple[Shard, Demand]]:
+        turn = self._shards.turns.number
+        for shard in shards:
+            self._asked_in_turn[shard.index] = turn
+        return {
+            asyncio.create_task(self._lanes[shard.index].submit(demand)): (shard, demand)
             for shard, demand in zip(shards, demands, strict=True)
         }
-        heeded: set[asyncio.Task[Share]] = set()
-        try:
-            heeded, late = await asyncio.wait(questions, timeout=PATIENCE_SECONDS)
-            if late and not any(question.exception() is None and question.result().results for question in heeded):
-                await asyncio.wait(late)
-                heeded = {*questions}
-        finally:
-            for question in questions.keys() - heeded:
-                question.add_done_callback(partial(self._keep, questions[question], demands[0]))
-        return [(questions[one], one.exception() or one.result()) for one in questions if one in heeded]
 
-    def _keep(self, shard: Shard, demand: Demand, question: asyncio.Task[Share]) -> None:
-        # Nobody waited for it. Results on a lease come back by themselves.
-        if not question.cancelled() and question.exception() is None and not demand.lease_seconds:
-            self._sources[shard.index].give_back(question.result())
+    def _keep(self, shard: Shard, lease_seconds: float, question: _Question) -> None:
+        # Nobody waited for it.
+        if not question.cancelled() and question.exception() is None:
+            self._give_back(shard, question.result(), lease_seconds)
+
+    def _give_back(self, shard: Shard, share: Share, lease_seconds: float) -> None:
+        # Results on a lease come back by themselves.
+        if not lease_seconds:
+            self._sources[shard.index].give_back(share)
 
     def _lane(self, shard: Shard) -> GroupCommit[Demand, Share]:
         async def commit(demands: Sequence[Demand]) -> Sequence[Share]:

@@ -23,15 +23,24 @@ for _, id in ipairs(lapsed) do
 end
 if #lapsed > 0 and redis.call('EXISTS', feed .. ':bell') == 0 then redis.call('RPUSH', feed .. ':bell', '1') end
 
+local PIECE = 200
 -- Results expire by themselves; their places in the feed are swept, a piece at a time, round and round.
 local sweep = feed .. ':sweep'
 local from = redis.call('GET', sweep) or '-inf'
 local entries = redis.call('ZRANGEBYSCORE', feed, '(' .. from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
 local forgotten = 0
-for i = 1, #entries, 2 do
-  if redis.call('EXISTS', prefix .. ':results:' .. entries[i]) == 0 then
-    redis.call('ZREM', feed, entries[i])
-    forgotten = forgotten + 1
+for first = 1, #entries, PIECE * 2 do
+  local last = math.min(first + PIECE * 2, #entries + 1) - 2
+  local keys = {}
+  for i = first, last, 2 do keys[#keys + 1] = prefix .. ':results:' .. entries[i] end
+  -- Hardly any has expired since the last round, so one look is for many.
+  if redis.call('EXISTS', unpack(keys)) < #keys then
+    for i = first, last, 2 do
+      if redis.call('EXISTS', prefix .. ':results:' .. entries[i]) == 0 then
+        redis.call('ZREM', feed, entries[i])
+        forgotten = forgotten + 1
+      end
+    end
   end
 end
 if #entries < limit * 2 then

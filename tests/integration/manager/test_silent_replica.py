@@ -82,6 +82,26 @@ async def test_other_shards_results_do_not_wait_and_the_late_ones_are_kept(
     assert [result.job_id for result in results] == ["late"]
 
 
+async def test_a_shard_that_had_plenty_and_is_silent_holds_up_no_others_results(
+    shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
+) -> None:
+    await complete(silent, *(f"silent-{number}" for number in range(10)), now=time.time())
+    pulls = Pulls(shards, Outages())
+    assert len(await pulls.take(6, "oldest", 0.0)) == 6
+    for number, shard in enumerate(healthy):
+        await complete(shard, f"healthy-{number}", now=time.time())
+    replica.pause()
+    begun = time.monotonic()
+    # It alone is known to have more, and is asked for all: four, which nobody hears of now.
+    early = {result.job_id for result in await pulls.take(6, "oldest", 0.0)}
+    took = time.monotonic() - begun
+    replica.resume()
+    assert early == {f"healthy-{number}" for number in range(len(healthy))}
+    assert took < WAIT_SECONDS
+    results = await until_async(lambda: pulls.take(100, "oldest", 0.0))
+    assert [result.job_id for result in results] == [f"silent-{number}" for number in range(6, 10)]
+
+
 async def test_new_jobs_go_elsewhere_and_named_ones_hear_that_it_is_unknown(
     shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
 ) -> None:

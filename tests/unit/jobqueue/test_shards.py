@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from itertools import groupby
 
 import pytest
 
 from jobqueue.layout import FORMAT, Layout
-from jobqueue.shards import IDS_IN_A_ROW, Shards
+from jobqueue.shards import Shards
 from jobqueue.topology import Topology
+from jobqueue.turns import TURN_SECONDS, Turns
 
 
 @pytest.fixture
@@ -37,18 +37,32 @@ def test_new_ids_are_random_and_of_the_shard_that_is_wanted(shards: Shards) -> N
         assert shards.of(shards.new_id(shard)) is shard
 
 
-def test_new_ids_come_in_rows_of_one_shard_and_spread_evenly(shards: Shards) -> None:
-    """What comes in together shares script calls; in the long run no shard gets more than another."""
-    drawn = [shards.of(shards.new_id()).index for _ in range(10 * 6 * IDS_IN_A_ROW)]
-    assert set(Counter(drawn).values()) == {10 * IDS_IN_A_ROW}
-    rows = [len(list(row)) for _, row in groupby(drawn)]
-    assert rows == [IDS_IN_A_ROW] * 60
+def test_new_ids_use_all_that_an_id_can_be(shards: Shards) -> None:
+    """Nothing about an id but its shard can be told beforehand."""
+    ids = [shards.new_id(shards.all[2]) for _ in range(2000)]
+    assert len(set(ids)) == 2000
+    for place in range(32):
+        assert len({job_id[place] for job_id in ids}) == 16
 
 
-def test_nodes_begin_with_different_shards() -> None:
-    prefixes = tuple(f"{{rq:{number}}}" for number in range(6))
-    nodes = [Shards(Layout(FORMAT, prefixes), Topology("redis://127.0.0.1")) for _ in range(60)]
-    assert len({node.of(node.new_id()).index for node in nodes}) > 1
+def test_new_ids_are_those_of_the_shard_whose_turn_it_is(shards: Shards) -> None:
+    """What comes in together shares script calls."""
+    now = 0.0
+    shards.turns = Turns(6, lambda: now)
+    turns: list[int] = []
+    for number in range(12):
+        now = number * TURN_SECONDS
+        drawn = {shards.of(shards.new_id()).index for _ in range(100)}
+        assert drawn == {shards.in_turn()[0].index}
+        turns += drawn
+    assert sorted(turns[:6]) == list(range(6))
+    assert turns[6:] == turns[:6]
+
+
+def test_one_shard_alone_has_every_id() -> None:
+    (shard,) = alone = Shards(Layout(FORMAT, ("rq",)), Topology("redis://127.0.0.1"))
+    assert alone.of(alone.new_id()) is shard
+    assert alone.new_id() != alone.new_id()
 
 
 def test_a_shard_shows_where_it_is(shards: Shards) -> None:

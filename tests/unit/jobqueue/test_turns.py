@@ -1,0 +1,33 @@
+"""Whose turn it is among the shards."""
+
+from itertools import pairwise
+
+from jobqueue.turns import TURN_SECONDS, Turns
+
+
+def test_everyone_has_a_turn_of_the_same_length() -> None:
+    now = 0.0
+    turns = Turns(5, lambda: now)
+    seen = []
+    for tenth in range(500):
+        now = (tenth + 0.5) / 10 * TURN_SECONDS
+        seen.append(turns.index)
+    assert {index: seen.count(index) for index in range(5)} == dict.fromkeys(range(5), 100)
+    assert sum(left != right for left, right in pairwise(seen)) <= 50
+
+
+def test_the_ring_begins_with_whose_turn_it_is() -> None:
+    now = 0.0
+    turns = Turns(4, lambda: now)
+    first = turns.ring()
+    assert sorted(first) == [0, 1, 2, 3]
+    assert first[0] == turns.index
+    number = turns.number
+    now += TURN_SECONDS
+    assert turns.ring() == first[1:] + first[:1]
+    assert turns.number == number + 1
+
+
+def test_nodes_take_turns_in_orders_of_their_own() -> None:
+    """So that not all of them are with one master at a time."""
+    assert len({tuple(Turns(6, lambda: 0.0).ring()) for _ in range(60)}) > 10
