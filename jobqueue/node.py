@@ -142,6 +142,9 @@ class Node:
         """As `execute`, on that connection, which is gone where it fails."""
         sent = False
         try:
+            if connection._writer is not None and connection._writer.transport.is_closing():
+                # Reset while nobody used it. uvloop answers a write on it with a RuntimeError.
+                await _drop(connection)
             if not connection.is_connected:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare

@@ -1,0 +1,107 @@
+"""Connections that the network or the server resets, under both of the event loops that programs run on."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import uvloop
+from redis.asyncio.connection import Connection
+
+from jobqueue.node import Node, NodeUnreachable
+from tests.waiting import until_async
+
+LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
+
+
+def _connect(*, host: str, port: int) -> Connection:
+    return Connection(host=host, port=port)
+
+
+class Server:
+    """Answers PING, and resets its connections when told."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.answering = True
+        self.accepted = 0
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        self._open.add(writer)
+        try:
+            while question := await reader.read(1000):
+                # redis-py introduces itself first; whatever it says is fine.
+                questions = question.count(b"*")
+                if b"PING" not in question or self.answering:
+                    writer.write(b"+PONG\r\n" * questions)
+                else:
+                    self.reset()
+        except ConnectionError:
+            pass
+
+    def reset(self) -> None:
+        """An RST to everybody."""
+        for writer in self._open:
+            wire = writer.get_extra_info("socket")
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+        self._open.clear()
+
+
+@asynccontextmanager
+async def _running() -> AsyncIterator[tuple[Server, Node]]:
+    server = Server()
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.port = listening.sockets[0].getsockname()[1]
+    node = Node("127.0.0.1", server.port, _connect)
+    async with listening:
+        yield server, node
+        await node.close()
+        server.reset()
+
+
+def _run(new_loop: NewLoop, test: Callable[[], Awaitable[None]]) -> None:
+    async def in_time() -> None:
+        async with asyncio.timeout(10):
+            await test()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(in_time())
+
+
+@LOOPS
+def test_a_connection_that_was_reset_while_idle_is_made_anew(new_loop: NewLoop) -> None:
+    async def test() -> None:
+        async with _running() as (server, node):
+            assert await node.execute(("PING",)) == [b"PONG"]
+            (idle,) = node._idle
+            server.reset()
+
+            async def noticed() -> bool:
+                return idle._writer is not None and idle._writer.transport.is_closing()
+
+            await until_async(noticed)
+            assert await node.execute(("PING",)) == [b"PONG"]
+            assert server.accepted == 2
+
+    _run(new_loop, test)
+
+
+@LOOPS
+def test_a_reset_between_question_and_answer_leaves_the_outcome_unknown(new_loop: NewLoop) -> None:
+    async def test() -> None:
+        async with _running() as (server, node):
+            assert await node.execute(("PING",)) == [b"PONG"]
+            server.answering = False
+            with pytest.raises(NodeUnreachable) as raised:
+                await node.execute(("PING",))
+            assert raised.value.sent
+            server.answering = True
+            assert await node.execute(("PING",)) == [b"PONG"]
+
+    _run(new_loop, test)
