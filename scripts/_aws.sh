@@ -27,30 +27,46 @@ check_caller() {
     [ "${#bucket}" -le 63 ] || fail "--name $name is too long by $((${#bucket} - 63)) characters for a bucket's name"
 }
 
+# look: at the stack, anew; what is asked of it below is as of then
+look() {
+    local refusal
+    refusal="$(mktemp)"
+    stack="$(aws cloudformation describe-stacks --stack-name "$name" --output text --query "Stacks[0].[[['status',StackStatus]],
+        Parameters[].['parameter',ParameterKey,ParameterValue], Outputs[].['output',OutputKey,OutputValue]][]" 2>"$refusal")" ||
+        grep -q 'does not exist' "$refusal" || fail "the stack $name cannot be looked at: $(tail -1 "$refusal")"
+    rm -f "$refusal"
+}
+
 # stack_status: of the stack, or `none`
 stack_status() {
-    aws cloudformation describe-stacks --stack-name "$name" --query 'Stacks[0].StackStatus' --output text 2>/dev/null ||
-        echo none
+    local status
+    status="$(cut_out status)"
+    echo "${status:-none}"
 }
 
-# output KEY: one of the stack's outputs
-output() {
-    aws cloudformation describe-stacks --stack-name "$name" \
-        --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue | [0]" --output text
+# output KEY: one of the stack's outputs, or nothing
+output() { cut_out "output"$'\t'"$1"; }
+
+# parameter KEY: one of the stack's parameters, or nothing; of several lines, the first
+parameter() { cut_out "parameter"$'\t'"$1"; }
+
+parameter_or() {
+    local known
+    known="$(parameter "$1")"
+    echo "${known:-$2}"
 }
 
-# parameter KEY: one of the stack's parameters, or nothing
-parameter() {
-    { aws cloudformation describe-stacks --stack-name "$name" --output text \
-        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue | [0]" 2>/dev/null || true; } |
-        sed 's/^None$//'
-}
+cut_out() { sed -n "s/^$1"$'\t'"//p" <<<"$stack"; }
 
 secret_exists() { aws secretsmanager describe-secret --secret-id "$1" >/dev/null 2>&1; }
 
-# put_secret ID FILE: its value, from a file, so that it stands on no command line
+# put_secret ID FILE: its value, from a file, so that it stands on no command line; the same value is no new version
 put_secret() {
     if secret_exists "$1"; then
+        if aws secretsmanager get-secret-value --secret-id "$1" --query SecretString --output text 2>/dev/null |
+            cmp -s - <(cat "$2" && echo); then
+            return
+        fi
         aws secretsmanager put-secret-value --secret-id "$1" --secret-string "file://$2" >/dev/null
     else
         aws secretsmanager create-secret --name "$1" --secret-string "file://$2" \

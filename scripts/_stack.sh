@@ -3,7 +3,7 @@
 # Sourced by setup.sh: makes what the stack needs beforehand, and the stack.
 
 make_bucket() {
-    if aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; then
+    if bucket_exists; then
         return
     fi
     say "making the bucket $bucket"
@@ -16,77 +16,31 @@ make_bucket() {
         BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
     aws s3api put-bucket-tagging --bucket "$bucket" --tagging "TagSet=[{Key=workmanager:cluster,Value=$name}]"
     aws s3api put-bucket-lifecycle-configuration --bucket "$bucket" --lifecycle-configuration \
-        '{"Rules":[{"ID":"backups","Status":"Enabled","Filter":{"Prefix":"backup/"},"Expiration":{"Days":30}}]}'
+        '{"Rules":[{"ID":"backups","Status":"Enabled","Filter":{"Prefix":"backup/"},"Expiration":{"Days":30}}]}' >/dev/null
 }
 
-# Sets `architecture`, and asks for the image, zones and types of hosts.
-choose_hosts() {
-    local types known image zones
-    known="$(parameter WorkerInstanceTypes)"
-    types="${worker_types:-${known:-c7g.xlarge,c6g.xlarge,m7g.xlarge}}"
-    read -r architecture cores < <(aws ec2 describe-instance-types --instance-types "${types%%,*}" --output text \
-        --query 'InstanceTypes[0].[ProcessorInfo.SupportedArchitectures[-1],VCpuInfo.DefaultVCpus]')
-    image="$(aws ssm get-parameter --query Parameter.Value --output text \
-        --name "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-$architecture")"
-    changes+=("ImageId=$image" "WorkerInstanceTypes=$types" "WorkerSlots=$cores" "Bucket=$bucket")
-    if [ "$architecture" = arm64 ]; then
-        changes+=("ManagerInstanceType=${manager_type:-$(parameter_or ManagerInstanceType m7g.large)}")
-        changes+=("WitnessInstanceType=t4g.micro")
-    else
-        changes+=("ManagerInstanceType=${manager_type:-$(parameter_or ManagerInstanceType m7i.large)}")
-        changes+=("WitnessInstanceType=t3.micro")
-    fi
-    if [ -n "$subnets" ]; then
-        choose_given_subnets
-    elif [ -z "$(parameter Zones)" ]; then
-        zones="$(aws ec2 describe-availability-zones --filters Name=zone-type,Values=availability-zone \
-            Name=state,Values=available --query 'AvailabilityZones[:3].ZoneName' --output text | tr '\t' ,)"
-        [ "$(tr -cd , <<<"$zones" | wc -c)" = 2 ] || fail "$region has fewer than three zones for you: $zones"
-        changes+=("Zones=$zones")
-    fi
-}
+bucket_exists() { aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; }
 
-parameter_or() {
-    local known
-    known="$(parameter "$1")"
-    echo "${known:-$2}"
-}
-
-choose_given_subnets() {
-    local subnet found zones='' vpc=''
-    for subnet in ${subnets//,/ }; do
-        found="$(aws ec2 describe-subnets --subnet-ids "$subnet" --output text \
-            --query 'Subnets[0].[AvailabilityZone,VpcId]')" || fail "--subnets: there is no $subnet"
-        zones+="${zones:+,}${found%%$'\t'*}"
-        if [ -n "$vpc" ] && [ "$vpc" != "${found#*$'\t'}" ]; then
-            fail "--subnets: $subnet is of another VPC than the ones before it"
-        fi
-        vpc="${found#*$'\t'}"
-    done
-    [ "$(tr , '\n' <<<"$zones" | sort -u | wc -l)" = 3 ] || fail "--subnets: three in three zones are needed"
-    changes+=("VpcId=$vpc" "SubnetIds=$subnets" "Zones=$zones")
-}
-
-upload_bundle() {
-    local bundle flags=(--architecture "$architecture" --output "$private")
+# Sets `bundle`, its `sha256`, and where the template goes.
+build_bundle() {
+    local flags=(--architecture "$architecture" --output "$private")
     if [ -n "$app" ]; then
-        flags+=(--app "$(cd "$app" 2>/dev/null && pwd)") || fail "--app $app is no directory"
+        flags+=(--app "$(cd "$app" && pwd)")
     fi
     say "building the bundle for $architecture"
     bundle="$(cd "$root" && "$python" -m infra.bundle "${flags[@]}" "${settings[@]}")" || fail "there is no bundle"
     sha256="$(basename "$bundle" .tar.gz)"
     changes+=("BundleSha256=$sha256")
-    upload "$bundle" "bundle/$sha256.tar.gz"
     (cd "$root" && "$python" -m infra.template) >"$private/template.yaml"
     template_key="template/$(digest <"$private/template.yaml").yaml"
-    upload "$private/template.yaml" "$template_key"
 }
 
 # upload FILE KEY: unless it is there; keys tell contents
 upload() {
-    aws s3api head-object --bucket "$bucket" --key "$2" >/dev/null 2>&1 ||
-        aws s3 cp --only-show-errors "$1" "s3://$bucket/$2"
+    uploaded "$2" || aws s3 cp --only-show-errors "$1" "s3://$bucket/$2"
 }
+
+uploaded() { aws s3api head-object --bucket "$bucket" --key "$1" >/dev/null 2>&1; }
 
 # digest: of standard input, SHA-256
 digest() { "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
@@ -96,6 +50,9 @@ make_certificates() {
     authority_file="${XDG_CONFIG_HOME:-$HOME/.config}/workmanager/$name-$region-ca.pem"
     local known balancer="$certificate_arn"
     known="$(own_certificate)"
+    if [ -z "$known" ]; then
+        balancer="${balancer:-$(parameter CertificateArn)}" # somebody's own, given before
+    fi
     if secret_exists "$name/authority"; then
         secret_to "$name/authority" "$private/authority.pem"
         secret_to "$name/store-tls" "$private/store.pem"
@@ -146,18 +103,11 @@ import_certificate() {
 }
 
 make_redis_secret() {
-    if [ -z "$redis_url" ]; then
-        return
-    fi
-    [[ "$redis_url" =~ ^rediss?://(([^:@/]*:PASSWORD)?@)?[^@]+$ ]] ||
-        fail "--redis-url: redis[s]://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...], with the very word PASSWORD"
-    changes+=("RedisUrl=$redis_url")
     if [[ "$redis_url" = *:PASSWORD@* ]]; then
         if [ -n "${WORKMANAGER_REDIS_PASSWORD:-}" ]; then
             (umask 077 && printf %s "$WORKMANAGER_REDIS_PASSWORD" >"$private/redis-password")
             put_secret "$name/redis-password" "$private/redis-password"
         fi
-        secret_exists "$name/redis-password" || fail "--redis-url: set WORKMANAGER_REDIS_PASSWORD to the password"
         changes+=("RedisSecret=$(aws secretsmanager describe-secret --secret-id "$name/redis-password" --query ARN --output text)")
     fi
 }
@@ -168,24 +118,33 @@ clear_failed_stack() {
     ROLLBACK_COMPLETE | ROLLBACK_FAILED | REVIEW_IN_PROGRESS | CREATE_FAILED)
         aws cloudformation delete-stack --stack-name "$name"
         aws cloudformation wait stack-delete-complete --stack-name "$name"
+        look
         ;;
     esac
 }
 
-# Makes the change set `change_set`; false where nothing would change.
+# Makes the change set `change_set` of the kind `kind`; false where nothing would change.
 make_change_set() {
-    local kind=UPDATE reason
+    local reason
+    kind=UPDATE
     clear_failed_stack
     if [ "$(stack_status)" = none ]; then
         kind=CREATE
     fi
     # The first values count for nothing: the stack makes most of them itself.
     changes+=("SecretVersions=$(if [ "$kind" = UPDATE ]; then secret_versions; else echo first; fi)")
-    (cd "$root" && "$python" -m infra.parameters --previous <(previous_parameters) "${changes[@]}") >"$private/parameters.json"
+    echo '[]' >"$private/previous.json"
+    if [ "$kind" = UPDATE ]; then
+        aws cloudformation describe-stacks --stack-name "$name" --query 'Stacks[0].Parameters' --output json \
+            >"$private/previous.json" || fail "the stack's parameters cannot be read"
+    fi
+    (cd "$root" && "$python" -m infra.parameters --previous "$private/previous.json" "${changes[@]}") \
+        >"$private/parameters.json" || fail "the stack's parameters could not be written"
     change_set="$name-$(date -u +%Y%m%d%H%M%S)"
     aws cloudformation create-change-set --stack-name "$name" --change-set-name "$change_set" --change-set-type "$kind" \
         --template-url "https://$bucket.s3.$region.amazonaws.com/$template_key" --capabilities CAPABILITY_IAM \
-        --parameters "file://$private/parameters.json" --tags "Key=workmanager:cluster,Value=$name" >/dev/null
+        --parameters "file://$private/parameters.json" --tags "Key=workmanager:cluster,Value=$name" >/dev/null ||
+        fail "CloudFormation takes no change of the stack $name now: see above"
     if aws cloudformation wait change-set-create-complete --stack-name "$name" --change-set-name "$change_set" 2>/dev/null; then
         return 0
     fi
@@ -201,11 +160,9 @@ make_change_set() {
 # A word for the values that the secrets have, which changes when one is replaced: hosts then boot anew with it.
 secret_versions() {
     local secret versions=''
-    for secret in api-keys store/manager store/worker store/replica store/administrator store/operator store-tls; do
-        if secret_exists "$name/$secret"; then
-            versions+="$(aws secretsmanager list-secret-version-ids --secret-id "$name/$secret" --output text --query \
-                "Versions[?VersionStages].[VersionId,join(',',VersionStages)]" | sort)"
-        fi
+    for secret in api-keys store/{manager,worker,replica,administrator,operator} store-tls redis-password; do
+        versions+="$(aws secretsmanager describe-secret --secret-id "$name/$secret" --query VersionIdsToStages \
+            --output json 2>/dev/null | tr -d ' \n' || true)"
     done
     if grep -q -e AWSPREVIOUS -e AWSPENDING <<<"$versions"; then
         digest <<<"$versions"
@@ -214,27 +171,49 @@ secret_versions() {
     fi
 }
 
-previous_parameters() {
-    aws cloudformation describe-stacks --stack-name "$name" --query 'Stacks[0].Parameters' --output json 2>/dev/null ||
-        echo '[]'
-}
-
+# Whatever CloudFormation needs to tell what would change is gone again afterwards.
 show_plan() {
-    if [ "$(stack_status)" = none ]; then
-        # Made only when it is needed; any name will do to see what would be.
-        changes+=("CertificateArn=arn:aws:acm:$region:$account:certificate/new")
+    local status certificate="$certificate_arn"
+    status="$(stack_status)"
+    case "$status" in
+    none | REVIEW_IN_PROGRESS) certificate="${certificate:-arn:aws:acm:$region:$account:certificate/new}" ;;
+    ROLLBACK_* | CREATE_FAILED) fail "the stack is $status: setup.sh without --plan deletes it and makes it anew" ;;
+    esac
+    change CertificateArn "$certificate"
+    if [[ "$redis_url" = *:PASSWORD@* ]] && [ -z "$(parameter RedisSecret)" ]; then
+        change RedisSecret "arn:aws:secretsmanager:$region:$account:secret:$name/redis-password-new"
     fi
+    trap 'forget_plan; rm -rf "$private"' EXIT
+    if ! bucket_exists; then
+        make_bucket
+        forget_bucket=yes
+    elif ! uploaded "$template_key"; then
+        forget_template=yes
+    fi
+    upload "$private/template.yaml" "$template_key"
     if ! make_change_set; then
         say "nothing would change"
         return
     fi
     aws cloudformation describe-change-set --stack-name "$name" --change-set-name "$change_set" --output text --query \
-        'Changes[].ResourceChange.[Action,LogicalResourceId,ResourceType,Replacement]' | sort | while read -r action resource kind replaced; do
-        printf '%-8s %-28s %-44s %s\n' "$action" "$resource" "$kind" "${replaced/None/}"
-    done
-    aws cloudformation delete-change-set --stack-name "$name" --change-set-name "$change_set"
+        'Changes[].ResourceChange.[Action,LogicalResourceId,ResourceType,Replacement]' | sort |
+        while read -r action resource type replaced; do
+            printf '%-8s %-28s %-44s %s\n' "$action" "$resource" "$type" "${replaced/None/}"
+        done
+}
+
+forget_plan() {
+    if [ -n "${change_set:-}" ]; then
+        aws cloudformation delete-change-set --stack-name "$name" --change-set-name "$change_set" 2>/dev/null || true
+    fi
+    look
     if [ "$(stack_status)" = REVIEW_IN_PROGRESS ]; then
         aws cloudformation delete-stack --stack-name "$name"
+    fi
+    if [ "${forget_bucket:-}" = yes ]; then
+        aws s3 rb --force "s3://$bucket" >/dev/null
+    elif [ "${forget_template:-}" = yes ]; then
+        aws s3 rm --only-show-errors "s3://$bucket/$template_key"
     fi
 }
 
@@ -243,15 +222,17 @@ deploy() {
         say "the stack is as it should be"
         return
     fi
-    local what=create began
-    [ "$(stack_status)" = REVIEW_IN_PROGRESS ] || what=update
+    local what began
+    what="$(tr '[:upper:]' '[:lower:]' <<<"$kind")"
     began="$(date -u +%Y-%m-%dT%H:%M:%S)"
     say "deploying: a new stack takes about ten minutes, and each host that is replaced some more"
     aws cloudformation execute-change-set --stack-name "$name" --change-set-name "$change_set"
     if ! aws cloudformation wait "stack-$what-complete" --stack-name "$name"; then
-        say "the stack could not be made so, and is being put back as it was, because of"
+        look
+        say "the stack could not be made so, and is put back as it was ($(stack_status)), because of"
         print_failures "$name" "$began"
         exit 1
     fi
+    look
     say "the stack is $(stack_status)"
 }

@@ -24,6 +24,7 @@ done
 
 main() {
     check_caller
+    look
     certificate="$(parameter CertificateArn)"
     confirm
     stop_hosts

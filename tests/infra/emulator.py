@@ -1,0 +1,194 @@
+"""The deployment's scripts, as they are, against an AWS that keeps books and starts no hosts: `ministack_server.py`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError
+
+from tests.infra.tools import AWS_CLI, MINISTACK
+from tests.waiting import until
+from workmanager import ports
+
+ROOT = Path(__file__).parents[2]
+IMAGE = "ami-0123456789abcdef0"
+IMAGES = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
+# What needs an index, and what needs hosts, is shown elsewhere (tests/acceptance/deploy).
+_PYTHON = """#!/bin/bash
+case "$*" in
+"-m infra.bundle "*)
+    while [ "$1" != --output ]; do shift; done
+    sha256="$(sha256sum <"$BUNDLE" | cut -d ' ' -f 1)"
+    cp "$BUNDLE" "$2/$sha256.tar.gz"
+    echo "$2/$sha256.tar.gz"
+    ;;
+"-m infra.smoke "*) ;;
+*) exec PYTHON "$@" ;;
+esac
+"""
+
+
+class Emulator:
+    """An empty AWS, in a process of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        MINISTACK.ensure()
+        port = ports.free_port()
+        self.environ = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+        }
+        self._log = directory / "ministack.log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [MINISTACK.python, str(Path(__file__).parent / "ministack_server.py")],
+                env={**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "TMPDIR": str(directory)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def __enter__(self) -> Emulator:
+        until(self._answers, 60.0, wanted=f"an answer of ministack ({self._log})")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def region(self, name: str) -> Region:
+        """One of its regions, in which nothing is but Amazon's images."""
+        region = Region(self, name)
+        for architecture in ("arm64", "x86_64"):
+            region.client("ssm").put_parameter(Name=f"{IMAGES}{architecture}", Value=IMAGE, Type="String")
+        return region
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, self._log.read_text()
+        try:
+            Region(self, "us-east-1").client("sts").get_caller_identity()
+        except BotoCoreError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Of an emulator."""
+
+    emulator: Emulator
+    name: str
+
+    def client(self, service: str) -> Any:
+        """boto3's, of this region."""
+        told = self.emulator.environ
+        return boto3.client(
+            service,
+            region_name=self.name,
+            endpoint_url=told["AWS_ENDPOINT_URL"],
+            aws_access_key_id=told["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=told["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def inventory(self) -> Mapping[str, list[str]]:
+        """All that is there of the kinds that a deployment makes, by kind."""
+        ec2, iam = self.client("ec2"), self.client("iam")
+        found = {
+            "volumes": [one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]],
+            "interfaces": [one["NetworkInterfaceId"] for one in ec2.describe_network_interfaces()["NetworkInterfaces"]],
+            "groups": [one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"]],
+            "networks": [one["VpcId"] for one in ec2.describe_vpcs()["Vpcs"]],
+            "subnets": [one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]],
+            "gateways": [one["InternetGatewayId"] for one in ec2.describe_internet_gateways()["InternetGateways"]],
+            "routes": [one["RouteTableId"] for one in ec2.describe_route_tables()["RouteTables"]],
+            "endpoints": [one["VpcEndpointId"] for one in ec2.describe_vpc_endpoints()["VpcEndpoints"]],
+            "templates": [one["LaunchTemplateId"] for one in ec2.describe_launch_templates()["LaunchTemplates"]],
+            "scaling groups": [
+                one["AutoScalingGroupName"]
+                for one in self.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+            ],
+            "balancers": [
+                one["LoadBalancerArn"] for one in self.client("elbv2").describe_load_balancers()["LoadBalancers"]
+            ],
+            "targets": [one["TargetGroupArn"] for one in self.client("elbv2").describe_target_groups()["TargetGroups"]],
+            "secrets": [one["ARN"] for one in self.client("secretsmanager").list_secrets()["SecretList"]],
+            "certificates": [
+                one["CertificateArn"] for one in self.client("acm").list_certificates()["CertificateSummaryList"]
+            ],
+            # Amazon's own, for spot, serves the whole account.
+            "roles": [one["RoleName"] for one in iam.list_roles()["Roles"] if "AWSServiceRole" not in one["RoleName"]],
+            "profiles": [one["InstanceProfileName"] for one in iam.list_instance_profiles()["InstanceProfiles"]],
+            "logs": [one["logGroupName"] for one in self.client("logs").describe_log_groups()["logGroups"]],
+            "alarms": [one["AlarmName"] for one in self.client("cloudwatch").describe_alarms()["MetricAlarms"]],
+            "topics": [one["TopicArn"] for one in self.client("sns").list_topics()["Topics"]],
+            "buckets": [one["Name"] for one in self.client("s3").list_buckets()["Buckets"]],
+            "stacks": [one["StackName"] for one in self.client("cloudformation").describe_stacks()["Stacks"]],
+        }
+        return {kind: sorted(ones) for kind, ones in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came of a script."""
+
+    code: int
+    output: str
+    errors: str
+
+
+class Scripts:
+    """The scripts in a project whose environment is there, so that nothing is installed.
+
+    Attributes:
+        bundle: the file that hosts would boot from.
+    """
+
+    def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
+        AWS_CLI.ensure()
+        self._root = directory / "project"
+        programs = self._root / ".venv/bin"
+        programs.mkdir(parents=True)
+        for name in ("scripts", "infra", "workmanager", "pyproject.toml"):
+            (self._root / name).symlink_to(ROOT / name)
+        for file in ROOT.glob("requirements*.txt"):
+            (self._root / file.name).symlink_to(file)
+        (programs / "python").write_text(_PYTHON.replace("PYTHON", sys.executable))
+        (programs / "python").chmod(0o755)
+        (programs / "aws").symlink_to(AWS_CLI.program("aws"))
+        self.bundle = directory / "bundle"
+        self.bundle.write_text("first")
+        self._environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "HOME": str(directory),
+            "XDG_CONFIG_HOME": str(directory / "config"),
+            "TMPDIR": str(directory),
+            "BUNDLE": str(self.bundle),
+            **environ,
+        }
+        ready = '. scripts/_setup.sh && _fingerprint deploy >"$root/.venv/.ready-deploy"'
+        subprocess.run([shutil.which("bash") or "bash", "-c", ready], cwd=self._root, check=True)
+
+    def run(self, script: str, *options: str, typed: str = "", **environ: str) -> Said:
+        """Of the directory `scripts`."""
+        done = subprocess.run(
+            [str(self._root / "scripts" / script), *options],
+            env={**self._environ, **environ},
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,177 @@
+"""An AWS for the deployment's scripts: ministack, and what it lacks for them. Run by the Python that has ministack.
+
+- AWS::EC2::NetworkInterface, Volume, SecurityGroupIngress and SecurityGroupEgress;
+- types of instances as EC2 knows them, and the zones that have them, four in a region. An Auto Scaling group whose
+  template names a type that its zone lacks is refused, as Auto Scaling refuses it;
+- change sets leave out what the template's conditions leave out;
+- templates of a stack are read from `https://BUCKET.s3.REGION.amazonaws.com/KEY` too;
+- Amazon's public parameters may be written, since nobody else does it here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ministack.app import main
+from ministack.services import ec2, ssm
+from ministack.services.cloudformation import changesets, helpers, provisioners
+
+Properties = Mapping[str, Any]
+Made = tuple[str, Mapping[str, Any]]
+
+TYPES = {
+    **dict.fromkeys(("c7g.xlarge", "c6g.xlarge", "m7g.xlarge"), ("arm64", 4)),
+    **dict.fromkeys(("m7g.large", "t4g.micro", "x2gd.large"), ("arm64", 2)),
+    **dict.fromkeys(("m7i.large", "c7i.large", "t3.micro"), ("x86_64", 2)),
+}
+"""Architecture and cores."""
+ZONES = "abcd"
+LACKING = {"b": {"t4g.micro", "t3.micro"}, "c": {"x2gd.large"}}
+"""What a region's zones do not have, by their letter."""
+
+
+def form(**values: Any) -> dict[str, list[str]]:
+    """A request's fields."""
+    return {name: [str(value)] for name, value in values.items()}
+
+
+def describe_types(request: Mapping[str, Any]) -> Any:
+    wanted = ec2._parse_member_list(request, "InstanceType")
+    if unknown := [name for name in wanted if name not in TYPES]:
+        text = f"The following supplied instance types do not exist: [{', '.join(unknown)}]"
+        return ec2._error("InvalidInstanceType", text, 400)
+    items = ""
+    for name in wanted:
+        architecture, cores = TYPES[name]
+        items += (
+            f"<item><instanceType>{name}</instanceType><processorInfo><supportedArchitectures>"
+            f"<item>{architecture}</item></supportedArchitectures></processorInfo>"
+            f"<vCpuInfo><defaultVCpus>{cores}</defaultVCpus></vCpuInfo></item>"
+        )
+    return ec2._xml(200, "DescribeInstanceTypesResponse", f"<instanceTypeSet>{items}</instanceTypeSet>")
+
+
+def describe_offerings(request: Mapping[str, Any]) -> Any:
+    (name,) = ec2._parse_filters(request)["instance-type"]
+    places = [f"{ec2.get_region()}{letter}" for letter in ZONES]
+    items = "".join(
+        f"<item><instanceType>{name}</instanceType><locationType>availability-zone</locationType>"
+        f"<location>{place}</location></item>"
+        for place in places
+        if has(place, name)
+    )
+    text = f"<instanceTypeOfferingSet>{items}</instanceTypeOfferingSet>"
+    return ec2._xml(200, "DescribeInstanceTypeOfferingsResponse", text)
+
+
+def describe_zones(request: Mapping[str, Any]) -> Any:
+    items = "".join(f"<item><zoneName>{ec2.get_region()}{letter}</zoneName></item>" for letter in ZONES)
+    text = f"<availabilityZoneInfo>{items}</availabilityZoneInfo>"
+    return ec2._xml(200, "DescribeAvailabilityZonesResponse", text)
+
+
+def has(zone: str, name: str) -> bool:
+    return name not in LACKING.get(zone[-1], ())
+
+
+def checking(handler: Callable[..., Made]) -> Callable[..., Made]:
+    """Of an Auto Scaling group: whether EC2 would launch from its template."""
+
+    def handle(*arguments: Any) -> Made:
+        group = next(one for one in reversed(arguments) if isinstance(one, dict))
+        versions = ec2._launch_templates[group["LaunchTemplate"]["LaunchTemplateId"]]["Versions"]
+        name = versions[-1]["LaunchTemplateData"]["InstanceType"]
+        zones = [ec2._subnets[subnet]["AvailabilityZone"] for subnet in group["VPCZoneIdentifier"]]
+        for zone in zones:
+            if not has(zone, name):
+                raise ValueError(
+                    "You must use a valid fully-formed launch template. Your requested instance type "
+                    f"({name}) is not supported in your requested Availability Zone ({zone})."
+                )
+        return handler(*arguments)
+
+    return handle
+
+
+def create_interface(logical_id: str, given: Properties, stack: str) -> Made:
+    before = set(ec2._network_interfaces)
+    groups = {f"SecurityGroupId.{number}": group for number, group in enumerate(given["GroupSet"], 1)}
+    ec2._create_network_interface(form(SubnetId=given["SubnetId"], Description=given["Description"], **groups))
+    (made,) = set(ec2._network_interfaces) - before
+    return made, {"PrimaryPrivateIpAddress": ec2._network_interfaces[made]["PrivateIpAddress"]}
+
+
+def delete_interface(interface: str, given: Properties) -> None:
+    ec2._delete_network_interface(form(NetworkInterfaceId=interface))
+
+
+def create_volume(logical_id: str, given: Properties, stack: str) -> Made:
+    before = set(ec2._volumes)
+    ec2._create_volume(form(**{name: given[name] for name in ("AvailabilityZone", "Size", "VolumeType", "Encrypted")}))
+    (made,) = set(ec2._volumes) - before
+    return made, {}
+
+
+def update_volume(volume: str, before: Properties, given: Properties, stack: str) -> Made:
+    ec2._volumes[volume]["Size"] = int(given["Size"])
+    return volume, {}
+
+
+def delete_volume(volume: str, given: Properties) -> None:
+    ec2._delete_volume(form(VolumeId=volume))
+
+
+def rules(direction: str) -> Mapping[str, Callable[..., Any]]:
+    """A rule of a security group, which stands by itself in the template."""
+
+    def create(logical_id: str, given: Properties, stack: str) -> Made:
+        ec2._security_groups[given["GroupId"]][direction] += provisioners._ec2_sg_permissions([given])
+        return f"sgr-{logical_id}", {}
+
+    def update(rule: str, before: Properties, given: Properties, stack: str) -> Made:
+        delete(rule, before)
+        return create(rule.removeprefix("sgr-"), given, stack)
+
+    def delete(rule: str, given: Properties) -> None:
+        (there,) = provisioners._ec2_sg_permissions([given])
+        ec2._security_groups[given["GroupId"]][direction].remove(there)
+
+    return {"create": create, "update": update, "delete": delete}
+
+
+def reading_hosts_of_buckets(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve_document(request: Mapping[str, Any], body: str, url: str, label: str) -> Any:
+        given = helpers._p(request, url) or ""
+        path = re.sub(r"^https://([^./]+)\.s3\.[a-z0-9-]+\.amazonaws\.com/", r"https://s3.amazonaws.com/\1/", given)
+        return resolve({**request, url: [path]} if given else request, body, url, label)
+
+    return resolve_document
+
+
+def regarding_conditions(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve_props_for_diff(template: Any, given: Any, *stack: str) -> Any:
+        resolved = resolve(template, given, *stack)
+        holds = changesets._evaluate_conditions(template, given) if template else {}
+        kept = resolved.get("Resources", {}).items()
+        return {"Resources": {name: one for name, one in kept if holds.get(one.get("Condition"), True)}}
+
+    return resolve_props_for_diff
+
+
+if __name__ == "__main__":
+    handlers = provisioners._RESOURCE_HANDLERS
+    handlers["AWS::EC2::NetworkInterface"] = {"create": create_interface, "delete": delete_interface}
+    handlers["AWS::EC2::Volume"] = {"create": create_volume, "update": update_volume, "delete": delete_volume}
+    handlers["AWS::EC2::SecurityGroupIngress"] = rules("IpPermissions")
+    handlers["AWS::EC2::SecurityGroupEgress"] = rules("IpPermissionsEgress")
+    group = handlers["AWS::AutoScaling::AutoScalingGroup"]
+    group |= {"create": checking(group["create"]), "update": checking(group["update"])}
+    ec2._ACTION_MAP["DescribeAvailabilityZones"] = describe_zones
+    ec2._ACTION_MAP["DescribeInstanceTypes"] = describe_types
+    ec2._ACTION_MAP["DescribeInstanceTypeOfferings"] = describe_offerings
+    helpers._resolve_document = reading_hosts_of_buckets(helpers._resolve_document)
+    changesets._resolve_props_for_diff = regarding_conditions(changesets._resolve_props_for_diff)
+    ssm._reserved_name_error = lambda name: None
+    main()

@@ -1,0 +1,194 @@
+"""What setup.sh is asked for: refused in one line where it cannot be, and in the stack where it can."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.certificates import make
+from tests.infra.emulator import Emulator, Region, Said, Scripts
+
+pytestmark = pytest.mark.timeout(300)
+REDIS = "rediss://workmanager:PASSWORD@redis.example:6379"
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """For all tests, each of which has a region of its own."""
+    with Emulator(tmp_path_factory.mktemp("emulator")) as emulator:
+        yield emulator
+
+
+# Nothing of AWS is asked for these.
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--max-worker", "3"], "--max-worker is no option"),
+        (["plan"], "plan is no option"),
+        (["--max-workers"], "--max-workers needs a value"),
+        (["--max-workers", "many"], "--max-workers many: give a number from 1 on"),
+        (["--max-workers", "0"], "--max-workers 0: give a number from 1 on"),
+        (["--min-workers", "-1"], "--min-workers -1: give a number"),
+        (["--min-workers", "9", "--max-workers", "8"], "--min-workers 9 is more than --max-workers 8"),
+        (["--on-demand-base", "x"], "--on-demand-base x: give a number"),
+        (["--allow-cidr", "10.0.0.0"], "--allow-cidr 10.0.0.0: give an IPv4 range, A.B.C.D/BITS"),
+        (["--allow-cidr", "10.0.0.256/8"], "--allow-cidr 10.0.0.256/8: 256 is more than 255"),
+        (["--allow-cidr", "10.0.0.0/33"], "--allow-cidr 10.0.0.0/33: a range has 32 bits at most"),
+        (["--region", "here"], "--region here: give a region's name, such as us-east-1"),
+        (["--certificate-arn", "mine"], "--certificate-arn mine: give arn:aws:acm:REGION:ACCOUNT:certificate/ID"),
+        (["--subnets", "subnet-1,subnet-2"], "--subnets subnet-1,subnet-2: give three with commas between them"),
+        (["--worker-types", "large"], "--worker-types large: give types of EC2 with commas between them"),
+        (["--manager-type", "m7g.large,m7g.large"], "--manager-type m7g.large,m7g.large: give a type of EC2"),
+        (["--redis-url", "rediss://a:b@c:6379"], "with the very word PASSWORD"),
+        (["--redis-url", "redis.example"], "--redis-url redis.example: give redis[s]://"),
+        (["--alarm-email", "me"], "--alarm-email me: give an address, NAME@DOMAIN"),
+        (["--set", "wait weight=1"], "--set wait weight=1: give NAME=VALUE"),
+        (["--app", "/nowhere"], "--app /nowhere: there is no such directory"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, options: list[str], reason: str) -> None:
+    said = Scripts(tmp_path, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).run("setup.sh", *options)
+    assert (said.code, said.output) == (2, "")
+    (line,) = said.errors.splitlines()
+    assert line.startswith("setup: error: ")
+    assert reason in line
+
+
+def test_what_is_missing_is_told_in_one_line(tmp_path: Path, emulator: Emulator) -> None:
+    scripts = Scripts(tmp_path, {"AWS_REGION": "us-east-1"})
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "dirname", "cat", "cksum", "mkdir", "sed", "env"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    assert _refusal(scripts.run("setup.sh", PATH=str(tools))) == (
+        "aws-cli is missing: install it, and configure credentials"
+    )
+    unknown = scripts.run("setup.sh", AWS_CONFIG_FILE="/nowhere", AWS_EC2_METADATA_DISABLED="true")
+    assert _refusal(unknown).startswith("AWS does not know you: Unable to locate credentials")
+    nowhere = scripts.run("setup.sh", AWS_REGION="", AWS_CONFIG_FILE="/nowhere")
+    assert _refusal(nowhere) == "no region: give --region, or set AWS_REGION"
+    told = scripts.run("setup.sh", "--name", "Mine", **emulator.environ)
+    assert _refusal(told) == "--name Mine: use 2 to 31 letters a-z, digits, and '-'"
+
+
+def test_what_aws_does_not_have_is_refused_before_anything_is_made(tmp_path: Path, emulator: Emulator) -> None:
+    region = emulator.region("us-west-2")
+    scripts = Scripts(tmp_path, {**emulator.environ, "AWS_REGION": region.name})
+    subnets, before = _subnets(region), region.inventory()
+    arn = "arn:aws:acm:us-west-2:000000000000:certificate/none"
+    for options, reason in (
+        (["--worker-types", "c7g.xlarge,c77.large"], "do not exist: [c77.large]"),
+        (["--worker-types", "c7i.large,c7g.xlarge"], "all hosts are of one architecture, and these are not: "),
+        (["--worker-types", "c7i.large", "--manager-type", "m7g.large"], "all hosts are of one architecture"),
+        (["--manager-type", "x2gd.large"], "us-west-2 has fewer than three zones with x2gd.large t4g.micro"),
+        (["--certificate-arn", arn], f"--certificate-arn: there is no {arn} in us-west-2"),
+        (["--subnets", f"{subnets[0]},{subnets[1]},subnet-00"], "--subnets: there is no subnet-00"),
+        (["--subnets", f"{subnets[0]},{subnets[1]},{subnets[1]}"], "--subnets: three in three zones are needed"),
+        (["--redis-url", REDIS], "--redis-url: set WORKMANAGER_REDIS_PASSWORD to the password"),
+        (["--min-workers", "30"], "--min-workers 30 is more than --max-workers 20"),
+    ):
+        said = scripts.run("setup.sh", *options)
+        assert said.code, said
+        errors = [line for line in said.errors.splitlines() if "error: " in line]
+        assert len(errors) == 1, said
+        assert reason in errors[0]
+    assert region.inventory() == before
+
+
+def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -> None:
+    region = emulator.region("eu-west-1")
+    scripts = Scripts(tmp_path, emulator.environ)
+    subnets = _subnets(region)
+    make("mine", region.name, tmp_path, datetime.now(UTC))
+    certificate = region.client("acm").import_certificate(
+        Certificate=(tmp_path / "balancer.pem").read_bytes(), PrivateKey=(tmp_path / "balancer.key").read_bytes()
+    )["CertificateArn"]
+    before = region.inventory()
+    options = [
+        *("--name", "given", "--region", region.name, "--subnets", ",".join(subnets), "--redis-url", REDIS),
+        *("--certificate-arn", certificate, "--allow-cidr", "192.0.2.0/24", "--alarm-email", "me@example.com"),
+        *("--min-workers", "2", "--max-workers", "9", "--on-demand-base", "1", "--worker-types", "c7i.large"),
+    ]
+    planned = scripts.run("setup.sh", *options, "--plan", WORKMANAGER_REDIS_PASSWORD="s3cret")
+    assert planned.code == 0, planned.errors
+    kinds = {line.split()[2] for line in planned.output.splitlines()}
+    assert not kinds & {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::Volume", "AWS::EC2::NetworkInterface"}
+    assert region.inventory() == before
+
+    made = scripts.run("setup.sh", *options, WORKMANAGER_REDIS_PASSWORD="s3cret")
+    assert made.code == 0, made.errors
+    assert "certificate authority" not in made.output
+    assert "s3cret" not in made.output + made.errors
+    after = region.inventory()
+    for kind in ("networks", "subnets", "volumes", "interfaces", "certificates", "gateways", "routes", "endpoints"):
+        assert after[kind] == before[kind], kind
+    _has_what_was_given(region, subnets, certificate)
+
+    # What is not given stays, the password too.
+    again = scripts.run("setup.sh", "--name", "given", "--region", region.name)
+    assert "setup: the stack is as it should be" in again.errors
+    moved = ",".join(reversed(subnets))
+    refused = scripts.run("setup.sh", "--name", "given", "--region", region.name, "--subnets", moved)
+    assert "error: --subnets: the cluster given stands in others: use another --name" in refused.errors
+
+
+def _has_what_was_given(region: Region, subnets: list[str], certificate: str) -> None:
+    groups = region.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert sorted(group["VPCZoneIdentifier"] for group in groups) == sorted(subnets[:2])  # no witness
+    elb = region.client("elbv2")
+    (balancer,) = elb.describe_load_balancers()["LoadBalancers"]
+    (listener,) = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    assert listener["Certificates"] == [{"CertificateArn": certificate}]
+    assert {zone["SubnetId"] for zone in balancer["AvailabilityZones"]} == set(subnets[:2])
+    (front,) = region.client("ec2").describe_security_groups(GroupIds=balancer["SecurityGroups"])["SecurityGroups"]
+    (ingress,) = front["IpPermissions"]
+    assert [one["CidrIp"] for one in ingress["IpRanges"]] == ["192.0.2.0/24"]
+    sns = region.client("sns")
+    (topic,) = sns.list_topics()["Topics"]
+    (told,) = sns.list_subscriptions_by_topic(TopicArn=topic["TopicArn"])["Subscriptions"]
+    assert told["Endpoint"] == "me@example.com"
+    secret = region.client("secretsmanager").get_secret_value(SecretId="given/redis-password")
+    assert secret["SecretString"] == "s3cret"
+    managers = [_user_data(region, group["LaunchTemplate"]) for group in groups]
+    for text in managers:
+        assert f"REDIS_URL='{REDIS}'" in text
+        assert f"REDIS_SECRET='{secret['ARN']}'" in text
+        assert "STORES=''" in text
+        assert "CLUSTER_HOSTS=''" in text  # nothing administers it
+        assert "MIN_WORKERS='2'" in text
+        assert "MAX_WORKERS='9'" in text
+        assert "ON_DEMAND_BASE='1'" in text
+        assert "WORKER_SLOTS='2'" in text
+        assert f"SUBNETS='{','.join(subnets)}'" in text
+        assert "s3cret" not in text
+
+
+def _user_data(region: Region, template: dict[str, Any]) -> str:
+    versions = region.client("ec2").describe_launch_template_versions(
+        LaunchTemplateId=template["LaunchTemplateId"], Versions=[template["Version"]]
+    )["LaunchTemplateVersions"]
+    return base64.b64decode(versions[0]["LaunchTemplateData"]["UserData"]).decode()
+
+
+def _subnets(region: Region) -> list[str]:
+    """Three of an existing network, in three zones."""
+    ec2 = region.client("ec2")
+    network = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    return [
+        ec2.create_subnet(VpcId=network, CidrBlock=f"10.1.{number}.0/24", AvailabilityZone=f"{region.name}{letter}")[
+            "Subnet"
+        ]["SubnetId"]
+        for number, letter in enumerate("abc")
+    ]
+
+
+def _refusal(said: Said) -> str:
+    assert (said.code, said.output) == (1, ""), said
+    (line,) = said.errors.splitlines()
+    return line.removeprefix("setup: error: ")

@@ -1,0 +1,90 @@
+"""A stack's life: planned, made, left alone, changed, changed back where that fails, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.infra.emulator import Emulator, Region, Said, Scripts
+
+pytestmark = pytest.mark.timeout(400)
+NAME = "wm"
+GROUPS = ("ManagerA", "ManagerB", "Witness")
+
+
+@pytest.fixture
+def region(tmp_path: Path) -> Iterator[Region]:
+    """An AWS with nothing in it."""
+    with Emulator(tmp_path) as emulator:
+        yield emulator.region("us-east-1")
+
+
+def test_a_stack_is_planned_made_changed_and_deleted_and_leaves_nothing(region: Region, tmp_path: Path) -> None:
+    scripts = Scripts(tmp_path, {**region.emulator.environ, "AWS_REGION": region.name})
+    empty = region.inventory()
+
+    planned = _done(scripts.run("setup.sh", "--name", NAME, "--plan"))
+    assert ["Add", "ManagerA", "AWS::AutoScaling::AutoScalingGroup"] in _lines(planned)
+    assert region.inventory() == empty
+
+    made = _done(scripts.run("setup.sh", "--name", NAME, "--max-workers", "7"))
+    assert "the stack is CREATE_COMPLETE" in made.errors
+    assert "url: https://" in made.output
+    assert "API key: secret" in made.output
+    stands = region.inventory()
+    assert [stands[kind] == empty[kind] for kind in empty] == [False] * len(empty)
+
+    assert "setup: nothing would change" in _done(scripts.run("setup.sh", "--name", NAME, "--plan")).errors
+    assert "setup: the stack is as it should be" in _done(scripts.run("setup.sh", "--name", NAME)).errors
+    assert region.inventory() == stands
+
+    other = scripts.run("setup.sh", "--name", NAME, "--redis-url", "redis://another.example:6379")
+    assert "error: --redis-url: the cluster wm has a Redis of its own, with jobs in it: use another" in other.errors
+
+    scripts.bundle.write_text("second")
+    planned = _done(scripts.run("setup.sh", "--name", NAME, "--plan"))
+    changed = {name for action, name, *_ in _lines(planned) if action == "Modify"}
+    assert changed >= {*GROUPS, "WorkerTemplate"}
+    assert not changed & {"Vpc", "DiskA", "AddressA", "LoadBalancer"}
+    assert region.inventory() == stands
+    assert _versions(region) == {"1"}
+
+    assert "the stack is UPDATE_COMPLETE" in _done(scripts.run("setup.sh", "--name", NAME)).errors
+    assert _versions(region) == {"2"}
+    assert _parameters(region)["MaxWorkers"] == "7"
+
+    # The zones are a, c and d: b has no type for the witness. The second manager's, c, has not this type.
+    assert _parameters(region)["Zones"] == "us-east-1a,us-east-1c,us-east-1d"
+    failed = scripts.run("setup.sh", "--name", NAME, "--manager-type", "x2gd.large", "--max-workers", "9")
+    assert failed.code == 1
+    assert "UPDATE_ROLLBACK_COMPLETE" in failed.errors
+    assert "  ManagerB: " in failed.errors
+    assert "(x2gd.large) is not supported in your requested Availability Zone" in failed.errors
+    assert _parameters(region)["MaxWorkers"] == "7"
+    assert region.inventory() == stands | {"buckets": region.inventory()["buckets"]}
+
+    refused = scripts.run("teardown.sh", "--name", NAME, typed="no\n")
+    assert (refused.code, region.inventory()) == (1, stands)
+    _done(scripts.run("teardown.sh", "--name", NAME, "--yes", "--purge"))
+    assert region.inventory() == empty
+
+
+def _done(said: Said) -> Said:
+    assert said.code == 0, said.errors
+    return said
+
+
+def _lines(said: Said) -> list[list[str]]:
+    return [line.split() for line in said.output.splitlines()]
+
+
+def _parameters(region: Region) -> dict[str, str]:
+    (stack,) = region.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"]
+    return {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+
+
+def _versions(region: Region) -> set[str]:
+    groups = region.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    return {group["LaunchTemplate"]["Version"] for group in groups}
