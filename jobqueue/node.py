@@ -141,13 +141,15 @@ class Node:
     async def exchange(self, connection: Connection, commands: Sequence[Command], timeout_seconds: float) -> list[Any]:
         """As `execute`, on that connection, which is gone where it fails."""
         sent = False
+        writer = connection._writer
         try:
-            if connection._writer is not None and connection._writer.transport.is_closing():
+            if writer is not None and writer.transport.is_closing():
                 # Reset while nobody used it. uvloop answers a write on it with a RuntimeError.
-                await _drop(connection)
+                await _drop(connection, writer)
             if not connection.is_connected:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
+                writer = connection._writer
             async with asyncio.timeout(timeout_seconds):
                 packed = [
                     piece
@@ -158,12 +160,12 @@ class Node:
                 await connection.send_packed_command(packed, check_health=False)
                 return [await _read(connection) for _ in commands]
         except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
-            await _drop(connection)
+            await _drop(connection, writer)
             await self._drop_idle()
             raise NodeUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error
         except BaseException:
             # Cancelled between question and answer: the connection's next answer would be somebody else's.
-            await _drop(connection)
+            await _drop(connection, writer)
             raise
 
     def _take(self) -> Connection:
@@ -171,7 +173,7 @@ class Node:
 
     async def _put_back(self, connection: Connection) -> None:
         if self._closed:
-            await _drop(connection)
+            await _drop(connection, connection._writer)
         else:
             self._idle.append(connection)
 
@@ -179,7 +181,7 @@ class Node:
         # What was pooled beside a broken connection is most likely broken too.
         idle, self._idle = self._idle, []
         for connection in idle:
-            await _drop(connection)
+            await _drop(connection, connection._writer)
 
 
 class Line:
@@ -213,9 +215,9 @@ def read_fields(answer: bytes) -> dict[str, str]:
     return dict(line.split(":", 1) for line in answer.decode().splitlines() if ":" in line)
 
 
-async def _drop(connection: Connection) -> None:
+async def _drop(connection: Connection, writer: asyncio.StreamWriter | None) -> None:
+    """Closes it at once; `writer` is its own, which redis-py forgets where a read or a write of it has failed."""
     # Disconnecting alone lets a TLS socket linger until the other side, who may be silent, has said goodbye.
-    writer = connection._writer
     await connection.disconnect(nowait=True)
     if writer is not None:
         writer.transport.abort()

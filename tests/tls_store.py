@@ -81,7 +81,7 @@ class TlsServer:
 
 def start_servers(program: str, directory: Path, names: Sequence[str]) -> list[TlsServer]:
     """Servers that share certificates and users, and know nothing of each other."""
-    _make_certificates(directory)
+    make_certificates(directory)
     users = directory / "users.acl"
     users.write_text(users_file({role: [password] for role, password in PASSWORDS.items()}))
     return [TlsServer(program, directory / name, directory, users) for name in names]
@@ -127,7 +127,8 @@ def _free_port() -> int:
             return port
 
 
-def _make_certificates(directory: Path) -> None:
+def make_certificates(directory: Path) -> None:
+    """An authority, `ca.pem`, and `server.pem` with `server.key` for 127.0.0.1."""
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     _openssl(directory, *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=tests")
     signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=critical,CA:FALSE")

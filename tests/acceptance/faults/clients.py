@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 import zlib
 from collections.abc import Awaitable, Callable
@@ -37,25 +38,44 @@ class Write:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A request of a consumer that was answered as wanted, and how often it had to be sent."""
+
+    ended_at: float
+    attempts: int
+
+
 @dataclass(slots=True)
 class Pace:
-    """How jobs were acknowledged."""
+    """How jobs were acknowledged, and consumers served."""
 
     writes: list[Write] = field(default_factory=list)
+    served: list[Served] = field(default_factory=list)
 
     def slowest_seconds(self, since: float) -> float:
         """Of those that were acknowledged after `since`, with all their repeats."""
         return max((write.ended_at - write.begun_at for write in self._after(since)), default=0.0)
 
     def most_attempts(self, since: float) -> int:
-        return max((write.attempts for write in self._after(since)), default=0)
+        """How often one request that was answered after `since` had to be sent."""
+        served = [served.attempts for served in self.served if served.ended_at > since]
+        return max([*served, *(write.attempts for write in self._after(since))], default=0)
 
     def silence_seconds(self, since: float, until: float) -> float:
         """The longest time in which one of the shards acknowledged nothing."""
-        by_shard: dict[int, list[float]] = {shard: [since] for shard in range(_SHARDS)}
+        by_shard = self._by_shard(since).values()
+        return max(later - earlier for times in by_shard for earlier, later in pairwise([since, *times, until]))
+
+    def resumed_seconds(self, since: float) -> float:
+        """How long after `since` each shard has acknowledged something; infinite where one has not."""
+        return max(times[0] if times else math.inf for times in self._by_shard(since).values()) - since
+
+    def _by_shard(self, since: float) -> dict[int, list[float]]:
+        by_shard: dict[int, list[float]] = {shard: [] for shard in range(_SHARDS)}
         for write in self._after(since):
             by_shard[zlib.crc32(write.job_id.encode()) % _SHARDS].append(write.ended_at)
-        return max(later - earlier for times in by_shard.values() for earlier, later in pairwise([*times, until]))
+        return by_shard
 
     def _after(self, since: float) -> list[Write]:
         return [write for write in self.writes if write.ended_at > since]
@@ -90,6 +110,12 @@ class Clients:
             asyncio.create_task(self._submit(number, keyed=number > 1)) for number in range(_SUBMITTERS)
         ]
         self._consumers = [asyncio.create_task(self._consume(leased=leased)) for leased in (False, True)]
+
+    def check(self) -> None:
+        """Raises what ended one of them."""
+        for task in (*self._submitters, *self._consumers):
+            if task.done():
+                task.result()
 
     async def stop_submitting(self, seconds: float = 60.0) -> None:
         """Lets what was begun be acknowledged, or be given up."""
@@ -160,15 +186,24 @@ class Clients:
     async def _consume(self, *, leased: bool) -> None:
         loop = asyncio.get_running_loop()
         parameters = {"top": "50", "wait": "1", **({"lease": str(LEASE_SECONDS)} if leased else {})}
+        attempts = 0
         while self._consuming:
             url = self._choose()
             begun = loop.time()
+            attempts += 1
             try:
                 answer = await self._http.post(f"{url}/pullCompleted", params=parameters)
-                results = answer.json() if answer.status_code == 200 else []
+                results = answer.json()
             except (httpx.HTTPError, ValueError):
                 self._shun(url)
                 results = []
+            else:
+                assert answer.status_code in (200, 503), f"{answer.status_code} {results}"
+                if answer.status_code == 200:
+                    self.pace.served.append(Served(loop.time(), attempts))
+                    attempts = 0
+                else:
+                    results = []
             handed = {result["Work ID"]: HandOut(result["Value"], begun, loop.time(), leased) for result in results}
             for job_id, hand_out in handed.items():
                 self.ledger.hand_out(job_id, hand_out)
@@ -191,11 +226,14 @@ class Clients:
         """The first answer of a wanted kind, whichever manager gives it; None where none did in time."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while loop.time() < deadline:
+        for attempts in itertools.count(1):
+            if loop.time() >= deadline:
+                break
             url = self._choose()
             try:
                 answer = await request(url)
                 if answer.status_code in wanted:
+                    self.pace.served.append(Served(loop.time(), attempts))
                     return answer
             except httpx.HTTPError:
                 self._shun(url)

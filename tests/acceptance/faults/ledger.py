@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
@@ -69,51 +69,61 @@ class Verdict:
         wrong: handed out with a value that is not theirs, or never sent by anybody.
         doubled: handed out once more after it had been handed out for good.
         only_by_id: not handed out, but found by id: their answer was lost with a manager.
+        missing: lost or doubled, too, but by a cut of all power right after they were acknowledged.
     """
 
     lost: tuple[str, ...]
     wrong: tuple[str, ...]
     doubled: tuple[str, ...]
     only_by_id: tuple[str, ...]
+    missing: tuple[str, ...]
 
     @property
     def clean(self) -> bool:
         return not (self.lost or self.wrong or self.doubled)
 
 
-def judge(ledger: Ledger, found: Mapping[str, object], *, excused_since: float = float("inf")) -> Verdict:
+def judge(ledger: Ledger, found: Mapping[str, object], *, excused: Sequence[tuple[float, float]] = ()) -> Verdict:
     """Compares what was promised with what was given.
 
     Args:
         found: the values of unseen jobs that stand at `/jobs/{id}`.
-        excused_since: what was acknowledged later than this may be undone, by a power cut of everything.
+        excused: times, from and until, whose acknowledged changes may be undone, because all power was cut then.
     """
     lost: list[str] = []
     wrong: list[str] = []
     doubled: list[str] = []
     by_id: list[str] = []
+    missing: list[str] = []
     for job_id in ledger.unseen():
         if job_id in found:
             (by_id if found[job_id] == ledger.expected[job_id] else wrong).append(job_id)
-        elif ledger.acknowledged_at[job_id] < excused_since:
-            lost.append(job_id)
+        else:
+            (missing if is_within(ledger.acknowledged_at[job_id], excused) else lost).append(job_id)
     for job_id, hand_outs in ledger.handed.items():
         expected = ledger.expected.get(job_id, ledger.unknown.get(job_id))
         if any(hand_out.value != expected and not _is_nameless(ledger, expected, hand_out) for hand_out in hand_outs):
             wrong.append(job_id)
-        if _is_doubled(hand_outs, excused_since):
+        if _is_doubled(hand_outs, excused):
             doubled.append(job_id)
-    return Verdict(tuple(lost), tuple(wrong), tuple(doubled), tuple(by_id))
+        elif _is_doubled(hand_outs, ()):
+            missing.append(job_id)
+    return Verdict(tuple(lost), tuple(wrong), tuple(doubled), tuple(by_id), tuple(missing))
 
 
 def _is_nameless(ledger: Ledger, expected: str | None, hand_out: HandOut) -> bool:
     return expected is None and hand_out.value in ledger.nameless
 
 
-def _is_doubled(hand_outs: list[HandOut], excused_since: float) -> bool:
+def _is_doubled(hand_outs: list[HandOut], excused: Sequence[tuple[float, float]]) -> bool:
     """Whether one began after another was final, or two of them are for good."""
     return any(
-        later.begun_at > first.final_at or not (first.leased or later.leased)
+        later.begun_at > first.final_at or (not (first.leased or later.leased) and later.ended_at >= first.ended_at)
         for first, later in permutations(hand_outs, 2)
-        if first.final_at is not None and first.final_at < excused_since
+        if first.final_at is not None and not is_within(first.final_at, excused)
     )
+
+
+def is_within(moment: float, times: Sequence[tuple[float, float]]) -> bool:
+    """Whether it lies in one of the times."""
+    return any(begun <= moment < ended for begun, ended in times)

