@@ -9,8 +9,7 @@ import json
 import pickle
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobqueue.functions import BUILT_IN, Functions
 from worker_node.protocol import MAX_RESULT_BYTES
@@ -33,8 +32,7 @@ class ResultError(Exception):
     """The job ran, but what it returned cannot be kept; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A call that is allowed, ready to be made. `pickled` says which serializer the record was read with."""
 
     function: str
@@ -89,10 +87,12 @@ class Calls:
                 "or set WORKMANAGER_ALLOW_PICKLE where every client is trusted"
             )
         try:
-            path, instance, args, kwargs = pickle.loads(data) if pickled else json.loads(data)
+            # Of bytes `json.loads` would guess the encoding first, which is UTF-8 with RQ's serializer and ours.
+            record = pickle.loads(data) if pickled else json.loads(data.decode("utf-8", "surrogatepass"))
+            path, instance, args, kwargs = record
         except Exception as error:  # A pickle may raise whatever its classes raise.
             raise Rejected(f"the job's data cannot be read: {type(error).__name__}: {error}") from error
-        if not (isinstance(path, str) and isinstance(args, list | tuple) and isinstance(kwargs, dict)):
+        if not (isinstance(path, str) and isinstance(args, (list, tuple)) and isinstance(kwargs, dict)):
             raise Rejected("the job's data is not [function, instance, args, kwargs]")
         return path, instance, args, kwargs, pickled
 

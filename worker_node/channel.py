@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from worker_node.protocol import LENGTH, MAX_FRAME_BYTES
 
@@ -17,19 +17,19 @@ class Channel:
 
     Args:
         connection: the agent's end.
-        on_frame: called with the payload of each frame.
+        on_frames: called with the payloads of all frames that have come in by now.
         on_garbage: called once when what comes in is no frame; nothing is read after that.
     """
 
     def __init__(
         self,
         connection: socket.socket,
-        on_frame: Callable[[bytes], None],
+        on_frames: Callable[[Sequence[bytes]], None],
         on_garbage: Callable[[str], None],
     ) -> None:
         connection.setblocking(False)
         self._connection = connection
-        self._on_frame = on_frame
+        self._on_frames = on_frames
         self._on_garbage = on_garbage
         self._loop = asyncio.get_running_loop()
         self._incoming = bytearray()
@@ -48,11 +48,23 @@ class Channel:
             self._outgoing += memoryview(frame)[sent:]
             self._loop.add_writer(self._connection.fileno(), self._send_more)
 
+    @property
+    def resting(self) -> bool:
+        """Whether what comes in gathers in the socket."""
+        return self._rest is not None
+
     def rest(self, until: float) -> None:
-        """Lets what comes in gather in the socket until the loop's clock says `until`; `drain` reads it before."""
-        if self._reading and self._rest is None:
+        """Lets what comes in gather in the socket until the loop's clock says `until`; `drain` reads it before.
+
+        A rest that is under way ends then instead.
+        """
+        if not self._reading:
+            return
+        if self._rest is None:
             self._loop.remove_reader(self._connection.fileno())
-            self._rest = self._loop.call_at(until, self._end_rest)
+        else:
+            self._rest.cancel()
+        self._rest = self._loop.call_at(until, self._end_rest)
 
     def drain(self) -> None:
         """Reads everything that is there now."""
@@ -89,25 +101,25 @@ class Channel:
         return True
 
     def _deliver(self) -> None:
-        incoming, start = self._incoming, 0
-        while self._reading and len(incoming) - start >= LENGTH.size:
+        incoming, start, size = self._incoming, 0, 0
+        payloads = []
+        while len(incoming) - start >= LENGTH.size:
             size = LENGTH.unpack_from(incoming, start)[0]
-            if size > MAX_FRAME_BYTES:
-                self._stop_reading()
-                self._on_garbage(f"a frame of {size} bytes")
-                return
             end = start + LENGTH.size + size
             if len(incoming) < end:
                 break
-            payload = bytes(memoryview(incoming)[start + LENGTH.size : end])
+            payloads.append(bytes(memoryview(incoming)[start + LENGTH.size : end]))
             start = end
-            try:
-                self._on_frame(payload)
-            except (ValueError, TypeError, KeyError, IndexError) as error:
-                # A job can write what it likes to its executor's end; that must not reach the other jobs.
-                self._stop_reading()
-                self._on_garbage(f"{type(error).__name__}: {error}")
         del incoming[:start]
+        try:
+            if payloads:
+                self._on_frames(payloads)
+            if size > MAX_FRAME_BYTES:
+                raise ValueError(f"a frame of {size} bytes")
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            # A job can write what it likes to its executor's end; that must not reach the other jobs.
+            self._stop_reading()
+            self._on_garbage(f"{type(error).__name__}: {error}")
 
     def _stop_reading(self) -> None:
         if self._reading:

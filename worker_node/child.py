@@ -47,8 +47,8 @@ class Child:
         cls,
         options: ExecutorOptions,
         *,
-        on_reports: Callable[[bytes], None],
-        on_question: Callable[[bytes], None],
+        on_reports: Callable[[Sequence[bytes]], None],
+        on_questions: Callable[[Sequence[bytes]], None],
         on_garbage: Callable[[str], None],
     ) -> "Child":
         """Starts an executor; the first frame of `on_reports` says that it is ready.
@@ -78,7 +78,7 @@ class Child:
             raise
         childs_jobs.close()
         childs_calls.close()
-        return cls(process, page, Channel(jobs, on_reports, on_garbage), Channel(calls, on_question, on_garbage))
+        return cls(process, page, Channel(jobs, on_reports, on_garbage), Channel(calls, on_questions, on_garbage))
 
     def send(self, tasks: Sequence[Task]) -> None:
         """Hands tasks over, to be run in this order."""
@@ -87,6 +87,11 @@ class Child:
     def answer(self, ok: bool, content: Any) -> None:
         """Answers the running job's question."""
         self._calls.send(pack([ok, content]))
+
+    @property
+    def resting(self) -> bool:
+        """Whether reports gather."""
+        return self._jobs.resting
 
     def rest(self, until: float) -> None:
         """Lets reports gather until the loop's clock says `until`."""

@@ -15,6 +15,9 @@ import sys
 import threading
 import time
 import traceback
+
+# Not by `signal.getsignal`, which makes an enumeration's member of each answer, in twenty times the time.
+from _signal import getsignal  # type: ignore[import-not-found]  # Typeshed leaves it out.
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +27,7 @@ from jobqueue.functions import Functions
 from worker_node.calls import PLACEHOLDER, Calls, Rejected, ResultError, write_result
 from worker_node.current_job import AgentLine, CurrentJob
 from worker_node.functions import PermanentError
-from worker_node.protocol import Ending, Page, Report, Task, pack, read_frame
+from worker_node.protocol import Ending, FrameWriter, Page, Report, Task, pack, read_frame
 
 FLUSH_AFTER_NS = 1_000_000
 LINGER_SECONDS = 0.005
@@ -69,11 +72,12 @@ class Executor:
         self._flushed_ns = 0
         self._memory_seen_ns = 0
         self._sending = threading.Lock()
+        self._frames = FrameWriter()
         self._waiting_reports = threading.Event()
         self._lingerer: threading.Thread | None = None
-        self._signals = {
-            number: handler for number in _RESTORED_SIGNALS if (handler := signal.getsignal(number)) is not None
-        }
+        self._handlers = [
+            (number, handler) for number in _RESTORED_SIGNALS if (handler := getsignal(number)) is not None
+        ]
 
     def run(self) -> None:
         """Reads batches of tasks and runs them, until the agent closes the connection."""
@@ -117,7 +121,8 @@ class Executor:
             token = _current_job.set(job)
             try:
                 value = call.target(*call.args, **call.kwargs)
-                if asyncio.iscoroutine(value):
+                # What most jobs return is told apart at once: `iscoroutine` asks an abstract class.
+                if not isinstance(value, _PLAIN) and asyncio.iscoroutine(value):
                     value = asyncio.run(value)
             finally:
                 _current_job.reset(token)
@@ -164,7 +169,7 @@ class Executor:
                 reports = self._reports[:count]
                 del self._reports[:count]
                 try:
-                    self._jobs.sendall(pack(reports))
+                    self._jobs.sendall(self._frames.pack(reports))
                 except OSError:
                     # A job has closed the connection: most likely the first that cannot be reported any more.
                     self._page.begin(reports[0].sequence, time.monotonic_ns())
@@ -174,11 +179,12 @@ class Executor:
     def _restore_signals(self) -> None:
         """Undoes what a job may have left behind: an alarm or a handler of its own would strike the next job."""
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self._signals.items():
-            if signal.getsignal(number) is not handler:
+        for number, handler in self._handlers:
+            if getsignal(number) is not handler:
                 signal.signal(number, handler)
 
 
+_PLAIN = (str, int, float, list, dict, type(None))
 _RESTORED_SIGNALS = (signal.SIGALRM, signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 

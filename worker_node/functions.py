@@ -122,8 +122,12 @@ def noop(*args: Any, **kwargs: Any) -> None:
     """Does nothing at all, whatever it is given."""
 
 
+@functools.cache
 def _short_input_sha512() -> Callable[[bytes], Any]:
-    """The constructor that is fastest on a digest: CPython's own takes half as long as OpenSSL's."""
+    """The constructor that is fastest on a digest: CPython's own takes half as long as OpenSSL's.
+
+    It is looked for once: a module that is not there is searched on the whole path each time.
+    """
     for module in ("_sha2", "_sha512"):
         try:
             constructor: Callable[[bytes], Any] = importlib.import_module(module).sha512

@@ -19,8 +19,6 @@ from worker_node.wear import Wear, WearLimits
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 0.005
-SMALL_BYTES = 16 * 1024
-"""After larger reports there is no rest, so that the socket does not fill up."""
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 10.0
 
 
@@ -49,6 +47,7 @@ class Slot:
         self._sequence = 0
         self._doomed: tuple[int, Why] | None = None
         self._recorded = 0
+        self._report_bytes = 0.0
         self._wear = Wear(limits, 0)
 
     @property
@@ -68,13 +67,13 @@ class Slot:
 
     @property
     def low(self) -> bool:
-        """Whether half of two depths is left at most, so that it is to be filled up before it runs dry."""
+        """Whether one depth is left at most, so that it is to be filled up before it runs dry."""
         return len(self._jobs) <= self._pace.depth
 
     def room(self, now: float) -> int:
-        """How many jobs it takes beside those that are here, to hold two depths; one depth where it stands idle."""
-        held, depth = len(self._jobs), self._pace.depth
-        return max(0, min(self.space(now), 2 * depth - held if held else depth))
+        """How many jobs it takes beside those that are here, to be stocked up; one depth where it stands idle."""
+        held = len(self._jobs)
+        return max(0, min(self.space(now), self._pace.stock - held if held else self._pace.depth))
 
     def space(self, now: float) -> int:
         """How many jobs it takes now, of those that have been claimed."""
@@ -109,6 +108,8 @@ class Slot:
             tasks.append(Task(self._sequence, job.id, job.data, job.from_http, job.unsupported))
         self._batches.append((self._sequence, now))
         self._child.send(tasks)
+        if self._child.resting:
+            self._rest()  # There is more work now than when its end was set.
 
     def waiting_since(self) -> float | None:
         """When the first of the jobs that have not begun was handed over; None where all have."""
@@ -160,7 +161,7 @@ class Slot:
                 child = await Child.start(
                     self._options,
                     on_reports=self._on_reports,
-                    on_question=self._on_question,
+                    on_questions=self._on_questions,
                     on_garbage=self._on_garbage,
                 )
             except OSError as error:
@@ -193,32 +194,42 @@ class Slot:
                 self._doomed = (running.sequence, Why.DRAINED)
             self._child.kill()
 
-    def _on_reports(self, payload: bytes) -> None:
-        reports = unpack(payload)
-        if not reports and not self._ready:
-            self._become_ready()
-            return
+    def _on_reports(self, payloads: Sequence[bytes]) -> None:
         outcomes: list[Outcome] = []
-        ran, seconds = 0, 0.0
-        for fields in reports:
-            report = Report(*fields)
-            job = self._jobs.pop(report.sequence, None)
-            if job is None:
-                continue  # Withdrawn before, or it is no task of ours.
-            if report.ending == Ending.WITHDRAWN:
-                self._events.returned((job,))
-                continue
-            ran += 1
-            seconds += report.seconds
-            outcomes.append(read_report(job, report, recorded=report.sequence == self._recorded))
-        if ran:
-            self._pace.observe(ran, seconds)
-            self._wear.jobs += ran
-            self._events.ended(outcomes)
+        returned: list[ClaimedJob] = []
+        try:
+            for payload in payloads:
+                reports = unpack(payload)
+                if not reports and not self._ready:
+                    self._become_ready()
+                for fields in reports:
+                    self._take(Report(*fields), outcomes, returned)
+        finally:
+            # What is no report must not take along those that came before it.
+            if returned:
+                self._events.returned(returned)
+            if outcomes:
+                self._pace.observe([outcome.seconds for outcome in outcomes])
+                self._wear.jobs += len(outcomes)
+                self._events.ended(outcomes)
         self._leave_if_due()
         self._events.room()
-        until = self._pace.rest_until(len(self._jobs), asyncio.get_running_loop().time())
-        if until is not None and len(payload) <= SMALL_BYTES and self._child is not None:
+        self._report_bytes = sum(map(len, payloads)) / max(1, len(outcomes))
+        self._rest()
+
+    def _take(self, report: Report, outcomes: list[Outcome], returned: list[ClaimedJob]) -> None:
+        job = self._jobs.pop(report.sequence, None)
+        if job is None:
+            return  # Withdrawn before, or it is no task of ours.
+        if report.ending == Ending.WITHDRAWN:
+            returned.append(job)
+        else:
+            outcomes.append(read_report(job, report, recorded=report.sequence == self._recorded))
+
+    def _rest(self) -> None:
+        now = asyncio.get_running_loop().time()
+        until = self._pace.rest_until(len(self._jobs), self._report_bytes, now)
+        if until is not None and self._child is not None:
             self._child.rest(until)
 
     def _become_ready(self) -> None:
@@ -226,15 +237,15 @@ class Slot:
         self._ready, self._leaving, self._doomed = True, False, None
         self._wear = Wear(self._limits, self._child.page.resident_bytes)
         log.debug("event=executor_ready slot=%d pid=%d", self.number, self._child.pid)
-        self._events.room()
 
-    def _on_question(self, payload: bytes) -> None:
-        sequence, verb, field, value = unpack(payload)
-        job = self._jobs.get(sequence)
-        if job is None:
-            self.answer(False, "the job does not run any more, so its record cannot be reached through it")
-        else:
-            self._events.asked(self, job, verb, field, value)
+    def _on_questions(self, payloads: Sequence[bytes]) -> None:
+        for payload in payloads:
+            sequence, verb, field, value = unpack(payload)
+            job = self._jobs.get(sequence)
+            if job is None:
+                self.answer(False, "the job does not run any more, so its record cannot be reached through it")
+            else:
+                self._events.asked(self, job, verb, field, value)
 
     def _on_garbage(self, what: str) -> None:
         log.error("event=executor_garbled slot=%d pid=%s what=%r", self.number, self.pid, what)

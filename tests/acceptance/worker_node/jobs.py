@@ -201,11 +201,11 @@ def change_its_status() -> None:
     job.set_status("finished")
 
 
-def write_into_every_socket() -> None:
+def write_into_every_socket(text: str = "\xff" * 64) -> None:
     for fd in range(3, 32):
         try:
             if os.path.stat.S_ISSOCK(os.fstat(fd).st_mode):  # type: ignore[attr-defined]
-                os.write(fd, b"\xff" * 64)
+                os.write(fd, text.encode("latin-1"))
         except OSError:
             continue
 

@@ -172,3 +172,16 @@ async def test_a_job_that_never_asks_causes_no_question(bench: Bench) -> None:
 async def test_garbage_from_a_job_costs_that_job_alone(bench: Bench) -> None:
     await bench.failure("write_into_every_socket")
     assert await bench.value("coroutine", 1) == 1
+
+
+@pytest.mark.parametrize("garbage", ["\xff" * 64, "\0\0\0\1\xc1"], ids=["no length", "no message"])
+async def test_reports_that_come_in_one_read_with_garbage_are_kept(bench: Bench, tmp_path: Path, garbage: str) -> None:
+    await bench.value("pid")
+    last = tmp_path / "last"
+    *good, bad, behind = bench.submit(
+        *[("wait", 0.002)] * 5, ("write_into_every_socket", garbage), ("note", str(last), "behind the garbage")
+    )
+    until(last.exists)  # Nothing is read meanwhile: the event loop stands still.
+    outcomes = await bench.outcomes([*good, bad])
+    assert [type(outcome) for outcome in outcomes] == [Finished] * 5 + [Failed]
+    assert [job.id for job in bench.returned] == [behind]

@@ -7,11 +7,16 @@ import pytest
 from worker_node.pace import BUDGET_SECONDS, MAX_DEPTH, Pace
 
 
-def _after(*observations: tuple[int, float]) -> int:
+def _paced(*observations: tuple[int, float]) -> Pace:
+    """What has seen batches of so many jobs alike that took so many seconds together."""
     pace = Pace()
     for jobs, seconds in observations:
-        pace.observe(jobs, seconds)
-    return pace.depth
+        pace.observe([seconds / jobs] * jobs)
+    return pace
+
+
+def _after(*observations: tuple[int, float]) -> int:
+    return _paced(*observations).depth
 
 
 @pytest.mark.parametrize(
@@ -43,46 +48,68 @@ def test_one_slow_job_after_many_fast_ones_brings_the_depth_down_at_once() -> No
 @pytest.mark.parametrize(
     ("held", "mean_seconds", "until"),
     [
+        (20, 0.010, 100.1),
         (10, 0.010, 100.05),
         (4, 0.010, 100.02),
-        (2, 0.018, 100.01),
+        (2, 0.018, 100.02),
         (1, 0.018, None),
         (20, 0.0001, None),
-        (100, 0.0005, 100.02),
+        (100, 0.0005, 100.03),
     ],
 )
-def test_reports_rest_for_half_of_the_work_at_most_and_end_on_a_grid(
+def test_reports_rest_for_two_thirds_of_the_work_at_most_and_end_on_a_grid(
     held: int, mean_seconds: float, until: float | None
 ) -> None:
-    pace = Pace()
-    pace.observe(1, mean_seconds)
-    assert pace.rest_until(held, 100.002) == (None if until is None else pytest.approx(until))
+    pace = _paced((1, mean_seconds))
+    assert pace.rest_until(held, 200, 100.002) == (None if until is None else pytest.approx(until))
 
 
 def test_jobs_that_became_short_are_not_kept_waiting_and_those_that_became_longer_are_believed_slowly() -> None:
     pace = Pace()
-    assert pace.rest_until(10, 100.0) is None
-    pace.observe(1, 0.010)
-    assert pace.rest_until(10, 100.001) is not None
-    pace.observe(100, 0.001)
-    assert pace.rest_until(10, 100.001) is None
-    pace.observe(1, 0.010)
-    assert pace.rest_until(10, 100.001) is None
+    assert pace.rest_until(10, 200, 100.0) is None
+    pace.observe([0.010])
+    assert pace.rest_until(10, 200, 100.001) is not None
+    pace.observe([0.00001] * 100)
+    assert pace.rest_until(10, 200, 100.001) is None
+    pace.observe([0.010])
+    assert pace.rest_until(10, 200, 100.001) is None
+
+
+def test_large_reports_do_not_gather() -> None:
+    pace = _paced((1, 0.010))
+    assert pace.rest_until(8, 16 * 1024, 100.001) is not None
+    assert pace.rest_until(9, 16 * 1024, 100.001) is None
+
+
+def test_the_shortest_of_the_jobs_reported_together_is_the_measure_of_a_rest() -> None:
+    assert _paced((10, 0.100)).rest_until(10, 200, 100.001) is not None
+    pace = Pace()
+    pace.observe([*[0.010] * 9, 0.00001])
+    assert pace.rest_until(10, 200, 100.001) is None
+
+
+@pytest.mark.parametrize(
+    ("observations", "stock"),
+    [([], 3), ([(1, 0.010)] * 20, 30), ([(1, 0.001)] * 20, 256), ([(128, 0.001)] * 20, 256), ([(1, 60.0)], 3)],
+)
+def test_a_busy_slot_is_filled_up_to_three_depths_within_what_it_bears(
+    observations: list[tuple[int, float]], stock: int
+) -> None:
+    pace = _paced(*observations)
+    assert pace.stock == stock
+    assert not pace.prefetches or pace.bearable >= stock
 
 
 @pytest.mark.parametrize(("seconds", "prefetches"), [(0.0001, True), (0.015, True), (0.025, False), (60.0, False)])
 def test_jobs_wait_at_a_busy_slot_only_where_they_are_short(seconds: float, prefetches: bool) -> None:
     pace = Pace()
     assert not pace.prefetches
-    pace.observe(1, seconds)
+    pace.observe([seconds])
     assert pace.prefetches is prefetches
 
 
 def test_a_slot_bears_more_of_what_is_claimed_than_it_would_ask_for_but_not_long_ones() -> None:
-    pace = Pace()
-    for _ in range(10):
-        pace.observe(128, 0.001)
-    pace.observe(10, 0.01)
+    pace = _paced(*[(128, 0.001)] * 10, (10, 0.01))
     assert pace.bearable > pace.depth
-    pace.observe(1, 60.0)
+    pace.observe([60.0])
     assert pace.bearable == 1

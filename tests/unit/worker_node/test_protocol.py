@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -85,7 +85,7 @@ async def test_a_channel_takes_frames_in_pieces_and_sends_more_than_the_socket_h
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     frames: list[bytes] = []
-    channel = Channel(pair[0], frames.append, pytest.fail)
+    channel = Channel(pair[0], frames.extend, pytest.fail)
     data = pack([b"x" * 2_000_000])
     for start in range(0, len(data), 700_000):
         await asyncio.to_thread(pair[1].sendall, data[start : start + 700_000])
@@ -103,11 +103,11 @@ async def test_a_channel_takes_frames_in_pieces_and_sends_more_than_the_socket_h
 
 
 async def test_a_channel_can_be_emptied_at_once(pair: tuple[socket.socket, socket.socket]) -> None:
-    frames: list[bytes] = []
-    channel = Channel(pair[0], frames.append, pytest.fail)
+    came: list[Sequence[bytes]] = []
+    channel = Channel(pair[0], came.append, pytest.fail)
     pair[1].sendall(pack([1]) + pack([2]) + pack([3])[:-1])
     channel.drain()
-    assert [unpack(frame) for frame in frames] == [[1], [2]]
+    assert [[unpack(frame) for frame in frames] for frames in came] == [[[1], [2]]]
     channel.close()
     channel.close()
 
@@ -115,7 +115,7 @@ async def test_a_channel_can_be_emptied_at_once(pair: tuple[socket.socket, socke
 async def test_frames_gather_while_a_channel_rests(pair: tuple[socket.socket, socket.socket]) -> None:
     loop = asyncio.get_running_loop()
     came: list[float] = []
-    channel = Channel(pair[0], lambda payload: came.append(loop.time()), pytest.fail)
+    channel = Channel(pair[0], lambda frames: came.extend([loop.time()] * len(frames)), pytest.fail)
     until = loop.time() + 0.1
     channel.rest(until)
     pair[1].sendall(pack([1]) + pack([2]))
@@ -128,9 +128,15 @@ async def test_frames_gather_while_a_channel_rests(pair: tuple[socket.socket, so
     pair[1].sendall(pack([3]))
     await until_async(lambda: received(3), wanted="what comes after the rest")
     channel.rest(loop.time() + 60)
+    assert channel.resting
     pair[1].sendall(pack([4]))
     channel.drain()
     assert len(came) == 4
+    channel.rest(loop.time() + 0.05)
+    assert channel.resting
+    pair[1].sendall(pack([5]))
+    await until_async(lambda: received(5), wanted="what comes in a rest whose end is another now")
+    assert not channel.resting
     channel.rest(loop.time() + 0.01)
     channel.close()
     await asyncio.sleep(0.02)  # Nothing comes of a rest that was under way: it would raise on the closed socket.
@@ -143,9 +149,10 @@ async def test_a_channel_says_once_that_it_got_garbage_and_reads_no_more(
     pair: tuple[socket.socket, socket.socket], garbage: bytes
 ) -> None:
     said: list[str] = []
-    channel = Channel(pair[0], lambda payload: list.clear(unpack(payload)), said.append)
-    pair[1].sendall(garbage + garbage)
+    came: list[object] = []
+    channel = Channel(pair[0], lambda frames: [came.append(unpack(frame)) for frame in frames], said.append)
+    pair[1].sendall(pack([1]) + garbage + garbage)
     channel.drain()
     channel.drain()
-    assert len(said) == 1
+    assert (came, len(said)) == ([[1]], 1)
     channel.close()
