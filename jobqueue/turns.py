@@ -13,7 +13,9 @@ TURN_SECONDS = 0.05
 
 
 class Turns:
-    """Turns of `TURN_SECONDS`, round and round, in a random order, so that not all nodes are with one shard at a time.
+    """Turns of `TURN_SECONDS`, each shard one in every round, in an order drawn anew for each round.
+
+    So not all nodes are with one shard at a time, and who comes at regular times does not always find the same one.
 
     Args:
         shard_count: how many take turns.
@@ -21,8 +23,10 @@ class Turns:
     """
 
     def __init__(self, shard_count: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._order = random.sample(range(shard_count), shard_count)
+        self._count = shard_count
         self._clock = clock
+        self._round = -1
+        self._order: list[int] = []
 
     @property
     def number(self) -> int:
@@ -32,9 +36,17 @@ class Turns:
     @property
     def index(self) -> int:
         """The shard's whose turn it is."""
-        return self._order[self.number % len(self._order)]
+        place = self._place()
+        return self._order[place]
 
     def ring(self) -> list[int]:
-        """All shards in the order of their turns, from the present one on."""
-        first = self.number % len(self._order)
+        """All shards in the order of this round's turns, from the present one on."""
+        first = self._place()
         return self._order[first:] + self._order[:first]
+
+    def _place(self) -> int:
+        """Of the present turn in its round, whose order is drawn here when it begins."""
+        round_number, place = divmod(self.number, self._count)
+        if round_number != self._round:
+            self._round, self._order = round_number, random.sample(range(self._count), self._count)
+        return place

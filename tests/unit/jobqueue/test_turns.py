@@ -31,3 +31,13 @@ def test_the_ring_begins_with_whose_turn_it_is() -> None:
 def test_nodes_take_turns_in_orders_of_their_own() -> None:
     """So that not all of them are with one master at a time."""
     assert len({tuple(Turns(6, lambda: 0.0).ring()) for _ in range(60)}) > 10
+
+
+def test_who_comes_once_a_round_meets_every_shard() -> None:
+    now = 0.0
+    turns = Turns(6, lambda: now)
+    met = set()
+    for round_number in range(200):
+        now = (round_number * 6 + 2.5) * TURN_SECONDS
+        met.add(turns.index)
+    assert met == set(range(6))
