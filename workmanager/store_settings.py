@@ -48,6 +48,8 @@ STORE: Mapping[str, str] = MappingProxyType(
         # A job's hash and result stream stay in the compact encoding: 460 instead of 1,020 bytes queued.
         "hash-max-listpack-value": "4096",
         "stream-node-max-bytes": "512",
+        # The sets of leases and running jobs are searched for every job: beyond a few entries by hash, not one by one.
+        "zset-max-listpack-entries": "16",
         # A replica that returns is linked at once instead of after 5 s, and seldom needs everything again.
         "repl-diskless-sync-delay": "0",
         "repl-backlog-size": "32mb",
