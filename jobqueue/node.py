@@ -170,13 +170,13 @@ class Node:
         late_seconds = max(LATE_SECONDS, timeout_seconds - ANSWER_SECONDS + LATE_SECONDS)
         watch = loop.call_later(late_seconds, self._on_late, self) if late_seconds < timeout_seconds else None
         limit = asyncio.timeout(timeout_seconds)
-        self._under_way[limit] = loop.time() + late_seconds
         sent = False
         try:
             if connection._writer is not None and connection._writer.transport.is_closing():
                 # Reset while nobody used it. uvloop answers a write on it with a RuntimeError.
                 await _drop(connection)
             async with limit:
+                self._under_way[limit] = loop.time() + late_seconds
                 if not connection.is_connected:
                     limit.reschedule(loop.time() + min(CONNECT_SECONDS, timeout_seconds))
                     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
@@ -198,7 +198,7 @@ class Node:
             await _drop(connection)
             raise
         finally:
-            del self._under_way[limit]
+            self._under_way.pop(limit, None)
             if watch is not None:
                 watch.cancel()
 

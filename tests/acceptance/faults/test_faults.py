@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 RESUME_SECONDS = 10.0
-CUT_SECONDS = 14.0
-"""Who is silent instead of gone is found out by timeouts; see docs/faults.md."""
+"""Until each shard has acknowledged a write of these clients again, on a machine that has other work beside it: the
+failover or the loss of a replica, what has to be found out by timeouts, and who of the clients is stuck with a manager
+that does not answer (docs/faults.md has the usual times)."""
 LASTING_SECONDS = 6
-SILENT = {"link cut", "master stopped"}
 # While these last, no write is taken, so that the time without writes says nothing.
 STOPS_WRITES = {"memory full", "power cut"}
 
@@ -28,8 +28,8 @@ STOPS_WRITES = {"memory full", "power cut"}
 @pytest.mark.parametrize(
     "faults",
     [
-        "agent killed,master stopped,hosts lost in turn,managers restarted",
-        "link cut,memory full,connections reset,power cut",
+        "agent killed,master stopped,manager stopped,hosts lost in turn,managers restarted",
+        "link cut,sending cut,memory full,connections reset,power cut",
     ],
 )
 def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
@@ -49,6 +49,5 @@ def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
     assert summary["acknowledged"] > 100
     assert [report["fault"] for report in reports] == faults.split(",")
     for report in reports:
-        allowed = CUT_SECONDS if report["fault"] in SILENT else RESUME_SECONDS
-        assert report["fault"] in STOPS_WRITES or report["without_writes_seconds"] <= allowed, report
+        assert report["fault"] in STOPS_WRITES or report["without_writes_seconds"] <= RESUME_SECONDS, report
         assert report["fault"] != "managers restarted" or report["most_attempts"] <= 2, report
