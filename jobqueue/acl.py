@@ -63,8 +63,8 @@ def roles() -> Mapping[str, Role]:
         "manager": Role(
             commands=_commands_of(MANAGER_SCRIPTS)
             | _SCRIPTING
-            # CONFIG GET tells after how long a silent master may be succeeded.
-            | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "config|get"}
+            # CLUSTER NODES tells who has heard from a master, CONFIG GET when a silent one may be succeeded.
+            | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "cluster|nodes", "config|get"}
             | {"get", "set", "del", "exists", "expire", "hget", "hgetall", "hset", "hdel", "llen", "lindex", "lrange"}
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"},
             keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{LAYOUT_KEY}", f"~{LAYOUT_MARK_KEY}"),

@@ -1,13 +1,15 @@
 """Answers that wait until what they tell survives the loss of the server that gives them ("adaptive WAIT").
 
 Where the server has a replica, the answer waits for it, on the connection that wrote. Where a member of a cluster has
-none left, the answer is held until the server is known to be the majority's (see `LoneMaster`); from then on it is
-given at once for as long as nothing changes. One plain server without a replica answers at once.
+none left, the answer is held until the server is known to be the majority's (see `LoneMaster`), by the word of the
+other masters or by time; from then on it is given at once for as long as nothing changes. One plain server without a
+replica answers at once.
 """
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -15,6 +17,7 @@ from redis.exceptions import RedisError
 from jobqueue.errors import JobQueueError
 from jobqueue.lone_master import Standing, hold_seconds
 from jobqueue.node import ANSWER_SECONDS, Command, Line, Node, NodeUnreachable, read_fields
+from jobqueue.quorum import QUESTIONS, heard_at
 
 WAIT_SECONDS = 2.0
 """How long linked replicas may take to confirm."""
@@ -38,13 +41,18 @@ class Unconfirmed(JobQueueError):
 
 
 async def execute_confirmed(
-    node: Node, *commands: Command, mark: str, timeout_seconds: float = ANSWER_SECONDS
+    node: Node,
+    *commands: Command,
+    mark: str,
+    masters: Callable[[], Sequence[Node]],
+    timeout_seconds: float = ANSWER_SECONDS,
 ) -> list[Any]:
     """Executes commands on a master; answers once all that they wrote or found is safe.
 
     Args:
         mark: a key in the commands' slot, of no other use. WAIT looks at what its own connection wrote, so that a
             repeat which finds everything done would not be waited for; touching the mark is a write.
+        masters: those of the cluster, to be asked about one that has no replica.
 
     Returns:
         The answers as `Node.execute` gives them; where each is an error, nothing was waited for.
@@ -60,7 +68,7 @@ async def execute_confirmed(
     if not expected.linked and not expected.clustered:
         return await node.execute(*commands, timeout_seconds=timeout_seconds)
     async with node.line() as line:
-        confirmation = _Confirmation(node, line, mark)
+        confirmation = _Confirmation(node, line, mark, masters)
         alone = node.alone.believed or not expected.linked
         checks = (_INFO,) if alone else confirmation.wait
         asked_at = time.monotonic()
@@ -80,10 +88,11 @@ async def execute_confirmed(
 class _Confirmation:
     """Of what one connection has done so far."""
 
-    def __init__(self, node: Node, line: Line, mark: str) -> None:
+    def __init__(self, node: Node, line: Line, mark: str, masters: Callable[[], Sequence[Node]]) -> None:
         self._node = node
         self._line = line
         self._mark = mark
+        self._masters = masters
         self.wait: tuple[Command, ...] = (
             ("EXPIRE", mark, MARK_SECONDS),
             ("WAIT", 1, int(SLICE_SECONDS * 1000)),
@@ -114,9 +123,9 @@ class _Confirmation:
         wait_until = begun + WAIT_SECONDS
         while True:
             asked_at = time.monotonic()
-            info, cluster_info = await self._line.execute(_INFO, ("CLUSTER", "INFO"))
+            info, *census = await self._line.execute(_INFO, *QUESTIONS)
             standing = self._read(info)
-            if not standing.master or (standing.clustered and not _serves(cluster_info)):
+            if not standing.master or (standing.clustered and not _serves(census[1])):
                 alone.forget()
                 raise Unconfirmed(f"Redis at {node.address} may have been succeeded by another server")
             if standing.linked:
@@ -130,9 +139,10 @@ class _Confirmation:
                 return
             believed = alone.believed
             left = self._left_seconds(standing, asked_at)
-            if left == 0:
+            if left == 0 or alone.uphold(await heard_at(census, [one for one in self._masters() if one is not node])):
                 if not believed:
-                    log.warning("event=master_without_replica node=%s held_seconds=%.1f", node.address, alone.hold)
+                    held_seconds = time.monotonic() - begun
+                    log.warning("event=master_without_replica node=%s held_seconds=%.1f", node.address, held_seconds)
                 return
             if asked_at > begun + alone.hold + WAIT_SECONDS:
                 raise Unconfirmed(f"Redis at {node.address} has no replica, and its standing changes all the time")

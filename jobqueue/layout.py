@@ -114,7 +114,8 @@ async def _execute(topology: Topology, node: Node, *commands: Command) -> list[A
 
 async def _write(topology: Topology, node: Node, *commands: Command) -> list[Any]:
     try:
-        return _checked(topology, node, await execute_confirmed(node, *commands, mark=LAYOUT_MARK_KEY))
+        answers = await execute_confirmed(node, *commands, mark=LAYOUT_MARK_KEY, masters=topology.masters)
+        return _checked(topology, node, answers)
     except (NodeUnreachable, Unconfirmed) as error:
         topology.invalidate()
         raise ShardUnavailable(str(error), outcome_unknown=True) from error

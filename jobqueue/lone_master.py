@@ -1,9 +1,11 @@
 """Whether a master that has no replica left may still be believed: only while no other server can take its place.
 
 A master that was cut off goes on taking writes until it notices, and its replica, on the other side, succeeds it
-without them. So the writes of a master without replicas count only once it has been seen to be the majority's, and
-alone, for longer than a succession takes: 1.5 x node timeout + 0.5 s. A cut-off master stops within 1.5 x node timeout
-(`cluster_state:fail`), and one that was succeeded hears of it as soon as it is in touch with the others again.
+without them. So the writes of a master without replicas count only once it is known that it did not lose them by being
+cut off: a majority of the masters say that they have heard from it since, and that it is theirs (`jobqueue/quorum.py`).
+Where they cannot be asked, it must have been the majority's, and alone, for longer than a succession takes: 1.5 x node
+timeout + 0.5 s. A cut-off master stops within 1.5 x node timeout (`cluster_state:fail`), and one that was succeeded
+hears of it as soon as it is in touch with the others again.
 """
 
 import math
@@ -11,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 HOLD_TIMEOUTS, HOLD_EXTRA_SECONDS = 1.5, 0.5
+UNREAD_SECONDS = 0.5
+"""For so long what a master sent may lie unread at the others: it does not prove that they are in touch."""
 
 
 def hold_seconds(node_timeout_seconds: float) -> float:
@@ -81,6 +85,18 @@ class LoneMaster:
         left = math.inf if self.hold is None else max(0.0, self._since + self.hold - asked_at)
         self.believed = left == 0.0
         return left
+
+    def uphold(self, heard_at: float) -> bool:
+        """Takes the word of a majority; whether it is believed now.
+
+        Args:
+            heard_at: after which moment each of them has heard from it, monotonic seconds.
+        """
+        if self._seen is not None and heard_at > self._since + UNREAD_SECONDS:
+            # As long as it stands so, it need not be asked about again.
+            self._since = float("-inf")
+            self.believed = True
+        return self.believed
 
     def forget(self) -> None:
         """It has a replica, is no master any more, or its cluster does not serve: its time alone is over."""

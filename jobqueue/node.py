@@ -6,7 +6,7 @@ written once, on one connection, and a failure is the caller's to judge.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -22,6 +22,8 @@ from jobqueue.lone_master import LoneMaster, Standing
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 4.0
 """A cluster's master that is silent for so long has been succeeded meanwhile (workmanager/store_settings.py)."""
+LATE_SECONDS = 1.0
+"""An answer that is so late makes others be asked whether the server has been succeeded meanwhile."""
 CLOSE_SECONDS = 0.5
 INFO_SECONDS = 1.0
 """How long what a server says about itself (replicas, memory) is believed."""
@@ -53,15 +55,25 @@ class Node:
     Args:
         host, port: its address.
         connect: makes a connection.
+        on_late: called, with this, for every answer that is `LATE_SECONDS` late.
 
     Attributes:
         alone: what has been seen of its time without a replica.
     """
 
-    def __init__(self, host: str, port: int, connect: ConnectionFactory) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        connect: ConnectionFactory,
+        on_late: Callable[["Node"], None] = lambda _: None,
+    ) -> None:
         self.host = host
         self.port = port
         self._connect = connect
+        self._on_late = on_late
+        # Of every question that is under way: the end of its time, and from when on its answer is late.
+        self._under_way: dict[asyncio.Timeout, float] = {}
         # In a sixth of the time that the connections' own Python takes for a command of many arguments.
         self._serializer = HiredisRespSerializer()
         self._idle: list[Connection] = []
@@ -124,6 +136,19 @@ class Node:
         await self.info()
         return self._standing
 
+    @property
+    def is_late(self) -> bool:
+        """Whether any answer is `LATE_SECONDS` late."""
+        now = asyncio.get_running_loop().time()
+        return any(late_at <= now for late_at in self._under_way.values())
+
+    def give_up(self) -> None:
+        """Ends all that is under way as if its time were over."""
+        now = asyncio.get_running_loop().time()
+        for limit in self._under_way:
+            if not limit.expired():
+                limit.reschedule(now)
+
     async def close(self) -> None:
         """Closes the idle connections in order; those in use close when they come back."""
         self._closed = True
@@ -140,17 +165,24 @@ class Node:
 
     async def exchange(self, connection: Connection, commands: Sequence[Command], timeout_seconds: float) -> list[Any]:
         """As `execute`, on that connection, which is gone where it fails."""
+        loop = asyncio.get_running_loop()
+        # Who gives an answer more time (a blocking read) expects it to take longer.
+        late_seconds = max(LATE_SECONDS, timeout_seconds - ANSWER_SECONDS + LATE_SECONDS)
+        watch = loop.call_later(late_seconds, self._on_late, self) if late_seconds < timeout_seconds else None
+        limit = asyncio.timeout(timeout_seconds)
         sent = False
         writer = connection._writer
         try:
             if writer is not None and writer.transport.is_closing():
                 # Reset while nobody used it. uvloop answers a write on it with a RuntimeError.
                 await _drop(connection, writer)
-            if not connection.is_connected:
-                async with asyncio.timeout(CONNECT_SECONDS):
+            async with limit:
+                self._under_way[limit] = loop.time() + late_seconds
+                if not connection.is_connected:
+                    limit.reschedule(loop.time() + min(CONNECT_SECONDS, timeout_seconds))
                     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
-                writer = connection._writer
-            async with asyncio.timeout(timeout_seconds):
+                    limit.reschedule(loop.time() + timeout_seconds)
+                    writer = connection._writer
                 packed = [
                     piece
                     for command in commands
@@ -167,6 +199,10 @@ class Node:
             # Cancelled between question and answer: the connection's next answer would be somebody else's.
             await _drop(connection, writer)
             raise
+        finally:
+            self._under_way.pop(limit, None)
+            if watch is not None:
+                watch.cancel()
 
     def _take(self) -> Connection:
         return self._idle.pop() if self._idle else self._connect(host=self.host, port=self.port)

@@ -100,10 +100,10 @@ class Shard:
                     await self.ensure_memory()
                 return await self._run_once(script, args, replicate)
             except ShardUnavailable as error:
+                error.outcome_unknown = unknown = unknown or error.outcome_unknown
                 if isinstance(error, _Moved) and moves_left:
                     moves_left -= 1
                     continue
-                error.outcome_unknown = unknown = unknown or error.outcome_unknown
                 if asyncio.get_running_loop().time() + pause >= deadline:
                     raise
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
@@ -141,7 +141,7 @@ class Shard:
         try:
             info = await node.info()
         except NodeUnreachable as error:
-            raise self._away(error, unknown=False) from error
+            raise self._gone(error, node, unknown=False) from error
         most = int(info.get("maxmemory", 0))
         if most and int(info["used_memory"]) >= FULL * most:
             raise QueueFull(f"Redis at {node.address} has used {int(info['used_memory']) / most:.0%} of its memory")
@@ -159,8 +159,8 @@ class Shard:
         try:
             return await self._topology.master_of(self._slot)
         except ShardUnavailable as error:
-            error.shard_index = self.index
-            raise
+            # Others may have been told the same one.
+            raise ShardUnavailable(str(error), shard_index=self.index) from error
 
     async def _execute_on(
         self,
@@ -172,12 +172,23 @@ class Shard:
     ) -> list[Any]:
         try:
             if replicate:
-                return await execute_confirmed(node, *commands, mark=self._mark, timeout_seconds=timeout_seconds)
+                return await execute_confirmed(
+                    node,
+                    *commands,
+                    mark=self._mark,
+                    masters=self._topology.masters,
+                    timeout_seconds=timeout_seconds,
+                )
             return await node.execute(*commands, timeout_seconds=timeout_seconds)
         except NodeUnreachable as error:
-            raise self._away(error, unknown=error.sent) from error
+            raise self._gone(error, node, unknown=error.sent) from error
         except Unconfirmed as error:
-            raise self._away(error, unknown=True) from error
+            raise self._gone(error, node, unknown=True) from error
+
+    def _gone(self, error: Exception, node: Node, *, unknown: bool) -> ShardUnavailable:
+        if self._topology.has_moved(self._slot, node):
+            return _Moved(str(error), shard_index=self.index, outcome_unknown=unknown)
+        return self._away(error, unknown=unknown)
 
     def _away(self, error: Exception, *, unknown: bool) -> ShardUnavailable:
         self._topology.invalidate()
@@ -196,7 +207,7 @@ class Shard:
 
 
 class _Moved(ShardUnavailable):
-    """Another server is the shard's master now: nothing was done, and the map is asked for anew."""
+    """Another server is the shard's master now: what may be repeated is repeated there at once."""
 
 
 class Shards:

@@ -1,6 +1,7 @@
 """Which server is the master of a slot: one plain Redis, or a Redis Cluster, whose map is renewed when stale."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +17,16 @@ SLOTS = 16384
 ASK_SECONDS = 1.0
 IMPATIENCE_SECONDS = 0.2
 """After so long without an answer the next server is asked, too."""
+SUCCESSION_LOOK_SECONDS = 0.25
+"""Between two looks for the successor of a master whose answers are late."""
 
 Address = tuple[str, int]
+
+log = logging.getLogger(__name__)
+
+
+class _CutOff(ShardUnavailable):
+    """Servers of a cluster answer, but none of them is with its majority: they take nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,8 @@ class Topology:
         self._map = ClusterMap((), frozenset(), 0, False, False)
         self._stale = True
         self._best_informed: Address | None = None
-        self._refreshing = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
+        self._searches: dict[Node, asyncio.Task[None]] = {}
 
     @property
     def clustered(self) -> bool:
@@ -117,27 +127,77 @@ class Topology:
         self._stale = True
         raise ShardUnavailable(f"no master has slot {slot}")
 
+    def has_moved(self, slot: int, node: Node) -> bool:
+        """Whether another server than `node` is known to be the slot's master by now."""
+        return not self._stale and any(
+            first <= slot <= last and address != (node.host, node.port) for first, last, address in self._map.masters
+        )
+
+    def masters(self) -> list[Node]:
+        """Every master of the map."""
+        return [self._node(address) for address in dict.fromkeys(address for _, _, address in self._map.masters)]
+
     async def refresh(self) -> None:
         """Asks for the map; many callers at once share one question.
 
         Raises:
-            ShardUnavailable: no server answers.
+            ShardUnavailable: no server answers, or none that is with the majority of a cluster.
         """
-        async with self._refreshing:
-            if self._stale:
-                self._map = await self._ask_around()
-                self._stale = False
-                await self._forget_departed()
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._renew())
+        await asyncio.shield(self._refreshing)
 
     async def close(self) -> None:
         """Closes every connection."""
+        tasks = [*self._searches.values(), *([self._refreshing] if self._refreshing is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for node in self._nodes.values():
             await node.close()
+
+    async def _renew(self) -> None:
+        try:
+            if self._stale:
+                await self._take(await self._ask_around())
+        finally:
+            self._refreshing = None
+
+    async def _take(self, newer: ClusterMap) -> None:
+        self._map, self._stale = newer, False
+        masters = {address for _, _, address in newer.masters}
+        for address, node in self._nodes.items():
+            if address not in masters and node.is_late:
+                log.warning("event=master_succeeded node=%s", node.address)
+                node.give_up()
+        await self._forget_departed()
+
+    def _watch(self, node: Node) -> None:
+        """A server's answer is late: it may have been succeeded, and nobody need wait for what it will never say."""
+        if self._map.clustered and node not in self._searches:
+            self._searches[node] = asyncio.create_task(self._find_successor(node))
+
+    async def _find_successor(self, node: Node) -> None:
+        try:
+            while node.is_late:
+                try:
+                    await self._take(await self._ask_around())
+                except _CutOff:
+                    node.give_up()
+                except ShardUnavailable:
+                    pass  # Nobody knows: it is waited for as long as its caller wants to.
+                await asyncio.sleep(SUCCESSION_LOOK_SECONDS)
+        finally:
+            del self._searches[node]
 
     async def _ask_around(self) -> ClusterMap:
         """The first map that can be trusted, asking one server after the other, without waiting for the silent ones.
 
-        A server that is cut off, or comes back, answers with an old map; it counts where nobody has a better one.
+        A server that comes back answers with an old map; it counts where nobody has a better one.
+
+        Raises:
+            ShardUnavailable: no server answers.
+            _CutOff: those that answer are not with the majority, so that they take nothing.
         """
         to_ask = self._in_turn()
         asking: set[asyncio.Task[ClusterMap]] = set()
@@ -166,11 +226,15 @@ class Topology:
                 task.cancel()
         if not doubtful:
             raise ShardUnavailable("; ".join(failures))
-        return max(doubtful, key=lambda answer: answer.epoch)
+        serving = [answer for answer in doubtful if answer.serves]
+        if not serving:
+            raise _CutOff("; ".join(["no server that answers is with the majority of its cluster", *failures]))
+        return max(serving, key=lambda answer: answer.epoch)
 
     def _in_turn(self) -> Iterator[Address]:
         addresses = list({*self._nodes, *self._seeds})
         random.shuffle(addresses)
+        addresses.sort(key=lambda address: address in self._nodes and self._nodes[address].is_late)
         first, self._best_informed = self._best_informed, None
         if first is not None:
             yield first
@@ -198,5 +262,5 @@ class Topology:
 
     def _node(self, address: Address) -> Node:
         if address not in self._nodes:
-            self._nodes[address] = Node(*address, self._connect)
+            self._nodes[address] = Node(*address, self._connect, self._watch)
         return self._nodes[address]

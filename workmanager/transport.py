@@ -16,6 +16,9 @@ from workmanager.errors import ClientError, UsageError
 _EXAMPLE = "http://127.0.0.1:5000"
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 30.0
+FIRST_ANSWER_SECONDS = 5.0
+"""More than a healthy manager needs while a host is lost. Where a request may be repeated, a manager that is silent for
+so long is passed over; each try is given twice the time, and the last one all of it, so that busy ones get theirs."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _TRY_AGAIN = frozenset({502, 503, 504})
@@ -84,12 +87,13 @@ class Transport:
         Raises:
             ClientError: refused, or not answered well until `retry_seconds` were over.
         """
-        timeout = httpx.Timeout(_ANSWER_SECONDS + wait_seconds, connect=_CONNECT_SECONDS)
         deadline = time.monotonic() + self._retry_seconds
         uncertain = False
         for tries in itertools.count(1):
             pause_seconds = _pause_seconds(tries, len(self._urls))
             current = self._current
+            patience_seconds = _patience_seconds(tries, deadline - time.monotonic()) if repeatable else _ANSWER_SECONDS
+            timeout = httpx.Timeout(patience_seconds + wait_seconds, connect=_CONNECT_SECONDS)
             try:
                 answer = self._http.request(
                     method, self._urls[current] + path, params=_given(params), timeout=timeout, **body
@@ -129,6 +133,12 @@ def _pause_seconds(tries: int, managers: int) -> float:
     if place:
         return 0.0
     return min(_FIRST_PAUSE_SECONDS * 2.0 ** (rounds - 1), _LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)
+
+
+def _patience_seconds(tries: int, left_seconds: float) -> float:
+    """How long an answer may take to a try after which there are so many seconds left for others."""
+    patience_seconds = FIRST_ANSWER_SECONDS * 2.0 ** (tries - 1)
+    return patience_seconds if patience_seconds < left_seconds else _ANSWER_SECONDS
 
 
 def _given(params: Mapping[str, Any] | None) -> dict[str, Any]:

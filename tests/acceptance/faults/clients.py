@@ -18,8 +18,8 @@ import httpx
 from tests.acceptance.faults.ledger import HandOut, Ledger
 from tests.acceptance.faults.system import API_KEY
 from tests.acceptance.sha512 import sha512
+from workmanager.transport import FIRST_ANSWER_SECONDS
 
-ATTEMPT_SECONDS = 6.0
 LEASE_SECONDS = 15
 _SUBMITTERS = 12  # enough of them that each shard is wanted at any moment
 _PACE_SECONDS = 0.15
@@ -85,7 +85,8 @@ class Clients:
     """Submitters with ids of their own and without, and consumers with lease and without.
 
     Args:
-        urls: of the managers. One that has failed to answer is passed over for a while, as a load balancer does.
+        urls: of the managers. One that has failed to answer, for as long as the Python client waits for it at first, is
+            passed over for a while, as a load balancer does.
     """
 
     def __init__(self, urls: list[str], ledger: Ledger, *, seed: int) -> None:
@@ -96,7 +97,7 @@ class Clients:
         self._random = random.Random(seed)
         self._http = httpx.AsyncClient(
             trust_env=False,
-            timeout=ATTEMPT_SECONDS,
+            timeout=FIRST_ANSWER_SECONDS,
             headers={"Authorization": f"Bearer {API_KEY}"},
             limits=httpx.Limits(max_keepalive_connections=20),
         )

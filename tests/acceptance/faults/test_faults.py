@@ -19,10 +19,10 @@ from tests.acceptance.faults.starving import fake_clock
 from tests.processes import running_in
 
 RESUME_SECONDS = 10.0
-CUT_SECONDS = 14.0
-"""Who is silent instead of gone is found out by timeouts; see docs/faults.md."""
+"""Until each shard has acknowledged a write of these clients again, on a machine that has other work beside it: the
+failover or the loss of a replica, what has to be found out by timeouts, and who of the clients is stuck with a manager
+that does not answer (docs/faults.md has the usual times)."""
 LASTING_SECONDS = 6
-SILENT = {"link cut", "master stopped"}
 # While these last, no write is taken, so that the time without writes says nothing.
 STOPS_WRITES = {"memory full", "disk full", "power cut"}
 
@@ -32,15 +32,15 @@ STOPS_WRITES = {"memory full", "disk full", "power cut"}
 @pytest.mark.parametrize(
     "faults",
     [
-        "agent killed,executor stopped,master stopped,hosts lost in turn,managers restarted",
-        "link cut,memory full,disk full,connections reset,power cut",
+        "agent killed,executor stopped,master stopped,manager stopped,hosts lost in turn,managers restarted",
+        "link cut,sending cut,memory full,disk full,connections reset,power cut",
     ],
 )
 def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
     run = subprocess.run(
         [
             *(sys.executable, "-m", "tests.acceptance.faults", "--faults", faults),
-            *("--lasting", str(LASTING_SECONDS), "--resume", str(CUT_SECONDS), "--directory", str(tmp_path)),
+            *("--lasting", str(LASTING_SECONDS), "--resume", str(RESUME_SECONDS), "--directory", str(tmp_path)),
         ],
         stdout=subprocess.PIPE,
         text=True,
@@ -53,8 +53,7 @@ def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
     assert summary["acknowledged"] > 100
     assert [report["fault"] for report in reports] == faults.split(",")
     for report in reports:
-        allowed = CUT_SECONDS if report["fault"] in SILENT else RESUME_SECONDS
-        assert report["fault"] in STOPS_WRITES or report["without_writes_seconds"] <= allowed, report
+        assert report["fault"] in STOPS_WRITES or report["without_writes_seconds"] <= RESUME_SECONDS, report
         assert report["fault"] != "managers restarted" or report["most_attempts"] <= 2, report
 
 

@@ -144,6 +144,26 @@ async def test_an_acknowledged_job_has_reached_the_replica(cluster: ValkeyCluste
     await shards.close()
 
 
+async def test_what_hangs_on_a_silent_master_ends_with_its_succession(cluster: ValkeyCluster) -> None:
+    """A blocking read would go on for a minute; what may be repeated is done by the successor."""
+    shards = await Shards.connect(cluster.url)
+    (shard, *_) = shards
+    await put(shard, "a")
+    (master,) = (server for server in cluster.servers if server.port == port_of(shards, shard))
+    bell = f"{shard.prefix}:wm:feed:bell"
+    blocked = asyncio.create_task(shard.execute(("BLPOP", bell, 60), timeout_seconds=65))
+    master.pause()
+    try:
+        async with asyncio.timeout(20):
+            # One after the other, so that one is late when the replica takes over.
+            await asyncio.gather(*(_put_after(number, shard) for number in range(4)))
+            with pytest.raises(ShardUnavailable):
+                await blocked
+    finally:
+        master.resume()
+        await shards.close()
+
+
 async def test_a_silent_replica_is_not_taken_for_an_answer(cluster: ValkeyCluster) -> None:
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
@@ -168,6 +188,11 @@ def _replicas(cluster: ValkeyCluster, master_port: int) -> list[ValkeyServer]:
         if role == "slave" and int(rest[1]) == master_port:
             found.append(server)
     return found
+
+
+async def _put_after(seconds: float, shard: Shard) -> None:
+    await asyncio.sleep(seconds)
+    await enqueue(shard, [new_job(f"after-{seconds}")], retry_seconds=20)
 
 
 async def _reachable(shard: Shard) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobqueue.lone_master import LoneMaster, Standing, hold_seconds
+from jobqueue.lone_master import UNREAD_SECONDS, LoneMaster, Standing, hold_seconds
 
 ALONE = Standing(process="p", history="h", master=True, clustered=True, linked=0, departed=3)
 REPLICA = "ip=10.0.0.2,port=6379,state={},offset=1,lag=0"
@@ -58,6 +58,25 @@ def test_what_is_forgotten_begins_anew() -> None:
     master.forget()
     assert not master.believed
     assert look(master, 110.0) == 3.5
+
+
+def test_a_majority_that_has_heard_from_it_since_it_is_alone_is_enough() -> None:
+    master = lone_master()
+    look(master, 100.0)
+    assert not master.uphold(100.0 + UNREAD_SECONDS)
+    assert not master.believed
+    assert master.uphold(100.1 + UNREAD_SECONDS)
+    assert look(master, 101.0) == 0
+    assert look(master, 101.0, replace(ALONE, departed=4)) == 3.5
+    assert not master.uphold(101.0)
+
+
+def test_nobody_is_upheld_before_it_was_seen_alone() -> None:
+    master = lone_master()
+    assert not master.uphold(1e9)
+    look(master, 100.0)
+    master.forget()
+    assert not master.uphold(1e9)
 
 
 def test_nothing_is_believed_before_the_hold_is_known() -> None:

@@ -69,9 +69,16 @@ async def test_an_older_map_than_the_known_one_does_not_count(start: Start) -> N
     await known.close()
 
 
-async def test_where_nobody_serves_the_newest_map_is_taken(start: Start) -> None:
-    known = topology(await start(master=1, epoch=1, state="fail"), await start(master=2, epoch=2, state="fail"))
-    assert await masters(known, 3) == {2}
+async def test_where_nobody_is_with_the_majority_all_callers_hear_so_at_once(start: Start) -> None:
+    """Their question is shared: nobody waits for the silent ones after others have done so."""
+    known = topology(await start(master=1, epoch=1, state="fail"), await start(master=1, silent=True))
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    answers = await asyncio.gather(*(known.master_of(7) for _ in range(5)), return_exceptions=True)
+    assert loop.time() - begun < 1.5 * ASK_SECONDS
+    for answer in answers:
+        assert isinstance(answer, ShardUnavailable)
+        assert "majority" in str(answer)
     await known.close()
 
 

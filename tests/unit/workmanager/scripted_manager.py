@@ -24,12 +24,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`lost`: the request is taken, and the connection closed without a word."""
+    """`lost`: the request is taken, and the connection closed without a word; `late_seconds`: it takes so long."""
 
     body: Any = field(default_factory=dict)
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     lost: bool = False
+    late_seconds: float = 0.0
 
 
 LOST = Answer(lost=True)
@@ -42,6 +43,7 @@ class ScriptedManager:
         self.requests: list[Request] = []
         remaining = list(answers or [Answer()])
         requests = self.requests
+        self._over = over = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
@@ -50,7 +52,7 @@ class ScriptedManager:
                 params = dict(parse_qsl(address.query, keep_blank_values=True))
                 requests.append(Request(self.command, address.path, params, dict(self.headers), body))
                 answer = remaining.pop(0) if len(remaining) > 1 else remaining[0]
-                if answer.lost:
+                if answer.lost or over.wait(answer.late_seconds):
                     return
                 text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
                 self.send_response(answer.status)
@@ -73,5 +75,6 @@ class ScriptedManager:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._over.set()
         self._server.shutdown()
         self._server.server_close()

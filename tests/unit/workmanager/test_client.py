@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.unit.workmanager.scripted_manager import LOST, Answer, ScriptedManager
-from workmanager import ports
+from workmanager import ports, transport
 from workmanager.client import Client, Completed
 from workmanager.errors import ClientError, UsageError
 from workmanager.submission import Submission
@@ -119,6 +119,43 @@ def test_a_pull_that_was_refused_is_repeated() -> None:
     with ScriptedManager(_BUSY, Answer([])) as manager, Client(manager.url) as client:
         assert client.pull(10) == []
     assert len(manager.requests) == 2
+
+
+def test_a_silent_manager_is_passed_over_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "FIRST_ANSWER_SECONDS", 0.2)
+    with (
+        ScriptedManager(Answer(late_seconds=20)) as silent,
+        ScriptedManager(Answer({"Work ID": "a"})) as other,
+        Client([silent.url, other.url]) as client,
+    ):
+        begun = time.monotonic()
+        for _ in range(3):
+            client.enqueue(b"", iterations=1)
+        assert time.monotonic() - begun < 5
+        assert (len(silent.requests), len(other.requests)) == (1, 3)
+        assert silent.requests[0].params["id"] == other.requests[0].params["id"]
+
+
+def test_busy_managers_are_given_more_time_with_each_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "FIRST_ANSWER_SECONDS", 0.1)
+    busy = Answer({"Jobs": 1}, late_seconds=0.5)
+    with ScriptedManager(busy) as manager, Client(manager.url, retry_seconds=20) as client:
+        assert client.status() == {"Jobs": 1}
+        assert len(manager.requests) == 4
+    # The last try has as long as any request.
+    with ScriptedManager(busy) as manager, Client(manager.url, retry_seconds=0.25) as client:
+        assert client.status() == {"Jobs": 1}
+        assert len(manager.requests) == 2
+
+
+@pytest.mark.parametrize("wait_seconds", [0, 1])
+def test_a_long_poll_and_what_cannot_be_repeated_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch, wait_seconds: int
+) -> None:
+    monkeypatch.setattr(transport, "FIRST_ANSWER_SECONDS", 0.2)
+    with ScriptedManager(Answer([], late_seconds=0.8)) as manager, Client(manager.url) as client:
+        client.pull(lease_seconds=9 if wait_seconds else None, wait_seconds=wait_seconds)
+        assert len(manager.requests) == 1
 
 
 def test_what_a_repeat_would_do_again_is_not_repeated() -> None:

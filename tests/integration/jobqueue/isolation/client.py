@@ -23,7 +23,9 @@ from tests.integration.jobqueue.books import new_job
 BATCH = 20
 
 
-async def _unconfirmed(node: Node, *commands: Command, mark: str, timeout_seconds: float = 5.0) -> list[Any]:
+async def _unconfirmed(
+    node: Node, *commands: Command, mark: str, masters: object, timeout_seconds: float = 5.0
+) -> list[Any]:
     return await node.execute(*commands, timeout_seconds=timeout_seconds)
 
 

@@ -1,5 +1,7 @@
 """Three hosts as network namespaces: master A alone on the first, its replica and master B on the second, a witness.
 
+A client runs on the first host, or on a fourth one that has a link of its own to the first, beside its link to all.
+
     unshare --net --mount --pid --fork --kill-child python -m tests.integration.jobqueue.isolation.rig DIRECTORY
 
 Prints a line of JSON for each scenario (`Outcome`). Everything ends with this process.
@@ -25,6 +27,7 @@ from workmanager.valkey import _binary
 PORT = 7000
 LAST_OF_A, LAST_OF_B = 8191, 16_382
 STEADY_SECONDS = 1.5
+_DROP_REPLICAS = "import redis, sys; redis.Redis(sys.argv[1], int(sys.argv[2])).client_kill_filter(_type='replica')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,17 @@ class Rig:
         run("ip", "link", "add", "lan", "type", "bridge")
         run("ip", "addr", "add", f"{address(254)}/24", "dev", "lan")
         run("ip", "link", "set", "lan", "up")
-        for host in (1, 2, 3):
+        for host in (1, 2, 3, 4):
             run("ip", "netns", "add", f"h{host}")
             run("ip", "link", "add", f"port{host}", "type", "veth", "peer", "name", "eth0", "netns", f"h{host}")
             run("ip", "link", "set", f"port{host}", "master", "lan", "up")
             for words in (f"addr add {address(host)}/24 dev eth0", "link set eth0 up", "link set lo up"):
                 run("ip", "-n", f"h{host}", *words.split())
+        # What the first and the fourth send each other takes their own link.
+        run("ip", "link", "add", "own1", "netns", "h1", "type", "veth", "peer", "name", "own4", "netns", "h4")
+        for host, other in ((1, 4), (4, 1)):
+            run(*f"ip -n h{host} link set own{host} up".split())
+            run(*f"ip -n h{host} route add {address(other)} dev own{host} src {address(host)}".split())
         self.a, self.b, self.replica, self.witness = (
             Member(directory, host, number) for number, host in enumerate((1, 2, 2, 3))
         )
@@ -144,21 +152,26 @@ class Rig:
             self.a.ask("CLUSTER", "FAILOVER")
         until(self.stands, 30, wanted="the first order of things")
 
-    def cut(self, seconds: float) -> None:
-        """Takes the first host off the network for so long."""
+    def cut(self, seconds: float, *, replica_drops: bool) -> None:
+        """Takes the first host off the network for so long; where its replica drops, A knows at once."""
         run("ip", "link", "set", "port1", "down")
+        if replica_drops:
+            program = (
+                "import sys, redis; redis.Redis(sys.argv[1], int(sys.argv[2])).client_kill_filter(_type='replica')"
+            )
+            run("ip", "netns", "exec", "h1", sys.executable, "-c", program, address(1), str(self.a.port))
         time.sleep(seconds)
         run("ip", "link", "set", "port1", "up")
 
     @contextmanager
-    def client(self, *options: str) -> Iterator[Path]:
-        """A client on the first host, beside A; the file of what was acknowledged to it."""
+    def client(self, host: int, *options: str) -> Iterator[Path]:
+        """A client of A's shard on that host; the file of what was acknowledged to it."""
         url = f"redis://{address(1)}:{self.a.port},{address(2)}:{self.b.port}"
         arguments = [url, address(1), *options]
         path = self._directory / f"acknowledged-{time.monotonic()}"
         command = [sys.executable, "-m", "tests.integration.jobqueue.isolation.client", *arguments]
         with path.open("wb") as output:
-            process = subprocess.Popen(["ip", "netns", "exec", "h1", *command], stdout=output)
+            process = subprocess.Popen(["ip", "netns", "exec", f"h{host}", *command], stdout=output)
         try:
             until(lambda: path.stat().st_size > 0, 20, wanted="acknowledged jobs")
             yield path
@@ -191,12 +204,20 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`replica_returns`: before the cut A's replica is lost, missed, and linked again."""
+    """How the first host is cut off.
+
+    Attributes:
+        client_host: where the client runs: beside A, or where it reaches both sides of the cut.
+        replica_returns: before the cut A's replica is lost, missed, and linked again.
+        replica_drops: with the cut A loses the link to its replica at once, instead of after a timeout.
+    """
 
     name: str
     cut_seconds: float
     options: tuple[str, ...] = ()
+    client_host: int = 1
     replica_returns: bool = False
+    replica_drops: bool = False
 
 
 SCENARIOS = (
@@ -204,13 +225,14 @@ SCENARIOS = (
     Scenario("short cut", 2.0),
     Scenario("long cut", 6.0),
     Scenario("after a replica's return", 6.0, replica_returns=True),
+    Scenario("client on both sides", 6.0, client_host=4, replica_drops=True),
 )
 
 
 def play(rig: Rig, scenario: Scenario) -> Outcome:
     """Cuts the first host off for a while, with a client on it, and counts."""
     rig.restore()
-    with rig.client(*scenario.options) as path:
+    with rig.client(scenario.client_host, *scenario.options) as path:
         time.sleep(STEADY_SECONDS)
         if scenario.replica_returns:
             rig.replica.kill()
@@ -218,7 +240,7 @@ def play(rig: Rig, scenario: Scenario) -> Outcome:
             until(lambda: path.stat().st_size > enough, 30, wanted="a master that is believed")
             rig.replica.start()
             until(rig.stands, 20, wanted="the replica's return")
-        rig.cut(scenario.cut_seconds)
+        rig.cut(scenario.cut_seconds, replica_drops=scenario.replica_drops)
         time.sleep(STEADY_SECONDS)
     until(lambda: rig.a.is_master() or rig.a.is_linked_replica(), 30, wanted="the first host's return")
     acknowledged = Acknowledged.read(path)

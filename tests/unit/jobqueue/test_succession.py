@@ -1,0 +1,181 @@
+"""What is under way to a silent master ends as soon as others know its successor, and is repeated there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import pytest
+from hiredis import Reader
+
+from jobqueue import node as node_module
+from jobqueue.errors import ShardUnavailable
+from jobqueue.layout import FORMAT, Layout
+from jobqueue.node import NodeUnreachable
+from jobqueue.scripts import script
+from jobqueue.shards import Shard, Shards
+from jobqueue.topology import Topology
+from tests.waiting import until_async
+
+LATE_SECONDS = 0.1
+SOON_SECONDS = 2.0
+"""Well before an answer's time (`ANSWER_SECONDS`) is over."""
+
+
+@dataclass
+class Server:
+    """A member of a cluster that knows a map and runs every script; silent, it takes what comes and says nothing.
+
+    Attributes:
+        master: the port of the one that has all slots, as it believes.
+        ran: how many scripts.
+    """
+
+    silent: bool = False
+    master: int = 0
+    epoch: int = 1
+    state: str = "ok"
+    clustered: bool = True
+    ran: int = 0
+    port: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        parser = Reader()
+        while data := await reader.read(4096):
+            parser.feed(data)
+            while (command := parser.gets()) is not False:
+                if not self.silent:
+                    writer.write(self.answer(command))
+
+    def answer(self, command: list[bytes]) -> bytes:
+        match command:
+            case [b"EVALSHA", *_]:
+                self.ran += 1
+                return b":7\r\n"
+            case [b"CLUSTER", _] if not self.clustered:
+                return b"-ERR This instance has cluster support disabled\r\n"
+            case [b"CLUSTER", b"INFO"]:
+                info = f"cluster_state:{self.state}\r\ncluster_current_epoch:{self.epoch}\r\n"
+                return f"${len(info)}\r\n{info}\r\n".encode()
+            case [b"CLUSTER", b"SLOTS"]:
+                master = f"*3\r\n$9\r\n127.0.0.1\r\n:{self.master}\r\n$1\r\nx\r\n"
+                return f"*1\r\n*3\r\n:0\r\n:16383\r\n{master}".encode()
+        raise AssertionError(command)
+
+
+Start = Callable[[Server], Awaitable[Server]]
+
+
+@pytest.fixture
+async def start(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
+    monkeypatch.setattr(node_module, "LATE_SECONDS", LATE_SECONDS)
+    servers = []
+    async with AsyncExitStack() as stack:
+
+        async def start_one(server: Server) -> Server:
+            listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+            stack.callback(listener.close)
+            server.port = int(listener.sockets[0].getsockname()[1])
+            servers.append(server)
+            return server
+
+        yield start_one
+        writers = [writer for server in servers for writer in server.writers]
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+
+
+@pytest.fixture
+async def trio(start: Start) -> tuple[Server, Server, Server]:
+    """A silent master, its replica, and one that knows the map."""
+    master, replica, other = [await start(Server(silent=silent)) for silent in (True, False, False)]
+    for server in (master, replica, other):
+        server.master = master.port
+    return master, replica, other
+
+
+@pytest.fixture
+async def shard(trio: tuple[Server, Server, Server]) -> AsyncIterator[Shard]:
+    """On the silent master."""
+    topology = Topology(",".join(f"redis://127.0.0.1:{server.port}" for server in trio))
+    await topology.refresh()
+    shards = Shards(Layout(FORMAT, ("{rq:0}",)), topology)
+    yield shards.all[0]
+    await shards.close()
+
+
+def succeed(old: Server, new: Server, *others: Server) -> None:
+    for server in (new, *others):
+        server.master, server.epoch = new.port, old.epoch + 1
+
+
+async def test_what_may_be_repeated_is_done_by_the_successor(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
+    master, replica, other = trio
+    under_way = asyncio.create_task(shard.run(script("ack")))
+    await asyncio.sleep(3 * LATE_SECONDS)
+    assert not under_way.done()
+    succeed(master, replica, other)
+    async with asyncio.timeout(SOON_SECONDS):
+        assert await under_way == 7
+    assert replica.ran == 1
+
+
+async def test_what_may_not_be_repeated_is_told_to_be_unknown(
+    shard: Shard, trio: tuple[Server, Server, Server]
+) -> None:
+    """A blocking read is not late yet, but the master that it waits for is none any more."""
+    master, replica, other = trio
+    blocked = asyncio.create_task(shard.execute(("BLPOP", "{rq:0}:bell", 60), timeout_seconds=65))
+    await until_async(lambda: asyncio.sleep(0, len(master.writers)), wanted="a connection")
+    repeated = asyncio.create_task(shard.run(script("ack")))
+    await asyncio.sleep(3 * LATE_SECONDS)
+    succeed(master, replica, other)
+    async with asyncio.timeout(SOON_SECONDS):
+        await repeated
+        with pytest.raises(ShardUnavailable) as raised:
+            await blocked
+    assert raised.value.outcome_unknown
+
+
+async def test_who_is_cut_off_with_the_minority_hears_so(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
+    _, replica, other = trio
+    under_way = asyncio.create_task(shard.run(script("ack")))
+    await asyncio.sleep(3 * LATE_SECONDS)
+    replica.state = other.state = "fail"
+    with pytest.raises(ShardUnavailable) as raised:
+        async with asyncio.timeout(SOON_SECONDS):
+            await under_way
+    assert raised.value.outcome_unknown
+    assert replica.ran == 0
+
+
+async def test_a_slow_master_that_nobody_has_succeeded_is_waited_for(
+    shard: Shard, trio: tuple[Server, Server, Server]
+) -> None:
+    master, replica, _ = trio
+    under_way = asyncio.create_task(shard.run(script("ack")))
+    await asyncio.sleep(1.0)
+    assert not under_way.done()
+    for writer in master.writers:
+        writer.write(b":8\r\n")
+    assert await under_way == 8
+    assert replica.ran == 0
+
+
+async def test_a_plain_redis_that_is_slow_is_waited_for(start: Start) -> None:
+    """Also while it says nothing at all: there is nobody to succeed it."""
+    server = await start(Server(clustered=False))
+    topology = Topology(f"redis://127.0.0.1:{server.port}")
+    node = await topology.master_of(0)
+    server.silent = True
+    with pytest.raises(NodeUnreachable):
+        await node.execute(("EVALSHA",), timeout_seconds=0.5)
+    under_way = asyncio.create_task(node.execute(("EVALSHA",)))
+    await asyncio.sleep(1.0)
+    assert not under_way.done()
+    server.writers[-1].write(b":8\r\n")
+    assert await under_way == [8]
+    await topology.close()
