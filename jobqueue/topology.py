@@ -228,7 +228,11 @@ class Topology:
             raise ShardUnavailable("; ".join(failures))
         serving = [answer for answer in doubtful if answer.serves]
         if not serving:
-            raise _CutOff("; ".join(["no server that answers is with the majority of its cluster", *failures]))
+            raise _CutOff(
+                "; ".join(
+                    ["no server that answers is with the majority of its cluster, or it is not formed yet", *failures]
+                )
+            )
         return max(serving, key=lambda answer: answer.epoch)
 
     def _in_turn(self) -> Iterator[Address]:

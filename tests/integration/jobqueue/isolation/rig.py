@@ -148,7 +148,7 @@ class Rig:
         """Gives A its shards back."""
         until(self.a.answers, 20)
         if not self.a.is_master():
-            until(self.a.is_linked_replica, 30, wanted="A as a replica in step")
+            until(self.a.is_linked_replica, 60, wanted="A as a replica in step")
             self.a.ask("CLUSTER", "FAILOVER")
         until(self.stands, 30, wanted="the first order of things")
 
@@ -242,7 +242,7 @@ def play(rig: Rig, scenario: Scenario) -> Outcome:
             until(rig.stands, 20, wanted="the replica's return")
         rig.cut(scenario.cut_seconds, replica_drops=scenario.replica_drops)
         time.sleep(STEADY_SECONDS)
-    until(lambda: rig.a.is_master() or rig.a.is_linked_replica(), 30, wanted="the first host's return")
+    until(lambda: rig.a.is_master() or rig.a.is_linked_replica(), 60, wanted="the first host's return")
     acknowledged = Acknowledged.read(path)
     return Outcome(scenario.name, len(acknowledged.ids), rig.lost(acknowledged), not rig.a.is_master())
 
