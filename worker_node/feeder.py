@@ -57,7 +57,7 @@ class Feeder:
         """Claims until it is cancelled."""
         patience = Patience("claim", self._shard.prefix)
         while True:
-            reservation = await self._capacity.reserve()
+            reservation = await self._capacity.reserve(self._shard.index)
             try:
                 claimed = await self._claim_for(reservation)
             except JobQueueError as error:

@@ -66,7 +66,7 @@ async def test_room_that_claimed_jobs_take_is_not_given_to_another_shard(redis_u
         on_command=lambda command: None,
     )
     feeding = asyncio.create_task(feeder.run())
-    other = asyncio.create_task(capacity.reserve())
+    other = asyncio.create_task(capacity.reserve(shard.index + 1))
     await until_async(lambda: _is(room == 0), wanted="four jobs handed over")
     await _turn()
     assert not other.done()
