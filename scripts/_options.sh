@@ -52,7 +52,7 @@ check_values() {
     check --subnets "$subnets" 'subnet-[0-9a-f]+(,subnet-[0-9a-f]+){2}' "three with commas between them, subnet-…,subnet-…,subnet-…"
     check --certificate-arn "$certificate_arn" 'arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[^ ]+' "arn:aws:acm:REGION:ACCOUNT:certificate/ID"
     check --alarm-email "$alarm_email" '[^@ ]+@[^@ ]+' "an address, NAME@DOMAIN"
-    check --redis-url "$redis_url" 'rediss?://(([^:@/]*:PASSWORD)?@)?[^@]+' \
+    check --redis-url "$redis_url" 'rediss?://(([^:@/]*:PASSWORD)?@)?[^@/,:]+(:[0-9]+)?([,/?][^@]*)?' \
         "redis[s]://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...], with the very word PASSWORD"
     check --allow-cidr "$allow_cidr" '([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}' "an IPv4 range, A.B.C.D/BITS"
     check_range
@@ -108,7 +108,7 @@ check_against_aws() {
         ;;
     esac
     if [ -n "$redis_url" ]; then
-        changes+=("RedisUrl=$redis_url")
+        changes+=("RedisUrl=$redis_url" "RedisPort=$(redis_port)")
         if [[ "$redis_url" = *:PASSWORD@* ]] && [ -z "${WORKMANAGER_REDIS_PASSWORD:-}" ]; then
             secret_exists "$name/redis-password" || fail "--redis-url: set WORKMANAGER_REDIS_PASSWORD to the password"
         fi
@@ -118,6 +118,17 @@ check_against_aws() {
     change OnDemandBase "$on_demand_base"
     change AllowCidr "$allow_cidr"
     change AlarmEmail "$alarm_email"
+}
+
+# redis_port: that the first server of the URL has
+redis_port() {
+    local server="${redis_url#*://}"
+    server="${server##*@}" && server="${server%%[,/?]*}"
+    if [ "$server" = "${server%:*}" ]; then
+        echo 6379
+    else
+        echo "${server##*:}"
+    fi
 }
 
 # change PARAMETER VALUE: where one is given

@@ -10,7 +10,8 @@
 # --app              a directory of modules whose functions jobs may call, with a requirements.txt of theirs
 # --set              a setting of managers and workers, WORKMANAGER_NAME (README, Settings)
 # --redis-url        an existing cluster instead of one on the managers; the word PASSWORD in it stands for the
-#                    password, which is read from the environment variable WORKMANAGER_REDIS_PASSWORD
+#                    password, which is read from the environment variable WORKMANAGER_REDIS_PASSWORD. It must let
+#                    the hosts' --subnets in
 # --worker-types     in order of preference, all of one architecture, which becomes that of all hosts
 # --subnets          three of an existing VPC, in three zones, instead of a network of its own
 # --allow-cidr       who reaches the load balancer (0.0.0.0/0; every request needs an API key)

@@ -4,17 +4,33 @@
 # common. A host's identity, its address and its disk, outlives the host: whoever takes its place takes these.
 # The settings in capitals are the launch template's.
 
+STORE_SECONDS=60
+
+# The distribution's packages, which lie in S3.
 install_packages() {
-    # The distribution's packages, from S3. Python's are left for workers, which then ask no index.
     if ! command -v python3.11 >/dev/null; then
         mkdir "$work/runtime"
         dnf install --assumeyes --quiet --downloadonly --downloaddir="$work/runtime" python3.11
+        install_runtime "$work/runtime"
+    fi
+    if [ -n "$STORES" ] && ! command -v valkey-server >/dev/null; then
+        dnf install --assumeyes --quiet valkey
+    fi
+    say packages_installed
+}
+
+# install_runtime DIRECTORY: its packages, from no repository. Without one, dnf does not know whose signature to expect.
+install_runtime() {
+    rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-amazon-linux-2023
+    dnf install --assumeyes --quiet --disablerepo='*' --setopt=localpkg_gpgcheck=1 "$1"/*.rpm
+}
+
+# Managers leave Python's packages for workers, which then ask no index.
+leave_runtime() {
+    if [ -d "$work/runtime" ]; then
         tar -cf "$work/runtime.tar" -C "$work/runtime" .
         aws s3 cp --only-show-errors "$work/runtime.tar" "$RUNTIMES/$(metadata ami-id).tar"
-        dnf install --assumeyes --quiet --disablerepo='*' --setopt=localpkg_gpgcheck=1 "$work"/runtime/*.rpm
     fi
-    command -v valkey-server >/dev/null || dnf install --assumeyes --quiet valkey
-    say packages_installed
 }
 
 # Takes the address and the disk, as soon as a predecessor has let go of them, and leaves `is_new_host` behind where the
@@ -85,7 +101,23 @@ configure_stores() {
     for entry in $STORES; do
         start "workmanager-store@${entry%:*}.service"
     done
+    for entry in $STORES; do
+        await_store "${entry%:*}"
+    done
     say stores_started
+}
+
+# A server that cannot run (a package without TLS, a file that it cannot read) ends the boot here.
+await_store() {
+    local deadline=$((SECONDS + STORE_SECONDS))
+    until (exec 3<>"/dev/tcp/$ADDRESS/$1") 2>/dev/null; do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            echo "the Redis server on port $1 does not listen after $STORE_SECONDS s:" >&2
+            journalctl --unit="workmanager-store@$1" --lines=20 --no-pager >&2 || true
+            return 1
+        fi
+        sleep 0.2
+    done
 }
 
 # secret ID [STAGE]: its value

@@ -47,6 +47,7 @@ systemctl daemon-reload
 install -d -m 0755 /etc/workmanager
 id workmanager >/dev/null 2>&1 || useradd --system --no-create-home --shell /sbin/nologin workmanager
 install_packages
+leave_runtime
 
 if [ -n "$CA_CERTIFICATE" ]; then
     echo "$CA_CERTIFICATE" >/etc/workmanager/ca.pem

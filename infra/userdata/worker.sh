@@ -46,11 +46,12 @@ mkdir -p /opt/workmanager
 tar -xzf "$work/bundle.tar.gz" -C /opt/workmanager --no-same-owner
 say unpacked
 
-# Amazon Linux 2023 has Python 3.9. A manager has left the packages of this image's release; they are signed.
+# Amazon Linux 2023 has Python 3.9. A manager has left the packages of this image's release, which Amazon has signed.
 if ! command -v python3.11 >/dev/null; then
     aws s3 cp --only-show-errors "$RUNTIMES/$(metadata ami-id).tar" "$work/runtime.tar"
     mkdir "$work/runtime"
     tar -xf "$work/runtime.tar" -C "$work/runtime"
+    rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-amazon-linux-2023
     dnf install --assumeyes --quiet --disablerepo='*' --setopt=localpkg_gpgcheck=1 "$work"/runtime/*.rpm
 fi
 rm -rf "$work"

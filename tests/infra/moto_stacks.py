@@ -74,7 +74,7 @@ class Secret(CloudFormationModel):
 
 
 class SecurityGroupEgress(SecurityGroupIngress):
-    """AWS::EC2::SecurityGroupEgress to another group."""
+    """AWS::EC2::SecurityGroupEgress, to another group or to addresses."""
 
     @staticmethod
     def cloudformation_type() -> str:
@@ -90,8 +90,8 @@ class SecurityGroupEgress(SecurityGroupIngress):
             ip_protocol=rule["IpProtocol"],
             from_port=rule["FromPort"],
             to_port=rule["ToPort"],
-            ip_ranges=[],
-            source_groups=[{"GroupId": rule["DestinationSecurityGroupId"]}],
+            ip_ranges=[{"CidrIp": rule["CidrIp"]}] if "CidrIp" in rule else [],
+            source_groups=[{"GroupId": rule["DestinationSecurityGroupId"]}] if "CidrIp" not in rule else [],
         )
         return cls(backend.get_security_group_from_id(rule["GroupId"]), rule)
 

@@ -15,7 +15,7 @@ from infra.certificates import make
 from tests.infra.emulator import Emulator, Region, Said, Scripts
 
 pytestmark = pytest.mark.timeout(300)
-REDIS = "rediss://workmanager:PASSWORD@redis.example:6379"
+REDIS = "rediss://workmanager:PASSWORD@redis.example:7001,other.example:7002"
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +167,14 @@ def _has_what_was_given(region: Region, subnets: list[str], certificate: str) ->
         assert "WORKER_SLOTS='2'" in text
         assert f"SUBNETS='{','.join(subnets)}'" in text
         assert "s3cret" not in text
+
+    reached = [
+        (rule["FromPort"], rule["ToPort"])
+        for group in region.client("ec2").describe_security_groups()["SecurityGroups"]
+        if group["GroupName"] in ("given-ManagerGroup", "given-WorkerGroup")
+        for rule in group["IpPermissionsEgress"]
+    ]
+    assert reached.count((7001, 7001)) == 2
 
 
 def _user_data(region: Region, template: dict[str, Any]) -> str:

@@ -1,0 +1,126 @@
+"""What the template says, whoever deploys it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+from cfnlint.decode.cfn_yaml import loads
+
+from infra.host import publish_metrics
+from infra.template import render
+from jobqueue.counters import FunctionCounts, QueueCounts, ShardCounts
+from manager.cluster.state import ClusterState
+from manager.metrics import Metrics
+from scaler.meter import Meter
+
+ALARMS = {
+    "NoLeader": ("workmanager", "Leaders"),
+    "FailedJobs": ("workmanager", "FailedJobs"),
+    "OldestJob": ("workmanager", "OldestJobSeconds"),
+    "ReplicaMissing": ("workmanager", "ReplicasMissing"),
+    "CapacityErrors": ("workmanager", "LaunchFailures"),
+    "ManagerAway": ("AWS/NetworkELB", "HealthyHostCount"),
+    "CertificateEnds": ("AWS/CertificateManager", "DaysToExpiry"),
+}
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, Any]:
+    """Of the template, by name."""
+    return dict(loads(render())["Resources"])
+
+
+def rules(resources: dict[str, Any], direction: str) -> list[tuple[str, dict[str, Any]]]:
+    """Of all security groups, with the resource that has each; `direction` is Ingress or Egress."""
+    found = []
+    for name, one in resources.items():
+        if one["Type"] == "AWS::EC2::SecurityGroup":
+            found += [(name, rule) for rule in one["Properties"].get(f"SecurityGroup{direction}", [])]
+        elif one["Type"] == f"AWS::EC2::SecurityGroup{direction}":
+            found.append((name, one["Properties"]))
+    return found
+
+
+def test_only_the_load_balancer_lets_in_who_is_not_of_the_cluster(resources: dict[str, Any]) -> None:
+    of_groups, others = set(), []
+    for name, rule in rules(resources, "Ingress"):
+        if source := rule.get("SourceSecurityGroupId"):
+            of_groups.add((name, source["Ref"], rule["FromPort"], rule["ToPort"]))
+        else:
+            others.append((name, rule["FromPort"], rule["ToPort"], rule["CidrIp"]))
+    assert of_groups == {
+        ("ManagerFromLoadBalancer", "LoadBalancerGroup", 5000, 5000),
+        ("StoreFromStore", "StoreGroup", 6379, 6381),
+        ("StoreFromStoreBus", "StoreGroup", 16379, 16381),
+        ("StoreFromWorker", "WorkerGroup", 6379, 6381),
+    }
+    assert others == [("LoadBalancerGroup", 443, 443, {"Ref": "AllowCidr"})]
+
+
+def test_hosts_reach_each_other_https_and_a_given_redis(resources: dict[str, Any]) -> None:
+    to_groups, anywhere = set(), []
+    for name, rule in rules(resources, "Egress"):
+        if target := rule.get("DestinationSecurityGroupId"):
+            to_groups.add((name, target["Ref"], rule["FromPort"], rule["ToPort"]))
+        elif rule["CidrIp"] != "127.0.0.1/32":
+            anywhere.append((name, rule["FromPort"], rule["ToPort"]))
+    assert to_groups == {
+        ("LoadBalancerToManager", "ManagerGroup", 5000, 5000),
+        ("StoreToStore", "StoreGroup", 6379, 6381),
+        ("StoreToStoreBus", "StoreGroup", 16379, 16381),
+        ("WorkerToStore", "StoreGroup", 6379, 6381),
+    }
+    port = {"Ref": "RedisPort"}
+    assert anywhere == [
+        ("ManagerGroup", 443, 443),
+        ("StoreGroup", 443, 443),
+        ("WorkerGroup", 443, 443),
+        ("WorkerGroup", 80, 80),
+        ("ManagerToGivenStore", port, port),
+        ("WorkerToGivenStore", port, port),
+    ]
+
+
+def test_there_is_no_ssh(resources: dict[str, Any]) -> None:
+    text = render()
+    assert "KeyName" not in text
+    assert "sshd" not in text
+    roles = [one for one in resources.values() if one["Type"] == "AWS::IAM::Role"]
+    assert len(roles) == 3
+    for role in roles:  # Session Manager
+        assert "AmazonSSMManagedInstanceCore" in str(role["Properties"]["ManagedPolicyArns"])
+
+
+def test_every_alarm_looks_at_what_is_told_and_tells_the_topic(resources: dict[str, Any]) -> None:
+    alarms = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    assert {name: (one["Namespace"], one["MetricName"]) for name, one in alarms.items()} == ALARMS
+    told = publish_metrics.summarize({}, publish_metrics.read(_metrics_of_a_manager()))
+    assert told == {
+        "Leaders": 1.0,
+        "FailedJobs": 3.0,
+        "OldestJobSeconds": 40.0,
+        "ReplicasMissing": 2.0,
+        "LaunchFailures": 1.0,
+    }
+    assert {metric for space, metric in ALARMS.values() if space == publish_metrics.NAMESPACE} == told.keys()
+    dimension = '[{"Name": "Cluster", "Value": os.environ["NAME"]}]'
+    assert dimension in inspect.getsource(publish_metrics.main)
+    for name, one in alarms.items():
+        assert one["AlarmActions"] == [{"Ref": "Alarms"}], name
+        if one["Namespace"] == publish_metrics.NAMESPACE:
+            assert one["Dimensions"] == [{"Name": "Cluster", "Value": {"Ref": "AWS::StackName"}}]
+
+
+def _metrics_of_a_manager() -> str:
+    """One that leads, has three failed jobs, one failed launch, and two masters without a replica."""
+    metrics = Metrics()
+    meter = Meter(metrics.registry)
+    meter._leading.set(1)
+    meter._failures.labels("capacity").inc()
+    counts = ShardCounts(
+        queues={"default": QueueCounts(oldest_seconds=40.0), "low": QueueCounts(oldest_seconds=2.0)},
+        functions=FunctionCounts(failed={"sha512": 1, "http": 2}),
+    )
+    return metrics.render(counts, 0, 0, ClusterState(7, 0, 0, 2, 0, ())).decode()

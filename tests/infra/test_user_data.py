@@ -1,0 +1,148 @@
+"""What hosts run at boot: as cloud-init takes it, and where its packages come from."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.infra.stack import deployed
+from tests.infra.test_stack import HOSTS
+
+ROOT = Path(__file__).parents[2]
+TAKEN = """
+import sys
+from cloudinit.handlers.shell_script import ShellScriptPartHandler
+from cloudinit.user_data import UserDataProcessor
+whole = UserDataProcessor({}).process(open(sys.argv[1]).read())
+parts = [part for part in whole.walk() if not part.is_multipart()]
+kept = parts[0].get_payload() == open(sys.argv[1]).read()
+print([part.get_content_type() for part in parts], kept, ShellScriptPartHandler.prefixes)
+"""
+
+
+@pytest.fixture(scope="module")
+def cloud_init(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Debian's, unpacked and not installed: it would act at this machine's next boot."""
+    directory = tmp_path_factory.mktemp("cloud-init")
+    if shutil.which("apt-get") is None:
+        pytest.skip("apt-get is missing: it brings cloud-init")
+    if subprocess.run(
+        ["apt-get", "download", "cloud-init"], cwd=directory, capture_output=True, check=False
+    ).returncode:
+        pytest.skip("apt-get cannot download cloud-init")
+    (package,) = directory.glob("*.deb")
+    subprocess.run(["dpkg-deb", "--extract", str(package), str(directory)], check=True)
+    return directory / "usr/lib/python3/dist-packages"
+
+
+# Plain shell has no schema: `cloud-init schema` speaks of cloud-config alone.
+def test_cloud_init_takes_user_data_for_one_shell_script(cloud_init: Path, tmp_path: Path) -> None:
+    with deployed(tmp_path) as stack:
+        texts = {host: stack.user_data(host) for host in HOSTS}
+    for host, text in texts.items():
+        (tmp_path / host).write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-c", TAKEN, str(tmp_path / host)],
+            env={"PYTHONPATH": str(cloud_init)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "['text/x-shellscript'] True ['#!']\n", host
+        subprocess.run(["bash", "-n", str(tmp_path / host)], check=True)
+
+
+# As dnf was seen to be: a package from no repository is refused unless its key was imported.
+DNF = """#!/bin/bash
+echo "dnf $*" >>"$STATE/calls"
+case "$*" in
+*--downloadonly*) touch "$(sed 's/.*--downloaddir=\\([^ ]*\\).*/\\1/' <<<"$*")/python3.11.rpm" ;;
+*--disablerepo=*localpkg_gpgcheck=1*.rpm) [ -e "$STATE/key" ] ;;
+*--disablerepo=*) exit 1 ;;
+esac
+"""
+RPM = """#!/bin/bash
+[ "$*" = '--import /etc/pki/rpm-gpg/RPM-GPG-KEY-amazon-linux-2023' ] && touch "$STATE/key"
+"""
+AWS = """#!/bin/bash
+echo "aws $*" >>"$STATE/calls"
+cp "$4" "$STATE/runtime.tar"
+"""
+MANAGERS = "install_packages; leave_runtime"
+
+
+@pytest.mark.parametrize(
+    ("stores", "commands", "installs_a_server", "leaves_python"),
+    [
+        ("6379:manager", MANAGERS, True, True),
+        ("", MANAGERS, False, True),  # with somebody else's Redis
+        ("6379:witness", "install_packages", True, False),  # it may not write to the bucket
+    ],
+    ids=["manager", "manager without a Redis of its own", "witness"],
+)
+def test_packages_come_from_the_distribution_and_managers_leave_pythons_for_workers(
+    tmp_path: Path, stores: str, commands: str, installs_a_server: bool, leaves_python: bool
+) -> None:
+    calls = _boot(tmp_path, f'STORES="{stores}"; {commands}')
+    downloaded, installed, *others = calls
+    assert downloaded.startswith("dnf install --assumeyes --quiet --downloadonly")
+    assert downloaded.endswith(" python3.11")
+    assert "--disablerepo=*" in installed
+    assert ("dnf install --assumeyes --quiet valkey" in others) == installs_a_server
+    left = [call for call in others if call.startswith("aws s3 cp")]
+    assert [call.split()[-1] for call in left] == (["s3://b/runtime/ami-1.tar"] if leaves_python else [])
+    scripts = {name: (ROOT / f"infra/userdata/{name}.sh").read_text() for name in ("manager", "witness")}
+    assert "\ninstall_packages\nleave_runtime\n" in scripts["manager"]
+    assert "leave_runtime" not in scripts["witness"]
+
+
+def test_a_worker_installs_what_a_manager_left_and_asks_no_index(tmp_path: Path) -> None:
+    _boot(tmp_path, f'STORES=""; {MANAGERS}')
+    (tmp_path / "state/key").unlink()
+    (tmp_path / "state/calls").unlink()
+    text = (ROOT / "infra/userdata/worker.sh").read_text()
+    part = text[text.index("if ! command -v python3.11") : text.index("say runtime_ready")]
+    calls = _boot(tmp_path, part, aws=AWS.replace('cp "$4" "$STATE/runtime.tar"', 'cp "$STATE/runtime.tar" "$5"'))
+    fetched, installed = calls
+    assert fetched.split()[:5] == ["aws", "s3", "cp", "--only-show-errors", "s3://b/runtime/ami-1.tar"]
+    assert installed.startswith("dnf install --assumeyes --quiet --disablerepo=* --setopt=localpkg_gpgcheck=1 ")
+    # Nothing else of a worker's boot, nor its unit, names an index.
+    unit = (ROOT / "infra/host/units/workmanager-worker.service").read_text()
+    rest = text.replace(part, "").replace("http://169.254.169.254", "") + unit
+    assert re.findall(r"\b(pip|dnf|yum|https?:)\b", rest) == []
+
+
+def _boot(tmp_path: Path, commands: str, **programs: str) -> list[str]:
+    """What is called by a host without Python 3.11 that runs these commands."""
+    state, path = tmp_path / "state", tmp_path / "bin"
+    state.mkdir(exist_ok=True)
+    path.mkdir(exist_ok=True)
+    for name, text in {
+        "dnf": DNF,
+        "rpm": RPM,
+        "aws": AWS,
+        **{name.lower(): it for name, it in programs.items()},
+    }.items():
+        (path / name).write_text(text)
+        (path / name).chmod(0o755)
+    for name in ("bash", "mkdir", "tar", "touch", "sed", "cp", "mktemp", "rm"):
+        (path / name).unlink(missing_ok=True)
+        (path / name).symlink_to(shutil.which(name) or name)
+    script = f"""
+set -euo pipefail
+work="$(mktemp -d -p "$STATE")"
+RUNTIMES=s3://b/runtime
+say() {{ :; }}
+metadata() {{ echo "ami-1"; }}
+. {ROOT}/infra/host/boot.sh
+{commands}
+"""
+    subprocess.run(
+        [str(path / "bash"), "-c", script], env={"PATH": str(path), "STATE": str(state)}, check=True, timeout=60
+    )
+    return (state / "calls").read_text().splitlines()
