@@ -22,6 +22,14 @@ class ShardUnavailable(JobQueueError):
         self.outcome_unknown = outcome_unknown
 
 
+class NotPermitted(ShardUnavailable):
+    """Redis refuses this program's user a command or a key: its users are older than the program.
+
+    Remedy: write the users anew with this version's `python -m jobqueue.acl`, and have every server read them again
+    (`ACL LOAD`). From then on all goes on by itself.
+    """
+
+
 class QueueFull(JobQueueError):
     """Redis has used 90 % or more of its memory, so no new job is taken; running and pulling jobs goes on.
 

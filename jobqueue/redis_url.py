@@ -21,10 +21,12 @@ class RedisUrl:
 
     Attributes:
         seeds: host and port of each server that is named.
+        user: as whom, `default` where none is named.
         connect: makes a connection to any server of the deployment, with its user, password and TLS settings.
     """
 
     seeds: tuple[tuple[str, int], ...]
+    user: str
     connect: ConnectionFactory
 
 
@@ -62,6 +64,7 @@ def read_redis_url(url: str) -> RedisUrl:
             if shared.setdefault(name, value) != value:
                 raise ValueError(f"its servers have different values of {name!r}: they share user, password and TLS")
     _check_files(shared)
+    user = shared.get("username") or "default"
     # One write, one answer: what redis-py would do on its own is left out (docs/decisions/0001).
     fixed = {"socket_timeout": None, "retry": Retry(NoBackoff(), 0), "protocol": 2, "driver_info": None}
     connect = partial(shared.pop("connection_class", Connection), **{**shared, **fixed})
@@ -69,7 +72,7 @@ def read_redis_url(url: str) -> RedisUrl:
         connect(host=seeds[0][0], port=seeds[0][1])
     except TypeError as error:
         raise ValueError(f"it has an option that is not known: {error}") from None
-    return RedisUrl(tuple(seeds), cast(ConnectionFactory, connect))
+    return RedisUrl(tuple(seeds), user, cast(ConnectionFactory, connect))
 
 
 def _check_files(options: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
     MovedError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -25,7 +26,7 @@ from redis.exceptions import (
 )
 
 from jobqueue.confirmation import Unconfirmed, execute_confirmed
-from jobqueue.errors import QueueFull, ShardUnavailable
+from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable
 from jobqueue.layout import Layout, agree_on_layout
 from jobqueue.new_ids import NewIds
 from jobqueue.node import ANSWER_SECONDS, Command, Node, NodeUnreachable
@@ -48,6 +49,8 @@ _AWAY = (
 )
 # Errors that redis-py has no class for: a script runs too long, the disk refuses, no replica is linked.
 _AWAY_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
+# Of a command within a script, by Valkey and newer Redis, and by Redis 7.0.
+_REFUSED_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
 
 
 class Shard:
@@ -90,6 +93,7 @@ class Shard:
 
         Raises:
             ShardUnavailable: the master is away, or it is not known whether the change survives it.
+            NotPermitted: which is a ShardUnavailable, too: the user's rights do not suffice.
             QueueFull: Redis has no memory for it.
         """
         deadline = asyncio.get_running_loop().time() + retry_seconds
@@ -99,6 +103,8 @@ class Shard:
                 if grows:
                     await self.ensure_memory()
                 return await self._run_once(script, args, replicate)
+            except NotPermitted:
+                raise  # a repeat would be refused, too
             except ShardUnavailable as error:
                 error.outcome_unknown = unknown = unknown or error.outcome_unknown
                 if isinstance(error, _Moved) and moves_left:
@@ -126,8 +132,8 @@ class Shard:
             node = await self._node()
             answers = await self._execute_on(node, commands, timeout_seconds=timeout_seconds, replicate=replicate)
             try:
-                for answer in answers:
-                    self._raise_error(answer, node)
+                for command, answer in zip(commands, answers, strict=True):
+                    self._raise_error(answer, node, str(command[0]))
             except _Moved:
                 if moves_left:
                     continue
@@ -152,7 +158,7 @@ class Shard:
         if isinstance(answer, NoScriptError):
             command = ("EVAL", script.text, 1, self.prefix, *args)
             (answer,) = await self._execute_on(node, [command], replicate=replicate)
-        self._raise_error(answer, node)
+        self._raise_error(answer, node, f"script {script.name}")
         return answer
 
     async def _node(self) -> Node:
@@ -194,7 +200,7 @@ class Shard:
         self._topology.invalidate()
         return ShardUnavailable(str(error), shard_index=self.index, outcome_unknown=unknown)
 
-    def _raise_error(self, answer: Any, node: Node) -> None:
+    def _raise_error(self, answer: Any, node: Node, what: str) -> None:
         if isinstance(answer, MovedError):
             self._topology.invalidate(best_informed=node)
             raise _Moved(f"Redis at {node.address}: {answer}", shard_index=self.index) from answer
@@ -202,6 +208,14 @@ class Shard:
             raise self._away(answer, unknown=False) from answer
         if isinstance(answer, OutOfMemoryError) or (isinstance(answer, ResponseError) and "OOM" in str(answer)):
             raise QueueFull(f"Redis has no memory left: {answer}") from answer
+        if isinstance(answer, NoPermissionError) or (
+            isinstance(answer, ResponseError) and str(answer).startswith(_REFUSED_IN_SCRIPT)
+        ):
+            raise NotPermitted(
+                f"Redis at {node.address} refuses user {self._topology.user} what {what} needs ({answer}): write the"
+                " users anew with python -m jobqueue.acl, and have every server read them (ACL LOAD)",
+                shard_index=self.index,
+            ) from answer
         if isinstance(answer, ResponseError):
             raise answer
 

@@ -76,12 +76,16 @@ class Topology:
     Args:
         url: see `read_redis_url`.
 
+    Attributes:
+        user: as whom it is asked.
+
     Raises:
         ValueError: the URL is none of Redis; the message says why, without the password.
     """
 
     def __init__(self, url: str) -> None:
         address = read_redis_url(url)
+        self.user = address.user
         self._seeds = address.seeds
         self._connect = address.connect
         self._nodes: dict[Address, Node] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from jobqueue.errors import JobQueueError, QueueFull, ShardUnavailable
+from jobqueue.errors import JobQueueError, NotPermitted, QueueFull, ShardUnavailable
 from jobqueue.listing import BadCursor
 
 MEDIA_TYPE = "application/problem+json"
@@ -88,6 +88,8 @@ class Problem(Exception):
 def unavailable(error: ShardUnavailable, job_id: str | None = None) -> Problem:
     """Redis is away; `job_id` names the job to ask for, or to submit again."""
     detail = "the queue cannot be reached at the moment"
+    if isinstance(error, NotPermitted):
+        detail = "Redis refuses this manager's user what the request needs: its users are older than the manager"
     if error.outcome_unknown:
         detail = "the answer of the queue is missing: the change may have been made; repeating it is safe"
         if job_id is not None:
