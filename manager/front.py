@@ -49,21 +49,22 @@ class Front:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        route = self._lane.get((scope["method"], scope["path"]))
+        name: str = scope["path"]
+        route = self._lane.get((scope["method"], name))
         if route is None:
             name, status = await self._pass_on(scope, receive, send)
         else:
-            name, status = scope["path"], await self._answer(route, scope, receive, send)
+            try:
+                self._keys.check(scope)
+                content = await route(scope, receive)
+            except Exception as error:  # noqa: BLE001 - the program's edge: answered, and logged where unforeseen
+                status = await _refuse(send, error, scope)
+            else:
+                status = 200
+                pending = scope["extensions"][ANSWER](route.media_type, content)
+                if pending is not None:
+                    await pending
         self._note(scope, name, status, time.perf_counter() - began)
-
-    async def _answer(self, route: Route, scope: Scope, receive: Receive, send: Send) -> int:
-        try:
-            self._keys.check(scope)
-            content = await route(scope, receive)
-        except Exception as error:  # noqa: BLE001 - the edge of the program: it is answered, and logged where unforeseen
-            return await _refuse(send, error, scope)
-        await scope["extensions"][ANSWER](route.media_type, content)
-        return 200
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> tuple[str, int]:
         # FastAPI's routes know GET; the server leaves the body of a HEAD's answer away.

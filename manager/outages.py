@@ -28,7 +28,10 @@ class Outages:
     @property
     def known(self) -> bool:
         """Whether any shard is away."""
-        return bool(self._away_until) or any(True for _ in self._slow())
+        for _, began in self._under_way.values():
+            # The others came later.
+            return bool(self._away_until) or began < self._clock() - SLOW_SECONDS
+        return bool(self._away_until)
 
     def is_away(self, shard: Shard) -> bool:
         """Whether the shard failed to answer a moment ago, or takes its time right now."""

@@ -1,6 +1,5 @@
 """A job as it is submitted over HTTP: its fields, what is right about them, and the record it becomes."""
 
-import base64
 import binascii
 import re
 import time
@@ -227,7 +226,8 @@ class SubmissionReader:
 
 def sha512_job(path: str, job_id: str, data: bytes, iterations: int, timeout_seconds: int) -> NewJob:
     """The record of `PUT /enqueue`: byte for byte that of a submission with the same function and arguments."""
-    call = b'["%b",null,[],{"data":"%b","iterations":%d}]' % (path.encode(), base64.b64encode(data), iterations)
+    encoded = binascii.b2a_base64(data, newline=False)
+    call = b'["%b",null,[],{"data":"%b","iterations":%d}]' % (path.encode(), encoded, iterations)
     return NewJob(id=job_id, function="sha512", data=call, timeout_seconds=timeout_seconds)
 
 

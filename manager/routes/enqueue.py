@@ -19,6 +19,9 @@ QUERY = Query(
     Integer("timeout", "Seconds it may run", 1, YEAR_SECONDS, default=DEFAULT_TIMEOUT_SECONDS),
 )
 
+# Taken out once: in Python 3.11 the look at an enumeration's member is a function call.
+_WRITTEN = Enqueued.WRITTEN
+
 
 class EnqueueRoute:
     """The handler.
@@ -39,23 +42,24 @@ class EnqueueRoute:
 
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
         query = QUERY.read(scope["query_string"])
-        data = await self._read_data(scope, receive)
+        if (header(scope, b"content-type") or b"").lstrip().lower().startswith(b"multipart/"):
+            data = await self._read_field(scope, receive)
+        else:
+            data = await read_body(scope, receive, self._max_payload_bytes)
         intake = self._link.service.intake
         own_id: str | None = query["id"]
         job = sha512_job(self._path, own_id or intake.draw_id(), data, query["iterations"], query["timeout"])
         taken = await intake.take(Arrival(job, movable=own_id is None))
-        problem = refusal(taken)
-        if problem is not None:
+        if taken.answer is _WRITTEN:
+            self._metrics.enqueued += 1
+        elif (problem := refusal(taken)) is not None:
             if "id" in problem.members:
                 problem.members["Work ID"] = problem.members["id"]
             raise problem
-        self._metrics.enqueued += taken.answer is Enqueued.WRITTEN
         return b'{"Work ID":"%b"}' % taken.job_id.encode()
 
-    async def _read_data(self, scope: Scope, receive: Receive) -> bytes:
+    async def _read_field(self, scope: Scope, receive: Receive) -> bytes:
         kind = media_type(scope)
-        if not kind.startswith("multipart/"):
-            return await read_body(scope, receive, self._max_payload_bytes)
         if kind != "multipart/form-data":
             headers = {"Accept": "application/octet-stream, multipart/form-data"}
             raise Problem(WRONG_MEDIA_TYPE, f"send multipart/form-data, not {kind}", headers=headers)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from weakref import ref
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -14,7 +15,7 @@ from manager.exchange import Receive, Scope, Send, read_body
 from manager.front import Front
 from manager.keys import Keys
 from manager.metrics import Metrics
-from manager.protocol import Protocol
+from manager.protocol import REMEMBERED_BYTES, Protocol
 from tests.waiting import until_async
 
 ANSWERED = b"HTTP/1.1 200 OK\r\ncontent-type: text/echo\r\ncontent-length: %d\r\n\r\n%b"
@@ -88,6 +89,32 @@ async def test_requests_that_come_together_are_answered_in_their_order() -> None
         reader, writer = await connect()
         writer.write(put(b"one") + put(b"two") + put(b"three"))
         expected = b"".join(ANSWERED % (len(body), body) for body in (b"one", b"two", b"three"))
+        assert await reader.readexactly(len(expected)) == expected
+
+
+@pytest.mark.parametrize("target", ["/echo?a=1", "/ec%68o", f"/echo?a={'x' * 2 * REMEMBERED_BYTES}", "http://h/echo"])
+async def test_a_target_is_read_alike_the_first_time_and_again(target: str) -> None:
+    async with served() as (connect, _):
+        reader, writer = await connect()
+        for body in (b"one", b"two"):
+            writer.write(put(body).replace(b"/echo", target.encode(), 1))
+            expected = ANSWERED % (3, body)
+            assert await reader.readexactly(len(expected)) == expected
+
+
+@pytest.mark.parametrize("target", [b"/echo\xff", b"nothing"])
+async def test_what_is_no_target_is_refused_and_ends_the_connection(target: bytes) -> None:
+    async with served() as (connect, _):
+        reader, writer = await connect()
+        writer.write(put(b"one").replace(b"/echo", target, 1))
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_an_offer_of_another_protocol_is_passed_over() -> None:
+    async with served() as (connect, _):
+        reader, writer = await connect()
+        writer.write(put(b"", "1.1", "connection: upgrade", "upgrade: h2c"))
+        expected = ANSWERED % (0, b"")
         assert await reader.readexactly(len(expected)) == expected
 
 
