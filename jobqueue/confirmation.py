@@ -139,7 +139,11 @@ class _Confirmation:
                 return
             believed = alone.believed
             left = self._left_seconds(standing, asked_at)
-            if left == 0 or alone.uphold(await heard_at(census, [one for one in self._masters() if one is not node])):
+            if left > 0:
+                moment = await heard_at(census, [one for one in self._masters() if one is not node])
+                believed = alone.believed  # by who asked beside us, meanwhile
+                left = 0.0 if alone.uphold(moment) else left
+            if left == 0:
                 if not believed:
                     held_seconds = time.monotonic() - begun
                     log.warning("event=master_without_replica node=%s held_seconds=%.1f", node.address, held_seconds)

@@ -179,7 +179,7 @@ class Node:
             async with limit:
                 self._under_way[limit] = loop.time() + late_seconds
                 if not connection.is_connected:
-                    limit.reschedule(loop.time() + min(CONNECT_SECONDS, timeout_seconds))
+                    limit.reschedule(loop.time() + CONNECT_SECONDS)
                     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
                     limit.reschedule(loop.time() + timeout_seconds)
                     writer = connection._writer
@@ -252,7 +252,9 @@ def read_fields(answer: bytes) -> dict[str, str]:
 
 
 async def _drop(connection: Connection, writer: asyncio.StreamWriter | None) -> None:
-    """Closes it at once; `writer` is its own, which redis-py forgets where a read or a write of it has failed."""
+    """Closes it at once; `writer` was its own, which redis-py forgets where a read or a write of it has failed."""
+    # One whose introduction was cut short has a writer that nobody has seen yet.
+    writer = connection._writer or writer
     # Disconnecting alone lets a TLS socket linger until the other side, who may be silent, has said goodbye.
     await connection.disconnect(nowait=True)
     if writer is not None:

@@ -228,6 +228,7 @@ class Topology:
         finally:
             for task in asking:
                 task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
         if not doubtful:
             raise ShardUnavailable("; ".join(failures))
         serving = [answer for answer in doubtful if answer.serves]

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import uvloop
@@ -103,5 +103,30 @@ def test_a_reset_between_question_and_answer_leaves_the_outcome_unknown(new_loop
             assert raised.value.sent
             server.answering = True
             assert await node.execute(("PING",)) == [b"PONG"]
+
+    _run(new_loop, test)
+
+
+@LOOPS
+def test_a_connection_whose_introduction_is_not_answered_is_closed(new_loop: NewLoop) -> None:
+    async def test() -> None:
+        gone = asyncio.Event()
+
+        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                while await reader.read(1000):
+                    pass
+            writer.close()
+            gone.set()
+
+        def connect(*, host: str, port: int) -> Connection:
+            return Connection(host=host, port=port, password="secret")
+
+        async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+            node = Node("127.0.0.1", server.sockets[0].getsockname()[1], connect)
+            with pytest.raises(NodeUnreachable) as raised:
+                await node.execute(("PING",))
+            assert not raised.value.sent
+            await gone.wait()
 
     _run(new_loop, test)
