@@ -47,7 +47,7 @@ _AWAY = (
     TryAgainError,
 )
 # Errors that redis-py has no class for: a script runs too long, the disk refuses, no replica is linked.
-_AWAY_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
+_AWAY_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ", "UNBLOCKED ")
 
 
 class Shard:
