@@ -47,8 +47,9 @@ _AWAY = (
     ReadOnlyError,
     TryAgainError,
 )
-# Errors that redis-py has no class for: a script runs too long, the disk refuses, no replica is linked.
-_AWAY_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
+# Errors that redis-py has no class for: a script runs too long, the disk refuses, no replica is linked, the master
+# that was waited at steps down.
+_AWAY_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ", "UNBLOCKED ")
 # Of a command within a script, by Valkey and newer Redis, and by Redis 7.0.
 _REFUSED_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
 

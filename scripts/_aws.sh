@@ -74,19 +74,22 @@ put_secret() {
     fi
 }
 
-# What went wrong with the stack, oldest first; what CloudFormation cancelled because of it is left out.
+# What went wrong with the stack, oldest first; what CloudFormation cancelled because of it is left out. Which host said
+# so stands in an event of its own.
 print_failures() {
     aws cloudformation describe-stack-events --stack-name "$1" --output text --query \
-        "reverse(StackEvents[?contains(ResourceStatus, 'FAILED') && Timestamp>='$2'].[LogicalResourceId,ResourceStatusReason])" |
+        "reverse(StackEvents[?(contains(ResourceStatus, 'FAILED') || contains(ResourceStatusReason || '', 'FAILURE signal with')) &&
+            Timestamp>='$2'].[LogicalResourceId,ResourceStatusReason])" |
         grep -v -e 'Resource .* cancelled' -e $'\tNone$' | while IFS=$'\t' read -r resource reason; do
         say "  $resource: $reason"
         _print_console "$(grep -oE 'i-[0-9a-f]{8,17}' <<<"$reason" | head -1)"
     done
 }
 
-# A host that says FAILURE has told why on its console.
+# A host that says FAILURE has told why on its console, before that.
 _print_console() {
     if [ -n "$1" ]; then
-        aws ec2 get-console-output --instance-id "$1" --query Output --output text 2>/dev/null | tail -n 20 >&2 || true
+        { aws ec2 get-console-output --instance-id "$1" --query Output --output text 2>/dev/null || true; } |
+            sed '/_boot step=failed/q' | tail -n 20 >&2
     fi
 }

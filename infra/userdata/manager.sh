@@ -17,6 +17,8 @@
 set -euo pipefail
 
 METADATA="${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}"
+# One try of a second, as aws-cli does by itself, is little while everything starts at once.
+export AWS_METADATA_SERVICE_TIMEOUT=20 AWS_METADATA_SERVICE_NUM_ATTEMPTS=5
 READY_SECONDS=600
 
 say() { echo "event=manager_boot step=$1 uptime_seconds=$(cut -d' ' -f1 /proc/uptime)"; }
@@ -105,6 +107,11 @@ if [ ! -e "$work/is_new_host" ]; then
     echo "Authorization: Bearer ${api_keys%%,*}" | write_private root "$work/authorization"
     deadline=$((SECONDS + READY_SECONDS))
     until ready 2>"$work/reason"; do
+        if systemctl is-failed --quiet workmanager-manager.service; then
+            echo "the manager refuses its settings:" >&2
+            journalctl --unit=workmanager-manager.service --lines=3 --output=cat --no-pager >&2
+            exit 1
+        fi
         if [ "$SECONDS" -ge "$deadline" ]; then
             echo "not ready after $READY_SECONDS s: $(cat "$work/reason")" >&2
             exit 1

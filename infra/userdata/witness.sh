@@ -8,6 +8,8 @@
 set -euo pipefail
 
 METADATA="${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}"
+# One try of a second, as aws-cli does by itself, is little while everything starts at once.
+export AWS_METADATA_SERVICE_TIMEOUT=20 AWS_METADATA_SERVICE_NUM_ATTEMPTS=5
 
 say() { echo "event=witness_boot step=$1 uptime_seconds=$(cut -d' ' -f1 /proc/uptime)"; }
 

@@ -8,6 +8,7 @@ from jobqueue.claim import claim
 from jobqueue.enqueue import Enqueued, enqueue
 from jobqueue.errors import ShardUnavailable
 from jobqueue.shards import Shard, Shards
+from jobqueue.workers import wait
 from tests.integration.jobqueue.books import complete, new_job, put, take, waiting
 from tests.waiting import until_async
 from workmanager import ports
@@ -47,6 +48,21 @@ async def test_a_server_that_comes_back_is_used_again(private_server: ValkeyServ
     private_server.start()
     assert await put(private_shard, "b") == [Enqueued.WRITTEN]
     assert await waiting(private_shard) == ["a", "b"]
+
+
+async def test_who_waits_at_a_master_that_steps_down_is_told_that_it_is_away(
+    private_server: ValkeyServer, private_shard: Shard
+) -> None:
+    """A master that hands its slots over breaks blocking reads off with an error of its own."""
+    waiter = asyncio.create_task(wait(private_shard, "w", (), for_work=False, seconds=20.0))
+
+    async def is_blocked() -> bool:
+        return bool(private_server.command("INFO", "clients")["blocked_clients"])
+
+    await until_async(is_blocked, 5, wanted="the blocking read")
+    private_server.command("REPLICAOF", "127.0.0.1", str(ports.free_port()))
+    with pytest.raises(ShardUnavailable, match="UNBLOCKED"):
+        await waiter
 
 
 async def test_a_call_with_patience_outlasts_a_restart(private_server: ValkeyServer, private_shard: Shard) -> None:
