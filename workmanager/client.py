@@ -7,7 +7,8 @@
 
 Every method raises `ClientError`. What can be repeated safely is repeated, on the next manager, for up to
 `retry_seconds`; so an enqueue or a submit carries an id of its own. That covers an answer that was lost, a manager that
-is gone or has been silent for five seconds, and 503: a shard is away, or it is not known whether what was done survives.
+is gone or has been silent for five seconds, and 503: a shard is away, or it is not known whether what was done
+survives.
 """
 
 from __future__ import annotations
