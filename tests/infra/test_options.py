@@ -133,6 +133,12 @@ def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -
     # What is not given stays, the password too.
     again = scripts.run("setup.sh", "--name", "given", "--region", region.name)
     assert "setup: the stack is as it should be" in again.errors
+    # A new API key replaces the managers, one after the other, and nothing else.
+    keys = region.client("secretsmanager")
+    keys.put_secret_value(SecretId="given/api-keys", SecretString="new,old")
+    planned = scripts.run("setup.sh", "--name", "given", "--region", region.name, "--plan")
+    changed = {line.split()[1] for line in planned.output.splitlines()}
+    assert changed == {"ManagerA", "ManagerB", "ManagerATemplate", "ManagerBTemplate"}
     moved = ",".join(reversed(subnets))
     refused = scripts.run("setup.sh", "--name", "given", "--region", region.name, "--subnets", moved)
     assert "error: --subnets: the cluster given stands in others: use another --name" in refused.errors
