@@ -1,13 +1,16 @@
 """`python -m infra.certificates --name NAME --region REGION --directory DIR`: makes what TLS needs, in PEM files.
 
-    authority.pem                 certificate and key of an authority of the cluster's own, unless it is there already
-    ca.pem                        its certificate alone, for whoever is to trust it
+    authority.pem                 certificate and key of an authority of the cluster's own, unless it is there already;
+                                  behind them may be certificates of others that are to be trusted, too, while one
+                                  authority replaces another
+    ca.pem                        the certificates alone, for whoever is to trust them
+    issuer.pem                    the first of these, which signs
     store.pem                     certificate and key of the Redis servers
     balancer.pem, balancer.key    certificate and key of the load balancer, whose name AWS chooses later
 
 The authority can speak for these names alone (RFC 5280, name constraints), so that a client may trust it without
-trusting it with the rest of the internet. `--expiring FILE` asks instead whether a certificate ends within
-`RENEW_DAYS`: exit code 0 if it does, 1 if not.
+trusting it with the rest of the internet. `--stale FILE --directory DIR` asks instead whether a certificate is to be
+made anew, since it ends within `RENEW_DAYS` or another authority signed it: exit code 0 if so, 1 if not.
 """
 
 import argparse
@@ -19,6 +22,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -32,26 +36,31 @@ BACKDATED = timedelta(hours=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Makes the files, or answers `--expiring`; the exit code."""
+    """Makes the files, or answers `--stale`; the exit code."""
     parser = argparse.ArgumentParser(prog="infra.certificates", description="Makes certificates for a cluster.")
     parser.add_argument("--name", help="of the cluster")
     parser.add_argument("--region")
     parser.add_argument("--directory", type=Path)
-    parser.add_argument("--expiring", type=Path)
+    parser.add_argument("--stale", type=Path)
     given = parser.parse_args(arguments)
     now = datetime.now(UTC)
-    if given.expiring:
-        return 0 if expires_soon(given.expiring.read_bytes(), now) else 1
+    if given.stale and given.directory:
+        authority = (given.directory / "authority.pem").read_bytes()
+        return 0 if is_stale(given.stale.read_bytes(), authority, now) else 1
     if None in (given.name, given.region, given.directory):
         parser.error("--name, --region and --directory are needed")
     make(given.name, given.region, given.directory, now)
     return 0
 
 
-def expires_soon(certificate: bytes, now: datetime) -> bool:
-    """Whether the first certificate of this PEM ends within `RENEW_DAYS`."""
-    ends = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
-    return ends - now < timedelta(days=RENEW_DAYS)
+def is_stale(certificate: bytes, authority: bytes, now: datetime) -> bool:
+    """Whether the first certificate of this PEM ends within `RENEW_DAYS`, or was not signed by the first of that."""
+    there = x509.load_pem_x509_certificate(certificate)
+    try:
+        there.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    except (InvalidSignature, ValueError):  # another key, another name
+        return True
+    return there.not_valid_after_utc - now < timedelta(days=RENEW_DAYS)
 
 
 def make(name: str, region: str, directory: Path, now: datetime) -> None:
@@ -65,9 +74,10 @@ def make(name: str, region: str, directory: Path, now: datetime) -> None:
     else:
         key = ec.generate_private_key(ec.SECP256R1())
         authority = _authority(name, [store_name, f"elb.{region}.amazonaws.com"], key, now)
-    certificate = authority.public_bytes(serialization.Encoding.PEM)
-    _write(kept, certificate + _pem(key))
-    _write(directory / "ca.pem", certificate)
+        _write(kept, authority.public_bytes(serialization.Encoding.PEM) + _pem(key))
+    trusted = x509.load_pem_x509_certificates(kept.read_bytes())
+    _write(directory / "ca.pem", b"".join(one.public_bytes(serialization.Encoding.PEM) for one in trusted))
+    _write(directory / "issuer.pem", authority.public_bytes(serialization.Encoding.PEM))
     store_key, store = _leaf(store_name, authority, key, now)
     _write(directory / "store.pem", store + store_key)
     balancer_key, balancer = _leaf(balancer_name, authority, key, now)

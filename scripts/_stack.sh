@@ -48,7 +48,7 @@ digest() { "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buf
 # The authority stays; what it signs is made anew in good time before it ends. Sets `authority_file`.
 make_certificates() {
     authority_file="${XDG_CONFIG_HOME:-$HOME/.config}/workmanager/$name-$region-ca.pem"
-    local known balancer="$certificate_arn"
+    local known balancer="$certificate_arn" stale=yes
     known="$(own_certificate)"
     if [ -z "$known" ]; then
         balancer="${balancer:-$(parameter CertificateArn)}" # somebody's own, given before
@@ -56,16 +56,17 @@ make_certificates() {
     if secret_exists "$name/authority"; then
         secret_to "$name/authority" "$private/authority.pem"
         secret_to "$name/store-tls" "$private/store.pem"
-        if ! certify --expiring "$private/store.pem"; then
-            balancer="${balancer:-$(parameter CertificateArn)}"
+        if ! certify --stale "$private/store.pem" --directory "$private"; then
+            stale=no
+            balancer="${balancer:-$known}"
         fi
     fi
-    if [ ! -s "$private/store.pem" ] || [ -z "$balancer" ]; then
+    if [ "$stale" = yes ] || [ -z "$balancer" ]; then
         say "making certificates"
-        certify --name "$name" --region "$region" --directory "$private"
+        certify --name "$name" --region "$region" --directory "$private" || fail "there are no certificates"
         put_secret "$name/authority" "$private/authority.pem"
         put_secret "$name/store-tls" "$private/store.pem"
-        if [ -z "$certificate_arn" ]; then
+        if [ -z "$balancer" ]; then
             balancer="$(import_certificate "$known")"
         fi
     fi
@@ -99,7 +100,7 @@ import_certificate() {
         into=(--certificate-arn "$1")
     fi
     aws acm import-certificate --certificate "fileb://$private/balancer.pem" --private-key "fileb://$private/balancer.key" \
-        --certificate-chain "fileb://$private/ca.pem" "${into[@]}" --query CertificateArn --output text
+        --certificate-chain "fileb://$private/issuer.pem" "${into[@]}" --query CertificateArn --output text
 }
 
 make_redis_secret() {

@@ -4,7 +4,7 @@
 # common. A host's identity, its address and its disk, outlives the host: whoever takes its place takes these.
 # The settings in capitals are the launch template's.
 
-STORE_SECONDS=60
+STORE_SECONDS=120
 
 # The distribution's packages, which lie in S3.
 install_packages() {

@@ -88,6 +88,11 @@ class Machine:
         """Whether it runs. One that crashed counts as running: EC2 does not see the difference."""
         return self.has_crashed or self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """A process in its namespaces, while it is on."""
+        return self._process.pid
+
     def take_address(self, address: str) -> None:
         """Has this address, too, which it may have already: of a network interface that was attached."""
         if address not in self._addresses:

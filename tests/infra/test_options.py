@@ -14,7 +14,7 @@ import pytest
 from infra.certificates import make
 from tests.infra.emulator import Emulator, Region, Said, Scripts
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1200)
 REDIS = "rediss://workmanager:PASSWORD@redis.example:7001,other.example:7002"
 
 
@@ -121,6 +121,16 @@ def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -
     assert not kinds & {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::Volume", "AWS::EC2::NetworkInterface"}
     assert region.inventory() == before
 
+    # The second zone has no such hosts. Whatever was made of the stack is gone, and the next run makes it anew.
+    failed = scripts.run("setup.sh", *options, "--manager-type", "t3.micro", WORKMANAGER_REDIS_PASSWORD="s3cret")
+    assert failed.code == 1
+    assert "(ROLLBACK_COMPLETE), because of\nsetup:   ManagerB: You must use a valid" in failed.errors
+    left = region.inventory()
+    assert {kind for kind in before if left[kind] != before[kind]} == {"buckets", "secrets", "stacks"}
+    planned = scripts.run("setup.sh", *options, "--plan")
+    assert "error: the stack is ROLLBACK_COMPLETE: setup.sh without --plan deletes it" in planned.errors
+
+    options += ["--manager-type", "m7i.large"]
     made = scripts.run("setup.sh", *options, WORKMANAGER_REDIS_PASSWORD="s3cret")
     assert made.code == 0, made.errors
     assert "certificate authority" not in made.output
@@ -133,6 +143,12 @@ def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -
     # What is not given stays, the password too.
     again = scripts.run("setup.sh", "--name", "given", "--region", region.name)
     assert "setup: the stack is as it should be" in again.errors
+    # A new API key replaces the managers, one after the other, and nothing else.
+    keys = region.client("secretsmanager")
+    keys.put_secret_value(SecretId="given/api-keys", SecretString="new,old")
+    planned = scripts.run("setup.sh", "--name", "given", "--region", region.name, "--plan")
+    changed = {line.split()[1] for line in planned.output.splitlines()}
+    assert changed == {"ManagerA", "ManagerB", "ManagerATemplate", "ManagerBTemplate"}
     moved = ",".join(reversed(subnets))
     refused = scripts.run("setup.sh", "--name", "given", "--region", region.name, "--subnets", moved)
     assert "error: --subnets: the cluster given stands in others: use another --name" in refused.errors

@@ -21,7 +21,7 @@ from workmanager.client import Client
 from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).parents[2]
 BUCKET = "backups"
 # Each manager's servers: its master, the replica of the other's, and on the second one the witness's.
@@ -67,7 +67,7 @@ class Hosts:
             },
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=300,
             check=False,
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.infra.emulator import Emulator, Region, Said, Scripts
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1200)
 NAME = "wm"
 GROUPS = ("ManagerA", "ManagerB", "Witness")
 

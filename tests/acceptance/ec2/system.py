@@ -69,7 +69,7 @@ class System:
 
     def leader(self) -> ManagerProgram:
         """The manager that acts."""
-        address = until(lambda: self._ask("/scaler").get("leader"), wanted="a leader")
+        address = until(lambda: self.ask("/scaler").get("leader"), wanted="a leader")
         return next(manager for manager in self.managers if str(address).endswith(f":{manager.port}"))
 
     def submit(self, count: int, seconds: float, *, gated: bool = False) -> list[str]:
@@ -102,12 +102,12 @@ class System:
 
     def finished(self) -> int:
         """How many jobs have succeeded."""
-        queues = {queue["name"]: queue for queue in self._ask("/queues").get("queues", ())}
+        queues = {queue["name"]: queue for queue in self.ask("/queues").get("queues", ())}
         return int(queues[DEFAULT_QUEUE]["finished"]) if DEFAULT_QUEUE in queues else 0
 
     def attempts(self) -> list[int]:
         """How often each job was run and counted for it, lost workers included."""
-        return [int(job["attempts"]) for job in self._ask("/jobs?limit=1000")["jobs"]]
+        return [int(job["attempts"]) for job in self.ask("/jobs?limit=1000")["jobs"]]
 
     def wait_until_done(self, seconds: float = 60.0) -> None:
         """Every job has succeeded."""
@@ -130,7 +130,7 @@ class System:
             manager.process.send_signal(18)  # one that a test has paused
             manager.kill()
 
-    def _ask(self, path: str) -> dict[str, Any]:
+    def ask(self, path: str) -> dict[str, Any]:
         """What a manager answers; {} where none does."""
         for manager in self.managers:
             try:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from infra.certificates import LEAF_DAYS, RENEW_DAYS, expires_soon, make
+from infra.certificates import LEAF_DAYS, RENEW_DAYS, is_stale, make
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,9 +35,40 @@ def test_the_authority_stays_when_its_certificates_are_made_anew(tmp_path: Path)
 
 def test_renewal_is_due_in_good_time(tmp_path: Path) -> None:
     make("wm", "eu-west-1", tmp_path, NOW)
-    store = (tmp_path / "store.pem").read_bytes()
-    assert not expires_soon(store, NOW + timedelta(days=LEAF_DAYS - RENEW_DAYS - 1))
-    assert expires_soon(store, NOW + timedelta(days=LEAF_DAYS - RENEW_DAYS + 1))
+    store, authority = ((tmp_path / name).read_bytes() for name in ("store.pem", "authority.pem"))
+    assert not is_stale(store, authority, NOW + timedelta(days=LEAF_DAYS - RENEW_DAYS - 1))
+    assert is_stale(store, authority, NOW + timedelta(days=LEAF_DAYS - RENEW_DAYS + 1))
+
+
+def test_one_authority_replaces_another_in_steps_between_which_neighbours_trust_each_other(tmp_path: Path) -> None:
+    old, new, cluster = tmp_path / "old", tmp_path / "new", tmp_path / "cluster"
+    for directory in (old, new, cluster):
+        directory.mkdir()
+    make("wm", "eu-west-1", old, NOW)
+    make("wm", "eu-west-1", new, NOW)
+    trusts, shows = [(old / "ca.pem").read_bytes()], [(old / "store.pem").read_bytes()]
+    # The secret's values, one after the other.
+    for authority in (
+        (old / "authority.pem").read_bytes() + (new / "ca.pem").read_bytes(),
+        (new / "authority.pem").read_bytes() + (old / "ca.pem").read_bytes(),
+        (new / "authority.pem").read_bytes(),
+    ):
+        (cluster / "authority.pem").write_bytes(authority)
+        if is_stale(shows[-1], authority, NOW):
+            make("wm", "eu-west-1", cluster, NOW)
+            shows.append((cluster / "store.pem").read_bytes())
+        else:
+            shows.append(shows[-1])
+        assert (cluster / "authority.pem").read_bytes() == authority
+        trusts.append(b"".join(_certificates(authority)))
+    assert len(set(shows)) == 2  # signed anew once, by the second step
+    assert (cluster / "ca.pem").read_bytes() == trusts[2]
+    for step, shown in enumerate(shows):
+        for neighbour in (step - 1, step, step + 1):
+            if 0 <= neighbour < len(trusts):
+                _verify_store(shown, trusts[neighbour])
+    with pytest.raises(VerificationError):
+        _verify_store(shows[0], trusts[-1])
 
 
 def test_private_keys_are_their_owners_alone_and_the_certificate_to_hand_out_has_none(tmp_path: Path) -> None:
@@ -50,3 +82,13 @@ def test_private_keys_are_their_owners_alone_and_the_certificate_to_hand_out_has
 def _verifier(directory: Path, name: str) -> x509.verification.ServerVerifier:
     authority = x509.load_pem_x509_certificate((directory / "ca.pem").read_bytes())
     return PolicyBuilder().store(Store([authority])).time(NOW).build_server_verifier(x509.DNSName(name))
+
+
+def _certificates(pem: bytes) -> list[bytes]:
+    return [one.public_bytes(serialization.Encoding.PEM) for one in x509.load_pem_x509_certificates(pem)]
+
+
+def _verify_store(shown: bytes, trusted: bytes) -> None:
+    store = PolicyBuilder().store(Store(x509.load_pem_x509_certificates(trusted))).time(NOW)
+    name = x509.DNSName("store.wm.workmanager.internal")
+    store.build_server_verifier(name).verify(x509.load_pem_x509_certificate(shown), [])
