@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logging()
     # What the libraries say of their everyday business is no event of ours.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     try:
         listener = listen(given.host, given.port)
     except OSError as error:

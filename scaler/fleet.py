@@ -64,14 +64,15 @@ class FleetError(Exception):
 
 
 class Fleet(Protocol):
-    """A source of workers.
+    """A source of workers."""
 
-    Attributes:
-        name: what its workers give as their fleet when they register.
-    """
+    @property
+    def name(self) -> str:
+        """What its workers give as their fleet when they register."""
 
-    name: str
-    profile: Profile
+    @property
+    def profile(self) -> Profile:
+        """What its instances are like."""
 
     def plan(self, count: int, living: Collection[Instance], avoided: Collection[str]) -> list[Order]:
         """How to ask for so many instances beside those that live; for fewer where all else is to be avoided.

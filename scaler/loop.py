@@ -17,8 +17,11 @@ from scaler.leadership import Candidate
 from scaler.ledger import LeaseLost
 from scaler.meter import Meter
 from scaler.policy import Decision, Limits
+from scaler.watched import WatchedFleet
 
 TICK_SECONDS = 1.0
+LATE_SECONDS = 5.0
+"""A call to the fleet that takes longer is told: as long as it does, no round follows."""
 OUTAGE_SECONDS = 10.0
 """After Redis has been away for so long, workers may seem lost that only could not say that they live."""
 SETTLE_SECONDS = 6.0
@@ -51,13 +54,13 @@ class ScalerLoop:
         clock: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
     ) -> None:
-        self._fleet = fleet
+        self._fleet = watched = WatchedFleet(fleet, clock=clock)
         self._clock = clock
         self._meter = meter
         self._candidate = Candidate(shards.all[0], address, clock=clock)
         self._scaler = Scaler(
             shards,
-            fleet,
+            watched,
             self._candidate,
             limits,
             meter,
@@ -139,6 +142,11 @@ class ScalerLoop:
         return done.decision
 
     async def _keep_safely(self) -> None:
+        for call in self._fleet.newly_late(LATE_SECONDS):
+            log.warning(
+                "event=scaler_round_waits fleet=%s call=%s seconds=%.0f: nothing is decided until it is answered",
+                *(self._fleet.name, call, LATE_SECONDS),
+            )
         if self._leading and not self._stopped:
             try:
                 await self.stand()

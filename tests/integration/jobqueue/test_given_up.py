@@ -15,7 +15,7 @@ from jobqueue.node import Node, NodeUnreachable
 from jobqueue.redis_url import read_redis_url
 from tests.tls_store import make_certificates
 
-END_SECONDS = 5.0
+END_SECONDS = 10.0
 
 
 class SilentServer:
@@ -58,7 +58,7 @@ def test_a_tls_connection_without_an_answer_is_closed_at_once(
     async def give_up() -> None:
         node = Node("127.0.0.1", server.port, address.connect)
         with pytest.raises(NodeUnreachable, match="no answer"):
-            await node.execute(("PING",), timeout_seconds=0.2)
+            await node.execute(("PING",), timeout_seconds=2.0)
         # The loop goes on, as in a program: what closes does so behind the caller's back.
         assert await asyncio.to_thread(server.ended.wait, END_SECONDS)
         await node.close()

@@ -1,0 +1,62 @@
+"""A call to the fleet that hangs holds the rounds up, and the log says which one, once."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from jobqueue.shards import Shards
+from scaler import loop as scaler_loop
+from scaler.instances import Sighting
+from scaler.loop import ScalerLoop
+from scaler.meter import Meter
+from tests.integration.scaler.conftest import LIMITS, PaperFleet
+from tests.waiting import until_async
+
+
+class HangingFleet(PaperFleet):
+    """Does not show anything until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = asyncio.Event()
+        self.looks = 0
+
+    async def look(self) -> Sequence[Sighting]:
+        self.looks += 1
+        await self.let_go.wait()
+        return await super().look()
+
+
+async def test_what_a_round_waits_for_is_told_once(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(scaler_loop, "LATE_SECONDS", 0.2)
+    monkeypatch.setattr(scaler_loop, "TICK_SECONDS", 0.1)
+    caplog.set_level(logging.WARNING, "scaler")
+    shards = await Shards.connect(redis_url)
+    fleet = HangingFleet()
+    loop = ScalerLoop(shards, fleet, LIMITS, "host:1", Meter(CollectorRegistry()))
+    loop.start()
+    try:
+        await until_async(lambda: _told(caplog), wanted="a word of the call that hangs")
+        await asyncio.sleep(0.5)  # several looks at the clock later
+        assert [record.getMessage() for record in caplog.records if record.name == "scaler.loop"] == [
+            "event=scaler_round_waits fleet=paper call=look seconds=0: nothing is decided until it is answered"
+        ]
+        fleet.let_go.set()
+        await until_async(lambda: _looked_again(fleet), wanted="the next round")
+    finally:
+        fleet.let_go.set()
+        await loop.stop()
+        await shards.close()
+
+
+async def _told(caplog: pytest.LogCaptureFixture) -> bool:
+    return "event=scaler_round_waits" in caplog.text
+
+
+async def _looked_again(fleet: HangingFleet) -> bool:
+    return fleet.looks > 1
