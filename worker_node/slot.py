@@ -178,9 +178,7 @@ class Slot:
             elif not self._stopping:
                 log.error(
                     "event=executor_failed_to_start slot=%d %s again_in_seconds=%.1f",
-                    self.number,
-                    describe_exit(code),
-                    pause,
+                    *(self.number, describe_exit(code), pause),
                 )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE_SECONDS)
@@ -220,7 +218,7 @@ class Slot:
     def _take(self, report: Report, outcomes: list[Outcome], returned: list[ClaimedJob]) -> None:
         job = self._jobs.pop(report.sequence, None)
         if job is None:
-            return  # Withdrawn before, or it is no task of ours.
+            return  # Withdrawn before, or no task of ours.
         if report.ending == Ending.WITHDRAWN:
             returned.append(job)
         else:
