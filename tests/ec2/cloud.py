@@ -71,6 +71,7 @@ class Cloud:
             shared=shared,
             commands=commands or {},
         )
+        front.console = lambda instance_id: self.machines.all()[instance_id].console
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
     def __enter__(self) -> Cloud:

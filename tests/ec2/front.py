@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import socket
@@ -36,12 +37,14 @@ class Front:
     Attributes:
         lock: held while a call takes effect, so that calls happen one after the other.
         regions: those that have been used, by name.
+        console: what an instance that really runs has written on its console, by its id.
     """
 
     def __init__(self, faults: Faults, ledger: Ledger, *, instances_linger: bool) -> None:
         """`instances_linger`: a terminated instance is `shutting-down` until somebody says that it is gone."""
         self.lock = threading.RLock()
         self.regions: dict[str, Region] = {}
+        self.console: Callable[[str], str] = lambda _: ""
         self._faults = faults
         self._ledger = ledger
         self._instances_linger = instances_linger
@@ -88,6 +91,8 @@ class Front:
                 return self._terminate(form, region, moto)
             case "DescribeInstances":
                 return self._describe(form, region, moto)
+            case "GetConsoleOutput":
+                return 200, _console_document(form["InstanceId"], self.console(form["InstanceId"]))
             case _:
                 return moto(form)
 
@@ -129,6 +134,15 @@ def _error_document(error: ApiError) -> bytes:
         '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'
         f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
         "</Error></Errors><RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>"
+    ).encode()
+
+
+def _console_document(instance_id: str, text: str) -> bytes:
+    # EC2 keeps the last 64 KiB.
+    output = base64.b64encode(text.encode()[-65_536:]).decode()
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<GetConsoleOutputResponse xmlns="{_NAMESPACE}/">'
+        f"<instanceId>{instance_id}</instanceId><output>{output}</output></GetConsoleOutputResponse>"
     ).encode()
 
 

@@ -150,6 +150,8 @@ class Machines:
             asked = instance.state in ("shutting-down", "terminated")
             behaviour = "terminate" if asked else instance.instance_initiated_shutdown_behavior
             running.region.set_state(instance_id, *_GONE[behaviour])
+            if behaviour == "terminate":
+                running.region.free_interfaces(instance_id)
 
     def _blueprint(self, region: Region, instance_id: str) -> Blueprint:
         instance = region.instance(instance_id)

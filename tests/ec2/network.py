@@ -53,7 +53,8 @@ def connect(pid: int, address: str, link: str) -> None:
     """
     run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
     run("ip", "link", "set", link, "up")
-    run("ip", "route", "add", f"{address}/32", "dev", link)
+    # The last one that had it may have gone without a word.
+    run("ip", "route", "replace", f"{address}/32", "dev", link)
     with network_of(pid):
         run("ip", "link", "set", "lo", "up")
         run("ip", "address", "add", f"{address}/32", "dev", "eth0")
@@ -63,7 +64,6 @@ def connect(pid: int, address: str, link: str) -> None:
 
 def add_address(pid: int, address: str, link: str) -> None:
     """Gives the network of that process another address, on the link that `connect` made."""
-    # The last one that had it may have gone without a word.
     run("ip", "route", "replace", f"{address}/32", "dev", link)
     with network_of(pid):
         run("ip", "address", "add", f"{address}/32", "dev", "eth0")

@@ -97,6 +97,15 @@ class Region:
                 instance_id, iam_instance_profile_name=name, iam_instance_profile_arn=arn
             )
 
+    def free_interfaces(self, instance_id: str) -> None:
+        """An instance that is gone keeps no network interface: its own ends, others can be attached again."""
+        instance = self.instance(instance_id)
+        for index, interface in list(instance.nics.items()):
+            if int(index):
+                instance.detach_eni(interface)
+            elif interface.id in self._backend.enis:
+                interface.delete()
+
     def profile_arn(self, instance_id: str) -> str:
         """The ARN of the instance's profile, '' where it has none."""
         association = self._backend.iam_instance_profile_associations.get(instance_id)

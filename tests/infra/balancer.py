@@ -14,6 +14,10 @@ from urllib.parse import urlsplit
 import httpx
 
 CHECK_SECONDS = 1.0
+"""Between two checks; five on AWS."""
+ANSWER_SECONDS = 4.0
+MOST_FAILURES = 2
+"""In a row, and a target is unhealthy; as in the template."""
 BLOCK_BYTES = 1 << 16
 
 
@@ -64,14 +68,17 @@ class Balancer:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _check(self) -> None:
-        async with httpx.AsyncClient(timeout=CHECK_SECONDS) as client:
+        failures: dict[str, int] = {}
+        async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as client:
             while True:
-                healthy = []
-                for url in self._targets:
-                    with suppress(httpx.HTTPError):
-                        if (await client.get(f"{url}/readyz")).is_success:
-                            healthy.append(url)
-                self._healthy = healthy
+                targets = list(self._targets)
+                ready = await asyncio.gather(*(_is_ready(client, url) for url in targets))
+                # One that has never been ready is unhealthy at its first failure.
+                before = {url: failures.get(url, MOST_FAILURES - 1) for url in targets}
+                failures = {
+                    url: 0 if is_ready else before[url] + 1 for url, is_ready in zip(targets, ready, strict=True)
+                }
+                self._healthy = [url for url in targets if failures[url] < MOST_FAILURES]
                 await asyncio.sleep(CHECK_SECONDS)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,6 +90,13 @@ class Balancer:
         with suppress(OSError):
             inner_reader, inner_writer = await asyncio.open_connection(target.hostname, target.port)
             await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+
+
+async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(f"{url}/readyz")).is_success
+    except httpx.HTTPError:
+        return False
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,9 +1,9 @@
 """What moto's CloudFormation lacks for this stack, put into it: `complete()` once in a process.
 
-- defaults of parameters are read as given values are (lists, numbers);
+- defaults of parameters are read as given values are (lists, numbers), and told as they were given;
 - a change set that is executed leaves outputs, and an update its template; one without changes fails, as AWS's does;
-- AWS::SecretsManager::Secret with generated values, AWS::EC2::SecurityGroupEgress, network load balancers, and
-  Auto Scaling groups whose instances have all that their launch template says.
+- AWS::SecretsManager::Secret with generated values, AWS::EC2::SecurityGroupEgress, AWS::CloudWatch::Alarm, network
+  load balancers, and Auto Scaling groups whose instances have all that their launch template says.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.cloudformation import parsing
 from moto.cloudformation.models import ChangeSet
 from moto.cloudformation.models import Stack as FakeStack
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.security_groups import SecurityGroupIngress
-from moto.elbv2.models import FakeLoadBalancer, elbv2_backends
+from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup, elbv2_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
 
@@ -31,13 +32,16 @@ def complete() -> None:
     models["AWS::SecretsManager::Secret"] = Secret
     models["AWS::EC2::SecurityGroupEgress"] = SecurityGroupEgress
     models["AWS::ElasticLoadBalancingV2::LoadBalancer"] = NetworkLoadBalancer
+    models["AWS::CloudWatch::Alarm"] = MetricAlarm
     FakeLoadBalancer.get_cfn_attribute = _naming_in_full(FakeLoadBalancer.get_cfn_attribute)
+    FakeTargetGroup.get_cfn_attribute = _full_name_of_target_group
     FakeAutoScalingGroup.replace_autoscaling_group_instances = _giving_all_of_the_template(
         FakeAutoScalingGroup.replace_autoscaling_group_instances
     )
     models["AWS::AutoScaling::AutoScalingGroup"] = KeptGroup
     parsing.ResourceMap.load_parameters = _reading_defaults(parsing.ResourceMap.load_parameters)
     FakeStack.has_parameters = _has_values
+    FakeStack.parameter_list = property(_parameters_as_given)
     ChangeSet.apply = _leaving_outputs(ChangeSet.apply)
 
 
@@ -124,12 +128,59 @@ class NetworkLoadBalancer(FakeLoadBalancer):
         return original_resource
 
 
+class MetricAlarm(CloudFormationModel):
+    """AWS::CloudWatch::Alarm on one metric."""
+
+    def __init__(self, name: str, backend: Any) -> None:
+        self.physical_resource_id = name
+        self._backend = backend
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::CloudWatch::Alarm"
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return "AlarmName"
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+    ) -> MetricAlarm:
+        given, backend = cloudformation_json["Properties"], cloudwatch_backends[account_id][region_name]
+        backend.put_metric_alarm(
+            name=resource_name,
+            namespace=given["Namespace"],
+            metric_name=given["MetricName"],
+            comparison_operator=given["ComparisonOperator"],
+            evaluation_periods=given["EvaluationPeriods"],
+            period=given["Period"],
+            threshold=float(given["Threshold"]),
+            statistic=given["Statistic"],
+            description=given["AlarmDescription"],
+            dimensions=given["Dimensions"],
+            alarm_actions=given["AlarmActions"],
+            ok_actions=given["OKActions"],
+            treat_missing_data=given["TreatMissingData"],
+        )
+        return cls(resource_name, backend)
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls, original_resource: MetricAlarm, new_resource_name: str, *given: Any, **named: Any
+    ) -> MetricAlarm:
+        return cls.create_from_cloudformation_json(original_resource.physical_resource_id, *given, **named)
+
+    def delete(self, *_: Any) -> None:
+        self._backend.delete_alarms([self.physical_resource_id])
+
+
 class KeptGroup(FakeAutoScalingGroup):
     """AWS::AutoScaling::AutoScalingGroup, which an update leaves its instances: whoever rolls it out replaces them."""
 
     @classmethod
     def update_from_cloudformation_json(
-        cls, original_resource: FakeAutoScalingGroup, new_resource_name: str, cloudformation_json: Any, *_: Any
+        cls, original_resource: FakeAutoScalingGroup, new_resource_name: str, cloudformation_json: Any, **_: Any
     ) -> FakeAutoScalingGroup:
         original_resource.launch_template_version = cloudformation_json["Properties"]["LaunchTemplate"]["Version"]
         return original_resource
@@ -160,6 +211,11 @@ def _naming_in_full(attribute: Callable[[Any, str], Any]) -> Callable[[Any, str]
     return get_cfn_attribute
 
 
+def _full_name_of_target_group(group: Any, name: str) -> str:
+    """Its attribute TargetGroupFullName."""
+    return str(group.arn.rpartition(":")[2])
+
+
 def _reading_defaults(load: Callable[[Any], None]) -> Callable[[Any], None]:
     def load_parameters(resources: Any) -> None:
         defaults = {
@@ -175,9 +231,15 @@ def _reading_defaults(load: Callable[[Any], None]) -> Callable[[Any], None]:
 
 def _has_values(stack: Any, parameters: dict[str, str]) -> bool:
     """Whether a parameter that is given has the value that it has, which may be its default."""
+    present = {each["ParameterKey"]: each["ParameterValue"] for each in stack.parameter_list}
+    return all(present.get(key) == value for key, value in parameters.items())
+
+
+def _parameters_as_given(stack: Any) -> list[dict[str, str]]:
+    """As describe-stacks tells them: lists with commas, as they are given."""
     present = stack.resource_map.resolved_parameters
     values = {key: ",".join(value) if isinstance(value, list) else str(value) for key, value in present.items()}
-    return all(values.get(key) == value for key, value in parameters.items())
+    return [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
 
 
 def _leaving_outputs(apply: Callable[[Any], None]) -> Callable[[Any], None]:

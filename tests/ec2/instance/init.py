@@ -3,7 +3,8 @@
 It runs the user data, then the units that `systemctl` asks for, and on SIGTERM or `shutdown` stops those in order and
 ends, which ends everything in the instance. Of systemd it knows, in [Service]: Type simple, exec, notify and
 oneshot, ExecStartPre, ExecStart, ExecStop, ExecStopPost, Environment, EnvironmentFile, WorkingDirectory, User, Restart,
-RestartSec, TimeoutStopSec, KillSignal, KillMode; and template units (`name@instance`). All output goes to the console.
+RestartSec, RestartPreventExitStatus, TimeoutStopSec, KillSignal, KillMode; and template units (`name@instance`). All
+output goes to the console.
 """
 
 import json
@@ -35,6 +36,7 @@ class Unit:
         self.settings = settings
         self.process: subprocess.Popen[bytes] | None = None
         self.stopping = False
+        self.failed = False
         self.over = threading.Event()
         self.over.set()
 
@@ -80,6 +82,9 @@ class Unit:
         for line in self._lines("ExecStopPost"):
             self._call(line)
         restart = self._one("Restart", "no")
+        if str(status) in self._one("RestartPreventExitStatus", "").split():
+            restart = "no"
+        self.failed = bool(status) and not self.stopping and restart == "no"
         if not self.stopping and (restart == "always" or (restart == "on-failure" and status)):
             time.sleep(_seconds(self._one("RestartSec", "0.1")) or 0.0)
             if not self.stopping:
@@ -187,6 +192,9 @@ class Init:
         if verb == "is-active":
             active = name in self.units and self.units[name].active
             return (0, "active\n") if active else (NOT_ACTIVE, "inactive\n")
+        if verb == "is-failed":
+            failed = name in self.units and self.units[name].failed
+            return (0, "failed\n") if failed else (1, "active\n")
         if verb in ("stop", "restart", "try-restart") and name in self.units:
             self.units[name].stop()
         if verb in ("start", "restart"):
