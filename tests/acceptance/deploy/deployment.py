@@ -1,29 +1,30 @@
-"""A simulated AWS against which setup.sh runs: its load balancer, its roll-outs, and how to call a script."""
+"""A simulated AWS against which setup.sh and teardown.sh run, and programs beside it that use what they deploy."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from moto.acm.models import acm_backends
+from botocore.loaders import Loader
 
 from benchmarks.harness.environments import Environment
 from tests.ec2.cloud import REGION, Cloud
-from tests.ec2.network import CLOUD_ADDRESS
-from tests.ec2.region import ACCOUNT
-from tests.infra.balancer import Balancer
 from tests.infra.host_image import commands
 from tests.infra.moto_stacks import complete
 from tests.infra.rollout import Rollouts
+from tests.infra.way_in import WayIn
 
 ROOT = Path(__file__).parents[3]
 AWS_CLI = Environment("awscli", ("awscli==1.46.2",))
-LOOK_SECONDS = 0.5
+SCRIPT_SECONDS = 600
+LOOK_SECONDS = 1
+"""Between two looks of `aws … wait`, which are 15 or 30 otherwise: things take seconds here."""
 
 
 class Deployment:
@@ -32,84 +33,100 @@ class Deployment:
     Attributes:
         cloud: the AWS.
         rollouts: which hosts were replaced.
+        way_in: the load balancer.
+        authority: where setup.sh leaves the certificate of whoever signed the load balancer's.
     """
 
-    def __init__(self, directory: Path, cloud: Cloud, wheels: Path) -> None:
+    def __init__(self, directory: Path, cloud: Cloud, rollouts: Rollouts, way_in: WayIn, wheels: Path) -> None:
         self.cloud = cloud
-        self.rollouts = Rollouts(cloud.lock, lambda: cloud.machines.running)
-        self._directory = directory
-        self._hosts = directory / "hosts"
-        shutil.copy("/etc/hosts", self._hosts)
+        self.rollouts = rollouts
+        self.way_in = way_in
+        self.authority = directory / f"config/workmanager/workmanager-{REGION}-ca.pem"
         programs = directory / "programs"
         programs.mkdir()
         (programs / "aws").symlink_to(AWS_CLI.program("aws"))
+        _hasten(directory / "models")
+        self._hosts = directory / "hosts"
         self._environ = {
             **os.environ,
             "PATH": f"{programs}:{os.environ['PATH']}",
             **cloud.environ,
             "AWS_REGION": REGION,
+            "AWS_DATA_PATH": str(directory / "models"),
             "XDG_CONFIG_HOME": str(directory / "config"),
             # There is no way out of the simulated network to an index.
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(wheels),
         }
 
-    def run(self, script: str, *options: str, seconds: float) -> str:
-        """What a script says; AssertionError where it fails."""
+    @property
+    def api_key(self) -> str:
+        """What clients show."""
+        secret = self.cloud.client("secretsmanager").get_secret_value(SecretId="workmanager/api-keys")
+        return str(secret["SecretString"])
+
+    def run(self, script: str, *options: str, status: int = 0, said: str = "") -> str:
+        """What a script says; AssertionError where its exit status is another.
+
+        Args:
+            said: to the script, on its standard input.
+        """
         done = subprocess.run(
-            # The names of load balancers are known in a mount namespace of the script's own.
-            [
-                *("unshare", "--mount", "bash", "-c", f'mount --bind {self._hosts} /etc/hosts && exec "$@"', "bash"),
-                *(str(ROOT / "scripts" / script), *options),
-            ],
+            self._here([str(ROOT / "scripts" / script), *options]),
             env=self._environ,
-            stdin=subprocess.DEVNULL,
+            input=said,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=seconds,
+            timeout=SCRIPT_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == status, done.stdout
         return done.stdout
 
-    def balance(self, ending: threading.Event) -> None:
-        """Is the load balancer that the stack has, until it is told to end."""
-        elb, ec2 = self.cloud.client("elbv2"), self.cloud.client("ec2")
-        with ExitStack() as stack:
-            balancer: Balancer | None = None
-            while not ending.wait(LOOK_SECONDS):
-                found = elb.describe_load_balancers()["LoadBalancers"]
-                if found and balancer is None:
-                    certificate, key = self._directory / "balancer.pem", self._directory / "balancer.key"
-                    (kept,) = acm_backends[ACCOUNT][REGION]._certificates.values()
-                    certificate.write_bytes(kept.cert)
-                    key.write_bytes(kept.key)
-                    balancer = stack.enter_context(Balancer(CLOUD_ADDRESS, certificate, key))
-                    with self._hosts.open("a") as file:
-                        file.write(f"{CLOUD_ADDRESS} {found[0]['DNSName']}\n")
-                if found and balancer is not None:
-                    filters = [
-                        {"Name": "tag:workmanager:role", "Values": ["manager"]},
-                        {"Name": "instance-state-name", "Values": ["running"]},
-                    ]
-                    managers = ec2.describe_instances(Filters=filters)["Reservations"]
-                    addresses = [one["PrivateIpAddress"] for some in managers for one in some["Instances"]]
-                    balancer.set_targets([f"http://{address}:5000" for address in addresses])
+    def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
+        """A Python program of the tests, which knows the load balancer's name; text goes in and out."""
+        (balancer,) = self.cloud.client("elbv2").describe_load_balancers()["LoadBalancers"]
+        url = f"https://{balancer['DNSName']}"
+        return subprocess.Popen(
+            self._here([sys.executable, "-m", module, url, *arguments]),
+            env={**self._environ, "SSL_CERT_FILE": str(self.authority), "API_KEY": self.api_key},
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _here(self, command: Sequence[str]) -> list[str]:
+        # The names of load balancers are known in a mount namespace of the program's own.
+        bind = f'mount --bind {self._hosts} /etc/hosts && exec "$@"'
+        return ["unshare", "--mount", "bash", "-c", bind, "bash", *command]
 
 
 @contextmanager
 def simulated(directory: Path, wheels: Path) -> Iterator[Deployment]:
     """An empty AWS, in the network of this thread."""
     complete()
-    volumes = directory / "volumes"
+    volumes, hosts = directory / "volumes", directory / "hosts"
     volumes.mkdir()
-    with Cloud(directory / "machines", shared=[volumes], commands=commands(volumes)) as cloud:
-        deployment, ending = Deployment(directory, cloud, wheels), threading.Event()
-        balancing = threading.Thread(target=deployment.balance, args=(ending,), daemon=True)
-        balancing.start()
-        try:
-            yield deployment
-        finally:
-            ending.set()
-            balancing.join()
+    shutil.copy("/etc/hosts", hosts)
+    with (
+        Cloud(directory / "machines", shared=[volumes], commands=commands(volumes)) as cloud,
+        Rollouts(cloud.lock, lambda: cloud.machines.running) as rollouts,
+        WayIn(cloud, directory, hosts) as way_in,
+    ):
+        yield Deployment(directory, cloud, rollouts, way_in, wheels)
+
+
+def _hasten(models: Path) -> None:
+    """Leaves definitions for aws-cli by which `wait` looks more often."""
+    loader = Loader()
+    for service in ("cloudformation", "ec2"):
+        version = loader.determine_latest_version(service, "waiters-2")
+        waiters = loader.load_service_model(service, "waiters-2", version)
+        for waiter in waiters["waiters"].values():
+            waiter["maxAttempts"] *= waiter["delay"] // LOOK_SECONDS
+            waiter["delay"] = LOOK_SECONDS
+        path = models / service / version / "waiters-2.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(waiters))

@@ -1,7 +1,8 @@
-"""The deployment: setup.sh against a simulated AWS whose hosts really boot."""
+"""The deployment's whole life: setup.sh and teardown.sh against a simulated AWS whose hosts really boot."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,19 @@ import pytest
 
 from infra import bundle
 from tests.acceptance.deploy.deployment import AWS_CLI, ROOT, Deployment, simulated
+from tests.acceptance.deploy.inventory import what_is_there
 from tests.ec2.network import own_network, why_unavailable
+from tests.waiting import until
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]  # moto says what it leaves out
-OPTIONS = ("--worker-types", "c7i.large", "--max-workers", "2")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(1500)]  # moto says what it leaves out
+OPTIONS = ("--worker-types", "c7i.large", "--max-workers", "3")
+ANSWERS = """
+import time
+
+def answer(number, seconds):
+    time.sleep(seconds)
+    return [number, {version!r}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +52,98 @@ def deployment(tmp_path: Path, wheels: Path) -> Iterator[Deployment]:
         yield deployment
 
 
-def test_one_command_brings_up_a_cluster_that_does_its_work(deployment: Deployment) -> None:
-    said = deployment.run("setup.sh", *OPTIONS, seconds=600)
+def _app(directory: Path, version: str) -> str:
+    """A directory of functions, for --app."""
+    app = directory / f"app-{version}"
+    app.mkdir()
+    (app / "answers.py").write_text(ANSWERS.format(version=version))
+    return str(app)
+
+
+def test_the_whole_life_of_a_cluster(deployment: Deployment, tmp_path: Path) -> None:
+    """One step after the other, because it takes a minute for a cluster to come up."""
+    first, second = _app(tmp_path, "one"), _app(tmp_path, "two")
+    untouched = what_is_there(deployment.cloud)
+    _comes_up_and_does_its_work(deployment, first)
+    _is_left_alone_by_a_second_run(deployment, first)
+    load = deployment.start("tests.acceptance.deploy.load")
+    _is_upgraded(deployment, second)
+    _goes_on_when_an_upgrade_fails(deployment, second)
+    _has_lost_nothing(load)
+    _hands_over_before_it_stops(deployment)
+    _leaves_nothing(deployment, untouched)
+
+
+def _comes_up_and_does_its_work(deployment: Deployment, app: str) -> None:
+    said = deployment.run("setup.sh", *OPTIONS, "--app", app)
     assert "the value is right" in said
     # Two managers and a witness by the stack, and a worker by the scaler, all by their user data.
     boots = [machine.console for machine in deployment.cloud.machines.all().values()]
     assert sum("event=manager_boot step=ready" in console for console in boots) == 2
     assert sum("event=witness_boot step=ready" in console for console in boots) == 1
     assert sum("event=worker_boot step=worker_started" in console for console in boots) >= 1
-    key = deployment.cloud.client("secretsmanager").get_secret_value(SecretId="workmanager/api-keys")["SecretString"]
+    key = deployment.api_key
     assert key not in said
     assert [console for console in boots if key in console] == []
+
+
+def _is_left_alone_by_a_second_run(deployment: Deployment, app: str) -> None:
+    said = deployment.run("setup.sh", "--app", app)
+    assert "the stack is as it should be" in said
+    assert "the value is right" in said
+    assert deployment.rollouts.replaced == []
+
+
+def _is_upgraded(deployment: Deployment, app: str) -> None:
+    old = _workers(deployment)
+    assert old
+    said = deployment.run("setup.sh", "--app", app)
+    assert "the stack is UPDATE_COMPLETE" in said
+    assert [name for name, *_ in deployment.rollouts.replaced] == ["ManagerA", "ManagerB", "Witness"]
+    assert deployment.way_in.fewest == 1
+    until(lambda: not (old & _workers(deployment)), 120, wanted="workers of the old version to leave")
+
+
+def _goes_on_when_an_upgrade_fails(deployment: Deployment, app: str) -> None:
+    del deployment.rollouts.replaced[:]
+    said = deployment.run("setup.sh", "--app", app, "--set", "WAIT_WEIGHT=heavy", status=1)
+    assert "ManagerA: Received 1 FAILURE signal" in said
+    assert "WORKMANAGER_WAIT_WEIGHT" in said
+    # Manager A came and went; the other one was never touched.
+    assert [name for name, *_ in deployment.rollouts.replaced] == ["ManagerA", "ManagerA"]
+    assert deployment.way_in.fewest == 1
+
+
+def _has_lost_nothing(load: subprocess.Popen[str]) -> None:
+    report = json.loads(load.communicate("stop\n", timeout=240)[0])
+    assert load.returncode == 0
+    assert report["acknowledged"] > 50
+    assert (report["missing"], report["doubled"], report["wrong"], report["repeated"]) == ([], [], [], [])
+    assert list(report["versions"]) == ["one", "two"]
+    # The last ones came after the failed upgrade was taken back.
+    assert report["last_version"] == "two"
+
+
+def _hands_over_before_it_stops(deployment: Deployment) -> None:
+    replaced = deployment.cloud.machines.all()[deployment.rollouts.replaced[0][1]]
+    assert "command='CLUSTER FAILOVER' reason='" in replaced.console
+    assert "is about to leave" in replaced.console
+
+
+def _leaves_nothing(deployment: Deployment, untouched: dict[str, list[str]]) -> None:
+    assert "nothing was done" in deployment.run("teardown.sh", status=1, said="another\n")
+    assert what_is_there(deployment.cloud) != untouched
+    said = deployment.run("teardown.sh", "--yes", "--purge")
+    assert said.endswith("teardown: done\n")
+    assert what_is_there(deployment.cloud) == untouched
+    assert deployment.cloud.machines.running == {}
+
+
+def _workers(deployment: Deployment) -> set[str]:
+    """Ids of those that live."""
+    filters = [
+        {"Name": "tag:workmanager:role", "Values": ["worker"]},
+        {"Name": "instance-state-name", "Values": ["pending", "running"]},
+    ]
+    found = deployment.cloud.client("ec2").describe_instances(Filters=filters)["Reservations"]
+    return {instance["InstanceId"] for some in found for instance in some["Instances"]}

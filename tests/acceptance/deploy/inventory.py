@@ -1,0 +1,49 @@
+"""Everything that an account of the simulated AWS has, by kind."""
+
+from __future__ import annotations
+
+from tests.ec2.cloud import Cloud
+
+LISTS = (
+    ("ec2", "describe_launch_templates", "LaunchTemplates", "LaunchTemplateName"),
+    ("ec2", "describe_volumes", "Volumes", "VolumeId"),
+    ("ec2", "describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
+    ("ec2", "describe_vpcs", "Vpcs", "VpcId"),
+    ("ec2", "describe_subnets", "Subnets", "SubnetId"),
+    ("ec2", "describe_route_tables", "RouteTables", "RouteTableId"),
+    ("ec2", "describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
+    ("ec2", "describe_security_groups", "SecurityGroups", "GroupName"),
+    ("ec2", "describe_key_pairs", "KeyPairs", "KeyName"),
+    ("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", "AutoScalingGroupName"),
+    ("elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerName"),
+    ("elbv2", "describe_target_groups", "TargetGroups", "TargetGroupName"),
+    ("iam", "list_roles", "Roles", "RoleName"),
+    ("iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
+    ("s3", "list_buckets", "Buckets", "Name"),
+    ("secretsmanager", "list_secrets", "SecretList", "Name"),
+    ("logs", "describe_log_groups", "logGroups", "logGroupName"),
+    ("acm", "list_certificates", "CertificateSummaryList", "CertificateArn"),
+    ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+    ("sns", "list_topics", "Topics", "TopicArn"),
+)
+
+
+def what_is_there(cloud: Cloud) -> dict[str, list[str]]:
+    """Names or ids by service and kind; of instances and endpoints those that live.
+
+    Without service-linked roles: the one for spot instances is the account's, and stays with it.
+    """
+    found = {
+        f"{service} {kind}": sorted(
+            each[name]
+            for each in getattr(cloud.client(service), call)()[kind]
+            if not each[name].startswith("AWSServiceRoleFor")
+        )
+        for service, call, kind, name in LISTS
+    }
+    endpoints = cloud.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
+    found["ec2 VpcEndpoints"] = sorted(each["VpcEndpointId"] for each in endpoints if each["State"] != "deleted")
+    found["ec2 Instances"] = sorted(id_ for id_, state in cloud.states().items() if state != "terminated")
+    stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
+    found["cloudformation Stacks"] = sorted(stack["StackName"] for stack in stacks)
+    return found
