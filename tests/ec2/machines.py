@@ -127,6 +127,10 @@ class Machines:
                 self._ledger.ended(instance_id, "shutdown")
             self._clear(running, instance_id)
         elif state != "running":
+            if state == "terminated":
+                # An Auto Scaling group ended it, by moto's own word: it has not gone yet.
+                with self._front.lock:
+                    running.region.set_state(instance_id, "shutting-down", 32)
             if running.power_cut_at is None:
                 running.power_cut_at = now + GRACE_SECONDS
                 running.machine.press_power_button()
