@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 from pathlib import Path
 
 import redis
 
+from tests.waiting import until
 from workmanager.valkey import ValkeyServer
 
 ROOT = Path(__file__).parents[2]
@@ -17,38 +19,61 @@ AWS = """#!/bin/bash
 mkdir -p "${6#s3:/}"
 exec cp -r "$5/." "${6#s3:/}"
 """
+# The first time, the files are rewritten when only their manifest has been copied.
+CP = """#!/bin/bash
+if [ ! -e "$STEPS/begun" ]; then
+    mkdir -p "${!#}/appendonlydir"
+    "$CP" --archive "${@: -2:1}"/*.manifest "${!#}/appendonlydir"
+    touch "$STEPS/begun"
+    until [ -e "$STEPS/rewritten" ]; do sleep 0.02; done
+    exec "$CP" --no-clobber "$@"
+fi
+exec "$CP" "$@"
+"""
 
 
-def test_a_backup_taken_while_jobs_come_in_has_all_that_were_there_before_it(tmp_path: Path) -> None:
+def test_a_backup_taken_while_files_are_rewritten_has_all_jobs_that_were_there_before_it(tmp_path: Path) -> None:
     stores, bucket = tmp_path / "stores", tmp_path / "bucket"
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/aws").write_text(AWS)
-    (tmp_path / "bin/aws").chmod(0o755)
-    # Rewritten all the time, which is what a copy may not mix up.
-    server = ValkeyServer(stores / "6379", settings={"auto-aof-rewrite-min-size": "1", "appendfsync": "always"})
+    for name, program in (("aws", AWS), ("cp", CP)):
+        (tmp_path / "bin" / name).write_text(program)
+        (tmp_path / "bin" / name).chmod(0o755)
+    server = ValkeyServer(stores / "6379", settings={"appendfsync": "always"})
     server.start()
     writing, ending = threading.Event(), threading.Event()
     writer = threading.Thread(target=_write, args=(server.url, writing, ending))
     writer.start()
     try:
-        writing.wait()
+        assert writing.wait(60)
         with redis.Redis.from_url(server.url) as connection:
             before = int(connection.get("last"))  # type: ignore[arg-type]  # the synchronous client's answer
-        subprocess.run(
-            ["bash", str(ROOT / "infra/host/backup.sh")],
-            env={
-                **os.environ,
-                "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-                "BACKUPS": f"s3:/{bucket}",
-                "STORES_DIRECTORY": str(stores),
-            },
-            check=True,
-            timeout=60,
-        )
+            backup = subprocess.Popen(
+                ["bash", str(ROOT / "infra/host/backup.sh")],
+                env={
+                    **os.environ,
+                    "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+                    "CP": shutil.which("cp") or "",
+                    "STEPS": str(tmp_path),
+                    "BACKUPS": f"s3:/{bucket}",
+                    "STORES_DIRECTORY": str(stores),
+                },
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            until((tmp_path / "begun").exists, wanted="the copy's begin")
+            (manifest,) = (stores / "6379").glob("*/*.manifest")
+            earlier = manifest.read_text()
+            connection.bgrewriteaof()
+            until(lambda: connection.info("persistence")["aof_rewrite_in_progress"] == 0, wanted="the rewrite's end")
+            assert manifest.read_text() != earlier
+            (tmp_path / "rewritten").touch()
+            complaints = backup.communicate(timeout=60)[1]
     finally:
         ending.set()
         writer.join()
         server.kill()
+    assert backup.returncode == 0, complaints
+    assert "event=backup_repeated" in complaints
     assert [path.name for path in stores.iterdir()] == ["6379"]
 
     (copy,) = bucket.glob("*/6379")
@@ -56,7 +81,6 @@ def test_a_backup_taken_while_jobs_come_in_has_all_that_were_there_before_it(tmp
     restored.start()
     try:
         with redis.Redis.from_url(restored.url) as connection:
-            assert connection.dbsize() >= before
             last = int(connection.get("last"))  # type: ignore[arg-type]  # the synchronous client's answer
             assert last >= before
             assert all(connection.exists(f"job:{number}") for number in range(last))
@@ -72,5 +96,4 @@ def _write(url: str, writing: threading.Event, ending: threading.Event) -> None:
             number += 1
             connection.set("last", number)
             if number == 500:
-                connection.bgrewriteaof()
                 writing.set()
