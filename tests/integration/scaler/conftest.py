@@ -15,6 +15,7 @@ from scaler.meter import Meter
 from scaler.policy import Limits
 from tests.timed import Clock, set_clock
 
+NewLoop = Callable[..., ScalerLoop]
 LIMITS = Limits(min_workers=0, max_workers=3, idle_seconds=0.0)
 
 
@@ -121,3 +122,8 @@ def new_loop(shards: Shards, clock: Clock) -> Callable[..., ScalerLoop]:
         return ScalerLoop(shards, fleet, limits, f"host:{number}", Meter(CollectorRegistry()), clock=clock)
 
     return make
+
+
+@pytest.fixture
+def loop_(new_loop: NewLoop, fleet: PaperFleet) -> ScalerLoop:
+    return new_loop(fleet)

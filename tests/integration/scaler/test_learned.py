@@ -1,15 +1,11 @@
 """What one leader has learned, the next one knows."""
 
 import json
-from collections.abc import Callable
 
 from jobqueue.shards import Shard
-from scaler.loop import ScalerLoop
 from tests.integration.jobqueue.books import put
-from tests.integration.scaler.conftest import PaperFleet
+from tests.integration.scaler.conftest import NewLoop, PaperFleet
 from tests.timed import Clock
-
-NewLoop = Callable[..., ScalerLoop]
 
 
 async def test_the_next_leader_goes_on_from_what_was_learned(
