@@ -30,5 +30,5 @@ def test_a_worker_does_its_first_job_soon_after_its_boot_began_and_asks_no_index
     print(f"first job {seconds:.1f} s after the boot began")  # noqa: T201  # shown by pytest -s
     assert 0 < seconds <= BOOT_SECONDS
     # Whatever it booted from, came from the cloud: there is no way to anywhere else.
-    with network_of(machine.pid), pytest.raises(OSError, match="unreachable|timed out"):
+    with network_of(machine.pid), pytest.raises(OSError, match=r"unreachable|timed out"):
         socket.create_connection(("192.0.2.1", 443), timeout=5)
