@@ -9,7 +9,7 @@ from itertools import islice
 from secrets import token_bytes
 
 from benchmarks.harness.contest import compete, options
-from benchmarks.harness.http_load import Generator, endlessly, request
+from benchmarks.harness.http_load import WARM_UP_SECONDS, Generator, endlessly, request
 from benchmarks.harness.report import Figures, Report
 from benchmarks.harness.store import store
 from benchmarks.harness.system import manager, our_queued
@@ -47,7 +47,9 @@ def batch_rate(port: int, seconds: float, *, most: int | None = None) -> tuple[f
 
     generator = Generator(port, CONNECTIONS, on_answer=check)
     try:
-        load = generator.closed_loop(islice(endlessly(batches()), most), warm_up_seconds=0.5, seconds=seconds)
+        load = generator.closed_loop(
+            islice(endlessly(batches()), most), warm_up_seconds=WARM_UP_SECONDS, seconds=seconds
+        )
     finally:
         generator.close()
     return load.answers_per_second * LINES, taken

@@ -10,7 +10,7 @@ import orjson
 
 from benchmarks.harness.contest import compete, options
 from benchmarks.harness.filling import complete, fill
-from benchmarks.harness.http_load import Generator, request
+from benchmarks.harness.http_load import WARM_UP_SECONDS, Generator, request
 from benchmarks.harness.report import Figures, Report
 from benchmarks.harness.store import store
 from benchmarks.harness.system import manager
@@ -43,7 +43,9 @@ def pull_rate(port: int, seconds: float, most: int) -> tuple[float, set[str]]:
     generator = Generator(port, CONNECTIONS, on_answer=answers.append)
     pull = request("POST", f"/pullCompleted?top={TOP}")
     try:
-        load = generator.closed_loop(itertools.repeat(pull, most // TOP), warm_up_seconds=0.2, seconds=seconds)
+        load = generator.closed_loop(
+            itertools.repeat(pull, most // TOP), warm_up_seconds=WARM_UP_SECONDS, seconds=seconds
+        )
     finally:
         generator.close()
     # Read only now, so that reading takes no time from what is measured.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from secrets import token_bytes
 
-from benchmarks.harness.http_load import Generator, Load, endlessly, request
+from benchmarks.harness.http_load import WARM_UP_SECONDS, Generator, Load, endlessly, request
 
 CONNECTIONS = 64
 
@@ -19,6 +19,8 @@ def load_enqueues(port: int, seconds: float, *, most: int | None = None) -> Load
     """As many submissions as the server takes, at most `most`."""
     generator = Generator(port, CONNECTIONS)
     try:
-        return generator.closed_loop(islice(endlessly(submissions()), most), warm_up_seconds=0.5, seconds=seconds)
+        return generator.closed_loop(
+            islice(endlessly(submissions()), most), warm_up_seconds=WARM_UP_SECONDS, seconds=seconds
+        )
     finally:
         generator.close()

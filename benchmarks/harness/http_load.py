@@ -16,6 +16,8 @@ from typing import Protocol
 
 import httptools
 
+WARM_UP_SECONDS = 0.2
+"""Of a closed loop: not counted."""
 _RECEIVE_BYTES = 1 << 18
 _SILENCE_SECONDS = 30.0
 
