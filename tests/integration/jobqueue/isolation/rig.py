@@ -144,6 +144,13 @@ class Rig:
         content = all(member.is_content() for member in members)
         return content and self.a.is_master() and self.replica.is_linked_replica()
 
+    def owner(self) -> Member | None:
+        """Who has A's shards, once that is settled: it serves them, and the other one is its replica in step."""
+        for owner, other in ((self.a, self.replica), (self.replica, self.a)):
+            if owner.is_master() and owner.is_content() and other.is_linked_replica():
+                return owner
+        return None
+
     def restore(self) -> None:
         """Gives A its shards back."""
         until(self.a.answers, 20)
@@ -156,10 +163,7 @@ class Rig:
         """Takes the first host off the network for so long; where its replica drops, A knows at once."""
         run("ip", "link", "set", "port1", "down")
         if replica_drops:
-            program = (
-                "import sys, redis; redis.Redis(sys.argv[1], int(sys.argv[2])).client_kill_filter(_type='replica')"
-            )
-            run("ip", "netns", "exec", "h1", sys.executable, "-c", program, address(1), str(self.a.port))
+            run("ip", "netns", "exec", "h1", sys.executable, "-c", _DROP_REPLICAS, address(1), str(self.a.port))
         time.sleep(seconds)
         run("ip", "link", "set", "port1", "up")
 
@@ -181,7 +185,8 @@ class Rig:
 
     def lost(self, acknowledged: Acknowledged) -> int:
         """How many of these jobs A's shard does not have, wherever it is."""
-        owner = self.a if self.a.is_master() else self.replica
+        owner = until(self.owner, 60, wanted="the end of the dispute over A's shards")
+        assert owner is not None
         with redis.Redis(address(owner.host), owner.port) as client:
             pipeline = client.pipeline(transaction=False)
             for job_id in acknowledged.ids:
@@ -242,7 +247,6 @@ def play(rig: Rig, scenario: Scenario) -> Outcome:
             until(rig.stands, 20, wanted="the replica's return")
         rig.cut(scenario.cut_seconds, replica_drops=scenario.replica_drops)
         time.sleep(STEADY_SECONDS)
-    until(lambda: rig.a.is_master() or rig.a.is_linked_replica(), 60, wanted="the first host's return")
     acknowledged = Acknowledged.read(path)
     return Outcome(scenario.name, len(acknowledged.ids), rig.lost(acknowledged), not rig.a.is_master())
 
