@@ -1,16 +1,21 @@
-"""The rates of PUT, batch, worker and pull with a million jobs queued, beside those with 10,000."""
+"""The rates of PUT, batch, worker and pull with a million jobs queued, beside those with 10,000.
+
+Measured between rewrites of the append-only file, which come whenever it has doubled; batches also during one.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 from benchmarks.harness.contest import compete, options
 from benchmarks.harness.filling import complete, fill
 from benchmarks.harness.http_enqueue_load import load_enqueues
 from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import store
-from benchmarks.harness.system import manager, our_finished, our_queued, worker
+from benchmarks.harness.store import Store, store
+from benchmarks.harness.system import manager, our_finished, worker
 from benchmarks.http_batch import batch_rate
 from benchmarks.http_pull import TOP, VALUE, pull_rate
 from benchmarks.worker_noop import drain_rate
@@ -20,6 +25,7 @@ SMALL = 10_000
 _LARGE_QUICK, _LARGE_FULL = 150_000, 1_000_000
 _RESULTS, _PUT, _BATCHES = 30_000, 30_000, 60
 _LONG_ENOUGH_SECONDS = 60.0
+_IN_REWRITE = "batch_in_rewrite"
 
 
 def main() -> None:
@@ -33,6 +39,8 @@ def main() -> None:
     for figure in medians[_name(SMALL)]:
         points = [(float(jobs), medians[_name(jobs)][figure]) for jobs in sizes]
         report.curve(figure, "jobs queued", "1/s", points)
+        if figure == _IN_REWRITE:
+            continue
         report.aim(f"{figure} at {large:,} of that at {SMALL:,}", points[-1][1] / points[0][1], least=0.9)
     report.end()
 
@@ -42,20 +50,53 @@ def _name(jobs: int) -> str:
 
 
 def _measure(jobs: int) -> Figures:
+    # Each on a server of its own, whose memory nothing but the fill has used.
+    return {name: part(jobs) for name, part in _PARTS.items()}
+
+
+@contextmanager
+def _filled(jobs: int, finished: int = 0) -> Iterator[Store]:
+    """A server with so many jobs queued, whose file has just been rewritten, so that no part makes it double."""
     with store() as server:
-        fill(server.url, jobs + _RESULTS, "noop")
-        complete(server.url, _RESULTS, VALUE)
+        fill(server.url, jobs + finished, "noop")
+        complete(server.url, finished, VALUE)
         server.settle()
-        with manager(server) as (_, port):
-            # Every part works on the same number of jobs, small beside the backlog, which is trimmed in between.
-            pulled, _ = pull_rate(port, _LONG_ENOUGH_SECONDS, _RESULTS - 2 * TOP)
-            put = load_enqueues(port, _LONG_ENOUGH_SECONDS, most=_PUT).answers_per_second
-            complete(server.url, our_queued(server) - jobs, VALUE)
-            batch, _ = batch_rate(port, _LONG_ENOUGH_SECONDS, most=_BATCHES)
-            complete(server.url, our_queued(server) - jobs, VALUE)
-        before = our_finished(server)
-        run = drain_rate(server, lambda: worker(server, slots=1), SMALL, lambda: our_finished(server) - before)
-        return {"put": put, "batch": batch, "run": run["jobs_per_second"], "pull": pulled}
+        server.rewrite()
+        server.settle()
+        yield server
+
+
+def _put(jobs: int) -> float:
+    with _filled(jobs) as server, manager(server) as (_, port):
+        return load_enqueues(port, _LONG_ENOUGH_SECONDS, most=_PUT).answers_per_second
+
+
+def _batch(jobs: int, *, in_rewrite: bool = False) -> float:
+    with _filled(jobs) as server, manager(server) as (_, port):
+        if in_rewrite:
+            server.rewrite()
+        return batch_rate(port, _LONG_ENOUGH_SECONDS, most=_BATCHES)[0]
+
+
+def _run(jobs: int) -> float:
+    with _filled(jobs) as server:
+        return drain_rate(server, lambda: worker(server, slots=1), SMALL, partial(our_finished, server))[
+            "jobs_per_second"
+        ]
+
+
+def _pull(jobs: int) -> float:
+    with _filled(jobs, finished=_RESULTS) as server, manager(server) as (_, port):
+        return pull_rate(port, _LONG_ENOUGH_SECONDS, _RESULTS - 2 * TOP)[0]
+
+
+_PARTS: Mapping[str, Callable[[int], float]] = {
+    "put": _put,
+    "batch": _batch,
+    _IN_REWRITE: partial(_batch, in_rewrite=True),
+    "run": _run,
+    "pull": _pull,
+}
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ PREFIX = "{rq:*}"
 WORKER_SCRIPTS = ("claim", "release", "finish", "fail", "extend", "meta", "beat", "unregister")
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete"),
-    *("due", "reap", "reap_stock", "retain", "hear", "lead", "intend", "amend", "close"),
+    *("due", "reap", "reap_stock", "retain", "expire", "hear", "lead", "intend", "amend", "close"),
 )
 _WORKER_KEYS = (
     *("", ":queues", ":queue:*", ":job:*", ":results:*", ":execution:*", ":executions:*", ":worker:*", ":workers"),

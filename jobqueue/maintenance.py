@@ -22,6 +22,7 @@ from jobqueue.timestamps import clock_argument, iso
 
 DUE_LIMIT = 1000
 RETAIN_LIMIT = 1000
+EXPIRE_LIMIT = 500
 LOCK_SECONDS = 5
 TICK_SECONDS = 0.5
 
@@ -59,6 +60,20 @@ async def retain(
     return int(given_back), int(forgotten)
 
 
+async def expire(shard: Shard, *, now: float | None = None) -> tuple[int, int]:
+    """Ends up to `EXPIRE_LIMIT` results of the feed whose time is over.
+
+    Returns:
+        How many were looked at, and how many of them nobody had pulled.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    queues = await queue_names(shard)
+    over, unpulled = await shard.run(script("expire"), clock_argument(now), EXPIRE_LIMIT, *queues)
+    return int(over), int(unpulled)
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     name: str
@@ -93,6 +108,7 @@ class Maintenance:
             _Task("reap", 1.0, self._reap),
             _Task("dependents", 1.0, self._enqueue_dependents),
             _Task("retain", 1.0, self._retain),
+            _Task("expire", 1.0, self._expire),
             _Task("reap_stock", 10.0, self._reap_stock),
             _Task("sign", SIGN_SECONDS, give_sign),
         )
@@ -155,6 +171,14 @@ class Maintenance:
         given_back, forgotten = await retain(shard)
         if given_back or forgotten:
             log.info("event=feed_tended shard=%s given_back=%d forgotten=%d", shard.prefix, given_back, forgotten)
+
+    async def _expire(self, shard: Shard) -> None:
+        while True:
+            over, unpulled = await expire(shard)
+            if unpulled:
+                log.info("event=results_expired shard=%s unpulled=%d", shard.prefix, unpulled)
+            if over < EXPIRE_LIMIT:
+                return
 
     async def _reap_stock(self, shard: Shard) -> None:
         for queue in await queue_names(shard):

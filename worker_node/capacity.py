@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 LAPSE_SECONDS = 0.1
 """After this the room that a claim asks for is given to others too: its Redis may be away."""
-STAY_SECONDS = 0.025
+STAY_SECONDS = 0.05
 """So long one shard's claims go before the others': its master then does the next one, and the finishes that belong to
 the last ones, with everything that they touch still in its processor's cache."""
 

@@ -49,10 +49,17 @@ class Store:
         return sum(_memory_bytes(master) for master in self.masters)
 
     def settle(self) -> None:
-        """Waits for the end of rewrites of the append-only file, which filling brings with it."""
-        await_true(
-            lambda: not any(map(_rewriting, self.masters)), seconds=300, wanted="the end of rewrites of the file"
-        )
+        """Waits for the end of what filling brings with it: rewrites of the append-only file, tables that grow."""
+        await_true(lambda: not any(map(_rewriting, self.masters)), seconds=300, wanted="the end of the file's rewrites")
+        # While a rewrite runs, the table of keys does not grow: the first new key after it begins what is due.
+        self.client.set("settle", "")
+        self.client.delete("settle")
+        await_true(lambda: not any(map(_rehashing, self.masters)), seconds=300, wanted="the end of rehashing")
+
+    def rewrite(self) -> None:
+        """Starts a rewrite of the append-only file, as a server does by itself whenever the file has doubled."""
+        for master in self.masters:
+            master.bgrewriteaof()
 
 
 @contextlib.contextmanager
@@ -94,6 +101,7 @@ def cluster_store() -> Iterator[Store]:
             cluster.start()
             form(cluster.equal_hosts, cluster.url)
             masters = tuple(redis.Redis(port=server.port) for server in cluster.masters())
+            await_true(lambda: all(map(_knows_all, masters)), seconds=30, wanted="masters that know of all slots")
             client = redis.RedisCluster(host="127.0.0.1", port=cluster.servers[0].port)
             yield Store(Path(name), cluster.url, client, masters)
         finally:
@@ -140,6 +148,14 @@ def _replicates(client: redis.Redis) -> bool:
     return bool(state["connected_slaves"]) and state["slave0"]["state"] == "online"
 
 
+def _knows_all(client: redis.Redis) -> bool:
+    return "cluster_slots_ok:16384" in str(client.execute_command("CLUSTER", "INFO"))  # type: ignore[no-untyped-call]
+
+
 def _rewriting(client: redis.Redis) -> bool:
     state = client.info("persistence")
     return bool(state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
+
+
+def _rehashing(client: redis.Redis) -> bool:
+    return bool(client.info("memory")["mem_overhead_db_hashtable_rehashing"])

@@ -4,21 +4,14 @@
 -- Returns  for each: 1 if it was waiting for it (leased, or back in the feed because the lease ran out), else 0
 local prefix = KEYS[1]
 -- include: _clock
-local now, keep, acknowledged = clock(ARGV[1]), tonumber(ARGV[2]), {}
+-- include: _ending
+local now, keep, acknowledged, ended = clock(ARGV[1]), tonumber(ARGV[2]), {}, {}
 for i = 3, #ARGV do
   local id = ARGV[i]
   local removed = redis.call('ZREM', prefix .. ':wm:feed:leases', id) + redis.call('ZREM', prefix .. ':wm:feed', id)
   redis.call('HDEL', prefix .. ':wm:feed:places', id)
   acknowledged[#acknowledged + 1] = math.min(removed, 1)
-  if removed > 0 then
-    local key = prefix .. ':job:' .. id
-    local left = redis.call('TTL', key)
-    if left == -1 or left > keep then
-      redis.call('EXPIRE', key, keep)
-      redis.call('EXPIRE', prefix .. ':results:' .. id, keep)
-      local queue = redis.call('HGET', key, 'origin')
-      if queue then redis.call('ZADD', prefix .. ':finished:' .. queue, 'XX', math.floor(now) + keep, id) end
-    end
-  end
+  if removed > 0 then ended[#ended + 1] = id end
 end
+shorten(ended, now, keep)
 return acknowledged

@@ -55,6 +55,8 @@ end
 if redis.call('EXISTS', prefix .. ':suspended', prefix .. ':wm:closed:' .. worker) > 0 then return jobs end
 
 local leased, claimed = {}, {token}
+-- Written once: to turn a fraction into text takes longer than to add it to the set.
+local until_ = string.format('%.3f', now + lease)
 for q = 10, #ARGV do
   local queue = ARGV[q]
   local queue_key = prefix .. ':queue:' .. queue
@@ -91,7 +93,7 @@ for q = 10, #ARGV do
           -- score lies far beyond it.
           started[#started + 1] = timeout < 0 and '+inf' or math.floor(now) + timeout + 3600
           started[#started + 1] = id .. ':' .. token
-          leased[#leased + 1] = now + lease
+          leased[#leased + 1] = until_
           leased[#leased + 1] = id .. ':' .. token
           claimed[#claimed + 1] = id
           -- One answer must fit into Redis' memory and the worker's.

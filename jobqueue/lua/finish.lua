@@ -9,22 +9,32 @@
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _end
+-- include: _ending
 local now, iso, worker = clock(ARGV[1]), ARGV[2], ARGV[3]
 local leases = prefix .. ':wm:leases'
 -- How long a job without a result stays for RQ to find the jobs that depend on it.
 local DEPENDENTS_SECONDS = 60
 
 -- False where the record has been deleted meanwhile (a stock client can): nothing may come of it then.
-local function record(id, ttl, value)
+local function record(id, ttl, value, feed)
   local key, results = prefix .. ':job:' .. id, prefix .. ':results:' .. id
-  -- A job that was leased has a status, so two new fields mean that there was no record.
-  if redis.call('HSET', key, 'status', 'finished', 'ended_at', iso) == 2 then
+  -- A job that was leased has a status, so two new fields mean that there was no record, and one that it never ended.
+  local new = redis.call('HSET', key, 'status', 'finished', 'ended_at', iso)
+  if new == 2 then
     redis.call('DEL', key, results)
     return false
   end
-  redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value)
-  expire(key, ttl)
-  expire(results, ttl)
+  if new == 1 then
+    redis.call('XADD', results, '*', 'type', '1', 'worker_name', worker, 'return_value', value)
+  else
+    redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value)
+  end
+  -- What goes into the feed ends by its entry in the registry; what ended before may have times to live of then.
+  if not feed or new == 0 then
+    local seconds = feed and -1 or ttl
+    expire(key, seconds)
+    expire(results, seconds)
+  end
   return true
 end
 
@@ -60,12 +70,12 @@ while at <= #ARGV do
     local at_job = first + n * 3 - 3
     local id = ARGV[at_job]
     if held[n] and recorded then drop_execution(id, token, worker) end
-    if not held[n] or (ttl ~= 0 and not record(id, ttl, ARGV[at_job + 1])) then
+    if not held[n] or (ttl ~= 0 and not record(id, ttl, ARGV[at_job + 1], feed)) then
       lost[#lost + 1] = id
     else
       done[#done + 1] = id
       if ttl ~= 0 then
-        finished[#finished + 1] = ttl < 0 and '+inf' or math.floor(now) + ttl
+        finished[#finished + 1] = ttl < 0 and '+inf' or math.floor(now) + ttl + (feed and BEYOND or 0)
         finished[#finished + 1] = id
         if feed then
           local place = tonumber(ARGV[at_job + 2])

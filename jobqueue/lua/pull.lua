@@ -6,6 +6,7 @@
 -- A repeat with the same token returns the first answer again, as far as its results still exist.
 local prefix = KEYS[1]
 -- include: _clock
+-- include: _ending
 local now, token, most, lease, keep = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local most_bytes, bytes = tonumber(ARGV[7]), 0
 local feed, bell = prefix .. ':wm:feed', prefix .. ':wm:feed:bell'
@@ -21,30 +22,7 @@ local function value_of(id)
   return nil
 end
 
--- By queue: {score, id, score, id, ...} of what is kept for a shorter time from now on.
-local shortened = {}
-
-local function hand_out_for_good(id)
-  local key = prefix .. ':job:' .. id
-  -- LT: only where it would be kept longer, or for ever.
-  if redis.call('EXPIRE', key, keep, 'LT') == 1 then
-    redis.call('EXPIRE', prefix .. ':results:' .. id, keep)
-    local queue = redis.call('HGET', key, 'origin')
-    if queue then
-      local entries = shortened[queue] or {}
-      entries[#entries + 1] = math.floor(now) + keep
-      entries[#entries + 1] = id
-      shortened[queue] = entries
-    end
-  end
-end
-
--- In pieces: Lua's stack holds no more than some thousand values.
-local function in_pieces(values, call)
-  for first = 1, #values, 1000 do call(unpack(values, first, math.min(first + 999, #values))) end
-end
-
-local results = {}
+local results, handed_out = {}, {}
 if token ~= '' then
   local repeated = redis.call('LRANGE', pulled, 0, -1)
   for _, id in ipairs(repeated) do
@@ -71,7 +49,7 @@ while #results < most and bytes < most_bytes do
         redis.call('ZADD', leased, now + lease, id)
         redis.call('HSET', places, id, popped[i + 1])
       else
-        hand_out_for_good(id)
+        handed_out[#handed_out + 1] = id
       end
     end
   end
@@ -81,9 +59,7 @@ if redis.call('EXISTS', feed) == 0 then
 elseif redis.call('EXISTS', bell) == 0 then
   redis.call('RPUSH', bell, '1')
 end
-for queue, entries in pairs(shortened) do
-  in_pieces(entries, function(...) redis.call('ZADD', prefix .. ':finished:' .. queue, 'XX', ...) end)
-end
+shorten(handed_out, now, keep)
 if token ~= '' and #results > 0 then
   local ids = {}
   for i, result in ipairs(results) do ids[i] = result[1] end

@@ -17,6 +17,7 @@ for i = 2, #ARGV do
     redis.call('ZREM', prefix .. ':canceled:' .. queue, id)
     redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'ended_at', 'exc_info')
     redis.call('PERSIST', key)
+    redis.call('PERSIST', prefix .. ':results:' .. id)
     redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
     push(queue, {id}, false)
     answers[#answers + 1] = 'queued'

@@ -9,6 +9,7 @@ from redis.crc import key_slot
 from jobqueue.claim import claim
 from jobqueue.enqueue import EnqueueAnswer, enqueue
 from jobqueue.finish import Failed, Finished, FinishReport, finish
+from jobqueue.maintenance import expire
 from jobqueue.model import ClaimedJob, NewJob, Reason
 from jobqueue.shards import Shard, Shards
 
@@ -78,6 +79,15 @@ async def ttl_of(shard: Shard, name: str) -> int:
     """Seconds until a key of the shard expires: -1 never, -2 it is not there."""
     (seconds,) = await shard.execute(("TTL", f"{shard.prefix}:{name}"))
     return int(seconds)
+
+
+async def results_at(shard: Shard, now: float) -> set[str]:
+    """The jobs that are left with their results after the managers' care at that time."""
+    await expire(shard, now=now)
+    keys = await keys_of(shard)
+    kept = {key.removeprefix("results:") for key in keys if key.startswith("results:")}
+    assert all(f"job:{job_id}" in keys for job_id in kept)
+    return kept
 
 
 async def keys_of(shard: Shard) -> set[str]:

@@ -19,6 +19,7 @@ from tests.integration.jobqueue.books import (
     fields_of,
     members,
     put,
+    results_at,
     status_of,
     succeeded,
     take,
@@ -151,7 +152,7 @@ async def test_success_after_retries_is_a_success(shard: Shard) -> None:
     (job,) = await take(shard)
     await finish(shard, "w1", [succeeded(job, 42)], now=NOW)
     assert await status_of(shard, "a") == "finished"
-    assert await ttl_of(shard, "results:a") == 7 * DAY_SECONDS
+    assert await results_at(shard, NOW + 7 * DAY_SECONDS - 1) == {"a"}
     assert [result.value for result in await pull(shard, 5, now=NOW)] == [b"42"]
 
 

@@ -1,5 +1,8 @@
 """Recording success: what stands in the books, what RQ reads of it, and that a lost lease records nothing."""
 
+import math
+import time
+
 import pytest
 from redis import Redis
 from rq import Queue
@@ -7,6 +10,7 @@ from rq.job import Job
 from rq.registry import FinishedJobRegistry, StartedJobRegistry
 
 from jobqueue.claim import release
+from jobqueue.control import requeue
 from jobqueue.counters import count
 from jobqueue.finish import FINISH_LIMIT, finish
 from jobqueue.leases import LeaseUpdate, extend, reap
@@ -22,6 +26,7 @@ from tests.integration.jobqueue.books import (
     keys_of,
     members,
     put,
+    results_at,
     status_of,
     succeeded,
     take,
@@ -49,23 +54,65 @@ async def test_rq_reads_the_result(plain_shard: Shard, redis_url: str) -> None:
 
 async def test_a_result_waits_a_week_and_its_books_are_closed(shard: Shard) -> None:
     await complete(shard, "a")
-    assert await ttl_of(shard, "job:a") == await ttl_of(shard, "results:a") == 7 * DAY_SECONDS
-    assert await members(shard, "finished:default") == {"a": NOW + 7 * DAY_SECONDS}
     assert await members(shard, "wm:leases") == await members(shard, "wip:default") == {}
     counts = await count(shard)
     assert counts.functions.finished == {"noop": 1}
     assert counts.functions.seconds == {"noop": 0.5}
+    assert await results_at(shard, NOW + 7 * DAY_SECONDS - 1) == {"a"}
+    assert await results_at(shard, NOW + 7 * DAY_SECONDS) == set()
+    assert not [key for key in await keys_of(shard) if key.startswith(("job:", "results:", "finished:"))]
+
+
+@pytest.mark.parametrize(("ttl", "ends"), [(60, NOW + 60), (-1, math.inf), (0, -math.inf)])
+async def test_a_result_is_kept_as_long_as_its_job_asked(shard: Shard, ttl: int, ends: float) -> None:
+    await complete(shard, "a", result_ttl_seconds=ttl)
+    assert (await count(shard)).functions.finished == {"noop": 1}
+    for now in (NOW, NOW + 59, NOW + 60, NOW + 100 * 365 * DAY_SECONDS):
+        assert await results_at(shard, now) == ({"a"} if now < ends else set())
+        assert await members(shard, "wm:feed") == ({"a": 1.0} if now < ends else {})
 
 
 @pytest.mark.parametrize(("ttl", "left"), [(60, 60), (-1, -1), (0, -2)])
-async def test_a_result_is_kept_as_long_as_its_job_asked(shard: Shard, ttl: int, left: int) -> None:
-    await complete(shard, "a", result_ttl_seconds=ttl)
-    assert await ttl_of(shard, "job:a") == left
-    assert await ttl_of(shard, "results:a") == left
-    kept = {60: {"a": NOW + 60}, -1: {"a": float("inf")}, 0: {}}[ttl]
+async def test_what_is_not_fed_lives_as_rq_has_it(shard: Shard, ttl: int, left: int) -> None:
+    """So that stock clients and workers, whose jobs these are, find what they know."""
+    await complete(shard, "a", result_ttl_seconds=ttl, feed=False)
+    assert await ttl_of(shard, "job:a") == await ttl_of(shard, "results:a") == left
+    kept = {60: {"a": NOW + 60}, -1: {"a": math.inf}, 0: {}}[ttl]
     assert await members(shard, "finished:default") == kept
-    assert (await count(shard)).functions.finished == {"noop": 1}
-    assert len(await pull(shard, 5, now=NOW)) == (1 if ttl else 0)
+
+
+async def test_a_second_end_counts_from_itself(shard: Shard) -> None:
+    """Failed and queued again, by a user or by stock RQ, which leaves the time to live of the results."""
+    await put(shard, "user", "stock")
+    await finish(shard, "w1", [broke(job) for job in await take(shard, 2)], now=NOW)
+    await requeue(shard, ["user"], now=NOW)
+    await shard.execute(
+        ("HSET", f"{shard.prefix}:job:stock", "status", "queued", "ended_at", ""),
+        ("ZREM", f"{shard.prefix}:failed:default", "stock"),
+        ("RPUSH", f"{shard.prefix}:queue:default", "stock"),
+    )
+    await finish(shard, "w1", [succeeded(job) for job in await take(shard, 2)], now=NOW)
+    for job_id in ("user", "stock"):
+        assert await ttl_of(shard, f"job:{job_id}") == await ttl_of(shard, f"results:{job_id}") == -1
+    assert await results_at(shard, NOW + 7 * DAY_SECONDS - 1) == {"user", "stock"}
+    assert await results_at(shard, NOW + 7 * DAY_SECONDS) == set()
+
+
+async def test_what_a_stock_client_has_queued_again_outlives_its_result(shard: Shard) -> None:
+    """RQ leaves the entry in the registry of finished jobs."""
+    await complete(shard, "a")
+    await shard.execute(("HSET", f"{shard.prefix}:job:a", "status", "queued"))
+    assert await results_at(shard, NOW + 7 * DAY_SECONDS) == {"a"}
+    assert await members(shard, "finished:default") == {}
+
+
+async def test_stock_workers_leave_results_of_the_feed_alone(plain_shard: Shard, redis_url: str) -> None:
+    """RQ's maintenance drops entries of the registry that are over, and would leave their keys behind."""
+    await complete(plain_shard, "a", now=time.time() - 8 * DAY_SECONDS)
+    with Redis.from_url(redis_url) as connection:
+        FinishedJobRegistry("default", connection=connection).cleanup()
+    assert await results_at(plain_shard, time.time()) == set()
+    assert "job:a" not in await keys_of(plain_shard)
 
 
 async def test_the_feed_has_the_order_of_the_outcomes_whatever_they_share(shard: Shard) -> None:

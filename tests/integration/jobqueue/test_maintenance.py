@@ -12,10 +12,21 @@ from jobqueue.claim import claim
 from jobqueue.enqueue import enqueue
 from jobqueue.errors import ShardUnavailable
 from jobqueue.leases import reap
-from jobqueue.maintenance import Maintenance
+from jobqueue.maintenance import EXPIRE_LIMIT, Maintenance
+from jobqueue.model import RESULT_TTL_SECONDS
 from jobqueue.pull import pull
 from jobqueue.shards import Shard, Shards
-from tests.integration.jobqueue.books import complete, fields_of, new_job, port_of, put, status_of, waiting
+from tests.integration.jobqueue.books import (
+    complete,
+    fields_of,
+    keys_of,
+    members,
+    new_job,
+    port_of,
+    put,
+    status_of,
+    waiting,
+)
 from tests.waiting import until_async
 from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
@@ -40,6 +51,24 @@ async def _queued_again(shard: Shard, job_id: str) -> None:
         return False
 
     await until_async(is_queued, 8.0, wanted=f"{job_id} queued")
+
+
+async def test_results_end_when_their_time_is_over(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
+    over = time.time() - RESULT_TTL_SECONDS
+    for number in range(20):
+        await complete(plain_shard, *(f"job-{number}-{n}" for n in range(EXPIRE_LIMIT)), now=over)
+    await complete(plain_shard, "young", now=over + 60)
+
+    async def young_is_left() -> bool:
+        return list(await members(plain_shard, "finished:default")) == ["young"]
+
+    async with _managers(shards, redis_url, count=1):
+        # All that is over in one round of care: with a piece in each it would take twenty seconds.
+        await until_async(young_is_left, 15.0, wanted="the end of all but the young result")
+    assert {key for key in await keys_of(plain_shard) if key.startswith(("job:", "results:"))} == {
+        "job:young",
+        "results:young",
+    }
 
 
 async def test_two_managers_take_care_of_everything_once(plain_shard: Shard, shards: Shards, redis_url: str) -> None:

@@ -11,7 +11,18 @@ from jobqueue.maintenance import retain
 from jobqueue.model import HOUR_SECONDS
 from jobqueue.pull import PULL_BYTES, Order, acknowledge, pull
 from jobqueue.shards import Shard
-from tests.integration.jobqueue.books import NOW, complete, dump, keys_of, members, put, succeeded, take, ttl_of
+from tests.integration.jobqueue.books import (
+    NOW,
+    complete,
+    dump,
+    keys_of,
+    members,
+    put,
+    results_at,
+    succeeded,
+    take,
+    ttl_of,
+)
 
 IDS = ["a", "b", "c", "d", "e"]
 
@@ -53,10 +64,21 @@ async def test_a_pulled_result_stays_readable_for_an_hour(shard: Shard) -> None:
     await complete(shard, "forever", result_ttl_seconds=-1)
     await complete(shard, "short", result_ttl_seconds=30)
     await pull(shard, 9, now=NOW)
-    for job_id, seconds in (("a", HOUR_SECONDS), ("forever", HOUR_SECONDS), ("short", 30)):
-        assert await ttl_of(shard, f"job:{job_id}") == await ttl_of(shard, f"results:{job_id}") == seconds
-    finished = await members(shard, "finished:default")
-    assert finished == {"a": NOW + 3600, "forever": NOW + 3600, "short": NOW + 30}
+    assert await results_at(shard, NOW + 29) == {"a", "forever", "short"}
+    assert await results_at(shard, NOW + HOUR_SECONDS - 1) == {"a", "forever"}
+    assert await results_at(shard, NOW + HOUR_SECONDS) == set()
+    assert await members(shard, "finished:default") == {}
+
+
+async def test_a_pulled_result_that_a_stock_worker_recorded_anew_ends_as_rq_has_it(shard: Shard) -> None:
+    """RQ gives both keys a time to live, and the registry its end."""
+    await complete(shard, "a")
+    keys = [f"{shard.prefix}:{name}:a" for name in ("job", "results")]
+    await shard.execute(*(("EXPIRE", key, 500) for key in keys))
+    await shard.execute(("ZADD", f"{shard.prefix}:finished:default", NOW + 500, "a"))
+    await pull(shard, 9, now=NOW)
+    assert await ttl_of(shard, "job:a") == await ttl_of(shard, "results:a") == 500
+    assert await members(shard, "finished:default") == {"a": NOW + 500}
 
 
 @pytest.mark.parametrize("lease", [0.0, 30.0])
@@ -91,10 +113,10 @@ async def test_an_acknowledged_result_is_gone_for_good(shard: Shard) -> None:
     assert await _pulled(shard, 2, lease=30) == "ed"
     assert await acknowledge(shard, ["e", "unknown"], now=NOW) == 1
     assert await acknowledge(shard, ["e"], now=NOW) == 0
-    assert await ttl_of(shard, "job:e") == await ttl_of(shard, "results:e") == HOUR_SECONDS
-    assert (await members(shard, "finished:default"))["e"] == NOW + HOUR_SECONDS
     await retain(shard, now=NOW + 31)
-    assert await _pulled(shard) == "dcba"
+    assert await _pulled(shard, lease=HOUR_SECONDS, now=NOW + 31) == "dcba"
+    assert await results_at(shard, NOW + HOUR_SECONDS - 1) == set("abcde")
+    assert await results_at(shard, NOW + HOUR_SECONDS) == set("abcd")
 
 
 async def test_a_late_acknowledgement_takes_the_result_back_out_of_the_feed(shard: Shard) -> None:

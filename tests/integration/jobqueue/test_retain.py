@@ -5,7 +5,7 @@ from jobqueue.control import cancel
 from jobqueue.counters import count
 from jobqueue.finish import Outcome, finish
 from jobqueue.leases import LeaseUpdate, extend, reap
-from jobqueue.maintenance import RETAIN_LIMIT, move_due, retain
+from jobqueue.maintenance import EXPIRE_LIMIT, RETAIN_LIMIT, expire, move_due, retain
 from jobqueue.model import DAY_SECONDS
 from jobqueue.pull import acknowledge, pull
 from jobqueue.shards import Shard
@@ -23,6 +23,7 @@ async def test_registries_forget_what_has_lapsed(shard: Shard) -> None:
     await cancel(shard, ["dropped"], now=NOW)
     for days, left in ((6.9, {"done", "bad", "dropped"}), (7, {"bad", "dropped"}), (30, set())):
         await retain(shard, now=NOW + days * DAY_SECONDS)
+        await expire(shard, now=NOW + days * DAY_SECONDS)
         names = [await members(shard, f"{name}:default") for name in ("finished", "failed", "canceled")]
         assert {job_id for entries in names for job_id in entries} == left
 
@@ -38,6 +39,17 @@ async def test_results_that_nobody_pulled_leave_the_feed(shard: Shard) -> None:
     assert max(forgotten) <= RETAIN_LIMIT
     assert set(await members(shard, "wm:feed")) == set(ids) - set(expired)
     assert [result.job_id for result in await pull(shard, 3, order="oldest", now=NOW)] == ids[1:7:2]
+
+
+async def test_many_results_end_a_piece_at_a_time(shard: Shard) -> None:
+    await complete(shard, *(f"job-{number:04}" for number in range(EXPIRE_LIMIT)))
+    await complete(shard, "high-1", "high-2", queue="high")
+    await pull(shard, 100, now=NOW)
+    await pull(shard, 100, lease_seconds=30 * DAY_SECONDS, now=NOW)
+    ended = [await expire(shard, now=NOW + 7 * DAY_SECONDS) for _ in range(3)]
+    assert [over for over, _ in ended] == [EXPIRE_LIMIT, 2, 0]
+    assert sum(unpulled for _, unpulled in ended) == EXPIRE_LIMIT + 2 - 100
+    assert not [key for key in await keys_of(shard) if key in ("wm:feed", "wm:feed:leases", "wm:feed:places")]
 
 
 async def test_a_whole_life_leaves_only_counters_behind(shard: Shard) -> None:
@@ -73,6 +85,8 @@ async def test_a_whole_life_leaves_only_counters_behind(shard: Shard) -> None:
     await unregister(shard, "w1", ("default", "high"))
     await _let_all_times_to_live_end(shard)
     await retain(shard, now=now + 40 * DAY_SECONDS)
+    while (await expire(shard, now=now + 40 * DAY_SECONDS))[0]:
+        pass
     assert await keys_of(shard) <= {*COUNTERS, "queues"}
 
 

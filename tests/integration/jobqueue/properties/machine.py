@@ -11,7 +11,7 @@ from jobqueue.control import cancel, delete, requeue
 from jobqueue.enqueue import enqueue
 from jobqueue.finish import Outcome, Retried, Stopped, finish
 from jobqueue.leases import LeaseUpdate, extend, reap
-from jobqueue.maintenance import move_due, retain
+from jobqueue.maintenance import expire, move_due, retain
 from jobqueue.model import ClaimedJob
 from jobqueue.pull import acknowledge, pull
 from jobqueue.shards import Shard
@@ -92,7 +92,7 @@ class QueueMachine(RuleBasedStateMachine):
     def a_worker_finishes(self, lease: tuple[bool, int]) -> None:
         job, held = self._choose(lease)
         if held:
-            self._model.finish(job.id)
+            self._model.finish(job.id, self._now)
         self._ends(succeeded(job, job.id), held, again=False)
 
     @precondition(lambda self: self._claims)
@@ -134,7 +134,7 @@ class QueueMachine(RuleBasedStateMachine):
             self._model.jobs[job.id].lease_until = self._now + LEASE_SECONDS
             assert (job.id in extension.cancelled) == self._model.jobs[job.id].cancel_asked
 
-    @rule(seconds=st.sampled_from([0, 5, 19, 20, 40]), tends=st.booleans())
+    @rule(seconds=st.sampled_from([0, 5, 19, 20, 40, 1800, 200_000]), tends=st.booleans())
     def time_passes_and_a_manager_reaps(self, seconds: int, tends: bool) -> None:
         self._now += seconds
         if tends:
@@ -152,6 +152,11 @@ class QueueMachine(RuleBasedStateMachine):
     def a_manager_tends_the_feed(self) -> None:
         expected = self._model.retain(self._now)
         assert self._run(retain(self._shard, now=self._now)) == (expected, 0)
+
+    @rule()
+    def a_manager_ends_what_is_over(self) -> None:
+        expected = self._model.expire(self._now)
+        assert self._run(expire(self._shard, now=self._now)) == expected
 
     @rule(job_id=IDS)
     def a_user_cancels(self, job_id: str) -> None:
@@ -196,7 +201,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(job_id=IDS)
     def a_consumer_acknowledges(self, job_id: str) -> None:
-        expected = self._model.acknowledge(job_id)
+        expected = self._model.acknowledge(job_id, self._now)
         assert self._run(acknowledge(self._shard, [job_id], now=self._now)) == int(expected)
 
     @invariant()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 QUEUES = ("high", "default")
 LEASE_SECONDS = 20
 MAX_LOSSES = 3
+RESULT_SECONDS = 7 * 86_400
+PULLED_SECONDS = 3600
 REQUEUABLE = ("failed", "stopped", "canceled")
 
 
@@ -26,6 +28,7 @@ class ModelJob:
     token: str | None = None
     lease_until: int = 0
     due: int | None = None
+    ends: int = 0
 
 
 @dataclass(slots=True)
@@ -85,8 +88,9 @@ class Model:
         job = self.jobs.get(job_id)
         return job is not None and job.status == "finished"
 
-    def finish(self, job_id: str) -> None:
+    def finish(self, job_id: str, now: int) -> None:
         self._end(job_id, "finished")
+        self.jobs[job_id].ends = now + RESULT_SECONDS
         self.sequence += 1
         self.feed[job_id] = self.sequence
         self.recorded += 1
@@ -185,16 +189,33 @@ class Model:
             place = self.feed.pop(job_id)
             if lease_seconds:
                 self.leased[job_id] = (now + lease_seconds, place)
+            else:
+                self._ends_soon(job_id, now)
         return order
 
-    def acknowledge(self, job_id: str) -> bool:
-        return bool(self.leased.pop(job_id, None)) | bool(self.feed.pop(job_id, None))
+    def acknowledge(self, job_id: str, now: int) -> bool:
+        waited = bool(self.leased.pop(job_id, None)) | bool(self.feed.pop(job_id, None))
+        if waited:
+            self._ends_soon(job_id, now)
+        return waited
+
+    def expire(self, now: int) -> tuple[int, int]:
+        """How many results are over, and how many of them nobody had pulled."""
+        over = [job_id for job_id, job in self.jobs.items() if job.status == "finished" and job.ends <= now]
+        unpulled = [job_id for job_id in over if job_id in self.feed or job_id in self.leased]
+        for job_id in over:
+            self.delete(job_id)
+        return len(over), len(unpulled)
 
     def retain(self, now: int) -> int:
         lapsed = [job_id for job_id, (until, _) in self.leased.items() if until <= now]
         for job_id in lapsed:
             self.feed[job_id] = self.leased.pop(job_id)[1]
         return len(lapsed)
+
+    def _ends_soon(self, job_id: str, now: int) -> None:
+        job = self.jobs[job_id]
+        job.ends = min(job.ends, now + PULLED_SECONDS)
 
     def _push(self, job_id: str, *, at_front: bool) -> None:
         job = self.jobs[job_id]
