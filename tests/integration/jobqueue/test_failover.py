@@ -103,18 +103,20 @@ async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cl
     others += [asyncio.create_task(load.manage(shard)) for shard in shards]
     others += [asyncio.create_task(load.consume(shard)) for shard in shards]
     try:
-        await _until(lambda: len(load.consumed) > 200, 20)
+        await _until(lambda: len(load.consumed) > 200)
         victim = cluster.masters()[0]
         ports = {shard.index: port_of(shards, shard) for shard in shards}
         orphans = {index for index, port in ports.items() if port == victim.port}
         assert len(orphans) == 2
         await asyncio.to_thread(victim.kill)
-        await _until(lambda: any(load.slowest.get(index, 0) > 1 for index in orphans), 25)
+        await _until(lambda: any(load.slowest.get(index, 0) > 1 for index in orphans))
         accepted = len(load.accepted)
-        await _until(lambda: len(load.accepted) > accepted + 200, 25)
+        await _until(lambda: len(load.accepted) > accepted + 200)
         load.submitting = False
         await asyncio.gather(*clients)
-        await _until(lambda: load.accepted <= load.consumed.keys(), 40)
+        await _until(lambda: load.accepted <= load.consumed.keys())
+        # Where a job ran again, or was written though that was not acknowledged, there is something left to do.
+        await until_async(lambda: _is_done(shards), wanted="empty books")
     finally:
         load.submitting = False
         for task in [*clients, *others]:
@@ -124,8 +126,7 @@ async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cl
     await shards.close()
     # An enqueue that was refused may have been written all the same; no other job may be there.
     assert len(load.accepted) <= total.total.finished <= len(load.accepted) + sum(load.refused.values())
-    assert (total.total.queued, total.total.started, total.total.failed, total.leased) == (0, 0, 0, 0)
-    assert total.completed == total.pulled == 0
+    assert total.total.failed == 0
     healthy = {index: seconds for index, seconds in load.slowest.items() if index not in orphans}
     assert len(healthy) == 4
     assert max(healthy.values()) < 2.5, healthy
@@ -139,8 +140,7 @@ async def test_an_acknowledged_job_has_reached_the_replica(cluster: ValkeyCluste
     for number in range(50):
         await put(shard, f"job-{number}")
     cluster.masters()[0].kill()
-    await _reachable(shard)
-    assert await waiting(shard) == [f"job-{number}" for number in range(50)]
+    assert await until_async(lambda: _waiting(shard)) == [f"job-{number}" for number in range(50)]
     await shards.close()
 
 
@@ -154,7 +154,7 @@ async def test_what_hangs_on_a_silent_master_ends_with_its_succession(cluster: V
     blocked = asyncio.create_task(shard.execute(("BLPOP", bell, 60), timeout_seconds=65))
     master.pause()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             # One after the other, so that one is late when the replica takes over.
             await asyncio.gather(*(_put_after(number, shard) for number in range(4)))
             with pytest.raises(ShardUnavailable):
@@ -164,6 +164,7 @@ async def test_what_hangs_on_a_silent_master_ends_with_its_succession(cluster: V
         await shards.close()
 
 
+@pytest.mark.usefixtures("patient_masters")
 async def test_a_silent_replica_is_not_taken_for_an_answer(cluster: ValkeyCluster) -> None:
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
@@ -192,22 +193,29 @@ def _replicas(cluster: ValkeyCluster, master_port: int) -> list[ValkeyServer]:
 
 async def _put_after(seconds: float, shard: Shard) -> None:
     await asyncio.sleep(seconds)
-    await enqueue(shard, [new_job(f"after-{seconds}")], retry_seconds=20)
+    await enqueue(shard, [new_job(f"after-{seconds}")], retry_seconds=40)
 
 
-async def _reachable(shard: Shard) -> None:
-    deadline = asyncio.get_running_loop().time() + 20
-    while True:
-        try:
-            await shard.execute(("PING",))
-            return
-        except ShardUnavailable:
-            assert asyncio.get_running_loop().time() < deadline
-            await asyncio.sleep(0.1)
+async def _waiting(shard: Shard) -> list[str]:
+    """The ids in the queue; [] while the shard is away."""
+    try:
+        return await waiting(shard)
+    except ShardUnavailable:
+        return []
 
 
-async def _until(condition: Callable[[], bool], seconds: float) -> None:
+async def _is_done(shards: Shards) -> bool:
+    """Whether no job waits or runs, and no result is to be handed out or acknowledged."""
+    try:
+        total = sum([await count(shard) for shard in shards], ShardCounts())
+    except ShardUnavailable:
+        return False
+    left = (total.total.queued, total.total.started, total.leased, total.completed, total.pulled)
+    return not any(left)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
     async def look() -> bool:
         return condition()
 
-    await until_async(look, seconds)
+    await until_async(look)

@@ -1,5 +1,7 @@
 """Recording success: what stands in the books, what RQ reads of it, and that a lost lease records nothing."""
 
+from collections.abc import Collection
+
 import pytest
 from redis import Redis
 from rq import Queue
@@ -21,6 +23,7 @@ from tests.integration.jobqueue.books import (
     fields_of,
     keys_of,
     members,
+    nearly,
     put,
     status_of,
     succeeded,
@@ -49,7 +52,8 @@ async def test_rq_reads_the_result(plain_shard: Shard, redis_url: str) -> None:
 
 async def test_a_result_waits_a_week_and_its_books_are_closed(shard: Shard) -> None:
     await complete(shard, "a")
-    assert await ttl_of(shard, "job:a") == await ttl_of(shard, "results:a") == 7 * DAY_SECONDS
+    assert await ttl_of(shard, "job:a") in nearly(7 * DAY_SECONDS)
+    assert await ttl_of(shard, "results:a") in nearly(7 * DAY_SECONDS)
     assert await members(shard, "finished:default") == {"a": NOW + 7 * DAY_SECONDS}
     assert await members(shard, "wm:leases") == await members(shard, "wip:default") == {}
     counts = await count(shard)
@@ -57,11 +61,11 @@ async def test_a_result_waits_a_week_and_its_books_are_closed(shard: Shard) -> N
     assert counts.functions.seconds == {"noop": 0.5}
 
 
-@pytest.mark.parametrize(("ttl", "left"), [(60, 60), (-1, -1), (0, -2)])
-async def test_a_result_is_kept_as_long_as_its_job_asked(shard: Shard, ttl: int, left: int) -> None:
+@pytest.mark.parametrize(("ttl", "left"), [(60, nearly(60)), (-1, [-1]), (0, [-2])])
+async def test_a_result_is_kept_as_long_as_its_job_asked(shard: Shard, ttl: int, left: Collection[int]) -> None:
     await complete(shard, "a", result_ttl_seconds=ttl)
-    assert await ttl_of(shard, "job:a") == left
-    assert await ttl_of(shard, "results:a") == left
+    assert await ttl_of(shard, "job:a") in left
+    assert await ttl_of(shard, "results:a") in left
     kept = {60: {"a": NOW + 60}, -1: {"a": float("inf")}, 0: {}}[ttl]
     assert await members(shard, "finished:default") == kept
     assert (await count(shard)).functions.finished == {"noop": 1}
