@@ -228,7 +228,7 @@ class Scenario:
 
     Attributes:
         client_host: where the client runs: beside A, or where it reaches both sides of the cut.
-        replica_returns: before the cut A's replica is lost, missed, and linked again.
+        replica_returns: before the cut A's replica is lost, missed, linked again, and confirms jobs again.
         replica_drops: with the cut A loses the link to its replica at once, instead of after a timeout.
         replica_succeeds: the cut lasts longer where the replica has not taken A's place by then.
     """
@@ -263,6 +263,8 @@ def play(rig: Rig, scenario: Scenario) -> Outcome:
             until(lambda: path.stat().st_size > enough, wanted="a master that is believed")
             rig.replica.start()
             until(rig.stands, wanted="the replica's return")
+            confirmed = path.stat().st_size + STEADY_BYTES
+            until(lambda: path.stat().st_size > confirmed, wanted="jobs that the replica confirms")
         rig.cut(
             scenario.cut_seconds,
             replica_drops=scenario.replica_drops,
