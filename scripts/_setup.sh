@@ -77,7 +77,7 @@ _install() {
         requirements="requirements-$1.txt"
     fi
     _say "installing $requirements"
-    rm -f "$root/.venv/.ready-"*
+    rm -f "$root/.venv/.ready-run" "$root/.venv/.ready-$1"
     "${pip[@]}" install -r "$root/$requirements" || _fail "could not install $requirements (see above)"
     local output # the build's remarks are of interest only when it fails
     output="$("${pip[@]}" install --no-deps --editable "$root" 2>&1)" || _fail "could not install the project: $output"

@@ -30,6 +30,8 @@ install_packages() {
 # Whether one of the programs is there.
 _has() { command -v "$@" >/dev/null; }
 
+# Before the tests begin: while they run, nothing is installed into the environment that their programs start from.
+set_up deploy
 set_up dev
 install_packages
 cd "$root"

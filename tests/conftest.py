@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.store import form
+from workmanager import store_settings
 from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
+
+_DISK = {"appendfsync": "no"}
+"""Of servers that many tests use: a disk that is busy for seconds does not hold them up. What one of them wrote before
+it is killed is in the system's cache; where power is cut, tests have servers of their own."""
 
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
     """One server for all tests that neither stop nor reconfigure it; use `redis_url` for an empty one."""
-    server = ValkeyServer(tmp_path_factory.mktemp("valkey"))
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), settings=_DISK)
     server.start()
     yield server
     server.stop()
@@ -39,7 +44,7 @@ def private_server(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 @pytest.fixture(scope="session")
 def _shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
-    cluster = ValkeyCluster(tmp_path_factory.mktemp("cluster"))
+    cluster = ValkeyCluster(tmp_path_factory.mktemp("cluster"), settings=_DISK)
     cluster.start()
     form(cluster.equal_hosts, cluster.url)
     yield cluster
@@ -53,3 +58,14 @@ def cluster(_shared_cluster: ValkeyCluster) -> ValkeyCluster:
     for master in _shared_cluster.masters():
         master.command("FLUSHALL")
     return _shared_cluster
+
+
+@pytest.fixture
+def patient_masters(cluster: ValkeyCluster) -> Iterator[None]:
+    """The cluster's masters bear with a silent replica for as long as any test takes, instead of 4 s."""
+    for server in cluster.servers:
+        server.command("CONFIG", "SET", "repl-timeout", 600)
+    yield
+    for server in cluster.servers:
+        if server.pid:
+            server.command("CONFIG", "SET", "repl-timeout", store_settings.STORE["repl-timeout"])

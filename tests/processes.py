@@ -16,6 +16,11 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def children_of(pid: int) -> list[int]:
+    """The process ids of what the process has started and not yet waited for."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def running_in(directory: Path) -> list[str]:
     """The processes that run in `directory` or below it: process id and command line."""
     found = []

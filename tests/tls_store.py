@@ -6,7 +6,6 @@ The embedded Valkey has no TLS, so that this takes `valkey-server` or `redis-ser
 
 from __future__ import annotations
 
-import random
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import redis
 
 from jobqueue.acl import roles, users_file
+from tests.ports import told_port
 from tests.waiting import until
 from workmanager import ports
 
@@ -38,7 +38,7 @@ class TlsServer:
     """One member, configured by the file that `workmanager.store_settings` prints."""
 
     def __init__(self, program: str, directory: Path, certificates: Path, users: Path) -> None:
-        self.port = _free_port()
+        self.port = told_port(bus_offset=_BUS_OFFSET)
         self._certificates = certificates
         directory.mkdir()
         password = directory / "replica.password"
@@ -56,6 +56,8 @@ class TlsServer:
             self._process = subprocess.Popen(
                 ["redis-server", str(directory / "store.conf")], executable=program, stdout=output, stderr=output
             )
+        # So that the next one is told another port.
+        until(self._listens, wanted=f"a server that listens ({directory / 'log'})")
 
     def url(self, role: str) -> str:
         """As `WORKMANAGER_REDIS_URL` takes it, for a user of that role."""
@@ -78,6 +80,10 @@ class TlsServer:
         self._process.kill()
         self._process.wait()
 
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, "it has ended"
+        return not ports.is_free(self.port)
+
 
 def start_servers(program: str, directory: Path, names: Sequence[str]) -> list[TlsServer]:
     """Servers that share certificates and users, and know nothing of each other."""
@@ -97,7 +103,7 @@ def run_store(program: str, directory: Path) -> Iterator[tuple[TlsServer, TlsSer
             other.execute_command("CLUSTER MEET", "127.0.0.1", master.port, master.port + _BUS_OFFSET)
             master_id = one.execute_command("CLUSTER MYID")
             until(lambda: _replicates(other, master_id), wanted="a replica that knows its master")
-            until(lambda: other.info("replication")["master_link_status"] == "up", 20, wanted="a linked replica")
+            until(lambda: other.info("replication")["master_link_status"] == "up", wanted="a linked replica")
             until(lambda: one.execute_command("CLUSTER INFO")["cluster_state"] == "ok", wanted="a cluster that stands")
         yield master, replica
     finally:
@@ -117,14 +123,6 @@ def _replicates(client: redis.Redis, master_id: str) -> bool:
         return bool(client.execute_command("CLUSTER REPLICATE", master_id))
     except redis.ResponseError:
         return False
-
-
-def _free_port() -> int:
-    """A port whose neighbour `_BUS_OFFSET` further on is free, too."""
-    while True:
-        port = random.randrange(20_000, 30_000)
-        if ports.is_free(port) and ports.is_free(port + _BUS_OFFSET):
-            return port
 
 
 def make_certificates(directory: Path) -> None:

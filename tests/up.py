@@ -11,9 +11,9 @@ from typing import Any
 
 import redis
 
+from tests.ports import told_port
 from tests.processes import running_in
 from tests.waiting import until
-from workmanager import ports
 
 _ROOT = Path(__file__).parents[1]
 
@@ -23,7 +23,7 @@ class Up:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = ports.free_port(run=2)
+        self.port = told_port(run=2)
         self.urls = [f"http://127.0.0.1:{self.port + number}" for number in range(2)]
         directory.mkdir(parents=True)
         self.log = directory / "up.log"
@@ -55,7 +55,7 @@ class Up:
     def refusal(self, *options: str, **how: Any) -> str:
         """The one line that a start which exits with 2 writes."""
         process = self.start(*options, **how)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=90)
         told = [line for line in self.log.read_text().splitlines() if " INFO " not in line]
         assert (process.returncode, output, len(told)) == (2, "", 1), self.log.read_text()
         return told[0]
@@ -73,7 +73,7 @@ class Up:
         """The exit code after SIGTERM."""
         assert self.process is not None
         self.process.terminate()
-        self.process.communicate(timeout=90)
+        self.process.communicate(timeout=120)
         return self.process.returncode
 
     def clear(self) -> None:
@@ -85,4 +85,4 @@ class Up:
                 process.stdout.close()
         if self.log.exists():
             sys.stderr.write(self.log.read_text())  # pytest shows it with a failure
-        until(lambda: not running_in(self.directory), 30, wanted="the end of all processes")
+        until(lambda: not running_in(self.directory), wanted="the end of all processes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import sys
@@ -44,11 +45,17 @@ class Environment:
         return str(self.directory / "bin" / name)
 
     def ensure(self) -> None:
-        """Installs it, unless that has been done.
+        """Installs it, unless that has been done; another process that is about to do it is waited for.
 
         Raises:
             ProgramEnded: pip or npm failed.
         """
+        CACHE.mkdir(exist_ok=True)
+        with self.directory.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._ensure()
+
+    def _ensure(self) -> None:
         done = self.directory / "installed"
         if done.exists():
             return

@@ -25,7 +25,7 @@ _COMMANDS = {
     "python.sh": ("usr/bin/python3.11",),
 }
 """What stands in for commands of the image."""
-_START_SECONDS = 10.0
+_START_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from tests.infra.tools import AWS_CLI, MINISTACK, quicken
+from tests.ports import told_port
 from tests.waiting import until
-from workmanager import ports
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "ami-0123456789abcdef0"
@@ -43,7 +43,7 @@ class Emulator:
 
     def __init__(self, directory: Path) -> None:
         MINISTACK.ensure()
-        port = ports.free_port()
+        port = told_port()
         self.environ = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             "AWS_ACCESS_KEY_ID": "testing",
@@ -59,7 +59,7 @@ class Emulator:
             )
 
     def __enter__(self) -> Emulator:
-        until(self._answers, 60.0, wanted=f"an answer of ministack ({self._log})")
+        until(self._answers, wanted=f"an answer of ministack ({self._log})")
         return self
 
     def __exit__(

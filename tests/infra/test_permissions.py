@@ -173,7 +173,7 @@ def _simulate(stack: Stack, role: str, cases: list[Case]) -> list[Any]:
         capture_output=True,
         text=True,
         cwd=SIMULATOR.directory,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stderr

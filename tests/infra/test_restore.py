@@ -15,8 +15,8 @@ import pytest
 
 from tests.infra.emulator import Emulator
 from tests.infra.tools import AWS_CLI
+from tests.ports import told_port
 from tests.waiting import until
-from workmanager import ports
 from workmanager.client import Client
 from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
@@ -135,11 +135,11 @@ def test_a_new_cluster_goes_on_with_the_jobs_and_results_of_a_backup(tmp_path: P
         s3.create_bucket(Bucket=BUCKET)
 
         with running(tmp_path / "old", emulator.environ) as (cluster, hosts):
-            port = ports.free_port()
+            port = told_port()
             with program("manager", "--port", str(port), cluster=cluster), _client(port) as client:
                 done = {client.enqueue(b"%d" % number, iterations=1): b"%d" % number for number in range(40)}
                 with program("worker_node", "--slots", "1", cluster=cluster):
-                    until(lambda: client.status()["Jobs"] == 0, 60, wanted="no job left")
+                    until(lambda: client.status()["Jobs"] == 0, wanted="no job left")
                 waiting = {client.enqueue(b"x%d" % number, iterations=1): b"x%d" % number for number in range(40)}
             for host in SERVERS:
                 backed_up = hosts.run(host, "backup.sh")
@@ -165,12 +165,19 @@ def test_a_new_cluster_goes_on_with_the_jobs_and_results_of_a_backup(tmp_path: P
                 assert hosts.run(host, "restore.sh", "resume").returncode == 0
             cluster.wait_until_healthy()
             assert [cluster.masters().index(cluster.servers[number]) for number in (0, 2, 5)] == [0, 1, 2]
-            port = ports.free_port()
+            port = told_port()
             with program("manager", "--port", str(port), cluster=cluster), _client(port) as client:
                 assert client.status()["Jobs"] == len(waiting)
                 with program("worker_node", "--slots", "1", cluster=cluster):
-                    until(lambda: client.status()["Jobs"] == 0, 60, wanted="no job left")
-                pulled = {one.id: one.value for one in client.pull(top=1_000)}
+                    until(lambda: client.status()["Jobs"] == 0, wanted="no job left")
+                pulled: dict[str, object] = {}
+
+                def all_there() -> bool:
+                    # Without what a shard that takes its time brings, which comes with the next pull.
+                    pulled.update((one.id, one.value) for one in client.pull(top=1_000))
+                    return len(pulled) >= len(done) + len(waiting)
+
+                until(all_there, wanted="the results")
             assert pulled == {
                 work_id: hashlib.sha512(data).hexdigest() for work_id, data in {**done, **waiting}.items()
             }

@@ -21,7 +21,7 @@ def test_it_prints_json_lines_and_a_table_and_leaves_nothing(tmp_path: Path) -> 
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

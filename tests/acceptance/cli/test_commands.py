@@ -15,7 +15,7 @@ import pytest
 from tests.acceptance.sha512 import sha512
 from tests.up import Up
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ class Shell:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "workmanager", *arguments]
-        return subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False, timeout=90)
+        return subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False, timeout=180)
 
     def json(self, *arguments: str) -> list[Any]:
         """The JSON lines that a command which succeeds prints."""
@@ -57,14 +57,14 @@ def test_a_file_is_put_in_waited_for_and_pulled(shell: Shell, tmp_path: Path) ->
     accepted, ended = shell.json("submit", str(path), "--iterations", "10", "--wait")
     assert accepted["source"] == str(path)
     assert (ended["id"], ended["status"]) == (accepted["id"], "finished")
-    (result,) = shell.json("pull", "--wait", "10")
+    (result,) = shell.json("pull", "--wait", "55")
     assert result == {"Work ID": accepted["id"], "Value": sha512(path.read_bytes(), 10)}
     assert shell.json("pull") == []
 
 
 def test_a_leased_result_is_confirmed(shell: Shell) -> None:
     accepted, _ = shell.json("submit", "--function", "noop", "--wait")
-    (result,) = shell.json("pull", "--lease", "30", "--wait", "10")
+    (result,) = shell.json("pull", "--lease", "300", "--wait", "55")
     assert result == {"Work ID": accepted["id"], "Value": None}
     assert shell.json("ack", accepted["id"]) == []
     assert shell.json("pull") == []
@@ -77,7 +77,7 @@ def test_a_failure_shows_its_reason_and_can_be_run_again(shell: Shell) -> None:
     assert (ended["status"], ended["error"]["reason"]) == ("failed", "exception")
     assert [job["id"] for job in shell.json("jobs", "--status", "failed")] == [ended["id"]]
     shell.json("requeue", ended["id"])
-    (again,) = shell.json("job", ended["id"], "--wait", "30")
+    (again,) = shell.json("job", ended["id"], "--wait", "55")
     assert again["status"] == "failed"
     assert shell.json("requeue", "--queue", ended["queue"], "--failed")
 
@@ -85,7 +85,7 @@ def test_a_failure_shows_its_reason_and_can_be_run_again(shell: Shell) -> None:
 def test_a_running_job_is_ended(shell: Shell) -> None:
     (accepted,) = shell.json("submit", "--function", "sleep", "--kwargs", '{"seconds": 60}')
     shell.json("cancel", accepted["id"])
-    (ended,) = shell.json("job", accepted["id"], "--wait", "30")
+    (ended,) = shell.json("job", accepted["id"], "--wait", "55")
     assert ended["status"] in {"canceled", "stopped"}
 
 

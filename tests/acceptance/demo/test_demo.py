@@ -13,7 +13,7 @@ import pytest
 from tests.processes import running_in
 from tests.waiting import until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 _DEMO = Path(__file__).parents[3] / "scripts" / "demo.sh"
 
@@ -24,7 +24,7 @@ def temporary(tmp_path: Path) -> Iterator[Path]:
     directory = tmp_path / "temporary"
     directory.mkdir()
     yield directory
-    until(lambda: not running_in(directory), 60, wanted="the end of all processes")
+    until(lambda: not running_in(directory), wanted="the end of all processes")
 
 
 def _begin(temporary: Path, *arguments: str | Path) -> subprocess.Popen[str]:
@@ -68,9 +68,9 @@ def test_without_files_it_takes_the_repositorys_own(temporary: Path) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
 def test_interrupted_it_leaves_nothing(tmp_path: Path, temporary: Path, number: signal.Signals, code: int) -> None:
-    process = _begin(temporary, "--iterations", "300000", *_files(tmp_path, 20))
+    process = _begin(temporary, "--iterations", "1000000", *_files(tmp_path, 20))
     assert process.stdout is not None
-    until(lambda: "files are in" in process.stdout.readline(), 60)  # type: ignore[union-attr]
+    until(lambda: "files are in" in process.stdout.readline())  # type: ignore[union-attr]
     process.send_signal(number)
     _, errors = process.communicate()
     assert process.returncode == code
@@ -80,9 +80,9 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path, temporary: Path, number: 
 
 
 def test_killed_it_leaves_no_process(tmp_path: Path, temporary: Path) -> None:
-    process = _begin(temporary, "--iterations", "300000", *_files(tmp_path, 20))
+    process = _begin(temporary, "--iterations", "1000000", *_files(tmp_path, 20))
     assert process.stdout is not None
-    until(lambda: "files are in" in process.stdout.readline(), 60)  # type: ignore[union-attr]
+    until(lambda: "files are in" in process.stdout.readline())  # type: ignore[union-attr]
     process.kill()
     process.communicate()
 

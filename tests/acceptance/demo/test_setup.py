@@ -61,7 +61,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_an_environment_is_made_once_and_then_used_without_the_network(project: Project) -> None:
     both = [project.begin("run"), project.begin("run")]
     ends = [process.communicate(timeout=240) for process in both]

@@ -101,7 +101,7 @@ def _is_upgraded(deployment: Deployment, app: str) -> None:
     assert "the stack is UPDATE_COMPLETE" in said
     assert [name for name, *_ in deployment.rollouts.replaced] == ["ManagerA", "ManagerB", "Witness"]
     assert deployment.way_in.fewest == 1
-    until(lambda: not (old & _workers(deployment)), 120, wanted="workers of the old version to leave")
+    until(lambda: not (old & _workers(deployment)), 300, wanted="workers of the old version to leave")
 
 
 def _goes_on_when_an_upgrade_fails(deployment: Deployment, app: str) -> None:
@@ -115,7 +115,7 @@ def _goes_on_when_an_upgrade_fails(deployment: Deployment, app: str) -> None:
 
 
 def _has_lost_nothing(load: subprocess.Popen[str]) -> None:
-    report = json.loads(load.communicate("stop\n", timeout=240)[0])
+    report = json.loads(load.communicate("stop\n", timeout=400)[0])
     assert load.returncode == 0
     assert report["acknowledged"] > 50
     assert (report["missing"], report["doubled"], report["wrong"], report["repeated"]) == ([], [], [], [])

@@ -16,7 +16,7 @@ from tests.ec2.ledger import Ledger
 
 BOOT_SECONDS = 2.0
 BEAT_SECONDS = 1.0
-LEASE_SECONDS = 20.0
+LEASE_SECONDS = 300.0
 QUEUES = (DEFAULT_QUEUE,)
 
 
@@ -24,10 +24,11 @@ class StandIns:
     """One for each instance that was launched, in a thread of their own.
 
     Args:
-        job_seconds: how long each job takes.
+        job_seconds: how long each job takes at the least.
 
     Attributes:
         busy: instances whose stand-in runs a job at this moment.
+        gate: until it is set, no job ends.
     """
 
     def __init__(self, redis_url: str, ledger: Ledger, job_seconds: float) -> None:
@@ -35,6 +36,7 @@ class StandIns:
         self._ledger = ledger
         self._job_seconds = job_seconds
         self.busy: set[str] = set()
+        self.gate = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._run(),), daemon=True)
 
@@ -76,6 +78,8 @@ class StandIns:
     async def _run_job(self, shard: Shard, name: str, job: ClaimedJob) -> None:
         self.busy.add(name)
         await asyncio.sleep(self._job_seconds)
+        while not self.gate.is_set():  # noqa: ASYNC110 - by another thread
+            await asyncio.sleep(0.1)
         await finish(shard, name, [Finished(job, "work", self._job_seconds, base64.b64encode(b"null"))])
         self.busy.discard(name)
 

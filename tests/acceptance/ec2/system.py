@@ -49,7 +49,7 @@ class System:
             "INSTANCE_TYPES": ",".join(TYPES),
             "MAX_WORKERS": "4",
             "WORKER_SLOTS": str(os.cpu_count()),
-            "BOOT_LIMIT_SECONDS": "30",
+            "BOOT_LIMIT_SECONDS": "120",
             **settings,
         }
         cloud.ledger.before_termination = self._look_who_is_busy
@@ -109,11 +109,11 @@ class System:
         """How often each job was run and counted for it, lost workers included."""
         return [int(job["attempts"]) for job in self.ask("/jobs?limit=1000")["jobs"]]
 
-    def wait_until_done(self, seconds: float = 60.0) -> None:
+    def wait_until_done(self, seconds: float = 120.0) -> None:
         """Every job has succeeded."""
         until(lambda: self.finished() == len(self._jobs), seconds, wanted=f"{len(self._jobs)} jobs done")
 
-    def wait_until_empty(self, seconds: float = 60.0) -> None:
+    def wait_until_empty(self, seconds: float = 120.0) -> None:
         """No instance is left."""
         until(lambda: not self.cloud.ledger.living, seconds, wanted="the end of all instances")
 
@@ -134,7 +134,7 @@ class System:
         """What a manager answers; {} where none does."""
         for manager in self.managers:
             try:
-                answer = httpx.get(f"{manager.url}{path}", timeout=2.0)
+                answer = httpx.get(f"{manager.url}{path}", timeout=5.0)
             except httpx.HTTPError:
                 continue
             if answer.is_success:

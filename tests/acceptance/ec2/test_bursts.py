@@ -9,7 +9,7 @@ from tests.waiting import until
 def test_a_burst_grows_the_fleet_and_returns_to_zero(start: MakeSystem) -> None:
     system = start(managers=2, MAX_WORKERS="4")
     system.submit(24, 2.0)
-    until(lambda: len(system.cloud.ledger.living) == 4, 20, wanted="all the workers that may be")
+    until(lambda: len(system.cloud.ledger.living) == 4, wanted="all the workers that may be")
     system.wait_until_done()
     system.wait_until_empty()
     until(lambda: not system.cloud.machines.running, wanted="every machine to be off")

@@ -37,10 +37,10 @@ def test_a_redis_failover_amid_a_decision(start: MakeSystem, cluster: ValkeyClus
     keeper = next(master for master in cluster.masters() if "scaler" in str(master.command("KEYS", "*:wm:scaler:*")))
     with system.cloud.faults.hold("RunInstances", after_effect=True) as hold:
         system.submit(8, 0.5, gated=True)
-        assert hold.reached.wait(20)
+        assert hold.reached.wait(60)
         keeper.kill()
-        until(lambda: len(cluster.masters()) == 3, 20, wanted="another master in its place")
-    until(lambda: len(list((system.directory / "begun").iterdir())) >= 2, 60, wanted="jobs to begin")
+        until(lambda: len(cluster.masters()) == 3, wanted="another master in its place")
+    until(lambda: len(list((system.directory / "begun").iterdir())) >= 2, wanted="jobs to begin")
     system.open_gates()
     system.wait_until_done()
     assert len(system.cloud.ledger.launches) == 2

@@ -13,8 +13,8 @@ from tests.waiting import until
 
 def _end_well(system: System, launches: int) -> None:
     """The gated jobs have so many workers, and there were never more; then everything ends."""
-    until(lambda: len(system.cloud.machines.running) == launches, 30, wanted="the workers")
-    until(lambda: len(list((system.directory / "begun").iterdir())) >= launches, 30, wanted="jobs to begin")
+    until(lambda: len(system.cloud.machines.running) == launches, wanted="the workers")
+    until(lambda: len(list((system.directory / "begun").iterdir())) >= launches, wanted="jobs to begin")
     system.open_gates()
     system.wait_until_done()
     assert len(system.cloud.ledger.launches) == launches
@@ -27,9 +27,9 @@ def test_a_leader_that_is_killed_amid_a_launch(start: MakeSystem, after_effect: 
     leader = system.leader()
     with system.cloud.faults.hold("RunInstances", after_effect=after_effect) as hold:
         system.submit(8, 0.5, gated=True)
-        assert hold.reached.wait(20)
+        assert hold.reached.wait(60)
         leader.kill()
-        until(lambda: system.leader() is not leader, 15, wanted="the other to lead")
+        until(lambda: system.leader() is not leader, wanted="the other to lead")
     _end_well(system, launches=2)
 
 
@@ -38,9 +38,9 @@ def test_a_leader_that_was_paused_past_its_lease_amid_a_launch(start: MakeSystem
     leader = system.leader()
     with system.cloud.faults.hold("RunInstances", after_effect=False) as hold:
         system.submit(8, 0.5, gated=True)
-        assert hold.reached.wait(20)
+        assert hold.reached.wait(60)
         leader.process.send_signal(signal.SIGSTOP)
-        until(lambda: system.leader() is not leader, 15, wanted="the other to lead")
+        until(lambda: system.leader() is not leader, wanted="the other to lead")
     leader.process.send_signal(signal.SIGCONT)
     _end_well(system, launches=2)
 
@@ -50,7 +50,7 @@ def test_lost_answers_and_throttling(start: MakeSystem) -> None:
     system.cloud.faults.lose_answers("RunInstances", 2)
     system.cloud.faults.throttle("DescribeInstances", 2)
     system.submit(8, 0.5, gated=True)
-    until(lambda: system.cloud.ledger.launches, 20, wanted="a launch")
+    until(lambda: system.cloud.ledger.launches, wanted="a launch")
     system.cloud.faults.throttle("RunInstances", 2)
     _end_well(system, launches=2)
     assert system.cloud.ledger.errors["RequestLimitExceeded"] >= 2

@@ -13,13 +13,13 @@ def test_a_spot_notice_amid_a_job(start: MakeSystem) -> None:
     """The replacement is launched before the instance goes, and the job goes there uncharged."""
     system = start(MAX_WORKERS="3")
     (name,) = system.submit(1, 0.5, gated=True)
-    (host,) = until(lambda: system.begun(name), 30, wanted="the job to begin")
+    (host,) = until(lambda: system.begun(name), wanted="the job to begin")
     instance_id = system.instance_of(host)
     system.cloud.machines.interrupt(instance_id, SPARE_SECONDS + 10.0)
-    until(lambda: len(system.begun(name)) == 2, 30, wanted="the job to begin again")
+    until(lambda: len(system.begun(name)) == 2, wanted="the job to begin again")
     replacement = system.instance_of(system.begun(name)[1])
     assert [launch.instance_id for launch in system.cloud.ledger.launches] == [instance_id, replacement]
-    until(lambda: instance_id in system.cloud.ledger.ends, 30, wanted="the instance to go")
+    until(lambda: instance_id in system.cloud.ledger.ends, wanted="the instance to go")
     assert system.cloud.ledger.launched_at(replacement) < system.cloud.ledger.ends[instance_id][0]
     system.open_gates()
     system.wait_until_done()
@@ -31,13 +31,13 @@ def test_a_rebalance_notice_amid_a_job(start: MakeSystem) -> None:
     """A replacement comes first; then the instance finishes what it runs, and goes."""
     system = start(MAX_WORKERS="3")
     (name,) = system.submit(1, 0.5, gated=True)
-    (host,) = until(lambda: system.begun(name), 30, wanted="the job to begin")
+    (host,) = until(lambda: system.begun(name), wanted="the job to begin")
     instance_id = system.instance_of(host)
     system.cloud.machines.running[instance_id].metadata.recommend_rebalance()
-    until(lambda: len(system.cloud.machines.running) == 2, 30, wanted="the replacement")
-    until(lambda: "event=worker_draining" in system.cloud.machines.running[instance_id].console, 30)
+    until(lambda: len(system.cloud.machines.running) == 2, wanted="the replacement")
+    until(lambda: "event=worker_draining" in system.cloud.machines.running[instance_id].console)
     looks = system.cloud.ledger.calls["DescribeInstances"]
-    until(lambda: system.cloud.ledger.calls["DescribeInstances"] > looks + 3, 20, wanted="the scaler to go on")
+    until(lambda: system.cloud.ledger.calls["DescribeInstances"] > looks + 3, wanted="the scaler to go on")
     assert instance_id not in system.cloud.ledger.ends
     system.open_gates()
     system.wait_until_done()
@@ -49,10 +49,10 @@ def test_an_instance_that_dies_silently(start: MakeSystem) -> None:
     """EC2 says that it runs. Its job runs elsewhere, and it is ended."""
     system = start(MAX_WORKERS="3")
     (name,) = system.submit(1, 0.5, gated=True)
-    (host,) = until(lambda: system.begun(name), 30, wanted="the job to begin")
+    (host,) = until(lambda: system.begun(name), wanted="the job to begin")
     instance_id = system.instance_of(host)
     system.cloud.machines.running[instance_id].crash()
-    until(lambda: len(system.begun(name)) == 2, 60, wanted="the job to begin again")
+    until(lambda: len(system.begun(name)) == 2, wanted="the job to begin again")
     system.open_gates()
     system.wait_until_done()
     system.wait_until_empty()
@@ -63,12 +63,12 @@ def test_instances_that_ec2_does_not_show_for_a_while(start: MakeSystem) -> None
     """They live: none is launched in their place, and none of them is ended."""
     system = start(MAX_WORKERS="6")
     system.submit(2, 0.5, gated=True)
-    until(lambda: len(list((system.directory / "begun").iterdir())) == 2, 40, wanted="the jobs to begin")
+    until(lambda: len(list((system.directory / "begun").iterdir())) == 2, wanted="the jobs to begin")
     launched = len(system.cloud.ledger.launches)
     described = system.cloud.ledger.calls["DescribeInstances"]
     system.cloud.faults.forget(dict.fromkeys(system.cloud.states(), 6.0))
     until(lambda: not system.cloud.states(), wanted="a description without instances")
-    until(lambda: system.cloud.states(), 10, wanted="them to be shown again")
+    until(lambda: system.cloud.states(), wanted="them to be shown again")
     assert system.cloud.ledger.calls["DescribeInstances"] >= described + 2
     assert "event=instance_closing" not in system.managers[0].log
     assert len(system.cloud.ledger.launches) == launched
@@ -80,12 +80,12 @@ def test_instances_that_ec2_does_not_show_for_a_while(start: MakeSystem) -> None
 
 def test_instances_whose_managers_have_gone_for_good(start: MakeSystem, cloud: Cloud, redis_url: str) -> None:
     """They finish what they run, and end themselves."""
-    boot = user_data(upload_bundle(cloud, ORPHAN_SECONDS="6", DRAIN_GRACE_SECONDS="20"), redis_url)
+    boot = user_data(upload_bundle(cloud, ORPHAN_SECONDS="12", DRAIN_GRACE_SECONDS="60"), redis_url)
     system = start(MAX_WORKERS="2", boot=boot)
     (name,) = system.submit(1, 0.5, gated=True)
-    until(lambda: system.begun(name), 30, wanted="the job to begin")
+    until(lambda: system.begun(name), wanted="the job to begin")
     system.managers[0].kill()
-    until(lambda: any("reason=orphaned" in machine.console for machine in cloud.machines.all().values()), 20)
+    until(lambda: any("reason=orphaned" in machine.console for machine in cloud.machines.all().values()))
     system.open_gates()
     system.wait_until_empty()
     assert {cause for _, cause in cloud.ledger.ends.values()} == {"shutdown"}

@@ -38,7 +38,7 @@ def test_where_one_kind_is_short_another_is_launched(start: MakeSystem) -> None:
         Capacity(left=2, instance_type="c7g.large", zone="us-east-1b"),
     ]
     system.submit(18, 1.0)
-    until(lambda: len(system.cloud.ledger.living) == 3, 30, wanted="the workers")
+    until(lambda: len(system.cloud.ledger.living) == 3, wanted="the workers")
     system.wait_until_done()
     kinds = {(launch.instance_type, launch.zone, launch.market) for launch in system.cloud.ledger.launches}
     assert kinds == {("c7g.large", "us-east-1b", "on-demand"), ("m7g.large", "us-east-1b", "on-demand")}
@@ -51,10 +51,10 @@ def test_failing_boots_trip_a_breaker_that_says_so_until_a_worker_comes(start: M
     system = start(boot=ENDS_AT_ONCE, MAX_WORKERS="3")
     system.submit(8, 0.5)
     manager = system.managers[0]
-    until(lambda: "event=scaler_breaker_tripped" in manager.log, 60, wanted="the breaker")
+    until(lambda: "event=scaler_breaker_tripped" in manager.log, wanted="the breaker")
     assert len(system.cloud.ledger.launches) <= 9
     _boot_from(system, user_data(upload_bundle(system.cloud), system.redis_url))
-    system.wait_until_done(90)
+    system.wait_until_done()
     assert "event=scaler_breaker_reset" in manager.log
     system.wait_until_empty()
 
@@ -62,7 +62,7 @@ def test_failing_boots_trip_a_breaker_that_says_so_until_a_worker_comes(start: M
 def test_an_instance_that_never_becomes_a_worker_is_ended_and_replaced(start: MakeSystem) -> None:
     system = start(boot=NEVER_A_WORKER, MAX_WORKERS="1", BOOT_LIMIT_SECONDS="12")
     system.submit(2, 0.5)
-    until(lambda: system.cloud.ledger.launches, 30, wanted="a launch")
+    until(lambda: system.cloud.ledger.launches, wanted="a launch")
     _boot_from(system, user_data(upload_bundle(system.cloud), system.redis_url))
     system.wait_until_done()
     assert "reason=never_registered" in system.managers[0].log

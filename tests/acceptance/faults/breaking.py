@@ -61,7 +61,7 @@ async def hosts_lost_in_turn(on: Situation) -> None:
     """The second one is lost as soon as the first is back in its place."""
     for host in (on.system.first, on.system.second):
         lose(on.system.on(host))
-        await on.system.until_whole(60)
+        await on.system.until_whole(120)
 
 
 async def witness_lost(on: Situation) -> None:
@@ -83,7 +83,7 @@ async def managers_restarted(on: Situation) -> None:
     for manager in on.system.managers:
         manager.send(signal.SIGTERM)
         await _until_ended(manager)
-        await on.system.until_whole(60)
+        await on.system.until_whole(120)
 
 
 async def stores_restarted(on: Situation) -> None:
@@ -92,7 +92,7 @@ async def stores_restarted(on: Situation) -> None:
         await on.system.hand_over(store)
         store.send(signal.SIGTERM)
         await _until_ended(store)
-        await on.system.until_whole(60)
+        await on.system.until_whole(120)
 
 
 def lose(programs: Sequence[Kept]) -> None:

@@ -65,7 +65,7 @@ async def clock_off(on: Situation) -> None:
         program.environ |= wrong
     try:
         lose(programs)
-        await on.system.until_whole(60)
+        await on.system.until_whole(120)
         await on.last()
     finally:
         for program in programs:

@@ -63,8 +63,8 @@ class Store(Kept):
         with redis.Redis(
             host=self.host.address,
             port=self.port,
-            socket_timeout=1,
-            socket_connect_timeout=1,
+            socket_timeout=5,
+            socket_connect_timeout=5,
             decode_responses=True,
             retry=Retry(NoBackoff(), 0),
         ) as client:
@@ -136,7 +136,7 @@ class System:
         for program in self.programs:
             program.start()
         self._keeping = asyncio.create_task(self._keep())
-        await self.until_whole(60)
+        await self.until_whole(120)
 
     async def stop(self) -> None:
         """Nothing of it runs any more, and its directory can be removed."""

@@ -44,7 +44,7 @@ def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
         ],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     *reports, summary = (json.loads(line) for line in run.stdout.splitlines())
@@ -70,7 +70,7 @@ def test_a_run_that_is_interrupted_tells_what_it_did_and_leaves_nothing(tmp_path
     assert run.stdout is not None
     first = json.loads(run.stdout.readline())
     os.killpg(run.pid, signal.SIGINT)
-    summary = json.loads(run.communicate(timeout=60)[0].splitlines()[-1])
+    summary = json.loads(run.communicate(timeout=180)[0].splitlines()[-1])
     assert run.returncode == 130
     assert (summary["interrupted"], summary["faults"], list(summary["by_fault"])) == (True, 1, [first["fault"]])
     assert (summary["lost"], summary["complaints"]) == (0, [])

@@ -44,7 +44,7 @@ def manager(start: Start, redis_url: str) -> ManagerProgram:
 @pytest.fixture
 def http(manager: ManagerProgram) -> Iterator[httpx.Client]:
     """A client of it."""
-    with httpx.Client(base_url=manager.url, timeout=30) as client:
+    with manager.client() as client:
         yield client
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
+
+ANSWER_SECONDS = 90.0
+"""For so long tests wait for an answer to a request, which httpx gives up after 5 s."""
 
 
 class ManagerProgram:
@@ -36,7 +39,7 @@ class ManagerProgram:
         command = [sys.executable, "-m", module, "--port", "0", "--redis-url", redis_url, *arguments]
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment(**settings))
-        self.port: int = until(self._find_port, 20, wanted="the manager's port")
+        self.port: int = until(self._find_port, wanted="the manager's port")
         self.url = f"http://127.0.0.1:{self.port}"
 
     @property
@@ -46,13 +49,18 @@ class ManagerProgram:
 
     def wait_until_ready(self) -> "ManagerProgram":
         """Returns when it takes jobs."""
-        until(lambda: httpx.get(f"{self.url}/readyz").is_success, 20, wanted=f"ready: {self.log}")
+        with self.client() as client:
+            until(lambda: client.get("/readyz").is_success, wanted=f"ready: {self.log}")
         return self
+
+    def client(self) -> httpx.Client:
+        """A client of it."""
+        return httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS)
 
     def stop(self) -> int:
         """Ends it as a deployment does; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(DEADLINE_SECONDS)
 
     def kill(self) -> None:
         """Ends it at once, if it runs."""

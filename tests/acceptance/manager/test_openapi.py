@@ -45,7 +45,7 @@ def test_schemathesis_finds_nothing(manager: ManagerProgram, tmp_path: Path) -> 
         env=os.environ | {"SCHEMATHESIS_HOOKS": "hooks.py"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout

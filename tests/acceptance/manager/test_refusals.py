@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.acceptance.manager.conftest import Start
-from tests.acceptance.manager.programs import ManagerProgram
+from tests.acceptance.manager.programs import ANSWER_SECONDS, ManagerProgram
 from tests.waiting import until
 from workmanager.valkey import ValkeyServer
 
@@ -52,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
 def refuser(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of one manager for all bad requests, which holds one job."""
     program = ManagerProgram(tmp_path_factory.mktemp("manager"), server.url).wait_until_ready()
-    with httpx.Client(base_url=program.url) as client:
+    with program.client() as client:
         assert client.put("/enqueue?iterations=1&id=there", content=b"x").status_code == 200
         yield client
     assert program.stop() == 0
@@ -196,7 +196,7 @@ def test_a_batch_is_limited_and_says_where_it_ended(http: httpx.Client) -> None:
     ],
 )
 def test_what_is_not_worth_reading_is_refused(manager: ManagerProgram, raw: bytes, status: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", manager.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", manager.port), timeout=ANSWER_SECONDS) as connection:
         connection.sendall(raw)
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 " + status)
@@ -222,7 +222,7 @@ def test_keys_are_asked_for(start: Start, redis_url: str) -> None:
         {"Authorization": "Basic first"},
         {"Authorization": "first"},
     ]
-    with httpx.Client(base_url=manager.url) as client:
+    with manager.client() as client:
         for headers in wrong:
             for method, path in (("PUT", "/enqueue?iterations=1"), ("GET", "/metrics"), ("GET", "/nowhere")):
                 answer = client.request(method, path, headers=headers)
@@ -242,7 +242,7 @@ def test_keys_are_asked_for(start: Start, redis_url: str) -> None:
 
 def test_a_full_redis_takes_no_jobs_but_gives_results(start: Start, private_server: ValkeyServer) -> None:
     manager = start(private_server.url).wait_until_ready()
-    with httpx.Client(base_url=manager.url) as client:
+    with manager.client() as client:
         client.put("/enqueue?iterations=1&id=there", content=b"x")
         used = int(private_server.command("INFO", "memory")["used_memory"])
         private_server.command("CONFIG", "SET", "maxmemory", used)
@@ -261,4 +261,4 @@ def test_a_full_redis_takes_no_jobs_but_gives_results(start: Start, private_serv
         assert client.post("/pullCompleted?top=1").json() == []
         assert client.post("/jobs/there/cancel").json()["status"] == "canceled"
         private_server.command("CONFIG", "SET", "maxmemory", 0)
-        until(lambda: client.put("/enqueue?iterations=1", content=b"x").status_code == 200, 5)
+        until(lambda: client.put("/enqueue?iterations=1", content=b"x").status_code == 200)

@@ -61,31 +61,31 @@ def test_a_large_answer_is_cut_and_nothing_is_lost(http: httpx.Client, worker: W
 def test_a_leased_result_comes_back_unless_it_is_acknowledged(http: httpx.Client, worker: Worker) -> None:
     ids = enqueue(http, 2)
     worker.finish_all()
-    assert sorted(pull(http, top=10, lease=1)) == ids
+    assert sorted(pull(http, top=10, lease=5)) == ids
     assert pull(http, top=10) == []
     assert http.post("/ackCompleted", json={"ids": [ids[0], ids[0], "nobody"]}).json() == {"acknowledged": 1}
-    assert until(lambda: pull(http, top=10), 10) == [ids[1]]
+    assert until(lambda: pull(http, top=10)) == [ids[1]]
 
 
 def test_two_managers_hand_a_result_out_once(start: Start, redis_url: str, worker: Worker) -> None:
     managers = [start(redis_url) for _ in range(2)]
     for manager in managers:
         manager.wait_until_ready()
-    with httpx.Client(base_url=managers[0].url) as first:
+    with managers[0].client() as first:
         ids = enqueue(first, 300)
     worker.finish_all()
     handed_out: list[str] = []
 
-    def consume(url: str) -> None:
-        with httpx.Client(base_url=url) as client:
+    def consume(manager: ManagerProgram) -> None:
+        with manager.client() as client:
             while part := pull(client, top=7):
                 handed_out.extend(part)
 
-    threads = [threading.Thread(target=consume, args=(manager.url,)) for manager in managers for _ in range(3)]
+    threads = [threading.Thread(target=consume, args=(manager,)) for manager in managers for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     assert sorted(handed_out) == sorted(ids)
 
 
@@ -94,14 +94,13 @@ def test_a_waiting_pull_is_answered_when_a_result_comes(
 ) -> None:
     ids = enqueue(http, 1)
     answers: list[list[str]] = []
-    waiting = threading.Thread(target=lambda: answers.append(pull(http, top=5, wait=20)))
+    waiting = threading.Thread(target=lambda: answers.append(pull(http, top=5, wait=55)))
     waiting.start()
     until_somebody_waits(shared_server)
-    began = time.monotonic()
     worker.finish_all()
-    waiting.join(10)
+    # Much sooner than the wait would end by itself.
+    waiting.join(20)
     assert answers == [ids]
-    assert time.monotonic() - began < 3
 
 
 def test_all_who_wait_get_something(http: httpx.Client, manager: ManagerProgram, worker: Worker) -> None:
@@ -109,22 +108,22 @@ def test_all_who_wait_get_something(http: httpx.Client, manager: ManagerProgram,
     answers: list[list[str]] = []
 
     def wait() -> None:
-        with httpx.Client(base_url=manager.url, timeout=30) as client:
-            answers.append(pull(client, top=1, wait=20))
+        with manager.client() as client:
+            answers.append(pull(client, top=1, wait=55))
 
     threads = [threading.Thread(target=wait) for _ in range(4)]
     for thread in threads:
         thread.start()
     worker.finish_all()
     for thread in threads:
-        thread.join(10)
+        thread.join()
     assert sorted(answers) == sorted([name] for name in ids)
 
 
 def test_a_waiting_pull_ends_with_its_time(http: httpx.Client) -> None:
     began = time.monotonic()
     assert pull(http, top=5, wait=0.2) == []
-    assert 0.2 <= time.monotonic() - began < 2
+    assert 0.2 <= time.monotonic() - began < 20
 
 
 def test_a_client_that_leaves_while_it_waits_takes_nothing_with_it(
@@ -143,14 +142,15 @@ def test_a_waiting_pull_is_answered_when_the_manager_ends(manager: ManagerProgra
     answers: list[list[str]] = []
 
     def wait() -> None:
-        with httpx.Client(base_url=manager.url, timeout=60) as client:
-            answers.append(pull(client, top=5, wait=50))
+        with manager.client() as client:
+            answers.append(pull(client, top=5, wait=55))
 
     waiting = threading.Thread(target=wait)
     waiting.start()
     until_somebody_waits(shared_server)
     began = time.monotonic()
     assert manager.stop() == 0
-    waiting.join(10)
+    waiting.join()
     assert answers == [[]]
-    assert time.monotonic() - began < 10
+    # Much sooner than the wait would end by itself.
+    assert time.monotonic() - began < 30

@@ -27,7 +27,7 @@ def trace(tmp_path: Path) -> Path:
 
 def _simulate(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "scaler.simulate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=folder)
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, cwd=folder)
 
 
 def test_one_policy_is_one_line(trace: Path, tmp_path: Path) -> None:

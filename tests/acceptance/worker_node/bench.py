@@ -11,7 +11,7 @@ from typing import Any
 
 from jobqueue.finish import Failed, Finished, Outcome
 from jobqueue.model import ClaimedJob
-from tests.waiting import until_async
+from tests.waiting import DEADLINE_SECONDS, until_async
 from worker_node.child import ExecutorOptions
 from worker_node.pace import Pace
 from worker_node.slot import Slot
@@ -44,11 +44,11 @@ class Bench:
         """Waits until it takes jobs."""
         await self.wait(lambda: self.slot.room(monotonic()) > 0, "an executor that is ready")
 
-    async def wait(self, condition: Callable[[], Any], wanted: str = "", seconds: float = 10.0) -> None:
+    async def wait(self, condition: Callable[[], Any], wanted: str = "") -> None:
         async def check() -> Any:
             return condition()
 
-        await until_async(check, seconds, wanted=wanted)
+        await until_async(check, wanted=wanted)
 
     def submit(self, *calls: tuple[Any, ...], **changes: Any) -> list[str]:
         """Hands over jobs, each given as (function, *args), as one batch; returns their ids."""
@@ -102,7 +102,7 @@ class Bench:
     async def close(self) -> None:
         """Ends the slot and its executor."""
         self.slot.stop()
-        await asyncio.wait_for(self.running, 5)
+        await asyncio.wait_for(self.running, DEADLINE_SECONDS)
 
     def _on_asked(self, slot: Slot, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
         self.asked.append((job.id, verb, field, value))

@@ -23,7 +23,8 @@ from jobqueue.model import JobView, NewJob
 from jobqueue.shards import Shard, Shards
 from jobqueue.views import find, view
 from tests.acceptance.worker_node.bench import JOBS, Bench, MakeBench
-from tests.waiting import until, until_async
+from tests.processes import children_of
+from tests.waiting import DEADLINE_SECONDS, until, until_async
 from worker_node.child import ExecutorOptions
 from worker_node.wear import WearLimits
 
@@ -53,15 +54,14 @@ class Worker:
 
     def executors(self) -> list[int]:
         """Its executors' process ids."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children]
+        return children_of(self.process.pid)
 
     def terminate(self) -> int:
         """Sends SIGTERM and waits; the exit code."""
         self.process.terminate()
         return self.wait()
 
-    def wait(self, seconds: float = 15.0) -> int:
+    def wait(self, seconds: float = DEADLINE_SECONDS) -> int:
         """Waits for its end; the exit code."""
         return self.process.wait(seconds)
 
@@ -108,7 +108,7 @@ class Client:
         for shard in self.shards:
             mine = [job for job in jobs if self.shards.of(job.id) is shard]
             for start in range(0, len(mine), 500):
-                await until_async(partial(_enqueued, shard, mine[start : start + 500]), 20, wanted="the master")
+                await until_async(partial(_enqueued, shard, mine[start : start + 500]), wanted="the master")
         return [job.id for job in jobs]
 
     async def view(self, job_id: str) -> JobView:
@@ -119,11 +119,11 @@ class Client:
         assert found is not None
         return found
 
-    async def ended(self, job_id: str, seconds: float = 15.0) -> JobView:
+    async def ended(self, job_id: str) -> JobView:
         """Waits for the job's end."""
-        return await self.reaches(job_id, "finished", "failed", "stopped", "canceled", seconds=seconds)
+        return await self.reaches(job_id, "finished", "failed", "stopped", "canceled")
 
-    async def reaches(self, job_id: str, *statuses: str, seconds: float = 15.0) -> JobView:
+    async def reaches(self, job_id: str, *statuses: str) -> JobView:
         """Waits for one of these statuses."""
 
         async def look() -> JobView | None:
@@ -133,7 +133,7 @@ class Client:
                 return None
             return found if found.status in statuses else None
 
-        found = await until_async(look, seconds, wanted=f"{job_id} to be {statuses}")
+        found = await until_async(look, wanted=f"{job_id} to be {statuses}")
         assert found is not None
         return found
 
@@ -164,13 +164,13 @@ async def _enqueued(shard: Shard, jobs: Sequence[NewJob]) -> bool:
     return True
 
 
-async def wait_for(path: Path, seconds: float = 15.0) -> None:
+async def wait_for(path: Path) -> None:
     """Waits for a file."""
 
     async def exists() -> bool:
         return await asyncio.to_thread(path.exists)
 
-    await until_async(exists, seconds, wanted=str(path))
+    await until_async(exists, wanted=str(path))
 
 
 @pytest_asyncio.fixture

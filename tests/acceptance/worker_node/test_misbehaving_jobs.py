@@ -106,7 +106,7 @@ async def test_a_killed_job_takes_the_processes_that_it_started_along(bench: Ben
     bench.slot.kill(running.sequence, Why.TIMEOUT)
     await bench.wait(lambda: not bench.slot.busy)
     grandchild = int(notes.read_text())
-    until(lambda: not is_alive(grandchild), 5, wanted="the end of the job's own process")
+    until(lambda: not is_alive(grandchild), wanted="the end of the job's own process")
 
 
 async def test_results_that_cannot_be_kept_fail_the_job_once(bench: Bench) -> None:

@@ -87,7 +87,7 @@ async def test_a_masters_death_loses_no_job_and_stops_no_worker(
                     return False
             return bool(sum(counts) == len(ids))
 
-        await until_async(all_finished, 60, wanted="every job's end")
+        await until_async(all_finished, 120, wanted="every job's end")
         for worker in workers:
             assert worker.process.poll() is None
             assert worker.terminate() == 0

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import signal
+import statistics
 from pathlib import Path
 from time import monotonic
 
@@ -212,6 +213,9 @@ async def test_short_jobs_that_follow_each_other_are_reported_together(bench: Be
     assert len(bench.heard_at) == 40
     assert moments < 25
     # One alone is not waited for.
-    started = monotonic()
-    await bench.value("noop")
-    assert monotonic() - started < 0.045
+    seconds = []
+    for _ in range(20):
+        started = monotonic()
+        await bench.value("noop")
+        seconds.append(monotonic() - started)
+    assert statistics.quantiles(seconds)[0] < 0.045, seconds

@@ -56,7 +56,7 @@ def test_units_are_stopped_in_order_however_an_instance_ends(
 [Service]
 Environment=PLACE=SHARED
 ExecStart=/bin/bash -c 'trap "echo told >> $PLACE/log; exit" TERM; touch $PLACE/up; while :; do sleep 0.05; done'
-ExecStopPost=/bin/bash -c 'echo after >> $PLACE/log'
+ExecStopPost=/bin/bash -c 'while [ ! -e $PLACE/let-go ]; do sleep 0.05; done; echo after >> $PLACE/log'
 UNIT
         systemctl daemon-reload
         systemctl enable --now service
@@ -73,9 +73,10 @@ UNIT
     elif end == "shutdown":
         (shared / "shut-down").touch()
     else:
+        machine = cloud.machines.running[instance_id]
         cloud.machines.interrupt(instance_id, 1.0)
-        notice = json.loads(cloud.machines.running[instance_id].metadata.tree["meta-data/spot/instance-action"])
-        assert notice["action"] == "terminate"
+        assert json.loads(machine.metadata.tree["meta-data/spot/instance-action"])["action"] == "terminate"
+    (shared / "let-go").touch()
     until(lambda: cloud.states() == {instance_id: "terminated"}, wanted="the end of the instance")
     assert (shared / "log").read_text().split() == ["told", "after"]
     assert (shared / "active").read_text() == "active\n"
@@ -115,7 +116,7 @@ def test_instances_reach_each_other_and_the_cloud_with_their_roles_credentials(c
         """,
     )
     first, second = (instance["PrivateIpAddress"] for instance in launched["Instances"])
-    until(lambda: len([path for path in shared.iterdir() if path.stat().st_size]) == 2, 20, wanted="both to say who")
+    until(lambda: len([path for path in shared.iterdir() if path.stat().st_size]) == 2, wanted="both to say who")
     for instance in launched["Instances"]:
         name = "ip-" + instance["PrivateIpAddress"].replace(".", "-")
         assert (shared / name).read_text().strip().endswith(f"assumed-role/worker/{instance['InstanceId']}")

@@ -76,7 +76,7 @@ async def status_of(shard: Shard, job_id: str) -> str | None:
 
 
 async def ttl_of(shard: Shard, name: str) -> int:
-    """Seconds until a key of the shard expires: -1 never, -2 it is not there."""
+    """Seconds until a key of the shard expires: -1 never, -2 it is not there. See `nearly`."""
     (seconds,) = await shard.execute(("TTL", f"{shard.prefix}:{name}"))
     return int(seconds)
 
@@ -88,6 +88,11 @@ async def results_at(shard: Shard, now: float) -> set[str]:
     kept = {key.removeprefix("results:") for key in keys if key.startswith("results:")}
     assert all(f"job:{job_id}" in keys for job_id in kept)
     return kept
+
+
+def nearly(seconds: int) -> range:
+    """What is left of a time to live that was `seconds` a moment ago."""
+    return range(seconds - 20, seconds + 1)
 
 
 async def keys_of(shard: Shard) -> set[str]:

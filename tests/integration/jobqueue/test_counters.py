@@ -44,7 +44,7 @@ async def test_the_age_of_the_next_in_line_is_known(shard: Shard) -> None:
     await put(shard, "a", now=int(seconds) - 30)
     age = (await count(shard)).queues["default"].oldest_seconds
     assert age is not None
-    assert 29 <= age <= 35
+    assert 29 <= age <= 60
 
 
 async def test_shards_add_up(any_shards: Shards) -> None:

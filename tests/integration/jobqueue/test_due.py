@@ -14,7 +14,7 @@ async def test_due_jobs_are_queued_in_the_order_of_their_times(shard: Shard) -> 
     assert await move_due(shard, "default", "me", now=NOW + 10) == 3
     assert await waiting(shard) == ["early", "middle", "late"]
     assert await members(shard, "scheduled:default") == {"never": NOW + 99}
-    assert await ttl_of(shard, "scheduler-lock:default") == LOCK_SECONDS
+    assert 0 < await ttl_of(shard, "scheduler-lock:default") <= LOCK_SECONDS
 
 
 async def test_while_another_holds_rqs_lock_nothing_is_touched(shard: Shard) -> None:

@@ -1,7 +1,6 @@
 """A master is killed under load: what was acknowledged is finished exactly once in the books, and nobody restarts."""
 
 import asyncio
-import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,18 +21,18 @@ from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
 
 LEASE_SECONDS = 2.0
-CLIENTS, WORKERS_PER_SHARD = 4, 1
 
 
 @dataclass
 class Load:
-    """Clients, workers, a manager and consumers in this process, and what each was told.
+    """Clients, workers, a manager and consumers in this process, one of each for a shard, and what each was told.
 
     Attributes:
         accepted: ids whose enqueue was acknowledged.
         recorded: ids by how often a finish said that it was recorded.
         consumed: ids by how often they were pulled.
-        slowest: seconds that the slowest acknowledged enqueue took, by shard.
+        answered: enqueues that were acknowledged, by shard.
+        slowest: seconds that the slowest enqueue took, by shard.
         refused: enqueues that were not acknowledged in time, by shard.
     """
 
@@ -41,25 +40,24 @@ class Load:
     accepted: set[str] = field(default_factory=set)
     recorded: Counter[str] = field(default_factory=Counter)
     consumed: Counter[str] = field(default_factory=Counter)
+    answered: Counter[int] = field(default_factory=Counter)
     slowest: dict[int, float] = field(default_factory=dict)
     refused: Counter[int] = field(default_factory=Counter)
     submitting: bool = True
 
-    async def submit(self, client: int) -> None:
+    async def submit(self, shard: Shard) -> None:
         loop = asyncio.get_running_loop()
-        for number in itertools.count():
-            if not self.submitting:
-                return
-            job_id = f"c{client}-{number}"
-            shard = self.shards.of(job_id)
+        while self.submitting:
+            job_id = self.shards.new_id(shard)
             begun = loop.time()
             try:
                 await enqueue(shard, [new_job(job_id)], retry_seconds=15)
                 self.accepted.add(job_id)
+                self.answered[shard.index] += 1
             except ShardUnavailable:
                 self.refused[shard.index] += 1
             self.slowest[shard.index] = max(self.slowest.get(shard.index, 0.0), loop.time() - begun)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.01)
 
     async def work(self, shard: Shard, worker: str) -> None:
         while True:
@@ -98,23 +96,28 @@ class Load:
 async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cluster: ValkeyCluster) -> None:
     shards = await Shards.connect(cluster.url)
     load = Load(shards)
-    clients = [asyncio.create_task(load.submit(client)) for client in range(CLIENTS)]
+    clients = [asyncio.create_task(load.submit(shard)) for shard in shards]
     others = [asyncio.create_task(load.work(shard, f"w{shard.index}")) for shard in shards]
     others += [asyncio.create_task(load.manage(shard)) for shard in shards]
     others += [asyncio.create_task(load.consume(shard)) for shard in shards]
     try:
-        await _until(lambda: len(load.consumed) > 200, 20)
+        await _until(lambda: len(load.consumed) > 200)
         victim = cluster.masters()[0]
         ports = {shard.index: port_of(shards, shard) for shard in shards}
         orphans = {index for index, port in ports.items() if port == victim.port}
         assert len(orphans) == 2
+        load.slowest.clear()
+        before = dict(load.answered)
         await asyncio.to_thread(victim.kill)
-        await _until(lambda: any(load.slowest.get(index, 0) > 1 for index in orphans), 25)
+        await _until(lambda: all(load.slowest.get(index, 0) > 1 for index in orphans))
+        gone_on = {index: number - before[index] for index, number in load.answered.items() if index not in orphans}
         accepted = len(load.accepted)
-        await _until(lambda: len(load.accepted) > accepted + 200, 25)
+        await _until(lambda: len(load.accepted) > accepted + 200)
         load.submitting = False
         await asyncio.gather(*clients)
-        await _until(lambda: load.accepted <= load.consumed.keys(), 40)
+        await _until(lambda: load.accepted <= load.consumed.keys())
+        # Where a job ran again, or was written though that was not acknowledged, there is something left to do.
+        await until_async(lambda: _is_done(shards), wanted="empty books")
     finally:
         load.submitting = False
         for task in [*clients, *others]:
@@ -124,11 +127,10 @@ async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cl
     await shards.close()
     # An enqueue that was refused may have been written all the same; no other job may be there.
     assert len(load.accepted) <= total.total.finished <= len(load.accepted) + sum(load.refused.values())
-    assert (total.total.queued, total.total.started, total.total.failed, total.leased) == (0, 0, 0, 0)
-    assert total.completed == total.pulled == 0
-    healthy = {index: seconds for index, seconds in load.slowest.items() if index not in orphans}
-    assert len(healthy) == 4
-    assert max(healthy.values()) < 2.5, healthy
+    assert total.total.failed == 0
+    # Meanwhile: those that were held up as well would have been answered once or twice.
+    assert len(gone_on) == 4
+    assert min(gone_on.values()) > 20, gone_on
     assert not set(load.refused) - orphans
 
 
@@ -139,8 +141,7 @@ async def test_an_acknowledged_job_has_reached_the_replica(cluster: ValkeyCluste
     for number in range(50):
         await put(shard, f"job-{number}")
     cluster.masters()[0].kill()
-    await _reachable(shard)
-    assert await waiting(shard) == [f"job-{number}" for number in range(50)]
+    assert await until_async(lambda: _waiting(shard)) == [f"job-{number}" for number in range(50)]
     await shards.close()
 
 
@@ -154,7 +155,7 @@ async def test_what_hangs_on_a_silent_master_ends_with_its_succession(cluster: V
     blocked = asyncio.create_task(shard.execute(("BLPOP", bell, 60), timeout_seconds=65))
     master.pause()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             # One after the other, so that one is late when the replica takes over.
             await asyncio.gather(*(_put_after(number, shard) for number in range(4)))
             with pytest.raises(ShardUnavailable):
@@ -164,6 +165,7 @@ async def test_what_hangs_on_a_silent_master_ends_with_its_succession(cluster: V
         await shards.close()
 
 
+@pytest.mark.usefixtures("patient_masters")
 async def test_a_silent_replica_is_not_taken_for_an_answer(cluster: ValkeyCluster) -> None:
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
@@ -192,22 +194,29 @@ def _replicas(cluster: ValkeyCluster, master_port: int) -> list[ValkeyServer]:
 
 async def _put_after(seconds: float, shard: Shard) -> None:
     await asyncio.sleep(seconds)
-    await enqueue(shard, [new_job(f"after-{seconds}")], retry_seconds=20)
+    await enqueue(shard, [new_job(f"after-{seconds}")], retry_seconds=40)
 
 
-async def _reachable(shard: Shard) -> None:
-    deadline = asyncio.get_running_loop().time() + 20
-    while True:
-        try:
-            await shard.execute(("PING",))
-            return
-        except ShardUnavailable:
-            assert asyncio.get_running_loop().time() < deadline
-            await asyncio.sleep(0.1)
+async def _waiting(shard: Shard) -> list[str]:
+    """The ids in the queue; [] while the shard is away."""
+    try:
+        return await waiting(shard)
+    except ShardUnavailable:
+        return []
 
 
-async def _until(condition: Callable[[], bool], seconds: float) -> None:
+async def _is_done(shards: Shards) -> bool:
+    """Whether no job waits or runs, and no result is to be handed out or acknowledged."""
+    try:
+        total = sum([await count(shard) for shard in shards], ShardCounts())
+    except ShardUnavailable:
+        return False
+    left = (total.total.queued, total.total.started, total.leased, total.completed, total.pulled)
+    return not any(left)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
     async def look() -> bool:
         return condition()
 
-    await until_async(look, seconds)
+    await until_async(look)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Collection
 
 import pytest
 from redis import Redis
@@ -25,6 +26,7 @@ from tests.integration.jobqueue.books import (
     fields_of,
     keys_of,
     members,
+    nearly,
     put,
     results_at,
     status_of,
@@ -72,11 +74,12 @@ async def test_a_result_is_kept_as_long_as_its_job_asked(shard: Shard, ttl: int,
         assert await members(shard, "wm:feed") == ({"a": 1.0} if now < ends else {})
 
 
-@pytest.mark.parametrize(("ttl", "left"), [(60, 60), (-1, -1), (0, -2)])
-async def test_what_is_not_fed_lives_as_rq_has_it(shard: Shard, ttl: int, left: int) -> None:
+@pytest.mark.parametrize(("ttl", "left"), [(60, nearly(60)), (-1, [-1]), (0, [-2])])
+async def test_what_is_not_fed_lives_as_rq_has_it(shard: Shard, ttl: int, left: Collection[int]) -> None:
     """So that stock clients and workers, whose jobs these are, find what they know."""
     await complete(shard, "a", result_ttl_seconds=ttl, feed=False)
-    assert await ttl_of(shard, "job:a") == await ttl_of(shard, "results:a") == left
+    assert await ttl_of(shard, "job:a") in left
+    assert await ttl_of(shard, "results:a") in left
     kept = {60: {"a": NOW + 60}, -1: {"a": math.inf}, 0: {}}[ttl]
     assert await members(shard, "finished:default") == kept
 

@@ -15,7 +15,8 @@ from jobqueue.node import Node, NodeUnreachable
 from jobqueue.redis_url import read_redis_url
 from tests.tls_store import make_certificates
 
-END_SECONDS = 10.0
+END_SECONDS = 20.0
+"""Less than the 30 s for which asyncio leaves a connection open whose other side does not say goodbye."""
 
 
 class SilentServer:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from jobqueue import node
 from jobqueue.claim import claim, release
 from jobqueue.control import cancel, delete, requeue
 from jobqueue.enqueue import Enqueued, enqueue
@@ -54,6 +55,12 @@ SCRIPTS = (
     *("enqueue", "claim", "finish", "fail", "extend", "release", "reap", "due", "pull", "ack", "retain"),
     *("cancel", "requeue", "delete"),
 )
+
+
+@pytest.fixture(autouse=True)
+def _long_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server says of its memory is not asked for again: that could be the answer that is lost."""
+    monkeypatch.setattr(node, "INFO_SECONDS", 3600.0)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ async def _queued_again(shard: Shard, job_id: str) -> None:
             return await status_of(shard, job_id) == "queued"
         return False
 
-    await until_async(is_queued, 8.0, wanted=f"{job_id} queued")
+    await until_async(is_queued, wanted=f"{job_id} queued")
 
 
 async def test_results_end_when_their_time_is_over(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
@@ -85,7 +85,7 @@ async def test_two_managers_take_care_of_everything_once(plain_shard: Shard, sha
         async def is_back() -> bool:
             return [result.job_id for result in await pull(shard, 1, lease_seconds=60)] == ["result"]
 
-        await until_async(is_back, 8.0)
+        await until_async(is_back, wanted="the result in the feed again")
         assert (await waiting(shard), await waiting(shard, "high")) == (["lost"], ["later"])
         assert (await fields_of(shard, "lost"))["wm_losses"] == "1"
 

@@ -59,14 +59,14 @@ async def test_a_worker_says_so_once_and_works_on_when_the_users_are_renewed(
     shards = await Shards.connect(private_server.url)
     (shard,) = shards
     try:
-        await asyncio.to_thread(until, lambda: "refuses user old" in log.read_text(), 20)
+        await asyncio.to_thread(until, lambda: "refuses user old" in log.read_text())
         await enqueue(shard, [new_job("a")])
         private_server.command("ACL", "SETUSER", "old", "+zadd")
 
         async def is_done() -> bool:
             return [result.job_id for result in await pull(shard, 1)] == ["a"]
 
-        await until_async(is_done, 20)
+        await until_async(is_done, wanted="the job's result")
         assert worker.returncode is None
     finally:
         worker.terminate()

@@ -67,7 +67,7 @@ async def _running() -> AsyncIterator[tuple[Server, Node]]:
 
 def _run(new_loop: NewLoop, test: Callable[[], Awaitable[None]]) -> None:
     async def in_time() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await test()
 
     with asyncio.Runner(loop_factory=new_loop) as runner:

@@ -30,7 +30,9 @@ from tests.integration.jobqueue.books import complete, fields_of, keys_of, put, 
 from tests.waiting import until_async
 
 RECORD = WorkerRecord("w1", "host", 42, ("high", "default"), 3, fleet="local:host", instance_id="i-1")
-SOON_SECONDS = 3.0
+WAIT_SECONDS = 120.0
+SOON_SECONDS = 30.0
+"""Much sooner than a wait would end by itself."""
 
 
 async def test_a_worker_is_listed_with_what_it_says_of_itself(shard: Shard) -> None:
@@ -43,7 +45,7 @@ async def test_a_worker_is_listed_with_what_it_says_of_itself(shard: Shard) -> N
     assert (seen.state, seen.slots, seen.running, seen.finished, seen.failed) == ("busy", 3, 2, 10, 1)
     assert (seen.fleet, seen.instance_id, seen.ours) == ("local:host", "i-1", True)
     assert seen.silent_seconds is not None
-    assert seen.silent_seconds <= 2
+    assert seen.silent_seconds <= 30
 
 
 async def test_rq_lists_our_workers(plain_shard: Shard, redis_url: str) -> None:
@@ -105,7 +107,7 @@ async def test_a_dropped_worker_is_told_to_register_again(shard: Shard) -> None:
 
 async def test_a_command_arrives_at_once_whether_the_worker_looks_for_work_or_not(shard: Shard) -> None:
     for for_work in (True, False):
-        waiter = asyncio.create_task(wait(shard, "w1", ("default",), for_work=for_work, seconds=30))
+        waiter = asyncio.create_task(wait(shard, "w1", ("default",), for_work=for_work, seconds=WAIT_SECONDS))
         await send(shard, "w1", Command("cancel", "a"))
         assert await asyncio.wait_for(waiter, SOON_SECONDS) == Command("cancel", "a")
 
@@ -115,7 +117,7 @@ async def test_commands_come_one_by_one_in_order_and_before_work(shard: Shard) -
     await send(shard, "w1", Command("cancel", "a"))
     await send(shard, "w1", Command("drain"))
     await send(shard, "w2", Command("drain"))
-    answers = [await wait(shard, "w1", ("default",), for_work=True, seconds=30) for _ in range(3)]
+    answers = [await wait(shard, "w1", ("default",), for_work=True, seconds=WAIT_SECONDS) for _ in range(3)]
     assert answers == [Command("cancel", "a"), Command("drain"), Woken("default")]
 
 
@@ -145,7 +147,7 @@ async def test_meta_is_written_by_whoever_holds_the_lease_only(shard: Shard) -> 
 
 
 async def test_an_idle_worker_wakes_at_once(shard: Shard) -> None:
-    waiter = asyncio.create_task(wait(shard, "w1", ("high", "default"), for_work=True, seconds=30))
+    waiter = asyncio.create_task(wait(shard, "w1", ("high", "default"), for_work=True, seconds=WAIT_SECONDS))
     await put(shard, "a")
     assert await asyncio.wait_for(waiter, SOON_SECONDS) == Woken("default")
     assert len(await claim(shard, "w1", ("high", "default"), 1)) == 1
@@ -159,7 +161,8 @@ async def test_a_busy_worker_is_not_woken_by_work(shard: Shard) -> None:
 
 
 async def test_one_job_wakes_one_worker(shard: Shard) -> None:
-    waiters = [asyncio.create_task(wait(shard, f"w{n}", ("default",), for_work=True, seconds=30)) for n in range(5)]
+    waits = [wait(shard, f"w{n}", ("default",), for_work=True, seconds=WAIT_SECONDS) for n in range(5)]
+    waiters = [asyncio.create_task(one) for one in waits]
     await _blocked(shard, 5)
     await put(shard, "a")
     await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
@@ -172,8 +175,8 @@ async def test_one_job_wakes_one_worker(shard: Shard) -> None:
 
 async def test_a_woken_worker_without_room_wakes_another(shard: Shard) -> None:
     await put(shard, "a")
-    woken = await wait(shard, "w1", ("high", "default"), for_work=True, seconds=30)
-    other = asyncio.create_task(wait(shard, "w2", ("default",), for_work=True, seconds=30))
+    woken = await wait(shard, "w1", ("high", "default"), for_work=True, seconds=WAIT_SECONDS)
+    other = asyncio.create_task(wait(shard, "w2", ("default",), for_work=True, seconds=WAIT_SECONDS))
     await _blocked(shard, 1)
     await wake_another(shard, woken)
     assert await asyncio.wait_for(other, SOON_SECONDS) == Woken("default")
@@ -185,7 +188,7 @@ async def test_many_jobs_wake_every_worker_one_by_the_other(shard: Shard) -> Non
 
     async def work(name: str) -> None:
         while True:
-            await wait(shard, name, ("default",), for_work=True, seconds=30)
+            await wait(shard, name, ("default",), for_work=True, seconds=WAIT_SECONDS)
             done.extend(job.id for job in await claim(shard, name, ("default",), 1))
 
     workers = [asyncio.create_task(work(f"w{number}")) for number in range(24)]
@@ -195,7 +198,7 @@ async def test_many_jobs_wake_every_worker_one_by_the_other(shard: Shard) -> Non
     async def all_done() -> bool:
         return len(done) == 200
 
-    await until_async(all_done, 5.0)
+    await until_async(all_done, wanted="the end of all jobs")
     for worker in workers:
         worker.cancel()
     assert sorted(done) == sorted(f"job-{number}" for number in range(200))
@@ -213,4 +216,4 @@ async def _blocked(shard: Shard, count: int) -> None:
         (text,) = await shard.execute(("INFO", "clients"))
         return f"blocked_clients:{count}" in text.decode()
 
-    await until_async(all_wait, 5.0, wanted=f"{count} waiting workers")
+    await until_async(all_wait, wanted=f"{count} waiting workers")

@@ -9,6 +9,7 @@ import pytest
 from jobqueue.pull import Result
 from jobqueue.shards import Shards
 from jobqueue.turns import TURN_SECONDS, Turns
+from manager import pulls as manager_pulls
 from manager.outages import Outages
 from manager.pulls import LARGE_SHARE, Pulls
 from tests.integration.jobqueue.books import complete
@@ -24,6 +25,12 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is slow for a moment is not taken for a shard that takes its time."""
+    monkeypatch.setattr(manager_pulls, "PATIENCE_SECONDS", 60.0)
 
 
 @pytest.fixture

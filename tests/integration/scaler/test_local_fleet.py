@@ -40,7 +40,7 @@ async def _arrived(shard: Shard, count: int) -> list[WorkerView]:
         workers = await list_workers(shard)
         return workers if len(workers) == count else []
 
-    return await until_async(enough, 20.0, wanted=f"{count} registered workers")
+    return await until_async(enough, wanted=f"{count} registered workers")
 
 
 async def test_launched_workers_register_with_their_fleet_and_id_once(shard: Shard, fleet: LocalFleet) -> None:
@@ -69,7 +69,7 @@ async def test_a_process_that_ended_by_itself_is_shown_as_ended(shard: Shard, fl
     async def has_ended() -> bool:
         return [sighting.ended for sighting in await fleet.look()] == [True]
 
-    await until_async(has_ended, 5.0)
+    await until_async(has_ended, wanted="the end to be shown")
 
 
 async def test_what_another_process_was_about_to_start_is_its_own(redis_url: str, fleet: LocalFleet) -> None:
@@ -85,5 +85,5 @@ async def test_closing_drains_every_worker(shard: Shard, redis_url: str) -> None
     await fleet.launch(_intent(fleet, "t", 1), repeated=False)
     (worker,) = await _arrived(shard, 1)
     await fleet.close()
-    until(lambda: not is_alive(worker.pid), 5.0)
+    until(lambda: not is_alive(worker.pid), wanted="the worker's end")
     assert await list_workers(shard) == []

@@ -233,7 +233,7 @@ async def test_a_started_loop_ticks_by_itself_and_hands_over_when_it_stops(redis
     async def has_launched() -> bool:
         return bool(fleet.launched)
 
-    await until_async(has_launched, 5.0)
+    await until_async(has_launched, wanted="a launch")
     assert await second.tick() is None
     await first.stop()
     assert fleet.closed
@@ -256,7 +256,7 @@ async def test_a_job_into_an_empty_system_is_acted_upon_at_once(
     async def has_launched() -> bool:
         return bool(fleet.launched)
 
-    await until_async(has_launched, 10.0)
+    await until_async(has_launched, wanted="a launch")
     care.cancel()
     await asyncio.gather(care, return_exceptions=True)
     await loop.stop()
@@ -273,7 +273,7 @@ async def test_a_tick_under_way_ends_before_the_fleet_is_let_go_of(redis_url: st
     async def is_launching() -> bool:
         return fleet.launching
 
-    await until_async(is_launching, 5.0)
+    await until_async(is_launching, wanted="a launch")
     await loop.stop()
     assert fleet.order == ["launched", "closed"]
     await shards.close()

@@ -24,6 +24,7 @@ async def shards(cluster: ValkeyCluster) -> AsyncIterator[Shards]:
     await connected.close()
 
 
+@pytest.mark.usefixtures("patient_masters")
 async def test_nothing_is_launched_while_no_replica_confirms_and_later_it_is_launched_once(
     cluster: ValkeyCluster, shards: Shards, fleet: PaperFleet
 ) -> None:
@@ -42,7 +43,7 @@ async def test_nothing_is_launched_while_no_replica_confirms_and_later_it_is_lau
             replica.resume()
     assert raised.value.outcome_unknown
     assert fleet.asked == []
-    await candidate.stand()
+    epoch = (await candidate.stand()).epoch
     book = await ledger.read()
     assert await launcher.repeat(epoch, book)
     assert fleet.asked == [intent.token for intent in book.intents]

@@ -71,7 +71,7 @@ def rq_info(redis_url: str) -> Callable[[], str]:
 
     def run() -> str:
         command = [sys.executable, "-m", "rq.cli", "info", "--raw", "--url", redis_url]
-        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=30).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=120).stdout
 
     return run
 
@@ -102,7 +102,7 @@ def maintenance(redis_url: str) -> Iterator[None]:
     thread.start()
     yield
     loop.call_soon_threadsafe(task.cancel)
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     loop.close()
     assert task.cancelled()
 

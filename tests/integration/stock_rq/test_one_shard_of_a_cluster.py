@@ -18,7 +18,7 @@ from tests.integration.stock_rq.conftest import ROOT
 from workmanager.valkey_cluster import ValkeyCluster
 
 ENQUEUE = """
-job = queue.enqueue("operator.add", 20, 22)
+job = queue.enqueue("operator.add", 20, 22, job_id=arguments.get("id"))
 child = queue.enqueue("operator.neg", 1, depends_on=job) if arguments["with_child"] else None
 print(json.dumps([job.id, child and child.id]))
 """
@@ -64,7 +64,7 @@ async def stock(cluster_shards: Shards, shard: Shard) -> Stock:
             cwd=ROOT,
             check=True,
             capture_output=True,
-            timeout=30,
+            timeout=120,
         )
         return json.loads(done.stdout)
 
@@ -80,8 +80,9 @@ async def test_a_stock_client_s_job_is_run_and_read_back(shard, stock):
 
 
 async def test_its_job_is_found_though_its_id_hashes_elsewhere(cluster_shards, shard, stock, functions):
-    ids = [stock(ENQUEUE, with_child=False)[0] for _ in range(3)]
-    assert any(cluster_shards.of(job_id) is not shard for job_id in ids)
+    ids = [cluster_shards.new_id(other) for other in (cluster_shards.all[0], shard, cluster_shards.all[-1])]
+    for job_id in ids:
+        assert stock(ENQUEUE, with_child=False, id=job_id)[0] == job_id
     assert [await find(cluster_shards, job_id) for job_id in ids] == [shard] * 3
     assert await find(cluster_shards, "nobody") is None
 

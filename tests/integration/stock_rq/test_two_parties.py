@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import statistics
 import time
 from collections import Counter
 from datetime import timedelta
@@ -24,6 +25,7 @@ from jobqueue.shards import Shards
 from jobqueue.views import view
 from tests.integration.stock_rq import job_functions
 from tests.integration.stock_rq.conftest import FUNCTIONS
+from tests.processes import children_of
 from tests.waiting import until_async
 
 pytestmark = pytest.mark.usefixtures("maintenance")
@@ -43,7 +45,7 @@ async def test_a_stock_worker_runs_what_came_in_over_http(shards, stock_worker, 
     job = http_job(shards, "add", 20, 22)
     await enqueue(shards.all[0], [job])
     stock_worker("--burst")
-    shown = await until_async(lambda: finished_view(shards, job.id, functions), 20)
+    shown = await until_async(lambda: finished_view(shards, job.id, functions))
     assert shown.result == b"42"
     assert 604_000 < connection.ttl(f"rq:job:{job.id}") <= 604_800
     assert await pull(shards.all[0], 10) == []
@@ -54,7 +56,7 @@ async def test_a_stock_worker_runs_the_built_in_binary_function(shards, stock_wo
     job = NewJob(id=shards.new_id(), function="sha512", data=json.dumps(call).encode())
     await enqueue(shards.all[0], [job])
     stock_worker("--burst")
-    shown = await until_async(lambda: finished_view(shards, job.id, functions), 20)
+    shown = await until_async(lambda: finished_view(shards, job.id, functions))
     assert json.loads(shown.result).startswith("ddaf35a193617aba")
 
 
@@ -62,7 +64,7 @@ async def test_jobs_of_stock_clients_do_not_enter_the_feed(queue, shards, our_wo
     ours = http_job(shards, "add", 1, 1)
     stock = queue.enqueue(job_functions.add, 1, 1)
     await enqueue(shards.all[0], [ours])
-    our_worker("--burst").wait(timeout=20)
+    our_worker("--burst").wait(timeout=60)
     assert stock.get_status() == JobStatus.FINISHED
     assert [result.job_id for result in await pull(shards.all[0], 10)] == [ours.id]
 
@@ -90,7 +92,7 @@ async def test_what_a_stock_worker_runs_is_left_to_it(queue, shards, stock_worke
     notes = tmp_path / "notes"
     job = queue.enqueue(job_functions.sleep_noting, str(notes), 2)
     stock_worker("--burst")
-    await until_async(lambda: asyncio.to_thread(notes.exists), 20)
+    await until_async(lambda: asyncio.to_thread(notes.exists))
     assert await reap_stock(shards.all[0], "default") == []
     await until_async(lambda: asyncio.to_thread(lambda: job.get_status() == JobStatus.FINISHED))
     assert notes.read_text().split() == ["begun", "ended"]
@@ -103,8 +105,11 @@ async def test_a_dead_stock_worker_s_job_is_taken_once_rq_s_deadline_has_passed(
     notes = tmp_path / "notes"
     job = queue.enqueue(job_functions.sleep_noting, str(notes), 60, retry=retry)
     process = stock_worker()
-    await until_async(lambda: asyncio.to_thread(notes.exists), 20)
+    await until_async(lambda: asyncio.to_thread(notes.exists))
+    # What runs the job is in a process group of its own: it would write its result into the tests that follow.
+    (horse,) = children_of(process.pid)
     os.killpg(process.pid, signal.SIGKILL)
+    os.kill(horse, signal.SIGKILL)
     assert await reap_stock(shards.all[0], "default", now=time.time() + 30) == []
     assert job.get_status() == JobStatus.STARTED
     assert await reap_stock(shards.all[0], "default", now=time.time() + 120) == [(job.id, outcome.value)]
@@ -113,11 +118,13 @@ async def test_a_dead_stock_worker_s_job_is_taken_once_rq_s_deadline_has_passed(
 
 async def test_a_job_stuck_on_its_way_to_a_stock_worker_is_queued_again_after_a_minute(queue, connection, shards):
     job = queue.enqueue(job_functions.add, 1, 1)
+    before = time.time()
     connection.lmove(queue.key, queue.intermediate_queue_key)
-    now = time.time()
-    assert await reap_stock(shards.all[0], "default", now=now) == []
-    assert await reap_stock(shards.all[0], "default", now=now + 59) == []
-    assert await reap_stock(shards.all[0], "default", now=now + 61) == [(job.id, "queued")]
+    assert await reap_stock(shards.all[0], "default") == []
+    # Seen there for the first time between these two moments, by the maintenance or just now.
+    seen = time.time()
+    assert await reap_stock(shards.all[0], "default", now=before + 59) == []
+    assert await reap_stock(shards.all[0], "default", now=seen + 61) == [(job.id, "queued")]
     assert queue.job_ids == [job.id]
 
 
@@ -127,13 +134,13 @@ async def test_a_stock_scheduler_beside_us_queues_each_due_job_once(queue, our_w
         queue.enqueue_in(timedelta(seconds=1 + number % 3), job_functions.note, str(notes), str(number))
     stock_worker("--with-scheduler")
     our_worker()
-    await until_async(lambda: asyncio.to_thread(lambda: len(lines(notes)) >= 40), 20)
+    await until_async(lambda: asyncio.to_thread(lambda: len(lines(notes)) >= 40))
     assert queue.scheduled_job_registry.count == 0
     assert Counter(lines(notes)) == Counter(str(number) for number in range(40))
 
 
 async def test_due_jobs_are_left_to_who_holds_rq_s_lock(queue, connection):
-    connection.set("rq:scheduler-lock:default", "another scheduler", ex=60)
+    connection.set("rq:scheduler-lock:default", "another scheduler", ex=600)
     job = queue.enqueue_in(timedelta(seconds=-5), job_functions.add, 1, 1)
     other = Queue("other", connection=connection, serializer="json")
     moved = other.enqueue_in(timedelta(seconds=-5), job_functions.add, 1, 1)
@@ -147,7 +154,7 @@ async def test_dependents_of_a_job_that_we_ran_are_queued_by_rq_s_own_code(queue
     child = waiting.enqueue(job_functions.add, 2, 2, depends_on=parent)
     assert child.get_status() == JobStatus.DEFERRED
     our_worker()
-    await until_async(lambda: asyncio.to_thread(lambda: child.get_status() == JobStatus.QUEUED), 15)
+    await until_async(lambda: asyncio.to_thread(lambda: child.get_status() == JobStatus.QUEUED))
     assert waiting.job_ids == [child.id]
 
 
@@ -160,21 +167,23 @@ async def test_both_parties_share_one_queue_and_run_each_job_once(queue, shards,
             await enqueue(shards.all[0], [http_job(shards, "note", str(notes), str(number))])
     stock_worker()
     our_worker()
-    await until_async(lambda: asyncio.to_thread(lambda: len(lines(notes)) >= 60), 30)
+    await until_async(lambda: asyncio.to_thread(lambda: len(lines(notes)) >= 60))
     assert Counter(lines(notes)) == Counter(str(number) for number in range(60))
 
 
 async def test_rq_info_lists_our_worker(our_worker, rq_info):
     our_worker("--name", "ours")
-    await until_async(lambda: asyncio.to_thread(lambda: "worker ours" in rq_info()), 20)
+    await until_async(lambda: asyncio.to_thread(lambda: "worker ours" in rq_info()))
 
 
 async def test_rq_finds_the_execution_of_our_long_job(queue, connection, our_worker, tmp_path: Path):
-    job = queue.enqueue(job_functions.sleep_noting, str(tmp_path / "notes"), 4)
+    gate = tmp_path / "gate"
+    job = queue.enqueue(job_functions.report_progress, str(gate))
     our_worker("--name", "ours")
-    executions = await until_async(lambda: asyncio.to_thread(job.get_executions), 15)
+    executions = await until_async(lambda: asyncio.to_thread(job.get_executions))
     assert executions[0].worker_name == "ours"
-    await until_async(lambda: asyncio.to_thread(lambda: job.get_status() == JobStatus.FINISHED), 15)
+    gate.touch()
+    await until_async(lambda: asyncio.to_thread(lambda: job.get_status() == JobStatus.FINISHED))
     assert job.get_executions() == []
     assert not list(connection.scan_iter("rq:execution*"))
 
@@ -188,7 +197,7 @@ async def test_meta_shows_in_our_view_while_the_job_runs(queue, shards, our_work
         (shown,) = await view(shards.all[0], [job.id], functions)
         return shown.meta == {"progress": 50} and shown.status == "started"
 
-    await until_async(progress, 15)
+    await until_async(progress)
     gate.touch()
 
 
@@ -204,10 +213,12 @@ def lines(path: Path) -> list[str]:
 async def test_an_idle_worker_starts_a_stock_client_s_job_at_once(queue, our_worker):
     our_worker()
     first = queue.enqueue(job_functions.add, 1, 1)
-    await until_async(lambda: asyncio.to_thread(lambda: first.get_status() == JobStatus.FINISHED), 20)
-    # By itself the idle worker looks every 5 s; ten in a row within that time were each started by the bell.
-    begun = time.monotonic()
+    await until_async(lambda: asyncio.to_thread(lambda: first.get_status() == JobStatus.FINISHED))
+    seconds = []
     for _ in range(10):
+        begun = time.monotonic()
         job = queue.enqueue(job_functions.add, 1, 1)
-        await until_async(lambda job=job: asyncio.to_thread(lambda: job.get_status() == JobStatus.FINISHED), 20)
-    assert time.monotonic() - begun < 5
+        await until_async(lambda job=job: asyncio.to_thread(lambda: job.get_status() == JobStatus.FINISHED))
+        seconds.append(time.monotonic() - begun)
+    # By itself the worker looks every 5 s, which it begins to wait for with each job.
+    assert statistics.median(seconds) < 2, seconds

@@ -63,6 +63,6 @@ def test_a_job_with_dependencies_of_its_own_is_rejected(connection: Redis, tmp_p
 
 
 def assert_rejected(connection: Redis, job: Job, feature: str) -> None:
-    until(lambda: job.get_status() == JobStatus.FAILED, 15)
+    until(lambda: job.get_status() == JobStatus.FAILED)
     assert connection.hget(job.key, "wm_reason") == b"rejected"
     assert feature in job.latest_result().exc_string

@@ -35,7 +35,7 @@ async def test_a_token_that_finds_no_room_wakes_another_worker(redis_url: str, r
     # It has found nothing, and listens.
     await until_async(lambda: _blocked_clients(shard, 1))
     room = room_left
-    other = asyncio.create_task(wait(shard, "other", ["default"], for_work=True, seconds=1.0 if room_left else 30.0))
+    other = asyncio.create_task(wait(shard, "other", ["default"], for_work=True, seconds=5.0 if room_left else 90.0))
     await until_async(lambda: _blocked_clients(shard, 2))
     await enqueue(shard, [NewJob(id=shards.new_id(), function="noop", data=b"[]")])
     assert await other == (None if room_left else Woken("default"))

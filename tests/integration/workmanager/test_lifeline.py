@@ -24,7 +24,7 @@ def test_its_holders_learn_of_the_cut_and_the_starter_of_their_end() -> None:
         assert not lifeline.wait_until_released(0.2)
         assert holder.stdin is not None
         holder.stdin.close()
-        assert lifeline.wait_until_released(10)
+        assert lifeline.wait_until_released(60)
     lifeline.close()
 
 

@@ -14,10 +14,10 @@ import httpx
 import pytest
 import redis
 
+from tests.ports import told_port
 from tests.processes import running_in
 from tests.up import Up
 from tests.waiting import until
-from workmanager import ports
 from workmanager.lifeline import Lifeline
 from workmanager.store_settings import RESTART_SECONDS
 
@@ -43,7 +43,7 @@ def _notes(up: Up) -> list[str]:
 def test_it_says_ready_when_every_manager_answers_and_ends_managers_before_the_store(up: Up) -> None:
     up.start("--max-workers", "3")
     up.wait_until_ready()
-    assert all(httpx.get(f"{url}/readyz").is_success for url in up.urls)
+    assert all(httpx.get(f"{url}/readyz", timeout=60).is_success for url in up.urls)
     assert up.end() == 0
     assert _notes(up) == [
         "max workers 3, scaler local, store answers",
@@ -56,7 +56,7 @@ def test_ctrl_c_in_a_terminal_is_for_it_alone_and_ends_it_in_order(up: Up) -> No
     process = up.start(start_new_session=True)
     up.wait_until_ready()
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     assert process.returncode == 0
     assert "manager was told to end, store answers" in _notes(up)
     assert running_in(up.directory) == []
@@ -108,7 +108,7 @@ def test_a_member_of_a_cluster_that_dies_stays_away_until_its_replica_has_succee
     os.kill(up.pid_of("valkey-server"), signal.SIGKILL)
     killed_at = time.monotonic()
     until(lambda: len(_servers(up)) == 5)
-    until(lambda: len(_servers(up)) == 6, 30, wanted="its return")
+    until(lambda: len(_servers(up)) == 6, wanted="its return")
     assert time.monotonic() - killed_at >= RESTART_SECONDS
 
 
@@ -145,7 +145,8 @@ def test_a_second_signal_ends_what_will_not_end_by_itself(up: Up) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(1)
     process.terminate()
-    process.communicate(timeout=20)
+    # It would have patience for 60 s.
+    process.communicate(timeout=40)
     assert process.returncode == 0
     assert running_in(up.directory) == []
 
@@ -155,7 +156,7 @@ def test_it_ends_with_the_process_that_started_it(up: Up) -> None:
     process = up.start("--lifeline-fd", str(lifeline.fd), pass_fds=[lifeline.fd])
     up.wait_until_ready()
     lifeline.close()
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     assert process.returncode == 0
     assert running_in(up.directory) == []
 
@@ -170,7 +171,7 @@ def test_a_data_directory_in_use_is_refused(up: Up) -> None:
     up.start()
     first = up.process
     up.wait_until_ready()
-    assert "data is in use by another `workmanager up`" in up.refusal("--port", str(ports.free_port(run=2)))
+    assert "data is in use by another `workmanager up`" in up.refusal("--port", str(told_port(run=2)))
     up.process = first
     assert up.end() == 0
 

@@ -55,7 +55,7 @@ async def served(
         return reader, writer
 
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             yield connect, state
     finally:
         server.close()
@@ -149,18 +149,18 @@ async def test_a_client_that_does_not_read_gets_all_of_it_in_the_end() -> None:
 
 
 async def test_an_idle_connection_is_closed_and_one_in_use_is_not() -> None:
-    async with served(keep_alive_seconds=1) as (connect, _):
+    async with served(keep_alive_seconds=3) as (connect, _):
         loop = asyncio.get_running_loop()
         reader, writer = await connect()
         began = last = loop.time()
         expected = ANSWERED % (3, b"one")
-        while loop.time() - began < 1.5:
+        while loop.time() - began < 4:
             writer.write(put(b"one"))
             assert await reader.readexactly(len(expected)) == expected
             last = loop.time()
             await asyncio.sleep(0.1)
         assert await reader.read() == b""
-        assert loop.time() - last > 0.9
+        assert loop.time() - last > 2.9
 
 
 async def test_a_request_that_takes_longer_than_idle_connections_live_is_answered() -> None:

@@ -27,6 +27,10 @@ from workmanager.valkey import _binary
 PORT = 7000
 LAST_OF_A, LAST_OF_B = 8191, 16_382
 STEADY_SECONDS = 1.5
+STEADY_BYTES = 50_000
+"""Of a client's file: more than a thousand acknowledged jobs."""
+FAILOVER_SECONDS = 6.0
+"""Redis gives a failover that was asked for up after 5 s."""
 _DROP_REPLICAS = "import redis, sys; redis.Redis(sys.argv[1], int(sys.argv[2])).client_kill_filter(_type='replica')"
 
 
@@ -80,7 +84,7 @@ class Member:
             return False
 
     def ask(self, *command: str | int) -> object:
-        with redis.Redis(address(self.host), self.port, socket_timeout=2, decode_responses=True) as client:
+        with redis.Redis(address(self.host), self.port, socket_timeout=10, decode_responses=True) as client:
             return client.execute_command(*command)
 
     def kill(self) -> None:
@@ -134,9 +138,9 @@ class Rig:
             member.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
         for member in (self.b, self.replica, self.witness):
             member.ask("CLUSTER", "MEET", address(1), self.a.port)
-        until(lambda: len(str(self.replica.ask("CLUSTER", "NODES")).splitlines()) == 4, 20, wanted="acquaintance")
+        until(lambda: len(str(self.replica.ask("CLUSTER", "NODES")).splitlines()) == 4, wanted="acquaintance")
         self.replica.ask("CLUSTER", "REPLICATE", str(self.a.ask("CLUSTER", "MYID")))
-        until(self.stands, 20, wanted="a cluster")
+        until(self.stands, wanted="a cluster")
 
     def stands(self) -> bool:
         """Whether A has its shards and its replica, and everybody is content."""
@@ -153,18 +157,29 @@ class Rig:
 
     def restore(self) -> None:
         """Gives A its shards back."""
-        until(self.a.answers, 20)
-        if not self.a.is_master():
-            until(self.a.is_linked_replica, 60, wanted="A as a replica in step")
-            self.a.ask("CLUSTER", "FAILOVER")
-        until(self.stands, 30, wanted="the first order of things")
+        until(self.a.answers, wanted="A")
+        asked_at = float("-inf")
 
-    def cut(self, seconds: float, *, replica_drops: bool) -> None:
-        """Takes the first host off the network for so long; where its replica drops, A knows at once."""
+        def restored() -> bool:
+            nonlocal asked_at
+            if time.monotonic() > asked_at + FAILOVER_SECONDS and self.a.is_linked_replica():
+                self.a.ask("CLUSTER", "FAILOVER")
+                asked_at = time.monotonic()
+            return self.stands()
+
+        until(restored, wanted="the first order of things")
+
+    def cut(self, seconds: float, *, replica_drops: bool, replica_succeeds: bool) -> None:
+        """Takes the first host off the network for so long; where its replica drops, A knows at once.
+
+        Where the replica is to succeed A, the cut lasts until it has.
+        """
         run("ip", "link", "set", "port1", "down")
         if replica_drops:
             run("ip", "netns", "exec", "h1", sys.executable, "-c", _DROP_REPLICAS, address(1), str(self.a.port))
         time.sleep(seconds)
+        if replica_succeeds:
+            until(self.replica.is_master, wanted="A's succession")
         run("ip", "link", "set", "port1", "up")
 
     @contextmanager
@@ -177,7 +192,7 @@ class Rig:
         with path.open("wb") as output:
             process = subprocess.Popen(["ip", "netns", "exec", f"h{host}", *command], stdout=output)
         try:
-            until(lambda: path.stat().st_size > 0, 20, wanted="acknowledged jobs")
+            until(lambda: path.stat().st_size > 0, wanted="acknowledged jobs")
             yield path
         finally:
             process.kill()
@@ -185,7 +200,7 @@ class Rig:
 
     def lost(self, acknowledged: Acknowledged) -> int:
         """How many of these jobs A's shard does not have, wherever it is."""
-        owner = until(self.owner, 60, wanted="the end of the dispute over A's shards")
+        owner = until(self.owner, wanted="the end of the dispute over A's shards")
         assert owner is not None
         with redis.Redis(address(owner.host), owner.port) as client:
             pipeline = client.pipeline(transaction=False)
@@ -213,8 +228,9 @@ class Scenario:
 
     Attributes:
         client_host: where the client runs: beside A, or where it reaches both sides of the cut.
-        replica_returns: before the cut A's replica is lost, missed, and linked again.
+        replica_returns: before the cut A's replica is lost, missed, linked again, and confirms jobs again.
         replica_drops: with the cut A loses the link to its replica at once, instead of after a timeout.
+        replica_succeeds: the cut lasts longer where the replica has not taken A's place by then.
     """
 
     name: str
@@ -223,11 +239,12 @@ class Scenario:
     client_host: int = 1
     replica_returns: bool = False
     replica_drops: bool = False
+    replica_succeeds: bool = True
 
 
 SCENARIOS = (
     Scenario("unconfirmed", 5.0, ("--unconfirmed",)),
-    Scenario("short cut", 2.0),
+    Scenario("short cut", 2.0, replica_succeeds=False),
     Scenario("long cut", 6.0),
     Scenario("after a replica's return", 6.0, replica_returns=True),
     Scenario("client on both sides", 6.0, client_host=4, replica_drops=True),
@@ -239,13 +256,20 @@ def play(rig: Rig, scenario: Scenario) -> Outcome:
     rig.restore()
     with rig.client(scenario.client_host, *scenario.options) as path:
         time.sleep(STEADY_SECONDS)
+        until(lambda: path.stat().st_size > STEADY_BYTES, wanted="a thousand acknowledged jobs")
         if scenario.replica_returns:
             rig.replica.kill()
             enough = path.stat().st_size + 100_000
-            until(lambda: path.stat().st_size > enough, 30, wanted="a master that is believed")
+            until(lambda: path.stat().st_size > enough, wanted="a master that is believed")
             rig.replica.start()
-            until(rig.stands, 20, wanted="the replica's return")
-        rig.cut(scenario.cut_seconds, replica_drops=scenario.replica_drops)
+            until(rig.stands, wanted="the replica's return")
+            confirmed = path.stat().st_size + STEADY_BYTES
+            until(lambda: path.stat().st_size > confirmed, wanted="jobs that the replica confirms")
+        rig.cut(
+            scenario.cut_seconds,
+            replica_drops=scenario.replica_drops,
+            replica_succeeds=scenario.replica_succeeds,
+        )
         time.sleep(STEADY_SECONDS)
     acknowledged = Acknowledged.read(path)
     return Outcome(scenario.name, len(acknowledged.ids), rig.lost(acknowledged), not rig.a.is_master())

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from jobqueue.shards import Shards
@@ -35,23 +34,23 @@ def worker_log(master: TlsServer, manager: ManagerProgram, tmp_path: Path) -> It
         )
     yield log
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 def test_jobs_go_through_both_programs(manager: ManagerProgram, worker_log: Path) -> None:
-    with httpx.Client(base_url=manager.url, timeout=60) as client:
+    with manager.client() as client:
         work_id = client.put("/enqueue?iterations=2", content=b"data").json()["Work ID"]
-        (result,) = client.post("/pullCompleted?top=1&lease=30&wait=40").json()
+        (result,) = client.post("/pullCompleted?top=1&lease=30&wait=55").json()
         value = hashlib.sha512(hashlib.sha512(b"data").digest()).hexdigest()
         assert result == {"Work ID": work_id, "Value": value}
         assert client.post("/ackCompleted", json={"ids": [work_id]}).json() == {"acknowledged": 1}
         client.post("/jobs", json={"function": "sleep", "kwargs": {"seconds": 60}, "id": "long"})
-        until(lambda: client.get("/jobs/long").json()["status"] == "started", 20)
+        until(lambda: client.get("/jobs/long").json()["status"] == "started")
         assert client.post("/jobs/long/cancel").json()["status"] == "stopped"
         client.post("/jobs", json={"function": "sha512", "kwargs": {"iterations": 1}, "id": "fails"})
-        assert client.get("/jobs/fails?wait=30").json()["status"] == "failed"
+        assert client.get("/jobs/fails?wait=55").json()["status"] == "failed"
         client.post("/jobs", json={"function": "noop", "id": "soon", "delay": 0.5})
-        assert client.get("/jobs/soon?wait=30").json()["status"] == "finished"
+        assert client.get("/jobs/soon?wait=55").json()["status"] == "finished"
         for path in ("/status", "/workers", "/queues", "/metrics", "/jobs?status=finished", "/readyz"):
             assert client.get(path).status_code == 200, path
         assert client.post("/queues/default/requeue-failed").status_code == 200

@@ -90,7 +90,7 @@ async def test_what_goes_wrong_is_put_right(shard: Shard, workers_shard: Shard) 
 
 async def test_a_worker_hears_of_managers(shard: Shard, workers_shard: Shard) -> None:
     await give_sign(shard)
-    assert (await silent_seconds(workers_shard) or 0) < 5
+    assert (await silent_seconds(workers_shard) or 0) < 30
 
 
 async def test_both_wait_and_wake(shard: Shard, workers_shard: Shard) -> None:
