@@ -9,7 +9,9 @@ Prints a line of JSON for each scenario (`Outcome`). Everything ends with this p
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import redis
+from redis.crc import key_slot
 
 from tests.waiting import until
 from workmanager import store_settings
@@ -29,6 +32,8 @@ LAST_OF_A, LAST_OF_B = 8191, 16_382
 STEADY_SECONDS = 1.5
 STEADY_BYTES = 50_000
 """Of a client's file: more than a thousand acknowledged jobs."""
+BALLAST, MEGABYTE = 64, 2**20
+LINK_SECONDS = 60.0
 FAILOVER_SECONDS = 6.0
 """Redis gives a failover that was asked for up after 5 s."""
 _DROP_REPLICAS = "import redis, sys; redis.Redis(sys.argv[1], int(sys.argv[2])).client_kill_filter(_type='replica')"
@@ -96,6 +101,13 @@ class Member:
         assert isinstance(info, dict)
         return bool(info["role"] == "slave" and info["master_link_status"] == "up")
 
+    def await_link(self) -> None:
+        """Returns in the moment in which it says that it follows its master."""
+        deadline = time.monotonic() + LINK_SECONDS
+        with redis.Redis(address(self.host), self.port, socket_timeout=10, decode_responses=True) as client:
+            while client.info("replication").get("master_link_status") != "up":
+                assert time.monotonic() < deadline, f"{self.port} has no link to its master"
+
     def is_content(self) -> bool:
         return "cluster_state:ok" in str(self.ask("CLUSTER", "INFO"))
 
@@ -141,6 +153,14 @@ class Rig:
         until(lambda: len(str(self.replica.ask("CLUSTER", "NODES")).splitlines()) == 4, wanted="acquaintance")
         self.replica.ask("CLUSTER", "REPLICATE", str(self.a.ask("CLUSTER", "MYID")))
         until(self.stands, wanted="a cluster")
+        self._weigh_down()
+
+    def _weigh_down(self) -> None:
+        """Gives A so much that a copy takes a while, in which jobs come in."""
+        with redis.Redis(address(self.a.host), self.a.port) as client:
+            names = (f"ballast-{number}" for number in itertools.count())
+            for name in itertools.islice((name for name in names if key_slot(name.encode()) <= LAST_OF_A), BALLAST):
+                client.set(name, os.urandom(MEGABYTE))
 
     def stands(self) -> bool:
         """Whether A has its shards and its replica, and everybody is content."""
@@ -224,13 +244,14 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How the first host is cut off.
+    """How the first host is cut off, or its master killed.
 
     Attributes:
         client_host: where the client runs: beside A, or where it reaches both sides of the cut.
-        replica_returns: before the cut A's replica is lost, missed, linked again, and confirms jobs again.
+        replica_returns: before that A's replica is lost, missed, and linked again for no more than a moment.
         replica_drops: with the cut A loses the link to its replica at once, instead of after a timeout.
         replica_succeeds: the cut lasts longer where the replica has not taken A's place by then.
+        killed: there is no cut; A is killed, and started once it has been succeeded.
     """
 
     name: str
@@ -240,19 +261,21 @@ class Scenario:
     replica_returns: bool = False
     replica_drops: bool = False
     replica_succeeds: bool = True
+    killed: bool = False
 
 
 SCENARIOS = (
     Scenario("unconfirmed", 5.0, ("--unconfirmed",)),
     Scenario("short cut", 2.0, replica_succeeds=False),
     Scenario("long cut", 6.0),
-    Scenario("after a replica's return", 6.0, replica_returns=True),
+    Scenario("cut as a replica returns", 6.0, replica_returns=True),
+    Scenario("killed as a replica returns", 0.0, replica_returns=True, killed=True),
     Scenario("client on both sides", 6.0, client_host=4, replica_drops=True),
 )
 
 
 def play(rig: Rig, scenario: Scenario) -> Outcome:
-    """Cuts the first host off for a while, with a client on it, and counts."""
+    """Cuts the first host off for a while, or kills its master, with a client on it, and counts."""
     rig.restore()
     with rig.client(scenario.client_host, *scenario.options) as path:
         time.sleep(STEADY_SECONDS)
@@ -262,15 +285,19 @@ def play(rig: Rig, scenario: Scenario) -> Outcome:
             enough = path.stat().st_size + 100_000
             until(lambda: path.stat().st_size > enough, wanted="a master that is believed")
             rig.replica.start()
-            until(rig.stands, wanted="the replica's return")
-            confirmed = path.stat().st_size + STEADY_BYTES
-            until(lambda: path.stat().st_size > confirmed, wanted="jobs that the replica confirms")
-        rig.cut(
-            scenario.cut_seconds,
-            replica_drops=scenario.replica_drops,
-            replica_succeeds=scenario.replica_succeeds,
-        )
+            rig.replica.await_link()
+        if scenario.killed:
+            rig.a.kill()
+            until(rig.replica.is_master, wanted="A's succession")
+        else:
+            rig.cut(
+                scenario.cut_seconds,
+                replica_drops=scenario.replica_drops,
+                replica_succeeds=scenario.replica_succeeds,
+            )
         time.sleep(STEADY_SECONDS)
+    if scenario.killed:
+        rig.a.start()
     acknowledged = Acknowledged.read(path)
     return Outcome(scenario.name, len(acknowledged.ids), rig.lost(acknowledged), not rig.a.is_master())
 
