@@ -23,7 +23,7 @@ from benchmarks.worker_noop import drain_rate
 SMALL = 10_000
 # In a quick run as many as can be filled in its time.
 _LARGE_QUICK, _LARGE_FULL = 150_000, 1_000_000
-_RESULTS, _PUT, _BATCHES = 30_000, 30_000, 60
+_RESULTS, _PUT, _BATCHES = 30_000, 60_000, 60
 _LONG_ENOUGH_SECONDS = 60.0
 _IN_REWRITE = "batch_in_rewrite"
 
