@@ -31,8 +31,8 @@ class Standing:
         history: the replication id, which changes when the server becomes a master.
         master: whether it is one.
         clustered: whether it belongs to a cluster.
-        linked: replicas that follow it, or are being copied to: such a one may succeed it once it has the copy, while
-            what was written since the copy was begun is still on its way.
+        linked: replicas that follow it. In a cluster also those that are being copied to: such a one may succeed it as
+            soon as it has the copy, while what was written since the copy was begun is still on its way.
         departed: how many times a replica has been linked and is no more: it grows also while nobody looks.
     """
 
@@ -47,13 +47,15 @@ class Standing:
     def read(cls, info: Mapping[str, str]) -> "Standing":
         """From INFO's fields."""
         replicas = [value for name, value in info.items() if name.startswith("slave") and "state=" in value]
+        clustered = info.get("redis_mode", info.get("server_mode")) == "cluster"
+        following = replicas if clustered else [replica for replica in replicas if "state=online" in replica]
         attached = int(info.get("sync_full", 0)) + int(info.get("sync_partial_ok", 0))
         return cls(
             process=info.get("run_id", ""),
             history=info.get("master_replid", ""),
             master=info.get("role") == "master",
-            clustered=info.get("redis_mode", info.get("server_mode")) == "cluster",
-            linked=len(replicas),
+            clustered=clustered,
+            linked=len(following),
             departed=attached - len(replicas),
         )
 

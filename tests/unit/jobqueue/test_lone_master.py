@@ -91,11 +91,13 @@ def test_nothing_is_believed_before_the_hold_is_known() -> None:
         ({"sync_full": "2", "sync_partial_ok": "1"}, 0, 3),
         ({"sync_full": "3", "slave0": REPLICA.format("online")}, 1, 2),
         ({"sync_full": "3", "slave0": REPLICA.format("wait_bgsave")}, 1, 2),
+        ({"sync_full": "3", "slave0": REPLICA.format("wait_bgsave"), "redis_mode": "standalone"}, 0, 2),
+        ({"sync_full": "3", "slave0": REPLICA.format("online"), "redis_mode": "standalone"}, 1, 2),
         ({"sync_full": "3", "slave_read_repl_offset": "7"}, 0, 3),
     ],
 )
 def test_replicas_are_counted_by_their_links(fields: dict[str, str], linked: int, departed: int) -> None:
-    """One that is still being copied to counts: with the copy it may succeed its master."""
+    """In a cluster one that is still being copied to counts: with the copy it may succeed its master."""
     standing = Standing.read({"role": "master", "redis_mode": "cluster", **fields})
     assert (standing.linked, standing.departed) == (linked, departed)
 
