@@ -156,6 +156,7 @@ class Machines:
             running.region.set_state(instance_id, *_GONE[behaviour])
             if behaviour == "terminate":
                 running.region.free_interfaces(instance_id)
+                running.region.free_volumes(instance_id)
 
     def _blueprint(self, region: Region, instance_id: str) -> Blueprint:
         instance = region.instance(instance_id)

@@ -106,6 +106,13 @@ class Region:
             elif interface.id in self._backend.enis:
                 interface.delete()
 
+    def free_volumes(self, instance_id: str) -> None:
+        """An instance that is gone keeps no volume: those that are to end with it do, others can be attached again.
+
+        Moto sees to it in TerminateInstances alone, which nobody calls for an instance that ends by itself.
+        """
+        self.instance(instance_id).teardown_defaults()
+
     def profile_arn(self, instance_id: str) -> str:
         """The ARN of the instance's profile, '' where it has none."""
         association = self._backend.iam_instance_profile_associations.get(instance_id)

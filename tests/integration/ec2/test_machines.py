@@ -84,6 +84,35 @@ UNIT
     assert not cloud.machines.running
 
 
+@pytest.mark.parametrize("end", ["terminate", "shutdown", "spot"])
+def test_volumes_end_with_their_instance_however_it_ends(cloud: Cloud, tmp_path: Path, end: str) -> None:
+    """Those that are to; others can be attached again."""
+    shared = tmp_path / "shared"
+    disks = (("/dev/xvda", 10, True), ("/dev/sdf", 2, False))
+    mapping = [
+        {"DeviceName": device, "Ebs": {"VolumeSize": gibibytes, "DeleteOnTermination": ends_with_it}}
+        for device, gibibytes, ends_with_it in disks
+    ]
+    user_data = "#!/bin/bash\nwhile [ ! -e SHARED/shut-down ]; do sleep 0.05; done; shutdown -h now"
+    (instance_id,) = _launch(cloud, user_data, shared, BlockDeviceMappings=mapping)
+    until(lambda: instance_id in cloud.machines.running, wanted="the instance")
+    assert _volumes(cloud) == [(2, "in-use"), (10, "in-use")]
+    if end == "terminate":
+        cloud.client("ec2").terminate_instances(InstanceIds=[instance_id])
+    elif end == "shutdown":
+        (shared / "shut-down").touch()
+    else:
+        cloud.machines.interrupt(instance_id, 0.0)
+    until(lambda: cloud.states() == {instance_id: "terminated"}, wanted="the end of the instance")
+    assert _volumes(cloud) == [(2, "available")]
+
+
+def _volumes(cloud: Cloud) -> list[tuple[int, str]]:
+    """GiB and state of each."""
+    volumes = cloud.client("ec2").describe_volumes()["Volumes"]
+    return sorted((volume["Size"], volume["State"]) for volume in volumes)
+
+
 def test_a_crashed_instance_goes_on_running_as_far_as_ec2_knows(cloud: Cloud, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     (instance_id,) = _launch(cloud, "#!/bin/bash\nwhile :; do date +%N > SHARED/beat; sleep 0.05; done", shared)
