@@ -80,9 +80,8 @@ def _batch(jobs: int, *, in_rewrite: bool = False) -> float:
 
 def _run(jobs: int) -> float:
     with _filled(jobs) as server:
-        return drain_rate(server, lambda: worker(server, slots=1), SMALL, partial(our_finished, server))[
-            "jobs_per_second"
-        ]
+        figures = drain_rate(server, lambda: worker(server, slots=1), SMALL, partial(our_finished, server))
+        return figures["jobs_per_second"]
 
 
 def _pull(jobs: int) -> float:
