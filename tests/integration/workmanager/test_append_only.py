@@ -1,0 +1,148 @@
+"""What a power cut leaves of an append-only file, and a real server that starts over it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.faults.disk import Disk, Memory
+from tests.waiting import until
+from workmanager.append_only import cut_blank_end
+from workmanager.valkey import ValkeyServer
+
+VALUE = "v" * 1000
+ROUNDS = 20
+"""Of power cuts, until one falls between the writing of a file's length and of its data: most do."""
+
+
+@pytest.fixture
+def ended_server(private_server: ValkeyServer) -> ValkeyServer:
+    """Killed right after it has written `first`, and then `last`."""
+    private_server.command("SET", "first", VALUE)
+    private_server.command("SET", "last", VALUE)
+    private_server.kill()
+    return private_server
+
+
+def _file(server: ValkeyServer) -> Path:
+    return max((server.directory / "appendonlydir").glob("*.incr.aof"))
+
+
+def test_blanks_after_the_last_command_are_cut_off(ended_server: ValkeyServer) -> None:
+    whole = _file(ended_server).read_bytes()
+    _file(ended_server).write_bytes(whole + bytes(100_000))
+    assert cut_blank_end(ended_server.directory) == 100_000
+    assert _file(ended_server).read_bytes() == whole
+    assert cut_blank_end(ended_server.directory) == 0
+    _file(ended_server).write_bytes(whole + bytes(1))
+    ended_server.start()
+    assert [ended_server.command("GET", key) for key in ("first", "last")] == [VALUE, VALUE]
+
+
+def test_blanks_are_not_taken_for_the_rest_of_a_command(ended_server: ValkeyServer) -> None:
+    whole = _file(ended_server).read_bytes()
+    _file(ended_server).write_bytes(whole[:-500] + bytes(500))
+    ended_server.start()
+    assert [ended_server.command("GET", key) for key in ("first", "last")] == [VALUE, None]
+
+
+def test_it_is_the_file_that_was_begun_last(tmp_path: Path) -> None:
+    """A rewrite begins a new one; until it is done there are two, whose names need not sort as their numbers do."""
+    files = tmp_path / "appendonlydir"
+    files.mkdir()
+    lines = ["file appendonly.aof.9.base.rdb seq 9 type b"]
+    for number in (9, 10):
+        name = f"appendonly.aof.{number}.incr.aof"
+        lines.append(f"file {name} seq {number} type i")
+        (files / name).write_bytes(b"*1\r\n" + bytes(number))
+    (files / "appendonly.aof.manifest").write_text("\n".join([*lines, ""]))
+    assert cut_blank_end(tmp_path) == 10
+
+
+def test_after_a_rewrite_it_is_the_new_file(private_server: ValkeyServer) -> None:
+    private_server.command("SET", "first", VALUE)
+    private_server.command("BGREWRITEAOF")
+    until(lambda: not private_server.command("INFO", "persistence")["aof_rewrite_in_progress"])
+    private_server.command("SET", "last", VALUE)
+    private_server.kill()
+    (current,) = (private_server.directory / "appendonlydir").glob("*.2.incr.aof")
+    current.write_bytes(current.read_bytes() + bytes(50))
+    private_server.start()
+    assert [private_server.command("GET", key) for key in ("first", "last")] == [VALUE, VALUE]
+
+
+def test_a_file_of_blanks_alone_is_emptied(ended_server: ValkeyServer) -> None:
+    _file(ended_server).write_bytes(bytes(70_000))
+    ended_server.start()
+    assert ended_server.command("DBSIZE") == 0
+
+
+def test_a_file_as_before_redis_7_is_cut_too(tmp_path: Path) -> None:
+    (tmp_path / "appendonly.aof").write_bytes(b"*1\r\n$4\r\nPING\r\n" + bytes(10))
+    assert cut_blank_end(tmp_path) == 10
+
+
+def test_a_new_directory_is_left_as_it_is(tmp_path: Path) -> None:
+    assert cut_blank_end(tmp_path / "none") == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def _run(directory: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "workmanager.append_only", str(directory)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_as_a_program_it_tells_what_it_cut(tmp_path: Path) -> None:
+    path = tmp_path / "appendonly.aof"
+    path.write_bytes(b"*1\r\n" + bytes(10))
+    run = _run(tmp_path)
+    assert (run.returncode, run.stdout) == (0, "")
+    assert run.stderr == f"event=append_only.cut file={path} bytes=10 reason=blank_end_after_power_cut\n"
+    assert _run(tmp_path).stderr == ""
+
+
+def test_as_a_program_it_says_what_it_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "appendonly.aof").mkdir()
+    run = _run(tmp_path)
+    assert run.returncode == 1
+    assert "append_only: cannot look for an unfinished end: " in run.stderr
+    assert "appendonly.aof" in run.stderr
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """An ext4 file system that forgets what was not synced."""
+    images = Memory(tmp_path / "images")
+    disk = Disk(images.place, tmp_path / "host" / "disk")
+    yield disk
+    disk.unmount()
+    images.unmount()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system, which needs root")
+def test_a_server_starts_after_a_power_cut_with_all_that_was_synced(disk: Disk, request: pytest.FixtureRequest) -> None:
+    server = ValkeyServer(disk.place / "valkey")
+    request.addfinalizer(server.kill)
+    blanks = 0
+    for number in range(ROUNDS):
+        server.start()
+        server.command("CONFIG", "SET", "appendfsync", "always")
+        server.command("SET", f"synced-{number}", VALUE)
+        server.command("CONFIG", "SET", "appendfsync", "everysec")
+        server.command("SET", f"unsynced-{number}", VALUE[:100])
+        # Any program's sync of any file writes down the lengths of all.
+        with (disk.place / "other").open("wb") as other:
+            os.fsync(other.fileno())
+        server.kill()
+        disk.lose_power()
+        blanks = cut_blank_end(server.directory)
+        if blanks:
+            break
+    assert 0 < blanks < 1000
+    server.start()
+    assert server.command("EXISTS", *(f"synced-{past}" for past in range(number + 1))) == number + 1
