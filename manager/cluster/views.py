@@ -1,5 +1,6 @@
 """What a member of the cluster says about itself and the others."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -55,6 +56,8 @@ class View:
         keys: how many it holds.
         copied: it is a replica, in step with its master, and its disk has what its memory has.
         copies: replicas that are in step with it.
+        unlinked_seconds: for how long it has been a replica without a link to its master; 0 where it is linked or a
+            master, infinite where it has not been linked since it was started.
     """
 
     id: str
@@ -63,6 +66,7 @@ class View:
     keys: int
     copied: bool
     copies: int
+    unlinked_seconds: float
 
     @property
     def itself(self) -> Entry:
@@ -105,6 +109,7 @@ def read_view(nodes: str, cluster_info: str, info: str, keys: int) -> View:
         keys=keys,
         copied=_IN_STEP.items() <= told.items(),
         copies=sum("state=online" in value for name, value in told.items() if name.startswith("slave")),
+        unlinked_seconds=_unlinked_seconds(told),
     )
 
 
@@ -125,6 +130,13 @@ def _read_entry(line: str) -> tuple[Entry, set[str]]:
         slots=tuple(_read_range(text) for text in slots if not text.startswith("[")),
     )
     return entry, flags
+
+
+def _unlinked_seconds(told: Mapping[str, str]) -> float:
+    if told.get("role") != "slave" or told.get("master_link_status") == "up":
+        return 0.0
+    seconds = float(told.get("master_link_down_since_seconds", -1))
+    return seconds if seconds >= 0 else math.inf
 
 
 def _read_range(text: str) -> tuple[int, int]:

@@ -80,7 +80,18 @@ def _write(servers: ValkeyCluster) -> None:
 
 def _kept(servers: ValkeyCluster) -> int:
     """How many of the written keys masters hold."""
-    return sum(int(master.command("DBSIZE")) for master in servers.masters())
+    return sum(map(_keys, servers.masters()))
+
+
+def _keys(server: ValkeyServer) -> int:
+    return int(server.command("DBSIZE"))
+
+
+def _is_copied(master: ValkeyServer, replica: ValkeyServer) -> bool:
+    """Whether a replica has what its master has, on its disk, too."""
+    told = replica.command("INFO")
+    rewritten = not told["aof_rewrite_in_progress"] and not told["aof_rewrite_scheduled"]
+    return told["master_link_status"] == "up" and rewritten and _keys(replica) == _keys(master) > 0
 
 
 def _writable(servers: ValkeyCluster, without: ValkeyServer | None = None) -> bool:
@@ -158,6 +169,33 @@ async def test_a_lost_host_is_replaced_by_an_empty_one(servers: ValkeyCluster, s
         return {len(server.command("CLUSTER", "NODES").splitlines()) for server in servers.servers} == {6}
 
     await asyncio.to_thread(until, forgotten, wanted="no trace of the lost")
+
+
+async def test_a_master_that_does_not_start_after_a_power_cut_is_succeeded_on_a_persons_word(
+    servers: ValkeyCluster, stewards: list[Steward]
+) -> None:
+    """Redis lets no replica succeed a master that it has not heard from since its own start."""
+    await _until_whole(stewards)
+    await asyncio.to_thread(_write, servers)
+    master, replica = servers.servers[0], servers.servers[3]
+    await asyncio.to_thread(until, lambda: _is_copied(master, replica), wanted="a copy on the replica's disk")
+    for server in servers.servers:
+        server.kill()
+    for server in servers.servers[1:]:
+        await asyncio.to_thread(server.start)
+    told = (
+        f"slots 0-8191 wait for 127.0.0.1:{master.port}: its replica at 127.0.0.1:{replica.port} has not heard from it "
+        "since its own start"
+    )
+    await _until(stewards, lambda state: any(trouble.startswith(told) for trouble in state.needs_a_person))
+    assert replica.command("CLUSTER", "FAILOVER", "FORCE") == "OK"
+    await asyncio.to_thread(until, lambda: _writable(servers), wanted="writes to all slots")
+    assert _kept(servers) == KEYS
+    _empty(master)
+    await asyncio.to_thread(master.start)
+    await _until_whole(stewards)
+    assert master in servers.masters()
+    assert _kept(servers) == KEYS
 
 
 async def test_one_that_holds_other_data_is_left_alone(servers: ValkeyCluster, stewards: list[Steward]) -> None:

@@ -32,6 +32,7 @@ class Member:
     ok: bool = True
     copied: bool = True
     failed: bool = False
+    unlinked_seconds: float = 0.0
     answers: bool = True
     address: Address | None = None
     knows: tuple[str, ...] | None = None
@@ -88,7 +89,13 @@ def views(members: Mapping[str, Member], also: Sequence[Member] = ()) -> dict[Ad
         entries = {other.id: _entry(place, other) for place, other in known}
         linked = sum(other.master == member.id and other.copied and other.answers for other in members.values())
         found[SHORT[name]] = View(
-            member.id, entries, member.ok, member.keys, bool(member.master) and member.copied, linked
+            member.id,
+            entries,
+            member.ok,
+            member.keys,
+            copied=bool(member.master) and member.copied,
+            copies=linked,
+            unlinked_seconds=member.unlinked_seconds,
         )
     return found
 

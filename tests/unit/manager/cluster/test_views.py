@@ -1,5 +1,7 @@
 """A member's answers, read."""
 
+import math
+
 import pytest
 
 from manager.cluster.groups import Address
@@ -54,6 +56,24 @@ LINKED = "role:slave\nmaster_link_status:up\nmaster_sync_in_progress:0\n"
 def test_how_far_a_copy_is(info: str, copied: bool, copies: int) -> None:
     view = read_view(NODES, "cluster_state:fail", info, 0)
     assert (view.ok, view.copied, view.copies) == (False, copied, copies)
+
+
+UNLINKED = "role:slave\nmaster_link_status:down\nmaster_sync_in_progress:0\n"
+
+
+@pytest.mark.parametrize(
+    ("info", "seconds"),
+    [
+        (LINKED, 0),
+        (UNLINKED + "master_link_down_since_seconds:32\n", 32),
+        (UNLINKED + "master_link_down_since_seconds:0\n", 0),
+        (UNLINKED + "master_link_down_since_seconds:-1\n", math.inf),
+        ("role:master\nconnected_slaves:0\n", 0),
+    ],
+    ids=["linked", "unlinked", "unlinked right now", "not linked since its start", "a master"],
+)
+def test_how_long_a_replica_has_had_no_link(info: str, seconds: float) -> None:
+    assert read_view(NODES, "cluster_state:ok", info, 0).unlinked_seconds == seconds
 
 
 def test_an_answer_without_the_member_itself_is_refused() -> None:
