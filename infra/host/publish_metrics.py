@@ -28,6 +28,7 @@ LAUNCH_FAILURES = "workmanager_scaler_failures_total"
 FAILED_JOBS = "workmanager_functions_failed_total"
 OLDEST = "workmanager_queue_oldest_seconds"
 REPLICAS_MISSING = "workmanager_cluster_replicas_missing"
+MASTERS_AWAY = "workmanager_cluster_masters_away"
 
 
 def main() -> None:
@@ -78,7 +79,8 @@ def summarize(before: Mapping[str, float] | None, now: Mapping[str, float]) -> d
     leading = now.get(LEADING, 0.0)
     values = {"Leaders": leading, "OldestJobSeconds": now.get(OLDEST, 0.0)}
     if REPLICAS_MISSING in now:
-        values["ReplicasMissing"] = now[REPLICAS_MISSING]
+        # Whose master is away has its replica at best.
+        values["ReplicasMissing"] = now[REPLICAS_MISSING] + now.get(MASTERS_AWAY, 0.0)
     if before is not None:
         # A counter that has fallen began anew.
         values["LaunchFailures"] = _growth(before, now, LAUNCH_FAILURES)

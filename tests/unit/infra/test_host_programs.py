@@ -83,3 +83,8 @@ def test_failed_jobs_are_counted_by_the_leader_alone_and_a_counter_that_fell_beg
     told = summarize({"workmanager_scaler_failures_total": 100.0}, now)
     assert "FailedJobs" not in told
     assert told["LaunchFailures"] == 4.0
+
+
+def test_a_master_that_is_away_counts_as_a_missing_copy() -> None:
+    now = read(TEXT) | {"workmanager_cluster_masters_away": 1.0}
+    assert summarize(None, now)["ReplicasMissing"] == 1.0
