@@ -101,7 +101,6 @@ def cluster_store() -> Iterator[Store]:
             cluster.start()
             form(cluster.equal_hosts, cluster.url)
             masters = tuple(redis.Redis(port=server.port) for server in cluster.masters())
-            await_true(lambda: all(map(_knows_all, masters)), seconds=30, wanted="masters that know of all slots")
             client = redis.RedisCluster(host="127.0.0.1", port=cluster.servers[0].port)
             yield Store(Path(name), cluster.url, client, masters)
         finally:
@@ -109,7 +108,7 @@ def cluster_store() -> Iterator[Store]:
 
 
 def form(hosts: str, url: str) -> None:
-    """Makes the servers a cluster, as managers do that are told the same hosts.
+    """Makes the servers a cluster, as managers do that are told the same hosts; any of them then tells all of it.
 
     Raises:
         ServerError: it did not come to stand.
@@ -126,6 +125,8 @@ def form(hosts: str, url: str) -> None:
     with ThreadPoolExecutor(1) as thread:
         if not thread.submit(asyncio.run, settle()).result():
             raise ServerError("the servers did not become a cluster within 30 s")
+    members = [redis.Redis.from_url(member) for member in url.split(",")]
+    await_true(lambda: all(map(_knows_all, members)), seconds=30, wanted="members that know of all slots")
 
 
 def _memory_limit(servers: int) -> dict[str, str]:
