@@ -20,6 +20,9 @@ DRAIN_SECONDS = 10.0
 HURRY_SECONDS = 5.0
 """How long giving back may take, before a worker is killed."""
 
+NICE = 15
+"""How far the workers' executors stand back for managers and Redis, unless WORKMANAGER_NICE says so (nice(2))."""
+
 PROFILE = Profile(
     boot_seconds=2.0,
     boot_limit_seconds=30.0,
@@ -124,7 +127,7 @@ class LocalFleet:
             *("--lifeline-fd", str(self._lifeline_fd)),
             stdin=asyncio.subprocess.DEVNULL,
             # Not on the command line, which every user of the machine can see: there may be a password in it.
-            env={**os.environ, "WORKMANAGER_REDIS_URL": self._redis_url},
+            env={"WORKMANAGER_NICE": str(NICE), **os.environ, "WORKMANAGER_REDIS_URL": self._redis_url},
             pass_fds=(self._lifeline_fd,),
             # Ctrl-C in a terminal is for whoever started us; the workers are told to drain in their turn.
             start_new_session=True,

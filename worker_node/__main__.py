@@ -18,6 +18,7 @@ from jobqueue.shards import Shards
 from jobqueue.workers import WorkerRecord
 from worker_node.agent import Agent
 from worker_node.child import ExecutorOptions
+from worker_node.courtesy import agents_nice, stand_back
 from worker_node.metadata import InstanceMetadata
 from worker_node.notices import watch_notices
 from worker_node.orphanhood import Orphanhood
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     configure_logging()
     settings = read_settings(os.environ)
     options = parse_options(arguments, settings)
+    stand_back(agents_nice(settings.nice))
     try:
         functions = Functions.discover(settings.functions)
     except UnknownModule as error:
@@ -76,7 +78,7 @@ async def _work(settings: WorkerSettings, options: Options, functions: Functions
         ),
         redis_url=options.redis_url,
         lease_seconds=settings.lease_seconds,
-        executor=ExecutorOptions(settings.functions, settings.allow_pickle),
+        executor=ExecutorOptions(settings.functions, settings.allow_pickle, settings.nice),
         limits=WearLimits(settings.executor_max_jobs, settings.executor_max_growth_mib * MIB),
         functions=functions,
         burst=options.burst,

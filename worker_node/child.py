@@ -21,10 +21,12 @@ STDERR = 2
 
 @dataclass(frozen=True, slots=True)
 class ExecutorOptions:
-    """What every executor of an agent is started with: the operator's modules, and whether pickled jobs may run."""
+    """What every executor of an agent is started with: the operator's modules, whether pickled jobs may run, and how
+    far it stands back for others (see `courtesy`)."""
 
     functions: tuple[str, ...]
     allow_pickle: bool
+    nice: int = 0
 
 
 class Child:
@@ -133,6 +135,7 @@ def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:
 def _command_line(options: ExecutorOptions, jobs_fd: int, calls_fd: int, page_fd: int) -> list[str]:
     command = [sys.executable, "-m", "worker_node.executor", "--jobs-fd", str(jobs_fd), "--calls-fd", str(calls_fd)]
     command += ["--page-fd", str(page_fd), "--agent-pid", str(os.getpid()), "--functions", ",".join(options.functions)]
+    command += ["--nice", str(options.nice)]
     return [*command, "--allow-pickle"] if options.allow_pickle else command
 
 

@@ -25,6 +25,7 @@ from rq.job import Retry, _current_job
 
 from jobqueue.functions import Functions
 from worker_node.calls import PLACEHOLDER, Calls, Rejected, ResultError, write_result
+from worker_node.courtesy import stand_back
 from worker_node.current_job import AgentLine, CurrentJob
 from worker_node.functions import PermanentError
 from worker_node.protocol import Ending, FrameWriter, Page, Report, Task, pack, read_frame
@@ -43,9 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.add_argument(option, type=int, required=True)
     parser.add_argument("--functions", default="")
     parser.add_argument("--allow-pickle", action="store_true")
+    parser.add_argument("--nice", type=int, default=0)
     options = parser.parse_args(arguments)
     _die_with_the_agent(options.agent_pid)
     _be_the_first_to_go()
+    stand_back(options.nice)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # What a job prints shows while it runs.
     executor = Executor(

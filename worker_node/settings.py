@@ -20,12 +20,14 @@ class WorkerSettings(QueueSettings):
         allow_pickle: whether pickled jobs (stock clients' default) run; whoever writes to Redis can then run any code.
         drain_grace_seconds: how long running jobs may go on when the worker is told to leave.
         orphan_seconds: how long a worker on an instance of a fleet bears with hearing no manager.
+        nice: how far executors stand back for the machine's other programs, see `courtesy`.
         executor_max_jobs, executor_max_growth_mib: when an executor process is replaced, between two jobs.
     """
 
     allow_pickle: bool = False
     drain_grace_seconds: float = Field(default=30.0, ge=0.0)
     orphan_seconds: float = Field(default=900.0, gt=0.0)
+    nice: int = Field(default=0, ge=0, le=19)
     executor_max_jobs: int = Field(default=1_000_000, ge=1)
     executor_max_growth_mib: int = Field(default=512, ge=1)
 

@@ -29,10 +29,13 @@ def manager(store: Store, *, access_log: bool = False) -> Iterator[tuple[Program
 
 
 @contextlib.contextmanager
-def worker(store: Store, *, slots: int, burst: bool = False) -> Iterator[Program]:
-    """One worker node."""
+def worker(store: Store, *, slots: int, burst: bool = False, nice: int = 0) -> Iterator[Program]:
+    """One worker node; `nice`: how far it stands back for the others."""
     command = [sys.executable, "-m", "worker_node", "--redis-url", store.url, "--slots", str(slots)]
-    with running([*command, *(["--burst"] if burst else [])], store.directory / "worker.log") as program:
+    environ = {"WORKMANAGER_NICE": str(nice)}
+    with running(
+        [*command, *(["--burst"] if burst else [])], store.directory / "worker.log", environ=environ
+    ) as program:
         yield program
 
 

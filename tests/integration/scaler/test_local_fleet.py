@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,8 @@ from jobqueue.shards import Shard, Shards
 from jobqueue.workers import WorkerView, list_workers
 from scaler.fleet import Cause, FleetError
 from scaler.instances import Intent
-from scaler.local import LocalFleet
-from tests.processes import is_alive
+from scaler.local import NICE, LocalFleet
+from tests.processes import children_of, is_alive
 from tests.waiting import until, until_async
 
 
@@ -51,6 +52,34 @@ async def test_launched_workers_register_with_their_fleet_and_id_once(shard: Sha
     assert {worker.name for worker in workers} == {worker.instance_id for worker in workers}
     assert {(worker.fleet, worker.slots) for worker in workers} == {(fleet.name, 2)}
     assert {sighting.id: sighting.ended for sighting in await fleet.look()} == {"t-0": False, "t-1": False}
+
+
+async def test_jobs_stand_back_for_managers_and_redis_and_their_agent_a_little_less(
+    shard: Shard, fleet: LocalFleet
+) -> None:
+    await fleet.launch(_intent(fleet, "t", 1), repeated=False)
+    (worker,) = await _arrived(shard, 1)
+
+    async def executors() -> list[int]:
+        found = children_of(worker.pid)
+        return found if [_nice(pid) for pid in found] == [NICE, NICE] else []
+
+    pids = await until_async(executors, wanted="two executors that stand back")
+    assert _nice(worker.pid) == 10
+
+    async def sessions() -> bool:
+        return [_session_nice(pid) for pid in (worker.pid, *pids)] in (["10", "15", "15"], ["none", "none", "none"])
+
+    await until_async(sessions, wanted="sessions that stand back, where the kernel knows them")
+
+
+def _nice(pid: int) -> int:
+    return os.getpriority(os.PRIO_PROCESS, pid)
+
+
+def _session_nice(pid: int) -> str:
+    path = Path(f"/proc/{pid}/autogroup")
+    return path.read_text().split()[-1] if path.exists() else "none"
 
 
 async def test_a_terminated_worker_is_ended(shard: Shard, fleet: LocalFleet) -> None:
