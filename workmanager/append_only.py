@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 65_536
 _MANIFEST = "appendonlydir/appendonly.aof.manifest"
+_INCREMENT = re.compile(r"^file (\S+) seq (\d+) type i", re.MULTILINE)
 _SINGLE_FILE = "appendonly.aof"  # before Redis 7
 
 
@@ -55,13 +57,12 @@ def cut_blank_end(directory: Path) -> int:
 
 
 def _written_file(directory: Path) -> Path | None:
-    """The last one of those that the manifest names: `file NAME seq NUMBER type i`."""
+    """The last one of those that the manifest names; None where it names none."""
     manifest = directory / _MANIFEST
     if not manifest.exists():
         return directory / _SINGLE_FILE
-    entries = [line.split() for line in manifest.read_text().splitlines()]
-    increments = [(int(entry[3]), entry[1]) for entry in entries if entry[-2:] == ["type", "i"]]
-    return manifest.parent / max(increments)[1] if increments else None
+    increments = {int(number): name for name, number in _INCREMENT.findall(manifest.read_text())}
+    return manifest.parent / increments[max(increments)] if increments else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
