@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 
 import httpx
@@ -13,6 +12,7 @@ import pytest
 
 from tests.acceptance.manager.conftest import Start, Worker
 from tests.acceptance.manager.programs import environment
+from tests.durability import until_written
 from tests.waiting import until
 from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
@@ -95,7 +95,7 @@ def test_redis_may_go_and_come_back(start: Start, private_server: ValkeyServer) 
     manager = start(private_server.url).wait_until_ready()
     with manager.client() as client:
         assert client.put("/enqueue?iterations=1&id=before", content=b"x").status_code == 200
-        time.sleep(1.1)  # appendfsync everysec
+        until_written(private_server)
         private_server.kill()
         answer = client.put("/enqueue?iterations=1", content=b"x")
         assert answer.status_code == 503

@@ -11,6 +11,7 @@ from jobqueue.errors import ShardUnavailable
 from jobqueue.maintenance import Maintenance
 from jobqueue.shards import Shards
 from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
+from tests.durability import until_written
 from tests.waiting import until, until_async
 from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
@@ -43,6 +44,7 @@ async def test_what_ends_while_redis_is_away_is_recorded_when_it_is_back(
     async with _client(private_server.url) as client:
         job_id = await client.put("note_then_wait", str(notes), "once", str(gate))
         await wait_for(notes)
+        await asyncio.to_thread(until_written, private_server)
         private_server.kill()
         gate.touch()
         until(lambda: "event=finish_unavailable" in worker.said)

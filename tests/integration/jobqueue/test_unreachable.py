@@ -9,6 +9,7 @@ from jobqueue.enqueue import Enqueued, enqueue
 from jobqueue.errors import ShardUnavailable
 from jobqueue.shards import Shard, Shards
 from jobqueue.workers import wait
+from tests.durability import until_written
 from tests.integration.jobqueue.books import complete, new_job, put, take, waiting
 from tests.waiting import until_async
 from workmanager import ports
@@ -41,6 +42,7 @@ async def test_what_is_no_redis_url_is_refused(url: str) -> None:
 
 async def test_a_server_that_comes_back_is_used_again(private_server: ValkeyServer, private_shard: Shard) -> None:
     await put(private_shard, "a")
+    await asyncio.to_thread(until_written, private_server)
     private_server.kill()
     for _ in range(2):
         with pytest.raises(ShardUnavailable):

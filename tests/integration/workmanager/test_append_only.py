@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.faults.disk import Disk, Memory
+from tests.durability import until_written
 from tests.waiting import until
 from workmanager.append_only import cut_blank_end
 from workmanager.valkey import ValkeyServer
@@ -25,6 +26,7 @@ def ended_server(private_server: ValkeyServer) -> ValkeyServer:
     """Killed right after it has written `first`, and then `last`."""
     private_server.command("SET", "first", VALUE)
     private_server.command("SET", "last", VALUE)
+    until_written(private_server)
     private_server.kill()
     return private_server
 
@@ -69,6 +71,7 @@ def test_after_a_rewrite_it_is_the_new_file(private_server: ValkeyServer) -> Non
     private_server.command("BGREWRITEAOF")
     until(lambda: not private_server.command("INFO", "persistence")["aof_rewrite_in_progress"])
     private_server.command("SET", "last", VALUE)
+    until_written(private_server)
     private_server.kill()
     (current,) = (private_server.directory / "appendonlydir").glob("*.2.incr.aof")
     current.write_bytes(current.read_bytes() + bytes(50))

@@ -16,6 +16,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.durability import until_written
 from tests.processes import is_alive
 from tests.waiting import until
 from workmanager import allocator, leash, ports, store_settings
@@ -43,6 +44,7 @@ def test_what_was_written_before_a_crash_is_there_after_it_at_the_same_address(
     private_server: ValkeyServer,
 ) -> None:
     private_server.command("SET", "job", "kept")
+    until_written(private_server)
     url = private_server.url
     private_server.kill()
     private_server.start()
@@ -55,6 +57,7 @@ def test_it_has_started_when_its_jobs_are_loaded(private_server: ValkeyServer) -
         for number in range(100_000):
             pipeline.set(f"job-{number}", number)
         pipeline.execute()
+    until_written(private_server)
     private_server.kill()
     private_server.start()
     assert private_server.command("GET", "job-99999") == "99999"

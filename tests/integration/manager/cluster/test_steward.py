@@ -15,6 +15,7 @@ from jobqueue.redis_url import read_redis_url
 from manager.cluster.groups import read_hosts
 from manager.cluster.state import ClusterState
 from manager.cluster.steward import Steward
+from tests.durability import until_written
 from tests.waiting import until, until_async
 from workmanager.valkey import ValkeyServer
 from workmanager.valkey_cluster import ValkeyCluster
@@ -73,7 +74,10 @@ def _empty(server: ValkeyServer) -> None:
 
 
 def _write(servers: ValkeyCluster) -> None:
-    with RedisCluster(host="127.0.0.1", port=servers.servers[0].port) as client:
+    first = servers.servers[0]
+    # That all slots are served goes round among the members.
+    until(lambda: "cluster_slots_ok:16384" in first.command("CLUSTER", "INFO"), wanted="a member that knows all slots")
+    with RedisCluster(host="127.0.0.1", port=first.port) as client:
         for number in range(KEYS):
             client.set(f"key:{number}", number)
 
@@ -179,6 +183,8 @@ async def test_a_master_that_does_not_start_after_a_power_cut_is_succeeded_on_a_
     await asyncio.to_thread(_write, servers)
     master, replica = servers.servers[0], servers.servers[3]
     await asyncio.to_thread(until, lambda: _is_copied(master, replica), wanted="a copy on the replica's disk")
+    for server in servers.servers:
+        await asyncio.to_thread(until_written, server)
     for server in servers.servers:
         server.kill()
     for server in servers.servers[1:]:
