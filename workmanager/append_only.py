@@ -6,6 +6,8 @@ command, but refuse one that ends in NULs (https://github.com/valkey-io/valkey/i
 a command that had begun is long enough. No command ends in a NUL, so what ends in some has an unfinished end, which
 was never synced: a second of writes, or two (`appendfsync everysec`).
 
+The servers' own check tool is not used for it: it asks first, reads all of the file, and cuts at any damage.
+
 `python -m workmanager.append_only DIRECTORY` does it, for whoever starts a server over that directory.
 """
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import redis
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from workmanager import store_settings
 from workmanager.errors import ServerError
 from workmanager.valkey import ValkeyServer
 
 _SERVERS = 6
-_SLOTS = 16_384
 _WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 
@@ -93,7 +93,7 @@ class ValkeyCluster:
 def _is_settled(server: ValkeyServer) -> bool:
     told = server.command("CLUSTER", "INFO")
     # Where full coverage is not asked for, the state is "ok" with any slots.
-    if "cluster_state:ok" not in told or f"cluster_slots_ok:{_SLOTS}" not in told:
+    if "cluster_state:ok" not in told or f"cluster_slots_ok:{REDIS_CLUSTER_HASH_SLOTS}" not in told:
         return False
     replication = server.command("INFO", "replication")
     if replication["role"] == "slave":
