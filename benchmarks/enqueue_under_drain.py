@@ -15,7 +15,7 @@ from benchmarks.harness.http_load import Generator, endlessly
 from benchmarks.harness.report import Figures, Report
 from benchmarks.harness.store import store
 from benchmarks.harness.system import await_idle_worker, manager, our_finished, our_queued, worker
-from scaler.local import NICE
+from scaler.fleets.local import NICE
 
 OURS = "workmanager"
 _DRAIN_RATE = 25_000

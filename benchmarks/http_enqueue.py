@@ -17,7 +17,7 @@ from benchmarks.harness.programs import Program, await_true, running
 from benchmarks.harness.report import Figures, Report
 from benchmarks.harness.store import Store, store
 from benchmarks.harness.system import manager
-from workmanager import ports
+from workmanager.local import ports
 
 OURS, PEER, BARE = "workmanager", "fastapi + rq", "bare asgi"
 _SERVER = ("--http", "httptools", "--loop", "uvloop", "--no-access-log", "--log-level", "warning")

@@ -20,12 +20,12 @@ from benchmarks.harness.programs import await_true, running
 from benchmarks.harness.report import Figures, Report
 from benchmarks.harness.store import Store, store
 from jobqueue.model import DEFAULT_QUEUE, LEASE_SECONDS
-from jobqueue.shards import Shards
-from jobqueue.workers import Beat, WorkerRecord
-from worker_node.capacity import Capacity
-from worker_node.feeder import Feeder
-from worker_node.keeper import Keeper
-from worker_node.listener import listen
+from jobqueue.sharding.shards import Shards
+from jobqueue.workers.registry import Beat, WorkerRecord
+from worker_node.shard_loops.capacity import Capacity
+from worker_node.shard_loops.claimer import Feeder
+from worker_node.shard_loops.command_listener import listen
+from worker_node.shard_loops.heartbeat import Keeper
 
 OURS = "workmanager"
 WORKERS = 1000

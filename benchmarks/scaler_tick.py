@@ -23,14 +23,14 @@ from benchmarks.harness.contest import compete, options
 from benchmarks.harness.filling import fill
 from benchmarks.harness.report import Figures, Report
 from benchmarks.harness.store import Store, store
-from jobqueue.shards import Shard, Shards
-from jobqueue.workers import Beat, WorkerRecord, beat, register
-from scaler.ec2.fleet import Ec2Fleet
-from scaler.ec2.offerings import Ec2Plan
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.registry import Beat, WorkerRecord, beat, register
+from scaler.fleets.ec2.fleet import Ec2Fleet
+from scaler.fleets.ec2.offerings import Ec2Plan
 from scaler.loop import ScalerLoop
-from scaler.meter import Meter
-from scaler.orders import pause
+from scaler.metrics import Meter
 from scaler.policy import Limits
+from scaler.state.operator_overrides import pause
 
 INSTANCES = 1000
 FEW, MANY = 1_000, 1_000_000

@@ -20,16 +20,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobqueue.layout import LAYOUT_KEY, LAYOUT_MARK_KEY
-from jobqueue.scripts import script
+from jobqueue.sharding.layout import LAYOUT_KEY, LAYOUT_MARK_KEY
+from jobqueue.sharding.scripts import script
 
 PREFIX = "{rq:*}"
 """Matches the prefix of every shard of a cluster."""
 
-WORKER_SCRIPTS = ("claim", "release", "finish", "fail", "extend", "meta", "beat", "unregister")
+WORKER_SCRIPTS = ("claim", "release", "finish", "fail", "extend", "save_meta", "worker_heartbeat", "unregister")
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete"),
-    *("due", "reap", "reap_stock", "retain", "expire", "hear", "lead", "intend", "amend", "close"),
+    *(
+        "enqueue_due",
+        "reap",
+        "reap_rq_executions",
+        "prune",
+        "expire",
+        "manager_heartbeat",
+        "scaler_acquire_lease",
+        "scaler_record_intents",
+        "scaler_save",
+        "fence_worker",
+    ),
 )
 _WORKER_KEYS = (
     *("", ":queues", ":queue:*", ":job:*", ":results:*", ":execution:*", ":executions:*", ":worker:*", ":workers"),

@@ -11,13 +11,13 @@ import boto3
 import uvloop
 
 from jobqueue.functions import Functions, UnknownModule
-from jobqueue.logs import configure_logging
-from jobqueue.redis_url import read_redis_url
+from jobqueue.servers.topology import Topology
+from jobqueue.servers.url import read_redis_url
 from jobqueue.settings import load, usage_error
-from jobqueue.topology import Topology
-from manager.cluster.groups import read_hosts
-from manager.serving import Options, Program, listen
+from manager.cluster.slot_ranges import read_hosts
+from manager.server import Options, Program, listen
 from manager.settings import ManagerSettings
+from processes.logs import configure_logging
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"cannot listen on {given.host}:{given.port}: {error.strerror or error}\n")
         return 1
-    options = Options(given.host, given.port, given.scaler, given.lifeline_fd)
+    options = Options(given.host, given.port, given.scaler, given.parent_fd)
 
     async def run() -> int:
         return await Program(options, settings, functions, listener).run()
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=5000, help="0 takes a free one (default 5000)")
     parser.add_argument("--redis-url", help="default: WORKMANAGER_REDIS_URL; cluster seeds comma-separated")
     parser.add_argument("--scaler", choices=("ec2", "local", "none"), default="none", help="who launches workers")
-    parser.add_argument("--lifeline-fd", type=int, help="a pipe whose end tells the program to end")
+    parser.add_argument("--parent-fd", type=int, help="a pipe whose end tells the program to end")
     return parser
 
 

@@ -12,25 +12,25 @@ from starlette.routing import compile_path
 
 from jobqueue.errors import JobQueueError
 from jobqueue.functions import Functions
-from manager import openapi
-from manager.access_log import AccessLog
-from manager.cluster.steward import Steward
-from manager.exchange import Route
-from manager.front import Front
-from manager.keys import Keys
+from manager.cluster.reconciler import Steward
+from manager.http.access_log import AccessLog
+from manager.http.asgi import Route
+from manager.http.authentication import Keys
+from manager.http.gateway import Front
+from manager.http.problems import INTERNAL, MEDIA_TYPE, Problem, of_http_status, of_queue_error
 from manager.metrics import Metrics
-from manager.problems import INTERNAL, MEDIA_TYPE, Problem, of_http_status, of_queue_error
-from manager.routes import hot
+from manager.queue.service import QueueLink
+from manager.routes import fast_path
 from manager.routes.batch import BatchRoute
 from manager.routes.enqueue import EnqueueRoute
+from manager.routes.health import NodeRoutes
 from manager.routes.jobs import JobRoutes
-from manager.routes.node import NodeRoutes
 from manager.routes.pull import AcknowledgeRoute, PullRoute
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
-from manager.service import QueueLink
+from manager.schemas import openapi
+from manager.schemas.submission import SubmissionReader
 from manager.settings import ManagerSettings
-from manager.submission import SubmissionReader
 
 ABOUT = "Jobs in, results out. Errors are RFC 9457 problem details. Bad requests change nothing."
 
@@ -46,10 +46,10 @@ def build_app(
     """The ASGI application; with a `steward` it shows how the cluster is that this one administers."""
     reader = SubmissionReader(functions, settings.max_payload_bytes)
     lane: dict[tuple[str, str], Route] = {
-        hot.ENQUEUE: EnqueueRoute(link, settings.max_payload_bytes, metrics),
-        hot.PULL: PullRoute(link, metrics),
-        hot.ACKNOWLEDGE: AcknowledgeRoute(link),
-        hot.BATCH: BatchRoute(link, reader, metrics),
+        fast_path.ENQUEUE: EnqueueRoute(link, settings.max_payload_bytes, metrics),
+        fast_path.PULL: PullRoute(link, metrics),
+        fast_path.ACKNOWLEDGE: AcknowledgeRoute(link),
+        fast_path.BATCH: BatchRoute(link, reader, metrics),
     }
     app = FastAPI(
         title="workmanager",
@@ -60,7 +60,7 @@ def build_app(
         openapi_url=None,
     )
     # `/jobs/batch` must come before `/jobs/{job_id}`, which it would match.
-    app.include_router(hot.documented(lane))
+    app.include_router(fast_path.documented(lane))
     app.include_router(JobRoutes(link, reader, functions, metrics).router())
     app.include_router(QueueRoutes(link).router())
     app.include_router(ScalerRoutes(link, settings).router())

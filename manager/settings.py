@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from jobqueue.settings import CommaSeparated, QueueSettings
-from manager.warm import read_floors
-from scaler.ec2.offerings import Ec2Plan
+from manager.warm_schedule import read_floors
+from scaler.fleets.ec2.offerings import Ec2Plan
 from scaler.policy import WarmFloor
 
 MEBIBYTE = 1024 * 1024
@@ -21,7 +21,7 @@ class ManagerSettings(QueueSettings):
     """A job's binary data, before base64."""
     access_log: bool = True
     cluster_hosts: CommaSeparated = ()
-    """Hosts of the Redis Cluster that the managers administer, see `manager.cluster.groups.read_hosts`."""
+    """Hosts of the Redis Cluster that the managers administer, see `manager.cluster.slot_ranges.read_hosts`."""
     cluster_url: str | None = None
     """As `redis_url`, of the user that may administer the cluster; None where the queue's own user may."""
 

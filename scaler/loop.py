@@ -10,14 +10,14 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError
-from jobqueue.shards import Shards
-from scaler.acting import Round, Scaler
-from scaler.fleet import Fleet
-from scaler.leadership import Candidate
-from scaler.ledger import LeaseLost
-from scaler.meter import Meter
+from jobqueue.sharding.shards import Shards
+from scaler.apply.round import Round, Scaler
+from scaler.fleets.fleet import Fleet
+from scaler.fleets.slow_call_watch import WatchedFleet
+from scaler.metrics import Meter
 from scaler.policy import Decision, Limits
-from scaler.watched import WatchedFleet
+from scaler.state.leader_election import Candidate
+from scaler.state.store import LeaseLost
 
 TICK_SECONDS = 1.0
 LATE_SECONDS = 5.0
@@ -37,7 +37,7 @@ class ScalerLoop:
         fleet: launches workers.
         limits: of the settings.
         address: host and port by which operators know this manager.
-        wait_target_seconds: see `scaler.learning.Learning`.
+        wait_target_seconds: see `scaler.learn.learning.Learning`.
         clock: seconds that only grow.
         chance: for tokens and pauses; None: the system's, which nobody can foresee.
     """

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobqueue.shards import Shards
-from jobqueue.workers import WorkerView, list_workers
-from scaler.instances import Instance
-from scaler.leadership import Leadership, read_leadership
-from scaler.ledger import Book, read_book
-from scaler.review import Phase, is_heard, phase_of
+from jobqueue.sharding.shards import Shards
+from jobqueue.workers.registry import WorkerView, list_workers
+from scaler.fleets.instances import Instance
+from scaler.observe.instance_phases import Phase, is_heard, phase_of
+from scaler.state.leader_election import Leadership, read_leadership
+from scaler.state.store import Book, read_book
 
 
 @dataclass(frozen=True, slots=True)

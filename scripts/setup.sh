@@ -22,8 +22,8 @@
 set -euo pipefail
 
 script=setup
-# shellcheck source=scripts/_setup.sh
-. "$(dirname "${BASH_SOURCE[0]}")/_setup.sh"
+# shellcheck source=scripts/_venv.sh
+. "$(dirname "${BASH_SOURCE[0]}")/_venv.sh"
 # shellcheck source=scripts/_aws.sh
 . "$root/scripts/_aws.sh"
 # shellcheck source=scripts/_options.sh

@@ -2,8 +2,8 @@
 # Sets everything up and runs the tests: ./scripts/test.sh [pytest arguments]
 set -euo pipefail
 
-# shellcheck source=scripts/_setup.sh
-. "$(dirname "${BASH_SOURCE[0]}")/_setup.sh"
+# shellcheck source=scripts/_venv.sh
+. "$(dirname "${BASH_SOURCE[0]}")/_venv.sh"
 
 # What tests use beside Python, of Debian's packages: where something is missing and cannot be installed, the tests that
 # need it are skipped, saying so.

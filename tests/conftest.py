@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.harness.store import form
 from workmanager import store_settings
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 _DISK = {"appendfsync": "no"}
 """Of servers that many tests use: a disk that is busy for seconds does not hold them up. What one of them wrote before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.waiting import until
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 
 def until_written(server: ValkeyServer) -> None:

@@ -1,6 +1,6 @@
 """Ports for programs that are told theirs, and end where it is taken meanwhile.
 
-Those that servers choose for themselves while tests run lie beyond them (`workmanager.ports`), and each of the
+Those that servers choose for themselves while tests run lie beyond them (`workmanager.local.ports`), and each of the
 processes that pytest spreads the tests over has some to itself.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 
-from workmanager import ports
+from workmanager.local import ports
 
 _LOWEST, _COUNT = 12_000, 500
 _WORKERS = 16

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobqueue.node import Command
-from jobqueue.scripts import Script
-from jobqueue.shards import Shard, Shards
+from jobqueue.servers.connection_pool import Command
+from jobqueue.sharding.scripts import Script
+from jobqueue.sharding.shards import Shard, Shards
 
 
 class Clock:

@@ -17,7 +17,7 @@ import redis
 from jobqueue.acl import roles, users_file
 from tests.ports import told_port
 from tests.waiting import until
-from workmanager import ports
+from workmanager.local import ports
 
 PASSWORDS = {role: f"{role}'s/secret" for role in roles()}
 _NAMES = ("valkey-server", "redis-server", "redis-check-rdb")

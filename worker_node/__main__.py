@@ -10,22 +10,22 @@ from typing import Any
 
 import uvloop
 
+from jobqueue.backoff import Patience
 from jobqueue.errors import FormatMismatch, ShardUnavailable
 from jobqueue.functions import Functions, UnknownModule
-from jobqueue.logs import configure_logging
 from jobqueue.settings import usage_error
-from jobqueue.shards import Shards
-from jobqueue.workers import WorkerRecord
+from jobqueue.sharding.shards import Shards
+from jobqueue.workers.registry import WorkerRecord
+from processes.logs import configure_logging
 from worker_node.agent import Agent
-from worker_node.child import ExecutorOptions
-from worker_node.courtesy import agents_nice, stand_back
-from worker_node.metadata import InstanceMetadata
-from worker_node.notices import watch_notices
-from worker_node.orphanhood import Orphanhood
-from worker_node.patience import Patience
+from worker_node.priority import agents_nice, stand_back
 from worker_node.settings import Options, WorkerSettings, parse_options, read_settings
-from worker_node.summons import listen_for_summons
-from worker_node.wear import WearLimits
+from worker_node.shutdown.dead_man_switch import Orphanhood
+from worker_node.shutdown.instance_metadata import InstanceMetadata
+from worker_node.shutdown.spot_notices import watch_notices
+from worker_node.shutdown.stop_signals import listen_for_summons
+from worker_node.slots.executor_process import ExecutorOptions
+from worker_node.slots.recycling import WearLimits
 
 MIB = 1 << 20
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 async def _work(settings: WorkerSettings, options: Options, functions: Functions) -> None:
-    summons = listen_for_summons(settings.drain_grace_seconds, options.lifeline_fd)
+    summons = listen_for_summons(settings.drain_grace_seconds, options.parent_fd)
     first = asyncio.create_task(summons.get())
     orphanhood = Orphanhood(settings.orphan_seconds) if options.on_instance else None
     connecting = asyncio.create_task(_connect(options.redis_url))

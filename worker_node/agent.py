@@ -9,29 +9,29 @@ from collections import defaultdict
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from jobqueue.finish import Failed, Finished, Outcome, Stopped
 from jobqueue.functions import Functions
-from jobqueue.leases import LeaseUpdate
+from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Stopped
+from jobqueue.lifecycle.leases import LeaseUpdate
 from jobqueue.model import ClaimedJob
-from jobqueue.shards import Shards
-from jobqueue.workers import Beat, Command, WorkerRecord
-from worker_node import record
-from worker_node.calls import Calls
-from worker_node.capacity import Capacity
-from worker_node.child import ExecutorOptions
-from worker_node.departure import Departure
-from worker_node.feeder import LISTEN_SECONDS, Feeder
-from worker_node.finisher import Finisher
-from worker_node.keeper import Keeper
-from worker_node.listener import listen
-from worker_node.pace import MAX_DEPTH, Pace
-from worker_node.slot import Slot
-from worker_node.slot_events import SlotEvents
-from worker_node.slots import Slots
-from worker_node.unwanted import Unwanted
-from worker_node.verdict import Why
-from worker_node.watch import Watch
-from worker_node.wear import WearLimits
+from jobqueue.sharding.shards import Shards
+from jobqueue.workers.registry import Beat, Command, WorkerRecord
+from worker_node.executor.calls import Calls
+from worker_node.shard_loops.capacity import Capacity
+from worker_node.shard_loops.claimer import LISTEN_SECONDS, Feeder
+from worker_node.shard_loops.command_listener import listen
+from worker_node.shard_loops.finisher import Finisher
+from worker_node.shard_loops.heartbeat import Keeper
+from worker_node.shutdown.drain import Departure
+from worker_node.slots import job_record
+from worker_node.slots.executor_process import ExecutorOptions
+from worker_node.slots.outcomes import Why
+from worker_node.slots.prefetch import MAX_DEPTH, Pace
+from worker_node.slots.recycling import WearLimits
+from worker_node.slots.revoked_jobs import Unwanted
+from worker_node.slots.slot import Slot
+from worker_node.slots.slot_events import SlotEvents
+from worker_node.slots.slot_pool import Slots
+from worker_node.slots.watchdog import Watch
 
 log = logging.getLogger(__name__)
 
@@ -264,7 +264,7 @@ class Agent:
 
     def _on_asked(self, slot: Slot, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
         shard = self._shards.all[job.shard_index]
-        task = asyncio.create_task(record.answer(shard, slot, job, verb, field, value))
+        task = asyncio.create_task(job_record.answer(shard, slot, job, verb, field, value))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 

@@ -39,7 +39,7 @@ class Options:
     Attributes:
         burst: leave when the queues are empty.
         fleet, instance_id: who launched this worker, and as what; '' where a person did.
-        lifeline_fd: the read end of a pipe whose other end dies with the system that this worker belongs to.
+        parent_fd: the read end of a pipe whose other end dies with the system that this worker belongs to.
     """
 
     redis_url: str
@@ -49,7 +49,7 @@ class Options:
     burst: bool
     fleet: str
     instance_id: str
-    lifeline_fd: int | None
+    parent_fd: int | None
 
     @property
     def on_instance(self) -> bool:
@@ -76,7 +76,7 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
     parser.add_argument("--burst", action="store_true", help="leave when the queues are empty")
     parser.add_argument("--fleet", default="", help=argparse.SUPPRESS)
     parser.add_argument("--instance-id", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--lifeline-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     return Options(
         redis_url=given.redis_url,
@@ -87,7 +87,7 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
         burst=given.burst,
         fleet=given.fleet,
         instance_id=given.instance_id,
-        lifeline_fd=given.lifeline_fd,
+        parent_fd=given.parent_fd,
     )
 
 

@@ -11,18 +11,18 @@ from workmanager.errors import UsageError, WorkManagerError
 
 # Each command is a module with a `main(arguments) -> exit code`; only the one asked for is imported.
 _COMMANDS = {
-    "up": ("workmanager.up", "run the whole system on this machine"),
-    "manager": ("workmanager.manager_program", "run one manager"),
-    "worker": ("workmanager.worker_program", "run one worker node"),
-    "submit": ("workmanager.submit", "put jobs in"),
-    "pull": ("workmanager.pull", "take completed results out"),
-    "ack": ("workmanager.ack", "confirm results that were pulled with a lease"),
-    "status": ("workmanager.status", "what the system holds now"),
-    "jobs": ("workmanager.jobs", "list jobs"),
-    "job": ("workmanager.job", "show one job"),
-    "cancel": ("workmanager.cancel", "take a waiting job out, or end a running one"),
-    "scaler": ("workmanager.scaler", "see and steer how many workers there are"),
-    "requeue": ("workmanager.requeue", "run ended jobs again"),
+    "up": ("workmanager.commands.up", "run the whole system on this machine"),
+    "manager": ("workmanager.commands.manager", "run one manager"),
+    "worker": ("workmanager.commands.worker", "run one worker node"),
+    "submit": ("workmanager.commands.submit", "put jobs in"),
+    "pull": ("workmanager.commands.pull", "take completed results out"),
+    "ack": ("workmanager.commands.ack", "confirm results that were pulled with a lease"),
+    "status": ("workmanager.commands.status", "what the system holds now"),
+    "jobs": ("workmanager.commands.jobs", "list jobs"),
+    "job": ("workmanager.commands.job", "show one job"),
+    "cancel": ("workmanager.commands.cancel", "take a waiting job out, or end a running one"),
+    "scaler": ("workmanager.commands.scaler", "see and steer how many workers there are"),
+    "requeue": ("workmanager.commands.requeue", "run ended jobs again"),
 }
 _USAGE = "usage: workmanager COMMAND [ARGUMENT...]   (workmanager COMMAND --help tells more)"
 

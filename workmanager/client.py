@@ -24,8 +24,8 @@ from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote
 
 from workmanager.errors import ClientError
-from workmanager.submission import Batch, Options, Submission, batches, body
-from workmanager.transport import Transport
+from workmanager.http.submission import Batch, Options, Submission, batches, body
+from workmanager.http.transport import Transport
 
 JobView = dict[str, Any]  # what GET /jobs/{id} answers
 

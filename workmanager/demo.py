@@ -19,10 +19,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from workmanager.arguments import Parser, positive
 from workmanager.client import Client, Completed
-from workmanager.demo_system import running_system
+from workmanager.commands.arguments import Parser, positive
 from workmanager.errors import ClientError, UsageError, WorkManagerError
+from workmanager.local.demo_system import running_system
 
 _SENDERS = 8
 _PULL_RESULTS = 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from manager.exchange import Receive, Scope, Send
+from manager.http.asgi import Receive, Scope, Send
 
 _BODY = b'{"Work ID":"0123456789abcdef0123456789abcdef"}'
 _START = {

@@ -7,12 +7,12 @@ import json
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 
-from jobqueue.claim import claim
-from jobqueue.enqueue import enqueue
-from jobqueue.finish import Finished, finish
 from jobqueue.functions import BUILT_IN
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.finish import Finished, finish
 from jobqueue.model import NewJob
-from jobqueue.shards import Shard, Shards
+from jobqueue.sharding.shards import Shard, Shards
 
 _BATCH = 500
 _WORKER = "filler"

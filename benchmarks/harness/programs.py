@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.harness.machine import cpu_seconds
-from workmanager import leash
+from processes import parent_death
 
 ROOT = Path(__file__).parents[2]
 _END_SECONDS = 15.0
@@ -63,7 +63,7 @@ def running(
     """Starts a program, and ends it with the block; it ends too when this process is killed."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            leash.command(list(command)),
+            parent_death.command(list(command)),
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
             stdin=subprocess.DEVNULL,
@@ -85,7 +85,7 @@ def run(command: Sequence[str], *, environ: Mapping[str, str] | None = None, sec
         ProgramEnded: with a code other than 0.
     """
     done = subprocess.run(
-        leash.command(list(command)),
+        parent_death.command(list(command)),
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
         stdin=subprocess.DEVNULL,

@@ -14,12 +14,12 @@ from pathlib import Path
 import redis
 
 from benchmarks.harness.programs import await_true
-from jobqueue.redis_url import read_redis_url
-from manager.cluster.groups import read_hosts
-from manager.cluster.steward import Steward
+from jobqueue.servers.url import read_redis_url
+from manager.cluster.reconciler import Steward
+from manager.cluster.slot_ranges import read_hosts
 from workmanager.errors import ServerError
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 _SHARE_OF_MEMORY = 0.5
 

@@ -10,8 +10,8 @@ import httpx
 
 from benchmarks.harness.programs import Program, await_true, running
 from benchmarks.harness.store import Store
-from jobqueue.layout import LAYOUT_KEY, Layout
-from workmanager import ports
+from jobqueue.sharding.layout import LAYOUT_KEY, Layout
+from workmanager.local import ports
 
 _READY_SECONDS = 30.0
 

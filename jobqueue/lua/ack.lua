@@ -4,7 +4,7 @@
 -- Returns  for each: 1 if it was waiting for it (leased, or back in the feed because the lease ran out), else 0
 local prefix = KEYS[1]
 -- include: _clock
--- include: _ending
+-- include: _retention
 local now, keep, acknowledged, ended = clock(ARGV[1]), tonumber(ARGV[2]), {}, {}
 for i = 3, #ARGV do
   local id = ARGV[i]

@@ -5,7 +5,7 @@
 -- The one operation that may walk a queue: LREM looks for the id in the list.
 local prefix = KEYS[1]
 -- include: _clock
--- include: _end
+-- include: _outcomes
 local now, iso, ttl = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local WAITING = {queued = true, scheduled = true, deferred = true, created = true, rate_limited = true,
   ready_to_enqueue = true}

@@ -4,7 +4,7 @@
 -- Returns  {how many were looked at (the limit: there may be more), how many of them nobody had pulled}
 local prefix = KEYS[1]
 -- include: _clock
--- include: _ending
+-- include: _retention
 local now, limit, over, unpulled = clock(ARGV[1]), tonumber(ARGV[2]), 0, 0
 local feed = prefix .. ':wm:feed'
 

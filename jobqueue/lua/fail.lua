@@ -9,7 +9,7 @@ local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
 -- include: _schedule
--- include: _end
+-- include: _outcomes
 local now, iso, worker = clock(ARGV[1]), ARGV[2], ARGV[3]
 local lost, with_dependents, again = {}, {}, {}
 

@@ -8,8 +8,8 @@
 -- Returns  {ids whose lease was gone (nothing was recorded for them), ids that have dependents}
 local prefix = KEYS[1]
 -- include: _clock
--- include: _end
--- include: _ending
+-- include: _outcomes
+-- include: _retention
 local now, iso, worker = clock(ARGV[1]), ARGV[2], ARGV[3]
 local leases = prefix .. ':wm:leases'
 -- How long a job without a result stays for RQ to find the jobs that depend on it.

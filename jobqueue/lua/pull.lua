@@ -6,7 +6,7 @@
 -- A repeat with the same token returns the first answer again, as far as its results still exist.
 local prefix = KEYS[1]
 -- include: _clock
--- include: _ending
+-- include: _retention
 local now, token, most, lease, keep = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local most_bytes, bytes = tonumber(ARGV[7]), 0
 local feed, bell = prefix .. ':wm:feed', prefix .. ':wm:feed:bell'

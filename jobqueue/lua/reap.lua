@@ -6,7 +6,7 @@
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
--- include: _end
+-- include: _outcomes
 local now, iso, lease, most = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local leases, master = prefix .. ':wm:leases', prefix .. ':wm:master'
 

@@ -7,7 +7,7 @@
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
--- include: _end
+-- include: _outcomes
 local now, iso, ttl, given_up = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), 0
 for i = #ARGV - 2, 4, -3 do
   local id, token, queue = ARGV[i], ARGV[i + 1], ARGV[i + 2]

@@ -14,12 +14,12 @@ from collections.abc import Sequence, Set
 
 import orjson
 
-from jobqueue.logs import configure_logging
-from jobqueue.redis_url import read_redis_url
+from jobqueue.servers.url import read_redis_url
 from jobqueue.settings import load, usage_error
-from manager.cluster.groups import Address, read_hosts
-from manager.cluster.steward import Steward
+from manager.cluster.reconciler import Steward
+from manager.cluster.slot_ranges import Address, read_hosts
 from manager.settings import ManagerSettings
+from processes.logs import configure_logging
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from manager.cluster.groups import Address, Group
-from manager.cluster.views import Entry, View
+from manager.cluster.member_views import Entry, View
+from manager.cluster.slot_ranges import Address, Group
 
 Views = Mapping[Address, View]
 """What the members say that answered, by where they belong."""

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import orjson
 
-from jobqueue.enqueue import Enqueued
-from manager.answers import refusal
-from manager.batch_lines import LineSplitter
-from manager.exchange import Receive, Scope, body_pieces, require_media_type
-from manager.intake import Arrival, Intake
+from jobqueue.lifecycle.enqueue import Enqueued
+from manager.http.asgi import Receive, Scope, body_pieces, require_media_type
+from manager.http.ndjson import LineSplitter
+from manager.http.problems import BAD_BODY, TOO_LARGE, Problem
+from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
-from manager.parameters import NO_PARAMETERS
-from manager.problems import BAD_BODY, TOO_LARGE, Problem
-from manager.service import QueueLink
-from manager.submission import SubmissionReader
+from manager.queue.service import QueueLink
+from manager.queue.submitter import Arrival, Intake
+from manager.schemas.responses import refusal
+from manager.schemas.submission import SubmissionReader
 
 MEDIA_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json")
 MAX_BODY_BYTES = 64 * 1024 * 1024

@@ -1,17 +1,17 @@
 """`PUT /enqueue`: SHA-512 of binary data, many times over."""
 
-from jobqueue.enqueue import Enqueued
 from jobqueue.functions import BUILT_IN
+from jobqueue.lifecycle.enqueue import Enqueued
 from jobqueue.model import DEFAULT_TIMEOUT_SECONDS
-from manager.answers import refusal
-from manager.exchange import Receive, Scope, body_pieces, header, media_type, read_body
-from manager.intake import Arrival
+from manager.http.asgi import Receive, Scope, body_pieces, header, media_type, read_body
+from manager.http.multipart import OVERHEAD_BYTES, read_boundary, read_field
+from manager.http.problems import TOO_LARGE, WRONG_MEDIA_TYPE, Problem
+from manager.http.query_parameters import Integer, Query, Text
 from manager.metrics import Metrics
-from manager.multipart import OVERHEAD_BYTES, read_boundary, read_field
-from manager.parameters import Integer, Query, Text
-from manager.problems import TOO_LARGE, WRONG_MEDIA_TYPE, Problem
-from manager.service import QueueLink
-from manager.submission import ID_PATTERN, MAX_ITERATIONS, YEAR_SECONDS, sha512_job
+from manager.queue.service import QueueLink
+from manager.queue.submitter import Arrival
+from manager.schemas.responses import refusal
+from manager.schemas.submission import ID_PATTERN, MAX_ITERATIONS, YEAR_SECONDS, sha512_job
 
 QUERY = Query(
     Integer("iterations", "How many times", 1, MAX_ITERATIONS, required=True),

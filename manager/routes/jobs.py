@@ -7,21 +7,21 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from jobqueue.enqueue import Enqueued
 from jobqueue.functions import Functions
-from jobqueue.listing import LISTED, list_jobs
+from jobqueue.inspection.job_views import find, statuses, view
+from jobqueue.inspection.listing import LISTED, list_jobs
+from jobqueue.lifecycle.enqueue import Enqueued
 from jobqueue.model import JobView, Status
-from jobqueue.shards import Shard
-from jobqueue.views import find, statuses, view
-from manager.answers import JobAnswer, JobList, JobStatus, job_document, refusal
-from manager.exchange import Disconnected, departure, read_body, require_media_type
-from manager.intake import Arrival
+from jobqueue.sharding.shards import Shard
+from manager.http.asgi import Disconnected, departure, read_body, require_media_type
+from manager.http.problems import NO_SUCH_JOB, WRONG_STATUS, Problem
+from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query, Text, merged
 from manager.metrics import Metrics
-from manager.openapi import JOB_ID, problems, reference, request_body
-from manager.parameters import NO_PARAMETERS, Choice, Integer, Number, Query, Text, merged
-from manager.problems import NO_SUCH_JOB, WRONG_STATUS, Problem
-from manager.service import QueueLink
-from manager.submission import SubmissionReader
+from manager.queue.service import QueueLink
+from manager.queue.submitter import Arrival
+from manager.schemas.openapi import JOB_ID, problems, reference, request_body
+from manager.schemas.responses import JobAnswer, JobList, JobStatus, job_document, refusal
+from manager.schemas.submission import SubmissionReader
 
 LONGEST_WAIT_SECONDS = 55
 STOP_SECONDS = 3.0

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from jobqueue.pull import Order, Result
-from manager.answers import MOST_RESULTS, AcknowledgeBody
-from manager.exchange import Disconnected, Receive, Scope, departure, read_body, require_media_type
+from jobqueue.lifecycle.pull import Order, Result
+from manager.http.asgi import Disconnected, Receive, Scope, departure, read_body, require_media_type
+from manager.http.problems import of_validation
+from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query
 from manager.metrics import Metrics
-from manager.parameters import NO_PARAMETERS, Choice, Integer, Number, Query
-from manager.problems import of_validation
-from manager.service import QueueLink, QueueService
+from manager.queue.service import QueueLink, QueueService
+from manager.schemas.responses import MOST_RESULTS, AcknowledgeBody
 
 LONGEST_WAIT_SECONDS = 55
 LONGEST_LEASE_SECONDS = 24 * 3600

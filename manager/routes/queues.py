@@ -6,7 +6,11 @@ import re
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from manager.answers import (
+from manager.http.problems import NO_SUCH_ROUTE, Problem
+from manager.http.query_parameters import NO_PARAMETERS
+from manager.queue.service import QueueLink
+from manager.schemas.openapi import QUEUE_NAME, problems
+from manager.schemas.responses import (
     QueueList,
     Requeued,
     StatusAnswer,
@@ -15,10 +19,6 @@ from manager.answers import (
     unfinished,
     workers_document,
 )
-from manager.openapi import QUEUE_NAME, problems
-from manager.parameters import NO_PARAMETERS
-from manager.problems import NO_SUCH_ROUTE, Problem
-from manager.service import QueueLink
 
 # Stock clients name their queues as they like.
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,256}")

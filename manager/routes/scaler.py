@@ -6,16 +6,16 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
-from manager.exchange import read_body, require_media_type
-from manager.openapi import problems, reference, request_body
-from manager.parameters import NO_PARAMETERS
-from manager.problems import NO_PRICE, Problem, of_validation
-from manager.scaler_answers import LimitsBody, ScalerAnswer, ScalerOrders
-from manager.scaling import limits_of
-from manager.service import QueueLink
+from manager.http.asgi import read_body, require_media_type
+from manager.http.problems import NO_PRICE, Problem, of_validation
+from manager.http.query_parameters import NO_PARAMETERS
+from manager.queue.service import QueueLink
+from manager.scaler_factory import limits_of
+from manager.schemas.openapi import problems, reference, request_body
+from manager.schemas.scaler import LimitsBody, ScalerAnswer, ScalerOrders
 from manager.settings import ManagerSettings
-from scaler.ledger import read_book
-from scaler.orders import Orders, limit, pause
+from scaler.state.operator_overrides import Orders, limit, pause
+from scaler.state.store import read_book
 from scaler.view import InstanceView, view_scaler
 
 MOST_BODY_BYTES = 4096

@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from scaler.learning import Counts, Learning
+from scaler.learn.learning import Counts, Learning
 from scaler.policy import Limits, Observation, decide
 from scaler.simulation.engine import MINIMUM_PAID_SECONDS, Cloud, Instance, Plan, World
 

@@ -179,7 +179,7 @@ class Scripts:
             **quicken(directory),
             **environ,
         }
-        ready = '. scripts/_setup.sh && _fingerprint deploy >"$root/.venv/.ready-deploy"'
+        ready = '. scripts/_venv.sh && _fingerprint deploy >"$root/.venv/.ready-deploy"'
         subprocess.run([shutil.which("bash") or "bash", "-c", ready], cwd=self._root, check=True)
 
     def run(self, script: str, *options: str, typed: str = "", **environ: str) -> Said:

@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 
 from tests.waiting import until
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 ROOT = Path(__file__).parents[2]
 AWS = """#!/bin/bash

@@ -18,8 +18,8 @@ from tests.infra.tools import AWS_CLI
 from tests.ports import told_port
 from tests.waiting import until
 from workmanager.client import Client
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).parents[2]

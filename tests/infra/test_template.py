@@ -10,10 +10,10 @@ from cfnlint.decode.cfn_yaml import loads
 
 from infra.host import publish_metrics
 from infra.template import render
-from jobqueue.counters import FunctionCounts, QueueCounts, ShardCounts
-from manager.cluster.state import ClusterState
+from jobqueue.inspection.counters import FunctionCounts, QueueCounts, ShardCounts
+from manager.cluster.health import ClusterState
 from manager.metrics import Metrics
-from scaler.meter import Meter
+from scaler.metrics import Meter
 
 ALARMS = {
     "NoLeader": ("workmanager", "Leaders"),

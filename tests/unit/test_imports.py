@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = {"infra", "jobqueue", "scaler", "manager", "worker_node", "workmanager"}
+OURS = {"infra", "jobqueue", "manager", "processes", "scaler", "worker_node", "workmanager"}
 MAY_USE = {
-    "jobqueue": {"jobqueue"},
-    "scaler": {"scaler", "jobqueue"},
-    "manager": {"manager", "scaler", "jobqueue"},
-    "worker_node": {"worker_node", "jobqueue"},
-    "workmanager": {"workmanager"},
+    "processes": {"processes"},
+    "jobqueue": {"jobqueue", "processes"},
+    "scaler": {"scaler", "jobqueue", "processes"},
+    "manager": {"manager", "scaler", "jobqueue", "processes"},
+    "worker_node": {"worker_node", "jobqueue", "processes"},
+    "workmanager": {"workmanager", "processes"},
     "infra": {"infra", "workmanager"},
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-_SETUP = Path(__file__).parents[3] / "scripts" / "_setup.sh"
+_SETUP = Path(__file__).parents[3] / "scripts" / "_venv.sh"
 _PYPROJECT = """
 [build-system]
 requires = ["setuptools>=77"]
@@ -38,7 +38,7 @@ class Project:
         (root / "requirements-dev.txt").write_text("-r requirements.txt\niniconfig==2.3.1\n")
 
     def begin(self, purpose: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        script = f'set -euo pipefail; . scripts/_setup.sh; set_up {purpose}; "$python" -m pip list --format freeze'
+        script = f'set -euo pipefail; . scripts/_venv.sh; set_up {purpose}; "$python" -m pip list --format freeze'
         return subprocess.Popen(
             [shutil.which("bash") or "bash", "-c", script],
             cwd=self.root,

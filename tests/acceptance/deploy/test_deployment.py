@@ -36,7 +36,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pinned.write_text(bundle.pinned())
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(directory)]
     subprocess.run([*command, *bundle.platform("x86_64"), "--requirement", str(pinned)], check=True)
-    subprocess.run(["bash", "-c", f". {ROOT}/scripts/_setup.sh && set_up deploy"], check=True)
+    subprocess.run(["bash", "-c", f". {ROOT}/scripts/_venv.sh && set_up deploy"], check=True)
     AWS_CLI.ensure()
     return directory
 

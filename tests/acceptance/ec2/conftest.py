@@ -11,7 +11,7 @@ from tests.acceptance.ec2.system import System
 from tests.acceptance.ec2.worker_image import create_role, upload_bundle, user_data
 from tests.ec2.cloud import Cloud
 from tests.ec2.network import CLOUD_ADDRESS, own_network, why_unavailable
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 MakeSystem = Callable[..., System]
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 import sys
 
 from manager.__main__ import main
-from scaler import caution, clearing, loop, review
-from scaler.ec2 import fleet
+from scaler import loop
+from scaler.apply import instance_reconciler
+from scaler.fleets.ec2 import fleet
+from scaler.observe import instance_phases
+from scaler.state import launch_breaker
 
 SPEED = 10.0
 
@@ -18,14 +21,14 @@ fleet.MINIMUM_PAID_SECONDS /= SPEED
 fleet.BOOT_SECONDS /= SPEED
 fleet.LOOK_SECONDS /= SPEED
 fleet.REST_SECONDS /= SPEED
-review.SILENT_SECONDS = 6.0
-review.LOST_SECONDS = 6.0
-review.PASS_SECONDS /= SPEED
-review.MISSING_SECONDS /= SPEED
-clearing.TELL_SECONDS /= SPEED
-caution.AVOID_SECONDS /= SPEED
-caution.REFUSED_BACKOFF_SECONDS /= SPEED
-caution.PROBE_SECONDS /= SPEED
+instance_phases.SILENT_SECONDS = 6.0
+instance_phases.LOST_SECONDS = 6.0
+instance_phases.PASS_SECONDS /= SPEED
+instance_phases.MISSING_SECONDS /= SPEED
+instance_reconciler.TELL_SECONDS /= SPEED
+launch_breaker.AVOID_SECONDS /= SPEED
+launch_breaker.REFUSED_BACKOFF_SECONDS /= SPEED
+launch_breaker.PROBE_SECONDS /= SPEED
 loop.SETTLE_SECONDS = 3.0
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ import base64
 import threading
 import time
 
-from jobqueue.claim import claim
-from jobqueue.finish import Finished, finish
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.finish import Finished, finish
 from jobqueue.model import DEFAULT_QUEUE, ClaimedJob
-from jobqueue.shards import Shard, Shards
-from jobqueue.workers import Beat, Command, WorkerRecord, beat, register, unregister, wait
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.registry import Beat, Command, WorkerRecord, beat, register, unregister, wait
 from tests.ec2.ledger import Ledger
 
 BOOT_SECONDS = 2.0

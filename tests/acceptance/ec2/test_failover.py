@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.ec2.conftest import MakeSystem
 from tests.ec2.network import CLOUD_ADDRESS
 from tests.waiting import until
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 
 @pytest.fixture

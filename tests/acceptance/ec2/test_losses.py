@@ -6,7 +6,7 @@ from tests.acceptance.ec2.conftest import MakeSystem
 from tests.acceptance.ec2.worker_image import upload_bundle, user_data
 from tests.ec2.cloud import Cloud
 from tests.waiting import until
-from worker_node.departure import SPARE_SECONDS
+from worker_node.shutdown.drain import SPARE_SECONDS
 
 
 def test_a_spot_notice_amid_a_job(start: MakeSystem) -> None:

@@ -18,7 +18,7 @@ import httpx
 from tests.acceptance.faults.ledger import HandOut, Ledger
 from tests.acceptance.faults.system import API_KEY
 from tests.acceptance.sha512 import sha512
-from workmanager.transport import FIRST_ANSWER_SECONDS
+from workmanager.http.transport import FIRST_ANSWER_SECONDS
 
 LEASE_SECONDS = 15
 _SUBMITTERS = 12  # enough of them that each shard is wanted at any moment

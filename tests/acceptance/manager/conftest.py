@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from jobqueue.claim import claim
-from jobqueue.finish import Failed, Finished, Outcome, finish
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.finish import Failed, Finished, Outcome, finish
 from jobqueue.model import Reason
-from jobqueue.shards import Shards
+from jobqueue.sharding.shards import Shards
 from tests.acceptance.manager.programs import ManagerProgram
 
 Start = Callable[..., ManagerProgram]

@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.manager.conftest import Start, Worker
 from tests.acceptance.manager.programs import ANSWER_SECONDS, ManagerProgram
 from tests.waiting import until
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 
 def submit(http: httpx.Client, **fields: Any) -> httpx.Response:

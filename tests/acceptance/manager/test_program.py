@@ -14,8 +14,8 @@ from tests.acceptance.manager.conftest import Start, Worker
 from tests.acceptance.manager.programs import environment
 from tests.durability import until_written
 from tests.waiting import until
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -146,9 +146,9 @@ def test_jobs_go_on_while_a_master_is_away(start: Start, cluster: ValkeyCluster)
         assert taken <= listed
 
 
-def test_the_end_of_the_lifeline_ends_the_program(redis_url: str) -> None:
+def test_the_program_ends_with_its_parent(redis_url: str) -> None:
     read_end, write_end = os.pipe()
-    command = [sys.executable, "-m", "manager", "--port", "0", "--redis-url", redis_url, "--lifeline-fd", str(read_end)]
+    command = [sys.executable, "-m", "manager", "--port", "0", "--redis-url", redis_url, "--parent-fd", str(read_end)]
     process = subprocess.Popen(command, pass_fds=[read_end], stderr=subprocess.PIPE, text=True, env=environment())
     os.close(read_end)
     try:
@@ -156,7 +156,7 @@ def test_the_end_of_the_lifeline_ends_the_program(redis_url: str) -> None:
         assert "event=manager_listening" in process.stderr.readline()
         os.close(write_end)
         assert process.wait(60) == 0
-        assert "reason=lifeline" in process.stderr.read()
+        assert "reason=parent_gone" in process.stderr.read()
     finally:
         process.kill()
         process.communicate()

@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance.manager.conftest import Start
 from tests.acceptance.manager.programs import ANSWER_SECONDS, ManagerProgram
 from tests.waiting import until
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}

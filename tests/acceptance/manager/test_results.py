@@ -10,7 +10,7 @@ import httpx
 from tests.acceptance.manager.conftest import Start, Worker
 from tests.acceptance.manager.programs import ManagerProgram
 from tests.waiting import until
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 
 def enqueue(http: httpx.Client, number: int, prefix: str = "job") -> list[str]:

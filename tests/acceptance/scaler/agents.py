@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobqueue.claim import claim, release
-from jobqueue.finish import finish
-from jobqueue.leases import LeaseUpdate, extend
+from jobqueue.lifecycle.claim import claim, release
+from jobqueue.lifecycle.finish import finish
+from jobqueue.lifecycle.leases import LeaseUpdate, extend
 from jobqueue.model import ClaimedJob
-from jobqueue.shards import Shard
-from jobqueue.workers import Beat, WorkerRecord, beat, register, unregister
+from jobqueue.sharding.shards import Shard
+from jobqueue.workers.registry import Beat, WorkerRecord, beat, register, unregister
 from tests.acceptance.scaler.cloud import Machine
 from tests.integration.jobqueue.books import succeeded
 from tests.timed import Clock

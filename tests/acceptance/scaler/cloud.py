@@ -9,8 +9,8 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from scaler.fleet import Cause, FleetError, Profile
-from scaler.instances import Instance, Intent, Order, Sighting
+from scaler.fleets.fleet import Cause, FleetError, Profile
+from scaler.fleets.instances import Instance, Intent, Order, Sighting
 from tests.timed import Clock
 
 PROFILE = Profile(

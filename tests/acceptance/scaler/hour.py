@@ -11,12 +11,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.leases import reap
-from jobqueue.node import Command
-from jobqueue.scripts import Script
-from jobqueue.shards import Shard, Shards
+from jobqueue.lifecycle.leases import reap
+from jobqueue.servers.connection_pool import Command
+from jobqueue.sharding.scripts import Script
+from jobqueue.sharding.shards import Shard, Shards
 from scaler.loop import ScalerLoop
-from scaler.meter import Meter
+from scaler.metrics import Meter
 from scaler.policy import Limits
 from tests.acceptance.scaler.agents import SPARE_SECONDS, Agent
 from tests.acceptance.scaler.cloud import PROFILE, Cloud, CloudFleet, Killed

@@ -8,10 +8,10 @@ import os
 
 import pytest
 
-from jobqueue.shards import Shards
+from jobqueue.sharding.shards import Shards
 from tests.acceptance.scaler.hour import Hour
 from tests.timed import Clock, set_clock
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 HOURS = int(os.environ.get("WORKMANAGER_TEST_HOURS", "20"))
 TOGETHER = 5

@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
-from jobqueue.finish import Failed, Finished, Outcome
+from jobqueue.lifecycle.finish import Failed, Finished, Outcome
 from jobqueue.model import ClaimedJob
 from tests.waiting import DEADLINE_SECONDS, until_async
-from worker_node.child import ExecutorOptions
-from worker_node.pace import Pace
-from worker_node.slot import Slot
-from worker_node.slot_events import SlotEvents
-from worker_node.wear import WearLimits
+from worker_node.slots.executor_process import ExecutorOptions
+from worker_node.slots.prefetch import Pace
+from worker_node.slots.recycling import WearLimits
+from worker_node.slots.slot import Slot
+from worker_node.slots.slot_events import SlotEvents
 
 JOBS = "tests.acceptance.worker_node.jobs"
 MIB = 1 << 20

@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from jobqueue.enqueue import enqueue
 from jobqueue.errors import ShardUnavailable
 from jobqueue.functions import Functions
+from jobqueue.inspection.job_views import find, view
+from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.model import JobView, NewJob
-from jobqueue.shards import Shard, Shards
-from jobqueue.views import find, view
+from jobqueue.sharding.shards import Shard, Shards
 from tests.acceptance.worker_node.bench import JOBS, Bench, MakeBench
 from tests.processes import children_of
 from tests.waiting import DEADLINE_SECONDS, until, until_async
-from worker_node.child import ExecutorOptions
-from worker_node.wear import WearLimits
+from worker_node.slots.executor_process import ExecutorOptions
+from worker_node.slots.recycling import WearLimits
 
 MODULE = JOBS
 FUNCTIONS = Functions.discover([MODULE])

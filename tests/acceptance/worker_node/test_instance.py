@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.managers import give_sign
-from jobqueue.workers import WorkerView, list_workers
+from jobqueue.workers.manager_heartbeat import give_sign
+from jobqueue.workers.registry import WorkerView, list_workers
 from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
 from tests.ec2.metadata_service import MetadataService
 from tests.waiting import until, until_async
-from worker_node.departure import SPARE_SECONDS
-from workmanager.valkey import ValkeyServer
+from worker_node.shutdown.drain import SPARE_SECONDS
+from workmanager.local.valkey import ValkeyServer
 
 ON_INSTANCE = ("--fleet", "ec2:tests", "--instance-id", "i-0")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.leases import reap
-from jobqueue.workers import Command, list_workers, send
+from jobqueue.lifecycle.leases import reap
+from jobqueue.workers.registry import Command, list_workers, send
 from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
 from tests.processes import is_alive
 from tests.waiting import until, until_async
@@ -112,7 +112,7 @@ async def test_a_node_that_is_killed_has_its_jobs_run_elsewhere(
 
 async def test_a_worker_ends_with_the_system_that_it_belongs_to(client: Client, start_worker: MakeWorker) -> None:
     read_end, write_end = os.pipe()
-    worker = start_worker(client.url, "--lifeline-fd", str(read_end), pass_fds=[read_end])
+    worker = start_worker(client.url, "--parent-fd", str(read_end), pass_fds=[read_end])
     os.close(read_end)
     await client.value(await client.put("pid"))
     assert worker.process.poll() is None

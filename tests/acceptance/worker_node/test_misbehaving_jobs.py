@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from jobqueue.finish import Failed, Finished, Retried
+from jobqueue.lifecycle.finish import Failed, Finished, Retried
 from jobqueue.model import Reason
 from tests.acceptance.worker_node.bench import JOBS, MIB, Bench, MakeBench
 from tests.processes import is_alive
 from tests.waiting import until
-from worker_node.verdict import Why
+from worker_node.slots.outcomes import Why
 
 
 @pytest.mark.parametrize(

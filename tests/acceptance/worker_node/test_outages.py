@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.maintenance import Maintenance
-from jobqueue.shards import Shards
+from jobqueue.maintenance.periodic import Maintenance
+from jobqueue.sharding.shards import Shards
 from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
 from tests.durability import until_written
 from tests.waiting import until, until_async
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 
 @asynccontextmanager

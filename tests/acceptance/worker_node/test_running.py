@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.control import cancel
-from jobqueue.workers import list_workers
+from jobqueue.lifecycle.control import cancel
+from jobqueue.workers.registry import list_workers
 from tests.acceptance.worker_node.conftest import MODULE, Client, MakeWorker, wait_for
 from tests.waiting import until_async
 

@@ -14,10 +14,10 @@ from time import monotonic
 
 import pytest
 
-from jobqueue.finish import Failed, Finished, Stopped
+from jobqueue.lifecycle.finish import Failed, Finished, Stopped
 from jobqueue.model import Reason
 from tests.acceptance.worker_node.bench import JOBS, MIB, Bench, MakeBench
-from worker_node.verdict import Why
+from worker_node.slots.outcomes import Why
 
 
 async def test_jobs_run_in_order_in_one_process_and_are_reported(bench: Bench, tmp_path: Path) -> None:

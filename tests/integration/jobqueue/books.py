@@ -6,12 +6,12 @@ from typing import Any
 
 from redis.crc import key_slot
 
-from jobqueue.claim import claim
-from jobqueue.enqueue import EnqueueAnswer, enqueue
-from jobqueue.finish import Failed, Finished, FinishReport, finish
-from jobqueue.maintenance import expire
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import EnqueueAnswer, enqueue
+from jobqueue.lifecycle.finish import Failed, Finished, FinishReport, finish
+from jobqueue.maintenance.periodic import expire
 from jobqueue.model import ClaimedJob, NewJob, Reason
-from jobqueue.shards import Shard, Shards
+from jobqueue.sharding.shards import Shard, Shards
 
 NOW = 1_900_000_000.0
 """The present, as most tests inject it; beyond the machine's, so that nothing lapses by itself."""

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jobqueue.functions import Functions
-from jobqueue.shards import Shard, Shards
-from workmanager.valkey import ValkeyServer
+from jobqueue.sharding.shards import Shard, Shards
+from workmanager.local.valkey import ValkeyServer
 
 
 @pytest.fixture

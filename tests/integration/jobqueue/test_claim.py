@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from jobqueue.claim import CLAIM_BYTES, CLAIM_LIMIT, release
-from jobqueue.control import cancel
-from jobqueue.enqueue import enqueue
-from jobqueue.finish import finish
-from jobqueue.leases import reap
+from jobqueue.lifecycle.claim import CLAIM_BYTES, CLAIM_LIMIT, release
+from jobqueue.lifecycle.control import cancel
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.finish import finish
+from jobqueue.lifecycle.leases import reap
 from jobqueue.model import NewJob
-from jobqueue.shards import Shard
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import (
     NOW,
     broke,

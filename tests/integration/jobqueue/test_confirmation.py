@@ -8,26 +8,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
-from jobqueue.claim import claim
-from jobqueue.confirmation import FALLBACK_NODE_TIMEOUT_SECONDS, LOOK_SECONDS
-from jobqueue.control import cancel, delete, requeue
-from jobqueue.enqueue import Enqueued, enqueue
 from jobqueue.errors import ShardUnavailable
-from jobqueue.finish import finish
-from jobqueue.lone_master import UNREAD_SECONDS
-from jobqueue.node import Node
-from jobqueue.pull import acknowledge, pull
-from jobqueue.quorum import QUESTIONS, heard_at
-from jobqueue.shards import Shard, Shards
-from scaler.instances import Intent, Order
-from scaler.leadership import Candidate
-from scaler.ledger import Ledger
-from scaler.orders import limit, pause
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.control import cancel, delete, requeue
+from jobqueue.lifecycle.enqueue import Enqueued, enqueue
+from jobqueue.lifecycle.finish import finish
+from jobqueue.lifecycle.pull import acknowledge, pull
+from jobqueue.servers.adaptive_wait import FALLBACK_NODE_TIMEOUT_SECONDS, LOOK_SECONDS
+from jobqueue.servers.connection_pool import Node
+from jobqueue.servers.quorum import QUESTIONS, heard_at
+from jobqueue.servers.unreplicated_master import UNREAD_SECONDS
+from jobqueue.sharding.shards import Shard, Shards
+from scaler.fleets.instances import Intent, Order
+from scaler.state.leader_election import Candidate
+from scaler.state.operator_overrides import limit, pause
+from scaler.state.store import Ledger
 from tests.integration.jobqueue.books import complete, new_job, port_of, put, succeeded, waiting
 from tests.waiting import until, until_async
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 from workmanager.store_settings import NODE_TIMEOUT_SECONDS
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
 
 HOLD_SECONDS = 1.5 * NODE_TIMEOUT_SECONDS + 0.5
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from jobqueue.control import Cancelled, cancel, delete, requeue, requeue_failed
-from jobqueue.finish import Outcome, Stopped, finish
-from jobqueue.leases import LeaseUpdate, extend, reap
+from jobqueue.lifecycle.control import Cancelled, cancel, delete, requeue, requeue_failed
+from jobqueue.lifecycle.finish import Outcome, Stopped, finish
+from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
+from jobqueue.lifecycle.pull import pull
 from jobqueue.model import DAY_SECONDS
-from jobqueue.pull import pull
-from jobqueue.shards import Shard
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import (
     NOW,
     broke,

@@ -1,10 +1,10 @@
 """What the queue counts for status pages, metrics and the scaler."""
 
-from jobqueue.control import cancel
-from jobqueue.counters import QueueCounts, ShardCounts, count
-from jobqueue.finish import Outcome, Stopped, finish
-from jobqueue.pull import pull
-from jobqueue.shards import Shard, Shards
+from jobqueue.inspection.counters import QueueCounts, ShardCounts, count
+from jobqueue.lifecycle.control import cancel
+from jobqueue.lifecycle.finish import Outcome, Stopped, finish
+from jobqueue.lifecycle.pull import pull
+from jobqueue.sharding.shards import Shard, Shards
 from tests.integration.jobqueue.books import NOW, broke, complete, put, succeeded, take
 
 

@@ -10,13 +10,13 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job
 
-from jobqueue.dependents import CLUSTER_NOTE, enqueue_dependents
-from jobqueue.finish import finish
 from jobqueue.functions import Functions
-from jobqueue.shards import Shard, Shards
-from jobqueue.views import view
+from jobqueue.inspection.job_views import view
+from jobqueue.lifecycle.dependents import CLUSTER_NOTE, enqueue_dependents
+from jobqueue.lifecycle.finish import finish
+from jobqueue.sharding.shards import Shard, Shards
 from tests.integration.jobqueue.books import NOW, keys_of, put, status_of, succeeded, take, waiting
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 
 @pytest.fixture

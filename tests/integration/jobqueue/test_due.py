@@ -2,9 +2,9 @@
 
 import asyncio
 
-from jobqueue.finish import finish
-from jobqueue.maintenance import DUE_LIMIT, LOCK_SECONDS, move_due
-from jobqueue.shards import Shard
+from jobqueue.lifecycle.finish import finish
+from jobqueue.maintenance.periodic import DUE_LIMIT, LOCK_SECONDS, move_due
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import NOW, broke, dump, members, put, status_of, take, ttl_of, waiting
 
 

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-from jobqueue.enqueue import Enqueued, UniqueTaken, enqueue
-from jobqueue.maintenance import move_due
-from jobqueue.shards import Shard
+from jobqueue.lifecycle.enqueue import Enqueued, UniqueTaken, enqueue
+from jobqueue.maintenance.periodic import move_due
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import (
     NOW,
     complete,

@@ -6,13 +6,13 @@ from rq import Queue, Retry
 from rq.job import Job
 from rq.registry import FailedJobRegistry
 
-from jobqueue.control import cancel
-from jobqueue.counters import count
-from jobqueue.finish import Failed, Outcome, Retried, Stopped, finish
-from jobqueue.maintenance import move_due
+from jobqueue.inspection.counters import count
+from jobqueue.lifecycle.control import cancel
+from jobqueue.lifecycle.finish import Failed, Outcome, Retried, Stopped, finish
+from jobqueue.lifecycle.pull import pull
+from jobqueue.maintenance.periodic import move_due
 from jobqueue.model import DAY_SECONDS, ClaimedJob, Reason
-from jobqueue.pull import pull
-from jobqueue.shards import Shard
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import (
     NOW,
     broke,

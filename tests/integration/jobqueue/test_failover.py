@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from jobqueue.claim import claim
-from jobqueue.counters import ShardCounts, count
-from jobqueue.enqueue import enqueue
 from jobqueue.errors import JobQueueError, ShardUnavailable
-from jobqueue.finish import finish
-from jobqueue.leases import reap
-from jobqueue.pull import acknowledge, pull
-from jobqueue.shards import Shard, Shards
+from jobqueue.inspection.counters import ShardCounts, count
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.finish import finish
+from jobqueue.lifecycle.leases import reap
+from jobqueue.lifecycle.pull import acknowledge, pull
+from jobqueue.sharding.shards import Shard, Shards
 from tests.integration.jobqueue.books import new_job, port_of, put, succeeded, waiting
 from tests.waiting import until_async
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 LEASE_SECONDS = 2.0
 

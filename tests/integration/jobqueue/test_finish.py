@@ -10,14 +10,14 @@ from rq import Queue
 from rq.job import Job
 from rq.registry import FinishedJobRegistry, StartedJobRegistry
 
-from jobqueue.claim import release
-from jobqueue.control import requeue
-from jobqueue.counters import count
-from jobqueue.finish import FINISH_LIMIT, finish
-from jobqueue.leases import LeaseUpdate, extend, reap
+from jobqueue.inspection.counters import count
+from jobqueue.lifecycle.claim import release
+from jobqueue.lifecycle.control import requeue
+from jobqueue.lifecycle.finish import FINISH_LIMIT, finish
+from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
+from jobqueue.lifecycle.pull import pull
 from jobqueue.model import DAY_SECONDS
-from jobqueue.pull import pull
-from jobqueue.shards import Shard
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import (
     NOW,
     broke,

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator
 import pytest
 import redis
 
-from jobqueue.claim import release
-from jobqueue.control import Cancelled, cancel, delete, requeue
-from jobqueue.enqueue import Enqueued
 from jobqueue.errors import QueueFull
-from jobqueue.finish import Outcome, Stopped, finish
-from jobqueue.leases import LeaseUpdate, extend, reap
-from jobqueue.maintenance import move_due, retain
-from jobqueue.managers import give_sign, silent_seconds
-from jobqueue.node import INFO_SECONDS
-from jobqueue.pull import acknowledge, pull
-from jobqueue.shards import Shard, Shards
-from jobqueue.workers import (
+from jobqueue.lifecycle.claim import release
+from jobqueue.lifecycle.control import Cancelled, cancel, delete, requeue
+from jobqueue.lifecycle.enqueue import Enqueued
+from jobqueue.lifecycle.finish import Outcome, Stopped, finish
+from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
+from jobqueue.lifecycle.pull import acknowledge, pull
+from jobqueue.maintenance.periodic import move_due, retain
+from jobqueue.servers.connection_pool import INFO_SECONDS
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.manager_heartbeat import give_sign, silent_seconds
+from jobqueue.workers.registry import (
     Beat,
     WorkerRecord,
     beat,
@@ -28,9 +28,9 @@ from jobqueue.workers import (
     which_left,
     write_meta,
 )
-from scaler.instances import Instance, Intent, Order
-from scaler.leadership import Candidate
-from scaler.ledger import Amendment, Ledger
+from scaler.fleets.instances import Instance, Intent, Order
+from scaler.state.leader_election import Candidate
+from scaler.state.store import Amendment, Ledger
 from tests.integration.jobqueue.books import (
     NOW,
     broke,
@@ -43,7 +43,7 @@ from tests.integration.jobqueue.books import (
     take,
     waiting,
 )
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 REPORT = Beat("busy", 1, 0, 0, 0.0)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from jobqueue.node import Node, NodeUnreachable
-from jobqueue.redis_url import read_redis_url
+from jobqueue.servers.connection_pool import Node, NodeUnreachable
+from jobqueue.servers.url import read_redis_url
 from tests.tls_store import make_certificates
 
 END_SECONDS = 20.0

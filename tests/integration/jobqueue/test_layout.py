@@ -7,10 +7,10 @@ import pytest
 from redis.crc import key_slot
 
 from jobqueue.errors import FormatMismatch, ShardUnavailable
-from jobqueue.layout import FORMAT, LAYOUT_KEY, WITNESS_SLOT, Layout
-from jobqueue.shards import Shards
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from jobqueue.sharding.layout import FORMAT, LAYOUT_KEY, WITNESS_SLOT, Layout
+from jobqueue.sharding.shards import Shards
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 
 async def _prefixes(url: str, **options: int) -> tuple[str, ...]:

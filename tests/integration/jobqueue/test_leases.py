@@ -7,12 +7,12 @@ from redis import Redis
 from rq.executions import Execution
 from rq.job import Job
 
-from jobqueue.control import cancel
-from jobqueue.finish import finish
-from jobqueue.leases import LeaseUpdate, Reaped, extend, reap
-from jobqueue.shards import Shard, Shards
-from jobqueue.views import view
-from jobqueue.workers import WorkerRecord, register, wait
+from jobqueue.inspection.job_views import view
+from jobqueue.lifecycle.control import cancel
+from jobqueue.lifecycle.finish import finish
+from jobqueue.lifecycle.leases import LeaseUpdate, Reaped, extend, reap
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.registry import WorkerRecord, register, wait
 from tests.integration.jobqueue.books import (
     NOW,
     dump,

@@ -6,13 +6,13 @@ from collections import Counter
 
 import pytest
 
-from jobqueue.control import cancel
-from jobqueue.enqueue import enqueue
-from jobqueue.finish import Outcome, Stopped, finish
 from jobqueue.functions import Functions
-from jobqueue.listing import BadCursor, list_jobs, queue_names
+from jobqueue.inspection.listing import BadCursor, list_jobs, queue_names
+from jobqueue.lifecycle.control import cancel
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.finish import Outcome, Stopped, finish
 from jobqueue.model import JobView, Status
-from jobqueue.shards import Shards
+from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.books import NOW, broke, new_job, put, succeeded, take
 
 QUEUES = ("default", "high", "low")

@@ -5,21 +5,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from jobqueue import node
-from jobqueue.claim import claim, release
-from jobqueue.control import cancel, delete, requeue
-from jobqueue.enqueue import Enqueued, enqueue
 from jobqueue.errors import ShardUnavailable
-from jobqueue.finish import Stopped, finish
-from jobqueue.leases import LeaseUpdate, extend, reap
-from jobqueue.maintenance import move_due
+from jobqueue.lifecycle.claim import claim, release
+from jobqueue.lifecycle.control import cancel, delete, requeue
+from jobqueue.lifecycle.enqueue import Enqueued, enqueue
+from jobqueue.lifecycle.finish import Stopped, finish
+from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
+from jobqueue.lifecycle.pull import acknowledge, pull
+from jobqueue.maintenance.periodic import move_due
 from jobqueue.model import ClaimedJob
-from jobqueue.pull import acknowledge, pull
-from jobqueue.scripts import script
-from jobqueue.shards import Shard, Shards
+from jobqueue.servers import connection_pool
+from jobqueue.sharding.scripts import script
+from jobqueue.sharding.shards import Shard, Shards
 from tests.integration.jobqueue.books import NOW, broke, complete, dump, new_job, put, succeeded, take
 from tests.integration.jobqueue.proxy import Proxy, proxy_before
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 Act = Callable[[Shard, list[ClaimedJob]], Awaitable[object]]
 
@@ -45,7 +45,7 @@ VERBS: dict[str, Act] = {
     "pull": lambda shard, held: pull(shard, 2, token="t", now=NOW),
     "pull on a lease": lambda shard, held: pull(shard, 2, token="t", lease_seconds=9, now=NOW),
     "ack": lambda shard, held: acknowledge(shard, ["leased"], now=NOW),
-    "retain": lambda shard, held: shard.run(script("retain"), repr(NOW + 100), 2_592_000, 1000, "default"),
+    "retain": lambda shard, held: shard.run(script("prune"), repr(NOW + 100), 2_592_000, 1000, "default"),
     "cancel": lambda shard, held: cancel(shard, ["q1", "later"], now=NOW),
     "requeue": lambda shard, held: requeue(shard, ["bad"], now=NOW),
     "delete": lambda shard, held: delete(shard, ["q1", "bad", "done1"]),
@@ -60,7 +60,7 @@ SCRIPTS = (
 @pytest.fixture(autouse=True)
 def _long_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a server says of its memory is not asked for again: that could be the answer that is lost."""
-    monkeypatch.setattr(node, "INFO_SECONDS", 3600.0)
+    monkeypatch.setattr(connection_pool, "INFO_SECONDS", 3600.0)
 
 
 @pytest.fixture

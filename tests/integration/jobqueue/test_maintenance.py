@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from jobqueue.claim import claim
-from jobqueue.enqueue import enqueue
 from jobqueue.errors import ShardUnavailable
-from jobqueue.leases import reap
-from jobqueue.maintenance import EXPIRE_LIMIT, Maintenance
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.leases import reap
+from jobqueue.lifecycle.pull import pull
+from jobqueue.maintenance.periodic import EXPIRE_LIMIT, Maintenance
 from jobqueue.model import RESULT_TTL_SECONDS
-from jobqueue.pull import pull
-from jobqueue.shards import Shard, Shards
+from jobqueue.sharding.shards import Shard, Shards
 from tests.integration.jobqueue.books import (
     complete,
     fields_of,
@@ -28,8 +28,8 @@ from tests.integration.jobqueue.books import (
     waiting,
 )
 from tests.waiting import until_async
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 
 @asynccontextmanager

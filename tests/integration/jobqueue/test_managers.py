@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from jobqueue.managers import give_sign, silent_seconds
-from jobqueue.shards import Shard
+from jobqueue.sharding.shards import Shard
+from jobqueue.workers.manager_heartbeat import give_sign, silent_seconds
 
 
 async def test_a_sign_is_as_old_as_redis_clock_says(shard: Shard) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from jobqueue.acl import roles
-from jobqueue.claim import claim
-from jobqueue.enqueue import enqueue
 from jobqueue.errors import NotPermitted
-from jobqueue.pull import pull
-from jobqueue.shards import Shards
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.pull import pull
+from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.books import new_job, put
 from tests.waiting import until, until_async
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 RIGHTS = [f"+{command}" for command in sorted(roles()["worker"].commands | roles()["manager"].commands)]
 KEYS = ["allkeys", "allchannels"]

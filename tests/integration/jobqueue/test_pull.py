@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from jobqueue.control import delete
-from jobqueue.finish import finish
-from jobqueue.maintenance import retain
+from jobqueue.lifecycle.control import delete
+from jobqueue.lifecycle.finish import finish
+from jobqueue.lifecycle.pull import PULL_BYTES, Order, acknowledge, pull
+from jobqueue.maintenance.periodic import retain
 from jobqueue.model import HOUR_SECONDS
-from jobqueue.pull import PULL_BYTES, Order, acknowledge, pull
-from jobqueue.shards import Shard
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import (
     NOW,
     complete,

@@ -1,7 +1,7 @@
 """Taking back what stock RQ workers left: by RQ's own rules and deadlines only."""
 
-from jobqueue.leases import extend, reap_stock
-from jobqueue.shards import Shard
+from jobqueue.lifecycle.leases import extend, reap_stock
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import NOW, dump, fields_of, members, put, status_of, take, waiting
 
 

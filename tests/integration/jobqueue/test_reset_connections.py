@@ -10,7 +10,7 @@ import pytest
 import uvloop
 from redis.asyncio.connection import Connection
 
-from jobqueue.node import Node, NodeUnreachable
+from jobqueue.servers.connection_pool import Node, NodeUnreachable
 from tests.waiting import until_async
 
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -1,15 +1,15 @@
 """Nothing grows without bound: what is over is forgotten."""
 
-from jobqueue.claim import claim
-from jobqueue.control import cancel
-from jobqueue.counters import count
-from jobqueue.finish import Outcome, finish
-from jobqueue.leases import LeaseUpdate, extend, reap
-from jobqueue.maintenance import EXPIRE_LIMIT, RETAIN_LIMIT, expire, move_due, retain
+from jobqueue.inspection.counters import count
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.control import cancel
+from jobqueue.lifecycle.finish import Outcome, finish
+from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
+from jobqueue.lifecycle.pull import acknowledge, pull
+from jobqueue.maintenance.periodic import EXPIRE_LIMIT, RETAIN_LIMIT, expire, move_due, retain
 from jobqueue.model import DAY_SECONDS
-from jobqueue.pull import acknowledge, pull
-from jobqueue.shards import Shard
-from jobqueue.workers import WorkerRecord, register, unregister
+from jobqueue.sharding.shards import Shard
+from jobqueue.workers.registry import WorkerRecord, register, unregister
 from tests.integration.jobqueue.books import NOW, broke, complete, keys_of, members, put, succeeded, take
 
 COUNTERS = {"wm:enqueued", "wm:finished", "wm:failed", "wm:stopped", "wm:seconds", "wm:feed:sequence", "wm:master"}

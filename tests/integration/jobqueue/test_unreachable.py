@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from jobqueue.claim import claim
-from jobqueue.enqueue import Enqueued, enqueue
 from jobqueue.errors import ShardUnavailable
-from jobqueue.shards import Shard, Shards
-from jobqueue.workers import wait
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import Enqueued, enqueue
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.registry import wait
 from tests.durability import until_written
 from tests.integration.jobqueue.books import complete, new_job, put, take, waiting
 from tests.waiting import until_async
-from workmanager import ports
-from workmanager.valkey import ValkeyServer
+from workmanager.local import ports
+from workmanager.local.valkey import ValkeyServer
 
 
 async def test_an_absent_redis_is_named() -> None:

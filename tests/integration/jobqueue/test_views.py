@@ -7,12 +7,12 @@ from base64 import b64encode
 from redis import Redis
 from rq import Queue
 
-from jobqueue.claim import release
-from jobqueue.finish import finish
 from jobqueue.functions import Functions
+from jobqueue.inspection.job_views import find, statuses, view
+from jobqueue.lifecycle.claim import release
+from jobqueue.lifecycle.finish import finish
 from jobqueue.model import JobView
-from jobqueue.shards import Shard, Shards
-from jobqueue.views import find, statuses, view
+from jobqueue.sharding.shards import Shard, Shards
 from tests.integration.jobqueue.books import NOW, broke, put, succeeded, take
 
 

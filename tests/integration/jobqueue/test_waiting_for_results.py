@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from jobqueue.maintenance import retain
-from jobqueue.pull import pull, wait_for_results
-from jobqueue.shards import Shard
+from jobqueue.lifecycle.pull import pull, wait_for_results
+from jobqueue.maintenance.periodic import retain
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import NOW, complete
 
 WAIT_SECONDS = 90.0

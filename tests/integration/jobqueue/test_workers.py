@@ -5,11 +5,11 @@ import asyncio
 from redis import Redis
 from rq.worker import Worker
 
-from jobqueue.claim import claim
-from jobqueue.maintenance import retain
+from jobqueue.lifecycle.claim import claim
+from jobqueue.maintenance.periodic import retain
 from jobqueue.model import ClaimedJob
-from jobqueue.shards import Shard
-from jobqueue.workers import (
+from jobqueue.sharding.shards import Shard
+from jobqueue.workers.registry import (
     Beat,
     Command,
     Woken,

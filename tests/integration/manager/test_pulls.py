@@ -6,14 +6,14 @@ from itertools import chain
 
 import pytest
 
-from jobqueue.pull import Result
-from jobqueue.shards import Shards
-from jobqueue.turns import TURN_SECONDS, Turns
-from manager import pulls as manager_pulls
-from manager.outages import Outages
-from manager.pulls import LARGE_SHARE, Pulls
+from jobqueue.lifecycle.pull import Result
+from jobqueue.sharding.shard_rotation import TURN_SECONDS, Turns
+from jobqueue.sharding.shards import Shards
+from manager.queue import puller as manager_pulls
+from manager.queue.circuit_breaker import Outages
+from manager.queue.puller import LARGE_SHARE, Pulls
 from tests.integration.jobqueue.books import complete
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 TOP = 100
 

@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jobqueue import confirmation
-from jobqueue.enqueue import Enqueued
 from jobqueue.errors import ShardUnavailable
-from jobqueue.shards import Shard, Shards
-from manager import pulls as manager_pulls
-from manager.changes import Changes
-from manager.intake import Arrival, Intake
-from manager.outages import REMEMBERED_SECONDS, Outages
-from manager.pulls import Pulls
+from jobqueue.lifecycle.enqueue import Enqueued
+from jobqueue.servers import adaptive_wait
+from jobqueue.sharding.shards import Shard, Shards
+from manager.queue import puller as manager_pulls
+from manager.queue.circuit_breaker import REMEMBERED_SECONDS, Outages
+from manager.queue.job_operations import Changes
+from manager.queue.puller import Pulls
+from manager.queue.submitter import Arrival, Intake
 from tests.integration.jobqueue.books import complete, new_job, port_of
 from tests.waiting import until_async
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 WAIT_SECONDS, PATIENCE_SECONDS = 8.0, 2.0
 """Instead of 2 and 0.5 s, so that a machine that is slow for a moment is not taken for a silent replica."""
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("patient_masters")
 
 @pytest.fixture(autouse=True)
 def _long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "WAIT_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr(adaptive_wait, "WAIT_SECONDS", WAIT_SECONDS)
     monkeypatch.setattr(manager_pulls, "PATIENCE_SECONDS", PATIENCE_SECONDS)
 
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from jobqueue.shards import Shard, Shards
-from jobqueue.workers import WorkerRecord, register, unregister
-from scaler.fleet import FleetError, Profile
-from scaler.instances import Instance, Intent, Order, Sighting
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.registry import WorkerRecord, register, unregister
+from scaler.fleets.fleet import FleetError, Profile
+from scaler.fleets.instances import Instance, Intent, Order, Sighting
 from scaler.loop import ScalerLoop
-from scaler.meter import Meter
+from scaler.metrics import Meter
 from scaler.policy import Limits
 from tests.timed import Clock, set_clock
 

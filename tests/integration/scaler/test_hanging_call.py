@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import pytest
 from prometheus_client import CollectorRegistry
 
-from jobqueue.shards import Shards
+from jobqueue.sharding.shards import Shards
 from scaler import loop as scaler_loop
-from scaler.instances import Sighting
+from scaler.fleets.instances import Sighting
 from scaler.loop import ScalerLoop
-from scaler.meter import Meter
+from scaler.metrics import Meter
 from tests.integration.scaler.conftest import LIMITS, PaperFleet
 from tests.waiting import until_async
 

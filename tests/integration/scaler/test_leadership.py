@@ -2,8 +2,8 @@
 
 import asyncio
 
-from jobqueue.shards import Shard
-from scaler.leadership import LEASE_SECONDS, Candidate, Leadership
+from jobqueue.sharding.shards import Shard
+from scaler.state.leader_election import LEASE_SECONDS, Candidate, Leadership
 
 NOW = 1_900_000_000.0
 

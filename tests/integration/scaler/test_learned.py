@@ -2,7 +2,7 @@
 
 import json
 
-from jobqueue.shards import Shard
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import put
 from tests.integration.scaler.conftest import NewLoop, PaperFleet
 from tests.timed import Clock

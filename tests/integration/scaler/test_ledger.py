@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from jobqueue.shards import Shard
-from scaler.instances import Instance, Intent, Order
-from scaler.leadership import LEASE_SECONDS, Candidate
-from scaler.ledger import KEPT_DECISIONS, Amendment, LeaseLost, Ledger
+from jobqueue.sharding.shards import Shard
+from scaler.fleets.instances import Instance, Intent, Order
+from scaler.state.leader_election import LEASE_SECONDS, Candidate
+from scaler.state.store import KEPT_DECISIONS, Amendment, LeaseLost, Ledger
 from tests.timed import Clock
 
 

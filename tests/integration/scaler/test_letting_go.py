@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from jobqueue.shards import Shard
-from jobqueue.workers import Beat, Command, beat, wait
-from scaler.instances import Sighting
+from jobqueue.sharding.shards import Shard
+from jobqueue.workers.registry import Beat, Command, beat, wait
+from scaler.fleets.instances import Sighting
 from scaler.loop import ScalerLoop
 from tests.integration.jobqueue.books import put, take
 from tests.integration.scaler.conftest import NewLoop, PaperFleet

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.shards import Shard, Shards
-from jobqueue.workers import WorkerView, list_workers
-from scaler.fleet import Cause, FleetError
-from scaler.instances import Intent
-from scaler.local import NICE, LocalFleet
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.registry import WorkerView, list_workers
+from scaler.fleets.fleet import Cause, FleetError
+from scaler.fleets.instances import Intent
+from scaler.fleets.local import NICE, LocalFleet
 from tests.processes import children_of, is_alive
 from tests.waiting import until, until_async
 

@@ -8,20 +8,20 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.maintenance import Maintenance
-from jobqueue.shards import Shard, Shards
-from jobqueue.workers import Beat, beat
-from scaler.fleet import Cause, FleetError
-from scaler.instances import Intent, Sighting
+from jobqueue.maintenance.periodic import Maintenance
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.registry import Beat, beat
+from scaler.fleets.fleet import Cause, FleetError
+from scaler.fleets.instances import Intent, Sighting
 from scaler.loop import ScalerLoop
-from scaler.meter import Meter
-from scaler.orders import limit, pause
+from scaler.metrics import Meter
 from scaler.policy import Limits
+from scaler.state.operator_overrides import limit, pause
 from tests.integration.jobqueue.books import put
 from tests.integration.scaler.conftest import LIMITS, NewLoop, PaperFleet
 from tests.timed import Clock
 from tests.waiting import until_async
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 
 async def _scaler_keys(shard: Shard, name: str) -> dict[str, str]:

@@ -7,14 +7,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.shards import Shards
-from scaler.launching import Launcher
-from scaler.leadership import Candidate
-from scaler.ledger import Ledger
-from scaler.meter import Meter
+from jobqueue.sharding.shards import Shards
+from scaler.apply.launcher import Launcher
+from scaler.metrics import Meter
+from scaler.state.leader_election import Candidate
+from scaler.state.store import Ledger
 from tests.integration.scaler.conftest import PaperFleet
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 
 @pytest.fixture

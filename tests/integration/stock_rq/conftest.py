@@ -14,8 +14,8 @@ import pytest
 from redis import Redis
 
 from jobqueue.functions import Functions
-from jobqueue.maintenance import Maintenance
-from jobqueue.shards import Shards
+from jobqueue.maintenance.periodic import Maintenance
+from jobqueue.sharding.shards import Shards
 
 FUNCTIONS = "tests.integration.stock_rq.job_functions"
 ROOT = Path(__file__).parents[3]

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from redis.crc import key_slot
 
-from jobqueue.claim import claim
-from jobqueue.dependents import enqueue_dependents
-from jobqueue.finish import Finished, finish
-from jobqueue.shards import Shard, Shards
-from jobqueue.views import find, view
+from jobqueue.inspection.job_views import find, view
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.dependents import enqueue_dependents
+from jobqueue.lifecycle.finish import Finished, finish
+from jobqueue.sharding.shards import Shard, Shards
 from tests.integration.stock_rq.conftest import ROOT
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 ENQUEUE = """
 job = queue.enqueue("operator.add", 20, 22, job_id=arguments.get("id"))

@@ -16,13 +16,13 @@ from rq import Queue, Retry
 from rq.job import JobStatus
 from rq.registry import StartedJobRegistry, clean_registries
 
-from jobqueue.claim import claim
-from jobqueue.enqueue import enqueue
-from jobqueue.leases import reap_stock
+from jobqueue.inspection.job_views import view
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.leases import reap_stock
+from jobqueue.lifecycle.pull import pull
 from jobqueue.model import NewJob
-from jobqueue.pull import pull
-from jobqueue.shards import Shards
-from jobqueue.views import view
+from jobqueue.sharding.shards import Shards
 from tests.integration.stock_rq import job_functions
 from tests.integration.stock_rq.conftest import FUNCTIONS
 from tests.processes import children_of

@@ -7,13 +7,13 @@ from contextlib import suppress
 
 import pytest
 
-from jobqueue.enqueue import enqueue
+from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.model import ClaimedJob, NewJob
-from jobqueue.shards import Shard, Shards
-from jobqueue.workers import Woken, wait
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.registry import Woken, wait
 from tests.waiting import until_async
-from worker_node.capacity import Capacity
-from worker_node.feeder import Feeder
+from worker_node.shard_loops.capacity import Capacity
+from worker_node.shard_loops.claimer import Feeder
 
 
 @pytest.mark.parametrize("room_left", [0, 1])

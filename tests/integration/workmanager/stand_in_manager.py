@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 parser = argparse.ArgumentParser()
-for name in ("--host", "--port", "--redis-url", "--scaler", "--lifeline-fd", "--role"):
+for name in ("--host", "--port", "--redis-url", "--scaler", "--parent-fd", "--role"):
     parser.add_argument(name)
 options = parser.parse_args()
 behaviour = os.environ.get("STAND_IN", "")
@@ -43,10 +43,10 @@ def end(text: str) -> None:
         os._exit(0)
 
 
-def obey_lifeline() -> None:
-    os.read(int(options.lifeline_fd), 1)
+def end_with_parent() -> None:
+    os.read(int(options.parent_fd), 1)
     time.sleep(0.5)  # work that takes a while to give back
-    end(f"{options.role or 'manager'} saw the lifeline cut")
+    end(f"{options.role or 'manager'} saw its parent end")
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -60,7 +60,7 @@ class Answer(BaseHTTPRequestHandler):
 
 if behaviour == "refuse":
     sys.exit(2)
-threading.Thread(target=obey_lifeline, daemon=True).start()
+threading.Thread(target=end_with_parent, daemon=True).start()
 if options.role == "worker":
     signal.pause()
 if behaviour == "deaf":
@@ -71,7 +71,7 @@ note(f"max workers {os.environ.get('WORKMANAGER_MAX_WORKERS')}, scaler {options.
 if behaviour == "leave a worker":
     subprocess.Popen(
         [sys.executable, *sys.orig_argv[1:], "--role", "worker"],
-        pass_fds=[int(options.lifeline_fd)],
+        pass_fds=[int(options.parent_fd)],
         start_new_session=True,
     )
 HTTPServer((options.host, int(options.port)), Answer).serve_forever()

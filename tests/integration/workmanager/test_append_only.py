@@ -14,7 +14,7 @@ from tests.acceptance.faults.disk import Disk, Memory
 from tests.durability import until_written
 from tests.waiting import until
 from workmanager.append_only import cut_blank_end
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 
 VALUE = "v" * 1000
 ROUNDS = 20

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.waiting import until
-from workmanager.program import Program
+from workmanager.local.supervised_process import Program
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import httpx
 import pytest
 import redis
 
+from processes.liveness_pipe import LivenessPipe
 from tests.ports import told_port
 from tests.processes import running_in
 from tests.up import Up
 from tests.waiting import until
-from workmanager.lifeline import Lifeline
 from workmanager.store_settings import RESTART_SECONDS
 
 _STAND_IN = Path(__file__).with_name("stand_in_manager.py")
@@ -134,7 +134,7 @@ def test_workers_that_a_killed_manager_left_end_before_the_store(up: Up) -> None
     up.wait_until_ready()
     os.kill(up.pid_of(f"-m manager --host 127.0.0.1 --port {up.port} "), signal.SIGKILL)
     assert up.end() == 0
-    assert "worker saw the lifeline cut, store answers" in _notes(up)
+    assert "worker saw its parent end, store answers" in _notes(up)
     assert running_in(up.directory) == []
 
 
@@ -152,10 +152,10 @@ def test_a_second_signal_ends_what_will_not_end_by_itself(up: Up) -> None:
 
 
 def test_it_ends_with_the_process_that_started_it(up: Up) -> None:
-    lifeline = Lifeline()
-    process = up.start("--lifeline-fd", str(lifeline.fd), pass_fds=[lifeline.fd])
+    pipe = LivenessPipe()
+    process = up.start("--parent-fd", str(pipe.fd), pass_fds=[pipe.fd])
     up.wait_until_ready()
-    lifeline.close()
+    pipe.close()
     process.communicate(timeout=90)
     assert process.returncode == 0
     assert running_in(up.directory) == []

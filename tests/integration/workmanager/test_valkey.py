@@ -19,13 +19,14 @@ from redis.retry import Retry
 from tests.durability import until_written
 from tests.processes import is_alive
 from tests.waiting import until
-from workmanager import allocator, leash, ports, store_settings
+from workmanager import store_settings
 from workmanager.errors import ServerError
-from workmanager.valkey import ValkeyServer
+from workmanager.local import jemalloc, ports
+from workmanager.local.valkey import ValkeyServer
 
 _STARTER = """
 import pathlib, sys, time
-from workmanager.valkey import ValkeyServer
+from workmanager.local.valkey import ValkeyServer
 server = ValkeyServer(pathlib.Path(sys.argv[1]))
 server.start()
 print(server.pid, server.port, flush=True)
@@ -83,25 +84,6 @@ def test_it_does_not_outlive_a_starter_that_is_killed(tmp_path: Path) -> None:
         until(lambda: not is_alive(pid), wanted="the server's end")
 
 
-def test_where_the_kernel_offers_no_leash_a_watcher_holds_it(tmp_path: Path) -> None:
-    # The watcher is what other systems than Linux get; it needs nothing that Linux lacks.
-    unleash = f"import sys; sys.platform = 'other'; sys.path.insert(0, {str(Path(leash.__file__).parent)!r}); "
-    starter = (
-        "import os, subprocess, sys, time\n"
-        f"code = {unleash!r} + 'import leash; leash.main(sys.argv[1:])'\n"
-        "child = subprocess.Popen([sys.executable, '-c', code, str(os.getpid()), '/bin/sleep', '60'])\n"
-        "print(child.pid, flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        pid = int(process.stdout.readline())
-        until(lambda: Path(f"/proc/{pid}/exe").readlink().name != Path(sys.executable).resolve().name)
-        process.kill()
-        process.wait()
-        until(lambda: not is_alive(pid), wanted="the program's end")
-
-
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     server = ValkeyServer(tmp_path, settings={"maxmemory-policy": "nonsense"})
     with pytest.raises(ServerError, match=r"ended at its start: .*valkey\.log"):
@@ -151,11 +133,11 @@ def test_without_jemalloc_it_runs_with_more_cache_than_glibc_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
-    allocator._jemalloc.cache_clear()
+    jemalloc._jemalloc.cache_clear()
     server = ValkeyServer(tmp_path)
     try:
         server.start()
         assert b"glibc.malloc.tcache_count" in Path(f"/proc/{server.pid}/environ").read_bytes()
     finally:
         server.kill()
-        allocator._jemalloc.cache_clear()
+        jemalloc._jemalloc.cache_clear()

@@ -13,7 +13,7 @@ from redis.cluster import RedisCluster
 
 from benchmarks.harness.store import form
 from tests.waiting import until
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 
 def _client(cluster: ValkeyCluster) -> RedisCluster:

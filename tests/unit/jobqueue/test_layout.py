@@ -6,8 +6,8 @@ import pytest
 from redis.crc import key_slot
 
 from jobqueue.errors import FormatMismatch, ShardUnavailable
-from jobqueue.layout import FORMAT, WITNESS_SLOT, Layout, plan_layout
-from jobqueue.topology import SLOTS, ClusterMap, Topology
+from jobqueue.servers.topology import SLOTS, ClusterMap, Topology
+from jobqueue.sharding.layout import FORMAT, WITNESS_SLOT, Layout, plan_layout
 
 
 class KnownTopology(Topology):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobqueue.lone_master import UNREAD_SECONDS, LoneMaster, Standing, hold_seconds
+from jobqueue.servers.unreplicated_master import UNREAD_SECONDS, LoneMaster, Standing, hold_seconds
 
 ALONE = Standing(process="p", history="h", master=True, clustered=True, linked=0, departed=3)
 REPLICA = "ip=10.0.0.2,port=6379,state={},offset=1,lag=0"

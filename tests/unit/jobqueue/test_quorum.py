@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from redis.exceptions import ResponseError
 
-from jobqueue.quorum import Census, Hearing, agreed_at
+from jobqueue.servers.quorum import Census, Hearing, agreed_at
 
 NEVER = float("-inf")
 NODES = b"""\

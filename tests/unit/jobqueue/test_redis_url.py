@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio.connection import Connection, SSLConnection
 
-from jobqueue.redis_url import read_redis_url
+from jobqueue.servers.url import read_redis_url
 
 
 @pytest.mark.parametrize(

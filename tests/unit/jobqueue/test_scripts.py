@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue import scripts
-from jobqueue.scripts import script
+from jobqueue.sharding import scripts
+from jobqueue.sharding.scripts import script
 
-DIRECTORY = Path(scripts.__file__).parent / "lua"
+DIRECTORY = Path(scripts.__file__).parents[1] / "lua"
 SCRIPTS = sorted(path.stem for path in DIRECTORY.glob("[!_]*.lua"))
 SHARED = sorted(path.stem for path in DIRECTORY.glob("_*.lua"))
 

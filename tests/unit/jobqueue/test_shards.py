@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from jobqueue.layout import FORMAT, Layout
-from jobqueue.shards import Shards
-from jobqueue.topology import Topology
-from jobqueue.turns import TURN_SECONDS, Turns
+from jobqueue.servers.topology import Topology
+from jobqueue.sharding.layout import FORMAT, Layout
+from jobqueue.sharding.shard_rotation import TURN_SECONDS, Turns
+from jobqueue.sharding.shards import Shards
 
 
 @pytest.fixture

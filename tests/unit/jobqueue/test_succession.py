@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import pytest
 from hiredis import Reader
 
-from jobqueue import node as node_module
 from jobqueue.errors import ShardUnavailable
-from jobqueue.layout import FORMAT, Layout
-from jobqueue.node import NodeUnreachable
-from jobqueue.scripts import script
-from jobqueue.shards import Shard, Shards
-from jobqueue.topology import Topology
+from jobqueue.servers import connection_pool as node_module
+from jobqueue.servers.connection_pool import NodeUnreachable
+from jobqueue.servers.topology import Topology
+from jobqueue.sharding.layout import FORMAT, Layout
+from jobqueue.sharding.scripts import script
+from jobqueue.sharding.shards import Shard, Shards
 from tests.waiting import until_async
 
 LATE_SECONDS = 0.1

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.topology import ASK_SECONDS, Topology
+from jobqueue.servers.topology import ASK_SECONDS, Topology
 
 Start = Callable[..., Awaitable[int]]
 

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from jobqueue.turns import TURN_SECONDS, Turns
+from jobqueue.sharding.shard_rotation import TURN_SECONDS, Turns
 
 
 def test_everyone_has_a_turn_of_the_same_length() -> None:

@@ -5,7 +5,7 @@ from base64 import b64decode
 
 from rq.results import Result
 
-from jobqueue.finish import pack_trace
+from jobqueue.lifecycle.finish import pack_trace
 from jobqueue.model import Status
 
 

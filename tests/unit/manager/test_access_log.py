@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from jobqueue.logs import configure_logging
-from manager.access_log import MOST_LINES, AccessLog
+from manager.http.access_log import MOST_LINES, AccessLog
+from processes.logs import configure_logging
 from tests.waiting import until_async
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from manager.batch_lines import LineSplitter
+from manager.http.ndjson import LineSplitter
 
 BODY = b'{"a":1}\n\n  \r\n{"b":2}\r\nlast'
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from manager.group_commit import GroupCommit
+from manager.queue.group_commit import GroupCommit
 
 
 class Recorder:

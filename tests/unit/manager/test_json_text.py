@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from manager.json_text import canonical, fragment
+from manager.http.canonical_json import canonical, fragment
 
 
 @pytest.mark.parametrize("value", [{"b": 1, "a": [None, "é", 1.5, 10**30]}, {}, "x", 2**63, -(10**40)])

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from manager.multipart import read_boundary, read_field
-from manager.problems import Problem
+from manager.http.multipart import read_boundary, read_field
+from manager.http.problems import Problem
 
 
 def part(name: str, content: bytes, extra: bytes = b"") -> bytes:

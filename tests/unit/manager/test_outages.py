@@ -3,10 +3,10 @@
 import pytest
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.layout import Layout
-from jobqueue.shards import Shards
-from jobqueue.topology import Topology
-from manager.outages import REMEMBERED_SECONDS, SLOW_SECONDS, Outages
+from jobqueue.servers.topology import Topology
+from jobqueue.sharding.layout import Layout
+from jobqueue.sharding.shards import Shards
+from manager.queue.circuit_breaker import REMEMBERED_SECONDS, SLOW_SECONDS, Outages
 
 
 def test_a_shard_that_failed_is_asked_again_after_a_moment() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from manager.parameters import Choice, Integer, Number, Query, Text
-from manager.problems import Problem
+from manager.http.problems import Problem
+from manager.http.query_parameters import Choice, Integer, Number, Query, Text
 
 QUERY = Query(
     Integer("top", "", 1, 100, required=True),

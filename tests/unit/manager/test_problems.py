@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jobqueue.errors import JobQueueError, QueueFull, ShardUnavailable
-from manager.problems import Kind, Problem, of_http_status, of_queue_error, unavailable, unique_taken
+from manager.http.problems import Kind, Problem, of_http_status, of_queue_error, unavailable, unique_taken
 
 
 def test_the_document_has_the_members_of_rfc_9457() -> None:

@@ -11,11 +11,11 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from manager.exchange import Receive, Scope, Send, read_body
-from manager.front import Front
-from manager.keys import Keys
+from manager.http.asgi import Receive, Scope, Send, read_body
+from manager.http.authentication import Keys
+from manager.http.gateway import Front
+from manager.http.uvicorn_protocol import REMEMBERED_BYTES, Protocol
 from manager.metrics import Metrics
-from manager.protocol import REMEMBERED_BYTES, Protocol
 from tests.waiting import until_async
 
 ANSWERED = b"HTTP/1.1 200 OK\r\ncontent-type: text/echo\r\ncontent-length: %d\r\n\r\n%b"

@@ -7,8 +7,8 @@ import pytest
 
 from jobqueue.functions import Functions
 from jobqueue.model import NewJob
-from manager.problems import Problem
-from manager.submission import SubmissionReader, parse_instant, sha512_job
+from manager.http.problems import Problem
+from manager.schemas.submission import SubmissionReader, parse_instant, sha512_job
 
 READER = SubmissionReader(Functions.discover(()), max_payload_bytes=9)
 

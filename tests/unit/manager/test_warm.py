@@ -2,7 +2,7 @@
 
 import pytest
 
-from manager.warm import read_floors
+from manager.warm_schedule import read_floors
 from scaler.policy import WarmFloor
 
 

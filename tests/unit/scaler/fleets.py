@@ -1,8 +1,8 @@
 """Instances and workers for tests of what is made of them."""
 
-from jobqueue.workers import WorkerView
-from scaler.fleet import Profile
-from scaler.instances import Instance
+from jobqueue.workers.registry import WorkerView
+from scaler.fleets.fleet import Profile
+from scaler.fleets.instances import Instance
 
 NOW = 1000.0
 PROFILE = Profile(

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from scaler.caution import (
+from scaler.fleets.fleet import Cause
+from scaler.state.launch_breaker import (
     AVOID_SECONDS,
     FAILED_BOOTS,
     LONGEST_BACKOFF_SECONDS,
     PROBE_SECONDS,
     Caution,
 )
-from scaler.fleet import Cause
 
 
 def test_what_is_short_is_avoided_for_a_while() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from scaler.demand import Demand, Prices
-from scaler.shadows import Sample
+from scaler.learn.counterfactual_fleets import Sample
+from scaler.learn.demand import Demand, Prices
 
 PRICES = Prices(launch_seconds=90.0, boot_seconds=90.0, wait_weight=1.0)
 BREAK_EVEN_SECONDS = 180.0

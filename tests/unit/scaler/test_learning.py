@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.learning import Counts, Learning, steer
+from scaler.learn.learning import Counts, Learning, steer
 from tests.unit.scaler.situations import CLOUD
 
 COUNTS = Counts(now=0.0, queued={"f": 1}, running=[], ended={}, ended_seconds={}, oldest_seconds=0.0, ready=0, coming=0)

@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry
 
-from scaler.meter import Meter
-from scaler.review import Phase
+from scaler.metrics import Meter
+from scaler.observe.instance_phases import Phase
 from tests.unit.scaler.fleets import instance
 
 

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from jobqueue.workers import WorkerView
-from scaler.caution import Caution
-from scaler.choices import choose_idle, choose_steps
-from scaler.instances import Instance, Intent, Order
-from scaler.ledger import Book
-from scaler.orders import Orders
+from jobqueue.workers.registry import WorkerView
+from scaler.decide.actions import choose_idle, choose_steps
+from scaler.fleets.instances import Instance, Intent, Order
 from scaler.policy import Decision, Limits
+from scaler.state.launch_breaker import Caution
+from scaler.state.operator_overrides import Orders
+from scaler.state.store import Book
 from tests.unit.scaler.fleets import NOW, PROFILE, instance, worker
 
 NEW = replace(PROFILE, version=2)

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from jobqueue.workers import WorkerView
-from scaler.instances import Instance, Intent, Order, Sighting
-from scaler.ledger import Book
-from scaler.review import (
+from jobqueue.workers.registry import WorkerView
+from scaler.fleets.instances import Instance, Intent, Order, Sighting
+from scaler.observe.instance_phases import (
     LOST_SECONDS,
     MISSING_SECONDS,
     PASS_SECONDS,
@@ -19,6 +18,7 @@ from scaler.review import (
     phase_of,
     review,
 )
+from scaler.state.store import Book
 from tests.unit.scaler.fleets import NOW, PROFILE, instance, worker
 
 

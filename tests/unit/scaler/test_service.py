@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scaler.service import EDGES, ServiceTimes
+from scaler.learn.service_times import EDGES, ServiceTimes
 
 
 def _learned(**functions: tuple[int, float]) -> ServiceTimes:

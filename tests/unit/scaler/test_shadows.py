@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from scaler.shadows import SIZES, Sample, Shadows, Step
+from scaler.learn.counterfactual_fleets import SIZES, Sample, Shadows, Step
 
 BOOT_SECONDS = 90.0
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from jobqueue.counters import FunctionCounts
-from jobqueue.workers import WorkerView
-from scaler.sightings import Outstanding, Sightings, spread
+from jobqueue.inspection.counters import FunctionCounts
+from jobqueue.workers.registry import WorkerView
+from scaler.observe.running_jobs import Outstanding, Sightings, spread
 
 WORKER = WorkerView(
     name="w",

@@ -13,7 +13,7 @@ import pytest
 
 from jobqueue.functions import Functions
 from tests.unit.worker_node.sample import Counter
-from worker_node.calls import PLACEHOLDER, Calls, Rejected, ResultError, write_result
+from worker_node.executor.calls import PLACEHOLDER, Calls, Rejected, ResultError, write_result
 
 SAMPLE = "tests.unit.worker_node.sample"
 

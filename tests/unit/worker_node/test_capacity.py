@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from worker_node.capacity import LAPSE_SECONDS, STAY_SECONDS, Capacity
+from worker_node.shard_loops.capacity import LAPSE_SECONDS, STAY_SECONDS, Capacity
 
 
 class _Room:

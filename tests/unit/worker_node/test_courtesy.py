@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from worker_node.courtesy import agents_nice, tell_session
+from worker_node.priority import agents_nice, tell_session
 
 
 def test_an_agent_goes_before_its_jobs() -> None:
@@ -45,14 +45,14 @@ def _niceness(program: str) -> str:
 
 
 def test_what_a_process_starts_stands_back_with_it() -> None:
-    program = "import os; from worker_node.courtesy import stand_back; stand_back(7); os.system('nice')"
+    program = "import os; from worker_node.priority import stand_back; stand_back(7); os.system('nice')"
     assert _niceness(program) == "7"
 
 
 def test_who_stands_back_already_does_not_come_forward() -> None:
-    program = "import os; from worker_node.courtesy import stand_back; os.nice(12); stand_back(7); os.system('nice')"
+    program = "import os; from worker_node.priority import stand_back; os.nice(12); stand_back(7); os.system('nice')"
     assert _niceness(program) == "12"
 
 
 def test_zero_changes_nothing() -> None:
-    assert _niceness("import os; from worker_node.courtesy import stand_back; stand_back(0); os.system('nice')") == "0"
+    assert _niceness("import os; from worker_node.priority import stand_back; stand_back(0); os.system('nice')") == "0"

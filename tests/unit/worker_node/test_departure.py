@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from worker_node.departure import SPARE_SECONDS, Departure
+from worker_node.shutdown.drain import SPARE_SECONDS, Departure
 
 
 def test_the_first_reason_stands() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker_node.notices import end_of
+from worker_node.shutdown.spot_notices import end_of
 
 NOW = datetime(2026, 1, 31, 8, 20, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker_node.pace import BUDGET_SECONDS, MAX_DEPTH, Pace
+from worker_node.slots.prefetch import BUDGET_SECONDS, MAX_DEPTH, Pace
 
 
 def _paced(*observations: tuple[int, float]) -> Pace:

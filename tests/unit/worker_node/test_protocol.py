@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from tests.waiting import until_async
-from worker_node.channel import Channel
-from worker_node.protocol import LENGTH, MAX_FRAME_BYTES, Page, Task, pack, read_frame, unpack
+from worker_node.ipc.channel import Channel
+from worker_node.ipc.protocol import LENGTH, MAX_FRAME_BYTES, Page, Task, pack, read_frame, unpack
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from worker_node.slot import Slot
-from worker_node.slots import Slots
+from worker_node.slots.slot import Slot
+from worker_node.slots.slot_pool import Slots
 
 
 @dataclass(frozen=True, slots=True)

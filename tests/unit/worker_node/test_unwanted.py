@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobqueue.model import ClaimedJob
-from worker_node.unwanted import REMEMBERED_SECONDS, Unwanted
-from worker_node.verdict import Why
+from worker_node.slots.outcomes import Why
+from worker_node.slots.revoked_jobs import REMEMBERED_SECONDS, Unwanted
 
 JOB = ClaimedJob("a", "token", 0, "default", b"[]", None, True, True, 0, 0, 1, None)
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from jobqueue.finish import Failed, Finished, Retried, Stopped
+from jobqueue.lifecycle.finish import Failed, Finished, Retried, Stopped
 from jobqueue.model import ClaimedJob, Reason
-from worker_node.protocol import Ending, Report
-from worker_node.verdict import Death, Why, describe_exit, judge, read_report
-from worker_node.wear import Wear, WearLimits
+from worker_node.ipc.protocol import Ending, Report
+from worker_node.slots.outcomes import Death, Why, describe_exit, judge, read_report
+from worker_node.slots.recycling import Wear, WearLimits
 
 JOB = ClaimedJob("a", "token", 0, "default", b"[]", 7, True, True, 0, 0, 1, None)
 LEFT = {3: JOB, 4: replace(JOB, id="b"), 5: replace(JOB, id="c")}

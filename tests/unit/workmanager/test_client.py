@@ -10,10 +10,11 @@ import time
 import pytest
 
 from tests.unit.workmanager.scripted_manager import LOST, Answer, ScriptedManager
-from workmanager import ports, transport
 from workmanager.client import Client, Completed
 from workmanager.errors import ClientError, UsageError
-from workmanager.submission import Submission
+from workmanager.http import transport
+from workmanager.http.submission import Submission
+from workmanager.local import ports
 
 _BUSY = Answer({"title": "Service Unavailable", "detail": "Redis is away"}, 503, {"Retry-After": "0"})
 

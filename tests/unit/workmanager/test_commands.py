@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.workmanager.scripted_manager import Answer, ScriptedManager
-from workmanager import ports
 from workmanager.__main__ import main
+from workmanager.local import ports
 
 
 class Run:

@@ -13,11 +13,11 @@ from typing import Any
 
 from redis.crc import key_slot
 
-import jobqueue.shards
-from jobqueue.enqueue import enqueue
+import jobqueue.sharding.shards
 from jobqueue.errors import JobQueueError
-from jobqueue.node import Command, Node
-from jobqueue.shards import Shards
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.servers.connection_pool import Command, Node
+from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.books import new_job
 
 BATCH = 20
@@ -31,7 +31,7 @@ async def _unconfirmed(
 
 async def main(url: str, host: str, *options: str) -> None:
     if "--unconfirmed" in options:
-        jobqueue.shards.execute_confirmed = _unconfirmed
+        jobqueue.sharding.shards.execute_confirmed = _unconfirmed
     shards = await Shards.connect(url)
     owners = shards.topology.masters_by_slot()
     shard = next(one for one in shards if owners[key_slot(one.prefix.encode())].startswith(f"{host}:"))

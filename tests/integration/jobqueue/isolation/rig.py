@@ -25,7 +25,7 @@ from redis.crc import key_slot
 
 from tests.waiting import until
 from workmanager import store_settings
-from workmanager.valkey import _binary
+from workmanager.local.valkey import _binary
 
 PORT = 7000
 LAST_OF_A, LAST_OF_B = 8191, 16_382

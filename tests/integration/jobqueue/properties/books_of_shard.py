@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jobqueue.shards import Shard
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.properties.model import QUEUES, Model
 
 REGISTRIES = {"scheduled": "scheduled", "finished": "finished", "canceled": "canceled"}

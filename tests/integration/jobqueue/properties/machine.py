@@ -6,15 +6,15 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from jobqueue.claim import claim, release
-from jobqueue.control import cancel, delete, requeue
-from jobqueue.enqueue import enqueue
-from jobqueue.finish import Outcome, Retried, Stopped, finish
-from jobqueue.leases import LeaseUpdate, extend, reap
-from jobqueue.maintenance import expire, move_due, retain
+from jobqueue.lifecycle.claim import claim, release
+from jobqueue.lifecycle.control import cancel, delete, requeue
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.finish import Outcome, Retried, Stopped, finish
+from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
+from jobqueue.lifecycle.pull import acknowledge, pull
+from jobqueue.maintenance.periodic import expire, move_due, retain
 from jobqueue.model import ClaimedJob
-from jobqueue.pull import acknowledge, pull
-from jobqueue.shards import Shard
+from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.books import NOW, broke, new_job, succeeded
 from tests.integration.jobqueue.properties.books_of_shard import Books, read_books
 from tests.integration.jobqueue.properties.model import LEASE_SECONDS, QUEUES, REQUEUABLE, Model, ModelJob

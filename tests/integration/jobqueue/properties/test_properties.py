@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from jobqueue.shards import Shards
+from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.properties.machine import QueueMachine
 
 COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)

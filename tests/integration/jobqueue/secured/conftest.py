@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from jobqueue.shards import Shard, Shards
+from jobqueue.sharding.shards import Shard, Shards
 from tests.tls_store import TlsServer, find_server_with_tls, run_store
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.shards import Shards
+from jobqueue.sharding.shards import Shards
 from tests.acceptance.manager.programs import ManagerProgram, environment
 from tests.tls_store import TlsServer
 from tests.waiting import until

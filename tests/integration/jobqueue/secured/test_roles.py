@@ -6,24 +6,24 @@ import contextlib
 import pytest
 import redis
 
-from jobqueue.claim import release
-from jobqueue.control import Cancelled, cancel, delete, requeue, requeue_failed
-from jobqueue.counters import count
-from jobqueue.dependents import enqueue_dependents
-from jobqueue.enqueue import Enqueued
-from jobqueue.finish import Retried, Stopped, finish
 from jobqueue.functions import Functions
-from jobqueue.layout import LAYOUT_KEY
-from jobqueue.leases import LeaseUpdate, extend, reap, reap_stock
-from jobqueue.listing import list_jobs
-from jobqueue.maintenance import Maintenance, move_due, retain
-from jobqueue.managers import give_sign, silent_seconds
+from jobqueue.inspection.counters import count
+from jobqueue.inspection.job_views import find, statuses, view
+from jobqueue.inspection.listing import list_jobs
+from jobqueue.lifecycle.claim import release
+from jobqueue.lifecycle.control import Cancelled, cancel, delete, requeue, requeue_failed
+from jobqueue.lifecycle.dependents import enqueue_dependents
+from jobqueue.lifecycle.enqueue import Enqueued
+from jobqueue.lifecycle.finish import Retried, Stopped, finish
+from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, reap_stock
+from jobqueue.lifecycle.pull import acknowledge, pull, wait_for_results
+from jobqueue.maintenance.periodic import Maintenance, move_due, retain
+from jobqueue.maintenance.rq_wakeups import ring_for_stock_jobs
 from jobqueue.model import Status
-from jobqueue.pull import acknowledge, pull, wait_for_results
-from jobqueue.shards import Shard, Shards
-from jobqueue.stock_bell import ring_for_stock_jobs
-from jobqueue.views import find, statuses, view
-from jobqueue.workers import (
+from jobqueue.sharding.layout import LAYOUT_KEY
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.manager_heartbeat import give_sign, silent_seconds
+from jobqueue.workers.registry import (
     Beat,
     Command,
     Woken,
@@ -38,10 +38,10 @@ from jobqueue.workers import (
     wake_another,
     write_meta,
 )
-from scaler.instances import Intent, Order
-from scaler.leadership import Candidate, read_leadership
-from scaler.ledger import Amendment, Ledger
-from scaler.orders import pause
+from scaler.fleets.instances import Intent, Order
+from scaler.state.leader_election import Candidate, read_leadership
+from scaler.state.operator_overrides import pause
+from scaler.state.store import Amendment, Ledger
 from tests.integration.jobqueue.books import NOW, broke, put, succeeded, take
 from tests.tls_store import TlsServer
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.shards import Shards
+from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.books import put
 from tests.tls_store import TlsServer
-from workmanager import ports
+from workmanager.local import ports
 
 
 async def test_any_seed_leads_to_the_cluster(store: tuple[TlsServer, TlsServer], managers: Shards) -> None:

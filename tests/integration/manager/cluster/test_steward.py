@@ -11,14 +11,14 @@ import pytest
 import redis
 from redis.cluster import RedisCluster
 
-from jobqueue.redis_url import read_redis_url
-from manager.cluster.groups import read_hosts
-from manager.cluster.state import ClusterState
-from manager.cluster.steward import Steward
+from jobqueue.servers.url import read_redis_url
+from manager.cluster.health import ClusterState
+from manager.cluster.reconciler import Steward
+from manager.cluster.slot_ranges import read_hosts
 from tests.durability import until_written
 from tests.waiting import until, until_async
-from workmanager.valkey import ValkeyServer
-from workmanager.valkey_cluster import ValkeyCluster
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 KEYS = 200
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from manager.cluster.groups import Address, Group, read_hosts
-from manager.cluster.views import Entry, View
+from manager.cluster.member_views import Entry, View
+from manager.cluster.slot_ranges import Address, Group, read_hosts
 
 HOSTS = ("10.0.0.1:1+2", "10.0.0.2:1+2+3", "10.0.0.3:1")
 GROUPS = read_hosts(HOSTS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from manager.cluster.groups import Address, Group, read_hosts
+from manager.cluster.slot_ranges import Address, Group, read_hosts
 
 
 def test_two_managers_and_a_witness() -> None:

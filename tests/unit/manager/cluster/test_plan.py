@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from manager.cluster.groups import Address
 from manager.cluster.plan import Step, hand_overs, owner, plan
+from manager.cluster.slot_ranges import Address
 from tests.unit.manager.cluster.situations import (
     GROUPS,
     SHORT,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from manager.cluster.state import MAY_SUCCEED_SECONDS, ClusterState, assess
+from manager.cluster.health import MAY_SUCCEED_SECONDS, ClusterState, assess
 from tests.unit.manager.cluster.situations import GROUPS, A, Member, changed, empty, new, views, whole
 from workmanager.store_settings import CLUSTER, STORE
 

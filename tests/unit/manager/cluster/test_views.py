@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from manager.cluster.groups import Address
-from manager.cluster.views import read_view
+from manager.cluster.member_views import read_view
+from manager.cluster.slot_ranges import Address
 
 NODES = """\
 aaa 10.0.0.1:6379@16379,,tls-port=0,shard-id=5 myself,master - 0 0 7 connected 0-100 200 [300->-bbb]

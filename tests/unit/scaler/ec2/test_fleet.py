@@ -10,11 +10,11 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from botocore.stub import Stubber
 
-from scaler.ec2.errors import classify
-from scaler.ec2.fleet import Ec2Fleet
-from scaler.ec2.offerings import Ec2Plan
-from scaler.fleet import Cause, FleetError
-from scaler.instances import Intent
+from scaler.fleets.ec2.errors import classify
+from scaler.fleets.ec2.fleet import Ec2Fleet
+from scaler.fleets.ec2.offerings import Ec2Plan
+from scaler.fleets.fleet import Cause, FleetError
+from scaler.fleets.instances import Intent
 
 PLAN = Ec2Plan("c1", "workers:7", subnets=("subnet-a",), types=("m7i.large",))
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.ec2.offerings import MOST_PER_CALL, Ec2Plan, choose_orders, version_of
-from scaler.instances import Instance
+from scaler.fleets.ec2.offerings import MOST_PER_CALL, Ec2Plan, choose_orders, version_of
+from scaler.fleets.instances import Instance
 
 PLAN = Ec2Plan("c", "workers", subnets=("s-a", "s-b"), types=("big", "small"))
 

@@ -1,0 +1,158 @@
+"""What the queue counts, for status pages, metrics and the scaler. Nothing here grows with the length of a queue."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jobqueue.inspection.listing import queue_names
+from jobqueue.sharding.shards import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """One queue's jobs by status, on one shard or summed over several.
+
+    Attributes:
+        oldest_seconds: how long the next job in line has been waiting, None where none is.
+    """
+
+    queued: int = 0
+    scheduled: int = 0
+    deferred: int = 0
+    started: int = 0
+    finished: int = 0
+    failed: int = 0
+    canceled: int = 0
+    oldest_seconds: float | None = None
+
+    def __add__(self, other: "QueueCounts") -> "QueueCounts":
+        ages = [age for age in (self.oldest_seconds, other.oldest_seconds) if age is not None]
+        return QueueCounts(
+            queued=self.queued + other.queued,
+            scheduled=self.scheduled + other.scheduled,
+            deferred=self.deferred + other.deferred,
+            started=self.started + other.started,
+            finished=self.finished + other.finished,
+            failed=self.failed + other.failed,
+            canceled=self.canceled + other.canceled,
+            oldest_seconds=max(ages, default=None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCounts:
+    """Sums since the queue began, by function: jobs that came in and how they ended, and seconds of work done."""
+
+    enqueued: Mapping[str, int] = field(default_factory=dict)
+    finished: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, int] = field(default_factory=dict)
+    stopped: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __add__(self, other: "FunctionCounts") -> "FunctionCounts":
+        return FunctionCounts(
+            enqueued=Counter(self.enqueued) + Counter(other.enqueued),
+            finished=Counter(self.finished) + Counter(other.finished),
+            failed=Counter(self.failed) + Counter(other.failed),
+            stopped=Counter(self.stopped) + Counter(other.stopped),
+            seconds={
+                name: self.seconds.get(name, 0.0) + other.seconds.get(name, 0.0)
+                for name in {*self.seconds, *other.seconds}
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ShardCounts:
+    """What one shard counts, or several together.
+
+    Attributes:
+        queues: by name.
+        leased: jobs that workers of ours hold.
+        completed: results that wait to be pulled.
+        pulled: results that were pulled on a lease and not acknowledged yet.
+    """
+
+    queues: Mapping[str, QueueCounts] = field(default_factory=dict)
+    leased: int = 0
+    completed: int = 0
+    pulled: int = 0
+    functions: FunctionCounts = field(default_factory=FunctionCounts)
+
+    def __add__(self, other: "ShardCounts") -> "ShardCounts":
+        nothing = QueueCounts()
+        return ShardCounts(
+            queues={
+                name: self.queues.get(name, nothing) + other.queues.get(name, nothing)
+                for name in sorted({*self.queues, *other.queues})
+            },
+            leased=self.leased + other.leased,
+            completed=self.completed + other.completed,
+            pulled=self.pulled + other.pulled,
+            functions=self.functions + other.functions,
+        )
+
+    @property
+    def total(self) -> QueueCounts:
+        """All queues together."""
+        return sum(self.queues.values(), QueueCounts())
+
+
+async def count(shard: Shard) -> ShardCounts:
+    """Reads the shard's counts; a fixed number of commands for each queue.
+
+    Raises:
+        ShardUnavailable: the master is away.
+    """
+    names = await queue_names(shard)
+    prefix = shard.prefix
+    own = await shard.execute(
+        ("TIME",),
+        ("ZCARD", f"{prefix}:wm:leases"),
+        ("ZCARD", f"{prefix}:wm:feed"),
+        ("ZCARD", f"{prefix}:wm:feed:leases"),
+        *(("HGETALL", f"{prefix}:wm:{what}") for what in ("enqueued", "finished", "failed", "stopped", "seconds")),
+    )
+    now = int(own[0][0]) + int(own[0][1]) / 1_000_000
+    queues = {}
+    for name in names:
+        queues[name] = await _count_queue(shard, name, now)
+    enqueued, finished, failed, stopped = (_integers(flat) for flat in own[4:8])
+    seconds = {name.decode(): float(value) for name, value in _pairs(own[8])}
+    return ShardCounts(
+        queues=queues,
+        leased=own[1],
+        completed=own[2],
+        pulled=own[3],
+        functions=FunctionCounts(enqueued, finished, failed, stopped, seconds),
+    )
+
+
+async def _count_queue(shard: Shard, name: str, now: float) -> QueueCounts:
+    prefix = shard.prefix
+    registries = ("scheduled", "deferred", "wip", "finished", "failed", "canceled")
+    queued, head, *cards = await shard.execute(
+        ("LLEN", f"{prefix}:queue:{name}"),
+        ("LINDEX", f"{prefix}:queue:{name}", 0),
+        *(("ZCARD", f"{prefix}:{registry}:{name}") for registry in registries),
+    )
+    oldest_seconds = None
+    if head is not None:
+        (since,) = await shard.execute(("HGET", f"{prefix}:job:{head.decode()}", "enqueued_at"))
+        oldest_seconds = max(0.0, now - _epoch(since)) if since else None
+    scheduled, deferred, started, finished, failed, canceled = cards
+    return QueueCounts(queued, scheduled, deferred, started, finished, failed, canceled, oldest_seconds)
+
+
+def _epoch(since: bytes) -> float:
+    return datetime.fromisoformat(since.decode()).timestamp()
+
+
+def _pairs(flat: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _integers(flat: Sequence[Any]) -> dict[str, int]:
+    return {name.decode(): int(value) for name, value in _pairs(flat)}

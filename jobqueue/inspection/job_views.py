@@ -1,0 +1,145 @@
+"""Reads jobs: one by its id, or lists by status."""
+
+import contextlib
+import json
+import zlib
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobqueue.functions import Functions
+from jobqueue.model import JobError, JobView, Reason, Status
+from jobqueue.sharding.shards import Shard, Shards
+
+
+async def find(shards: Shards, job_id: str) -> Shard | None:
+    """The shard that holds the job: the one its id hashes to, or (a stock client wrote it) any other; None: none.
+
+    Raises:
+        ShardUnavailable: a shard that may hold it is away.
+    """
+    home = shards.of(job_id)
+    for shard in (home, *(other for other in shards if other is not home)):
+        (found,) = await shard.execute(("EXISTS", f"{shard.prefix}:job:{job_id}"))
+        if found:
+            return shard
+    return None
+
+
+async def view(shard: Shard, job_ids: Sequence[str], functions: Functions) -> list[JobView | None]:
+    """Jobs of one shard as users see them, None for each that is not there.
+
+    Raises:
+        ShardUnavailable: the master is away.
+    """
+    if not job_ids:
+        return []
+    commands: list[tuple[str | int, ...]] = []
+    for job_id in job_ids:
+        commands.append(("HGETALL", f"{shard.prefix}:job:{job_id}"))
+        commands.append(("XREVRANGE", f"{shard.prefix}:results:{job_id}", "+", "-", "COUNT", 1))
+    answers = await shard.execute(*commands)
+    views = []
+    for job_id, flat, entries in zip(job_ids, answers[::2], answers[1::2], strict=True):
+        fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        result = dict(zip(entries[0][1][::2], entries[0][1][1::2], strict=True)) if entries else {}
+        views.append(_view(job_id, fields, result, functions) if fields.get("data") else None)
+    return views
+
+
+async def statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
+    """The statuses of jobs of one shard.
+
+    Raises:
+        ShardUnavailable: the master is away.
+    """
+    answers = await shard.execute(*(("HGET", f"{shard.prefix}:job:{job_id}", "status") for job_id in job_ids))
+    return [None if answer is None else answer.decode() for answer in answers]
+
+
+def decode_call(data: bytes) -> list[Any] | None:
+    """The call in a record's `data`: [path, instance, args, kwargs]; None where its serializer is not JSON."""
+    with contextlib.suppress(zlib.error):
+        data = zlib.decompress(data)
+    if not data.startswith(b"["):
+        return None
+    try:
+        call = json.loads(data)
+    except ValueError:
+        return None
+    return call if isinstance(call, list) and len(call) == 4 else None
+
+
+def _view(job_id: str, fields: Mapping[str, bytes], result: Mapping[bytes, bytes], functions: Functions) -> JobView:
+    status = fields.get("status", b"created").decode()
+    started_at, ended_at = _text(fields, "started_at"), _text(fields, "ended_at")
+    return JobView(
+        id=job_id,
+        function=_function(fields, functions),
+        queue=_text(fields, "origin") or "",
+        status=status,
+        result=_result(result) if status == Status.FINISHED else None,
+        error=_error(status, fields, result),
+        attempts=int(fields.get("wm_attempts", 1 if started_at else 0)),
+        created_at=_text(fields, "created_at"),
+        enqueued_at=_text(fields, "enqueued_at"),
+        started_at=started_at,
+        ended_at=ended_at if Status(status).ended else None,
+        worker=_text(fields, "worker_name"),
+        meta=_meta(fields.get("meta", b"")),
+    )
+
+
+def _text(fields: Mapping[str, bytes], name: str) -> str | None:
+    return fields[name].decode("utf-8", "replace") if fields.get(name) else None
+
+
+def _function(fields: Mapping[str, bytes], functions: Functions) -> str | None:
+    if "wm_feed" in fields:
+        return _text(fields, "description")
+    call = decode_call(fields["data"])
+    if call is None:
+        # Pickle is not read here: RQ's description of the call begins with the function.
+        description = _text(fields, "description") or ""
+        return description.split("(", 1)[0] or None
+    return functions.name_of(str(call[0])) or str(call[0])
+
+
+def _result(entry: Mapping[bytes, bytes]) -> bytes | None:
+    value = entry.get(b"return_value")
+    if value is None:
+        return None
+    raw = b64decode(value)
+    try:
+        json.loads(raw, parse_constant=_refuse)
+    except ValueError:
+        # A pickled result is not read here: its consumer is RQ's client.
+        return None
+    return raw
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _error(status: str, fields: Mapping[str, bytes], entry: Mapping[bytes, bytes]) -> JobError | None:
+    note = _text(fields, "wm_note")
+    if note is not None:
+        return JobError(Reason.REJECTED, note, "")
+    if status != Status.FAILED:
+        return None
+    packed = entry.get(b"exc_string")
+    trace = zlib.decompress(b64decode(packed)).decode() if packed else ""
+    lines = [line for line in trace.splitlines() if line.strip()]
+    reason = _text(fields, "wm_reason") or Reason.EXCEPTION
+    return JobError(str(reason), lines[-1].strip() if lines else "", trace)
+
+
+def _meta(raw: bytes) -> Mapping[str, Any] | None:
+    if not raw:
+        return {}
+    try:
+        meta = json.loads(raw)
+    except ValueError:
+        return None
+    return meta if isinstance(meta, dict) else None

@@ -1,0 +1,99 @@
+"""Leases queued jobs to a worker, and takes back what it did not begin."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, STOCK_RESULT_TTL_SECONDS, ClaimedJob
+from jobqueue.sharding.scripts import script
+from jobqueue.sharding.shards import Shard
+from jobqueue.timestamps import clock_argument, iso
+
+CLAIM_LIMIT = 1000
+"""Most jobs that one call leases: Lua's stack holds no more than some thousand values."""
+CLAIM_BYTES = 16 * 1024 * 1024
+"""A call ends with the job whose data reach this size: an answer must fit into memory."""
+
+
+async def claim(
+    shard: Shard,
+    worker: str,
+    queues: Sequence[str],
+    count: int,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    token: str | None = None,
+    now: float | None = None,
+    retry_seconds: float = 1.0,
+) -> list[ClaimedJob]:
+    """Leases up to `count` jobs (at most `CLAIM_LIMIT`, and fewer large ones) to `worker`.
+
+    They come from the first of `queues` that have some.
+
+    A job that a worker was lost with before comes alone. A call that is repeated with its `token` (as the repeats
+    within `retry_seconds` are) gets the jobs of the first answer.
+
+    Raises:
+        ShardUnavailable: what it may have leased all the same comes free when the lease runs out.
+    """
+    token = token or secrets.token_hex(8)
+    rows = await shard.run(
+        script("claim"),
+        clock_argument(now),
+        iso(now),
+        worker,
+        token,
+        repr(lease_seconds),
+        min(count, CLAIM_LIMIT),
+        STOCK_RESULT_TTL_SECONDS,
+        FAILURE_TTL_SECONDS,
+        CLAIM_BYTES,
+        *queues,
+        retry_seconds=retry_seconds,
+    )
+    return [_claimed(row, token, shard.index) for row in rows]
+
+
+async def release(
+    shard: Shard, jobs: Sequence[ClaimedJob], *, now: float | None = None, retry_seconds: float = 5.0
+) -> int:
+    """Gives jobs back to the head of their queues, in order, uncharged: their attempt does not count.
+
+    A job that somebody cancelled meanwhile ends as cancelled instead.
+
+    Returns:
+        How many were given up; a job whose lease is gone is passed over.
+
+    Raises:
+        ShardUnavailable: they come free when their leases run out.
+    """
+    arguments = [argument for job in jobs for argument in (job.id, job.token, job.queue)]
+    answer = await shard.run(
+        script("release"),
+        clock_argument(now),
+        iso(now),
+        FAILURE_TTL_SECONDS,
+        *arguments,
+        retry_seconds=retry_seconds,
+    )
+    return int(answer)
+
+
+def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
+    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, unsupported = row
+    # A stock job without a timeout gets RQ's default; its -1 is none.
+    timeout_seconds = int(timeout or 180)
+    return ClaimedJob(
+        id=job_id.decode(),
+        token=token,
+        shard_index=shard_index,
+        queue=queue.decode(),
+        data=data,
+        timeout_seconds=timeout_seconds if timeout_seconds >= 0 else None,
+        from_http=feed != b"",
+        feed=feed == b"1",
+        result_ttl_seconds=int(result_ttl),
+        failure_ttl_seconds=int(failure_ttl),
+        attempt=int(attempt),
+        unsupported=unsupported.decode() or None,
+    )

@@ -1,0 +1,83 @@
+"""Jobs of stock clients that wait for another job (`depends_on`).
+
+A parent does not say that it has dependents: RQ keeps them in a set beside it. `finish` and `reap` note such parents
+in a set of ours; RQ's own code then queues what has become ready. On a cluster RQ cannot do that (its prefix is fixed
+at import): the parent is marked instead, which its view shows.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
+from rq.queue import Queue
+
+from jobqueue.sharding.shards import Shard
+
+log = logging.getLogger(__name__)
+
+CLUSTER_NOTE = "other jobs depend on this one; on a Redis Cluster they are not queued yet"
+
+
+async def enqueue_dependents(shard: Shard, url: str) -> int:
+    """Queues the jobs whose noted parents have ended.
+
+    Args:
+        url: of the one Redis that the shard lies on; unused on a cluster, where parents are marked instead.
+
+    Returns:
+        How many parents were looked after.
+
+    Raises:
+        ShardUnavailable: try again; the parents stay noted.
+    """
+    noted = f"{shard.prefix}:wm:dependents"
+    (parents,) = await shard.execute(("SRANDMEMBER", noted, 100))
+    if not parents:
+        return 0
+    ids = [parent.decode() for parent in parents]
+    if shard.clustered:
+        await shard.execute(*(("HSET", f"{shard.prefix}:job:{id_}", "wm_note", CLUSTER_NOTE) for id_ in ids))
+    else:
+        await asyncio.to_thread(_enqueue_with_rq, ids, url)
+    await shard.execute(("SREM", noted, *ids))
+    return len(ids)
+
+
+class _Sealed:
+    """A serializer that reads nothing: reading a pickle may run code, and nothing that RQ serialises is needed here.
+
+    RQ keeps what it cannot read as it stands.
+    """
+
+    @staticmethod
+    def loads(data: bytes) -> Any:
+        raise ValueError("not read")
+
+    @staticmethod
+    def dumps(value: Any) -> bytes:
+        raise ValueError("not written")
+
+
+def _enqueue_with_rq(parent_ids: list[str], url: str) -> None:
+    # Scheme, user, password, database and TLS settings stand in the URL; RQ's client must not retry a lost answer.
+    connection: Redis = Redis.from_url(url, socket_timeout=5.0, retry=None)
+    try:
+        for parent_id in parent_ids:
+            try:
+                parent: Any = Job.fetch(parent_id, connection=connection, serializer=_Sealed)
+                queue = Queue(parent.origin, connection=connection, serializer=_Sealed)
+                queue.enqueue_dependents(parent, refresh_job_status=False)
+            except NoSuchJobError:
+                continue
+            except RedisError:
+                raise
+            except (
+                Exception
+            ):  # RQ's code over records that others wrote: one that it cannot take must not stop the rest.
+                log.exception("event=dependents_dropped job_id=%s", parent_id)
+    finally:
+        connection.close()

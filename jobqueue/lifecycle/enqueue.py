@@ -1,0 +1,99 @@
+"""Writes new jobs, whole batches at a time."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
+
+from jobqueue.model import NewJob
+from jobqueue.sharding.scripts import script
+from jobqueue.sharding.shards import Shard
+from jobqueue.timestamps import clock_argument, iso
+
+
+class Enqueued(Enum):
+    """What became of a new job.
+
+    WRITTEN is new, REPEATED stands there already with the same content, CONFLICT with other content.
+    """
+
+    WRITTEN = 1
+    REPEATED = 2
+    CONFLICT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueTaken:
+    """Another job has the unique key.
+
+    Attributes:
+        job_id: that job.
+        free_in_seconds: when the key is free again.
+    """
+
+    job_id: str
+    free_in_seconds: float
+
+
+EnqueueAnswer = Enqueued | UniqueTaken
+
+_OUTCOMES = {outcome.value: outcome for outcome in Enqueued}
+# All fields of a job after its id, function and data: jobs that agree in the function and in these travel as one group.
+_TERMS = slice(NewJob._fields.index("data") + 1, None)
+
+
+async def enqueue(
+    shard: Shard, jobs: Sequence[NewJob], *, now: float | None = None, retry_seconds: float = 0.0
+) -> list[EnqueueAnswer]:
+    """Writes the jobs, which all belong to `shard`; answers once a replica has them too, where there is one.
+
+    Returns:
+        One answer for each job, in order.
+
+    Raises:
+        ShardUnavailable, QueueFull: none of the jobs was written, unless `outcome_unknown`; a repeat is safe.
+    """
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place, job in enumerate(jobs):
+        groups.setdefault((job.function, job[_TERMS]), []).append(place)
+    written_at = iso(now)
+    arguments: list[str | int | bytes] = [clock_argument(now)]
+    for places in groups.values():
+        arguments.extend(_shared(jobs[places[0]], written_at))
+        arguments.append(len(places))
+        for place in places:
+            arguments += (jobs[place].id, jobs[place].data)
+    raw_answers = await shard.run(
+        script("enqueue"), *arguments, replicate=True, grows=True, retry_seconds=retry_seconds
+    )
+    by_place = dict(zip(chain.from_iterable(groups.values()), raw_answers, strict=True))
+    return [_answer(by_place[place]) for place in range(len(jobs))]
+
+
+def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
+    """Everything but id and data, as the script takes it."""
+    fields: list[str | int] = ["created_at", written_at, "origin", job.queue, "description", job.function]
+    fields += ["timeout", job.timeout_seconds, "result_ttl", job.result_ttl_seconds, "wm_feed", int(job.feed)]
+    if job.due_at is None:
+        fields += ["status", "queued", "enqueued_at", written_at]
+    else:
+        fields += ["status", "scheduled"]
+    if job.at_front and job.due_at is not None:
+        fields += ["enqueue_at_front", 1]
+    if job.retries:
+        fields += ["retries_left", job.retries, "retry_intervals", json.dumps(list(job.retry_intervals or (0,)))]
+    if job.meta is not None:
+        fields += ["meta", job.meta.decode()]
+    push = "S" if job.due_at is not None else "L" if job.at_front else "R"
+    due = "" if job.due_at is None else repr(job.due_at)
+    unique = (job.unique_key or "", job.unique_milliseconds)
+    return (job.queue, push, due, *unique, job.function, len(fields) // 2, *fields)
+
+
+def _answer(raw: int | list[bytes | int]) -> EnqueueAnswer:
+    if isinstance(raw, list):
+        job_id, milliseconds = raw
+        assert isinstance(job_id, bytes)
+        return UniqueTaken(job_id.decode(), max(int(milliseconds), 0) / 1000)
+    return _OUTCOMES[raw]

@@ -1,0 +1,117 @@
+"""Keeps leases alive, and takes jobs back whose lease ran out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobqueue.lifecycle.finish import pack_trace
+from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, MAX_LOSSES, ClaimedJob
+from jobqueue.sharding.scripts import script
+from jobqueue.sharding.shards import Shard
+from jobqueue.timestamps import clock_argument, iso
+
+REAP_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseUpdate:
+    """A lease to renew.
+
+    Attributes:
+        begun_at: when the job began, seconds since the epoch, once it has run for more than a second (RQ's execution
+            record is kept from then on); None before.
+    """
+
+    job: ClaimedJob
+    begun_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What renewing found.
+
+    Attributes:
+        lost: ids whose lease was gone: somebody else may run them, nothing that happens here counts any more.
+        cancelled: ids that are to be ended.
+    """
+
+    lost: frozenset[str]
+    cancelled: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """A job taken from a silent worker.
+
+    Attributes:
+        outcome: 'queued' (it runs again), 'failed' (lost too often) or 'stopped' (it had been cancelled).
+    """
+
+    job_id: str
+    worker: str
+    outcome: str
+
+
+async def extend(
+    shard: Shard,
+    worker: str,
+    updates: Sequence[LeaseUpdate],
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    now: float | None = None,
+    retry_seconds: float = 0.0,
+) -> Extension:
+    """Renews leases on jobs of `shard`.
+
+    Raises:
+        ShardUnavailable: try again soon; after `lease_seconds` the jobs go to others.
+    """
+    arguments: list[str] = []
+    for update in updates:
+        begun = "" if update.begun_at is None else repr(update.begun_at)
+        arguments += (update.job.id, update.job.token, begun)
+    lost, cancelled = await shard.run(
+        script("extend"),
+        clock_argument(now),
+        iso(now),
+        worker,
+        repr(lease_seconds),
+        *arguments,
+        retry_seconds=retry_seconds,
+    )
+    return Extension(frozenset(id_.decode() for id_ in lost), frozenset(id_.decode() for id_ in cancelled))
+
+
+async def reap(
+    shard: Shard,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    max_losses: int = MAX_LOSSES,
+    failure_ttl_seconds: int = FAILURE_TTL_SECONDS,
+    now: float | None = None,
+) -> list[Reaped]:
+    """Takes back up to `REAP_LIMIT` jobs whose lease ran out; none for one lease after a failover.
+
+    Raises:
+        ShardUnavailable: try again soon.
+    """
+    trace = pack_trace(f"worker lost: the job's lease ran out {max_losses} times, its workers died or were cut off")
+    arguments = (clock_argument(now), iso(now), repr(lease_seconds), max_losses, failure_ttl_seconds, REAP_LIMIT, trace)
+    _, rows = await shard.run(script("reap"), *arguments)
+    return [Reaped(*(text.decode() for text in row)) for row in rows]
+
+
+async def reap_stock(
+    shard: Shard, queue: str, *, failure_ttl_seconds: int = FAILURE_TTL_SECONDS, now: float | None = None
+) -> list[tuple[str, str]]:
+    """Takes back jobs of stock RQ workers whose own deadline has passed, by RQ's own rules.
+
+    Returns:
+        For each job its id and 'queued' or 'failed'.
+
+    Raises:
+        ShardUnavailable: try again soon.
+    """
+    trace = pack_trace("worker lost: a stock RQ worker's execution was abandoned")
+    arguments = (clock_argument(now), iso(now), queue, failure_ttl_seconds, REAP_LIMIT, trace)
+    rows = await shard.run(script("reap_rq_executions"), *arguments)
+    return [(job_id.decode(), outcome.decode()) for job_id, outcome in rows]

@@ -1,0 +1,62 @@
+"""Wakes idle workers for jobs of stock clients, which push to RQ's list and know nothing of wake tokens.
+
+Each manager blocks on every queue's list with a move of its head onto itself: that changes nothing, takes nothing, and
+returns as soon as there is a job. Without any manager an idle worker sees such a job when it next looks by itself.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+from jobqueue.errors import JobQueueError
+from jobqueue.inspection.listing import queue_names
+from jobqueue.sharding.shards import Shard
+
+MAX_QUEUES = 64
+"""Queues that are watched on one shard; each takes a connection."""
+DISCOVER_SECONDS = 2.0
+BLOCK_SECONDS = 5.0
+PAUSE_SECONDS = 0.05
+"""After a sign of life: a queue that is not empty would answer again at once."""
+
+log = logging.getLogger(__name__)
+
+
+async def ring_for_stock_jobs(shard: Shard, on_job: Callable[[], None] = lambda: None) -> None:
+    """Watches the shard's queues until it is cancelled; new ones are found within `DISCOVER_SECONDS`.
+
+    Args:
+        on_job: called when a job waits, whoever put it there; again and again while one does.
+    """
+    watched: set[str] = set()
+    async with asyncio.TaskGroup() as group:
+        while True:
+            try:
+                names = await queue_names(shard)
+            except (JobQueueError, RedisError):
+                names = []  # The shard is away, which maintenance says; its watchers wait for it too.
+            for name in names[: MAX_QUEUES - len(watched)]:
+                if name not in watched:
+                    watched.add(name)
+                    group.create_task(_watch(shard, name, on_job))
+            await asyncio.sleep(DISCOVER_SECONDS)
+
+
+async def _watch(shard: Shard, queue: str, on_job: Callable[[], None]) -> None:
+    key, tokens = f"{shard.prefix}:queue:{queue}", f"{shard.prefix}:wm:wake:{queue}"
+    while True:
+        try:
+            (job_id,) = await shard.execute(
+                ("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS), timeout_seconds=BLOCK_SECONDS + 5.0
+            )
+            if job_id is not None:
+                on_job()
+                (waiting,) = await shard.execute(("LLEN", tokens))
+                if waiting == 0:
+                    await shard.execute(("RPUSH", tokens, "1"))
+        except (JobQueueError, RedisError) as error:
+            log.debug("event=stock_bell_failed shard=%s queue=%s error=%s", shard.prefix, queue, error)
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(PAUSE_SECONDS)

@@ -1,0 +1,40 @@
+"""Loads the Lua scripts of `jobqueue/lua`: one file each, headed by its keys, arguments and answer.
+
+A line `-- include: _name` takes in `_name.lua`, which holds local functions that several scripts share.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+_DIRECTORY = Path(__file__).parents[1] / "lua"
+_INCLUDE = re.compile(r"^-- include: (_\w+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script with its text and the SHA-1 under which Redis caches it."""
+
+    name: str
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        object.__setattr__(self, "sha", digest)
+
+
+@cache
+def script(name: str) -> Script:
+    """The script `lua/<name>.lua` with its includes.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    return Script(name, _INCLUDE.sub(lambda match: _read(match[1]), _read(name)))
+
+
+def _read(name: str) -> str:
+    return (_DIRECTORY / f"{name}.lua").read_text(encoding="utf-8")

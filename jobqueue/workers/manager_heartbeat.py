@@ -1,0 +1,27 @@
+"""The managers' sign of life on each shard, by which workers know that somebody still looks after the fleet."""
+
+from jobqueue.sharding.scripts import script
+from jobqueue.sharding.shards import Shard
+from jobqueue.timestamps import clock_argument
+
+SIGN_SECONDS = 5.0
+"""How often a manager gives it."""
+
+
+async def give_sign(shard: Shard, *, now: float | None = None) -> None:
+    """Notes on the shard that a manager lives.
+
+    Raises:
+        ShardUnavailable: another shard, or the next sign, does as well.
+    """
+    await shard.run(script("manager_heartbeat"), clock_argument(now))
+
+
+async def silent_seconds(shard: Shard) -> float | None:
+    """How long ago, by Redis' clock, the last manager gave a sign; None where none ever did.
+
+    Raises:
+        ShardUnavailable: ask another shard.
+    """
+    heard, (seconds, _) = await shard.execute(("GET", f"{shard.prefix}:wm:heard"), ("TIME",))
+    return None if heard is None else max(0.0, int(seconds) - float(heard))

@@ -1,0 +1,300 @@
+"""Worker records (RQ's own, so that its tools list our workers) and the messages that reach a worker."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import rq
+
+from jobqueue.model import ClaimedJob
+from jobqueue.sharding.scripts import script
+from jobqueue.sharding.shards import Shard
+from jobqueue.timestamps import iso
+
+RECORD_TTL_SECONDS = 120
+"""How long a silent worker's record is kept: longer than it is listed (a minute), so that maintenance finds in it what
+else to take it off."""
+COMMAND_TTL_SECONDS = 60
+LEFT_SECONDS = 3600
+CLOSED_SECONDS = 86_400
+"""How long a worker that was closed gets nothing: longer than any instance takes to go. Names do not come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A worker as it registers.
+
+    Attributes:
+        slots: how many jobs it runs at a time.
+        fleet: the fleet that launched it, '' where a person did.
+        instance_id: its machine in that fleet.
+    """
+
+    name: str
+    hostname: str
+    pid: int
+    queues: tuple[str, ...]
+    slots: int
+    fleet: str = ""
+    instance_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker as users see it. `state` is 'idle', 'busy' or 'draining'; stock workers have RQ's states.
+
+    Attributes:
+        running: jobs that it runs at the moment.
+        last_heartbeat: RQ's text of the time it was last heard of.
+        silent_seconds: how long ago that is by Redis' clock, None for stock RQ workers.
+        ours: False for stock RQ workers.
+        leaving: what is about to take its instance away: 'spot' (it drains already), 'rebalance' (it still works), or
+            ''.
+    """
+
+    name: str
+    hostname: str
+    pid: int
+    queues: tuple[str, ...]
+    state: str
+    slots: int
+    running: int
+    finished: int
+    failed: int
+    fleet: str
+    instance_id: str
+    born_at: str | None
+    last_heartbeat: str | None
+    silent_seconds: float | None
+    ours: bool
+    leaving: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a worker says of itself every few seconds; the counts are of its whole life, `leaving` is as in its view."""
+
+    state: str
+    running: int
+    finished: int
+    failed: int
+    working_seconds: float
+    leaving: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A message to a worker: `cancel` the job `job_id`, or `drain`."""
+
+    verb: str
+    job_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """A job may be waiting in `queue`, and this worker is the one that is to look for it."""
+
+    queue: str
+
+
+async def register(shard: Shard, record: WorkerRecord) -> None:
+    """Lists the worker on the shard.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    now = iso(None)
+    fields: dict[str, str | int] = {
+        "birth": now,
+        "last_heartbeat": now,
+        "queues": ",".join(record.queues),
+        "pid": record.pid,
+        "hostname": record.hostname,
+        "ip_address": "",
+        "version": rq.__version__,
+        "python_version": platform.python_version(),
+        "state": "idle",
+        "wm_slots": record.slots,
+        "wm_fleet": record.fleet,
+        "wm_instance_id": record.instance_id,
+    }
+    await _beat(shard, record.name, fields, queues=record.queues, new=True)
+
+
+async def beat(shard: Shard, name: str, report: Beat) -> bool:
+    """Keeps the worker listed.
+
+    Returns:
+        False where the record is gone, so that the worker must register again.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    fields: dict[str, str | int] = {
+        "last_heartbeat": iso(None),
+        "state": report.state,
+        "wm_running": report.running,
+        "successful_job_count": report.finished,
+        "failed_job_count": report.failed,
+        "total_working_time": f"{report.working_seconds:.6f}",
+        "wm_leaving": report.leaving,
+    }
+    return await _beat(shard, name, fields, queues=(), new=False)
+
+
+async def unregister(shard: Shard, name: str, queues: Sequence[str]) -> None:
+    """Takes the worker off the list: it has left in order, with nothing in its hands.
+
+    Raises:
+        ShardUnavailable: it drops off by itself after a minute.
+    """
+    await shard.run(script("unregister"), name, LEFT_SECONDS, *queues)
+
+
+async def which_left(shard: Shard, names: Sequence[str]) -> set[str]:
+    """Those of these workers that left in order within the last hour.
+
+    Raises:
+        ShardUnavailable: ask again; workers leave the other shards too, but not at the same moment.
+    """
+    answers = await shard.execute(*(("EXISTS", f"{shard.prefix}:wm:left:{name}") for name in names)) if names else []
+    return {name for name, left in zip(names, answers, strict=True) if left}
+
+
+async def close(shard: Shard, name: str) -> None:
+    """Ends a worker's work on the shard: its claims get nothing from now on, for good, and it is told to drain.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    message = json.dumps({"verb": "drain", "job_id": ""})
+    await shard.run(script("fence_worker"), name, CLOSED_SECONDS, message, COMMAND_TTL_SECONDS, replicate=True)
+
+
+async def list_workers(shard: Shard) -> list[WorkerView]:
+    """Every worker that is listed on the shard, by name.
+
+    Raises:
+        ShardUnavailable: another shard lists the same workers.
+    """
+    keys, ours, (seconds, _) = await shard.execute(
+        ("SMEMBERS", f"{shard.prefix}:workers"),
+        ("ZRANGE", f"{shard.prefix}:wm:workers", 0, -1, "WITHSCORES"),
+        ("TIME",),
+    )
+    if not keys:
+        return []
+    silences = {
+        name.decode(): max(0.0, int(seconds) - float(at)) for name, at in zip(ours[::2], ours[1::2], strict=True)
+    }
+    hashes = await shard.execute(*(("HGETALL", key) for key in keys))
+    views = []
+    for key, flat in zip(keys, hashes, strict=True):
+        fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        if fields:
+            views.append(_view(key.decode().removeprefix(_key(shard, "")), fields, silences))
+    return sorted(views, key=lambda view: view.name)
+
+
+async def send(shard: Shard, name: str, command: Command) -> None:
+    """Leaves a message for a worker; it is read at once.
+
+    Raises:
+        ShardUnavailable: send it over another shard, workers listen on all.
+    """
+    key = f"{shard.prefix}:wm:commands:{name}"
+    message = json.dumps({"verb": command.verb, "job_id": command.job_id})
+    await shard.execute(("RPUSH", key, message), ("EXPIRE", key, COMMAND_TTL_SECONDS))
+
+
+async def wait(
+    shard: Shard, name: str, queues: Sequence[str], *, for_work: bool, seconds: float
+) -> Command | Woken | None:
+    """Waits for a message, or, with `for_work`, for a job that may be there.
+
+    Returns:
+        The message; `Woken` when it is time to look for work, which is also where nobody woke this worker and a queue
+        has jobs after `seconds` all the same; None when they are over and there is nothing.
+
+    Raises:
+        ShardUnavailable: the master is away.
+    """
+    watched = queues if for_work else ()
+    keys = [f"{shard.prefix}:wm:commands:{name}", *(_wake_key(shard, queue) for queue in watched)]
+    # In one write: Redis looks at the queues when the waiting is over.
+    answer, *lengths = await shard.execute(
+        ("BLPOP", *keys, repr(seconds)),
+        *(("LLEN", f"{shard.prefix}:queue:{queue}") for queue in watched),
+        timeout_seconds=seconds + 5.0,
+    )
+    if answer is None:
+        return next((Woken(queue) for queue, length in zip(watched, lengths, strict=True) if length), None)
+    key = answer[0].decode()
+    if key != keys[0]:
+        return Woken(key.removeprefix(_wake_key(shard, "")))
+    message = json.loads(answer[1])
+    return Command(message["verb"], message.get("job_id", ""))
+
+
+async def wake_another(shard: Shard, woken: Woken) -> None:
+    """Passes a token on: whoever it woke has no room for the job any more.
+
+    Raises:
+        ShardUnavailable, QueueFull: others look by themselves before long.
+    """
+    await shard.execute(("RPUSH", _wake_key(shard, woken.queue), "1"))
+
+
+async def write_meta(shard: Shard, job: ClaimedJob, meta: bytes) -> None:
+    """Writes what a running function saved as its job's `meta`; nothing where the job's lease is gone.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    await shard.run(script("save_meta"), job.id, job.token, meta)
+
+
+async def read_record(shard: Shard, job_id: str) -> dict[bytes, bytes]:
+    """The whole hash of a job, {} where it is gone.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    (flat,) = await shard.execute(("HGETALL", f"{shard.prefix}:job:{job_id}"))
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+async def _beat(shard: Shard, name: str, fields: Mapping[str, str | int], *, queues: Sequence[str], new: bool) -> bool:
+    words = [word for field in fields.items() for word in field]
+    arguments = ("", name, RECORD_TTL_SECONDS, int(new), len(queues), *queues, *words)
+    return bool(await shard.run(script("worker_heartbeat"), *arguments))
+
+
+def _wake_key(shard: Shard, queue: str) -> str:
+    return f"{shard.prefix}:wm:wake:{queue}"
+
+
+def _key(shard: Shard, name: str) -> str:
+    return f"{shard.prefix}:worker:{name}"
+
+
+def _view(name: str, fields: dict[str, str], silences: Mapping[str, float]) -> WorkerView:
+    return WorkerView(
+        name=name,
+        hostname=fields.get("hostname", ""),
+        pid=int(fields.get("pid") or 0),
+        queues=tuple(fields.get("queues", "").split(",")) if fields.get("queues") else (),
+        state=fields.get("state", "?"),
+        slots=int(fields.get("wm_slots", 1)),
+        running=int(fields.get("wm_running", 0)),
+        finished=int(fields.get("successful_job_count") or 0),
+        failed=int(fields.get("failed_job_count") or 0),
+        fleet=fields.get("wm_fleet", ""),
+        instance_id=fields.get("wm_instance_id", ""),
+        born_at=fields.get("birth"),
+        last_heartbeat=fields.get("last_heartbeat"),
+        silent_seconds=silences.get(name),
+        ours=name in silences,
+        leaving=fields.get("wm_leaving", ""),
+    )

@@ -1,0 +1,116 @@
+"""The routes that bypass FastAPI: their handlers by method and path, and their part of the OpenAPI document."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from manager.http.asgi import Receive, Route, Scope, Send, send_body
+from manager.routes import batch, enqueue, pull
+from manager.schemas.openapi import problems, reference
+from manager.schemas.responses import Acknowledged, CompletedResult, WorkId
+
+ENQUEUE = ("PUT", "/enqueue")
+PULL = ("POST", "/pullCompleted")
+ACKNOWLEDGE = ("POST", "/ackCompleted")
+BATCH = ("POST", "/jobs/batch")
+
+
+def documented(lane: Mapping[tuple[str, str], Route]) -> APIRouter:
+    """The same handlers as routes of FastAPI, which describes them and knows what other methods they refuse."""
+    router = APIRouter()
+    for (method, path), route in lane.items():
+        router.add_api_route(
+            path, _endpoint(route), methods=[method], name=route.__class__.__name__, **_DESCRIPTIONS[method, path]
+        )
+    return router
+
+
+def _endpoint(route: Route) -> Any:
+    async def endpoint() -> Response:
+        return _Delegation(route)
+
+    return endpoint
+
+
+class _Delegation(Response):
+    """An answer that the route gives."""
+
+    def __init__(self, route: Route) -> None:
+        super().__init__()
+        self._route = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_body(send, 200, await self._route(scope, receive), self._route.media_type)
+
+
+_BYTES = {"type": "string", "format": "binary"}
+_LINE_ANSWER = {
+    "type": "string",
+    "description": 'A line for each line, in order: {"id": …} or {"error": {problem details}}',
+}
+
+_DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ENQUEUE: {
+        "summary": "Enqueue",
+        "description": "Puts in SHA-512 of binary data: of the data, then of the digest, `iterations` times in all.",
+        "tags": ["jobs"],
+        "response_model": WorkId,
+        "responses": problems(400, 409, 413, 415, 503),
+        "openapi_extra": {
+            "parameters": enqueue.QUERY.openapi(),
+            "requestBody": {
+                "required": False,
+                "description": "The data: as it is, or as the field `data` of a form",
+                "content": {
+                    "application/octet-stream": {"schema": _BYTES},
+                    "multipart/form-data": {
+                        "schema": {
+                            "type": "object",
+                            "properties": {"data": _BYTES},
+                            "required": ["data"],
+                            "additionalProperties": False,
+                        }
+                    },
+                },
+            },
+        },
+    },
+    PULL: {
+        "summary": "Pull completed results",
+        "description": "Hands results out, each once; with `lease` again unless it is acknowledged in time.",
+        "tags": ["results"],
+        "response_model": list[CompletedResult],
+        "responses": problems(400, 503),
+        "openapi_extra": {"parameters": pull.QUERY.openapi()},
+    },
+    ACKNOWLEDGE: {
+        "summary": "Acknowledge results",
+        "description": "Ends the lease of results for good.",
+        "tags": ["results"],
+        "response_model": Acknowledged,
+        "responses": problems(400, 413, 415, 422, 503),
+        "openapi_extra": {
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": reference("AcknowledgeBody")}},
+            }
+        },
+    },
+    BATCH: {
+        "summary": "Submit many jobs",
+        "description": f"Takes up to {batch.MAX_LINES} jobs, a line of JSON each, as `POST /jobs` takes one.",
+        "tags": ["jobs"],
+        "response_class": Response,
+        "responses": {
+            200: {"description": "In order", "content": {"application/x-ndjson": {"schema": _LINE_ANSWER}}},
+            **problems(400, 413, 415, 503),
+        },
+        "openapi_extra": {
+            "requestBody": {
+                "required": True,
+                "content": {"application/x-ndjson": {"schema": {"type": "string", "pattern": "[!-~]"}}},
+            }
+        },
+    },
+}

@@ -1,0 +1,71 @@
+"""Builds the scaler that a manager runs, from the settings."""
+
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry
+
+from jobqueue.sharding.shards import Shards
+from manager.settings import ManagerSettings
+from scaler.fleets.ec2.fleet import Ec2Fleet
+from scaler.fleets.fleet import Fleet, Profile
+from scaler.fleets.local import LocalFleet
+from scaler.loop import ScalerLoop
+from scaler.metrics import Meter
+from scaler.policy import Limits
+
+
+def build_scaler(
+    kind: str,
+    settings: ManagerSettings,
+    shards: Shards,
+    address: str,
+    registry: CollectorRegistry,
+    *,
+    parent_fd: int | None,
+) -> ScalerLoop | None:
+    """The loop, not yet started; None where this manager launches no workers.
+
+    Args:
+        kind: `ec2`, `local` or `none`.
+        address: host and port by which operators know this manager.
+        parent_fd: see `LocalFleet`.
+    """
+    fleet: Fleet
+    if kind == "ec2":
+        fleet = Ec2Fleet.connect(settings.ec2_plan())
+    elif kind == "local":
+        fleet = LocalFleet(settings.redis_url, slots=settings.worker_slots, parent_fd=parent_fd)
+    else:
+        return None
+    profile = fleet.profile
+    meter = Meter(registry, hourly_price=settings.price_per_hour, minimum_paid_seconds=profile.minimum_paid_seconds)
+    return ScalerLoop(
+        shards,
+        fleet,
+        adapted(limits_of(settings), profile),
+        address,
+        meter,
+        wait_target_seconds=settings.wait_target_seconds,
+    )
+
+
+def limits_of(settings: ManagerSettings) -> Limits:
+    """What the operator allows and wants."""
+    return Limits(
+        min_workers=settings.min_workers,
+        max_workers=settings.max_workers,
+        wait_weight=settings.wait_weight,
+        hourly_budget=settings.budget_per_hour,
+        hourly_price=settings.price_per_hour,
+        warm=settings.warm,
+    )
+
+
+def adapted(limits: Limits, profile: Profile) -> Limits:
+    """The limits, with what the fleet's instances are like."""
+    return replace(
+        limits,
+        slots_per_worker=profile.slots,
+        minimum_paid_seconds=profile.minimum_paid_seconds,
+        idle_seconds=profile.idle_seconds,
+    )

@@ -1,0 +1,287 @@
+"""A job as it is submitted over HTTP: its fields, what is right about them, and the record it becomes."""
+
+import binascii
+import re
+import time
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from jobqueue.functions import Functions
+from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, RESULT_TTL_SECONDS, NewJob
+from manager.http.canonical_json import canonical
+from manager.http.problems import INVALID, TOO_LARGE, Problem, of_validation
+
+ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
+QUEUE_PATTERN = "[A-Za-z0-9_.-]{1,64}"
+BASE64_PATTERN = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+YEAR_SECONDS = 365 * 24 * 3600
+MAX_META_BYTES = 64 * 1024
+MAX_ITERATIONS = 10**9
+ENVELOPE_BYTES = 128 * 1024
+"""Room for what surrounds a job's binary data in a body."""
+
+HTTP_RETRY_INTERVALS = (1, 2, 4)
+"""Seconds between the tries of the function `http`, unless the job says otherwise."""
+
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII
+)
+
+
+def parse_instant(text: str) -> float:
+    """Seconds since the epoch for an RFC 3339 time.
+
+    Raises:
+        ValueError: it is none, or has no zone.
+    """
+    if not _INSTANT.fullmatch(text):
+        raise ValueError("an RFC 3339 time with a zone is expected")
+    # RFC 3339 allows any number of decimals, Python up to six.
+    text = re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text.upper())
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _checked_base64(text: str) -> str:
+    try:
+        binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise PydanticCustomError("base64", "standard base64 with padding is expected") from error
+    return text
+
+
+def _checked_instant(text: str) -> str:
+    try:
+        parse_instant(text)
+    except ValueError as error:
+        raise PydanticCustomError("instant", "an RFC 3339 time with a zone is expected") from error
+    return text
+
+
+def _whole(value: object) -> object:
+    # To JSON 60.0 is the integer 60.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Base64 = Annotated[
+    str,
+    AfterValidator(_checked_base64),
+    Field(json_schema_extra={"pattern": f"^{BASE64_PATTERN}$", "contentEncoding": "base64"}),
+]
+Instant = Annotated[str, AfterValidator(_checked_instant), Field(json_schema_extra={"format": "date-time"})]
+# The bounds stand before the validator: behind it they would be missing from the OpenAPI document.
+Seconds = Annotated[int, Field(ge=0, le=YEAR_SECONDS), BeforeValidator(_whole)]
+TimeoutSeconds = Annotated[int, Field(ge=1, le=YEAR_SECONDS), BeforeValidator(_whole)]
+RetryCount = Annotated[int, Field(ge=0, le=100), BeforeValidator(_whole)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Retry(_Strict):
+    """How often a failed job runs again: `max` times, after the seconds in `intervals` (the last one goes on)."""
+
+    max: RetryCount
+    intervals: list[Seconds] = Field(default=[], max_length=100)
+
+
+class Unique(_Strict):
+    """No other job with this `key` is taken for `within` seconds."""
+
+    key: str = Field(min_length=1, max_length=256)
+    within: float = Field(gt=0, le=YEAR_SECONDS)
+
+
+# What pydantic checks after the fields, said in the OpenAPI document as well.
+_EXCLUSIVE: list[Any] = [
+    {"required": list(pair), "properties": {name: {"not": {"type": "null"}} for name in pair}}
+    for pair in (("id", "unique"), ("delay", "at"))
+] + [
+    {
+        "required": ["data", "kwargs"],
+        "properties": {"data": {"not": {"type": "null"}}, "kwargs": {"type": "object", "required": ["data"]}},
+    }
+]
+
+
+class Submission(_Strict):
+    """A job to be run. What is left out, or null, is at its default."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"anyOf": _EXCLUSIVE}})
+
+    function: str = Field(min_length=1, max_length=256, description="A registered function")
+    # Defaults by a factory: one that stands there would be copied deep for every job.
+    args: list[JsonValue] = Field(
+        default_factory=list, description="Positional arguments", json_schema_extra={"default": []}
+    )
+    kwargs: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Keyword arguments", json_schema_extra={"default": {}}
+    )
+    data: Base64 | None = Field(default=None, description="Binary data in base64: the keyword argument `data`")
+    queue: str = Field(default=DEFAULT_QUEUE, pattern=f"^{QUEUE_PATTERN}$")
+    order: Literal["fifo", "lifo"] = Field(default="fifo", description="lifo: next in line")
+    timeout: TimeoutSeconds = Field(default=DEFAULT_TIMEOUT_SECONDS, description="Seconds it may run")
+    retry: Retry | None = Field(default=None, description="Default: none; for the function `http` 3")
+    unique: Unique | None = None
+    delay: float | None = Field(default=None, ge=0, le=YEAR_SECONDS, description="Seconds until it may begin")
+    at: Instant | None = Field(default=None, description="When it may begin: RFC 3339 with a zone")
+    result_ttl: Seconds = Field(default=RESULT_TTL_SECONDS, description="Seconds that a result is kept")
+    feed: bool = Field(default=True, description="Whether POST /pullCompleted hands its result out")
+    meta: dict[str, JsonValue] | None = Field(default=None, description="Kept with the job; at most 64 KiB as JSON")
+    id: str | None = Field(default=None, pattern=f"^{ID_PATTERN}$", description="The Work ID; makes it idempotent")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "Submission":
+        if self.unique is not None and self.id is not None:
+            raise PydanticCustomError("exclusive", "'id' and 'unique' exclude each other")
+        if self.delay is not None and self.at is not None:
+            raise PydanticCustomError("exclusive", "'delay' and 'at' exclude each other")
+        if self.data is not None and "data" in self.kwargs:
+            raise PydanticCustomError("exclusive", "'data' and 'kwargs.data' exclude each other")
+        return self
+
+
+class SubmissionReader:
+    """Reads submissions and makes records of them.
+
+    Args:
+        functions: those that jobs may call.
+        max_payload_bytes: of a job's binary data.
+    """
+
+    def __init__(self, functions: Functions, max_payload_bytes: int) -> None:
+        self._functions = functions
+        self._max_payload_bytes = max_payload_bytes
+        self.max_body_bytes = (max_payload_bytes + 2) // 3 * 4 + ENVELOPE_BYTES
+
+    def read(self, raw: bytes) -> Submission:
+        """A submission from JSON.
+
+        Raises:
+            Problem: 400, 413 or 422.
+        """
+        if len(raw) > self.max_body_bytes:
+            raise Problem(TOO_LARGE, f"at most {self.max_body_bytes} bytes are taken", limit_bytes=self.max_body_bytes)
+        try:
+            return Submission.model_validate_json(raw)
+        except ValidationError as error:
+            raise _explain(error) from error
+
+    def job(self, submission: Submission, job_id: str) -> NewJob:
+        """The record of a submission.
+
+        Raises:
+            Problem: 413 or 422.
+        """
+        path = self._functions.path_of(submission.function)
+        if path is None:
+            raise self._unknown(submission.function)
+        kwargs = submission.kwargs
+        if submission.data is not None:
+            self._check_payload(submission.data)
+            kwargs = {**kwargs, "data": submission.data}
+        retries, intervals = _retries(submission)
+        unique = submission.unique
+        return NewJob(
+            id=job_id,
+            function=submission.function,
+            data=b'["%b",null,%b,%b]' % (path.encode(), _json("args", submission.args), _json("kwargs", kwargs)),
+            queue=submission.queue,
+            at_front=submission.order == "lifo",
+            timeout_seconds=submission.timeout,
+            result_ttl_seconds=submission.result_ttl,
+            feed=submission.feed,
+            retries=retries,
+            retry_intervals=intervals,
+            due_at=_due_at(submission),
+            unique_key=None if unique is None else unique.key,
+            unique_milliseconds=0 if unique is None else max(1, round(unique.within * 1000)),
+            meta=_meta(submission),
+        )
+
+    def _check_payload(self, data: str) -> None:
+        payload_bytes = len(data) // 4 * 3 - data.count("=", -2)
+        if payload_bytes > self._max_payload_bytes:
+            raise Problem(
+                TOO_LARGE, f"data: at most {self._max_payload_bytes} bytes", limit_bytes=self._max_payload_bytes
+            )
+
+    def _unknown(self, function: str) -> Problem:
+        names = self._functions.names
+        known = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        return _invalid("function", f"{function!r} is not registered; known: {known}")
+
+
+def sha512_job(path: str, job_id: str, data: bytes, iterations: int, timeout_seconds: int) -> NewJob:
+    """The record of `PUT /enqueue`: byte for byte that of a submission with the same function and arguments."""
+    encoded = binascii.b2a_base64(data, newline=False)
+    call = b'["%b",null,[],{"data":"%b","iterations":%d}]' % (path.encode(), encoded, iterations)
+    return NewJob(id=job_id, function="sha512", data=call, timeout_seconds=timeout_seconds)
+
+
+def _explain(error: ValidationError) -> Problem:
+    for entry in error.errors(include_url=False, include_context=False, include_input=False):
+        if entry["type"] == "extra_forbidden" and entry["loc"] == ("callback_url",):
+            return _invalid("callback_url", "callbacks are not supported yet")
+    return of_validation(error)
+
+
+def _retries(submission: Submission) -> tuple[int, tuple[int, ...]]:
+    retry = submission.retry
+    if retry is None:
+        return (len(HTTP_RETRY_INTERVALS), HTTP_RETRY_INTERVALS) if submission.function == "http" else (0, ())
+    # One interval for each retry: RQ would repeat the first where there are fewer, and begin late where there are more.
+    intervals = retry.intervals[: retry.max]
+    if intervals:
+        intervals += [intervals[-1]] * (retry.max - len(intervals))
+    return retry.max, tuple(intervals)
+
+
+def _due_at(submission: Submission) -> float | None:
+    if submission.delay:
+        return time.time() + submission.delay
+    # Redis orders by this: nothing is due before the epoch.
+    return None if submission.at is None else max(0.0, parse_instant(submission.at))
+
+
+def _meta(submission: Submission) -> bytes | None:
+    if submission.meta is None:
+        return None
+    meta = _json("meta", submission.meta)
+    if len(meta) > MAX_META_BYTES:
+        raise _invalid("meta", f"at most {MAX_META_BYTES} bytes of JSON are taken")
+    return meta
+
+
+def _json(field: str, value: Any) -> bytes:
+    try:
+        return canonical(value)
+    except ValueError as error:
+        raise _invalid(field, "a number is NaN or too large for JSON") from error
+
+
+def _invalid(field: str, message: str) -> Problem:
+    return Problem(INVALID, f"{field}: {message}", errors=[{"field": field, "message": message}])
+
+
+def schema(functions: Functions) -> dict[str, Any]:
+    """JSON schema of a submission; `function` is one of those registered."""
+    document = Submission.model_json_schema(ref_template="#/components/schemas/{model}")
+    document["properties"]["function"] = {
+        "type": "string",
+        "enum": list(functions.names),
+        "description": "A registered function",
+    }
+    return document

@@ -1,0 +1,187 @@
+"""Runs the HTTP node: listens, connects, serves until it is told to end, and ends in order."""
+
+import asyncio
+import contextlib
+import gc
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import uvicorn
+
+from jobqueue.functions import Functions
+from jobqueue.servers.url import read_redis_url
+from jobqueue.sharding.shards import Shards
+from manager.app import build_app
+from manager.cluster.reconciler import Steward
+from manager.cluster.slot_ranges import read_hosts
+from manager.http.access_log import AccessLog
+from manager.http.uvicorn_protocol import Protocol
+from manager.metrics import Metrics
+from manager.queue.service import QueueLink
+from manager.scaler_factory import build_scaler
+from manager.settings import ManagerSettings
+from processes.liveness_pipe import parent_is_gone
+from scaler.loop import ScalerLoop
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""Longer than load balancers keep an idle connection, so that none sends a request into one that is being closed."""
+GRACE_SECONDS = 15
+"""How long requests may take to end; longer than any call to Redis."""
+COLLECT_AFTER_OBJECTS = 10_000
+"""Garbage is collected when so many more objects have been made than dropped; Python's own number is 700."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        scaler: who launches workers: `ec2`, `local` or `none`.
+        parent_fd: whose end tells the program, and the workers it launches, to end.
+    """
+
+    host: str
+    port: int
+    scaler: str
+    parent_fd: int | None
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the program."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Program:
+    """One manager, from start to end.
+
+    Args:
+        listener: the socket that it answers on.
+    """
+
+    def __init__(
+        self, options: Options, settings: ManagerSettings, functions: Functions, listener: socket.socket
+    ) -> None:
+        self._options = options
+        self._settings = settings
+        self._listener = listener
+        self._metrics = Metrics()
+        self._link = QueueLink(
+            settings.redis_url,
+            settings.lease_seconds,
+            on_connected=self._start_scaler,
+            on_job=self._on_job,
+            on_failure=self._give_up,
+        )
+        self._access_log = AccessLog(sys.stderr) if settings.access_log else None
+        self._steward: Steward | None = None
+        if settings.cluster_hosts:
+            url = read_redis_url(settings.cluster_url or settings.redis_url)
+            self._steward = Steward(read_hosts(settings.cluster_hosts), url.connect)
+        self._server = _Server(
+            uvicorn.Config(
+                build_app(settings, functions, self._link, self._metrics, self._access_log, self._steward),
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                backlog=BACKLOG,
+            )
+        )
+        self._scaler: ScalerLoop | None = None
+        self._exit_code = 0
+
+    async def run(self) -> int:
+        """Serves until a signal, or the end of the parent process; the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
+        if self._options.parent_fd is not None:
+            loop.add_reader(self._options.parent_fd, self._check_parent, self._options.parent_fd)
+        host, port = self._listener.getsockname()[:2]
+        log.info("event=manager_listening host=%s port=%d pid=%d", host, port, os.getpid())
+        if self._steward is not None:
+            self._steward.start()
+        self._link.start()
+        _relax_garbage_collection()
+        await self._server.serve(sockets=[self._listener])
+        if self._access_log is not None:
+            self._access_log.flush()
+        if self._scaler is not None:
+            await self._scaler.stop()
+        await self._link.close()
+        if self._steward is not None:
+            await self._steward.stop()
+        log.info("event=manager_ended exit_code=%d", self._exit_code)
+        return self._exit_code
+
+    def _stop(self, reason: str) -> None:
+        if not self._server.should_exit:
+            log.info("event=manager_stopping reason=%s", reason)
+        self._link.closing.set()
+        self._server.should_exit = True
+
+    def _check_parent(self, fd: int) -> None:
+        if parent_is_gone(fd):
+            asyncio.get_running_loop().remove_reader(fd)
+            self._stop("parent_gone")
+
+    def _give_up(self, reason: str) -> None:
+        sys.stderr.write(f"{reason}\n")
+        self._exit_code = 1
+        self._stop("failure")
+
+    async def _start_scaler(self, shards: Shards) -> None:
+        host, port = self._listener.getsockname()[:2]
+        if ipaddress.ip_address(host).is_unspecified:
+            host = socket.gethostname()
+        self._scaler = build_scaler(
+            self._options.scaler,
+            self._settings,
+            shards,
+            f"{host}:{port}",
+            self._metrics.registry,
+            parent_fd=self._options.parent_fd,
+        )
+        if self._scaler is not None:
+            self._scaler.start()
+
+    def _on_job(self) -> None:
+        if self._scaler is not None:
+            self._scaler.ring()
+
+
+def _relax_garbage_collection() -> None:
+    """Leaves what stands at the start out of garbage collections, and lets there be fewer.
+
+    A full one walks through the whole program: 40 ms in which nobody is answered.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one.
+
+    Raises:
+        OSError: the port is in use, or the host is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -1,0 +1,181 @@
+"""Workers on EC2 instances, launched from a template."""
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from scaler.fleets.ec2.errors import classify
+from scaler.fleets.ec2.offerings import ON_DEMAND, SPOT, Ec2Plan, choose_orders, version_of
+from scaler.fleets.fleet import FleetError, Profile
+from scaler.fleets.instances import Instance, Intent, Order, Sighting
+
+CLUSTER_TAG, ROLE_TAG, INTENT_TAG = "workmanager:cluster", "workmanager:role", "workmanager:intent"
+TEMPLATE_TAG = "workmanager:template"
+PAGE = 1000
+CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 20.0
+MINIMUM_PAID_SECONDS = 60.0
+"""Linux instances are billed by the second, for a minute at least."""
+BOOT_SECONDS = 90.0
+LOOK_SECONDS, REST_SECONDS = 5.0, 30.0
+MOST_TERMINATED = 100
+"""In one call."""
+ENDED = frozenset({"shutting-down", "terminated"})
+STOPPED = frozenset({"stopping", "stopped"})
+
+
+class Ec2Client(Protocol):
+    """What is used of boto3's client, which has no types of its own."""
+
+    def run_instances(self, **arguments: Any) -> Mapping[str, Any]: ...
+    def describe_instances(self, **arguments: Any) -> Mapping[str, Any]: ...
+    def terminate_instances(self, **arguments: Any) -> Mapping[str, Any]: ...
+
+
+class Ec2Fleet:
+    """The instances of one cluster, told from others by their tags.
+
+    Args:
+        client: without retries of its own: what may be repeated is repeated by whoever asks.
+    """
+
+    def __init__(self, client: Ec2Client, plan: Ec2Plan) -> None:
+        self.name = f"ec2:{plan.cluster}"
+        self.profile = Profile(
+            boot_seconds=BOOT_SECONDS,
+            boot_limit_seconds=plan.boot_limit_seconds,
+            minimum_paid_seconds=MINIMUM_PAID_SECONDS,
+            idle_seconds=0.0,
+            look_seconds=LOOK_SECONDS,
+            rest_seconds=REST_SECONDS,
+            slots=plan.slots,
+            on_demand_base=plan.on_demand_base if plan.spot else 0,
+            version=version_of(plan.launch_template, plan),
+        )
+        self._client = client
+        self._plan = plan
+
+    @classmethod
+    def connect(cls, plan: Ec2Plan) -> Self:
+        """With region, endpoint and credentials as boto3 finds them.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: there is no region, for instance.
+        """
+        config = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=ANSWER_SECONDS,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=20,
+        )
+        return cls(boto3.client("ec2", config=config), plan)
+
+    def plan(self, count: int, living: Collection[Instance], avoided: Collection[str]) -> list[Order]:
+        """See `choose_orders`."""
+        return choose_orders(self._plan, count, living, avoided)
+
+    async def launch(self, intent: Intent, *, repeated: bool) -> list[Sighting]:
+        """RunInstances under the intent's token, with at least one instance.
+
+        Raises:
+            FleetError: see its cause.
+        """
+        arguments = intent.order.arguments
+        tags = {CLUSTER_TAG: self._plan.cluster, ROLE_TAG: "worker", INTENT_TAG: intent.token}
+        # Of the intent, which may be another version's: a repeat says the very same.
+        tags[TEMPLATE_TAG] = ":".join(arguments["LaunchTemplate"].values())
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        answer = await self._call(
+            self._client.run_instances,
+            **arguments,
+            MinCount=1,
+            MaxCount=intent.order.count,
+            ClientToken=intent.token,
+            TagSpecifications=[{"ResourceType": kind, "Tags": listed} for kind in ("instance", "volume")],
+        )
+        return [self._sighting(instance) for instance in answer["Instances"]]
+
+    async def look(self) -> list[Sighting]:
+        """DescribeInstances by tag, a page at a time.
+
+        Raises:
+            FleetError: nothing is known.
+        """
+        filters = [
+            {"Name": f"tag:{CLUSTER_TAG}", "Values": [self._plan.cluster]},
+            {"Name": f"tag:{ROLE_TAG}", "Values": ["worker"]},
+        ]
+        sightings: list[Sighting] = []
+        more: dict[str, str] = {}
+        while True:
+            page = await self._call(self._client.describe_instances, Filters=filters, MaxResults=PAGE, **more)
+            sightings += [self._sighting(instance) for instance in _instances(page)]
+            if not page.get("NextToken"):
+                return sightings
+            more = {"NextToken": page["NextToken"]}
+
+    async def terminate(self, ids: Sequence[str]) -> Collection[str]:
+        """TerminateInstances; one that EC2 does not know any more is gone too.
+
+        Raises:
+            FleetError: some calls failed, and none succeeded.
+        """
+        gone: set[str] = set()
+        failure: FleetError | None = None
+        for start in range(0, len(ids), MOST_TERMINATED):
+            part = ids[start : start + MOST_TERMINATED]
+            try:
+                gone.update(await self._terminate(part))
+            except FleetError as error:
+                failure = error
+        if failure is not None and not gone:
+            raise failure
+        return gone
+
+    async def close(self) -> None:
+        """The instances belong to all managers: they go on."""
+
+    async def _terminate(self, ids: Sequence[str]) -> Collection[str]:
+        try:
+            answer = await self._call(self._client.terminate_instances, InstanceIds=list(ids))
+        except FleetError as error:
+            if error.code != "InvalidInstanceID.NotFound":
+                raise
+            if len(ids) == 1:
+                return ids
+            # One that is not known makes EC2 end none of them: so each by itself.
+            return [id_ for each in ids for id_ in await self._terminate([each])]
+        return [each["InstanceId"] for each in answer["TerminatingInstances"]]
+
+    async def _call(self, method: Any, **arguments: Any) -> Mapping[str, Any]:
+        try:
+            answer: Mapping[str, Any] = await asyncio.to_thread(method, **arguments)
+        except (ClientError, BotoCoreError) as error:
+            raise classify(error) from error
+        return answer
+
+    def _sighting(self, instance: Mapping[str, Any]) -> Sighting:
+        tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+        state = instance["State"]["Name"]
+        why = instance.get("StateReason", {}).get("Code", "")
+        return Sighting(
+            id=instance["InstanceId"],
+            launched_at=instance["LaunchTime"].timestamp(),
+            token=tags.get(INTENT_TAG, ""),
+            kind=instance.get("InstanceType", ""),
+            subnet=instance.get("SubnetId", ""),
+            zone=instance.get("Placement", {}).get("AvailabilityZone", ""),
+            market=SPOT if instance.get("InstanceLifecycle") == "spot" else ON_DEMAND,
+            version=version_of(tags.get(TEMPLATE_TAG, ""), self._plan),
+            ended=state in ENDED,
+            stopped=state in STOPPED,
+            interrupted=why.startswith("Server.Spot"),
+        )
+
+
+def _instances(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for reservation in page["Reservations"]:
+        yield from reservation["Instances"]

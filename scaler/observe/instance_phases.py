@@ -1,0 +1,185 @@
+"""What has become of each instance, by what workers say and what the fleet shows. Pure.
+
+An instance ends in two passes: first its worker is cut off from new work, which is never taken back; later, when it is
+known to run nothing, it may be terminated. So a leader that acts on old knowledge can end nothing but what has ended.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from jobqueue.workers.registry import WorkerView
+from scaler.fleets.fleet import Profile
+from scaler.fleets.instances import Instance, Sighting
+from scaler.state.store import Book
+
+SILENT_SECONDS = 20.0
+"""A worker that has not been heard of for so long does nothing that counts: its leases have run out, or soon will."""
+LOST_SECONDS = 30.0
+"""A worker that stays unheard for so long after that is dead; all its leases have run out."""
+PASS_SECONDS = 10.0
+"""Between the two passes in which an instance is ended that nobody can ask."""
+MISSING_SECONDS = 90.0
+"""What a fleet does not show may live: it is taken for gone only after so long."""
+
+
+class Phase(StrEnum):
+    """Where an instance is in its life."""
+
+    BOOTING = "booting"
+    IDLE = "idle"
+    BUSY = "busy"
+    DRAINING = "draining"
+    LOST = "lost"
+    ENDING = "ending"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found at one moment.
+
+    Attributes:
+        workers: those of the fleet that are heard of, by the id of their instance.
+        left: ids of instances whose worker left in order.
+        sightings: what the fleet shows, by id; None where it was not looked at.
+        gone: ids of instances that were terminated lately.
+    """
+
+    workers: Mapping[str, WorkerView]
+    left: Collection[str] = ()
+    sightings: Mapping[str, Sighting] | None = None
+    gone: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What follows.
+
+    Attributes:
+        instances: all that there are now, by id.
+        changed: those that are to be written down.
+        closed: those of them that are to be cut off from new work.
+        gone: ids of those that are no more.
+        boots: seconds from launch to registration, of each worker that has arrived.
+        failed_boots: ids of instances whose worker never came.
+    """
+
+    instances: dict[str, Instance] = field(default_factory=dict)
+    changed: list[Instance] = field(default_factory=list)
+    closed: list[Instance] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    boots: list[float] = field(default_factory=list)
+    failed_boots: list[str] = field(default_factory=list)
+
+
+def is_heard(worker: WorkerView) -> bool:
+    """Whether a listed worker still lives, as far as anybody can tell."""
+    return (worker.silent_seconds or 0.0) < SILENT_SECONDS
+
+
+def phase_of(instance: Instance, worker: WorkerView | None) -> Phase:
+    """Where an instance is; `worker` is None where it is not heard of."""
+    if worker is None:
+        if instance.closing_at is not None:
+            return Phase.ENDING
+        return Phase.BOOTING if instance.arrived_at is None else Phase.LOST
+    if instance.closing_at is not None or worker.state == "draining" or worker.leaving == "spot":
+        return Phase.DRAINING
+    return Phase.BUSY if worker.running else Phase.IDLE
+
+
+def review(book: Book, seen: Seen, profile: Profile) -> Review:
+    """Goes through all instances, and takes in those that are not written down."""
+    result = Review()
+    for instance in [*book.instances.values(), *_adopted(book, seen)]:
+        sighting = seen.sightings.get(instance.id) if seen.sightings is not None else None
+        if sighting is not None and sighting.ended:
+            result.gone.append(instance.id)
+            if instance.arrived_at is None and instance.closing_at is None and not sighting.interrupted:
+                result.failed_boots.append(instance.id)
+            continue
+        met = _meet(instance, seen, sighting, book.now)
+        if met.arrived_at is not None and instance.arrived_at is None and instance.id in book.instances:
+            result.boots.append(max(0.0, book.now - met.launched_at))
+        reason = _why_close(met, seen, sighting, profile, book.now)
+        if reason:
+            met = replace(met, closing_at=book.now, reason=reason)
+        written = book.instances.get(met.id)
+        if met.closing_at is not None and (written is None or written.closing_at is None):
+            result.closed.append(met)
+            if met.reason == "never_registered":
+                result.failed_boots.append(met.id)
+        if _is_empty(met, seen, sighting, book.now):
+            met = replace(met, empty_at=book.now)
+        result.instances[met.id] = met
+        if met is not written:
+            result.changed.append(met)
+    return result
+
+
+def _adopted(book: Book, seen: Seen) -> Sequence[Instance]:
+    """Instances that exist and are not written down: those whose worker works are welcome, the others are to go."""
+    awaited = {intent.token for intent in book.intents}
+    known = {*book.instances, *seen.gone}
+    adopted = {}
+    for sighting in (seen.sightings or {}).values():
+        # What an intent has launched is written down when its answer is known.
+        if sighting.ended or sighting.id in known or sighting.token in awaited:
+            continue
+        instance = sighting.as_instance()
+        if sighting.id not in seen.workers:
+            instance = replace(instance, closing_at=book.now, reason="stranger")
+        adopted[sighting.id] = instance
+    for id_ in seen.workers:
+        if id_ not in known and id_ not in adopted:
+            adopted[id_] = Instance(id_, book.now)
+    return list(adopted.values())
+
+
+def _meet(instance: Instance, seen: Seen, sighting: Sighting | None, now: float) -> Instance:
+    """Writes down whether worker and instance were met."""
+    met = instance
+    if sighting is not None:
+        if met.missed_at is not None:
+            met = replace(met, missed_at=None)
+        if (sighting.zone, sighting.version) != (met.zone, met.version):
+            met = replace(met, kind=sighting.kind, subnet=sighting.subnet, zone=sighting.zone, market=sighting.market)
+            met = replace(met, version=sighting.version)
+    elif seen.sightings is not None and met.missed_at is None:
+        met = replace(met, missed_at=now)
+    if instance.id in seen.workers:
+        if met.arrived_at is None:
+            met = replace(met, arrived_at=now)
+        if met.lost_at is not None:
+            met = replace(met, lost_at=None)
+    elif met.arrived_at is not None and met.lost_at is None:
+        met = replace(met, lost_at=now)
+    return met
+
+
+def _why_close(met: Instance, seen: Seen, sighting: Sighting | None, profile: Profile, now: float) -> str:
+    """Why an instance that nobody wants gone has to go; '' where it has not."""
+    if met.closing_at is not None or met.id in seen.workers:
+        return ""
+    if met.id in seen.left:
+        return "left"
+    if sighting is not None and sighting.stopped:
+        return "stopped"
+    if met.arrived_at is None and now - met.launched_at > profile.boot_limit_seconds:
+        return "never_registered"
+    if met.lost_at is not None and now - met.lost_at >= LOST_SECONDS:
+        return "silent"
+    if met.arrived_at is not None and met.missed_at is not None and now - met.missed_at >= MISSING_SECONDS:
+        return "vanished"
+    return ""
+
+
+def _is_empty(met: Instance, seen: Seen, sighting: Sighting | None, now: float) -> bool:
+    """Whether a closed instance runs nothing for certain."""
+    if met.closing_at is None or met.empty_at is not None or met.id in seen.workers:
+        return False
+    if met.id in seen.left or (sighting is not None and sighting.stopped):
+        return True
+    if met.cut_off_at is None or now - met.cut_off_at < PASS_SECONDS:
+        return False
+    return met.arrived_at is None or (met.lost_at is not None and now - met.lost_at >= LOST_SECONDS)

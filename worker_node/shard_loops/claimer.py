@@ -1,0 +1,114 @@
+"""Claims a shard's jobs whenever the slots have room, and hands them over."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Sequence
+
+from jobqueue.backoff import Patience
+from jobqueue.errors import JobQueueError
+from jobqueue.lifecycle.claim import claim
+from jobqueue.model import ClaimedJob
+from jobqueue.sharding.shards import Shard
+from jobqueue.workers.registry import Command, Woken, wait, wake_another
+from worker_node.shard_loops.capacity import Capacity, Reservation
+
+LISTEN_SECONDS = 5.0
+"""How long a worker sleeps at most before it looks at the queues unasked, which it need not where a manager lives: that
+one rings for a queue with jobs and without wake tokens (`jobqueue/maintenance/rq_wakeups.py`)."""
+
+
+class Feeder:
+    """One shard's way into the slots.
+
+    Args:
+        hand_over: takes claimed jobs.
+        on_command: takes a message to this worker.
+        listen_seconds: how long to wait for a job before the queues are looked at again.
+
+    Attributes:
+        empty_claims: how often there was nothing to claim, or to be seen in the queues.
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        worker: str,
+        queues: Sequence[str],
+        *,
+        lease_seconds: float,
+        capacity: Capacity,
+        hand_over: Callable[[Sequence[ClaimedJob]], None],
+        on_command: Callable[[Command], None],
+        listen_seconds: float = LISTEN_SECONDS,
+    ) -> None:
+        self._shard = shard
+        self._worker = worker
+        self._queues = tuple(queues)
+        self._lease_seconds = lease_seconds
+        self._capacity = capacity
+        self._hand_over = hand_over
+        self._on_command = on_command
+        self._listen_seconds = listen_seconds
+        self._token = secrets.token_hex(8)
+        self.empty_claims = 0
+
+    async def run(self) -> None:
+        """Claims until it is cancelled."""
+        patience = Patience("claim", self._shard.prefix)
+        while True:
+            reservation = await self._capacity.reserve(self._shard.index)
+            try:
+                claimed = await self._claim_for(reservation)
+            except JobQueueError as error:
+                await patience.failed(error)
+                continue
+            patience.succeeded()
+            if claimed < reservation.jobs:
+                self.empty_claims += claimed == 0
+                await self._listen(patience)
+
+    async def _claim_for(self, reservation: Reservation) -> int:
+        claiming = asyncio.ensure_future(
+            claim(
+                self._shard,
+                self._worker,
+                self._queues,
+                reservation.jobs,
+                lease_seconds=self._lease_seconds,
+                token=self._token,
+                retry_seconds=0.0,
+            )
+        )
+        try:
+            # Redis leases the jobs, whether somebody here still waits for them or not.
+            jobs = await asyncio.shield(claiming)
+            # Only now: a claim whose answer was lost is repeated under its own name, and gets the same jobs.
+            self._token = secrets.token_hex(8)
+            if jobs:
+                self._hand_over(jobs)
+        except asyncio.CancelledError:
+            with contextlib.suppress(JobQueueError):
+                self._hand_over(await claiming)
+            raise
+        finally:
+            # After the jobs are with the slots: before, their room would be given to another shard's claim as well.
+            self._capacity.settle(reservation)
+        return len(jobs)
+
+    async def _listen(self, patience: Patience) -> None:
+        """Returns when it is time to claim."""
+        heard: Command | Woken | None = None
+        while not isinstance(heard, Woken):
+            try:
+                heard = await wait(self._shard, self._worker, self._queues, for_work=True, seconds=self._listen_seconds)
+                if isinstance(heard, Woken) and not self._capacity.has_room:
+                    # Another shard's jobs have filled the slots meanwhile: somebody else must hear of this one.
+                    await wake_another(self._shard, heard)
+            except JobQueueError as error:
+                await patience.failed(error)
+                return
+            if isinstance(heard, Command):
+                self._on_command(heard)
+            elif heard is None:
+                self.empty_claims += 1

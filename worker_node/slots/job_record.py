@@ -1,0 +1,42 @@
+"""Answers what a running job asks about its own record."""
+
+import asyncio
+from typing import Any
+
+from jobqueue.errors import JobQueueError
+from jobqueue.model import ClaimedJob
+from jobqueue.sharding.shards import Shard
+from jobqueue.workers.registry import read_record, write_meta
+from worker_node.executor.current_job import WRITABLE_FIELDS
+from worker_node.slots.slot import Slot
+
+PATIENCE_SECONDS = 20.0
+PAUSE_SECONDS = 0.2
+
+
+async def answer(shard: Shard, slot: Slot, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+    """Answers one question; a failover is waited out, since the job waits too."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            content = await _ask(shard, job, verb, field, value)
+    except TimeoutError:
+        slot.answer(False, "the job's record cannot be reached: its Redis is away")
+    except ValueError as error:
+        slot.answer(False, str(error))
+    else:
+        slot.answer(True, content)
+
+
+async def _ask(shard: Shard, job: ClaimedJob, verb: str, field: str, value: bytes) -> Any:
+    while True:
+        try:
+            if verb == "hget":
+                return (await read_record(shard, job.id)).get(field.encode())
+            if verb == "hgetall":
+                return await read_record(shard, job.id)
+            if verb == "hset" and field in WRITABLE_FIELDS:
+                return await write_meta(shard, job, value)
+        except JobQueueError:
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            raise ValueError(f"a job cannot {verb} the field {field!r} of its record")

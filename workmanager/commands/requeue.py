@@ -1,0 +1,23 @@
+"""`workmanager requeue`: runs an ended job again, or all failed jobs of a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.output import print_job, print_json
+from workmanager.errors import UsageError
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = client_parser("requeue", __doc__)
+    parser.add_argument("id", nargs="?", metavar="ID")
+    parser.add_argument("--queue", metavar="NAME", help="with --failed: all failed jobs of this queue")
+    parser.add_argument("--failed", action="store_true")
+    options = parser.parse_args(arguments)
+    if bool(options.id) == bool(options.queue) or bool(options.queue) != options.failed:
+        raise UsageError("give either an ID, or --queue NAME --failed")
+    with open_client(options) as system:
+        answer = system.requeue(options.id) if options.id else system.requeue_failed(options.queue)
+    print_json(answer) if options.json else print_job(answer)
+    return 0
