@@ -1,10 +1,9 @@
-"""Runs a program that must not outlive the process that started it, even when that one is killed.
+"""Parent-death signal: kill a process when the process that started it ends, even if that one was killed.
 
-`python -I -S leash.py PARENT_PID PROGRAM [ARGUMENT...]` becomes PROGRAM, keeping its process id. It stands
-alone (standard library only, run by its path), so that it costs milliseconds.
+Two ways to use it. A Python program calls `die_with_parent`. Any other program is started through this file:
+`python -I -S parent_death.py PARENT_PID PROGRAM [ARGUMENT...]` becomes PROGRAM and keeps its process id. The file needs
+only the standard library and is run by its path, so that this costs milliseconds.
 """
-
-from __future__ import annotations
 
 import os
 import signal
@@ -12,38 +11,49 @@ import sys
 import time
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-_WATCH_SECONDS = 0.2
+PR_SET_PDEATHSIG = 1
+"""From <sys/prctl.h>."""
+POLL_SECONDS = 0.2
+"""How often the parent is looked for on systems without a parent-death signal."""
 
 
 def command(program: list[str]) -> list[str]:
-    """The command line that runs `program` on a leash held by the calling process.
+    """Return the command line that runs `program` so that it ends with the calling process.
 
-    On Linux the leash is held by the calling *thread*: call from one that lives as long as the process.
+    On Linux the program ends with the calling *thread*: call from one that lives as long as the process.
     """
     return [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(os.getpid()), *program]
 
 
-def main(arguments: list[str]) -> None:
-    parent_pid, program = int(arguments[0]), arguments[1:]
+def die_with_parent(parent_pid: int) -> None:
+    """Have the calling process killed (SIGKILL) when its parent ends, also after a later `exec`.
+
+    Raises:
+        SystemExit: the parent had already ended.
+    """
     if sys.platform == "linux":
-        _die_with_parent()
+        _set_parent_death_signal()
     else:
         _start_watcher(parent_pid)
-    if os.getppid() != parent_pid:  # it ended before the leash was on
-        sys.exit(1)
+    if os.getppid() != parent_pid:  # it ended before the signal was set
+        sys.exit(f"the parent process {parent_pid} is gone")
+
+
+def main(arguments: list[str]) -> None:
+    parent_pid, program = int(arguments[0]), arguments[1:]
+    die_with_parent(parent_pid)
     os.execv(program[0], program)
 
 
-def _die_with_parent() -> None:
+def _set_parent_death_signal() -> None:
     import ctypes
 
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
 
 
 def _start_watcher(parent_pid: int) -> None:
-    """Where the kernel offers no such signal, a small child watches the parent and kills the program."""
+    """Fork a small child that watches the parent and kills this process, which a thread could not do after `exec`."""
     program_pid = os.getpid()
     if os.fork():
         return
@@ -53,7 +63,7 @@ def _start_watcher(parent_pid: int) -> None:
             os.kill(parent_pid, 0)
         except ProcessLookupError:
             os.kill(program_pid, signal.SIGKILL)
-        time.sleep(_WATCH_SECONDS)
+        time.sleep(POLL_SECONDS)
     os._exit(0)
 
 
