@@ -29,7 +29,7 @@ from worker_node.slots.prefetch import MAX_DEPTH, Pace
 from worker_node.slots.recycling import WearLimits
 from worker_node.slots.revoked_jobs import Unwanted
 from worker_node.slots.slot import Slot
-from worker_node.slots.slot_events import SlotEvents
+from worker_node.slots.slot_events import Reply, SlotEvents
 from worker_node.slots.slot_pool import Slots
 from worker_node.slots.watchdog import Watch
 
@@ -262,9 +262,9 @@ class Agent:
             # Whoever scales the fleet waits until this worker is empty.
             self.leave(math.inf, "told_to_drain")
 
-    def _on_asked(self, slot: Slot, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+    def _on_asked(self, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
         shard = self._shards.all[job.shard_index]
-        task = asyncio.create_task(job_record.answer(shard, slot, job, verb, field, value))
+        task = asyncio.create_task(job_record.answer(shard, reply, job, verb, field, value))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 

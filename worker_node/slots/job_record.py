@@ -8,23 +8,23 @@ from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shards import Shard
 from jobqueue.workers.registry import read_record, write_meta
 from worker_node.executor.current_job import WRITABLE_FIELDS
-from worker_node.slots.slot import Slot
+from worker_node.slots.slot_events import Reply
 
 PATIENCE_SECONDS = 20.0
 PAUSE_SECONDS = 0.2
 
 
-async def answer(shard: Shard, slot: Slot, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+async def answer(shard: Shard, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
     """Answers one question; a failover is waited out, since the job waits too."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             content = await _ask(shard, job, verb, field, value)
     except TimeoutError:
-        slot.answer(False, "the job's record cannot be reached: its Redis is away")
+        reply(False, "the job's record cannot be reached: its Redis is away")
     except ValueError as error:
-        slot.answer(False, str(error))
+        reply(False, str(error))
     else:
-        slot.answer(True, content)
+        reply(True, content)
 
 
 async def _ask(shard: Shard, job: ClaimedJob, verb: str, field: str, value: bytes) -> Any:

@@ -243,7 +243,7 @@ class Slot:
             if job is None:
                 self.answer(False, "the job does not run any more, so its record cannot be reached through it")
             else:
-                self._events.asked(self, job, verb, field, value)
+                self._events.asked(self.answer, job, verb, field, value)
 
     def _on_garbage(self, what: str) -> None:
         log.error("event=executor_garbled slot=%d pid=%s what=%r", self.number, self.pid, what)

@@ -16,7 +16,7 @@ from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.prefetch import Pace
 from worker_node.slots.recycling import WearLimits
 from worker_node.slots.slot import Slot
-from worker_node.slots.slot_events import SlotEvents
+from worker_node.slots.slot_events import Reply, SlotEvents
 
 JOBS = "tests.acceptance.worker_node.jobs"
 MIB = 1 << 20
@@ -104,9 +104,9 @@ class Bench:
         self.slot.stop()
         await asyncio.wait_for(self.running, DEADLINE_SECONDS)
 
-    def _on_asked(self, slot: Slot, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+    def _on_asked(self, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
         self.asked.append((job.id, verb, field, value))
-        slot.answer(True, self.answers.get(field or verb))
+        reply(True, self.answers.get(field or verb))
 
 
 MakeBench = Callable[..., Bench]
