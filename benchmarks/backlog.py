@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from functools import partial
 from statistics import harmonic_mean
 
-from benchmarks.harness.contest import compete, options
-from benchmarks.harness.filling import complete, fill
+from benchmarks.harness.comparison import compete, options
+from benchmarks.harness.preload import complete, fill
 from benchmarks.harness.http_enqueue_load import load_enqueues
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import Store, store
-from benchmarks.harness.system import manager, our_finished, our_queued, worker
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import Store, store
+from benchmarks.harness.workmanager_programs import manager, our_finished, our_queued, worker
 from benchmarks.http_batch import batch_rate
 from benchmarks.http_pull import TOP, VALUE, pull_rate
 from benchmarks.worker_noop import drain_rate

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
-from benchmarks.harness.contest import compete, options
+from benchmarks.harness.comparison import compete, options
 from benchmarks.harness.http_enqueue_load import CONNECTIONS, submissions
 from benchmarks.harness.http_load import Generator, request
-from benchmarks.harness.programs import await_true
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import Store, cluster_store, replicated_store, store
-from benchmarks.harness.system import manager, our_finished, worker
+from benchmarks.harness.measured_programs import await_true
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import Store, cluster_store, replicated_store, store
+from benchmarks.harness.workmanager_programs import manager, our_finished, worker
 
 CLUSTER, SINGLE, REPLICATED = "six-node cluster", "one server", "one server with a replica"
 _TOP = 100

@@ -8,12 +8,12 @@ from base64 import b64encode
 from functools import partial
 from multiprocessing.synchronize import Barrier
 
-from benchmarks.harness.contest import compete, options
-from benchmarks.harness.filling import fill
-from benchmarks.harness.programs import await_true
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import store
-from benchmarks.harness.system import await_idle_worker, our_finished, worker
+from benchmarks.harness.comparison import compete, options
+from benchmarks.harness.preload import fill
+from benchmarks.harness.measured_programs import await_true
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import store
+from benchmarks.harness.workmanager_programs import await_idle_worker, our_finished, worker
 from worker_node.functions import sha512
 
 OURS, PLAIN = "workmanager", "two plain processes"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.harness.contest import Options, compete, options
-from benchmarks.harness.filling import fill
+from benchmarks.harness.comparison import Options, compete, options
+from benchmarks.harness.preload import fill
 from benchmarks.harness.http_enqueue_load import CONNECTIONS, load_enqueues, submissions
 from benchmarks.harness.http_load import Generator, endlessly
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import store
-from benchmarks.harness.system import await_idle_worker, manager, our_finished, our_queued, worker
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import store
+from benchmarks.harness.workmanager_programs import await_idle_worker, manager, our_finished, our_queued, worker
 from scaler.fleets.local import NICE
 
 OURS = "workmanager"

@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-from benchmarks.harness.programs import ROOT
+from benchmarks.harness.measured_programs import ROOT
 from benchmarks.publish import ORDER, RESULTS
 from benchmarks.publish import main as publish
 

@@ -8,11 +8,11 @@ from functools import partial
 from itertools import islice
 from secrets import token_bytes
 
-from benchmarks.harness.contest import compete, options
+from benchmarks.harness.comparison import compete, options
 from benchmarks.harness.http_load import WARM_UP_SECONDS, Generator, endlessly, request
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import store
-from benchmarks.harness.system import manager, our_queued
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import store
+from benchmarks.harness.workmanager_programs import manager, our_queued
 
 OURS = "workmanager"
 CONNECTIONS = 4

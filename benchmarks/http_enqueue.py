@@ -9,14 +9,14 @@ from functools import partial
 
 import httpx
 
-from benchmarks.harness.contest import Options, compete, options
+from benchmarks.harness.comparison import Options, compete, options
 from benchmarks.harness.environments import FASTAPI_RQ
 from benchmarks.harness.http_enqueue_load import load_enqueues
 from benchmarks.harness.peers import SIDES
-from benchmarks.harness.programs import Program, await_true, running
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import Store, store
-from benchmarks.harness.system import manager
+from benchmarks.harness.measured_programs import Program, await_true, running
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import Store, store
+from benchmarks.harness.workmanager_programs import manager
 from workmanager.local import ports
 
 OURS, PEER, BARE = "workmanager", "fastapi + rq", "bare asgi"

@@ -8,12 +8,12 @@ from functools import partial
 
 import orjson
 
-from benchmarks.harness.contest import compete, options
-from benchmarks.harness.filling import complete, fill
+from benchmarks.harness.comparison import compete, options
+from benchmarks.harness.preload import complete, fill
 from benchmarks.harness.http_load import WARM_UP_SECONDS, Generator, request
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import store
-from benchmarks.harness.system import manager
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import store
+from benchmarks.harness.workmanager_programs import manager
 
 OURS = "workmanager"
 CONNECTIONS = 4

@@ -15,10 +15,10 @@ from functools import partial
 
 import uvloop
 
-from benchmarks.harness.contest import compete, options
-from benchmarks.harness.programs import await_true, running
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import Store, store
+from benchmarks.harness.comparison import compete, options
+from benchmarks.harness.measured_programs import await_true, running
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import Store, store
 from jobqueue.model import DEFAULT_QUEUE, LEASE_SECONDS
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import Beat, WorkerRecord

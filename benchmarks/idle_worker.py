@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from benchmarks.harness.contest import compete, options
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import store
-from benchmarks.harness.system import await_idle_worker, worker
+from benchmarks.harness.comparison import compete, options
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import store
+from benchmarks.harness.workmanager_programs import await_idle_worker, worker
 
 OURS = "workmanager"
 SLOTS = 2

@@ -10,11 +10,11 @@ from secrets import token_bytes
 
 import orjson
 
-from benchmarks.harness.contest import compete, options
+from benchmarks.harness.comparison import compete, options
 from benchmarks.harness.http_load import Connection, percentile, request
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import store
-from benchmarks.harness.system import await_idle_worker, manager, worker
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import store
+from benchmarks.harness.workmanager_programs import await_idle_worker, manager, worker
 
 OURS = "workmanager"
 _PULL = request("POST", "/pullCompleted?top=1&wait=10")

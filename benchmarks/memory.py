@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from functools import partial
 
-from benchmarks.harness.contest import compete, options
+from benchmarks.harness.comparison import compete, options
 from benchmarks.harness.http_enqueue_load import submissions
 from benchmarks.harness.http_load import Generator
-from benchmarks.harness.programs import await_true
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import store
-from benchmarks.harness.system import manager, our_finished, our_queued, worker
+from benchmarks.harness.measured_programs import await_true
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import store
+from benchmarks.harness.workmanager_programs import manager, our_finished, our_queued, worker
 
 OURS = "workmanager"
 

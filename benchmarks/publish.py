@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.picture import Axis, bars, curves
-from benchmarks.harness.report import OTHERS
+from benchmarks.harness.charts import Axis, bars, curves
+from benchmarks.harness.benchmark_report import OTHERS
 
 _HERE = Path(__file__).parent
 RESULTS = _HERE / "results"

@@ -19,10 +19,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry
 
-from benchmarks.harness.contest import compete, options
-from benchmarks.harness.filling import fill
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import Store, store
+from benchmarks.harness.comparison import compete, options
+from benchmarks.harness.preload import fill
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import Store, store
 from jobqueue.sharding.shards import Shard, Shards
 from jobqueue.workers.registry import Beat, WorkerRecord, beat, register
 from scaler.fleets.ec2.fleet import Ec2Fleet

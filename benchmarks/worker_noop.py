@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
-from benchmarks.harness.contest import compete, options
-from benchmarks.harness.filling import fill
+from benchmarks.harness.comparison import compete, options
+from benchmarks.harness.preload import fill
 from benchmarks.harness.peers import Peer, peers
-from benchmarks.harness.programs import Program, await_true, run, running
-from benchmarks.harness.report import Figures, Report
-from benchmarks.harness.store import Store, store
-from benchmarks.harness.system import our_finished, worker
+from benchmarks.harness.measured_programs import Program, await_true, run, running
+from benchmarks.harness.benchmark_report import Figures, Report
+from benchmarks.harness.redis_servers import Store, store
+from benchmarks.harness.workmanager_programs import our_finished, worker
 
 OURS = "workmanager"
 _OUR_RATE = 20_000

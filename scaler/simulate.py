@@ -12,9 +12,9 @@ from pathlib import Path
 
 from scaler.simulation.engine import Cloud, Policy, Run, World
 from scaler.simulation.measures import Result, clairvoyant_seconds, demand, measure
-from scaler.simulation.own import WorkManager, cloud_limits
+from scaler.simulation.our_policy import WorkManager, cloud_limits
 from scaler.simulation.peers import PEERS
-from scaler.simulation.pictures import draw_fleet, draw_front
+from scaler.simulation.charts import draw_fleet, draw_front
 from scaler.simulation.trace import FORMATS, TracedJob, TraceError, read
 
 OWN = "workmanager"

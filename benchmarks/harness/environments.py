@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness.programs import ROOT, run
+from benchmarks.harness.measured_programs import ROOT, run
 
 CACHE = ROOT / ".bench"
 _INSTALL_SECONDS = 600.0

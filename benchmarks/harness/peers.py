@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import redis
 
 from benchmarks.harness.environments import BULLMQ, CELERY, DRAMATIQ, HUEY, RQ, Environment
-from benchmarks.harness.programs import ROOT
+from benchmarks.harness.measured_programs import ROOT
 
 SIDES = ROOT / "benchmarks" / "peers"
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.sha512 import sha512
-from tests.up import Up
+from tests.workmanager_up import Up
 
 pytestmark = pytest.mark.timeout(400)
 

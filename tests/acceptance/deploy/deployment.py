@@ -14,11 +14,11 @@ from pathlib import Path
 from botocore.loaders import Loader
 
 from benchmarks.harness.environments import Environment
-from tests.ec2.cloud import REGION, Cloud
+from tests.ec2.simulated_cloud import REGION, Cloud
 from tests.infra.host_image import commands
 from tests.infra.moto_stacks import complete
 from tests.infra.rollout import Rollouts
-from tests.infra.way_in import WayIn
+from tests.infra.stack_load_balancer import WayIn
 
 ROOT = Path(__file__).parents[3]
 AWS_CLI = Environment("awscli", ("awscli==1.46.2",))

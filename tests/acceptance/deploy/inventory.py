@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.ec2.cloud import Cloud
+from tests.ec2.simulated_cloud import Cloud
 
 LISTS = (
     ("ec2", "describe_launch_templates", "LaunchTemplates", "LaunchTemplateName"),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.ec2.system import System
+from tests.acceptance.ec2.ec2_system import System
 from tests.acceptance.ec2.worker_image import create_role, upload_bundle, user_data
-from tests.ec2.cloud import Cloud
+from tests.ec2.simulated_cloud import Cloud
 from tests.ec2.network import CLOUD_ADDRESS, own_network, why_unavailable
 from workmanager.local.valkey import ValkeyServer
 

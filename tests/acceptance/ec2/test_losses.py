@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.acceptance.ec2.conftest import MakeSystem
 from tests.acceptance.ec2.worker_image import upload_bundle, user_data
-from tests.ec2.cloud import Cloud
+from tests.ec2.simulated_cloud import Cloud
 from tests.waiting import until
 from worker_node.shutdown.drain import SPARE_SECONDS
 

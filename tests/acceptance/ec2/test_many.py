@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.ec2.conftest import MakeSystem
-from tests.acceptance.ec2.stand_ins import StandIns
-from tests.ec2.cloud import Cloud
+from tests.acceptance.ec2.fake_workers import StandIns
+from tests.ec2.simulated_cloud import Cloud
 from tests.waiting import until
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from tests.acceptance.ec2.conftest import MakeSystem
-from tests.acceptance.ec2.system import System
+from tests.acceptance.ec2.ec2_system import System
 from tests.acceptance.ec2.worker_image import upload_bundle, user_data
 from tests.ec2.faults import Capacity
 from tests.waiting import until

@@ -8,11 +8,11 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.ec2.cloud import Cloud
+from tests.ec2.simulated_cloud import Cloud
 
 ROOT = Path(__file__).parents[3]
 BUCKET = "deployment"
-JOBS = "tests/acceptance/ec2/jobs.py"
+JOBS = "tests/acceptance/ec2/instance_jobs.py"
 LEASE_SECONDS = 4
 
 

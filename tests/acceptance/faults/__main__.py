@@ -21,10 +21,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from tests.acceptance.faults.campaign import Campaign, tell
+from tests.acceptance.faults.fault_run import Campaign, tell
 from tests.acceptance.faults.catalogue import FAULTS
-from tests.acceptance.faults.plan import Step, fixed, mixed
-from tests.acceptance.faults.starving import fake_clock
+from tests.acceptance.faults.fault_plan import Step, fixed, mixed
+from tests.acceptance.faults.resource_faults import fake_clock
 
 _OWN_WORLD = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 _INSIDE = "TESTS_FAULTS_INSIDE"

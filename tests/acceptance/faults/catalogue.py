@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from tests.acceptance.faults import breaking, cutting, starving
-from tests.acceptance.faults.situation import Fault, Situation
+from tests.acceptance.faults import process_faults
+from tests.acceptance.faults import network_faults
+from tests.acceptance.faults import resource_faults
+from tests.acceptance.faults.fault_context import Fault, Situation
 
 
 class Writes(Enum):
@@ -33,28 +35,28 @@ class Kind:
 
 
 FAULTS: Mapping[str, Kind] = {
-    "manager killed": Kind(breaking.killed(Situation.any_manager)),
-    "agent killed": Kind(breaking.killed(Situation.any_agent)),
-    "executor killed": Kind(breaking.executor_killed),
-    "master killed": Kind(breaking.killed(Situation.any_master)),
-    "replica killed": Kind(breaking.killed(Situation.any_replica)),
-    "manager stopped": Kind(breaking.stopped(Situation.any_manager)),
-    "agent stopped": Kind(breaking.stopped(Situation.any_agent)),
-    "executor stopped": Kind(breaking.executor_stopped),
-    "master stopped": Kind(breaking.stopped(Situation.any_master)),
-    "replica stopped": Kind(breaking.stopped(Situation.any_replica)),
-    "host lost": Kind(breaking.host_lost),
-    "host replaced": Kind(breaking.host_replaced),
-    "hosts lost in turn": Kind(breaking.hosts_lost_in_turn),
-    "witness lost": Kind(breaking.witness_lost),
-    "link cut": Kind(cutting.link_cut),
-    "sending cut": Kind(cutting.sending_cut),
-    "receiving cut": Kind(cutting.receiving_cut),
-    "managers restarted": Kind(breaking.managers_restarted, most_attempts=2),
-    "stores restarted": Kind(breaking.stores_restarted, most_attempts=2),
-    "memory full": Kind(starving.memory_full, Writes.RESUME),
-    "disk full": Kind(starving.disk_full, Writes.RESUME),
-    "connections reset": Kind(cutting.connections_reset),
-    "clock off": Kind(starving.clock_off),
-    "power cut": Kind(starving.power_cut, Writes.START_ANEW),
+    "manager killed": Kind(process_faults.killed(Situation.any_manager)),
+    "agent killed": Kind(process_faults.killed(Situation.any_agent)),
+    "executor killed": Kind(process_faults.executor_killed),
+    "master killed": Kind(process_faults.killed(Situation.any_master)),
+    "replica killed": Kind(process_faults.killed(Situation.any_replica)),
+    "manager stopped": Kind(process_faults.stopped(Situation.any_manager)),
+    "agent stopped": Kind(process_faults.stopped(Situation.any_agent)),
+    "executor stopped": Kind(process_faults.executor_stopped),
+    "master stopped": Kind(process_faults.stopped(Situation.any_master)),
+    "replica stopped": Kind(process_faults.stopped(Situation.any_replica)),
+    "host lost": Kind(process_faults.host_lost),
+    "host replaced": Kind(process_faults.host_replaced),
+    "hosts lost in turn": Kind(process_faults.hosts_lost_in_turn),
+    "witness lost": Kind(process_faults.witness_lost),
+    "link cut": Kind(network_faults.link_cut),
+    "sending cut": Kind(network_faults.sending_cut),
+    "receiving cut": Kind(network_faults.receiving_cut),
+    "managers restarted": Kind(process_faults.managers_restarted, most_attempts=2),
+    "stores restarted": Kind(process_faults.stores_restarted, most_attempts=2),
+    "memory full": Kind(resource_faults.memory_full, Writes.RESUME),
+    "disk full": Kind(resource_faults.disk_full, Writes.RESUME),
+    "connections reset": Kind(network_faults.connections_reset),
+    "clock off": Kind(resource_faults.clock_off),
+    "power cut": Kind(resource_faults.power_cut, Writes.START_ANEW),
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.faults.starving import fake_clock
+from tests.acceptance.faults.resource_faults import fake_clock
 from tests.processes import running_in
 
 RESUME_SECONDS = 10.0

@@ -14,7 +14,7 @@ from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, finish
 from jobqueue.model import Reason
 from jobqueue.sharding.shards import Shards
-from tests.acceptance.manager.programs import ManagerProgram
+from tests.acceptance.manager.manager_program import ManagerProgram
 
 Start = Callable[..., ManagerProgram]
 

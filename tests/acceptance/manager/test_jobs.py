@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.acceptance.manager.conftest import Start, Worker
-from tests.acceptance.manager.programs import ANSWER_SECONDS, ManagerProgram
+from tests.acceptance.manager.manager_program import ANSWER_SECONDS, ManagerProgram
 from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.acceptance.manager.programs import ManagerProgram
+from tests.acceptance.manager.manager_program import ManagerProgram
 
 CONFIGURATION = """
 [parameters]

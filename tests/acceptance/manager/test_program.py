@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.acceptance.manager.conftest import Start, Worker
-from tests.acceptance.manager.programs import environment
+from tests.acceptance.manager.manager_program import environment
 from tests.durability import until_written
 from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer

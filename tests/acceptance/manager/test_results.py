@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from tests.acceptance.manager.conftest import Start, Worker
-from tests.acceptance.manager.programs import ManagerProgram
+from tests.acceptance.manager.manager_program import ManagerProgram
 from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer
 

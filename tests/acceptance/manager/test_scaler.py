@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.acceptance.manager.conftest import Start
-from tests.acceptance.manager.programs import ManagerProgram
+from tests.acceptance.manager.manager_program import ManagerProgram
 from tests.waiting import until
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from scaler.simulation.engine import Cloud, World
 from scaler.simulation.measures import Result, clairvoyant_seconds, measure
-from scaler.simulation.own import WorkManager, cloud_limits
+from scaler.simulation.our_policy import WorkManager, cloud_limits
 from scaler.simulation.peers import PEERS
 from scaler.simulation.trace import TracedJob
-from tests.acceptance.simulate.shapes import bursty, diurnal, mixed, periodic, poisson, sparse
+from tests.acceptance.simulate.arrival_patterns import bursty, diurnal, mixed, periodic, poisson, sparse
 
 SHAPES = {
     "steady, short": lambda: poisson(1, seconds=7200, rate=3.0, service=2.0),

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from scaler.simulation.engine import Cloud, Run, World
-from scaler.simulation.own import WorkManager, cloud_limits
+from scaler.simulation.our_policy import WorkManager, cloud_limits
 from scaler.simulation.trace import TracedJob
-from tests.acceptance.simulate.shapes import bursty, mixed, poisson
+from tests.acceptance.simulate.arrival_patterns import bursty, mixed, poisson
 
 HOUR = 3600.0
 GONE_SECONDS = 900.0

@@ -12,7 +12,7 @@ import pytest
 
 from tests.acceptance.sha512 import sha512
 from tests.processes import running_in
-from tests.up import Up
+from tests.workmanager_up import Up
 from tests.waiting import until
 from workmanager.client import Client
 

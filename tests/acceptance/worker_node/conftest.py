@@ -22,7 +22,7 @@ from jobqueue.inspection.job_views import find, view
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.model import JobView, NewJob
 from jobqueue.sharding.shards import Shard, Shards
-from tests.acceptance.worker_node.bench import JOBS, Bench, MakeBench
+from tests.acceptance.worker_node.slot_harness import JOBS, Bench, MakeBench
 from tests.processes import children_of
 from tests.waiting import DEADLINE_SECONDS, until, until_async
 from worker_node.slots.executor_process import ExecutorOptions

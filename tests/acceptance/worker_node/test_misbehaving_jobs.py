@@ -12,7 +12,7 @@ import pytest
 
 from jobqueue.lifecycle.finish import Failed, Finished, Retried
 from jobqueue.model import Reason
-from tests.acceptance.worker_node.bench import JOBS, MIB, Bench, MakeBench
+from tests.acceptance.worker_node.slot_harness import JOBS, MIB, Bench, MakeBench
 from tests.processes import is_alive
 from tests.waiting import until
 from worker_node.slots.outcomes import Why

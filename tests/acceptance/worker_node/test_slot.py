@@ -16,7 +16,7 @@ import pytest
 
 from jobqueue.lifecycle.finish import Failed, Finished, Stopped
 from jobqueue.model import Reason
-from tests.acceptance.worker_node.bench import JOBS, MIB, Bench, MakeBench
+from tests.acceptance.worker_node.slot_harness import JOBS, MIB, Bench, MakeBench
 from worker_node.slots.outcomes import Why
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ec2.cloud import Cloud
+from tests.ec2.simulated_cloud import Cloud
 from tests.ec2.network import own_network, why_unavailable
 
 

@@ -13,7 +13,7 @@ from scaler.fleets.instances import Instance, Intent, Order, Sighting
 from scaler.loop import ScalerLoop
 from scaler.metrics import Meter
 from scaler.policy import Limits
-from tests.timed import Clock, set_clock
+from tests.fake_clock import Clock, set_clock
 
 NewLoop = Callable[..., ScalerLoop]
 LIMITS = Limits(min_workers=0, max_workers=3, idle_seconds=0.0)

@@ -17,9 +17,9 @@ from scaler.loop import ScalerLoop
 from scaler.metrics import Meter
 from scaler.policy import Limits
 from scaler.state.operator_overrides import limit, pause
-from tests.integration.jobqueue.books import put
+from tests.integration.jobqueue.queue_helpers import put
 from tests.integration.scaler.conftest import LIMITS, NewLoop, PaperFleet
-from tests.timed import Clock
+from tests.fake_clock import Clock
 from tests.waiting import until_async
 from workmanager.local.valkey import ValkeyServer
 

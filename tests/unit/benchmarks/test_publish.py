@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.harness.environments import BULLMQ, CELERY, DRAMATIQ, FASTAPI_RQ, HUEY, RQ, Environment
-from benchmarks.harness.picture import Axis, bars, curves
+from benchmarks.harness.charts import Axis, bars, curves
 from benchmarks.publish import pictures, tables
 
 _SVG = "{http://www.w3.org/2000/svg}"

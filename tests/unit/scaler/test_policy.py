@@ -11,7 +11,7 @@ import pytest
 
 import scaler.policy
 from scaler.policy import Limits, Observation, WarmFloor, decide
-from tests.unit.scaler.situations import CLOUD, lessons, seen
+from tests.unit.scaler.observations import CLOUD, lessons, seen
 
 LONG = lessons(service_seconds=3600.0)
 SHORT = lessons(service_seconds=1.0)

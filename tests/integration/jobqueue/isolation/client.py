@@ -18,7 +18,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.servers.connection_pool import Command, Node
 from jobqueue.sharding.shards import Shards
-from tests.integration.jobqueue.books import new_job
+from tests.integration.jobqueue.queue_helpers import new_job
 
 BATCH = 20
 

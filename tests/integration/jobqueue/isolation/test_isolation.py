@@ -18,7 +18,7 @@ def test_a_cut_off_master_acknowledges_nothing_that_is_lost(tmp_path: Path) -> N
         pytest.skip("hosts are network namespaces here: that takes root, ip (iproute2) and unshare (util-linux)")
     if subprocess.run([*NAMESPACES, "true"], capture_output=True).returncode != 0:
         pytest.skip("network namespaces are forbidden here")
-    rig = [sys.executable, "-m", "tests.integration.jobqueue.isolation.rig", str(tmp_path)]
+    rig = [sys.executable, "-m", "tests.integration.jobqueue.isolation.isolation_scenario", str(tmp_path)]
     played = subprocess.run([*NAMESPACES, *rig], capture_output=True, text=True, timeout=580)
     assert played.returncode == 0, played.stderr
     outcomes = [json.loads(line) for line in played.stdout.splitlines()]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from jobqueue.sharding.shards import Shards
-from tests.integration.jobqueue.properties.machine import QueueMachine
+from tests.integration.jobqueue.properties.queue_machine import QueueMachine
 
 COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
 SHORT = settings(COMMON, max_examples=200, stateful_step_count=50, derandomize=True)

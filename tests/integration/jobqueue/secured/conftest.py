@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from jobqueue.sharding.shards import Shard, Shards
-from tests.tls_store import TlsServer, find_server_with_tls, run_store
+from tests.tls_redis import TlsServer, find_server_with_tls, run_store
 
 
 @pytest.fixture(scope="package")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue.sharding.shards import Shards
-from tests.acceptance.manager.programs import ManagerProgram, environment
-from tests.tls_store import TlsServer
+from tests.acceptance.manager.manager_program import ManagerProgram, environment
+from tests.tls_redis import TlsServer
 from tests.waiting import until
 
 

@@ -42,8 +42,8 @@ from scaler.fleets.instances import Intent, Order
 from scaler.state.leader_election import Candidate, read_leadership
 from scaler.state.operator_overrides import pause
 from scaler.state.store import Amendment, Ledger
-from tests.integration.jobqueue.books import NOW, broke, put, succeeded, take
-from tests.tls_store import TlsServer
+from tests.integration.jobqueue.queue_helpers import NOW, broke, put, succeeded, take
+from tests.tls_redis import TlsServer
 
 RECORD = WorkerRecord("w1", "host", 1, ("default",), 1)
 REFUSED = "no permissions|not allowed|can.t run this command|can.t access|No permissions"

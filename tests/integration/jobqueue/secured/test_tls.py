@@ -7,8 +7,8 @@ import pytest
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.sharding.shards import Shards
-from tests.integration.jobqueue.books import put
-from tests.tls_store import TlsServer
+from tests.integration.jobqueue.queue_helpers import put
+from tests.tls_redis import TlsServer
 from workmanager.local import ports
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.tls_store import find_server_with_tls, start_servers
+from tests.tls_redis import find_server_with_tls, start_servers
 
 
 def test_the_administrator_forms_a_cluster_over_tls(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from manager.cluster.plan import Step, hand_overs, owner, plan
 from manager.cluster.slot_ranges import Address
-from tests.unit.manager.cluster.situations import (
+from tests.unit.manager.cluster.cluster_situations import (
     GROUPS,
     SHORT,
     A,

@@ -1,0 +1,162 @@
+"""The Redis that everybody is measured on: a fresh embedded server with the settings of `workmanager up`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from benchmarks.harness.measured_programs import await_true
+from jobqueue.servers.url import read_redis_url
+from manager.cluster.reconciler import Steward
+from manager.cluster.slot_ranges import read_hosts
+from workmanager.errors import ServerError
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
+
+_SHARE_OF_MEMORY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One server, or a cluster's masters.
+
+    Attributes:
+        directory: temporary; for logs, too.
+        url: as `--redis-url` takes it.
+        client: for commands on keys.
+        masters: a client for each.
+    """
+
+    directory: Path
+    url: str
+    client: redis.Redis | redis.RedisCluster
+    masters: tuple[redis.Redis, ...]
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all masters; without the children that rewrite their append-only files."""
+        return sum(_cpu_seconds(master) for master in self.masters)
+
+    def memory_bytes(self) -> int:
+        """What all masters' data take, without the buffers of connections and of the append-only file."""
+        return sum(_memory_bytes(master) for master in self.masters)
+
+    def settle(self) -> None:
+        """Waits for the end of what filling brings with it: rewrites of the append-only file, tables that grow."""
+        await_true(lambda: not any(map(_rewriting, self.masters)), seconds=300, wanted="the end of the file's rewrites")
+        # While a rewrite runs, the table of keys does not grow: the first new key after it begins what is due.
+        self.client.set("settle", "")
+        self.client.delete("settle")
+        await_true(lambda: not any(map(_rehashing, self.masters)), seconds=300, wanted="the end of rehashing")
+
+    def rewrite(self) -> None:
+        """Starts a rewrite of the append-only file, as a server does by itself whenever the file has doubled."""
+        for master in self.masters:
+            master.bgrewriteaof()
+
+
+@contextlib.contextmanager
+def store() -> Iterator[Store]:
+    """A fresh server."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        server = ValkeyServer(Path(name) / "store", settings=_memory_limit(1))
+        try:
+            server.start()
+            client = redis.Redis(port=server.port)
+            yield Store(Path(name), server.url, client, (client,))
+        finally:
+            # In order: killed, it would leave a rewrite of its file running, which the next contestant would pay for.
+            server.stop()
+
+
+@contextlib.contextmanager
+def replicated_store() -> Iterator[Store]:
+    """A fresh server with a replica, which is not among the masters."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name, store() as master:
+        replica = ValkeyServer(
+            Path(name) / "replica",
+            settings={**_memory_limit(2), "replicaof": f"127.0.0.1 {master.masters[0].info('server')['tcp_port']}"},
+        )
+        try:
+            replica.start()
+            await_true(lambda: _replicates(master.masters[0]), seconds=30, wanted="a replica that is linked")
+            yield master
+        finally:
+            replica.stop()
+
+
+@contextlib.contextmanager
+def cluster_store() -> Iterator[Store]:
+    """A fresh cluster of three masters, each with a replica."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        cluster = ValkeyCluster(Path(name) / "store", settings=_memory_limit(6))
+        try:
+            cluster.start()
+            form(cluster.equal_hosts, cluster.url)
+            masters = tuple(redis.Redis(port=server.port) for server in cluster.masters())
+            client = redis.RedisCluster(host="127.0.0.1", port=cluster.servers[0].port)
+            yield Store(Path(name), cluster.url, client, masters)
+        finally:
+            cluster.stop()
+
+
+def form(hosts: str, url: str) -> None:
+    """Makes the servers a cluster, as managers do that are told the same hosts; any of them then tells all of it.
+
+    Raises:
+        ServerError: it did not come to stand.
+    """
+
+    async def settle() -> bool:
+        steward = Steward(read_hosts(hosts.split(",")), read_redis_url(url).connect)
+        try:
+            return await steward.settle(30.0)
+        finally:
+            await steward.stop()
+
+    # In a thread of its own: the caller may be within an event loop.
+    with ThreadPoolExecutor(1) as thread:
+        if not thread.submit(asyncio.run, settle()).result():
+            raise ServerError("the servers did not become a cluster within 30 s")
+    members = [redis.Redis.from_url(member) for member in url.split(",")]
+    await_true(lambda: all(map(_knows_all, members)), seconds=30, wanted="members that know of all slots")
+
+
+def _memory_limit(servers: int) -> dict[str, str]:
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"maxmemory": str(int(size * _SHARE_OF_MEMORY / servers))}
+
+
+def _cpu_seconds(client: redis.Redis) -> float:
+    cpu = client.info("cpu")
+    return float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])
+
+
+def _memory_bytes(client: redis.Redis) -> int:
+    memory = client.info("memory")
+    return int(memory["used_memory"]) - int(memory["mem_clients_normal"]) - int(memory["mem_aof_buffer"])
+
+
+def _replicates(client: redis.Redis) -> bool:
+    state = client.info("replication")
+    return bool(state["connected_slaves"]) and state["slave0"]["state"] == "online"
+
+
+def _knows_all(client: redis.Redis) -> bool:
+    return "cluster_slots_ok:16384" in str(client.execute_command("CLUSTER", "INFO"))  # type: ignore[no-untyped-call]
+
+
+def _rewriting(client: redis.Redis) -> bool:
+    state = client.info("persistence")
+    return bool(state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
+
+
+def _rehashing(client: redis.Redis) -> bool:
+    return bool(client.info("memory")["mem_overhead_db_hashtable_rehashing"])

@@ -1,0 +1,166 @@
+"""The whole system on a simulated EC2, and what must be true of it at any moment and in the end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from jobqueue.model import DEFAULT_QUEUE
+from tests.acceptance.ec2.worker_image import LEASE_SECONDS
+from tests.acceptance.manager.manager_program import ManagerProgram
+from tests.ec2.simulated_cloud import Cloud
+from tests.waiting import until
+from workmanager.client import Client
+
+WORKER = {"workmanager:role": "worker"}
+TYPES = ("c7g.large", "m7g.large")
+
+
+class System:
+    """Managers beside a cloud whose instances are their workers.
+
+    Args:
+        directory: shared with the instances.
+        settings: of the managers.
+    """
+
+    def __init__(self, directory: Path, cloud: Cloud, redis_url: str, template: str, **settings: str) -> None:
+        self.cloud = cloud
+        self.directory = directory
+        self.redis_url = redis_url
+        self.template = template
+        self.managers: list[ManagerProgram] = []
+        self.busy_ended: list[str] = []
+        for name in ("running", "begun", "gates"):
+            (directory / name).mkdir()
+            (directory / name).chmod(0o777)
+        zones = cloud.subnets()
+        self.max_workers = int(settings.get("MAX_WORKERS", "4"))
+        self._settings = {
+            "FUNCTIONS": "tests.acceptance.ec2.instance_jobs",
+            "LEASE_SECONDS": str(LEASE_SECONDS),
+            "LAUNCH_TEMPLATE": template,
+            "SUBNETS": ",".join(zones[zone] for zone in ("us-east-1a", "us-east-1b")),
+            "INSTANCE_TYPES": ",".join(TYPES),
+            "MAX_WORKERS": "4",
+            "WORKER_SLOTS": str(os.cpu_count()),
+            "BOOT_LIMIT_SECONDS": "120",
+            **settings,
+        }
+        cloud.ledger.before_termination = self._look_who_is_busy
+        self._jobs: list[str] = []
+
+    def start_manager(self) -> ManagerProgram:
+        """One more, ready."""
+        manager = ManagerProgram(
+            self.directory.parent / "managers",
+            self.redis_url,
+            ("--scaler", "ec2"),
+            module="tests.acceptance.ec2.fast_manager",
+            **self._settings,
+        )
+        self.managers.append(manager)
+        return manager.wait_until_ready()
+
+    def leader(self) -> ManagerProgram:
+        """The manager that acts."""
+        address = until(lambda: self.ask("/scaler").get("leader"), wanted="a leader")
+        return next(manager for manager in self.managers if str(address).endswith(f":{manager.port}"))
+
+    def submit(self, count: int, seconds: float, *, gated: bool = False) -> list[str]:
+        """Puts jobs in that take so long, and, where they are gated, until `open_gates`; their names."""
+        names = [f"job{len(self._jobs) + number}" for number in range(count)]
+        for name in names if gated else ():
+            (self.directory / "gates" / name).touch()
+        function = "tests.acceptance.ec2.instance_jobs.work"
+        args = ([str(self.directory), name, seconds] for name in names)
+        with self._client() as client:
+            for answer in client.submit_many([{"function": function, "args": each} for each in args]):
+                assert isinstance(answer, str), answer
+        self._jobs += names
+        return names
+
+    def open_gates(self) -> None:
+        """Lets gated jobs end."""
+        for gate in (self.directory / "gates").iterdir():
+            gate.unlink()
+
+    def begun(self, name: str) -> list[str]:
+        """On which hosts a job has begun, in order."""
+        path = self.directory / "begun" / name
+        return path.read_text().split() if path.exists() else []
+
+    def instance_of(self, host_name: str) -> str:
+        """The id of an instance by its host's name."""
+        machines = self.cloud.machines.all()
+        return next(id_ for id_, machine in machines.items() if machine.host_name == host_name)
+
+    def finished(self) -> int:
+        """How many jobs have succeeded."""
+        queues = {queue["name"]: queue for queue in self.ask("/queues").get("queues", ())}
+        return int(queues[DEFAULT_QUEUE]["finished"]) if DEFAULT_QUEUE in queues else 0
+
+    def attempts(self) -> list[int]:
+        """How often each job was run and counted for it, lost workers included."""
+        return [int(job["attempts"]) for job in self.ask("/jobs?limit=1000")["jobs"]]
+
+    def wait_until_done(self, seconds: float = 120.0) -> None:
+        """Every job has succeeded."""
+        until(lambda: self.finished() == len(self._jobs), seconds, wanted=f"{len(self._jobs)} jobs done")
+
+    def wait_until_empty(self, seconds: float = 120.0) -> None:
+        """No instance is left."""
+        until(lambda: not self.cloud.ledger.living, seconds, wanted="the end of all instances")
+
+    def check(self) -> None:
+        """What must be true of every scenario: nobody was ended at work, and the limit held."""
+        assert self.busy_ended == []
+        assert self.cloud.ledger.most_at_once(WORKER) <= self.max_workers
+        for manager in self.managers:
+            assert "Traceback" not in manager.log, manager.log
+
+    def close(self) -> None:
+        """Ends the managers."""
+        for manager in self.managers:
+            manager.process.send_signal(18)  # one that a test has paused
+            manager.kill()
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """What a manager answers; {} where none does."""
+        for manager in self.managers:
+            try:
+                answer = httpx.get(f"{manager.url}{path}", timeout=5.0)
+            except httpx.HTTPError:
+                continue
+            if answer.is_success:
+                return dict(answer.json())
+        return {}
+
+    def _client(self) -> Client:
+        return Client([manager.url for manager in self.managers if manager.process.poll() is None])
+
+    def _look_who_is_busy(self, instance_ids: Sequence[str]) -> None:
+        machines = self.cloud.machines.all()
+        for instance_id in instance_ids:
+            if instance_id in machines and not machines[instance_id].has_crashed:
+                running = self.directory / "running" / machines[instance_id].host_name
+                self.busy_ended += [f"{instance_id}: {path.name}" for path in _locked_in(running)]
+
+
+def _locked_in(directory: Path) -> list[Path]:
+    """Files there on which somebody holds a lock."""
+    locked = []
+    for path in directory.iterdir() if directory.exists() else ():
+        try:
+            with path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            locked.append(path)
+        except FileNotFoundError:
+            continue
+    return locked

@@ -1,0 +1,90 @@
+"""Workers of instances that do not run: each does with the queue what a worker's agent does, and its jobs just pass."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import threading
+import time
+
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.finish import Finished, finish
+from jobqueue.model import DEFAULT_QUEUE, ClaimedJob
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.registry import Beat, Command, WorkerRecord, beat, register, unregister, wait
+from tests.ec2.event_log import Ledger
+
+BOOT_SECONDS = 2.0
+BEAT_SECONDS = 1.0
+LEASE_SECONDS = 300.0
+QUEUES = (DEFAULT_QUEUE,)
+
+
+class StandIns:
+    """One for each instance that was launched, in a thread of their own.
+
+    Args:
+        job_seconds: how long each job takes at the least.
+
+    Attributes:
+        busy: instances whose stand-in runs a job at this moment.
+        gate: until it is set, no job ends.
+    """
+
+    def __init__(self, redis_url: str, ledger: Ledger, job_seconds: float) -> None:
+        self._redis_url = redis_url
+        self._ledger = ledger
+        self._job_seconds = job_seconds
+        self.busy: set[str] = set()
+        self.gate = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._run(),), daemon=True)
+
+    def __enter__(self) -> StandIns:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    async def _run(self) -> None:
+        shards = await Shards.connect(self._redis_url)
+        (shard,) = shards
+        agents: dict[str, asyncio.Task[None]] = {}
+        while not self._ending.is_set():
+            for launch in self._ledger.living:
+                booted = time.monotonic() - launch.at > BOOT_SECONDS
+                if booted and launch.instance_id not in agents:
+                    agents[launch.instance_id] = asyncio.create_task(self._work(shard, launch.instance_id))
+            await asyncio.sleep(0.1)
+        for agent in agents.values():
+            agent.cancel()
+        for result in await asyncio.gather(*agents.values(), return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+        await shards.close()
+
+    async def _work(self, shard: Shard, instance_id: str) -> None:
+        name = instance_id
+        await register(shard, WorkerRecord(name, name, 1, QUEUES, 1, "ec2:workmanager", instance_id))
+        beating = asyncio.create_task(self._beat(shard, name))
+        while not isinstance(await wait(shard, name, QUEUES, for_work=True, seconds=1.0), Command):
+            while jobs := await claim(shard, name, QUEUES, 1, lease_seconds=LEASE_SECONDS):
+                await self._run_job(shard, name, jobs[0])
+        beating.cancel()
+        await unregister(shard, name, QUEUES)
+
+    async def _run_job(self, shard: Shard, name: str, job: ClaimedJob) -> None:
+        self.busy.add(name)
+        await asyncio.sleep(self._job_seconds)
+        while not self.gate.is_set():  # noqa: ASYNC110 - by another thread
+            await asyncio.sleep(0.1)
+        await finish(shard, name, [Finished(job, "work", self._job_seconds, base64.b64encode(b"null"))])
+        self.busy.discard(name)
+
+    async def _beat(self, shard: Shard, name: str) -> None:
+        while True:
+            running = int(name in self.busy)
+            await beat(shard, name, Beat("busy" if running else "idle", running, 0, 0, 0.0))
+            await asyncio.sleep(BEAT_SECONDS)

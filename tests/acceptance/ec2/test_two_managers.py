@@ -1,0 +1,56 @@
+"""Two managers never launch twice, whatever befalls the one that acts."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.acceptance.ec2.conftest import MakeSystem
+from tests.acceptance.ec2.ec2_system import System
+from tests.waiting import until
+
+
+def _end_well(system: System, launches: int) -> None:
+    """The gated jobs have so many workers, and there were never more; then everything ends."""
+    until(lambda: len(system.cloud.machines.running) == launches, wanted="the workers")
+    until(lambda: len(list((system.directory / "begun").iterdir())) >= launches, wanted="jobs to begin")
+    system.open_gates()
+    system.wait_until_done()
+    assert len(system.cloud.ledger.launches) == launches
+    system.wait_until_empty()
+
+
+@pytest.mark.parametrize("after_effect", [False, True], ids=["before_its_call_counts", "before_its_answer_comes"])
+def test_a_leader_that_is_killed_amid_a_launch(start: MakeSystem, after_effect: bool) -> None:
+    system = start(managers=2, MAX_WORKERS="2")
+    leader = system.leader()
+    with system.cloud.faults.hold("RunInstances", after_effect=after_effect) as hold:
+        system.submit(8, 0.5, gated=True)
+        assert hold.reached.wait(60)
+        leader.kill()
+        until(lambda: system.leader() is not leader, wanted="the other to lead")
+    _end_well(system, launches=2)
+
+
+def test_a_leader_that_was_paused_past_its_lease_amid_a_launch(start: MakeSystem) -> None:
+    system = start(managers=2, MAX_WORKERS="2")
+    leader = system.leader()
+    with system.cloud.faults.hold("RunInstances", after_effect=False) as hold:
+        system.submit(8, 0.5, gated=True)
+        assert hold.reached.wait(60)
+        leader.process.send_signal(signal.SIGSTOP)
+        until(lambda: system.leader() is not leader, wanted="the other to lead")
+    leader.process.send_signal(signal.SIGCONT)
+    _end_well(system, launches=2)
+
+
+def test_lost_answers_and_throttling(start: MakeSystem) -> None:
+    system = start(managers=2, MAX_WORKERS="2")
+    system.cloud.faults.lose_answers("RunInstances", 2)
+    system.cloud.faults.throttle("DescribeInstances", 2)
+    system.submit(8, 0.5, gated=True)
+    until(lambda: system.cloud.ledger.launches, wanted="a launch")
+    system.cloud.faults.throttle("RunInstances", 2)
+    _end_well(system, launches=2)
+    assert system.cloud.ledger.errors["RequestLimitExceeded"] >= 2

@@ -1,0 +1,61 @@
+"""What a fault works on, and whom it hits."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tests.acceptance.faults.hosts import Host
+from tests.acceptance.faults.supervised_programs import Kept
+from tests.acceptance.faults.system_under_test import Store, System
+
+Target = TypeVar("Target", Kept, Host, Store)
+
+
+@dataclass(slots=True)
+class Situation:
+    """One fault's.
+
+    Attributes:
+        chance: makes its choices.
+        seconds: how long what lasts is to last.
+        struck: whom it hit, or what it did, in words.
+        power_cut_at: when all power was cut (the event loop's clock); None where it was not.
+    """
+
+    system: System
+    chance: random.Random
+    seconds: float
+    struck: list[str] = field(default_factory=list)
+    power_cut_at: float | None = None
+
+    def any_of(self, targets: Sequence[Target]) -> Target:
+        chosen = self.chance.choice(targets)
+        self.struck.append(chosen.name)
+        return chosen
+
+    def any_manager(self) -> Kept:
+        return self.any_of(self.system.managers)
+
+    def any_agent(self) -> Kept:
+        return self.any_of(self.system.workers)
+
+    def any_master(self) -> Store:
+        return self.any_of(self.system.masters())
+
+    def any_replica(self) -> Store:
+        masters = self.system.masters()
+        return self.any_of([store for store in self.system.stores[:4] if store not in masters])
+
+    def any_host(self) -> Host:
+        return self.any_of([self.system.first, self.system.second])
+
+    async def last(self) -> None:
+        """Returns when what lasts has lasted."""
+        await asyncio.sleep(self.seconds)
+
+
+Fault = Callable[[Situation], Awaitable[None]]

@@ -1,0 +1,105 @@
+"""Programs on hosts that are started again when they end, as systemd would."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.acceptance.faults.hosts import Host
+
+
+class Kept:
+    """One program, kept running unless it is held.
+
+    Attributes:
+        environ: of its next start.
+        restart_seconds: how long it stays away after its end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        host: Host,
+        command: Sequence[str],
+        *,
+        directory: Path,
+        restart_seconds: float,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.host = host
+        self.directory = directory
+        self.restart_seconds = restart_seconds
+        self._command = host.command(*command)
+        self.environ = {**os.environ, **(environ or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended_at: float | None = None
+        self._held = False
+
+    @property
+    def pid(self) -> int | None:
+        """While it runs."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self.directory,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._ended_at = None
+
+    def keep(self) -> None:
+        """To be called often."""
+        if self._held or self.pid is not None:
+            return
+        now = time.monotonic()
+        if self._ended_at is None:
+            self._ended_at = now
+        if now - self._ended_at >= self.restart_seconds:
+            self.start()
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the program, where it runs."""
+        if self.pid is not None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Returns when it is gone, and all processes that it started."""
+        if self._process is not None:
+            # Executors are in sessions of their own, and go with their agent.
+            self._process.kill()
+            self._process.wait()
+
+    def hold(self) -> None:
+        """It stays away until `release`, as if its host were off."""
+        self._held = True
+
+    def release(self) -> None:
+        self._held = False
+        self._ended_at = None if self.pid is not None else self._ended_at or time.monotonic()
+
+    def children(self) -> list[int]:
+        """The processes that it has started and that run."""
+        return [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and self.pid is not None and _parent(entry) == self.pid
+        ]
+
+
+def _parent(entry: Path) -> int | None:
+    try:
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it has just ended
+        return None

@@ -1,0 +1,112 @@
+"""A slot on its own, with real executor processes and no Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+from jobqueue.lifecycle.finish import Failed, Finished, Outcome
+from jobqueue.model import ClaimedJob
+from tests.waiting import DEADLINE_SECONDS, until_async
+from worker_node.slots.executor_process import ExecutorOptions
+from worker_node.slots.prefetch import Pace
+from worker_node.slots.recycling import WearLimits
+from worker_node.slots.slot import Slot
+from worker_node.slots.slot_events import Reply, SlotEvents
+
+JOBS = "tests.acceptance.worker_node.job_functions"
+MIB = 1 << 20
+
+
+class Bench:
+    """A slot on its own, and what it says."""
+
+    def __init__(self, limits: WearLimits, options: ExecutorOptions) -> None:
+        self.ended: list[Outcome] = []
+        self.heard_at: list[float] = []
+        self.returned: list[ClaimedJob] = []
+        self.asked: list[tuple[str, str, str, bytes]] = []
+        self.answers: dict[str, Any] = {}
+        events = SlotEvents(self._on_ended, self.returned.extend, self._on_asked, lambda: None)
+        self.slot = Slot(0, options, limits, Pace(), events)
+        self.running = asyncio.create_task(self.slot.run())
+        self._number = 0
+
+    def _on_ended(self, outcomes: Sequence[Outcome]) -> None:
+        self.ended.extend(outcomes)
+        self.heard_at += [monotonic()] * len(outcomes)
+
+    async def ready(self) -> None:
+        """Waits until it takes jobs."""
+        await self.wait(lambda: self.slot.room(monotonic()) > 0, "an executor that is ready")
+
+    async def wait(self, condition: Callable[[], Any], wanted: str = "") -> None:
+        async def check() -> Any:
+            return condition()
+
+        await until_async(check, wanted=wanted)
+
+    def submit(self, *calls: tuple[Any, ...], **changes: Any) -> list[str]:
+        """Hands over jobs, each given as (function, *args), as one batch; returns their ids."""
+        jobs = [self.job(*call, **changes) for call in calls]
+        self.slot.submit(jobs, monotonic())
+        return [job.id for job in jobs]
+
+    def job(self, function: str, *args: Any, **changes: Any) -> ClaimedJob:
+        self._number += 1
+        fields: dict[str, Any] = {
+            "id": f"job-{self._number}",
+            "token": "token",
+            "shard_index": 0,
+            "queue": "default",
+            "data": json.dumps([f"{JOBS}.{function}", None, args, {}]).encode(),
+            "timeout_seconds": None,
+            "from_http": True,
+            "feed": True,
+            "result_ttl_seconds": 60,
+            "failure_ttl_seconds": 60,
+            "attempt": 1,
+            "unsupported": None,
+        }
+        return ClaimedJob(**{**fields, **changes})
+
+    async def outcomes(self, ids: Sequence[str]) -> list[Outcome]:
+        """Waits until these jobs have ended; their outcomes, in the same order."""
+        await self.wait(lambda: set(ids) <= {outcome.job.id for outcome in self.ended}, f"the end of {ids}")
+        found = {outcome.job.id: outcome for outcome in self.ended}
+        assert len(found) == len(self.ended), "a job ended twice"
+        return [found[job_id] for job_id in ids]
+
+    async def run(self, *call: Any, **changes: Any) -> Outcome:
+        """Runs one job to its end."""
+        await self.ready()
+        (outcome,) = await self.outcomes(self.submit(call, **changes))
+        return outcome
+
+    async def value(self, *call: Any, **changes: Any) -> Any:
+        """Runs one job, which succeeds, and reads its result."""
+        outcome = await self.run(*call, **changes)
+        assert isinstance(outcome, Finished), outcome
+        return json.loads(base64.b64decode(outcome.value))
+
+    async def failure(self, *call: Any, **changes: Any) -> Failed:
+        """Runs one job, which fails."""
+        outcome = await self.run(*call, **changes)
+        assert isinstance(outcome, Failed), outcome
+        return outcome
+
+    async def close(self) -> None:
+        """Ends the slot and its executor."""
+        self.slot.stop()
+        await asyncio.wait_for(self.running, DEADLINE_SECONDS)
+
+    def _on_asked(self, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+        self.asked.append((job.id, verb, field, value))
+        reply(True, self.answers.get(field or verb))
+
+
+MakeBench = Callable[..., Bench]

@@ -1,0 +1,163 @@
+"""The endpoint of the simulated AWS: moto, with the EC2 of this package in front of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlencode
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    create_backend_app,
+)
+from werkzeug.test import run_wsgi_app
+
+from tests.ec2.faults import ApiError, Faults
+from tests.ec2.run_instances import Answer, Form, Launching, Moto
+from tests.ec2.event_log import Ledger
+from tests.ec2.moto_region import Region
+
+_SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/ec2/aws4_request")
+_SHUTTING_DOWN = ("shutting-down", 32)
+_NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15"
+
+
+class Front:
+    """A WSGI application.
+
+    Attributes:
+        lock: held while a call takes effect, so that calls happen one after the other.
+        regions: those that have been used, by name.
+        console: what an instance that really runs has written on its console, by its id.
+    """
+
+    def __init__(self, faults: Faults, ledger: Ledger, *, instances_linger: bool) -> None:
+        """`instances_linger`: a terminated instance is `shutting-down` until somebody says that it is gone."""
+        self.lock = threading.RLock()
+        self.regions: dict[str, Region] = {}
+        self.console: Callable[[str], str] = lambda _: ""
+        self._faults = faults
+        self._ledger = ledger
+        self._instances_linger = instances_linger
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._launchings: dict[str, Launching] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answers one request."""
+        scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        if scope is None or environ["REQUEST_METHOD"] != "POST":
+            return cast("Iterable[bytes]", self._moto(environ, start_response))
+        content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        form = dict(parse_qsl(content.decode(), keep_blank_values=True))
+        try:
+            status, answer = self._serve(form["Action"], form, environ, scope[1])
+        except ApiError as error:
+            self._ledger.errors[error.code] += 1
+            status, answer = error.status, _error_document(error)
+        if self._faults.loses(form["Action"]):
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        start_response(f"{status} .", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
+        return [answer]
+
+    def _serve(self, action: str, form: Form, environ: dict[str, Any], region_name: str) -> Answer:
+        self._faults.admit(action)
+        self._faults.pause(action, after_effect=False)
+        if action == "TerminateInstances":
+            # Before the lock: whoever listens may look at what runs.
+            self._ledger.before_termination(_ids(form))
+        with self.lock:
+            region = self.regions.setdefault(region_name, Region(region_name))
+            answer = self._take_effect(action, form, environ, region)
+        self._ledger.calls[action] += 1
+        self._faults.pause(action, after_effect=True)
+        return answer
+
+    def _take_effect(self, action: str, form: Form, environ: dict[str, Any], region: Region) -> Answer:
+        moto = partial(self._ask_moto, environ)
+        match action:
+            case "RunInstances":
+                launching = self._launchings.setdefault(region.name, Launching(region, self._faults, self._ledger))
+                return launching.run(form, moto)
+            case "TerminateInstances":
+                return self._terminate(form, region, moto)
+            case "DescribeInstances":
+                return self._describe(form, region, moto)
+            case "GetConsoleOutput":
+                return 200, _console_document(form["InstanceId"], self.console(form["InstanceId"]))
+            case _:
+                return moto(form)
+
+    def _terminate(self, form: Form, region: Region, moto: Moto) -> Answer:
+        living = [id_ for id_ in _ids(form) if id_ in region.instance_ids() and region.is_living(id_)]
+        answer = moto(form)
+        if answer[0] == 200:
+            for instance_id in living:
+                self._ledger.ended(instance_id, "terminated")
+                if self._instances_linger:
+                    region.set_state(instance_id, *_SHUTTING_DOWN)
+        return answer
+
+    def _describe(self, form: Form, region: Region, moto: Moto) -> Answer:
+        ages = {launch.instance_id: time.monotonic() - launch.at for launch in self._ledger.launches}
+        hidden = {id_ for id_ in region.instance_ids() if self._faults.hides(id_, ages.get(id_, 0.0))}
+        for instance_id in _ids(form):
+            if instance_id in hidden:
+                raise ApiError("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
+        status, content = moto(form)
+        return status, _without(content, hidden) if hidden and status == 200 else content
+
+    def _ask_moto(self, environ: dict[str, Any], form: Form) -> Answer:
+        content = urlencode(form).encode()
+        inner = {**environ, "wsgi.input": io.BytesIO(content), "CONTENT_LENGTH": str(len(content))}
+        parts, status, _ = run_wsgi_app(self._moto, inner)
+        answer = int(status.split()[0]), b"".join(parts)
+        if answer[0] != 200 and (code := re.search(rb"<Code>([^<]+)", answer[1])):
+            self._ledger.errors[code[1].decode()] += 1
+        return answer
+
+
+def _ids(form: Form) -> Sequence[str]:
+    return [value for name, value in form.items() if re.fullmatch(r"InstanceId\.\d+", name)]
+
+
+def _error_document(error: ApiError) -> bytes:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'
+        f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
+        "</Error></Errors><RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>"
+    ).encode()
+
+
+def _console_document(instance_id: str, text: str) -> bytes:
+    # EC2 keeps the last 64 KiB.
+    output = base64.b64encode(text.encode()[-65_536:]).decode()
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<GetConsoleOutputResponse xmlns="{_NAMESPACE}/">'
+        f"<instanceId>{instance_id}</instanceId><output>{output}</output></GetConsoleOutputResponse>"
+    ).encode()
+
+
+def _without(content: bytes, hidden: set[str]) -> bytes:
+    """A description without these instances."""
+    ElementTree.register_namespace("", _NAMESPACE)
+    document = ElementTree.fromstring(content)
+    name = f"{{{_NAMESPACE}}}"
+    for reservations in document.iter(f"{name}reservationSet"):
+        for reservation in list(reservations):
+            instances = reservation.find(f"{name}instancesSet")
+            for instance in list(instances if instances is not None else ()):
+                if instance.findtext(f"{name}instanceId") in hidden:
+                    instances.remove(instance)  # type: ignore[union-attr]  # it has just been iterated over
+            if instances is not None and not len(instances):
+                reservations.remove(reservation)
+    changed: bytes = ElementTree.tostring(document, encoding="utf-8", xml_declaration=True)
+    return changed

@@ -1,0 +1,200 @@
+"""Keeps the simulated instances that really run in step with what EC2 says of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.ec2.ec2_api import Front
+from tests.ec2.event_log import Ledger
+from tests.ec2.namespace_machine import Blueprint, Machine
+from tests.ec2.moto_region import ACCOUNT, Region
+
+log = logging.getLogger(__name__)
+
+STEP_SECONDS = 0.05
+GRACE_SECONDS = 20.0
+"""How long a machine has to power off; EC2 gives minutes."""
+_GONE = {"terminate": ("terminated", 48), "stop": ("stopped", 80)}
+
+
+@dataclass(slots=True)
+class _Running:
+    region: Region
+    machine: Machine
+    power_cut_at: float | None = None
+    reclaimed_at: float | None = None
+
+
+class Machines:
+    """Boots a machine for each running instance, and powers it off when EC2 ends the instance, or the other way round.
+
+    Args:
+        credentials: of a role, by its instance profile's ARN and the instance's id.
+        environ, shared, commands: see `Blueprint`.
+    """
+
+    def __init__(
+        self,
+        front: Front,
+        ledger: Ledger,
+        directory: Path,
+        *,
+        credentials: Callable[[str, str], Mapping[str, str]],
+        environ: Mapping[str, str],
+        shared: Sequence[Path],
+        commands: Mapping[str, str],
+    ) -> None:
+        self._front = front
+        self._ledger = ledger
+        self._directory = directory
+        self._credentials = credentials
+        self._environ = environ
+        self._shared = shared
+        self._commands = commands
+        self._running: dict[str, _Running] = {}
+        self._over: dict[str, Machine] = {}
+        self._ending = threading.Event()
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="machines", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Cuts every machine's power."""
+        self._ending.set()
+        self._thread.join()
+        if self.failure is not None:
+            raise self.failure
+
+    @property
+    def running(self) -> dict[str, Machine]:
+        """Machines that are on, by instance id."""
+        return {id_: running.machine for id_, running in dict(self._running).items()}
+
+    def all(self) -> dict[str, Machine]:
+        """Every machine there ever was, by instance id."""
+        return self._over | self.running
+
+    def interrupt(self, instance_id: str, seconds: float) -> None:
+        """A spot notice, after which EC2 takes the instance back."""
+        running = self._running[instance_id]
+        running.machine.metadata.interrupt(seconds)
+        running.reclaimed_at = time.monotonic() + seconds
+
+    def _run(self) -> None:
+        try:
+            while not self._ending.wait(STEP_SECONDS):
+                self._step(time.monotonic())
+        except BaseException as error:  # a thread's edge: `close` raises it
+            log.exception("event=machines_failed")
+            self.failure = error
+        finally:
+            for running in self._running.values():
+                running.machine.cut_power()
+
+    def _step(self, now: float) -> None:
+        with self._front.lock:
+            regions = list(self._front.regions.values())
+            found = [(region, instance.id, instance.state) for region in regions for instance in region.instances()]
+        for region, instance_id, state in found:
+            running = self._running.get(instance_id)
+            if running is None and state == "running" and instance_id not in self._over:
+                self._boot(region, instance_id)
+            elif running is not None:
+                self._look_after(running, instance_id, state, now)
+
+    def _boot(self, region: Region, instance_id: str) -> None:
+        with self._front.lock:
+            blueprint = self._blueprint(region, instance_id)
+        directory = self._directory / instance_id
+        directory.mkdir(parents=True)
+        self._running[instance_id] = _Running(region, Machine(blueprint, directory))
+
+    def _look_after(self, running: _Running, instance_id: str, state: str, now: float) -> None:
+        if running.reclaimed_at is not None and now >= running.reclaimed_at and state == "running":
+            self._end(running, instance_id, "spot", "shutting-down", 32)
+        elif not running.machine.is_on:
+            if state == "running":
+                self._ledger.ended(instance_id, "shutdown")
+            self._clear(running, instance_id)
+        elif state != "running":
+            if state == "terminated":
+                # An Auto Scaling group ended it, by moto's own word: it has not gone yet.
+                with self._front.lock:
+                    running.region.set_state(instance_id, "shutting-down", 32)
+            if running.power_cut_at is None:
+                running.power_cut_at = now + GRACE_SECONDS
+                running.machine.press_power_button()
+            elif now >= running.power_cut_at or running.machine.has_crashed:
+                self._clear(running, instance_id)
+        else:
+            for address in running.region.attached_addresses(instance_id):
+                running.machine.take_address(address)
+
+    def _end(self, running: _Running, instance_id: str, cause: str, name: str, code: int) -> None:
+        with self._front.lock:
+            self._ledger.ended(instance_id, cause)
+            running.region.set_state(instance_id, name, code)
+
+    def _clear(self, running: _Running, instance_id: str) -> None:
+        running.machine.cut_power()
+        self._over[instance_id] = running.machine
+        del self._running[instance_id]
+        with self._front.lock:
+            instance = running.region.instance(instance_id)
+            asked = instance.state in ("shutting-down", "terminated")
+            behaviour = "terminate" if asked else instance.instance_initiated_shutdown_behavior
+            running.region.set_state(instance_id, *_GONE[behaviour])
+            if behaviour == "terminate":
+                running.region.free_interfaces(instance_id)
+                running.region.free_volumes(instance_id)
+
+    def _blueprint(self, region: Region, instance_id: str) -> Blueprint:
+        instance = region.instance(instance_id)
+        user_data = region.user_data(instance_id)
+        return Blueprint(
+            instance_id,
+            instance.private_ip,
+            user_data,
+            self._metadata(region, instance, user_data),
+            instance.metadata_options.http_tokens == "required",
+            self._environ,
+            self._shared,
+            self._commands,
+        )
+
+    def _metadata(self, region: Region, instance: Any, user_data: bytes) -> dict[str, str]:
+        document = {
+            "accountId": ACCOUNT,
+            "instanceId": instance.id,
+            "region": region.name,
+            "availabilityZone": instance.placement.zone,
+            "instanceType": instance.instance_type,
+            "privateIp": instance.private_ip,
+            "imageId": instance.image_id,
+        }
+        tree = {
+            "meta-data/ami-id": str(instance.image_id),
+            "meta-data/instance-id": instance.id,
+            "meta-data/instance-type": instance.instance_type,
+            "meta-data/instance-life-cycle": instance.lifecycle or "on-demand",
+            "meta-data/local-hostname": f"ip-{instance.private_ip.replace('.', '-')}.ec2.internal",
+            "meta-data/local-ipv4": instance.private_ip,
+            "meta-data/placement/availability-zone": instance.placement.zone,
+            "meta-data/placement/region": region.name,
+            "dynamic/instance-identity/document": json.dumps(document),
+            "user-data": user_data.decode(errors="replace"),
+            **{f"meta-data/tags/instance/{name}": value for name, value in region.tags(instance.id).items()},
+        }
+        if profile_arn := region.profile_arn(instance.id):
+            tree |= self._credentials(profile_arn, instance.id)
+        return tree

@@ -1,0 +1,167 @@
+"""The simulated AWS as a test has it: an endpoint, its instances, its faults and its books."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import make_server
+
+from tests.ec2.faults import Faults
+from tests.ec2.ec2_api import Front
+from tests.ec2.event_log import Ledger
+from tests.ec2.machine_supervisor import Machines
+from tests.ec2.network import CLOUD_ADDRESS
+
+REGION = "us-east-1"
+_IMAGE = "ami-12c6146b"
+
+
+class Cloud:
+    """One at a time in a process: moto keeps its books in globals, which each new cloud empties.
+
+    Within `own_network` its instances really run; otherwise give an address of this machine, and `boots=False`.
+
+    Args:
+        directory: for the machines' files.
+        boots: whether instances really run.
+        environ: what every process on an instance finds in its environment, beside the endpoint's address.
+        shared: directories of this machine that instances have in common with it.
+        commands: programs that are on every instance besides: text by path, such as `usr/local/bin/mount`.
+
+    Attributes:
+        faults, ledger, machines: what goes wrong, what happened, what runs.
+        lock: held while a call to EC2 takes effect.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        boots: bool = True,
+        address: str = CLOUD_ADDRESS,
+        environ: Mapping[str, str] | None = None,
+        shared: Sequence[Path] = (),
+        commands: Mapping[str, str] | None = None,
+    ) -> None:
+        moto_api_backend.reset()
+        self.faults, self.ledger = Faults(), Ledger()
+        front = Front(self.faults, self.ledger, instances_linger=boots)
+        self.lock = front.lock
+        self._server = make_server(address, 0, front, threaded=True, request_handler=_QuietHandler)
+        self.endpoint = f"http://{address}:{self._server.server_port}"
+        self._boots = boots
+        self._clients: dict[str, Any] = {}
+        self.machines = Machines(
+            front,
+            self.ledger,
+            directory,
+            credentials=self._credentials,
+            environ={"AWS_ENDPOINT_URL": self.endpoint, **(environ or {})},
+            shared=shared,
+            commands=commands or {},
+        )
+        front.console = lambda instance_id: self.machines.all()[instance_id].console
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+
+    def __enter__(self) -> Cloud:
+        self._thread.start()
+        if self._boots:
+            self.machines.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._boots:
+                self.machines.close()
+                for instance_id, machine in self.machines.all().items():
+                    # pytest shows it with a failure
+                    sys.stderr.write(f"--- console of {instance_id}\n{machine.console}")
+        finally:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """By which programs beside the cloud reach it."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of it, which repeats nothing."""
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.endpoint,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",  # moto takes any
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    def subnets(self) -> dict[str, str]:
+        """The default network's subnets: id by zone."""
+        found = self.client("ec2").describe_subnets()["Subnets"]
+        return {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in found}
+
+    def create_template(self, user_data: str, **data: Any) -> str:
+        """A launch template for instances that terminate when they shut down; its id."""
+        content = {
+            "ImageId": _IMAGE,
+            "InstanceType": "c7g.large",
+            "InstanceInitiatedShutdownBehavior": "terminate",
+            "MetadataOptions": {"HttpTokens": "required"},
+            "UserData": base64.b64encode(user_data.encode()).decode(),
+            **data,
+        }
+        made = self.client("ec2").create_launch_template(LaunchTemplateName="worker", LaunchTemplateData=content)
+        return str(made["LaunchTemplate"]["LaunchTemplateId"])
+
+    def states(self) -> dict[str, str]:
+        """What EC2 says of each instance: state by id."""
+        pages = self.client("ec2").get_paginator("describe_instances").paginate()
+        return {
+            instance["InstanceId"]: instance["State"]["Name"]
+            for page in pages
+            for reservation in page["Reservations"]
+            for instance in reservation["Instances"]
+        }
+
+    def _credentials(self, profile_arn: str, instance_id: str) -> Mapping[str, str]:
+        name = profile_arn.rpartition("/")[2]
+        (role,) = self.client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Roles"]
+        given = self.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName=instance_id)["Credentials"]
+        document = {
+            "Code": "Success",
+            "Type": "AWS-HMAC",
+            "AccessKeyId": given["AccessKeyId"],
+            "SecretAccessKey": given["SecretAccessKey"],
+            "Token": given["SessionToken"],
+            "LastUpdated": "2026-01-01T00:00:00Z",
+            "Expiration": "2099-01-01T00:00:00Z",
+        }
+        return {
+            f"meta-data/iam/security-credentials/{role['RoleName']}": json.dumps(document),
+            "meta-data/iam/info": json.dumps({"Code": "Success", "InstanceProfileArn": profile_arn}),
+        }
+
+
+class _QuietHandler(MotoRequestHandler):
+    def log(self, *_: object) -> None:
+        """Says nothing: the ledger has it."""

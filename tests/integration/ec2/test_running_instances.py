@@ -1,0 +1,152 @@
+"""The simulated instances really run: what the tests on them rely on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.ec2.simulated_cloud import Cloud
+from tests.waiting import until
+
+NOTE_AND_WAIT = """#!/bin/bash
+token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
+read_metadata() { curl -sf -H "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/$1"; }
+echo "$(read_metadata meta-data/instance-id) $(hostname) $(read_metadata meta-data/local-ipv4)" > SHARED/$(hostname)
+curl -s -o /dev/null -w '%{http_code}' http://169.254.169.254/latest/meta-data/instance-id > SHARED/without-token
+cp /usr/sbin/shutdown /opt/mine; echo secret > /etc/only-here
+touch SHARED/ready
+"""
+
+
+def _launch(cloud: Cloud, user_data: str, shared: Path, **call: object) -> list[str]:
+    template = cloud.create_template(user_data.replace("SHARED", str(shared)))
+    launched = cloud.client("ec2").run_instances(
+        MinCount=1, MaxCount=1, LaunchTemplate={"LaunchTemplateId": template}, **call
+    )
+    return [instance["InstanceId"] for instance in launched["Instances"]]
+
+
+def test_user_data_runs_with_its_own_metadata_files_and_network(cloud: Cloud, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    (instance_id,) = _launch(cloud, NOTE_AND_WAIT, shared)
+    until((shared / "ready").exists, wanted="the user data to run")
+    (note,) = [path for path in shared.iterdir() if path.name.startswith("ip-")]
+    told_id, host_name, address = note.read_text().split()
+    assert (told_id, host_name) == (instance_id, note.name)
+    assert host_name == "ip-" + address.replace(".", "-")
+    assert (shared / "without-token").read_text() == "401"
+    assert not Path("/etc/only-here").exists()
+    assert not Path("/opt/mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("end", "cause"),
+    [("terminate", "terminated"), ("shutdown", "shutdown"), ("spot", "spot")],
+)
+def test_units_are_stopped_in_order_however_an_instance_ends(
+    cloud: Cloud, tmp_path: Path, end: str, cause: str
+) -> None:
+    shared = tmp_path / "shared"
+    (instance_id,) = _launch(
+        cloud,
+        """#!/bin/bash
+        cat > /etc/systemd/system/service.service <<'UNIT'
+[Service]
+Environment=PLACE=SHARED
+ExecStart=/bin/bash -c 'trap "echo told >> $PLACE/log; exit" TERM; touch $PLACE/up; while :; do sleep 0.05; done'
+ExecStopPost=/bin/bash -c 'while [ ! -e $PLACE/let-go ]; do sleep 0.05; done; echo after >> $PLACE/log'
+UNIT
+        systemctl daemon-reload
+        systemctl enable --now service
+        systemctl is-active service > SHARED/state && mv SHARED/state SHARED/active
+        while [ ! -e SHARED/shut-down ]; do sleep 0.05; done
+        shutdown -h now
+        """,
+        shared,
+    )
+    until(lambda: (shared / "up").exists() and (shared / "active").exists(), wanted="the service")
+    if end == "terminate":
+        cloud.client("ec2").terminate_instances(InstanceIds=[instance_id])
+        assert cloud.states() == {instance_id: "shutting-down"}
+    elif end == "shutdown":
+        (shared / "shut-down").touch()
+    else:
+        machine = cloud.machines.running[instance_id]
+        cloud.machines.interrupt(instance_id, 1.0)
+        assert json.loads(machine.metadata.tree["meta-data/spot/instance-action"])["action"] == "terminate"
+    (shared / "let-go").touch()
+    until(lambda: cloud.states() == {instance_id: "terminated"}, wanted="the end of the instance")
+    assert (shared / "log").read_text().split() == ["told", "after"]
+    assert (shared / "active").read_text() == "active\n"
+    assert cloud.ledger.ends[instance_id][1] == cause
+    assert not cloud.machines.running
+
+
+@pytest.mark.parametrize("end", ["terminate", "shutdown", "spot"])
+def test_volumes_end_with_their_instance_however_it_ends(cloud: Cloud, tmp_path: Path, end: str) -> None:
+    """Those that are to; others can be attached again."""
+    shared = tmp_path / "shared"
+    disks = (("/dev/xvda", 10, True), ("/dev/sdf", 2, False))
+    mapping = [
+        {"DeviceName": device, "Ebs": {"VolumeSize": gibibytes, "DeleteOnTermination": ends_with_it}}
+        for device, gibibytes, ends_with_it in disks
+    ]
+    user_data = "#!/bin/bash\nwhile [ ! -e SHARED/shut-down ]; do sleep 0.05; done; shutdown -h now"
+    (instance_id,) = _launch(cloud, user_data, shared, BlockDeviceMappings=mapping)
+    until(lambda: instance_id in cloud.machines.running, wanted="the instance")
+    assert _volumes(cloud) == [(2, "in-use"), (10, "in-use")]
+    if end == "terminate":
+        cloud.client("ec2").terminate_instances(InstanceIds=[instance_id])
+    elif end == "shutdown":
+        (shared / "shut-down").touch()
+    else:
+        cloud.machines.interrupt(instance_id, 0.0)
+    until(lambda: cloud.states() == {instance_id: "terminated"}, wanted="the end of the instance")
+    assert _volumes(cloud) == [(2, "available")]
+
+
+def _volumes(cloud: Cloud) -> list[tuple[int, str]]:
+    """GiB and state of each."""
+    volumes = cloud.client("ec2").describe_volumes()["Volumes"]
+    return sorted((volume["Size"], volume["State"]) for volume in volumes)
+
+
+def test_a_crashed_instance_goes_on_running_as_far_as_ec2_knows(cloud: Cloud, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    (instance_id,) = _launch(cloud, "#!/bin/bash\nwhile :; do date +%N > SHARED/beat; sleep 0.05; done", shared)
+    until((shared / "beat").exists)
+    cloud.machines.running[instance_id].crash()
+    (shared / "beat").unlink()
+    cloud.client("ec2").describe_instances()
+    assert cloud.states() == {instance_id: "running"}
+    assert not (shared / "beat").exists()
+    cloud.client("ec2").terminate_instances(InstanceIds=[instance_id])
+    until(lambda: cloud.states() == {instance_id: "terminated"}, wanted="the end of the instance")
+
+
+def test_instances_reach_each_other_and_the_cloud_with_their_roles_credentials(cloud: Cloud, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    iam = cloud.client("iam")
+    iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName="worker")
+    iam.add_role_to_instance_profile(InstanceProfileName="worker", RoleName="worker")
+    program = "import boto3; print(boto3.client('sts', region_name='us-east-1').get_caller_identity()['Arn'])"
+    launched = cloud.client("ec2").run_instances(
+        ImageId="ami-12c6146b",
+        MinCount=2,
+        MaxCount=2,
+        IamInstanceProfile={"Name": "worker"},
+        UserData=f"""#!/bin/bash
+        python={Path(".venv/bin/python").absolute()}
+        $python -c "{program}" > {shared}/$(hostname)
+        cd {shared} && exec $python -m http.server 8000
+        """,
+    )
+    first, second = (instance["PrivateIpAddress"] for instance in launched["Instances"])
+    until(lambda: len([path for path in shared.iterdir() if path.stat().st_size]) == 2, wanted="both to say who")
+    for instance in launched["Instances"]:
+        name = "ip-" + instance["PrivateIpAddress"].replace(".", "-")
+        assert (shared / name).read_text().strip().endswith(f"assumed-role/worker/{instance['InstanceId']}")
+    assert first != second

@@ -1,0 +1,60 @@
+"""What the queue counts for status pages, metrics and the scaler."""
+
+from jobqueue.inspection.counters import QueueCounts, ShardCounts, count
+from jobqueue.lifecycle.control import cancel
+from jobqueue.lifecycle.finish import Outcome, Stopped, finish
+from jobqueue.lifecycle.pull import pull
+from jobqueue.sharding.shards import Shard, Shards
+from tests.integration.jobqueue.queue_helpers import NOW, broke, complete, put, succeeded, take
+
+
+async def test_counts_by_queue_and_by_function(shard: Shard) -> None:
+    await put(shard, *(f"d{number}" for number in range(8)))
+    await put(shard, "h1", "h2", queue="high")
+    await put(shard, "later", due_at=NOW)
+    await cancel(shard, ["d7"], now=NOW)
+    a, b, c, d = await take(shard, 4)
+    ends: list[Outcome] = [succeeded(a), succeeded(b, function="sha512"), broke(c), Stopped(d, "noop", 1.0)]
+    await finish(shard, "w1", ends, now=NOW)
+    await take(shard, 1)
+    counts = await count(shard)
+    default, high = counts.queues["default"], counts.queues["high"]
+    assert (default.queued, default.started, default.scheduled, default.deferred) == (2, 1, 1, 0)
+    # RQ keeps stopped jobs in the registry of failed ones.
+    assert (default.finished, default.failed, default.canceled) == (2, 2, 1)
+    assert (high.queued, high.started) == (2, 0)
+    assert (counts.leased, counts.completed, counts.pulled) == (1, 2, 0)
+    functions = counts.functions
+    assert functions.enqueued == {"noop": 11}
+    assert functions.finished == {"noop": 1, "sha512": 1}
+    assert (functions.failed, functions.stopped) == ({"noop": 1}, {"noop": 1})
+    assert functions.seconds == {"noop": 0.5, "sha512": 0.5}
+
+
+async def test_pulled_results_are_counted_until_they_are_acknowledged(shard: Shard) -> None:
+    await complete(shard, "a", "b", "c")
+    await pull(shard, 2, lease_seconds=30, now=NOW)
+    counts = await count(shard)
+    assert (counts.completed, counts.pulled) == (1, 2)
+
+
+async def test_the_age_of_the_next_in_line_is_known(shard: Shard) -> None:
+    assert (await count(shard)).queues == {}
+    (seconds, _), *_ = await shard.execute(("TIME",))
+    await put(shard, "a", now=int(seconds) - 30)
+    age = (await count(shard)).queues["default"].oldest_seconds
+    assert age is not None
+    assert 29 <= age <= 60
+
+
+async def test_shards_add_up(any_shards: Shards) -> None:
+    for shard in any_shards:
+        await complete(shard, f"done-{shard.index}")
+        await put(shard, f"waits-{shard.index}", queue="high")
+    total = sum([await count(shard) for shard in any_shards], ShardCounts())
+    number = len(any_shards)
+    assert total.completed == number
+    assert (total.total.queued, total.total.finished) == (number, number)
+    assert total.functions.enqueued == {"noop": 2 * number}
+    assert total.functions.seconds == {"noop": 0.5 * number}
+    assert ShardCounts().total == QueueCounts()

@@ -1,0 +1,106 @@
+"""Jobs of stock clients that wait for another job: queued by RQ's own code, without reading what is in them."""
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.job import Job
+
+from jobqueue.functions import Functions
+from jobqueue.inspection.job_views import view
+from jobqueue.lifecycle.dependents import CLUSTER_NOTE, enqueue_dependents
+from jobqueue.lifecycle.finish import finish
+from jobqueue.sharding.shards import Shard, Shards
+from tests.integration.jobqueue.queue_helpers import NOW, keys_of, put, status_of, succeeded, take, waiting
+from workmanager.local.valkey_cluster import ValkeyCluster
+
+
+@pytest.fixture
+def connection(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+class Trap:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, trace: Path) -> None:
+        self._trace = trace
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._trace,)
+
+
+async def _run_parent(shard: Shard) -> None:
+    (job,) = await take(shard)
+    report = await finish(shard, "w1", [succeeded(job)], now=NOW)
+    assert report.dependents == ("parent",)
+
+
+@pytest.mark.parametrize("serializer", ["json", "pickle"])
+async def test_a_dependent_is_queued_when_its_parent_has_finished(
+    plain_shard: Shard, connection: Redis, redis_url: str, serializer: str
+) -> None:
+    queue = Queue("default", connection=connection, serializer=serializer)
+    parent = queue.enqueue("math.floor", 1.5, job_id="parent", meta={"a": 1})
+    queue.enqueue("math.floor", 2.5, job_id="child", depends_on=parent, meta={"b": [2]})
+    assert (await waiting(plain_shard), await status_of(plain_shard, "child")) == (["parent"], "deferred")
+    await _run_parent(plain_shard)
+    assert await enqueue_dependents(plain_shard, redis_url) == 1
+    assert (await waiting(plain_shard), await status_of(plain_shard, "child")) == (["child"], "queued")
+    child = Job.fetch("child", connection=connection, serializer=serializer)
+    assert (child.meta, child.args, child.func_name) == (
+        {"b": [2]},
+        (2.5,) if serializer == "pickle" else [2.5],
+        "math.floor",
+    )
+    assert await enqueue_dependents(plain_shard, redis_url) == 0
+
+
+async def test_no_pickle_is_read(plain_shard: Shard, connection: Redis, redis_url: str, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    queue = Queue("default", connection=connection)
+    parent = queue.enqueue("math.floor", 1.5, job_id="parent")
+    queue.enqueue("math.floor", 2.5, job_id="child", depends_on=parent)
+    for job_id in ("parent", "child"):
+        connection.hset(f"rq:job:{job_id}", "meta", pickle.dumps(Trap(trace)))
+        connection.hset(f"rq:job:{job_id}", "result", pickle.dumps(Trap(trace)))
+    await _run_parent(plain_shard)
+    await enqueue_dependents(plain_shard, redis_url)
+    assert await waiting(plain_shard) == ["child"]
+    assert not trace.exists()
+
+
+async def test_a_parent_that_rq_cannot_take_does_not_stop_the_others(
+    plain_shard: Shard, connection: Redis, redis_url: str
+) -> None:
+    queue = Queue("default", connection=connection, serializer="json")
+    parent = queue.enqueue("math.floor", 1.5, job_id="parent")
+    queue.enqueue("math.floor", 2.5, job_id="child", depends_on=parent)
+    await put(plain_shard, "broken")
+    connection.hset("rq:job:broken", "created_at", "nonsense")
+    connection.sadd("rq:wm:dependents", "broken", "gone")
+    await _run_parent(plain_shard)
+    assert await enqueue_dependents(plain_shard, redis_url) == 3
+    assert "child" in await waiting(plain_shard)
+    assert "wm:dependents" not in await keys_of(plain_shard)
+
+
+async def test_on_a_cluster_the_parent_says_that_its_dependents_are_not_queued(
+    cluster: ValkeyCluster, functions: Functions
+) -> None:
+    shards = await Shards.connect(cluster.url)
+    (shard, *_) = shards
+    await put(shard, "parent")
+    await shard.execute(("SADD", f"{shard.prefix}:job:parent:dependents", "child"))
+    await _run_parent(shard)
+    assert await enqueue_dependents(shard, "") == 1
+    (seen,) = await view(shard, ["parent"], functions)
+    assert seen is not None
+    assert seen.error is not None
+    assert seen.error.message == CLUSTER_NOTE
+    await shards.close()

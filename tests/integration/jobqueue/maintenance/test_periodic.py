@@ -1,0 +1,137 @@
+"""The periodic care, as every manager runs it: in real time, several at once, each shard by itself."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from jobqueue.errors import ShardUnavailable
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.leases import reap
+from jobqueue.lifecycle.pull import pull
+from jobqueue.maintenance.periodic import EXPIRE_LIMIT, Maintenance
+from jobqueue.model import RESULT_TTL_SECONDS
+from jobqueue.sharding.shards import Shard, Shards
+from tests.integration.jobqueue.queue_helpers import (
+    complete,
+    fields_of,
+    keys_of,
+    members,
+    new_job,
+    port_of,
+    put,
+    status_of,
+    waiting,
+)
+from tests.waiting import until_async
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
+
+
+@asynccontextmanager
+async def _managers(shards: Shards, url: str, count: int = 1) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(Maintenance(shards, url, lease_seconds=1.0).run()) for _ in range(count)]
+    try:
+        yield
+        assert not any(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _queued_again(shard: Shard, job_id: str) -> None:
+    async def is_queued() -> bool:
+        with suppress(ShardUnavailable):
+            return await status_of(shard, job_id) == "queued"
+        return False
+
+    await until_async(is_queued, wanted=f"{job_id} queued")
+
+
+async def test_results_end_when_their_time_is_over(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
+    over = time.time() - RESULT_TTL_SECONDS
+    for number in range(20):
+        await complete(plain_shard, *(f"job-{number}-{n}" for n in range(EXPIRE_LIMIT)), now=over)
+    await complete(plain_shard, "young", now=over + 60)
+
+    async def young_is_left() -> bool:
+        return list(await members(plain_shard, "finished:default")) == ["young"]
+
+    async with _managers(shards, redis_url, count=1):
+        # All that is over in one round of care: with a piece in each it would take twenty seconds.
+        await until_async(young_is_left, 15.0, wanted="the end of all but the young result")
+    assert {key for key in await keys_of(plain_shard) if key.startswith(("job:", "results:"))} == {
+        "job:young",
+        "results:young",
+    }
+
+
+async def test_two_managers_take_care_of_everything_once(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
+    shard = plain_shard
+    await complete(shard, "result", now=time.time())
+    await pull(shard, 1, lease_seconds=0.1)
+    await put(shard, "lost", now=time.time())
+    await claim(shard, "dead", ["default"], 1, lease_seconds=0.1)
+    await enqueue(shard, [new_job("later", due_at=time.time() + 0.1, queue="high")])
+    async with _managers(shards, redis_url, count=2):
+        await _queued_again(shard, "lost")
+        await _queued_again(shard, "later")
+
+        async def is_back() -> bool:
+            return [result.job_id for result in await pull(shard, 1, lease_seconds=60)] == ["result"]
+
+        await until_async(is_back, wanted="the result in the feed again")
+        assert (await waiting(shard), await waiting(shard, "high")) == (["lost"], ["later"])
+        assert (await fields_of(shard, "lost"))["wm_losses"] == "1"
+
+
+async def test_an_error_that_nobody_thought_of_does_not_end_it(
+    plain_shard: Shard, shards: Shards, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await plain_shard.execute(("SADD", "rq:queues", b"rq:queue:\xff"), ("SET", "rq:wm:dependents", "no set"))
+    await put(plain_shard, "lost", "lost too", now=time.time())
+    await claim(plain_shard, "dead", ["default"], 2, lease_seconds=0.1)
+    await plain_shard.execute(("HSET", "rq:job:lost", "worker_name", b"\xff"))
+    with caplog.at_level(logging.WARNING):
+        async with _managers(shards, redis_url):
+            await _queued_again(plain_shard, "lost")
+            await _queued_again(plain_shard, "lost too")
+            await claim(plain_shard, "dead", ["default"], 1, lease_seconds=0.1)
+            await _queued_again(plain_shard, "lost")
+    assert "event=maintenance_broken" in caplog.text
+    assert "event=maintenance_failed" in caplog.text
+
+
+async def test_a_restarted_redis_is_cared_for_again(private_server: ValkeyServer, private_shard: Shard) -> None:
+    shards = await Shards.connect(private_server.url)
+    async with _managers(shards, private_server.url):
+        await put(private_shard, "lost", now=time.time())
+        await claim(private_shard, "dead", ["default"], 1, lease_seconds=0.1)
+        await asyncio.to_thread(private_server.kill)
+        await asyncio.to_thread(private_server.start)
+        await _queued_again(private_shard, "lost")
+    await shards.close()
+
+
+async def test_a_shard_that_is_away_holds_up_no_other(cluster: ValkeyCluster) -> None:
+    shards = await Shards.connect(cluster.url)
+    await asyncio.gather(*(reap(shard) for shard in shards))
+    victim = cluster.masters()[0]
+    healthy = [shard for shard in shards if port_of(shards, shard) != victim.port]
+    assert len(healthy) == 4
+    async with _managers(shards, cluster.url):
+        victim.pause()
+        try:
+            for shard in healthy:
+                await put(shard, f"lost-{shard.index}", now=time.time())
+                await claim(shard, "dead", ["default"], 1, lease_seconds=0.1)
+            async with asyncio.timeout(6):
+                await asyncio.gather(*(_queued_again(shard, f"lost-{shard.index}") for shard in healthy))
+        finally:
+            victim.resume()
+    await shards.close()

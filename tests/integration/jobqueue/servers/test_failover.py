@@ -1,0 +1,222 @@
+"""A master is killed under load: what was acknowledged is finished exactly once in the books, and nobody restarts."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from jobqueue.errors import JobQueueError, ShardUnavailable
+from jobqueue.inspection.counters import ShardCounts, count
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.finish import finish
+from jobqueue.lifecycle.leases import reap
+from jobqueue.lifecycle.pull import acknowledge, pull
+from jobqueue.sharding.shards import Shard, Shards
+from tests.integration.jobqueue.queue_helpers import new_job, port_of, put, succeeded, waiting
+from tests.waiting import until_async
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
+
+LEASE_SECONDS = 2.0
+
+
+@dataclass
+class Load:
+    """Clients, workers, a manager and consumers in this process, one of each for a shard, and what each was told.
+
+    Attributes:
+        accepted: ids whose enqueue was acknowledged.
+        recorded: ids by how often a finish said that it was recorded.
+        consumed: ids by how often they were pulled.
+        answered: enqueues that were acknowledged, by shard.
+        slowest: seconds that the slowest enqueue took, by shard.
+        refused: enqueues that were not acknowledged in time, by shard.
+    """
+
+    shards: Shards
+    accepted: set[str] = field(default_factory=set)
+    recorded: Counter[str] = field(default_factory=Counter)
+    consumed: Counter[str] = field(default_factory=Counter)
+    answered: Counter[int] = field(default_factory=Counter)
+    slowest: dict[int, float] = field(default_factory=dict)
+    refused: Counter[int] = field(default_factory=Counter)
+    submitting: bool = True
+
+    async def submit(self, shard: Shard) -> None:
+        loop = asyncio.get_running_loop()
+        while self.submitting:
+            job_id = self.shards.new_id(shard)
+            begun = loop.time()
+            try:
+                await enqueue(shard, [new_job(job_id)], retry_seconds=15)
+                self.accepted.add(job_id)
+                self.answered[shard.index] += 1
+            except ShardUnavailable:
+                self.refused[shard.index] += 1
+            self.slowest[shard.index] = max(self.slowest.get(shard.index, 0.0), loop.time() - begun)
+            await asyncio.sleep(0.01)
+
+    async def work(self, shard: Shard, worker: str) -> None:
+        while True:
+            try:
+                jobs = await claim(shard, worker, ["default"], 20, lease_seconds=LEASE_SECONDS)
+                outcomes = [succeeded(job, job.id) for job in jobs]
+                report = await finish(shard, worker, outcomes, retry_seconds=15) if jobs else None
+            except JobQueueError:
+                continue
+            finally:
+                await asyncio.sleep(0.02)
+            if report is not None:
+                self.recorded.update(job.id for job in jobs if job.id not in report.lost)
+
+    async def manage(self, shard: Shard) -> None:
+        while True:
+            try:
+                await reap(shard, lease_seconds=LEASE_SECONDS)
+            except JobQueueError:
+                continue
+            finally:
+                await asyncio.sleep(0.2)
+
+    async def consume(self, shard: Shard) -> None:
+        while True:
+            try:
+                results = await pull(shard, 50, lease_seconds=30, retry_seconds=15)
+                await acknowledge(shard, [result.job_id for result in results], retry_seconds=15)
+            except JobQueueError:
+                continue
+            finally:
+                await asyncio.sleep(0.05)
+            self.consumed.update(result.job_id for result in results)
+
+
+async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cluster: ValkeyCluster) -> None:
+    shards = await Shards.connect(cluster.url)
+    load = Load(shards)
+    clients = [asyncio.create_task(load.submit(shard)) for shard in shards]
+    others = [asyncio.create_task(load.work(shard, f"w{shard.index}")) for shard in shards]
+    others += [asyncio.create_task(load.manage(shard)) for shard in shards]
+    others += [asyncio.create_task(load.consume(shard)) for shard in shards]
+    try:
+        await _until(lambda: len(load.consumed) > 200)
+        victim = cluster.masters()[0]
+        ports = {shard.index: port_of(shards, shard) for shard in shards}
+        orphans = {index for index, port in ports.items() if port == victim.port}
+        assert len(orphans) == 2
+        load.slowest.clear()
+        before = dict(load.answered)
+        await asyncio.to_thread(victim.kill)
+        await _until(lambda: all(load.slowest.get(index, 0) > 1 for index in orphans))
+        gone_on = {index: number - before[index] for index, number in load.answered.items() if index not in orphans}
+        accepted = len(load.accepted)
+        await _until(lambda: len(load.accepted) > accepted + 200)
+        load.submitting = False
+        await asyncio.gather(*clients)
+        await _until(lambda: load.accepted <= load.consumed.keys())
+        # Where a job ran again, or was written though that was not acknowledged, there is something left to do.
+        await until_async(lambda: _is_done(shards), wanted="empty books")
+    finally:
+        load.submitting = False
+        for task in [*clients, *others]:
+            task.cancel()
+        await asyncio.gather(*clients, *others, return_exceptions=True)
+    total = sum([await count(shard) for shard in shards], ShardCounts())
+    await shards.close()
+    # An enqueue that was refused may have been written all the same; no other job may be there.
+    assert len(load.accepted) <= total.total.finished <= len(load.accepted) + sum(load.refused.values())
+    assert total.total.failed == 0
+    # Meanwhile: those that were held up as well would have been answered once or twice.
+    assert len(gone_on) == 4
+    assert min(gone_on.values()) > 20, gone_on
+    assert not set(load.refused) - orphans
+
+
+async def test_an_acknowledged_job_has_reached_the_replica(cluster: ValkeyCluster) -> None:
+    """Killed in the very moment of the answer, the master has already been copied."""
+    shards = await Shards.connect(cluster.url)
+    shard = next(shard for shard in shards if port_of(shards, shard) == cluster.masters()[0].port)
+    for number in range(50):
+        await put(shard, f"job-{number}")
+    cluster.masters()[0].kill()
+    assert await until_async(lambda: _waiting(shard)) == [f"job-{number}" for number in range(50)]
+    await shards.close()
+
+
+async def test_what_hangs_on_a_silent_master_ends_with_its_succession(cluster: ValkeyCluster) -> None:
+    """A blocking read would go on for a minute; what may be repeated is done by the successor."""
+    shards = await Shards.connect(cluster.url)
+    (shard, *_) = shards
+    await put(shard, "a")
+    (master,) = (server for server in cluster.servers if server.port == port_of(shards, shard))
+    bell = f"{shard.prefix}:wm:feed:bell"
+    blocked = asyncio.create_task(shard.execute(("BLPOP", bell, 60), timeout_seconds=65))
+    master.pause()
+    try:
+        async with asyncio.timeout(45):
+            # One after the other, so that one is late when the replica takes over.
+            await asyncio.gather(*(_put_after(number, shard) for number in range(4)))
+            with pytest.raises(ShardUnavailable):
+                await blocked
+    finally:
+        master.resume()
+        await shards.close()
+
+
+@pytest.mark.usefixtures("patient_masters")
+async def test_a_silent_replica_is_not_taken_for_an_answer(cluster: ValkeyCluster) -> None:
+    shards = await Shards.connect(cluster.url)
+    (shard, *_) = shards
+    await put(shard, "a")
+    (replica,) = _replicas(cluster, port_of(shards, shard))
+    replica.pause()
+    try:
+        with pytest.raises(ShardUnavailable, match="no replica") as raised:
+            await put(shard, "b")
+    finally:
+        replica.resume()
+    assert raised.value.outcome_unknown
+    await put(shard, "b")
+    assert await waiting(shard) == ["a", "b"]
+    await shards.close()
+
+
+def _replicas(cluster: ValkeyCluster, master_port: int) -> list[ValkeyServer]:
+    found = []
+    for server in cluster.servers:
+        role, *rest = server.command("ROLE")
+        if role == "slave" and int(rest[1]) == master_port:
+            found.append(server)
+    return found
+
+
+async def _put_after(seconds: float, shard: Shard) -> None:
+    await asyncio.sleep(seconds)
+    await enqueue(shard, [new_job(f"after-{seconds}")], retry_seconds=40)
+
+
+async def _waiting(shard: Shard) -> list[str]:
+    """The ids in the queue; [] while the shard is away."""
+    try:
+        return await waiting(shard)
+    except ShardUnavailable:
+        return []
+
+
+async def _is_done(shards: Shards) -> bool:
+    """Whether no job waits or runs, and no result is to be handed out or acknowledged."""
+    try:
+        total = sum([await count(shard) for shard in shards], ShardCounts())
+    except ShardUnavailable:
+        return False
+    left = (total.total.queued, total.total.started, total.leased, total.completed, total.pulled)
+    return not any(left)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async def look() -> bool:
+        return condition()
+
+    await until_async(look)

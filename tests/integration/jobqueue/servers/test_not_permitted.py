@@ -1,0 +1,77 @@
+"""Redis users that are older than the program: what they may not do is told, and goes on once they are renewed."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobqueue.acl import roles
+from jobqueue.errors import NotPermitted
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.pull import pull
+from jobqueue.sharding.shards import Shards
+from tests.integration.jobqueue.queue_helpers import new_job, put
+from tests.waiting import until, until_async
+from workmanager.local.valkey import ValkeyServer
+
+RIGHTS = [f"+{command}" for command in sorted(roles()["worker"].commands | roles()["manager"].commands)]
+KEYS = ["allkeys", "allchannels"]
+
+
+@pytest.fixture
+def url(private_server: ValkeyServer) -> str:
+    """Of the server, as a user who may do all that is needed."""
+    private_server.command("ACL", "SETUSER", "old", "on", ">secret", "-@all", *RIGHTS, *KEYS)
+    return f"redis://old:secret@127.0.0.1:{private_server.port}"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "what"),
+    [("-get", "GET"), ("-evalsha", "script claim"), ("-zadd", "script claim"), ("resetkeys", "script claim")],
+)
+async def test_it_is_told_who_may_not_do_what_and_what_helps(
+    private_server: ValkeyServer, url: str, lacking: str, what: str
+) -> None:
+    shards = await Shards.connect(url)
+    (shard,) = shards
+    await put(shard, "a")
+    private_server.command("ACL", "SETUSER", "old", lacking)
+    with pytest.raises(NotPermitted) as raised:
+        await (shard.execute(("GET", "rq:x")) if what == "GET" else claim(shard, "w1", ["default"], 1, retry_seconds=5))
+    message = str(raised.value)
+    await shards.close()
+    assert "\n" not in message
+    for word in ("user old", what, "jobqueue.acl", "ACL LOAD", f"127.0.0.1:{private_server.port}"):
+        assert word in message
+
+
+async def test_a_worker_says_so_once_and_works_on_when_the_users_are_renewed(
+    private_server: ValkeyServer, url: str, tmp_path: Path
+) -> None:
+    private_server.command("ACL", "SETUSER", "old", "-zadd")
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker_node", "--redis-url", url, "--slots", "1"), stderr=output
+        )
+    shards = await Shards.connect(private_server.url)
+    (shard,) = shards
+    try:
+        await asyncio.to_thread(until, lambda: "refuses user old" in log.read_text())
+        await enqueue(shard, [new_job("a")])
+        private_server.command("ACL", "SETUSER", "old", "+zadd")
+
+        async def is_done() -> bool:
+            return [result.job_id for result in await pull(shard, 1)] == ["a"]
+
+        await until_async(is_done, wanted="the job's result")
+        assert worker.returncode is None
+    finally:
+        worker.terminate()
+        await worker.wait()
+        await shards.close()
+    said = log.read_text()
+    assert "Traceback" not in said
+    assert said.count("event=claim_unavailable") <= 1

@@ -1,0 +1,135 @@
+"""Servers that are absent, refuse, hang, restart or forget their scripts."""
+
+import asyncio
+
+import pytest
+
+from jobqueue.errors import ShardUnavailable
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import Enqueued, enqueue
+from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.workers.registry import wait
+from tests.durability import until_written
+from tests.integration.jobqueue.queue_helpers import complete, new_job, put, take, waiting
+from tests.waiting import until_async
+from workmanager.local import ports
+from workmanager.local.valkey import ValkeyServer
+
+
+async def test_an_absent_redis_is_named() -> None:
+    port = ports.free_port()
+    with pytest.raises(ShardUnavailable, match=f"127.0.0.1:{port}") as raised:
+        await Shards.connect(f"redis://127.0.0.1:{port}")
+    assert not raised.value.outcome_unknown
+
+
+async def test_a_wrong_password_is_told_as_such(private_server: ValkeyServer) -> None:
+    private_server.command("CONFIG", "SET", "requirepass", "secret")
+    address = f"127.0.0.1:{private_server.port}"
+    for credentials in ("", ":wrong@", "nobody:secret@"):
+        with pytest.raises(ShardUnavailable, match=r"(?i)auth|password"):
+            await Shards.connect(f"redis://{credentials}{address}")
+    shards = await Shards.connect(f"redis://:secret@{address}")
+    await put(shards.all[0], "a")
+    await shards.close()
+
+
+@pytest.mark.parametrize("url", ["", " , ", "http://127.0.0.1", "unix:///tmp/x"])
+async def test_what_is_no_redis_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"(?i)redis"):
+        await Shards.connect(url)
+
+
+async def test_a_server_that_comes_back_is_used_again(private_server: ValkeyServer, private_shard: Shard) -> None:
+    await put(private_shard, "a")
+    await asyncio.to_thread(until_written, private_server)
+    private_server.kill()
+    for _ in range(2):
+        with pytest.raises(ShardUnavailable):
+            await put(private_shard, "b")
+    private_server.start()
+    assert await put(private_shard, "b") == [Enqueued.WRITTEN]
+    assert await waiting(private_shard) == ["a", "b"]
+
+
+async def test_who_waits_at_a_master_that_steps_down_is_told_that_it_is_away(
+    private_server: ValkeyServer, private_shard: Shard
+) -> None:
+    """A master that hands its slots over breaks blocking reads off with an error of its own."""
+    waiter = asyncio.create_task(wait(private_shard, "w", (), for_work=False, seconds=90.0))
+
+    async def is_blocked() -> bool:
+        return bool(private_server.command("INFO", "clients")["blocked_clients"])
+
+    await until_async(is_blocked, wanted="the blocking read")
+    private_server.command("REPLICAOF", "127.0.0.1", str(ports.free_port()))
+    with pytest.raises(ShardUnavailable, match="UNBLOCKED"):
+        await waiter
+
+
+async def test_a_call_with_patience_outlasts_a_restart(private_server: ValkeyServer, private_shard: Shard) -> None:
+    await put(private_shard, "a")
+    private_server.kill()
+    patient = asyncio.create_task(enqueue(private_shard, [new_job("b")], retry_seconds=60))
+    await asyncio.sleep(0.1)
+    assert not patient.done()
+    await asyncio.to_thread(private_server.start)
+    assert await patient in ([Enqueued.WRITTEN], [Enqueued.REPEATED])
+
+
+async def test_a_hanging_server_holds_a_caller_up_for_seconds_only(
+    private_server: ValkeyServer, private_shard: Shard
+) -> None:
+    await put(private_shard, "a")
+    private_server.pause()
+    try:
+        async with asyncio.timeout(30):
+            with pytest.raises(ShardUnavailable) as raised:
+                await put(private_shard, "b")
+    finally:
+        private_server.resume()
+    assert "no answer in time" in str(raised.value)
+
+
+async def test_a_cancelled_call_leaves_no_answer_for_the_next(plain_shard: Shard) -> None:
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await plain_shard.execute(("BLPOP", "rq:nothing", 0.05))
+        assert await plain_shard.execute(("ECHO", "mine")) == [b"mine"]
+
+
+async def test_forgotten_scripts_are_loaded_again(shard: Shard) -> None:
+    await put(shard, "a", "b")
+    await shard.execute(("SCRIPT", "FLUSH"))
+    assert len(await take(shard, 1)) == 1
+    await shard.execute(("SCRIPT", "FLUSH"))
+    await complete(shard, *(await waiting(shard)))
+
+
+async def test_a_server_busy_with_a_script_is_away_for_a_while(
+    private_server: ValkeyServer, private_shard: Shard
+) -> None:
+    await put(private_shard, "a")
+    private_server.command("CONFIG", "SET", "busy-reply-threshold", 50)
+    endless = asyncio.create_task(private_shard.execute(("EVAL", "while true do end", 0), timeout_seconds=90))
+
+    async def is_away() -> bool:
+        try:
+            await claim(private_shard, "w1", ["default"], 1, retry_seconds=0.0)
+        except ShardUnavailable as error:
+            return "BUSY" in str(error)
+        return False
+
+    await until_async(is_away, wanted="BUSY")
+    private_server.command("SCRIPT", "KILL")
+    await asyncio.gather(endless, return_exceptions=True)
+    assert await put(private_shard, "b") == [Enqueued.WRITTEN]
+
+
+async def test_a_server_that_is_no_master_is_away(private_server: ValkeyServer, private_shard: Shard) -> None:
+    await put(private_shard, "a")
+    private_server.command("REPLICAOF", "127.0.0.1", ports.free_port())
+    with pytest.raises(ShardUnavailable) as raised:
+        await put(private_shard, "b")
+    assert not raised.value.outcome_unknown

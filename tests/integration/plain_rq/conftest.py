@@ -1,0 +1,127 @@
+"""Both parties on one Redis: our worker, and stock RQ's workers and tools as separate processes."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from jobqueue.functions import Functions
+from jobqueue.maintenance.periodic import Maintenance
+from jobqueue.sharding.shards import Shards
+
+FUNCTIONS = "tests.integration.plain_rq.job_functions"
+ROOT = Path(__file__).parents[3]
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def connection(redis_url: str) -> Iterator[Redis]:
+    """A stock client's connection."""
+    client = Redis.from_url(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def processes() -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """What a test starts; ended with it."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture
+def our_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> Start:
+    """Starts a worker of ours; keyword arguments are settings (`ALLOW_PICKLE="1"`)."""
+
+    def start(*arguments: str, **settings: str) -> "subprocess.Popen[bytes]":
+        environment = {"WORKMANAGER_FUNCTIONS": FUNCTIONS} | {f"WORKMANAGER_{k}": v for k, v in settings.items()}
+        command = ["worker_node", "--redis-url", redis_url, "--slots", "1", *arguments]
+        return _start(processes, command, environment)
+
+    return start
+
+
+@pytest.fixture
+def stock_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> Start:
+    """Starts `rq worker`, with the JSON serializer unless told otherwise."""
+
+    def start(*arguments: str, serializer: str = "rq.serializers.JSONSerializer") -> "subprocess.Popen[bytes]":
+        command = ["rq.cli", "worker", "--url", redis_url, "--serializer", serializer, *arguments]
+        return _start(processes, command, {})
+
+    return start
+
+
+@pytest.fixture
+def rq_info(redis_url: str) -> Callable[[], str]:
+    """What `rq info --raw` prints; it counts, and thereby cleans, every registry."""
+
+    def run() -> str:
+        command = [sys.executable, "-m", "rq.cli", "info", "--raw", "--url", redis_url]
+        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=120).stdout
+
+    return run
+
+
+@pytest.fixture
+async def shards(redis_url: str) -> AsyncIterator[Shards]:
+    """Our view of the same Redis."""
+    connected = await Shards.connect(redis_url)
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+def maintenance(redis_url: str) -> Iterator[None]:
+    """A manager's maintenance, running in a thread of its own."""
+    loop = asyncio.new_event_loop()
+
+    async def run() -> None:
+        shards = await Shards.connect(redis_url)
+        try:
+            await Maintenance(shards, redis_url).run()
+        finally:
+            await shards.close()
+
+    task = loop.create_task(run())
+    task.add_done_callback(lambda _: loop.stop())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield
+    loop.call_soon_threadsafe(task.cancel)
+    thread.join(timeout=60)
+    loop.close()
+    assert task.cancelled()
+
+
+@pytest.fixture
+def functions() -> Functions:
+    """The functions that the workers have registered."""
+    return Functions.discover([FUNCTIONS], [str(ROOT)])
+
+
+def _start(
+    processes: list["subprocess.Popen[bytes]"], command: list[str], environment: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    processes.append(process)
+    return process

@@ -1,0 +1,98 @@
+"""On a cluster stock clients see one shard: its prefix in RQ_KEY_PREFIX, its master's address."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from redis.crc import key_slot
+
+from jobqueue.inspection.job_views import find, view
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.dependents import enqueue_dependents
+from jobqueue.lifecycle.finish import Finished, finish
+from jobqueue.sharding.shards import Shard, Shards
+from tests.integration.plain_rq.conftest import ROOT
+from workmanager.local.valkey_cluster import ValkeyCluster
+
+ENQUEUE = """
+job = queue.enqueue("operator.add", 20, 22, job_id=arguments.get("id"))
+child = queue.enqueue("operator.neg", 1, depends_on=job) if arguments["with_child"] else None
+print(json.dumps([job.id, child and child.id]))
+"""
+FETCH = """
+job = Job.fetch(arguments["id"], connection=connection, serializer="json")
+print(json.dumps([job.get_status().value, job.return_value()]))
+"""
+PREAMBLE = """
+import json, sys
+from redis import Redis
+from rq import Queue
+from rq.job import Job
+arguments = json.loads(sys.argv[1])
+connection = Redis.from_url(arguments["url"])
+queue = Queue(connection=connection, serializer="json")
+"""
+
+Stock = Callable[..., object]
+
+
+@pytest.fixture
+async def cluster_shards(cluster: ValkeyCluster) -> AsyncIterator[Shards]:
+    shards = await Shards.connect(cluster.url)
+    yield shards
+    await shards.close()
+
+
+@pytest.fixture
+def shard(cluster_shards: Shards) -> Shard:
+    return cluster_shards.all[3]
+
+
+@pytest.fixture
+async def stock(cluster_shards: Shards, shard: Shard) -> Stock:
+    """Runs a piece of a stock client's program against the shard."""
+    master = await cluster_shards.topology.master_of(key_slot(shard.prefix.encode()))
+
+    def run(program: str, **arguments: object) -> object:
+        given = json.dumps({"url": f"redis://{master.address}", **arguments})
+        done = subprocess.run(
+            [sys.executable, "-c", PREAMBLE + program, given],
+            env={**os.environ, "RQ_KEY_PREFIX": shard.prefix},
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+        return json.loads(done.stdout)
+
+    return run
+
+
+async def test_a_stock_client_s_job_is_run_and_read_back(shard, stock):
+    job_id, _ = stock(ENQUEUE, with_child=False)
+    (job,) = await claim(shard, "worker", ["default"], 1)
+    assert job.id == job_id
+    await finish(shard, "worker", [Finished(job, "operator.add", 0.0, b"NDI=")])
+    assert stock(FETCH, id=job_id) == ["finished", 42]
+
+
+async def test_its_job_is_found_though_its_id_hashes_elsewhere(cluster_shards, shard, stock, functions):
+    ids = [cluster_shards.new_id(other) for other in (cluster_shards.all[0], shard, cluster_shards.all[-1])]
+    for job_id in ids:
+        assert stock(ENQUEUE, with_child=False, id=job_id)[0] == job_id
+    assert [await find(cluster_shards, job_id) for job_id in ids] == [shard] * 3
+    assert await find(cluster_shards, "nobody") is None
+
+
+async def test_a_parent_whose_dependents_cannot_be_queued_says_so(cluster, shard, stock, functions):
+    job_id, child_id = stock(ENQUEUE, with_child=True)
+    (job,) = await claim(shard, "worker", ["default"], 1)
+    await finish(shard, "worker", [Finished(job, "operator.add", 0.0, b"NDI=")])
+    assert await enqueue_dependents(shard, cluster.url) == 1
+    parent, child = await view(shard, [job_id, child_id], functions)
+    assert parent.status == "finished"
+    assert "depend on this one" in parent.error.message
+    assert child.status == "deferred"

@@ -1,0 +1,209 @@
+"""What `rq.Queue(...).enqueue` put in is run by our worker, and reads as RQ's own."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from rq import Queue, Retry
+from rq.job import Job, JobStatus
+from rq.results import Result
+
+from tests.integration.jobqueue.queue_helpers import nearly
+from tests.integration.plain_rq import job_functions
+from tests.integration.plain_rq.conftest import FUNCTIONS
+from tests.waiting import until
+
+
+@pytest.fixture
+def queue(connection: Redis) -> Queue:
+    return Queue(connection=connection, serializer="json")
+
+
+def ended(job: Job) -> bool:
+    return until(lambda: job.get_status() in (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED))
+
+
+def test_a_json_job_returns_its_value_to_the_stock_client(queue, connection, our_worker, rq_info):
+    job = queue.enqueue(job_functions.add, 2, b=3)
+    our_worker()
+    ended(job)
+    fetched = Job.fetch(job.id, connection=connection, serializer="json")
+    assert fetched.return_value() == 5
+    assert fetched.get_status() == JobStatus.FINISHED
+    assert fetched.started_at <= fetched.ended_at
+    assert job.id in queue.finished_job_registry.get_job_ids()
+    assert "queue default 0" in rq_info()
+
+
+def test_a_pickled_job_runs_where_that_is_allowed(connection, our_worker):
+    job = Queue(connection=connection).enqueue(job_functions.add, 2, 3)
+    our_worker(ALLOW_PICKLE="true")
+    ended(job)
+    assert job.return_value(refresh=True) == 5
+
+
+def test_a_pickled_job_is_rejected_elsewhere(connection, our_worker):
+    job = Queue(connection=connection).enqueue(job_functions.add, 2, 3, retry=Retry(max=3))
+    our_worker()
+    ended(job)
+    assert job.get_status() == JobStatus.FAILED
+    assert "ALLOW_PICKLE" in job.latest_result().exc_string
+    assert connection.hget(job.key, "wm_reason") == b"rejected"
+
+
+def test_a_function_that_is_not_registered_is_rejected_by_name(queue, connection, our_worker):
+    job = queue.enqueue("os.getpid")
+    our_worker()
+    ended(job)
+    assert job.get_status() == JobStatus.FAILED
+    assert "os.getpid" in job.latest_result().exc_string
+    assert connection.hget(job.key, "wm_reason") == b"rejected"
+
+
+def test_an_exception_is_recorded_with_its_traceback(queue, connection, our_worker):
+    job = queue.enqueue(job_functions.fail, "broken")
+    our_worker()
+    ended(job)
+    result = job.latest_result()
+    assert result.type is Result.Type.FAILED
+    assert result.exc_string.rstrip().endswith("ValueError: broken")
+    assert job.id in queue.failed_job_registry.get_job_ids()
+
+
+def test_a_job_is_retried_as_often_as_it_asked_then_fails(queue, tmp_path: Path, our_worker, maintenance):
+    notes = tmp_path / "notes"
+    job = queue.enqueue(job_functions.fail_noting, str(notes), retry=Retry(max=2, interval=[0, 1]))
+    our_worker()
+    until(lambda: job.get_status() == JobStatus.FAILED)
+    assert notes.read_text().split() == ["run"] * 3
+
+
+def test_a_timeout_ends_the_job(queue, connection, tmp_path: Path, our_worker):
+    job = queue.enqueue(job_functions.sleep_noting, str(tmp_path / "notes"), 60, job_timeout=1)
+    our_worker()
+    ended(job)
+    assert connection.hget(job.key, "wm_reason") == b"timeout"
+    assert (tmp_path / "notes").read_text().split() == ["begun"]
+
+
+def test_result_ttl_failure_ttl_and_ttl_are_honoured(queue, connection, our_worker):
+    short = queue.enqueue(job_functions.add, 1, 1, result_ttl=60)
+    unsaid = queue.enqueue(job_functions.add, 1, 1)
+    for_ever = queue.enqueue(job_functions.add, 1, 1, result_ttl=-1)
+    discarded = queue.enqueue(job_functions.add, 1, 1, result_ttl=0)
+    failed = queue.enqueue(job_functions.fail, "x", failure_ttl=90)
+    over = queue.enqueue(job_functions.add, 1, 1, ttl=1)
+    until(lambda: not connection.exists(over.key))
+    our_worker()
+    ended(failed)
+    until(lambda: not connection.exists(discarded.key))
+    assert connection.ttl(short.key) in nearly(60)
+    assert connection.ttl(unsaid.key) in nearly(500)
+    assert connection.ttl(for_ever.key) == -1
+    assert connection.ttl(failed.key) in nearly(90)
+    assert not connection.exists(f"rq:results:{over.id}")
+
+
+def test_a_job_with_a_ttl_does_not_expire_while_it_runs(queue, connection, tmp_path: Path, our_worker):
+    gate = tmp_path / "gate"
+    job = queue.enqueue(job_functions.report_progress, str(gate), ttl=60)
+    assert connection.ttl(job.key) in nearly(60)
+    our_worker()
+    until(lambda: job.get_meta().get("progress") == 50)
+    assert connection.ttl(job.key) == -1
+    gate.touch()
+    ended(job)
+
+
+def test_a_returned_retry_runs_the_job_again(queue, tmp_path: Path, our_worker):
+    job = queue.enqueue(job_functions.retry_until, str(tmp_path / "notes"), 3)
+    our_worker()
+    ended(job)
+    assert job.return_value(refresh=True) == "done"
+    assert [result.type for result in job.results()] == [
+        Result.Type.SUCCESSFUL,
+        Result.Type.RETRIED,
+        Result.Type.RETRIED,
+    ]
+
+
+def test_returned_retries_have_an_end(queue, our_worker):
+    job = queue.enqueue(job_functions.retry_for_ever)
+    our_worker()
+    until(lambda: job.get_status() == JobStatus.FAILED)
+    assert job.latest_result().type is Result.Type.MAX_RETRIES_EXCEEDED
+
+
+def test_a_coroutine_is_awaited(queue, our_worker):
+    job = queue.enqueue(job_functions.add_later, 20, 22)
+    our_worker()
+    ended(job)
+    assert job.return_value(refresh=True) == 42
+
+
+def test_a_bound_instance_is_called(connection, our_worker):
+    job = Queue(connection=connection).enqueue(job_functions.Counter(40).plus, 2)
+    our_worker(ALLOW_PICKLE="true")
+    ended(job)
+    assert job.return_value(refresh=True) == 42
+
+
+def test_a_job_that_is_enqueued_for_later_runs_then(queue, our_worker, maintenance):
+    job = queue.enqueue_in(timedelta(seconds=1), job_functions.add, 1, 2)
+    our_worker()
+    assert job.get_status() == JobStatus.SCHEDULED
+    ended(job)
+    assert job.return_value(refresh=True) == 3
+
+
+def test_a_job_that_the_stock_client_cancels_does_not_run(queue, connection, tmp_path: Path, our_worker):
+    cancelled = queue.enqueue(job_functions.note, str(tmp_path / "notes"), "ran")
+    other = queue.enqueue(job_functions.add, 1, 1)
+    cancelled.cancel()
+    our_worker("--burst").wait(timeout=60)
+    assert other.get_status() == JobStatus.FINISHED
+    assert cancelled.get_status() == JobStatus.CANCELED
+    assert not (tmp_path / "notes").exists()
+
+
+def test_a_job_that_the_stock_client_requeues_runs_again(queue, tmp_path: Path, our_worker):
+    notes = tmp_path / "notes"
+    job = queue.enqueue(job_functions.fail_noting, str(notes))
+    our_worker()
+    ended(job)
+    job.requeue()
+    until(lambda: notes.read_text().split() == ["run", "run"])
+
+
+def test_a_suspended_queue_waits(queue, connection, our_worker):
+    connection.set("rq:suspended", 1)
+    job = queue.enqueue(job_functions.add, 1, 1)
+    our_worker("--burst").wait(timeout=60)
+    assert job.get_status() == JobStatus.QUEUED
+
+
+@pytest.mark.parametrize("serializer", ["json", "pickle"])
+def test_meta_and_results_keep_the_record_s_serializer(connection, our_worker, tmp_path: Path, serializer):
+    gate = tmp_path / "gate"
+    queue = Queue(connection=connection, serializer=serializer)
+    job = queue.enqueue(job_functions.report_progress, str(gate), meta={"step": 1})
+    our_worker(ALLOW_PICKLE="true")
+    until(lambda: job.get_meta().get("progress") == 50)
+    assert job.get_meta() == {"step": 1, "progress": 50}
+    gate.touch()
+    ended(job)
+    assert job.return_value(refresh=True) == f"{job.id} started 50"
+
+
+def test_other_use_of_the_job_s_redis_is_a_clear_error(queue, our_worker):
+    job = queue.enqueue(job_functions.use_redis)
+    our_worker()
+    ended(job)
+    message = job.latest_result().exc_string.strip().splitlines()[-1]
+    assert message.startswith("RuntimeError: ")
+    assert "keys" in message
+
+
+def test_the_functions_module_is_what_the_workers_registered():
+    assert job_functions.__name__ == FUNCTIONS
