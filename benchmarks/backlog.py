@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from functools import partial
 from statistics import harmonic_mean
 
-from benchmarks.harness.comparison import compete, options
-from benchmarks.harness.preload import complete, fill
-from benchmarks.harness.http_enqueue_load import load_enqueues
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import Store, store
-from benchmarks.harness.workmanager_programs import manager, our_finished, our_queued, worker
-from benchmarks.http_batch import batch_rate
-from benchmarks.http_pull import TOP, VALUE, pull_rate
-from benchmarks.worker_noop import drain_rate
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import compare, parse_options
+from benchmarks.harness.http_enqueue_load import run_enqueue_load
+from benchmarks.harness.preload import finish_preloaded_jobs, preload_jobs
+from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
+from benchmarks.harness.workmanager_programs import count_finished, count_queued, running_manager, running_worker
+from benchmarks.http_batch import measure_batch_rate
+from benchmarks.http_pull import TOP, VALUE, measure_pull_rate
+from benchmarks.worker_noop import measure_drain_rate
 
 SMALL = 10_000
 # In a quick run as many as can be filled in its time.
@@ -31,19 +31,19 @@ _IN_REWRITE = "batch_in_rewrite"
 
 def main() -> None:
     """Runs it."""
-    told = options("backlog", __doc__ or "", quick_runs=1, full_runs=7)
+    told = parse_options("backlog", __doc__ or "", quick_runs=1, full_runs=7)
     large = told.pick(_LARGE_QUICK, _LARGE_FULL)
     sizes = (SMALL, large) if told.quick else (SMALL, int(math.sqrt(SMALL * large)), large)
-    report = Report("backlog", told.quick)
-    report.begin()
-    medians = compete(report, {_name(jobs): partial(_measure, jobs) for jobs in sizes}, told.runs)
+    report = BenchmarkReport("backlog", told.quick)
+    report.print_machine()
+    medians = compare(report, {_name(jobs): partial(_measure, jobs) for jobs in sizes}, told.runs)
     for figure in medians[_name(SMALL)]:
         points = [(float(jobs), medians[_name(jobs)][figure]) for jobs in sizes]
-        report.curve(figure, "jobs queued", "1/s", points)
+        report.add_curve(figure, "jobs queued", "1/s", points)
         if figure == _IN_REWRITE:
             continue
-        report.aim(f"{figure} at {large:,} of that at {SMALL:,}", points[-1][1] / points[0][1], least=0.9)
-    report.end()
+        report.add_aim(f"{figure} at {large:,} of that at {SMALL:,}", points[-1][1] / points[0][1], least=0.9)
+    report.print_tables()
 
 
 def _name(jobs: int) -> str:
@@ -56,27 +56,27 @@ def _measure(jobs: int) -> Figures:
 
 
 @contextmanager
-def _filled(jobs: int, finished: int = 0) -> Iterator[Store]:
+def _filled(jobs: int, finished: int = 0) -> Iterator[BenchmarkRedis]:
     """A server with so many jobs queued, whose file has just been rewritten, so that no part makes it double."""
-    with store() as server:
-        fill(server.url, jobs + finished, "noop")
-        complete(server.url, finished, VALUE)
-        server.settle()
-        server.rewrite()
-        server.settle()
+    with redis_server() as server:
+        preload_jobs(server.url, jobs + finished, "noop")
+        finish_preloaded_jobs(server.url, finished, VALUE)
+        server.wait_until_idle()
+        server.start_aof_rewrite()
+        server.wait_until_idle()
         yield server
 
 
 def _put(jobs: int) -> float:
-    with _filled(jobs) as server, manager(server) as (_, port):
-        return load_enqueues(port, _LONG_ENOUGH_SECONDS, most=_PUT).answers_per_second
+    with _filled(jobs) as server, running_manager(server) as (_, port):
+        return run_enqueue_load(port, _LONG_ENOUGH_SECONDS, max_requests=_PUT).answers_per_second
 
 
 def _batch(jobs: int, *, in_rewrite: bool = False) -> float:
-    with _filled(jobs) as server, manager(server) as (_, port):
+    with _filled(jobs) as server, running_manager(server) as (_, port):
         if in_rewrite:
-            server.rewrite()
-        return batch_rate(port, _LONG_ENOUGH_SECONDS, most=_BATCHES)[0]
+            server.start_aof_rewrite()
+        return measure_batch_rate(port, _LONG_ENOUGH_SECONDS, max_requests=_BATCHES)[0]
 
 
 def _run(jobs: int) -> float:
@@ -85,16 +85,18 @@ def _run(jobs: int) -> float:
         return harmonic_mean([_drain(server, jobs) for _ in range(_DRAINS)])
 
 
-def _drain(server: Store, jobs: int) -> float:
-    fill(server.url, jobs - our_queued(server), "noop")
-    before = our_finished(server)
-    figures = drain_rate(server, lambda: worker(server, slots=1), SMALL, lambda: our_finished(server) - before)
+def _drain(server: BenchmarkRedis, jobs: int) -> float:
+    preload_jobs(server.url, jobs - count_queued(server), "noop")
+    before = count_finished(server)
+    figures = measure_drain_rate(
+        server, lambda: running_worker(server, slots=1), SMALL, lambda: count_finished(server) - before
+    )
     return figures["jobs_per_second"]
 
 
 def _pull(jobs: int) -> float:
-    with _filled(jobs, finished=_RESULTS) as server, manager(server) as (_, port):
-        return pull_rate(port, _LONG_ENOUGH_SECONDS, _RESULTS - 2 * TOP)[0]
+    with _filled(jobs, finished=_RESULTS) as server, running_manager(server) as (_, port):
+        return measure_pull_rate(port, _LONG_ENOUGH_SECONDS, _RESULTS - 2 * TOP)[0]
 
 
 _PARTS: Mapping[str, Callable[[int], float]] = {

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
-from benchmarks.harness.comparison import compete, options
-from benchmarks.harness.http_enqueue_load import CONNECTIONS, submissions
-from benchmarks.harness.http_load import Generator, request
-from benchmarks.harness.measured_programs import await_true
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import Store, cluster_store, replicated_store, store
-from benchmarks.harness.workmanager_programs import manager, our_finished, worker
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import compare, parse_options
+from benchmarks.harness.http_enqueue_load import CONNECTIONS, enqueue_requests
+from benchmarks.harness.http_load import LoadGenerator, request
+from benchmarks.harness.measured_programs import wait_until
+from benchmarks.harness.redis_servers import BenchmarkRedis, redis_cluster, redis_server, replicated_redis
+from benchmarks.harness.workmanager_programs import count_finished, running_manager, running_worker
 
 CLUSTER, SINGLE, REPLICATED = "six-node cluster", "one server", "one server with a replica"
 _TOP = 100
@@ -25,32 +25,32 @@ _LOOK_SECONDS = 0.05
 
 def main() -> None:
     """Runs it."""
-    told = options("cluster_cpu", __doc__ or "", quick_runs=1, full_runs=3)
+    told = parse_options("cluster_cpu", __doc__ or "", quick_runs=1, full_runs=3)
     jobs = told.pick(20_000, 60_000)
-    report = Report("cluster_cpu", told.quick)
-    report.begin()
-    medians = compete(
+    report = BenchmarkReport("cluster_cpu", told.quick)
+    report.print_machine()
+    medians = compare(
         report,
         {
-            CLUSTER: partial(_measure, cluster_store, jobs),
-            SINGLE: partial(_measure, store, jobs),
-            REPLICATED: partial(_measure, replicated_store, jobs),
+            CLUSTER: partial(_measure, redis_cluster, jobs),
+            SINGLE: partial(_measure, redis_server, jobs),
+            REPLICATED: partial(_measure, replicated_redis, jobs),
         },
         told.runs,
     )
     ratio = medians[CLUSTER]["masters_us_per_job"] / medians[SINGLE]["masters_us_per_job"]
-    report.aim("times one server's", ratio, most=1.2)
-    report.end()
+    report.add_aim("times one server's", ratio, most=1.2)
+    report.print_tables()
 
 
-def _measure(start: Callable[[], AbstractContextManager[Store]], jobs: int) -> Figures:
-    with start() as server, manager(server) as (_, port):
+def _measure(start: Callable[[], AbstractContextManager[BenchmarkRedis]], jobs: int) -> Figures:
+    with start() as server, running_manager(server) as (_, port):
         idle = server.cpu_seconds()
-        _load(port, itertools.islice(itertools.cycle(submissions()), jobs), CONNECTIONS)
+        _load(port, itertools.islice(itertools.cycle(enqueue_requests()), jobs), CONNECTIONS)
         stored = server.cpu_seconds()
-        with worker(server, slots=1) as node:
-            await_true(
-                lambda: our_finished(server) == jobs,
+        with running_worker(server, slots=1) as node:
+            wait_until(
+                lambda: count_finished(server) == jobs,
                 seconds=300,
                 wanted="the end of all jobs",
                 program=node,
@@ -69,7 +69,7 @@ def _measure(start: Callable[[], AbstractContextManager[Store]], jobs: int) -> F
 
 
 def _load(port: int, requests: itertools.islice[bytes] | itertools.repeat[bytes], connections: int) -> None:
-    generator = Generator(port, connections)
+    generator = LoadGenerator(port, connections)
     try:
         generator.closed_loop(requests, warm_up_seconds=0.0, seconds=600.0)
     finally:

@@ -8,12 +8,12 @@ from base64 import b64encode
 from functools import partial
 from multiprocessing.synchronize import Barrier
 
-from benchmarks.harness.comparison import compete, options
-from benchmarks.harness.preload import fill
-from benchmarks.harness.measured_programs import await_true
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import store
-from benchmarks.harness.workmanager_programs import await_idle_worker, our_finished, worker
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import compare, parse_options
+from benchmarks.harness.measured_programs import wait_until
+from benchmarks.harness.preload import preload_jobs
+from benchmarks.harness.redis_servers import redis_server
+from benchmarks.harness.workmanager_programs import count_finished, running_worker, wait_for_idle_worker
 from worker_node.functions import sha512
 
 OURS, PLAIN = "workmanager", "two plain processes"
@@ -24,19 +24,19 @@ _DATA = bytes(64)
 
 def main() -> None:
     """Runs it."""
-    told = options("cpu_slots", __doc__ or "", quick_runs=3, full_runs=7)
+    told = parse_options("cpu_slots", __doc__ or "", quick_runs=3, full_runs=7)
     jobs = told.pick(800, 2000)
     iterations = _calibrate()
-    report = Report("cpu_slots", told.quick)
-    report.begin()
-    medians = compete(
+    report = BenchmarkReport("cpu_slots", told.quick)
+    report.print_machine()
+    medians = compare(
         report,
         {OURS: partial(_measure_ours, jobs, iterations), PLAIN: partial(_measure_plain, jobs, iterations)},
         told.runs,
     )
     share = medians[OURS]["jobs_per_second"] / medians[PLAIN]["jobs_per_second"]
-    report.aim("of two plain processes", share, least=0.97)
-    report.end()
+    report.add_aim("of two plain processes", share, least=0.97)
+    report.print_tables()
 
 
 def _calibrate() -> int:
@@ -54,16 +54,16 @@ def _timed(iterations: int) -> float:
 
 def _measure_ours(jobs: int, iterations: int) -> Figures:
     # From a worker that is idle, so warm, to the last job recorded: the way in and out counts.
-    with store() as server, worker(server, slots=SLOTS) as node:
-        await_idle_worker(server, node)
+    with redis_server() as server, running_worker(server, slots=SLOTS) as node:
+        wait_for_idle_worker(server, node)
         time.sleep(0.5)
         worker_cpu, redis_cpu = node.cpu_seconds, server.cpu_seconds()
         begun = time.perf_counter()
-        fill(server.url, jobs, "sha512", data=b64encode(_DATA).decode(), iterations=iterations)
+        preload_jobs(server.url, jobs, "sha512", data=b64encode(_DATA).decode(), iterations=iterations)
         # The cores belong to the jobs: looking on every 5 ms would take 3 % of them, every 50 ms still 0.5 %.
         time.sleep(max(0.0, jobs / SLOTS * _JOB_SECONDS - (time.perf_counter() - begun)))
-        await_true(
-            lambda: our_finished(server) == jobs,
+        wait_until(
+            lambda: count_finished(server) == jobs,
             seconds=120,
             wanted="the end of all jobs",
             program=node,

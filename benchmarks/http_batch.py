@@ -8,11 +8,11 @@ from functools import partial
 from itertools import islice
 from secrets import token_bytes
 
-from benchmarks.harness.comparison import compete, options
-from benchmarks.harness.http_load import WARM_UP_SECONDS, Generator, endlessly, request
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import store
-from benchmarks.harness.workmanager_programs import manager, our_queued
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import compare, parse_options
+from benchmarks.harness.http_load import WARM_UP_SECONDS, LoadGenerator, repeat_forever, request
+from benchmarks.harness.redis_servers import redis_server
+from benchmarks.harness.workmanager_programs import count_queued, running_manager
 
 OURS = "workmanager"
 CONNECTIONS = 4
@@ -21,20 +21,20 @@ LINES = 1000
 
 def main() -> None:
     """Runs it."""
-    told = options("http_batch", __doc__ or "")
-    report = Report("http_batch", told.quick)
-    report.begin()
-    medians = compete(report, {OURS: partial(_measure, told.pick(3, 8))}, told.runs)
-    report.aim("jobs/s", medians[OURS]["jobs_per_second"], least=30_000)
-    report.end()
+    told = parse_options("http_batch", __doc__ or "")
+    report = BenchmarkReport("http_batch", told.quick)
+    report.print_machine()
+    medians = compare(report, {OURS: partial(_measure, told.pick(3, 8))}, told.runs)
+    report.add_aim("jobs/s", medians[OURS]["jobs_per_second"], least=30_000)
+    report.print_tables()
 
 
-def batches(count: int = 8) -> list[bytes]:
+def batch_requests(count: int = 8) -> list[bytes]:
     """Requests of `LINES` jobs each: SHA-512 of 64 random bytes."""
     return [request("POST", "/jobs/batch", _lines(), "application/x-ndjson") for _ in range(count)]
 
 
-def batch_rate(port: int, seconds: float, *, most: int | None = None) -> tuple[float, int]:
+def measure_batch_rate(port: int, seconds: float, *, max_requests: int | None = None) -> tuple[float, int]:
     """Jobs/s, and how many were taken in all; at most `most` requests are sent."""
     taken = 0
 
@@ -45,10 +45,10 @@ def batch_rate(port: int, seconds: float, *, most: int | None = None) -> tuple[f
         assert lines == LINES, f"{lines} of {LINES} lines were taken: {answer[:300]!r}"
         taken += lines
 
-    generator = Generator(port, CONNECTIONS, on_answer=check)
+    generator = LoadGenerator(port, CONNECTIONS, on_answer=check)
     try:
         load = generator.closed_loop(
-            islice(endlessly(batches()), most), warm_up_seconds=WARM_UP_SECONDS, seconds=seconds
+            islice(repeat_forever(batch_requests()), max_requests), warm_up_seconds=WARM_UP_SECONDS, seconds=seconds
         )
     finally:
         generator.close()
@@ -64,10 +64,10 @@ def _lines() -> bytes:
 
 
 def _measure(seconds: int) -> Figures:
-    with store() as server, manager(server) as (program, port):
+    with redis_server() as server, running_manager(server) as (program, port):
         program_cpu, redis_cpu = program.cpu_seconds, server.cpu_seconds()
-        rate, taken = batch_rate(port, seconds)
-        stored = our_queued(server)
+        rate, taken = measure_batch_rate(port, seconds)
+        stored = count_queued(server)
         assert stored == taken, f"{taken} jobs answered, {stored} stored"
         return {
             "jobs_per_second": rate,

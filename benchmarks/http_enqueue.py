@@ -9,14 +9,14 @@ from functools import partial
 
 import httpx
 
-from benchmarks.harness.comparison import Options, compete, options
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import BenchmarkOptions, compare, parse_options
 from benchmarks.harness.environments import FASTAPI_RQ
-from benchmarks.harness.http_enqueue_load import load_enqueues
-from benchmarks.harness.peers import SIDES
-from benchmarks.harness.measured_programs import Program, await_true, running
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import Store, store
-from benchmarks.harness.workmanager_programs import manager
+from benchmarks.harness.http_enqueue_load import run_enqueue_load
+from benchmarks.harness.measured_programs import MeasuredProgram, running_program, wait_until
+from benchmarks.harness.peers import PEER_APPS
+from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
+from benchmarks.harness.workmanager_programs import running_manager
 from workmanager.local import ports
 
 OURS, PEER, BARE = "workmanager", "fastapi + rq", "bare asgi"
@@ -25,51 +25,55 @@ _SERVER = ("--http", "httptools", "--loop", "uvloop", "--no-access-log", "--log-
 
 def main() -> None:
     """Runs it."""
-    told = options("http_enqueue", __doc__ or "")
+    told = parse_options("http_enqueue", __doc__ or "")
     FASTAPI_RQ.ensure()
-    report = Report("http_enqueue", told.quick)
-    report.begin()
+    report = BenchmarkReport("http_enqueue", told.quick)
+    report.print_machine()
     contestants: dict[str, Callable[[], Figures]] = {
         OURS: partial(_measure_ours, told, access_log=False),
         f"{OURS}, access log": partial(_measure_ours, told, access_log=True),
         PEER: partial(_measure_peer, told),
         BARE: partial(_measure_bare, told),
     }
-    rates = {name: figures["answers_per_second"] for name, figures in compete(report, contestants, told.runs).items()}
-    report.aim("times FastAPI + RQ", rates[OURS] / rates[PEER], least=5.0)
-    report.aim("of a bare ASGI answer", rates[OURS] / rates[BARE], least=0.5)
-    report.end()
+    rates = {name: figures["answers_per_second"] for name, figures in compare(report, contestants, told.runs).items()}
+    report.add_aim("times FastAPI + RQ", rates[OURS] / rates[PEER], least=5.0)
+    report.add_aim("of a bare ASGI answer", rates[OURS] / rates[BARE], least=0.5)
+    report.print_tables()
 
 
-def _measure_ours(told: Options, *, access_log: bool) -> Figures:
-    with store() as server, manager(server, access_log=access_log) as (program, port):
+def _measure_ours(told: BenchmarkOptions, *, access_log: bool) -> Figures:
+    with redis_server() as server, running_manager(server, access_log=access_log) as (program, port):
         return _measure(server, program, port, told, stored="rq:queue:default")
 
 
-def _measure_peer(told: Options) -> Figures:
-    command = [FASTAPI_RQ.program("uvicorn"), "fastapi_rq_side:app", "--app-dir", str(SIDES)]
-    with store() as server, _served(server, command) as (program, port):
+def _measure_peer(told: BenchmarkOptions) -> Figures:
+    command = [FASTAPI_RQ.program("uvicorn"), "fastapi_rq_app:app", "--app-dir", str(PEER_APPS)]
+    with redis_server() as server, _served(server, command) as (program, port):
         return _measure(server, program, port, told, stored="rq:queue:default")
 
 
-def _measure_bare(told: Options) -> Figures:
+def _measure_bare(told: BenchmarkOptions) -> Figures:
     command = [sys.executable, "-m", "uvicorn", "benchmarks.harness.bare_asgi:app"]
-    with store() as server, _served(server, command) as (program, port):
+    with redis_server() as server, _served(server, command) as (program, port):
         return _measure(server, program, port, told, stored=None)
 
 
 @contextlib.contextmanager
-def _served(server: Store, command: Sequence[str]) -> Iterator[tuple[Program, int]]:
+def _served(server: BenchmarkRedis, command: Sequence[str]) -> Iterator[tuple[MeasuredProgram, int]]:
     port = ports.free_port()
-    environ = {"FASTAPI_RQ_SIDE_URL": server.url}
-    with running([*command, "--port", str(port), *_SERVER], server.directory / "peer.log", environ=environ) as program:
-        await_true(lambda: _answers(port), seconds=30, wanted="a server that answers", program=program)
+    environ = {"FASTAPI_RQ_APP_URL": server.url}
+    with running_program(
+        [*command, "--port", str(port), *_SERVER], server.directory / "peer.log", environ=environ
+    ) as program:
+        wait_until(lambda: _answers(port), seconds=30, wanted="a server that answers", program=program)
         yield program, port
 
 
-def _measure(server: Store, program: Program, port: int, told: Options, *, stored: str | None) -> Figures:
+def _measure(
+    server: BenchmarkRedis, program: MeasuredProgram, port: int, told: BenchmarkOptions, *, stored: str | None
+) -> Figures:
     program_cpu, redis_cpu = program.cpu_seconds, server.cpu_seconds()
-    load = load_enqueues(port, told.pick(3, 8))
+    load = run_enqueue_load(port, told.pick(3, 8))
     program_cpu, redis_cpu = program.cpu_seconds - program_cpu, server.cpu_seconds() - redis_cpu
     if stored is not None:
         count = server.masters[0].llen(stored)

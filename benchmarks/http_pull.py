@@ -8,12 +8,12 @@ from functools import partial
 
 import orjson
 
-from benchmarks.harness.comparison import compete, options
-from benchmarks.harness.preload import complete, fill
-from benchmarks.harness.http_load import WARM_UP_SECONDS, Generator, request
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import store
-from benchmarks.harness.workmanager_programs import manager
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import compare, parse_options
+from benchmarks.harness.http_load import WARM_UP_SECONDS, LoadGenerator, request
+from benchmarks.harness.preload import finish_preloaded_jobs, preload_jobs
+from benchmarks.harness.redis_servers import redis_server
+from benchmarks.harness.workmanager_programs import running_manager
 
 OURS = "workmanager"
 CONNECTIONS = 4
@@ -24,27 +24,27 @@ _EXPECTED_RATE = 40_000
 
 def main() -> None:
     """Runs it."""
-    told = options("http_pull", __doc__ or "")
+    told = parse_options("http_pull", __doc__ or "")
     seconds = told.pick(2, 5)
-    report = Report("http_pull", told.quick)
-    report.begin()
-    medians = compete(report, {OURS: partial(_measure, seconds)}, told.runs)
-    report.aim("results/s", medians[OURS]["results_per_second"], least=20_000)
-    report.end()
+    report = BenchmarkReport("http_pull", told.quick)
+    report.print_machine()
+    medians = compare(report, {OURS: partial(_measure, seconds)}, told.runs)
+    report.add_aim("results/s", medians[OURS]["results_per_second"], least=20_000)
+    report.print_tables()
 
 
-def pull_rate(port: int, seconds: float, most: int) -> tuple[float, set[str]]:
+def measure_pull_rate(port: int, seconds: float, max_results: int) -> tuple[float, set[str]]:
     """Pulls until the time is over, but at most about `most` results.
 
     Returns:
         results/s, and the ids that were handed out.
     """
     answers: list[bytes] = []
-    generator = Generator(port, CONNECTIONS, on_answer=answers.append)
+    generator = LoadGenerator(port, CONNECTIONS, on_answer=answers.append)
     pull = request("POST", f"/pullCompleted?top={TOP}")
     try:
         load = generator.closed_loop(
-            itertools.repeat(pull, most // TOP), warm_up_seconds=WARM_UP_SECONDS, seconds=seconds
+            itertools.repeat(pull, max_results // TOP), warm_up_seconds=WARM_UP_SECONDS, seconds=seconds
         )
     finally:
         generator.close()
@@ -57,14 +57,14 @@ def pull_rate(port: int, seconds: float, most: int) -> tuple[float, set[str]]:
 
 def _measure(seconds: int) -> Figures:
     jobs = _EXPECTED_RATE * (seconds + 1)
-    with store() as server:
-        fill(server.url, jobs, "noop")
-        complete(server.url, jobs, VALUE)
-        server.settle()
-        with manager(server) as (program, port):
+    with redis_server() as server:
+        preload_jobs(server.url, jobs, "noop")
+        finish_preloaded_jobs(server.url, jobs, VALUE)
+        server.wait_until_idle()
+        with running_manager(server) as (program, port):
             program_cpu, redis_cpu = program.cpu_seconds, server.cpu_seconds()
             # A few are left, so that the feed is never empty.
-            rate, ids = pull_rate(port, seconds, jobs - CONNECTIONS * TOP)
+            rate, ids = measure_pull_rate(port, seconds, jobs - CONNECTIONS * TOP)
             return {
                 "results_per_second": rate,
                 "server_us_per_result": (program.cpu_seconds - program_cpu) / len(ids) * 1e6,

@@ -15,17 +15,17 @@ from functools import partial
 
 import uvloop
 
-from benchmarks.harness.comparison import compete, options
-from benchmarks.harness.measured_programs import await_true, running
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import Store, store
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import compare, parse_options
+from benchmarks.harness.measured_programs import running_program, wait_until
+from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
 from jobqueue.model import DEFAULT_QUEUE, LEASE_SECONDS
 from jobqueue.sharding.shards import Shards
-from jobqueue.workers.registry import Beat, WorkerRecord
+from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord
 from worker_node.shard_loops.capacity import Capacity
-from worker_node.shard_loops.claimer import Feeder
-from worker_node.shard_loops.command_listener import listen
-from worker_node.shard_loops.heartbeat import Keeper
+from worker_node.shard_loops.claimer import Claimer
+from worker_node.shard_loops.command_listener import listen_for_commands
+from worker_node.shard_loops.heartbeat import Heartbeater
 
 OURS = "workmanager"
 WORKERS = 1000
@@ -38,20 +38,20 @@ def main() -> None:
     if sys.argv[1:2] == ["hold"]:
         _hold(sys.argv[2], int(sys.argv[3]))
         return
-    told = options("idle_fleet", __doc__ or "", quick_runs=1, full_runs=3)
-    report = Report("idle_fleet", told.quick)
-    report.begin()
-    medians = compete(report, {OURS: partial(_measure, told.pick(20, 60))}, told.runs)
-    report.aim("percent of a core in Redis", medians[OURS]["redis_percent"], most=5.0)
-    report.end()
+    told = parse_options("idle_fleet", __doc__ or "", quick_runs=1, full_runs=3)
+    report = BenchmarkReport("idle_fleet", told.quick)
+    report.print_machine()
+    medians = compare(report, {OURS: partial(_measure, told.pick(20, 60))}, told.runs)
+    report.add_aim("percent of a core in Redis", medians[OURS]["redis_percent"], most=5.0)
+    report.print_tables()
 
 
 def _measure(seconds: int) -> Figures:
-    with store() as server, ExitStack() as fleet:
+    with redis_server() as server, ExitStack() as fleet:
         for number in range(_PROCESSES):
             command = [sys.executable, "-m", "benchmarks.idle_fleet", "hold", server.url, str(WORKERS // _PROCESSES)]
-            fleet.enter_context(running(command, server.directory / f"fleet-{number}.log"))
-        await_true(lambda: server.client.scard("rq:workers") == WORKERS, seconds=60, wanted="all of the fleet")
+            fleet.enter_context(running_program(command, server.directory / f"fleet-{number}.log"))
+        wait_until(lambda: server.client.scard("rq:workers") == WORKERS, seconds=60, wanted="all of the fleet")
         time.sleep(_SETTLE_SECONDS)
         cpu, commands, begun = server.cpu_seconds(), _commands(server), time.perf_counter()
         time.sleep(seconds)
@@ -64,7 +64,7 @@ def _measure(seconds: int) -> Figures:
         }
 
 
-def _commands(server: Store) -> int:
+def _commands(server: BenchmarkRedis) -> int:
     return int(server.masters[0].info("stats")["total_commands_processed"])
 
 
@@ -85,27 +85,27 @@ async def _idle_worker(url: str, name: str) -> None:
     record = WorkerRecord(name, "idle", os.getpid(), (DEFAULT_QUEUE,), slots=2)
     async with asyncio.TaskGroup() as group:
         for shard in shards:
-            feeder = Feeder(
+            feeder = Claimer(
                 shard,
                 name,
                 record.queues,
                 lease_seconds=LEASE_SECONDS,
                 capacity=Capacity(lambda: record.slots, record.slots),
-                hand_over=_fail,
+                on_claimed=_fail,
                 on_command=_fail,
             )
-            keeper = Keeper(
+            keeper = Heartbeater(
                 shard,
                 record,
                 lease_seconds=LEASE_SECONDS,
-                held=lambda _: [],
-                report=lambda: Beat("idle", 0, 0, 0, 0.0),
+                held_leases=lambda _: [],
+                read_heartbeat=lambda: WorkerHeartbeat("idle", 0, 0, 0, 0.0),
                 on_lost=_fail,
                 on_cancelled=_fail,
             )
             group.create_task(feeder.run())
             group.create_task(keeper.run())
-            group.create_task(listen(shard, name, _fail))
+            group.create_task(listen_for_commands(shard, name, _fail))
 
 
 def _fail(what: object) -> None:

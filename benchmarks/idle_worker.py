@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from benchmarks.harness.comparison import compete, options
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import store
-from benchmarks.harness.workmanager_programs import await_idle_worker, worker
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import compare, parse_options
+from benchmarks.harness.redis_servers import redis_server
+from benchmarks.harness.workmanager_programs import running_worker, wait_for_idle_worker
 
 OURS = "workmanager"
 SLOTS = 2
@@ -17,17 +17,17 @@ _SETTLE_SECONDS = 3.0
 
 def main() -> None:
     """Runs it."""
-    told = options("idle_worker", __doc__ or "", quick_runs=2, full_runs=3)
-    report = Report("idle_worker", told.quick)
-    report.begin()
-    medians = compete(report, {OURS: partial(_measure, told.pick(20, 60))}, told.runs)
-    report.aim("percent of a core", medians[OURS]["worker_percent"], most=1.0)
-    report.end()
+    told = parse_options("idle_worker", __doc__ or "", quick_runs=2, full_runs=3)
+    report = BenchmarkReport("idle_worker", told.quick)
+    report.print_machine()
+    medians = compare(report, {OURS: partial(_measure, told.pick(20, 60))}, told.runs)
+    report.add_aim("percent of a core", medians[OURS]["worker_percent"], most=1.0)
+    report.print_tables()
 
 
 def _measure(seconds: int) -> Figures:
-    with store() as server, worker(server, slots=SLOTS) as node:
-        await_idle_worker(server, node)
+    with redis_server() as server, running_worker(server, slots=SLOTS) as node:
+        wait_for_idle_worker(server, node)
         time.sleep(_SETTLE_SECONDS)  # The executors start.
         worker_cpu, redis_cpu, begun = node.cpu_seconds, server.cpu_seconds(), time.perf_counter()
         time.sleep(seconds)

@@ -10,11 +10,11 @@ from secrets import token_bytes
 
 import orjson
 
-from benchmarks.harness.comparison import compete, options
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import compare, parse_options
 from benchmarks.harness.http_load import Connection, percentile, request
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import store
-from benchmarks.harness.workmanager_programs import await_idle_worker, manager, worker
+from benchmarks.harness.redis_servers import redis_server
+from benchmarks.harness.workmanager_programs import running_manager, running_worker, wait_for_idle_worker
 
 OURS = "workmanager"
 _PULL = request("POST", "/pullCompleted?top=1&wait=10")
@@ -23,24 +23,24 @@ _WARM_UP = 20
 
 def main() -> None:
     """Runs it."""
-    told = options("latency", __doc__ or "", full_runs=3)
-    report = Report("latency", told.quick)
-    report.begin()
+    told = parse_options("latency", __doc__ or "", full_runs=3)
+    report = BenchmarkReport("latency", told.quick)
+    report.print_machine()
     everything: list[float] = []
-    medians = compete(report, {OURS: partial(_measure, told.pick(200, 1000), everything)}, told.runs)
+    medians = compare(report, {OURS: partial(_measure, told.pick(200, 1000), everything)}, told.runs)
     ordered = sorted(everything)
     shares = [number / 100 for number in range(1, 100)] + [0.995, 0.999]
-    report.curve(
+    report.add_curve(
         "latency", "ms from PUT to value", "share of jobs", [(percentile(ordered, s) * 1000, s) for s in shares]
     )
-    report.aim("p50, ms", medians[OURS]["p50_ms"], most=5.0)
-    report.aim("p99, ms", medians[OURS]["p99_ms"], most=25.0)
-    report.end()
+    report.add_aim("p50, ms", medians[OURS]["p50_ms"], most=5.0)
+    report.add_aim("p99, ms", medians[OURS]["p99_ms"], most=25.0)
+    report.print_tables()
 
 
 def _measure(jobs: int, everything: list[float]) -> Figures:
-    with store() as server, manager(server) as (_, port), worker(server, slots=1) as node:
-        await_idle_worker(server, node)
+    with redis_server() as server, running_manager(server) as (_, port), running_worker(server, slots=1) as node:
+        wait_for_idle_worker(server, node)
         submitter, consumer = Connection(port), Connection(port)
         latencies = []
         for _ in range(jobs):

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.benchmark_report import OTHER_CORES_FIELD
 from benchmarks.harness.charts import Axis, bars, curves
-from benchmarks.harness.benchmark_report import OTHERS
 
 _HERE = Path(__file__).parent
 RESULTS = _HERE / "results"
@@ -29,21 +29,21 @@ Line = Mapping[str, Any]
 
 def main() -> None:
     """Runs it."""
-    results = {name: read(RESULTS / f"{name}.jsonl") for name in ORDER if (RESULTS / f"{name}.jsonl").exists()}
+    results = {name: read_results(RESULTS / f"{name}.jsonl") for name in ORDER if (RESULTS / f"{name}.jsonl").exists()}
     _PICTURES.mkdir(exist_ok=True)
-    for name, picture in pictures(results).items():
+    for name, picture in draw_charts(results).items():
         (_PICTURES / f"{name}.svg").write_text(picture)
     before, _, rest = _README.read_text().partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    _README.write_text(before + _BEGIN + "\n" + tables(results) + _END + after)
+    _README.write_text(before + _BEGIN + "\n" + markdown_tables(results) + _END + after)
 
 
-def read(path: Path) -> list[Line]:
+def read_results(path: Path) -> list[Line]:
     """A benchmark's lines."""
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def tables(results: Mapping[str, Sequence[Line]]) -> str:
+def markdown_tables(results: Mapping[str, Sequence[Line]]) -> str:
     """Every aim with what was measured, and then each benchmark's medians, as Markdown."""
     text = "| Benchmark | Aim | Measured | |\n|---|---|---:|---|\n"
     for name, lines in results.items():
@@ -54,11 +54,11 @@ def tables(results: Mapping[str, Sequence[Line]]) -> str:
                 )
     for name, lines in results.items():
         text += f"\n**{name}**{' (quick)' if lines[0]['quick'] else ''}\n\n" + _medians(lines)
-    shown = [f"![{name}](pictures/{name}.svg)\n" for name in pictures(results)]
+    shown = [f"![{name}](pictures/{name}.svg)\n" for name in draw_charts(results)]
     return text + "\n" + "\n".join([*shown, ""])
 
 
-def pictures(results: Mapping[str, Sequence[Line]]) -> dict[str, str]:
+def draw_charts(results: Mapping[str, Sequence[Line]]) -> dict[str, str]:
     """The pictures by their names, as SVG."""
     drawn = {}
     if "worker_noop" in results:
@@ -82,13 +82,13 @@ def _drawn(title: str, lines: Sequence[Line], x: Axis) -> str:
 
 def _medians(lines: Sequence[Line]) -> str:
     rows = list(_of(lines, "median_of"))
-    told = {"benchmark", "quick", "contestant", "median_of", OTHERS}
+    told = {"benchmark", "quick", "contestant", "median_of", OTHER_CORES_FIELD}
     columns = list(dict.fromkeys(name for row in rows for name in row if name not in told))
     titles = ["", *(column.replace("_", " ") for column in columns), "runs", "others' cores"]
     text = "| " + " | ".join(titles) + " |\n|---" + "|---:" * (len(titles) - 1) + "|\n"
     for row in rows:
         cells = [row["contestant"], *(_figure(row.get(column)) for column in columns)]
-        text += "| " + " | ".join([*cells, str(row["median_of"]), _figure(row[OTHERS])]) + " |\n"
+        text += "| " + " | ".join([*cells, str(row["median_of"]), _figure(row[OTHER_CORES_FIELD])]) + " |\n"
     return text
 
 

@@ -19,58 +19,58 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry
 
-from benchmarks.harness.comparison import compete, options
-from benchmarks.harness.preload import fill
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import Store, store
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import compare, parse_options
+from benchmarks.harness.preload import preload_jobs
+from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
 from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.registry import Beat, WorkerRecord, beat, register
+from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat
 from scaler.fleets.ec2.fleet import Ec2Fleet
 from scaler.fleets.ec2.offerings import Ec2Plan
 from scaler.loop import ScalerLoop
-from scaler.metrics import Meter
+from scaler.metrics import ScalerMetrics
 from scaler.policy import Limits
-from scaler.state.operator_overrides import pause
+from scaler.state.operator_overrides import set_paused
 
 INSTANCES = 1000
 FEW, MANY = 1_000, 1_000_000
-ROUNDS, LOOKS = 40, 5
+ROUNDS, DESCRIBE_ROUNDS = 40, 5
 _IDS = [f"i-{number:017x}" for number in range(INSTANCES)]
 
 
 def main() -> None:
     """Runs it."""
-    told = options("scaler_tick", __doc__ or "", quick_runs=1, full_runs=3)
-    report = Report("scaler_tick", told.quick)
-    report.begin()
+    told = parse_options("scaler_tick", __doc__ or "", quick_runs=1, full_runs=3)
+    report = BenchmarkReport("scaler_tick", told.quick)
+    report.print_machine()
     many = told.pick(100_000, MANY)
     contestants = {f"{jobs:,} queued": partial(_measure, jobs) for jobs in (FEW, many)}
-    medians = compete(report, contestants, told.runs)
+    medians = compare(report, contestants, told.runs)
     few, most = medians[f"{FEW:,} queued"], medians[f"{many:,} queued"]
-    report.aim(f"round at {many:,}, processor ms", most["round_cpu_ms"], most=200)
-    report.aim(f"Redis commands at {many:,} of those at {FEW:,}", most["commands"] / few["commands"], most=1.01)
-    report.end()
+    report.add_aim(f"round at {many:,}, processor ms", most["round_cpu_ms"], most=200)
+    report.add_aim(f"Redis commands at {many:,} of those at {FEW:,}", most["commands"] / few["commands"], most=1.01)
+    report.print_tables()
 
 
 def _measure(jobs: int) -> Figures:
-    with store() as server, _ec2() as endpoint:
-        fill(server.url, jobs, "noop")
-        server.settle()
+    with redis_server() as server, _ec2() as endpoint:
+        preload_jobs(server.url, jobs, "noop")
+        server.wait_until_idle()
         return asyncio.run(_rounds(server, endpoint))
 
 
-async def _rounds(server: Store, endpoint: str) -> Figures:
+async def _rounds(server: BenchmarkRedis, endpoint: str) -> Figures:
     shards = await Shards.connect(server.url)
     state = shards.all[0]
     for number, id_ in enumerate(_IDS):
         await register(state, WorkerRecord(id_, "host", number, ("default",), 1, "ec2:benchmark", id_))
-        await beat(state, id_, Beat("busy", 1, 0, 0, 0.0))
-    await pause(state, paused=True)
+        await send_worker_heartbeat(state, id_, WorkerHeartbeat("busy", 1, 0, 0, 0.0))
+    await set_paused(state, paused=True)
     os.environ.update(AWS_ENDPOINT_URL=endpoint, AWS_DEFAULT_REGION="eu-west-1")
     os.environ.update(AWS_ACCESS_KEY_ID="none", AWS_SECRET_ACCESS_KEY="none")
     fleet = Ec2Fleet.connect(Ec2Plan("benchmark", "workers"))
-    limits = Limits(min_workers=0, max_workers=2 * INSTANCES, minimum_paid_seconds=60.0, idle_seconds=0.0)
-    loop = ScalerLoop(shards, fleet, limits, "benchmark:0", Meter(CollectorRegistry()))
+    limits = Limits(min_workers=0, max_workers=2 * INSTANCES, min_billed_seconds=60.0, min_idle_seconds=0.0)
+    loop = ScalerLoop(shards, fleet, limits, "benchmark:0", ScalerMetrics(CollectorRegistry()))
     await _keep_heard(state)
     await loop.tick()
     await loop.tick()
@@ -78,9 +78,9 @@ async def _rounds(server: Store, endpoint: str) -> Figures:
     redis_before, commands_before = server.cpu_seconds(), _commands(server)
     processor, wall = await _tick(loop, ROUNDS)
     redis_seconds, commands = server.cpu_seconds() - redis_before, _commands(server) - commands_before
-    fleet.profile = replace(fleet.profile, rest_seconds=0.0)
+    fleet.profile = replace(fleet.profile, idle_poll_seconds=0.0)
     await _keep_heard(state)
-    with_look, _ = await _tick(loop, LOOKS)
+    with_look, _ = await _tick(loop, DESCRIBE_ROUNDS)
     await shards.close()
     return {
         "round_cpu_ms": processor * 1000,
@@ -107,7 +107,7 @@ async def _keep_heard(state: Shard) -> None:
     await state.execute(("ZADD", f"{state.prefix}:wm:workers", *(word for id_ in _IDS for word in (now, id_))))
 
 
-def _commands(server: Store) -> int:
+def _commands(server: BenchmarkRedis) -> int:
     return int(server.masters[0].info("stats")["total_commands_processed"])
 
 

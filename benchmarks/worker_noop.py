@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
-from benchmarks.harness.comparison import compete, options
-from benchmarks.harness.preload import fill
-from benchmarks.harness.peers import Peer, peers
-from benchmarks.harness.measured_programs import Program, await_true, run, running
-from benchmarks.harness.benchmark_report import Figures, Report
-from benchmarks.harness.redis_servers import Store, store
-from benchmarks.harness.workmanager_programs import our_finished, worker
+from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
+from benchmarks.harness.comparison import compare, parse_options
+from benchmarks.harness.measured_programs import MeasuredProgram, run_to_end, running_program, wait_until
+from benchmarks.harness.peers import Peer, all_peers
+from benchmarks.harness.preload import preload_jobs
+from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
+from benchmarks.harness.workmanager_programs import count_finished, running_worker
 
 OURS = "workmanager"
 _OUR_RATE = 20_000
@@ -23,52 +23,58 @@ _FROM, _TO = 0.15, 0.95
 
 def main() -> None:
     """Runs it."""
-    told = options("worker_noop", __doc__ or "")
+    told = parse_options("worker_noop", __doc__ or "")
     seconds = told.pick(2, 5)
-    everybody = peers()
+    everybody = all_peers()
     for peer in everybody:
         peer.environment.ensure()
-    report = Report("worker_noop", told.quick)
-    report.begin()
+    report = BenchmarkReport("worker_noop", told.quick)
+    report.print_machine()
     contestants: dict[str, Callable[[], Figures]] = {OURS: partial(_measure_ours, _OUR_RATE * seconds)}
-    contestants |= {peer.name: partial(_measure_peer, peer, peer.rate * seconds) for peer in everybody}
-    medians = compete(report, contestants, told.runs)
+    contestants |= {peer.name: partial(_measure_peer, peer, peer.expected_rate * seconds) for peer in everybody}
+    medians = compare(report, contestants, told.runs)
     rates = {name: figures["jobs_per_second"] for name, figures in medians.items()}
     python = max(rate for name, rate in rates.items() if name not in (OURS, "bullmq"))
-    report.aim("times BullMQ", rates[OURS] / rates["bullmq"], least=1.5)
-    report.aim("times the best Python peer", rates[OURS] / python, least=3.0)
-    report.aim("times RQ's SimpleWorker", rates[OURS] / rates["rq SimpleWorker"], least=40.0)
-    report.end()
+    report.add_aim("times BullMQ", rates[OURS] / rates["bullmq"], least=1.5)
+    report.add_aim("times the best Python peer", rates[OURS] / python, least=3.0)
+    report.add_aim("times RQ's SimpleWorker", rates[OURS] / rates["rq SimpleWorker"], least=40.0)
+    report.print_tables()
 
 
 def _measure_ours(jobs: int) -> Figures:
-    with store() as server:
-        fill(server.url, jobs, "noop")
-        return drain_rate(server, lambda: worker(server, slots=1), jobs, lambda: our_finished(server))
+    with redis_server() as server:
+        preload_jobs(server.url, jobs, "noop")
+        return measure_drain_rate(server, lambda: running_worker(server, slots=1), jobs, lambda: count_finished(server))
 
 
 def _measure_peer(peer: Peer, jobs: int) -> Figures:
-    with store() as server:
-        run(peer.fill(server.url, jobs), environ=peer.environ(server.url))
+    with redis_server() as server:
+        run_to_end(peer.fill_command(server.url, jobs), environ=peer.environ(server.url))
         work = partial(
-            running, peer.work(server.url), server.directory / "worker.log", environ=peer.environ(server.url)
+            running_program,
+            peer.worker_command(server.url),
+            server.directory / "worker.log",
+            environ=peer.environ(server.url),
         )
-        return drain_rate(server, work, jobs, lambda: peer.finished(server.masters[0]))
+        return measure_drain_rate(server, work, jobs, lambda: peer.count_finished(server.masters[0]))
 
 
-def drain_rate(
-    server: Store, work: Callable[[], AbstractContextManager[Program]], jobs: int, finished: Callable[[], int]
+def measure_drain_rate(
+    server: BenchmarkRedis,
+    work: Callable[[], AbstractContextManager[MeasuredProgram]],
+    jobs: int,
+    finished: Callable[[], int],
 ) -> Figures:
     """Works off a filled queue and measures the middle of it.
 
     Returns:
         jobs/s, and microseconds of the worker's and of Redis' processor time per job.
     """
-    server.settle()
+    server.wait_until_idle()
     with work() as program:
-        begun = await_true(lambda: _at_least(finished, jobs * _FROM), seconds=60, wanted="first jobs", program=program)
+        begun = wait_until(lambda: _at_least(finished, jobs * _FROM), seconds=60, wanted="first jobs", program=program)
         at, worker_cpu, redis_cpu = time.perf_counter(), program.cpu_seconds, server.cpu_seconds()
-        ended = await_true(lambda: _at_least(finished, jobs * _TO), seconds=600, wanted="all jobs", program=program)
+        ended = wait_until(lambda: _at_least(finished, jobs * _TO), seconds=600, wanted="all jobs", program=program)
         seconds, done = time.perf_counter() - at, ended - begun
         return {
             "jobs_per_second": done / seconds,

@@ -89,13 +89,13 @@ def build(output: Path, app: Path | None, architecture: str, settings: Mapping[s
     return path.resolve()
 
 
-def pinned() -> str:
+def pinned_requirements() -> str:
     """What requirements.txt names, for pip; without markers, which speak of the Python that reads them."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     return "\n".join(line.split("#")[0].split(";")[0] for line in lines)
 
 
-def platform(architecture: str) -> list[str]:
+def pip_platform_options(architecture: str) -> list[str]:
     """The options by which pip takes builds for the hosts, and for no other platform."""
     machine = MACHINES[architecture]
     names = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINOR_VERSIONS]
@@ -108,7 +108,7 @@ def platform(architecture: str) -> list[str]:
 
 def _install(site: Path, app: Path | None, architecture: str) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
-        requirements.write(pinned())
+        requirements.write(pinned_requirements())
         requirements.flush()
         _pip(site, architecture, ["--no-deps", "-r", requirements.name], "requirements.txt")
         if app and (wanted := app / "requirements.txt").exists():
@@ -118,7 +118,7 @@ def _install(site: Path, app: Path | None, architecture: str) -> None:
 
 def _pip(site: Path, architecture: str, wanted: list[str], source: str) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    command += ["--upgrade", "--target", str(site), *platform(architecture), *wanted]
+    command += ["--upgrade", "--target", str(site), *pip_platform_options(architecture), *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BundleError(f"pip cannot install {source} for {architecture}: {_last_error(done.stderr)}")

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if is_stale(given.stale.read_bytes(), authority, now) else 1
     if None in (given.name, given.region, given.directory):
         parser.error("--name, --region and --directory are needed")
-    make(given.name, given.region, given.directory, now)
+    make_certificates(given.name, given.region, given.directory, now)
     return 0
 
 
@@ -63,7 +63,7 @@ def is_stale(certificate: bytes, authority: bytes, now: datetime) -> bool:
     return there.not_valid_after_utc - now < timedelta(days=RENEW_DAYS)
 
 
-def make(name: str, region: str, directory: Path, now: datetime) -> None:
+def make_certificates(name: str, region: str, directory: Path, now: datetime) -> None:
     """Writes the files, readable by their owner alone."""
     store_name, balancer_name = f"store.{name}.workmanager.internal", f"*.elb.{region}.amazonaws.com"
     kept = directory / "authority.pem"

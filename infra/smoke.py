@@ -18,13 +18,13 @@ from workmanager.errors import ClientError
 
 DATA = b"workmanager"
 ITERATIONS = 1_000
-READY_SECONDS = 300.0
+READY_TIMEOUT_SECONDS = 300.0
 """For the load balancer to know its managers, and its name to be known."""
-DONE_SECONDS = 600.0
+COMPLETION_TIMEOUT_SECONDS = 600.0
 """For a first worker to be launched and to boot."""
-LEASE_SECONDS = 5
-WAIT_SECONDS = 5
-PULLED = 100
+RESULT_LEASE_SECONDS = 5
+PULL_WAIT_SECONDS = 5
+MAX_PULLED_RESULTS = 100
 """The latest come first."""
 
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["SSL_CERT_FILE"] = str(given.authority)
     key = given.key_file.read_text().strip().split(",")[0]
     try:
-        seconds = run(given.url, key)
+        seconds = run_smoke_test(given.url, key)
     except (SmokeError, ClientError) as error:
         sys.stderr.write(f"smoke test: error: {error}\n")
         return 1
@@ -51,19 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(url: str, key: str) -> float:
+def run_smoke_test(url: str, key: str) -> float:
     """The seconds from the answered enqueue to the pulled value.
 
     Raises:
         SmokeError: no value, or a wrong one.
         ClientError: no manager answers.
     """
-    with Client(url, key, retry_seconds=READY_SECONDS) as client:
+    with Client(url, key, retry_seconds=READY_TIMEOUT_SECONDS) as client:
         work_id = client.enqueue(DATA, iterations=ITERATIONS)
         began = time.monotonic()
-        while time.monotonic() < began + DONE_SECONDS:
+        while time.monotonic() < began + COMPLETION_TIMEOUT_SECONDS:
             before = client.job(work_id)
-            pulled = client.pull(top=PULLED, lease_seconds=LEASE_SECONDS, wait_seconds=WAIT_SECONDS)
+            pulled = client.pull(
+                top=MAX_PULLED_RESULTS, lease_seconds=RESULT_LEASE_SECONDS, wait_seconds=PULL_WAIT_SECONDS
+            )
             values = [completed.value for completed in pulled if completed.id == work_id]
             if values:
                 client.ack([work_id])
@@ -72,7 +74,9 @@ def run(url: str, key: str) -> float:
             if values:
                 _check(values[0])
                 return time.monotonic() - began
-    raise SmokeError(f"{work_id} was taken in, and its value did not come out within {DONE_SECONDS:.0f} s")
+    raise SmokeError(
+        f"{work_id} was taken in, and its value did not come out within {COMPLETION_TIMEOUT_SECONDS:.0f} s"
+    )
 
 
 def _check(value: object) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobqueue.sharding.layout import LAYOUT_KEY, LAYOUT_MARK_KEY
+from jobqueue.sharding.layout import LAYOUT_KEY, LAYOUT_TOUCH_KEY
 from jobqueue.sharding.scripts import script
 
 PREFIX = "{rq:*}"
@@ -78,7 +78,7 @@ def roles() -> Mapping[str, Role]:
             | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "cluster|nodes", "config|get"}
             | {"get", "set", "del", "exists", "expire", "hget", "hgetall", "hset", "hdel", "llen", "lindex", "lrange"}
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"},
-            keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{LAYOUT_KEY}", f"~{LAYOUT_MARK_KEY}"),
+            keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{LAYOUT_KEY}", f"~{LAYOUT_TOUCH_KEY}"),
             channels=(f"&{PREFIX}:pubsub:*",),
         ),
         "worker": Role(
@@ -112,7 +112,7 @@ def roles() -> Mapping[str, Role]:
     }
 
 
-def users_file(passwords: Mapping[str, Sequence[str]]) -> str:
+def render_acl_file(passwords: Mapping[str, Sequence[str]]) -> str:
     """The text of an `aclfile`: a line for each role that has passwords, and `default` switched off.
 
     Raises:
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             parser.error(f"the password of {role!r} cannot be read: {error}")
     try:
-        sys.stdout.write(users_file(passwords))
+        sys.stdout.write(render_acl_file(passwords))
     except ValueError as error:
         parser.error(str(error))
     return 0

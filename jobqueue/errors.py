@@ -37,7 +37,7 @@ class QueueFull(JobQueueError):
     """
 
 
-class FormatMismatch(JobQueueError):
+class LayoutMismatch(JobQueueError):
     """Redis holds records of another layout: another shard count, or a format newer than this program knows.
 
     Remedy: start the program's version that matches, or use another Redis.

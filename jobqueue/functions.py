@@ -25,7 +25,7 @@ class UnknownModule(JobQueueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Functions:
+class FunctionRegistry:
     """The registered functions.
 
     Attributes:
@@ -37,7 +37,7 @@ class Functions:
     modules: frozenset[str]
 
     @classmethod
-    def discover(cls, modules: Iterable[str], search_path: Iterable[str] | None = None) -> "Functions":
+    def discover(cls, modules: Iterable[str], search_path: Iterable[str] | None = None) -> "FunctionRegistry":
         """Registers the built-in functions and every public function of `modules`.
 
         Raises:

@@ -15,7 +15,7 @@ RESULT_TTL_SECONDS = 7 * DAY_SECONDS
 PULLED_TTL_SECONDS = HOUR_SECONDS
 """How long a pulled result stays readable."""
 FAILURE_TTL_SECONDS = 30 * DAY_SECONDS
-STOCK_RESULT_TTL_SECONDS = 500
+RQ_RESULT_TTL_SECONDS = 500
 """RQ's own default, for jobs of stock clients that ask for none (rq.defaults.DEFAULT_RESULT_TTL)."""
 MAX_RESULT_BYTES = 1024 * 1024
 LEASE_SECONDS = 20.0
@@ -46,7 +46,7 @@ class Status(StrEnum):
 _ENDED = frozenset({Status.FINISHED, Status.FAILED, Status.STOPPED, Status.CANCELED})
 
 
-class Reason(StrEnum):
+class FailureReason(StrEnum):
     """Why a job failed."""
 
     EXCEPTION = "exception"
@@ -114,7 +114,7 @@ class ClaimedJob:
     result_ttl_seconds: int
     failure_ttl_seconds: int
     attempt: int
-    unsupported: str | None
+    unsupported_feature: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class QueueSettings(BaseModel):
     lease_seconds: float = Field(default=20.0, ge=1.0, le=25.0)
 
 
-def load(model: type[Model], environ: Mapping[str, str]) -> Model:
+def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
     """Builds `model` from the variables that are set; a wrong one ends the program with one line and exit code 2."""
     given = {
         name: environ[PREFIX + name.upper()]
@@ -40,10 +40,10 @@ def load(model: type[Model], environ: Mapping[str, str]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0] if first["loc"] else "").upper()
-        usage_error(f"{name}: {first['msg']} (it is {first['input']!r})")
+        exit_with_usage_error(f"{name}: {first['msg']} (it is {first['input']!r})")
 
 
-def usage_error(message: str) -> NoReturn:
+def exit_with_usage_error(message: str) -> NoReturn:
     """Ends the program as a command line tool does on wrong usage: one line on stderr, exit code 2."""
     sys.stderr.write(message + "\n")
     raise SystemExit(2)

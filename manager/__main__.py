@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import boto3
 import uvloop
 
-from jobqueue.functions import Functions, UnknownModule
+from jobqueue.functions import FunctionRegistry, UnknownModule
 from jobqueue.servers.topology import Topology
-from jobqueue.servers.url import read_redis_url
-from jobqueue.settings import load, usage_error
-from manager.cluster.slot_ranges import read_hosts
-from manager.server import Options, Program, listen
+from jobqueue.servers.url import parse_redis_url
+from jobqueue.settings import exit_with_usage_error, load_settings
+from manager.cluster.slot_ranges import parse_hosts
+from manager.server import ManagerServer, ServerOptions, listen
 from manager.settings import ManagerSettings
 from processes.logs import configure_logging
 
@@ -26,12 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environ = dict(os.environ)
     if given.redis_url is not None:
         environ["WORKMANAGER_REDIS_URL"] = given.redis_url
-    settings = load(ManagerSettings, environ)
+    settings = load_settings(ManagerSettings, environ)
     _check(given, settings)
     try:
-        functions = Functions.discover(settings.functions)
+        functions = FunctionRegistry.discover(settings.functions)
     except UnknownModule as error:
-        usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
+        exit_with_usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
     configure_logging()
     # What the libraries say of their everyday business is no event of ours.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -41,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"cannot listen on {given.host}:{given.port}: {error.strerror or error}\n")
         return 1
-    options = Options(given.host, given.port, given.scaler, given.parent_fd)
+    options = ServerOptions(given.host, given.port, given.scaler, given.parent_fd)
 
     async def run() -> int:
-        return await Program(options, settings, functions, listener).run()
+        return await ManagerServer(options, settings, functions, listener).run()
 
     return uvloop.run(run())
 
@@ -69,30 +69,30 @@ def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
     if given.scaler == "ec2":
         _check_ec2(settings)
     if not settings.api_keys and not _is_loopback(given.host):
-        usage_error(f"--host {given.host} is beyond loopback: set WORKMANAGER_API_KEYS first")
+        exit_with_usage_error(f"--host {given.host} is beyond loopback: set WORKMANAGER_API_KEYS first")
     if settings.min_workers > settings.max_workers:
-        usage_error(
+        exit_with_usage_error(
             f"WORKMANAGER_MIN_WORKERS: {settings.min_workers} is more than WORKMANAGER_MAX_WORKERS,"
             f" {settings.max_workers}"
         )
     if settings.budget_per_hour is not None and not settings.price_per_hour:
-        usage_error("WORKMANAGER_BUDGET_PER_HOUR: needs WORKMANAGER_PRICE_PER_HOUR, what an instance costs")
+        exit_with_usage_error("WORKMANAGER_BUDGET_PER_HOUR: needs WORKMANAGER_PRICE_PER_HOUR, what an instance costs")
     for name, read in (
         ("REDIS_URL", lambda: Topology(settings.redis_url)),
-        ("CLUSTER_URL", lambda: settings.cluster_url and read_redis_url(settings.cluster_url)),
-        ("CLUSTER_HOSTS", lambda: settings.cluster_hosts and read_hosts(settings.cluster_hosts)),
+        ("CLUSTER_URL", lambda: settings.cluster_url and parse_redis_url(settings.cluster_url)),
+        ("CLUSTER_HOSTS", lambda: settings.cluster_hosts and parse_hosts(settings.cluster_hosts)),
     ):
         try:
             read()
         except ValueError as error:
-            usage_error(f"WORKMANAGER_{name}: {error}")
+            exit_with_usage_error(f"WORKMANAGER_{name}: {error}")
 
 
 def _check_ec2(settings: ManagerSettings) -> None:
     if not settings.launch_template:
-        usage_error("WORKMANAGER_LAUNCH_TEMPLATE: --scaler ec2 needs the template to launch workers from")
+        exit_with_usage_error("WORKMANAGER_LAUNCH_TEMPLATE: --scaler ec2 needs the template to launch workers from")
     if boto3.Session().region_name is None:
-        usage_error("AWS_DEFAULT_REGION: --scaler ec2 needs the region to launch workers in")
+        exit_with_usage_error("AWS_DEFAULT_REGION: --scaler ec2 needs the region to launch workers in")
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,40 +11,40 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from jobqueue.errors import JobQueueError
-from jobqueue.functions import Functions
-from manager.cluster.reconciler import Steward
+from jobqueue.functions import FunctionRegistry
+from manager.cluster.reconciler import ClusterReconciler
 from manager.http.access_log import AccessLog
 from manager.http.asgi import Route
-from manager.http.authentication import Keys
-from manager.http.gateway import Front
-from manager.http.problems import INTERNAL, MEDIA_TYPE, Problem, of_http_status, of_queue_error
+from manager.http.authentication import ApiKeyAuth
+from manager.http.gateway import Gateway
+from manager.http.problems import INTERNAL, MEDIA_TYPE, Problem, http_status_problem, queue_problem
 from manager.metrics import Metrics
-from manager.queue.service import QueueLink
+from manager.queue.service import QueueConnection
 from manager.routes import fast_path
 from manager.routes.batch import BatchRoute
 from manager.routes.enqueue import EnqueueRoute
-from manager.routes.health import NodeRoutes
+from manager.routes.health import HealthRoutes
 from manager.routes.jobs import JobRoutes
 from manager.routes.pull import AcknowledgeRoute, PullRoute
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
 from manager.schemas import openapi
-from manager.schemas.submission import SubmissionReader
+from manager.schemas.submission import JobFactory
 from manager.settings import ManagerSettings
 
-ABOUT = "Jobs in, results out. Errors are RFC 9457 problem details. Bad requests change nothing."
+DESCRIPTION = "Jobs in, results out. Errors are RFC 9457 problem details. Bad requests change nothing."
 
 
 def build_app(
     settings: ManagerSettings,
-    functions: Functions,
-    link: QueueLink,
+    functions: FunctionRegistry,
+    link: QueueConnection,
     metrics: Metrics,
     access_log: AccessLog | None,
-    steward: Steward | None,
-) -> Front:
+    steward: ClusterReconciler | None,
+) -> Gateway:
     """The ASGI application; with a `steward` it shows how the cluster is that this one administers."""
-    reader = SubmissionReader(functions, settings.max_payload_bytes)
+    reader = JobFactory(functions, settings.max_payload_bytes)
     lane: dict[tuple[str, str], Route] = {
         fast_path.ENQUEUE: EnqueueRoute(link, settings.max_payload_bytes, metrics),
         fast_path.PULL: PullRoute(link, metrics),
@@ -54,21 +54,21 @@ def build_app(
     app = FastAPI(
         title="workmanager",
         version=_version(),
-        description=ABOUT,
+        description=DESCRIPTION,
         redirect_slashes=False,
         redoc_url=None,
         openapi_url=None,
     )
     # `/jobs/batch` must come before `/jobs/{job_id}`, which it would match.
-    app.include_router(fast_path.documented(lane))
+    app.include_router(fast_path.documented_routes(lane))
     app.include_router(JobRoutes(link, reader, functions, metrics).router())
     app.include_router(QueueRoutes(link).router())
     app.include_router(ScalerRoutes(link, settings).router())
-    app.include_router(NodeRoutes(link, metrics, steward).router())
-    document = openapi.document(app, functions, keys=bool(settings.api_keys))
+    app.include_router(HealthRoutes(link, metrics, steward).router())
+    document = openapi.build_document(app, functions, keys=bool(settings.api_keys))
     _add_documentation(app, document)
     _add_errors(app, document["paths"])
-    return Front(lane, app, Keys(settings.api_keys), metrics, access_log)
+    return Gateway(lane, app, ApiKeyAuth(settings.api_keys), metrics, access_log)
 
 
 def _add_documentation(app: FastAPI, document: Mapping[str, Any]) -> None:
@@ -92,11 +92,11 @@ def _add_errors(app: FastAPI, paths: Mapping[str, Mapping[str, Any]]) -> None:
             case Problem():
                 problem = error
             case JobQueueError():
-                problem = of_queue_error(error)
+                problem = queue_problem(error)
             case HTTPException():
                 # The first route that fits is the one that would be asked.
                 allowed = next((names for regex, names in methods if regex.match(request.scope["path"])), [])
-                problem = of_http_status(error.status_code, path, allowed + ["HEAD"] * ("GET" in allowed))
+                problem = http_status_problem(error.status_code, path, allowed + ["HEAD"] * ("GET" in allowed))
             case _:
                 # The front logs it.
                 problem = Problem(INTERNAL, "see the manager's log")

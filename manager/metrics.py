@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from jobqueue.inspection.counters import ShardCounts
 from manager.cluster.health import ClusterState
 
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
 class Metrics:
@@ -26,8 +26,8 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self.enqueued = 0
-        self.pulled = 0
+        self.jobs_submitted = 0
+        self.results_pulled = 0
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -39,10 +39,10 @@ class Metrics:
         if tally is None:
             tally = self._tallies[key] = _Tally()
         tally.seconds += seconds
-        tally.by_bucket[bisect_left(BUCKETS, seconds)] += 1
+        tally.by_bucket[bisect_left(DURATION_BUCKETS, seconds)] += 1
 
     def render(
-        self, counts: ShardCounts | None, workers: int, shards_away: int, cluster: ClusterState | None = None
+        self, counts: ShardCounts | None, workers: int, shards_unavailable: int, cluster: ClusterState | None = None
     ) -> bytes:
         """The text that Prometheus reads; without `counts` (Redis is away) what this manager knows by itself.
 
@@ -51,7 +51,7 @@ class Metrics:
         """
         own, queue = CollectorRegistry(), CollectorRegistry()
         own.register(_NodeCollector(self, self._tallies))
-        queue.register(_QueueCollector(counts, workers, shards_away))
+        queue.register(_QueueCollector(counts, workers, shards_unavailable))
         if cluster is not None:
             queue.register(_ClusterCollector(cluster))
         return b"".join(map(generate_latest, (self.registry, own, queue)))
@@ -70,7 +70,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.by_bucket = [0] * (len(BUCKETS) + 1)
+        self.by_bucket = [0] * (len(DURATION_BUCKETS) + 1)
 
 
 class _NodeCollector(Collector):
@@ -85,16 +85,18 @@ class _NodeCollector(Collector):
             requests.add_metric((method, route, str(status)), sum(tally.by_bucket))
             by_route.setdefault((method, route), []).append(tally)
         yield requests
-        times = HistogramMetricFamily("workmanager_http_request_seconds", "Time to answer", labels=("method", "route"))
-        bounds = [*map(str, BUCKETS), "+Inf"]
+        times = HistogramMetricFamily(
+            "workmanager_http_request_duration_seconds", "Time to answer", labels=("method", "route")
+        )
+        bounds = [*map(str, DURATION_BUCKETS), "+Inf"]
         for labels, tallies in by_route.items():
             together = (sum(numbers) for numbers in zip(*(tally.by_bucket for tally in tallies), strict=True))
             buckets = list(zip(bounds, accumulate(together), strict=True))
             times.add_metric(labels, buckets, sum(tally.seconds for tally in tallies))
         yield times
-        enqueued = self._metrics.enqueued
-        yield CounterMetricFamily("workmanager_jobs_enqueued", "Jobs taken in by this manager", value=enqueued)
-        pulled = self._metrics.pulled
+        enqueued = self._metrics.jobs_submitted
+        yield CounterMetricFamily("workmanager_jobs_submitted", "Jobs taken in by this manager", value=enqueued)
+        pulled = self._metrics.results_pulled
         yield CounterMetricFamily("workmanager_results_pulled", "Results handed out here", value=pulled)
 
 
@@ -105,15 +107,17 @@ class _QueueCollector(Collector):
         self._shards_away = shards_away
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("workmanager_queue_up", "Whether Redis answers", value=float(self._counts is not None))
+        yield GaugeMetricFamily("workmanager_redis_up", "Whether Redis answers", value=float(self._counts is not None))
         if self._counts is None:
             return
-        yield GaugeMetricFamily("workmanager_shards_away", "Shards that do not answer", value=self._shards_away)
+        yield GaugeMetricFamily("workmanager_shards_unavailable", "Shards that do not answer", value=self._shards_away)
         yield GaugeMetricFamily("workmanager_workers", "Workers", value=self._workers)
         yield GaugeMetricFamily("workmanager_results_waiting", "Results to be pulled", value=self._counts.completed)
         yield GaugeMetricFamily("workmanager_results_leased", "Results to be acknowledged", value=self._counts.pulled)
         jobs = GaugeMetricFamily("workmanager_queue_jobs", "Jobs by queue and status", labels=("queue", "status"))
-        oldest = GaugeMetricFamily("workmanager_queue_oldest_seconds", "Wait of the next in line", labels=("queue",))
+        oldest = GaugeMetricFamily(
+            "workmanager_queue_oldest_job_age_seconds", "Wait of the next in line", labels=("queue",)
+        )
         for name, queue in self._counts.queues.items():
             for status in ("queued", "scheduled", "deferred", "started", "finished", "failed", "canceled"):
                 jobs.add_metric((name, status), getattr(queue, status))
@@ -122,11 +126,11 @@ class _QueueCollector(Collector):
         yield oldest
         functions = self._counts.functions
         for what in ("enqueued", "finished", "failed", "stopped"):
-            family = CounterMetricFamily(f"workmanager_functions_{what}", f"Jobs {what}", labels=("function",))
+            family = CounterMetricFamily(f"workmanager_jobs_{what}", f"Jobs {what}", labels=("function",))
             for name, number in getattr(functions, what).items():
                 family.add_metric((name,), number)
             yield family
-        seconds = CounterMetricFamily("workmanager_functions_seconds", "Seconds of work done", labels=("function",))
+        seconds = CounterMetricFamily("workmanager_job_run_seconds", "Seconds of work done", labels=("function",))
         for name, value in functions.seconds.items():
             seconds.add_metric((name,), value)
         yield seconds
@@ -139,10 +143,18 @@ class _ClusterCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         state = self._state
         for name, about, value in (
-            ("members_away", "Members of the Redis Cluster that do not answer", state.members_away),
-            ("masters_away", "Ranges of slots that no master serves", state.masters_away),
+            ("members_down", "Members of the Redis Cluster that do not answer", state.members_down),
+            ("masters_down", "Ranges of slots that no master serves", state.masters_down),
             ("replicas_missing", "Masters without a replica: one more loss loses data", state.replicas_missing),
-            ("masters_away_from_home", "Masters served by another host than theirs", state.masters_away_from_home),
-            ("needs_a_person", "Troubles that nothing but a person can end: see the log", len(state.needs_a_person)),
+            (
+                "masters_off_preferred_host",
+                "Masters served by another host than theirs",
+                state.masters_off_preferred_host,
+            ),
+            (
+                "requires_operator",
+                "Troubles that nothing but a person can end: see the log",
+                len(state.requires_operator),
+            ),
         ):
             yield GaugeMetricFamily(f"workmanager_cluster_{name}", about, value=value)

@@ -10,7 +10,7 @@ from scaler.fleets.ec2.fleet import Ec2Fleet
 from scaler.fleets.fleet import Fleet, Profile
 from scaler.fleets.local import LocalFleet
 from scaler.loop import ScalerLoop
-from scaler.metrics import Meter
+from scaler.metrics import ScalerMetrics
 from scaler.policy import Limits
 
 
@@ -38,18 +38,18 @@ def build_scaler(
     else:
         return None
     profile = fleet.profile
-    meter = Meter(registry, hourly_price=settings.price_per_hour, minimum_paid_seconds=profile.minimum_paid_seconds)
+    meter = ScalerMetrics(registry, hourly_price=settings.price_per_hour, min_billed_seconds=profile.min_billed_seconds)
     return ScalerLoop(
         shards,
         fleet,
-        adapted(limits_of(settings), profile),
+        with_profile(limits_from_settings(settings), profile),
         address,
         meter,
         wait_target_seconds=settings.wait_target_seconds,
     )
 
 
-def limits_of(settings: ManagerSettings) -> Limits:
+def limits_from_settings(settings: ManagerSettings) -> Limits:
     """What the operator allows and wants."""
     return Limits(
         min_workers=settings.min_workers,
@@ -57,15 +57,15 @@ def limits_of(settings: ManagerSettings) -> Limits:
         wait_weight=settings.wait_weight,
         hourly_budget=settings.budget_per_hour,
         hourly_price=settings.price_per_hour,
-        warm=settings.warm,
+        min_workers_schedule=settings.min_workers_schedule,
     )
 
 
-def adapted(limits: Limits, profile: Profile) -> Limits:
+def with_profile(limits: Limits, profile: Profile) -> Limits:
     """The limits, with what the fleet's instances are like."""
     return replace(
         limits,
         slots_per_worker=profile.slots,
-        minimum_paid_seconds=profile.minimum_paid_seconds,
-        idle_seconds=profile.idle_seconds,
+        min_billed_seconds=profile.min_billed_seconds,
+        min_idle_seconds=profile.min_idle_seconds,
     )

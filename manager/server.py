@@ -14,16 +14,16 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from jobqueue.functions import Functions
-from jobqueue.servers.url import read_redis_url
+from jobqueue.functions import FunctionRegistry
+from jobqueue.servers.url import parse_redis_url
 from jobqueue.sharding.shards import Shards
 from manager.app import build_app
-from manager.cluster.reconciler import Steward
-from manager.cluster.slot_ranges import read_hosts
+from manager.cluster.reconciler import ClusterReconciler
+from manager.cluster.slot_ranges import parse_hosts
 from manager.http.access_log import AccessLog
-from manager.http.uvicorn_protocol import Protocol
+from manager.http.uvicorn_protocol import ManagerHttpProtocol
 from manager.metrics import Metrics
-from manager.queue.service import QueueLink
+from manager.queue.service import QueueConnection
 from manager.scaler_factory import build_scaler
 from manager.settings import ManagerSettings
 from processes.liveness_pipe import parent_is_gone
@@ -32,16 +32,16 @@ from scaler.loop import ScalerLoop
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 """Longer than load balancers keep an idle connection, so that none sends a request into one that is being closed."""
-GRACE_SECONDS = 15
+SHUTDOWN_GRACE_SECONDS = 15
 """How long requests may take to end; longer than any call to Redis."""
-COLLECT_AFTER_OBJECTS = 10_000
+GC_THRESHOLD_OBJECTS = 10_000
 """Garbage is collected when so many more objects have been made than dropped; Python's own number is 700."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ServerOptions:
     """What the command line says.
 
     Attributes:
@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-class Program:
+class ManagerServer:
     """One manager, from start to end.
 
     Args:
@@ -71,28 +71,28 @@ class Program:
     """
 
     def __init__(
-        self, options: Options, settings: ManagerSettings, functions: Functions, listener: socket.socket
+        self, options: ServerOptions, settings: ManagerSettings, functions: FunctionRegistry, listener: socket.socket
     ) -> None:
         self._options = options
         self._settings = settings
         self._listener = listener
         self._metrics = Metrics()
-        self._link = QueueLink(
+        self._link = QueueConnection(
             settings.redis_url,
             settings.lease_seconds,
             on_connected=self._start_scaler,
             on_job=self._on_job,
-            on_failure=self._give_up,
+            on_fatal_error=self._give_up,
         )
         self._access_log = AccessLog(sys.stderr) if settings.access_log else None
-        self._steward: Steward | None = None
+        self._steward: ClusterReconciler | None = None
         if settings.cluster_hosts:
-            url = read_redis_url(settings.cluster_url or settings.redis_url)
-            self._steward = Steward(read_hosts(settings.cluster_hosts), url.connect)
+            url = parse_redis_url(settings.cluster_url or settings.redis_url)
+            self._steward = ClusterReconciler(parse_hosts(settings.cluster_hosts), url.connect)
         self._server = _Server(
             uvicorn.Config(
                 build_app(settings, functions, self._link, self._metrics, self._access_log, self._steward),
-                http=Protocol,
+                http=ManagerHttpProtocol,
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -100,7 +100,7 @@ class Program:
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_graceful_shutdown=SHUTDOWN_GRACE_SECONDS,
                 backlog=BACKLOG,
             )
         )
@@ -128,7 +128,7 @@ class Program:
         await self._link.close()
         if self._steward is not None:
             await self._steward.stop()
-        log.info("event=manager_ended exit_code=%d", self._exit_code)
+        log.info("event=manager_stopped exit_code=%d", self._exit_code)
         return self._exit_code
 
     def _stop(self, reason: str) -> None:
@@ -164,7 +164,7 @@ class Program:
 
     def _on_job(self) -> None:
         if self._scaler is not None:
-            self._scaler.ring()
+            self._scaler.wake()
 
 
 def _relax_garbage_collection() -> None:
@@ -174,7 +174,7 @@ def _relax_garbage_collection() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS)
+    gc.set_threshold(GC_THRESHOLD_OBJECTS)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from jobqueue.settings import CommaSeparated, QueueSettings
-from manager.warm_schedule import read_floors
+from manager.warm_schedule import parse_schedule
 from scaler.fleets.ec2.offerings import Ec2Plan
-from scaler.policy import WarmFloor
+from scaler.policy import ScheduledMinimum
 
 MEBIBYTE = 1024 * 1024
 
@@ -33,25 +33,25 @@ class ManagerSettings(QueueSettings):
     wait_target_seconds: float | None = Field(default=None, gt=0)
     budget_per_hour: float | None = Field(default=None, ge=0)
     price_per_hour: float = Field(default=0.0, ge=0)
-    warm: Annotated[tuple[WarmFloor, ...], BeforeValidator(read_floors)] = ()
+    min_workers_schedule: Annotated[tuple[ScheduledMinimum, ...], BeforeValidator(parse_schedule)] = ()
 
-    name: str = Field(default="workmanager", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    cluster_name: str = Field(default="workmanager", pattern=r"^[A-Za-z0-9._-]{1,64}$")
     launch_template: str = ""
     subnets: CommaSeparated = ()
     instance_types: CommaSeparated = ()
-    spot: bool = True
+    use_spot: bool = True
     on_demand_base: int = Field(default=0, ge=0)
-    boot_limit_seconds: float = Field(default=300.0, gt=0)
+    boot_timeout_seconds: float = Field(default=300.0, gt=0)
 
     def ec2_plan(self) -> Ec2Plan:
         """What the EC2 fleet is set up to launch."""
         return Ec2Plan(
-            cluster=self.name,
+            cluster=self.cluster_name,
             launch_template=self.launch_template,
             subnets=self.subnets,
             types=self.instance_types,
-            spot=self.spot,
+            spot=self.use_spot,
             on_demand_base=self.on_demand_base,
             slots=self.worker_slots,
-            boot_limit_seconds=self.boot_limit_seconds,
+            boot_timeout_seconds=self.boot_timeout_seconds,
         )

@@ -2,13 +2,13 @@
 
 import re
 
-from scaler.policy import WarmFloor
+from scaler.policy import ScheduledMinimum
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _FLOOR = re.compile(r"(\d+)@(?:([a-z]{3})(?:-([a-z]{3}))?/)?(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")
 
 
-def read_floors(value: object) -> object:
+def parse_schedule(value: object) -> object:
     """The floors of a text; anything else unchanged.
 
     Raises:
@@ -19,7 +19,7 @@ def read_floors(value: object) -> object:
     return tuple(_read(part.strip()) for part in value.split(",") if part.strip())
 
 
-def _read(text: str) -> WarmFloor:
+def _read(text: str) -> ScheduledMinimum:
     match = _FLOOR.fullmatch(text.lower())
     if match is None:
         raise ValueError(f"{text!r} is not WORKERS@[DAY[-DAY]/]HH:MM-HH:MM")
@@ -28,7 +28,7 @@ def _read(text: str) -> WarmFloor:
     start, end = from_hour * 60 + from_minute, to_hour * 60 + to_minute
     if not start < end <= 24 * 60:
         raise ValueError(f"{text!r} does not end after it begins, on the same day")
-    return WarmFloor(int(workers), start, end, _days(text, first, last or first))
+    return ScheduledMinimum(int(workers), start, end, _days(text, first, last or first))
 
 
 def _days(text: str, first: str | None, last: str | None) -> tuple[int, ...]:

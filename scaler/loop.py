@@ -11,20 +11,20 @@ from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError
 from jobqueue.sharding.shards import Shards
-from scaler.apply.round import Round, Scaler
+from scaler.apply.round import RoundResult, ScalingRound
 from scaler.fleets.fleet import Fleet
-from scaler.fleets.slow_call_watch import WatchedFleet
-from scaler.metrics import Meter
+from scaler.fleets.slow_call_watch import SlowCallWatch
+from scaler.metrics import ScalerMetrics
 from scaler.policy import Decision, Limits
-from scaler.state.leader_election import Candidate
+from scaler.state.leader_election import LeaderElector
 from scaler.state.store import LeaseLost
 
 TICK_SECONDS = 1.0
-LATE_SECONDS = 5.0
+SLOW_CALL_SECONDS = 5.0
 """A call to the fleet that takes longer is told: as long as it does, no round follows."""
 OUTAGE_SECONDS = 10.0
 """After Redis has been away for so long, workers may seem lost that only could not say that they live."""
-SETTLE_SECONDS = 6.0
+RECOVERY_WAIT_SECONDS = 6.0
 """So they are waited for: longer than between two of their heartbeats."""
 
 log = logging.getLogger(__name__)
@@ -48,24 +48,24 @@ class ScalerLoop:
         fleet: Fleet,
         limits: Limits,
         address: str,
-        meter: Meter,
+        metrics: ScalerMetrics,
         *,
         wait_target_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
-        chance: random.Random | None = None,
+        rng: random.Random | None = None,
     ) -> None:
-        self._fleet = watched = WatchedFleet(fleet, clock=clock)
+        self._fleet = watched = SlowCallWatch(fleet, clock=clock)
         self._clock = clock
-        self._meter = meter
-        self._candidate = Candidate(shards.all[0], address, clock=clock)
-        self._scaler = Scaler(
+        self._meter = metrics
+        self._candidate = LeaderElector(shards.all[0], address, clock=clock)
+        self._scaler = ScalingRound(
             shards,
             watched,
             self._candidate,
             limits,
-            meter,
+            metrics,
             wait_target_seconds=wait_target_seconds,
-            chance=chance or random.SystemRandom(),
+            rng=rng or random.SystemRandom(),
         )
         self._scheduler = AsyncIOScheduler()
         self._leading = False
@@ -84,7 +84,7 @@ class ScalerLoop:
         self._scheduler.add_job(self._tick_safely, id="tick", **every_tick)
         self._scheduler.start()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """A job has come: where nothing lived, that is worth a round at once."""
         if self._leading and self._is_empty and not self._stopped and not self._ticking.locked():
             self._is_empty = False
@@ -98,26 +98,26 @@ class ScalerLoop:
         async with self._ticking:
             self._scheduler.shutdown(wait=False)
         try:
-            await self._candidate.resign()
+            await self._candidate.release()
         except JobQueueError as error:
-            log.warning("event=scaler_resign_failed error=%s", error)
+            log.warning("event=scaler_lease_release_failed error=%s", error)
         await self._fleet.close()
 
-    async def stand(self) -> int | None:
+    async def acquire_leadership(self) -> int | None:
         """Takes or keeps the lease; its epoch, None where another manager has it.
 
         Raises:
             ShardUnavailable: nobody can lead.
         """
-        leadership = await self._candidate.stand()
-        if leadership.ours != self._leading:
-            self._leading = leadership.ours
+        leadership = await self._candidate.acquire()
+        if leadership.is_leader != self._leading:
+            self._leading = leadership.is_leader
             epoch, address = leadership.epoch, leadership.address
-            log.info("event=scaler_leader ours=%s epoch=%d address=%s", leadership.ours, epoch, address)
+            log.info("event=scaler_leader_changed ours=%s epoch=%d address=%s", leadership.is_leader, epoch, address)
             self._begun = False
-            if not leadership.ours:
-                self._scaler.follow()
-        return leadership.epoch if leadership.ours else None
+            if not leadership.is_leader:
+                self._scaler.on_leadership_lost()
+        return leadership.epoch if leadership.is_leader else None
 
     async def tick(self) -> Decision | None:
         """One round; None where another manager acts.
@@ -125,33 +125,33 @@ class ScalerLoop:
         Raises:
             ShardUnavailable: with numbers that are missing nothing is decided.
         """
-        epoch = await self.stand()
+        epoch = await self.acquire_leadership()
         if epoch is None or self._clock() < self._settled_at:
             return None
         if not self._begun:
-            await self._scaler.begin()
+            await self._scaler.on_leadership_gained()
             self._begun = True
         began_at = time.perf_counter()
         try:
-            done: Round = await self._scaler.act(epoch)
+            done: RoundResult = await self._scaler.run(epoch)
         except LeaseLost:
-            log.warning("event=scaler_round_void epoch=%d reason=lease_lost", epoch)
+            log.warning("event=scaler_round_fenced epoch=%d reason=lease_lost", epoch)
             return None
         self._meter.round(time.perf_counter() - began_at)
         self._is_empty = done.is_empty
         return done.decision
 
     async def _keep_safely(self) -> None:
-        for call in self._fleet.newly_late(LATE_SECONDS):
+        for call in self._fleet.overdue(SLOW_CALL_SECONDS):
             log.warning(
-                "event=scaler_round_waits fleet=%s call=%s seconds=%.0f: nothing is decided until it is answered",
-                *(self._fleet.name, call, LATE_SECONDS),
+                "event=scaler_round_slow fleet=%s call=%s seconds=%.0f: nothing is decided until it is answered",
+                *(self._fleet.name, call, SLOW_CALL_SECONDS),
             )
         if self._leading and not self._stopped:
             try:
-                await self.stand()
+                await self.acquire_leadership()
             except (JobQueueError, RedisError, OSError) as error:
-                log.debug("event=scaler_lease_not_kept error=%s", error)
+                log.debug("event=scaler_lease_renewal_failed error=%s", error)
 
     async def _tick_safely(self) -> None:
         async with self._ticking:
@@ -162,10 +162,10 @@ class ScalerLoop:
             except (JobQueueError, RedisError, OSError) as error:
                 if self._away_since is None:
                     self._away_since = self._clock()
-                log.warning("event=scaler_tick_failed error=%s", error)
+                log.warning("event=scaler_round_failed error=%s", error)
             except Exception:  # The loop's edge: what nobody thought of must not end the scaling for good.
-                log.exception("event=scaler_tick_broken")
+                log.exception("event=scaler_round_crashed")
             else:
                 if self._away_since is not None and self._clock() - self._away_since > OUTAGE_SECONDS:
-                    self._settled_at = self._clock() + SETTLE_SECONDS
+                    self._settled_at = self._clock() + RECOVERY_WAIT_SECONDS
                 self._away_since = None

@@ -23,7 +23,7 @@ SAMPLED_AGES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class WarmFloor:
+class ScheduledMinimum:
     """At least so many workers on these weekdays (0 is Monday) from one minute of the day to another, in UTC."""
 
     workers: int
@@ -40,7 +40,7 @@ class Limits:
         min_workers, max_workers: bounds; the upper one holds whatever else is said, booting and draining included.
         slots_per_worker: jobs that one worker runs at a time.
         wait_weight: w, instance-seconds that a job-second of waiting is worth. Higher waits less and pays more.
-        minimum_paid_seconds: what an instance costs at least: 60 on EC2, nothing on this machine.
+        min_billed_seconds: what an instance costs at least: 60 on EC2, nothing on this machine.
         idle_seconds: an idle worker is kept at least so long.
         hourly_budget: the most that the fleet may cost an hour, in the currency of `hourly_price`; None: unbounded.
         hourly_price: of one instance.
@@ -51,35 +51,35 @@ class Limits:
     max_workers: int
     slots_per_worker: int = 1
     wait_weight: float = 1.0
-    minimum_paid_seconds: float = 0.0
-    idle_seconds: float = 10.0
+    min_billed_seconds: float = 0.0
+    min_idle_seconds: float = 10.0
     hourly_budget: float | None = None
     hourly_price: float = 0.0
-    warm: tuple[WarmFloor, ...] = ()
+    min_workers_schedule: tuple[ScheduledMinimum, ...] = ()
 
     def launch_seconds(self, boot_seconds: float) -> float:
         """What a launch costs before it works."""
-        return max(self.minimum_paid_seconds, boot_seconds)
+        return max(self.min_billed_seconds, boot_seconds)
 
-    def most(self) -> int:
+    def max_workers_allowed(self) -> int:
         """The most workers that may live."""
         if self.hourly_budget is None or self.hourly_price <= 0:
             return self.max_workers
         return min(self.max_workers, int(self.hourly_budget / self.hourly_price))
 
-    def least(self, now: float) -> int:
+    def min_workers_required(self, now: float) -> int:
         """The fewest workers that may serve at that epoch second."""
         minute, weekday = int(now // 60) % 1440, (int(now // 86_400) + 3) % 7
         warm = [
             floor.workers
-            for floor in self.warm
+            for floor in self.min_workers_schedule
             if weekday in floor.weekdays and floor.from_minute <= minute < floor.to_minute
         ]
-        return min(max([self.min_workers, *warm]), self.most())
+        return min(max([self.min_workers, *warm]), self.max_workers_allowed())
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
+class Estimates:
     """What was learned, as far as this decision needs it.
 
     Attributes:
@@ -96,11 +96,11 @@ class Lessons:
 
     service_seconds: float
     boot_seconds: float
-    surviving: Callable[[float], float]
-    patience: Callable[[int], float]
-    return_seconds: Callable[[int], float]
-    gap_seconds: Callable[[int], float]
-    idle_seconds: Callable[[int], float]
+    survival: Callable[[float], float]
+    hold_factor: Callable[[int], float]
+    miss_cost_seconds: Callable[[int], float]
+    idle_gap_seconds: Callable[[int], float]
+    net_idle_seconds: Callable[[int], float]
     saved_seconds: Callable[[int], float]
 
 
@@ -129,7 +129,7 @@ class Observation:
     draining: int
     free_slots: int
     booting_ages: Sequence[float]
-    lessons: Lessons
+    estimates: Estimates
     stale: bool = False
 
 
@@ -158,7 +158,7 @@ def decide(observation: Observation, limits: Limits) -> Decision:
     """
     seen = observation
     serving = seen.idle + seen.busy + len(seen.booting_ages)
-    room = limits.most() - serving - seen.draining
+    room = limits.max_workers_allowed() - serving - seen.draining
     if room < 0:
         return _shrink(seen, limits, -room)
     backlog = _Backlog.of(seen, limits)
@@ -166,7 +166,7 @@ def decide(observation: Observation, limits: Limits) -> Decision:
     wanted, why = backlog.worth_launching(min(room, waiting)) if waiting else (0, "")
     if waiting:
         wanted, why = _add_proven(seen, limits, wanted, why, min(room, waiting))
-    least = limits.least(seen.now)
+    least = limits.min_workers_required(seen.now)
     if serving + wanted < least:
         wanted, why = least - serving, f"{least} is the least"
     if wanted > 0 and room > 0:
@@ -180,12 +180,14 @@ def decide(observation: Observation, limits: Limits) -> Decision:
 
 def _shrink(seen: Observation, limits: Limits, excess: int) -> Decision:
     drain = min(excess, seen.idle)
-    return _decision(seen, limits, f"DRAIN {drain}: {excess} above the maximum of {limits.most()}", drain=drain)
+    return _decision(
+        seen, limits, f"DRAIN {drain}: {excess} above the maximum of {limits.max_workers_allowed()}", drain=drain
+    )
 
 
 def _add_proven(seen: Observation, limits: Limits, wanted: int, why: str, most: int) -> tuple[int, str]:
     """Sizes of the fleet that have just shown, on recent demand, that they are worth a launch."""
-    lessons = seen.lessons
+    lessons = seen.estimates
     launch_seconds = limits.launch_seconds(lessons.boot_seconds)
     serving, proven = seen.idle + seen.busy + len(seen.booting_ages), wanted
     while proven < most and lessons.saved_seconds(serving + proven + 1) >= launch_seconds:
@@ -201,35 +203,35 @@ def _add_proven(seen: Observation, limits: Limits, wanted: int, why: str, most: 
 
 def _let_go(seen: Observation, limits: Limits, serving: int, least: int) -> Decision:
     """Looks at the fleet's last workers, one by one. Those that boot are the last of all, and wait to be judged."""
-    lessons, size = seen.lessons, serving
+    lessons, size = seen.estimates, serving
     while serving - size < seen.idle and size > least and _is_unneeded(lessons, limits, size):
         size -= 1
     drain = serving - size
     level = size + 1 if drain else size
     launch_seconds = limits.launch_seconds(lessons.boot_seconds)
     why = (
-        f"level {level} unused for {lessons.gap_seconds(level):.0f}s, idle {lessons.idle_seconds(level):.0f}s net; "
-        f"patience {lessons.patience(level):g} of break-even {_break_even_seconds(lessons, limits, level):.0f}s = "
-        f"launch {launch_seconds:.0f}s + w * {lessons.return_seconds(level):.0f} job-seconds missed; "
-        f"at least {limits.idle_seconds:g}s"
+        f"level {level} unused for {lessons.idle_gap_seconds(level):.0f}s, idle {lessons.net_idle_seconds(level):.0f}s net; "
+        f"patience {lessons.hold_factor(level):g} of break-even {_break_even_seconds(lessons, limits, level):.0f}s = "
+        f"launch {launch_seconds:.0f}s + w * {lessons.miss_cost_seconds(level):.0f} job-seconds missed; "
+        f"at least {limits.min_idle_seconds:g}s"
     )
     return _decision(seen, limits, f"DRAIN {drain}: {why}" if drain else f"KEEP {serving}: {why}", drain=drain)
 
 
-def _is_unneeded(lessons: Lessons, limits: Limits, size: int) -> bool:
+def _is_unneeded(lessons: Estimates, limits: Limits, size: int) -> bool:
     """Whether the last worker of such a fleet is to go: after one long gap, or many short ones that do not pay."""
-    gap_seconds = lessons.gap_seconds(size)
-    if gap_seconds <= 0 or gap_seconds < limits.idle_seconds:
+    gap_seconds = lessons.idle_gap_seconds(size)
+    if gap_seconds <= 0 or gap_seconds < limits.min_idle_seconds:
         return False
     break_even_seconds = _break_even_seconds(lessons, limits, size)
-    patience_seconds = lessons.patience(size) * break_even_seconds
-    return gap_seconds >= patience_seconds or lessons.idle_seconds(size) >= break_even_seconds
+    patience_seconds = lessons.hold_factor(size) * break_even_seconds
+    return gap_seconds >= patience_seconds or lessons.net_idle_seconds(size) >= break_even_seconds
 
 
-def _break_even_seconds(lessons: Lessons, limits: Limits, size: int) -> float:
+def _break_even_seconds(lessons: Estimates, limits: Limits, size: int) -> float:
     """Idling for so long costs as much as the fleet's last worker gone that is needed again."""
     launch_seconds = limits.launch_seconds(lessons.boot_seconds)
-    return launch_seconds + limits.wait_weight * lessons.return_seconds(size)
+    return launch_seconds + limits.wait_weight * lessons.miss_cost_seconds(size)
 
 
 def _decision(seen: Observation, limits: Limits, reason: str, *, launch: int = 0, drain: int = 0) -> Decision:
@@ -240,10 +242,10 @@ def _decision(seen: Observation, limits: Limits, reason: str, *, launch: int = 0
         "busy": seen.busy,
         "draining": seen.draining,
         "booting": len(seen.booting_ages),
-        "service_seconds": round(seen.lessons.service_seconds, 3),
+        "service_seconds": round(seen.estimates.service_seconds, 3),
         "w": round(limits.wait_weight, 3),
-        "min": limits.least(seen.now),
-        "max": limits.most(),
+        "min": limits.min_workers_required(seen.now),
+        "max": limits.max_workers_allowed(),
     }
     facts = " ".join(f"{name}={value:g}" for name, value in numbers.items())
     return Decision(launch, drain, f"{reason}; {facts}", numbers=numbers)
@@ -267,7 +269,7 @@ class _Backlog:
 
     @classmethod
     def of(cls, seen: Observation, limits: Limits) -> "_Backlog":
-        lessons, slots = seen.lessons, limits.slots_per_worker
+        lessons, slots = seen.estimates, limits.slots_per_worker
         # One that is late may come at any moment, or never: it is expected in a tenth of a boot.
         etas = [max(lessons.boot_seconds / 10, lessons.boot_seconds - age) for age in seen.booting_ages]
         sure = [0.0] * seen.free_slots + [eta for eta in etas for _ in range(slots)]
@@ -343,7 +345,7 @@ class _Backlog:
         return waiting * group
 
 
-def _releases(ages: Sequence[float], lessons: Lessons, most: int) -> list[list[float]]:
+def _releases(ages: Sequence[float], lessons: Estimates, most: int) -> list[list[float]]:
     """For each scenario, when the running jobs' slots come free, as far as the first `most`, rising."""
     if not ages:
         return [[]]
@@ -351,9 +353,9 @@ def _releases(ages: Sequence[float], lessons: Lessons, most: int) -> list[list[f
     sampled = sorted(ages)
     sampled = [sampled[int(index * every)] for index in range(int(len(ages) / every))]
     weight = len(ages) / len(sampled)
-    alive = [lessons.surviving(age) for age in sampled]
+    alive = [lessons.survival(age) for age in sampled]
     hazards = [
-        weight * sum(log(now / lessons.surviving(age + horizon)) for age, now in zip(sampled, alive, strict=True))
+        weight * sum(log(now / lessons.survival(age + horizon)) for age, now in zip(sampled, alive, strict=True))
         for horizon in HORIZONS
     ]
     return [_arrivals(hazards, first, len(ages), min(len(ages), most)) for first in SCENARIOS]

@@ -9,9 +9,9 @@ from typing import Any
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, list_workers
 from scaler.fleets.instances import Instance
-from scaler.observe.instance_phases import Phase, is_heard, phase_of
+from scaler.observe.instance_phases import InstancePhase, is_alive, phase_of
 from scaler.state.leader_election import Leadership, read_leadership
-from scaler.state.store import Book, read_book
+from scaler.state.store import ScalerState, read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class InstanceView:
     """An instance, the phase it is in, and its worker where that is heard of."""
 
     instance: Instance
-    phase: Phase
+    phase: InstancePhase
     worker: WorkerView | None
 
 
@@ -33,7 +33,7 @@ class ScalerView:
         decisions: the latest first: `at`, `epoch`, `launch`, `drain`, `reason`, `numbers`.
     """
 
-    book: Book
+    state: ScalerState
     leadership: Leadership | None
     report: dict[str, Any] | None
     decisions: Sequence[dict[str, Any]]
@@ -49,14 +49,14 @@ async def view_scaler(shards: Shards) -> ScalerView:
     state = shards.all[0]
     prefix = f"{state.prefix}:wm:scaler"
     book, leadership, workers, (report, decisions) = await asyncio.gather(
-        read_book(state),
+        read_state(state),
         read_leadership(state),
         list_workers(state),
         state.execute(("GET", f"{prefix}:report"), ("LRANGE", f"{prefix}:decisions", 0, -1)),
     )
-    heard = {worker.instance_id: worker for worker in workers if worker.instance_id and is_heard(worker)}
+    heard = {worker.instance_id: worker for worker in workers if worker.instance_id and is_alive(worker)}
     return ScalerView(
-        book=book,
+        state=book,
         leadership=leadership,
         report=None if report is None else json.loads(report),
         decisions=[json.loads(decision) for decision in decisions],

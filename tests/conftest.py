@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.redis_servers import form
+from benchmarks.harness.redis_servers import form_cluster
 from workmanager import store_settings
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -46,7 +46,7 @@ def private_server(tmp_path: Path) -> Iterator[ValkeyServer]:
 def _shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
     cluster = ValkeyCluster(tmp_path_factory.mktemp("cluster"), settings=_DISK)
     cluster.start()
-    form(cluster.equal_hosts, cluster.url)
+    form_cluster(cluster.equal_hosts, cluster.url)
     yield cluster
     cluster.stop()
 
@@ -61,11 +61,11 @@ def cluster(_shared_cluster: ValkeyCluster) -> ValkeyCluster:
 
 
 @pytest.fixture
-def patient_masters(cluster: ValkeyCluster) -> Iterator[None]:
+def long_replica_timeout(cluster: ValkeyCluster) -> Iterator[None]:
     """The cluster's masters bear with a silent replica for as long as any test takes, instead of 4 s."""
     for server in cluster.servers:
         server.command("CONFIG", "SET", "repl-timeout", 600)
     yield
     for server in cluster.servers:
         if server.pid:
-            server.command("CONFIG", "SET", "repl-timeout", store_settings.STORE["repl-timeout"])
+            server.command("CONFIG", "SET", "repl-timeout", store_settings.REDIS_SETTINGS["repl-timeout"])

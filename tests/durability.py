@@ -6,7 +6,7 @@ from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer
 
 
-def until_written(server: ValkeyServer) -> None:
+def until_aof_written(server: ValkeyServer) -> None:
     """Returns when all that was answered stands in the server's file, where a kill leaves it.
 
     While an earlier write is synced, later ones wait, for up to two seconds (`appendfsync everysec`).

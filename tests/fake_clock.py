@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobqueue.servers.connection_pool import Command
+from jobqueue.servers.connection_pool import RedisCommand
 from jobqueue.sharding.scripts import Script
 from jobqueue.sharding.shards import Shard, Shards
 
 
-class Clock:
+class FakeClock:
     """The test's time, in epoch seconds."""
 
     def __init__(self, now: float = 1_900_000_000.0) -> None:
@@ -18,18 +18,18 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def move(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds
 
 
-class TimedShard(Shard):
+class FakeClockShard(Shard):
     """A shard at the clock's time."""
 
-    def __init__(self, shard: Shard, shards: Shards, clock: Clock) -> None:
+    def __init__(self, shard: Shard, shards: Shards, clock: FakeClock) -> None:
         super().__init__(shard.index, shard.prefix, shards.topology)
         self._clock = clock
 
-    async def execute(self, *commands: Command, **how: Any) -> list[Any]:
+    async def execute(self, *commands: RedisCommand, **how: Any) -> list[Any]:
         answers = await super().execute(*commands, **how)
         microseconds = round(self._clock.now * 1_000_000)
         time = list(divmod(microseconds, 1_000_000))
@@ -41,7 +41,7 @@ class TimedShard(Shard):
         return await super().run(script, *args, **how)
 
 
-def set_clock(shards: Shards, clock: Clock) -> Shards:
+def use_clock(shards: Shards, clock: FakeClock) -> Shards:
     """Puts the shards under the clock."""
-    shards.all = tuple(TimedShard(shard, shards, clock) for shard in shards)
+    shards.all = tuple(FakeClockShard(shard, shards, clock) for shard in shards)
     return shards

@@ -15,7 +15,7 @@ _LOWEST, _COUNT = 12_000, 500
 _WORKERS = 16
 
 
-def told_port(*, run: int = 1, bus_offset: int = 0) -> int:
+def pick_port(*, consecutive: int = 1, bus_offset: int = 0) -> int:
     """The first of `run` neighbouring ports that are free, and that no other test takes.
 
     Args:
@@ -24,6 +24,6 @@ def told_port(*, run: int = 1, bus_offset: int = 0) -> int:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
     lowest = _LOWEST + worker * _COUNT
     while True:
-        first = random.randrange(lowest, lowest + _COUNT - run)
-        if all(map(ports.is_free, (*range(first, first + run), first + bus_offset))):
+        first = random.randrange(lowest, lowest + _COUNT - consecutive)
+        if all(map(ports.is_free, (*range(first, first + consecutive), first + bus_offset))):
             return first

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import redis
 
-from jobqueue.acl import roles, users_file
-from tests.ports import told_port
+from jobqueue.acl import render_acl_file, roles
+from tests.ports import pick_port
 from tests.waiting import until
 from workmanager.local import ports
 
@@ -24,7 +24,7 @@ _NAMES = ("valkey-server", "redis-server", "redis-check-rdb")
 _BUS_OFFSET = 10_000
 
 
-def find_server_with_tls() -> str | None:
+def find_tls_server_binary() -> str | None:
     """The path of a server's program that can do TLS."""
     for name in _NAMES:
         path = shutil.which(name)
@@ -38,7 +38,7 @@ class TlsServer:
     """One member, configured by the file that `workmanager.store_settings` prints."""
 
     def __init__(self, program: str, directory: Path, certificates: Path, users: Path) -> None:
-        self.port = told_port(bus_offset=_BUS_OFFSET)
+        self.port = pick_port(bus_offset=_BUS_OFFSET)
         self._certificates = certificates
         directory.mkdir()
         password = directory / "replica.password"
@@ -89,11 +89,11 @@ def start_servers(program: str, directory: Path, names: Sequence[str]) -> list[T
     """Servers that share certificates and users, and know nothing of each other."""
     make_certificates(directory)
     users = directory / "users.acl"
-    users.write_text(users_file({role: [password] for role, password in PASSWORDS.items()}))
+    users.write_text(render_acl_file({role: [password] for role, password in PASSWORDS.items()}))
     return [TlsServer(program, directory / name, directory, users) for name in names]
 
 
-def run_store(program: str, directory: Path) -> Iterator[tuple[TlsServer, TlsServer]]:
+def run_tls_cluster(program: str, directory: Path) -> Iterator[tuple[TlsServer, TlsServer]]:
     """A cluster of one master, which owns every slot, and its replica."""
     master, replica = start_servers(program, directory, ("master", "replica"))
     try:

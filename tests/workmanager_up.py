@@ -11,19 +11,19 @@ from typing import Any
 
 import redis
 
-from tests.ports import told_port
+from tests.ports import pick_port
 from tests.processes import running_in
 from tests.waiting import until
 
 _ROOT = Path(__file__).parents[1]
 
 
-class Up:
+class WorkmanagerUp:
     """A run of `workmanager up` in a directory of its own."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = told_port(run=2)
+        self.port = pick_port(consecutive=2)
         self.urls = [f"http://127.0.0.1:{self.port + number}" for number in range(2)]
         directory.mkdir(parents=True)
         self.log = directory / "up.log"
@@ -52,7 +52,7 @@ class Up:
         assert self.process.stdout is not None
         assert self.process.stdout.readline().split() == ["ready", *self.urls], self.log.read_text()
 
-    def refusal(self, *options: str, **how: Any) -> str:
+    def startup_error(self, *options: str, **how: Any) -> str:
         """The one line that a start which exits with 2 writes."""
         process = self.start(*options, **how)
         output, _ = process.communicate(timeout=90)
@@ -60,7 +60,7 @@ class Up:
         assert (process.returncode, output, len(told)) == (2, "", 1), self.log.read_text()
         return told[0]
 
-    def store(self) -> redis.Redis:
+    def redis_client(self) -> redis.Redis:
         port = int((self.directory / "data/single/port").read_text())
         return redis.Redis(port=port, decode_responses=True)
 
@@ -69,14 +69,14 @@ class Up:
         assert found, running_in(self.directory)
         return int(found[0].split()[0])
 
-    def end(self) -> int:
+    def stop(self) -> int:
         """The exit code after SIGTERM."""
         assert self.process is not None
         self.process.terminate()
         self.process.communicate(timeout=120)
         return self.process.returncode
 
-    def clear(self) -> None:
+    def kill_all(self) -> None:
         """Leaves nothing, however the test went."""
         for process in self._processes:
             process.kill()

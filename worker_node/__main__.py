@@ -10,29 +10,29 @@ from typing import Any
 
 import uvloop
 
-from jobqueue.backoff import Patience
-from jobqueue.errors import FormatMismatch, ShardUnavailable
-from jobqueue.functions import Functions, UnknownModule
-from jobqueue.settings import usage_error
+from jobqueue.backoff import Backoff
+from jobqueue.errors import LayoutMismatch, ShardUnavailable
+from jobqueue.functions import FunctionRegistry, UnknownModule
+from jobqueue.settings import exit_with_usage_error
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerRecord
 from processes.logs import configure_logging
 from worker_node.agent import Agent
-from worker_node.priority import agents_nice, stand_back
-from worker_node.settings import Options, WorkerSettings, parse_options, read_settings
-from worker_node.shutdown.dead_man_switch import Orphanhood
+from worker_node.priority import agent_niceness, lower_priority
+from worker_node.settings import WorkerOptions, WorkerSettings, parse_options, read_settings
+from worker_node.shutdown.dead_man_switch import DeadManSwitch
 from worker_node.shutdown.instance_metadata import InstanceMetadata
-from worker_node.shutdown.spot_notices import watch_notices
-from worker_node.shutdown.stop_signals import listen_for_summons
+from worker_node.shutdown.spot_notices import watch_interruption_notices
+from worker_node.shutdown.stop_signals import listen_for_stop
 from worker_node.slots.executor_process import ExecutorOptions
-from worker_node.slots.recycling import WearLimits
+from worker_node.slots.recycling import RecyclingLimits
 
 MIB = 1 << 20
 
 log = logging.getLogger(__name__)
 
 
-class Refusal(Exception):
+class StartupError(Exception):
     """The worker cannot work with this Redis, now or later; the message says why."""
 
 
@@ -41,27 +41,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     configure_logging()
     settings = read_settings(os.environ)
     options = parse_options(arguments, settings)
-    stand_back(agents_nice(settings.nice))
+    lower_priority(agent_niceness(settings.nice))
     try:
-        functions = Functions.discover(settings.functions)
+        functions = FunctionRegistry.discover(settings.functions)
     except UnknownModule as error:
-        usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
+        exit_with_usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_work(settings, options, functions))
-        except Refusal as refusal:
-            usage_error(str(refusal))
+        except StartupError as refusal:
+            exit_with_usage_error(str(refusal))
 
 
-async def _work(settings: WorkerSettings, options: Options, functions: Functions) -> None:
-    summons = listen_for_summons(settings.drain_grace_seconds, options.parent_fd)
+async def _work(settings: WorkerSettings, options: WorkerOptions, functions: FunctionRegistry) -> None:
+    summons = listen_for_stop(settings.drain_grace_seconds, options.parent_fd)
     first = asyncio.create_task(summons.get())
-    orphanhood = Orphanhood(settings.orphan_seconds) if options.on_instance else None
+    orphanhood = DeadManSwitch(settings.manager_timeout_seconds) if options.owns_instance else None
     connecting = asyncio.create_task(_connect(options.redis_url))
-    patience_seconds = orphanhood.left_seconds if orphanhood else None
+    patience_seconds = orphanhood.remaining_seconds if orphanhood else None
     await asyncio.wait((first, connecting), timeout=patience_seconds, return_when=asyncio.FIRST_COMPLETED)
     if not connecting.done():
-        log.info("event=worker_left reason=%s", "signal" if first.done() else "redis_never_reached")
+        log.info("event=worker_stopped reason=%s", "signal" if first.done() else "redis_never_reached")
         connecting.cancel()
         return
     shards = connecting.result()
@@ -79,7 +79,7 @@ async def _work(settings: WorkerSettings, options: Options, functions: Functions
         redis_url=options.redis_url,
         lease_seconds=settings.lease_seconds,
         executor=ExecutorOptions(settings.functions, settings.allow_pickle, settings.nice),
-        limits=WearLimits(settings.executor_max_jobs, settings.executor_max_growth_mib * MIB),
+        limits=RecyclingLimits(settings.executor_max_jobs, settings.executor_max_growth_mib * MIB),
         functions=functions,
         burst=options.burst,
     )
@@ -98,37 +98,37 @@ async def _work(settings: WorkerSettings, options: Options, functions: Functions
 
 
 async def _connect(redis_url: str) -> Shards:
-    patience = Patience("redis", None)
+    patience = Backoff("redis", None)
     while True:
         try:
             shards = await Shards.connect(redis_url)
         except ShardUnavailable as error:
             await patience.failed(error)
-        except (FormatMismatch, ValueError) as error:
-            raise Refusal(f"--redis-url: {error}") from error
+        except (LayoutMismatch, ValueError) as error:
+            raise StartupError(f"--redis-url: {error}") from error
         else:
             patience.succeeded()
             return shards
 
 
 async def _obey(agent: Agent, first: asyncio.Task[float], summons: asyncio.Queue[float]) -> None:
-    agent.leave(await first, "signal")
+    agent.drain(await first, "signal")
     while True:
-        agent.leave(await summons.get(), "signal")
+        agent.drain(await summons.get(), "signal")
 
 
-async def _leave_as_orphan(agent: Agent, orphanhood: Orphanhood, shards: Shards, grace_seconds: float) -> None:
-    await orphanhood.begun(shards)
-    agent.leave(grace_seconds, "orphaned")
+async def _leave_as_orphan(agent: Agent, orphanhood: DeadManSwitch, shards: Shards, grace_seconds: float) -> None:
+    await orphanhood.wait(shards)
+    agent.drain(grace_seconds, "manager_timeout")
 
 
 async def _heed_notices(agent: Agent) -> None:
     metadata = InstanceMetadata(os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""))
 
     def on_spot(end: datetime) -> None:
-        agent.leave_for_spot((end - datetime.now(UTC)).total_seconds())
+        agent.drain_for_spot((end - datetime.now(UTC)).total_seconds())
 
-    await watch_notices(metadata, on_spot=on_spot, on_rebalance=agent.expect_rebalance)
+    await watch_interruption_notices(metadata, on_spot=on_spot, on_rebalance=agent.note_rebalance)
 
 
 if __name__ == "__main__":

@@ -9,36 +9,36 @@ from collections import defaultdict
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from jobqueue.functions import Functions
+from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Stopped
 from jobqueue.lifecycle.leases import LeaseUpdate
 from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shards import Shards
-from jobqueue.workers.registry import Beat, Command, WorkerRecord
-from worker_node.executor.calls import Calls
+from jobqueue.workers.registry import WorkerCommand, WorkerHeartbeat, WorkerRecord
+from worker_node.executor.calls import CallDecoder
 from worker_node.shard_loops.capacity import Capacity
-from worker_node.shard_loops.claimer import LISTEN_SECONDS, Feeder
-from worker_node.shard_loops.command_listener import listen
+from worker_node.shard_loops.claimer import QUEUE_POLL_SECONDS, Claimer
+from worker_node.shard_loops.command_listener import listen_for_commands
 from worker_node.shard_loops.finisher import Finisher
-from worker_node.shard_loops.heartbeat import Keeper
-from worker_node.shutdown.drain import Departure
+from worker_node.shard_loops.heartbeat import Heartbeater
+from worker_node.shutdown.drain import Drain
 from worker_node.slots import job_record
 from worker_node.slots.executor_process import ExecutorOptions
-from worker_node.slots.outcomes import Why
-from worker_node.slots.prefetch import MAX_DEPTH, Pace
-from worker_node.slots.recycling import WearLimits
-from worker_node.slots.revoked_jobs import Unwanted
+from worker_node.slots.outcomes import KillReason
+from worker_node.slots.prefetch import MAX_BATCH_SIZE, PrefetchController
+from worker_node.slots.recycling import RecyclingLimits
+from worker_node.slots.revoked_jobs import RevokedJobs
 from worker_node.slots.slot import Slot
 from worker_node.slots.slot_events import Reply, SlotEvents
-from worker_node.slots.slot_pool import Slots
-from worker_node.slots.watchdog import Watch
+from worker_node.slots.slot_pool import SlotPool
+from worker_node.slots.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-SETTLE_SECONDS = 10.0
+DRAIN_RECORD_SECONDS = 10.0
 """How long a leaving worker tries to record what it has done."""
-BURST_LISTEN_SECONDS = 0.05
-MAX_CLAIM = 2 * MAX_DEPTH
+BURST_POLL_SECONDS = 0.05
+MAX_CLAIM_JOBS = 2 * MAX_BATCH_SIZE
 
 
 class Agent:
@@ -60,67 +60,67 @@ class Agent:
         redis_url: str,
         lease_seconds: float,
         executor: ExecutorOptions,
-        limits: WearLimits,
-        functions: Functions,
+        limits: RecyclingLimits,
+        functions: FunctionRegistry,
         burst: bool,
     ) -> None:
         self._shards = shards
         self._worker = worker
         self._burst = burst
-        self._calls = Calls(functions, allow_pickle=False)
-        self._unwanted = Unwanted()
+        self._calls = CallDecoder(functions, allow_pickle=False)
+        self._unwanted = RevokedJobs()
         self._answering: set[asyncio.Task[None]] = set()
-        self._departure, self._quiet = Departure(), asyncio.Event()
+        self._departure, self._quiet = Drain(), asyncio.Event()
         self._finished, self._failed, self._working_seconds = 0, 0, 0.0
-        pace = Pace()
+        pace = PrefetchController()
         events = SlotEvents(self._on_ended, self._on_returned, self._on_asked, self._on_room)
-        self._slots = Slots([Slot(number, executor, limits, pace, events) for number in range(worker.slots)])
-        self._capacity = Capacity(self._slots.room, MAX_CLAIM)
-        self._watch = Watch(self._slots, self._unwanted, self._on_long)
+        self._slots = SlotPool([Slot(number, executor, limits, pace, events) for number in range(worker.slots)])
+        self._capacity = Capacity(self._slots.jobs_wanted, MAX_CLAIM_JOBS)
+        self._watch = Watchdog(self._slots, self._unwanted, self._on_long_running)
         self._finishers = [Finisher(shard, worker.name, redis_url) for shard in shards]
         self._keepers = [
-            Keeper(
+            Heartbeater(
                 shard,
                 worker,
                 lease_seconds=lease_seconds,
-                held=self._held,
-                report=self._report,
+                held_leases=self._held_leases,
+                read_heartbeat=self._report,
                 on_lost=self._on_lost,
                 on_cancelled=self._on_cancelled,
             )
             for shard in shards
         ]
         self._feeders = [
-            Feeder(
+            Claimer(
                 shard,
                 worker.name,
                 worker.queues,
                 lease_seconds=lease_seconds,
                 capacity=self._capacity,
-                hand_over=self._hand_over,
+                on_claimed=self._hand_over,
                 on_command=self._on_command,
-                listen_seconds=BURST_LISTEN_SECONDS if burst else LISTEN_SECONDS,
+                poll_seconds=BURST_POLL_SECONDS if burst else QUEUE_POLL_SECONDS,
             )
             for shard in shards
         ]
 
-    def leave(self, grace_seconds: float, reason: str) -> None:
+    def drain(self, grace_seconds: float, reason: str) -> None:
         """Begins to drain: no new jobs, running ones may go on for so long, everything else is given back.
 
         A limit that is set a second time means at once.
         """
-        self._departure.begin(grace_seconds, reason)
+        self._departure.start(grace_seconds, reason)
         self._quiet.set()
 
-    def leave_for_spot(self, seconds: float) -> None:
+    def drain_for_spot(self, seconds: float) -> None:
         """Drains because EC2 takes the instance back in so many seconds; what has not ended by then goes back."""
-        self._departure.begin_for_spot(seconds)
+        self._departure.start_for_spot(seconds)
         self._quiet.set()
 
-    def expect_rebalance(self) -> None:
+    def note_rebalance(self) -> None:
         """Tells whoever scales the fleet that EC2 may take the instance back soon, and works on until replaced."""
-        log.info("event=worker_may_go worker=%s reason=rebalance", self._worker.name)
-        self._departure.foresee()
+        log.info("event=rebalance_recommended worker=%s reason=rebalance", self._worker.name)
+        self._departure.note_rebalance()
         self._renew_soon()
 
     async def run(self) -> None:
@@ -131,24 +131,28 @@ class Agent:
         """
         working = [self._start(slot.run()) for slot in self._slots]
         working += [self._start(finisher.run()) for finisher in self._finishers]
-        working += [self._start(listen(shard, self._worker.name, self._on_command)) for shard in self._shards]
+        working += [
+            self._start(listen_for_commands(shard, self._worker.name, self._on_command)) for shard in self._shards
+        ]
         working.append(self._start(self._watch.run()))
         keeping = [self._start(keeper.run()) for keeper in self._keepers]
         feeding = [self._start(feeder.run()) for feeder in self._feeders]
         if self._burst:
             feeding.append(self._start(self._leave_when_done()))
         log.info("event=worker_started worker=%s slots=%d", self._worker.name, self._worker.slots)
-        await self._departure.begun.wait()
+        await self._departure.started.wait()
         log.info(
             "event=worker_draining worker=%s reason=%s running=%d",
-            *(self._worker.name, self._departure.reason, self._slots.running),
+            *(self._worker.name, self._departure.reason, self._slots.running_count),
         )
         await _cancel(feeding)
         await self._drain()
         await _cancel(keeping)
-        await asyncio.gather(*(keeper.leave() for keeper in self._keepers))
+        await asyncio.gather(*(keeper.unregister() for keeper in self._keepers))
         await _cancel([*working, *self._answering])
-        log.info("event=worker_left worker=%s finished=%d failed=%d", self._worker.name, self._finished, self._failed)
+        log.info(
+            "event=worker_stopped worker=%s finished=%d failed=%d", self._worker.name, self._finished, self._failed
+        )
         for task in (*feeding, *keeping, *working):
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
@@ -164,18 +168,18 @@ class Agent:
 
     def _on_loop_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            self.leave(0.0, "fault")
+            self.drain(0.0, "fault")
 
     async def _leave_when_done(self) -> None:
         while True:
             seen = [feeder.empty_claims for feeder in self._feeders]
             # Twice empty since: the second claim began after the first, so after whatever was seen here.
             while any(feeder.empty_claims < before + 2 for feeder, before in zip(self._feeders, seen, strict=True)):
-                await asyncio.sleep(BURST_LISTEN_SECONDS)
+                await asyncio.sleep(BURST_POLL_SECONDS)
                 if self._working:
                     seen = [feeder.empty_claims for feeder in self._feeders]
             if not self._working:
-                self.leave(0.0, "burst_over")
+                self.drain(0.0, "queues_empty")
                 return
 
     @property
@@ -190,27 +194,29 @@ class Agent:
         for slot in self._slots:
             slot.stop()
         try:
-            async with asyncio.timeout(SETTLE_SECONDS):
+            async with asyncio.timeout(DRAIN_RECORD_SECONDS):
                 while self._slots.busy:
                     self._quiet.clear()
                     await self._quiet.wait()
-                await asyncio.gather(*(finisher.settled() for finisher in self._finishers))
+                await asyncio.gather(*(finisher.wait_until_idle() for finisher in self._finishers))
         except TimeoutError:
-            log.error("event=worker_unsettled worker=%s: jobs that it held run again elsewhere", self._worker.name)
+            log.error("event=drain_incomplete worker=%s: jobs that it held run again elsewhere", self._worker.name)
 
     async def _until_quiet_or_due(self) -> None:
-        while self._slots.busy and (left := self._departure.left_seconds) > 0:
+        while self._slots.busy and (left := self._departure.remaining_seconds) > 0:
             self._quiet.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._quiet.wait(), left if math.isfinite(left) else None)
 
     def _hand_over(self, jobs: Sequence[ClaimedJob]) -> None:
-        if self._unwanted or self._departure.begun.is_set():
-            unwanted = [job for job in jobs if self._departure.begun.is_set() or self._unwanted.why(job) is not None]
+        if self._unwanted or self._departure.started.is_set():
+            unwanted = [
+                job for job in jobs if self._departure.started.is_set() or self._unwanted.reason(job) is not None
+            ]
             self._on_returned(unwanted)
             jobs = [job for job in jobs if job not in unwanted]
-        self._on_returned(self._slots.hand_over(jobs))
-        self._watch.begin()
+        self._on_returned(self._slots.assign(jobs))
+        self._watch.wake()
 
     def _on_ended(self, outcomes: Sequence[Outcome]) -> None:
         by_shard: dict[int, list[Outcome]] = defaultdict(list)
@@ -220,69 +226,75 @@ class Agent:
             self._finished += isinstance(outcome, Finished)
             self._failed += isinstance(outcome, Failed)
             if self._unwanted:
-                self._unwanted.settle(outcome.job)
+                self._unwanted.forget(outcome.job)
         for index, some in by_shard.items():
             self._finishers[index].finish(some)
         self._quiet.set()
 
     def _on_returned(self, jobs: Sequence[ClaimedJob]) -> None:
         for job in jobs:
-            why = self._unwanted.why(job)
-            self._unwanted.settle(job)
+            why = self._unwanted.reason(job)
+            self._unwanted.forget(job)
             finisher = self._finishers[job.shard_index]
-            if why is Why.CANCELLED:
-                finisher.finish([Stopped(job, self._calls.function_of(job.data), 0.0)])
+            if why is KillReason.CANCELLED:
+                finisher.finish([Stopped(job, self._calls.requested_function(job.data), 0.0)])
             elif why is None:
-                finisher.give_back([job])
+                finisher.release([job])
         self._quiet.set()
 
     def _on_room(self) -> None:
-        self._capacity.changed()
+        self._capacity.notify()
 
-    def _on_long(self, shard_index: int) -> None:
+    def _on_long_running(self, shard_index: int) -> None:
         self._keepers[shard_index].renew_soon()
 
     def _on_lost(self, jobs: Sequence[ClaimedJob]) -> None:
         for job in jobs:
             log.warning("event=job_lease_lost job_id=%s", job.id)
-            self._unwanted.lose(job, time.monotonic())
-        self._watch.look(time.monotonic())
+            self._unwanted.lose_lease(job, time.monotonic())
+        self._watch.check(time.monotonic())
 
     def _on_cancelled(self, jobs: Sequence[ClaimedJob]) -> None:
         for job in jobs:
             self._unwanted.cancel(job.id, time.monotonic())
-        self._watch.look(time.monotonic())
+        self._watch.check(time.monotonic())
 
-    def _on_command(self, command: Command) -> None:
-        log.info("event=worker_told worker=%s verb=%s job_id=%s", self._worker.name, command.verb, command.job_id)
+    def _on_command(self, command: WorkerCommand) -> None:
+        log.info(
+            "event=worker_command_received worker=%s verb=%s job_id=%s", self._worker.name, command.verb, command.job_id
+        )
         if command.verb == "cancel":
             self._unwanted.cancel(command.job_id, time.monotonic())
-            self._watch.look(time.monotonic())
+            self._watch.check(time.monotonic())
         elif command.verb == "drain":
             # Whoever scales the fleet waits until this worker is empty.
-            self.leave(math.inf, "told_to_drain")
+            self.drain(math.inf, "drain_command")
 
     def _on_asked(self, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
         shard = self._shards.all[job.shard_index]
-        task = asyncio.create_task(job_record.answer(shard, reply, job, verb, field, value))
+        task = asyncio.create_task(job_record.answer_query(shard, reply, job, verb, field, value))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    def _held(self, shard_index: int) -> list[LeaseUpdate]:
+    def _held_leases(self, shard_index: int) -> list[LeaseUpdate]:
         offset = time.time() - time.monotonic()
         updates = []
         for slot in self._slots:
             running = slot.running()
             for job in slot.jobs:
                 if job.shard_index == shard_index:
-                    recorded = running is not None and running.job is job and slot.is_recorded(running.sequence)
-                    updates.append(LeaseUpdate(job, running.began + offset if running and recorded else None))
+                    recorded = (
+                        running is not None and running.job is job and slot.has_execution_record(running.sequence)
+                    )
+                    updates.append(LeaseUpdate(job, running.started_at + offset if running and recorded else None))
         return updates
 
-    def _report(self) -> Beat:
-        running = self._slots.running
-        state = "draining" if self._departure.begun.is_set() else "busy" if running else "idle"
-        return Beat(state, running, self._finished, self._failed, self._working_seconds, self._departure.notice)
+    def _report(self) -> WorkerHeartbeat:
+        running = self._slots.running_count
+        state = "draining" if self._departure.started.is_set() else "busy" if running else "idle"
+        return WorkerHeartbeat(
+            state, running, self._finished, self._failed, self._working_seconds, self._departure.interruption
+        )
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:

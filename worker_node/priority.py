@@ -16,12 +16,12 @@ _TRIES = 30
 log = logging.getLogger(__name__)
 
 
-def agents_nice(nice: int) -> int:
+def agent_niceness(nice: int) -> int:
     """How far the agent stands back whose executors do so by `nice`: it goes before jobs, lest their leases end."""
     return nice * 2 // 3
 
 
-def stand_back(nice: int) -> None:
+def lower_priority(nice: int) -> None:
     """Lowers the priority of this process, and of all that it starts from now on, to `nice` (0 to 19, see nice(2)).
 
     To be called before it has threads. Where the kernel shares the processors among sessions first (autogroup, see
@@ -32,10 +32,10 @@ def stand_back(nice: int) -> None:
     # Back again would need rights.
     os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
     if os.getsid(0) == os.getpid() and _SESSION.exists():
-        tell_session(lambda: _SESSION.write_text(str(nice)))
+        set_autogroup_nice(lambda: _SESSION.write_text(str(nice)))
 
 
-def tell_session(write: Callable[[], object]) -> None:
+def set_autogroup_nice(write: Callable[[], object]) -> None:
     """Calls `write`, and again in a thread while the kernel, which hears one user every 100 ms, is busy."""
     if not _told(write):
         threading.Thread(target=_insist, args=(write,), daemon=True).start()
@@ -47,7 +47,7 @@ def _insist(write: Callable[[], object]) -> None:
         time.sleep(random.uniform(0.1, 0.3))
         if _told(write):
             return
-    log.warning("event=session_not_nice pid=%d reason=busy", os.getpid())
+    log.warning("event=priority_not_lowered pid=%d reason=busy", os.getpid())
 
 
 def _told(write: Callable[[], object]) -> bool:
@@ -56,5 +56,5 @@ def _told(write: Callable[[], object]) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        log.warning("event=session_not_nice pid=%d reason=%r", os.getpid(), str(error))
+        log.warning("event=priority_not_lowered pid=%d reason=%r", os.getpid(), str(error))
     return True

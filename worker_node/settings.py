@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from jobqueue.model import DEFAULT_QUEUE
-from jobqueue.settings import QueueSettings, load
+from jobqueue.settings import QueueSettings, load_settings
 
 
 class WorkerSettings(QueueSettings):
@@ -26,14 +26,14 @@ class WorkerSettings(QueueSettings):
 
     allow_pickle: bool = False
     drain_grace_seconds: float = Field(default=30.0, ge=0.0)
-    orphan_seconds: float = Field(default=900.0, gt=0.0)
+    manager_timeout_seconds: float = Field(default=900.0, gt=0.0)
     nice: int = Field(default=0, ge=0, le=19)
     executor_max_jobs: int = Field(default=1_000_000, ge=1)
     executor_max_growth_mib: int = Field(default=512, ge=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class WorkerOptions:
     """The command line.
 
     Attributes:
@@ -52,17 +52,17 @@ class Options:
     parent_fd: int | None
 
     @property
-    def on_instance(self) -> bool:
+    def owns_instance(self) -> bool:
         """Whether the worker is all that its EC2 instance is for, so that the one leaves when the other does."""
         return self.fleet.startswith("ec2:")
 
 
 def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
     """The settings; a wrong one ends the program with one line and exit code 2."""
-    return load(WorkerSettings, environ)
+    return load_settings(WorkerSettings, environ)
 
 
-def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> Options:
+def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> WorkerOptions:
     """The command line; a wrong one ends the program with exit code 2."""
     parser = argparse.ArgumentParser(prog="worker_node", description="Runs jobs.")
     parser.add_argument("--redis-url", default=settings.redis_url, help="default: WORKMANAGER_REDIS_URL")
@@ -78,7 +78,7 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
     parser.add_argument("--instance-id", default="", help=argparse.SUPPRESS)
     parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    return Options(
+    return WorkerOptions(
         redis_url=given.redis_url,
         slots=given.slots,
         queues=given.queues,

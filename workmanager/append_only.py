@@ -29,7 +29,7 @@ _INCREMENT = re.compile(r"^file (\S+) seq (\d+) type i", re.MULTILINE)
 _SINGLE_FILE = "appendonly.aof"  # before Redis 7
 
 
-def cut_blank_end(directory: Path) -> int:
+def truncate_trailing_nuls(directory: Path) -> int:
     """Cuts the NULs off the end of the append-only file that a server in `directory` writes to.
 
     Returns:
@@ -54,7 +54,9 @@ def cut_blank_end(directory: Path) -> int:
         if kept < size:
             file.truncate(kept)
             os.fsync(file.fileno())
-            log.warning("event=append_only.cut file=%s bytes=%d reason=blank_end_after_power_cut", path, size - kept)
+            log.warning(
+                "event=append_only_truncated file=%s bytes=%d reason=trailing_nuls_after_power_cut", path, size - kept
+            )
     return size - kept
 
 
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     directory = parser.parse_args(arguments).directory
     logging.basicConfig(format="%(message)s")
     try:
-        cut_blank_end(directory)
+        truncate_trailing_nuls(directory)
     except OSError as error:
         sys.stderr.write(f"append_only: cannot look for an unfinished end: {error}\n")
         return 1

@@ -24,13 +24,13 @@ from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote
 
 from workmanager.errors import ClientError
-from workmanager.http.submission import Batch, Options, Submission, batches, body
+from workmanager.http.submission import Batch, JobOptions, Submission, job_json, split_into_batches
 from workmanager.http.transport import Transport
 
 JobView = dict[str, Any]  # what GET /jobs/{id} answers
 
-ENDED = frozenset({"finished", "failed", "stopped", "canceled"})
-LONGEST_WAIT_SECONDS = 55
+FINAL_STATUSES = frozenset({"finished", "failed", "stopped", "canceled"})
+MAX_WAIT_SECONDS = 55
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +63,32 @@ class Client:
         self, data: bytes, *, iterations: int, job_id: str | None = None, timeout_seconds: int | None = None
     ) -> str:
         """Puts in SHA-512 of `data`, `iterations` times; returns the Work ID."""
-        answer = self._transport.ask(
+        answer = self._transport.request_json(
             "PUT",
             "/enqueue",
-            repeatable=True,
+            idempotent=True,
             params={"iterations": iterations, "id": job_id or new_id(), "timeout": timeout_seconds},
             content=data,
             headers={"Content-Type": "application/octet-stream"},
         )
         return str(answer["Work ID"])
 
-    def submit(self, function: str, **options: Unpack[Options]) -> str:
+    def submit(self, function: str, **options: Unpack[JobOptions]) -> str:
         """Puts a job in; returns its id. With `unique` a repeat within its time is a `ClientError` 409."""
         submission = _with_id({"function": function, **options})
-        answer = self._transport.ask("POST", "/jobs", repeatable="id" in submission, json=body(submission))
+        answer = self._transport.request_json("POST", "/jobs", idempotent="id" in submission, json=job_json(submission))
         return str(answer["id"])
 
     def submit_many(self, submissions: Iterable[Submission]) -> Iterator[str | ClientError]:
         """Puts many jobs in, in a few requests; yields each one's id, or why it was refused, in order."""
-        for batch in batches(map(_with_id, submissions)):
+        for batch in split_into_batches(map(_with_id, submissions)):
             results = self._put_in(batch)
-            for pause_seconds in self._transport.pauses():
-                again = [place for place, result in enumerate(results) if batch.named[place] and _is_away(result)]
+            for pause_seconds in self._transport.backoff():
+                again = [place for place, result in enumerate(results) if batch.has_id[place] and _is_away(result)]
                 if not again:
                     break
                 time.sleep(pause_seconds)
-                for place, result in zip(again, self._put_in(batch.part(again)), strict=True):
+                for place, result in zip(again, self._put_in(batch.subset(again)), strict=True):
                     results[place] = result
             yield from results
 
@@ -105,11 +105,11 @@ class Client:
         An empty list comes after `wait_seconds` (at most 55). Without a lease, a request whose answer was lost is
         not repeated: what it handed out stays readable with `job`. One that was refused handed nothing out.
         """
-        answer = self._transport.ask(
+        answer = self._transport.request_json(
             "POST",
             "/pullCompleted",
-            repeatable=lease_seconds is not None,
-            repeatable_if_refused=True,
+            idempotent=lease_seconds is not None,
+            retry_on_503=True,
             params={
                 "top": top,
                 "order": order if order != "latest" else None,
@@ -122,30 +122,30 @@ class Client:
 
     def ack(self, ids: Iterable[str]) -> None:
         """Confirms leased results: they are not handed out again."""
-        self._transport.request("POST", "/ackCompleted", repeatable=True, json={"ids": list(ids)})
+        self._transport.request("POST", "/ackCompleted", idempotent=True, json={"ids": list(ids)})
 
     def job(self, job_id: str, *, wait_seconds: int | None = None) -> JobView:
         """The job as it stands; with `wait_seconds` (at most 55), when it has ended or the time is over."""
-        answer = self._transport.ask(
+        answer = self._transport.request_json(
             "GET",
             _job_path(job_id),
-            repeatable=True,
+            idempotent=True,
             params={"wait": wait_seconds},
             wait_seconds=wait_seconds or 0,
         )
         return dict(answer)
 
     def jobs(
-        self, *, status: str | None = None, queue: str | None = None, page: int | None = None
+        self, *, status: str | None = None, queue: str | None = None, page_size: int | None = None
     ) -> Iterator[JobView]:
         """All jobs with that status, in that queue, fetched `page` at a time."""
         cursor: str | None = None
         while True:
-            answer = self._transport.ask(
+            answer = self._transport.request_json(
                 "GET",
                 "/jobs",
-                repeatable=True,
-                params={"status": status, "queue": queue, "limit": page, "cursor": cursor},
+                idempotent=True,
+                params={"status": status, "queue": queue, "limit": page_size, "cursor": cursor},
             )
             yield from answer["jobs"]
             cursor = answer["cursor"]
@@ -164,35 +164,35 @@ class Client:
         """Runs all failed jobs of a queue again."""
         # Not repeated: it would requeue what has failed once more meanwhile.
         path = f"/queues/{quote(queue, safe='')}/requeue-failed"
-        return dict(self._transport.ask("POST", path, repeatable=False))
+        return dict(self._transport.request_json("POST", path, idempotent=False))
 
     def status(self) -> Mapping[str, Any]:
         """What the system holds now: `Jobs` not ended, `Workers`, and more."""
-        return dict(self._transport.ask("GET", "/status", repeatable=True))
+        return dict(self._transport.request_json("GET", "/status", idempotent=True))
 
     def scaler(self) -> Mapping[str, Any]:
         """Who decides how many workers there are, what was seen and decided, and every instance."""
-        return dict(self._transport.ask("GET", "/scaler", repeatable=True))
+        return dict(self._transport.request_json("GET", "/scaler", idempotent=True))
 
     def pause_scaler(self) -> Mapping[str, Any]:
         """No workers are launched and none let go from now on."""
-        return dict(self._transport.ask("POST", "/scaler/pause", repeatable=True))
+        return dict(self._transport.request_json("POST", "/scaler/pause", idempotent=True))
 
     def resume_scaler(self) -> Mapping[str, Any]:
         """Ends a pause."""
-        return dict(self._transport.ask("POST", "/scaler/resume", repeatable=True))
+        return dict(self._transport.request_json("POST", "/scaler/resume", idempotent=True))
 
-    def limit_scaler(self, limits: Mapping[str, int | float | None]) -> Mapping[str, Any]:
+    def set_scaler_limits(self, limits: Mapping[str, int | float | None]) -> Mapping[str, Any]:
         """Sets `min_workers`, `max_workers`, `budget_per_hour`; None goes back to the managers' settings."""
-        return dict(self._transport.ask("PUT", "/scaler/limits", repeatable=True, json=dict(limits)))
+        return dict(self._transport.request_json("PUT", "/scaler/limits", idempotent=True, json=dict(limits)))
 
     def _change(self, job_id: str, verb: str, done: Collection[str]) -> JobView:
         path = _job_path(job_id)
         try:
-            return dict(self._transport.ask("POST", f"{path}/{verb}", repeatable=True))
+            return dict(self._transport.request_json("POST", f"{path}/{verb}", idempotent=True))
         except ClientError as error:
             # An earlier try has made the change, though nobody said so.
-            if error.repeated and error.status == HTTPStatus.CONFLICT:
+            if error.retried and error.status == HTTPStatus.CONFLICT:
                 job = self.job(job_id)
                 if job["status"] in done:
                     return job
@@ -202,7 +202,7 @@ class Client:
         answer = self._transport.request(
             "POST",
             "/jobs/batch",
-            repeatable=all(batch.named),
+            idempotent=all(batch.has_id),
             content=b"".join(batch.lines),
             headers={"Content-Type": "application/x-ndjson"},
         )

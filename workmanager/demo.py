@@ -20,7 +20,7 @@ from types import FrameType
 from typing import NoReturn
 
 from workmanager.client import Client, Completed
-from workmanager.commands.arguments import Parser, positive
+from workmanager.commands.arguments import CommandParser, positive_int
 from workmanager.errors import ClientError, UsageError, WorkManagerError
 from workmanager.local.demo_system import running_system
 
@@ -59,11 +59,11 @@ def _demonstrate(arguments: Sequence[str]) -> int:
     return 0 if right == len(digests) else 1
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="demo.sh", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="demo.sh", description=__doc__)
     parser.add_argument("file", nargs="*", type=Path, metavar="FILE")
-    parser.add_argument("--iterations", type=positive, default=20_000, help="of SHA-512 over each (default 20,000)")
-    parser.add_argument("--max-workers", type=positive, default=3)
+    parser.add_argument("--iterations", type=positive_int, default=20_000, help="of SHA-512 over each (default 20,000)")
+    parser.add_argument("--max-workers", type=positive_int, default=3)
     parser.add_argument("--repository", type=Path, default=Path.cwd(), help=argparse.SUPPRESS)
     return parser
 

@@ -30,4 +30,4 @@ class ClientError(WorkManagerError):
         super().__init__(message)
         self.status = status
         self.problem: Mapping[str, Any] = problem or {}
-        self.repeated = False
+        self.retried = False

@@ -34,7 +34,7 @@ has not seen would be lost, although the replica has it. (systemd: `RestartSec`.
 _WITNESS_MEMORY = "64mb"
 
 # Every server that holds jobs.
-STORE: Mapping[str, str] = MappingProxyType(
+REDIS_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         # Durable: every write is in the append-only file before its answer, on the disk within a second.
         "appendonly": "yes",
@@ -60,7 +60,7 @@ STORE: Mapping[str, str] = MappingProxyType(
 )
 
 # Every member of a cluster, in addition.
-CLUSTER: Mapping[str, str] = MappingProxyType(
+CLUSTER_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         "cluster-enabled": "yes",
         "cluster-config-file": "nodes.conf",
@@ -97,11 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--tls-certificate, --tls-key and --tls-authority are given together, or none of them")
     if (given.replication_user is None) != (given.replication_password_file is None):
         parser.error("--replication-user and --replication-password-file are given together, or neither")
-    sys.stdout.write(render(of_host(given)))
+    sys.stdout.write(render(host_settings(given)))
     return 0
 
 
-def of_host(given: argparse.Namespace) -> dict[str, str]:
+def host_settings(given: argparse.Namespace) -> dict[str, str]:
     """The settings of a member on a host of its own, as the module's first lines say."""
     port = str(given.port)
     settings = {
@@ -110,8 +110,8 @@ def of_host(given: argparse.Namespace) -> dict[str, str]:
         "dir": str(given.directory),
         "daemonize": "no",
         "maxmemory": given.max_memory or _WITNESS_MEMORY,
-        **STORE,
-        **CLUSTER,
+        **REDIS_SETTINGS,
+        **CLUSTER_SETTINGS,
         "cluster-announce-ip": given.address,
     }
     if given.tls_certificate is not None:

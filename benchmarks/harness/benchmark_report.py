@@ -12,7 +12,7 @@ from benchmarks.harness import machine
 
 Figures = Mapping[str, float]
 
-OTHERS = "others_cores"
+OTHER_CORES_FIELD = "others_cores"
 """How many cores were busy with other people's work."""
 
 
@@ -26,7 +26,7 @@ class Aim:
         least, most: the limit; one of the two.
     """
 
-    what: str
+    description: str
     measured: float
     least: float | None = None
     most: float | None = None
@@ -38,7 +38,7 @@ class Aim:
 
 
 @dataclass(slots=True)
-class Report:
+class BenchmarkReport:
     """Says what one benchmark finds, while it finds it."""
 
     benchmark: str
@@ -46,45 +46,54 @@ class Report:
     _rows: list[tuple[str, Figures]] = field(default_factory=list)
     _aims: list[Aim] = field(default_factory=list)
 
-    def begin(self) -> None:
+    def print_machine(self) -> None:
         """Says what it is measured on."""
-        self._line({"machine": machine.describe()})
+        self._line({"machine": machine.describe_machine()})
 
-    def run(self, contestant: str, number: int, figures: Figures, others_cores: float) -> None:
+    def add_run(self, contestant: str, number: int, figures: Figures, others_cores: float) -> None:
         """One run. `others_cores`: how many cores were busy with other people's work meanwhile."""
-        self._line({"contestant": contestant, "run": number, **_rounded(figures), OTHERS: round(others_cores, 2)})
+        self._line(
+            {"contestant": contestant, "run": number, **_rounded(figures), OTHER_CORES_FIELD: round(others_cores, 2)}
+        )
         sys.stderr.write(f"  {contestant}, run {number}: {_in_words(figures)}\n")
 
-    def median(self, contestant: str, runs: int, figures: Figures, others_cores: float) -> None:
+    def add_median(self, contestant: str, runs: int, figures: Figures, others_cores: float) -> None:
         """A contestant's medians."""
-        self._line({"contestant": contestant, "median_of": runs, **_rounded(figures), OTHERS: round(others_cores, 2)})
-        self._rows.append((contestant, {**figures, OTHERS: others_cores}))
+        self._line(
+            {
+                "contestant": contestant,
+                "median_of": runs,
+                **_rounded(figures),
+                OTHER_CORES_FIELD: round(others_cores, 2),
+            }
+        )
+        self._rows.append((contestant, {**figures, OTHER_CORES_FIELD: others_cores}))
 
-    def curve(self, name: str, unit_x: str, unit_y: str, points: Sequence[tuple[float, float]]) -> None:
+    def add_curve(self, name: str, unit_x: str, unit_y: str, points: Sequence[tuple[float, float]]) -> None:
         """A curve, for a picture."""
         rounded = [[_significant(x), _significant(y)] for x, y in points]
         self._line({"curve": name, "x": unit_x, "y": unit_y, "points": rounded})
 
-    def aim(self, what: str, measured: float, *, least: float | None = None, most: float | None = None) -> None:
+    def add_aim(self, what: str, measured: float, *, least: float | None = None, most: float | None = None) -> None:
         """What was to be reached, and whether it was."""
         aim = Aim(what, measured, least, most)
         limit = {"least": least} if least is not None else {"most": most}
         self._line({"aim": what, "measured": _significant(measured), **limit, "met": aim.met})
         self._aims.append(aim)
 
-    def end(self) -> None:
+    def print_tables(self) -> None:
         """The tables."""
-        sys.stderr.write(table(self.benchmark, self._rows, self._aims))
+        sys.stderr.write(text_table(self.benchmark, self._rows, self._aims))
 
     def _line(self, content: Mapping[str, Any]) -> None:
         sys.stdout.write(json.dumps({"benchmark": self.benchmark, "quick": self.quick, **content}) + "\n")
         sys.stdout.flush()
 
 
-def table(title: str, rows: Sequence[tuple[str, Figures]], aims: Sequence[Aim]) -> str:
+def text_table(title: str, rows: Sequence[tuple[str, Figures]], aims: Sequence[Aim]) -> str:
     """The figures as text, a line for each contestant, and then the aims."""
-    columns = list(dict.fromkeys(name for _, figures in rows for name in figures if name != OTHERS))
-    columns += [OTHERS] if rows else []
+    columns = list(dict.fromkeys(name for _, figures in rows for name in figures if name != OTHER_CORES_FIELD))
+    columns += [OTHER_CORES_FIELD] if rows else []
     lines = [[title, *columns]]
     lines += [[name, *(_text(figures.get(column)) for column in columns)] for name, figures in rows]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns) + 1)]
@@ -93,7 +102,7 @@ def table(title: str, rows: Sequence[tuple[str, Figures]], aims: Sequence[Aim]) 
         text += line[0].ljust(widths[0])
         text += "".join("  " + cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)) + "\n"
     for aim in aims:
-        text += f"{'met     ' if aim.met else 'NOT MET '} {aim.what}: {_text(aim.measured)}\n"
+        text += f"{'met     ' if aim.met else 'NOT MET '} {aim.description}: {_text(aim.measured)}\n"
     return text
 
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness.measured_programs import ROOT, run
+from benchmarks.harness.measured_programs import ROOT, run_to_end
 
 CACHE = ROOT / ".bench"
 _INSTALL_SECONDS = 600.0
@@ -73,10 +73,10 @@ class Environment:
                 "--prefix",
                 str(self.directory),
             ]
-            run([_found("npm"), "install", *flags, *self.packages], seconds=_INSTALL_SECONDS)
+            run_to_end([_found("npm"), "install", *flags, *self.packages], seconds=_INSTALL_SECONDS)
         else:
-            run([sys.executable, "-m", "venv", str(self.directory)], seconds=_INSTALL_SECONDS)
-            run([self.python, "-m", "pip", "install", "--quiet", *self.packages], seconds=_INSTALL_SECONDS)
+            run_to_end([sys.executable, "-m", "venv", str(self.directory)], seconds=_INSTALL_SECONDS)
+            run_to_end([self.python, "-m", "pip", "install", "--quiet", *self.packages], seconds=_INSTALL_SECONDS)
         done.touch()
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from itertools import islice
 from secrets import token_bytes
 
-from benchmarks.harness.http_load import WARM_UP_SECONDS, Generator, Load, endlessly, request
+from benchmarks.harness.http_load import WARM_UP_SECONDS, LoadGenerator, LoadResult, repeat_forever, request
 
 CONNECTIONS = 64
 
 
-def submissions(count: int = 1000) -> list[bytes]:
+def enqueue_requests(count: int = 1000) -> list[bytes]:
     """Requests that submit 64 random bytes each."""
     return [request("PUT", "/enqueue?iterations=1", token_bytes(64)) for _ in range(count)]
 
 
-def load_enqueues(port: int, seconds: float, *, most: int | None = None) -> Load:
+def run_enqueue_load(port: int, seconds: float, *, max_requests: int | None = None) -> LoadResult:
     """As many submissions as the server takes, at most `most`."""
-    generator = Generator(port, CONNECTIONS)
+    generator = LoadGenerator(port, CONNECTIONS)
     try:
         return generator.closed_loop(
-            islice(endlessly(submissions()), most), warm_up_seconds=WARM_UP_SECONDS, seconds=seconds
+            islice(repeat_forever(enqueue_requests()), max_requests), warm_up_seconds=WARM_UP_SECONDS, seconds=seconds
         )
     finally:
         generator.close()

@@ -30,7 +30,7 @@ class Parser(Protocol):
 
 
 @dataclass(slots=True)
-class Load:
+class LoadResult:
     """What came of a load.
 
     Attributes:
@@ -126,7 +126,7 @@ class Connection:
         self._complete = True
 
 
-class Generator:
+class LoadGenerator:
     """Connections to one server.
 
     Args:
@@ -151,14 +151,14 @@ class Generator:
         for connection in self._connections:
             connection.socket.close()
 
-    def closed_loop(self, requests: Iterable[bytes], *, warm_up_seconds: float, seconds: float) -> Load:
+    def closed_loop(self, requests: Iterable[bytes], *, warm_up_seconds: float, seconds: float) -> LoadResult:
         """Every connection sends the next request when it has its answer, until the time is over.
 
         It ends early when the requests do. All answers are awaited; those of the warm-up do not count, nor do those
         after the end.
         """
         source = iter(requests)
-        load, clock = Load(), time.perf_counter
+        load, clock = LoadResult(), time.perf_counter
         begin = clock() + warm_up_seconds
         end = begin + seconds
         busy, last = 0, begin
@@ -182,9 +182,9 @@ class Generator:
 
     def open_loop(
         self, requests: Iterator[bytes], *, per_second: float, warm_up_seconds: float, seconds: float
-    ) -> Load:
+    ) -> LoadResult:
         """Requests leave at their times, whether the server keeps up or not; latencies count from those times."""
-        load, clock = Load(), time.perf_counter
+        load, clock = LoadResult(), time.perf_counter
         start = clock()
         times = (start + number / per_second for number in range(int(per_second * (warm_up_seconds + seconds))))
         counts_from = start + warm_up_seconds
@@ -219,6 +219,6 @@ class Generator:
                 yield connection
 
 
-def endlessly(messages: Sequence[bytes]) -> Iterator[bytes]:
+def repeat_forever(messages: Sequence[bytes]) -> Iterator[bytes]:
     """The same requests again and again."""
     return itertools.cycle(messages)

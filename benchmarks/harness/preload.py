@@ -19,13 +19,13 @@ _WORKER = "filler"
 _Verb = Callable[[Shards, Shard, int], Awaitable[None]]
 
 
-def fill(url: str, jobs: int, function: str, **kwargs: object) -> None:
+def preload_jobs(url: str, jobs: int, function: str, **kwargs: object) -> None:
     """Queues `jobs` jobs that call a built-in function with `kwargs`, evenly over the shards."""
     data = json.dumps([BUILT_IN[function], None, [], kwargs]).encode()
     asyncio.run(_on_all_shards(url, jobs, lambda shards, shard, count: _fill(shards, shard, count, function, data)))
 
 
-def complete(url: str, jobs: int, value: str) -> None:
+def finish_preloaded_jobs(url: str, jobs: int, value: str) -> None:
     """Runs `jobs` queued jobs with the result `value`, as one worker does."""
     asyncio.run(_on_all_shards(url, jobs, lambda _, shard, count: _complete(shard, count, value)))
 

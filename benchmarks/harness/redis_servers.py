@@ -13,10 +13,10 @@ from pathlib import Path
 
 import redis
 
-from benchmarks.harness.measured_programs import await_true
-from jobqueue.servers.url import read_redis_url
-from manager.cluster.reconciler import Steward
-from manager.cluster.slot_ranges import read_hosts
+from benchmarks.harness.measured_programs import wait_until
+from jobqueue.servers.url import parse_redis_url
+from manager.cluster.reconciler import ClusterReconciler
+from manager.cluster.slot_ranges import parse_hosts
 from workmanager.errors import ServerError
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -25,7 +25,7 @@ _SHARE_OF_MEMORY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class BenchmarkRedis:
     """One server, or a cluster's masters.
 
     Attributes:
@@ -48,66 +48,66 @@ class Store:
         """What all masters' data take, without the buffers of connections and of the append-only file."""
         return sum(_memory_bytes(master) for master in self.masters)
 
-    def settle(self) -> None:
+    def wait_until_idle(self) -> None:
         """Waits for the end of what filling brings with it: rewrites of the append-only file, tables that grow."""
-        await_true(lambda: not any(map(_rewriting, self.masters)), seconds=300, wanted="the end of the file's rewrites")
+        wait_until(lambda: not any(map(_rewriting, self.masters)), seconds=300, wanted="the end of the file's rewrites")
         # While a rewrite runs, the table of keys does not grow: the first new key after it begins what is due.
         self.client.set("settle", "")
         self.client.delete("settle")
-        await_true(lambda: not any(map(_rehashing, self.masters)), seconds=300, wanted="the end of rehashing")
+        wait_until(lambda: not any(map(_rehashing, self.masters)), seconds=300, wanted="the end of rehashing")
 
-    def rewrite(self) -> None:
+    def start_aof_rewrite(self) -> None:
         """Starts a rewrite of the append-only file, as a server does by itself whenever the file has doubled."""
         for master in self.masters:
             master.bgrewriteaof()
 
 
 @contextlib.contextmanager
-def store() -> Iterator[Store]:
+def redis_server() -> Iterator[BenchmarkRedis]:
     """A fresh server."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         server = ValkeyServer(Path(name) / "store", settings=_memory_limit(1))
         try:
             server.start()
             client = redis.Redis(port=server.port)
-            yield Store(Path(name), server.url, client, (client,))
+            yield BenchmarkRedis(Path(name), server.url, client, (client,))
         finally:
             # In order: killed, it would leave a rewrite of its file running, which the next contestant would pay for.
             server.stop()
 
 
 @contextlib.contextmanager
-def replicated_store() -> Iterator[Store]:
+def replicated_redis() -> Iterator[BenchmarkRedis]:
     """A fresh server with a replica, which is not among the masters."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as name, store() as master:
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name, redis_server() as master:
         replica = ValkeyServer(
             Path(name) / "replica",
             settings={**_memory_limit(2), "replicaof": f"127.0.0.1 {master.masters[0].info('server')['tcp_port']}"},
         )
         try:
             replica.start()
-            await_true(lambda: _replicates(master.masters[0]), seconds=30, wanted="a replica that is linked")
+            wait_until(lambda: _replicates(master.masters[0]), seconds=30, wanted="a replica that is linked")
             yield master
         finally:
             replica.stop()
 
 
 @contextlib.contextmanager
-def cluster_store() -> Iterator[Store]:
+def redis_cluster() -> Iterator[BenchmarkRedis]:
     """A fresh cluster of three masters, each with a replica."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         cluster = ValkeyCluster(Path(name) / "store", settings=_memory_limit(6))
         try:
             cluster.start()
-            form(cluster.equal_hosts, cluster.url)
+            form_cluster(cluster.equal_hosts, cluster.url)
             masters = tuple(redis.Redis(port=server.port) for server in cluster.masters())
             client = redis.RedisCluster(host="127.0.0.1", port=cluster.servers[0].port)
-            yield Store(Path(name), cluster.url, client, masters)
+            yield BenchmarkRedis(Path(name), cluster.url, client, masters)
         finally:
             cluster.stop()
 
 
-def form(hosts: str, url: str) -> None:
+def form_cluster(hosts: str, url: str) -> None:
     """Makes the servers a cluster, as managers do that are told the same hosts; any of them then tells all of it.
 
     Raises:
@@ -115,9 +115,9 @@ def form(hosts: str, url: str) -> None:
     """
 
     async def settle() -> bool:
-        steward = Steward(read_hosts(hosts.split(",")), read_redis_url(url).connect)
+        steward = ClusterReconciler(parse_hosts(hosts.split(",")), parse_redis_url(url).connect)
         try:
-            return await steward.settle(30.0)
+            return await steward.wait_until_healthy(30.0)
         finally:
             await steward.stop()
 
@@ -126,7 +126,7 @@ def form(hosts: str, url: str) -> None:
         if not thread.submit(asyncio.run, settle()).result():
             raise ServerError("the servers did not become a cluster within 30 s")
     members = [redis.Redis.from_url(member) for member in url.split(",")]
-    await_true(lambda: all(map(_knows_all, members)), seconds=30, wanted="members that know of all slots")
+    wait_until(lambda: all(map(_knows_all, members)), seconds=30, wanted="members that know of all slots")
 
 
 def _memory_limit(servers: int) -> dict[str, str]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import httpx
 
-from benchmarks.harness.measured_programs import Program, await_true, running
-from benchmarks.harness.redis_servers import Store
+from benchmarks.harness.measured_programs import MeasuredProgram, running_program, wait_until
+from benchmarks.harness.redis_servers import BenchmarkRedis
 from jobqueue.sharding.layout import LAYOUT_KEY, Layout
 from workmanager.local import ports
 
@@ -17,48 +17,50 @@ _READY_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def manager(store: Store, *, access_log: bool = False) -> Iterator[tuple[Program, int]]:
+def running_manager(store: BenchmarkRedis, *, access_log: bool = False) -> Iterator[tuple[MeasuredProgram, int]]:
     """One manager process without a scaler, and its port, once it is ready."""
     port = ports.free_port()
     command = [sys.executable, "-m", "manager", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--redis-url", store.url, "--scaler", "none"]
     environ = {"WORKMANAGER_ACCESS_LOG": "true" if access_log else "false"}
-    with running(command, store.directory / "manager.log", environ=environ) as program:
-        await_true(lambda: _is_ready(port), seconds=_READY_SECONDS, wanted="a manager that is ready", program=program)
+    with running_program(command, store.directory / "manager.log", environ=environ) as program:
+        wait_until(lambda: _is_ready(port), seconds=_READY_SECONDS, wanted="a manager that is ready", program=program)
         yield program, port
 
 
 @contextlib.contextmanager
-def worker(store: Store, *, slots: int, burst: bool = False, nice: int = 0) -> Iterator[Program]:
+def running_worker(
+    store: BenchmarkRedis, *, slots: int, burst: bool = False, nice: int = 0
+) -> Iterator[MeasuredProgram]:
     """One worker node; `nice`: how far it stands back for the others."""
     command = [sys.executable, "-m", "worker_node", "--redis-url", store.url, "--slots", str(slots)]
     environ = {"WORKMANAGER_NICE": str(nice)}
-    with running(
+    with running_program(
         [*command, *(["--burst"] if burst else [])], store.directory / "worker.log", environ=environ
     ) as program:
         yield program
 
 
-def await_idle_worker(store: Store, program: Program) -> None:
+def wait_for_idle_worker(store: BenchmarkRedis, program: MeasuredProgram) -> None:
     """Waits until the worker is listed, so that it takes jobs."""
-    await_true(lambda: _workers(store), seconds=_READY_SECONDS, wanted="a worker that is listed", program=program)
+    wait_until(lambda: _workers(store), seconds=_READY_SECONDS, wanted="a worker that is listed", program=program)
 
 
-def our_finished(store: Store) -> int:
+def count_finished(store: BenchmarkRedis) -> int:
     """How many jobs of ours are recorded as finished."""
     return sum(_size(store.client.zcard(f"{prefix}:finished:default")) for prefix in _prefixes(store))
 
 
-def our_queued(store: Store) -> int:
+def count_queued(store: BenchmarkRedis) -> int:
     """How many jobs of ours are queued."""
     return sum(_size(store.client.llen(f"{prefix}:queue:default")) for prefix in _prefixes(store))
 
 
-def _workers(store: Store) -> int:
+def _workers(store: BenchmarkRedis) -> int:
     return min((_size(store.client.scard(f"{prefix}:workers")) for prefix in _prefixes(store)), default=0)
 
 
-def _prefixes(store: Store) -> tuple[str, ...]:
+def _prefixes(store: BenchmarkRedis) -> tuple[str, ...]:
     text = store.client.get(LAYOUT_KEY)
     return Layout.from_json(text).prefixes if isinstance(text, bytes) else ()
 

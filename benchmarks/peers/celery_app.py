@@ -1,5 +1,5 @@
-"""Celery's side: `celery_side.py fill URL N`; its worker is Celery's own program, told the server by
-CELERY_SIDE_URL.
+"""Celery's side: `celery_app.py fill URL N`; its worker is Celery's own program, told the server by
+CELERY_APP_URL.
 """
 
 import os
@@ -7,9 +7,9 @@ import sys
 
 from celery import Celery  # type: ignore[import-not-found]  # It stands in another environment.
 
-_URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("CELERY_SIDE_URL", "")
+_URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("CELERY_APP_URL", "")
 
-app = Celery("celery_side", broker=_URL, backend=_URL)
+app = Celery("celery_app", broker=_URL, backend=_URL)
 # What Celery's guide to optimising says for many short tasks; results stay on.
 app.conf.update(worker_prefetch_multiplier=128, worker_disable_rate_limits=True, broker_pool_limit=1)
 

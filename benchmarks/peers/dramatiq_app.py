@@ -1,5 +1,5 @@
-"""Dramatiq's side: `dramatiq_side.py fill URL N`; its worker is Dramatiq's own program, told the server by
-DRAMATIQ_SIDE_URL.
+"""Dramatiq's side: `dramatiq_app.py fill URL N`; its worker is Dramatiq's own program, told the server by
+DRAMATIQ_APP_URL.
 """
 
 import os
@@ -11,7 +11,7 @@ from dramatiq.brokers.redis import RedisBroker  # type: ignore[import-not-found]
 from dramatiq.results import Results  # type: ignore[import-not-found]
 from dramatiq.results.backends import RedisBackend  # type: ignore[import-not-found]
 
-_URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("DRAMATIQ_SIDE_URL", "")
+_URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("DRAMATIQ_APP_URL", "")
 
 broker = RedisBroker(url=_URL)
 broker.add_middleware(Results(backend=RedisBackend(url=_URL), store_results=True))

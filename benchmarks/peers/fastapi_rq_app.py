@@ -1,5 +1,5 @@
 """The same endpoint as people build it: FastAPI and `rq.Queue.enqueue`; served by uvicorn with the variables
-FASTAPI_RQ_SIDE_URL (the server) set.
+FASTAPI_RQ_APP_URL (the server) set.
 """
 
 import os
@@ -9,7 +9,7 @@ import rq
 from fastapi import FastAPI, Request
 
 app = FastAPI()
-queue = rq.Queue("default", connection=redis.Redis.from_url(os.environ["FASTAPI_RQ_SIDE_URL"]))
+queue = rq.Queue("default", connection=redis.Redis.from_url(os.environ["FASTAPI_RQ_APP_URL"]))
 
 
 @app.put("/enqueue")

@@ -1,11 +1,11 @@
-"""Huey's side: `huey_side.py fill URL N`; its worker is Huey's own program, told the server by HUEY_SIDE_URL."""
+"""Huey's side: `huey_app.py fill URL N`; its worker is Huey's own program, told the server by HUEY_APP_URL."""
 
 import os
 import sys
 
 from huey import RedisHuey  # type: ignore[import-not-found]  # It stands in another environment.
 
-_URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("HUEY_SIDE_URL", "")
+_URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("HUEY_APP_URL", "")
 
 # Huey keeps no result of a task that returns None unless it is told to.
 huey = RedisHuey("side", url=_URL, results=True, store_none=True)
@@ -24,6 +24,6 @@ def fill(jobs: int) -> None:
 
 if __name__ == "__main__":
     # Huey calls a task by its module too, which for the worker is not __main__.
-    from huey_side import fill as fill_for_worker  # type: ignore[import-not-found]  # A script's neighbour.
+    from huey_app import fill as fill_for_worker  # type: ignore[import-not-found]  # A script's neighbour.
 
     fill_for_worker(int(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""RQ's side: `rq_side.py fill URL N`; its worker is RQ's own program."""
+"""RQ's side: `rq_app.py fill URL N`; its worker is RQ's own program."""
 
 import sys
 
@@ -16,7 +16,7 @@ def fill(url: str, jobs: int) -> None:
     """Queues them with RQ's bulk verb."""
     queue = rq.Queue("default", connection=redis.Redis.from_url(url))
     for start in range(0, jobs, _BATCH):
-        some = [rq.Queue.prepare_data("rq_side.noop") for _ in range(min(_BATCH, jobs - start))]
+        some = [rq.Queue.prepare_data("rq_app.noop") for _ in range(min(_BATCH, jobs - start))]
         queue.enqueue_many(some)
 
 

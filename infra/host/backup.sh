@@ -23,7 +23,7 @@ copy_at_once() {
         if cp --archive --reflink=auto "$from" "$to/" && [ "$before" = "$(cat "$manifest")" ]; then
             return 0
         fi
-        echo "event=backup_repeated directory=$from tries=$tries" >&2
+        echo "event=backup_retried directory=$from tries=$tries" >&2
     done
     return 1
 }
@@ -38,5 +38,5 @@ for directory in "$stores"/*/appendonlydir; do
     }
     cp "$stores/$port/nodes.conf" "$copies/$port/" 2>/dev/null || true # a server of no cluster has none
     aws s3 cp --recursive --only-show-errors "$copies/$port" "$BACKUPS/$moment/$port/"
-    echo "event=backed_up port=$port to=$BACKUPS/$moment/$port/"
+    echo "event=backup_uploaded port=$port to=$BACKUPS/$moment/$port/"
 done

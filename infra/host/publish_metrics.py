@@ -23,12 +23,12 @@ METRICS_URL = "http://127.0.0.1:5000/metrics"
 PERIOD_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
 
-LEADING = "workmanager_scaler_leading"
-LAUNCH_FAILURES = "workmanager_scaler_failures_total"
-FAILED_JOBS = "workmanager_functions_failed_total"
-OLDEST = "workmanager_queue_oldest_seconds"
+IS_LEADER = "workmanager_scaler_is_leader"
+LAUNCH_ERRORS = "workmanager_scaler_errors_total"
+FAILED_JOBS = "workmanager_jobs_failed_total"
+OLDEST_JOB_AGE = "workmanager_queue_oldest_job_age_seconds"
 REPLICAS_MISSING = "workmanager_cluster_replicas_missing"
-MASTERS_AWAY = "workmanager_cluster_masters_away"
+MASTERS_DOWN = "workmanager_cluster_masters_down"
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
     before: Mapping[str, float] | None = None
     while not ending.wait(PERIOD_SECONDS):
         try:
-            now = read(_metrics(os.environ["WORKMANAGER_API_KEYS"].split(",")[0]))
+            now = parse_metrics(_metrics(os.environ["WORKMANAGER_API_KEYS"].split(",")[0]))
             values = summarize(before, now)
             cloudwatch.put_metric_data(
                 Namespace=NAMESPACE,
@@ -51,7 +51,7 @@ def main() -> None:
             )
             before = now
         except (BotoCoreError, ClientError, OSError, ValueError) as error:
-            log.warning("event=metrics_kept reason=%s", error)
+            log.warning("event=metrics_delayed reason=%s", error)
 
 
 def _metrics(key: str) -> str:
@@ -61,13 +61,13 @@ def _metrics(key: str) -> str:
     return text
 
 
-def read(text: str) -> dict[str, float]:
+def parse_metrics(text: str) -> dict[str, float]:
     """Prometheus' text by name: the sum over all labels, or the largest of the waits."""
     values: dict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            if sample.name == OLDEST:
-                values[OLDEST] = max(values[OLDEST], sample.value)
+            if sample.name == OLDEST_JOB_AGE:
+                values[OLDEST_JOB_AGE] = max(values[OLDEST_JOB_AGE], sample.value)
             else:
                 values[sample.name] += sample.value
     return dict(values)
@@ -76,14 +76,14 @@ def read(text: str) -> dict[str, float]:
 def summarize(before: Mapping[str, float] | None, now: Mapping[str, float]) -> dict[str, float]:
     """CloudWatch's values. Failed jobs are the whole system's, so only the manager that leads counts them; the failures
     of launches are each manager's own. Both need a minute to compare with."""
-    leading = now.get(LEADING, 0.0)
-    values = {"Leaders": leading, "OldestJobSeconds": now.get(OLDEST, 0.0)}
+    leading = now.get(IS_LEADER, 0.0)
+    values = {"Leaders": leading, "OldestJobSeconds": now.get(OLDEST_JOB_AGE, 0.0)}
     if REPLICAS_MISSING in now:
         # Whose master is away has its replica at best.
-        values["ReplicasMissing"] = now[REPLICAS_MISSING] + now.get(MASTERS_AWAY, 0.0)
+        values["ReplicasMissing"] = now[REPLICAS_MISSING] + now.get(MASTERS_DOWN, 0.0)
     if before is not None:
         # A counter that has fallen began anew.
-        values["LaunchFailures"] = _growth(before, now, LAUNCH_FAILURES)
+        values["LaunchFailures"] = _growth(before, now, LAUNCH_ERRORS)
         if leading:
             values["FailedJobs"] = _growth(before, now, FAILED_JOBS)
     return values

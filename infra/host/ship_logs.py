@@ -50,7 +50,7 @@ def main() -> None:
             while _ship(logs, group, stream):
                 pass
         except (BotoCoreError, ClientError, OSError) as error:
-            log.warning("event=logs_kept reason=%s: they are sent with the next ones", error)
+            log.warning("event=logs_delayed reason=%s: they are sent with the next ones", error)
         if last:
             return
 
@@ -58,7 +58,7 @@ def main() -> None:
 def _ship(logs: Any, group: str, stream: str) -> bool:
     """Sends one batch; whether there was one."""
     cursor = CURSOR_FILE.read_text() if CURSOR_FILE.exists() else ""
-    batch = read(_journal_after(cursor))
+    batch = parse_journal(_journal_after(cursor))
     if batch is None:
         return False
     call = {"logGroupName": group, "logStreamName": stream, "logEvents": batch.events}
@@ -82,7 +82,7 @@ def _journal_after(cursor: str) -> list[str]:
     return lines
 
 
-def read(lines: Iterable[str]) -> Batch | None:
+def parse_journal(lines: Iterable[str]) -> Batch | None:
     """The entries of `journalctl --output=json` that fit in one call, in the order of their times; None without any."""
     events: list[dict[str, Any]] = []
     cursor, characters = "", 0

@@ -100,7 +100,7 @@ class ShardCounts:
         return sum(self.queues.values(), QueueCounts())
 
 
-async def count(shard: Shard) -> ShardCounts:
+async def read_counts(shard: Shard) -> ShardCounts:
     """Reads the shard's counts; a fixed number of commands for each queue.
 
     Raises:

@@ -7,12 +7,12 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobqueue.functions import Functions
-from jobqueue.model import JobError, JobView, Reason, Status
+from jobqueue.functions import FunctionRegistry
+from jobqueue.model import FailureReason, JobError, JobView, Status
 from jobqueue.sharding.shards import Shard, Shards
 
 
-async def find(shards: Shards, job_id: str) -> Shard | None:
+async def find_shard(shards: Shards, job_id: str) -> Shard | None:
     """The shard that holds the job: the one its id hashes to, or (a stock client wrote it) any other; None: none.
 
     Raises:
@@ -26,7 +26,7 @@ async def find(shards: Shards, job_id: str) -> Shard | None:
     return None
 
 
-async def view(shard: Shard, job_ids: Sequence[str], functions: Functions) -> list[JobView | None]:
+async def view_jobs(shard: Shard, job_ids: Sequence[str], functions: FunctionRegistry) -> list[JobView | None]:
     """Jobs of one shard as users see them, None for each that is not there.
 
     Raises:
@@ -47,7 +47,7 @@ async def view(shard: Shard, job_ids: Sequence[str], functions: Functions) -> li
     return views
 
 
-async def statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
+async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
     """The statuses of jobs of one shard.
 
     Raises:
@@ -70,7 +70,9 @@ def decode_call(data: bytes) -> list[Any] | None:
     return call if isinstance(call, list) and len(call) == 4 else None
 
 
-def _view(job_id: str, fields: Mapping[str, bytes], result: Mapping[bytes, bytes], functions: Functions) -> JobView:
+def _view(
+    job_id: str, fields: Mapping[str, bytes], result: Mapping[bytes, bytes], functions: FunctionRegistry
+) -> JobView:
     status = fields.get("status", b"created").decode()
     started_at, ended_at = _text(fields, "started_at"), _text(fields, "ended_at")
     return JobView(
@@ -94,7 +96,7 @@ def _text(fields: Mapping[str, bytes], name: str) -> str | None:
     return fields[name].decode("utf-8", "replace") if fields.get(name) else None
 
 
-def _function(fields: Mapping[str, bytes], functions: Functions) -> str | None:
+def _function(fields: Mapping[str, bytes], functions: FunctionRegistry) -> str | None:
     if "wm_feed" in fields:
         return _text(fields, "description")
     call = decode_call(fields["data"])
@@ -125,13 +127,13 @@ def _refuse(constant: str) -> None:
 def _error(status: str, fields: Mapping[str, bytes], entry: Mapping[bytes, bytes]) -> JobError | None:
     note = _text(fields, "wm_note")
     if note is not None:
-        return JobError(Reason.REJECTED, note, "")
+        return JobError(FailureReason.REJECTED, note, "")
     if status != Status.FAILED:
         return None
     packed = entry.get(b"exc_string")
     trace = zlib.decompress(b64decode(packed)).decode() if packed else ""
     lines = [line for line in trace.splitlines() if line.strip()]
-    reason = _text(fields, "wm_reason") or Reason.EXCEPTION
+    reason = _text(fields, "wm_reason") or FailureReason.EXCEPTION
     return JobError(str(reason), lines[-1].strip() if lines else "", trace)
 
 

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from jobqueue.errors import JobQueueError
-from jobqueue.functions import Functions
-from jobqueue.inspection.job_views import view
+from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.job_views import view_jobs
 from jobqueue.model import JobView, Status
 from jobqueue.sharding.shards import Shard, Shards
 
-LISTED = (
+LISTABLE_STATUSES = (
     Status.STARTED,
     Status.QUEUED,
     Status.SCHEDULED,
@@ -28,7 +28,7 @@ LISTED = (
 )
 """The statuses that a job can be listed by, in the order in which all of them are listed."""
 
-PASSED_OVER_PER_PAGE = 2000
+MAX_SKIPPED_PER_PAGE = 2000
 """After so many entries that do not belong on the page it ends early, with a cursor."""
 
 MAX_OFFSET = 2**53
@@ -45,12 +45,12 @@ _REGISTRIES = {
 }
 
 
-class BadCursor(JobQueueError):
+class InvalidCursor(JobQueueError):
     """A cursor that no listing with these filters has returned."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class JobPage:
     """Part of a listing; `cursor` continues it, None at its end."""
 
     jobs: tuple[JobView, ...]
@@ -78,9 +78,9 @@ class _Position:
             queue.encode()  # a lone surrogate is no text
             position = cls(Status(status), shard_index, queue, offset)
         except (ValueError, TypeError, RecursionError, binascii.Error) as error:
-            raise BadCursor(f"unknown cursor {text!r}") from error
+            raise InvalidCursor(f"unknown cursor {text!r}") from error
         if not (0 <= position.offset < MAX_OFFSET and position.shard_index >= 0):
-            raise BadCursor(f"unknown cursor {text!r}")
+            raise InvalidCursor(f"unknown cursor {text!r}")
         return position
 
 
@@ -97,13 +97,13 @@ async def queue_names(shard: Shard) -> list[str]:
 
 async def list_jobs(
     shards: Shards,
-    functions: Functions,
+    functions: FunctionRegistry,
     *,
     status: Status | None = None,
     queue: str | None = None,
     limit: int = 100,
     cursor: str | None = None,
-) -> Page:
+) -> JobPage:
     """One page of jobs: queued ones in their order, ended ones the latest first.
 
     Raises:
@@ -111,28 +111,28 @@ async def list_jobs(
         ShardUnavailable: a shard is away.
     """
     start = _Position.from_text(cursor) if cursor else None
-    wanted = LISTED if status is None else (status,)
+    wanted = LISTABLE_STATUSES if status is None else (status,)
     if start is not None and (
         start.status not in wanted or start.shard_index >= len(shards) or (queue is not None and start.queue != queue)
     ):
-        raise BadCursor("the cursor belongs to a listing with other filters")
+        raise InvalidCursor("the cursor belongs to a listing with other filters")
     jobs: list[JobView] = []
     passed_over = 0
     async for shard, position in _sources(shards, wanted, queue, start):
         offset = position.offset
         while True:
             count = limit - len(jobs)
-            if count == 0 or passed_over >= PASSED_OVER_PER_PAGE:
+            if count == 0 or passed_over >= MAX_SKIPPED_PER_PAGE:
                 here = _Position(position.status, position.shard_index, position.queue, offset)
-                return Page(tuple(jobs), here.to_text())
+                return JobPage(tuple(jobs), here.to_text())
             job_ids = await _entries(shard, position, offset, count)
-            found = [job for job in await view(shard, job_ids, functions) if job and job.status == position.status]
+            found = [job for job in await view_jobs(shard, job_ids, functions) if job and job.status == position.status]
             jobs += found
             passed_over += len(job_ids) - len(found)
             offset += len(job_ids)
             if len(job_ids) < count:
                 break
-    return Page(tuple(jobs), None)
+    return JobPage(tuple(jobs), None)
 
 
 async def _sources(

@@ -4,14 +4,14 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, STOCK_RESULT_TTL_SECONDS, ClaimedJob
+from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, RQ_RESULT_TTL_SECONDS, ClaimedJob
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shard
 from jobqueue.timestamps import clock_argument, iso
 
 CLAIM_LIMIT = 1000
 """Most jobs that one call leases: Lua's stack holds no more than some thousand values."""
-CLAIM_BYTES = 16 * 1024 * 1024
+MAX_CLAIM_BYTES = 16 * 1024 * 1024
 """A call ends with the job whose data reach this size: an answer must fit into memory."""
 
 
@@ -45,9 +45,9 @@ async def claim(
         token,
         repr(lease_seconds),
         min(count, CLAIM_LIMIT),
-        STOCK_RESULT_TTL_SECONDS,
+        RQ_RESULT_TTL_SECONDS,
         FAILURE_TTL_SECONDS,
-        CLAIM_BYTES,
+        MAX_CLAIM_BYTES,
         *queues,
         retry_seconds=retry_seconds,
     )
@@ -95,5 +95,5 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         result_ttl_seconds=int(result_ttl),
         failure_ttl_seconds=int(failure_ttl),
         attempt=int(attempt),
-        unsupported=unsupported.decode() or None,
+        unsupported_feature=unsupported.decode() or None,
     )

@@ -9,11 +9,11 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shard
 from jobqueue.timestamps import clock_argument, iso
 
-REQUEUE_BATCH = 500
+REQUEUE_BATCH_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
+class CancelResult:
     """What cancelling a job came to.
 
     Attributes:
@@ -27,14 +27,14 @@ class Cancelled:
 
 async def cancel(
     shard: Shard, job_ids: Sequence[str], *, ttl_seconds: int = FAILURE_TTL_SECONDS, now: float | None = None
-) -> list[Cancelled]:
+) -> list[CancelResult]:
     """Cancels jobs. The one operation that may walk a queue.
 
     Raises:
         ShardUnavailable: try again.
     """
     rows: list[list[bytes]] = await _run(shard, "cancel", clock_argument(now), iso(now), ttl_seconds, *job_ids)
-    return [Cancelled(row[0].decode(), row[1].decode() if row[0] == b"ended" else None) for row in rows]
+    return [CancelResult(row[0].decode(), row[1].decode() if row[0] == b"ended" else None) for row in rows]
 
 
 async def requeue(shard: Shard, job_ids: Sequence[str], *, now: float | None = None) -> list[str]:
@@ -63,7 +63,7 @@ async def requeue_failed(shard: Shard, queue: str, *, now: float | None = None) 
     (left,) = await shard.execute(("ZCARD", key))
     requeued, passed_over = 0, 0
     while left > 0:
-        last = passed_over + min(left, REQUEUE_BATCH) - 1
+        last = passed_over + min(left, REQUEUE_BATCH_SIZE) - 1
         (job_ids,) = await shard.execute(("ZRANGE", key, passed_over, last))
         if not job_ids:
             break

@@ -12,7 +12,7 @@ from jobqueue.sharding.shards import Shard
 from jobqueue.timestamps import clock_argument, iso
 
 
-class Enqueued(Enum):
+class EnqueueOutcome(Enum):
     """What became of a new job.
 
     WRITTEN is new, REPEATED stands there already with the same content, CONFLICT with other content.
@@ -24,7 +24,7 @@ class Enqueued(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class UniqueTaken:
+class DuplicateUniqueKey:
     """Another job has the unique key.
 
     Attributes:
@@ -36,16 +36,16 @@ class UniqueTaken:
     free_in_seconds: float
 
 
-EnqueueAnswer = Enqueued | UniqueTaken
+EnqueueResult = EnqueueOutcome | DuplicateUniqueKey
 
-_OUTCOMES = {outcome.value: outcome for outcome in Enqueued}
+_OUTCOMES = {outcome.value: outcome for outcome in EnqueueOutcome}
 # All fields of a job after its id, function and data: jobs that agree in the function and in these travel as one group.
 _TERMS = slice(NewJob._fields.index("data") + 1, None)
 
 
 async def enqueue(
     shard: Shard, jobs: Sequence[NewJob], *, now: float | None = None, retry_seconds: float = 0.0
-) -> list[EnqueueAnswer]:
+) -> list[EnqueueResult]:
     """Writes the jobs, which all belong to `shard`; answers once a replica has them too, where there is one.
 
     Returns:
@@ -65,7 +65,7 @@ async def enqueue(
         for place in places:
             arguments += (jobs[place].id, jobs[place].data)
     raw_answers = await shard.run(
-        script("enqueue"), *arguments, replicate=True, grows=True, retry_seconds=retry_seconds
+        script("enqueue"), *arguments, replicate=True, needs_memory=True, retry_seconds=retry_seconds
     )
     by_place = dict(zip(chain.from_iterable(groups.values()), raw_answers, strict=True))
     return [_answer(by_place[place]) for place in range(len(jobs))]
@@ -91,9 +91,9 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
     return (job.queue, push, due, *unique, job.function, len(fields) // 2, *fields)
 
 
-def _answer(raw: int | list[bytes | int]) -> EnqueueAnswer:
+def _answer(raw: int | list[bytes | int]) -> EnqueueResult:
     if isinstance(raw, list):
         job_id, milliseconds = raw
         assert isinstance(job_id, bytes)
-        return UniqueTaken(job_id.decode(), max(int(milliseconds), 0) / 1000)
+        return DuplicateUniqueKey(job_id.decode(), max(int(milliseconds), 0) / 1000)
     return _OUTCOMES[raw]

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobqueue.model import ClaimedJob, Reason
+from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shard
 from jobqueue.timestamps import clock_argument, iso
@@ -30,7 +30,7 @@ class Finished:
     function: str
     seconds: float
     value: bytes
-    recorded: bool = False
+    has_execution_record: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Failed:
     job: ClaimedJob
     function: str
     seconds: float
-    reason: Reason
-    trace: str
+    reason: FailureReason
+    traceback: str
     final: bool = False
 
 
@@ -86,7 +86,7 @@ class FinishReport:
 
     lost: tuple[str, ...]
     dependents: tuple[str, ...]
-    again: tuple[str, ...]
+    retried: tuple[str, ...]
 
 
 async def finish(
@@ -115,16 +115,23 @@ async def finish(
     return FinishReport(_texts(lost), _texts(dependents), _texts(again))
 
 
-def pack_trace(trace: str) -> bytes:
+def encode_traceback(traceback: str) -> bytes:
     """A traceback as RQ keeps it in a result (rq.results.Result.serialize)."""
-    return b64encode(zlib.compress(trace.encode()))
+    return b64encode(zlib.compress(traceback.encode()))
 
 
 def _finish_arguments(worker: str, outcomes: Sequence[Finished], now: float | None) -> list[str | bytes | int]:
     groups: dict[tuple[str, str, str, int, int, int], list[int]] = {}
     for place, outcome in enumerate(outcomes):
         job = outcome.job
-        shared = (job.queue, job.token, outcome.function, job.result_ttl_seconds, int(job.feed), int(outcome.recorded))
+        shared = (
+            job.queue,
+            job.token,
+            outcome.function,
+            job.result_ttl_seconds,
+            int(job.feed),
+            int(outcome.has_execution_record),
+        )
         groups.setdefault(shared, []).append(place)
     arguments: list[str | bytes | int] = [clock_argument(now), iso(now), worker]
     for (queue, token, function, *flags), places in groups.items():
@@ -144,11 +151,11 @@ def _fail_arguments(
         arguments += (job.id, job.token, job.queue, outcome.function)
         match outcome:
             case Failed():
-                kind = "final" if outcome.final or outcome.reason is Reason.REJECTED else "failed"
+                kind = "final" if outcome.final or outcome.reason is FailureReason.REJECTED else "failed"
                 arguments += (
                     kind,
                     outcome.reason,
-                    pack_trace(outcome.trace),
+                    encode_traceback(outcome.traceback),
                     job.failure_ttl_seconds,
                     "",
                     "",
@@ -156,13 +163,13 @@ def _fail_arguments(
                     "",
                 )
             case Stopped():
-                trace = pack_trace("stopped: the job was cancelled while it ran")
+                trace = encode_traceback("stopped: the job was cancelled while it ran")
                 arguments += ("stopped", "", trace, job.failure_ttl_seconds, "", "", "[]", "")
             case Retried():
-                trace = pack_trace(f"gave up after {outcome.max_retries} returned retries")
+                trace = encode_traceback(f"gave up after {outcome.max_retries} returned retries")
                 arguments += (
                     "retry",
-                    Reason.EXCEPTION,
+                    FailureReason.EXCEPTION,
                     trace,
                     job.failure_ttl_seconds,
                     outcome.value,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobqueue.lifecycle.finish import pack_trace
+from jobqueue.lifecycle.finish import encode_traceback
 from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, MAX_LOSSES, ClaimedJob
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shard
@@ -94,13 +94,15 @@ async def reap(
     Raises:
         ShardUnavailable: try again soon.
     """
-    trace = pack_trace(f"worker lost: the job's lease ran out {max_losses} times, its workers died or were cut off")
+    trace = encode_traceback(
+        f"worker lost: the job's lease ran out {max_losses} times, its workers died or were cut off"
+    )
     arguments = (clock_argument(now), iso(now), repr(lease_seconds), max_losses, failure_ttl_seconds, REAP_LIMIT, trace)
     _, rows = await shard.run(script("reap"), *arguments)
     return [Reaped(*(text.decode() for text in row)) for row in rows]
 
 
-async def reap_stock(
+async def reap_rq_executions(
     shard: Shard, queue: str, *, failure_ttl_seconds: int = FAILURE_TTL_SECONDS, now: float | None = None
 ) -> list[tuple[str, str]]:
     """Takes back jobs of stock RQ workers whose own deadline has passed, by RQ's own rules.
@@ -111,7 +113,7 @@ async def reap_stock(
     Raises:
         ShardUnavailable: try again soon.
     """
-    trace = pack_trace("worker lost: a stock RQ worker's execution was abandoned")
+    trace = encode_traceback("worker lost: a stock RQ worker's execution was abandoned")
     arguments = (clock_argument(now), iso(now), queue, failure_ttl_seconds, REAP_LIMIT, trace)
     rows = await shard.run(script("reap_rq_executions"), *arguments)
     return [(job_id.decode(), outcome.decode()) for job_id, outcome in rows]

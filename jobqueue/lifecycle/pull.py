@@ -11,14 +11,14 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shard
 from jobqueue.timestamps import clock_argument
 
-PULL_BYTES = 16 * 1024 * 1024
+MAX_PULL_BYTES = 16 * 1024 * 1024
 """A call ends with the result that reaches this size (in base64): an answer must fit into memory."""
 
-Order = Literal["latest", "oldest"]
+PullOrder = Literal["latest", "oldest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class PulledResult:
     """A completed job's id and its result as JSON text."""
 
     job_id: str
@@ -27,15 +27,15 @@ class Result:
 
 async def pull(
     shard: Shard,
-    most: int,
+    limit: int,
     *,
-    order: Order = "latest",
+    order: PullOrder = "latest",
     lease_seconds: float = 0.0,
     keep_seconds: int = PULLED_TTL_SECONDS,
     token: str | None = None,
     now: float | None = None,
     retry_seconds: float = 0.0,
-) -> list[Result]:
+) -> list[PulledResult]:
     """Takes up to `most` results out of the shard's feed, fewer where they are large, and at least one if there is any.
 
     Args:
@@ -47,10 +47,10 @@ async def pull(
         ShardUnavailable: nothing was handed out, unless `outcome_unknown`.
     """
     token = token or secrets.token_hex(8)
-    arguments: tuple[str | int, ...] = (clock_argument(now), token, most, order, repr(lease_seconds), keep_seconds)
-    arguments += (PULL_BYTES,)
+    arguments: tuple[str | int, ...] = (clock_argument(now), token, limit, order, repr(lease_seconds), keep_seconds)
+    arguments += (MAX_PULL_BYTES,)
     rows = await shard.run(script("pull"), *arguments, replicate=True, retry_seconds=retry_seconds)
-    return [Result(job_id.decode(), b64decode(value)) for job_id, value in rows]
+    return [PulledResult(job_id.decode(), b64decode(value)) for job_id, value in rows]
 
 
 async def acknowledge(

@@ -13,5 +13,5 @@ for i = 3, #ARGV do
   acknowledged[#acknowledged + 1] = math.min(removed, 1)
   if removed > 0 then ended[#ended + 1] = id end
 end
-shorten(ended, now, keep)
+bring_expiry_forward(ended, now, keep)
 return acknowledged

@@ -10,7 +10,7 @@ local feed = prefix .. ':wm:feed'
 
 for i = 3, #ARGV do
   local registry = prefix .. ':finished:' .. ARGV[i]
-  local ids = redis.call('ZRANGEBYSCORE', registry, BEYOND, BEYOND + now, 'LIMIT', 0, limit - over)
+  local ids = redis.call('ZRANGEBYSCORE', registry, CENTURY_SECONDS, CENTURY_SECONDS + now, 'LIMIT', 0, limit - over)
   over = over + #ids
   local keys = {}
   for _, id in ipairs(ids) do
@@ -22,8 +22,8 @@ for i = 3, #ARGV do
       keys[#keys + 1] = prefix .. ':results:' .. id
     end
   end
-  in_pieces(keys, function(...) redis.call('DEL', ...) end)
-  in_pieces(ids, function(...)
+  in_chunks(keys, function(...) redis.call('DEL', ...) end)
+  in_chunks(ids, function(...)
     redis.call('ZREM', registry, ...)
     unpulled = unpulled + redis.call('ZREM', feed, ...) + redis.call('ZREM', feed .. ':leases', ...)
     redis.call('HDEL', feed .. ':places', ...)

@@ -75,7 +75,7 @@ while at <= #ARGV do
     else
       done[#done + 1] = id
       if ttl ~= 0 then
-        finished[#finished + 1] = ttl < 0 and '+inf' or math.floor(now) + ttl + (feed and BEYOND or 0)
+        finished[#finished + 1] = ttl < 0 and '+inf' or math.floor(now) + ttl + (feed and CENTURY_SECONDS or 0)
         finished[#finished + 1] = id
         if feed then
           local place = tonumber(ARGV[at_job + 2])

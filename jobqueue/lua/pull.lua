@@ -59,11 +59,11 @@ if redis.call('EXISTS', feed) == 0 then
 elseif redis.call('EXISTS', bell) == 0 then
   redis.call('RPUSH', bell, '1')
 end
-shorten(handed_out, now, keep)
+bring_expiry_forward(handed_out, now, keep)
 if token ~= '' and #results > 0 then
   local ids = {}
   for i, result in ipairs(results) do ids[i] = result[1] end
-  in_pieces(ids, function(...) redis.call('RPUSH', pulled, ...) end)
+  in_chunks(ids, function(...) redis.call('RPUSH', pulled, ...) end)
   redis.call('EXPIRE', pulled, 60)
 end
 return results

@@ -12,24 +12,24 @@ from redis.exceptions import RedisError
 from jobqueue.errors import JobQueueError
 from jobqueue.inspection.listing import queue_names
 from jobqueue.lifecycle.dependents import enqueue_dependents
-from jobqueue.lifecycle.leases import REAP_LIMIT, reap, reap_stock
-from jobqueue.maintenance.rq_wakeups import ring_for_stock_jobs
+from jobqueue.lifecycle.leases import REAP_LIMIT, reap, reap_rq_executions
+from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
 from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shard, Shards
 from jobqueue.timestamps import clock_argument, iso
-from jobqueue.workers.manager_heartbeat import SIGN_SECONDS, give_sign
+from jobqueue.workers.manager_heartbeat import MANAGER_HEARTBEAT_SECONDS, send_manager_heartbeat
 
 DUE_LIMIT = 1000
-RETAIN_LIMIT = 1000
+PRUNE_LIMIT = 1000
 EXPIRE_LIMIT = 500
-LOCK_SECONDS = 5
+SCHEDULER_LOCK_SECONDS = 5
 TICK_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
 
-async def move_due(shard: Shard, queue: str, owner: str, *, now: float | None = None) -> int:
+async def enqueue_due(shard: Shard, queue: str, owner: str, *, now: float | None = None) -> int:
     """Queues up to `DUE_LIMIT` scheduled jobs whose time has come, unless somebody else holds RQ's scheduler lock.
 
     Returns:
@@ -38,11 +38,11 @@ async def move_due(shard: Shard, queue: str, owner: str, *, now: float | None = 
     Raises:
         ShardUnavailable: try again.
     """
-    arguments = (clock_argument(now), iso(now), owner, LOCK_SECONDS, queue, DUE_LIMIT)
+    arguments = (clock_argument(now), iso(now), owner, SCHEDULER_LOCK_SECONDS, queue, DUE_LIMIT)
     return int(await shard.run(script("enqueue_due"), *arguments))
 
 
-async def retain(
+async def prune(
     shard: Shard, *, canceled_ttl_seconds: int = FAILURE_TTL_SECONDS, now: float | None = None
 ) -> tuple[int, int]:
     """Forgets what is over, and gives results back that were pulled on a lease and not acknowledged in time.
@@ -55,12 +55,12 @@ async def retain(
     """
     queues = await queue_names(shard)
     given_back, forgotten = await shard.run(
-        script("prune"), clock_argument(now), canceled_ttl_seconds, RETAIN_LIMIT, *queues
+        script("prune"), clock_argument(now), canceled_ttl_seconds, PRUNE_LIMIT, *queues
     )
     return int(given_back), int(forgotten)
 
 
-async def expire(shard: Shard, *, now: float | None = None) -> tuple[int, int]:
+async def expire_results(shard: Shard, *, now: float | None = None) -> tuple[int, int]:
     """Ends up to `EXPIRE_LIMIT` results of the feed whose time is over.
 
     Returns:
@@ -109,18 +109,18 @@ class Maintenance:
             _Task("dependents", 1.0, self._enqueue_dependents),
             _Task("retain", 1.0, self._retain),
             _Task("expire", 1.0, self._expire),
-            _Task("reap_stock", 10.0, self._reap_stock),
-            _Task("sign", SIGN_SECONDS, give_sign),
+            _Task("reap_rq_executions", 10.0, self._reap_rq_executions),
+            _Task("sign", MANAGER_HEARTBEAT_SECONDS, send_manager_heartbeat),
         )
 
     async def run(self) -> None:
         """Goes on until it is cancelled."""
         async with asyncio.TaskGroup() as group:
             for shard in self._shards:
-                group.create_task(self._care_for(shard))
-                group.create_task(ring_for_stock_jobs(shard, self._on_job))
+                group.create_task(self._maintain(shard))
+                group.create_task(wake_for_rq_jobs(shard, self._on_job))
 
-    async def _care_for(self, shard: Shard) -> None:
+    async def _maintain(self, shard: Shard) -> None:
         due_at = {task.name: 0.0 for task in self._tasks}
         away = False
         while True:
@@ -139,12 +139,12 @@ class Maintenance:
                         )
                     away = True
                 except Exception:  # The loop's edge: what nobody thought of must not end the care of all shards.
-                    log.exception("event=maintenance_broken shard=%s task=%s", shard.prefix, task.name)
+                    log.exception("event=maintenance_crashed shard=%s task=%s", shard.prefix, task.name)
             await asyncio.sleep(TICK_SECONDS)
 
     async def _move_due(self, shard: Shard) -> None:
         for queue in await queue_names(shard):
-            while (moved := await move_due(shard, queue, self._owner)) > 0:
+            while (moved := await enqueue_due(shard, queue, self._owner)) > 0:
                 log.info("event=jobs_due shard=%s queue=%s jobs=%d", shard.prefix, queue, moved)
                 if moved < DUE_LIMIT:
                     break
@@ -154,7 +154,7 @@ class Maintenance:
             reaped = await reap(shard, lease_seconds=self._lease_seconds)
             for job in reaped:
                 log.warning(
-                    "event=job_reaped job_id=%s worker=%s outcome=%s reason=lease_ran_out",
+                    "event=job_reaped job_id=%s worker=%s outcome=%s reason=lease_expired",
                     job.job_id,
                     job.worker,
                     job.outcome,
@@ -168,19 +168,19 @@ class Maintenance:
             log.info("event=dependents_enqueued shard=%s parents=%d", shard.prefix, parents)
 
     async def _retain(self, shard: Shard) -> None:
-        given_back, forgotten = await retain(shard)
+        given_back, forgotten = await prune(shard)
         if given_back or forgotten:
-            log.info("event=feed_tended shard=%s given_back=%d forgotten=%d", shard.prefix, given_back, forgotten)
+            log.info("event=feed_pruned shard=%s given_back=%d forgotten=%d", shard.prefix, given_back, forgotten)
 
     async def _expire(self, shard: Shard) -> None:
         while True:
-            over, unpulled = await expire(shard)
+            over, unpulled = await expire_results(shard)
             if unpulled:
                 log.info("event=results_expired shard=%s unpulled=%d", shard.prefix, unpulled)
             if over < EXPIRE_LIMIT:
                 return
 
-    async def _reap_stock(self, shard: Shard) -> None:
+    async def _reap_rq_executions(self, shard: Shard) -> None:
         for queue in await queue_names(shard):
-            for job_id, outcome in await reap_stock(shard, queue):
-                log.warning("event=stock_job_reaped job_id=%s outcome=%s reason=abandoned", job_id, outcome)
+            for job_id, outcome in await reap_rq_executions(shard, queue):
+                log.warning("event=rq_job_reaped job_id=%s outcome=%s reason=abandoned", job_id, outcome)

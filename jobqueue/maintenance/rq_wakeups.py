@@ -14,9 +14,9 @@ from jobqueue.errors import JobQueueError
 from jobqueue.inspection.listing import queue_names
 from jobqueue.sharding.shards import Shard
 
-MAX_QUEUES = 64
+MAX_WATCHED_QUEUES = 64
 """Queues that are watched on one shard; each takes a connection."""
-DISCOVER_SECONDS = 2.0
+DISCOVERY_SECONDS = 2.0
 BLOCK_SECONDS = 5.0
 PAUSE_SECONDS = 0.05
 """After a sign of life: a queue that is not empty would answer again at once."""
@@ -24,7 +24,7 @@ PAUSE_SECONDS = 0.05
 log = logging.getLogger(__name__)
 
 
-async def ring_for_stock_jobs(shard: Shard, on_job: Callable[[], None] = lambda: None) -> None:
+async def wake_for_rq_jobs(shard: Shard, on_job: Callable[[], None] = lambda: None) -> None:
     """Watches the shard's queues until it is cancelled; new ones are found within `DISCOVER_SECONDS`.
 
     Args:
@@ -37,11 +37,11 @@ async def ring_for_stock_jobs(shard: Shard, on_job: Callable[[], None] = lambda:
                 names = await queue_names(shard)
             except (JobQueueError, RedisError):
                 names = []  # The shard is away, which maintenance says; its watchers wait for it too.
-            for name in names[: MAX_QUEUES - len(watched)]:
+            for name in names[: MAX_WATCHED_QUEUES - len(watched)]:
                 if name not in watched:
                     watched.add(name)
                     group.create_task(_watch(shard, name, on_job))
-            await asyncio.sleep(DISCOVER_SECONDS)
+            await asyncio.sleep(DISCOVERY_SECONDS)
 
 
 async def _watch(shard: Shard, queue: str, on_job: Callable[[], None]) -> None:
@@ -57,6 +57,6 @@ async def _watch(shard: Shard, queue: str, on_job: Callable[[], None]) -> None:
                 if waiting == 0:
                     await shard.execute(("RPUSH", tokens, "1"))
         except (JobQueueError, RedisError) as error:
-            log.debug("event=stock_bell_failed shard=%s queue=%s error=%s", shard.prefix, queue, error)
+            log.debug("event=rq_wakeup_failed shard=%s queue=%s error=%s", shard.prefix, queue, error)
             await asyncio.sleep(1.0)
         await asyncio.sleep(PAUSE_SECONDS)

@@ -1,7 +1,7 @@
 """Answers that wait until what they tell survives the loss of the server that gives them ("adaptive WAIT").
 
 Where the server has a replica, the answer waits for it, on the connection that wrote. Where a member of a cluster has
-none left, the answer is held until the server is known to be the majority's (see `LoneMaster`), by the word of the
+none left, the answer is held until the server is known to be the majority's (see `UnreplicatedMaster`), by the word of the
 other masters or by time; from then on it is given at once for as long as nothing changes. One plain server without a
 replica answers at once.
 """
@@ -15,37 +15,44 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError
-from jobqueue.servers.connection_pool import ANSWER_SECONDS, Command, Line, Node, NodeUnreachable, read_fields
-from jobqueue.servers.quorum import QUESTIONS, heard_at
-from jobqueue.servers.unreplicated_master import Standing, hold_seconds
+from jobqueue.servers.connection_pool import (
+    REPLY_TIMEOUT_SECONDS,
+    PinnedConnection,
+    RedisCommand,
+    ServerPool,
+    ServerUnreachable,
+    parse_info,
+)
+from jobqueue.servers.quorum import VIEW_COMMANDS, last_contact_with_majority
+from jobqueue.servers.unreplicated_master import ReplicationState, trust_delay_seconds
 
-WAIT_SECONDS = 2.0
+WAIT_TIMEOUT_SECONDS = 2.0
 """How long linked replicas may take to confirm."""
-SLICE_SECONDS = 0.5
+WAIT_SLICE_SECONDS = 0.5
 """How long of it at a time: for replicas that are gone meanwhile nobody waits on."""
-LOOK_SECONDS = 0.25
-FALLBACK_NODE_TIMEOUT_SECONDS = 15.0
+POLL_SECONDS = 0.25
+DEFAULT_NODE_TIMEOUT_SECONDS = 15.0
 """Redis' own default, for servers that do not tell theirs (managed ones)."""
-MARK_SECONDS = 10 * 365 * 24 * 3600
+TOUCH_KEY_TTL_SECONDS = 10 * 365 * 24 * 3600
 
 _INFO = ("INFO", "server", "replication", "stats")
 
 log = logging.getLogger(__name__)
 
 
-class Unconfirmed(JobQueueError):
+class NotReplicated(JobQueueError):
     """What was written may be lost with its server: no replica confirmed it, or the server may have been succeeded.
 
     Remedy: repeat it; what was written is found then.
     """
 
 
-async def execute_confirmed(
-    node: Node,
-    *commands: Command,
-    mark: str,
-    masters: Callable[[], Sequence[Node]],
-    timeout_seconds: float = ANSWER_SECONDS,
+async def execute_replicated(
+    node: ServerPool,
+    *commands: RedisCommand,
+    touch_key: str,
+    masters: Callable[[], Sequence[ServerPool]],
+    timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
 ) -> list[Any]:
     """Executes commands on a master; answers once all that they wrote or found is safe.
 
@@ -58,21 +65,21 @@ async def execute_confirmed(
         The answers as `Node.execute` gives them; where each is an error, nothing was waited for.
 
     Raises:
-        NodeUnreachable: no answer in time.
+        ServerUnreachable: no answer in time.
         Unconfirmed: see there.
     """
     try:
-        expected = await node.standing()
-    except NodeUnreachable as error:
-        raise NodeUnreachable(str(error), sent=False) from error
-    if not expected.linked and not expected.clustered:
+        expected = await node.replication_state()
+    except ServerUnreachable as error:
+        raise ServerUnreachable(str(error), sent=False) from error
+    if not expected.linked_replicas and not expected.in_cluster:
         return await node.execute(*commands, timeout_seconds=timeout_seconds)
-    async with node.line() as line:
-        confirmation = _Confirmation(node, line, mark, masters)
-        alone = node.alone.believed or not expected.linked
+    async with node.pinned_connection() as line:
+        confirmation = _Confirmation(node, line, touch_key, masters)
+        alone = node.unreplicated.is_trusted or not expected.linked_replicas
         checks = (_INFO,) if alone else confirmation.wait
         asked_at = time.monotonic()
-        answers = await line.execute(*commands, *checks, timeout_seconds=timeout_seconds + SLICE_SECONDS)
+        answers = await line.execute(*commands, *checks, timeout_seconds=timeout_seconds + WAIT_SLICE_SECONDS)
         answers, checked = answers[: len(commands)], answers[len(commands) :]
         if all(isinstance(answer, RedisError) for answer in answers):
             return answers
@@ -80,22 +87,24 @@ async def execute_confirmed(
         if not (confirmation.is_alone(checked[0], asked_at) if alone else confirmation.has_waited(checked)):
             try:
                 await confirmation.come()
-            except NodeUnreachable as error:
-                raise Unconfirmed(str(error)) from error
+            except ServerUnreachable as error:
+                raise NotReplicated(str(error)) from error
         return answers
 
 
 class _Confirmation:
     """Of what one connection has done so far."""
 
-    def __init__(self, node: Node, line: Line, mark: str, masters: Callable[[], Sequence[Node]]) -> None:
+    def __init__(
+        self, node: ServerPool, line: PinnedConnection, mark: str, masters: Callable[[], Sequence[ServerPool]]
+    ) -> None:
         self._node = node
         self._line = line
         self._mark = mark
         self._masters = masters
-        self.wait: tuple[Command, ...] = (
-            ("EXPIRE", mark, MARK_SECONDS),
-            ("WAIT", 1, int(SLICE_SECONDS * 1000)),
+        self.wait: tuple[RedisCommand, ...] = (
+            ("EXPIRE", mark, TOUCH_KEY_TTL_SECONDS),
+            ("WAIT", 1, int(WAIT_SLICE_SECONDS * 1000)),
         )
 
     def has_waited(self, answers: list[Any]) -> bool:
@@ -107,76 +116,76 @@ class _Confirmation:
     def is_alone(self, info: Any, asked_at: float) -> bool:
         """Whether the server says that it has no replica still, and is believed."""
         standing = self._read(info)
-        return standing.master and not standing.linked and self._left_seconds(standing, asked_at) == 0
+        return standing.is_master and not standing.linked_replicas and self._left_seconds(standing, asked_at) == 0
 
     async def come(self) -> None:
         """Returns when it is there.
 
         Raises:
-            NodeUnreachable: no answer in time.
+            ServerUnreachable: no answer in time.
             Unconfirmed: it does not come.
         """
-        node, alone = self._node, self._node.alone
-        if alone.hold is None:
-            alone.hold = hold_seconds(await self._node_timeout_seconds())
+        node, alone = self._node, self._node.unreplicated
+        if alone.trust_delay_seconds is None:
+            alone.trust_delay_seconds = trust_delay_seconds(await self._node_timeout_seconds())
         begun = time.monotonic()
-        wait_until = begun + WAIT_SECONDS
+        wait_until = begun + WAIT_TIMEOUT_SECONDS
         while True:
             asked_at = time.monotonic()
-            info, *census = await self._line.execute(_INFO, *QUESTIONS)
+            info, *census = await self._line.execute(_INFO, *VIEW_COMMANDS)
             standing = self._read(info)
-            if not standing.master or (standing.clustered and not _serves(census[1])):
-                alone.forget()
-                raise Unconfirmed(f"Redis at {node.address} may have been succeeded by another server")
-            if standing.linked:
-                alone.forget()
+            if not standing.is_master or (standing.in_cluster and not _serves(census[1])):
+                alone.reset()
+                raise NotReplicated(f"Redis at {node.address} may have been succeeded by another server")
+            if standing.linked_replicas:
+                alone.reset()
                 if asked_at > wait_until:
-                    raise Unconfirmed(f"no replica of {node.address} confirmed the change")
+                    raise NotReplicated(f"no replica of {node.address} confirmed the change")
                 if await self._wait_once():
                     return
                 continue
-            if not standing.clustered:
+            if not standing.in_cluster:
                 return
-            believed = alone.believed
+            believed = alone.is_trusted
             left = self._left_seconds(standing, asked_at)
             if left > 0:
-                moment = await heard_at(census, [one for one in self._masters() if one is not node])
-                believed = alone.believed  # by who asked beside us, meanwhile
-                left = 0.0 if alone.uphold(moment) else left
+                moment = await last_contact_with_majority(census, [one for one in self._masters() if one is not node])
+                believed = alone.is_trusted  # by who asked beside us, meanwhile
+                left = 0.0 if alone.confirm(moment) else left
             if left == 0:
                 if not believed:
                     held_seconds = time.monotonic() - begun
                     log.warning("event=master_without_replica node=%s held_seconds=%.1f", node.address, held_seconds)
                 return
-            if asked_at > begun + alone.hold + WAIT_SECONDS:
-                raise Unconfirmed(f"Redis at {node.address} has no replica, and its standing changes all the time")
-            await asyncio.sleep(min(left, LOOK_SECONDS))
+            if asked_at > begun + alone.trust_delay_seconds + WAIT_TIMEOUT_SECONDS:
+                raise NotReplicated(f"Redis at {node.address} has no replica, and its standing changes all the time")
+            await asyncio.sleep(min(left, POLL_SECONDS))
             # A replica that is linked from now on has its time, too.
-            wait_until = time.monotonic() + WAIT_SECONDS
+            wait_until = time.monotonic() + WAIT_TIMEOUT_SECONDS
 
     async def _wait_once(self) -> bool:
         answers = await self._line.execute(*self.wait)
         if answers[0] == 0:
-            created, *_ = await self._line.execute(("SET", self._mark, "", "EX", MARK_SECONDS))
+            created, *_ = await self._line.execute(("SET", self._mark, "", "EX", TOUCH_KEY_TTL_SECONDS))
             if isinstance(created, RedisError):
-                raise Unconfirmed(f"Redis at {self._node.address}: {created}")
+                raise NotReplicated(f"Redis at {self._node.address}: {created}")
             answers = await self._line.execute(*self.wait)
         return self.has_waited(answers)
 
-    def _left_seconds(self, standing: Standing, asked_at: float) -> float:
-        if not standing.clustered:
+    def _left_seconds(self, standing: ReplicationState, asked_at: float) -> float:
+        if not standing.in_cluster:
             return 0.0
-        return self._node.alone.left_seconds(standing, asked_at=asked_at, answered_at=time.monotonic())
+        return self._node.unreplicated.remaining_seconds(standing, asked_at=asked_at, answered_at=time.monotonic())
 
-    def _read(self, info: Any) -> Standing:
+    def _read(self, info: Any) -> ReplicationState:
         if isinstance(info, RedisError):
-            raise Unconfirmed(f"Redis at {self._node.address}: {info}")
-        return Standing.read(read_fields(info))
+            raise NotReplicated(f"Redis at {self._node.address}: {info}")
+        return ReplicationState.parse(parse_info(info))
 
     async def _node_timeout_seconds(self) -> float:
         (answer,) = await self._line.execute(("CONFIG", "GET", "cluster-node-timeout"))
         if isinstance(answer, RedisError) or not answer:
-            return FALLBACK_NODE_TIMEOUT_SECONDS
+            return DEFAULT_NODE_TIMEOUT_SECONDS
         return int(answer[1]) / 1000
 
 

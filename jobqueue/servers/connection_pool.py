@@ -17,18 +17,18 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobqueue.errors import JobQueueError
-from jobqueue.servers.unreplicated_master import LoneMaster, Standing
+from jobqueue.servers.unreplicated_master import ReplicationState, UnreplicatedMaster
 
-CONNECT_SECONDS = 2.0
-ANSWER_SECONDS = 4.0
+CONNECT_TIMEOUT_SECONDS = 2.0
+REPLY_TIMEOUT_SECONDS = 4.0
 """A cluster's master that is silent for so long has been succeeded meanwhile (workmanager/store_settings.py)."""
-LATE_SECONDS = 1.0
+OVERDUE_SECONDS = 1.0
 """An answer that is so late makes others be asked whether the server has been succeeded meanwhile."""
-CLOSE_SECONDS = 0.5
-INFO_SECONDS = 1.0
+CLOSE_TIMEOUT_SECONDS = 0.5
+INFO_MAX_AGE_SECONDS = 1.0
 """How long what a server says about itself (replicas, memory) is believed."""
 
-Command = Sequence[str | bytes | int | float]
+RedisCommand = Sequence[str | bytes | int | float]
 
 
 class ConnectionFactory(Protocol):
@@ -37,7 +37,7 @@ class ConnectionFactory(Protocol):
     def __call__(self, *, host: str, port: int) -> Connection: ...
 
 
-class NodeUnreachable(JobQueueError):
+class ServerUnreachable(JobQueueError):
     """A server did not answer.
 
     Attributes:
@@ -49,7 +49,7 @@ class NodeUnreachable(JobQueueError):
         self.sent = sent
 
 
-class Node:
+class ServerPool:
     """A pool of connections to one server.
 
     Args:
@@ -66,20 +66,20 @@ class Node:
         host: str,
         port: int,
         connect: ConnectionFactory,
-        on_late: Callable[["Node"], None] = lambda _: None,
+        on_overdue: Callable[["ServerPool"], None] = lambda _: None,
     ) -> None:
         self.host = host
         self.port = port
         self._connect = connect
-        self._on_late = on_late
+        self._on_late = on_overdue
         # Of every question that is under way: the end of its time, and from when on its answer is late.
         self._under_way: dict[asyncio.Timeout, float] = {}
         # In a sixth of the time that the connections' own Python takes for a command of many arguments.
         self._serializer = HiredisRespSerializer()
         self._idle: list[Connection] = []
-        self.alone = LoneMaster()
+        self.unreplicated = UnreplicatedMaster()
         self._info: Mapping[str, str] = {}
-        self._standing = Standing.read({})
+        self._standing = ReplicationState.parse({})
         self._info_at = float("-inf")
         self._closed = False
 
@@ -88,61 +88,61 @@ class Node:
         """`host:port`."""
         return f"{self.host}:{self.port}"
 
-    async def execute(self, *commands: Command, timeout_seconds: float = ANSWER_SECONDS) -> list[Any]:
+    async def execute(self, *commands: RedisCommand, timeout_seconds: float = REPLY_TIMEOUT_SECONDS) -> list[Any]:
         """Sends the commands in one write on one connection.
 
         Returns:
             The answers in order; an error answer stands as a `redis.exceptions.ResponseError`.
 
         Raises:
-            NodeUnreachable: no connection, or no full answer in time.
+            ServerUnreachable: no connection, or no full answer in time.
         """
         connection = self._take()
-        answers = await self.exchange(connection, commands, timeout_seconds)
+        answers = await self.execute_on(connection, commands, timeout_seconds)
         await self._put_back(connection)
         return answers
 
     @asynccontextmanager
-    async def line(self) -> AsyncIterator["Line"]:
+    async def pinned_connection(self) -> AsyncIterator["PinnedConnection"]:
         """One connection for several questions, where the answer to one is about those before it."""
-        line = Line(self, self._take())
+        line = PinnedConnection(self, self._take())
         try:
             yield line
         finally:
-            if line.intact:
+            if line.is_reusable:
                 await self._put_back(line.connection)
 
     async def info(self) -> Mapping[str, str]:
         """INFO's fields, at most a second old.
 
         Raises:
-            NodeUnreachable: the server did not answer.
+            ServerUnreachable: the server did not answer.
         """
-        if time.monotonic() - self._info_at > INFO_SECONDS:
+        if time.monotonic() - self._info_at > INFO_MAX_AGE_SECONDS:
             answers = await self.execute(("INFO",))
             if isinstance(answers[0], RedisError):
-                raise NodeUnreachable(f"Redis at {self.address}: {answers[0]}", sent=False)
-            self._info = read_fields(answers[0])
-            self._standing = Standing.read(self._info)
+                raise ServerUnreachable(f"Redis at {self.address}: {answers[0]}", sent=False)
+            self._info = parse_info(answers[0])
+            self._standing = ReplicationState.parse(self._info)
             self._info_at = time.monotonic()
         return self._info
 
-    async def standing(self) -> Standing:
+    async def replication_state(self) -> ReplicationState:
         """What the server said of itself and its replicas, at most a second ago.
 
         Raises:
-            NodeUnreachable: the server did not answer.
+            ServerUnreachable: the server did not answer.
         """
         await self.info()
         return self._standing
 
     @property
-    def is_late(self) -> bool:
+    def has_overdue_reply(self) -> bool:
         """Whether any answer is `LATE_SECONDS` late."""
         now = asyncio.get_running_loop().time()
         return any(late_at <= now for late_at in self._under_way.values())
 
-    def give_up(self) -> None:
+    def cancel_in_flight(self) -> None:
         """Ends all that is under way as if its time were over."""
         now = asyncio.get_running_loop().time()
         for limit in self._under_way:
@@ -157,17 +157,19 @@ class Node:
             writer = connection._writer
             try:
                 # With TLS the other side has a word in it.
-                async with asyncio.timeout(CLOSE_SECONDS):
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await connection.disconnect()
             except (OSError, TimeoutError):
                 if writer is not None:
                     writer.transport.abort()
 
-    async def exchange(self, connection: Connection, commands: Sequence[Command], timeout_seconds: float) -> list[Any]:
+    async def execute_on(
+        self, connection: Connection, commands: Sequence[RedisCommand], timeout_seconds: float
+    ) -> list[Any]:
         """As `execute`, on that connection, which is gone where it fails."""
         loop = asyncio.get_running_loop()
         # Who gives an answer more time (a blocking read) expects it to take longer.
-        late_seconds = max(LATE_SECONDS, timeout_seconds - ANSWER_SECONDS + LATE_SECONDS)
+        late_seconds = max(OVERDUE_SECONDS, timeout_seconds - REPLY_TIMEOUT_SECONDS + OVERDUE_SECONDS)
         watch = loop.call_later(late_seconds, self._on_late, self) if late_seconds < timeout_seconds else None
         limit = asyncio.timeout(timeout_seconds)
         sent = False
@@ -179,7 +181,7 @@ class Node:
             async with limit:
                 self._under_way[limit] = loop.time() + late_seconds
                 if not connection.is_connected:
-                    limit.reschedule(loop.time() + CONNECT_SECONDS)
+                    limit.reschedule(loop.time() + CONNECT_TIMEOUT_SECONDS)
                     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
                     limit.reschedule(loop.time() + timeout_seconds)
                     writer = connection._writer
@@ -194,7 +196,7 @@ class Node:
         except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
             await _drop(connection, writer)
             await self._drop_idle()
-            raise NodeUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error
+            raise ServerUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error
         except BaseException:
             # Cancelled between question and answer: the connection's next answer would be somebody else's.
             await _drop(connection, writer)
@@ -220,33 +222,33 @@ class Node:
             await _drop(connection, connection._writer)
 
 
-class Line:
+class PinnedConnection:
     """A connection of a node, reserved for one caller (`Node.line`).
 
     Attributes:
         intact: whether the connection can be used by others afterwards.
     """
 
-    def __init__(self, node: Node, connection: Connection) -> None:
+    def __init__(self, node: ServerPool, connection: Connection) -> None:
         self._node = node
         self.connection = connection
-        self.intact = True
+        self.is_reusable = True
 
-    async def execute(self, *commands: Command, timeout_seconds: float = ANSWER_SECONDS) -> list[Any]:
+    async def execute(self, *commands: RedisCommand, timeout_seconds: float = REPLY_TIMEOUT_SECONDS) -> list[Any]:
         """As `Node.execute`, always on this connection.
 
         Raises:
-            NodeUnreachable: no full answer in time, now or before.
+            ServerUnreachable: no full answer in time, now or before.
         """
-        if not self.intact:
-            raise NodeUnreachable(f"Redis at {self._node.address}: the connection is lost", sent=False)
-        self.intact = False
-        answers = await self._node.exchange(self.connection, commands, timeout_seconds)
-        self.intact = True
+        if not self.is_reusable:
+            raise ServerUnreachable(f"Redis at {self._node.address}: the connection is lost", sent=False)
+        self.is_reusable = False
+        answers = await self._node.execute_on(self.connection, commands, timeout_seconds)
+        self.is_reusable = True
         return answers
 
 
-def read_fields(answer: bytes) -> dict[str, str]:
+def parse_info(answer: bytes) -> dict[str, str]:
     """The `name:value` lines of INFO and CLUSTER INFO."""
     return dict(line.split(":", 1) for line in answer.decode().splitlines() if ":" in line)
 

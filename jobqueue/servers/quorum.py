@@ -12,16 +12,16 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from jobqueue.servers.connection_pool import Node, NodeUnreachable
+from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable
 
-ASK_SECONDS = 0.5
+VIEW_TIMEOUT_SECONDS = 0.5
 
-QUESTIONS = (("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("TIME",))
+VIEW_COMMANDS = (("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("TIME",))
 """In this order: the time is then not before what was said."""
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class MasterView:
     """What one server says of the masters of its cluster.
 
     Attributes:
@@ -32,12 +32,12 @@ class Census:
     """
 
     id: str
-    votes: bool
-    size: int
-    silent_seconds: Mapping[str, float]
+    can_vote: bool
+    master_count: int
+    seconds_since_contact: Mapping[str, float]
 
     @classmethod
-    def read(cls, answers: Sequence[Any]) -> "Census":
+    def parse(cls, answers: Sequence[Any]) -> "MasterView":
         """From the answers to `QUESTIONS`. Source of the forms: the Redis manual, "CLUSTER NODES".
 
         Raises:
@@ -64,14 +64,14 @@ class Census:
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class TimedView:
     """A census, and when it was asked for, in monotonic seconds."""
 
-    census: Census
+    view: MasterView
     asked_at: float
 
 
-async def heard_at(master: Sequence[Any], others: Iterable[Node]) -> float:
+async def last_contact_with_majority(own_replies: Sequence[Any], others: Iterable[ServerPool]) -> float:
     """When a majority has been in touch with a master, in monotonic seconds; see `agreed_at`.
 
     Args:
@@ -79,14 +79,14 @@ async def heard_at(master: Sequence[Any], others: Iterable[Node]) -> float:
         others: the cluster's masters. Those that do not answer within `ASK_SECONDS` say nothing.
     """
     try:
-        own = Census.read(master)
+        own = MasterView.parse(own_replies)
     except ValueError:
         return float("-inf")
     hearings = await asyncio.gather(*map(_hear, others))
-    return agreed_at(own, [hearing for hearing in hearings if hearing is not None])
+    return majority_contact_time(own, [hearing for hearing in hearings if hearing is not None])
 
 
-def agreed_at(own: Census, hearings: Sequence[Hearing]) -> float:
+def majority_contact_time(own: MasterView, views: Sequence[TimedView]) -> float:
     """The latest moment after which each of a majority, the master itself included, has heard from it.
 
     Args:
@@ -96,23 +96,23 @@ def agreed_at(own: Census, hearings: Sequence[Hearing]) -> float:
     Returns:
         -inf where there is no such moment, or the master has none beside it who could say so.
     """
-    if not own.votes:
+    if not own.can_vote:
         return float("-inf")
     moments = {
-        one.census.id: one.asked_at - one.census.silent_seconds[own.id]
-        for one in hearings
-        if one.census.votes and one.census.id != own.id and own.id in one.census.silent_seconds
+        one.view.id: one.asked_at - one.view.seconds_since_contact[own.id]
+        for one in views
+        if one.view.can_vote and one.view.id != own.id and own.id in one.view.seconds_since_contact
     }
-    needed = max([own.size, *(one.census.size for one in hearings)]) // 2
+    needed = max([own.master_count, *(one.view.master_count for one in views)]) // 2
     if not 0 < needed <= len(moments):
         return float("-inf")
     return sorted(moments.values(), reverse=True)[needed - 1]
 
 
-async def _hear(node: Node) -> Hearing | None:
+async def _hear(node: ServerPool) -> TimedView | None:
     asked_at = time.monotonic()
     try:
-        async with asyncio.timeout(ASK_SECONDS):
-            return Hearing(Census.read(await node.execute(*QUESTIONS)), asked_at)
-    except (NodeUnreachable, TimeoutError, ValueError):
+        async with asyncio.timeout(VIEW_TIMEOUT_SECONDS):
+            return TimedView(MasterView.parse(await node.execute(*VIEW_COMMANDS)), asked_at)
+    except (ServerUnreachable, TimeoutError, ValueError):
         return None

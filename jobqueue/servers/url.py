@@ -30,7 +30,7 @@ class RedisUrl:
     connect: ConnectionFactory
 
 
-def read_redis_url(url: str) -> RedisUrl:
+def parse_redis_url(url: str) -> RedisUrl:
     """Reads `redis://[user:password@]host[:port][/db][?options]`, or `rediss://…` for TLS.
 
     Several seeds of one cluster are separated by commas. They share scheme, user, password and options, so that these

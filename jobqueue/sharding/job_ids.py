@@ -8,7 +8,7 @@ _DRAWN_AT_ONCE = 256
 _ENDINGS = tuple(f"{byte:02x}" for byte in range(256))
 
 
-class NewIds:
+class JobIdGenerator:
     """Draws ids of 32 hexadecimal digits, of which one shard in `shard_count` gets as many as another.
 
     Random bytes are asked of the system for many ids at a time: a system call for each id took longer than all else.
@@ -19,7 +19,7 @@ class NewIds:
         self._random = b""
         self._at = 0
 
-    def draw(self, shard_index: int) -> str:
+    def generate(self, shard_index: int) -> str:
         """An id that hashes to that shard (see `Shards.of`)."""
         if self._shard_count == 1:
             return self._sixteen_bytes().hex()

@@ -8,17 +8,17 @@ from typing import Any
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from jobqueue.errors import FormatMismatch, ShardUnavailable
-from jobqueue.servers.adaptive_wait import Unconfirmed, execute_confirmed
-from jobqueue.servers.connection_pool import Command, Node, NodeUnreachable
-from jobqueue.servers.topology import SLOTS, Topology
+from jobqueue.errors import LayoutMismatch, ShardUnavailable
+from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
+from jobqueue.servers.connection_pool import RedisCommand, ServerPool, ServerUnreachable
+from jobqueue.servers.topology import HASH_SLOTS, Topology
 
 LAYOUT_KEY = "workmanager:layout"
-LAYOUT_MARK_KEY = f"{{{LAYOUT_KEY}}}:mark"
-FORMAT = 1
+LAYOUT_TOUCH_KEY = f"{{{LAYOUT_KEY}}}:mark"
+RECORD_FORMAT = 1
 """The format of the records that this program writes. It reads its own and the one before."""
 SHARDS_PER_MASTER = 2
-WITNESS_SLOT = SLOTS - 1
+WITNESS_SLOT = HASH_SLOTS - 1
 """The slot of a witness: a third master that votes and holds no jobs."""
 
 
@@ -49,7 +49,7 @@ async def agree_on_layout(topology: Topology, shard_count: int | None) -> Layout
     """Reads the layout that stands in Redis; the first node writes it.
 
     Raises:
-        FormatMismatch: it has another number of shards than `shard_count`, or a format newer than the next one.
+        LayoutMismatch: it has another number of shards than `shard_count`, or a format newer than the next one.
         ShardUnavailable: Redis cannot be reached.
     """
     node = await topology.master_of(key_slot(LAYOUT_KEY.encode()))
@@ -58,13 +58,13 @@ async def agree_on_layout(topology: Topology, shard_count: int | None) -> Layout
         proposal = plan_layout(topology, shard_count)
         _, stands = await _write(topology, node, ("SET", LAYOUT_KEY, proposal.to_json(), "NX"), ("GET", LAYOUT_KEY))
     layout = Layout.from_json(stands)
-    if layout.format > FORMAT + 1:
-        raise FormatMismatch(
-            f"Redis at {node.address} holds records of format {layout.format}, this program knows {FORMAT}: "
+    if layout.format > RECORD_FORMAT + 1:
+        raise LayoutMismatch(
+            f"Redis at {node.address} holds records of format {layout.format}, this program knows {RECORD_FORMAT}: "
             "start a newer version"
         )
     if shard_count is not None and len(layout.prefixes) != shard_count:
-        raise FormatMismatch(
+        raise LayoutMismatch(
             f"the queue in Redis at {node.address} has {len(layout.prefixes)} shards, this node was told {shard_count}:"
             " give it the same number, or none"
         )
@@ -77,19 +77,19 @@ def plan_layout(topology: Topology, shard_count: int | None) -> Layout:
     Masters with next to no slots (a witness) get no shard.
 
     Raises:
-        FormatMismatch: a plain Redis has one shard, another number was asked for.
+        LayoutMismatch: a plain Redis has one shard, another number was asked for.
         ShardUnavailable: a slot of the cluster has no master, so that it cannot be said what is even.
     """
     if not topology.clustered:
         if shard_count not in (None, 1):
-            raise FormatMismatch(f"one plain Redis has 1 shard, this node was told {shard_count}")
-        return Layout(FORMAT, ("rq",))
+            raise LayoutMismatch(f"one plain Redis has 1 shard, this node was told {shard_count}")
+        return Layout(RECORD_FORMAT, ("rq",))
     owned = topology.masters_by_slot()
     if "" in owned:
         topology.invalidate()
         raise ShardUnavailable(f"{owned.count('')} slots of the Redis Cluster have no master: it is not formed yet")
     sizes = Counter(owned)
-    masters = [address for address, size in sizes.items() if size > SLOTS // 100]
+    masters = [address for address, size in sizes.items() if size > HASH_SLOTS // 100]
     wanted = shard_count or SHARDS_PER_MASTER * len(masters)
     room = {address: (wanted - place - 1) // len(masters) + 1 for place, address in enumerate(masters)}
     prefixes: list[str] = []
@@ -101,27 +101,27 @@ def plan_layout(topology: Topology, shard_count: int | None) -> Layout:
             room[owned[slot]] -= 1
             prefixes.append(prefix)
         number += 1
-    return Layout(FORMAT, tuple(prefixes))
+    return Layout(RECORD_FORMAT, tuple(prefixes))
 
 
-async def _execute(topology: Topology, node: Node, *commands: Command) -> list[Any]:
+async def _execute(topology: Topology, node: ServerPool, *commands: RedisCommand) -> list[Any]:
     try:
         return _checked(topology, node, await node.execute(*commands))
-    except NodeUnreachable as error:
+    except ServerUnreachable as error:
         topology.invalidate()
         raise ShardUnavailable(str(error), outcome_unknown=error.sent) from error
 
 
-async def _write(topology: Topology, node: Node, *commands: Command) -> list[Any]:
+async def _write(topology: Topology, node: ServerPool, *commands: RedisCommand) -> list[Any]:
     try:
-        answers = await execute_confirmed(node, *commands, mark=LAYOUT_MARK_KEY, masters=topology.masters)
+        answers = await execute_replicated(node, *commands, touch_key=LAYOUT_TOUCH_KEY, masters=topology.masters)
         return _checked(topology, node, answers)
-    except (NodeUnreachable, Unconfirmed) as error:
+    except (ServerUnreachable, NotReplicated) as error:
         topology.invalidate()
         raise ShardUnavailable(str(error), outcome_unknown=True) from error
 
 
-def _checked(topology: Topology, node: Node, answers: list[Any]) -> list[Any]:
+def _checked(topology: Topology, node: ServerPool, answers: list[Any]) -> list[Any]:
     for answer in answers:
         if isinstance(answer, RedisError):
             topology.invalidate()

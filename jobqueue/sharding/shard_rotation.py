@@ -8,11 +8,11 @@ import random
 import time
 from collections.abc import Callable
 
-TURN_SECONDS = 0.05
+TIME_SLICE_SECONDS = 0.05
 """Long enough for some dozen calls, and as far as jobs on different shards may get out of the order they came in."""
 
 
-class Turns:
+class ShardRotation:
     """Turns of `TURN_SECONDS`, each shard one in every round, in an order drawn anew for each round.
 
     So not all nodes are with one shard at a time, and who comes at regular times does not always find the same one.
@@ -29,26 +29,26 @@ class Turns:
         self._order: list[int] = []
 
     @property
-    def number(self) -> int:
+    def slice_number(self) -> int:
         """Of the turn; it grows."""
-        return int(self._clock() / TURN_SECONDS)
+        return int(self._clock() / TIME_SLICE_SECONDS)
 
     @property
-    def index(self) -> int:
+    def current(self) -> int:
         """The shard's whose turn it is."""
         if self._count == 1:
             return 0  # Without a look at the clock, which takes as long as the rest of a new id.
         place = self._place()
         return self._order[place]
 
-    def ring(self) -> list[int]:
+    def order(self) -> list[int]:
         """All shards in the order of this round's turns, from the present one on."""
         first = self._place()
         return self._order[first:] + self._order[:first]
 
     def _place(self) -> int:
         """Of the present turn in its round, whose order is drawn here when it begins."""
-        round_number, place = divmod(self.number, self._count)
+        round_number, place = divmod(self.slice_number, self._count)
         if round_number != self._round:
             self._round, self._order = round_number, random.sample(range(self._count), self._count)
         return place

@@ -26,20 +26,20 @@ from redis.exceptions import (
 )
 
 from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable
-from jobqueue.servers.adaptive_wait import Unconfirmed, execute_confirmed
-from jobqueue.servers.connection_pool import ANSWER_SECONDS, Command, Node, NodeUnreachable
+from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
+from jobqueue.servers.connection_pool import REPLY_TIMEOUT_SECONDS, RedisCommand, ServerPool, ServerUnreachable
 from jobqueue.servers.topology import Topology
-from jobqueue.sharding.job_ids import NewIds
+from jobqueue.sharding.job_ids import JobIdGenerator
 from jobqueue.sharding.layout import Layout, agree_on_layout
 from jobqueue.sharding.scripts import Script
-from jobqueue.sharding.shard_rotation import Turns
+from jobqueue.sharding.shard_rotation import ShardRotation
 
-FULL = 0.9
+MEMORY_LIMIT_SHARE = 0.9
 """Share of Redis' memory from which on no new jobs are taken."""
-MOST_MOVES = 3
+MAX_REDIRECTS = 3
 """How often in a row a shard's new master is followed at once."""
 
-_AWAY = (
+_UNAVAILABLE = (
     AskError,
     BusyLoadingError,
     ClusterDownError,
@@ -49,9 +49,9 @@ _AWAY = (
 )
 # Errors that redis-py has no class for: a script runs too long, the disk refuses, no replica is linked, the master
 # that was waited at steps down.
-_AWAY_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ", "UNBLOCKED ")
+_UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ", "UNBLOCKED ")
 # Of a command within a script, by Valkey and newer Redis, and by Redis 7.0.
-_REFUSED_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
+_DENIED_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
 
 
 class Shard:
@@ -82,13 +82,13 @@ class Shard:
         script: Script,
         *args: str | bytes | int | float,
         replicate: bool = False,
-        grows: bool = False,
+        needs_memory: bool = False,
         retry_seconds: float = 0.0,
     ) -> Any:
         """Runs a script of this package, which may be repeated without harm.
 
         Args:
-            replicate: answer only once the change survives the loss of the master (see `execute_confirmed`).
+            replicate: answer only once the change survives the loss of the master (see `execute_replicated`).
             grows: the script brings new data, so it is not run where memory is short (see `ensure_memory`).
             retry_seconds: how long to go on trying while the master is away.
 
@@ -98,10 +98,10 @@ class Shard:
             QueueFull: Redis has no memory for it.
         """
         deadline = asyncio.get_running_loop().time() + retry_seconds
-        pause, unknown, moves_left = 0.02, False, MOST_MOVES
+        pause, unknown, moves_left = 0.02, False, MAX_REDIRECTS
         while True:
             try:
-                if grows:
+                if needs_memory:
                     await self.ensure_memory()
                 return await self._run_once(script, args, replicate)
             except NotPermitted:
@@ -117,7 +117,7 @@ class Shard:
             pause = min(pause * 2, 0.5)
 
     async def execute(
-        self, *commands: Command, timeout_seconds: float = ANSWER_SECONDS, replicate: bool = False
+        self, *commands: RedisCommand, timeout_seconds: float = REPLY_TIMEOUT_SECONDS, replicate: bool = False
     ) -> list[Any]:
         """Runs plain commands on this shard's keys, in order, on one connection.
 
@@ -129,7 +129,7 @@ class Shard:
             QueueFull: Redis has no memory for one of them.
             redis.exceptions.ResponseError: Redis refused one of them.
         """
-        for moves_left in reversed(range(MOST_MOVES + 1)):
+        for moves_left in reversed(range(MAX_REDIRECTS + 1)):
             node = await self._node()
             answers = await self._execute_on(node, commands, timeout_seconds=timeout_seconds, replicate=replicate)
             try:
@@ -147,10 +147,10 @@ class Shard:
         node = await self._node()
         try:
             info = await node.info()
-        except NodeUnreachable as error:
-            raise self._gone(error, node, unknown=False) from error
+        except ServerUnreachable as error:
+            raise self._unreachable(error, node, unknown=False) from error
         most = int(info.get("maxmemory", 0))
-        if most and int(info["used_memory"]) >= FULL * most:
+        if most and int(info["used_memory"]) >= MEMORY_LIMIT_SHARE * most:
             raise QueueFull(f"Redis at {node.address} has used {int(info['used_memory']) / most:.0%} of its memory")
 
     async def _run_once(self, script: Script, args: tuple[Any, ...], replicate: bool) -> Any:
@@ -162,7 +162,7 @@ class Shard:
         self._raise_error(answer, node, f"script {script.name}")
         return answer
 
-    async def _node(self) -> Node:
+    async def _node(self) -> ServerPool:
         try:
             return await self._topology.master_of(self._slot)
         except ShardUnavailable as error:
@@ -171,46 +171,48 @@ class Shard:
 
     async def _execute_on(
         self,
-        node: Node,
-        commands: Sequence[Command],
+        node: ServerPool,
+        commands: Sequence[RedisCommand],
         *,
-        timeout_seconds: float = ANSWER_SECONDS,
+        timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
         replicate: bool = False,
     ) -> list[Any]:
         try:
             if replicate:
-                return await execute_confirmed(
+                return await execute_replicated(
                     node,
                     *commands,
-                    mark=self._mark,
+                    touch_key=self._mark,
                     masters=self._topology.masters,
                     timeout_seconds=timeout_seconds,
                 )
             return await node.execute(*commands, timeout_seconds=timeout_seconds)
-        except NodeUnreachable as error:
-            raise self._gone(error, node, unknown=error.sent) from error
-        except Unconfirmed as error:
-            raise self._gone(error, node, unknown=True) from error
+        except ServerUnreachable as error:
+            raise self._unreachable(error, node, unknown=error.sent) from error
+        except NotReplicated as error:
+            raise self._unreachable(error, node, unknown=True) from error
 
-    def _gone(self, error: Exception, node: Node, *, unknown: bool) -> ShardUnavailable:
+    def _unreachable(self, error: Exception, node: ServerPool, *, unknown: bool) -> ShardUnavailable:
         if self._topology.has_moved(self._slot, node):
             return _Moved(str(error), shard_index=self.index, outcome_unknown=unknown)
-        return self._away(error, unknown=unknown)
+        return self._unavailable(error, unknown=unknown)
 
-    def _away(self, error: Exception, *, unknown: bool) -> ShardUnavailable:
+    def _unavailable(self, error: Exception, *, unknown: bool) -> ShardUnavailable:
         self._topology.invalidate()
         return ShardUnavailable(str(error), shard_index=self.index, outcome_unknown=unknown)
 
-    def _raise_error(self, answer: Any, node: Node, what: str) -> None:
+    def _raise_error(self, answer: Any, node: ServerPool, what: str) -> None:
         if isinstance(answer, MovedError):
             self._topology.invalidate(best_informed=node)
             raise _Moved(f"Redis at {node.address}: {answer}", shard_index=self.index) from answer
-        if isinstance(answer, _AWAY) or (isinstance(answer, ResponseError) and str(answer).startswith(_AWAY_CODES)):
-            raise self._away(answer, unknown=False) from answer
+        if isinstance(answer, _UNAVAILABLE) or (
+            isinstance(answer, ResponseError) and str(answer).startswith(_UNAVAILABLE_CODES)
+        ):
+            raise self._unavailable(answer, unknown=False) from answer
         if isinstance(answer, OutOfMemoryError) or (isinstance(answer, ResponseError) and "OOM" in str(answer)):
             raise QueueFull(f"Redis has no memory left: {answer}") from answer
         if isinstance(answer, NoPermissionError) or (
-            isinstance(answer, ResponseError) and str(answer).startswith(_REFUSED_IN_SCRIPT)
+            isinstance(answer, ResponseError) and str(answer).startswith(_DENIED_IN_SCRIPT)
         ):
             raise NotPermitted(
                 f"Redis at {node.address} refuses user {self._topology.user} what {what} needs ({answer}): write the"
@@ -237,8 +239,8 @@ class Shards:
     def __init__(self, layout: Layout, topology: Topology) -> None:
         self.all = tuple(Shard(index, prefix, topology) for index, prefix in enumerate(layout.prefixes))
         self.topology = topology
-        self.turns = Turns(len(self.all))
-        self._new_ids = NewIds(len(self.all))
+        self.rotation = ShardRotation(len(self.all))
+        self._new_ids = JobIdGenerator(len(self.all))
 
     @classmethod
     async def connect(cls, url: str, *, shard_count: int | None = None) -> "Shards":
@@ -250,7 +252,7 @@ class Shards:
 
         Raises:
             ShardUnavailable: Redis cannot be reached.
-            FormatMismatch: other nodes use another count or a newer format.
+            LayoutMismatch: other nodes use another count or a newer format.
         """
         topology = Topology(url)
         try:
@@ -271,13 +273,13 @@ class Shards:
             return self.all[0]
         return self.all[zlib.crc32(job_id.encode()) % len(self.all)]
 
-    def in_turn(self) -> list[Shard]:
+    def in_rotation(self) -> list[Shard]:
         """All shards, beginning with the one whose turn it is."""
-        return [self.all[index] for index in self.turns.ring()]
+        return [self.all[index] for index in self.rotation.order()]
 
     def new_id(self, shard: Shard | None = None) -> str:
         """A new random id (32 hexadecimal digits), of the given shard, else of the one whose turn it is."""
-        return self._new_ids.draw(self.turns.index if shard is None else shard.index)
+        return self._new_ids.generate(self.rotation.current if shard is None else shard.index)
 
     async def close(self) -> None:
         """Closes every connection."""

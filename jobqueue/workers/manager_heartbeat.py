@@ -4,11 +4,11 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shard
 from jobqueue.timestamps import clock_argument
 
-SIGN_SECONDS = 5.0
+MANAGER_HEARTBEAT_SECONDS = 5.0
 """How often a manager gives it."""
 
 
-async def give_sign(shard: Shard, *, now: float | None = None) -> None:
+async def send_manager_heartbeat(shard: Shard, *, now: float | None = None) -> None:
     """Notes on the shard that a manager lives.
 
     Raises:
@@ -17,7 +17,7 @@ async def give_sign(shard: Shard, *, now: float | None = None) -> None:
     await shard.run(script("manager_heartbeat"), clock_argument(now))
 
 
-async def silent_seconds(shard: Shard) -> float | None:
+async def seconds_since_manager_heartbeat(shard: Shard) -> float | None:
     """How long ago, by Redis' clock, the last manager gave a sign; None where none ever did.
 
     Raises:

@@ -16,8 +16,8 @@ RECORD_TTL_SECONDS = 120
 """How long a silent worker's record is kept: longer than it is listed (a minute), so that maintenance finds in it what
 else to take it off."""
 COMMAND_TTL_SECONDS = 60
-LEFT_SECONDS = 3600
-CLOSED_SECONDS = 86_400
+CLEAN_EXIT_TTL_SECONDS = 3600
+FENCE_TTL_SECONDS = 86_400
 """How long a worker that was closed gets nothing: longer than any instance takes to go. Names do not come again."""
 
 
@@ -66,13 +66,13 @@ class WorkerView:
     instance_id: str
     born_at: str | None
     last_heartbeat: str | None
-    silent_seconds: float | None
-    ours: bool
-    leaving: str = ""
+    seconds_since_heartbeat: float | None
+    native: bool
+    interruption: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class WorkerHeartbeat:
     """What a worker says of itself every few seconds; the counts are of its whole life, `leaving` is as in its view."""
 
     state: str
@@ -80,11 +80,11 @@ class Beat:
     finished: int
     failed: int
     working_seconds: float
-    leaving: str = ""
+    interruption: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class WorkerCommand:
     """A message to a worker: `cancel` the job `job_id`, or `drain`."""
 
     verb: str
@@ -92,7 +92,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Woken:
+class WakeUp:
     """A job may be waiting in `queue`, and this worker is the one that is to look for it."""
 
     queue: str
@@ -122,7 +122,7 @@ async def register(shard: Shard, record: WorkerRecord) -> None:
     await _beat(shard, record.name, fields, queues=record.queues, new=True)
 
 
-async def beat(shard: Shard, name: str, report: Beat) -> bool:
+async def send_worker_heartbeat(shard: Shard, name: str, report: WorkerHeartbeat) -> bool:
     """Keeps the worker listed.
 
     Returns:
@@ -138,7 +138,7 @@ async def beat(shard: Shard, name: str, report: Beat) -> bool:
         "successful_job_count": report.finished,
         "failed_job_count": report.failed,
         "total_working_time": f"{report.working_seconds:.6f}",
-        "wm_leaving": report.leaving,
+        "wm_leaving": report.interruption,
     }
     return await _beat(shard, name, fields, queues=(), new=False)
 
@@ -149,10 +149,10 @@ async def unregister(shard: Shard, name: str, queues: Sequence[str]) -> None:
     Raises:
         ShardUnavailable: it drops off by itself after a minute.
     """
-    await shard.run(script("unregister"), name, LEFT_SECONDS, *queues)
+    await shard.run(script("unregister"), name, CLEAN_EXIT_TTL_SECONDS, *queues)
 
 
-async def which_left(shard: Shard, names: Sequence[str]) -> set[str]:
+async def exited_cleanly(shard: Shard, names: Sequence[str]) -> set[str]:
     """Those of these workers that left in order within the last hour.
 
     Raises:
@@ -162,14 +162,14 @@ async def which_left(shard: Shard, names: Sequence[str]) -> set[str]:
     return {name for name, left in zip(names, answers, strict=True) if left}
 
 
-async def close(shard: Shard, name: str) -> None:
+async def fence_worker(shard: Shard, name: str) -> None:
     """Ends a worker's work on the shard: its claims get nothing from now on, for good, and it is told to drain.
 
     Raises:
         ShardUnavailable: try again.
     """
     message = json.dumps({"verb": "drain", "job_id": ""})
-    await shard.run(script("fence_worker"), name, CLOSED_SECONDS, message, COMMAND_TTL_SECONDS, replicate=True)
+    await shard.run(script("fence_worker"), name, FENCE_TTL_SECONDS, message, COMMAND_TTL_SECONDS, replicate=True)
 
 
 async def list_workers(shard: Shard) -> list[WorkerView]:
@@ -197,7 +197,7 @@ async def list_workers(shard: Shard) -> list[WorkerView]:
     return sorted(views, key=lambda view: view.name)
 
 
-async def send(shard: Shard, name: str, command: Command) -> None:
+async def send_command(shard: Shard, name: str, command: WorkerCommand) -> None:
     """Leaves a message for a worker; it is read at once.
 
     Raises:
@@ -208,9 +208,9 @@ async def send(shard: Shard, name: str, command: Command) -> None:
     await shard.execute(("RPUSH", key, message), ("EXPIRE", key, COMMAND_TTL_SECONDS))
 
 
-async def wait(
+async def wait_for_message(
     shard: Shard, name: str, queues: Sequence[str], *, for_work: bool, seconds: float
-) -> Command | Woken | None:
+) -> WorkerCommand | WakeUp | None:
     """Waits for a message, or, with `for_work`, for a job that may be there.
 
     Returns:
@@ -229,24 +229,24 @@ async def wait(
         timeout_seconds=seconds + 5.0,
     )
     if answer is None:
-        return next((Woken(queue) for queue, length in zip(watched, lengths, strict=True) if length), None)
+        return next((WakeUp(queue) for queue, length in zip(watched, lengths, strict=True) if length), None)
     key = answer[0].decode()
     if key != keys[0]:
-        return Woken(key.removeprefix(_wake_key(shard, "")))
+        return WakeUp(key.removeprefix(_wake_key(shard, "")))
     message = json.loads(answer[1])
-    return Command(message["verb"], message.get("job_id", ""))
+    return WorkerCommand(message["verb"], message.get("job_id", ""))
 
 
-async def wake_another(shard: Shard, woken: Woken) -> None:
+async def pass_wake_up(shard: Shard, wake_up: WakeUp) -> None:
     """Passes a token on: whoever it woke has no room for the job any more.
 
     Raises:
         ShardUnavailable, QueueFull: others look by themselves before long.
     """
-    await shard.execute(("RPUSH", _wake_key(shard, woken.queue), "1"))
+    await shard.execute(("RPUSH", _wake_key(shard, wake_up.queue), "1"))
 
 
-async def write_meta(shard: Shard, job: ClaimedJob, meta: bytes) -> None:
+async def save_meta(shard: Shard, job: ClaimedJob, meta: bytes) -> None:
     """Writes what a running function saved as its job's `meta`; nothing where the job's lease is gone.
 
     Raises:
@@ -255,7 +255,7 @@ async def write_meta(shard: Shard, job: ClaimedJob, meta: bytes) -> None:
     await shard.run(script("save_meta"), job.id, job.token, meta)
 
 
-async def read_record(shard: Shard, job_id: str) -> dict[bytes, bytes]:
+async def read_job_record(shard: Shard, job_id: str) -> dict[bytes, bytes]:
     """The whole hash of a job, {} where it is gone.
 
     Raises:
@@ -294,7 +294,7 @@ def _view(name: str, fields: dict[str, str], silences: Mapping[str, float]) -> W
         instance_id=fields.get("wm_instance_id", ""),
         born_at=fields.get("birth"),
         last_heartbeat=fields.get("last_heartbeat"),
-        silent_seconds=silences.get(name),
-        ours=name in silences,
-        leaving=fields.get("wm_leaving", ""),
+        seconds_since_heartbeat=silences.get(name),
+        native=name in silences,
+        interruption=fields.get("wm_leaving", ""),
     )

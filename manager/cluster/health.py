@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from manager.cluster.member_views import Entry, View
-from manager.cluster.plan import Views, find, is_stranger, owner
-from manager.cluster.slot_ranges import Address, Group
+from manager.cluster.member_views import MemberView, NodeEntry
+from manager.cluster.plan import Views, is_foreign, locate, slot_owner
+from manager.cluster.slot_ranges import Address, SlotRange
 
-MAY_SUCCEED_SECONDS = 23.0
+FAILOVER_ELIGIBLE_SECONDS = 23.0
 """A replica that has been unlinked for longer never succeeds its master by itself.
 
 Node timeout x (1 + cluster-replica-validity-factor) + repl-ping-replica-period, with the settings of
@@ -25,66 +25,66 @@ class ClusterState:
 
     Attributes:
         members: how many there should be.
-        members_away: of these, how many do not answer.
-        masters_away: ranges of slots that nobody serves.
+        members_down: of these, how many do not answer.
+        masters_down: ranges of slots that nobody serves.
         replicas_missing: masters without a linked replica where there should be one.
-        masters_away_from_home: masters that another host than their own serves.
-        needs_a_person: what no step can put right, with what to do; empty where all is well or will be. A master that
+        masters_off_preferred_host: masters that another host than their own serves.
+        requires_operator: what no step can put right, with what to do; empty where all is well or will be. A master that
             all others wait for after a power cut stands there, too, until it is up.
     """
 
     members: int
-    members_away: int
-    masters_away: int
+    members_down: int
+    masters_down: int
     replicas_missing: int
-    masters_away_from_home: int
-    needs_a_person: tuple[str, ...]
+    masters_off_preferred_host: int
+    requires_operator: tuple[str, ...]
 
     @property
-    def whole(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether nothing is missing and everything is in its place."""
         return not (
-            self.members_away
-            or self.masters_away
+            self.members_down
+            or self.masters_down
             or self.replicas_missing
-            or self.masters_away_from_home
-            or self.needs_a_person
+            or self.masters_off_preferred_host
+            or self.requires_operator
         )
 
 
-def assess(views: Views, groups: Sequence[Group]) -> ClusterState:
+def assess(views: Views, slot_ranges: Sequence[SlotRange]) -> ClusterState:
     """The state of the cluster, as those members say that answer."""
-    members = {address for group in groups for address in group.members}
-    masters_away = replicas_missing = strayed = 0
-    for group in groups:
-        found = find(views, owner(views, group))
-        if found is None or not (found[1].ok and found[1].itself.owns(group.first_slot)):
-            masters_away += 1
+    members = {address for group in slot_ranges for address in group.members}
+    masters_down = replicas_missing = strayed = 0
+    for group in slot_ranges:
+        found = locate(views, slot_owner(views, group))
+        if found is None or not (found[1].sees_majority and found[1].own_entry.owns(group.first_slot)):
+            masters_down += 1
             continue
-        replicas_missing += not found[1].copies
-        strayed += found[0] != group.home
+        replicas_missing += not found[1].synced_replicas
+        strayed += found[0] != group.preferred_master
     return ClusterState(
         members=len(members),
-        members_away=len(members - views.keys()),
-        masters_away=masters_away,
+        members_down=len(members - views.keys()),
+        masters_down=masters_down,
         replicas_missing=replicas_missing,
-        masters_away_from_home=strayed,
-        needs_a_person=tuple(_needs(views, groups)),
+        masters_off_preferred_host=strayed,
+        requires_operator=tuple(_needs(views, slot_ranges)),
     )
 
 
-def _needs(views: Views, groups: Sequence[Group]) -> Iterator[str]:
+def _needs(views: Views, groups: Sequence[SlotRange]) -> Iterator[str]:
     for group in groups:
         slots = f"slots {group.first_slot}-{group.last_slot}"
-        entry = owner(views, group)
-        found = find(views, entry)
+        entry = slot_owner(views, group)
+        found = locate(views, entry)
         here = {address: views[address] for address in group.members if address in views}
         if entry is None:
             for address, view in here.items():
-                if not view.vacant:
+                if not view.is_empty:
                     yield f"{address} is to serve {slots} but holds other data: {_EMPTY_IT}"
         elif found is None:
-            copies = {address: view for address, view in here.items() if view.itself.master_id == entry.id}
+            copies = {address: view for address, view in here.items() if view.own_entry.master_id == entry.id}
             for address, view in copies.items():
                 if _is_barred(view, entry):
                     (away,) = (place for place in group.members if place != address)
@@ -97,11 +97,11 @@ def _needs(views: Views, groups: Sequence[Group]) -> Iterator[str]:
         else:
             for address, view in here.items():
                 known = view.knows(found[1]) or found[1].knows(view)
-                if view.id != entry.id and not known and is_stranger(view, found[1]):
+                if view.id != entry.id and not known and is_foreign(view, found[1]):
                     yield f"{address} holds data of another cluster: {_EMPTY_IT}"
 
 
-def _is_barred(view: View, master: Entry) -> bool:
+def _is_barred(view: MemberView, master: NodeEntry) -> bool:
     """Whether Redis does not let a replica succeed its master, although the majority has found that one dead.
 
     After a power cut of all hosts that is also so for as long as the master takes longer to start than the others, or
@@ -109,10 +109,12 @@ def _is_barred(view: View, master: Entry) -> bool:
     """
     known = view.entries.get(master.id)
     # In a minority it would not get the votes either: then it is not for the replica to go on.
-    return view.ok and known is not None and known.failed and view.unlinked_seconds > MAY_SUCCEED_SECONDS
+    return (
+        view.sees_majority and known is not None and known.failed and view.unlinked_seconds > FAILOVER_ELIGIBLE_SECONDS
+    )
 
 
-def _barred_replica(slots: str, away: Address, replica: Address, view: View) -> str:
+def _barred_replica(slots: str, away: Address, replica: Address, view: MemberView) -> str:
     unlinked = "since its own start" if view.unlinked_seconds == math.inf else "for too long"
     return (
         f"{slots} wait for {away}: its replica at {replica} has not heard from it {unlinked}, so that Redis does not "

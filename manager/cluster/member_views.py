@@ -17,7 +17,7 @@ _IN_STEP = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NodeEntry:
     """One line of a member's `CLUSTER NODES`.
 
     Attributes:
@@ -36,7 +36,7 @@ class Entry:
     bus_port: int
     master_id: str
     failed: bool
-    introduced: bool
+    handshake_done: bool
     epoch: int
     slots: tuple[tuple[int, int], ...]
 
@@ -46,7 +46,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class MemberView:
     """What one member says.
 
     Attributes:
@@ -61,30 +61,30 @@ class View:
     """
 
     id: str
-    entries: Mapping[str, Entry]
-    ok: bool
+    entries: Mapping[str, NodeEntry]
+    sees_majority: bool
     keys: int
-    copied: bool
-    copies: int
+    in_sync: bool
+    synced_replicas: int
     unlinked_seconds: float
 
     @property
-    def itself(self) -> Entry:
+    def own_entry(self) -> NodeEntry:
         """Its own line."""
         return self.entries[self.id]
 
-    def knows(self, other: "View") -> bool:
+    def knows(self, other: "MemberView") -> bool:
         """Whether it has shaken hands with another."""
         entry = self.entries.get(other.id)
-        return entry is not None and entry.introduced
+        return entry is not None and entry.handshake_done
 
     @property
-    def vacant(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing would be lost with it: a master without slots and keys."""
-        return not self.itself.master_id and not self.itself.slots and not self.keys
+        return not self.own_entry.master_id and not self.own_entry.slots and not self.keys
 
 
-def read_view(nodes: str, cluster_info: str, info: str, keys: int) -> View:
+def parse_view(nodes: str, cluster_info: str, info: str, keys: int) -> MemberView:
     """Reads the answers to `CLUSTER NODES`, `CLUSTER INFO`, `INFO replication persistence` and `DBSIZE`.
 
     Source of the forms: the Redis manual, "CLUSTER NODES", "Serialization format".
@@ -92,7 +92,7 @@ def read_view(nodes: str, cluster_info: str, info: str, keys: int) -> View:
     Raises:
         ValueError: they have another form.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, NodeEntry] = {}
     own_id = ""
     for line in nodes.splitlines():
         entry, flags = _read_entry(line)
@@ -102,29 +102,29 @@ def read_view(nodes: str, cluster_info: str, info: str, keys: int) -> View:
     if not own_id:
         raise ValueError("CLUSTER NODES names nobody as the member itself")
     told = _fields(info)
-    return View(
+    return MemberView(
         id=own_id,
         entries=entries,
-        ok=_fields(cluster_info).get("cluster_state") == "ok",
+        sees_majority=_fields(cluster_info).get("cluster_state") == "ok",
         keys=keys,
-        copied=_IN_STEP.items() <= told.items(),
-        copies=sum("state=online" in value for name, value in told.items() if name.startswith("slave")),
+        in_sync=_IN_STEP.items() <= told.items(),
+        synced_replicas=sum("state=online" in value for name, value in told.items() if name.startswith("slave")),
         unlinked_seconds=_unlinked_seconds(told),
     )
 
 
-def _read_entry(line: str) -> tuple[Entry, set[str]]:
+def _read_entry(line: str) -> tuple[NodeEntry, set[str]]:
     name, place, flag_text, master_id, _, _, epoch, _, *slots = line.split()
     flags = set(flag_text.split(","))
     address, _, rest = place.partition("@")
     host, _, port = address.rpartition(":")
-    entry = Entry(
+    entry = NodeEntry(
         id=name,
         address=None if "noaddr" in flags or not host else Address(host, int(port)),
         bus_port=int(rest.split(",")[0] or 0),
         master_id="" if master_id == "-" else master_id,
         failed=bool(flags & {"fail", "noaddr"}),
-        introduced="handshake" not in flags,
+        handshake_done="handshake" not in flags,
         epoch=int(epoch),
         # Slots that are being moved stand in brackets, once more.
         slots=tuple(_read_range(text) for text in slots if not text.startswith("[")),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jobqueue.servers.topology import SLOTS
+from jobqueue.servers.topology import HASH_SLOTS
 from jobqueue.sharding.layout import WITNESS_SLOT
 
 
@@ -21,7 +21,7 @@ class Address(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SlotRange:
     """One master's range of slots.
 
     Attributes:
@@ -32,16 +32,16 @@ class Group:
 
     first_slot: int
     last_slot: int
-    home: Address
+    preferred_master: Address
     replica: Address
 
     @property
     def members(self) -> tuple[Address, ...]:
         """The places, the master's first."""
-        return (self.home, self.replica)
+        return (self.preferred_master, self.replica)
 
 
-def read_hosts(hosts: Sequence[str]) -> tuple[Group, ...]:
+def parse_hosts(hosts: Sequence[str]) -> tuple[SlotRange, ...]:
     """The groups of three hosts, of which any one can be lost.
 
     Two managers' hosts and a witness, `IP:PORT+PORT,IP:PORT+PORT+PORT,IP:PORT`: the first port of each host is its
@@ -61,14 +61,14 @@ def read_hosts(hosts: Sequence[str]) -> tuple[Group, ...]:
         case [[first, second_copy], [second, first_copy, witness_copy], [witness]]:
             middle = WITNESS_SLOT // 2
             return (
-                Group(0, middle, first, first_copy),
-                Group(middle + 1, WITNESS_SLOT - 1, second, second_copy),
-                Group(WITNESS_SLOT, WITNESS_SLOT, witness, witness_copy),
+                SlotRange(0, middle, first, first_copy),
+                SlotRange(middle + 1, WITNESS_SLOT - 1, second, second_copy),
+                SlotRange(WITNESS_SLOT, WITNESS_SLOT, witness, witness_copy),
             )
         case [[first, third_copy], [second, first_copy], [third, second_copy]]:
             places = ((first, first_copy), (second, second_copy), (third, third_copy))
-            bounds = [SLOTS * number // 3 for number in range(4)]
-            return tuple(Group(bounds[at], bounds[at + 1] - 1, *place) for at, place in enumerate(places))
+            bounds = [HASH_SLOTS * number // 3 for number in range(4)]
+            return tuple(SlotRange(bounds[at], bounds[at + 1] - 1, *place) for at, place in enumerate(places))
     counts = ", ".join(str(len(host)) for host in members)
     raise ValueError(f"three hosts with 2, 3, 1 or 2, 2, 2 ports are needed, not {counts}")
 

@@ -10,7 +10,7 @@ from typing import TextIO
 
 FLUSH_SECONDS = 0.05
 """How long a line waits at most before it is written."""
-MOST_LINES = 512
+MAX_BUFFERED_LINES = 512
 """So many lines do not wait."""
 
 
@@ -28,7 +28,7 @@ class AccessLog:
         self._second = -1
         self._stamp = ""
 
-    def note(self, method: str, path: str, status: int, seconds: float, now: float) -> None:
+    def add(self, method: str, path: str, status: int, seconds: float, now: float) -> None:
         """Takes a request that was answered at `now` (seconds since the epoch), after so many seconds."""
         second = int(now)
         if second != self._second:
@@ -36,9 +36,9 @@ class AccessLog:
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         self._lines.append(
             f"{self._stamp}.{int((now - second) * 1000):03d}Z INFO manager.access"
-            f" event=request method={method} path={path} status={status} ms={seconds * 1000:.2f}\n"
+            f" event=request_completed method={method} path={path} status={status} ms={seconds * 1000:.2f}\n"
         )
-        if len(self._lines) >= MOST_LINES:
+        if len(self._lines) >= MAX_BUFFERED_LINES:
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)

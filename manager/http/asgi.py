@@ -63,45 +63,45 @@ def require_media_type(scope: Scope, allowed: Iterable[str]) -> None:
         raise Problem(WRONG_MEDIA_TYPE, f"send the body as {names[0]}, not {given}", headers={"Accept": names[0]})
 
 
-async def read_body(scope: Scope, receive: Receive, most_bytes: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """The whole body.
 
     Raises:
         Problem: 413, before the body is read where its length is declared.
         Disconnected: the client is gone.
     """
-    check_length(scope, most_bytes)
+    check_length(scope, max_bytes)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         # The usual case: everything came in one piece.
         body: bytes = message.get("body", b"")
-        if len(body) > most_bytes:
-            raise too_large(most_bytes)
+        if len(body) > max_bytes:
+            raise payload_too_large(max_bytes)
         return body
     pieces = []
-    left = most_bytes
+    left = max_bytes
     while True:
         if message["type"] == "http.disconnect":
             raise Disconnected
         piece = message.get("body", b"")
         left -= len(piece)
         if left < 0:
-            raise too_large(most_bytes)
+            raise payload_too_large(max_bytes)
         pieces.append(piece)
         if not message.get("more_body", False):
             return b"".join(pieces)
         message = await receive()
 
 
-async def body_pieces(scope: Scope, receive: Receive, most_bytes: int) -> AsyncIterator[bytes]:
+async def stream_body(scope: Scope, receive: Receive, max_bytes: int) -> AsyncIterator[bytes]:
     """The body as it comes in.
 
     Raises:
         Problem: 413, before the body is read where its length is declared.
         Disconnected: the client is gone.
     """
-    check_length(scope, most_bytes)
-    left = most_bytes
+    check_length(scope, max_bytes)
+    left = max_bytes
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -109,30 +109,30 @@ async def body_pieces(scope: Scope, receive: Receive, most_bytes: int) -> AsyncI
         piece: bytes = message.get("body", b"")
         left -= len(piece)
         if left < 0:
-            raise too_large(most_bytes)
+            raise payload_too_large(max_bytes)
         yield piece
         if not message.get("more_body", False):
             return
 
 
-def check_length(scope: Scope, most_bytes: int) -> None:
+def check_length(scope: Scope, max_bytes: int) -> None:
     """Raises a Problem (413) where the declared length is too large."""
     declared = header(scope, b"content-length")
     if declared is None:
         return
     if not declared.isdigit():
         raise Problem(BAD_BODY, "Content-Length is not a number")
-    if len(declared) > 18 or int(declared) > most_bytes:
-        raise too_large(most_bytes)
+    if len(declared) > 18 or int(declared) > max_bytes:
+        raise payload_too_large(max_bytes)
 
 
-def too_large(most_bytes: int) -> Problem:
+def payload_too_large(max_bytes: int) -> Problem:
     """413, naming the limit."""
-    return Problem(TOO_LARGE, f"at most {most_bytes} bytes are taken", limit_bytes=most_bytes)
+    return Problem(TOO_LARGE, f"at most {max_bytes} bytes are taken", limit_bytes=max_bytes)
 
 
 @asynccontextmanager
-async def departure(receive: Receive) -> AsyncIterator["asyncio.Task[None]"]:
+async def disconnect_watch(receive: Receive) -> AsyncIterator["asyncio.Task[None]"]:
     """A task that ends when the client is gone. What is left of the body is passed over."""
 
     async def until_gone() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from manager.http.asgi import Scope, header
 from manager.http.problems import UNAUTHORIZED, Problem
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
 
 
-class Keys:
+class ApiKeyAuth:
     """The keys that the operator gave out; with none, everybody may ask."""
 
     def __init__(self, keys: Iterable[str]) -> None:
@@ -17,7 +17,7 @@ class Keys:
 
     def check(self, scope: Scope) -> None:
         """Raises a Problem (401) where the request needs a key and brings none of ours."""
-        if not self._keys or scope["path"] in OPEN_PATHS:
+        if not self._keys or scope["path"] in PUBLIC_PATHS:
             return
         given = header(scope, b"authorization") or b""
         scheme, _, token = given.partition(b" ")

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 
-def canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
     """The value as JSON.
 
     Raises:
@@ -23,7 +23,7 @@ def canonical(value: Any) -> bytes:
     return text
 
 
-def fragment(value: Any) -> orjson.Fragment:
+def json_fragment(value: Any) -> orjson.Fragment:
     """A value from a record, which others may have written, as a part of an answer; null where JSON has no text for it.
 
     orjson takes neither integers of more than 64 bits nor lone surrogates, and would write NaN as null in silence.

@@ -8,18 +8,18 @@ from typing import Any
 from jobqueue.errors import JobQueueError
 from manager.http.access_log import AccessLog
 from manager.http.asgi import Application, Disconnected, Message, Receive, Route, Scope, Send, send_problem
-from manager.http.authentication import Keys
-from manager.http.problems import INTERNAL, Problem, of_queue_error
-from manager.http.uvicorn_protocol import ANSWER
+from manager.http.authentication import ApiKeyAuth
+from manager.http.problems import INTERNAL, Problem, queue_problem
+from manager.http.uvicorn_protocol import RESPOND_EXTENSION
 from manager.metrics import Metrics
 
-CLIENT_GONE = 499
+CLIENT_DISCONNECTED = 499
 """The status that the log and the metrics show where nobody waited for an answer."""
 
 log = logging.getLogger(__name__)
 
 
-class Front:
+class Gateway:
     """The ASGI application.
 
     Args:
@@ -32,15 +32,15 @@ class Front:
 
     def __init__(
         self,
-        lane: Mapping[tuple[str, str], Route],
+        fast_routes: Mapping[tuple[str, str], Route],
         app: Application,
-        keys: Keys,
+        auth: ApiKeyAuth,
         metrics: Metrics,
         access_log: AccessLog | None,
     ) -> None:
-        self._lane = lane
+        self._lane = fast_routes
         self._app = app
-        self._keys = keys
+        self._keys = auth
         self._metrics = metrics
         self._access_log = access_log
 
@@ -61,7 +61,7 @@ class Front:
                 status = await _refuse(send, error, scope)
             else:
                 status = 200
-                pending = scope["extensions"][ANSWER](route.media_type, content)
+                pending = scope["extensions"][RESPOND_EXTENSION](route.media_type, content)
                 if pending is not None:
                     await pending
         self._note(scope, name, status, time.perf_counter() - began)
@@ -89,7 +89,7 @@ class Front:
         method = scope["method"]
         self._metrics.observe(method if route != "unmatched" else "any", route, status, seconds)
         if self._access_log is not None:
-            self._access_log.note(method, _raw_path(scope), status, seconds, time.time())
+            self._access_log.add(method, _raw_path(scope), status, seconds, time.time())
 
 
 async def _refuse(send: Send, error: Exception, scope: Scope, *, answered: int = 0) -> int:
@@ -97,9 +97,9 @@ async def _refuse(send: Send, error: Exception, scope: Scope, *, answered: int =
         case Problem():
             problem = error
         case JobQueueError():
-            problem = of_queue_error(error)
+            problem = queue_problem(error)
         case Disconnected():
-            return CLIENT_GONE
+            return CLIENT_DISCONNECTED
         case _:
             # A fault in one request must not reach another.
             log.error("event=request_failed method=%s path=%s", scope["method"], _raw_path(scope), exc_info=error)

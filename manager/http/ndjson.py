@@ -10,8 +10,8 @@ class LineSplitter:
         most_bytes: of a line; a longer one is given as None and not kept.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_line_bytes: int) -> None:
+        self._most_bytes = max_line_bytes
         self._rest: list[bytes] = []
         self._rest_bytes = 0
 

@@ -23,7 +23,7 @@ class Parameter(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def about(self) -> str: ...
+    def description(self) -> str: ...
     @property
     def required(self) -> bool: ...
     @property
@@ -41,7 +41,7 @@ class Integer:
     """A whole number in decimal digits."""
 
     name: str
-    about: str
+    description: str
     minimum: int
     maximum: int
     required: bool = False
@@ -63,7 +63,7 @@ class Number:
     """A number as JSON writes it."""
 
     name: str
-    about: str
+    description: str
     minimum: float
     maximum: float
     required: bool = False
@@ -85,7 +85,7 @@ class Choice:
     """One of a few words."""
 
     name: str
-    about: str
+    description: str
     choices: tuple[str, ...]
     required: bool = False
     default: str | None = None
@@ -106,7 +106,7 @@ class Text:
     """A text that matches a regular expression (of JSON schema, anchored)."""
 
     name: str
-    about: str
+    description: str
     pattern: str
     required: bool = False
     default: str | None = None
@@ -191,15 +191,15 @@ def _describe(parameter: Parameter) -> dict[str, Any]:
         "name": parameter.name,
         "in": "query",
         "required": parameter.required,
-        "description": parameter.about,
+        "description": parameter.description,
         "schema": schema,
     }
 
 
-def path_parameter(name: str, about: str, pattern: str) -> dict[str, Any]:
+def path_parameter(name: str, description: str, pattern: str) -> dict[str, Any]:
     """A part of the path, as OpenAPI describes it."""
     schema = {"type": "string", "pattern": f"^{pattern}$"}
-    return {"name": name, "in": "path", "required": True, "description": about, "schema": schema}
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
 
 
 def merged(*lists: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

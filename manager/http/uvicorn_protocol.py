@@ -19,26 +19,26 @@ from httptools import HttpParserError, HttpParserUpgrade, parse_url
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from manager.http.asgi import Scope
-from manager.http.problems import MEDIA_TYPE, Kind, Problem
+from manager.http.problems import MEDIA_TYPE, Problem, ProblemType
 
 MAX_HEAD_BYTES = 64 * 1024
-REMEMBERED_BYTES = 128
+MAX_CACHED_TARGET_BYTES = 128
 """Of a request's target; a longer one is read each time."""
-COPIED_BYTES = 16 * 1024
+MAX_COALESCED_BYTES = 16 * 1024
 """A larger content is not copied for the sake of one write."""
 
-ANSWER = "workmanager.answer"
+RESPOND_EXTENSION = "workmanager.answer"
 """The ASGI extension that answers a request with 200 and one piece of content: an `Answer`."""
-Answer = Callable[[bytes, bytes], Awaitable[None] | None]
+Responder = Callable[[bytes, bytes], Awaitable[None] | None]
 """Takes the media type and the content; what it returns, if anything, is to be awaited: the client takes its time."""
 
 log = logging.getLogger(__name__)
 
-_NOT_HTTP = Kind(400, "not-http", "This is no HTTP request")
-_HEAD_TOO_LARGE = Kind(431, "head-too-large", "The request's URL and headers are too large")
+_NOT_HTTP = ProblemType(400, "not-http", "This is no HTTP request")
+_HEAD_TOO_LARGE = ProblemType(431, "head-too-large", "The request's URL and headers are too large")
 
 
-class Protocol(HttpToolsProtocol):
+class ManagerHttpProtocol(HttpToolsProtocol):
     """One connection."""
 
     answering: RequestResponseCycle
@@ -53,7 +53,7 @@ class Protocol(HttpToolsProtocol):
         """A client is here."""
         super().connection_made(transport)
         # By a weak reference: each request has them, and the connection has the request.
-        self._extensions = {ANSWER: partial(_answer, ref(self))}
+        self._extensions = {RESPOND_EXTENSION: partial(_answer, ref(self))}
 
     def data_received(self, data: bytes) -> None:
         """Counts what comes before the end of a request's headers: the parser keeps it all."""
@@ -63,7 +63,7 @@ class Protocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade:
-            log.info("event=upgrade_ignored: the request is answered as one without")
+            log.info("event=http_upgrade_ignored: the request is answered as one without")
         except HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
@@ -78,7 +78,7 @@ class Protocol(HttpToolsProtocol):
         scope, parser, before = self.scope, self.parser, self.cycle
         version = scope["http_version"] = parser.get_http_version()
         scope["method"] = parser.get_method().decode("ascii")
-        split = _split_target if len(self.url) > REMEMBERED_BYTES else _split_again
+        split = _split_target if len(self.url) > MAX_CACHED_TARGET_BYTES else _split_again
         scope["path"], scope["raw_path"], scope["query_string"] = split(self.url)
         self.cycle = RequestResponseCycle(
             scope=scope,
@@ -170,7 +170,7 @@ def _split_target(url: bytes) -> tuple[str, bytes, bytes]:
 _split_again = lru_cache(1024)(_split_target)
 
 
-def _answer(reference: ref[Protocol], media_type: bytes, content: bytes) -> Awaitable[None] | None:
+def _answer(reference: ref[ManagerHttpProtocol], media_type: bytes, content: bytes) -> Awaitable[None] | None:
     connection = reference()
     assert connection is not None, "a request that is not answered yet keeps its connection"
     cycle = connection.answering
@@ -193,7 +193,7 @@ def _write(cycle: RequestResponseCycle, media_type: bytes, content: bytes) -> No
     cycle.waiting_for_100_continue = False
     close = b"" if cycle.keep_alive else b"connection: close\r\n"
     head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n" % (media_type, len(content), close)
-    if len(content) <= COPIED_BYTES:
+    if len(content) <= MAX_COALESCED_BYTES:
         cycle.transport.write(head + content)
     else:
         cycle.transport.writelines((head, content))

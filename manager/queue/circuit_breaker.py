@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from jobqueue.errors import ShardUnavailable
 from jobqueue.sharding.shards import Shard
 
-REMEMBERED_SECONDS = 1.0
+OPEN_SECONDS = 1.0
 SLOW_SECONDS = 0.5
 """A shard whose answer has been under way for longer is not asked for what another one can do as well."""
 
 
-class Outages:
+class ShardBreaker:
     """Remembers the shards that did not answer, and those that take their time.
 
     Args:
@@ -26,23 +26,23 @@ class Outages:
         self._under_way: dict[object, tuple[int, float]] = {}
 
     @property
-    def known(self) -> bool:
+    def any_open(self) -> bool:
         """Whether any shard is away."""
         for _, began in self._under_way.values():
             # The others came later.
             return bool(self._away_until) or began < self._clock() - SLOW_SECONDS
         return bool(self._away_until)
 
-    def is_away(self, shard: Shard) -> bool:
+    def is_open(self, shard: Shard) -> bool:
         """Whether the shard failed to answer a moment ago, or takes its time right now."""
         return self._has_failed(shard) or shard.index in self._slow()
 
-    def present(self, shards: Sequence[Shard]) -> list[Shard]:
+    def available(self, shards: Sequence[Shard]) -> list[Shard]:
         """The shards worth asking."""
-        return [shard for shard in shards if not self.is_away(shard)]
+        return [shard for shard in shards if not self.is_open(shard)]
 
     @contextmanager
-    def watch(self, shard: Shard) -> Iterator[None]:
+    def guard(self, shard: Shard) -> Iterator[None]:
         """Around a question to the shard: asks none that failed a moment ago, and learns from the answer.
 
         Raises:
@@ -55,7 +55,7 @@ class Outages:
         try:
             yield
         except ShardUnavailable:
-            self._away_until[shard.index] = self._clock() + REMEMBERED_SECONDS
+            self._away_until[shard.index] = self._clock() + OPEN_SECONDS
             raise
         finally:
             del self._under_way[question]

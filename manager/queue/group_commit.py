@@ -32,11 +32,11 @@ class GroupCommit(Generic[Item, Answer]):
         commit: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
         *,
         weigh: Callable[[Item], int],
-        most_weight: int,
+        max_weight: int,
     ) -> None:
         self._commit = commit
         self._weigh = weigh
-        self._most_weight = most_weight
+        self._most_weight = max_weight
         self._waiting: deque[_Entry[Item, Answer]] = deque()
         self._task: asyncio.Task[None] | None = None
 

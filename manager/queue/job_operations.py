@@ -5,15 +5,15 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from jobqueue.inspection.job_views import find
+from jobqueue.inspection.job_views import find_shard
 from jobqueue.lifecycle import control
-from jobqueue.lifecycle.control import Cancelled
+from jobqueue.lifecycle.control import CancelResult
 from jobqueue.lifecycle.pull import acknowledge_each
 from jobqueue.sharding.shards import Shard, Shards
-from manager.queue.circuit_breaker import Outages
+from manager.queue.circuit_breaker import ShardBreaker
 from manager.queue.group_commit import GroupCommit
 
-CALL_JOBS = 512
+MAX_CALL_JOBS = 512
 
 Answer = TypeVar("Answer")
 Verb = Callable[[Shard, Sequence[str]], Awaitable[Sequence[Answer]]]
@@ -22,7 +22,7 @@ Verb = Callable[[Shard, Sequence[str]], Awaitable[Sequence[Answer]]]
 class _Lanes(Generic[Answer]):
     """One verb of the queue, a group commit for each shard."""
 
-    def __init__(self, shards: Shards, outages: Outages, verb: Verb[Answer]) -> None:
+    def __init__(self, shards: Shards, outages: ShardBreaker, verb: Verb[Answer]) -> None:
         self._shards = shards
         self._lanes = [_lane(shard, outages, verb) for shard in shards]
 
@@ -39,21 +39,21 @@ class _Lanes(Generic[Answer]):
         return [answer for part in parts for answer in part]
 
 
-class Changes:
+class JobOperations:
     """Cancels, requeues, deletes and acknowledges.
 
     Every method raises ShardUnavailable where the job's shard is away; repeating it is safe.
     """
 
-    def __init__(self, shards: Shards, outages: Outages) -> None:
+    def __init__(self, shards: Shards, breaker: ShardBreaker) -> None:
         self._shards = shards
-        self._outages = outages
-        self._cancel = _Lanes[Cancelled](shards, outages, control.cancel)
-        self._requeue = _Lanes[str](shards, outages, control.requeue)
-        self._delete = _Lanes[str](shards, outages, control.delete)
-        self._acknowledge = _Lanes[bool](shards, outages, acknowledge_each)
+        self._outages = breaker
+        self._cancel = _Lanes[CancelResult](shards, breaker, control.cancel)
+        self._requeue = _Lanes[str](shards, breaker, control.requeue)
+        self._delete = _Lanes[str](shards, breaker, control.delete)
+        self._acknowledge = _Lanes[bool](shards, breaker, acknowledge_each)
 
-    async def cancel(self, job_id: str) -> Cancelled:
+    async def cancel(self, job_id: str) -> CancelResult:
         """See `jobqueue.lifecycle.control.cancel`."""
         answer = await self._cancel.on(self._shards.of(job_id), job_id)
         if answer.outcome == "missing" and (elsewhere := await self._elsewhere(job_id)):
@@ -76,7 +76,7 @@ class Changes:
         """See `jobqueue.lifecycle.control.requeue_failed`; on all shards, and what was requeued stays so where one is away."""
 
         async def on(shard: Shard) -> int:
-            with self._outages.watch(shard):
+            with self._outages.guard(shard):
                 return await control.requeue_failed(shard, queue)
 
         answers = await asyncio.gather(*(on(shard) for shard in self._shards), return_exceptions=True)
@@ -93,12 +93,12 @@ class Changes:
 
     async def _elsewhere(self, job_id: str) -> Shard | None:
         # Stock clients write all their jobs to the one shard they know, whatever their ids.
-        return await find(self._shards, job_id) if len(self._shards) > 1 else None
+        return await find_shard(self._shards, job_id) if len(self._shards) > 1 else None
 
 
-def _lane(shard: Shard, outages: Outages, verb: Verb[Answer]) -> GroupCommit[str, Answer]:
+def _lane(shard: Shard, outages: ShardBreaker, verb: Verb[Answer]) -> GroupCommit[str, Answer]:
     async def commit(job_ids: Sequence[str]) -> Sequence[Answer]:
-        with outages.watch(shard):
+        with outages.guard(shard):
             return await verb(shard, job_ids)
 
-    return GroupCommit(commit, weigh=lambda _: 1, most_weight=CALL_JOBS)
+    return GroupCommit(commit, weigh=lambda _: 1, max_weight=MAX_CALL_JOBS)

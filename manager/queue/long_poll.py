@@ -9,23 +9,23 @@ from itertools import islice
 from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError
-from jobqueue.inspection.job_views import statuses
+from jobqueue.inspection.job_views import read_statuses
 from jobqueue.lifecycle.pull import wait_for_results
 from jobqueue.model import Status
 from jobqueue.sharding.shards import Shard, Shards
 
-BELL_SECONDS = 2.0
+BLOCK_SECONDS = 2.0
 """How long Redis is asked to wait for results at a time: as long may it take to notice those that another manager's
 waiter was woken for and did not take."""
-AWAY_PAUSE_SECONDS = 0.5
+UNAVAILABLE_PAUSE_SECONDS = 0.5
 
-SHORTEST_TICK_SECONDS = 0.005
-LONGEST_TICK_SECONDS = 0.05
-TICK_SECONDS_PER_JOB = 0.00002
+MIN_POLL_SECONDS = 0.005
+MAX_POLL_SECONDS = 0.05
+POLL_SECONDS_PER_JOB = 0.00002
 STATUSES_PER_CALL = 1000
 
 
-class FeedWatch:
+class ResultNotifier:
     """Says when there may be results to pull. It asks Redis only while somebody listens."""
 
     def __init__(self, shards: Shards) -> None:
@@ -35,7 +35,7 @@ class FeedWatch:
         self._bell: asyncio.Future[None] | None = None
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def subscribed(self) -> Iterator[None]:
         """While it lasts, `bell` rings."""
         self._listeners += 1
         for shard in self._shards:
@@ -46,7 +46,7 @@ class FeedWatch:
         finally:
             self._listeners -= 1
 
-    def bell(self) -> "asyncio.Future[None]":
+    def next(self) -> "asyncio.Future[None]":
         """Is done at the next ring. Ask for it before you look, so that no ring is missed in between."""
         if self._bell is None or self._bell.done():
             self._bell = asyncio.get_running_loop().create_future()
@@ -63,16 +63,16 @@ class FeedWatch:
         try:
             while self._listeners:
                 try:
-                    await wait_for_results(shard, BELL_SECONDS)
+                    await wait_for_results(shard, BLOCK_SECONDS)
                 except (JobQueueError, RedisError):
-                    await asyncio.sleep(AWAY_PAUSE_SECONDS)
+                    await asyncio.sleep(UNAVAILABLE_PAUSE_SECONDS)
                 if self._bell is not None and not self._bell.done():
                     self._bell.set_result(None)
         finally:
             del self._tasks[shard.index]
 
 
-class StatusWatch:
+class StatusPoller:
     """Says when jobs have ended. One question at a time for all jobs of a shard that somebody waits for."""
 
     def __init__(self) -> None:
@@ -81,12 +81,12 @@ class StatusWatch:
         self._ticks: dict[int, float] = {}
 
     @contextmanager
-    def ended(self, shard: Shard, job_id: str) -> Iterator["asyncio.Future[None]"]:
+    def when_ended(self, shard: Shard, job_id: str) -> Iterator["asyncio.Future[None]"]:
         """Is done when the job has ended or is gone."""
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting[shard.index]
         waiting.setdefault(job_id, []).append(end)
-        self._ticks[shard.index] = SHORTEST_TICK_SECONDS
+        self._ticks[shard.index] = MIN_POLL_SECONDS
         if shard.index not in self._tasks:
             self._tasks[shard.index] = asyncio.create_task(self._watch(shard))
         try:
@@ -111,17 +111,17 @@ class StatusWatch:
                 try:
                     await self._look(shard, waiting)
                 except (JobQueueError, RedisError):
-                    self._ticks[shard.index] = AWAY_PAUSE_SECONDS
+                    self._ticks[shard.index] = UNAVAILABLE_PAUSE_SECONDS
                 tick = self._ticks[shard.index]
-                await asyncio.sleep(max(tick, len(waiting) * TICK_SECONDS_PER_JOB))
-                self._ticks[shard.index] = min(tick * 1.5, LONGEST_TICK_SECONDS)
+                await asyncio.sleep(max(tick, len(waiting) * POLL_SECONDS_PER_JOB))
+                self._ticks[shard.index] = min(tick * 1.5, MAX_POLL_SECONDS)
         finally:
             del self._tasks[shard.index]
 
     async def _look(self, shard: Shard, waiting: dict[str, list[asyncio.Future[None]]]) -> None:
         job_ids = iter(list(waiting))
         while part := list(islice(job_ids, STATUSES_PER_CALL)):
-            for job_id, status in zip(part, await statuses(shard, part), strict=True):
+            for job_id, status in zip(part, await read_statuses(shard, part), strict=True):
                 if status is None or Status(status).ended:
                     for end in waiting.pop(job_id, ()):
                         end.set_result(None)

@@ -8,18 +8,18 @@ from typing import Generic, TypeVar
 from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError, ShardUnavailable
-from jobqueue.inspection.counters import ShardCounts, count
+from jobqueue.inspection.counters import ShardCounts, read_counts
 from jobqueue.sharding.shards import Shard, Shards
 from jobqueue.workers.registry import WorkerView, list_workers
-from manager.queue.circuit_breaker import Outages
+from manager.queue.circuit_breaker import ShardBreaker
 
-PROBE_SECONDS = 1.0
+PROBE_TIMEOUT_SECONDS = 1.0
 
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Survey(Generic[Answer]):
+class Gathered(Generic[Answer]):
     """What the shards said.
 
     Attributes:
@@ -28,7 +28,7 @@ class Survey(Generic[Answer]):
     """
 
     answers: tuple[Answer, ...]
-    away: int
+    unavailable: int
 
 
 class Overview:
@@ -37,14 +37,14 @@ class Overview:
     `counts` and `workers` raise ShardUnavailable where no shard answers.
     """
 
-    def __init__(self, shards: Shards, outages: Outages) -> None:
+    def __init__(self, shards: Shards, breaker: ShardBreaker) -> None:
         self._shards = shards
-        self._outages = outages
+        self._outages = breaker
 
     async def counts(self) -> tuple[ShardCounts, int]:
         """The sum of the counts, and how many shards are left out because they are away."""
-        survey = await self._survey(count)
-        return sum(survey.answers, ShardCounts()), survey.away
+        survey = await self._survey(read_counts)
+        return sum(survey.answers, ShardCounts()), survey.unavailable
 
     async def workers(self) -> list[WorkerView]:
         """The workers that any shard lists, by name."""
@@ -58,9 +58,9 @@ class Overview:
         answers = await asyncio.gather(*(_takes_writes(shard) for shard in self._shards))
         return sum(answers), len(answers)
 
-    async def _survey(self, question: Callable[[Shard], Awaitable[Answer]]) -> Survey[Answer]:
+    async def _survey(self, question: Callable[[Shard], Awaitable[Answer]]) -> Gathered[Answer]:
         async def ask(shard: Shard) -> Answer:
-            with self._outages.watch(shard):
+            with self._outages.guard(shard):
                 return await question(shard)
 
         outcomes = await asyncio.gather(*(ask(shard) for shard in self._shards), return_exceptions=True)
@@ -75,13 +75,13 @@ class Overview:
                 answers.append(outcome)
         if failure is not None and not answers:
             raise failure
-        return Survey(tuple(answers), len(outcomes) - len(answers))
+        return Gathered(tuple(answers), len(outcomes) - len(answers))
 
 
 async def _takes_writes(shard: Shard) -> bool:
     # Removing what never stood there changes nothing, but only a master that takes writes does it.
     try:
-        await shard.execute(("DEL", f"{shard.prefix}:wm:probe"), timeout_seconds=PROBE_SECONDS)
+        await shard.execute(("DEL", f"{shard.prefix}:wm:probe"), timeout_seconds=PROBE_TIMEOUT_SECONDS)
     except (JobQueueError, RedisError):
         return False
     return True

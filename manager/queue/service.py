@@ -5,15 +5,15 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from jobqueue.errors import FormatMismatch, ShardUnavailable
+from jobqueue.errors import LayoutMismatch, ShardUnavailable
 from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.sharding.shards import Shards
-from manager.queue.circuit_breaker import Outages
-from manager.queue.job_operations import Changes
-from manager.queue.long_poll import FeedWatch, StatusWatch
+from manager.queue.circuit_breaker import ShardBreaker
+from manager.queue.job_operations import JobOperations
+from manager.queue.long_poll import ResultNotifier, StatusPoller
 from manager.queue.overview import Overview
-from manager.queue.puller import Pulls
-from manager.queue.submitter import Intake
+from manager.queue.puller import ResultPuller
+from manager.queue.submitter import Submitter
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
@@ -26,22 +26,22 @@ class QueueService:
 
     def __init__(self, shards: Shards) -> None:
         self.shards = shards
-        self.outages = Outages()
-        self.intake = Intake(shards, self.outages)
-        self.pulls = Pulls(shards, self.outages)
-        self.changes = Changes(shards, self.outages)
-        self.overview = Overview(shards, self.outages)
-        self.feed = FeedWatch(shards)
-        self.statuses = StatusWatch()
+        self.breaker = ShardBreaker()
+        self.submitter = Submitter(shards, self.breaker)
+        self.puller = ResultPuller(shards, self.breaker)
+        self.operations = JobOperations(shards, self.breaker)
+        self.overview = Overview(shards, self.breaker)
+        self.result_notifier = ResultNotifier(shards)
+        self.status_poller = StatusPoller()
 
     async def close(self) -> None:
         """Ends what it runs by itself, and the connections."""
-        await self.feed.close()
-        await self.statuses.close()
+        await self.result_notifier.close()
+        await self.status_poller.close()
         await self.shards.close()
 
 
-class QueueLink:
+class QueueConnection:
     """The queue's service as soon as Redis has been reached; until then every request hears that it has not.
 
     Args:
@@ -60,13 +60,13 @@ class QueueLink:
         *,
         on_connected: Callable[[Shards], Awaitable[None]],
         on_job: Callable[[], None],
-        on_failure: Callable[[str], None],
+        on_fatal_error: Callable[[str], None],
     ) -> None:
         self._redis_url = redis_url
         self._lease_seconds = lease_seconds
         self._on_connected = on_connected
         self._on_job = on_job
-        self._on_failure = on_failure
+        self._on_failure = on_fatal_error
         self._service: QueueService | None = None
         self._task: asyncio.Task[None] | None = None
         self.closing = asyncio.Event()
@@ -103,11 +103,11 @@ class QueueLink:
             await self._on_connected(shards)
             care = Maintenance(shards, self._redis_url, lease_seconds=self._lease_seconds, on_job=self._on_job)
             await care.run()
-        except FormatMismatch as error:
+        except LayoutMismatch as error:
             self._on_failure(str(error))
         except Exception:
             # The loop's edge: without its maintenance a manager must not look healthy.
-            log.exception("event=maintenance_ended")
+            log.exception("event=maintenance_failed")
             self._on_failure("the maintenance of the queue has failed: see the log")
 
     async def _connect(self) -> Shards:

@@ -11,27 +11,27 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.lifecycle.pull import PULL_BYTES, Order, Result, pull
+from jobqueue.lifecycle.pull import MAX_PULL_BYTES, PulledResult, PullOrder, pull
 from jobqueue.sharding.shards import Shard
 
 RETRY_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class PullRequest:
     """What is wanted of one shard; equal `order` and `lease_seconds` share a script call."""
 
-    most: int
-    order: Order
+    max_results: int
+    order: PullOrder
     lease_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class PullBatch:
     """What one shard gave; `more` where it may have more, which would have been too large together, or too many."""
 
-    results: Sequence[Result]
-    more: bool
+    results: Sequence[PulledResult]
+    has_more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class _Call:
 
     token: str
     most: int
-    order: Order
+    order: PullOrder
     lease_seconds: float
 
 
-class PullSource:
+class ShardPuller:
     """Takes results out of one shard's feed.
 
     Attributes:
@@ -52,16 +52,16 @@ class PullSource:
     """
 
     def __init__(self, shard: Shard) -> None:
-        self.plenty = False
+        self.has_more = False
         self._shard = shard
         self._unsettled: _Call | None = None
-        self._owed: deque[Result] = deque()
+        self._owed: deque[PulledResult] = deque()
 
-    def give_back(self, share: Share) -> None:
+    def put_back(self, share: PullBatch) -> None:
         """Takes results that were taken for good and reached nobody."""
         self._owed.extend(share.results)
 
-    async def give(self, demands: Sequence[Demand]) -> list[Share]:
+    async def pull(self, requests: Sequence[PullRequest]) -> list[PullBatch]:
         """One call for all demands that differ in their number alone; first come, first served.
 
         Raises:
@@ -71,13 +71,13 @@ class PullSource:
             self._owed.extend(await self._pull(self._unsettled))
 
         def kind(place: int) -> tuple[str, float]:
-            return demands[place].order, demands[place].lease_seconds
+            return requests[place].order, requests[place].lease_seconds
 
-        shares = [Share((), more=False) for _ in demands]
-        for _, group in groupby(sorted(range(len(demands)), key=kind), key=kind):
+        shares = [PullBatch((), has_more=False) for _ in requests]
+        for _, group in groupby(sorted(range(len(requests)), key=kind), key=kind):
             places = list(group)
             try:
-                results, more = await self._take([demands[place] for place in places])
+                results, more = await self._take([requests[place] for place in places])
             except ShardUnavailable:
                 # What was handed out for good must not be thrown away because a later call failed.
                 if any(share.results for share in shares):
@@ -85,31 +85,31 @@ class PullSource:
                 raise
             start = 0
             for place in places:
-                shares[place] = Share(results[start : start + demands[place].most], more)
-                start += demands[place].most
+                shares[place] = PullBatch(results[start : start + requests[place].max_results], more)
+                start += requests[place].max_results
         return shares
 
-    async def _take(self, demands: Sequence[Demand]) -> tuple[list[Result], bool]:
+    async def _take(self, demands: Sequence[PullRequest]) -> tuple[list[PulledResult], bool]:
         order, lease_seconds = demands[0].order, demands[0].lease_seconds
-        most = sum(demand.most for demand in demands)
-        owed: list[Result] = []
+        most = sum(demand.max_results for demand in demands)
+        owed: list[PulledResult] = []
         while self._owed and not lease_seconds and len(owed) < most:
             owed.append(self._owed.popleft())
         if len(owed) == most:
-            self.plenty = True
+            self.has_more = True
             return owed, True
         call = _Call(secrets.token_hex(8), most - len(owed), order, lease_seconds)
         try:
             results = await self._pull(call)
         except ShardUnavailable:
-            self.plenty = False
+            self.has_more = False
             if not owed:
                 raise
             return owed, False
-        self.plenty = len(results) == call.most or sum(map(_base64_bytes, results)) >= PULL_BYTES
-        return owed + results, self.plenty
+        self.has_more = len(results) == call.most or sum(map(_base64_bytes, results)) >= MAX_PULL_BYTES
+        return owed + results, self.has_more
 
-    async def _pull(self, call: _Call) -> list[Result]:
+    async def _pull(self, call: _Call) -> list[PulledResult]:
         try:
             results = await pull(
                 self._shard,
@@ -129,5 +129,5 @@ class PullSource:
         return results
 
 
-def _base64_bytes(result: Result) -> int:
+def _base64_bytes(result: PulledResult) -> int:
     return (len(result.value) + 2) // 3 * 4

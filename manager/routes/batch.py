@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import orjson
 
-from jobqueue.lifecycle.enqueue import Enqueued
-from manager.http.asgi import Receive, Scope, body_pieces, require_media_type
+from jobqueue.lifecycle.enqueue import EnqueueOutcome
+from manager.http.asgi import Receive, Scope, require_media_type, stream_body
 from manager.http.ndjson import LineSplitter
 from manager.http.problems import BAD_BODY, TOO_LARGE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
-from manager.queue.service import QueueLink
-from manager.queue.submitter import Arrival, Intake
-from manager.schemas.responses import refusal
-from manager.schemas.submission import SubmissionReader
+from manager.queue.service import QueueConnection
+from manager.queue.submitter import PendingJob, Submitter
+from manager.schemas.responses import problem_for
+from manager.schemas.submission import JobFactory
 
 MEDIA_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json")
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -23,7 +23,7 @@ MAX_LINES = 100_000
 SLICE_LINES = 256
 SLICE_BYTES = 1024 * 1024
 """So many lines are read and sent to the queue together; other requests have their turn in between."""
-SLICES_UNDER_WAY = 4
+MAX_SLICES_IN_FLIGHT = 4
 
 
 class BatchRoute:
@@ -40,7 +40,7 @@ class BatchRoute:
 
     media_type = b"application/x-ndjson"
 
-    def __init__(self, link: QueueLink, reader: SubmissionReader, metrics: Metrics) -> None:
+    def __init__(self, link: QueueConnection, reader: JobFactory, metrics: Metrics) -> None:
         self._link = link
         self._reader = reader
         self._metrics = metrics
@@ -48,10 +48,10 @@ class BatchRoute:
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
         NO_PARAMETERS.read(scope["query_string"])
         require_media_type(scope, MEDIA_TYPES)
-        batch = _Batch(self._link.service.intake, self._reader, self._metrics)
+        batch = _Batch(self._link.service.submitter, self._reader, self._metrics)
         splitter = LineSplitter(self._reader.max_body_bytes)
         try:
-            async for piece in body_pieces(scope, receive, MAX_BODY_BYTES):
+            async for piece in stream_body(scope, receive, MAX_BODY_BYTES):
                 for line in splitter.feed(piece):
                     await batch.add(line)
             for line in splitter.finish():
@@ -71,7 +71,7 @@ class BatchRoute:
 class _Batch:
     """Lines on their way into the queue, a slice at a time, and their answers in order."""
 
-    def __init__(self, intake: Intake, reader: SubmissionReader, metrics: Metrics) -> None:
+    def __init__(self, intake: Submitter, reader: JobFactory, metrics: Metrics) -> None:
         self._intake = intake
         self._reader = reader
         self._metrics = metrics
@@ -94,7 +94,7 @@ class _Batch:
         self._slice_bytes += len(line or b"")
         if len(self._slice) >= SLICE_LINES or self._slice_bytes >= SLICE_BYTES:
             self._send_slice()
-            while len(self._under_way) > SLICES_UNDER_WAY:
+            while len(self._under_way) > MAX_SLICES_IN_FLIGHT:
                 self.answers.append(await self._under_way.popleft())
             await asyncio.sleep(0)
 
@@ -106,26 +106,26 @@ class _Batch:
             self.answers.append(await self._under_way.popleft())
 
     def _send_slice(self) -> None:
-        arrivals: list[Arrival | Problem] = [self._arrival(line) for line in self._slice]
+        arrivals: list[PendingJob | Problem] = [self._arrival(line) for line in self._slice]
         self._slice = []
         self._slice_bytes = 0
         self._under_way.append(asyncio.create_task(self._take(arrivals)))
 
-    def _arrival(self, line: bytes | None) -> Arrival | Problem:
+    def _arrival(self, line: bytes | None) -> PendingJob | Problem:
         if line is None:
             limit = self._reader.max_body_bytes
             return Problem(TOO_LARGE, f"a line has at most {limit} bytes", limit_bytes=limit)
         try:
-            submission = self._reader.read(line)
+            submission = self._reader.parse(line)
             unique_key = None if submission.unique is None else submission.unique.key
-            job = self._reader.job(submission, submission.id or self._intake.draw_id(unique_key))
+            job = self._reader.create_job(submission, submission.id or self._intake.new_id(unique_key))
         except Problem as problem:
             return problem
-        return Arrival(job, movable=submission.id is None and unique_key is None)
+        return PendingJob(job, can_change_shard=submission.id is None and unique_key is None)
 
-    async def _take(self, arrivals: Sequence[Arrival | Problem]) -> bytes:
-        good = [arrival for arrival in arrivals if isinstance(arrival, Arrival)]
-        answers = iter(await self._intake.take_all(good))
+    async def _take(self, arrivals: Sequence[PendingJob | Problem]) -> bytes:
+        good = [arrival for arrival in arrivals if isinstance(arrival, PendingJob)]
+        answers = iter(await self._intake.submit_all(good))
         lines = []
         written = 0
         for arrival in arrivals:
@@ -133,13 +133,13 @@ class _Batch:
                 lines.append(_error_line(arrival))
                 continue
             taken = next(answers)
-            problem = refusal(taken)
+            problem = problem_for(taken)
             if problem is not None:
                 lines.append(_error_line(problem))
                 continue
-            written += taken.answer is Enqueued.WRITTEN
+            written += taken.answer is EnqueueOutcome.WRITTEN
             lines.append(b'{"id":"%b"}\n' % taken.job_id.encode())
-        self._metrics.enqueued += written
+        self._metrics.jobs_submitted += written
         return b"".join(lines)
 
 

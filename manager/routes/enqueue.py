@@ -1,16 +1,16 @@
 """`PUT /enqueue`: SHA-512 of binary data, many times over."""
 
 from jobqueue.functions import BUILT_IN
-from jobqueue.lifecycle.enqueue import Enqueued
+from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.model import DEFAULT_TIMEOUT_SECONDS
-from manager.http.asgi import Receive, Scope, body_pieces, header, media_type, read_body
+from manager.http.asgi import Receive, Scope, header, media_type, read_body, stream_body
 from manager.http.multipart import OVERHEAD_BYTES, read_boundary, read_field
 from manager.http.problems import TOO_LARGE, WRONG_MEDIA_TYPE, Problem
 from manager.http.query_parameters import Integer, Query, Text
 from manager.metrics import Metrics
-from manager.queue.service import QueueLink
-from manager.queue.submitter import Arrival
-from manager.schemas.responses import refusal
+from manager.queue.service import QueueConnection
+from manager.queue.submitter import PendingJob
+from manager.schemas.responses import problem_for
 from manager.schemas.submission import ID_PATTERN, MAX_ITERATIONS, YEAR_SECONDS, sha512_job
 
 QUERY = Query(
@@ -20,7 +20,7 @@ QUERY = Query(
 )
 
 # Taken out once: in Python 3.11 the look at an enumeration's member is a function call.
-_WRITTEN = Enqueued.WRITTEN
+_WRITTEN = EnqueueOutcome.WRITTEN
 
 
 class EnqueueRoute:
@@ -34,7 +34,7 @@ class EnqueueRoute:
 
     media_type = b"application/json"
 
-    def __init__(self, link: QueueLink, max_payload_bytes: int, metrics: Metrics) -> None:
+    def __init__(self, link: QueueConnection, max_payload_bytes: int, metrics: Metrics) -> None:
         self._link = link
         self._max_payload_bytes = max_payload_bytes
         self._metrics = metrics
@@ -46,13 +46,13 @@ class EnqueueRoute:
             data = await self._read_field(scope, receive)
         else:
             data = await read_body(scope, receive, self._max_payload_bytes)
-        intake = self._link.service.intake
+        intake = self._link.service.submitter
         own_id: str | None = query["id"]
-        job = sha512_job(self._path, own_id or intake.draw_id(), data, query["iterations"], query["timeout"])
-        taken = await intake.take(Arrival(job, movable=own_id is None))
+        job = sha512_job(self._path, own_id or intake.new_id(), data, query["iterations"], query["timeout"])
+        taken = await intake.submit(PendingJob(job, can_change_shard=own_id is None))
         if taken.answer is _WRITTEN:
-            self._metrics.enqueued += 1
-        elif (problem := refusal(taken)) is not None:
+            self._metrics.jobs_submitted += 1
+        elif (problem := problem_for(taken)) is not None:
             if "id" in problem.members:
                 problem.members["Work ID"] = problem.members["id"]
             raise problem
@@ -64,7 +64,7 @@ class EnqueueRoute:
             headers = {"Accept": "application/octet-stream, multipart/form-data"}
             raise Problem(WRONG_MEDIA_TYPE, f"send multipart/form-data, not {kind}", headers=headers)
         boundary = read_boundary(header(scope, b"content-type") or b"")
-        pieces = body_pieces(scope, receive, self._max_payload_bytes + OVERHEAD_BYTES)
+        pieces = stream_body(scope, receive, self._max_payload_bytes + OVERHEAD_BYTES)
         data = await read_field(boundary, pieces)
         if len(data) > self._max_payload_bytes:
             limit = self._max_payload_bytes

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from manager.http.asgi import Receive, Route, Scope, Send, send_body
 from manager.routes import batch, enqueue, pull
-from manager.schemas.openapi import problems, reference
+from manager.schemas.openapi import problem_responses, schema_reference
 from manager.schemas.responses import Acknowledged, CompletedResult, WorkId
 
 ENQUEUE = ("PUT", "/enqueue")
@@ -16,7 +16,7 @@ ACKNOWLEDGE = ("POST", "/ackCompleted")
 BATCH = ("POST", "/jobs/batch")
 
 
-def documented(lane: Mapping[tuple[str, str], Route]) -> APIRouter:
+def documented_routes(lane: Mapping[tuple[str, str], Route]) -> APIRouter:
     """The same handlers as routes of FastAPI, which describes them and knows what other methods they refuse."""
     router = APIRouter()
     for (method, path), route in lane.items():
@@ -56,7 +56,7 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         "description": "Puts in SHA-512 of binary data: of the data, then of the digest, `iterations` times in all.",
         "tags": ["jobs"],
         "response_model": WorkId,
-        "responses": problems(400, 409, 413, 415, 503),
+        "responses": problem_responses(400, 409, 413, 415, 503),
         "openapi_extra": {
             "parameters": enqueue.QUERY.openapi(),
             "requestBody": {
@@ -81,7 +81,7 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         "description": "Hands results out, each once; with `lease` again unless it is acknowledged in time.",
         "tags": ["results"],
         "response_model": list[CompletedResult],
-        "responses": problems(400, 503),
+        "responses": problem_responses(400, 503),
         "openapi_extra": {"parameters": pull.QUERY.openapi()},
     },
     ACKNOWLEDGE: {
@@ -89,11 +89,11 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         "description": "Ends the lease of results for good.",
         "tags": ["results"],
         "response_model": Acknowledged,
-        "responses": problems(400, 413, 415, 422, 503),
+        "responses": problem_responses(400, 413, 415, 422, 503),
         "openapi_extra": {
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": reference("AcknowledgeBody")}},
+                "content": {"application/json": {"schema": schema_reference("AcknowledgeBody")}},
             }
         },
     },
@@ -104,7 +104,7 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         "response_class": Response,
         "responses": {
             200: {"description": "In order", "content": {"application/x-ndjson": {"schema": _LINE_ANSWER}}},
-            **problems(400, 413, 415, 503),
+            **problem_responses(400, 413, 415, 503),
         },
         "openapi_extra": {
             "requestBody": {

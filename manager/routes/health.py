@@ -7,22 +7,22 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from jobqueue.errors import ShardUnavailable
-from manager.cluster.reconciler import Steward
-from manager.http.problems import STOPPING, UNAVAILABLE, Problem
+from manager.cluster.reconciler import ClusterReconciler
+from manager.http.problems import SHUTTING_DOWN, UNAVAILABLE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
-from manager.queue.service import QueueLink
-from manager.schemas.openapi import problems
-from manager.schemas.responses import Alive, Ready
+from manager.queue.service import QueueConnection
+from manager.schemas.openapi import problem_responses
+from manager.schemas.responses import Liveness, Readiness
 
-SCRAPE_SECONDS = 2.0
+SCRAPE_TIMEOUT_SECONDS = 2.0
 _RETRY = {"Retry-After": "1"}
 
 
-class NodeRoutes:
+class HealthRoutes:
     """The handlers."""
 
-    def __init__(self, link: QueueLink, metrics: Metrics, steward: Steward | None) -> None:
+    def __init__(self, link: QueueConnection, metrics: Metrics, steward: ClusterReconciler | None) -> None:
         self._link = link
         self._metrics = metrics
         self._steward = steward
@@ -30,29 +30,29 @@ class NodeRoutes:
     def router(self) -> APIRouter:
         """The routes of these handlers."""
         router = APIRouter(tags=["manager"])
-        router.add_api_route("/healthz", self.alive, response_model=Alive, responses=problems(400))
-        router.add_api_route("/readyz", self.ready, response_model=Ready, responses=problems(400, 503))
+        router.add_api_route("/healthz", self.liveness, response_model=Liveness, responses=problem_responses(400))
+        router.add_api_route("/readyz", self.readiness, response_model=Readiness, responses=problem_responses(400, 503))
         router.add_api_route(
             "/metrics",
             self.show_metrics,
             response_class=Response,
             responses={
                 200: {"description": "For Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}},
-                **problems(400),
+                **problem_responses(400),
             },
         )
         return router
 
-    async def alive(self, request: Request) -> Response:
+    async def liveness(self, request: Request) -> Response:
         """Says that the process answers."""
         NO_PARAMETERS.read(request.scope["query_string"])
         return Response(b'{"status":"alive"}', media_type="application/json")
 
-    async def ready(self, request: Request) -> Response:
+    async def readiness(self, request: Request) -> Response:
         """Says whether jobs are taken: at least one shard takes writes, and the manager is not about to end."""
         NO_PARAMETERS.read(request.scope["query_string"])
         if self._link.closing.is_set():
-            raise Problem(STOPPING, "ask another manager", headers=_RETRY)
+            raise Problem(SHUTTING_DOWN, "ask another manager", headers=_RETRY)
         writable, total = await self._link.service.overview.ready()
         if writable == 0:
             raise Problem(UNAVAILABLE, "no shard of the queue takes writes", headers=_RETRY)
@@ -66,7 +66,7 @@ class NodeRoutes:
         NO_PARAMETERS.read(request.scope["query_string"])
         counts, workers, away = None, 0, 0
         try:
-            async with asyncio.timeout(SCRAPE_SECONDS):
+            async with asyncio.timeout(SCRAPE_TIMEOUT_SECONDS):
                 overview = self._link.service.overview
                 (counts, away), listed = await asyncio.gather(overview.counts(), overview.workers())
                 workers = len(listed)

@@ -7,29 +7,29 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from jobqueue.functions import Functions
-from jobqueue.inspection.job_views import find, statuses, view
-from jobqueue.inspection.listing import LISTED, list_jobs
-from jobqueue.lifecycle.enqueue import Enqueued
+from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.job_views import find_shard, read_statuses, view_jobs
+from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
+from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.model import JobView, Status
 from jobqueue.sharding.shards import Shard
-from manager.http.asgi import Disconnected, departure, read_body, require_media_type
+from manager.http.asgi import Disconnected, disconnect_watch, read_body, require_media_type
 from manager.http.problems import NO_SUCH_JOB, WRONG_STATUS, Problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query, Text, merged
 from manager.metrics import Metrics
-from manager.queue.service import QueueLink
-from manager.queue.submitter import Arrival
-from manager.schemas.openapi import JOB_ID, problems, reference, request_body
-from manager.schemas.responses import JobAnswer, JobList, JobStatus, job_document, refusal
-from manager.schemas.submission import SubmissionReader
+from manager.queue.service import QueueConnection
+from manager.queue.submitter import PendingJob
+from manager.schemas.openapi import JOB_ID, problem_responses, request_body, schema_reference
+from manager.schemas.responses import JobList, JobResponse, JobStatus, job_document, problem_for
+from manager.schemas.submission import JobFactory
 
-LONGEST_WAIT_SECONDS = 55
-STOP_SECONDS = 3.0
+MAX_WAIT_SECONDS = 55
+STOP_WAIT_SECONDS = 3.0
 """How long a cancellation waits for the worker to end the job."""
 
-WAIT_QUERY = Query(Number("wait", "Seconds to wait until the job has ended", 0, LONGEST_WAIT_SECONDS, default=0))
+WAIT_QUERY = Query(Number("wait", "Seconds to wait until the job has ended", 0, MAX_WAIT_SECONDS, default=0))
 LIST_QUERY = Query(
-    Choice("status", "Only jobs with this status", tuple(LISTED)),
+    Choice("status", "Only jobs with this status", tuple(LISTABLE_STATUSES)),
     Text("queue", "Only jobs of this queue", r"[^\x00-\x1f\x7f]{1,256}"),
     Integer("limit", "At most so many jobs", 1, 1000, default=100),
     Text("cursor", "Where the page before ended", "[A-Za-z0-9_-]{1,1024}"),
@@ -49,7 +49,9 @@ class JobRoutes:
         metrics: counts what is taken in.
     """
 
-    def __init__(self, link: QueueLink, reader: SubmissionReader, functions: Functions, metrics: Metrics) -> None:
+    def __init__(
+        self, link: QueueConnection, reader: JobFactory, functions: FunctionRegistry, metrics: Metrics
+    ) -> None:
         self._link = link
         self._reader = reader
         self._functions = functions
@@ -66,24 +68,24 @@ class JobRoutes:
             response_model=JobStatus,
             responses={
                 200: {"description": "Was submitted before, with the same content", "model": JobStatus},
-                **problems(400, 409, 413, 415, 422, 503),
+                **problem_responses(400, 409, 413, 415, 422, 503),
             },
-            openapi_extra={"requestBody": request_body("application/json", reference("Submission"))},
+            openapi_extra={"requestBody": request_body("application/json", schema_reference("Submission"))},
         )
         router.add_api_route(
             "/jobs",
             self.list,
             methods=["GET"],
             response_model=JobList,
-            responses=problems(400, 503),
+            responses=problem_responses(400, 503),
             openapi_extra={"parameters": LIST_QUERY.openapi()},
         )
         router.add_api_route(
             "/jobs/{job_id}",
             self.show,
             methods=["GET"],
-            response_model=JobAnswer,
-            responses=problems(400, 404, 503),
+            response_model=JobResponse,
+            responses=problem_responses(400, 404, 503),
             openapi_extra={"parameters": merged([JOB_ID], WAIT_QUERY.openapi())},
         )
         router.add_api_route(
@@ -93,7 +95,7 @@ class JobRoutes:
             response_model=JobStatus,
             responses={
                 202: {"description": "Its worker was told to end it, and has not yet", "model": JobStatus},
-                **problems(400, 404, 409, 503),
+                **problem_responses(400, 404, 409, 503),
             },
             openapi_extra={"parameters": [JOB_ID]},
         )
@@ -102,7 +104,7 @@ class JobRoutes:
             self.requeue,
             methods=["POST"],
             response_model=JobStatus,
-            responses=problems(400, 404, 409, 503),
+            responses=problem_responses(400, 404, 409, 503),
             openapi_extra={"parameters": [JOB_ID]},
         )
         router.add_api_route(
@@ -111,7 +113,7 @@ class JobRoutes:
             methods=["DELETE"],
             status_code=204,
             response_class=Response,
-            responses=problems(400, 404, 409, 503),
+            responses=problem_responses(400, 404, 409, 503),
             openapi_extra={"parameters": [JOB_ID]},
         )
         return router
@@ -120,21 +122,23 @@ class JobRoutes:
         """Puts a job in."""
         NO_PARAMETERS.read(request.scope["query_string"])
         require_media_type(request.scope, ("application/json",))
-        submission = self._reader.read(await read_body(request.scope, request.receive, self._reader.max_body_bytes))
+        submission = self._reader.parse(await read_body(request.scope, request.receive, self._reader.max_body_bytes))
         service = self._link.service
         unique_key = None if submission.unique is None else submission.unique.key
-        job = self._reader.job(submission, submission.id or service.intake.draw_id(unique_key))
-        taken = await service.intake.take(Arrival(job, movable=submission.id is None and unique_key is None))
-        problem = refusal(taken)
+        job = self._reader.create_job(submission, submission.id or service.submitter.new_id(unique_key))
+        taken = await service.submitter.submit(
+            PendingJob(job, can_change_shard=submission.id is None and unique_key is None)
+        )
+        problem = problem_for(taken)
         if problem is not None:
             raise problem
         status: str | None = Status.QUEUED if job.due_at is None else Status.SCHEDULED
         code = 201
-        if taken.answer is Enqueued.REPEATED and submission.id is not None:
+        if taken.answer is EnqueueOutcome.REPEATED and submission.id is not None:
             code = 200
-            (now,) = await statuses(service.shards.of(taken.job_id), [taken.job_id])
+            (now,) = await read_statuses(service.shards.of(taken.job_id), [taken.job_id])
             status = now or status
-        self._metrics.enqueued += taken.answer is Enqueued.WRITTEN
+        self._metrics.jobs_submitted += taken.answer is EnqueueOutcome.WRITTEN
         location = {"Location": f"/jobs/{taken.job_id}"}
         return _json({"id": taken.job_id, "status": status}, code, location)
 
@@ -158,7 +162,7 @@ class JobRoutes:
         shard = await self._find(job_id)
         job = await self._view(shard, job_id)
         if query["wait"] and not Status(job.status).ended:
-            async with departure(request.receive) as gone:
+            async with disconnect_watch(request.receive) as gone:
                 await self._wait(shard, job_id, query["wait"], gone)
                 if gone.done():
                     raise Disconnected
@@ -169,7 +173,7 @@ class JobRoutes:
         """Takes a waiting job out, or has a running one killed."""
         NO_PARAMETERS.read(request.scope["query_string"])
         job_id = _job_id(request)
-        cancelled = await self._link.service.changes.cancel(job_id)
+        cancelled = await self._link.service.operations.cancel(job_id)
         match cancelled.outcome:
             case "missing":
                 raise _no_such_job(job_id)
@@ -178,8 +182,8 @@ class JobRoutes:
             case "canceled":
                 return _json({"id": job_id, "status": Status.CANCELED})
         shard = await self._find(job_id)
-        await self._wait(shard, job_id, STOP_SECONDS, None)
-        (status,) = await statuses(shard, [job_id])
+        await self._wait(shard, job_id, STOP_WAIT_SECONDS, None)
+        (status,) = await read_statuses(shard, [job_id])
         if status in (Status.FINISHED, Status.FAILED):
             raise _wrong_status(job_id, status, "ended before it could be stopped")
         stopped = status in (Status.STOPPED, Status.CANCELED)
@@ -189,7 +193,7 @@ class JobRoutes:
         """Runs a job that failed, was stopped or was cancelled again; one that is queued already stays so."""
         NO_PARAMETERS.read(request.scope["query_string"])
         job_id = _job_id(request)
-        outcome = await self._link.service.changes.requeue(job_id)
+        outcome = await self._link.service.operations.requeue(job_id)
         if outcome == "missing":
             raise _no_such_job(job_id)
         if outcome != "queued":
@@ -200,7 +204,7 @@ class JobRoutes:
         """Deletes a job and all that is kept about it."""
         NO_PARAMETERS.read(request.scope["query_string"])
         job_id = _job_id(request)
-        outcome = await self._link.service.changes.delete(job_id)
+        outcome = await self._link.service.operations.delete(job_id)
         if outcome == "missing":
             raise _no_such_job(job_id)
         if outcome == "started":
@@ -208,13 +212,13 @@ class JobRoutes:
         return Response(status_code=204)
 
     async def _find(self, job_id: str) -> Shard:
-        shard = await find(self._link.service.shards, job_id)
+        shard = await find_shard(self._link.service.shards, job_id)
         if shard is None:
             raise _no_such_job(job_id)
         return shard
 
     async def _view(self, shard: Shard, job_id: str) -> JobView:
-        (job,) = await view(shard, [job_id], self._functions)
+        (job,) = await view_jobs(shard, [job_id], self._functions)
         if job is None:
             raise _no_such_job(job_id)
         return job
@@ -222,7 +226,7 @@ class JobRoutes:
     async def _wait(self, shard: Shard, job_id: str, seconds: float, gone: "asyncio.Task[None] | None") -> None:
         closing = asyncio.create_task(self._link.closing.wait())
         try:
-            with self._link.service.statuses.ended(shard, job_id) as end:
+            with self._link.service.status_poller.when_ended(shard, job_id) as end:
                 ends: set[asyncio.Future[Any]] = {end, closing} if gone is None else {end, closing, gone}
                 await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:

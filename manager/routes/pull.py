@@ -5,28 +5,28 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from jobqueue.lifecycle.pull import Order, Result
-from manager.http.asgi import Disconnected, Receive, Scope, departure, read_body, require_media_type
-from manager.http.problems import of_validation
+from jobqueue.lifecycle.pull import PulledResult, PullOrder
+from manager.http.asgi import Disconnected, Receive, Scope, disconnect_watch, read_body, require_media_type
+from manager.http.problems import validation_problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query
 from manager.metrics import Metrics
-from manager.queue.service import QueueLink, QueueService
-from manager.schemas.responses import MOST_RESULTS, AcknowledgeBody
+from manager.queue.service import QueueConnection, QueueService
+from manager.schemas.responses import MAX_RESULTS, AcknowledgeBody
 
-LONGEST_WAIT_SECONDS = 55
-LONGEST_LEASE_SECONDS = 24 * 3600
+MAX_WAIT_SECONDS = 55
+MAX_LEASE_SECONDS = 24 * 3600
 MAX_ACK_BYTES = 2 * 1024 * 1024
 
 QUERY = Query(
-    Integer("top", "At most so many results", 1, MOST_RESULTS, required=True),
+    Integer("top", "At most so many results", 1, MAX_RESULTS, required=True),
     Choice("order", "Which first", ("latest", "oldest"), default="latest"),
     Integer(
         "lease",
         "Seconds in which the results must be acknowledged, else they are handed out again",
         1,
-        LONGEST_LEASE_SECONDS,
+        MAX_LEASE_SECONDS,
     ),
-    Number("wait", "Seconds to wait until there is a result", 0, LONGEST_WAIT_SECONDS, default=0),
+    Number("wait", "Seconds to wait until there is a result", 0, MAX_WAIT_SECONDS, default=0),
 )
 
 
@@ -35,7 +35,7 @@ class PullRoute:
 
     media_type = b"application/json"
 
-    def __init__(self, link: QueueLink, metrics: Metrics) -> None:
+    def __init__(self, link: QueueConnection, metrics: Metrics) -> None:
         self._link = link
         self._metrics = metrics
 
@@ -43,30 +43,30 @@ class PullRoute:
         query = QUERY.read(scope["query_string"])
         service = self._link.service
         top: int = query["top"]
-        order: Order = query["order"]
+        order: PullOrder = query["order"]
         lease_seconds = float(query["lease"] or 0)
         if query["wait"]:
             results = await self._wait(service, receive, (top, order, lease_seconds), query["wait"])
         else:
-            results = await service.pulls.take(top, order, lease_seconds)
-        self._metrics.pulled += len(results)
+            results = await service.puller.pull(top, order, lease_seconds)
+        self._metrics.results_pulled += len(results)
         return _to_json(results)
 
     async def _wait(
-        self, service: QueueService, receive: Receive, demand: tuple[int, Order, float], seconds: float
-    ) -> list[Result]:
+        self, service: QueueService, receive: Receive, demand: tuple[int, PullOrder, float], seconds: float
+    ) -> list[PulledResult]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         closing = asyncio.create_task(self._link.closing.wait())
         try:
-            async with departure(receive) as gone:
-                with service.feed.listening():
+            async with disconnect_watch(receive) as gone:
+                with service.result_notifier.subscribed():
                     while True:
-                        bell = service.feed.bell()
+                        bell = service.result_notifier.next()
                         # Nothing is taken for a client that has left meanwhile.
                         if gone.done():
                             raise Disconnected
-                        results = await service.pulls.take(*demand)
+                        results = await service.puller.pull(*demand)
                         left = deadline - loop.time()
                         if results or left <= 0 or closing.done():
                             return results
@@ -80,7 +80,7 @@ class AcknowledgeRoute:
 
     media_type = b"application/json"
 
-    def __init__(self, link: QueueLink) -> None:
+    def __init__(self, link: QueueConnection) -> None:
         self._link = link
 
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
@@ -89,12 +89,12 @@ class AcknowledgeRoute:
         try:
             body = AcknowledgeBody.model_validate_json(await read_body(scope, receive, MAX_ACK_BYTES))
         except ValidationError as error:
-            raise of_validation(error) from error
-        acknowledged = await self._link.service.changes.acknowledge(body.ids)
+            raise validation_problem(error) from error
+        acknowledged = await self._link.service.operations.acknowledge(body.ids)
         return b'{"acknowledged":%d}' % acknowledged
 
 
-def _to_json(results: Sequence[Result]) -> bytes:
+def _to_json(results: Sequence[PulledResult]) -> bytes:
     # The values are JSON already: they are neither parsed nor copied but once.
     entries = [b'{"Work ID":"%b","Value":%b}' % (result.job_id.encode(), result.value) for result in results]
     return b"[" + b",".join(entries) + b"]"

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request, Response
 
 from manager.http.problems import NO_SUCH_ROUTE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
-from manager.queue.service import QueueLink
-from manager.schemas.openapi import QUEUE_NAME, problems
+from manager.queue.service import QueueConnection
+from manager.schemas.openapi import QUEUE_NAME, problem_responses
 from manager.schemas.responses import (
     QueueList,
     Requeued,
-    StatusAnswer,
+    StatusResponse,
     WorkerList,
     queue_document,
     unfinished,
@@ -27,21 +27,23 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 class QueueRoutes:
     """The handlers."""
 
-    def __init__(self, link: QueueLink) -> None:
+    def __init__(self, link: QueueConnection) -> None:
         self._link = link
 
     def router(self) -> APIRouter:
         """The routes of these handlers."""
         router = APIRouter(tags=["queues"])
-        router.add_api_route("/queues", self.queues, response_model=QueueList, responses=problems(400, 503))
-        router.add_api_route("/workers", self.workers, response_model=WorkerList, responses=problems(400, 503))
-        router.add_api_route("/status", self.status, response_model=StatusAnswer, responses=problems(400, 503))
+        router.add_api_route("/queues", self.queues, response_model=QueueList, responses=problem_responses(400, 503))
+        router.add_api_route("/workers", self.workers, response_model=WorkerList, responses=problem_responses(400, 503))
+        router.add_api_route(
+            "/status", self.status, response_model=StatusResponse, responses=problem_responses(400, 503)
+        )
         router.add_api_route(
             "/queues/{name}/requeue-failed",
             self.requeue_failed,
             methods=["POST"],
             response_model=Requeued,
-            responses=problems(400, 404, 503),
+            responses=problem_responses(400, 404, 503),
             openapi_extra={"parameters": [QUEUE_NAME]},
         )
         return router
@@ -79,7 +81,7 @@ class QueueRoutes:
         name = str(request.path_params["name"])
         if not _NAME.fullmatch(name):
             raise Problem(NO_SUCH_ROUTE, "no queue can have this name")
-        return _json({"requeued": await self._link.service.changes.requeue_failed(name)})
+        return _json({"requeued": await self._link.service.operations.requeue_failed(name)})
 
 
 def _json(value: object) -> Response:

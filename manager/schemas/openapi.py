@@ -5,11 +5,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from jobqueue.functions import Functions
+from jobqueue.functions import FunctionRegistry
 from manager.http.problems import MEDIA_TYPE
 from manager.http.query_parameters import path_parameter
 from manager.schemas import submission
-from manager.schemas.responses import AcknowledgeBody, ProblemAnswer
+from manager.schemas.responses import AcknowledgeBody, ProblemDetails
 from manager.schemas.scaler import LimitsBody
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -27,15 +27,15 @@ JOB_ID = path_parameter("job_id", "The Work ID", "[A-Za-z0-9_-]+")
 QUEUE_NAME = path_parameter("name", "The queue", r"[^/\x00-\x1f\x7f]{1,256}")
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors that a route answers, besides those that every route does."""
     return {
-        status: {"description": _ABOUT[status], "content": {MEDIA_TYPE: {"schema": reference("ProblemAnswer")}}}
+        status: {"description": _ABOUT[status], "content": {MEDIA_TYPE: {"schema": schema_reference("ProblemDetails")}}}
         for status in statuses
     }
 
 
-def reference(model: str) -> dict[str, str]:
+def schema_reference(model: str) -> dict[str, str]:
     """Names a schema of the document."""
     return {"$ref": _REFERENCE.format(model=model)}
 
@@ -45,7 +45,7 @@ def request_body(media_type: str, schema: dict[str, Any], *, required: bool = Tr
     return {"required": required, "content": {media_type: {"schema": schema}}}
 
 
-def document(app: FastAPI, functions: Functions, *, keys: bool) -> dict[str, Any]:
+def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> dict[str, Any]:
     """The OpenAPI document.
 
     Args:
@@ -57,10 +57,10 @@ def document(app: FastAPI, functions: Functions, *, keys: bool) -> dict[str, Any
     )
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     for name, schema in (
-        ("Submission", submission.schema(functions)),
+        ("Submission", submission.submission_schema(functions)),
         ("AcknowledgeBody", AcknowledgeBody.model_json_schema(ref_template=_REFERENCE)),
         ("LimitsBody", LimitsBody.model_json_schema(ref_template=_REFERENCE)),
-        ("ProblemAnswer", ProblemAnswer.model_json_schema(ref_template=_REFERENCE)),
+        ("ProblemDetails", ProblemDetails.model_json_schema(ref_template=_REFERENCE)),
     ):
         schemas.update(schema.pop("$defs", {}))
         schemas[name] = schema
@@ -74,7 +74,7 @@ def _require_keys(document_: dict[str, Any]) -> None:
     unauthorized = {
         "description": "The API key is missing or wrong",
         "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
-        "content": {MEDIA_TYPE: {"schema": reference("ProblemAnswer")}},
+        "content": {MEDIA_TYPE: {"schema": schema_reference("ProblemDetails")}},
     }
     for path, operations in document_["paths"].items():
         if path in ("/healthz", "/readyz"):

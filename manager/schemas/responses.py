@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.inspection.counters import QueueCounts
-from jobqueue.lifecycle.enqueue import Enqueued, UniqueTaken
+from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome
 from jobqueue.model import JobView, Status
 from jobqueue.workers.registry import WorkerView
 from manager.cluster.health import ClusterState
-from manager.http.canonical_json import fragment
-from manager.http.problems import OTHER_CONTENT, Problem, of_queue_error, unavailable, unique_taken
-from manager.queue.submitter import Taken
+from manager.http.canonical_json import json_fragment
+from manager.http.problems import ID_CONFLICT, Problem, duplicate_unique_key, queue_problem, unavailable_problem
+from manager.queue.submitter import SubmitResult
 
-MOST_RESULTS = 10_000
+MAX_RESULTS = 10_000
 """In one request."""
 
 
@@ -43,7 +43,7 @@ class AcknowledgeBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    ids: list[str] = Field(max_length=MOST_RESULTS)
+    ids: list[str] = Field(max_length=MAX_RESULTS)
 
 
 class Acknowledged(_Answer):
@@ -59,7 +59,7 @@ class JobStatus(_Answer):
     status: Status
 
 
-class ErrorAnswer(_Answer):
+class JobError(_Answer):
     """Why a job did not succeed."""
 
     reason: str
@@ -67,7 +67,7 @@ class ErrorAnswer(_Answer):
     traceback: str
 
 
-class JobAnswer(_Answer):
+class JobResponse(_Answer):
     """A job. Times are UTC, ISO 8601."""
 
     id: str
@@ -75,7 +75,7 @@ class JobAnswer(_Answer):
     queue: str
     status: Status
     result: Any
-    error: ErrorAnswer | None
+    error: JobError | None
     attempts: int
     created_at: str | None
     enqueued_at: str | None
@@ -88,7 +88,7 @@ class JobAnswer(_Answer):
 class JobList(_Answer):
     """A page of jobs; `cursor` asks for the next one, null at the end."""
 
-    jobs: list[JobAnswer]
+    jobs: list[JobResponse]
     cursor: str | None
 
 
@@ -98,7 +98,7 @@ class Requeued(_Answer):
     requeued: int
 
 
-class QueueAnswer(_Answer):
+class QueueResponse(_Answer):
     """A queue's jobs by status; `oldest_seconds` is how long the next in line has been waiting."""
 
     name: str
@@ -115,11 +115,11 @@ class QueueAnswer(_Answer):
 class QueueList(_Answer):
     """All queues."""
 
-    queues: list[QueueAnswer]
+    queues: list[QueueResponse]
 
 
-class WorkerAnswer(_Answer):
-    """A worker; `ours` is false for stock RQ workers."""
+class WorkerResponse(_Answer):
+    """A worker; `native` is false for stock RQ workers."""
 
     name: str
     hostname: str
@@ -134,49 +134,49 @@ class WorkerAnswer(_Answer):
     instance_id: str
     born_at: str | None
     last_heartbeat: str | None
-    silent_seconds: float | None
-    ours: bool
+    seconds_since_heartbeat: float | None
+    native: bool
 
 
 class WorkerList(_Answer):
     """All workers."""
 
-    workers: list[WorkerAnswer]
+    workers: list[WorkerResponse]
 
 
-class ShardsAnswer(_Answer):
+class ShardsResponse(_Answer):
     """How many shards there are, and how many of them do not answer: their jobs are not counted."""
 
     total: int
-    away: int
+    unavailable: int
 
 
-class StatusAnswer(_Answer):
+class StatusResponse(_Answer):
     """What the system holds now."""
 
     jobs: int = Field(alias="Jobs", description="Jobs that have not ended")
     workers: int = Field(alias="Workers")
     completed: int = Field(description="Results that wait to be pulled")
     leased: int = Field(description="Results that were pulled on a lease and are not acknowledged yet")
-    queues: dict[str, QueueAnswer]
-    shards: ShardsAnswer
+    queues: dict[str, QueueResponse]
+    shards: ShardsResponse
 
 
-class Alive(_Answer):
+class Liveness(_Answer):
     """The process answers."""
 
     status: str
 
 
-class Ready(_Answer):
+class Readiness(_Answer):
     """Whether jobs are taken."""
 
     status: str
-    shards: ShardsAnswer
+    shards: ShardsResponse
     cluster: ClusterState | None = Field(default=None, description="Where this manager administers one, how it is")
 
 
-class ProblemAnswer(BaseModel):
+class ProblemDetails(BaseModel):
     """RFC 9457 problem details."""
 
     type: str
@@ -203,7 +203,7 @@ def job_document(job: JobView) -> dict[str, Any]:
         "started_at": job.started_at,
         "ended_at": job.ended_at,
         "worker": job.worker,
-        "meta": None if job.meta is None else fragment(job.meta),
+        "meta": None if job.meta is None else json_fragment(job.meta),
     }
 
 
@@ -222,16 +222,16 @@ def unfinished(counts: QueueCounts) -> int:
     return counts.queued + counts.scheduled + counts.deferred + counts.started
 
 
-def refusal(taken: Taken) -> Problem | None:
+def problem_for(result: SubmitResult) -> Problem | None:
     """Why a job was not taken in; None where it stands in the queue."""
-    match taken.answer:
-        case Enqueued.WRITTEN | Enqueued.REPEATED:
+    match result.answer:
+        case EnqueueOutcome.WRITTEN | EnqueueOutcome.REPEATED:
             return None
-        case Enqueued.CONFLICT:
-            return Problem(OTHER_CONTENT, f"job {taken.job_id} was submitted with other content", id=taken.job_id)
-        case UniqueTaken(job_id, free_in_seconds):
-            return unique_taken(job_id, free_in_seconds)
+        case EnqueueOutcome.CONFLICT:
+            return Problem(ID_CONFLICT, f"job {result.job_id} was submitted with other content", id=result.job_id)
+        case DuplicateUniqueKey(job_id, free_in_seconds):
+            return duplicate_unique_key(job_id, free_in_seconds)
         case ShardUnavailable() as error:
-            return unavailable(error, taken.job_id)
+            return unavailable_problem(error, result.job_id)
         case JobQueueError() as error:
-            return of_queue_error(error)
+            return queue_problem(error)

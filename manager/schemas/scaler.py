@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-MOST_WORKERS = 100_000
+MAX_WORKERS = 100_000
 
 
 def _whole(value: object) -> object:
@@ -12,7 +12,7 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Workers = Annotated[int, Field(ge=0, le=MOST_WORKERS), BeforeValidator(_whole)]
+Workers = Annotated[int, Field(ge=0, le=MAX_WORKERS), BeforeValidator(_whole)]
 
 
 class LimitsBody(BaseModel):
@@ -60,7 +60,7 @@ class ScalerInstance(_Answer):
     zone: str
     market: str
     running: int
-    leaving: str
+    interruption: str
     reason: str
 
 
@@ -75,16 +75,16 @@ class ScalerDecision(_Answer):
     numbers: dict[str, float]
 
 
-class ScalerCaution(_Answer):
+class LaunchBreakerState(_Answer):
     """What is refrained from: offerings that are short, launches before a time, boots that failed in a row."""
 
-    avoided: dict[str, float]
+    cooldowns: dict[str, float]
     not_before: float
     failed_boots: int
-    why: str
+    last_failure: str
 
 
-class ScalerAnswer(_Answer):
+class ScalerResponse(_Answer):
     """The scaler. Times are epoch seconds. `leader` is null where no manager acts."""
 
     leader: str | None
@@ -92,13 +92,13 @@ class ScalerAnswer(_Answer):
     paused: bool
     limits: ScalerLimits
     observation: ScalerObservation | None
-    intended: int = Field(description="Instances that may come of launches whose answer is not known")
-    caution: ScalerCaution
+    pending_launches: int = Field(description="Instances that may come of launches whose answer is not known")
+    launch_breaker: LaunchBreakerState
     instances: list[ScalerInstance]
     decisions: list[ScalerDecision] = Field(description="The latest first")
 
 
-class ScalerOrders(_Answer):
+class ScalerOverrides(_Answer):
     """What holds from now on."""
 
     paused: bool

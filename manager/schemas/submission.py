@@ -18,10 +18,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from jobqueue.functions import Functions
+from jobqueue.functions import FunctionRegistry
 from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, RESULT_TTL_SECONDS, NewJob
-from manager.http.canonical_json import canonical
-from manager.http.problems import INVALID, TOO_LARGE, Problem, of_validation
+from manager.http.canonical_json import canonical_json
+from manager.http.problems import INVALID, TOO_LARGE, Problem, validation_problem
 
 ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
 QUEUE_PATTERN = "[A-Za-z0-9_.-]{1,64}"
@@ -90,14 +90,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Retry(_Strict):
+class RetryPolicy(_Strict):
     """How often a failed job runs again: `max` times, after the seconds in `intervals` (the last one goes on)."""
 
     max: RetryCount
     intervals: list[Seconds] = Field(default=[], max_length=100)
 
 
-class Unique(_Strict):
+class UniqueKey(_Strict):
     """No other job with this `key` is taken for `within` seconds."""
 
     key: str = Field(min_length=1, max_length=256)
@@ -133,8 +133,8 @@ class Submission(_Strict):
     queue: str = Field(default=DEFAULT_QUEUE, pattern=f"^{QUEUE_PATTERN}$")
     order: Literal["fifo", "lifo"] = Field(default="fifo", description="lifo: next in line")
     timeout: TimeoutSeconds = Field(default=DEFAULT_TIMEOUT_SECONDS, description="Seconds it may run")
-    retry: Retry | None = Field(default=None, description="Default: none; for the function `http` 3")
-    unique: Unique | None = None
+    retry: RetryPolicy | None = Field(default=None, description="Default: none; for the function `http` 3")
+    unique: UniqueKey | None = None
     delay: float | None = Field(default=None, ge=0, le=YEAR_SECONDS, description="Seconds until it may begin")
     at: Instant | None = Field(default=None, description="When it may begin: RFC 3339 with a zone")
     result_ttl: Seconds = Field(default=RESULT_TTL_SECONDS, description="Seconds that a result is kept")
@@ -153,7 +153,7 @@ class Submission(_Strict):
         return self
 
 
-class SubmissionReader:
+class JobFactory:
     """Reads submissions and makes records of them.
 
     Args:
@@ -161,12 +161,12 @@ class SubmissionReader:
         max_payload_bytes: of a job's binary data.
     """
 
-    def __init__(self, functions: Functions, max_payload_bytes: int) -> None:
+    def __init__(self, functions: FunctionRegistry, max_payload_bytes: int) -> None:
         self._functions = functions
         self._max_payload_bytes = max_payload_bytes
         self.max_body_bytes = (max_payload_bytes + 2) // 3 * 4 + ENVELOPE_BYTES
 
-    def read(self, raw: bytes) -> Submission:
+    def parse(self, raw: bytes) -> Submission:
         """A submission from JSON.
 
         Raises:
@@ -179,7 +179,7 @@ class SubmissionReader:
         except ValidationError as error:
             raise _explain(error) from error
 
-    def job(self, submission: Submission, job_id: str) -> NewJob:
+    def create_job(self, submission: Submission, job_id: str) -> NewJob:
         """The record of a submission.
 
         Raises:
@@ -235,7 +235,7 @@ def _explain(error: ValidationError) -> Problem:
     for entry in error.errors(include_url=False, include_context=False, include_input=False):
         if entry["type"] == "extra_forbidden" and entry["loc"] == ("callback_url",):
             return _invalid("callback_url", "callbacks are not supported yet")
-    return of_validation(error)
+    return validation_problem(error)
 
 
 def _retries(submission: Submission) -> tuple[int, tuple[int, ...]]:
@@ -267,7 +267,7 @@ def _meta(submission: Submission) -> bytes | None:
 
 def _json(field: str, value: Any) -> bytes:
     try:
-        return canonical(value)
+        return canonical_json(value)
     except ValueError as error:
         raise _invalid(field, "a number is NaN or too large for JSON") from error
 
@@ -276,7 +276,7 @@ def _invalid(field: str, message: str) -> Problem:
     return Problem(INVALID, f"{field}: {message}", errors=[{"field": field, "message": message}])
 
 
-def schema(functions: Functions) -> dict[str, Any]:
+def submission_schema(functions: FunctionRegistry) -> dict[str, Any]:
     """JSON schema of a submission; `function` is one of those registered."""
     document = Submission.model_json_schema(ref_template="#/components/schemas/{model}")
     document["properties"]["function"] = {

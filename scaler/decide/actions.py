@@ -4,50 +4,50 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jobqueue.workers.registry import WorkerView
-from scaler.decide.rolling_update import OUTDATED, renew
+from scaler.decide.rolling_update import OUTDATED, plan_rolling_update
 from scaler.fleets.fleet import Profile
 from scaler.fleets.instances import Instance
-from scaler.observe.instance_phases import Phase, phase_of
+from scaler.observe.instance_phases import InstancePhase, phase_of
 from scaler.policy import Decision, Limits
-from scaler.state.store import Book
+from scaler.state.store import ScalerState
 
 Instances = Mapping[str, Instance]
 Workers = Mapping[str, WorkerView]
 
 
-def choose_idle(instances: Instances, workers: Workers, number: int, profile: Profile, now: float) -> list[Instance]:
+def choose_idle(instances: Instances, workers: Workers, count: int, profile: Profile, now: float) -> list[Instance]:
     """So many idle instances to let go: first what the fleet wants back, then earlier versions, then the longest-lived.
 
     None that is already paid for, or whose predecessor's jobs are about to come back; and of the base that is bought on
     demand only where nothing else is left.
     """
     heirs = {
-        instance.replaced
+        instance.replacement_token
         for instance in instances.values()
-        if (worker := workers.get(instance.id)) is not None and worker.leaving == "spot" and worker.running
+        if (worker := workers.get(instance.id)) is not None and worker.interruption == "spot" and worker.running
     }
     on_demand = sorted(id_ for id_, instance in instances.items() if instance.market == "on-demand")
     base = set(on_demand[: profile.on_demand_base])
     idle = [
         instance
         for instance in instances.values()
-        if phase_of(instance, workers.get(instance.id)) is Phase.IDLE
-        and now - instance.launched_at >= profile.minimum_paid_seconds
+        if phase_of(instance, workers.get(instance.id)) is InstancePhase.IDLE
+        and now - instance.launched_at >= profile.min_billed_seconds
         and (not instance.token or instance.token not in heirs)
     ]
     idle.sort(
         key=lambda each: (
-            not workers[each.id].leaving,
+            not workers[each.id].interruption,
             not 0 < each.version < profile.version,
             each.id in base,
             each.launched_at,
             each.id,
         )
     )
-    return idle[:number]
+    return idle[:count]
 
 
-def to_replace(instances: Instances, workers: Workers, *, idle_too: bool) -> list[Instance]:
+def instances_to_replace(instances: Instances, workers: Workers, *, keep_idle: bool) -> list[Instance]:
     """Instances that the fleet takes back, or may, that are needed and have not been given a successor.
 
     Args:
@@ -57,15 +57,15 @@ def to_replace(instances: Instances, workers: Workers, *, idle_too: bool) -> lis
         instance
         for instance in instances.values()
         if (worker := workers.get(instance.id)) is not None
-        and worker.leaving
-        and instance.closing_at is None
-        and not instance.replaced
-        and (worker.running or idle_too)
+        and worker.interruption
+        and instance.terminating_at is None
+        and not instance.replacement_token
+        and (worker.running or keep_idle)
     ]
 
 
-def to_retire(
-    instances: Instances, workers: Workers, open_tokens: Collection[str], *, idle_too: bool
+def instances_to_scale_in(
+    instances: Instances, workers: Workers, open_tokens: Collection[str], *, keep_idle: bool
 ) -> list[Instance]:
     """Instances that may be taken back, and need not be waited for: their successor has come, or they are not needed.
 
@@ -76,24 +76,24 @@ def to_retire(
     coming = {
         instance.token
         for instance in instances.values()
-        if instance.token and phase_of(instance, workers.get(instance.id)) is Phase.BOOTING
+        if instance.token and phase_of(instance, workers.get(instance.id)) is InstancePhase.BOOTING
     }
     return [
         instance
         for instance in instances.values()
         if (worker := workers.get(instance.id)) is not None
-        and worker.leaving == "rebalance"
-        and instance.closing_at is None
+        and worker.interruption == "rebalance"
+        and instance.terminating_at is None
         and (
-            instance.replaced not in coming.union(open_tokens)
-            if instance.replaced
-            else not worker.running and not idle_too
+            instance.replacement_token not in coming.union(open_tokens)
+            if instance.replacement_token
+            else not worker.running and not keep_idle
         )
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class Actions:
     """What is done about a decision.
 
     Attributes:
@@ -104,41 +104,41 @@ class Steps:
     """
 
     launch: int
-    closing: Sequence[Instance]
-    needy: Sequence[Instance]
+    terminating: Sequence[Instance]
+    to_be_replaced: Sequence[Instance]
     reason: str
 
 
-def choose_steps(
-    book: Book, instances: Instances, workers: Workers, decision: Decision, limits: Limits, profile: Profile
-) -> Steps:
+def plan_actions(
+    state: ScalerState, instances: Instances, workers: Workers, decision: Decision, limits: Limits, profile: Profile
+) -> Actions:
     """The steps, within the limits and what is to be minded."""
     reason = decision.reason
-    if book.orders.paused:
-        return Steps(0, (), (), f"PAUSED; {reason}")
+    if state.overrides.paused:
+        return Actions(0, (), (), f"PAUSED; {reason}")
     phases = [phase_of(instance, workers.get(id_)) for id_, instance in instances.items()]
-    serving = sum(phase in (Phase.BOOTING, Phase.IDLE, Phase.BUSY) for phase in phases)
-    spare = 0 if decision.numbers.get("queued", 0) > 0 else max(0, serving - limits.least(book.now))
+    serving = sum(phase in (InstancePhase.BOOTING, InstancePhase.IDLE, InstancePhase.BUSY) for phase in phases)
+    spare = 0 if decision.numbers.get("queued", 0) > 0 else max(0, serving - limits.min_workers_required(state.now))
     idle_too = spare == 0
-    room = limits.most() - len(instances) - book.intended
-    needy = to_replace(instances, workers, idle_too=idle_too)
+    room = limits.max_workers_allowed() - len(instances) - state.pending_launches
+    needy = instances_to_replace(instances, workers, keep_idle=idle_too)
     wanted = max(decision.launch, len(needy))
     if wanted > decision.launch:
         reason = f"LAUNCH {wanted}: the fleet takes back {len(needy)} that are needed; {reason}"
     quiet = not (wanted or decision.drain)
-    renewal = renew(book, instances, workers, profile.version, spare=spare, room=room, quiet=quiet)
-    if renewal.needy or renewal.retired:
-        reason = f"{renewal.words}; {reason}"
-        needy, wanted = [*needy, *renewal.needy], wanted + len(renewal.needy)
+    renewal = plan_rolling_update(state, instances, workers, profile.version, surplus=spare, headroom=room, quiet=quiet)
+    if renewal.to_be_replaced or renewal.to_scale_in:
+        reason = f"{renewal.summary}; {reason}"
+        needy, wanted = [*needy, *renewal.to_be_replaced], wanted + len(renewal.to_be_replaced)
     launch = max(0, min(wanted, room))
-    most = book.caution.most_launches(phases.count(Phase.BOOTING) + book.intended, book.now)
+    most = state.launch_breaker.max_launches(phases.count(InstancePhase.BOOTING) + state.pending_launches, state.now)
     if most is not None and most < launch:
-        launch, reason = most, f"HELD BACK to {most}: {book.caution.why}; {reason}"
-    retired = to_retire(instances, workers, {intent.token for intent in book.intents}, idle_too=idle_too)
+        launch, reason = most, f"HELD BACK to {most}: {state.launch_breaker.last_failure}; {reason}"
+    retired = instances_to_scale_in(instances, workers, {intent.token for intent in state.intents}, keep_idle=idle_too)
     # Who is renewed in this round goes in place of another, not beside it.
-    drain = max(0, decision.drain - len(renewal.retired))
-    idle = choose_idle(instances, workers, drain, profile, book.now) if drain else []
-    closing = {each.id: replace(each, closing_at=book.now, reason="idle") for each in idle}
-    closing.update({each.id: replace(each, closing_at=book.now, reason="taken_back") for each in retired})
-    closing.update({each.id: replace(each, closing_at=book.now, reason=OUTDATED) for each in renewal.retired})
-    return Steps(launch, list(closing.values()), needy[:launch], reason)
+    drain = max(0, decision.drain - len(renewal.to_scale_in))
+    idle = choose_idle(instances, workers, drain, profile, state.now) if drain else []
+    closing = {each.id: replace(each, terminating_at=state.now, reason="idle") for each in idle}
+    closing.update({each.id: replace(each, terminating_at=state.now, reason="taken_back") for each in retired})
+    closing.update({each.id: replace(each, terminating_at=state.now, reason=OUTDATED) for each in renewal.to_scale_in})
+    return Actions(launch, list(closing.values()), needy[:launch], reason)

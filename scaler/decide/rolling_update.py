@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from jobqueue.workers.registry import WorkerView
 from scaler.fleets.instances import Instance
-from scaler.observe.instance_phases import Phase, phase_of
-from scaler.state.store import Book
+from scaler.observe.instance_phases import InstancePhase, phase_of
+from scaler.state.store import ScalerState
 
-SHARE = 0.25
+MAX_UNAVAILABLE_SHARE = 0.25
 """Of those that serve, so many are renewed at a time, one at least."""
 OUTDATED = "outdated"
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
+class RollingUpdate:
     """What is to be done.
 
     Attributes:
@@ -29,26 +29,26 @@ class Renewal:
         left: how many of an earlier version serve, these among them.
     """
 
-    needy: Sequence[Instance] = ()
-    retired: Sequence[Instance] = ()
-    left: int = 0
+    to_be_replaced: Sequence[Instance] = ()
+    to_scale_in: Sequence[Instance] = ()
+    outdated_count: int = 0
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """What the decision says of it."""
-        return f"RENEW: {len(self.retired)} go, {len(self.needy)} are succeeded, of {self.left} of an earlier version"
+        return f"RENEW: {len(self.to_scale_in)} go, {len(self.to_be_replaced)} are succeeded, of {self.outdated_count} of an earlier version"
 
 
-def renew(
-    book: Book,
+def plan_rolling_update(
+    state: ScalerState,
     instances: Mapping[str, Instance],
     workers: Mapping[str, WorkerView],
     version: int,
     *,
-    spare: int,
-    room: int,
+    surplus: int,
+    headroom: int,
     quiet: bool,
-) -> Renewal:
+) -> RollingUpdate:
     """The next share.
 
     Args:
@@ -62,30 +62,32 @@ def renew(
         each
         for each in instances.values()
         if 0 < each.version < version
-        and phases[each.id] in (Phase.IDLE, Phase.BUSY)
-        and not workers[each.id].leaving  # they have successors anyway
+        and phases[each.id] in (InstancePhase.IDLE, InstancePhase.BUSY)
+        and not workers[each.id].interruption  # they have successors anyway
     ]
-    outdated.sort(key=lambda each: (phases[each.id] is Phase.BUSY, each.launched_at, each.id))
-    serving = Counter(each.token for each in instances.values() if phases[each.id] in (Phase.IDLE, Phase.BUSY))
-    coming = {each.token for each in instances.values() if phases[each.id] is Phase.BOOTING}
-    coming.update(intent.token for intent in book.intents)
-    retired = [each for each in outdated if each.replaced and serving[each.replaced]]
-    awaiting = [each for each in outdated if each.replaced in coming and each not in retired]
+    outdated.sort(key=lambda each: (phases[each.id] is InstancePhase.BUSY, each.launched_at, each.id))
+    serving = Counter(
+        each.token for each in instances.values() if phases[each.id] in (InstancePhase.IDLE, InstancePhase.BUSY)
+    )
+    coming = {each.token for each in instances.values() if phases[each.id] is InstancePhase.BOOTING}
+    coming.update(intent.token for intent in state.intents)
+    retired = [each for each in outdated if each.replacement_token and serving[each.replacement_token]]
+    awaiting = [each for each in outdated if each.replacement_token in coming and each not in retired]
     if not quiet:
-        return Renewal((), retired, len(outdated))
-    missing = sum(each.reason == OUTDATED and not each.replaced for each in instances.values())
-    number = max(1, int(SHARE * serving.total())) - len(awaiting) - missing
+        return RollingUpdate((), retired, len(outdated))
+    missing = sum(each.reason == OUTDATED and not each.replacement_token for each in instances.values())
+    number = max(1, int(MAX_UNAVAILABLE_SHARE * serving.total())) - len(awaiting) - missing
     needy: list[Instance] = []
     # Without a successor none goes while new ones fail to boot.
-    is_sound = not book.caution.failed_boots
+    is_sound = not state.launch_breaker.failed_boots
     for each in [each for each in outdated if each not in retired and each not in awaiting][: max(0, number)]:
-        if spare > 0 and phases[each.id] is Phase.IDLE:
+        if surplus > 0 and phases[each.id] is InstancePhase.IDLE:
             if is_sound:
                 retired.append(each)
-                spare -= 1
-        elif room > 0:
+                surplus -= 1
+        elif headroom > 0:
             needy.append(each)
-            room -= 1
+            headroom -= 1
         elif is_sound:
             retired.append(each)
-    return Renewal(needy, retired, len(outdated))
+    return RollingUpdate(needy, retired, len(outdated))

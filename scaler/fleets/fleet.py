@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from scaler.fleets.instances import Instance, Intent, Order, Sighting
+from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,21 +15,21 @@ class Profile:
     Attributes:
         boot_seconds: from launch to registered worker, until some have been seen.
         boot_limit_seconds: an instance whose worker has not registered by then never will.
-        minimum_paid_seconds: what an instance costs at least.
+        min_billed_seconds: what an instance costs at least.
         idle_seconds: an idle worker is kept at least so long.
-        look_seconds: how often to look at the fleet while something changes.
-        rest_seconds: and while nothing does.
+        poll_seconds: how often to look at the fleet while something changes.
+        idle_poll_seconds: and while nothing does.
         slots: jobs that one worker runs at a time.
         on_demand_base: so many instances are bought on demand before any is on the spot market.
         version: of what instances are launched from, which only grows; 0 where there are no versions.
     """
 
     boot_seconds: float
-    boot_limit_seconds: float
-    minimum_paid_seconds: float
-    idle_seconds: float
-    look_seconds: float
-    rest_seconds: float
+    boot_timeout_seconds: float
+    min_billed_seconds: float
+    min_idle_seconds: float
+    poll_seconds: float
+    idle_poll_seconds: float
     slots: int = 1
     on_demand_base: int = 0
     version: int = 0
@@ -46,7 +46,7 @@ class Cause(StrEnum):
     CAPACITY = "capacity"
     THROTTLED = "throttled"
     REFUSED = "refused"
-    SPENT = "spent"
+    TOKEN_EXPIRED = "spent"
     UNKNOWN = "unknown"
 
 
@@ -74,14 +74,14 @@ class Fleet(Protocol):
     def profile(self) -> Profile:
         """What its instances are like."""
 
-    def plan(self, count: int, living: Collection[Instance], avoided: Collection[str]) -> list[Order]:
+    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
         """How to ask for so many instances beside those that live; for fewer where all else is to be avoided.
 
         Args:
             avoided: offerings that are short at the moment.
         """
 
-    async def launch(self, intent: Intent, *, repeated: bool) -> list[Sighting]:
+    async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
         """Asks for an intent's instances. A repeat gives what the first call gave.
 
         Args:
@@ -91,7 +91,7 @@ class Fleet(Protocol):
             FleetError: see its cause.
         """
 
-    async def look(self) -> Sequence[Sighting]:
+    async def describe(self) -> Sequence[DescribedInstance]:
         """All members; one that is left out may live nonetheless.
 
         Raises:

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class LaunchRequest:
     """What one call asks a fleet for.
 
     Attributes:
@@ -18,7 +18,7 @@ class Order:
     """
 
     count: int
-    offering: str = ""
+    pool: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -33,19 +33,19 @@ class Intent:
     """
 
     token: str
-    at: float
+    recorded_at: float
     epoch: int
-    order: Order
+    request: LaunchRequest
 
     def to_json(self) -> str:
         """As it stands in Redis; `count` is read by `intend.lua`."""
-        order = self.order
+        order = self.request
         return json.dumps(
             {
-                "at": self.at,
+                "at": self.recorded_at,
                 "epoch": self.epoch,
                 "count": order.count,
-                "offering": order.offering,
+                "offering": order.pool,
                 "arguments": order.arguments,
             }
         )
@@ -54,7 +54,7 @@ class Intent:
     def from_json(cls, token: str, text: str | bytes) -> "Intent":
         """What `to_json` gave."""
         value = json.loads(text)
-        order = Order(value["count"], value["offering"], value["arguments"])
+        order = LaunchRequest(value["count"], value["offering"], value["arguments"])
         return cls(token, value["at"], value["epoch"], order)
 
 
@@ -68,10 +68,10 @@ class Instance:
         version: of what it was launched from; 0 where nobody knows.
         arrived_at: its worker registered.
         lost_at: its worker is not heard of any more.
-        missed_at: the fleet does not show it any more.
-        closing_at: it is to go, which is never taken back.
-        cut_off_at: its worker gets nothing more on any shard: from then on it can only become empty.
-        empty_at: nothing runs on it, and nothing ever will: it may be terminated.
+        undescribed_at: the fleet does not show it any more.
+        terminating_at: it is to go, which is never taken back.
+        fenced_at: its worker gets nothing more on any shard: from then on it can only become empty.
+        drained_at: nothing runs on it, and nothing ever will: it may be terminated.
         reason: why it is closing.
         replaced: a replacement was launched, under this token.
     """
@@ -86,36 +86,50 @@ class Instance:
     version: int = 0
     arrived_at: float | None = None
     lost_at: float | None = None
-    missed_at: float | None = None
-    closing_at: float | None = None
-    cut_off_at: float | None = None
-    empty_at: float | None = None
+    undescribed_at: float | None = None
+    terminating_at: float | None = None
+    fenced_at: float | None = None
+    drained_at: float | None = None
     reason: str = ""
-    replaced: str = ""
+    replacement_token: str = ""
 
     @property
     def is_changing(self) -> bool:
         """Whether it boots, goes, or is not where it should be."""
-        unusual = (self.lost_at, self.missed_at, self.closing_at)
+        unusual = (self.lost_at, self.undescribed_at, self.terminating_at)
         return self.arrived_at is None or any(at is not None for at in unusual)
 
     def to_json(self) -> str:
         """As it stands in Redis: what is not as at the beginning."""
-        changed = {name: value for name in _DEFAULTS if (value := getattr(self, name)) != _DEFAULTS[name]}
+        changed = {
+            _STORED_NAMES.get(name, name): value
+            for name, default in _DEFAULTS.items()
+            if (value := getattr(self, name)) != default
+        }
         return json.dumps({"launched_at": self.launched_at, **changed})
 
     @classmethod
     def from_json(cls, id_: str, text: str | bytes) -> "Instance":
         """What `to_json` gave; fields of a later version are left out."""
-        value = json.loads(text)
-        return cls(id_, value["launched_at"], **{name: value[name] for name in value if name in _DEFAULTS})
+        stored = json.loads(text)
+        named = {_FIELD_NAMES.get(name, name): value for name, value in stored.items()}
+        return cls(id_, named.pop("launched_at"), **{name: named[name] for name in named if name in _DEFAULTS})
 
 
+_STORED_NAMES = {
+    "undescribed_at": "missed_at",
+    "terminating_at": "closing_at",
+    "fenced_at": "cut_off_at",
+    "drained_at": "empty_at",
+    "replacement_token": "replaced",
+}
+"""Names in Redis, which belong to the record format, where they differ from the fields' names."""
+_FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}
 _DEFAULTS: Mapping[str, Any] = {item.name: item.default for item in fields(Instance) if item.default is not MISSING}
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class DescribedInstance:
     """An instance as the fleet shows it.
 
     Attributes:
@@ -136,7 +150,7 @@ class Sighting:
     stopped: bool = False
     interrupted: bool = False
 
-    def as_instance(self) -> Instance:
+    def to_instance(self) -> Instance:
         """How it is written down at first."""
         return Instance(
             self.id, self.launched_at, self.token, self.kind, self.subnet, self.zone, self.market, self.version

@@ -13,23 +13,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from scaler.fleets.fleet import Cause, FleetError, Profile
-from scaler.fleets.instances import Instance, Intent, Order, Sighting
+from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 
 DRAIN_SECONDS = 10.0
 """How long running jobs may go on when their workers' manager ends; then they are given back."""
-HURRY_SECONDS = 5.0
+KILL_AFTER_SECONDS = 5.0
 """How long giving back may take, before a worker is killed."""
 
-NICE = 15
+WORKER_NICE = 15
 """How far the workers' executors stand back for managers and Redis, unless WORKMANAGER_NICE says so (nice(2))."""
 
 PROFILE = Profile(
     boot_seconds=2.0,
-    boot_limit_seconds=30.0,
-    minimum_paid_seconds=0.0,
-    idle_seconds=10.0,
-    look_seconds=0.0,
-    rest_seconds=0.0,
+    boot_timeout_seconds=30.0,
+    min_billed_seconds=0.0,
+    min_idle_seconds=10.0,
+    poll_seconds=0.0,
+    idle_poll_seconds=0.0,
 )
 
 log = logging.getLogger(__name__)
@@ -65,30 +65,32 @@ class LocalFleet:
         self._launcher = secrets.token_hex(8)
         self._started: dict[str, _Started] = {}
 
-    def plan(self, count: int, living: Collection[Instance], avoided: Collection[str]) -> list[Order]:
+    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
         """One call for all, that only this process can carry out."""
-        return [Order(count, arguments={"launcher": self._launcher})]
+        return [LaunchRequest(count, arguments={"launcher": self._launcher})]
 
-    async def launch(self, intent: Intent, *, repeated: bool) -> list[Sighting]:
+    async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
         """Starts the intent's processes, once.
 
         Raises:
             FleetError: the machine starts no more processes; or it is another manager's intent, and whatever that has
                 started tells of itself by registering.
         """
-        if intent.order.arguments.get("launcher") != self._launcher:
-            raise FleetError(Cause.SPENT, "NotOurs", "the manager that was about to start these processes has gone")
-        ids = [f"{intent.token}-{number}" for number in range(intent.order.count)]
+        if intent.request.arguments.get("launcher") != self._launcher:
+            raise FleetError(
+                Cause.TOKEN_EXPIRED, "NotOurs", "the manager that was about to start these processes has gone"
+            )
+        ids = [f"{intent.token}-{number}" for number in range(intent.request.count)]
         for id_ in ids:
             if id_ not in self._started:
                 try:
                     process = await self._start(id_)
                 except OSError as error:
                     raise FleetError(Cause.UNKNOWN, "NotStarted", str(error)) from error
-                self._started[id_] = _Started(process, intent.token, intent.at)
+                self._started[id_] = _Started(process, intent.token, intent.recorded_at)
         return [self._sighting(id_) for id_ in ids]
 
-    async def look(self) -> list[Sighting]:
+    async def describe(self) -> list[DescribedInstance]:
         """The processes of this manager; workers of another are heard of as long as they live."""
         sightings = [self._sighting(id_) for id_ in self._started]
         # An ended one is shown once: should that be lost, its worker is missed before long.
@@ -108,7 +110,7 @@ class LocalFleet:
         """Drains the workers that this process started: jobs that take longer than `DRAIN_SECONDS` go back."""
         living = [each.process for each in self._started.values() if each.process.returncode is None]
         # Told once a worker drains, told twice it gives at once back what it runs.
-        for patience_seconds in (DRAIN_SECONDS, HURRY_SECONDS):
+        for patience_seconds in (DRAIN_SECONDS, KILL_AFTER_SECONDS):
             living = await _tell_to_leave(living, patience_seconds)
         for process in living:
             log.warning("event=worker_killed pid=%d reason=did_not_drain", process.pid)
@@ -127,7 +129,7 @@ class LocalFleet:
             *("--parent-fd", str(self._parent_fd)),
             stdin=asyncio.subprocess.DEVNULL,
             # Not on the command line, which every user of the machine can see: there may be a password in it.
-            env={"WORKMANAGER_NICE": str(NICE), **os.environ, "WORKMANAGER_REDIS_URL": self._redis_url},
+            env={"WORKMANAGER_NICE": str(WORKER_NICE), **os.environ, "WORKMANAGER_REDIS_URL": self._redis_url},
             pass_fds=(self._parent_fd,),
             # Ctrl-C in a terminal is for whoever started us; the workers are told to drain in their turn.
             start_new_session=True,
@@ -135,9 +137,9 @@ class LocalFleet:
         log.info("event=worker_launched instance_id=%s pid=%d", instance_id, process.pid)
         return process
 
-    def _sighting(self, id_: str) -> Sighting:
+    def _sighting(self, id_: str) -> DescribedInstance:
         started = self._started[id_]
-        return Sighting(
+        return DescribedInstance(
             id_,
             started.at,
             started.token,

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 from scaler.fleets.fleet import Fleet, Profile
-from scaler.fleets.instances import Instance, Intent, Order, Sighting
+from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 
 T = TypeVar("T")
 
 
-class WatchedFleet:
-    """Another fleet, with a look at what it has been asked and not answered.
+class SlowCallWatch:
+    """Another fleet, with a describe at what it has been asked and not answered.
 
     Args:
         clock: seconds that only grow.
@@ -32,7 +32,7 @@ class WatchedFleet:
         """See `Fleet`."""
         return self._fleet.profile
 
-    def newly_late(self, seconds: float) -> list[str]:
+    def overdue(self, seconds: float) -> list[str]:
         """The calls that have taken longer than that, each of them told once."""
         now = self._clock()
         late = {call: name for call, (name, since) in self._under_way.items() if now - since > seconds}
@@ -40,17 +40,17 @@ class WatchedFleet:
             del self._under_way[call]
         return list(late.values())
 
-    def plan(self, count: int, living: Collection[Instance], avoided: Collection[str]) -> list[Order]:
+    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
         """See `Fleet`."""
-        return self._fleet.plan(count, living, avoided)
+        return self._fleet.plan(count, living, cooling)
 
-    async def launch(self, intent: Intent, *, repeated: bool) -> list[Sighting]:
+    async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
         """See `Fleet`."""
         return await self._watched(f"launch:{intent.token}", self._fleet.launch(intent, repeated=repeated))
 
-    async def look(self) -> Sequence[Sighting]:
+    async def describe(self) -> Sequence[DescribedInstance]:
         """See `Fleet`."""
-        return await self._watched("look", self._fleet.look())
+        return await self._watched("describe", self._fleet.describe())
 
     async def terminate(self, ids: Sequence[str]) -> Collection[str]:
         """See `Fleet`."""

@@ -10,27 +10,27 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-LARGEST = 20_000
+MAX_FLEET_SIZE = 20_000
 
 
 def _sizes() -> Iterator[int]:
     size = 1
-    while size < LARGEST:
+    while size < MAX_FLEET_SIZE:
         yield size
         size = max(size + 1, int(size * 1.12))
 
 
-SIZES = tuple(_sizes())
+FLEET_SIZES = tuple(_sizes())
 """Sizes for which a shadow is kept; those between share the next one's."""
 
 
-def index_of(size: int) -> int:
+def size_index(size: int) -> int:
     """Where a fleet's size is looked up in `SIZES`."""
-    return min(bisect_left(SIZES, size), len(SIZES) - 1)
+    return min(bisect_left(FLEET_SIZES, size), len(FLEET_SIZES) - 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class DemandSample:
     """The demand at one moment.
 
     Attributes:
@@ -48,13 +48,13 @@ class Sample:
     running: int
     ended: int
     ready: int
-    coming: int
+    booting: int
     slots: int
     service_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """What happened from one sample to the next, in terms that hold for a fleet of any size.
 
     Attributes:
@@ -70,7 +70,7 @@ class Step:
     ended_per_slot: float
 
     @classmethod
-    def between(cls, last: Sample, sample: Sample) -> "Step":
+    def between(cls, last: DemandSample, sample: DemandSample) -> "Transition":
         """What the real fleet has shown; of a fleet that had nothing to run, what is expected of jobs' mean length."""
         elapsed_seconds, service_seconds = sample.now - last.now, max(sample.service_seconds, 1e-3)
         # Jobs that failed or were canceled are in no count of those that ended, but they have gone.
@@ -85,13 +85,13 @@ class Step:
         busy = min(busy, offered)
         return cls(elapsed_seconds, arrived, busy / offered, ended / busy)
 
-    def left(self, jobs: float, room: int) -> float:
+    def remaining_jobs(self, jobs: float, room: int) -> float:
         """How many are left of so many jobs, and of those that came, in a fleet with so many slots."""
         there = jobs + self.arrived
         return max(0.0, there - min(there * self.running_share, room) * self.ended_per_slot)
 
 
-class Shadows:
+class CounterfactualFleets:
     """The jobs that wait or run in fleets of the first `number` of `SIZES`; in a larger one none would ever wait.
 
     Attributes:
@@ -100,26 +100,26 @@ class Shadows:
             then any policy would have launched.
     """
 
-    def __init__(self, sample: Sample) -> None:
+    def __init__(self, sample: DemandSample) -> None:
         self.jobs = [float(sample.jobs)]
         self.unserved: float = sample.jobs
         self._arrivals = deque([(sample.now, sample.jobs)])
 
     @property
-    def number(self) -> int:
+    def tracked(self) -> int:
         """Of sizes that are followed."""
         return len(self.jobs)
 
-    def follow(self, number: int) -> None:
+    def track(self, number: int) -> None:
         """Follows so many sizes from now on."""
         self.jobs = self.jobs[:number] + [self.jobs[-1]] * (number - len(self.jobs))
 
-    def move(self, step: Step, sample: Sample, boot_seconds: float) -> None:
+    def advance(self, step: Transition, sample: DemandSample, boot_seconds: float) -> None:
         """Takes every shadow to this sample."""
         self._arrivals.append((sample.now, step.arrived))
         self.unserved += step.arrived
         while self._arrivals[0][0] <= sample.now - boot_seconds:
             self.unserved -= self._arrivals.popleft()[1]
         for index, jobs in enumerate(self.jobs):
-            room = SIZES[index] * sample.slots
-            self.jobs[index] = min(step.left(jobs, room), max(float(sample.jobs), room + self.unserved))
+            room = FLEET_SIZES[index] * sample.slots
+            self.jobs[index] = min(step.remaining_jobs(jobs, room), max(float(sample.jobs), room + self.unserved))

@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scaler.learn.counterfactual_fleets import Sample
+from scaler.learn.counterfactual_fleets import DemandSample
 from scaler.learn.demand import Demand, Prices
 from scaler.learn.service_times import ServiceTimes
-from scaler.policy import Lessons, Limits
+from scaler.policy import Estimates, Limits
 
 REMEMBERED_BOOTS = 100
 """More than come in one wave, whose last are its slowest."""
-SETTLE_SECONDS = 600.0
-LEAST_WEIGHT, MOST_WEIGHT = 0.05, 64.0
+WAIT_WEIGHT_TIME_CONSTANT_SECONDS = 600.0
+MIN_WAIT_WEIGHT, MAX_WAIT_WEIGHT = 0.05, 64.0
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class QueueSnapshot:
     """The system at one moment.
 
     Attributes:
@@ -35,10 +35,10 @@ class Counts:
     ended_seconds: Mapping[str, float]
     oldest_seconds: float
     ready: int
-    coming: int
+    booting: int
 
 
-class Learning:
+class Estimators:
     """Takes in one `Counts` after another.
 
     Args:
@@ -67,37 +67,37 @@ class Learning:
         self._boots += 1
         self._boot_seconds += (seconds - self._boot_seconds) / min(self._boots + 1, REMEMBERED_BOOTS)
 
-    def observe(self, counts: Counts) -> Lessons:
+    def observe(self, snapshot: QueueSnapshot) -> Estimates:
         """Takes in what is, and gives what is known with it."""
-        self._service.observe(counts.ended, counts.ended_seconds)
-        jobs = dict(counts.queued)
-        for function, _ in counts.running:
+        self._service.observe(snapshot.ended, snapshot.ended_seconds)
+        jobs = dict(snapshot.queued)
+        for function, _ in snapshot.running:
             jobs[function] = jobs.get(function, 0) + 1
         number = sum(jobs.values())
         if self._target_seconds is not None and self._last_at is not None and number:
-            late = counts.oldest_seconds > self._target_seconds
-            self._weight = steer(self._weight, late=late, elapsed_seconds=counts.now - self._last_at)
-        self._last_at = counts.now
-        sample = Sample(
-            now=counts.now,
+            late = snapshot.oldest_seconds > self._target_seconds
+            self._weight = adjust_wait_weight(self._weight, late=late, elapsed_seconds=snapshot.now - self._last_at)
+        self._last_at = snapshot.now
+        sample = DemandSample(
+            now=snapshot.now,
             jobs=number,
-            running=len(counts.running),
-            ended=sum(counts.ended.values()),
-            ready=counts.ready,
-            coming=counts.coming,
+            running=len(snapshot.running),
+            ended=sum(snapshot.ended.values()),
+            ready=snapshot.ready,
+            booting=snapshot.booting,
             slots=self._limits.slots_per_worker,
-            service_seconds=self._service.mean_seconds(counts.queued or jobs, counts.running),
+            service_seconds=self._service.mean_seconds(snapshot.queued or jobs, snapshot.running),
         )
         launch_seconds = self._limits.launch_seconds(self._boot_seconds)
         self._demand.observe(sample, Prices(launch_seconds, self._boot_seconds, self._weight))
-        return Lessons(
-            service_seconds=self._service.mean_seconds(counts.queued, counts.running),
+        return Estimates(
+            service_seconds=self._service.mean_seconds(snapshot.queued, snapshot.running),
             boot_seconds=self._boot_seconds,
-            surviving=self._service.surviving,
-            patience=self._demand.patience,
-            return_seconds=self._demand.return_seconds,
-            gap_seconds=self._demand.gap_seconds,
-            idle_seconds=self._demand.idle_seconds,
+            survival=self._service.survival,
+            hold_factor=self._demand.hold_factor,
+            miss_cost_seconds=self._demand.miss_cost_seconds,
+            idle_gap_seconds=self._demand.idle_gap_seconds,
+            net_idle_seconds=self._demand.net_idle_seconds,
             saved_seconds=self._demand.saved_seconds,
         )
 
@@ -124,7 +124,7 @@ class Learning:
         self._service, self._demand, self._boot_seconds, self._boots = service, demand, boot_seconds, boots
 
 
-def steer(weight: float, *, late: bool, elapsed_seconds: float) -> float:
+def adjust_wait_weight(weight: float, *, late: bool, elapsed_seconds: float) -> float:
     """The weight that keeps the oldest job within the wait target 19 seconds of 20: raised while it is late.
 
     Args:
@@ -132,5 +132,5 @@ def steer(weight: float, *, late: bool, elapsed_seconds: float) -> float:
         elapsed_seconds: since the last call, of time in which there were jobs.
     """
     # Nineteen times as fast up as down: they balance when one second in twenty is late.
-    steps = elapsed_seconds / SETTLE_SECONDS
-    return min(MOST_WEIGHT, max(LEAST_WEIGHT, weight * math.exp(19 * steps if late else -steps)))
+    steps = elapsed_seconds / WAIT_WEIGHT_TIME_CONSTANT_SECONDS
+    return min(MAX_WAIT_WEIGHT, max(MIN_WAIT_WEIGHT, weight * math.exp(19 * steps if late else -steps)))

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaler.learn.counterfactual_fleets import Step
+from scaler.learn.counterfactual_fleets import Transition
 
-PATIENCES = (0.01, 0.05, 0.1, 0.18, 0.3, 0.45, 0.65, 1.0, 1.5, 2.5)
+HOLD_FACTORS = (0.01, 0.05, 0.1, 0.18, 0.3, 0.45, 0.65, 1.0, 1.5, 2.5)
 """Candidates, as a share of the break-even, for how long a gap of demand is bridged."""
 PRIOR_GAPS = 0.3
 """How many gaps outweigh the break-even itself, with which patience starts."""
@@ -16,39 +16,39 @@ SHARED_GAPS = 5.0
 REMEMBERED_GAPS, REMEMBERED_RETURNS = 1000.0, 50.0
 """So many seen, the past counts half."""
 
-MOST_BOOTS = 5.0
+MAX_MISS_COST_BOOTS = 5.0
 """As if so many jobs waited for a boot, at most, is missed for one that lacks: bounds how long a crowd is awaited."""
 
 
-class Gaps:
+class IdleGaps:
     """What each of `PATIENCES` would have paid for the gaps of demand that were seen, in break-evens."""
 
-    def __init__(self, losses: Sequence[float] = (0.0,) * len(PATIENCES), number: float = 0.0) -> None:
-        if len(losses) != len(PATIENCES):
-            raise ValueError(f"{len(losses)} losses, not {len(PATIENCES)}")
+    def __init__(self, losses: Sequence[float] = (0.0,) * len(HOLD_FACTORS), number: float = 0.0) -> None:
+        if len(losses) != len(HOLD_FACTORS):
+            raise ValueError(f"{len(losses)} losses, not {len(HOLD_FACTORS)}")
         self.losses = [float(loss) for loss in losses]
-        self.number = number
+        self.count = number
 
     def add(self, gap: float) -> None:
         """A gap, in break-evens: it is bridged, or patience ends and one break-even is lost besides."""
-        for index, patience in enumerate(PATIENCES):
+        for index, patience in enumerate(HOLD_FACTORS):
             self.losses[index] += gap if gap < patience else patience + 1.0
-        self.number += 1.0
-        if self.number > REMEMBERED_GAPS:
+        self.count += 1.0
+        if self.count > REMEMBERED_GAPS:
             self.losses = [loss / 2 for loss in self.losses]
-            self.number /= 2
+            self.count /= 2
 
-    def cheapest(self, every: "Gaps") -> float:
+    def cheapest(self, all_gaps: "IdleGaps") -> float:
         """The patience that would have paid least here, and as far as little was seen here, at every level."""
-        weight = SHARED_GAPS / max(every.number, SHARED_GAPS)
+        weight = SHARED_GAPS / max(all_gaps.count, SHARED_GAPS)
         losses = [
             loss + weight * other + PRIOR_GAPS * math.log(patience) ** 2
-            for patience, loss, other in zip(PATIENCES, self.losses, every.losses, strict=True)
+            for patience, loss, other in zip(HOLD_FACTORS, self.losses, all_gaps.losses, strict=True)
         ]
-        return PATIENCES[min(range(len(PATIENCES)), key=losses.__getitem__)]
+        return HOLD_FACTORS[min(range(len(HOLD_FACTORS)), key=losses.__getitem__)]
 
 
-class Level:
+class MarginalWorker:
     """The last worker of a fleet of one size.
 
     Attributes:
@@ -60,12 +60,12 @@ class Level:
             it would have had, in all, until it would have booted.
     """
 
-    __slots__ = ("_absence", "free_since", "gaps", "idle_seconds", "missed_seconds", "returns", "saved_seconds")
+    __slots__ = ("_absence", "gaps", "missed_seconds", "net_idle_seconds", "returns", "saved_seconds", "unused_since")
 
     def __init__(self) -> None:
-        self.free_since: float | None = None
-        self.idle_seconds = self.saved_seconds = 0.0
-        self.gaps = Gaps()
+        self.unused_since: float | None = None
+        self.net_idle_seconds = self.saved_seconds = 0.0
+        self.gaps = IdleGaps()
         self.returns = self.missed_seconds = 0.0
         self._absence: _Absence | None = None
 
@@ -74,24 +74,26 @@ class Level:
         """Whether demand came back to it less than a boot ago."""
         return self._absence is not None
 
-    def return_seconds(self, boot_seconds: float) -> float:
+    def miss_cost_seconds(self, boot_seconds: float) -> float:
         """Job-seconds of waiting that its absence costs when demand comes back; at first, one job waits for a boot."""
-        return min((self.missed_seconds + boot_seconds) / (self.returns + 1), MOST_BOOTS * boot_seconds)
+        return min((self.missed_seconds + boot_seconds) / (self.returns + 1), MAX_MISS_COST_BOOTS * boot_seconds)
 
-    def come_back(self, now: float, jobs: float, room: int, slots: int) -> None:
+    def on_demand_return(self, now: float, jobs: float, room: int, slots: int) -> None:
         """Demand reaches it again: so many jobs are there, for so many slots, those of its own included."""
-        self.free_since = None
+        self.unused_since = None
         if self._absence is None:
             self._absence = _Absence(now, jobs, waiting=_waiting(jobs, room - slots) - _waiting(jobs, room))
 
-    def miss(self, step: Step, now: float, jobs: float, room: int, slots: int, boot_seconds: float) -> None:
+    def track_absence(
+        self, step: Transition, now: float, jobs: float, room: int, slots: int, boot_seconds: float
+    ) -> None:
         """Follows what its absence would have cost since demand came back, until it would have booted."""
         absence = self._absence
         if absence is None:
             return
         left_seconds = absence.since + boot_seconds - (now - step.elapsed_seconds)
         absence.waited_seconds += absence.waiting * min(step.elapsed_seconds, left_seconds)
-        absence.jobs = max(jobs, step.left(absence.jobs, room - slots))
+        absence.jobs = max(jobs, step.remaining_jobs(absence.jobs, room - slots))
         absence.waiting = _waiting(absence.jobs, room - slots) - _waiting(jobs, room)
         if left_seconds > step.elapsed_seconds:
             return
@@ -102,35 +104,35 @@ class Level:
             self.returns /= 2
             self.missed_seconds /= 2
 
-    def weigh(self, gain: float, launch_seconds: float, most_idle_seconds: float) -> None:
+    def record_gain(self, gain: float, launch_seconds: float, most_idle_seconds: float) -> None:
         """Books instance-seconds that it saved in waiting, less those that it idled."""
         if gain < 0:
-            self.idle_seconds = min(most_idle_seconds, self.idle_seconds - gain)
+            self.net_idle_seconds = min(most_idle_seconds, self.net_idle_seconds - gain)
             self.saved_seconds = max(0.0, self.saved_seconds + gain)
         elif gain > 0:
             self.saved_seconds = min(launch_seconds, self.saved_seconds + gain)
             # Worth a launch: demand has really returned, and was not a passing blip.
             real = self.saved_seconds >= launch_seconds
-            self.idle_seconds = 0.0 if real else max(0.0, self.idle_seconds - gain)
+            self.net_idle_seconds = 0.0 if real else max(0.0, self.net_idle_seconds - gain)
 
     def dump(self) -> dict[str, Any]:
         """What was learned, as JSON can carry it."""
         return {
             "losses": self.gaps.losses,
-            "gaps": self.gaps.number,
+            "gaps": self.gaps.count,
             "returns": self.returns,
             "missed_seconds": self.missed_seconds,
         }
 
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> "Level":
+    def load(cls, state: Mapping[str, Any]) -> "MarginalWorker":
         """What `dump` gave.
 
         Raises:
             KeyError, ValueError, TypeError: it did not.
         """
         level = cls()
-        level.gaps = Gaps(state["losses"], float(state["gaps"]))
+        level.gaps = IdleGaps(state["losses"], float(state["gaps"]))
         level.returns, level.missed_seconds = float(state["returns"]), float(state["missed_seconds"])
         return level
 

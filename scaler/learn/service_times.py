@@ -5,18 +5,18 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-GROWTH = 1.4
+BIN_GROWTH = 1.4
 """Ratio of neighbouring edges of the histogram, whose first bin ends at `FIRST_SECONDS`."""
-FIRST_SECONDS = 0.5
+FIRST_BIN_SECONDS = 0.5
 BINS = 44
 """Reaches beyond two weeks."""
-REMEMBERED_JOBS = 2000.0
+HALF_LIFE_JOBS = 2000.0
 """A job weighs half as much once so many have ended after it."""
-DOUBT_JOBS = 1.0
+PRIOR_JOBS = 1.0
 """A guess weighs as much as so many jobs: of a function never seen, that it is like the others."""
-FIRST_GUESS_SECONDS = 30.0
+PRIOR_SERVICE_SECONDS = 30.0
 
-EDGES = (0.0, *(FIRST_SECONDS * GROWTH**power for power in range(BINS)))
+BIN_EDGES = (0.0, *(FIRST_BIN_SECONDS * BIN_GROWTH**power for power in range(BINS)))
 
 
 class ServiceTimes:
@@ -60,27 +60,27 @@ class ServiceTimes:
         return sum(count * self._mean(function, ages.get(function, 0.0)) for function, count in jobs.items()) / number
 
     @property
-    def survivors(self) -> tuple[float, ...]:
+    def survival_curve(self) -> tuple[float, ...]:
         """The share of jobs that outlasts each of `EDGES`; falls, and never to 0."""
         if not self._survivors:
-            left, shares = sum(self._bins) + DOUBT_JOBS, []
+            left, shares = sum(self._bins) + PRIOR_JOBS, []
             total = left
-            for edge, number in zip(EDGES, self._bins, strict=True):
+            for edge, number in zip(BIN_EDGES, self._bins, strict=True):
                 # The guess: as heavy a tail as is ever seen, halved at FIRST_GUESS_SECONDS.
-                guess = DOUBT_JOBS / (1 + edge / FIRST_GUESS_SECONDS)
-                shares.append((left - DOUBT_JOBS + guess) / total)
+                guess = PRIOR_JOBS / (1 + edge / PRIOR_SERVICE_SECONDS)
+                shares.append((left - PRIOR_JOBS + guess) / total)
                 left -= number
             self._survivors = tuple(shares)
         return self._survivors
 
-    def surviving(self, age_seconds: float) -> float:
+    def survival(self, age_seconds: float) -> float:
         """The share of jobs that outlasts an age, above 0: between the edges along a line, beyond them as 1 ÷ age."""
-        shares = self.survivors
-        high = bisect_right(EDGES, age_seconds)
-        if high == len(EDGES):
-            return shares[-1] * EDGES[-1] / age_seconds
+        shares = self.survival_curve
+        high = bisect_right(BIN_EDGES, age_seconds)
+        if high == len(BIN_EDGES):
+            return shares[-1] * BIN_EDGES[-1] / age_seconds
         low = high - 1
-        share = (age_seconds - EDGES[low]) / (EDGES[high] - EDGES[low])
+        share = (age_seconds - BIN_EDGES[low]) / (BIN_EDGES[high] - BIN_EDGES[low])
         return shares[low] + share * (shares[high] - shares[low])
 
     def dump(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class ServiceTimes:
         return times
 
     def _add(self, function: str, number: int, seconds: float) -> None:
-        kept = 0.5 ** (number / REMEMBERED_JOBS)
+        kept = 0.5 ** (number / HALF_LIFE_JOBS)
         ended, total = self._ended.get(function, 0.0), self._seconds.get(function, 0.0)
         self._ended[function] = ended * kept + number
         self._seconds[function] = total * kept + seconds
@@ -119,19 +119,19 @@ class ServiceTimes:
 
     def _mean(self, function: str, running_seconds: float) -> float:
         """Work seen ÷ jobs ended: what still runs counts, so that a function that never ends is not taken for short."""
-        ended = self._ended.get(function, 0.0) + DOUBT_JOBS
-        guess = DOUBT_JOBS * self._overall(function)
+        ended = self._ended.get(function, 0.0) + PRIOR_JOBS
+        guess = PRIOR_JOBS * self._overall(function)
         return (self._seconds.get(function, 0.0) + running_seconds + guess) / ended
 
     def _overall(self, without: str) -> float:
         """The mean of all functions but one: what is thought of that one before it is known."""
         ended = self._all_ended - self._ended.get(without, 0.0)
         seconds = self._all_seconds - self._seconds.get(without, 0.0)
-        return (max(0.0, seconds) + DOUBT_JOBS * FIRST_GUESS_SECONDS) / (max(0.0, ended) + DOUBT_JOBS)
+        return (max(0.0, seconds) + PRIOR_JOBS * PRIOR_SERVICE_SECONDS) / (max(0.0, ended) + PRIOR_JOBS)
 
 
 def bin_of(seconds: float) -> int:
     """The bin of `EDGES` in which a duration lies."""
-    if seconds < FIRST_SECONDS:
+    if seconds < FIRST_BIN_SECONDS:
         return 0
-    return min(BINS, int(math.log(seconds / FIRST_SECONDS) / math.log(GROWTH)) + 1)
+    return min(BINS, int(math.log(seconds / FIRST_BIN_SECONDS) / math.log(BIN_GROWTH)) + 1)

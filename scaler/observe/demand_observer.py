@@ -5,22 +5,22 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from jobqueue.inspection.counters import ShardCounts, count
+from jobqueue.inspection.counters import ShardCounts, read_counts
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView
 from scaler.fleets.instances import Instance
-from scaler.learn.learning import Counts, Learning
-from scaler.observe.instance_phases import Phase, phase_of
-from scaler.observe.running_jobs import Outstanding, Sightings, spread
+from scaler.learn.learning import Estimators, QueueSnapshot
+from scaler.observe.instance_phases import InstancePhase, phase_of
+from scaler.observe.running_jobs import OutstandingJobs, RunningJobAges, apportion
 from scaler.policy import Limits, Observation
-from scaler.state.store import Book, Ledger
+from scaler.state.store import ScalerState, ScalerStore
 
-SAVE_SECONDS = 30.0
+SAVE_ESTIMATES_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
 
-class Observer:
+class DemandObserver:
     """Remembers what was learned, for as long as this manager leads.
 
     Args:
@@ -43,29 +43,29 @@ class Observer:
         """The limits with w as it stands."""
         return self._learning.limits
 
-    async def restore(self, ledger: Ledger) -> None:
+    async def restore(self, store: ScalerStore) -> None:
         """Goes on from what the last leader had learned; what this one knew has aged while it did not lead."""
         self._forget()
         try:
-            state = await ledger.note("learned")
+            state = await store.read_document("learned")
             if state is not None:
                 self._learning.restore(state)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("event=scaler_learned_unreadable error=%r", error)
+            log.warning("event=scaler_estimates_unreadable error=%r", error)
 
-    def notes(self, now: float) -> Mapping[str, object]:
+    def documents(self, now: float) -> Mapping[str, object]:
         """What the next leader should know, every `SAVE_SECONDS`."""
-        if now - self._saved_at < SAVE_SECONDS:
+        if now - self._saved_at < SAVE_ESTIMATES_SECONDS:
             return {}
         self._saved_at = now
         return {"learned": self._learning.dump()}
 
     async def observe(
         self,
-        book: Book,
+        state: ScalerState,
         instances: Mapping[str, Instance],
         workers: Mapping[str, WorkerView],
-        boots: Sequence[float],
+        boot_durations: Sequence[float],
         *,
         stale: bool,
     ) -> Observation:
@@ -80,51 +80,53 @@ class Observer:
         Raises:
             ShardUnavailable: a shard is away.
         """
-        for seconds in boots:
+        for seconds in boot_durations:
             self._learning.observe_boot(seconds)
         phases = {id_: phase_of(instance, workers.get(id_)) for id_, instance in instances.items()}
         number = Counter(phases.values())
-        serving = [workers[id_] for id_, phase in phases.items() if phase in (Phase.IDLE, Phase.BUSY)]
-        coming = [book.now - instances[id_].launched_at for id_, phase in phases.items() if phase is Phase.BOOTING]
-        coming += [book.now - intent.at for intent in book.intents for _ in range(intent.order.count)]
-        counts = sum(await asyncio.gather(*(count(shard) for shard in self._shards)), ShardCounts())
+        serving = [workers[id_] for id_, phase in phases.items() if phase in (InstancePhase.IDLE, InstancePhase.BUSY)]
+        coming = [
+            state.now - instances[id_].launched_at for id_, phase in phases.items() if phase is InstancePhase.BOOTING
+        ]
+        coming += [state.now - intent.recorded_at for intent in state.intents for _ in range(intent.request.count)]
+        counts = sum(await asyncio.gather(*(read_counts(shard) for shard in self._shards)), ShardCounts())
         total, functions = counts.total, counts.functions
         living = total.queued + total.scheduled + total.deferred + total.started
         jobs = self._outstanding.by_function(functions, living)
-        queued = spread(total.queued, jobs)
-        ages = self._sightings.ages(serving, book.now)
-        running = spread(len(ages), jobs)
+        queued = apportion(total.queued, jobs)
+        ages = self._sightings.ages(serving, state.now)
+        running = apportion(len(ages), jobs)
         names = (name for name, number in running.items() for _ in range(number))
         oldest_seconds = total.oldest_seconds or 0.0
         lessons = self._learning.observe(
-            Counts(
-                now=book.now,
+            QueueSnapshot(
+                now=state.now,
                 queued=queued,
                 running=list(zip(names, ages, strict=True)),
                 ended={name: functions.finished.get(name, 0) for name in functions.finished},
                 ended_seconds=functions.seconds,
                 oldest_seconds=oldest_seconds,
                 ready=len(serving),
-                coming=len(coming),
+                booting=len(coming),
             )
         )
         return Observation(
-            now=book.now,
+            now=state.now,
             queued=queued,
             oldest_seconds=oldest_seconds,
             running_ages=ages,
-            idle=number[Phase.IDLE],
-            busy=number[Phase.BUSY],
-            draining=number[Phase.DRAINING] + number[Phase.LOST] + number[Phase.ENDING],
+            idle=number[InstancePhase.IDLE],
+            busy=number[InstancePhase.BUSY],
+            draining=number[InstancePhase.DRAINING] + number[InstancePhase.LOST] + number[InstancePhase.ENDING],
             free_slots=sum(max(0, worker.slots - worker.running) for worker in serving),
             booting_ages=[max(0.0, age) for age in coming],
-            lessons=lessons,
+            estimates=lessons,
             stale=stale,
         )
 
     def _forget(self) -> None:
-        self._learning = Learning(
+        self._learning = Estimators(
             self._limits, boot_seconds=self._boot_seconds, wait_target_seconds=self._wait_target_seconds
         )
-        self._sightings = Sightings()
-        self._outstanding = Outstanding()
+        self._sightings = RunningJobAges()
+        self._outstanding = OutstandingJobs()

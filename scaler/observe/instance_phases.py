@@ -10,20 +10,20 @@ from enum import StrEnum
 
 from jobqueue.workers.registry import WorkerView
 from scaler.fleets.fleet import Profile
-from scaler.fleets.instances import Instance, Sighting
-from scaler.state.store import Book
+from scaler.fleets.instances import DescribedInstance, Instance
+from scaler.state.store import ScalerState
 
 SILENT_SECONDS = 20.0
 """A worker that has not been heard of for so long does nothing that counts: its leases have run out, or soon will."""
 LOST_SECONDS = 30.0
 """A worker that stays unheard for so long after that is dead; all its leases have run out."""
-PASS_SECONDS = 10.0
+FENCE_SECONDS = 10.0
 """Between the two passes in which an instance is ended that nobody can ask."""
-MISSING_SECONDS = 90.0
+UNDESCRIBED_SECONDS = 90.0
 """What a fleet does not show may live: it is taken for gone only after so long."""
 
 
-class Phase(StrEnum):
+class InstancePhase(StrEnum):
     """Where an instance is in its life."""
 
     BOOTING = "booting"
@@ -35,7 +35,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FleetSnapshot:
     """What was found at one moment.
 
     Attributes:
@@ -46,13 +46,13 @@ class Seen:
     """
 
     workers: Mapping[str, WorkerView]
-    left: Collection[str] = ()
-    sightings: Mapping[str, Sighting] | None = None
-    gone: Collection[str] = ()
+    exited_cleanly: Collection[str] = ()
+    described: Mapping[str, DescribedInstance] | None = None
+    recently_terminated: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
+class Classification:
     """What follows.
 
     Attributes:
@@ -66,69 +66,69 @@ class Review:
 
     instances: dict[str, Instance] = field(default_factory=dict)
     changed: list[Instance] = field(default_factory=list)
-    closed: list[Instance] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    boots: list[float] = field(default_factory=list)
+    newly_terminating: list[Instance] = field(default_factory=list)
+    terminated: list[str] = field(default_factory=list)
+    boot_durations: list[float] = field(default_factory=list)
     failed_boots: list[str] = field(default_factory=list)
 
 
-def is_heard(worker: WorkerView) -> bool:
+def is_alive(worker: WorkerView) -> bool:
     """Whether a listed worker still lives, as far as anybody can tell."""
-    return (worker.silent_seconds or 0.0) < SILENT_SECONDS
+    return (worker.seconds_since_heartbeat or 0.0) < SILENT_SECONDS
 
 
-def phase_of(instance: Instance, worker: WorkerView | None) -> Phase:
+def phase_of(instance: Instance, worker: WorkerView | None) -> InstancePhase:
     """Where an instance is; `worker` is None where it is not heard of."""
     if worker is None:
-        if instance.closing_at is not None:
-            return Phase.ENDING
-        return Phase.BOOTING if instance.arrived_at is None else Phase.LOST
-    if instance.closing_at is not None or worker.state == "draining" or worker.leaving == "spot":
-        return Phase.DRAINING
-    return Phase.BUSY if worker.running else Phase.IDLE
+        if instance.terminating_at is not None:
+            return InstancePhase.ENDING
+        return InstancePhase.BOOTING if instance.arrived_at is None else InstancePhase.LOST
+    if instance.terminating_at is not None or worker.state == "draining" or worker.interruption == "spot":
+        return InstancePhase.DRAINING
+    return InstancePhase.BUSY if worker.running else InstancePhase.IDLE
 
 
-def review(book: Book, seen: Seen, profile: Profile) -> Review:
+def classify(state: ScalerState, snapshot: FleetSnapshot, profile: Profile) -> Classification:
     """Goes through all instances, and takes in those that are not written down."""
-    result = Review()
-    for instance in [*book.instances.values(), *_adopted(book, seen)]:
-        sighting = seen.sightings.get(instance.id) if seen.sightings is not None else None
+    result = Classification()
+    for instance in [*state.instances.values(), *_adopted(state, snapshot)]:
+        sighting = snapshot.described.get(instance.id) if snapshot.described is not None else None
         if sighting is not None and sighting.ended:
-            result.gone.append(instance.id)
-            if instance.arrived_at is None and instance.closing_at is None and not sighting.interrupted:
+            result.terminated.append(instance.id)
+            if instance.arrived_at is None and instance.terminating_at is None and not sighting.interrupted:
                 result.failed_boots.append(instance.id)
             continue
-        met = _meet(instance, seen, sighting, book.now)
-        if met.arrived_at is not None and instance.arrived_at is None and instance.id in book.instances:
-            result.boots.append(max(0.0, book.now - met.launched_at))
-        reason = _why_close(met, seen, sighting, profile, book.now)
+        met = _meet(instance, snapshot, sighting, state.now)
+        if met.arrived_at is not None and instance.arrived_at is None and instance.id in state.instances:
+            result.boot_durations.append(max(0.0, state.now - met.launched_at))
+        reason = _why_close(met, snapshot, sighting, profile, state.now)
         if reason:
-            met = replace(met, closing_at=book.now, reason=reason)
-        written = book.instances.get(met.id)
-        if met.closing_at is not None and (written is None or written.closing_at is None):
-            result.closed.append(met)
+            met = replace(met, terminating_at=state.now, reason=reason)
+        written = state.instances.get(met.id)
+        if met.terminating_at is not None and (written is None or written.terminating_at is None):
+            result.newly_terminating.append(met)
             if met.reason == "never_registered":
                 result.failed_boots.append(met.id)
-        if _is_empty(met, seen, sighting, book.now):
-            met = replace(met, empty_at=book.now)
+        if _is_empty(met, snapshot, sighting, state.now):
+            met = replace(met, drained_at=state.now)
         result.instances[met.id] = met
         if met is not written:
             result.changed.append(met)
     return result
 
 
-def _adopted(book: Book, seen: Seen) -> Sequence[Instance]:
+def _adopted(book: ScalerState, seen: FleetSnapshot) -> Sequence[Instance]:
     """Instances that exist and are not written down: those whose worker works are welcome, the others are to go."""
     awaited = {intent.token for intent in book.intents}
-    known = {*book.instances, *seen.gone}
+    known = {*book.instances, *seen.recently_terminated}
     adopted = {}
-    for sighting in (seen.sightings or {}).values():
+    for sighting in (seen.described or {}).values():
         # What an intent has launched is written down when its answer is known.
         if sighting.ended or sighting.id in known or sighting.token in awaited:
             continue
-        instance = sighting.as_instance()
+        instance = sighting.to_instance()
         if sighting.id not in seen.workers:
-            instance = replace(instance, closing_at=book.now, reason="stranger")
+            instance = replace(instance, terminating_at=book.now, reason="stranger")
         adopted[sighting.id] = instance
     for id_ in seen.workers:
         if id_ not in known and id_ not in adopted:
@@ -136,17 +136,17 @@ def _adopted(book: Book, seen: Seen) -> Sequence[Instance]:
     return list(adopted.values())
 
 
-def _meet(instance: Instance, seen: Seen, sighting: Sighting | None, now: float) -> Instance:
+def _meet(instance: Instance, seen: FleetSnapshot, sighting: DescribedInstance | None, now: float) -> Instance:
     """Writes down whether worker and instance were met."""
     met = instance
     if sighting is not None:
-        if met.missed_at is not None:
-            met = replace(met, missed_at=None)
+        if met.undescribed_at is not None:
+            met = replace(met, undescribed_at=None)
         if (sighting.zone, sighting.version) != (met.zone, met.version):
             met = replace(met, kind=sighting.kind, subnet=sighting.subnet, zone=sighting.zone, market=sighting.market)
             met = replace(met, version=sighting.version)
-    elif seen.sightings is not None and met.missed_at is None:
-        met = replace(met, missed_at=now)
+    elif seen.described is not None and met.undescribed_at is None:
+        met = replace(met, undescribed_at=now)
     if instance.id in seen.workers:
         if met.arrived_at is None:
             met = replace(met, arrived_at=now)
@@ -157,29 +157,35 @@ def _meet(instance: Instance, seen: Seen, sighting: Sighting | None, now: float)
     return met
 
 
-def _why_close(met: Instance, seen: Seen, sighting: Sighting | None, profile: Profile, now: float) -> str:
+def _why_close(
+    met: Instance, seen: FleetSnapshot, sighting: DescribedInstance | None, profile: Profile, now: float
+) -> str:
     """Why an instance that nobody wants gone has to go; '' where it has not."""
-    if met.closing_at is not None or met.id in seen.workers:
+    if met.terminating_at is not None or met.id in seen.workers:
         return ""
-    if met.id in seen.left:
+    if met.id in seen.exited_cleanly:
         return "left"
     if sighting is not None and sighting.stopped:
         return "stopped"
-    if met.arrived_at is None and now - met.launched_at > profile.boot_limit_seconds:
+    if met.arrived_at is None and now - met.launched_at > profile.boot_timeout_seconds:
         return "never_registered"
     if met.lost_at is not None and now - met.lost_at >= LOST_SECONDS:
         return "silent"
-    if met.arrived_at is not None and met.missed_at is not None and now - met.missed_at >= MISSING_SECONDS:
+    if (
+        met.arrived_at is not None
+        and met.undescribed_at is not None
+        and now - met.undescribed_at >= UNDESCRIBED_SECONDS
+    ):
         return "vanished"
     return ""
 
 
-def _is_empty(met: Instance, seen: Seen, sighting: Sighting | None, now: float) -> bool:
+def _is_empty(met: Instance, seen: FleetSnapshot, sighting: DescribedInstance | None, now: float) -> bool:
     """Whether a closed instance runs nothing for certain."""
-    if met.closing_at is None or met.empty_at is not None or met.id in seen.workers:
+    if met.terminating_at is None or met.drained_at is not None or met.id in seen.workers:
         return False
-    if met.id in seen.left or (sighting is not None and sighting.stopped):
+    if met.id in seen.exited_cleanly or (sighting is not None and sighting.stopped):
         return True
-    if met.cut_off_at is None or now - met.cut_off_at < PASS_SECONDS:
+    if met.fenced_at is None or now - met.fenced_at < FENCE_SECONDS:
         return False
     return met.arrived_at is None or (met.lost_at is not None and now - met.lost_at >= LOST_SECONDS)

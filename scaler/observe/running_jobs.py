@@ -6,7 +6,7 @@ from jobqueue.inspection.counters import FunctionCounts
 from jobqueue.workers.registry import WorkerView
 
 
-class Sightings:
+class RunningJobAges:
     """Remembers since when each worker runs what it runs: since its counts last changed."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Sightings:
         return [now - seen[worker.name][1] for worker in workers for _ in range(worker.running)]
 
 
-class Outstanding:
+class OutstandingJobs:
     """Tells by function which jobs there are, from counters of what came and what ended.
 
     Jobs that were canceled, deleted, or ended by a stock worker are in no counter of ends, and requeued ones end twice.
@@ -44,16 +44,16 @@ class Outstanding:
         return {name: number for name, number in there.items() if number}
 
 
-def spread(number: int, weights: Mapping[str, int]) -> dict[str, int]:
+def apportion(count: int, weights: Mapping[str, int]) -> dict[str, int]:
     """So many jobs divided in proportion, none lost; all under no name where nothing is known."""
     total = sum(weights.values())
-    if not number:
+    if not count:
         return {}
     if not total:
-        return {"": number}
-    exact = {name: number * weight / total for name, weight in weights.items()}
+        return {"": count}
+    exact = {name: count * weight / total for name, weight in weights.items()}
     shares = {name: int(share) for name, share in exact.items()}
     by_remainder = sorted(exact, key=lambda name: exact[name] - shares[name], reverse=True)
-    for name in by_remainder[: number - sum(shares.values())]:
+    for name in by_remainder[: count - sum(shares.values())]:
         shares[name] += 1
     return {name: share for name, share in shares.items() if share}

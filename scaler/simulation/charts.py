@@ -12,7 +12,9 @@ STEPS = 800
 """Points of a line over time: about one a pixel."""
 
 
-def draw_front(own: Sequence[tuple[str, tuple[float, float]]], peers: Sequence[tuple[str, float, float]]) -> str:
+def draw_cost_wait_chart(
+    own: Sequence[tuple[str, tuple[float, float]]], peers: Sequence[tuple[str, float, float]]
+) -> str:
     """Cost ÷ C0 across, mean wait up, both logarithmic: lower left is better.
 
     Args:
@@ -35,7 +37,7 @@ def draw_front(own: Sequence[tuple[str, tuple[float, float]]], peers: Sequence[t
     return _document("Cost and waiting: lower left is better", parts)
 
 
-def draw_fleet(fleet: Sequence[tuple[float, int]], demand: Sequence[tuple[float, int]]) -> str:
+def draw_fleet_chart(fleet: Sequence[tuple[float, int]], demand: Sequence[tuple[float, int]]) -> str:
     """Instances alive, and instances that would be busy if nothing ever waited, over the hours.
 
     Args:

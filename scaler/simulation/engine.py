@@ -12,7 +12,7 @@ from typing import Protocol
 from scaler.simulation.trace import TracedJob
 
 MINIMUM_PAID_SECONDS = 60.0
-LEFT_OVER_SECONDS = 3600.0
+TERMINATION_GRACE_SECONDS = 3600.0
 """What still lives so long after the last job is paid until then, and counted as left over."""
 
 
@@ -27,7 +27,7 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ScalingPlan:
     """What a policy wants done.
 
     Attributes:
@@ -38,23 +38,23 @@ class Plan:
     """
 
     launch: int = 0
-    release: Sequence[Instance] = ()
-    cancel: Sequence[Instance] = ()
+    terminate: Sequence[Instance] = ()
+    cancel_booting: Sequence[Instance] = ()
     recheck_seconds: float | None = None
 
 
-NOTHING = Plan()
+NOTHING = ScalingPlan()
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Scenario:
     """What the policy does not choose.
 
     Attributes:
         slots: jobs that an instance runs at a time.
         boot_median_seconds, boot_sigma: of the lognormal boot time.
         boot_factor: multiplies the boot time of what is launched at that second.
-        launchable: how many of so many asked for at that second the cloud gives.
+        launchable: how many of so many asked for at that second the system gives.
     """
 
     slots: int = 1
@@ -62,8 +62,8 @@ class World:
     boot_sigma: float = 0.25
     max_workers: int = 1000
     seed: int = 1
-    boot_factor: Callable[[float], float] = field(default=lambda _: 1.0)
-    launchable: Callable[[float, int], int] = field(default=lambda _, wanted: wanted)
+    boot_time_factor: Callable[[float], float] = field(default=lambda _: 1.0)
+    grant_launches: Callable[[float, int], int] = field(default=lambda _, wanted: wanted)
 
 
 class Policy(Protocol):
@@ -71,18 +71,18 @@ class Policy(Protocol):
 
     Attributes:
         interval_seconds: between two ticks.
-        eager: also asked at once when a job comes while nothing lives.
+        wakes_on_arrival: also asked at once when a job comes while nothing lives.
     """
 
     interval_seconds: float
-    eager: bool
+    wakes_on_arrival: bool
 
-    def plan(self, cloud: "Cloud") -> Plan:
-        """The plan at `cloud.now`; `cloud` is only to be read."""
+    def plan(self, system: "SimulatedSystem") -> ScalingPlan:
+        """The plan at `system.now`; `system` is only to be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SimulatedRun:
     """What happened.
 
     Attributes:
@@ -99,11 +99,11 @@ class Run:
     launches: int
     peak: int
     fleet: Sequence[tuple[float, int]]
-    left_over: int
+    never_terminated: int
     ended_at: float
 
 
-class Cloud:
+class SimulatedSystem:
     """The state of one run.
 
     Attributes:
@@ -117,22 +117,22 @@ class Cloud:
         queued_by_function: jobs that wait, where any do.
     """
 
-    def __init__(self, jobs: Sequence[TracedJob], world: World) -> None:
-        self.world = world
+    def __init__(self, jobs: Sequence[TracedJob], scenario: Scenario) -> None:
+        self.scenario = scenario
         self.now = 0.0
         self.queue: deque[TracedJob] = deque()
         self.running = 0
         self.idle: dict[Instance, None] = {}
         self.booting: dict[Instance, None] = {}
-        self.arrived: Counter[str] = Counter()
-        self.finished: Counter[str] = Counter()
-        self.finished_seconds: dict[str, float] = {}
+        self.arrived_by_function: Counter[str] = Counter()
+        self.finished_by_function: Counter[str] = Counter()
+        self.service_seconds_by_function: dict[str, float] = {}
         self.queued_by_function: Counter[str] = Counter()
         self._jobs = jobs
-        self._busy: list[dict[Instance, None]] = [{} for _ in range(world.slots)]
+        self._busy: list[dict[Instance, None]] = [{} for _ in range(scenario.slots)]
         self._running: dict[int, tuple[TracedJob, float]] = {}
         self._alive = 0
-        self._random = random.Random(world.seed)
+        self._random = random.Random(scenario.seed)
         self._waits: list[float] = []
         self._paid_seconds = 0.0
         self._launches = 0
@@ -147,20 +147,20 @@ class Cloud:
         return self._alive
 
     @property
-    def jobs(self) -> int:
+    def unfinished_jobs(self) -> int:
         """Jobs that wait or run."""
         return len(self.queue) + self.running
 
     @property
     def free_slots(self) -> int:
         """Slots of registered instances that run nothing."""
-        return (self._alive - len(self.booting)) * self.world.slots - self.running
+        return (self._alive - len(self.booting)) * self.scenario.slots - self.running
 
     def running_ages(self) -> list[tuple[str, float]]:
         """Function and age in seconds of each running job."""
         return [(job.function, self.now - begun_at) for job, begun_at in self._running.values()]
 
-    def serve(self, policy: Policy) -> Run:
+    def run(self, policy: Policy) -> SimulatedRun:
         """Runs until every job is done and every instance gone, or left over for too long."""
         jobs, events, infinity = self._jobs, self._events, math.inf
         following, last, tick_at, done_at = 0, len(jobs), 0.0, -infinity
@@ -169,7 +169,11 @@ class Cloud:
             event_at = events[0][0] if events else infinity
             if tick_at < arrival_at and tick_at < event_at:
                 self.now = tick_at
-                if following == last and not self.jobs and (self._alive == 0 or tick_at > done_at + LEFT_OVER_SECONDS):
+                if (
+                    following == last
+                    and not self.unfinished_jobs
+                    and (self._alive == 0 or tick_at > done_at + TERMINATION_GRACE_SECONDS)
+                ):
                     break
                 plan = policy.plan(self)
                 self._carry_out(plan)
@@ -179,10 +183,10 @@ class Cloud:
                 self.now = arrival_at
                 job = jobs[following]
                 following += 1
-                self.arrived[job.function] += 1
+                self.arrived_by_function[job.function] += 1
                 self.queued_by_function[job.function] += 1
                 self.queue.append(job)
-                if policy.eager and self._alive == 0:
+                if policy.wakes_on_arrival and self._alive == 0:
                     tick_at = arrival_at
             else:
                 self.now, number, instance, finished = heapq.heappop(events)
@@ -199,9 +203,11 @@ class Cloud:
         left_over = self._alive
         for instance in [*self.idle, *self.booting]:
             self._end(instance)
-        return Run(self._waits, self._paid_seconds, self._launches, self._peak, self._fleet, left_over, self.now)
+        return SimulatedRun(
+            self._waits, self._paid_seconds, self._launches, self._peak, self._fleet, left_over, self.now
+        )
 
-    def _next_tick(self, plan: Plan, interval_seconds: float, arrival_at: float) -> float:
+    def _next_tick(self, plan: ScalingPlan, interval_seconds: float, arrival_at: float) -> float:
         quiet = not self.queue and not self.idle and not self.booting
         if quiet:
             # Every instance is busy or none lives: no policy does anything before something happens.
@@ -211,22 +217,24 @@ class Cloud:
             return self.now + interval_seconds
         return max(self.now + interval_seconds, _grid(self.now + plan.recheck_seconds, interval_seconds))
 
-    def _carry_out(self, plan: Plan) -> None:
-        for instance in plan.release:
+    def _carry_out(self, plan: ScalingPlan) -> None:
+        for instance in plan.terminate:
             del self.idle[instance]
             del self._busy[0][instance]
             self._end(instance)
-        for instance in plan.cancel:
+        for instance in plan.cancel_booting:
             self._end(instance)
-        room = self.world.max_workers - self._alive
+        room = self.scenario.max_workers - self._alive
         wanted = min(plan.launch, room)
         if wanted > 0:
-            self._launch(self.world.launchable(self.now, wanted))
+            self._launch(self.scenario.grant_launches(self.now, wanted))
 
     def _launch(self, number: int) -> None:
         for _ in range(number):
-            boot_seconds = self.world.boot_median_seconds * self._random.lognormvariate(0.0, self.world.boot_sigma)
-            ready_at = self.now + boot_seconds * self.world.boot_factor(self.now)
+            boot_seconds = self.scenario.boot_median_seconds * self._random.lognormvariate(
+                0.0, self.scenario.boot_sigma
+            )
+            ready_at = self.now + boot_seconds * self.scenario.boot_time_factor(self.now)
             instance = Instance(self.now, ready_at)
             self.booting[instance] = None
             heapq.heappush(self._events, (ready_at, next(self._numbers), instance, None))
@@ -248,7 +256,7 @@ class Cloud:
 
         That lets the others run empty, which is the best for policies that count idle time by instance.
         """
-        queue, busy, slots = self.queue, self._busy, self.world.slots
+        queue, busy, slots = self.queue, self._busy, self.scenario.slots
         while queue:
             for running in range(slots - 1, -1, -1):
                 if busy[running]:
@@ -277,9 +285,11 @@ class Cloud:
 
     def _finish(self, instance: Instance, job: TracedJob) -> None:
         self.running -= 1
-        self.finished[job.function] += 1
-        self.finished_seconds[job.function] = self.finished_seconds.get(job.function, 0.0) + job.service_seconds
-        if instance.running < self.world.slots:
+        self.finished_by_function[job.function] += 1
+        self.service_seconds_by_function[job.function] = (
+            self.service_seconds_by_function.get(job.function, 0.0) + job.service_seconds
+        )
+        if instance.running < self.scenario.slots:
             del self._busy[instance.running][instance]
         instance.running -= 1
         self._free(instance)

@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scaler.simulation.engine import MINIMUM_PAID_SECONDS, Run
+from scaler.simulation.engine import MINIMUM_PAID_SECONDS, SimulatedRun
 from scaler.simulation.trace import TracedJob
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class PolicyResult:
     """One policy on one trace; the fields of the JSON line.
 
     Attributes:
@@ -36,12 +36,19 @@ class Result:
 
 
 def measure(
-    policy: str, run: Run, jobs: Sequence[TracedJob], *, c0_seconds: float, slots: int, w: float, target_seconds: float
-) -> Result:
+    policy: str,
+    run: SimulatedRun,
+    jobs: Sequence[TracedJob],
+    *,
+    c0_seconds: float,
+    slots: int,
+    w: float,
+    target_seconds: float,
+) -> PolicyResult:
     """The run in figures."""
     waits = sorted(run.waits)
     work_seconds = sum(job.service_seconds for job in jobs) / slots
-    return Result(
+    return PolicyResult(
         policy=policy,
         paid_s=round(run.paid_seconds, 3),
         cost_per_work=_ratio(run.paid_seconds, work_seconds),
@@ -57,7 +64,7 @@ def measure(
     )
 
 
-def clairvoyant_seconds(jobs: Sequence[TracedJob], *, slots: int, boot_seconds: float) -> float:
+def clairvoyant_cost_seconds(jobs: Sequence[TracedJob], *, slots: int, boot_seconds: float) -> float:
     """C0: the least that can be paid when no job waits.
 
     Every level of demand is one instance. It works while demand reaches it; between two times it is either kept, or let
@@ -82,7 +89,7 @@ def clairvoyant_seconds(jobs: Sequence[TracedJob], *, slots: int, boot_seconds: 
     return paid_seconds
 
 
-def demand(jobs: Sequence[TracedJob], *, slots: int) -> list[tuple[float, int]]:
+def demand_curve(jobs: Sequence[TracedJob], *, slots: int) -> list[tuple[float, int]]:
     """(second, instances that would be busy if nothing ever waited), at each change."""
     points, running = [], 0
     for second, change in _changes(jobs):

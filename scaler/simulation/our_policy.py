@@ -2,24 +2,24 @@
 
 from itertools import islice
 
-from scaler.learn.learning import Counts, Learning
+from scaler.learn.learning import Estimators, QueueSnapshot
 from scaler.policy import Limits, Observation, decide
-from scaler.simulation.engine import MINIMUM_PAID_SECONDS, Cloud, Instance, Plan, World
+from scaler.simulation.engine import MINIMUM_PAID_SECONDS, Instance, ScalingPlan, Scenario, SimulatedSystem
 
 
-def cloud_limits(world: World, w: float) -> Limits:
+def limits_for_scenario(scenario: Scenario, w: float) -> Limits:
     """On instances paid by the second, for a minute at least."""
     return Limits(
         min_workers=0,
-        max_workers=world.max_workers,
-        slots_per_worker=world.slots,
+        max_workers=scenario.max_workers,
+        slots_per_worker=scenario.slots,
         wait_weight=w,
-        minimum_paid_seconds=MINIMUM_PAID_SECONDS,
-        idle_seconds=0.0,
+        min_billed_seconds=MINIMUM_PAID_SECONDS,
+        min_idle_seconds=0.0,
     )
 
 
-class WorkManager:
+class WorkManagerPolicy:
     """Asked every second, and at once when a job comes while nothing lives.
 
     Args:
@@ -27,7 +27,7 @@ class WorkManager:
     """
 
     interval_seconds = 1.0
-    eager = True
+    wakes_on_arrival = True
 
     def __init__(
         self,
@@ -35,39 +35,43 @@ class WorkManager:
         *,
         boot_seconds: float = 90.0,
         wait_target_seconds: float | None = None,
-        error: float = 1.0,
+        service_time_factor: float = 1.0,
     ) -> None:
-        self._error = error
-        self._learning = Learning(limits, boot_seconds=boot_seconds, wait_target_seconds=wait_target_seconds)
+        self._error = service_time_factor
+        self._learning = Estimators(limits, boot_seconds=boot_seconds, wait_target_seconds=wait_target_seconds)
         self._booting: dict[Instance, None] = {}
 
-    def plan(self, cloud: Cloud) -> Plan:
-        now = cloud.now
-        for instance in [instance for instance in self._booting if instance not in cloud.booting]:
+    def plan(self, system: SimulatedSystem) -> ScalingPlan:
+        now = system.now
+        for instance in [instance for instance in self._booting if instance not in system.booting]:
             del self._booting[instance]
             if instance.ready_at <= now:
                 self._learning.observe_boot(instance.ready_at - instance.launched_at)
-        ready, running = cloud.alive - len(cloud.booting), cloud.running_ages()
-        oldest_seconds = now - cloud.queue[0].submit_seconds if cloud.queue else 0.0
-        queued = dict(cloud.queued_by_function)
-        seconds = cloud.finished_seconds
+        ready, running = system.alive - len(system.booting), system.running_ages()
+        oldest_seconds = now - system.queue[0].submit_seconds if system.queue else 0.0
+        queued = dict(system.queued_by_function)
+        seconds = system.service_seconds_by_function
         if self._error != 1.0:
             seconds = {function: total * self._error for function, total in seconds.items()}
         lessons = self._learning.observe(
-            Counts(now, queued, running, cloud.finished, seconds, oldest_seconds, ready, len(cloud.booting))
+            QueueSnapshot(
+                now, queued, running, system.finished_by_function, seconds, oldest_seconds, ready, len(system.booting)
+            )
         )
         observation = Observation(
             now=now,
             queued=queued,
             oldest_seconds=oldest_seconds,
             running_ages=[age for _, age in running],
-            idle=len(cloud.idle),
-            busy=ready - len(cloud.idle),
+            idle=len(system.idle),
+            busy=ready - len(system.idle),
             draining=0,
-            free_slots=cloud.free_slots,
-            booting_ages=[now - instance.launched_at for instance in cloud.booting],
-            lessons=lessons,
+            free_slots=system.free_slots,
+            booting_ages=[now - instance.launched_at for instance in system.booting],
+            estimates=lessons,
         )
         decision = decide(observation, self._learning.limits)
-        self._booting = dict.fromkeys(cloud.booting)
-        return Plan(decision.launch, list(islice(cloud.idle, decision.drain)), recheck_seconds=decision.recheck_seconds)
+        self._booting = dict.fromkeys(system.booting)
+        return ScalingPlan(
+            decision.launch, list(islice(system.idle, decision.drain)), recheck_seconds=decision.recheck_seconds
+        )

@@ -28,7 +28,7 @@ class TracedJob(NamedTuple):
     function: str
 
 
-def read(path: Path, format_name: str) -> list[TracedJob]:
+def read_trace(path: Path, format_name: str) -> list[TracedJob]:
     """The file's jobs by time of submission, the first at 0.
 
     Args:
@@ -46,7 +46,7 @@ def read(path: Path, format_name: str) -> list[TracedJob]:
     return [TracedJob(job.submit_seconds - start, job.service_seconds, job.function) for job in jobs]
 
 
-def write(path: Path, jobs: Sequence[TracedJob]) -> None:
+def write_trace(path: Path, jobs: Sequence[TracedJob]) -> None:
     """Writes this project's own format."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

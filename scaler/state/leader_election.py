@@ -9,8 +9,8 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shard
 from jobqueue.timestamps import clock_argument
 
-LEASE_SECONDS = 5.0
-SURE_SECONDS = 4.0
+LEADER_LEASE_SECONDS = 5.0
+LEASE_TRUSTED_SECONDS = 4.0
 """How long after it was asked for a lease is trusted without asking: what is begun later may come too late."""
 
 
@@ -24,12 +24,12 @@ class Leadership:
         address: host and port of the acting manager.
     """
 
-    ours: bool
+    is_leader: bool
     epoch: int
     address: str
 
 
-class Candidate:
+class LeaderElector:
     """One manager that may act.
 
     Args:
@@ -48,23 +48,23 @@ class Candidate:
         self._stood_at = float("-inf")
         self.name = secrets.token_hex(8)
 
-    async def stand(self, *, now: float | None = None) -> Leadership:
+    async def acquire(self, *, now: float | None = None) -> Leadership:
         """Takes the lease where it is free, renews it where it is ours.
 
         Raises:
             ShardUnavailable: nobody can lead until the shard is back.
         """
         asked_at = self._clock()
-        leadership = await self._ask(LEASE_SECONDS, now)
-        self._stood_at = asked_at if leadership.ours else float("-inf")
+        leadership = await self._ask(LEADER_LEASE_SECONDS, now)
+        self._stood_at = asked_at if leadership.is_leader else float("-inf")
         return leadership
 
     @property
-    def is_sure(self) -> bool:
+    def holds_lease(self) -> bool:
         """Whether nobody else can lead yet: so long after standing the lease has not run out."""
-        return self._clock() < self._stood_at + SURE_SECONDS
+        return self._clock() < self._stood_at + LEASE_TRUSTED_SECONDS
 
-    async def resign(self) -> None:
+    async def release(self) -> None:
         """Gives the lease up, so that the other takes over at once.
 
         Raises:

@@ -8,7 +8,7 @@ from scaler.policy import Limits
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class Overrides:
     """None leaves a limit as the managers' settings have it.
 
     Attributes:
@@ -28,7 +28,7 @@ class Orders:
         return replace(limits, min_workers=min(least, most), max_workers=most, hourly_budget=budget)
 
     @classmethod
-    def from_fields(cls, given: Mapping[str, str]) -> "Orders":
+    def from_fields(cls, given: Mapping[str, str]) -> "Overrides":
         """As they stand in Redis."""
         return cls(
             paused=given.get("paused") == "1",
@@ -38,22 +38,22 @@ class Orders:
         )
 
 
-def orders_key(shard: Shard) -> str:
+def overrides_key(shard: Shard) -> str:
     """Where they stand, on the queue's first shard."""
     return f"{shard.prefix}:wm:scaler:orders"
 
 
-async def pause(shard: Shard, *, paused: bool) -> None:
+async def set_paused(shard: Shard, *, paused: bool) -> None:
     """Stops, or lets go on, launching and letting go; returns once that survives the loss of the shard's master.
 
     Raises:
         ShardUnavailable, QueueFull: try again.
     """
-    key = orders_key(shard)
+    key = overrides_key(shard)
     await shard.execute(("HSET", key, "paused", "1") if paused else ("HDEL", key, "paused"), replicate=True)
 
 
-async def limit(shard: Shard, given: Mapping[str, int | float | None]) -> None:
+async def set_limits(shard: Shard, given: Mapping[str, int | float | None]) -> None:
     """Sets limits: `min_workers`, `max_workers`, `budget_per_hour`; None goes back to the managers' settings.
 
     Returns once they survive the loss of the shard's master.
@@ -61,7 +61,7 @@ async def limit(shard: Shard, given: Mapping[str, int | float | None]) -> None:
     Raises:
         ShardUnavailable, QueueFull: try again.
     """
-    key = orders_key(shard)
+    key = overrides_key(shard)
     await shard.execute(
         *(("HDEL", key, name) if value is None else ("HSET", key, name, value) for name, value in given.items()),
         replicate=True,

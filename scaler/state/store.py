@@ -11,17 +11,17 @@ from typing import Any
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shard
 from scaler.fleets.instances import Instance, Intent
-from scaler.state.launch_breaker import Caution
-from scaler.state.leader_election import Candidate
-from scaler.state.operator_overrides import Orders, orders_key
+from scaler.state.launch_breaker import LaunchBreaker
+from scaler.state.leader_election import LeaderElector
+from scaler.state.operator_overrides import Overrides, overrides_key
 
 KEPT_DECISIONS = 200
-GONE_SECONDS = 3600.0
+TERMINATED_MEMORY_SECONDS = 3600.0
 """How long gone instances are remembered: the fleet may show them for a while."""
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class ScalerState:
     """All that is written down, at one moment.
 
     Attributes:
@@ -33,17 +33,17 @@ class Book:
     now: float
     intents: Sequence[Intent] = ()
     instances: Mapping[str, Instance] = field(default_factory=dict)
-    caution: Caution = field(default_factory=Caution)
-    orders: Orders = field(default_factory=Orders)
+    launch_breaker: LaunchBreaker = field(default_factory=LaunchBreaker)
+    overrides: Overrides = field(default_factory=Overrides)
 
     @property
-    def intended(self) -> int:
+    def pending_launches(self) -> int:
         """Instances that may come of launches whose answer is not known."""
-        return sum(intent.order.count for intent in self.intents)
+        return sum(intent.request.count for intent in self.intents)
 
 
 @dataclass(frozen=True, slots=True)
-class Amendment:
+class StateUpdate:
     """What the leader has found out.
 
     Attributes:
@@ -55,22 +55,22 @@ class Amendment:
     """
 
     instances: Collection[Instance] = ()
-    gone: Collection[str] = ()
-    settled: Collection[str] = ()
+    terminated: Collection[str] = ()
+    completed_intents: Collection[str] = ()
     decision: Mapping[str, Any] | None = None
-    notes: Mapping[str, Any] | None = None
+    documents: Mapping[str, Any] | None = None
 
-    def words(self) -> Iterable[str]:
+    def script_arguments(self) -> Iterable[str]:
         """What is written, as `amend.lua` takes it."""
         for instance in self.instances:
             yield from ("instance", instance.id, instance.to_json())
-        for id_ in self.gone:
+        for id_ in self.terminated:
             yield from ("gone", id_, "")
-        for token in self.settled:
+        for token in self.completed_intents:
             yield from ("settled", token, "")
         if self.decision is not None:
             yield from ("decision", "", json.dumps(self.decision))
-        for name, value in (self.notes or {}).items():
+        for name, value in (self.documents or {}).items():
             yield from (name, "", json.dumps(value))
 
 
@@ -78,32 +78,32 @@ class LeaseLost(Exception):
     """Another manager has taken the lease over: what was to be written was not, and must not be done."""
 
 
-class Ledger:
+class ScalerStore:
     """Reads and writes it for one candidate.
 
     Every method raises ShardUnavailable where the shard is away: then nothing may be done.
     """
 
-    def __init__(self, shard: Shard, candidate: Candidate) -> None:
+    def __init__(self, shard: Shard, elector: LeaderElector) -> None:
         self._shard = shard
-        self._candidate = candidate
+        self._candidate = elector
         self._prefix = f"{shard.prefix}:wm:scaler"
 
-    async def read(self) -> Book:
+    async def read(self) -> ScalerState:
         """All that is written down."""
-        return await read_book(self._shard)
+        return await read_state(self._shard)
 
-    async def gone(self) -> set[str]:
+    async def recently_terminated(self) -> set[str]:
         """Instances that ended within the last hour."""
         (ids,) = await self._shard.execute(("ZRANGE", f"{self._prefix}:gone", 0, -1))
         return {id_.decode() for id_ in ids}
 
-    async def note(self, name: str) -> Any:
+    async def read_document(self, name: str) -> Any:
         """A text that was kept; None where there is none."""
         (text,) = await self._shard.execute(("GET", f"{self._prefix}:{name}"))
         return None if text is None else json.loads(text)
 
-    async def intend(self, epoch: int, intents: Sequence[Intent], *, most: int) -> bool:
+    async def record_intents(self, epoch: int, intents: Sequence[Intent], *, max_instances: int) -> bool:
         """Writes launches down, before anything is done.
 
         Returns:
@@ -114,13 +114,13 @@ class Ledger:
         """
         words = [word for intent in intents for word in (intent.token, intent.to_json())]
         answer = await self._shard.run(
-            script("scaler_record_intents"), "", self._candidate.name, epoch, most, *words, replicate=True
+            script("scaler_record_intents"), "", self._candidate.name, epoch, max_instances, *words, replicate=True
         )
         if int(answer) == 0:
             raise LeaseLost
         return int(answer) == 1
 
-    async def amend(self, epoch: int, amendment: Amendment) -> None:
+    async def save(self, epoch: int, update: StateUpdate) -> None:
         """Writes down what was found out.
 
         Raises:
@@ -131,14 +131,14 @@ class Ledger:
             self._candidate.name,
             epoch,
             KEPT_DECISIONS,
-            GONE_SECONDS,
-            *amendment.words(),
+            TERMINATED_MEMORY_SECONDS,
+            *update.script_arguments(),
         )
         if not await self._shard.run(script("scaler_save"), *arguments, replicate=True):
             raise LeaseLost
 
 
-async def read_book(shard: Shard) -> Book:
+async def read_state(shard: Shard) -> ScalerState:
     """All that is written down, for whoever wants to know.
 
     Raises:
@@ -150,15 +150,15 @@ async def read_book(shard: Shard) -> Book:
         ("HGETALL", f"{prefix}:intents"),
         ("HGETALL", f"{prefix}:instances"),
         ("GET", f"{prefix}:caution"),
-        ("HGETALL", orders_key(shard)),
+        ("HGETALL", overrides_key(shard)),
     )
     opened = [Intent.from_json(token, text) for token, text in _texts(intents)]
-    return Book(
+    return ScalerState(
         now=int(seconds) + int(microseconds) / 1_000_000,
-        intents=sorted(opened, key=lambda intent: (intent.at, intent.token)),
+        intents=sorted(opened, key=lambda intent: (intent.recorded_at, intent.token)),
         instances={id_: Instance.from_json(id_, text) for id_, text in _texts(instances)},
-        caution=Caution.load(None if caution is None else json.loads(caution)),
-        orders=Orders.from_fields({name: text.decode() for name, text in _texts(orders)}),
+        launch_breaker=LaunchBreaker.load(None if caution is None else json.loads(caution)),
+        overrides=Overrides.from_fields({name: text.decode() for name, text in _texts(orders)}),
     )
 
 

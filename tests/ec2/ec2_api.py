@@ -21,17 +21,17 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.test import run_wsgi_app
 
+from tests.ec2.event_log import EventLog
 from tests.ec2.faults import ApiError, Faults
-from tests.ec2.run_instances import Answer, Form, Launching, Moto
-from tests.ec2.event_log import Ledger
-from tests.ec2.moto_region import Region
+from tests.ec2.moto_region import MotoRegion
+from tests.ec2.run_instances import ApiAnswer, AskMoto, InstanceLauncher, QueryForm
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/ec2/aws4_request")
 _SHUTTING_DOWN = ("shutting-down", 32)
 _NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15"
 
 
-class Front:
+class Ec2Api:
     """A WSGI application.
 
     Attributes:
@@ -40,16 +40,16 @@ class Front:
         console: what an instance that really runs has written on its console, by its id.
     """
 
-    def __init__(self, faults: Faults, ledger: Ledger, *, instances_linger: bool) -> None:
+    def __init__(self, faults: Faults, ledger: EventLog, *, instances_linger: bool) -> None:
         """`instances_linger`: a terminated instance is `shutting-down` until somebody says that it is gone."""
         self.lock = threading.RLock()
-        self.regions: dict[str, Region] = {}
-        self.console: Callable[[str], str] = lambda _: ""
+        self.regions: dict[str, MotoRegion] = {}
+        self.read_console: Callable[[str], str] = lambda _: ""
         self._faults = faults
         self._ledger = ledger
         self._instances_linger = instances_linger
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._launchings: dict[str, Launching] = {}
+        self._launchings: dict[str, InstanceLauncher] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answers one request."""
@@ -63,59 +63,61 @@ class Front:
         except ApiError as error:
             self._ledger.errors[error.code] += 1
             status, answer = error.status, _error_document(error)
-        if self._faults.loses(form["Action"]):
+        if self._faults.drops_answer(form["Action"]):
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         start_response(f"{status} .", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
         return [answer]
 
-    def _serve(self, action: str, form: Form, environ: dict[str, Any], region_name: str) -> Answer:
-        self._faults.admit(action)
-        self._faults.pause(action, after_effect=False)
+    def _serve(self, action: str, form: QueryForm, environ: dict[str, Any], region_name: str) -> ApiAnswer:
+        self._faults.raise_if_throttled(action)
+        self._faults.wait_if_held(action, after_effect=False)
         if action == "TerminateInstances":
             # Before the lock: whoever listens may look at what runs.
             self._ledger.before_termination(_ids(form))
         with self.lock:
-            region = self.regions.setdefault(region_name, Region(region_name))
+            region = self.regions.setdefault(region_name, MotoRegion(region_name))
             answer = self._take_effect(action, form, environ, region)
         self._ledger.calls[action] += 1
-        self._faults.pause(action, after_effect=True)
+        self._faults.wait_if_held(action, after_effect=True)
         return answer
 
-    def _take_effect(self, action: str, form: Form, environ: dict[str, Any], region: Region) -> Answer:
+    def _take_effect(self, action: str, form: QueryForm, environ: dict[str, Any], region: MotoRegion) -> ApiAnswer:
         moto = partial(self._ask_moto, environ)
         match action:
             case "RunInstances":
-                launching = self._launchings.setdefault(region.name, Launching(region, self._faults, self._ledger))
+                launching = self._launchings.setdefault(
+                    region.name, InstanceLauncher(region, self._faults, self._ledger)
+                )
                 return launching.run(form, moto)
             case "TerminateInstances":
                 return self._terminate(form, region, moto)
             case "DescribeInstances":
                 return self._describe(form, region, moto)
             case "GetConsoleOutput":
-                return 200, _console_document(form["InstanceId"], self.console(form["InstanceId"]))
+                return 200, _console_document(form["InstanceId"], self.read_console(form["InstanceId"]))
             case _:
                 return moto(form)
 
-    def _terminate(self, form: Form, region: Region, moto: Moto) -> Answer:
-        living = [id_ for id_ in _ids(form) if id_ in region.instance_ids() and region.is_living(id_)]
+    def _terminate(self, form: QueryForm, region: MotoRegion, moto: AskMoto) -> ApiAnswer:
+        living = [id_ for id_ in _ids(form) if id_ in region.instance_ids() and region.is_alive(id_)]
         answer = moto(form)
         if answer[0] == 200:
             for instance_id in living:
-                self._ledger.ended(instance_id, "terminated")
+                self._ledger.record_end(instance_id, "terminated")
                 if self._instances_linger:
                     region.set_state(instance_id, *_SHUTTING_DOWN)
         return answer
 
-    def _describe(self, form: Form, region: Region, moto: Moto) -> Answer:
-        ages = {launch.instance_id: time.monotonic() - launch.at for launch in self._ledger.launches}
-        hidden = {id_ for id_ in region.instance_ids() if self._faults.hides(id_, ages.get(id_, 0.0))}
+    def _describe(self, form: QueryForm, region: MotoRegion, moto: AskMoto) -> ApiAnswer:
+        ages = {launch.instance_id: time.monotonic() - launch.launched_at for launch in self._ledger.launches}
+        hidden = {id_ for id_ in region.instance_ids() if self._faults.is_hidden(id_, ages.get(id_, 0.0))}
         for instance_id in _ids(form):
             if instance_id in hidden:
                 raise ApiError("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
         status, content = moto(form)
         return status, _without(content, hidden) if hidden and status == 200 else content
 
-    def _ask_moto(self, environ: dict[str, Any], form: Form) -> Answer:
+    def _ask_moto(self, environ: dict[str, Any], form: QueryForm) -> ApiAnswer:
         content = urlencode(form).encode()
         inner = {**environ, "wsgi.input": io.BytesIO(content), "CONTENT_LENGTH": str(len(content))}
         parts, status, _ = run_wsgi_app(self._moto, inner)
@@ -125,7 +127,7 @@ class Front:
         return answer
 
 
-def _ids(form: Form) -> Sequence[str]:
+def _ids(form: QueryForm) -> Sequence[str]:
     return [value for name, value in form.items() if re.fullmatch(r"InstanceId\.\d+", name)]
 
 

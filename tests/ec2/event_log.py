@@ -13,7 +13,7 @@ from dataclasses import dataclass
 class Launch:
     """One instance that was launched: when (monotonic seconds), by which token, and what it is."""
 
-    at: float
+    launched_at: float
     token: str
     instance_id: str
     instance_type: str
@@ -22,7 +22,7 @@ class Launch:
     tags: Mapping[str, str]
 
 
-class Ledger:
+class EventLog:
     """Books of one simulation.
 
     Attributes:
@@ -40,31 +40,31 @@ class Ledger:
         self.before_termination: Callable[[Sequence[str]], None] = lambda _: None
         self._lock = threading.Lock()
 
-    def launched(self, launch: Launch) -> None:
+    def record_launch(self, launch: Launch) -> None:
         """Enters an instance."""
         with self._lock:
             self.launches.append(launch)
 
-    def ended(self, instance_id: str, cause: str) -> None:
+    def record_end(self, instance_id: str, cause: str) -> None:
         """Enters an end; a second one is none."""
         with self._lock:
             self.ends.setdefault(instance_id, (time.monotonic(), cause))
 
     def launched_at(self, instance_id: str) -> float:
         """When an instance was launched (monotonic seconds)."""
-        return next(launch.at for launch in self.launches if launch.instance_id == instance_id)
+        return next(launch.launched_at for launch in self.launches if launch.instance_id == instance_id)
 
     @property
-    def living(self) -> list[Launch]:
+    def alive(self) -> list[Launch]:
         """Those that have not ended."""
         with self._lock:
             return [launch for launch in self.launches if launch.instance_id not in self.ends]
 
-    def most_at_once(self, tags: Mapping[str, str]) -> int:
+    def max_alive(self, tags: Mapping[str, str]) -> int:
         """How many instances with these tags lived at the moment when most did."""
         with self._lock:
             mine = [launch for launch in self.launches if tags.items() <= launch.tags.items()]
-            steps = [(launch.at, 1) for launch in mine]
+            steps = [(launch.launched_at, 1) for launch in mine]
             steps += [(self.ends[launch.instance_id][0], -1) for launch in mine if launch.instance_id in self.ends]
         most = now = 0
         for _, step in sorted(steps):  # an end before a launch of the same moment

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-ANY = "*"
+ANY_VALUE = "*"
 
 
 class ApiError(Exception):
@@ -23,24 +23,24 @@ class ApiError(Exception):
 
 
 @dataclass(slots=True)
-class Capacity:
+class CapacityLimit:
     """How many more instances there are of a kind; `code` and `message` are the error where there are too few."""
 
-    left: int = 0
-    instance_type: str = ANY
-    zone: str = ANY
-    market: str = ANY
+    remaining: int = 0
+    instance_type: str = ANY_VALUE
+    zone: str = ANY_VALUE
+    market: str = ANY_VALUE
     code: str = "InsufficientInstanceCapacity"
     message: str = "We currently do not have sufficient capacity in the Availability Zone you requested."
 
     def covers(self, instance_type: str, zone: str, market: str) -> bool:
         """Whether instances of this type, zone and market ('spot' or 'on-demand') are of that kind."""
         pairs = ((self.instance_type, instance_type), (self.zone, zone), (self.market, market))
-        return all(mine in (ANY, given) for mine, given in pairs)
+        return all(mine in (ANY_VALUE, given) for mine, given in pairs)
 
 
 @dataclass(slots=True)
-class Hold:
+class HeldCalls:
     """Calls of an action that hang until they are released: before they take effect, or after.
 
     Attributes:
@@ -66,11 +66,11 @@ class Faults:
     """
 
     def __init__(self) -> None:
-        self.capacity: list[Capacity] = []
-        self.unseen_seconds = 0.0
+        self.capacity: list[CapacityLimit] = []
+        self.new_instances_hidden_seconds = 0.0
         self._throttled: dict[str, int] = {}
         self._lost: dict[str, int] = {}
-        self._holds: dict[str, Hold] = {}
+        self._holds: dict[str, HeldCalls] = {}
         self._forgotten: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -78,42 +78,44 @@ class Faults:
         """The next so many calls of the action are refused as too many."""
         self._throttled[action] = calls
 
-    def lose_answers(self, action: str, calls: int = 1) -> None:
+    def drop_answers(self, action: str, calls: int = 1) -> None:
         """The next so many calls of the action take effect, and their connections are cut instead of an answer."""
         self._lost[action] = calls
 
-    def forget(self, instance_ids: Mapping[str, float]) -> None:
+    def hide_instances(self, instance_ids: Mapping[str, float]) -> None:
         """Descriptions leave these instances out, each for so many seconds."""
         self._forgotten.update({id_: time.monotonic() + seconds for id_, seconds in instance_ids.items()})
 
     @contextmanager
-    def hold(self, action: str, *, after_effect: bool) -> Iterator[Hold]:
+    def hold(self, action: str, *, after_effect: bool) -> Iterator[HeldCalls]:
         """Calls of the action hang until the end of the block."""
-        hold = self._holds[action] = Hold(after_effect)
+        hold = self._holds[action] = HeldCalls(after_effect)
         try:
             yield hold
         finally:
             del self._holds[action]
             hold.released.set()
 
-    def admit(self, action: str) -> None:
+    def raise_if_throttled(self, action: str) -> None:
         """Raises ApiError where the call is refused."""
         if self._take(self._throttled, action):
             raise ApiError("RequestLimitExceeded", "Request limit exceeded.", 503)
 
-    def pause(self, action: str, *, after_effect: bool) -> None:
+    def wait_if_held(self, action: str, *, after_effect: bool) -> None:
         """Hangs where the call is to."""
         hold = self._holds.get(action)
         if hold is not None and hold.after_effect == after_effect:
             hold.wait()
 
-    def loses(self, action: str) -> bool:
+    def drops_answer(self, action: str) -> bool:
         """Whether this call's answer is lost."""
         return self._take(self._lost, action)
 
-    def hides(self, instance_id: str, age_seconds: float) -> bool:
+    def is_hidden(self, instance_id: str, age_seconds: float) -> bool:
         """Whether descriptions leave the instance out at this moment."""
-        return age_seconds < self.unseen_seconds or time.monotonic() < self._forgotten.get(instance_id, 0.0)
+        return age_seconds < self.new_instances_hidden_seconds or time.monotonic() < self._forgotten.get(
+            instance_id, 0.0
+        )
 
     def _take(self, counts: dict[str, int], action: str) -> bool:
         with self._lock:

@@ -11,28 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.ec2.ec2_api import Front
-from tests.ec2.event_log import Ledger
-from tests.ec2.namespace_machine import Blueprint, Machine
-from tests.ec2.moto_region import ACCOUNT, Region
+from tests.ec2.ec2_api import Ec2Api
+from tests.ec2.event_log import EventLog
+from tests.ec2.moto_region import ACCOUNT, MotoRegion
+from tests.ec2.namespace_machine import MachineSpec, NamespaceMachine
 
 log = logging.getLogger(__name__)
 
 STEP_SECONDS = 0.05
-GRACE_SECONDS = 20.0
+POWER_OFF_GRACE_SECONDS = 20.0
 """How long a machine has to power off; EC2 gives minutes."""
 _GONE = {"terminate": ("terminated", 48), "stop": ("stopped", 80)}
 
 
 @dataclass(slots=True)
 class _Running:
-    region: Region
-    machine: Machine
+    region: MotoRegion
+    machine: NamespaceMachine
     power_cut_at: float | None = None
     reclaimed_at: float | None = None
 
 
-class Machines:
+class MachineSupervisor:
     """Boots a machine for each running instance, and powers it off when EC2 ends the instance, or the other way round.
 
     Args:
@@ -42,8 +42,8 @@ class Machines:
 
     def __init__(
         self,
-        front: Front,
-        ledger: Ledger,
+        front: Ec2Api,
+        ledger: EventLog,
         directory: Path,
         *,
         credentials: Callable[[str, str], Mapping[str, str]],
@@ -59,7 +59,7 @@ class Machines:
         self._shared = shared
         self._commands = commands
         self._running: dict[str, _Running] = {}
-        self._over: dict[str, Machine] = {}
+        self._over: dict[str, NamespaceMachine] = {}
         self._ending = threading.Event()
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="machines", daemon=True)
@@ -76,18 +76,18 @@ class Machines:
             raise self.failure
 
     @property
-    def running(self) -> dict[str, Machine]:
+    def running(self) -> dict[str, NamespaceMachine]:
         """Machines that are on, by instance id."""
         return {id_: running.machine for id_, running in dict(self._running).items()}
 
-    def all(self) -> dict[str, Machine]:
+    def all(self) -> dict[str, NamespaceMachine]:
         """Every machine there ever was, by instance id."""
         return self._over | self.running
 
-    def interrupt(self, instance_id: str, seconds: float) -> None:
+    def interrupt_spot_instance(self, instance_id: str, seconds: float) -> None:
         """A spot notice, after which EC2 takes the instance back."""
         running = self._running[instance_id]
-        running.machine.metadata.interrupt(seconds)
+        running.machine.metadata.announce_interruption(seconds)
         running.reclaimed_at = time.monotonic() + seconds
 
     def _run(self) -> None:
@@ -112,19 +112,19 @@ class Machines:
             elif running is not None:
                 self._look_after(running, instance_id, state, now)
 
-    def _boot(self, region: Region, instance_id: str) -> None:
+    def _boot(self, region: MotoRegion, instance_id: str) -> None:
         with self._front.lock:
             blueprint = self._blueprint(region, instance_id)
         directory = self._directory / instance_id
         directory.mkdir(parents=True)
-        self._running[instance_id] = _Running(region, Machine(blueprint, directory))
+        self._running[instance_id] = _Running(region, NamespaceMachine(blueprint, directory))
 
     def _look_after(self, running: _Running, instance_id: str, state: str, now: float) -> None:
         if running.reclaimed_at is not None and now >= running.reclaimed_at and state == "running":
             self._end(running, instance_id, "spot", "shutting-down", 32)
-        elif not running.machine.is_on:
+        elif not running.machine.is_running:
             if state == "running":
-                self._ledger.ended(instance_id, "shutdown")
+                self._ledger.record_end(instance_id, "shutdown")
             self._clear(running, instance_id)
         elif state != "running":
             if state == "terminated":
@@ -132,17 +132,17 @@ class Machines:
                 with self._front.lock:
                     running.region.set_state(instance_id, "shutting-down", 32)
             if running.power_cut_at is None:
-                running.power_cut_at = now + GRACE_SECONDS
+                running.power_cut_at = now + POWER_OFF_GRACE_SECONDS
                 running.machine.press_power_button()
             elif now >= running.power_cut_at or running.machine.has_crashed:
                 self._clear(running, instance_id)
         else:
             for address in running.region.attached_addresses(instance_id):
-                running.machine.take_address(address)
+                running.machine.add_address(address)
 
     def _end(self, running: _Running, instance_id: str, cause: str, name: str, code: int) -> None:
         with self._front.lock:
-            self._ledger.ended(instance_id, cause)
+            self._ledger.record_end(instance_id, cause)
             running.region.set_state(instance_id, name, code)
 
     def _clear(self, running: _Running, instance_id: str) -> None:
@@ -155,13 +155,13 @@ class Machines:
             behaviour = "terminate" if asked else instance.instance_initiated_shutdown_behavior
             running.region.set_state(instance_id, *_GONE[behaviour])
             if behaviour == "terminate":
-                running.region.free_interfaces(instance_id)
-                running.region.free_volumes(instance_id)
+                running.region.release_interfaces(instance_id)
+                running.region.release_volumes(instance_id)
 
-    def _blueprint(self, region: Region, instance_id: str) -> Blueprint:
+    def _blueprint(self, region: MotoRegion, instance_id: str) -> MachineSpec:
         instance = region.instance(instance_id)
         user_data = region.user_data(instance_id)
-        return Blueprint(
+        return MachineSpec(
             instance_id,
             instance.private_ip,
             user_data,
@@ -172,7 +172,7 @@ class Machines:
             self._commands,
         )
 
-    def _metadata(self, region: Region, instance: Any, user_data: bytes) -> dict[str, str]:
+    def _metadata(self, region: MotoRegion, instance: Any, user_data: bytes) -> dict[str, str]:
         document = {
             "accountId": ACCOUNT,
             "instanceId": instance.id,

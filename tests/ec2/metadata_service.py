@@ -35,7 +35,7 @@ class MetadataService:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         self._thread.start()
 
-    def interrupt(self, seconds: float) -> None:
+    def announce_interruption(self, seconds: float) -> None:
         """A spot notice: the instance goes in so many seconds."""
         end = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.tree["meta-data/spot/instance-action"] = json.dumps({"action": "terminate", "time": end})
@@ -46,7 +46,7 @@ class MetadataService:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.tree["meta-data/events/recommendations/rebalance"] = json.dumps({"noticeTime": now})
 
-    def forget_tokens(self) -> None:
+    def revoke_tokens(self) -> None:
         """Every token that it has given is refused from now on."""
         self._server.token_ends.clear()
 

@@ -11,10 +11,10 @@ from moto.ec2.models import ec2_backends
 from tests.ec2.faults import ApiError
 
 ACCOUNT = "123456789012"
-ENDED = ("shutting-down", "terminated", "stopping", "stopped")
+ENDED_STATES = ("shutting-down", "terminated", "stopping", "stopped")
 
 
-class Region:
+class MotoRegion:
     """One region's EC2."""
 
     def __init__(self, name: str) -> None:
@@ -33,9 +33,9 @@ class Region:
         """One of them, which exists."""
         return self._backend.get_instance(instance_id)
 
-    def is_living(self, instance_id: str) -> bool:
+    def is_alive(self, instance_id: str) -> bool:
         """Whether it has not begun to end."""
-        return self.instance(instance_id).state not in ENDED
+        return self.instance(instance_id).state not in ENDED_STATES
 
     def tags(self, instance_id: str) -> dict[str, str]:
         """The instance's tags."""
@@ -51,7 +51,7 @@ class Region:
         state = self.instance(instance_id)._state
         state.name, state.code = name, code
 
-    def template(self, form: Mapping[str, str]) -> Mapping[str, Any]:
+    def launch_template_data(self, form: Mapping[str, str]) -> Mapping[str, Any]:
         """The data of the launch template that a call names; {} where it names none.
 
         Raises:
@@ -74,7 +74,7 @@ class Region:
             raise ApiError("InvalidLaunchTemplateId.NotFound", f"no launch template {names}: {error}") from error
         return data
 
-    def zone(self, subnet_id: str, zone: str) -> str:
+    def availability_zone(self, subnet_id: str, zone: str) -> str:
         """The zone of a launch.
 
         Raises:
@@ -87,7 +87,7 @@ class Region:
             raise ApiError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet_id}' does not exist")
         return str(subnets[0].availability_zone)
 
-    def give_profile(self, instance_id: str, form: Mapping[str, str]) -> None:
+    def ensure_instance_profile(self, instance_id: str, form: Mapping[str, str]) -> None:
         """Gives every instance of a call its profile: moto gives it to the first alone."""
         if instance_id in self._backend.iam_instance_profile_associations:
             return
@@ -97,7 +97,7 @@ class Region:
                 instance_id, iam_instance_profile_name=name, iam_instance_profile_arn=arn
             )
 
-    def free_interfaces(self, instance_id: str) -> None:
+    def release_interfaces(self, instance_id: str) -> None:
         """An instance that is gone keeps no network interface: its own ends, others can be attached again."""
         instance = self.instance(instance_id)
         for index, interface in list(instance.nics.items()):
@@ -106,7 +106,7 @@ class Region:
             elif interface.id in self._backend.enis:
                 interface.delete()
 
-    def free_volumes(self, instance_id: str) -> None:
+    def release_volumes(self, instance_id: str) -> None:
         """An instance that is gone keeps no volume: those that are to end with it do, others can be attached again.
 
         Moto sees to it in TerminateInstances alone, which nobody calls for an instance that ends by itself.

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.ec2.metadata_service import MetadataService
-from tests.ec2.network import add_address, connect, network_of
+from tests.ec2.network import add_address, connect_instance, in_network_of
 
 _PARTS = Path(__file__).parent / "instance"
 _COMMANDS = {
-    "control.py": ("usr/bin/systemctl", "usr/sbin/shutdown", "usr/sbin/poweroff", "usr/sbin/halt"),
-    "package.sh": ("usr/bin/dnf", "usr/bin/yum", "usr/bin/rpm"),
+    "systemctl.py": ("usr/bin/systemctl", "usr/sbin/shutdown", "usr/sbin/poweroff", "usr/sbin/halt"),
+    "dnf.sh": ("usr/bin/dnf", "usr/bin/yum", "usr/bin/rpm"),
     "aws.py": ("usr/bin/aws",),
     "python.sh": ("usr/bin/python3.11",),
 }
@@ -29,7 +29,7 @@ _START_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Blueprint:
+class MachineSpec:
     """What a machine is made of.
 
     Attributes:
@@ -49,7 +49,7 @@ class Blueprint:
     commands: Mapping[str, str]
 
 
-class Machine:
+class NamespaceMachine:
     """One running instance.
 
     The thread that makes it must outlive it: when that thread ends, the machine does (it is all that holds it).
@@ -60,7 +60,7 @@ class Machine:
         has_crashed: whether everything on it is dead, while EC2 still says `running`.
     """
 
-    def __init__(self, blueprint: Blueprint, directory: Path) -> None:
+    def __init__(self, blueprint: MachineSpec, directory: Path) -> None:
         self.instance_id = blueprint.instance_id
         self._directory = directory
         self.host_name = "ip-" + blueprint.address.replace(".", "-")
@@ -69,8 +69,8 @@ class Machine:
         self._prepare(blueprint)
         self._addresses = {blueprint.address}
         self._process = self._boot(blueprint)
-        connect(self._process.pid, blueprint.address, self._link)
-        with network_of(self._process.pid):
+        connect_instance(self._process.pid, blueprint.address, self._link)
+        with in_network_of(self._process.pid):
             subprocess.run(["ip", "address", "add", "169.254.169.254/32", "dev", "lo"], check=True)
             self.metadata = MetadataService(blueprint.metadata, token_required=blueprint.token_required)
         assert self._process.stdin is not None
@@ -84,7 +84,7 @@ class Machine:
         return path.read_text(errors="replace") if path.exists() else ""
 
     @property
-    def is_on(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it runs. One that crashed counts as running: EC2 does not see the difference."""
         return self.has_crashed or self._process.poll() is None
 
@@ -93,7 +93,7 @@ class Machine:
         """A process in its namespaces, while it is on."""
         return self._process.pid
 
-    def take_address(self, address: str) -> None:
+    def add_address(self, address: str) -> None:
         """Has this address, too, which it may have already: of a network interface that was attached."""
         if address not in self._addresses:
             self._addresses.add(address)
@@ -122,7 +122,7 @@ class Machine:
             for child in children:
                 os.kill(int(child), number)
 
-    def _prepare(self, blueprint: Blueprint) -> None:
+    def _prepare(self, blueprint: MachineSpec) -> None:
         seed = self._directory / "seed"
         cloud_init = seed / "var/lib/cloud/instance"
         cloud_init.mkdir(parents=True)
@@ -137,7 +137,7 @@ class Machine:
         for name, text in blueprint.commands.items():
             _write_program(seed / name, text)
 
-    def _boot(self, blueprint: Blueprint) -> subprocess.Popen[bytes]:
+    def _boot(self, blueprint: MachineSpec) -> subprocess.Popen[bytes]:
         namespaces = ["--net", "--mount", "--pid", "--uts", "--ipc"]
         environ = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

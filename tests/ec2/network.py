@@ -18,7 +18,7 @@ CLOUD_ADDRESS = "10.99.0.1"
 _CLONE_NEWNET = 0x40000000
 
 
-def why_unavailable() -> str:
+def unavailable_reason() -> str:
     """Why no namespaces can be made here; '' where they can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
@@ -27,7 +27,7 @@ def why_unavailable() -> str:
 
 
 @contextmanager
-def own_network() -> Iterator[None]:
+def isolated_network() -> Iterator[None]:
     """Within it, the calling thread is in a new network, whose one address is `CLOUD_ADDRESS`."""
     with _returning():
         _check(_libc().unshare(_CLONE_NEWNET))
@@ -38,14 +38,14 @@ def own_network() -> Iterator[None]:
 
 
 @contextmanager
-def network_of(pid: int) -> Iterator[None]:
+def in_network_of(pid: int) -> Iterator[None]:
     """Within it, the calling thread is in the network of that process. Sockets made there stay there."""
     with _returning():
         _enter(Path(f"/proc/{pid}/ns/net"))
         yield
 
 
-def connect(pid: int, address: str, link: str) -> None:
+def connect_instance(pid: int, address: str, link: str) -> None:
     """Gives the network of that process an address, and a way to everything that this thread's network reaches.
 
     Args:
@@ -55,7 +55,7 @@ def connect(pid: int, address: str, link: str) -> None:
     run("ip", "link", "set", link, "up")
     # The last one that had it may have gone without a word.
     run("ip", "route", "replace", f"{address}/32", "dev", link)
-    with network_of(pid):
+    with in_network_of(pid):
         run("ip", "link", "set", "lo", "up")
         run("ip", "address", "add", f"{address}/32", "dev", "eth0")
         run("ip", "link", "set", "eth0", "up")
@@ -65,7 +65,7 @@ def connect(pid: int, address: str, link: str) -> None:
 def add_address(pid: int, address: str, link: str) -> None:
     """Gives the network of that process another address, on the link that `connect` made."""
     run("ip", "route", "replace", f"{address}/32", "dev", link)
-    with network_of(pid):
+    with in_network_of(pid):
         run("ip", "address", "add", f"{address}/32", "dev", "eth0")
 
 

@@ -10,32 +10,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.ec2.event_log import EventLog, Launch
 from tests.ec2.faults import ApiError, Faults
-from tests.ec2.event_log import Launch, Ledger
-from tests.ec2.moto_region import Region
+from tests.ec2.moto_region import MotoRegion
 
-Form = dict[str, str]
-Answer = tuple[int, bytes]
-Moto = Callable[[Form], Answer]
+QueryForm = dict[str, str]
+ApiAnswer = tuple[int, bytes]
+AskMoto = Callable[[QueryForm], ApiAnswer]
 
 
 @dataclass(frozen=True, slots=True)
 class _Repeatable:
-    form: Form
-    answer: Answer
+    form: QueryForm
+    answer: ApiAnswer
     instance_ids: tuple[str, ...]
 
 
-class Launching:
+class InstanceLauncher:
     """One region's launches."""
 
-    def __init__(self, region: Region, faults: Faults, ledger: Ledger) -> None:
+    def __init__(self, region: MotoRegion, faults: Faults, ledger: EventLog) -> None:
         self._region = region
         self._faults = faults
         self._ledger = ledger
         self._by_token: dict[str, _Repeatable] = {}
 
-    def run(self, form: Form, moto: Moto) -> Answer:
+    def run(self, form: QueryForm, moto: AskMoto) -> ApiAnswer:
         """Launches, or repeats the answer to the same token.
 
         Args:
@@ -47,7 +47,7 @@ class Launching:
         token = form.get("ClientToken", "")
         if (before := self._by_token.get(token)) is not None:
             return self._repeat(before, form)
-        template = self._region.template(form)
+        template = self._region.launch_template_data(form)
         full = _with_template(form, template)
         kind = self._kind(full, template)
         granted = self._grant(full, kind)
@@ -55,14 +55,14 @@ class Launching:
         answer = moto(full | {"MinCount": str(granted), "MaxCount": str(granted)})
         new = tuple(id_ for id_ in self._region.instance_ids() if id_ not in known)
         for instance_id in new:
-            self._region.give_profile(instance_id, full)
+            self._region.ensure_instance_profile(instance_id, full)
             tags = self._region.tags(instance_id)
-            self._ledger.launched(Launch(time.monotonic(), token, instance_id, *kind, tags))
+            self._ledger.record_launch(Launch(time.monotonic(), token, instance_id, *kind, tags))
         if token and new:
             self._by_token[token] = _Repeatable(form, answer, new)
         return answer
 
-    def _repeat(self, before: _Repeatable, form: Form) -> Answer:
+    def _repeat(self, before: _Repeatable, form: QueryForm) -> ApiAnswer:
         if before.form != form:
             changed = sorted(key for key in before.form.keys() | form if before.form.get(key) != form.get(key))
             raise ApiError(
@@ -70,33 +70,33 @@ class Launching:
                 "Arguments on this idempotent request are inconsistent with arguments used in previous request(s): "
                 + ", ".join(changed),
             )
-        if not any(self._region.is_living(instance_id) for instance_id in before.instance_ids):
+        if not any(self._region.is_alive(instance_id) for instance_id in before.instance_ids):
             raise ApiError(
                 "IdempotentInstanceTerminated",
                 "The client token you have provided is associated with a terminated instance.",
             )
         return before.answer
 
-    def _kind(self, form: Form, template: Mapping[str, Any]) -> tuple[str, str, str]:
+    def _kind(self, form: QueryForm, template: Mapping[str, Any]) -> tuple[str, str, str]:
         instance_type = form.get("InstanceType") or template.get("InstanceType", "m1.small")
-        zone = self._region.zone(form.get("SubnetId", ""), form.get("Placement.AvailabilityZone", ""))
+        zone = self._region.availability_zone(form.get("SubnetId", ""), form.get("Placement.AvailabilityZone", ""))
         return instance_type, zone, form.get("InstanceMarketOptions.MarketType", "on-demand")
 
-    def _grant(self, form: Form, kind: tuple[str, str, str]) -> int:
+    def _grant(self, form: QueryForm, kind: tuple[str, str, str]) -> int:
         least, most = int(form["MinCount"]), int(form["MaxCount"])
         if not 1 <= least <= most:
             raise ApiError("InvalidParameterValue", f"MinCount {least} and MaxCount {most} are out of order")
         rules = [rule for rule in self._faults.capacity if rule.covers(*kind)]
         for rule in rules:
-            if rule.left < least:
+            if rule.remaining < least:
                 raise ApiError(rule.code, rule.message, 500 if rule.code.startswith("Insufficient") else 400)
-            most = min(most, rule.left)
+            most = min(most, rule.remaining)
         for rule in rules:
-            rule.left -= most
+            rule.remaining -= most
         return most
 
 
-def _with_template(form: Form, template: Mapping[str, Any]) -> Form:
+def _with_template(form: QueryForm, template: Mapping[str, Any]) -> QueryForm:
     """The call with what moto leaves out of the template said openly; what the call says itself goes before."""
     options = template.get("MetadataOptions", {})
     from_template = {

@@ -17,17 +17,17 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
+from tests.ec2.ec2_api import Ec2Api
+from tests.ec2.event_log import EventLog
 from tests.ec2.faults import Faults
-from tests.ec2.ec2_api import Front
-from tests.ec2.event_log import Ledger
-from tests.ec2.machine_supervisor import Machines
+from tests.ec2.machine_supervisor import MachineSupervisor
 from tests.ec2.network import CLOUD_ADDRESS
 
 REGION = "us-east-1"
 _IMAGE = "ami-12c6146b"
 
 
-class Cloud:
+class SimulatedCloud:
     """One at a time in a process: moto keeps its books in globals, which each new cloud empties.
 
     Within `own_network` its instances really run; otherwise give an address of this machine, and `boots=False`.
@@ -55,26 +55,26 @@ class Cloud:
         commands: Mapping[str, str] | None = None,
     ) -> None:
         moto_api_backend.reset()
-        self.faults, self.ledger = Faults(), Ledger()
-        front = Front(self.faults, self.ledger, instances_linger=boots)
+        self.faults, self.events = Faults(), EventLog()
+        front = Ec2Api(self.faults, self.events, instances_linger=boots)
         self.lock = front.lock
         self._server = make_server(address, 0, front, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://{address}:{self._server.server_port}"
         self._boots = boots
         self._clients: dict[str, Any] = {}
-        self.machines = Machines(
+        self.machines = MachineSupervisor(
             front,
-            self.ledger,
+            self.events,
             directory,
             credentials=self._credentials,
             environ={"AWS_ENDPOINT_URL": self.endpoint, **(environ or {})},
             shared=shared,
             commands=commands or {},
         )
-        front.console = lambda instance_id: self.machines.all()[instance_id].console
+        front.read_console = lambda instance_id: self.machines.all()[instance_id].console
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
-    def __enter__(self) -> Cloud:
+    def __enter__(self) -> SimulatedCloud:
         self._thread.start()
         if self._boots:
             self.machines.start()

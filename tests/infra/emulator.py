@@ -15,8 +15,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError
 
-from tests.infra.tools import AWS_CLI, MINISTACK, quicken
-from tests.ports import told_port
+from tests.infra.tools import AWS_CLI, MINISTACK, fast_waiters_environment
+from tests.ports import pick_port
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Emulator:
 
     def __init__(self, directory: Path) -> None:
         MINISTACK.ensure()
-        port = told_port()
+        port = pick_port()
         self.environ = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             "AWS_ACCESS_KEY_ID": "testing",
@@ -140,10 +140,10 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ScriptResult:
     """What came of a script."""
 
-    code: int
+    exit_code: int
     output: str
     errors: str
 
@@ -176,13 +176,13 @@ class Scripts:
             "XDG_CONFIG_HOME": str(directory / "config"),
             "TMPDIR": str(directory),
             "BUNDLE": str(self.bundle),
-            **quicken(directory),
+            **fast_waiters_environment(directory),
             **environ,
         }
         ready = '. scripts/_venv.sh && _fingerprint deploy >"$root/.venv/.ready-deploy"'
         subprocess.run([shutil.which("bash") or "bash", "-c", ready], cwd=self._root, check=True)
 
-    def run(self, script: str, *options: str, typed: str = "", **environ: str) -> Said:
+    def run(self, script: str, *options: str, typed: str = "", **environ: str) -> ScriptResult:
         """Of the directory `scripts`."""
         done = subprocess.run(
             [str(self._root / "scripts" / script), *options],
@@ -193,4 +193,4 @@ class Scripts:
             timeout=SCRIPT_SECONDS,
             check=False,
         )
-        return Said(done.returncode, done.stdout, done.stderr)
+        return ScriptResult(done.returncode, done.stdout, done.stderr)

@@ -26,7 +26,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 
 
 @functools.cache
-def complete() -> None:
+def patch_moto() -> None:
     """Puts it in."""
     models = parsing.get_model_map()
     models["AWS::SecretsManager::Secret"] = Secret

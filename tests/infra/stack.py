@@ -15,24 +15,24 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.certificates import make
+from infra.certificates import make_certificates
 from infra.template import render
-from tests.infra.moto_stacks import complete
+from tests.infra.moto_stacks import patch_moto
 
 NAME, REGION, ACCOUNT, IMAGE = "wm", "us-east-1", "123456789012", "ami-12c6146b"
 
 
 @contextmanager
-def deployed(directory: Path, **parameters: str) -> Iterator[Stack]:
+def deployed_stack(directory: Path, **parameters: str) -> Iterator[Stack]:
     """A stack of the template's defaults and these parameters, beside an empty AWS."""
-    complete()
+    patch_moto()
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), mock_aws():
         warnings.simplefilter("ignore", UserWarning)  # moto says what it leaves out
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
         patch.setenv("AWS_DEFAULT_REGION", REGION)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        make(NAME, REGION, directory, datetime.now(UTC))
+        make_certificates(NAME, REGION, directory, datetime.now(UTC))
         certificate = boto3.client("acm").import_certificate(
             Certificate=(directory / "balancer.pem").read_bytes(),
             PrivateKey=(directory / "balancer.key").read_bytes(),

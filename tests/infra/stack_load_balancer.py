@@ -10,15 +10,15 @@ from types import TracebackType
 from botocore.exceptions import ClientError
 from moto.acm.models import acm_backends
 
-from tests.ec2.simulated_cloud import REGION, Cloud
-from tests.ec2.network import CLOUD_ADDRESS
 from tests.ec2.moto_region import ACCOUNT
+from tests.ec2.network import CLOUD_ADDRESS
+from tests.ec2.simulated_cloud import REGION, SimulatedCloud
 from tests.infra.balancer import Balancer
 
 LOOK_SECONDS = 0.25
 
 
-class WayIn:
+class StackLoadBalancer:
     """Made when the stack's load balancer is, within its block.
 
     Args:
@@ -29,15 +29,15 @@ class WayIn:
         fewest: how few managers were ready at once, since there were two for the first time.
     """
 
-    def __init__(self, cloud: Cloud, directory: Path, hosts: Path) -> None:
+    def __init__(self, cloud: SimulatedCloud, directory: Path, hosts: Path) -> None:
         self._cloud = cloud
         self._directory = directory
         self._hosts = hosts
-        self.fewest: int | None = None
+        self.fewest_ready: int | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> WayIn:
+    def __enter__(self) -> StackLoadBalancer:
         self._thread.start()
         return self
 
@@ -58,8 +58,8 @@ class WayIn:
                 if found and balancer is not None:
                     balancer.set_targets([f"http://{address}:5000" for address in self._targets()])
                     ready = len(balancer.healthy)
-                    if self.fewest is not None or ready == 2:
-                        self.fewest = min(ready, 2 if self.fewest is None else self.fewest)
+                    if self.fewest_ready is not None or ready == 2:
+                        self.fewest_ready = min(ready, 2 if self.fewest_ready is None else self.fewest_ready)
 
     def _listen(self, name: str) -> Balancer:
         certificate, key = self._directory / "balancer.pem", self._directory / "balancer.key"

@@ -73,7 +73,7 @@ def test_a_backup_taken_while_files_are_rewritten_has_all_jobs_that_were_there_b
         writer.join()
         server.kill()
     assert backup.returncode == 0, complaints
-    assert "event=backup_repeated" in complaints
+    assert "event=backup_retried" in complaints
     assert [path.name for path in stores.iterdir()] == ["6379"]
 
     (copy,) = bucket.glob("*/6379")

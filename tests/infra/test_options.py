@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from infra.certificates import make
-from tests.infra.emulator import Emulator, Region, Said, Scripts
+from infra.certificates import make_certificates
+from tests.infra.emulator import Emulator, Region, ScriptResult, Scripts
 
 pytestmark = pytest.mark.timeout(1200)
 REDIS = "rediss://workmanager:PASSWORD@redis.example:7001,other.example:7002"
@@ -54,7 +54,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 )
 def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, options: list[str], reason: str) -> None:
     said = Scripts(tmp_path, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).run("setup.sh", *options)
-    assert (said.code, said.output) == (2, "")
+    assert (said.exit_code, said.output) == (2, "")
     (line,) = said.errors.splitlines()
     assert line.startswith("setup: error: ")
     assert reason in line
@@ -94,7 +94,7 @@ def test_what_aws_does_not_have_is_refused_before_anything_is_made(tmp_path: Pat
         (["--min-workers", "30"], "--min-workers 30 is more than --max-workers 20"),
     ):
         said = scripts.run("setup.sh", *options)
-        assert said.code, said
+        assert said.exit_code, said
         errors = [line for line in said.errors.splitlines() if "error: " in line]
         assert len(errors) == 1, said
         assert reason in errors[0]
@@ -105,7 +105,7 @@ def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -
     region = emulator.region("eu-west-1")
     scripts = Scripts(tmp_path, emulator.environ)
     subnets = _subnets(region)
-    make("mine", region.name, tmp_path, datetime.now(UTC))
+    make_certificates("mine", region.name, tmp_path, datetime.now(UTC))
     certificate = region.client("acm").import_certificate(
         Certificate=(tmp_path / "balancer.pem").read_bytes(), PrivateKey=(tmp_path / "balancer.key").read_bytes()
     )["CertificateArn"]
@@ -116,14 +116,14 @@ def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -
         *("--min-workers", "2", "--max-workers", "9", "--on-demand-base", "1", "--worker-types", "c7i.large"),
     ]
     planned = scripts.run("setup.sh", *options, "--plan", WORKMANAGER_REDIS_PASSWORD="s3cret")
-    assert planned.code == 0, planned.errors
+    assert planned.exit_code == 0, planned.errors
     kinds = {line.split()[2] for line in planned.output.splitlines()}
     assert not kinds & {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::Volume", "AWS::EC2::NetworkInterface"}
     assert region.inventory() == before
 
     # The second zone has no such hosts. Whatever was made of the stack is gone, and the next run makes it anew.
     failed = scripts.run("setup.sh", *options, "--manager-type", "t3.micro", WORKMANAGER_REDIS_PASSWORD="s3cret")
-    assert failed.code == 1
+    assert failed.exit_code == 1
     assert "(ROLLBACK_COMPLETE), because of\nsetup:   ManagerB: You must use a valid" in failed.errors
     left = region.inventory()
     assert {kind for kind in before if left[kind] != before[kind]} == {"buckets", "secrets", "stacks"}
@@ -132,7 +132,7 @@ def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -
 
     options += ["--manager-type", "m7i.large"]
     made = scripts.run("setup.sh", *options, WORKMANAGER_REDIS_PASSWORD="s3cret")
-    assert made.code == 0, made.errors
+    assert made.exit_code == 0, made.errors
     assert "certificate authority" not in made.output
     assert "s3cret" not in made.output + made.errors
     after = region.inventory()
@@ -212,7 +212,7 @@ def _subnets(region: Region) -> list[str]:
     ]
 
 
-def _refusal(said: Said) -> str:
-    assert (said.code, said.output) == (1, ""), said
+def _refusal(said: ScriptResult) -> str:
+    assert (said.exit_code, said.output) == (1, ""), said
     (line,) = said.errors.splitlines()
     return line.removeprefix("setup: error: ")

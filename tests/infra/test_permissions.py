@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.harness.environments import Environment
-from tests.infra.stack import ACCOUNT, IMAGE, NAME, REGION, Stack, deployed
+from tests.infra.stack import ACCOUNT, IMAGE, NAME, REGION, Stack, deployed_stack
 
 SIMULATOR = Environment("iam-simulate", ("@cloud-copilot/iam-simulate@0.1.173",), node=True)
 EC2 = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
@@ -134,7 +134,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack with its defaults."""
-    with deployed(tmp_path_factory.mktemp("certificates")) as stack:
+    with deployed_stack(tmp_path_factory.mktemp("certificates")) as stack:
         yield stack
 
 

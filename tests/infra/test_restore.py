@@ -15,7 +15,7 @@ import pytest
 
 from tests.infra.emulator import Emulator
 from tests.infra.tools import AWS_CLI
-from tests.ports import told_port
+from tests.ports import pick_port
 from tests.waiting import until
 from workmanager.client import Client
 from workmanager.local.valkey import ValkeyServer
@@ -135,7 +135,7 @@ def test_a_new_cluster_goes_on_with_the_jobs_and_results_of_a_backup(tmp_path: P
         s3.create_bucket(Bucket=BUCKET)
 
         with running(tmp_path / "old", emulator.environ) as (cluster, hosts):
-            port = told_port()
+            port = pick_port()
             with program("manager", "--port", str(port), cluster=cluster), _client(port) as client:
                 done = {client.enqueue(b"%d" % number, iterations=1): b"%d" % number for number in range(40)}
                 with program("worker_node", "--slots", "1", cluster=cluster):
@@ -165,7 +165,7 @@ def test_a_new_cluster_goes_on_with_the_jobs_and_results_of_a_backup(tmp_path: P
                 assert hosts.run(host, "restore.sh", "resume").returncode == 0
             cluster.wait_until_healthy()
             assert [cluster.masters().index(cluster.servers[number]) for number in (0, 2, 5)] == [0, 1, 2]
-            port = told_port()
+            port = pick_port()
             with program("manager", "--port", str(port), cluster=cluster), _client(port) as client:
                 assert client.status()["Jobs"] == len(waiting)
                 with program("worker_node", "--slots", "1", cluster=cluster):

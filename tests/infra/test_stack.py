@@ -7,7 +7,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.infra.stack import NAME, deployed
+from tests.infra.stack import NAME, deployed_stack
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # moto says what it leaves out
 USER_DATA_BYTES = 16_384
@@ -15,7 +15,7 @@ HOSTS = ("ManagerATemplate", "ManagerBTemplate", "WitnessTemplate", "WorkerTempl
 
 
 def test_every_host_boots_with_the_new_clusters_settings(tmp_path: Path) -> None:
-    with deployed(tmp_path) as stack:
+    with deployed_stack(tmp_path) as stack:
         for host in HOSTS:
             text = stack.user_data(host)
             assert text.startswith("#!/bin/bash\n")
@@ -29,7 +29,7 @@ def test_every_host_boots_with_the_new_clusters_settings(tmp_path: Path) -> None
 
 
 def test_no_secret_stands_in_user_data_or_outputs(tmp_path: Path) -> None:
-    with deployed(tmp_path) as stack:
+    with deployed_stack(tmp_path) as stack:
         secrets = boto3.client("secretsmanager")
         values = [
             secrets.get_secret_value(SecretId=one["ARN"])["SecretString"]
@@ -42,7 +42,7 @@ def test_no_secret_stands_in_user_data_or_outputs(tmp_path: Path) -> None:
 
 
 def test_workers_end_when_they_switch_themselves_off_and_ask_for_metadata_with_a_token(tmp_path: Path) -> None:
-    with deployed(tmp_path) as stack:
+    with deployed_stack(tmp_path) as stack:
         worker = stack.template("WorkerTemplate")
         assert worker["InstanceInitiatedShutdownBehavior"] == "terminate"
         assert [stack.template(host)["MetadataOptions"]["HttpTokens"] for host in HOSTS] == ["required"] * 4
@@ -50,7 +50,7 @@ def test_workers_end_when_they_switch_themselves_off_and_ask_for_metadata_with_a
 
 def test_with_somebody_elses_redis_there_is_no_witness_and_no_store(tmp_path: Path) -> None:
     url = "rediss://workmanager:PASSWORD@redis.example:6379"
-    with deployed(tmp_path, RedisUrl=url) as stack:
+    with deployed_stack(tmp_path, RedisUrl=url) as stack:
         assert not {"Witness", "DiskA", "AddressA", "StoreManagerPassword"} & stack.ids.keys()
         manager = stack.user_data("ManagerATemplate")
         assert f"REDIS_URL='{url}'" in manager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.emulator import Emulator, Region, Said, Scripts
+from tests.infra.emulator import Emulator, Region, ScriptResult, Scripts
 
 pytestmark = pytest.mark.timeout(1200)
 NAME = "wm"
@@ -58,7 +58,7 @@ def test_a_stack_is_planned_made_changed_and_deleted_and_leaves_nothing(region: 
     # The zones are a, c and d: b has no type for the witness. The second manager's, c, has not this type.
     assert _parameters(region)["Zones"] == "us-east-1a,us-east-1c,us-east-1d"
     failed = scripts.run("setup.sh", "--name", NAME, "--manager-type", "x2gd.large", "--max-workers", "9")
-    assert failed.code == 1
+    assert failed.exit_code == 1
     assert "UPDATE_ROLLBACK_COMPLETE" in failed.errors
     assert "  ManagerB: " in failed.errors
     assert "(x2gd.large) is not supported in your requested Availability Zone" in failed.errors
@@ -66,17 +66,17 @@ def test_a_stack_is_planned_made_changed_and_deleted_and_leaves_nothing(region: 
     assert region.inventory() == stands | {"buckets": region.inventory()["buckets"]}
 
     refused = scripts.run("teardown.sh", "--name", NAME, typed="no\n")
-    assert (refused.code, region.inventory()) == (1, stands)
+    assert (refused.exit_code, region.inventory()) == (1, stands)
     _done(scripts.run("teardown.sh", "--name", NAME, "--yes", "--purge"))
     assert region.inventory() == empty
 
 
-def _done(said: Said) -> Said:
-    assert said.code == 0, said.errors
+def _done(said: ScriptResult) -> ScriptResult:
+    assert said.exit_code == 0, said.errors
     return said
 
 
-def _lines(said: Said) -> list[list[str]]:
+def _lines(said: ScriptResult) -> list[list[str]]:
     return [line.split() for line in said.output.splitlines()]
 
 

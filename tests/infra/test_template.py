@@ -13,7 +13,7 @@ from infra.template import render
 from jobqueue.inspection.counters import FunctionCounts, QueueCounts, ShardCounts
 from manager.cluster.health import ClusterState
 from manager.metrics import Metrics
-from scaler.metrics import Meter
+from scaler.metrics import ScalerMetrics
 
 ALARMS = {
     "NoLeader": ("workmanager", "Leaders"),
@@ -96,7 +96,7 @@ def test_there_is_no_ssh(resources: dict[str, Any]) -> None:
 def test_every_alarm_looks_at_what_is_told_and_tells_the_topic(resources: dict[str, Any]) -> None:
     alarms = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     assert {name: (one["Namespace"], one["MetricName"]) for name, one in alarms.items()} == ALARMS
-    told = publish_metrics.summarize({}, publish_metrics.read(_metrics_of_a_manager()))
+    told = publish_metrics.summarize({}, publish_metrics.parse_metrics(_metrics_of_a_manager()))
     assert told == {
         "Leaders": 1.0,
         "FailedJobs": 3.0,
@@ -116,7 +116,7 @@ def test_every_alarm_looks_at_what_is_told_and_tells_the_topic(resources: dict[s
 def _metrics_of_a_manager() -> str:
     """One that leads, has three failed jobs, one failed launch, and two masters without a replica."""
     metrics = Metrics()
-    meter = Meter(metrics.registry)
+    meter = ScalerMetrics(metrics.registry)
     meter._leading.set(1)
     meter._failures.labels("capacity").inc()
     counts = ShardCounts(

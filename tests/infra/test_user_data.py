@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.stack import deployed
+from tests.infra.stack import deployed_stack
 from tests.infra.test_stack import HOSTS
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def cloud_init(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # Plain shell has no schema: `cloud-init schema` speaks of cloud-config alone.
 def test_cloud_init_takes_user_data_for_one_shell_script(cloud_init: Path, tmp_path: Path) -> None:
-    with deployed(tmp_path) as stack:
+    with deployed_stack(tmp_path) as stack:
         texts = {host: stack.user_data(host) for host in HOSTS}
     for host, text in texts.items():
         (tmp_path / host).write_text(text)

@@ -15,7 +15,7 @@ MINISTACK = Environment("ministack", ("ministack==1.5.33", "cryptography==50.0.2
 WAITING = ("cloudformation", "ec2")
 
 
-def quicken(directory: Path) -> dict[str, str]:
+def fast_waiters_environment(directory: Path) -> dict[str, str]:
     """The environment in which aws-cli's `wait` looks every second: AWS's steps take minutes, an emulator's none."""
     loader = Loader()
     for service in WAITING:

@@ -22,13 +22,13 @@ from typing import Any
 
 from rq.job import Retry, _current_job
 
-from jobqueue.functions import Functions
+from jobqueue.functions import FunctionRegistry
 from processes.parent_death import die_with_parent
-from worker_node.executor.calls import PLACEHOLDER, Calls, Rejected, ResultError, write_result
-from worker_node.executor.current_job import AgentLine, CurrentJob
+from worker_node.executor.calls import PLACEHOLDER, CallDecoder, Rejected, ResultError, encode_result
+from worker_node.executor.current_job import AgentClient, CurrentJob
 from worker_node.functions import PermanentError
-from worker_node.ipc.protocol import Ending, FrameWriter, Page, Report, Task, pack, read_frame
-from worker_node.priority import stand_back
+from worker_node.ipc.protocol import FrameWriter, SharedStatus, Task, TaskOutcome, TaskReport, pack, read_frame
+from worker_node.priority import lower_priority
 
 FLUSH_AFTER_NS = 1_000_000
 LINGER_SECONDS = 0.005
@@ -47,14 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     die_with_parent(options.agent_pid)
     _be_the_first_to_go()
-    stand_back(options.nice)
+    lower_priority(options.nice)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # What a job prints shows while it runs.
     executor = Executor(
         jobs=socket.socket(fileno=options.jobs_fd),
-        line=AgentLine(socket.socket(fileno=options.calls_fd)),
-        page=Page(options.page_fd),
-        calls=Calls(Functions.discover(options.functions.split(",")), allow_pickle=options.allow_pickle),
+        line=AgentClient(socket.socket(fileno=options.calls_fd)),
+        page=SharedStatus(options.page_fd),
+        calls=CallDecoder(FunctionRegistry.discover(options.functions.split(",")), allow_pickle=options.allow_pickle),
     )
     executor.run()
     sys.stdout.flush()
@@ -64,13 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 class Executor:
     """Runs tasks in the main thread, and reports them in batches."""
 
-    def __init__(self, jobs: socket.socket, line: AgentLine, page: Page, calls: Calls) -> None:
+    def __init__(self, jobs: socket.socket, line: AgentClient, page: SharedStatus, calls: CallDecoder) -> None:
         self._jobs = jobs
         self._line = line
         self._page = page
         self._calls = calls
         self._pid = os.getpid()
-        self._reports: list[Report] = []
+        self._reports: list[TaskReport] = []
         self._flushed_ns = 0
         self._memory_seen_ns = 0
         self._sending = threading.Lock()
@@ -93,9 +93,9 @@ class Executor:
         for position, fields in enumerate(tasks):
             task = Task(*fields)
             began_ns = time.monotonic_ns()
-            page.begin(task.sequence, began_ns)
+            page.set_running_task(task.sequence, began_ns)
             if page.is_withdrawn(task.sequence):
-                report = Report(task.sequence, Ending.WITHDRAWN, "", 0.0, b"", None)
+                report = TaskReport(task.sequence, TaskOutcome.WITHDRAWN, "", 0.0, b"", None)
                 ended_ns = began_ns
             else:
                 report = self._run(task, began_ns)
@@ -108,17 +108,17 @@ class Executor:
             elif len(self._reports) == 1:
                 self._linger()
         # Only now: whatever ends the process up to here is put down to the last task, whose report may not be out.
-        page.begin(0, 0)
+        page.set_running_task(0, 0)
 
-    def _run(self, task: Task, began_ns: int) -> Report:
+    def _run(self, task: Task, began_ns: int) -> TaskReport:
         function = ""
         detail: Any = None
         try:
             if task.unsupported is not None:
-                raise Rejected(task.unsupported, self._calls.function_of(task.data))
-            call = self._calls.read(task.data)
+                raise Rejected(task.unsupported, self._calls.requested_function(task.data))
+            call = self._calls.decode(task.data)
             function = call.function
-            self._page.name(function.encode())
+            self._page.set_function(function.encode())
             job = CurrentJob(self._line, task.sequence, task.job_id, pickled=call.pickled)
             token = _current_job.set(job)
             try:
@@ -129,18 +129,18 @@ class Executor:
             finally:
                 _current_job.reset(token)
             if isinstance(value, Retry):
-                ending, detail = Ending.RETRY, [value.max, list(value.intervals), value.enqueue_at_front]
+                ending, detail = TaskOutcome.RETRY, [value.max, list(value.intervals), value.enqueue_at_front]
                 value = value if call.pickled else PLACEHOLDER
             else:
-                ending = Ending.FINISHED
-            body: bytes | str = write_result(value, pickled=call.pickled, from_http=task.from_http)
+                ending = TaskOutcome.FINISHED
+            body: bytes | str = encode_result(value, pickled=call.pickled, from_http=task.from_http)
         except Rejected as error:
-            ending, function, body = Ending.REJECTED, error.function, str(error)
+            ending, function, body = TaskOutcome.REJECTED, error.function, str(error)
         except ResultError as error:
-            ending, body, detail = Ending.FAILED, str(error), True
+            ending, body, detail = TaskOutcome.FAILED, str(error), True
         except BaseException as error:  # noqa: BLE001 - the edge of the job: sys.exit() ends a job, not its executor
-            ending, body, detail = Ending.FAILED, _trace(error), isinstance(error, PermanentError)
-        return Report(task.sequence, ending, function, (time.monotonic_ns() - began_ns) / 1e9, body, detail)
+            ending, body, detail = TaskOutcome.FAILED, _trace(error), isinstance(error, PermanentError)
+        return TaskReport(task.sequence, ending, function, (time.monotonic_ns() - began_ns) / 1e9, body, detail)
 
     def _flush(self, now_ns: int) -> None:
         if now_ns - self._memory_seen_ns > MEMORY_CHECK_NS:
@@ -174,8 +174,8 @@ class Executor:
                     self._jobs.sendall(self._frames.pack(reports))
                 except OSError:
                     # A job has closed the connection: most likely the first that cannot be reported any more.
-                    self._page.begin(reports[0].sequence, time.monotonic_ns())
-                    self._page.name(reports[0].function.encode())
+                    self._page.set_running_task(reports[0].sequence, time.monotonic_ns())
+                    self._page.set_function(reports[0].function.encode())
                     os._exit(1)
 
     def _restore_signals(self) -> None:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jobqueue.functions import BUILT_IN, Functions
+from jobqueue.functions import BUILT_IN, FunctionRegistry
 from worker_node.ipc.protocol import MAX_RESULT_BYTES
 
 PLACEHOLDER = "Unserializable return value"
@@ -32,7 +32,7 @@ class ResultError(Exception):
     """The job ran, but what it returned cannot be kept; the message says why."""
 
 
-class Call(NamedTuple):
+class DecodedCall(NamedTuple):
     """A call that is allowed, ready to be made. `pickled` says which serializer the record was read with."""
 
     function: str
@@ -42,15 +42,15 @@ class Call(NamedTuple):
     pickled: bool
 
 
-class Calls:
+class CallDecoder:
     """The calls that this worker may make: those to registered functions. What a path stands for is looked up once."""
 
-    def __init__(self, functions: Functions, *, allow_pickle: bool) -> None:
+    def __init__(self, functions: FunctionRegistry, *, allow_pickle: bool) -> None:
         self._functions = functions
         self._allow_pickle = allow_pickle
         self._targets: dict[str, tuple[str, Callable[..., Any]]] = {}
 
-    def read(self, data: bytes) -> Call:
+    def decode(self, data: bytes) -> DecodedCall:
         """The call that a record's `data` asks for.
 
         Raises:
@@ -62,11 +62,11 @@ class Calls:
             found = self._targets.get(path)
             if found is None:
                 found = self._targets[path] = self._resolve(path)
-            return Call(found[0], found[1], args, kwargs, pickled)
+            return DecodedCall(found[0], found[1], args, kwargs, pickled)
         name, target = self._bound(instance, path)
-        return Call(name, target, args, kwargs, pickled)
+        return DecodedCall(name, target, args, kwargs, pickled)
 
-    def function_of(self, data: bytes) -> str:
+    def requested_function(self, data: bytes) -> str:
         """What a record asks for, for a job that is not going to be run; '' where it cannot be read."""
         try:
             path = self._decode(data)[0]
@@ -124,7 +124,7 @@ class Calls:
         return f"{path}.{method}", target
 
 
-def write_result(value: Any, *, pickled: bool, from_http: bool) -> bytes:
+def encode_result(value: Any, *, pickled: bool, from_http: bool) -> bytes:
     """A result as it is stored: serialised as the job's record is, in base64.
 
     Results of HTTP jobs are strict JSON. Those of stock jobs become RQ's placeholder where they cannot be serialised.

@@ -12,14 +12,14 @@ from worker_node.ipc import protocol
 WRITABLE_FIELDS = frozenset({"meta"})
 
 
-class AgentLine:
+class AgentClient:
     """The executor's line to the agent, over which jobs ask for their own record: one question at a time."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._lock = threading.Lock()
 
-    def ask(self, sequence: int, verb: str, field: str, value: bytes) -> Any:
+    def query(self, sequence: int, verb: str, field: str, value: bytes) -> Any:
         """Asks about the job of the task `sequence` and waits for the answer.
 
         Raises:
@@ -36,22 +36,22 @@ class AgentLine:
         return content
 
 
-class JobRecord:
+class JobConnection:
     """Stands where RQ's `Job` has its Redis connection, and reaches that job's own hash only."""
 
-    def __init__(self, line: AgentLine, sequence: int, job_id: str) -> None:
+    def __init__(self, line: AgentClient, sequence: int, job_id: str) -> None:
         self._line = line
         self._sequence = sequence
         self._key = Job.key_for(job_id)
 
     def hget(self, name: str, key: str) -> bytes | None:
         self._check(name, "hget")
-        value: bytes | None = self._line.ask(self._sequence, "hget", key, b"")
+        value: bytes | None = self._line.query(self._sequence, "hget", key, b"")
         return value
 
     def hgetall(self, name: str) -> dict[bytes, bytes]:
         self._check(name, "hgetall")
-        record: dict[bytes, bytes] = self._line.ask(self._sequence, "hgetall", "", b"")
+        record: dict[bytes, bytes] = self._line.query(self._sequence, "hgetall", "", b"")
         return record
 
     def hset(self, name: str, key: str | None = None, value: Any = None, mapping: dict[str, Any] | None = None) -> int:
@@ -60,7 +60,7 @@ class JobRecord:
         if not WRITABLE_FIELDS.issuperset(fields):
             raise _unreachable(f"hset of {', '.join(sorted(fields))}")
         for field, content in fields.items():
-            self._line.ask(
+            self._line.query(
                 self._sequence, "hset", field, content if isinstance(content, bytes) else str(content).encode()
             )
         return 0
@@ -77,7 +77,7 @@ class JobRecord:
 class CurrentJob(Job):
     """The job that runs, loaded from its record when anything of it is first used: most jobs never ask."""
 
-    def __init__(self, line: AgentLine, sequence: int, job_id: str, *, pickled: bool) -> None:
+    def __init__(self, line: AgentClient, sequence: int, job_id: str, *, pickled: bool) -> None:
         # Job.__init__ costs more than a small job does, so it waits for the first use, as the record does.
         self._id = job_id
         self._source = (line, sequence, pickled)
@@ -96,7 +96,7 @@ class CurrentJob(Job):
         line, sequence, pickled = self.__dict__["_source"]
         job_id = self.__dict__["_id"]
         serializer = DefaultSerializer if pickled else JSONSerializer
-        loaded = Job(job_id, connection=JobRecord(line, sequence, job_id), serializer=serializer)  # type: ignore[arg-type]
+        loaded = Job(job_id, connection=JobConnection(line, sequence, job_id), serializer=serializer)  # type: ignore[arg-type]
         loaded.refresh()  # type: ignore[no-untyped-call]
         return loaded
 

@@ -25,12 +25,12 @@ class Channel:
         self,
         connection: socket.socket,
         on_frames: Callable[[Sequence[bytes]], None],
-        on_garbage: Callable[[str], None],
+        on_protocol_error: Callable[[str], None],
     ) -> None:
         connection.setblocking(False)
         self._connection = connection
         self._on_frames = on_frames
-        self._on_garbage = on_garbage
+        self._on_garbage = on_protocol_error
         self._loop = asyncio.get_running_loop()
         self._incoming = bytearray()
         self._outgoing = bytearray()
@@ -49,11 +49,11 @@ class Channel:
             self._loop.add_writer(self._connection.fileno(), self._send_more)
 
     @property
-    def resting(self) -> bool:
+    def is_deferred(self) -> bool:
         """Whether what comes in gathers in the socket."""
         return self._rest is not None
 
-    def rest(self, until: float) -> None:
+    def defer_until(self, until: float) -> None:
         """Lets what comes in gather in the socket until the loop's clock says `until`; `drain` reads it before.
 
         A rest that is under way ends then instead.

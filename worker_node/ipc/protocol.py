@@ -34,7 +34,7 @@ class Task(NamedTuple):
     unsupported: str | None
 
 
-class Ending(IntEnum):
+class TaskOutcome(IntEnum):
     """How a task ended."""
 
     FINISHED = 0
@@ -44,7 +44,7 @@ class Ending(IntEnum):
     WITHDRAWN = 4
 
 
-class Report(NamedTuple):
+class TaskReport(NamedTuple):
     """What became of a task.
 
     Attributes:
@@ -55,7 +55,7 @@ class Report(NamedTuple):
     """
 
     sequence: int
-    ending: Ending
+    outcome: TaskOutcome
     function: str
     seconds: float
     body: bytes | str
@@ -111,7 +111,7 @@ def _read_exactly(connection: socket.socket, size: int) -> bytes | None:
     return bytes(data)
 
 
-class Page:
+class SharedStatus:
     """Memory shared by the agent and one executor: what runs, since when, and which tasks are withdrawn.
 
     The executor writes what runs and then looks whether it is withdrawn; the agent withdraws and then, a moment later,
@@ -130,7 +130,7 @@ class Page:
         self._memory = mmap.mmap(fd, mmap.PAGESIZE)
 
     @classmethod
-    def create(cls) -> "Page":
+    def create(cls) -> "SharedStatus":
         """A fresh page in an unlinked temporary file, whose `fd` a child inherits."""
         with tempfile.TemporaryFile() as file:
             file.truncate(mmap.PAGESIZE)
@@ -141,17 +141,17 @@ class Page:
         self._memory.close()
         os.close(self.fd)
 
-    def begin(self, sequence: int, now_ns: int) -> None:
+    def set_running_task(self, sequence: int, now_ns: int) -> None:
         """Executor: from now on this task runs (0: none). Its function is not known yet."""
         self._RUNNING.pack_into(self._memory, 0, sequence, now_ns, sequence ^ now_ns, 0)
 
-    def name(self, function: bytes) -> None:
+    def set_function(self, function: bytes) -> None:
         """Executor: what the running task calls."""
         size = min(len(function), self._NAME_BYTES)
         self._memory[self._NAME_AT : self._NAME_AT + size] = function[:size]
         self._memory[self._NAME_SIZE] = size
 
-    def running(self, now_ns: int) -> tuple[int, int]:
+    def running_task(self, now_ns: int) -> tuple[int, int]:
         """The running task's sequence number, 0 for none, and when it began by the monotonic clock, in nanoseconds."""
         sequence, began_ns, check, _ = self._RUNNING.unpack_from(self._memory, 0)
         # Numbers that do not match are being written at this moment: the task begins now.

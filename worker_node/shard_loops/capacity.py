@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LAPSE_SECONDS = 0.1
+RESERVATION_TIMEOUT_SECONDS = 0.1
 """After this the room that a claim asks for is given to others too: its Redis may be away."""
-STAY_SECONDS = 0.05
+SHARD_AFFINITY_SECONDS = 0.05
 """So long one shard's claims go before the others': its master then does the next one, and the finishes that belong to
 the last ones, with everything that they touch still in its processor's cache."""
 
@@ -18,7 +18,7 @@ class Reservation:
     """Room for `jobs` jobs, held while they are being claimed."""
 
     jobs: int
-    lapse: asyncio.TimerHandle | None = None
+    timeout: asyncio.TimerHandle | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -36,8 +36,10 @@ class Capacity:
         clock: seconds, monotonic.
     """
 
-    def __init__(self, room: Callable[[], int], max_batch: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._room = room
+    def __init__(
+        self, jobs_wanted: Callable[[], int], max_batch: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._room = jobs_wanted
         self._max_batch = max_batch
         self._clock = clock
         self._reserved = 0
@@ -55,23 +57,23 @@ class Capacity:
         """Waits for room, and for the shard's turn."""
         turn: asyncio.Future[Reservation] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Wait(shard_index, turn))
-        self.changed()
+        self.notify()
         try:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.settle(turn.result())
+                self.release(turn.result())
             raise
 
-    def settle(self, reservation: Reservation) -> None:
+    def release(self, reservation: Reservation) -> None:
         """The claim is over, or takes too long: what it got is with the slots now."""
-        if reservation.lapse is not None:
-            reservation.lapse.cancel()
-            reservation.lapse = None
+        if reservation.timeout is not None:
+            reservation.timeout.cancel()
+            reservation.timeout = None
             self._reserved -= reservation.jobs
-            self.changed()
+            self.notify()
 
-    def changed(self) -> None:
+    def notify(self) -> None:
         """Says that there may be room: what this moment brings goes, together, to whoever has waited longest."""
         if not self._sharing:
             self._sharing = True
@@ -87,7 +89,9 @@ class Capacity:
                 return
             reservation = Reservation(min(free, self._max_batch))
             self._reserved += reservation.jobs
-            reservation.lapse = asyncio.get_running_loop().call_later(LAPSE_SECONDS, self.settle, reservation)
+            reservation.timeout = asyncio.get_running_loop().call_later(
+                RESERVATION_TIMEOUT_SECONDS, self.release, reservation
+            )
             self._waiting.remove(wait)
             self._serve(wait.shard_index)
             wait.turn.set_result(reservation)
@@ -104,4 +108,4 @@ class Capacity:
     def _serve(self, shard_index: int) -> None:
         now = self._clock()
         if shard_index != self._served or now >= self._served_until:
-            self._served, self._served_until = shard_index, now + STAY_SECONDS
+            self._served, self._served_until = shard_index, now + SHARD_AFFINITY_SECONDS

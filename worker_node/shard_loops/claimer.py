@@ -5,20 +5,20 @@ import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 
-from jobqueue.backoff import Patience
+from jobqueue.backoff import Backoff
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.claim import claim
 from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shards import Shard
-from jobqueue.workers.registry import Command, Woken, wait, wake_another
+from jobqueue.workers.registry import WakeUp, WorkerCommand, pass_wake_up, wait_for_message
 from worker_node.shard_loops.capacity import Capacity, Reservation
 
-LISTEN_SECONDS = 5.0
+QUEUE_POLL_SECONDS = 5.0
 """How long a worker sleeps at most before it looks at the queues unasked, which it need not where a manager lives: that
 one rings for a queue with jobs and without wake tokens (`jobqueue/maintenance/rq_wakeups.py`)."""
 
 
-class Feeder:
+class Claimer:
     """One shard's way into the slots.
 
     Args:
@@ -38,24 +38,24 @@ class Feeder:
         *,
         lease_seconds: float,
         capacity: Capacity,
-        hand_over: Callable[[Sequence[ClaimedJob]], None],
-        on_command: Callable[[Command], None],
-        listen_seconds: float = LISTEN_SECONDS,
+        on_claimed: Callable[[Sequence[ClaimedJob]], None],
+        on_command: Callable[[WorkerCommand], None],
+        poll_seconds: float = QUEUE_POLL_SECONDS,
     ) -> None:
         self._shard = shard
         self._worker = worker
         self._queues = tuple(queues)
         self._lease_seconds = lease_seconds
         self._capacity = capacity
-        self._hand_over = hand_over
+        self._hand_over = on_claimed
         self._on_command = on_command
-        self._listen_seconds = listen_seconds
+        self._listen_seconds = poll_seconds
         self._token = secrets.token_hex(8)
         self.empty_claims = 0
 
     async def run(self) -> None:
         """Claims until it is cancelled."""
-        patience = Patience("claim", self._shard.prefix)
+        patience = Backoff("claim", self._shard.prefix)
         while True:
             reservation = await self._capacity.reserve(self._shard.index)
             try:
@@ -93,22 +93,24 @@ class Feeder:
             raise
         finally:
             # After the jobs are with the slots: before, their room would be given to another shard's claim as well.
-            self._capacity.settle(reservation)
+            self._capacity.release(reservation)
         return len(jobs)
 
-    async def _listen(self, patience: Patience) -> None:
+    async def _listen(self, patience: Backoff) -> None:
         """Returns when it is time to claim."""
-        heard: Command | Woken | None = None
-        while not isinstance(heard, Woken):
+        heard: WorkerCommand | WakeUp | None = None
+        while not isinstance(heard, WakeUp):
             try:
-                heard = await wait(self._shard, self._worker, self._queues, for_work=True, seconds=self._listen_seconds)
-                if isinstance(heard, Woken) and not self._capacity.has_room:
+                heard = await wait_for_message(
+                    self._shard, self._worker, self._queues, for_work=True, seconds=self._listen_seconds
+                )
+                if isinstance(heard, WakeUp) and not self._capacity.has_room:
                     # Another shard's jobs have filled the slots meanwhile: somebody else must hear of this one.
-                    await wake_another(self._shard, heard)
+                    await pass_wake_up(self._shard, heard)
             except JobQueueError as error:
                 await patience.failed(error)
                 return
-            if isinstance(heard, Command):
+            if isinstance(heard, WorkerCommand):
                 self._on_command(heard)
             elif heard is None:
                 self.empty_claims += 1

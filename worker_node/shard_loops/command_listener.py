@@ -2,23 +2,23 @@
 
 from collections.abc import Callable
 
-from jobqueue.backoff import Patience
+from jobqueue.backoff import Backoff
 from jobqueue.errors import JobQueueError
 from jobqueue.sharding.shards import Shard
-from jobqueue.workers.registry import Command, wait
+from jobqueue.workers.registry import WorkerCommand, wait_for_message
 
-LISTEN_SECONDS = 15.0
+MESSAGE_WAIT_SECONDS = 15.0
 
 
-async def listen(shard: Shard, worker: str, on_command: Callable[[Command], None]) -> None:
+async def listen_for_commands(shard: Shard, worker: str, on_command: Callable[[WorkerCommand], None]) -> None:
     """Hands each message on, until it is cancelled."""
-    patience = Patience("messages", shard.prefix)
+    patience = Backoff("messages", shard.prefix)
     while True:
         try:
-            command = await wait(shard, worker, (), for_work=False, seconds=LISTEN_SECONDS)
+            command = await wait_for_message(shard, worker, (), for_work=False, seconds=MESSAGE_WAIT_SECONDS)
         except JobQueueError as error:
             await patience.failed(error)
             continue
         patience.succeeded()
-        if isinstance(command, Command):
+        if isinstance(command, WorkerCommand):
             on_command(command)

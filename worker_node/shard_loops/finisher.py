@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from redis.exceptions import RedisError
 
-from jobqueue.backoff import Patience
+from jobqueue.backoff import Backoff
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.dependents import enqueue_dependents
@@ -51,30 +51,30 @@ class Finisher:
         self._outcomes.extend(outcomes)
         self._work()
 
-    def give_back(self, jobs: Sequence[ClaimedJob]) -> None:
+    def release(self, jobs: Sequence[ClaimedJob]) -> None:
         """Takes jobs that are to run elsewhere."""
         self._returned.extend(jobs)
         self._work()
 
-    async def settled(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Waits until everything is recorded."""
         await self._done.wait()
 
     async def run(self) -> None:
         """Records until it is cancelled."""
-        patience = Patience("finish", self._shard.prefix)
+        patience = Backoff("finish", self._shard.prefix)
         while True:
             await self._wanted.wait()
             try:
                 if self._outcomes:
-                    await self._record(patience.tried)
+                    await self._record(patience.is_failing)
                 if self._returned:
                     await self._release()
             except JobQueueError as error:
                 await patience.failed(error)
                 continue
             except Exception as error:  # The loop's edge: a record that Redis refuses must not stop it.
-                log.exception("event=finish_refused shard=%s", self._shard.prefix)
+                log.exception("event=outcome_rejected shard=%s", self._shard.prefix)
                 self._drop_refused()
                 await patience.failed(error)
                 continue
@@ -97,7 +97,7 @@ class Finisher:
             # After a failed try this is how a job looks that was recorded then.
             log.log(
                 logging.INFO if repeated else logging.WARNING,
-                "event=finish_lease_lost shard=%s job_id=%s repeated=%s",
+                "event=outcome_discarded shard=%s job_id=%s repeated=%s",
                 *(self._shard.prefix, job_id, repeated),
             )
         if report.dependents:
@@ -121,7 +121,7 @@ class Finisher:
         """Narrows the next tries down to single jobs; a single one that is refused is dropped."""
         if self._outcomes and self._max_batch == 1:
             outcome = self._outcomes.popleft()
-            log.error("event=finish_dropped shard=%s job_id=%s", self._shard.prefix, outcome.job.id)
+            log.error("event=outcome_dropped shard=%s job_id=%s", self._shard.prefix, outcome.job.id)
         elif not self._outcomes and self._returned:
             self._returned.popleft()
         self._max_batch = 1

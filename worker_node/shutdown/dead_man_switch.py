@@ -6,40 +6,42 @@ import time
 
 from jobqueue.errors import JobQueueError
 from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.manager_heartbeat import silent_seconds
+from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat
 
-LOOKS = 20
+CHECKS_PER_TIMEOUT = 20
 """How often it looks within the time that it bears with; and once a second at most."""
 
 log = logging.getLogger(__name__)
 
 
-class Orphanhood:
+class DeadManSwitch:
     """How long no manager has been heard of. A Redis that is away counts as silence.
 
     Args:
         limit_seconds: how much silence is borne with, from now on where no manager was ever heard of.
     """
 
-    def __init__(self, limit_seconds: float) -> None:
-        self._limit_seconds = limit_seconds
+    def __init__(self, timeout_seconds: float) -> None:
+        self._limit_seconds = timeout_seconds
         self._heard_at = time.monotonic()
 
     @property
-    def left_seconds(self) -> float:
+    def remaining_seconds(self) -> float:
         """How much longer the silence may last."""
         return self._heard_at + self._limit_seconds - time.monotonic()
 
-    async def begun(self, shards: Shards) -> None:
+    async def wait(self, shards: Shards) -> None:
         """Returns when the limit is reached."""
-        while self.left_seconds > 0:
-            await asyncio.sleep(max(0.0, min(self.left_seconds, max(1.0, self._limit_seconds / LOOKS))))
+        while self.remaining_seconds > 0:
+            await asyncio.sleep(
+                max(0.0, min(self.remaining_seconds, max(1.0, self._limit_seconds / CHECKS_PER_TIMEOUT)))
+            )
             await asyncio.gather(*map(self._listen, shards))
-        log.error("event=worker_orphaned reason=no_manager_heard seconds=%.0f", self._limit_seconds)
+        log.error("event=manager_heartbeat_timeout reason=no_manager_heard seconds=%.0f", self._limit_seconds)
 
     async def _listen(self, shard: Shard) -> None:
         try:
-            seconds = await silent_seconds(shard)
+            seconds = await seconds_since_manager_heartbeat(shard)
         except JobQueueError:
             return
         if seconds is not None:

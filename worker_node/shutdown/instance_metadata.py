@@ -10,9 +10,9 @@ from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
 DEFAULT_ENDPOINT = "http://169.254.169.254"
-TOKEN_SECONDS = 21_600
+TOKEN_TTL_SECONDS = 21_600
 """The longest that the service allows."""
-ANSWER_SECONDS = 2.0
+REQUEST_TIMEOUT_SECONDS = 2.0
 
 
 class MetadataUnavailable(Exception):
@@ -53,10 +53,12 @@ class InstanceMetadata:
 
     def _ask_for_token(self) -> str:
         path = "/latest/api/token"
-        return self._checked(path, *self._send("PUT", path, {"X-aws-ec2-metadata-token-ttl-seconds": TOKEN_SECONDS}))
+        return self._checked(
+            path, *self._send("PUT", path, {"X-aws-ec2-metadata-token-ttl-seconds": TOKEN_TTL_SECONDS})
+        )
 
     def _send(self, method: str, path: str, headers: Mapping[str, str | int]) -> tuple[int, str]:
-        connection = HTTPConnection(self._address, timeout=ANSWER_SECONDS)
+        connection = HTTPConnection(self._address, timeout=REQUEST_TIMEOUT_SECONDS)
         try:
             connection.request(method, path, headers={name: str(value) for name, value in headers.items()})
             answer = connection.getresponse()

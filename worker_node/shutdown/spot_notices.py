@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 
 from worker_node.shutdown.instance_metadata import InstanceMetadata, MetadataUnavailable
 
-LOOK_SECONDS = 5.0
+POLL_SECONDS = 5.0
 """EC2 gives two minutes, and asks to look every five seconds."""
-NOTICE_SECONDS = 120.0
+SPOT_WARNING_SECONDS = 120.0
 
 log = logging.getLogger(__name__)
 
 
-async def watch_notices(
+async def watch_interruption_notices(
     metadata: InstanceMetadata, *, on_spot: Callable[[datetime], None], on_rebalance: Callable[[], None]
 ) -> None:
     """Looks for notices until EC2 takes the instance back, which ends it.
@@ -32,7 +32,7 @@ async def watch_notices(
     while True:
         try:
             if (notice := await metadata.read("spot/instance-action")) is not None:
-                on_spot(end_of(notice, datetime.now(UTC)))
+                on_spot(parse_termination_time(notice, datetime.now(UTC)))
                 return
             if not rebalanced and await metadata.read("events/recommendations/rebalance") is not None:
                 rebalanced = True
@@ -43,10 +43,10 @@ async def watch_notices(
             reachable = False
         else:
             reachable = True
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
-def end_of(notice: str, now: datetime) -> datetime:
+def parse_termination_time(notice: str, now: datetime) -> datetime:
     """When the instance of a notice `{"action": …, "time": "2026-01-31T08:22:00Z"}` goes.
 
     A notice that cannot be read is a notice still: it is taken for one of the usual two minutes from `now`.
@@ -55,4 +55,4 @@ def end_of(notice: str, now: datetime) -> datetime:
         return datetime.fromisoformat(json.loads(notice)["time"]).astimezone(UTC)
     except (ValueError, KeyError, TypeError):
         log.warning("event=spot_notice_unreadable notice=%r", notice)
-        return now + timedelta(seconds=NOTICE_SECONDS)
+        return now + timedelta(seconds=SPOT_WARNING_SECONDS)

@@ -8,7 +8,7 @@ from processes.liveness_pipe import parent_is_gone
 PARENT_DEATH_GRACE_SECONDS = 5.0
 
 
-def listen_for_summons(grace_seconds: float, parent_fd: int | None) -> asyncio.Queue[float]:
+def listen_for_stop(grace_seconds: float, parent_fd: int | None) -> asyncio.Queue[float]:
     """Listens for SIGTERM and SIGINT, and for the end of the parent process, in the running loop.
 
     Args:

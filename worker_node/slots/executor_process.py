@@ -13,7 +13,7 @@ from typing import Any
 
 from jobqueue.settings import PREFIX
 from worker_node.ipc.channel import Channel
-from worker_node.ipc.protocol import Page, Task, pack
+from worker_node.ipc.protocol import SharedStatus, Task, pack
 
 STDERR = 2
 """What jobs print goes where the log goes."""
@@ -29,7 +29,7 @@ class ExecutorOptions:
     nice: int = 0
 
 
-class Child:
+class ExecutorProcess:
     """A running executor.
 
     Attributes:
@@ -37,11 +37,11 @@ class Child:
         pid: its process id, which is also that of its process group and session.
     """
 
-    def __init__(self, process: Process, page: Page, jobs: Channel, calls: Channel) -> None:
+    def __init__(self, process: Process, status: SharedStatus, jobs: Channel, calls: Channel) -> None:
         self._process = process
         self._jobs = jobs
         self._calls = calls
-        self.page = page
+        self.status = status
         self.pid = process.pid
 
     @classmethod
@@ -50,15 +50,15 @@ class Child:
         options: ExecutorOptions,
         *,
         on_reports: Callable[[Sequence[bytes]], None],
-        on_questions: Callable[[Sequence[bytes]], None],
-        on_garbage: Callable[[str], None],
-    ) -> "Child":
+        on_queries: Callable[[Sequence[bytes]], None],
+        on_protocol_error: Callable[[str], None],
+    ) -> "ExecutorProcess":
         """Starts an executor; the first frame of `on_reports` says that it is ready.
 
         Raises:
             OSError: the system has no process, memory or file descriptor left.
         """
-        page = Page.create()
+        page = SharedStatus.create()
         pairs: list[socket.socket] = []
         try:
             jobs, childs_jobs = _pair(pairs)
@@ -80,7 +80,9 @@ class Child:
             raise
         childs_jobs.close()
         childs_calls.close()
-        return cls(process, page, Channel(jobs, on_reports, on_garbage), Channel(calls, on_questions, on_garbage))
+        return cls(
+            process, page, Channel(jobs, on_reports, on_protocol_error), Channel(calls, on_queries, on_protocol_error)
+        )
 
     def send(self, tasks: Sequence[Task]) -> None:
         """Hands tasks over, to be run in this order."""
@@ -91,15 +93,15 @@ class Child:
         self._calls.send(pack([ok, content]))
 
     @property
-    def resting(self) -> bool:
+    def is_deferred(self) -> bool:
         """Whether reports gather."""
-        return self._jobs.resting
+        return self._jobs.is_deferred
 
-    def rest(self, until: float) -> None:
+    def defer_reads(self, until: float) -> None:
         """Lets reports gather until the loop's clock says `until`."""
-        self._jobs.rest(until)
+        self._jobs.defer_until(until)
 
-    def take_in(self) -> None:
+    def drain(self) -> None:
         """Takes in the reports that have arrived by now."""
         self._jobs.drain()
 
@@ -123,7 +125,7 @@ class Child:
         """Gives back what the agent held of it."""
         self._jobs.close()
         self._calls.close()
-        self.page.close()
+        self.status.close()
 
 
 def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:

@@ -6,18 +6,18 @@ from typing import Any
 from jobqueue.errors import JobQueueError
 from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shards import Shard
-from jobqueue.workers.registry import read_record, write_meta
+from jobqueue.workers.registry import read_job_record, save_meta
 from worker_node.executor.current_job import WRITABLE_FIELDS
 from worker_node.slots.slot_events import Reply
 
-PATIENCE_SECONDS = 20.0
-PAUSE_SECONDS = 0.2
+QUERY_TIMEOUT_SECONDS = 20.0
+RETRY_SECONDS = 0.2
 
 
-async def answer(shard: Shard, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+async def answer_query(shard: Shard, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
     """Answers one question; a failover is waited out, since the job waits too."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(QUERY_TIMEOUT_SECONDS):
             content = await _ask(shard, job, verb, field, value)
     except TimeoutError:
         reply(False, "the job's record cannot be reached: its Redis is away")
@@ -31,12 +31,12 @@ async def _ask(shard: Shard, job: ClaimedJob, verb: str, field: str, value: byte
     while True:
         try:
             if verb == "hget":
-                return (await read_record(shard, job.id)).get(field.encode())
+                return (await read_job_record(shard, job.id)).get(field.encode())
             if verb == "hgetall":
-                return await read_record(shard, job.id)
+                return await read_job_record(shard, job.id)
             if verb == "hset" and field in WRITABLE_FIELDS:
-                return await write_meta(shard, job, value)
+                return await save_meta(shard, job, value)
         except JobQueueError:
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
         else:
             raise ValueError(f"a job cannot {verb} the field {field!r} of its record")

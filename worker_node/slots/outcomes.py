@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from enum import Enum
 
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Retried, Stopped
-from jobqueue.model import ClaimedJob, Reason
-from worker_node.ipc.protocol import Ending, Report
+from jobqueue.model import ClaimedJob, FailureReason
+from worker_node.ipc.protocol import TaskOutcome, TaskReport
 
 
-class Why(Enum):
+class KillReason(Enum):
     """Why a running job is ended, which decides what becomes of it."""
 
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     LEASE_LOST = "lease_lost"
     DRAINED = "drained"
-    GARBLED = "garbled"
+    PROTOCOL_ERROR = "garbled"
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class ExecutorDeath:
     """An executor's end.
 
     Attributes:
@@ -36,22 +36,22 @@ class Death:
     running: int
     function: str
     seconds: float
-    doomed: tuple[int, Why] | None
+    killing: tuple[int, KillReason] | None
 
 
-def read_report(job: ClaimedJob, report: Report, *, recorded: bool) -> Outcome:
+def classify_report(job: ClaimedJob, report: TaskReport, *, recorded: bool) -> Outcome:
     """The outcome of a job that its executor reports. `recorded`: an execution record stands."""
     _, ending, function, seconds, body, detail = report
-    if ending == Ending.FINISHED:
+    if ending == TaskOutcome.FINISHED:
         return Finished(job, function, seconds, body, recorded)  # type: ignore[arg-type]  # Bytes, with this ending.
-    if ending == Ending.RETRY:
+    if ending == TaskOutcome.RETRY:
         most, intervals, at_front = detail
         return Retried(job, function, seconds, most, tuple(intervals), at_front, body)  # type: ignore[arg-type]
-    reason = Reason.REJECTED if ending == Ending.REJECTED else Reason.EXCEPTION
+    reason = FailureReason.REJECTED if ending == TaskOutcome.REJECTED else FailureReason.EXCEPTION
     return Failed(job, function, seconds, reason, body, final=bool(detail))  # type: ignore[arg-type]  # Text.
 
 
-def judge(left: Mapping[int, ClaimedJob], death: Death) -> tuple[list[Outcome], list[ClaimedJob]]:
+def classify_death(held_jobs: Mapping[int, ClaimedJob], death: ExecutorDeath) -> tuple[list[Outcome], list[ClaimedJob]]:
     """Decides about the jobs that were with an executor when it died: one is to blame at most.
 
     Returns:
@@ -59,16 +59,16 @@ def judge(left: Mapping[int, ClaimedJob], death: Death) -> tuple[list[Outcome], 
     """
     ended: list[Outcome] = []
     returned: list[ClaimedJob] = []
-    for sequence, job in left.items():
-        if death.doomed is not None and sequence == death.doomed[0]:
-            outcome = _killed(job, death, death.doomed[1])
+    for sequence, job in held_jobs.items():
+        if death.killing is not None and sequence == death.killing[0]:
+            outcome = _killed(job, death, death.killing[1])
             if outcome is not None:
                 ended.append(outcome)
-            elif death.doomed[1] is Why.DRAINED:
+            elif death.killing[1] is KillReason.DRAINED:
                 returned.append(job)
-        elif death.doomed is None and sequence == death.running:
+        elif death.killing is None and sequence == death.running:
             message = f"the executor process ended while it ran the job: {describe_exit(death.exit_code)}"
-            ended.append(Failed(job, death.function, death.seconds, Reason.WORKER_LOST, message))
+            ended.append(Failed(job, death.function, death.seconds, FailureReason.WORKER_LOST, message))
         else:
             returned.append(job)
     return ended, returned
@@ -85,16 +85,16 @@ def describe_exit(code: int) -> str:
     return f"signal={name}" + (" (killed from outside, or out of memory)" if -code == signal.SIGKILL else "")
 
 
-def _killed(job: ClaimedJob, death: Death, why: Why) -> Outcome | None:
+def _killed(job: ClaimedJob, death: ExecutorDeath, why: KillReason) -> Outcome | None:
     function, seconds = death.function, death.seconds
     match why:
-        case Why.TIMEOUT:
+        case KillReason.TIMEOUT:
             message = f"the job was ended after {seconds:.1f} seconds: its timeout is {job.timeout_seconds} seconds"
-            return Failed(job, function, seconds, Reason.TIMEOUT, message)
-        case Why.GARBLED:
+            return Failed(job, function, seconds, FailureReason.TIMEOUT, message)
+        case KillReason.PROTOCOL_ERROR:
             message = "the job wrote into its executor's connection to the worker, which had to end it"
-            return Failed(job, function, seconds, Reason.WORKER_LOST, message)
-        case Why.CANCELLED:
+            return Failed(job, function, seconds, FailureReason.WORKER_LOST, message)
+        case KillReason.CANCELLED:
             return Stopped(job, function, seconds)
-        case Why.LEASE_LOST | Why.DRAINED:
+        case KillReason.LEASE_LOST | KillReason.DRAINED:
             return None

@@ -1,14 +1,14 @@
 """Jobs that are not to run here any more: cancelled by somebody, or leased to somebody else."""
 
 from jobqueue.model import ClaimedJob
-from worker_node.slots.outcomes import Why
+from worker_node.slots.outcomes import KillReason
 
 REMEMBERED_SECONDS = 5.0
 """A message may overtake the answer to a claim, not by more than this; the next renewal of the lease would tell too.
 Long after, the same id may be here again for good reason: requeued."""
 
 
-class Unwanted:
+class RevokedJobs:
     """Remembers them until they are gone. Cancelling is by id, and may come before the job itself does."""
 
     def __init__(self) -> None:
@@ -23,18 +23,18 @@ class Unwanted:
         self._forget_old(now)
         self._cancelled[job_id] = now
 
-    def lose(self, job: ClaimedJob, now: float) -> None:
+    def lose_lease(self, job: ClaimedJob, now: float) -> None:
         """The lease on the job is gone."""
         self._forget_old(now)
         self._lost[job.id, job.token] = now
 
-    def why(self, job: ClaimedJob) -> Why | None:
+    def reason(self, job: ClaimedJob) -> KillReason | None:
         """Why the job is not to run; None where nothing speaks against it."""
         if (job.id, job.token) in self._lost:
-            return Why.LEASE_LOST
-        return Why.CANCELLED if job.id in self._cancelled else None
+            return KillReason.LEASE_LOST
+        return KillReason.CANCELLED if job.id in self._cancelled else None
 
-    def settle(self, job: ClaimedJob) -> None:
+    def forget(self, job: ClaimedJob) -> None:
         """The job is gone from here: its id may come again, requeued."""
         self._cancelled.pop(job.id, None)
         self._lost.pop((job.id, job.token), None)

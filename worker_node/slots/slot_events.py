@@ -12,12 +12,12 @@ Reply = Callable[[bool, Any], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningJob:
     """A job that runs at this moment. `began` is by the event loop's clock, in seconds."""
 
     sequence: int
     job: ClaimedJob
-    began: float
+    started_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,6 @@ class SlotEvents:
     """
 
     ended: Callable[[Sequence[Outcome]], None]
-    returned: Callable[[Sequence[ClaimedJob]], None]
-    asked: Callable[[Reply, ClaimedJob, str, str, bytes], None]
-    room: Callable[[], None]
+    released: Callable[[Sequence[ClaimedJob]], None]
+    queried: Callable[[Reply, ClaimedJob, str, str, bytes], None]
+    capacity_freed: Callable[[], None]

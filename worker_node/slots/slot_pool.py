@@ -7,7 +7,7 @@ from jobqueue.model import ClaimedJob
 from worker_node.slots.slot import Slot
 
 
-class Slots:
+class SlotPool:
     """The slots, and where each job is. Iterates over the slots."""
 
     def __init__(self, slots: Sequence[Slot]) -> None:
@@ -25,27 +25,27 @@ class Slots:
         return any(slot.busy for slot in self._slots)
 
     @property
-    def running(self) -> int:
+    def running_count(self) -> int:
         """How many jobs run at this moment."""
         return sum(slot.running() is not None for slot in self._slots)
 
-    def room(self) -> int:
+    def jobs_wanted(self) -> int:
         """How many jobs to ask for: once one slot is low all are filled up, so that they share the trip."""
         now = monotonic()
-        rooms = [(slot.room(now), slot) for slot in self._slots]
-        return sum(free for free, _ in rooms) if any(free and slot.low for free, slot in rooms) else 0
+        rooms = [(slot.jobs_wanted(now), slot) for slot in self._slots]
+        return sum(free for free, _ in rooms) if any(free and slot.is_running_low for free, slot in rooms) else 0
 
-    def hand_over(self, jobs: Sequence[ClaimedJob]) -> Sequence[ClaimedJob]:
+    def assign(self, jobs: Sequence[ClaimedJob]) -> Sequence[ClaimedJob]:
         """Spreads jobs evenly over the slots that have room.
 
         Returns:
             the jobs that found none.
         """
         now, left = monotonic(), list(jobs)
-        _spread(left, [(slot.room(now), slot) for slot in self._slots], now)
+        _spread(left, [(slot.jobs_wanted(now), slot) for slot in self._slots], now)
         if left:
             # More can come than the slots ask for by now: several shards were asked at a time, or jobs became slower.
-            _spread(left, [(slot.space(now), slot) for slot in self._slots], now)
+            _spread(left, [(slot.max_accept(now), slot) for slot in self._slots], now)
         return left
 
 
@@ -55,5 +55,5 @@ def _spread(left: list[ClaimedJob], places: Sequence[tuple[int, Slot]], now: flo
     for position, (free, slot) in enumerate(ordered):
         share = min(free, -(-len(left) // (len(ordered) - position)))
         if share > 0:
-            slot.submit(left[:share], now)
+            slot.assign(left[:share], now)
             del left[:share]

@@ -14,14 +14,14 @@ _RETRY_SECONDS = 8.0  # outlasts a failover; a person is waiting
 DEFAULT_URL = "http://127.0.0.1:5000"
 
 
-class Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """Tells of a wrong argument in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
-def positive(text: str) -> int:
+def positive_int(text: str) -> int:
     """An argparse type: a whole number from 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
@@ -39,9 +39,9 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def client_parser(command: str, description: str | None) -> Parser:
+def client_parser(command: str, description: str | None) -> CommandParser:
     """A parser with `--url`, `--key` and `--json`."""
-    parser = Parser(prog=f"workmanager {command}", description=description)
+    parser = CommandParser(prog=f"workmanager {command}", description=description)
     parser.add_argument(
         "--url",
         action="append",

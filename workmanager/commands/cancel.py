@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workmanager.commands.arguments import client_parser, open_client
-from workmanager.commands.output import print_job, print_json
+from workmanager.commands.output import print_fields, print_json
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -14,5 +14,5 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     with open_client(options) as system:
         answer = system.cancel(options.id)
-    print_json(answer) if options.json else print_job(answer)
+    print_json(answer) if options.json else print_fields(answer)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from workmanager.commands.arguments import client_parser, open_client, positive
+from workmanager.commands.arguments import client_parser, open_client, positive_int
 from workmanager.commands.output import print_json, print_table
 
 _COLUMNS = ("id", "status", "function", "queue", "enqueued_at", "ended_at")
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = client_parser("jobs", __doc__)
     parser.add_argument("--status", help="queued, scheduled, started, finished, failed, ...")
     parser.add_argument("--queue")
-    parser.add_argument("--limit", type=positive, default=100, metavar="N", help="at most N (default 100)")
+    parser.add_argument("--limit", type=positive_int, default=100, metavar="N", help="at most N (default 100)")
     options = parser.parse_args(arguments)
     with open_client(options) as system:
         found = system.jobs(status=options.status, queue=options.queue)

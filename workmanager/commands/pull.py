@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workmanager.commands.arguments import Parser, client_parser, open_client, positive
+from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
 from workmanager.commands.output import print_json, print_table
 
 
@@ -18,16 +18,16 @@ def main(arguments: Sequence[str]) -> int:
             print_json({"Work ID": result.id, "Value": result.value})
     elif results:
         # Uncut: what is handed out here is handed out once.
-        print_table(["WORK ID", "VALUE"], [[result.id, result.value] for result in results], cut=False)
+        print_table(["WORK ID", "VALUE"], [[result.id, result.value] for result in results], truncate=False)
     return 0
 
 
-def _parser() -> Parser:
+def _parser() -> CommandParser:
     parser = client_parser("pull", __doc__)
-    parser.add_argument("--top", type=positive, default=100, metavar="N", help="at most N results (default 100)")
+    parser.add_argument("--top", type=positive_int, default=100, metavar="N", help="at most N results (default 100)")
     parser.add_argument("--order", choices=["latest", "oldest"], default="latest")
     parser.add_argument(
-        "--lease", type=positive, metavar="SECONDS", help="hand them out again unless acknowledged by then"
+        "--lease", type=positive_int, metavar="SECONDS", help="hand them out again unless acknowledged by then"
     )
-    parser.add_argument("--wait", type=positive, metavar="SECONDS", help="wait for the first one, at most 55 s")
+    parser.add_argument("--wait", type=positive_int, metavar="SECONDS", help="wait for the first one, at most 55 s")
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workmanager.commands.arguments import client_parser, open_client
-from workmanager.commands.output import print_job, print_json
+from workmanager.commands.output import print_fields, print_json
 from workmanager.errors import UsageError
 
 
@@ -19,5 +19,5 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError("give either an ID, or --queue NAME --failed")
     with open_client(options) as system:
         answer = system.requeue(options.id) if options.id else system.requeue_failed(options.queue)
-    print_json(answer) if options.json else print_job(answer)
+    print_json(answer) if options.json else print_fields(answer)
     return 0

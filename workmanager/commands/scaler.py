@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workmanager.commands.arguments import client_parser, open_client
-from workmanager.commands.output import print_job, print_json, print_table
+from workmanager.commands.output import print_fields, print_json, print_table
 from workmanager.errors import UsageError
 
 _VERBS = ("status", "log", "pause", "resume", "limits")
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.verb in ("status", "log"):
             scaler = system.scaler()
         elif options.verb == "limits":
-            scaler = system.limit_scaler(limits) if limits else system.scaler()
+            scaler = system.set_scaler_limits(limits) if limits else system.scaler()
         else:
             scaler = system.pause_scaler() if options.verb == "pause" else system.resume_scaler()
     _print(options, scaler)
@@ -60,15 +60,27 @@ def _print(options: argparse.Namespace, scaler: Mapping[str, Any]) -> None:
     elif options.verb == "status":
         _print_status(scaler)
     else:
-        print_job({"paused": scaler["paused"], **scaler["limits"]})
+        print_fields({"paused": scaler["paused"], **scaler["limits"]})
 
 
 def _print_status(scaler: Mapping[str, Any]) -> None:
-    observation, caution = scaler["observation"] or {}, scaler["caution"]
-    print_job({"leader": scaler["leader"] or "nobody", "epoch": scaler["epoch"], "paused": scaler["paused"]})
-    print_job({**scaler["limits"], "intended": scaler["intended"] or None, "decided": observation.get("reason")})
-    if caution["avoided"] or caution["failed_boots"]:
-        print_job({"short": sorted(caution["avoided"]), "failed_boots": caution["failed_boots"], "why": caution["why"]})
+    observation, launch_breaker = scaler["observation"] or {}, scaler["launch_breaker"]
+    print_fields({"leader": scaler["leader"] or "nobody", "epoch": scaler["epoch"], "paused": scaler["paused"]})
+    print_fields(
+        {
+            **scaler["limits"],
+            "pending_launches": scaler["pending_launches"] or None,
+            "decided": observation.get("reason"),
+        }
+    )
+    if launch_breaker["cooldowns"] or launch_breaker["failed_boots"]:
+        print_fields(
+            {
+                "cooldowns": sorted(launch_breaker["cooldowns"]),
+                "failed_boots": launch_breaker["failed_boots"],
+                "last_failure": launch_breaker["last_failure"],
+            }
+        )
     if scaler["instances"]:
         columns = ("id", "state", "age_seconds", "boot_seconds", "type", "zone", "market", "running", "reason")
         print_table(columns, [[instance[name] for name in columns] for instance in scaler["instances"]])

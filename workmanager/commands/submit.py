@@ -8,8 +8,8 @@ from pathlib import Path
 
 from workmanager import client
 from workmanager.client import Client
-from workmanager.commands.arguments import Parser, client_parser, json_object, open_client, positive
-from workmanager.commands.output import print_job, print_json
+from workmanager.commands.arguments import CommandParser, client_parser, json_object, open_client, positive_int
+from workmanager.commands.output import print_fields, print_json
 from workmanager.errors import UsageError, WorkManagerError
 
 _FINISHED = "finished"
@@ -28,14 +28,14 @@ def main(arguments: Sequence[str]) -> int:
         return _wait(system, ids, as_json=options.json) if options.wait else 0
 
 
-def _parser() -> Parser:
+def _parser() -> CommandParser:
     parser = client_parser("submit", __doc__)
     parser.add_argument("file", nargs="*", type=Path, metavar="FILE")
-    parser.add_argument("--iterations", type=positive, default=1, help="of SHA-512 over each file (default 1)")
+    parser.add_argument("--iterations", type=positive_int, default=1, help="of SHA-512 over each file (default 1)")
     parser.add_argument("--function", help="sha512, http, sleep, noop, or a registered module.function")
     parser.add_argument("--kwargs", type=json_object, metavar="JSON", help="the function's keyword arguments")
     parser.add_argument("--queue")
-    parser.add_argument("--timeout", type=positive, metavar="SECONDS")
+    parser.add_argument("--timeout", type=positive_int, metavar="SECONDS")
     parser.add_argument("--wait", action="store_true", help="wait until the jobs have ended")
     return parser
 
@@ -56,9 +56,9 @@ def _submit(system: Client, options: argparse.Namespace) -> Iterator[tuple[str, 
 def _wait(system: Client, ids: Sequence[str], *, as_json: bool) -> int:
     succeeded = True
     for job_id in ids:
-        job = system.job(job_id, wait_seconds=client.LONGEST_WAIT_SECONDS)
-        while job["status"] not in client.ENDED:
-            job = system.job(job_id, wait_seconds=client.LONGEST_WAIT_SECONDS)
-        print_json(job) if as_json else print_job(job)
+        job = system.job(job_id, wait_seconds=client.MAX_WAIT_SECONDS)
+        while job["status"] not in client.FINAL_STATUSES:
+            job = system.job(job_id, wait_seconds=client.MAX_WAIT_SECONDS)
+        print_json(job) if as_json else print_fields(job)
         succeeded = succeeded and job["status"] == _FINISHED
     return 0 if succeeded else 1

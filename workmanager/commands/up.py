@@ -12,9 +12,9 @@ from types import FrameType
 
 from processes.liveness_pipe import parent_is_gone
 from processes.logs import configure_logging
-from workmanager.commands.arguments import Parser, positive
+from workmanager.commands.arguments import CommandParser, positive_int
 from workmanager.errors import UsageError
-from workmanager.local.system import Plan, System
+from workmanager.local.system import LocalSystem, LocalSystemConfig
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,11 +26,11 @@ def main(arguments: Sequence[str]) -> int:
     plan = _plan(options, os.environ)
     _configure_logging()
     end = _End(options.parent_fd)
-    system = System(plan, stopping=lambda: end.wanted, hurrying=lambda: end.hurried)
+    system = LocalSystem(plan, stop_requested=lambda: end.wanted, stop_immediately=lambda: end.hurried)
     try:
         if system.start():
             print("ready", *plan.urls, flush=True)
-            system.keep()
+            system.supervise()
     finally:
         system.stop()
     return 0
@@ -63,11 +63,11 @@ class _End:
         self._signals += 1
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="workmanager up", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="workmanager up", description=__doc__)
     parser.add_argument("--port", type=int, default=5000, help="the first manager's; the others take the next ones")
-    parser.add_argument("--managers", type=positive, default=2)
-    parser.add_argument("--max-workers", type=positive, help="worker processes at most")
+    parser.add_argument("--managers", type=positive_int, default=2)
+    parser.add_argument("--max-workers", type=positive_int, help="worker processes at most")
     parser.add_argument("--cluster", action="store_true", help="three Valkey masters and three replicas")
     parser.add_argument("--redis-url", help="an existing server or cluster instead of an embedded one")
     parser.add_argument("--data-dir", type=Path, help="where the embedded one keeps the jobs")
@@ -75,13 +75,13 @@ def _parser() -> Parser:
     return parser
 
 
-def _plan(options: argparse.Namespace, environ: Mapping[str, str]) -> Plan:
+def _plan(options: argparse.Namespace, environ: Mapping[str, str]) -> LocalSystemConfig:
     redis_url = options.redis_url or environ.get("WORKMANAGER_REDIS_URL")
     if redis_url and (options.cluster or options.data_dir):
         raise UsageError("--cluster and --data-dir are for an embedded server, and a Redis URL is given")
     if not 1 <= options.port <= 65_536 - options.managers:
         raise UsageError(f"--port {options.port} is not a port, or leaves no room for {options.managers} managers")
-    return Plan(
+    return LocalSystemConfig(
         first_port=options.port,
         managers=options.managers,
         max_workers=options.max_workers,

@@ -12,21 +12,21 @@ _BATCH_JOBS = 500
 _BATCH_BYTES = 512 * 1024
 
 
-class Retry(TypedDict, total=False):
+class RetryOptions(TypedDict, total=False):
     """`max`: retries after the first run; `intervals`: seconds before each, the last one for all further."""
 
     max: Required[int]
     intervals: Sequence[int]
 
 
-class Unique(TypedDict):
+class UniqueOptions(TypedDict):
     """Refuse another job with the same `key` for `within` seconds."""
 
     key: str
     within: int
 
 
-class Options(TypedDict, total=False):
+class JobOptions(TypedDict, total=False):
     """The fields of a job besides its function; what is left out is the manager's default."""
 
     id: str  # 1 to 64 letters, digits, '_', '-'
@@ -36,8 +36,8 @@ class Options(TypedDict, total=False):
     queue: str
     order: Literal["fifo", "lifo"]
     timeout: int  # seconds
-    retry: Retry
-    unique: Unique
+    retry: RetryOptions
+    unique: UniqueOptions
     delay: float  # seconds from now
     at: str  # ISO 8601
     result_ttl: int  # seconds
@@ -45,7 +45,7 @@ class Options(TypedDict, total=False):
     meta: Mapping[str, Any]
 
 
-class Submission(Options, total=False):
+class Submission(JobOptions, total=False):
     """A whole job."""
 
     function: Required[str]
@@ -56,14 +56,14 @@ class Batch:
     """Lines of NDJSON, and whether each one's job has an id, so that it may be repeated."""
 
     lines: tuple[bytes, ...]
-    named: tuple[bool, ...]
+    has_id: tuple[bool, ...]
 
-    def part(self, places: Sequence[int]) -> Batch:
+    def subset(self, indexes: Sequence[int]) -> Batch:
         """Those of its lines."""
-        return Batch(tuple(self.lines[place] for place in places), tuple(self.named[place] for place in places))
+        return Batch(tuple(self.lines[place] for place in indexes), tuple(self.has_id[place] for place in indexes))
 
 
-def body(submission: Submission) -> dict[str, Any]:
+def job_json(submission: Submission) -> dict[str, Any]:
     """The JSON object of a job: its data in base64."""
     fields: dict[str, Any] = {name: value for name, value in submission.items() if value is not None}
     if submission.get("data") is not None:
@@ -71,13 +71,13 @@ def body(submission: Submission) -> dict[str, Any]:
     return fields
 
 
-def batches(submissions: Iterable[Submission]) -> Iterator[Batch]:
+def split_into_batches(submissions: Iterable[Submission]) -> Iterator[Batch]:
     """Requests of bounded size, in order."""
     lines: list[bytes] = []
     named: list[bool] = []
     size = 0
     for submission in submissions:
-        line = json.dumps(body(submission), separators=(",", ":")).encode() + b"\n"
+        line = json.dumps(job_json(submission), separators=(",", ":")).encode() + b"\n"
         if lines and (len(lines) == _BATCH_JOBS or size + len(line) > _BATCH_BYTES):
             yield Batch(tuple(lines), tuple(named))
             lines, named, size = [], [], 0

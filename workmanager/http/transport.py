@@ -16,7 +16,7 @@ from workmanager.errors import ClientError, UsageError
 _EXAMPLE = "http://127.0.0.1:5000"
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 30.0
-FIRST_ANSWER_SECONDS = 5.0
+FIRST_ATTEMPT_TIMEOUT_SECONDS = 5.0
 """More than a healthy manager needs while a host is lost. Where a request may be repeated, a manager that is silent for
 so long is passed over; each try is given twice the time, and the last one all of it, so that busy ones get theirs."""
 _FIRST_PAUSE_SECONDS = 0.1
@@ -51,7 +51,7 @@ class Transport:
     def close(self) -> None:
         self._http.close()
 
-    def pauses(self) -> Iterator[float]:
+    def backoff(self) -> Iterator[float]:
         """Seconds between the tries of something that its caller repeats: growing, with jitter, bounded in all."""
         deadline = time.monotonic() + self._retry_seconds
         for tries in itertools.count(1):
@@ -60,7 +60,7 @@ class Transport:
                 return
             yield pause_seconds
 
-    def ask(self, method: str, path: str, **how: Any) -> Any:
+    def request_json(self, method: str, path: str, **how: Any) -> Any:
         """The JSON of the answer to a `request`."""
         answer = self.request(method, path, **how)
         try:
@@ -73,15 +73,15 @@ class Transport:
         method: str,
         path: str,
         *,
-        repeatable: bool,
-        repeatable_if_refused: bool = False,
+        idempotent: bool,
+        retry_on_503: bool = False,
         params: Mapping[str, Any] | None = None,
         wait_seconds: float = 0.0,
         **body: Any,
     ) -> httpx.Response:
         """The answer, 2xx. `wait_seconds` is how long the manager may hold it; `body` is as httpx takes it.
 
-        Without `repeatable` only a request that never reached a manager is sent again, and with `repeatable_if_refused`
+        Without `idempotent` only a request that never reached a manager is sent again, and with `retry_on_503`
         one that was answered with 503.
 
         Raises:
@@ -92,7 +92,7 @@ class Transport:
         for tries in itertools.count(1):
             pause_seconds = _pause_seconds(tries, len(self._urls))
             current = self._current
-            patience_seconds = _patience_seconds(tries, deadline - time.monotonic()) if repeatable else _ANSWER_SECONDS
+            patience_seconds = _patience_seconds(tries, deadline - time.monotonic()) if idempotent else _ANSWER_SECONDS
             timeout = httpx.Timeout(patience_seconds + wait_seconds, connect=_CONNECT_SECONDS)
             try:
                 answer = self._http.request(
@@ -101,16 +101,16 @@ class Transport:
             except httpx.TransportError as error:
                 failure = ClientError(f"no answer from {self._urls[current]}: {error or type(error).__name__}")
                 failure.__cause__ = error
-                again = repeatable or isinstance(error, _NOT_SENT)
+                again = idempotent or isinstance(error, _NOT_SENT)
             else:
                 if answer.is_success:
                     return answer
                 failure = _refusal(answer)
                 again = answer.status_code in _TRY_AGAIN and (
-                    repeatable or (repeatable_if_refused and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
+                    idempotent or (retry_on_503 and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
                 )
                 pause_seconds = max(pause_seconds, _retry_after_seconds(answer) if pause_seconds else 0.0)
-            failure.repeated = uncertain
+            failure.retried = uncertain
             if not again or time.monotonic() + pause_seconds > deadline:
                 raise failure
             uncertain = uncertain or not isinstance(failure.__cause__, _NOT_SENT)
@@ -137,7 +137,7 @@ def _pause_seconds(tries: int, managers: int) -> float:
 
 def _patience_seconds(tries: int, left_seconds: float) -> float:
     """How long an answer may take to a try after which there are so many seconds left for others."""
-    patience_seconds = FIRST_ANSWER_SECONDS * 2.0 ** (tries - 1)
+    patience_seconds = FIRST_ATTEMPT_TIMEOUT_SECONDS * 2.0 ** (tries - 1)
     return patience_seconds if patience_seconds < left_seconds else _ANSWER_SECONDS
 
 

@@ -10,14 +10,14 @@ from typing import Literal, Self
 
 from workmanager.errors import UsageError
 
-Kind = Literal["single", "cluster"]
-_KINDS: tuple[Kind, ...] = ("single", "cluster")
+RedisMode = Literal["single", "cluster"]
+_KINDS: tuple[RedisMode, ...] = ("single", "cluster")
 
 
 class DataDirectory:
     """A directory that is locked until `close`, and until every process that inherited the lock has ended."""
 
-    def __init__(self, path: Path, kind: Kind) -> None:
+    def __init__(self, path: Path, mode: RedisMode) -> None:
         """Makes the directory where it is missing.
 
         Raises:
@@ -31,11 +31,11 @@ class DataDirectory:
             raise UsageError(f"cannot use the data directory {path}: {error.strerror}") from error
         try:
             self._lock()
-            self._check(kind)
+            self._check(mode)
         except UsageError:
             os.close(self.lock_fd)
             raise
-        self.servers = path / kind
+        self.servers_directory = path / mode
 
     def close(self) -> None:
         os.close(self.lock_fd)
@@ -56,7 +56,7 @@ class DataDirectory:
                 f"the data directory {self.path} is in use by another `workmanager up`; choose another with --data-dir"
             ) from error
 
-    def _check(self, kind: Kind) -> None:
+    def _check(self, kind: RedisMode) -> None:
         """One server's jobs are not seen by a cluster, nor the reverse: that must not look like loss."""
         other = next(candidate for candidate in _KINDS if candidate != kind)
         if (self.path / other).exists() and not (self.path / kind).exists():

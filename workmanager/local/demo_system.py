@@ -37,7 +37,7 @@ def running_system(max_workers: int) -> Iterator[list[str]]:
         (Path(directory) / "up.log").open("w+b") as log_file,
     ):
         command = [sys.executable, "-m", "workmanager", "up"]
-        command += ["--port", str(ports.free_port(run=_MANAGERS)), "--managers", str(_MANAGERS)]
+        command += ["--port", str(ports.free_port(consecutive=_MANAGERS)), "--managers", str(_MANAGERS)]
         command += ["--max-workers", str(max_workers), "--data-dir", str(Path(directory) / "data")]
         command += ["--parent-fd", str(liveness_pipe.fd)]
         up = subprocess.Popen(

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 _GLIBC = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=8000"}
 
 
-def environment() -> Mapping[str, str]:
+def environment_variables() -> Mapping[str, str]:
     """What the server is started with: jemalloc where this machine has it, else glibc's allocator with more cache."""
     library = _jemalloc()
     return {"LD_PRELOAD": library} if library else _GLIBC

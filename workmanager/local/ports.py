@@ -21,14 +21,14 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
-def free_port(*, run: int = 1) -> int:
+def free_port(*, consecutive: int = 1) -> int:
     """The first of `run` neighbouring ports that are free now; another process may take one first.
 
     Raises:
         OSError: none was found.
     """
     for _ in range(_TRIES):
-        first = random.randrange(_LOWEST, _HIGHEST - run)
-        if all(map(is_free, range(first, first + run))):
+        first = random.randrange(_LOWEST, _HIGHEST - consecutive)
+        if all(map(is_free, range(first, first + consecutive))):
             return first
-    raise OSError(f"no {run} free ports between {_LOWEST} and {_HIGHEST}")
+    raise OSError(f"no {consecutive} free ports between {_LOWEST} and {_HIGHEST}")

@@ -14,16 +14,16 @@ _LONGEST_PAUSE_SECONDS = 15.0
 _STEADY_SECONDS = 30.0  # one that ran this long is started again at once, as the first time
 
 
-class Program:
+class SupervisedProcess:
     """One child process at a time. What it prints goes to stderr; Ctrl-C in the terminal does not reach it."""
 
     def __init__(
-        self, name: str, command: Sequence[str], *, environ: Mapping[str, str], inherit: Sequence[int] = ()
+        self, name: str, command: Sequence[str], *, environ: Mapping[str, str], inherited_fds: Sequence[int] = ()
     ) -> None:
         self.name = name
         self._command = list(command)
         self._environ = dict(environ)
-        self._inherit = tuple(inherit)
+        self._inherit = tuple(inherited_fds)
         self._process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
         self._start_at: float | None = None
@@ -44,9 +44,9 @@ class Program:
             start_new_session=True,
         )
         self.started_at, self._start_at = now, None
-        log.info("event=program.started name=%s pid=%d", self.name, self._process.pid)
+        log.info("event=program_started name=%s pid=%d", self.name, self._process.pid)
 
-    def keep(self, now: float) -> None:
+    def restart_if_due(self, now: float) -> None:
         """Starts the program again when it has ended and its pause is over; to be called often."""
         if self.exit_code is None:
             return
@@ -55,7 +55,7 @@ class Program:
             pause_seconds = min(_FIRST_PAUSE_SECONDS * 2**self._failures, _LONGEST_PAUSE_SECONDS)
             self._start_at = now + pause_seconds
             log.warning(
-                "event=program.ended name=%s exit_code=%s restart_in_seconds=%.1f",
+                "event=program_exited name=%s exit_code=%s restart_in_seconds=%.1f",
                 self.name,
                 self.exit_code,
                 pause_seconds,

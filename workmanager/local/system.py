@@ -17,8 +17,8 @@ from processes.liveness_pipe import LivenessPipe
 from workmanager import store_settings
 from workmanager.errors import ServerError, UsageError
 from workmanager.local import ports
-from workmanager.local.data_directory import DataDirectory, Kind
-from workmanager.local.supervised_process import Program
+from workmanager.local.data_directory import DataDirectory, RedisMode
+from workmanager.local.supervised_process import SupervisedProcess
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
 
@@ -33,7 +33,7 @@ _STORE_SHARE_OF_MEMORY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LocalSystemConfig:
     """What to start. `redis_url`: an existing server instead of an embedded one over `data_dir`."""
 
     first_port: int
@@ -52,27 +52,29 @@ class Plan:
         return [f"http://{HOST}:{port}" for port in self.ports]
 
 
-class System:
+class LocalSystem:
     """Started, kept running and ended, in that order; `stopping` says that the user wants it to end."""
 
-    def __init__(self, plan: Plan, *, stopping: Callable[[], bool], hurrying: Callable[[], bool]) -> None:
+    def __init__(
+        self, config: LocalSystemConfig, *, stop_requested: Callable[[], bool], stop_immediately: Callable[[], bool]
+    ) -> None:
         """`hurrying`: the user will not wait for an orderly end.
 
         Raises:
             UsageError: a port or the data directory is in use.
         """
-        for port in plan.ports:
+        for port in config.ports:
             if not ports.is_free(port, HOST):
                 raise UsageError(f"port {port} is in use; choose another with --port")
-        self._plan = plan
-        self._stopping = stopping
-        self._hurrying = hurrying
+        self._plan = config
+        self._stopping = stop_requested
+        self._hurrying = stop_immediately
         self._resources = ExitStack()
         self._store: ValkeyServer | ValkeyCluster | None = None
-        if plan.redis_url is None:
+        if config.redis_url is None:
             self._store = self._embedded_store()
         self._ended_at: dict[ValkeyServer, float] = {}
-        self._managers: list[Program] = []
+        self._managers: list[SupervisedProcess] = []
         self._liveness_pipe = LivenessPipe()
 
     def start(self) -> bool:
@@ -89,12 +91,12 @@ class System:
             manager.start(time.monotonic())
         return self._wait_until_ready()
 
-    def keep(self) -> None:
+    def supervise(self) -> None:
         """Starts again what ended by itself, until the user ends the system."""
         while not self._stopping():
             time.sleep(_POLL_SECONDS)
             for manager in self._managers:
-                manager.keep(time.monotonic())
+                manager.restart_if_due(time.monotonic())
             if self._store is not None:
                 self._keep_store(self._store)
 
@@ -105,25 +107,25 @@ class System:
         self._wait(lambda: all(manager.exit_code is not None for manager in self._managers), _DRAIN_SECONDS)
         for manager in self._managers:
             if manager.exit_code is None:
-                log.warning("event=program.killed name=%s", manager.name)
+                log.warning("event=program_killed name=%s", manager.name)
                 manager.kill()
         self._liveness_pipe.close_write_end()
         if not self._wait(lambda: self._liveness_pipe.wait_until_children_exit(0), _DRAIN_SECONDS):
-            log.error("event=workers.left reason=did_not_end_in_time")
+            log.error("event=workers_still_running reason=did_not_end_in_time")
         self._liveness_pipe.close()
         if self._store is not None:
             self._store.stop()
         self._resources.close()
 
     def _embedded_store(self) -> ValkeyServer | ValkeyCluster:
-        kind: Kind = "cluster" if self._plan.cluster else "single"
+        kind: RedisMode = "cluster" if self._plan.cluster else "single"
         directory = self._resources.enter_context(DataDirectory(self._plan.data_dir, kind))
         servers = 6 if self._plan.cluster else 1
         settings = {"maxmemory": str(int(_memory_bytes() * _STORE_SHARE_OF_MEMORY / servers))}
         store = ValkeyCluster if self._plan.cluster else ValkeyServer
-        return store(directory.servers, settings=settings, inherit=[directory.lock_fd])
+        return store(directory.servers_directory, settings=settings, inherited_fds=[directory.lock_fd])
 
-    def _manager(self, port: int, redis_url: str) -> Program:
+    def _manager(self, port: int, redis_url: str) -> SupervisedProcess:
         environ = dict(os.environ)
         if self._plan.max_workers is not None:
             environ["WORKMANAGER_MAX_WORKERS"] = str(self._plan.max_workers)
@@ -137,7 +139,7 @@ class System:
             "--parent-fd": str(self._liveness_pipe.fd),
         }
         command = [sys.executable, "-m", "manager", *(word for pair in options.items() for word in pair)]
-        return Program(f"manager:{port}", command, environ=environ, inherit=[self._liveness_pipe.fd])
+        return SupervisedProcess(f"manager:{port}", command, environ=environ, inherited_fds=[self._liveness_pipe.fd])
 
     def _wait_until_ready(self) -> bool:
         waiting = set(self._plan.urls)
@@ -169,14 +171,14 @@ class System:
                 continue
             if server not in self._ended_at:
                 self._ended_at[server] = now
-                log.warning("event=valkey.ended port=%d restart_in_seconds=%d", server.port, pause_seconds)
+                log.warning("event=valkey_exited port=%d restart_in_seconds=%d", server.port, pause_seconds)
             if now - self._ended_at[server] < pause_seconds:
                 continue
             try:
                 server.start()
                 del self._ended_at[server]
             except ServerError:
-                log.exception("event=valkey.restart_failed port=%d", server.port)
+                log.exception("event=valkey_restart_failed port=%d", server.port)
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         deadline = time.monotonic() + seconds

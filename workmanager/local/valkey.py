@@ -42,13 +42,13 @@ class ValkeyServer:
     """
 
     def __init__(
-        self, directory: Path, *, settings: Mapping[str, str] | None = None, inherit: Sequence[int] = ()
+        self, directory: Path, *, settings: Mapping[str, str] | None = None, inherited_fds: Sequence[int] = ()
     ) -> None:
         """`settings` are added to `store_settings.STORE`; the server holds the file descriptors `inherit`."""
         self.directory = directory
-        self._settings = {**store_settings.STORE, **(settings or {})}
+        self._settings = {**store_settings.REDIS_SETTINGS, **(settings or {})}
         self._in_cluster = self._settings.get("cluster-enabled") == "yes"
-        self._inherit = tuple(inherit)
+        self._inherit = tuple(inherited_fds)
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -99,7 +99,7 @@ class ValkeyServer:
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            log.warning("event=valkey.killed port=%d reason=did_not_stop", self.port)
+            log.warning("event=valkey_killed port=%d reason=did_not_stop", self.port)
             self.kill()
         self._process = None
 
@@ -132,14 +132,14 @@ class ValkeyServer:
             settings["cluster-port"] = str(self.port + 1)
         (self.directory / _SETTINGS_FILE).write_text(store_settings.render(settings))
         try:
-            append_only.cut_blank_end(self.directory)
+            append_only.truncate_trailing_nuls(self.directory)
         except OSError as error:
             raise ServerError(f"the embedded Valkey's file cannot be mended: {error}") from error
         with (self.directory / _LOG_FILE).open("ab") as output:
             self._process = subprocess.Popen(
                 parent_death.command([_binary(), _SETTINGS_FILE]),
                 cwd=self.directory,
-                env={**jemalloc.environment(), **os.environ},
+                env={**jemalloc.environment_variables(), **os.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -166,14 +166,14 @@ class ValkeyServer:
                     raise ServerError(f"the embedded Valkey does not answer: {self._last_words()}") from error
             time.sleep(_POLL_SECONDS)
         (self.directory / _PORT_FILE).write_text(str(self.port))
-        log.info("event=valkey.ready port=%d pid=%s directory=%s", self.port, self.pid, self.directory)
+        log.info("event=valkey_ready port=%d pid=%s directory=%s", self.port, self.pid, self.directory)
 
     def _choose_port(self) -> int:
         with contextlib.suppress(OSError, ValueError):
             last = int((self.directory / _PORT_FILE).read_text())
             if ports.is_free(last) and (not self._in_cluster or ports.is_free(last + 1)):
                 return last
-        return ports.free_port(run=2 if self._in_cluster else 1)
+        return ports.free_port(consecutive=2 if self._in_cluster else 1)
 
     def _last_words(self) -> str:
         path = self.directory / _LOG_FILE

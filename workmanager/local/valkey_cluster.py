@@ -22,15 +22,15 @@ class ValkeyCluster:
     """Six servers; the next ones on the same directory are the same cluster, with its jobs and its roles."""
 
     def __init__(
-        self, directory: Path, *, settings: Mapping[str, str] | None = None, inherit: Sequence[int] = ()
+        self, directory: Path, *, settings: Mapping[str, str] | None = None, inherited_fds: Sequence[int] = ()
     ) -> None:
         """`settings` are added to every server's; the servers hold the file descriptors `inherit`."""
         self.directory = directory
         self.servers = tuple(
             ValkeyServer(
                 directory / str(number),
-                settings={**store_settings.CLUSTER, **(settings or {})},
-                inherit=inherit,
+                settings={**store_settings.CLUSTER_SETTINGS, **(settings or {})},
+                inherited_fds=inherited_fds,
             )
             for number in range(_SERVERS)
         )

@@ -12,7 +12,7 @@ from botocore.exceptions import (
 
 from scaler.fleets.fleet import Cause, FleetError
 
-SHORT = frozenset(
+NO_CAPACITY_CODES = frozenset(
     {
         "InsufficientCapacity",
         "InsufficientFreeAddressesInSubnet",
@@ -30,7 +30,7 @@ SHORT = frozenset(
 """There are none of this type in this zone on this market now, or not for this account. `Unsupported` is what EC2 says
 of a type that the zone does not have."""
 
-THROTTLED = frozenset(
+THROTTLED_CODES = frozenset(
     {
         "EC2ThrottledException",
         "RequestLimitExceeded",
@@ -42,11 +42,11 @@ THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-UNCERTAIN = frozenset({"InternalError", "InternalFailure", "RequestTimeout", "ServiceUnavailable", "Unavailable"})
+UNCERTAIN_CODES = frozenset({"InternalError", "InternalFailure", "RequestTimeout", "ServiceUnavailable", "Unavailable"})
 """EC2 itself failed: it may have carried the call out."""
 
 
-def classify(error: ClientError | BotoCoreError) -> FleetError:
+def to_fleet_error(error: ClientError | BotoCoreError) -> FleetError:
     """The cause, the code and a message that can be logged."""
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", "Unknown"))
@@ -59,10 +59,10 @@ def classify(error: ClientError | BotoCoreError) -> FleetError:
 
 
 def _cause_of(code: str, status: int) -> Cause:
-    if code in SHORT:
+    if code in NO_CAPACITY_CODES:
         return Cause.CAPACITY
-    if code in THROTTLED:
+    if code in THROTTLED_CODES:
         return Cause.THROTTLED
     if code == "IdempotentInstanceTerminated":
-        return Cause.SPENT
-    return Cause.UNKNOWN if code in UNCERTAIN or status >= 500 else Cause.REFUSED
+        return Cause.TOKEN_EXPIRED
+    return Cause.UNKNOWN if code in UNCERTAIN_CODES or status >= 500 else Cause.REFUSED

@@ -8,23 +8,23 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scaler.fleets.ec2.errors import classify
-from scaler.fleets.ec2.offerings import ON_DEMAND, SPOT, Ec2Plan, choose_orders, version_of
+from scaler.fleets.ec2.errors import to_fleet_error
+from scaler.fleets.ec2.offerings import ON_DEMAND, SPOT, Ec2Plan, plan_launches, version_of
 from scaler.fleets.fleet import FleetError, Profile
-from scaler.fleets.instances import Instance, Intent, Order, Sighting
+from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 
 CLUSTER_TAG, ROLE_TAG, INTENT_TAG = "workmanager:cluster", "workmanager:role", "workmanager:intent"
 TEMPLATE_TAG = "workmanager:template"
-PAGE = 1000
-CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 20.0
-MINIMUM_PAID_SECONDS = 60.0
+PAGE_SIZE = 1000
+CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 3.0, 20.0
+MIN_BILLED_SECONDS = 60.0
 """Linux instances are billed by the second, for a minute at least."""
 BOOT_SECONDS = 90.0
-LOOK_SECONDS, REST_SECONDS = 5.0, 30.0
-MOST_TERMINATED = 100
+POLL_SECONDS, IDLE_POLL_SECONDS = 5.0, 30.0
+MAX_TERMINATED_PER_CALL = 100
 """In one call."""
-ENDED = frozenset({"shutting-down", "terminated"})
-STOPPED = frozenset({"stopping", "stopped"})
+ENDED_STATES = frozenset({"shutting-down", "terminated"})
+STOPPED_STATES = frozenset({"stopping", "stopped"})
 
 
 class Ec2Client(Protocol):
@@ -46,11 +46,11 @@ class Ec2Fleet:
         self.name = f"ec2:{plan.cluster}"
         self.profile = Profile(
             boot_seconds=BOOT_SECONDS,
-            boot_limit_seconds=plan.boot_limit_seconds,
-            minimum_paid_seconds=MINIMUM_PAID_SECONDS,
-            idle_seconds=0.0,
-            look_seconds=LOOK_SECONDS,
-            rest_seconds=REST_SECONDS,
+            boot_timeout_seconds=plan.boot_timeout_seconds,
+            min_billed_seconds=MIN_BILLED_SECONDS,
+            min_idle_seconds=0.0,
+            poll_seconds=POLL_SECONDS,
+            idle_poll_seconds=IDLE_POLL_SECONDS,
             slots=plan.slots,
             on_demand_base=plan.on_demand_base if plan.spot else 0,
             version=version_of(plan.launch_template, plan),
@@ -66,24 +66,24 @@ class Ec2Fleet:
             botocore.exceptions.BotoCoreError: there is no region, for instance.
         """
         config = Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=ANSWER_SECONDS,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            read_timeout=READ_TIMEOUT_SECONDS,
             retries={"total_max_attempts": 1},
             max_pool_connections=20,
         )
         return cls(boto3.client("ec2", config=config), plan)
 
-    def plan(self, count: int, living: Collection[Instance], avoided: Collection[str]) -> list[Order]:
+    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
         """See `choose_orders`."""
-        return choose_orders(self._plan, count, living, avoided)
+        return plan_launches(self._plan, count, living, cooling)
 
-    async def launch(self, intent: Intent, *, repeated: bool) -> list[Sighting]:
+    async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
         """RunInstances under the intent's token, with at least one instance.
 
         Raises:
             FleetError: see its cause.
         """
-        arguments = intent.order.arguments
+        arguments = intent.request.arguments
         tags = {CLUSTER_TAG: self._plan.cluster, ROLE_TAG: "worker", INTENT_TAG: intent.token}
         # Of the intent, which may be another version's: a repeat says the very same.
         tags[TEMPLATE_TAG] = ":".join(arguments["LaunchTemplate"].values())
@@ -92,13 +92,13 @@ class Ec2Fleet:
             self._client.run_instances,
             **arguments,
             MinCount=1,
-            MaxCount=intent.order.count,
+            MaxCount=intent.request.count,
             ClientToken=intent.token,
             TagSpecifications=[{"ResourceType": kind, "Tags": listed} for kind in ("instance", "volume")],
         )
         return [self._sighting(instance) for instance in answer["Instances"]]
 
-    async def look(self) -> list[Sighting]:
+    async def describe(self) -> list[DescribedInstance]:
         """DescribeInstances by tag, a page at a time.
 
         Raises:
@@ -108,10 +108,10 @@ class Ec2Fleet:
             {"Name": f"tag:{CLUSTER_TAG}", "Values": [self._plan.cluster]},
             {"Name": f"tag:{ROLE_TAG}", "Values": ["worker"]},
         ]
-        sightings: list[Sighting] = []
+        sightings: list[DescribedInstance] = []
         more: dict[str, str] = {}
         while True:
-            page = await self._call(self._client.describe_instances, Filters=filters, MaxResults=PAGE, **more)
+            page = await self._call(self._client.describe_instances, Filters=filters, MaxResults=PAGE_SIZE, **more)
             sightings += [self._sighting(instance) for instance in _instances(page)]
             if not page.get("NextToken"):
                 return sightings
@@ -125,8 +125,8 @@ class Ec2Fleet:
         """
         gone: set[str] = set()
         failure: FleetError | None = None
-        for start in range(0, len(ids), MOST_TERMINATED):
-            part = ids[start : start + MOST_TERMINATED]
+        for start in range(0, len(ids), MAX_TERMINATED_PER_CALL):
+            part = ids[start : start + MAX_TERMINATED_PER_CALL]
             try:
                 gone.update(await self._terminate(part))
             except FleetError as error:
@@ -154,14 +154,14 @@ class Ec2Fleet:
         try:
             answer: Mapping[str, Any] = await asyncio.to_thread(method, **arguments)
         except (ClientError, BotoCoreError) as error:
-            raise classify(error) from error
+            raise to_fleet_error(error) from error
         return answer
 
-    def _sighting(self, instance: Mapping[str, Any]) -> Sighting:
+    def _sighting(self, instance: Mapping[str, Any]) -> DescribedInstance:
         tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
         state = instance["State"]["Name"]
         why = instance.get("StateReason", {}).get("Code", "")
-        return Sighting(
+        return DescribedInstance(
             id=instance["InstanceId"],
             launched_at=instance["LaunchTime"].timestamp(),
             token=tags.get(INTENT_TAG, ""),
@@ -170,8 +170,8 @@ class Ec2Fleet:
             zone=instance.get("Placement", {}).get("AvailabilityZone", ""),
             market=SPOT if instance.get("InstanceLifecycle") == "spot" else ON_DEMAND,
             version=version_of(tags.get(TEMPLATE_TAG, ""), self._plan),
-            ended=state in ENDED,
-            stopped=state in STOPPED,
+            ended=state in ENDED_STATES,
+            stopped=state in STOPPED_STATES,
             interrupted=why.startswith("Server.Spot"),
         )
 

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scaler.fleets.instances import Instance, Order
+from scaler.fleets.instances import Instance, LaunchRequest
 
-MOST_PER_CALL = 50
+MAX_INSTANCES_PER_CALL = 50
 ON_DEMAND, SPOT = "on-demand", "spot"
 
 
@@ -37,11 +37,11 @@ class Ec2Plan:
     spot: bool = True
     on_demand_base: int = 0
     slots: int = 1
-    boot_limit_seconds: float = 300.0
+    boot_timeout_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Offering:
+class CapacityPool:
     """A type in a subnet on a market; '' where the template says."""
 
     kind: str
@@ -59,44 +59,47 @@ def version_of(template: str, plan: Ec2Plan) -> int:
     return int(version) if same and version.isdecimal() else 0
 
 
-def choose_orders(plan: Ec2Plan, count: int, living: Collection[Instance], avoided: Collection[str]) -> list[Order]:
+def plan_launches(
+    plan: Ec2Plan, count: int, living: Collection[Instance], cooling: Collection[str]
+) -> list[LaunchRequest]:
     """The calls that launch so many; fewer, or none, where every offering is to be avoided."""
     on_demand = sum(instance.market == ON_DEMAND for instance in living)
     base = min(count, max(0, plan.on_demand_base - on_demand)) if plan.spot else count
-    shares: Counter[Offering] = Counter()
+    shares: Counter[CapacityPool] = Counter()
     here = Counter(
-        Offering(each.kind if plan.types else "", each.subnet if plan.subnets else "", each.market) for each in living
+        CapacityPool(each.kind if plan.types else "", each.subnet if plan.subnets else "", each.market)
+        for each in living
     )
-    bases = _spread(base, _open(plan, ON_DEMAND, avoided, first_type=True), here)
+    bases = _spread(base, _open(plan, ON_DEMAND, cooling, first_type=True), here)
     shares.update(bases)
-    spot = _spread(count - base, _open(plan, SPOT, avoided), here)
+    spot = _spread(count - base, _open(plan, SPOT, cooling), here)
     # Where the spot market has nothing left, the rest is bought on demand, and the other way round never.
     missing = count - base - spot.total()
     shares.update(spot)
-    shares.update(_spread(missing, _open(plan, ON_DEMAND, avoided, first_type=True), here + bases))
+    shares.update(_spread(missing, _open(plan, ON_DEMAND, cooling, first_type=True), here + bases))
     return [
-        Order(part, str(offering), _arguments(plan, offering))
+        LaunchRequest(part, str(offering), _arguments(plan, offering))
         for offering, number in sorted(shares.items())
         for part in _parts(number)
     ]
 
 
-def _open(plan: Ec2Plan, market: str, avoided: Collection[str], *, first_type: bool = False) -> list[Offering]:
+def _open(plan: Ec2Plan, market: str, avoided: Collection[str], *, first_type: bool = False) -> list[CapacityPool]:
     """The offerings that are not short, the preferred type first."""
     if market == SPOT and not plan.spot:
         return []
     kinds, subnets = plan.types or ("",), plan.subnets or ("",)
-    found: list[Offering] = []
+    found: list[CapacityPool] = []
     for kind in kinds:
-        found += [each for subnet in subnets if str(each := Offering(kind, subnet, market)) not in avoided]
+        found += [each for subnet in subnets if str(each := CapacityPool(kind, subnet, market)) not in avoided]
         if found and first_type:
             break
     return found
 
 
-def _spread(count: int, offerings: list[Offering], here: Counter[Offering]) -> Counter[Offering]:
+def _spread(count: int, offerings: list[CapacityPool], here: Counter[CapacityPool]) -> Counter[CapacityPool]:
     """Evenly, counting those that are there already."""
-    shares: Counter[Offering] = Counter()
+    shares: Counter[CapacityPool] = Counter()
     for _ in range(count if offerings else 0):
         shares[min(offerings, key=lambda each: here[each] + shares[each])] += 1
     return shares
@@ -104,11 +107,11 @@ def _spread(count: int, offerings: list[Offering], here: Counter[Offering]) -> C
 
 def _parts(number: int) -> Iterator[int]:
     while number > 0:
-        yield min(number, MOST_PER_CALL)
-        number -= MOST_PER_CALL
+        yield min(number, MAX_INSTANCES_PER_CALL)
+        number -= MAX_INSTANCES_PER_CALL
 
 
-def _arguments(plan: Ec2Plan, offering: Offering) -> dict[str, Any]:
+def _arguments(plan: Ec2Plan, offering: CapacityPool) -> dict[str, Any]:
     """Of RunInstances, without token and count."""
     name, _, version = plan.launch_template.partition(":")
     template = {"LaunchTemplateId" if name.startswith("lt-") else "LaunchTemplateName": name}

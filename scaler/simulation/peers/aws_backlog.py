@@ -4,7 +4,7 @@ import math
 from collections import deque
 from itertools import islice
 
-from scaler.simulation.engine import Cloud, Plan
+from scaler.simulation.engine import ScalingPlan, SimulatedSystem
 
 ACCEPTABLE_SECONDS = 60.0
 METRIC_SECONDS = 60.0
@@ -16,24 +16,24 @@ class AwsBacklog:
     """Args: mean_seconds: the true mean service time, which is usually a constant somebody wrote down once."""
 
     interval_seconds = METRIC_SECONDS
-    eager = False
+    wakes_on_arrival = False
 
     def __init__(self, mean_seconds: float) -> None:
         # Below one queued job an instance the rule multiplies the fleet whenever one job waits.
         self._target = max(1.0, ACCEPTABLE_SECONDS / max(mean_seconds, 1e-9))
         self._points: deque[tuple[float, float]] = deque(maxlen=IN_POINTS)
 
-    def plan(self, cloud: Cloud) -> Plan:
-        target = self._target * cloud.world.slots
-        queued, current = len(cloud.queue), cloud.alive
+    def plan(self, system: SimulatedSystem) -> ScalingPlan:
+        target = self._target * system.scenario.slots
+        queued, current = len(system.queue), system.alive
         # Undefined without instances: then it is taken as the backlog of one.
-        self._points.append((cloud.now, queued / max(current, 1)))
+        self._points.append((system.now, queued / max(current, 1)))
         metrics = [metric for _, metric in self._points]
         if current == 0 and queued:
-            return Plan(math.ceil(queued / target))
+            return ScalingPlan(math.ceil(queued / target))
         if len(metrics) >= OUT_POINTS and min(metrics[-OUT_POINTS:]) > target:
-            return Plan(max(0, math.ceil(queued / target) - current))
+            return ScalingPlan(max(0, math.ceil(queued / target) - current))
         since = self._points[0][0]
-        if cloud.now - since >= (IN_POINTS - 1) * METRIC_SECONDS and max(metrics) < IN_MARGIN * target:
-            return Plan(release=list(islice(cloud.idle, max(0, current - math.ceil(queued / target)))))
-        return Plan()
+        if system.now - since >= (IN_POINTS - 1) * METRIC_SECONDS and max(metrics) < IN_MARGIN * target:
+            return ScalingPlan(terminate=list(islice(system.idle, max(0, current - math.ceil(queued / target)))))
+        return ScalingPlan()

@@ -3,7 +3,7 @@
 import math
 from itertools import chain, islice
 
-from scaler.simulation.engine import Cloud, Plan
+from scaler.simulation.engine import ScalingPlan, SimulatedSystem
 
 TARGET_SECONDS = 5.0
 VOTES = 3
@@ -13,25 +13,25 @@ class Dask:
     """Args: mean_seconds: the true mean service time, which Dask would have to learn."""
 
     interval_seconds = 1.0
-    eager = False
+    wakes_on_arrival = False
 
     def __init__(self, mean_seconds: float) -> None:
         self._mean_seconds = mean_seconds
         self._votes = 0
 
-    def plan(self, cloud: Cloud) -> Plan:
-        tasks = -(-cloud.jobs // cloud.world.slots)
-        occupancy_seconds = cloud.jobs * self._mean_seconds / cloud.world.slots
+    def plan(self, system: SimulatedSystem) -> ScalingPlan:
+        tasks = -(-system.unfinished_jobs // system.scenario.slots)
+        occupancy_seconds = system.unfinished_jobs * self._mean_seconds / system.scenario.slots
         desired = min(math.ceil(occupancy_seconds / TARGET_SECONDS), tasks)
-        excess = cloud.alive - desired
+        excess = system.alive - desired
         if excess <= 0:
             self._votes = 0
-            return Plan(-excess)
+            return ScalingPlan(-excess)
         self._votes += 1
         if self._votes < VOTES:
-            return Plan()
-        victims = list(islice(chain(cloud.booting, cloud.idle), excess))
-        return Plan(
-            release=[instance for instance in victims if instance in cloud.idle],
-            cancel=[instance for instance in victims if instance in cloud.booting],
+            return ScalingPlan()
+        victims = list(islice(chain(system.booting, system.idle), excess))
+        return ScalingPlan(
+            terminate=[instance for instance in victims if instance in system.idle],
+            cancel_booting=[instance for instance in victims if instance in system.booting],
         )

@@ -2,7 +2,7 @@
 
 from itertools import takewhile
 
-from scaler.simulation.engine import Cloud, Plan
+from scaler.simulation.engine import ScalingPlan, SimulatedSystem
 
 DELAY_SECONDS = 30.0
 CHECK_SECONDS = 300.0
@@ -11,20 +11,20 @@ MINIMUM_RUNNING_SECONDS = 300.0
 
 class GithubRunners:
     interval_seconds = 1.0
-    eager = False
+    wakes_on_arrival = False
 
     def __init__(self) -> None:
         self._check_at = 0.0
         self._asked_until = -1.0
 
-    def plan(self, cloud: Cloud) -> Plan:
+    def plan(self, system: SimulatedSystem) -> ScalingPlan:
         # One message a job, read once, 30 s after it came: whoever has begun by then asks for nothing.
-        due_at = cloud.now - DELAY_SECONDS
-        late = takewhile(lambda job: job.submit_seconds <= due_at, cloud.queue)
+        due_at = system.now - DELAY_SECONDS
+        late = takewhile(lambda job: job.submit_seconds <= due_at, system.queue)
         asking = sum(job.submit_seconds > self._asked_until for job in late)
         self._asked_until = due_at
         release = []
-        if cloud.now >= self._check_at:
-            self._check_at = cloud.now + CHECK_SECONDS
-            release = [node for node in cloud.idle if cloud.now - node.launched_at >= MINIMUM_RUNNING_SECONDS]
-        return Plan(-(-asking // cloud.world.slots), release)
+        if system.now >= self._check_at:
+            self._check_at = system.now + CHECK_SECONDS
+            release = [node for node in system.idle if system.now - node.launched_at >= MINIMUM_RUNNING_SECONDS]
+        return ScalingPlan(-(-asking // system.scenario.slots), release)

@@ -1,6 +1,6 @@
 """Jenkins' ec2-fleet: launches what the queue exceeds the available and planned; idle ones go after a minute."""
 
-from scaler.simulation.engine import Cloud, Plan
+from scaler.simulation.engine import ScalingPlan, SimulatedSystem
 
 IDLE_SECONDS = 60.0
 """The shortest that can be set; the check comes each minute."""
@@ -9,16 +9,16 @@ CHECK_SECONDS = 60.0
 
 class Jenkins:
     interval_seconds = 10.0
-    eager = False
+    wakes_on_arrival = False
 
     def __init__(self) -> None:
         self._check_at = 0.0
 
-    def plan(self, cloud: Cloud) -> Plan:
-        slots = cloud.world.slots
-        excess = len(cloud.queue) - (cloud.free_slots + len(cloud.booting) * slots)
+    def plan(self, system: SimulatedSystem) -> ScalingPlan:
+        slots = system.scenario.slots
+        excess = len(system.queue) - (system.free_slots + len(system.booting) * slots)
         release = []
-        if cloud.now >= self._check_at:
-            self._check_at = cloud.now + CHECK_SECONDS
-            release = [instance for instance in cloud.idle if cloud.now - instance.idle_since >= IDLE_SECONDS]
-        return Plan(max(0, -(-excess // slots)), release)
+        if system.now >= self._check_at:
+            self._check_at = system.now + CHECK_SECONDS
+            release = [instance for instance in system.idle if system.now - instance.idle_since >= IDLE_SECONDS]
+        return ScalingPlan(max(0, -(-excess // slots)), release)

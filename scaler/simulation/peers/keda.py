@@ -4,7 +4,7 @@ import math
 from collections import deque
 from itertools import islice
 
-from scaler.simulation.engine import Cloud, Plan
+from scaler.simulation.engine import ScalingPlan, SimulatedSystem
 
 QUEUED_PER_WORKER = 5
 BAND = 0.1
@@ -13,25 +13,25 @@ WINDOW_SECONDS = 300.0
 
 class Keda:
     interval_seconds = 30.0
-    eager = False
+    wakes_on_arrival = False
 
     def __init__(self) -> None:
         self._recommended: deque[tuple[float, int]] = deque()
         self._active_at = -math.inf
 
-    def plan(self, cloud: Cloud) -> Plan:
-        now, queued, current = cloud.now, len(cloud.queue), cloud.alive
+    def plan(self, system: SimulatedSystem) -> ScalingPlan:
+        now, queued, current = system.now, len(system.queue), system.alive
         if queued:
             self._active_at = now
-        desired = max(-(-queued // (QUEUED_PER_WORKER * cloud.world.slots)), 1)
+        desired = max(-(-queued // (QUEUED_PER_WORKER * system.scenario.slots)), 1)
         if current and abs(desired / current - 1) <= BAND:
             desired = current
         if not queued and now - self._active_at >= WINDOW_SECONDS:
             # Inactive: KEDA itself goes to zero, past the HPA.
             self._recommended.clear()
-            return Plan(release=list(cloud.idle))
+            return ScalingPlan(terminate=list(system.idle))
         self._recommended.append((now, desired))
         while self._recommended[0][0] < now - WINDOW_SECONDS:
             self._recommended.popleft()
         excess = current - max(recommended for _, recommended in self._recommended)
-        return Plan(max(0, desired - current), list(islice(cloud.idle, max(0, excess))))
+        return ScalingPlan(max(0, desired - current), list(islice(system.idle, max(0, excess))))

@@ -3,7 +3,7 @@
 import math
 from itertools import islice
 
-from scaler.simulation.engine import Cloud, Plan
+from scaler.simulation.engine import ScalingPlan, SimulatedSystem
 
 BAND = 0.01
 COOLDOWN_SECONDS = 300.0
@@ -11,19 +11,19 @@ COOLDOWN_SECONDS = 300.0
 
 class Nomad:
     interval_seconds = 10.0
-    eager = False
+    wakes_on_arrival = False
 
     def __init__(self) -> None:
         self._ready_at = 0.0
 
-    def plan(self, cloud: Cloud) -> Plan:
-        current, wanted = cloud.alive, cloud.jobs / cloud.world.slots
-        if cloud.now < self._ready_at or cloud.booting:
-            return Plan()
+    def plan(self, system: SimulatedSystem) -> ScalingPlan:
+        current, wanted = system.alive, system.unfinished_jobs / system.scenario.slots
+        if system.now < self._ready_at or system.booting:
+            return ScalingPlan()
         if current and abs(wanted / current - 1) <= BAND:
-            return Plan()
+            return ScalingPlan()
         desired = math.ceil(wanted)
-        release = list(islice(cloud.idle, max(0, current - desired)))
+        release = list(islice(system.idle, max(0, current - desired)))
         if desired > current or release:
-            self._ready_at = cloud.now + COOLDOWN_SECONDS
-        return Plan(max(0, desired - current), release)
+            self._ready_at = system.now + COOLDOWN_SECONDS
+        return ScalingPlan(max(0, desired - current), release)

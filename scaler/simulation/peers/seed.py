@@ -1,6 +1,6 @@
 """avivshabi/workManager: every 5 minutes a worker for each 10,000 queued jobs; one leaves after 11 empty polls."""
 
-from scaler.simulation.engine import Cloud, Plan
+from scaler.simulation.engine import ScalingPlan, SimulatedSystem
 
 QUEUED_PER_WORKER = 10_000
 IDLE_SECONDS = 11 * 45.0
@@ -8,17 +8,17 @@ IDLE_SECONDS = 11 * 45.0
 
 class Seed:
     interval_seconds = 5.0
-    eager = False
+    wakes_on_arrival = False
 
     def __init__(self) -> None:
         self._launch_at = 0.0
 
-    def plan(self, cloud: Cloud) -> Plan:
+    def plan(self, system: SimulatedSystem) -> ScalingPlan:
         launch = 0
-        if cloud.now >= self._launch_at:
-            self._launch_at = cloud.now + 300.0
-            queued, registered = len(cloud.queue), cloud.alive - len(cloud.booting)
+        if system.now >= self._launch_at:
+            self._launch_at = system.now + 300.0
+            queued, registered = len(system.queue), system.alive - len(system.booting)
             if queued / QUEUED_PER_WORKER > registered:
                 launch = max(1, queued // QUEUED_PER_WORKER)
-        release = [instance for instance in cloud.idle if cloud.now - instance.idle_since >= IDLE_SECONDS]
-        return Plan(launch, release)
+        release = [instance for instance in system.idle if system.now - instance.idle_since >= IDLE_SECONDS]
+        return ScalingPlan(launch, release)

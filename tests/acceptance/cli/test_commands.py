@@ -13,25 +13,25 @@ from typing import Any
 import pytest
 
 from tests.acceptance.sha512 import sha512
-from tests.workmanager_up import Up
+from tests.workmanager_up import WorkmanagerUp
 
 pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = Up(tmp_path_factory.mktemp("system") / "run")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkmanagerUp]:
+    up = WorkmanagerUp(tmp_path_factory.mktemp("system") / "run")
     up.start("--max-workers", "1")
     up.wait_until_ready()
     yield up
-    assert up.end() == 0
-    up.clear()
+    assert up.stop() == 0
+    up.kill_all()
 
 
 class Shell:
     """Runs `workmanager` against the system."""
 
-    def __init__(self, system: Up) -> None:
+    def __init__(self, system: WorkmanagerUp) -> None:
         self._system = system
         self._environ = {**os.environ, "WORKMANAGER_URL": ",".join(system.urls), "PYTHONPATH": os.getcwd()}
 
@@ -47,7 +47,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(system: Up) -> Shell:
+def shell(system: WorkmanagerUp) -> Shell:
     return Shell(system)
 
 

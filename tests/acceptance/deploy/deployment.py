@@ -14,11 +14,11 @@ from pathlib import Path
 from botocore.loaders import Loader
 
 from benchmarks.harness.environments import Environment
-from tests.ec2.simulated_cloud import REGION, Cloud
+from tests.ec2.simulated_cloud import REGION, SimulatedCloud
 from tests.infra.host_image import commands
-from tests.infra.moto_stacks import complete
+from tests.infra.moto_stacks import patch_moto
 from tests.infra.rollout import Rollouts
-from tests.infra.stack_load_balancer import WayIn
+from tests.infra.stack_load_balancer import StackLoadBalancer
 
 ROOT = Path(__file__).parents[3]
 AWS_CLI = Environment("awscli", ("awscli==1.46.2",))
@@ -37,10 +37,12 @@ class Deployment:
         authority: where setup.sh leaves the certificate of whoever signed the load balancer's.
     """
 
-    def __init__(self, directory: Path, cloud: Cloud, rollouts: Rollouts, way_in: WayIn, wheels: Path) -> None:
+    def __init__(
+        self, directory: Path, cloud: SimulatedCloud, rollouts: Rollouts, load_balancer: StackLoadBalancer, wheels: Path
+    ) -> None:
         self.cloud = cloud
         self.rollouts = rollouts
-        self.way_in = way_in
+        self.load_balancer = load_balancer
         self.authority = directory / f"config/workmanager/workmanager-{REGION}-ca.pem"
         programs = directory / "programs"
         programs.mkdir()
@@ -65,7 +67,7 @@ class Deployment:
         secret = self.cloud.client("secretsmanager").get_secret_value(SecretId="workmanager/api-keys")
         return str(secret["SecretString"])
 
-    def run(self, script: str, *options: str, status: int = 0, said: str = "") -> str:
+    def run(self, script: str, *options: str, status: int = 0, stdin: str = "") -> str:
         """What a script says; AssertionError where its exit status is another.
 
         Args:
@@ -74,7 +76,7 @@ class Deployment:
         done = subprocess.run(
             self._here([str(ROOT / "scripts" / script), *options]),
             env=self._environ,
-            input=said,
+            input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -104,16 +106,16 @@ class Deployment:
 
 
 @contextmanager
-def simulated(directory: Path, wheels: Path) -> Iterator[Deployment]:
+def simulated_deployment(directory: Path, wheels: Path) -> Iterator[Deployment]:
     """An empty AWS, in the network of this thread."""
-    complete()
+    patch_moto()
     volumes, hosts = directory / "volumes", directory / "hosts"
     volumes.mkdir()
     shutil.copy("/etc/hosts", hosts)
     with (
-        Cloud(directory / "machines", shared=[volumes], commands=commands(volumes)) as cloud,
+        SimulatedCloud(directory / "machines", shared=[volumes], commands=commands(volumes)) as cloud,
         Rollouts(cloud.lock, lambda: cloud.machines.running) as rollouts,
-        WayIn(cloud, directory, hosts) as way_in,
+        StackLoadBalancer(cloud, directory, hosts) as way_in,
     ):
         yield Deployment(directory, cloud, rollouts, way_in, wheels)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.ec2.simulated_cloud import Cloud
+from tests.ec2.simulated_cloud import SimulatedCloud
 
 LISTS = (
     ("ec2", "describe_launch_templates", "LaunchTemplates", "LaunchTemplateName"),
@@ -28,7 +28,7 @@ LISTS = (
 )
 
 
-def what_is_there(cloud: Cloud) -> dict[str, list[str]]:
+def list_resources(cloud: SimulatedCloud) -> dict[str, list[str]]:
     """Names or ids by service and kind; of instances and endpoints those that live.
 
     Without service-linked roles: the one for spot instances is the account's, and stays with it.

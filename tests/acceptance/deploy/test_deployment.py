@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from infra import bundle
-from tests.acceptance.deploy.deployment import AWS_CLI, ROOT, Deployment, simulated
-from tests.acceptance.deploy.inventory import what_is_there
-from tests.ec2.network import own_network, why_unavailable
+from tests.acceptance.deploy.deployment import AWS_CLI, ROOT, Deployment, simulated_deployment
+from tests.acceptance.deploy.inventory import list_resources
+from tests.ec2.network import isolated_network, unavailable_reason
 from tests.waiting import until
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(1500)]  # moto says what it leaves out
@@ -33,9 +33,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What requirements.txt names, for the hosts' platform."""
     directory = tmp_path_factory.mktemp("wheels")
     pinned = directory / "requirements.txt"
-    pinned.write_text(bundle.pinned())
+    pinned.write_text(bundle.pinned_requirements())
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(directory)]
-    subprocess.run([*command, *bundle.platform("x86_64"), "--requirement", str(pinned)], check=True)
+    subprocess.run([*command, *bundle.pip_platform_options("x86_64"), "--requirement", str(pinned)], check=True)
     subprocess.run(["bash", "-c", f". {ROOT}/scripts/_venv.sh && set_up deploy"], check=True)
     AWS_CLI.ensure()
     return directory
@@ -44,11 +44,11 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def deployment(tmp_path: Path, wheels: Path) -> Iterator[Deployment]:
     """An empty AWS."""
-    if reason := why_unavailable():
+    if reason := unavailable_reason():
         pytest.skip(reason)
     if shutil.which("redis-check-rdb") is None:
         pytest.skip("redis-check-rdb is missing: Debian's redis-tools, which has the Redis server of the hosts")
-    with own_network(), simulated(tmp_path, wheels) as deployment:
+    with isolated_network(), simulated_deployment(tmp_path, wheels) as deployment:
         yield deployment
 
 
@@ -63,7 +63,7 @@ def _app(directory: Path, version: str) -> str:
 def test_the_whole_life_of_a_cluster(deployment: Deployment, tmp_path: Path) -> None:
     """One step after the other, because it takes a minute for a cluster to come up."""
     first, second = _app(tmp_path, "one"), _app(tmp_path, "two")
-    untouched = what_is_there(deployment.cloud)
+    untouched = list_resources(deployment.cloud)
     _comes_up_and_does_its_work(deployment, first)
     _is_left_alone_by_a_second_run(deployment, first)
     load = deployment.start("tests.acceptance.deploy.load")
@@ -100,7 +100,7 @@ def _is_upgraded(deployment: Deployment, app: str) -> None:
     said = deployment.run("setup.sh", "--app", app)
     assert "the stack is UPDATE_COMPLETE" in said
     assert [name for name, *_ in deployment.rollouts.replaced] == ["ManagerA", "ManagerB", "Witness"]
-    assert deployment.way_in.fewest == 1
+    assert deployment.load_balancer.fewest_ready == 1
     until(lambda: not (old & _workers(deployment)), 300, wanted="workers of the old version to leave")
 
 
@@ -111,7 +111,7 @@ def _goes_on_when_an_upgrade_fails(deployment: Deployment, app: str) -> None:
     assert "WORKMANAGER_WAIT_WEIGHT" in said
     # Manager A came and went; the other one was never touched.
     assert [name for name, *_ in deployment.rollouts.replaced] == ["ManagerA", "ManagerA"]
-    assert deployment.way_in.fewest == 1
+    assert deployment.load_balancer.fewest_ready == 1
 
 
 def _has_lost_nothing(load: subprocess.Popen[str]) -> None:
@@ -131,11 +131,11 @@ def _hands_over_before_it_stops(deployment: Deployment) -> None:
 
 
 def _leaves_nothing(deployment: Deployment, untouched: dict[str, list[str]]) -> None:
-    assert "nothing was done" in deployment.run("teardown.sh", status=1, said="another\n")
-    assert what_is_there(deployment.cloud) != untouched
+    assert "nothing was done" in deployment.run("teardown.sh", status=1, stdin="another\n")
+    assert list_resources(deployment.cloud) != untouched
     said = deployment.run("teardown.sh", "--yes", "--purge")
     assert said.endswith("teardown: done\n")
-    assert what_is_there(deployment.cloud) == untouched
+    assert list_resources(deployment.cloud) == untouched
     assert deployment.cloud.machines.running == {}
 
 

@@ -7,29 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.ec2.ec2_system import System
+from tests.acceptance.ec2.ec2_system import Ec2System
 from tests.acceptance.ec2.worker_image import create_role, upload_bundle, user_data
-from tests.ec2.simulated_cloud import Cloud
-from tests.ec2.network import CLOUD_ADDRESS, own_network, why_unavailable
+from tests.ec2.network import CLOUD_ADDRESS, isolated_network, unavailable_reason
+from tests.ec2.simulated_cloud import SimulatedCloud
 from workmanager.local.valkey import ValkeyServer
 
-MakeSystem = Callable[..., System]
+StartSystem = Callable[..., Ec2System]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _network() -> Iterator[None]:
-    if reason := why_unavailable():
+    if reason := unavailable_reason():
         pytest.skip(reason)
-    with own_network():
+    with isolated_network():
         yield
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
     """A cloud whose instances run, and the way to it in the environment."""
     shared = tmp_path / "shared"
     shared.mkdir()
-    with Cloud(tmp_path / "machines", shared=[shared]) as cloud:
+    with SimulatedCloud(tmp_path / "machines", shared=[shared]) as cloud:
         for name, value in cloud.environ.items():
             monkeypatch.setenv(name, value)
         yield cloud
@@ -45,14 +45,14 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, cloud: Cloud, redis_url: str) -> Iterator[MakeSystem]:
+def start(tmp_path: Path, cloud: SimulatedCloud, redis_url: str) -> Iterator[StartSystem]:
     """Starts the system with so many managers."""
-    systems: list[System] = []
+    systems: list[Ec2System] = []
 
-    def start_one(managers: int = 1, *, boot: str = "", **settings: str) -> System:
+    def start_one(managers: int = 1, *, boot: str = "", **settings: str) -> Ec2System:
         text = boot or user_data(upload_bundle(cloud), redis_url)
         template = cloud.create_template(text, IamInstanceProfile={"Name": create_role(cloud)})
-        systems.append(System(tmp_path / "shared", cloud, redis_url, template, **settings))
+        systems.append(Ec2System(tmp_path / "shared", cloud, redis_url, template, **settings))
         for _ in range(managers):
             systems[0].start_manager()
         return systems[0]
@@ -60,4 +60,4 @@ def start(tmp_path: Path, cloud: Cloud, redis_url: str) -> Iterator[MakeSystem]:
     yield start_one
     for system in systems:
         system.close()
-        system.check()
+        system.assert_invariants()

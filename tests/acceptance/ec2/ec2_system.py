@@ -13,15 +13,15 @@ import httpx
 from jobqueue.model import DEFAULT_QUEUE
 from tests.acceptance.ec2.worker_image import LEASE_SECONDS
 from tests.acceptance.manager.manager_program import ManagerProgram
-from tests.ec2.simulated_cloud import Cloud
+from tests.ec2.simulated_cloud import SimulatedCloud
 from tests.waiting import until
 from workmanager.client import Client
 
-WORKER = {"workmanager:role": "worker"}
-TYPES = ("c7g.large", "m7g.large")
+WORKER_TAGS = {"workmanager:role": "worker"}
+INSTANCE_TYPES = ("c7g.large", "m7g.large")
 
 
-class System:
+class Ec2System:
     """Managers beside a cloud whose instances are their workers.
 
     Args:
@@ -29,13 +29,13 @@ class System:
         settings: of the managers.
     """
 
-    def __init__(self, directory: Path, cloud: Cloud, redis_url: str, template: str, **settings: str) -> None:
+    def __init__(self, directory: Path, cloud: SimulatedCloud, redis_url: str, template: str, **settings: str) -> None:
         self.cloud = cloud
         self.directory = directory
         self.redis_url = redis_url
         self.template = template
         self.managers: list[ManagerProgram] = []
-        self.busy_ended: list[str] = []
+        self.terminated_while_busy: list[str] = []
         for name in ("running", "begun", "gates"):
             (directory / name).mkdir()
             (directory / name).chmod(0o777)
@@ -46,13 +46,13 @@ class System:
             "LEASE_SECONDS": str(LEASE_SECONDS),
             "LAUNCH_TEMPLATE": template,
             "SUBNETS": ",".join(zones[zone] for zone in ("us-east-1a", "us-east-1b")),
-            "INSTANCE_TYPES": ",".join(TYPES),
+            "INSTANCE_TYPES": ",".join(INSTANCE_TYPES),
             "MAX_WORKERS": "4",
             "WORKER_SLOTS": str(os.cpu_count()),
-            "BOOT_LIMIT_SECONDS": "120",
+            "BOOT_TIMEOUT_SECONDS": "120",
             **settings,
         }
-        cloud.ledger.before_termination = self._look_who_is_busy
+        cloud.events.before_termination = self._look_who_is_busy
         self._jobs: list[str] = []
 
     def start_manager(self) -> ManagerProgram:
@@ -69,7 +69,7 @@ class System:
 
     def leader(self) -> ManagerProgram:
         """The manager that acts."""
-        address = until(lambda: self.ask("/scaler").get("leader"), wanted="a leader")
+        address = until(lambda: self.get_json("/scaler").get("leader"), wanted="a leader")
         return next(manager for manager in self.managers if str(address).endswith(f":{manager.port}"))
 
     def submit(self, count: int, seconds: float, *, gated: bool = False) -> list[str]:
@@ -90,37 +90,37 @@ class System:
         for gate in (self.directory / "gates").iterdir():
             gate.unlink()
 
-    def begun(self, name: str) -> list[str]:
+    def hosts_started_on(self, name: str) -> list[str]:
         """On which hosts a job has begun, in order."""
         path = self.directory / "begun" / name
         return path.read_text().split() if path.exists() else []
 
-    def instance_of(self, host_name: str) -> str:
+    def instance_id_of(self, host_name: str) -> str:
         """The id of an instance by its host's name."""
         machines = self.cloud.machines.all()
         return next(id_ for id_, machine in machines.items() if machine.host_name == host_name)
 
-    def finished(self) -> int:
+    def count_finished(self) -> int:
         """How many jobs have succeeded."""
-        queues = {queue["name"]: queue for queue in self.ask("/queues").get("queues", ())}
+        queues = {queue["name"]: queue for queue in self.get_json("/queues").get("queues", ())}
         return int(queues[DEFAULT_QUEUE]["finished"]) if DEFAULT_QUEUE in queues else 0
 
     def attempts(self) -> list[int]:
         """How often each job was run and counted for it, lost workers included."""
-        return [int(job["attempts"]) for job in self.ask("/jobs?limit=1000")["jobs"]]
+        return [int(job["attempts"]) for job in self.get_json("/jobs?limit=1000")["jobs"]]
 
     def wait_until_done(self, seconds: float = 120.0) -> None:
         """Every job has succeeded."""
-        until(lambda: self.finished() == len(self._jobs), seconds, wanted=f"{len(self._jobs)} jobs done")
+        until(lambda: self.count_finished() == len(self._jobs), seconds, wanted=f"{len(self._jobs)} jobs done")
 
-    def wait_until_empty(self, seconds: float = 120.0) -> None:
+    def wait_until_no_instances(self, seconds: float = 120.0) -> None:
         """No instance is left."""
-        until(lambda: not self.cloud.ledger.living, seconds, wanted="the end of all instances")
+        until(lambda: not self.cloud.events.alive, seconds, wanted="the end of all instances")
 
-    def check(self) -> None:
+    def assert_invariants(self) -> None:
         """What must be true of every scenario: nobody was ended at work, and the limit held."""
-        assert self.busy_ended == []
-        assert self.cloud.ledger.most_at_once(WORKER) <= self.max_workers
+        assert self.terminated_while_busy == []
+        assert self.cloud.events.max_alive(WORKER_TAGS) <= self.max_workers
         for manager in self.managers:
             assert "Traceback" not in manager.log, manager.log
 
@@ -130,7 +130,7 @@ class System:
             manager.process.send_signal(18)  # one that a test has paused
             manager.kill()
 
-    def ask(self, path: str) -> dict[str, Any]:
+    def get_json(self, path: str) -> dict[str, Any]:
         """What a manager answers; {} where none does."""
         for manager in self.managers:
             try:
@@ -149,7 +149,7 @@ class System:
         for instance_id in instance_ids:
             if instance_id in machines and not machines[instance_id].has_crashed:
                 running = self.directory / "running" / machines[instance_id].host_name
-                self.busy_ended += [f"{instance_id}: {path.name}" for path in _locked_in(running)]
+                self.terminated_while_busy += [f"{instance_id}: {path.name}" for path in _locked_in(running)]
 
 
 def _locked_in(directory: Path) -> list[Path]:

@@ -11,8 +11,16 @@ from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.finish import Finished, finish
 from jobqueue.model import DEFAULT_QUEUE, ClaimedJob
 from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.registry import Beat, Command, WorkerRecord, beat, register, unregister, wait
-from tests.ec2.event_log import Ledger
+from jobqueue.workers.registry import (
+    WorkerCommand,
+    WorkerHeartbeat,
+    WorkerRecord,
+    register,
+    send_worker_heartbeat,
+    unregister,
+    wait_for_message,
+)
+from tests.ec2.event_log import EventLog
 
 BOOT_SECONDS = 2.0
 BEAT_SECONDS = 1.0
@@ -20,7 +28,7 @@ LEASE_SECONDS = 300.0
 QUEUES = (DEFAULT_QUEUE,)
 
 
-class StandIns:
+class FakeWorkers:
     """One for each instance that was launched, in a thread of their own.
 
     Args:
@@ -31,16 +39,16 @@ class StandIns:
         gate: until it is set, no job ends.
     """
 
-    def __init__(self, redis_url: str, ledger: Ledger, job_seconds: float) -> None:
+    def __init__(self, redis_url: str, ledger: EventLog, job_seconds: float) -> None:
         self._redis_url = redis_url
         self._ledger = ledger
         self._job_seconds = job_seconds
         self.busy: set[str] = set()
-        self.gate = threading.Event()
+        self.may_finish = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._run(),), daemon=True)
 
-    def __enter__(self) -> StandIns:
+    def __enter__(self) -> FakeWorkers:
         self._thread.start()
         return self
 
@@ -53,8 +61,8 @@ class StandIns:
         (shard,) = shards
         agents: dict[str, asyncio.Task[None]] = {}
         while not self._ending.is_set():
-            for launch in self._ledger.living:
-                booted = time.monotonic() - launch.at > BOOT_SECONDS
+            for launch in self._ledger.alive:
+                booted = time.monotonic() - launch.launched_at > BOOT_SECONDS
                 if booted and launch.instance_id not in agents:
                     agents[launch.instance_id] = asyncio.create_task(self._work(shard, launch.instance_id))
             await asyncio.sleep(0.1)
@@ -69,7 +77,7 @@ class StandIns:
         name = instance_id
         await register(shard, WorkerRecord(name, name, 1, QUEUES, 1, "ec2:workmanager", instance_id))
         beating = asyncio.create_task(self._beat(shard, name))
-        while not isinstance(await wait(shard, name, QUEUES, for_work=True, seconds=1.0), Command):
+        while not isinstance(await wait_for_message(shard, name, QUEUES, for_work=True, seconds=1.0), WorkerCommand):
             while jobs := await claim(shard, name, QUEUES, 1, lease_seconds=LEASE_SECONDS):
                 await self._run_job(shard, name, jobs[0])
         beating.cancel()
@@ -78,7 +86,7 @@ class StandIns:
     async def _run_job(self, shard: Shard, name: str, job: ClaimedJob) -> None:
         self.busy.add(name)
         await asyncio.sleep(self._job_seconds)
-        while not self.gate.is_set():  # noqa: ASYNC110 - by another thread
+        while not self.may_finish.is_set():  # noqa: ASYNC110 - by another thread
             await asyncio.sleep(0.1)
         await finish(shard, name, [Finished(job, "work", self._job_seconds, base64.b64encode(b"null"))])
         self.busy.discard(name)
@@ -86,5 +94,5 @@ class StandIns:
     async def _beat(self, shard: Shard, name: str) -> None:
         while True:
             running = int(name in self.busy)
-            await beat(shard, name, Beat("busy" if running else "idle", running, 0, 0, 0.0))
+            await send_worker_heartbeat(shard, name, WorkerHeartbeat("busy" if running else "idle", running, 0, 0, 0.0))
             await asyncio.sleep(BEAT_SECONDS)

@@ -17,19 +17,19 @@ from scaler.state import launch_breaker
 
 SPEED = 10.0
 
-fleet.MINIMUM_PAID_SECONDS /= SPEED
+fleet.MIN_BILLED_SECONDS /= SPEED
 fleet.BOOT_SECONDS /= SPEED
-fleet.LOOK_SECONDS /= SPEED
-fleet.REST_SECONDS /= SPEED
+fleet.POLL_SECONDS /= SPEED
+fleet.IDLE_POLL_SECONDS /= SPEED
 instance_phases.SILENT_SECONDS = 6.0
 instance_phases.LOST_SECONDS = 6.0
-instance_phases.PASS_SECONDS /= SPEED
-instance_phases.MISSING_SECONDS /= SPEED
-instance_reconciler.TELL_SECONDS /= SPEED
-launch_breaker.AVOID_SECONDS /= SPEED
+instance_phases.FENCE_SECONDS /= SPEED
+instance_phases.UNDESCRIBED_SECONDS /= SPEED
+instance_reconciler.DRAIN_REMINDER_SECONDS /= SPEED
+launch_breaker.POOL_COOLDOWN_SECONDS /= SPEED
 launch_breaker.REFUSED_BACKOFF_SECONDS /= SPEED
 launch_breaker.PROBE_SECONDS /= SPEED
-loop.SETTLE_SECONDS = 3.0
+loop.RECOVERY_WAIT_SECONDS = 3.0
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tests.acceptance.ec2.conftest import MakeSystem
+from tests.acceptance.ec2.conftest import StartSystem
 from tests.waiting import until
 
 
-def test_a_burst_grows_the_fleet_and_returns_to_zero(start: MakeSystem) -> None:
+def test_a_burst_grows_the_fleet_and_returns_to_zero(start: StartSystem) -> None:
     system = start(managers=2, MAX_WORKERS="4")
     system.submit(24, 2.0)
-    until(lambda: len(system.cloud.ledger.living) == 4, wanted="all the workers that may be")
+    until(lambda: len(system.cloud.events.alive) == 4, wanted="all the workers that may be")
     system.wait_until_done()
-    system.wait_until_empty()
+    system.wait_until_no_instances()
     until(lambda: not system.cloud.machines.running, wanted="every machine to be off")
-    assert {cause for _, cause in system.cloud.ledger.ends.values()} <= {"terminated", "shutdown"}
+    assert {cause for _, cause in system.cloud.events.ends.values()} <= {"terminated", "shutdown"}

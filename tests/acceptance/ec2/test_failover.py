@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.ec2.conftest import MakeSystem
+from tests.acceptance.ec2.conftest import StartSystem
 from tests.ec2.network import CLOUD_ADDRESS
 from tests.waiting import until
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -28,7 +28,7 @@ def redis_url(cluster: ValkeyCluster) -> str:
     return ",".join(f"redis://{CLOUD_ADDRESS}:{server.port}" for server in cluster.servers)
 
 
-def test_a_redis_failover_amid_a_decision(start: MakeSystem, cluster: ValkeyCluster) -> None:
+def test_a_redis_failover_amid_a_decision(start: StartSystem, cluster: ValkeyCluster) -> None:
     """The launch is not repeated: what was intended was on the replica, too."""
     hosts = cluster.hosts.replace("127.0.0.1", CLOUD_ADDRESS)
     system = start(managers=2, MAX_WORKERS="2", CLUSTER_HOSTS=hosts)
@@ -43,5 +43,5 @@ def test_a_redis_failover_amid_a_decision(start: MakeSystem, cluster: ValkeyClus
     until(lambda: len(list((system.directory / "begun").iterdir())) >= 2, wanted="jobs to begin")
     system.open_gates()
     system.wait_until_done()
-    assert len(system.cloud.ledger.launches) == 2
-    system.wait_until_empty()
+    assert len(system.cloud.events.launches) == 2
+    system.wait_until_no_instances()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 
-from tests.acceptance.ec2.conftest import MakeSystem
-from tests.acceptance.ec2.ec2_system import System
+from tests.acceptance.ec2.conftest import StartSystem
+from tests.acceptance.ec2.ec2_system import Ec2System
 from tests.acceptance.ec2.worker_image import upload_bundle, user_data
-from tests.ec2.faults import Capacity
+from tests.ec2.faults import CapacityLimit
 from tests.waiting import until
 
 NEVER_A_WORKER = "#!/bin/bash\nexec sleep infinity"
 ENDS_AT_ONCE = "#!/bin/bash\nshutdown -h now"
 
 
-def _boot_from(system: System, text: str) -> None:
+def _boot_from(system: Ec2System, text: str) -> None:
     """Makes new instances boot from this user data."""
     template = system.template
     data = {"UserData": base64.b64encode(text.encode()).decode()}
@@ -29,43 +29,43 @@ def _boot_from(system: System, text: str) -> None:
     ec2.modify_launch_template(LaunchTemplateId=template, DefaultVersion=number)
 
 
-def test_where_one_kind_is_short_another_is_launched(start: MakeSystem) -> None:
+def test_where_one_kind_is_short_another_is_launched(start: StartSystem) -> None:
     """No spot instances at all, and one type on demand in one zone only: that is what is launched."""
     system = start(MAX_WORKERS="3")
     system.cloud.faults.capacity = [
-        Capacity(market="spot", code="MaxSpotInstanceCountExceeded", message="Max spot instance count exceeded"),
-        Capacity(zone="us-east-1a"),
-        Capacity(left=2, instance_type="c7g.large", zone="us-east-1b"),
+        CapacityLimit(market="spot", code="MaxSpotInstanceCountExceeded", message="Max spot instance count exceeded"),
+        CapacityLimit(zone="us-east-1a"),
+        CapacityLimit(remaining=2, instance_type="c7g.large", zone="us-east-1b"),
     ]
     system.submit(18, 1.0)
-    until(lambda: len(system.cloud.ledger.living) == 3, wanted="the workers")
+    until(lambda: len(system.cloud.events.alive) == 3, wanted="the workers")
     system.wait_until_done()
-    kinds = {(launch.instance_type, launch.zone, launch.market) for launch in system.cloud.ledger.launches}
+    kinds = {(launch.instance_type, launch.zone, launch.market) for launch in system.cloud.events.launches}
     assert kinds == {("c7g.large", "us-east-1b", "on-demand"), ("m7g.large", "us-east-1b", "on-demand")}
-    system.wait_until_empty()
+    system.wait_until_no_instances()
     # Each kind is left alone for a while once it was short.
-    assert system.cloud.ledger.errors.total() < 30
+    assert system.cloud.events.errors.total() < 30
 
 
-def test_failing_boots_trip_a_breaker_that_says_so_until_a_worker_comes(start: MakeSystem) -> None:
+def test_failing_boots_trip_a_breaker_that_says_so_until_a_worker_comes(start: StartSystem) -> None:
     system = start(boot=ENDS_AT_ONCE, MAX_WORKERS="3")
     system.submit(8, 0.5)
     manager = system.managers[0]
-    until(lambda: "event=scaler_breaker_tripped" in manager.log, wanted="the breaker")
-    assert len(system.cloud.ledger.launches) <= 9
+    until(lambda: "event=launch_breaker_opened" in manager.log, wanted="the breaker")
+    assert len(system.cloud.events.launches) <= 9
     _boot_from(system, user_data(upload_bundle(system.cloud), system.redis_url))
     system.wait_until_done()
-    assert "event=scaler_breaker_reset" in manager.log
-    system.wait_until_empty()
+    assert "event=launch_breaker_closed" in manager.log
+    system.wait_until_no_instances()
 
 
-def test_an_instance_that_never_becomes_a_worker_is_ended_and_replaced(start: MakeSystem) -> None:
-    system = start(boot=NEVER_A_WORKER, MAX_WORKERS="1", BOOT_LIMIT_SECONDS="12")
+def test_an_instance_that_never_becomes_a_worker_is_ended_and_replaced(start: StartSystem) -> None:
+    system = start(boot=NEVER_A_WORKER, MAX_WORKERS="1", BOOT_TIMEOUT_SECONDS="12")
     system.submit(2, 0.5)
-    until(lambda: system.cloud.ledger.launches, wanted="a launch")
+    until(lambda: system.cloud.events.launches, wanted="a launch")
     _boot_from(system, user_data(upload_bundle(system.cloud), system.redis_url))
     system.wait_until_done()
     assert "reason=never_registered" in system.managers[0].log
-    first = system.cloud.ledger.launches[0].instance_id
-    assert system.cloud.ledger.ends[first][1] == "terminated"
-    system.wait_until_empty()
+    first = system.cloud.events.launches[0].instance_id
+    assert system.cloud.events.ends[first][1] == "terminated"
+    system.wait_until_no_instances()

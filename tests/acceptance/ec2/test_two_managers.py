@@ -6,23 +6,23 @@ import signal
 
 import pytest
 
-from tests.acceptance.ec2.conftest import MakeSystem
-from tests.acceptance.ec2.ec2_system import System
+from tests.acceptance.ec2.conftest import StartSystem
+from tests.acceptance.ec2.ec2_system import Ec2System
 from tests.waiting import until
 
 
-def _end_well(system: System, launches: int) -> None:
+def _end_well(system: Ec2System, launches: int) -> None:
     """The gated jobs have so many workers, and there were never more; then everything ends."""
     until(lambda: len(system.cloud.machines.running) == launches, wanted="the workers")
     until(lambda: len(list((system.directory / "begun").iterdir())) >= launches, wanted="jobs to begin")
     system.open_gates()
     system.wait_until_done()
-    assert len(system.cloud.ledger.launches) == launches
-    system.wait_until_empty()
+    assert len(system.cloud.events.launches) == launches
+    system.wait_until_no_instances()
 
 
 @pytest.mark.parametrize("after_effect", [False, True], ids=["before_its_call_counts", "before_its_answer_comes"])
-def test_a_leader_that_is_killed_amid_a_launch(start: MakeSystem, after_effect: bool) -> None:
+def test_a_leader_that_is_killed_amid_a_launch(start: StartSystem, after_effect: bool) -> None:
     system = start(managers=2, MAX_WORKERS="2")
     leader = system.leader()
     with system.cloud.faults.hold("RunInstances", after_effect=after_effect) as hold:
@@ -33,7 +33,7 @@ def test_a_leader_that_is_killed_amid_a_launch(start: MakeSystem, after_effect: 
     _end_well(system, launches=2)
 
 
-def test_a_leader_that_was_paused_past_its_lease_amid_a_launch(start: MakeSystem) -> None:
+def test_a_leader_that_was_paused_past_its_lease_amid_a_launch(start: StartSystem) -> None:
     system = start(managers=2, MAX_WORKERS="2")
     leader = system.leader()
     with system.cloud.faults.hold("RunInstances", after_effect=False) as hold:
@@ -45,12 +45,12 @@ def test_a_leader_that_was_paused_past_its_lease_amid_a_launch(start: MakeSystem
     _end_well(system, launches=2)
 
 
-def test_lost_answers_and_throttling(start: MakeSystem) -> None:
+def test_lost_answers_and_throttling(start: StartSystem) -> None:
     system = start(managers=2, MAX_WORKERS="2")
-    system.cloud.faults.lose_answers("RunInstances", 2)
+    system.cloud.faults.drop_answers("RunInstances", 2)
     system.cloud.faults.throttle("DescribeInstances", 2)
     system.submit(8, 0.5, gated=True)
-    until(lambda: system.cloud.ledger.launches, wanted="a launch")
+    until(lambda: system.cloud.events.launches, wanted="a launch")
     system.cloud.faults.throttle("RunInstances", 2)
     _end_well(system, launches=2)
-    assert system.cloud.ledger.errors["RequestLimitExceeded"] >= 2
+    assert system.cloud.events.errors["RequestLimitExceeded"] >= 2

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.ec2.simulated_cloud import Cloud
+from tests.ec2.simulated_cloud import SimulatedCloud
 
 ROOT = Path(__file__).parents[3]
 BUCKET = "deployment"
@@ -16,7 +16,7 @@ JOBS = "tests/acceptance/ec2/instance_jobs.py"
 LEASE_SECONDS = 4
 
 
-def upload_bundle(cloud: Cloud, **settings: str) -> str:
+def upload_bundle(cloud: SimulatedCloud, **settings: str) -> str:
     """Makes the archive without the packages that this machine has anyway, and uploads it; its address.
 
     Args:
@@ -29,7 +29,7 @@ def upload_bundle(cloud: Cloud, **settings: str) -> str:
     return f"s3://{BUCKET}/{key}"
 
 
-def create_role(cloud: Cloud) -> str:
+def create_role(cloud: SimulatedCloud) -> str:
     """The role of workers, which may read the archive; its instance profile's name."""
     iam = cloud.client("iam")
     iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")

@@ -21,10 +21,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from tests.acceptance.faults.fault_run import Campaign, tell
 from tests.acceptance.faults.catalogue import FAULTS
-from tests.acceptance.faults.fault_plan import Step, fixed, mixed
-from tests.acceptance.faults.resource_faults import fake_clock
+from tests.acceptance.faults.fault_plan import FaultStep, named_steps, random_steps
+from tests.acceptance.faults.fault_run import FaultRun, log_progress
+from tests.acceptance.faults.resource_faults import faketime_library
 
 _OWN_WORLD = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 _INSIDE = "TESTS_FAULTS_INSIDE"
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give one of --seconds, --steps and --faults")
     if os.geteuid() != 0:
         parser.error("hosts are network namespaces, which needs root")
-    if fake_clock() is None and "clock off" in (names or FAULTS):
+    if faketime_library() is None and "clock off" in (names or FAULTS):
         parser.error("libfaketime, which sets one host's clock, is missing: apt-get install libfaketime")
     if _INSIDE not in os.environ:
         # Namespaces of its own: whatever happens, no process, network or mount outlives this program.
@@ -60,28 +60,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace, names: Sequence[str], seed: int) -> int:
     directory = given.directory or Path(tempfile.mkdtemp(prefix="faults-"))
-    tell(f"seed {seed}, files in {directory}")
-    steps: Iterable[Step]
+    log_progress(f"seed {seed}, files in {directory}")
+    steps: Iterable[FaultStep]
     if names:
-        steps = fixed(names, seed, given.lasting)
+        steps = named_steps(names, seed, given.lasting)
     elif given.steps:
-        steps = islice(mixed(FAULTS, seed, given.lasting), given.steps)
+        steps = islice(random_steps(FAULTS, seed, given.lasting), given.steps)
     else:
-        steps = _in_time(mixed(FAULTS, seed, given.lasting), given.seconds)
-    summary = asyncio.run(Campaign(directory, seed, given.resume).run(steps))
+        steps = _in_time(random_steps(FAULTS, seed, given.lasting), given.seconds)
+    summary = asyncio.run(FaultRun(directory, seed, given.resume).run(steps))
     failed = bool(summary["complaints"])
     if failed:
         what = ["--faults", ",".join(names)] if names else ["--steps", str(max(summary["faults"], 1))]
         replay = ["--seed", str(seed), "--lasting", f"{given.lasting:g}", "--resume", f"{given.resume:g}", *what]
-        tell("\n".join(["wrong:", *(f"  {complaint}" for complaint in summary["complaints"])]))
-        tell(f"the same again: {shlex.join(['python', '-m', 'tests.acceptance.faults', *replay])}")
-        tell(f"the programs' logs are in {directory}")
+        log_progress("\n".join(["wrong:", *(f"  {complaint}" for complaint in summary["complaints"])]))
+        log_progress(f"the same again: {shlex.join(['python', '-m', 'tests.acceptance.faults', *replay])}")
+        log_progress(f"the programs' logs are in {directory}")
     elif not given.directory:
         shutil.rmtree(directory)
     return 1 if failed else 130 if summary["interrupted"] else 0
 
 
-def _in_time(steps: Iterator[Step], seconds: float) -> Iterator[Step]:
+def _in_time(steps: Iterator[FaultStep], seconds: float) -> Iterator[FaultStep]:
     """Those that begin within so many seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

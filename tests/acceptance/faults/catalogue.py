@@ -6,22 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from tests.acceptance.faults import process_faults
-from tests.acceptance.faults import network_faults
-from tests.acceptance.faults import resource_faults
-from tests.acceptance.faults.fault_context import Fault, Situation
+from tests.acceptance.faults import network_faults, process_faults, resource_faults
+from tests.acceptance.faults.fault_context import FaultContext, InjectFault
 
 
-class Writes(Enum):
+class CountSilence(Enum):
     """From when on the time without writes counts: the fault's begin, or, where it lets no write through, its end."""
 
-    GO_ON = "from its begin"
-    RESUME = "from its end"
-    START_ANEW = "not at all"
+    FROM_START = "from its begin"
+    FROM_END = "from its end"
+    NEVER = "not at all"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FaultKind:
     """One kind of fault.
 
     Attributes:
@@ -29,34 +27,34 @@ class Kind:
             on how long a host is away.
     """
 
-    strike: Fault
-    writes: Writes = Writes.GO_ON
-    most_attempts: int | None = None
+    inject: InjectFault
+    counts_silence: CountSilence = CountSilence.FROM_START
+    max_attempts: int | None = None
 
 
-FAULTS: Mapping[str, Kind] = {
-    "manager killed": Kind(process_faults.killed(Situation.any_manager)),
-    "agent killed": Kind(process_faults.killed(Situation.any_agent)),
-    "executor killed": Kind(process_faults.executor_killed),
-    "master killed": Kind(process_faults.killed(Situation.any_master)),
-    "replica killed": Kind(process_faults.killed(Situation.any_replica)),
-    "manager stopped": Kind(process_faults.stopped(Situation.any_manager)),
-    "agent stopped": Kind(process_faults.stopped(Situation.any_agent)),
-    "executor stopped": Kind(process_faults.executor_stopped),
-    "master stopped": Kind(process_faults.stopped(Situation.any_master)),
-    "replica stopped": Kind(process_faults.stopped(Situation.any_replica)),
-    "host lost": Kind(process_faults.host_lost),
-    "host replaced": Kind(process_faults.host_replaced),
-    "hosts lost in turn": Kind(process_faults.hosts_lost_in_turn),
-    "witness lost": Kind(process_faults.witness_lost),
-    "link cut": Kind(network_faults.link_cut),
-    "sending cut": Kind(network_faults.sending_cut),
-    "receiving cut": Kind(network_faults.receiving_cut),
-    "managers restarted": Kind(process_faults.managers_restarted, most_attempts=2),
-    "stores restarted": Kind(process_faults.stores_restarted, most_attempts=2),
-    "memory full": Kind(resource_faults.memory_full, Writes.RESUME),
-    "disk full": Kind(resource_faults.disk_full, Writes.RESUME),
-    "connections reset": Kind(network_faults.connections_reset),
-    "clock off": Kind(resource_faults.clock_off),
-    "power cut": Kind(resource_faults.power_cut, Writes.START_ANEW),
+FAULTS: Mapping[str, FaultKind] = {
+    "manager killed": FaultKind(process_faults.kill_program(FaultContext.any_manager)),
+    "agent killed": FaultKind(process_faults.kill_program(FaultContext.any_agent)),
+    "executor killed": FaultKind(process_faults.kill_executors),
+    "master killed": FaultKind(process_faults.kill_program(FaultContext.any_master)),
+    "replica killed": FaultKind(process_faults.kill_program(FaultContext.any_replica)),
+    "manager stopped": FaultKind(process_faults.freeze_program(FaultContext.any_manager)),
+    "agent stopped": FaultKind(process_faults.freeze_program(FaultContext.any_agent)),
+    "executor stopped": FaultKind(process_faults.freeze_executors),
+    "master stopped": FaultKind(process_faults.freeze_program(FaultContext.any_master)),
+    "replica stopped": FaultKind(process_faults.freeze_program(FaultContext.any_replica)),
+    "host lost": FaultKind(process_faults.lose_host),
+    "host replaced": FaultKind(process_faults.replace_host),
+    "hosts lost in turn": FaultKind(process_faults.lose_hosts_in_turn),
+    "witness lost": FaultKind(process_faults.lose_witness),
+    "link cut": FaultKind(network_faults.cut_link),
+    "sending cut": FaultKind(network_faults.cut_sending),
+    "receiving cut": FaultKind(network_faults.cut_receiving),
+    "managers restarted": FaultKind(process_faults.restart_managers, max_attempts=2),
+    "stores restarted": FaultKind(process_faults.restart_redis_servers, max_attempts=2),
+    "memory full": FaultKind(resource_faults.fill_memory, CountSilence.FROM_END),
+    "disk full": FaultKind(resource_faults.fill_disk, CountSilence.FROM_END),
+    "connections reset": FaultKind(network_faults.reset_connections),
+    "clock off": FaultKind(resource_faults.shift_clock),
+    "power cut": FaultKind(resource_faults.cut_power, CountSilence.NEVER),
 }

@@ -8,7 +8,7 @@ from itertools import permutations
 
 
 @dataclass(slots=True)
-class HandOut:
+class Delivery:
     """One result in one answer.
 
     Attributes:
@@ -18,19 +18,19 @@ class HandOut:
     """
 
     value: object
-    begun_at: float
+    started_at: float
     ended_at: float
     leased: bool
-    confirmed_at: float | None = None
+    acked_at: float | None = None
 
     @property
     def final_at(self) -> float | None:
         """From when on the result must not be handed out any more."""
-        return self.confirmed_at if self.leased else self.ended_at
+        return self.acked_at if self.leased else self.ended_at
 
 
 @dataclass(slots=True)
-class Ledger:
+class DeliveryLedger:
     """Every promise and every result.
 
     Attributes:
@@ -43,21 +43,21 @@ class Ledger:
 
     expected: dict[str, str] = field(default_factory=dict)
     acknowledged_at: dict[str, float] = field(default_factory=dict)
-    unknown: dict[str, str] = field(default_factory=dict)
-    nameless: set[str] = field(default_factory=set)
-    handed: dict[str, list[HandOut]] = field(default_factory=dict)
+    unacknowledged: dict[str, str] = field(default_factory=dict)
+    values_without_id: set[str] = field(default_factory=set)
+    deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
 
     def acknowledge(self, job_id: str, expected: str, now: float) -> None:
         self.expected[job_id] = expected
         self.acknowledged_at[job_id] = now
-        self.unknown.pop(job_id, None)
+        self.unacknowledged.pop(job_id, None)
 
-    def hand_out(self, job_id: str, hand_out: HandOut) -> None:
-        self.handed.setdefault(job_id, []).append(hand_out)
+    def deliver(self, job_id: str, hand_out: Delivery) -> None:
+        self.deliveries.setdefault(job_id, []).append(hand_out)
 
-    def unseen(self) -> list[str]:
+    def undelivered(self) -> list[str]:
         """Acknowledged jobs that no consumer has been given."""
-        return [job_id for job_id in self.expected if job_id not in self.handed]
+        return [job_id for job_id in self.expected if job_id not in self.deliveries]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,13 @@ class Verdict:
     missing: tuple[str, ...]
 
     @property
-    def clean(self) -> bool:
+    def is_clean(self) -> bool:
         return not (self.lost or self.wrong or self.doubled)
 
 
-def judge(ledger: Ledger, found: Mapping[str, object], *, excused: Sequence[tuple[float, float]] = ()) -> Verdict:
+def check_deliveries(
+    ledger: DeliveryLedger, found: Mapping[str, object], *, excused: Sequence[tuple[float, float]] = ()
+) -> Verdict:
     """Compares what was promised with what was given.
 
     Args:
@@ -95,13 +97,13 @@ def judge(ledger: Ledger, found: Mapping[str, object], *, excused: Sequence[tupl
     doubled: list[str] = []
     by_id: list[str] = []
     missing: list[str] = []
-    for job_id in ledger.unseen():
+    for job_id in ledger.undelivered():
         if job_id in found:
             (by_id if found[job_id] == ledger.expected[job_id] else wrong).append(job_id)
         else:
             (missing if is_within(ledger.acknowledged_at[job_id], excused) else lost).append(job_id)
-    for job_id, hand_outs in ledger.handed.items():
-        expected = ledger.expected.get(job_id, ledger.unknown.get(job_id))
+    for job_id, hand_outs in ledger.deliveries.items():
+        expected = ledger.expected.get(job_id, ledger.unacknowledged.get(job_id))
         if any(hand_out.value != expected and not _is_nameless(ledger, expected, hand_out) for hand_out in hand_outs):
             wrong.append(job_id)
         if _is_doubled(hand_outs, excused):
@@ -111,14 +113,14 @@ def judge(ledger: Ledger, found: Mapping[str, object], *, excused: Sequence[tupl
     return Verdict(tuple(lost), tuple(wrong), tuple(doubled), tuple(by_id), tuple(missing))
 
 
-def _is_nameless(ledger: Ledger, expected: str | None, hand_out: HandOut) -> bool:
-    return expected is None and hand_out.value in ledger.nameless
+def _is_nameless(ledger: DeliveryLedger, expected: str | None, hand_out: Delivery) -> bool:
+    return expected is None and hand_out.value in ledger.values_without_id
 
 
-def _is_doubled(hand_outs: list[HandOut], excused: Sequence[tuple[float, float]]) -> bool:
+def _is_doubled(hand_outs: list[Delivery], excused: Sequence[tuple[float, float]]) -> bool:
     """Whether one began after another was final, or two of them are for good."""
     return any(
-        later.begun_at > first.final_at or (not (first.leased or later.leased) and later.ended_at >= first.ended_at)
+        later.started_at > first.final_at or (not (first.leased or later.leased) and later.ended_at >= first.ended_at)
         for first, later in permutations(hand_outs, 2)
         if first.final_at is not None and not is_within(first.final_at, excused)
     )

@@ -11,17 +11,17 @@ from pathlib import Path
 _SIZE = "96m"
 
 
-class Memory:
+class MemoryDirectory:
     """A directory in memory: what is synced to it is synced at once, and this machine's disk is left alone."""
 
     def __init__(self, place: Path) -> None:
-        self.place = place
+        self.mount_point = place
         place.mkdir(parents=True)
         _run("mount", "-t", "tmpfs", "tmpfs", str(place))
 
     def unmount(self) -> None:
         """All in it is gone."""
-        _run("umount", "--lazy", str(self.place))
+        _run("umount", "--lazy", str(self.mount_point))
 
 
 class Disk:
@@ -36,7 +36,7 @@ class Disk:
     """
 
     def __init__(self, images: Path, place: Path) -> None:
-        self.place = place
+        self.mount_point = place
         self._images = images
         self._names = (f"{place.parent.name}.{number}" for number in itertools.count())
         self._image = images / next(self._names)
@@ -45,25 +45,25 @@ class Disk:
         _run("mkfs.ext4", "-q", "-m", "0", str(self._image))
         self._mount()
 
-    def fill(self) -> None:
+    def fill_up(self) -> None:
         """Until nothing goes on it any more."""
         with self._filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while file.write(bytes(65536)):
                 pass
 
-    def free(self) -> None:
+    def free_space(self) -> None:
         """There is room again."""
         self._filler.unlink()
 
-    def empty(self) -> None:
+    def erase(self) -> None:
         """Another disk, with nothing on it."""
-        for path in self.place.iterdir():
+        for path in self.mount_point.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink()
 
-    def lose_power(self) -> None:
+    def drop_unsynced(self) -> None:
         """What was not synced is gone. Whoever used it must have been killed."""
         saved = self._images / next(self._names)
         _run("cp", "--sparse=always", str(self._image), str(saved))
@@ -75,14 +75,14 @@ class Disk:
 
     def unmount(self) -> None:
         """Takes it out of its place."""
-        _run("umount", "--lazy", str(self.place))
+        _run("umount", "--lazy", str(self.mount_point))
 
     @property
     def _filler(self) -> Path:
-        return self.place / "filler"
+        return self.mount_point / "filler"
 
     def _mount(self) -> None:
-        _run("mount", "-t", "ext4", "-o", "loop,noatime", str(self._image), str(self.place))
+        _run("mount", "-t", "ext4", "-o", "loop,noatime", str(self._image), str(self.mount_point))
 
 
 def _run(*command: str) -> None:

@@ -7,13 +7,13 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-FIXED_CALM_SECONDS = 2.0
+NAMED_STEPS_PAUSE_SECONDS = 2.0
 _SHARES = (1.0, 1.0, 0.5, 0.15)
 _LONGEST_CALM_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FaultStep:
     """One fault.
 
     Attributes:
@@ -23,19 +23,19 @@ class Step:
     """
 
     fault: str
-    seconds: float
-    calm_seconds: float
+    duration_seconds: float
+    pause_seconds: float
     seed: str
 
 
-def fixed(names: Sequence[str], seed: int, lasting: float) -> Iterator[Step]:
+def named_steps(names: Sequence[str], seed: int, duration_seconds: float) -> Iterator[FaultStep]:
     """These faults in this order, each as long as told; the seed chooses whom they hit."""
     for number, name in enumerate(names):
-        yield Step(name, lasting, FIXED_CALM_SECONDS, f"{seed}:{number}")
+        yield FaultStep(name, duration_seconds, NAMED_STEPS_PAUSE_SECONDS, f"{seed}:{number}")
 
 
-def mixed(names: Iterable[str], seed: int, lasting: float) -> Iterator[Step]:
-    """All of them in an order by chance, then all of them in another, for ever.
+def random_steps(names: Iterable[str], seed: int, duration_seconds: float) -> Iterator[FaultStep]:
+    """All of them in an order by rng, then all of them in another, for ever.
 
     Half of them last as long as told; the others half as long, or so short that they end while the system finds out.
     """
@@ -44,6 +44,6 @@ def mixed(names: Iterable[str], seed: int, lasting: float) -> Iterator[Step]:
     for turn in itertools.count():
         for name in random.Random(f"{seed}:order:{turn}").sample(catalogue, len(catalogue)):
             number = next(numbers)
-            chance = random.Random(f"{seed}:step:{number}")
-            seconds = round(lasting * chance.choice(_SHARES), 1)
-            yield Step(name, seconds, round(chance.uniform(0.0, _LONGEST_CALM_SECONDS), 1), f"{seed}:{number}")
+            rng = random.Random(f"{seed}:step:{number}")
+            seconds = round(duration_seconds * rng.choice(_SHARES), 1)
+            yield FaultStep(name, seconds, round(rng.uniform(0.0, _LONGEST_CALM_SECONDS), 1), f"{seed}:{number}")

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from tests.acceptance.faults.catalogue import Kind, Writes
+from tests.acceptance.faults.catalogue import CountSilence, FaultKind
 from tests.acceptance.faults.delivery_ledger import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FaultReport:
     """What one fault did; every time is in seconds.
 
     Attributes:
@@ -40,29 +40,29 @@ class Report:
     def recovered(self) -> bool:
         return not self.trouble
 
-    def line(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As it is printed."""
         rounded = {name: round(value, 1) if isinstance(value, float) else value for name, value in asdict(self).items()}
         return {**rounded, "recovered": self.recovered}
 
-    def complaints(self, kind: Kind, resume_seconds: float) -> list[str]:
+    def complaints(self, kind: FaultKind, resume_seconds: float) -> list[str]:
         """Which promise it broke."""
         found = [self.trouble] if self.trouble else []
         silent = {
-            Writes.GO_ON: self.without_writes_seconds,
-            Writes.RESUME: self.resumed_after_seconds,
-            Writes.START_ANEW: 0.0,
-        }[kind.writes]
+            CountSilence.FROM_START: self.without_writes_seconds,
+            CountSilence.FROM_END: self.resumed_after_seconds,
+            CountSilence.NEVER: 0.0,
+        }[kind.counts_silence]
         if silent > resume_seconds:
             found.append(f"{silent:.1f} s without writes")
-        if kind.most_attempts is not None and self.most_attempts > kind.most_attempts:
+        if kind.max_attempts is not None and self.most_attempts > kind.max_attempts:
             found.append(f"a request had to be sent {self.most_attempts} times")
         return [f"{self.fault}: {complaint}" for complaint in found]
 
 
-def by_fault(reports: Sequence[Report]) -> dict[str, dict[str, float]]:
+def figures_by_fault(reports: Sequence[FaultReport]) -> dict[str, dict[str, float]]:
     """For each kind of fault how often it was, and the median and the longest time without writes."""
-    kinds: dict[str, list[Report]] = {}
+    kinds: dict[str, list[FaultReport]] = {}
     for report in reports:
         kinds.setdefault(report.fault, []).append(report)
     return {
@@ -76,7 +76,7 @@ def by_fault(reports: Sequence[Report]) -> dict[str, dict[str, float]]:
     }
 
 
-def table(figures: Mapping[str, Mapping[str, float]]) -> str:
+def text_table(figures: Mapping[str, Mapping[str, float]]) -> str:
     """The same for people to read."""
     rows: list[tuple[str, ...]] = [
         ("fault", "times", "without writes: median", "longest", "writes again after its end")
@@ -90,7 +90,7 @@ def table(figures: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def complaints(
-    reports: Sequence[Report], kinds: Mapping[str, Kind], verdict: Verdict, resume_seconds: float
+    reports: Sequence[FaultReport], kinds: Mapping[str, FaultKind], verdict: Verdict, resume_seconds: float
 ) -> list[str]:
     """All that was wrong, in words."""
     found = [complaint for report in reports for complaint in report.complaints(kinds[report.fault], resume_seconds)]

@@ -19,14 +19,14 @@ from typing import Any
 import redis
 
 from tests.acceptance.faults.catalogue import FAULTS
-from tests.acceptance.faults.load_clients import Clients
-from tests.acceptance.faults.delivery_ledger import Ledger, Verdict, is_within, judge
-from tests.acceptance.faults.fault_plan import Step
-from tests.acceptance.faults.fault_report import Report, by_fault, complaints, table
-from tests.acceptance.faults.fault_context import Situation
-from tests.acceptance.faults.system_under_test import System
+from tests.acceptance.faults.delivery_ledger import DeliveryLedger, Verdict, check_deliveries, is_within
+from tests.acceptance.faults.fault_context import FaultContext
+from tests.acceptance.faults.fault_plan import FaultStep
+from tests.acceptance.faults.fault_report import FaultReport, complaints, figures_by_fault, text_table
+from tests.acceptance.faults.load_clients import LoadClients
+from tests.acceptance.faults.system_under_test import SystemUnderTest
 
-TROUBLE = (AssertionError, OSError, subprocess.SubprocessError, redis.RedisError)
+FAULT_RUN_ERRORS = (AssertionError, OSError, subprocess.SubprocessError, redis.RedisError)
 """What goes wrong where something does not come about in time, is answered wrongly, or cannot be broken."""
 _RECOVERY_SECONDS = 90.0
 _WARM_SECONDS = 2.0
@@ -39,7 +39,7 @@ _HEARD_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class Campaign:
+class FaultRun:
     """One run.
 
     Args:
@@ -48,17 +48,17 @@ class Campaign:
 
     directory: Path
     seed: int
-    resume_seconds: float
-    _reports: list[Report] = field(default_factory=list)
+    max_silence_seconds: float
+    _reports: list[FaultReport] = field(default_factory=list)
     _power_cuts: list[float] = field(default_factory=list)
     _begun: list[tuple[float, str]] = field(default_factory=list)
 
-    async def run(self, steps: Iterable[Step]) -> dict[str, Any]:
+    async def run(self, steps: Iterable[FaultStep]) -> dict[str, Any]:
         """The summary; its `complaints` are empty where all went well. SIGINT and SIGTERM end the run early."""
         interrupted = False
         begun = time.monotonic()
-        system = System(self.directory)
-        clients = Clients(system.urls, Ledger(), seed=self.seed)
+        system = SystemUnderTest(self.directory)
+        clients = LoadClients(system.urls, DeliveryLedger(), seed=self.seed)
         found: Mapping[str, Any] = {}
         trouble = ""
         try:
@@ -67,61 +67,66 @@ class Campaign:
                 clients.start()
                 await asyncio.sleep(_WARM_SECONDS)
                 for step in steps:
-                    await asyncio.sleep(step.calm_seconds)
+                    await asyncio.sleep(step.pause_seconds)
                     await self._take(step, system, clients)
                 await clients.stop_submitting()
                 await self._until_seen(clients)
                 await clients.close()
-                found = await Clients(system.urls, clients.ledger, seed=self.seed).find(clients.ledger.unseen())
+                found = await LoadClients(system.urls, clients.ledger, seed=self.seed).find_results(
+                    clients.ledger.undelivered()
+                )
         except asyncio.CancelledError:
             interrupted = True
-        except TROUBLE as error:  # it is told what was done until then
+        except FAULT_RUN_ERRORS as error:  # it is told what was done until then
             trouble = f"{type(error).__name__}: {error}"
         finally:
             await system.stop()
         # Nobody has waited for the jobs of a run that was cut short: they are not known to be lost.
         is_over = not interrupted and not trouble
-        verdict = judge(clients.ledger if is_over else _seen(clients.ledger), found, excused=self._excused())
+        verdict = check_deliveries(clients.ledger if is_over else _seen(clients.ledger), found, excused=self._excused())
         return self._summary(clients.ledger, verdict, time.monotonic() - begun, interrupted, trouble)
 
-    async def _take(self, step: Step, system: System, clients: Clients) -> None:
+    async def _take(self, step: FaultStep, system: SystemUnderTest, clients: LoadClients) -> None:
         loop = asyncio.get_running_loop()
-        situation = Situation(system, random.Random(step.seed), step.seconds)
+        situation = FaultContext(system, random.Random(step.seed), step.duration_seconds)
         self._begun.append((loop.time(), step.fault))
-        tell(f"{step.fault} (for {step.seconds:g} s, if it lasts)")
+        log_progress(f"{step.fault} (for {step.duration_seconds:g} s, if it lasts)")
         begun, healed, whole, trouble = loop.time(), None, None, ""
         try:
-            await FAULTS[step.fault].strike(situation)
+            await FAULTS[step.fault].inject(situation)
             healed = loop.time()
-            whole = await system.until_whole(_RECOVERY_SECONDS)
-            clients.check()
-        except TROUBLE as error:  # the run goes on: what else breaks is told as well
+            whole = await system.wait_until_healthy(_RECOVERY_SECONDS)
+            clients.raise_if_failed()
+        except FAULT_RUN_ERRORS as error:  # the run goes on: what else breaks is told as well
             trouble = f"{type(error).__name__}: {error}"
         if situation.power_cut_at is not None:
             self._power_cuts.append(situation.power_cut_at)
         now = loop.time()
-        report = Report(
+        report = FaultReport(
             fault=step.fault,
             struck=situation.struck,
             lasted_seconds=0.0 if healed is None else healed - begun,
             whole_after_seconds=whole,
-            without_writes_seconds=clients.pace.silence_seconds(begun, now),
-            resumed_after_seconds=min(clients.pace.resumed_seconds(healed or begun), now - (healed or begun)),
-            slowest_enqueue_seconds=clients.pace.slowest_seconds(begun),
-            most_attempts=clients.pace.most_attempts(begun),
+            without_writes_seconds=clients.requests.silence_seconds(begun, now),
+            resumed_after_seconds=min(clients.requests.resumed_seconds(healed or begun), now - (healed or begun)),
+            slowest_enqueue_seconds=clients.requests.slowest_seconds(begun),
+            most_attempts=clients.requests.max_attempts(begun),
             trouble=trouble,
         )
         self._reports.append(report)
-        tell(f"  hit {', '.join(situation.struck) or 'all'}; {report.without_writes_seconds:.1f} s without writes")
-        _print(report.line())
+        log_progress(
+            f"  hit {', '.join(situation.struck) or 'all'}; {report.without_writes_seconds:.1f} s without writes"
+        )
+        _print(report.to_json())
 
-    async def _until_seen(self, clients: Clients) -> None:
+    async def _until_seen(self, clients: LoadClients) -> None:
         """Until every acknowledged job has been handed out that may not be missing, or that does not come nearer."""
         deadline = time.monotonic() + _END_SECONDS
         left, quiet_until = math.inf, deadline
         while left and time.monotonic() < min(deadline, quiet_until):
             now_left = sum(
-                not is_within(clients.ledger.acknowledged_at[id_], self._excused()) for id_ in clients.ledger.unseen()
+                not is_within(clients.ledger.acknowledged_at[id_], self._excused())
+                for id_ in clients.ledger.undelivered()
             )
             if now_left < left:
                 left, quiet_until = now_left, time.monotonic() + _STANDSTILL_SECONDS
@@ -139,25 +144,25 @@ class Campaign:
         return [_excuse(at) for at in self._power_cuts]
 
     def _summary(
-        self, ledger: Ledger, verdict: Verdict, seconds: float, interrupted: bool, trouble: str
+        self, ledger: DeliveryLedger, verdict: Verdict, seconds: float, interrupted: bool, trouble: str
     ) -> dict[str, Any]:
-        figures = by_fault(self._reports)
+        figures = figures_by_fault(self._reports)
         if figures:
-            tell("\n" + table(figures))
+            log_progress("\n" + text_table(figures))
         missing_ages = [
             at - acknowledged
             for at in self._power_cuts
             for acknowledged in (ledger.acknowledged_at.get(id_, at) for id_ in verdict.missing)
             if is_within(acknowledged, [_excuse(at)])
         ]
-        wrong = complaints(self._reports, FAULTS, verdict, self.resume_seconds)
+        wrong = complaints(self._reports, FAULTS, verdict, self.max_silence_seconds)
         wrong += [f"lost {id_}: {self._when(ledger.acknowledged_at[id_])}" for id_ in verdict.lost]
         summary = {
             "seed": self.seed,
             "seconds": round(seconds),
             "interrupted": interrupted,
             "acknowledged": len(ledger.expected),
-            "handed_out": len(ledger.handed),
+            "handed_out": len(ledger.deliveries),
             "faults": len(self._reports),
             "by_fault": figures,
             "recovered": all(report.recovered for report in self._reports),
@@ -185,13 +190,15 @@ def _interruptible() -> Iterator[None]:
     yield
 
 
-def _seen(ledger: Ledger) -> Ledger:
+def _seen(ledger: DeliveryLedger) -> DeliveryLedger:
     """Without the jobs that nobody has been given."""
-    expected = {id_: value for id_, value in ledger.expected.items() if id_ in ledger.handed}
-    return Ledger(expected, ledger.acknowledged_at, ledger.unknown, ledger.nameless, ledger.handed)
+    expected = {id_: value for id_, value in ledger.expected.items() if id_ in ledger.deliveries}
+    return DeliveryLedger(
+        expected, ledger.acknowledged_at, ledger.unacknowledged, ledger.values_without_id, ledger.deliveries
+    )
 
 
-def tell(text: str) -> None:
+def log_progress(text: str) -> None:
     """To whoever watches."""
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
     sys.stderr.flush()

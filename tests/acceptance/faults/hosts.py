@@ -13,7 +13,7 @@ _WIRE, _SIDE = "10.77.0", "10.78.0"
 _NOWHERE = "02:00:00:00:00:fe"
 
 
-def lay_wires() -> None:
+def create_bridges() -> None:
     """Two bridges, in the namespaces that the program runs in, which must be its own."""
     _ip("link set lo up")
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
@@ -29,7 +29,7 @@ class Host:
     def __init__(self, name: str, number: int) -> None:
         self.name = name
         self.address = f"{_WIRE}.{number}"
-        self.side_address = f"{_SIDE}.{number}"
+        self.client_address = f"{_SIDE}.{number}"
         self._port = f"w{number}"  # the wire's end of its link
         _ip(f"netns add {name}")
         self._inside("link set lo up")
@@ -43,17 +43,17 @@ class Host:
         """The command line that runs a program on this host."""
         return ["ip", "netns", "exec", self.name, *program]
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Nothing comes or goes any more, and nobody is told."""
         _ip(f"link set {self._port} nomaster")
 
-    def mute(self, others: list[Host]) -> None:
+    def block_sending(self, others: list[Host]) -> None:
         """What it sends to the others is lost; what they send arrives."""
         for other in others:
             if other is not self:
                 self._inside(f"neigh replace {other.address} lladdr {_NOWHERE} nud permanent dev eth0")
 
-    def mend(self, others: list[Host]) -> None:
+    def reconnect(self, others: list[Host]) -> None:
         """The link is as it was."""
         _ip(f"link set {self._port} master wire")
         for other in others:
@@ -64,13 +64,13 @@ class Host:
                     capture_output=True,
                 )
 
-    def reset(self, share: float, chance: random.Random) -> int:
+    def reset_connections(self, share: float, rng: random.Random) -> int:
         """Resets about that share of the connections that programs here have, by RST; how many it were.
 
         The end that is here hears of it as well (ECONNABORTED).
         """
         listed = self._sockets("state", "established").splitlines()
-        chosen = [line.split()[2:4] for line in listed if chance.random() < share]
+        chosen = [line.split()[2:4] for line in listed if rng.random() < share]
         if not chosen:
             return 0
         ends = " or ".join(f"( src = {here} and dst = {there} )" for here, there in chosen)

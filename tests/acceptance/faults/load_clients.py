@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from tests.acceptance.faults.delivery_ledger import HandOut, Ledger
+from tests.acceptance.faults.delivery_ledger import Delivery, DeliveryLedger
 from tests.acceptance.faults.system_under_test import API_KEY
 from tests.acceptance.sha512 import sha512
-from workmanager.http.transport import FIRST_ANSWER_SECONDS
+from workmanager.http.transport import FIRST_ATTEMPT_TIMEOUT_SECONDS
 
 LEASE_SECONDS = 15
 _SUBMITTERS = 12  # enough of them that each shard is wanted at any moment
@@ -29,17 +29,17 @@ _SHARDS = 4  # two for each master with jobs
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class AcknowledgedWrite:
     """One acknowledged job, on the event loop's clock, and how often it had to be sent."""
 
     job_id: str
-    begun_at: float
+    started_at: float
     ended_at: float
     attempts: int
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedRequest:
     """A request of a consumer that was answered as wanted, and how often it had to be sent."""
 
     ended_at: float
@@ -47,19 +47,19 @@ class Served:
 
 
 @dataclass(slots=True)
-class Pace:
+class RequestLog:
     """How jobs were acknowledged, and consumers served."""
 
-    writes: list[Write] = field(default_factory=list)
-    served: list[Served] = field(default_factory=list)
+    writes: list[AcknowledgedWrite] = field(default_factory=list)
+    served_requests: list[ServedRequest] = field(default_factory=list)
 
     def slowest_seconds(self, since: float) -> float:
         """Of those that were acknowledged after `since`, with all their repeats."""
-        return max((write.ended_at - write.begun_at for write in self._after(since)), default=0.0)
+        return max((write.ended_at - write.started_at for write in self._after(since)), default=0.0)
 
-    def most_attempts(self, since: float) -> int:
+    def max_attempts(self, since: float) -> int:
         """How often one request that was answered after `since` had to be sent."""
-        served = [served.attempts for served in self.served if served.ended_at > since]
+        served = [served.attempts for served in self.served_requests if served.ended_at > since]
         return max([*served, *(write.attempts for write in self._after(since))], default=0)
 
     def silence_seconds(self, since: float, until: float) -> float:
@@ -77,11 +77,11 @@ class Pace:
             by_shard[zlib.crc32(write.job_id.encode()) % _SHARDS].append(write.ended_at)
         return by_shard
 
-    def _after(self, since: float) -> list[Write]:
+    def _after(self, since: float) -> list[AcknowledgedWrite]:
         return [write for write in self.writes if write.ended_at > since]
 
 
-class Clients:
+class LoadClients:
     """Submitters with ids of their own and without, and consumers with lease and without.
 
     Args:
@@ -89,15 +89,15 @@ class Clients:
             passed over for a while, as a load balancer does.
     """
 
-    def __init__(self, urls: list[str], ledger: Ledger, *, seed: int) -> None:
+    def __init__(self, urls: list[str], ledger: DeliveryLedger, *, seed: int) -> None:
         self.ledger = ledger
-        self.pace = Pace()
+        self.requests = RequestLog()
         self._urls = urls
         self._shunned_until = dict.fromkeys(urls, 0.0)
         self._random = random.Random(seed)
         self._http = httpx.AsyncClient(
             trust_env=False,
-            timeout=FIRST_ANSWER_SECONDS,
+            timeout=FIRST_ATTEMPT_TIMEOUT_SECONDS,
             headers={"Authorization": f"Bearer {API_KEY}"},
             limits=httpx.Limits(max_keepalive_connections=20),
         )
@@ -112,7 +112,7 @@ class Clients:
         ]
         self._consumers = [asyncio.create_task(self._consume(leased=leased)) for leased in (False, True)]
 
-    def check(self) -> None:
+    def raise_if_failed(self) -> None:
         """Raises what ended one of them."""
         for task in (*self._submitters, *self._consumers):
             if task.done():
@@ -136,7 +136,7 @@ class Clients:
         for task in done:
             task.result()
 
-    async def find(self, job_ids: list[str]) -> dict[str, Any]:
+    async def find_results(self, job_ids: list[str]) -> dict[str, Any]:
         """The values that stand at `/jobs/{id}`, of those that have one."""
         found = {}
         for job_id in job_ids:
@@ -160,11 +160,11 @@ class Clients:
                 job_id = told_id or job_id
                 if acknowledged:
                     self.ledger.acknowledge(job_id, value, loop.time())
-                    self.pace.writes.append(Write(job_id, begun, loop.time(), attempts))
+                    self.requests.writes.append(AcknowledgedWrite(job_id, begun, loop.time(), attempts))
                 elif job_id:
-                    self.ledger.unknown[job_id] = value
+                    self.ledger.unacknowledged[job_id] = value
                 else:  # nobody said which id it got, if any: the next try may make a second job
-                    self.ledger.nameless.add(value)
+                    self.ledger.values_without_id.add(value)
                 if not acknowledged:
                     await asyncio.sleep(0.2)
             await asyncio.sleep(_PACE_SECONDS * self._random.uniform(0.5, 1.5))
@@ -201,18 +201,18 @@ class Clients:
             else:
                 assert answer.status_code in (200, 503), f"{answer.status_code} {results}"
                 if answer.status_code == 200:
-                    self.pace.served.append(Served(loop.time(), attempts))
+                    self.requests.served_requests.append(ServedRequest(loop.time(), attempts))
                     attempts = 0
                 else:
                     results = []
-            handed = {result["Work ID"]: HandOut(result["Value"], begun, loop.time(), leased) for result in results}
+            handed = {result["Work ID"]: Delivery(result["Value"], begun, loop.time(), leased) for result in results}
             for job_id, hand_out in handed.items():
-                self.ledger.hand_out(job_id, hand_out)
+                self.ledger.deliver(job_id, hand_out)
             if leased and handed:
                 confirmed = await self._repeat(partial(self._confirm, list(handed)), {200}, LEASE_SECONDS / 2)
                 if confirmed is not None and confirmed.json()["acknowledged"] == len(handed):
                     for hand_out in handed.values():
-                        hand_out.confirmed_at = loop.time()
+                        hand_out.acked_at = loop.time()
             await asyncio.sleep(_PACE_SECONDS)
 
     async def _get(self, job_id: str, url: str) -> httpx.Response:
@@ -234,7 +234,7 @@ class Clients:
             try:
                 answer = await request(url)
                 if answer.status_code in wanted:
-                    self.pace.served.append(Served(loop.time(), attempts))
+                    self.requests.served_requests.append(ServedRequest(loop.time(), attempts))
                     return answer
             except httpx.HTTPError:
                 self._shun(url)

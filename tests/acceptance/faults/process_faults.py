@@ -8,97 +8,97 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 
-from tests.acceptance.faults.supervised_programs import Kept
-from tests.acceptance.faults.fault_context import Fault, Situation
-from tests.acceptance.faults.system_under_test import Store
+from tests.acceptance.faults.fault_context import FaultContext, InjectFault
+from tests.acceptance.faults.supervised_programs import SupervisedProgram
+from tests.acceptance.faults.system_under_test import RedisServer
 from tests.waiting import until_async
 
 
-def killed(choose: Callable[[Situation], Kept]) -> Fault:
+def kill_program(choose: Callable[[FaultContext], SupervisedProgram]) -> InjectFault:
     """The chosen program is killed."""
 
-    async def fault(on: Situation) -> None:
+    async def fault(on: FaultContext) -> None:
         choose(on).kill()
 
     return fault
 
 
-def stopped(choose: Callable[[Situation], Kept]) -> Fault:
+def freeze_program(choose: Callable[[FaultContext], SupervisedProgram]) -> InjectFault:
     """The chosen program does nothing for a while, and does not know it."""
 
-    async def fault(on: Situation) -> None:
+    async def fault(on: FaultContext) -> None:
         program = choose(on)
-        program.send(signal.SIGSTOP)
+        program.send_signal(signal.SIGSTOP)
         try:
-            await on.last()
+            await on.wait_duration()
         finally:
-            program.send(signal.SIGCONT)
+            program.send_signal(signal.SIGCONT)
 
     return fault
 
 
-async def executor_killed(on: Situation) -> None:
+async def kill_executors(on: FaultContext) -> None:
     """All executors of one agent."""
     _signal(on.any_agent().children(), signal.SIGKILL)
 
 
-async def executor_stopped(on: Situation) -> None:
+async def freeze_executors(on: FaultContext) -> None:
     """All executors of one agent do nothing for a while."""
     executors = on.any_agent().children()
     _signal(executors, signal.SIGSTOP)
     try:
-        await on.last()
+        await on.wait_duration()
     finally:
         _signal(executors, signal.SIGCONT)
 
 
-async def host_lost(on: Situation) -> None:
+async def lose_host(on: FaultContext) -> None:
     """All that runs on one of the managers' hosts is killed."""
-    lose(on.system.on(on.any_host()))
+    kill_all_at_once(on.system.programs_on(on.any_host()))
 
 
-async def hosts_lost_in_turn(on: Situation) -> None:
+async def lose_hosts_in_turn(on: FaultContext) -> None:
     """The second one is lost as soon as the first is back in its place."""
     for host in (on.system.first, on.system.second):
-        lose(on.system.on(host))
-        await on.system.until_whole(120)
+        kill_all_at_once(on.system.programs_on(host))
+        await on.system.wait_until_healthy(120)
 
 
-async def witness_lost(on: Situation) -> None:
+async def lose_witness(on: FaultContext) -> None:
     """All that runs on the third host is killed."""
-    lose(on.system.on(on.system.witness))
+    kill_all_at_once(on.system.programs_on(on.system.witness))
 
 
-async def host_replaced(on: Situation) -> None:
+async def replace_host(on: FaultContext) -> None:
     """It comes back at the same addresses, with empty disks."""
-    programs = on.system.on(on.any_host())
+    programs = on.system.programs_on(on.any_host())
     for program in programs:
         program.kill()
-        if isinstance(program, Store):
-            program.disk.empty()
+        if isinstance(program, RedisServer):
+            program.disk.erase()
 
 
-async def managers_restarted(on: Situation) -> None:
+async def restart_managers(on: FaultContext) -> None:
     """One after the other, in order."""
     for manager in on.system.managers:
-        manager.send(signal.SIGTERM)
+        manager.send_signal(signal.SIGTERM)
         await _until_ended(manager)
-        await on.system.until_whole(120)
+        await on.system.wait_until_healthy(120)
 
 
-async def stores_restarted(on: Situation) -> None:
+async def restart_redis_servers(on: FaultContext) -> None:
     """Every Redis, one after the other, in order."""
-    for store in on.system.stores:
-        await on.system.hand_over(store)
-        store.send(signal.SIGTERM)
+    for store in on.system.redis_servers:
+        await on.system.hand_over_slots(store)
+        store.send_signal(signal.SIGTERM)
         await _until_ended(store)
-        await on.system.until_whole(120)
+        await on.system.wait_until_healthy(120)
 
 
-def lose(programs: Sequence[Kept]) -> None:
+def kill_all_at_once(programs: Sequence[SupervisedProgram]) -> None:
     """Kills them all at once: none of them sees another one's end."""
     for program in programs:
-        program.send(signal.SIGKILL)
+        program.send_signal(signal.SIGKILL)
     for program in programs:
         program.kill()
 
@@ -109,7 +109,7 @@ def _signal(pids: Sequence[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-async def _until_ended(program: Kept) -> None:
+async def _until_ended(program: SupervisedProgram) -> None:
     pid = program.pid
 
     async def ended() -> bool:

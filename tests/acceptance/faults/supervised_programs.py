@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.acceptance.faults.hosts import Host
 
 
-class Kept:
+class SupervisedProgram:
     """One program, kept running unless it is held.
 
     Attributes:
@@ -59,7 +59,7 @@ class Kept:
             )
         self._ended_at = None
 
-    def keep(self) -> None:
+    def restart_if_due(self) -> None:
         """To be called often."""
         if self._held or self.pid is not None:
             return
@@ -69,7 +69,7 @@ class Kept:
         if now - self._ended_at >= self.restart_seconds:
             self.start()
 
-    def send(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """A signal to the program, where it runs."""
         if self.pid is not None:
             os.kill(self.pid, number)
@@ -81,11 +81,11 @@ class Kept:
             self._process.kill()
             self._process.wait()
 
-    def hold(self) -> None:
+    def hold_down(self) -> None:
         """It stays away until `release`, as if its host were off."""
         self._held = True
 
-    def release(self) -> None:
+    def allow_restart(self) -> None:
         self._held = False
         self._ended_at = None if self.pid is not None else self._ended_at or time.monotonic()
 

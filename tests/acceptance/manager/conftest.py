@@ -12,7 +12,7 @@ import pytest
 
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, finish
-from jobqueue.model import Reason
+from jobqueue.model import FailureReason
 from jobqueue.sharding.shards import Shards
 from tests.acceptance.manager.manager_program import ManagerProgram
 
@@ -63,7 +63,7 @@ class Worker:
     def fail_all(self) -> int:
         """Claims every queued job and records its failure; how many."""
         return asyncio.run(
-            self._end_all(lambda job: Failed(job, "noop", 0.01, Reason.EXCEPTION, "Traceback…\nValueError: no"))
+            self._end_all(lambda job: Failed(job, "noop", 0.01, FailureReason.EXCEPTION, "Traceback…\nValueError: no"))
         )
 
     def claim(self) -> int:

@@ -240,8 +240,11 @@ def test_metrics_count_requests_and_jobs(http: httpx.Client, worker: Worker, man
     text = http.get("/metrics").text
     assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="200"} 3.0' in text
     assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="400"} 1.0' in text
-    assert "workmanager_jobs_enqueued_total 3.0" in text
+    assert "workmanager_jobs_submitted_total 3.0" in text
     assert "workmanager_results_pulled_total 2.0" in text
     assert "workmanager_results_waiting 1.0" in text
     assert 'workmanager_queue_jobs{queue="default",status="finished"} 3.0' in text
-    until(lambda: "event=request method=PUT path=/enqueue status=400" in manager.log, wanted="the line of the request")
+    until(
+        lambda: "event=request_completed method=PUT path=/enqueue status=400" in manager.log,
+        wanted="the line of the request",
+    )

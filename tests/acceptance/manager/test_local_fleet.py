@@ -16,7 +16,7 @@ def test_jobs_are_run_by_workers_that_the_manager_starts(start: Start, redis_url
         expected = hashlib.sha512(hashlib.sha512(data).digest()).hexdigest()
         assert result == {"Work ID": work_id, "Value": expected}
         (running_worker,) = client.get("/workers").json()["workers"]
-        assert running_worker["ours"]
+        assert running_worker["native"]
         assert client.get("/status").json()["Workers"] == 1
 
         running = client.post("/jobs", json={"function": "sleep", "kwargs": {"seconds": 60}, "id": "long"})

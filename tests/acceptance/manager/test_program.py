@@ -12,7 +12,7 @@ import pytest
 
 from tests.acceptance.manager.conftest import Start, Worker
 from tests.acceptance.manager.manager_program import environment
-from tests.durability import until_written
+from tests.durability import until_aof_written
 from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -29,7 +29,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         (["--host", "0.0.0.0"], {}, "WORKMANAGER_API_KEYS"),
         (["--scaler", "ec2"], {}, "WORKMANAGER_LAUNCH_TEMPLATE"),
         ([], {"BUDGET_PER_HOUR": "5"}, "WORKMANAGER_PRICE_PER_HOUR"),
-        ([], {"WARM": "many"}, "WORKMANAGER_WARM"),
+        ([], {"MIN_WORKERS_SCHEDULE": "many"}, "WORKMANAGER_MIN_WORKERS_SCHEDULE"),
         (["--scaler", "k8s"], {}, "--scaler"),
         (["--port", "99999"], {}, "--port"),
         (["--redis-url", "http://localhost"], {}, "WORKMANAGER_REDIS_URL"),
@@ -84,7 +84,7 @@ def test_it_starts_without_redis_and_works_as_soon_as_it_is_there(start: Start, 
             assert answer.status_code == 503, path
             assert answer.headers["Retry-After"] == "1"
             assert answer.json()["type"].endswith(":unavailable")
-        assert "workmanager_queue_up 0.0" in client.get("/metrics").text
+        assert "workmanager_redis_up 0.0" in client.get("/metrics").text
         private_server.start()
         manager.wait_until_ready()
         assert client.put("/enqueue?iterations=1").status_code == 200
@@ -95,7 +95,7 @@ def test_redis_may_go_and_come_back(start: Start, private_server: ValkeyServer) 
     manager = start(private_server.url).wait_until_ready()
     with manager.client() as client:
         assert client.put("/enqueue?iterations=1&id=before", content=b"x").status_code == 200
-        until_written(private_server)
+        until_aof_written(private_server)
         private_server.kill()
         answer = client.put("/enqueue?iterations=1", content=b"x")
         assert answer.status_code == 503
@@ -167,15 +167,15 @@ def test_it_ends_in_order(start: Start, redis_url: str) -> None:
     with manager.client() as client:
         client.put("/enqueue?iterations=1", content=b"x")
         assert manager.stop() == 0
-    assert "event=manager_ended exit_code=0" in manager.log
-    assert "event=request method=PUT path=/enqueue status=200" in manager.log
+    assert "event=manager_stopped exit_code=0" in manager.log
+    assert "event=request_completed method=PUT path=/enqueue status=200" in manager.log
 
 
 def test_the_access_log_can_be_switched_off(start: Start, redis_url: str) -> None:
     manager = start(redis_url, ACCESS_LOG="false").wait_until_ready()
     # What was asked last is in the log at the latest when the program has ended.
     assert manager.stop() == 0
-    assert "event=request" not in manager.log
+    assert "event=request_completed" not in manager.log
 
 
 def test_a_cluster_is_one_queue(start: Start, cluster: ValkeyCluster) -> None:

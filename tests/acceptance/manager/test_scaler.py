@@ -60,9 +60,9 @@ def test_it_shows_the_life_of_a_worker(scaling: ManagerProgram, http: httpx.Clie
     assert "DRAIN" in verbs
     assert seen["observation"]["numbers"]["max"] == 2
     metrics = http.get("/metrics").text
-    assert "workmanager_scaler_leading 1.0" in metrics
-    assert 'workmanager_scaler_ended_total{reason="idle"} 1.0' in metrics
-    assert "workmanager_scaler_boot_seconds_count 1.0" in metrics
+    assert "workmanager_scaler_is_leader 1.0" in metrics
+    assert 'workmanager_scaler_instances_terminated_total{reason="idle"} 1.0' in metrics
+    assert "workmanager_scaler_boot_duration_seconds_count 1.0" in metrics
 
 
 def test_operators_pause_and_limit_it(http: httpx.Client) -> None:

@@ -9,10 +9,10 @@ from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend
 from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shards import Shard
-from jobqueue.workers.registry import Beat, WorkerRecord, beat, register, unregister
+from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat, unregister
 from tests.acceptance.scaler.fake_cloud import Machine
-from tests.integration.jobqueue.queue_helpers import succeeded
-from tests.fake_clock import Clock
+from tests.fake_clock import FakeClock
+from tests.integration.jobqueue.queue_helpers import success_outcome
 
 BEAT_SECONDS = 5.0
 SPARE_SECONDS = 15.0
@@ -20,12 +20,12 @@ SPARE_SECONDS = 15.0
 
 
 @dataclass(slots=True)
-class Agent:
+class FakeWorker:
     """The worker of one instance. `dead`: it does nothing any more, and its instance does not know."""
 
     machine: Machine
     shard: Shard
-    clock: Clock
+    clock: FakeClock
     job: ClaimedJob | None = None
     ends_at: float = 0.0
     beaten_at: float = float("-inf")
@@ -49,7 +49,7 @@ class Agent:
         """
         now, name = self.clock.now, self.machine.id
         if self.job is not None and now >= self.ends_at:
-            await finish(self.shard, name, [succeeded(self.job)])
+            await finish(self.shard, name, [success_outcome(self.job)])
             self.job, self.finished, self.beaten_at = None, self.finished + 1, float("-inf")
         self.draining = self.draining or told or self.leaving == "spot"
         if self.draining and self.job is None:
@@ -78,6 +78,6 @@ class Agent:
         if not self.listed:
             await register(self.shard, WorkerRecord(name, "host", 1, ("default",), 1, "cloud", name))
         state = "draining" if self.draining else "busy" if self.job else "idle"
-        report = Beat(state, int(self.job is not None), self.finished, 0, 0.0, self.leaving)
-        self.listed = await beat(self.shard, name, report)
+        report = WorkerHeartbeat(state, int(self.job is not None), self.finished, 0, 0.0, self.leaving)
+        self.listed = await send_worker_heartbeat(self.shard, name, report)
         self.beaten_at = self.clock.now

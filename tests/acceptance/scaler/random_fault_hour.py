@@ -12,16 +12,16 @@ from prometheus_client import CollectorRegistry
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.leases import reap
-from jobqueue.servers.connection_pool import Command
+from jobqueue.servers.connection_pool import RedisCommand
 from jobqueue.sharding.scripts import Script
 from jobqueue.sharding.shards import Shard, Shards
 from scaler.loop import ScalerLoop
-from scaler.metrics import Meter
+from scaler.metrics import ScalerMetrics
 from scaler.policy import Limits
-from tests.acceptance.scaler.fake_workers import SPARE_SECONDS, Agent
-from tests.acceptance.scaler.fake_cloud import PROFILE, Cloud, CloudFleet, Killed
-from tests.integration.jobqueue.queue_helpers import put
-from tests.fake_clock import Clock, TimedShard
+from tests.acceptance.scaler.fake_cloud import PROFILE, FakeCloud, FakeCloudFleet, Killed
+from tests.acceptance.scaler.fake_workers import SPARE_SECONDS, FakeWorker
+from tests.fake_clock import FakeClock, FakeClockShard
+from tests.integration.jobqueue.queue_helpers import enqueue_jobs
 
 STEP_SECONDS, QUIET_STEP_SECONDS = 1.0, 4.0
 """A step of the clock while there is anything, and while there is nothing; shorter than the lease."""
@@ -60,19 +60,19 @@ RATES = {
 Pause = Callable[[float], Awaitable[None]]
 
 
-class UnsteadyShard(TimedShard):
+class UnsteadyShard(FakeClockShard):
     """A manager's way to the shard, that fails before or after something was done.
 
     Args:
         pause: lets time pass while this manager stands still.
     """
 
-    def __init__(self, shard: Shard, shards: Shards, clock: Clock, cloud: Cloud, pause: Pause) -> None:
+    def __init__(self, shard: Shard, shards: Shards, clock: FakeClock, cloud: FakeCloud, pause: Pause) -> None:
         super().__init__(shard, shards, clock)
         self._cloud = cloud
         self._pause = pause
 
-    async def execute(self, *commands: Command, **how: Any) -> list[Any]:
+    async def execute(self, *commands: RedisCommand, **how: Any) -> list[Any]:
         await self._stall()
         self._fail("redis_away")
         return await super().execute(*commands, **how)
@@ -86,7 +86,7 @@ class UnsteadyShard(TimedShard):
 
     async def _stall(self) -> None:
         if self._cloud.strikes("stalled"):
-            await self._pause(self._cloud.chance.uniform(3.0, 30.0))
+            await self._pause(self._cloud.rng.uniform(3.0, 30.0))
 
     def _fail(self, fault: str) -> None:
         if self._cloud.strikes(fault):
@@ -105,7 +105,7 @@ class Seat:
 
 
 @dataclass(slots=True)
-class Hour:
+class RandomFaultHour:
     """One run. `play` it once.
 
     Attributes:
@@ -113,20 +113,22 @@ class Hour:
     """
 
     shards: Shards
-    clock: Clock
+    clock: FakeClock
     seed: int
-    chance: random.Random = field(init=False)
-    cloud: Cloud = field(init=False)
+    rng: random.Random = field(init=False)
+    cloud: FakeCloud = field(init=False)
     seats: list[Seat] = field(init=False)
-    agents: dict[str, Agent] = field(default_factory=dict)
+    agents: dict[str, FakeWorker] = field(default_factory=dict)
     seconds_of: dict[str, float] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
     _waiting: int = 0
     _reaped_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)
-        self.cloud = Cloud(self.clock, random.Random(self.seed + 1_000_000), most=MOST_WORKERS, rates=dict(RATES))
+        self.rng = random.Random(self.seed)
+        self.cloud = FakeCloud(
+            self.clock, random.Random(self.seed + 1_000_000), max_instances=MOST_WORKERS, rates=dict(RATES)
+        )
         self.seats = [Seat(number, self._manager(number, 1)) for number in range(2)]
 
     @property
@@ -171,7 +173,7 @@ class Hour:
         return not self.cloud.living and not intents and not instances and not await self.jobs_undone()
 
     def _arrivals(self, start: float) -> list[float]:
-        chance, seconds = self.chance, []
+        chance, seconds = self.rng, []
         for _ in range(chance.randint(3, 6)):
             burst_at = start + chance.uniform(0.0, HOUR_SECONDS * 0.8)
             seconds += [burst_at + chance.expovariate(1 / 20.0) for _ in range(chance.randint(1, 25))]
@@ -179,16 +181,16 @@ class Hour:
 
     def _upgrades(self, start: float, arrivals: Sequence[float]) -> list[float]:
         """When each manager gets its next version: one after the other, while there is work."""
-        first = self.chance.choice(arrivals or [start]) + self.chance.uniform(60.0, 300.0)
-        return [first, first + self.chance.uniform(60.0, 300.0)]
+        first = self.rng.choice(arrivals or [start]) + self.rng.uniform(60.0, 300.0)
+        return [first, first + self.rng.uniform(60.0, 300.0)]
 
     async def _submit(self, at: float) -> None:
         job_id = f"job-{len(self.seconds_of)}"
-        self.seconds_of[job_id] = min(900.0, self.chance.lognormvariate(3.5, 1.0))
-        await put(self.shard, job_id, now=at)
+        self.seconds_of[job_id] = min(900.0, self.rng.lognormvariate(3.5, 1.0))
+        await enqueue_jobs(self.shard, job_id, now=at)
 
     async def _step(self, *, without: Seat | None = None) -> None:
-        self.clock.move(STEP_SECONDS if self.cloud.living or self._waiting else QUIET_STEP_SECONDS)
+        self.clock.advance(STEP_SECONDS if self.cloud.living or self._waiting else QUIET_STEP_SECONDS)
         self._strike()
         await self._work()
         for seat in self.seats:
@@ -196,12 +198,12 @@ class Hour:
                 await self._tick(seat)
 
     async def _tick(self, seat: Seat) -> None:
-        seat.ticks_at = self.clock.now + self.chance.choice((1.0, 2.0, 3.0))
+        seat.ticks_at = self.clock.now + self.rng.choice((1.0, 2.0, 3.0))
         if self.cloud.strikes("killed"):
             self._replace(seat)
             return
         if self.cloud.strikes("hung"):
-            seat.ticks_at += self.chance.uniform(5.0, 40.0)
+            seat.ticks_at += self.rng.uniform(5.0, 40.0)
             return
         seat.is_ticking = True
         try:
@@ -215,7 +217,7 @@ class Hour:
 
     def _replace(self, seat: Seat) -> None:
         seat.loop = self._manager(seat.number, 2 if seat.upgraded else 1)
-        seat.ticks_at = self.clock.now + self.chance.uniform(3.0, 30.0)
+        seat.ticks_at = self.clock.now + self.rng.uniform(3.0, 30.0)
 
     def _manager(self, number: int, version: int) -> ScalerLoop:
         async def pause(seconds: float) -> None:
@@ -229,24 +231,24 @@ class Hour:
         unsteady.all = tuple(UnsteadyShard(shard, steady, self.clock, self.cloud, pause) for shard in steady)
         return ScalerLoop(
             unsteady,
-            CloudFleet(self.cloud, self.clock, pause, version),
-            Limits(min_workers=0, max_workers=MOST_WORKERS, minimum_paid_seconds=60.0, idle_seconds=0.0),
+            FakeCloudFleet(self.cloud, self.clock, pause, version),
+            Limits(min_workers=0, max_workers=MOST_WORKERS, min_billed_seconds=60.0, min_idle_seconds=0.0),
             f"host:{number}",
-            Meter(CollectorRegistry(), minimum_paid_seconds=PROFILE.minimum_paid_seconds),
+            ScalerMetrics(CollectorRegistry(), min_billed_seconds=PROFILE.min_billed_seconds),
             clock=self.clock,
-            chance=self.chance,
+            rng=self.rng,
         )
 
     def _strike(self) -> None:
         """What happens to machines, and to the market."""
         if self.cloud.strikes("short"):
-            offering = self.chance.choice(["a/spot", "b/spot", "a/on-demand"])
-            self.cloud.short_until[offering] = self.clock.now + self.chance.uniform(60.0, 600.0)
+            offering = self.rng.choice(["a/spot", "b/spot", "a/on-demand"])
+            self.cloud.short_until[offering] = self.clock.now + self.rng.uniform(60.0, 600.0)
         for machine in self.cloud.living:
             agent = self.agents.get(machine.id)
             if agent is None:
                 if machine.boots_at is not None and self.clock.now >= machine.boots_at:
-                    agent = Agent(machine, self.shard, self.clock)
+                    agent = FakeWorker(machine, self.shard, self.clock)
                     self.agents[machine.id] = agent
                     machine.is_busy = _busy(agent)
                 continue
@@ -277,7 +279,7 @@ class Hour:
             self._reaped_at = self.clock.now
             await reap(self.shard, lease_seconds=20.0)
 
-    async def _take_back(self, agent: Agent) -> None:
+    async def _take_back(self, agent: FakeWorker) -> None:
         """What EC2 does to a spot instance after its notice, and the agent shortly before."""
         taken_at = agent.machine.taken_at
         if taken_at is None or agent.machine.ended:
@@ -288,5 +290,5 @@ class Hour:
             agent.machine.ended = agent.machine.interrupted = True
 
 
-def _busy(agent: Agent) -> Any:
+def _busy(agent: FakeWorker) -> Any:
     return lambda: agent.job is not None and not agent.dead

@@ -9,8 +9,8 @@ import os
 import pytest
 
 from jobqueue.sharding.shards import Shards
-from tests.acceptance.scaler.random_fault_hour import Hour
-from tests.fake_clock import Clock, set_clock
+from tests.acceptance.scaler.random_fault_hour import RandomFaultHour
+from tests.fake_clock import FakeClock, use_clock
 from workmanager.local.valkey import ValkeyServer
 
 HOURS = int(os.environ.get("WORKMANAGER_TEST_HOURS", "20"))
@@ -31,15 +31,15 @@ async def test_hours_of_faults(shared_server: ValkeyServer, redis_url: str, firs
 
 async def _play(redis_url: str, seed: int) -> tuple[list[str], int]:
     """What went wrong, and how many decisions were about workers of the earlier version."""
-    clock = Clock()
-    shards = set_clock(await Shards.connect(redis_url), clock)
-    hour = Hour(shards, clock, seed)
+    clock = FakeClock()
+    shards = use_clock(await Shards.connect(redis_url), clock)
+    hour = RandomFaultHour(shards, clock, seed)
     try:
         await hour.play()
         undone, renewals = await hour.jobs_undone(), await hour.renewals()
     finally:
         await shards.close()
-    wrongs = list(hour.cloud.wrongs)
+    wrongs = list(hour.cloud.violations)
     if undone:
         wrongs.append(f"{undone} of {len(hour.seconds_of)} jobs are not done")
     wrongs += [f"{machine.id} still lives" for machine in hour.cloud.living]

@@ -9,38 +9,38 @@ from scaler.simulation.trace import TracedJob
 
 def poisson(seed: int, *, seconds: float, rate: float, service: float, sigma: float = 1.0) -> list[TracedJob]:
     """Steady arrivals a second; lognormal service with this mean."""
-    chance = random.Random(seed)
-    return [TracedJob(at, _service(chance, service, sigma), "steady") for at in _arrivals(chance, seconds, rate)]
+    rng = random.Random(seed)
+    return [TracedJob(at, _service(rng, service, sigma), "steady") for at in _arrivals(rng, seconds, rate)]
 
 
 def diurnal(seed: int, *, days: float, peak_rate: float, service: float, sigma: float = 1.0) -> list[TracedJob]:
     """A day's rise and fall: nearly nothing at night."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     jobs = []
-    for at in _arrivals(chance, days * 86_400, peak_rate):
-        if chance.random() < (0.5 - 0.5 * math.cos(at / 86_400 * math.tau)) ** 2 + 0.01:
-            jobs.append(TracedJob(at, _service(chance, service, sigma), "daily"))
+    for at in _arrivals(rng, days * 86_400, peak_rate):
+        if rng.random() < (0.5 - 0.5 * math.cos(at / 86_400 * math.tau)) ** 2 + 0.01:
+            jobs.append(TracedJob(at, _service(rng, service, sigma), "daily"))
     return jobs
 
 
 def bursty(seed: int, *, seconds: float, every: float, size: float, service: float) -> list[TracedJob]:
     """Bursts at random times, of Pareto sizes."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     jobs = []
-    for at in _arrivals(chance, seconds, 1 / every):
-        for _ in range(int(size * 0.3 * chance.paretovariate(1.5)) + 1):
-            jobs.append(TracedJob(at + chance.expovariate(0.2), _service(chance, service, 1.0), "burst"))
+    for at in _arrivals(rng, seconds, 1 / every):
+        for _ in range(int(size * 0.3 * rng.paretovariate(1.5)) + 1):
+            jobs.append(TracedJob(at + rng.expovariate(0.2), _service(rng, service, 1.0), "burst"))
     return sorted(jobs)
 
 
 def sparse(seed: int, *, days: float, every: float, service: float, sigma: float = 2.0) -> list[TracedJob]:
     """Few, long jobs with a heavy tail; sessions of some jobs each."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     jobs = []
-    for at in _arrivals(chance, days * 86_400, 1 / (every * 4)):
-        for _ in range(1 + int(chance.expovariate(1 / 3))):
-            jobs.append(TracedJob(at, _service(chance, service, sigma), f"user-{chance.randrange(20)}"))
-            at += chance.expovariate(1 / 200)
+    for at in _arrivals(rng, days * 86_400, 1 / (every * 4)):
+        for _ in range(1 + int(rng.expovariate(1 / 3))):
+            jobs.append(TracedJob(at, _service(rng, service, sigma), f"user-{rng.randrange(20)}"))
+            at += rng.expovariate(1 / 200)
     return sorted(jobs)
 
 
@@ -62,7 +62,7 @@ def mixed(seed: int, *, hours: float) -> list[TracedJob]:
     return sorted(short + long)
 
 
-def all_shapes() -> Mapping[str, list[TracedJob]]:
+def all_patterns() -> Mapping[str, list[TracedJob]]:
     """By name."""
     return {
         "steady-short": poisson(1, seconds=7200, rate=3.0, service=2.0),
@@ -81,12 +81,12 @@ def all_shapes() -> Mapping[str, list[TracedJob]]:
     }
 
 
-def _arrivals(chance: random.Random, seconds: float, rate: float) -> Iterator[float]:
-    at = chance.expovariate(rate)
+def _arrivals(rng: random.Random, seconds: float, rate: float) -> Iterator[float]:
+    at = rng.expovariate(rate)
     while at < seconds:
         yield at
-        at += chance.expovariate(rate)
+        at += rng.expovariate(rate)
 
 
-def _service(chance: random.Random, mean: float, sigma: float) -> float:
-    return chance.lognormvariate(math.log(mean) - sigma * sigma / 2, sigma)
+def _service(rng: random.Random, mean: float, sigma: float) -> float:
+    return rng.lognormvariate(math.log(mean) - sigma * sigma / 2, sigma)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from scaler.simulation.engine import Cloud, World
-from scaler.simulation.measures import Result, clairvoyant_seconds, measure
-from scaler.simulation.our_policy import WorkManager, cloud_limits
+from scaler.simulation.engine import Scenario, SimulatedSystem
+from scaler.simulation.measures import PolicyResult, clairvoyant_cost_seconds, measure
+from scaler.simulation.our_policy import WorkManagerPolicy, limits_for_scenario
 from scaler.simulation.peers import PEERS
 from scaler.simulation.trace import TracedJob
 from tests.acceptance.simulate.arrival_patterns import bursty, diurnal, mixed, periodic, poisson, sparse
@@ -30,19 +30,19 @@ CLOSE = {
 """Here some peer is better at w = 1, by up to 4 %."""
 
 
-def _own(jobs: list[TracedJob], w: float, seed: int = 1) -> Result:
-    world = World(seed=seed)
-    run = Cloud(jobs, world).serve(WorkManager(cloud_limits(world, w)))
-    c0_seconds = clairvoyant_seconds(jobs, slots=1, boot_seconds=90.0)
+def _own(jobs: list[TracedJob], w: float, seed: int = 1) -> PolicyResult:
+    world = Scenario(seed=seed)
+    run = SimulatedSystem(jobs, world).run(WorkManagerPolicy(limits_for_scenario(world, w)))
+    c0_seconds = clairvoyant_cost_seconds(jobs, slots=1, boot_seconds=90.0)
     return measure("own", run, jobs, c0_seconds=c0_seconds, slots=1, w=w, target_seconds=60.0)
 
 
-def _peers(jobs: list[TracedJob]) -> list[Result]:
-    c0_seconds = clairvoyant_seconds(jobs, slots=1, boot_seconds=90.0)
+def _peers(jobs: list[TracedJob]) -> list[PolicyResult]:
+    c0_seconds = clairvoyant_cost_seconds(jobs, slots=1, boot_seconds=90.0)
     mean_seconds = sum(job.service_seconds for job in jobs) / len(jobs)
     results = []
     for name, peer in PEERS.items():
-        run = Cloud(jobs, World()).serve(peer(mean_seconds))
+        run = SimulatedSystem(jobs, Scenario()).run(peer(mean_seconds))
         results.append(measure(name, run, jobs, c0_seconds=c0_seconds, slots=1, w=1.0, target_seconds=60.0))
     return results
 

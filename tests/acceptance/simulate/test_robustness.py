@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from scaler.simulation.engine import Cloud, Run, World
-from scaler.simulation.our_policy import WorkManager, cloud_limits
+from scaler.simulation.engine import Scenario, SimulatedRun, SimulatedSystem
+from scaler.simulation.our_policy import WorkManagerPolicy, limits_for_scenario
 from scaler.simulation.trace import TracedJob
 from tests.acceptance.simulate.arrival_patterns import bursty, mixed, poisson
 
@@ -21,7 +21,7 @@ class Case:
 
     jobs: Callable[[], Sequence[TracedJob]]
     churn: float
-    world: World = field(default_factory=World)
+    world: Scenario = field(default_factory=Scenario)
     error: float = 1.0
 
 
@@ -61,21 +61,21 @@ CASES = {
     "bursts, services told three times too long": Case(_bursts, 8, error=3.0),
     "bursts, services told three times too short": Case(_bursts, 8, error=1 / 3),
     "boots take twice as long for an hour": Case(
-        _steady, 8, World(boot_factor=lambda second: 2.0 if IN_THE_MIDDLE(second) else 1.0)
+        _steady, 8, Scenario(boot_time_factor=lambda second: 2.0 if IN_THE_MIDDLE(second) else 1.0)
     ),
     "a new function takes 100 times as long": Case(_newcomer, 8),
     "no capacity for ten minutes": Case(
-        _steady, 8, World(launchable=lambda second, wanted: 0 if NO_CAPACITY(second) else wanted)
+        _steady, 8, Scenario(grant_launches=lambda second, wanted: 0 if NO_CAPACITY(second) else wanted)
     ),
     "no capacity when a burst comes": Case(
-        _flood, 3, World(launchable=lambda second, wanted: 0 if second < 1200 else wanted)
+        _flood, 3, Scenario(grant_launches=lambda second, wanted: 0 if second < 1200 else wanted)
     ),
     "arrivals stop dead": Case(_stopping, 3),
     "100,000 jobs at once": Case(_flood, 3),
-    "100,000 jobs at once and room for ten": Case(_flood, 3, World(max_workers=10)),
-    "workers with four slots": Case(_steady, 8, World(slots=4)),
+    "100,000 jobs at once and room for ten": Case(_flood, 3, Scenario(max_workers=10)),
+    "workers with four slots": Case(_steady, 8, Scenario(slots=4)),
     "short and long jobs in one queue": Case(lambda: mixed(4, hours=2), 8),
-    "short and long jobs, workers with eight slots": Case(lambda: mixed(5, hours=2), 12, World(slots=8)),
+    "short and long jobs, workers with eight slots": Case(lambda: mixed(5, hours=2), 12, Scenario(slots=8)),
 }
 
 
@@ -87,7 +87,7 @@ def test_robustness(case: Case) -> None:
     assert run.peak <= case.world.max_workers
     assert max(alive for _, alive in run.fleet) == run.peak
     assert run.launches <= case.churn * run.peak
-    assert run.left_over == 0
+    assert run.never_terminated == 0
     assert run.ended_at <= _last_end(run, jobs) + GONE_SECONDS
 
 
@@ -97,18 +97,20 @@ def test_a_target_is_kept_by_more_waiting_weight() -> None:
     target_seconds = 5.0
     missed = []
     for given in (None, target_seconds):
-        policy = WorkManager(cloud_limits(World(), 0.25), wait_target_seconds=given)
-        run = Cloud(jobs, World()).serve(policy)
+        policy = WorkManagerPolicy(limits_for_scenario(Scenario(), 0.25), wait_target_seconds=given)
+        run = SimulatedSystem(jobs, Scenario()).run(policy)
         later = run.waits[len(run.waits) // 3 :]
         missed.append(sum(wait > target_seconds for wait in later) / len(later))
     assert missed[1] < missed[0] / 2
     assert missed[1] < 0.1
 
 
-def _run(case: Case, jobs: Sequence[TracedJob]) -> Run:
-    return Cloud(jobs, case.world).serve(WorkManager(cloud_limits(case.world, 1.0), error=case.error))
+def _run(case: Case, jobs: Sequence[TracedJob]) -> SimulatedRun:
+    return SimulatedSystem(jobs, case.world).run(
+        WorkManagerPolicy(limits_for_scenario(case.world, 1.0), service_time_factor=case.error)
+    )
 
 
-def _last_end(run: Run, jobs: Sequence[TracedJob]) -> float:
+def _last_end(run: SimulatedRun, jobs: Sequence[TracedJob]) -> float:
     """Jobs start in the order of submission."""
     return max(job.submit_seconds + wait + job.service_seconds for job, wait in zip(jobs, run.waits, strict=True))

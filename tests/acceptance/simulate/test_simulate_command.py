@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scaler.simulation.peers import PEERS
-from scaler.simulation.trace import write
+from scaler.simulation.trace import write_trace
 from tests.acceptance.simulate.arrival_patterns import poisson
 
 FIELDS = [
@@ -21,7 +21,7 @@ FIELDS = [
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
     path = tmp_path / "arrivals.csv"
-    write(path, poisson(1, seconds=1800, rate=0.5, service=5.0))
+    write_trace(path, poisson(1, seconds=1800, rate=0.5, service=5.0))
     return path
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from tests.acceptance.sha512 import sha512
 from tests.processes import running_in
-from tests.workmanager_up import Up
 from tests.waiting import until
+from tests.workmanager_up import WorkmanagerUp
 from workmanager.client import Client
 
 pytestmark = pytest.mark.timeout(600)
@@ -21,10 +21,10 @@ ANSWER_SECONDS = 60.0
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    run = Up(tmp_path / "run")
+def up(tmp_path: Path) -> Iterator[WorkmanagerUp]:
+    run = WorkmanagerUp(tmp_path / "run")
     yield run
-    run.clear()
+    run.kill_all()
 
 
 def _put_in(client: Client, count: int, *, iterations: int) -> dict[str, str]:
@@ -61,7 +61,7 @@ def _is_ready(url: str) -> bool:
         return False
 
 
-def test_data_put_in_at_one_manager_comes_out_hashed_at_the_other(up: Up) -> None:
+def test_data_put_in_at_one_manager_comes_out_hashed_at_the_other(up: WorkmanagerUp) -> None:
     up.start("--max-workers", "2")
     up.wait_until_ready()
     with httpx.Client(timeout=ANSWER_SECONDS) as http:
@@ -71,11 +71,11 @@ def test_data_put_in_at_one_manager_comes_out_hashed_at_the_other(up: Up) -> Non
         values = _pull(client, 2)
         assert values == {raw["Work ID"]: sha512(b"\0raw", 1_000), form["Work ID"]: sha512(b"\xffform", 2)}
         until(lambda: client.status()["Workers"] == 0, wanted="the workers' leaving")
-    assert up.end() == 0
+    assert up.stop() == 0
     assert running_in(up.directory) == []
 
 
-def test_killing_a_manager_and_a_worker_loses_no_job(up: Up) -> None:
+def test_killing_a_manager_and_a_worker_loses_no_job(up: WorkmanagerUp) -> None:
     up.start("--max-workers", "2")
     up.wait_until_ready()
     with Client(up.urls) as client:
@@ -85,25 +85,25 @@ def test_killing_a_manager_and_a_worker_loses_no_job(up: Up) -> None:
         os.kill(up.pid_of(f"-m manager --host 127.0.0.1 --port {up.port} "), signal.SIGKILL)
         assert _pull(client, 60) == expected
         until(lambda: _is_ready(up.urls[0]), wanted="the manager's return")
-    assert up.end() == 0
+    assert up.stop() == 0
     assert running_in(up.directory) == []
 
 
-def test_jobs_survive_the_end_of_the_system_and_run_in_the_next(up: Up) -> None:
+def test_jobs_survive_the_end_of_the_system_and_run_in_the_next(up: WorkmanagerUp) -> None:
     up.start("--max-workers", "1")
     up.wait_until_ready()
     with Client(up.urls) as client:
         expected = _put_in(client, 30, iterations=100_000)
-    assert up.end() == 0
+    assert up.stop() == 0
     assert running_in(up.directory) == []
     up.start("--max-workers", "2")
     up.wait_until_ready()
     with Client(up.urls) as client:
         assert _pull(client, 30) == expected
-    assert up.end() == 0
+    assert up.stop() == 0
 
 
-def test_killing_the_system_leaves_no_process_and_no_job_lost(up: Up) -> None:
+def test_killing_the_system_leaves_no_process_and_no_job_lost(up: WorkmanagerUp) -> None:
     process = up.start("--max-workers", "1")
     up.wait_until_ready()
     with Client(up.urls) as client:
@@ -122,12 +122,12 @@ def _missing(url: str) -> int:
     """How many members of the cluster a manager misses, as it says to people and to Prometheus."""
     cluster = httpx.get(f"{url}/readyz", timeout=ANSWER_SECONDS).json()["cluster"]
     told = httpx.get(f"{url}/metrics", timeout=ANSWER_SECONDS).text
-    if f"workmanager_cluster_members_away {float(cluster['members_away'])}" not in told.splitlines():
+    if f"workmanager_cluster_members_down {float(cluster['members_down'])}" not in told.splitlines():
         return -1  # asked at different moments
-    return int(cluster["members_away"])
+    return int(cluster["members_down"])
 
 
-def test_a_cluster_loses_no_job_when_a_master_is_killed(up: Up) -> None:
+def test_a_cluster_loses_no_job_when_a_master_is_killed(up: WorkmanagerUp) -> None:
     up.start("--cluster", "--max-workers", "2")
     up.wait_until_ready()
     with Client(up.urls, retry_seconds=30) as client:
@@ -137,5 +137,5 @@ def test_a_cluster_loses_no_job_when_a_master_is_killed(up: Up) -> None:
         until(lambda: all(_missing(url) == 1 for url in up.urls), wanted="a member that is missed")
         expected |= _put_in(client, 30, iterations=50_000)
         assert _pull(client, 60) == expected
-    assert up.end() == 0
+    assert up.stop() == 0
     assert running_in(up.directory) == []

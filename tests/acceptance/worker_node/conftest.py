@@ -17,19 +17,19 @@ import pytest
 import pytest_asyncio
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.functions import Functions
-from jobqueue.inspection.job_views import find, view
+from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.job_views import find_shard, view_jobs
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.model import JobView, NewJob
 from jobqueue.sharding.shards import Shard, Shards
-from tests.acceptance.worker_node.slot_harness import JOBS, Bench, MakeBench
+from tests.acceptance.worker_node.slot_harness import JOBS, MakeHarness, SlotHarness
 from tests.processes import children_of
 from tests.waiting import DEADLINE_SECONDS, until, until_async
 from worker_node.slots.executor_process import ExecutorOptions
-from worker_node.slots.recycling import WearLimits
+from worker_node.slots.recycling import RecyclingLimits
 
 MODULE = JOBS
-FUNCTIONS = Functions.discover([MODULE])
+FUNCTIONS = FunctionRegistry.discover([MODULE])
 
 
 class Worker:
@@ -44,13 +44,13 @@ class Worker:
             self.process = subprocess.Popen(command, env=environ, stderr=stderr, pass_fds=pass_fds)
 
     @property
-    def said(self) -> str:
+    def log_text(self) -> str:
         """Its log so far."""
         return self.log.read_text()
 
     def wait_until_started(self) -> None:
         """Waits until it has begun to claim."""
-        until(lambda: "event=worker_started" in self.said, wanted="the worker's start")
+        until(lambda: "event=worker_started" in self.log_text, wanted="the worker's start")
 
     def executors(self) -> list[int]:
         """Its executors' process ids."""
@@ -87,7 +87,7 @@ def start_worker(tmp_path: Path) -> Iterator[MakeWorker]:
     for worker in workers:
         if worker.process.poll() is None:
             worker.kill()
-        assert "Traceback" not in worker.said, worker.said
+        assert "Traceback" not in worker.log_text, worker.log_text
 
 
 class Client:
@@ -97,12 +97,12 @@ class Client:
         self.shards = shards
         self.url = url
 
-    async def put(self, function: str, *args: Any, **fields: Any) -> str:
+    async def enqueue(self, function: str, *args: Any, **fields: Any) -> str:
         """Enqueues one job; its id."""
-        (job_id,) = await self.put_many([(function, *args)], **fields)
+        (job_id,) = await self.enqueue_many([(function, *args)], **fields)
         return job_id
 
-    async def put_many(self, calls: Sequence[tuple[Any, ...]], **fields: Any) -> list[str]:
+    async def enqueue_many(self, calls: Sequence[tuple[Any, ...]], **fields: Any) -> list[str]:
         """Enqueues jobs, in batches; their ids in order."""
         jobs = [self._job(*call, **fields) for call in calls]
         for shard in self.shards:
@@ -113,17 +113,17 @@ class Client:
 
     async def view(self, job_id: str) -> JobView:
         """The job as users see it."""
-        shard = await find(self.shards, job_id)
+        shard = await find_shard(self.shards, job_id)
         assert shard is not None, f"no job {job_id}"
-        (found,) = await view(shard, [job_id], FUNCTIONS)
+        (found,) = await view_jobs(shard, [job_id], FUNCTIONS)
         assert found is not None
         return found
 
-    async def ended(self, job_id: str) -> JobView:
+    async def wait_until_ended(self, job_id: str) -> JobView:
         """Waits for the job's end."""
-        return await self.reaches(job_id, "finished", "failed", "stopped", "canceled")
+        return await self.wait_for_status(job_id, "finished", "failed", "stopped", "canceled")
 
-    async def reaches(self, job_id: str, *statuses: str) -> JobView:
+    async def wait_for_status(self, job_id: str, *statuses: str) -> JobView:
         """Waits for one of these statuses."""
 
         async def look() -> JobView | None:
@@ -139,7 +139,7 @@ class Client:
 
     async def value(self, job_id: str) -> Any:
         """Waits for the job's success; its result."""
-        ended = await self.ended(job_id)
+        ended = await self.wait_until_ended(job_id)
         assert ended.status == "finished", ended
         return json.loads(ended.result or b"null")
 
@@ -174,13 +174,13 @@ async def wait_for(path: Path) -> None:
 
 
 @pytest_asyncio.fixture
-async def make_bench() -> AsyncIterator[MakeBench]:
-    benches: list[Bench] = []
+async def make_bench() -> AsyncIterator[MakeHarness]:
+    benches: list[SlotHarness] = []
 
     def make(
         max_jobs: int = 1_000_000, max_growth_bytes: int = 1 << 40, *, allow_pickle: bool = False, modules: str = JOBS
-    ) -> Bench:
-        bench = Bench(WearLimits(max_jobs, max_growth_bytes), ExecutorOptions((modules,), allow_pickle))
+    ) -> SlotHarness:
+        bench = SlotHarness(RecyclingLimits(max_jobs, max_growth_bytes), ExecutorOptions((modules,), allow_pickle))
         benches.append(bench)
         return bench
 
@@ -190,5 +190,5 @@ async def make_bench() -> AsyncIterator[MakeBench]:
 
 
 @pytest_asyncio.fixture
-async def bench(make_bench: MakeBench) -> Bench:
+async def bench(make_bench: MakeHarness) -> SlotHarness:
     return make_bench()

@@ -13,8 +13,8 @@ from jobqueue.lifecycle.finish import Failed, Finished, Outcome
 from jobqueue.model import ClaimedJob
 from tests.waiting import DEADLINE_SECONDS, until_async
 from worker_node.slots.executor_process import ExecutorOptions
-from worker_node.slots.prefetch import Pace
-from worker_node.slots.recycling import WearLimits
+from worker_node.slots.prefetch import PrefetchController
+from worker_node.slots.recycling import RecyclingLimits
 from worker_node.slots.slot import Slot
 from worker_node.slots.slot_events import Reply, SlotEvents
 
@@ -22,27 +22,27 @@ JOBS = "tests.acceptance.worker_node.job_functions"
 MIB = 1 << 20
 
 
-class Bench:
+class SlotHarness:
     """A slot on its own, and what it says."""
 
-    def __init__(self, limits: WearLimits, options: ExecutorOptions) -> None:
+    def __init__(self, limits: RecyclingLimits, options: ExecutorOptions) -> None:
         self.ended: list[Outcome] = []
-        self.heard_at: list[float] = []
-        self.returned: list[ClaimedJob] = []
-        self.asked: list[tuple[str, str, str, bytes]] = []
+        self.reported_at: list[float] = []
+        self.released: list[ClaimedJob] = []
+        self.queries: list[tuple[str, str, str, bytes]] = []
         self.answers: dict[str, Any] = {}
-        events = SlotEvents(self._on_ended, self.returned.extend, self._on_asked, lambda: None)
-        self.slot = Slot(0, options, limits, Pace(), events)
+        events = SlotEvents(self._on_ended, self.released.extend, self._on_asked, lambda: None)
+        self.slot = Slot(0, options, limits, PrefetchController(), events)
         self.running = asyncio.create_task(self.slot.run())
         self._number = 0
 
     def _on_ended(self, outcomes: Sequence[Outcome]) -> None:
         self.ended.extend(outcomes)
-        self.heard_at += [monotonic()] * len(outcomes)
+        self.reported_at += [monotonic()] * len(outcomes)
 
     async def ready(self) -> None:
         """Waits until it takes jobs."""
-        await self.wait(lambda: self.slot.room(monotonic()) > 0, "an executor that is ready")
+        await self.wait(lambda: self.slot.jobs_wanted(monotonic()) > 0, "an executor that is ready")
 
     async def wait(self, condition: Callable[[], Any], wanted: str = "") -> None:
         async def check() -> Any:
@@ -50,10 +50,10 @@ class Bench:
 
         await until_async(check, wanted=wanted)
 
-    def submit(self, *calls: tuple[Any, ...], **changes: Any) -> list[str]:
+    def assign(self, *calls: tuple[Any, ...], **changes: Any) -> list[str]:
         """Hands over jobs, each given as (function, *args), as one batch; returns their ids."""
         jobs = [self.job(*call, **changes) for call in calls]
-        self.slot.submit(jobs, monotonic())
+        self.slot.assign(jobs, monotonic())
         return [job.id for job in jobs]
 
     def job(self, function: str, *args: Any, **changes: Any) -> ClaimedJob:
@@ -70,7 +70,7 @@ class Bench:
             "result_ttl_seconds": 60,
             "failure_ttl_seconds": 60,
             "attempt": 1,
-            "unsupported": None,
+            "unsupported_feature": None,
         }
         return ClaimedJob(**{**fields, **changes})
 
@@ -84,7 +84,7 @@ class Bench:
     async def run(self, *call: Any, **changes: Any) -> Outcome:
         """Runs one job to its end."""
         await self.ready()
-        (outcome,) = await self.outcomes(self.submit(call, **changes))
+        (outcome,) = await self.outcomes(self.assign(call, **changes))
         return outcome
 
     async def value(self, *call: Any, **changes: Any) -> Any:
@@ -105,8 +105,8 @@ class Bench:
         await asyncio.wait_for(self.running, DEADLINE_SECONDS)
 
     def _on_asked(self, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
-        self.asked.append((job.id, verb, field, value))
+        self.queries.append((job.id, verb, field, value))
         reply(True, self.answers.get(field or verb))
 
 
-MakeBench = Callable[..., Bench]
+MakeHarness = Callable[..., SlotHarness]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.lifecycle.leases import reap
-from jobqueue.workers.registry import Command, list_workers, send
+from jobqueue.workers.registry import WorkerCommand, list_workers, send_command
 from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
 from tests.processes import is_alive
 from tests.waiting import until, until_async
@@ -22,11 +22,11 @@ async def test_sigterm_lets_running_jobs_end_and_gives_the_rest_back(
 ) -> None:
     worker = start_worker(client.url)
     gate, notes = tmp_path / "gate", tmp_path / "notes"
-    running = await client.put("note_then_wait", str(notes), "x", str(gate))
+    running = await client.enqueue("note_then_wait", str(notes), "x", str(gate))
     await wait_for(notes)
-    waiting = await client.put("pid")
+    waiting = await client.enqueue("pid")
     worker.process.send_signal(signal.SIGTERM)
-    until(lambda: "event=worker_draining" in worker.said)
+    until(lambda: "event=worker_draining" in worker.log_text)
 
     async def draining() -> bool:
         return [found.state for found in await list_workers(client.shards.all[0])] == ["draining"]
@@ -45,17 +45,17 @@ async def test_a_job_that_outlives_the_grace_period_goes_back_uncharged_at_once(
 ) -> None:
     worker = start_worker(client.url, DRAIN_GRACE_SECONDS="600" if again else "0.5")
     notes, gate = tmp_path / "notes", tmp_path / "gate"
-    job_id = await client.put("note_then_wait", str(notes), "began", str(gate))
+    job_id = await client.enqueue("note_then_wait", str(notes), "began", str(gate))
     await wait_for(notes)
     worker.process.send_signal(signal.SIGTERM)
     if again:
-        until(lambda: "event=worker_draining" in worker.said)
+        until(lambda: "event=worker_draining" in worker.log_text)
         worker.process.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert (await client.view(job_id)).status == "queued"
     gate.touch()
     start_worker(client.url)
-    ended = await client.ended(job_id)
+    ended = await client.wait_until_ended(job_id)
     assert (ended.status, ended.attempts) == ("finished", 1)
     assert notes.read_text().split() == ["began", "began"]
 
@@ -65,10 +65,10 @@ async def test_a_message_drains_a_worker_however_long_its_job_takes(
 ) -> None:
     worker = start_worker(client.url, "--name", "drained", DRAIN_GRACE_SECONDS="0")
     notes, gate = tmp_path / "notes", tmp_path / "gate"
-    job_id = await client.put("note_then_wait", str(notes), "x", str(gate))
+    job_id = await client.enqueue("note_then_wait", str(notes), "x", str(gate))
     await wait_for(notes)
-    await send(client.shards.all[0], "drained", Command("drain"))
-    until(lambda: "event=worker_draining" in worker.said)
+    await send_command(client.shards.all[0], "drained", WorkerCommand("drain"))
+    until(lambda: "event=worker_draining" in worker.log_text)
     await asyncio.sleep(1)
     assert (await client.view(job_id)).status == "started"
     gate.touch()
@@ -81,10 +81,10 @@ async def test_a_signal_ends_a_drain_that_a_message_began(
 ) -> None:
     worker = start_worker(client.url, "--name", "drained", DRAIN_GRACE_SECONDS="0.2")
     notes = tmp_path / "notes"
-    job_id = await client.put("note_then_wait", str(notes), "x", str(tmp_path / "never"))
+    job_id = await client.enqueue("note_then_wait", str(notes), "x", str(tmp_path / "never"))
     await wait_for(notes)
-    await send(client.shards.all[0], "drained", Command("drain"))
-    until(lambda: "event=worker_draining" in worker.said)
+    await send_command(client.shards.all[0], "drained", WorkerCommand("drain"))
+    until(lambda: "event=worker_draining" in worker.log_text)
     assert worker.terminate() == 0
     assert (await client.view(job_id)).status == "queued"
 
@@ -94,7 +94,7 @@ async def test_a_node_that_is_killed_has_its_jobs_run_elsewhere(
 ) -> None:
     worker = start_worker(client.url, LEASE_SECONDS="1")
     notes, gate = tmp_path / "notes", tmp_path / "gate"
-    job_id = await client.put("note_then_wait", str(notes), "x", str(gate))
+    job_id = await client.enqueue("note_then_wait", str(notes), "x", str(gate))
     await wait_for(notes)
     executors = worker.executors()
     worker.kill()
@@ -114,15 +114,15 @@ async def test_a_worker_ends_with_the_system_that_it_belongs_to(client: Client, 
     read_end, write_end = os.pipe()
     worker = start_worker(client.url, "--parent-fd", str(read_end), pass_fds=[read_end])
     os.close(read_end)
-    await client.value(await client.put("pid"))
+    await client.value(await client.enqueue("pid"))
     assert worker.process.poll() is None
     os.close(write_end)
     assert worker.wait() == 0
 
 
 async def test_a_burst_ends_when_everything_is_done_retries_included(client: Client, start_worker: MakeWorker) -> None:
-    failing = await client.put("fail", "x", retries=2)
-    ids = await client.put_many([("wait", 0.3)] * 4)
+    failing = await client.enqueue("fail", "x", retries=2)
+    ids = await client.enqueue_many([("wait", 0.3)] * 4)
     worker = start_worker(client.url, "--slots", "2", "--burst")
     assert worker.wait() == 0
     assert {(await client.view(job_id)).status for job_id in ids} == {"finished"}
@@ -131,9 +131,9 @@ async def test_a_burst_ends_when_everything_is_done_retries_included(client: Cli
 
 async def test_a_worker_that_has_not_found_redis_yet_leaves_when_told(start_worker: MakeWorker) -> None:
     worker = start_worker("redis://127.0.0.1:1/0")
-    until(lambda: "event=redis_unavailable" in worker.said)
+    until(lambda: "event=redis_unavailable" in worker.log_text)
     assert worker.terminate() == 0
-    assert worker.said.count("event=redis_unavailable") == 1
+    assert worker.log_text.count("event=redis_unavailable") == 1
 
 
 @pytest.mark.parametrize(
@@ -152,14 +152,14 @@ def test_a_wrong_setting_is_named_in_the_last_line(
 ) -> None:
     worker = start_worker("redis://127.0.0.1:1/0", *arguments, **settings)
     assert worker.wait() == 2
-    assert named in worker.said.splitlines()[-1]
+    assert named in worker.log_text.splitlines()[-1]
 
 
 async def test_leaving_amid_a_stream_of_short_jobs_loses_and_repeats_none(
     client: Client, start_worker: MakeWorker, tmp_path: Path
 ) -> None:
     notes = tmp_path / "notes"
-    ids = await client.put_many([("note", str(notes), str(n)) for n in range(4000)])
+    ids = await client.enqueue_many([("note", str(notes), str(n)) for n in range(4000)])
     for _ in range(4):
         worker = start_worker(client.url, "--slots", "2")
         worker.wait_until_started()
@@ -176,7 +176,7 @@ async def test_a_drain_is_quick_where_nothing_runs(client: Client, start_worker:
     seconds = []
     for _ in range(3):
         worker = start_worker(client.url)
-        await client.value(await client.put("pid"))
+        await client.value(await client.enqueue("pid"))
         began = time.monotonic()
         assert worker.terminate() == 0
         seconds.append(time.monotonic() - began)

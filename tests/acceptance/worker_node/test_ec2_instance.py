@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.workers.manager_heartbeat import give_sign
+from jobqueue.workers.manager_heartbeat import send_manager_heartbeat
 from jobqueue.workers.registry import WorkerView, list_workers
 from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
 from tests.ec2.metadata_service import MetadataService
 from tests.waiting import until, until_async
-from worker_node.shutdown.drain import SPARE_SECONDS
+from worker_node.shutdown.drain import SPOT_MARGIN_SECONDS
 from workmanager.local.valkey import ValkeyServer
 
 ON_INSTANCE = ("--fleet", "ec2:tests", "--instance-id", "i-0")
@@ -37,82 +37,82 @@ async def test_a_spot_notice_lets_jobs_end_that_can_and_gives_the_others_back_in
 ) -> None:
     worker = start_worker(client.url, *ON_INSTANCE, "--slots", "2")
     notes, gate = tmp_path / "notes", tmp_path / "gate"
-    ends = await client.put("note_then_wait", str(notes), "x", str(gate))
+    ends = await client.enqueue("note_then_wait", str(notes), "x", str(gate))
     await wait_for(notes)
-    outlives = await client.put("note_then_wait", str(tmp_path / "more"), "x", str(tmp_path / "never"))
+    outlives = await client.enqueue("note_then_wait", str(tmp_path / "more"), "x", str(tmp_path / "never"))
     await wait_for(tmp_path / "more")
-    seconds = SPARE_SECONDS + 15
+    seconds = SPOT_MARGIN_SECONDS + 15
     end = time.monotonic() + seconds
-    metadata.interrupt(seconds)
-    until(lambda: "event=worker_draining" in worker.said)
-    waiting = await client.put("pid")
+    metadata.announce_interruption(seconds)
+    until(lambda: "event=worker_draining" in worker.log_text)
+    waiting = await client.enqueue("pid")
 
     async def leaving() -> bool:
         seen = await _the_worker(client)
-        return seen is not None and (seen.state, seen.leaving) == ("draining", "spot")
+        return seen is not None and (seen.state, seen.interruption) == ("draining", "spot")
 
     await until_async(leaving, wanted="the record to say why")
     gate.touch()
-    assert (await client.ended(ends)).status == "finished"
+    assert (await client.wait_until_ended(ends)).status == "finished"
     assert worker.wait() == 0
-    assert time.monotonic() < end - SPARE_SECONDS / 2
+    assert time.monotonic() < end - SPOT_MARGIN_SECONDS / 2
     assert {(await client.view(job_id)).status for job_id in (outlives, waiting)} == {"queued"}
     start_worker(client.url, "--slots", "2")
-    assert (await client.ended(waiting)).attempts == 1
-    assert (await client.reaches(outlives, "started")).attempts == 1
+    assert (await client.wait_until_ended(waiting)).attempts == 1
+    assert (await client.wait_for_status(outlives, "started")).attempts == 1
 
 
 async def test_a_rebalance_notice_is_passed_on_and_the_work_goes_on(
     client: Client, start_worker: MakeWorker, metadata: MetadataService
 ) -> None:
     worker = start_worker(client.url, *ON_INSTANCE)
-    await client.value(await client.put("pid"))
-    metadata.forget_tokens()
+    await client.value(await client.enqueue("pid"))
+    metadata.revoke_tokens()
     metadata.recommend_rebalance()
 
     async def said() -> bool:
         seen = await _the_worker(client)
-        return seen is not None and (seen.state, seen.leaving) == ("idle", "rebalance")
+        return seen is not None and (seen.state, seen.interruption) == ("idle", "rebalance")
 
     await until_async(said, wanted="the record to say that it may go")
-    await client.value(await client.put("pid"))
+    await client.value(await client.enqueue("pid"))
     assert worker.process.poll() is None
-    assert worker.said.count("event=worker_may_go") == 1
-    assert "metadata_unavailable" not in worker.said
+    assert worker.log_text.count("event=rebalance_recommended") == 1
+    assert "metadata_unavailable" not in worker.log_text
 
 
 async def test_an_orphan_drains_and_leaves(client: Client, start_worker: MakeWorker, metadata: MetadataService) -> None:
     """A sign of a manager keeps it; from the last one on it bears with the silence, then gives back what it runs."""
-    worker = start_worker(client.url, *ON_INSTANCE, ORPHAN_SECONDS="6", DRAIN_GRACE_SECONDS="0")
-    running = await client.put("wait", 600)
+    worker = start_worker(client.url, *ON_INSTANCE, MANAGER_TIMEOUT_SECONDS="6", DRAIN_GRACE_SECONDS="0")
+    running = await client.enqueue("wait", 600)
     worker.wait_until_started()
     began = time.monotonic()
     while time.monotonic() < began + 7 or (await client.view(running)).status != "started":
-        await give_sign(client.shards.all[0])
+        await send_manager_heartbeat(client.shards.all[0])
         assert worker.process.poll() is None
     assert worker.wait() == 0
-    assert "reason=orphaned" in worker.said
+    assert "reason=manager_timeout" in worker.log_text
     assert (await client.view(running)).status == "queued"
 
 
 async def test_an_orphan_that_never_found_redis_leaves(start_worker: MakeWorker) -> None:
-    worker = start_worker("redis://127.0.0.1:1/0", *ON_INSTANCE, ORPHAN_SECONDS="1")
+    worker = start_worker("redis://127.0.0.1:1/0", *ON_INSTANCE, MANAGER_TIMEOUT_SECONDS="1")
     assert worker.wait() == 0
-    assert "event=worker_left reason=redis_never_reached" in worker.said
+    assert "event=worker_stopped reason=redis_never_reached" in worker.log_text
 
 
 async def test_an_orphan_whose_redis_has_gone_leaves(
     private_server: ValkeyServer, start_worker: MakeWorker, metadata: MetadataService
 ) -> None:
-    worker = start_worker(private_server.url, *ON_INSTANCE, ORPHAN_SECONDS="2")
+    worker = start_worker(private_server.url, *ON_INSTANCE, MANAGER_TIMEOUT_SECONDS="2")
     worker.wait_until_started()
     private_server.kill()
     assert worker.wait() == 0
-    assert "reason=orphaned" in worker.said
+    assert "reason=manager_timeout" in worker.log_text
 
 
 async def test_a_worker_that_a_person_started_needs_no_manager(client: Client, start_worker: MakeWorker) -> None:
-    worker = start_worker(client.url, ORPHAN_SECONDS="0.5")
+    worker = start_worker(client.url, MANAGER_TIMEOUT_SECONDS="0.5")
     worker.wait_until_started()
     await asyncio.sleep(3)  # longer than an orphan would stay
     assert worker.process.poll() is None

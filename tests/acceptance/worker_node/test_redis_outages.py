@@ -11,7 +11,7 @@ from jobqueue.errors import ShardUnavailable
 from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.sharding.shards import Shards
 from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
-from tests.durability import until_written
+from tests.durability import until_aof_written
 from tests.waiting import until, until_async
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -29,11 +29,11 @@ async def _client(url: str) -> AsyncIterator[Client]:
 async def test_a_worker_waits_for_redis_at_its_start(private_server: ValkeyServer, start_worker: MakeWorker) -> None:
     private_server.stop()
     worker = start_worker(private_server.url)
-    until(lambda: "event=redis_unavailable" in worker.said)
+    until(lambda: "event=redis_unavailable" in worker.log_text)
     private_server.start()
     async with _client(private_server.url) as client:
-        assert (await client.ended(await client.put("pid"))).status == "finished"
-    assert worker.said.count("event=redis_") == 2, "one line for each change"
+        assert (await client.wait_until_ended(await client.enqueue("pid"))).status == "finished"
+    assert worker.log_text.count("event=redis_") == 2, "one line for each change"
 
 
 async def test_what_ends_while_redis_is_away_is_recorded_when_it_is_back(
@@ -42,30 +42,30 @@ async def test_what_ends_while_redis_is_away_is_recorded_when_it_is_back(
     worker = start_worker(private_server.url)
     gate, notes = tmp_path / "gate", tmp_path / "notes"
     async with _client(private_server.url) as client:
-        job_id = await client.put("note_then_wait", str(notes), "once", str(gate))
+        job_id = await client.enqueue("note_then_wait", str(notes), "once", str(gate))
         await wait_for(notes)
-        await asyncio.to_thread(until_written, private_server)
+        await asyncio.to_thread(until_aof_written, private_server)
         private_server.kill()
         gate.touch()
-        until(lambda: "event=finish_unavailable" in worker.said)
+        until(lambda: "event=finish_unavailable" in worker.log_text)
         private_server.start()
-        ended = await client.ended(job_id)
+        ended = await client.wait_until_ended(job_id)
         assert (ended.status, ended.attempts) == ("finished", 1)
-        assert (await client.ended(await client.put("pid"))).status == "finished"
+        assert (await client.wait_until_ended(await client.enqueue("pid"))).status == "finished"
     assert notes.read_text().split() == ["once"]
-    assert worker.said.count("event=finish_unavailable") == 1
+    assert worker.log_text.count("event=finish_unavailable") == 1
 
 
 async def test_a_silent_redis_is_borne_with(private_server: ValkeyServer, start_worker: MakeWorker) -> None:
     worker = start_worker(private_server.url, "--slots", "2")
     async with _client(private_server.url) as client:
-        ids = await client.put_many([("wait", 0.02)] * 200)
-        await client.ended(ids[0])
+        ids = await client.enqueue_many([("wait", 0.02)] * 200)
+        await client.wait_until_ended(ids[0])
         private_server.pause()
         await asyncio.sleep(3)
         private_server.resume()
         for job_id in ids:
-            assert (await client.ended(job_id)).status == "finished"
+            assert (await client.wait_until_ended(job_id)).status == "finished"
     assert worker.process.poll() is None
 
 
@@ -75,10 +75,10 @@ async def test_a_masters_death_loses_no_job_and_stops_no_worker(
     async with _client(cluster.url) as client:
         maintenance = asyncio.create_task(Maintenance(client.shards, cluster.url, lease_seconds=5).run())
         workers = [start_worker(cluster.url, "--slots", "1", LEASE_SECONDS="5") for _ in range(2)]
-        ids = await client.put_many([("wait", 0.002)] * 3000)
-        await client.ended(ids[0])
+        ids = await client.enqueue_many([("wait", 0.002)] * 3000)
+        await client.wait_until_ended(ids[0])
         cluster.masters()[0].kill()
-        ids += await client.put_many([("wait", 0.002)] * 500)
+        ids += await client.enqueue_many([("wait", 0.002)] * 500)
 
         async def all_finished() -> bool:
             counts = []

@@ -98,8 +98,8 @@ async def test_rq_info_lists_the_worker_and_harms_no_running_job(
 ) -> None:
     start_worker(client.url, "--name", "ours", LEASE_SECONDS="2")
     gate = tmp_path / "gate"
-    job_id = await client.put("progress", str(gate))
-    await client.reaches(job_id, "started")
+    job_id = await client.enqueue("progress", str(gate))
+    await client.wait_for_status(job_id, "started")
     for _ in range(3):
         shown = await asyncio.to_thread(
             subprocess.run,
@@ -112,7 +112,7 @@ async def test_rq_info_lists_the_worker_and_harms_no_running_job(
         assert "ours" in shown.stdout
         assert (await client.view(job_id)).status == "started"
     gate.touch()
-    assert (await client.ended(job_id)).status == "finished"
+    assert (await client.wait_until_ended(job_id)).status == "finished"
 
 
 def test_a_built_in_function_runs_under_a_stock_worker(redis_url: str, connection: Any) -> None:

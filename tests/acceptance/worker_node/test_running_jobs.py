@@ -20,7 +20,7 @@ from tests.waiting import until_async
 
 
 async def test_many_short_jobs_all_finish_and_their_results_are_right(client: Client, start_worker: MakeWorker) -> None:
-    ids = await client.put_many([("coroutine", n) for n in range(3000)])
+    ids = await client.enqueue_many([("coroutine", n) for n in range(3000)])
     worker = start_worker(client.url, "--slots", "2", "--burst")
     assert worker.wait() == 0
     assert [await client.value(ids[n]) for n in range(0, 3000, 100)] == list(range(0, 3000, 100))
@@ -32,7 +32,7 @@ async def test_many_short_jobs_all_finish_and_their_results_are_right(client: Cl
         ("SCARD", "rq:workers"),
     )
     assert counts == [3000, 0, 0, 0]
-    assert "finished=3000 failed=0" in worker.said
+    assert "finished=3000 failed=0" in worker.log_text
 
 
 async def test_the_main_job_is_sha512_over_sha512(client: Client, start_worker: MakeWorker) -> None:
@@ -40,7 +40,7 @@ async def test_the_main_job_is_sha512_over_sha512(client: Client, start_worker: 
     call = (
         f'["worker_node.functions.sha512", null, [], {{"data": "{base64.b64encode(data).decode()}", "iterations": 3}}]'
     )
-    job_id = await client.put("sha512", data=call.encode())
+    job_id = await client.enqueue("sha512", data=call.encode())
     start_worker(client.url)
     digest = hashlib.sha512(hashlib.sha512(hashlib.sha512(data).digest()).digest()).hexdigest()
     assert await client.value(job_id) == digest
@@ -48,12 +48,12 @@ async def test_the_main_job_is_sha512_over_sha512(client: Client, start_worker: 
 
 async def test_an_idle_worker_starts_a_new_job_within_milliseconds(client: Client, start_worker: MakeWorker) -> None:
     start_worker(client.url)
-    await client.value(await client.put("noop"))
+    await client.value(await client.enqueue("noop"))
     delays = []
     for _ in range(20):
         await asyncio.sleep(0.05)  # Long enough for the worker to be asleep again.
         began = time.monotonic()
-        job_id = await client.put("noop")
+        job_id = await client.enqueue("noop")
         while (await client.view(job_id)).status != "finished":  # noqa: ASYNC110 - finer than `until_async`
             await asyncio.sleep(0.001)
         delays.append(time.monotonic() - began)
@@ -63,7 +63,7 @@ async def test_an_idle_worker_starts_a_new_job_within_milliseconds(client: Clien
 
 async def test_an_idle_worker_uses_next_to_no_cpu(client: Client, start_worker: MakeWorker) -> None:
     worker = start_worker(client.url, "--slots", "4")
-    await client.value(await client.put("noop"))
+    await client.value(await client.enqueue("noop"))
 
     def used_seconds() -> float:
         pids = [worker.process.pid, *worker.executors()]
@@ -78,13 +78,15 @@ async def test_an_idle_worker_uses_next_to_no_cpu(client: Client, start_worker: 
 
 async def test_failures_are_retried_as_asked_and_then_fail(client: Client, start_worker: MakeWorker) -> None:
     start_worker(client.url)
-    failed = await client.ended(await client.put("fail", "the message", retries=2))
+    failed = await client.wait_until_ended(await client.enqueue("fail", "the message", retries=2))
     assert (failed.status, failed.attempts) == ("failed", 3)
     assert failed.error is not None
     assert (failed.error.reason, failed.error.message) == ("exception", "ValueError: the message")
-    for_good = await client.ended(await client.put("fail_for_good", retries=2))
+    for_good = await client.wait_until_ended(await client.enqueue("fail_for_good", retries=2))
     assert (for_good.status, for_good.attempts) == ("failed", 1)
-    rejected = await client.ended(await client.put("noop", data=b'["os.getcwd", null, [], {}]', retries=2))
+    rejected = await client.wait_until_ended(
+        await client.enqueue("noop", data=b'["os.getcwd", null, [], {}]', retries=2)
+    )
     assert rejected.error is not None
     assert (rejected.error.reason, rejected.attempts) == ("rejected", 1)
 
@@ -94,13 +96,13 @@ async def test_a_job_that_kills_its_executor_is_retried_alone(
     client: Client, start_worker: MakeWorker, function: str
 ) -> None:
     worker = start_worker(client.url)
-    await client.value(await client.put("pid"))
-    guilty, *innocent = await client.put_many([(function,), *[("pid",)] * 50], retries=1)
-    failed = await client.ended(guilty)
+    await client.value(await client.enqueue("pid"))
+    guilty, *innocent = await client.enqueue_many([(function,), *[("pid",)] * 50], retries=1)
+    failed = await client.wait_until_ended(guilty)
     assert failed.error is not None
     assert (failed.error.reason, failed.attempts) == ("worker_lost", 2)
     for job_id in innocent:
-        assert (await client.ended(job_id)).status == "finished"
+        assert (await client.wait_until_ended(job_id)).status == "finished"
         assert (await client.view(job_id)).attempts == 1
     assert worker.process.poll() is None
 
@@ -109,18 +111,18 @@ async def test_a_timeout_ends_a_job_that_ignores_signals_and_that_job_alone(
     client: Client, start_worker: MakeWorker
 ) -> None:
     start_worker(client.url)
-    looping = await client.put("loop_for_ever", timeout_seconds=1)
-    after = await client.put("pid")
-    failed = await client.ended(looping)
+    looping = await client.enqueue("loop_for_ever", timeout_seconds=1)
+    after = await client.enqueue("pid")
+    failed = await client.wait_until_ended(looping)
     assert failed.error is not None
     assert (failed.error.reason, failed.function) == ("timeout", f"{MODULE}.loop_for_ever")
     assert failed.error.message.endswith("its timeout is 1 seconds")
-    assert (await client.ended(after)).status == "finished"
+    assert (await client.wait_until_ended(after)).status == "finished"
 
 
 async def test_a_running_job_is_cancelled_at_once(client: Client, start_worker: MakeWorker) -> None:
     start_worker(client.url, LEASE_SECONDS="24")
-    job_id = await client.put("loop_for_ever")
+    job_id = await client.enqueue("loop_for_ever")
     shard = client.shards.of(job_id)
 
     async def recorded() -> int:
@@ -129,27 +131,27 @@ async def test_a_running_job_is_cancelled_at_once(client: Client, start_worker: 
     await until_async(recorded, wanted="the last renewal for a while")
     began = time.monotonic()
     await cancel(shard, [job_id])
-    assert (await client.ended(job_id)).status == "stopped"
+    assert (await client.wait_until_ended(job_id)).status == "stopped"
     assert time.monotonic() - began < 5, "before the next renewal, a quarter of a lease after the last one"
-    assert (await client.ended(await client.put("pid"))).status == "finished"
+    assert (await client.wait_until_ended(await client.enqueue("pid"))).status == "finished"
 
 
 async def test_jobs_that_wait_behind_a_long_one_go_to_another_worker(
     client: Client, start_worker: MakeWorker, tmp_path: Path
 ) -> None:
     first = start_worker(client.url)
-    await client.put_many([("noop",)] * 2000)
+    await client.enqueue_many([("noop",)] * 2000)
     gate, notes = tmp_path / "gate", tmp_path / "notes"
-    long = await client.put("note_then_wait", str(notes), "x", str(gate))
-    behind = await client.put_many([("pid",)] * 5)
+    long = await client.enqueue("note_then_wait", str(notes), "x", str(gate))
+    behind = await client.enqueue_many([("pid",)] * 5)
     await wait_for(notes)
     start_worker(client.url)
     for job_id in behind:
-        ended = await client.ended(job_id)
+        ended = await client.wait_until_ended(job_id)
         assert (ended.status, ended.attempts) == ("finished", 1)
     assert (await client.view(long)).status == "started"
     gate.touch()
-    assert (await client.ended(long)).status == "finished"
+    assert (await client.wait_until_ended(long)).status == "finished"
     assert first.process.poll() is None
 
 
@@ -158,7 +160,7 @@ async def test_a_long_job_shows_its_progress_and_its_execution(
 ) -> None:
     start_worker(client.url)
     gate = tmp_path / "gate"
-    job_id = await client.put("progress", str(gate))
+    job_id = await client.enqueue("progress", str(gate))
     shard = client.shards.of(job_id)
 
     async def shows() -> bool:
@@ -172,18 +174,18 @@ async def test_a_long_job_shows_its_progress_and_its_execution(
 
     await until_async(is_busy, wanted="the worker to say so")
     gate.touch()
-    await client.ended(job_id)
+    await client.wait_until_ended(job_id)
     assert await shard.execute(("EXISTS", f"rq:executions:{job_id}"), ("KEYS", "rq:execution:*")) == [0, []]
 
 
 async def test_the_current_job_can_be_read_and_written(client: Client, start_worker: MakeWorker) -> None:
     start_worker(client.url)
-    job_id = await client.put("count_in_meta", meta=b'{"count": 41}')
+    job_id = await client.enqueue("count_in_meta", meta=b'{"count": 41}')
     assert await client.value(job_id) == [job_id, "started", {"count": 42}, "default", f"{MODULE}.count_in_meta"]
     assert (await client.view(job_id)).meta == {"count": 42}
-    threads = await client.put("save_meta_from_a_thread")
+    threads = await client.enqueue("save_meta_from_a_thread")
     assert await client.value(threads) == [["0", "1", "2", "3"], ["started"]]
-    refused = await client.ended(await client.put("use_redis_of_the_job"))
+    refused = await client.wait_until_ended(await client.enqueue("use_redis_of_the_job"))
     assert refused.error is not None
     assert "a job on this worker cannot use its Redis connection (set)" in refused.error.message
 
@@ -194,9 +196,9 @@ async def test_an_executor_killed_from_outside_costs_its_job_alone(
     start_worker(client.url, "--slots", "2")
     gate, ids = tmp_path / "gate", []
     for name in ("first", "second"):
-        ids.append(await client.put("note_pid_then_wait", str(tmp_path / name), str(gate)))
+        ids.append(await client.enqueue("note_pid_then_wait", str(tmp_path / name), str(gate)))
         await wait_for(tmp_path / name)
     os.kill(int((tmp_path / "first").read_text()), signal.SIGKILL)
-    assert (await client.ended(ids[0])).status == "failed"
+    assert (await client.wait_until_ended(ids[0])).status == "failed"
     gate.touch()
-    assert (await client.ended(ids[1])).status == "finished"
+    assert (await client.wait_until_ended(ids[1])).status == "finished"

@@ -15,155 +15,155 @@ from time import monotonic
 import pytest
 
 from jobqueue.lifecycle.finish import Failed, Finished, Stopped
-from jobqueue.model import Reason
-from tests.acceptance.worker_node.slot_harness import JOBS, MIB, Bench, MakeBench
-from worker_node.slots.outcomes import Why
+from jobqueue.model import FailureReason
+from tests.acceptance.worker_node.slot_harness import JOBS, MIB, MakeHarness, SlotHarness
+from worker_node.slots.outcomes import KillReason
 
 
-async def test_jobs_run_in_order_in_one_process_and_are_reported(bench: Bench, tmp_path: Path) -> None:
+async def test_jobs_run_in_order_in_one_process_and_are_reported(bench: SlotHarness, tmp_path: Path) -> None:
     await bench.ready()
     notes = tmp_path / "notes"
-    outcomes = await bench.outcomes(bench.submit(*[("note", str(notes), str(n)) for n in range(50)]))
+    outcomes = await bench.outcomes(bench.assign(*[("note", str(notes), str(n)) for n in range(50)]))
     assert all(isinstance(outcome, Finished) for outcome in outcomes)
     assert {outcome.function for outcome in outcomes} == {f"{JOBS}.note"}
     assert notes.read_text().split() == [str(n) for n in range(50)]
     assert await bench.value("pid") == await bench.value("pid") == bench.slot.pid
 
 
-async def test_a_coroutine_is_awaited(bench: Bench) -> None:
+async def test_a_coroutine_is_awaited(bench: SlotHarness) -> None:
     assert await bench.value("coroutine", 42) == 42
 
 
-async def test_an_executor_killed_from_outside_fails_the_job_that_ran(bench: Bench) -> None:
+async def test_an_executor_killed_from_outside_fails_the_job_that_ran(bench: SlotHarness) -> None:
     await bench.ready()
-    (running,) = bench.submit(("wait", 60))
+    (running,) = bench.assign(("wait", 60))
     await bench.wait(bench.slot.running)
     assert bench.slot.pid is not None
     os.kill(bench.slot.pid, signal.SIGKILL)
     (outcome,) = await bench.outcomes([running])
     assert isinstance(outcome, Failed)
-    assert outcome.reason is Reason.WORKER_LOST
+    assert outcome.reason is FailureReason.WORKER_LOST
 
 
-async def test_an_idle_executor_killed_from_outside_is_replaced(bench: Bench) -> None:
+async def test_an_idle_executor_killed_from_outside_is_replaced(bench: SlotHarness) -> None:
     await bench.ready()
     pid = bench.slot.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     await bench.wait(lambda: bench.slot.pid not in (None, pid), "another executor")
     assert await bench.value("coroutine", 1) == 1
-    assert (bench.returned, len(bench.ended)) == ([], 1)
+    assert (bench.released, len(bench.ended)) == ([], 1)
 
 
-async def test_a_killed_job_is_what_it_was_killed_for_whatever_signals_it_ignores(bench: Bench) -> None:
-    for why, expected in ((Why.TIMEOUT, Failed), (Why.CANCELLED, Stopped)):
+async def test_a_killed_job_is_what_it_was_killed_for_whatever_signals_it_ignores(bench: SlotHarness) -> None:
+    for why, expected in ((KillReason.TIMEOUT, Failed), (KillReason.CANCELLED, Stopped)):
         await bench.ready()
-        looping, behind = bench.submit(("loop_for_ever",), ("pid",), timeout_seconds=7)
+        looping, behind = bench.assign(("loop_for_ever",), ("pid",), timeout_seconds=7)
         await bench.wait(lambda: bench.slot.running() and bench.slot.pid)
         running = bench.slot.running()
         assert running is not None
         bench.slot.kill(running.sequence, why)
         (outcome,) = await bench.outcomes([looping])
         assert isinstance(outcome, expected)
-        assert [job.id for job in bench.returned] == [behind]
-        bench.returned.clear()
+        assert [job.id for job in bench.released] == [behind]
+        bench.released.clear()
         if isinstance(outcome, Failed):
-            assert outcome.reason is Reason.TIMEOUT
-            assert outcome.trace.endswith("its timeout is 7 seconds")
+            assert outcome.reason is FailureReason.TIMEOUT
+            assert outcome.traceback.endswith("its timeout is 7 seconds")
 
 
-async def test_a_job_whose_lease_is_lost_is_killed_and_nothing_is_said_of_it(bench: Bench) -> None:
-    for why, returned in ((Why.LEASE_LOST, 0), (Why.DRAINED, 1)):
+async def test_a_job_whose_lease_is_lost_is_killed_and_nothing_is_said_of_it(bench: SlotHarness) -> None:
+    for why, returned in ((KillReason.LEASE_LOST, 0), (KillReason.DRAINED, 1)):
         await bench.ready()
-        bench.submit(("loop_for_ever",))
+        bench.assign(("loop_for_ever",))
         await bench.wait(bench.slot.running)
         running = bench.slot.running()
         assert running is not None
         bench.slot.kill(running.sequence, why)
         await bench.wait(lambda: not bench.slot.busy)
-        assert (bench.ended, len(bench.returned)) == ([], returned)
+        assert (bench.ended, len(bench.released)) == ([], returned)
 
 
-async def test_a_kill_for_a_job_that_has_ended_meanwhile_hits_nobody(bench: Bench) -> None:
+async def test_a_kill_for_a_job_that_has_ended_meanwhile_hits_nobody(bench: SlotHarness) -> None:
     await bench.ready()
-    first, second = bench.submit(("wait", 0.01), ("wait", 0.2))
+    first, second = bench.assign(("wait", 0.01), ("wait", 0.2))
     await bench.outcomes([first])
     pid = bench.slot.pid
-    bench.slot.kill(1, Why.TIMEOUT)
+    bench.slot.kill(1, KillReason.TIMEOUT)
     (outcome,) = await bench.outcomes([second])
     assert isinstance(outcome, Finished)
     assert bench.slot.pid == pid
 
 
-async def test_jobs_that_have_not_begun_can_be_withdrawn_and_never_run(bench: Bench, tmp_path: Path) -> None:
+async def test_jobs_that_have_not_begun_can_be_withdrawn_and_never_run(bench: SlotHarness, tmp_path: Path) -> None:
     await bench.ready()
     notes, gate = tmp_path / "notes", tmp_path / "gate"
     begin = ("note_then_wait", str(notes), "first", str(gate))
-    running, *waiting = bench.submit(begin, *[("note", str(notes), "withdrawn")] * 20)
+    running, *waiting = bench.assign(begin, *[("note", str(notes), "withdrawn")] * 20)
     await bench.wait(notes.exists)
     bench.slot.withdraw()
-    await bench.wait(lambda: bench.returned)
-    assert [job.id for job in bench.returned] == waiting
+    await bench.wait(lambda: bench.released)
+    assert [job.id for job in bench.released] == waiting
     # More come while the withdrawn ones still stand in the socket.
-    later = bench.submit(("note", str(notes), "later"), ("note", str(notes), "later"))
+    later = bench.assign(("note", str(notes), "later"), ("note", str(notes), "later"))
     bench.slot.withdraw()
-    await bench.wait(lambda: len(bench.returned) == 22)
-    last = bench.submit(("note", str(notes), "last"))
+    await bench.wait(lambda: len(bench.released) == 22)
+    last = bench.assign(("note", str(notes), "last"))
     gate.touch()
     await bench.outcomes([running, *last])
     assert notes.read_text().split() == ["first", "last"]
-    assert [job.id for job in bench.returned] == [*waiting, *later]
+    assert [job.id for job in bench.released] == [*waiting, *later]
 
 
-async def test_withdrawing_amid_short_jobs_runs_each_once_or_returns_it(bench: Bench, tmp_path: Path) -> None:
+async def test_withdrawing_amid_short_jobs_runs_each_once_or_returns_it(bench: SlotHarness, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     await bench.value("note", str(notes), "the import of the module is over")
     notes.write_text("")
     bench.ended.clear()
     ids: list[str] = []
     for round_ in range(40):
-        ids += bench.submit(*[("note", str(notes), f"{round_}-{n}") for n in range(40)])
+        ids += bench.assign(*[("note", str(notes), f"{round_}-{n}") for n in range(40)])
         await asyncio.sleep(0.0005 * (round_ % 5))
         bench.slot.withdraw()
     await bench.wait(lambda: not bench.slot.busy)
-    ended, returned = [outcome.job.id for outcome in bench.ended], [job.id for job in bench.returned]
+    ended, returned = [outcome.job.id for outcome in bench.ended], [job.id for job in bench.released]
     assert sorted(ended + returned) == sorted(ids), "each is either here or there"
     assert len(notes.read_text().split()) == len(ended)
     assert returned, "the test has withdrawn something"
 
 
-async def test_a_short_jobs_report_does_not_wait_for_the_long_one_behind_it(bench: Bench, tmp_path: Path) -> None:
+async def test_a_short_jobs_report_does_not_wait_for_the_long_one_behind_it(bench: SlotHarness, tmp_path: Path) -> None:
     await bench.ready()
     await bench.value("pid")
     gate = tmp_path / "gate"
-    short, also_short, long = bench.submit(("pid",), ("pid",), ("note_then_wait", str(tmp_path / "n"), "", str(gate)))
+    short, also_short, long = bench.assign(("pid",), ("pid",), ("note_then_wait", str(tmp_path / "n"), "", str(gate)))
     await bench.outcomes([short, also_short])
     assert long not in {outcome.job.id for outcome in bench.ended}
     gate.touch()
     await bench.outcomes([long])
 
 
-async def test_large_results_come_through(bench: Bench) -> None:
+async def test_large_results_come_through(bench: SlotHarness) -> None:
     await bench.ready()
-    outcomes = await bench.outcomes(bench.submit(*[("large", MIB - 2)] * 8))
+    outcomes = await bench.outcomes(bench.assign(*[("large", MIB - 2)] * 8))
     assert all(isinstance(outcome, Finished) for outcome in outcomes)
 
 
-async def test_executors_are_replaced_after_so_many_jobs_between_two_of_them(make_bench: MakeBench) -> None:
+async def test_executors_are_replaced_after_so_many_jobs_between_two_of_them(make_bench: MakeHarness) -> None:
     bench = make_bench(max_jobs=10)
     await bench.ready()
     pid = bench.slot.pid
-    outcomes = await bench.outcomes(bench.submit(*[("pid",)] * 15))
+    outcomes = await bench.outcomes(bench.assign(*[("pid",)] * 15))
     assert {json.loads(base64.b64decode(outcome.value)) for outcome in outcomes if isinstance(outcome, Finished)} == {
         pid
     }
     await bench.wait(lambda: bench.slot.pid not in (None, pid), "another executor")
     assert await bench.value("pid") != pid
     assert len(bench.ended) == 16
-    assert bench.returned == []
+    assert bench.released == []
 
 
-async def test_executors_are_replaced_when_they_have_grown(make_bench: MakeBench) -> None:
+async def test_executors_are_replaced_when_they_have_grown(make_bench: MakeHarness) -> None:
     bench = make_bench(max_growth_bytes=64 * MIB)
     pid = await bench.value("pid")
     await bench.value("wait", 0.6)
@@ -174,43 +174,43 @@ async def test_executors_are_replaced_when_they_have_grown(make_bench: MakeBench
 
 
 async def test_an_executor_that_cannot_start_takes_no_job_and_is_tried_again(
-    make_bench: MakeBench, caplog: pytest.LogCaptureFixture
+    make_bench: MakeHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench = make_bench(modules="no_such_module")
-    await bench.wait(lambda: caplog.text.count("event=executor_failed_to_start") >= 2)
-    assert bench.slot.room(monotonic()) == 0
-    assert "again_in_seconds=0.1" in caplog.text
-    assert "again_in_seconds=0.2" in caplog.text
+    await bench.wait(lambda: caplog.text.count("event=executor_start_failed") >= 2)
+    assert bench.slot.jobs_wanted(monotonic()) == 0
+    assert "retry_in_seconds=0.1" in caplog.text
+    assert "retry_in_seconds=0.2" in caplog.text
 
 
-async def test_a_slot_takes_the_next_jobs_early_only_where_jobs_are_short(bench: Bench, tmp_path: Path) -> None:
+async def test_a_slot_takes_the_next_jobs_early_only_where_jobs_are_short(bench: SlotHarness, tmp_path: Path) -> None:
     await bench.ready()
-    assert bench.slot.room(monotonic()) == 1
+    assert bench.slot.jobs_wanted(monotonic()) == 1
     for _ in range(1000):  # The first imports the module, which takes a while to be outweighed.
         await bench.value("noop")
-        if bench.slot.room(monotonic()) == 128:
+        if bench.slot.jobs_wanted(monotonic()) == 128:
             break
-    assert bench.slot.room(monotonic()) == 128
-    bench.submit(*[("pid",)] * 100)
-    assert bench.slot.room(monotonic()) == 156
+    assert bench.slot.jobs_wanted(monotonic()) == 128
+    bench.assign(*[("pid",)] * 100)
+    assert bench.slot.jobs_wanted(monotonic()) == 156
     await bench.wait(lambda: not bench.slot.busy)
     gate, notes = tmp_path / "gate", tmp_path / "notes"
-    bench.submit(("note_then_wait", str(notes), "x", str(gate)))
+    bench.assign(("note_then_wait", str(notes), "x", str(gate)))
     await bench.wait(notes.exists)
-    await bench.wait(lambda: bench.slot.room(monotonic()) == 0, "no more behind one that takes its time")
+    await bench.wait(lambda: bench.slot.jobs_wanted(monotonic()) == 0, "no more behind one that takes its time")
     gate.touch()
     await bench.wait(lambda: not bench.slot.busy)
     await bench.value("wait", 0.1)
-    assert bench.slot.room(monotonic()) == 1
+    assert bench.slot.jobs_wanted(monotonic()) == 1
 
 
-async def test_short_jobs_that_follow_each_other_are_reported_together(bench: Bench) -> None:
+async def test_short_jobs_that_follow_each_other_are_reported_together(bench: SlotHarness) -> None:
     await bench.ready()
-    bench.submit(*[("wait", 0.01)] * 40)
+    bench.assign(*[("wait", 0.01)] * 40)
     await bench.wait(lambda: not bench.slot.busy)
     # Jobs that end 10 ms apart are heard of one by one, or several in the same moment.
-    moments = 1 + sum(later - earlier > 0.005 for earlier, later in itertools.pairwise(bench.heard_at))
-    assert len(bench.heard_at) == 40
+    moments = 1 + sum(later - earlier > 0.005 for earlier, later in itertools.pairwise(bench.reported_at))
+    assert len(bench.reported_at) == 40
     assert moments < 25
     # One alone is not waited for.
     seconds = []

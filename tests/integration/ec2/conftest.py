@@ -7,30 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.ec2.simulated_cloud import Cloud
-from tests.ec2.network import own_network, why_unavailable
+from tests.ec2.network import isolated_network, unavailable_reason
+from tests.ec2.simulated_cloud import SimulatedCloud
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Cloud]:
+def api_only_cloud(tmp_path: Path) -> Iterator[SimulatedCloud]:
     """A cloud whose instances do not really run."""
-    with Cloud(tmp_path, boots=False, address="127.0.0.1") as cloud:
+    with SimulatedCloud(tmp_path, boots=False, address="127.0.0.1") as cloud:
         yield cloud
 
 
 @pytest.fixture
 def network() -> Iterator[None]:
     """A network of the test's own."""
-    if reason := why_unavailable():
+    if reason := unavailable_reason():
         pytest.skip(reason)
-    with own_network():
+    with isolated_network():
         yield
 
 
 @pytest.fixture
-def cloud(network: None, tmp_path: Path) -> Iterator[Cloud]:
+def cloud(network: None, tmp_path: Path) -> Iterator[SimulatedCloud]:
     """A cloud whose instances really run; they share the directory `shared` with the test."""
     shared = tmp_path / "shared"
     shared.mkdir()
-    with Cloud(tmp_path / "machines", shared=[shared]) as cloud:
+    with SimulatedCloud(tmp_path / "machines", shared=[shared]) as cloud:
         yield cloud

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
-from tests.ec2.simulated_cloud import Cloud
-from tests.ec2.faults import Capacity
+from tests.ec2.faults import CapacityLimit
+from tests.ec2.simulated_cloud import SimulatedCloud
 from tests.waiting import until
 
 WORKER = {"workmanager:role": "worker"}
@@ -18,7 +18,7 @@ WORKER = {"workmanager:role": "worker"}
 class Account:
     """Launches from one template."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: SimulatedCloud) -> None:
         self.cloud = cloud
         self.ec2 = cloud.client("ec2")
         self.template = cloud.create_template("#!/bin/bash")
@@ -45,8 +45,8 @@ class Account:
 
 
 @pytest.fixture
-def account(books: Cloud) -> Account:
-    return Account(books)
+def account(api_only_cloud: SimulatedCloud) -> Account:
+    return Account(api_only_cloud)
 
 
 def test_a_token_launches_once(account: Account) -> None:
@@ -70,14 +70,14 @@ def test_a_token_whose_instances_have_gone_is_refused(account: Account) -> None:
 
 
 def test_a_launch_that_was_refused_leaves_its_token_unused(account: Account) -> None:
-    account.cloud.faults.capacity = [Capacity()]
+    account.cloud.faults.capacity = [CapacityLimit()]
     assert account.refusal(token="a") == "InsufficientInstanceCapacity"
     account.cloud.faults.capacity = []
     assert len(account.launch(2, token="a")) == 2
 
 
 def test_as_many_are_launched_as_there_is_capacity_for(account: Account) -> None:
-    account.cloud.faults.capacity = [Capacity(left=5)]
+    account.cloud.faults.capacity = [CapacityLimit(remaining=5)]
     assert len(account.launch(3)) == 3
     assert account.refusal(4, least=3) == "InsufficientInstanceCapacity"
     assert len(account.launch(4)) == 2
@@ -87,7 +87,7 @@ def test_as_many_are_launched_as_there_is_capacity_for(account: Account) -> None
 def test_capacity_is_short_of_a_type_in_a_zone_on_a_market(account: Account) -> None:
     zones = account.cloud.subnets()
     account.cloud.faults.capacity = [
-        Capacity(instance_type="c7g.large", zone="us-east-1a", market="spot", code="MaxSpotInstanceCountExceeded")
+        CapacityLimit(instance_type="c7g.large", zone="us-east-1a", market="spot", code="MaxSpotInstanceCountExceeded")
     ]
     spot = {"MarketType": "spot"}
     a, b = zones["us-east-1a"], zones["us-east-1b"]
@@ -95,7 +95,7 @@ def test_capacity_is_short_of_a_type_in_a_zone_on_a_market(account: Account) -> 
     account.launch(SubnetId=a)
     account.launch(SubnetId=b, InstanceMarketOptions=spot)
     account.launch(SubnetId=a, InstanceMarketOptions=spot, InstanceType="m7g.large")
-    kinds = [(launch.instance_type, launch.zone, launch.market) for launch in account.cloud.ledger.launches]
+    kinds = [(launch.instance_type, launch.zone, launch.market) for launch in account.cloud.events.launches]
     assert kinds == [
         ("c7g.large", "us-east-1a", "on-demand"),
         ("c7g.large", "us-east-1b", "spot"),
@@ -115,7 +115,7 @@ def test_all_of_the_launch_template_applies(account: Account) -> None:
 
 
 def test_a_lost_answer_is_that_of_a_call_that_took_effect(account: Account) -> None:
-    account.cloud.faults.lose_answers("RunInstances")
+    account.cloud.faults.drop_answers("RunInstances")
     with pytest.raises((ConnectionClosedError, EndpointConnectionError)):
         account.launch(token="a")
     (made,) = account.cloud.states()
@@ -124,41 +124,41 @@ def test_a_lost_answer_is_that_of_a_call_that_took_effect(account: Account) -> N
 
 def test_a_call_hangs_before_or_after_its_effect(account: Account) -> None:
     for after_effect in (False, True):
-        before = len(account.cloud.ledger.launches)
+        before = len(account.cloud.events.launches)
         with account.cloud.faults.hold("RunInstances", after_effect=after_effect) as hold:
             thread = threading.Thread(target=account.launch)
             thread.start()
             assert hold.reached.wait(60)
-            assert len(account.cloud.ledger.launches) == before + after_effect
+            assert len(account.cloud.events.launches) == before + after_effect
         thread.join()
-        assert len(account.cloud.ledger.launches) == before + 1
+        assert len(account.cloud.events.launches) == before + 1
 
 
 def test_calls_are_throttled(account: Account) -> None:
     account.cloud.faults.throttle("RunInstances", 2)
     assert [account.refusal(), account.refusal()] == ["RequestLimitExceeded"] * 2
     account.launch()
-    assert account.cloud.ledger.errors == {"RequestLimitExceeded": 2}
+    assert account.cloud.events.errors == {"RequestLimitExceeded": 2}
 
 
 def test_instances_are_left_out_of_descriptions_for_a_while(account: Account) -> None:
     ids = account.launch(3)
-    account.cloud.faults.forget({ids[0]: 600})
+    account.cloud.faults.hide_instances({ids[0]: 600})
     assert set(account.cloud.states()) == set(ids[1:])
     with pytest.raises(ClientError, match="InvalidInstanceID"):
         account.ec2.describe_instances(InstanceIds=[ids[0]])
-    account.cloud.faults.forget({ids[0]: 0.5})
+    account.cloud.faults.hide_instances({ids[0]: 0.5})
     until(lambda: set(account.cloud.states()) == set(ids), wanted="all of them")
-    account.cloud.faults.unseen_seconds = 600
+    account.cloud.faults.new_instances_hidden_seconds = 600
     (new,) = account.launch()
     assert new not in account.cloud.states()
-    account.cloud.faults.unseen_seconds = 0.5
+    account.cloud.faults.new_instances_hidden_seconds = 0.5
     until(lambda: new in account.cloud.states(), wanted="the new one")
 
 
 def test_the_ledger_knows_how_many_lived_at_once(account: Account) -> None:
     account.ec2.terminate_instances(InstanceIds=account.launch(4))
     account.launch(3)
-    assert account.cloud.ledger.most_at_once(WORKER) == 4
-    assert account.cloud.ledger.most_at_once({"workmanager:role": "manager"}) == 0
-    assert len(account.cloud.ledger.living) == 3
+    assert account.cloud.events.max_alive(WORKER) == 4
+    assert account.cloud.events.max_alive({"workmanager:role": "manager"}) == 0
+    assert len(account.cloud.events.alive) == 3

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ec2.simulated_cloud import Cloud
+from tests.ec2.simulated_cloud import SimulatedCloud
 from tests.waiting import until
 
 NOTE_AND_WAIT = """#!/bin/bash
@@ -20,7 +20,7 @@ touch SHARED/ready
 """
 
 
-def _launch(cloud: Cloud, user_data: str, shared: Path, **call: object) -> list[str]:
+def _launch(cloud: SimulatedCloud, user_data: str, shared: Path, **call: object) -> list[str]:
     template = cloud.create_template(user_data.replace("SHARED", str(shared)))
     launched = cloud.client("ec2").run_instances(
         MinCount=1, MaxCount=1, LaunchTemplate={"LaunchTemplateId": template}, **call
@@ -28,7 +28,7 @@ def _launch(cloud: Cloud, user_data: str, shared: Path, **call: object) -> list[
     return [instance["InstanceId"] for instance in launched["Instances"]]
 
 
-def test_user_data_runs_with_its_own_metadata_files_and_network(cloud: Cloud, tmp_path: Path) -> None:
+def test_user_data_runs_with_its_own_metadata_files_and_network(cloud: SimulatedCloud, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     (instance_id,) = _launch(cloud, NOTE_AND_WAIT, shared)
     until((shared / "ready").exists, wanted="the user data to run")
@@ -46,7 +46,7 @@ def test_user_data_runs_with_its_own_metadata_files_and_network(cloud: Cloud, tm
     [("terminate", "terminated"), ("shutdown", "shutdown"), ("spot", "spot")],
 )
 def test_units_are_stopped_in_order_however_an_instance_ends(
-    cloud: Cloud, tmp_path: Path, end: str, cause: str
+    cloud: SimulatedCloud, tmp_path: Path, end: str, cause: str
 ) -> None:
     shared = tmp_path / "shared"
     (instance_id,) = _launch(
@@ -74,18 +74,18 @@ UNIT
         (shared / "shut-down").touch()
     else:
         machine = cloud.machines.running[instance_id]
-        cloud.machines.interrupt(instance_id, 1.0)
+        cloud.machines.interrupt_spot_instance(instance_id, 1.0)
         assert json.loads(machine.metadata.tree["meta-data/spot/instance-action"])["action"] == "terminate"
     (shared / "let-go").touch()
     until(lambda: cloud.states() == {instance_id: "terminated"}, wanted="the end of the instance")
     assert (shared / "log").read_text().split() == ["told", "after"]
     assert (shared / "active").read_text() == "active\n"
-    assert cloud.ledger.ends[instance_id][1] == cause
+    assert cloud.events.ends[instance_id][1] == cause
     assert not cloud.machines.running
 
 
 @pytest.mark.parametrize("end", ["terminate", "shutdown", "spot"])
-def test_volumes_end_with_their_instance_however_it_ends(cloud: Cloud, tmp_path: Path, end: str) -> None:
+def test_volumes_end_with_their_instance_however_it_ends(cloud: SimulatedCloud, tmp_path: Path, end: str) -> None:
     """Those that are to; others can be attached again."""
     shared = tmp_path / "shared"
     disks = (("/dev/xvda", 10, True), ("/dev/sdf", 2, False))
@@ -102,18 +102,18 @@ def test_volumes_end_with_their_instance_however_it_ends(cloud: Cloud, tmp_path:
     elif end == "shutdown":
         (shared / "shut-down").touch()
     else:
-        cloud.machines.interrupt(instance_id, 0.0)
+        cloud.machines.interrupt_spot_instance(instance_id, 0.0)
     until(lambda: cloud.states() == {instance_id: "terminated"}, wanted="the end of the instance")
     assert _volumes(cloud) == [(2, "available")]
 
 
-def _volumes(cloud: Cloud) -> list[tuple[int, str]]:
+def _volumes(cloud: SimulatedCloud) -> list[tuple[int, str]]:
     """GiB and state of each."""
     volumes = cloud.client("ec2").describe_volumes()["Volumes"]
     return sorted((volume["Size"], volume["State"]) for volume in volumes)
 
 
-def test_a_crashed_instance_goes_on_running_as_far_as_ec2_knows(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_crashed_instance_goes_on_running_as_far_as_ec2_knows(cloud: SimulatedCloud, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     (instance_id,) = _launch(cloud, "#!/bin/bash\nwhile :; do date +%N > SHARED/beat; sleep 0.05; done", shared)
     until((shared / "beat").exists)
@@ -126,7 +126,9 @@ def test_a_crashed_instance_goes_on_running_as_far_as_ec2_knows(cloud: Cloud, tm
     until(lambda: cloud.states() == {instance_id: "terminated"}, wanted="the end of the instance")
 
 
-def test_instances_reach_each_other_and_the_cloud_with_their_roles_credentials(cloud: Cloud, tmp_path: Path) -> None:
+def test_instances_reach_each_other_and_the_cloud_with_their_roles_credentials(
+    cloud: SimulatedCloud, tmp_path: Path
+) -> None:
     shared = tmp_path / "shared"
     iam = cloud.client("iam")
     iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jobqueue.functions import Functions
+from jobqueue.functions import FunctionRegistry
 from jobqueue.sharding.shards import Shard, Shards
 from workmanager.local.valkey import ValkeyServer
 
@@ -47,6 +47,6 @@ async def private_shard(private_server: ValkeyServer) -> AsyncIterator[Shard]:
 
 
 @pytest.fixture
-def functions() -> Functions:
+def functions() -> FunctionRegistry:
     """The built-in functions."""
-    return Functions.discover(())
+    return FunctionRegistry.discover(())

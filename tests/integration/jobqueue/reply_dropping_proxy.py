@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 
-class Proxy:
+class ReplyDroppingProxy:
     """Passes bytes both ways until it is told to lose the next answer, which closes the connection instead.
 
     Attributes:
@@ -16,14 +16,14 @@ class Proxy:
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         self._losses_left = 0
-        self.lost = 0
+        self.dropped_replies = 0
         self.port = 0
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def lose_answers(self, count: int = 1) -> None:
+    def drop_replies(self, count: int = 1) -> None:
         """The next `count` answers do not arrive."""
         self._losses_left = count
 
@@ -42,7 +42,7 @@ class Proxy:
         while data := await answers.read(65536):
             if self._losses_left:
                 self._losses_left -= 1
-                self.lost += 1
+                self.dropped_replies += 1
                 return
             writer.write(data)
             await writer.drain()
@@ -56,9 +56,9 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 @asynccontextmanager
-async def proxy_before(url: str) -> AsyncIterator[Proxy]:
+async def run_proxy(url: str) -> AsyncIterator[ReplyDroppingProxy]:
     """Runs a proxy before the server at `url`."""
-    proxy = Proxy(urlsplit(url).port or 6379)
+    proxy = ReplyDroppingProxy(urlsplit(url).port or 6379)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:

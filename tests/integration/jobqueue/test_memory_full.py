@@ -8,44 +8,44 @@ import redis
 
 from jobqueue.errors import QueueFull
 from jobqueue.lifecycle.claim import release
-from jobqueue.lifecycle.control import Cancelled, cancel, delete, requeue
-from jobqueue.lifecycle.enqueue import Enqueued
+from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue
+from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.lifecycle.finish import Outcome, Stopped, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
-from jobqueue.maintenance.periodic import move_due, retain
-from jobqueue.servers.connection_pool import INFO_SECONDS
+from jobqueue.maintenance.periodic import enqueue_due, prune
+from jobqueue.servers.connection_pool import INFO_MAX_AGE_SECONDS
 from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.manager_heartbeat import give_sign, silent_seconds
+from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
 from jobqueue.workers.registry import (
-    Beat,
+    WorkerHeartbeat,
     WorkerRecord,
-    beat,
-    close,
+    exited_cleanly,
+    fence_worker,
     list_workers,
     register,
+    save_meta,
+    send_worker_heartbeat,
     unregister,
-    which_left,
-    write_meta,
 )
-from scaler.fleets.instances import Instance, Intent, Order
-from scaler.state.leader_election import Candidate
-from scaler.state.store import Amendment, Ledger
+from scaler.fleets.instances import Instance, Intent, LaunchRequest
+from scaler.state.leader_election import LeaderElector
+from scaler.state.store import ScalerStore, StateUpdate
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
-    broke,
-    complete,
-    dump,
-    members,
-    put,
-    status_of,
-    succeeded,
-    take,
-    waiting,
+    claim_jobs,
+    complete_jobs,
+    dump_shard,
+    enqueue_jobs,
+    failed_outcome,
+    job_status,
+    queued_ids,
+    sorted_set,
+    success_outcome,
 )
 from workmanager.local.valkey import ValkeyServer
 
-REPORT = Beat("busy", 1, 0, 0, 0.0)
+REPORT = WorkerHeartbeat("busy", 1, 0, 0, 0.0)
 
 
 def _set_share_used(server: ValkeyServer, share: float) -> None:
@@ -60,13 +60,13 @@ async def full(private_server: ValkeyServer) -> AsyncIterator[Shard]:
     """A shard with jobs in many states on a server that has used more than its memory."""
     shards = await Shards.connect(private_server.url)
     (shard,) = shards
-    await complete(shard, "done", "leased")
+    await complete_jobs(shard, "done", "leased")
     await pull(shard, 1, lease_seconds=5, now=NOW)
-    await put(shard, "bad")
-    (bad,) = await take(shard)
-    await finish(shard, "w1", [broke(bad)], now=NOW)
-    await put(shard, "a", "b", "c", "d", "e", "f", retries=1)
-    await put(shard, "later", due_at=NOW + 1)
+    await enqueue_jobs(shard, "bad")
+    (bad,) = await claim_jobs(shard)
+    await finish(shard, "w1", [failed_outcome(bad)], now=NOW)
+    await enqueue_jobs(shard, "a", "b", "c", "d", "e", "f", retries=1)
+    await enqueue_jobs(shard, "later", due_at=NOW + 1)
     await register(shard, WorkerRecord("w1", "host", 1, ("default",), 1))
     await reap(shard, now=NOW)
     private_server.command("CONFIG", "SET", "maxmemory", 1_000_000)
@@ -83,12 +83,12 @@ async def test_new_jobs_are_refused_from_ninety_percent_on(
     shards = await Shards.connect(private_server.url)
     _set_share_used(private_server, share)
     # What the server said of its memory when the layout was written is believed for a second.
-    await asyncio.sleep(INFO_SECONDS)
+    await asyncio.sleep(INFO_MAX_AGE_SECONDS)
     if taken:
-        assert await put(shards.all[0], "a") == [Enqueued.WRITTEN]
+        assert await enqueue_jobs(shards.all[0], "a") == [EnqueueOutcome.WRITTEN]
     else:
         with pytest.raises(QueueFull, match=r"9\d% of its memory"):
-            await put(shards.all[0], "a")
+            await enqueue_jobs(shards.all[0], "a")
     await shards.close()
 
 
@@ -96,42 +96,42 @@ async def test_where_it_is_suddenly_full_nothing_is_half_written(
     private_server: ValkeyServer, private_shard: Shard
 ) -> None:
     """What Redis said of its memory a moment ago was different."""
-    await put(private_shard, "a")
+    await enqueue_jobs(private_shard, "a")
     private_server.command("CONFIG", "SET", "maxmemory", 1_000_000)
-    before = await dump(private_shard)
+    before = await dump_shard(private_shard)
     with pytest.raises(QueueFull):
-        await put(private_shard, "b", "c")
-    assert await dump(private_shard) == before
+        await enqueue_jobs(private_shard, "b", "c")
+    assert await dump_shard(private_shard) == before
 
 
 async def test_jobs_are_claimed_and_recorded(full: Shard) -> None:
-    a, b, c, d = await take(full, 4)
+    a, b, c, d = await claim_jobs(full, 4)
     assert (await extend(full, "w1", [LeaseUpdate(a, NOW - 5)], now=NOW)).lost == frozenset()
-    await write_meta(full, a, b'{"x": 1}')
-    outcomes: list[Outcome] = [succeeded(a), broke(b), broke(b), Stopped(c, "noop", 0.1)]
+    await save_meta(full, a, b'{"x": 1}')
+    outcomes: list[Outcome] = [success_outcome(a), failed_outcome(b), failed_outcome(b), Stopped(c, "noop", 0.1)]
     report = await finish(full, "w1", outcomes, now=NOW)
-    assert (report.lost, report.again) == (("b",), ("b",))
-    assert [await status_of(full, id_) for id_ in "abc"] == ["finished", "queued", "stopped"]
+    assert (report.lost, report.retried) == (("b",), ("b",))
+    assert [await job_status(full, id_) for id_ in "abc"] == ["finished", "queued", "stopped"]
     assert await release(full, [d], now=NOW) == 1
-    assert (await waiting(full))[0] == "d"
+    assert (await queued_ids(full))[0] == "d"
 
 
 @pytest.mark.parametrize("verb", ["extend", "fail", "stop", "release", "meta", "cancel", "reap"])
 async def test_each_verb_works_as_the_first_thing_that_is_done(full: Shard, verb: str) -> None:
-    (job,) = await take(full)
+    (job,) = await claim_jobs(full)
     match verb:
         case "extend":
             assert not (await extend(full, "w1", [LeaseUpdate(job, NOW - 5)], now=NOW)).lost
         case "fail":
-            assert (await finish(full, "w1", [broke(job)], now=NOW)).again == ("a",)
+            assert (await finish(full, "w1", [failed_outcome(job)], now=NOW)).retried == ("a",)
         case "stop":
             assert (await finish(full, "w1", [Stopped(job, "noop", 0.1)], now=NOW)).lost == ()
         case "release":
             assert await release(full, [job], now=NOW) == 1
         case "meta":
-            await write_meta(full, job, b"{}")
+            await save_meta(full, job, b"{}")
         case "cancel":
-            assert await cancel(full, ["a"], now=NOW) == [Cancelled("stopping")]
+            assert await cancel(full, ["a"], now=NOW) == [CancelResult("stopping")]
         case "reap":
             assert [lost.outcome for lost in await reap(full, now=NOW + 21)] == ["queued"]
 
@@ -139,7 +139,7 @@ async def test_each_verb_works_as_the_first_thing_that_is_done(full: Shard, verb
 async def test_results_are_handed_out(full: Shard) -> None:
     assert [result.job_id for result in await pull(full, 1, lease_seconds=5, now=NOW)] == ["done"]
     assert await acknowledge(full, ["done"], now=NOW) == 1
-    assert (await retain(full, now=NOW + 6))[0] == 1
+    assert (await prune(full, now=NOW + 6))[0] == 1
     assert [result.job_id for result in await pull(full, 1, now=NOW)] == ["leased"]
 
 
@@ -150,31 +150,33 @@ async def test_a_change_of_master_is_noted(full: Shard) -> None:
 
 
 async def test_jobs_are_cancelled_requeued_deleted_and_queued_when_due(full: Shard) -> None:
-    assert await cancel(full, ["f"], now=NOW) == [Cancelled("canceled")]
+    assert await cancel(full, ["f"], now=NOW) == [CancelResult("canceled")]
     assert await requeue(full, ["bad"], now=NOW) == ["queued"]
     assert await delete(full, ["e"]) == ["deleted"]
-    assert await move_due(full, "default", "me", now=NOW + 2) == 1
-    assert await waiting(full) == ["a", "b", "c", "d", "bad", "later"]
-    assert await members(full, "scheduled:default") == {}
+    assert await enqueue_due(full, "default", "me", now=NOW + 2) == 1
+    assert await queued_ids(full) == ["a", "b", "c", "d", "bad", "later"]
+    assert await sorted_set(full, "scheduled:default") == {}
 
 
 async def test_workers_come_and_stay_listed(full: Shard) -> None:
-    assert await beat(full, "w1", REPORT)
+    assert await send_worker_heartbeat(full, "w1", REPORT)
     await register(full, WorkerRecord("w2", "host", 2, ("default",), 1))
     assert [worker.name for worker in await list_workers(full)] == ["w1", "w2"]
-    await give_sign(full)
-    assert await silent_seconds(full) is not None
+    await send_manager_heartbeat(full)
+    assert await seconds_since_manager_heartbeat(full) is not None
 
 
 async def test_the_scaler_goes_on(full: Shard) -> None:
     """Else nobody would work the jobs off that fill it."""
-    candidate = Candidate(full, "host:1")
-    leadership = await candidate.stand()
-    assert leadership.ours
-    ledger = Ledger(full, candidate)
-    assert await ledger.intend(leadership.epoch, [Intent("t-1", 1.0, 1, Order(1))], most=1)
-    await ledger.amend(leadership.epoch, Amendment([Instance("i-1", 1.0)], settled=["t-1"], decision={"launch": 1}))
+    candidate = LeaderElector(full, "host:1")
+    leadership = await candidate.acquire()
+    assert leadership.is_leader
+    ledger = ScalerStore(full, candidate)
+    assert await ledger.record_intents(leadership.epoch, [Intent("t-1", 1.0, 1, LaunchRequest(1))], max_instances=1)
+    await ledger.save(
+        leadership.epoch, StateUpdate([Instance("i-1", 1.0)], completed_intents=["t-1"], decision={"launch": 1})
+    )
     assert set((await ledger.read()).instances) == {"i-1"}
-    await close(full, "i-1")
+    await fence_worker(full, "i-1")
     await unregister(full, "i-1", ("default",))
-    assert await which_left(full, ["i-1"]) == {"i-1"}
+    assert await exited_cleanly(full, ["i-1"]) == {"i-1"}

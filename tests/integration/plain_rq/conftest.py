@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobqueue.functions import Functions
+from jobqueue.functions import FunctionRegistry
 from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.sharding.shards import Shards
 
@@ -55,7 +55,7 @@ def our_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> St
 
 
 @pytest.fixture
-def stock_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> Start:
+def rq_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> Start:
     """Starts `rq worker`, with the JSON serializer unless told otherwise."""
 
     def start(*arguments: str, serializer: str = "rq.serializers.JSONSerializer") -> "subprocess.Popen[bytes]":
@@ -108,9 +108,9 @@ def maintenance(redis_url: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def functions() -> Functions:
+def functions() -> FunctionRegistry:
     """The functions that the workers have registered."""
-    return Functions.discover([FUNCTIONS], [str(ROOT)])
+    return FunctionRegistry.discover([FUNCTIONS], [str(ROOT)])
 
 
 def _start(

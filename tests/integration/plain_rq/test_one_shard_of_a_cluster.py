@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from redis.crc import key_slot
 
-from jobqueue.inspection.job_views import find, view
+from jobqueue.inspection.job_views import find_shard, view_jobs
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.finish import Finished, finish
@@ -83,8 +83,8 @@ async def test_its_job_is_found_though_its_id_hashes_elsewhere(cluster_shards, s
     ids = [cluster_shards.new_id(other) for other in (cluster_shards.all[0], shard, cluster_shards.all[-1])]
     for job_id in ids:
         assert stock(ENQUEUE, with_child=False, id=job_id)[0] == job_id
-    assert [await find(cluster_shards, job_id) for job_id in ids] == [shard] * 3
-    assert await find(cluster_shards, "nobody") is None
+    assert [await find_shard(cluster_shards, job_id) for job_id in ids] == [shard] * 3
+    assert await find_shard(cluster_shards, "nobody") is None
 
 
 async def test_a_parent_whose_dependents_cannot_be_queued_says_so(cluster, shard, stock, functions):
@@ -92,7 +92,7 @@ async def test_a_parent_whose_dependents_cannot_be_queued_says_so(cluster, shard
     (job,) = await claim(shard, "worker", ["default"], 1)
     await finish(shard, "worker", [Finished(job, "operator.add", 0.0, b"NDI=")])
     assert await enqueue_dependents(shard, cluster.url) == 1
-    parent, child = await view(shard, [job_id, child_id], functions)
+    parent, child = await view_jobs(shard, [job_id, child_id], functions)
     assert parent.status == "finished"
     assert "depend on this one" in parent.error.message
     assert child.status == "deferred"

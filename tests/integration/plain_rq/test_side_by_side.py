@@ -16,10 +16,10 @@ from rq import Queue, Retry
 from rq.job import JobStatus
 from rq.registry import StartedJobRegistry, clean_registries
 
-from jobqueue.inspection.job_views import view
+from jobqueue.inspection.job_views import view_jobs
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
-from jobqueue.lifecycle.leases import reap_stock
+from jobqueue.lifecycle.leases import reap_rq_executions
 from jobqueue.lifecycle.pull import pull
 from jobqueue.model import NewJob
 from jobqueue.sharding.shards import Shards
@@ -41,21 +41,21 @@ def http_job(shards: Shards, function: str, *args: object, **options: object) ->
     return NewJob(id=shards.new_id(), function=f"{FUNCTIONS}.{function}", data=data, **options)
 
 
-async def test_a_stock_worker_runs_what_came_in_over_http(shards, stock_worker, functions, connection):
+async def test_a_stock_worker_runs_what_came_in_over_http(shards, rq_worker, functions, connection):
     job = http_job(shards, "add", 20, 22)
     await enqueue(shards.all[0], [job])
-    stock_worker("--burst")
+    rq_worker("--burst")
     shown = await until_async(lambda: finished_view(shards, job.id, functions))
     assert shown.result == b"42"
     assert 604_000 < connection.ttl(f"rq:job:{job.id}") <= 604_800
     assert await pull(shards.all[0], 10) == []
 
 
-async def test_a_stock_worker_runs_the_built_in_binary_function(shards, stock_worker, functions):
+async def test_a_stock_worker_runs_the_built_in_binary_function(shards, rq_worker, functions):
     call = ["worker_node.functions.sha512", None, [], {"data": "YWJj", "iterations": 1}]
     job = NewJob(id=shards.new_id(), function="sha512", data=json.dumps(call).encode())
     await enqueue(shards.all[0], [job])
-    stock_worker("--burst")
+    rq_worker("--burst")
     shown = await until_async(lambda: finished_view(shards, job.id, functions))
     assert json.loads(shown.result).startswith("ddaf35a193617aba")
 
@@ -88,31 +88,31 @@ async def test_our_jobs_without_a_timeout_never_lapse_for_rq(queue, connection, 
     assert job.get_status() == JobStatus.STARTED
 
 
-async def test_what_a_stock_worker_runs_is_left_to_it(queue, shards, stock_worker, tmp_path: Path):
+async def test_what_a_stock_worker_runs_is_left_to_it(queue, shards, rq_worker, tmp_path: Path):
     notes = tmp_path / "notes"
     job = queue.enqueue(job_functions.sleep_noting, str(notes), 2)
-    stock_worker("--burst")
+    rq_worker("--burst")
     await until_async(lambda: asyncio.to_thread(notes.exists))
-    assert await reap_stock(shards.all[0], "default") == []
+    assert await reap_rq_executions(shards.all[0], "default") == []
     await until_async(lambda: asyncio.to_thread(lambda: job.get_status() == JobStatus.FINISHED))
     assert notes.read_text().split() == ["begun", "ended"]
 
 
 @pytest.mark.parametrize(("retry", "outcome"), [(None, JobStatus.FAILED), (Retry(max=1), JobStatus.QUEUED)])
 async def test_a_dead_stock_worker_s_job_is_taken_once_rq_s_deadline_has_passed(
-    queue, shards, stock_worker, tmp_path: Path, retry, outcome
+    queue, shards, rq_worker, tmp_path: Path, retry, outcome
 ):
     notes = tmp_path / "notes"
     job = queue.enqueue(job_functions.sleep_noting, str(notes), 60, retry=retry)
-    process = stock_worker()
+    process = rq_worker()
     await until_async(lambda: asyncio.to_thread(notes.exists))
     # What runs the job is in a process group of its own: it would write its result into the tests that follow.
     (horse,) = children_of(process.pid)
     os.killpg(process.pid, signal.SIGKILL)
     os.kill(horse, signal.SIGKILL)
-    assert await reap_stock(shards.all[0], "default", now=time.time() + 30) == []
+    assert await reap_rq_executions(shards.all[0], "default", now=time.time() + 30) == []
     assert job.get_status() == JobStatus.STARTED
-    assert await reap_stock(shards.all[0], "default", now=time.time() + 120) == [(job.id, outcome.value)]
+    assert await reap_rq_executions(shards.all[0], "default", now=time.time() + 120) == [(job.id, outcome.value)]
     assert job.get_status() == outcome
 
 
@@ -120,19 +120,19 @@ async def test_a_job_stuck_on_its_way_to_a_stock_worker_is_queued_again_after_a_
     job = queue.enqueue(job_functions.add, 1, 1)
     before = time.time()
     connection.lmove(queue.key, queue.intermediate_queue_key)
-    assert await reap_stock(shards.all[0], "default") == []
+    assert await reap_rq_executions(shards.all[0], "default") == []
     # Seen there for the first time between these two moments, by the maintenance or just now.
     seen = time.time()
-    assert await reap_stock(shards.all[0], "default", now=before + 59) == []
-    assert await reap_stock(shards.all[0], "default", now=seen + 61) == [(job.id, "queued")]
+    assert await reap_rq_executions(shards.all[0], "default", now=before + 59) == []
+    assert await reap_rq_executions(shards.all[0], "default", now=seen + 61) == [(job.id, "queued")]
     assert queue.job_ids == [job.id]
 
 
-async def test_a_stock_scheduler_beside_us_queues_each_due_job_once(queue, our_worker, stock_worker, tmp_path: Path):
+async def test_a_stock_scheduler_beside_us_queues_each_due_job_once(queue, our_worker, rq_worker, tmp_path: Path):
     notes = tmp_path / "notes"
     for number in range(40):
         queue.enqueue_in(timedelta(seconds=1 + number % 3), job_functions.note, str(notes), str(number))
-    stock_worker("--with-scheduler")
+    rq_worker("--with-scheduler")
     our_worker()
     await until_async(lambda: asyncio.to_thread(lambda: len(lines(notes)) >= 40))
     assert queue.scheduled_job_registry.count == 0
@@ -158,14 +158,14 @@ async def test_dependents_of_a_job_that_we_ran_are_queued_by_rq_s_own_code(queue
     assert waiting.job_ids == [child.id]
 
 
-async def test_both_parties_share_one_queue_and_run_each_job_once(queue, shards, our_worker, stock_worker, tmp_path):
+async def test_both_parties_share_one_queue_and_run_each_job_once(queue, shards, our_worker, rq_worker, tmp_path):
     notes = tmp_path / "notes"
     for number in range(60):
         if number % 2:
             queue.enqueue(job_functions.note, str(notes), str(number))
         else:
             await enqueue(shards.all[0], [http_job(shards, "note", str(notes), str(number))])
-    stock_worker()
+    rq_worker()
     our_worker()
     await until_async(lambda: asyncio.to_thread(lambda: len(lines(notes)) >= 60))
     assert Counter(lines(notes)) == Counter(str(number) for number in range(60))
@@ -194,7 +194,7 @@ async def test_meta_shows_in_our_view_while_the_job_runs(queue, shards, our_work
     our_worker()
 
     async def progress() -> bool:
-        (shown,) = await view(shards.all[0], [job.id], functions)
+        (shown,) = await view_jobs(shards.all[0], [job.id], functions)
         return shown.meta == {"progress": 50} and shown.status == "started"
 
     await until_async(progress)
@@ -202,7 +202,7 @@ async def test_meta_shows_in_our_view_while_the_job_runs(queue, shards, our_work
 
 
 async def finished_view(shards, job_id, functions):
-    (shown,) = await view(shards.of(job_id), [job_id], functions)
+    (shown,) = await view_jobs(shards.of(job_id), [job_id], functions)
     return shown if shown.status == "finished" else None
 
 

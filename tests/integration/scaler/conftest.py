@@ -9,17 +9,17 @@ from prometheus_client import CollectorRegistry
 from jobqueue.sharding.shards import Shard, Shards
 from jobqueue.workers.registry import WorkerRecord, register, unregister
 from scaler.fleets.fleet import FleetError, Profile
-from scaler.fleets.instances import Instance, Intent, Order, Sighting
+from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 from scaler.loop import ScalerLoop
-from scaler.metrics import Meter
+from scaler.metrics import ScalerMetrics
 from scaler.policy import Limits
-from tests.fake_clock import Clock, set_clock
+from tests.fake_clock import FakeClock, use_clock
 
 NewLoop = Callable[..., ScalerLoop]
-LIMITS = Limits(min_workers=0, max_workers=3, idle_seconds=0.0)
+LIMITS = Limits(min_workers=0, max_workers=3, min_idle_seconds=0.0)
 
 
-class PaperFleet:
+class FakeFleet:
     """A fleet whose instances exist on paper; the test registers their workers when it pleases.
 
     Attributes:
@@ -34,37 +34,37 @@ class PaperFleet:
         self.name = "paper"
         self.profile = Profile(
             boot_seconds=2.0,
-            boot_limit_seconds=30.0,
-            minimum_paid_seconds=0.0,
-            idle_seconds=0.0,
-            look_seconds=0.0,
-            rest_seconds=0.0,
+            boot_timeout_seconds=30.0,
+            min_billed_seconds=0.0,
+            min_idle_seconds=0.0,
+            poll_seconds=0.0,
+            idle_poll_seconds=0.0,
         )
-        self.asked: list[str] = []
-        self.shown: dict[str, Sighting] = {}
+        self.launch_tokens: list[str] = []
+        self.described: dict[str, DescribedInstance] = {}
         self.terminated: list[str] = []
-        self.refusal: FleetError | None = None
+        self.launch_error: FleetError | None = None
         self.closed = False
 
     @property
     def launched(self) -> list[str]:
         """Ids of all that were ever launched."""
-        return list(self.shown)
+        return list(self.described)
 
-    def plan(self, count: int, living: Collection[Instance], avoided: Collection[str]) -> list[Order]:
-        return [Order(count, "paper")] if "paper" not in avoided else []
+    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
+        return [LaunchRequest(count, "paper")] if "paper" not in cooling else []
 
-    async def launch(self, intent: Intent, *, repeated: bool) -> list[Sighting]:
-        self.asked.append(intent.token)
-        if self.refusal is not None:
-            raise self.refusal
-        ids = [f"{intent.token[:8]}-{number}" for number in range(intent.order.count)]
+    async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
+        self.launch_tokens.append(intent.token)
+        if self.launch_error is not None:
+            raise self.launch_error
+        ids = [f"{intent.token[:8]}-{number}" for number in range(intent.request.count)]
         for id_ in ids:
-            self.shown.setdefault(id_, Sighting(id_, intent.at, intent.token))
-        return [self.shown[id_] for id_ in ids]
+            self.described.setdefault(id_, DescribedInstance(id_, intent.recorded_at, intent.token))
+        return [self.described[id_] for id_ in ids]
 
-    async def look(self) -> Sequence[Sighting]:
-        return list(self.shown.values())
+    async def describe(self) -> Sequence[DescribedInstance]:
+        return list(self.described.values())
 
     async def terminate(self, ids: Sequence[str]) -> Collection[str]:
         self.terminated += ids
@@ -77,8 +77,8 @@ class PaperFleet:
     def end(self, *ids: str) -> None:
         """These instances have ended."""
         for id_ in ids:
-            if id_ in self.shown:
-                self.shown[id_] = replace(self.shown[id_], ended=True)
+            if id_ in self.described:
+                self.described[id_] = replace(self.described[id_], ended=True)
 
     async def arrive(self, shard: Shard, *instance_ids: str) -> None:
         """These workers have booted."""
@@ -92,14 +92,14 @@ class PaperFleet:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-async def shards(redis_url: str, clock: Clock) -> AsyncIterator[Shards]:
+async def shards(redis_url: str, clock: FakeClock) -> AsyncIterator[Shards]:
     """At the test's time."""
-    connected = set_clock(await Shards.connect(redis_url), clock)
+    connected = use_clock(await Shards.connect(redis_url), clock)
     yield connected
     await connected.close()
 
@@ -110,20 +110,20 @@ def shard(shards: Shards) -> Shard:
 
 
 @pytest.fixture
-def fleet() -> PaperFleet:
-    return PaperFleet()
+def fleet() -> FakeFleet:
+    return FakeFleet()
 
 
 @pytest.fixture
-def new_loop(shards: Shards, clock: Clock) -> Callable[..., ScalerLoop]:
+def new_loop(shards: Shards, clock: FakeClock) -> Callable[..., ScalerLoop]:
     """Makes a manager's loop, ticked by the test."""
 
-    def make(fleet: PaperFleet, number: int = 1, limits: Limits = LIMITS) -> ScalerLoop:
-        return ScalerLoop(shards, fleet, limits, f"host:{number}", Meter(CollectorRegistry()), clock=clock)
+    def make(fleet: FakeFleet, number: int = 1, limits: Limits = LIMITS) -> ScalerLoop:
+        return ScalerLoop(shards, fleet, limits, f"host:{number}", ScalerMetrics(CollectorRegistry()), clock=clock)
 
     return make
 
 
 @pytest.fixture
-def loop_(new_loop: NewLoop, fleet: PaperFleet) -> ScalerLoop:
+def loop_(new_loop: NewLoop, fleet: FakeFleet) -> ScalerLoop:
     return new_loop(fleet)

@@ -10,16 +10,16 @@ from prometheus_client import CollectorRegistry
 from jobqueue.errors import ShardUnavailable
 from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.registry import Beat, beat
+from jobqueue.workers.registry import WorkerHeartbeat, send_worker_heartbeat
 from scaler.fleets.fleet import Cause, FleetError
-from scaler.fleets.instances import Intent, Sighting
+from scaler.fleets.instances import DescribedInstance, Intent
 from scaler.loop import ScalerLoop
-from scaler.metrics import Meter
+from scaler.metrics import ScalerMetrics
 from scaler.policy import Limits
-from scaler.state.operator_overrides import limit, pause
-from tests.integration.jobqueue.queue_helpers import put
-from tests.integration.scaler.conftest import LIMITS, NewLoop, PaperFleet
-from tests.fake_clock import Clock
+from scaler.state.operator_overrides import set_limits, set_paused
+from tests.fake_clock import FakeClock
+from tests.integration.jobqueue.queue_helpers import enqueue_jobs
+from tests.integration.scaler.conftest import LIMITS, FakeFleet, NewLoop
 from tests.waiting import until_async
 from workmanager.local.valkey import ValkeyServer
 
@@ -30,23 +30,23 @@ async def _scaler_keys(shard: Shard, name: str) -> dict[str, str]:
 
 
 async def test_jobs_bring_workers_up_to_the_maximum_once(
-    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
-    await put(shard, "a", "b", now=clock.now)
+    await enqueue_jobs(shard, "a", "b", now=clock.now)
     decision = await loop_.tick()
     assert decision is not None
     assert decision.launch == len(fleet.launched) == 2
     await loop_.tick()
     assert len(fleet.launched) == 2
-    await put(shard, "c", "d", "e", now=clock.now)
+    await enqueue_jobs(shard, "c", "d", "e", now=clock.now)
     await loop_.tick()
     await fleet.arrive(shard, *fleet.launched[:2])
     await loop_.tick()
     assert len(fleet.launched) == 3
 
 
-async def test_the_decision_is_written_down_with_its_reason(shard: Shard, loop_: ScalerLoop, clock: Clock) -> None:
-    await put(shard, "a", now=clock.now)
+async def test_the_decision_is_written_down_with_its_reason(shard: Shard, loop_: ScalerLoop, clock: FakeClock) -> None:
+    await enqueue_jobs(shard, "a", now=clock.now)
     decision = await loop_.tick()
     (entry,) = await shard.execute(("LINDEX", f"{shard.prefix}:wm:scaler:decisions", 0))
     assert decision is not None
@@ -54,12 +54,12 @@ async def test_the_decision_is_written_down_with_its_reason(shard: Shard, loop_:
 
 
 async def test_two_loops_at_once_never_launch_more_than_the_maximum(
-    shard: Shard, new_loop: NewLoop, clock: Clock
+    shard: Shard, new_loop: NewLoop, clock: FakeClock
 ) -> None:
     """Also where the lease changes hands between what a loop sees and what it does."""
     fleet = SlowFleet(shard)
     loops = [new_loop(fleet, number) for number in range(2)]
-    await put(shard, *(f"job-{number}" for number in range(50)), now=clock.now)
+    await enqueue_jobs(shard, *(f"job-{number}" for number in range(50)), now=clock.now)
 
     async def depose() -> None:
         for _ in range(60):
@@ -77,71 +77,73 @@ async def test_two_loops_at_once_never_launch_more_than_the_maximum(
     assert fleet.unwritten == []
 
 
-async def test_who_does_not_lead_does_nothing(shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, clock: Clock) -> None:
+async def test_who_does_not_lead_does_nothing(
+    shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, clock: FakeClock
+) -> None:
     await loop_.tick()
-    other = PaperFleet()
-    await put(shard, "a", now=clock.now)
+    other = FakeFleet()
+    await enqueue_jobs(shard, "a", now=clock.now)
     assert await new_loop(other, 2).tick() is None
     assert other.launched == []
 
 
 async def test_a_lost_answer_is_asked_for_again_under_the_same_token_by_whoever_leads(
-    shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+    shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
-    await put(shard, "a", "b", now=clock.now)
-    fleet.refusal = FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
+    await enqueue_jobs(shard, "a", "b", now=clock.now)
+    fleet.launch_error = FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
     await loop_.tick()
     assert len(await _scaler_keys(shard, "intents")) == 1
-    clock.move(6.0)
-    fleet.refusal = None
+    clock.advance(6.0)
+    fleet.launch_error = None
     await new_loop(fleet, 2).tick()
-    assert len(set(fleet.asked)) == 1
-    assert len(fleet.asked) == 2
+    assert len(set(fleet.launch_tokens)) == 1
+    assert len(fleet.launch_tokens) == 2
     assert await _scaler_keys(shard, "intents") == {}
     assert set(await _scaler_keys(shard, "instances")) == set(fleet.launched)
 
 
 async def test_what_a_paused_leader_may_still_ask_for_counts_for_a_while(
-    shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+    shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
     """Its successor hears that there is none left; its own call, when it wakes up, may find some."""
-    await put(shard, "a", "b", "c", now=clock.now)
-    fleet.refusal = FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
+    await enqueue_jobs(shard, "a", "b", "c", now=clock.now)
+    fleet.launch_error = FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
     await loop_.tick()
-    fleet.refusal = FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", "none left")
+    fleet.launch_error = FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", "none left")
     successor = new_loop(fleet, 2)
-    clock.move(6.0)
+    clock.advance(6.0)
     await successor.tick()
     assert len(await _scaler_keys(shard, "intents")) == 1
-    clock.move(60.0)
+    clock.advance(60.0)
     await successor.tick()
     assert await _scaler_keys(shard, "intents") == {}
-    assert len(set(fleet.asked)) == 1
+    assert len(set(fleet.launch_tokens)) == 1
 
 
 async def test_a_leader_whose_lease_may_have_run_out_asks_for_nothing(
-    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def look_for_long() -> list[Sighting]:
-        clock.move(4.5)
+    async def look_for_long() -> list[DescribedInstance]:
+        clock.advance(4.5)
         return []
 
-    monkeypatch.setattr(fleet, "look", look_for_long)
-    await put(shard, "a", now=clock.now)
+    monkeypatch.setattr(fleet, "describe", look_for_long)
+    await enqueue_jobs(shard, "a", now=clock.now)
     assert await loop_.tick() is None
-    assert fleet.asked == []
+    assert fleet.launch_tokens == []
 
 
 async def test_nobody_is_let_go_while_the_fleet_is_not_seen(
-    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def show_nothing() -> list[Sighting]:
+    async def show_nothing() -> list[DescribedInstance]:
         raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
 
     await fleet.arrive(shard, "one")
     drained = 0
     with monkeypatch.context() as patched:
-        patched.setattr(fleet, "look", show_nothing)
+        patched.setattr(fleet, "describe", show_nothing)
         for _ in range(60):
             drained += await _drained(shard, loop_, clock)
     assert drained == 0
@@ -149,84 +151,86 @@ async def test_nobody_is_let_go_while_the_fleet_is_not_seen(
 
 
 async def test_a_fleet_in_which_nothing_changes_is_looked_at_twice_a_minute(
-    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
-    look = fleet.look
+    describe = fleet.describe
 
-    async def count() -> Sequence[Sighting]:
+    async def count() -> Sequence[DescribedInstance]:
         nonlocal looks
         looks += 1
-        return await look()
+        return await describe()
 
-    monkeypatch.setattr(fleet, "look", count)
-    fleet.profile = replace(fleet.profile, look_seconds=5.0, rest_seconds=30.0)
-    fleet.shown["one"] = Sighting("one", clock.now)
+    monkeypatch.setattr(fleet, "describe", count)
+    fleet.profile = replace(fleet.profile, poll_seconds=5.0, idle_poll_seconds=30.0)
+    fleet.described["one"] = DescribedInstance("one", clock.now)
     await fleet.arrive(shard, "one")
     await loop_.tick()
     looks = 0
     for _ in range(60):
-        clock.move(1.0)
-        await beat(shard, "one", Beat("busy", 1, 0, 0, 0.0))
+        clock.advance(1.0)
+        await send_worker_heartbeat(shard, "one", WorkerHeartbeat("busy", 1, 0, 0, 0.0))
         await loop_.tick()
     assert looks == 2
 
 
 async def test_throttled_launches_wait_and_leave_nothing_behind(
-    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
-    await put(shard, "a", now=clock.now)
-    fleet.refusal = FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
+    await enqueue_jobs(shard, "a", now=clock.now)
+    fleet.launch_error = FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
     await loop_.tick()
     assert await _scaler_keys(shard, "intents") == {}
     await loop_.tick()
-    assert len(fleet.asked) == 1
-    fleet.refusal = None
-    clock.move(2.0)
+    assert len(fleet.launch_tokens) == 1
+    fleet.launch_error = None
+    clock.advance(2.0)
     await loop_.tick()
     assert len(fleet.launched) == 1
 
 
 async def test_what_is_short_is_not_asked_for_again_for_a_while(
-    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
-    await put(shard, "a", now=clock.now)
-    fleet.refusal = FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", "none left")
+    await enqueue_jobs(shard, "a", now=clock.now)
+    fleet.launch_error = FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", "none left")
     await loop_.tick()
-    fleet.refusal = None
-    clock.move(100.0)
+    fleet.launch_error = None
+    clock.advance(100.0)
     await loop_.tick()
-    assert len(fleet.asked) == 1
-    clock.move(100.0)
+    assert len(fleet.launch_tokens) == 1
+    clock.advance(100.0)
     await loop_.tick()
     assert len(fleet.launched) == 1
 
 
 async def test_paused_it_launches_nothing_and_lets_nobody_go(
-    shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
-    await pause(shard, paused=True)
-    await put(shard, "a", now=clock.now)
+    await set_paused(shard, paused=True)
+    await enqueue_jobs(shard, "a", now=clock.now)
     await loop_.tick()
     assert fleet.launched == []
-    await pause(shard, paused=False)
+    await set_paused(shard, paused=False)
     await loop_.tick()
     assert len(fleet.launched) == 1
 
 
-async def test_operators_limits_hold_at_once(shard: Shard, loop_: ScalerLoop, fleet: PaperFleet, clock: Clock) -> None:
-    await limit(shard, {"max_workers": 1})
-    await put(shard, "a", "b", "c", now=clock.now)
+async def test_operators_limits_hold_at_once(
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
+) -> None:
+    await set_limits(shard, {"max_workers": 1})
+    await enqueue_jobs(shard, "a", "b", "c", now=clock.now)
     await loop_.tick()
     assert len(fleet.launched) == 1
-    await limit(shard, {"max_workers": None})
+    await set_limits(shard, {"max_workers": None})
     await loop_.tick()
     assert len(fleet.launched) == 3
 
 
-async def test_a_started_loop_ticks_by_itself_and_hands_over_when_it_stops(redis_url: str, fleet: PaperFleet) -> None:
+async def test_a_started_loop_ticks_by_itself_and_hands_over_when_it_stops(redis_url: str, fleet: FakeFleet) -> None:
     shards = await Shards.connect(redis_url)
-    await put(shards.all[0], "a")
+    await enqueue_jobs(shards.all[0], "a")
     first, second = (_real_loop(shards, fleet, number) for number in (1, 2))
     first.start()
 
@@ -242,7 +246,7 @@ async def test_a_started_loop_ticks_by_itself_and_hands_over_when_it_stops(redis
 
 
 async def test_a_job_into_an_empty_system_is_acted_upon_at_once(
-    redis_url: str, fleet: PaperFleet, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever put it there: the bell that wakes idle workers rings for the scaler where there are none."""
     monkeypatch.setattr("scaler.loop.TICK_SECONDS", 3600.0)
@@ -250,8 +254,8 @@ async def test_a_job_into_an_empty_system_is_acted_upon_at_once(
     loop = _real_loop(shards, fleet, 1)
     loop.start()
     await loop.tick()
-    care = asyncio.create_task(Maintenance(shards, redis_url, on_job=loop.ring).run())
-    await put(shards.all[0], "a")
+    care = asyncio.create_task(Maintenance(shards, redis_url, on_job=loop.wake).run())
+    await enqueue_jobs(shards.all[0], "a")
 
     async def has_launched() -> bool:
         return bool(fleet.launched)
@@ -267,7 +271,7 @@ async def test_a_tick_under_way_ends_before_the_fleet_is_let_go_of(redis_url: st
     shards = await Shards.connect(redis_url)
     fleet = SlowFleet(shards.all[0], seconds=0.3)
     loop = _real_loop(shards, fleet, 1)
-    await put(shards.all[0], "a")
+    await enqueue_jobs(shards.all[0], "a")
     loop.start()
 
     async def is_launching() -> bool:
@@ -280,9 +284,9 @@ async def test_a_tick_under_way_ends_before_the_fleet_is_let_go_of(redis_url: st
 
 
 async def test_with_stale_numbers_nothing_is_decided(private_server: ValkeyServer) -> None:
-    fleet = PaperFleet()
+    fleet = FakeFleet()
     shards = await Shards.connect(private_server.url)
-    loop = ScalerLoop(shards, fleet, Limits(1, 3), "host:1", Meter(CollectorRegistry()))
+    loop = ScalerLoop(shards, fleet, Limits(1, 3), "host:1", ScalerMetrics(CollectorRegistry()))
     private_server.kill()
     with pytest.raises(ShardUnavailable):
         await loop.tick()
@@ -290,19 +294,19 @@ async def test_with_stale_numbers_nothing_is_decided(private_server: ValkeyServe
     await shards.close()
 
 
-async def _drained(shard: Shard, loop: ScalerLoop, clock: Clock) -> int:
+async def _drained(shard: Shard, loop: ScalerLoop, clock: FakeClock) -> int:
     """A second and a round later: how many are let go of."""
-    clock.move(1.0)
-    await beat(shard, "one", Beat("idle", 0, 0, 0, 0.0))
+    clock.advance(1.0)
+    await send_worker_heartbeat(shard, "one", WorkerHeartbeat("idle", 0, 0, 0, 0.0))
     decision = await loop.tick()
     return decision.drain if decision else 0
 
 
-def _real_loop(shards: Shards, fleet: PaperFleet, number: int) -> ScalerLoop:
-    return ScalerLoop(shards, fleet, LIMITS, f"host:{number}", Meter(CollectorRegistry()))
+def _real_loop(shards: Shards, fleet: FakeFleet, number: int) -> ScalerLoop:
+    return ScalerLoop(shards, fleet, LIMITS, f"host:{number}", ScalerMetrics(CollectorRegistry()))
 
 
-class SlowFleet(PaperFleet):
+class SlowFleet(FakeFleet):
     """Takes its time, and looks whether what it launches was written down before."""
 
     def __init__(self, shard: Shard, seconds: float = 0.005) -> None:
@@ -313,7 +317,7 @@ class SlowFleet(PaperFleet):
         self.unwritten: list[str] = []
         self.order: list[str] = []
 
-    async def launch(self, intent: Intent, *, repeated: bool) -> list[Sighting]:
+    async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
         self.launching = True
         if intent.token not in await _scaler_keys(self._shard, "intents"):
             self.unwritten.append(intent.token)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.faults.disk import Disk, Memory
-from tests.durability import until_written
+from tests.acceptance.faults.disk import Disk, MemoryDirectory
+from tests.durability import until_aof_written
 from tests.waiting import until
-from workmanager.append_only import cut_blank_end
+from workmanager.append_only import truncate_trailing_nuls
 from workmanager.local.valkey import ValkeyServer
 
 VALUE = "v" * 1000
@@ -26,7 +26,7 @@ def ended_server(private_server: ValkeyServer) -> ValkeyServer:
     """Killed right after it has written `first`, and then `last`."""
     private_server.command("SET", "first", VALUE)
     private_server.command("SET", "last", VALUE)
-    until_written(private_server)
+    until_aof_written(private_server)
     private_server.kill()
     return private_server
 
@@ -38,9 +38,9 @@ def _file(server: ValkeyServer) -> Path:
 def test_blanks_after_the_last_command_are_cut_off(ended_server: ValkeyServer) -> None:
     whole = _file(ended_server).read_bytes()
     _file(ended_server).write_bytes(whole + bytes(100_000))
-    assert cut_blank_end(ended_server.directory) == 100_000
+    assert truncate_trailing_nuls(ended_server.directory) == 100_000
     assert _file(ended_server).read_bytes() == whole
-    assert cut_blank_end(ended_server.directory) == 0
+    assert truncate_trailing_nuls(ended_server.directory) == 0
     _file(ended_server).write_bytes(whole + bytes(1))
     ended_server.start()
     assert [ended_server.command("GET", key) for key in ("first", "last")] == [VALUE, VALUE]
@@ -63,7 +63,7 @@ def test_it_is_the_file_that_was_begun_last(tmp_path: Path) -> None:
         lines.append(f"file {name} seq {number} type i")
         (files / name).write_bytes(b"*1\r\n" + bytes(number))
     (files / "appendonly.aof.manifest").write_text("\n".join([*lines, ""]))
-    assert cut_blank_end(tmp_path) == 10
+    assert truncate_trailing_nuls(tmp_path) == 10
 
 
 def test_after_a_rewrite_it_is_the_new_file(private_server: ValkeyServer) -> None:
@@ -71,7 +71,7 @@ def test_after_a_rewrite_it_is_the_new_file(private_server: ValkeyServer) -> Non
     private_server.command("BGREWRITEAOF")
     until(lambda: not private_server.command("INFO", "persistence")["aof_rewrite_in_progress"])
     private_server.command("SET", "last", VALUE)
-    until_written(private_server)
+    until_aof_written(private_server)
     private_server.kill()
     (current,) = (private_server.directory / "appendonlydir").glob("*.2.incr.aof")
     current.write_bytes(current.read_bytes() + bytes(50))
@@ -87,11 +87,11 @@ def test_a_file_of_blanks_alone_is_emptied(ended_server: ValkeyServer) -> None:
 
 def test_a_file_as_before_redis_7_is_cut_too(tmp_path: Path) -> None:
     (tmp_path / "appendonly.aof").write_bytes(b"*1\r\n$4\r\nPING\r\n" + bytes(10))
-    assert cut_blank_end(tmp_path) == 10
+    assert truncate_trailing_nuls(tmp_path) == 10
 
 
 def test_a_new_directory_is_left_as_it_is(tmp_path: Path) -> None:
-    assert cut_blank_end(tmp_path / "none") == 0
+    assert truncate_trailing_nuls(tmp_path / "none") == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,7 +105,7 @@ def test_as_a_program_it_tells_what_it_cut(tmp_path: Path) -> None:
     path.write_bytes(b"*1\r\n" + bytes(10))
     run = _run(tmp_path)
     assert (run.returncode, run.stdout) == (0, "")
-    assert run.stderr == f"event=append_only.cut file={path} bytes=10 reason=blank_end_after_power_cut\n"
+    assert run.stderr == f"event=append_only_truncated file={path} bytes=10 reason=trailing_nuls_after_power_cut\n"
     assert _run(tmp_path).stderr == ""
 
 
@@ -120,8 +120,8 @@ def test_as_a_program_it_says_what_it_cannot_read(tmp_path: Path) -> None:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """An ext4 file system that forgets what was not synced."""
-    images = Memory(tmp_path / "images")
-    disk = Disk(images.place, tmp_path / "host" / "disk")
+    images = MemoryDirectory(tmp_path / "images")
+    disk = Disk(images.mount_point, tmp_path / "host" / "disk")
     yield disk
     disk.unmount()
     images.unmount()
@@ -129,7 +129,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system, which needs root")
 def test_a_server_starts_after_a_power_cut_with_all_that_was_synced(disk: Disk, request: pytest.FixtureRequest) -> None:
-    server = ValkeyServer(disk.place / "valkey")
+    server = ValkeyServer(disk.mount_point / "valkey")
     request.addfinalizer(server.kill)
     blanks = 0
     for number in range(ROUNDS):
@@ -139,11 +139,11 @@ def test_a_server_starts_after_a_power_cut_with_all_that_was_synced(disk: Disk, 
         server.command("CONFIG", "SET", "appendfsync", "everysec")
         server.command("SET", f"unsynced-{number}", VALUE[:100])
         # Any program's sync of any file writes down the lengths of all.
-        with (disk.place / "other").open("wb") as other:
+        with (disk.mount_point / "other").open("wb") as other:
             os.fsync(other.fileno())
         server.kill()
-        disk.lose_power()
-        blanks = cut_blank_end(server.directory)
+        disk.drop_unsynced()
+        blanks = truncate_trailing_nuls(server.directory)
         if blanks:
             break
     assert 0 < blanks < 1000

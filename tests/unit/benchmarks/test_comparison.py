@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from benchmarks.harness.comparison import compete, medians_of
-from benchmarks.harness.benchmark_report import Aim, Report, table
+from benchmarks.harness.benchmark_report import Aim, BenchmarkReport, text_table
+from benchmarks.harness.comparison import compare, median_figures
 
 
 def test_everybody_is_first_in_turn(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,23 +18,23 @@ def test_everybody_is_first_in_turn(capsys: pytest.CaptureFixture[str]) -> None:
         order.append(name)
         return {"rate": float(len(order))}
 
-    compete(Report("x", False), {name: partial(contestant, name) for name in "abc"}, 3)
+    compare(BenchmarkReport("x", False), {name: partial(contestant, name) for name in "abc"}, 3)
     assert "".join(order) == "abcbcacab"
 
 
 def test_medians_leave_out_the_odd_run(capsys: pytest.CaptureFixture[str]) -> None:
     rates = iter((5.0, 1000.0, 7.0))
-    assert compete(Report("x", False), {"a": lambda: {"rate": next(rates)}}, 3) == {"a": {"rate": 7.0}}
+    assert compare(BenchmarkReport("x", False), {"a": lambda: {"rate": next(rates)}}, 3) == {"a": {"rate": 7.0}}
 
 
 def test_medians_are_of_what_every_run_has() -> None:
-    assert medians_of([{"a": 1.0, "b": 5.0}, {"a": 3.0}]) == {"a": 2.0}
+    assert median_figures([{"a": 1.0, "b": 5.0}, {"a": 3.0}]) == {"a": 2.0}
 
 
 def test_every_line_names_the_benchmark_and_how_much_else_went_on(capsys: pytest.CaptureFixture[str]) -> None:
-    report = Report("x", quick=True)
-    compete(report, {"a": lambda: {"rate": 12345.678}}, 1)
-    report.aim("rate", 12345.678, least=10_000)
+    report = BenchmarkReport("x", quick=True)
+    compare(report, {"a": lambda: {"rate": 12345.678}}, 1)
+    report.add_aim("rate", 12345.678, least=10_000)
     run, median, aim = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert run.pop("others_cores") >= 0
     assert median.pop("others_cores") >= 0
@@ -54,7 +54,7 @@ def test_an_aim_is_met_at_its_limit(measured: float, least: float | None, most: 
 
 def test_the_table_shows_every_contestant_and_missed_aims() -> None:
     rows = [("a", {"rate": 1.0, "others_cores": 0.1}), ("b", {"cpu": 2.0, "others_cores": 0.2})]
-    lines = table("x", rows, [Aim("times b", 0.5, least=1.0)]).strip().splitlines()
+    lines = text_table("x", rows, [Aim("times b", 0.5, least=1.0)]).strip().splitlines()
     assert [line.split() for line in lines] == [
         ["x", "rate", "cpu", "others_cores"],
         ["a", "1", "-", "0.1"],

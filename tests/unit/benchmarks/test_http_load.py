@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from benchmarks.harness.http_load import Generator, UnexpectedAnswer, endlessly, percentile, request
+from benchmarks.harness.http_load import LoadGenerator, UnexpectedAnswer, percentile, repeat_forever, request
 
 
 @contextlib.contextmanager
@@ -39,8 +39,10 @@ def serving(answer: Callable[[BaseHTTPRequestHandler, bytes], None]) -> Iterator
 
 
 @contextlib.contextmanager
-def generating(port: int, connections: int, on_answer: Callable[[bytes], None] | None = None) -> Iterator[Generator]:
-    generator = Generator(port, connections, on_answer=on_answer)
+def generating(
+    port: int, connections: int, on_answer: Callable[[bytes], None] | None = None
+) -> Iterator[LoadGenerator]:
+    generator = LoadGenerator(port, connections, on_answer=on_answer)
     try:
         yield generator
     finally:
@@ -83,7 +85,7 @@ def test_an_error_ends_the_load() -> None:
         generating(port, 1) as generator,
         pytest.raises(UnexpectedAnswer, match="status 503 instead of 200"),
     ):
-        generator.closed_loop(endlessly([request("PUT", "/")]), warm_up_seconds=0.0, seconds=5.0)
+        generator.closed_loop(repeat_forever([request("PUT", "/")]), warm_up_seconds=0.0, seconds=5.0)
 
 
 def test_a_server_that_hangs_up_ends_the_load() -> None:
@@ -95,7 +97,7 @@ def test_a_server_that_hangs_up_ends_the_load() -> None:
         generating(port, 1) as generator,
         pytest.raises(UnexpectedAnswer, match="closed the connection"),
     ):
-        generator.closed_loop(endlessly([request("PUT", "/")]), warm_up_seconds=0.0, seconds=5.0)
+        generator.closed_loop(repeat_forever([request("PUT", "/")]), warm_up_seconds=0.0, seconds=5.0)
 
 
 def test_the_latency_of_an_open_loop_counts_the_wait_for_a_server_that_stalls() -> None:
@@ -106,7 +108,9 @@ def test_the_latency_of_an_open_loop_counts_the_wait_for_a_server_that_stalls() 
         echo(handler, body)
 
     with serving(stall_once) as port, generating(port, 1) as generator:
-        load = generator.open_loop(endlessly([request("PUT", "/")]), per_second=100, warm_up_seconds=0.0, seconds=0.5)
+        load = generator.open_loop(
+            repeat_forever([request("PUT", "/")]), per_second=100, warm_up_seconds=0.0, seconds=0.5
+        )
     assert len(load.latencies) == 50
     # Those that were due during the stall waited for its end, though each was answered at once when it left.
     assert sum(latency > 0.1 for latency in load.latencies) >= 15
@@ -115,7 +119,9 @@ def test_the_latency_of_an_open_loop_counts_the_wait_for_a_server_that_stalls() 
 
 def test_the_rate_of_an_open_loop_is_the_one_that_was_asked_for() -> None:
     with serving(echo) as port, generating(port, 8) as generator:
-        load = generator.open_loop(endlessly([request("PUT", "/")]), per_second=100, warm_up_seconds=0.1, seconds=0.5)
+        load = generator.open_loop(
+            repeat_forever([request("PUT", "/")]), per_second=100, warm_up_seconds=0.1, seconds=0.5
+        )
     assert len(load.latencies) == pytest.approx(50, abs=1)
     assert load.seconds >= 0.45
 

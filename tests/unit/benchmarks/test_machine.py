@@ -10,11 +10,11 @@ _SPIN = "import time; end = time.process_time() + 0.4\nwhile time.process_time()
 _ORPHANED = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {_SPIN!r}])"
 _MEASURED = f"""
 import subprocess, sys
-from benchmarks.harness.machine import Moment
-begin = Moment.now()
+from benchmarks.harness.machine import CpuSnapshot
+begin = CpuSnapshot.now()
 subprocess.run([sys.executable, "-c", {_ORPHANED!r}], stdout=subprocess.PIPE, check=True)
-end = Moment.now()
-print(end.own - begin.own)
+end = CpuSnapshot.now()
+print(end.own_seconds - begin.own_seconds)
 """
 
 

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.harness.environments import BULLMQ, CELERY, DRAMATIQ, FASTAPI_RQ, HUEY, RQ, Environment
 from benchmarks.harness.charts import Axis, bars, curves
-from benchmarks.publish import pictures, tables
+from benchmarks.harness.environments import BULLMQ, CELERY, DRAMATIQ, FASTAPI_RQ, HUEY, RQ, Environment
+from benchmarks.publish import draw_charts, markdown_tables
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _COMMON = {"benchmark": "worker_noop", "quick": False}
@@ -22,17 +22,17 @@ _LINES = [
 
 
 def test_a_missed_aim_is_shown_as_missed() -> None:
-    assert "| `worker_noop` | times b ≥ 3 | 2 | **not met** |" in tables({"worker_noop": _LINES})
+    assert "| `worker_noop` | times b ≥ 3 | 2 | **not met** |" in markdown_tables({"worker_noop": _LINES})
 
 
 def test_the_medians_are_shown_and_the_runs_are_not() -> None:
-    text = tables({"worker_noop": _LINES})
+    text = markdown_tables({"worker_noop": _LINES})
     assert "| a | 20,000 | 5 | 0.1 |" in text
     assert "| 9 |" not in text
 
 
 def test_a_bar_is_as_long_as_its_value() -> None:
-    picture = ElementTree.fromstring(pictures({"worker_noop": _LINES})["worker_noop"])
+    picture = ElementTree.fromstring(draw_charts({"worker_noop": _LINES})["worker_noop"])
     lengths = [float(bar.attrib["width"]) for bar in picture.iter(f"{_SVG}rect") if bar.attrib["fill"] != "white"]
     assert lengths[0] == pytest.approx(2 * lengths[1])
 

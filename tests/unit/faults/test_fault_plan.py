@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from itertools import islice
 
-from tests.acceptance.faults.fault_plan import Step, fixed, mixed
+from tests.acceptance.faults.fault_plan import FaultStep, named_steps, random_steps
 
 NAMES = ["link cut", "host lost", "disk full", "agent killed"]
 
 
-def _mixed(seed: int, count: int = 12, names: list[str] = NAMES) -> list[Step]:
-    return list(islice(mixed(names, seed, 20.0), count))
+def _mixed(seed: int, count: int = 12, names: list[str] = NAMES) -> list[FaultStep]:
+    return list(islice(random_steps(names, seed, 20.0), count))
 
 
 def test_the_same_seed_gives_the_same_faults_durations_pauses_and_choices() -> None:
@@ -32,11 +32,11 @@ def test_each_step_has_choices_of_its_own() -> None:
 
 
 def test_some_faults_last_as_long_as_told_and_some_are_over_soon() -> None:
-    assert {step.seconds for step in _mixed(7, 100)} == {20.0, 10.0, 3.0}
-    assert all(0.0 <= step.calm_seconds <= 4.0 for step in _mixed(7, 100))
+    assert {step.duration_seconds for step in _mixed(7, 100)} == {20.0, 10.0, 3.0}
+    assert all(0.0 <= step.pause_seconds <= 4.0 for step in _mixed(7, 100))
 
 
 def test_named_faults_come_in_their_order_and_last_as_long_as_told() -> None:
-    steps = list(fixed(["host lost", "link cut"], 7, 5.0))
-    assert [(step.fault, step.seconds) for step in steps] == [("host lost", 5.0), ("link cut", 5.0)]
+    steps = list(named_steps(["host lost", "link cut"], 7, 5.0))
+    assert [(step.fault, step.duration_seconds) for step in steps] == [("host lost", 5.0), ("link cut", 5.0)]
     assert len({step.seed for step in steps}) == 2

@@ -8,9 +8,9 @@ import pytest
 
 from tests.acceptance.faults.catalogue import FAULTS
 from tests.acceptance.faults.delivery_ledger import Verdict
-from tests.acceptance.faults.fault_report import Report, by_fault, complaints, table
+from tests.acceptance.faults.fault_report import FaultReport, complaints, figures_by_fault, text_table
 
-WELL = Report(
+WELL = FaultReport(
     fault="host lost",
     struck=["first"],
     lasted_seconds=0.1,
@@ -40,7 +40,7 @@ CLEAN = Verdict((), (), (), ("x",), ("y",))
         ),
     ],
 )
-def test_what_a_fault_may_cost(report: Report, expected: list[str]) -> None:
+def test_what_a_fault_may_cost(report: FaultReport, expected: list[str]) -> None:
     assert complaints([report], FAULTS, CLEAN, 10.0) == expected
 
 
@@ -51,7 +51,7 @@ def test_ids_that_went_wrong_are_told() -> None:
 
 def test_the_figures_of_a_kind_are_its_median_and_its_longest() -> None:
     reports = [replace(WELL, without_writes_seconds=seconds) for seconds in (1.0, 2.0, 9.0)]
-    figures = by_fault([*reports, replace(WELL, fault="link cut")])
+    figures = figures_by_fault([*reports, replace(WELL, fault="link cut")])
     assert list(figures) == ["host lost", "link cut"]
     assert figures["host lost"] == {
         "times": 3,
@@ -59,4 +59,4 @@ def test_the_figures_of_a_kind_are_its_median_and_its_longest() -> None:
         "without_writes_longest_seconds": 9.0,
         "resumed_longest_seconds": 6.0,
     }
-    assert "host lost  3      2.0 s" in table(figures)
+    assert "host lost  3      2.0 s" in text_table(figures)

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from infra.certificates import LEAF_DAYS, RENEW_DAYS, is_stale, make
+from infra.certificates import LEAF_DAYS, RENEW_DAYS, is_stale, make_certificates
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -17,7 +17,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def test_a_client_that_trusts_the_authority_trusts_the_load_balancer_by_any_name_that_aws_gives_it(
     tmp_path: Path,
 ) -> None:
-    make("wm", "eu-west-1", tmp_path, NOW)
+    make_certificates("wm", "eu-west-1", tmp_path, NOW)
     leaf = x509.load_pem_x509_certificate((tmp_path / "balancer.pem").read_bytes())
     _verifier(tmp_path, "wm-load-0a1b.elb.eu-west-1.amazonaws.com").verify(leaf, [])
     with pytest.raises(VerificationError):
@@ -25,16 +25,16 @@ def test_a_client_that_trusts_the_authority_trusts_the_load_balancer_by_any_name
 
 
 def test_the_authority_stays_when_its_certificates_are_made_anew(tmp_path: Path) -> None:
-    make("wm", "eu-west-1", tmp_path, NOW)
+    make_certificates("wm", "eu-west-1", tmp_path, NOW)
     before = {name: (tmp_path / name).read_bytes() for name in ("ca.pem", "store.pem", "balancer.pem")}
-    make("wm", "eu-west-1", tmp_path, NOW + timedelta(days=300))
+    make_certificates("wm", "eu-west-1", tmp_path, NOW + timedelta(days=300))
     assert (tmp_path / "ca.pem").read_bytes() == before["ca.pem"]
     assert (tmp_path / "store.pem").read_bytes() != before["store.pem"]
     assert (tmp_path / "balancer.pem").read_bytes() != before["balancer.pem"]
 
 
 def test_renewal_is_due_in_good_time(tmp_path: Path) -> None:
-    make("wm", "eu-west-1", tmp_path, NOW)
+    make_certificates("wm", "eu-west-1", tmp_path, NOW)
     store, authority = ((tmp_path / name).read_bytes() for name in ("store.pem", "authority.pem"))
     assert not is_stale(store, authority, NOW + timedelta(days=LEAF_DAYS - RENEW_DAYS - 1))
     assert is_stale(store, authority, NOW + timedelta(days=LEAF_DAYS - RENEW_DAYS + 1))
@@ -44,8 +44,8 @@ def test_one_authority_replaces_another_in_steps_between_which_neighbours_trust_
     old, new, cluster = tmp_path / "old", tmp_path / "new", tmp_path / "cluster"
     for directory in (old, new, cluster):
         directory.mkdir()
-    make("wm", "eu-west-1", old, NOW)
-    make("wm", "eu-west-1", new, NOW)
+    make_certificates("wm", "eu-west-1", old, NOW)
+    make_certificates("wm", "eu-west-1", new, NOW)
     trusts, shows = [(old / "ca.pem").read_bytes()], [(old / "store.pem").read_bytes()]
     # The secret's values, one after the other.
     for authority in (
@@ -55,7 +55,7 @@ def test_one_authority_replaces_another_in_steps_between_which_neighbours_trust_
     ):
         (cluster / "authority.pem").write_bytes(authority)
         if is_stale(shows[-1], authority, NOW):
-            make("wm", "eu-west-1", cluster, NOW)
+            make_certificates("wm", "eu-west-1", cluster, NOW)
             shows.append((cluster / "store.pem").read_bytes())
         else:
             shows.append(shows[-1])
@@ -72,7 +72,7 @@ def test_one_authority_replaces_another_in_steps_between_which_neighbours_trust_
 
 
 def test_private_keys_are_their_owners_alone_and_the_certificate_to_hand_out_has_none(tmp_path: Path) -> None:
-    make("wm", "eu-west-1", tmp_path, NOW)
+    make_certificates("wm", "eu-west-1", tmp_path, NOW)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     assert b"PRIVATE" not in (tmp_path / "ca.pem").read_bytes()
     # One file is certificate and key of a Redis server.

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from infra.host.publish_metrics import read, summarize
+from infra.host.publish_metrics import parse_metrics, summarize
 from infra.host.ship_logs import BATCH_CHARACTERS, EVENT_CHARACTERS
-from infra.host.ship_logs import read as read_journal
+from infra.host.ship_logs import parse_journal as read_journal
 
 
 def entry(cursor: str, message: object, microseconds: int = 1_700_000_000_000_000) -> str:
@@ -46,26 +46,24 @@ def test_a_batch_ends_before_it_is_too_large_and_the_rest_follows() -> None:
 
 
 TEXT = """\
-# TYPE workmanager_scaler_leading gauge
-workmanager_scaler_leading 1.0
-# TYPE workmanager_scaler_failures counter
-workmanager_scaler_failures_total{cause="capacity"} 3.0
-workmanager_scaler_failures_total{cause="boot"} 1.0
-# TYPE workmanager_functions_failed counter
-workmanager_functions_failed_total{function="sha512"} 7.0
-# TYPE workmanager_queue_oldest_seconds gauge
-workmanager_queue_oldest_seconds{queue="default"} 12.0
-workmanager_queue_oldest_seconds{queue="low"} 40.0
+# TYPE workmanager_scaler_is_leader gauge
+workmanager_scaler_is_leader 1.0
+# TYPE workmanager_scaler_errors counter
+workmanager_scaler_errors_total{cause="capacity"} 3.0
+workmanager_scaler_errors_total{cause="boot"} 1.0
+# TYPE workmanager_jobs_failed counter
+workmanager_jobs_failed_total{function="sha512"} 7.0
+# TYPE workmanager_queue_oldest_job_age_seconds gauge
+workmanager_queue_oldest_job_age_seconds{queue="default"} 12.0
+workmanager_queue_oldest_job_age_seconds{queue="low"} 40.0
 # TYPE workmanager_cluster_replicas_missing gauge
 workmanager_cluster_replicas_missing 0.0
 """
 
 
 def test_counters_are_summed_and_the_longest_wait_counts() -> None:
-    now = read(TEXT)
-    assert summarize(
-        {**now, "workmanager_scaler_failures_total": 1.0, "workmanager_functions_failed_total": 2.0}, now
-    ) == {
+    now = parse_metrics(TEXT)
+    assert summarize({**now, "workmanager_scaler_errors_total": 1.0, "workmanager_jobs_failed_total": 2.0}, now) == {
         "Leaders": 1.0,
         "OldestJobSeconds": 40.0,
         "ReplicasMissing": 0.0,
@@ -75,16 +73,16 @@ def test_counters_are_summed_and_the_longest_wait_counts() -> None:
 
 
 def test_the_first_minute_has_nothing_to_compare_with() -> None:
-    assert {"LaunchFailures", "FailedJobs"}.isdisjoint(summarize(None, read(TEXT)))
+    assert {"LaunchFailures", "FailedJobs"}.isdisjoint(summarize(None, parse_metrics(TEXT)))
 
 
 def test_failed_jobs_are_counted_by_the_leader_alone_and_a_counter_that_fell_began_anew() -> None:
-    now = {**read(TEXT), "workmanager_scaler_leading": 0.0}
-    told = summarize({"workmanager_scaler_failures_total": 100.0}, now)
+    now = {**parse_metrics(TEXT), "workmanager_scaler_is_leader": 0.0}
+    told = summarize({"workmanager_scaler_errors_total": 100.0}, now)
     assert "FailedJobs" not in told
     assert told["LaunchFailures"] == 4.0
 
 
 def test_a_master_that_is_away_counts_as_a_missing_copy() -> None:
-    now = read(TEXT) | {"workmanager_cluster_masters_away": 1.0}
+    now = parse_metrics(TEXT) | {"workmanager_cluster_masters_down": 1.0}
     assert summarize(None, now)["ReplicasMissing"] == 1.0

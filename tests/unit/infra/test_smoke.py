@@ -57,14 +57,14 @@ class System:
 def test_its_result_is_pulled_and_nobody_elses_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
     system = System(_value(), taken=False)
     monkeypatch.setattr(smoke, "Client", system)
-    smoke.run("https://there", "key")
+    smoke.run_smoke_test("https://there", "key")
     assert system.acknowledged == ["mine"]
 
 
 def test_where_another_consumer_was_faster_it_is_read_by_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
     system = System(_value(), taken=True)
     monkeypatch.setattr(smoke, "Client", system)
-    smoke.run("https://there", "key")
+    smoke.run_smoke_test("https://there", "key")
     assert system.acknowledged == []
 
 
@@ -72,4 +72,4 @@ def test_where_another_consumer_was_faster_it_is_read_by_its_id(monkeypatch: pyt
 def test_a_wrong_value_is_told(monkeypatch: pytest.MonkeyPatch, taken: bool) -> None:
     monkeypatch.setattr(smoke, "Client", System("00", taken=taken))
     with pytest.raises(smoke.SmokeError, match="wrong"):
-        smoke.run("https://there", "key")
+        smoke.run_smoke_test("https://there", "key")

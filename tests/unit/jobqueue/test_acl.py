@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.acl import MANAGER_SCRIPTS, WORKER_SCRIPTS, main, roles, users_file
+from jobqueue.acl import MANAGER_SCRIPTS, WORKER_SCRIPTS, main, render_acl_file, roles
 
 
 def test_only_roles_with_a_password_get_in_and_only_with_it() -> None:
-    default, manager = users_file({"manager": ["old", "new"]}).splitlines()
+    default, manager = render_acl_file({"manager": ["old", "new"]}).splitlines()
     assert default.startswith("user default off resetpass")
     hashes = [hashlib.sha256(password.encode()).hexdigest() for password in ("old", "new")]
     assert manager.startswith(f"user manager on #{hashes[0]} #{hashes[1]} ")
@@ -19,12 +19,12 @@ def test_only_roles_with_a_password_get_in_and_only_with_it() -> None:
 @pytest.mark.parametrize(("role", "password"), [("root", "x"), ("manager", "")])
 def test_a_role_that_is_none_and_an_empty_password_are_refused(role: str, password: str) -> None:
     with pytest.raises(ValueError, match=role):
-        users_file({role: [password]})
+        render_acl_file({role: [password]})
 
 
 @pytest.mark.parametrize("role", roles())
 def test_rights_are_named_one_by_one(role: str) -> None:
-    _, line = users_file({role: ["x"]}).splitlines()
+    _, line = render_acl_file({role: ["x"]}).splitlines()
     words = line.split()
     assert words.index("-@all") < min(number for number, word in enumerate(words) if word.startswith("+"))
     assert not [word for word in words if word.startswith("+@") or word in ("allkeys", "allcommands", "~*", "nopass")]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.functions import BUILT_IN, Functions, UnknownModule
+from jobqueue.functions import BUILT_IN, FunctionRegistry, UnknownModule
 
 SOURCE = '''
 """Importing this would leave a trace."""
@@ -34,12 +34,12 @@ def modules(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _discover(modules: Path, *names: str) -> Functions:
-    return Functions.discover(names, [str(modules)])
+def _discover(modules: Path, *names: str) -> FunctionRegistry:
+    return FunctionRegistry.discover(names, [str(modules)])
 
 
 def test_the_built_in_functions_are_always_there() -> None:
-    functions = Functions.discover(())
+    functions = FunctionRegistry.discover(())
     assert functions.names == ("http", "noop", "sha512", "sleep") == tuple(sorted(BUILT_IN))
     assert functions.path_of("sha512") == "worker_node.functions.sha512"
     assert functions.name_of("worker_node.functions.sha512") == "sha512"
@@ -102,6 +102,6 @@ def test_the_first_directory_on_the_path_counts(modules: Path, tmp_path: Path) -
     other = tmp_path / "other"
     other.mkdir()
     (other / "billing.py").write_text("def refund(): ...\n")
-    functions = Functions.discover(["billing"], [str(other), str(modules)])
+    functions = FunctionRegistry.discover(["billing"], [str(other), str(modules)])
     assert "billing.refund" in functions.names
     assert "billing.charge" not in functions.names

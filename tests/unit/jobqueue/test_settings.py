@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, Field
 
-from jobqueue.settings import CommaSeparated, QueueSettings, load, usage_error
+from jobqueue.settings import CommaSeparated, QueueSettings, exit_with_usage_error, load_settings
 
 
 class Limits(BaseModel):
@@ -15,14 +15,14 @@ class Limits(BaseModel):
 
 
 def test_what_is_not_set_has_its_default() -> None:
-    assert load(Limits, {}) == Limits()
-    assert load(QueueSettings, {"OTHER": "x", "REDIS_URL": "y"}).redis_url == "redis://127.0.0.1:6379/0"
+    assert load_settings(Limits, {}) == Limits()
+    assert load_settings(QueueSettings, {"OTHER": "x", "REDIS_URL": "y"}).redis_url == "redis://127.0.0.1:6379/0"
 
 
 def test_what_is_set_is_read_and_empty_is_not_set() -> None:
     environ = {"WORKMANAGER_SLOTS": "4", "WORKMANAGER_NAMES": " a, b ,,c", "WORKMANAGER_STRICT": ""}
-    assert load(Limits, environ) == Limits(slots=4, names=("a", "b", "c"))
-    assert load(QueueSettings, {"WORKMANAGER_FUNCTIONS": "shop,billing"}).functions == ("shop", "billing")
+    assert load_settings(Limits, environ) == Limits(slots=4, names=("a", "b", "c"))
+    assert load_settings(QueueSettings, {"WORKMANAGER_FUNCTIONS": "shop,billing"}).functions == ("shop", "billing")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_wrong_one_ends_the_program_with_one_line_that_names_it(
     model: type[BaseModel], name: str, value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as raised:
-        load(model, {f"WORKMANAGER_{name}": value})
+        load_settings(model, {f"WORKMANAGER_{name}": value})
     assert raised.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -51,5 +51,5 @@ def test_a_wrong_one_ends_the_program_with_one_line_that_names_it(
 
 def test_wrong_usage_is_one_line_and_exit_code_two(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
-        usage_error("--slots: too many")
+        exit_with_usage_error("--slots: too many")
     assert (raised.value.code, capsys.readouterr().err) == (2, "--slots: too many\n")

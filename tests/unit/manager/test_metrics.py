@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from manager.metrics import BUCKETS, Metrics
+from manager.metrics import DURATION_BUCKETS, Metrics
 
 REQUESTS = [
     ("PUT", "/enqueue", 200, 0.0004),
@@ -20,7 +20,13 @@ def samples(text: bytes, prefix: str) -> set[str]:
 def test_requests_are_counted_as_the_library_counts_them() -> None:
     metrics, registry = Metrics(), CollectorRegistry()
     requests = Counter("workmanager_http_requests", "", ("method", "route", "status"), registry=registry)
-    seconds = Histogram("workmanager_http_request_seconds", "", ("method", "route"), buckets=BUCKETS, registry=registry)
+    seconds = Histogram(
+        "workmanager_http_request_duration_seconds",
+        "",
+        ("method", "route"),
+        buckets=DURATION_BUCKETS,
+        registry=registry,
+    )
     for method, route, status, took in REQUESTS:
         metrics.observe(method, route, status, took)
         requests.labels(method, route, status).inc()
@@ -32,8 +38,8 @@ def test_requests_are_counted_as_the_library_counts_them() -> None:
 
 def test_jobs_in_and_results_out_are_counted() -> None:
     metrics = Metrics()
-    metrics.enqueued += 3
-    metrics.pulled += 2
+    metrics.jobs_submitted += 3
+    metrics.results_pulled += 2
     shown = samples(metrics.render(None, 0, 0), "workmanager_")
-    assert {"workmanager_jobs_enqueued_total 3.0", "workmanager_results_pulled_total 2.0"} <= shown
-    assert "workmanager_queue_up 0.0" in shown
+    assert {"workmanager_jobs_submitted_total 3.0", "workmanager_results_pulled_total 2.0"} <= shown
+    assert "workmanager_redis_up 0.0" in shown

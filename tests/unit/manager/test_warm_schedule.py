@@ -2,21 +2,24 @@
 
 import pytest
 
-from manager.warm_schedule import read_floors
-from scaler.policy import WarmFloor
+from manager.warm_schedule import parse_schedule
+from scaler.policy import ScheduledMinimum
 
 
 @pytest.mark.parametrize(
     ("text", "floors"),
     [
         ("", ()),
-        ("1@00:00-24:00", (WarmFloor(1, 0, 1440),)),
-        ("4@mon-fri/08:30-18:00", (WarmFloor(4, 510, 1080, (0, 1, 2, 3, 4)),)),
-        ("2@Sat/09:00-10:00, 3@sun-mon/00:00-00:01", (WarmFloor(2, 540, 600, (5,)), WarmFloor(3, 0, 1, (0, 6)))),
+        ("1@00:00-24:00", (ScheduledMinimum(1, 0, 1440),)),
+        ("4@mon-fri/08:30-18:00", (ScheduledMinimum(4, 510, 1080, (0, 1, 2, 3, 4)),)),
+        (
+            "2@Sat/09:00-10:00, 3@sun-mon/00:00-00:01",
+            (ScheduledMinimum(2, 540, 600, (5,)), ScheduledMinimum(3, 0, 1, (0, 6))),
+        ),
     ],
 )
-def test_floors_are_read(text: str, floors: tuple[WarmFloor, ...]) -> None:
-    assert read_floors(text) == floors
+def test_floors_are_read(text: str, floors: tuple[ScheduledMinimum, ...]) -> None:
+    assert parse_schedule(text) == floors
 
 
 @pytest.mark.parametrize(
@@ -25,4 +28,4 @@ def test_floors_are_read(text: str, floors: tuple[WarmFloor, ...]) -> None:
 )
 def test_what_is_no_floor_is_named(text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        read_floors(text)
+        parse_schedule(text)

@@ -7,11 +7,11 @@ from scaler.fleets.instances import Instance
 NOW = 1000.0
 PROFILE = Profile(
     boot_seconds=90.0,
-    boot_limit_seconds=300.0,
-    minimum_paid_seconds=60.0,
-    idle_seconds=0.0,
-    look_seconds=5.0,
-    rest_seconds=30.0,
+    boot_timeout_seconds=300.0,
+    min_billed_seconds=60.0,
+    min_idle_seconds=0.0,
+    poll_seconds=5.0,
+    idle_poll_seconds=30.0,
 )
 
 
@@ -20,7 +20,7 @@ def instance(id_: str, launched_at: float = 0.0, *, arrived: bool = True, **fiel
     return Instance(id_, launched_at, arrived_at=launched_at + 50.0 if arrived else None, **fields)  # type: ignore[arg-type]
 
 
-def worker(id_: str, state: str = "idle", *, running: int = 0, leaving: str = "") -> WorkerView:
+def worker(id_: str, state: str = "idle", *, running: int = 0, interruption: str = "") -> WorkerView:
     """A worker that is heard of."""
     return WorkerView(
         name=id_,
@@ -36,7 +36,7 @@ def worker(id_: str, state: str = "idle", *, running: int = 0, leaving: str = ""
         instance_id=id_,
         born_at=None,
         last_heartbeat=None,
-        silent_seconds=1.0,
-        ours=True,
-        leaving=leaving,
+        seconds_since_heartbeat=1.0,
+        native=True,
+        interruption=interruption,
     )

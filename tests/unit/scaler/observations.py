@@ -2,40 +2,40 @@
 
 from collections.abc import Sequence
 
-from scaler.policy import Lessons, Limits, Observation
+from scaler.policy import Estimates, Limits, Observation
 
-CLOUD = Limits(min_workers=0, max_workers=1000, minimum_paid_seconds=60.0, idle_seconds=0.0)
+CLOUD = Limits(min_workers=0, max_workers=1000, min_billed_seconds=60.0, min_idle_seconds=0.0)
 
 
-def lessons(
+def estimates(
     service_seconds: float = 100.0,
     boot_seconds: float = 90.0,
-    patience: float = 1.0,
-    gap_seconds: float = 0.0,
-    idle_seconds: float = 0.0,
+    hold_factor: float = 1.0,
+    idle_gap_seconds: float = 0.0,
+    net_idle_seconds: float = 0.0,
     saved_seconds: float = 0.0,
-    return_seconds: float = 90.0,
-) -> Lessons:
+    miss_cost_seconds: float = 90.0,
+) -> Estimates:
     """The same for every size of the fleet; half of the jobs outlast `service_seconds`, and a third twice as long."""
-    return Lessons(
+    return Estimates(
         service_seconds=service_seconds,
         boot_seconds=boot_seconds,
-        surviving=lambda age_seconds: service_seconds / (service_seconds + age_seconds),
-        patience=lambda _: patience,
-        return_seconds=lambda _: return_seconds,
-        gap_seconds=lambda _: gap_seconds,
-        idle_seconds=lambda _: idle_seconds,
+        survival=lambda age_seconds: service_seconds / (service_seconds + age_seconds),
+        hold_factor=lambda _: hold_factor,
+        miss_cost_seconds=lambda _: miss_cost_seconds,
+        idle_gap_seconds=lambda _: idle_gap_seconds,
+        net_idle_seconds=lambda _: net_idle_seconds,
         saved_seconds=lambda _: saved_seconds,
     )
 
 
-def seen(
+def observed(
     queued: int = 0,
     idle: int = 0,
     running_ages: Sequence[float] = (),
     booting_ages: Sequence[float] = (),
     draining: int = 0,
-    known: Lessons | None = None,
+    known: Estimates | None = None,
     stale: bool = False,
     now: float = 0.0,
 ) -> Observation:
@@ -50,6 +50,6 @@ def seen(
         draining=draining,
         free_slots=idle,
         booting_ages=booting_ages,
-        lessons=known or lessons(),
+        estimates=known or estimates(),
         stale=stale,
     )

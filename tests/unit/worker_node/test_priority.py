@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from worker_node.priority import agents_nice, tell_session
+from worker_node.priority import agent_niceness, set_autogroup_nice
 
 
 def test_an_agent_goes_before_its_jobs() -> None:
-    assert [agents_nice(nice) for nice in (0, 15, 19)] == [0, 10, 12]
+    assert [agent_niceness(nice) for nice in (0, 15, 19)] == [0, 10, 12]
 
 
 def test_a_kernel_that_is_busy_is_told_again() -> None:
@@ -23,7 +23,7 @@ def test_a_kernel_that_is_busy_is_told_again() -> None:
             raise answer
         told.set()
 
-    tell_session(write)
+    set_autogroup_nice(write)
     assert told.wait(60)
     assert answers == []
 
@@ -35,9 +35,9 @@ def test_a_kernel_that_refuses_is_told_once_and_the_log_tells(caplog: pytest.Log
         calls.append(1)
         raise PermissionError("no")
 
-    tell_session(write)
+    set_autogroup_nice(write)
     assert calls == [1]
-    assert "event=session_not_nice" in caplog.text
+    assert "event=priority_not_lowered" in caplog.text
 
 
 def _niceness(program: str) -> str:
@@ -45,14 +45,19 @@ def _niceness(program: str) -> str:
 
 
 def test_what_a_process_starts_stands_back_with_it() -> None:
-    program = "import os; from worker_node.priority import stand_back; stand_back(7); os.system('nice')"
+    program = "import os; from worker_node.priority import lower_priority; lower_priority(7); os.system('nice')"
     assert _niceness(program) == "7"
 
 
 def test_who_stands_back_already_does_not_come_forward() -> None:
-    program = "import os; from worker_node.priority import stand_back; os.nice(12); stand_back(7); os.system('nice')"
+    program = (
+        "import os; from worker_node.priority import lower_priority; os.nice(12); lower_priority(7); os.system('nice')"
+    )
     assert _niceness(program) == "12"
 
 
 def test_zero_changes_nothing() -> None:
-    assert _niceness("import os; from worker_node.priority import stand_back; stand_back(0); os.system('nice')") == "0"
+    assert (
+        _niceness("import os; from worker_node.priority import lower_priority; lower_priority(0); os.system('nice')")
+        == "0"
+    )

@@ -123,7 +123,7 @@ def test_a_pull_that_was_refused_is_repeated() -> None:
 
 
 def test_a_silent_manager_is_passed_over_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "FIRST_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(transport, "FIRST_ATTEMPT_TIMEOUT_SECONDS", 0.2)
     with (
         ScriptedManager(Answer(late_seconds=20)) as silent,
         ScriptedManager(Answer({"Work ID": "a"})) as other,
@@ -138,7 +138,7 @@ def test_a_silent_manager_is_passed_over_and_left_alone(monkeypatch: pytest.Monk
 
 
 def test_busy_managers_are_given_more_time_with_each_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "FIRST_ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "FIRST_ATTEMPT_TIMEOUT_SECONDS", 0.1)
     busy = Answer({"Jobs": 1}, late_seconds=0.5)
     with ScriptedManager(busy) as manager, Client(manager.url, retry_seconds=20) as client:
         assert client.status() == {"Jobs": 1}
@@ -153,7 +153,7 @@ def test_busy_managers_are_given_more_time_with_each_try(monkeypatch: pytest.Mon
 def test_a_long_poll_and_what_cannot_be_repeated_are_waited_for(
     monkeypatch: pytest.MonkeyPatch, wait_seconds: int
 ) -> None:
-    monkeypatch.setattr(transport, "FIRST_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(transport, "FIRST_ATTEMPT_TIMEOUT_SECONDS", 0.2)
     with ScriptedManager(Answer([], late_seconds=0.8)) as manager, Client(manager.url) as client:
         client.pull(lease_seconds=9 if wait_seconds else None, wait_seconds=wait_seconds)
         assert len(manager.requests) == 1
@@ -258,7 +258,7 @@ def test_listing_follows_the_cursor() -> None:
         Answer({"jobs": [{"id": "c"}], "cursor": None}),
     )
     with ScriptedManager(*pages) as manager, Client(manager.url) as client:
-        assert [job["id"] for job in client.jobs(status="failed", page=2)] == ["a", "b", "c"]
+        assert [job["id"] for job in client.jobs(status="failed", page_size=2)] == ["a", "b", "c"]
     assert [request.params for request in manager.requests] == [
         {"status": "failed", "limit": "2"},
         {"status": "failed", "limit": "2", "cursor": "next"},

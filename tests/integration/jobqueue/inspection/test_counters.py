@@ -1,23 +1,35 @@
 """What the queue counts for status pages, metrics and the scaler."""
 
-from jobqueue.inspection.counters import QueueCounts, ShardCounts, count
+from jobqueue.inspection.counters import QueueCounts, ShardCounts, read_counts
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.finish import Outcome, Stopped, finish
 from jobqueue.lifecycle.pull import pull
 from jobqueue.sharding.shards import Shard, Shards
-from tests.integration.jobqueue.queue_helpers import NOW, broke, complete, put, succeeded, take
+from tests.integration.jobqueue.queue_helpers import (
+    NOW,
+    claim_jobs,
+    complete_jobs,
+    enqueue_jobs,
+    failed_outcome,
+    success_outcome,
+)
 
 
 async def test_counts_by_queue_and_by_function(shard: Shard) -> None:
-    await put(shard, *(f"d{number}" for number in range(8)))
-    await put(shard, "h1", "h2", queue="high")
-    await put(shard, "later", due_at=NOW)
+    await enqueue_jobs(shard, *(f"d{number}" for number in range(8)))
+    await enqueue_jobs(shard, "h1", "h2", queue="high")
+    await enqueue_jobs(shard, "later", due_at=NOW)
     await cancel(shard, ["d7"], now=NOW)
-    a, b, c, d = await take(shard, 4)
-    ends: list[Outcome] = [succeeded(a), succeeded(b, function="sha512"), broke(c), Stopped(d, "noop", 1.0)]
+    a, b, c, d = await claim_jobs(shard, 4)
+    ends: list[Outcome] = [
+        success_outcome(a),
+        success_outcome(b, function="sha512"),
+        failed_outcome(c),
+        Stopped(d, "noop", 1.0),
+    ]
     await finish(shard, "w1", ends, now=NOW)
-    await take(shard, 1)
-    counts = await count(shard)
+    await claim_jobs(shard, 1)
+    counts = await read_counts(shard)
     default, high = counts.queues["default"], counts.queues["high"]
     assert (default.queued, default.started, default.scheduled, default.deferred) == (2, 1, 1, 0)
     # RQ keeps stopped jobs in the registry of failed ones.
@@ -32,26 +44,26 @@ async def test_counts_by_queue_and_by_function(shard: Shard) -> None:
 
 
 async def test_pulled_results_are_counted_until_they_are_acknowledged(shard: Shard) -> None:
-    await complete(shard, "a", "b", "c")
+    await complete_jobs(shard, "a", "b", "c")
     await pull(shard, 2, lease_seconds=30, now=NOW)
-    counts = await count(shard)
+    counts = await read_counts(shard)
     assert (counts.completed, counts.pulled) == (1, 2)
 
 
 async def test_the_age_of_the_next_in_line_is_known(shard: Shard) -> None:
-    assert (await count(shard)).queues == {}
+    assert (await read_counts(shard)).queues == {}
     (seconds, _), *_ = await shard.execute(("TIME",))
-    await put(shard, "a", now=int(seconds) - 30)
-    age = (await count(shard)).queues["default"].oldest_seconds
+    await enqueue_jobs(shard, "a", now=int(seconds) - 30)
+    age = (await read_counts(shard)).queues["default"].oldest_seconds
     assert age is not None
     assert 29 <= age <= 60
 
 
 async def test_shards_add_up(any_shards: Shards) -> None:
     for shard in any_shards:
-        await complete(shard, f"done-{shard.index}")
-        await put(shard, f"waits-{shard.index}", queue="high")
-    total = sum([await count(shard) for shard in any_shards], ShardCounts())
+        await complete_jobs(shard, f"done-{shard.index}")
+        await enqueue_jobs(shard, f"waits-{shard.index}", queue="high")
+    total = sum([await read_counts(shard) for shard in any_shards], ShardCounts())
     number = len(any_shards)
     assert total.completed == number
     assert (total.total.queued, total.total.finished) == (number, number)

@@ -7,77 +7,79 @@ from base64 import b64encode
 from redis import Redis
 from rq import Queue
 
-from jobqueue.functions import Functions
-from jobqueue.inspection.job_views import find, statuses, view
+from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.job_views import find_shard, read_statuses, view_jobs
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.finish import finish
 from jobqueue.model import JobView
 from jobqueue.sharding.shards import Shard, Shards
-from tests.integration.jobqueue.queue_helpers import NOW, broke, put, succeeded, take
+from tests.integration.jobqueue.queue_helpers import NOW, claim_jobs, enqueue_jobs, failed_outcome, success_outcome
 
 
-async def _view(shard: Shard, job_id: str, functions: Functions) -> JobView:
-    (seen,) = await view(shard, [job_id], functions)
+async def _view(shard: Shard, job_id: str, functions: FunctionRegistry) -> JobView:
+    (seen,) = await view_jobs(shard, [job_id], functions)
     assert seen is not None
     return seen
 
 
-async def test_a_job_is_seen_through_its_whole_life(shard: Shard, functions: Functions) -> None:
-    await put(shard, "a", queue="high", retries=1, meta=b'{"tenant": "x"}')
+async def test_a_job_is_seen_through_its_whole_life(shard: Shard, functions: FunctionRegistry) -> None:
+    await enqueue_jobs(shard, "a", queue="high", retries=1, meta=b'{"tenant": "x"}')
     seen = await _view(shard, "a", functions)
     assert (seen.function, seen.queue, seen.status, seen.attempts) == ("noop", "high", "queued", 0)
     assert (seen.meta, seen.result, seen.error, seen.worker) == ({"tenant": "x"}, None, None, None)
     assert seen.created_at == seen.enqueued_at == "2030-03-17T17:46:40.000000Z"
     assert seen.started_at is seen.ended_at is None
 
-    (job,) = await take(shard, 1, "high", now=NOW + 1)
+    (job,) = await claim_jobs(shard, 1, "high", now=NOW + 1)
     seen = await _view(shard, "a", functions)
     assert (seen.status, seen.attempts, seen.worker) == ("started", 1, "w1")
     assert (seen.started_at, seen.ended_at) == ("2030-03-17T17:46:41.000000Z", None)
 
-    await finish(shard, "w1", [broke(job)], now=NOW + 2)
+    await finish(shard, "w1", [failed_outcome(job)], now=NOW + 2)
     seen = await _view(shard, "a", functions)
     assert (seen.status, seen.error, seen.ended_at) == ("queued", None, None)
 
-    (job,) = await take(shard, 1, "high", now=NOW + 3)
-    await finish(shard, "w1", [succeeded(job, {"n": 1})], now=NOW + 4)
+    (job,) = await claim_jobs(shard, 1, "high", now=NOW + 3)
+    await finish(shard, "w1", [success_outcome(job, {"n": 1})], now=NOW + 4)
     seen = await _view(shard, "a", functions)
     assert (seen.status, seen.result, seen.attempts) == ("finished", b'{"n": 1}', 2)
     assert (seen.error, seen.ended_at) == (None, "2030-03-17T17:46:44.000000Z")
 
 
-async def test_a_failure_shows_its_reason_message_and_traceback(shard: Shard, functions: Functions) -> None:
-    await put(shard, "a")
-    (job,) = await take(shard)
+async def test_a_failure_shows_its_reason_message_and_traceback(shard: Shard, functions: FunctionRegistry) -> None:
+    await enqueue_jobs(shard, "a")
+    (job,) = await claim_jobs(shard)
     trace = "Traceback (most recent call last):\n  x\nValueError: boom ü\n"
-    await finish(shard, "w1", [broke(job, trace=trace)], now=NOW)
+    await finish(shard, "w1", [failed_outcome(job, trace=trace)], now=NOW)
     error = (await _view(shard, "a", functions)).error
     assert error is not None
     assert (error.reason, error.message, error.traceback) == ("exception", "ValueError: boom ü", trace)
 
 
-async def test_a_released_job_has_not_been_attempted(shard: Shard, functions: Functions) -> None:
-    await put(shard, "a")
-    await release(shard, await take(shard), now=NOW)
+async def test_a_released_job_has_not_been_attempted(shard: Shard, functions: FunctionRegistry) -> None:
+    await enqueue_jobs(shard, "a")
+    await release(shard, await claim_jobs(shard), now=NOW)
     seen = await _view(shard, "a", functions)
     assert (seen.status, seen.attempts, seen.started_at, seen.worker) == ("queued", 0, None, None)
 
 
-async def test_a_pickled_stock_job_is_shown_unread(plain_shard: Shard, redis_url: str, functions: Functions) -> None:
+async def test_a_pickled_stock_job_is_shown_unread(
+    plain_shard: Shard, redis_url: str, functions: FunctionRegistry
+) -> None:
     with Redis.from_url(redis_url) as connection:
         job = Queue("default", connection=connection).enqueue("math.factorial", 5, job_id="a", meta={"k": 1})
     seen = await _view(plain_shard, job.id, functions)
     assert (seen.function, seen.status, seen.meta) == ("math.factorial", "queued", None)
-    (claimed,) = await take(plain_shard)
+    (claimed,) = await claim_jobs(plain_shard)
     assert not claimed.from_http
-    outcome = succeeded(claimed)
+    outcome = success_outcome(claimed)
     pickled = b64encode(pickle.dumps(120))
     await finish(plain_shard, "w1", [type(outcome)(claimed, "math.factorial", 0.1, pickled)])
     seen = await _view(plain_shard, "a", functions)
     assert (seen.status, seen.result) == ("finished", None)
 
 
-async def test_a_stock_job_in_json_is_read(plain_shard: Shard, redis_url: str, functions: Functions) -> None:
+async def test_a_stock_job_in_json_is_read(plain_shard: Shard, redis_url: str, functions: FunctionRegistry) -> None:
     with Redis.from_url(redis_url) as connection:
         queue = Queue("default", connection=connection, serializer="json")
         queue.enqueue("worker_node.functions.noop", job_id="a", meta={"k": 1})
@@ -88,20 +90,20 @@ async def test_a_stock_job_in_json_is_read(plain_shard: Shard, redis_url: str, f
     assert (seen.function, seen.meta) == ("noop", {"k": 1})
 
 
-async def test_many_jobs_are_seen_at_once_and_missing_ones_told(shard: Shard, functions: Functions) -> None:
-    await put(shard, "a", "b")
-    seen = await view(shard, ["b", "nobody", "a"], functions)
+async def test_many_jobs_are_seen_at_once_and_missing_ones_told(shard: Shard, functions: FunctionRegistry) -> None:
+    await enqueue_jobs(shard, "a", "b")
+    seen = await view_jobs(shard, ["b", "nobody", "a"], functions)
     assert [job.id if job else None for job in seen] == ["b", None, "a"]
-    assert await statuses(shard, ["a", "nobody"]) == ["queued", None]
-    assert await view(shard, [], functions) == []
+    assert await read_statuses(shard, ["a", "nobody"]) == ["queued", None]
+    assert await view_jobs(shard, [], functions) == []
 
 
 async def test_a_job_is_found_where_it_hashes_to_and_anywhere_else(any_shards: Shards) -> None:
     job_id = any_shards.new_id(any_shards.all[0])
-    await put(any_shards.all[0], job_id)
+    await enqueue_jobs(any_shards.all[0], job_id)
     # A stock client on one shard of a cluster writes ids that hash to another.
-    await put(any_shards.all[-1], "stray")
-    home, stray = await find(any_shards, job_id), await find(any_shards, "stray")
+    await enqueue_jobs(any_shards.all[-1], "stray")
+    home, stray = await find_shard(any_shards, job_id), await find_shard(any_shards, "stray")
     assert home is any_shards.all[0]
     assert stray is any_shards.all[-1]
-    assert await find(any_shards, "nobody") is None
+    assert await find_shard(any_shards, "nobody") is None

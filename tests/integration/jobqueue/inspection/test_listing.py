@@ -6,14 +6,21 @@ from collections import Counter
 
 import pytest
 
-from jobqueue.functions import Functions
-from jobqueue.inspection.listing import BadCursor, list_jobs, queue_names
+from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.listing import InvalidCursor, list_jobs, queue_names
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Outcome, Stopped, finish
 from jobqueue.model import JobView, Status
 from jobqueue.sharding.shards import Shards
-from tests.integration.jobqueue.queue_helpers import NOW, broke, new_job, put, succeeded, take
+from tests.integration.jobqueue.queue_helpers import (
+    NOW,
+    claim_jobs,
+    enqueue_jobs,
+    failed_outcome,
+    new_job,
+    success_outcome,
+)
 
 QUEUES = ("default", "high", "low")
 
@@ -23,18 +30,18 @@ async def _fill(shards: Shards) -> dict[str, Counter[str]]:
     for number, shard in enumerate(shards):
         for queue in QUEUES:
             here = f"{number}-{queue}"
-            await put(shard, *(f"{here}-{n}" for n in range(12)), queue=queue)
-            finished, failed, stopped, *started = await take(shard, 5, queue)
-            ends: list[Outcome] = [succeeded(finished), broke(failed), Stopped(stopped, "noop", 0.1)]
+            await enqueue_jobs(shard, *(f"{here}-{n}" for n in range(12)), queue=queue)
+            finished, failed, stopped, *started = await claim_jobs(shard, 5, queue)
+            ends: list[Outcome] = [success_outcome(finished), failed_outcome(failed), Stopped(stopped, "noop", 0.1)]
             await finish(shard, "w1", ends, now=NOW)
-            await put(shard, f"{here}-later", f"{here}-latest", queue=queue, due_at=NOW + 60)
+            await enqueue_jobs(shard, f"{here}-later", f"{here}-latest", queue=queue, due_at=NOW + 60)
             await cancel(shard, [f"{here}-11"], now=NOW)
             assert len(started) == 2
     each = {"queued": 6, "started": 2, "finished": 1, "failed": 1, "stopped": 1, "canceled": 1, "scheduled": 2}
     return {queue: Counter({status: n * len(shards) for status, n in each.items()}) for queue in QUEUES}
 
 
-async def _all(shards: Shards, functions: Functions, limit: int, **filters: object) -> list[JobView]:
+async def _all(shards: Shards, functions: FunctionRegistry, limit: int, **filters: object) -> list[JobView]:
     jobs: list[JobView] = []
     cursor = None
     while True:
@@ -48,7 +55,7 @@ async def _all(shards: Shards, functions: Functions, limit: int, **filters: obje
 
 @pytest.mark.parametrize("limit", [1, 7, 1000])
 async def test_a_listing_is_complete_and_without_repetition(
-    any_shards: Shards, functions: Functions, limit: int
+    any_shards: Shards, functions: FunctionRegistry, limit: int
 ) -> None:
     expected = await _fill(any_shards)
     jobs = await _all(any_shards, functions, limit)
@@ -56,7 +63,7 @@ async def test_a_listing_is_complete_and_without_repetition(
     assert {queue: Counter(job.status for job in jobs if job.queue == queue) for queue in QUEUES} == expected
 
 
-async def test_filters_by_status_and_queue(any_shards: Shards, functions: Functions) -> None:
+async def test_filters_by_status_and_queue(any_shards: Shards, functions: FunctionRegistry) -> None:
     expected = await _fill(any_shards)
     for status in ("queued", "stopped", "failed", "started"):
         jobs = await _all(any_shards, functions, 4, status=Status(status), queue="high")
@@ -67,18 +74,20 @@ async def test_filters_by_status_and_queue(any_shards: Shards, functions: Functi
 
 
 async def test_queued_jobs_come_in_their_order_and_ended_ones_latest_first(
-    shards: Shards, functions: Functions
+    shards: Shards, functions: FunctionRegistry
 ) -> None:
     (shard,) = shards
-    await put(shard, "a", "b", "c", "d")
+    await enqueue_jobs(shard, "a", "b", "c", "d")
     for second in range(2):
-        (job,) = await take(shard)
-        await finish(shard, "w1", [succeeded(job)], now=NOW + second)
+        (job,) = await claim_jobs(shard)
+        await finish(shard, "w1", [success_outcome(job)], now=NOW + second)
     assert [job.id for job in await _all(shards, functions, 1, status=Status.QUEUED)] == ["c", "d"]
     assert [job.id for job in await _all(shards, functions, 1, status=Status.FINISHED)] == ["b", "a"]
 
 
-async def test_a_page_of_entries_without_jobs_ends_early_and_goes_on(shards: Shards, functions: Functions) -> None:
+async def test_a_page_of_entries_without_jobs_ends_early_and_goes_on(
+    shards: Shards, functions: FunctionRegistry
+) -> None:
     (shard,) = shards
     await shard.execute(("RPUSH", "rq:queue:default", *(f"gone-{n}" for n in range(2500))), ("SADD", "rq:queues", "x"))
     await shard.execute(("SREM", "rq:queues", "x"))
@@ -91,7 +100,7 @@ async def test_a_page_of_entries_without_jobs_ends_early_and_goes_on(shards: Sha
 async def test_queues_are_named_in_order(shards: Shards) -> None:
     (shard,) = shards
     for queue in ("low", "a b", "high"):
-        await put(shard, f"in-{queue[0]}", queue=queue)
+        await enqueue_jobs(shard, f"in-{queue[0]}", queue=queue)
     assert await queue_names(shard) == ["a b", "high", "low"]
 
 
@@ -123,15 +132,17 @@ BAD_CURSORS = [
 
 
 @pytest.mark.parametrize("cursor", BAD_CURSORS, ids=range(len(BAD_CURSORS)))
-async def test_a_cursor_that_no_listing_gave_is_refused(shards: Shards, functions: Functions, cursor: str) -> None:
-    await put(shards.all[0], "a")
-    with pytest.raises(BadCursor):
+async def test_a_cursor_that_no_listing_gave_is_refused(
+    shards: Shards, functions: FunctionRegistry, cursor: str
+) -> None:
+    await enqueue_jobs(shards.all[0], "a")
+    with pytest.raises(InvalidCursor):
         await list_jobs(shards, functions, cursor=cursor)
 
 
-async def test_a_cursor_of_other_filters_is_refused(shards: Shards, functions: Functions) -> None:
-    await put(shards.all[0], "a", "b")
+async def test_a_cursor_of_other_filters_is_refused(shards: Shards, functions: FunctionRegistry) -> None:
+    await enqueue_jobs(shards.all[0], "a", "b")
     cursor = (await list_jobs(shards, functions, status=Status.QUEUED, limit=1)).cursor
     for filters in ({"status": Status.FAILED}, {"queue": "high"}):
-        with pytest.raises(BadCursor):
+        with pytest.raises(InvalidCursor):
             await list_jobs(shards, functions, cursor=cursor, **filters)

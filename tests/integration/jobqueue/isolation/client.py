@@ -16,7 +16,7 @@ from redis.crc import key_slot
 import jobqueue.sharding.shards
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.enqueue import enqueue
-from jobqueue.servers.connection_pool import Command, Node
+from jobqueue.servers.connection_pool import RedisCommand, ServerPool
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import new_job
 
@@ -24,14 +24,14 @@ BATCH = 20
 
 
 async def _unconfirmed(
-    node: Node, *commands: Command, mark: str, masters: object, timeout_seconds: float = 5.0
+    node: ServerPool, *commands: RedisCommand, touch_key: str, masters: object, timeout_seconds: float = 5.0
 ) -> list[Any]:
     return await node.execute(*commands, timeout_seconds=timeout_seconds)
 
 
 async def main(url: str, host: str, *options: str) -> None:
     if "--unconfirmed" in options:
-        jobqueue.sharding.shards.execute_confirmed = _unconfirmed
+        jobqueue.sharding.shards.execute_replicated = _unconfirmed
     shards = await Shards.connect(url)
     owners = shards.topology.masters_by_slot()
     shard = next(one for one in shards if owners[key_slot(one.prefix.encode())].startswith(f"{host}:"))

@@ -52,7 +52,7 @@ class Outcome:
     scenario: str
     acknowledged: int
     lost: int
-    succeeded: bool
+    replica_promoted: bool
 
 
 def address(host: int) -> str:
@@ -63,7 +63,7 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True)
 
 
-class Member:
+class Server:
     """A server on one of the hosts."""
 
     def __init__(self, directory: Path, host: int, number: int) -> None:
@@ -71,7 +71,12 @@ class Member:
         self.port = PORT + number
         self._directory = directory / str(number)
         self._directory.mkdir()
-        settings = {**store_settings.STORE, **store_settings.CLUSTER, "bind": address(host), "port": str(self.port)}
+        settings = {
+            **store_settings.REDIS_SETTINGS,
+            **store_settings.CLUSTER_SETTINGS,
+            "bind": address(host),
+            "port": str(self.port),
+        }
         settings |= {"dir": str(self._directory), "protected-mode": "no"}
         (self._directory / "store.conf").write_text(store_settings.render(settings))
         self.start()
@@ -84,11 +89,11 @@ class Member:
 
     def answers(self) -> bool:
         try:
-            return bool(self.ask("PING"))
+            return bool(self.command("PING"))
         except redis.RedisError:
             return False
 
-    def ask(self, *command: str | int) -> object:
+    def command(self, *command: str | int) -> object:
         with redis.Redis(address(self.host), self.port, socket_timeout=10, decode_responses=True) as client:
             return client.execute_command(*command)
 
@@ -97,27 +102,27 @@ class Member:
         self._process.wait()
 
     def is_linked_replica(self) -> bool:
-        info = self.ask("INFO", "replication")
+        info = self.command("INFO", "replication")
         assert isinstance(info, dict)
         return bool(info["role"] == "slave" and info["master_link_status"] == "up")
 
-    def await_link(self) -> None:
+    def wait_for_replication_link(self) -> None:
         """Returns in the moment in which it says that it follows its master."""
         deadline = time.monotonic() + LINK_SECONDS
         with redis.Redis(address(self.host), self.port, socket_timeout=10, decode_responses=True) as client:
             while client.info("replication").get("master_link_status") != "up":
                 assert time.monotonic() < deadline, f"{self.port} has no link to its master"
 
-    def is_content(self) -> bool:
-        return "cluster_state:ok" in str(self.ask("CLUSTER", "INFO"))
+    def reports_cluster_ok(self) -> bool:
+        return "cluster_state:ok" in str(self.command("CLUSTER", "INFO"))
 
     def is_master(self) -> bool:
-        role = self.ask("ROLE")
+        role = self.command("ROLE")
         assert isinstance(role, list)
         return bool(role[0] == "master")
 
 
-class Rig:
+class ThreeHostCluster:
     """The hosts and their servers."""
 
     def __init__(self, directory: Path) -> None:
@@ -139,20 +144,20 @@ class Rig:
             run(*f"ip -n h{host} link set own{host} up".split())
             run(*f"ip -n h{host} route add {address(other)} dev own{host} src {address(host)}".split())
         self.a, self.b, self.replica, self.witness = (
-            Member(directory, host, number) for number, host in enumerate((1, 2, 2, 3))
+            Server(directory, host, number) for number, host in enumerate((1, 2, 2, 3))
         )
         self._form()
 
     def _form(self) -> None:
         slots = ((self.a, 0, LAST_OF_A), (self.b, LAST_OF_A + 1, LAST_OF_B), (self.witness, LAST_OF_B + 1, 16_383))
         for epoch, (member, first, last) in enumerate(slots, 1):
-            member.ask("CLUSTER", "SET-CONFIG-EPOCH", epoch)
-            member.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+            member.command("CLUSTER", "SET-CONFIG-EPOCH", epoch)
+            member.command("CLUSTER", "ADDSLOTSRANGE", first, last)
         for member in (self.b, self.replica, self.witness):
-            member.ask("CLUSTER", "MEET", address(1), self.a.port)
-        until(lambda: len(str(self.replica.ask("CLUSTER", "NODES")).splitlines()) == 4, wanted="acquaintance")
-        self.replica.ask("CLUSTER", "REPLICATE", str(self.a.ask("CLUSTER", "MYID")))
-        until(self.stands, wanted="a cluster")
+            member.command("CLUSTER", "MEET", address(1), self.a.port)
+        until(lambda: len(str(self.replica.command("CLUSTER", "NODES")).splitlines()) == 4, wanted="acquaintance")
+        self.replica.command("CLUSTER", "REPLICATE", str(self.a.command("CLUSTER", "MYID")))
+        until(self.is_healthy, wanted="a cluster")
         self._weigh_down()
 
     def _weigh_down(self) -> None:
@@ -162,16 +167,16 @@ class Rig:
             for name in itertools.islice((name for name in names if key_slot(name.encode()) <= LAST_OF_A), BALLAST):
                 client.set(name, os.urandom(MEGABYTE))
 
-    def stands(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether A has its shards and its replica, and everybody is content."""
         members = (self.a, self.b, self.witness)
-        content = all(member.is_content() for member in members)
+        content = all(member.reports_cluster_ok() for member in members)
         return content and self.a.is_master() and self.replica.is_linked_replica()
 
-    def owner(self) -> Member | None:
+    def owner(self) -> Server | None:
         """Who has A's shards, once that is settled: it serves them, and the other one is its replica in step."""
         for owner, other in ((self.a, self.replica), (self.replica, self.a)):
-            if owner.is_master() and owner.is_content() and other.is_linked_replica():
+            if owner.is_master() and owner.reports_cluster_ok() and other.is_linked_replica():
                 return owner
         return None
 
@@ -183,13 +188,13 @@ class Rig:
         def restored() -> bool:
             nonlocal asked_at
             if time.monotonic() > asked_at + FAILOVER_SECONDS and self.a.is_linked_replica():
-                self.a.ask("CLUSTER", "FAILOVER")
+                self.a.command("CLUSTER", "FAILOVER")
                 asked_at = time.monotonic()
-            return self.stands()
+            return self.is_healthy()
 
         until(restored, wanted="the first order of things")
 
-    def cut(self, seconds: float, *, replica_drops: bool, replica_succeeds: bool) -> None:
+    def isolate_first_host(self, seconds: float, *, replica_drops: bool, replica_succeeds: bool) -> None:
         """Takes the first host off the network for so long; where its replica drops, A knows at once.
 
         Where the replica is to succeed A, the cut lasts until it has.
@@ -218,7 +223,7 @@ class Rig:
             process.kill()
             process.wait()
 
-    def lost(self, acknowledged: Acknowledged) -> int:
+    def count_lost(self, acknowledged: Acknowledged) -> int:
         """How many of these jobs A's shard does not have, wherever it is."""
         owner = until(self.owner, wanted="the end of the dispute over A's shards")
         assert owner is not None
@@ -259,22 +264,22 @@ class Scenario:
     options: tuple[str, ...] = ()
     client_host: int = 1
     replica_returns: bool = False
-    replica_drops: bool = False
-    replica_succeeds: bool = True
-    killed: bool = False
+    drop_replica_link: bool = False
+    wait_for_promotion: bool = True
+    master_killed: bool = False
 
 
 SCENARIOS = (
     Scenario("unconfirmed", 5.0, ("--unconfirmed",)),
-    Scenario("short cut", 2.0, replica_succeeds=False),
+    Scenario("short cut", 2.0, wait_for_promotion=False),
     Scenario("long cut", 6.0),
     Scenario("cut as a replica returns", 6.0, replica_returns=True),
-    Scenario("killed as a replica returns", 0.0, replica_returns=True, killed=True),
-    Scenario("client on both sides", 6.0, client_host=4, replica_drops=True),
+    Scenario("killed as a replica returns", 0.0, replica_returns=True, master_killed=True),
+    Scenario("client on both sides", 6.0, client_host=4, drop_replica_link=True),
 )
 
 
-def play(rig: Rig, scenario: Scenario) -> Outcome:
+def run_scenario(rig: ThreeHostCluster, scenario: Scenario) -> Outcome:
     """Cuts the first host off for a while, or kills its master, with a client on it, and counts."""
     rig.restore()
     with rig.client(scenario.client_host, *scenario.options) as path:
@@ -285,25 +290,25 @@ def play(rig: Rig, scenario: Scenario) -> Outcome:
             enough = path.stat().st_size + 100_000
             until(lambda: path.stat().st_size > enough, wanted="a master that is believed")
             rig.replica.start()
-            rig.replica.await_link()
-        if scenario.killed:
+            rig.replica.wait_for_replication_link()
+        if scenario.master_killed:
             rig.a.kill()
             until(rig.replica.is_master, wanted="A's succession")
         else:
-            rig.cut(
+            rig.isolate_first_host(
                 scenario.cut_seconds,
-                replica_drops=scenario.replica_drops,
-                replica_succeeds=scenario.replica_succeeds,
+                replica_drops=scenario.drop_replica_link,
+                replica_succeeds=scenario.wait_for_promotion,
             )
         time.sleep(STEADY_SECONDS)
-    if scenario.killed:
+    if scenario.master_killed:
         rig.a.start()
     acknowledged = Acknowledged.read(path)
-    return Outcome(scenario.name, len(acknowledged.ids), rig.lost(acknowledged), not rig.a.is_master())
+    return Outcome(scenario.name, len(acknowledged.ids), rig.count_lost(acknowledged), not rig.a.is_master())
 
 
 if __name__ == "__main__":
-    rig = Rig(Path(sys.argv[1]))
+    rig = ThreeHostCluster(Path(sys.argv[1]))
     for scenario in SCENARIOS:
-        sys.stdout.write(json.dumps(asdict(play(rig, scenario))) + "\n")
+        sys.stdout.write(json.dumps(asdict(run_scenario(rig, scenario))) + "\n")
         sys.stdout.flush()

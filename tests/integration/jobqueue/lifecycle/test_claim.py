@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from jobqueue.lifecycle.claim import CLAIM_BYTES, CLAIM_LIMIT, release
+from jobqueue.lifecycle.claim import CLAIM_LIMIT, MAX_CLAIM_BYTES, release
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
@@ -13,186 +13,186 @@ from jobqueue.model import NewJob
 from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
-    broke,
-    complete,
-    dump,
-    fields_of,
-    members,
-    put,
-    status_of,
-    succeeded,
-    take,
-    ttl_of,
-    waiting,
+    claim_jobs,
+    complete_jobs,
+    dump_shard,
+    enqueue_jobs,
+    failed_outcome,
+    job_fields,
+    job_status,
+    key_ttl,
+    queued_ids,
+    sorted_set,
+    success_outcome,
 )
 
 
 async def test_a_claimed_job_carries_what_its_worker_needs(shard: Shard) -> None:
-    await put(shard, "a", timeout_seconds=7, result_ttl_seconds=60, feed=False)
-    (job,) = await take(shard, token="t1")
+    await enqueue_jobs(shard, "a", timeout_seconds=7, result_ttl_seconds=60, feed=False)
+    (job,) = await claim_jobs(shard, token="t1")
     assert (job.id, job.token, job.shard_index, job.queue) == ("a", "t1", shard.index, "default")
     assert (job.timeout_seconds, job.result_ttl_seconds, job.failure_ttl_seconds) == (7, 60, 2_592_000)
-    assert (job.from_http, job.feed, job.attempt, job.unsupported) == (True, False, 1, None)
-    fields = await fields_of(shard, "a")
+    assert (job.from_http, job.feed, job.attempt, job.unsupported_feature) == (True, False, 1, None)
+    fields = await job_fields(shard, "a")
     assert (fields["status"], fields["worker_name"]) == ("started", "w1")
-    assert await members(shard, "wm:leases") == {"a:t1": NOW + 20}
+    assert await sorted_set(shard, "wm:leases") == {"a:t1": NOW + 20}
     # RQ's tools fail what lies before the present here, so it lies far beyond the lease.
-    assert await members(shard, "wip:default") == {"a:t1": NOW + 7 + 3600}
+    assert await sorted_set(shard, "wip:default") == {"a:t1": NOW + 7 + 3600}
 
 
 async def test_queues_come_in_order_of_priority(shard: Shard) -> None:
-    await put(shard, "d1", "d2")
-    await put(shard, "h1", "h2", queue="high")
-    jobs = await take(shard, 3, "high", "default")
+    await enqueue_jobs(shard, "d1", "d2")
+    await enqueue_jobs(shard, "h1", "h2", queue="high")
+    jobs = await claim_jobs(shard, 3, "high", "default")
     assert [(job.id, job.queue) for job in jobs] == [("h1", "high"), ("h2", "high"), ("d1", "default")]
-    assert await waiting(shard) == ["d2"]
+    assert await queued_ids(shard) == ["d2"]
 
 
 async def test_no_job_is_leased_twice_by_workers_at_once(shard: Shard) -> None:
     ids = [f"job-{number}" for number in range(200)]
-    await put(shard, *ids)
-    batches = await asyncio.gather(*(take(shard, 7, worker=f"w{number}") for number in range(40)))
+    await enqueue_jobs(shard, *ids)
+    batches = await asyncio.gather(*(claim_jobs(shard, 7, worker=f"w{number}") for number in range(40)))
     assert sorted(job.id for batch in batches for job in batch) == sorted(ids)
 
 
 async def test_more_jobs_than_lua_can_hold_are_leased_in_several_calls(shard: Shard) -> None:
     ids = [f"job-{number}" for number in range(4 * CLAIM_LIMIT + 10)]
-    await put(shard, *ids)
-    batches = [await take(shard, 100_000) for _ in range(5)]
+    await enqueue_jobs(shard, *ids)
+    batches = [await claim_jobs(shard, 100_000) for _ in range(5)]
     assert [job.id for jobs in batches for job in jobs] == ids
 
 
 async def test_large_jobs_come_in_answers_that_fit_into_memory(shard: Shard) -> None:
-    large = b"x" * (CLAIM_BYTES // 8)
+    large = b"x" * (MAX_CLAIM_BYTES // 8)
     jobs = [NewJob(f"job-{number}", "noop", large, queue=f"q{number // 10}") for number in range(20)]
     await enqueue(shard, jobs, now=NOW)
-    batches = [await take(shard, 100, "q0", "q1") for _ in range(4)]
+    batches = [await claim_jobs(shard, 100, "q0", "q1") for _ in range(4)]
     assert [len(batch) for batch in batches] == [8, 8, 4, 0]
     assert [job.id for batch in batches for job in batch] == [job.id for job in jobs]
 
 
 async def test_a_repeat_with_the_same_token_gets_the_first_answer(shard: Shard) -> None:
-    await put(shard, "a", "b", "c")
-    first = await take(shard, 2, token="t1")
-    before = await dump(shard)
-    assert await take(shard, 2, token="t1", now=NOW + 1) == first
-    assert await dump(shard) == before
-    await finish(shard, "w1", [succeeded(first[0])], now=NOW)
-    assert await take(shard, 2, token="t1") == [first[1]]
-    assert [job.id for job in await take(shard, 2, token="t2")] == ["c"]
+    await enqueue_jobs(shard, "a", "b", "c")
+    first = await claim_jobs(shard, 2, token="t1")
+    before = await dump_shard(shard)
+    assert await claim_jobs(shard, 2, token="t1", now=NOW + 1) == first
+    assert await dump_shard(shard) == before
+    await finish(shard, "w1", [success_outcome(first[0])], now=NOW)
+    assert await claim_jobs(shard, 2, token="t1") == [first[1]]
+    assert [job.id for job in await claim_jobs(shard, 2, token="t2")] == ["c"]
 
 
 async def test_a_repeat_does_not_get_what_was_reaped_meanwhile(shard: Shard) -> None:
-    await put(shard, "a")
-    await take(shard, token="t1")
+    await enqueue_jobs(shard, "a")
+    await claim_jobs(shard, token="t1")
     await reap(shard, now=NOW)
     await reap(shard, now=NOW + 21)
-    assert await waiting(shard) == ["a"]
-    assert await take(shard, token="t1", now=NOW + 21) == []
-    assert await waiting(shard) == ["a"]
+    assert await queued_ids(shard) == ["a"]
+    assert await claim_jobs(shard, token="t1", now=NOW + 21) == []
+    assert await queued_ids(shard) == ["a"]
 
 
 async def test_a_job_lost_before_is_claimed_alone(shard: Shard) -> None:
-    await put(shard, "a", "bad", "b")
-    first = await take(shard, 2)
+    await enqueue_jobs(shard, "a", "bad", "b")
+    first = await claim_jobs(shard, 2)
     await release(shard, [first[0]], now=NOW)
     await reap(shard, now=NOW)
     assert [job.job_id for job in await reap(shard, now=NOW + 21)] == ["bad"]
-    assert await waiting(shard) == ["bad", "a", "b"]
-    assert [job.id for job in await take(shard, 10, "default", "other")] == ["bad"]
-    assert await waiting(shard) == ["a", "b"]
+    assert await queued_ids(shard) == ["bad", "a", "b"]
+    assert [job.id for job in await claim_jobs(shard, 10, "default", "other")] == ["bad"]
+    assert await queued_ids(shard) == ["a", "b"]
 
 
 async def test_jobs_before_a_lost_one_come_without_it(shard: Shard) -> None:
-    await put(shard, "bad")
-    await take(shard)
+    await enqueue_jobs(shard, "bad")
+    await claim_jobs(shard)
     await reap(shard, now=NOW)
     await reap(shard, now=NOW + 21)
-    await put(shard, "a", at_front=True)
-    await put(shard, "b")
-    assert [job.id for job in await take(shard, 10)] == ["a"]
-    assert await waiting(shard) == ["bad", "b"]
-    assert [job.id for job in await take(shard, 10)] == ["bad"]
-    assert [job.id for job in await take(shard, 10)] == ["b"]
+    await enqueue_jobs(shard, "a", at_front=True)
+    await enqueue_jobs(shard, "b")
+    assert [job.id for job in await claim_jobs(shard, 10)] == ["a"]
+    assert await queued_ids(shard) == ["bad", "b"]
+    assert [job.id for job in await claim_jobs(shard, 10)] == ["bad"]
+    assert [job.id for job in await claim_jobs(shard, 10)] == ["b"]
 
 
 async def test_what_must_not_run_any_more_is_passed_over(shard: Shard) -> None:
-    await put(shard, "expired", "cancelled", "a", "finished", "b")
+    await enqueue_jobs(shard, "expired", "cancelled", "a", "finished", "b")
     await cancel(shard, ["cancelled"], now=NOW)
     await shard.execute(
         ("DEL", f"{shard.prefix}:job:expired"),
         ("HSET", f"{shard.prefix}:job:finished", "status", "finished"),
         ("RPUSH", f"{shard.prefix}:queue:default", "cancelled", "a"),
     )
-    assert [job.id for job in await take(shard, 10)] == ["a", "b"]
-    assert await waiting(shard) == []
-    assert await status_of(shard, "cancelled") == "canceled"
-    assert await status_of(shard, "expired") is None
+    assert [job.id for job in await claim_jobs(shard, 10)] == ["a", "b"]
+    assert await queued_ids(shard) == []
+    assert await job_status(shard, "cancelled") == "canceled"
+    assert await job_status(shard, "expired") is None
 
 
 async def test_a_stock_jobs_time_to_live_in_the_queue_is_over_when_it_runs(shard: Shard) -> None:
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     key = f"{shard.prefix}:job:a"
     await shard.execute(("HSET", key, "ttl", 60), ("EXPIRE", key, 60))
-    await take(shard)
-    assert await ttl_of(shard, "job:a") == -1
+    await claim_jobs(shard)
+    assert await key_ttl(shard, "job:a") == -1
 
 
 async def test_a_suspended_queue_leases_nothing_and_keeps_its_jobs(shard: Shard) -> None:
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     await shard.execute(("SET", f"{shard.prefix}:suspended", 1))
-    assert await take(shard) == []
-    assert await waiting(shard) == ["a"]
+    assert await claim_jobs(shard) == []
+    assert await queued_ids(shard) == ["a"]
     await shard.execute(("DEL", f"{shard.prefix}:suspended"))
-    assert len(await take(shard)) == 1
+    assert len(await claim_jobs(shard)) == 1
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])
 async def test_attempts_count_runs_and_not_what_was_given_back(shard: Shard, attempts: int) -> None:
-    await put(shard, "a", retries=5)
+    await enqueue_jobs(shard, "a", retries=5)
     for _ in range(attempts - 1):
-        (job,) = await take(shard)
-        await finish(shard, "w1", [broke(job)], now=NOW)
+        (job,) = await claim_jobs(shard)
+        await finish(shard, "w1", [failed_outcome(job)], now=NOW)
     for _ in range(3):
-        (job,) = await take(shard)
+        (job,) = await claim_jobs(shard)
         assert job.attempt == attempts
         assert await release(shard, [job], now=NOW) == 1
-    (job,) = await take(shard)
+    (job,) = await claim_jobs(shard)
     assert job.attempt == attempts
 
 
 async def test_given_back_jobs_stand_at_the_head_in_their_order(shard: Shard) -> None:
-    await put(shard, "a", "b", "c", "d")
-    jobs = await take(shard, 3)
+    await enqueue_jobs(shard, "a", "b", "c", "d")
+    jobs = await claim_jobs(shard, 3)
     assert await release(shard, jobs, now=NOW) == 3
-    assert await waiting(shard) == ["a", "b", "c", "d"]
-    fields = await fields_of(shard, "a")
+    assert await queued_ids(shard) == ["a", "b", "c", "d"]
+    fields = await job_fields(shard, "a")
     assert fields["status"] == "queued"
     assert not {"worker_name", "started_at", "wm_losses"} & fields.keys()
-    assert await members(shard, "wm:leases") == await members(shard, "wip:default") == {}
+    assert await sorted_set(shard, "wm:leases") == await sorted_set(shard, "wip:default") == {}
 
 
 async def test_giving_back_without_a_lease_changes_nothing(shard: Shard) -> None:
-    await put(shard, "a", "b")
-    stale = await take(shard, 1)
+    await enqueue_jobs(shard, "a", "b")
+    stale = await claim_jobs(shard, 1)
     await release(shard, stale, now=NOW)
-    await take(shard, 1, worker="w2")
-    before = await dump(shard)
+    await claim_jobs(shard, 1, worker="w2")
+    before = await dump_shard(shard)
     assert await release(shard, stale, now=NOW) == 0
-    assert await dump(shard) == before
+    assert await dump_shard(shard) == before
 
 
 async def test_a_job_cancelled_while_it_was_leased_does_not_run_once_given_back(shard: Shard) -> None:
-    await put(shard, "a")
-    jobs = await take(shard)
+    await enqueue_jobs(shard, "a")
+    jobs = await claim_jobs(shard)
     await cancel(shard, ["a"], now=NOW)
     await release(shard, jobs, now=NOW)
-    assert await status_of(shard, "a") == "canceled"
-    assert await waiting(shard) == []
-    assert await members(shard, "canceled:default") == {"a": NOW}
-    assert await take(shard) == []
+    assert await job_status(shard, "a") == "canceled"
+    assert await queued_ids(shard) == []
+    assert await sorted_set(shard, "canceled:default") == {"a": NOW}
+    assert await claim_jobs(shard) == []
 
 
 async def test_finished_jobs_are_not_claimed_again(shard: Shard) -> None:
-    await complete(shard, "a", "b")
-    assert await take(shard, 10) == []
+    await complete_jobs(shard, "a", "b")
+    assert await claim_jobs(shard, 10) == []

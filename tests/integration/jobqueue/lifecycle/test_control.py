@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobqueue.lifecycle.control import Cancelled, cancel, delete, requeue, requeue_failed
+from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue, requeue_failed
 from jobqueue.lifecycle.finish import Outcome, Stopped, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import pull
@@ -10,19 +10,19 @@ from jobqueue.model import DAY_SECONDS
 from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
-    broke,
-    complete,
-    dump,
-    fields_of,
-    keys_of,
-    members,
+    claim_jobs,
+    complete_jobs,
+    dump_shard,
+    enqueue_jobs,
+    failed_outcome,
+    job_fields,
+    job_status,
+    key_ttl,
     nearly,
-    put,
-    status_of,
-    succeeded,
-    take,
-    ttl_of,
-    waiting,
+    queued_ids,
+    shard_keys,
+    sorted_set,
+    success_outcome,
 )
 
 WAITING = ["queued", "scheduled", "deferred", "created", "rate_limited", "ready_to_enqueue"]
@@ -33,22 +33,22 @@ async def _bring_to(shard: Shard, status: str) -> None:
     """Writes job `a` and takes it to `status`."""
     match status:
         case "scheduled":
-            await put(shard, "a", due_at=NOW + 5)
+            await enqueue_jobs(shard, "a", due_at=NOW + 5)
         case "canceled":
-            await put(shard, "a")
+            await enqueue_jobs(shard, "a")
             await cancel(shard, ["a"], now=NOW)
         case "started" | "finished" | "failed" | "stopped":
-            await put(shard, "a")
-            (job,) = await take(shard)
+            await enqueue_jobs(shard, "a")
+            (job,) = await claim_jobs(shard)
             ends: dict[str, Outcome] = {
-                "finished": succeeded(job),
-                "failed": broke(job),
+                "finished": success_outcome(job),
+                "failed": failed_outcome(job),
                 "stopped": Stopped(job, "noop", 0.1),
             }
             if status in ends:
                 await finish(shard, "w1", [ends[status]], now=NOW)
         case _:
-            await put(shard, "a")
+            await enqueue_jobs(shard, "a")
     if status in ("deferred", "created", "rate_limited", "ready_to_enqueue"):
         # What stock RQ keeps outside the queue itself.
         await shard.execute(
@@ -56,107 +56,107 @@ async def _bring_to(shard: Shard, status: str) -> None:
             ("HSET", f"{shard.prefix}:job:a", "status", status),
             ("ZADD", f"{shard.prefix}:deferred:default", NOW, "a"),
         )
-    assert await status_of(shard, "a") == status
+    assert await job_status(shard, "a") == status
 
 
 @pytest.mark.parametrize("status", WAITING)
 async def test_a_job_that_waits_is_cancelled_at_once(shard: Shard, status: str) -> None:
     await _bring_to(shard, status)
-    assert await cancel(shard, ["a"], now=NOW) == [Cancelled("canceled")]
-    assert (await status_of(shard, "a"), await waiting(shard)) == ("canceled", [])
-    assert await members(shard, "scheduled:default") == await members(shard, "deferred:default") == {}
-    assert await members(shard, "canceled:default") == {"a": NOW}
-    assert await ttl_of(shard, "job:a") in nearly(30 * DAY_SECONDS)
+    assert await cancel(shard, ["a"], now=NOW) == [CancelResult("canceled")]
+    assert (await job_status(shard, "a"), await queued_ids(shard)) == ("canceled", [])
+    assert await sorted_set(shard, "scheduled:default") == await sorted_set(shard, "deferred:default") == {}
+    assert await sorted_set(shard, "canceled:default") == {"a": NOW}
+    assert await key_ttl(shard, "job:a") in nearly(30 * DAY_SECONDS)
 
 
 @pytest.mark.parametrize("status", ENDED)
 async def test_a_job_that_ended_cannot_be_cancelled(shard: Shard, status: str) -> None:
     await _bring_to(shard, status)
-    before = await dump(shard)
-    assert await cancel(shard, ["a", "nobody"], now=NOW) == [Cancelled("ended", status), Cancelled("missing")]
-    assert await dump(shard) == before
+    before = await dump_shard(shard)
+    assert await cancel(shard, ["a", "nobody"], now=NOW) == [CancelResult("ended", status), CancelResult("missing")]
+    assert await dump_shard(shard) == before
 
 
 async def test_cancelling_takes_one_job_out_of_the_middle(shard: Shard) -> None:
-    await put(shard, "a", "b", "c")
-    assert await cancel(shard, ["b"], now=NOW) == [Cancelled("canceled")]
-    assert await waiting(shard) == ["a", "c"]
+    await enqueue_jobs(shard, "a", "b", "c")
+    assert await cancel(shard, ["b"], now=NOW) == [CancelResult("canceled")]
+    assert await queued_ids(shard) == ["a", "c"]
 
 
 async def test_what_earlier_runs_left_expires_with_the_cancelled_job(shard: Shard) -> None:
-    await put(shard, "a")
-    (job,) = await take(shard)
+    await enqueue_jobs(shard, "a")
+    (job,) = await claim_jobs(shard)
     await shard.execute(("XADD", f"{shard.prefix}:results:a", "*", "type", "4"))
     await shard.execute(("LPUSH", f"{shard.prefix}:queue:default", "a"))
     await shard.execute(("HSET", f"{shard.prefix}:job:a", "status", "queued"))
     await cancel(shard, [job.id], now=NOW)
-    assert await ttl_of(shard, "results:a") in nearly(30 * DAY_SECONDS)
+    assert await key_ttl(shard, "results:a") in nearly(30 * DAY_SECONDS)
 
 
 @pytest.mark.parametrize("status", ["failed", "stopped", "canceled"])
 async def test_what_did_not_succeed_is_requeued_with_a_clean_sheet(shard: Shard, status: str) -> None:
     await _bring_to(shard, status)
-    await put(shard, "other")
+    await enqueue_jobs(shard, "other")
     assert await requeue(shard, ["a"], now=NOW + 1) == ["queued"]
-    assert await waiting(shard) == ["other", "a"]
-    fields = await fields_of(shard, "a")
+    assert await queued_ids(shard) == ["other", "a"]
+    fields = await job_fields(shard, "a")
     assert fields["status"] == "queued"
     assert not {"wm_losses", "wm_cancel", "wm_reason", "ended_at"} & fields.keys()
-    assert await ttl_of(shard, "job:a") == -1
-    assert await members(shard, "failed:default") == await members(shard, "canceled:default") == {}
-    await take(shard)
-    (job,) = await take(shard)
-    await finish(shard, "w1", [succeeded(job, 1)], now=NOW)
+    assert await key_ttl(shard, "job:a") == -1
+    assert await sorted_set(shard, "failed:default") == await sorted_set(shard, "canceled:default") == {}
+    await claim_jobs(shard)
+    (job,) = await claim_jobs(shard)
+    await finish(shard, "w1", [success_outcome(job, 1)], now=NOW)
     assert [result.job_id for result in await pull(shard, 9, now=NOW)] == ["a"]
 
 
 @pytest.mark.parametrize("status", [*WAITING, "started", "finished"])
 async def test_other_jobs_cannot_be_requeued(shard: Shard, status: str) -> None:
     await _bring_to(shard, status)
-    before = await dump(shard)
+    before = await dump_shard(shard)
     assert await requeue(shard, ["a", "nobody"], now=NOW) == [status, "missing"]
-    assert await dump(shard) == before
+    assert await dump_shard(shard) == before
 
 
 async def test_losses_are_forgiven_by_a_requeue(shard: Shard) -> None:
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     await reap(shard, now=NOW)
     for _ in range(2):
         for number in range(3):
-            await take(shard, now=NOW + 100 * number)
+            await claim_jobs(shard, now=NOW + 100 * number)
             (lost,) = await reap(shard, now=NOW + 100 * number + 21)
             assert lost.outcome == ("failed" if number == 2 else "queued")
         assert await requeue(shard, ["a"], now=NOW) == ["queued"]
 
 
 async def test_a_cancellation_is_over_with_a_requeue(shard: Shard) -> None:
-    await put(shard, "a", retries=1)
-    (job,) = await take(shard)
+    await enqueue_jobs(shard, "a", retries=1)
+    (job,) = await claim_jobs(shard)
     await cancel(shard, ["a"], now=NOW)
-    await finish(shard, "w1", [broke(job)], now=NOW)
-    assert await status_of(shard, "a") == "stopped"
+    await finish(shard, "w1", [failed_outcome(job)], now=NOW)
+    assert await job_status(shard, "a") == "stopped"
     assert await requeue(shard, ["a"], now=NOW) == ["queued"]
-    (job,) = await take(shard)
+    (job,) = await claim_jobs(shard)
     assert (await extend(shard, "w1", [LeaseUpdate(job)], now=NOW)).cancelled == frozenset()
-    assert (await finish(shard, "w1", [broke(job)], now=NOW)).again == ("a",)
+    assert (await finish(shard, "w1", [failed_outcome(job)], now=NOW)).retried == ("a",)
 
 
 async def test_requeueing_a_queues_failures_leaves_the_others_alone(shard: Shard) -> None:
     ids = [f"job-{number:04}" for number in range(1203)]
-    await put(shard, *ids)
-    jobs = [job for _ in range(2) for job in await take(shard, 1000)]
+    await enqueue_jobs(shard, *ids)
+    jobs = [job for _ in range(2) for job in await claim_jobs(shard, 1000)]
     stopped = {f"job-{number:04}" for number in range(0, 1203, 100)}
-    outcomes = [Stopped(job, "noop", 0.1) if job.id in stopped else broke(job) for job in jobs]
+    outcomes = [Stopped(job, "noop", 0.1) if job.id in stopped else failed_outcome(job) for job in jobs]
     await finish(shard, "w1", outcomes, now=NOW)
-    await put(shard, "elsewhere", queue="high")
-    (job,) = await take(shard, 1, "high")
-    await finish(shard, "w1", [broke(job)], now=NOW)
+    await enqueue_jobs(shard, "elsewhere", queue="high")
+    (job,) = await claim_jobs(shard, 1, "high")
+    await finish(shard, "w1", [failed_outcome(job)], now=NOW)
     await shard.execute(("DEL", f"{shard.prefix}:job:job-0001"))
     failed = set(ids) - stopped - {"job-0001"}
     assert await requeue_failed(shard, "default", now=NOW) == len(failed)
-    assert set(await waiting(shard)) == failed
-    assert set(await members(shard, "failed:default")) == {*stopped, "job-0001"}
-    assert await waiting(shard, "high") == []
+    assert set(await queued_ids(shard)) == failed
+    assert set(await sorted_set(shard, "failed:default")) == {*stopped, "job-0001"}
+    assert await queued_ids(shard, "high") == []
 
 
 @pytest.mark.parametrize("status", [*WAITING, *ENDED])
@@ -164,19 +164,19 @@ async def test_a_deleted_job_leaves_nothing_behind(shard: Shard, status: str) ->
     await _bring_to(shard, status)
     assert await delete(shard, ["a", "nobody"]) == ["deleted", "missing"]
     kept = {"queues", "wm:enqueued", "wm:finished", "wm:seconds", "wm:failed", "wm:stopped", "wm:feed:sequence"}
-    assert await keys_of(shard) <= {*kept, "wm:claim:w1", "wm:wake:default", "wm:feed:bell"}
+    assert await shard_keys(shard) <= {*kept, "wm:claim:w1", "wm:wake:default", "wm:feed:bell"}
 
 
 async def test_a_job_that_runs_cannot_be_deleted(shard: Shard) -> None:
     await _bring_to(shard, "started")
-    before = await dump(shard)
+    before = await dump_shard(shard)
     assert await delete(shard, ["a"]) == ["started"]
-    assert await dump(shard) == before
+    assert await dump_shard(shard) == before
 
 
 async def test_a_deleted_result_is_not_handed_out_nor_given_back(shard: Shard) -> None:
-    await complete(shard, "a", "b")
+    await complete_jobs(shard, "a", "b")
     assert len(await pull(shard, 1, lease_seconds=5, now=NOW)) == 1
     assert await delete(shard, ["a", "b"]) == ["deleted", "deleted"]
     assert await pull(shard, 9, now=NOW) == []
-    assert await members(shard, "wm:feed:leases") == {}
+    assert await sorted_set(shard, "wm:feed:leases") == {}

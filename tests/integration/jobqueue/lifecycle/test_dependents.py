@@ -10,12 +10,20 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job
 
-from jobqueue.functions import Functions
-from jobqueue.inspection.job_views import view
+from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.job_views import view_jobs
 from jobqueue.lifecycle.dependents import CLUSTER_NOTE, enqueue_dependents
 from jobqueue.lifecycle.finish import finish
 from jobqueue.sharding.shards import Shard, Shards
-from tests.integration.jobqueue.queue_helpers import NOW, keys_of, put, status_of, succeeded, take, waiting
+from tests.integration.jobqueue.queue_helpers import (
+    NOW,
+    claim_jobs,
+    enqueue_jobs,
+    job_status,
+    queued_ids,
+    shard_keys,
+    success_outcome,
+)
 from workmanager.local.valkey_cluster import ValkeyCluster
 
 
@@ -36,8 +44,8 @@ class Trap:
 
 
 async def _run_parent(shard: Shard) -> None:
-    (job,) = await take(shard)
-    report = await finish(shard, "w1", [succeeded(job)], now=NOW)
+    (job,) = await claim_jobs(shard)
+    report = await finish(shard, "w1", [success_outcome(job)], now=NOW)
     assert report.dependents == ("parent",)
 
 
@@ -48,10 +56,10 @@ async def test_a_dependent_is_queued_when_its_parent_has_finished(
     queue = Queue("default", connection=connection, serializer=serializer)
     parent = queue.enqueue("math.floor", 1.5, job_id="parent", meta={"a": 1})
     queue.enqueue("math.floor", 2.5, job_id="child", depends_on=parent, meta={"b": [2]})
-    assert (await waiting(plain_shard), await status_of(plain_shard, "child")) == (["parent"], "deferred")
+    assert (await queued_ids(plain_shard), await job_status(plain_shard, "child")) == (["parent"], "deferred")
     await _run_parent(plain_shard)
     assert await enqueue_dependents(plain_shard, redis_url) == 1
-    assert (await waiting(plain_shard), await status_of(plain_shard, "child")) == (["child"], "queued")
+    assert (await queued_ids(plain_shard), await job_status(plain_shard, "child")) == (["child"], "queued")
     child = Job.fetch("child", connection=connection, serializer=serializer)
     assert (child.meta, child.args, child.func_name) == (
         {"b": [2]},
@@ -71,7 +79,7 @@ async def test_no_pickle_is_read(plain_shard: Shard, connection: Redis, redis_ur
         connection.hset(f"rq:job:{job_id}", "result", pickle.dumps(Trap(trace)))
     await _run_parent(plain_shard)
     await enqueue_dependents(plain_shard, redis_url)
-    assert await waiting(plain_shard) == ["child"]
+    assert await queued_ids(plain_shard) == ["child"]
     assert not trace.exists()
 
 
@@ -81,25 +89,25 @@ async def test_a_parent_that_rq_cannot_take_does_not_stop_the_others(
     queue = Queue("default", connection=connection, serializer="json")
     parent = queue.enqueue("math.floor", 1.5, job_id="parent")
     queue.enqueue("math.floor", 2.5, job_id="child", depends_on=parent)
-    await put(plain_shard, "broken")
+    await enqueue_jobs(plain_shard, "broken")
     connection.hset("rq:job:broken", "created_at", "nonsense")
     connection.sadd("rq:wm:dependents", "broken", "gone")
     await _run_parent(plain_shard)
     assert await enqueue_dependents(plain_shard, redis_url) == 3
-    assert "child" in await waiting(plain_shard)
-    assert "wm:dependents" not in await keys_of(plain_shard)
+    assert "child" in await queued_ids(plain_shard)
+    assert "wm:dependents" not in await shard_keys(plain_shard)
 
 
 async def test_on_a_cluster_the_parent_says_that_its_dependents_are_not_queued(
-    cluster: ValkeyCluster, functions: Functions
+    cluster: ValkeyCluster, functions: FunctionRegistry
 ) -> None:
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
-    await put(shard, "parent")
+    await enqueue_jobs(shard, "parent")
     await shard.execute(("SADD", f"{shard.prefix}:job:parent:dependents", "child"))
     await _run_parent(shard)
     assert await enqueue_dependents(shard, "") == 1
-    (seen,) = await view(shard, ["parent"], functions)
+    (seen,) = await view_jobs(shard, ["parent"], functions)
     assert seen is not None
     assert seen.error is not None
     assert seen.error.message == CLUSTER_NOTE

@@ -10,7 +10,7 @@ from rq import Queue
 from rq.job import Job
 from rq.registry import FinishedJobRegistry, StartedJobRegistry
 
-from jobqueue.inspection.counters import count
+from jobqueue.inspection.counters import read_counts
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import requeue
 from jobqueue.lifecycle.finish import FINISH_LIMIT, finish
@@ -20,28 +20,28 @@ from jobqueue.model import DAY_SECONDS
 from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
-    broke,
-    complete,
-    dump,
-    fields_of,
-    keys_of,
-    members,
+    claim_jobs,
+    complete_jobs,
+    dump_shard,
+    enqueue_jobs,
+    failed_outcome,
+    job_fields,
+    job_status,
+    key_ttl,
     nearly,
-    put,
-    results_at,
-    status_of,
-    succeeded,
-    take,
-    ttl_of,
+    results_kept_at,
+    shard_keys,
+    sorted_set,
+    success_outcome,
 )
 
 
 async def test_rq_reads_the_result(plain_shard: Shard, redis_url: str) -> None:
-    await put(plain_shard, "a")
-    (job,) = await take(plain_shard)
+    await enqueue_jobs(plain_shard, "a")
+    (job,) = await claim_jobs(plain_shard)
     with Redis.from_url(redis_url) as connection:
         assert Job.fetch("a", connection=connection, serializer="json").get_status() == "started"
-        await finish(plain_shard, "w1", [succeeded(job, {"n": [1, None, "ü"]})])
+        await finish(plain_shard, "w1", [success_outcome(job, {"n": [1, None, "ü"]})])
         read = Job.fetch("a", connection=connection, serializer="json")
         result = read.latest_result()
         assert read.get_status() == "finished"
@@ -55,100 +55,110 @@ async def test_rq_reads_the_result(plain_shard: Shard, redis_url: str) -> None:
 
 
 async def test_a_result_waits_a_week_and_its_books_are_closed(shard: Shard) -> None:
-    await complete(shard, "a")
-    assert await members(shard, "wm:leases") == await members(shard, "wip:default") == {}
-    counts = await count(shard)
+    await complete_jobs(shard, "a")
+    assert await sorted_set(shard, "wm:leases") == await sorted_set(shard, "wip:default") == {}
+    counts = await read_counts(shard)
     assert counts.functions.finished == {"noop": 1}
     assert counts.functions.seconds == {"noop": 0.5}
-    assert await results_at(shard, NOW + 7 * DAY_SECONDS - 1) == {"a"}
-    assert await results_at(shard, NOW + 7 * DAY_SECONDS) == set()
-    assert not [key for key in await keys_of(shard) if key.startswith(("job:", "results:", "finished:"))]
+    assert await results_kept_at(shard, NOW + 7 * DAY_SECONDS - 1) == {"a"}
+    assert await results_kept_at(shard, NOW + 7 * DAY_SECONDS) == set()
+    assert not [key for key in await shard_keys(shard) if key.startswith(("job:", "results:", "finished:"))]
 
 
 @pytest.mark.parametrize(("ttl", "ends"), [(60, NOW + 60), (-1, math.inf), (0, -math.inf)])
 async def test_a_result_is_kept_as_long_as_its_job_asked(shard: Shard, ttl: int, ends: float) -> None:
-    await complete(shard, "a", result_ttl_seconds=ttl)
-    assert (await count(shard)).functions.finished == {"noop": 1}
+    await complete_jobs(shard, "a", result_ttl_seconds=ttl)
+    assert (await read_counts(shard)).functions.finished == {"noop": 1}
     for now in (NOW, NOW + 59, NOW + 60, NOW + 100 * 365 * DAY_SECONDS):
-        assert await results_at(shard, now) == ({"a"} if now < ends else set())
-        assert await members(shard, "wm:feed") == ({"a": 1.0} if now < ends else {})
+        assert await results_kept_at(shard, now) == ({"a"} if now < ends else set())
+        assert await sorted_set(shard, "wm:feed") == ({"a": 1.0} if now < ends else {})
 
 
 @pytest.mark.parametrize(("ttl", "left"), [(60, nearly(60)), (-1, [-1]), (0, [-2])])
 async def test_what_is_not_fed_lives_as_rq_has_it(shard: Shard, ttl: int, left: Collection[int]) -> None:
     """So that stock clients and workers, whose jobs these are, find what they know."""
-    await complete(shard, "a", result_ttl_seconds=ttl, feed=False)
-    assert await ttl_of(shard, "job:a") in left
-    assert await ttl_of(shard, "results:a") in left
+    await complete_jobs(shard, "a", result_ttl_seconds=ttl, feed=False)
+    assert await key_ttl(shard, "job:a") in left
+    assert await key_ttl(shard, "results:a") in left
     kept = {60: {"a": NOW + 60}, -1: {"a": math.inf}, 0: {}}[ttl]
-    assert await members(shard, "finished:default") == kept
+    assert await sorted_set(shard, "finished:default") == kept
 
 
 async def test_a_second_end_counts_from_itself(shard: Shard) -> None:
     """Failed and queued again, by a user or by stock RQ, which leaves the time to live of the results."""
-    await put(shard, "user", "stock")
-    await finish(shard, "w1", [broke(job) for job in await take(shard, 2)], now=NOW)
+    await enqueue_jobs(shard, "user", "stock")
+    await finish(shard, "w1", [failed_outcome(job) for job in await claim_jobs(shard, 2)], now=NOW)
     await requeue(shard, ["user"], now=NOW)
     await shard.execute(
         ("HSET", f"{shard.prefix}:job:stock", "status", "queued", "ended_at", ""),
         ("ZREM", f"{shard.prefix}:failed:default", "stock"),
         ("RPUSH", f"{shard.prefix}:queue:default", "stock"),
     )
-    await finish(shard, "w1", [succeeded(job) for job in await take(shard, 2)], now=NOW)
+    await finish(shard, "w1", [success_outcome(job) for job in await claim_jobs(shard, 2)], now=NOW)
     for job_id in ("user", "stock"):
-        assert await ttl_of(shard, f"job:{job_id}") == await ttl_of(shard, f"results:{job_id}") == -1
-    assert await results_at(shard, NOW + 7 * DAY_SECONDS - 1) == {"user", "stock"}
-    assert await results_at(shard, NOW + 7 * DAY_SECONDS) == set()
+        assert await key_ttl(shard, f"job:{job_id}") == await key_ttl(shard, f"results:{job_id}") == -1
+    assert await results_kept_at(shard, NOW + 7 * DAY_SECONDS - 1) == {"user", "stock"}
+    assert await results_kept_at(shard, NOW + 7 * DAY_SECONDS) == set()
 
 
 async def test_what_a_stock_client_has_queued_again_outlives_its_result(shard: Shard) -> None:
     """RQ leaves the entry in the registry of finished jobs."""
-    await complete(shard, "a")
+    await complete_jobs(shard, "a")
     await shard.execute(("HSET", f"{shard.prefix}:job:a", "status", "queued"))
-    assert await results_at(shard, NOW + 7 * DAY_SECONDS) == {"a"}
-    assert await members(shard, "finished:default") == {}
+    assert await results_kept_at(shard, NOW + 7 * DAY_SECONDS) == {"a"}
+    assert await sorted_set(shard, "finished:default") == {}
 
 
 async def test_stock_workers_leave_results_of_the_feed_alone(plain_shard: Shard, redis_url: str) -> None:
     """RQ's maintenance drops entries of the registry that are over, and would leave their keys behind."""
-    await complete(plain_shard, "a", now=time.time() - 8 * DAY_SECONDS)
+    await complete_jobs(plain_shard, "a", now=time.time() - 8 * DAY_SECONDS)
     with Redis.from_url(redis_url) as connection:
         FinishedJobRegistry("default", connection=connection).cleanup()
-    assert await results_at(plain_shard, time.time()) == set()
-    assert "job:a" not in await keys_of(plain_shard)
+    assert await results_kept_at(plain_shard, time.time()) == set()
+    assert "job:a" not in await shard_keys(plain_shard)
 
 
 async def test_the_feed_has_the_order_of_the_outcomes_whatever_they_share(shard: Shard) -> None:
     """Jobs of one batch differ in queue, token and function, so that they travel in groups."""
-    await put(shard, "a1", "a2", "a3")
-    await put(shard, "b1", "b2", queue="high")
-    (b1, b2), (a1, a2), (a3,) = [await take(shard, 2, "high"), await take(shard, 2), await take(shard, 1)]
-    outcomes = [succeeded(a3), succeeded(b1), succeeded(a2, function="other"), succeeded(b2), succeeded(a1)]
+    await enqueue_jobs(shard, "a1", "a2", "a3")
+    await enqueue_jobs(shard, "b1", "b2", queue="high")
+    (b1, b2), (a1, a2), (a3,) = [
+        await claim_jobs(shard, 2, "high"),
+        await claim_jobs(shard, 2),
+        await claim_jobs(shard, 1),
+    ]
+    outcomes = [
+        success_outcome(a3),
+        success_outcome(b1),
+        success_outcome(a2, function="other"),
+        success_outcome(b2),
+        success_outcome(a1),
+    ]
     await finish(shard, "w1", outcomes, now=NOW)
     assert [result.job_id for result in await pull(shard, 9, order="oldest", now=NOW)] == ["a3", "b1", "a2", "b2", "a1"]
 
 
 async def test_a_job_that_asked_not_to_be_fed_is_not_handed_out(shard: Shard) -> None:
-    await complete(shard, "quiet", feed=False)
-    await complete(shard, "loud")
+    await complete_jobs(shard, "quiet", feed=False)
+    await complete_jobs(shard, "loud")
     assert [result.job_id for result in await pull(shard, 9, now=NOW)] == ["loud"]
 
 
 async def test_more_outcomes_than_lua_can_hold_are_recorded(shard: Shard) -> None:
     ids = [f"job-{number}" for number in range(4 * FINISH_LIMIT + 5)]
-    await put(shard, *ids)
-    jobs = [job for _ in range(5) for job in await take(shard, len(ids))]
-    report = await finish(shard, "w1", [succeeded(job) for job in jobs], now=NOW)
+    await enqueue_jobs(shard, *ids)
+    jobs = [job for _ in range(5) for job in await claim_jobs(shard, len(ids))]
+    report = await finish(shard, "w1", [success_outcome(job) for job in jobs], now=NOW)
     assert report.lost == ()
     assert [result.job_id for result in await pull(shard, 10_000, order="oldest", now=NOW)] == ids
 
 
-@pytest.mark.parametrize("outcome", [succeeded, broke])
+@pytest.mark.parametrize("outcome", [success_outcome, failed_outcome])
 @pytest.mark.parametrize("how", ["released", "reaped", "claimed by another", "finished", "failed"])
 async def test_a_lost_lease_changes_nothing_at_all(shard: Shard, outcome: object, how: str) -> None:
     assert callable(outcome)
-    await put(shard, "a", retries=1)
-    (stale,) = await take(shard)
+    await enqueue_jobs(shard, "a", retries=1)
+    (stale,) = await claim_jobs(shard)
     match how:
         case "released":
             await release(shard, [stale], now=NOW)
@@ -156,56 +166,56 @@ async def test_a_lost_lease_changes_nothing_at_all(shard: Shard, outcome: object
             await reap(shard, now=NOW)
             await reap(shard, now=NOW + 21)
             if how == "claimed by another":
-                await take(shard, worker="w2", now=NOW + 22)
+                await claim_jobs(shard, worker="w2", now=NOW + 22)
         case "finished":
-            await finish(shard, "w1", [succeeded(stale)], now=NOW)
+            await finish(shard, "w1", [success_outcome(stale)], now=NOW)
         case "failed":
-            await finish(shard, "w1", [broke(stale)], now=NOW)
-    before = await dump(shard)
+            await finish(shard, "w1", [failed_outcome(stale)], now=NOW)
+    before = await dump_shard(shard)
     report = await finish(shard, "w1", [outcome(stale)], now=NOW + 23)
     extension = await extend(shard, "w1", [LeaseUpdate(stale, NOW)], now=NOW + 23)
-    assert (report.lost, report.again, extension.lost) == (("a",), (), frozenset({"a"}))
-    assert await dump(shard) == before
+    assert (report.lost, report.retried, extension.lost) == (("a",), (), frozenset({"a"}))
+    assert await dump_shard(shard) == before
 
 
 async def test_a_lost_lease_takes_nothing_from_the_rest_of_its_batch(shard: Shard) -> None:
-    await put(shard, "a", "b", "c")
-    a, b, c = await take(shard, 3)
+    await enqueue_jobs(shard, "a", "b", "c")
+    a, b, c = await claim_jobs(shard, 3)
     await release(shard, [b], now=NOW)
-    report = await finish(shard, "w1", [succeeded(a), succeeded(b), succeeded(c)], now=NOW)
+    report = await finish(shard, "w1", [success_outcome(a), success_outcome(b), success_outcome(c)], now=NOW)
     assert report.lost == ("b",)
-    assert [await status_of(shard, id_) for id_ in "abc"] == ["finished", "queued", "finished"]
-    functions = (await count(shard)).functions
+    assert [await job_status(shard, id_) for id_ in "abc"] == ["finished", "queued", "finished"]
+    functions = (await read_counts(shard)).functions
     assert (functions.finished, functions.seconds) == ({"noop": 2}, {"noop": 1.0})
 
 
 async def test_a_job_deleted_while_it_ran_leaves_nothing_behind(shard: Shard) -> None:
     """RQ's own `Job.delete` takes a running job's record away."""
-    await put(shard, "a", "b", "c")
-    a, b, c = await take(shard, 3)
+    await enqueue_jobs(shard, "a", "b", "c")
+    a, b, c = await claim_jobs(shard, 3)
     await shard.execute(("DEL", *(f"{shard.prefix}:job:{id_}" for id_ in "abc")))
     assert (await extend(shard, "w1", [LeaseUpdate(c, NOW)], now=NOW)).lost == {"c"}
-    report = await finish(shard, "w1", [succeeded(a), broke(b), succeeded(c)], now=NOW)
+    report = await finish(shard, "w1", [success_outcome(a), failed_outcome(b), success_outcome(c)], now=NOW)
     assert set(report.lost) == {"a", "b", "c"}
-    assert await keys_of(shard) == {"queues", "wm:enqueued", "wm:claim:w1"}
+    assert await shard_keys(shard) == {"queues", "wm:enqueued", "wm:claim:w1"}
 
 
 async def test_an_execution_record_goes_with_its_job(shard: Shard) -> None:
-    await put(shard, "a", "b")
-    a, b = await take(shard, 2)
+    await enqueue_jobs(shard, "a", "b")
+    a, b = await claim_jobs(shard, 2)
     await extend(shard, "w1", [LeaseUpdate(a, NOW - 5), LeaseUpdate(b, NOW - 5)], now=NOW)
-    assert any(key.startswith("execution") for key in await keys_of(shard))
-    await finish(shard, "w1", [succeeded(a, recorded=True), broke(b)], now=NOW)
-    assert not [key for key in await keys_of(shard) if "execution" in key]
+    assert any(key.startswith("execution") for key in await shard_keys(shard))
+    await finish(shard, "w1", [success_outcome(a, recorded=True), failed_outcome(b)], now=NOW)
+    assert not [key for key in await shard_keys(shard) if "execution" in key]
 
 
 async def test_dependents_are_named_also_where_no_result_is_kept(shard: Shard) -> None:
-    await put(shard, "a", "b")
-    await put(shard, "c", result_ttl_seconds=0)
-    jobs = await take(shard, 3)
+    await enqueue_jobs(shard, "a", "b")
+    await enqueue_jobs(shard, "c", result_ttl_seconds=0)
+    jobs = await claim_jobs(shard, 3)
     await shard.execute(*(("SADD", f"{shard.prefix}:job:{id_}:dependents", "x") for id_ in "bc"))
-    report = await finish(shard, "w1", [succeeded(job) for job in jobs], now=NOW)
+    report = await finish(shard, "w1", [success_outcome(job) for job in jobs], now=NOW)
     assert set(report.dependents) == {"b", "c"}
     # RQ looks at the parent's record when it queues its dependents.
-    assert (await fields_of(shard, "c"))["status"] == "finished"
-    assert 0 < await ttl_of(shard, "job:c") <= 60
+    assert (await job_fields(shard, "c"))["status"] == "finished"
+    assert 0 < await key_ttl(shard, "job:c") <= 60

@@ -7,23 +7,23 @@ from redis import Redis
 from rq.executions import Execution
 from rq.job import Job
 
-from jobqueue.inspection.job_views import view
+from jobqueue.inspection.job_views import view_jobs
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import LeaseUpdate, Reaped, extend, reap
 from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.registry import WorkerRecord, register, wait
+from jobqueue.workers.registry import WorkerRecord, register, wait_for_message
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
-    dump,
-    fields_of,
-    keys_of,
-    members,
-    put,
-    status_of,
-    succeeded,
-    take,
-    waiting,
+    claim_jobs,
+    dump_shard,
+    enqueue_jobs,
+    job_fields,
+    job_status,
+    queued_ids,
+    shard_keys,
+    sorted_set,
+    success_outcome,
 )
 
 
@@ -35,25 +35,25 @@ async def leased(shard: Shard) -> Shard:
 
 
 async def test_a_renewed_lease_lasts_from_now_on(leased: Shard) -> None:
-    await put(leased, "a", "b")
-    a, b = await take(leased, 2, token="t")
+    await enqueue_jobs(leased, "a", "b")
+    a, b = await claim_jobs(leased, 2, token="t")
     extension = await extend(leased, "w1", [LeaseUpdate(a)], now=NOW + 15)
     assert (extension.lost, extension.cancelled) == (frozenset(), frozenset())
-    assert await members(leased, "wm:leases") == {"a:t": NOW + 35, "b:t": NOW + 20}
+    assert await sorted_set(leased, "wm:leases") == {"a:t": NOW + 35, "b:t": NOW + 20}
     assert [job.job_id for job in await reap(leased, now=NOW + 34)] == ["b"]
     assert b.id == "b"
 
 
 async def test_no_execution_record_is_written_for_a_short_job(leased: Shard) -> None:
-    await put(leased, "a")
-    (job,) = await take(leased)
+    await enqueue_jobs(leased, "a")
+    (job,) = await claim_jobs(leased)
     await extend(leased, "w1", [LeaseUpdate(job)], now=NOW)
-    assert not [key for key in await keys_of(leased) if "execution" in key]
+    assert not [key for key in await shard_keys(leased) if "execution" in key]
 
 
 async def test_rq_reads_the_execution_of_a_long_job(plain_shard: Shard, redis_url: str) -> None:
-    await put(plain_shard, "a")
-    (job,) = await take(plain_shard)
+    await enqueue_jobs(plain_shard, "a")
+    (job,) = await claim_jobs(plain_shard)
     await extend(plain_shard, "w1", [LeaseUpdate(job, begun_at=NOW - 5)], now=NOW)
     with Redis.from_url(redis_url) as connection:
         execution = Execution.fetch(job.token, "a", connection)
@@ -65,11 +65,11 @@ async def test_rq_reads_the_execution_of_a_long_job(plain_shard: Shard, redis_ur
 
 async def test_a_cancelled_job_is_named_at_renewal_and_its_worker_told_at_once(leased: Shard) -> None:
     await register(leased, WorkerRecord("w1", "host", 1, ("default",), 1))
-    await put(leased, "a", "b")
-    a, b = await take(leased, 2)
+    await enqueue_jobs(leased, "a", "b")
+    a, b = await claim_jobs(leased, 2)
     (answer,) = await cancel(leased, ["a"], now=NOW)
-    assert (answer.outcome, await status_of(leased, "a")) == ("stopping", "started")
-    command = await wait(leased, "w1", (), for_work=False, seconds=5)
+    assert (answer.outcome, await job_status(leased, "a")) == ("stopping", "started")
+    command = await wait_for_message(leased, "w1", (), for_work=False, seconds=5)
     assert command is not None
     assert (command.verb, command.job_id) == ("cancel", "a")
     extension = await extend(leased, "w1", [LeaseUpdate(a), LeaseUpdate(b)], now=NOW)
@@ -77,76 +77,76 @@ async def test_a_cancelled_job_is_named_at_renewal_and_its_worker_told_at_once(l
 
 
 async def test_a_lost_job_goes_to_the_head_and_its_loss_is_counted(leased: Shard) -> None:
-    await put(leased, "a", "b")
-    await take(leased)
+    await enqueue_jobs(leased, "a", "b")
+    await claim_jobs(leased)
     assert await reap(leased, now=NOW + 19.9) == []
     assert await reap(leased, now=NOW + 20) == [Reaped("a", "w1", "queued")]
-    assert await waiting(leased) == ["a", "b"]
-    assert (await fields_of(leased, "a"))["wm_losses"] == "1"
-    assert await members(leased, "wm:leases") == await members(leased, "wip:default") == {}
-    (job,) = await take(leased, now=NOW + 21)
+    assert await queued_ids(leased) == ["a", "b"]
+    assert (await job_fields(leased, "a"))["wm_losses"] == "1"
+    assert await sorted_set(leased, "wm:leases") == await sorted_set(leased, "wip:default") == {}
+    (job,) = await claim_jobs(leased, now=NOW + 21)
     assert (job.id, job.attempt) == ("a", 2)
 
 
 async def test_the_third_loss_is_the_last(leased: Shard, functions: object) -> None:
-    await put(leased, "a", retries=5)
+    await enqueue_jobs(leased, "a", retries=5)
     outcomes = []
     for number in range(3):
-        await take(leased, worker=f"w{number}", now=NOW + 100 * number)
+        await claim_jobs(leased, worker=f"w{number}", now=NOW + 100 * number)
         outcomes += [job.outcome for job in await reap(leased, now=NOW + 100 * number + 21)]
     assert outcomes == ["queued", "queued", "failed"]
-    fields = await fields_of(leased, "a")
+    fields = await job_fields(leased, "a")
     assert (fields["status"], fields["wm_reason"], fields["wm_losses"]) == ("failed", "worker_lost", "3")
-    assert await waiting(leased) == []
-    assert "a" in await members(leased, "failed:default")
-    (seen,) = await view(leased, ["a"], functions)  # type: ignore[arg-type]
+    assert await queued_ids(leased) == []
+    assert "a" in await sorted_set(leased, "failed:default")
+    (seen,) = await view_jobs(leased, ["a"], functions)  # type: ignore[arg-type]
     assert seen is not None
     assert seen.error is not None
     assert (seen.error.reason, seen.attempts) == ("worker_lost", 3)
 
 
 async def test_a_cancelled_job_whose_worker_died_does_not_run_again(leased: Shard) -> None:
-    await put(leased, "a")
-    await take(leased)
+    await enqueue_jobs(leased, "a")
+    await claim_jobs(leased)
     await cancel(leased, ["a"], now=NOW)
     assert await reap(leased, now=NOW + 21) == [Reaped("a", "w1", "stopped")]
-    assert (await status_of(leased, "a"), await waiting(leased)) == ("stopped", [])
+    assert (await job_status(leased, "a"), await queued_ids(leased)) == ("stopped", [])
 
 
 async def test_the_execution_record_of_a_lost_job_goes_with_its_lease(leased: Shard) -> None:
-    await put(leased, "a")
-    (job,) = await take(leased)
+    await enqueue_jobs(leased, "a")
+    (job,) = await claim_jobs(leased)
     await extend(leased, "w1", [LeaseUpdate(job, NOW)], now=NOW)
     await reap(leased, now=NOW + 21)
-    assert not [key for key in await keys_of(leased) if "execution" in key]
+    assert not [key for key in await shard_keys(leased) if "execution" in key]
 
 
 async def test_what_ended_before_its_lease_ran_out_is_not_reaped(leased: Shard) -> None:
-    await put(leased, "a")
-    (job,) = await take(leased)
-    await finish(leased, "w1", [succeeded(job)], now=NOW)
-    before = await dump(leased)
+    await enqueue_jobs(leased, "a")
+    (job,) = await claim_jobs(leased)
+    await finish(leased, "w1", [success_outcome(job)], now=NOW)
+    before = await dump_shard(leased)
     assert await reap(leased, now=NOW + 21) == []
-    assert await dump(leased) == before
+    assert await dump_shard(leased) == before
 
 
 async def test_nothing_is_reaped_for_one_lease_after_a_change_of_master(leased: Shard) -> None:
-    await put(leased, "a")
-    await take(leased)
+    await enqueue_jobs(leased, "a")
+    await claim_jobs(leased)
     # As a replica that took over finds it: the record names another server.
     await leased.execute(("HSET", f"{leased.prefix}:wm:master", "run_id", "of-another-server"))
     assert await reap(leased, now=NOW + 100) == []
     assert await reap(leased, now=NOW + 119) == []
-    assert await waiting(leased) == []
+    assert await queued_ids(leased) == []
     assert len(await reap(leased, now=NOW + 120)) == 1
 
 
 async def test_reapers_at_once_take_each_job_once(any_shards: Shards, shard: Shard) -> None:
     await reap(shard, now=NOW)
     ids = [f"job-{number}" for number in range(500)]
-    await put(shard, *ids)
-    await take(shard, 500)
+    await enqueue_jobs(shard, *ids)
+    await claim_jobs(shard, 500)
     rounds = await asyncio.gather(*(reap(shard, now=NOW + 21) for _ in range(6)))
     assert sorted(job.job_id for jobs in rounds for job in jobs) == sorted(ids)
-    assert sorted(await waiting(shard)) == sorted(ids)
-    assert {(await fields_of(shard, id_))["wm_losses"] for id_ in ids[:20]} == {"1"}
+    assert sorted(await queued_ids(shard)) == sorted(ids)
+    assert {(await job_fields(shard, id_))["wm_losses"] for id_ in ids[:20]} == {"1"}

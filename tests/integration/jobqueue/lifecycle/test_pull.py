@@ -7,46 +7,48 @@ import pytest
 
 from jobqueue.lifecycle.control import delete
 from jobqueue.lifecycle.finish import finish
-from jobqueue.lifecycle.pull import PULL_BYTES, Order, acknowledge, pull
-from jobqueue.maintenance.periodic import retain
+from jobqueue.lifecycle.pull import MAX_PULL_BYTES, PullOrder, acknowledge, pull
+from jobqueue.maintenance.periodic import prune
 from jobqueue.model import HOUR_SECONDS
 from jobqueue.sharding.shards import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
-    complete,
-    dump,
-    keys_of,
-    members,
+    claim_jobs,
+    complete_jobs,
+    dump_shard,
+    enqueue_jobs,
+    key_ttl,
     nearly,
-    put,
-    results_at,
-    succeeded,
-    take,
-    ttl_of,
+    results_kept_at,
+    shard_keys,
+    sorted_set,
+    success_outcome,
 )
 
 IDS = ["a", "b", "c", "d", "e"]
 
 
-async def _pulled(shard: Shard, most: int = 100, order: Order = "latest", lease: float = 0.0, **options: float) -> str:
+async def _pulled(
+    shard: Shard, most: int = 100, order: PullOrder = "latest", lease: float = 0.0, **options: float
+) -> str:
     results = await pull(shard, most, order=order, lease_seconds=lease, now=options.get("now", NOW))
     assert [json.loads(result.value) for result in results] == [result.job_id for result in results]
     return "".join(result.job_id for result in results)
 
 
 @pytest.mark.parametrize(("order", "chunks"), [("latest", ["ed", "cb", "a", ""]), ("oldest", ["ab", "cd", "e", ""])])
-async def test_results_come_in_exact_order_once(shard: Shard, order: Order, chunks: list[str]) -> None:
-    await complete(shard, *IDS[:3])
-    await complete(shard, *IDS[3:])
+async def test_results_come_in_exact_order_once(shard: Shard, order: PullOrder, chunks: list[str]) -> None:
+    await complete_jobs(shard, *IDS[:3])
+    await complete_jobs(shard, *IDS[3:])
     assert [await _pulled(shard, 2, order) for _ in chunks] == chunks
 
 
 @pytest.mark.parametrize("order", ["latest", "oldest"])
-async def test_large_results_come_in_answers_that_fit_into_memory(shard: Shard, order: Order) -> None:
+async def test_large_results_come_in_answers_that_fit_into_memory(shard: Shard, order: PullOrder) -> None:
     ids = [f"job-{number:02}" for number in range(20)]
-    await put(shard, *ids)
-    large = "x" * (PULL_BYTES // 4 * 3 // 8)
-    await finish(shard, "w1", [succeeded(job, large) for job in await take(shard, 20)], now=NOW)
+    await enqueue_jobs(shard, *ids)
+    large = "x" * (MAX_PULL_BYTES // 4 * 3 // 8)
+    await finish(shard, "w1", [success_outcome(job, large) for job in await claim_jobs(shard, 20)], now=NOW)
     batches = [await pull(shard, 100, order=order, now=NOW) for _ in range(4)]
     assert [len(batch) for batch in batches] == [8, 8, 4, 0]
     pulled = [result.job_id for batch in batches for result in batch]
@@ -55,92 +57,92 @@ async def test_large_results_come_in_answers_that_fit_into_memory(shard: Shard, 
 
 async def test_pulls_at_once_share_the_results(shard: Shard) -> None:
     ids = [f"job-{number:03}" for number in range(300)]
-    await complete(shard, *ids)
+    await complete_jobs(shard, *ids)
     batches = await asyncio.gather(*(pull(shard, 11, now=NOW) for _ in range(40)))
     assert sorted(result.job_id for batch in batches for result in batch) == ids
 
 
 async def test_a_pulled_result_stays_readable_for_an_hour(shard: Shard) -> None:
-    await complete(shard, "a")
-    await complete(shard, "forever", result_ttl_seconds=-1)
-    await complete(shard, "short", result_ttl_seconds=30)
+    await complete_jobs(shard, "a")
+    await complete_jobs(shard, "forever", result_ttl_seconds=-1)
+    await complete_jobs(shard, "short", result_ttl_seconds=30)
     await pull(shard, 9, now=NOW)
-    assert await results_at(shard, NOW + 29) == {"a", "forever", "short"}
-    assert await results_at(shard, NOW + HOUR_SECONDS - 1) == {"a", "forever"}
-    assert await results_at(shard, NOW + HOUR_SECONDS) == set()
-    assert await members(shard, "finished:default") == {}
+    assert await results_kept_at(shard, NOW + 29) == {"a", "forever", "short"}
+    assert await results_kept_at(shard, NOW + HOUR_SECONDS - 1) == {"a", "forever"}
+    assert await results_kept_at(shard, NOW + HOUR_SECONDS) == set()
+    assert await sorted_set(shard, "finished:default") == {}
 
 
 async def test_a_pulled_result_that_a_stock_worker_recorded_anew_ends_as_rq_has_it(shard: Shard) -> None:
     """RQ gives both keys a time to live, and the registry its end."""
-    await complete(shard, "a")
+    await complete_jobs(shard, "a")
     keys = [f"{shard.prefix}:{name}:a" for name in ("job", "results")]
     await shard.execute(*(("EXPIRE", key, 500) for key in keys))
     await shard.execute(("ZADD", f"{shard.prefix}:finished:default", NOW + 500, "a"))
     await pull(shard, 9, now=NOW)
-    assert await ttl_of(shard, "job:a") in nearly(500)
-    assert await ttl_of(shard, "results:a") in nearly(500)
-    assert await members(shard, "finished:default") == {"a": NOW + 500}
+    assert await key_ttl(shard, "job:a") in nearly(500)
+    assert await key_ttl(shard, "results:a") in nearly(500)
+    assert await sorted_set(shard, "finished:default") == {"a": NOW + 500}
 
 
 @pytest.mark.parametrize("lease", [0.0, 30.0])
 async def test_a_repeat_with_the_same_token_gets_the_first_answer(shard: Shard, lease: float) -> None:
-    await complete(shard, *IDS)
+    await complete_jobs(shard, *IDS)
     first = await pull(shard, 2, token="t1", lease_seconds=lease, now=NOW)
     assert [result.job_id for result in first] == ["e", "d"]
-    before = await dump(shard)
+    before = await dump_shard(shard)
     assert await pull(shard, 2, token="t1", lease_seconds=lease, now=NOW) == first
-    assert await dump(shard) == before
+    assert await dump_shard(shard) == before
     assert [result.job_id for result in await pull(shard, 2, token="t2", now=NOW)] == ["c", "b"]
 
 
 async def test_leased_results_are_not_handed_out_again_while_the_lease_lasts(shard: Shard) -> None:
-    await complete(shard, *IDS)
+    await complete_jobs(shard, *IDS)
     assert await _pulled(shard, 2, lease=30) == "ed"
-    await retain(shard, now=NOW + 29)
+    await prune(shard, now=NOW + 29)
     assert await _pulled(shard, lease=30, now=NOW + 29) == "cba"
 
 
 @pytest.mark.parametrize("order", ["latest", "oldest"])
-async def test_unacknowledged_results_return_to_their_place(shard: Shard, order: Order) -> None:
-    await complete(shard, *IDS[:3])
+async def test_unacknowledged_results_return_to_their_place(shard: Shard, order: PullOrder) -> None:
+    await complete_jobs(shard, *IDS[:3])
     assert await _pulled(shard, 2, lease=30) == "cb"
-    await complete(shard, *IDS[3:])
-    assert await retain(shard, now=NOW + 31) == (2, 0)
+    await complete_jobs(shard, *IDS[3:])
+    assert await prune(shard, now=NOW + 31) == (2, 0)
     assert await _pulled(shard, order=order) == ("edcba" if order == "latest" else "abcde")
 
 
 async def test_an_acknowledged_result_is_gone_for_good(shard: Shard) -> None:
-    await complete(shard, *IDS)
+    await complete_jobs(shard, *IDS)
     assert await _pulled(shard, 2, lease=30) == "ed"
     assert await acknowledge(shard, ["e", "unknown"], now=NOW) == 1
     assert await acknowledge(shard, ["e"], now=NOW) == 0
-    await retain(shard, now=NOW + 31)
+    await prune(shard, now=NOW + 31)
     assert await _pulled(shard, lease=HOUR_SECONDS, now=NOW + 31) == "dcba"
-    assert await results_at(shard, NOW + HOUR_SECONDS - 1) == set("abcde")
-    assert await results_at(shard, NOW + HOUR_SECONDS) == set("abcd")
+    assert await results_kept_at(shard, NOW + HOUR_SECONDS - 1) == set("abcde")
+    assert await results_kept_at(shard, NOW + HOUR_SECONDS) == set("abcd")
 
 
 async def test_a_late_acknowledgement_takes_the_result_back_out_of_the_feed(shard: Shard) -> None:
-    await complete(shard, "a", "b")
+    await complete_jobs(shard, "a", "b")
     assert await _pulled(shard, lease=30) == "ba"
-    await retain(shard, now=NOW + 31)
+    await prune(shard, now=NOW + 31)
     assert await acknowledge(shard, ["a"], now=NOW + 32) == 1
     assert await _pulled(shard) == "b"
 
 
 async def test_a_late_acknowledgement_of_what_another_pulled_for_good_changes_nothing(shard: Shard) -> None:
-    await complete(shard, "a")
+    await complete_jobs(shard, "a")
     await _pulled(shard, lease=30)
-    await retain(shard, now=NOW + 31)
+    await prune(shard, now=NOW + 31)
     assert await _pulled(shard, now=NOW + 31) == "a"
-    before = await dump(shard)
+    before = await dump_shard(shard)
     assert await acknowledge(shard, ["a"], now=NOW + 32) == 0
-    assert await dump(shard) == before
+    assert await dump_shard(shard) == before
 
 
 async def test_results_that_are_gone_are_passed_over(shard: Shard) -> None:
-    await complete(shard, *IDS)
+    await complete_jobs(shard, *IDS)
     await delete(shard, ["d"])
     await shard.execute(("DEL", f"{shard.prefix}:job:c", f"{shard.prefix}:results:c"))
     assert await _pulled(shard, 2) == "eb"
@@ -148,8 +150,8 @@ async def test_results_that_are_gone_are_passed_over(shard: Shard) -> None:
 
 
 async def test_no_place_is_left_behind_when_all_is_pulled_and_acknowledged(shard: Shard) -> None:
-    await complete(shard, *IDS)
+    await complete_jobs(shard, *IDS)
     await _pulled(shard, 2)
     await _pulled(shard, lease=30)
     await acknowledge(shard, IDS, now=NOW)
-    assert {key for key in await keys_of(shard) if key.startswith("wm:feed")} == {"wm:feed:sequence"}
+    assert {key for key in await shard_keys(shard) if key.startswith("wm:feed")} == {"wm:feed:sequence"}

@@ -1,8 +1,17 @@
 """Taking back what stock RQ workers left: by RQ's own rules and deadlines only."""
 
-from jobqueue.lifecycle.leases import extend, reap_stock
+from jobqueue.lifecycle.leases import extend, reap_rq_executions
 from jobqueue.sharding.shards import Shard
-from tests.integration.jobqueue.queue_helpers import NOW, dump, fields_of, members, put, status_of, take, waiting
+from tests.integration.jobqueue.queue_helpers import (
+    NOW,
+    claim_jobs,
+    dump_shard,
+    enqueue_jobs,
+    job_fields,
+    job_status,
+    queued_ids,
+    sorted_set,
+)
 
 
 async def _start_as_stock(shard: Shard, job_id: str, deadline: float) -> None:
@@ -18,39 +27,39 @@ async def _start_as_stock(shard: Shard, job_id: str, deadline: float) -> None:
 
 
 async def test_a_stock_job_is_left_alone_until_rqs_deadline(shard: Shard) -> None:
-    await put(shard, "a", retries=1)
+    await enqueue_jobs(shard, "a", retries=1)
     await _start_as_stock(shard, "a", NOW + 60)
-    before = await dump(shard)
-    assert await reap_stock(shard, "default", now=NOW + 59) == []
-    assert await dump(shard) == before
+    before = await dump_shard(shard)
+    assert await reap_rq_executions(shard, "default", now=NOW + 59) == []
+    assert await dump_shard(shard) == before
 
 
 async def test_after_it_the_job_is_retried_and_then_failed(shard: Shard) -> None:
-    await put(shard, "a", retries=1)
+    await enqueue_jobs(shard, "a", retries=1)
     for outcome in ("queued", "failed"):
         await _start_as_stock(shard, "a", NOW)
-        assert await reap_stock(shard, "default", now=NOW + 1) == [("a", outcome)]
-        assert await status_of(shard, "a") == outcome
-    assert (await fields_of(shard, "a"))["wm_reason"] == "worker_lost"
-    assert await members(shard, "wip:default") == await members(shard, "executions:a") == {}
+        assert await reap_rq_executions(shard, "default", now=NOW + 1) == [("a", outcome)]
+        assert await job_status(shard, "a") == outcome
+    assert (await job_fields(shard, "a"))["wm_reason"] == "worker_lost"
+    assert await sorted_set(shard, "wip:default") == await sorted_set(shard, "executions:a") == {}
 
 
 async def test_jobs_that_a_worker_of_ours_holds_are_never_taken(shard: Shard) -> None:
-    await put(shard, "a", timeout_seconds=1)
-    (job,) = await take(shard)
+    await enqueue_jobs(shard, "a", timeout_seconds=1)
+    (job,) = await claim_jobs(shard)
     await extend(shard, "w1", [], now=NOW)
-    before = await dump(shard)
-    assert await reap_stock(shard, "default", now=NOW + 100_000) == []
-    assert await dump(shard) == before
+    before = await dump_shard(shard)
+    assert await reap_rq_executions(shard, "default", now=NOW + 100_000) == []
+    assert await dump_shard(shard) == before
     assert job.id == "a"
 
 
 async def test_a_job_stuck_between_queue_and_worker_is_queued_after_a_minute(shard: Shard) -> None:
-    await put(shard, "stuck", "b")
+    await enqueue_jobs(shard, "stuck", "b")
     source, target = f"{shard.prefix}:queue:default", f"{shard.prefix}:queue:default:intermediate"
     await shard.execute(("LMOVE", source, target, "LEFT", "RIGHT"))
-    assert await reap_stock(shard, "default", now=NOW) == []
-    assert await reap_stock(shard, "default", now=NOW + 60) == []
-    assert await reap_stock(shard, "default", now=NOW + 61) == [("stuck", "queued")]
-    assert await waiting(shard) == ["stuck", "b"]
-    assert await reap_stock(shard, "default", now=NOW + 200) == []
+    assert await reap_rq_executions(shard, "default", now=NOW) == []
+    assert await reap_rq_executions(shard, "default", now=NOW + 60) == []
+    assert await reap_rq_executions(shard, "default", now=NOW + 61) == [("stuck", "queued")]
+    assert await queued_ids(shard) == ["stuck", "b"]
+    assert await reap_rq_executions(shard, "default", now=NOW + 200) == []

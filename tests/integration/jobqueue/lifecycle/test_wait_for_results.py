@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from jobqueue.lifecycle.pull import pull, wait_for_results
-from jobqueue.maintenance.periodic import retain
+from jobqueue.maintenance.periodic import prune
 from jobqueue.sharding.shards import Shard
-from tests.integration.jobqueue.queue_helpers import NOW, complete
+from tests.integration.jobqueue.queue_helpers import NOW, complete_jobs
 
 WAIT_SECONDS = 90.0
 SOON_SECONDS = 30.0
@@ -17,21 +17,21 @@ SOON_SECONDS = 30.0
 async def test_a_waiter_wakes_when_a_result_comes(shard: Shard) -> None:
     waiter = asyncio.create_task(wait_for_results(shard, WAIT_SECONDS))
     await asyncio.sleep(0)
-    await complete(shard, "a")
+    await complete_jobs(shard, "a")
     await asyncio.wait_for(waiter, SOON_SECONDS)
     assert len(await pull(shard, 1, now=NOW)) == 1
 
 
 async def test_what_is_there_already_is_not_waited_for(shard: Shard) -> None:
-    await complete(shard, "a")
+    await complete_jobs(shard, "a")
     await asyncio.wait_for(wait_for_results(shard, WAIT_SECONDS), SOON_SECONDS)
 
 
 async def test_a_waiter_wakes_when_results_come_back_unacknowledged(shard: Shard) -> None:
-    await complete(shard, "a")
+    await complete_jobs(shard, "a")
     await pull(shard, 1, lease_seconds=30, now=NOW)
     waiter = asyncio.create_task(wait_for_results(shard, WAIT_SECONDS))
-    await retain(shard, now=NOW + 31)
+    await prune(shard, now=NOW + 31)
     await asyncio.wait_for(waiter, SOON_SECONDS)
 
 
@@ -41,13 +41,13 @@ async def test_one_waiter_after_the_other_gets_its_share(shard: Shard) -> None:
         return (await pull(shard, 1, now=NOW))[0].job_id
 
     consumers = [asyncio.create_task(consume()) for _ in range(4)]
-    await complete(shard, "a", "b", "c", "d")
+    await complete_jobs(shard, "a", "b", "c", "d")
     taken = await asyncio.wait_for(asyncio.gather(*consumers), SOON_SECONDS)
     assert sorted(taken) == ["a", "b", "c", "d"]
 
 
 async def test_an_empty_feed_lets_its_waiter_wait(shard: Shard) -> None:
-    await complete(shard, "a")
+    await complete_jobs(shard, "a")
     await pull(shard, 1, now=NOW)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(wait_for_results(shard, WAIT_SECONDS), 0.2)

@@ -17,15 +17,15 @@ from jobqueue.maintenance.periodic import EXPIRE_LIMIT, Maintenance
 from jobqueue.model import RESULT_TTL_SECONDS
 from jobqueue.sharding.shards import Shard, Shards
 from tests.integration.jobqueue.queue_helpers import (
-    complete,
-    fields_of,
-    keys_of,
-    members,
+    complete_jobs,
+    enqueue_jobs,
+    job_fields,
+    job_status,
+    master_port_of,
     new_job,
-    port_of,
-    put,
-    status_of,
-    waiting,
+    queued_ids,
+    shard_keys,
+    sorted_set,
 )
 from tests.waiting import until_async
 from workmanager.local.valkey import ValkeyServer
@@ -47,7 +47,7 @@ async def _managers(shards: Shards, url: str, count: int = 1) -> AsyncIterator[N
 async def _queued_again(shard: Shard, job_id: str) -> None:
     async def is_queued() -> bool:
         with suppress(ShardUnavailable):
-            return await status_of(shard, job_id) == "queued"
+            return await job_status(shard, job_id) == "queued"
         return False
 
     await until_async(is_queued, wanted=f"{job_id} queued")
@@ -56,16 +56,16 @@ async def _queued_again(shard: Shard, job_id: str) -> None:
 async def test_results_end_when_their_time_is_over(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
     over = time.time() - RESULT_TTL_SECONDS
     for number in range(20):
-        await complete(plain_shard, *(f"job-{number}-{n}" for n in range(EXPIRE_LIMIT)), now=over)
-    await complete(plain_shard, "young", now=over + 60)
+        await complete_jobs(plain_shard, *(f"job-{number}-{n}" for n in range(EXPIRE_LIMIT)), now=over)
+    await complete_jobs(plain_shard, "young", now=over + 60)
 
     async def young_is_left() -> bool:
-        return list(await members(plain_shard, "finished:default")) == ["young"]
+        return list(await sorted_set(plain_shard, "finished:default")) == ["young"]
 
     async with _managers(shards, redis_url, count=1):
         # All that is over in one round of care: with a piece in each it would take twenty seconds.
         await until_async(young_is_left, 15.0, wanted="the end of all but the young result")
-    assert {key for key in await keys_of(plain_shard) if key.startswith(("job:", "results:"))} == {
+    assert {key for key in await shard_keys(plain_shard) if key.startswith(("job:", "results:"))} == {
         "job:young",
         "results:young",
     }
@@ -73,9 +73,9 @@ async def test_results_end_when_their_time_is_over(plain_shard: Shard, shards: S
 
 async def test_two_managers_take_care_of_everything_once(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
     shard = plain_shard
-    await complete(shard, "result", now=time.time())
+    await complete_jobs(shard, "result", now=time.time())
     await pull(shard, 1, lease_seconds=0.1)
-    await put(shard, "lost", now=time.time())
+    await enqueue_jobs(shard, "lost", now=time.time())
     await claim(shard, "dead", ["default"], 1, lease_seconds=0.1)
     await enqueue(shard, [new_job("later", due_at=time.time() + 0.1, queue="high")])
     async with _managers(shards, redis_url, count=2):
@@ -86,15 +86,15 @@ async def test_two_managers_take_care_of_everything_once(plain_shard: Shard, sha
             return [result.job_id for result in await pull(shard, 1, lease_seconds=60)] == ["result"]
 
         await until_async(is_back, wanted="the result in the feed again")
-        assert (await waiting(shard), await waiting(shard, "high")) == (["lost"], ["later"])
-        assert (await fields_of(shard, "lost"))["wm_losses"] == "1"
+        assert (await queued_ids(shard), await queued_ids(shard, "high")) == (["lost"], ["later"])
+        assert (await job_fields(shard, "lost"))["wm_losses"] == "1"
 
 
 async def test_an_error_that_nobody_thought_of_does_not_end_it(
     plain_shard: Shard, shards: Shards, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await plain_shard.execute(("SADD", "rq:queues", b"rq:queue:\xff"), ("SET", "rq:wm:dependents", "no set"))
-    await put(plain_shard, "lost", "lost too", now=time.time())
+    await enqueue_jobs(plain_shard, "lost", "lost too", now=time.time())
     await claim(plain_shard, "dead", ["default"], 2, lease_seconds=0.1)
     await plain_shard.execute(("HSET", "rq:job:lost", "worker_name", b"\xff"))
     with caplog.at_level(logging.WARNING):
@@ -103,14 +103,14 @@ async def test_an_error_that_nobody_thought_of_does_not_end_it(
             await _queued_again(plain_shard, "lost too")
             await claim(plain_shard, "dead", ["default"], 1, lease_seconds=0.1)
             await _queued_again(plain_shard, "lost")
-    assert "event=maintenance_broken" in caplog.text
+    assert "event=maintenance_crashed" in caplog.text
     assert "event=maintenance_failed" in caplog.text
 
 
 async def test_a_restarted_redis_is_cared_for_again(private_server: ValkeyServer, private_shard: Shard) -> None:
     shards = await Shards.connect(private_server.url)
     async with _managers(shards, private_server.url):
-        await put(private_shard, "lost", now=time.time())
+        await enqueue_jobs(private_shard, "lost", now=time.time())
         await claim(private_shard, "dead", ["default"], 1, lease_seconds=0.1)
         await asyncio.to_thread(private_server.kill)
         await asyncio.to_thread(private_server.start)
@@ -122,13 +122,13 @@ async def test_a_shard_that_is_away_holds_up_no_other(cluster: ValkeyCluster) ->
     shards = await Shards.connect(cluster.url)
     await asyncio.gather(*(reap(shard) for shard in shards))
     victim = cluster.masters()[0]
-    healthy = [shard for shard in shards if port_of(shards, shard) != victim.port]
+    healthy = [shard for shard in shards if master_port_of(shards, shard) != victim.port]
     assert len(healthy) == 4
     async with _managers(shards, cluster.url):
         victim.pause()
         try:
             for shard in healthy:
-                await put(shard, f"lost-{shard.index}", now=time.time())
+                await enqueue_jobs(shard, f"lost-{shard.index}", now=time.time())
                 await claim(shard, "dead", ["default"], 1, lease_seconds=0.1)
             async with asyncio.timeout(6):
                 await asyncio.gather(*(_queued_again(shard, f"lost-{shard.index}") for shard in healthy))

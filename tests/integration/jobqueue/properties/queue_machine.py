@@ -12,12 +12,12 @@ from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Outcome, Retried, Stopped, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
-from jobqueue.maintenance.periodic import expire, move_due, retain
+from jobqueue.maintenance.periodic import enqueue_due, expire_results, prune
 from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shards import Shard
-from tests.integration.jobqueue.queue_helpers import NOW, broke, new_job, succeeded
-from tests.integration.jobqueue.properties.shard_snapshot import Books, read_books
-from tests.integration.jobqueue.properties.queue_model import LEASE_SECONDS, QUEUES, REQUEUABLE, Model, ModelJob
+from tests.integration.jobqueue.properties.queue_model import LEASE_SECONDS, QUEUES, REQUEUABLE, ModelJob, QueueModel
+from tests.integration.jobqueue.properties.shard_snapshot import ShardSnapshot, read_snapshot
+from tests.integration.jobqueue.queue_helpers import NOW, failed_outcome, new_job, success_outcome
 
 IDS = st.sampled_from([f"j{number}" for number in range(8)])
 LEASES = st.tuples(st.sampled_from([True, True, False]), st.integers(0, 7))
@@ -31,7 +31,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self._runner = runner
         self._shard = shard
-        self._model = Model()
+        self._model = QueueModel()
         self._now = int(NOW)
         self._tokens = 0
         self._claims: list[ClaimedJob] = []
@@ -93,20 +93,20 @@ class QueueMachine(RuleBasedStateMachine):
         job, held = self._choose(lease)
         if held:
             self._model.finish(job.id, self._now)
-        self._ends(succeeded(job, job.id), held, again=False)
+        self._ends(success_outcome(job, job.id), held, again=False)
 
     @precondition(lambda self: self._claims)
     @rule(lease=LEASES)
     def a_worker_fails(self, lease: tuple[bool, int]) -> None:
         job, held = self._choose(lease)
-        self._ends(broke(job), held, again=held and self._model.fail(job.id, self._now))
+        self._ends(failed_outcome(job), held, again=held and self._model.fail(job.id, self._now))
 
     @precondition(lambda self: self._claims)
     @rule(lease=LEASES)
     def a_worker_is_asked_to_try_again(self, lease: tuple[bool, int]) -> None:
         job, held = self._choose(lease)
         outcome = Retried(job, "noop", 0.1, 2, (), False, b"bnVsbA==")
-        self._ends(outcome, held, again=held and self._model.ask_again(job.id, 2, self._now))
+        self._ends(outcome, held, again=held and self._model.return_retry(job.id, 2, self._now))
 
     @precondition(lambda self: self._claims)
     @rule(lease=LEASES)
@@ -146,17 +146,17 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(queue=st.sampled_from(QUEUES))
     def a_manager_moves_due_jobs(self, queue: str) -> None:
         expected = self._model.move_due(queue, self._now)
-        assert self._run(move_due(self._shard, queue, "me", now=self._now)) == expected
+        assert self._run(enqueue_due(self._shard, queue, "me", now=self._now)) == expected
 
     @rule()
     def a_manager_tends_the_feed(self) -> None:
-        expected = self._model.retain(self._now)
-        assert self._run(retain(self._shard, now=self._now)) == (expected, 0)
+        expected = self._model.prune(self._now)
+        assert self._run(prune(self._shard, now=self._now)) == (expected, 0)
 
     @rule()
     def a_manager_ends_what_is_over(self) -> None:
         expected = self._model.expire(self._now)
-        assert self._run(expire(self._shard, now=self._now)) == expected
+        assert self._run(expire_results(self._shard, now=self._now)) == expected
 
     @rule(job_id=IDS)
     def a_user_cancels(self, job_id: str) -> None:
@@ -207,7 +207,7 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def the_books_agree(self) -> None:
         if self._model.jobs or self._tokens:
-            assert self._run(read_books(self._shard)) == Books.of_model(self._model)
+            assert self._run(read_snapshot(self._shard)) == ShardSnapshot.of_model(self._model)
 
     def _choose(self, lease: tuple[bool, int]) -> tuple[ClaimedJob, bool]:
         """A lease, and whether it is held: a living one where one is wanted and there is one, else any there was."""

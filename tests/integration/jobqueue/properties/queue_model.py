@@ -32,7 +32,7 @@ class ModelJob:
 
 
 @dataclass(slots=True)
-class Model:
+class QueueModel:
     """All jobs, the queues' order, and the feed's.
 
     Attributes:
@@ -46,7 +46,7 @@ class Model:
     feed: dict[str, int] = field(default_factory=dict)
     leased: dict[str, tuple[int, int]] = field(default_factory=dict)
     sequence: int = 0
-    recorded: int = 0
+    success_count: int = 0
 
     def enqueue(self, job_id: str, job: ModelJob, *, at_front: bool) -> str:
         """'written', 'repeated' or 'conflict'."""
@@ -93,7 +93,7 @@ class Model:
         self.jobs[job_id].ends = now + RESULT_SECONDS
         self.sequence += 1
         self.feed[job_id] = self.sequence
-        self.recorded += 1
+        self.success_count += 1
 
     def fail(self, job_id: str, now: int) -> bool:
         """Whether it will run again."""
@@ -105,7 +105,7 @@ class Model:
         self._again(job_id, job.interval or 0, now)
         return True
 
-    def ask_again(self, job_id: str, most: int, now: int) -> bool:
+    def return_retry(self, job_id: str, most: int, now: int) -> bool:
         """The function returned a Retry; whether it will run again."""
         job = self.jobs[job_id]
         if job.cancel_asked or job.returned_retries >= most:
@@ -207,7 +207,7 @@ class Model:
             self.delete(job_id)
         return len(over), len(unpulled)
 
-    def retain(self, now: int) -> int:
+    def prune(self, now: int) -> int:
         lapsed = [job_id for job_id, (until, _) in self.leased.items() if until <= now]
         for job_id in lapsed:
             self.feed[job_id] = self.leased.pop(job_id)[1]

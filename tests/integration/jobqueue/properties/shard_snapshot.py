@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobqueue.sharding.shards import Shard
-from tests.integration.jobqueue.properties.queue_model import QUEUES, Model
+from tests.integration.jobqueue.properties.queue_model import QUEUES, QueueModel
 
 REGISTRIES = {"scheduled": "scheduled", "finished": "finished", "canceled": "canceled"}
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class ShardSnapshot:
     """Attributes:
     statuses: by id.
     queues: ids in their order, by queue.
@@ -28,10 +28,10 @@ class Books:
     registries: dict[str, set[str]]
     feed: list[str]
     leased: set[str]
-    recorded: int
+    success_count: int
 
     @classmethod
-    def of_model(cls, model: Model) -> "Books":
+    def of_model(cls, model: QueueModel) -> "ShardSnapshot":
         """What should stand there."""
         leases = {id_: job.token for id_, job in model.jobs.items() if job.token}
         registries = {name: {id_ for id_, job in model.jobs.items() if job.status == name} for name in REGISTRIES}
@@ -44,11 +44,11 @@ class Books:
             registries=registries,
             feed=sorted(model.feed, key=lambda job_id: model.feed[job_id]),
             leased=set(model.leased),
-            recorded=model.recorded,
+            recorded=model.success_count,
         )
 
 
-async def read_books(shard: Shard) -> Books:
+async def read_snapshot(shard: Shard) -> ShardSnapshot:
     """What stands there."""
     prefix = shard.prefix
     names = [*REGISTRIES, "failed", "wip"]
@@ -65,7 +65,7 @@ async def read_books(shard: Shard) -> Books:
     leases, feed, leased = lists[-3:]
     ids = [key.decode().rpartition(":")[2] for key in keys]
     statuses = await shard.execute(*(("HGET", f"{prefix}:job:{id_}", "status") for id_ in ids)) if ids else []
-    return Books(
+    return ShardSnapshot(
         statuses={id_: status.decode() for id_, status in zip(ids, statuses, strict=True)},
         queues=dict(zip(QUEUES, queues, strict=True)),
         leases=_by_id(leases),
@@ -73,7 +73,7 @@ async def read_books(shard: Shard) -> Books:
         registries={name: set(entries) for name, entries in found.items()},
         feed=feed,
         leased=set(leased),
-        recorded=int(finished or 0),
+        success_count=int(finished or 0),
     )
 
 

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from jobqueue.sharding.shards import Shard, Shards
-from tests.tls_redis import TlsServer, find_server_with_tls, run_store
+from tests.tls_redis import TlsServer, find_tls_server_binary, run_tls_cluster
 
 
 @pytest.fixture(scope="package")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsServer, TlsServer]]:
     """A master and its replica."""
-    program = find_server_with_tls()
+    program = find_tls_server_binary()
     if program is None:
         pytest.skip("no Redis or Valkey server with TLS on the PATH: apt-get install redis-tools")
-    yield from run_store(program, tmp_path_factory.mktemp("tls"))
+    yield from run_tls_cluster(program, tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="package")

@@ -6,43 +6,43 @@ import contextlib
 import pytest
 import redis
 
-from jobqueue.functions import Functions
-from jobqueue.inspection.counters import count
-from jobqueue.inspection.job_views import find, statuses, view
+from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.counters import read_counts
+from jobqueue.inspection.job_views import find_shard, read_statuses, view_jobs
 from jobqueue.inspection.listing import list_jobs
 from jobqueue.lifecycle.claim import release
-from jobqueue.lifecycle.control import Cancelled, cancel, delete, requeue, requeue_failed
+from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue, requeue_failed
 from jobqueue.lifecycle.dependents import enqueue_dependents
-from jobqueue.lifecycle.enqueue import Enqueued
+from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.lifecycle.finish import Retried, Stopped, finish
-from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, reap_stock
+from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, reap_rq_executions
 from jobqueue.lifecycle.pull import acknowledge, pull, wait_for_results
-from jobqueue.maintenance.periodic import Maintenance, move_due, retain
-from jobqueue.maintenance.rq_wakeups import ring_for_stock_jobs
+from jobqueue.maintenance.periodic import Maintenance, enqueue_due, prune
+from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
 from jobqueue.model import Status
 from jobqueue.sharding.layout import LAYOUT_KEY
 from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.manager_heartbeat import give_sign, silent_seconds
+from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
 from jobqueue.workers.registry import (
-    Beat,
-    Command,
-    Woken,
+    WakeUp,
+    WorkerCommand,
+    WorkerHeartbeat,
     WorkerRecord,
-    beat,
     list_workers,
-    read_record,
+    pass_wake_up,
+    read_job_record,
     register,
-    send,
+    save_meta,
+    send_command,
+    send_worker_heartbeat,
     unregister,
-    wait,
-    wake_another,
-    write_meta,
+    wait_for_message,
 )
-from scaler.fleets.instances import Intent, Order
-from scaler.state.leader_election import Candidate, read_leadership
-from scaler.state.operator_overrides import pause
-from scaler.state.store import Amendment, Ledger
-from tests.integration.jobqueue.queue_helpers import NOW, broke, put, succeeded, take
+from scaler.fleets.instances import Intent, LaunchRequest
+from scaler.state.leader_election import LeaderElector, read_leadership
+from scaler.state.operator_overrides import set_paused
+from scaler.state.store import ScalerStore, StateUpdate
+from tests.integration.jobqueue.queue_helpers import NOW, claim_jobs, enqueue_jobs, failed_outcome, success_outcome
 from tests.tls_redis import TlsServer
 
 RECORD = WorkerRecord("w1", "host", 1, ("default",), 1)
@@ -50,85 +50,93 @@ REFUSED = "no permissions|not allowed|can.t run this command|can.t access|No per
 
 
 async def test_jobs_go_their_whole_way(shard: Shard, workers_shard: Shard) -> None:
-    assert await put(shard, "a", "b", "c", "d", "e", "f", retries=1) == [Enqueued.WRITTEN] * 6
+    assert await enqueue_jobs(shard, "a", "b", "c", "d", "e", "f", retries=1) == [EnqueueOutcome.WRITTEN] * 6
     await register(workers_shard, RECORD)
-    assert await beat(workers_shard, "w1", Beat("busy", 1, 0, 0, 0.0))
-    a, b, c, d, e = await take(workers_shard, 5)
+    assert await send_worker_heartbeat(workers_shard, "w1", WorkerHeartbeat("busy", 1, 0, 0, 0.0))
+    a, b, c, d, e = await claim_jobs(workers_shard, 5)
     assert not (await extend(workers_shard, "w1", [LeaseUpdate(a, NOW - 5)], now=NOW)).lost
-    await write_meta(workers_shard, a, b'{"x": 1}')
-    assert await read_record(workers_shard, "a")
+    await save_meta(workers_shard, a, b'{"x": 1}')
+    assert await read_job_record(workers_shard, "a")
     again = Retried(e, "noop", 0.1, 3, (0,), False, b"")
-    outcomes = [succeeded(a, "a", recorded=True), succeeded(b, "b"), broke(c), Stopped(d, "noop", 0.1), again]
+    outcomes = [
+        success_outcome(a, "a", recorded=True),
+        success_outcome(b, "b"),
+        failed_outcome(c),
+        Stopped(d, "noop", 0.1),
+        again,
+    ]
     assert (await finish(workers_shard, "w1", outcomes, now=NOW)).lost == ()
-    f, *rest = await take(workers_shard, 3)
+    f, *rest = await claim_jobs(workers_shard, 3)
     assert await release(workers_shard, [f, *rest], now=NOW) == len(rest) + 1
     assert [result.job_id for result in await pull(shard, 1, lease_seconds=5, now=NOW)] == ["b"]
     assert await acknowledge(shard, ["b"], now=NOW) == 1
     assert [result.job_id for result in await pull(shard, 1, order="oldest", now=NOW)] == ["a"]
-    assert await cancel(shard, ["f"], now=NOW) == [Cancelled("canceled")]
+    assert await cancel(shard, ["f"], now=NOW) == [CancelResult("canceled")]
     assert await requeue(shard, ["d"], now=NOW) == ["queued"]
     assert await delete(shard, ["d", "a"]) == ["deleted", "deleted"]
     await unregister(workers_shard, "w1", ["default"])
 
 
 async def test_what_goes_wrong_is_put_right(shard: Shard, workers_shard: Shard) -> None:
-    await put(shard, "lost", "broken", "running")
-    lost, broken, running = await take(workers_shard, 3)
-    await finish(workers_shard, "w1", [broke(broken)], now=NOW)
+    await enqueue_jobs(shard, "lost", "broken", "running")
+    lost, broken, running = await claim_jobs(workers_shard, 3)
+    await finish(workers_shard, "w1", [failed_outcome(broken)], now=NOW)
     assert await requeue_failed(shard, "default", now=NOW) == 1
     await reap(shard, now=NOW)
     assert {job.job_id for job in await reap(shard, now=NOW + 60)} == {lost.id, running.id}
-    (running, *_) = await take(workers_shard, 1)
+    (running, *_) = await claim_jobs(workers_shard, 1)
     assert (await cancel(shard, [running.id], now=NOW))[0].outcome == "stopping"
-    await put(shard, "later", due_at=NOW + 1)
-    assert await move_due(shard, "default", "me", now=NOW + 2) >= 1
-    assert await reap_stock(shard, "default", now=NOW) == []
-    await retain(shard, now=NOW)
+    await enqueue_jobs(shard, "later", due_at=NOW + 1)
+    assert await enqueue_due(shard, "default", "me", now=NOW + 2) >= 1
+    assert await reap_rq_executions(shard, "default", now=NOW) == []
+    await prune(shard, now=NOW)
     await workers_shard.execute(("SADD", f"{shard.prefix}:wm:dependents", "lost"))
     assert await enqueue_dependents(workers_shard, "") == 1
 
 
 async def test_a_worker_hears_of_managers(shard: Shard, workers_shard: Shard) -> None:
-    await give_sign(shard)
-    assert (await silent_seconds(workers_shard) or 0) < 30
+    await send_manager_heartbeat(shard)
+    assert (await seconds_since_manager_heartbeat(workers_shard) or 0) < 30
 
 
 async def test_both_wait_and_wake(shard: Shard, workers_shard: Shard) -> None:
     await register(workers_shard, RECORD)
-    await send(shard, "w1", Command("drain"))
-    assert await wait(workers_shard, "w1", ["default"], for_work=True, seconds=1) == Command("drain")
-    await wake_another(workers_shard, Woken("default"))
-    assert await wait(workers_shard, "w1", ["default"], for_work=True, seconds=1) == Woken("default")
+    await send_command(shard, "w1", WorkerCommand("drain"))
+    assert await wait_for_message(workers_shard, "w1", ["default"], for_work=True, seconds=1) == WorkerCommand("drain")
+    await pass_wake_up(workers_shard, WakeUp("default"))
+    assert await wait_for_message(workers_shard, "w1", ["default"], for_work=True, seconds=1) == WakeUp("default")
     await wait_for_results(shard, 0.01)
 
 
 async def test_a_manager_looks_at_everything(managers: Shards, shard: Shard, workers_shard: Shard) -> None:
-    await put(shard, "seen")
+    await enqueue_jobs(shard, "seen")
     await register(workers_shard, RECORD)
-    functions = Functions.discover(())
-    assert (await view(shard, ["seen"], functions))[0] is not None
-    assert await statuses(shard, ["seen"]) == ["queued"]
-    assert await find(managers, "seen") is shard
+    functions = FunctionRegistry.discover(())
+    assert (await view_jobs(shard, ["seen"], functions))[0] is not None
+    assert await read_statuses(shard, ["seen"]) == ["queued"]
+    assert await find_shard(managers, "seen") is shard
     assert [worker.name for worker in await list_workers(shard)] == ["w1"]
-    assert (await count(shard)).total.queued
+    assert (await read_counts(shard)).total.queued
     assert (await list_jobs(managers, functions, status=Status.QUEUED)).jobs
 
 
 async def test_a_manager_cares_for_the_queue_and_scales(managers: Shards, shard: Shard) -> None:
-    candidate = Candidate(shard, "host:1")
-    leadership = await candidate.stand()
-    ledger = Ledger(shard, candidate)
-    assert await ledger.intend(leadership.epoch, [Intent("t-1", 5.0, leadership.epoch, Order(1, "kind", {}))], most=9)
-    await ledger.amend(leadership.epoch, Amendment(notes={"learned": {}}))
+    candidate = LeaderElector(shard, "host:1")
+    leadership = await candidate.acquire()
+    ledger = ScalerStore(shard, candidate)
+    assert await ledger.record_intents(
+        leadership.epoch, [Intent("t-1", 5.0, leadership.epoch, LaunchRequest(1, "kind", {}))], max_instances=9
+    )
+    await ledger.save(leadership.epoch, StateUpdate(documents={"learned": {}}))
     assert (await ledger.read()).intents
-    assert await ledger.note("learned") == {}
-    assert await ledger.gone() == set()
-    await pause(shard, paused=True)
+    assert await ledger.read_document("learned") == {}
+    assert await ledger.recently_terminated() == set()
+    await set_paused(shard, paused=True)
     assert await read_leadership(shard)
     await shard.execute(("DEL", f"{shard.prefix}:wm:probe"))
-    await candidate.resign()
+    await candidate.release()
     care = asyncio.create_task(Maintenance(managers, "", lease_seconds=20).run())
-    ring = asyncio.create_task(ring_for_stock_jobs(shard))
+    ring = asyncio.create_task(wake_for_rq_jobs(shard))
     done, _ = await asyncio.wait((care, ring), timeout=0.5)
     assert not done
     for task in (care, ring):

@@ -7,7 +7,7 @@ import pytest
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.sharding.shards import Shards
-from tests.integration.jobqueue.queue_helpers import put
+from tests.integration.jobqueue.queue_helpers import enqueue_jobs
 from tests.tls_redis import TlsServer
 from workmanager.local import ports
 
@@ -20,7 +20,7 @@ async def test_any_seed_leads_to_the_cluster(store: tuple[TlsServer, TlsServer],
     shards = await Shards.connect(url)
     assert shards.topology.clustered
     assert len(shards) == 2
-    await put(shards.all[0], "a")
+    await enqueue_jobs(shards.all[0], "a")
     await shards.close()
 
 
@@ -30,7 +30,7 @@ async def test_what_was_acknowledged_has_reached_the_replica(
     _, replica = store
     with replica.client("operator") as client:
         before = client.dbsize()
-        await put(managers.all[0], "a")
+        await enqueue_jobs(managers.all[0], "a")
         assert client.dbsize() > before
 
 

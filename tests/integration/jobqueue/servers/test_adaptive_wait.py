@@ -11,19 +11,26 @@ import pytest
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.control import cancel, delete, requeue
-from jobqueue.lifecycle.enqueue import Enqueued, enqueue
+from jobqueue.lifecycle.enqueue import EnqueueOutcome, enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.pull import acknowledge, pull
-from jobqueue.servers.adaptive_wait import FALLBACK_NODE_TIMEOUT_SECONDS, LOOK_SECONDS
-from jobqueue.servers.connection_pool import Node
-from jobqueue.servers.quorum import QUESTIONS, heard_at
-from jobqueue.servers.unreplicated_master import UNREAD_SECONDS
+from jobqueue.servers.adaptive_wait import DEFAULT_NODE_TIMEOUT_SECONDS, POLL_SECONDS
+from jobqueue.servers.connection_pool import ServerPool
+from jobqueue.servers.quorum import VIEW_COMMANDS, last_contact_with_majority
+from jobqueue.servers.unreplicated_master import MAX_UNREAD_SECONDS
 from jobqueue.sharding.shards import Shard, Shards
-from scaler.fleets.instances import Intent, Order
-from scaler.state.leader_election import Candidate
-from scaler.state.operator_overrides import limit, pause
-from scaler.state.store import Ledger
-from tests.integration.jobqueue.queue_helpers import complete, new_job, port_of, put, succeeded, waiting
+from scaler.fleets.instances import Intent, LaunchRequest
+from scaler.state.leader_election import LeaderElector
+from scaler.state.operator_overrides import set_limits, set_paused
+from scaler.state.store import ScalerStore
+from tests.integration.jobqueue.queue_helpers import (
+    complete_jobs,
+    enqueue_jobs,
+    master_port_of,
+    new_job,
+    queued_ids,
+    success_outcome,
+)
 from tests.waiting import until, until_async
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -47,7 +54,7 @@ def shard(shards: Shards) -> Shard:
 @pytest.fixture
 def master(cluster: ValkeyCluster, shards: Shards, shard: Shard) -> ValkeyServer:
     """The shard's."""
-    port = port_of(shards, shard)
+    port = master_port_of(shards, shard)
     return next(server for server in cluster.servers if server.port == port)
 
 
@@ -62,18 +69,18 @@ def replica(cluster: ValkeyCluster, master: ValkeyServer) -> ValkeyServer:
     return next(filter(follows, cluster.servers))
 
 
-@pytest.mark.usefixtures("patient_masters")
+@pytest.mark.usefixtures("long_replica_timeout")
 async def test_a_silent_replica_confirms_nothing_not_even_a_repeat(
     cluster: ValkeyCluster, shard: Shard, replica: ValkeyServer
 ) -> None:
     """The repeat finds the job and writes nothing: WAIT by itself would be content with that."""
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     other = await Shards.connect(cluster.url)
     replica.pause()
     try:
-        first = asyncio.create_task(put(shard, "b"))
+        first = asyncio.create_task(enqueue_jobs(shard, "b"))
         await until_async(lambda: _is_waiting(shard, "b"))
-        repeats = [put(shard, "b"), put(other.all[shard.index], "b")]
+        repeats = [enqueue_jobs(shard, "b"), enqueue_jobs(other.all[shard.index], "b")]
         answers = await asyncio.gather(first, *repeats, return_exceptions=True)
     finally:
         replica.resume()
@@ -82,12 +89,12 @@ async def test_a_silent_replica_confirms_nothing_not_even_a_repeat(
         assert isinstance(answer, ShardUnavailable), answer
         assert answer.outcome_unknown
         assert "no replica" in str(answer)
-    assert await put(shard, "b") == [Enqueued.REPEATED]
-    assert await waiting(shard) == ["a", "b"]
+    assert await enqueue_jobs(shard, "b") == [EnqueueOutcome.REPEATED]
+    assert await queued_ids(shard) == ["a", "b"]
 
 
 async def test_a_replica_that_stays_silent_is_done_without(shard: Shard, replica: ValkeyServer) -> None:
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     replica.pause()
     try:
         async with asyncio.timeout(60):
@@ -95,32 +102,34 @@ async def test_a_replica_that_stays_silent_is_done_without(shard: Shard, replica
     finally:
         replica.resume()
     # Which one depends on whether the replica was given up during the first try.
-    assert answer in (Enqueued.REPEATED, Enqueued.WRITTEN)
+    assert answer in (EnqueueOutcome.REPEATED, EnqueueOutcome.WRITTEN)
 
 
-@pytest.mark.usefixtures("patient_masters")
+@pytest.mark.usefixtures("long_replica_timeout")
 @pytest.mark.parametrize(
     "verb", ["enqueue", "pull", "ack", "cancel", "requeue", "delete", "lead", "intend", "pause", "limit"]
 )
 async def test_each_change_that_is_acknowledged_waits(shard: Shard, replica: ValkeyServer, verb: str) -> None:
-    await complete(shard, "a", "b")
+    await complete_jobs(shard, "a", "b")
     await pull(shard, 1, lease_seconds=60)
-    await put(shard, "c")
-    candidate = Candidate(shard, "host:1")
-    leadership = await candidate.stand()
-    ledger, order = Ledger(shard, candidate), Order(1, "kind", {})
+    await enqueue_jobs(shard, "c")
+    candidate = LeaderElector(shard, "host:1")
+    leadership = await candidate.acquire()
+    ledger, order = ScalerStore(shard, candidate), LaunchRequest(1, "kind", {})
     replica.pause()
     changes: dict[str, Callable[[], Awaitable[object]]] = {
-        "enqueue": lambda: put(shard, "d"),
+        "enqueue": lambda: enqueue_jobs(shard, "d"),
         "pull": lambda: pull(shard, 1),
         "ack": lambda: acknowledge(shard, ["b"]),
         "cancel": lambda: cancel(shard, ["c"]),
         "requeue": lambda: requeue(shard, ["c"]),
         "delete": lambda: delete(shard, ["c"]),
-        "lead": candidate.stand,
-        "intend": lambda: ledger.intend(leadership.epoch, [Intent("t-1", 5.0, leadership.epoch, order)], most=9),
-        "pause": lambda: pause(shard, paused=True),
-        "limit": lambda: limit(shard, {"max_workers": 3}),
+        "lead": candidate.acquire,
+        "intend": lambda: ledger.record_intents(
+            leadership.epoch, [Intent("t-1", 5.0, leadership.epoch, order)], max_instances=9
+        ),
+        "pause": lambda: set_paused(shard, paused=True),
+        "limit": lambda: set_limits(shard, {"max_workers": 3}),
     }
     try:
         with pytest.raises(ShardUnavailable, match="no replica") as raised:
@@ -130,39 +139,39 @@ async def test_each_change_that_is_acknowledged_waits(shard: Shard, replica: Val
     assert raised.value.outcome_unknown
 
 
-@pytest.mark.usefixtures("patient_masters")
+@pytest.mark.usefixtures("long_replica_timeout")
 async def test_what_may_run_again_does_not_wait(shard: Shard, replica: ValkeyServer) -> None:
     """A claim or a finish that is lost with its master makes the job run once more, which is promised."""
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     replica.pause()
     try:
         # The replica says nothing for longer than that.
         async with asyncio.timeout(30):
             (job,) = await claim(shard, "w1", ["default"], 1)
-            assert (await finish(shard, "w1", [succeeded(job)])).lost == ()
+            assert (await finish(shard, "w1", [success_outcome(job)])).lost == ()
     finally:
         replica.resume()
 
 
-@pytest.mark.usefixtures("patient_masters")
+@pytest.mark.usefixtures("long_replica_timeout")
 async def test_a_master_without_replica_is_believed_after_the_hold_and_answers_at_once_from_then_on(
     shards: Shards, shard: Shard, master: ValkeyServer, replica: ValkeyServer
 ) -> None:
     loop = asyncio.get_running_loop()
-    other = next(one for one in shards if port_of(shards, one) != master.port)
-    await put(shard, "a")
-    await put(other, "a")
+    other = next(one for one in shards if master_port_of(shards, one) != master.port)
+    await enqueue_jobs(shard, "a")
+    await enqueue_jobs(other, "a")
     replica.kill()
     begun = loop.time()
-    held = asyncio.create_task(put(shard, "b"))
+    held = asyncio.create_task(enqueue_jobs(shard, "b"))
     others = []
     while not held.done():
         others.append(await _seconds_of_a_put(other))
         await asyncio.sleep(0.05)
-    assert await held == [Enqueued.WRITTEN]
-    assert UNREAD_SECONDS < loop.time() - begun < FALLBACK_NODE_TIMEOUT_SECONDS
-    assert statistics.median(others) < LOOK_SECONDS, "healthy shards are not held up"
-    assert statistics.median([await _seconds_of_a_put(shard) for _ in range(20)]) < LOOK_SECONDS
+    assert await held == [EnqueueOutcome.WRITTEN]
+    assert MAX_UNREAD_SECONDS < loop.time() - begun < DEFAULT_NODE_TIMEOUT_SECONDS
+    assert statistics.median(others) < POLL_SECONDS, "healthy shards are not held up"
+    assert statistics.median([await _seconds_of_a_put(shard) for _ in range(20)]) < POLL_SECONDS
 
     # Its replica comes back: from then on it must confirm, and when it is gone again, all begins anew.
     await asyncio.to_thread(replica.start)
@@ -170,27 +179,27 @@ async def test_a_master_without_replica_is_believed_after_the_hold_and_answers_a
     replica.command("CONFIG", "SET", "repl-timeout", 600)
     replica.pause()
     with pytest.raises(ShardUnavailable, match="no replica"):
-        await put(shard, "d")
+        await enqueue_jobs(shard, "d")
     replica.kill()
     begun = loop.time()
-    assert await put(shard, "d") == [Enqueued.REPEATED]
-    assert loop.time() - begun > UNREAD_SECONDS
+    assert await enqueue_jobs(shard, "d") == [EnqueueOutcome.REPEATED]
+    assert loop.time() - begun > MAX_UNREAD_SECONDS
 
 
 async def test_a_replica_that_came_and_went_unseen_ends_the_belief(
     shard: Shard, master: ValkeyServer, replica: ValkeyServer
 ) -> None:
     loop = asyncio.get_running_loop()
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     replica.kill()
-    await put(shard, "b")
+    await enqueue_jobs(shard, "b")
     await asyncio.to_thread(replica.start)
     await asyncio.to_thread(until, lambda: _linked(master))
     replica.kill()
     await asyncio.to_thread(until, lambda: not _linked(master))
     begun = loop.time()
-    await put(shard, "c")
-    assert loop.time() - begun > UNREAD_SECONDS
+    await enqueue_jobs(shard, "c")
+    assert loop.time() - begun > MAX_UNREAD_SECONDS
 
 
 @pytest.mark.parametrize("forbidden", ["config", "cluster|nodes"])
@@ -201,16 +210,16 @@ async def test_the_others_word_is_enough_and_so_is_time(
     for server in cluster.servers:
         server.command("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", f"-{forbidden}")
     limited = await Shards.connect(cluster.url.replace("redis://", "redis://limited:secret@"))
-    await put(limited.all[shard.index], "a")
+    await enqueue_jobs(limited.all[shard.index], "a")
     replica.kill()
     begun = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(FALLBACK_NODE_TIMEOUT_SECONDS):
+        async with asyncio.timeout(DEFAULT_NODE_TIMEOUT_SECONDS):
             await enqueue(limited.all[shard.index], [new_job("b")], retry_seconds=10)
     finally:
         await limited.close()
     took = asyncio.get_running_loop().time() - begun
-    assert took >= (HOLD_SECONDS if forbidden == "cluster|nodes" else UNREAD_SECONDS)
+    assert took >= (HOLD_SECONDS if forbidden == "cluster|nodes" else MAX_UNREAD_SECONDS)
 
 
 async def test_the_word_of_masters_that_have_not_heard_from_it_since_proves_nothing(
@@ -220,14 +229,14 @@ async def test_the_word_of_masters_that_have_not_heard_from_it_since_proves_noth
     nodes = shards.topology.masters()
     (own,) = (node for node in nodes if node.port == master.port)
     others = [node for node in nodes if node is not own]
-    census = await own.execute(*QUESTIONS)
+    census = await own.execute(*VIEW_COMMANDS)
     await until_async(lambda: _are_in_touch(census, others))
     master.pause()
     begun = time.monotonic()
     try:
         while time.monotonic() < begun + 0.75 * NODE_TIMEOUT_SECONDS:
             # What it sent before may have lain unread for a moment.
-            assert await heard_at(census, others) < begun + UNREAD_SECONDS
+            assert await last_contact_with_majority(census, others) < begun + MAX_UNREAD_SECONDS
             await asyncio.sleep(0.1)
         await until_async(lambda: _is_suspected(census, others))
     finally:
@@ -238,9 +247,9 @@ async def test_a_master_that_loses_the_majority_acknowledges_nothing(
     cluster: ValkeyCluster, shard: Shard, master: ValkeyServer, replica: ValkeyServer
 ) -> None:
     """Also not while it takes writes still, and not after it has been believed."""
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     replica.kill()
-    await put(shard, "b")
+    await enqueue_jobs(shard, "b")
     await asyncio.to_thread(replica.start)
     await asyncio.to_thread(until, lambda: _linked(master))
     others = [server for server in cluster.servers if server is not master]
@@ -250,7 +259,7 @@ async def test_a_master_that_loses_the_majority_acknowledges_nothing(
     try:
         while not refusals or refusals[-1].outcome_unknown:
             with pytest.raises(ShardUnavailable) as raised:
-                await put(shard, f"c-{len(refusals)}")
+                await enqueue_jobs(shard, f"c-{len(refusals)}")
             refusals.append(raised.value)
     finally:
         for server in others:
@@ -260,13 +269,13 @@ async def test_a_master_that_loses_the_majority_acknowledges_nothing(
 
 
 async def test_a_plain_redis_without_replica_answers_at_once(private_shard: Shard) -> None:
-    assert statistics.median([await _seconds_of_a_put(private_shard) for _ in range(20)]) < LOOK_SECONDS
+    assert statistics.median([await _seconds_of_a_put(private_shard) for _ in range(20)]) < POLL_SECONDS
 
 
 async def _seconds_of_a_put(shard: Shard) -> float:
     """How long a job's answer takes: one that is held waits for `LOOK_SECONDS` at the least."""
     begun = time.monotonic()
-    await put(shard, f"job-{begun}")
+    await enqueue_jobs(shard, f"job-{begun}")
     return time.monotonic() - begun
 
 
@@ -275,13 +284,13 @@ def _linked(master: ValkeyServer) -> bool:
     return bool(master.command("INFO", "replication").get("slave0", {}).get("state") == "online")
 
 
-async def _are_in_touch(census: Sequence[object], others: Sequence[Node]) -> bool:
-    return await heard_at(census, others) > time.monotonic() - NODE_TIMEOUT_SECONDS
+async def _are_in_touch(census: Sequence[object], others: Sequence[ServerPool]) -> bool:
+    return await last_contact_with_majority(census, others) > time.monotonic() - NODE_TIMEOUT_SECONDS
 
 
-async def _is_suspected(census: Sequence[object], others: Sequence[Node]) -> bool:
-    return await heard_at(census, others) == float("-inf")
+async def _is_suspected(census: Sequence[object], others: Sequence[ServerPool]) -> bool:
+    return await last_contact_with_majority(census, others) == float("-inf")
 
 
 async def _is_waiting(shard: Shard, job_id: str) -> bool:
-    return job_id in await waiting(shard)
+    return job_id in await queued_ids(shard)

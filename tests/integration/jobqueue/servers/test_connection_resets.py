@@ -10,7 +10,7 @@ import pytest
 import uvloop
 from redis.asyncio.connection import Connection
 
-from jobqueue.servers.connection_pool import Node, NodeUnreachable
+from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable
 from tests.waiting import until_async
 
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -54,11 +54,11 @@ class Server:
 
 
 @asynccontextmanager
-async def _running() -> AsyncIterator[tuple[Server, Node]]:
+async def _running() -> AsyncIterator[tuple[Server, ServerPool]]:
     server = Server()
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
-    node = Node("127.0.0.1", server.port, _connect)
+    node = ServerPool("127.0.0.1", server.port, _connect)
     async with listening:
         yield server, node
         await node.close()
@@ -98,7 +98,7 @@ def test_a_reset_between_question_and_answer_leaves_the_outcome_unknown(new_loop
         async with _running() as (server, node):
             assert await node.execute(("PING",)) == [b"PONG"]
             server.answering = False
-            with pytest.raises(NodeUnreachable) as raised:
+            with pytest.raises(ServerUnreachable) as raised:
                 await node.execute(("PING",))
             assert raised.value.sent
             server.answering = True
@@ -123,8 +123,8 @@ def test_a_connection_whose_introduction_is_not_answered_is_closed(new_loop: New
             return Connection(host=host, port=port, password="secret")
 
         async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
-            node = Node("127.0.0.1", server.sockets[0].getsockname()[1], connect)
-            with pytest.raises(NodeUnreachable) as raised:
+            node = ServerPool("127.0.0.1", server.sockets[0].getsockname()[1], connect)
+            with pytest.raises(ServerUnreachable) as raised:
                 await node.execute(("PING",))
             assert not raised.value.sent
             await gone.wait()

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from jobqueue.errors import JobQueueError, ShardUnavailable
-from jobqueue.inspection.counters import ShardCounts, count
+from jobqueue.inspection.counters import ShardCounts, read_counts
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import reap
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.sharding.shards import Shard, Shards
-from tests.integration.jobqueue.queue_helpers import new_job, port_of, put, succeeded, waiting
+from tests.integration.jobqueue.queue_helpers import enqueue_jobs, master_port_of, new_job, queued_ids, success_outcome
 from tests.waiting import until_async
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -63,7 +63,7 @@ class Load:
         while True:
             try:
                 jobs = await claim(shard, worker, ["default"], 20, lease_seconds=LEASE_SECONDS)
-                outcomes = [succeeded(job, job.id) for job in jobs]
+                outcomes = [success_outcome(job, job.id) for job in jobs]
                 report = await finish(shard, worker, outcomes, retry_seconds=15) if jobs else None
             except JobQueueError:
                 continue
@@ -103,7 +103,7 @@ async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cl
     try:
         await _until(lambda: len(load.consumed) > 200)
         victim = cluster.masters()[0]
-        ports = {shard.index: port_of(shards, shard) for shard in shards}
+        ports = {shard.index: master_port_of(shards, shard) for shard in shards}
         orphans = {index for index, port in ports.items() if port == victim.port}
         assert len(orphans) == 2
         load.slowest.clear()
@@ -123,7 +123,7 @@ async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cl
         for task in [*clients, *others]:
             task.cancel()
         await asyncio.gather(*clients, *others, return_exceptions=True)
-    total = sum([await count(shard) for shard in shards], ShardCounts())
+    total = sum([await read_counts(shard) for shard in shards], ShardCounts())
     await shards.close()
     # An enqueue that was refused may have been written all the same; no other job may be there.
     assert len(load.accepted) <= total.total.finished <= len(load.accepted) + sum(load.refused.values())
@@ -137,9 +137,9 @@ async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cl
 async def test_an_acknowledged_job_has_reached_the_replica(cluster: ValkeyCluster) -> None:
     """Killed in the very moment of the answer, the master has already been copied."""
     shards = await Shards.connect(cluster.url)
-    shard = next(shard for shard in shards if port_of(shards, shard) == cluster.masters()[0].port)
+    shard = next(shard for shard in shards if master_port_of(shards, shard) == cluster.masters()[0].port)
     for number in range(50):
-        await put(shard, f"job-{number}")
+        await enqueue_jobs(shard, f"job-{number}")
     cluster.masters()[0].kill()
     assert await until_async(lambda: _waiting(shard)) == [f"job-{number}" for number in range(50)]
     await shards.close()
@@ -149,8 +149,8 @@ async def test_what_hangs_on_a_silent_master_ends_with_its_succession(cluster: V
     """A blocking read would go on for a minute; what may be repeated is done by the successor."""
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
-    await put(shard, "a")
-    (master,) = (server for server in cluster.servers if server.port == port_of(shards, shard))
+    await enqueue_jobs(shard, "a")
+    (master,) = (server for server in cluster.servers if server.port == master_port_of(shards, shard))
     bell = f"{shard.prefix}:wm:feed:bell"
     blocked = asyncio.create_task(shard.execute(("BLPOP", bell, 60), timeout_seconds=65))
     master.pause()
@@ -165,21 +165,21 @@ async def test_what_hangs_on_a_silent_master_ends_with_its_succession(cluster: V
         await shards.close()
 
 
-@pytest.mark.usefixtures("patient_masters")
+@pytest.mark.usefixtures("long_replica_timeout")
 async def test_a_silent_replica_is_not_taken_for_an_answer(cluster: ValkeyCluster) -> None:
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
-    await put(shard, "a")
-    (replica,) = _replicas(cluster, port_of(shards, shard))
+    await enqueue_jobs(shard, "a")
+    (replica,) = _replicas(cluster, master_port_of(shards, shard))
     replica.pause()
     try:
         with pytest.raises(ShardUnavailable, match="no replica") as raised:
-            await put(shard, "b")
+            await enqueue_jobs(shard, "b")
     finally:
         replica.resume()
     assert raised.value.outcome_unknown
-    await put(shard, "b")
-    assert await waiting(shard) == ["a", "b"]
+    await enqueue_jobs(shard, "b")
+    assert await queued_ids(shard) == ["a", "b"]
     await shards.close()
 
 
@@ -200,7 +200,7 @@ async def _put_after(seconds: float, shard: Shard) -> None:
 async def _waiting(shard: Shard) -> list[str]:
     """The ids in the queue; [] while the shard is away."""
     try:
-        return await waiting(shard)
+        return await queued_ids(shard)
     except ShardUnavailable:
         return []
 
@@ -208,7 +208,7 @@ async def _waiting(shard: Shard) -> list[str]:
 async def _is_done(shards: Shards) -> bool:
     """Whether no job waits or runs, and no result is to be handed out or acknowledged."""
     try:
-        total = sum([await count(shard) for shard in shards], ShardCounts())
+        total = sum([await read_counts(shard) for shard in shards], ShardCounts())
     except ShardUnavailable:
         return False
     left = (total.total.queued, total.total.started, total.leased, total.completed, total.pulled)

@@ -12,7 +12,7 @@ from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.pull import pull
 from jobqueue.sharding.shards import Shards
-from tests.integration.jobqueue.queue_helpers import new_job, put
+from tests.integration.jobqueue.queue_helpers import enqueue_jobs, new_job
 from tests.waiting import until, until_async
 from workmanager.local.valkey import ValkeyServer
 
@@ -36,7 +36,7 @@ async def test_it_is_told_who_may_not_do_what_and_what_helps(
 ) -> None:
     shards = await Shards.connect(url)
     (shard,) = shards
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     private_server.command("ACL", "SETUSER", "old", lacking)
     with pytest.raises(NotPermitted) as raised:
         await (shard.execute(("GET", "rq:x")) if what == "GET" else claim(shard, "w1", ["default"], 1, retry_seconds=5))

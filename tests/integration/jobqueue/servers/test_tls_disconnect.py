@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from jobqueue.servers.connection_pool import Node, NodeUnreachable
-from jobqueue.servers.url import read_redis_url
+from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable
+from jobqueue.servers.url import parse_redis_url
 from tests.tls_redis import make_certificates
 
 END_SECONDS = 20.0
@@ -54,11 +54,11 @@ def test_a_tls_connection_without_an_answer_is_closed_at_once(
     make_certificates(tmp_path)
     server = SilentServer(tmp_path)
     server.thread.start()
-    address = read_redis_url(f"rediss://127.0.0.1:{server.port}?ssl_ca_certs={tmp_path / 'ca.pem'}")
+    address = parse_redis_url(f"rediss://127.0.0.1:{server.port}?ssl_ca_certs={tmp_path / 'ca.pem'}")
 
     async def give_up() -> None:
-        node = Node("127.0.0.1", server.port, address.connect)
-        with pytest.raises(NodeUnreachable, match="no answer"):
+        node = ServerPool("127.0.0.1", server.port, address.connect)
+        with pytest.raises(ServerUnreachable, match="no answer"):
             await node.execute(("PING",), timeout_seconds=2.0)
         # The loop goes on, as in a program: what closes does so behind the caller's back.
         assert await asyncio.to_thread(server.ended.wait, END_SECONDS)

@@ -6,11 +6,11 @@ import pytest
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.claim import claim
-from jobqueue.lifecycle.enqueue import Enqueued, enqueue
+from jobqueue.lifecycle.enqueue import EnqueueOutcome, enqueue
 from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.registry import wait
-from tests.durability import until_written
-from tests.integration.jobqueue.queue_helpers import complete, new_job, put, take, waiting
+from jobqueue.workers.registry import wait_for_message
+from tests.durability import until_aof_written
+from tests.integration.jobqueue.queue_helpers import claim_jobs, complete_jobs, enqueue_jobs, new_job, queued_ids
 from tests.waiting import until_async
 from workmanager.local import ports
 from workmanager.local.valkey import ValkeyServer
@@ -30,7 +30,7 @@ async def test_a_wrong_password_is_told_as_such(private_server: ValkeyServer) ->
         with pytest.raises(ShardUnavailable, match=r"(?i)auth|password"):
             await Shards.connect(f"redis://{credentials}{address}")
     shards = await Shards.connect(f"redis://:secret@{address}")
-    await put(shards.all[0], "a")
+    await enqueue_jobs(shards.all[0], "a")
     await shards.close()
 
 
@@ -41,22 +41,22 @@ async def test_what_is_no_redis_url_is_refused(url: str) -> None:
 
 
 async def test_a_server_that_comes_back_is_used_again(private_server: ValkeyServer, private_shard: Shard) -> None:
-    await put(private_shard, "a")
-    await asyncio.to_thread(until_written, private_server)
+    await enqueue_jobs(private_shard, "a")
+    await asyncio.to_thread(until_aof_written, private_server)
     private_server.kill()
     for _ in range(2):
         with pytest.raises(ShardUnavailable):
-            await put(private_shard, "b")
+            await enqueue_jobs(private_shard, "b")
     private_server.start()
-    assert await put(private_shard, "b") == [Enqueued.WRITTEN]
-    assert await waiting(private_shard) == ["a", "b"]
+    assert await enqueue_jobs(private_shard, "b") == [EnqueueOutcome.WRITTEN]
+    assert await queued_ids(private_shard) == ["a", "b"]
 
 
 async def test_who_waits_at_a_master_that_steps_down_is_told_that_it_is_away(
     private_server: ValkeyServer, private_shard: Shard
 ) -> None:
     """A master that hands its slots over breaks blocking reads off with an error of its own."""
-    waiter = asyncio.create_task(wait(private_shard, "w", (), for_work=False, seconds=90.0))
+    waiter = asyncio.create_task(wait_for_message(private_shard, "w", (), for_work=False, seconds=90.0))
 
     async def is_blocked() -> bool:
         return bool(private_server.command("INFO", "clients")["blocked_clients"])
@@ -68,24 +68,24 @@ async def test_who_waits_at_a_master_that_steps_down_is_told_that_it_is_away(
 
 
 async def test_a_call_with_patience_outlasts_a_restart(private_server: ValkeyServer, private_shard: Shard) -> None:
-    await put(private_shard, "a")
+    await enqueue_jobs(private_shard, "a")
     private_server.kill()
     patient = asyncio.create_task(enqueue(private_shard, [new_job("b")], retry_seconds=60))
     await asyncio.sleep(0.1)
     assert not patient.done()
     await asyncio.to_thread(private_server.start)
-    assert await patient in ([Enqueued.WRITTEN], [Enqueued.REPEATED])
+    assert await patient in ([EnqueueOutcome.WRITTEN], [EnqueueOutcome.REPEATED])
 
 
 async def test_a_hanging_server_holds_a_caller_up_for_seconds_only(
     private_server: ValkeyServer, private_shard: Shard
 ) -> None:
-    await put(private_shard, "a")
+    await enqueue_jobs(private_shard, "a")
     private_server.pause()
     try:
         async with asyncio.timeout(30):
             with pytest.raises(ShardUnavailable) as raised:
-                await put(private_shard, "b")
+                await enqueue_jobs(private_shard, "b")
     finally:
         private_server.resume()
     assert "no answer in time" in str(raised.value)
@@ -100,17 +100,17 @@ async def test_a_cancelled_call_leaves_no_answer_for_the_next(plain_shard: Shard
 
 
 async def test_forgotten_scripts_are_loaded_again(shard: Shard) -> None:
-    await put(shard, "a", "b")
+    await enqueue_jobs(shard, "a", "b")
     await shard.execute(("SCRIPT", "FLUSH"))
-    assert len(await take(shard, 1)) == 1
+    assert len(await claim_jobs(shard, 1)) == 1
     await shard.execute(("SCRIPT", "FLUSH"))
-    await complete(shard, *(await waiting(shard)))
+    await complete_jobs(shard, *(await queued_ids(shard)))
 
 
 async def test_a_server_busy_with_a_script_is_away_for_a_while(
     private_server: ValkeyServer, private_shard: Shard
 ) -> None:
-    await put(private_shard, "a")
+    await enqueue_jobs(private_shard, "a")
     private_server.command("CONFIG", "SET", "busy-reply-threshold", 50)
     endless = asyncio.create_task(private_shard.execute(("EVAL", "while true do end", 0), timeout_seconds=90))
 
@@ -124,12 +124,12 @@ async def test_a_server_busy_with_a_script_is_away_for_a_while(
     await until_async(is_away, wanted="BUSY")
     private_server.command("SCRIPT", "KILL")
     await asyncio.gather(endless, return_exceptions=True)
-    assert await put(private_shard, "b") == [Enqueued.WRITTEN]
+    assert await enqueue_jobs(private_shard, "b") == [EnqueueOutcome.WRITTEN]
 
 
 async def test_a_server_that_is_no_master_is_away(private_server: ValkeyServer, private_shard: Shard) -> None:
-    await put(private_shard, "a")
+    await enqueue_jobs(private_shard, "a")
     private_server.command("REPLICAOF", "127.0.0.1", ports.free_port())
     with pytest.raises(ShardUnavailable) as raised:
-        await put(private_shard, "b")
+        await enqueue_jobs(private_shard, "b")
     assert not raised.value.outcome_unknown

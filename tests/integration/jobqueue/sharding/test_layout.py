@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from redis.crc import key_slot
 
-from jobqueue.errors import FormatMismatch, ShardUnavailable
-from jobqueue.sharding.layout import FORMAT, LAYOUT_KEY, WITNESS_SLOT, Layout
+from jobqueue.errors import LayoutMismatch, ShardUnavailable
+from jobqueue.sharding.layout import LAYOUT_KEY, RECORD_FORMAT, WITNESS_SLOT, Layout
 from jobqueue.sharding.shards import Shards
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -21,7 +21,7 @@ async def _prefixes(url: str, **options: int) -> tuple[str, ...]:
 
 async def test_a_plain_redis_is_one_shard_with_rqs_prefix(redis_url: str) -> None:
     assert await _prefixes(redis_url) == ("rq",)
-    with pytest.raises(FormatMismatch, match=r"has 1 shards?, this node was told 3"):
+    with pytest.raises(LayoutMismatch, match=r"has 1 shards?, this node was told 3"):
         await _prefixes(redis_url, shard_count=3)
 
 
@@ -43,20 +43,20 @@ async def test_nodes_that_start_at_once_agree(cluster: ValkeyCluster) -> None:
 async def test_a_node_with_another_count_refuses_and_says_so(cluster: ValkeyCluster) -> None:
     first = await _prefixes(cluster.url, shard_count=4)
     assert len(first) == 4
-    with pytest.raises(FormatMismatch, match=r"has 4 shards, this node was told 6.*same number"):
+    with pytest.raises(LayoutMismatch, match=r"has 4 shards, this node was told 6.*same number"):
         await _prefixes(cluster.url, shard_count=6)
     assert await _prefixes(cluster.url) == first
 
 
 @pytest.mark.parametrize("step", [0, 1])
 async def test_neighbouring_formats_run_together(redis_url: str, shared_server: ValkeyServer, step: int) -> None:
-    shared_server.command("SET", LAYOUT_KEY, Layout(FORMAT + step, ("rq",)).to_json())
+    shared_server.command("SET", LAYOUT_KEY, Layout(RECORD_FORMAT + step, ("rq",)).to_json())
     assert await _prefixes(redis_url) == ("rq",)
 
 
 async def test_a_much_newer_format_is_refused(redis_url: str, shared_server: ValkeyServer) -> None:
-    shared_server.command("SET", LAYOUT_KEY, Layout(FORMAT + 2, ("rq",)).to_json())
-    with pytest.raises(FormatMismatch, match="format 3, this program knows 1: start a newer version"):
+    shared_server.command("SET", LAYOUT_KEY, Layout(RECORD_FORMAT + 2, ("rq",)).to_json())
+    with pytest.raises(LayoutMismatch, match="format 3, this program knows 1: start a newer version"):
         await _prefixes(redis_url)
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 
 from jobqueue.sharding.shards import Shard
-from jobqueue.workers.manager_heartbeat import give_sign, silent_seconds
+from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
 
 
 async def test_a_sign_is_as_old_as_redis_clock_says(shard: Shard) -> None:
-    assert await silent_seconds(shard) is None
-    await give_sign(shard, now=time.time() - 60)
-    seconds = await silent_seconds(shard)
+    assert await seconds_since_manager_heartbeat(shard) is None
+    await send_manager_heartbeat(shard, now=time.time() - 60)
+    seconds = await seconds_since_manager_heartbeat(shard)
     assert seconds is not None
     assert 59 <= seconds <= 90
-    await give_sign(shard)
-    seconds = await silent_seconds(shard)
+    await send_manager_heartbeat(shard)
+    seconds = await seconds_since_manager_heartbeat(shard)
     assert seconds is not None
     assert seconds <= 30

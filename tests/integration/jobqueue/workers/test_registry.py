@@ -6,27 +6,34 @@ from redis import Redis
 from rq.worker import Worker
 
 from jobqueue.lifecycle.claim import claim
-from jobqueue.maintenance.periodic import retain
+from jobqueue.maintenance.periodic import prune
 from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shards import Shard
 from jobqueue.workers.registry import (
-    Beat,
-    Command,
-    Woken,
+    WakeUp,
+    WorkerCommand,
+    WorkerHeartbeat,
     WorkerRecord,
-    beat,
-    close,
+    exited_cleanly,
+    fence_worker,
     list_workers,
-    read_record,
+    pass_wake_up,
+    read_job_record,
     register,
-    send,
+    save_meta,
+    send_command,
+    send_worker_heartbeat,
     unregister,
-    wait,
-    wake_another,
-    which_left,
-    write_meta,
+    wait_for_message,
 )
-from tests.integration.jobqueue.queue_helpers import complete, fields_of, keys_of, put, take, ttl_of
+from tests.integration.jobqueue.queue_helpers import (
+    claim_jobs,
+    complete_jobs,
+    enqueue_jobs,
+    job_fields,
+    key_ttl,
+    shard_keys,
+)
 from tests.waiting import until_async
 
 RECORD = WorkerRecord("w1", "host", 42, ("high", "default"), 3, fleet="local:host", instance_id="i-1")
@@ -38,14 +45,14 @@ SOON_SECONDS = 30.0
 async def test_a_worker_is_listed_with_what_it_says_of_itself(shard: Shard) -> None:
     await register(shard, RECORD)
     await register(shard, WorkerRecord("a0", "host", 1, ("default",), 1))
-    assert await beat(shard, "w1", Beat("busy", 2, 10, 1, 5.5))
+    assert await send_worker_heartbeat(shard, "w1", WorkerHeartbeat("busy", 2, 10, 1, 5.5))
     first, seen = await list_workers(shard)
     assert first.name == "a0"
     assert (seen.name, seen.hostname, seen.pid, seen.queues) == ("w1", "host", 42, ("high", "default"))
     assert (seen.state, seen.slots, seen.running, seen.finished, seen.failed) == ("busy", 3, 2, 10, 1)
-    assert (seen.fleet, seen.instance_id, seen.ours) == ("local:host", "i-1", True)
-    assert seen.silent_seconds is not None
-    assert seen.silent_seconds <= 30
+    assert (seen.fleet, seen.instance_id, seen.native) == ("local:host", "i-1", True)
+    assert seen.seconds_since_heartbeat is not None
+    assert seen.seconds_since_heartbeat <= 30
 
 
 async def test_rq_lists_our_workers(plain_shard: Shard, redis_url: str) -> None:
@@ -59,27 +66,27 @@ async def test_rq_lists_our_workers(plain_shard: Shard, redis_url: str) -> None:
 
 async def test_a_worker_that_leaves_leaves_nothing_but_word_of_it(shard: Shard) -> None:
     await register(shard, RECORD)
-    await put(shard, "a")
-    await take(shard)
-    await send(shard, "w1", Command("drain"))
+    await enqueue_jobs(shard, "a")
+    await claim_jobs(shard)
+    await send_command(shard, "w1", WorkerCommand("drain"))
     await unregister(shard, "w1", RECORD.queues)
     assert await list_workers(shard) == []
-    assert [key for key in await keys_of(shard) if "worker" in key or "w1" in key] == ["wm:left:w1"]
-    assert 0 < await ttl_of(shard, "wm:left:w1") <= 3600
-    assert await which_left(shard, ["w1", "w2"]) == {"w1"}
+    assert [key for key in await shard_keys(shard) if "worker" in key or "w1" in key] == ["wm:left:w1"]
+    assert 0 < await key_ttl(shard, "wm:left:w1") <= 3600
+    assert await exited_cleanly(shard, ["w1", "w2"]) == {"w1"}
 
 
 async def test_a_closed_worker_gets_no_more_jobs_and_is_told_to_drain(shard: Shard) -> None:
     await register(shard, RECORD)
-    await put(shard, "a", "b")
-    (before,) = await take(shard, token="t")
-    await close(shard, "w1")
-    assert await take(shard) == []
-    assert await take(shard, token="t") == [before], "a claim whose answer was lost is no new work"
-    assert await wait(shard, "w1", (), for_work=False, seconds=1) == Command("drain")
-    assert [job.id for job in await take(shard, worker="w2")] == ["b"]
-    await beat(shard, "w1", Beat("idle", 0, 0, 0, 0.0))
-    assert await take(shard) == []
+    await enqueue_jobs(shard, "a", "b")
+    (before,) = await claim_jobs(shard, token="t")
+    await fence_worker(shard, "w1")
+    assert await claim_jobs(shard) == []
+    assert await claim_jobs(shard, token="t") == [before], "a claim whose answer was lost is no new work"
+    assert await wait_for_message(shard, "w1", (), for_work=False, seconds=1) == WorkerCommand("drain")
+    assert [job.id for job in await claim_jobs(shard, worker="w2")] == ["b"]
+    await send_worker_heartbeat(shard, "w1", WorkerHeartbeat("idle", 0, 0, 0, 0.0))
+    assert await claim_jobs(shard) == []
 
 
 async def test_a_silent_worker_is_dropped_with_all_its_entries(shard: Shard) -> None:
@@ -88,83 +95,87 @@ async def test_a_silent_worker_is_dropped_with_all_its_entries(shard: Shard) -> 
     await register(shard, WorkerRecord("alive", "host", 1, ("default",), 1))
     (seconds, _), *_ = await shard.execute(("TIME",))
     await shard.execute(("ZADD", f"{shard.prefix}:wm:workers", int(seconds) - 61, "w1"))
-    await retain(shard)
+    await prune(shard)
     assert [worker.name for worker in await list_workers(shard)] == ["alive"]
-    assert "workers:high" not in await keys_of(shard)
+    assert "workers:high" not in await shard_keys(shard)
     (members,) = await shard.execute(("SMEMBERS", f"{shard.prefix}:workers:default"))
     assert members == [f"{shard.prefix}:worker:alive".encode()]
 
 
 async def test_a_dropped_worker_is_told_to_register_again(shard: Shard) -> None:
-    report = Beat("idle", 0, 0, 0, 0.0)
-    assert not await beat(shard, "w1", report)
+    report = WorkerHeartbeat("idle", 0, 0, 0, 0.0)
+    assert not await send_worker_heartbeat(shard, "w1", report)
     assert await list_workers(shard) == []
     await register(shard, RECORD)
-    assert await beat(shard, "w1", report)
+    assert await send_worker_heartbeat(shard, "w1", report)
     # The record outlives the minute after which the worker is dropped: what it was listed under stands there.
-    assert await ttl_of(shard, "worker:w1") > 60
+    assert await key_ttl(shard, "worker:w1") > 60
 
 
 async def test_a_command_arrives_at_once_whether_the_worker_looks_for_work_or_not(shard: Shard) -> None:
     for for_work in (True, False):
-        waiter = asyncio.create_task(wait(shard, "w1", ("default",), for_work=for_work, seconds=WAIT_SECONDS))
-        await send(shard, "w1", Command("cancel", "a"))
-        assert await asyncio.wait_for(waiter, SOON_SECONDS) == Command("cancel", "a")
+        waiter = asyncio.create_task(
+            wait_for_message(shard, "w1", ("default",), for_work=for_work, seconds=WAIT_SECONDS)
+        )
+        await send_command(shard, "w1", WorkerCommand("cancel", "a"))
+        assert await asyncio.wait_for(waiter, SOON_SECONDS) == WorkerCommand("cancel", "a")
 
 
 async def test_commands_come_one_by_one_in_order_and_before_work(shard: Shard) -> None:
-    await put(shard, "a")
-    await send(shard, "w1", Command("cancel", "a"))
-    await send(shard, "w1", Command("drain"))
-    await send(shard, "w2", Command("drain"))
-    answers = [await wait(shard, "w1", ("default",), for_work=True, seconds=WAIT_SECONDS) for _ in range(3)]
-    assert answers == [Command("cancel", "a"), Command("drain"), Woken("default")]
+    await enqueue_jobs(shard, "a")
+    await send_command(shard, "w1", WorkerCommand("cancel", "a"))
+    await send_command(shard, "w1", WorkerCommand("drain"))
+    await send_command(shard, "w2", WorkerCommand("drain"))
+    answers = [await wait_for_message(shard, "w1", ("default",), for_work=True, seconds=WAIT_SECONDS) for _ in range(3)]
+    assert answers == [WorkerCommand("cancel", "a"), WorkerCommand("drain"), WakeUp("default")]
 
 
 async def test_a_wait_is_over_when_its_time_is(shard: Shard) -> None:
     started = asyncio.get_running_loop().time()
-    assert await wait(shard, "w1", ("default",), for_work=True, seconds=0.1) is None
+    assert await wait_for_message(shard, "w1", ("default",), for_work=True, seconds=0.1) is None
     assert asyncio.get_running_loop().time() - started >= 0.1
 
 
 async def test_a_wait_ends_with_the_queue_whose_wake_token_was_lost(shard: Shard) -> None:
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     await shard.execute(("DEL", f"{shard.prefix}:wm:wake:default"))
-    assert await wait(shard, "w1", ("high", "default"), for_work=True, seconds=0.1) == Woken("default")
+    assert await wait_for_message(shard, "w1", ("high", "default"), for_work=True, seconds=0.1) == WakeUp("default")
 
 
 async def test_meta_is_written_by_whoever_holds_the_lease_only(shard: Shard) -> None:
-    await put(shard, "a")
-    (job,) = await take(shard)
-    await write_meta(shard, job, b'{"progress": 1}')
-    assert (await read_record(shard, "a"))[b"meta"] == b'{"progress": 1}'
+    await enqueue_jobs(shard, "a")
+    (job,) = await claim_jobs(shard)
+    await save_meta(shard, job, b'{"progress": 1}')
+    assert (await read_job_record(shard, "a"))[b"meta"] == b'{"progress": 1}'
     stale = ClaimedJob(**{name: getattr(job, name) for name in ClaimedJob.__slots__} | {"token": "stale"})
-    await write_meta(shard, stale, b'{"progress": 2}')
-    assert (await fields_of(shard, "a"))["meta"] == '{"progress": 1}'
+    await save_meta(shard, stale, b'{"progress": 2}')
+    assert (await job_fields(shard, "a"))["meta"] == '{"progress": 1}'
     await shard.execute(("DEL", f"{shard.prefix}:job:a"))
-    await write_meta(shard, job, b"{}")
-    assert await read_record(shard, "a") == {}
+    await save_meta(shard, job, b"{}")
+    assert await read_job_record(shard, "a") == {}
 
 
 async def test_an_idle_worker_wakes_at_once(shard: Shard) -> None:
-    waiter = asyncio.create_task(wait(shard, "w1", ("high", "default"), for_work=True, seconds=WAIT_SECONDS))
-    await put(shard, "a")
-    assert await asyncio.wait_for(waiter, SOON_SECONDS) == Woken("default")
+    waiter = asyncio.create_task(
+        wait_for_message(shard, "w1", ("high", "default"), for_work=True, seconds=WAIT_SECONDS)
+    )
+    await enqueue_jobs(shard, "a")
+    assert await asyncio.wait_for(waiter, SOON_SECONDS) == WakeUp("default")
     assert len(await claim(shard, "w1", ("high", "default"), 1)) == 1
 
 
 async def test_a_busy_worker_is_not_woken_by_work(shard: Shard) -> None:
-    await put(shard, "a")
-    assert await wait(shard, "w1", ("default",), for_work=False, seconds=0.1) is None
+    await enqueue_jobs(shard, "a")
+    assert await wait_for_message(shard, "w1", ("default",), for_work=False, seconds=0.1) is None
     (tokens,) = await shard.execute(("LLEN", f"{shard.prefix}:wm:wake:default"))
     assert tokens == 1
 
 
 async def test_one_job_wakes_one_worker(shard: Shard) -> None:
-    waits = [wait(shard, f"w{n}", ("default",), for_work=True, seconds=WAIT_SECONDS) for n in range(5)]
+    waits = [wait_for_message(shard, f"w{n}", ("default",), for_work=True, seconds=WAIT_SECONDS) for n in range(5)]
     waiters = [asyncio.create_task(one) for one in waits]
     await _blocked(shard, 5)
-    await put(shard, "a")
+    await enqueue_jobs(shard, "a")
     await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
     done, pending = await asyncio.wait(waiters, timeout=0.2)
     assert (len(done), len(pending)) == (1, 4)
@@ -174,12 +185,12 @@ async def test_one_job_wakes_one_worker(shard: Shard) -> None:
 
 
 async def test_a_woken_worker_without_room_wakes_another(shard: Shard) -> None:
-    await put(shard, "a")
-    woken = await wait(shard, "w1", ("high", "default"), for_work=True, seconds=WAIT_SECONDS)
-    other = asyncio.create_task(wait(shard, "w2", ("default",), for_work=True, seconds=WAIT_SECONDS))
+    await enqueue_jobs(shard, "a")
+    woken = await wait_for_message(shard, "w1", ("high", "default"), for_work=True, seconds=WAIT_SECONDS)
+    other = asyncio.create_task(wait_for_message(shard, "w2", ("default",), for_work=True, seconds=WAIT_SECONDS))
     await _blocked(shard, 1)
-    await wake_another(shard, woken)
-    assert await asyncio.wait_for(other, SOON_SECONDS) == Woken("default")
+    await pass_wake_up(shard, woken)
+    assert await asyncio.wait_for(other, SOON_SECONDS) == WakeUp("default")
 
 
 async def test_many_jobs_wake_every_worker_one_by_the_other(shard: Shard) -> None:
@@ -188,12 +199,12 @@ async def test_many_jobs_wake_every_worker_one_by_the_other(shard: Shard) -> Non
 
     async def work(name: str) -> None:
         while True:
-            await wait(shard, name, ("default",), for_work=True, seconds=WAIT_SECONDS)
+            await wait_for_message(shard, name, ("default",), for_work=True, seconds=WAIT_SECONDS)
             done.extend(job.id for job in await claim(shard, name, ("default",), 1))
 
     workers = [asyncio.create_task(work(f"w{number}")) for number in range(24)]
     await _blocked(shard, 24)
-    await put(shard, *(f"job-{number}" for number in range(200)))
+    await enqueue_jobs(shard, *(f"job-{number}" for number in range(200)))
 
     async def all_done() -> bool:
         return len(done) == 200
@@ -205,8 +216,8 @@ async def test_many_jobs_wake_every_worker_one_by_the_other(shard: Shard) -> Non
 
 
 async def test_an_empty_queue_keeps_no_tokens(shard: Shard) -> None:
-    await complete(shard, *(f"job-{number}" for number in range(50)))
-    assert not [key for key in await keys_of(shard) if key.startswith("wm:wake")]
+    await complete_jobs(shard, *(f"job-{number}" for number in range(50)))
+    assert not [key for key in await shard_keys(shard) if key.startswith("wm:wake")]
 
 
 async def _blocked(shard: Shard, count: int) -> None:

@@ -11,11 +11,11 @@ import pytest
 import redis
 from redis.cluster import RedisCluster
 
-from jobqueue.servers.url import read_redis_url
+from jobqueue.servers.url import parse_redis_url
 from manager.cluster.health import ClusterState
-from manager.cluster.reconciler import Steward
-from manager.cluster.slot_ranges import read_hosts
-from tests.durability import until_written
+from manager.cluster.reconciler import ClusterReconciler
+from manager.cluster.slot_ranges import parse_hosts
+from tests.durability import until_aof_written
 from tests.waiting import until, until_async
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -34,7 +34,7 @@ def servers(tmp_path: Path) -> Iterator[ValkeyCluster]:
 
 
 @pytest.fixture
-async def stewards(servers: ValkeyCluster) -> AsyncIterator[list[Steward]]:
+async def stewards(servers: ValkeyCluster) -> AsyncIterator[list[ClusterReconciler]]:
     """Two, at work."""
     both = _two_stewards(servers)
     yield both
@@ -42,23 +42,23 @@ async def stewards(servers: ValkeyCluster) -> AsyncIterator[list[Steward]]:
         await steward.stop()
 
 
-def _two_stewards(servers: ValkeyCluster) -> list[Steward]:
-    groups = read_hosts(servers.hosts.split(","))
-    both = [Steward(groups, read_redis_url(servers.url).connect) for _ in range(2)]
+def _two_stewards(servers: ValkeyCluster) -> list[ClusterReconciler]:
+    groups = parse_hosts(servers.hosts.split(","))
+    both = [ClusterReconciler(groups, parse_redis_url(servers.url).connect) for _ in range(2)]
     for steward in both:
         steward.start()
     return both
 
 
-async def _until(stewards: list[Steward], condition: Callable[[ClusterState], bool]) -> None:
+async def _until(stewards: list[ClusterReconciler], condition: Callable[[ClusterState], bool]) -> None:
     async def seen() -> bool:
         return all(steward.state is not None and condition(steward.state) for steward in stewards)
 
     await until_async(seen, wanted=f"{[steward.state for steward in stewards]}")
 
 
-async def _until_whole(stewards: list[Steward]) -> None:
-    await _until(stewards, lambda state: state.whole)
+async def _until_whole(stewards: list[ClusterReconciler]) -> None:
+    await _until(stewards, lambda state: state.is_healthy)
 
 
 def _host(servers: ValkeyCluster, number: int) -> tuple[ValkeyServer, ...]:
@@ -111,7 +111,9 @@ def _takes(server: ValkeyServer, key: str) -> bool:
         return False
 
 
-async def test_two_managers_form_one_cluster_of_empty_servers(servers: ValkeyCluster, stewards: list[Steward]) -> None:
+async def test_two_managers_form_one_cluster_of_empty_servers(
+    servers: ValkeyCluster, stewards: list[ClusterReconciler]
+) -> None:
     await _until_whole(stewards)
     homes = {servers.servers[0], servers.servers[2], servers.servers[5]}
     assert set(servers.masters()) == homes
@@ -120,7 +122,9 @@ async def test_two_managers_form_one_cluster_of_empty_servers(servers: ValkeyClu
     assert next(line for line in witness if "myself" in line).split()[8:] == ["16383"]
 
 
-async def test_hosts_die_and_return_one_after_the_other(servers: ValkeyCluster, stewards: list[Steward]) -> None:
+async def test_hosts_die_and_return_one_after_the_other(
+    servers: ValkeyCluster, stewards: list[ClusterReconciler]
+) -> None:
     """Without a person the second loss would be the end: host 2 would hold two masters of three."""
     await _until_whole(stewards)
     await asyncio.to_thread(_write, servers)
@@ -129,7 +133,7 @@ async def test_hosts_die_and_return_one_after_the_other(servers: ValkeyCluster, 
             server.kill()
         await asyncio.to_thread(until, lambda: _writable(servers), wanted="writes after a loss")
         # Else what the stewards saw before it could be taken for the recovery.
-        await _until(stewards, lambda state: not state.whole)
+        await _until(stewards, lambda state: not state.is_healthy)
         for server in _host(servers, number):
             await asyncio.to_thread(server.start)
         await _until_whole(stewards)
@@ -138,7 +142,7 @@ async def test_hosts_die_and_return_one_after_the_other(servers: ValkeyCluster, 
 
 
 async def test_a_host_that_is_about_to_stop_hands_its_slots_over(
-    servers: ValkeyCluster, stewards: list[Steward]
+    servers: ValkeyCluster, stewards: list[ClusterReconciler]
 ) -> None:
     """While its master is away for good, nobody waits for longer than the hand-over takes."""
     await _until_whole(stewards)
@@ -157,12 +161,14 @@ async def test_a_host_that_is_about_to_stop_hands_its_slots_over(
     await asyncio.to_thread(until, lambda: servers.servers[0] in servers.masters(), wanted="the failback")
 
 
-async def test_a_lost_host_is_replaced_by_an_empty_one(servers: ValkeyCluster, stewards: list[Steward]) -> None:
+async def test_a_lost_host_is_replaced_by_an_empty_one(
+    servers: ValkeyCluster, stewards: list[ClusterReconciler]
+) -> None:
     await _until_whole(stewards)
     await asyncio.to_thread(_write, servers)
     for server in _host(servers, 1):
         _empty(server)
-    await _until(stewards, lambda state: state.masters_away == 0 and state.members_away == 3)
+    await _until(stewards, lambda state: state.masters_down == 0 and state.members_down == 3)
     for server in _host(servers, 1):
         await asyncio.to_thread(server.start)
     await _until_whole(stewards)
@@ -176,7 +182,7 @@ async def test_a_lost_host_is_replaced_by_an_empty_one(servers: ValkeyCluster, s
 
 
 async def test_a_master_that_does_not_start_after_a_power_cut_is_succeeded_on_a_persons_word(
-    servers: ValkeyCluster, stewards: list[Steward]
+    servers: ValkeyCluster, stewards: list[ClusterReconciler]
 ) -> None:
     """Redis lets no replica succeed a master that it has not heard from since its own start."""
     await _until_whole(stewards)
@@ -184,7 +190,7 @@ async def test_a_master_that_does_not_start_after_a_power_cut_is_succeeded_on_a_
     master, replica = servers.servers[0], servers.servers[3]
     await asyncio.to_thread(until, lambda: _is_copied(master, replica), wanted="a copy on the replica's disk")
     for server in servers.servers:
-        await asyncio.to_thread(until_written, server)
+        await asyncio.to_thread(until_aof_written, server)
     for server in servers.servers:
         server.kill()
     for server in servers.servers[1:]:
@@ -193,7 +199,7 @@ async def test_a_master_that_does_not_start_after_a_power_cut_is_succeeded_on_a_
         f"slots 0-8191 wait for 127.0.0.1:{master.port}: its replica at 127.0.0.1:{replica.port} has not heard from it "
         "since its own start"
     )
-    await _until(stewards, lambda state: any(trouble.startswith(told) for trouble in state.needs_a_person))
+    await _until(stewards, lambda state: any(trouble.startswith(told) for trouble in state.requires_operator))
     assert replica.command("CLUSTER", "FAILOVER", "FORCE") == "OK"
     await asyncio.to_thread(until, lambda: _writable(servers), wanted="writes to all slots")
     assert _kept(servers) == KEYS
@@ -204,7 +210,9 @@ async def test_a_master_that_does_not_start_after_a_power_cut_is_succeeded_on_a_
     assert _kept(servers) == KEYS
 
 
-async def test_one_that_holds_other_data_is_left_alone(servers: ValkeyCluster, stewards: list[Steward]) -> None:
+async def test_one_that_holds_other_data_is_left_alone(
+    servers: ValkeyCluster, stewards: list[ClusterReconciler]
+) -> None:
     await _until_whole(stewards)
     for steward in stewards:
         await steward.stop()
@@ -221,7 +229,7 @@ async def test_one_that_holds_other_data_is_left_alone(servers: ValkeyCluster, s
 
     await asyncio.to_thread(until, set_there)
     stewards[:] = _two_stewards(servers)
-    await _until(stewards, lambda state: bool(state.needs_a_person))
+    await _until(stewards, lambda state: bool(state.requires_operator))
     await asyncio.to_thread(until, lambda: _writable(servers, without=stray), wanted="the others to go on")
     assert stray.command("GET", "precious") == "1"
     assert len(stray.command("CLUSTER", "NODES").splitlines()) == 1

@@ -7,29 +7,29 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.lifecycle.enqueue import Enqueued
+from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.servers import adaptive_wait
 from jobqueue.sharding.shards import Shard, Shards
 from manager.queue import puller as manager_pulls
-from manager.queue.circuit_breaker import REMEMBERED_SECONDS, Outages
-from manager.queue.job_operations import Changes
-from manager.queue.puller import Pulls
-from manager.queue.submitter import Arrival, Intake
-from tests.integration.jobqueue.queue_helpers import complete, new_job, port_of
+from manager.queue.circuit_breaker import OPEN_SECONDS, ShardBreaker
+from manager.queue.job_operations import JobOperations
+from manager.queue.puller import ResultPuller
+from manager.queue.submitter import PendingJob, Submitter
+from tests.integration.jobqueue.queue_helpers import complete_jobs, master_port_of, new_job
 from tests.waiting import until_async
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
 
-WAIT_SECONDS, PATIENCE_SECONDS = 8.0, 2.0
+WAIT_TIMEOUT_SECONDS, MAX_SHARD_WAIT_SECONDS = 8.0, 2.0
 """Instead of 2 and 0.5 s, so that a machine that is slow for a moment is not taken for a silent replica."""
 
-pytestmark = pytest.mark.usefixtures("patient_masters")
+pytestmark = pytest.mark.usefixtures("long_replica_timeout")
 
 
 @pytest.fixture(autouse=True)
 def _long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adaptive_wait, "WAIT_SECONDS", WAIT_SECONDS)
-    monkeypatch.setattr(manager_pulls, "PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(adaptive_wait, "WAIT_TIMEOUT_SECONDS", WAIT_TIMEOUT_SECONDS)
+    monkeypatch.setattr(manager_pulls, "MAX_SHARD_WAIT_SECONDS", MAX_SHARD_WAIT_SECONDS)
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def silent(shards: Shards) -> Shard:
 @pytest.fixture
 def healthy(shards: Shards, silent: Shard) -> list[Shard]:
     """The shards of other masters."""
-    return [shard for shard in shards if port_of(shards, shard) != port_of(shards, silent)]
+    return [shard for shard in shards if master_port_of(shards, shard) != master_port_of(shards, silent)]
 
 
 @pytest.fixture
 def replica(cluster: ValkeyCluster, shards: Shards, silent: Shard) -> ValkeyServer:
     def follows(server: ValkeyServer) -> bool:
         role, *rest = server.command("ROLE")
-        return role == "slave" and int(rest[1]) == port_of(shards, silent)
+        return role == "slave" and int(rest[1]) == master_port_of(shards, silent)
 
     return next(filter(follows, cluster.servers))
 
@@ -63,78 +63,78 @@ def replica(cluster: ValkeyCluster, shards: Shards, silent: Shard) -> ValkeyServ
 async def test_what_was_taken_without_an_answer_is_handed_out_later(
     shards: Shards, silent: Shard, replica: ValkeyServer
 ) -> None:
-    await complete(silent, "a", "b", "c", now=time.time())
-    pulls = Pulls(shards, Outages())
+    await complete_jobs(silent, "a", "b", "c", now=time.time())
+    pulls = ResultPuller(shards, ShardBreaker())
     replica.pause()
     try:
         # The other shards are there, and empty; the silent one has handed two out, which nobody knows.
-        results = [result.job_id for result in await pulls.take(2, "latest", 0.0)]
+        results = [result.job_id for result in await pulls.pull(2, "latest", 0.0)]
     finally:
         replica.resume()
-    await asyncio.sleep(REMEMBERED_SECONDS)
-    results += [result.job_id for _ in range(4) for result in await pulls.take(1, "latest", 0.0)]
+    await asyncio.sleep(OPEN_SECONDS)
+    results += [result.job_id for _ in range(4) for result in await pulls.pull(1, "latest", 0.0)]
     assert sorted(results) == ["a", "b", "c"]
 
 
 async def test_other_shards_results_do_not_wait_and_the_late_ones_are_kept(
     shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
 ) -> None:
-    await complete(silent, "late", now=time.time())
+    await complete_jobs(silent, "late", now=time.time())
     for number, shard in enumerate(healthy):
-        await complete(shard, f"early-{number}", now=time.time())
-    pulls = Pulls(shards, Outages())
+        await complete_jobs(shard, f"early-{number}", now=time.time())
+    pulls = ResultPuller(shards, ShardBreaker())
     replica.pause()
     begun = time.monotonic()
-    early = {result.job_id for result in await pulls.take(100, "latest", 0.0)}
+    early = {result.job_id for result in await pulls.pull(100, "latest", 0.0)}
     took = time.monotonic() - begun
     replica.resume()
     assert early == {f"early-{number}" for number in range(len(healthy))}
-    assert took < WAIT_SECONDS
-    results = await until_async(lambda: pulls.take(100, "latest", 0.0))
+    assert took < WAIT_TIMEOUT_SECONDS
+    results = await until_async(lambda: pulls.pull(100, "latest", 0.0))
     assert [result.job_id for result in results] == ["late"]
 
 
 async def test_a_shard_that_had_plenty_and_is_silent_holds_up_no_others_results(
     shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
 ) -> None:
-    await complete(silent, *(f"silent-{number}" for number in range(10)), now=time.time())
-    pulls = Pulls(shards, Outages())
-    assert len(await pulls.take(6, "oldest", 0.0)) == 6
+    await complete_jobs(silent, *(f"silent-{number}" for number in range(10)), now=time.time())
+    pulls = ResultPuller(shards, ShardBreaker())
+    assert len(await pulls.pull(6, "oldest", 0.0)) == 6
     for number, shard in enumerate(healthy):
-        await complete(shard, f"healthy-{number}", now=time.time())
+        await complete_jobs(shard, f"healthy-{number}", now=time.time())
     replica.pause()
     begun = time.monotonic()
     # It alone is known to have more, and is asked for all: four, which nobody hears of now.
-    early = {result.job_id for result in await pulls.take(6, "oldest", 0.0)}
+    early = {result.job_id for result in await pulls.pull(6, "oldest", 0.0)}
     took = time.monotonic() - begun
     replica.resume()
     assert early == {f"healthy-{number}" for number in range(len(healthy))}
-    assert took < WAIT_SECONDS
-    results = await until_async(lambda: pulls.take(100, "oldest", 0.0))
+    assert took < WAIT_TIMEOUT_SECONDS
+    results = await until_async(lambda: pulls.pull(100, "oldest", 0.0))
     assert [result.job_id for result in results] == [f"silent-{number}" for number in range(6, 10)]
 
 
 async def test_new_jobs_go_elsewhere_and_named_ones_hear_that_it_is_unknown(
     shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
 ) -> None:
-    outages = Outages()
-    intake, changes = Intake(shards, outages), Changes(shards, outages)
+    outages = ShardBreaker()
+    intake, changes = Submitter(shards, outages), JobOperations(shards, outages)
     own_id = shards.new_id(silent)
     replica.pause()
     try:
-        named = asyncio.create_task(intake.take(Arrival(new_job(own_id), movable=False)))
-        await until_async(lambda: asyncio.sleep(0, outages.is_away(silent)))
-        assert silent not in {shards.of(intake.draw_id()) for _ in range(50)}
+        named = asyncio.create_task(intake.submit(PendingJob(new_job(own_id), can_change_shard=False)))
+        await until_async(lambda: asyncio.sleep(0, outages.is_open(silent)))
+        assert silent not in {shards.of(intake.new_id()) for _ in range(50)}
         before = time.monotonic()
         for shard in healthy:
-            taken = await intake.take(Arrival(new_job(shards.new_id(shard)), movable=True))
-            assert taken.answer is Enqueued.WRITTEN
+            taken = await intake.submit(PendingJob(new_job(shards.new_id(shard)), can_change_shard=True))
+            assert taken.answer is EnqueueOutcome.WRITTEN
             assert (await changes.cancel(taken.job_id)).outcome == "canceled"
-        assert time.monotonic() - before < WAIT_SECONDS
+        assert time.monotonic() - before < WAIT_TIMEOUT_SECONDS
         unknown = (await named).answer
     finally:
         replica.resume()
     assert isinstance(unknown, ShardUnavailable)
     assert unknown.outcome_unknown
-    await asyncio.sleep(REMEMBERED_SECONDS)
-    assert (await intake.take(Arrival(new_job(own_id), movable=False))).answer is Enqueued.REPEATED
+    await asyncio.sleep(OPEN_SECONDS)
+    assert (await intake.submit(PendingJob(new_job(own_id), can_change_shard=False))).answer is EnqueueOutcome.REPEATED

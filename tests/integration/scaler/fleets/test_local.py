@@ -12,7 +12,7 @@ from jobqueue.sharding.shards import Shard, Shards
 from jobqueue.workers.registry import WorkerView, list_workers
 from scaler.fleets.fleet import Cause, FleetError
 from scaler.fleets.instances import Intent
-from scaler.fleets.local import NICE, LocalFleet
+from scaler.fleets.local import WORKER_NICE, LocalFleet
 from tests.processes import children_of, is_alive
 from tests.waiting import until, until_async
 
@@ -51,7 +51,7 @@ async def test_launched_workers_register_with_their_fleet_and_id_once(shard: Sha
     assert {worker.instance_id for worker in workers} == {sighting.id for sighting in sightings}
     assert {worker.name for worker in workers} == {worker.instance_id for worker in workers}
     assert {(worker.fleet, worker.slots) for worker in workers} == {(fleet.name, 2)}
-    assert {sighting.id: sighting.ended for sighting in await fleet.look()} == {"t-0": False, "t-1": False}
+    assert {sighting.id: sighting.ended for sighting in await fleet.describe()} == {"t-0": False, "t-1": False}
 
 
 async def test_jobs_stand_back_for_managers_and_redis_and_their_agent_a_little_less(
@@ -62,7 +62,7 @@ async def test_jobs_stand_back_for_managers_and_redis_and_their_agent_a_little_l
 
     async def executors() -> list[int]:
         found = children_of(worker.pid)
-        return found if [_nice(pid) for pid in found] == [NICE, NICE] else []
+        return found if [_nice(pid) for pid in found] == [WORKER_NICE, WORKER_NICE] else []
 
     pids = await until_async(executors, wanted="two executors that stand back")
     assert _nice(worker.pid) == 10
@@ -87,7 +87,7 @@ async def test_a_terminated_worker_is_ended(shard: Shard, fleet: LocalFleet) -> 
     (worker,) = await _arrived(shard, 1)
     assert set(await fleet.terminate([sighting.id, "unknown"])) == {sighting.id, "unknown"}
     assert not is_alive(worker.pid)
-    assert await fleet.look() == []
+    assert await fleet.describe() == []
 
 
 async def test_a_process_that_ended_by_itself_is_shown_as_ended(shard: Shard, fleet: LocalFleet) -> None:
@@ -96,7 +96,7 @@ async def test_a_process_that_ended_by_itself_is_shown_as_ended(shard: Shard, fl
     os.kill(worker.pid, signal.SIGKILL)
 
     async def has_ended() -> bool:
-        return [sighting.ended for sighting in await fleet.look()] == [True]
+        return [sighting.ended for sighting in await fleet.describe()] == [True]
 
     await until_async(has_ended, wanted="the end to be shown")
 
@@ -105,7 +105,7 @@ async def test_what_another_process_was_about_to_start_is_its_own(redis_url: str
     other = LocalFleet(redis_url)
     with pytest.raises(FleetError) as caught:
         await fleet.launch(_intent(other, "t", 1), repeated=True)
-    assert caught.value.cause is Cause.SPENT
+    assert caught.value.cause is Cause.TOKEN_EXPIRED
     await other.close()
 
 

@@ -10,14 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from jobqueue.sharding.shards import Shards
 from scaler import loop as scaler_loop
-from scaler.fleets.instances import Sighting
+from scaler.fleets.instances import DescribedInstance
 from scaler.loop import ScalerLoop
-from scaler.metrics import Meter
-from tests.integration.scaler.conftest import LIMITS, PaperFleet
+from scaler.metrics import ScalerMetrics
+from tests.integration.scaler.conftest import LIMITS, FakeFleet
 from tests.waiting import until_async
 
 
-class HangingFleet(PaperFleet):
+class HangingFleet(FakeFleet):
     """Does not show anything until it is let go."""
 
     def __init__(self) -> None:
@@ -25,28 +25,29 @@ class HangingFleet(PaperFleet):
         self.let_go = asyncio.Event()
         self.looks = 0
 
-    async def look(self) -> Sequence[Sighting]:
+    async def describe(self) -> Sequence[DescribedInstance]:
         self.looks += 1
         await self.let_go.wait()
-        return await super().look()
+        return await super().describe()
 
 
 async def test_what_a_round_waits_for_is_told_once(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(scaler_loop, "LATE_SECONDS", 0.2)
+    monkeypatch.setattr(scaler_loop, "SLOW_CALL_SECONDS", 0.2)
     monkeypatch.setattr(scaler_loop, "TICK_SECONDS", 0.1)
     caplog.set_level(logging.WARNING, "scaler")
     shards = await Shards.connect(redis_url)
     fleet = HangingFleet()
-    loop = ScalerLoop(shards, fleet, LIMITS, "host:1", Meter(CollectorRegistry()))
+    loop = ScalerLoop(shards, fleet, LIMITS, "host:1", ScalerMetrics(CollectorRegistry()))
     loop.start()
     try:
         await until_async(lambda: _told(caplog), wanted="a word of the call that hangs")
         await asyncio.sleep(0.5)  # several looks at the clock later
         (said,) = [record.getMessage() for record in caplog.records if record.name == "scaler.loop"]
         assert re.fullmatch(
-            r"event=scaler_round_waits fleet=paper call=look seconds=\d+: nothing is decided until it is answered", said
+            r"event=scaler_round_slow fleet=paper call=describe seconds=\d+: nothing is decided until it is answered",
+            said,
         )
         fleet.let_go.set()
         await until_async(lambda: _looked_again(fleet), wanted="the next round")
@@ -57,7 +58,7 @@ async def test_what_a_round_waits_for_is_told_once(
 
 
 async def _told(caplog: pytest.LogCaptureFixture) -> bool:
-    return "event=scaler_round_waits" in caplog.text
+    return "event=scaler_round_slow" in caplog.text
 
 
 async def _looked_again(fleet: HangingFleet) -> bool:

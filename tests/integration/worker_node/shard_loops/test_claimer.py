@@ -10,10 +10,10 @@ import pytest
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.model import ClaimedJob, NewJob
 from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.registry import Woken, wait
+from jobqueue.workers.registry import WakeUp, wait_for_message
 from tests.waiting import until_async
 from worker_node.shard_loops.capacity import Capacity
-from worker_node.shard_loops.claimer import Feeder
+from worker_node.shard_loops.claimer import Claimer
 
 
 @pytest.mark.parametrize("room_left", [0, 1])
@@ -21,24 +21,26 @@ async def test_a_token_that_finds_no_room_wakes_another_worker(redis_url: str, r
     shards = await Shards.connect(redis_url)
     shard = shards.all[0]
     room = 1
-    feeder = Feeder(
+    feeder = Claimer(
         shard,
         "filled",
         ["default"],
         lease_seconds=20.0,
         capacity=Capacity(lambda: room, 1),
-        hand_over=lambda jobs: None,
+        on_claimed=lambda jobs: None,
         on_command=lambda command: None,
-        listen_seconds=30.0,
+        poll_seconds=30.0,
     )
     feeding = asyncio.create_task(feeder.run())
     # It has found nothing, and listens.
     await until_async(lambda: _blocked_clients(shard, 1))
     room = room_left
-    other = asyncio.create_task(wait(shard, "other", ["default"], for_work=True, seconds=5.0 if room_left else 90.0))
+    other = asyncio.create_task(
+        wait_for_message(shard, "other", ["default"], for_work=True, seconds=5.0 if room_left else 90.0)
+    )
     await until_async(lambda: _blocked_clients(shard, 2))
     await enqueue(shard, [NewJob(id=shards.new_id(), function="noop", data=b"[]")])
-    assert await other == (None if room_left else Woken("default"))
+    assert await other == (None if room_left else WakeUp("default"))
     feeding.cancel()
     with suppress(asyncio.CancelledError):
         await feeding
@@ -56,13 +58,13 @@ async def test_room_that_claimed_jobs_take_is_not_given_to_another_shard(redis_u
         room -= len(jobs)
 
     await enqueue(shard, [NewJob(id=shards.new_id(), function="noop", data=b"[]") for _ in range(4)])
-    feeder = Feeder(
+    feeder = Claimer(
         shard,
         "first",
         ["default"],
         lease_seconds=20.0,
         capacity=capacity,
-        hand_over=hand_over,
+        on_claimed=hand_over,
         on_command=lambda command: None,
     )
     feeding = asyncio.create_task(feeder.run())
@@ -82,15 +84,15 @@ async def test_an_idle_feeder_looks_at_its_queues_without_claiming_and_finds_a_j
     shards = await Shards.connect(redis_url)
     shard = shards.all[0]
     claimed: list[ClaimedJob] = []
-    feeder = Feeder(
+    feeder = Claimer(
         shard,
         "idle",
         ["high", "default"],
         lease_seconds=20.0,
         capacity=Capacity(lambda: 1, 1),
-        hand_over=claimed.extend,
+        on_claimed=claimed.extend,
         on_command=lambda command: None,
-        listen_seconds=0.1,
+        poll_seconds=0.1,
     )
     feeding = asyncio.create_task(feeder.run())
     await until_async(lambda: _is(feeder.empty_claims >= 2), wanted="an idle feeder")

@@ -16,7 +16,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.durability import until_written
+from tests.durability import until_aof_written
 from tests.processes import is_alive
 from tests.waiting import until
 from workmanager import store_settings
@@ -35,7 +35,7 @@ time.sleep(60)
 
 
 def test_it_runs_with_the_settings_that_the_queue_relies_on(private_server: ValkeyServer) -> None:
-    for name, value in store_settings.STORE.items():
+    for name, value in store_settings.REDIS_SETTINGS.items():
         shown = private_server.command("CONFIG", "GET", name)[name]
         size = re.fullmatch(r"(\d+)mb", value)
         assert shown == (str(int(size[1]) * 1024 * 1024) if size else value)
@@ -45,7 +45,7 @@ def test_what_was_written_before_a_crash_is_there_after_it_at_the_same_address(
     private_server: ValkeyServer,
 ) -> None:
     private_server.command("SET", "job", "kept")
-    until_written(private_server)
+    until_aof_written(private_server)
     url = private_server.url
     private_server.kill()
     private_server.start()
@@ -58,7 +58,7 @@ def test_it_has_started_when_its_jobs_are_loaded(private_server: ValkeyServer) -
         for number in range(100_000):
             pipeline.set(f"job-{number}", number)
         pipeline.execute()
-    until_written(private_server)
+    until_aof_written(private_server)
     private_server.kill()
     private_server.start()
     assert private_server.command("GET", "job-99999") == "99999"

@@ -11,7 +11,7 @@ import pytest
 import redis
 from redis.cluster import RedisCluster
 
-from benchmarks.harness.redis_servers import form
+from benchmarks.harness.redis_servers import form_cluster
 from tests.waiting import until
 from workmanager.local.valkey_cluster import ValkeyCluster
 
@@ -64,7 +64,7 @@ def test_the_next_start_finds_the_keys_even_when_the_ports_have_been_taken(
     own_cluster: ValkeyCluster,
 ) -> None:
     own_cluster.start()
-    form(own_cluster.hosts, own_cluster.url)
+    form_cluster(own_cluster.hosts, own_cluster.url)
     _write(own_cluster, 60)
     before = {server.port for server in own_cluster.servers}
     own_cluster.stop()
@@ -74,7 +74,7 @@ def test_the_next_start_finds_the_keys_even_when_the_ports_have_been_taken(
             stack.enter_context(socket.create_server(("127.0.0.1", port)))
         try:
             again.start()
-            form(again.hosts, again.url)
+            form_cluster(again.hosts, again.url)
             assert before.isdisjoint(server.port for server in again.servers)
             assert _count(again) == 60
         finally:

@@ -10,16 +10,16 @@ from hiredis import Reader
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.servers import connection_pool as node_module
-from jobqueue.servers.connection_pool import NodeUnreachable
+from jobqueue.servers.connection_pool import ServerUnreachable
 from jobqueue.servers.topology import Topology
-from jobqueue.sharding.layout import FORMAT, Layout
+from jobqueue.sharding.layout import RECORD_FORMAT, Layout
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shard, Shards
 from tests.waiting import until_async
 
-LATE_SECONDS = 0.1
+OVERDUE_SECONDS = 0.1
 SOON_SECONDS = 2.0
-"""Well before an answer's time (`ANSWER_SECONDS`) is over."""
+"""Well before an answer's time (`REPLY_TIMEOUT_SECONDS`) is over."""
 
 
 @dataclass
@@ -70,7 +70,7 @@ Start = Callable[[Server], Awaitable[Server]]
 
 @pytest.fixture
 async def start(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
-    monkeypatch.setattr(node_module, "LATE_SECONDS", LATE_SECONDS)
+    monkeypatch.setattr(node_module, "OVERDUE_SECONDS", OVERDUE_SECONDS)
     servers = []
     async with AsyncExitStack() as stack:
 
@@ -102,7 +102,7 @@ async def shard(trio: tuple[Server, Server, Server]) -> AsyncIterator[Shard]:
     """On the silent master."""
     topology = Topology(",".join(f"redis://127.0.0.1:{server.port}" for server in trio))
     await topology.refresh()
-    shards = Shards(Layout(FORMAT, ("{rq:0}",)), topology)
+    shards = Shards(Layout(RECORD_FORMAT, ("{rq:0}",)), topology)
     yield shards.all[0]
     await shards.close()
 
@@ -115,7 +115,7 @@ def succeed(old: Server, new: Server, *others: Server) -> None:
 async def test_what_may_be_repeated_is_done_by_the_successor(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
     master, replica, other = trio
     under_way = asyncio.create_task(shard.run(script("ack")))
-    await asyncio.sleep(3 * LATE_SECONDS)
+    await asyncio.sleep(3 * OVERDUE_SECONDS)
     assert not under_way.done()
     succeed(master, replica, other)
     async with asyncio.timeout(SOON_SECONDS):
@@ -131,7 +131,7 @@ async def test_what_may_not_be_repeated_is_told_to_be_unknown(
     blocked = asyncio.create_task(shard.execute(("BLPOP", "{rq:0}:bell", 60), timeout_seconds=65))
     await until_async(lambda: asyncio.sleep(0, len(master.writers)), wanted="a connection")
     repeated = asyncio.create_task(shard.run(script("ack")))
-    await asyncio.sleep(3 * LATE_SECONDS)
+    await asyncio.sleep(3 * OVERDUE_SECONDS)
     succeed(master, replica, other)
     async with asyncio.timeout(SOON_SECONDS):
         await repeated
@@ -143,7 +143,7 @@ async def test_what_may_not_be_repeated_is_told_to_be_unknown(
 async def test_who_is_cut_off_with_the_minority_hears_so(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
     _, replica, other = trio
     under_way = asyncio.create_task(shard.run(script("ack")))
-    await asyncio.sleep(3 * LATE_SECONDS)
+    await asyncio.sleep(3 * OVERDUE_SECONDS)
     replica.state = other.state = "fail"
     with pytest.raises(ShardUnavailable) as raised:
         async with asyncio.timeout(SOON_SECONDS):
@@ -171,7 +171,7 @@ async def test_a_plain_redis_that_is_slow_is_waited_for(start: Start) -> None:
     topology = Topology(f"redis://127.0.0.1:{server.port}")
     node = await topology.master_of(0)
     server.silent = True
-    with pytest.raises(NodeUnreachable):
+    with pytest.raises(ServerUnreachable):
         await node.execute(("EVALSHA",), timeout_seconds=0.5)
     under_way = asyncio.create_task(node.execute(("EVALSHA",)))
     await asyncio.sleep(1.0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from redis.exceptions import ResponseError
 
-from jobqueue.servers.quorum import Census, Hearing, agreed_at
+from jobqueue.servers.quorum import MasterView, TimedView, majority_contact_time
 
 NEVER = float("-inf")
 NODES = b"""\
@@ -24,37 +24,37 @@ def nodes(witness: str = "master", answered: int = 1_700_000_000_000) -> bytes:
 
 
 def test_it_says_who_has_answered_and_how_long_ago() -> None:
-    census = Census.read([nodes(), INFO, TIME])
-    assert (census.id, census.votes, census.size) == ("b1", True, 3)
-    assert census.silent_seconds == pytest.approx({"a1": 0.75, "w1": 1.25})
+    census = MasterView.parse([nodes(), INFO, TIME])
+    assert (census.id, census.can_vote, census.master_count) == ("b1", True, 3)
+    assert census.seconds_since_contact == pytest.approx({"a1": 0.75, "w1": 1.25})
 
 
 @pytest.mark.parametrize("witness", ["master,fail?", "master,fail", "slave"])
 def test_who_is_suspected_or_no_master_is_not_vouched_for(witness: str) -> None:
-    assert Census.read([nodes(witness), INFO, TIME]).silent_seconds.keys() == {"a1"}
+    assert MasterView.parse([nodes(witness), INFO, TIME]).seconds_since_contact.keys() == {"a1"}
 
 
 def test_an_answer_from_the_future_counts_for_nothing() -> None:
     """It was learnt from a member whose clock is ahead."""
-    assert Census.read([nodes(answered=1_700_000_001_300), INFO, TIME]).silent_seconds.keys() == {"a1"}
+    assert MasterView.parse([nodes(answered=1_700_000_001_300), INFO, TIME]).seconds_since_contact.keys() == {"a1"}
 
 
 def test_who_is_not_with_the_majority_or_has_no_slots_does_not_vote() -> None:
-    assert not Census.read([nodes(), b"cluster_state:fail", TIME]).votes
-    assert not Census.read([nodes().replace(b"myself,master", b"myself,slave"), INFO, TIME]).votes
-    assert not Census.read([nodes().replace(b" 8192-16382 [93-<-a1]", b""), INFO, TIME]).votes
+    assert not MasterView.parse([nodes(), b"cluster_state:fail", TIME]).can_vote
+    assert not MasterView.parse([nodes().replace(b"myself,master", b"myself,slave"), INFO, TIME]).can_vote
+    assert not MasterView.parse([nodes().replace(b" 8192-16382 [93-<-a1]", b""), INFO, TIME]).can_vote
 
 
 def test_a_refusal_says_nothing() -> None:
     with pytest.raises(ValueError, match="NOPERM"):
-        Census.read([ResponseError("NOPERM no such right"), INFO, TIME])
+        MasterView.parse([ResponseError("NOPERM no such right"), INFO, TIME])
 
 
-OWN = Census("m", votes=True, size=3, silent_seconds={})
+OWN = MasterView("m", can_vote=True, master_count=3, seconds_since_contact={})
 
 
-def hearing(name: str, silent: float, *, asked_at: float = 100.0, size: int = 3) -> Hearing:
-    return Hearing(Census(name, votes=True, size=size, silent_seconds={"m": silent}), asked_at)
+def hearing(name: str, silent: float, *, asked_at: float = 100.0, size: int = 3) -> TimedView:
+    return TimedView(MasterView(name, can_vote=True, master_count=size, seconds_since_contact={"m": silent}), asked_at)
 
 
 @pytest.mark.parametrize(
@@ -70,17 +70,17 @@ def hearing(name: str, silent: float, *, asked_at: float = 100.0, size: int = 3)
         # One that is asked under two names has one vote.
         ([hearing("b", 0.5, size=5), hearing("b", 0.5, size=5)], NEVER),
         ([hearing("m", 0.5)], NEVER),
-        ([Hearing(Census("b", votes=False, size=3, silent_seconds={"m": 0.5}), 100.0)], NEVER),
-        ([Hearing(Census("b", votes=True, size=3, silent_seconds={"x": 0.5}), 100.0)], NEVER),
+        ([TimedView(MasterView("b", can_vote=False, master_count=3, seconds_since_contact={"m": 0.5}), 100.0)], NEVER),
+        ([TimedView(MasterView("b", can_vote=True, master_count=3, seconds_since_contact={"x": 0.5}), 100.0)], NEVER),
     ],
 )
-def test_a_majority_must_have_heard_from_it(hearings: list[Hearing], moment: float) -> None:
-    assert agreed_at(OWN, hearings) == moment
+def test_a_majority_must_have_heard_from_it(hearings: list[TimedView], moment: float) -> None:
+    assert majority_contact_time(OWN, hearings) == moment
 
 
 def test_a_master_that_does_not_serve_is_vouched_for_by_nobody() -> None:
-    assert agreed_at(replace(OWN, votes=False), [hearing("b", 0.1), hearing("c", 0.1)]) == NEVER
+    assert majority_contact_time(replace(OWN, can_vote=False), [hearing("b", 0.1), hearing("c", 0.1)]) == NEVER
 
 
 def test_a_single_master_has_nobody_to_vouch_for_it() -> None:
-    assert agreed_at(replace(OWN, size=1), []) == NEVER
+    assert majority_contact_time(replace(OWN, master_count=1), []) == NEVER

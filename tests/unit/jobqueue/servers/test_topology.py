@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.servers.topology import ASK_SECONDS, Topology
+from jobqueue.servers.topology import MAP_TIMEOUT_SECONDS, Topology
 
 Start = Callable[..., Awaitable[int]]
 
@@ -75,7 +75,7 @@ async def test_where_nobody_is_with_the_majority_all_callers_hear_so_at_once(sta
     loop = asyncio.get_running_loop()
     begun = loop.time()
     answers = await asyncio.gather(*(known.master_of(7) for _ in range(5)), return_exceptions=True)
-    assert loop.time() - begun < 1.5 * ASK_SECONDS
+    assert loop.time() - begun < 1.5 * MAP_TIMEOUT_SECONDS
     for answer in answers:
         assert isinstance(answer, ShardUnavailable)
         assert "majority" in str(answer)
@@ -88,7 +88,7 @@ async def test_silent_and_absent_servers_hold_nobody_up(start: Start) -> None:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     assert await masters(known, 1) == {2}
-    assert loop.time() - begun < 1.5 * ASK_SECONDS
+    assert loop.time() - begun < 1.5 * MAP_TIMEOUT_SECONDS
     await known.close()
 
 
@@ -97,12 +97,12 @@ async def test_a_server_that_is_no_longer_named_is_forgotten(start: Start) -> No
     seed = await start(master=gone)
     known = topology(seed)
     assert await masters(known, 1) == {gone}
-    assert set(known._nodes) == {("127.0.0.1", seed), ("127.0.0.1", gone)}
+    assert set(known._pools) == {("127.0.0.1", seed), ("127.0.0.1", gone)}
     known._seeds = (("127.0.0.1", await start(master=seed, epoch=2)),)
     async with asyncio.timeout(5):
         while await masters(known, 1) != {seed}:
             pass
-    assert ("127.0.0.1", gone) not in known._nodes
+    assert ("127.0.0.1", gone) not in known._pools
     await known.close()
 
 

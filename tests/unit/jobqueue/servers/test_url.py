@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio.connection import Connection, SSLConnection
 
-from jobqueue.servers.url import read_redis_url
+from jobqueue.servers.url import parse_redis_url
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,11 @@ from jobqueue.servers.url import read_redis_url
     ],
 )
 def test_it_names_seeds(url: str, seeds: list[tuple[str, int]]) -> None:
-    assert read_redis_url(url).seeds == tuple(seeds)
+    assert parse_redis_url(url).seeds == tuple(seeds)
 
 
 def test_user_password_and_options_hold_for_all_seeds_wherever_they_stand() -> None:
-    connection = read_redis_url("rediss://h1,rediss://me:a%2Cb%40@h2?ssl_check_hostname=no").connect(host="x", port=1)
+    connection = parse_redis_url("rediss://h1,rediss://me:a%2Cb%40@h2?ssl_check_hostname=no").connect(host="x", port=1)
     assert isinstance(connection, SSLConnection)
     assert (connection.host, connection.port) == ("x", 1)
     assert (connection.username, connection.password) == ("me", "a,b@")
@@ -28,7 +28,7 @@ def test_user_password_and_options_hold_for_all_seeds_wherever_they_stand() -> N
 
 
 def test_without_tls_there_is_none() -> None:
-    assert type(read_redis_url("redis://h").connect(host="x", port=1)) is Connection
+    assert type(parse_redis_url("redis://h").connect(host="x", port=1)) is Connection
 
 
 @pytest.mark.parametrize(
@@ -48,5 +48,5 @@ def test_without_tls_there_is_none() -> None:
 )
 def test_what_is_wrong_is_said_without_the_password(url: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as raised:
-        read_redis_url(url)
+        parse_redis_url(url)
     assert "secret" not in str(raised.value)

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 from redis.crc import key_slot
 
-from jobqueue.errors import FormatMismatch, ShardUnavailable
-from jobqueue.servers.topology import SLOTS, ClusterMap, Topology
-from jobqueue.sharding.layout import FORMAT, WITNESS_SLOT, Layout, plan_layout
+from jobqueue.errors import LayoutMismatch, ShardUnavailable
+from jobqueue.servers.topology import HASH_SLOTS, ClusterMap, Topology
+from jobqueue.sharding.layout import RECORD_FORMAT, WITNESS_SLOT, Layout, plan_layout
 
 
 class KnownTopology(Topology):
@@ -15,8 +15,8 @@ class KnownTopology(Topology):
 
     def __init__(self, *ranges: tuple[int, int, str], clustered: bool = True) -> None:
         super().__init__("redis://127.0.0.1")
-        self._map = ClusterMap((), frozenset(), 0, serves=True, clustered=clustered)
-        self._owners = [""] * SLOTS
+        self._map = ClusterMap((), frozenset(), 0, has_majority=True, clustered=clustered)
+        self._owners = [""] * HASH_SLOTS
         for first, last, master in ranges:
             self._owners[first : last + 1] = [master] * (last - first + 1)
 
@@ -68,8 +68,8 @@ def test_the_same_cluster_gives_the_same_plan() -> None:
 
 def test_a_plain_redis_is_one_shard() -> None:
     plain = KnownTopology((0, 16383, "a"), clustered=False)
-    assert plan_layout(plain, None) == plan_layout(plain, 1) == Layout(FORMAT, ("rq",))
-    with pytest.raises(FormatMismatch, match="1 shard, this node was told 2"):
+    assert plan_layout(plain, None) == plan_layout(plain, 1) == Layout(RECORD_FORMAT, ("rq",))
+    with pytest.raises(LayoutMismatch, match="1 shard, this node was told 2"):
         plan_layout(plain, 2)
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from jobqueue.servers.topology import Topology
-from jobqueue.sharding.layout import FORMAT, Layout
-from jobqueue.sharding.shard_rotation import TURN_SECONDS, Turns
+from jobqueue.sharding.layout import RECORD_FORMAT, Layout
+from jobqueue.sharding.shard_rotation import TIME_SLICE_SECONDS, ShardRotation
 from jobqueue.sharding.shards import Shards
 
 
@@ -15,7 +15,7 @@ from jobqueue.sharding.shards import Shards
 def shards() -> Shards:
     """Six shards of a cluster that nobody asks."""
     prefixes = tuple(f"{{rq:{number}}}" for number in range(6))
-    return Shards(Layout(FORMAT, prefixes), Topology("redis://127.0.0.1"))
+    return Shards(Layout(RECORD_FORMAT, prefixes), Topology("redis://127.0.0.1"))
 
 
 def test_the_hash_is_the_same_in_every_version(shards: Shards) -> None:
@@ -48,19 +48,19 @@ def test_new_ids_use_all_that_an_id_can_be(shards: Shards) -> None:
 def test_new_ids_are_those_of_the_shard_whose_turn_it_is(shards: Shards) -> None:
     """What comes in together shares script calls."""
     now = 0.0
-    shards.turns = Turns(6, lambda: now)
+    shards.rotation = ShardRotation(6, lambda: now)
     turns: list[int] = []
     for number in range(12):
-        now = number * TURN_SECONDS
+        now = number * TIME_SLICE_SECONDS
         drawn = {shards.of(shards.new_id()).index for _ in range(100)}
-        assert drawn == {shards.in_turn()[0].index}
+        assert drawn == {shards.in_rotation()[0].index}
         turns += drawn
     assert sorted(turns[:6]) == list(range(6))
     assert sorted(turns[6:]) == list(range(6))
 
 
 def test_one_shard_alone_has_every_id() -> None:
-    (shard,) = alone = Shards(Layout(FORMAT, ("rq",)), Topology("redis://127.0.0.1"))
+    (shard,) = alone = Shards(Layout(RECORD_FORMAT, ("rq",)), Topology("redis://127.0.0.1"))
     assert alone.of(alone.new_id()) is shard
     assert alone.new_id() != alone.new_id()
 

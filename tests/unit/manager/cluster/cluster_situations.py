@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from manager.cluster.member_views import Entry, View
-from manager.cluster.slot_ranges import Address, Group, read_hosts
+from manager.cluster.member_views import MemberView, NodeEntry
+from manager.cluster.slot_ranges import Address, SlotRange, parse_hosts
 
 HOSTS = ("10.0.0.1:1+2", "10.0.0.2:1+2+3", "10.0.0.3:1")
-GROUPS = read_hosts(HOSTS)
+GROUPS = parse_hosts(HOSTS)
 A, B, W = GROUPS
 SHORT = {
-    "a": A.home,
+    "a": A.preferred_master,
     "b'": B.replica,
-    "b": B.home,
+    "b": B.preferred_master,
     "a'": A.replica,
     "w'": W.replica,
-    "w": W.home,
+    "w": W.preferred_master,
 }
 """Each member's place by the name that the tables use."""
 
@@ -25,7 +25,7 @@ class Member:
     """One member: its id is its name unless told otherwise."""
 
     id: str
-    slots: Group | None = None
+    slots: SlotRange | None = None
     master: str = ""
     epoch: int = 1
     keys: int = 10
@@ -70,7 +70,7 @@ def changed(members: Mapping[str, Member], **changes: object) -> dict[str, Membe
     return result
 
 
-def views(members: Mapping[str, Member], also: Sequence[Member] = ()) -> dict[Address, View]:
+def views(members: Mapping[str, Member], also: Sequence[Member] = ()) -> dict[Address, MemberView]:
     """What those say that answer. `also`: members that are no more, but that others still list."""
     listed = [(SHORT[name], member) for name, member in members.items()] + [(None, member) for member in also]
     found = {}
@@ -88,19 +88,19 @@ def views(members: Mapping[str, Member], also: Sequence[Member] = ()) -> dict[Ad
         ]
         entries = {other.id: _entry(place, other) for place, other in known}
         linked = sum(other.master == member.id and other.copied and other.answers for other in members.values())
-        found[SHORT[name]] = View(
+        found[SHORT[name]] = MemberView(
             member.id,
             entries,
             member.ok,
             member.keys,
-            copied=bool(member.master) and member.copied,
-            copies=linked,
+            in_sync=bool(member.master) and member.copied,
+            synced_replicas=linked,
             unlinked_seconds=member.unlinked_seconds,
         )
     return found
 
 
-def _entry(place: Address | None, member: Member) -> Entry:
+def _entry(place: Address | None, member: Member) -> NodeEntry:
     slots = ((member.slots.first_slot, member.slots.last_slot),) if member.slots else ()
     address = member.address or place
-    return Entry(member.id, address, 10_000, member.master, member.failed, True, member.epoch, slots)
+    return NodeEntry(member.id, address, 10_000, member.master, member.failed, True, member.epoch, slots)

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from manager.cluster.health import MAY_SUCCEED_SECONDS, ClusterState, assess
+from manager.cluster.health import FAILOVER_ELIGIBLE_SECONDS, ClusterState, assess
 from tests.unit.manager.cluster.cluster_situations import GROUPS, A, Member, changed, empty, new, views, whole
-from workmanager.store_settings import CLUSTER, STORE
+from workmanager.store_settings import CLUSTER_SETTINGS, REDIS_SETTINGS
 
 AWAY = {"answers": False, "failed": True}
 NEVER_LINKED = {"copied": False, "unlinked_seconds": math.inf}
-LONG_UNLINKED = {"copied": False, "unlinked_seconds": MAY_SUCCEED_SECONDS + 1}
+LONG_UNLINKED = {"copied": False, "unlinked_seconds": FAILOVER_ELIGIBLE_SECONDS + 1}
 
 
 def _state(members: Mapping[str, Member], also: Sequence[Member] = ()) -> ClusterState:
@@ -20,12 +20,12 @@ def _state(members: Mapping[str, Member], also: Sequence[Member] = ()) -> Cluste
 
 def test_a_whole_one() -> None:
     assert _state(whole()) == ClusterState(6, 0, 0, 0, 0, ())
-    assert _state(whole()).whole
+    assert _state(whole()).is_healthy
 
 
 def test_six_empty_servers() -> None:
     state = _state(new())
-    assert (state.masters_away, state.needs_a_person, state.whole) == (3, (), False)
+    assert (state.masters_down, state.requires_operator, state.is_healthy) == (3, (), False)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_six_empty_servers() -> None:
 def test_what_is_missing_is_counted(changes: dict[str, object], wanted: ClusterState) -> None:
     state = _state(changed(whole(), **changes))
     assert state == wanted
-    assert not state.whole
+    assert not state.is_healthy
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,12 @@ def test_what_is_missing_is_counted(changes: dict[str, object], wanted: ClusterS
     ],
 )
 def test_what_no_step_puts_right_is_told(members: dict[str, Member], also: tuple[Member, ...], told: str) -> None:
-    (trouble,) = _state(members, also).needs_a_person
+    (trouble,) = _state(members, also).requires_operator
     assert trouble.startswith(told)
 
 
 def test_an_empty_member_needs_nobody() -> None:
-    assert _state(changed(whole(), a_=empty("x")), (Member("a'", master="a", failed=True),)).needs_a_person == ()
+    assert _state(changed(whole(), a_=empty("x")), (Member("a'", master="a", failed=True),)).requires_operator == ()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_empty_member_needs_nobody() -> None:
 )
 def test_a_replica_that_may_not_succeed_its_master_needs_a_person(changes: dict[str, object], why: str) -> None:
     state = _state(changed(whole(), a=AWAY, a_={**changes, "keys": 7}))
-    assert state.needs_a_person == (
+    assert state.requires_operator == (
         f"slots 0-8191 wait for 10.0.0.1:1: its replica at 10.0.0.2:2 has not heard from it {why}, so that Redis does "
         "not let it take over. Start 10.0.0.1:1 with its data. Only where they are lost, and before an empty server "
         "starts there, send CLUSTER FAILOVER FORCE to 10.0.0.2:2: it then serves the 7 keys that it has",
@@ -89,14 +89,16 @@ def test_a_replica_that_may_not_succeed_its_master_needs_a_person(changes: dict[
 
 def test_the_one_that_is_waited_for_may_be_away_from_home() -> None:
     strayed = {"slots": A, "master": "", "epoch": 4, **AWAY}
-    (trouble,) = _state(changed(whole(), a={"slots": None, "master": "a'", **NEVER_LINKED}, a_=strayed)).needs_a_person
+    (trouble,) = _state(
+        changed(whole(), a={"slots": None, "master": "a'", **NEVER_LINKED}, a_=strayed)
+    ).requires_operator
     assert trouble.startswith("slots 0-8191 wait for 10.0.0.2:2: its replica at 10.0.0.1:1 ")
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"a": AWAY, "a_": {"copied": False, "unlinked_seconds": MAY_SUCCEED_SECONDS}},
+        {"a": AWAY, "a_": {"copied": False, "unlinked_seconds": FAILOVER_ELIGIBLE_SECONDS}},
         {"a": {"answers": False}, "a_": NEVER_LINKED},
         {"a_": NEVER_LINKED},
         {"a": {"failed": True}, "a_": LONG_UNLINKED},
@@ -111,10 +113,12 @@ def test_the_one_that_is_waited_for_may_be_away_from_home() -> None:
     ],
 )
 def test_who_succeeds_or_is_back_without_a_person_is_not_told(changes: dict[str, object]) -> None:
-    assert _state(changed(whole(), **changes)).needs_a_person == ()
+    assert _state(changed(whole(), **changes)).requires_operator == ()
 
 
 def test_how_long_unlinked_replicas_may_succeed_follows_from_the_servers_settings() -> None:
-    node_timeout_seconds = int(CLUSTER["cluster-node-timeout"]) / 1000
-    assert "cluster-replica-validity-factor" not in CLUSTER
-    assert node_timeout_seconds * (1 + 10) + int(STORE["repl-ping-replica-period"]) == MAY_SUCCEED_SECONDS
+    node_timeout_seconds = int(CLUSTER_SETTINGS["cluster-node-timeout"]) / 1000
+    assert "cluster-replica-validity-factor" not in CLUSTER_SETTINGS
+    assert (
+        node_timeout_seconds * (1 + 10) + int(REDIS_SETTINGS["repl-ping-replica-period"]) == FAILOVER_ELIGIBLE_SECONDS
+    )

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from manager.cluster.member_views import read_view
+from manager.cluster.member_views import parse_view
 from manager.cluster.slot_ranges import Address
 
 NODES = """\
@@ -16,12 +16,12 @@ ddd 10.0.0.4:6380@16380 handshake - 0 0 0 connected
 
 
 def test_lines_of_cluster_nodes() -> None:
-    view = read_view(NODES, "cluster_state:ok\r\ncluster_size:3\r\n", "role:master\r\nconnected_slaves:0\r\n", 5)
-    assert (view.id, view.ok, view.keys, view.copied, view.copies) == ("aaa", True, 5, False, 0)
-    assert view.itself.slots == ((0, 100), (200, 200))
-    assert view.itself.owns(50)
-    assert not view.itself.owns(150)
-    assert (view.itself.epoch, view.itself.bus_port) == (7, 16379)
+    view = parse_view(NODES, "cluster_state:ok\r\ncluster_size:3\r\n", "role:master\r\nconnected_slaves:0\r\n", 5)
+    assert (view.id, view.sees_majority, view.keys, view.in_sync, view.synced_replicas) == ("aaa", True, 5, False, 0)
+    assert view.own_entry.slots == ((0, 100), (200, 200))
+    assert view.own_entry.owns(50)
+    assert not view.own_entry.owns(150)
+    assert (view.own_entry.epoch, view.own_entry.bus_port) == (7, 16379)
     assert view.entries["bbb"].failed
     assert view.entries["bbb"].address == Address("10.0.0.2", 6379)
     assert (view.entries["ccc"].address, view.entries["ccc"].failed, view.entries["ccc"].master_id) == (
@@ -29,7 +29,7 @@ def test_lines_of_cluster_nodes() -> None:
         True,
         "bbb",
     )
-    assert not view.entries["ddd"].introduced
+    assert not view.entries["ddd"].handshake_done
 
 
 SAVED = "aof_rewrite_in_progress:0\naof_rewrite_scheduled:0\naof_last_bgrewrite_status:ok\n"
@@ -54,8 +54,8 @@ LINKED = "role:slave\nmaster_link_status:up\nmaster_sync_in_progress:0\n"
     ],
 )
 def test_how_far_a_copy_is(info: str, copied: bool, copies: int) -> None:
-    view = read_view(NODES, "cluster_state:fail", info, 0)
-    assert (view.ok, view.copied, view.copies) == (False, copied, copies)
+    view = parse_view(NODES, "cluster_state:fail", info, 0)
+    assert (view.sees_majority, view.in_sync, view.synced_replicas) == (False, copied, copies)
 
 
 UNLINKED = "role:slave\nmaster_link_status:down\nmaster_sync_in_progress:0\n"
@@ -73,9 +73,9 @@ UNLINKED = "role:slave\nmaster_link_status:down\nmaster_sync_in_progress:0\n"
     ids=["linked", "unlinked", "unlinked right now", "not linked since its start", "a master"],
 )
 def test_how_long_a_replica_has_had_no_link(info: str, seconds: float) -> None:
-    assert read_view(NODES, "cluster_state:ok", info, 0).unlinked_seconds == seconds
+    assert parse_view(NODES, "cluster_state:ok", info, 0).unlinked_seconds == seconds
 
 
 def test_an_answer_without_the_member_itself_is_refused() -> None:
     with pytest.raises(ValueError, match="nobody as the member itself"):
-        read_view(NODES.splitlines()[1], "", "", 0)
+        parse_view(NODES.splitlines()[1], "", "", 0)

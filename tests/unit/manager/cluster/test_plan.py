@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from manager.cluster.plan import Step, hand_overs, owner, plan
+from manager.cluster.plan import ClusterCommand, plan, plan_hand_over, slot_owner
 from manager.cluster.slot_ranges import Address
 from tests.unit.manager.cluster.cluster_situations import (
     GROUPS,
@@ -22,11 +22,11 @@ from tests.unit.manager.cluster.cluster_situations import (
 NAMES = {address: name for name, address in SHORT.items()}
 
 
-def _told(steps: Sequence[Step]) -> list[str]:
+def _told(steps: Sequence[ClusterCommand]) -> list[str]:
     """Each step in short: who does what, places by their names."""
     told = []
     for step in steps:
-        _, verb, *rest = step.command
+        _, verb, *rest = step.arguments
         if verb == "MEET":
             rest = [NAMES[Address(str(rest[0]), int(rest[1]))]]
         told.append(" ".join(map(str, (NAMES[step.member], verb, *rest))))
@@ -250,19 +250,19 @@ def _fields(member: Member) -> dict[str, object]:
 def test_who_is_about_to_leave_hands_its_slots_over(
     members: dict[str, Member], leaving: str, wanted: list[str]
 ) -> None:
-    steps = hand_overs(views(members), GROUPS, {SHORT[name] for name in leaving.split()})
+    steps = plan_hand_over(views(members), GROUPS, {SHORT[name] for name in leaving.split()})
     assert _told(steps) == wanted
 
 
 def test_the_latest_claim_to_slots_counts() -> None:
-    entry = owner(views(changed(RETURNED, a=Member("a", slots=A, epoch=1))), A)
+    entry = slot_owner(views(changed(RETURNED, a=Member("a", slots=A, epoch=1))), A)
     assert entry is not None
     assert entry.id == "a'"
 
 
 def test_a_meeting_names_the_port_of_the_members_own_bus() -> None:
     step = plan(views(new()), GROUPS)[0]
-    assert step.command == ("CLUSTER", "MEET", "10.0.0.2", 2, 10_000)
+    assert step.arguments == ("CLUSTER", "MEET", "10.0.0.2", 2, 10_000)
 
 
 def test_two_managers_plan_the_same() -> None:

@@ -2,20 +2,20 @@
 
 import pytest
 
-from manager.cluster.slot_ranges import Address, Group, read_hosts
+from manager.cluster.slot_ranges import Address, SlotRange, parse_hosts
 
 
 def test_two_managers_and_a_witness() -> None:
-    one, other, witness = read_hosts(("10.0.0.1:6379+6380", "10.0.0.2:6379+6380+6381", "10.0.0.3:6379"))
-    assert one == Group(0, 8191, Address("10.0.0.1", 6379), Address("10.0.0.2", 6380))
-    assert other == Group(8192, 16382, Address("10.0.0.2", 6379), Address("10.0.0.1", 6380))
-    assert witness == Group(16383, 16383, Address("10.0.0.3", 6379), Address("10.0.0.2", 6381))
+    one, other, witness = parse_hosts(("10.0.0.1:6379+6380", "10.0.0.2:6379+6380+6381", "10.0.0.3:6379"))
+    assert one == SlotRange(0, 8191, Address("10.0.0.1", 6379), Address("10.0.0.2", 6380))
+    assert other == SlotRange(8192, 16382, Address("10.0.0.2", 6379), Address("10.0.0.1", 6380))
+    assert witness == SlotRange(16383, 16383, Address("10.0.0.3", 6379), Address("10.0.0.2", 6381))
 
 
 def test_three_equal_hosts() -> None:
-    groups = read_hosts(("10.0.0.1:1+2", "10.0.0.2:1+2", "fd00::3:1+2"))
+    groups = parse_hosts(("10.0.0.1:1+2", "10.0.0.2:1+2", "fd00::3:1+2"))
     assert [(group.first_slot, group.last_slot) for group in groups] == [(0, 5460), (5461, 10921), (10922, 16383)]
-    assert [group.home.host for group in groups] == ["10.0.0.1", "10.0.0.2", "fd00::3"]
+    assert [group.preferred_master.host for group in groups] == ["10.0.0.1", "10.0.0.2", "fd00::3"]
     assert [group.replica.host for group in groups] == ["10.0.0.2", "fd00::3", "10.0.0.1"]
 
 
@@ -23,8 +23,8 @@ def test_three_equal_hosts() -> None:
     "hosts", [("10.0.0.1:1+2", "10.0.0.2:1+2+3", "10.0.0.3:1"), ("10.0.0.1:1+2", "10.0.0.2:1+2", "10.0.0.3:1+2")]
 )
 def test_no_master_stands_on_its_replicas_host_and_every_slot_is_served(hosts: tuple[str, ...]) -> None:
-    groups = read_hosts(hosts)
-    assert all(group.home.host != group.replica.host for group in groups)
+    groups = parse_hosts(hosts)
+    assert all(group.preferred_master.host != group.replica.host for group in groups)
     assert sum(group.last_slot - group.first_slot + 1 for group in groups) == 16384
 
 
@@ -42,4 +42,4 @@ def test_no_master_stands_on_its_replicas_host_and_every_slot_is_served(hosts: t
 )
 def test_a_wrong_one_is_told(hosts: tuple[str, ...], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        read_hosts(hosts)
+        parse_hosts(hosts)

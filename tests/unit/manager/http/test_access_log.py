@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from manager.http.access_log import MOST_LINES, AccessLog
+from manager.http.access_log import MAX_BUFFERED_LINES, AccessLog
 from processes.logs import configure_logging
 from tests.waiting import until_async
 
@@ -25,13 +25,13 @@ def count_is(stream: io.StringIO, number: int) -> Callable[[], Awaitable[bool]]:
 async def test_a_line_is_what_the_logging_module_would_have_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     configure_logging()
-    message = "event=request method=PUT path=/enqueue status=200 ms=1.24"
+    message = "event=request_completed method=PUT path=/enqueue status=200 ms=1.24"
     now = 1767225599.0625
     record = logging.makeLogRecord({"name": "manager.access", "levelname": "INFO", "msg": message})
     record.created, record.msecs = now, 62.0
     stream = io.StringIO()
     log = AccessLog(stream)
-    log.note("PUT", "/enqueue", 200, 0.001239, now)
+    log.add("PUT", "/enqueue", 200, 0.001239, now)
     log.flush()
     assert lines_of(stream) == [logging.getLogger().handlers[0].format(record)]
     assert lines_of(stream) == ["2025-12-31T23:59:59.062Z INFO manager.access " + message]
@@ -41,27 +41,27 @@ async def test_lines_wait_a_moment_and_no_longer() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
     for status in (200, 404):
-        log.note("GET", "/", status, 0.0, 0.0)
+        log.add("GET", "/", status, 0.0, 0.0)
     assert lines_of(stream) == []
     await until_async(count_is(stream, 2))
     assert [line.partition("status=")[2] for line in lines_of(stream)] == ["200 ms=0.00", "404 ms=0.00"]
-    log.note("GET", "/", 500, 0.0, 0.0)
+    log.add("GET", "/", 500, 0.0, 0.0)
     await until_async(count_is(stream, 3))
 
 
 async def test_many_lines_do_not_wait() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
-    for _ in range(MOST_LINES):
-        log.note("GET", "/", 200, 0.0, 0.0)
-    assert len(lines_of(stream)) == MOST_LINES
+    for _ in range(MAX_BUFFERED_LINES):
+        log.add("GET", "/", 200, 0.0, 0.0)
+    assert len(lines_of(stream)) == MAX_BUFFERED_LINES
 
 
 async def test_the_stamp_follows_the_clock() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
     for now in (1.999999, 2.0, 61.5):
-        log.note("GET", "/", 200, 0.0, now)
+        log.add("GET", "/", 200, 0.0, now)
     log.flush()
     assert [line[:24] for line in lines_of(stream)] == [
         "1970-01-01T00:00:01.999Z",

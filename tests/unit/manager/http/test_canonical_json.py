@@ -7,25 +7,25 @@ from typing import Any
 import orjson
 import pytest
 
-from manager.http.canonical_json import canonical, fragment
+from manager.http.canonical_json import canonical_json, json_fragment
 
 
 @pytest.mark.parametrize("value", [{"b": 1, "a": [None, "é", 1.5, 10**30]}, {}, "x", 2**63, -(10**40)])
 def test_values_keep(value: Any) -> None:
-    assert json.loads(canonical(value)) == value
-    assert json.loads(orjson.dumps(fragment(value))) == value
+    assert json.loads(canonical_json(value)) == value
+    assert json.loads(orjson.dumps(json_fragment(value))) == value
 
 
 def test_the_order_of_keys_does_not_matter() -> None:
-    assert canonical({"b": {"d": 1, "c": 2}, "a": 3}) == canonical({"a": 3, "b": {"c": 2, "d": 1}})
+    assert canonical_json({"b": {"d": 1, "c": 2}, "a": 3}) == canonical_json({"a": 3, "b": {"c": 2, "d": 1}})
 
 
 @pytest.mark.parametrize("value", [math.nan, [math.inf], {"a": -math.inf}, [10**30, math.nan]])
 def test_what_json_cannot_say_is_no_record(value: Any) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        canonical(value)
-    assert orjson.dumps(fragment(value)) == b"null"
+        canonical_json(value)
+    assert orjson.dumps(json_fragment(value)) == b"null"
 
 
 def test_lone_surrogates_that_others_wrote_can_be_shown() -> None:
-    assert json.loads(orjson.dumps(fragment({"a": "\ud800"}))) == {"a": "\ud800"}
+    assert json.loads(orjson.dumps(json_fragment({"a": "\ud800"}))) == {"a": "\ud800"}

@@ -5,11 +5,18 @@ import json
 import pytest
 
 from jobqueue.errors import JobQueueError, QueueFull, ShardUnavailable
-from manager.http.problems import Kind, Problem, of_http_status, of_queue_error, unavailable, unique_taken
+from manager.http.problems import (
+    Problem,
+    ProblemType,
+    duplicate_unique_key,
+    http_status_problem,
+    queue_problem,
+    unavailable_problem,
+)
 
 
 def test_the_document_has_the_members_of_rfc_9457() -> None:
-    problem = Problem(Kind(409, "wrong", "It is wrong"), "very", id="a")
+    problem = Problem(ProblemType(409, "wrong", "It is wrong"), "very", id="a")
     assert json.loads(problem.to_json("/jobs/a")) == {
         "type": "urn:workmanager:problem:wrong",
         "title": "It is wrong",
@@ -25,21 +32,21 @@ def test_the_document_has_the_members_of_rfc_9457() -> None:
     [(ShardUnavailable("away"), 503, True), (QueueFull("full"), 503, True), (JobQueueError("?"), 500, False)],
 )
 def test_errors_of_the_queue(error: JobQueueError, status: int, retried: bool) -> None:
-    problem = of_queue_error(error)
+    problem = queue_problem(error)
     assert problem.status == status
     assert ("Retry-After" in problem.headers) is retried
 
 
 def test_an_unknown_outcome_is_said() -> None:
-    assert "may have been made" in unavailable(ShardUnavailable("", outcome_unknown=True), "a").detail
-    assert "may have been made" not in unavailable(ShardUnavailable(""), "a").detail
+    assert "may have been made" in unavailable_problem(ShardUnavailable("", outcome_unknown=True), "a").detail
+    assert "may have been made" not in unavailable_problem(ShardUnavailable(""), "a").detail
 
 
 def test_a_taken_key_says_when_it_is_free() -> None:
-    problem = unique_taken("first", 2.1)
+    problem = duplicate_unique_key("first", 2.1)
     assert (problem.status, problem.headers["Retry-After"], problem.members["id"]) == (409, "3", "first")
 
 
 def test_a_refused_method_says_which_are_taken() -> None:
-    assert of_http_status(405, "/jobs", ["GET", "POST"]).headers == {"Allow": "GET, POST"}
-    assert of_http_status(404, "/nowhere", []).status == 404
+    assert http_status_problem(405, "/jobs", ["GET", "POST"]).headers == {"Allow": "GET, POST"}
+    assert http_status_problem(404, "/nowhere", []).status == 404

@@ -12,9 +12,9 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from manager.http.asgi import Receive, Scope, Send, read_body
-from manager.http.authentication import Keys
-from manager.http.gateway import Front
-from manager.http.uvicorn_protocol import REMEMBERED_BYTES, Protocol
+from manager.http.authentication import ApiKeyAuth
+from manager.http.gateway import Gateway
+from manager.http.uvicorn_protocol import MAX_CACHED_TARGET_BYTES, ManagerHttpProtocol
 from manager.metrics import Metrics
 from tests.waiting import until_async
 
@@ -42,12 +42,14 @@ async def served(
     keep_alive_seconds: int = 60,
 ) -> AsyncIterator[tuple[Callable[[], Awaitable[Streams]], ServerState]]:
     """Connects to a server, whose state stands beside."""
-    front = Front({("PUT", "/echo"): Echo()}, nothing, Keys(()), Metrics(), None)
+    front = Gateway({("PUT", "/echo"): Echo()}, nothing, ApiKeyAuth(()), Metrics(), None)
     config = uvicorn.Config(front, lifespan="off", ws="none", log_config=None, timeout_keep_alive=keep_alive_seconds)
     config.load()
     state = ServerState()
     writers = []
-    server = await asyncio.get_running_loop().create_server(lambda: Protocol(config, state, {}), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: ManagerHttpProtocol(config, state, {}), "127.0.0.1", 0
+    )
 
     async def connect() -> Streams:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -92,7 +94,9 @@ async def test_requests_that_come_together_are_answered_in_their_order() -> None
         assert await reader.readexactly(len(expected)) == expected
 
 
-@pytest.mark.parametrize("target", ["/echo?a=1", "/ec%68o", f"/echo?a={'x' * 2 * REMEMBERED_BYTES}", "http://h/echo"])
+@pytest.mark.parametrize(
+    "target", ["/echo?a=1", "/ec%68o", f"/echo?a={'x' * 2 * MAX_CACHED_TARGET_BYTES}", "http://h/echo"]
+)
 async def test_a_target_is_read_alike_the_first_time_and_again(target: str) -> None:
     async with served() as (connect, _):
         reader, writer = await connect()
@@ -181,7 +185,7 @@ async def test_a_connection_that_is_gone_leaves_no_timer() -> None:
         writer.write(put(b"one"))
         await reader.readuntil(b"one")
         (connection,) = state.connections
-        assert isinstance(connection, Protocol)
+        assert isinstance(connection, ManagerHttpProtocol)
         timer = connection._idle_timer
         assert timer is not None
         writer.close()

@@ -27,7 +27,7 @@ class Recorder:
 
 
 def lane(recorder: Recorder, most_weight: int = 100) -> GroupCommit[int, int]:
-    return GroupCommit(recorder, weigh=lambda _: 1, most_weight=most_weight)
+    return GroupCommit(recorder, weigh=lambda _: 1, max_weight=most_weight)
 
 
 async def test_what_comes_in_during_a_call_shares_the_next() -> None:
@@ -53,7 +53,7 @@ async def test_a_call_takes_no_more_than_its_weight() -> None:
 async def test_an_item_heavier_than_a_call_travels_alone() -> None:
     recorder = Recorder()
     recorder.gate.set()
-    commits = GroupCommit[int, int](recorder, weigh=lambda item: item, most_weight=4)
+    commits = GroupCommit[int, int](recorder, weigh=lambda item: item, max_weight=4)
     assert await commits.submit_all([1, 9, 2, 2]) == [2, 18, 4, 4]
     assert recorder.calls == [[1], [9], [2, 2]]
 

@@ -5,21 +5,21 @@ from typing import Any
 
 import pytest
 
-from jobqueue.functions import Functions
+from jobqueue.functions import FunctionRegistry
 from jobqueue.model import NewJob
 from manager.http.problems import Problem
-from manager.schemas.submission import SubmissionReader, parse_instant, sha512_job
+from manager.schemas.submission import JobFactory, parse_instant, sha512_job
 
-READER = SubmissionReader(Functions.discover(()), max_payload_bytes=9)
+READER = JobFactory(FunctionRegistry.discover(()), max_payload_bytes=9)
 
 
 def job(**fields: Any) -> NewJob:
-    return READER.job(READER.read(json.dumps({"function": "noop", **fields}).encode()), "an-id")
+    return READER.create_job(READER.parse(json.dumps({"function": "noop", **fields}).encode()), "an-id")
 
 
 def refused(raw: bytes) -> Problem:
     with pytest.raises(Problem) as caught:
-        READER.job(READER.read(raw), "an-id")
+        READER.create_job(READER.parse(raw), "an-id")
     return caught.value
 
 
@@ -148,6 +148,6 @@ def test_an_instant_before_the_epoch_is_due_at_once() -> None:
 
 
 def test_enqueue_makes_the_same_record_as_a_submission() -> None:
-    reader = SubmissionReader(Functions.discover(()), 1000)
-    submission = reader.read(b'{"kwargs":{"iterations":7},"data":"aGVsbG8=","function":"sha512","timeout":60}')
-    assert sha512_job("worker_node.functions.sha512", "i", b"hello", 7, 60) == reader.job(submission, "i")
+    reader = JobFactory(FunctionRegistry.discover(()), 1000)
+    submission = reader.parse(b'{"kwargs":{"iterations":7},"data":"aGVsbG8=","function":"sha512","timeout":60}')
+    assert sha512_job("worker_node.functions.sha512", "i", b"hello", 7, 60) == reader.create_job(submission, "i")

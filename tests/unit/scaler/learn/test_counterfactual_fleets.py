@@ -4,30 +4,30 @@ from collections.abc import Iterable
 
 import pytest
 
-from scaler.learn.counterfactual_fleets import SIZES, Sample, Shadows, Step
+from scaler.learn.counterfactual_fleets import FLEET_SIZES, CounterfactualFleets, DemandSample, Transition
 
 BOOT_SECONDS = 90.0
 
 
-def _moved(samples: Iterable[Sample], sizes: int = 12) -> Shadows:
+def _moved(samples: Iterable[DemandSample], sizes: int = 12) -> CounterfactualFleets:
     shadows, last = None, None
     for sample in samples:
         if shadows is None or last is None:
-            shadows = Shadows(sample)
-            shadows.follow(sizes)
+            shadows = CounterfactualFleets(sample)
+            shadows.track(sizes)
         else:
-            shadows.move(Step.between(last, sample), sample, BOOT_SECONDS)
+            shadows.advance(Transition.between(last, sample), sample, BOOT_SECONDS)
         last = sample
     assert shadows is not None
     return shadows
 
 
-def _burst(ready: int, jobs: int, seconds: int, slots: int = 1) -> list[Sample]:
+def _burst(ready: int, jobs: int, seconds: int, slots: int = 1) -> list[DemandSample]:
     """All come at once; each takes a second."""
     samples = []
     for second in range(seconds):
         left = max(0, jobs - ready * slots * second)
-        samples.append(Sample(float(second), left, min(left, ready * slots), jobs - left, ready, 0, slots, 1.0))
+        samples.append(DemandSample(float(second), left, min(left, ready * slots), jobs - left, ready, 0, slots, 1.0))
     return samples
 
 
@@ -46,7 +46,7 @@ def test_a_fleet_like_the_real_one_has_the_real_jobs(slots: int) -> None:
 
 def test_jobs_that_come_and_end_between_two_samples_are_served_by_one_slot_after_another() -> None:
     """A hundred of 5 ms in each second, none of which is ever seen."""
-    samples = [Sample(float(second), 0, 0, 100 * second, 4, 0, 1, 0.005) for second in range(10)]
+    samples = [DemandSample(float(second), 0, 0, 100 * second, 4, 0, 1, 0.005) for second in range(10)]
     assert _moved(samples).jobs == pytest.approx([0.0] * 12)
 
 
@@ -57,20 +57,20 @@ def test_what_is_left_in_a_smaller_fleet_is_served_when_the_real_one_has_nothing
 
 
 def test_canceled_jobs_are_gone_from_every_fleet() -> None:
-    before = Sample(0.0, 40, 4, 0, 4, 0, 1, 60.0)
-    after = Sample(1.0, 0, 0, 0, 4, 0, 1, 60.0)
+    before = DemandSample(0.0, 40, 4, 0, 4, 0, 1, 60.0)
+    after = DemandSample(1.0, 0, 0, 0, 4, 0, 1, 60.0)
     assert max(_moved([before, after]).jobs[3:]) == 0
 
 
 def test_no_more_wait_than_came_within_a_boot() -> None:
     """Ten a second come for half an hour; a fleet of one would have nearly all of them waiting. Then none comes."""
-    samples = [Sample(float(second), 10, 10, 10 * second, 10, 0, 1, 1.0) for second in range(1800)]
+    samples = [DemandSample(float(second), 10, 10, 10 * second, 10, 0, 1, 1.0) for second in range(1800)]
     assert _moved(samples).jobs[0] == 1 + 10 * BOOT_SECONDS
-    after = [Sample(1800.0 + second, 0, 0, 18_000, 10, 0, 1, 1.0) for second in range(90)]
+    after = [DemandSample(1800.0 + second, 0, 0, 18_000, 10, 0, 1, 1.0) for second in range(90)]
     assert _moved([*samples, *after]).jobs[0] <= 1
 
 
 def test_sizes_rise_and_reach_far() -> None:
-    assert list(SIZES) == sorted(set(SIZES))
-    assert SIZES[0] == 1
-    assert SIZES[-1] > 15_000
+    assert list(FLEET_SIZES) == sorted(set(FLEET_SIZES))
+    assert FLEET_SIZES[0] == 1
+    assert FLEET_SIZES[-1] > 15_000

@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.learn.learning import Counts, Learning, steer
+from scaler.learn.learning import Estimators, QueueSnapshot, adjust_wait_weight
 from tests.unit.scaler.observations import CLOUD
 
-COUNTS = Counts(now=0.0, queued={"f": 1}, running=[], ended={}, ended_seconds={}, oldest_seconds=0.0, ready=0, coming=0)
+COUNTS = QueueSnapshot(
+    now=0.0, queued={"f": 1}, running=[], ended={}, ended_seconds={}, oldest_seconds=0.0, ready=0, booting=0
+)
 
 
-def _learning(target: float | None = None) -> Learning:
-    return Learning(CLOUD, boot_seconds=90.0, wait_target_seconds=target)
+def _learning(target: float | None = None) -> Estimators:
+    return Estimators(CLOUD, boot_seconds=90.0, wait_target_seconds=target)
 
 
 def test_boots_are_learned() -> None:
@@ -43,13 +45,13 @@ def test_the_weight_rises_while_a_target_is_missed_and_falls_while_it_is_kept() 
 def test_the_weight_rests_where_one_second_in_twenty_is_late() -> None:
     weight = 1.0
     for second in range(10_000):
-        weight = steer(weight, late=second % 20 == 0, elapsed_seconds=1.0)
+        weight = adjust_wait_weight(weight, late=second % 20 == 0, elapsed_seconds=1.0)
     assert weight == pytest.approx(1.0, rel=0.1)
 
 
 @pytest.mark.parametrize("late", [True, False])
 def test_the_weight_has_bounds(late: bool) -> None:
-    assert 0.01 < steer(1.0, late=late, elapsed_seconds=1e6 if not late else 1e4) < 100
+    assert 0.01 < adjust_wait_weight(1.0, late=late, elapsed_seconds=1e6 if not late else 1e4) < 100
 
 
 def test_it_goes_on_where_another_stopped() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scaler.learn.service_times import EDGES, ServiceTimes
+from scaler.learn.service_times import BIN_EDGES, ServiceTimes
 
 
 def _learned(**functions: tuple[int, float]) -> ServiceTimes:
@@ -48,21 +48,21 @@ def test_new_times_displace_old_ones() -> None:
 
 def test_the_share_that_outlasts_an_age_falls() -> None:
     times = _learned(quick=(900, 900.0), slow=(100, 100_000.0))
-    survivors = times.survivors
+    survivors = times.survival_curve
     assert survivors[0] == 1.0
     assert list(survivors) == sorted(survivors, reverse=True)
     assert survivors[-1] > 0
-    after_a_minute = survivors[next(index for index, edge in enumerate(EDGES) if edge > 60)]
+    after_a_minute = survivors[next(index for index, edge in enumerate(BIN_EDGES) if edge > 60)]
     assert after_a_minute == pytest.approx(0.1, abs=0.02)
 
 
 def test_it_survives_being_written_down() -> None:
     times = _learned(f=(10, 70.0), g=(1, 1.0))
     again = ServiceTimes.load(json.loads(json.dumps(times.dump())))
-    assert again.survivors == times.survivors
+    assert again.survival_curve == times.survival_curve
     assert again.mean_seconds({"f": 1, "new": 2}) == pytest.approx(times.mean_seconds({"f": 1, "new": 2}))
     again.observe({"f": 10, "g": 1}, {"f": 70.0, "g": 1.0})
-    assert again.survivors == times.survivors
+    assert again.survival_curve == times.survival_curve
 
 
 @pytest.mark.parametrize(

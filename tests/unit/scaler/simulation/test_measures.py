@@ -2,8 +2,8 @@
 
 import pytest
 
-from scaler.simulation.engine import Run
-from scaler.simulation.measures import clairvoyant_seconds, demand, measure
+from scaler.simulation.engine import SimulatedRun
+from scaler.simulation.measures import clairvoyant_cost_seconds, demand_curve, measure
 from scaler.simulation.trace import TracedJob
 
 
@@ -24,19 +24,26 @@ CLAIRVOYANT = {
 
 @pytest.mark.parametrize(("jobs", "slots", "seconds"), CLAIRVOYANT.values(), ids=CLAIRVOYANT.keys())
 def test_c0(jobs: list[TracedJob], slots: int, seconds: float) -> None:
-    assert clairvoyant_seconds(jobs, slots=slots, boot_seconds=90) == seconds
+    assert clairvoyant_cost_seconds(jobs, slots=slots, boot_seconds=90) == seconds
 
 
 def test_a_launch_costs_a_minute_at_least() -> None:
-    assert clairvoyant_seconds(_jobs((0, 100)), slots=1, boot_seconds=10) == 160
+    assert clairvoyant_cost_seconds(_jobs((0, 100)), slots=1, boot_seconds=10) == 160
 
 
 def test_demand_counts_instances() -> None:
-    assert demand(_jobs((0, 10), (1, 10), (2, 10)), slots=2) == [(0, 1), (1, 1), (2, 2), (10, 1), (11, 1), (12, 0)]
+    assert demand_curve(_jobs((0, 10), (1, 10), (2, 10)), slots=2) == [
+        (0, 1),
+        (1, 1),
+        (2, 2),
+        (10, 1),
+        (11, 1),
+        (12, 0),
+    ]
 
 
 def test_a_result_is_reckoned() -> None:
-    run = Run([0.0, 0.0, 10.0, 90.0], 500.0, 3, 2, [(0.0, 1)], 0, 1000.0)
+    run = SimulatedRun([0.0, 0.0, 10.0, 90.0], 500.0, 3, 2, [(0.0, 1)], 0, 1000.0)
     jobs = _jobs((0, 50), (0, 50), (0, 50), (0, 50))
     result = measure("p", run, jobs, c0_seconds=400.0, slots=2, w=2.0, target_seconds=60.0)
     assert (result.paid_s, result.cost_per_work, result.cost_per_c0) == (500, 5, 1.25)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scaler.simulation.trace import TracedJob, TraceError, read, write
+from scaler.simulation.trace import TracedJob, TraceError, read_trace, write_trace
 
 AZURE = (
     "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n2023-11-16 18:17:04.4799600,100,50\n"
@@ -21,7 +21,7 @@ SWF = (
 def _read(folder: Path, text: str, format_name: str) -> list[TracedJob]:
     path = folder / "trace"
     path.write_text(text)
-    return read(path, format_name)
+    return read_trace(path, format_name)
 
 
 def test_the_own_format_is_sorted_and_begins_at_zero(tmp_path: Path) -> None:
@@ -31,8 +31,8 @@ def test_the_own_format_is_sorted_and_begins_at_zero(tmp_path: Path) -> None:
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     jobs = [TracedJob(0.0, 1.5, "f"), TracedJob(2.25, 0.0, "g")]
-    write(tmp_path / "t.csv", jobs)
-    assert read(tmp_path / "t.csv", "csv") == jobs
+    write_trace(tmp_path / "t.csv", jobs)
+    assert read_trace(tmp_path / "t.csv", "csv") == jobs
 
 
 def test_azures_tokens_become_seconds(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_swf_is_read_without_jobs_of_unknown_length(tmp_path: Path) -> None:
 
 def test_gzip_is_recognised(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(gzip.compress(SWF.encode()))
-    assert len(read(tmp_path / "log", "swf")) == 2
+    assert len(read_trace(tmp_path / "log", "swf")) == 2
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from tests.waiting import until_async
 from worker_node.ipc.channel import Channel
-from worker_node.ipc.protocol import LENGTH, MAX_FRAME_BYTES, Page, Task, pack, read_frame, unpack
+from worker_node.ipc.protocol import LENGTH, MAX_FRAME_BYTES, SharedStatus, Task, pack, read_frame, unpack
 
 
 @pytest.fixture
@@ -24,10 +24,10 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @pytest.fixture
-def pages() -> Iterator[tuple[Page, Page]]:
+def pages() -> Iterator[tuple[SharedStatus, SharedStatus]]:
     """The agent's view of a page and the executor's."""
-    agents = Page.create()
-    executors = Page(os.dup(agents.fd))
+    agents = SharedStatus.create()
+    executors = SharedStatus(os.dup(agents.fd))
     yield agents, executors
     agents.close()
     executors.close()
@@ -54,27 +54,27 @@ def test_a_frame_holds_a_list() -> None:
         unpack(b"\x01")
 
 
-def test_the_agent_sees_what_runs(pages: tuple[Page, Page]) -> None:
+def test_the_agent_sees_what_runs(pages: tuple[SharedStatus, SharedStatus]) -> None:
     agents, executors = pages
-    assert agents.running(7) == (0, 0)
-    executors.begin(5, 1_000)
-    assert (agents.running(7), agents.function) == ((5, 1_000), "")
-    executors.name("größe.function".encode())
+    assert agents.running_task(7) == (0, 0)
+    executors.set_running_task(5, 1_000)
+    assert (agents.running_task(7), agents.function) == ((5, 1_000), "")
+    executors.set_function("größe.function".encode())
     assert agents.function == "größe.function"
-    executors.name(b"x" * 1_000)
+    executors.set_function(b"x" * 1_000)
     assert agents.function == "x" * 200
-    executors.begin(6, 2_000)
-    assert (agents.running(7), agents.function) == ((6, 2_000), "")
+    executors.set_running_task(6, 2_000)
+    assert (agents.running_task(7), agents.function) == ((6, 2_000), "")
 
 
-def test_a_half_written_beginning_counts_as_one_of_this_moment(pages: tuple[Page, Page]) -> None:
+def test_a_half_written_beginning_counts_as_one_of_this_moment(pages: tuple[SharedStatus, SharedStatus]) -> None:
     agents, executors = pages
-    executors.begin(5, 1_000)
+    executors.set_running_task(5, 1_000)
     os.pwrite(agents.fd, (6).to_bytes(8, "little"), 0)
-    assert agents.running(9_000) == (6, 9_000)
+    assert agents.running_task(9_000) == (6, 9_000)
 
 
-def test_withdrawn_tasks_are_a_range(pages: tuple[Page, Page]) -> None:
+def test_withdrawn_tasks_are_a_range(pages: tuple[SharedStatus, SharedStatus]) -> None:
     agents, executors = pages
     assert not executors.is_withdrawn(1)
     agents.withdraw(3, 5)
@@ -117,7 +117,7 @@ async def test_frames_gather_while_a_channel_rests(pair: tuple[socket.socket, so
     came: list[float] = []
     channel = Channel(pair[0], lambda frames: came.extend([loop.time()] * len(frames)), pytest.fail)
     until = loop.time() + 0.1
-    channel.rest(until)
+    channel.defer_until(until)
     pair[1].sendall(pack([1]) + pack([2]))
 
     async def received(count: int) -> bool:
@@ -127,17 +127,17 @@ async def test_frames_gather_while_a_channel_rests(pair: tuple[socket.socket, so
     assert min(came) >= until - 0.001  # The loop's timers have the resolution of its clock.
     pair[1].sendall(pack([3]))
     await until_async(lambda: received(3), wanted="what comes after the rest")
-    channel.rest(loop.time() + 60)
-    assert channel.resting
+    channel.defer_until(loop.time() + 60)
+    assert channel.is_deferred
     pair[1].sendall(pack([4]))
     channel.drain()
     assert len(came) == 4
-    channel.rest(loop.time() + 0.05)
-    assert channel.resting
+    channel.defer_until(loop.time() + 0.05)
+    assert channel.is_deferred
     pair[1].sendall(pack([5]))
     await until_async(lambda: received(5), wanted="what comes in a rest whose end is another now")
-    assert not channel.resting
-    channel.rest(loop.time() + 0.01)
+    assert not channel.is_deferred
+    channel.defer_until(loop.time() + 0.01)
     channel.close()
     await asyncio.sleep(0.02)  # Nothing comes of a rest that was under way: it would raise on the closed socket.
 

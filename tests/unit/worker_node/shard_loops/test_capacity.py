@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from worker_node.shard_loops.capacity import LAPSE_SECONDS, STAY_SECONDS, Capacity
+from worker_node.shard_loops.capacity import RESERVATION_TIMEOUT_SECONDS, SHARD_AFFINITY_SECONDS, Capacity
 
 
 class _Room:
@@ -29,8 +29,8 @@ async def test_room_is_reserved_once_and_comes_back_when_the_claim_is_over() -> 
     third = asyncio.create_task(capacity.reserve(2))
     await _turn()
     assert not third.done()
-    capacity.settle(second)
-    capacity.settle(second)
+    capacity.release(second)
+    capacity.release(second)
     assert (await third).jobs == 7
 
 
@@ -40,10 +40,10 @@ async def test_a_small_rest_beside_a_claim_waits_so_that_claims_stay_large() -> 
     first = await capacity.reserve(0)
     room.jobs = 128
     second = asyncio.create_task(capacity.reserve(1))
-    capacity.changed()
+    capacity.notify()
     await _turn()
     assert not second.done()
-    capacity.settle(first)
+    capacity.release(first)
     assert (await second).jobs == 100
 
 
@@ -54,10 +54,10 @@ async def test_whoever_has_waited_longest_comes_first() -> None:
     await _turn()
     room.jobs = 1
     for expected in range(3):
-        capacity.changed()
+        capacity.notify()
         await _turn()
         assert [task.done() for task in waiting] == [place <= expected for place in range(3)]
-        capacity.settle(waiting[expected].result())
+        capacity.release(waiting[expected].result())
 
 
 async def test_one_shards_claims_come_first_for_a_moment_and_then_those_that_have_waited_longest() -> None:
@@ -69,14 +69,14 @@ async def test_one_shards_claims_come_first_for_a_moment_and_then_those_that_hav
     await _turn()
     again = asyncio.create_task(capacity.reserve(0))
     await _turn()
-    now += 0.9 * STAY_SECONDS
-    capacity.settle(first)
+    now += 0.9 * SHARD_AFFINITY_SECONDS
+    capacity.release(first)
     second = await again
     assert not other.done()
     again = asyncio.create_task(capacity.reserve(0))
     await _turn()
-    now += 0.2 * STAY_SECONDS
-    capacity.settle(second)
+    now += 0.2 * SHARD_AFFINITY_SECONDS
+    capacity.release(second)
     await _turn()
     assert other.done()
     assert not again.done()
@@ -90,17 +90,17 @@ async def test_who_gives_up_waiting_leaves_the_room_to_others() -> None:
     await _turn()
     gone.cancel()
     room.jobs = 1
-    capacity.changed()
+    capacity.notify()
     # This one is told of its room and cancelled before it can take it.
     granted.cancel()
-    assert (await asyncio.wait_for(patient, LAPSE_SECONDS / 2)).jobs == 1
+    assert (await asyncio.wait_for(patient, RESERVATION_TIMEOUT_SECONDS / 2)).jobs == 1
 
 
 async def test_a_claim_that_hangs_does_not_keep_the_others_waiting() -> None:
     capacity = Capacity(_Room(4), max_batch=8)
     hanging = await capacity.reserve(0)
-    other = await asyncio.wait_for(capacity.reserve(1), 100 * LAPSE_SECONDS)
+    other = await asyncio.wait_for(capacity.reserve(1), 100 * RESERVATION_TIMEOUT_SECONDS)
     assert other.jobs == 4
     # That the first one is over frees nothing any more: its room is the other's.
-    capacity.settle(hanging)
+    capacity.release(hanging)
     assert not capacity.has_room

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from worker_node.slots.prefetch import BUDGET_SECONDS, MAX_DEPTH, Pace
+from worker_node.slots.prefetch import BATCH_SECONDS, MAX_BATCH_SIZE, PrefetchController
 
 
-def _paced(*observations: tuple[int, float]) -> Pace:
+def _paced(*observations: tuple[int, float]) -> PrefetchController:
     """What has seen batches of so many jobs alike that took so many seconds together."""
-    pace = Pace()
+    pace = PrefetchController()
     for jobs, seconds in observations:
         pace.observe([seconds / jobs] * jobs)
     return pace
 
 
 def _after(*observations: tuple[int, float]) -> int:
-    return _paced(*observations).depth
+    return _paced(*observations).batch_size
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,11 @@ def _after(*observations: tuple[int, float]) -> int:
         ([], 1),
         ([(1, 0.00001)], 2),
         ([(1, 0.00001)] * 3, 8),
-        ([(128, 0.001)] * 20, MAX_DEPTH),
+        ([(128, 0.001)] * 20, MAX_BATCH_SIZE),
         ([(1, 0.005)] * 20, 20),
         ([(1, 0.010)] * 20, 10),
         ([(1, 60.0)], 1),
-        ([(1, 0.0)] * 10, MAX_DEPTH),
+        ([(1, 0.0)] * 10, MAX_BATCH_SIZE),
     ],
 )
 def test_the_depth_is_a_small_budget_of_time_and_grows_by_doubling(
@@ -40,9 +40,9 @@ def test_the_depth_is_a_small_budget_of_time_and_grows_by_doubling(
 
 def test_one_slow_job_after_many_fast_ones_brings_the_depth_down_at_once() -> None:
     fast = [(128, 0.001)] * 20
-    assert _after(*fast) == MAX_DEPTH
-    assert _after(*fast, (1, 4 * BUDGET_SECONDS)) == 1
-    assert _after(*fast, (1, 4 * BUDGET_SECONDS), *[(1, 0.00001)] * 60) > 16
+    assert _after(*fast) == MAX_BATCH_SIZE
+    assert _after(*fast, (1, 4 * BATCH_SECONDS)) == 1
+    assert _after(*fast, (1, 4 * BATCH_SECONDS), *[(1, 0.00001)] * 60) > 16
 
 
 @pytest.mark.parametrize(
@@ -61,31 +61,31 @@ def test_reports_rest_for_two_thirds_of_the_work_at_most_and_end_on_a_grid(
     held: int, mean_seconds: float, until: float | None
 ) -> None:
     pace = _paced((1, mean_seconds))
-    assert pace.rest_until(held, 200, 100.002) == (None if until is None else pytest.approx(until))
+    assert pace.batch_until(held, 200, 100.002) == (None if until is None else pytest.approx(until))
 
 
 def test_jobs_that_became_short_are_not_kept_waiting_and_those_that_became_longer_are_believed_slowly() -> None:
-    pace = Pace()
-    assert pace.rest_until(10, 200, 100.0) is None
+    pace = PrefetchController()
+    assert pace.batch_until(10, 200, 100.0) is None
     pace.observe([0.010])
-    assert pace.rest_until(10, 200, 100.001) is not None
+    assert pace.batch_until(10, 200, 100.001) is not None
     pace.observe([0.00001] * 100)
-    assert pace.rest_until(10, 200, 100.001) is None
+    assert pace.batch_until(10, 200, 100.001) is None
     pace.observe([0.010])
-    assert pace.rest_until(10, 200, 100.001) is None
+    assert pace.batch_until(10, 200, 100.001) is None
 
 
 def test_large_reports_do_not_gather() -> None:
     pace = _paced((1, 0.010))
-    assert pace.rest_until(8, 16 * 1024, 100.001) is not None
-    assert pace.rest_until(9, 16 * 1024, 100.001) is None
+    assert pace.batch_until(8, 16 * 1024, 100.001) is not None
+    assert pace.batch_until(9, 16 * 1024, 100.001) is None
 
 
 def test_the_shortest_of_the_jobs_reported_together_is_the_measure_of_a_rest() -> None:
-    assert _paced((10, 0.100)).rest_until(10, 200, 100.001) is not None
-    pace = Pace()
+    assert _paced((10, 0.100)).batch_until(10, 200, 100.001) is not None
+    pace = PrefetchController()
     pace.observe([*[0.010] * 9, 0.00001])
-    assert pace.rest_until(10, 200, 100.001) is None
+    assert pace.batch_until(10, 200, 100.001) is None
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def test_a_busy_slot_is_filled_up_to_three_depths_within_what_it_bears(
     observations: list[tuple[int, float]], stock: int
 ) -> None:
     pace = _paced(*observations)
-    assert pace.stock == stock
-    assert not pace.prefetches or pace.bearable >= stock
+    assert pace.refill_level == stock
+    assert not pace.prefetches or pace.max_held >= stock
 
 
 @pytest.mark.parametrize(("seconds", "prefetches"), [(0.0001, True), (0.015, True), (0.025, False), (60.0, False)])
 def test_jobs_wait_at_a_busy_slot_only_where_they_are_short(seconds: float, prefetches: bool) -> None:
-    pace = Pace()
+    pace = PrefetchController()
     assert not pace.prefetches
     pace.observe([seconds])
     assert pace.prefetches is prefetches
@@ -110,6 +110,6 @@ def test_jobs_wait_at_a_busy_slot_only_where_they_are_short(seconds: float, pref
 
 def test_a_slot_bears_more_of_what_is_claimed_than_it_would_ask_for_but_not_long_ones() -> None:
     pace = _paced(*[(128, 0.001)] * 10, (10, 0.01))
-    assert pace.bearable > pace.depth
+    assert pace.max_held > pace.batch_size
     pace.observe([60.0])
-    assert pace.bearable == 1
+    assert pace.max_held == 1

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from worker_node.slots.slot import Slot
-from worker_node.slots.slot_pool import Slots
+from worker_node.slots.slot_pool import SlotPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,21 +17,21 @@ class _Slot:
     """A slot with so much room."""
 
     free: int
-    low: bool
+    is_running_low: bool
 
-    def room(self, now: float) -> int:
+    def jobs_wanted(self, now: float) -> int:
         return self.free
 
 
 @pytest.mark.parametrize(
     ("slots", "room"),
     [
-        ([_Slot(4, low=False), _Slot(3, low=False)], 0),
-        ([_Slot(4, low=False), _Slot(6, low=True)], 10),
+        ([_Slot(4, is_running_low=False), _Slot(3, is_running_low=False)], 0),
+        ([_Slot(4, is_running_low=False), _Slot(6, is_running_low=True)], 10),
         # A slot that takes nothing, since its job takes its time, does not fill up the others.
-        ([_Slot(4, low=False), _Slot(0, low=True)], 0),
-        ([_Slot(1, low=True), _Slot(0, low=True)], 1),
+        ([_Slot(4, is_running_low=False), _Slot(0, is_running_low=True)], 0),
+        ([_Slot(1, is_running_low=True), _Slot(0, is_running_low=True)], 1),
     ],
 )
 def test_once_one_slot_is_low_all_are_filled_up(slots: Sequence[_Slot], room: int) -> None:
-    assert Slots(cast(Sequence[Slot], slots)).room() == room
+    assert SlotPool(cast(Sequence[Slot], slots)).jobs_wanted() == room

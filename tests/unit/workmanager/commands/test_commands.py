@@ -159,8 +159,13 @@ SCALER = {
     "paused": False,
     "limits": {"min_workers": 0, "max_workers": 4, "budget_per_hour": None},
     "observation": {"at": 0.0, "fleet": "local:x", "reason": "KEEP 1: all are needed", "numbers": {}},
-    "intended": 0,
-    "caution": {"avoided": {"m7i/a/spot": 9.0}, "not_before": 0.0, "failed_boots": 0, "why": "none left"},
+    "pending_launches": 0,
+    "launch_breaker": {
+        "cooldowns": {"m7i/a/spot": 9.0},
+        "not_before": 0.0,
+        "failed_boots": 0,
+        "last_failure": "none left",
+    },
     "instances": [
         {
             "id": "i-1",
@@ -171,7 +176,7 @@ SCALER = {
             "zone": "a",
             "market": "spot",
             "running": 1,
-            "leaving": "",
+            "interruption": "",
             "reason": "",
         }
     ],

@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from botocore.stub import Stubber
 
-from scaler.fleets.ec2.errors import classify
+from scaler.fleets.ec2.errors import to_fleet_error
 from scaler.fleets.ec2.fleet import Ec2Fleet
 from scaler.fleets.ec2.offerings import Ec2Plan
 from scaler.fleets.fleet import Cause, FleetError
@@ -108,7 +108,7 @@ async def test_it_looks_for_its_own_workers_on_every_page(stubber: Stubber, flee
     second = [{"Instances": [_described(f"i-{state}", state) for state in states[3:]]}]
     stubber.add_response("describe_instances", {"Reservations": first, "NextToken": "more"}, asked)
     stubber.add_response("describe_instances", {"Reservations": second}, {**asked, "NextToken": "more"})
-    sightings = await fleet.look()
+    sightings = await fleet.describe()
     assert [sighting.id for sighting in sightings] == [f"i-{state}" for state in states]
     assert [sighting.ended for sighting in sightings] == [False, False, True, True, False, False]
     assert [sighting.stopped for sighting in sightings] == [False, False, False, False, True, True]
@@ -118,7 +118,7 @@ async def test_an_interrupted_instance_has_not_failed_to_boot(stubber: Stubber, 
     reason = {"Code": "Server.SpotInstanceTermination", "Message": ""}
     instance = _described("i-1", "terminated", StateReason=reason)
     stubber.add_response("describe_instances", {"Reservations": [{"Instances": [instance]}]})
-    (sighting,) = await fleet.look()
+    (sighting,) = await fleet.describe()
     assert sighting.interrupted
 
 
@@ -150,7 +150,7 @@ async def test_one_that_is_not_known_any_more_does_not_keep_others_alive(stubber
         ("UnauthorizedOperation", 403, Cause.REFUSED),
         ("InvalidAMIID.NotFound", 400, Cause.REFUSED),
         ("IdempotentParameterMismatch", 400, Cause.REFUSED),
-        ("IdempotentInstanceTerminated", 400, Cause.SPENT),
+        ("IdempotentInstanceTerminated", 400, Cause.TOKEN_EXPIRED),
     ],
 )
 async def test_every_kind_of_error_has_its_cause(
@@ -164,5 +164,5 @@ async def test_every_kind_of_error_has_its_cause(
 
 def test_where_no_answer_came_it_is_not_known_whether_it_was_done() -> None:
     lost = [ReadTimeoutError(endpoint_url="https://ec2"), EndpointConnectionError(endpoint_url="https://ec2")]
-    assert {classify(error).cause for error in lost} == {Cause.UNKNOWN}
-    assert classify(NoCredentialsError()).cause is Cause.REFUSED
+    assert {to_fleet_error(error).cause for error in lost} == {Cause.UNKNOWN}
+    assert to_fleet_error(NoCredentialsError()).cause is Cause.REFUSED

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.fleets.ec2.offerings import MOST_PER_CALL, Ec2Plan, choose_orders, version_of
+from scaler.fleets.ec2.offerings import MAX_INSTANCES_PER_CALL, Ec2Plan, plan_launches, version_of
 from scaler.fleets.instances import Instance
 
 PLAN = Ec2Plan("c", "workers", subnets=("s-a", "s-b"), types=("big", "small"))
@@ -15,8 +15,8 @@ def _shares(
     plan: Ec2Plan, count: int, living: list[Instance] | None = None, avoided: set[str] | None = None
 ) -> dict[str, int]:
     shares: Counter[str] = Counter()
-    for order in choose_orders(plan, count, living or [], avoided or set()):
-        shares[order.offering] += order.count
+    for order in plan_launches(plan, count, living or [], avoided or set()):
+        shares[order.pool] += order.count
     return dict(shares)
 
 
@@ -56,7 +56,7 @@ def test_without_spot_all_are_bought_on_demand() -> None:
 
 def test_one_call_asks_for_no_more_than_it_may() -> None:
     plan = Ec2Plan("c", "workers", spot=False)
-    assert [order.count for order in choose_orders(plan, 2 * MOST_PER_CALL + 7, [], set())] == [50, 50, 7]
+    assert [order.count for order in plan_launches(plan, 2 * MAX_INSTANCES_PER_CALL + 7, [], set())] == [50, 50, 7]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_one_call_asks_for_no_more_than_it_may() -> None:
     ],
 )
 def test_the_template_is_named_as_it_was_given(template: str, named: dict[str, str]) -> None:
-    (order,) = choose_orders(Ec2Plan("c", template, spot=False), 1, [], set())
+    (order,) = plan_launches(Ec2Plan("c", template, spot=False), 1, [], set())
     assert order.arguments == {"LaunchTemplate": named}
 
 
@@ -80,7 +80,7 @@ def test_the_version_counts_where_template_and_number_are_known(tag: str, versio
 
 
 def test_a_spot_instance_is_ended_when_it_is_taken_back() -> None:
-    (order,) = choose_orders(Ec2Plan("c", "workers", subnets=("s-a",), types=("big",)), 1, [], set())
+    (order,) = plan_launches(Ec2Plan("c", "workers", subnets=("s-a",), types=("big",)), 1, [], set())
     options = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
     assert order.arguments["InstanceMarketOptions"] == {"MarketType": "spot", "SpotOptions": options}
     assert (order.arguments["InstanceType"], order.arguments["SubnetId"]) == ("big", "s-a")
