@@ -23,7 +23,8 @@ from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
 from benchmarks.harness.comparison import compare, parse_options
 from benchmarks.harness.preload import preload_jobs
 from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat
 from scaler.fleets.ec2.fleet import Ec2Fleet
 from scaler.fleets.ec2.offerings import Ec2Plan

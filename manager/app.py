@@ -29,7 +29,7 @@ from manager.routes.pull import AcknowledgeRoute, PullRoute
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
 from manager.schemas import openapi
-from manager.schemas.submission import JobFactory
+from manager.schemas.job_factory import JobFactory
 from manager.settings import ManagerSettings
 
 DESCRIPTION = "Jobs in, results out. Errors are RFC 9457 problem details. Bad requests change nothing."

@@ -6,7 +6,8 @@ from typing import Any
 
 from jobqueue.servers.connection_pool import RedisCommand
 from jobqueue.sharding.scripts import Script
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 
 
 class FakeClock:

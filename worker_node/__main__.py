@@ -10,8 +10,7 @@ from typing import Any
 
 import uvloop
 
-from jobqueue.backoff import Backoff
-from jobqueue.errors import LayoutMismatch, ShardUnavailable
+from jobqueue.errors import LayoutMismatch
 from jobqueue.functions import FunctionRegistry, UnknownModule
 from jobqueue.settings import exit_with_usage_error
 from jobqueue.sharding.shards import Shards
@@ -98,17 +97,10 @@ async def _work(settings: WorkerSettings, options: WorkerOptions, functions: Fun
 
 
 async def _connect(redis_url: str) -> Shards:
-    patience = Backoff("redis", None)
-    while True:
-        try:
-            shards = await Shards.connect(redis_url)
-        except ShardUnavailable as error:
-            await patience.failed(error)
-        except (LayoutMismatch, ValueError) as error:
-            raise StartupError(f"--redis-url: {error}") from error
-        else:
-            patience.succeeded()
-            return shards
+    try:
+        return await Shards.connect_with_retries(redis_url)
+    except (LayoutMismatch, ValueError) as error:
+        raise StartupError(f"--redis-url: {error}") from error
 
 
 async def _obey(agent: Agent, first: asyncio.Task[float], summons: asyncio.Queue[float]) -> None:

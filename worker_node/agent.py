@@ -13,9 +13,10 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Stopped
 from jobqueue.lifecycle.leases import LeaseUpdate
 from jobqueue.model import ClaimedJob
+from jobqueue.rq_call import requested_function
 from jobqueue.sharding.shards import Shards
-from jobqueue.workers.registry import WorkerCommand, WorkerHeartbeat, WorkerRecord
-from worker_node.executor.calls import CallDecoder
+from jobqueue.workers.messages import WorkerCommand
+from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord
 from worker_node.shard_loops.capacity import Capacity
 from worker_node.shard_loops.claimer import QUEUE_POLL_SECONDS, Claimer
 from worker_node.shard_loops.command_listener import listen_for_commands
@@ -67,7 +68,7 @@ class Agent:
         self._shards = shards
         self._worker = worker
         self._burst = burst
-        self._calls = CallDecoder(functions, allow_pickle=False)
+        self._functions = functions
         self._unwanted = RevokedJobs()
         self._answering: set[asyncio.Task[None]] = set()
         self._departure, self._quiet = Drain(), asyncio.Event()
@@ -237,7 +238,7 @@ class Agent:
             self._unwanted.forget(job)
             finisher = self._finishers[job.shard_index]
             if why is KillReason.CANCELLED:
-                finisher.finish([Stopped(job, self._calls.requested_function(job.data), 0.0)])
+                finisher.finish([Stopped(job, requested_function(job.data, self._functions), 0.0)])
             elif why is None:
                 finisher.release([job])
         self._quiet.set()

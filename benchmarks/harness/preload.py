@@ -12,7 +12,8 @@ from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Finished, finish
 from jobqueue.model import NewJob
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 
 _BATCH = 500
 _WORKER = "filler"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from jobqueue.inspection.listing import queue_names
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 
 
 @dataclass(frozen=True, slots=True)

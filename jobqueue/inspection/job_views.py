@@ -1,6 +1,5 @@
 """Reads jobs: one by its id, or lists by status."""
 
-import contextlib
 import json
 import zlib
 from base64 import b64decode
@@ -9,7 +8,9 @@ from typing import Any
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.model import FailureReason, JobError, JobView, Status
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.rq_call import decode_call
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 
 
 async def find_shard(shards: Shards, job_id: str) -> Shard | None:
@@ -55,19 +56,6 @@ async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None
     """
     answers = await shard.execute(*(("HGET", f"{shard.prefix}:job:{job_id}", "status") for job_id in job_ids))
     return [None if answer is None else answer.decode() for answer in answers]
-
-
-def decode_call(data: bytes) -> list[Any] | None:
-    """The call in a record's `data`: [path, instance, args, kwargs]; None where its serializer is not JSON."""
-    with contextlib.suppress(zlib.error):
-        data = zlib.decompress(data)
-    if not data.startswith(b"["):
-        return None
-    try:
-        call = json.loads(data)
-    except ValueError:
-        return None
-    return call if isinstance(call, list) and len(call) == 4 else None
 
 
 def _view(

@@ -14,7 +14,8 @@ from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import view_jobs
 from jobqueue.model import JobView, Status
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 
 LISTABLE_STATUSES = (
     Status.STARTED,

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, RQ_RESULT_TTL_SECONDS, ClaimedJob
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument, iso
 
 CLAIM_LIMIT = 1000

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobqueue.model import FAILURE_TTL_SECONDS
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument, iso
 
 REQUEUE_BATCH_SIZE = 500

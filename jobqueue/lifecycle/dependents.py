@@ -15,7 +15,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.queue import Queue
 
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 
 log = logging.getLogger(__name__)
 

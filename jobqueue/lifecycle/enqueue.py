@@ -8,7 +8,7 @@ from itertools import chain
 
 from jobqueue.model import NewJob
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument, iso
 
 

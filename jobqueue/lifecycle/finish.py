@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument, iso
 
 FINISH_LIMIT = 1000

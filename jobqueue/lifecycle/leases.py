@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jobqueue.lifecycle.finish import encode_traceback
 from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, MAX_LOSSES, ClaimedJob
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument, iso
 
 REAP_LIMIT = 200

@@ -8,7 +8,7 @@ from typing import Literal
 
 from jobqueue.model import PULLED_TTL_SECONDS
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument
 
 MAX_PULL_BYTES = 16 * 1024 * 1024

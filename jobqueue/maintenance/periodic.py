@@ -16,7 +16,8 @@ from jobqueue.lifecycle.leases import REAP_LIMIT, reap, reap_rq_executions
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
 from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from jobqueue.timestamps import clock_argument, iso
 from jobqueue.workers.manager_heartbeat import MANAGER_HEARTBEAT_SECONDS, send_manager_heartbeat
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError
 from jobqueue.inspection.listing import queue_names
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 
 MAX_WATCHED_QUEUES = 64
 """Queues that are watched on one shard; each takes a connection."""

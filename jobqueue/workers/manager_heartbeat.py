@@ -1,7 +1,7 @@
 """The managers' sign of life on each shard, by which workers know that somebody still looks after the fleet."""
 
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument
 
 MANAGER_HEARTBEAT_SECONDS = 5.0

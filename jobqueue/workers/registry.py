@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import rq
 
-from jobqueue.model import ClaimedJob
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import iso
+from jobqueue.workers.messages import COMMAND_TTL_SECONDS
 
 RECORD_TTL_SECONDS = 120
 """How long a silent worker's record is kept: longer than it is listed (a minute), so that maintenance finds in it what
 else to take it off."""
-COMMAND_TTL_SECONDS = 60
 CLEAN_EXIT_TTL_SECONDS = 3600
 FENCE_TTL_SECONDS = 86_400
 """How long a worker that was closed gets nothing: longer than any instance takes to go. Names do not come again."""
@@ -81,21 +80,6 @@ class WorkerHeartbeat:
     failed: int
     working_seconds: float
     interruption: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerCommand:
-    """A message to a worker: `cancel` the job `job_id`, or `drain`."""
-
-    verb: str
-    job_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WakeUp:
-    """A job may be waiting in `queue`, and this worker is the one that is to look for it."""
-
-    queue: str
 
 
 async def register(shard: Shard, record: WorkerRecord) -> None:
@@ -197,82 +181,10 @@ async def list_workers(shard: Shard) -> list[WorkerView]:
     return sorted(views, key=lambda view: view.name)
 
 
-async def send_command(shard: Shard, name: str, command: WorkerCommand) -> None:
-    """Leaves a message for a worker; it is read at once.
-
-    Raises:
-        ShardUnavailable: send it over another shard, workers listen on all.
-    """
-    key = f"{shard.prefix}:wm:commands:{name}"
-    message = json.dumps({"verb": command.verb, "job_id": command.job_id})
-    await shard.execute(("RPUSH", key, message), ("EXPIRE", key, COMMAND_TTL_SECONDS))
-
-
-async def wait_for_message(
-    shard: Shard, name: str, queues: Sequence[str], *, for_work: bool, seconds: float
-) -> WorkerCommand | WakeUp | None:
-    """Waits for a message, or, with `for_work`, for a job that may be there.
-
-    Returns:
-        The message; `Woken` when it is time to look for work, which is also where nobody woke this worker and a queue
-        has jobs after `seconds` all the same; None when they are over and there is nothing.
-
-    Raises:
-        ShardUnavailable: the master is away.
-    """
-    watched = queues if for_work else ()
-    keys = [f"{shard.prefix}:wm:commands:{name}", *(_wake_key(shard, queue) for queue in watched)]
-    # In one write: Redis looks at the queues when the waiting is over.
-    answer, *lengths = await shard.execute(
-        ("BLPOP", *keys, repr(seconds)),
-        *(("LLEN", f"{shard.prefix}:queue:{queue}") for queue in watched),
-        timeout_seconds=seconds + 5.0,
-    )
-    if answer is None:
-        return next((WakeUp(queue) for queue, length in zip(watched, lengths, strict=True) if length), None)
-    key = answer[0].decode()
-    if key != keys[0]:
-        return WakeUp(key.removeprefix(_wake_key(shard, "")))
-    message = json.loads(answer[1])
-    return WorkerCommand(message["verb"], message.get("job_id", ""))
-
-
-async def pass_wake_up(shard: Shard, wake_up: WakeUp) -> None:
-    """Passes a token on: whoever it woke has no room for the job any more.
-
-    Raises:
-        ShardUnavailable, QueueFull: others look by themselves before long.
-    """
-    await shard.execute(("RPUSH", _wake_key(shard, wake_up.queue), "1"))
-
-
-async def save_meta(shard: Shard, job: ClaimedJob, meta: bytes) -> None:
-    """Writes what a running function saved as its job's `meta`; nothing where the job's lease is gone.
-
-    Raises:
-        ShardUnavailable: try again.
-    """
-    await shard.run(script("save_meta"), job.id, job.token, meta)
-
-
-async def read_job_record(shard: Shard, job_id: str) -> dict[bytes, bytes]:
-    """The whole hash of a job, {} where it is gone.
-
-    Raises:
-        ShardUnavailable: try again.
-    """
-    (flat,) = await shard.execute(("HGETALL", f"{shard.prefix}:job:{job_id}"))
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
 async def _beat(shard: Shard, name: str, fields: Mapping[str, str | int], *, queues: Sequence[str], new: bool) -> bool:
     words = [word for field in fields.items() for word in field]
     arguments = ("", name, RECORD_TTL_SECONDS, int(new), len(queues), *queues, *words)
     return bool(await shard.run(script("worker_heartbeat"), *arguments))
-
-
-def _wake_key(shard: Shard, queue: str) -> str:
-    return f"{shard.prefix}:wm:wake:{queue}"
 
 
 def _key(shard: Shard, name: str) -> str:

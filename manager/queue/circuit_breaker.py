@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 
 OPEN_SECONDS = 1.0
 SLOW_SECONDS = 0.5

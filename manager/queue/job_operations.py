@@ -9,7 +9,8 @@ from jobqueue.inspection.job_views import find_shard
 from jobqueue.lifecycle import control
 from jobqueue.lifecycle.control import CancelResult
 from jobqueue.lifecycle.pull import acknowledge_each
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from manager.queue.circuit_breaker import ShardBreaker
 from manager.queue.group_commit import GroupCommit
 

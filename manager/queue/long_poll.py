@@ -12,7 +12,8 @@ from jobqueue.errors import JobQueueError
 from jobqueue.inspection.job_views import read_statuses
 from jobqueue.lifecycle.pull import wait_for_results
 from jobqueue.model import Status
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 
 BLOCK_SECONDS = 2.0
 """How long Redis is asked to wait for results at a time: as long may it take to notice those that another manager's

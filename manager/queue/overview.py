@@ -9,7 +9,8 @@ from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.inspection.counters import ShardCounts, read_counts
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, list_workers
 from manager.queue.circuit_breaker import ShardBreaker
 

@@ -7,7 +7,8 @@ from functools import partial
 
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.pull import PulledResult, PullOrder
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from manager.queue.circuit_breaker import ShardBreaker
 from manager.queue.group_commit import GroupCommit
 from manager.queue.shard_puller import PullBatch, PullRequest, ShardPuller

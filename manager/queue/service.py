@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
 
 from jobqueue.errors import LayoutMismatch, ShardUnavailable
@@ -14,9 +13,6 @@ from manager.queue.long_poll import ResultNotifier, StatusPoller
 from manager.queue.overview import Overview
 from manager.queue.puller import ResultPuller
 from manager.queue.submitter import Submitter
-
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +93,7 @@ class QueueConnection:
 
     async def _run(self) -> None:
         try:
-            shards = await self._connect()
+            shards = await Shards.connect_with_retries(self._redis_url)
             self._service = QueueService(shards)
             log.info("event=queue_connected shards=%d", len(shards))
             await self._on_connected(shards)
@@ -109,16 +105,3 @@ class QueueConnection:
             # The loop's edge: without its maintenance a manager must not look healthy.
             log.exception("event=maintenance_failed")
             self._on_failure("the maintenance of the queue has failed: see the log")
-
-    async def _connect(self) -> Shards:
-        pause_seconds = FIRST_PAUSE_SECONDS
-        told = False
-        while True:
-            try:
-                return await Shards.connect(self._redis_url)
-            except ShardUnavailable as error:
-                if not told:
-                    log.warning("event=queue_unreachable error=%s", error)
-                    told = True
-            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))
-            pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)

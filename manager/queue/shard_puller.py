@@ -12,7 +12,7 @@ from itertools import groupby
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.pull import MAX_PULL_BYTES, PulledResult, PullOrder, pull
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 
 RETRY_SECONDS = 0.3
 

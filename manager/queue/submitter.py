@@ -8,7 +8,8 @@ from typing import NamedTuple
 from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.lifecycle.enqueue import EnqueueResult, enqueue
 from jobqueue.model import NewJob
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from manager.queue.circuit_breaker import ShardBreaker
 from manager.queue.group_commit import GroupCommit
 

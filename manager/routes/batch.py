@@ -14,8 +14,8 @@ from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
 from manager.queue.service import QueueConnection
 from manager.queue.submitter import PendingJob, Submitter
+from manager.schemas.job_factory import JobFactory
 from manager.schemas.responses import problem_for
-from manager.schemas.submission import JobFactory
 
 MEDIA_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json")
 MAX_BODY_BYTES = 64 * 1024 * 1024

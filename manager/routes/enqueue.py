@@ -10,8 +10,9 @@ from manager.http.query_parameters import Integer, Query, Text
 from manager.metrics import Metrics
 from manager.queue.service import QueueConnection
 from manager.queue.submitter import PendingJob
+from manager.schemas.job_factory import sha512_job
 from manager.schemas.responses import problem_for
-from manager.schemas.submission import ID_PATTERN, MAX_ITERATIONS, YEAR_SECONDS, sha512_job
+from manager.schemas.submission import ID_PATTERN, MAX_ITERATIONS, YEAR_SECONDS
 
 QUERY = Query(
     Integer("iterations", "How many times", 1, MAX_ITERATIONS, required=True),

@@ -12,16 +12,16 @@ from jobqueue.inspection.job_views import find_shard, read_statuses, view_jobs
 from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.model import JobView, Status
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from manager.http.asgi import Disconnected, disconnect_watch, read_body, require_media_type
 from manager.http.problems import NO_SUCH_JOB, WRONG_STATUS, Problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query, Text, merged
 from manager.metrics import Metrics
 from manager.queue.service import QueueConnection
 from manager.queue.submitter import PendingJob
+from manager.schemas.job_factory import JobFactory
 from manager.schemas.openapi import JOB_ID, problem_responses, request_body, schema_reference
 from manager.schemas.responses import JobList, JobResponse, JobStatus, job_document, problem_for
-from manager.schemas.submission import JobFactory
 
 MAX_WAIT_SECONDS = 55
 STOP_WAIT_SECONDS = 3.0

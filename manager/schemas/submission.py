@@ -2,7 +2,6 @@
 
 import binascii
 import re
-import time
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,27 +12,19 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
-    ValidationError,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from jobqueue.functions import FunctionRegistry
-from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, RESULT_TTL_SECONDS, NewJob
-from manager.http.canonical_json import canonical_json
-from manager.http.problems import INVALID, TOO_LARGE, Problem, validation_problem
+from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, RESULT_TTL_SECONDS
 
 ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
 QUEUE_PATTERN = "[A-Za-z0-9_.-]{1,64}"
 BASE64_PATTERN = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 YEAR_SECONDS = 365 * 24 * 3600
-MAX_META_BYTES = 64 * 1024
 MAX_ITERATIONS = 10**9
-ENVELOPE_BYTES = 128 * 1024
-"""Room for what surrounds a job's binary data in a body."""
 
-HTTP_RETRY_INTERVALS = (1, 2, 4)
-"""Seconds between the tries of the function `http`, unless the job says otherwise."""
 
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII
@@ -151,129 +142,6 @@ class Submission(_Strict):
         if self.data is not None and "data" in self.kwargs:
             raise PydanticCustomError("exclusive", "'data' and 'kwargs.data' exclude each other")
         return self
-
-
-class JobFactory:
-    """Reads submissions and makes records of them.
-
-    Args:
-        functions: those that jobs may call.
-        max_payload_bytes: of a job's binary data.
-    """
-
-    def __init__(self, functions: FunctionRegistry, max_payload_bytes: int) -> None:
-        self._functions = functions
-        self._max_payload_bytes = max_payload_bytes
-        self.max_body_bytes = (max_payload_bytes + 2) // 3 * 4 + ENVELOPE_BYTES
-
-    def parse(self, raw: bytes) -> Submission:
-        """A submission from JSON.
-
-        Raises:
-            Problem: 400, 413 or 422.
-        """
-        if len(raw) > self.max_body_bytes:
-            raise Problem(TOO_LARGE, f"at most {self.max_body_bytes} bytes are taken", limit_bytes=self.max_body_bytes)
-        try:
-            return Submission.model_validate_json(raw)
-        except ValidationError as error:
-            raise _explain(error) from error
-
-    def create_job(self, submission: Submission, job_id: str) -> NewJob:
-        """The record of a submission.
-
-        Raises:
-            Problem: 413 or 422.
-        """
-        path = self._functions.path_of(submission.function)
-        if path is None:
-            raise self._unknown(submission.function)
-        kwargs = submission.kwargs
-        if submission.data is not None:
-            self._check_payload(submission.data)
-            kwargs = {**kwargs, "data": submission.data}
-        retries, intervals = _retries(submission)
-        unique = submission.unique
-        return NewJob(
-            id=job_id,
-            function=submission.function,
-            data=b'["%b",null,%b,%b]' % (path.encode(), _json("args", submission.args), _json("kwargs", kwargs)),
-            queue=submission.queue,
-            at_front=submission.order == "lifo",
-            timeout_seconds=submission.timeout,
-            result_ttl_seconds=submission.result_ttl,
-            feed=submission.feed,
-            retries=retries,
-            retry_intervals=intervals,
-            due_at=_due_at(submission),
-            unique_key=None if unique is None else unique.key,
-            unique_milliseconds=0 if unique is None else max(1, round(unique.within * 1000)),
-            meta=_meta(submission),
-        )
-
-    def _check_payload(self, data: str) -> None:
-        payload_bytes = len(data) // 4 * 3 - data.count("=", -2)
-        if payload_bytes > self._max_payload_bytes:
-            raise Problem(
-                TOO_LARGE, f"data: at most {self._max_payload_bytes} bytes", limit_bytes=self._max_payload_bytes
-            )
-
-    def _unknown(self, function: str) -> Problem:
-        names = self._functions.names
-        known = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        return _invalid("function", f"{function!r} is not registered; known: {known}")
-
-
-def sha512_job(path: str, job_id: str, data: bytes, iterations: int, timeout_seconds: int) -> NewJob:
-    """The record of `PUT /enqueue`: byte for byte that of a submission with the same function and arguments."""
-    encoded = binascii.b2a_base64(data, newline=False)
-    call = b'["%b",null,[],{"data":"%b","iterations":%d}]' % (path.encode(), encoded, iterations)
-    return NewJob(id=job_id, function="sha512", data=call, timeout_seconds=timeout_seconds)
-
-
-def _explain(error: ValidationError) -> Problem:
-    for entry in error.errors(include_url=False, include_context=False, include_input=False):
-        if entry["type"] == "extra_forbidden" and entry["loc"] == ("callback_url",):
-            return _invalid("callback_url", "callbacks are not supported yet")
-    return validation_problem(error)
-
-
-def _retries(submission: Submission) -> tuple[int, tuple[int, ...]]:
-    retry = submission.retry
-    if retry is None:
-        return (len(HTTP_RETRY_INTERVALS), HTTP_RETRY_INTERVALS) if submission.function == "http" else (0, ())
-    # One interval for each retry: RQ would repeat the first where there are fewer, and begin late where there are more.
-    intervals = retry.intervals[: retry.max]
-    if intervals:
-        intervals += [intervals[-1]] * (retry.max - len(intervals))
-    return retry.max, tuple(intervals)
-
-
-def _due_at(submission: Submission) -> float | None:
-    if submission.delay:
-        return time.time() + submission.delay
-    # Redis orders by this: nothing is due before the epoch.
-    return None if submission.at is None else max(0.0, parse_instant(submission.at))
-
-
-def _meta(submission: Submission) -> bytes | None:
-    if submission.meta is None:
-        return None
-    meta = _json("meta", submission.meta)
-    if len(meta) > MAX_META_BYTES:
-        raise _invalid("meta", f"at most {MAX_META_BYTES} bytes of JSON are taken")
-    return meta
-
-
-def _json(field: str, value: Any) -> bytes:
-    try:
-        return canonical_json(value)
-    except ValueError as error:
-        raise _invalid(field, "a number is NaN or too large for JSON") from error
-
-
-def _invalid(field: str, message: str) -> Problem:
-    return Problem(INVALID, f"{field}: {message}", errors=[{"field": field, "message": message}])
 
 
 def submission_schema(functions: FunctionRegistry) -> dict[str, Any]:

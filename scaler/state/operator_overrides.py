@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from scaler.policy import Limits
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from scaler.fleets.instances import Instance, Intent
 from scaler.state.launch_breaker import LaunchBreaker
 from scaler.state.leader_election import LeaderElector

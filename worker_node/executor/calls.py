@@ -7,11 +7,11 @@ import base64
 import importlib
 import json
 import pickle
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jobqueue.functions import BUILT_IN, FunctionRegistry
+from jobqueue.rq_call import decompress, is_pickled, parse_json_call
 from worker_node.ipc.protocol import MAX_RESULT_BYTES
 
 PLACEHOLDER = "Unserializable return value"
@@ -75,20 +75,18 @@ class CallDecoder:
         return self._functions.name_of(path) or path
 
     def _decode(self, data: bytes) -> tuple[str, Any, Sequence[Any], Mapping[str, Any], bool]:
-        if data[:1] not in (b"[", b"\x80"):
-            try:
-                data = zlib.decompress(data)
-            except zlib.error:
-                raise Rejected("the job's data is neither JSON nor a pickle") from None
-        pickled = data[:1] == b"\x80"
+        try:
+            data = decompress(data)
+        except ValueError:
+            raise Rejected("the job's data is neither JSON nor a pickle") from None
+        pickled = is_pickled(data)
         if pickled and not self._allow_pickle:
             raise Rejected(
                 "the job is pickled, and this worker runs no pickled jobs: enqueue it with rq's JSONSerializer, "
                 "or set WORKMANAGER_ALLOW_PICKLE where every client is trusted"
             )
         try:
-            # Of bytes `json.loads` would guess the encoding first, which is UTF-8 with RQ's serializer and ours.
-            record = pickle.loads(data) if pickled else json.loads(data.decode("utf-8", "surrogatepass"))
+            record = pickle.loads(data) if pickled else parse_json_call(data)
             path, instance, args, kwargs = record
         except Exception as error:  # A pickle may raise whatever its classes raise.
             raise Rejected(f"the job's data cannot be read: {type(error).__name__}: {error}") from error

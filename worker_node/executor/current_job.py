@@ -8,8 +8,7 @@ from rq.job import Job
 from rq.serializers import DefaultSerializer, JSONSerializer
 
 from worker_node.ipc import protocol
-
-WRITABLE_FIELDS = frozenset({"meta"})
+from worker_node.ipc.protocol import WRITABLE_FIELDS
 
 
 class AgentClient:

@@ -22,6 +22,8 @@ import msgpack  # type: ignore[import-untyped]  # It has no types.
 LENGTH = struct.Struct(">I")
 MAX_FRAME_BYTES = 1 << 30
 MAX_RESULT_BYTES = 1 << 20
+WRITABLE_FIELDS = frozenset({"meta"})
+"""Fields of its own record that a running job can write."""
 
 
 class Task(NamedTuple):

@@ -9,8 +9,8 @@ from jobqueue.backoff import Backoff
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.claim import claim
 from jobqueue.model import ClaimedJob
-from jobqueue.sharding.shards import Shard
-from jobqueue.workers.registry import WakeUp, WorkerCommand, pass_wake_up, wait_for_message
+from jobqueue.sharding.shard import Shard
+from jobqueue.workers.messages import WakeUp, WorkerCommand, pass_wake_up, wait_for_message
 from worker_node.shard_loops.capacity import Capacity, Reservation
 
 QUEUE_POLL_SECONDS = 5.0

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from jobqueue.backoff import Backoff
 from jobqueue.errors import JobQueueError
-from jobqueue.sharding.shards import Shard
-from jobqueue.workers.registry import WorkerCommand, wait_for_message
+from jobqueue.sharding.shard import Shard
+from jobqueue.workers.messages import WorkerCommand, wait_for_message
 
 MESSAGE_WAIT_SECONDS = 15.0
 

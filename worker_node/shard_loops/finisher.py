@@ -13,7 +13,7 @@ from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.model import ClaimedJob
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from jobqueue.backoff import Backoff
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.leases import LeaseUpdate, extend
 from jobqueue.model import ClaimedJob
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat, unregister
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ import logging
 import time
 
 from jobqueue.errors import JobQueueError
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat
 
 CHECKS_PER_TIMEOUT = 20

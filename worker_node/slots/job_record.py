@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 from jobqueue.errors import JobQueueError
+from jobqueue.lifecycle.running_job import read_job_record, save_meta
 from jobqueue.model import ClaimedJob
-from jobqueue.sharding.shards import Shard
-from jobqueue.workers.registry import read_job_record, save_meta
-from worker_node.executor.current_job import WRITABLE_FIELDS
+from jobqueue.sharding.shard import Shard
+from worker_node.ipc.protocol import WRITABLE_FIELDS
 from worker_node.slots.slot_events import Reply
 
 QUERY_TIMEOUT_SECONDS = 20.0

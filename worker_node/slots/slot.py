@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from jobqueue.backoff import exponential_seconds
 from jobqueue.lifecycle.finish import Outcome
 from jobqueue.model import ClaimedJob
 from worker_node.ipc.protocol import Task, TaskOutcome, TaskReport, unpack
@@ -160,7 +161,7 @@ class Slot:
 
     async def run(self) -> None:
         """Keeps an executor until `stop`. One that cannot start is tried again, ever more slowly."""
-        pause = MIN_RESTART_SECONDS
+        failures = 0
         while not self._stopping:
             try:
                 child = await ExecutorProcess.start(
@@ -179,14 +180,15 @@ class Slot:
                 code, started = await child.wait(), self._ready
                 self._settle(child, code)
             if started:
-                pause = MIN_RESTART_SECONDS
+                failures = 0
             elif not self._stopping:
+                pause = exponential_seconds(failures, MIN_RESTART_SECONDS, MAX_RESTART_SECONDS)
+                failures += 1
                 log.error(
                     "event=executor_start_failed slot=%d %s retry_in_seconds=%.1f",
                     *(self.number, describe_exit(code), pause),
                 )
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, MAX_RESTART_SECONDS)
 
     def stop(self) -> None:
         """Lets `run` end: the executor is killed, and what still ran is returned."""

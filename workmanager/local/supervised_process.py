@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+from redis.backoff import ExponentialBackoff
+
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 15.0
+_MAX_DOUBLINGS = 30  # redis-py computes 2**failures before it applies the maximum: a float overflows at 1,024
 _STEADY_SECONDS = 30.0  # one that ran this long is started again at once, as the first time
 
 
@@ -52,7 +55,9 @@ class SupervisedProcess:
             return
         if self._start_at is None:
             self._failures = 0 if now - self.started_at >= _STEADY_SECONDS else self._failures + 1
-            pause_seconds = min(_FIRST_PAUSE_SECONDS * 2**self._failures, _LONGEST_PAUSE_SECONDS)
+            pause_seconds = ExponentialBackoff(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS).compute(
+                min(self._failures, _MAX_DOUBLINGS)
+            )
             self._start_at = now + pause_seconds
             log.warning(
                 "event=program_exited name=%s exit_code=%s restart_in_seconds=%.1f",

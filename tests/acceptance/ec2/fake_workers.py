@@ -10,16 +10,10 @@ import time
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.finish import Finished, finish
 from jobqueue.model import DEFAULT_QUEUE, ClaimedJob
-from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.registry import (
-    WorkerCommand,
-    WorkerHeartbeat,
-    WorkerRecord,
-    register,
-    send_worker_heartbeat,
-    unregister,
-    wait_for_message,
-)
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
+from jobqueue.workers.messages import WorkerCommand, wait_for_message
+from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat, unregister
 from tests.ec2.event_log import EventLog
 
 BOOT_SECONDS = 2.0

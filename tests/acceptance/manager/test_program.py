@@ -88,7 +88,7 @@ def test_it_starts_without_redis_and_works_as_soon_as_it_is_there(start: Start, 
         private_server.start()
         manager.wait_until_ready()
         assert client.put("/enqueue?iterations=1").status_code == 200
-    assert manager.log.count("event=queue_unreachable") == 1
+    assert manager.log.count("event=redis_unavailable") == 1
 
 
 def test_redis_may_go_and_come_back(start: Start, private_server: ValkeyServer) -> None:

@@ -8,7 +8,7 @@ from jobqueue.lifecycle.claim import claim, release
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend
 from jobqueue.model import ClaimedJob
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat, unregister
 from tests.acceptance.scaler.fake_cloud import Machine
 from tests.fake_clock import FakeClock

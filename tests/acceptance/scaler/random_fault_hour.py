@@ -14,7 +14,8 @@ from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.leases import reap
 from jobqueue.servers.connection_pool import RedisCommand
 from jobqueue.sharding.scripts import Script
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from scaler.loop import ScalerLoop
 from scaler.metrics import ScalerMetrics
 from scaler.policy import Limits

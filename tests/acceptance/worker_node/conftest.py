@@ -21,7 +21,8 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import find_shard, view_jobs
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.model import JobView, NewJob
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from tests.acceptance.worker_node.slot_harness import JOBS, MakeHarness, SlotHarness
 from tests.processes import children_of
 from tests.waiting import DEADLINE_SECONDS, until, until_async

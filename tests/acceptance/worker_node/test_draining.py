@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue.lifecycle.leases import reap
-from jobqueue.workers.registry import WorkerCommand, list_workers, send_command
+from jobqueue.workers.messages import WorkerCommand, send_command
+from jobqueue.workers.registry import list_workers
 from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
 from tests.processes import is_alive
 from tests.waiting import until, until_async

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jobqueue.functions import FunctionRegistry
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from workmanager.local.valkey import ValkeyServer
 
 

@@ -11,7 +11,8 @@ from jobqueue.lifecycle.enqueue import EnqueueResult, enqueue
 from jobqueue.lifecycle.finish import Failed, Finished, FinishReport, finish
 from jobqueue.maintenance.periodic import expire_results
 from jobqueue.model import ClaimedJob, FailureReason, NewJob
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 
 NOW = 1_900_000_000.0
 """The present, as most tests inject it; beyond the machine's, so that nothing lapses by itself."""

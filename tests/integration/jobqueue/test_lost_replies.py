@@ -16,7 +16,8 @@ from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.model import ClaimedJob
 from jobqueue.servers import connection_pool
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
     claim_jobs,

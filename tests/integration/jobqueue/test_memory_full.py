@@ -13,9 +13,11 @@ from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.lifecycle.finish import Outcome, Stopped, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
+from jobqueue.lifecycle.running_job import save_meta
 from jobqueue.maintenance.periodic import enqueue_due, prune
 from jobqueue.servers.connection_pool import INFO_MAX_AGE_SECONDS
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
 from jobqueue.workers.registry import (
     WorkerHeartbeat,
@@ -24,7 +26,6 @@ from jobqueue.workers.registry import (
     fence_worker,
     list_workers,
     register,
-    save_meta,
     send_worker_heartbeat,
     unregister,
 )

@@ -13,7 +13,8 @@ from jobqueue.inspection.job_views import find_shard, view_jobs
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.finish import Finished, finish
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from tests.integration.plain_rq.conftest import ROOT
 from workmanager.local.valkey_cluster import ValkeyCluster
 

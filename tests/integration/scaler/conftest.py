@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerRecord, register, unregister
 from scaler.fleets.fleet import FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest

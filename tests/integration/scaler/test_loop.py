@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.maintenance.periodic import Maintenance
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerHeartbeat, send_worker_heartbeat
 from scaler.fleets.fleet import Cause, FleetError
 from scaler.fleets.instances import DescribedInstance, Intent

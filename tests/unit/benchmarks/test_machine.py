@@ -11,9 +11,9 @@ _ORPHANED = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {_
 _MEASURED = f"""
 import subprocess, sys
 from benchmarks.harness.machine import CpuSnapshot
-begin = CpuSnapshot.now()
+begin = CpuSnapshot.take()
 subprocess.run([sys.executable, "-c", {_ORPHANED!r}], stdout=subprocess.PIPE, check=True)
-end = CpuSnapshot.now()
+end = CpuSnapshot.take()
 print(end.own_seconds - begin.own_seconds)
 """
 

@@ -4,7 +4,8 @@ from jobqueue.inspection.counters import QueueCounts, ShardCounts, read_counts
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.finish import Outcome, Stopped, finish
 from jobqueue.lifecycle.pull import pull
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
     claim_jobs,

@@ -7,7 +7,7 @@ from jobqueue.lifecycle.finish import Outcome, Stopped, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import pull
 from jobqueue.model import DAY_SECONDS
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
     claim_jobs,

@@ -14,7 +14,8 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import view_jobs
 from jobqueue.lifecycle.dependents import CLUSTER_NOTE, enqueue_dependents
 from jobqueue.lifecycle.finish import finish
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
     claim_jobs,

@@ -5,7 +5,7 @@ from typing import Any
 
 from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome, enqueue
 from jobqueue.maintenance.periodic import enqueue_due
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
     claim_jobs,

@@ -12,7 +12,7 @@ from jobqueue.lifecycle.finish import Failed, Outcome, Retried, Stopped, finish
 from jobqueue.lifecycle.pull import pull
 from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.model import DAY_SECONDS, ClaimedJob, FailureReason
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
     claim_jobs,

@@ -11,8 +11,10 @@ from jobqueue.inspection.job_views import view_jobs
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import LeaseUpdate, Reaped, extend, reap
-from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.registry import WorkerRecord, register, wait_for_message
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
+from jobqueue.workers.messages import wait_for_message
+from jobqueue.workers.registry import WorkerRecord, register
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
     claim_jobs,

@@ -10,7 +10,7 @@ from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.pull import MAX_PULL_BYTES, PullOrder, acknowledge, pull
 from jobqueue.maintenance.periodic import prune
 from jobqueue.model import HOUR_SECONDS
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
     claim_jobs,

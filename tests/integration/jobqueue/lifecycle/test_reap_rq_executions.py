@@ -1,7 +1,7 @@
 """Taking back what stock RQ workers left: by RQ's own rules and deadlines only."""
 
 from jobqueue.lifecycle.leases import extend, reap_rq_executions
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
     claim_jobs,

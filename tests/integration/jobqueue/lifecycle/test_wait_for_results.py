@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue.lifecycle.pull import pull, wait_for_results
 from jobqueue.maintenance.periodic import prune
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import NOW, complete_jobs
 
 WAIT_SECONDS = 90.0

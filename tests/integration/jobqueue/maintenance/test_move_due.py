@@ -4,7 +4,7 @@ import asyncio
 
 from jobqueue.lifecycle.finish import finish
 from jobqueue.maintenance.periodic import DUE_LIMIT, SCHEDULER_LOCK_SECONDS, enqueue_due
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
     claim_jobs,

@@ -15,7 +15,8 @@ from jobqueue.lifecycle.leases import reap
 from jobqueue.lifecycle.pull import pull
 from jobqueue.maintenance.periodic import EXPIRE_LIMIT, Maintenance
 from jobqueue.model import RESULT_TTL_SECONDS
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
     complete_jobs,
     enqueue_jobs,

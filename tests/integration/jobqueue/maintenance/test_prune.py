@@ -8,7 +8,7 @@ from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.maintenance.periodic import EXPIRE_LIMIT, PRUNE_LIMIT, enqueue_due, expire_results, prune
 from jobqueue.model import DAY_SECONDS
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.workers.registry import WorkerRecord, register, unregister
 from tests.integration.jobqueue.queue_helpers import (
     NOW,

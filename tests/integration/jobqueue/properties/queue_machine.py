@@ -14,7 +14,7 @@ from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.maintenance.periodic import enqueue_due, expire_results, prune
 from jobqueue.model import ClaimedJob
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.properties.queue_model import LEASE_SECONDS, QUEUES, REQUEUABLE, ModelJob, QueueModel
 from tests.integration.jobqueue.properties.shard_snapshot import ShardSnapshot, read_snapshot
 from tests.integration.jobqueue.queue_helpers import NOW, failed_outcome, new_job, success_outcome

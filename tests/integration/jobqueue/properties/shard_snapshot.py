@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.properties.queue_model import QUEUES, QueueModel
 
 REGISTRIES = {"scheduled": "scheduled", "finished": "finished", "canceled": "canceled"}

@@ -17,26 +17,22 @@ from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.lifecycle.finish import Retried, Stopped, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, reap_rq_executions
 from jobqueue.lifecycle.pull import acknowledge, pull, wait_for_results
+from jobqueue.lifecycle.running_job import read_job_record, save_meta
 from jobqueue.maintenance.periodic import Maintenance, enqueue_due, prune
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
 from jobqueue.model import Status
 from jobqueue.sharding.layout import LAYOUT_KEY
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
+from jobqueue.workers.messages import WakeUp, WorkerCommand, pass_wake_up, send_command, wait_for_message
 from jobqueue.workers.registry import (
-    WakeUp,
-    WorkerCommand,
     WorkerHeartbeat,
     WorkerRecord,
     list_workers,
-    pass_wake_up,
-    read_job_record,
     register,
-    save_meta,
-    send_command,
     send_worker_heartbeat,
     unregister,
-    wait_for_message,
 )
 from scaler.fleets.instances import Intent, LaunchRequest
 from scaler.state.leader_election import LeaderElector, read_leadership

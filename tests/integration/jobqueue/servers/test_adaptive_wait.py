@@ -18,7 +18,8 @@ from jobqueue.servers.adaptive_wait import DEFAULT_NODE_TIMEOUT_SECONDS, POLL_SE
 from jobqueue.servers.connection_pool import ServerPool
 from jobqueue.servers.quorum import VIEW_COMMANDS, last_contact_with_majority
 from jobqueue.servers.unreplicated_master import MAX_UNREAD_SECONDS
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from scaler.fleets.instances import Intent, LaunchRequest
 from scaler.state.leader_election import LeaderElector
 from scaler.state.operator_overrides import set_limits, set_paused

@@ -14,7 +14,8 @@ from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import reap
 from jobqueue.lifecycle.pull import acknowledge, pull
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs, master_port_of, new_job, queued_ids, success_outcome
 from tests.waiting import until_async
 from workmanager.local.valkey import ValkeyServer

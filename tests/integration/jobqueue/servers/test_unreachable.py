@@ -7,8 +7,9 @@ import pytest
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import EnqueueOutcome, enqueue
-from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.registry import wait_for_message
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
+from jobqueue.workers.messages import wait_for_message
 from tests.durability import until_aof_written
 from tests.integration.jobqueue.queue_helpers import claim_jobs, complete_jobs, enqueue_jobs, new_job, queued_ids
 from tests.waiting import until_async

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
 
 

@@ -6,25 +6,20 @@ from redis import Redis
 from rq.worker import Worker
 
 from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.running_job import read_job_record, save_meta
 from jobqueue.maintenance.periodic import prune
 from jobqueue.model import ClaimedJob
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
+from jobqueue.workers.messages import WakeUp, WorkerCommand, pass_wake_up, send_command, wait_for_message
 from jobqueue.workers.registry import (
-    WakeUp,
-    WorkerCommand,
     WorkerHeartbeat,
     WorkerRecord,
     exited_cleanly,
     fence_worker,
     list_workers,
-    pass_wake_up,
-    read_job_record,
     register,
-    save_meta,
-    send_command,
     send_worker_heartbeat,
     unregister,
-    wait_for_message,
 )
 from tests.integration.jobqueue.queue_helpers import (
     claim_jobs,

@@ -9,7 +9,8 @@ import pytest
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.servers import adaptive_wait
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from manager.queue import puller as manager_pulls
 from manager.queue.circuit_breaker import OPEN_SECONDS, ShardBreaker
 from manager.queue.job_operations import JobOperations

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from jobqueue.sharding.shards import Shard
-from jobqueue.workers.registry import WorkerCommand, WorkerHeartbeat, send_worker_heartbeat, wait_for_message
+from jobqueue.sharding.shard import Shard
+from jobqueue.workers.messages import WorkerCommand, wait_for_message
+from jobqueue.workers.registry import WorkerHeartbeat, send_worker_heartbeat
 from scaler.fleets.instances import DescribedInstance
 from scaler.loop import ScalerLoop
 from tests.fake_clock import FakeClock

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, list_workers
 from scaler.fleets.fleet import Cause, FleetError
 from scaler.fleets.instances import Intent

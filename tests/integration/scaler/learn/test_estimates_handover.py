@@ -2,7 +2,7 @@
 
 import json
 
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from tests.fake_clock import FakeClock
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs
 from tests.integration.scaler.conftest import FakeFleet, NewLoop

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from scaler.state.leader_election import LEADER_LEASE_SECONDS, LeaderElector, Leadership
 
 NOW = 1_900_000_000.0

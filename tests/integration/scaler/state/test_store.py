@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobqueue.sharding.shards import Shard
+from jobqueue.sharding.shard import Shard
 from scaler.fleets.instances import Instance, Intent, LaunchRequest
 from scaler.state.leader_election import LEADER_LEASE_SECONDS, LeaderElector
 from scaler.state.store import KEPT_DECISIONS, LeaseLost, ScalerStore, StateUpdate

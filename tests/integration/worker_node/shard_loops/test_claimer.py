@@ -9,8 +9,9 @@ import pytest
 
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.model import ClaimedJob, NewJob
-from jobqueue.sharding.shards import Shard, Shards
-from jobqueue.workers.registry import WakeUp, wait_for_message
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
+from jobqueue.workers.messages import WakeUp, wait_for_message
 from tests.waiting import until_async
 from worker_node.shard_loops.capacity import Capacity
 from worker_node.shard_loops.claimer import Claimer

@@ -14,7 +14,8 @@ from jobqueue.servers.connection_pool import ServerUnreachable
 from jobqueue.servers.topology import Topology
 from jobqueue.sharding.layout import RECORD_FORMAT, Layout
 from jobqueue.sharding.scripts import script
-from jobqueue.sharding.shards import Shard, Shards
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from tests.waiting import until_async
 
 OVERDUE_SECONDS = 0.1

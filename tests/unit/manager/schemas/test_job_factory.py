@@ -8,7 +8,8 @@ import pytest
 from jobqueue.functions import FunctionRegistry
 from jobqueue.model import NewJob
 from manager.http.problems import Problem
-from manager.schemas.submission import JobFactory, parse_instant, sha512_job
+from manager.schemas.job_factory import JobFactory, sha512_job
+from manager.schemas.submission import parse_instant
 
 READER = JobFactory(FunctionRegistry.discover(()), max_payload_bytes=9)
 

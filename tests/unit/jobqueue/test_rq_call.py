@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from jobqueue.inspection.job_views import decode_call
+from jobqueue.rq_call import decode_call
 
 CALL = ["shop.order", None, [1, "ü"], {"express": True}]
 PLAIN = json.dumps(CALL).encode()
