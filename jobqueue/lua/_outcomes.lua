@@ -1,51 +1,60 @@
--- drop_execution(id, token, worker): removes RQ's record of a running execution.
+-- How jobs end: what finish, fail, release, cancel and the reapers write in common.
+
+-- drop_execution(id, token, worker): deletes RQ's record of a running execution.
 local function drop_execution(id, token, worker)
   redis.call('DEL', prefix .. ':execution:' .. id .. ':' .. token)
   redis.call('ZREM', prefix .. ':executions:' .. id, token)
   if worker then redis.call('SREM', prefix .. ':worker:' .. worker .. ':executions', id .. ':' .. token) end
 end
 
--- remember_dependents(ids): RQ keeps them in a set that the parent does not mention; they are looked after once the
--- script is over (jobqueue/lifecycle/dependents.py). Returns the ids that have any; hardly any job has, so one look is for all.
-local function remember_dependents(ids)
-  local keys, found = {}, {}
+-- note_parents(ids): notes the jobs that other jobs depend on; jobqueue/lifecycle/dependents.py enqueues those later.
+-- Returns the noted ids. RQ keeps the dependents in a set of their own, which the parent's record does not mention.
+-- Hardly any job has dependents, so one EXISTS covers all ids.
+local function note_parents(ids)
+  local keys, parents = {}, {}
   for i, id in ipairs(ids) do keys[i] = prefix .. ':job:' .. id .. ':dependents' end
-  if #keys == 0 or redis.call('EXISTS', unpack(keys)) == 0 then return found end
+  if #keys == 0 or redis.call('EXISTS', unpack(keys)) == 0 then return parents end
   for i, id in ipairs(ids) do
-    if redis.call('EXISTS', keys[i]) == 1 then found[#found + 1] = id end
+    if redis.call('EXISTS', keys[i]) == 1 then parents[#parents + 1] = id end
   end
-  redis.call('SADD', prefix .. ':wm:dependents', unpack(found))
-  return found
+  redis.call('SADD', prefix .. ':wm:dependents', unpack(parents))
+  return parents
 end
 
--- expire(key, seconds): -1 keeps the key for ever.
-local function expire(key, seconds)
+-- set_ttl(key, seconds): -1 keeps the key forever.
+local function set_ttl(key, seconds)
   if seconds < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, seconds) end
 end
 
--- fail(id, key, queue, end_): the final end of a job that did not succeed.
--- end_: status ('failed' | 'stopped'), reason, type (RQ's Result.Type), trace (base64 of zlib), value (or ''),
---       worker, ttl (seconds, -1: for ever), now, iso
-local function fail(id, key, queue, end_)
-  redis.call('HSET', key, 'status', end_.status, 'ended_at', end_.iso, 'wm_reason', end_.reason)
+-- record_failure(id, key, queue, failure): ends a job that did not succeed, for good. Fields of `failure`:
+--   status   'failed' | 'stopped'
+--   reason   jobqueue.model.FailureReason, or ''
+--   type     RQ's Result.Type
+--   trace    traceback, zlib-compressed, in base64; '' for none
+--   value    serialised return value in base64; '' for none
+--   worker   its name
+--   ttl      seconds until the record is deleted; -1 keeps it forever
+--   now, iso the time, as a number and as RQ writes it
+local function record_failure(id, key, queue, failure)
+  redis.call('HSET', key, 'status', failure.status, 'ended_at', failure.iso, 'wm_reason', failure.reason)
   local results = prefix .. ':results:' .. id
-  local entry = {'type', end_.type, 'worker_name', end_.worker}
-  if end_.trace ~= '' then entry[#entry + 1] = 'exc_string'; entry[#entry + 1] = end_.trace end
-  if end_.value ~= '' then entry[#entry + 1] = 'return_value'; entry[#entry + 1] = end_.value end
+  local entry = {'type', failure.type, 'worker_name', failure.worker}
+  if failure.trace ~= '' then entry[#entry + 1] = 'exc_string'; entry[#entry + 1] = failure.trace end
+  if failure.value ~= '' then entry[#entry + 1] = 'return_value'; entry[#entry + 1] = failure.value end
   redis.call('XADD', results, 'MAXLEN', '~', 10, '*', unpack(entry))
-  expire(key, end_.ttl)
-  expire(results, end_.ttl)
+  set_ttl(key, failure.ttl)
+  set_ttl(results, failure.ttl)
   local score = '+inf'
-  if end_.ttl >= 0 then score = math.floor(end_.now) + end_.ttl end
+  if failure.ttl >= 0 then score = math.floor(failure.now) + failure.ttl end
   redis.call('ZADD', prefix .. ':failed:' .. queue, score, id)
 end
 
--- cancel(id, key, queue, ttl, now, iso): the end of a job that will not begin any more.
-local function cancel(id, key, queue, ttl, now, iso)
+-- record_cancellation(id, key, queue, ttl, now, iso): ends a job that will not start (again).
+local function record_cancellation(id, key, queue, ttl, now, iso)
   redis.call('HSET', key, 'status', 'canceled', 'ended_at', iso)
   redis.call('HDEL', key, 'wm_cancel')
   redis.call('ZADD', prefix .. ':canceled:' .. queue, math.floor(now), id)
-  expire(key, ttl)
-  -- Of earlier runs.
-  expire(prefix .. ':results:' .. id, ttl)
+  set_ttl(key, ttl)
+  -- Results of earlier runs.
+  set_ttl(prefix .. ':results:' .. id, ttl)
 end

@@ -1,13 +1,15 @@
--- push(queue, ids, at_front): puts ids on a queue, the first of them next in line, and wakes idle workers.
--- wake(queue, count): a token wakes one worker; whoever claims and leaves jobs behind wakes the next.
+-- How jobs get onto a queue, and how idle workers learn of them (docs/decisions/0003).
 local WAKE_TOKENS = 16
 
+-- wake(queue, count): adds up to `count` wake tokens, at most 16 in all. A token wakes one worker; a worker that claims
+-- and leaves jobs behind wakes the next.
 local function wake(queue, count)
   local key = prefix .. ':wm:wake:' .. queue
   local missing = math.min(count, WAKE_TOKENS - redis.call('LLEN', key))
   for _ = 1, missing do redis.call('RPUSH', key, '1') end
 end
 
+-- push(queue, ids, at_front): puts ids on a queue in order, the first id next in line, and wakes idle workers.
 local function push(queue, ids, at_front)
   local key = prefix .. ':queue:' .. queue
   if at_front then

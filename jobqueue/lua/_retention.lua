@@ -1,15 +1,16 @@
--- When results of the feed end: RQ's registry of finished jobs says so, and expire.lua ends them. Their keys have no
--- times to live, which would be four more commands for every job, to be written, logged and replicated. The registry's
--- scores lie a century behind the end, where stock workers leave them alone: those drop the entries that are over.
+-- When results in the completed feed expire (docs/decisions/0009). RQ's registry of finished jobs holds the time as a
+-- score, and expire.lua deletes what is due. The keys themselves have no TTL: that would cost four more commands for
+-- every job, to be written, logged and replicated. The scores lie a century after the expiry, where plain RQ workers
+-- leave them alone: those drop entries whose score has passed.
 local CENTURY_SECONDS = 3153600000
 
--- in_chunks(values, call): calls with all of them, some at a time: Lua's stack holds no more than some thousand.
+-- in_chunks(values, call): passes all values to `call`, 1000 at a time: Lua's stack holds a few thousand.
 local function in_chunks(values, call)
   for first = 1, #values, 1000 do call(unpack(values, first, math.min(first + 999, #values))) end
 end
 
--- bring_expiry_forward(ids, now, seconds): these results end then, if they would not end earlier. (One that a stock worker recorded
--- after ours, for a job that was queued again, ends by RQ's time to live.)
+-- bring_expiry_forward(ids, now, seconds): lets results expire after `seconds`, unless they expire earlier anyway.
+-- (If a plain RQ worker has run a requeued job again after us, that result expires by RQ's TTL.)
 local function bring_expiry_forward(ids, now, seconds)
   local queues = {}
   for _, id in ipairs(ids) do

@@ -1,4 +1,6 @@
--- retry(id, key, queue, interval, at_front, now, iso): puts a job back, at once or when `interval` seconds are over.
+-- How a job is retried.
+
+-- retry(id, key, queue, interval, at_front, now, iso): queues a job again, now or after `interval` seconds.
 local function retry(id, key, queue, interval, at_front, now, iso)
   if interval > 0 then
     redis.call('HSET', key, 'status', 'scheduled')
@@ -10,8 +12,8 @@ local function retry(id, key, queue, interval, at_front, now, iso)
   end
 end
 
--- retry_after_failure(id, key, queue, now, iso): uses up one of the retries that the job was given, by RQ's rule
--- (rq.job.Job.retry, get_retry_interval); false where none is left.
+-- retry_after_failure(id, key, queue, now, iso): uses up one of the job's retries, by RQ's rule (rq.job.Job.retry,
+-- get_retry_interval). Returns false if none is left.
 local function retry_after_failure(id, key, queue, now, iso)
   local fields = redis.call('HMGET', key, 'retries_left', 'retry_intervals', 'enqueue_at_front_on_retry')
   local left = tonumber(fields[1] or 0) or 0

@@ -1,8 +1,11 @@
--- Cancels jobs: removes those that wait, asks for the end of those that run.
--- KEYS[1]  the shard's prefix
--- ARGV     now, now as RQ writes it, ttl of a cancelled job, then ids
--- Returns  for each job: {'missing'} | {'canceled'} | {'stopping', worker} | {'ended', status}
--- The one operation that may walk a queue: LREM looks for the id in the list.
+-- Cancels jobs: removes waiting ones, and asks the workers of running ones to stop them.
+-- The only script that may walk a whole queue: LREM searches the list for the id.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  now as RQ writes it
+-- ARGV[3]  ttl of a cancelled job, seconds
+-- ARGV[4+] job ids
+-- Returns  for each id: {'missing'} | {'canceled'} | {'stopping', worker} | {'ended', status}
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _outcomes
@@ -11,7 +14,7 @@ local WAITING = {queued = true, scheduled = true, deferred = true, created = tru
   ready_to_enqueue = true}
 local answers = {}
 
--- A removal as the first write lets the rest through where Redis is full.
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', prefix .. ':wm:leases', '')
 
 local function stop(id, key, worker)
@@ -21,7 +24,7 @@ local function stop(id, key, worker)
     redis.call('RPUSH', commands, cjson.encode({verb = 'cancel', job_id = id}))
     redis.call('EXPIRE', commands, 60)
   else
-    -- A stock worker: RQ's own command (rq.command.send_stop_job_command).
+    -- A plain RQ worker gets RQ's own command (rq.command.send_stop_job_command).
     redis.call('PUBLISH', prefix .. ':pubsub:' .. worker, cjson.encode({command = 'stop-job', job_id = id}))
   end
   return {'stopping', worker}
@@ -41,7 +44,7 @@ for i = 4, #ARGV do
     redis.call('ZREM', prefix .. ':scheduled:' .. queue, id)
     redis.call('ZREM', prefix .. ':deferred:' .. queue, id)
     redis.call('ZREM', prefix .. ':ready:' .. queue, id)
-    cancel(id, key, queue, ttl, now, iso)
+    record_cancellation(id, key, queue, ttl, now, iso)
     answers[#answers + 1] = {'canceled'}
   else
     answers[#answers + 1] = {'ended', status}

@@ -1,19 +1,26 @@
 -- Leases queued jobs to a worker.
--- KEYS[1]  the shard's prefix
--- ARGV     now, now as RQ writes it, worker, token, lease seconds, count, result ttl and failure ttl of jobs that
---          ask for none, most bytes of data, queues in order of priority
--- Returns  for each job: {id, data, timeout ('' none given), queue, feed ('' stock job | '0' | '1'), result ttl,
---          failure ttl, attempt, unsupported feature ('' none)}
--- A repeat with the same token returns the first answer again, as far as its leases are still held.
+-- KEYS[1]   shard prefix
+-- ARGV[1]   now ('' for Redis' clock)
+-- ARGV[2]   now as RQ writes it
+-- ARGV[3]   worker
+-- ARGV[4]   token that names the leases; a call repeated with it returns those jobs of the first answer that are still
+--           leased
+-- ARGV[5]   lease seconds
+-- ARGV[6]   maximum number of jobs
+-- ARGV[7]   result ttl, ARGV[8] failure ttl of jobs that set none, seconds
+-- ARGV[9]   bytes of job data after which the answer ends
+-- ARGV[10+] queues, in order of priority
+-- Returns   for each job: {id, data, timeout ('' for none), queue, feed ('' for a plain RQ job | '0' | '1'),
+--           result ttl, failure ttl, attempt, unsupported feature ('' for none)}
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
 local now, iso, worker, token = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local lease, wanted = tonumber(ARGV[5]), tonumber(ARGV[6])
-local default_result_ttl, default_failure_ttl, most_bytes = ARGV[7], ARGV[8], tonumber(ARGV[9])
+local default_result_ttl, default_failure_ttl, max_bytes = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local leases, claims = prefix .. ':wm:leases', prefix .. ':wm:claim:' .. worker
 
-local STOCK_FEATURES = {
+local UNSUPPORTED_FIELDS = {
   'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'webhooks', 'repeats_left', 'group_id',
   'rate_limit_key', 'dependency_ids', 'dependency_id',
 }
@@ -22,9 +29,9 @@ local FEATURE_NAMES = {
   'dependencies of its own', 'dependencies of its own',
 }
 
-local function unsupported(key)
-  local found = redis.call('HMGET', key, unpack(STOCK_FEATURES))
-  for i = 1, #STOCK_FEATURES do
+local function unsupported_feature(key)
+  local found = redis.call('HMGET', key, unpack(UNSUPPORTED_FIELDS))
+  for i = 1, #UNSUPPORTED_FIELDS do
     if found[i] and found[i] ~= '' and found[i] ~= '0' then return FEATURE_NAMES[i] end
   end
   return ''
@@ -35,7 +42,7 @@ local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'stat
 
 local function answer(id, key, fields, attempt)
   return {id, fields[1], fields[2] or '', fields[11] or '', fields[3] or '', fields[4] or default_result_ttl,
-    fields[5] or default_failure_ttl, attempt, fields[3] and '' or unsupported(key)}
+    fields[5] or default_failure_ttl, attempt, fields[3] and '' or unsupported_feature(key)}
 end
 
 local jobs, bytes = {}, 0
@@ -51,12 +58,12 @@ if repeated[1] == token then
   end
   return jobs
 end
--- All workers are suspended (RQ's switch), or this one's work is ended (close.lua).
+-- All workers are suspended (`rq suspend`), or this worker is fenced (fence_worker.lua).
 if redis.call('EXISTS', prefix .. ':suspended', prefix .. ':wm:closed:' .. worker) > 0 then return jobs end
 
 local leased, claimed = {}, {token}
--- Written once: to turn a fraction into text takes longer than to add it to the set.
-local until_ = string.format('%.3f', now + lease)
+-- Formatted once: turning a fraction into text takes longer than adding it to the sorted set.
+local expires_at = string.format('%.3f', now + lease)
 for q = 10, #ARGV do
   local queue = ARGV[q]
   local queue_key = prefix .. ':queue:' .. queue
@@ -69,11 +76,11 @@ for q = 10, #ARGV do
       local id = ids[i]
       local key = prefix .. ':job:' .. id
       local fields = redis.call('HMGET', key, unpack(FIELDS))
-      -- Gone (its time to live is over) or not meant to run any more: nothing to lease.
+      -- Skip a job whose record has expired or that must not run any more.
       if fields[1] and fields[6] == 'queued' then
         local lost_before = fields[9] and tonumber(fields[9]) > 0
         if lost_before and #jobs > 0 then
-          -- A job that took a worker down is claimed alone, so that it takes nothing else along.
+          -- A job that was lost before is claimed alone: if it crashes this worker too, no other job is hit.
           last = i - 1
         else
           local attempt = 1
@@ -82,23 +89,24 @@ for q = 10, #ARGV do
           jobs[#jobs + 1] = answer(id, key, fields, attempt)
           jobs[#jobs][4] = queue
           if attempt > 1 then
-            redis.call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_attempts', attempt)
+            redis.call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker,
+              'wm_attempts', attempt)
           else
             redis.call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker)
           end
           if fields[10] then redis.call('PERSIST', key) end
-          -- Queued again (by a stock client) after it was cancelled: that is over.
+          -- A plain RQ client has requeued it after it was cancelled: drop the mark.
           if fields[12] then redis.call('HDEL', key, 'wm_cancel') end
-          -- RQ fails every entry of this registry whose score has passed, so the lease is kept elsewhere and the
+          -- RQ fails every entry of this registry whose score has passed. So the lease is kept elsewhere, and the
           -- score lies far beyond it.
           started[#started + 1] = timeout < 0 and '+inf' or math.floor(now) + timeout + 3600
           started[#started + 1] = id .. ':' .. token
-          leased[#leased + 1] = until_
+          leased[#leased + 1] = expires_at
           leased[#leased + 1] = id .. ':' .. token
           claimed[#claimed + 1] = id
-          -- One answer must fit into Redis' memory and the worker's.
+          -- The answer must fit into Redis' memory and the worker's.
           bytes = bytes + #fields[1]
-          if lost_before or bytes >= most_bytes then last = i end
+          if lost_before or bytes >= max_bytes then last = i end
         end
       end
       if last then

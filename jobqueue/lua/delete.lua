@@ -1,7 +1,7 @@
--- Deletes jobs with everything that is kept about them. A job that runs is left alone: cancel it first.
--- KEYS[1]  the shard's prefix
--- ARGV     ids
--- Returns  for each job: 'missing' | 'deleted' | 'started'
+-- Deletes jobs and everything that is kept about them. A running job is not deleted: cancel it first.
+-- KEYS[1]  shard prefix
+-- ARGV[1+] job ids
+-- Returns  for each id: 'missing' | 'deleted' | 'started'
 local prefix = KEYS[1]
 local REGISTRIES = {'finished', 'failed', 'canceled', 'scheduled', 'deferred', 'ready'}
 local answers = {}

@@ -1,24 +1,24 @@
--- Writes new jobs.
--- KEYS[1]  the shard's prefix
--- ARGV     now ('' for Redis' clock), then groups of jobs that share everything but id and data, each:
---          queue | push: R tail, L head, S scheduled | due: seconds since the epoch ('' unless S)
---          unique key ('' for none) | its milliseconds | function
---          number of shared fields, their names and values | number of jobs, their ids and data
--- Returns  for each job in order: 1 written | 2 stands there already with the same content
---          | 0 stands there with other content | {first id, milliseconds left} where the unique key is taken
+-- Writes new jobs. Jobs that share everything but id and data travel as one group.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2+] for each group: queue | mode: R tail, L head, S scheduled | due: seconds since the epoch ('' unless S)
+--          | unique key ('' for none) | its milliseconds | function
+--          | number of shared fields, their names and values | number of jobs, then id and data of each
+-- Returns  for each job in order: 1 written | 2 already there with the same content | 0 there with other content
+--          | {id, milliseconds left} of the job that has the unique key
 local prefix = KEYS[1]
 -- include: _push
 
--- What changes in a job's life says nothing about whether two submissions are the same.
+-- Fields that change during a job's life: two submissions are the same whatever these say.
 local VOLATILE = {created_at = true, enqueued_at = true, status = true, retries_left = true, meta = true}
 
-local function same(key, data, shared)
-  local stands = redis.call('HMGET', key, 'data', 'retry_intervals')
-  if stands[1] ~= data then return false end
+local function same_content(key, data, shared)
+  local stored = redis.call('HMGET', key, 'data', 'retry_intervals')
+  if stored[1] ~= data then return false end
   local retried = false
   for i = 1, #shared, 2 do retried = retried or shared[i] == 'retry_intervals' end
-  -- That it was to be retried and is not any more would not show among the fields that are asked for.
-  if stands[2] and not retried then return false end
+  -- If only the stored job has retries, comparing the submitted fields would not show it.
+  if stored[2] and not retried then return false end
   for i = 1, #shared, 2 do
     if not VOLATILE[shared[i]] and redis.call('HGET', key, shared[i]) ~= shared[i + 1] then return false end
   end
@@ -40,7 +40,7 @@ while at <= #ARGV do
     if taken and taken ~= id then
       answers[#answers + 1] = {taken, redis.call('PTTL', prefix .. ':wm:unique:' .. unique)}
     elseif redis.call('EXISTS', key) == 1 then
-      answers[#answers + 1] = same(key, data, shared) and 2 or 0
+      answers[#answers + 1] = same_content(key, data, shared) and 2 or 0
     else
       redis.call('HSET', key, 'data', data, unpack(shared))
       if unique ~= '' then redis.call('SET', prefix .. ':wm:unique:' .. unique, id, 'PX', within) end

@@ -1,8 +1,12 @@
--- Moves jobs that are due to their queue, while holding RQ's scheduler lock of that queue: a stock scheduler beside us
--- moves them in several steps, and one job would be queued twice.
--- KEYS[1]  the shard's prefix
--- ARGV     now, now as RQ writes it, owner of the lock, its seconds, queue, limit
--- Returns  how many were moved; -1 where somebody else holds the lock
+-- Enqueues scheduled jobs that are due, while holding RQ's scheduler lock of the queue. RQ's own scheduler moves a job
+-- in several steps; without the lock, a job would be queued twice if one runs beside us.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  now as RQ writes it
+-- ARGV[3]  owner of the lock, ARGV[4] seconds that it holds the lock
+-- ARGV[5]  queue
+-- ARGV[6]  maximum number of jobs
+-- Returns  number of jobs removed from the schedule; -1 if someone else holds the lock
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
@@ -16,7 +20,7 @@ if #ids == 0 then
   if holder then redis.call('EXPIRE', lock, ARGV[4]) end
   return 0
 end
--- The first write is a removal, so that a full Redis still moves jobs.
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', scheduled, unpack(ids))
 redis.call('SET', lock, owner, 'EX', ARGV[4])
 local back, front = {}, {}
@@ -26,7 +30,7 @@ for _, id in ipairs(ids) do
     'started_at')
   if fields[1] and fields[5] == 'scheduled' then
     redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
-    -- RQ's rule (rq.job.Job.should_enqueue_at_front); a job that ran before counts as ended.
+    -- RQ's rule (rq.job.Job.should_enqueue_at_front); a job that has run before counts as ended.
     local ran = (fields[4] and fields[4] ~= '') or (fields[6] and fields[6] ~= '')
     local at_front = fields[2] == '1' or (fields[3] == '1' and ran)
     local target = at_front and front or back

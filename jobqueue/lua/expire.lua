@@ -1,22 +1,24 @@
--- Ends the results of the feed whose time is over.
--- KEYS[1]  the shard's prefix
--- ARGV     now, limit, queues
--- Returns  {how many were looked at (the limit: there may be more), how many of them nobody had pulled}
+-- Deletes results in the completed feed that have expired, with their jobs.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  maximum number of results
+-- ARGV[3+] queues
+-- Returns  {number of expired results (if it equals the maximum there may be more), how many of them were never pulled}
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _retention
-local now, limit, over, unpulled = clock(ARGV[1]), tonumber(ARGV[2]), 0, 0
+local now, limit, expired, unpulled = clock(ARGV[1]), tonumber(ARGV[2]), 0, 0
 local feed = prefix .. ':wm:feed'
 
 for i = 3, #ARGV do
   local registry = prefix .. ':finished:' .. ARGV[i]
-  local ids = redis.call('ZRANGEBYSCORE', registry, CENTURY_SECONDS, CENTURY_SECONDS + now, 'LIMIT', 0, limit - over)
-  over = over + #ids
+  local ids = redis.call('ZRANGEBYSCORE', registry, CENTURY_SECONDS, CENTURY_SECONDS + now, 'LIMIT', 0, limit - expired)
+  expired = expired + #ids
   local keys = {}
   for _, id in ipairs(ids) do
     local key = prefix .. ':job:' .. id
     local status = redis.call('HGET', key, 'status')
-    -- A stock client may have queued it again: it lives on.
+    -- If a plain RQ client has requeued the job, its record is kept.
     if not status or status == 'finished' then
       keys[#keys + 1] = key
       keys[#keys + 1] = prefix .. ':results:' .. id
@@ -29,4 +31,4 @@ for i = 3, #ARGV do
     redis.call('HDEL', feed .. ':places', ...)
   end)
 end
-return {over, unpulled}
+return {expired, unpulled}

@@ -1,15 +1,18 @@
--- Renews the leases of a worker's jobs, and keeps RQ's execution records of the long ones.
--- KEYS[1]  the shard's prefix
--- ARGV     now, now as RQ writes it, worker, lease seconds, then for each job: id | token | begun: seconds since the
---          epoch ('' where the job has run for less than a second)
--- Returns  {ids whose lease or record was gone, ids that somebody cancelled}
+-- Renews the leases of a worker's jobs, and keeps RQ's execution records of those that run longer than a second.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  now as RQ writes it
+-- ARGV[3]  worker
+-- ARGV[4]  lease seconds
+-- ARGV[5+] for each job: id | token | begun: seconds since the epoch ('' if it has run for less than a second)
+-- Returns  {ids whose lease or record is gone, ids that have been cancelled}
 local prefix = KEYS[1]
 -- include: _clock
 local now, iso, worker, lease = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local leases = prefix .. ':wm:leases'
 local lost, cancelled = {}, {}
 
--- The fields and lifetimes of rq.executions.Execution.
+-- Fields and TTLs as in rq.executions.Execution.
 local function record_execution(id, token, begun)
   local execution, executions = prefix .. ':execution:' .. id .. ':' .. token, prefix .. ':executions:' .. id
   local by_worker = prefix .. ':worker:' .. worker .. ':executions'
@@ -23,7 +26,7 @@ local function record_execution(id, token, begun)
   redis.call('HSET', prefix .. ':job:' .. id, 'last_heartbeat', iso)
 end
 
--- A removal as the first write lets the rest through where Redis is full.
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', leases, '')
 for i = 5, #ARGV, 3 do
   local id, token, begun = ARGV[i], ARGV[i + 1], ARGV[i + 2]

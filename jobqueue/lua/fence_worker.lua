@@ -1,12 +1,14 @@
--- Ends a worker's work on this shard: from now on, and for good, its claims get nothing; and it is told to drain.
--- KEYS[1]  the shard's prefix
--- ARGV     worker, seconds that this is remembered, message, seconds that the message is kept
+-- Fences a worker: from now on its claims on this shard return nothing, for good, and it is told to drain.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  worker
+-- ARGV[2]  seconds that the fence is kept
+-- ARGV[3]  message that tells the worker to drain, ARGV[4] seconds that it is kept
 -- Returns  1
 local prefix = KEYS[1]
-local closed, messages = prefix .. ':wm:closed:' .. ARGV[1], prefix .. ':wm:commands:' .. ARGV[1]
--- A removal as the first write: the fleet must go on where Redis is full.
-redis.call('DEL', closed)
-redis.call('SET', closed, '1', 'EX', ARGV[2])
-redis.call('RPUSH', messages, ARGV[3])
-redis.call('EXPIRE', messages, ARGV[4])
+local fence, commands = prefix .. ':wm:closed:' .. ARGV[1], prefix .. ':wm:commands:' .. ARGV[1]
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
+redis.call('DEL', fence)
+redis.call('SET', fence, '1', 'EX', ARGV[2])
+redis.call('RPUSH', commands, ARGV[3])
+redis.call('EXPIRE', commands, ARGV[4])
 return 1

@@ -1,12 +1,15 @@
--- Forgets what is over: lapsed registry entries, results that nobody pulled in time, workers that are gone; and gives
--- results back whose consumer did not acknowledge them in time.
--- KEYS[1]  the shard's prefix
--- ARGV     now, seconds that a cancelled job is kept, limit, queues
--- Returns  {results given back, feed entries forgotten}
+-- Deletes what has expired: registry entries, feed entries without a result, records of silent workers. Also puts
+-- results back into the feed whose pull lease has expired unacknowledged.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  seconds that a cancelled job is listed
+-- ARGV[3]  maximum number of entries of each kind
+-- ARGV[4+] queues
+-- Returns  {number of results put back into the feed, number of feed entries deleted}
 local prefix = KEYS[1]
 -- include: _clock
 local now, canceled_ttl, limit = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local feed, leased, places = prefix .. ':wm:feed', prefix .. ':wm:feed:leases', prefix .. ':wm:feed:places'
+local feed, leases, places = prefix .. ':wm:feed', prefix .. ':wm:feed:leases', prefix .. ':wm:feed:places'
 
 for i = 4, #ARGV do
   redis.call('ZREMRANGEBYSCORE', prefix .. ':finished:' .. ARGV[i], 0, now)
@@ -14,31 +17,31 @@ for i = 4, #ARGV do
   redis.call('ZREMRANGEBYSCORE', prefix .. ':canceled:' .. ARGV[i], 0, now - canceled_ttl)
 end
 
-local lapsed = redis.call('ZRANGEBYSCORE', leased, '-inf', now, 'LIMIT', 0, limit)
+local lapsed = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)
 for _, id in ipairs(lapsed) do
   local place = redis.call('HGET', places, id)
-  redis.call('ZREM', leased, id)
+  redis.call('ZREM', leases, id)
   redis.call('HDEL', places, id)
   if place then redis.call('ZADD', feed, place, id) end
 end
 if #lapsed > 0 and redis.call('EXISTS', feed .. ':bell') == 0 then redis.call('RPUSH', feed .. ':bell', '1') end
 
-local PIECE = 200
--- Results expire by themselves; their places in the feed are swept, a piece at a time, round and round.
+-- A feed entry may outlive its result. Each call checks the next part of the feed, round and round.
+local CHUNK = 200
 local sweep = feed .. ':sweep'
 local from = redis.call('GET', sweep) or '-inf'
 local entries = redis.call('ZRANGEBYSCORE', feed, '(' .. from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
-local forgotten = 0
-for first = 1, #entries, PIECE * 2 do
-  local last = math.min(first + PIECE * 2, #entries + 1) - 2
+local deleted = 0
+for first = 1, #entries, CHUNK * 2 do
+  local last = math.min(first + CHUNK * 2, #entries + 1) - 2
   local keys = {}
   for i = first, last, 2 do keys[#keys + 1] = prefix .. ':results:' .. entries[i] end
-  -- Hardly any has expired since the last round, so one look is for many.
+  -- Hardly any result is gone, so one EXISTS covers a whole chunk.
   if redis.call('EXISTS', unpack(keys)) < #keys then
     for i = first, last, 2 do
       if redis.call('EXISTS', prefix .. ':results:' .. entries[i]) == 0 then
         redis.call('ZREM', feed, entries[i])
-        forgotten = forgotten + 1
+        deleted = deleted + 1
       end
     end
   end
@@ -49,7 +52,7 @@ else
   redis.call('SET', sweep, entries[#entries])
 end
 
--- Workers that have not been heard of for a minute.
+-- Workers without a heartbeat for a minute.
 local silent = redis.call('ZRANGEBYSCORE', prefix .. ':wm:workers', '-inf', now - 60, 'LIMIT', 0, limit)
 for _, name in ipairs(silent) do
   redis.call('ZREM', prefix .. ':wm:workers', name)
@@ -60,4 +63,4 @@ for _, name in ipairs(silent) do
   redis.call('SREM', prefix .. ':workers', key)
   redis.call('DEL', key)
 end
-return {#lapsed, forgotten}
+return {#lapsed, deleted}

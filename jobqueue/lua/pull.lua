@@ -1,17 +1,22 @@
--- Hands results out.
--- KEYS[1]  the shard's prefix
--- ARGV     now, token ('' none), most results, 'latest' | 'oldest', lease seconds (0: handed out for good),
---          seconds that a result which was handed out for good stays readable, most bytes
--- Returns  for each result: {id, base64 value}
--- A repeat with the same token returns the first answer again, as far as its results still exist.
+-- Hands results out of the completed feed.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  token ('' for none); a call repeated with it returns the first answer's results that still exist
+-- ARGV[3]  maximum number of results
+-- ARGV[4]  'latest' | 'oldest' first
+-- ARGV[5]  lease seconds; 0 hands the results out for good
+-- ARGV[6]  seconds that a result handed out for good stays readable
+-- ARGV[7]  bytes of results after which the answer ends
+-- Returns  for each result: {id, value (base64)}
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _retention
-local now, token, most, lease, keep = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local most_bytes, bytes = tonumber(ARGV[7]), 0
+local now, token, limit = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local lease, keep_seconds = tonumber(ARGV[5]), tonumber(ARGV[6])
+local max_bytes, bytes = tonumber(ARGV[7]), 0
 local feed, bell = prefix .. ':wm:feed', prefix .. ':wm:feed:bell'
-local leased, places = prefix .. ':wm:feed:leases', prefix .. ':wm:feed:places'
-local pulled = prefix .. ':wm:pull:' .. token
+local leases, places = prefix .. ':wm:feed:leases', prefix .. ':wm:feed:places'
+local first_answer = prefix .. ':wm:pull:' .. token
 
 local function value_of(id)
   local entry = redis.call('XREVRANGE', prefix .. ':results:' .. id, '+', '-', 'COUNT', 1)[1]
@@ -24,7 +29,7 @@ end
 
 local results, handed_out = {}, {}
 if token ~= '' then
-  local repeated = redis.call('LRANGE', pulled, 0, -1)
+  local repeated = redis.call('LRANGE', first_answer, 0, -1)
   for _, id in ipairs(repeated) do
     local value = value_of(id)
     if value then results[#results + 1] = {id, value} end
@@ -32,21 +37,21 @@ if token ~= '' then
   if #repeated > 0 then return results end
 end
 
-while #results < most and bytes < most_bytes do
-  local popped = redis.call(ARGV[4] == 'oldest' and 'ZPOPMIN' or 'ZPOPMAX', feed, most - #results)
+while #results < limit and bytes < max_bytes do
+  local popped = redis.call(ARGV[4] == 'oldest' and 'ZPOPMIN' or 'ZPOPMAX', feed, limit - #results)
   if #popped == 0 then break end
   for i = 1, #popped, 2 do
     local id = popped[i]
-    -- One answer must fit into Redis' memory and the manager's: the rest keeps its place.
-    local fits = bytes < most_bytes
+    -- The answer must fit into Redis' memory and the manager's. What does not fit keeps its place.
+    local fits = bytes < max_bytes
     if not fits then redis.call('ZADD', feed, popped[i + 1], id) end
     local value = fits and value_of(id)
-    -- A result whose time is over is passed over.
+    -- An expired result is skipped.
     if value then
       bytes = bytes + #value
       results[#results + 1] = {id, value}
       if lease > 0 then
-        redis.call('ZADD', leased, now + lease, id)
+        redis.call('ZADD', leases, now + lease, id)
         redis.call('HSET', places, id, popped[i + 1])
       else
         handed_out[#handed_out + 1] = id
@@ -59,11 +64,11 @@ if redis.call('EXISTS', feed) == 0 then
 elseif redis.call('EXISTS', bell) == 0 then
   redis.call('RPUSH', bell, '1')
 end
-bring_expiry_forward(handed_out, now, keep)
+bring_expiry_forward(handed_out, now, keep_seconds)
 if token ~= '' and #results > 0 then
   local ids = {}
   for i, result in ipairs(results) do ids[i] = result[1] end
-  in_chunks(ids, function(...) redis.call('RPUSH', pulled, ...) end)
-  redis.call('EXPIRE', pulled, 60)
+  in_chunks(ids, function(...) redis.call('RPUSH', first_answer, ...) end)
+  redis.call('EXPIRE', first_answer, 60)
 end
 return results

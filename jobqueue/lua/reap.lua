@@ -1,19 +1,24 @@
--- Takes jobs from workers whose lease ran out: back to the head of their queue, or failed once lost too often.
--- KEYS[1]  the shard's prefix
--- ARGV     now, now as RQ writes it, lease seconds, most losses, failure ttl of jobs that ask for none, limit,
---          trace (base64 of zlib) of a job that was lost too often
--- Returns  {seconds until reaping may begin (0: it has), {id, worker, 'queued' | 'failed' | 'stopped'} for each job}
+-- Takes back jobs whose lease has expired: to the head of their queue, or to failed if they were lost too often.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  now as RQ writes it
+-- ARGV[3]  lease seconds
+-- ARGV[4]  losses after which a job fails
+-- ARGV[5]  failure ttl of jobs that set none, seconds
+-- ARGV[6]  maximum number of jobs
+-- ARGV[7]  trace (zlib-compressed, in base64) of a job that was lost too often
+-- Returns  {seconds until reaping may start (0: it may), {id, worker, 'queued' | 'failed' | 'stopped'} for each job}
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
 -- include: _outcomes
-local now, iso, lease, most = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local now, iso, lease, max_losses = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local leases, master = prefix .. ':wm:leases', prefix .. ':wm:master'
 
--- A removal as the first write lets the rest through where Redis is full.
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', leases, '')
 
--- A new master (failover, restart) may not know the last renewals: it gives every worker one lease of time.
+-- After a failover or restart the master may lack the latest renewals: wait for one lease, so that workers can renew.
 local server = redis.pcall('INFO', 'server')
 local run_id = type(server) == 'string' and string.match(server, 'run_id:(%w+)') or 'unknown'
 local known = redis.call('HMGET', master, 'run_id', 'reap_after')
@@ -22,8 +27,8 @@ if known[1] ~= run_id then
   redis.call('HSET', master, 'run_id', run_id, 'reap_after', after)
   known[2] = after
 end
-local early = tonumber(known[2]) - now
-if early > 0 then return {math.ceil(early), {}} end
+local wait_seconds = tonumber(known[2]) - now
+if wait_seconds > 0 then return {math.ceil(wait_seconds), {}} end
 
 local reaped = {}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, ARGV[6])) do
@@ -38,13 +43,13 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT'
     local losses = tonumber(fields[4] or 0) + 1
     local outcome = 'queued'
     redis.call('HSET', key, 'wm_losses', losses)
-    if fields[5] or losses >= most then
+    if fields[5] or losses >= max_losses then
       outcome = fields[5] and 'stopped' or 'failed'
-      fail(id, key, queue, {
+      record_failure(id, key, queue, {
         status = outcome, reason = 'worker_lost', trace = ARGV[7], value = '', type = '2', worker = worker,
         ttl = tonumber(fields[6] or ARGV[5]), now = now, iso = iso,
       })
-      remember_dependents({id})
+      note_parents({id})
       redis.call('HINCRBY', prefix .. ':wm:' .. outcome, 'lost', 1)
     else
       redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)

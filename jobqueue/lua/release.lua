@@ -1,14 +1,16 @@
--- Gives claimed jobs back that have not begun (or were ended unfinished by a drain): uncharged, to the head. A job that
--- somebody cancelled meanwhile ends here.
--- KEYS[1]  the shard's prefix
--- ARGV     now, now as RQ writes it, ttl of a cancelled job, then for each job in the order of the queue:
---          id, token, queue
--- Returns  how many were given up; a lease that is gone is passed over
+-- Gives claimed jobs back that have not begun, or that a drain ended unfinished: to the head of their queue, without
+-- counting the attempt. A job that was cancelled meanwhile ends as cancelled.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  now as RQ writes it
+-- ARGV[3]  ttl of a cancelled job, seconds
+-- ARGV[4+] for each job in the order of the queue: id | token | queue
+-- Returns  number of jobs released; a job whose lease is gone is skipped
 local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
 -- include: _outcomes
-local now, iso, ttl, given_up = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), 0
+local now, iso, ttl, released = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), 0
 for i = #ARGV - 2, 4, -3 do
   local id, token, queue = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local member, key = id .. ':' .. token, prefix .. ':job:' .. id
@@ -24,13 +26,13 @@ for i = #ARGV - 2, 4, -3 do
       end
       redis.call('HDEL', key, 'worker_name')
       if fields[4] then
-        cancel(id, key, queue, ttl, now, iso)
+        record_cancellation(id, key, queue, ttl, now, iso)
       else
         redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
         push(queue, {id}, true)
       end
-      given_up = given_up + 1
+      released = released + 1
     end
   end
 end
-return given_up
+return released

@@ -1,7 +1,8 @@
--- Puts ended jobs back on their queue, with a clean sheet of losses.
--- KEYS[1]  the shard's prefix
--- ARGV     now as RQ writes it, then ids
--- Returns  for each job: 'missing' | 'queued' | the status that forbids it (only failed, stopped and canceled may)
+-- Puts ended jobs back on their queue and resets their count of losses.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now as RQ writes it
+-- ARGV[2+] job ids
+-- Returns  for each id: 'missing' | 'queued' | the status that forbids it (only failed, stopped and canceled jobs may)
 local prefix = KEYS[1]
 -- include: _push
 local iso, answers = ARGV[1], {}

@@ -1,10 +1,11 @@
--- Writes what a running function saved as its job's meta.
--- KEYS[1]  the shard's prefix
--- ARGV     id, token, meta
--- Returns  1, or 0 where the lease is gone: nothing is written then
+-- Saves the `meta` of a running job, as its function has set it.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  job id, ARGV[2] token of its lease
+-- ARGV[3]  meta, serialised
+-- Returns  1; 0 if the lease is gone: nothing is written
 local prefix = KEYS[1]
 local id, leases = ARGV[1], prefix .. ':wm:leases'
--- A removal as the first write lets the rest through where Redis is full.
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', leases, '')
 if not redis.call('ZSCORE', leases, id .. ':' .. ARGV[2]) then return 0 end
 local key = prefix .. ':job:' .. id

@@ -1,13 +1,15 @@
--- Takes or keeps the scaler's lease.
--- KEYS[1]  the shard's prefix
--- ARGV     now, candidate, its address, lease seconds ('0' gives the lease up)
--- Returns  {1 where the candidate holds the lease, its epoch, address of the holder}
--- The epoch grows by one whenever the lease changes hands.
+-- Acquires, renews or releases the scaler leader's lease.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  candidate, ARGV[3] its address
+-- ARGV[4]  lease seconds; '0' releases the lease
+-- Returns  {1 if the candidate holds the lease, else 0; epoch; address of the holder}. The epoch is a fencing token: it
+--          grows by one whenever the lease changes hands
 local prefix = KEYS[1]
 -- include: _clock
 local now, candidate, lease = clock(ARGV[1]), ARGV[2], tonumber(ARGV[4])
 local key = prefix .. ':wm:scaler:leader'
--- A removal as the first write: the fleet must go on where Redis is full.
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('HDEL', key, '')
 local held = redis.call('HMGET', key, 'candidate', 'until', 'epoch', 'address')
 local free = not held[1] or tonumber(held[2]) <= now

@@ -1,19 +1,22 @@
--- Writes down launches before they are asked for: whoever acts next counts them too, and repeats them unchanged.
--- KEYS[1]  the shard's prefix
--- ARGV     now, candidate, epoch of its lease, most instances that may be, then token and intent (JSON with its `count`)
---          of each launch
--- Returns  1; 0 where somebody else has taken the lease; -1 where there would be more instances than may be: then
---          nothing is written, and nothing may be done
+-- Records launches before the cloud is asked for them (a write-ahead log): the next leader counts them and repeats them
+-- unchanged.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  candidate, ARGV[3] the epoch of its lease
+-- ARGV[4]  maximum number of instances
+-- ARGV[5+] for each launch: token | intent (JSON with its `count`)
+-- Returns  1; 0 if another candidate holds the lease; -1 if there would be too many instances. Unless it is 1, nothing
+--          is written, and nothing may be launched
 local prefix = KEYS[1]
 -- include: _clock
 local scaler = prefix .. ':wm:scaler:'
--- A removal as the first write: the fleet must go on where Redis is full.
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('HDEL', scaler .. 'intents', '')
 local held = redis.call('HMGET', scaler .. 'leader', 'candidate', 'epoch')
 if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] then return 0 end
-local number = redis.call('HLEN', scaler .. 'instances')
-for _, intent in ipairs(redis.call('HVALS', scaler .. 'intents')) do number = number + cjson.decode(intent).count end
-for i = 5, #ARGV, 2 do number = number + cjson.decode(ARGV[i + 1]).count end
-if number > tonumber(ARGV[4]) then return -1 end
+local total = redis.call('HLEN', scaler .. 'instances')
+for _, intent in ipairs(redis.call('HVALS', scaler .. 'intents')) do total = total + cjson.decode(intent).count end
+for i = 5, #ARGV, 2 do total = total + cjson.decode(ARGV[i + 1]).count end
+if total > tonumber(ARGV[4]) then return -1 end
 for i = 5, #ARGV, 2 do redis.call('HSET', scaler .. 'intents', ARGV[i], ARGV[i + 1]) end
 return 1

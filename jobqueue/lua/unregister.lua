@@ -1,6 +1,8 @@
--- Takes a worker off the list, and notes that it left in order: with nothing in its hands.
--- KEYS[1]  the shard's prefix
--- ARGV     worker, seconds that its leaving is remembered, its queues
+-- Takes a worker off the list, and notes that it exited cleanly: without holding any job.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  worker
+-- ARGV[2]  seconds that its clean exit is remembered
+-- ARGV[3+] its queues
 -- Returns  1
 local prefix = KEYS[1]
 local worker = ARGV[1]

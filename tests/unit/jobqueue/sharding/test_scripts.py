@@ -24,7 +24,7 @@ def test_there_are_scripts() -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_is_headed_by_purpose_keys_arguments_and_answer(name: str) -> None:
-    assert re.match(r"-- [A-Z].+[\s\S]*^-- KEYS\[1\]  [\s\S]*^-- ARGV     [\s\S]*^-- Returns  ", _header(name), re.M)
+    assert re.match(r"-- [A-Z].+[\s\S]*^-- KEYS\[1\]  [\s\S]*^-- ARGV\[1[\s\S]*^-- Returns  ", _header(name), re.M)
 
 
 @pytest.mark.parametrize("name", SHARED)
