@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobqueue.sharding.layout import LAYOUT_KEY, LAYOUT_TOUCH_KEY
+from jobqueue import keys
 from jobqueue.sharding.scripts import script
 
 PREFIX = "{rq:*}"
@@ -43,11 +43,17 @@ MANAGER_SCRIPTS = (
     ),
 )
 _WORKER_KEYS = (
-    *("", ":queues", ":queue:*", ":job:*", ":results:*", ":execution:*", ":executions:*", ":worker:*", ":workers"),
-    *(":workers:*", ":wip:*", ":scheduled:*", ":finished:*", ":failed:*", ":canceled:*", ":wm:leases", ":wm:claim:*"),
-    *(":wm:wake:*", ":wm:commands:*", ":wm:workers", ":wm:left:*", ":wm:feed", ":wm:feed:bell", ":wm:feed:sequence"),
-    *(":wm:finished", ":wm:failed", ":wm:stopped", ":wm:seconds", ":wm:dependents"),
+    PREFIX,  # as scripts get it, in KEYS[1]
+    *(keys.queues(PREFIX), keys.queue(PREFIX, "*"), keys.job(PREFIX, "*"), keys.results(PREFIX, "*")),
+    *(keys.execution(PREFIX, "*", "*"), keys.executions(PREFIX, "*")),
+    *(keys.registry(PREFIX, status, "*") for status in ("wip", "scheduled", "finished", "failed", "canceled")),
+    *(keys.workers(PREFIX), keys.workers_of_queue(PREFIX, "*"), keys.worker(PREFIX, "*")),
+    *(keys.leases(PREFIX), keys.claim(PREFIX, "*"), keys.wake(PREFIX, "*"), keys.commands(PREFIX, "*")),
+    *(keys.heartbeats(PREFIX), keys.clean_exit(PREFIX, "*"), keys.dependents(PREFIX)),
+    *(keys.feed(PREFIX), keys.feed_wake(PREFIX), keys.feed_sequence(PREFIX)),
+    *(keys.counter(PREFIX, what) for what in ("finished", "failed", "stopped", "seconds")),
 )
+_WORKER_READ_KEYS = (keys.suspended(PREFIX), keys.manager_heartbeat(PREFIX), keys.fence(PREFIX, "*"), keys.LAYOUT)
 _SCRIPTING = frozenset({"eval", "evalsha"})
 _CALL = re.compile(r"redis\.p?call\(([^,)]+)")
 _COMMAND = re.compile(r"'([A-Z]+)'")
@@ -78,8 +84,8 @@ def roles() -> Mapping[str, Role]:
             | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "cluster|nodes", "config|get"}
             | {"get", "set", "del", "exists", "expire", "hget", "hgetall", "hset", "hdel", "llen", "lindex", "lrange"}
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"},
-            keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{LAYOUT_KEY}", f"~{LAYOUT_TOUCH_KEY}"),
-            channels=(f"&{PREFIX}:pubsub:*",),
+            keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{keys.LAYOUT}", f"~{keys.LAYOUT_MARK}"),
+            channels=(f"&{keys.pubsub(PREFIX, '*')}",),
         ),
         "worker": Role(
             commands=_commands_of(WORKER_SCRIPTS)
@@ -87,9 +93,8 @@ def roles() -> Mapping[str, Role]:
             | {"ping", "time", "cluster|slots", "cluster|info", "get", "del", "expire", "exists", "llen", "hgetall"}
             | {"hset", "rpush", "blpop", "srandmember", "srem", "zrem"},
             keys=(
-                *(f"~{PREFIX}{key}" for key in _WORKER_KEYS),
-                *(f"%R~{PREFIX}{key}" for key in (":suspended", ":wm:heard", ":wm:closed:*")),
-                f"%R~{LAYOUT_KEY}",
+                *(f"~{key}" for key in _WORKER_KEYS),
+                *(f"%R~{key}" for key in _WORKER_READ_KEYS),
             ),
         ),
         "replica": Role(commands=frozenset({"ping", "psync", "replconf"})),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jobqueue import keys
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, list_workers
 from scaler.fleets.instances import Instance
@@ -47,12 +48,14 @@ async def view_scaler(shards: Shards) -> ScalerView:
         ShardUnavailable: the first shard is away.
     """
     state = shards.all[0]
-    prefix = f"{state.prefix}:wm:scaler"
     book, leadership, workers, (report, decisions) = await asyncio.gather(
         read_state(state),
         read_leadership(state),
         list_workers(state),
-        state.execute(("GET", f"{prefix}:report"), ("LRANGE", f"{prefix}:decisions", 0, -1)),
+        state.execute(
+            ("GET", keys.scaler(state.prefix, "report")),
+            ("LRANGE", keys.scaler(state.prefix, "decisions"), 0, -1),
+        ),
     )
     heard = {worker.instance_id: worker for worker in workers if worker.instance_id and is_alive(worker)}
     return ScalerView(

@@ -10,7 +10,8 @@ import httpx
 
 from benchmarks.harness.measured_programs import MeasuredProgram, running_program, wait_until
 from benchmarks.harness.redis_servers import BenchmarkRedis
-from jobqueue.sharding.layout import LAYOUT_KEY, Layout
+from jobqueue import keys
+from jobqueue.sharding.layout import Layout
 from workmanager.local import ports
 
 _READY_SECONDS = 30.0
@@ -61,7 +62,7 @@ def _workers(store: BenchmarkRedis) -> int:
 
 
 def _prefixes(store: BenchmarkRedis) -> tuple[str, ...]:
-    text = store.client.get(LAYOUT_KEY)
+    text = store.client.get(keys.LAYOUT)
     return Layout.from_json(text).prefixes if isinstance(text, bytes) else ()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from jobqueue import keys
 from jobqueue.inspection.listing import queue_names
 from jobqueue.sharding.shard import Shard
 
@@ -110,10 +111,10 @@ async def read_counts(shard: Shard) -> ShardCounts:
     prefix = shard.prefix
     own = await shard.execute(
         ("TIME",),
-        ("ZCARD", f"{prefix}:wm:leases"),
-        ("ZCARD", f"{prefix}:wm:feed"),
-        ("ZCARD", f"{prefix}:wm:feed:leases"),
-        *(("HGETALL", f"{prefix}:wm:{what}") for what in ("enqueued", "finished", "failed", "stopped", "seconds")),
+        ("ZCARD", keys.leases(prefix)),
+        ("ZCARD", keys.feed(prefix)),
+        ("ZCARD", keys.feed_leases(prefix)),
+        *(("HGETALL", keys.counter(prefix, what)) for what in ("enqueued", "finished", "failed", "stopped", "seconds")),
     )
     now = int(own[0][0]) + int(own[0][1]) / 1_000_000
     queues = {}
@@ -134,13 +135,13 @@ async def _count_queue(shard: Shard, name: str, now: float) -> QueueCounts:
     prefix = shard.prefix
     registries = ("scheduled", "deferred", "wip", "finished", "failed", "canceled")
     queued, head, *cards = await shard.execute(
-        ("LLEN", f"{prefix}:queue:{name}"),
-        ("LINDEX", f"{prefix}:queue:{name}", 0),
-        *(("ZCARD", f"{prefix}:{registry}:{name}") for registry in registries),
+        ("LLEN", keys.queue(prefix, name)),
+        ("LINDEX", keys.queue(prefix, name), 0),
+        *(("ZCARD", keys.registry(prefix, registry, name)) for registry in registries),
     )
     oldest_seconds = None
     if head is not None:
-        (since,) = await shard.execute(("HGET", f"{prefix}:job:{head.decode()}", "enqueued_at"))
+        (since,) = await shard.execute(("HGET", keys.job(prefix, head.decode()), "enqueued_at"))
         oldest_seconds = max(0.0, now - _epoch(since)) if since else None
     scheduled, deferred, started, finished, failed, canceled = cards
     return QueueCounts(queued, scheduled, deferred, started, finished, failed, canceled, oldest_seconds)

@@ -6,6 +6,7 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jobqueue import keys
 from jobqueue.functions import FunctionRegistry
 from jobqueue.model import FailureReason, JobError, JobView, Status
 from jobqueue.rq_call import decode_call
@@ -21,7 +22,7 @@ async def find_shard(shards: Shards, job_id: str) -> Shard | None:
     """
     home = shards.of(job_id)
     for shard in (home, *(other for other in shards if other is not home)):
-        (found,) = await shard.execute(("EXISTS", f"{shard.prefix}:job:{job_id}"))
+        (found,) = await shard.execute(("EXISTS", keys.job(shard.prefix, job_id)))
         if found:
             return shard
     return None
@@ -37,8 +38,8 @@ async def view_jobs(shard: Shard, job_ids: Sequence[str], functions: FunctionReg
         return []
     commands: list[tuple[str | int, ...]] = []
     for job_id in job_ids:
-        commands.append(("HGETALL", f"{shard.prefix}:job:{job_id}"))
-        commands.append(("XREVRANGE", f"{shard.prefix}:results:{job_id}", "+", "-", "COUNT", 1))
+        commands.append(("HGETALL", keys.job(shard.prefix, job_id)))
+        commands.append(("XREVRANGE", keys.results(shard.prefix, job_id), "+", "-", "COUNT", 1))
     answers = await shard.execute(*commands)
     views = []
     for job_id, flat, entries in zip(job_ids, answers[::2], answers[1::2], strict=True):
@@ -54,7 +55,7 @@ async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None
     Raises:
         ShardUnavailable: the master is away.
     """
-    answers = await shard.execute(*(("HGET", f"{shard.prefix}:job:{job_id}", "status") for job_id in job_ids))
+    answers = await shard.execute(*(("HGET", keys.job(shard.prefix, job_id), "status") for job_id in job_ids))
     return [None if answer is None else answer.decode() for answer in answers]
 
 

@@ -10,6 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from jobqueue import keys
 from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import view_jobs
@@ -91,9 +92,9 @@ async def queue_names(shard: Shard) -> list[str]:
     Raises:
         ShardUnavailable: the master is away.
     """
-    (keys,) = await shard.execute(("SMEMBERS", f"{shard.prefix}:queues"))
+    (found,) = await shard.execute(("SMEMBERS", keys.queues(shard.prefix)))
     # A name that is no text (nobody's but garbage in Redis) must not hide the others.
-    return sorted(key.decode(errors="replace").removeprefix(f"{shard.prefix}:queue:") for key in keys)
+    return sorted(key.decode(errors="replace").removeprefix(keys.queue(shard.prefix, "")) for key in found)
 
 
 async def list_jobs(
@@ -158,9 +159,9 @@ async def _sources(
 async def _entries(shard: Shard, position: _Position, offset: int, count: int) -> list[str]:
     last = offset + count - 1
     if position.status is Status.QUEUED:
-        (ids,) = await shard.execute(("LRANGE", f"{shard.prefix}:queue:{position.queue}", offset, last))
+        (ids,) = await shard.execute(("LRANGE", keys.queue(shard.prefix, position.queue), offset, last))
     else:
-        key = f"{shard.prefix}:{_REGISTRIES[position.status]}:{position.queue}"
+        key = keys.registry(shard.prefix, _REGISTRIES[position.status], position.queue)
         latest_first = ("REV",) if position.status.ended else ()
         (ids,) = await shard.execute(("ZRANGE", key, offset, last, *latest_first))
     # The registry of started jobs names executions: id:token.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jobqueue import keys
 from jobqueue.model import FAILURE_TTL_SECONDS
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
@@ -58,7 +59,7 @@ async def requeue_failed(shard: Shard, queue: str, *, now: float | None = None) 
     Raises:
         ShardUnavailable: try again; what was requeued before stays so.
     """
-    key = f"{shard.prefix}:failed:{queue}"
+    key = keys.registry(shard.prefix, "failed", queue)
     # Jobs may fail again while this goes on: as many are looked at as there were at the beginning.
     (left,) = await shard.execute(("ZCARD", key))
     requeued, passed_over = 0, 0
@@ -90,7 +91,7 @@ async def delete(shard: Shard, job_ids: Sequence[str]) -> list[str]:
 
 async def _only_failed(shard: Shard, job_ids: Sequence[bytes]) -> list[str]:
     # RQ keeps stopped jobs in the same registry.
-    commands = [("HGET", f"{shard.prefix}:job:{job_id.decode()}", "status") for job_id in job_ids]
+    commands = [("HGET", keys.job(shard.prefix, job_id.decode()), "status") for job_id in job_ids]
     statuses = await shard.execute(*commands)
     return [id_.decode() for id_, status in zip(job_ids, statuses, strict=True) if status in (b"failed", None)]
 

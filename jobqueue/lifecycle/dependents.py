@@ -15,6 +15,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.queue import Queue
 
+from jobqueue import keys
 from jobqueue.sharding.shard import Shard
 
 log = logging.getLogger(__name__)
@@ -34,13 +35,13 @@ async def enqueue_dependents(shard: Shard, url: str) -> int:
     Raises:
         ShardUnavailable: try again; the parents stay noted.
     """
-    noted = f"{shard.prefix}:wm:dependents"
+    noted = keys.dependents(shard.prefix)
     (parents,) = await shard.execute(("SRANDMEMBER", noted, 100))
     if not parents:
         return 0
     ids = [parent.decode() for parent in parents]
     if shard.clustered:
-        await shard.execute(*(("HSET", f"{shard.prefix}:job:{id_}", "wm_note", CLUSTER_NOTE) for id_ in ids))
+        await shard.execute(*(("HSET", keys.job(shard.prefix, id_), "wm_note", CLUSTER_NOTE) for id_ in ids))
     else:
         await asyncio.to_thread(_enqueue_with_rq, ids, url)
     await shard.execute(("SREM", noted, *ids))

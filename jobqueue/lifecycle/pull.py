@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from jobqueue import keys
 from jobqueue.model import PULLED_TTL_SECONDS
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
@@ -97,5 +98,5 @@ async def wait_for_results(shard: Shard, seconds: float) -> None:
     Raises:
         ShardUnavailable: the master is away.
     """
-    bell = f"{shard.prefix}:wm:feed:bell"
+    bell = keys.feed_wake(shard.prefix)
     await shard.execute(("BLPOP", bell, repr(seconds)), timeout_seconds=seconds + 5.0)

@@ -1,5 +1,6 @@
 """The record of a running job, read and written by its worker on the job's behalf (`get_current_job`)."""
 
+from jobqueue import keys
 from jobqueue.model import ClaimedJob
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
@@ -20,5 +21,5 @@ async def read_job_record(shard: Shard, job_id: str) -> dict[bytes, bytes]:
     Raises:
         ShardUnavailable: try again.
     """
-    (flat,) = await shard.execute(("HGETALL", f"{shard.prefix}:job:{job_id}"))
+    (flat,) = await shard.execute(("HGETALL", keys.job(shard.prefix, job_id)))
     return dict(zip(flat[::2], flat[1::2], strict=True))

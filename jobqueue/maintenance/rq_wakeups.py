@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
+from jobqueue import keys
 from jobqueue.errors import JobQueueError
 from jobqueue.inspection.listing import queue_names
 from jobqueue.sharding.shard import Shard
@@ -45,7 +46,7 @@ async def wake_for_rq_jobs(shard: Shard, on_job: Callable[[], None] = lambda: No
 
 
 async def _watch(shard: Shard, queue: str, on_job: Callable[[], None]) -> None:
-    key, tokens = f"{shard.prefix}:queue:{queue}", f"{shard.prefix}:wm:wake:{queue}"
+    key, tokens = keys.queue(shard.prefix, queue), keys.wake(shard.prefix, queue)
     while True:
         try:
             (job_id,) = await shard.execute(

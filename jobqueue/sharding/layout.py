@@ -8,13 +8,12 @@ from typing import Any
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
+from jobqueue import keys
 from jobqueue.errors import LayoutMismatch, ShardUnavailable
 from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
 from jobqueue.servers.connection_pool import RedisCommand, ServerPool, ServerUnreachable
 from jobqueue.servers.topology import HASH_SLOTS, Topology
 
-LAYOUT_KEY = "workmanager:layout"
-LAYOUT_TOUCH_KEY = f"{{{LAYOUT_KEY}}}:mark"
 RECORD_FORMAT = 1
 """The format of the records that this program writes. It reads its own and the one before."""
 SHARDS_PER_MASTER = 2
@@ -52,11 +51,11 @@ async def agree_on_layout(topology: Topology, shard_count: int | None) -> Layout
         LayoutMismatch: it has another number of shards than `shard_count`, or a format newer than the next one.
         ShardUnavailable: Redis cannot be reached.
     """
-    node = await topology.master_of(key_slot(LAYOUT_KEY.encode()))
-    (stands,) = await _execute(topology, node, ("GET", LAYOUT_KEY))
+    node = await topology.master_of(key_slot(keys.LAYOUT.encode()))
+    (stands,) = await _execute(topology, node, ("GET", keys.LAYOUT))
     if stands is None:
         proposal = plan_layout(topology, shard_count)
-        _, stands = await _write(topology, node, ("SET", LAYOUT_KEY, proposal.to_json(), "NX"), ("GET", LAYOUT_KEY))
+        _, stands = await _write(topology, node, ("SET", keys.LAYOUT, proposal.to_json(), "NX"), ("GET", keys.LAYOUT))
     layout = Layout.from_json(stands)
     if layout.format > RECORD_FORMAT + 1:
         raise LayoutMismatch(
@@ -114,7 +113,7 @@ async def _execute(topology: Topology, node: ServerPool, *commands: RedisCommand
 
 async def _write(topology: Topology, node: ServerPool, *commands: RedisCommand) -> list[Any]:
     try:
-        answers = await execute_replicated(node, *commands, touch_key=LAYOUT_TOUCH_KEY, masters=topology.masters)
+        answers = await execute_replicated(node, *commands, touch_key=keys.LAYOUT_MARK, masters=topology.masters)
         return _checked(topology, node, answers)
     except (ServerUnreachable, NotReplicated) as error:
         topology.invalidate()

@@ -19,6 +19,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from jobqueue import keys
 from jobqueue.backoff import jittered_seconds
 from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable
 from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
@@ -66,7 +67,7 @@ class Shard:
         self.index = index
         self.prefix = prefix
         self._slot = key_slot(prefix.encode())
-        self._mark = f"{prefix}:wm:mark"
+        self._mark = keys.write_mark(prefix)
         self._topology = topology
 
     def __repr__(self) -> str:

@@ -1,5 +1,6 @@
 """The managers' sign of life on each shard, by which workers know that somebody still looks after the fleet."""
 
+from jobqueue import keys
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument
@@ -23,5 +24,5 @@ async def seconds_since_manager_heartbeat(shard: Shard) -> float | None:
     Raises:
         ShardUnavailable: ask another shard.
     """
-    heard, (seconds, _) = await shard.execute(("GET", f"{shard.prefix}:wm:heard"), ("TIME",))
+    heard, (seconds, _) = await shard.execute(("GET", keys.manager_heartbeat(shard.prefix)), ("TIME",))
     return None if heard is None else max(0.0, int(seconds) - float(heard))

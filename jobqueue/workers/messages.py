@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jobqueue import keys
 from jobqueue.sharding.shard import Shard
 
 COMMAND_TTL_SECONDS = 60
@@ -30,7 +31,7 @@ async def send_command(shard: Shard, name: str, command: WorkerCommand) -> None:
     Raises:
         ShardUnavailable: send it over another shard, workers listen on all.
     """
-    key = f"{shard.prefix}:wm:commands:{name}"
+    key = keys.commands(shard.prefix, name)
     message = json.dumps({"verb": command.verb, "job_id": command.job_id})
     await shard.execute(("RPUSH", key, message), ("EXPIRE", key, COMMAND_TTL_SECONDS))
 
@@ -48,18 +49,19 @@ async def wait_for_message(
         ShardUnavailable: the master is away.
     """
     watched = queues if for_work else ()
-    keys = [f"{shard.prefix}:wm:commands:{name}", *(_wake_key(shard, queue) for queue in watched)]
+    own_key = keys.commands(shard.prefix, name)
+    wake_keys = [keys.wake(shard.prefix, queue) for queue in watched]
     # In one write: Redis looks at the queues when the waiting is over.
     answer, *lengths = await shard.execute(
-        ("BLPOP", *keys, repr(seconds)),
-        *(("LLEN", f"{shard.prefix}:queue:{queue}") for queue in watched),
+        ("BLPOP", own_key, *wake_keys, repr(seconds)),
+        *(("LLEN", keys.queue(shard.prefix, queue)) for queue in watched),
         timeout_seconds=seconds + 5.0,
     )
     if answer is None:
         return next((WakeUp(queue) for queue, length in zip(watched, lengths, strict=True) if length), None)
     key = answer[0].decode()
-    if key != keys[0]:
-        return WakeUp(key.removeprefix(_wake_key(shard, "")))
+    if key != own_key:
+        return WakeUp(key.removeprefix(keys.wake(shard.prefix, "")))
     message = json.loads(answer[1])
     return WorkerCommand(message["verb"], message.get("job_id", ""))
 
@@ -70,8 +72,4 @@ async def pass_wake_up(shard: Shard, wake_up: WakeUp) -> None:
     Raises:
         ShardUnavailable, QueueFull: others look by themselves before long.
     """
-    await shard.execute(("RPUSH", _wake_key(shard, wake_up.queue), "1"))
-
-
-def _wake_key(shard: Shard, queue: str) -> str:
-    return f"{shard.prefix}:wm:wake:{queue}"
+    await shard.execute(("RPUSH", keys.wake(shard.prefix, wake_up.queue), "1"))

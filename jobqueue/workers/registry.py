@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import rq
 
+from jobqueue import keys
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import iso
@@ -142,7 +143,7 @@ async def exited_cleanly(shard: Shard, names: Sequence[str]) -> set[str]:
     Raises:
         ShardUnavailable: ask again; workers leave the other shards too, but not at the same moment.
     """
-    answers = await shard.execute(*(("EXISTS", f"{shard.prefix}:wm:left:{name}") for name in names)) if names else []
+    answers = await shard.execute(*(("EXISTS", keys.clean_exit(shard.prefix, name)) for name in names)) if names else []
     return {name for name, left in zip(names, answers, strict=True) if left}
 
 
@@ -162,22 +163,22 @@ async def list_workers(shard: Shard) -> list[WorkerView]:
     Raises:
         ShardUnavailable: another shard lists the same workers.
     """
-    keys, ours, (seconds, _) = await shard.execute(
-        ("SMEMBERS", f"{shard.prefix}:workers"),
-        ("ZRANGE", f"{shard.prefix}:wm:workers", 0, -1, "WITHSCORES"),
+    found, ours, (seconds, _) = await shard.execute(
+        ("SMEMBERS", keys.workers(shard.prefix)),
+        ("ZRANGE", keys.heartbeats(shard.prefix), 0, -1, "WITHSCORES"),
         ("TIME",),
     )
-    if not keys:
+    if not found:
         return []
     silences = {
         name.decode(): max(0.0, int(seconds) - float(at)) for name, at in zip(ours[::2], ours[1::2], strict=True)
     }
-    hashes = await shard.execute(*(("HGETALL", key) for key in keys))
+    hashes = await shard.execute(*(("HGETALL", key) for key in found))
     views = []
-    for key, flat in zip(keys, hashes, strict=True):
+    for key, flat in zip(found, hashes, strict=True):
         fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
         if fields:
-            views.append(_view(key.decode().removeprefix(_key(shard, "")), fields, silences))
+            views.append(_view(key.decode().removeprefix(keys.worker(shard.prefix, "")), fields, silences))
     return sorted(views, key=lambda view: view.name)
 
 
@@ -185,10 +186,6 @@ async def _beat(shard: Shard, name: str, fields: Mapping[str, str | int], *, que
     words = [word for field in fields.items() for word in field]
     arguments = ("", name, RECORD_TTL_SECONDS, int(new), len(queues), *queues, *words)
     return bool(await shard.run(script("worker_heartbeat"), *arguments))
-
-
-def _key(shard: Shard, name: str) -> str:
-    return f"{shard.prefix}:worker:{name}"
 
 
 def _view(name: str, fields: dict[str, str], silences: Mapping[str, float]) -> WorkerView:

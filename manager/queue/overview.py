@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from redis.exceptions import RedisError
 
+from jobqueue import keys
 from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.inspection.counters import ShardCounts, read_counts
 from jobqueue.sharding.shard import Shard
@@ -82,7 +83,7 @@ class Overview:
 async def _takes_writes(shard: Shard) -> bool:
     # Removing what never stood there changes nothing, but only a master that takes writes does it.
     try:
-        await shard.execute(("DEL", f"{shard.prefix}:wm:probe"), timeout_seconds=PROBE_TIMEOUT_SECONDS)
+        await shard.execute(("DEL", keys.probe(shard.prefix)), timeout_seconds=PROBE_TIMEOUT_SECONDS)
     except (JobQueueError, RedisError):
         return False
     return True

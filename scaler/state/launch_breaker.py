@@ -1,6 +1,6 @@
-"""What the scaler refrains from for a while, after calls and boots that failed. Pure.
+"""Circuit breaker and backoff for launches: when, and from which capacity pools, new instances can be requested. Pure.
 
-Kept in Redis, so that the next leader does not learn it the hard way again.
+Its state is stored in Redis, so that the next leader continues with it.
 """
 
 from collections.abc import Mapping
@@ -10,27 +10,27 @@ from typing import Any
 from scaler.fleets.fleet import Cause
 
 POOL_COOLDOWN_SECONDS = 180.0
-"""An offering that was short is not asked for again for so long."""
+"""How long a capacity pool that had no instances is not requested again."""
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 300.0
 REFUSED_BACKOFF_SECONDS = 15.0
-"""Where the setup is wrong, somebody has to change something first."""
+"""Initial backoff after a refused call. It is longer, because an operator must fix the setup first."""
 FAILED_BOOTS_TO_OPEN = 5
-"""After so many boots in a row without a worker no more are launched than a probe at a time."""
+"""Consecutive failed boots after which the breaker opens: then only single probes are launched."""
 PROBE_SECONDS = 60.0
-"""Between probes: as long as this, times the failed boots beyond those that it takes, up to ten times."""
+"""Pause between probes. It grows linearly with each further failed boot, up to ten times this value."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchBreaker:
-    """What is to be minded. Times are epoch seconds.
+    """State of the breaker. Times are epoch seconds.
 
     Attributes:
-        avoided: offerings that are short, and until when.
-        failures: calls in a row that were throttled or refused.
-        not_before: no launches until then.
-        failed_boots: instances in a row whose worker never registered.
-        failed_at: when the last of them was given up.
-        why: what the last failure was, for operators.
+        cooldowns: capacity pools without capacity, each with the time until which it is not requested.
+        failures: consecutive calls that failed for another reason than capacity.
+        not_before: no launches before this time.
+        failed_boots: consecutive instances whose worker never registered.
+        failed_at: time of the last failed boot.
+        last_failure: description of the last failure, for operators.
     """
 
     cooldowns: Mapping[str, float] = field(default_factory=dict)
@@ -40,42 +40,43 @@ class LaunchBreaker:
     failed_at: float = 0.0
     last_failure: str = ""
 
-    def after_failure(self, cause: Cause, pool: str, why: str, now: float, jitter: float) -> "LaunchBreaker":
-        """A call has failed.
+    def after_failure(self, cause: Cause, pool: str, description: str, now: float, jitter: float) -> "LaunchBreaker":
+        """Return the state after a failed call.
 
         Args:
-            jitter: random, from 0 to 1: two managers must not come back at the same moment.
+            jitter: random number from 0 to 1, so that two managers do not retry at the same moment.
         """
         if cause is Cause.CAPACITY:
-            avoided = {name: until for name, until in self.cooldowns.items() if until > now}
-            return replace(self, cooldowns={**avoided, pool: now + POOL_COOLDOWN_SECONDS}, last_failure=why)
+            cooling = {name: until for name, until in self.cooldowns.items() if until > now}
+            return replace(self, cooldowns={**cooling, pool: now + POOL_COOLDOWN_SECONDS}, last_failure=description)
         if cause in (Cause.THROTTLED, Cause.UNKNOWN, Cause.REFUSED):
             first = REFUSED_BACKOFF_SECONDS if cause is Cause.REFUSED else FIRST_BACKOFF_SECONDS
             longest = min(MAX_BACKOFF_SECONDS, first * 2.0 ** min(self.failures, 16))
-            # Full jitter, but never at once: AWS' own advice for throttled calls.
+            # Full jitter with a minimum pause, as AWS advises for throttled calls.
             pause_seconds = max(first / 2, longest * jitter)
-            return replace(self, failures=self.failures + 1, not_before=now + pause_seconds, last_failure=why)
+            return replace(self, failures=self.failures + 1, not_before=now + pause_seconds, last_failure=description)
         return self
 
     def after_success(self) -> "LaunchBreaker":
-        """A call has done what was asked."""
+        """Return the state after a successful call."""
         return replace(self, failures=0, not_before=0.0) if self.failures else self
 
     def after_boots(self, arrived: int, failed: int, now: float) -> "LaunchBreaker":
-        """Workers have registered, or never did."""
+        """Return the state after `arrived` workers registered and `failed` instances were given up."""
         changed = replace(self, failed_boots=0, failed_at=0.0) if arrived and self.failed_boots else self
         if failed and not arrived:
-            why = f"{changed.failed_boots + failed} boots in a row brought no worker"
-            changed = replace(changed, failed_boots=changed.failed_boots + failed, failed_at=now, last_failure=why)
+            failed_boots = changed.failed_boots + failed
+            description = f"the workers of {failed_boots} consecutive boots never registered"
+            changed = replace(changed, failed_boots=failed_boots, failed_at=now, last_failure=description)
         return changed
 
     @property
     def is_open(self) -> bool:
-        """Whether boots fail so often that launching is pointless."""
+        """Whether so many boots failed that only probes are launched."""
         return self.failed_boots >= FAILED_BOOTS_TO_OPEN
 
     def max_launches(self, booting: int, now: float) -> int | None:
-        """How many instances may be launched now; None: as many as are wanted."""
+        """Return how many instances can be launched now; None: no limit."""
         if now < self.not_before:
             return 0
         if not self.is_open:
@@ -84,21 +85,21 @@ class LaunchBreaker:
         return 1 if not booting and now >= self.failed_at + PROBE_SECONDS * probes else 0
 
     def cooling_pools(self, now: float) -> set[str]:
-        """Offerings that are short at the moment."""
+        """Return the capacity pools that are cooling down."""
         return {name for name, until in self.cooldowns.items() if until > now}
 
     def dump(self) -> dict[str, Any]:
-        """As JSON carries it."""
+        """Return the state for JSON."""
         return {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
     def load(cls, value: Mapping[str, Any] | None) -> "LaunchBreaker":
-        """What `dump` gave; None: nothing is to be minded."""
+        """Restore the output of `dump`; None: a closed breaker."""
         if value is None:
             return cls()
         return cls(**{_FIELD_NAMES.get(name, name): content for name, content in value.items()})
 
 
 _STORED_NAMES = {"cooldowns": "avoided", "last_failure": "why"}
-"""Names in Redis, which belong to the record format, where they differ from the fields' names."""
+"""Field names in Redis where they differ from the attributes. They belong to the record format."""
 _FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from jobqueue import keys
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument
@@ -100,4 +101,4 @@ async def read_leadership(shard: Shard) -> Leadership | None:
 
 def leader_key(shard: Shard) -> str:
     """Where the lease lies."""
-    return f"{shard.prefix}:wm:scaler:leader"
+    return keys.scaler(shard.prefix, "leader")

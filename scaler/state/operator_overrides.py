@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from jobqueue import keys
 from jobqueue.sharding.shard import Shard
 from scaler.policy import Limits
 
@@ -40,7 +41,7 @@ class Overrides:
 
 def overrides_key(shard: Shard) -> str:
     """Where they stand, on the queue's first shard."""
-    return f"{shard.prefix}:wm:scaler:orders"
+    return keys.scaler(shard.prefix, "orders")
 
 
 async def set_paused(shard: Shard, *, paused: bool) -> None:

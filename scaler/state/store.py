@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobqueue import keys
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from scaler.fleets.instances import Instance, Intent
@@ -87,7 +88,6 @@ class ScalerStore:
     def __init__(self, shard: Shard, elector: LeaderElector) -> None:
         self._shard = shard
         self._candidate = elector
-        self._prefix = f"{shard.prefix}:wm:scaler"
 
     async def read(self) -> ScalerState:
         """All that is written down."""
@@ -95,12 +95,12 @@ class ScalerStore:
 
     async def recently_terminated(self) -> set[str]:
         """Instances that ended within the last hour."""
-        (ids,) = await self._shard.execute(("ZRANGE", f"{self._prefix}:gone", 0, -1))
+        (ids,) = await self._shard.execute(("ZRANGE", keys.scaler(self._shard.prefix, "gone"), 0, -1))
         return {id_.decode() for id_ in ids}
 
     async def read_document(self, name: str) -> Any:
         """A text that was kept; None where there is none."""
-        (text,) = await self._shard.execute(("GET", f"{self._prefix}:{name}"))
+        (text,) = await self._shard.execute(("GET", keys.scaler(self._shard.prefix, name)))
         return None if text is None else json.loads(text)
 
     async def record_intents(self, epoch: int, intents: Sequence[Intent], *, max_instances: int) -> bool:
@@ -144,12 +144,11 @@ async def read_state(shard: Shard) -> ScalerState:
     Raises:
         ShardUnavailable: nothing is known.
     """
-    prefix = f"{shard.prefix}:wm:scaler"
     (seconds, microseconds), intents, instances, caution, orders = await shard.execute(
         ("TIME",),
-        ("HGETALL", f"{prefix}:intents"),
-        ("HGETALL", f"{prefix}:instances"),
-        ("GET", f"{prefix}:caution"),
+        ("HGETALL", keys.scaler(shard.prefix, "intents")),
+        ("HGETALL", keys.scaler(shard.prefix, "instances")),
+        ("GET", keys.scaler(shard.prefix, "caution")),
         ("HGETALL", overrides_key(shard)),
     )
     opened = [Intent.from_json(token, text) for token, text in _texts(intents)]

@@ -10,6 +10,7 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.counters import read_counts
 from jobqueue.inspection.job_views import find_shard, read_statuses, view_jobs
 from jobqueue.inspection.listing import list_jobs
+from jobqueue.keys import LAYOUT as LAYOUT_KEY
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue, requeue_failed
 from jobqueue.lifecycle.dependents import enqueue_dependents
@@ -21,7 +22,6 @@ from jobqueue.lifecycle.running_job import read_job_record, save_meta
 from jobqueue.maintenance.periodic import Maintenance, enqueue_due, prune
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
 from jobqueue.model import Status
-from jobqueue.sharding.layout import LAYOUT_KEY
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat

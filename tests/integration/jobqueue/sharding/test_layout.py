@@ -7,7 +7,8 @@ import pytest
 from redis.crc import key_slot
 
 from jobqueue.errors import LayoutMismatch, ShardUnavailable
-from jobqueue.sharding.layout import LAYOUT_KEY, RECORD_FORMAT, WITNESS_SLOT, Layout
+from jobqueue.keys import LAYOUT as LAYOUT_KEY
+from jobqueue.sharding.layout import RECORD_FORMAT, WITNESS_SLOT, Layout
 from jobqueue.sharding.shards import Shards
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster

@@ -1,0 +1,154 @@
+"""Every Redis key that Python code uses; docs/redis-keys.md is the schema.
+
+All keys of a shard begin with its prefix, such as `rq` or `{rq:7}`. The first group is RQ's own; the second, under
+`:wm:`, is ours. Lua scripts build the same keys from the prefix that they get as KEYS[1].
+"""
+
+LAYOUT = "workmanager:layout"
+LAYOUT_MARK = f"{{{LAYOUT}}}:mark"
+"""Touched to have something to WAIT for, in the slot of `LAYOUT`."""
+
+
+def queues(prefix: str) -> str:
+    """Set of the keys of all queues."""
+    return f"{prefix}:queues"
+
+
+def queue(prefix: str, name: str) -> str:
+    """List of the ids that wait in a queue; the head is next."""
+    return f"{prefix}:queue:{name}"
+
+
+def job(prefix: str, job_id: str) -> str:
+    """Hash: the record of a job."""
+    return f"{prefix}:job:{job_id}"
+
+
+def results(prefix: str, job_id: str) -> str:
+    """Stream of what a job's attempts returned or raised."""
+    return f"{prefix}:results:{job_id}"
+
+
+def execution(prefix: str, job_id: str, token: str) -> str:
+    """Hash: one attempt that has run for longer than a second."""
+    return f"{prefix}:execution:{job_id}:{token}"
+
+
+def executions(prefix: str, job_id: str) -> str:
+    """Sorted set of a job's executions."""
+    return f"{prefix}:executions:{job_id}"
+
+
+def registry(prefix: str, status: str, queue_name: str) -> str:
+    """Sorted set of a queue's jobs in one state, by RQ's name for it: wip, scheduled, deferred, ready, finished, …."""
+    return f"{prefix}:{status}:{queue_name}"
+
+
+def workers(prefix: str) -> str:
+    """Set of the keys of all workers."""
+    return f"{prefix}:workers"
+
+
+def workers_of_queue(prefix: str, queue_name: str) -> str:
+    """Set of the keys of the workers that serve a queue."""
+    return f"{prefix}:workers:{queue_name}"
+
+
+def worker(prefix: str, name: str) -> str:
+    """Hash: the record of a worker."""
+    return f"{prefix}:worker:{name}"
+
+
+def suspended(prefix: str) -> str:
+    """RQ's switch that keeps all workers from taking jobs."""
+    return f"{prefix}:suspended"
+
+
+def pubsub(prefix: str, worker_name: str) -> str:
+    """Channel of RQ's commands to a worker."""
+    return f"{prefix}:pubsub:{worker_name}"
+
+
+def leases(prefix: str) -> str:
+    """Sorted set of `id:token` of claimed jobs by the end of their lease."""
+    return f"{prefix}:wm:leases"
+
+
+def claim(prefix: str, worker_name: str) -> str:
+    """List: token and ids of a worker's last claim, for its repetition."""
+    return f"{prefix}:wm:claim:{worker_name}"
+
+
+def wake(prefix: str, queue_name: str) -> str:
+    """List of wake-ups for idle workers of a queue."""
+    return f"{prefix}:wm:wake:{queue_name}"
+
+
+def commands(prefix: str, worker_name: str) -> str:
+    """List of messages to a worker."""
+    return f"{prefix}:wm:commands:{worker_name}"
+
+
+def heartbeats(prefix: str) -> str:
+    """Sorted set of our workers by their last heartbeat."""
+    return f"{prefix}:wm:workers"
+
+
+def clean_exit(prefix: str, worker_name: str) -> str:
+    """Mark that a worker has left in order."""
+    return f"{prefix}:wm:left:{worker_name}"
+
+
+def fence(prefix: str, worker_name: str) -> str:
+    """Mark that a worker gets no more jobs."""
+    return f"{prefix}:wm:closed:{worker_name}"
+
+
+def manager_heartbeat(prefix: str) -> str:
+    """When a manager was last alive."""
+    return f"{prefix}:wm:heard"
+
+
+def dependents(prefix: str) -> str:
+    """Set of ended jobs whose dependents are still to be queued."""
+    return f"{prefix}:wm:dependents"
+
+
+def feed(prefix: str) -> str:
+    """Sorted set of completed jobs to be pulled, by their sequence number."""
+    return f"{prefix}:wm:feed"
+
+
+def feed_leases(prefix: str) -> str:
+    """Sorted set of results pulled with a lease, by its end."""
+    return f"{prefix}:wm:feed:leases"
+
+
+def feed_sequence(prefix: str) -> str:
+    """The last sequence number of the feed."""
+    return f"{prefix}:wm:feed:sequence"
+
+
+def feed_wake(prefix: str) -> str:
+    """List with one entry while results wait: managers block on it for long polls."""
+    return f"{prefix}:wm:feed:bell"
+
+
+def counter(prefix: str, what: str) -> str:
+    """Hash: a count by function; `what` is enqueued, finished, failed, stopped or seconds."""
+    return f"{prefix}:wm:{what}"
+
+
+def write_mark(prefix: str) -> str:
+    """Touched to have something to WAIT for."""
+    return f"{prefix}:wm:mark"
+
+
+def probe(prefix: str) -> str:
+    """Never set: removed to learn whether the shard takes writes."""
+    return f"{prefix}:wm:probe"
+
+
+def scaler(prefix: str, what: str) -> str:
+    """The scaler's state; `what` is leader, orders, intents, instances, gone, decisions, report, caution or learned."""
+    return f"{prefix}:wm:scaler:{what}"
