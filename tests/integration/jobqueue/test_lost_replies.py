@@ -51,18 +51,18 @@ VERBS: dict[str, Act] = {
     "extend": lambda shard, held: extend(shard, "w1", [LeaseUpdate(job, NOW) for job in held], now=NOW),
     "release": _release,
     "reap": lambda shard, held: reap(shard, now=NOW + 21),
-    "due": lambda shard, held: enqueue_due(shard, "default", "me", now=NOW + 60),
+    "enqueue_due": lambda shard, held: enqueue_due(shard, "default", "me", now=NOW + 60),
     "pull": lambda shard, held: pull(shard, 2, token="t", now=NOW),
     "pull on a lease": lambda shard, held: pull(shard, 2, token="t", lease_seconds=9, now=NOW),
     "ack": lambda shard, held: acknowledge(shard, ["leased"], now=NOW),
-    "retain": lambda shard, held: shard.run(script("prune"), repr(NOW + 100), 2_592_000, 1000, "default"),
+    "prune": lambda shard, held: shard.run(script("prune"), repr(NOW + 100), 2_592_000, 1000, "default"),
     "cancel": lambda shard, held: cancel(shard, ["q1", "later"], now=NOW),
     "requeue": lambda shard, held: requeue(shard, ["bad"], now=NOW),
     "delete": lambda shard, held: delete(shard, ["q1", "bad", "done1"]),
 }
 
 SCRIPTS = (
-    *("enqueue", "claim", "finish", "fail", "extend", "release", "reap", "due", "pull", "ack", "retain"),
+    *("enqueue", "claim", "finish", "fail", "extend", "release", "reap", "enqueue_due", "pull", "ack", "prune"),
     *("cancel", "requeue", "delete"),
 )
 

@@ -225,7 +225,7 @@ class QueueMachine(RuleBasedStateMachine):
     def _ends(self, outcome: Outcome, held: bool, *, again: bool) -> None:
         job_id = outcome.job.id
         report = self._run(finish(self._shard, "w1", [outcome], now=self._now))
-        assert (report.lost, report.again) == (() if held else (job_id,), (job_id,) if again else ())
+        assert (report.lost, report.retried) == (() if held else (job_id,), (job_id,) if again else ())
 
     def _run(self, coroutine: Any) -> Any:
         return self._runner.run(coroutine)
