@@ -19,7 +19,7 @@ for _, id in ipairs(ARGV) do
     redis.call('ZREM', prefix .. ':wm:feed', id)
     redis.call('ZREM', prefix .. ':wm:feed:leases', id)
     redis.call('HDEL', prefix .. ':wm:feed:places', id)
-    redis.call('DEL', key, prefix .. ':results:' .. id, key .. ':dependents', key .. ':dependencies')
+    redis.call('DEL', key, prefix .. ':results:' .. id, key .. ':dependents')
     answers[#answers + 1] = 'deleted'
   end
 end

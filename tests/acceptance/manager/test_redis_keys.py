@@ -1,0 +1,182 @@
+"""A system that has run every kind of job holds the keys of docs/redis-keys.md and no others."""
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+from rq import Queue
+
+from tests.acceptance.manager.conftest import Start
+from tests.redis_schema import DocumentedKey, read_schema
+from tests.waiting import until
+from workmanager.local.valkey import ValkeyServer
+
+UNTOUCHED = {
+    "{workmanager:layout}:mark": "one plain server without a replica has nothing to wait for",
+    "<prefix>:wm:mark": "one plain server without a replica has nothing to wait for",
+}
+"""Documented keys that this system does not touch, with the reason."""
+TOUCHED = re.compile(r'"((?:rq:|workmanager:|\{workmanager:)[^"\\]*)"')
+
+
+class KeyMonitor:
+    """Notes every key that any command names, those inside of scripts included, by way of Redis' MONITOR."""
+
+    def __init__(self, port: int) -> None:
+        self.keys: set[str] = set()
+        self._connection = socket.create_connection(("127.0.0.1", port))
+        self._connection.sendall(b"MONITOR\r\n")
+        self._file = self._connection.makefile("rb")
+        assert self._file.readline() == b"+OK\r\n"
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def close(self) -> None:
+        self._connection.shutdown(socket.SHUT_RDWR)
+        self._file.close()
+        self._connection.close()
+
+    def _read(self) -> None:
+        try:
+            for line in self._file:
+                self.keys.update(TOUCHED.findall(line.decode(errors="replace")))
+        except (OSError, ValueError):
+            return
+
+
+@pytest.fixture
+def monitor(private_server: ValkeyServer) -> Iterator[KeyMonitor]:
+    started = KeyMonitor(private_server.port)
+    yield started
+    started.close()
+
+
+def test_a_system_touches_the_documented_keys_and_no_others(
+    start: Start, private_server: ValkeyServer, monitor: KeyMonitor
+) -> None:
+    schema = read_schema()
+    redis = Redis.from_url(private_server.url)
+    stored: dict[str, tuple[str, frozenset[str]]] = {}
+    manager = start(private_server.url, "--scaler", "local", MAX_WORKERS="1").wait_until_ready()
+    with manager.client() as client:
+        for step in (_successes, _failures, _cancellations, _waiting_jobs, _pulls):
+            step(client)
+            stored |= _contents(redis)
+        _rq_jobs(client, redis)
+        stored |= _contents(redis)
+        _scale_in(client)
+        stored |= _contents(redis)
+        assert manager.stop() == 0
+    stored |= _contents(redis)
+
+    assert _undocumented(schema, monitor.keys | stored.keys()) == set()
+    for key, (type_, fields) in stored.items():
+        documented = _row(schema, key)
+        assert documented is not None
+        assert type_ == documented.type, key
+        if documented.fields:
+            assert fields <= documented.fields, key
+    touched = {row.pattern for key in monitor.keys if (row := _row(schema, key)) is not None}
+    assert set(schema) - touched == set(UNTOUCHED)
+
+
+def _successes(client: httpx.Client) -> None:
+    client.put("/enqueue?iterations=1", content=b"a").raise_for_status()
+    _submit(client, function="noop", unique={"key": "k", "within": 60})
+    _submit(client, id="short", function="noop", meta={"a": 1})
+    # Over a second: RQ's execution record is kept.
+    _submit(client, id="long", function="sleep", kwargs={"seconds": 2.5}, feed=False)
+    for job_id in ("short", "long"):
+        assert _ended(client, job_id)["status"] == "finished"
+    assert client.delete("/jobs/long").is_success
+
+
+def _failures(client: httpx.Client) -> None:
+    _submit(client, id="failing", function="sha512", kwargs={"iterations": 1}, retry={"max": 1, "intervals": [0]})
+    assert _ended(client, "failing")["status"] == "failed"
+    assert client.post("/jobs/failing/requeue").is_success
+    assert _ended(client, "failing")["status"] == "failed"
+
+
+def _cancellations(client: httpx.Client) -> None:
+    _submit(client, id="stopped", function="sleep", kwargs={"seconds": 600})
+    until(lambda: client.get("/jobs/stopped").json()["status"] == "started")
+    assert client.post("/jobs/stopped/cancel").is_success
+    assert _ended(client, "stopped")["status"] == "stopped"
+    _submit(client, id="canceled", function="noop", delay=3600)
+    assert client.post("/jobs/canceled/cancel").is_success
+
+
+def _waiting_jobs(client: httpx.Client) -> None:
+    _submit(client, id="due", function="noop", delay=1)
+    _submit(client, id="later", function="noop", delay=3600, order="lifo")
+    assert _ended(client, "due")["status"] == "finished"
+
+
+def _pulls(client: httpx.Client) -> None:
+    (leased,) = client.post("/pullCompleted?top=1&lease=60").json()
+    assert client.post("/ackCompleted", json={"ids": [leased["Work ID"]]}).is_success
+    assert client.post("/pullCompleted?top=100").json()
+    assert client.post("/pullCompleted?top=1&wait=1").json() == []
+    assert client.get("/status").is_success
+
+
+def _rq_jobs(client: httpx.Client, redis: Redis) -> None:
+    """What RQ's own clients and workers write."""
+    queue = Queue(connection=redis, serializer="json")
+    parent = queue.enqueue("worker_node.functions.sleep", kwargs={"seconds": 1})
+    child = queue.enqueue("worker_node.functions.noop", depends_on=parent)
+    # A job that has a dependency of its own is not supported: it is enqueued, and fails as rejected.
+    assert _ended(client, child.id)["error"]["reason"] == "rejected"
+    # An RQ worker that ended between taking a job and beginning it: `rq suspend` keeps ours from taking it first.
+    redis.set("rq:suspended", "1")
+    queue.enqueue("worker_node.functions.noop", job_id="stuck")
+    redis.lmove("rq:queue:default", "rq:queue:default:intermediate")
+    until(lambda: redis.exists("rq:queue:default:intermediate:first_seen:stuck"), 120)
+    redis.delete("rq:suspended")
+
+
+def _scale_in(client: httpx.Client) -> None:
+    assert client.put("/scaler/limits", json={"max_workers": 0}).is_success
+    until(lambda: client.get("/scaler").json()["instances"] == [], 120, wanted="no instances")
+
+
+def _submit(client: httpx.Client, **job: Any) -> None:
+    answer = client.post("/jobs", json=job)
+    assert answer.status_code == 201, answer.text
+
+
+def _ended(client: httpx.Client, job_id: str) -> dict[str, Any]:
+    def view() -> dict[str, Any] | None:
+        shown: dict[str, Any] = client.get(f"/jobs/{job_id}?wait=30").json()
+        return shown if shown["status"] in ("finished", "failed", "stopped", "canceled") else None
+
+    return until(view)
+
+
+def _contents(redis: Redis) -> dict[str, tuple[str, frozenset[str]]]:
+    """Type, and a hash's fields, of every key that there is."""
+    names = {"zset": "sorted set"}
+    contents = {}
+    for raw in redis.scan_iter(count=1000):
+        type_ = redis.type(raw).decode()
+        fields = frozenset(name.decode() for name in redis.hkeys(raw)) if type_ == "hash" else frozenset()
+        if type_ != "none":
+            contents[raw.decode()] = (names.get(type_, type_), fields)
+    return contents
+
+
+def _row(schema: dict[str, DocumentedKey], key: str) -> DocumentedKey | None:
+    """The row of a key; one without placeholders wins, as `rq:wm:feed:leases` does over a name that looks alike."""
+    rows = [row for row in schema.values() if row.expression.fullmatch(key)]
+    return min(rows, key=lambda row: row.pattern.count("<"), default=None)
+
+
+def _undocumented(schema: dict[str, DocumentedKey], found: set[str]) -> set[str]:
+    # A script gets the prefix alone; RQ's channel is no key.
+    channels = re.compile(r"rq:pubsub:.*|rq:(wm:)?[a-z:]*:?")
+    return {key for key in found if _row(schema, key) is None and not channels.fullmatch(key)}
