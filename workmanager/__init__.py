@@ -1,1 +1,1 @@
-"""The command line, the Python client, and the whole system on one machine (`workmanager up`)."""
+"""The command line, the HTTP client for Python, and `workmanager up`: the whole system on one machine."""

@@ -1,17 +1,15 @@
-"""What a power cut leaves at the end of an append-only file is taken off before the server loads it.
+"""Repair a Redis append-only file after a power cut: remove the NUL bytes at its end.
 
-Some file systems, ext4 with its defaults among them, write down a file's new length before what was written into the
-file's last block. After a power cut NULs stand in its place. Redis and Valkey load a file that ends in the midst of a
-command, but refuse one that ends in NULs (https://github.com/valkey-io/valkey/issues/1148), or take them for data where
-a command that had begun is long enough. No command ends in a NUL, so what ends in some has an unfinished end, which
-was never synced: a second of writes, or two (`appendfsync everysec`).
+Some file systems, ext4 with its defaults among them, save a file's new length before the data of its last block. After
+a power cut that data reads as NULs. Redis and Valkey load a file that ends within a command. They refuse one that ends
+in NULs (https://github.com/valkey-io/valkey/issues/1148), or take the NULs for the rest of a command. No command ends
+in a NUL. So NULs at the end are part of an unfinished write that was never synced: the last second or two
+(`appendfsync everysec`).
 
-The servers' own check tool is not used for it: it asks first, reads all of the file, and cuts at any damage.
+The servers' own check tool is not used: it asks for confirmation, reads the whole file, and truncates it at any damage.
 
-`python -m workmanager.append_only DIRECTORY` does it, for whoever starts a server over that directory.
+`python -m workmanager.append_only DIRECTORY` does it before a server is started in that directory.
 """
-
-from __future__ import annotations
 
 import argparse
 import logging
@@ -23,33 +21,34 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_CHUNK_BYTES = 65_536
-_MANIFEST = "appendonlydir/appendonly.aof.manifest"
-_INCREMENT = re.compile(r"^file (\S+) seq (\d+) type i", re.MULTILINE)
-_SINGLE_FILE = "appendonly.aof"  # before Redis 7
+CHUNK_BYTES = 65_536
+MANIFEST = "appendonlydir/appendonly.aof.manifest"
+INCREMENT = re.compile(r"^file (\S+) seq (\d+) type i", re.MULTILINE)
+SINGLE_FILE = "appendonly.aof"
+"""Redis before version 7 has one file and no manifest."""
 
 
 def truncate_trailing_nuls(directory: Path) -> int:
-    """Cuts the NULs off the end of the append-only file that a server in `directory` writes to.
+    """Remove the NULs at the end of the append-only file that the server in `directory` writes to.
 
     Returns:
-        how many bytes were cut; 0 where there is no such file, which is then left as it is.
+        the number of bytes removed; 0 if there is no such file.
 
     Raises:
         OSError: the file cannot be read or changed.
     """
-    path = _written_file(directory)
+    path = _current_file(directory)
     if path is None or not path.exists():
         return 0
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         kept = size
         while kept:
-            begin = max(0, kept - _CHUNK_BYTES)
-            file.seek(begin)
-            written = file.read(kept - begin).rstrip(b"\0")
-            kept = begin + len(written)
-            if written:
+            chunk_start = max(0, kept - CHUNK_BYTES)
+            file.seek(chunk_start)
+            data = file.read(kept - chunk_start).rstrip(b"\0")
+            kept = chunk_start + len(data)
+            if data:
                 break
         if kept < size:
             file.truncate(kept)
@@ -60,17 +59,17 @@ def truncate_trailing_nuls(directory: Path) -> int:
     return size - kept
 
 
-def _written_file(directory: Path) -> Path | None:
-    """The last one of those that the manifest names; None where it names none."""
-    manifest = directory / _MANIFEST
+def _current_file(directory: Path) -> Path | None:
+    """Return the newest file in the manifest; None if the manifest lists none."""
+    manifest = directory / MANIFEST
     if not manifest.exists():
-        return directory / _SINGLE_FILE
-    increments = {int(number): name for name, number in _INCREMENT.findall(manifest.read_text())}
+        return directory / SINGLE_FILE
+    increments = {int(number): name for name, number in INCREMENT.findall(manifest.read_text())}
     return manifest.parent / increments[max(increments)] if increments else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Cuts, and tells what was cut; the exit code."""
+    """Truncate the file and log how much was removed; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="append_only", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -80,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         truncate_trailing_nuls(directory)
     except OSError as error:
-        sys.stderr.write(f"append_only: cannot look for an unfinished end: {error}\n")
+        sys.stderr.write(f"append_only: cannot check the append-only file in {directory}: {error}\n")
         return 1
     return 0
 

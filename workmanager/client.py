@@ -1,17 +1,15 @@
-"""The Python client: puts jobs in and pulls results out, over HTTP only.
+"""The Python client: submit jobs and pull results, over HTTP only.
 
     with Client(["http://127.0.0.1:5000", "http://127.0.0.1:5001"]) as client:
         work_id = client.enqueue(b"data", iterations=1_000)
         for completed in client.pull(top=10, wait_seconds=20):
             print(completed.id, completed.value)
 
-Every method raises `ClientError`. What can be repeated safely is repeated, on the next manager, for up to
-`retry_seconds`; so an enqueue or a submit carries an id of its own. That covers an answer that was lost, a manager that
-is gone or has been silent for five seconds, and 503: a shard is away, or it is not known whether what was done
-survives.
+Every method raises `ClientError`. A request that is safe to send twice is retried at the next manager for up to
+`retry_seconds`. For that, `enqueue` and `submit` give each job an id. Retried are: a lost answer, a manager that is
+down or silent for five seconds, and 503. (503: a shard is unavailable, or the manager cannot tell whether the change
+would survive a crash.)
 """
-
-from __future__ import annotations
 
 import json
 import time
@@ -27,25 +25,36 @@ from workmanager.errors import ClientError
 from workmanager.http.submission import Batch, JobOptions, Submission, job_json, split_into_batches
 from workmanager.http.transport import Transport
 
-JobView = dict[str, Any]  # what GET /jobs/{id} answers
+JobView = dict[str, Any]
+"""The answer of `GET /jobs/{id}`."""
 
 FINAL_STATUSES = frozenset({"finished", "failed", "stopped", "canceled"})
 MAX_WAIT_SECONDS = 55
+"""The longest `wait_seconds` that managers accept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A pulled result: the job's Work ID, and its value (a hex digest, or any function's JSON result)."""
+    """A pulled result: the job's Work ID, and its value (a hex digest, or the JSON result of another function)."""
 
     id: str
     value: Any
 
 
 class Client:
-    """A client of one system, through any of its managers; threads may share it."""
+    """A client of one system, through any of its managers. Thread-safe."""
 
     def __init__(self, urls: str | Sequence[str], key: str | None = None, *, retry_seconds: float = 15.0) -> None:
-        """`urls`: one or several managers' addresses; `key`: an API key, where the managers ask for one."""
+        """Open no connection yet.
+
+        Args:
+            urls: addresses of one or several managers.
+            key: an API key, if the managers require one.
+            retry_seconds: the longest time from a request's first attempt to its last.
+
+        Raises:
+            UsageError: no URL, or one that is not http:// or https://.
+        """
         self._transport = Transport([urls] if isinstance(urls, str) else urls, key, retry_seconds=retry_seconds)
 
     def close(self) -> None:
@@ -62,7 +71,7 @@ class Client:
     def enqueue(
         self, data: bytes, *, iterations: int, job_id: str | None = None, timeout_seconds: int | None = None
     ) -> str:
-        """Puts in SHA-512 of `data`, `iterations` times; returns the Work ID."""
+        """Submit a job: SHA-512 of `data`, `iterations` times. Return its Work ID."""
         answer = self._transport.request_json(
             "PUT",
             "/enqueue",
@@ -74,22 +83,22 @@ class Client:
         return str(answer["Work ID"])
 
     def submit(self, function: str, **options: Unpack[JobOptions]) -> str:
-        """Puts a job in; returns its id. With `unique` a repeat within its time is a `ClientError` 409."""
+        """Submit a job and return its id. With `unique`, a duplicate within its time is a `ClientError` 409."""
         submission = _with_id({"function": function, **options})
         answer = self._transport.request_json("POST", "/jobs", idempotent="id" in submission, json=job_json(submission))
         return str(answer["id"])
 
     def submit_many(self, submissions: Iterable[Submission]) -> Iterator[str | ClientError]:
-        """Puts many jobs in, in a few requests; yields each one's id, or why it was refused, in order."""
+        """Submit many jobs in a few requests. Yield the id of each job, or the error that refused it, in order."""
         for batch in split_into_batches(map(_with_id, submissions)):
-            results = self._put_in(batch)
+            results = self._submit_batch(batch)
             for pause_seconds in self._transport.backoff():
-                again = [place for place, result in enumerate(results) if batch.has_id[place] and _is_away(result)]
-                if not again:
+                failed = [i for i, result in enumerate(results) if batch.has_id[i] and _is_unavailable(result)]
+                if not failed:
                     break
                 time.sleep(pause_seconds)
-                for place, result in zip(again, self._put_in(batch.subset(again)), strict=True):
-                    results[place] = result
+                for i, result in zip(failed, self._submit_batch(batch.subset(failed)), strict=True):
+                    results[i] = result
             yield from results
 
     def pull(
@@ -100,10 +109,11 @@ class Client:
         lease_seconds: int | None = None,
         wait_seconds: int | None = None,
     ) -> list[Completed]:
-        """Up to `top` (1 to 10,000) results, each handed out once; with `lease_seconds`, again unless `ack`ed in time.
+        """Take up to `top` (1 to 10,000) completed results. Each is delivered once.
 
-        An empty list comes after `wait_seconds` (at most 55). Without a lease, a request whose answer was lost is
-        not repeated: what it handed out stays readable with `job`. One that was refused handed nothing out.
+        With `lease_seconds`, a result is delivered again unless `ack` confirms it in time. If there is none, wait for
+        the first one for up to `wait_seconds` (at most 55), then return an empty list. Without a lease, a request
+        whose answer was lost is not retried: its results can still be read with `job`.
         """
         answer = self._transport.request_json(
             "POST",
@@ -121,11 +131,11 @@ class Client:
         return [Completed(item["Work ID"], item["Value"]) for item in answer]
 
     def ack(self, ids: Iterable[str]) -> None:
-        """Confirms leased results: they are not handed out again."""
+        """Acknowledge leased results, so that they are not delivered again."""
         self._transport.request("POST", "/ackCompleted", idempotent=True, json={"ids": list(ids)})
 
     def job(self, job_id: str, *, wait_seconds: int | None = None) -> JobView:
-        """The job as it stands; with `wait_seconds` (at most 55), when it has ended or the time is over."""
+        """Return the job. With `wait_seconds` (at most 55), return when it has ended or the time is over."""
         answer = self._transport.request_json(
             "GET",
             _job_path(job_id),
@@ -138,7 +148,7 @@ class Client:
     def jobs(
         self, *, status: str | None = None, queue: str | None = None, page_size: int | None = None
     ) -> Iterator[JobView]:
-        """All jobs with that status, in that queue, fetched `page` at a time."""
+        """Yield all jobs with this status, in this queue, fetched `page_size` at a time."""
         cursor: str | None = None
         while True:
             answer = self._transport.request_json(
@@ -153,37 +163,37 @@ class Client:
                 return
 
     def cancel(self, job_id: str) -> JobView:
-        """Takes a waiting job out, or kills a running one; 409 when it has ended."""
+        """Cancel a waiting job, or kill a running one. A job that has ended is a `ClientError` 409."""
         return self._change(job_id, "cancel", done={"canceled", "stopped"})
 
     def requeue(self, job_id: str) -> JobView:
-        """Runs a job that failed, was stopped or was cancelled again."""
+        """Run a job again that has failed, was stopped or was canceled."""
         return self._change(job_id, "requeue", done={"started", "finished"})
 
     def requeue_failed(self, queue: str) -> Mapping[str, Any]:
-        """Runs all failed jobs of a queue again."""
-        # Not repeated: it would requeue what has failed once more meanwhile.
+        """Run all failed jobs of a queue again."""
+        # Not retried: it would requeue jobs that have failed again meanwhile.
         path = f"/queues/{quote(queue, safe='')}/requeue-failed"
         return dict(self._transport.request_json("POST", path, idempotent=False))
 
     def status(self) -> Mapping[str, Any]:
-        """What the system holds now: `Jobs` not ended, `Workers`, and more."""
+        """Return the counts of `Jobs` that have not ended, of `Workers`, and more."""
         return dict(self._transport.request_json("GET", "/status", idempotent=True))
 
     def scaler(self) -> Mapping[str, Any]:
-        """Who decides how many workers there are, what was seen and decided, and every instance."""
+        """Return the acting manager, its last observation and decisions, the limits, and every instance."""
         return dict(self._transport.request_json("GET", "/scaler", idempotent=True))
 
     def pause_scaler(self) -> Mapping[str, Any]:
-        """No workers are launched and none let go from now on."""
+        """Stop launching and terminating workers until `resume_scaler`."""
         return dict(self._transport.request_json("POST", "/scaler/pause", idempotent=True))
 
     def resume_scaler(self) -> Mapping[str, Any]:
-        """Ends a pause."""
+        """End a pause."""
         return dict(self._transport.request_json("POST", "/scaler/resume", idempotent=True))
 
     def set_scaler_limits(self, limits: Mapping[str, int | float | None]) -> Mapping[str, Any]:
-        """Sets `min_workers`, `max_workers`, `budget_per_hour`; None goes back to the managers' settings."""
+        """Set `min_workers`, `max_workers` or `budget_per_hour`; None restores the managers' setting."""
         return dict(self._transport.request_json("PUT", "/scaler/limits", idempotent=True, json=dict(limits)))
 
     def _change(self, job_id: str, verb: str, done: Collection[str]) -> JobView:
@@ -191,14 +201,14 @@ class Client:
         try:
             return dict(self._transport.request_json("POST", f"{path}/{verb}", idempotent=True))
         except ClientError as error:
-            # An earlier try has made the change, though nobody said so.
+            # An earlier attempt made the change, but its answer was lost.
             if error.retried and error.status == HTTPStatus.CONFLICT:
                 job = self.job(job_id)
                 if job["status"] in done:
                     return job
             raise
 
-    def _put_in(self, batch: Batch) -> list[str | ClientError]:
+    def _submit_batch(self, batch: Batch) -> list[str | ClientError]:
         answer = self._transport.request(
             "POST",
             "/jobs/batch",
@@ -211,12 +221,12 @@ class Client:
 
 
 def new_id() -> str:
-    """A Work ID that nobody else has: 32 hexadecimal digits."""
+    """Return a random Work ID: 32 hexadecimal digits."""
     return uuid.uuid4().hex
 
 
 def _with_id(submission: Submission) -> Submission:
-    """Names the job, so that sending it twice puts it in once; a unique key and an id exclude each other."""
+    """Give the job an id, so that sending it twice creates it once. A job with a unique key cannot have one."""
     if "id" in submission or submission.get("unique") is not None:
         return submission
     return {**submission, "id": new_id()}
@@ -226,11 +236,11 @@ def _job_path(job_id: str) -> str:
     return f"/jobs/{quote(job_id, safe='')}"
 
 
-def _is_away(result: str | ClientError) -> bool:
+def _is_unavailable(result: str | ClientError) -> bool:
     return isinstance(result, ClientError) and result.status == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _batch_error(error: Any) -> ClientError:
     problem: dict[str, Any] = error if isinstance(error, dict) else {"detail": str(error)}
-    told = problem.get("detail") or problem.get("title") or "refused"
-    return ClientError(str(told), problem.get("status"), problem)
+    message = problem.get("detail") or problem.get("title") or "refused"
+    return ClientError(str(message), problem.get("status"), problem)

@@ -1,9 +1,7 @@
-"""The main job on real files: the whole system comes up, hashes them on workers that come and go, and is checked.
+"""The demo: start the whole system, hash real files on workers that come and go, and check every value.
 
-`python -m workmanager.demo [FILE...]`, which `scripts/demo.sh` runs. Without files, it takes the repository's own.
+`scripts/demo.sh [FILE...]` runs it. Without files, it takes those of the repository.
 """
-
-from __future__ import annotations
 
 import argparse
 import hashlib
@@ -24,17 +22,20 @@ from workmanager.commands.arguments import CommandParser, positive_int
 from workmanager.errors import ClientError, UsageError, WorkManagerError
 from workmanager.local.demo_system import running_system
 
-_SENDERS = 8
-_PULL_RESULTS = 20
-_STALLED_SECONDS = 120.0  # without a single result
-_LEAVE_SECONDS = 120.0
-_POLL_SECONDS = 0.3
+UPLOAD_THREADS = 8
+PULL_RESULTS = 20
+STALLED_SECONDS = 120.0
+"""Time without a single result after which the demo fails."""
+SCALE_IN_TIMEOUT_SECONDS = 120.0
+POLL_SECONDS = 0.3
+DEFAULT_ITERATIONS = 20_000
+DEFAULT_MAX_WORKERS = 3
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when every file's value came back and was right. Errors are told in one line: 1, or 2 for wrong arguments."""
+    """Return 0 if every file's value came back and was right, 1 if not, 2 on a usage error, 130 if interrupted."""
     try:
-        return _demonstrate(arguments)
+        return _run(arguments)
     except WorkManagerError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
@@ -43,18 +44,14 @@ def main(arguments: Sequence[str]) -> int:
         return 130
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _demonstrate(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    files = _readable(options.file or repository_files(options.repository))
+    files = _check_readable(options.file or repository_files(options.repository))
     with running_system(options.max_workers) as urls, Client(urls) as client:
         print(f"managers are ready: {' '.join(urls)}", flush=True)
-        digests = _feed(client, files, options.iterations)
+        digests = _submit(client, files, options.iterations)
         right = _collect(client, digests, options.iterations)
-        _see_workers_leave(client)
+        _wait_for_scale_in(client)
     print(f"{right} of {len(digests)} jobs completed", flush=True)
     return 0 if right == len(digests) else 1
 
@@ -62,71 +59,83 @@ def _demonstrate(arguments: Sequence[str]) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(prog="demo.sh", description=__doc__)
     parser.add_argument("file", nargs="*", type=Path, metavar="FILE")
-    parser.add_argument("--iterations", type=positive_int, default=20_000, help="of SHA-512 over each (default 20,000)")
-    parser.add_argument("--max-workers", type=positive_int, default=3)
+    parser.add_argument(
+        "--iterations",
+        type=positive_int,
+        default=DEFAULT_ITERATIONS,
+        metavar="N",
+        help=f"of SHA-512 over each file (default {DEFAULT_ITERATIONS:,})",
+    )
+    parser.add_argument(
+        "--max-workers",
+        type=positive_int,
+        default=DEFAULT_MAX_WORKERS,
+        metavar="N",
+        help=f"start at most N worker processes (default {DEFAULT_MAX_WORKERS})",
+    )
     parser.add_argument("--repository", type=Path, default=Path.cwd(), help=argparse.SUPPRESS)
     return parser
 
 
-def _readable(files: Sequence[Path]) -> Sequence[Path]:
-    """The files, once it is sure that each can be read: nothing is started for a mistyped name."""
+def _check_readable(files: Sequence[Path]) -> Sequence[Path]:
+    """Refuse a wrong file name before anything is started."""
     for path in files:
         if not path.is_file():
-            raise UsageError(f"{path} is no file")
+            raise UsageError(f"{path} is not a file")
         if not os.access(path, os.R_OK):
-            raise UsageError(f"{path} cannot be read")
+            raise UsageError(f"{path} is not readable")
     return files
 
 
 def repository_files(root: Path) -> list[Path]:
-    """The files that people made, by git's account or, without git, by their names."""
+    """Return the files that people wrote: those in git or, without git, those that no tool has generated."""
     if (root / ".git").exists() and shutil.which("git"):
         listing = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=False).stdout
         files = [root / os.fsdecode(name) for name in listing.split(b"\0") if name]
     else:
-        files = [path for path in root.rglob("*") if not _is_made(path.relative_to(root))]
+        files = [path for path in root.rglob("*") if not _is_generated(path.relative_to(root))]
     return sorted(path for path in files if path.is_file())
 
 
-def _is_made(path: Path) -> bool:
-    """Whether a tool made the file: environments, caches."""
+def _is_generated(path: Path) -> bool:
+    """Return whether the file belongs to a virtual environment or a cache, judged by its name."""
     return any(part.startswith(".") or part == "__pycache__" for part in path.parts)
 
 
-def _feed(client: Client, files: Sequence[Path], iterations: int) -> Mapping[str, bytes]:
-    """Puts every file in; the SHA-512 of what was sent by Work ID, from which the rest is computed later."""
+def _submit(client: Client, files: Sequence[Path], iterations: int) -> Mapping[str, bytes]:
+    """Submit every file. Return the first SHA-512 of each by Work ID, from which the value is computed later."""
 
-    def put_in(path: Path) -> tuple[str, bytes]:
+    def submit(path: Path) -> tuple[str, bytes]:
         data = path.read_bytes()
         try:
             return client.enqueue(data, iterations=iterations), hashlib.sha512(data).digest()
         except ClientError as error:
-            raise WorkManagerError(f"{path} was not taken: {error}") from error
+            raise WorkManagerError(f"cannot submit {path}: {error}") from error
 
-    with ThreadPoolExecutor(_SENDERS) as senders:
-        digests = dict(senders.map(put_in, files))
-    print(f"{len(digests)} files are in, for {iterations:,} iterations of SHA-512 each", flush=True)
+    with ThreadPoolExecutor(UPLOAD_THREADS) as threads:
+        digests = dict(threads.map(submit, files))
+    print(f"{len(digests)} files are submitted, for {iterations:,} iterations of SHA-512 each", flush=True)
     return digests
 
 
 def _collect(client: Client, digests: Mapping[str, bytes], iterations: int) -> int:
-    """Pulls every result as it comes and checks it; how many were right."""
+    """Pull and check every result. Return how many were right."""
     progress = _Progress()
     completed = right = 0
-    stalled_at = time.monotonic() + _STALLED_SECONDS
+    stalled_at = time.monotonic() + STALLED_SECONDS
     while completed < len(digests):
-        pulled = client.pull(_PULL_RESULTS, order="oldest")
-        completed += len(pulled)
-        right += sum(_is_right(result, digests, iterations) for result in pulled)
+        results = client.pull(PULL_RESULTS, order="oldest")
+        completed += len(results)
+        right += sum(_is_right(result, digests, iterations) for result in results)
         progress.show(f"{completed} of {len(digests)} completed, {_workers(client)} workers")
-        if pulled:
-            stalled_at = time.monotonic() + _STALLED_SECONDS
+        if results:
+            stalled_at = time.monotonic() + STALLED_SECONDS
             continue
         for job in client.jobs(status="failed"):
             raise WorkManagerError(f"job {job['id']} failed: {job['error']}")
         if time.monotonic() > stalled_at:
-            raise WorkManagerError(f"no result for {_STALLED_SECONDS:.0f} s, {len(digests) - completed} are missing")
-        time.sleep(_POLL_SECONDS)
+            raise WorkManagerError(f"no result for {STALLED_SECONDS:.0f} s; {len(digests) - completed} are missing")
+        time.sleep(POLL_SECONDS)
     return right
 
 
@@ -140,14 +149,15 @@ def _is_right(result: Completed, digests: Mapping[str, bytes], iterations: int) 
     return right
 
 
-def _see_workers_leave(client: Client) -> None:
+def _wait_for_scale_in(client: Client) -> None:
+    """Wait until the scaler has ended all workers."""
     progress = _Progress()
-    deadline = time.monotonic() + _LEAVE_SECONDS
+    deadline = time.monotonic() + SCALE_IN_TIMEOUT_SECONDS
     while workers := _workers(client):
         progress.show(f"nothing to do, {workers} workers")
         if time.monotonic() > deadline:
-            raise WorkManagerError(f"{workers} workers are still there after {_LEAVE_SECONDS:.0f} s without work")
-        time.sleep(_POLL_SECONDS)
+            raise WorkManagerError(f"{workers} workers still run after {SCALE_IN_TIMEOUT_SECONDS:.0f} s without work")
+        time.sleep(POLL_SECONDS)
     progress.show("nothing to do, all workers have left")
 
 
@@ -156,19 +166,32 @@ def _workers(client: Client) -> int:
 
 
 class _Progress:
-    """A line whenever there is something new to say, with the seconds since the beginning."""
+    """Prints a line when its text changes, with the seconds since the start."""
 
     def __init__(self) -> None:
-        self._begun_at = time.monotonic()
+        self._started_at = time.monotonic()
         self._last = ""
 
     def show(self, text: str) -> None:
         if text != self._last:
-            print(f"{time.monotonic() - self._begun_at:6.1f} s  {text}", flush=True)
+            print(f"{time.monotonic() - self._started_at:6.1f} s  {text}", flush=True)
             self._last = text
 
 
+def _stop_on_signals() -> None:
+    """Treat stop signals as Ctrl-C, so that the system is stopped in order.
+
+    SIGINT, too: Python handles it only if it was not ignored when the program started. A shell starts background
+    commands (`demo.sh &`) with SIGINT ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _raise_interrupt)
+
+
+def _raise_interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    for signal_number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signal_number, _interrupt)
+    _stop_on_signals()
     sys.exit(main(sys.argv[1:]))

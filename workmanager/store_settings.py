@@ -1,23 +1,21 @@
-"""The Redis settings that the work manager relies on: one place for `up`, the tests and the deployment.
+"""Settings of the Redis servers ("stores") for `up`, the tests and the deployment.
 
 `python -m workmanager.store_settings --role manager --port 6379 --address 10.0.0.10 --directory /var/lib/store/6379
---max-memory 1gb` prints the configuration file of one member of a cluster on a host of its own. Redis 6.2 or newer and
-Valkey take it. A program that starts such a server starts it again no sooner than `RESTART_SECONDS` after its end.
+--max-memory 1gb` prints the configuration file of one cluster member that has a host of its own. It works with
+Redis 6.2 or newer and with Valkey. After such a server ends, restart it no sooner than `RESTART_SECONDS` later.
 
-    --role manager|witness    witness: a member that holds no jobs (the third host's master, and that one's replica)
-    --port PORT               for clients; the members of the cluster talk to each other on PORT + 10000
-    --address IP              where clients and the other members reach it, and the only address it listens on
-    --directory DIR           of its append-only file and its `nodes.conf`: a disk that outlives the host
-    --max-memory SIZE         as Redis reads it (`1gb`); a witness needs none given
+    --role manager|witness    witness: a member that holds no jobs (the master on the third host, and its replica)
+    --port PORT               for clients; members talk to each other on PORT + 10000
+    --address IP              for clients and other members; the server listens on no other address
+    --directory DIR           for the append-only file and `nodes.conf`; on a disk that outlives the host
+    --max-memory SIZE         as Redis reads it (`1gb`); optional for a witness
     --tls-certificate FILE --tls-key FILE --tls-authority FILE
-                              TLS for clients, for replication and for the members among each other, which must show a
-                              certificate of the authority; clients need not. There is no other port then
-    --acl-file FILE           users (`ACL LOAD` reads it again); needed for any address but 127.0.0.1
+                              TLS for clients, replication and the cluster bus; no plain port remains. Members must
+                              present a certificate of the authority; clients need none
+    --acl-file FILE           users (`ACL LOAD` reads it again); required unless the address is 127.0.0.1
     --replication-user NAME --replication-password-file FILE
-                              as whom a replica copies its master. The password stands in what is printed
+                              user with which a replica copies its master. The output contains the password
 """
-
-from __future__ import annotations
 
 import argparse
 import sys
@@ -26,57 +24,59 @@ from pathlib import Path
 from types import MappingProxyType
 
 NODE_TIMEOUT_SECONDS = 2
-"""A member that is silent for so long may be succeeded by its replica; that then takes 3 to 5 s."""
+"""After this time without an answer from a master, its replica may take over; that then takes 3 to 5 s."""
 RESTART_SECONDS = NODE_TIMEOUT_SECONDS + 8
-"""How long a member that ended by itself stays away: if it came back before its replica has succeeded it, what its disk
-has not seen would be lost, although the replica has it. (systemd: `RestartSec`.)"""
+"""Pause before a member that ended by itself is started again (systemd: `RestartSec`).
 
-_WITNESS_MEMORY = "64mb"
-
-# Every server that holds jobs.
+If a master returned before its replica took over, writes that its disk has not seen would be lost, although the replica
+has them."""
+WITNESS_MEMORY = "64mb"
 REDIS_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
-        # Durable: every write is in the append-only file before its answer, on the disk within a second.
+        # Durable: every write is in the append-only file before its answer, and on the disk within a second.
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",
-        # Jobs come and go much faster than the data grow: with the default of 64 MB a worker at full speed has the file
-        # rewritten every few seconds, which takes a core for a second or two. 256 MB load within six seconds.
+        # Jobs come and go much faster than the data grow. With the default of 64 MB, a worker at full speed causes a
+        # rewrite every few seconds, which occupies a core for a second or two. 256 MB load within six seconds.
         "auto-aof-rewrite-min-size": "256mb",
-        # Nothing is ever evicted: a full server refuses writes, and the queue says so before that.
+        # Nothing is ever evicted. A full server refuses writes; the queue refuses jobs before that.
         "maxmemory-policy": "noeviction",
         # A job's hash and result stream stay in the compact encoding: 460 instead of 1,020 bytes queued.
         "hash-max-listpack-value": "4096",
         "stream-node-max-bytes": "512",
-        # The sets of leases and running jobs are searched for every job: beyond a few entries by hash, not one by one.
+        # The sets of leases and running jobs are searched for every job. Beyond a few entries, search them by hash
+        # instead of one by one.
         "zset-max-listpack-entries": "16",
-        # A replica that returns is linked at once instead of after 5 s, and seldom needs everything again.
+        # A returning replica is linked at once instead of after 5 s, and rarely needs a full copy.
         "repl-diskless-sync-delay": "0",
         "repl-backlog-size": "32mb",
-        # A replica that vanished without a word is given up after 4 s: until then no write can be acknowledged.
+        # A replica that vanished without closing its connection is dropped after 4 s. Until then no write can be
+        # acknowledged.
         "repl-ping-replica-period": "1",
         "repl-timeout": "4",
     }
 )
+"""Of every server that holds jobs."""
 
-# Every member of a cluster, in addition.
 CLUSTER_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         "cluster-enabled": "yes",
         "cluster-config-file": "nodes.conf",
         "cluster-node-timeout": str(NODE_TIMEOUT_SECONDS * 1000),
-        # The shards whose masters are up go on when another one is lost.
+        # Shards whose masters are up stay available when another master is lost.
         "cluster-require-full-coverage": "no",
-        # A master cut off from the majority must not hand out what it may no longer own.
+        # A master cut off from the majority must not serve data that it may no longer own.
         "cluster-allow-reads-when-down": "no",
         # A replica stays with its master's shards.
         "cluster-allow-replica-migration": "no",
     }
 )
+"""Of every cluster member, in addition to `REDIS_SETTINGS`."""
 
 
 def render(settings: Mapping[str, str]) -> str:
-    """The text of a server's configuration file: one `name "value"` a line."""
+    """Return the text of a configuration file: one `name "value"` per line."""
     return "".join(f"{name} {_quoted(value)}\n" for name, value in settings.items())
 
 
@@ -86,51 +86,53 @@ def _quoted(value: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints a configuration file; the exit code."""
+    """Print a configuration file and return the exit code."""
     parser = _parser()
-    given = parser.parse_args(arguments)
-    if given.max_memory is None and given.role == "manager":
-        parser.error("--max-memory is needed: a full server refuses writes, one without a limit takes the host down")
-    if given.acl_file is None and given.address != "127.0.0.1":
-        parser.error("--acl-file is needed: without users everybody who reaches the server is let in")
-    if len({given.tls_certificate is None, given.tls_key is None, given.tls_authority is None}) > 1:
-        parser.error("--tls-certificate, --tls-key and --tls-authority are given together, or none of them")
-    if (given.replication_user is None) != (given.replication_password_file is None):
-        parser.error("--replication-user and --replication-password-file are given together, or neither")
-    sys.stdout.write(render(host_settings(given)))
+    options = parser.parse_args(arguments)
+    if options.max_memory is None and options.role == "manager":
+        parser.error(
+            "--max-memory is required for --role manager: without a limit, Redis can exhaust the host's memory"
+        )
+    if options.acl_file is None and options.address != "127.0.0.1":
+        parser.error(f"--acl-file is required for --address {options.address}: without users, anyone can log in")
+    if len({options.tls_certificate is None, options.tls_key is None, options.tls_authority is None}) > 1:
+        parser.error("give all of --tls-certificate, --tls-key and --tls-authority, or none of them")
+    if (options.replication_user is None) != (options.replication_password_file is None):
+        parser.error("give both --replication-user and --replication-password-file, or neither")
+    sys.stdout.write(render(host_settings(options)))
     return 0
 
 
-def host_settings(given: argparse.Namespace) -> dict[str, str]:
-    """The settings of a member on a host of its own, as the module's first lines say."""
-    port = str(given.port)
+def host_settings(options: argparse.Namespace) -> dict[str, str]:
+    """Return the settings of a cluster member on a host of its own; the module's docstring explains the options."""
+    port = str(options.port)
     settings = {
-        "bind": given.address,
+        "bind": options.address,
         "port": port,
-        "dir": str(given.directory),
+        "dir": str(options.directory),
         "daemonize": "no",
-        "maxmemory": given.max_memory or _WITNESS_MEMORY,
+        "maxmemory": options.max_memory or WITNESS_MEMORY,
         **REDIS_SETTINGS,
         **CLUSTER_SETTINGS,
-        "cluster-announce-ip": given.address,
+        "cluster-announce-ip": options.address,
     }
-    if given.tls_certificate is not None:
+    if options.tls_certificate is not None:
         settings |= {
             "port": "0",
             "tls-port": port,
-            "tls-cert-file": str(given.tls_certificate),
-            "tls-key-file": str(given.tls_key),
-            "tls-ca-cert-file": str(given.tls_authority),
+            "tls-cert-file": str(options.tls_certificate),
+            "tls-key-file": str(options.tls_key),
+            "tls-ca-cert-file": str(options.tls_authority),
             "tls-auth-clients": "no",
             "tls-replication": "yes",
             "tls-cluster": "yes",
         }
-    if given.acl_file is not None:
-        # The users' passwords keep strangers out; the server's own guard would keep everybody out.
-        settings |= {"aclfile": str(given.acl_file), "protected-mode": "no"}
-    if given.replication_user is not None:
-        password = given.replication_password_file.read_text().strip()
-        settings |= {"masteruser": given.replication_user, "masterauth": password}
+    if options.acl_file is not None:
+        # The users' passwords keep strangers out. Protected mode would keep out every other host.
+        settings |= {"aclfile": str(options.acl_file), "protected-mode": "no"}
+    if options.replication_user is not None:
+        password = options.replication_password_file.read_text().strip()
+        settings |= {"masteruser": options.replication_user, "masterauth": password}
     return settings
 
 

@@ -1,6 +1,4 @@
-"""`workmanager ack`: confirms results that were pulled with a lease, so that they are not handed out again."""
-
-from __future__ import annotations
+"""`workmanager ack`: acknowledge results that were pulled with a lease, so that they are not delivered again."""
 
 from collections.abc import Sequence
 
@@ -11,6 +9,6 @@ def main(arguments: Sequence[str]) -> int:
     parser = client_parser("ack", __doc__)
     parser.add_argument("id", nargs="+", metavar="ID")
     options = parser.parse_args(arguments)
-    with open_client(options) as system:
-        system.ack(options.id)
+    with open_client(options) as client:
+        client.ack(options.id)
     return 0

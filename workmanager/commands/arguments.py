@@ -1,6 +1,4 @@
-"""What several commands' arguments share: their types, and the options of those that talk to a manager."""
-
-from __future__ import annotations
+"""Argument parsing that commands share: types, and the options of commands that talk to a manager."""
 
 import argparse
 import json
@@ -10,26 +8,27 @@ from typing import Any, NoReturn
 from workmanager.client import Client
 from workmanager.errors import UsageError
 
-_RETRY_SECONDS = 8.0  # outlasts a failover; a person is waiting
+RETRY_SECONDS = 8.0
+"""Longer than a failover takes; a person is waiting."""
 DEFAULT_URL = "http://127.0.0.1:5000"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Tells of a wrong argument in one line."""
+    """An argument parser that reports a usage error in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
 def positive_int(text: str) -> int:
-    """An argparse type: a whole number from 1."""
+    """Parse a whole number from 1 (an argparse type)."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """An argparse type: a JSON object."""
+    """Parse a JSON object (an argparse type)."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -40,21 +39,21 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def client_parser(command: str, description: str | None) -> CommandParser:
-    """A parser with `--url`, `--key` and `--json`."""
+    """Return a parser with `--url`, `--key` and `--json`."""
     parser = CommandParser(prog=f"workmanager {command}", description=description)
     parser.add_argument(
         "--url",
         action="append",
-        help=f"a manager, or several separated by commas (WORKMANAGER_URL; default {DEFAULT_URL})",
+        help=f"URL of a manager, or several separated by commas (default: WORKMANAGER_URL, else {DEFAULT_URL})",
     )
-    parser.add_argument("--key", help="the API key (WORKMANAGER_API_KEY)")
-    parser.add_argument("--json", action="store_true", help="print JSON, one value a line")
+    parser.add_argument("--key", help="API key (default: WORKMANAGER_API_KEY)")
+    parser.add_argument("--json", action="store_true", help="print JSON, one value per line")
     return parser
 
 
 def open_client(options: argparse.Namespace) -> Client:
-    """The client that the options, or else the environment, describe."""
-    given = options.url or [os.environ.get("WORKMANAGER_URL") or DEFAULT_URL]
-    urls = [url.strip() for text in given for url in text.split(",") if url.strip()]
+    """Return the client that the options describe, or else the environment."""
+    url_lists = options.url or [os.environ.get("WORKMANAGER_URL") or DEFAULT_URL]
+    urls = [url.strip() for text in url_lists for url in text.split(",") if url.strip()]
     key = options.key or os.environ.get("WORKMANAGER_API_KEY")
-    return Client(urls, key, retry_seconds=_RETRY_SECONDS)
+    return Client(urls, key, retry_seconds=RETRY_SECONDS)

@@ -1,6 +1,4 @@
-"""`workmanager cancel`: takes a waiting job out, or ends a running one."""
-
-from __future__ import annotations
+"""`workmanager cancel`: cancel a waiting job, or stop a running one."""
 
 from collections.abc import Sequence
 
@@ -12,7 +10,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = client_parser("cancel", __doc__)
     parser.add_argument("id", metavar="ID")
     options = parser.parse_args(arguments)
-    with open_client(options) as system:
-        answer = system.cancel(options.id)
-    print_json(answer) if options.json else print_fields(answer)
+    with open_client(options) as client:
+        job = client.cancel(options.id)
+    print_json(job) if options.json else print_fields(job)
     return 0

@@ -1,6 +1,4 @@
-"""`workmanager jobs`: lists jobs."""
-
-from __future__ import annotations
+"""`workmanager jobs`: list jobs."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,21 +6,21 @@ from collections.abc import Sequence
 from workmanager.commands.arguments import client_parser, open_client, positive_int
 from workmanager.commands.output import print_json, print_table
 
-_COLUMNS = ("id", "status", "function", "queue", "enqueued_at", "ended_at")
+COLUMNS = ("id", "status", "function", "queue", "enqueued_at", "ended_at")
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = client_parser("jobs", __doc__)
     parser.add_argument("--status", help="queued, scheduled, started, finished, failed, ...")
-    parser.add_argument("--queue")
-    parser.add_argument("--limit", type=positive_int, default=100, metavar="N", help="at most N (default 100)")
+    parser.add_argument("--queue", metavar="NAME")
+    parser.add_argument("--limit", type=positive_int, default=100, metavar="N", help="list at most N (default 100)")
     options = parser.parse_args(arguments)
-    with open_client(options) as system:
-        found = system.jobs(status=options.status, queue=options.queue)
-        jobs = list(itertools.islice(found, options.limit))
+    with open_client(options) as client:
+        matching = client.jobs(status=options.status, queue=options.queue)
+        jobs = list(itertools.islice(matching, options.limit))
     if options.json:
         for job in jobs:
             print_json(job)
     elif jobs:
-        print_table([name.upper() for name in _COLUMNS], [[job.get(name) for name in _COLUMNS] for job in jobs])
+        print_table([name.upper() for name in COLUMNS], [[job.get(name) for name in COLUMNS] for job in jobs])
     return 0

@@ -1,6 +1,4 @@
-"""`workmanager manager`: becomes the program `python -m manager`, with the same arguments."""
-
-from __future__ import annotations
+"""`workmanager manager`: run one manager. Replaces itself by `python -m manager` with the same arguments."""
 
 import os
 import sys

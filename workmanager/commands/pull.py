@@ -1,6 +1,4 @@
-"""`workmanager pull`: takes completed results out, each handed out once."""
-
-from __future__ import annotations
+"""`workmanager pull`: pull completed results; each is delivered once."""
 
 from collections.abc import Sequence
 
@@ -9,25 +7,28 @@ from workmanager.commands.output import print_json, print_table
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the results; none is no failure."""
+    """Print the results. If there are none, that is a success, too."""
     options = _parser().parse_args(arguments)
-    with open_client(options) as system:
-        results = system.pull(options.top, order=options.order, lease_seconds=options.lease, wait_seconds=options.wait)
+    with open_client(options) as client:
+        results = client.pull(options.top, order=options.order, lease_seconds=options.lease, wait_seconds=options.wait)
     if options.json:
         for result in results:
             print_json({"Work ID": result.id, "Value": result.value})
     elif results:
-        # Uncut: what is handed out here is handed out once.
+        # Not truncated: a result that is printed here is not delivered again.
         print_table(["WORK ID", "VALUE"], [[result.id, result.value] for result in results], truncate=False)
     return 0
 
 
 def _parser() -> CommandParser:
     parser = client_parser("pull", __doc__)
-    parser.add_argument("--top", type=positive_int, default=100, metavar="N", help="at most N results (default 100)")
-    parser.add_argument("--order", choices=["latest", "oldest"], default="latest")
+    parser.add_argument("--top", type=positive_int, default=100, metavar="N", help="pull at most N (default 100)")
+    parser.add_argument("--order", choices=["latest", "oldest"], default="latest", help="default: latest first")
     parser.add_argument(
-        "--lease", type=positive_int, metavar="SECONDS", help="hand them out again unless acknowledged by then"
+        "--lease",
+        type=positive_int,
+        metavar="SECONDS",
+        help="deliver the results again unless `workmanager ack` confirms them within this time",
     )
-    parser.add_argument("--wait", type=positive_int, metavar="SECONDS", help="wait for the first one, at most 55 s")
+    parser.add_argument("--wait", type=positive_int, metavar="SECONDS", help="wait for the first result (at most 55 s)")
     return parser

@@ -1,6 +1,4 @@
-"""`workmanager requeue`: runs an ended job again, or all failed jobs of a queue."""
-
-from __future__ import annotations
+"""`workmanager requeue`: run an ended job again, or all failed jobs of a queue."""
 
 from collections.abc import Sequence
 
@@ -16,8 +14,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--failed", action="store_true")
     options = parser.parse_args(arguments)
     if bool(options.id) == bool(options.queue) or bool(options.queue) != options.failed:
-        raise UsageError("give either an ID, or --queue NAME --failed")
-    with open_client(options) as system:
-        answer = system.requeue(options.id) if options.id else system.requeue_failed(options.queue)
+        raise UsageError("give either an ID, or --queue NAME --failed (see workmanager requeue --help)")
+    with open_client(options) as client:
+        answer = client.requeue(options.id) if options.id else client.requeue_failed(options.queue)
     print_json(answer) if options.json else print_fields(answer)
     return 0

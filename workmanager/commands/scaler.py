@@ -1,6 +1,4 @@
-"""`workmanager scaler`: what the scaler sees and decides; and what it is told."""
-
-from __future__ import annotations
+"""`workmanager scaler`: show what the scaler observes and decides, pause it, or set its limits."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -11,80 +9,85 @@ from workmanager.commands.arguments import client_parser, open_client
 from workmanager.commands.output import print_fields, print_json, print_table
 from workmanager.errors import UsageError
 
-_VERBS = ("status", "log", "pause", "resume", "limits")
+ACTIONS = ("status", "log", "pause", "resume", "limits")
+INSTANCE_COLUMNS = ("id", "state", "age_seconds", "boot_seconds", "type", "zone", "market", "running", "reason")
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = client_parser("scaler", __doc__)
-    parser.add_argument("verb", choices=_VERBS, nargs="?", default="status")
-    parser.add_argument("-n", "--lines", type=int, default=20, help="log: so many decisions (default 20)")
-    parser.add_argument("--min", metavar="N", help="limits: workers at least; `default`: as the managers are set")
-    parser.add_argument("--max", metavar="N", help="limits: workers at most")
-    parser.add_argument("--budget", metavar="X", help="limits: what the fleet may cost an hour")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     limits = _limits(options)
-    if limits and options.verb != "limits":
-        raise UsageError("--min, --max and --budget go with `scaler limits`")
-    with open_client(options) as system:
-        if options.verb in ("status", "log"):
-            scaler = system.scaler()
-        elif options.verb == "limits":
-            scaler = system.set_scaler_limits(limits) if limits else system.scaler()
+    if limits and options.action != "limits":
+        raise UsageError("--min, --max and --budget work only with `workmanager scaler limits`")
+    with open_client(options) as client:
+        if options.action in ("status", "log"):
+            scaler = client.scaler()
+        elif options.action == "limits":
+            scaler = client.set_scaler_limits(limits) if limits else client.scaler()
         else:
-            scaler = system.pause_scaler() if options.verb == "pause" else system.resume_scaler()
+            scaler = client.pause_scaler() if options.action == "pause" else client.resume_scaler()
     _print(options, scaler)
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = client_parser("scaler", __doc__)
+    parser.add_argument("action", choices=ACTIONS, nargs="?", default="status")
+    parser.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="log: show N decisions (default 20)")
+    parser.add_argument("--min", metavar="N", help="limits: fewest workers; `default` restores the managers' setting")
+    parser.add_argument("--max", metavar="N", help="limits: most workers, or `default`")
+    parser.add_argument("--budget", metavar="X", help="limits: most cost per hour, or `default`")
+    return parser
+
+
 def _limits(options: argparse.Namespace) -> dict[str, int | float | None]:
-    given = {"min_workers": options.min, "max_workers": options.max, "budget_per_hour": options.budget}
-    return {name: _number(name, text) for name, text in given.items() if text is not None}
+    """Return the limits to set; None restores the managers' setting."""
+    texts = {"min_workers": options.min, "max_workers": options.max, "budget_per_hour": options.budget}
+    option_of = {"min_workers": "--min", "max_workers": "--max", "budget_per_hour": "--budget"}
+    return {name: _number(option_of[name], text) for name, text in texts.items() if text is not None}
 
 
-def _number(name: str, text: str) -> int | float | None:
+def _number(option: str, text: str) -> int | float | None:
     if text == "default":
         return None
     try:
-        return float(text) if name == "budget_per_hour" else int(text)
+        return float(text) if option == "--budget" else int(text)
     except ValueError:
-        raise UsageError(f"{name}: {text!r} is neither a number nor `default`") from None
+        raise UsageError(f"{option}: {text!r} is neither a number nor `default`") from None
 
 
 def _print(options: argparse.Namespace, scaler: Mapping[str, Any]) -> None:
-    if options.verb == "log":
-        decisions = list(reversed(scaler["decisions"][: options.lines]))
-        for decision in decisions:
-            print_json(decision) if options.json else print(f"{_clock(decision['at'])}  {decision['reason']}")
+    if options.action == "log":
+        for decision in reversed(scaler["decisions"][: options.lines]):
+            print_json(decision) if options.json else print(f"{_utc(decision['at'])}  {decision['reason']}")
     elif options.json:
-        print_json({name: scaler[name] for name in ("paused", "limits")} if options.verb != "status" else scaler)
-    elif options.verb == "status":
+        print_json(scaler if options.action == "status" else {name: scaler[name] for name in ("paused", "limits")})
+    elif options.action == "status":
         _print_status(scaler)
     else:
         print_fields({"paused": scaler["paused"], **scaler["limits"]})
 
 
 def _print_status(scaler: Mapping[str, Any]) -> None:
-    observation, launch_breaker = scaler["observation"] or {}, scaler["launch_breaker"]
-    print_fields({"leader": scaler["leader"] or "nobody", "epoch": scaler["epoch"], "paused": scaler["paused"]})
-    print_fields(
-        {
-            **scaler["limits"],
-            "pending_launches": scaler["pending_launches"] or None,
-            "decided": observation.get("reason"),
+    observation, breaker = scaler["observation"] or {}, scaler["launch_breaker"]
+    fields = {
+        "leader": scaler["leader"] or "none",
+        "epoch": scaler["epoch"],
+        "paused": scaler["paused"],
+        **scaler["limits"],
+        "pending_launches": scaler["pending_launches"] or None,
+        "decision": observation.get("reason"),
+    }
+    if breaker["cooldowns"] or breaker["failed_boots"]:
+        fields |= {
+            "cooldowns": sorted(breaker["cooldowns"]),
+            "failed_boots": breaker["failed_boots"],
+            "last_failure": breaker["last_failure"],
         }
-    )
-    if launch_breaker["cooldowns"] or launch_breaker["failed_boots"]:
-        print_fields(
-            {
-                "cooldowns": sorted(launch_breaker["cooldowns"]),
-                "failed_boots": launch_breaker["failed_boots"],
-                "last_failure": launch_breaker["last_failure"],
-            }
-        )
+    print_fields(fields)
     if scaler["instances"]:
-        columns = ("id", "state", "age_seconds", "boot_seconds", "type", "zone", "market", "running", "reason")
-        print_table(columns, [[instance[name] for name in columns] for instance in scaler["instances"]])
+        rows = [[instance[name] for name in INSTANCE_COLUMNS] for instance in scaler["instances"]]
+        print_table(INSTANCE_COLUMNS, rows)
 
 
-def _clock(at: float) -> str:
+def _utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,6 +1,4 @@
-"""`workmanager status`: what the system holds now."""
-
-from __future__ import annotations
+"""`workmanager status`: count jobs and workers."""
 
 from collections.abc import Sequence
 
@@ -10,7 +8,7 @@ from workmanager.commands.output import print_fields, print_json
 
 def main(arguments: Sequence[str]) -> int:
     options = client_parser("status", __doc__).parse_args(arguments)
-    with open_client(options) as system:
-        status = system.status()
+    with open_client(options) as client:
+        status = client.status()
     print_json(status) if options.json else print_fields(status)
     return 0

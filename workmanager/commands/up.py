@@ -1,6 +1,4 @@
-"""`workmanager up`: the whole system on one machine, in the foreground."""
-
-from __future__ import annotations
+"""`workmanager up`: run the whole system on this machine, in the foreground."""
 
 import argparse
 import logging
@@ -16,20 +14,22 @@ from workmanager.commands.arguments import CommandParser, positive_int
 from workmanager.errors import UsageError
 from workmanager.local.system import LocalSystem, LocalSystemConfig
 
+DEFAULT_PORT = 5000
+
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints `ready URL...` when every manager answers.
+    """Print `ready URL...` when every manager is ready, then keep the system running.
 
-    Ctrl-C or SIGTERM ends it in order; a second one within seconds, whatever still runs then.
+    Ctrl-C, SIGTERM or SIGHUP stops it in order. A second signal kills what still runs a few seconds later.
     """
     options = _parser().parse_args(arguments)
-    plan = _plan(options, os.environ)
+    config = _config(options, os.environ)
     _configure_logging()
-    end = _End(options.parent_fd)
-    system = LocalSystem(plan, stop_requested=lambda: end.wanted, stop_immediately=lambda: end.hurried)
+    stop = _StopSignals(options.parent_fd)
+    system = LocalSystem(config, stop_requested=lambda: stop.is_requested, stop_immediately=lambda: stop.is_repeated)
     try:
         if system.start():
-            print("ready", *plan.urls, flush=True)
+            print("ready", *config.urls, flush=True)
             system.supervise()
     finally:
         system.stop()
@@ -37,13 +37,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _configure_logging() -> None:
-    """Log as the managers do, whose lines appear between these."""
+    """Log in the format of the managers, whose lines appear between these."""
     configure_logging()
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every question whether one is ready
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every request to /readyz
 
 
-class _End:
-    """Whether the system is to end: a signal came, or the process that started it is gone."""
+class _StopSignals:
+    """Counts stop signals, and notices when the process that started this one is gone."""
 
     def __init__(self, parent_fd: int | None) -> None:
         self._signals = 0
@@ -52,11 +52,11 @@ class _End:
             signal.signal(number, self._on_signal)
 
     @property
-    def wanted(self) -> bool:
+    def is_requested(self) -> bool:
         return self._signals > 0 or (self._parent_fd is not None and parent_is_gone(self._parent_fd))
 
     @property
-    def hurried(self) -> bool:
+    def is_repeated(self) -> bool:
         return self._signals > 1
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -65,22 +65,32 @@ class _End:
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="workmanager up", description=__doc__)
-    parser.add_argument("--port", type=int, default=5000, help="the first manager's; the others take the next ones")
-    parser.add_argument("--managers", type=positive_int, default=2)
-    parser.add_argument("--max-workers", type=positive_int, help="worker processes at most")
-    parser.add_argument("--cluster", action="store_true", help="three Valkey masters and three replicas")
-    parser.add_argument("--redis-url", help="an existing server or cluster instead of an embedded one")
-    parser.add_argument("--data-dir", type=Path, help="where the embedded one keeps the jobs")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        metavar="P",
+        help=f"port of the first manager; the others use the next ones (default {DEFAULT_PORT})",
+    )
+    parser.add_argument("--managers", type=positive_int, default=2, metavar="N", help="default 2")
+    parser.add_argument("--max-workers", type=positive_int, metavar="N", help="start at most N worker processes")
+    parser.add_argument("--cluster", action="store_true", help="run a Valkey cluster: three masters, three replicas")
+    parser.add_argument("--redis-url", metavar="URL", help="use an existing Redis instead of the embedded Valkey")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="directory for the data of the embedded Valkey")
     parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
     return parser
 
 
-def _plan(options: argparse.Namespace, environ: Mapping[str, str]) -> LocalSystemConfig:
+def _config(options: argparse.Namespace, environ: Mapping[str, str]) -> LocalSystemConfig:
     redis_url = options.redis_url or environ.get("WORKMANAGER_REDIS_URL")
     if redis_url and (options.cluster or options.data_dir):
-        raise UsageError("--cluster and --data-dir are for an embedded server, and a Redis URL is given")
+        raise UsageError(
+            "--cluster and --data-dir are for the embedded Valkey; omit them, or --redis-url and WORKMANAGER_REDIS_URL"
+        )
     if not 1 <= options.port <= 65_536 - options.managers:
-        raise UsageError(f"--port {options.port} is not a port, or leaves no room for {options.managers} managers")
+        raise UsageError(
+            f"--port {options.port} is out of range: {options.managers} managers need ports from 1 to 65535"
+        )
     return LocalSystemConfig(
         first_port=options.port,
         managers=options.managers,

@@ -1,6 +1,4 @@
-"""`workmanager worker`: becomes the program `python -m worker_node`, with the same arguments."""
-
-from __future__ import annotations
+"""`workmanager worker`: run one worker. Replaces itself by `python -m worker_node` with the same arguments."""
 
 import os
 import sys

@@ -1,0 +1,1 @@
+"""How the client speaks HTTP with managers: request bodies, failover and retries."""

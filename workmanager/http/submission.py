@@ -1,6 +1,4 @@
-"""A job as `POST /jobs` takes it, and many of them as `POST /jobs/batch` does."""
-
-from __future__ import annotations
+"""Request bodies: one job for `POST /jobs`, many for `POST /jobs/batch`."""
 
 import base64
 import json
@@ -8,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Required, TypedDict
 
-_BATCH_JOBS = 500
-_BATCH_BYTES = 512 * 1024
+MAX_BATCH_JOBS = 500
+MAX_BATCH_BYTES = 512 * 1024
 
 
 class RetryOptions(TypedDict, total=False):
-    """`max`: retries after the first run; `intervals`: seconds before each, the last one for all further."""
+    """`max`: retries after the first run; `intervals`: seconds before each retry, the last one for all further."""
 
     max: Required[int]
     intervals: Sequence[int]
@@ -27,7 +25,7 @@ class UniqueOptions(TypedDict):
 
 
 class JobOptions(TypedDict, total=False):
-    """The fields of a job besides its function; what is left out is the manager's default."""
+    """The fields of a job besides its function. The manager has defaults for all of them."""
 
     id: str  # 1 to 64 letters, digits, '_', '-'
     args: Sequence[Any]
@@ -41,7 +39,7 @@ class JobOptions(TypedDict, total=False):
     delay: float  # seconds from now
     at: str  # ISO 8601
     result_ttl: int  # seconds
-    feed: bool  # False: kept out of the results that are pulled
+    feed: bool  # False: the result cannot be pulled, only read at /jobs/{id}
     meta: Mapping[str, Any]
 
 
@@ -53,18 +51,23 @@ class Submission(JobOptions, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Lines of NDJSON, and whether each one's job has an id, so that it may be repeated."""
+    """The body of one `POST /jobs/batch`.
+
+    Attributes:
+        lines: of NDJSON, one job each.
+        has_id: whether the job of each line has an id, so that it is safe to send it again.
+    """
 
     lines: tuple[bytes, ...]
     has_id: tuple[bool, ...]
 
-    def subset(self, indexes: Sequence[int]) -> Batch:
-        """Those of its lines."""
-        return Batch(tuple(self.lines[place] for place in indexes), tuple(self.has_id[place] for place in indexes))
+    def subset(self, indexes: Sequence[int]) -> "Batch":
+        """Return a batch of these lines only."""
+        return Batch(tuple(self.lines[index] for index in indexes), tuple(self.has_id[index] for index in indexes))
 
 
 def job_json(submission: Submission) -> dict[str, Any]:
-    """The JSON object of a job: its data in base64."""
+    """Return the JSON object of a job, with its data in base64."""
     fields: dict[str, Any] = {name: value for name, value in submission.items() if value is not None}
     if submission.get("data") is not None:
         fields["data"] = base64.b64encode(submission["data"]).decode()
@@ -72,17 +75,17 @@ def job_json(submission: Submission) -> dict[str, Any]:
 
 
 def split_into_batches(submissions: Iterable[Submission]) -> Iterator[Batch]:
-    """Requests of bounded size, in order."""
+    """Yield batches of at most `MAX_BATCH_JOBS` and, unless one job is larger, `MAX_BATCH_BYTES`; in order."""
     lines: list[bytes] = []
-    named: list[bool] = []
-    size = 0
+    has_id: list[bool] = []
+    size_bytes = 0
     for submission in submissions:
         line = json.dumps(job_json(submission), separators=(",", ":")).encode() + b"\n"
-        if lines and (len(lines) == _BATCH_JOBS or size + len(line) > _BATCH_BYTES):
-            yield Batch(tuple(lines), tuple(named))
-            lines, named, size = [], [], 0
+        if lines and (len(lines) == MAX_BATCH_JOBS or size_bytes + len(line) > MAX_BATCH_BYTES):
+            yield Batch(tuple(lines), tuple(has_id))
+            lines, has_id, size_bytes = [], [], 0
         lines.append(line)
-        named.append("id" in submission)
-        size += len(line)
+        has_id.append("id" in submission)
+        size_bytes += len(line)
     if lines:
-        yield Batch(tuple(lines), tuple(named))
+        yield Batch(tuple(lines), tuple(has_id))

@@ -1,6 +1,8 @@
-"""One HTTP request to whichever manager answers: failover, and bounded, jittered retries of what may be repeated."""
+"""HTTP requests with failover: try the next manager, with jittered exponential backoff between the rounds.
 
-from __future__ import annotations
+Only requests that are safe to send twice are retried after they reached a manager. The backoff is computed here: a
+client needs httpx, and neither redis-py nor the queue's packages.
+"""
 
 import itertools
 import random
@@ -13,38 +15,46 @@ import httpx
 
 from workmanager.errors import ClientError, UsageError
 
-_EXAMPLE = "http://127.0.0.1:5000"
-_CONNECT_SECONDS = 3.0
-_ANSWER_SECONDS = 30.0
+EXAMPLE_URL = "http://127.0.0.1:5000"
+CONNECT_TIMEOUT_SECONDS = 3.0
+ANSWER_TIMEOUT_SECONDS = 30.0
 FIRST_ATTEMPT_TIMEOUT_SECONDS = 5.0
-"""More than a healthy manager needs while a host is lost. Where a request may be repeated, a manager that is silent for
-so long is passed over; each try is given twice the time, and the last one all of it, so that busy ones get theirs."""
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 2.0
-_TRY_AGAIN = frozenset({502, 503, 504})
-# The request never reached a manager, so that repeating it cannot do anything twice.
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""Timeout of the first attempt of an idempotent request; more than a healthy manager needs while a host is lost.
+
+It doubles with every attempt. The last attempt gets `ANSWER_TIMEOUT_SECONDS`, so that busy managers can finish."""
+FIRST_BACKOFF_SECONDS = 0.1
+MAX_BACKOFF_SECONDS = 2.0
+MAX_DOUBLINGS = 10
+"""Far beyond `MAX_BACKOFF_SECONDS`, and far below the largest exponent of a float."""
+RETRIED_STATUSES = frozenset({502, 503, 504})
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""The request never reached a manager, so that any request is safe to send again."""
 
 
 class Transport:
-    """Keeps to the manager that answered last; threads may share it."""
+    """Sends requests to the manager that answered last, and to the others if it fails. Thread-safe."""
 
     def __init__(self, urls: Sequence[str], key: str | None, *, retry_seconds: float) -> None:
-        """`urls` are the managers' base addresses; `retry_seconds` bounds the time from the first try to the last.
+        """Open no connection yet.
+
+        Args:
+            urls: the managers' base addresses.
+            key: the API key.
+            retry_seconds: the longest time from a request's first attempt to its last.
 
         Raises:
-            UsageError: no address, or one that is not http:// or https://.
+            UsageError: no URL, or one that is not http:// or https://.
         """
         self._urls = [url.rstrip("/") for url in urls]
         if not self._urls:
-            raise UsageError("no manager's URL is given")
+            raise UsageError(f"no manager URL is given; give one, such as {EXAMPLE_URL}")
         for url in self._urls:
             if not _is_http(url):
-                raise UsageError(f"a manager's URL is like {_EXAMPLE}, and not {url!r}")
+                raise UsageError(f"{url!r} is not a manager URL; give one such as {EXAMPLE_URL}")
         self._retry_seconds = retry_seconds
         self._current = 0
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        # A proxy that the environment names is no way to this machine's own managers.
+        # Managers on this machine are not reached through a proxy that the environment names.
         direct = {f"all://{host}": httpx.HTTPTransport() for host in ("127.0.0.1", "localhost", "[::1]")}
         self._http = httpx.Client(headers=headers, mounts=direct)
 
@@ -52,21 +62,22 @@ class Transport:
         self._http.close()
 
     def backoff(self) -> Iterator[float]:
-        """Seconds between the tries of something that its caller repeats: growing, with jitter, bounded in all."""
+        """Yield the pauses, in seconds, between attempts that the caller makes; end when `retry_seconds` are over."""
         deadline = time.monotonic() + self._retry_seconds
-        for tries in itertools.count(1):
-            pause_seconds = _pause_seconds(tries, 1)
+        for attempts in itertools.count(1):
+            pause_seconds = _backoff_seconds(attempts, 1)
             if time.monotonic() + pause_seconds > deadline:
                 return
             yield pause_seconds
 
-    def request_json(self, method: str, path: str, **how: Any) -> Any:
-        """The JSON of the answer to a `request`."""
-        answer = self.request(method, path, **how)
+    def request_json(self, method: str, path: str, **options: Any) -> Any:
+        """Return the JSON of the answer; arguments are those of `request`."""
+        answer = self.request(method, path, **options)
         try:
             return answer.json()
         except ValueError as error:
-            raise ClientError(f"{answer.url} did not answer with JSON: is it a manager?", answer.status_code) from error
+            message = f"{answer.url} did not answer with JSON; check that the URL is a manager's"
+            raise ClientError(message, answer.status_code) from error
 
     def request(
         self,
@@ -79,44 +90,49 @@ class Transport:
         wait_seconds: float = 0.0,
         **body: Any,
     ) -> httpx.Response:
-        """The answer, 2xx. `wait_seconds` is how long the manager may hold it; `body` is as httpx takes it.
+        """Send a request until a manager answers it with 2xx.
 
-        Without `idempotent` only a request that never reached a manager is sent again, and with `retry_on_503`
-        one that was answered with 503.
+        Args:
+            idempotent: it is safe to send the request again after it reached a manager.
+            retry_on_503: the request is not idempotent, but 503 means that it was not carried out.
+            params: of the query; those that are None are left out.
+            wait_seconds: how long the manager may hold the request (long poll).
+            body: as httpx takes it.
 
         Raises:
-            ClientError: refused, or not answered well until `retry_seconds` were over.
+            ClientError: the request was refused, or not answered with 2xx within `retry_seconds`.
         """
         deadline = time.monotonic() + self._retry_seconds
-        uncertain = False
-        for tries in itertools.count(1):
-            pause_seconds = _pause_seconds(tries, len(self._urls))
+        may_be_done = False
+        for attempts in itertools.count(1):
+            pause_seconds = _backoff_seconds(attempts, len(self._urls))
             current = self._current
-            patience_seconds = _patience_seconds(tries, deadline - time.monotonic()) if idempotent else _ANSWER_SECONDS
-            timeout = httpx.Timeout(patience_seconds + wait_seconds, connect=_CONNECT_SECONDS)
+            remaining_seconds = deadline - time.monotonic()
+            answer_seconds = _timeout_seconds(attempts, remaining_seconds) if idempotent else ANSWER_TIMEOUT_SECONDS
+            timeout = httpx.Timeout(answer_seconds + wait_seconds, connect=CONNECT_TIMEOUT_SECONDS)
             try:
                 answer = self._http.request(
-                    method, self._urls[current] + path, params=_given(params), timeout=timeout, **body
+                    method, self._urls[current] + path, params=_without_none(params), timeout=timeout, **body
                 )
             except httpx.TransportError as error:
                 failure = ClientError(f"no answer from {self._urls[current]}: {error or type(error).__name__}")
                 failure.__cause__ = error
-                again = idempotent or isinstance(error, _NOT_SENT)
+                can_retry = idempotent or isinstance(error, NOT_SENT)
             else:
                 if answer.is_success:
                     return answer
-                failure = _refusal(answer)
-                again = answer.status_code in _TRY_AGAIN and (
+                failure = _error_from(answer)
+                can_retry = answer.status_code in RETRIED_STATUSES and (
                     idempotent or (retry_on_503 and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
                 )
                 pause_seconds = max(pause_seconds, _retry_after_seconds(answer) if pause_seconds else 0.0)
-            failure.retried = uncertain
-            if not again or time.monotonic() + pause_seconds > deadline:
+            failure.retried = may_be_done
+            if not can_retry or time.monotonic() + pause_seconds > deadline:
                 raise failure
-            uncertain = uncertain or not isinstance(failure.__cause__, _NOT_SENT)
+            may_be_done = may_be_done or not isinstance(failure.__cause__, NOT_SENT)
             self._current = (current + 1) % len(self._urls)
             time.sleep(pause_seconds)
-        raise AssertionError("unreachable: the loop has no end of its own")
+        raise AssertionError("unreachable: the loop ends by return or raise")
 
 
 def _is_http(text: str) -> bool:
@@ -127,21 +143,22 @@ def _is_http(text: str) -> bool:
     return url.scheme in {"http", "https"} and bool(url.host)
 
 
-def _pause_seconds(tries: int, managers: int) -> float:
-    """Zero until every manager was asked once; then growing, with jitter."""
-    rounds, place = divmod(tries, managers)
-    if place:
+def _backoff_seconds(attempts: int, managers: int) -> float:
+    """Return the pause after so many attempts: 0 until every manager was asked once more, else the backoff."""
+    rounds, remainder = divmod(attempts, managers)
+    if remainder:
         return 0.0
-    return min(_FIRST_PAUSE_SECONDS * 2.0 ** (rounds - 1), _LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)
+    doublings = min(rounds - 1, MAX_DOUBLINGS)
+    return min(FIRST_BACKOFF_SECONDS * 2.0**doublings, MAX_BACKOFF_SECONDS) * random.uniform(0.5, 1.0)
 
 
-def _patience_seconds(tries: int, left_seconds: float) -> float:
-    """How long an answer may take to a try after which there are so many seconds left for others."""
-    patience_seconds = FIRST_ATTEMPT_TIMEOUT_SECONDS * 2.0 ** (tries - 1)
-    return patience_seconds if patience_seconds < left_seconds else _ANSWER_SECONDS
+def _timeout_seconds(attempts: int, remaining_seconds: float) -> float:
+    """Return the timeout of this attempt, where `remaining_seconds` are left for it and all further ones."""
+    timeout_seconds = FIRST_ATTEMPT_TIMEOUT_SECONDS * 2.0 ** min(attempts - 1, MAX_DOUBLINGS)
+    return timeout_seconds if timeout_seconds < remaining_seconds else ANSWER_TIMEOUT_SECONDS
 
 
-def _given(params: Mapping[str, Any] | None) -> dict[str, Any]:
+def _without_none(params: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (params or {}).items() if value is not None}
 
 
@@ -150,12 +167,12 @@ def _retry_after_seconds(answer: httpx.Response) -> int:
     return int(value) if value.isdecimal() else 0
 
 
-def _refusal(answer: httpx.Response) -> ClientError:
+def _error_from(answer: httpx.Response) -> ClientError:
     try:
         problem = answer.json()
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
         problem = {}
-    told = problem.get("detail") or problem.get("title") or answer.reason_phrase
-    return ClientError(f"{told} (HTTP {answer.status_code})", answer.status_code, problem)
+    message = problem.get("detail") or problem.get("title") or answer.reason_phrase
+    return ClientError(f"{message} (HTTP {answer.status_code})", answer.status_code, problem)

@@ -1,6 +1,4 @@
-"""The directory in which an embedded server, or cluster, keeps its jobs: held by one system at a time."""
-
-from __future__ import annotations
+"""The data directory of embedded Redis servers, locked so that only one system uses it at a time."""
 
 import fcntl
 import os
@@ -11,17 +9,17 @@ from typing import Literal, Self
 from workmanager.errors import UsageError
 
 RedisMode = Literal["single", "cluster"]
-_KINDS: tuple[RedisMode, ...] = ("single", "cluster")
+REDIS_MODES: tuple[RedisMode, ...] = ("single", "cluster")
 
 
 class DataDirectory:
     """A directory that is locked until `close`, and until every process that inherited the lock has ended."""
 
     def __init__(self, path: Path, mode: RedisMode) -> None:
-        """Makes the directory where it is missing.
+        """Create the directory if it is missing, and lock it.
 
         Raises:
-            UsageError: it cannot be made, another system holds it, or it holds jobs of the other kind.
+            UsageError: it cannot be created, another system uses it, or it holds jobs of the other mode.
         """
         self.path = path
         try:
@@ -31,7 +29,7 @@ class DataDirectory:
             raise UsageError(f"cannot use the data directory {path}: {error.strerror}") from error
         try:
             self._lock()
-            self._check(mode)
+            self._check_mode(mode)
         except UsageError:
             os.close(self.lock_fd)
             raise
@@ -56,12 +54,12 @@ class DataDirectory:
                 f"the data directory {self.path} is in use by another `workmanager up`; choose another with --data-dir"
             ) from error
 
-    def _check(self, kind: RedisMode) -> None:
-        """One server's jobs are not seen by a cluster, nor the reverse: that must not look like loss."""
-        other = next(candidate for candidate in _KINDS if candidate != kind)
-        if (self.path / other).exists() and not (self.path / kind).exists():
+    def _check_mode(self, mode: RedisMode) -> None:
+        """Refuse the other mode's directory: a cluster does not see a single server's jobs, nor the reverse."""
+        other = next(candidate for candidate in REDIS_MODES if candidate != mode)
+        if (self.path / other).exists() and not (self.path / mode).exists():
             option = "with" if other == "cluster" else "without"
             raise UsageError(
-                f"the data directory {self.path} holds the jobs of an `up` {option} --cluster: "
+                f"the data directory {self.path} holds the jobs of a `workmanager up` {option} --cluster: "
                 f"start it {option} --cluster, or choose another --data-dir"
             )

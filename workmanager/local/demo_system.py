@@ -1,6 +1,4 @@
-"""`workmanager up` as a child, over a directory that is gone afterwards: a whole system for as long as a `with`."""
-
-from __future__ import annotations
+"""A temporary `workmanager up` for a `with` block: a child process with a data directory that is deleted afterwards."""
 
 import contextlib
 import os
@@ -17,19 +15,21 @@ from processes.liveness_pipe import LivenessPipe
 from workmanager.errors import ServerError
 from workmanager.local import ports
 
-_MANAGERS = 2
-_READY_SECONDS = 90.0
-_STOP_SECONDS = 150.0  # more than `up` gives to managers and workers
-_LAST_LINES = 20
-_LARGEST_FILE_BYTES = 64 * 1024 * 1024  # the most that a manager can be told to take
+MANAGERS = 2
+READY_TIMEOUT_SECONDS = 90.0
+STOP_TIMEOUT_SECONDS = 150.0
+"""Longer than `up` gives managers and workers to end."""
+LOG_LINES = 20
+MAX_FILE_BYTES = 64 * 1024 * 1024
+"""The largest payload that a manager can be configured to accept."""
 
 
 @contextlib.contextmanager
 def running_system(max_workers: int) -> Iterator[list[str]]:
-    """The managers' URLs. When the body fails, the system's log ends up on stderr.
+    """Yield the managers' URLs. If the body fails, print the end of the system's log to stderr.
 
     Raises:
-        ServerError: it did not become ready.
+        ServerError: the system did not become ready.
     """
     with (
         tempfile.TemporaryDirectory(prefix="workmanager-") as directory,
@@ -37,7 +37,7 @@ def running_system(max_workers: int) -> Iterator[list[str]]:
         (Path(directory) / "up.log").open("w+b") as log_file,
     ):
         command = [sys.executable, "-m", "workmanager", "up"]
-        command += ["--port", str(ports.free_port(consecutive=_MANAGERS)), "--managers", str(_MANAGERS)]
+        command += ["--port", str(ports.free_port(consecutive=MANAGERS)), "--managers", str(MANAGERS)]
         command += ["--max-workers", str(max_workers), "--data-dir", str(Path(directory) / "data")]
         command += ["--parent-fd", str(liveness_pipe.fd)]
         up = subprocess.Popen(
@@ -48,13 +48,13 @@ def running_system(max_workers: int) -> Iterator[list[str]]:
             stdout=subprocess.PIPE,
             stderr=log_file,
             pass_fds=[liveness_pipe.fd],
-            start_new_session=True,  # Ctrl-C in a terminal is for this process, which ends `up` in order
+            start_new_session=True,  # Ctrl-C in a terminal reaches only this process, which stops `up` in order
         )
         try:
-            yield _urls(up)
+            yield _wait_for_urls(up)
         except Exception:
             log_file.seek(0)
-            last_lines = log_file.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
+            last_lines = log_file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
             print("the end of the system's log:", *last_lines, sep="\n  ", file=sys.stderr)
             raise
         finally:
@@ -62,23 +62,23 @@ def running_system(max_workers: int) -> Iterator[list[str]]:
 
 
 def _environ() -> dict[str, str]:
-    """No settings of whoever runs this, which are for another system; and room for large files."""
+    """Return the environment without WORKMANAGER_ settings, which are for another system; allow large files."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WORKMANAGER_")}
-    return inherited | {"WORKMANAGER_MAX_PAYLOAD_BYTES": str(_LARGEST_FILE_BYTES)}
+    return inherited | {"WORKMANAGER_MAX_PAYLOAD_BYTES": str(MAX_FILE_BYTES)}
 
 
-def _urls(up: subprocess.Popen[bytes]) -> list[str]:
+def _wait_for_urls(up: subprocess.Popen[bytes]) -> list[str]:
     assert up.stdout is not None
-    readable, _, _ = select.select([up.stdout], [], [], _READY_SECONDS)
+    readable, _, _ = select.select([up.stdout], [], [], READY_TIMEOUT_SECONDS)
     words = up.stdout.readline().decode().split() if readable else []
     if words[:1] != ["ready"]:
-        raise ServerError("the system did not become ready")
+        raise ServerError(f"`workmanager up` did not become ready within {READY_TIMEOUT_SECONDS:.0f} s (see above)")
     return words[1:]
 
 
 def _stop(up: subprocess.Popen[bytes]) -> None:
-    """In order; an impatient second Ctrl-C is passed on."""
-    deadline = time.monotonic() + _STOP_SECONDS
+    """Stop in order; pass a second Ctrl-C on, which makes `up` stop immediately."""
+    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
     up.send_signal(signal.SIGTERM)
     while up.poll() is None:
         try:

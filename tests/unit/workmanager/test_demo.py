@@ -1,6 +1,4 @@
-"""What a sound system never shows: the demo's failures. Its success is an acceptance test."""
-
-from __future__ import annotations
+"""Failures of the demo, which a healthy system never shows. Its success is an acceptance test."""
 
 import contextlib
 import hashlib
@@ -24,7 +22,7 @@ def _make(root: Path, *names: str) -> None:
 
 
 @pytest.mark.parametrize("with_git", [True, False])
-def test_the_repositorys_files_are_those_that_people_made(tmp_path: Path, with_git: bool) -> None:
+def test_the_repository_files_are_those_that_people_wrote(tmp_path: Path, with_git: bool) -> None:
     _make(tmp_path, "README.md", "package/module.py", ".venv/lib/made.py", "package/__pycache__/made.pyc")
     if with_git:
         (tmp_path / ".gitignore").write_text(".venv/\n__pycache__/\n.gitignore\n")
@@ -35,7 +33,7 @@ def test_the_repositorys_files_are_those_that_people_made(tmp_path: Path, with_g
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, path: Path, *answers: Answer) -> int:
-    """The exit code of a demo over `path` whose manager takes it and then answers so."""
+    """Run the demo with one file; its manager accepts it and then gives these answers. Return the exit code."""
     script = [Answer({"Work ID": "x"}), *answers, _IDLE]
 
     @contextlib.contextmanager
@@ -66,7 +64,7 @@ def test_a_value_counts_only_when_it_is_right(
     assert errors == ("" if right else "demo: wrong value for x: 00\n")
 
 
-def test_a_job_that_fails_ends_it(
+def test_a_failed_job_ends_the_demo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "file"

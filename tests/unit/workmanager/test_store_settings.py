@@ -1,6 +1,4 @@
-"""The configuration file of a member of a cluster on a host of its own."""
-
-from __future__ import annotations
+"""Configuration files of cluster members that have a host of their own."""
 
 from pathlib import Path
 
@@ -8,32 +6,11 @@ import pytest
 
 from workmanager.store_settings import RESTART_SECONDS, main
 
-REQUIRED = [
-    "--role",
-    "manager",
-    "--port",
-    "6379",
-    "--address",
-    "10.0.0.10",
-    "--directory",
-    "/data",
-    "--max-memory",
-    "1gb",
-    "--acl-file",
-    "/acl",
-]
-WITNESS = [
-    "--role",
-    "witness",
-    "--port",
-    "6381",
-    "--address",
-    "10.0.2.10",
-    "--directory",
-    "/data",
-    "--acl-file",
-    "/acl",
-]
+ROLE = ["--role", "manager", "--port", "6379", "--address", "10.0.0.10", "--directory", "/data"]
+MAX_MEMORY = ["--max-memory", "1gb"]
+ACL_FILE = ["--acl-file", "/acl"]
+REQUIRED = [*ROLE, *MAX_MEMORY, *ACL_FILE]
+WITNESS = ["--role", "witness", "--port", "6381", "--address", "10.0.2.10", "--directory", "/data", *ACL_FILE]
 TLS = ["--tls-certificate", "/tls/crt", "--tls-key", "/tls/key", "--tls-authority", "/tls/ca"]
 
 
@@ -44,7 +21,7 @@ def _printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, s
     return {name: value.strip('"') for name, _, value in (line.partition(" ") for line in lines)}
 
 
-def test_a_host_of_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_of_a_manager_host(capsys: pytest.CaptureFixture[str]) -> None:
     settings = _printed(capsys, *REQUIRED)
     assert settings["port"] == "6379"
     assert settings["bind"] == "10.0.0.10"
@@ -61,7 +38,7 @@ def test_a_witness_needs_little_memory(capsys: pytest.CaptureFixture[str]) -> No
     assert _printed(capsys, *WITNESS)["maxmemory"] == "64mb"
 
 
-def test_tls_leaves_no_plain_port(capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_tls_there_is_no_plain_port(capsys: pytest.CaptureFixture[str]) -> None:
     settings = _printed(capsys, *REQUIRED, *TLS)
     assert (settings["port"], settings["tls-port"]) == ("0", "6379")
     assert (settings["tls-cluster"], settings["tls-replication"]) == ("yes", "yes")
@@ -72,32 +49,26 @@ def test_tls_leaves_no_plain_port(capsys: pytest.CaptureFixture[str]) -> None:
 def test_users_and_the_replicas_password(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("se cret\n")
-    settings = _printed(
-        capsys,
-        *REQUIRED,
-        "--replication-user",
-        "copy",
-        "--replication-password-file",
-        str(secret),
-    )
+    replication = ("--replication-user", "copy", "--replication-password-file", str(secret))
+    settings = _printed(capsys, *REQUIRED, *replication)
     assert (settings["aclfile"], settings["protected-mode"]) == ("/acl", "no")
     assert (settings["masteruser"], settings["masterauth"]) == ("copy", "se cret")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (REQUIRED[:-2], "--acl-file is needed"),
-        ([*REQUIRED[:-4], "--acl-file", "/acl"], "--max-memory is needed"),
-        ([*REQUIRED, *TLS[:4]], "--tls-certificate, --tls-key and --tls-authority are given together"),
-        ([*REQUIRED, "--replication-user", "copy"], "are given together, or neither"),
+        ([*ROLE, *MAX_MEMORY], "--acl-file is required"),
+        ([*ROLE, *ACL_FILE], "--max-memory is required"),
+        ([*REQUIRED, *TLS[:4]], "give all of --tls-certificate, --tls-key and --tls-authority"),
+        ([*REQUIRED, "--replication-user", "copy"], "give both --replication-user and --replication-password-file"),
     ],
 )
-def test_a_wrong_option_is_told(capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
+def test_a_usage_error_names_the_option(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_a_dead_server_returns_after_its_replica_has_succeeded_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dead_server_restarts_only_after_its_replica_has_taken_over(capsys: pytest.CaptureFixture[str]) -> None:
     assert int(_printed(capsys, *REQUIRED)["cluster-node-timeout"]) / 1000 + 8 <= RESTART_SECONDS

@@ -1,6 +1,4 @@
-"""The commands that talk to a manager: what they send, print, and exit with."""
-
-from __future__ import annotations
+"""Client commands: the requests they send, their output and their exit codes."""
 
 import json
 import sys
@@ -14,14 +12,14 @@ from workmanager.local import ports
 
 
 class Run:
-    """`workmanager` in this process."""
+    """Runs `workmanager` in this process."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
+        """Return exit code, standard output and standard error."""
         self._monkeypatch.setattr(sys, "argv", ["workmanager", *arguments])
         code = main()
         return code, *self._capsys.readouterr()
@@ -34,7 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return Run(monkeypatch, capsys)
 
 
-def test_files_are_put_in_and_their_ids_printed(run: Run, tmp_path: Path) -> None:
+def test_submitted_files_are_printed_with_their_ids(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "data.bin"
     path.write_bytes(b"\0\1")
     with ScriptedManager(Answer({"Work ID": "abc"})) as manager:
@@ -44,17 +42,19 @@ def test_files_are_put_in_and_their_ids_printed(run: Run, tmp_path: Path) -> Non
     assert manager.requests[0].params["iterations"] == "5"
 
 
-@pytest.mark.parametrize(("status", "code"), [("finished", 0), ("failed", 1)])
-def test_submit_can_wait_for_the_end_and_tells_success_by_its_exit_code(run: Run, status: str, code: int) -> None:
+@pytest.mark.parametrize(("status", "exit_code"), [("finished", 0), ("failed", 1)])
+def test_submit_can_wait_for_the_end_and_reports_it_by_its_exit_code(run: Run, status: str, exit_code: int) -> None:
     answers = [
         Answer({"id": "abc", "status": "queued"}, 201),
         Answer({"id": "abc", "status": "started"}),
         Answer({"id": "abc", "status": status, "result": 7}),
     ]
     with ScriptedManager(*answers) as manager:
-        got = run("submit", "--function", "noop", "--kwargs", '{"n": 1}', "--wait", "--json", "--url", manager.url)
-    assert got[0] == code
-    assert [json.loads(line) for line in got[1].splitlines()] == [
+        code, output, _ = run(
+            "submit", "--function", "noop", "--kwargs", '{"n": 1}', "--wait", "--json", "--url", manager.url
+        )
+    assert code == exit_code
+    assert [json.loads(line) for line in output.splitlines()] == [
         {"id": "abc", "source": "noop"},
         {"id": "abc", "status": status, "result": 7},
     ]
@@ -65,8 +65,8 @@ def test_submit_can_wait_for_the_end_and_tells_success_by_its_exit_code(run: Run
 def test_pull_prints_a_table_or_json_lines(run: Run) -> None:
     digest = "f" * 128
     with ScriptedManager(Answer([{"Work ID": "abc", "Value": digest}])) as manager:
-        got = run("pull", "--top", "5", "--order", "oldest", "--lease", "30", "--wait", "2", "--url", manager.url)
-        assert got == (0, f"WORK ID  VALUE\nabc      {digest}\n", "")
+        done = run("pull", "--top", "5", "--order", "oldest", "--lease", "30", "--wait", "2", "--url", manager.url)
+        assert done == (0, f"WORK ID  VALUE\nabc      {digest}\n", "")
         assert run("pull", "--json", "--url", manager.url)[1] == f'{{"Work ID":"abc","Value":"{digest}"}}\n'
     assert manager.requests[0].params == {"top": "5", "order": "oldest", "lease": "30", "wait": "2"}
 
@@ -92,7 +92,7 @@ def test_jobs_are_listed_up_to_the_limit(run: Run) -> None:
         (["ack", "a", "b"], "POST", "/ackCompleted", b'{"ids":["a","b"]}'),
     ],
 )
-def test_a_command_is_one_request(run: Run, arguments: list[str], method: str, path: str, body: bytes) -> None:
+def test_a_command_sends_one_request(run: Run, arguments: list[str], method: str, path: str, body: bytes) -> None:
     with ScriptedManager(Answer({"id": "abc"})) as manager:
         code, output, errors = run(*arguments, "--json", "--url", manager.url)
     assert (code, errors) == (0, "")
@@ -101,7 +101,7 @@ def test_a_command_is_one_request(run: Run, arguments: list[str], method: str, p
     assert (request.method, request.path, request.body) == (method, path, body)
 
 
-def test_urls_and_the_key_come_from_options_or_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urls_and_key_come_from_options_or_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     dead = f"http://127.0.0.1:{ports.free_port()}"
     with ScriptedManager(Answer({"Jobs": 0})) as manager:
         assert run("status", "--url", f"{dead}, {manager.url}", "--key", "one")[0] == 0
@@ -113,16 +113,16 @@ def test_urls_and_the_key_come_from_options_or_the_environment(run: Run, monkeyp
     assert keys == ["Bearer one", "Bearer two", "Bearer three"]
 
 
-def test_a_refusal_is_one_line_and_exit_code_1(run: Run) -> None:
+def test_a_refused_request_is_one_line_and_exit_code_1(run: Run) -> None:
     with ScriptedManager(Answer({"title": "Not Found", "detail": "no job abc"}, 404)) as manager:
         assert run("job", "abc", "--url", manager.url) == (1, "", "workmanager: no job abc (HTTP 404)\n")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], ""),
-        (["nonsense"], "there is no command 'nonsense'"),
+        (["nonsense"], "unknown command 'nonsense'"),
         (["submit"], "give either files or --function"),
         (["submit", "x", "--function", "noop"], "give either files or --function"),
         (["submit", "--function", "noop", "--kwargs", "[1]"], "'[1]' is not a JSON object"),
@@ -131,23 +131,23 @@ def test_a_refusal_is_one_line_and_exit_code_1(run: Run) -> None:
         (["requeue", "--queue", "high"], "give either an ID, or --queue NAME --failed"),
         (
             ["status", "--url", "localhost:5000"],
-            "a manager's URL is like http://127.0.0.1:5000, and not 'localhost:5000'",
+            "'localhost:5000' is not a manager URL; give one such as http://127.0.0.1:5000",
         ),
     ],
 )
-def test_a_wrong_request_is_one_line_and_exit_code_2(run: Run, arguments: list[str], told: str) -> None:
+def test_a_usage_error_is_one_line_and_exit_code_2(run: Run, arguments: list[str], message: str) -> None:
     code, _, errors = run(*arguments)
     assert code == 2
-    assert told in errors
-    assert errors.count("\n") == (1 if told else 0)
+    assert message in errors
+    assert errors.count("\n") == (1 if message else 0)
 
 
-def test_a_file_that_cannot_be_read_is_told(run: Run, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(run: Run, tmp_path: Path) -> None:
     code, _, errors = run("submit", str(tmp_path / "missing"))
     assert (code, errors) == (1, f"workmanager: cannot read {tmp_path / 'missing'}: No such file or directory\n")
 
 
-def test_help_names_every_command(run: Run) -> None:
+def test_help_lists_the_commands(run: Run) -> None:
     code, output, _ = run("--help")
     assert code == 0
     assert {line.split()[0] for line in output.splitlines()[1:]} >= {"up", "submit", "pull", "status", "requeue"}
@@ -187,13 +187,13 @@ SCALER = {
 }
 
 
-def test_the_scaler_is_shown_with_its_instances_and_what_is_short(run: Run) -> None:
+def test_the_scaler_is_shown_with_its_instances_and_cooldowns(run: Run) -> None:
     with ScriptedManager(Answer(SCALER), Answer(SCALER)) as manager:
         code, shown, _ = run("scaler", "--url", manager.url)
         assert json.loads(run("scaler", "status", "--json", "--url", manager.url)[1]) == SCALER
     assert code == 0
-    for what in ("host:5000", "KEEP 1", "m7i/a/spot", "i-1", "busy"):
-        assert what in shown
+    for value in ("host:5000", "KEEP 1", "m7i/a/spot", "i-1", "busy"):
+        assert value in shown
 
 
 def test_the_scalers_log_ends_with_its_last_decision(run: Run) -> None:
@@ -204,16 +204,15 @@ def test_the_scalers_log_ends_with_its_last_decision(run: Run) -> None:
     assert json.loads(last) == SCALER["decisions"][0]
 
 
-def test_the_scaler_is_told_to_pause_to_go_on_and_what_its_limits_are(run: Run) -> None:
-    told = {"paused": True, "limits": SCALER["limits"]}
-    with ScriptedManager(Answer(told), Answer(told), Answer(told)) as manager:
+def test_the_scaler_can_be_paused_resumed_and_limited(run: Run) -> None:
+    overrides = {"paused": True, "limits": SCALER["limits"]}
+    with ScriptedManager(*[Answer(overrides)] * 3) as manager:
         assert run("scaler", "pause", "--url", manager.url)[0] == 0
-        assert (
-            run("scaler", "resume", "--json", "--url", manager.url)[1] == json.dumps(told, separators=(",", ":")) + "\n"
-        )
+        resumed = run("scaler", "resume", "--json", "--url", manager.url)[1]
+        assert resumed == json.dumps(overrides, separators=(",", ":")) + "\n"
         limits = ("--max", "9", "--min", "default", "--budget", "1.5")
         assert run("scaler", "limits", *limits, "--url", manager.url)[0] == 0
-    assert [(each.method, each.path) for each in manager.requests] == [
+    assert [(request.method, request.path) for request in manager.requests] == [
         ("POST", "/scaler/pause"),
         ("POST", "/scaler/resume"),
         ("PUT", "/scaler/limits"),
@@ -223,5 +222,5 @@ def test_the_scaler_is_told_to_pause_to_go_on_and_what_its_limits_are(run: Run) 
 
 
 @pytest.mark.parametrize("arguments", [("limits", "--max", "many"), ("pause", "--max", "1"), ("sleep",)])
-def test_wrong_words_to_the_scaler_are_refused(run: Run, arguments: tuple[str, ...]) -> None:
+def test_wrong_scaler_arguments_are_refused(run: Run, arguments: tuple[str, ...]) -> None:
     assert run("scaler", *arguments)[0] == 2
