@@ -1,0 +1,1 @@
+"""The executor: the child process that runs jobs. It imports nothing of the agent's and never sees Redis."""

@@ -12,23 +12,23 @@ from worker_node.ipc.protocol import WRITABLE_FIELDS
 
 
 class AgentClient:
-    """The executor's line to the agent, over which jobs ask for their own record: one question at a time."""
+    """RPC client of an executor: sends a running job's queries about its own record to the agent, one at a time."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._lock = threading.Lock()
 
     def query(self, sequence: int, verb: str, field: str, value: bytes) -> Any:
-        """Asks about the job of the task `sequence` and waits for the answer.
+        """Send a query about the job of task `sequence` and wait for the answer.
 
         Raises:
-            RuntimeError: the agent refused (the job is not running any more, Redis is away) or is gone.
+            RuntimeError: the agent refused (the job is no longer running, or Redis is unavailable), or has ended.
         """
         with self._lock:
             self._connection.sendall(protocol.pack([sequence, verb, field, value]))
             answer = protocol.read_frame(self._connection)
         if answer is None:
-            raise RuntimeError("the worker's agent is gone, so the job's record cannot be reached")
+            raise RuntimeError("the job's record cannot be reached: the worker's agent has ended")
         ok, content = answer
         if not ok:
             raise RuntimeError(content)
@@ -36,71 +36,71 @@ class AgentClient:
 
 
 class JobConnection:
-    """Stands where RQ's `Job` has its Redis connection, and reaches that job's own hash only."""
+    """Restricted stand-in for the Redis connection of RQ's `Job`: it reaches that job's own hash and nothing else."""
 
-    def __init__(self, line: AgentClient, sequence: int, job_id: str) -> None:
-        self._line = line
+    def __init__(self, agent: AgentClient, sequence: int, job_id: str) -> None:
+        self._agent = agent
         self._sequence = sequence
         self._key = Job.key_for(job_id)
 
     def hget(self, name: str, key: str) -> bytes | None:
         self._check(name, "hget")
-        value: bytes | None = self._line.query(self._sequence, "hget", key, b"")
+        value: bytes | None = self._agent.query(self._sequence, "hget", key, b"")
         return value
 
     def hgetall(self, name: str) -> dict[bytes, bytes]:
         self._check(name, "hgetall")
-        record: dict[bytes, bytes] = self._line.query(self._sequence, "hgetall", "", b"")
+        record: dict[bytes, bytes] = self._agent.query(self._sequence, "hgetall", "", b"")
         return record
 
     def hset(self, name: str, key: str | None = None, value: Any = None, mapping: dict[str, Any] | None = None) -> int:
         self._check(name, "hset")
         fields = dict(mapping or {}) if key is None else {key: value, **(mapping or {})}
         if not WRITABLE_FIELDS.issuperset(fields):
-            raise _unreachable(f"hset of {', '.join(sorted(fields))}")
+            raise _not_available(f"hset of {', '.join(sorted(fields))}")
         for field, content in fields.items():
-            self._line.query(
+            self._agent.query(
                 self._sequence, "hset", field, content if isinstance(content, bytes) else str(content).encode()
             )
         return 0
 
     def __getattr__(self, name: str) -> Any:
-        # Whatever else Redis offers: without this the job would see an AttributeError that explains nothing.
-        raise _unreachable(name)
+        # Any other command of a Redis connection: a plain AttributeError would explain nothing to the job's author.
+        raise _not_available(name)
 
     def _check(self, name: str, command: str) -> None:
         if name != self._key:
-            raise _unreachable(f"{command} {name}")
+            raise _not_available(f"{command} {name}")
 
 
 class CurrentJob(Job):
-    """The job that runs, loaded from its record when anything of it is first used: most jobs never ask."""
+    """The running job. Loads its record when an attribute is first used: most jobs never need it."""
 
-    def __init__(self, line: AgentClient, sequence: int, job_id: str, *, pickled: bool) -> None:
-        # Job.__init__ costs more than a small job does, so it waits for the first use, as the record does.
+    def __init__(self, agent: AgentClient, sequence: int, job_id: str, *, pickled: bool) -> None:
+        # Job.__init__ takes longer than a small job, so it runs on first use, when the record is loaded.
         self._id = job_id
-        self._source = (line, sequence, pickled)
+        self._source = (agent, sequence, pickled)
         self._loading = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
-        # Runs only for attributes that are not there, which means that the job is not loaded yet.
+        # Called only for missing attributes, so the job is not loaded yet.
         attributes = self.__dict__
         with attributes["_loading"]:
             if "connection" not in attributes:
-                # All at once, since the job's threads may look at it meanwhile.
+                # In one step, because other threads of the job may read attributes at the same time.
                 attributes.update(self._load().__dict__)
         return object.__getattribute__(self, name)
 
     def _load(self) -> Job:
-        line, sequence, pickled = self.__dict__["_source"]
+        agent, sequence, pickled = self.__dict__["_source"]
         job_id = self.__dict__["_id"]
         serializer = DefaultSerializer if pickled else JSONSerializer
-        loaded = Job(job_id, connection=JobConnection(line, sequence, job_id), serializer=serializer)  # type: ignore[arg-type]
+        loaded = Job(job_id, connection=JobConnection(agent, sequence, job_id), serializer=serializer)  # type: ignore[arg-type]
         loaded.refresh()  # type: ignore[no-untyped-call]
         return loaded
 
 
-def _unreachable(what: str) -> RuntimeError:
+def _not_available(what: str) -> RuntimeError:
     return RuntimeError(
         f"a job on this worker cannot use its Redis connection ({what}): only the job's own meta, save_meta, get_meta, "
         "refresh and get_status work here, because executors never see Redis; open a connection of your own instead"

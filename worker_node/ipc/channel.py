@@ -1,4 +1,7 @@
-"""The agent's end of a socket pair: frames in and out without ever blocking the event loop."""
+"""Non-blocking frame transport of the agent: one end of a socket pair to an executor.
+
+Hot path: see benchmarks/README.md#what-limits-each-figure (`cpu_slots`).
+"""
 
 import asyncio
 import socket
@@ -10,15 +13,16 @@ READ_BYTES = 1 << 18
 
 
 class Channel:
-    """Sends and receives frames.
+    """Sends and receives frames without blocking the event loop.
 
-    Unlike an asyncio transport it can be emptied at once (`drain`): a child that has died may leave its last words in
-    the socket, and a grandchild that holds the other end open would keep the end of the stream from ever coming.
+    Unlike an asyncio transport, it can read everything that has arrived at once (`drain`). An executor that died can
+    have left its last reports in the socket, and a child process of a job that holds the other end open would keep the
+    end of the stream from ever arriving.
 
     Args:
         connection: the agent's end.
-        on_frames: called with the payloads of all frames that have come in by now.
-        on_garbage: called once when what comes in is no frame; nothing is read after that.
+        on_frames: called with the payloads of all frames that have arrived.
+        on_protocol_error: called once with the reason if the data is not a valid frame. Nothing is read after that.
     """
 
     def __init__(
@@ -30,16 +34,16 @@ class Channel:
         connection.setblocking(False)
         self._connection = connection
         self._on_frames = on_frames
-        self._on_garbage = on_protocol_error
+        self._on_protocol_error = on_protocol_error
         self._loop = asyncio.get_running_loop()
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._reading = True
-        self._rest: asyncio.TimerHandle | None = None
+        self._deferral: asyncio.TimerHandle | None = None
         self._loop.add_reader(connection.fileno(), self._read_some)
 
     def send(self, frame: bytes) -> None:
-        """Sends a frame, later where the other end is not taking it now; a dead other end is found out elsewhere."""
+        """Send a frame, in the background if the socket is full. A dead executor is noticed elsewhere."""
         if self._outgoing:
             self._outgoing += frame
             return
@@ -50,40 +54,40 @@ class Channel:
 
     @property
     def is_deferred(self) -> bool:
-        """Whether what comes in gathers in the socket."""
-        return self._rest is not None
+        """Whether incoming frames stay in the socket for now."""
+        return self._deferral is not None
 
     def defer_until(self, until: float) -> None:
-        """Lets what comes in gather in the socket until the loop's clock says `until`; `drain` reads it before.
+        """Leave incoming frames in the socket until the event loop's clock reaches `until`, or until `drain`.
 
-        A rest that is under way ends then instead.
+        A new call replaces the end of a deferral that is under way.
         """
         if not self._reading:
             return
-        if self._rest is None:
+        if self._deferral is None:
             self._loop.remove_reader(self._connection.fileno())
         else:
-            self._rest.cancel()
-        self._rest = self._loop.call_at(until, self._end_rest)
+            self._deferral.cancel()
+        self._deferral = self._loop.call_at(until, self._end_deferral)
 
     def drain(self) -> None:
-        """Reads everything that is there now."""
+        """Read everything that has arrived."""
         while self._reading and self._read_some():
             pass
 
     def close(self) -> None:
-        """Closes the agent's end, which tells an executor to leave."""
+        """Close the agent's end, which makes the executor exit."""
         self._stop_reading()
         if self._outgoing:
             self._loop.remove_writer(self._connection.fileno())
             self._outgoing.clear()
         self._connection.close()
 
-    def _end_rest(self) -> None:
-        self._rest = None
+    def _end_deferral(self) -> None:
+        self._deferral = None
         self._read_some()
-        # What it read may have been a reason to rest again, or to read no more.
-        if self._reading and self._rest is None:
+        # The frames just read may have started another deferral, or stopped the reading.
+        if self._reading and self._deferral is None:
             self._loop.add_reader(self._connection.fileno(), self._read_some)
 
     def _read_some(self) -> bool:
@@ -115,19 +119,19 @@ class Channel:
             if payloads:
                 self._on_frames(payloads)
             if size > MAX_FRAME_BYTES:
-                raise ValueError(f"a frame of {size} bytes")
+                raise ValueError(f"frame of {size} bytes, at most {MAX_FRAME_BYTES} are allowed")
         except (ValueError, TypeError, KeyError, IndexError) as error:
-            # A job can write what it likes to its executor's end; that must not reach the other jobs.
+            # A job can write anything to its executor's end. That must not harm other jobs.
             self._stop_reading()
-            self._on_garbage(f"{type(error).__name__}: {error}")
+            self._on_protocol_error(f"{type(error).__name__}: {error}")
 
     def _stop_reading(self) -> None:
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._connection.fileno())
-            if self._rest is not None:
-                self._rest.cancel()
-                self._rest = None
+            if self._deferral is not None:
+                self._deferral.cancel()
+                self._deferral = None
 
     def _send_now(self, data: bytes | bytearray) -> int:
         try:

@@ -1,11 +1,14 @@
-"""What the agent and an executor say to each other.
+"""Protocol between the agent and an executor process: frames over socket pairs, and a page of shared memory.
 
-Frames go over socket pairs: four bytes of length, big-endian, then msgpack. Nothing of a child is ever unpickled.
-The agent sends lists of `Task`, in the order in which they are to run; the executor answers with lists of `Report`,
-of which an empty one means that it is ready. On a second pair a running job asks for its own record: a list
-`[sequence, verb, field, value]`, answered by `[ok, value]`.
+A frame is four bytes of length (big-endian) and a msgpack list. The agent never unpickles what an executor sends.
 
-The `Page` is memory that both see, for what must be known at once, without asking the child.
+- First socket pair: the agent sends lists of `Task`, to be run in that order; the executor answers with lists of
+  `TaskReport`. An empty list means that the executor is ready.
+- Second socket pair: a running job queries its own record with `[sequence, verb, field, value]`; the agent answers
+  `[ok, value]`.
+- `SharedStatus`: what both must know at once, without a message.
+
+Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
 """
 
 import mmap
@@ -21,13 +24,18 @@ import msgpack  # type: ignore[import-untyped]  # It has no types.
 
 LENGTH = struct.Struct(">I")
 MAX_FRAME_BYTES = 1 << 30
-MAX_RESULT_BYTES = 1 << 20
 WRITABLE_FIELDS = frozenset({"meta"})
-"""Fields of its own record that a running job can write."""
+"""Fields of its own record that a running job may write."""
 
 
 class Task(NamedTuple):
-    """A job as an executor gets it. `data` is RQ's field of that name; `unsupported` names what forbids to run it."""
+    """A job as the executor receives it.
+
+    Attributes:
+        sequence: number of the task within its slot, counted from 1.
+        data: RQ's field of that name.
+        unsupported: error text if the job asks for a feature that is not supported, so that it must not run.
+    """
 
     sequence: int
     job_id: str
@@ -47,13 +55,14 @@ class TaskOutcome(IntEnum):
 
 
 class TaskReport(NamedTuple):
-    """What became of a task.
+    """An executor's report on one task.
 
     Attributes:
-        function: the public name where the function is registered, the record's path where it is not, '' where the
-            record could not be read.
-        body: the result, serialised and in base64 (FINISHED, RETRY), or the traceback as text (FAILED, REJECTED).
-        detail: for FAILED whether the failure is permanent; for RETRY `[max, intervals, at_front]`.
+        function: public name of a registered function; otherwise the path in the record, or '' if the record could not
+            be read.
+        seconds: run time.
+        body: serialised result in base64 (FINISHED, RETRY) or traceback text (FAILED, REJECTED).
+        detail: FAILED: whether the failure is permanent. RETRY: `[max, intervals, at_front]`.
     """
 
     sequence: int
@@ -65,27 +74,27 @@ class TaskReport(NamedTuple):
 
 
 def pack(messages: Sequence[Any]) -> bytes:
-    """One frame."""
+    """Return one frame."""
     return FrameWriter().pack(messages)
 
 
 class FrameWriter:
-    """Makes frames, for one thread at a time, in a buffer that it keeps: a fresh one takes longer than a frame."""
+    """Frame encoder that reuses its buffer: allocating one takes longer than encoding a frame. Not thread-safe."""
 
     def __init__(self) -> None:
         self._packer = msgpack.Packer()
 
     def pack(self, messages: Sequence[Any]) -> bytes:
-        """One frame."""
+        """Return one frame."""
         payload: bytes = self._packer.pack(messages)
         return LENGTH.pack(len(payload)) + payload
 
 
 def unpack(payload: bytes) -> list[Any]:
-    """The messages of a frame's payload.
+    """Return the messages in a frame's payload.
 
     Raises:
-        ValueError: it is not a list in msgpack.
+        ValueError: the payload is not a msgpack list.
     """
     messages = msgpack.unpackb(payload)
     if not isinstance(messages, list):
@@ -94,7 +103,7 @@ def unpack(payload: bytes) -> list[Any]:
 
 
 def read_frame(connection: socket.socket) -> list[Any] | None:
-    """Waits for the next frame on a blocking socket; None at its end."""
+    """Wait for the next frame on a blocking socket; return its messages, or None at the end of the stream."""
     header = _read_exactly(connection, LENGTH.size)
     if header is None:
         return None
@@ -114,13 +123,14 @@ def _read_exactly(connection: socket.socket, size: int) -> bytes | None:
 
 
 class SharedStatus:
-    """Memory shared by the agent and one executor: what runs, since when, and which tasks are withdrawn.
+    """Status page in memory shared by the agent and one executor: the running task, and tasks that were withdrawn.
 
-    The executor writes what runs and then looks whether it is withdrawn; the agent withdraws and then, a moment later,
-    looks at what runs: so a withdrawn task is either seen running or is not begun.
+    No lock is needed to withdraw a task. The executor first writes which task it starts and then checks whether it was
+    withdrawn; the agent first withdraws and, a moment later, checks which task runs. So a withdrawn task either shows
+    as running or does not start.
     """
 
-    # Native alignment makes struct copy each number as a whole.
+    # With native alignment, struct copies each number as a whole.
     _RUNNING = struct.Struct("@QQQB")
     _WITHDRAWN = struct.Struct("@QQ")
     _NUMBER = struct.Struct("@Q")
@@ -133,50 +143,50 @@ class SharedStatus:
 
     @classmethod
     def create(cls) -> "SharedStatus":
-        """A fresh page in an unlinked temporary file, whose `fd` a child inherits."""
+        """Return a new page in an unlinked temporary file, whose `fd` the executor inherits."""
         with tempfile.TemporaryFile() as file:
             file.truncate(mmap.PAGESIZE)
             return cls(os.dup(file.fileno()))
 
     def close(self) -> None:
-        """Gives the memory back."""
+        """Unmap the page."""
         self._memory.close()
         os.close(self.fd)
 
     def set_running_task(self, sequence: int, now_ns: int) -> None:
-        """Executor: from now on this task runs (0: none). Its function is not known yet."""
+        """Executor: note that this task starts (0: none runs). Its function is not known yet."""
         self._RUNNING.pack_into(self._memory, 0, sequence, now_ns, sequence ^ now_ns, 0)
 
     def set_function(self, function: bytes) -> None:
-        """Executor: what the running task calls."""
+        """Executor: note the public name of the function that the running task calls."""
         size = min(len(function), self._NAME_BYTES)
         self._memory[self._NAME_AT : self._NAME_AT + size] = function[:size]
         self._memory[self._NAME_SIZE] = size
 
     def running_task(self, now_ns: int) -> tuple[int, int]:
-        """The running task's sequence number, 0 for none, and when it began by the monotonic clock, in nanoseconds."""
-        sequence, began_ns, check, _ = self._RUNNING.unpack_from(self._memory, 0)
-        # Numbers that do not match are being written at this moment: the task begins now.
-        return sequence, began_ns if sequence ^ began_ns == check else now_ns
+        """Return the running task's sequence number (0: none) and its start by the monotonic clock, in nanoseconds."""
+        sequence, started_ns, check, _ = self._RUNNING.unpack_from(self._memory, 0)
+        # If the numbers do not match, the executor is writing them at this moment: the task starts now.
+        return sequence, started_ns if sequence ^ started_ns == check else now_ns
 
     @property
     def function(self) -> str:
-        """The public name of what the running task calls; '' where it is not known yet."""
+        """Public name of the function that the running task calls; '' until it is known."""
         size = self._memory[self._NAME_SIZE]
         return self._memory[self._NAME_AT : self._NAME_AT + size].decode("utf-8", "replace")
 
     def withdraw(self, above: int, up_to: int) -> None:
-        """Agent: tasks with a sequence number in (above, up_to] are not to be begun any more."""
+        """Agent: forbid the executor to start the tasks with a sequence number in (above, up_to]."""
         self._WITHDRAWN.pack_into(self._memory, self._WITHDRAWN_AT, above, up_to)
 
     def is_withdrawn(self, sequence: int) -> bool:
-        """Whether the task is not to be begun any more."""
+        """Return whether the task was withdrawn, so that it must not start."""
         above, up_to = self._WITHDRAWN.unpack_from(self._memory, self._WITHDRAWN_AT)
         return bool(above < sequence <= up_to)
 
     @property
     def resident_bytes(self) -> int:
-        """The executor's resident memory when it last looked; 0 before that and where it cannot know."""
+        """Resident memory of the executor at its last measurement; 0 before the first or if it cannot be measured."""
         return int(self._NUMBER.unpack_from(self._memory, self._RESIDENT_AT)[0])
 
     @resident_bytes.setter

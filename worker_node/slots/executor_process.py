@@ -1,4 +1,4 @@
-"""One executor process as the agent sees it: started, spoken to, killed, gone."""
+"""Process handle of one executor: start it, send it jobs, read its reports, kill it."""
 
 import asyncio
 import os
@@ -16,13 +16,18 @@ from worker_node.ipc.channel import Channel
 from worker_node.ipc.protocol import SharedStatus, Task, pack
 
 STDERR = 2
-"""What jobs print goes where the log goes."""
+"""Jobs' standard output goes to the log, that is, to the agent's standard error."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorOptions:
-    """What every executor of an agent is started with: the operator's modules, whether pickled jobs may run, and how
-    far it stands back for others (see `courtesy`)."""
+    """Start options of a worker's executors.
+
+    Attributes:
+        functions: the modules of WORKMANAGER_FUNCTIONS.
+        allow_pickle: whether pickled jobs may run.
+        nice: CPU niceness, see `worker_node/priority.py`.
+    """
 
     functions: tuple[str, ...]
     allow_pickle: bool
@@ -33,14 +38,14 @@ class ExecutorProcess:
     """A running executor.
 
     Attributes:
-        page: the memory that it shares with the agent.
-        pid: its process id, which is also that of its process group and session.
+        status: the memory page that it shares with the agent.
+        pid: its process id, also that of its process group and session.
     """
 
-    def __init__(self, process: Process, status: SharedStatus, jobs: Channel, calls: Channel) -> None:
+    def __init__(self, process: Process, status: SharedStatus, jobs: Channel, queries: Channel) -> None:
         self._process = process
         self._jobs = jobs
-        self._calls = calls
+        self._queries = queries
         self.status = status
         self.pid = process.pid
 
@@ -53,68 +58,71 @@ class ExecutorProcess:
         on_queries: Callable[[Sequence[bytes]], None],
         on_protocol_error: Callable[[str], None],
     ) -> "ExecutorProcess":
-        """Starts an executor; the first frame of `on_reports` says that it is ready.
+        """Start an executor. It is ready when `on_reports` gets the first frame.
 
         Raises:
-            OSError: the system has no process, memory or file descriptor left.
+            OSError: the system is out of processes, memory or file descriptors.
         """
-        page = SharedStatus.create()
+        status = SharedStatus.create()
         pairs: list[socket.socket] = []
         try:
-            jobs, childs_jobs = _pair(pairs)
-            calls, childs_calls = _pair(pairs)
-            fds = (childs_jobs.fileno(), childs_calls.fileno(), page.fd)
+            jobs, executors_jobs = _pair(pairs)
+            queries, executors_queries = _pair(pairs)
+            fds = (executors_jobs.fileno(), executors_queries.fileno(), status.fd)
             process = await asyncio.create_subprocess_exec(
                 *_command_line(options, *fds),
                 stdin=DEVNULL,
                 stdout=STDERR,
                 pass_fds=fds,
-                # A session of its own keeps the terminal's Ctrl-C away, and lets a kill take the job's children along.
+                # In its own session, the terminal's Ctrl-C does not reach it, and killing it kills the job's children.
                 start_new_session=True,
                 env=_environment(os.environ),
             )
         except BaseException:
-            page.close()
+            status.close()
             for end in pairs:
                 end.close()
             raise
-        childs_jobs.close()
-        childs_calls.close()
+        executors_jobs.close()
+        executors_queries.close()
         return cls(
-            process, page, Channel(jobs, on_reports, on_protocol_error), Channel(calls, on_queries, on_protocol_error)
+            process,
+            status,
+            Channel(jobs, on_reports, on_protocol_error),
+            Channel(queries, on_queries, on_protocol_error),
         )
 
     def send(self, tasks: Sequence[Task]) -> None:
-        """Hands tasks over, to be run in this order."""
+        """Send tasks, to be run in this order."""
         self._jobs.send(pack(tasks))
 
     def answer(self, ok: bool, content: Any) -> None:
-        """Answers the running job's question."""
-        self._calls.send(pack([ok, content]))
+        """Answer the running job's query."""
+        self._queries.send(pack([ok, content]))
 
     @property
     def is_deferred(self) -> bool:
-        """Whether reports gather."""
+        """Whether reports are left in the socket for now."""
         return self._jobs.is_deferred
 
     def defer_reads(self, until: float) -> None:
-        """Lets reports gather until the loop's clock says `until`."""
+        """Leave reports in the socket until the event loop's clock reaches `until`."""
         self._jobs.defer_until(until)
 
     def drain(self) -> None:
-        """Takes in the reports that have arrived by now."""
+        """Read the reports that have arrived."""
         self._jobs.drain()
 
     def kill(self) -> None:
-        """Kills the executor and whatever processes its jobs have started; no signal handler can prevent it."""
+        """Kill the executor and all processes that its jobs have started, whatever signals they handle."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
     async def wait(self) -> int:
-        """Waits for its end and takes in the last reports: after this, no more come.
+        """Wait until the process has ended, and read its last reports; no more arrive after this.
 
         Returns:
-            the exit code, or minus the number of the signal that killed it.
+            the exit code; minus the signal's number if a signal killed it.
         """
         code = await self._process.wait()
         self.kill()
@@ -122,9 +130,9 @@ class ExecutorProcess:
         return code
 
     def close(self) -> None:
-        """Gives back what the agent held of it."""
+        """Close the agent's ends of the sockets and the shared memory."""
         self._jobs.close()
-        self._calls.close()
+        self._queries.close()
         self.status.close()
 
 
@@ -134,13 +142,15 @@ def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:
     return pair
 
 
-def _command_line(options: ExecutorOptions, jobs_fd: int, calls_fd: int, page_fd: int) -> list[str]:
-    command = [sys.executable, "-m", "worker_node.executor", "--jobs-fd", str(jobs_fd), "--calls-fd", str(calls_fd)]
-    command += ["--page-fd", str(page_fd), "--agent-pid", str(os.getpid()), "--functions", ",".join(options.functions)]
-    command += ["--nice", str(options.nice)]
-    return [*command, "--allow-pickle"] if options.allow_pickle else command
+def _command_line(options: ExecutorOptions, jobs_fd: int, queries_fd: int, status_fd: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "worker_node.executor"),
+        *("--jobs-fd", str(jobs_fd), "--queries-fd", str(queries_fd), "--status-fd", str(status_fd)),
+        *("--agent-pid", str(os.getpid()), "--functions", ",".join(options.functions), "--nice", str(options.nice)),
+        *(["--allow-pickle"] if options.allow_pickle else []),
+    ]
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Jobs get the agent's environment without its settings: the address of Redis is none of theirs."""
+    """Return the agent's environment without its settings: jobs must not see the address of Redis."""
     return {name: value for name, value in environ.items() if not name.startswith(PREFIX)}

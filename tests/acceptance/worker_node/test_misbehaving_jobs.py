@@ -113,7 +113,7 @@ async def test_results_that_cannot_be_kept_fail_the_job_once(bench: SlotHarness)
     assert "cannot be written as JSON" in (await bench.failure("unserialisable")).traceback
     assert "cannot be written as JSON" in (await bench.failure("nan")).traceback
     too_large = await bench.failure("large", MIB)
-    assert "at most 1048576 are kept" in too_large.traceback
+    assert "the maximum is 1048576" in too_large.traceback
     assert too_large.final, "another try would cost as much and end the same"
     assert await bench.value("unserialisable", from_http=False) == "Unserializable return value"
 

@@ -13,7 +13,8 @@ import pytest
 
 from jobqueue.functions import FunctionRegistry
 from tests.unit.worker_node.operator_module import Counter
-from worker_node.executor.calls import PLACEHOLDER, CallDecoder, Rejected, ResultError, encode_result
+from worker_node.executor.calls import CallDecoder, Rejected
+from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
 
 SAMPLE = "tests.unit.worker_node.operator_module"
 
@@ -135,5 +136,5 @@ def test_a_stock_jobs_result_that_cannot_be_serialised_becomes_rqs_placeholder(p
 @pytest.mark.parametrize("pickled", [False, True])
 def test_a_result_of_more_than_a_mebibyte_is_an_error(pickled: bool) -> None:
     encode_result("x" * (1024 * 1024 - 100), pickled=pickled, from_http=not pickled)
-    with pytest.raises(ResultError, match="at most 1048576 are kept"):
+    with pytest.raises(ResultError, match="the maximum is 1048576"):
         encode_result("x" * 1024 * 1024, pickled=pickled, from_http=not pickled)
