@@ -1,0 +1,1 @@
+"""The agent's loops over Redis, one of each per shard: claim, finish, heartbeat, commands."""

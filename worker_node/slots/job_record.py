@@ -1,4 +1,4 @@
-"""Answers what a running job asks about its own record."""
+"""RPC handler for a running job's queries about its own record."""
 
 import asyncio
 from typing import Any
@@ -15,19 +15,21 @@ RETRY_SECONDS = 0.2
 
 
 async def answer_query(shard: Shard, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
-    """Answers one question; a failover is waited out, since the job waits too."""
+    """Answer one query. While Redis is unavailable, for example during a failover, keep trying: the job waits too."""
     try:
         async with asyncio.timeout(QUERY_TIMEOUT_SECONDS):
-            content = await _ask(shard, job, verb, field, value)
+            content = await _execute(shard, job, verb, field, value)
     except TimeoutError:
-        reply(False, "the job's record cannot be reached: its Redis is away")
+        reply(
+            False, f"the job's record cannot be reached: Redis has been unavailable for {QUERY_TIMEOUT_SECONDS:.0f} s"
+        )
     except ValueError as error:
         reply(False, str(error))
     else:
         reply(True, content)
 
 
-async def _ask(shard: Shard, job: ClaimedJob, verb: str, field: str, value: bytes) -> Any:
+async def _execute(shard: Shard, job: ClaimedJob, verb: str, field: str, value: bytes) -> Any:
     while True:
         try:
             if verb == "hget":

@@ -1,9 +1,10 @@
-"""Decides what became of jobs: from an executor's report, or from the death of an executor."""
+"""Classification of outcomes: what an executor's report, or its death, means for the jobs it had."""
 
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Retried, Stopped
 from jobqueue.model import ClaimedJob, FailureReason
@@ -11,71 +12,81 @@ from worker_node.ipc.protocol import TaskOutcome, TaskReport
 
 
 class KillReason(Enum):
-    """Why a running job is ended, which decides what becomes of it."""
+    """Why the agent kills a running job. It decides the job's outcome."""
 
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     LEASE_LOST = "lease_lost"
     DRAINED = "drained"
-    PROTOCOL_ERROR = "garbled"
+    PROTOCOL_ERROR = "protocol_error"
+
+
+class Kill(NamedTuple):
+    """The agent's kill of an executor, because of the task with that sequence number."""
+
+    sequence: int
+    reason: KillReason
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorDeath:
-    """An executor's end.
+    """How an executor ended.
 
     Attributes:
-        exit_code: minus the signal's number where one killed it.
-        running: sequence number of the task that ran, 0 for none.
-        function: what that task called.
-        seconds: for how long.
-        doomed: the task that the executor was killed for, and why; None where it was not the agent who killed it.
+        exit_code: minus the signal's number if a signal killed it.
+        running: sequence number of the running task; 0 for none.
+        function: public name of the function that this task called.
+        seconds: for how long the task had run.
+        kill: None if it was not the agent that killed the executor for a task.
     """
 
     exit_code: int
     running: int
     function: str
     seconds: float
-    killing: tuple[int, KillReason] | None
+    kill: Kill | None
 
 
-def classify_report(job: ClaimedJob, report: TaskReport, *, recorded: bool) -> Outcome:
-    """The outcome of a job that its executor reports. `recorded`: an execution record stands."""
-    _, ending, function, seconds, body, detail = report
-    if ending == TaskOutcome.FINISHED:
-        return Finished(job, function, seconds, body, recorded)  # type: ignore[arg-type]  # Bytes, with this ending.
-    if ending == TaskOutcome.RETRY:
-        most, intervals, at_front = detail
-        return Retried(job, function, seconds, most, tuple(intervals), at_front, body)  # type: ignore[arg-type]
-    reason = FailureReason.REJECTED if ending == TaskOutcome.REJECTED else FailureReason.EXCEPTION
+def classify_report(job: ClaimedJob, report: TaskReport, *, has_execution_record: bool) -> Outcome:
+    """Return the outcome of a job that its executor reports."""
+    _, outcome, function, seconds, body, detail = report
+    if outcome == TaskOutcome.FINISHED:
+        return Finished(job, function, seconds, body, has_execution_record)  # type: ignore[arg-type]  # Bytes for this outcome.
+    if outcome == TaskOutcome.RETRY:
+        max_retries, intervals, at_front = detail
+        return Retried(job, function, seconds, max_retries, tuple(intervals), at_front, body)  # type: ignore[arg-type]
+    reason = FailureReason.REJECTED if outcome == TaskOutcome.REJECTED else FailureReason.EXCEPTION
     return Failed(job, function, seconds, reason, body, final=bool(detail))  # type: ignore[arg-type]  # Text.
 
 
 def classify_death(held_jobs: Mapping[int, ClaimedJob], death: ExecutorDeath) -> tuple[list[Outcome], list[ClaimedJob]]:
-    """Decides about the jobs that were with an executor when it died: one is to blame at most.
+    """Decide about the jobs that an executor had when it died. At most one of them is to blame.
+
+    Args:
+        held_jobs: by sequence number.
 
     Returns:
-        the outcomes, and the jobs that are to run elsewhere.
+        the outcomes, and the jobs to release, so that they run elsewhere.
     """
-    ended: list[Outcome] = []
-    returned: list[ClaimedJob] = []
+    outcomes: list[Outcome] = []
+    released: list[ClaimedJob] = []
     for sequence, job in held_jobs.items():
-        if death.killing is not None and sequence == death.killing[0]:
-            outcome = _killed(job, death, death.killing[1])
+        if death.kill is not None and sequence == death.kill.sequence:
+            outcome = _classify_killed(job, death, death.kill.reason)
             if outcome is not None:
-                ended.append(outcome)
-            elif death.killing[1] is KillReason.DRAINED:
-                returned.append(job)
-        elif death.killing is None and sequence == death.running:
-            message = f"the executor process ended while it ran the job: {describe_exit(death.exit_code)}"
-            ended.append(Failed(job, death.function, death.seconds, FailureReason.WORKER_LOST, message))
+                outcomes.append(outcome)
+            elif death.kill.reason is KillReason.DRAINED:
+                released.append(job)
+        elif death.kill is None and sequence == death.running:
+            message = f"the executor process died while running the job: {describe_exit(death.exit_code)}"
+            outcomes.append(Failed(job, death.function, death.seconds, FailureReason.WORKER_LOST, message))
         else:
-            returned.append(job)
-    return ended, returned
+            released.append(job)
+    return outcomes, released
 
 
 def describe_exit(code: int) -> str:
-    """An exit code for people."""
+    """Return an exit code in readable form, such as `exit_code=3` or `signal=SIGSEGV`."""
     if code >= 0:
         return f"exit_code={code}"
     try:
@@ -85,14 +96,14 @@ def describe_exit(code: int) -> str:
     return f"signal={name}" + (" (killed from outside, or out of memory)" if -code == signal.SIGKILL else "")
 
 
-def _killed(job: ClaimedJob, death: ExecutorDeath, why: KillReason) -> Outcome | None:
+def _classify_killed(job: ClaimedJob, death: ExecutorDeath, reason: KillReason) -> Outcome | None:
     function, seconds = death.function, death.seconds
-    match why:
+    match reason:
         case KillReason.TIMEOUT:
-            message = f"the job was ended after {seconds:.1f} seconds: its timeout is {job.timeout_seconds} seconds"
+            message = f"the job was killed after {seconds:.1f} seconds: its timeout is {job.timeout_seconds} seconds"
             return Failed(job, function, seconds, FailureReason.TIMEOUT, message)
         case KillReason.PROTOCOL_ERROR:
-            message = "the job wrote into its executor's connection to the worker, which had to end it"
+            message = "the job was killed: it wrote into the socket between its executor and the worker's agent"
             return Failed(job, function, seconds, FailureReason.WORKER_LOST, message)
         case KillReason.CANCELLED:
             return Stopped(job, function, seconds)

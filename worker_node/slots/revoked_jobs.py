@@ -1,15 +1,15 @@
-"""Jobs that are not to run here any more: cancelled by somebody, or leased to somebody else."""
+"""Revoked jobs (Celery's word): jobs that must not run on this worker, cancelled, or lease lost."""
 
 from jobqueue.model import ClaimedJob
 from worker_node.slots.outcomes import KillReason
 
 REMEMBERED_SECONDS = 5.0
-"""A message may overtake the answer to a claim, not by more than this; the next renewal of the lease would tell too.
-Long after, the same id may be here again for good reason: requeued."""
+"""How long an entry is kept. A cancellation can arrive before the answer to the claim, but not by more than this; if it
+does, the next lease renewal reports it too. Much later the same id may be here again legitimately, requeued."""
 
 
 class RevokedJobs:
-    """Remembers them until they are gone. Cancelling is by id, and may come before the job itself does."""
+    """The set of revoked jobs. A cancellation is by id and may arrive before the job does."""
 
     def __init__(self) -> None:
         self._cancelled: dict[str, float] = {}
@@ -19,23 +19,23 @@ class RevokedJobs:
         return bool(self._cancelled or self._lost)
 
     def cancel(self, job_id: str, now: float) -> None:
-        """The job of that id is to be ended, should it be here or come."""
+        """Add the job of that id, whether it is here or may still arrive."""
         self._forget_old(now)
         self._cancelled[job_id] = now
 
     def lose_lease(self, job: ClaimedJob, now: float) -> None:
-        """The lease on the job is gone."""
+        """Add a job whose lease is gone."""
         self._forget_old(now)
         self._lost[job.id, job.token] = now
 
     def reason(self, job: ClaimedJob) -> KillReason | None:
-        """Why the job is not to run; None where nothing speaks against it."""
+        """Return why the job must not run; None if it may."""
         if (job.id, job.token) in self._lost:
             return KillReason.LEASE_LOST
         return KillReason.CANCELLED if job.id in self._cancelled else None
 
     def forget(self, job: ClaimedJob) -> None:
-        """The job is gone from here: its id may come again, requeued."""
+        """Remove a job that has left this worker: the same id may come back, requeued."""
         self._cancelled.pop(job.id, None)
         self._lost.pop((job.id, job.token), None)
 

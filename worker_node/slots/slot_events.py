@@ -1,4 +1,4 @@
-"""What a slot says: which job runs in it, and what has come of those that it was given."""
+"""What a slot tells its owner: which job is running, and what became of the jobs it was given."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Reply = Callable[[bool, Any], None]
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A job that runs at this moment. `began` is by the event loop's clock, in seconds."""
+    """A job that is running at this moment. `started_at` is in seconds of the monotonic clock."""
 
     sequence: int
     job: ClaimedJob
@@ -22,13 +22,13 @@ class RunningJob:
 
 @dataclass(frozen=True, slots=True)
 class SlotEvents:
-    """What a slot tells its agent.
+    """Callbacks of a slot.
 
     Attributes:
-        ended: jobs that came to an end.
-        returned: jobs that are not going to run here; nothing is recorded of them.
-        asked: the running job asks for its own record: (reply, job, verb, field, value).
-        room: there may be room for jobs again.
+        ended: jobs ended, with these outcomes.
+        released: jobs will not run here, and nothing is recorded about them.
+        queried: the running job queries its own record: (reply, job, verb, field, value).
+        capacity_freed: the slot may be able to take jobs again.
     """
 
     ended: Callable[[Sequence[Outcome]], None]

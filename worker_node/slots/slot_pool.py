@@ -1,4 +1,7 @@
-"""All slots of a worker, as one."""
+"""Slot pool: all slots of a worker. It decides how many jobs to claim and spreads them over the slots.
+
+Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
+"""
 
 from collections.abc import Iterator, Sequence
 from time import monotonic
@@ -8,7 +11,7 @@ from worker_node.slots.slot import Slot
 
 
 class SlotPool:
-    """The slots, and where each job is. Iterates over the slots."""
+    """The slots of a worker, in order."""
 
     def __init__(self, slots: Sequence[Slot]) -> None:
         self._slots = tuple(slots)
@@ -21,36 +24,36 @@ class SlotPool:
 
     @property
     def busy(self) -> bool:
-        """Whether any job is here."""
+        """Whether any slot holds a job."""
         return any(slot.busy for slot in self._slots)
 
     @property
     def running_count(self) -> int:
-        """How many jobs run at this moment."""
+        """How many jobs are running at this moment."""
         return sum(slot.running() is not None for slot in self._slots)
 
     def jobs_wanted(self) -> int:
-        """How many jobs to ask for: once one slot is low all are filled up, so that they share the trip."""
+        """Return how many jobs to claim: 0 until one slot is running low, then enough to refill all in one call."""
         now = monotonic()
-        rooms = [(slot.jobs_wanted(now), slot) for slot in self._slots]
-        return sum(free for free, _ in rooms) if any(free and slot.is_running_low for free, slot in rooms) else 0
+        wanted = [(slot.jobs_wanted(now), slot) for slot in self._slots]
+        return sum(jobs for jobs, _ in wanted) if any(jobs and slot.is_running_low for jobs, slot in wanted) else 0
 
     def assign(self, jobs: Sequence[ClaimedJob]) -> Sequence[ClaimedJob]:
-        """Spreads jobs evenly over the slots that have room.
+        """Spread jobs evenly over the slots that can take some.
 
         Returns:
-            the jobs that found none.
+            the jobs that no slot could take.
         """
         now, left = monotonic(), list(jobs)
         _spread(left, [(slot.jobs_wanted(now), slot) for slot in self._slots], now)
         if left:
-            # More can come than the slots ask for by now: several shards were asked at a time, or jobs became slower.
+            # More jobs than wanted can arrive: several shards were asked at once, or jobs have become slower since.
             _spread(left, [(slot.max_accept(now), slot) for slot in self._slots], now)
         return left
 
 
 def _spread(left: list[ClaimedJob], places: Sequence[tuple[int, Slot]], now: float) -> None:
-    # The fullest first: what is beyond their share goes to those after them.
+    # The slot with the fewest places comes first: what it cannot take of its share goes to the slots after it.
     ordered = sorted(places, key=lambda pair: pair[0])
     for position, (free, slot) in enumerate(ordered):
         share = min(free, -(-len(left) // (len(ordered) - position)))

@@ -1,4 +1,4 @@
-"""Watches the jobs that are here: ends those that run too long or are not wanted, returns those that wait too long."""
+"""Watchdog over the jobs in the slots: kills jobs past their timeout or revoked, withdraws jobs that wait too long."""
 
 import asyncio
 import logging
@@ -15,28 +15,30 @@ log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 0.25
 LONG_RUNNING_SECONDS = 1.0
-"""A job that has run for so long gets RQ's execution record; one that has waited here for so long is given back."""
+"""A job that has run for longer gets RQ's execution record."""
+MAX_WAIT_SECONDS = 1.0
+"""A job that has waited in a slot for longer is released, so that another worker can run it."""
 
 
 class Watchdog:
-    """Looks at the slots four times a second while any job is here.
+    """Checks the slots every `CHECK_SECONDS` while any of them holds a job.
 
     Args:
-        on_long: a job of the shard with that index has become a long one.
+        on_long_running: called with a shard's index when a job of that shard has run for `LONG_RUNNING_SECONDS`.
     """
 
     def __init__(self, slots: SlotPool, revoked: RevokedJobs, on_long_running: Callable[[int], None]) -> None:
         self._slots = slots
-        self._unwanted = revoked
-        self._on_long = on_long_running
+        self._revoked = revoked
+        self._on_long_running = on_long_running
         self._busy = asyncio.Event()
 
     def wake(self) -> None:
-        """Jobs have come."""
+        """Start checking: a slot has been given jobs."""
         self._busy.set()
 
     async def run(self) -> None:
-        """Watches until it is cancelled."""
+        """Check until cancelled."""
         while True:
             await self._busy.wait()
             self._busy.clear()
@@ -45,26 +47,26 @@ class Watchdog:
                 await asyncio.sleep(CHECK_SECONDS)
 
     def check(self, now: float) -> None:
-        """Does what is due at `now`, by the monotonic clock."""
+        """Kill and withdraw what is due at `now`, by the monotonic clock."""
         for slot in self._slots:
             running = slot.running()
             if running is not None:
-                self._look_at(slot, running, now)
+                self._check_running(slot, running, now)
             since = slot.waiting_since()
-            if since is not None and (now - since > LONG_RUNNING_SECONDS or self._any_unwanted(slot)):
+            if since is not None and (now - since > MAX_WAIT_SECONDS or self._holds_revoked(slot)):
                 slot.withdraw()
 
-    def _look_at(self, slot: Slot, running: RunningJob, now: float) -> None:
+    def _check_running(self, slot: Slot, running: RunningJob, now: float) -> None:
         job, seconds = running.job, now - running.started_at
-        why = self._unwanted.reason(job)
-        if why is None and job.timeout_seconds is not None and seconds > job.timeout_seconds:
-            why = KillReason.TIMEOUT
-        if why is not None:
-            log.info("event=job_killed job_id=%s reason=%s seconds=%.1f", job.id, why.value, seconds)
-            slot.kill(running.sequence, why)
+        reason = self._revoked.reason(job)
+        if reason is None and job.timeout_seconds is not None and seconds > job.timeout_seconds:
+            reason = KillReason.TIMEOUT
+        if reason is not None:
+            log.info("event=job_killed job_id=%s reason=%s seconds=%.1f", job.id, reason.value, seconds)
+            slot.kill(running.sequence, reason)
         elif seconds > LONG_RUNNING_SECONDS and not slot.has_execution_record(running.sequence):
             slot.note_execution_record(running.sequence)
-            self._on_long(job.shard_index)
+            self._on_long_running(job.shard_index)
 
-    def _any_unwanted(self, slot: Slot) -> bool:
-        return bool(self._unwanted) and any(self._unwanted.reason(job) is not None for job in slot.jobs)
+    def _holds_revoked(self, slot: Slot) -> bool:
+        return bool(self._revoked) and any(self._revoked.reason(job) is not None for job in slot.jobs)

@@ -1,6 +1,4 @@
-"""What becomes of jobs when their executor dies or reports."""
-
-from __future__ import annotations
+"""What an executor's report, or its death, means for the jobs it had."""
 
 from dataclasses import replace
 
@@ -9,32 +7,55 @@ import pytest
 from jobqueue.lifecycle.finish import Failed, Finished, Retried, Stopped
 from jobqueue.model import ClaimedJob, FailureReason
 from worker_node.ipc.protocol import TaskOutcome, TaskReport
-from worker_node.slots.outcomes import ExecutorDeath, KillReason, classify_death, classify_report, describe_exit
-from worker_node.slots.recycling import ExecutorUsage, RecyclingLimits
+from worker_node.slots.outcomes import (
+    ExecutorDeath,
+    Kill,
+    KillReason,
+    classify_death,
+    classify_report,
+    describe_exit,
+)
 
-JOB = ClaimedJob("a", "token", 0, "default", b"[]", 7, True, True, 0, 0, 1, None)
-LEFT = {3: JOB, 4: replace(JOB, id="b"), 5: replace(JOB, id="c")}
-CRASH = ExecutorDeath(exit_code=-11, running=3, function="f", seconds=1.5, killing=None)
+JOB = ClaimedJob(
+    id="a",
+    token="token",
+    shard_index=0,
+    queue="default",
+    data=b"[]",
+    timeout_seconds=7,
+    from_http=True,
+    feed=True,
+    result_ttl_seconds=0,
+    failure_ttl_seconds=0,
+    attempt=1,
+    unsupported_feature=None,
+)
+HELD_JOBS = {3: JOB, 4: replace(JOB, id="b"), 5: replace(JOB, id="c")}
+CRASH = ExecutorDeath(exit_code=-11, running=3, function="f", seconds=1.5, kill=None)
 
 
-def test_the_running_job_alone_is_to_blame_for_a_crash() -> None:
-    ended, returned = classify_death(LEFT, CRASH)
-    assert ended == [
+def test_only_the_running_job_is_blamed_for_a_crash() -> None:
+    outcomes, released = classify_death(HELD_JOBS, CRASH)
+    assert outcomes == [
         Failed(
-            JOB, "f", 1.5, FailureReason.WORKER_LOST, "the executor process ended while it ran the job: signal=SIGSEGV"
+            job=JOB,
+            function="f",
+            seconds=1.5,
+            reason=FailureReason.WORKER_LOST,
+            traceback="the executor process died while running the job: signal=SIGSEGV",
         )
     ]
-    assert [job.id for job in returned] == ["b", "c"]
+    assert [job.id for job in released] == ["b", "c"]
 
 
-@pytest.mark.parametrize("running", [0, 2])
-def test_a_crash_between_jobs_is_nobodys_fault(running: int) -> None:
-    ended, returned = classify_death(LEFT, replace(CRASH, running=running))
-    assert (ended, [job.id for job in returned]) == ([], ["a", "b", "c"])
+@pytest.mark.parametrize("running", [0, 2], ids=["none running", "a job that has been reported"])
+def test_a_crash_between_two_jobs_is_blamed_on_none(running: int) -> None:
+    outcomes, released = classify_death(HELD_JOBS, replace(CRASH, running=running))
+    assert (outcomes, [job.id for job in released]) == ([], ["a", "b", "c"])
 
 
 @pytest.mark.parametrize(
-    ("why", "kind", "returned_ids"),
+    ("reason", "outcome", "released_ids"),
     [
         (KillReason.TIMEOUT, Failed, ["b", "c"]),
         (KillReason.PROTOCOL_ERROR, Failed, ["b", "c"]),
@@ -43,43 +64,46 @@ def test_a_crash_between_jobs_is_nobodys_fault(running: int) -> None:
         (KillReason.DRAINED, None, ["a", "b", "c"]),
     ],
 )
-def test_a_killed_job_is_what_it_was_killed_for(why: KillReason, kind: type | None, returned_ids: list[str]) -> None:
-    ended, returned = classify_death(LEFT, replace(CRASH, exit_code=-9, killing=(3, why)))
-    assert [type(outcome) for outcome in ended] == ([kind] if kind else [])
-    assert [job.id for job in returned] == returned_ids
+def test_a_killed_jobs_outcome_follows_from_the_reason(
+    reason: KillReason, outcome: type | None, released_ids: list[str]
+) -> None:
+    outcomes, released = classify_death(HELD_JOBS, replace(CRASH, exit_code=-9, kill=Kill(3, reason)))
+    assert [type(found) for found in outcomes] == ([outcome] if outcome else [])
+    assert [job.id for job in released] == released_ids
 
 
-def test_a_kill_that_came_too_late_is_nobodys_fault() -> None:
-    ended, returned = classify_death(
-        {4: LEFT[4]}, replace(CRASH, exit_code=-9, running=4, killing=(3, KillReason.TIMEOUT))
-    )
-    assert (ended, [job.id for job in returned]) == ([], ["b"])
+def test_a_kill_for_a_job_that_has_ended_is_blamed_on_none() -> None:
+    death = replace(CRASH, exit_code=-9, running=4, kill=Kill(3, KillReason.TIMEOUT))
+    outcomes, released = classify_death({4: HELD_JOBS[4]}, death)
+    assert (outcomes, [job.id for job in released]) == ([], ["b"])
+
+
+def _report(outcome: TaskOutcome, body: bytes | str, detail: object = None, function: str = "f") -> TaskReport:
+    return TaskReport(sequence=1, outcome=outcome, function=function, seconds=0.5, body=body, detail=detail)
+
+
+def _failed(reason: FailureReason, trace: str, *, function: str = "f", final: bool = False) -> Failed:
+    return Failed(JOB, function=function, seconds=0.5, reason=reason, traceback=trace, final=final)
 
 
 @pytest.mark.parametrize(
     ("report", "outcome"),
     [
-        (TaskReport(1, TaskOutcome.FINISHED, "f", 0.5, b"MQ==", None), Finished(JOB, "f", 0.5, b"MQ==", True)),
         (
-            TaskReport(1, TaskOutcome.FAILED, "f", 0.5, "trace", False),
-            Failed(JOB, "f", 0.5, FailureReason.EXCEPTION, "trace"),
+            _report(TaskOutcome.FINISHED, b"MQ=="),
+            Finished(JOB, function="f", seconds=0.5, value=b"MQ==", has_execution_record=True),
         ),
+        (_report(TaskOutcome.FAILED, "trace", False), _failed(FailureReason.EXCEPTION, "trace")),
+        (_report(TaskOutcome.FAILED, "trace", True), _failed(FailureReason.EXCEPTION, "trace", final=True)),
+        (_report(TaskOutcome.REJECTED, "why", function=""), _failed(FailureReason.REJECTED, "why", function="")),
         (
-            TaskReport(1, TaskOutcome.FAILED, "f", 0.5, "t", True),
-            Failed(JOB, "f", 0.5, FailureReason.EXCEPTION, "t", final=True),
-        ),
-        (
-            TaskReport(1, TaskOutcome.REJECTED, "", 0.5, "why", None),
-            Failed(JOB, "", 0.5, FailureReason.REJECTED, "why"),
-        ),
-        (
-            TaskReport(1, TaskOutcome.RETRY, "f", 0.5, b"v", [2, [1, 5], True]),
-            Retried(JOB, "f", 0.5, 2, (1, 5), True, b"v"),
+            _report(TaskOutcome.RETRY, b"v", [2, [1, 5], True]),
+            Retried(JOB, function="f", seconds=0.5, max_retries=2, intervals=(1, 5), at_front=True, value=b"v"),
         ),
     ],
 )
 def test_a_report_becomes_an_outcome(report: TaskReport, outcome: object) -> None:
-    assert classify_report(JOB, report, recorded=True) == outcome
+    assert classify_report(JOB, report, has_execution_record=True) == outcome
 
 
 @pytest.mark.parametrize(
@@ -87,11 +111,3 @@ def test_a_report_becomes_an_outcome(report: TaskReport, outcome: object) -> Non
 )
 def test_exit_codes_are_described(code: int, text: str) -> None:
     assert describe_exit(code) == text
-
-
-def test_an_executor_is_worn_out_by_jobs_or_by_growth() -> None:
-    wear = ExecutorUsage(RecyclingLimits(max_jobs=2, max_growth_bytes=100), resident_bytes=1_000)
-    assert not wear.exceeds_limits(1_100)
-    assert wear.exceeds_limits(1_101)
-    wear.jobs = 2
-    assert wear.exceeds_limits(1_000)

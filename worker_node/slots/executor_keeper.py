@@ -1,0 +1,156 @@
+"""Supervisor of one slot's executor process: starts it, restarts it when it dies, recycles it between jobs."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from jobqueue.backoff import exponential_seconds
+from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess
+from worker_node.slots.outcomes import ExecutorDeath, Kill, KillReason, describe_exit
+from worker_node.slots.recycling import ExecutorUsage, RecyclingLimits
+
+log = logging.getLogger(__name__)
+
+MIN_RESTART_SECONDS, MAX_RESTART_SECONDS = 0.1, 10.0
+"""Delays before an executor that did not become ready is started again."""
+
+
+class ExecutorKeeper:
+    """Keeps an executor running until `stop`.
+
+    Args:
+        slot: number of the slot, for the log.
+        on_reports, on_queries, on_protocol_error: as in `ExecutorProcess.start`.
+        on_death: called when an executor has died, after its last reports: (death, its process id, whether the agent
+            intended it).
+
+    Attributes:
+        process: the executor; None before it is started and while it is restarted.
+        accepts_jobs: whether the executor is ready, and neither about to be recycled nor stopped.
+    """
+
+    def __init__(
+        self,
+        slot: int,
+        options: ExecutorOptions,
+        limits: RecyclingLimits,
+        *,
+        on_reports: Callable[[Sequence[bytes]], None],
+        on_queries: Callable[[Sequence[bytes]], None],
+        on_protocol_error: Callable[[str], None],
+        on_death: Callable[[ExecutorDeath, int, bool], None],
+    ) -> None:
+        self._slot = slot
+        self._options = options
+        self._limits = limits
+        self._on_reports = on_reports
+        self._on_queries = on_queries
+        self._on_protocol_error = on_protocol_error
+        self._on_death = on_death
+        self.process: ExecutorProcess | None = None
+        self.accepts_jobs = False
+        self._ready = False
+        self._recycling = False
+        self._stopping = False
+        self._kill: Kill | None = None
+        self._usage = ExecutorUsage(limits, 0)
+
+    async def run(self) -> None:
+        """Keep an executor running until `stop`. If one does not become ready, retry with exponential backoff."""
+        failures = 0
+        while not self._stopping:
+            exit_code, became_ready = await self._run_once()
+            if became_ready:
+                failures = 0
+            elif not self._stopping:
+                delay = exponential_seconds(failures, MIN_RESTART_SECONDS, MAX_RESTART_SECONDS)
+                failures += 1
+                log.error(
+                    "event=executor_start_failed slot=%d %s retry_in_seconds=%.1f",
+                    *(self._slot, describe_exit(exit_code), delay),
+                )
+                await asyncio.sleep(delay)
+
+    def mark_ready(self) -> None:
+        """Note that the executor takes jobs from now on."""
+        if self.process is not None and not self._ready:
+            self._ready, self._kill = True, None
+            self.accepts_jobs = not self._stopping
+            self._usage = ExecutorUsage(self._limits, self.process.status.resident_bytes)
+            log.debug("event=executor_ready slot=%d pid=%d", self._slot, self.process.pid)
+
+    def count_jobs(self, jobs: int) -> None:
+        """Note how many more jobs the executor has run."""
+        self._usage.jobs += jobs
+
+    def recycle_if_due(self, *, idle: bool) -> None:
+        """If the executor exceeds a recycling limit, accept no more jobs; replace it as soon as it is idle."""
+        process = self.process
+        if process is None or not self._ready or not self._usage.exceeds_limits(process.status.resident_bytes):
+            return
+        self._recycling, self.accepts_jobs = True, False
+        if idle:
+            growth = self._usage.growth_bytes(process.status.resident_bytes)
+            log.info(
+                "event=executor_recycled slot=%d pid=%d jobs=%d grown_bytes=%d",
+                *(self._slot, process.pid, self._usage.jobs, growth),
+            )
+            process.kill()
+
+    @property
+    def is_killing(self) -> bool:
+        """Whether the executor has been killed because of one of its jobs, and its death is not handled yet."""
+        return self._kill is not None
+
+    def kill(self, sequence: int, reason: KillReason) -> None:
+        """Kill the executor because of the task with that sequence number; the reason of an earlier kill stands."""
+        self._kill = self._kill or Kill(sequence, reason)
+        self.kill_process()
+
+    def kill_process(self) -> None:
+        """Kill the executor, if there is one, with none of its jobs to blame."""
+        if self.process is not None:
+            self.process.kill()
+
+    def stop(self, running: int) -> None:
+        """Kill the executor and let `run` end.
+
+        Args:
+            running: sequence number of the running task, which is released; 0 for none.
+        """
+        self._stopping, self.accepts_jobs = True, False
+        if running:
+            self.kill(running, KillReason.DRAINED)
+        else:
+            self.kill_process()
+
+    async def _run_once(self) -> tuple[int, bool]:
+        """Run one executor to its end; return its exit code and whether it became ready."""
+        try:
+            process = await ExecutorProcess.start(
+                self._options,
+                on_reports=self._on_reports,
+                on_queries=self._on_queries,
+                on_protocol_error=self._on_protocol_error,
+            )
+        except OSError as error:
+            log.error("event=executor_spawn_failed slot=%d error=%r", self._slot, str(error))
+            return 0, False
+        self.process = process
+        if self._stopping:
+            process.kill()
+        exit_code = await process.wait()
+        became_ready = self._ready
+        self._handle_death(process, exit_code)
+        return exit_code, became_ready
+
+    def _handle_death(self, process: ExecutorProcess, exit_code: int) -> None:
+        now_ns = time.monotonic_ns()
+        running, started_ns = process.status.running_task(now_ns)
+        death = ExecutorDeath(exit_code, running, process.status.function, (now_ns - started_ns) / 1e9, self._kill)
+        intended = self._stopping or self._recycling or self._kill is not None
+        process.close()
+        self.process, self._kill = None, None
+        self._ready = self._recycling = self.accepts_jobs = False
+        self._on_death(death, process.pid, intended)
