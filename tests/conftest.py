@@ -1,6 +1,4 @@
-"""Real servers for the tests. Each starts when the first test asks for it, and none outlives the test run."""
-
-from __future__ import annotations
+"""Fixtures of real servers. Each starts when the first test needs it and stops with the test run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +10,15 @@ from workmanager import store_settings
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
 
-_DISK = {"appendfsync": "no"}
-"""Of servers that many tests use: a disk that is busy for seconds does not hold them up. What one of them wrote before
-it is killed is in the system's cache; where power is cut, tests have servers of their own."""
+# For servers that many tests share, so that a busy disk does not delay them. Their writes survive a kill of the
+# process in the system's cache. Tests of power loss start servers of their own.
+_WITHOUT_FSYNC = {"appendfsync": "no"}
 
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    """One server for all tests that neither stop nor reconfigure it; use `redis_url` for an empty one."""
-    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), settings=_DISK)
+    """One server for all tests that neither stop nor reconfigure it. `redis_url` empties it first."""
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), settings=_WITHOUT_FSYNC)
     server.start()
     yield server
     server.stop()
@@ -28,14 +26,14 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeySe
 
 @pytest.fixture
 def redis_url(shared_server: ValkeyServer) -> str:
-    """The address of the shared server, empty."""
+    """The URL of the shared server, emptied."""
     shared_server.command("FLUSHALL")
     return shared_server.url
 
 
 @pytest.fixture
 def private_server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    """A server of this test's own, to kill, pause, restart, fill or reconfigure."""
+    """A server for this test alone, to kill, pause, restart, fill or reconfigure."""
     server = ValkeyServer(tmp_path / "valkey")
     server.start()
     yield server
@@ -44,7 +42,7 @@ def private_server(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 @pytest.fixture(scope="session")
 def _shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
-    cluster = ValkeyCluster(tmp_path_factory.mktemp("cluster"), settings=_DISK)
+    cluster = ValkeyCluster(tmp_path_factory.mktemp("cluster"), settings=_WITHOUT_FSYNC)
     cluster.start()
     form_cluster(cluster.equal_hosts, cluster.url)
     yield cluster
@@ -53,7 +51,7 @@ def _shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey
 
 @pytest.fixture
 def cluster(_shared_cluster: ValkeyCluster) -> ValkeyCluster:
-    """Three masters, three replicas, all empty and healthy; a test may kill, pause and restart them."""
+    """Three masters and three replicas, empty and healthy. A test can kill, pause and restart them."""
     _shared_cluster.repair()
     for master in _shared_cluster.masters():
         master.command("FLUSHALL")
@@ -62,7 +60,7 @@ def cluster(_shared_cluster: ValkeyCluster) -> ValkeyCluster:
 
 @pytest.fixture
 def long_replica_timeout(cluster: ValkeyCluster) -> Iterator[None]:
-    """The cluster's masters bear with a silent replica for as long as any test takes, instead of 4 s."""
+    """Make the cluster's masters keep a silent replica for longer than any test takes, instead of for 4 s."""
     for server in cluster.servers:
         server.command("CONFIG", "SET", "repl-timeout", 600)
     yield

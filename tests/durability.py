@@ -1,14 +1,15 @@
-"""What a server that is killed still has when it starts again."""
-
-from __future__ import annotations
+"""Wait until a server's writes survive a kill of its process."""
 
 from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer
 
 
 def until_aof_written(server: ValkeyServer) -> None:
-    """Returns when all that was answered stands in the server's file, where a kill leaves it.
+    """Wait until the server has written every acknowledged command to its append-only file.
 
-    While an earlier write is synced, later ones wait, for up to two seconds (`appendfsync everysec`).
+    With `appendfsync everysec`, writes can wait for up to two seconds while earlier ones are synced to disk.
     """
-    until(lambda: not server.command("INFO", "persistence")["aof_buffer_length"], wanted="writes in the file")
+    until(
+        lambda: not server.command("INFO", "persistence")["aof_buffer_length"],
+        wanted="an append-only file with all writes",
+    )

@@ -1,6 +1,4 @@
-"""Shards whose clock a test sets: scripts and TIME tell its time, on a real server."""
-
-from __future__ import annotations
+"""Shards of a real server with a clock that the test sets: scripts and the TIME command use its time."""
 
 from typing import Any
 
@@ -11,7 +9,7 @@ from jobqueue.sharding.shards import Shards
 
 
 class FakeClock:
-    """The test's time, in epoch seconds."""
+    """A clock that moves only when told to, in epoch seconds."""
 
     def __init__(self, now: float = 1_900_000_000.0) -> None:
         self.now = now
@@ -24,25 +22,26 @@ class FakeClock:
 
 
 class FakeClockShard(Shard):
-    """A shard at the clock's time."""
+    """A shard whose server seems to have the clock's time."""
 
     def __init__(self, shard: Shard, shards: Shards, clock: FakeClock) -> None:
         super().__init__(shard.index, shard.prefix, shards.topology)
         self._clock = clock
 
-    async def execute(self, *commands: RedisCommand, **how: Any) -> list[Any]:
-        answers = await super().execute(*commands, **how)
+    async def execute(self, *commands: RedisCommand, **options: Any) -> list[Any]:
+        replies = await super().execute(*commands, **options)
         microseconds = round(self._clock.now * 1_000_000)
         time = list(divmod(microseconds, 1_000_000))
-        return [time if command[0] == "TIME" else answer for command, answer in zip(commands, answers, strict=True)]
+        return [time if command[0] == "TIME" else reply for command, reply in zip(commands, replies, strict=True)]
 
-    async def run(self, script: Script, *args: str | bytes | int | float, **how: Any) -> Any:
-        if "clock(ARGV[1])" in script.text and args[0] == "":
+    async def run(self, script: Script, *args: str | bytes | int | float, **options: Any) -> Any:
+        takes_time = "clock(ARGV[1])" in script.text
+        if takes_time and args[0] == "":
             args = (repr(self._clock.now), *args[1:])
-        return await super().run(script, *args, **how)
+        return await super().run(script, *args, **options)
 
 
 def use_clock(shards: Shards, clock: FakeClock) -> Shards:
-    """Puts the shards under the clock."""
+    """Replace the shards by ones that use the clock."""
     shards.all = tuple(FakeClockShard(shard, shards, clock) for shard in shards)
     return shards

@@ -1,10 +1,8 @@
-"""Ports for programs that are told theirs, and end where it is taken meanwhile.
+"""Ports for programs that get their port as an option and exit if it is in use.
 
-Those that servers choose for themselves while tests run lie beyond them (`workmanager.local.ports`), and each of the
-processes that pytest spreads the tests over has some to itself.
+Servers that choose their own port use others (`workmanager.local.ports`). Each process of pytest-xdist has its own
+range.
 """
-
-from __future__ import annotations
 
 import os
 import random
@@ -16,10 +14,10 @@ _WORKERS = 16
 
 
 def pick_port(*, consecutive: int = 1, bus_offset: int = 0) -> int:
-    """The first of `run` neighbouring ports that are free, and that no other test takes.
+    """Return the first of `consecutive` neighbouring ports that are free and that no other test process picks.
 
     Args:
-        bus_offset: another port that must be free lies so much further on.
+        bus_offset: the port this far above the first must be free too (the cluster bus of a Redis server).
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
     lowest = _LOWEST + worker * _COUNT

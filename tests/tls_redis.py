@@ -1,10 +1,9 @@
-"""A master and its replica as a deployment runs them: TLS on every port, a user for each role, `default` off.
+"""A Redis master and replica as in a deployment: TLS on every port, one user per role, user `default` disabled.
 
-The embedded Valkey has no TLS, so that this takes `valkey-server` or `redis-server` from the PATH, or Debian's
-`redis-tools`, whose `redis-check-rdb` is the same program under another name (`scripts/test.sh` installs it for root).
+The embedded Valkey has no TLS. These servers run `valkey-server` or `redis-server` from the PATH, or else
+`redis-check-rdb` of Debian's `redis-tools`, which is the same program under another name (`scripts/test.sh` installs
+it if run as root).
 """
-
-from __future__ import annotations
 
 import shutil
 import subprocess
@@ -20,22 +19,22 @@ from tests.waiting import until
 from workmanager.local import ports
 
 PASSWORDS = {role: f"{role}'s/secret" for role in roles()}
-_NAMES = ("valkey-server", "redis-server", "redis-check-rdb")
+_BINARY_NAMES = ("valkey-server", "redis-server", "redis-check-rdb")
 _BUS_OFFSET = 10_000
 
 
 def find_tls_server_binary() -> str | None:
-    """The path of a server's program that can do TLS."""
-    for name in _NAMES:
+    """Return the path of a server binary with TLS support; None if there is none."""
+    for name in _BINARY_NAMES:
         path = shutil.which(name)
-        # A build without TLS does not know the setting's name.
+        # A build without TLS does not contain the setting's name.
         if path is not None and b"tls-cert-file" in Path(path).read_bytes():
             return path
     return None
 
 
 class TlsServer:
-    """One member, configured by the file that `workmanager.store_settings` prints."""
+    """One Redis server with TLS, configured by the output of `workmanager.store_settings`."""
 
     def __init__(self, program: str, directory: Path, certificates: Path, users: Path) -> None:
         self.port = pick_port(bus_offset=_BUS_OFFSET)
@@ -48,24 +47,24 @@ class TlsServer:
         for option, name in (("certificate", "server.pem"), ("key", "server.key"), ("authority", "ca.pem")):
             arguments += [f"--tls-{option}", str(certificates / name)]
         arguments += ["--replication-user", "replica", "--replication-password-file", str(password)]
-        with (directory / "store.conf").open("wb") as settings:
+        with (directory / "redis.conf").open("wb") as settings:
             subprocess.run(
                 [sys.executable, "-m", "workmanager.store_settings", *arguments], stdout=settings, check=True
             )
         with (directory / "log").open("wb") as output:
             self._process = subprocess.Popen(
-                ["redis-server", str(directory / "store.conf")], executable=program, stdout=output, stderr=output
+                ["redis-server", str(directory / "redis.conf")], executable=program, stdout=output, stderr=output
             )
-        # So that the next one is told another port.
+        # Until it listens, the next server could pick the same port.
         until(self._listens, wanted=f"a server that listens ({directory / 'log'})")
 
     def url(self, role: str) -> str:
-        """As `WORKMANAGER_REDIS_URL` takes it, for a user of that role."""
+        """Return the server's URL, as in `WORKMANAGER_REDIS_URL`, for the user of that role."""
         password = PASSWORDS[role].replace("/", "%2F")
         return f"rediss://{role}:{password}@127.0.0.1:{self.port}?ssl_ca_certs={self._certificates / 'ca.pem'}"
 
     def client(self, role: str | None) -> redis.Redis:
-        """A stock client logged in as that role, or not at all."""
+        """Return a redis-py client logged in as that role, or not logged in if None."""
         return redis.Redis(
             host="127.0.0.1",
             port=self.port,
@@ -81,12 +80,12 @@ class TlsServer:
         self._process.wait()
 
     def _listens(self) -> bool:
-        assert self._process.poll() is None, "it has ended"
+        assert self._process.poll() is None, "the server has ended"
         return not ports.is_free(self.port)
 
 
 def start_servers(program: str, directory: Path, names: Sequence[str]) -> list[TlsServer]:
-    """Servers that share certificates and users, and know nothing of each other."""
+    """Start separate servers that share certificates and users."""
     make_certificates(directory)
     users = directory / "users.acl"
     users.write_text(render_acl_file({role: [password] for role, password in PASSWORDS.items()}))
@@ -94,24 +93,26 @@ def start_servers(program: str, directory: Path, names: Sequence[str]) -> list[T
 
 
 def run_tls_cluster(program: str, directory: Path) -> Iterator[tuple[TlsServer, TlsServer]]:
-    """A cluster of one master, which owns every slot, and its replica."""
+    """Run a cluster of one master, which owns every slot, and its replica."""
     master, replica = start_servers(program, directory, ("master", "replica"))
     try:
         with master.client("administrator") as one, replica.client("administrator") as other:
-            until(lambda: _answers(one) and _answers(other), wanted="two servers that answer")
+            until(
+                lambda: _accepts_commands(one) and _accepts_commands(other), wanted="two servers that accept commands"
+            )
             one.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
             other.execute_command("CLUSTER MEET", "127.0.0.1", master.port, master.port + _BUS_OFFSET)
             master_id = one.execute_command("CLUSTER MYID")
             until(lambda: _replicates(other, master_id), wanted="a replica that knows its master")
             until(lambda: other.info("replication")["master_link_status"] == "up", wanted="a linked replica")
-            until(lambda: one.execute_command("CLUSTER INFO")["cluster_state"] == "ok", wanted="a cluster that stands")
+            until(lambda: one.execute_command("CLUSTER INFO")["cluster_state"] == "ok", wanted="a cluster in state ok")
         yield master, replica
     finally:
         master.stop()
         replica.stop()
 
 
-def _answers(client: redis.Redis) -> bool:
+def _accepts_commands(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
     except redis.ConnectionError:
@@ -126,11 +127,11 @@ def _replicates(client: redis.Redis, master_id: str) -> bool:
 
 
 def make_certificates(directory: Path) -> None:
-    """An authority, `ca.pem`, and `server.pem` with `server.key` for 127.0.0.1."""
+    """Write a certificate authority, `ca.pem`, and a certificate for 127.0.0.1, `server.pem` with `server.key`."""
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     _openssl(directory, *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=tests")
     signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=critical,CA:FALSE")
-    names = ("-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1")
+    names = ("-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1")
     _openssl(directory, *curve, "-keyout", "server.key", "-out", "server.pem", *signed, *names)
 
 

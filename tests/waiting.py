@@ -1,10 +1,8 @@
-"""Waiting for what another process does: a condition polled until a deadline, never a bare sleep.
+"""Poll a condition until a deadline, to wait for another process without a bare sleep.
 
-A deadline costs time only where a test fails, so that it is generous: machines that run tests are slow at times. What
-must not take long is measured by whoever promises it.
+Deadlines are generous because test machines can be slow, and a deadline costs time only if the test fails. Tests of
+promised durations measure them on their own.
 """
-
-from __future__ import annotations
 
 import asyncio
 import time
@@ -18,7 +16,7 @@ DEADLINE_SECONDS = 60.0
 
 
 def until(condition: Callable[[], T], seconds: float = DEADLINE_SECONDS, *, wanted: str = "") -> T:
-    """The first true value of `condition`; AssertionError, naming `wanted`, when there is none in time."""
+    """Return the first true value of `condition`; raise AssertionError naming `wanted` if there is none in time."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {wanted or condition}; last: {value!r}"
@@ -29,7 +27,7 @@ def until(condition: Callable[[], T], seconds: float = DEADLINE_SECONDS, *, want
 async def until_async(
     condition: Callable[[], Awaitable[T]], seconds: float = DEADLINE_SECONDS, *, wanted: str = ""
 ) -> T:
-    """The same for a coroutine function."""
+    """Do the same as `until` for a coroutine function."""
     deadline = time.monotonic() + seconds
     while not (value := await condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {wanted or condition}; last: {value!r}"

@@ -1,6 +1,4 @@
-"""A run of `workmanager up`, for tests of it and of what it runs."""
-
-from __future__ import annotations
+"""Start and stop `workmanager up`, for tests of the command and of the processes that it starts."""
 
 import os
 import subprocess
@@ -19,7 +17,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 class WorkmanagerUp:
-    """A run of `workmanager up` in a directory of its own."""
+    """`workmanager up` in a directory of its own, started as often as a test needs."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -27,7 +25,8 @@ class WorkmanagerUp:
         self.urls = [f"http://127.0.0.1:{self.port + number}" for number in range(2)]
         directory.mkdir(parents=True)
         self.log = directory / "up.log"
-        self.process: subprocess.Popen[str] | None = None  # the last one started
+        self.process: subprocess.Popen[str] | None = None
+        """The one started last."""
         self._processes: list[subprocess.Popen[str]] = []
 
     def start(self, *options: str, environ: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[str]:
@@ -52,32 +51,34 @@ class WorkmanagerUp:
         assert self.process.stdout is not None
         assert self.process.stdout.readline().split() == ["ready", *self.urls], self.log.read_text()
 
-    def startup_error(self, *options: str, **how: Any) -> str:
-        """The one line that a start which exits with 2 writes."""
-        process = self.start(*options, **how)
+    def startup_error(self, *options: str, **start: Any) -> str:
+        """Start with options that must fail with exit code 2, and return the one line it logs."""
+        process = self.start(*options, **start)
         output, _ = process.communicate(timeout=90)
-        told = [line for line in self.log.read_text().splitlines() if " INFO " not in line]
-        assert (process.returncode, output, len(told)) == (2, "", 1), self.log.read_text()
-        return told[0]
+        errors = [line for line in self.log.read_text().splitlines() if " INFO " not in line]
+        assert (process.returncode, output, len(errors)) == (2, "", 1), self.log.read_text()
+        return errors[0]
 
     def redis_client(self) -> redis.Redis:
+        """Return a client of the Redis that `workmanager up` has started."""
         port = int((self.directory / "data/single/port").read_text())
         return redis.Redis(port=port, decode_responses=True)
 
     def pid_of(self, text: str) -> int:
+        """Return the process id of the first process whose command line contains `text`."""
         found = [line for line in running_in(self.directory) if text in line]
         assert found, running_in(self.directory)
         return int(found[0].split()[0])
 
     def stop(self) -> int:
-        """The exit code after SIGTERM."""
+        """Send SIGTERM, wait for the end, and return the exit code."""
         assert self.process is not None
         self.process.terminate()
         self.process.communicate(timeout=120)
         return self.process.returncode
 
     def kill_all(self) -> None:
-        """Leaves nothing, however the test went."""
+        """Kill every start and wait until no process of the directory is left."""
         for process in self._processes:
             process.kill()
             process.wait()

@@ -1,4 +1,4 @@
-"""The queue on real servers: one plain Valkey, and a cluster of three masters with two shards each."""
+"""Fixtures of the queue on real servers: a standalone Valkey, and a cluster of three masters with two shards each."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ from workmanager.local.valkey import ValkeyServer
 
 @pytest.fixture
 async def shards(redis_url: str) -> AsyncIterator[Shards]:
-    """The one shard of a plain Redis, with RQ's own prefix."""
+    """The shards of a standalone Redis: one, with RQ's own prefix."""
     connected = await Shards.connect(redis_url)
     yield connected
     await connected.close()
@@ -20,7 +20,7 @@ async def shards(redis_url: str) -> AsyncIterator[Shards]:
 
 @pytest.fixture(params=["plain", "cluster"])
 async def any_shards(request: pytest.FixtureRequest) -> AsyncIterator[Shards]:
-    """A plain Redis, and again a cluster: what must be the same on both."""
+    """The shards of a standalone Redis, then of a cluster. A test that uses this runs twice."""
     url = request.getfixturevalue("redis_url") if request.param == "plain" else request.getfixturevalue("cluster").url
     connected = await Shards.connect(url)
     yield connected
@@ -29,19 +29,19 @@ async def any_shards(request: pytest.FixtureRequest) -> AsyncIterator[Shards]:
 
 @pytest.fixture
 def shard(any_shards: Shards) -> Shard:
-    """One shard, of a plain Redis and again of a cluster."""
+    """One shard of a standalone Redis, then of a cluster. A test that uses this runs twice."""
     return any_shards.all[-1]
 
 
 @pytest.fixture
 def plain_shard(shards: Shards) -> Shard:
-    """The shard of a plain Redis, where stock RQ reads the same records."""
+    """The shard of a standalone Redis, where plain RQ reads the same records."""
     return shards.all[0]
 
 
 @pytest.fixture
 async def private_shard(private_server: ValkeyServer) -> AsyncIterator[Shard]:
-    """The shard of a server that the test may fill, restart or reconfigure."""
+    """The shard of a server that the test can fill, restart or reconfigure."""
     connected = await Shards.connect(private_server.url)
     yield connected.all[0]
     await connected.close()
@@ -49,5 +49,5 @@ async def private_shard(private_server: ValkeyServer) -> AsyncIterator[Shard]:
 
 @pytest.fixture
 def functions() -> FunctionRegistry:
-    """The built-in functions."""
+    """The registry of the built-in functions."""
     return FunctionRegistry.discover(())

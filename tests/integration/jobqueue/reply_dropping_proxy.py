@@ -1,4 +1,4 @@
-"""A TCP proxy before a server that can lose an answer after the server has done its work."""
+"""A TCP proxy in front of a server that can drop a reply after the server has carried out the command."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,15 +7,15 @@ from urllib.parse import urlsplit
 
 
 class ReplyDroppingProxy:
-    """Passes bytes both ways until it is told to lose the next answer, which closes the connection instead.
+    """Forwards bytes both ways. A reply that it drops closes the connection instead.
 
     Attributes:
-        lost: how many answers were lost.
+        dropped_replies: how many replies were dropped.
     """
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
-        self._losses_left = 0
+        self._drops_left = 0
         self.dropped_replies = 0
         self.port = 0
 
@@ -24,31 +24,31 @@ class ReplyDroppingProxy:
         return f"redis://127.0.0.1:{self.port}"
 
     def drop_replies(self, count: int = 1) -> None:
-        """The next `count` answers do not arrive."""
-        self._losses_left = count
+        """Drop the next `count` replies."""
+        self._drops_left = count
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, questions = await asyncio.open_connection("127.0.0.1", self._target_port)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target_port)
         try:
             async with asyncio.TaskGroup() as group:
-                asking = group.create_task(_pass_on(reader, questions))
-                await self._answer(answers, writer)
-                asking.cancel()
+                requests = group.create_task(_forward(reader, to_server))
+                await self._forward_replies(from_server, writer)
+                requests.cancel()
         finally:
-            questions.close()
+            to_server.close()
             writer.close()
 
-    async def _answer(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await answers.read(65536):
-            if self._losses_left:
-                self._losses_left -= 1
+    async def _forward_replies(self, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await from_server.read(65536):
+            if self._drops_left:
+                self._drops_left -= 1
                 self.dropped_replies += 1
                 return
             writer.write(data)
             await writer.drain()
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
@@ -57,7 +57,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 @asynccontextmanager
 async def run_proxy(url: str) -> AsyncIterator[ReplyDroppingProxy]:
-    """Runs a proxy before the server at `url`."""
+    """Run a proxy in front of the server at `url`."""
     proxy = ReplyDroppingProxy(urlsplit(url).port or 6379)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]

@@ -108,7 +108,7 @@ def _script_calls(server: ValkeyServer) -> int:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_a_verb_runs_once_says_so_and_may_be_repeated(
+async def test_a_verb_whose_reply_is_lost_runs_once_and_can_be_repeated(
     plain_shard: Shard, behind_proxy: Shard, proxy: ReplyDroppingProxy, shared_server: ValkeyServer, verb: str
 ) -> None:
     held = await _prepare(plain_shard)
@@ -132,7 +132,7 @@ async def test_a_verb_runs_once_says_so_and_may_be_repeated(
     assert proxy.dropped_replies == 1
 
 
-async def test_the_callers_own_retries_give_the_first_answer(behind_proxy: Shard, proxy: ReplyDroppingProxy) -> None:
+async def test_retries_return_the_first_reply(behind_proxy: Shard, proxy: ReplyDroppingProxy) -> None:
     await behind_proxy.ensure_memory()
     proxy.drop_replies(2)
     assert await enqueue(behind_proxy, [new_job("a")], now=NOW, retry_seconds=5) == [EnqueueOutcome.REPEATED]

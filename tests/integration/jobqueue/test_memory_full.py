@@ -78,7 +78,7 @@ async def full(private_server: ValkeyServer) -> AsyncIterator[Shard]:
 
 
 @pytest.mark.parametrize(("share", "taken"), [(0.85, True), (0.905, False), (0.95, False)])
-async def test_new_jobs_are_refused_from_ninety_percent_on(
+async def test_new_jobs_are_refused_above_the_memory_limit_share(
     private_server: ValkeyServer, share: float, taken: bool
 ) -> None:
     shards = await Shards.connect(private_server.url)
@@ -93,7 +93,7 @@ async def test_new_jobs_are_refused_from_ninety_percent_on(
     await shards.close()
 
 
-async def test_where_it_is_suddenly_full_nothing_is_half_written(
+async def test_an_enqueue_that_hits_the_limit_writes_nothing(
     private_server: ValkeyServer, private_shard: Shard
 ) -> None:
     """What Redis said of its memory a moment ago was different."""
@@ -105,7 +105,7 @@ async def test_where_it_is_suddenly_full_nothing_is_half_written(
     assert await dump_shard(private_shard) == before
 
 
-async def test_jobs_are_claimed_and_recorded(full: Shard) -> None:
+async def test_jobs_are_claimed_finished_and_released_when_memory_is_full(full: Shard) -> None:
     a, b, c, d = await claim_jobs(full, 4)
     assert (await extend(full, "w1", [LeaseUpdate(a, NOW - 5)], now=NOW)).lost == frozenset()
     await save_meta(full, a, b'{"x": 1}')
@@ -118,7 +118,7 @@ async def test_jobs_are_claimed_and_recorded(full: Shard) -> None:
 
 
 @pytest.mark.parametrize("verb", ["extend", "fail", "stop", "release", "meta", "cancel", "reap"])
-async def test_each_verb_works_as_the_first_thing_that_is_done(full: Shard, verb: str) -> None:
+async def test_each_verb_works_as_the_first_call_when_memory_is_full(full: Shard, verb: str) -> None:
     (job,) = await claim_jobs(full)
     match verb:
         case "extend":
@@ -137,20 +137,20 @@ async def test_each_verb_works_as_the_first_thing_that_is_done(full: Shard, verb
             assert [lost.outcome for lost in await reap(full, now=NOW + 21)] == ["queued"]
 
 
-async def test_results_are_handed_out(full: Shard) -> None:
+async def test_results_are_pulled_when_memory_is_full(full: Shard) -> None:
     assert [result.job_id for result in await pull(full, 1, lease_seconds=5, now=NOW)] == ["done"]
     assert await acknowledge(full, ["done"], now=NOW) == 1
     assert (await prune(full, now=NOW + 6))[0] == 1
     assert [result.job_id for result in await pull(full, 1, now=NOW)] == ["leased"]
 
 
-async def test_a_change_of_master_is_noted(full: Shard) -> None:
+async def test_reap_records_a_new_master_when_memory_is_full(full: Shard) -> None:
     await full.execute(("HDEL", f"{full.prefix}:wm:master", "run_id"))
     assert await reap(full, now=NOW) == []
     assert await full.execute(("HEXISTS", f"{full.prefix}:wm:master", "run_id")) == [1]
 
 
-async def test_jobs_are_cancelled_requeued_deleted_and_queued_when_due(full: Shard) -> None:
+async def test_control_verbs_and_due_jobs_work_when_memory_is_full(full: Shard) -> None:
     assert await cancel(full, ["f"], now=NOW) == [CancelResult("canceled")]
     assert await requeue(full, ["bad"], now=NOW) == ["queued"]
     assert await delete(full, ["e"]) == ["deleted"]
@@ -159,7 +159,7 @@ async def test_jobs_are_cancelled_requeued_deleted_and_queued_when_due(full: Sha
     assert await sorted_set(full, "scheduled:default") == {}
 
 
-async def test_workers_come_and_stay_listed(full: Shard) -> None:
+async def test_workers_register_and_stay_listed_when_memory_is_full(full: Shard) -> None:
     assert await send_worker_heartbeat(full, "w1", REPORT)
     await register(full, WorkerRecord("w2", "host", 2, ("default",), 1))
     assert [worker.name for worker in await list_workers(full)] == ["w1", "w2"]
@@ -167,7 +167,7 @@ async def test_workers_come_and_stay_listed(full: Shard) -> None:
     assert await seconds_since_manager_heartbeat(full) is not None
 
 
-async def test_the_scaler_goes_on(full: Shard) -> None:
+async def test_the_scaler_keeps_working_when_memory_is_full(full: Shard) -> None:
     """Else nobody would work the jobs off that fill it."""
     candidate = LeaderElector(full, "host:1")
     leadership = await candidate.acquire()

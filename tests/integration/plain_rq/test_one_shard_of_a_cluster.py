@@ -72,7 +72,7 @@ async def stock(cluster_shards: Shards, shard: Shard) -> Stock:
     return run
 
 
-async def test_a_stock_client_s_job_is_run_and_read_back(shard, stock):
+async def test_a_job_of_an_rq_client_is_run_and_its_result_read_back(shard, stock):
     job_id, _ = stock(ENQUEUE, with_child=False)
     (job,) = await claim(shard, "worker", ["default"], 1)
     assert job.id == job_id
@@ -80,7 +80,7 @@ async def test_a_stock_client_s_job_is_run_and_read_back(shard, stock):
     assert stock(FETCH, id=job_id) == ["finished", 42]
 
 
-async def test_its_job_is_found_though_its_id_hashes_elsewhere(cluster_shards, shard, stock, functions):
+async def test_a_job_of_an_rq_client_is_found_though_its_id_hashes_elsewhere(cluster_shards, shard, stock, functions):
     ids = [cluster_shards.new_id(other) for other in (cluster_shards.all[0], shard, cluster_shards.all[-1])]
     for job_id in ids:
         assert stock(ENQUEUE, with_child=False, id=job_id)[0] == job_id
@@ -88,7 +88,7 @@ async def test_its_job_is_found_though_its_id_hashes_elsewhere(cluster_shards, s
     assert await find_shard(cluster_shards, "nobody") is None
 
 
-async def test_a_parent_whose_dependents_cannot_be_queued_says_so(cluster, shard, stock, functions):
+async def test_a_parent_reports_dependents_that_cannot_be_queued(cluster, shard, stock, functions):
     job_id, child_id = stock(ENQUEUE, with_child=True)
     (job,) = await claim(shard, "worker", ["default"], 1)
     await finish(shard, "worker", [Finished(job, "operator.add", 0.0, b"NDI=")])

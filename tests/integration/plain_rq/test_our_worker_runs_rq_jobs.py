@@ -24,7 +24,7 @@ def ended(job: Job) -> bool:
     return until(lambda: job.get_status() in (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED))
 
 
-def test_a_json_job_returns_its_value_to_the_stock_client(queue, connection, our_worker, rq_info):
+def test_a_json_job_returns_its_value_to_the_rq_client(queue, connection, our_worker, rq_info):
     job = queue.enqueue(job_functions.add, 2, b=3)
     our_worker()
     ended(job)
@@ -36,14 +36,14 @@ def test_a_json_job_returns_its_value_to_the_stock_client(queue, connection, our
     assert "queue default 0" in rq_info()
 
 
-def test_a_pickled_job_runs_where_that_is_allowed(connection, our_worker):
+def test_a_pickled_job_runs_if_pickle_is_allowed(connection, our_worker):
     job = Queue(connection=connection).enqueue(job_functions.add, 2, 3)
     our_worker(ALLOW_PICKLE="true")
     ended(job)
     assert job.return_value(refresh=True) == 5
 
 
-def test_a_pickled_job_is_rejected_elsewhere(connection, our_worker):
+def test_a_pickled_job_is_rejected_by_default(connection, our_worker):
     job = Queue(connection=connection).enqueue(job_functions.add, 2, 3, retry=Retry(max=3))
     our_worker()
     ended(job)
@@ -52,7 +52,7 @@ def test_a_pickled_job_is_rejected_elsewhere(connection, our_worker):
     assert connection.hget(job.key, "wm_reason") == b"rejected"
 
 
-def test_a_function_that_is_not_registered_is_rejected_by_name(queue, connection, our_worker):
+def test_an_unregistered_function_is_rejected_by_name(queue, connection, our_worker):
     job = queue.enqueue("os.getpid")
     our_worker()
     ended(job)
@@ -71,7 +71,7 @@ def test_an_exception_is_recorded_with_its_traceback(queue, connection, our_work
     assert job.id in queue.failed_job_registry.get_job_ids()
 
 
-def test_a_job_is_retried_as_often_as_it_asked_then_fails(queue, tmp_path: Path, our_worker, maintenance):
+def test_a_job_is_retried_as_often_as_requested_then_fails(queue, tmp_path: Path, our_worker, maintenance):
     notes = tmp_path / "notes"
     job = queue.enqueue(job_functions.fail_noting, str(notes), retry=Retry(max=2, interval=[0, 1]))
     our_worker()
@@ -79,7 +79,7 @@ def test_a_job_is_retried_as_often_as_it_asked_then_fails(queue, tmp_path: Path,
     assert notes.read_text().split() == ["run"] * 3
 
 
-def test_a_timeout_ends_the_job(queue, connection, tmp_path: Path, our_worker):
+def test_a_job_that_exceeds_its_timeout_fails(queue, connection, tmp_path: Path, our_worker):
     job = queue.enqueue(job_functions.sleep_noting, str(tmp_path / "notes"), 60, job_timeout=1)
     our_worker()
     ended(job)
@@ -128,7 +128,7 @@ def test_a_returned_retry_runs_the_job_again(queue, tmp_path: Path, our_worker):
     ]
 
 
-def test_returned_retries_have_an_end(queue, our_worker):
+def test_returned_retries_end_at_their_maximum(queue, our_worker):
     job = queue.enqueue(job_functions.retry_for_ever)
     our_worker()
     until(lambda: job.get_status() == JobStatus.FAILED)
@@ -142,14 +142,14 @@ def test_a_coroutine_is_awaited(queue, our_worker):
     assert job.return_value(refresh=True) == 42
 
 
-def test_a_bound_instance_is_called(connection, our_worker):
+def test_a_bound_method_is_called(connection, our_worker):
     job = Queue(connection=connection).enqueue(job_functions.Counter(40).plus, 2)
     our_worker(ALLOW_PICKLE="true")
     ended(job)
     assert job.return_value(refresh=True) == 42
 
 
-def test_a_job_that_is_enqueued_for_later_runs_then(queue, our_worker, maintenance):
+def test_a_scheduled_job_runs_when_it_is_due(queue, our_worker, maintenance):
     job = queue.enqueue_in(timedelta(seconds=1), job_functions.add, 1, 2)
     our_worker()
     assert job.get_status() == JobStatus.SCHEDULED
@@ -157,7 +157,7 @@ def test_a_job_that_is_enqueued_for_later_runs_then(queue, our_worker, maintenan
     assert job.return_value(refresh=True) == 3
 
 
-def test_a_job_that_the_stock_client_cancels_does_not_run(queue, connection, tmp_path: Path, our_worker):
+def test_a_job_cancelled_by_the_rq_client_does_not_run(queue, connection, tmp_path: Path, our_worker):
     cancelled = queue.enqueue(job_functions.note, str(tmp_path / "notes"), "ran")
     other = queue.enqueue(job_functions.add, 1, 1)
     cancelled.cancel()
@@ -167,7 +167,7 @@ def test_a_job_that_the_stock_client_cancels_does_not_run(queue, connection, tmp
     assert not (tmp_path / "notes").exists()
 
 
-def test_a_job_that_the_stock_client_requeues_runs_again(queue, tmp_path: Path, our_worker):
+def test_a_job_requeued_by_the_rq_client_runs_again(queue, tmp_path: Path, our_worker):
     notes = tmp_path / "notes"
     job = queue.enqueue(job_functions.fail_noting, str(notes))
     our_worker()
@@ -176,7 +176,7 @@ def test_a_job_that_the_stock_client_requeues_runs_again(queue, tmp_path: Path, 
     until(lambda: notes.read_text().split() == ["run", "run"])
 
 
-def test_a_suspended_queue_waits(queue, connection, our_worker):
+def test_jobs_wait_while_rq_is_suspended(queue, connection, our_worker):
     connection.set("rq:suspended", 1)
     job = queue.enqueue(job_functions.add, 1, 1)
     our_worker("--burst").wait(timeout=60)
@@ -184,7 +184,7 @@ def test_a_suspended_queue_waits(queue, connection, our_worker):
 
 
 @pytest.mark.parametrize("serializer", ["json", "pickle"])
-def test_meta_and_results_keep_the_record_s_serializer(connection, our_worker, tmp_path: Path, serializer):
+def test_meta_and_results_use_the_serializer_of_the_job(connection, our_worker, tmp_path: Path, serializer):
     gate = tmp_path / "gate"
     queue = Queue(connection=connection, serializer=serializer)
     job = queue.enqueue(job_functions.report_progress, str(gate), meta={"step": 1})
@@ -196,7 +196,7 @@ def test_meta_and_results_keep_the_record_s_serializer(connection, our_worker, t
     assert job.return_value(refresh=True) == f"{job.id} started 50"
 
 
-def test_other_use_of_the_job_s_redis_is_a_clear_error(queue, our_worker):
+def test_other_use_of_the_jobs_redis_connection_is_a_clear_error(queue, our_worker):
     job = queue.enqueue(job_functions.use_redis)
     our_worker()
     ended(job)
@@ -205,5 +205,5 @@ def test_other_use_of_the_job_s_redis_is_a_clear_error(queue, our_worker):
     assert "keys" in message
 
 
-def test_the_functions_module_is_what_the_workers_registered():
+def test_the_functions_module_is_the_one_workers_register():
     assert job_functions.__name__ == FUNCTIONS

@@ -41,7 +41,7 @@ def http_job(shards: Shards, function: str, *args: object, **options: object) ->
     return NewJob(id=shards.new_id(), function=f"{FUNCTIONS}.{function}", data=data, **options)
 
 
-async def test_a_stock_worker_runs_what_came_in_over_http(shards, rq_worker, functions, connection):
+async def test_an_rq_worker_runs_jobs_enqueued_over_http(shards, rq_worker, functions, connection):
     job = http_job(shards, "add", 20, 22)
     await enqueue(shards.all[0], [job])
     rq_worker("--burst")
@@ -51,7 +51,7 @@ async def test_a_stock_worker_runs_what_came_in_over_http(shards, rq_worker, fun
     assert await pull(shards.all[0], 10) == []
 
 
-async def test_a_stock_worker_runs_the_built_in_binary_function(shards, rq_worker, functions):
+async def test_an_rq_worker_runs_the_built_in_sha512(shards, rq_worker, functions):
     call = ["worker_node.functions.sha512", None, [], {"data": "YWJj", "iterations": 1}]
     job = NewJob(id=shards.new_id(), function="sha512", data=json.dumps(call).encode())
     await enqueue(shards.all[0], [job])
@@ -60,7 +60,7 @@ async def test_a_stock_worker_runs_the_built_in_binary_function(shards, rq_worke
     assert json.loads(shown.result).startswith("ddaf35a193617aba")
 
 
-async def test_jobs_of_stock_clients_do_not_enter_the_feed(queue, shards, our_worker):
+async def test_jobs_of_rq_clients_do_not_enter_the_feed(queue, shards, our_worker):
     ours = http_job(shards, "add", 1, 1)
     stock = queue.enqueue(job_functions.add, 1, 1)
     await enqueue(shards.all[0], [ours])
@@ -69,7 +69,7 @@ async def test_jobs_of_stock_clients_do_not_enter_the_feed(queue, shards, our_wo
     assert [result.job_id for result in await pull(shards.all[0], 10)] == [ours.id]
 
 
-async def test_counting_by_rq_does_not_fail_our_running_jobs(queue, connection, shards, rq_info):
+async def test_rqs_registry_cleanup_does_not_fail_our_running_jobs(queue, connection, shards, rq_info):
     job = queue.enqueue(job_functions.add, 1, 1, job_timeout=1)
     (held,) = await claim(shards.all[0], "worker", ["default"], 1)
     registry = StartedJobRegistry(connection=connection, serializer="json")
@@ -81,14 +81,14 @@ async def test_counting_by_rq_does_not_fail_our_running_jobs(queue, connection, 
     assert held.id == job.id
 
 
-async def test_our_jobs_without_a_timeout_never_lapse_for_rq(queue, connection, shards):
+async def test_rq_never_expires_our_jobs_without_a_timeout(queue, connection, shards):
     job = queue.enqueue(job_functions.add, 1, 1, job_timeout=-1)
     await claim(shards.all[0], "worker", ["default"], 1)
     StartedJobRegistry(connection=connection, serializer="json").cleanup(timestamp=time.time() + 10**8)
     assert job.get_status() == JobStatus.STARTED
 
 
-async def test_what_a_stock_worker_runs_is_left_to_it(queue, shards, rq_worker, tmp_path: Path):
+async def test_jobs_running_on_an_rq_worker_are_not_reaped(queue, shards, rq_worker, tmp_path: Path):
     notes = tmp_path / "notes"
     job = queue.enqueue(job_functions.sleep_noting, str(notes), 2)
     rq_worker("--burst")
@@ -99,7 +99,7 @@ async def test_what_a_stock_worker_runs_is_left_to_it(queue, shards, rq_worker, 
 
 
 @pytest.mark.parametrize(("retry", "outcome"), [(None, JobStatus.FAILED), (Retry(max=1), JobStatus.QUEUED)])
-async def test_a_dead_stock_worker_s_job_is_taken_once_rq_s_deadline_has_passed(
+async def test_jobs_of_a_dead_rq_worker_are_reaped_after_rqs_deadline(
     queue, shards, rq_worker, tmp_path: Path, retry, outcome
 ):
     notes = tmp_path / "notes"
@@ -116,7 +116,7 @@ async def test_a_dead_stock_worker_s_job_is_taken_once_rq_s_deadline_has_passed(
     assert job.get_status() == outcome
 
 
-async def test_a_job_stuck_on_its_way_to_a_stock_worker_is_queued_again_after_a_minute(queue, connection, shards):
+async def test_a_job_stuck_on_its_way_to_an_rq_worker_is_requeued_after_a_minute(queue, connection, shards):
     job = queue.enqueue(job_functions.add, 1, 1)
     before = time.time()
     connection.lmove(queue.key, queue.intermediate_queue_key)
@@ -128,7 +128,7 @@ async def test_a_job_stuck_on_its_way_to_a_stock_worker_is_queued_again_after_a_
     assert queue.job_ids == [job.id]
 
 
-async def test_a_stock_scheduler_beside_us_queues_each_due_job_once(queue, our_worker, rq_worker, tmp_path: Path):
+async def test_rqs_scheduler_and_ours_together_queue_each_due_job_once(queue, our_worker, rq_worker, tmp_path: Path):
     notes = tmp_path / "notes"
     for number in range(40):
         queue.enqueue_in(timedelta(seconds=1 + number % 3), job_functions.note, str(notes), str(number))
@@ -139,7 +139,7 @@ async def test_a_stock_scheduler_beside_us_queues_each_due_job_once(queue, our_w
     assert Counter(lines(notes)) == Counter(str(number) for number in range(40))
 
 
-async def test_due_jobs_are_left_to_who_holds_rq_s_lock(queue, connection):
+async def test_due_jobs_are_left_to_the_holder_of_rqs_scheduler_lock(queue, connection):
     connection.set("rq:scheduler-lock:default", "another scheduler", ex=600)
     job = queue.enqueue_in(timedelta(seconds=-5), job_functions.add, 1, 1)
     other = Queue("other", connection=connection, serializer="json")
@@ -148,7 +148,7 @@ async def test_due_jobs_are_left_to_who_holds_rq_s_lock(queue, connection):
     assert job.get_status() == JobStatus.SCHEDULED
 
 
-async def test_dependents_of_a_job_that_we_ran_are_queued_by_rq_s_own_code(queue, our_worker, connection):
+async def test_dependents_of_a_job_run_by_us_are_queued_by_rqs_own_code(queue, our_worker, connection):
     parent = queue.enqueue(job_functions.add, 1, 1)
     waiting = Queue("stock-only", connection=connection, serializer="json")
     child = waiting.enqueue(job_functions.add, 2, 2, depends_on=parent)
@@ -158,7 +158,7 @@ async def test_dependents_of_a_job_that_we_ran_are_queued_by_rq_s_own_code(queue
     assert waiting.job_ids == [child.id]
 
 
-async def test_both_parties_share_one_queue_and_run_each_job_once(queue, shards, our_worker, rq_worker, tmp_path):
+async def test_our_worker_and_rqs_share_a_queue_and_run_each_job_once(queue, shards, our_worker, rq_worker, tmp_path):
     notes = tmp_path / "notes"
     for number in range(60):
         if number % 2:
@@ -176,7 +176,7 @@ async def test_rq_info_lists_our_worker(our_worker, rq_info):
     await until_async(lambda: asyncio.to_thread(lambda: "worker ours" in rq_info()))
 
 
-async def test_rq_finds_the_execution_of_our_long_job(queue, connection, our_worker, tmp_path: Path):
+async def test_rq_finds_the_execution_of_a_long_job_run_by_us(queue, connection, our_worker, tmp_path: Path):
     gate = tmp_path / "gate"
     job = queue.enqueue(job_functions.report_progress, str(gate))
     our_worker("--name", "ours")
@@ -188,7 +188,7 @@ async def test_rq_finds_the_execution_of_our_long_job(queue, connection, our_wor
     assert not list(connection.scan_iter("rq:execution*"))
 
 
-async def test_meta_shows_in_our_view_while_the_job_runs(queue, shards, our_worker, functions, tmp_path: Path):
+async def test_meta_is_visible_in_our_job_view_while_the_job_runs(queue, shards, our_worker, functions, tmp_path: Path):
     gate = tmp_path / "gate"
     job = queue.enqueue(job_functions.report_progress, str(gate))
     our_worker()
@@ -210,7 +210,7 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-async def test_an_idle_worker_starts_a_stock_client_s_job_at_once(queue, our_worker):
+async def test_an_idle_worker_starts_a_job_of_an_rq_client_at_once(queue, our_worker):
     our_worker()
     first = queue.enqueue(job_functions.add, 1, 1)
     await until_async(lambda: asyncio.to_thread(lambda: first.get_status() == JobStatus.FINISHED))

@@ -35,7 +35,7 @@ FEATURES = {
 
 
 @pytest.mark.parametrize("feature", FEATURES)
-def test_a_job_that_asks_for_it_is_rejected(connection: Redis, tmp_path: Path, our_worker, feature):
+def test_a_job_with_an_unsupported_feature_is_rejected(connection: Redis, tmp_path: Path, our_worker, feature):
     notes = tmp_path / "notes"
     job = enqueue(Queue(connection=connection, serializer="json"), str(notes), **FEATURES[feature])
     our_worker()
@@ -43,7 +43,7 @@ def test_a_job_that_asks_for_it_is_rejected(connection: Redis, tmp_path: Path, o
     assert not notes.exists()
 
 
-def test_a_group_s_job_is_rejected(connection: Redis, tmp_path: Path, our_worker):
+def test_a_job_of_a_group_is_rejected(connection: Redis, tmp_path: Path, our_worker):
     queue = Queue(connection=connection, serializer="json")
     data = Queue.prepare_data(job_functions.note, (str(tmp_path / "notes"), "ran"))
     (job,) = Group.create(connection=connection).enqueue_many(queue, [data])

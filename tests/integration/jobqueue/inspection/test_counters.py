@@ -51,7 +51,7 @@ async def test_pulled_results_are_counted_until_they_are_acknowledged(shard: Sha
     assert (counts.completed, counts.pulled) == (1, 2)
 
 
-async def test_the_age_of_the_next_in_line_is_known(shard: Shard) -> None:
+async def test_the_age_of_the_oldest_queued_job_is_reported(shard: Shard) -> None:
     assert (await read_counts(shard)).queues == {}
     (seconds, _), *_ = await shard.execute(("TIME",))
     await enqueue_jobs(shard, "a", now=int(seconds) - 30)
@@ -60,7 +60,7 @@ async def test_the_age_of_the_next_in_line_is_known(shard: Shard) -> None:
     assert 29 <= age <= 60
 
 
-async def test_shards_add_up(any_shards: Shards) -> None:
+async def test_counts_of_shards_can_be_summed(any_shards: Shards) -> None:
     for shard in any_shards:
         await complete_jobs(shard, f"done-{shard.index}")
         await enqueue_jobs(shard, f"waits-{shard.index}", queue="high")

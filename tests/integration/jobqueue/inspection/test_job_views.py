@@ -23,7 +23,7 @@ async def _view(shard: Shard, job_id: str, functions: FunctionRegistry) -> JobVi
     return seen
 
 
-async def test_a_job_is_seen_through_its_whole_life(shard: Shard, functions: FunctionRegistry) -> None:
+async def test_a_job_view_follows_the_job_from_queued_to_finished(shard: Shard, functions: FunctionRegistry) -> None:
     await enqueue_jobs(shard, "a", queue="high", retries=1, meta=b'{"tenant": "x"}')
     seen = await _view(shard, "a", functions)
     assert (seen.function, seen.queue, seen.status, seen.attempts) == ("noop", "high", "queued", 0)
@@ -47,24 +47,24 @@ async def test_a_job_is_seen_through_its_whole_life(shard: Shard, functions: Fun
     assert (seen.error, seen.ended_at) == (None, "2030-03-17T17:46:44.000000Z")
 
 
-async def test_a_failure_shows_its_reason_message_and_traceback(shard: Shard, functions: FunctionRegistry) -> None:
+async def test_a_failed_job_shows_reason_message_and_traceback(shard: Shard, functions: FunctionRegistry) -> None:
     await enqueue_jobs(shard, "a")
     (job,) = await claim_jobs(shard)
     trace = "Traceback (most recent call last):\n  x\nValueError: boom ü\n"
-    await finish(shard, "w1", [failed_outcome(job, trace=trace)], now=NOW)
+    await finish(shard, "w1", [failed_outcome(job, traceback=trace)], now=NOW)
     error = (await _view(shard, "a", functions)).error
     assert error is not None
     assert (error.reason, error.message, error.traceback) == ("exception", "ValueError: boom ü", trace)
 
 
-async def test_a_released_job_has_not_been_attempted(shard: Shard, functions: FunctionRegistry) -> None:
+async def test_a_released_job_counts_no_attempt(shard: Shard, functions: FunctionRegistry) -> None:
     await enqueue_jobs(shard, "a")
     await release(shard, await claim_jobs(shard), now=NOW)
     seen = await _view(shard, "a", functions)
     assert (seen.status, seen.attempts, seen.started_at, seen.worker) == ("queued", 0, None, None)
 
 
-async def test_a_pickled_stock_job_is_shown_unread(
+async def test_a_pickled_rq_job_is_shown_without_unpickling(
     plain_shard: Shard, redis_url: str, functions: FunctionRegistry
 ) -> None:
     with Redis.from_url(redis_url) as connection:
@@ -80,7 +80,7 @@ async def test_a_pickled_stock_job_is_shown_unread(
     assert (seen.status, seen.result) == ("finished", None)
 
 
-async def test_a_stock_job_in_json_is_read(plain_shard: Shard, redis_url: str, functions: FunctionRegistry) -> None:
+async def test_a_json_rq_job_is_decoded(plain_shard: Shard, redis_url: str, functions: FunctionRegistry) -> None:
     with Redis.from_url(redis_url) as connection:
         queue = Queue("default", connection=connection, serializer="json")
         queue.enqueue("worker_node.functions.noop", job_id="a", meta={"k": 1})
@@ -91,7 +91,9 @@ async def test_a_stock_job_in_json_is_read(plain_shard: Shard, redis_url: str, f
     assert (seen.function, seen.meta) == ("noop", {"k": 1})
 
 
-async def test_many_jobs_are_seen_at_once_and_missing_ones_told(shard: Shard, functions: FunctionRegistry) -> None:
+async def test_many_jobs_are_viewed_at_once_and_missing_ones_are_none(
+    shard: Shard, functions: FunctionRegistry
+) -> None:
     await enqueue_jobs(shard, "a", "b")
     seen = await view_jobs(shard, ["b", "nobody", "a"], functions)
     assert [job.id if job else None for job in seen] == ["b", None, "a"]
@@ -99,7 +101,7 @@ async def test_many_jobs_are_seen_at_once_and_missing_ones_told(shard: Shard, fu
     assert await view_jobs(shard, [], functions) == []
 
 
-async def test_a_job_is_found_where_it_hashes_to_and_anywhere_else(any_shards: Shards) -> None:
+async def test_a_job_is_found_on_its_own_shard_and_on_any_other(any_shards: Shards) -> None:
     job_id = any_shards.new_id(any_shards.all[0])
     await enqueue_jobs(any_shards.all[0], job_id)
     # A stock client on one shard of a cluster writes ids that hash to another.

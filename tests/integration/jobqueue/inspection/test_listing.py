@@ -54,7 +54,7 @@ async def _all(shards: Shards, functions: FunctionRegistry, limit: int, **filter
 
 
 @pytest.mark.parametrize("limit", [1, 7, 1000])
-async def test_a_listing_is_complete_and_without_repetition(
+async def test_a_listing_has_every_job_exactly_once(
     any_shards: Shards, functions: FunctionRegistry, limit: int
 ) -> None:
     expected = await _fill(any_shards)
@@ -73,7 +73,7 @@ async def test_filters_by_status_and_queue(any_shards: Shards, functions: Functi
     assert await _all(any_shards, functions, 4, queue="nowhere") == []
 
 
-async def test_queued_jobs_come_in_their_order_and_ended_ones_latest_first(
+async def test_queued_jobs_are_listed_in_queue_order_and_ended_jobs_latest_first(
     shards: Shards, functions: FunctionRegistry
 ) -> None:
     (shard,) = shards
@@ -85,7 +85,7 @@ async def test_queued_jobs_come_in_their_order_and_ended_ones_latest_first(
     assert [job.id for job in await _all(shards, functions, 1, status=Status.FINISHED)] == ["b", "a"]
 
 
-async def test_a_page_of_entries_without_jobs_ends_early_and_goes_on(
+async def test_a_page_that_skips_many_deleted_jobs_ends_early_with_a_cursor(
     shards: Shards, functions: FunctionRegistry
 ) -> None:
     (shard,) = shards
@@ -97,7 +97,7 @@ async def test_a_page_of_entries_without_jobs_ends_early_and_goes_on(
     assert [job.id for job in await _all(shards, functions, 500)] == ["a"]
 
 
-async def test_queues_are_named_in_order(shards: Shards) -> None:
+async def test_queue_names_are_sorted(shards: Shards) -> None:
     (shard,) = shards
     for queue in ("low", "a b", "high"):
         await enqueue_jobs(shard, f"in-{queue[0]}", queue=queue)
@@ -132,15 +132,15 @@ BAD_CURSORS = [
 
 
 @pytest.mark.parametrize("cursor", BAD_CURSORS, ids=range(len(BAD_CURSORS)))
-async def test_a_cursor_that_no_listing_gave_is_refused(
-    shards: Shards, functions: FunctionRegistry, cursor: str
-) -> None:
+async def test_an_invalid_cursor_is_rejected(shards: Shards, functions: FunctionRegistry, cursor: str) -> None:
     await enqueue_jobs(shards.all[0], "a")
     with pytest.raises(InvalidCursor):
         await list_jobs(shards, functions, cursor=cursor)
 
 
-async def test_a_cursor_of_other_filters_is_refused(shards: Shards, functions: FunctionRegistry) -> None:
+async def test_a_cursor_of_a_listing_with_other_filters_is_rejected(
+    shards: Shards, functions: FunctionRegistry
+) -> None:
     await enqueue_jobs(shards.all[0], "a", "b")
     cursor = (await list_jobs(shards, functions, status=Status.QUEUED, limit=1)).cursor
     for filters in ({"status": Status.FAILED}, {"queue": "high"}):

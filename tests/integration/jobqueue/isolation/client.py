@@ -1,9 +1,9 @@
-"""A client beside a master: enqueues to its first shard as fast as it can, and prints what was acknowledged.
+"""A client that enqueues to one shard as fast as it can and prints the ids of the acknowledged jobs.
 
-    python -m tests.integration.jobqueue.isolation.client URL HOST [--unconfirmed]
+    python -m tests.integration.jobqueue.isolation.client URL HOST [--unreplicated]
 
-The first line is the shard's prefix, each other one the id of a job. `--unconfirmed` leaves the confirmation out,
-which shows what it is for.
+It takes the first shard of the master at HOST. The first line of its output is the shard's prefix; each other line is
+a job id. `--unreplicated` acknowledges writes without waiting for a replica, to show what that wait prevents.
 """
 
 import asyncio
@@ -13,31 +13,31 @@ from typing import Any
 
 from redis.crc import key_slot
 
-import jobqueue.sharding.shards
+import jobqueue.sharding.shard
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.servers.connection_pool import RedisCommand, ServerPool
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import new_job
 
-BATCH = 20
+BATCH_SIZE = 20
 
 
-async def _unconfirmed(
-    node: ServerPool, *commands: RedisCommand, touch_key: str, masters: object, timeout_seconds: float = 5.0
+async def _execute_unreplicated(
+    server: ServerPool, *commands: RedisCommand, touch_key: str, masters: object, timeout_seconds: float = 5.0
 ) -> list[Any]:
-    return await node.execute(*commands, timeout_seconds=timeout_seconds)
+    return await server.execute(*commands, timeout_seconds=timeout_seconds)
 
 
 async def main(url: str, host: str, *options: str) -> None:
-    if "--unconfirmed" in options:
-        jobqueue.sharding.shards.execute_replicated = _unconfirmed
+    if "--unreplicated" in options:
+        jobqueue.sharding.shard.execute_replicated = _execute_unreplicated
     shards = await Shards.connect(url)
     owners = shards.topology.masters_by_slot()
     shard = next(one for one in shards if owners[key_slot(one.prefix.encode())].startswith(f"{host}:"))
     sys.stdout.write(f"{shard.prefix}\n")
     for number in itertools.count():
-        ids = [shards.new_id(shard) for _ in range(BATCH)]
+        ids = [shards.new_id(shard) for _ in range(BATCH_SIZE)]
         try:
             await enqueue(shard, [new_job(job_id) for job_id in ids])
         except JobQueueError:

@@ -27,7 +27,7 @@ from tests.integration.jobqueue.queue_helpers import (
 )
 
 
-async def test_a_claimed_job_carries_what_its_worker_needs(shard: Shard) -> None:
+async def test_a_claimed_job_has_everything_its_worker_needs(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", timeout_seconds=7, result_ttl_seconds=60, feed=False)
     (job,) = await claim_jobs(shard, token="t1")
     assert (job.id, job.token, job.shard_index, job.queue) == ("a", "t1", shard.index, "default")
@@ -40,7 +40,7 @@ async def test_a_claimed_job_carries_what_its_worker_needs(shard: Shard) -> None
     assert await sorted_set(shard, "wip:default") == {"a:t1": NOW + 7 + 3600}
 
 
-async def test_queues_come_in_order_of_priority(shard: Shard) -> None:
+async def test_queues_are_claimed_in_order_of_priority(shard: Shard) -> None:
     await enqueue_jobs(shard, "d1", "d2")
     await enqueue_jobs(shard, "h1", "h2", queue="high")
     jobs = await claim_jobs(shard, 3, "high", "default")
@@ -48,21 +48,21 @@ async def test_queues_come_in_order_of_priority(shard: Shard) -> None:
     assert await queued_ids(shard) == ["d2"]
 
 
-async def test_no_job_is_leased_twice_by_workers_at_once(shard: Shard) -> None:
+async def test_concurrent_claims_never_lease_a_job_twice(shard: Shard) -> None:
     ids = [f"job-{number}" for number in range(200)]
     await enqueue_jobs(shard, *ids)
     batches = await asyncio.gather(*(claim_jobs(shard, 7, worker=f"w{number}") for number in range(40)))
     assert sorted(job.id for batch in batches for job in batch) == sorted(ids)
 
 
-async def test_more_jobs_than_lua_can_hold_are_leased_in_several_calls(shard: Shard) -> None:
+async def test_more_jobs_than_the_claim_limit_need_several_claims(shard: Shard) -> None:
     ids = [f"job-{number}" for number in range(4 * CLAIM_LIMIT + 10)]
     await enqueue_jobs(shard, *ids)
     batches = [await claim_jobs(shard, 100_000) for _ in range(5)]
     assert [job.id for jobs in batches for job in jobs] == ids
 
 
-async def test_large_jobs_come_in_answers_that_fit_into_memory(shard: Shard) -> None:
+async def test_large_jobs_are_claimed_in_replies_of_bounded_size(shard: Shard) -> None:
     large = b"x" * (MAX_CLAIM_BYTES // 8)
     jobs = [NewJob(f"job-{number}", "noop", large, queue=f"q{number // 10}") for number in range(20)]
     await enqueue(shard, jobs, now=NOW)
@@ -71,7 +71,7 @@ async def test_large_jobs_come_in_answers_that_fit_into_memory(shard: Shard) -> 
     assert [job.id for batch in batches for job in batch] == [job.id for job in jobs]
 
 
-async def test_a_repeat_with_the_same_token_gets_the_first_answer(shard: Shard) -> None:
+async def test_a_repeat_with_the_same_token_returns_the_first_reply(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b", "c")
     first = await claim_jobs(shard, 2, token="t1")
     before = await dump_shard(shard)
@@ -82,7 +82,7 @@ async def test_a_repeat_with_the_same_token_gets_the_first_answer(shard: Shard) 
     assert [job.id for job in await claim_jobs(shard, 2, token="t2")] == ["c"]
 
 
-async def test_a_repeat_does_not_get_what_was_reaped_meanwhile(shard: Shard) -> None:
+async def test_a_repeated_claim_does_not_return_reaped_jobs(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     await claim_jobs(shard, token="t1")
     await reap(shard, now=NOW)
@@ -92,7 +92,7 @@ async def test_a_repeat_does_not_get_what_was_reaped_meanwhile(shard: Shard) -> 
     assert await queued_ids(shard) == ["a"]
 
 
-async def test_a_job_lost_before_is_claimed_alone(shard: Shard) -> None:
+async def test_a_previously_lost_job_is_claimed_alone(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "bad", "b")
     first = await claim_jobs(shard, 2)
     await release(shard, [first[0]], now=NOW)
@@ -103,7 +103,7 @@ async def test_a_job_lost_before_is_claimed_alone(shard: Shard) -> None:
     assert await queued_ids(shard) == ["a", "b"]
 
 
-async def test_jobs_before_a_lost_one_come_without_it(shard: Shard) -> None:
+async def test_a_claim_stops_before_a_previously_lost_job(shard: Shard) -> None:
     await enqueue_jobs(shard, "bad")
     await claim_jobs(shard)
     await reap(shard, now=NOW)
@@ -116,7 +116,7 @@ async def test_jobs_before_a_lost_one_come_without_it(shard: Shard) -> None:
     assert [job.id for job in await claim_jobs(shard, 10)] == ["b"]
 
 
-async def test_what_must_not_run_any_more_is_passed_over(shard: Shard) -> None:
+async def test_expired_cancelled_and_finished_jobs_are_skipped(shard: Shard) -> None:
     await enqueue_jobs(shard, "expired", "cancelled", "a", "finished", "b")
     await cancel(shard, ["cancelled"], now=NOW)
     await shard.execute(
@@ -130,7 +130,7 @@ async def test_what_must_not_run_any_more_is_passed_over(shard: Shard) -> None:
     assert await job_status(shard, "expired") is None
 
 
-async def test_a_stock_jobs_time_to_live_in_the_queue_is_over_when_it_runs(shard: Shard) -> None:
+async def test_claiming_an_rq_job_removes_its_queue_ttl(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     key = f"{shard.prefix}:job:a"
     await shard.execute(("HSET", key, "ttl", 60), ("EXPIRE", key, 60))
@@ -138,7 +138,7 @@ async def test_a_stock_jobs_time_to_live_in_the_queue_is_over_when_it_runs(shard
     assert await key_ttl(shard, "job:a") == -1
 
 
-async def test_a_suspended_queue_leases_nothing_and_keeps_its_jobs(shard: Shard) -> None:
+async def test_a_suspended_queue_keeps_its_jobs(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     await shard.execute(("SET", f"{shard.prefix}:suspended", 1))
     assert await claim_jobs(shard) == []
@@ -148,7 +148,7 @@ async def test_a_suspended_queue_leases_nothing_and_keeps_its_jobs(shard: Shard)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])
-async def test_attempts_count_runs_and_not_what_was_given_back(shard: Shard, attempts: int) -> None:
+async def test_attempts_count_runs_but_not_releases(shard: Shard, attempts: int) -> None:
     await enqueue_jobs(shard, "a", retries=5)
     for _ in range(attempts - 1):
         (job,) = await claim_jobs(shard)
@@ -161,7 +161,7 @@ async def test_attempts_count_runs_and_not_what_was_given_back(shard: Shard, att
     assert job.attempt == attempts
 
 
-async def test_given_back_jobs_stand_at_the_head_in_their_order(shard: Shard) -> None:
+async def test_released_jobs_return_to_the_head_of_the_queue_in_order(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b", "c", "d")
     jobs = await claim_jobs(shard, 3)
     assert await release(shard, jobs, now=NOW) == 3
@@ -172,7 +172,7 @@ async def test_given_back_jobs_stand_at_the_head_in_their_order(shard: Shard) ->
     assert await sorted_set(shard, "wm:leases") == await sorted_set(shard, "wip:default") == {}
 
 
-async def test_giving_back_without_a_lease_changes_nothing(shard: Shard) -> None:
+async def test_a_release_without_a_lease_changes_nothing(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b")
     stale = await claim_jobs(shard, 1)
     await release(shard, stale, now=NOW)
@@ -182,7 +182,7 @@ async def test_giving_back_without_a_lease_changes_nothing(shard: Shard) -> None
     assert await dump_shard(shard) == before
 
 
-async def test_a_job_cancelled_while_it_was_leased_does_not_run_once_given_back(shard: Shard) -> None:
+async def test_a_job_cancelled_while_leased_does_not_run_after_its_release(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     jobs = await claim_jobs(shard)
     await cancel(shard, ["a"], now=NOW)

@@ -60,7 +60,7 @@ async def _bring_to(shard: Shard, status: str) -> None:
 
 
 @pytest.mark.parametrize("status", WAITING)
-async def test_a_job_that_waits_is_cancelled_at_once(shard: Shard, status: str) -> None:
+async def test_a_waiting_job_is_cancelled_at_once(shard: Shard, status: str) -> None:
     await _bring_to(shard, status)
     assert await cancel(shard, ["a"], now=NOW) == [CancelResult("canceled")]
     assert (await job_status(shard, "a"), await queued_ids(shard)) == ("canceled", [])
@@ -70,20 +70,20 @@ async def test_a_job_that_waits_is_cancelled_at_once(shard: Shard, status: str) 
 
 
 @pytest.mark.parametrize("status", ENDED)
-async def test_a_job_that_ended_cannot_be_cancelled(shard: Shard, status: str) -> None:
+async def test_an_ended_job_cannot_be_cancelled(shard: Shard, status: str) -> None:
     await _bring_to(shard, status)
     before = await dump_shard(shard)
     assert await cancel(shard, ["a", "nobody"], now=NOW) == [CancelResult("ended", status), CancelResult("missing")]
     assert await dump_shard(shard) == before
 
 
-async def test_cancelling_takes_one_job_out_of_the_middle(shard: Shard) -> None:
+async def test_cancelling_removes_one_job_from_the_middle_of_a_queue(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b", "c")
     assert await cancel(shard, ["b"], now=NOW) == [CancelResult("canceled")]
     assert await queued_ids(shard) == ["a", "c"]
 
 
-async def test_what_earlier_runs_left_expires_with_the_cancelled_job(shard: Shard) -> None:
+async def test_results_of_earlier_runs_expire_with_the_cancelled_job(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     (job,) = await claim_jobs(shard)
     await shard.execute(("XADD", f"{shard.prefix}:results:a", "*", "type", "4"))
@@ -94,7 +94,7 @@ async def test_what_earlier_runs_left_expires_with_the_cancelled_job(shard: Shar
 
 
 @pytest.mark.parametrize("status", ["failed", "stopped", "canceled"])
-async def test_what_did_not_succeed_is_requeued_with_a_clean_sheet(shard: Shard, status: str) -> None:
+async def test_an_unsuccessful_job_is_requeued_with_reset_fields(shard: Shard, status: str) -> None:
     await _bring_to(shard, status)
     await enqueue_jobs(shard, "other")
     assert await requeue(shard, ["a"], now=NOW + 1) == ["queued"]
@@ -111,14 +111,14 @@ async def test_what_did_not_succeed_is_requeued_with_a_clean_sheet(shard: Shard,
 
 
 @pytest.mark.parametrize("status", [*WAITING, "started", "finished"])
-async def test_other_jobs_cannot_be_requeued(shard: Shard, status: str) -> None:
+async def test_waiting_started_and_finished_jobs_cannot_be_requeued(shard: Shard, status: str) -> None:
     await _bring_to(shard, status)
     before = await dump_shard(shard)
     assert await requeue(shard, ["a", "nobody"], now=NOW) == [status, "missing"]
     assert await dump_shard(shard) == before
 
 
-async def test_losses_are_forgiven_by_a_requeue(shard: Shard) -> None:
+async def test_a_requeue_resets_the_count_of_losses(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     await reap(shard, now=NOW)
     for _ in range(2):
@@ -129,7 +129,7 @@ async def test_losses_are_forgiven_by_a_requeue(shard: Shard) -> None:
         assert await requeue(shard, ["a"], now=NOW) == ["queued"]
 
 
-async def test_a_cancellation_is_over_with_a_requeue(shard: Shard) -> None:
+async def test_a_requeue_clears_a_cancellation(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", retries=1)
     (job,) = await claim_jobs(shard)
     await cancel(shard, ["a"], now=NOW)
@@ -141,7 +141,7 @@ async def test_a_cancellation_is_over_with_a_requeue(shard: Shard) -> None:
     assert (await finish(shard, "w1", [failed_outcome(job)], now=NOW)).retried == ("a",)
 
 
-async def test_requeueing_a_queues_failures_leaves_the_others_alone(shard: Shard) -> None:
+async def test_requeue_failed_moves_only_failed_jobs_of_its_queue(shard: Shard) -> None:
     ids = [f"job-{number:04}" for number in range(1203)]
     await enqueue_jobs(shard, *ids)
     jobs = [job for _ in range(2) for job in await claim_jobs(shard, 1000)]
@@ -167,14 +167,14 @@ async def test_a_deleted_job_leaves_nothing_behind(shard: Shard, status: str) ->
     assert await shard_keys(shard) <= {*kept, "wm:claim:w1", "wm:wake:default", "wm:feed:bell"}
 
 
-async def test_a_job_that_runs_cannot_be_deleted(shard: Shard) -> None:
+async def test_a_running_job_cannot_be_deleted(shard: Shard) -> None:
     await _bring_to(shard, "started")
     before = await dump_shard(shard)
     assert await delete(shard, ["a"]) == ["started"]
     assert await dump_shard(shard) == before
 
 
-async def test_a_deleted_result_is_not_handed_out_nor_given_back(shard: Shard) -> None:
+async def test_a_deleted_result_is_not_pulled_again(shard: Shard) -> None:
     await complete_jobs(shard, "a", "b")
     assert len(await pull(shard, 1, lease_seconds=5, now=NOW)) == 1
     assert await delete(shard, ["a", "b"]) == ["deleted", "deleted"]

@@ -70,7 +70,7 @@ async def test_a_dependent_is_queued_when_its_parent_has_finished(
     assert await enqueue_dependents(plain_shard, redis_url) == 0
 
 
-async def test_no_pickle_is_read(plain_shard: Shard, connection: Redis, redis_url: str, tmp_path: Path) -> None:
+async def test_no_pickled_data_is_loaded(plain_shard: Shard, connection: Redis, redis_url: str, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     queue = Queue("default", connection=connection)
     parent = queue.enqueue("math.floor", 1.5, job_id="parent")
@@ -84,7 +84,7 @@ async def test_no_pickle_is_read(plain_shard: Shard, connection: Redis, redis_ur
     assert not trace.exists()
 
 
-async def test_a_parent_that_rq_cannot_take_does_not_stop_the_others(
+async def test_a_parent_that_rq_cannot_load_does_not_stop_the_others(
     plain_shard: Shard, connection: Redis, redis_url: str
 ) -> None:
     queue = Queue("default", connection=connection, serializer="json")
@@ -99,7 +99,7 @@ async def test_a_parent_that_rq_cannot_take_does_not_stop_the_others(
     assert "wm:dependents" not in await shard_keys(plain_shard)
 
 
-async def test_on_a_cluster_the_parent_says_that_its_dependents_are_not_queued(
+async def test_on_a_cluster_the_parent_reports_that_dependents_are_not_queued(
     cluster: ValkeyCluster, functions: FunctionRegistry
 ) -> None:
     shards = await Shards.connect(cluster.url)

@@ -21,7 +21,7 @@ from tests.integration.jobqueue.queue_helpers import (
 from tests.waiting import until_async
 
 
-async def test_jobs_stand_in_the_queue_in_the_order_of_the_call(shard: Shard) -> None:
+async def test_jobs_are_queued_in_the_order_of_the_call(shard: Shard) -> None:
     assert await enqueue_jobs(shard, "a", "b", "c") == [EnqueueOutcome.WRITTEN] * 3
     assert await queued_ids(shard) == ["a", "b", "c"]
     fields = await job_fields(shard, "a")
@@ -30,7 +30,7 @@ async def test_jobs_stand_in_the_queue_in_the_order_of_the_call(shard: Shard) ->
     assert (fields["timeout"], fields["result_ttl"], fields["wm_feed"]) == ("3600", "604800", "1")
 
 
-async def test_answers_come_in_the_order_of_the_jobs_whatever_they_share(shard: Shard) -> None:
+async def test_outcomes_are_returned_in_the_order_of_the_jobs(shard: Shard) -> None:
     await enqueue_jobs(shard, "old")
     jobs = [
         new_job("a"),
@@ -47,13 +47,13 @@ async def test_answers_come_in_the_order_of_the_jobs_whatever_they_share(shard: 
     assert await queued_ids(shard, "high") == ["b", "d"]
 
 
-async def test_jobs_of_one_call_keep_their_functions(shard: Shard) -> None:
+async def test_jobs_of_one_call_keep_their_own_functions(shard: Shard) -> None:
     functions = {"a": "noop", "b": "sleep", "c": "noop"}
     await enqueue(shard, [new_job(job_id)._replace(function=name) for job_id, name in functions.items()], now=NOW)
     assert {job_id: (await job_fields(shard, job_id))["description"] for job_id in functions} == functions
 
 
-async def test_one_id_twice_in_one_call_is_one_job(shard: Shard) -> None:
+async def test_the_same_id_twice_in_one_call_is_one_job(shard: Shard) -> None:
     assert await enqueue_jobs(shard, "a", "a") == [EnqueueOutcome.WRITTEN, EnqueueOutcome.REPEATED]
     assert await queued_ids(shard) == ["a"]
 
@@ -97,7 +97,7 @@ async def test_a_repeated_id_with_other_content_is_a_conflict_and_changes_nothin
     assert await dump_shard(shard) == before
 
 
-async def test_an_id_is_remembered_when_its_job_has_finished(shard: Shard) -> None:
+async def test_the_id_of_a_finished_job_is_still_taken(shard: Shard) -> None:
     await complete_jobs(shard, "a")
     assert await enqueue_jobs(shard, "a") == [EnqueueOutcome.REPEATED]
     assert await queued_ids(shard) == []
@@ -124,7 +124,7 @@ async def test_a_unique_key_is_taken_until_its_window_is_over(shard: Shard) -> N
     assert await queued_ids(shard) == ["a", "b"]
 
 
-async def test_of_many_at_once_with_one_unique_key_one_is_written(shard: Shard) -> None:
+async def test_of_concurrent_jobs_with_one_unique_key_one_is_written(shard: Shard) -> None:
     jobs = [new_job(f"job-{n}", unique_key="k", unique_milliseconds=60_000) for n in range(20)]
     answers = [answer for (answer,) in await asyncio.gather(*(enqueue(shard, [job]) for job in jobs))]
     assert answers.count(EnqueueOutcome.WRITTEN) == 1
@@ -132,7 +132,7 @@ async def test_of_many_at_once_with_one_unique_key_one_is_written(shard: Shard) 
     assert {answer.job_id for answer in answers if isinstance(answer, DuplicateUniqueKey)} == {winner}
 
 
-async def test_a_delayed_job_waits_for_its_time(shard: Shard) -> None:
+async def test_a_delayed_job_is_scheduled_until_it_is_due(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", due_at=NOW + 10)
     assert await queued_ids(shard) == []
     assert await sorted_set(shard, "scheduled:default") == {"a": NOW + 10}

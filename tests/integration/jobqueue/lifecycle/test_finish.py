@@ -54,7 +54,7 @@ async def test_rq_reads_the_result(plain_shard: Shard, redis_url: str) -> None:
         assert StartedJobRegistry(queue=queue).get_job_ids() == []
 
 
-async def test_a_result_waits_a_week_and_its_books_are_closed(shard: Shard) -> None:
+async def test_a_result_is_kept_for_a_week_and_its_lease_is_removed(shard: Shard) -> None:
     await complete_jobs(shard, "a")
     assert await sorted_set(shard, "wm:leases") == await sorted_set(shard, "wip:default") == {}
     counts = await read_counts(shard)
@@ -66,7 +66,7 @@ async def test_a_result_waits_a_week_and_its_books_are_closed(shard: Shard) -> N
 
 
 @pytest.mark.parametrize(("ttl", "ends"), [(60, NOW + 60), (-1, math.inf), (0, -math.inf)])
-async def test_a_result_is_kept_as_long_as_its_job_asked(shard: Shard, ttl: int, ends: float) -> None:
+async def test_a_result_is_kept_for_its_result_ttl(shard: Shard, ttl: int, ends: float) -> None:
     await complete_jobs(shard, "a", result_ttl_seconds=ttl)
     assert (await read_counts(shard)).functions.finished == {"noop": 1}
     for now in (NOW, NOW + 59, NOW + 60, NOW + 100 * 365 * DAY_SECONDS):
@@ -75,7 +75,7 @@ async def test_a_result_is_kept_as_long_as_its_job_asked(shard: Shard, ttl: int,
 
 
 @pytest.mark.parametrize(("ttl", "left"), [(60, nearly(60)), (-1, [-1]), (0, [-2])])
-async def test_what_is_not_fed_lives_as_rq_has_it(shard: Shard, ttl: int, left: Collection[int]) -> None:
+async def test_a_result_outside_the_feed_expires_as_in_rq(shard: Shard, ttl: int, left: Collection[int]) -> None:
     """So that stock clients and workers, whose jobs these are, find what they know."""
     await complete_jobs(shard, "a", result_ttl_seconds=ttl, feed=False)
     assert await key_ttl(shard, "job:a") in left
@@ -84,7 +84,7 @@ async def test_what_is_not_fed_lives_as_rq_has_it(shard: Shard, ttl: int, left: 
     assert await sorted_set(shard, "finished:default") == kept
 
 
-async def test_a_second_end_counts_from_itself(shard: Shard) -> None:
+async def test_a_job_that_ends_twice_expires_after_its_second_end(shard: Shard) -> None:
     """Failed and queued again, by a user or by stock RQ, which leaves the time to live of the results."""
     await enqueue_jobs(shard, "user", "stock")
     await finish(shard, "w1", [failed_outcome(job) for job in await claim_jobs(shard, 2)], now=NOW)
@@ -101,7 +101,7 @@ async def test_a_second_end_counts_from_itself(shard: Shard) -> None:
     assert await results_kept_at(shard, NOW + 7 * DAY_SECONDS) == set()
 
 
-async def test_what_a_stock_client_has_queued_again_outlives_its_result(shard: Shard) -> None:
+async def test_a_job_requeued_by_an_rq_client_outlives_its_result(shard: Shard) -> None:
     """RQ leaves the entry in the registry of finished jobs."""
     await complete_jobs(shard, "a")
     await shard.execute(("HSET", f"{shard.prefix}:job:a", "status", "queued"))
@@ -109,7 +109,7 @@ async def test_what_a_stock_client_has_queued_again_outlives_its_result(shard: S
     assert await sorted_set(shard, "finished:default") == {}
 
 
-async def test_stock_workers_leave_results_of_the_feed_alone(plain_shard: Shard, redis_url: str) -> None:
+async def test_rqs_registry_cleanup_leaves_feed_results_alone(plain_shard: Shard, redis_url: str) -> None:
     """RQ's maintenance drops entries of the registry that are over, and would leave their keys behind."""
     await complete_jobs(plain_shard, "a", now=time.time() - 8 * DAY_SECONDS)
     with Redis.from_url(redis_url) as connection:
@@ -118,7 +118,7 @@ async def test_stock_workers_leave_results_of_the_feed_alone(plain_shard: Shard,
     assert "job:a" not in await shard_keys(plain_shard)
 
 
-async def test_the_feed_has_the_order_of_the_outcomes_whatever_they_share(shard: Shard) -> None:
+async def test_the_feed_keeps_the_order_of_a_mixed_batch_of_outcomes(shard: Shard) -> None:
     """Jobs of one batch differ in queue, token and function, so that they travel in groups."""
     await enqueue_jobs(shard, "a1", "a2", "a3")
     await enqueue_jobs(shard, "b1", "b2", queue="high")
@@ -138,13 +138,13 @@ async def test_the_feed_has_the_order_of_the_outcomes_whatever_they_share(shard:
     assert [result.job_id for result in await pull(shard, 9, order="oldest", now=NOW)] == ["a3", "b1", "a2", "b2", "a1"]
 
 
-async def test_a_job_that_asked_not_to_be_fed_is_not_handed_out(shard: Shard) -> None:
+async def test_a_job_with_feed_off_is_not_pulled(shard: Shard) -> None:
     await complete_jobs(shard, "quiet", feed=False)
     await complete_jobs(shard, "loud")
     assert [result.job_id for result in await pull(shard, 9, now=NOW)] == ["loud"]
 
 
-async def test_more_outcomes_than_lua_can_hold_are_recorded(shard: Shard) -> None:
+async def test_more_outcomes_than_the_finish_limit_are_recorded(shard: Shard) -> None:
     ids = [f"job-{number}" for number in range(4 * FINISH_LIMIT + 5)]
     await enqueue_jobs(shard, *ids)
     jobs = [job for _ in range(5) for job in await claim_jobs(shard, len(ids))]
@@ -155,7 +155,7 @@ async def test_more_outcomes_than_lua_can_hold_are_recorded(shard: Shard) -> Non
 
 @pytest.mark.parametrize("outcome", [success_outcome, failed_outcome])
 @pytest.mark.parametrize("how", ["released", "reaped", "claimed by another", "finished", "failed"])
-async def test_a_lost_lease_changes_nothing_at_all(shard: Shard, outcome: object, how: str) -> None:
+async def test_finish_and_extend_without_a_lease_change_nothing(shard: Shard, outcome: object, how: str) -> None:
     assert callable(outcome)
     await enqueue_jobs(shard, "a", retries=1)
     (stale,) = await claim_jobs(shard)
@@ -178,7 +178,7 @@ async def test_a_lost_lease_changes_nothing_at_all(shard: Shard, outcome: object
     assert await dump_shard(shard) == before
 
 
-async def test_a_lost_lease_takes_nothing_from_the_rest_of_its_batch(shard: Shard) -> None:
+async def test_a_lost_lease_does_not_affect_the_rest_of_its_batch(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b", "c")
     a, b, c = await claim_jobs(shard, 3)
     await release(shard, [b], now=NOW)
@@ -200,16 +200,16 @@ async def test_a_job_deleted_while_it_ran_leaves_nothing_behind(shard: Shard) ->
     assert await shard_keys(shard) == {"queues", "wm:enqueued", "wm:claim:w1"}
 
 
-async def test_an_execution_record_goes_with_its_job(shard: Shard) -> None:
+async def test_finishing_a_job_deletes_its_execution_record(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b")
     a, b = await claim_jobs(shard, 2)
     await extend(shard, "w1", [LeaseUpdate(a, NOW - 5), LeaseUpdate(b, NOW - 5)], now=NOW)
     assert any(key.startswith("execution") for key in await shard_keys(shard))
-    await finish(shard, "w1", [success_outcome(a, recorded=True), failed_outcome(b)], now=NOW)
+    await finish(shard, "w1", [success_outcome(a, has_execution_record=True), failed_outcome(b)], now=NOW)
     assert not [key for key in await shard_keys(shard) if "execution" in key]
 
 
-async def test_dependents_are_named_also_where_no_result_is_kept(shard: Shard) -> None:
+async def test_jobs_with_dependents_are_reported_even_without_a_kept_result(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b")
     await enqueue_jobs(shard, "c", result_ttl_seconds=0)
     jobs = await claim_jobs(shard, 3)

@@ -36,7 +36,7 @@ def _retried(job: ClaimedJob, most: int, intervals: tuple[int, ...] = (), *, at_
 async def test_rq_reads_the_failure(plain_shard: Shard, redis_url: str) -> None:
     await enqueue_jobs(plain_shard, "a")
     (job,) = await claim_jobs(plain_shard)
-    await finish(plain_shard, "w1", [failed_outcome(job, trace="Traceback\nValueError: ü")])
+    await finish(plain_shard, "w1", [failed_outcome(job, traceback="Traceback\nValueError: ü")])
     with Redis.from_url(redis_url) as connection:
         read = Job.fetch("a", connection=connection, serializer="json")
         result = read.latest_result()
@@ -47,7 +47,7 @@ async def test_rq_reads_the_failure(plain_shard: Shard, redis_url: str) -> None:
         assert FailedJobRegistry(queue=Queue("default", connection=connection)).get_job_ids() == ["a"]
 
 
-async def test_a_failure_is_kept_for_thirty_days_and_handed_out_never(shard: Shard) -> None:
+async def test_a_failure_is_kept_for_thirty_days_and_never_pulled(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     (job,) = await claim_jobs(shard)
     await finish(shard, "w1", [failed_outcome(job, FailureReason.TIMEOUT)], now=NOW)
@@ -97,7 +97,7 @@ def _rqs_schedule(retries: int, intervals: tuple[int, ...]) -> list[int]:
     return waits
 
 
-async def test_a_retry_goes_to_the_tail_or_where_its_job_asked_to_the_head(shard: Shard) -> None:
+async def test_a_retry_goes_to_the_tail_or_if_requested_to_the_head(shard: Shard) -> None:
     await enqueue_jobs(shard, "front", "back", "other", retries=3)
     await shard.execute(("HSET", f"{shard.prefix}:job:front", "enqueue_at_front_on_retry", 1))
     front, back = await claim_jobs(shard, 2)
@@ -105,7 +105,7 @@ async def test_a_retry_goes_to_the_tail_or_where_its_job_asked_to_the_head(shard
     assert await queued_ids(shard) == ["front", "other", "back"]
 
 
-async def test_a_scheduled_retry_at_the_front_is_next_in_line_when_due(shard: Shard) -> None:
+async def test_a_scheduled_retry_at_front_is_next_in_line_when_due(shard: Shard) -> None:
     await enqueue_jobs(shard, "front", retries=1, retry_intervals=(5,))
     await shard.execute(("HSET", f"{shard.prefix}:job:front", "enqueue_at_front_on_retry", 1))
     (front,) = await claim_jobs(shard)
@@ -115,7 +115,7 @@ async def test_a_scheduled_retry_at_the_front_is_next_in_line_when_due(shard: Sh
     assert await queued_ids(shard) == ["front", "other"]
 
 
-async def test_what_is_rejected_is_never_retried(shard: Shard) -> None:
+async def test_rejected_and_final_failures_are_never_retried(shard: Shard) -> None:
     await enqueue_jobs(shard, "rejected", "final", retries=3)
     rejected, final = await claim_jobs(shard, 2)
     outcomes = [
@@ -127,7 +127,7 @@ async def test_what_is_rejected_is_never_retried(shard: Shard) -> None:
     assert (await job_fields(shard, "rejected"))["wm_reason"] == "rejected"
 
 
-async def test_a_returned_retry_runs_again_until_its_most_is_reached(shard: Shard) -> None:
+async def test_a_returned_retry_runs_again_until_its_maximum(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     for wait in (5, 9, 9):
         (job,) = await claim_jobs(shard)
@@ -141,14 +141,14 @@ async def test_a_returned_retry_runs_again_until_its_most_is_reached(shard: Shar
     assert await _result_types(shard, "a") == ["4", "4", "4", "5"]
 
 
-async def test_a_returned_retry_goes_to_the_tail_or_where_it_asks_to_the_head(shard: Shard) -> None:
+async def test_a_returned_retry_goes_to_the_tail_or_if_requested_to_the_head(shard: Shard) -> None:
     await enqueue_jobs(shard, "front", "back", "other")
     front, back = await claim_jobs(shard, 2)
     await finish(shard, "w1", [_retried(back, 1), _retried(front, 1, at_front=True)], now=NOW)
     assert await queued_ids(shard) == ["front", "other", "back"]
 
 
-async def test_success_after_retries_is_a_success(shard: Shard) -> None:
+async def test_a_job_that_succeeds_after_retries_is_finished(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", retries=1)
     (job,) = await claim_jobs(shard)
     await finish(shard, "w1", [_retried(job, 5)], now=NOW)
@@ -162,7 +162,7 @@ async def test_success_after_retries_is_a_success(shard: Shard) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["stopped", "failed", "retry"])
-async def test_a_cancelled_job_is_stopped_however_it_ends_unsuccessfully(shard: Shard, outcome: str) -> None:
+async def test_a_cancelled_job_that_does_not_succeed_is_stopped(shard: Shard, outcome: str) -> None:
     await enqueue_jobs(shard, "a", retries=3)
     (job,) = await claim_jobs(shard)
     await cancel(shard, ["a"], now=NOW)
@@ -179,7 +179,7 @@ async def test_a_cancelled_job_is_stopped_however_it_ends_unsuccessfully(shard: 
     assert await queued_ids(shard) == []
 
 
-async def test_a_batch_of_every_kind_of_end_is_told_apart(shard: Shard) -> None:
+async def test_a_batch_may_mix_every_kind_of_outcome(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b", "c", "d", retries=1)
     a, b, c, d = await claim_jobs(shard, 4)
     await shard.execute(("SADD", f"{shard.prefix}:job:c:dependents", "x"))

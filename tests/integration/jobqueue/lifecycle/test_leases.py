@@ -36,7 +36,7 @@ async def leased(shard: Shard) -> Shard:
     return shard
 
 
-async def test_a_renewed_lease_lasts_from_now_on(leased: Shard) -> None:
+async def test_extend_renews_a_lease_from_now(leased: Shard) -> None:
     await enqueue_jobs(leased, "a", "b")
     a, b = await claim_jobs(leased, 2, token="t")
     extension = await extend(leased, "w1", [LeaseUpdate(a)], now=NOW + 15)
@@ -65,7 +65,7 @@ async def test_rq_reads_the_execution_of_a_long_job(plain_shard: Shard, redis_ur
         assert listed == execution
 
 
-async def test_a_cancelled_job_is_named_at_renewal_and_its_worker_told_at_once(leased: Shard) -> None:
+async def test_a_cancellation_is_sent_to_the_worker_and_reported_by_extend(leased: Shard) -> None:
     await register(leased, WorkerRecord("w1", "host", 1, ("default",), 1))
     await enqueue_jobs(leased, "a", "b")
     a, b = await claim_jobs(leased, 2)
@@ -78,7 +78,7 @@ async def test_a_cancelled_job_is_named_at_renewal_and_its_worker_told_at_once(l
     assert (extension.lost, extension.cancelled) == (frozenset(), frozenset({"a"}))
 
 
-async def test_a_lost_job_goes_to_the_head_and_its_loss_is_counted(leased: Shard) -> None:
+async def test_a_lost_job_returns_to_the_head_and_its_loss_is_counted(leased: Shard) -> None:
     await enqueue_jobs(leased, "a", "b")
     await claim_jobs(leased)
     assert await reap(leased, now=NOW + 19.9) == []
@@ -90,7 +90,7 @@ async def test_a_lost_job_goes_to_the_head_and_its_loss_is_counted(leased: Shard
     assert (job.id, job.attempt) == ("a", 2)
 
 
-async def test_the_third_loss_is_the_last(leased: Shard, functions: object) -> None:
+async def test_a_job_fails_at_its_third_loss(leased: Shard, functions: object) -> None:
     await enqueue_jobs(leased, "a", retries=5)
     outcomes = []
     for number in range(3):
@@ -115,7 +115,7 @@ async def test_a_cancelled_job_whose_worker_died_does_not_run_again(leased: Shar
     assert (await job_status(leased, "a"), await queued_ids(leased)) == ("stopped", [])
 
 
-async def test_the_execution_record_of_a_lost_job_goes_with_its_lease(leased: Shard) -> None:
+async def test_reaping_a_job_deletes_its_execution_record(leased: Shard) -> None:
     await enqueue_jobs(leased, "a")
     (job,) = await claim_jobs(leased)
     await extend(leased, "w1", [LeaseUpdate(job, NOW)], now=NOW)
@@ -123,7 +123,7 @@ async def test_the_execution_record_of_a_lost_job_goes_with_its_lease(leased: Sh
     assert not [key for key in await shard_keys(leased) if "execution" in key]
 
 
-async def test_what_ended_before_its_lease_ran_out_is_not_reaped(leased: Shard) -> None:
+async def test_a_job_finished_before_its_lease_expires_is_not_reaped(leased: Shard) -> None:
     await enqueue_jobs(leased, "a")
     (job,) = await claim_jobs(leased)
     await finish(leased, "w1", [success_outcome(job)], now=NOW)
@@ -132,7 +132,7 @@ async def test_what_ended_before_its_lease_ran_out_is_not_reaped(leased: Shard) 
     assert await dump_shard(leased) == before
 
 
-async def test_nothing_is_reaped_for_one_lease_after_a_change_of_master(leased: Shard) -> None:
+async def test_nothing_is_reaped_for_one_lease_time_after_a_failover(leased: Shard) -> None:
     await enqueue_jobs(leased, "a")
     await claim_jobs(leased)
     # As a replica that took over finds it: the record names another server.
@@ -143,7 +143,7 @@ async def test_nothing_is_reaped_for_one_lease_after_a_change_of_master(leased: 
     assert len(await reap(leased, now=NOW + 120)) == 1
 
 
-async def test_reapers_at_once_take_each_job_once(any_shards: Shards, shard: Shard) -> None:
+async def test_concurrent_reapers_reap_each_job_once(any_shards: Shards, shard: Shard) -> None:
     await reap(shard, now=NOW)
     ids = [f"job-{number}" for number in range(500)]
     await enqueue_jobs(shard, *ids)

@@ -37,14 +37,14 @@ async def _pulled(
 
 
 @pytest.mark.parametrize(("order", "chunks"), [("latest", ["ed", "cb", "a", ""]), ("oldest", ["ab", "cd", "e", ""])])
-async def test_results_come_in_exact_order_once(shard: Shard, order: PullOrder, chunks: list[str]) -> None:
+async def test_each_result_is_pulled_once_in_order(shard: Shard, order: PullOrder, chunks: list[str]) -> None:
     await complete_jobs(shard, *IDS[:3])
     await complete_jobs(shard, *IDS[3:])
     assert [await _pulled(shard, 2, order) for _ in chunks] == chunks
 
 
 @pytest.mark.parametrize("order", ["latest", "oldest"])
-async def test_large_results_come_in_answers_that_fit_into_memory(shard: Shard, order: PullOrder) -> None:
+async def test_large_results_are_pulled_in_replies_of_bounded_size(shard: Shard, order: PullOrder) -> None:
     ids = [f"job-{number:02}" for number in range(20)]
     await enqueue_jobs(shard, *ids)
     large = "x" * (MAX_PULL_BYTES // 4 * 3 // 8)
@@ -55,7 +55,7 @@ async def test_large_results_come_in_answers_that_fit_into_memory(shard: Shard, 
     assert pulled == (ids if order == "oldest" else ids[::-1])
 
 
-async def test_pulls_at_once_share_the_results(shard: Shard) -> None:
+async def test_concurrent_pulls_share_the_results(shard: Shard) -> None:
     ids = [f"job-{number:03}" for number in range(300)]
     await complete_jobs(shard, *ids)
     batches = await asyncio.gather(*(pull(shard, 11, now=NOW) for _ in range(40)))
@@ -73,7 +73,7 @@ async def test_a_pulled_result_stays_readable_for_an_hour(shard: Shard) -> None:
     assert await sorted_set(shard, "finished:default") == {}
 
 
-async def test_a_pulled_result_that_a_stock_worker_recorded_anew_ends_as_rq_has_it(shard: Shard) -> None:
+async def test_a_pulled_result_that_rq_recorded_again_keeps_rqs_expiry(shard: Shard) -> None:
     """RQ gives both keys a time to live, and the registry its end."""
     await complete_jobs(shard, "a")
     keys = [f"{shard.prefix}:{name}:a" for name in ("job", "results")]
@@ -86,7 +86,7 @@ async def test_a_pulled_result_that_a_stock_worker_recorded_anew_ends_as_rq_has_
 
 
 @pytest.mark.parametrize("lease", [0.0, 30.0])
-async def test_a_repeat_with_the_same_token_gets_the_first_answer(shard: Shard, lease: float) -> None:
+async def test_a_repeat_with_the_same_token_returns_the_first_reply(shard: Shard, lease: float) -> None:
     await complete_jobs(shard, *IDS)
     first = await pull(shard, 2, token="t1", lease_seconds=lease, now=NOW)
     assert [result.job_id for result in first] == ["e", "d"]
@@ -96,7 +96,7 @@ async def test_a_repeat_with_the_same_token_gets_the_first_answer(shard: Shard, 
     assert [result.job_id for result in await pull(shard, 2, token="t2", now=NOW)] == ["c", "b"]
 
 
-async def test_leased_results_are_not_handed_out_again_while_the_lease_lasts(shard: Shard) -> None:
+async def test_leased_results_are_not_pulled_again_while_the_lease_lasts(shard: Shard) -> None:
     await complete_jobs(shard, *IDS)
     assert await _pulled(shard, 2, lease=30) == "ed"
     await prune(shard, now=NOW + 29)
@@ -104,7 +104,7 @@ async def test_leased_results_are_not_handed_out_again_while_the_lease_lasts(sha
 
 
 @pytest.mark.parametrize("order", ["latest", "oldest"])
-async def test_unacknowledged_results_return_to_their_place(shard: Shard, order: PullOrder) -> None:
+async def test_unacknowledged_results_return_to_their_place_in_the_feed(shard: Shard, order: PullOrder) -> None:
     await complete_jobs(shard, *IDS[:3])
     assert await _pulled(shard, 2, lease=30) == "cb"
     await complete_jobs(shard, *IDS[3:])
@@ -112,7 +112,7 @@ async def test_unacknowledged_results_return_to_their_place(shard: Shard, order:
     assert await _pulled(shard, order=order) == ("edcba" if order == "latest" else "abcde")
 
 
-async def test_an_acknowledged_result_is_gone_for_good(shard: Shard) -> None:
+async def test_an_acknowledged_result_is_never_pulled_again(shard: Shard) -> None:
     await complete_jobs(shard, *IDS)
     assert await _pulled(shard, 2, lease=30) == "ed"
     assert await acknowledge(shard, ["e", "unknown"], now=NOW) == 1
@@ -123,7 +123,7 @@ async def test_an_acknowledged_result_is_gone_for_good(shard: Shard) -> None:
     assert await results_kept_at(shard, NOW + HOUR_SECONDS) == set("abcd")
 
 
-async def test_a_late_acknowledgement_takes_the_result_back_out_of_the_feed(shard: Shard) -> None:
+async def test_a_late_acknowledgement_removes_the_result_from_the_feed(shard: Shard) -> None:
     await complete_jobs(shard, "a", "b")
     assert await _pulled(shard, lease=30) == "ba"
     await prune(shard, now=NOW + 31)
@@ -131,7 +131,7 @@ async def test_a_late_acknowledgement_takes_the_result_back_out_of_the_feed(shar
     assert await _pulled(shard) == "b"
 
 
-async def test_a_late_acknowledgement_of_what_another_pulled_for_good_changes_nothing(shard: Shard) -> None:
+async def test_a_late_acknowledgement_of_a_result_pulled_by_another_changes_nothing(shard: Shard) -> None:
     await complete_jobs(shard, "a")
     await _pulled(shard, lease=30)
     await prune(shard, now=NOW + 31)
@@ -141,7 +141,7 @@ async def test_a_late_acknowledgement_of_what_another_pulled_for_good_changes_no
     assert await dump_shard(shard) == before
 
 
-async def test_results_that_are_gone_are_passed_over(shard: Shard) -> None:
+async def test_deleted_results_are_skipped(shard: Shard) -> None:
     await complete_jobs(shard, *IDS)
     await delete(shard, ["d"])
     await shard.execute(("DEL", f"{shard.prefix}:job:c", f"{shard.prefix}:results:c"))
@@ -149,7 +149,7 @@ async def test_results_that_are_gone_are_passed_over(shard: Shard) -> None:
     assert await _pulled(shard, 2) == "a"
 
 
-async def test_no_place_is_left_behind_when_all_is_pulled_and_acknowledged(shard: Shard) -> None:
+async def test_the_feed_is_empty_when_all_is_pulled_and_acknowledged(shard: Shard) -> None:
     await complete_jobs(shard, *IDS)
     await _pulled(shard, 2)
     await _pulled(shard, lease=30)

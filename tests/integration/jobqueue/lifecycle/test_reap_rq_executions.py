@@ -26,7 +26,7 @@ async def _start_as_stock(shard: Shard, job_id: str, deadline: float) -> None:
     )
 
 
-async def test_a_stock_job_is_left_alone_until_rqs_deadline(shard: Shard) -> None:
+async def test_an_rq_job_is_left_alone_until_rqs_deadline(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", retries=1)
     await _start_as_stock(shard, "a", NOW + 60)
     before = await dump_shard(shard)
@@ -34,7 +34,7 @@ async def test_a_stock_job_is_left_alone_until_rqs_deadline(shard: Shard) -> Non
     assert await dump_shard(shard) == before
 
 
-async def test_after_it_the_job_is_retried_and_then_failed(shard: Shard) -> None:
+async def test_after_rqs_deadline_the_job_is_retried_and_then_failed(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", retries=1)
     for outcome in ("queued", "failed"):
         await _start_as_stock(shard, "a", NOW)
@@ -44,7 +44,7 @@ async def test_after_it_the_job_is_retried_and_then_failed(shard: Shard) -> None
     assert await sorted_set(shard, "wip:default") == await sorted_set(shard, "executions:a") == {}
 
 
-async def test_jobs_that_a_worker_of_ours_holds_are_never_taken(shard: Shard) -> None:
+async def test_jobs_leased_by_our_workers_are_never_reaped(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", timeout_seconds=1)
     (job,) = await claim_jobs(shard)
     await extend(shard, "w1", [], now=NOW)
@@ -54,7 +54,7 @@ async def test_jobs_that_a_worker_of_ours_holds_are_never_taken(shard: Shard) ->
     assert job.id == "a"
 
 
-async def test_a_job_stuck_between_queue_and_worker_is_queued_after_a_minute(shard: Shard) -> None:
+async def test_a_job_stuck_in_the_intermediate_queue_is_requeued_after_a_minute(shard: Shard) -> None:
     await enqueue_jobs(shard, "stuck", "b")
     source, target = f"{shard.prefix}:queue:default", f"{shard.prefix}:queue:default:intermediate"
     await shard.execute(("LMOVE", source, target, "LEFT", "RIGHT"))

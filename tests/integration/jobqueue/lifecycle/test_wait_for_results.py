@@ -22,7 +22,7 @@ async def test_a_waiter_wakes_when_a_result_comes(shard: Shard) -> None:
     assert len(await pull(shard, 1, now=NOW)) == 1
 
 
-async def test_what_is_there_already_is_not_waited_for(shard: Shard) -> None:
+async def test_a_waiter_returns_at_once_when_a_result_is_ready(shard: Shard) -> None:
     await complete_jobs(shard, "a")
     await asyncio.wait_for(wait_for_results(shard, WAIT_SECONDS), SOON_SECONDS)
 
@@ -35,7 +35,7 @@ async def test_a_waiter_wakes_when_results_come_back_unacknowledged(shard: Shard
     await asyncio.wait_for(waiter, SOON_SECONDS)
 
 
-async def test_one_waiter_after_the_other_gets_its_share(shard: Shard) -> None:
+async def test_each_waiter_gets_one_of_several_results(shard: Shard) -> None:
     async def consume() -> str:
         await wait_for_results(shard, WAIT_SECONDS)
         return (await pull(shard, 1, now=NOW))[0].job_id
@@ -46,7 +46,7 @@ async def test_one_waiter_after_the_other_gets_its_share(shard: Shard) -> None:
     assert sorted(taken) == ["a", "b", "c", "d"]
 
 
-async def test_an_empty_feed_lets_its_waiter_wait(shard: Shard) -> None:
+async def test_a_waiter_on_an_empty_feed_keeps_waiting(shard: Shard) -> None:
     await complete_jobs(shard, "a")
     await pull(shard, 1, now=NOW)
     with pytest.raises(TimeoutError):

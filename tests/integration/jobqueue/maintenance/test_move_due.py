@@ -18,7 +18,7 @@ from tests.integration.jobqueue.queue_helpers import (
 )
 
 
-async def test_due_jobs_are_queued_in_the_order_of_their_times(shard: Shard) -> None:
+async def test_due_jobs_are_queued_in_order_of_their_due_times(shard: Shard) -> None:
     for job_id, delay in (("late", 9), ("early", 3), ("never", 99), ("middle", 6)):
         await enqueue_jobs(shard, job_id, due_at=NOW + delay)
     assert await enqueue_due(shard, "default", "me", now=NOW + 10) == 3
@@ -27,7 +27,7 @@ async def test_due_jobs_are_queued_in_the_order_of_their_times(shard: Shard) -> 
     assert 0 < await key_ttl(shard, "scheduler-lock:default") <= SCHEDULER_LOCK_SECONDS
 
 
-async def test_while_another_holds_rqs_lock_nothing_is_touched(shard: Shard) -> None:
+async def test_due_jobs_stay_scheduled_while_another_scheduler_holds_rqs_lock(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", due_at=NOW)
     await shard.execute(("SET", f"{shard.prefix}:scheduler-lock:default", "stock"))
     before = await dump_shard(shard)
@@ -35,7 +35,7 @@ async def test_while_another_holds_rqs_lock_nothing_is_touched(shard: Shard) -> 
     assert await dump_shard(shard) == before
 
 
-async def test_the_lock_of_one_queue_does_not_hold_up_another(shard: Shard) -> None:
+async def test_the_scheduler_lock_of_one_queue_does_not_block_another(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", due_at=NOW)
     await enqueue_jobs(shard, "b", due_at=NOW, queue="high")
     await shard.execute(("SET", f"{shard.prefix}:scheduler-lock:default", "stock"))
@@ -43,7 +43,7 @@ async def test_the_lock_of_one_queue_does_not_hold_up_another(shard: Shard) -> N
     assert (await queued_ids(shard), await queued_ids(shard, "high")) == ([], ["b"])
 
 
-async def test_two_at_once_never_queue_a_job_twice(shard: Shard) -> None:
+async def test_concurrent_managers_queue_each_due_job_once(shard: Shard) -> None:
     ids = [f"job-{number:04}" for number in range(DUE_LIMIT + 300)]
     await enqueue_jobs(shard, *ids, due_at=NOW)
     moved = 0
@@ -56,7 +56,7 @@ async def test_two_at_once_never_queue_a_job_twice(shard: Shard) -> None:
     assert await queued_ids(shard) == ids
 
 
-async def test_entries_without_a_job_are_dropped(shard: Shard) -> None:
+async def test_scheduled_entries_without_a_waiting_job_are_dropped(shard: Shard) -> None:
     await enqueue_jobs(shard, "gone", "cancelled", "a", due_at=NOW)
     await shard.execute(
         ("DEL", f"{shard.prefix}:job:gone"), ("HSET", f"{shard.prefix}:job:cancelled", "status", "canceled")

@@ -54,7 +54,7 @@ async def _queued_again(shard: Shard, job_id: str) -> None:
     await until_async(is_queued, wanted=f"{job_id} queued")
 
 
-async def test_results_end_when_their_time_is_over(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
+async def test_all_expired_results_are_deleted_in_one_round(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
     over = time.time() - RESULT_TTL_SECONDS
     for number in range(20):
         await complete_jobs(plain_shard, *(f"job-{number}-{n}" for n in range(EXPIRE_LIMIT)), now=over)
@@ -72,7 +72,7 @@ async def test_results_end_when_their_time_is_over(plain_shard: Shard, shards: S
     }
 
 
-async def test_two_managers_take_care_of_everything_once(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
+async def test_two_managers_do_each_maintenance_task_once(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
     shard = plain_shard
     await complete_jobs(shard, "result", now=time.time())
     await pull(shard, 1, lease_seconds=0.1)
@@ -91,7 +91,7 @@ async def test_two_managers_take_care_of_everything_once(plain_shard: Shard, sha
         assert (await job_fields(shard, "lost"))["wm_losses"] == "1"
 
 
-async def test_an_error_that_nobody_thought_of_does_not_end_it(
+async def test_an_unexpected_error_does_not_end_maintenance(
     plain_shard: Shard, shards: Shards, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await plain_shard.execute(("SADD", "rq:queues", b"rq:queue:\xff"), ("SET", "rq:wm:dependents", "no set"))
@@ -108,7 +108,7 @@ async def test_an_error_that_nobody_thought_of_does_not_end_it(
     assert "event=maintenance_failed" in caplog.text
 
 
-async def test_a_restarted_redis_is_cared_for_again(private_server: ValkeyServer, private_shard: Shard) -> None:
+async def test_maintenance_resumes_after_a_redis_restart(private_server: ValkeyServer, private_shard: Shard) -> None:
     shards = await Shards.connect(private_server.url)
     async with _managers(shards, private_server.url):
         await enqueue_jobs(private_shard, "lost", now=time.time())
@@ -119,7 +119,7 @@ async def test_a_restarted_redis_is_cared_for_again(private_server: ValkeyServer
     await shards.close()
 
 
-async def test_a_shard_that_is_away_holds_up_no_other(cluster: ValkeyCluster) -> None:
+async def test_an_unavailable_shard_does_not_delay_the_others(cluster: ValkeyCluster) -> None:
     shards = await Shards.connect(cluster.url)
     await asyncio.gather(*(reap(shard) for shard in shards))
     victim = cluster.masters()[0]

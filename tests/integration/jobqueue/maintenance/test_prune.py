@@ -24,7 +24,7 @@ from tests.integration.jobqueue.queue_helpers import (
 COUNTERS = {"wm:enqueued", "wm:finished", "wm:failed", "wm:stopped", "wm:seconds", "wm:feed:sequence", "wm:master"}
 
 
-async def test_registries_forget_what_has_lapsed(shard: Shard) -> None:
+async def test_registries_drop_expired_entries(shard: Shard) -> None:
     await complete_jobs(shard, "done")
     await enqueue_jobs(shard, "bad", "dropped")
     (job,) = await claim_jobs(shard)
@@ -37,7 +37,7 @@ async def test_registries_forget_what_has_lapsed(shard: Shard) -> None:
         assert {job_id for entries in names for job_id in entries} == left
 
 
-async def test_results_that_nobody_pulled_leave_the_feed(shard: Shard) -> None:
+async def test_expired_results_are_removed_from_the_feed(shard: Shard) -> None:
     ids = [f"job-{number:04}" for number in range(2 * PRUNE_LIMIT + 100)]
     for start in range(0, len(ids), 1000):
         await complete_jobs(shard, *ids[start : start + 1000])
@@ -50,7 +50,7 @@ async def test_results_that_nobody_pulled_leave_the_feed(shard: Shard) -> None:
     assert [result.job_id for result in await pull(shard, 3, order="oldest", now=NOW)] == ids[1:7:2]
 
 
-async def test_many_results_end_a_piece_at_a_time(shard: Shard) -> None:
+async def test_many_results_are_expired_in_batches(shard: Shard) -> None:
     await complete_jobs(shard, *(f"job-{number:04}" for number in range(EXPIRE_LIMIT)))
     await complete_jobs(shard, "high-1", "high-2", queue="high")
     await pull(shard, 100, now=NOW)
@@ -61,7 +61,7 @@ async def test_many_results_end_a_piece_at_a_time(shard: Shard) -> None:
     assert not [key for key in await shard_keys(shard) if key in ("wm:feed", "wm:feed:leases", "wm:feed:places")]
 
 
-async def test_a_whole_life_leaves_only_counters_behind(shard: Shard) -> None:
+async def test_only_counters_remain_after_every_job_has_expired(shard: Shard) -> None:
     """1,000 jobs through retries, losses, cancels, pulls with and without a lease, and the end of all times to live."""
     await register(shard, WorkerRecord("w1", "host", 1, ("default", "high"), 4))
     await reap(shard, now=NOW)
@@ -84,7 +84,7 @@ async def test_a_whole_life_leaves_only_counters_behind(shard: Shard) -> None:
         await cancel(shard, [job.id for job in stopping], now=now)
         outcomes: list[Outcome] = [
             *(failed_outcome(job) for job in failing + stopping),
-            *(success_outcome(job, 1, recorded=True) for job in fine),
+            *(success_outcome(job, 1, has_execution_record=True) for job in fine),
         ]
         await finish(shard, "w1", outcomes, now=now)
         pulled = await pull(shard, 20, lease_seconds=15 * (number % 2), now=now)

@@ -1,6 +1,6 @@
-"""What the queue should do, in plain Python: the yardstick of the property-based tests.
+"""A model of the queue in plain Python, which the property-based test compares with the queue in Redis.
 
-Times are whole seconds. Everything is in one shard; queues and the feed are lists.
+Times are whole seconds. There is one shard.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,16 @@ REQUEUABLE = ("failed", "stopped", "canceled")
 
 @dataclass(slots=True)
 class ModelJob:
-    """A job as it should stand in the books."""
+    """The expected state of a job.
+
+    Attributes:
+        interval: seconds before a retry; None and 0: at once.
+        losses: leases that expired.
+        returned_retries: how often the function returned `rq.Retry`.
+        token: of its lease, if it is leased.
+        due: time at which it is queued, if it is scheduled.
+        expires: time at which its result expires.
+    """
 
     queue: str
     retries_left: int
@@ -28,31 +37,31 @@ class ModelJob:
     token: str | None = None
     lease_until: int = 0
     due: int | None = None
-    ends: int = 0
+    expires: int = 0
 
 
 @dataclass(slots=True)
 class QueueModel:
-    """All jobs, the queues' order, and the feed's.
+    """The expected state of the whole queue.
 
     Attributes:
-        feed: results that wait, oldest first, by sequence number.
-        leased: results out on a lease: id -> (until, sequence number).
-        recorded: how many successes stand in the books.
+        feed: results ready to pull: id -> sequence number.
+        pulled: results that were pulled on a lease: id -> (end of the lease, sequence number).
+        success_count: the counter of successes.
     """
 
     jobs: dict[str, ModelJob] = field(default_factory=dict)
     queues: dict[str, list[str]] = field(default_factory=lambda: {queue: [] for queue in QUEUES})
     feed: dict[str, int] = field(default_factory=dict)
-    leased: dict[str, tuple[int, int]] = field(default_factory=dict)
+    pulled: dict[str, tuple[int, int]] = field(default_factory=dict)
     sequence: int = 0
     success_count: int = 0
 
     def enqueue(self, job_id: str, job: ModelJob, *, at_front: bool) -> str:
-        """'written', 'repeated' or 'conflict'."""
-        stands = self.jobs.get(job_id)
-        if stands is not None:
-            same = (stands.queue, stands.interval) == (job.queue, job.interval)
+        """Return 'written', 'repeated' or 'conflict'."""
+        existing = self.jobs.get(job_id)
+        if existing is not None:
+            same = (existing.queue, existing.interval) == (job.queue, job.interval)
             return "repeated" if same else "conflict"
         self.jobs[job_id] = job
         if job.due is None:
@@ -62,7 +71,7 @@ class QueueModel:
         return "written"
 
     def claim(self, count: int, token: str, now: int) -> list[str]:
-        """The ids that a worker gets."""
+        """Return the ids that a worker gets."""
         claimed: list[str] = []
         for queue in QUEUES:
             while self.queues[queue] and len(claimed) < count:
@@ -79,40 +88,40 @@ class QueueModel:
         return claimed
 
     def holds(self, job_id: str, token: str) -> bool:
-        """Whether the lease is a living one."""
+        """Return whether the lease is still valid."""
         job = self.jobs.get(job_id)
         return job is not None and job.status == "started" and job.token == token
 
     def was_finished(self, job_id: str) -> bool:
-        """Whether a result that was handed out can still be read."""
+        """Return whether the job's result can still be read."""
         job = self.jobs.get(job_id)
         return job is not None and job.status == "finished"
 
     def finish(self, job_id: str, now: int) -> None:
         self._end(job_id, "finished")
-        self.jobs[job_id].ends = now + RESULT_SECONDS
+        self.jobs[job_id].expires = now + RESULT_SECONDS
         self.sequence += 1
         self.feed[job_id] = self.sequence
         self.success_count += 1
 
     def fail(self, job_id: str, now: int) -> bool:
-        """Whether it will run again."""
+        """Return whether the job will run again."""
         job = self.jobs[job_id]
         if job.cancel_asked or not job.retries_left:
             self._end(job_id, "stopped" if job.cancel_asked else "failed")
             return False
         job.retries_left -= 1
-        self._again(job_id, job.interval or 0, now)
+        self._retry(job_id, job.interval or 0, now)
         return True
 
-    def return_retry(self, job_id: str, most: int, now: int) -> bool:
-        """The function returned a Retry; whether it will run again."""
+    def return_retry(self, job_id: str, max_retries: int, now: int) -> bool:
+        """End a run that returned `rq.Retry`; return whether the job will run again."""
         job = self.jobs[job_id]
-        if job.cancel_asked or job.returned_retries >= most:
+        if job.cancel_asked or job.returned_retries >= max_retries:
             self._end(job_id, "stopped" if job.cancel_asked else "failed")
             return False
         job.returned_retries += 1
-        self._again(job_id, 0, now)
+        self._retry(job_id, 0, now)
         return True
 
     def stop(self, job_id: str) -> None:
@@ -129,9 +138,9 @@ class QueueModel:
             self._push(job_id, at_front=True)
 
     def reap(self, now: int) -> list[tuple[str, str]]:
-        lapsed = sorted((j.lease_until, id_) for id_, j in self.jobs.items() if j.token and j.lease_until <= now)
+        expired = sorted((j.lease_until, id_) for id_, j in self.jobs.items() if j.token and j.lease_until <= now)
         reaped = []
-        for _, job_id in lapsed:
+        for _, job_id in expired:
             job = self.jobs[job_id]
             job.losses += 1
             if job.cancel_asked or job.losses >= MAX_LOSSES:
@@ -142,7 +151,7 @@ class QueueModel:
             reaped.append((job_id, job.status))
         return reaped
 
-    def move_due(self, queue: str, now: int) -> int:
+    def enqueue_due(self, queue: str, now: int) -> int:
         due = sorted((j.due, id_) for id_, j in self.jobs.items() if j.due is not None and j.due <= now)
         moved = [job_id for _, job_id in due if self.jobs[job_id].queue == queue]
         for job_id in moved:
@@ -179,43 +188,43 @@ class QueueModel:
             return "started"
         self._remove(job_id)
         self.feed.pop(job_id, None)
-        self.leased.pop(job_id, None)
+        self.pulled.pop(job_id, None)
         del self.jobs[job_id]
         return "deleted"
 
-    def pull(self, most: int, *, latest: bool, lease_seconds: int, now: int) -> list[str]:
-        order = sorted(self.feed, key=lambda job_id: self.feed[job_id], reverse=latest)[:most]
-        for job_id in order:
-            place = self.feed.pop(job_id)
+    def pull(self, limit: int, *, latest: bool, lease_seconds: int, now: int) -> list[str]:
+        ids = sorted(self.feed, key=lambda job_id: self.feed[job_id], reverse=latest)[:limit]
+        for job_id in ids:
+            sequence = self.feed.pop(job_id)
             if lease_seconds:
-                self.leased[job_id] = (now + lease_seconds, place)
+                self.pulled[job_id] = (now + lease_seconds, sequence)
             else:
-                self._ends_soon(job_id, now)
-        return order
+                self._expire_soon(job_id, now)
+        return ids
 
     def acknowledge(self, job_id: str, now: int) -> bool:
-        waited = bool(self.leased.pop(job_id, None)) | bool(self.feed.pop(job_id, None))
-        if waited:
-            self._ends_soon(job_id, now)
-        return waited
+        acknowledged = bool(self.pulled.pop(job_id, None)) | bool(self.feed.pop(job_id, None))
+        if acknowledged:
+            self._expire_soon(job_id, now)
+        return acknowledged
 
-    def expire(self, now: int) -> tuple[int, int]:
-        """How many results are over, and how many of them nobody had pulled."""
-        over = [job_id for job_id, job in self.jobs.items() if job.status == "finished" and job.ends <= now]
-        unpulled = [job_id for job_id in over if job_id in self.feed or job_id in self.leased]
-        for job_id in over:
+    def expire_results(self, now: int) -> tuple[int, int]:
+        """Return how many results have expired, and how many of them had not been pulled."""
+        expired = [job_id for job_id, job in self.jobs.items() if job.status == "finished" and job.expires <= now]
+        unpulled = [job_id for job_id in expired if job_id in self.feed or job_id in self.pulled]
+        for job_id in expired:
             self.delete(job_id)
-        return len(over), len(unpulled)
+        return len(expired), len(unpulled)
 
     def prune(self, now: int) -> int:
-        lapsed = [job_id for job_id, (until, _) in self.leased.items() if until <= now]
-        for job_id in lapsed:
-            self.feed[job_id] = self.leased.pop(job_id)[1]
-        return len(lapsed)
+        expired = [job_id for job_id, (lease_end, _) in self.pulled.items() if lease_end <= now]
+        for job_id in expired:
+            self.feed[job_id] = self.pulled.pop(job_id)[1]
+        return len(expired)
 
-    def _ends_soon(self, job_id: str, now: int) -> None:
+    def _expire_soon(self, job_id: str, now: int) -> None:
         job = self.jobs[job_id]
-        job.ends = min(job.ends, now + PULLED_SECONDS)
+        job.expires = min(job.expires, now + PULLED_SECONDS)
 
     def _push(self, job_id: str, *, at_front: bool) -> None:
         job = self.jobs[job_id]
@@ -223,7 +232,7 @@ class QueueModel:
         queue = self.queues[job.queue]
         queue.insert(0 if at_front else len(queue), job_id)
 
-    def _again(self, job_id: str, interval: int, now: int) -> None:
+    def _retry(self, job_id: str, interval: int, now: int) -> None:
         job = self.jobs[job_id]
         job.token = None
         if interval:

@@ -1,6 +1,6 @@
-"""No job lost, none recorded twice, none handed out twice, under any interleaving.
+"""Property-based test: under any interleaving no job is lost, and no outcome recorded or result pulled twice.
 
-WORKMANAGER_TEST_PROPERTIES=long looks at many more for some minutes, and at others each time.
+WORKMANAGER_TEST_PROPERTIES=long tries many more interleavings, for some minutes, and other ones at each run.
 """
 
 import asyncio

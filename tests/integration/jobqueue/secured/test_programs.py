@@ -37,7 +37,7 @@ def worker_log(master: TlsServer, manager: ManagerProgram, tmp_path: Path) -> It
     process.wait(60)
 
 
-def test_jobs_go_through_both_programs(manager: ManagerProgram, worker_log: Path) -> None:
+def test_manager_and_worker_serve_jobs_without_permission_errors(manager: ManagerProgram, worker_log: Path) -> None:
     with manager.client() as client:
         work_id = client.put("/enqueue?iterations=2", content=b"data").json()["Work ID"]
         (result,) = client.post("/pullCompleted?top=1&lease=30&wait=55").json()

@@ -45,7 +45,7 @@ RECORD = WorkerRecord("w1", "host", 1, ("default",), 1)
 REFUSED = "no permissions|not allowed|can.t run this command|can.t access|No permissions"
 
 
-async def test_jobs_go_their_whole_way(shard: Shard, workers_shard: Shard) -> None:
+async def test_the_job_lifecycle_is_permitted(shard: Shard, workers_shard: Shard) -> None:
     assert await enqueue_jobs(shard, "a", "b", "c", "d", "e", "f", retries=1) == [EnqueueOutcome.WRITTEN] * 6
     await register(workers_shard, RECORD)
     assert await send_worker_heartbeat(workers_shard, "w1", WorkerHeartbeat("busy", 1, 0, 0, 0.0))
@@ -55,7 +55,7 @@ async def test_jobs_go_their_whole_way(shard: Shard, workers_shard: Shard) -> No
     assert await read_job_record(workers_shard, "a")
     again = Retried(e, "noop", 0.1, 3, (0,), False, b"")
     outcomes = [
-        success_outcome(a, "a", recorded=True),
+        success_outcome(a, "a", has_execution_record=True),
         success_outcome(b, "b"),
         failed_outcome(c),
         Stopped(d, "noop", 0.1),
@@ -73,7 +73,7 @@ async def test_jobs_go_their_whole_way(shard: Shard, workers_shard: Shard) -> No
     await unregister(workers_shard, "w1", ["default"])
 
 
-async def test_what_goes_wrong_is_put_right(shard: Shard, workers_shard: Shard) -> None:
+async def test_recovery_after_lost_and_failed_jobs_is_permitted(shard: Shard, workers_shard: Shard) -> None:
     await enqueue_jobs(shard, "lost", "broken", "running")
     lost, broken, running = await claim_jobs(workers_shard, 3)
     await finish(workers_shard, "w1", [failed_outcome(broken)], now=NOW)
@@ -90,12 +90,12 @@ async def test_what_goes_wrong_is_put_right(shard: Shard, workers_shard: Shard) 
     assert await enqueue_dependents(workers_shard, "") == 1
 
 
-async def test_a_worker_hears_of_managers(shard: Shard, workers_shard: Shard) -> None:
+async def test_a_worker_may_read_the_manager_heartbeat(shard: Shard, workers_shard: Shard) -> None:
     await send_manager_heartbeat(shard)
     assert (await seconds_since_manager_heartbeat(workers_shard) or 0) < 30
 
 
-async def test_both_wait_and_wake(shard: Shard, workers_shard: Shard) -> None:
+async def test_waiting_and_waking_are_permitted(shard: Shard, workers_shard: Shard) -> None:
     await register(workers_shard, RECORD)
     await send_command(shard, "w1", WorkerCommand("drain"))
     assert await wait_for_message(workers_shard, "w1", ["default"], for_work=True, seconds=1) == WorkerCommand("drain")
@@ -104,7 +104,7 @@ async def test_both_wait_and_wake(shard: Shard, workers_shard: Shard) -> None:
     await wait_for_results(shard, 0.01)
 
 
-async def test_a_manager_looks_at_everything(managers: Shards, shard: Shard, workers_shard: Shard) -> None:
+async def test_a_manager_may_read_all_views(managers: Shards, shard: Shard, workers_shard: Shard) -> None:
     await enqueue_jobs(shard, "seen")
     await register(workers_shard, RECORD)
     functions = FunctionRegistry.discover(())
@@ -116,7 +116,7 @@ async def test_a_manager_looks_at_everything(managers: Shards, shard: Shard, wor
     assert (await list_jobs(managers, functions, status=Status.QUEUED)).jobs
 
 
-async def test_a_manager_cares_for_the_queue_and_scales(managers: Shards, shard: Shard) -> None:
+async def test_a_manager_may_maintain_the_queue_and_scale(managers: Shards, shard: Shard) -> None:
     candidate = LeaderElector(shard, "host:1")
     leadership = await candidate.acquire()
     ledger = ScalerStore(shard, candidate)
@@ -168,7 +168,7 @@ async def test_a_manager_cares_for_the_queue_and_scales(managers: Shards, shard:
         "SET {rq:0}else 1",
     ],
 )
-def test_nobody_may(master: TlsServer, role: str, command: str) -> None:
+def test_no_role_may_run_dangerous_commands(master: TlsServer, role: str, command: str) -> None:
     with master.client(role) as client, pytest.raises(redis.ResponseError, match=REFUSED):
         client.execute_command(*command.split())
 
@@ -197,13 +197,13 @@ def test_nobody_may(master: TlsServer, role: str, command: str) -> None:
         ("replica", "INFO"),
     ],
 )
-def test_a_role_may_not(master: TlsServer, role: str, command: str) -> None:
+def test_a_role_may_not_run_commands_of_others(master: TlsServer, role: str, command: str) -> None:
     with master.client(role) as client, pytest.raises(redis.ResponseError, match=REFUSED):
         client.execute_command(*command.split())
 
 
 @pytest.mark.parametrize("role", ["manager", "worker"])
-def test_a_script_may_no_more_than_its_user(master: TlsServer, role: str) -> None:
+def test_a_script_has_only_its_users_permissions(master: TlsServer, role: str) -> None:
     """What it calls inside is checked, also where the keys are not named outside."""
     with master.client(role) as client:
         for call in ("redis.call('FLUSHALL')", "redis.call('GET', 'other')", "redis.call('DEL', 'other')"):
@@ -211,13 +211,13 @@ def test_a_script_may_no_more_than_its_user(master: TlsServer, role: str) -> Non
                 client.eval(f"return {call}", 1, "{rq:0}")
 
 
-def test_an_operator_reads_and_makes_backups(master: TlsServer, managers: Shards) -> None:
+def test_an_operator_may_read_and_make_backups(master: TlsServer, managers: Shards) -> None:
     with master.client("operator") as client:
         assert client.get(LAYOUT_KEY)
         assert client.bgsave()
         assert client.slowlog_get() is not None
 
 
-def test_without_a_name_nobody_gets_in(master: TlsServer) -> None:
+def test_commands_without_a_login_are_rejected(master: TlsServer) -> None:
     with master.client(None) as client, pytest.raises(redis.AuthenticationError):
         client.ping()

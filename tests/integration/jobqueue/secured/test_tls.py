@@ -24,7 +24,7 @@ async def test_any_seed_leads_to_the_cluster(store: tuple[TlsServer, TlsServer],
     await shards.close()
 
 
-async def test_what_was_acknowledged_has_reached_the_replica(
+async def test_an_acknowledged_enqueue_has_reached_the_replica(
     store: tuple[TlsServer, TlsServer], managers: Shards
 ) -> None:
     _, replica = store
@@ -35,7 +35,7 @@ async def test_what_was_acknowledged_has_reached_the_replica(
 
 
 @pytest.mark.parametrize("role", ["manager", "worker"])
-async def test_a_wrong_password_is_told_as_such(master: TlsServer, role: str) -> None:
+async def test_a_wrong_password_is_named_in_the_error(master: TlsServer, role: str) -> None:
     with pytest.raises(ShardUnavailable, match=r"(?i)password"):
         await Shards.connect(master.url(role).replace(f"{role}:", f"{role}:x"))
 
@@ -59,13 +59,13 @@ def other_authority(tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_stranger_s_certificate_is_refused(master: TlsServer, other_authority: Path) -> None:
+async def test_a_certificate_of_an_unknown_authority_is_rejected(master: TlsServer, other_authority: Path) -> None:
     address, _ = master.url("manager").split("?")
     with pytest.raises(ShardUnavailable, match=r"(?i)certificate"):
         await Shards.connect(f"{address}?ssl_ca_certs={other_authority}")
 
 
-async def test_a_certificate_for_another_name_is_refused_unless_names_do_not_count(master: TlsServer) -> None:
+async def test_a_certificate_for_another_host_is_rejected_unless_the_check_is_off(master: TlsServer) -> None:
     url = master.url("manager").replace("@127.0.0.1", "@localhost")
     with pytest.raises(ShardUnavailable, match=r"(?i)certificate.*localhost|localhost.*certificate"):
         await Shards.connect(url)
@@ -73,7 +73,7 @@ async def test_a_certificate_for_another_name_is_refused_unless_names_do_not_cou
     await shards.close()
 
 
-async def test_plain_text_is_not_understood(master: TlsServer) -> None:
+async def test_a_connection_without_tls_fails(master: TlsServer) -> None:
     url = master.url("manager").replace("rediss://", "redis://").split("?")[0]
     with pytest.raises(ShardUnavailable):
         await Shards.connect(url)

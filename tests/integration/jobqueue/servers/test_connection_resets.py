@@ -75,7 +75,7 @@ def _run(new_loop: NewLoop, test: Callable[[], Awaitable[None]]) -> None:
 
 
 @LOOPS
-def test_a_connection_that_was_reset_while_idle_is_made_anew(new_loop: NewLoop) -> None:
+def test_a_connection_reset_while_idle_is_replaced(new_loop: NewLoop) -> None:
     async def test() -> None:
         async with _running() as (server, node):
             assert await node.execute(("PING",)) == [b"PONG"]
@@ -93,7 +93,7 @@ def test_a_connection_that_was_reset_while_idle_is_made_anew(new_loop: NewLoop) 
 
 
 @LOOPS
-def test_a_reset_between_question_and_answer_leaves_the_outcome_unknown(new_loop: NewLoop) -> None:
+def test_a_reset_between_request_and_reply_leaves_the_outcome_unknown(new_loop: NewLoop) -> None:
     async def test() -> None:
         async with _running() as (server, node):
             assert await node.execute(("PING",)) == [b"PONG"]
@@ -108,7 +108,7 @@ def test_a_reset_between_question_and_answer_leaves_the_outcome_unknown(new_loop
 
 
 @LOOPS
-def test_a_connection_whose_introduction_is_not_answered_is_closed(new_loop: NewLoop) -> None:
+def test_a_connection_whose_handshake_fails_is_closed(new_loop: NewLoop) -> None:
     async def test() -> None:
         gone = asyncio.Event()
 

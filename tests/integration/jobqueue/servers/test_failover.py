@@ -94,7 +94,7 @@ class Load:
             self.consumed.update(result.job_id for result in results)
 
 
-async def test_a_killed_master_loses_nothing_and_holds_up_only_its_own_shards(cluster: ValkeyCluster) -> None:
+async def test_a_killed_master_loses_no_job_and_delays_only_its_own_shards(cluster: ValkeyCluster) -> None:
     shards = await Shards.connect(cluster.url)
     load = Load(shards)
     clients = [asyncio.create_task(load.submit(shard)) for shard in shards]
@@ -146,7 +146,7 @@ async def test_an_acknowledged_job_has_reached_the_replica(cluster: ValkeyCluste
     await shards.close()
 
 
-async def test_what_hangs_on_a_silent_master_ends_with_its_succession(cluster: ValkeyCluster) -> None:
+async def test_calls_to_a_silent_master_end_when_its_replica_is_promoted(cluster: ValkeyCluster) -> None:
     """A blocking read would go on for a minute; what may be repeated is done by the successor."""
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
@@ -167,7 +167,7 @@ async def test_what_hangs_on_a_silent_master_ends_with_its_succession(cluster: V
 
 
 @pytest.mark.usefixtures("long_replica_timeout")
-async def test_a_silent_replica_is_not_taken_for_an_answer(cluster: ValkeyCluster) -> None:
+async def test_a_silent_replica_leaves_the_outcome_unknown(cluster: ValkeyCluster) -> None:
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
     await enqueue_jobs(shard, "a")

@@ -31,7 +31,7 @@ def url(private_server: ValkeyServer) -> str:
     ("lacking", "what"),
     [("-get", "GET"), ("-evalsha", "script claim"), ("-zadd", "script claim"), ("resetkeys", "script claim")],
 )
-async def test_it_is_told_who_may_not_do_what_and_what_helps(
+async def test_the_error_names_the_user_the_command_and_the_remedy(
     private_server: ValkeyServer, url: str, lacking: str, what: str
 ) -> None:
     shards = await Shards.connect(url)
@@ -47,7 +47,7 @@ async def test_it_is_told_who_may_not_do_what_and_what_helps(
         assert word in message
 
 
-async def test_a_worker_says_so_once_and_works_on_when_the_users_are_renewed(
+async def test_a_worker_logs_missing_permissions_once_and_recovers(
     private_server: ValkeyServer, url: str, tmp_path: Path
 ) -> None:
     private_server.command("ACL", "SETUSER", "old", "-zadd")

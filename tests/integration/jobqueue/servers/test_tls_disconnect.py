@@ -1,4 +1,4 @@
-"""A TLS connection that is given up is closed at once, although the silent server never says goodbye."""
+"""A timed-out TLS connection is closed at once, although the silent server never sends its TLS close message."""
 
 import asyncio
 import os
@@ -15,40 +15,44 @@ from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable
 from jobqueue.servers.url import parse_redis_url
 from tests.tls_redis import make_certificates
 
-END_SECONDS = 20.0
-"""Less than the 30 s for which asyncio leaves a connection open whose other side does not say goodbye."""
+DISCONNECT_TIMEOUT_SECONDS = 20.0
+"""Less than the 30 s that asyncio waits for the TLS close message of the other side before it disconnects."""
 
 
 class SilentServer:
-    """Shakes hands, and answers nothing; `ended` is set once the other side has closed the TCP connection."""
+    """A server that completes the TLS handshake and then sends nothing.
+
+    Attributes:
+        disconnected: set once the client has closed the TCP connection.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(directory / "server.pem", directory / "server.key")
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
-        self.ended = threading.Event()
+        self.disconnected = threading.Event()
         self.thread = threading.Thread(target=self._serve)
 
     def _serve(self) -> None:
-        wire, _ = self._listening.accept()
+        connection, _ = self._listening.accept()
         self._listening.close()
-        with self._context.wrap_socket(wire, server_side=True) as secured:
-            # Beneath TLS, whose goodbye is not what is waited for.
-            with socket.socket(fileno=os.dup(secured.fileno())) as beneath:
-                beneath.settimeout(END_SECONDS)
+        with self._context.wrap_socket(connection, server_side=True) as secured:
+            # Read TCP beneath TLS: the TLS close message is not the end of the connection.
+            with socket.socket(fileno=os.dup(secured.fileno())) as plain:
+                plain.settimeout(DISCONNECT_TIMEOUT_SECONDS)
                 try:
-                    while beneath.recv(4096):
+                    while plain.recv(4096):
                         pass
                 except ConnectionResetError:
                     pass
                 except TimeoutError:
                     return
-            self.ended.set()
+            self.disconnected.set()
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_a_tls_connection_without_an_answer_is_closed_at_once(
+def test_a_tls_connection_to_a_silent_server_is_closed_at_once(
     tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     make_certificates(tmp_path)
@@ -56,14 +60,14 @@ def test_a_tls_connection_without_an_answer_is_closed_at_once(
     server.thread.start()
     address = parse_redis_url(f"rediss://127.0.0.1:{server.port}?ssl_ca_certs={tmp_path / 'ca.pem'}")
 
-    async def give_up() -> None:
-        node = ServerPool("127.0.0.1", server.port, address.connect)
-        with pytest.raises(ServerUnreachable, match="no answer"):
-            await node.execute(("PING",), timeout_seconds=2.0)
-        # The loop goes on, as in a program: what closes does so behind the caller's back.
-        assert await asyncio.to_thread(server.ended.wait, END_SECONDS)
-        await node.close()
+    async def time_out() -> None:
+        pool = ServerPool("127.0.0.1", server.port, address.connect)
+        with pytest.raises(ServerUnreachable, match="no reply"):
+            await pool.execute(("PING",), timeout_seconds=2.0)
+        # The loop keeps running, as in a program: the connection is closed in the background.
+        assert await asyncio.to_thread(server.disconnected.wait, DISCONNECT_TIMEOUT_SECONDS)
+        await pool.close()
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(give_up())
+        runner.run(time_out())
     server.thread.join()

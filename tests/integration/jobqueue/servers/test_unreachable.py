@@ -17,14 +17,14 @@ from workmanager.local import ports
 from workmanager.local.valkey import ValkeyServer
 
 
-async def test_an_absent_redis_is_named() -> None:
+async def test_an_absent_redis_is_named_in_the_error() -> None:
     port = ports.free_port()
     with pytest.raises(ShardUnavailable, match=f"127.0.0.1:{port}") as raised:
         await Shards.connect(f"redis://127.0.0.1:{port}")
     assert not raised.value.outcome_unknown
 
 
-async def test_a_wrong_password_is_told_as_such(private_server: ValkeyServer) -> None:
+async def test_a_wrong_password_is_named_in_the_error(private_server: ValkeyServer) -> None:
     private_server.command("CONFIG", "SET", "requirepass", "secret")
     address = f"127.0.0.1:{private_server.port}"
     for credentials in ("", ":wrong@", "nobody:secret@"):
@@ -36,12 +36,12 @@ async def test_a_wrong_password_is_told_as_such(private_server: ValkeyServer) ->
 
 
 @pytest.mark.parametrize("url", ["", " , ", "http://127.0.0.1", "unix:///tmp/x"])
-async def test_what_is_no_redis_url_is_refused(url: str) -> None:
+async def test_an_invalid_redis_url_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match=r"(?i)redis"):
         await Shards.connect(url)
 
 
-async def test_a_server_that_comes_back_is_used_again(private_server: ValkeyServer, private_shard: Shard) -> None:
+async def test_a_restarted_server_is_used_again(private_server: ValkeyServer, private_shard: Shard) -> None:
     await enqueue_jobs(private_shard, "a")
     await asyncio.to_thread(until_aof_written, private_server)
     private_server.kill()
@@ -53,7 +53,7 @@ async def test_a_server_that_comes_back_is_used_again(private_server: ValkeyServ
     assert await queued_ids(private_shard) == ["a", "b"]
 
 
-async def test_who_waits_at_a_master_that_steps_down_is_told_that_it_is_away(
+async def test_a_blocking_read_fails_as_unavailable_when_its_master_steps_down(
     private_server: ValkeyServer, private_shard: Shard
 ) -> None:
     """A master that hands its slots over breaks blocking reads off with an error of its own."""
@@ -68,7 +68,7 @@ async def test_who_waits_at_a_master_that_steps_down_is_told_that_it_is_away(
         await waiter
 
 
-async def test_a_call_with_patience_outlasts_a_restart(private_server: ValkeyServer, private_shard: Shard) -> None:
+async def test_a_call_with_retry_seconds_survives_a_restart(private_server: ValkeyServer, private_shard: Shard) -> None:
     await enqueue_jobs(private_shard, "a")
     private_server.kill()
     patient = asyncio.create_task(enqueue(private_shard, [new_job("b")], retry_seconds=60))
@@ -78,7 +78,7 @@ async def test_a_call_with_patience_outlasts_a_restart(private_server: ValkeySer
     assert await patient in ([EnqueueOutcome.WRITTEN], [EnqueueOutcome.REPEATED])
 
 
-async def test_a_hanging_server_holds_a_caller_up_for_seconds_only(
+async def test_a_hanging_server_delays_a_caller_for_seconds_only(
     private_server: ValkeyServer, private_shard: Shard
 ) -> None:
     await enqueue_jobs(private_shard, "a")
@@ -89,10 +89,10 @@ async def test_a_hanging_server_holds_a_caller_up_for_seconds_only(
                 await enqueue_jobs(private_shard, "b")
     finally:
         private_server.resume()
-    assert "no answer in time" in str(raised.value)
+    assert "no reply in time" in str(raised.value)
 
 
-async def test_a_cancelled_call_leaves_no_answer_for_the_next(plain_shard: Shard) -> None:
+async def test_a_cancelled_call_leaves_no_reply_for_the_next(plain_shard: Shard) -> None:
     for _ in range(5):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
@@ -100,7 +100,7 @@ async def test_a_cancelled_call_leaves_no_answer_for_the_next(plain_shard: Shard
         assert await plain_shard.execute(("ECHO", "mine")) == [b"mine"]
 
 
-async def test_forgotten_scripts_are_loaded_again(shard: Shard) -> None:
+async def test_flushed_scripts_are_loaded_again(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b")
     await shard.execute(("SCRIPT", "FLUSH"))
     assert len(await claim_jobs(shard, 1)) == 1
@@ -108,9 +108,7 @@ async def test_forgotten_scripts_are_loaded_again(shard: Shard) -> None:
     await complete_jobs(shard, *(await queued_ids(shard)))
 
 
-async def test_a_server_busy_with_a_script_is_away_for_a_while(
-    private_server: ValkeyServer, private_shard: Shard
-) -> None:
+async def test_a_server_busy_with_a_script_is_unavailable(private_server: ValkeyServer, private_shard: Shard) -> None:
     await enqueue_jobs(private_shard, "a")
     private_server.command("CONFIG", "SET", "busy-reply-threshold", 50)
     endless = asyncio.create_task(private_shard.execute(("EVAL", "while true do end", 0), timeout_seconds=90))
@@ -128,7 +126,9 @@ async def test_a_server_busy_with_a_script_is_away_for_a_while(
     assert await enqueue_jobs(private_shard, "b") == [EnqueueOutcome.WRITTEN]
 
 
-async def test_a_server_that_is_no_master_is_away(private_server: ValkeyServer, private_shard: Shard) -> None:
+async def test_a_server_that_is_no_longer_master_is_unavailable(
+    private_server: ValkeyServer, private_shard: Shard
+) -> None:
     await enqueue_jobs(private_shard, "a")
     private_server.command("REPLICAOF", "127.0.0.1", ports.free_port())
     with pytest.raises(ShardUnavailable) as raised:

@@ -36,12 +36,12 @@ async def test_a_cluster_has_two_shards_per_master_and_none_in_the_witness_slot(
     await shards.close()
 
 
-async def test_nodes_that_start_at_once_agree(cluster: ValkeyCluster) -> None:
+async def test_programs_that_start_at_once_agree_on_the_layout(cluster: ValkeyCluster) -> None:
     found = await asyncio.gather(*(_prefixes(cluster.url) for _ in range(8)))
     assert len(set(found)) == 1
 
 
-async def test_a_node_with_another_count_refuses_and_says_so(cluster: ValkeyCluster) -> None:
+async def test_a_program_with_another_shard_count_fails_with_an_explanation(cluster: ValkeyCluster) -> None:
     first = await _prefixes(cluster.url, shard_count=4)
     assert len(first) == 4
     with pytest.raises(LayoutMismatch, match=r"has 4 shards, this node was told 6.*same number"):
@@ -50,23 +50,23 @@ async def test_a_node_with_another_count_refuses_and_says_so(cluster: ValkeyClus
 
 
 @pytest.mark.parametrize("step", [0, 1])
-async def test_neighbouring_formats_run_together(redis_url: str, shared_server: ValkeyServer, step: int) -> None:
+async def test_adjacent_record_formats_are_compatible(redis_url: str, shared_server: ValkeyServer, step: int) -> None:
     shared_server.command("SET", LAYOUT_KEY, Layout(RECORD_FORMAT + step, ("rq",)).to_json())
     assert await _prefixes(redis_url) == ("rq",)
 
 
-async def test_a_much_newer_format_is_refused(redis_url: str, shared_server: ValkeyServer) -> None:
+async def test_a_record_format_two_versions_newer_is_rejected(redis_url: str, shared_server: ValkeyServer) -> None:
     shared_server.command("SET", LAYOUT_KEY, Layout(RECORD_FORMAT + 2, ("rq",)).to_json())
     with pytest.raises(LayoutMismatch, match="format 3, this program knows 1: start a newer version"):
         await _prefixes(redis_url)
 
 
-async def test_what_stands_is_kept_by_a_node_that_finds_another_plan(redis_url: str) -> None:
+async def test_an_existing_layout_is_kept(redis_url: str) -> None:
     await _prefixes(redis_url)
     assert await _prefixes(redis_url, shard_count=1) == ("rq",)
 
 
-async def test_no_layout_is_planned_over_a_cluster_that_is_not_formed(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_no_layout_is_written_while_the_cluster_is_not_formed(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Later masters would get no shard, and slots without a master all the jobs."""
     server = ValkeyServer(tmp_path_factory.mktemp("half"), settings={"cluster-enabled": "yes"})
     server.start()

@@ -8,7 +8,7 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
 
 
-async def test_a_sign_is_as_old_as_redis_clock_says(shard: Shard) -> None:
+async def test_heartbeat_age_is_measured_by_the_redis_clock(shard: Shard) -> None:
     assert await seconds_since_manager_heartbeat(shard) is None
     await send_manager_heartbeat(shard, now=time.time() - 60)
     seconds = await seconds_since_manager_heartbeat(shard)

@@ -37,7 +37,7 @@ SOON_SECONDS = 30.0
 """Much sooner than a wait would end by itself."""
 
 
-async def test_a_worker_is_listed_with_what_it_says_of_itself(shard: Shard) -> None:
+async def test_a_registered_worker_is_listed_with_its_record_and_heartbeat(shard: Shard) -> None:
     await register(shard, RECORD)
     await register(shard, WorkerRecord("a0", "host", 1, ("default",), 1))
     assert await send_worker_heartbeat(shard, "w1", WorkerHeartbeat("busy", 2, 10, 1, 5.5))
@@ -59,7 +59,7 @@ async def test_rq_lists_our_workers(plain_shard: Shard, redis_url: str) -> None:
         assert worker.get_state() == "idle"
 
 
-async def test_a_worker_that_leaves_leaves_nothing_but_word_of_it(shard: Shard) -> None:
+async def test_an_unregistered_worker_leaves_only_its_clean_exit_record(shard: Shard) -> None:
     await register(shard, RECORD)
     await enqueue_jobs(shard, "a")
     await claim_jobs(shard)
@@ -71,7 +71,7 @@ async def test_a_worker_that_leaves_leaves_nothing_but_word_of_it(shard: Shard) 
     assert await exited_cleanly(shard, ["w1", "w2"]) == {"w1"}
 
 
-async def test_a_closed_worker_gets_no_more_jobs_and_is_told_to_drain(shard: Shard) -> None:
+async def test_a_fenced_worker_claims_no_more_jobs_and_is_told_to_drain(shard: Shard) -> None:
     await register(shard, RECORD)
     await enqueue_jobs(shard, "a", "b")
     (before,) = await claim_jobs(shard, token="t")
@@ -84,7 +84,7 @@ async def test_a_closed_worker_gets_no_more_jobs_and_is_told_to_drain(shard: Sha
     assert await claim_jobs(shard) == []
 
 
-async def test_a_silent_worker_is_dropped_with_all_its_entries(shard: Shard) -> None:
+async def test_a_silent_worker_is_removed_from_every_queue(shard: Shard) -> None:
     """Also from queues that never held a job."""
     await register(shard, RECORD)
     await register(shard, WorkerRecord("alive", "host", 1, ("default",), 1))
@@ -97,7 +97,7 @@ async def test_a_silent_worker_is_dropped_with_all_its_entries(shard: Shard) -> 
     assert members == [f"{shard.prefix}:worker:alive".encode()]
 
 
-async def test_a_dropped_worker_is_told_to_register_again(shard: Shard) -> None:
+async def test_a_removed_worker_is_told_to_register_again(shard: Shard) -> None:
     report = WorkerHeartbeat("idle", 0, 0, 0, 0.0)
     assert not await send_worker_heartbeat(shard, "w1", report)
     assert await list_workers(shard) == []
@@ -107,7 +107,7 @@ async def test_a_dropped_worker_is_told_to_register_again(shard: Shard) -> None:
     assert await key_ttl(shard, "worker:w1") > 60
 
 
-async def test_a_command_arrives_at_once_whether_the_worker_looks_for_work_or_not(shard: Shard) -> None:
+async def test_a_command_reaches_an_idle_and_a_busy_worker_at_once(shard: Shard) -> None:
     for for_work in (True, False):
         waiter = asyncio.create_task(
             wait_for_message(shard, "w1", ("default",), for_work=for_work, seconds=WAIT_SECONDS)
@@ -116,7 +116,7 @@ async def test_a_command_arrives_at_once_whether_the_worker_looks_for_work_or_no
         assert await asyncio.wait_for(waiter, SOON_SECONDS) == WorkerCommand("cancel", "a")
 
 
-async def test_commands_come_one_by_one_in_order_and_before_work(shard: Shard) -> None:
+async def test_commands_are_delivered_in_order_and_before_wake_ups(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     await send_command(shard, "w1", WorkerCommand("cancel", "a"))
     await send_command(shard, "w1", WorkerCommand("drain"))
@@ -125,19 +125,19 @@ async def test_commands_come_one_by_one_in_order_and_before_work(shard: Shard) -
     assert answers == [WorkerCommand("cancel", "a"), WorkerCommand("drain"), WakeUp("default")]
 
 
-async def test_a_wait_is_over_when_its_time_is(shard: Shard) -> None:
+async def test_a_wait_ends_at_its_timeout(shard: Shard) -> None:
     started = asyncio.get_running_loop().time()
     assert await wait_for_message(shard, "w1", ("default",), for_work=True, seconds=0.1) is None
     assert asyncio.get_running_loop().time() - started >= 0.1
 
 
-async def test_a_wait_ends_with_the_queue_whose_wake_token_was_lost(shard: Shard) -> None:
+async def test_a_timeout_reports_a_queue_whose_wake_token_was_lost(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     await shard.execute(("DEL", f"{shard.prefix}:wm:wake:default"))
     assert await wait_for_message(shard, "w1", ("high", "default"), for_work=True, seconds=0.1) == WakeUp("default")
 
 
-async def test_meta_is_written_by_whoever_holds_the_lease_only(shard: Shard) -> None:
+async def test_only_the_lease_holder_may_save_meta(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     (job,) = await claim_jobs(shard)
     await save_meta(shard, job, b'{"progress": 1}')
@@ -179,7 +179,7 @@ async def test_one_job_wakes_one_worker(shard: Shard) -> None:
     await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def test_a_woken_worker_without_room_wakes_another(shard: Shard) -> None:
+async def test_a_woken_worker_without_a_free_slot_wakes_another(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     woken = await wait_for_message(shard, "w1", ("high", "default"), for_work=True, seconds=WAIT_SECONDS)
     other = asyncio.create_task(wait_for_message(shard, "w2", ("default",), for_work=True, seconds=WAIT_SECONDS))
@@ -188,7 +188,7 @@ async def test_a_woken_worker_without_room_wakes_another(shard: Shard) -> None:
     assert await asyncio.wait_for(other, SOON_SECONDS) == WakeUp("default")
 
 
-async def test_many_jobs_wake_every_worker_one_by_the_other(shard: Shard) -> None:
+async def test_many_jobs_wake_every_worker_in_a_chain(shard: Shard) -> None:
     """There are more workers than wake tokens: whoever leaves jobs behind wakes the next."""
     done: list[str] = []
 
@@ -210,7 +210,7 @@ async def test_many_jobs_wake_every_worker_one_by_the_other(shard: Shard) -> Non
     assert sorted(done) == sorted(f"job-{number}" for number in range(200))
 
 
-async def test_an_empty_queue_keeps_no_tokens(shard: Shard) -> None:
+async def test_an_empty_queue_keeps_no_wake_tokens(shard: Shard) -> None:
     await complete_jobs(shard, *(f"job-{number}" for number in range(50)))
     assert not [key for key in await shard_keys(shard) if key.startswith("wm:wake")]
 
