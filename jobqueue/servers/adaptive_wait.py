@@ -1,9 +1,11 @@
-"""Answers that wait until what they tell survives the loss of the server that gives them ("adaptive WAIT").
+"""Synchronous replication ("adaptive WAIT"): delays a reply until the write survives the loss of its master.
 
-Where the server has a replica, the answer waits for it, on the connection that wrote. Where a member of a cluster has
-none left, the answer is held until the server is known to be the majority's (see `UnreplicatedMaster`), by the word of the
-other masters or by time; from then on it is given at once for as long as nothing changes. One plain server without a
-replica answers at once.
+- If the master has a replica, the reply waits for it, on the connection that wrote.
+- If a cluster's master has no replica left, the reply waits until the master is trusted not to have been replaced (see
+  `UnreplicatedMaster`). While nothing changes, later replies are immediate.
+- A plain Redis without a replica replies at once.
+
+docs/decisions/0005 has the reasons.
 """
 
 import asyncio
@@ -29,10 +31,11 @@ from jobqueue.servers.unreplicated_master import ReplicationState, trust_delay_s
 WAIT_TIMEOUT_SECONDS = 2.0
 """How long linked replicas may take to confirm."""
 WAIT_SLICE_SECONDS = 0.5
-"""How long of it at a time: for replicas that are gone meanwhile nobody waits on."""
+"""Timeout of one WAIT command. In between, the server's replicas are looked at: a replica may have gone away."""
 POLL_SECONDS = 0.25
+"""How often a master without replicas is looked at until it is trusted."""
 DEFAULT_NODE_TIMEOUT_SECONDS = 15.0
-"""Redis' own default, for servers that do not tell theirs (managed ones)."""
+"""Redis' default `cluster-node-timeout`, for servers that do not allow CONFIG GET (managed ones)."""
 TOUCH_KEY_TTL_SECONDS = 10 * 365 * 24 * 3600
 
 _INFO = ("INFO", "server", "replication", "stats")
@@ -41,153 +44,179 @@ log = logging.getLogger(__name__)
 
 
 class NotReplicated(JobQueueError):
-    """What was written may be lost with its server: no replica confirmed it, or the server may have been succeeded.
+    """The write may be lost with its server: no replica confirmed it, or the server may have been replaced.
 
-    Remedy: repeat it; what was written is found then.
+    Remedy: repeat it; every write of this package may be repeated.
     """
 
 
 async def execute_replicated(
-    node: ServerPool,
+    server: ServerPool,
     *commands: RedisCommand,
     touch_key: str,
     masters: Callable[[], Sequence[ServerPool]],
     timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
 ) -> list[Any]:
-    """Executes commands on a master; answers once all that they wrote or found is safe.
+    """Execute commands on a master; return once everything that they wrote or found is safe.
 
     Args:
-        mark: a key in the commands' slot, of no other use. WAIT looks at what its own connection wrote, so that a
-            repeat which finds everything done would not be waited for; touching the mark is a write.
-        masters: those of the cluster, to be asked about one that has no replica.
+        touch_key: a key in the commands' slot that is used for nothing else. WAIT only waits for writes of its own
+            connection, so a repeated command that finds its work done would not be waited for. Touching this key is a
+            write.
+        masters: returns the cluster's masters, which are asked about a master that has no replica.
 
     Returns:
-        The answers as `Node.execute` gives them; where each is an error, nothing was waited for.
+        The replies, as `ServerPool.execute` returns them. If all of them are errors, nothing was waited for.
 
     Raises:
-        ServerUnreachable: no answer in time.
-        Unconfirmed: see there.
+        ServerUnreachable: no reply in time.
+        NotReplicated: the write is not known to be safe.
     """
     try:
-        expected = await node.replication_state()
+        expected = await server.replication_state()
     except ServerUnreachable as error:
         raise ServerUnreachable(str(error), sent=False) from error
     if not expected.linked_replicas and not expected.in_cluster:
-        return await node.execute(*commands, timeout_seconds=timeout_seconds)
-    async with node.pinned_connection() as line:
-        confirmation = _Confirmation(node, line, touch_key, masters)
-        alone = node.unreplicated.is_trusted or not expected.linked_replicas
-        checks = (_INFO,) if alone else confirmation.wait
+        return await server.execute(*commands, timeout_seconds=timeout_seconds)
+    async with server.pinned_connection() as connection:
+        confirmation = _Confirmation(server, connection, touch_key, masters)
+        expects_no_replica = server.unreplicated.is_trusted or not expected.linked_replicas
+        checks = (_INFO,) if expects_no_replica else confirmation.wait
         asked_at = time.monotonic()
-        answers = await line.execute(*commands, *checks, timeout_seconds=timeout_seconds + WAIT_SLICE_SECONDS)
-        answers, checked = answers[: len(commands)], answers[len(commands) :]
-        if all(isinstance(answer, RedisError) for answer in answers):
-            return answers
-        # Of a master that has just taken the commands it is known that its cluster serves.
-        if not (confirmation.is_alone(checked[0], asked_at) if alone else confirmation.has_waited(checked)):
+        replies = await connection.execute(*commands, *checks, timeout_seconds=timeout_seconds + WAIT_SLICE_SECONDS)
+        replies, checked = replies[: len(commands)], replies[len(commands) :]
+        if all(isinstance(reply, RedisError) for reply in replies):
+            return replies
+        # A master that has just executed the commands is in a cluster that serves: that need not be checked.
+        if expects_no_replica:
+            is_safe = confirmation.is_trusted_alone(checked[0], asked_at)
+        else:
+            is_safe = confirmation.is_on_a_replica(checked)
+        if not is_safe:
             try:
-                await confirmation.come()
+                await confirmation.await_confirmation()
             except ServerUnreachable as error:
                 raise NotReplicated(str(error)) from error
-        return answers
+        return replies
 
 
 class _Confirmation:
-    """Of what one connection has done so far."""
+    """Finds out whether the writes made so far on one connection are safe.
+
+    Attributes:
+        wait: the commands that wait for a replica.
+    """
 
     def __init__(
-        self, node: ServerPool, line: PinnedConnection, mark: str, masters: Callable[[], Sequence[ServerPool]]
+        self,
+        server: ServerPool,
+        connection: PinnedConnection,
+        touch_key: str,
+        masters: Callable[[], Sequence[ServerPool]],
     ) -> None:
-        self._node = node
-        self._line = line
-        self._mark = mark
+        self._server = server
+        self._connection = connection
+        self._touch_key = touch_key
         self._masters = masters
+        self._started_at = 0.0
         self.wait: tuple[RedisCommand, ...] = (
-            ("EXPIRE", mark, TOUCH_KEY_TTL_SECONDS),
+            ("EXPIRE", touch_key, TOUCH_KEY_TTL_SECONDS),
             ("WAIT", 1, int(WAIT_SLICE_SECONDS * 1000)),
         )
 
-    def has_waited(self, answers: list[Any]) -> bool:
-        """Whether the answers to `wait` say that a replica has everything."""
-        touched, replicas = answers
-        # An error: the master was made a replica meanwhile.
+    def is_on_a_replica(self, replies: list[Any]) -> bool:
+        """Return whether a replica has all writes, by the replies to `wait`."""
+        touched, replicas = replies
+        # WAIT fails if the master has become a replica meanwhile.
         return touched == 1 and isinstance(replicas, int) and replicas >= 1
 
-    def is_alone(self, info: Any, asked_at: float) -> bool:
-        """Whether the server says that it has no replica still, and is believed."""
-        standing = self._read(info)
-        return standing.is_master and not standing.linked_replicas and self._left_seconds(standing, asked_at) == 0
+    def is_trusted_alone(self, info: Any, asked_at: float) -> bool:
+        """Return whether the server is still a master without replicas, and trusted as such."""
+        state = self._parse(info)
+        return state.is_master and not state.linked_replicas and self._remaining_seconds(state, asked_at) == 0
 
-    async def come(self) -> None:
-        """Returns when it is there.
+    async def await_confirmation(self) -> None:
+        """Wait until the writes are safe.
 
         Raises:
-            ServerUnreachable: no answer in time.
-            Unconfirmed: it does not come.
+            ServerUnreachable: no reply in time.
+            NotReplicated: they are not confirmed in time, or the server is no master any more.
         """
-        node, alone = self._node, self._node.unreplicated
-        if alone.trust_delay_seconds is None:
-            alone.trust_delay_seconds = trust_delay_seconds(await self._node_timeout_seconds())
-        begun = time.monotonic()
-        wait_until = begun + WAIT_TIMEOUT_SECONDS
+        trust_delay = await self._trust_delay_seconds()
+        self._started_at = time.monotonic()
+        wait_until = self._started_at + WAIT_TIMEOUT_SECONDS
         while True:
             asked_at = time.monotonic()
-            info, *census = await self._line.execute(_INFO, *VIEW_COMMANDS)
-            standing = self._read(info)
-            if not standing.is_master or (standing.in_cluster and not _serves(census[1])):
-                alone.reset()
-                raise NotReplicated(f"Redis at {node.address} may have been succeeded by another server")
-            if standing.linked_replicas:
-                alone.reset()
-                if asked_at > wait_until:
-                    raise NotReplicated(f"no replica of {node.address} confirmed the change")
-                if await self._wait_once():
+            info, *view_replies = await self._connection.execute(_INFO, *VIEW_COMMANDS)
+            state = self._parse(info)
+            self._require_serving_master(state, cluster_info=view_replies[1])
+            if state.linked_replicas:
+                if await self._reaches_a_replica(has_time=asked_at <= wait_until):
                     return
                 continue
-            if not standing.in_cluster:
+            if not state.in_cluster:
                 return
-            believed = alone.is_trusted
-            left = self._left_seconds(standing, asked_at)
-            if left > 0:
-                moment = await last_contact_with_majority(census, [one for one in self._masters() if one is not node])
-                believed = alone.is_trusted  # by who asked beside us, meanwhile
-                left = 0.0 if alone.confirm(moment) else left
-            if left == 0:
-                if not believed:
-                    held_seconds = time.monotonic() - begun
-                    log.warning("event=master_without_replica node=%s held_seconds=%.1f", node.address, held_seconds)
+            remaining = await self._seconds_until_trusted(state, view_replies, asked_at)
+            if remaining == 0:
                 return
-            if asked_at > begun + alone.trust_delay_seconds + WAIT_TIMEOUT_SECONDS:
-                raise NotReplicated(f"Redis at {node.address} has no replica, and its standing changes all the time")
-            await asyncio.sleep(min(left, POLL_SECONDS))
-            # A replica that is linked from now on has its time, too.
+            if asked_at > self._started_at + trust_delay + WAIT_TIMEOUT_SECONDS:
+                raise NotReplicated(f"Redis at {self._server.address} has no replica, and its state keeps changing")
+            await asyncio.sleep(min(remaining, POLL_SECONDS))
+            # A replica that is linked from now on gets the full time.
             wait_until = time.monotonic() + WAIT_TIMEOUT_SECONDS
 
-    async def _wait_once(self) -> bool:
-        answers = await self._line.execute(*self.wait)
-        if answers[0] == 0:
-            created, *_ = await self._line.execute(("SET", self._mark, "", "EX", TOUCH_KEY_TTL_SECONDS))
+    def _require_serving_master(self, state: ReplicationState, cluster_info: Any) -> None:
+        if not state.is_master or (state.in_cluster and not _has_majority(cluster_info)):
+            self._server.unreplicated.reset()
+            raise NotReplicated(f"Redis at {self._server.address} may have been replaced by another master")
+
+    async def _reaches_a_replica(self, *, has_time: bool) -> bool:
+        self._server.unreplicated.reset()
+        if not has_time:
+            raise NotReplicated(f"no replica of Redis at {self._server.address} confirmed the write in time")
+        replies = await self._connection.execute(*self.wait)
+        if replies[0] == 0:
+            created, *_ = await self._connection.execute(("SET", self._touch_key, "", "EX", TOUCH_KEY_TTL_SECONDS))
             if isinstance(created, RedisError):
-                raise NotReplicated(f"Redis at {self._node.address}: {created}")
-            answers = await self._line.execute(*self.wait)
-        return self.has_waited(answers)
+                raise NotReplicated(f"Redis at {self._server.address}: {created}")
+            replies = await self._connection.execute(*self.wait)
+        return self.is_on_a_replica(replies)
 
-    def _left_seconds(self, standing: ReplicationState, asked_at: float) -> float:
-        if not standing.in_cluster:
+    async def _seconds_until_trusted(
+        self, state: ReplicationState, view_replies: Sequence[Any], asked_at: float
+    ) -> float:
+        master = self._server.unreplicated
+        was_trusted = master.is_trusted
+        remaining = self._remaining_seconds(state, asked_at)
+        if remaining > 0:
+            others = [server for server in self._masters() if server is not self._server]
+            contact_time = await last_contact_with_majority(view_replies, others)
+            was_trusted = master.is_trusted  # a concurrent call may have found out meanwhile
+            remaining = 0.0 if master.confirm(contact_time) else remaining
+        if remaining == 0 and not was_trusted:
+            held_seconds = time.monotonic() - self._started_at
+            log.warning("event=master_without_replica server=%s held_seconds=%.1f", self._server.address, held_seconds)
+        return remaining
+
+    def _remaining_seconds(self, state: ReplicationState, asked_at: float) -> float:
+        if not state.in_cluster:
             return 0.0
-        return self._node.unreplicated.remaining_seconds(standing, asked_at=asked_at, answered_at=time.monotonic())
+        return self._server.unreplicated.remaining_seconds(state, asked_at=asked_at, answered_at=time.monotonic())
 
-    def _read(self, info: Any) -> ReplicationState:
+    def _parse(self, info: Any) -> ReplicationState:
         if isinstance(info, RedisError):
-            raise NotReplicated(f"Redis at {self._node.address}: {info}")
+            raise NotReplicated(f"Redis at {self._server.address}: {info}")
         return ReplicationState.parse(parse_info(info))
 
-    async def _node_timeout_seconds(self) -> float:
-        (answer,) = await self._line.execute(("CONFIG", "GET", "cluster-node-timeout"))
-        if isinstance(answer, RedisError) or not answer:
-            return DEFAULT_NODE_TIMEOUT_SECONDS
-        return int(answer[1]) / 1000
+    async def _trust_delay_seconds(self) -> float:
+        master = self._server.unreplicated
+        if master.trust_delay_seconds is None:
+            (reply,) = await self._connection.execute(("CONFIG", "GET", "cluster-node-timeout"))
+            is_known = reply and not isinstance(reply, RedisError)
+            timeout_seconds = int(reply[1]) / 1000 if is_known else DEFAULT_NODE_TIMEOUT_SECONDS
+            master.trust_delay_seconds = trust_delay_seconds(timeout_seconds)
+        return master.trust_delay_seconds
 
 
-def _serves(cluster_info: Any) -> bool:
+def _has_majority(cluster_info: Any) -> bool:
     return isinstance(cluster_info, bytes) and b"cluster_state:ok" in cluster_info

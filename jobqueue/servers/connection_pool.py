@@ -1,7 +1,9 @@
-"""One Redis server: connections of redis-py, used directly, so that nothing is ever sent twice behind our back.
+"""Connection pool of one Redis server, on redis-py's bare connections: nothing is ever sent twice unasked.
 
-redis-py's clients retry on their own (a lost answer made one script run eight times); here each batch of commands is
-written once, on one connection, and a failure is the caller's to judge.
+redis-py's clients retry on their own: a lost reply made one script run eight times. Here each batch of commands is
+written once, on one connection, and the caller decides about a failure (docs/decisions/0001).
+
+Hot path: see `http_enqueue` in benchmarks/README.md#what-limits-each-figure.
 """
 
 import asyncio
@@ -21,12 +23,12 @@ from jobqueue.servers.unreplicated_master import ReplicationState, UnreplicatedM
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 REPLY_TIMEOUT_SECONDS = 4.0
-"""A cluster's master that is silent for so long has been succeeded meanwhile (workmanager/store_settings.py)."""
+"""A cluster replaces a master that is silent for this long (workmanager/store_settings.py)."""
 OVERDUE_SECONDS = 1.0
-"""An answer that is so late makes others be asked whether the server has been succeeded meanwhile."""
+"""When a reply is this late, other servers are asked whether the master has been replaced."""
 CLOSE_TIMEOUT_SECONDS = 0.5
 INFO_MAX_AGE_SECONDS = 1.0
-"""How long what a server says about itself (replicas, memory) is believed."""
+"""How long a server's INFO (replicas, memory) is reused."""
 
 RedisCommand = Sequence[str | bytes | int | float]
 
@@ -38,7 +40,7 @@ class ConnectionFactory(Protocol):
 
 
 class ServerUnreachable(JobQueueError):
-    """A server did not answer.
+    """A server did not reply.
 
     Attributes:
         sent: whether the commands had been written, so that they may have run.
@@ -55,10 +57,10 @@ class ServerPool:
     Args:
         host, port: its address.
         connect: makes a connection.
-        on_late: called, with this, for every answer that is `LATE_SECONDS` late.
+        on_overdue: called with this pool for each reply that is `OVERDUE_SECONDS` late.
 
     Attributes:
-        alone: what has been seen of its time without a replica.
+        unreplicated: what is known about the server's time as a master without replicas.
     """
 
     def __init__(
@@ -71,15 +73,15 @@ class ServerPool:
         self.host = host
         self.port = port
         self._connect = connect
-        self._on_late = on_overdue
-        # Of every question that is under way: the end of its time, and from when on its answer is late.
-        self._under_way: dict[asyncio.Timeout, float] = {}
-        # In a sixth of the time that the connections' own Python takes for a command of many arguments.
+        self._on_overdue = on_overdue
+        # The timeout of each call in flight, and the time from which its reply is overdue.
+        self._in_flight: dict[asyncio.Timeout, float] = {}
+        # Packs a command of many arguments in a sixth of the time that redis-py's Python code takes.
         self._serializer = HiredisRespSerializer()
         self._idle: list[Connection] = []
         self.unreplicated = UnreplicatedMaster()
         self._info: Mapping[str, str] = {}
-        self._standing = ReplicationState.parse({})
+        self._replication_state = ReplicationState.parse({})
         self._info_at = float("-inf")
         self._closed = False
 
@@ -89,74 +91,74 @@ class ServerPool:
         return f"{self.host}:{self.port}"
 
     async def execute(self, *commands: RedisCommand, timeout_seconds: float = REPLY_TIMEOUT_SECONDS) -> list[Any]:
-        """Sends the commands in one write on one connection.
+        """Send the commands in one write on one connection.
 
         Returns:
-            The answers in order; an error answer stands as a `redis.exceptions.ResponseError`.
+            The replies in order. An error reply is a `redis.exceptions.ResponseError` in the list.
 
         Raises:
-            ServerUnreachable: no connection, or no full answer in time.
+            ServerUnreachable: no connection, or not all replies in time.
         """
         connection = self._take()
-        answers = await self.execute_on(connection, commands, timeout_seconds)
+        replies = await self.execute_on(connection, commands, timeout_seconds)
         await self._put_back(connection)
-        return answers
+        return replies
 
     @asynccontextmanager
     async def pinned_connection(self) -> AsyncIterator["PinnedConnection"]:
-        """One connection for several questions, where the answer to one is about those before it."""
-        line = PinnedConnection(self, self._take())
+        """Reserve one connection for several calls, for commands such as WAIT that refer to earlier ones."""
+        pinned = PinnedConnection(self, self._take())
         try:
-            yield line
+            yield pinned
         finally:
-            if line.is_reusable:
-                await self._put_back(line.connection)
+            if pinned.is_reusable:
+                await self._put_back(pinned.connection)
 
     async def info(self) -> Mapping[str, str]:
-        """INFO's fields, at most a second old.
+        """Return the fields of INFO, at most `INFO_MAX_AGE_SECONDS` old.
 
         Raises:
-            ServerUnreachable: the server did not answer.
+            ServerUnreachable: the server did not reply.
         """
         if time.monotonic() - self._info_at > INFO_MAX_AGE_SECONDS:
-            answers = await self.execute(("INFO",))
-            if isinstance(answers[0], RedisError):
-                raise ServerUnreachable(f"Redis at {self.address}: {answers[0]}", sent=False)
-            self._info = parse_info(answers[0])
-            self._standing = ReplicationState.parse(self._info)
+            replies = await self.execute(("INFO",))
+            if isinstance(replies[0], RedisError):
+                raise ServerUnreachable(f"Redis at {self.address}: {replies[0]}", sent=False)
+            self._info = parse_info(replies[0])
+            self._replication_state = ReplicationState.parse(self._info)
             self._info_at = time.monotonic()
         return self._info
 
     async def replication_state(self) -> ReplicationState:
-        """What the server said of itself and its replicas, at most a second ago.
+        """Return the server's role and replicas, at most `INFO_MAX_AGE_SECONDS` old.
 
         Raises:
-            ServerUnreachable: the server did not answer.
+            ServerUnreachable: the server did not reply.
         """
         await self.info()
-        return self._standing
+        return self._replication_state
 
     @property
     def has_overdue_reply(self) -> bool:
-        """Whether any answer is `LATE_SECONDS` late."""
+        """Whether any reply is `OVERDUE_SECONDS` late."""
         now = asyncio.get_running_loop().time()
-        return any(late_at <= now for late_at in self._under_way.values())
+        return any(overdue_at <= now for overdue_at in self._in_flight.values())
 
     def cancel_in_flight(self) -> None:
-        """Ends all that is under way as if its time were over."""
+        """End all calls in flight as if they had timed out."""
         now = asyncio.get_running_loop().time()
-        for limit in self._under_way:
-            if not limit.expired():
-                limit.reschedule(now)
+        for timeout in self._in_flight:
+            if not timeout.expired():
+                timeout.reschedule(now)
 
     async def close(self) -> None:
-        """Closes the idle connections in order; those in use close when they come back."""
+        """Close the idle connections; those in use are closed when they are put back."""
         self._closed = True
         idle, self._idle = self._idle, []
         for connection in idle:
             writer = connection._writer
             try:
-                # With TLS the other side has a word in it.
+                # A TLS connection waits for the other side's goodbye.
                 async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await connection.disconnect()
             except (OSError, TimeoutError):
@@ -166,24 +168,24 @@ class ServerPool:
     async def execute_on(
         self, connection: Connection, commands: Sequence[RedisCommand], timeout_seconds: float
     ) -> list[Any]:
-        """As `execute`, on that connection, which is gone where it fails."""
+        """As `execute`, on the given connection, which is closed if the call fails."""
         loop = asyncio.get_running_loop()
-        # Who gives an answer more time (a blocking read) expects it to take longer.
-        late_seconds = max(OVERDUE_SECONDS, timeout_seconds - REPLY_TIMEOUT_SECONDS + OVERDUE_SECONDS)
-        watch = loop.call_later(late_seconds, self._on_late, self) if late_seconds < timeout_seconds else None
-        limit = asyncio.timeout(timeout_seconds)
+        # A caller that allows more time (a blocking read) expects the reply later.
+        overdue_seconds = max(OVERDUE_SECONDS, timeout_seconds - REPLY_TIMEOUT_SECONDS + OVERDUE_SECONDS)
+        alarm = loop.call_later(overdue_seconds, self._on_overdue, self) if overdue_seconds < timeout_seconds else None
+        timeout = asyncio.timeout(timeout_seconds)
         sent = False
         writer = connection._writer
         try:
             if writer is not None and writer.transport.is_closing():
-                # Reset while nobody used it. uvloop answers a write on it with a RuntimeError.
+                # It was reset while it lay idle. uvloop raises RuntimeError for a write on it.
                 await _drop(connection, writer)
-            async with limit:
-                self._under_way[limit] = loop.time() + late_seconds
+            async with timeout:
+                self._in_flight[timeout] = loop.time() + overdue_seconds
                 if not connection.is_connected:
-                    limit.reschedule(loop.time() + CONNECT_TIMEOUT_SECONDS)
+                    timeout.reschedule(loop.time() + CONNECT_TIMEOUT_SECONDS)
                     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
-                    limit.reschedule(loop.time() + timeout_seconds)
+                    timeout.reschedule(loop.time() + timeout_seconds)
                     writer = connection._writer
                 packed = [
                     piece
@@ -192,19 +194,19 @@ class ServerPool:
                 ]
                 sent = True
                 await connection.send_packed_command(packed, check_health=False)
-                return [await _read(connection) for _ in commands]
+                return [await _read_reply(connection) for _ in commands]
         except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
             await _drop(connection, writer)
             await self._drop_idle()
             raise ServerUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error
         except BaseException:
-            # Cancelled between question and answer: the connection's next answer would be somebody else's.
+            # Cancelled between command and reply: the next reply on the connection would belong to this call.
             await _drop(connection, writer)
             raise
         finally:
-            self._under_way.pop(limit, None)
-            if watch is not None:
-                watch.cancel()
+            self._in_flight.pop(timeout, None)
+            if alarm is not None:
+                alarm.cancel()
 
     def _take(self) -> Connection:
         return self._idle.pop() if self._idle else self._connect(host=self.host, port=self.port)
@@ -216,54 +218,54 @@ class ServerPool:
             self._idle.append(connection)
 
     async def _drop_idle(self) -> None:
-        # What was pooled beside a broken connection is most likely broken too.
+        # If one connection is broken, the idle ones most likely are, too.
         idle, self._idle = self._idle, []
         for connection in idle:
             await _drop(connection, connection._writer)
 
 
 class PinnedConnection:
-    """A connection of a node, reserved for one caller (`Node.line`).
+    """One connection of a pool, reserved for one caller (`ServerPool.pinned_connection`).
 
     Attributes:
-        intact: whether the connection can be used by others afterwards.
+        is_reusable: whether the connection may go back into the pool.
     """
 
-    def __init__(self, node: ServerPool, connection: Connection) -> None:
-        self._node = node
+    def __init__(self, pool: ServerPool, connection: Connection) -> None:
+        self._pool = pool
         self.connection = connection
         self.is_reusable = True
 
     async def execute(self, *commands: RedisCommand, timeout_seconds: float = REPLY_TIMEOUT_SECONDS) -> list[Any]:
-        """As `Node.execute`, always on this connection.
+        """As `ServerPool.execute`, always on this connection.
 
         Raises:
-            ServerUnreachable: no full answer in time, now or before.
+            ServerUnreachable: not all replies in time, in this call or an earlier one.
         """
         if not self.is_reusable:
-            raise ServerUnreachable(f"Redis at {self._node.address}: the connection is lost", sent=False)
+            raise ServerUnreachable(f"Redis at {self._pool.address}: the connection is lost", sent=False)
         self.is_reusable = False
-        answers = await self._node.execute_on(self.connection, commands, timeout_seconds)
+        replies = await self._pool.execute_on(self.connection, commands, timeout_seconds)
         self.is_reusable = True
-        return answers
+        return replies
 
 
-def parse_info(answer: bytes) -> dict[str, str]:
-    """The `name:value` lines of INFO and CLUSTER INFO."""
-    return dict(line.split(":", 1) for line in answer.decode().splitlines() if ":" in line)
+def parse_info(reply: bytes) -> dict[str, str]:
+    """Parse the `name:value` lines of INFO and CLUSTER INFO."""
+    return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
 
 
 async def _drop(connection: Connection, writer: asyncio.StreamWriter | None) -> None:
-    """Closes it at once; `writer` was its own, which redis-py forgets where a read or a write of it has failed."""
-    # One whose introduction was cut short has a writer that nobody has seen yet.
+    """Close a connection at once. `writer` was its own: redis-py forgets it when a read or write has failed."""
+    # If the handshake was cut short, the connection has a writer that the caller has not seen.
     writer = connection._writer or writer
-    # Disconnecting alone lets a TLS socket linger until the other side, who may be silent, has said goodbye.
+    # Disconnecting alone lets a TLS socket linger until the other side, which may be silent, has said goodbye.
     await connection.disconnect(nowait=True)
     if writer is not None:
         writer.transport.abort()
 
 
-async def _read(connection: Connection) -> Any:
+async def _read_reply(connection: Connection) -> Any:
     try:
         return await connection.read_response()
     except ResponseError as error:
@@ -271,4 +273,4 @@ async def _read(connection: Connection) -> Any:
 
 
 def _describe(error: BaseException) -> str:
-    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+    return str(error) or ("no reply in time" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -1,7 +1,8 @@
-"""What the masters of a cluster say of one of them: whether, and when, a majority has been in touch with it.
+"""When a majority of a cluster's masters was last in touch with one of them: proof that it was not cut off before that.
 
-Only masters vote, and only for the replica of one that they find dead. So a master that a majority (itself included)
-calls alive and a master, and that has answered each of them since a given moment, was not cut off at that moment.
+Only masters vote on a failover, and only to replace a master that they consider dead. Suppose a majority (the master
+itself included) calls a server alive and a master, and it has answered each of them since a given moment. Then it was
+not cut off at that moment.
 """
 
 import asyncio
@@ -17,18 +18,21 @@ from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable
 VIEW_TIMEOUT_SECONDS = 0.5
 
 VIEW_COMMANDS = (("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("TIME",))
-"""In this order: the time is then not before what was said."""
+"""The commands whose replies make up a `MasterView`. TIME comes last, so that it is not earlier than the rest."""
+
+NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
 class MasterView:
-    """What one server says of the masters of its cluster.
+    """One server's view of the masters of its cluster.
 
     Attributes:
         id: its own.
-        votes: whether it is a master with slots, and with the majority.
-        size: how many masters with slots there are.
-        silent_seconds: for how long those have not answered it that are masters with slots and above suspicion, by id.
+        can_vote: whether it is a master with slots, and in the majority partition.
+        master_count: number of masters with slots.
+        seconds_since_contact: id of each other master with slots that is not suspected of failure -> seconds since it
+            last answered this server.
     """
 
     id: str
@@ -37,18 +41,18 @@ class MasterView:
     seconds_since_contact: Mapping[str, float]
 
     @classmethod
-    def parse(cls, answers: Sequence[Any]) -> "MasterView":
-        """From the answers to `QUESTIONS`. Source of the forms: the Redis manual, "CLUSTER NODES".
+    def parse(cls, replies: Sequence[Any]) -> "MasterView":
+        """Parse the replies to `VIEW_COMMANDS`. Source of the formats: the Redis manual, "CLUSTER NODES".
 
         Raises:
-            ValueError: the server refuses one of them, or answers in another form.
+            ValueError: a reply is an error, or has another format.
         """
-        nodes, info, server_time = answers
-        refusal = next((answer for answer in answers if isinstance(answer, RedisError)), None)
+        nodes, info, server_time = replies
+        refusal = next((reply for reply in replies if isinstance(reply, RedisError)), None)
         if refusal is not None:
             raise ValueError(str(refusal))
         seconds, microseconds = map(int, server_time)
-        own_id, masters, silent_seconds = "", set(), {}
+        own_id, masters, seconds_since_contact = "", set(), {}
         for line in nodes.decode().splitlines():
             node_id, _, flag_text, _, _, answered_ms, _, _, *slots = line.split()
             flags = set(flag_text.split(","))
@@ -56,63 +60,63 @@ class MasterView:
                 own_id = node_id
             if "master" in flags and slots:
                 masters.add(node_id)
-                # What lies ahead was learnt from a member whose clock is.
-                silent = seconds + microseconds / 1e6 - int(answered_ms) / 1e3
-                if not flags & {"fail", "fail?", "myself"} and silent >= 0:
-                    silent_seconds[node_id] = silent
-        return cls(own_id, own_id in masters and b"cluster_state:ok" in info, len(masters), silent_seconds)
+                # A time in the future was learned from a member whose clock is ahead.
+                age = seconds + microseconds / 1e6 - int(answered_ms) / 1e3
+                if not flags & {"fail", "fail?", "myself"} and age >= 0:
+                    seconds_since_contact[node_id] = age
+        return cls(own_id, own_id in masters and b"cluster_state:ok" in info, len(masters), seconds_since_contact)
 
 
 @dataclass(frozen=True, slots=True)
 class TimedView:
-    """A census, and when it was asked for, in monotonic seconds."""
+    """A view, and when it was asked for, in monotonic seconds."""
 
     view: MasterView
     asked_at: float
 
 
 async def last_contact_with_majority(own_replies: Sequence[Any], others: Iterable[ServerPool]) -> float:
-    """When a majority has been in touch with a master, in monotonic seconds; see `agreed_at`.
+    """Return since when each of a majority has heard from a master, in monotonic seconds; see `majority_contact_time`.
 
     Args:
-        master: its own answers to `QUESTIONS`.
-        others: the cluster's masters. Those that do not answer within `ASK_SECONDS` say nothing.
+        own_replies: the master's own replies to `VIEW_COMMANDS`.
+        others: the cluster's other masters. Those that do not reply within `VIEW_TIMEOUT_SECONDS` do not count.
     """
     try:
         own = MasterView.parse(own_replies)
     except ValueError:
-        return float("-inf")
-    hearings = await asyncio.gather(*map(_hear, others))
-    return majority_contact_time(own, [hearing for hearing in hearings if hearing is not None])
+        return NEVER
+    views = await asyncio.gather(*map(_ask, others))
+    return majority_contact_time(own, [view for view in views if view is not None])
 
 
 def majority_contact_time(own: MasterView, views: Sequence[TimedView]) -> float:
-    """The latest moment after which each of a majority, the master itself included, has heard from it.
+    """Return the latest time after which each of a majority, the master itself included, has heard from it.
 
     Args:
-        own: what the master says.
-        hearings: what the others say.
+        own: the master's own view.
+        views: those of the other masters.
 
     Returns:
-        -inf where there is no such moment, or the master has none beside it who could say so.
+        `NEVER` if there is no such time, or if the master is the only one.
     """
     if not own.can_vote:
-        return float("-inf")
-    moments = {
-        one.view.id: one.asked_at - one.view.seconds_since_contact[own.id]
-        for one in views
-        if one.view.can_vote and one.view.id != own.id and own.id in one.view.seconds_since_contact
+        return NEVER
+    times = {
+        timed.view.id: timed.asked_at - timed.view.seconds_since_contact[own.id]
+        for timed in views
+        if timed.view.can_vote and timed.view.id != own.id and own.id in timed.view.seconds_since_contact
     }
-    needed = max([own.master_count, *(one.view.master_count for one in views)]) // 2
-    if not 0 < needed <= len(moments):
-        return float("-inf")
-    return sorted(moments.values(), reverse=True)[needed - 1]
+    needed = max([own.master_count, *(timed.view.master_count for timed in views)]) // 2
+    if not 0 < needed <= len(times):
+        return NEVER
+    return sorted(times.values(), reverse=True)[needed - 1]
 
 
-async def _hear(node: ServerPool) -> TimedView | None:
+async def _ask(server: ServerPool) -> TimedView | None:
     asked_at = time.monotonic()
     try:
         async with asyncio.timeout(VIEW_TIMEOUT_SECONDS):
-            return TimedView(MasterView.parse(await node.execute(*VIEW_COMMANDS)), asked_at)
+            return TimedView(MasterView.parse(await server.execute(*VIEW_COMMANDS)), asked_at)
     except (ServerUnreachable, TimeoutError, ValueError):
         return None

@@ -1,9 +1,9 @@
-"""Which server is the master of a slot: one plain Redis, or a Redis Cluster, whose map is renewed when stale."""
+"""Map from hash slot to master: of a Redis Cluster, asked for again when it proves stale, or of one plain Redis."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ from jobqueue.servers.url import parse_redis_url
 HASH_SLOTS = 16384
 MAP_TIMEOUT_SECONDS = 1.0
 HEDGE_DELAY_SECONDS = 0.2
-"""After so long without an answer the next server is asked, too."""
+"""If a server has not replied for this long, the next one is asked as well."""
 SUCCESSOR_POLL_SECONDS = 0.25
-"""Between two looks for the successor of a master whose answers are late."""
+"""How often the map is asked for while a master's reply is overdue."""
 
 Address = tuple[str, int]
 
@@ -26,18 +26,18 @@ log = logging.getLogger(__name__)
 
 
 class _Partitioned(ShardUnavailable):
-    """Servers of a cluster answer, but none of them is with its majority: they take nothing."""
+    """Servers of a cluster reply, but none of them is in the majority partition: they accept no commands."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterMap:
-    """What one server says of the whole.
+    """The cluster as one server sees it.
 
     Attributes:
         masters: first slot, last slot and master's address of each range.
-        replicas: addresses.
-        epoch: of the cluster; it grows with every succession.
-        serves: whether the server is with the majority, as far as it knows.
+        replicas: their addresses.
+        epoch: of the cluster; it grows with every failover.
+        has_majority: whether the server is in the majority partition, as far as it knows.
         clustered: False for a plain Redis, which has every slot.
     """
 
@@ -49,15 +49,16 @@ class ClusterMap:
 
     @classmethod
     def of_standalone(cls, address: Address) -> "ClusterMap":
-        """The map of a server that belongs to no cluster."""
+        """Return the map of a server that belongs to no cluster."""
         return cls(((0, HASH_SLOTS - 1, address),), frozenset(), 0, True, False)
 
     @classmethod
     def parse(cls, info: bytes, slots: Any, asked: Address) -> "ClusterMap":
-        """From the answers to CLUSTER INFO and CLUSTER SLOTS of the server at `asked`."""
+        """Parse the replies to CLUSTER INFO and CLUSTER SLOTS of the server at `asked`."""
         fields = parse_info(info)
 
-        # Each entry: first slot, last slot, master, replicas; a server: host, port, id. An empty host is the asked one.
+        # An entry is [first slot, last slot, master, *replicas], a server is [host, port, id, …]. A server may give its
+        # own host as ''.
         def address(server: Any) -> Address:
             return (server[0].decode() if server[0] else asked[0], int(server[1]))
 
@@ -77,17 +78,17 @@ class Topology:
         url: see `parse_redis_url`.
 
     Attributes:
-        user: as whom it is asked.
+        user: the Redis user of the connections.
 
     Raises:
-        ValueError: the URL is none of Redis; the message says why, without the password.
+        ValueError: the URL is wrong; the message says why, and does not contain the password.
     """
 
     def __init__(self, url: str) -> None:
-        address = parse_redis_url(url)
-        self.user = address.user
-        self._seeds = address.seeds
-        self._connect = address.connect
+        parsed = parse_redis_url(url)
+        self.user = parsed.user
+        self._seeds = parsed.seeds
+        self._connect = parsed.connect
         self._pools: dict[Address, ServerPool] = {}
         self._map = ClusterMap((), frozenset(), 0, False, False)
         self._stale = True
@@ -97,31 +98,31 @@ class Topology:
 
     @property
     def clustered(self) -> bool:
-        """Whether the servers are a Redis Cluster, as far as is known."""
+        """Whether the servers are a Redis Cluster; False until a map has been read."""
         return self._map.clustered
 
     def masters_by_slot(self) -> list[str]:
-        """The address of each slot's master, by slot, in the order of the map; '' where no master has the slot."""
+        """Return the address of each slot's master, by slot; '' if no master has the slot."""
         owners = [""] * HASH_SLOTS
         for first, last, (host, port) in self._map.masters:
             owners[first : last + 1] = [f"{host}:{port}"] * (last - first + 1)
         return owners
 
     def invalidate(self, best_informed: ServerPool | None = None) -> None:
-        """Says that the map has proved wrong: it is asked for anew before its next use.
+        """Mark the map as stale: it is asked for again before its next use.
 
         Args:
-            best_informed: the server to ask first, if it was one that said so.
+            best_informed: the server to ask first, if a server has redirected the caller.
         """
         self._stale = True
         if best_informed is not None:
             self._best_informed = (best_informed.host, best_informed.port)
 
     async def master_of(self, slot: int) -> ServerPool:
-        """The server to ask about `slot`.
+        """Return the master of `slot`.
 
         Raises:
-            ShardUnavailable: no server answers, or none has the slot.
+            ShardUnavailable: no server replies, or no master has the slot.
         """
         if self._stale:
             await self.refresh()
@@ -131,116 +132,104 @@ class Topology:
         self._stale = True
         raise ShardUnavailable(f"no master has slot {slot}")
 
-    def has_moved(self, slot: int, node: ServerPool) -> bool:
-        """Whether another server than `node` is known to be the slot's master by now."""
+    def has_moved(self, slot: int, server: ServerPool) -> bool:
+        """Return whether a server other than `server` is known to be the slot's master by now."""
+        known = (server.host, server.port)
         return not self._stale and any(
-            first <= slot <= last and address != (node.host, node.port) for first, last, address in self._map.masters
+            first <= slot <= last and address != known for first, last, address in self._map.masters
         )
 
     def masters(self) -> list[ServerPool]:
-        """Every master of the map."""
+        """Return all masters of the map."""
         return [self._pool(address) for address in dict.fromkeys(address for _, _, address in self._map.masters)]
 
     async def refresh(self) -> None:
-        """Asks for the map; many callers at once share one question.
+        """Ask for the map. Concurrent callers share one query.
 
         Raises:
-            ShardUnavailable: no server answers, or none that is with the majority of a cluster.
+            ShardUnavailable: no server replies, or none that is in the majority partition.
         """
         if self._refreshing is None:
-            self._refreshing = asyncio.create_task(self._renew())
+            self._refreshing = asyncio.create_task(self._refresh_if_stale())
         await asyncio.shield(self._refreshing)
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         tasks = [*self._searches.values(), *([self._refreshing] if self._refreshing is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for node in self._pools.values():
-            await node.close()
+        for server in self._pools.values():
+            await server.close()
 
-    async def _renew(self) -> None:
+    async def _refresh_if_stale(self) -> None:
         try:
             if self._stale:
-                await self._take(await self._query_members())
+                await self._adopt(await self._query_members())
         finally:
             self._refreshing = None
 
-    async def _take(self, newer: ClusterMap) -> None:
+    async def _adopt(self, newer: ClusterMap) -> None:
         self._map, self._stale = newer, False
         masters = {address for _, _, address in newer.masters}
-        for address, node in self._pools.items():
-            if address not in masters and node.has_overdue_reply:
-                log.warning("event=master_replaced node=%s", node.address)
-                node.cancel_in_flight()
+        for address, server in self._pools.items():
+            if address not in masters and server.has_overdue_reply:
+                log.warning("event=master_replaced server=%s", server.address)
+                server.cancel_in_flight()
         await self._forget_departed()
 
-    def _watch(self, node: ServerPool) -> None:
-        """A server's answer is late: it may have been succeeded, and nobody need wait for what it will never say."""
-        if self._map.clustered and node not in self._searches:
-            self._searches[node] = asyncio.create_task(self._find_successor(node))
+    def _on_overdue(self, server: ServerPool) -> None:
+        """Look for the server's successor: if it was replaced, its overdue replies will never come."""
+        if self._map.clustered and server not in self._searches:
+            self._searches[server] = asyncio.create_task(self._find_successor(server))
 
-    async def _find_successor(self, node: ServerPool) -> None:
+    async def _find_successor(self, server: ServerPool) -> None:
         try:
-            while node.has_overdue_reply:
+            while server.has_overdue_reply:
                 try:
-                    await self._take(await self._query_members())
+                    await self._adopt(await self._query_members())
                 except _Partitioned:
-                    node.cancel_in_flight()
+                    server.cancel_in_flight()
                 except ShardUnavailable:
-                    pass  # Nobody knows: it is waited for as long as its caller wants to.
+                    pass  # Nobody knows of a successor: each caller waits until its own timeout.
                 await asyncio.sleep(SUCCESSOR_POLL_SECONDS)
         finally:
-            del self._searches[node]
+            del self._searches[server]
 
     async def _query_members(self) -> ClusterMap:
-        """The first map that can be trusted, asking one server after the other, without waiting for the silent ones.
+        """Return the first map that can be trusted, asking one server after another without waiting for silent ones.
 
-        A server that comes back answers with an old map; it counts where nobody has a better one.
+        A server that was down replies with an old map. That counts only if no other server has a better one.
 
         Raises:
-            ShardUnavailable: no server answers.
-            _CutOff: those that answer are not with the majority, so that they take nothing.
+            ShardUnavailable: no server replies.
+            _Partitioned: none of the servers that reply is in the majority partition.
         """
-        to_ask = self._in_turn()
-        asking: set[asyncio.Task[ClusterMap]] = set()
-        doubtful: list[ClusterMap] = []
-        failures: list[str] = []
+        addresses = self._query_order()
+        queries: set[asyncio.Task[ClusterMap | ShardUnavailable]] = set()
+        answers: list[ClusterMap | ShardUnavailable] = []
         try:
             while True:
-                address = next(to_ask, None)
+                address = next(addresses, None)
                 if address is not None:
-                    asking.add(asyncio.create_task(self._ask(address)))
-                if not asking:
-                    break
-                patience = None if address is None else HEDGE_DELAY_SECONDS
-                done, asking = await asyncio.wait(asking, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    try:
-                        answer = task.result()
-                    except ShardUnavailable as error:
-                        failures.append(str(error))
-                        continue
-                    if answer.has_majority and answer.epoch >= self._map.epoch:
-                        return answer
-                    doubtful.append(answer)
+                    queries.add(asyncio.create_task(self._query(address)))
+                if not queries:
+                    return _least_outdated(answers)
+                delay = None if address is None else HEDGE_DELAY_SECONDS
+                done, queries = await asyncio.wait(queries, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+                answers += [query.result() for query in done]
+                trusted = next(filter(self._is_up_to_date, answers), None)
+                if isinstance(trusted, ClusterMap):
+                    return trusted
         finally:
-            for task in asking:
-                task.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
-        if not doubtful:
-            raise ShardUnavailable("; ".join(failures))
-        serving = [answer for answer in doubtful if answer.has_majority]
-        if not serving:
-            raise _Partitioned(
-                "; ".join(
-                    ["no server that answers is with the majority of its cluster, or it is not formed yet", *failures]
-                )
-            )
-        return max(serving, key=lambda answer: answer.epoch)
+            for query in queries:
+                query.cancel()
+            await asyncio.gather(*queries, return_exceptions=True)
 
-    def _in_turn(self) -> Iterator[Address]:
+    def _is_up_to_date(self, answer: ClusterMap | ShardUnavailable) -> bool:
+        return isinstance(answer, ClusterMap) and answer.has_majority and answer.epoch >= self._map.epoch
+
+    def _query_order(self) -> Iterator[Address]:
         addresses = list({*self._pools, *self._seeds})
         random.shuffle(addresses)
         addresses.sort(key=lambda address: address in self._pools and self._pools[address].has_overdue_reply)
@@ -249,19 +238,19 @@ class Topology:
             yield first
         yield from (address for address in addresses if address != first)
 
-    async def _ask(self, address: Address) -> ClusterMap:
+    async def _query(self, address: Address) -> ClusterMap | ShardUnavailable:
         host, port = address
         try:
             info, slots = await self._pool(address).execute(
                 ("CLUSTER", "INFO"), ("CLUSTER", "SLOTS"), timeout_seconds=MAP_TIMEOUT_SECONDS
             )
         except ServerUnreachable as error:
-            raise ShardUnavailable(str(error)) from error
+            return ShardUnavailable(str(error))
         if isinstance(slots, RedisError) and "cluster support disabled" in str(slots):
             return ClusterMap.of_standalone(address)
-        for answer in (info, slots):
-            if isinstance(answer, RedisError):
-                raise ShardUnavailable(f"Redis at {host}:{port}: {answer}") from answer
+        for reply in (info, slots):
+            if isinstance(reply, RedisError):
+                return ShardUnavailable(f"Redis at {host}:{port}: {reply}")
         return ClusterMap.parse(info, slots, address)
 
     async def _forget_departed(self) -> None:
@@ -271,5 +260,20 @@ class Topology:
 
     def _pool(self, address: Address) -> ServerPool:
         if address not in self._pools:
-            self._pools[address] = ServerPool(*address, self._connect, self._watch)
+            self._pools[address] = ServerPool(*address, self._connect, self._on_overdue)
         return self._pools[address]
+
+
+def _least_outdated(answers: Sequence[ClusterMap | ShardUnavailable]) -> ClusterMap:
+    maps = [answer for answer in answers if isinstance(answer, ClusterMap)]
+    failures = "; ".join(str(answer) for answer in answers if isinstance(answer, ShardUnavailable))
+    if not maps:
+        raise ShardUnavailable(failures)
+    candidates = [found for found in maps if found.has_majority]
+    if not candidates:
+        text = (
+            "the Redis Cluster is unavailable: no reachable server is in the majority partition, or the cluster is not"
+            " formed yet"
+        )
+        raise _Partitioned(f"{text}; {failures}" if failures else text)
+    return max(candidates, key=lambda found: found.epoch)

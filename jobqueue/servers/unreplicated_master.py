@@ -1,11 +1,13 @@
-"""Whether a master that has no replica left may still be believed: only while no other server can take its place.
+"""Whether a master that has no replica left may acknowledge writes: only while no other server can replace it.
 
-A master that was cut off goes on taking writes until it notices, and its replica, on the other side, succeeds it
-without them. So the writes of a master without replicas count only once it is known that it did not lose them by being
-cut off: a majority of the masters say that they have heard from it since, and that it is theirs (`jobqueue/servers/quorum.py`).
-Where they cannot be asked, it must have been the majority's, and alone, for longer than a succession takes: 1.5 x node
-timeout + 0.5 s. A cut-off master stops within 1.5 x node timeout (`cluster_state:fail`), and one that was succeeded
-hears of it as soon as it is in touch with the others again.
+A master that was cut off by a network partition takes writes until it notices, and its replica, on the other side,
+replaces it without them. So writes to a master without replicas count only once it is certain that the master did not
+lose them through a partition. There are two proofs:
+
+1. A majority of the masters have heard from it since, and call it a master (`jobqueue/servers/quorum.py`).
+2. If they cannot be asked: it has been with the majority, and without replicas, for longer than a failover takes,
+   1.5 x node timeout + 0.5 s. A master that was cut off stops within 1.5 x node timeout (`cluster_state:fail`), and one
+   that was replaced learns of it as soon as it is in touch with the others again.
 """
 
 import math
@@ -14,26 +16,27 @@ from dataclasses import dataclass
 
 TRUST_DELAY_NODE_TIMEOUTS, TRUST_DELAY_EXTRA_SECONDS = 1.5, 0.5
 MAX_UNREAD_SECONDS = 0.5
-"""For so long what a master sent may lie unread at the others: it does not prove that they are in touch."""
+"""How long a message may lie unread at the other masters: an older one does not prove that they are in touch."""
 
 
 def trust_delay_seconds(node_timeout_seconds: float) -> float:
-    """How long a master must have been alone before it is believed."""
+    """Return how long a master must have been without replicas before it is trusted."""
     return TRUST_DELAY_NODE_TIMEOUTS * node_timeout_seconds + TRUST_DELAY_EXTRA_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicationState:
-    """What a server says of itself and its replicas (INFO's sections server, replication and stats).
+    """A server's role and replicas, from the sections server, replication and stats of its INFO.
 
     Attributes:
         run_id: changes when the server is restarted.
-        replication_id: the replication id, which changes when the server becomes a master.
+        replication_id: changes when the server becomes a master.
         is_master: whether it is one.
         in_cluster: whether it belongs to a cluster.
-        linked_replicas: replicas that follow it. In a cluster also those that are being copied to: such a one may succeed it as
-            soon as it has the copy, while what was written since the copy was begun is still on its way.
-        departed_replicas: how many times a replica has been linked and is no more: it grows also while nobody looks.
+        linked_replicas: number of replicas that follow it. In a cluster this includes those that still receive their
+            first copy: such a replica may replace the master as soon as it has the copy, while writes made since the
+            copy began are still on their way.
+        departed_replicas: how many times a linked replica has gone away. It also grows while nobody looks.
     """
 
     run_id: str
@@ -45,65 +48,62 @@ class ReplicationState:
 
     @classmethod
     def parse(cls, info: Mapping[str, str]) -> "ReplicationState":
-        """From INFO's fields."""
+        """Parse INFO's fields."""
         replicas = [value for name, value in info.items() if name.startswith("slave") and "state=" in value]
-        clustered = info.get("redis_mode", info.get("server_mode")) == "cluster"
-        following = replicas if clustered else [replica for replica in replicas if "state=online" in replica]
+        in_cluster = info.get("redis_mode", info.get("server_mode")) == "cluster"
+        following = replicas if in_cluster else [replica for replica in replicas if "state=online" in replica]
         attached = int(info.get("sync_full", 0)) + int(info.get("sync_partial_ok", 0))
         return cls(
             run_id=info.get("run_id", ""),
             replication_id=info.get("master_replid", ""),
             is_master=info.get("role") == "master",
-            in_cluster=clustered,
+            in_cluster=in_cluster,
             linked_replicas=len(following),
             departed_replicas=attached - len(replicas),
         )
 
 
 class UnreplicatedMaster:
-    """One server's time alone, as far as it has been seen; pure, the caller brings the clock.
+    """One server's time as a master without replicas, as far as it was observed. Pure: the caller passes the time.
 
     Attributes:
-        hold: see `hold_seconds`; None until it is known.
-        believed: whether it has been alone, and the majority's, for long enough.
+        trust_delay_seconds: see the function of that name; None until it is known.
+        is_trusted: whether the server's writes may be acknowledged.
     """
 
     def __init__(self) -> None:
         self.trust_delay_seconds: float | None = None
         self.is_trusted = False
-        self._seen: ReplicationState | None = None
+        self._state: ReplicationState | None = None
         self._since = 0.0
 
     def remaining_seconds(self, state: ReplicationState, *, asked_at: float, answered_at: float) -> float:
-        """How long it must go on as it stands until it is believed; 0 when it is.
+        """Return how long the server must stay in this state until it is trusted; 0 once it is.
 
         Args:
-            standing: of a master without linked replicas, in a cluster that serves.
-            asked_at, answered_at: between which the server said so, monotonic seconds.
+            state: of a master without linked replicas, in a cluster that serves.
+            asked_at, answered_at: when it was asked for and received, in monotonic seconds.
         """
-        if state != self._seen:
-            self._seen, self._since = state, answered_at
-        left = (
-            math.inf
-            if self.trust_delay_seconds is None
-            else max(0.0, self._since + self.trust_delay_seconds - asked_at)
-        )
-        self.is_trusted = left == 0.0
-        return left
+        if state != self._state:
+            self._state, self._since = state, answered_at
+        delay = self.trust_delay_seconds
+        remaining = math.inf if delay is None else max(0.0, self._since + delay - asked_at)
+        self.is_trusted = remaining == 0.0
+        return remaining
 
     def confirm(self, contact_time: float) -> bool:
-        """Takes the word of a majority; whether it is believed now.
+        """Take the majority's word into account; return whether the server is trusted now.
 
         Args:
-            heard_at: after which moment each of them has heard from it, monotonic seconds.
+            contact_time: each of a majority has heard from the server after this time, in monotonic seconds.
         """
-        if self._seen is not None and contact_time > self._since + MAX_UNREAD_SECONDS:
-            # As long as it stands so, it need not be asked about again.
+        if self._state is not None and contact_time > self._since + MAX_UNREAD_SECONDS:
+            # Trusted without asking again, until its state changes.
             self._since = float("-inf")
             self.is_trusted = True
         return self.is_trusted
 
     def reset(self) -> None:
-        """It has a replica, is no master any more, or its cluster does not serve: its time alone is over."""
-        self._seen = None
+        """Start over: the server has a replica, is no master any more, or its cluster does not serve."""
+        self._state = None
         self.is_trusted = False

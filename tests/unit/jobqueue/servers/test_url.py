@@ -36,7 +36,7 @@ def test_without_tls_there_is_none() -> None:
     [
         ("", "no Redis server"),
         (" , ", "no Redis server"),
-        ("h1:6379", "begins with redis://"),
+        ("h1:6379", "must start with redis://"),
         ("http://secret@h", "server 1"),
         ("unix:///tmp/secret", "Unix socket"),
         ("redis://:secret@h:port", "server 1"),
