@@ -113,7 +113,9 @@ class ScalerLoop:
         if leadership.is_leader != self._leading:
             self._leading = leadership.is_leader
             epoch, address = leadership.epoch, leadership.address
-            log.info("event=scaler_leader_changed ours=%s epoch=%d address=%s", leadership.is_leader, epoch, address)
+            log.info(
+                "event=scaler_leader_changed is_leader=%s epoch=%d address=%s", leadership.is_leader, epoch, address
+            )
             self._begun = False
             if not leadership.is_leader:
                 self._scaler.on_leadership_lost()
@@ -137,7 +139,7 @@ class ScalerLoop:
         except LeaseLost:
             log.warning("event=scaler_round_fenced epoch=%d reason=lease_lost", epoch)
             return None
-        self._meter.round(time.perf_counter() - began_at)
+        self._meter.round_finished(time.perf_counter() - began_at)
         self._is_empty = done.is_empty
         return done.decision
 

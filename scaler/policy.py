@@ -1,8 +1,8 @@
-"""How many workers there should be. Pure: numbers in, a decision with its numbers and its reason out.
+"""The scaling policy: how many workers to launch or to drain. Pure: numbers in, a decision with its reason out.
 
-All costs are in instance-seconds; `w` says how many of them a job-second of waiting is worth. Launch while the waiting
-that is saved is worth more than the launch; keep an idle worker for as long as demand may return to it, and no longer
-than its patience. `docs/scaling.md` works an example by hand.
+All costs are in instance-seconds; the wait weight `w` is the price of one job-second of waiting. The policy launches a
+worker if that saves more waiting than it costs. It keeps an idle worker as long as demand is likely to return to it
+(the ski-rental problem: rent on, or buy again). `docs/scaling.md` explains the rule with an example to check by hand.
 """
 
 import heapq
@@ -12,19 +12,23 @@ from dataclasses import dataclass, field
 from math import log
 
 RECHECK_SECONDS = 5.0
-SCENARIOS = (0.18, 0.69, 1.79)
-"""When the first busy slot comes free, in expected releases: early, typical, late (the sixths of an exponential)."""
+"""A decision holds for this long unless something changes."""
+FIRST_RELEASE_HAZARDS = (0.18, 0.69, 1.79)
+"""Scenarios early, typical, late: the first busy slot becomes free at this many expected releases (the quantiles
+1/6, 1/2 and 5/6 of an exponential distribution)."""
 HORIZONS = (0.0, *(2.0 * 1.5**power for power in range(27)))
-"""Seconds at which it is looked how many running jobs have ended; up to 21 hours."""
+"""Seconds ahead at which the number of ended jobs is estimated; up to 21 hours."""
 DELAYS = (5.0, 15.0)
-GROUPS = 200
-"""So many jobs, or groups of equally many, are scheduled one by one."""
-SAMPLED_AGES = 64
+"""Seconds by which a launch can be postponed, if that is cheaper."""
+MAX_SCHEDULED = 200
+"""Queued jobs that are scheduled one by one; longer queues are scheduled in this many groups of equal size."""
+MAX_SAMPLED_AGES = 64
+"""Running jobs whose remaining time is estimated one by one; of more, a sample represents all."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledMinimum:
-    """At least so many workers on these weekdays (0 is Monday) from one minute of the day to another, in UTC."""
+    """A minimum number of workers on these weekdays (0 is Monday) between two minutes of the day, in UTC."""
 
     workers: int
     from_minute: int
@@ -37,14 +41,14 @@ class Limits:
     """What the operator allows and wants.
 
     Attributes:
-        min_workers, max_workers: bounds; the upper one holds whatever else is said, booting and draining included.
-        slots_per_worker: jobs that one worker runs at a time.
-        wait_weight: w, instance-seconds that a job-second of waiting is worth. Higher waits less and pays more.
-        min_billed_seconds: what an instance costs at least: 60 on EC2, nothing on this machine.
-        idle_seconds: an idle worker is kept at least so long.
-        hourly_budget: the most that the fleet may cost an hour, in the currency of `hourly_price`; None: unbounded.
-        hourly_price: of one instance.
-        warm: minimum by schedule.
+        min_workers, max_workers: bounds. The maximum always wins; booting and draining workers count against it.
+        slots_per_worker: number of jobs that one worker runs at a time.
+        wait_weight: w, the price of a job-second of waiting in instance-seconds. Higher values wait less and cost more.
+        min_billed_seconds: minimum billing time of an instance: 60 on EC2, 0 for local processes.
+        min_idle_seconds: minimum time before an unneeded worker is drained.
+        hourly_budget: maximum cost of the fleet per hour, in the currency of `hourly_price`; None: no limit.
+        hourly_price: price of one instance per hour.
+        min_workers_schedule: minimum by weekday and time of day.
     """
 
     min_workers: int
@@ -58,40 +62,41 @@ class Limits:
     min_workers_schedule: tuple[ScheduledMinimum, ...] = ()
 
     def launch_seconds(self, boot_seconds: float) -> float:
-        """What a launch costs before it works."""
+        """Return the cost of a launch before the worker serves."""
         return max(self.min_billed_seconds, boot_seconds)
 
     def max_workers_allowed(self) -> int:
-        """The most workers that may live."""
+        """Return the maximum that `max_workers` and the budget allow."""
         if self.hourly_budget is None or self.hourly_price <= 0:
             return self.max_workers
         return min(self.max_workers, int(self.hourly_budget / self.hourly_price))
 
     def min_workers_required(self, now: float) -> int:
-        """The fewest workers that may serve at that epoch second."""
+        """Return the minimum that `min_workers` and the schedule require at this epoch second."""
         minute, weekday = int(now // 60) % 1440, (int(now // 86_400) + 3) % 7
-        warm = [
-            floor.workers
-            for floor in self.min_workers_schedule
-            if weekday in floor.weekdays and floor.from_minute <= minute < floor.to_minute
+        scheduled = [
+            each.workers
+            for each in self.min_workers_schedule
+            if weekday in each.weekdays and each.from_minute <= minute < each.to_minute
         ]
-        return min(max([self.min_workers, *warm]), self.max_workers_allowed())
+        return min(max([self.min_workers, *scheduled]), self.max_workers_allowed())
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What was learned, as far as this decision needs it.
+    """What the estimators have learned.
+
+    The n-th worker is the marginal worker of a fleet of size n: the one that demand needs least.
 
     Attributes:
-        service_seconds: mean of the jobs that wait.
-        boot_seconds: median, from launch to the first job.
-        surviving: the share of all jobs that outlasts an age in seconds; above 0.
-        patience: by fleet size, the share of the break-even for which its last worker is kept idle.
-        return_seconds: by fleet size, job-seconds of waiting that it costs when demand comes back to its last worker
-            and that has gone.
-        gap_seconds: by fleet size, for how long demand has not reached its last worker.
-        idle_seconds: by fleet size, for how long its last worker has idled, net of the waiting that it saved.
-        saved_seconds: by fleet size, what its last worker would just have saved, up to the price of a launch.
+        service_seconds: mean service time of the queued jobs.
+        boot_seconds: mean time from launch to registration.
+        survival: share of all jobs that run longer than an age in seconds; above 0.
+        hold_factor: by fleet size, share of the break-even for which the marginal worker is kept idle.
+        miss_cost_seconds: by fleet size, job-seconds of waiting if demand returns after the marginal worker is gone.
+        idle_gap_seconds: by fleet size, time for which demand has not reached the marginal worker.
+        net_idle_seconds: by fleet size, time for which the marginal worker has idled, less the waiting that it saved.
+        saved_seconds: by fleet size, what the marginal worker would recently have saved, up to the cost of a launch.
     """
 
     service_seconds: float
@@ -106,18 +111,17 @@ class Estimates:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is.
+    """The queue and the fleet at one moment.
 
     Attributes:
         now: epoch second.
-        queued: jobs that wait, by function.
-        oldest_seconds: how long the first in line has waited.
-        running_ages: seconds for which each running job has run.
+        queued: waiting jobs by function.
+        oldest_seconds: time that the first job of the queue has waited.
+        running_ages: seconds that each running job has run.
         idle, busy, draining: registered workers by state.
-        free_slots: of registered workers that do not drain.
+        free_slots: free slots of the registered workers that are not draining.
         booting_ages: seconds since the launch of each worker that has not registered.
-        lessons: what was learned.
-        stale: some number is missing or old: then nothing is let go.
+        stale: some numbers are missing or old, so nothing is drained.
     """
 
     now: float
@@ -132,16 +136,22 @@ class Observation:
     estimates: Estimates
     stale: bool = False
 
+    @property
+    def serving(self) -> int:
+        """Number of workers that serve or soon will: all but the draining ones."""
+        return self.idle + self.busy + len(self.booting_ages)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, and why, in a line that can be checked by hand.
+    """What to do.
 
     Attributes:
-        launch: workers to launch.
-        drain: idle workers to let go.
-        recheck_seconds: unless something changes, the same would be decided until then.
-        numbers: what the reason was made from.
+        launch: number of workers to launch.
+        drain: number of idle workers to drain.
+        reason: one line that can be checked by hand.
+        recheck_seconds: the decision stays the same for this long unless something changes.
+        numbers: the observed numbers that the reason refers to.
     """
 
     launch: int
@@ -152,99 +162,106 @@ class Decision:
 
 
 def decide(observation: Observation, limits: Limits) -> Decision:
-    """The decision for one observation.
+    """Return the decision for one observation.
 
-    Draining workers take no new jobs, so they are no capacity; but they count against the maximum until they have gone.
+    Draining workers take no new jobs, so they are no capacity. They count against the maximum until they are gone.
     """
-    seen = observation
-    serving = seen.idle + seen.busy + len(seen.booting_ages)
-    room = limits.max_workers_allowed() - serving - seen.draining
-    if room < 0:
-        return _shrink(seen, limits, -room)
-    backlog = _Backlog.of(seen, limits)
-    waiting = max(0, sum(seen.queued.values()) - seen.free_slots)
-    wanted, why = backlog.worth_launching(min(room, waiting)) if waiting else (0, "")
-    if waiting:
-        wanted, why = _add_proven(seen, limits, wanted, why, min(room, waiting))
-    least = limits.min_workers_required(seen.now)
-    if serving + wanted < least:
-        wanted, why = least - serving, f"{least} is the least"
-    if wanted > 0 and room > 0:
-        return _decision(seen, limits, f"LAUNCH {min(wanted, room)}: {why}", launch=min(wanted, room))
-    if seen.stale:
-        return _decision(seen, limits, f"KEEP {serving}: some numbers are stale")
-    if waiting or serving <= least:
-        return _decision(seen, limits, f"KEEP {serving}: {why or 'all are needed'}")
-    return _let_go(seen, limits, serving, least)
+    serving = observation.serving
+    headroom = limits.max_workers_allowed() - serving - observation.draining
+    if headroom < 0:
+        return _scale_in_to_maximum(observation, limits, -headroom)
+    waiting = max(0, sum(observation.queued.values()) - observation.free_slots)
+    wanted, why = _workers_to_launch(observation, limits, min(headroom, waiting)) if waiting else (0, "")
+    minimum = limits.min_workers_required(observation.now)
+    if serving + wanted < minimum:
+        wanted, why = minimum - serving, f"the minimum is {minimum}"
+    launch = min(wanted, headroom)
+    if launch > 0:
+        return _decision(observation, limits, f"LAUNCH {launch}: {why}", launch=launch)
+    if observation.stale:
+        return _decision(observation, limits, f"KEEP {serving}: some numbers are stale")
+    if waiting or serving <= minimum:
+        return _decision(observation, limits, f"KEEP {serving}: {why or 'all are needed'}")
+    return _scale_in(observation, limits, minimum)
 
 
-def _shrink(seen: Observation, limits: Limits, excess: int) -> Decision:
-    drain = min(excess, seen.idle)
-    return _decision(
-        seen, limits, f"DRAIN {drain}: {excess} above the maximum of {limits.max_workers_allowed()}", drain=drain
-    )
+def _scale_in_to_maximum(observation: Observation, limits: Limits, excess: int) -> Decision:
+    drain = min(excess, observation.idle)
+    reason = f"DRAIN {drain}: {excess} above the maximum of {limits.max_workers_allowed()}"
+    return _decision(observation, limits, reason, drain=drain)
 
 
-def _add_proven(seen: Observation, limits: Limits, wanted: int, why: str, most: int) -> tuple[int, str]:
-    """Sizes of the fleet that have just shown, on recent demand, that they are worth a launch."""
-    lessons = seen.estimates
-    launch_seconds = limits.launch_seconds(lessons.boot_seconds)
-    serving, proven = seen.idle + seen.busy + len(seen.booting_ages), wanted
-    while proven < most and lessons.saved_seconds(serving + proven + 1) >= launch_seconds:
+def _workers_to_launch(observation: Observation, limits: Limits, max_launches: int) -> tuple[int, str]:
+    """Return how many launches the waiting jobs justify, and why."""
+    wanted, why = _Backlog.of(observation, limits).worth_launching(max_launches)
+    return _add_proven_workers(observation, limits, wanted, why, max_launches)
+
+
+def _add_proven_workers(
+    observation: Observation, limits: Limits, wanted: int, why: str, max_launches: int
+) -> tuple[int, str]:
+    """Add further workers if recent demand has shown that each of them saves the cost of its launch."""
+    estimates, serving = observation.estimates, observation.serving
+    launch_seconds = limits.launch_seconds(estimates.boot_seconds)
+    proven = wanted
+    while proven < max_launches and estimates.saved_seconds(serving + proven + 1) >= launch_seconds:
         proven += 1
     if proven == wanted:
         return wanted, why
-    saved_seconds = lessons.saved_seconds(serving + proven)
+    saved_seconds = estimates.saved_seconds(serving + proven)
     return proven, (
-        f"worker {serving + proven} would just have saved {saved_seconds:.0f}s, w * waiting less its idling,"
+        f"worker {serving + proven} would recently have saved {saved_seconds:.0f}s (w * waiting - idling)"
         f" >= launch {launch_seconds:.0f}s"
     )
 
 
-def _let_go(seen: Observation, limits: Limits, serving: int, least: int) -> Decision:
-    """Looks at the fleet's last workers, one by one. Those that boot are the last of all, and wait to be judged."""
-    lessons, size = seen.estimates, serving
-    while serving - size < seen.idle and size > least and _is_unneeded(lessons, limits, size):
+def _scale_in(observation: Observation, limits: Limits, minimum: int) -> Decision:
+    """Check the fleet's marginal workers one by one. Booting workers are kept until they have registered."""
+    estimates, serving = observation.estimates, observation.serving
+    size = serving
+    while serving - size < observation.idle and size > minimum and _is_unneeded(estimates, limits, size):
         size -= 1
     drain = serving - size
     level = size + 1 if drain else size
-    launch_seconds = limits.launch_seconds(lessons.boot_seconds)
+    unused_seconds, net_idle_seconds = estimates.idle_gap_seconds(level), estimates.net_idle_seconds(level)
+    break_even_seconds = _break_even_seconds(estimates, limits, level)
+    launch_seconds = limits.launch_seconds(estimates.boot_seconds)
     why = (
-        f"level {level} unused for {lessons.idle_gap_seconds(level):.0f}s, idle {lessons.net_idle_seconds(level):.0f}s net; "
-        f"patience {lessons.hold_factor(level):g} of break-even {_break_even_seconds(lessons, limits, level):.0f}s = "
-        f"launch {launch_seconds:.0f}s + w * {lessons.miss_cost_seconds(level):.0f} job-seconds missed; "
-        f"at least {limits.min_idle_seconds:g}s"
+        f"level {level} unused for {unused_seconds:.0f}s, idle {net_idle_seconds:.0f}s net; "
+        f"hold factor {estimates.hold_factor(level):g} of break-even {break_even_seconds:.0f}s = "
+        f"launch {launch_seconds:.0f}s + w * {estimates.miss_cost_seconds(level):.0f} job-seconds missed; "
+        f"minimum idle time {limits.min_idle_seconds:g}s"
     )
-    return _decision(seen, limits, f"DRAIN {drain}: {why}" if drain else f"KEEP {serving}: {why}", drain=drain)
+    return _decision(observation, limits, f"DRAIN {drain}: {why}" if drain else f"KEEP {serving}: {why}", drain=drain)
 
 
-def _is_unneeded(lessons: Estimates, limits: Limits, size: int) -> bool:
-    """Whether the last worker of such a fleet is to go: after one long gap, or many short ones that do not pay."""
-    gap_seconds = lessons.idle_gap_seconds(size)
+def _is_unneeded(estimates: Estimates, limits: Limits, size: int) -> bool:
+    """Whether a fleet's marginal worker must go: after one long gap in demand, or many short ones that do not pay."""
+    gap_seconds = estimates.idle_gap_seconds(size)
     if gap_seconds <= 0 or gap_seconds < limits.min_idle_seconds:
         return False
-    break_even_seconds = _break_even_seconds(lessons, limits, size)
-    patience_seconds = lessons.hold_factor(size) * break_even_seconds
-    return gap_seconds >= patience_seconds or lessons.net_idle_seconds(size) >= break_even_seconds
+    break_even_seconds = _break_even_seconds(estimates, limits, size)
+    hold_seconds = estimates.hold_factor(size) * break_even_seconds
+    return gap_seconds >= hold_seconds or estimates.net_idle_seconds(size) >= break_even_seconds
 
 
-def _break_even_seconds(lessons: Estimates, limits: Limits, size: int) -> float:
-    """Idling for so long costs as much as the fleet's last worker gone that is needed again."""
-    launch_seconds = limits.launch_seconds(lessons.boot_seconds)
-    return launch_seconds + limits.wait_weight * lessons.miss_cost_seconds(size)
+def _break_even_seconds(estimates: Estimates, limits: Limits, size: int) -> float:
+    """Return the idle time that costs as much as removing a fleet's marginal worker and needing it again."""
+    launch_seconds = limits.launch_seconds(estimates.boot_seconds)
+    return launch_seconds + limits.wait_weight * estimates.miss_cost_seconds(size)
 
 
-def _decision(seen: Observation, limits: Limits, reason: str, *, launch: int = 0, drain: int = 0) -> Decision:
+def _decision(observation: Observation, limits: Limits, reason: str, *, launch: int = 0, drain: int = 0) -> Decision:
     numbers = {
-        "queued": sum(seen.queued.values()),
-        "oldest_seconds": round(seen.oldest_seconds, 1),
-        "idle": seen.idle,
-        "busy": seen.busy,
-        "draining": seen.draining,
-        "booting": len(seen.booting_ages),
-        "service_seconds": round(seen.estimates.service_seconds, 3),
+        "queued": sum(observation.queued.values()),
+        "oldest_seconds": round(observation.oldest_seconds, 1),
+        "idle": observation.idle,
+        "busy": observation.busy,
+        "draining": observation.draining,
+        "booting": len(observation.booting_ages),
+        "service_seconds": round(observation.estimates.service_seconds, 3),
         "w": round(limits.wait_weight, 3),
-        "min": limits.min_workers_required(seen.now),
+        "min": limits.min_workers_required(observation.now),
         "max": limits.max_workers_allowed(),
     }
     facts = " ".join(f"{name}={value:g}" for name, value in numbers.items())
@@ -253,10 +270,11 @@ def _decision(seen: Observation, limits: Limits, reason: str, *, launch: int = 0
 
 @dataclass(frozen=True, slots=True)
 class _Backlog:
-    """The queue laid on the slots that come free, and on those of new workers.
+    """The queue, scheduled first in, first out onto slots that become free and onto the slots of new workers.
 
     Attributes:
-        free_at: for each scenario, the seconds at which slots of workers that are here or coming are free, rising.
+        free_at: for each scenario, when the slots of existing and booting workers become free, in ascending seconds.
+        slots: slots per worker.
     """
 
     queued: int
@@ -268,75 +286,89 @@ class _Backlog:
     wait_weight: float
 
     @classmethod
-    def of(cls, seen: Observation, limits: Limits) -> "_Backlog":
-        lessons, slots = seen.estimates, limits.slots_per_worker
-        # One that is late may come at any moment, or never: it is expected in a tenth of a boot.
-        etas = [max(lessons.boot_seconds / 10, lessons.boot_seconds - age) for age in seen.booting_ages]
-        sure = [0.0] * seen.free_slots + [eta for eta in etas for _ in range(slots)]
-        queued = sum(seen.queued.values())
-        busy = _releases(seen.running_ages, lessons, queued) if queued else ((),)
-        free_at = [sorted([*sure, *releases]) for releases in busy]
-        boot_seconds, launch_seconds = lessons.boot_seconds, limits.launch_seconds(lessons.boot_seconds)
-        return cls(queued, free_at, slots, lessons.service_seconds, boot_seconds, launch_seconds, limits.wait_weight)
+    def of(cls, observation: Observation, limits: Limits) -> "_Backlog":
+        estimates, slots = observation.estimates, limits.slots_per_worker
+        boot_seconds = estimates.boot_seconds
+        # A late worker can register at any moment, or never: it is expected in a tenth of a boot.
+        etas = [max(boot_seconds / 10, boot_seconds - age) for age in observation.booting_ages]
+        known = [0.0] * observation.free_slots + [eta for eta in etas for _ in range(slots)]
+        queued = sum(observation.queued.values())
+        scenarios = _release_scenarios(observation.running_ages, estimates, queued) if queued else ((),)
+        return cls(
+            queued=queued,
+            free_at=[sorted([*known, *releases]) for releases in scenarios],
+            slots=slots,
+            service_seconds=estimates.service_seconds,
+            boot_seconds=boot_seconds,
+            launch_seconds=limits.launch_seconds(boot_seconds),
+            wait_weight=limits.wait_weight,
+        )
 
-    def worth_launching(self, most: int) -> tuple[int, str]:
-        """How many launches cost least, waiting and all, and why; none where they are better decided later."""
+    def worth_launching(self, max_launches: int) -> tuple[int, str]:
+        """Return the number of launches with the least total cost, and why; 0 if waiting a little is cheaper."""
         launch_seconds = self.launch_seconds
-        without = self._waiting(0, self.free_at, 0.0)
-        number, least, step = 0, self.wait_weight * without, 1
+        waiting_without = self._waiting(0, self.free_at, 0.0)
+        count, least_cost, step = 0, self.wait_weight * waiting_without, 1
         while step:
-            # What one worker more saves falls with their number, so the best is galloped to.
-            more = min(number + step, most)
+            # Each further worker saves less than the one before, so a galloping search finds the best number.
+            more = min(count + step, max_launches)
             cost = self.wait_weight * self._waiting(more, self.free_at, 0.0) + launch_seconds * more
-            if more > number and cost < least:
-                number, least, step = more, cost, step * 2
+            if more > count and cost < least_cost:
+                count, least_cost, step = more, cost, step * 2
             else:
                 step //= 2
-        after = (least - launch_seconds * number) / self.wait_weight
-        saved = self.wait_weight * (without - after)
+        waiting = (least_cost - launch_seconds * count) / self.wait_weight
+        saved = self.wait_weight * (waiting_without - waiting)
+        if not count:
+            return 0, (
+                f"no launch saves its price of {launch_seconds:.0f}s in waiting"
+                f" (wait {waiting_without:.0f} job-seconds)"
+            )
         figures = (
-            f"wait {without:.0f} -> {after:.0f} job-seconds saves {saved:.0f}s, cost {launch_seconds * number:.0f}s"
+            f"wait {waiting_without:.0f} -> {waiting:.0f} job-seconds saves {saved:.0f}s,"
+            f" cost {launch_seconds * count:.0f}s"
         )
-        if not number:
-            return 0, f"no launch saves its price of {launch_seconds:.0f}s in waiting (wait {without:.0f} job-seconds)"
-        for delay in DELAYS if number < SAMPLED_AGES else ():
-            if self._delayed(number, delay, launch_seconds) < least - 1e-9:
-                return 0, f"a slot may come free within {delay:.0f}s, cheaper than to launch {number} now ({figures})"
-        return number, figures
+        for delay in DELAYS if count < MAX_SAMPLED_AGES else ():
+            if self._delayed_cost(count, delay) < least_cost - 1e-9:
+                return 0, (
+                    f"a slot can become free within {delay:.0f}s,"
+                    f" which is cheaper than launching {count} now ({figures})"
+                )
+        return count, figures
 
-    def _delayed(self, number: int, delay: float, launch_seconds: float) -> float:
-        """The cost of launching so many only after a delay, and only as many as no slot has come free for by then."""
+    def _delayed_cost(self, count: int, delay: float) -> float:
+        """Return the cost of launching after a delay, less one launch for each slot that becomes free by then."""
         cost = 0.0
         for free in self.free_at:
             freed = sum(0 < second <= delay for second in free)
-            launched = max(0, number - freed)
-            cost += self.wait_weight * self._waiting(launched, (free,), delay) + launch_seconds * launched
+            launched = max(0, count - freed)
+            cost += self.wait_weight * self._waiting(launched, (free,), delay) + self.launch_seconds * launched
         return cost / len(self.free_at)
 
-    def _waiting(self, number: int, free_at: Sequence[Sequence[float]], delay: float) -> float:
-        """Job-seconds that the queue waits from now on with so many launched after a delay, the scenarios' mean."""
-        new, ready = number * self.slots, self.boot_seconds + delay
-        return sum(self._scheduled(free, new, ready) for free in free_at) / len(free_at)
+    def _waiting(self, launches: int, free_at: Sequence[Sequence[float]], delay: float) -> float:
+        """Return the job-seconds that the queue waits with launches after a delay: the mean of the scenarios."""
+        new_slots, ready_at = launches * self.slots, self.boot_seconds + delay
+        return sum(self._schedule(free, new_slots, ready_at) for free in free_at) / len(free_at)
 
-    def _scheduled(self, free: Sequence[float], new: int, ready: float) -> float:
-        """Lays the queue on slots that come free at these seconds, and on so many new ones that do when ready."""
+    def _schedule(self, free: Sequence[float], new_slots: int, ready_at: float) -> float:
+        """Schedule the queue onto slots that become free, and onto new slots; return the job-seconds of waiting."""
         never = 20 * (self.boot_seconds + self.launch_seconds / self.wait_weight)
-        number = len(free) + new
-        if not number:
+        slot_count = len(free) + new_slots
+        if not slot_count:
             return self.queued * never
-        # Groups of jobs go to groups of equally many slots; a slot later than as many others as there are jobs is idle.
-        jobs = min(self.queued, GROUPS)
+        # Groups of jobs go to groups of equally many slots. Slots beyond the number of jobs stay idle.
+        jobs = min(self.queued, MAX_SCHEDULED)
         group = self.queued / jobs
-        groups = max(1, round(number / group))
-        seconds = self.service_seconds * group * groups / number
-        earlier = bisect_right(free, ready)
+        groups = max(1, round(slot_count / group))
+        seconds = self.service_seconds * group * groups / slot_count
+        earlier = bisect_right(free, ready_at)
         slots = []
         for index in range(min(groups, jobs)):
-            position = int((index + 0.5) * number / groups)
+            position = int((index + 0.5) * slot_count / groups)
             if position < earlier:
                 slots.append(free[position])
             else:
-                slots.append(ready if position < earlier + new else free[position - new])
+                slots.append(ready_at if position < earlier + new_slots else free[position - new_slots])
         waiting = 0.0
         for _ in range(jobs):
             second = slots[0]
@@ -345,26 +377,34 @@ class _Backlog:
         return waiting * group
 
 
-def _releases(ages: Sequence[float], lessons: Estimates, most: int) -> list[list[float]]:
-    """For each scenario, when the running jobs' slots come free, as far as the first `most`, rising."""
+def _release_scenarios(ages: Sequence[float], estimates: Estimates, limit: int) -> list[list[float]]:
+    """Return for each scenario when the running jobs' slots become free: at most the first `limit`, ascending."""
     if not ages:
         return [[]]
-    every = max(1.0, len(ages) / SAMPLED_AGES)
-    sampled = sorted(ages)
-    sampled = [sampled[int(index * every)] for index in range(int(len(ages) / every))]
+    interval = max(1.0, len(ages) / MAX_SAMPLED_AGES)
+    ordered = sorted(ages)
+    sampled = [ordered[int(index * interval)] for index in range(int(len(ages) / interval))]
     weight = len(ages) / len(sampled)
-    alive = [lessons.survival(age) for age in sampled]
+    survival_now = [estimates.survival(age) for age in sampled]
     hazards = [
-        weight * sum(log(now / lessons.survival(age + horizon)) for age, now in zip(sampled, alive, strict=True))
+        weight
+        * sum(log(now / estimates.survival(age + horizon)) for age, now in zip(sampled, survival_now, strict=True))
         for horizon in HORIZONS
     ]
-    return [_arrivals(hazards, first, len(ages), min(len(ages), most)) for first in SCENARIOS]
+    count = min(len(ages), limit)
+    return [_release_times(hazards, first, len(ages), count) for first in FIRST_RELEASE_HAZARDS]
 
 
-def _arrivals(hazards: Sequence[float], first: float, busy: int, number: int) -> list[float]:
-    """When so many of the busy slots come free, the first at such a hazard, each following one after its mean."""
+def _release_times(hazards: Sequence[float], first: float, busy: int, count: int) -> list[float]:
+    """Return when the first `count` of the busy slots become free.
+
+    Args:
+        hazards: expected number of releases up to each of `HORIZONS`.
+        first: expected number of releases at which the first slot becomes free; each further one follows after its
+            mean time.
+    """
     seconds, index, target = [], 1, first
-    for position in range(1, number + 1):
+    for position in range(1, count + 1):
         while index < len(hazards) and hazards[index] < target:
             index += 1
         if index == len(hazards):

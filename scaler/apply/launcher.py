@@ -1,4 +1,7 @@
-"""Carries out launches: each is written down first, and repeated under its token until its answer is known."""
+"""Write-ahead launches: each is recorded before it is requested, and repeated under its token until it is answered.
+
+The token makes the repetition idempotent: the fleet returns the instances of the first call.
+"""
 
 import asyncio
 import logging
@@ -15,38 +18,45 @@ from scaler.state.store import LeaseLost, ScalerState, ScalerStore, StateUpdate
 log = logging.getLogger(__name__)
 
 REPEAT_SECONDS = 5.0
-"""Between two repeats of one launch."""
+"""Interval between two repetitions of one launch."""
 INTENT_HOLD_SECONDS = 60.0
-"""A predecessor that is only paused may still ask for what it intended: so long its intents stay, and count."""
+"""How long the intents of a former leader are kept and counted: it can be paused, and still send them later."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
+    """Answer to a launch call.
+
+    Attributes:
+        is_repeat: the launch may have been requested before.
+        is_inherited: a former leader recorded the intent.
+    """
+
     intent: Intent
-    repeated: bool
-    inherited: bool
-    sightings: Sequence[DescribedInstance] = ()
+    is_repeat: bool
+    is_inherited: bool
+    launched: Sequence[DescribedInstance] = ()
     error: FleetError | None = None
 
-    def is_settled(self, now: float) -> bool:
-        """Whether it is known what has come of the launch, and that no more will."""
+    def is_final(self, now: float) -> bool:
+        """Whether the launch can bring no instances beyond those in this answer."""
         match None if self.error is None else self.error.cause:
             case None | Cause.TOKEN_EXPIRED:
                 return True
             case Cause.CAPACITY | Cause.REFUSED:
-                return not self.inherited or now - self.intent.recorded_at >= INTENT_HOLD_SECONDS
+                return not self.is_inherited or now - self.intent.recorded_at >= INTENT_HOLD_SECONDS
             case Cause.THROTTLED:
-                return not self.repeated
+                return not self.is_repeat
             case _:
                 return False
 
 
 class Launcher:
-    """Launches for one fleet.
+    """Launches instances of one fleet.
 
     Args:
-        is_sure: whether nobody else can lead; asked right before each call.
-        chance: for tokens, and for how long to back off.
+        holds_lease: whether no other manager can be the leader; checked right before each call.
+        rng: source of tokens and backoff jitter.
     """
 
     def __init__(
@@ -59,118 +69,126 @@ class Launcher:
         rng: random.Random,
     ) -> None:
         self._fleet = fleet
-        self._ledger = store
-        self._meter = metrics
-        self._is_sure = holds_lease
-        self._chance = rng
-        self._asked_at: dict[str, float] = {}
+        self._store = store
+        self._metrics = metrics
+        self._holds_lease = holds_lease
+        self._rng = rng
+        self._requested_at: dict[str, float] = {}
 
     async def repeat_unanswered(self, epoch: int, state: ScalerState) -> bool:
-        """Asks again for what was intended and not answered; whether anything was asked.
+        """Repeat the launches whose answer is not known; return whether any call was sent.
 
         Raises:
-            LeaseLost, ShardUnavailable: they stay open.
+            LeaseLost, ShardUnavailable: their intents stay recorded.
         """
-        self._asked_at = {each.token: self._asked_at.get(each.token, 0.0) for each in state.intents}
-        due = [each for each in state.intents if state.now - self._asked_at[each.token] >= REPEAT_SECONDS]
+        self._requested_at = {each.token: self._requested_at.get(each.token, 0.0) for each in state.intents}
+        due = [each for each in state.intents if state.now - self._requested_at[each.token] >= REPEAT_SECONDS]
         if not due or state.now < state.launch_breaker.not_before:
             return False
-        await self._carry_out(epoch, state, state.instances, due, repeated=True)
+        await self._request_all(epoch, state, state.instances, due, is_repeat=True)
         return True
 
     async def launch(
         self, epoch: int, state: ScalerState, instances: Mapping[str, Instance], count: int, *, max_instances: int
     ) -> Sequence[Intent]:
-        """Launches so many, or as many as offerings that are not short allow.
+        """Launch `count` instances, or fewer if the capacity pools allow no more.
 
         Args:
-            most: instances that may be, all counted.
+            max_instances: maximum number of existing and pending instances together.
 
         Returns:
-            What something has come, or may come of.
+            The intents that brought instances or still can.
 
         Raises:
-            LeaseLost, ShardUnavailable: what was intended stays open.
+            LeaseLost, ShardUnavailable: recorded intents stay recorded.
         """
-        avoided = state.launch_breaker.cooling_pools(state.now)
-        orders = self._fleet.plan(count, instances.values(), avoided)
-        if not orders:
-            log.warning("event=no_capacity_pool_available reason=every_offering_is_short wanted=%d", count)
+        cooling = state.launch_breaker.cooling_pools(state.now)
+        requests = self._fleet.plan(count, instances.values(), cooling)
+        if not requests:
+            log.warning("event=no_capacity_pool_available reason=all_pools_cooling_down wanted=%d", count)
             return ()
-        intents = [Intent(f"{self._chance.getrandbits(128):032x}", state.now, epoch, order) for order in orders]
-        if not await self._ledger.record_intents(epoch, intents, max_instances=max_instances):
-            log.warning("event=launch_rejected reason=limit wanted=%d most=%d", count, max_instances)
+        intents = [Intent(f"{self._rng.getrandbits(128):032x}", state.now, epoch, request) for request in requests]
+        if not await self._store.record_intents(epoch, intents, max_instances=max_instances):
+            log.warning("event=launch_rejected reason=limit wanted=%d max_instances=%d", count, max_instances)
             return ()
-        failed = await self._carry_out(epoch, state, instances, intents, repeated=False)
+        failed = await self._request_all(epoch, state, instances, intents, is_repeat=False)
         return [intent for intent in intents if intent.token not in failed]
 
-    async def _carry_out(
+    async def _request_all(
         self,
         epoch: int,
-        book: ScalerState,
+        state: ScalerState,
         instances: Mapping[str, Instance],
         intents: Sequence[Intent],
         *,
-        repeated: bool,
+        is_repeat: bool,
     ) -> set[str]:
-        """Asks; the tokens of those of which nothing will come."""
-        self._asked_at.update({intent.token: book.now for intent in intents})
-        answers = await asyncio.gather(*(self._ask(intent, epoch, repeated) for intent in intents))
-        arrived: list[Instance] = []
-        caution = book.launch_breaker
+        """Send the calls, save the answers, and return the tokens of the launches that failed for good."""
+        self._requested_at.update({intent.token: state.now for intent in intents})
+        answers = await asyncio.gather(*(self._request(intent, epoch, is_repeat) for intent in intents))
+        launched: list[Instance] = []
+        breaker = state.launch_breaker
         for answer in answers:
-            caution = self._judge(answer, caution, book.now)
-            arrived += [
-                _written(each, answer, book.now)
-                for each in answer.sightings
-                if not each.ended and each.id not in book.instances
+            breaker = self._record_answer(answer, breaker, state.now)
+            launched += [
+                _to_record(each, answer, state.now)
+                for each in answer.launched
+                if not each.ended and each.id not in state.instances
             ]
-        settled = [answer.intent.token for answer in answers if answer.is_settled(book.now)]
-        failed = {answer.intent.token for answer in answers if not answer.sightings}.intersection(settled)
-        # Who was to be replaced by what did not come is replaced by something else.
-        bereft = [
+        completed = [answer.intent.token for answer in answers if answer.is_final(state.now)]
+        failed = {answer.intent.token for answer in answers if not answer.launched}.intersection(completed)
+        # An instance whose replacement failed gets another one in a later round.
+        without_replacement = [
             replace(each, replacement_token="") for each in instances.values() if each.replacement_token in failed
         ]
-        notes = {"caution": caution.dump()} if caution != book.launch_breaker else None
-        await self._ledger.save(epoch, StateUpdate([*arrived, *bereft], completed_intents=settled, documents=notes))
+        documents = {"caution": breaker.dump()} if breaker != state.launch_breaker else None
+        changed = [*launched, *without_replacement]
+        await self._store.save(epoch, StateUpdate(changed, completed_intents=completed, documents=documents))
         return failed
 
-    async def _ask(self, intent: Intent, epoch: int, repeated: bool) -> _Answer:
-        if not self._is_sure():
+    async def _request(self, intent: Intent, epoch: int, is_repeat: bool) -> _Answer:
+        if not self._holds_lease():
             raise LeaseLost
-        inherited = intent.epoch != epoch
+        is_inherited = intent.epoch != epoch
         try:
-            return _Answer(intent, repeated, inherited, await self._fleet.launch(intent, repeated=repeated))
+            launched = await self._fleet.launch(intent, repeated=is_repeat)
         except FleetError as error:
-            return _Answer(intent, repeated, inherited, error=error)
+            return _Answer(intent, is_repeat, is_inherited, error=error)
+        return _Answer(intent, is_repeat, is_inherited, launched)
 
-    def _judge(self, answer: _Answer, caution: LaunchBreaker, now: float) -> LaunchBreaker:
-        """Says what was answered, and what is to be minded from now on."""
-        order, token, error = answer.intent.request, answer.intent.token, answer.error
+    def _record_answer(self, answer: _Answer, breaker: LaunchBreaker, now: float) -> LaunchBreaker:
+        """Log and count an answer, and return the launch breaker after it."""
+        request, error = answer.intent.request, answer.error
         if error is None:
-            given = len(answer.sightings)
-            log.info(
-                "event=instances_launched token=%s offering=%s asked=%d given=%d repeated=%s instance_ids=%s",
-                *(token, order.pool, order.count, given, answer.repeated),
-                ",".join(each.id for each in answer.sightings),
-            )
-            self._meter.launched(answer.sightings[0].market if given else "", given)
-            caution = caution.after_success()
-            if given < order.count and not answer.repeated:
-                why = f"{order.pool}: {given} of {order.count} given"
-                caution = caution.after_failure(Cause.CAPACITY, order.pool, why, now, 0.0)
-            return caution
+            return self._record_success(answer, breaker, now)
         log.log(
             logging.ERROR if error.cause is Cause.REFUSED else logging.WARNING,
-            "event=launch_failed token=%s offering=%s asked=%d cause=%s settled=%s error=%s",
-            *(token, order.pool, order.count, error.cause.value, answer.is_settled(now), error),
+            "event=launch_failed token=%s pool=%s requested=%d cause=%s final=%s error=%s",
+            *(answer.intent.token, request.pool, request.count, error.cause.value, answer.is_final(now), error),
         )
-        self._meter.failed(error.cause.value)
-        why = f"{order.pool}: {error}"
-        return caution.after_failure(error.cause, order.pool, why, now, self._chance.random())
+        self._metrics.failed(error.cause.value)
+        return breaker.after_failure(error.cause, request.pool, f"{request.pool}: {error}", now, self._rng.random())
+
+    def _record_success(self, answer: _Answer, breaker: LaunchBreaker, now: float) -> LaunchBreaker:
+        request, count = answer.intent.request, len(answer.launched)
+        log.info(
+            "event=instances_launched token=%s pool=%s requested=%d launched=%d repeated=%s instance_ids=%s",
+            *(answer.intent.token, request.pool, request.count, count, answer.is_repeat),
+            ",".join(each.id for each in answer.launched),
+        )
+        self._metrics.launched(answer.launched[0].market if count else "", count)
+        breaker = breaker.after_success()
+        if count < request.count and not answer.is_repeat:
+            description = f"{request.pool}: launched {count} of {request.count} instances"
+            breaker = breaker.after_failure(Cause.CAPACITY, request.pool, description, now, 0.0)
+        return breaker
 
 
-def _written(sighting: DescribedInstance, answer: _Answer, now: float) -> Instance:
-    """As it is written down: launched now by Redis' clock, or, where it was asked for before, when the fleet says."""
-    launched_at = min(now, max(answer.intent.recorded_at, sighting.launched_at)) if answer.repeated else now
-    return replace(sighting.to_instance(), launched_at=launched_at)
+def _to_record(launched: DescribedInstance, answer: _Answer, now: float) -> Instance:
+    """Return the record of a launched instance.
+
+    Its launch time is now, by Redis' clock. A repetition can return an instance of an earlier call: then it is the time
+    that the fleet describes.
+    """
+    launched_at = min(now, max(answer.intent.recorded_at, launched.launched_at)) if answer.is_repeat else now
+    return replace(launched.to_instance(), launched_at=launched_at)

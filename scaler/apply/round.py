@@ -1,4 +1,8 @@
-"""One round of the scaler that leads: look, clear away what is over, decide, do."""
+"""One reconcile round of the leading scaler: reconcile instances, observe demand, decide, save the decision, apply it.
+
+Every step first saves what the next step relies on, so that another leader can continue after any of them:
+docs/architecture.md numbers the writes of a round.
+"""
 
 import logging
 import random
@@ -23,10 +27,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What came of a round.
+    """Outcome of a round.
 
     Attributes:
-        is_empty: nothing waits and nothing lives, so that the first job to come is worth a round at once.
+        is_empty: no job waits and no instance exists, so the first job that arrives justifies a round at once.
     """
 
     decision: Decision
@@ -34,13 +38,13 @@ class RoundResult:
 
 
 class ScalingRound:
-    """Acts while this manager leads. What it knows it reads from Redis and the fleet, in each round anew.
+    """Runs rounds while this manager is the leader. Each round reads the state from Redis and the fleet anew.
 
     Args:
-        candidate: whose lease everything is done under.
-        limits: of the settings; operators may change them meanwhile (see `Orders`).
-        wait_target_seconds: see `Learning`.
-        chance: for tokens and pauses.
+        elector: holder of the leader lease under which everything is done.
+        limits: limits from the settings; operators can override them (see `Overrides`).
+        wait_target_seconds: see `Estimators`.
+        rng: source of launch tokens and backoff jitter.
     """
 
     def __init__(
@@ -56,78 +60,80 @@ class ScalingRound:
     ) -> None:
         self._profile = fleet.profile
         self._fleet_name = fleet.name
-        self._meter = metrics
-        self._ledger = ScalerStore(shards.all[0], elector)
-        self._clearing = InstanceReconciler(shards, fleet, self._ledger, metrics)
-        self._launcher = Launcher(fleet, self._ledger, metrics, holds_lease=lambda: elector.holds_lease, rng=rng)
+        self._metrics = metrics
+        self._store = ScalerStore(shards.all[0], elector)
+        self._reconciler = InstanceReconciler(shards, fleet, self._store, metrics)
+        self._launcher = Launcher(fleet, self._store, metrics, holds_lease=lambda: elector.holds_lease, rng=rng)
         self._observer = DemandObserver(
             shards, limits, boot_seconds=fleet.profile.boot_seconds, wait_target_seconds=wait_target_seconds
         )
-        self._verb = ""
+        self._last_verb = ""
 
     async def on_leadership_gained(self) -> None:
-        """This manager leads from now on.
+        """Prepare for leading: forget outdated knowledge and restore the last leader's estimates.
 
         Raises:
-            ShardUnavailable: begin again.
+            ShardUnavailable: call again before the first round.
         """
-        self._clearing.on_leadership_gained()
-        await self._observer.restore(self._ledger)
+        self._reconciler.on_leadership_gained()
+        await self._observer.restore(self._store)
 
     def on_leadership_lost(self) -> None:
-        """Another manager leads."""
-        self._meter.clear()
+        """Stop publishing the fleet: another manager leads."""
+        self._metrics.clear()
 
     async def run(self, epoch: int) -> RoundResult:
-        """One round.
+        """Run one round.
 
         Raises:
-            ShardUnavailable: with numbers that are missing nothing is decided.
+            ShardUnavailable: nothing is decided on incomplete numbers.
             LeaseLost: another manager leads.
         """
-        book = await self._ledger.read()
-        if await self._launcher.repeat_unanswered(epoch, book):
-            book = await self._ledger.read()
-        standing = await self._clearing.reconcile(epoch, book)
-        book, instances, workers = standing.state, standing.instances, standing.workers
+        state = await self._store.read()
+        if await self._launcher.repeat_unanswered(epoch, state):
+            state = await self._store.read()
+        fleet = await self._reconciler.reconcile(epoch, state)
+        state, instances, workers = fleet.state, fleet.instances, fleet.workers
         observation = await self._observer.observe(
-            book, instances, workers, standing.boot_durations, stale=not standing.is_described
+            state, instances, workers, fleet.boot_durations, stale=not fleet.is_described
         )
-        limits = book.overrides.applied_to(self._observer.limits)
+        limits = state.overrides.applied_to(self._observer.limits)
         decision = decide(observation, limits)
-        steps = plan_actions(book, instances, workers, decision, limits, self._profile)
-        await self._write_down(epoch, standing, decision, steps)
-        if steps.terminating:
-            cut_off = await self._clearing.fence(steps.terminating, book.now)
-            await self._ledger.save(epoch, StateUpdate(cut_off))
-        if steps.launch:
-            remaining = {**instances, **{each.id: each for each in steps.terminating}}
+        actions = plan_actions(state, instances, workers, decision, limits, self._profile)
+        await self._save_decision(epoch, fleet, decision, actions)
+        if actions.terminating:
+            fenced = await self._reconciler.fence(actions.terminating, state.now)
+            await self._store.save(epoch, StateUpdate(fenced))
+        if actions.launch:
+            current = {**instances, **{each.id: each for each in actions.terminating}}
             intents = await self._launcher.launch(
-                epoch, book, remaining, steps.launch, max_instances=limits.max_workers_allowed()
+                epoch, state, current, actions.launch, max_instances=limits.max_workers_allowed()
             )
-            await self._note_replacements(epoch, steps.to_be_replaced, intents)
-        return RoundResult(decision, not instances and not book.intents and not observation.queued)
+            await self._save_replacements(epoch, actions.to_be_replaced, intents)
+        return RoundResult(decision, not instances and not state.intents and not observation.queued)
 
-    async def _write_down(self, epoch: int, standing: FleetState, decision: Decision, steps: Actions) -> None:
-        """Keeps every decision that does something, and the first of a kind that does not."""
-        book, verb = standing.state, steps.reason.partition(" ")[0]
+    async def _save_decision(self, epoch: int, fleet: FleetState, decision: Decision, actions: Actions) -> None:
+        """Save the report and, if it does something or is the first of its kind, the decision; publish the metrics."""
+        state, verb = fleet.state, actions.reason.partition(" ")[0]
         numbers = dict(decision.numbers)
         entry = None
-        if steps.launch or steps.terminating or verb != self._verb:
-            log.info("event=scaler_decision epoch=%d %s", epoch, steps.reason)
-            done = {"launch": steps.launch, "drain": len(steps.terminating)}
-            entry = {"at": book.now, "epoch": epoch, **done, "reason": steps.reason, "numbers": numbers}
-        self._verb = verb
-        report = {"at": book.now, "fleet": self._fleet_name, "reason": steps.reason, "numbers": numbers}
-        notes = {"report": report, **self._observer.documents(book.now)}
-        await self._ledger.save(epoch, StateUpdate(steps.terminating, decision=entry, documents=notes))
-        phases = {id_: phase_of(each, standing.workers.get(id_)) for id_, each in standing.instances.items()}
-        desired = len(phases) + book.pending_launches + steps.launch - len(steps.terminating)
-        self._meter.publish(phases, book.pending_launches, desired, book.now)
+        if actions.launch or actions.terminating or verb != self._last_verb:
+            log.info("event=scaler_decision epoch=%d %s", epoch, actions.reason)
+            counts = {"launch": actions.launch, "drain": len(actions.terminating)}
+            entry = {"at": state.now, "epoch": epoch, **counts, "reason": actions.reason, "numbers": numbers}
+        self._last_verb = verb
+        report = {"at": state.now, "fleet": self._fleet_name, "reason": actions.reason, "numbers": numbers}
+        documents = {"report": report, **self._observer.documents(state.now)}
+        await self._store.save(epoch, StateUpdate(actions.terminating, decision=entry, documents=documents))
+        phases = {id_: phase_of(each, fleet.workers.get(id_)) for id_, each in fleet.instances.items()}
+        desired = len(phases) + state.pending_launches + actions.launch - len(actions.terminating)
+        self._metrics.publish(phases, state.pending_launches, desired, state.now)
 
-    async def _note_replacements(self, epoch: int, needy: Sequence[Instance], intents: Sequence[Intent]) -> None:
-        """Writes down who is replaced by what, so that it is replaced once."""
+    async def _save_replacements(
+        self, epoch: int, to_be_replaced: Sequence[Instance], intents: Sequence[Intent]
+    ) -> None:
+        """Record which launch replaces which instance, so that each is replaced only once."""
         tokens = [intent.token for intent in intents for _ in range(intent.request.count)]
-        replaced = [replace(each, replacement_token=token) for each, token in zip(needy, tokens, strict=False)]
+        replaced = [replace(each, replacement_token=token) for each, token in zip(to_be_replaced, tokens, strict=False)]
         if replaced:
-            await self._ledger.save(epoch, StateUpdate(replaced))
+            await self._store.save(epoch, StateUpdate(replaced))

@@ -1,7 +1,7 @@
-"""Which workers of an earlier version make room for those of the present one. Pure.
+"""Rolling update (instance refresh): which workers of an earlier template version make room for the current one. Pure.
 
-Nobody is in a hurry: each that is needed gets a successor first, and goes when that has come. A version whose workers
-never come therefore ends no worker that works.
+Each needed worker is replaced first, and drained once its replacement serves. So a version whose workers never register
+ends no working worker.
 """
 
 from collections import Counter
@@ -14,19 +14,20 @@ from scaler.observe.instance_phases import InstancePhase, phase_of
 from scaler.state.store import ScalerState
 
 MAX_UNAVAILABLE_SHARE = 0.25
-"""Of those that serve, so many are renewed at a time, one at least."""
+"""Share of the serving workers that is replaced at a time; at least one worker."""
 OUTDATED = "outdated"
+"""Termination reason of a replaced worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class RollingUpdate:
-    """What is to be done.
+    """The next step of a rolling update.
 
     Attributes:
-        needy: instances that get a successor.
-        retired: instances that are to go: their successor has come, or they are not needed, or there is no room for
-            one beside them.
-        left: how many of an earlier version serve, these among them.
+        to_be_replaced: instances that get a replacement.
+        to_scale_in: instances that can go: their replacement serves, or they are not needed, or there is no headroom
+            for a replacement.
+        outdated_count: number of serving workers of an earlier version, including these.
     """
 
     to_be_replaced: Sequence[Instance] = ()
@@ -35,8 +36,9 @@ class RollingUpdate:
 
     @property
     def summary(self) -> str:
-        """What the decision says of it."""
-        return f"RENEW: {len(self.to_scale_in)} go, {len(self.to_be_replaced)} are succeeded, of {self.outdated_count} of an earlier version"
+        """Text for the decision's reason."""
+        drained, replaced = len(self.to_scale_in), len(self.to_be_replaced)
+        return f"UPDATE: drain {drained}, replace {replaced} of {self.outdated_count} outdated workers"
 
 
 def plan_rolling_update(
@@ -49,13 +51,13 @@ def plan_rolling_update(
     headroom: int,
     quiet: bool,
 ) -> RollingUpdate:
-    """The next share.
+    """Return the next step.
 
     Args:
-        version: the present one; 0: there are none.
-        spare: so many idle workers are not needed.
-        room: so many instances may be launched beside those that there are.
-        quiet: nothing else is launched or let go in this round; otherwise only those go whose successor has come.
+        version: current template version; 0 if there are no versions.
+        surplus: number of serving workers that are not needed.
+        headroom: number of instances that can still be launched.
+        quiet: nothing else is launched or drained in this round. Otherwise only workers go whose replacement serves.
     """
     phases = {id_: phase_of(instance, workers.get(id_)) for id_, instance in instances.items()}
     outdated = [
@@ -63,31 +65,44 @@ def plan_rolling_update(
         for each in instances.values()
         if 0 < each.version < version
         and phases[each.id] in (InstancePhase.IDLE, InstancePhase.BUSY)
-        and not workers[each.id].interruption  # they have successors anyway
+        and not workers[each.id].interruption  # They are replaced anyway.
     ]
     outdated.sort(key=lambda each: (phases[each.id] is InstancePhase.BUSY, each.launched_at, each.id))
     serving = Counter(
         each.token for each in instances.values() if phases[each.id] in (InstancePhase.IDLE, InstancePhase.BUSY)
     )
-    coming = {each.token for each in instances.values() if phases[each.id] is InstancePhase.BOOTING}
-    coming.update(intent.token for intent in state.intents)
-    retired = [each for each in outdated if each.replacement_token and serving[each.replacement_token]]
-    awaiting = [each for each in outdated if each.replacement_token in coming and each not in retired]
+    booting = {each.token for each in instances.values() if phases[each.id] is InstancePhase.BOOTING}
+    pending = booting.union(intent.token for intent in state.intents)
+    replaced = [each for each in outdated if each.replacement_token and serving[each.replacement_token]]
+    awaiting = [each for each in outdated if each.replacement_token in pending and each not in replaced]
     if not quiet:
-        return RollingUpdate((), retired, len(outdated))
-    missing = sum(each.reason == OUTDATED and not each.replacement_token for each in instances.values())
-    number = max(1, int(MAX_UNAVAILABLE_SHARE * serving.total())) - len(awaiting) - missing
-    needy: list[Instance] = []
-    # Without a successor none goes while new ones fail to boot.
-    is_sound = not state.launch_breaker.failed_boots
-    for each in [each for each in outdated if each not in retired and each not in awaiting][: max(0, number)]:
-        if surplus > 0 and phases[each.id] is InstancePhase.IDLE:
-            if is_sound:
-                retired.append(each)
+        return RollingUpdate((), replaced, len(outdated))
+    draining = sum(each.reason == OUTDATED and not each.replacement_token for each in instances.values())
+    budget = max(0, max(1, int(MAX_UNAVAILABLE_SHARE * serving.total())) - len(awaiting) - draining)
+    candidates = [each for each in outdated if each not in replaced and each not in awaiting][:budget]
+    idle = {each.id for each in candidates if phases[each.id] is InstancePhase.IDLE}
+    boots_succeed = not state.launch_breaker.failed_boots
+    to_be_replaced, unreplaced = _divide(candidates, idle, surplus, headroom, boots_succeed=boots_succeed)
+    return RollingUpdate(to_be_replaced, [*replaced, *unreplaced], len(outdated))
+
+
+def _divide(
+    candidates: Sequence[Instance], idle: set[str], surplus: int, headroom: int, *, boots_succeed: bool
+) -> tuple[list[Instance], list[Instance]]:
+    """Return the candidates that get a replacement, and those that go without one.
+
+    While new instances fail to boot, no worker goes without a replacement.
+    """
+    to_be_replaced: list[Instance] = []
+    unreplaced: list[Instance] = []
+    for each in candidates:
+        if surplus > 0 and each.id in idle:
+            if boots_succeed:
+                unreplaced.append(each)
                 surplus -= 1
         elif headroom > 0:
-            needy.append(each)
+            to_be_replaced.append(each)
             headroom -= 1
-        elif is_sound:
-            retired.append(each)
-    return RollingUpdate(needy, retired, len(outdated))
+        elif boots_succeed:
+            unreplaced.append(each)
+    return to_be_replaced, unreplaced

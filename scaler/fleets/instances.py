@@ -1,4 +1,4 @@
-"""What the scaler writes down of its fleet, and what it sees of it."""
+"""Value types of a fleet: launch requests and intents, recorded instances, and instances that the fleet describes."""
 
 import json
 from collections.abc import Mapping
@@ -8,13 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """What one call asks a fleet for.
+    """One launch call to a fleet.
 
     Attributes:
-        count: instances at most; the fleet may give fewer.
-        offering: what kind of instance it is, in the fleet's own words; a kind that is short is not asked for again
-            for a while.
-        arguments: the call's arguments, JSON-able. A repeat uses the very same ones.
+        count: maximum number of instances; the fleet can return fewer.
+        pool: capacity pool, named by the fleet. A pool without capacity cools down before it is requested again.
+        arguments: the call's arguments, JSON-serializable. A repeat sends exactly the same ones.
     """
 
     count: int
@@ -24,12 +23,12 @@ class LaunchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A launch, written down before it is asked for, until its answer is known.
+    """Write-ahead record of a launch: stored before the call is sent, deleted once the answer is known.
 
     Attributes:
-        token: names the launch: a repeat under the same token gives the same instances.
-        at: epoch second.
-        epoch: of the leader that wrote it.
+        token: idempotency token: a repeat under the same token returns the same instances.
+        recorded_at: epoch second.
+        epoch: fencing epoch of the leader that recorded it.
     """
 
     token: str
@@ -38,42 +37,42 @@ class Intent:
     request: LaunchRequest
 
     def to_json(self) -> str:
-        """As it stands in Redis; `count` is read by `intend.lua`."""
-        order = self.request
+        """Encode for Redis. `scaler_record_intents.lua` reads `count`; the key names belong to the record format."""
+        request = self.request
         return json.dumps(
             {
                 "at": self.recorded_at,
                 "epoch": self.epoch,
-                "count": order.count,
-                "offering": order.pool,
-                "arguments": order.arguments,
+                "count": request.count,
+                "offering": request.pool,
+                "arguments": request.arguments,
             }
         )
 
     @classmethod
     def from_json(cls, token: str, text: str | bytes) -> "Intent":
-        """What `to_json` gave."""
+        """Decode the output of `to_json`."""
         value = json.loads(text)
-        order = LaunchRequest(value["count"], value["offering"], value["arguments"])
-        return cls(token, value["at"], value["epoch"], order)
+        request = LaunchRequest(value["count"], value["offering"], value["arguments"])
+        return cls(token, value["at"], value["epoch"], request)
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A member of the fleet as it is written down. Times are epoch seconds, None: it has not happened.
+    """An instance of the fleet as the scaler records it. Times are epoch seconds; None: it has not happened.
 
     Attributes:
-        token: of the intent that launched it; '' where nobody knows.
-        kind, subnet, zone, market: what it is and where; market is 'spot', 'on-demand', or '' where there is no market.
-        version: of what it was launched from; 0 where nobody knows.
+        token: token of the intent that launched it; '' if unknown.
+        kind, subnet, zone, market: instance type and place; market is 'spot', 'on-demand', or '' if there is no market.
+        version: version of the template it was launched from; 0 if unknown.
         arrived_at: its worker registered.
-        lost_at: its worker is not heard of any more.
-        undescribed_at: the fleet does not show it any more.
-        terminating_at: it is to go, which is never taken back.
-        fenced_at: its worker gets nothing more on any shard: from then on it can only become empty.
-        drained_at: nothing runs on it, and nothing ever will: it may be terminated.
-        reason: why it is closing.
-        replaced: a replacement was launched, under this token.
+        lost_at: its worker stopped sending heartbeats.
+        undescribed_at: the fleet stopped describing it.
+        terminating_at: the scaler decided to terminate it; this is irrevocable.
+        fenced_at: its worker can claim no more jobs on any shard, so it can only become empty.
+        drained_at: nothing runs on it and nothing ever will, so it can be terminated.
+        reason: why it is terminating.
+        replacement_token: token of the launch that replaces it; '' if there is none.
     """
 
     id: str
@@ -95,12 +94,17 @@ class Instance:
 
     @property
     def is_changing(self) -> bool:
-        """Whether it boots, goes, or is not where it should be."""
-        unusual = (self.lost_at, self.undescribed_at, self.terminating_at)
-        return self.arrived_at is None or any(at is not None for at in unusual)
+        """Whether it is booting, terminating, or out of contact."""
+        transitions = (self.lost_at, self.undescribed_at, self.terminating_at)
+        return self.arrived_at is None or any(at is not None for at in transitions)
+
+    @property
+    def termination_reason(self) -> str:
+        """Reason for logs and metrics; 'external' if the instance ended without the scaler's doing."""
+        return self.reason or "external"
 
     def to_json(self) -> str:
-        """As it stands in Redis: what is not as at the beginning."""
+        """Encode for Redis: only the fields that differ from their defaults."""
         changed = {
             _STORED_NAMES.get(name, name): value
             for name, default in _DEFAULTS.items()
@@ -110,7 +114,7 @@ class Instance:
 
     @classmethod
     def from_json(cls, id_: str, text: str | bytes) -> "Instance":
-        """What `to_json` gave; fields of a later version are left out."""
+        """Decode the output of `to_json`; ignore fields that a later version added."""
         stored = json.loads(text)
         named = {_FIELD_NAMES.get(name, name): value for name, value in stored.items()}
         return cls(id_, named.pop("launched_at"), **{name: named[name] for name in named if name in _DEFAULTS})
@@ -123,19 +127,19 @@ _STORED_NAMES = {
     "drained_at": "empty_at",
     "replacement_token": "replaced",
 }
-"""Names in Redis, which belong to the record format, where they differ from the fields' names."""
+"""Field names in Redis where they differ from the attributes. They belong to the record format."""
 _FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}
 _DEFAULTS: Mapping[str, Any] = {item.name: item.default for item in fields(Instance) if item.default is not MISSING}
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedInstance:
-    """An instance as the fleet shows it.
+    """An instance as the fleet describes it.
 
     Attributes:
-        ended: it is gone, or going.
-        stopped: it stands still, which no worker ever should.
-        interrupted: it was the fleet that took it back.
+        ended: it has terminated or is shutting down.
+        stopped: it is stopped, which must never happen to a worker.
+        interrupted: the fleet reclaimed it (a spot interruption).
     """
 
     id: str
@@ -151,7 +155,7 @@ class DescribedInstance:
     interrupted: bool = False
 
     def to_instance(self) -> Instance:
-        """How it is written down at first."""
+        """Return the record of a newly found instance."""
         return Instance(
             self.id, self.launched_at, self.token, self.kind, self.subnet, self.zone, self.market, self.version
         )

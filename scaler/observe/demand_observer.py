@@ -1,4 +1,4 @@
-"""Makes one observation of what the queue counts and what has become of the instances, and learns from it."""
+"""Builds the policy's observation: counts queued jobs, combines them with the workers, and updates the estimates."""
 
 import asyncio
 import logging
@@ -16,16 +16,17 @@ from scaler.policy import Limits, Observation
 from scaler.state.store import ScalerState, ScalerStore
 
 SAVE_ESTIMATES_SECONDS = 30.0
+"""Interval at which the estimates are saved for the next leader."""
 
 log = logging.getLogger(__name__)
 
 
 class DemandObserver:
-    """Remembers what was learned, for as long as this manager leads.
+    """Observes the demand, and holds the estimates while this manager is the leader.
 
     Args:
-        boot_seconds: what a boot takes, until some have been seen.
-        wait_target_seconds: see `Learning`.
+        boot_seconds: initial estimate of the boot time.
+        wait_target_seconds: see `Estimators`.
     """
 
     def __init__(
@@ -36,29 +37,29 @@ class DemandObserver:
         self._boot_seconds = boot_seconds
         self._wait_target_seconds = wait_target_seconds
         self._saved_at = 0.0
-        self._forget()
+        self._reset()
 
     @property
     def limits(self) -> Limits:
-        """The limits with w as it stands."""
-        return self._learning.limits
+        """The limits with the current wait weight."""
+        return self._estimators.limits
 
     async def restore(self, store: ScalerStore) -> None:
-        """Goes on from what the last leader had learned; what this one knew has aged while it did not lead."""
-        self._forget()
+        """Continue from the last leader's estimates; this manager's own are outdated."""
+        self._reset()
         try:
             state = await store.read_document("learned")
             if state is not None:
-                self._learning.restore(state)
+                self._estimators.restore(state)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("event=scaler_estimates_unreadable error=%r", error)
 
     def documents(self, now: float) -> Mapping[str, object]:
-        """What the next leader should know, every `SAVE_SECONDS`."""
+        """Return the documents to save: the estimates every `SAVE_ESTIMATES_SECONDS`, otherwise none."""
         if now - self._saved_at < SAVE_ESTIMATES_SECONDS:
             return {}
         self._saved_at = now
-        return {"learned": self._learning.dump()}
+        return {"learned": self._estimators.dump()}
 
     async def observe(
         self,
@@ -69,45 +70,47 @@ class DemandObserver:
         *,
         stale: bool,
     ) -> Observation:
-        """What is, and what is known with it.
+        """Return one observation.
 
         Args:
-            instances: as reviewed.
-            workers: those that are heard of, by the id of their instance.
-            boots: seconds that those took that have just come.
-            stale: something is not known.
+            instances: by id.
+            workers: live workers by the id of their instance.
+            boot_durations: seconds from launch to registration of each worker that has just registered.
+            stale: the fleet has not been described yet.
 
         Raises:
-            ShardUnavailable: a shard is away.
+            ShardUnavailable: a shard is unavailable.
         """
         for seconds in boot_durations:
-            self._learning.observe_boot(seconds)
+            self._estimators.observe_boot(seconds)
         phases = {id_: phase_of(instance, workers.get(id_)) for id_, instance in instances.items()}
-        number = Counter(phases.values())
+        count = Counter(phases.values())
         serving = [workers[id_] for id_, phase in phases.items() if phase in (InstancePhase.IDLE, InstancePhase.BUSY)]
-        coming = [
+        booting_ages = [
             state.now - instances[id_].launched_at for id_, phase in phases.items() if phase is InstancePhase.BOOTING
         ]
-        coming += [state.now - intent.recorded_at for intent in state.intents for _ in range(intent.request.count)]
+        booting_ages += [
+            state.now - intent.recorded_at for intent in state.intents for _ in range(intent.request.count)
+        ]
         counts = sum(await asyncio.gather(*(read_counts(shard) for shard in self._shards)), ShardCounts())
         total, functions = counts.total, counts.functions
-        living = total.queued + total.scheduled + total.deferred + total.started
-        jobs = self._outstanding.by_function(functions, living)
+        unfinished = total.queued + total.scheduled + total.deferred + total.started
+        jobs = self._outstanding.by_function(functions, unfinished)
         queued = apportion(total.queued, jobs)
-        ages = self._sightings.ages(serving, state.now)
+        ages = self._running_ages.ages(serving, state.now)
         running = apportion(len(ages), jobs)
-        names = (name for name, number in running.items() for _ in range(number))
+        names = (name for name, jobs_running in running.items() for _ in range(jobs_running))
         oldest_seconds = total.oldest_seconds or 0.0
-        lessons = self._learning.observe(
+        estimates = self._estimators.observe(
             QueueSnapshot(
                 now=state.now,
                 queued=queued,
                 running=list(zip(names, ages, strict=True)),
-                ended={name: functions.finished.get(name, 0) for name in functions.finished},
+                ended=functions.finished,
                 ended_seconds=functions.seconds,
                 oldest_seconds=oldest_seconds,
                 ready=len(serving),
-                booting=len(coming),
+                booting=len(booting_ages),
             )
         )
         return Observation(
@@ -115,18 +118,18 @@ class DemandObserver:
             queued=queued,
             oldest_seconds=oldest_seconds,
             running_ages=ages,
-            idle=number[InstancePhase.IDLE],
-            busy=number[InstancePhase.BUSY],
-            draining=number[InstancePhase.DRAINING] + number[InstancePhase.LOST] + number[InstancePhase.ENDING],
+            idle=count[InstancePhase.IDLE],
+            busy=count[InstancePhase.BUSY],
+            draining=count[InstancePhase.DRAINING] + count[InstancePhase.LOST] + count[InstancePhase.ENDING],
             free_slots=sum(max(0, worker.slots - worker.running) for worker in serving),
-            booting_ages=[max(0.0, age) for age in coming],
-            estimates=lessons,
+            booting_ages=[max(0.0, age) for age in booting_ages],
+            estimates=estimates,
             stale=stale,
         )
 
-    def _forget(self) -> None:
-        self._learning = Estimators(
+    def _reset(self) -> None:
+        self._estimators = Estimators(
             self._limits, boot_seconds=self._boot_seconds, wait_target_seconds=self._wait_target_seconds
         )
-        self._sightings = RunningJobAges()
+        self._running_ages = RunningJobAges()
         self._outstanding = OutstandingJobs()

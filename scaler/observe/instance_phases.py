@@ -1,7 +1,8 @@
-"""What has become of each instance, by what workers say and what the fleet shows. Pure.
+"""Instance lifecycle: classifies every instance from its worker's heartbeats and the fleet's description of it. Pure.
 
-An instance ends in two passes: first its worker is cut off from new work, which is never taken back; later, when it is
-known to run nothing, it may be terminated. So a leader that acts on old knowledge can end nothing but what has ended.
+An instance is terminated in two passes. First its worker is fenced: it can claim no more jobs, irrevocably. Later, when
+the worker is known to run nothing, the instance can be terminated. So a leader that acts on outdated knowledge can only
+terminate instances that are already empty.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,17 +15,17 @@ from scaler.fleets.instances import DescribedInstance, Instance
 from scaler.state.store import ScalerState
 
 SILENT_SECONDS = 20.0
-"""A worker that has not been heard of for so long does nothing that counts: its leases have run out, or soon will."""
+"""A worker without a heartbeat for this long is no capacity: its job leases have expired or soon will."""
 LOST_SECONDS = 30.0
-"""A worker that stays unheard for so long after that is dead; all its leases have run out."""
+"""A worker that stays silent for this long after that is dead; all its job leases have expired."""
 FENCE_SECONDS = 10.0
-"""Between the two passes in which an instance is ended that nobody can ask."""
+"""Pause between the two passes for an instance whose worker cannot confirm that it runs nothing."""
 UNDESCRIBED_SECONDS = 90.0
-"""What a fleet does not show may live: it is taken for gone only after so long."""
+"""How long a fleet can fail to describe an instance before the instance counts as gone; until then it can be alive."""
 
 
 class InstancePhase(StrEnum):
-    """Where an instance is in its life."""
+    """Phase of an instance's life."""
 
     BOOTING = "booting"
     IDLE = "idle"
@@ -36,13 +37,13 @@ class InstancePhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FleetSnapshot:
-    """What was found at one moment.
+    """What Redis and the fleet report at one moment.
 
     Attributes:
-        workers: those of the fleet that are heard of, by the id of their instance.
-        left: ids of instances whose worker left in order.
-        sightings: what the fleet shows, by id; None where it was not looked at.
-        gone: ids of instances that were terminated lately.
+        workers: live workers of the fleet by the id of their instance.
+        exited_cleanly: ids of instances whose worker drained and unregistered.
+        described: instances as the fleet describes them, by id; None if the fleet was not asked or did not answer.
+        recently_terminated: ids of instances that were terminated within the last hour.
     """
 
     workers: Mapping[str, WorkerView]
@@ -50,18 +51,22 @@ class FleetSnapshot:
     described: Mapping[str, DescribedInstance] | None = None
     recently_terminated: Collection[str] = ()
 
+    def description_of(self, instance_id: str) -> DescribedInstance | None:
+        """Return the fleet's description of an instance; None if there is none."""
+        return self.described.get(instance_id) if self.described is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What follows.
+    """The instances after a snapshot, and what changed.
 
     Attributes:
-        instances: all that there are now, by id.
-        changed: those that are to be written down.
-        closed: those of them that are to be cut off from new work.
-        gone: ids of those that are no more.
-        boots: seconds from launch to registration, of each worker that has arrived.
-        failed_boots: ids of instances whose worker never came.
+        instances: all instances that exist now, by id.
+        changed: instances whose record must be saved.
+        newly_terminating: changed instances whose worker must be fenced.
+        terminated: ids of instances that no longer exist.
+        boot_durations: seconds from launch to registration of each worker that has just registered.
+        failed_boots: ids of instances whose worker never registered.
     """
 
     instances: dict[str, Instance] = field(default_factory=dict)
@@ -73,12 +78,12 @@ class Classification:
 
 
 def is_alive(worker: WorkerView) -> bool:
-    """Whether a listed worker still lives, as far as anybody can tell."""
+    """Whether a listed worker's last heartbeat is recent enough."""
     return (worker.seconds_since_heartbeat or 0.0) < SILENT_SECONDS
 
 
 def phase_of(instance: Instance, worker: WorkerView | None) -> InstancePhase:
-    """Where an instance is; `worker` is None where it is not heard of."""
+    """Return the phase of an instance; `worker` is None if there is no live worker."""
     if worker is None:
         if instance.terminating_at is not None:
             return InstancePhase.ENDING
@@ -89,103 +94,130 @@ def phase_of(instance: Instance, worker: WorkerView | None) -> InstancePhase:
 
 
 def classify(state: ScalerState, snapshot: FleetSnapshot, profile: Profile) -> Classification:
-    """Goes through all instances, and takes in those that are not written down."""
+    """Classify all recorded instances, and adopt existing ones that are not recorded."""
     result = Classification()
-    for instance in [*state.instances.values(), *_adopted(state, snapshot)]:
-        sighting = snapshot.described.get(instance.id) if snapshot.described is not None else None
-        if sighting is not None and sighting.ended:
+    for instance in [*state.instances.values(), *_unrecorded(state, snapshot)]:
+        described = snapshot.description_of(instance.id)
+        if described is not None and described.ended:
             result.terminated.append(instance.id)
-            if instance.arrived_at is None and instance.terminating_at is None and not sighting.interrupted:
+            if instance.arrived_at is None and instance.terminating_at is None and not described.interrupted:
                 result.failed_boots.append(instance.id)
-            continue
-        met = _meet(instance, snapshot, sighting, state.now)
-        if met.arrived_at is not None and instance.arrived_at is None and instance.id in state.instances:
-            result.boot_durations.append(max(0.0, state.now - met.launched_at))
-        reason = _why_close(met, snapshot, sighting, profile, state.now)
-        if reason:
-            met = replace(met, terminating_at=state.now, reason=reason)
-        written = state.instances.get(met.id)
-        if met.terminating_at is not None and (written is None or written.terminating_at is None):
-            result.newly_terminating.append(met)
-            if met.reason == "never_registered":
-                result.failed_boots.append(met.id)
-        if _is_empty(met, snapshot, sighting, state.now):
-            met = replace(met, drained_at=state.now)
-        result.instances[met.id] = met
-        if met is not written:
-            result.changed.append(met)
+        else:
+            _classify_existing(result, instance, described, state, snapshot, profile)
     return result
 
 
-def _adopted(book: ScalerState, seen: FleetSnapshot) -> Sequence[Instance]:
-    """Instances that exist and are not written down: those whose worker works are welcome, the others are to go."""
-    awaited = {intent.token for intent in book.intents}
-    known = {*book.instances, *seen.recently_terminated}
-    adopted = {}
-    for sighting in (seen.described or {}).values():
-        # What an intent has launched is written down when its answer is known.
-        if sighting.ended or sighting.id in known or sighting.token in awaited:
+def _classify_existing(
+    result: Classification,
+    instance: Instance,
+    described: DescribedInstance | None,
+    state: ScalerState,
+    snapshot: FleetSnapshot,
+    profile: Profile,
+) -> None:
+    recorded, now = state.instances.get(instance.id), state.now
+    current = _merge_sighting(instance, snapshot, described, now)
+    if recorded is not None and recorded.arrived_at is None and current.arrived_at is not None:
+        result.boot_durations.append(max(0.0, now - current.launched_at))
+    reason = _termination_reason(current, snapshot, described, profile, now)
+    if reason:
+        current = replace(current, terminating_at=now, reason=reason)
+    if current.terminating_at is not None and (recorded is None or recorded.terminating_at is None):
+        result.newly_terminating.append(current)
+        if current.reason == "never_registered":
+            result.failed_boots.append(current.id)
+    if _is_drained(current, snapshot, described, now):
+        current = replace(current, drained_at=now)
+    result.instances[current.id] = current
+    if current is not recorded:
+        result.changed.append(current)
+
+
+def _unrecorded(state: ScalerState, snapshot: FleetSnapshot) -> Sequence[Instance]:
+    """Return existing instances without a record. Those with a live worker are adopted; the others must terminate."""
+    pending_tokens = {intent.token for intent in state.intents}
+    known = {*state.instances, *snapshot.recently_terminated}
+    found = {}
+    for described in (snapshot.described or {}).values():
+        # The instances of an intent are recorded when its answer is known.
+        if described.ended or described.id in known or described.token in pending_tokens:
             continue
-        instance = sighting.to_instance()
-        if sighting.id not in seen.workers:
-            instance = replace(instance, terminating_at=book.now, reason="stranger")
-        adopted[sighting.id] = instance
-    for id_ in seen.workers:
-        if id_ not in known and id_ not in adopted:
-            adopted[id_] = Instance(id_, book.now)
-    return list(adopted.values())
+        instance = described.to_instance()
+        if described.id not in snapshot.workers:
+            instance = replace(instance, terminating_at=state.now, reason="unknown_instance")
+        found[described.id] = instance
+    for id_ in snapshot.workers:
+        if id_ not in known and id_ not in found:
+            found[id_] = Instance(id_, state.now)
+    return list(found.values())
 
 
-def _meet(instance: Instance, seen: FleetSnapshot, sighting: DescribedInstance | None, now: float) -> Instance:
-    """Writes down whether worker and instance were met."""
-    met = instance
-    if sighting is not None:
-        if met.undescribed_at is not None:
-            met = replace(met, undescribed_at=None)
-        if (sighting.zone, sighting.version) != (met.zone, met.version):
-            met = replace(met, kind=sighting.kind, subnet=sighting.subnet, zone=sighting.zone, market=sighting.market)
-            met = replace(met, version=sighting.version)
-    elif seen.described is not None and met.undescribed_at is None:
-        met = replace(met, undescribed_at=now)
-    if instance.id in seen.workers:
-        if met.arrived_at is None:
-            met = replace(met, arrived_at=now)
-        if met.lost_at is not None:
-            met = replace(met, lost_at=None)
-    elif met.arrived_at is not None and met.lost_at is None:
-        met = replace(met, lost_at=now)
-    return met
+def _merge_sighting(
+    instance: Instance, snapshot: FleetSnapshot, described: DescribedInstance | None, now: float
+) -> Instance:
+    """Return the instance with the times at which its worker and its description appeared or disappeared."""
+    return _merge_worker(_merge_description(instance, snapshot, described, now), snapshot, now)
 
 
-def _why_close(
-    met: Instance, seen: FleetSnapshot, sighting: DescribedInstance | None, profile: Profile, now: float
+def _merge_description(
+    instance: Instance, snapshot: FleetSnapshot, described: DescribedInstance | None, now: float
+) -> Instance:
+    if described is None:
+        if snapshot.described is not None and instance.undescribed_at is None:
+            return replace(instance, undescribed_at=now)
+        return instance
+    if instance.undescribed_at is not None:
+        instance = replace(instance, undescribed_at=None)
+    if (described.zone, described.version) != (instance.zone, instance.version):
+        instance = replace(
+            instance,
+            kind=described.kind,
+            subnet=described.subnet,
+            zone=described.zone,
+            market=described.market,
+            version=described.version,
+        )
+    return instance
+
+
+def _merge_worker(instance: Instance, snapshot: FleetSnapshot, now: float) -> Instance:
+    if instance.id in snapshot.workers:
+        if instance.arrived_at is None:
+            instance = replace(instance, arrived_at=now)
+        if instance.lost_at is not None:
+            instance = replace(instance, lost_at=None)
+    elif instance.arrived_at is not None and instance.lost_at is None:
+        instance = replace(instance, lost_at=now)
+    return instance
+
+
+def _termination_reason(
+    instance: Instance, snapshot: FleetSnapshot, described: DescribedInstance | None, profile: Profile, now: float
 ) -> str:
-    """Why an instance that nobody wants gone has to go; '' where it has not."""
-    if met.terminating_at is not None or met.id in seen.workers:
+    """Return why an instance without a live worker must terminate; '' if it must not."""
+    if instance.terminating_at is not None or instance.id in snapshot.workers:
         return ""
-    if met.id in seen.exited_cleanly:
-        return "left"
-    if sighting is not None and sighting.stopped:
+    if instance.id in snapshot.exited_cleanly:
+        return "worker_exited"
+    if described is not None and described.stopped:
         return "stopped"
-    if met.arrived_at is None and now - met.launched_at > profile.boot_timeout_seconds:
-        return "never_registered"
-    if met.lost_at is not None and now - met.lost_at >= LOST_SECONDS:
-        return "silent"
-    if (
-        met.arrived_at is not None
-        and met.undescribed_at is not None
-        and now - met.undescribed_at >= UNDESCRIBED_SECONDS
-    ):
-        return "vanished"
-    return ""
+    if instance.arrived_at is None:
+        return "never_registered" if now - instance.launched_at > profile.boot_timeout_seconds else ""
+    if _has_lasted(instance.lost_at, LOST_SECONDS, now):
+        return "worker_silent"
+    return "vanished" if _has_lasted(instance.undescribed_at, UNDESCRIBED_SECONDS, now) else ""
 
 
-def _is_empty(met: Instance, seen: FleetSnapshot, sighting: DescribedInstance | None, now: float) -> bool:
-    """Whether a closed instance runs nothing for certain."""
-    if met.terminating_at is None or met.drained_at is not None or met.id in seen.workers:
+def _is_drained(instance: Instance, snapshot: FleetSnapshot, described: DescribedInstance | None, now: float) -> bool:
+    """Whether a terminating instance certainly runs nothing."""
+    if instance.terminating_at is None or instance.drained_at is not None or instance.id in snapshot.workers:
         return False
-    if met.id in seen.exited_cleanly or (sighting is not None and sighting.stopped):
+    if instance.id in snapshot.exited_cleanly or (described is not None and described.stopped):
         return True
-    if met.fenced_at is None or now - met.fenced_at < FENCE_SECONDS:
+    if not _has_lasted(instance.fenced_at, FENCE_SECONDS, now):
         return False
-    return met.arrived_at is None or (met.lost_at is not None and now - met.lost_at >= LOST_SECONDS)
+    return instance.arrived_at is None or _has_lasted(instance.lost_at, LOST_SECONDS, now)
+
+
+def _has_lasted(since: float | None, seconds: float, now: float) -> bool:
+    return since is not None and now - since >= seconds

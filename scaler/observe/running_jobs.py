@@ -1,4 +1,4 @@
-"""What can be told of running jobs from what workers and counters say: for how long, and of which functions."""
+"""Ages and functions of the running jobs, estimated from worker heartbeats and the queue's counters."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,45 +7,46 @@ from jobqueue.workers.registry import WorkerView
 
 
 class RunningJobAges:
-    """Remembers since when each worker runs what it runs: since its counts last changed."""
+    """Estimates how long each job has run: since the counts of its worker last changed."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[tuple[int, int, int], float]] = {}
+        self._last: dict[str, tuple[tuple[int, int, int], float]] = {}
 
     def ages(self, workers: Sequence[WorkerView], now: float) -> list[float]:
-        """Seconds that each running job has run at least; exact to a heartbeat for workers with one slot."""
-        seen = {}
+        """Return a lower bound in seconds for each running job; exact to a heartbeat for workers with one slot."""
+        current = {}
         for worker in workers:
             counts = (worker.running, worker.finished, worker.failed)
-            before, since = self._seen.get(worker.name, (None, now))
-            seen[worker.name] = (counts, since if counts == before else now)
-        self._seen = seen
-        return [now - seen[worker.name][1] for worker in workers for _ in range(worker.running)]
+            last_counts, since = self._last.get(worker.name, (None, now))
+            current[worker.name] = (counts, since if counts == last_counts else now)
+        self._last = current
+        return [now - current[worker.name][1] for worker in workers for _ in range(worker.running)]
 
 
 class OutstandingJobs:
-    """Tells by function which jobs there are, from counters of what came and what ended.
+    """Counts unfinished jobs by function, as the difference of the counters of enqueued and ended jobs.
 
-    Jobs that were canceled, deleted, or ended by a stock worker are in no counter of ends, and requeued ones end twice.
-    What that adds up to is seen whenever a function is left with more jobs than there are at all, or fewer than none.
+    The difference drifts: no counter includes jobs that were canceled, deleted or ended by a plain RQ worker, and
+    requeued jobs end twice. The drift of a function is corrected whenever its difference is negative or exceeds the
+    number of all unfinished jobs.
     """
 
     def __init__(self) -> None:
-        self._astray: dict[str, int] = {}
+        self._drift: dict[str, int] = {}
 
     def by_function(self, functions: FunctionCounts, jobs: int) -> dict[str, int]:
-        """The jobs by function, each between 0 and `jobs`, which is how many there are of all."""
+        """Return the unfinished jobs by function, each between 0 and `jobs`, the number of all unfinished jobs."""
         ended = (functions.finished, functions.failed, functions.stopped)
-        there = {}
-        for name, came in functions.enqueued.items():
-            left = came - sum(ends.get(name, 0) for ends in ended)
-            there[name] = min(jobs, max(0, left - self._astray.get(name, 0)))
-            self._astray[name] = left - there[name]
-        return {name: number for name, number in there.items() if number}
+        outstanding = {}
+        for name, enqueued in functions.enqueued.items():
+            difference = enqueued - sum(counts.get(name, 0) for counts in ended)
+            outstanding[name] = min(jobs, max(0, difference - self._drift.get(name, 0)))
+            self._drift[name] = difference - outstanding[name]
+        return {name: count for name, count in outstanding.items() if count}
 
 
 def apportion(count: int, weights: Mapping[str, int]) -> dict[str, int]:
-    """So many jobs divided in proportion, none lost; all under no name where nothing is known."""
+    """Divide jobs in proportion to the weights by largest remainder; without weights all have the name ''."""
     total = sum(weights.values())
     if not count:
         return {}

@@ -1,4 +1,7 @@
-"""The lease that lets one manager's loop act. It lies on the queue's first shard, with an epoch that only grows."""
+"""Leader election: a lease in Redis picks the manager whose scaler acts, with an epoch that fences its writes.
+
+The lease is stored on the queue's first shard. The epoch grows whenever the lease changes hands.
+"""
 
 import secrets
 import time
@@ -11,18 +14,20 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument
 
 LEADER_LEASE_SECONDS = 5.0
+"""Time after which another manager can take over from a leader that stopped renewing."""
 LEASE_TRUSTED_SECONDS = 4.0
-"""How long after it was asked for a lease is trusted without asking: what is begun later may come too late."""
+"""How long after the request the holder relies on its lease. Shorter than the lease: a call that starts later could
+reach the fleet after another manager has become the leader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leadership:
-    """Who acts.
+    """Who leads.
 
     Attributes:
-        ours: whether it is this candidate.
-        epoch: grows whenever the lease changes hands.
-        address: host and port of the acting manager.
+        is_leader: whether the asking manager leads.
+        epoch: fencing epoch; it grows whenever the lease changes hands.
+        address: host and port of the leader.
     """
 
     is_leader: bool
@@ -31,50 +36,50 @@ class Leadership:
 
 
 class LeaderElector:
-    """One manager that may act.
+    """One manager's candidacy for the lease.
 
     Args:
-        shard: where the lease lies.
-        address: host and port by which operators know this manager.
-        clock: seconds that only grow.
+        shard: the shard that stores the lease.
+        address: host and port that identify this manager to operators.
+        clock: monotonic seconds.
 
     Attributes:
-        name: tells it from all others, also from itself after a restart.
+        name: unique name of this candidate; a restarted manager gets a new one.
     """
 
     def __init__(self, shard: Shard, address: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._shard = shard
         self._address = address
         self._clock = clock
-        self._stood_at = float("-inf")
+        self._held_since = float("-inf")
         self.name = secrets.token_hex(8)
 
     async def acquire(self, *, now: float | None = None) -> Leadership:
-        """Takes the lease where it is free, renews it where it is ours.
+        """Acquire the lease if it is free, or renew it if this manager holds it.
 
         Raises:
-            ShardUnavailable: nobody can lead until the shard is back.
+            ShardUnavailable: no manager can lead until the shard is back.
         """
-        asked_at = self._clock()
-        leadership = await self._ask(LEADER_LEASE_SECONDS, now)
-        self._stood_at = asked_at if leadership.is_leader else float("-inf")
+        requested_at = self._clock()
+        leadership = await self._request(LEADER_LEASE_SECONDS, now)
+        self._held_since = requested_at if leadership.is_leader else float("-inf")
         return leadership
 
     @property
     def holds_lease(self) -> bool:
-        """Whether nobody else can lead yet: so long after standing the lease has not run out."""
-        return self._clock() < self._stood_at + LEASE_TRUSTED_SECONDS
+        """Whether no other manager can lead yet, because the lease was renewed within `LEASE_TRUSTED_SECONDS`."""
+        return self._clock() < self._held_since + LEASE_TRUSTED_SECONDS
 
     async def release(self) -> None:
-        """Gives the lease up, so that the other takes over at once.
+        """Release the lease, so that another manager can take over at once.
 
         Raises:
-            ShardUnavailable: it runs out by itself.
+            ShardUnavailable: the lease expires on its own.
         """
-        await self._ask(0.0, None)
+        await self._request(0.0, None)
 
-    async def _ask(self, lease_seconds: float, now: float | None) -> Leadership:
-        ours, epoch, address = await self._shard.run(
+    async def _request(self, lease_seconds: float, now: float | None) -> Leadership:
+        is_leader, epoch, address = await self._shard.run(
             script("scaler_acquire_lease"),
             clock_argument(now),
             self.name,
@@ -82,23 +87,18 @@ class LeaderElector:
             f"{lease_seconds:g}",
             replicate=True,
         )
-        return Leadership(bool(ours), int(epoch), address.decode())
+        return Leadership(bool(is_leader), int(epoch), address.decode())
 
 
 async def read_leadership(shard: Shard) -> Leadership | None:
-    """Who acts, for whoever wants to know; None where nobody does.
+    """Return who leads, on any manager; None if no manager leads.
 
     Raises:
-        ShardUnavailable: nothing is known.
+        ShardUnavailable: the first shard is unavailable.
     """
     (until, epoch, address), (seconds, _) = await shard.execute(
-        ("HMGET", leader_key(shard), "until", "epoch", "address"), ("TIME",)
+        ("HMGET", keys.scaler(shard.prefix, "leader"), "until", "epoch", "address"), ("TIME",)
     )
     if until is None or float(until) <= int(seconds):
         return None
     return Leadership(False, int(epoch), address.decode())
-
-
-def leader_key(shard: Shard) -> str:
-    """Where the lease lies."""
-    return keys.scaler(shard.prefix, "leader")

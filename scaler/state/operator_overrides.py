@@ -1,4 +1,7 @@
-"""What operators have told the scaler while it runs: kept in Redis, for every manager, until they say otherwise."""
+"""Operator overrides: pausing the scaler and changing its limits at run time.
+
+They are stored in Redis, apply to all managers, and hold until an operator changes them again.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,10 +13,10 @@ from scaler.policy import Limits
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """None leaves a limit as the managers' settings have it.
+    """The stored overrides. A limit that is None comes from the managers' settings.
 
     Attributes:
-        paused: nothing is launched and nobody is let go. What is dead is still cleared away.
+        paused: nothing is launched and no worker is drained. Dead instances are still terminated.
     """
 
     paused: bool = False
@@ -22,15 +25,15 @@ class Overrides:
     budget_per_hour: float | None = None
 
     def applied_to(self, limits: Limits) -> Limits:
-        """The limits that hold. Where minimum and maximum contradict each other, the maximum holds."""
-        most = limits.max_workers if self.max_workers is None else self.max_workers
-        least = limits.min_workers if self.min_workers is None else self.min_workers
+        """Return the effective limits. If minimum and maximum contradict each other, the maximum wins."""
+        max_workers = limits.max_workers if self.max_workers is None else self.max_workers
+        min_workers = limits.min_workers if self.min_workers is None else self.min_workers
         budget = limits.hourly_budget if self.budget_per_hour is None else self.budget_per_hour
-        return replace(limits, min_workers=min(least, most), max_workers=most, hourly_budget=budget)
+        return replace(limits, min_workers=min(min_workers, max_workers), max_workers=max_workers, hourly_budget=budget)
 
     @classmethod
     def from_fields(cls, given: Mapping[str, str]) -> "Overrides":
-        """As they stand in Redis."""
+        """Decode the fields of the hash in Redis."""
         return cls(
             paused=given.get("paused") == "1",
             min_workers=int(given["min_workers"]) if "min_workers" in given else None,
@@ -39,30 +42,25 @@ class Overrides:
         )
 
 
-def overrides_key(shard: Shard) -> str:
-    """Where they stand, on the queue's first shard."""
-    return keys.scaler(shard.prefix, "orders")
-
-
 async def set_paused(shard: Shard, *, paused: bool) -> None:
-    """Stops, or lets go on, launching and letting go; returns once that survives the loss of the shard's master.
+    """Pause or resume launching and draining. Return once the change survives the loss of the shard's master.
 
     Raises:
         ShardUnavailable, QueueFull: try again.
     """
-    key = overrides_key(shard)
+    key = keys.scaler(shard.prefix, "orders")
     await shard.execute(("HSET", key, "paused", "1") if paused else ("HDEL", key, "paused"), replicate=True)
 
 
 async def set_limits(shard: Shard, given: Mapping[str, int | float | None]) -> None:
-    """Sets limits: `min_workers`, `max_workers`, `budget_per_hour`; None goes back to the managers' settings.
+    """Set limits: `min_workers`, `max_workers`, `budget_per_hour`; None restores the managers' setting.
 
-    Returns once they survive the loss of the shard's master.
+    Return once the change survives the loss of the shard's master.
 
     Raises:
         ShardUnavailable, QueueFull: try again.
     """
-    key = overrides_key(shard)
+    key = keys.scaler(shard.prefix, "orders")
     await shard.execute(
         *(("HDEL", key, name) if value is None else ("HSET", key, name, value) for name, value in given.items()),
         replicate=True,

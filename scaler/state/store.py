@@ -1,6 +1,7 @@
-"""What the scaler's leaders hand on to each other: launches, instances, decisions, on the queue's first shard.
+"""The scaler's persistent state in Redis: launch intents (a write-ahead log), instances, decisions, estimates.
 
-Every write carries the lease's epoch: one of a leader that has been succeeded changes nothing.
+It is stored on the queue's first shard, so that every leader continues where the last one stopped. Every write is
+fenced: it carries the epoch of the leader lease, and the write of a former leader changes nothing.
 """
 
 import json
@@ -14,21 +15,22 @@ from jobqueue.sharding.shard import Shard
 from scaler.fleets.instances import Instance, Intent
 from scaler.state.launch_breaker import LaunchBreaker
 from scaler.state.leader_election import LeaderElector
-from scaler.state.operator_overrides import Overrides, overrides_key
+from scaler.state.operator_overrides import Overrides
 
 KEPT_DECISIONS = 200
+"""Number of decisions that Redis keeps for `GET /scaler`."""
 TERMINATED_MEMORY_SECONDS = 3600.0
-"""How long gone instances are remembered: the fleet may show them for a while."""
+"""How long terminated instances are remembered, because the fleet can describe them for a while."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScalerState:
-    """All that is written down, at one moment.
+    """The stored state at one moment.
 
     Attributes:
         now: epoch second, by Redis' clock.
-        intents: launches whose answer is not known, the oldest first.
-        instances: by id.
+        intents: launches whose answer is not known, oldest first.
+        instances: recorded instances by id.
     """
 
     now: float
@@ -39,20 +41,20 @@ class ScalerState:
 
     @property
     def pending_launches(self) -> int:
-        """Instances that may come of launches whose answer is not known."""
+        """Number of instances that launches with an unknown answer can still bring."""
         return sum(intent.request.count for intent in self.intents)
 
 
 @dataclass(frozen=True, slots=True)
 class StateUpdate:
-    """What the leader has found out.
+    """Changes to the stored state, saved in one write.
 
     Attributes:
-        instances: new, or changed.
-        gone: ids of instances that are no more.
-        settled: tokens of intents whose answer is known.
-        decision: to be remembered.
-        notes: other texts to keep, by name.
+        instances: new or changed instances.
+        terminated: ids of instances that have terminated.
+        completed_intents: tokens of intents whose answer is known.
+        decision: entry for the list of decisions.
+        documents: other JSON documents by name: `caution` (the launch breaker), `report`, `learned` (the estimates).
     """
 
     instances: Collection[Instance] = ()
@@ -62,7 +64,7 @@ class StateUpdate:
     documents: Mapping[str, Any] | None = None
 
     def script_arguments(self) -> Iterable[str]:
-        """What is written, as `amend.lua` takes it."""
+        """Return the changes in the form that `scaler_save.lua` takes."""
         for instance in self.instances:
             yield from ("instance", instance.id, instance.to_json())
         for id_ in self.terminated:
@@ -76,59 +78,59 @@ class StateUpdate:
 
 
 class LeaseLost(Exception):
-    """Another manager has taken the lease over: what was to be written was not, and must not be done."""
+    """Another manager holds the leader lease. Nothing was written, and the action must not be carried out."""
 
 
 class ScalerStore:
-    """Reads and writes it for one candidate.
+    """Reads and writes the state on behalf of one elector.
 
-    Every method raises ShardUnavailable where the shard is away: then nothing may be done.
+    Every method raises ShardUnavailable if the first shard is unavailable. Then no action must be carried out.
     """
 
     def __init__(self, shard: Shard, elector: LeaderElector) -> None:
         self._shard = shard
-        self._candidate = elector
+        self._elector = elector
 
     async def read(self) -> ScalerState:
-        """All that is written down."""
+        """Read the stored state."""
         return await read_state(self._shard)
 
     async def recently_terminated(self) -> set[str]:
-        """Instances that ended within the last hour."""
+        """Return the ids of the instances that terminated within `TERMINATED_MEMORY_SECONDS`."""
         (ids,) = await self._shard.execute(("ZRANGE", keys.scaler(self._shard.prefix, "gone"), 0, -1))
         return {id_.decode() for id_ in ids}
 
     async def read_document(self, name: str) -> Any:
-        """A text that was kept; None where there is none."""
+        """Return a stored JSON document; None if there is none."""
         (text,) = await self._shard.execute(("GET", keys.scaler(self._shard.prefix, name)))
         return None if text is None else json.loads(text)
 
     async def record_intents(self, epoch: int, intents: Sequence[Intent], *, max_instances: int) -> bool:
-        """Writes launches down, before anything is done.
+        """Record launches before they are requested.
 
         Returns:
-            False where there would be more instances than `most`, all living and intended ones counted.
+            False if recorded instances and pending launches would exceed `max_instances`. Then nothing was written.
 
         Raises:
             LeaseLost: nothing was written.
         """
-        words = [word for intent in intents for word in (intent.token, intent.to_json())]
+        arguments = [text for intent in intents for text in (intent.token, intent.to_json())]
         answer = await self._shard.run(
-            script("scaler_record_intents"), "", self._candidate.name, epoch, max_instances, *words, replicate=True
+            script("scaler_record_intents"), "", self._elector.name, epoch, max_instances, *arguments, replicate=True
         )
         if int(answer) == 0:
             raise LeaseLost
         return int(answer) == 1
 
     async def save(self, epoch: int, update: StateUpdate) -> None:
-        """Writes down what was found out.
+        """Save changes.
 
         Raises:
             LeaseLost: nothing was written.
         """
         arguments: tuple[str | int | float, ...] = (
             "",
-            self._candidate.name,
+            self._elector.name,
             epoch,
             KEPT_DECISIONS,
             TERMINATED_MEMORY_SECONDS,
@@ -139,27 +141,27 @@ class ScalerStore:
 
 
 async def read_state(shard: Shard) -> ScalerState:
-    """All that is written down, for whoever wants to know.
+    """Read the stored state, on any manager.
 
     Raises:
-        ShardUnavailable: nothing is known.
+        ShardUnavailable: the first shard is unavailable.
     """
-    (seconds, microseconds), intents, instances, caution, orders = await shard.execute(
+    (seconds, microseconds), intents, instances, launch_breaker, overrides = await shard.execute(
         ("TIME",),
         ("HGETALL", keys.scaler(shard.prefix, "intents")),
         ("HGETALL", keys.scaler(shard.prefix, "instances")),
         ("GET", keys.scaler(shard.prefix, "caution")),
-        ("HGETALL", overrides_key(shard)),
+        ("HGETALL", keys.scaler(shard.prefix, "orders")),
     )
-    opened = [Intent.from_json(token, text) for token, text in _texts(intents)]
+    pending = [Intent.from_json(token, text) for token, text in _pairs(intents)]
     return ScalerState(
         now=int(seconds) + int(microseconds) / 1_000_000,
-        intents=sorted(opened, key=lambda intent: (intent.recorded_at, intent.token)),
-        instances={id_: Instance.from_json(id_, text) for id_, text in _texts(instances)},
-        launch_breaker=LaunchBreaker.load(None if caution is None else json.loads(caution)),
-        overrides=Overrides.from_fields({name: text.decode() for name, text in _texts(orders)}),
+        intents=sorted(pending, key=lambda intent: (intent.recorded_at, intent.token)),
+        instances={id_: Instance.from_json(id_, text) for id_, text in _pairs(instances)},
+        launch_breaker=LaunchBreaker.load(None if launch_breaker is None else json.loads(launch_breaker)),
+        overrides=Overrides.from_fields({name: text.decode() for name, text in _pairs(overrides)}),
     )
 
 
-def _texts(flat: Sequence[bytes]) -> Iterable[tuple[str, bytes]]:
+def _pairs(flat: Sequence[bytes]) -> Iterable[tuple[str, bytes]]:
     return zip((name.decode() for name in flat[::2]), flat[1::2], strict=True)

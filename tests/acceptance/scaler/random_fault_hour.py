@@ -165,7 +165,7 @@ class RandomFaultHour:
     async def renewals(self) -> int:
         """Of the last decisions, those by which workers made room for the next version."""
         (decisions,) = await self.shard.execute(("LRANGE", f"{self.shard.prefix}:wm:scaler:decisions", 0, -1))
-        return sum(b'"RENEW' in decision for decision in decisions)
+        return sum(b'"UPDATE' in decision for decision in decisions)
 
     async def _is_over(self) -> bool:
         (intents, instances) = await self.shard.execute(

@@ -110,7 +110,7 @@ def test_of_the_fewest_workers_an_idle_one_is_replaced_before_it_retires() -> No
     steps = plan_actions(ScalerState(NOW), instances, workers, Decision(0, 0, "KEEP 1"), least, PROFILE)
     assert (steps.launch, steps.terminating) == (1, [])
     steps = plan_actions(ScalerState(NOW), instances, workers, Decision(0, 0, "KEEP 1"), LIMITS, PROFILE)
-    assert (steps.launch, [each.reason for each in steps.terminating]) == (0, ["taken_back"])
+    assert (steps.launch, [each.reason for each in steps.terminating]) == (0, ["rebalance"])
 
 
 def test_a_replacement_is_launched_although_the_policy_sees_no_need() -> None:
@@ -118,7 +118,7 @@ def test_a_replacement_is_launched_although_the_policy_sees_no_need() -> None:
     workers = _heard(worker("a", "busy", running=1, interruption="spot"))
     steps = plan_actions(ScalerState(NOW), instances, workers, Decision(0, 0, "KEEP 1"), LIMITS, PROFILE)
     assert (steps.launch, [each.id for each in steps.to_be_replaced]) == (1, ["a"])
-    assert steps.reason == "LAUNCH 1: the fleet takes back 1 that are needed; KEEP 1"
+    assert steps.reason == "LAUNCH 1: 1 needed workers are being reclaimed; KEEP 1"
     full = replace(LIMITS, max_workers=1)
     assert plan_actions(ScalerState(NOW), instances, workers, Decision(0, 0, "KEEP 1"), full, PROFILE).launch == 0
 

@@ -36,7 +36,7 @@ def test_a_quarter_at_a_time_gets_successors_the_longest_lived_first() -> None:
     instances, workers = _with(*(_old(f"i-{number}", launched_at=float(number)) for number in range(8)))
     steps = plan_actions(ScalerState(NOW), instances, workers, KEEP, LIMITS, NEW)
     assert (steps.launch, _ids(steps.to_be_replaced), steps.terminating) == (2, ["i-0", "i-1"], [])
-    assert steps.reason == "RENEW: 0 go, 2 are succeeded, of 8 of an earlier version; KEEP"
+    assert steps.reason == "UPDATE: drain 0, replace 2 of 8 outdated workers; KEEP"
 
 
 def test_the_next_ones_have_to_wait_until_successors_have_come() -> None:

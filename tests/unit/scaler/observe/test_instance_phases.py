@@ -92,12 +92,12 @@ def test_a_silent_worker_is_lost_first_and_dead_later() -> None:
     assert (lost.lost_at, lost.terminating_at) == (NOW, None)
     assert _one(lost, HEARD).lost_at is None
     dead = _one(instance("a", lost_at=NOW - LOST_SECONDS), UNHEARD)
-    assert (dead.reason, dead.drained_at) == ("silent", None)
+    assert (dead.reason, dead.drained_at) == ("worker_silent", None)
 
 
 def test_a_worker_that_left_in_order_leaves_an_empty_instance() -> None:
     left = _one(instance("a"), FleetSnapshot({}, exited_cleanly={"a"}))
-    assert (left.reason, left.terminating_at, left.drained_at) == ("left", NOW, NOW)
+    assert (left.reason, left.terminating_at, left.drained_at) == ("worker_exited", NOW, NOW)
     assert (
         _one(instance("a", terminating_at=5.0, reason="idle"), FleetSnapshot({}, exited_cleanly={"a"})).drained_at
         == NOW
@@ -143,7 +143,7 @@ def test_one_that_stands_still_is_ended() -> None:
 
 def test_strangers_are_closed_at_first_sight_unless_their_worker_works() -> None:
     stranger = _review(None, FleetSnapshot({}, described=SHOWN))
-    assert [(each.id, each.reason) for each in stranger.newly_terminating] == [("a", "stranger")]
+    assert [(each.id, each.reason) for each in stranger.newly_terminating] == [("a", "unknown_instance")]
     assert stranger.instances["a"].drained_at is None
     known = _review(None, FleetSnapshot({"a": worker("a")}, described=SHOWN))
     assert known.newly_terminating == []
