@@ -26,8 +26,8 @@ from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat
+from scaler.fleets.ec2.capacity_pools import Ec2Plan
 from scaler.fleets.ec2.fleet import Ec2Fleet
-from scaler.fleets.ec2.offerings import Ec2Plan
 from scaler.loop import ScalerLoop
 from scaler.metrics import ScalerMetrics
 from scaler.policy import Limits

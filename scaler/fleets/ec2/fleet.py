@@ -8,8 +8,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from scaler.fleets.ec2.capacity_pools import ON_DEMAND, SPOT, Ec2Plan, plan_launches, version_of
 from scaler.fleets.ec2.errors import to_fleet_error
-from scaler.fleets.ec2.offerings import ON_DEMAND, SPOT, Ec2Plan, plan_launches, version_of
 from scaler.fleets.fleet import FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 

@@ -10,9 +10,9 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from botocore.stub import Stubber
 
+from scaler.fleets.ec2.capacity_pools import Ec2Plan
 from scaler.fleets.ec2.errors import to_fleet_error
 from scaler.fleets.ec2.fleet import Ec2Fleet
-from scaler.fleets.ec2.offerings import Ec2Plan
 from scaler.fleets.fleet import Cause, FleetError
 from scaler.fleets.instances import Intent
 

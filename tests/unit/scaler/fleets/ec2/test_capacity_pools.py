@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.fleets.ec2.offerings import MAX_INSTANCES_PER_CALL, Ec2Plan, plan_launches, version_of
+from scaler.fleets.ec2.capacity_pools import MAX_INSTANCES_PER_CALL, Ec2Plan, plan_launches, version_of
 from scaler.fleets.instances import Instance
 
 PLAN = Ec2Plan("c", "workers", subnets=("s-a", "s-b"), types=("big", "small"))
