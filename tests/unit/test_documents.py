@@ -71,6 +71,36 @@ def test_the_readme_lists_every_setting_and_no_other() -> None:
     assert sorted(rows) == sorted(field.upper() for field in fields)
 
 
+def _sources(pattern: str) -> str:
+    """Everything that runs, as one text."""
+    folders = ("infra", "jobqueue", "manager", "processes", "scaler", "worker_node", "workmanager")
+    return "\n".join(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob(pattern)))
+
+
+def _monitoring(heading: str) -> set[str]:
+    """The names in the first column of the tables of a section."""
+    _, _, section = (ROOT / "docs/monitoring.md").read_text().partition(f"\n## {heading}\n")
+    cells = re.findall(r"^\| (`.*?) \|", section.partition("\n## ")[0], re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_the_monitoring_page_lists_every_log_event_and_no_other() -> None:
+    source = _sources("*.py") + _sources("*.sh")
+    outages = re.findall(r"Backoff\(\"(\w+)\",", source)
+    events = {*re.findall(r"event=([a-z]\w*)", source)}
+    events |= {f"{outage}_{state}" for outage in outages for state in ("unavailable", "available")}
+    assert _monitoring("Log events") == events
+
+
+def test_the_monitoring_page_lists_every_metric_and_no_other() -> None:
+    source = (ROOT / "manager/metrics.py").read_text() + (ROOT / "scaler/metrics.py").read_text()
+    documented = _monitoring("Metrics")
+    literal = set(re.findall(r'[^f]"(workmanager_\w+)"', source))
+    prefixes = tuple(re.findall(r'f"(workmanager_\w+_)\{', source))
+    assert literal <= documented
+    assert all(name.startswith(prefixes) for name in documented - literal)
+
+
 @pytest.mark.parametrize("decision", DECISIONS, ids=lambda decision: decision.stem)
 def test_decisions_follow_the_template(decision: Path) -> None:
     lines = decision.read_text().splitlines()
