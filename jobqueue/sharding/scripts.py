@@ -1,6 +1,6 @@
-"""Loads the Lua scripts of `jobqueue/lua`: one file each, headed by its keys, arguments and answer.
+"""Loader of the Lua scripts in `jobqueue/lua`: one script a file, headed by its keys, arguments and return value.
 
-A line `-- include: _name` takes in `_name.lua`, which holds local functions that several scripts share.
+A line `-- include: _name` is replaced by `_name.lua`, which holds local functions that several scripts share.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ _INCLUDE = re.compile(r"^-- include: (_\w+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script with its text and the SHA-1 under which Redis caches it."""
+    """A script: its text, and the SHA-1 under which Redis caches it."""
 
     name: str
     text: str
@@ -28,10 +28,10 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """The script `lua/<name>.lua` with its includes.
+    """Load the script `lua/<name>.lua` with its includes.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no such script, or include.
     """
     return Script(name, _INCLUDE.sub(lambda match: _read(match[1]), _read(name)))
 

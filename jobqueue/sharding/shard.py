@@ -1,4 +1,7 @@
-"""One shard of the queue: runs scripts and commands on the master that holds its keys, and names what went wrong."""
+"""One shard of the queue: runs scripts and commands on its master, and translates Redis' errors.
+
+Hot path: see `http_enqueue` and `worker_noop` in benchmarks/README.md#what-limits-each-figure.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +18,7 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
-    ResponseError,
+    RedisError,
     TryAgainError,
 )
 
@@ -28,30 +31,16 @@ from jobqueue.servers.topology import Topology
 from jobqueue.sharding.scripts import Script
 
 MEMORY_LIMIT_SHARE = 0.9
-"""Share of Redis' memory from which on no new jobs are taken."""
-
-
+"""Share of Redis' memory above which no new jobs are accepted."""
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.02, 0.5
 MAX_REDIRECTS = 3
-"""How often in a row a shard's new master is followed at once."""
+"""How many times in a row a call follows its shard to a new master at once."""
 
-
-_UNAVAILABLE = (
-    AskError,
-    BusyLoadingError,
-    ClusterDownError,
-    MasterDownError,
-    ReadOnlyError,
-    TryAgainError,
-)
-
-
-# Errors that redis-py has no class for: a script runs too long, the disk refuses, no replica is linked, the master
-# that was waited at steps down.
+_UNAVAILABLE = (AskError, BusyLoadingError, ClusterDownError, MasterDownError, ReadOnlyError, TryAgainError)
+# Errors that redis-py has no class for: a script runs too long, the disk is full, no replica is linked, the master of a
+# blocked read has stepped down.
 _UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ", "UNBLOCKED ")
-
-
-# Of a command within a script, by Valkey and newer Redis, and by Redis 7.0.
+# A command in a script was denied: the text of Valkey and newer Redis, and that of Redis 7.0.
 _DENIED_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
 
 
@@ -59,15 +48,15 @@ class Shard:
     """One RQ namespace on one master.
 
     Attributes:
-        index: its place among the shards.
-        prefix: what every key of it begins with.
+        index: its position among the shards.
+        prefix: the start of all its keys.
     """
 
     def __init__(self, index: int, prefix: str, topology: Topology) -> None:
         self.index = index
         self.prefix = prefix
         self._slot = key_slot(prefix.encode())
-        self._mark = keys.write_mark(prefix)
+        self._touch_key = keys.write_mark(prefix)
         self._topology = topology
 
     def __repr__(self) -> str:
@@ -75,7 +64,7 @@ class Shard:
 
     @property
     def clustered(self) -> bool:
-        """Whether the shard is one of a Redis Cluster's."""
+        """Whether the shard is on a Redis Cluster."""
         return self._topology.clustered
 
     async def run(
@@ -86,31 +75,31 @@ class Shard:
         needs_memory: bool = False,
         retry_seconds: float = 0.0,
     ) -> Any:
-        """Runs a script of this package, which may be repeated without harm.
+        """Run a script of this package. Every one of them may be repeated.
 
         Args:
-            replicate: answer only once the change survives the loss of the master (see `execute_replicated`).
-            grows: the script brings new data, so it is not run where memory is short (see `ensure_memory`).
-            retry_seconds: how long to go on trying while the master is away.
+            replicate: return only once the change survives the loss of the master (see `execute_replicated`).
+            needs_memory: the script adds data, so do not run it if Redis' memory is nearly full (see `ensure_memory`).
+            retry_seconds: how long to retry while the master is unavailable.
 
         Raises:
-            ShardUnavailable: the master is away, or it is not known whether the change survives it.
-            NotPermitted: which is a ShardUnavailable, too: the user's rights do not suffice.
+            ShardUnavailable: the master is unavailable, or the change may not survive its loss.
+            NotPermitted: (a ShardUnavailable) Redis denies the user a command or a key.
             QueueFull: Redis has no memory for it.
         """
         deadline = asyncio.get_running_loop().time() + retry_seconds
-        failures, unknown, moves_left = 0, False, MAX_REDIRECTS
+        failures, outcome_unknown, redirects_left = 0, False, MAX_REDIRECTS
         while True:
             try:
                 if needs_memory:
                     await self.ensure_memory()
                 return await self._run_once(script, args, replicate)
             except NotPermitted:
-                raise  # a repeat would be refused, too
+                raise  # a repeat would be denied, too
             except ShardUnavailable as error:
-                error.outcome_unknown = unknown = unknown or error.outcome_unknown
-                if isinstance(error, _Moved) and moves_left:
-                    moves_left -= 1
+                error.outcome_unknown = outcome_unknown = outcome_unknown or error.outcome_unknown
+                if isinstance(error, _Moved) and redirects_left:
+                    redirects_left -= 1
                     continue
                 pause_seconds = jittered_seconds(failures, FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS)
                 if asyncio.get_running_loop().time() + pause_seconds >= deadline:
@@ -121,59 +110,65 @@ class Shard:
     async def execute(
         self, *commands: RedisCommand, timeout_seconds: float = REPLY_TIMEOUT_SECONDS, replicate: bool = False
     ) -> list[Any]:
-        """Runs plain commands on this shard's keys, in order, on one connection.
+        """Run plain commands on this shard's keys, in order, on one connection.
 
         Args:
             replicate: as for `run`.
 
         Raises:
-            ShardUnavailable: the master is away, or it is not known whether the change survives it.
+            ShardUnavailable: the master is unavailable, or the change may not survive its loss.
             QueueFull: Redis has no memory for one of them.
-            redis.exceptions.ResponseError: Redis refused one of them.
+            redis.exceptions.ResponseError: Redis rejected one of them.
         """
-        for moves_left in reversed(range(MAX_REDIRECTS + 1)):
-            node = await self._node()
-            answers = await self._execute_on(node, commands, timeout_seconds=timeout_seconds, replicate=replicate)
+        for redirects_left in reversed(range(MAX_REDIRECTS + 1)):
+            master = await self._master()
+            replies = await self._execute_on(master, commands, timeout_seconds=timeout_seconds, replicate=replicate)
             try:
-                for command, answer in zip(commands, answers, strict=True):
-                    self._raise_error(answer, node, str(command[0]))
+                for command, reply in zip(commands, replies, strict=True):
+                    self._raise_error(reply, master, str(command[0]))
             except _Moved:
-                if moves_left:
+                if redirects_left:
                     continue
                 raise
-            return answers
+            return replies
         raise AssertionError("the loop returns or raises")
 
     async def ensure_memory(self) -> None:
-        """Raises QueueFull where the master has used 90 % of its memory or more (looked at once a second)."""
-        node = await self._node()
+        """Check that the master has used less than 90 % of its memory, by its INFO of the last second.
+
+        Raises:
+            QueueFull: it has used more.
+            ShardUnavailable: the master is unavailable.
+        """
+        master = await self._master()
         try:
-            info = await node.info()
+            info = await master.info()
         except ServerUnreachable as error:
-            raise self._unreachable(error, node, unknown=False) from error
-        most = int(info.get("maxmemory", 0))
-        if most and int(info["used_memory"]) >= MEMORY_LIMIT_SHARE * most:
-            raise QueueFull(f"Redis at {node.address} has used {int(info['used_memory']) / most:.0%} of its memory")
+            raise self._unreachable(error, master, outcome_unknown=False) from error
+        limit = int(info.get("maxmemory", 0))
+        if limit and int(info["used_memory"]) >= MEMORY_LIMIT_SHARE * limit:
+            raise QueueFull(f"Redis at {master.address} has used {int(info['used_memory']) / limit:.0%} of its memory")
 
     async def _run_once(self, script: Script, args: tuple[Any, ...], replicate: bool) -> Any:
-        node = await self._node()
-        (answer,) = await self._execute_on(node, [("EVALSHA", script.sha, 1, self.prefix, *args)], replicate=replicate)
-        if isinstance(answer, NoScriptError):
+        master = await self._master()
+        command = ("EVALSHA", script.sha, 1, self.prefix, *args)
+        (reply,) = await self._execute_on(master, [command], replicate=replicate)
+        if isinstance(reply, NoScriptError):
             command = ("EVAL", script.text, 1, self.prefix, *args)
-            (answer,) = await self._execute_on(node, [command], replicate=replicate)
-        self._raise_error(answer, node, f"script {script.name}")
-        return answer
+            (reply,) = await self._execute_on(master, [command], replicate=replicate)
+        self._raise_error(reply, master, f"script {script.name}")
+        return reply
 
-    async def _node(self) -> ServerPool:
+    async def _master(self) -> ServerPool:
         try:
             return await self._topology.master_of(self._slot)
         except ShardUnavailable as error:
-            # Others may have been told the same one.
+            # The topology may raise the same error object for several shards, so it is copied.
             raise ShardUnavailable(str(error), shard_index=self.index) from error
 
     async def _execute_on(
         self,
-        node: ServerPool,
+        master: ServerPool,
         commands: Sequence[RedisCommand],
         *,
         timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
@@ -182,48 +177,47 @@ class Shard:
         try:
             if replicate:
                 return await execute_replicated(
-                    node,
+                    master,
                     *commands,
-                    touch_key=self._mark,
+                    touch_key=self._touch_key,
                     masters=self._topology.masters,
                     timeout_seconds=timeout_seconds,
                 )
-            return await node.execute(*commands, timeout_seconds=timeout_seconds)
+            return await master.execute(*commands, timeout_seconds=timeout_seconds)
         except ServerUnreachable as error:
-            raise self._unreachable(error, node, unknown=error.sent) from error
+            raise self._unreachable(error, master, outcome_unknown=error.sent) from error
         except NotReplicated as error:
-            raise self._unreachable(error, node, unknown=True) from error
+            raise self._unreachable(error, master, outcome_unknown=True) from error
 
-    def _unreachable(self, error: Exception, node: ServerPool, *, unknown: bool) -> ShardUnavailable:
-        if self._topology.has_moved(self._slot, node):
-            return _Moved(str(error), shard_index=self.index, outcome_unknown=unknown)
-        return self._unavailable(error, unknown=unknown)
+    def _unreachable(self, error: Exception, master: ServerPool, *, outcome_unknown: bool) -> ShardUnavailable:
+        if self._topology.has_moved(self._slot, master):
+            return _Moved(str(error), shard_index=self.index, outcome_unknown=outcome_unknown)
+        return self._unavailable(error, outcome_unknown=outcome_unknown)
 
-    def _unavailable(self, error: Exception, *, unknown: bool) -> ShardUnavailable:
+    def _unavailable(self, error: Exception, *, outcome_unknown: bool) -> ShardUnavailable:
         self._topology.invalidate()
-        return ShardUnavailable(str(error), shard_index=self.index, outcome_unknown=unknown)
+        return ShardUnavailable(str(error), shard_index=self.index, outcome_unknown=outcome_unknown)
 
-    def _raise_error(self, answer: Any, node: ServerPool, what: str) -> None:
-        if isinstance(answer, MovedError):
-            self._topology.invalidate(best_informed=node)
-            raise _Moved(f"Redis at {node.address}: {answer}", shard_index=self.index) from answer
-        if isinstance(answer, _UNAVAILABLE) or (
-            isinstance(answer, ResponseError) and str(answer).startswith(_UNAVAILABLE_CODES)
-        ):
-            raise self._unavailable(answer, unknown=False) from answer
-        if isinstance(answer, OutOfMemoryError) or (isinstance(answer, ResponseError) and "OOM" in str(answer)):
-            raise QueueFull(f"Redis has no memory left: {answer}") from answer
-        if isinstance(answer, NoPermissionError) or (
-            isinstance(answer, ResponseError) and str(answer).startswith(_DENIED_IN_SCRIPT)
-        ):
+    def _raise_error(self, reply: Any, master: ServerPool, request: str) -> None:
+        """Raise what an error reply means to the caller; `request` names the command or script."""
+        if not isinstance(reply, RedisError):
+            return
+        text = str(reply)
+        if isinstance(reply, MovedError):
+            self._topology.invalidate(best_informed=master)
+            raise _Moved(f"Redis at {master.address}: {text}", shard_index=self.index) from reply
+        if isinstance(reply, _UNAVAILABLE) or text.startswith(_UNAVAILABLE_CODES):
+            raise self._unavailable(reply, outcome_unknown=False) from reply
+        if isinstance(reply, OutOfMemoryError) or "OOM" in text:
+            raise QueueFull(f"Redis at {master.address} has no memory left: {text}") from reply
+        if isinstance(reply, NoPermissionError) or text.startswith(_DENIED_IN_SCRIPT):
             raise NotPermitted(
-                f"Redis at {node.address} refuses user {self._topology.user} what {what} needs ({answer}): write the"
-                " users anew with python -m jobqueue.acl, and have every server read them (ACL LOAD)",
+                f"Redis at {master.address} refuses user {self._topology.user} what {request} needs ({text}): write the"
+                " users file again with python -m jobqueue.acl, and have every server load it (ACL LOAD)",
                 shard_index=self.index,
-            ) from answer
-        if isinstance(answer, ResponseError):
-            raise answer
+            ) from reply
+        raise reply
 
 
 class _Moved(ShardUnavailable):
-    """Another server is the shard's master now: what may be repeated is repeated there at once."""
+    """The shard has another master now: what may be repeated is repeated there at once."""

@@ -1,7 +1,9 @@
-"""Whose turn it is among the shards: for a moment all that may go to any of them goes to one, and shares its calls.
+"""Time-sliced rotation of the shards: calls that may go to any shard all go to the current one, and share its batches.
 
-A call for 30 jobs costs its master little more than a call for one. So what comes in together is not spread over the
-shards one by one, but in the course of time, which gives none of them more than another.
+A call for 30 jobs costs its master little more than a call for one. So jobs that arrive together are not spread over
+the shards one by one. Each shard gets an equal share over time instead.
+
+Hot path: see `cluster_cpu` in benchmarks/README.md#what-limits-each-figure.
 """
 
 import random
@@ -9,17 +11,18 @@ import time
 from collections.abc import Callable
 
 TIME_SLICE_SECONDS = 0.05
-"""Long enough for some dozen calls, and as far as jobs on different shards may get out of the order they came in."""
+"""Long enough for a few dozen calls. Also how far jobs on different shards may get out of order."""
 
 
 class ShardRotation:
-    """Turns of `TURN_SECONDS`, each shard one in every round, in an order drawn anew for each round.
+    """Gives each shard one slice of `TIME_SLICE_SECONDS` in every round, in a new random order each round.
 
-    So not all nodes are with one shard at a time, and who comes at regular times does not always find the same one.
+    The random order keeps the managers from all using the same shard at once, and a client that calls at regular
+    intervals from always meeting the same one.
 
     Args:
-        shard_count: how many take turns.
-        clock: seconds, monotonic.
+        shard_count: number of shards.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, shard_count: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,25 +33,25 @@ class ShardRotation:
 
     @property
     def slice_number(self) -> int:
-        """Of the turn; it grows."""
+        """Number of the current time slice; it only grows."""
         return int(self._clock() / TIME_SLICE_SECONDS)
 
     @property
     def current(self) -> int:
-        """The shard's whose turn it is."""
+        """Index of the current shard."""
         if self._count == 1:
-            return 0  # Without a look at the clock, which takes as long as the rest of a new id.
-        place = self._place()
-        return self._order[place]
+            return 0  # Reading the clock would take as long as the rest of a new id.
+        position = self._position()
+        return self._order[position]
 
     def order(self) -> list[int]:
-        """All shards in the order of this round's turns, from the present one on."""
-        first = self._place()
+        """Return the indexes of all shards in this round's order, the current one first."""
+        first = self._position()
         return self._order[first:] + self._order[:first]
 
-    def _place(self) -> int:
-        """Of the present turn in its round, whose order is drawn here when it begins."""
-        round_number, place = divmod(self.slice_number, self._count)
+    def _position(self) -> int:
+        """Return the current slice's position in its round; shuffle the shards if a new round has begun."""
+        round_number, position = divmod(self.slice_number, self._count)
         if round_number != self._round:
             self._round, self._order = round_number, random.sample(range(self._count), self._count)
-        return place
+        return position

@@ -1,7 +1,7 @@
-"""The shards that the queue is spread over.
+"""All shards of one queue. A shard is one RQ namespace (key prefix) on one master.
 
-A shard is one RQ namespace. On a plain Redis there is one, with RQ's own prefix `rq`; on a Redis Cluster there are two
-per master, each prefix carrying a hash tag (`{rq:7}`) that keeps all keys of the shard in one slot.
+A plain Redis has one shard, with RQ's own prefix `rq`. A Redis Cluster has two per master; each prefix is a hash tag
+(`{rq:7}`) that keeps all keys of the shard in one hash slot.
 """
 
 import zlib
@@ -20,28 +20,28 @@ class Shards:
     """All shards of one queue.
 
     Attributes:
-        all: the shards in their order.
-        topology: the servers beneath them.
-        turns: whose turn it is to get what may go to any of them.
+        all: the shards in order.
+        topology: the servers that hold them.
+        rotation: which shard gets the calls that may go to any of them.
     """
 
     def __init__(self, layout: Layout, topology: Topology) -> None:
         self.all = tuple(Shard(index, prefix, topology) for index, prefix in enumerate(layout.prefixes))
         self.topology = topology
         self.rotation = ShardRotation(len(self.all))
-        self._new_ids = JobIdGenerator(len(self.all))
+        self._job_ids = JobIdGenerator(len(self.all))
 
     @classmethod
     async def connect(cls, url: str, *, shard_count: int | None = None) -> "Shards":
-        """Connects, and agrees with the queue's other nodes on the shards.
+        """Connect, and read the queue's layout from Redis; the first program to connect writes it.
 
         Args:
             url: see `Topology`.
-            shard_count: how many shards there must be; None takes what stands in Redis, or two per master.
+            shard_count: how many shards there must be; None accepts the number in Redis, or takes two per master.
 
         Raises:
             ShardUnavailable: Redis cannot be reached.
-            LayoutMismatch: other nodes use another count or a newer format.
+            LayoutMismatch: the queue has another number of shards, or a newer format.
         """
         topology = Topology(url)
         try:
@@ -55,7 +55,7 @@ class Shards:
         """As `connect`, but wait until Redis can be reached; the log says when it cannot and when it can again.
 
         Raises:
-            LayoutMismatch: other nodes use a newer format.
+            LayoutMismatch: the queue has a newer format.
         """
         backoff = Backoff("redis", None)
         while True:
@@ -74,19 +74,19 @@ class Shards:
         return len(self.all)
 
     def of(self, job_id: str) -> Shard:
-        """The shard that a job with this id belongs to: CRC-32 of the id, modulo the number of shards."""
+        """Return the shard that a job with this id belongs to: CRC-32 of the id, modulo the number of shards."""
         if len(self.all) == 1:
             return self.all[0]
         return self.all[zlib.crc32(job_id.encode()) % len(self.all)]
 
     def in_rotation(self) -> list[Shard]:
-        """All shards, beginning with the one whose turn it is."""
+        """Return all shards, the current one of the rotation first."""
         return [self.all[index] for index in self.rotation.order()]
 
     def new_id(self, shard: Shard | None = None) -> str:
-        """A new random id (32 hexadecimal digits), of the given shard, else of the one whose turn it is."""
-        return self._new_ids.generate(self.rotation.current if shard is None else shard.index)
+        """Return a random id (32 hexadecimal digits) of the given shard, or of the current one of the rotation."""
+        return self._job_ids.generate(self.rotation.current if shard is None else shard.index)
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         await self.topology.close()

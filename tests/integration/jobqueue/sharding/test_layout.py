@@ -22,7 +22,7 @@ async def _prefixes(url: str, **options: int) -> tuple[str, ...]:
 
 async def test_a_plain_redis_is_one_shard_with_rqs_prefix(redis_url: str) -> None:
     assert await _prefixes(redis_url) == ("rq",)
-    with pytest.raises(LayoutMismatch, match=r"has 1 shards?, this node was told 3"):
+    with pytest.raises(LayoutMismatch, match=r"has 1 shards?, but this program is configured for 3"):
         await _prefixes(redis_url, shard_count=3)
 
 
@@ -44,7 +44,7 @@ async def test_programs_that_start_at_once_agree_on_the_layout(cluster: ValkeyCl
 async def test_a_program_with_another_shard_count_fails_with_an_explanation(cluster: ValkeyCluster) -> None:
     first = await _prefixes(cluster.url, shard_count=4)
     assert len(first) == 4
-    with pytest.raises(LayoutMismatch, match=r"has 4 shards, this node was told 6.*same number"):
+    with pytest.raises(LayoutMismatch, match=r"has 4 shards, but this program is configured for 6.*same number"):
         await _prefixes(cluster.url, shard_count=6)
     assert await _prefixes(cluster.url) == first
 
@@ -57,7 +57,7 @@ async def test_adjacent_record_formats_are_compatible(redis_url: str, shared_ser
 
 async def test_a_record_format_two_versions_newer_is_rejected(redis_url: str, shared_server: ValkeyServer) -> None:
     shared_server.command("SET", LAYOUT_KEY, Layout(RECORD_FORMAT + 2, ("rq",)).to_json())
-    with pytest.raises(LayoutMismatch, match="format 3, this program knows 1: start a newer version"):
+    with pytest.raises(LayoutMismatch, match="format 3, but this program knows format 1: start a newer version"):
         await _prefixes(redis_url)
 
 

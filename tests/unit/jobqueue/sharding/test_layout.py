@@ -69,7 +69,7 @@ def test_the_same_cluster_gives_the_same_plan() -> None:
 def test_a_plain_redis_is_one_shard() -> None:
     plain = KnownTopology((0, 16383, "a"), clustered=False)
     assert plan_layout(plain, None) == plan_layout(plain, 1) == Layout(RECORD_FORMAT, ("rq",))
-    with pytest.raises(LayoutMismatch, match="1 shard, this node was told 2"):
+    with pytest.raises(LayoutMismatch, match="1 shard, but this program is configured for 2"):
         plan_layout(plain, 2)
 
 
