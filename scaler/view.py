@@ -1,4 +1,4 @@
-"""The scaler as operators see it, read from what its leader writes down; any manager can tell."""
+"""The scaler's state for `GET /scaler`. Any manager can read it, because the leader stores it in Redis."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from scaler.state.store import ScalerState, read_state
 
 @dataclass(frozen=True, slots=True)
 class InstanceView:
-    """An instance, the phase it is in, and its worker where that is heard of."""
+    """An instance, its phase, and its live worker; None if there is none."""
 
     instance: Instance
     phase: InstancePhase
@@ -26,12 +26,13 @@ class InstanceView:
 
 @dataclass(frozen=True, slots=True)
 class ScalerView:
-    """Everything.
+    """The scaler at one moment.
 
     Attributes:
-        leadership: None where nobody acts.
-        report: of the last round: `at`, `fleet`, `reason`, `numbers`; None before the first.
-        decisions: the latest first: `at`, `epoch`, `launch`, `drain`, `reason`, `numbers`.
+        leadership: the leader; None if no manager leads.
+        report: the last round's `at`, `fleet`, `reason`, `numbers`; None before the first round.
+        decisions: latest first, each with `at`, `epoch`, `launch`, `drain`, `reason`, `numbers`.
+        instances: oldest first.
     """
 
     state: ScalerState
@@ -42,29 +43,29 @@ class ScalerView:
 
 
 async def view_scaler(shards: Shards) -> ScalerView:
-    """Reads it.
+    """Read the scaler's state.
 
     Raises:
-        ShardUnavailable: the first shard is away.
+        ShardUnavailable: the first shard is unavailable.
     """
-    state = shards.all[0]
-    book, leadership, workers, (report, decisions) = await asyncio.gather(
-        read_state(state),
-        read_leadership(state),
-        list_workers(state),
-        state.execute(
-            ("GET", keys.scaler(state.prefix, "report")),
-            ("LRANGE", keys.scaler(state.prefix, "decisions"), 0, -1),
+    shard = shards.all[0]
+    state, leadership, workers, (report, decisions) = await asyncio.gather(
+        read_state(shard),
+        read_leadership(shard),
+        list_workers(shard),
+        shard.execute(
+            ("GET", keys.scaler(shard.prefix, "report")),
+            ("LRANGE", keys.scaler(shard.prefix, "decisions"), 0, -1),
         ),
     )
-    heard = {worker.instance_id: worker for worker in workers if worker.instance_id and is_alive(worker)}
+    live = {worker.instance_id: worker for worker in workers if worker.instance_id and is_alive(worker)}
     return ScalerView(
-        state=book,
+        state=state,
         leadership=leadership,
         report=None if report is None else json.loads(report),
         decisions=[json.loads(decision) for decision in decisions],
         instances=[
-            InstanceView(instance, phase_of(instance, heard.get(id_)), heard.get(id_))
-            for id_, instance in sorted(book.instances.items(), key=lambda item: (item[1].launched_at, item[0]))
+            InstanceView(instance, phase_of(instance, live.get(id_)), live.get(id_))
+            for id_, instance in sorted(state.instances.items(), key=lambda item: (item[1].launched_at, item[0]))
         ],
     )

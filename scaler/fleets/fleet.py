@@ -1,4 +1,4 @@
-"""What the loop asks of whatever the workers run on: processes on this machine, or EC2 instances."""
+"""The interface of a fleet: a provider of instances for workers, such as local processes or EC2 instances."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchR
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a fleet's instances are like.
+    """Properties of a fleet's instances.
 
     Attributes:
-        boot_seconds: from launch to registered worker, until some have been seen.
-        boot_limit_seconds: an instance whose worker has not registered by then never will.
-        min_billed_seconds: what an instance costs at least.
-        idle_seconds: an idle worker is kept at least so long.
-        poll_seconds: how often to look at the fleet while something changes.
-        idle_poll_seconds: and while nothing does.
-        slots: jobs that one worker runs at a time.
-        on_demand_base: so many instances are bought on demand before any is on the spot market.
-        version: of what instances are launched from, which only grows; 0 where there are no versions.
+        boot_seconds: initial estimate of the time from launch to the registration of the worker.
+        boot_timeout_seconds: an instance whose worker has not registered by then is given up.
+        min_billed_seconds: minimum billing time of an instance.
+        min_idle_seconds: minimum time before an unneeded worker is drained.
+        poll_seconds: interval between two `describe` calls while instances change.
+        idle_poll_seconds: interval while no instance changes.
+        slots: number of jobs that one worker runs at a time.
+        on_demand_base: number of instances that are launched on demand before any on the spot market.
+        version: version of the template that instances are launched from; it only grows. 0 if there are no versions.
     """
 
     boot_seconds: float
@@ -36,25 +36,25 @@ class Profile:
 
 
 class Cause(StrEnum):
-    """Why a call to a fleet did not do what was asked.
+    """Why a call to a fleet failed.
 
-    `CAPACITY`: there are no such instances at the moment. `THROTTLED`: too many calls; it was not carried out.
-    `REFUSED`: it never will be, as things are set up. `SPENT`: what the token launched has ended since.
-    `UNKNOWN`: no answer came, or none that says whether it was carried out.
+    `CAPACITY`: the pool has no instances at the moment. `THROTTLED`: too many calls; the call was not carried out.
+    `REFUSED`: the call fails until the setup changes. `TOKEN_EXPIRED`: the instances of this token have terminated.
+    `UNKNOWN`: there was no answer, or none that says whether the call was carried out.
     """
 
     CAPACITY = "capacity"
     THROTTLED = "throttled"
     REFUSED = "refused"
-    TOKEN_EXPIRED = "spent"
+    TOKEN_EXPIRED = "token_expired"
     UNKNOWN = "unknown"
 
 
 class FleetError(Exception):
-    """A fleet did not do what it was asked: see `cause` for what can be done.
+    """A call to a fleet failed; `cause` says whether to retry.
 
     Attributes:
-        code: the fleet's own word for it.
+        code: the fleet's own error code.
     """
 
     def __init__(self, cause: Cause, code: str, message: str) -> None:
@@ -64,46 +64,47 @@ class FleetError(Exception):
 
 
 class Fleet(Protocol):
-    """A source of workers."""
+    """A provider of instances, each of which runs one worker."""
 
     @property
     def name(self) -> str:
-        """What its workers give as their fleet when they register."""
+        """Name under which the fleet's workers register."""
 
     @property
     def profile(self) -> Profile:
-        """What its instances are like."""
+        """Properties of the fleet's instances."""
 
     def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
-        """How to ask for so many instances beside those that live; for fewer where all else is to be avoided.
+        """Return the calls that launch `count` further instances; fewer if the remaining pools are cooling down.
 
         Args:
-            avoided: offerings that are short at the moment.
+            living: existing instances.
+            cooling: capacity pools that are cooling down.
         """
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
-        """Asks for an intent's instances. A repeat gives what the first call gave.
+        """Launch an intent's instances. A repetition returns the instances of the first call.
 
         Args:
-            repeated: it may have been asked for before.
+            repeated: the intent may have been requested before.
 
         Raises:
             FleetError: see its cause.
         """
 
     async def describe(self) -> Sequence[DescribedInstance]:
-        """All members; one that is left out may live nonetheless.
+        """Describe all instances. An instance that is not described can still exist.
 
         Raises:
             FleetError: nothing is known.
         """
 
     async def terminate(self, ids: Sequence[str]) -> Collection[str]:
-        """Ends instances; those that are gone, or going.
+        """Terminate instances; return the ids of those that have terminated or are shutting down.
 
         Raises:
-            FleetError: nothing is known of any of them.
+            FleetError: it is not known whether any of them terminates.
         """
 
     async def close(self) -> None:
-        """Lets go of what this process started, so that nothing is left behind."""
+        """Release what this process started, so that nothing is left behind."""

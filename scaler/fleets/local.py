@@ -1,4 +1,4 @@
-"""The fleet on this machine: each worker a process of this manager's."""
+"""The local fleet: each worker is a child process of this manager."""
 
 import asyncio
 import logging
@@ -16,13 +16,11 @@ from scaler.fleets.fleet import Cause, FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 
 DRAIN_SECONDS = 10.0
-"""How long running jobs may go on when their workers' manager ends; then they are given back."""
+"""How long running jobs can continue when the manager stops; then their workers release them."""
 KILL_AFTER_SECONDS = 5.0
-"""How long giving back may take, before a worker is killed."""
-
+"""How long the release of jobs can take before a worker is killed."""
 WORKER_NICE = 15
-"""How far the workers' executors stand back for managers and Redis, unless WORKMANAGER_NICE says so (nice(2))."""
-
+"""Niceness of the workers' executors, so that managers and Redis go first (nice(2)). WORKMANAGER_NICE overrides it."""
 PROFILE = Profile(
     boot_seconds=2.0,
     boot_timeout_seconds=30.0,
@@ -36,20 +34,20 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Started:
+class _LocalWorker:
     process: Process
     token: str
-    at: float
+    launched_at: float
 
 
 class LocalFleet:
     """Starts workers as child processes.
 
     Args:
-        redis_url: where the workers find the queue.
-        slots: how many jobs each runs at a time.
-        parent_fd: read end of a pipe whose other end is held by whoever started everything: its end of file tells the
-            workers that nobody is left. None makes one that this process holds.
+        redis_url: URL of the queue, for the workers.
+        slots: number of jobs that each worker runs at a time.
+        parent_fd: read end of a pipe whose write end the parent process holds: end of file tells the workers that the
+            parent has died. None: create a pipe whose write end this process holds.
     """
 
     def __init__(self, redis_url: str, *, slots: int = 1, parent_fd: int | None = None) -> None:
@@ -63,56 +61,55 @@ class LocalFleet:
             parent_fd, self._write_fd = os.pipe()
         self._parent_fd = parent_fd
         self._launcher = secrets.token_hex(8)
-        self._started: dict[str, _Started] = {}
+        self._workers: dict[str, _LocalWorker] = {}
 
     def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
-        """One call for all, that only this process can carry out."""
+        """Return one call for all instances; only this process can carry it out."""
         return [LaunchRequest(count, arguments={"launcher": self._launcher})]
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
-        """Starts the intent's processes, once.
+        """Start the intent's processes, unless they were started before.
 
         Raises:
-            FleetError: the machine starts no more processes; or it is another manager's intent, and whatever that has
-                started tells of itself by registering.
+            FleetError: the machine cannot start another process; or it is the intent of another manager, whose workers
+                become known when they register.
         """
         if intent.request.arguments.get("launcher") != self._launcher:
-            raise FleetError(
-                Cause.TOKEN_EXPIRED, "NotOurs", "the manager that was about to start these processes has gone"
-            )
+            message = "another manager recorded this launch, and only that manager could start its processes"
+            raise FleetError(Cause.TOKEN_EXPIRED, "OtherManager", message)
         ids = [f"{intent.token}-{number}" for number in range(intent.request.count)]
         for id_ in ids:
-            if id_ not in self._started:
+            if id_ not in self._workers:
                 try:
                     process = await self._start(id_)
                 except OSError as error:
                     raise FleetError(Cause.UNKNOWN, "NotStarted", str(error)) from error
-                self._started[id_] = _Started(process, intent.token, intent.recorded_at)
-        return [self._sighting(id_) for id_ in ids]
+                self._workers[id_] = _LocalWorker(process, intent.token, intent.recorded_at)
+        return [self._described(id_) for id_ in ids]
 
     async def describe(self) -> list[DescribedInstance]:
-        """The processes of this manager; workers of another are heard of as long as they live."""
-        sightings = [self._sighting(id_) for id_ in self._started]
-        # An ended one is shown once: should that be lost, its worker is missed before long.
-        self._started = {id_: each for id_, each in self._started.items() if each.process.returncode is None}
-        return sightings
+        """Describe the processes of this manager. The workers of another manager are known by their heartbeats."""
+        described = [self._described(id_) for id_ in self._workers]
+        # An ended process is described only once. If that gets lost, its worker's silence is noticed soon.
+        self._workers = {id_: each for id_, each in self._workers.items() if each.process.returncode is None}
+        return described
 
     async def terminate(self, ids: Sequence[str]) -> Collection[str]:
-        """Kills what is left of these, where it is ours."""
+        """Kill the processes that are still running, as far as this manager started them."""
         for id_ in ids:
-            started = self._started.pop(id_, None)
-            if started is not None and started.process.returncode is None:
-                started.process.kill()
-                await started.process.wait()
+            worker = self._workers.pop(id_, None)
+            if worker is not None and worker.process.returncode is None:
+                worker.process.kill()
+                await worker.process.wait()
         return ids
 
     async def close(self) -> None:
-        """Drains the workers that this process started: jobs that take longer than `DRAIN_SECONDS` go back."""
-        living = [each.process for each in self._started.values() if each.process.returncode is None]
-        # Told once a worker drains, told twice it gives at once back what it runs.
-        for patience_seconds in (DRAIN_SECONDS, KILL_AFTER_SECONDS):
-            living = await _tell_to_leave(living, patience_seconds)
-        for process in living:
+        """Drain this manager's workers. Jobs that take longer than `DRAIN_SECONDS` are released to the queue."""
+        running = [each.process for each in self._workers.values() if each.process.returncode is None]
+        # The first SIGTERM drains a worker; the second one makes it release its jobs at once.
+        for timeout_seconds in (DRAIN_SECONDS, KILL_AFTER_SECONDS):
+            running = await _terminate_and_wait(running, timeout_seconds)
+        for process in running:
             log.warning("event=worker_killed pid=%d reason=did_not_drain", process.pid)
             process.kill()
             await process.wait()
@@ -128,35 +125,35 @@ class LocalFleet:
             *("--fleet", self.name, "--instance-id", instance_id, "--name", instance_id),
             *("--parent-fd", str(self._parent_fd)),
             stdin=asyncio.subprocess.DEVNULL,
-            # Not on the command line, which every user of the machine can see: there may be a password in it.
+            # The URL can contain a password, and every user of the machine can read command lines.
             env={"WORKMANAGER_NICE": str(WORKER_NICE), **os.environ, "WORKMANAGER_REDIS_URL": self._redis_url},
             pass_fds=(self._parent_fd,),
-            # Ctrl-C in a terminal is for whoever started us; the workers are told to drain in their turn.
+            # Ctrl-C in a terminal must reach only the parent process, which then drains the workers.
             start_new_session=True,
         )
         log.info("event=worker_launched instance_id=%s pid=%d", instance_id, process.pid)
         return process
 
-    def _sighting(self, id_: str) -> DescribedInstance:
-        started = self._started[id_]
+    def _described(self, id_: str) -> DescribedInstance:
+        worker = self._workers[id_]
         return DescribedInstance(
             id_,
-            started.at,
-            started.token,
+            worker.launched_at,
+            worker.token,
             kind="process",
             zone=self._host,
-            ended=started.process.returncode is not None,
+            ended=worker.process.returncode is not None,
         )
 
 
-async def _tell_to_leave(processes: Sequence[Process], patience_seconds: float) -> list[Process]:
-    """Sends SIGTERM; returns those that have not ended in time."""
+async def _terminate_and_wait(processes: Sequence[Process], timeout_seconds: float) -> list[Process]:
+    """Send SIGTERM, and return the processes that have not ended in time."""
     for process in processes:
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
     if processes:
         ends = [asyncio.ensure_future(process.wait()) for process in processes]
-        await asyncio.wait(ends, timeout=patience_seconds)
+        await asyncio.wait(ends, timeout=timeout_seconds)
         for end in ends:
             end.cancel()
     return [process for process in processes if process.returncode is None]

@@ -1,4 +1,4 @@
-"""A fleet whose calls are watched, so that a round that waits for one can say so."""
+"""Slow-call watchdog: wraps a fleet and reports calls that take too long, because a round waits for them."""
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -11,16 +11,16 @@ T = TypeVar("T")
 
 
 class SlowCallWatch:
-    """Another fleet, with a describe at what it has been asked and not answered.
+    """A fleet that passes every call on to another one and tracks the calls without an answer.
 
     Args:
-        clock: seconds that only grow.
+        clock: monotonic seconds.
     """
 
     def __init__(self, fleet: Fleet, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._fleet = fleet
         self._clock = clock
-        self._under_way: dict[object, tuple[str, float]] = {}
+        self._pending: dict[object, tuple[str, float]] = {}
 
     @property
     def name(self) -> str:
@@ -33,12 +33,12 @@ class SlowCallWatch:
         return self._fleet.profile
 
     def overdue(self, seconds: float) -> list[str]:
-        """The calls that have taken longer than that, each of them told once."""
+        """Return the names of the calls that have taken longer than this; each call is reported once."""
         now = self._clock()
-        late = {call: name for call, (name, since) in self._under_way.items() if now - since > seconds}
-        for call in late:
-            del self._under_way[call]
-        return list(late.values())
+        overdue = {call: name for call, (name, since) in self._pending.items() if now - since > seconds}
+        for call in overdue:
+            del self._pending[call]
+        return list(overdue.values())
 
     def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
         """See `Fleet`."""
@@ -46,24 +46,24 @@ class SlowCallWatch:
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
         """See `Fleet`."""
-        return await self._watched(f"launch:{intent.token}", self._fleet.launch(intent, repeated=repeated))
+        return await self._track(f"launch:{intent.token}", self._fleet.launch(intent, repeated=repeated))
 
     async def describe(self) -> Sequence[DescribedInstance]:
         """See `Fleet`."""
-        return await self._watched("describe", self._fleet.describe())
+        return await self._track("describe", self._fleet.describe())
 
     async def terminate(self, ids: Sequence[str]) -> Collection[str]:
         """See `Fleet`."""
-        return await self._watched(f"terminate:{','.join(ids)}", self._fleet.terminate(ids))
+        return await self._track(f"terminate:{','.join(ids)}", self._fleet.terminate(ids))
 
     async def close(self) -> None:
         """See `Fleet`."""
         await self._fleet.close()
 
-    async def _watched(self, name: str, answer: Awaitable[T]) -> T:
+    async def _track(self, name: str, answer: Awaitable[T]) -> T:
         call = object()
-        self._under_way[call] = (name, self._clock())
+        self._pending[call] = (name, self._clock())
         try:
             return await answer
         finally:
-            self._under_way.pop(call, None)
+            self._pending.pop(call, None)

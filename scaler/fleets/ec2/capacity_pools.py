@@ -1,7 +1,7 @@
-"""How many of which type, in which zone, on which market. Pure.
+"""Capacity pools: divides a launch over instance types, subnets (zones) and markets. Pure.
 
-On-demand instances are of the first type that is not short, spot instances of all types: what is bought on the spot
-market is best spread over types as well as zones, so that EC2 does not take it all back at once.
+On-demand instances are of the first type that has capacity. Spot instances are spread over all types and zones, so that
+EC2 does not reclaim all of them at once.
 """
 
 from collections import Counter
@@ -17,17 +17,17 @@ ON_DEMAND, SPOT = "on-demand", "spot"
 
 @dataclass(frozen=True, slots=True)
 class Ec2Plan:
-    """What the operator has set up.
+    """Launch configuration from the operator's settings.
 
     Attributes:
-        cluster: name of the system, by which its instances are told from others'.
-        launch_template: id (`lt-…`) or name, with `:VERSION` behind it where it is not to be the default version.
-            Workers of an earlier version give way to those of a number that stands there.
-        subnets, types: to choose from; where there are none, the template says.
-        spot: whether the spot market is used at all.
-        on_demand_base: so many instances are bought on demand before any is on the spot market.
-        slots: jobs that a worker runs at a time.
-        boot_limit_seconds: an instance whose worker has not registered by then is ended.
+        cluster: name of the system; the tag that identifies its instances.
+        launch_template: id (`lt-…`) or name, optionally with `:VERSION`; otherwise EC2 uses the default version. If the
+            version is a number, workers of an earlier version are replaced.
+        subnets, types: subnets and instance types to choose from; if empty, the template specifies them.
+        spot: whether the spot market is used.
+        on_demand_base: number of instances that are launched on demand before any on the spot market.
+        slots: number of jobs that a worker runs at a time.
+        boot_timeout_seconds: an instance whose worker has not registered by then is terminated.
     """
 
     cluster: str
@@ -42,7 +42,7 @@ class Ec2Plan:
 
 @dataclass(frozen=True, slots=True, order=True)
 class CapacityPool:
-    """A type in a subnet on a market; '' where the template says."""
+    """An instance type in a subnet on a market; '' if the template specifies it."""
 
     kind: str
     subnet: str
@@ -53,7 +53,7 @@ class CapacityPool:
 
 
 def version_of(template: str, plan: Ec2Plan) -> int:
-    """The version of the plan's template that an instance's tag, or the plan itself, names; 0 where it names none."""
+    """Return the version number in a template name or tag; 0 if it has none or names another template."""
     name, _, version = template.partition(":")
     same = name == plan.launch_template.partition(":")[0]
     return int(version) if same and version.isdecimal() else 0
@@ -62,67 +62,70 @@ def version_of(template: str, plan: Ec2Plan) -> int:
 def plan_launches(
     plan: Ec2Plan, count: int, living: Collection[Instance], cooling: Collection[str]
 ) -> list[LaunchRequest]:
-    """The calls that launch so many; fewer, or none, where every offering is to be avoided."""
-    on_demand = sum(instance.market == ON_DEMAND for instance in living)
-    base = min(count, max(0, plan.on_demand_base - on_demand)) if plan.spot else count
-    shares: Counter[CapacityPool] = Counter()
-    here = Counter(
+    """Return the calls that launch `count` instances: fewer, or none, if too many pools are cooling down."""
+    existing_on_demand = sum(instance.market == ON_DEMAND for instance in living)
+    base_count = min(count, max(0, plan.on_demand_base - existing_on_demand)) if plan.spot else count
+    existing = Counter(
         CapacityPool(each.kind if plan.types else "", each.subnet if plan.subnets else "", each.market)
         for each in living
     )
-    bases = _spread(base, _open(plan, ON_DEMAND, cooling, first_type=True), here)
-    shares.update(bases)
-    spot = _spread(count - base, _open(plan, SPOT, cooling), here)
-    # Where the spot market has nothing left, the rest is bought on demand, and the other way round never.
-    missing = count - base - spot.total()
-    shares.update(spot)
-    shares.update(_spread(missing, _open(plan, ON_DEMAND, cooling, first_type=True), here + bases))
+    on_demand_pools = _available_pools(plan, ON_DEMAND, cooling, first_type=True)
+    base = _spread(base_count, on_demand_pools, existing)
+    spot = _spread(count - base_count, _available_pools(plan, SPOT, cooling), existing)
+    # If the spot market has no capacity left, the rest is launched on demand. The opposite never happens.
+    rest = _spread(count - base_count - spot.total(), on_demand_pools, existing + base)
     return [
-        LaunchRequest(part, str(offering), _arguments(plan, offering))
-        for offering, number in sorted(shares.items())
-        for part in _parts(number)
+        LaunchRequest(part, str(pool), _arguments(plan, pool))
+        for pool, share in sorted((base + spot + rest).items())
+        for part in _parts(share)
     ]
 
 
-def _open(plan: Ec2Plan, market: str, avoided: Collection[str], *, first_type: bool = False) -> list[CapacityPool]:
-    """The offerings that are not short, the preferred type first."""
+def _available_pools(
+    plan: Ec2Plan, market: str, cooling: Collection[str], *, first_type: bool = False
+) -> list[CapacityPool]:
+    """Return the pools that are not cooling down, preferred types first.
+
+    Args:
+        first_type: return only the pools of the first type that has any.
+    """
     if market == SPOT and not plan.spot:
         return []
     kinds, subnets = plan.types or ("",), plan.subnets or ("",)
-    found: list[CapacityPool] = []
+    pools: list[CapacityPool] = []
     for kind in kinds:
-        found += [each for subnet in subnets if str(each := CapacityPool(kind, subnet, market)) not in avoided]
-        if found and first_type:
+        pools += [pool for subnet in subnets if str(pool := CapacityPool(kind, subnet, market)) not in cooling]
+        if pools and first_type:
             break
-    return found
+    return pools
 
 
-def _spread(count: int, offerings: list[CapacityPool], here: Counter[CapacityPool]) -> Counter[CapacityPool]:
-    """Evenly, counting those that are there already."""
+def _spread(count: int, pools: list[CapacityPool], existing: Counter[CapacityPool]) -> Counter[CapacityPool]:
+    """Divide `count` instances evenly over the pools, counting the existing ones in."""
     shares: Counter[CapacityPool] = Counter()
-    for _ in range(count if offerings else 0):
-        shares[min(offerings, key=lambda each: here[each] + shares[each])] += 1
+    for _ in range(count if pools else 0):
+        shares[min(pools, key=lambda pool: existing[pool] + shares[pool])] += 1
     return shares
 
 
-def _parts(number: int) -> Iterator[int]:
-    while number > 0:
-        yield min(number, MAX_INSTANCES_PER_CALL)
-        number -= MAX_INSTANCES_PER_CALL
+def _parts(count: int) -> Iterator[int]:
+    while count > 0:
+        yield min(count, MAX_INSTANCES_PER_CALL)
+        count -= MAX_INSTANCES_PER_CALL
 
 
-def _arguments(plan: Ec2Plan, offering: CapacityPool) -> dict[str, Any]:
-    """Of RunInstances, without token and count."""
+def _arguments(plan: Ec2Plan, pool: CapacityPool) -> dict[str, Any]:
+    """Return RunInstances' arguments, except token and count."""
     name, _, version = plan.launch_template.partition(":")
     template = {"LaunchTemplateId" if name.startswith("lt-") else "LaunchTemplateName": name}
     if version:
         template["Version"] = version
     arguments: dict[str, Any] = {"LaunchTemplate": template}
-    if offering.kind:
-        arguments["InstanceType"] = offering.kind
-    if offering.subnet:
-        arguments["SubnetId"] = offering.subnet
-    if offering.market == SPOT:
+    if pool.kind:
+        arguments["InstanceType"] = pool.kind
+    if pool.subnet:
+        arguments["SubnetId"] = pool.subnet
+    if pool.market == SPOT:
         options = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
         arguments["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": options}
     return arguments

@@ -1,4 +1,4 @@
-"""What EC2's error codes mean for a launch.
+"""Maps EC2's error codes to the causes of a failed launch.
 
 Source: the error codes of the Amazon EC2 API reference, and "Ensuring idempotency in Amazon EC2 API requests".
 """
@@ -27,8 +27,8 @@ NO_CAPACITY_CODES = frozenset(
         "VcpuLimitExceeded",
     }
 )
-"""There are none of this type in this zone on this market now, or not for this account. `Unsupported` is what EC2 says
-of a type that the zone does not have."""
+"""The capacity pool has no instances now, or not for this account. EC2 returns `Unsupported` if the zone does not have
+the instance type."""
 
 THROTTLED_CODES = frozenset(
     {
@@ -43,17 +43,17 @@ THROTTLED_CODES = frozenset(
     }
 )
 UNCERTAIN_CODES = frozenset({"InternalError", "InternalFailure", "RequestTimeout", "ServiceUnavailable", "Unavailable"})
-"""EC2 itself failed: it may have carried the call out."""
+"""EC2 itself failed, so it is not known whether the call was carried out."""
 
 
 def to_fleet_error(error: ClientError | BotoCoreError) -> FleetError:
-    """The cause, the code and a message that can be logged."""
+    """Return the error with its cause, EC2's code and a message for the log."""
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", "Unknown"))
         message = str(error.response.get("Error", {}).get("Message", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return FleetError(_cause_of(code, status), code, message)
-    # Without credentials or arguments nothing was sent; otherwise the answer may have been lost.
+    # Without credentials or with wrong arguments nothing was sent. Otherwise the answer may have been lost.
     cause = Cause.REFUSED if isinstance(error, (NoCredentialsError, ParamValidationError)) else Cause.UNKNOWN
     return FleetError(cause, type(error).__name__, str(error))
 

@@ -1,4 +1,4 @@
-"""Workers on EC2 instances, launched from a template."""
+"""The fleet of EC2 instances: launches workers from a launch template, and finds them by their tags."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,17 +18,16 @@ TEMPLATE_TAG = "workmanager:template"
 PAGE_SIZE = 1000
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 3.0, 20.0
 MIN_BILLED_SECONDS = 60.0
-"""Linux instances are billed by the second, for a minute at least."""
+"""Linux instances are billed by the second, with a minimum of a minute."""
 BOOT_SECONDS = 90.0
 POLL_SECONDS, IDLE_POLL_SECONDS = 5.0, 30.0
 MAX_TERMINATED_PER_CALL = 100
-"""In one call."""
 ENDED_STATES = frozenset({"shutting-down", "terminated"})
 STOPPED_STATES = frozenset({"stopping", "stopped"})
 
 
 class Ec2Client(Protocol):
-    """What is used of boto3's client, which has no types of its own."""
+    """The part of boto3's untyped client that the fleet uses."""
 
     def run_instances(self, **arguments: Any) -> Mapping[str, Any]: ...
     def describe_instances(self, **arguments: Any) -> Mapping[str, Any]: ...
@@ -36,10 +35,10 @@ class Ec2Client(Protocol):
 
 
 class Ec2Fleet:
-    """The instances of one cluster, told from others by their tags.
+    """The instances of one cluster, identified by their tags.
 
     Args:
-        client: without retries of its own: what may be repeated is repeated by whoever asks.
+        client: client without retries; the callers repeat what can be repeated.
     """
 
     def __init__(self, client: Ec2Client, plan: Ec2Plan) -> None:
@@ -60,10 +59,10 @@ class Ec2Fleet:
 
     @classmethod
     def connect(cls, plan: Ec2Plan) -> Self:
-        """With region, endpoint and credentials as boto3 finds them.
+        """Create the fleet with the region, endpoint and credentials that boto3 finds.
 
         Raises:
-            botocore.exceptions.BotoCoreError: there is no region, for instance.
+            botocore.exceptions.BotoCoreError: the configuration is incomplete, for instance without a region.
         """
         config = Config(
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -74,18 +73,18 @@ class Ec2Fleet:
         return cls(boto3.client("ec2", config=config), plan)
 
     def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
-        """See `choose_orders`."""
+        """See `plan_launches`."""
         return plan_launches(self._plan, count, living, cooling)
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
-        """RunInstances under the intent's token, with at least one instance.
+        """Call RunInstances for at least one instance, with the intent's token as ClientToken.
 
         Raises:
             FleetError: see its cause.
         """
         arguments = intent.request.arguments
         tags = {CLUSTER_TAG: self._plan.cluster, ROLE_TAG: "worker", INTENT_TAG: intent.token}
-        # Of the intent, which may be another version's: a repeat says the very same.
+        # A repetition must send the same arguments, so the tag names the intent's template, not the current one.
         tags[TEMPLATE_TAG] = ":".join(arguments["LaunchTemplate"].values())
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
         answer = await self._call(
@@ -96,10 +95,10 @@ class Ec2Fleet:
             ClientToken=intent.token,
             TagSpecifications=[{"ResourceType": kind, "Tags": listed} for kind in ("instance", "volume")],
         )
-        return [self._sighting(instance) for instance in answer["Instances"]]
+        return [self._described(instance) for instance in answer["Instances"]]
 
     async def describe(self) -> list[DescribedInstance]:
-        """DescribeInstances by tag, a page at a time.
+        """Call DescribeInstances for the cluster's tags, page by page.
 
         Raises:
             FleetError: nothing is known.
@@ -108,35 +107,35 @@ class Ec2Fleet:
             {"Name": f"tag:{CLUSTER_TAG}", "Values": [self._plan.cluster]},
             {"Name": f"tag:{ROLE_TAG}", "Values": ["worker"]},
         ]
-        sightings: list[DescribedInstance] = []
+        described: list[DescribedInstance] = []
         more: dict[str, str] = {}
         while True:
             page = await self._call(self._client.describe_instances, Filters=filters, MaxResults=PAGE_SIZE, **more)
-            sightings += [self._sighting(instance) for instance in _instances(page)]
+            described += [self._described(instance) for instance in _instances(page)]
             if not page.get("NextToken"):
-                return sightings
+                return described
             more = {"NextToken": page["NextToken"]}
 
     async def terminate(self, ids: Sequence[str]) -> Collection[str]:
-        """TerminateInstances; one that EC2 does not know any more is gone too.
+        """Call TerminateInstances. Instances that EC2 no longer knows count as terminated.
 
         Raises:
-            FleetError: some calls failed, and none succeeded.
+            FleetError: no call succeeded.
         """
-        gone: set[str] = set()
+        terminated: set[str] = set()
         failure: FleetError | None = None
         for start in range(0, len(ids), MAX_TERMINATED_PER_CALL):
             part = ids[start : start + MAX_TERMINATED_PER_CALL]
             try:
-                gone.update(await self._terminate(part))
+                terminated.update(await self._terminate(part))
             except FleetError as error:
                 failure = error
-        if failure is not None and not gone:
+        if failure is not None and not terminated:
             raise failure
-        return gone
+        return terminated
 
     async def close(self) -> None:
-        """The instances belong to all managers: they go on."""
+        """Do nothing: the instances belong to all managers and keep running."""
 
     async def _terminate(self, ids: Sequence[str]) -> Collection[str]:
         try:
@@ -146,7 +145,7 @@ class Ec2Fleet:
                 raise
             if len(ids) == 1:
                 return ids
-            # One that is not known makes EC2 end none of them: so each by itself.
+            # If one instance is unknown, EC2 terminates none of the call. So terminate them one by one.
             return [id_ for each in ids for id_ in await self._terminate([each])]
         return [each["InstanceId"] for each in answer["TerminatingInstances"]]
 
@@ -157,10 +156,10 @@ class Ec2Fleet:
             raise to_fleet_error(error) from error
         return answer
 
-    def _sighting(self, instance: Mapping[str, Any]) -> DescribedInstance:
+    def _described(self, instance: Mapping[str, Any]) -> DescribedInstance:
         tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
         state = instance["State"]["Name"]
-        why = instance.get("StateReason", {}).get("Code", "")
+        state_reason = instance.get("StateReason", {}).get("Code", "")
         return DescribedInstance(
             id=instance["InstanceId"],
             launched_at=instance["LaunchTime"].timestamp(),
@@ -172,7 +171,7 @@ class Ec2Fleet:
             version=version_of(tags.get(TEMPLATE_TAG, ""), self._plan),
             ended=state in ENDED_STATES,
             stopped=state in STOPPED_STATES,
-            interrupted=why.startswith("Server.Spot"),
+            interrupted=state_reason.startswith("Server.Spot"),
         )
 
 
