@@ -10,12 +10,18 @@ from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import EnqueueResult, enqueue
 from jobqueue.lifecycle.finish import Failed, Finished, FinishReport, Retried, Stopped, finish
 from jobqueue.maintenance.periodic import expire_results
-from jobqueue.model import ClaimedJob, FailureReason, NewJob
+from jobqueue.model import LEASE_SECONDS, ClaimedJob, FailureReason, NewJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
+from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord
+from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 NOW = 1_900_000_000.0
 """The time that most tests pass as `now`. It is after the machine's time, so Redis expires nothing by itself."""
+
+LEASE_EXPIRED = NOW + LEASE_SECONDS + 1
+"""A time at which leases taken at `NOW` have expired."""
 
 RUN_SECONDS = 0.5
 """Run time that the outcomes of these helpers report."""
@@ -71,6 +77,18 @@ async def complete_jobs(shard: Shard, *job_ids: str, now: float = NOW, **fields:
     jobs = await claim_jobs(shard, len(job_ids), fields.get("queue", "default"), now=now)
     assert [job.id for job in jobs] == list(job_ids)
     return await finish(shard, "w1", [success_outcome(job, job.id) for job in jobs], now=now)
+
+
+def worker_record(name: str = "w1", *, queues: tuple[str, ...] = ("default",), slots: int = 1) -> WorkerRecord:
+    """Build the registration of a worker."""
+    return WorkerRecord(name, hostname="host", pid=1, queues=queues, slots=slots)
+
+
+def worker_heartbeat(
+    state: str = "idle", *, running: int = 0, finished: int = 0, failed: int = 0, working_seconds: float = 0.0
+) -> WorkerHeartbeat:
+    """Build the heartbeat of a worker."""
+    return WorkerHeartbeat(state, running, finished, failed, working_seconds)
 
 
 async def queued_ids(shard: Shard, queue: str = "default") -> list[str]:
@@ -130,6 +148,16 @@ async def dump_shard(shard: Shard) -> dict[str, tuple[bytes, bool]]:
         commands += [("DUMP", f"{shard.prefix}:{key}"), ("TTL", f"{shard.prefix}:{key}")]
     replies = await shard.execute(*commands) if commands else []
     return {key: (replies[2 * n], replies[2 * n + 1] >= 0) for n, key in enumerate(keys)}
+
+
+def replica_of(cluster: ValkeyCluster, master_port: int) -> ValkeyServer:
+    """Return the replica of the master with that port."""
+
+    def is_replica_of_master(server: ValkeyServer) -> bool:
+        role, *rest = server.command("ROLE")
+        return bool(role == "slave" and int(rest[1]) == master_port)
+
+    return next(filter(is_replica_of_master, cluster.servers))
 
 
 def master_port_of(shards: Shards, shard: Shard) -> int:

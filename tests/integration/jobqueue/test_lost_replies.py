@@ -1,5 +1,7 @@
-"""An answer that is lost after the server ran the script: nothing runs twice behind the caller's back, the caller is
-told that the outcome is unknown, and repeating is harmless for every verb."""
+"""A reply that is lost after the server ran the script.
+
+The script runs only once, the caller learns that the outcome is unknown, and repeating is harmless for every verb.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -9,7 +11,7 @@ from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.claim import claim, release
 from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.enqueue import EnqueueOutcome, enqueue
-from jobqueue.lifecycle.finish import Stopped, finish
+from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.maintenance.periodic import enqueue_due
@@ -19,6 +21,7 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
+    LEASE_EXPIRED,
     NOW,
     claim_jobs,
     complete_jobs,
@@ -26,39 +29,42 @@ from tests.integration.jobqueue.queue_helpers import (
     enqueue_jobs,
     failed_outcome,
     new_job,
+    stopped_outcome,
     success_outcome,
 )
 from tests.integration.jobqueue.reply_dropping_proxy import ReplyDroppingProxy, run_proxy
 from workmanager.local.valkey import ValkeyServer
 
-Act = Callable[[Shard, list[ClaimedJob]], Awaitable[object]]
+DUE_IN_SECONDS = 30
+Verb = Callable[[Shard, list[ClaimedJob]], Awaitable[object]]
+"""A call on a shard, with the jobs that worker `w1` has claimed."""
 
 
-async def _claim(shard: Shard, held: list[ClaimedJob]) -> object:
+async def _claim(shard: Shard, claimed: list[ClaimedJob]) -> object:
     return await claim(shard, "w2", ["default"], 2, token="t", now=NOW, retry_seconds=0.0)
 
 
-async def _release(shard: Shard, held: list[ClaimedJob]) -> object:
-    return await release(shard, held, now=NOW, retry_seconds=0.0)
+async def _release(shard: Shard, claimed: list[ClaimedJob]) -> object:
+    return await release(shard, claimed, now=NOW, retry_seconds=0.0)
 
 
-VERBS: dict[str, Act] = {
-    "enqueue": lambda shard, held: enqueue(shard, [new_job("new"), new_job("new2", queue="x")], now=NOW),
+VERBS: dict[str, Verb] = {
+    "enqueue": lambda shard, claimed: enqueue(shard, [new_job("new"), new_job("new2", queue="x")], now=NOW),
     "claim": _claim,
-    "finish": lambda shard, held: finish(shard, "w1", [success_outcome(job) for job in held], now=NOW),
-    "fail": lambda shard, held: finish(shard, "w1", [failed_outcome(job) for job in held], now=NOW),
-    "stop": lambda shard, held: finish(shard, "w1", [Stopped(job, "noop", 0.1) for job in held], now=NOW),
-    "extend": lambda shard, held: extend(shard, "w1", [LeaseUpdate(job, NOW) for job in held], now=NOW),
+    "finish": lambda shard, claimed: finish(shard, "w1", [success_outcome(job) for job in claimed], now=NOW),
+    "fail": lambda shard, claimed: finish(shard, "w1", [failed_outcome(job) for job in claimed], now=NOW),
+    "stop": lambda shard, claimed: finish(shard, "w1", [stopped_outcome(job) for job in claimed], now=NOW),
+    "extend": lambda shard, claimed: extend(shard, "w1", [LeaseUpdate(job, NOW) for job in claimed], now=NOW),
     "release": _release,
-    "reap": lambda shard, held: reap(shard, now=NOW + 21),
-    "enqueue_due": lambda shard, held: enqueue_due(shard, "default", "me", now=NOW + 60),
-    "pull": lambda shard, held: pull(shard, 2, token="t", now=NOW),
-    "pull on a lease": lambda shard, held: pull(shard, 2, token="t", lease_seconds=9, now=NOW),
-    "ack": lambda shard, held: acknowledge(shard, ["leased"], now=NOW),
-    "prune": lambda shard, held: shard.run(script("prune"), repr(NOW + 100), 2_592_000, 1000, "default"),
-    "cancel": lambda shard, held: cancel(shard, ["q1", "later"], now=NOW),
-    "requeue": lambda shard, held: requeue(shard, ["bad"], now=NOW),
-    "delete": lambda shard, held: delete(shard, ["q1", "bad", "done1"]),
+    "reap": lambda shard, claimed: reap(shard, now=LEASE_EXPIRED),
+    "enqueue_due": lambda shard, claimed: enqueue_due(shard, "default", "me", now=NOW + DUE_IN_SECONDS),
+    "pull": lambda shard, claimed: pull(shard, 2, token="t", now=NOW),
+    "pull on a lease": lambda shard, claimed: pull(shard, 2, token="t", lease_seconds=9, now=NOW),
+    "ack": lambda shard, claimed: acknowledge(shard, ["leased"], now=NOW),
+    "prune": lambda shard, claimed: shard.run(script("prune"), repr(NOW + 100), 2_592_000, 1000, "default"),
+    "cancel": lambda shard, claimed: cancel(shard, ["q1", "later"], now=NOW),
+    "requeue": lambda shard, claimed: requeue(shard, ["bad"], now=NOW),
+    "delete": lambda shard, claimed: delete(shard, ["q1", "bad", "done1"]),
 }
 
 SCRIPTS = (
@@ -68,8 +74,8 @@ SCRIPTS = (
 
 
 @pytest.fixture(autouse=True)
-def _long_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a server says of its memory is not asked for again: that could be the answer that is lost."""
+def _memory_usage_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the memory usage for the whole test, so that the dropped reply is never the one to INFO."""
     monkeypatch.setattr(connection_pool, "INFO_MAX_AGE_SECONDS", 3600.0)
 
 
@@ -87,19 +93,19 @@ async def behind_proxy(proxy: ReplyDroppingProxy) -> AsyncIterator[Shard]:
 
 
 async def _prepare(shard: Shard) -> list[ClaimedJob]:
-    """A job in each state; returns those that `w1` holds."""
+    """Write jobs in every state and return those that `w1` has claimed."""
     await complete_jobs(shard, "leased")
     await pull(shard, 1, lease_seconds=50, now=NOW)
     await complete_jobs(shard, "done1", "done2", "done3")
     await enqueue_jobs(shard, "bad")
     (bad,) = await claim_jobs(shard)
     await finish(shard, "w1", [failed_outcome(bad)], now=NOW)
-    await enqueue_jobs(shard, "held1", "held2", retries=1)
-    held = await claim_jobs(shard, 2, token="held")
+    await enqueue_jobs(shard, "claimed1", "claimed2", retries=1)
+    claimed = await claim_jobs(shard, 2, token="first")
     await enqueue_jobs(shard, "q1", "q2", "q3")
-    await enqueue_jobs(shard, "later", due_at=NOW + 30)
+    await enqueue_jobs(shard, "later", due_at=NOW + DUE_IN_SECONDS)
     await reap(shard, now=NOW)
-    return held
+    return claimed
 
 
 def _script_calls(server: ValkeyServer) -> int:
@@ -111,23 +117,23 @@ def _script_calls(server: ValkeyServer) -> int:
 async def test_a_verb_whose_reply_is_lost_runs_once_and_can_be_repeated(
     plain_shard: Shard, behind_proxy: Shard, proxy: ReplyDroppingProxy, shared_server: ValkeyServer, verb: str
 ) -> None:
-    held = await _prepare(plain_shard)
+    claimed = await _prepare(plain_shard)
     for name in SCRIPTS:
         shared_server.command("SCRIPT", "LOAD", script(name).text)
-    # Asked before: else it is the question for memory and replicas that loses its answer.
+    # Read memory usage and replicas first, so that the dropped reply is the script's.
     await behind_proxy.ensure_memory()
     before, calls = await dump_shard(plain_shard), _script_calls(shared_server)
 
     proxy.drop_replies()
     with pytest.raises(ShardUnavailable) as raised:
-        await VERBS[verb](behind_proxy, held)
+        await VERBS[verb](behind_proxy, claimed)
     assert raised.value.outcome_unknown
     assert raised.value.shard_index == 0
     assert _script_calls(shared_server) - calls == 1
     after = await dump_shard(plain_shard)
     assert after != before
 
-    await VERBS[verb](behind_proxy, held)
+    await VERBS[verb](behind_proxy, claimed)
     assert await dump_shard(plain_shard) == after
     assert proxy.dropped_replies == 1
 

@@ -1,4 +1,4 @@
-"""A Redis whose memory is used up: no new jobs, and everything that frees memory goes on."""
+"""A Redis whose memory is full accepts no new jobs, and everything that frees memory keeps working."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,18 +10,16 @@ from jobqueue.errors import QueueFull
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
-from jobqueue.lifecycle.finish import Outcome, Stopped, finish
+from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.lifecycle.running_job import save_meta
 from jobqueue.maintenance.periodic import enqueue_due, prune
 from jobqueue.servers.connection_pool import INFO_MAX_AGE_SECONDS
-from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shard import MEMORY_LIMIT_SHARE, Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
 from jobqueue.workers.registry import (
-    WorkerHeartbeat,
-    WorkerRecord,
     exited_cleanly,
     fence_worker,
     list_workers,
@@ -33,6 +31,7 @@ from scaler.fleets.instances import Instance, Intent, LaunchRequest
 from scaler.state.leader_election import LeaderElector
 from scaler.state.store import ScalerStore, StateUpdate
 from tests.integration.jobqueue.queue_helpers import (
+    LEASE_EXPIRED,
     NOW,
     claim_jobs,
     complete_jobs,
@@ -42,15 +41,18 @@ from tests.integration.jobqueue.queue_helpers import (
     job_status,
     queued_ids,
     sorted_set,
+    stopped_outcome,
     success_outcome,
+    worker_heartbeat,
+    worker_record,
 )
 from workmanager.local.valkey import ValkeyServer
 
-REPORT = WorkerHeartbeat("busy", 1, 0, 0, 0.0)
+PULL_LEASE_SECONDS = 5.0
 
 
 def _set_share_used(server: ValkeyServer, share: float) -> None:
-    # Beside which what connections take, and give back after seconds, is less than half a hundredth.
+    # Compared with this, the buffers of connections, which vary, are less than 0.5 %.
     server.command("SETRANGE", "ballast", 32_000_000, "x")
     used = server.command("INFO", "memory")["used_memory"]
     server.command("CONFIG", "SET", "maxmemory", int(used / share))
@@ -58,17 +60,17 @@ def _set_share_used(server: ValkeyServer, share: float) -> None:
 
 @pytest.fixture
 async def full(private_server: ValkeyServer) -> AsyncIterator[Shard]:
-    """A shard with jobs in many states on a server that has used more than its memory."""
+    """A shard with jobs in many states, on a server that uses more than its `maxmemory`."""
     shards = await Shards.connect(private_server.url)
     (shard,) = shards
     await complete_jobs(shard, "done", "leased")
-    await pull(shard, 1, lease_seconds=5, now=NOW)
+    await pull(shard, 1, lease_seconds=PULL_LEASE_SECONDS, now=NOW)
     await enqueue_jobs(shard, "bad")
     (bad,) = await claim_jobs(shard)
     await finish(shard, "w1", [failed_outcome(bad)], now=NOW)
     await enqueue_jobs(shard, "a", "b", "c", "d", "e", "f", retries=1)
     await enqueue_jobs(shard, "later", due_at=NOW + 1)
-    await register(shard, WorkerRecord("w1", "host", 1, ("default",), 1))
+    await register(shard, worker_record("w1"))
     await reap(shard, now=NOW)
     private_server.command("CONFIG", "SET", "maxmemory", 1_000_000)
     with pytest.raises(redis.OutOfMemoryError):
@@ -77,15 +79,17 @@ async def full(private_server: ValkeyServer) -> AsyncIterator[Shard]:
     await shards.close()
 
 
-@pytest.mark.parametrize(("share", "taken"), [(0.85, True), (0.905, False), (0.95, False)])
+@pytest.mark.parametrize(
+    ("share", "accepted"), [(MEMORY_LIMIT_SHARE - 0.05, True), (MEMORY_LIMIT_SHARE + 0.005, False), (0.95, False)]
+)
 async def test_new_jobs_are_refused_above_the_memory_limit_share(
-    private_server: ValkeyServer, share: float, taken: bool
+    private_server: ValkeyServer, share: float, accepted: bool
 ) -> None:
     shards = await Shards.connect(private_server.url)
     _set_share_used(private_server, share)
-    # What the server said of its memory when the layout was written is believed for a second.
+    # The memory usage that was read when the layout was written is used for this long.
     await asyncio.sleep(INFO_MAX_AGE_SECONDS)
-    if taken:
+    if accepted:
         assert await enqueue_jobs(shards.all[0], "a") == [EnqueueOutcome.WRITTEN]
     else:
         with pytest.raises(QueueFull, match=r"9\d% of its memory"):
@@ -96,7 +100,7 @@ async def test_new_jobs_are_refused_above_the_memory_limit_share(
 async def test_an_enqueue_that_hits_the_limit_writes_nothing(
     private_server: ValkeyServer, private_shard: Shard
 ) -> None:
-    """What Redis said of its memory a moment ago was different."""
+    """The memory usage that was read a moment before was still below the limit."""
     await enqueue_jobs(private_shard, "a")
     private_server.command("CONFIG", "SET", "maxmemory", 1_000_000)
     before = await dump_shard(private_shard)
@@ -109,7 +113,7 @@ async def test_jobs_are_claimed_finished_and_released_when_memory_is_full(full: 
     a, b, c, d = await claim_jobs(full, 4)
     assert (await extend(full, "w1", [LeaseUpdate(a, NOW - 5)], now=NOW)).lost == frozenset()
     await save_meta(full, a, b'{"x": 1}')
-    outcomes: list[Outcome] = [success_outcome(a), failed_outcome(b), failed_outcome(b), Stopped(c, "noop", 0.1)]
+    outcomes: list[Outcome] = [success_outcome(a), failed_outcome(b), failed_outcome(b), stopped_outcome(c)]
     report = await finish(full, "w1", outcomes, now=NOW)
     assert (report.lost, report.retried) == (("b",), ("b",))
     assert [await job_status(full, id_) for id_ in "abc"] == ["finished", "queued", "stopped"]
@@ -126,7 +130,7 @@ async def test_each_verb_works_as_the_first_call_when_memory_is_full(full: Shard
         case "fail":
             assert (await finish(full, "w1", [failed_outcome(job)], now=NOW)).retried == ("a",)
         case "stop":
-            assert (await finish(full, "w1", [Stopped(job, "noop", 0.1)], now=NOW)).lost == ()
+            assert (await finish(full, "w1", [stopped_outcome(job)], now=NOW)).lost == ()
         case "release":
             assert await release(full, [job], now=NOW) == 1
         case "meta":
@@ -134,13 +138,13 @@ async def test_each_verb_works_as_the_first_call_when_memory_is_full(full: Shard
         case "cancel":
             assert await cancel(full, ["a"], now=NOW) == [CancelResult("stopping")]
         case "reap":
-            assert [lost.outcome for lost in await reap(full, now=NOW + 21)] == ["queued"]
+            assert [lost.outcome for lost in await reap(full, now=LEASE_EXPIRED)] == ["queued"]
 
 
 async def test_results_are_pulled_when_memory_is_full(full: Shard) -> None:
-    assert [result.job_id for result in await pull(full, 1, lease_seconds=5, now=NOW)] == ["done"]
+    assert [result.job_id for result in await pull(full, 1, lease_seconds=PULL_LEASE_SECONDS, now=NOW)] == ["done"]
     assert await acknowledge(full, ["done"], now=NOW) == 1
-    assert (await prune(full, now=NOW + 6))[0] == 1
+    assert (await prune(full, now=NOW + PULL_LEASE_SECONDS + 1))[0] == 1
     assert [result.job_id for result in await pull(full, 1, now=NOW)] == ["leased"]
 
 
@@ -160,24 +164,24 @@ async def test_control_verbs_and_due_jobs_work_when_memory_is_full(full: Shard) 
 
 
 async def test_workers_register_and_stay_listed_when_memory_is_full(full: Shard) -> None:
-    assert await send_worker_heartbeat(full, "w1", REPORT)
-    await register(full, WorkerRecord("w2", "host", 2, ("default",), 1))
+    assert await send_worker_heartbeat(full, "w1", worker_heartbeat("busy", running=1))
+    await register(full, worker_record("w2"))
     assert [worker.name for worker in await list_workers(full)] == ["w1", "w2"]
     await send_manager_heartbeat(full)
     assert await seconds_since_manager_heartbeat(full) is not None
 
 
 async def test_the_scaler_keeps_working_when_memory_is_full(full: Shard) -> None:
-    """Else nobody would work the jobs off that fill it."""
-    candidate = LeaderElector(full, "host:1")
-    leadership = await candidate.acquire()
+    """Without new workers, the jobs that fill the memory would stay."""
+    elector = LeaderElector(full, "host:1")
+    leadership = await elector.acquire()
     assert leadership.is_leader
-    ledger = ScalerStore(full, candidate)
-    assert await ledger.record_intents(leadership.epoch, [Intent("t-1", 1.0, 1, LaunchRequest(1))], max_instances=1)
-    await ledger.save(
-        leadership.epoch, StateUpdate([Instance("i-1", 1.0)], completed_intents=["t-1"], decision={"launch": 1})
-    )
-    assert set((await ledger.read()).instances) == {"i-1"}
+    store = ScalerStore(full, elector)
+    intent = Intent("t-1", recorded_at=1.0, epoch=leadership.epoch, request=LaunchRequest(1))
+    assert await store.record_intents(leadership.epoch, [intent], max_instances=1)
+    launched = Instance("i-1", launched_at=1.0)
+    await store.save(leadership.epoch, StateUpdate([launched], completed_intents=["t-1"], decision={"launch": 1}))
+    assert set((await store.read()).instances) == {"i-1"}
     await fence_worker(full, "i-1")
     await unregister(full, "i-1", ("default",))
     assert await exited_cleanly(full, ["i-1"]) == {"i-1"}

@@ -10,7 +10,7 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.listing import InvalidCursor, list_jobs, queue_names
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.enqueue import enqueue
-from jobqueue.lifecycle.finish import Outcome, Stopped, finish
+from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.model import JobView, Status
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
@@ -19,6 +19,7 @@ from tests.integration.jobqueue.queue_helpers import (
     enqueue_jobs,
     failed_outcome,
     new_job,
+    stopped_outcome,
     success_outcome,
 )
 
@@ -32,7 +33,7 @@ async def _fill(shards: Shards) -> dict[str, Counter[str]]:
             here = f"{number}-{queue}"
             await enqueue_jobs(shard, *(f"{here}-{n}" for n in range(12)), queue=queue)
             finished, failed, stopped, *started = await claim_jobs(shard, 5, queue)
-            ends: list[Outcome] = [success_outcome(finished), failed_outcome(failed), Stopped(stopped, "noop", 0.1)]
+            ends: list[Outcome] = [success_outcome(finished), failed_outcome(failed), stopped_outcome(stopped)]
             await finish(shard, "w1", ends, now=NOW)
             await enqueue_jobs(shard, f"{here}-later", f"{here}-latest", queue=queue, due_at=NOW + 60)
             await cancel(shard, [f"{here}-11"], now=NOW)

@@ -12,6 +12,7 @@ from jobqueue.lifecycle.leases import reap
 from jobqueue.model import NewJob
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
+    LEASE_EXPIRED,
     NOW,
     claim_jobs,
     complete_jobs,
@@ -86,9 +87,9 @@ async def test_a_repeated_claim_does_not_return_reaped_jobs(shard: Shard) -> Non
     await enqueue_jobs(shard, "a")
     await claim_jobs(shard, token="t1")
     await reap(shard, now=NOW)
-    await reap(shard, now=NOW + 21)
+    await reap(shard, now=LEASE_EXPIRED)
     assert await queued_ids(shard) == ["a"]
-    assert await claim_jobs(shard, token="t1", now=NOW + 21) == []
+    assert await claim_jobs(shard, token="t1", now=LEASE_EXPIRED) == []
     assert await queued_ids(shard) == ["a"]
 
 
@@ -97,7 +98,7 @@ async def test_a_previously_lost_job_is_claimed_alone(shard: Shard) -> None:
     first = await claim_jobs(shard, 2)
     await release(shard, [first[0]], now=NOW)
     await reap(shard, now=NOW)
-    assert [job.job_id for job in await reap(shard, now=NOW + 21)] == ["bad"]
+    assert [job.job_id for job in await reap(shard, now=LEASE_EXPIRED)] == ["bad"]
     assert await queued_ids(shard) == ["bad", "a", "b"]
     assert [job.id for job in await claim_jobs(shard, 10, "default", "other")] == ["bad"]
     assert await queued_ids(shard) == ["a", "b"]
@@ -107,7 +108,7 @@ async def test_a_claim_stops_before_a_previously_lost_job(shard: Shard) -> None:
     await enqueue_jobs(shard, "bad")
     await claim_jobs(shard)
     await reap(shard, now=NOW)
-    await reap(shard, now=NOW + 21)
+    await reap(shard, now=LEASE_EXPIRED)
     await enqueue_jobs(shard, "a", at_front=True)
     await enqueue_jobs(shard, "b")
     assert [job.id for job in await claim_jobs(shard, 10)] == ["a"]

@@ -3,7 +3,7 @@
 import pytest
 
 from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue, requeue_failed
-from jobqueue.lifecycle.finish import Outcome, Stopped, finish
+from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import pull
 from jobqueue.model import DAY_SECONDS
@@ -22,6 +22,7 @@ from tests.integration.jobqueue.queue_helpers import (
     queued_ids,
     shard_keys,
     sorted_set,
+    stopped_outcome,
     success_outcome,
 )
 
@@ -43,7 +44,7 @@ async def _bring_to(shard: Shard, status: str) -> None:
             ends: dict[str, Outcome] = {
                 "finished": success_outcome(job),
                 "failed": failed_outcome(job),
-                "stopped": Stopped(job, "noop", 0.1),
+                "stopped": stopped_outcome(job),
             }
             if status in ends:
                 await finish(shard, "w1", [ends[status]], now=NOW)
@@ -146,7 +147,7 @@ async def test_requeue_failed_moves_only_failed_jobs_of_its_queue(shard: Shard) 
     await enqueue_jobs(shard, *ids)
     jobs = [job for _ in range(2) for job in await claim_jobs(shard, 1000)]
     stopped = {f"job-{number:04}" for number in range(0, 1203, 100)}
-    outcomes = [Stopped(job, "noop", 0.1) if job.id in stopped else failed_outcome(job) for job in jobs]
+    outcomes = [stopped_outcome(job) if job.id in stopped else failed_outcome(job) for job in jobs]
     await finish(shard, "w1", outcomes, now=NOW)
     await enqueue_jobs(shard, "elsewhere", queue="high")
     (job,) = await claim_jobs(shard, 1, "high")

@@ -47,7 +47,7 @@ class Trap:
 async def _run_parent(shard: Shard) -> None:
     (job,) = await claim_jobs(shard)
     report = await finish(shard, "w1", [success_outcome(job)], now=NOW)
-    assert report.dependents == ("parent",)
+    assert report.parents == ("parent",)
 
 
 @pytest.mark.parametrize("serializer", ["json", "pickle"])

@@ -19,6 +19,7 @@ from jobqueue.lifecycle.pull import pull
 from jobqueue.model import DAY_SECONDS
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
+    LEASE_EXPIRED,
     NOW,
     claim_jobs,
     complete_jobs,
@@ -164,7 +165,7 @@ async def test_finish_and_extend_without_a_lease_change_nothing(shard: Shard, ou
             await release(shard, [stale], now=NOW)
         case "reaped" | "claimed by another":
             await reap(shard, now=NOW)
-            await reap(shard, now=NOW + 21)
+            await reap(shard, now=LEASE_EXPIRED)
             if how == "claimed by another":
                 await claim_jobs(shard, worker="w2", now=NOW + 22)
         case "finished":
@@ -215,7 +216,7 @@ async def test_jobs_with_dependents_are_reported_even_without_a_kept_result(shar
     jobs = await claim_jobs(shard, 3)
     await shard.execute(*(("SADD", f"{shard.prefix}:job:{id_}:dependents", "x") for id_ in "bc"))
     report = await finish(shard, "w1", [success_outcome(job) for job in jobs], now=NOW)
-    assert set(report.dependents) == {"b", "c"}
+    assert set(report.parents) == {"b", "c"}
     # RQ looks at the parent's record when it queues its dependents.
     assert (await job_fields(shard, "c"))["status"] == "finished"
     assert 0 < await key_ttl(shard, "job:c") <= 60

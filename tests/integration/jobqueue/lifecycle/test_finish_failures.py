@@ -8,7 +8,7 @@ from rq.registry import FailedJobRegistry
 
 from jobqueue.inspection.counters import read_counts
 from jobqueue.lifecycle.control import cancel
-from jobqueue.lifecycle.finish import Failed, Outcome, Retried, Stopped, finish
+from jobqueue.lifecycle.finish import Failed, Outcome, Retried, finish
 from jobqueue.lifecycle.pull import pull
 from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.model import DAY_SECONDS, ClaimedJob, FailureReason
@@ -25,6 +25,7 @@ from tests.integration.jobqueue.queue_helpers import (
     queued_ids,
     results_kept_at,
     sorted_set,
+    stopped_outcome,
     success_outcome,
 )
 
@@ -167,7 +168,7 @@ async def test_a_cancelled_job_that_does_not_succeed_is_stopped(shard: Shard, ou
     (job,) = await claim_jobs(shard)
     await cancel(shard, ["a"], now=NOW)
     ends: dict[str, Outcome] = {
-        "stopped": Stopped(job, "noop", 0.1),
+        "stopped": stopped_outcome(job),
         "failed": failed_outcome(job),
         "retry": _retried(job, 3),
     }
@@ -187,10 +188,10 @@ async def test_a_batch_may_mix_every_kind_of_outcome(shard: Shard) -> None:
         failed_outcome(a),
         success_outcome(b),
         failed_outcome(c, FailureReason.REJECTED),
-        Stopped(d, "noop", 0.1),
+        stopped_outcome(d),
     ]
     report = await finish(shard, "w1", outcomes, now=NOW)
-    assert (report.lost, report.retried, report.dependents) == ((), ("a",), ("c",))
+    assert (report.lost, report.retried, report.parents) == ((), ("a",), ("c",))
     assert [await job_status(shard, id_) for id_ in "abcd"] == ["queued", "finished", "failed", "stopped"]
 
 

@@ -14,8 +14,9 @@ from jobqueue.lifecycle.leases import LeaseUpdate, Reaped, extend, reap
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.messages import wait_for_message
-from jobqueue.workers.registry import WorkerRecord, register
+from jobqueue.workers.registry import register
 from tests.integration.jobqueue.queue_helpers import (
+    LEASE_EXPIRED,
     NOW,
     claim_jobs,
     dump_shard,
@@ -26,6 +27,7 @@ from tests.integration.jobqueue.queue_helpers import (
     shard_keys,
     sorted_set,
     success_outcome,
+    worker_record,
 )
 
 
@@ -66,7 +68,7 @@ async def test_rq_reads_the_execution_of_a_long_job(plain_shard: Shard, redis_ur
 
 
 async def test_a_cancellation_is_sent_to_the_worker_and_reported_by_extend(leased: Shard) -> None:
-    await register(leased, WorkerRecord("w1", "host", 1, ("default",), 1))
+    await register(leased, worker_record("w1"))
     await enqueue_jobs(leased, "a", "b")
     a, b = await claim_jobs(leased, 2)
     (answer,) = await cancel(leased, ["a"], now=NOW)
@@ -86,7 +88,7 @@ async def test_a_lost_job_returns_to_the_head_and_its_loss_is_counted(leased: Sh
     assert await queued_ids(leased) == ["a", "b"]
     assert (await job_fields(leased, "a"))["wm_losses"] == "1"
     assert await sorted_set(leased, "wm:leases") == await sorted_set(leased, "wip:default") == {}
-    (job,) = await claim_jobs(leased, now=NOW + 21)
+    (job,) = await claim_jobs(leased, now=LEASE_EXPIRED)
     assert (job.id, job.attempt) == ("a", 2)
 
 
@@ -111,7 +113,7 @@ async def test_a_cancelled_job_whose_worker_died_does_not_run_again(leased: Shar
     await enqueue_jobs(leased, "a")
     await claim_jobs(leased)
     await cancel(leased, ["a"], now=NOW)
-    assert await reap(leased, now=NOW + 21) == [Reaped("a", "w1", "stopped")]
+    assert await reap(leased, now=LEASE_EXPIRED) == [Reaped("a", "w1", "stopped")]
     assert (await job_status(leased, "a"), await queued_ids(leased)) == ("stopped", [])
 
 
@@ -119,7 +121,7 @@ async def test_reaping_a_job_deletes_its_execution_record(leased: Shard) -> None
     await enqueue_jobs(leased, "a")
     (job,) = await claim_jobs(leased)
     await extend(leased, "w1", [LeaseUpdate(job, NOW)], now=NOW)
-    await reap(leased, now=NOW + 21)
+    await reap(leased, now=LEASE_EXPIRED)
     assert not [key for key in await shard_keys(leased) if "execution" in key]
 
 
@@ -128,7 +130,7 @@ async def test_a_job_finished_before_its_lease_expires_is_not_reaped(leased: Sha
     (job,) = await claim_jobs(leased)
     await finish(leased, "w1", [success_outcome(job)], now=NOW)
     before = await dump_shard(leased)
-    assert await reap(leased, now=NOW + 21) == []
+    assert await reap(leased, now=LEASE_EXPIRED) == []
     assert await dump_shard(leased) == before
 
 
@@ -148,7 +150,7 @@ async def test_concurrent_reapers_reap_each_job_once(any_shards: Shards, shard: 
     ids = [f"job-{number}" for number in range(500)]
     await enqueue_jobs(shard, *ids)
     await claim_jobs(shard, 500)
-    rounds = await asyncio.gather(*(reap(shard, now=NOW + 21) for _ in range(6)))
+    rounds = await asyncio.gather(*(reap(shard, now=LEASE_EXPIRED) for _ in range(6)))
     assert sorted(job.job_id for jobs in rounds for job in jobs) == sorted(ids)
     assert sorted(await queued_ids(shard)) == sorted(ids)
     assert {(await job_fields(shard, id_))["wm_losses"] for id_ in ids[:20]} == {"1"}

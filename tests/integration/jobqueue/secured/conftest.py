@@ -1,4 +1,4 @@
-"""The queue over TLS, each party as the user of its role."""
+"""Fixtures of the queue over TLS, with a Redis user for each role."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,8 +10,8 @@ from tests.tls_redis import TlsServer, find_tls_server_binary, run_tls_cluster
 
 
 @pytest.fixture(scope="package")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsServer, TlsServer]]:
-    """A master and its replica."""
+def tls_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsServer, TlsServer]]:
+    """A master and its replica, in this order."""
     program = find_tls_server_binary()
     if program is None:
         pytest.skip("no Redis or Valkey server with TLS on the PATH: apt-get install redis-tools")
@@ -19,14 +19,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsServer,
 
 
 @pytest.fixture(scope="package")
-def master(store: tuple[TlsServer, TlsServer]) -> TlsServer:
-    return store[0]
+def master(tls_servers: tuple[TlsServer, TlsServer]) -> TlsServer:
+    return tls_servers[0]
 
 
 @pytest.fixture
 async def managers(master: TlsServer) -> AsyncIterator[Shards]:
-    """The queue as a manager sees it, empty."""
-    # No user may flush: one that reads finds the keys, and one that writes removes them.
+    """The shards with a manager's user. The queue is empty."""
+    # No user may run FLUSHALL: the operator finds the keys and the manager deletes them.
     with master.client("operator") as operator, master.client("manager") as manager:
         for key in operator.scan_iter():
             manager.delete(key)
@@ -37,7 +37,7 @@ async def managers(master: TlsServer) -> AsyncIterator[Shards]:
 
 @pytest.fixture
 async def workers(master: TlsServer, managers: Shards) -> AsyncIterator[Shards]:
-    """The queue as a worker sees it; a manager was there before."""
+    """The shards with a worker's user. A manager has connected before, because workers may not write the layout."""
     connected = await Shards.connect(master.url("worker"))
     yield connected
     await connected.close()
@@ -45,11 +45,11 @@ async def workers(master: TlsServer, managers: Shards) -> AsyncIterator[Shards]:
 
 @pytest.fixture
 def shard(managers: Shards) -> Shard:
-    """A shard, for the manager."""
+    """A shard with a manager's user."""
     return managers.all[0]
 
 
 @pytest.fixture
 def workers_shard(workers: Shards) -> Shard:
-    """The same shard, for the worker."""
+    """The same shard with a worker's user."""
     return workers.all[0]

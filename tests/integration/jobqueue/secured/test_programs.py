@@ -1,4 +1,4 @@
-"""The programs themselves, each as the user of its role: nothing that they do in their lives is refused."""
+"""A manager and a worker process, each with the Redis user of its role, get no permission errors."""
 
 import hashlib
 import subprocess
@@ -23,7 +23,7 @@ def manager(master: TlsServer, managers: Shards, tmp_path: Path) -> Iterator[Man
 
 @pytest.fixture
 def worker_log(master: TlsServer, manager: ManagerProgram, tmp_path: Path) -> Iterator[Path]:
-    """The log of a worker that runs."""
+    """The log of a running worker."""
     log = tmp_path / "worker.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

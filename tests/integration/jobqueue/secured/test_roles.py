@@ -1,4 +1,4 @@
-"""A manager and a worker do all their work as users that may do nothing else, over TLS."""
+"""The Redis users of all roles may do everything that their programs do, and nothing else."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue, requeue_failed
 from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
-from jobqueue.lifecycle.finish import Retried, Stopped, finish
+from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, reap_rq_executions
 from jobqueue.lifecycle.pull import acknowledge, pull, wait_for_results
 from jobqueue.lifecycle.running_job import read_job_record, save_meta
@@ -26,40 +26,43 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
 from jobqueue.workers.messages import WakeUp, WorkerCommand, pass_wake_up, send_command, wait_for_message
-from jobqueue.workers.registry import (
-    WorkerHeartbeat,
-    WorkerRecord,
-    list_workers,
-    register,
-    send_worker_heartbeat,
-    unregister,
-)
+from jobqueue.workers.registry import list_workers, register, send_worker_heartbeat, unregister
 from scaler.fleets.instances import Intent, LaunchRequest
 from scaler.state.leader_election import LeaderElector, read_leadership
 from scaler.state.operator_overrides import set_paused
 from scaler.state.store import ScalerStore, StateUpdate
-from tests.integration.jobqueue.queue_helpers import NOW, claim_jobs, enqueue_jobs, failed_outcome, success_outcome
+from tests.integration.jobqueue.queue_helpers import (
+    LEASE_EXPIRED,
+    NOW,
+    claim_jobs,
+    enqueue_jobs,
+    failed_outcome,
+    retried_outcome,
+    stopped_outcome,
+    success_outcome,
+    worker_heartbeat,
+    worker_record,
+)
 from tests.tls_redis import TlsServer
 
-RECORD = WorkerRecord("w1", "host", 1, ("default",), 1)
-REFUSED = "no permissions|not allowed|can.t run this command|can.t access|No permissions"
+RECORD = worker_record("w1")
+DENIED = "no permissions|not allowed|can.t run this command|can.t access|No permissions"
 
 
 async def test_the_job_lifecycle_is_permitted(shard: Shard, workers_shard: Shard) -> None:
     assert await enqueue_jobs(shard, "a", "b", "c", "d", "e", "f", retries=1) == [EnqueueOutcome.WRITTEN] * 6
     await register(workers_shard, RECORD)
-    assert await send_worker_heartbeat(workers_shard, "w1", WorkerHeartbeat("busy", 1, 0, 0, 0.0))
+    assert await send_worker_heartbeat(workers_shard, "w1", worker_heartbeat("busy", running=1))
     a, b, c, d, e = await claim_jobs(workers_shard, 5)
     assert not (await extend(workers_shard, "w1", [LeaseUpdate(a, NOW - 5)], now=NOW)).lost
     await save_meta(workers_shard, a, b'{"x": 1}')
     assert await read_job_record(workers_shard, "a")
-    again = Retried(e, "noop", 0.1, 3, (0,), False, b"")
-    outcomes = [
+    outcomes: list[Outcome] = [
         success_outcome(a, "a", has_execution_record=True),
         success_outcome(b, "b"),
         failed_outcome(c),
-        Stopped(d, "noop", 0.1),
-        again,
+        stopped_outcome(d),
+        retried_outcome(e, max_retries=3, intervals=(0,)),
     ]
     assert (await finish(workers_shard, "w1", outcomes, now=NOW)).lost == ()
     f, *rest = await claim_jobs(workers_shard, 3)
@@ -74,12 +77,12 @@ async def test_the_job_lifecycle_is_permitted(shard: Shard, workers_shard: Shard
 
 
 async def test_recovery_after_lost_and_failed_jobs_is_permitted(shard: Shard, workers_shard: Shard) -> None:
-    await enqueue_jobs(shard, "lost", "broken", "running")
-    lost, broken, running = await claim_jobs(workers_shard, 3)
-    await finish(workers_shard, "w1", [failed_outcome(broken)], now=NOW)
+    await enqueue_jobs(shard, "lost", "failed", "running")
+    lost, failed, running = await claim_jobs(workers_shard, 3)
+    await finish(workers_shard, "w1", [failed_outcome(failed)], now=NOW)
     assert await requeue_failed(shard, "default", now=NOW) == 1
     await reap(shard, now=NOW)
-    assert {job.job_id for job in await reap(shard, now=NOW + 60)} == {lost.id, running.id}
+    assert {job.job_id for job in await reap(shard, now=LEASE_EXPIRED)} == {lost.id, running.id}
     (running, *_) = await claim_jobs(workers_shard, 1)
     assert (await cancel(shard, [running.id], now=NOW))[0].outcome == "stopping"
     await enqueue_jobs(shard, "later", due_at=NOW + 1)
@@ -117,29 +120,28 @@ async def test_a_manager_may_read_all_views(managers: Shards, shard: Shard, work
 
 
 async def test_a_manager_may_maintain_the_queue_and_scale(managers: Shards, shard: Shard) -> None:
-    candidate = LeaderElector(shard, "host:1")
-    leadership = await candidate.acquire()
-    ledger = ScalerStore(shard, candidate)
-    assert await ledger.record_intents(
-        leadership.epoch, [Intent("t-1", 5.0, leadership.epoch, LaunchRequest(1, "kind", {}))], max_instances=9
-    )
-    await ledger.save(leadership.epoch, StateUpdate(documents={"learned": {}}))
-    assert (await ledger.read()).intents
-    assert await ledger.read_document("learned") == {}
-    assert await ledger.recently_terminated() == set()
+    elector = LeaderElector(shard, "host:1")
+    leadership = await elector.acquire()
+    store = ScalerStore(shard, elector)
+    intent = Intent("t-1", recorded_at=5.0, epoch=leadership.epoch, request=LaunchRequest(1, "pool", {}))
+    assert await store.record_intents(leadership.epoch, [intent], max_instances=9)
+    await store.save(leadership.epoch, StateUpdate(documents={"learned": {}}))
+    assert (await store.read()).intents
+    assert await store.read_document("learned") == {}
+    assert await store.recently_terminated() == set()
     await set_paused(shard, paused=True)
     assert await read_leadership(shard)
     await shard.execute(("DEL", f"{shard.prefix}:wm:probe"))
-    await candidate.release()
-    care = asyncio.create_task(Maintenance(managers, "", lease_seconds=20).run())
-    ring = asyncio.create_task(wake_for_rq_jobs(shard))
-    done, _ = await asyncio.wait((care, ring), timeout=0.5)
+    await elector.release()
+    maintenance = asyncio.create_task(Maintenance(managers, "", lease_seconds=20).run())
+    wake_ups = asyncio.create_task(wake_for_rq_jobs(shard))
+    done, _ = await asyncio.wait((maintenance, wake_ups), timeout=0.5)
     assert not done
-    for task in (care, ring):
+    for task in (maintenance, wake_ups):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    # What was cut off in the middle of an answer is closed by TLS in its own time.
+    # TLS connections that were cancelled while waiting for a reply take a moment to close.
     await asyncio.sleep(0.2)
 
 
@@ -169,7 +171,7 @@ async def test_a_manager_may_maintain_the_queue_and_scale(managers: Shards, shar
     ],
 )
 def test_no_role_may_run_dangerous_commands(master: TlsServer, role: str, command: str) -> None:
-    with master.client(role) as client, pytest.raises(redis.ResponseError, match=REFUSED):
+    with master.client(role) as client, pytest.raises(redis.ResponseError, match=DENIED):
         client.execute_command(*command.split())
 
 
@@ -198,16 +200,16 @@ def test_no_role_may_run_dangerous_commands(master: TlsServer, role: str, comman
     ],
 )
 def test_a_role_may_not_run_commands_of_others(master: TlsServer, role: str, command: str) -> None:
-    with master.client(role) as client, pytest.raises(redis.ResponseError, match=REFUSED):
+    with master.client(role) as client, pytest.raises(redis.ResponseError, match=DENIED):
         client.execute_command(*command.split())
 
 
 @pytest.mark.parametrize("role", ["manager", "worker"])
 def test_a_script_has_only_its_users_permissions(master: TlsServer, role: str) -> None:
-    """What it calls inside is checked, also where the keys are not named outside."""
+    """Redis checks the commands inside the script, even if their keys are not among the script's KEYS."""
     with master.client(role) as client:
         for call in ("redis.call('FLUSHALL')", "redis.call('GET', 'other')", "redis.call('DEL', 'other')"):
-            with pytest.raises(redis.ResponseError, match=REFUSED):
+            with pytest.raises(redis.ResponseError, match=DENIED):
                 client.eval(f"return {call}", 1, "{rq:0}")
 
 

@@ -1,4 +1,4 @@
-"""Connections over TLS: who is trusted, and what is said where nobody is."""
+"""Connections over TLS: which servers are trusted, and the errors for the others."""
 
 import subprocess
 from pathlib import Path
@@ -12,9 +12,9 @@ from tests.tls_redis import TlsServer
 from workmanager.local import ports
 
 
-async def test_any_seed_leads_to_the_cluster(store: tuple[TlsServer, TlsServer], managers: Shards) -> None:
-    """The first one is not there, the second is a replica; user, password and options stand at one of them."""
-    master, replica = store
+async def test_any_seed_leads_to_the_cluster(tls_servers: tuple[TlsServer, TlsServer], managers: Shards) -> None:
+    """The first seed does not exist, the second is a replica. Only one of them has user, password and options."""
+    master, replica = tls_servers
     user, options = master.url("manager").split("127.0.0.1")[0], master.url("manager").split("?")[1]
     url = f"{user}127.0.0.1:{ports.free_port()},127.0.0.1:{replica.port}?{options}"
     shards = await Shards.connect(url)
@@ -25,9 +25,9 @@ async def test_any_seed_leads_to_the_cluster(store: tuple[TlsServer, TlsServer],
 
 
 async def test_an_acknowledged_enqueue_has_reached_the_replica(
-    store: tuple[TlsServer, TlsServer], managers: Shards
+    tls_servers: tuple[TlsServer, TlsServer], managers: Shards
 ) -> None:
-    _, replica = store
+    _, replica = tls_servers
     with replica.client("operator") as client:
         before = client.dbsize()
         await enqueue_jobs(managers.all[0], "a")
@@ -42,20 +42,10 @@ async def test_a_wrong_password_is_named_in_the_error(master: TlsServer, role: s
 
 @pytest.fixture
 def other_authority(tmp_path: Path) -> Path:
-    """The certificate of an authority that has signed nothing."""
-    arguments = [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-subj",
-        "/CN=x",
-    ]
+    """The certificate of an authority that has not signed the servers' certificate."""
     path = tmp_path / "other.pem"
-    subprocess.run(["openssl", *arguments, "-keyout", "/dev/null", "-out", str(path)], check=True, capture_output=True)
+    arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout /dev/null"
+    subprocess.run(["openssl", *arguments.split(), "-out", str(path)], check=True, capture_output=True)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Answers that wait until what they tell survives: on real clusters whose replicas are silent, gone, or come back."""
+"""Replicated writes: replies wait for a replica, on a real cluster whose replicas are silent, gone, or come back."""
 
 import asyncio
 import re
@@ -30,6 +30,7 @@ from tests.integration.jobqueue.queue_helpers import (
     master_port_of,
     new_job,
     queued_ids,
+    replica_of,
     success_outcome,
 )
 from tests.waiting import until, until_async
@@ -37,7 +38,8 @@ from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
 from workmanager.store_settings import NODE_TIMEOUT_SECONDS
 
-HOLD_SECONDS = 1.5 * NODE_TIMEOUT_SECONDS + 0.5
+TRUST_DELAY_SECONDS = 1.5 * NODE_TIMEOUT_SECONDS + 0.5
+"""How long a master without replicas is not trusted if the majority cannot be asked."""
 
 
 @pytest.fixture
@@ -54,42 +56,37 @@ def shard(shards: Shards) -> Shard:
 
 @pytest.fixture
 def master(cluster: ValkeyCluster, shards: Shards, shard: Shard) -> ValkeyServer:
-    """The shard's."""
+    """The master of the shard."""
     port = master_port_of(shards, shard)
     return next(server for server in cluster.servers if server.port == port)
 
 
 @pytest.fixture
 def replica(cluster: ValkeyCluster, master: ValkeyServer) -> ValkeyServer:
-    """The shard's."""
-
-    def follows(server: ValkeyServer) -> bool:
-        role, *rest = server.command("ROLE")
-        return role == "slave" and int(rest[1]) == master.port
-
-    return next(filter(follows, cluster.servers))
+    """The replica of the shard's master."""
+    return replica_of(cluster, master.port)
 
 
 @pytest.mark.usefixtures("long_replica_timeout")
 async def test_nothing_is_acknowledged_while_the_replica_is_silent_not_even_a_repeat(
     cluster: ValkeyCluster, shard: Shard, replica: ValkeyServer
 ) -> None:
-    """The repeat finds the job and writes nothing: WAIT by itself would be content with that."""
+    """The repeat finds the job and writes nothing, so that WAIT alone would return at once."""
     await enqueue_jobs(shard, "a")
     other = await Shards.connect(cluster.url)
     replica.pause()
     try:
         first = asyncio.create_task(enqueue_jobs(shard, "b"))
-        await until_async(lambda: _is_waiting(shard, "b"))
+        await until_async(lambda: _is_queued(shard, "b"))
         repeats = [enqueue_jobs(shard, "b"), enqueue_jobs(other.all[shard.index], "b")]
-        answers = await asyncio.gather(first, *repeats, return_exceptions=True)
+        results = await asyncio.gather(first, *repeats, return_exceptions=True)
     finally:
         replica.resume()
         await other.close()
-    for answer in answers:
-        assert isinstance(answer, ShardUnavailable), answer
-        assert answer.outcome_unknown
-        assert "no replica" in str(answer)
+    for result in results:
+        assert isinstance(result, ShardUnavailable), result
+        assert result.outcome_unknown
+        assert "no replica" in str(result)
     assert await enqueue_jobs(shard, "b") == [EnqueueOutcome.REPEATED]
     assert await queued_ids(shard) == ["a", "b"]
 
@@ -99,24 +96,29 @@ async def test_writes_resume_once_redis_drops_a_silent_replica(shard: Shard, rep
     replica.pause()
     try:
         async with asyncio.timeout(60):
-            (answer,) = await enqueue(shard, [new_job("b")], retry_seconds=60)
+            (outcome,) = await enqueue(shard, [new_job("b")], retry_seconds=60)
     finally:
         replica.resume()
-    # Which one depends on whether the replica was given up during the first try.
-    assert answer in (EnqueueOutcome.REPEATED, EnqueueOutcome.WRITTEN)
+    # WRITTEN if Redis drops the replica during the first try, REPEATED if later.
+    assert outcome in (EnqueueOutcome.REPEATED, EnqueueOutcome.WRITTEN)
 
 
 @pytest.mark.usefixtures("long_replica_timeout")
 @pytest.mark.parametrize(
-    "verb", ["enqueue", "pull", "ack", "cancel", "requeue", "delete", "lead", "intend", "pause", "limit"]
+    "verb",
+    [
+        *("enqueue", "pull", "ack", "cancel", "requeue", "delete"),
+        *("acquire leadership", "record intents", "set paused", "set limits"),
+    ],
 )
 async def test_every_acknowledged_change_waits_for_the_replica(shard: Shard, replica: ValkeyServer, verb: str) -> None:
     await complete_jobs(shard, "a", "b")
     await pull(shard, 1, lease_seconds=60)
     await enqueue_jobs(shard, "c")
-    candidate = LeaderElector(shard, "host:1")
-    leadership = await candidate.acquire()
-    ledger, order = ScalerStore(shard, candidate), LaunchRequest(1, "kind", {})
+    elector = LeaderElector(shard, "host:1")
+    leadership = await elector.acquire()
+    store = ScalerStore(shard, elector)
+    intent = Intent("t-1", recorded_at=5.0, epoch=leadership.epoch, request=LaunchRequest(1, "pool", {}))
     replica.pause()
     changes: dict[str, Callable[[], Awaitable[object]]] = {
         "enqueue": lambda: enqueue_jobs(shard, "d"),
@@ -125,12 +127,10 @@ async def test_every_acknowledged_change_waits_for_the_replica(shard: Shard, rep
         "cancel": lambda: cancel(shard, ["c"]),
         "requeue": lambda: requeue(shard, ["c"]),
         "delete": lambda: delete(shard, ["c"]),
-        "lead": candidate.acquire,
-        "intend": lambda: ledger.record_intents(
-            leadership.epoch, [Intent("t-1", 5.0, leadership.epoch, order)], max_instances=9
-        ),
-        "pause": lambda: set_paused(shard, paused=True),
-        "limit": lambda: set_limits(shard, {"max_workers": 3}),
+        "acquire leadership": elector.acquire,
+        "record intents": lambda: store.record_intents(leadership.epoch, [intent], max_instances=9),
+        "set paused": lambda: set_paused(shard, paused=True),
+        "set limits": lambda: set_limits(shard, {"max_workers": 3}),
     }
     try:
         with pytest.raises(ShardUnavailable, match="no replica") as raised:
@@ -142,11 +142,11 @@ async def test_every_acknowledged_change_waits_for_the_replica(shard: Shard, rep
 
 @pytest.mark.usefixtures("long_replica_timeout")
 async def test_claim_and_finish_do_not_wait_for_the_replica(shard: Shard, replica: ValkeyServer) -> None:
-    """A claim or a finish that is lost with its master makes the job run once more, which is promised."""
+    """If a claim or finish is lost with its master, the job runs again, as at-least-once delivery allows."""
     await enqueue_jobs(shard, "a")
     replica.pause()
     try:
-        # The replica says nothing for longer than that.
+        # The replica stays silent for longer than this.
         async with asyncio.timeout(30):
             (job,) = await claim(shard, "w1", ["default"], 1)
             assert (await finish(shard, "w1", [success_outcome(job)])).lost == ()
@@ -163,28 +163,28 @@ async def test_an_unreplicated_master_answers_at_once_after_the_trust_delay(
     await enqueue_jobs(shard, "a")
     await enqueue_jobs(other, "a")
     replica.kill()
-    begun = loop.time()
-    held = asyncio.create_task(enqueue_jobs(shard, "b"))
+    started = loop.time()
+    delayed = asyncio.create_task(enqueue_jobs(shard, "b"))
     others = []
-    while not held.done():
-        others.append(await _seconds_of_a_put(other))
+    while not delayed.done():
+        others.append(await _enqueue_seconds(other))
         await asyncio.sleep(0.05)
-    assert await held == [EnqueueOutcome.WRITTEN]
-    assert MAX_UNREAD_SECONDS < loop.time() - begun < DEFAULT_NODE_TIMEOUT_SECONDS
-    assert statistics.median(others) < POLL_SECONDS, "healthy shards are not held up"
-    assert statistics.median([await _seconds_of_a_put(shard) for _ in range(20)]) < POLL_SECONDS
+    assert await delayed == [EnqueueOutcome.WRITTEN]
+    assert MAX_UNREAD_SECONDS < loop.time() - started < DEFAULT_NODE_TIMEOUT_SECONDS
+    assert statistics.median(others) < POLL_SECONDS, "healthy shards are not delayed"
+    assert statistics.median([await _enqueue_seconds(shard) for _ in range(20)]) < POLL_SECONDS
 
-    # Its replica comes back: from then on it must confirm, and when it is gone again, all begins anew.
+    # Its replica comes back and must confirm from then on. When it is gone again, the trust delay starts again.
     await asyncio.to_thread(replica.start)
-    await asyncio.to_thread(until, lambda: _linked(master))
+    await asyncio.to_thread(until, lambda: _has_online_replica(master))
     replica.command("CONFIG", "SET", "repl-timeout", 600)
     replica.pause()
     with pytest.raises(ShardUnavailable, match="no replica"):
         await enqueue_jobs(shard, "d")
     replica.kill()
-    begun = loop.time()
+    started = loop.time()
     assert await enqueue_jobs(shard, "d") == [EnqueueOutcome.REPEATED]
-    assert loop.time() - begun > MAX_UNREAD_SECONDS
+    assert loop.time() - started > MAX_UNREAD_SECONDS
 
 
 async def test_a_replica_that_came_and_went_unseen_restarts_the_trust_delay(
@@ -195,51 +195,54 @@ async def test_a_replica_that_came_and_went_unseen_restarts_the_trust_delay(
     replica.kill()
     await enqueue_jobs(shard, "b")
     await asyncio.to_thread(replica.start)
-    await asyncio.to_thread(until, lambda: _linked(master))
+    await asyncio.to_thread(until, lambda: _has_online_replica(master))
     replica.kill()
-    await asyncio.to_thread(until, lambda: not _linked(master))
-    begun = loop.time()
+    await asyncio.to_thread(until, lambda: not _has_online_replica(master))
+    started = loop.time()
     await enqueue_jobs(shard, "c")
-    assert loop.time() - begun > MAX_UNREAD_SECONDS
+    assert loop.time() - started > MAX_UNREAD_SECONDS
 
 
 @pytest.mark.parametrize("forbidden", ["config", "cluster|nodes"])
 async def test_trust_needs_the_majority_or_the_trust_delay(
     cluster: ValkeyCluster, replica: ValkeyServer, shard: Shard, forbidden: str
 ) -> None:
-    """Servers that do not tell their node timeout would be believed after 23 s; those that say nothing, by time."""
+    """With CLUSTER NODES the majority decides, even if the node timeout is unreadable, which alone would take 23 s.
+
+    Without it, only time helps.
+    """
     for server in cluster.servers:
         server.command("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", f"-{forbidden}")
     limited = await Shards.connect(cluster.url.replace("redis://", "redis://limited:secret@"))
     await enqueue_jobs(limited.all[shard.index], "a")
     replica.kill()
-    begun = asyncio.get_running_loop().time()
+    started = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(DEFAULT_NODE_TIMEOUT_SECONDS):
             await enqueue(limited.all[shard.index], [new_job("b")], retry_seconds=10)
     finally:
         await limited.close()
-    took = asyncio.get_running_loop().time() - begun
-    assert took >= (HOLD_SECONDS if forbidden == "cluster|nodes" else MAX_UNREAD_SECONDS)
+    seconds = asyncio.get_running_loop().time() - started
+    assert seconds >= (TRUST_DELAY_SECONDS if forbidden == "cluster|nodes" else MAX_UNREAD_SECONDS)
 
 
 async def test_masters_without_recent_contact_do_not_vouch_for_a_silent_master(
     shards: Shards, master: ValkeyServer
 ) -> None:
-    """They call it alive for two seconds after it has fallen silent: it may have lost its replica by being cut off."""
-    nodes = shards.topology.masters()
-    (own,) = (node for node in nodes if node.port == master.port)
-    others = [node for node in nodes if node is not own]
-    census = await own.execute(*VIEW_COMMANDS)
-    await until_async(lambda: _are_in_touch(census, others))
+    """They report it as alive for two seconds after its last message, although a partition may have cut it off."""
+    pools = shards.topology.masters()
+    (own,) = (pool for pool in pools if pool.port == master.port)
+    others = [pool for pool in pools if pool is not own]
+    own_replies = await own.execute(*VIEW_COMMANDS)
+    await until_async(lambda: _are_in_contact(own_replies, others))
     master.pause()
-    begun = time.monotonic()
+    paused_at = time.monotonic()
     try:
-        while time.monotonic() < begun + 0.75 * NODE_TIMEOUT_SECONDS:
-            # What it sent before may have lain unread for a moment.
-            assert await last_contact_with_majority(census, others) < begun + MAX_UNREAD_SECONDS
+        while time.monotonic() < paused_at + 0.75 * NODE_TIMEOUT_SECONDS:
+            # Messages that it sent before can stay unread for a moment.
+            assert await last_contact_with_majority(own_replies, others) < paused_at + MAX_UNREAD_SECONDS
             await asyncio.sleep(0.1)
-        await until_async(lambda: _is_suspected(census, others))
+        await until_async(lambda: _is_suspected(own_replies, others))
     finally:
         master.resume()
 
@@ -247,51 +250,51 @@ async def test_masters_without_recent_contact_do_not_vouch_for_a_silent_master(
 async def test_a_master_without_the_majority_acknowledges_nothing(
     cluster: ValkeyCluster, shard: Shard, master: ValkeyServer, replica: ValkeyServer
 ) -> None:
-    """Also not while it takes writes still, and not after it has been believed."""
+    """Neither while it still accepts writes, nor after it was trusted without a replica."""
     await enqueue_jobs(shard, "a")
     replica.kill()
     await enqueue_jobs(shard, "b")
     await asyncio.to_thread(replica.start)
-    await asyncio.to_thread(until, lambda: _linked(master))
+    await asyncio.to_thread(until, lambda: _has_online_replica(master))
     others = [server for server in cluster.servers if server is not master]
     for server in others:
         server.pause()
-    refusals: list[ShardUnavailable] = []
+    errors: list[ShardUnavailable] = []
     try:
-        while not refusals or refusals[-1].outcome_unknown:
+        while not errors or errors[-1].outcome_unknown:
             with pytest.raises(ShardUnavailable) as raised:
-                await enqueue_jobs(shard, f"c-{len(refusals)}")
-            refusals.append(raised.value)
+                await enqueue_jobs(shard, f"c-{len(errors)}")
+            errors.append(raised.value)
     finally:
         for server in others:
             server.resume()
-    assert refusals[0].outcome_unknown
-    assert re.search("cluster is down|majority partition", str(refusals[-1]))
+    assert errors[0].outcome_unknown
+    assert re.search("cluster is down|majority partition", str(errors[-1]))
 
 
 async def test_a_plain_redis_without_replica_answers_at_once(private_shard: Shard) -> None:
-    assert statistics.median([await _seconds_of_a_put(private_shard) for _ in range(20)]) < POLL_SECONDS
+    assert statistics.median([await _enqueue_seconds(private_shard) for _ in range(20)]) < POLL_SECONDS
 
 
-async def _seconds_of_a_put(shard: Shard) -> float:
-    """How long a job's answer takes: one that is held waits for `LOOK_SECONDS` at the least."""
-    begun = time.monotonic()
-    await enqueue_jobs(shard, f"job-{begun}")
-    return time.monotonic() - begun
+async def _enqueue_seconds(shard: Shard) -> float:
+    """Measure one enqueue. While the master is not trusted, it takes `POLL_SECONDS` at least."""
+    started = time.monotonic()
+    await enqueue_jobs(shard, f"job-{started}")
+    return time.monotonic() - started
 
 
-def _linked(master: ValkeyServer) -> bool:
-    """Whether the master has a replica that has everything."""
+def _has_online_replica(master: ValkeyServer) -> bool:
+    """Return whether the master has a replica that has finished its copy."""
     return bool(master.command("INFO", "replication").get("slave0", {}).get("state") == "online")
 
 
-async def _are_in_touch(census: Sequence[object], others: Sequence[ServerPool]) -> bool:
-    return await last_contact_with_majority(census, others) > time.monotonic() - NODE_TIMEOUT_SECONDS
+async def _are_in_contact(own_replies: Sequence[object], others: Sequence[ServerPool]) -> bool:
+    return await last_contact_with_majority(own_replies, others) > time.monotonic() - NODE_TIMEOUT_SECONDS
 
 
-async def _is_suspected(census: Sequence[object], others: Sequence[ServerPool]) -> bool:
-    return await last_contact_with_majority(census, others) == float("-inf")
+async def _is_suspected(own_replies: Sequence[object], others: Sequence[ServerPool]) -> bool:
+    return await last_contact_with_majority(own_replies, others) == float("-inf")
 
 
-async def _is_waiting(shard: Shard, job_id: str) -> bool:
+async def _is_queued(shard: Shard, job_id: str) -> bool:
     return job_id in await queued_ids(shard)

@@ -1,4 +1,4 @@
-"""Connections that the network or the server resets, under both of the event loops that programs run on."""
+"""Connections that the network or the server resets, under both event loops that the programs use."""
 
 import asyncio
 import socket
@@ -22,11 +22,11 @@ def _connect(*, host: str, port: int) -> Connection:
 
 
 class Server:
-    """Answers PING, and resets its connections when told."""
+    """A server that replies to PING or, if `replying` is False, resets the connection instead."""
 
     def __init__(self) -> None:
         self.port = 0
-        self.answering = True
+        self.replying = True
         self.accepted = 0
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -34,21 +34,21 @@ class Server:
         self.accepted += 1
         self._open.add(writer)
         try:
-            while question := await reader.read(1000):
-                # redis-py introduces itself first; whatever it says is fine.
-                questions = question.count(b"*")
-                if b"PING" not in question or self.answering:
-                    writer.write(b"+PONG\r\n" * questions)
+            while data := await reader.read(1000):
+                # redis-py sends its handshake first, and accepts any reply to it.
+                commands = data.count(b"*")
+                if b"PING" not in data or self.replying:
+                    writer.write(b"+PONG\r\n" * commands)
                 else:
                     self.reset()
         except ConnectionError:
             pass
 
     def reset(self) -> None:
-        """An RST to everybody."""
+        """Send an RST to every client."""
         for writer in self._open:
-            wire = writer.get_extra_info("socket")
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection = writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
         self._open.clear()
 
@@ -58,10 +58,10 @@ async def _running() -> AsyncIterator[tuple[Server, ServerPool]]:
     server = Server()
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
-    node = ServerPool("127.0.0.1", server.port, _connect)
+    pool = ServerPool("127.0.0.1", server.port, _connect)
     async with listening:
-        yield server, node
-        await node.close()
+        yield server, pool
+        await pool.close()
         server.reset()
 
 
@@ -77,16 +77,16 @@ def _run(new_loop: NewLoop, test: Callable[[], Awaitable[None]]) -> None:
 @LOOPS
 def test_a_connection_reset_while_idle_is_replaced(new_loop: NewLoop) -> None:
     async def test() -> None:
-        async with _running() as (server, node):
-            assert await node.execute(("PING",)) == [b"PONG"]
-            (idle,) = node._idle
+        async with _running() as (server, pool):
+            assert await pool.execute(("PING",)) == [b"PONG"]
+            (idle,) = pool._idle
             server.reset()
 
-            async def noticed() -> bool:
+            async def is_noticed() -> bool:
                 return idle._writer is not None and idle._writer.transport.is_closing()
 
-            await until_async(noticed)
-            assert await node.execute(("PING",)) == [b"PONG"]
+            await until_async(is_noticed)
+            assert await pool.execute(("PING",)) == [b"PONG"]
             assert server.accepted == 2
 
     _run(new_loop, test)
@@ -95,14 +95,14 @@ def test_a_connection_reset_while_idle_is_replaced(new_loop: NewLoop) -> None:
 @LOOPS
 def test_a_reset_between_request_and_reply_leaves_the_outcome_unknown(new_loop: NewLoop) -> None:
     async def test() -> None:
-        async with _running() as (server, node):
-            assert await node.execute(("PING",)) == [b"PONG"]
-            server.answering = False
+        async with _running() as (server, pool):
+            assert await pool.execute(("PING",)) == [b"PONG"]
+            server.replying = False
             with pytest.raises(ServerUnreachable) as raised:
-                await node.execute(("PING",))
+                await pool.execute(("PING",))
             assert raised.value.sent
-            server.answering = True
-            assert await node.execute(("PING",)) == [b"PONG"]
+            server.replying = True
+            assert await pool.execute(("PING",)) == [b"PONG"]
 
     _run(new_loop, test)
 
@@ -110,23 +110,23 @@ def test_a_reset_between_request_and_reply_leaves_the_outcome_unknown(new_loop: 
 @LOOPS
 def test_a_connection_whose_handshake_fails_is_closed(new_loop: NewLoop) -> None:
     async def test() -> None:
-        gone = asyncio.Event()
+        disconnected = asyncio.Event()
 
         async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(ConnectionError):
                 while await reader.read(1000):
                     pass
             writer.close()
-            gone.set()
+            disconnected.set()
 
         def connect(*, host: str, port: int) -> Connection:
             return Connection(host=host, port=port, password="secret")
 
         async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
-            node = ServerPool("127.0.0.1", server.sockets[0].getsockname()[1], connect)
+            pool = ServerPool("127.0.0.1", server.sockets[0].getsockname()[1], connect)
             with pytest.raises(ServerUnreachable) as raised:
-                await node.execute(("PING",))
+                await pool.execute(("PING",))
             assert not raised.value.sent
-            await gone.wait()
+            await disconnected.wait()
 
     _run(new_loop, test)

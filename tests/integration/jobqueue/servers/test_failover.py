@@ -1,4 +1,4 @@
-"""A master is killed under load: what was acknowledged is finished exactly once in the books, and nobody restarts."""
+"""A master is killed under load: every acknowledged job is finished and recorded once, and no client restarts."""
 
 import asyncio
 from collections import Counter
@@ -16,48 +16,55 @@ from jobqueue.lifecycle.leases import reap
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
-from tests.integration.jobqueue.queue_helpers import enqueue_jobs, master_port_of, new_job, queued_ids, success_outcome
+from tests.integration.jobqueue.queue_helpers import (
+    enqueue_jobs,
+    master_port_of,
+    new_job,
+    queued_ids,
+    replica_of,
+    success_outcome,
+)
 from tests.waiting import until_async
-from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
 
 LEASE_SECONDS = 2.0
+"""Short, so that jobs whose lease was lost with the master are soon reaped."""
 
 
 @dataclass
 class Load:
-    """Clients, workers, a manager and consumers in this process, one of each for a shard, and what each was told.
+    """A client, a worker, a manager and a consumer for each shard, in this process, and what they have achieved.
 
     Attributes:
-        accepted: ids whose enqueue was acknowledged.
-        recorded: ids by how often a finish said that it was recorded.
-        consumed: ids by how often they were pulled.
-        answered: enqueues that were acknowledged, by shard.
-        slowest: seconds that the slowest enqueue took, by shard.
-        refused: enqueues that were not acknowledged in time, by shard.
+        accepted: ids of jobs whose enqueue was acknowledged.
+        recorded: id -> how often `finish` reported that the job's outcome was recorded.
+        consumed: id -> how often the result was pulled.
+        acknowledged: shard -> number of acknowledged enqueues.
+        slowest: shard -> seconds that the slowest enqueue took.
+        failed: shard -> number of enqueues that were not acknowledged in time.
     """
 
     shards: Shards
     accepted: set[str] = field(default_factory=set)
     recorded: Counter[str] = field(default_factory=Counter)
     consumed: Counter[str] = field(default_factory=Counter)
-    answered: Counter[int] = field(default_factory=Counter)
+    acknowledged: Counter[int] = field(default_factory=Counter)
     slowest: dict[int, float] = field(default_factory=dict)
-    refused: Counter[int] = field(default_factory=Counter)
+    failed: Counter[int] = field(default_factory=Counter)
     submitting: bool = True
 
     async def submit(self, shard: Shard) -> None:
         loop = asyncio.get_running_loop()
         while self.submitting:
             job_id = self.shards.new_id(shard)
-            begun = loop.time()
+            started = loop.time()
             try:
                 await enqueue(shard, [new_job(job_id)], retry_seconds=15)
                 self.accepted.add(job_id)
-                self.answered[shard.index] += 1
+                self.acknowledged[shard.index] += 1
             except ShardUnavailable:
-                self.refused[shard.index] += 1
-            self.slowest[shard.index] = max(self.slowest.get(shard.index, 0.0), loop.time() - begun)
+                self.failed[shard.index] += 1
+            self.slowest[shard.index] = max(self.slowest.get(shard.index, 0.0), loop.time() - started)
             await asyncio.sleep(0.01)
 
     async def work(self, shard: Shard, worker: str) -> None:
@@ -105,20 +112,22 @@ async def test_a_killed_master_loses_no_job_and_delays_only_its_own_shards(clust
         await _until(lambda: len(load.consumed) > 200)
         victim = cluster.masters()[0]
         ports = {shard.index: master_port_of(shards, shard) for shard in shards}
-        orphans = {index for index, port in ports.items() if port == victim.port}
-        assert len(orphans) == 2
+        affected = {index for index, port in ports.items() if port == victim.port}
+        assert len(affected) == 2
         load.slowest.clear()
-        before = dict(load.answered)
+        before = dict(load.acknowledged)
         await asyncio.to_thread(victim.kill)
-        await _until(lambda: all(load.slowest.get(index, 0) > 1 for index in orphans))
-        gone_on = {index: number - before[index] for index, number in load.answered.items() if index not in orphans}
+        await _until(lambda: all(load.slowest.get(index, 0) > 1 for index in affected))
+        meanwhile = {
+            index: count - before[index] for index, count in load.acknowledged.items() if index not in affected
+        }
         accepted = len(load.accepted)
         await _until(lambda: len(load.accepted) > accepted + 200)
         load.submitting = False
         await asyncio.gather(*clients)
         await _until(lambda: load.accepted <= load.consumed.keys())
-        # Where a job ran again, or was written though that was not acknowledged, there is something left to do.
-        await until_async(lambda: _is_done(shards), wanted="empty books")
+        # Jobs that ran again, or were written without being acknowledged, may be left.
+        await until_async(lambda: _is_done(shards), wanted="no job or result left")
     finally:
         load.submitting = False
         for task in [*clients, *others]:
@@ -126,39 +135,39 @@ async def test_a_killed_master_loses_no_job_and_delays_only_its_own_shards(clust
         await asyncio.gather(*clients, *others, return_exceptions=True)
     total = sum([await read_counts(shard) for shard in shards], ShardCounts())
     await shards.close()
-    # An enqueue that was refused may have been written all the same; no other job may be there.
-    assert len(load.accepted) <= total.total.finished <= len(load.accepted) + sum(load.refused.values())
+    # A failed enqueue may have been written all the same. There must be no other jobs.
+    assert len(load.accepted) <= total.total.finished <= len(load.accepted) + sum(load.failed.values())
     assert total.total.failed == 0
-    # Meanwhile: those that were held up as well would have been answered once or twice.
-    assert len(gone_on) == 4
-    assert min(gone_on.values()) > 20, gone_on
-    assert not set(load.refused) - orphans
+    # If the other shards had been delayed too, they would have acknowledged one or two enqueues meanwhile.
+    assert len(meanwhile) == 4
+    assert min(meanwhile.values()) > 20, meanwhile
+    assert not set(load.failed) - affected
 
 
 async def test_an_acknowledged_job_has_reached_the_replica(cluster: ValkeyCluster) -> None:
-    """Killed in the very moment of the answer, the master has already been copied."""
+    """The master is killed at the moment of the reply, when the replica has the job already."""
     shards = await Shards.connect(cluster.url)
     shard = next(shard for shard in shards if master_port_of(shards, shard) == cluster.masters()[0].port)
     for number in range(50):
         await enqueue_jobs(shard, f"job-{number}")
     cluster.masters()[0].kill()
-    assert await until_async(lambda: _waiting(shard)) == [f"job-{number}" for number in range(50)]
+    assert await until_async(lambda: _queued_ids_if_available(shard)) == [f"job-{number}" for number in range(50)]
     await shards.close()
 
 
 async def test_calls_to_a_silent_master_end_when_its_replica_is_promoted(cluster: ValkeyCluster) -> None:
-    """A blocking read would go on for a minute; what may be repeated is done by the successor."""
+    """A blocking read would last for a minute. Calls that are retried are carried out by the new master."""
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
     await enqueue_jobs(shard, "a")
     (master,) = (server for server in cluster.servers if server.port == master_port_of(shards, shard))
-    bell = f"{shard.prefix}:wm:feed:bell"
-    blocked = asyncio.create_task(shard.execute(("BLPOP", bell, 60), timeout_seconds=65))
+    blocking_read = ("BLPOP", f"{shard.prefix}:wm:feed:bell", 60)
+    blocked = asyncio.create_task(shard.execute(blocking_read, timeout_seconds=65))
     master.pause()
     try:
         async with asyncio.timeout(45):
-            # One after the other, so that one is late when the replica takes over.
-            await asyncio.gather(*(_put_after(number, shard) for number in range(4)))
+            # Started one after the other, so that one of them is waiting when the replica is promoted.
+            await asyncio.gather(*(_enqueue_after(number, shard) for number in range(4)))
             with pytest.raises(ShardUnavailable):
                 await blocked
     finally:
@@ -171,7 +180,7 @@ async def test_a_silent_replica_leaves_the_outcome_unknown(cluster: ValkeyCluste
     shards = await Shards.connect(cluster.url)
     (shard, *_) = shards
     await enqueue_jobs(shard, "a")
-    (replica,) = _replicas(cluster, master_port_of(shards, shard))
+    replica = replica_of(cluster, master_port_of(shards, shard))
     replica.pause()
     try:
         with pytest.raises(ShardUnavailable, match="no replica") as raised:
@@ -184,22 +193,13 @@ async def test_a_silent_replica_leaves_the_outcome_unknown(cluster: ValkeyCluste
     await shards.close()
 
 
-def _replicas(cluster: ValkeyCluster, master_port: int) -> list[ValkeyServer]:
-    found = []
-    for server in cluster.servers:
-        role, *rest = server.command("ROLE")
-        if role == "slave" and int(rest[1]) == master_port:
-            found.append(server)
-    return found
-
-
-async def _put_after(seconds: float, shard: Shard) -> None:
+async def _enqueue_after(seconds: float, shard: Shard) -> None:
     await asyncio.sleep(seconds)
     await enqueue(shard, [new_job(f"after-{seconds}")], retry_seconds=40)
 
 
-async def _waiting(shard: Shard) -> list[str]:
-    """The ids in the queue; [] while the shard is away."""
+async def _queued_ids_if_available(shard: Shard) -> list[str]:
+    """Return the ids in the queue, or [] while the shard is unavailable."""
     try:
         return await queued_ids(shard)
     except ShardUnavailable:
@@ -207,7 +207,7 @@ async def _waiting(shard: Shard) -> list[str]:
 
 
 async def _is_done(shards: Shards) -> bool:
-    """Whether no job waits or runs, and no result is to be handed out or acknowledged."""
+    """Return whether no job is queued or running, and no result is left to pull or acknowledge."""
     try:
         total = sum([await read_counts(shard) for shard in shards], ShardCounts())
     except ShardUnavailable:
@@ -217,7 +217,7 @@ async def _is_done(shards: Shards) -> bool:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async def look() -> bool:
+    async def is_met() -> bool:
         return condition()
 
-    await until_async(look)
+    await until_async(is_met)

@@ -1,4 +1,4 @@
-"""Redis users that are older than the program: what they may not do is told, and goes on once they are renewed."""
+"""Redis users with the permissions of an older version: the error says what is missing, and updating them is enough."""
 
 import asyncio
 import sys
@@ -16,34 +16,36 @@ from tests.integration.jobqueue.queue_helpers import enqueue_jobs, new_job
 from tests.waiting import until, until_async
 from workmanager.local.valkey import ValkeyServer
 
-RIGHTS = [f"+{command}" for command in sorted(roles()["worker"].commands | roles()["manager"].commands)]
+PERMISSIONS = [f"+{command}" for command in sorted(roles()["worker"].commands | roles()["manager"].commands)]
 KEYS = ["allkeys", "allchannels"]
 
 
 @pytest.fixture
 def url(private_server: ValkeyServer) -> str:
-    """Of the server, as a user who may do all that is needed."""
-    private_server.command("ACL", "SETUSER", "old", "on", ">secret", "-@all", *RIGHTS, *KEYS)
+    """The server's URL for user `old`, which has all necessary permissions at first."""
+    private_server.command("ACL", "SETUSER", "old", "on", ">secret", "-@all", *PERMISSIONS, *KEYS)
     return f"redis://old:secret@127.0.0.1:{private_server.port}"
 
 
 @pytest.mark.parametrize(
-    ("lacking", "what"),
+    ("revoked", "operation"),
     [("-get", "GET"), ("-evalsha", "script claim"), ("-zadd", "script claim"), ("resetkeys", "script claim")],
 )
 async def test_the_error_names_the_user_the_command_and_the_remedy(
-    private_server: ValkeyServer, url: str, lacking: str, what: str
+    private_server: ValkeyServer, url: str, revoked: str, operation: str
 ) -> None:
     shards = await Shards.connect(url)
     (shard,) = shards
     await enqueue_jobs(shard, "a")
-    private_server.command("ACL", "SETUSER", "old", lacking)
+    private_server.command("ACL", "SETUSER", "old", revoked)
+    is_get = operation == "GET"
+    call = shard.execute(("GET", "rq:x")) if is_get else claim(shard, "w1", ["default"], 1, retry_seconds=5)
     with pytest.raises(NotPermitted) as raised:
-        await (shard.execute(("GET", "rq:x")) if what == "GET" else claim(shard, "w1", ["default"], 1, retry_seconds=5))
+        await call
     message = str(raised.value)
     await shards.close()
     assert "\n" not in message
-    for word in ("user old", what, "jobqueue.acl", "ACL LOAD", f"127.0.0.1:{private_server.port}"):
+    for word in ("user old", operation, "jobqueue.acl", "ACL LOAD", f"127.0.0.1:{private_server.port}"):
         assert word in message
 
 
@@ -72,6 +74,6 @@ async def test_a_worker_logs_missing_permissions_once_and_recovers(
         worker.terminate()
         await worker.wait()
         await shards.close()
-    said = log.read_text()
-    assert "Traceback" not in said
-    assert said.count("event=claim_unavailable") <= 1
+    logged = log.read_text()
+    assert "Traceback" not in logged
+    assert logged.count("event=claim_unavailable") <= 1

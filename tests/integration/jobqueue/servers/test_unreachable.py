@@ -1,4 +1,4 @@
-"""Servers that are absent, refuse, hang, restart or forget their scripts."""
+"""Redis servers that are absent, reject logins, hang, restart or flush their scripts."""
 
 import asyncio
 
@@ -56,7 +56,7 @@ async def test_a_restarted_server_is_used_again(private_server: ValkeyServer, pr
 async def test_a_blocking_read_fails_as_unavailable_when_its_master_steps_down(
     private_server: ValkeyServer, private_shard: Shard
 ) -> None:
-    """A master that hands its slots over breaks blocking reads off with an error of its own."""
+    """Redis ends blocking reads with an UNBLOCKED error when a master becomes a replica."""
     waiter = asyncio.create_task(wait_for_message(private_shard, "w", (), for_work=False, seconds=90.0))
 
     async def is_blocked() -> bool:
@@ -71,11 +71,11 @@ async def test_a_blocking_read_fails_as_unavailable_when_its_master_steps_down(
 async def test_a_call_with_retry_seconds_survives_a_restart(private_server: ValkeyServer, private_shard: Shard) -> None:
     await enqueue_jobs(private_shard, "a")
     private_server.kill()
-    patient = asyncio.create_task(enqueue(private_shard, [new_job("b")], retry_seconds=60))
+    retrying = asyncio.create_task(enqueue(private_shard, [new_job("b")], retry_seconds=60))
     await asyncio.sleep(0.1)
-    assert not patient.done()
+    assert not retrying.done()
     await asyncio.to_thread(private_server.start)
-    assert await patient in ([EnqueueOutcome.WRITTEN], [EnqueueOutcome.REPEATED])
+    assert await retrying in ([EnqueueOutcome.WRITTEN], [EnqueueOutcome.REPEATED])
 
 
 async def test_a_hanging_server_delays_a_caller_for_seconds_only(
@@ -113,14 +113,14 @@ async def test_a_server_busy_with_a_script_is_unavailable(private_server: Valkey
     private_server.command("CONFIG", "SET", "busy-reply-threshold", 50)
     endless = asyncio.create_task(private_shard.execute(("EVAL", "while true do end", 0), timeout_seconds=90))
 
-    async def is_away() -> bool:
+    async def is_unavailable() -> bool:
         try:
             await claim(private_shard, "w1", ["default"], 1, retry_seconds=0.0)
         except ShardUnavailable as error:
             return "BUSY" in str(error)
         return False
 
-    await until_async(is_away, wanted="BUSY")
+    await until_async(is_unavailable, wanted="the BUSY error")
     private_server.command("SCRIPT", "KILL")
     await asyncio.gather(endless, return_exceptions=True)
     assert await enqueue_jobs(private_shard, "b") == [EnqueueOutcome.WRITTEN]

@@ -1,4 +1,4 @@
-"""The agreement of all nodes on shards and format."""
+"""All programs agree on one layout: the number of shards, their prefixes and the record format."""
 
 import asyncio
 from collections import Counter
@@ -67,7 +67,7 @@ async def test_an_existing_layout_is_kept(redis_url: str) -> None:
 
 
 async def test_no_layout_is_written_while_the_cluster_is_not_formed(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Later masters would get no shard, and slots without a master all the jobs."""
+    """Otherwise masters that join later would get no shard, and slots without a master would get jobs."""
     server = ValkeyServer(tmp_path_factory.mktemp("half"), settings={"cluster-enabled": "yes"})
     server.start()
     try:

@@ -1,6 +1,4 @@
-"""Managers' signs of life."""
-
-from __future__ import annotations
+"""Heartbeats of managers."""
 
 import time
 

@@ -16,7 +16,7 @@ from manager.queue.circuit_breaker import OPEN_SECONDS, ShardBreaker
 from manager.queue.job_operations import JobOperations
 from manager.queue.puller import ResultPuller
 from manager.queue.submitter import PendingJob, Submitter
-from tests.integration.jobqueue.queue_helpers import complete_jobs, master_port_of, new_job
+from tests.integration.jobqueue.queue_helpers import complete_jobs, master_port_of, new_job, replica_of
 from tests.waiting import until_async
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -54,11 +54,7 @@ def healthy(shards: Shards, silent: Shard) -> list[Shard]:
 
 @pytest.fixture
 def replica(cluster: ValkeyCluster, shards: Shards, silent: Shard) -> ValkeyServer:
-    def follows(server: ValkeyServer) -> bool:
-        role, *rest = server.command("ROLE")
-        return role == "slave" and int(rest[1]) == master_port_of(shards, silent)
-
-    return next(filter(follows, cluster.servers))
+    return replica_of(cluster, master_port_of(shards, silent))
 
 
 async def test_what_was_taken_without_an_answer_is_handed_out_later(
