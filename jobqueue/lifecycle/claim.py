@@ -1,4 +1,7 @@
-"""Leases queued jobs to a worker, and takes back what it did not begin."""
+"""Claim jobs: lease queued jobs to a worker; release those that it did not start.
+
+Hot path: see `worker_noop` in benchmarks/README.md#what-limits-each-figure.
+"""
 
 import secrets
 from collections.abc import Sequence
@@ -10,9 +13,9 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument, iso
 
 CLAIM_LIMIT = 1000
-"""Most jobs that one call leases: Lua's stack holds no more than some thousand values."""
+"""Maximum number of jobs per call: Lua's stack holds a few thousand values."""
 MAX_CLAIM_BYTES = 16 * 1024 * 1024
-"""A call ends with the job whose data reach this size: an answer must fit into memory."""
+"""A call stops at the job whose data reach this size in total: the answer must fit into memory."""
 
 
 async def claim(
@@ -26,15 +29,13 @@ async def claim(
     now: float | None = None,
     retry_seconds: float = 1.0,
 ) -> list[ClaimedJob]:
-    """Leases up to `count` jobs (at most `CLAIM_LIMIT`, and fewer large ones) to `worker`.
+    """Lease up to `count` jobs to `worker`, at most `CLAIM_LIMIT`, and fewer if they are large.
 
-    They come from the first of `queues` that have some.
-
-    A job that a worker was lost with before comes alone. A call that is repeated with its `token` (as the repeats
-    within `retry_seconds` are) gets the jobs of the first answer.
+    They come from the first of `queues` that have some. A job that was lost with its worker before comes alone. A call
+    repeated with the same `token` (as the repeats within `retry_seconds` are) returns the jobs of the first answer.
 
     Raises:
-        ShardUnavailable: what it may have leased all the same comes free when the lease runs out.
+        ShardUnavailable: jobs that were leased nevertheless run elsewhere once the lease expires.
     """
     token = token or secrets.token_hex(8)
     rows = await shard.run(
@@ -57,15 +58,15 @@ async def claim(
 async def release(
     shard: Shard, jobs: Sequence[ClaimedJob], *, now: float | None = None, retry_seconds: float = 5.0
 ) -> int:
-    """Gives jobs back to the head of their queues, in order, uncharged: their attempt does not count.
+    """Give jobs back to the head of their queues, in order; the attempt does not count.
 
-    A job that somebody cancelled meanwhile ends as cancelled instead.
+    A job that was cancelled meanwhile ends as cancelled instead.
 
     Returns:
-        How many were given up; a job whose lease is gone is passed over.
+        Number of jobs released. A job whose lease is gone is skipped.
 
     Raises:
-        ShardUnavailable: they come free when their leases run out.
+        ShardUnavailable: the jobs run elsewhere once their leases expire.
     """
     arguments = [argument for job in jobs for argument in (job.id, job.token, job.queue)]
     answer = await shard.run(
@@ -81,7 +82,7 @@ async def release(
 
 def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
     job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, unsupported = row
-    # A stock job without a timeout gets RQ's default; its -1 is none.
+    # A plain RQ job without a timeout gets RQ's default; -1 means no limit.
     timeout_seconds = int(timeout or 180)
     return ClaimedJob(
         id=job_id.decode(),

@@ -1,4 +1,4 @@
-"""Changes of mind about jobs: cancel, requeue, delete."""
+"""Job control: cancel, requeue and delete jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ REQUEUE_BATCH_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class CancelResult:
-    """What cancelling a job came to.
+    """The result of cancelling a job.
 
     Attributes:
-        outcome: 'missing', 'canceled' (it had not begun), 'stopping' (its worker was told to end it) or 'ended'.
-        status: of a job that had ended before.
+        outcome: 'missing', 'canceled' (it had not begun), 'stopping' (its worker was told to stop it) or 'ended'.
+        status: the status of a job that had already ended; else None.
     """
 
     outcome: str
@@ -29,7 +29,7 @@ class CancelResult:
 async def cancel(
     shard: Shard, job_ids: Sequence[str], *, ttl_seconds: int = FAILURE_TTL_SECONDS, now: float | None = None
 ) -> list[CancelResult]:
-    """Cancels jobs. The one operation that may walk a queue.
+    """Cancel jobs. This is the only operation that may walk a whole queue.
 
     Raises:
         ShardUnavailable: try again.
@@ -39,7 +39,7 @@ async def cancel(
 
 
 async def requeue(shard: Shard, job_ids: Sequence[str], *, now: float | None = None) -> list[str]:
-    """Puts failed, stopped and cancelled jobs back on their queues.
+    """Put failed, stopped and cancelled jobs back on their queues.
 
     Returns:
         For each job 'queued', 'missing', or the status that forbids it.
@@ -51,37 +51,37 @@ async def requeue(shard: Shard, job_ids: Sequence[str], *, now: float | None = N
 
 
 async def requeue_failed(shard: Shard, queue: str, *, now: float | None = None) -> int:
-    """Requeues every job that has failed in `queue` on this shard by now; cancelled ones are left alone.
+    """Requeue every job that has failed in `queue` on this shard by now; leave stopped ones alone.
 
     Returns:
-        How many were requeued.
+        Number of jobs requeued.
 
     Raises:
-        ShardUnavailable: try again; what was requeued before stays so.
+        ShardUnavailable: try again; jobs requeued so far stay queued.
     """
     key = keys.registry(shard.prefix, "failed", queue)
-    # Jobs may fail again while this goes on: as many are looked at as there were at the beginning.
-    (left,) = await shard.execute(("ZCARD", key))
-    requeued, passed_over = 0, 0
-    while left > 0:
-        last = passed_over + min(left, REQUEUE_BATCH_SIZE) - 1
-        (job_ids,) = await shard.execute(("ZRANGE", key, passed_over, last))
+    # Requeued jobs may fail again meanwhile, so only as many entries are checked as there were at first.
+    (unchecked,) = await shard.execute(("ZCARD", key))
+    requeued, skipped = 0, 0
+    while unchecked > 0:
+        last = skipped + min(unchecked, REQUEUE_BATCH_SIZE) - 1
+        (job_ids,) = await shard.execute(("ZRANGE", key, skipped, last))
         if not job_ids:
             break
         failed = await _only_failed(shard, job_ids)
         outcomes = await requeue(shard, failed, now=now) if failed else []
         queued = outcomes.count("queued")
         requeued += queued
-        passed_over += len(job_ids) - queued
-        left -= len(job_ids)
+        skipped += len(job_ids) - queued
+        unchecked -= len(job_ids)
     return requeued
 
 
 async def delete(shard: Shard, job_ids: Sequence[str]) -> list[str]:
-    """Deletes jobs and all that is kept about them.
+    """Delete jobs and everything that is kept about them.
 
     Returns:
-        For each job 'deleted', 'missing', or 'started' (it runs: cancel it first).
+        For each job 'deleted', 'missing', or 'started' (it is running: cancel it first).
 
     Raises:
         ShardUnavailable: try again.

@@ -1,8 +1,8 @@
-"""Jobs of stock clients that wait for another job (`depends_on`).
+"""Dependents: jobs of plain RQ clients that wait for another job, their parent (`depends_on`).
 
-A parent does not say that it has dependents: RQ keeps them in a set beside it. `finish` and `reap` note such parents
-in a set of ours; RQ's own code then queues what has become ready. On a cluster RQ cannot do that (its prefix is fixed
-at import): the parent is marked instead, which its view shows.
+A parent's record does not say that it has dependents: RQ keeps them in a set beside it. `finish` and `reap` note such
+parents in a set of ours, and RQ's own code then queues the dependents that are ready. On a cluster RQ cannot do that
+(its prefix is fixed at import). There the parent gets a note, which its view shows.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ CLUSTER_NOTE = "other jobs depend on this one; on a Redis Cluster they are not q
 
 
 async def enqueue_dependents(shard: Shard, url: str) -> int:
-    """Queues the jobs whose noted parents have ended.
+    """Queue the jobs whose noted parents have ended.
 
     Args:
-        url: of the one Redis that the shard lies on; unused on a cluster, where parents are marked instead.
+        url: of the Redis that holds the shard; unused on a cluster.
 
     Returns:
-        How many parents were looked after.
+        Number of parents handled.
 
     Raises:
         ShardUnavailable: try again; the parents stay noted.
@@ -48,10 +48,10 @@ async def enqueue_dependents(shard: Shard, url: str) -> int:
     return len(ids)
 
 
-class _Sealed:
-    """A serializer that reads nothing: reading a pickle may run code, and nothing that RQ serialises is needed here.
+class _NoSerializer:
+    """A serializer that refuses everything: reading a pickle may run code, and no serialised field is needed here.
 
-    RQ keeps what it cannot read as it stands.
+    RQ leaves fields that it cannot read unchanged.
     """
 
     @staticmethod
@@ -64,21 +64,19 @@ class _Sealed:
 
 
 def _enqueue_with_rq(parent_ids: list[str], url: str) -> None:
-    # Scheme, user, password, database and TLS settings stand in the URL; RQ's client must not retry a lost answer.
+    # The URL has user, password, database and TLS settings. RQ's client must not retry when a reply is lost.
     connection: Redis = Redis.from_url(url, socket_timeout=5.0, retry=None)
     try:
         for parent_id in parent_ids:
             try:
-                parent: Any = Job.fetch(parent_id, connection=connection, serializer=_Sealed)
-                queue = Queue(parent.origin, connection=connection, serializer=_Sealed)
+                parent: Any = Job.fetch(parent_id, connection=connection, serializer=_NoSerializer)
+                queue = Queue(parent.origin, connection=connection, serializer=_NoSerializer)
                 queue.enqueue_dependents(parent, refresh_job_status=False)
             except NoSuchJobError:
                 continue
             except RedisError:
                 raise
-            except (
-                Exception
-            ):  # RQ's code over records that others wrote: one that it cannot take must not stop the rest.
+            except Exception:  # RQ's code on records of other writers: one that it cannot read must not stop the rest.
                 log.exception("event=dependents_dropped job_id=%s", parent_id)
     finally:
         connection.close()

@@ -1,4 +1,7 @@
-"""Writes new jobs, whole batches at a time."""
+"""Enqueue new jobs, a whole batch per call.
+
+Hot path: see `http_enqueue` in benchmarks/README.md#what-limits-each-figure.
+"""
 
 import json
 from collections.abc import Sequence
@@ -13,10 +16,7 @@ from jobqueue.timestamps import clock_argument, iso
 
 
 class EnqueueOutcome(Enum):
-    """What became of a new job.
-
-    WRITTEN is new, REPEATED stands there already with the same content, CONFLICT with other content.
-    """
+    """The outcome for one job: WRITTEN; REPEATED: its id exists with the same content; CONFLICT: with other content."""
 
     WRITTEN = 1
     REPEATED = 2
@@ -25,11 +25,11 @@ class EnqueueOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DuplicateUniqueKey:
-    """Another job has the unique key.
+    """The outcome for a job whose unique key another job holds.
 
     Attributes:
-        job_id: that job.
-        free_in_seconds: when the key is free again.
+        job_id: the other job's id.
+        free_in_seconds: seconds until the key is free again.
     """
 
     job_id: str
@@ -39,24 +39,24 @@ class DuplicateUniqueKey:
 EnqueueResult = EnqueueOutcome | DuplicateUniqueKey
 
 _OUTCOMES = {outcome.value: outcome for outcome in EnqueueOutcome}
-# All fields of a job after its id, function and data: jobs that agree in the function and in these travel as one group.
-_TERMS = slice(NewJob._fields.index("data") + 1, None)
+# All fields after id, function and data. Jobs with the same function and the same fields here travel as one group.
+_SHARED_FIELDS = slice(NewJob._fields.index("data") + 1, None)
 
 
 async def enqueue(
     shard: Shard, jobs: Sequence[NewJob], *, now: float | None = None, retry_seconds: float = 0.0
 ) -> list[EnqueueResult]:
-    """Writes the jobs, which all belong to `shard`; answers once a replica has them too, where there is one.
+    """Write jobs that all belong to `shard`; return once they survive the loss of its master.
 
     Returns:
-        One answer for each job, in order.
+        One result for each job, in order.
 
     Raises:
         ShardUnavailable, QueueFull: none of the jobs was written, unless `outcome_unknown`; a repeat is safe.
     """
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, job in enumerate(jobs):
-        groups.setdefault((job.function, job[_TERMS]), []).append(place)
+        groups.setdefault((job.function, job[_SHARED_FIELDS]), []).append(place)
     written_at = iso(now)
     arguments: list[str | int | bytes] = [clock_argument(now)]
     for places in groups.values():
@@ -64,15 +64,15 @@ async def enqueue(
         arguments.append(len(places))
         for place in places:
             arguments += (jobs[place].id, jobs[place].data)
-    raw_answers = await shard.run(
+    raw_results = await shard.run(
         script("enqueue"), *arguments, replicate=True, needs_memory=True, retry_seconds=retry_seconds
     )
-    by_place = dict(zip(chain.from_iterable(groups.values()), raw_answers, strict=True))
-    return [_answer(by_place[place]) for place in range(len(jobs))]
+    by_place = dict(zip(chain.from_iterable(groups.values()), raw_results, strict=True))
+    return [_result(by_place[place]) for place in range(len(jobs))]
 
 
 def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
-    """Everything but id and data, as the script takes it."""
+    """Return everything but id and data, as the script expects it."""
     fields: list[str | int] = ["created_at", written_at, "origin", job.queue, "description", job.function]
     fields += ["timeout", job.timeout_seconds, "result_ttl", job.result_ttl_seconds, "wm_feed", int(job.feed)]
     if job.due_at is None:
@@ -91,7 +91,7 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
     return (job.queue, push, due, *unique, job.function, len(fields) // 2, *fields)
 
 
-def _answer(raw: int | list[bytes | int]) -> EnqueueResult:
+def _result(raw: int | list[bytes | int]) -> EnqueueResult:
     if isinstance(raw, list):
         job_id, milliseconds = raw
         assert isinstance(job_id, bytes)

@@ -1,4 +1,7 @@
-"""Records how jobs ended, whole batches at a time. A lease that is gone records nothing."""
+"""Record the outcomes of jobs, a whole batch per call. If a job's lease is gone, nothing is recorded for it.
+
+Hot path: see `worker_noop` in benchmarks/README.md#what-limits-each-figure.
+"""
 
 import json
 import zlib
@@ -12,7 +15,7 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument, iso
 
 FINISH_LIMIT = 1000
-"""Most successes that one script call records: Lua's stack holds no more than some thousand values."""
+"""Maximum number of successes per script call: Lua's stack holds a few thousand values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +23,10 @@ class Finished:
     """A job that succeeded.
 
     Attributes:
-        function: public name, counted by.
+        function: public name, under which the job is counted.
         seconds: how long it ran.
-        value: the serialised result in base64, as RQ keeps it.
-        recorded: whether an execution record was written for it.
+        value: the serialised result in base64, as RQ stores it.
+        has_execution_record: whether RQ's execution record was written for it.
     """
 
     job: ClaimedJob
@@ -35,10 +38,10 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A job that did not succeed; it runs again where it has retries left, and `final` is not said.
+    """A job that failed. It runs again if it has retries left, unless the failure is `final`.
 
     Attributes:
-        trace: traceback or message; its last line is the message.
+        traceback: traceback or message; its last line is shown as the message.
     """
 
     job: ClaimedJob
@@ -51,7 +54,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A job whose function returned `rq.Retry`, given by its three fields; `value` is that object, serialised."""
+    """A job whose function returned `rq.Retry`.
+
+    Attributes:
+        max_retries, intervals, at_front: the fields of that object.
+        value: the object, serialised.
+    """
 
     job: ClaimedJob
     function: str
@@ -64,7 +72,7 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A job that was ended because somebody cancelled it."""
+    """A job that was stopped because it was cancelled."""
 
     job: ClaimedJob
     function: str
@@ -76,47 +84,47 @@ Outcome = Finished | Failed | Retried | Stopped
 
 @dataclass(frozen=True, slots=True)
 class FinishReport:
-    """What recording came to.
+    """The result of recording outcomes.
 
     Attributes:
         lost: ids whose lease was gone: nothing was recorded for them.
-        dependents: ids of ended jobs that other jobs wait for.
-        again: ids that will run again.
+        parents: ids of ended jobs that other jobs depend on.
+        retried: ids of jobs that will run again.
     """
 
     lost: tuple[str, ...]
-    dependents: tuple[str, ...]
+    parents: tuple[str, ...]
     retried: tuple[str, ...]
 
 
 async def finish(
     shard: Shard, worker: str, outcomes: Sequence[Outcome], *, now: float | None = None, retry_seconds: float = 0.0
 ) -> FinishReport:
-    """Records the outcomes of jobs of `shard` that `worker` holds.
+    """Record the outcomes of jobs on one shard that `worker` holds.
 
     Raises:
-        ShardUnavailable: a repeat is safe: what was recorded is found as `lost` then, and changes nothing.
+        ShardUnavailable: a repeat is safe: jobs that were recorded are then `lost`, and nothing changes.
     """
     succeeded = [outcome for outcome in outcomes if isinstance(outcome, Finished)]
     others = [outcome for outcome in outcomes if not isinstance(outcome, Finished)]
     lost: list[bytes] = []
-    dependents: list[bytes] = []
-    again: list[bytes] = []
+    parents: list[bytes] = []
+    retried: list[bytes] = []
     for start in range(0, len(succeeded), FINISH_LIMIT):
         arguments = _finish_arguments(worker, succeeded[start : start + FINISH_LIMIT], now)
         answer = await shard.run(script("finish"), *arguments, retry_seconds=retry_seconds)
         lost += answer[0]
-        dependents += answer[1]
+        parents += answer[1]
     if others:
         answer = await shard.run(script("fail"), *_fail_arguments(worker, others, now), retry_seconds=retry_seconds)
         lost += answer[0]
-        dependents += answer[1]
-        again += answer[2]
-    return FinishReport(_texts(lost), _texts(dependents), _texts(again))
+        parents += answer[1]
+        retried += answer[2]
+    return FinishReport(_texts(lost), _texts(parents), _texts(retried))
 
 
 def encode_traceback(traceback: str) -> bytes:
-    """A traceback as RQ keeps it in a result (rq.results.Result.serialize)."""
+    """Encode a traceback as RQ stores it in a result (rq.results.Result.serialize)."""
     return b64encode(zlib.compress(traceback.encode()))
 
 
@@ -148,34 +156,20 @@ def _fail_arguments(
     arguments: list[str | bytes | int] = [clock_argument(now), iso(now), worker]
     for outcome in outcomes:
         job = outcome.job
-        arguments += (job.id, job.token, job.queue, outcome.function)
+        retry_terms: tuple[str | bytes | int, ...] = ("", "", "[]", "")
         match outcome:
             case Failed():
                 kind = "final" if outcome.final or outcome.reason is FailureReason.REJECTED else "failed"
-                arguments += (
-                    kind,
-                    outcome.reason,
-                    encode_traceback(outcome.traceback),
-                    job.failure_ttl_seconds,
-                    "",
-                    "",
-                    "[]",
-                    "",
-                )
+                reason, traceback = str(outcome.reason), outcome.traceback
             case Stopped():
-                trace = encode_traceback("stopped: the job was cancelled while it ran")
-                arguments += ("stopped", "", trace, job.failure_ttl_seconds, "", "", "[]", "")
+                kind, reason, traceback = "stopped", "", "stopped: the job was cancelled while it ran"
             case Retried():
-                trace = encode_traceback(f"gave up after {outcome.max_retries} returned retries")
-                arguments += (
-                    "retry",
-                    FailureReason.EXCEPTION,
-                    trace,
-                    job.failure_ttl_seconds,
-                    outcome.value,
-                    outcome.max_retries,
-                )
-                arguments += (json.dumps(outcome.intervals), int(outcome.at_front))
+                kind, reason = "retry", str(FailureReason.EXCEPTION)
+                traceback = f"gave up after {outcome.max_retries} retries that the function asked for"
+                intervals = json.dumps(outcome.intervals)
+                retry_terms = (outcome.value, outcome.max_retries, intervals, int(outcome.at_front))
+        arguments += (job.id, job.token, job.queue, outcome.function, kind, reason, encode_traceback(traceback))
+        arguments += (job.failure_ttl_seconds, *retry_terms)
     return arguments
 
 

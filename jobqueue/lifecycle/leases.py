@@ -1,4 +1,4 @@
-"""Keeps leases alive, and takes jobs back whose lease ran out."""
+"""Leases: renew those of running jobs, and reap (take back) jobs whose lease has expired."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class LeaseUpdate:
     """A lease to renew.
 
     Attributes:
-        begun_at: when the job began, seconds since the epoch, once it has run for more than a second (RQ's execution
-            record is kept from then on); None before.
+        begun_at: when the job began, seconds since the epoch, if it has run for more than a second (RQ's execution
+            record is kept from then on); else None.
     """
 
     job: ClaimedJob
@@ -27,11 +27,11 @@ class LeaseUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What renewing found.
+    """The result of renewing leases.
 
     Attributes:
-        lost: ids whose lease was gone: somebody else may run them, nothing that happens here counts any more.
-        cancelled: ids that are to be ended.
+        lost: ids whose lease is gone: they may run elsewhere, and their outcome here does not count.
+        cancelled: ids of jobs that must be stopped.
     """
 
     lost: frozenset[str]
@@ -40,7 +40,7 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """A job taken from a silent worker.
+    """A job taken back from a worker that did not renew its lease.
 
     Attributes:
         outcome: 'queued' (it runs again), 'failed' (lost too often) or 'stopped' (it had been cancelled).
@@ -60,10 +60,10 @@ async def extend(
     now: float | None = None,
     retry_seconds: float = 0.0,
 ) -> Extension:
-    """Renews leases on jobs of `shard`.
+    """Renew the leases of jobs on one shard.
 
     Raises:
-        ShardUnavailable: try again soon; after `lease_seconds` the jobs go to others.
+        ShardUnavailable: try again soon; once the leases expire, the jobs run elsewhere.
     """
     arguments: list[str] = []
     for update in updates:
@@ -89,13 +89,13 @@ async def reap(
     failure_ttl_seconds: int = FAILURE_TTL_SECONDS,
     now: float | None = None,
 ) -> list[Reaped]:
-    """Takes back up to `REAP_LIMIT` jobs whose lease ran out; none for one lease after a failover.
+    """Take back up to `REAP_LIMIT` jobs whose lease has expired; none during the first lease after a failover.
 
     Raises:
         ShardUnavailable: try again soon.
     """
     trace = encode_traceback(
-        f"worker lost: the job's lease ran out {max_losses} times, its workers died or were cut off"
+        f"worker lost: the job's lease expired {max_losses} times, because its workers died or were unreachable"
     )
     arguments = (clock_argument(now), iso(now), repr(lease_seconds), max_losses, failure_ttl_seconds, REAP_LIMIT, trace)
     _, rows = await shard.run(script("reap"), *arguments)
@@ -105,15 +105,15 @@ async def reap(
 async def reap_rq_executions(
     shard: Shard, queue: str, *, failure_ttl_seconds: int = FAILURE_TTL_SECONDS, now: float | None = None
 ) -> list[tuple[str, str]]:
-    """Takes back jobs of stock RQ workers whose own deadline has passed, by RQ's own rules.
+    """Take back jobs that plain RQ workers have abandoned, once RQ's own deadline has passed, by RQ's own rules.
 
     Returns:
-        For each job its id and 'queued' or 'failed'.
+        For each job its id, and 'queued' or 'failed'.
 
     Raises:
         ShardUnavailable: try again soon.
     """
-    trace = encode_traceback("worker lost: a stock RQ worker's execution was abandoned")
+    trace = encode_traceback("worker lost: a plain RQ worker abandoned the execution")
     arguments = (clock_argument(now), iso(now), queue, failure_ttl_seconds, REAP_LIMIT, trace)
     rows = await shard.run(script("reap_rq_executions"), *arguments)
     return [(job_id.decode(), outcome.decode()) for job_id, outcome in rows]

@@ -1,4 +1,7 @@
-"""Hands completed results out: for good, or on a lease that is acknowledged."""
+"""Pull completed results: for good, or on a lease that the consumer acknowledges.
+
+Hot path: see `http_pull` in benchmarks/README.md#what-limits-each-figure.
+"""
 
 import secrets
 from base64 import b64decode
@@ -13,7 +16,7 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument
 
 MAX_PULL_BYTES = 16 * 1024 * 1024
-"""A call ends with the result that reaches this size (in base64): an answer must fit into memory."""
+"""A call stops at the result that reaches this size in total, in base64: the answer must fit into memory."""
 
 PullOrder = Literal["latest", "oldest"]
 
@@ -37,12 +40,13 @@ async def pull(
     now: float | None = None,
     retry_seconds: float = 0.0,
 ) -> list[PulledResult]:
-    """Takes up to `most` results out of the shard's feed, fewer where they are large, and at least one if there is any.
+    """Take up to `limit` results from the shard's feed; fewer if they are large, but at least one if there is any.
 
     Args:
-        lease_seconds: 0 hands out for good; else they come back into the feed, at their place, unless acknowledged.
+        lease_seconds: 0 hands the results out for good. Otherwise, they return to their place in the feed unless they
+            are acknowledged in time.
         keep_seconds: how long a result that was handed out for good stays readable by its id.
-        token: a repeat with the same token (as the repeats within `retry_seconds` are) gets the first answer.
+        token: a call repeated with the same token (as the repeats within `retry_seconds` are) returns the first answer.
 
     Raises:
         ShardUnavailable: nothing was handed out, unless `outcome_unknown`.
@@ -62,10 +66,10 @@ async def acknowledge(
     now: float | None = None,
     retry_seconds: float = 0.0,
 ) -> int:
-    """Ends the lease of results for good.
+    """Acknowledge leased results: they are not handed out again.
 
     Returns:
-        How many of them were waiting for it.
+        Number of results that were waiting for it.
 
     Raises:
         ShardUnavailable: try again.
@@ -81,7 +85,7 @@ async def acknowledge_each(
     now: float | None = None,
     retry_seconds: float = 0.0,
 ) -> list[bool]:
-    """Ends the lease of results for good; says of each whether it was waiting for it.
+    """Acknowledge leased results; return for each whether it was waiting for it.
 
     Raises:
         ShardUnavailable: try again.
@@ -93,10 +97,10 @@ async def acknowledge_each(
 
 
 async def wait_for_results(shard: Shard, seconds: float) -> None:
-    """Returns when the shard's feed may hold something, at the latest after `seconds`.
+    """Wait until the shard's feed may hold a result, at most `seconds`.
 
     Raises:
-        ShardUnavailable: the master is away.
+        ShardUnavailable: the master is unavailable.
     """
     bell = keys.feed_wake(shard.prefix)
     await shard.execute(("BLPOP", bell, repr(seconds)), timeout_seconds=seconds + 5.0)

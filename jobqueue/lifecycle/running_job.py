@@ -1,4 +1,4 @@
-"""The record of a running job, read and written by its worker on the job's behalf (`get_current_job`)."""
+"""The record of a running job, which its worker reads and writes for it (`rq.get_current_job`)."""
 
 from jobqueue import keys
 from jobqueue.model import ClaimedJob
@@ -7,7 +7,7 @@ from jobqueue.sharding.shard import Shard
 
 
 async def save_meta(shard: Shard, job: ClaimedJob, meta: bytes) -> None:
-    """Writes what a running function saved as its job's `meta`; nothing where the job's lease is gone.
+    """Save the `meta` that a running function has set; write nothing if the job's lease is gone.
 
     Raises:
         ShardUnavailable: try again.
@@ -16,7 +16,7 @@ async def save_meta(shard: Shard, job: ClaimedJob, meta: bytes) -> None:
 
 
 async def read_job_record(shard: Shard, job_id: str) -> dict[bytes, bytes]:
-    """The whole hash of a job, {} where it is gone.
+    """Return the whole hash of a job; {} if it is gone.
 
     Raises:
         ShardUnavailable: try again.
