@@ -1,6 +1,4 @@
-"""What the scripts share: an environment made once, completely, and by one of them at a time."""
-
-from __future__ import annotations
+"""The virtual environment that the scripts share: made once, completely, by one script at a time."""
 
 import os
 import shutil
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_SETUP = Path(__file__).parents[3] / "scripts" / "_venv.sh"
+_VENV_SCRIPT = Path(__file__).parents[3] / "scripts" / "_venv.sh"
 _PYPROJECT = """
 [build-system]
 requires = ["setuptools>=77"]
@@ -27,17 +25,17 @@ _TOOLS = ("bash", "dirname", "cat", "cksum", "mkdir", "flock", "find", "rm")
 
 
 class Project:
-    """A project with as little to install as can be."""
+    """A project with as little to install as possible."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         (root / "scripts").mkdir(parents=True)
-        shutil.copy(_SETUP, root / "scripts")
+        shutil.copy(_VENV_SCRIPT, root / "scripts")
         (root / "pyproject.toml").write_text(_PYPROJECT)
         (root / "requirements.txt").write_text("six==1.17.0\n")
         (root / "requirements-dev.txt").write_text("-r requirements.txt\niniconfig==2.3.1\n")
 
-    def begin(self, purpose: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(self, purpose: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         script = f'set -euo pipefail; . scripts/_venv.sh; set_up {purpose}; "$python" -m pip list --format freeze'
         return subprocess.Popen(
             [shutil.which("bash") or "bash", "-c", script],
@@ -49,11 +47,11 @@ class Project:
         )
 
     def set_up(self, purpose: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, list[str]]:
-        """Exit code, the packages that are installed then, and what the set-up said."""
-        process = self.begin(purpose, environ)
+        """Return the exit code, the installed packages, and the messages of the set-up."""
+        process = self.start(purpose, environ)
         output, errors = process.communicate(timeout=240)
-        said = [line for line in errors.splitlines() if line.startswith("setup:")]
-        return process.returncode, output, said
+        messages = [line for line in errors.splitlines() if line.startswith("setup:")]
+        return process.returncode, output, messages
 
 
 @pytest.fixture
@@ -63,32 +61,32 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.mark.timeout(600)
 def test_an_environment_is_made_once_and_then_used_without_the_network(project: Project) -> None:
-    both = [project.begin("run"), project.begin("run")]
+    both = [project.start("run"), project.start("run")]
     ends = [process.communicate(timeout=240) for process in both]
     assert [process.returncode for process in both] == [0, 0], ends
     assert all("six==1.17.0" in output for output, _ in ends)
     assert sum(errors.count("setup: making .venv") for _, errors in ends) == 1
     assert sum(errors.count("setup: installing requirements.txt") for _, errors in ends) == 1
-    code, packages, said = project.set_up("run", _OFFLINE)
-    assert (code, said) == (0, [])
+    code, packages, messages = project.set_up("run", _OFFLINE)
+    assert (code, messages) == (0, [])
     assert "iniconfig" not in packages
 
-    code, packages, said = project.set_up("dev")
-    assert (code, said) == (0, ["setup: installing requirements-dev.txt"])
+    code, packages, messages = project.set_up("dev")
+    assert (code, messages) == (0, ["setup: installing requirements-dev.txt"])
     assert "iniconfig==2.3.1" in packages
     assert project.set_up("run", _OFFLINE)[2] == []
 
     (project.root / "requirements.txt").write_text("six==1.17.0\nsortedcontainers==2.4.0\n")
-    code, _, said = project.set_up("run", _OFFLINE)
+    code, _, messages = project.set_up("run", _OFFLINE)
     assert code == 1
-    assert said[-1] == "setup: error: could not install requirements.txt (see above)"
+    assert messages[-1] == "setup: error: could not install requirements.txt (see above)"
     code, packages, _ = project.set_up("run")
     assert code == 0
     assert "sortedcontainers==2.4.0" in packages
 
 
 def _tools(directory: Path, stubs: Mapping[str, str]) -> dict[str, str]:
-    """A PATH of the tools that any system has, and of scripts that stand for the machine's own."""
+    """Return a PATH of the tools that every system has, and of stubs for the machine's own programs."""
     directory.mkdir()
     for name in _TOOLS:
         (directory / name).symlink_to(shutil.which(name) or name)
@@ -104,25 +102,25 @@ exec {sys.executable} "$@"
 """
 
 
-def test_a_machine_without_python_is_told(project: Project, tmp_path: Path) -> None:
-    code, _, said = project.set_up("run", _tools(tmp_path / "bin", {"python3": "exit 1"}))
+def test_a_missing_python_is_reported(project: Project, tmp_path: Path) -> None:
+    code, _, messages = project.set_up("run", _tools(tmp_path / "bin", {"python3": "exit 1"}))
     assert code == 1
-    assert said == ["setup: error: Python 3.11 or newer is needed, and none was found on the PATH"]
+    assert messages == ["setup: error: Python 3.11 or newer is needed, and none was found on the PATH"]
 
 
-def test_a_user_whose_python_cannot_make_environments_is_told_what_to_install(project: Project, tmp_path: Path) -> None:
+def test_a_user_whose_python_lacks_venv_learns_what_to_install(project: Project, tmp_path: Path) -> None:
     stubs = {"python3": _BARE_PYTHON, "id": "echo 1000", "apt-get": "exit 1"}
-    code, _, said = project.set_up("run", _tools(tmp_path / "bin", stubs))
+    code, _, messages = project.set_up("run", _tools(tmp_path / "bin", stubs))
     assert code == 1
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert said[-1].endswith(f"install its venv package (Debian, Ubuntu: apt-get install python{version}-venv)")
+    assert messages[-1].endswith(f"install its venv package (Debian, Ubuntu: apt-get install python{version}-venv)")
 
 
-def test_root_has_what_its_python_lacks_installed(project: Project, tmp_path: Path) -> None:
+def test_as_root_the_missing_venv_package_is_installed(project: Project, tmp_path: Path) -> None:
     apt_get = f'echo "$@" >>"{tmp_path}/calls"; : >"{tmp_path}/bin/python3.has-ensurepip"; [ "$1" = update ]'
     stubs = {"python3": _BARE_PYTHON, "id": "echo 0", "apt-get": apt_get}
-    code, _, said = project.set_up("run", _tools(tmp_path / "bin", stubs))
+    code, _, messages = project.set_up("run", _tools(tmp_path / "bin", stubs))
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert (tmp_path / "calls").read_text().splitlines() == ["update -qq", f"install -y -qq python{version}-venv"]
     assert code == 1  # this apt-get fails in the end, as it would without a network
-    assert "could not install" in said[-1]
+    assert "could not install" in messages[-1]

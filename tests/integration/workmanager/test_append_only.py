@@ -1,6 +1,4 @@
-"""What a power cut leaves of an append-only file, and a real server that starts over it."""
-
-from __future__ import annotations
+"""Append-only files after a power cut, and a real server that starts with them."""
 
 import os
 import subprocess
@@ -18,12 +16,12 @@ from workmanager.local.valkey import ValkeyServer
 
 VALUE = "v" * 1000
 ROUNDS = 20
-"""Of power cuts, until one falls between the writing of a file's length and of its data: most do."""
+"""Most power cuts hit between the writes of a file's length and of its data. Try until one does."""
 
 
 @pytest.fixture
 def ended_server(private_server: ValkeyServer) -> ValkeyServer:
-    """Killed right after it has written `first`, and then `last`."""
+    """A server that was killed right after it wrote `first`, and then `last`."""
     private_server.command("SET", "first", VALUE)
     private_server.command("SET", "last", VALUE)
     until_aof_written(private_server)
@@ -35,7 +33,7 @@ def _file(server: ValkeyServer) -> Path:
     return max((server.directory / "appendonlydir").glob("*.incr.aof"))
 
 
-def test_blanks_after_the_last_command_are_cut_off(ended_server: ValkeyServer) -> None:
+def test_nuls_after_the_last_command_are_removed(ended_server: ValkeyServer) -> None:
     whole = _file(ended_server).read_bytes()
     _file(ended_server).write_bytes(whole + bytes(100_000))
     assert truncate_trailing_nuls(ended_server.directory) == 100_000
@@ -46,15 +44,15 @@ def test_blanks_after_the_last_command_are_cut_off(ended_server: ValkeyServer) -
     assert [ended_server.command("GET", key) for key in ("first", "last")] == [VALUE, VALUE]
 
 
-def test_blanks_are_not_taken_for_the_rest_of_a_command(ended_server: ValkeyServer) -> None:
+def test_nuls_are_not_taken_for_the_rest_of_a_command(ended_server: ValkeyServer) -> None:
     whole = _file(ended_server).read_bytes()
     _file(ended_server).write_bytes(whole[:-500] + bytes(500))
     ended_server.start()
     assert [ended_server.command("GET", key) for key in ("first", "last")] == [VALUE, None]
 
 
-def test_it_is_the_file_that_was_begun_last(tmp_path: Path) -> None:
-    """A rewrite begins a new one; until it is done there are two, whose names need not sort as their numbers do."""
+def test_the_file_with_the_highest_number_is_truncated(tmp_path: Path) -> None:
+    """During a rewrite there are two files. Their names do not always sort like their numbers."""
     files = tmp_path / "appendonlydir"
     files.mkdir()
     lines = ["file appendonly.aof.9.base.rdb seq 9 type b"]
@@ -66,7 +64,7 @@ def test_it_is_the_file_that_was_begun_last(tmp_path: Path) -> None:
     assert truncate_trailing_nuls(tmp_path) == 10
 
 
-def test_after_a_rewrite_it_is_the_new_file(private_server: ValkeyServer) -> None:
+def test_after_a_rewrite_the_new_file_is_truncated(private_server: ValkeyServer) -> None:
     private_server.command("SET", "first", VALUE)
     private_server.command("BGREWRITEAOF")
     until(lambda: not private_server.command("INFO", "persistence")["aof_rewrite_in_progress"])
@@ -79,18 +77,18 @@ def test_after_a_rewrite_it_is_the_new_file(private_server: ValkeyServer) -> Non
     assert [private_server.command("GET", key) for key in ("first", "last")] == [VALUE, VALUE]
 
 
-def test_a_file_of_blanks_alone_is_emptied(ended_server: ValkeyServer) -> None:
+def test_a_file_of_nuls_alone_is_emptied(ended_server: ValkeyServer) -> None:
     _file(ended_server).write_bytes(bytes(70_000))
     ended_server.start()
     assert ended_server.command("DBSIZE") == 0
 
 
-def test_a_file_as_before_redis_7_is_cut_too(tmp_path: Path) -> None:
+def test_a_file_of_redis_before_version_7_is_truncated_too(tmp_path: Path) -> None:
     (tmp_path / "appendonly.aof").write_bytes(b"*1\r\n$4\r\nPING\r\n" + bytes(10))
     assert truncate_trailing_nuls(tmp_path) == 10
 
 
-def test_a_new_directory_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_new_directory_is_left_unchanged(tmp_path: Path) -> None:
     assert truncate_trailing_nuls(tmp_path / "none") == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -100,7 +98,7 @@ def _run(directory: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_as_a_program_it_tells_what_it_cut(tmp_path: Path) -> None:
+def test_the_program_logs_how_much_it_removed(tmp_path: Path) -> None:
     path = tmp_path / "appendonly.aof"
     path.write_bytes(b"*1\r\n" + bytes(10))
     run = _run(tmp_path)
@@ -109,11 +107,11 @@ def test_as_a_program_it_tells_what_it_cut(tmp_path: Path) -> None:
     assert _run(tmp_path).stderr == ""
 
 
-def test_as_a_program_it_says_what_it_cannot_read(tmp_path: Path) -> None:
+def test_the_program_reports_a_file_that_it_cannot_read(tmp_path: Path) -> None:
     (tmp_path / "appendonly.aof").mkdir()
     run = _run(tmp_path)
     assert run.returncode == 1
-    assert "append_only: cannot look for an unfinished end: " in run.stderr
+    assert "append_only: cannot check the append-only file in " in run.stderr
     assert "appendonly.aof" in run.stderr
 
 
@@ -128,24 +126,24 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system, which needs root")
-def test_a_server_starts_after_a_power_cut_with_all_that_was_synced(disk: Disk, request: pytest.FixtureRequest) -> None:
+def test_after_a_power_cut_the_server_has_all_synced_writes(disk: Disk, request: pytest.FixtureRequest) -> None:
     server = ValkeyServer(disk.mount_point / "valkey")
     request.addfinalizer(server.kill)
-    blanks = 0
+    nuls = 0
     for number in range(ROUNDS):
         server.start()
         server.command("CONFIG", "SET", "appendfsync", "always")
         server.command("SET", f"synced-{number}", VALUE)
         server.command("CONFIG", "SET", "appendfsync", "everysec")
         server.command("SET", f"unsynced-{number}", VALUE[:100])
-        # Any program's sync of any file writes down the lengths of all.
+        # A sync of any file, by any program, saves the lengths of all files.
         with (disk.mount_point / "other").open("wb") as other:
             os.fsync(other.fileno())
         server.kill()
         disk.drop_unsynced()
-        blanks = truncate_trailing_nuls(server.directory)
-        if blanks:
+        nuls = truncate_trailing_nuls(server.directory)
+        if nuls:
             break
-    assert 0 < blanks < 1000
+    assert 0 < nuls < 1000
     server.start()
     assert server.command("EXISTS", *(f"synced-{past}" for past in range(number + 1))) == number + 1

@@ -1,6 +1,8 @@
-"""Stands where `python -m manager` would, for tests of what starts and ends managers: it does nothing but obey.
+"""A fake `python -m manager`, for tests of the program that starts and stops managers.
 
-It notes what it sees in files of its working directory, and starts one process that stands for a worker.
+It answers `/readyz`, and appends a line to the file `notes-PORT` in its working directory when it starts and when it
+ends, with whether Redis answers then. FAKE_MANAGER changes it: `refuse` exits with 2, `deaf` ignores SIGTERM, `leave a
+worker` starts a second process that stands for a worker.
 """
 
 import argparse
@@ -22,18 +24,18 @@ parser = argparse.ArgumentParser()
 for name in ("--host", "--port", "--redis-url", "--scaler", "--parent-fd", "--role"):
     parser.add_argument(name)
 options = parser.parse_args()
-behaviour = os.environ.get("STAND_IN", "")
+behaviour = os.environ.get("FAKE_MANAGER", "")
 
 
 def note(text: str) -> None:
     url = urlsplit(options.redis_url.split(",")[0])
     try:
         with redis.Redis(port=url.port or 0, retry=Retry(NoBackoff(), 0)) as client:
-            store = "store answers" if client.ping() else ""
+            redis_state = "Redis answers" if client.ping() else ""
     except redis.RedisError:
-        store = "store is gone"
+        redis_state = "Redis is gone"
     with Path(f"notes-{options.port}").open("a") as notes:
-        notes.write(f"{text}, {store}\n")
+        notes.write(f"{text}, {redis_state}\n")
 
 
 def end(text: str) -> None:
@@ -45,7 +47,7 @@ def end(text: str) -> None:
 
 def end_with_parent() -> None:
     os.read(int(options.parent_fd), 1)
-    time.sleep(0.5)  # work that takes a while to give back
+    time.sleep(0.5)  # as if it released its jobs
     end(f"{options.role or 'manager'} saw its parent end")
 
 
@@ -66,7 +68,7 @@ if options.role == "worker":
 if behaviour == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 else:
-    signal.signal(signal.SIGTERM, lambda *_: end("manager was told to end"))
+    signal.signal(signal.SIGTERM, lambda *_: end("manager got SIGTERM"))
 note(f"max workers {os.environ.get('WORKMANAGER_MAX_WORKERS')}, scaler {options.scaler}")
 if behaviour == "leave a worker":
     subprocess.Popen(

@@ -1,6 +1,4 @@
-"""The embedded server: real processes, real kills."""
-
-from __future__ import annotations
+"""The embedded Valkey server: real processes, real kills."""
 
 import ctypes.util
 import os
@@ -34,14 +32,14 @@ time.sleep(60)
 """
 
 
-def test_it_runs_with_the_settings_that_the_queue_relies_on(private_server: ValkeyServer) -> None:
+def test_it_runs_with_the_redis_settings(private_server: ValkeyServer) -> None:
     for name, value in store_settings.REDIS_SETTINGS.items():
         shown = private_server.command("CONFIG", "GET", name)[name]
         size = re.fullmatch(r"(\d+)mb", value)
         assert shown == (str(int(size[1]) * 1024 * 1024) if size else value)
 
 
-def test_what_was_written_before_a_crash_is_there_after_it_at_the_same_address(
+def test_data_and_port_survive_a_crash(
     private_server: ValkeyServer,
 ) -> None:
     private_server.command("SET", "job", "kept")
@@ -53,7 +51,7 @@ def test_what_was_written_before_a_crash_is_there_after_it_at_the_same_address(
     assert private_server.url == url
 
 
-def test_it_has_started_when_its_jobs_are_loaded(private_server: ValkeyServer) -> None:
+def test_start_waits_until_the_data_are_loaded(private_server: ValkeyServer) -> None:
     with redis.Redis(port=private_server.port) as client, client.pipeline(transaction=False) as pipeline:
         for number in range(100_000):
             pipeline.set(f"job-{number}", number)
@@ -64,7 +62,7 @@ def test_it_has_started_when_its_jobs_are_loaded(private_server: ValkeyServer) -
     assert private_server.command("GET", "job-99999") == "99999"
 
 
-def test_it_moves_to_another_port_when_its_last_one_is_taken(private_server: ValkeyServer) -> None:
+def test_it_moves_to_another_port_if_its_last_one_is_taken(private_server: ValkeyServer) -> None:
     private_server.command("SET", "job", "kept")
     private_server.stop()
     with socket.create_server(("127.0.0.1", private_server.port)) as taker:
@@ -84,9 +82,9 @@ def test_it_does_not_outlive_a_starter_that_is_killed(tmp_path: Path) -> None:
         until(lambda: not is_alive(pid), wanted="the server's end")
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_a_server_that_cannot_start_reports_why(tmp_path: Path) -> None:
     server = ValkeyServer(tmp_path, settings={"maxmemory-policy": "nonsense"})
-    with pytest.raises(ServerError, match=r"ended at its start: .*valkey\.log"):
+    with pytest.raises(ServerError, match=r"exited at its start: .*valkey\.log"):
         server.start()
     assert server.pid is None
 
@@ -108,11 +106,11 @@ def test_a_paused_server_can_be_stopped(private_server: ValkeyServer) -> None:
     assert not is_alive(pid)
 
 
-def test_another_server_that_takes_the_port_first_is_not_mistaken_for_it(
+def test_another_server_that_takes_the_port_first_is_recognized(
     tmp_path: Path, shared_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choices = iter([shared_server.port, ports.free_port()])
-    monkeypatch.setattr(ports, "free_port", lambda *, run: next(choices))
+    monkeypatch.setattr(ports, "free_port", lambda *, consecutive: next(choices))
     server = ValkeyServer(tmp_path)
     try:
         server.start()
@@ -122,16 +120,14 @@ def test_another_server_that_takes_the_port_first_is_not_mistaken_for_it(
         server.kill()
 
 
-def test_it_has_jemalloc_where_this_machine_has_it(private_server: ValkeyServer) -> None:
+def test_it_uses_jemalloc_if_this_machine_has_it(private_server: ValkeyServer) -> None:
     process = Path(f"/proc/{private_server.pid}")
     tuned = b"glibc.malloc.tcache_count" in (process / "environ").read_bytes()
     assert ("libjemalloc" in (process / "maps").read_text(), tuned) in {(True, False), (False, True)}
     assert tuned == (ctypes.util.find_library("jemalloc") is None)
 
 
-def test_without_jemalloc_it_runs_with_more_cache_than_glibc_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_jemalloc_it_runs_with_a_larger_glibc_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
     jemalloc._jemalloc.cache_clear()
     server = ValkeyServer(tmp_path)

@@ -1,6 +1,4 @@
-"""A cluster of real servers: a failover, and its return on the same directory."""
-
-from __future__ import annotations
+"""An embedded cluster of real servers: failover, and restart in the same directory."""
 
 import socket
 from collections.abc import Iterator
@@ -30,7 +28,7 @@ def _count(cluster: ValkeyCluster) -> int:
     return sum(int(master.command("DBSIZE")) for master in cluster.masters())
 
 
-def test_keys_are_spread_over_three_masters_each_with_a_replica(cluster: ValkeyCluster) -> None:
+def test_keys_are_spread_over_three_masters_with_a_replica_each(cluster: ValkeyCluster) -> None:
     _write(cluster, 300)
     sizes = [int(master.command("DBSIZE")) for master in cluster.masters()]
     assert len(sizes) == 3
@@ -39,7 +37,7 @@ def test_keys_are_spread_over_three_masters_each_with_a_replica(cluster: ValkeyC
     assert [master.command("WAIT", 1, 5_000) for master in cluster.masters()] == [1, 1, 1]
 
 
-def test_a_killed_master_is_succeeded_by_its_replica_and_returns_as_one(cluster: ValkeyCluster) -> None:
+def test_the_replica_of_a_killed_master_takes_over(cluster: ValkeyCluster) -> None:
     lost = cluster.masters()[0]
     lost.kill()
     until(lambda: len(cluster.masters()) == 3, wanted="a successor")
@@ -48,7 +46,7 @@ def test_a_killed_master_is_succeeded_by_its_replica_and_returns_as_one(cluster:
     assert lost.command("ROLE")[0] == "slave"
 
 
-def test_a_test_finds_the_cluster_empty_and_whole_after_one_that_broke_it(cluster: ValkeyCluster) -> None:
+def test_the_cluster_is_repaired_and_emptied_between_tests(cluster: ValkeyCluster) -> None:
     assert all(server.pid for server in cluster.servers)
     assert _count(cluster) == 0
 
@@ -60,7 +58,7 @@ def own_cluster(tmp_path: Path) -> Iterator[ValkeyCluster]:
     cluster.stop()
 
 
-def test_the_next_start_finds_the_keys_even_when_the_ports_have_been_taken(
+def test_the_next_start_has_the_data_even_if_the_ports_are_taken(
     own_cluster: ValkeyCluster,
 ) -> None:
     own_cluster.start()
@@ -81,7 +79,7 @@ def test_the_next_start_finds_the_keys_even_when_the_ports_have_been_taken(
             again.stop()
 
 
-def test_stopped_means_that_no_server_answers(own_cluster: ValkeyCluster) -> None:
+def test_after_stop_no_server_answers(own_cluster: ValkeyCluster) -> None:
     own_cluster.start()
     own_cluster.stop()
     with pytest.raises(redis.ConnectionError):
