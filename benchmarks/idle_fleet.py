@@ -26,6 +26,7 @@ from worker_node.shard_loops.capacity import Capacity
 from worker_node.shard_loops.claimer import Claimer
 from worker_node.shard_loops.command_listener import listen_for_commands
 from worker_node.shard_loops.heartbeat import Heartbeater
+from worker_node.shard_loops.lease_renewer import LeaseRenewer
 
 OURS = "workmanager"
 WORKERS = 1000
@@ -85,7 +86,7 @@ async def _idle_worker(url: str, name: str) -> None:
     record = WorkerRecord(name, "idle", os.getpid(), (DEFAULT_QUEUE,), slots=2)
     async with asyncio.TaskGroup() as group:
         for shard in shards:
-            feeder = Claimer(
+            claimer = Claimer(
                 shard,
                 name,
                 record.queues,
@@ -94,17 +95,19 @@ async def _idle_worker(url: str, name: str) -> None:
                 on_claimed=_fail,
                 on_command=_fail,
             )
-            keeper = Heartbeater(
+            leases = LeaseRenewer(
                 shard,
-                record,
+                name,
                 lease_seconds=LEASE_SECONDS,
                 held_leases=lambda _: [],
-                read_heartbeat=lambda: WorkerHeartbeat("idle", 0, 0, 0, 0.0),
                 on_lost=_fail,
                 on_cancelled=_fail,
             )
-            group.create_task(feeder.run())
-            group.create_task(keeper.run())
+            heartbeater = Heartbeater(
+                shard, record, leases, read_heartbeat=lambda: WorkerHeartbeat("idle", 0, 0, 0, 0.0)
+            )
+            group.create_task(claimer.run())
+            group.create_task(heartbeater.run())
             group.create_task(listen_for_commands(shard, name, _fail))
 
 

@@ -1,5 +1,10 @@
-"""What runs on a worker: the agent, which alone talks to Redis, and the executor processes, which run the jobs.
+"""A worker: one agent process, which alone talks to Redis, and one executor process per slot, which runs jobs.
 
-The agent claims jobs, hands them to `slot`s over the frames of `protocol`, and finishes them in batches. An
-`executor` reads a job's record with `calls`, runs it, and reports back. `functions` holds the built-in jobs.
+- `agent`: starts, connects and drains everything below; `jobs_in_hand` is the way of a job through it.
+- `shard_loops/`: the agent's loops over Redis, one of each per shard: claim, finish, heartbeat, commands.
+- `slots/`: one job at a time each; keeps an executor process alive, kills it on a timeout, classifies outcomes.
+- `ipc/`: what agent and executor say to each other.
+- `executor/`: the child process; imports nothing of the agent's.
+- `shutdown/`: why and how a worker stops.
+- `functions`: the built-in job functions. Job records name this module, so its path must not change.
 """

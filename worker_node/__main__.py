@@ -1,4 +1,4 @@
-"""`python -m worker_node --redis-url URL --slots N [--queues high,default,low] [--burst]`: one worker."""
+"""`python -m worker_node --redis-url URL --slots N [--queues high,default,low] [--burst]`: run one worker."""
 
 import asyncio
 import logging
@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 
 
 class StartupError(Exception):
-    """The worker cannot work with this Redis, now or later; the message says why."""
+    """The worker cannot work with this Redis; the message says why."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a worker until it is told to leave; exit code 0 after a drain, 2 where it refuses to start."""
+    """Run a worker until it has drained. Exit codes: 0 after a drain, 2 for wrong usage or settings."""
     configure_logging()
     settings = read_settings(os.environ)
     options = parse_options(arguments, settings)
@@ -47,24 +47,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
         exit_with_usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_work(settings, options, functions))
-        except StartupError as refusal:
-            exit_with_usage_error(str(refusal))
+            runner.run(_run(settings, options, functions))
+        except StartupError as error:
+            exit_with_usage_error(str(error))
 
 
-async def _work(settings: WorkerSettings, options: WorkerOptions, functions: FunctionRegistry) -> None:
-    summons = listen_for_stop(settings.drain_grace_seconds, options.parent_fd)
-    first = asyncio.create_task(summons.get())
-    orphanhood = DeadManSwitch(settings.manager_timeout_seconds) if options.owns_instance else None
+async def _run(settings: WorkerSettings, options: WorkerOptions, functions: FunctionRegistry) -> None:
+    stops = listen_for_stop(settings.drain_grace_seconds, options.parent_fd)
+    first_stop = asyncio.create_task(stops.get())
+    dead_man_switch = DeadManSwitch(settings.manager_timeout_seconds) if options.owns_instance else None
     connecting = asyncio.create_task(_connect(options.redis_url))
-    patience_seconds = orphanhood.remaining_seconds if orphanhood else None
-    await asyncio.wait((first, connecting), timeout=patience_seconds, return_when=asyncio.FIRST_COMPLETED)
+    timeout = dead_man_switch.remaining_seconds if dead_man_switch else None
+    await asyncio.wait((first_stop, connecting), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     if not connecting.done():
-        log.info("event=worker_stopped reason=%s", "signal" if first.done() else "redis_never_reached")
+        log.info("event=worker_stopped reason=%s", "signal" if first_stop.done() else "redis_never_reached")
         connecting.cancel()
         return
     shards = connecting.result()
-    agent = Agent(
+    agent = _new_agent(shards, settings, options, functions)
+    watchers: list[Coroutine[Any, Any, None]] = [_drain_on_stop(agent, first_stop, stops)]
+    if dead_man_switch is not None:
+        watchers.append(_drain_without_managers(agent, dead_man_switch, shards, settings.drain_grace_seconds))
+        watchers.append(_watch_spot(agent))
+    tasks = [asyncio.create_task(watcher) for watcher in watchers]
+    try:
+        await agent.run()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await shards.close()
+
+
+async def _connect(redis_url: str) -> Shards:
+    try:
+        return await Shards.connect_with_retries(redis_url)
+    except (LayoutMismatch, ValueError) as error:
+        raise StartupError(f"--redis-url: {error}") from error
+
+
+def _new_agent(shards: Shards, settings: WorkerSettings, options: WorkerOptions, functions: FunctionRegistry) -> Agent:
+    return Agent(
         shards,
         WorkerRecord(
             name=options.name,
@@ -82,39 +105,22 @@ async def _work(settings: WorkerSettings, options: WorkerOptions, functions: Fun
         functions=functions,
         burst=options.burst,
     )
-    heeding: list[Coroutine[Any, Any, None]] = [_obey(agent, first, summons)]
-    if orphanhood is not None:
-        heeding.append(_leave_as_orphan(agent, orphanhood, shards, settings.drain_grace_seconds))
-        heeding.append(_heed_notices(agent))
-    tasks = [asyncio.create_task(watch) for watch in heeding]
-    try:
-        await agent.run()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await shards.close()
 
 
-async def _connect(redis_url: str) -> Shards:
-    try:
-        return await Shards.connect_with_retries(redis_url)
-    except (LayoutMismatch, ValueError) as error:
-        raise StartupError(f"--redis-url: {error}") from error
-
-
-async def _obey(agent: Agent, first: asyncio.Task[float], summons: asyncio.Queue[float]) -> None:
-    agent.drain(await first, "signal")
+async def _drain_on_stop(agent: Agent, first_stop: asyncio.Task[float], stops: asyncio.Queue[float]) -> None:
+    agent.drain(await first_stop, "signal")
     while True:
-        agent.drain(await summons.get(), "signal")
+        agent.drain(await stops.get(), "signal")
 
 
-async def _leave_as_orphan(agent: Agent, orphanhood: DeadManSwitch, shards: Shards, grace_seconds: float) -> None:
-    await orphanhood.wait(shards)
+async def _drain_without_managers(
+    agent: Agent, dead_man_switch: DeadManSwitch, shards: Shards, grace_seconds: float
+) -> None:
+    await dead_man_switch.wait(shards)
     agent.drain(grace_seconds, "manager_timeout")
 
 
-async def _heed_notices(agent: Agent) -> None:
+async def _watch_spot(agent: Agent) -> None:
     metadata = InstanceMetadata(os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""))
 
     def on_spot(end: datetime) -> None:

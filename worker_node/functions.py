@@ -1,4 +1,7 @@
-"""The built-in job functions, for this worker and for a stock RQ worker alike."""
+"""Built-in job functions. They run under this worker and under RQ's own worker.
+
+Job records name this module, so its path and the names in it must not change.
+"""
 
 import base64
 import binascii
@@ -12,23 +15,20 @@ from typing import Any, ParamSpec, TypeVar
 
 MAX_ITERATIONS = 10**9
 MAX_BODY_BYTES = 128 * 1024
-"""How much of a service's answer `http` keeps: JSON may write a byte as six, and a result is at most 1 MiB."""
+"""How much of a response `http` keeps: JSON can take six bytes for one, and the maximum for a result is 1 MiB."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class PermanentError(Exception):
-    """The job cannot succeed, however often it is tried: it fails at once, whatever retries it has left.
-
-    A job function raises it, or a subclass, to say so.
-    """
+    """Raised by a job function, also as a subclass, to fail the job at once, whatever retries it has left."""
 
 
 def binary(function: Callable[P, R]) -> Callable[P, R]:
-    """Marks a job function whose keyword argument `data` is bytes.
+    """Decorate a job function whose keyword argument `data` is bytes.
 
-    Records carry the bytes as base64 text, which is decoded before the call; bytes are passed on as they are.
+    Job records contain the bytes as base64 text, which is decoded before the call. Bytes are passed on unchanged.
 
     Raises:
         ValueError: (when called) `data` is text, but not base64.
@@ -49,16 +49,16 @@ def binary(function: Callable[P, R]) -> Callable[P, R]:
 
 @binary
 def sha512(data: bytes, iterations: int) -> str:
-    """SHA-512 of `data`, then of the digest, `iterations` times in all.
+    """Compute SHA-512 of `data`, then of the digest, `iterations` times in all.
 
     Returns:
-        the last digest, in hexadecimal.
+        the last digest in hexadecimal.
 
     Raises:
-        ValueError: `iterations` is no integer from 1 to 10**9.
+        ValueError: `iterations` is not an integer from 1 to 10**9.
     """
     if type(iterations) is not int or not 1 <= iterations <= MAX_ITERATIONS:
-        raise ValueError(f"iterations must be an integer from 1 to {MAX_ITERATIONS}, it is {iterations!r}")
+        raise ValueError(f"iterations must be an integer from 1 to {MAX_ITERATIONS}, not {iterations!r}")
     digest = hashlib.sha512(data).digest()
     once_more = _short_input_sha512()
     for _ in repeat(None, iterations - 1):
@@ -74,22 +74,23 @@ def http(
     json: Any = None,
     timeout: float = 30,
 ) -> dict[str, Any]:
-    """Calls an external service; redirects are not followed.
+    """Send a request to an external service. Does not follow redirects.
 
     Args:
-        body: the request's body as text; `json` instead sends that value as JSON.
-        timeout: seconds without progress after which the call fails.
+        body: request body as text.
+        json: sent as JSON instead of `body`.
+        timeout: seconds without progress after which the request fails.
 
     Returns:
         `status`, `headers`, `body` (text, its first 128 KiB) and `truncated`.
 
     Raises:
-        PermanentError: the service answered 4xx, or the request itself is wrong.
-        httpx.HTTPError: it answered 5xx or could not be reached; a retry may help.
+        PermanentError: the service answered 4xx, or the request is invalid.
+        httpx.HTTPError: the service answered 5xx or could not be reached; a retry may help.
     """
     import httpx
 
-    # Building a TLS context costs more than a whole plain call.
+    # Building a TLS context takes longer than a whole plain HTTP request.
     with httpx.Client(timeout=timeout, verify=url.lower().startswith("https:")) as client:
         try:
             request = client.build_request(method, url, headers=headers, content=body, json=json)
@@ -114,19 +115,19 @@ def http(
 
 
 def sleep(seconds: float) -> None:
-    """Does nothing for so many seconds."""
+    """Sleep for `seconds`."""
     time.sleep(seconds)
 
 
 def noop(*args: Any, **kwargs: Any) -> None:
-    """Does nothing at all, whatever it is given."""
+    """Do nothing, with any arguments."""
 
 
 @functools.cache
 def _short_input_sha512() -> Callable[[bytes], Any]:
-    """The constructor that is fastest on a digest: CPython's own takes half as long as OpenSSL's.
+    """Return the constructor that is fastest for a digest: CPython's own takes half as long as OpenSSL's.
 
-    It is looked for once: a module that is not there is searched on the whole path each time.
+    Cached, because each import of a missing module searches the whole path.
     """
     for module in ("_sha2", "_sha512"):
         try:

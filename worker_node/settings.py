@@ -1,4 +1,4 @@
-"""The worker's settings and command line."""
+"""Settings and command line of a worker."""
 
 import argparse
 import os
@@ -14,14 +14,17 @@ from jobqueue.settings import QueueSettings, load_settings
 
 
 class WorkerSettings(QueueSettings):
-    """`WORKMANAGER_*` as the worker reads them.
+    """`WORKMANAGER_*` environment variables of a worker.
 
     Attributes:
-        allow_pickle: whether pickled jobs (stock clients' default) run; whoever writes to Redis can then run any code.
-        drain_grace_seconds: how long running jobs may go on when the worker is told to leave.
-        orphan_seconds: how long a worker on an instance of a fleet bears with hearing no manager.
-        nice: how far executors stand back for the machine's other programs, see `courtesy`.
-        executor_max_jobs, executor_max_growth_mib: when an executor process is replaced, between two jobs.
+        allow_pickle: whether pickled jobs run (RQ clients pickle by default). Anyone who can write to Redis can then
+            run any code on this worker.
+        drain_grace_seconds: how long running jobs may go on after SIGTERM or SIGINT.
+        manager_timeout_seconds: a worker on an EC2 instance of its own stops if no manager has sent a heartbeat for
+            this long.
+        nice: CPU niceness of executor processes, see `worker_node/priority.py`.
+        executor_max_jobs, executor_max_growth_mib: an executor process that exceeds one of these is replaced, between
+            two jobs.
     """
 
     allow_pickle: bool = False
@@ -34,12 +37,13 @@ class WorkerSettings(QueueSettings):
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """The command line.
+    """Command-line options of a worker.
 
     Attributes:
-        burst: leave when the queues are empty.
-        fleet, instance_id: who launched this worker, and as what; '' where a person did.
-        parent_fd: the read end of a pipe whose other end dies with the system that this worker belongs to.
+        burst: exit when the queues are empty.
+        fleet: the fleet that launched this worker; '' if a person started it.
+        instance_id: this worker's instance in that fleet, or ''.
+        parent_fd: the end of a liveness pipe that the worker inherited: it stops when its parent does.
     """
 
     redis_url: str
@@ -53,27 +57,35 @@ class WorkerOptions:
 
     @property
     def owns_instance(self) -> bool:
-        """Whether the worker is all that its EC2 instance is for, so that the one leaves when the other does."""
+        """Whether the worker has an EC2 instance of its own, which ends when the worker does."""
         return self.fleet.startswith("ec2:")
 
 
 def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
-    """The settings; a wrong one ends the program with one line and exit code 2."""
+    """Return the settings; if one is wrong, exit with one line on stderr and exit code 2."""
     return load_settings(WorkerSettings, environ)
 
 
 def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> WorkerOptions:
-    """The command line; a wrong one ends the program with exit code 2."""
-    parser = argparse.ArgumentParser(prog="worker_node", description="Runs jobs.")
-    parser.add_argument("--redis-url", default=settings.redis_url, help="default: WORKMANAGER_REDIS_URL")
-    parser.add_argument("--slots", type=_positive, default=os.cpu_count() or 1, help="jobs at a time")
+    """Return the command-line options; if one is wrong, exit with exit code 2."""
+    parser = argparse.ArgumentParser(prog="worker_node", description="Run jobs from the queues.")
+    parser.add_argument("--redis-url", default=settings.redis_url, help="default: the setting WORKMANAGER_REDIS_URL")
     parser.add_argument(
-        "--queues", type=_names, default=(DEFAULT_QUEUE,), help="comma-separated, the first comes first"
+        "--slots",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        help="how many jobs run at the same time; default: the number of CPUs",
     )
     parser.add_argument(
-        "--name", type=_name, help="default: its instance's id, or host, process id and a random number"
+        "--queues",
+        type=_names,
+        default=(DEFAULT_QUEUE,),
+        help=f"comma-separated, the highest priority first; default: {DEFAULT_QUEUE}",
     )
-    parser.add_argument("--burst", action="store_true", help="leave when the queues are empty")
+    parser.add_argument(
+        "--name", type=_name, help="default: the instance's id, or host name, process id and a random number"
+    )
+    parser.add_argument("--burst", action="store_true", help="exit when the queues are empty")
     parser.add_argument("--fleet", default="", help=argparse.SUPPRESS)
     parser.add_argument("--instance-id", default="", help=argparse.SUPPRESS)
     parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
@@ -82,7 +94,7 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
         redis_url=given.redis_url,
         slots=given.slots,
         queues=given.queues,
-        # On an instance of a fleet there is one worker, and whoever scales the fleet knows it by the instance's id.
+        # An instance of a fleet has one worker, and the scaler finds its record by the id of the instance.
         name=given.name or given.instance_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         burst=given.burst,
         fleet=given.fleet,
@@ -94,18 +106,18 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
     return number
 
 
 def _name(text: str) -> str:
     if not text or any(character in text for character in ":,{} \t\n"):
-        raise argparse.ArgumentTypeError(f"not a name: {text!r}")
+        raise argparse.ArgumentTypeError(f"must not be empty or contain spaces, ',', ':', '{{' or '}}': {text!r}")
     return text
 
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     if not names:
-        raise argparse.ArgumentTypeError("at least one")
+        raise argparse.ArgumentTypeError("must name at least one queue")
     return names

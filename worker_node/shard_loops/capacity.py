@@ -1,4 +1,7 @@
-"""Shares the slots' room among the shards' feeders, in turn, so that no shard's jobs wait long behind another's."""
+"""Reservation of free slots: shares them among the shards' claim loops, so that no shard waits long for another.
+
+Hot path: see benchmarks/README.md#what-limits-each-figure (`cluster_cpu`).
+"""
 
 import asyncio
 import time
@@ -7,15 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 RESERVATION_TIMEOUT_SECONDS = 0.1
-"""After this the room that a claim asks for is given to others too: its Redis may be away."""
+"""A claim that takes longer loses its reservation, because its Redis may be unavailable."""
 SHARD_AFFINITY_SECONDS = 0.05
-"""So long one shard's claims go before the others': its master then does the next one, and the finishes that belong to
-the last ones, with everything that they touch still in its processor's cache."""
+"""For this long, claims on one shard come before those on others: the shard's master handles them, and the finishes of
+the jobs before, with everything that they touch still in its processor's cache."""
 
 
 @dataclass(eq=False, slots=True)
 class Reservation:
-    """Room for `jobs` jobs, held while they are being claimed."""
+    """Capacity for `jobs` jobs, reserved while they are being claimed."""
 
     jobs: int
     timeout: asyncio.TimerHandle | None = None
@@ -28,18 +31,18 @@ class _Wait:
 
 
 class Capacity:
-    """Hands out room: for a moment to one shard, then to whichever has waited longest.
+    """Hands out the slots' free capacity: for `SHARD_AFFINITY_SECONDS` to one shard, then to the one waiting longest.
 
     Args:
-        room: how many jobs the slots take at this moment.
-        max_batch: how many jobs one claim may ask for.
-        clock: seconds, monotonic.
+        jobs_wanted: returns how many jobs the slots want at this moment.
+        max_batch: the maximum number of jobs in one claim.
+        clock: monotonic, in seconds.
     """
 
     def __init__(
         self, jobs_wanted: Callable[[], int], max_batch: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._room = jobs_wanted
+        self._jobs_wanted = jobs_wanted
         self._max_batch = max_batch
         self._clock = clock
         self._reserved = 0
@@ -50,11 +53,11 @@ class Capacity:
 
     @property
     def has_room(self) -> bool:
-        """Whether a job that is claimed now could begin."""
-        return self._room() > self._reserved
+        """Whether the slots want jobs that no claim has reserved."""
+        return self._jobs_wanted() > self._reserved
 
     async def reserve(self, shard_index: int) -> Reservation:
-        """Waits for room, and for the shard's turn."""
+        """Wait for free capacity and for the shard's turn."""
         turn: asyncio.Future[Reservation] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Wait(shard_index, turn))
         self.notify()
@@ -66,7 +69,7 @@ class Capacity:
             raise
 
     def release(self, reservation: Reservation) -> None:
-        """The claim is over, or takes too long: what it got is with the slots now."""
+        """End a reservation: the claimed jobs are in the slots now, or the claim takes too long. Can be repeated."""
         if reservation.timeout is not None:
             reservation.timeout.cancel()
             reservation.timeout = None
@@ -74,7 +77,7 @@ class Capacity:
             self.notify()
 
     def notify(self) -> None:
-        """Says that there may be room: what this moment brings goes, together, to whoever has waited longest."""
+        """Note that capacity may have become free; hand it out once all events of this moment have been handled."""
         if not self._sharing:
             self._sharing = True
             asyncio.get_running_loop().call_soon(self._share)
@@ -82,10 +85,10 @@ class Capacity:
     def _share(self) -> None:
         self._sharing = False
         while (wait := self._next()) is not None:
-            room = self._room()
-            free = room - self._reserved
-            # What is left beside a claim that is under way is worth a claim of its own only where it is as much.
-            if free <= 0 or free < room / 2:
+            wanted = self._jobs_wanted()
+            free = wanted - self._reserved
+            # While one claim is in flight, start another only if at least half of the capacity is still free.
+            if free <= 0 or free < wanted / 2:
                 return
             reservation = Reservation(min(free, self._max_batch))
             self._reserved += reservation.jobs
@@ -98,7 +101,7 @@ class Capacity:
 
     def _next(self) -> _Wait | None:
         while self._waiting and self._waiting[0].turn.done():
-            self._waiting.popleft()  # Given up.
+            self._waiting.popleft()  # Cancelled.
         if self._clock() < self._served_until:
             for wait in self._waiting:
                 if wait.shard_index == self._served and not wait.turn.done():

@@ -1,4 +1,7 @@
-"""Claims a shard's jobs whenever the slots have room, and hands them over."""
+"""Claim loop of one shard: claims jobs whenever the slots have free capacity (faktory: fetch, river: producer).
+
+Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cluster_cpu`).
+"""
 
 import asyncio
 import contextlib
@@ -14,20 +17,20 @@ from jobqueue.workers.messages import WakeUp, WorkerCommand, pass_wake_up, wait_
 from worker_node.shard_loops.capacity import Capacity, Reservation
 
 QUEUE_POLL_SECONDS = 5.0
-"""How long a worker sleeps at most before it looks at the queues unasked, which it need not where a manager lives: that
-one rings for a queue with jobs and without wake tokens (`jobqueue/maintenance/rq_wakeups.py`)."""
+"""An idle worker checks the queues after this time even without a wake-up. It is a safety net: managers send a wake-up
+for every queue that has jobs but no wake-up pending (`jobqueue/maintenance/rq_wakeups.py`)."""
 
 
 class Claimer:
-    """One shard's way into the slots.
+    """Claims jobs from one shard.
 
     Args:
-        hand_over: takes claimed jobs.
-        on_command: takes a message to this worker.
-        listen_seconds: how long to wait for a job before the queues are looked at again.
+        on_claimed: receives the jobs.
+        on_command: receives commands to this worker.
+        poll_seconds: how long to wait for a wake-up before the queues are checked.
 
     Attributes:
-        empty_claims: how often there was nothing to claim, or to be seen in the queues.
+        empty_claims: how often a claim, or a check of the queues, found no job.
     """
 
     def __init__(
@@ -47,26 +50,26 @@ class Claimer:
         self._queues = tuple(queues)
         self._lease_seconds = lease_seconds
         self._capacity = capacity
-        self._hand_over = on_claimed
+        self._on_claimed = on_claimed
         self._on_command = on_command
-        self._listen_seconds = poll_seconds
+        self._poll_seconds = poll_seconds
         self._token = secrets.token_hex(8)
         self.empty_claims = 0
 
     async def run(self) -> None:
-        """Claims until it is cancelled."""
-        patience = Backoff("claim", self._shard.prefix)
+        """Claim until cancelled."""
+        backoff = Backoff("claim", self._shard.prefix)
         while True:
             reservation = await self._capacity.reserve(self._shard.index)
             try:
                 claimed = await self._claim_for(reservation)
             except JobQueueError as error:
-                await patience.failed(error)
+                await backoff.failed(error)
                 continue
-            patience.succeeded()
+            backoff.succeeded()
             if claimed < reservation.jobs:
                 self.empty_claims += claimed == 0
-                await self._listen(patience)
+                await self._wait_for_work(backoff)
 
     async def _claim_for(self, reservation: Reservation) -> int:
         claiming = asyncio.ensure_future(
@@ -81,36 +84,36 @@ class Claimer:
             )
         )
         try:
-            # Redis leases the jobs, whether somebody here still waits for them or not.
+            # Shielded: Redis leases the jobs to this worker even if this task is cancelled meanwhile.
             jobs = await asyncio.shield(claiming)
-            # Only now: a claim whose answer was lost is repeated under its own name, and gets the same jobs.
+            # Not earlier: a claim whose answer was lost is repeated with the same token and gets the same jobs.
             self._token = secrets.token_hex(8)
             if jobs:
-                self._hand_over(jobs)
+                self._on_claimed(jobs)
         except asyncio.CancelledError:
             with contextlib.suppress(JobQueueError):
-                self._hand_over(await claiming)
+                self._on_claimed(await claiming)
             raise
         finally:
-            # After the jobs are with the slots: before, their room would be given to another shard's claim as well.
+            # Not earlier: until the jobs are in the slots, another shard could claim for the same capacity.
             self._capacity.release(reservation)
         return len(jobs)
 
-    async def _listen(self, patience: Backoff) -> None:
-        """Returns when it is time to claim."""
-        heard: WorkerCommand | WakeUp | None = None
-        while not isinstance(heard, WakeUp):
+    async def _wait_for_work(self, backoff: Backoff) -> None:
+        """Wait for a wake-up, or after a failure for the next try."""
+        message: WorkerCommand | WakeUp | None = None
+        while not isinstance(message, WakeUp):
             try:
-                heard = await wait_for_message(
-                    self._shard, self._worker, self._queues, for_work=True, seconds=self._listen_seconds
+                message = await wait_for_message(
+                    self._shard, self._worker, self._queues, for_work=True, seconds=self._poll_seconds
                 )
-                if isinstance(heard, WakeUp) and not self._capacity.has_room:
-                    # Another shard's jobs have filled the slots meanwhile: somebody else must hear of this one.
-                    await pass_wake_up(self._shard, heard)
+                if isinstance(message, WakeUp) and not self._capacity.has_room:
+                    # Jobs of another shard have filled the slots meanwhile: another worker must get this wake-up.
+                    await pass_wake_up(self._shard, message)
             except JobQueueError as error:
-                await patience.failed(error)
+                await backoff.failed(error)
                 return
-            if isinstance(heard, WorkerCommand):
-                self._on_command(heard)
-            elif heard is None:
+            if isinstance(message, WorkerCommand):
+                self._on_command(message)
+            elif message is None:
                 self.empty_claims += 1

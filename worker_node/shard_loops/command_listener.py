@@ -1,4 +1,4 @@
-"""Takes in the messages that a shard holds for this worker, also while every slot is busy."""
+"""Command listener (asynq: subscriber): receives the commands to this worker from one shard, also while it is busy."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ MESSAGE_WAIT_SECONDS = 15.0
 
 
 async def listen_for_commands(shard: Shard, worker: str, on_command: Callable[[WorkerCommand], None]) -> None:
-    """Hands each message on, until it is cancelled."""
-    patience = Backoff("messages", shard.prefix)
+    """Pass each command on, until cancelled."""
+    backoff = Backoff("messages", shard.prefix)
     while True:
         try:
             command = await wait_for_message(shard, worker, (), for_work=False, seconds=MESSAGE_WAIT_SECONDS)
         except JobQueueError as error:
-            await patience.failed(error)
+            await backoff.failed(error)
             continue
-        patience.succeeded()
+        backoff.succeeded()
         if isinstance(command, WorkerCommand):
             on_command(command)

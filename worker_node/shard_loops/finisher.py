@@ -1,4 +1,7 @@
-"""Tells a shard what became of its jobs: how they ended, or that they were not begun."""
+"""Completion batcher (river: jobcompleter): records outcomes and released jobs in one shard, many at a time.
+
+Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
+"""
 
 import asyncio
 import logging
@@ -18,16 +21,17 @@ from jobqueue.sharding.shard import Shard
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 512
+"""Maximum number of outcomes, or of released jobs, in one call."""
 
 
 class Finisher:
-    """Records everything that has come together since the last trip to the shard, in one trip.
+    """Records in one call everything that has accumulated since the last one.
 
-    What the shard cannot take now is kept and tried again: both verbs may be repeated, and there is never more of it
-    than was claimed.
+    While the shard is unavailable, keeps everything and retries: both calls can be repeated safely, and the backlog
+    never exceeds the number of claimed jobs.
 
     Args:
-        redis_url: for RQ's own code, which queues a stock job's dependents.
+        redis_url: for RQ's own code, which enqueues the dependents of a plain RQ job.
     """
 
     def __init__(self, shard: Shard, worker: str, redis_url: str) -> None:
@@ -35,57 +39,57 @@ class Finisher:
         self._worker = worker
         self._redis_url = redis_url
         self._outcomes: deque[Outcome] = deque()
-        self._returned: deque[ClaimedJob] = deque()
-        self._wanted = asyncio.Event()
+        self._released: deque[ClaimedJob] = deque()
+        self._pending = asyncio.Event()
         self._done = asyncio.Event()
         self._done.set()
         self._max_batch = MAX_BATCH
 
     @property
     def idle(self) -> bool:
-        """Whether everything is recorded."""
+        """Whether everything has been recorded."""
         return self._done.is_set()
 
     def finish(self, outcomes: Sequence[Outcome]) -> None:
-        """Takes jobs that ended."""
+        """Record the outcomes of jobs, soon."""
         self._outcomes.extend(outcomes)
-        self._work()
+        self._wake()
 
     def release(self, jobs: Sequence[ClaimedJob]) -> None:
-        """Takes jobs that are to run elsewhere."""
-        self._returned.extend(jobs)
-        self._work()
+        """Put jobs back into their queues, soon."""
+        self._released.extend(jobs)
+        self._wake()
 
     async def wait_until_idle(self) -> None:
-        """Waits until everything is recorded."""
+        """Wait until everything has been recorded."""
         await self._done.wait()
 
     async def run(self) -> None:
-        """Records until it is cancelled."""
-        patience = Backoff("finish", self._shard.prefix)
+        """Record until cancelled."""
+        backoff = Backoff("finish", self._shard.prefix)
         while True:
-            await self._wanted.wait()
+            await self._pending.wait()
             try:
                 if self._outcomes:
-                    await self._record(patience.is_failing)
-                if self._returned:
-                    await self._release()
+                    await self._record(backoff.is_failing)
+                if self._released:
+                    await self._release_pending()
             except JobQueueError as error:
-                await patience.failed(error)
+                await backoff.failed(error)
                 continue
-            except Exception as error:  # The loop's edge: a record that Redis refuses must not stop it.
+            except Exception as error:  # Edge of the loop: an outcome that Redis rejects must not stop it.
                 log.exception("event=outcome_rejected shard=%s", self._shard.prefix)
-                self._drop_refused()
-                await patience.failed(error)
+                self._drop_rejected()
+                await backoff.failed(error)
                 continue
-            patience.succeeded()
-            if not self._outcomes and not self._returned:
-                self._wanted.clear()
+            backoff.succeeded()
+            if not self._outcomes and not self._released:
+                self._pending.clear()
                 self._done.set()
 
-    def _work(self) -> None:
+    def _wake(self) -> None:
         self._done.clear()
-        self._wanted.set()
+        self._pending.set()
 
     async def _record(self, repeated: bool) -> None:
         batch = [self._outcomes[n] for n in range(min(self._max_batch, len(self._outcomes)))]
@@ -94,34 +98,34 @@ class Finisher:
             self._outcomes.popleft()
         self._max_batch = MAX_BATCH
         for job_id in report.lost:
-            # After a failed try this is how a job looks that was recorded then.
+            # Expected after a failed try: the job may have been recorded by that one, which ends its lease.
             log.log(
                 logging.INFO if repeated else logging.WARNING,
                 "event=outcome_discarded shard=%s job_id=%s repeated=%s",
                 *(self._shard.prefix, job_id, repeated),
             )
-        if report.dependents:
+        if report.parents:
             await self._enqueue_dependents()
 
-    async def _release(self) -> None:
-        batch = [self._returned[n] for n in range(min(MAX_BATCH, len(self._returned)))]
+    async def _release_pending(self) -> None:
+        batch = [self._released[n] for n in range(min(MAX_BATCH, len(self._released)))]
         released = await release(self._shard, batch, retry_seconds=0.0)
         for _ in batch:
-            self._returned.popleft()
+            self._released.popleft()
         log.debug("event=jobs_released shard=%s jobs=%d", self._shard.prefix, released)
 
     async def _enqueue_dependents(self) -> None:
         try:
             await enqueue_dependents(self._shard, self._redis_url)
         except (JobQueueError, RedisError) as error:
-            # They stay noted in Redis, and the managers' maintenance looks after them.
+            # They stay noted in Redis, and the managers' maintenance enqueues them.
             log.warning("event=dependents_postponed shard=%s error=%r", self._shard.prefix, str(error))
 
-    def _drop_refused(self) -> None:
-        """Narrows the next tries down to single jobs; a single one that is refused is dropped."""
+    def _drop_rejected(self) -> None:
+        """Try single jobs next; drop a single one that Redis rejects, so that it does not block the others."""
         if self._outcomes and self._max_batch == 1:
             outcome = self._outcomes.popleft()
             log.error("event=outcome_dropped shard=%s job_id=%s", self._shard.prefix, outcome.job.id)
-        elif not self._outcomes and self._returned:
-            self._returned.popleft()
+        elif not self._outcomes and self._released:
+            self._released.popleft()
         self._max_batch = 1

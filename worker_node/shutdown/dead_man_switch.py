@@ -1,4 +1,4 @@
-"""A worker whose managers have gone for good: nobody else would ever end its instance."""
+"""Dead-man switch: stops a worker whose managers are gone for good, because nothing else would end its instance."""
 
 import asyncio
 import logging
@@ -10,40 +10,39 @@ from jobqueue.sharding.shards import Shards
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat
 
 CHECKS_PER_TIMEOUT = 20
-"""How often it looks within the time that it bears with; and once a second at most."""
+"""How often the managers' heartbeat is read within the timeout, but at most once a second."""
 
 log = logging.getLogger(__name__)
 
 
 class DeadManSwitch:
-    """How long no manager has been heard of. A Redis that is away counts as silence.
+    """Measures the time since the last heartbeat of any manager. An unavailable Redis counts as no heartbeat.
 
     Args:
-        limit_seconds: how much silence is borne with, from now on where no manager was ever heard of.
+        timeout_seconds: starts now if no manager has ever sent a heartbeat.
     """
 
     def __init__(self, timeout_seconds: float) -> None:
-        self._limit_seconds = timeout_seconds
-        self._heard_at = time.monotonic()
+        self._timeout_seconds = timeout_seconds
+        self._last_heartbeat = time.monotonic()
 
     @property
     def remaining_seconds(self) -> float:
-        """How much longer the silence may last."""
-        return self._heard_at + self._limit_seconds - time.monotonic()
+        """Time until the timeout if no heartbeat arrives."""
+        return self._last_heartbeat + self._timeout_seconds - time.monotonic()
 
     async def wait(self, shards: Shards) -> None:
-        """Returns when the limit is reached."""
-        while self.remaining_seconds > 0:
-            await asyncio.sleep(
-                max(0.0, min(self.remaining_seconds, max(1.0, self._limit_seconds / CHECKS_PER_TIMEOUT)))
-            )
-            await asyncio.gather(*map(self._listen, shards))
-        log.error("event=manager_heartbeat_timeout reason=no_manager_heard seconds=%.0f", self._limit_seconds)
+        """Wait for the timeout."""
+        interval = max(1.0, self._timeout_seconds / CHECKS_PER_TIMEOUT)
+        while (remaining := self.remaining_seconds) > 0:
+            await asyncio.sleep(min(remaining, interval))
+            await asyncio.gather(*map(self._read_heartbeat, shards))
+        log.error("event=manager_heartbeat_timeout timeout_seconds=%.0f", self._timeout_seconds)
 
-    async def _listen(self, shard: Shard) -> None:
+    async def _read_heartbeat(self, shard: Shard) -> None:
         try:
             seconds = await seconds_since_manager_heartbeat(shard)
         except JobQueueError:
             return
         if seconds is not None:
-            self._heard_at = max(self._heard_at, time.monotonic() - seconds)
+            self._last_heartbeat = max(self._last_heartbeat, time.monotonic() - seconds)

@@ -1,27 +1,27 @@
-"""Whether a worker leaves, why, and by when."""
+"""Drain state of a worker: whether it is stopping, why, and until when running jobs may go on."""
 
 import asyncio
 import math
 import time
 
 SPOT_MARGIN_SECONDS = 15.0
-"""How long before its instance goes a worker gives back what it still runs: enough to record that."""
+"""A worker releases running jobs this long before EC2 reclaims its instance: enough time to record that in Redis."""
 
 
 class Drain:
-    """Begins once, for the first reason that is given; its deadline only comes nearer.
+    """Starts once, for the first reason given. Its deadline can only move closer.
 
     Attributes:
-        begun: set when it begins.
-        reason: what it is for.
-        notice: what EC2 has said, 'spot' or 'rebalance', or ''.
+        started: set when the drain starts.
+        reason: why it started.
+        interruption: what EC2 has announced: 'spot', 'rebalance' or ''.
     """
 
     def __init__(self) -> None:
         self.started = asyncio.Event()
         self.reason = self.interruption = ""
         self._deadline = math.inf
-        self._told = False
+        self._has_grace_period = False
 
     @property
     def remaining_seconds(self) -> float:
@@ -29,25 +29,25 @@ class Drain:
         return self._deadline - time.monotonic()
 
     def start(self, grace_seconds: float, reason: str) -> None:
-        """Running jobs may go on for so long; a limit that is set a second time means at once."""
+        """Let running jobs go on for `grace_seconds`; after a second call with a finite time, for none at all."""
         if math.isfinite(grace_seconds):
-            self._end_within(0.0 if self._told else grace_seconds)
-            self._told = True
-        self._begin(reason)
+            self._end_within(0.0 if self._has_grace_period else grace_seconds)
+            self._has_grace_period = True
+        self._start(reason)
 
     def start_for_spot(self, seconds: float) -> None:
-        """EC2 takes the instance back in so many seconds."""
+        """Drain because EC2 reclaims the instance in `seconds`."""
         self.interruption = "spot"
         self._end_within(max(0.0, seconds - SPOT_MARGIN_SECONDS))
-        self._begin("spot")
+        self._start("spot")
 
     def note_rebalance(self) -> None:
-        """EC2 may take the instance back soon: nothing begins, but whoever scales the fleet is to know."""
+        """Note, for the next heartbeat, that EC2 may reclaim the instance soon. Does not start the drain."""
         self.interruption = self.interruption or "rebalance"
 
     def _end_within(self, seconds: float) -> None:
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
-    def _begin(self, reason: str) -> None:
+    def _start(self, reason: str) -> None:
         self.reason = self.reason or reason
         self.started.set()

@@ -1,4 +1,4 @@
-"""EC2's notices to an instance that it is about to take away.
+"""EC2 interruption notices: watches the instance metadata for spot terminations and rebalance recommendations.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from worker_node.shutdown.instance_metadata import InstanceMetadata, MetadataUnavailable
 
 POLL_SECONDS = 5.0
-"""EC2 gives two minutes, and asks to look every five seconds."""
+"""AWS recommends to check every five seconds."""
 SPOT_WARNING_SECONDS = 120.0
+"""How long before the termination EC2 sends the notice."""
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +23,11 @@ log = logging.getLogger(__name__)
 async def watch_interruption_notices(
     metadata: InstanceMetadata, *, on_spot: Callable[[datetime], None], on_rebalance: Callable[[], None]
 ) -> None:
-    """Looks for notices until EC2 takes the instance back, which ends it.
+    """Watch for notices until one says that EC2 reclaims the instance.
 
     Args:
-        on_spot: told once, with the time at which the instance goes.
-        on_rebalance: told once, that the instance is likelier than others to be taken back.
+        on_spot: called once, with the time of the termination.
+        on_rebalance: called at most once, when EC2 is likely to reclaim the instance.
     """
     rebalanced, reachable = False, True
     while True:
@@ -47,9 +48,9 @@ async def watch_interruption_notices(
 
 
 def parse_termination_time(notice: str, now: datetime) -> datetime:
-    """When the instance of a notice `{"action": …, "time": "2026-01-31T08:22:00Z"}` goes.
+    """Return the time in a spot notice `{"action": …, "time": "2026-01-31T08:22:00Z"}`.
 
-    A notice that cannot be read is a notice still: it is taken for one of the usual two minutes from `now`.
+    A notice that cannot be parsed counts as one for the usual two minutes after `now`.
     """
     try:
         return datetime.fromisoformat(json.loads(notice)["time"]).astimezone(UTC)

@@ -1,0 +1,185 @@
+"""The jobs that a worker has claimed and not yet reported: assigned to slots, and passed on to Redis when they end.
+
+Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
+
+from jobqueue.functions import FunctionRegistry
+from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Stopped
+from jobqueue.lifecycle.leases import LeaseUpdate
+from jobqueue.model import ClaimedJob
+from jobqueue.rq_call import requested_function
+from jobqueue.sharding.shards import Shards
+from worker_node.shard_loops.finisher import Finisher
+from worker_node.slots.executor_process import ExecutorOptions
+from worker_node.slots.job_record import answer_query
+from worker_node.slots.outcomes import KillReason
+from worker_node.slots.prefetch import PrefetchController
+from worker_node.slots.recycling import RecyclingLimits
+from worker_node.slots.revoked_jobs import RevokedJobs
+from worker_node.slots.slot import Slot
+from worker_node.slots.slot_events import Reply, SlotEvents
+from worker_node.slots.slot_pool import SlotPool
+from worker_node.slots.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+
+class JobsInHand:
+    """Routes claimed jobs into the slots, and their outcomes to the finisher of their shard.
+
+    Args:
+        finishers: by shard index.
+        functions: names the function of a job that is cancelled before it starts.
+        on_capacity_freed: called when the slots may be able to take jobs again.
+        on_long_running: called with a shard's index when a job of that shard has run for a second.
+
+    Attributes:
+        slots: the slot pool; all jobs in hand are in it.
+        finished, failed, working_seconds: totals since the start.
+        changed: set whenever jobs have left the slots; whoever waits for it clears it first.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        finishers: Sequence[Finisher],
+        *,
+        slots: int,
+        executor: ExecutorOptions,
+        limits: RecyclingLimits,
+        functions: FunctionRegistry,
+        on_capacity_freed: Callable[[], None],
+        on_long_running: Callable[[int], None],
+    ) -> None:
+        self._shards = shards
+        self._finishers = finishers
+        self._functions = functions
+        self._revoked = RevokedJobs()
+        self._accepting = True
+        self._answers: set[asyncio.Task[None]] = set()
+        prefetch = PrefetchController()
+        events = SlotEvents(
+            ended=self._on_ended,
+            released=self._release,
+            queried=self._on_queried,
+            capacity_freed=on_capacity_freed,
+        )
+        self.slots = SlotPool([Slot(number, executor, limits, prefetch, events) for number in range(slots)])
+        self._watchdog = Watchdog(self.slots, self._revoked, on_long_running)
+        self.finished = self.failed = 0
+        self.working_seconds = 0.0
+        self.changed = asyncio.Event()
+
+    def loops(self) -> Iterable[Coroutine[Any, Any, None]]:
+        """Yield the loops of the slots, the finishers and the watchdog, for the agent to run as tasks."""
+        yield from (slot.run() for slot in self.slots)
+        yield from (finisher.run() for finisher in self._finishers)
+        yield self._watchdog.run()
+
+    @property
+    def all_recorded(self) -> bool:
+        """Whether no slot holds a job and all outcomes are recorded in Redis."""
+        return not self.slots.busy and all(finisher.idle for finisher in self._finishers)
+
+    def accept(self, jobs: Sequence[ClaimedJob]) -> None:
+        """Assign claimed jobs to slots; release them if they are revoked, or if no slot can take them."""
+        if self._revoked or not self._accepting:
+            unwanted = [job for job in jobs if not self._accepting or self._revoked.reason(job) is not None]
+            self._release(unwanted)
+            jobs = [job for job in jobs if job not in unwanted]
+        self._release(self.slots.assign(jobs))
+        self._watchdog.wake()
+
+    def stop_accepting(self) -> None:
+        """Release all jobs that are accepted from now on."""
+        self._accepting = False
+
+    def withdraw(self) -> None:
+        """Release all jobs that have not started."""
+        for slot in self.slots:
+            slot.withdraw()
+
+    def stop(self) -> None:
+        """Kill and release all jobs that are still running, and end the executors."""
+        for slot in self.slots:
+            slot.stop()
+
+    async def wait_until_recorded(self) -> None:
+        """Wait until no slot holds a job and all outcomes are recorded in Redis."""
+        while self.slots.busy:
+            self.changed.clear()
+            await self.changed.wait()
+        await asyncio.gather(*(finisher.wait_until_idle() for finisher in self._finishers))
+
+    async def cancel_answers(self) -> None:
+        """Give up answering the queries of running jobs."""
+        answers = tuple(self._answers)
+        for answer in answers:
+            answer.cancel()
+        await asyncio.gather(*answers, return_exceptions=True)
+
+    def leases(self, shard_index: int) -> list[LeaseUpdate]:
+        """Return the leases to renew on one shard; with its start for a job that has an execution record."""
+        offset = time.time() - time.monotonic()
+        updates = []
+        for slot in self.slots:
+            running = slot.running()
+            for job in slot.jobs:
+                if job.shard_index == shard_index:
+                    recorded = (
+                        running is not None and running.job is job and slot.has_execution_record(running.sequence)
+                    )
+                    updates.append(LeaseUpdate(job, running.started_at + offset if running and recorded else None))
+        return updates
+
+    def lose_leases(self, jobs: Sequence[ClaimedJob]) -> None:
+        """Kill or drop jobs whose lease is gone: they may be running on another worker."""
+        now = time.monotonic()
+        for job in jobs:
+            log.warning("event=job_lease_lost job_id=%s", job.id)
+            self._revoked.lose_lease(job, now)
+        self._watchdog.check(now)
+
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        """Kill jobs that were cancelled, or do not start them; one of them may still be on its way to this worker."""
+        now = time.monotonic()
+        for job_id in job_ids:
+            self._revoked.cancel(job_id, now)
+        self._watchdog.check(now)
+
+    def _on_ended(self, outcomes: Sequence[Outcome]) -> None:
+        by_shard: dict[int, list[Outcome]] = defaultdict(list)
+        for outcome in outcomes:
+            by_shard[outcome.job.shard_index].append(outcome)
+            self.working_seconds += outcome.seconds
+            self.finished += isinstance(outcome, Finished)
+            self.failed += isinstance(outcome, Failed)
+            if self._revoked:
+                self._revoked.forget(outcome.job)
+        for index, some in by_shard.items():
+            self._finishers[index].finish(some)
+        self.changed.set()
+
+    def _release(self, jobs: Sequence[ClaimedJob]) -> None:
+        for job in jobs:
+            reason = self._revoked.reason(job)
+            self._revoked.forget(job)
+            finisher = self._finishers[job.shard_index]
+            if reason is KillReason.CANCELLED:
+                finisher.finish([Stopped(job, requested_function(job.data, self._functions), 0.0)])
+            elif reason is None:
+                finisher.release([job])
+        self.changed.set()
+
+    def _on_queried(self, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+        shard = self._shards.all[job.shard_index]
+        task = asyncio.create_task(answer_query(shard, reply, job, verb, field, value))
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
