@@ -1,4 +1,7 @@
-"""The queue's periodic care, run by every manager; each step is one atomic script, so any number may run at once."""
+"""Periodic maintenance, run by every manager: enqueue due jobs, reap lost ones, expire results, prune the registries.
+
+Each step is one atomic script, so any number of managers may run it at the same time.
+"""
 
 import asyncio
 import logging
@@ -31,10 +34,10 @@ log = logging.getLogger(__name__)
 
 
 async def enqueue_due(shard: Shard, queue: str, owner: str, *, now: float | None = None) -> int:
-    """Queues up to `DUE_LIMIT` scheduled jobs whose time has come, unless somebody else holds RQ's scheduler lock.
+    """Enqueue up to `DUE_LIMIT` scheduled jobs that are due, unless someone else holds RQ's scheduler lock.
 
     Returns:
-        How many were looked at; -1 where somebody else holds the lock.
+        Number of jobs removed from the schedule; -1 if someone else holds the lock.
 
     Raises:
         ShardUnavailable: try again.
@@ -46,33 +49,33 @@ async def enqueue_due(shard: Shard, queue: str, owner: str, *, now: float | None
 async def prune(
     shard: Shard, *, canceled_ttl_seconds: int = FAILURE_TTL_SECONDS, now: float | None = None
 ) -> tuple[int, int]:
-    """Forgets what is over, and gives results back that were pulled on a lease and not acknowledged in time.
+    """Delete expired entries, and put results back into the feed whose pull lease expired unacknowledged.
 
     Returns:
-        How many results were given back, and how many places in the feed were forgotten.
+        Number of results put back, and number of feed entries deleted.
 
     Raises:
         ShardUnavailable: try again.
     """
     queues = await queue_names(shard)
-    given_back, forgotten = await shard.run(
+    restored, deleted = await shard.run(
         script("prune"), clock_argument(now), canceled_ttl_seconds, PRUNE_LIMIT, *queues
     )
-    return int(given_back), int(forgotten)
+    return int(restored), int(deleted)
 
 
 async def expire_results(shard: Shard, *, now: float | None = None) -> tuple[int, int]:
-    """Ends up to `EXPIRE_LIMIT` results of the feed whose time is over.
+    """Delete up to `EXPIRE_LIMIT` results of the feed that have expired.
 
     Returns:
-        How many were looked at, and how many of them nobody had pulled.
+        Number of expired results, and how many of them were never pulled.
 
     Raises:
         ShardUnavailable: try again.
     """
     queues = await queue_names(shard)
-    over, unpulled = await shard.run(script("expire"), clock_argument(now), EXPIRE_LIMIT, *queues)
-    return int(over), int(unpulled)
+    expired, unpulled = await shard.run(script("expire"), clock_argument(now), EXPIRE_LIMIT, *queues)
+    return int(expired), int(unpulled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +86,12 @@ class _Task:
 
 
 class Maintenance:
-    """Runs the periodic tasks on every shard, each shard by itself: one that is away holds up no other.
+    """Runs the periodic tasks on every shard, independently: an unavailable shard delays no other.
 
     Args:
         url: of the Redis, for RQ's own code (see `enqueue_dependents`).
         lease_seconds: how long workers' leases last.
-        on_job: called when jobs wait; again and again while they do.
+        on_job: called repeatedly while jobs wait.
     """
 
     def __init__(
@@ -105,49 +108,49 @@ class Maintenance:
         self._on_job = on_job
         self._owner = f"workmanager-{secrets.token_hex(8)}"
         self._tasks = (
-            _Task("due", TICK_SECONDS, self._move_due),
+            _Task("enqueue_due", TICK_SECONDS, self._enqueue_due),
             _Task("reap", 1.0, self._reap),
-            _Task("dependents", 1.0, self._enqueue_dependents),
-            _Task("retain", 1.0, self._retain),
-            _Task("expire", 1.0, self._expire),
+            _Task("enqueue_dependents", 1.0, self._enqueue_dependents),
+            _Task("prune", 1.0, self._prune),
+            _Task("expire_results", 1.0, self._expire_results),
             _Task("reap_rq_executions", 10.0, self._reap_rq_executions),
-            _Task("sign", MANAGER_HEARTBEAT_SECONDS, send_manager_heartbeat),
+            _Task("send_heartbeat", MANAGER_HEARTBEAT_SECONDS, send_manager_heartbeat),
         )
 
     async def run(self) -> None:
-        """Goes on until it is cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             for shard in self._shards:
                 group.create_task(self._maintain(shard))
                 group.create_task(wake_for_rq_jobs(shard, self._on_job))
 
     async def _maintain(self, shard: Shard) -> None:
-        due_at = {task.name: 0.0 for task in self._tasks}
-        away = False
+        next_run_at = {task.name: 0.0 for task in self._tasks}
+        is_failing = False
         while True:
             for task in self._tasks:
-                if time.monotonic() < due_at[task.name]:
+                if time.monotonic() < next_run_at[task.name]:
                     continue
-                due_at[task.name] = time.monotonic() + task.every_seconds
+                next_run_at[task.name] = time.monotonic() + task.every_seconds
                 try:
                     await task.run(shard)
-                    away = False
+                    is_failing = False
                 except (JobQueueError, RedisError, OSError) as error:
-                    # Said once when it begins; the next tick tries again.
-                    if not away:
+                    # Logged once, when the failures begin. The next tick tries again.
+                    if not is_failing:
                         log.warning(
                             "event=maintenance_failed shard=%s task=%s error=%s", shard.prefix, task.name, error
                         )
-                    away = True
-                except Exception:  # The loop's edge: what nobody thought of must not end the care of all shards.
+                    is_failing = True
+                except Exception:  # The loop's edge: an unforeseen error must not end the maintenance of all shards.
                     log.exception("event=maintenance_crashed shard=%s task=%s", shard.prefix, task.name)
             await asyncio.sleep(TICK_SECONDS)
 
-    async def _move_due(self, shard: Shard) -> None:
+    async def _enqueue_due(self, shard: Shard) -> None:
         for queue in await queue_names(shard):
-            while (moved := await enqueue_due(shard, queue, self._owner)) > 0:
-                log.info("event=jobs_due shard=%s queue=%s jobs=%d", shard.prefix, queue, moved)
-                if moved < DUE_LIMIT:
+            while (jobs := await enqueue_due(shard, queue, self._owner)) > 0:
+                log.info("event=jobs_due shard=%s queue=%s jobs=%d", shard.prefix, queue, jobs)
+                if jobs < DUE_LIMIT:
                     break
 
     async def _reap(self, shard: Shard) -> None:
@@ -168,17 +171,17 @@ class Maintenance:
         if parents:
             log.info("event=dependents_enqueued shard=%s parents=%d", shard.prefix, parents)
 
-    async def _retain(self, shard: Shard) -> None:
-        given_back, forgotten = await prune(shard)
-        if given_back or forgotten:
-            log.info("event=feed_pruned shard=%s given_back=%d forgotten=%d", shard.prefix, given_back, forgotten)
+    async def _prune(self, shard: Shard) -> None:
+        restored, deleted = await prune(shard)
+        if restored or deleted:
+            log.info("event=feed_pruned shard=%s restored=%d deleted=%d", shard.prefix, restored, deleted)
 
-    async def _expire(self, shard: Shard) -> None:
+    async def _expire_results(self, shard: Shard) -> None:
         while True:
-            over, unpulled = await expire_results(shard)
+            expired, unpulled = await expire_results(shard)
             if unpulled:
                 log.info("event=results_expired shard=%s unpulled=%d", shard.prefix, unpulled)
-            if over < EXPIRE_LIMIT:
+            if expired < EXPIRE_LIMIT:
                 return
 
     async def _reap_rq_executions(self, shard: Shard) -> None:

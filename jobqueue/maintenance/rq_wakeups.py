@@ -1,7 +1,7 @@
-"""Wakes idle workers for jobs of stock clients, which push to RQ's list and know nothing of wake tokens.
+"""Wakes idle workers for jobs that plain RQ clients enqueue: those push to RQ's list and add no wake token.
 
-Each manager blocks on every queue's list with a move of its head onto itself: that changes nothing, takes nothing, and
-returns as soon as there is a job. Without any manager an idle worker sees such a job when it next looks by itself.
+Each manager blocks on every queue's list with BLMOVE of its head onto itself. That changes nothing, takes nothing, and
+returns as soon as there is a job. Without any manager, an idle worker finds such a job at its next look.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from jobqueue.inspection.listing import queue_names
 from jobqueue.sharding.shard import Shard
 
 MAX_WATCHED_QUEUES = 64
-"""Queues that are watched on one shard; each takes a connection."""
+"""Maximum number of queues watched on one shard; each takes a connection."""
 DISCOVERY_SECONDS = 2.0
 BLOCK_SECONDS = 5.0
 PAUSE_SECONDS = 0.05
-"""After a sign of life: a queue that is not empty would answer again at once."""
+"""Pause after each reply, because a queue that is not empty would reply again at once."""
 
 log = logging.getLogger(__name__)
 
 
 async def wake_for_rq_jobs(shard: Shard, on_job: Callable[[], None] = lambda: None) -> None:
-    """Watches the shard's queues until it is cancelled; new ones are found within `DISCOVER_SECONDS`.
+    """Watch the shard's queues until cancelled; find new queues within `DISCOVERY_SECONDS`.
 
     Args:
-        on_job: called when a job waits, whoever put it there; again and again while one does.
+        on_job: called repeatedly while a job waits, whoever enqueued it.
     """
     watched: set[str] = set()
     async with asyncio.TaskGroup() as group:
@@ -37,7 +37,7 @@ async def wake_for_rq_jobs(shard: Shard, on_job: Callable[[], None] = lambda: No
             try:
                 names = await queue_names(shard)
             except (JobQueueError, RedisError):
-                names = []  # The shard is away, which maintenance says; its watchers wait for it too.
+                names = []  # The shard is unavailable. Maintenance logs that; the watchers wait for it, too.
             for name in names[: MAX_WATCHED_QUEUES - len(watched)]:
                 if name not in watched:
                     watched.add(name)

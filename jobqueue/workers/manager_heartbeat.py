@@ -1,4 +1,4 @@
-"""The managers' sign of life on each shard, by which workers know that somebody still looks after the fleet."""
+"""Managers' heartbeat on each shard: a worker that sees none for long shuts down, because nobody manages the fleet."""
 
 from jobqueue import keys
 from jobqueue.sharding.scripts import script
@@ -6,23 +6,23 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument
 
 MANAGER_HEARTBEAT_SECONDS = 5.0
-"""How often a manager gives it."""
+"""How often a manager sends one."""
 
 
 async def send_manager_heartbeat(shard: Shard, *, now: float | None = None) -> None:
-    """Notes on the shard that a manager lives.
+    """Record on the shard that a manager is alive.
 
     Raises:
-        ShardUnavailable: another shard, or the next sign, does as well.
+        ShardUnavailable: ignore it; the heartbeat on another shard, or the next one, is enough.
     """
     await shard.run(script("manager_heartbeat"), clock_argument(now))
 
 
 async def seconds_since_manager_heartbeat(shard: Shard) -> float | None:
-    """How long ago, by Redis' clock, the last manager gave a sign; None where none ever did.
+    """Return how long ago, by Redis' clock, a manager last sent a heartbeat; None if none ever has.
 
     Raises:
-        ShardUnavailable: ask another shard.
+        ShardUnavailable: try another shard.
     """
-    heard, (seconds, _) = await shard.execute(("GET", keys.manager_heartbeat(shard.prefix)), ("TIME",))
-    return None if heard is None else max(0.0, int(seconds) - float(heard))
+    sent_at, (seconds, _) = await shard.execute(("GET", keys.manager_heartbeat(shard.prefix)), ("TIME",))
+    return None if sent_at is None else max(0.0, int(seconds) - float(sent_at))

@@ -12,64 +12,72 @@ COMMAND_TTL_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class WorkerCommand:
-    """A message to a worker: `cancel` the job `job_id`, or `drain`."""
+    """A command to one worker: `cancel` the job `job_id`, or `drain`."""
 
     verb: str
     job_id: str = ""
 
+    def to_json(self) -> str:
+        """Return the command as it is stored in Redis."""
+        return json.dumps({"verb": self.verb, "job_id": self.job_id})
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "WorkerCommand":
+        """Parse what `to_json` returns."""
+        message = json.loads(text)
+        return cls(message["verb"], message.get("job_id", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class WakeUp:
-    """A job may be waiting in `queue`, and this worker is the one that is to look for it."""
+    """A job may be waiting in `queue`, and this worker should claim it: it has taken a wake token."""
 
     queue: str
 
 
 async def send_command(shard: Shard, name: str, command: WorkerCommand) -> None:
-    """Leaves a message for a worker; it is read at once.
+    """Send a command to a worker, which blocks on it.
 
     Raises:
-        ShardUnavailable: send it over another shard, workers listen on all.
+        ShardUnavailable: send it over another shard; workers listen on all of them.
     """
     key = keys.commands(shard.prefix, name)
-    message = json.dumps({"verb": command.verb, "job_id": command.job_id})
-    await shard.execute(("RPUSH", key, message), ("EXPIRE", key, COMMAND_TTL_SECONDS))
+    await shard.execute(("RPUSH", key, command.to_json()), ("EXPIRE", key, COMMAND_TTL_SECONDS))
 
 
 async def wait_for_message(
     shard: Shard, name: str, queues: Sequence[str], *, for_work: bool, seconds: float
 ) -> WorkerCommand | WakeUp | None:
-    """Waits for a message, or, with `for_work`, for a job that may be there.
+    """Wait up to `seconds` for a command or, with `for_work`, also for a wake-up.
 
     Returns:
-        The message; `Woken` when it is time to look for work, which is also where nobody woke this worker and a queue
-        has jobs after `seconds` all the same; None when they are over and there is nothing.
+        The command, or a `WakeUp` if a job may be waiting. That includes a timeout when a queue is not empty. None if
+        the timeout expires and there is nothing.
 
     Raises:
-        ShardUnavailable: the master is away.
+        ShardUnavailable: the master is unavailable.
     """
     watched = queues if for_work else ()
     own_key = keys.commands(shard.prefix, name)
     wake_keys = [keys.wake(shard.prefix, queue) for queue in watched]
-    # In one write: Redis looks at the queues when the waiting is over.
-    answer, *lengths = await shard.execute(
+    # One write: Redis executes LLEN once BLPOP has returned.
+    popped, *lengths = await shard.execute(
         ("BLPOP", own_key, *wake_keys, repr(seconds)),
         *(("LLEN", keys.queue(shard.prefix, queue)) for queue in watched),
         timeout_seconds=seconds + 5.0,
     )
-    if answer is None:
+    if popped is None:
         return next((WakeUp(queue) for queue, length in zip(watched, lengths, strict=True) if length), None)
-    key = answer[0].decode()
+    key = popped[0].decode()
     if key != own_key:
         return WakeUp(key.removeprefix(keys.wake(shard.prefix, "")))
-    message = json.loads(answer[1])
-    return WorkerCommand(message["verb"], message.get("job_id", ""))
+    return WorkerCommand.from_json(popped[1])
 
 
 async def pass_wake_up(shard: Shard, wake_up: WakeUp) -> None:
-    """Passes a token on: whoever it woke has no room for the job any more.
+    """Put a wake token back for another worker, because this one has no capacity for the job any more.
 
     Raises:
-        ShardUnavailable, QueueFull: others look by themselves before long.
+        ShardUnavailable, QueueFull: idle workers look at the queues before long anyway.
     """
     await shard.execute(("RPUSH", keys.wake(shard.prefix, wake_up.queue), "1"))

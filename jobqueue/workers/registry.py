@@ -1,6 +1,5 @@
-"""Worker records (RQ's own, so that its tools list our workers) and the messages that reach a worker."""
+"""Worker registry: workers register, send heartbeats and exit here. The records are RQ's, so RQ's tools list them."""
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +10,24 @@ from jobqueue import keys
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import iso
-from jobqueue.workers.messages import COMMAND_TTL_SECONDS
+from jobqueue.workers.messages import COMMAND_TTL_SECONDS, WorkerCommand
 
 RECORD_TTL_SECONDS = 120
-"""How long a silent worker's record is kept: longer than it is listed (a minute), so that maintenance finds in it what
-else to take it off."""
+"""How long the record of a silent worker is kept. Maintenance takes it off all lists after a minute, by its record."""
 CLEAN_EXIT_TTL_SECONDS = 3600
+"""How long a clean exit is remembered."""
 FENCE_TTL_SECONDS = 86_400
-"""How long a worker that was closed gets nothing: longer than any instance takes to go. Names do not come again."""
+"""How long a fence is kept: longer than any instance takes to terminate. Worker names are never used again."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker as it registers.
+    """What a worker registers with.
 
     Attributes:
         slots: how many jobs it runs at a time.
-        fleet: the fleet that launched it, '' where a person did.
-        instance_id: its machine in that fleet.
+        fleet: the fleet that launched it; '' if a person did.
+        instance_id: its instance in that fleet.
     """
 
     name: str
@@ -42,15 +41,16 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """A worker as users see it. `state` is 'idle', 'busy' or 'draining'; stock workers have RQ's states.
+    """A worker as users see it.
 
     Attributes:
-        running: jobs that it runs at the moment.
-        last_heartbeat: RQ's text of the time it was last heard of.
-        silent_seconds: how long ago that is by Redis' clock, None for stock RQ workers.
-        ours: False for stock RQ workers.
-        leaving: what is about to take its instance away: 'spot' (it drains already), 'rebalance' (it still works), or
-            ''.
+        state: 'idle', 'busy' or 'draining'; plain RQ workers have RQ's states.
+        running: number of jobs that it runs at the moment.
+        last_heartbeat: time of its last heartbeat, as RQ writes it.
+        seconds_since_heartbeat: how long ago that was by Redis' clock; None for plain RQ workers.
+        native: False for plain RQ workers.
+        interruption: why its instance is about to be taken away: 'spot' (it is draining), 'rebalance' (it still works),
+            or ''.
     """
 
     name: str
@@ -73,7 +73,12 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class WorkerHeartbeat:
-    """What a worker says of itself every few seconds; the counts are of its whole life, `leaving` is as in its view."""
+    """What a worker reports every few seconds.
+
+    Attributes:
+        finished, failed, working_seconds: totals since the worker started.
+        interruption: as in `WorkerView`.
+    """
 
     state: str
     running: int
@@ -84,7 +89,7 @@ class WorkerHeartbeat:
 
 
 async def register(shard: Shard, record: WorkerRecord) -> None:
-    """Lists the worker on the shard.
+    """List the worker on the shard.
 
     Raises:
         ShardUnavailable: try again.
@@ -104,14 +109,14 @@ async def register(shard: Shard, record: WorkerRecord) -> None:
         "wm_fleet": record.fleet,
         "wm_instance_id": record.instance_id,
     }
-    await _beat(shard, record.name, fields, queues=record.queues, new=True)
+    await _write_record(shard, record.name, fields, queues=record.queues, new=True)
 
 
 async def send_worker_heartbeat(shard: Shard, name: str, report: WorkerHeartbeat) -> bool:
-    """Keeps the worker listed.
+    """Keep the worker listed.
 
     Returns:
-        False where the record is gone, so that the worker must register again.
+        False if its record is gone, so that the worker must register again.
 
     Raises:
         ShardUnavailable: try again.
@@ -125,70 +130,72 @@ async def send_worker_heartbeat(shard: Shard, name: str, report: WorkerHeartbeat
         "total_working_time": f"{report.working_seconds:.6f}",
         "wm_leaving": report.interruption,
     }
-    return await _beat(shard, name, fields, queues=(), new=False)
+    return await _write_record(shard, name, fields, queues=(), new=False)
 
 
 async def unregister(shard: Shard, name: str, queues: Sequence[str]) -> None:
-    """Takes the worker off the list: it has left in order, with nothing in its hands.
+    """Take the worker off the list and note its clean exit: it holds no jobs.
 
     Raises:
-        ShardUnavailable: it drops off by itself after a minute.
+        ShardUnavailable: maintenance takes it off the list after a minute.
     """
     await shard.run(script("unregister"), name, CLEAN_EXIT_TTL_SECONDS, *queues)
 
 
 async def exited_cleanly(shard: Shard, names: Sequence[str]) -> set[str]:
-    """Those of these workers that left in order within the last hour.
+    """Return those of these workers that exited cleanly within the last hour.
 
     Raises:
-        ShardUnavailable: ask again; workers leave the other shards too, but not at the same moment.
+        ShardUnavailable: try again. A worker exits from the other shards too, but not at the same moment.
     """
     answers = await shard.execute(*(("EXISTS", keys.clean_exit(shard.prefix, name)) for name in names)) if names else []
     return {name for name, left in zip(names, answers, strict=True) if left}
 
 
 async def fence_worker(shard: Shard, name: str) -> None:
-    """Ends a worker's work on the shard: its claims get nothing from now on, for good, and it is told to drain.
+    """Fence a worker off from the shard, for good: its claims return nothing from now on, and it is told to drain.
 
     Raises:
         ShardUnavailable: try again.
     """
-    message = json.dumps({"verb": "drain", "job_id": ""})
-    await shard.run(script("fence_worker"), name, FENCE_TTL_SECONDS, message, COMMAND_TTL_SECONDS, replicate=True)
+    drain = WorkerCommand("drain").to_json()
+    await shard.run(script("fence_worker"), name, FENCE_TTL_SECONDS, drain, COMMAND_TTL_SECONDS, replicate=True)
 
 
 async def list_workers(shard: Shard) -> list[WorkerView]:
-    """Every worker that is listed on the shard, by name.
+    """Return all workers listed on the shard, by name.
 
     Raises:
-        ShardUnavailable: another shard lists the same workers.
+        ShardUnavailable: try another shard; workers are listed on all of them.
     """
-    found, ours, (seconds, _) = await shard.execute(
+    found, native, (seconds, _) = await shard.execute(
         ("SMEMBERS", keys.workers(shard.prefix)),
         ("ZRANGE", keys.heartbeats(shard.prefix), 0, -1, "WITHSCORES"),
         ("TIME",),
     )
     if not found:
         return []
-    silences = {
-        name.decode(): max(0.0, int(seconds) - float(at)) for name, at in zip(ours[::2], ours[1::2], strict=True)
+    heartbeat_ages = {
+        name.decode(): max(0.0, int(seconds) - float(at)) for name, at in zip(native[::2], native[1::2], strict=True)
     }
     hashes = await shard.execute(*(("HGETALL", key) for key in found))
     views = []
     for key, flat in zip(found, hashes, strict=True):
         fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
         if fields:
-            views.append(_view(key.decode().removeprefix(keys.worker(shard.prefix, "")), fields, silences))
+            views.append(_view(key.decode().removeprefix(keys.worker(shard.prefix, "")), fields, heartbeat_ages))
     return sorted(views, key=lambda view: view.name)
 
 
-async def _beat(shard: Shard, name: str, fields: Mapping[str, str | int], *, queues: Sequence[str], new: bool) -> bool:
+async def _write_record(
+    shard: Shard, name: str, fields: Mapping[str, str | int], *, queues: Sequence[str], new: bool
+) -> bool:
     words = [word for field in fields.items() for word in field]
     arguments = ("", name, RECORD_TTL_SECONDS, int(new), len(queues), *queues, *words)
     return bool(await shard.run(script("worker_heartbeat"), *arguments))
 
 
-def _view(name: str, fields: dict[str, str], silences: Mapping[str, float]) -> WorkerView:
+def _view(name: str, fields: dict[str, str], heartbeat_ages: Mapping[str, float]) -> WorkerView:
     return WorkerView(
         name=name,
         hostname=fields.get("hostname", ""),
@@ -203,7 +210,7 @@ def _view(name: str, fields: dict[str, str], silences: Mapping[str, float]) -> W
         instance_id=fields.get("wm_instance_id", ""),
         born_at=fields.get("birth"),
         last_heartbeat=fields.get("last_heartbeat"),
-        seconds_since_heartbeat=silences.get(name),
-        native=name in silences,
+        seconds_since_heartbeat=heartbeat_ages.get(name),
+        native=name in heartbeat_ages,
         interruption=fields.get("wm_leaving", ""),
     )
