@@ -1,4 +1,4 @@
-"""What the queue counts for status pages, metrics and the scaler."""
+"""Counters of jobs by status, queue and function, for status pages, metrics and the scaler."""
 
 from jobqueue.inspection.counters import QueueCounts, ShardCounts, read_counts
 from jobqueue.lifecycle.control import cancel
@@ -22,18 +22,18 @@ async def test_counts_by_queue_and_by_function(shard: Shard) -> None:
     await enqueue_jobs(shard, "later", due_at=NOW)
     await cancel(shard, ["d7"], now=NOW)
     a, b, c, d = await claim_jobs(shard, 4)
-    ends: list[Outcome] = [
+    outcomes: list[Outcome] = [
         success_outcome(a),
         success_outcome(b, function="sha512"),
         failed_outcome(c),
         Stopped(d, "noop", 1.0),
     ]
-    await finish(shard, "w1", ends, now=NOW)
+    await finish(shard, "w1", outcomes, now=NOW)
     await claim_jobs(shard, 1)
     counts = await read_counts(shard)
     default, high = counts.queues["default"], counts.queues["high"]
     assert (default.queued, default.started, default.scheduled, default.deferred) == (2, 1, 1, 0)
-    # RQ keeps stopped jobs in the registry of failed ones.
+    # RQ keeps stopped jobs in the registry of failed jobs.
     assert (default.finished, default.failed, default.canceled) == (2, 2, 1)
     assert (high.queued, high.started) == (2, 0)
     assert (counts.leased, counts.completed, counts.pulled) == (1, 2, 0)

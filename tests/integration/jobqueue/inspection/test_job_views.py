@@ -1,4 +1,4 @@
-"""Jobs as users see them."""
+"""Views of jobs: what users see of a job in each state."""
 
 import pickle
 import zlib
@@ -18,33 +18,33 @@ from tests.integration.jobqueue.queue_helpers import NOW, claim_jobs, enqueue_jo
 
 
 async def _view(shard: Shard, job_id: str, functions: FunctionRegistry) -> JobView:
-    (seen,) = await view_jobs(shard, [job_id], functions)
-    assert seen is not None
-    return seen
+    (view,) = await view_jobs(shard, [job_id], functions)
+    assert view is not None
+    return view
 
 
 async def test_a_job_view_follows_the_job_from_queued_to_finished(shard: Shard, functions: FunctionRegistry) -> None:
     await enqueue_jobs(shard, "a", queue="high", retries=1, meta=b'{"tenant": "x"}')
-    seen = await _view(shard, "a", functions)
-    assert (seen.function, seen.queue, seen.status, seen.attempts) == ("noop", "high", "queued", 0)
-    assert (seen.meta, seen.result, seen.error, seen.worker) == ({"tenant": "x"}, None, None, None)
-    assert seen.created_at == seen.enqueued_at == "2030-03-17T17:46:40.000000Z"
-    assert seen.started_at is seen.ended_at is None
+    view = await _view(shard, "a", functions)
+    assert (view.function, view.queue, view.status, view.attempts) == ("noop", "high", "queued", 0)
+    assert (view.meta, view.result, view.error, view.worker) == ({"tenant": "x"}, None, None, None)
+    assert view.created_at == view.enqueued_at == "2030-03-17T17:46:40.000000Z"
+    assert view.started_at is view.ended_at is None
 
     (job,) = await claim_jobs(shard, 1, "high", now=NOW + 1)
-    seen = await _view(shard, "a", functions)
-    assert (seen.status, seen.attempts, seen.worker) == ("started", 1, "w1")
-    assert (seen.started_at, seen.ended_at) == ("2030-03-17T17:46:41.000000Z", None)
+    view = await _view(shard, "a", functions)
+    assert (view.status, view.attempts, view.worker) == ("started", 1, "w1")
+    assert (view.started_at, view.ended_at) == ("2030-03-17T17:46:41.000000Z", None)
 
     await finish(shard, "w1", [failed_outcome(job)], now=NOW + 2)
-    seen = await _view(shard, "a", functions)
-    assert (seen.status, seen.error, seen.ended_at) == ("queued", None, None)
+    view = await _view(shard, "a", functions)
+    assert (view.status, view.error, view.ended_at) == ("queued", None, None)
 
     (job,) = await claim_jobs(shard, 1, "high", now=NOW + 3)
     await finish(shard, "w1", [success_outcome(job, {"n": 1})], now=NOW + 4)
-    seen = await _view(shard, "a", functions)
-    assert (seen.status, seen.result, seen.attempts) == ("finished", b'{"n": 1}', 2)
-    assert (seen.error, seen.ended_at) == (None, "2030-03-17T17:46:44.000000Z")
+    view = await _view(shard, "a", functions)
+    assert (view.status, view.result, view.attempts) == ("finished", b'{"n": 1}', 2)
+    assert (view.error, view.ended_at) == (None, "2030-03-17T17:46:44.000000Z")
 
 
 async def test_a_failed_job_shows_reason_message_and_traceback(shard: Shard, functions: FunctionRegistry) -> None:
@@ -60,8 +60,8 @@ async def test_a_failed_job_shows_reason_message_and_traceback(shard: Shard, fun
 async def test_a_released_job_counts_no_attempt(shard: Shard, functions: FunctionRegistry) -> None:
     await enqueue_jobs(shard, "a")
     await release(shard, await claim_jobs(shard), now=NOW)
-    seen = await _view(shard, "a", functions)
-    assert (seen.status, seen.attempts, seen.started_at, seen.worker) == ("queued", 0, None, None)
+    view = await _view(shard, "a", functions)
+    assert (view.status, view.attempts, view.started_at, view.worker) == ("queued", 0, None, None)
 
 
 async def test_a_pickled_rq_job_is_shown_without_unpickling(
@@ -69,15 +69,15 @@ async def test_a_pickled_rq_job_is_shown_without_unpickling(
 ) -> None:
     with Redis.from_url(redis_url) as connection:
         job = Queue("default", connection=connection).enqueue("math.factorial", 5, job_id="a", meta={"k": 1})
-    seen = await _view(plain_shard, job.id, functions)
-    assert (seen.function, seen.status, seen.meta) == ("math.factorial", "queued", None)
+    view = await _view(plain_shard, job.id, functions)
+    assert (view.function, view.status, view.meta) == ("math.factorial", "queued", None)
     (claimed,) = await claim_jobs(plain_shard)
     assert not claimed.from_http
     outcome = success_outcome(claimed)
     pickled = b64encode(pickle.dumps(120))
     await finish(plain_shard, "w1", [type(outcome)(claimed, "math.factorial", 0.1, pickled)])
-    seen = await _view(plain_shard, "a", functions)
-    assert (seen.status, seen.result) == ("finished", None)
+    view = await _view(plain_shard, "a", functions)
+    assert (view.status, view.result) == ("finished", None)
 
 
 async def test_a_json_rq_job_is_decoded(plain_shard: Shard, redis_url: str, functions: FunctionRegistry) -> None:
@@ -87,16 +87,16 @@ async def test_a_json_rq_job_is_decoded(plain_shard: Shard, redis_url: str, func
         data = connection.hget("rq:job:a", "data")
     assert isinstance(data, bytes)
     assert zlib.decompress(data).startswith(b"[")
-    seen = await _view(plain_shard, "a", functions)
-    assert (seen.function, seen.meta) == ("noop", {"k": 1})
+    view = await _view(plain_shard, "a", functions)
+    assert (view.function, view.meta) == ("noop", {"k": 1})
 
 
 async def test_many_jobs_are_viewed_at_once_and_missing_ones_are_none(
     shard: Shard, functions: FunctionRegistry
 ) -> None:
     await enqueue_jobs(shard, "a", "b")
-    seen = await view_jobs(shard, ["b", "nobody", "a"], functions)
-    assert [job.id if job else None for job in seen] == ["b", None, "a"]
+    views = await view_jobs(shard, ["b", "nobody", "a"], functions)
+    assert [view.id if view else None for view in views] == ["b", None, "a"]
     assert await read_statuses(shard, ["a", "nobody"]) == ["queued", None]
     assert await view_jobs(shard, [], functions) == []
 
@@ -104,7 +104,7 @@ async def test_many_jobs_are_viewed_at_once_and_missing_ones_are_none(
 async def test_a_job_is_found_on_its_own_shard_and_on_any_other(any_shards: Shards) -> None:
     job_id = any_shards.new_id(any_shards.all[0])
     await enqueue_jobs(any_shards.all[0], job_id)
-    # A stock client on one shard of a cluster writes ids that hash to another.
+    # An RQ client on one shard of a cluster writes ids that hash to another.
     await enqueue_jobs(any_shards.all[-1], "stray")
     home, stray = await find_shard(any_shards, job_id), await find_shard(any_shards, "stray")
     assert home is any_shards.all[0]

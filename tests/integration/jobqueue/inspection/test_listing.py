@@ -1,4 +1,4 @@
-"""Listing jobs a page at a time, over shards, queues and statuses."""
+"""Listing jobs page by page, over shards, queues and statuses."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -27,22 +27,22 @@ QUEUES = ("default", "high", "low")
 
 
 async def _fill(shards: Shards) -> dict[str, Counter[str]]:
-    """Jobs of every status in every queue of every shard; how many of each by queue."""
+    """Write jobs of every status to every queue of every shard; return queue -> status -> number of jobs."""
     for number, shard in enumerate(shards):
         for queue in QUEUES:
-            here = f"{number}-{queue}"
-            await enqueue_jobs(shard, *(f"{here}-{n}" for n in range(12)), queue=queue)
+            prefix = f"{number}-{queue}"
+            await enqueue_jobs(shard, *(f"{prefix}-{n}" for n in range(12)), queue=queue)
             finished, failed, stopped, *started = await claim_jobs(shard, 5, queue)
-            ends: list[Outcome] = [success_outcome(finished), failed_outcome(failed), stopped_outcome(stopped)]
-            await finish(shard, "w1", ends, now=NOW)
-            await enqueue_jobs(shard, f"{here}-later", f"{here}-latest", queue=queue, due_at=NOW + 60)
-            await cancel(shard, [f"{here}-11"], now=NOW)
+            outcomes: list[Outcome] = [success_outcome(finished), failed_outcome(failed), stopped_outcome(stopped)]
+            await finish(shard, "w1", outcomes, now=NOW)
+            await enqueue_jobs(shard, f"{prefix}-later", f"{prefix}-latest", queue=queue, due_at=NOW + 60)
+            await cancel(shard, [f"{prefix}-11"], now=NOW)
             assert len(started) == 2
-    each = {"queued": 6, "started": 2, "finished": 1, "failed": 1, "stopped": 1, "canceled": 1, "scheduled": 2}
-    return {queue: Counter({status: n * len(shards) for status, n in each.items()}) for queue in QUEUES}
+    by_status = {"queued": 6, "started": 2, "finished": 1, "failed": 1, "stopped": 1, "canceled": 1, "scheduled": 2}
+    return {queue: Counter({status: n * len(shards) for status, n in by_status.items()}) for queue in QUEUES}
 
 
-async def _all(shards: Shards, functions: FunctionRegistry, limit: int, **filters: object) -> list[JobView]:
+async def _list_all(shards: Shards, functions: FunctionRegistry, limit: int, **filters: object) -> list[JobView]:
     jobs: list[JobView] = []
     cursor = None
     while True:
@@ -59,7 +59,7 @@ async def test_a_listing_has_every_job_exactly_once(
     any_shards: Shards, functions: FunctionRegistry, limit: int
 ) -> None:
     expected = await _fill(any_shards)
-    jobs = await _all(any_shards, functions, limit)
+    jobs = await _list_all(any_shards, functions, limit)
     assert len({job.id for job in jobs}) == len(jobs)
     assert {queue: Counter(job.status for job in jobs if job.queue == queue) for queue in QUEUES} == expected
 
@@ -67,11 +67,11 @@ async def test_a_listing_has_every_job_exactly_once(
 async def test_filters_by_status_and_queue(any_shards: Shards, functions: FunctionRegistry) -> None:
     expected = await _fill(any_shards)
     for status in ("queued", "stopped", "failed", "started"):
-        jobs = await _all(any_shards, functions, 4, status=Status(status), queue="high")
+        jobs = await _list_all(any_shards, functions, 4, status=Status(status), queue="high")
         assert {job.queue for job in jobs} == {"high"}
         assert {job.status for job in jobs} == {status}
         assert len(jobs) == expected["high"][status]
-    assert await _all(any_shards, functions, 4, queue="nowhere") == []
+    assert await _list_all(any_shards, functions, 4, queue="nowhere") == []
 
 
 async def test_queued_jobs_are_listed_in_queue_order_and_ended_jobs_latest_first(
@@ -82,8 +82,8 @@ async def test_queued_jobs_are_listed_in_queue_order_and_ended_jobs_latest_first
     for second in range(2):
         (job,) = await claim_jobs(shard)
         await finish(shard, "w1", [success_outcome(job)], now=NOW + second)
-    assert [job.id for job in await _all(shards, functions, 1, status=Status.QUEUED)] == ["c", "d"]
-    assert [job.id for job in await _all(shards, functions, 1, status=Status.FINISHED)] == ["b", "a"]
+    assert [job.id for job in await _list_all(shards, functions, 1, status=Status.QUEUED)] == ["c", "d"]
+    assert [job.id for job in await _list_all(shards, functions, 1, status=Status.FINISHED)] == ["b", "a"]
 
 
 async def test_a_page_that_skips_many_deleted_jobs_ends_early_with_a_cursor(
@@ -95,7 +95,7 @@ async def test_a_page_that_skips_many_deleted_jobs_ends_early_with_a_cursor(
     await enqueue(shard, [new_job("a")], now=NOW)
     page = await list_jobs(shards, functions, limit=500)
     assert (page.jobs, page.cursor is None) == ((), False)
-    assert [job.id for job in await _all(shards, functions, 500)] == ["a"]
+    assert [job.id for job in await _list_all(shards, functions, 500)] == ["a"]
 
 
 async def test_queue_names_are_sorted(shards: Shards) -> None:

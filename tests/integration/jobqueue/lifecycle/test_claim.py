@@ -1,4 +1,4 @@
-"""Leasing jobs: which, to whom, and what a repeat gets."""
+"""Claiming jobs: in which order, never twice, and the same again for a repeat. Releasing them unfinished."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import reap
-from jobqueue.model import NewJob
+from jobqueue.model import FAILURE_TTL_SECONDS, HOUR_SECONDS, LEASE_SECONDS, NewJob
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     LEASE_EXPIRED,
@@ -32,13 +32,13 @@ async def test_a_claimed_job_has_everything_its_worker_needs(shard: Shard) -> No
     await enqueue_jobs(shard, "a", timeout_seconds=7, result_ttl_seconds=60, feed=False)
     (job,) = await claim_jobs(shard, token="t1")
     assert (job.id, job.token, job.shard_index, job.queue) == ("a", "t1", shard.index, "default")
-    assert (job.timeout_seconds, job.result_ttl_seconds, job.failure_ttl_seconds) == (7, 60, 2_592_000)
+    assert (job.timeout_seconds, job.result_ttl_seconds, job.failure_ttl_seconds) == (7, 60, FAILURE_TTL_SECONDS)
     assert (job.from_http, job.feed, job.attempt, job.unsupported_feature) == (True, False, 1, None)
     fields = await job_fields(shard, "a")
     assert (fields["status"], fields["worker_name"]) == ("started", "w1")
-    assert await sorted_set(shard, "wm:leases") == {"a:t1": NOW + 20}
-    # RQ's tools fail what lies before the present here, so it lies far beyond the lease.
-    assert await sorted_set(shard, "wip:default") == {"a:t1": NOW + 7 + 3600}
+    assert await sorted_set(shard, "wm:leases") == {"a:t1": NOW + LEASE_SECONDS}
+    # RQ's tools fail jobs whose entry here is in the past, so it is far beyond the timeout.
+    assert await sorted_set(shard, "wip:default") == {"a:t1": NOW + 7 + HOUR_SECONDS}
 
 
 async def test_queues_are_claimed_in_order_of_priority(shard: Shard) -> None:

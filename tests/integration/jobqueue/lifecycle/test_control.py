@@ -1,4 +1,4 @@
-"""Cancel, requeue and delete, for every status that a job can have."""
+"""Cancel, requeue and delete a job in every status that it can have."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue, re
 from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import pull
-from jobqueue.model import DAY_SECONDS
+from jobqueue.model import DAY_SECONDS, LEASE_SECONDS, MAX_LOSSES
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
@@ -31,7 +31,7 @@ ENDED = ["finished", "failed", "stopped", "canceled"]
 
 
 async def _bring_to(shard: Shard, status: str) -> None:
-    """Writes job `a` and takes it to `status`."""
+    """Enqueue job `a` and bring it to `status`."""
     match status:
         case "scheduled":
             await enqueue_jobs(shard, "a", due_at=NOW + 5)
@@ -41,17 +41,17 @@ async def _bring_to(shard: Shard, status: str) -> None:
         case "started" | "finished" | "failed" | "stopped":
             await enqueue_jobs(shard, "a")
             (job,) = await claim_jobs(shard)
-            ends: dict[str, Outcome] = {
+            outcomes: dict[str, Outcome] = {
                 "finished": success_outcome(job),
                 "failed": failed_outcome(job),
                 "stopped": stopped_outcome(job),
             }
-            if status in ends:
-                await finish(shard, "w1", [ends[status]], now=NOW)
+            if status in outcomes:
+                await finish(shard, "w1", [outcomes[status]], now=NOW)
         case _:
             await enqueue_jobs(shard, "a")
     if status in ("deferred", "created", "rate_limited", "ready_to_enqueue"):
-        # What stock RQ keeps outside the queue itself.
+        # RQ keeps jobs of these statuses outside the queue.
         await shard.execute(
             ("LREM", f"{shard.prefix}:queue:default", 1, "a"),
             ("HSET", f"{shard.prefix}:job:a", "status", status),
@@ -123,10 +123,11 @@ async def test_a_requeue_resets_the_count_of_losses(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     await reap(shard, now=NOW)
     for _ in range(2):
-        for number in range(3):
-            await claim_jobs(shard, now=NOW + 100 * number)
-            (lost,) = await reap(shard, now=NOW + 100 * number + 21)
-            assert lost.outcome == ("failed" if number == 2 else "queued")
+        for loss in range(1, MAX_LOSSES + 1):
+            claimed_at = NOW + 100 * loss
+            await claim_jobs(shard, now=claimed_at)
+            (lost,) = await reap(shard, now=claimed_at + LEASE_SECONDS)
+            assert lost.outcome == ("failed" if loss == MAX_LOSSES else "queued")
         assert await requeue(shard, ["a"], now=NOW) == ["queued"]
 
 

@@ -1,4 +1,4 @@
-"""Keeping leases alive, and taking jobs from workers that died."""
+"""Extending leases, and reaping jobs whose worker died."""
 
 import asyncio
 
@@ -7,13 +7,15 @@ from redis import Redis
 from rq.executions import Execution
 from rq.job import Job
 
+from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import view_jobs
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import LeaseUpdate, Reaped, extend, reap
+from jobqueue.model import LEASE_SECONDS, MAX_LOSSES
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
-from jobqueue.workers.messages import wait_for_message
+from jobqueue.workers.messages import WorkerCommand, wait_for_message
 from jobqueue.workers.registry import register
 from tests.integration.jobqueue.queue_helpers import (
     LEASE_EXPIRED,
@@ -33,7 +35,7 @@ from tests.integration.jobqueue.queue_helpers import (
 
 @pytest.fixture
 async def leased(shard: Shard) -> Shard:
-    """A shard whose master is known, so that it reaps at once."""
+    """A shard whose master has been recorded, so that expired leases are reaped at once."""
     await reap(shard, now=NOW - 100)
     return shard
 
@@ -41,11 +43,11 @@ async def leased(shard: Shard) -> Shard:
 async def test_extend_renews_a_lease_from_now(leased: Shard) -> None:
     await enqueue_jobs(leased, "a", "b")
     a, b = await claim_jobs(leased, 2, token="t")
-    extension = await extend(leased, "w1", [LeaseUpdate(a)], now=NOW + 15)
+    extended_at = NOW + 15
+    extension = await extend(leased, "w1", [LeaseUpdate(a)], now=extended_at)
     assert (extension.lost, extension.cancelled) == (frozenset(), frozenset())
-    assert await sorted_set(leased, "wm:leases") == {"a:t": NOW + 35, "b:t": NOW + 20}
-    assert [job.job_id for job in await reap(leased, now=NOW + 34)] == ["b"]
-    assert b.id == "b"
+    assert await sorted_set(leased, "wm:leases") == {"a:t": extended_at + LEASE_SECONDS, "b:t": NOW + LEASE_SECONDS}
+    assert [job.job_id for job in await reap(leased, now=extended_at + LEASE_SECONDS - 1)] == [b.id]
 
 
 async def test_no_execution_record_is_written_for_a_short_job(leased: Shard) -> None:
@@ -71,11 +73,10 @@ async def test_a_cancellation_is_sent_to_the_worker_and_reported_by_extend(lease
     await register(leased, worker_record("w1"))
     await enqueue_jobs(leased, "a", "b")
     a, b = await claim_jobs(leased, 2)
-    (answer,) = await cancel(leased, ["a"], now=NOW)
-    assert (answer.outcome, await job_status(leased, "a")) == ("stopping", "started")
+    (result,) = await cancel(leased, ["a"], now=NOW)
+    assert (result.outcome, await job_status(leased, "a")) == ("stopping", "started")
     command = await wait_for_message(leased, "w1", (), for_work=False, seconds=5)
-    assert command is not None
-    assert (command.verb, command.job_id) == ("cancel", "a")
+    assert command == WorkerCommand("cancel", "a")
     extension = await extend(leased, "w1", [LeaseUpdate(a), LeaseUpdate(b)], now=NOW)
     assert (extension.lost, extension.cancelled) == (frozenset(), frozenset({"a"}))
 
@@ -83,8 +84,8 @@ async def test_a_cancellation_is_sent_to_the_worker_and_reported_by_extend(lease
 async def test_a_lost_job_returns_to_the_head_and_its_loss_is_counted(leased: Shard) -> None:
     await enqueue_jobs(leased, "a", "b")
     await claim_jobs(leased)
-    assert await reap(leased, now=NOW + 19.9) == []
-    assert await reap(leased, now=NOW + 20) == [Reaped("a", "w1", "queued")]
+    assert await reap(leased, now=NOW + LEASE_SECONDS - 0.1) == []
+    assert await reap(leased, now=NOW + LEASE_SECONDS) == [Reaped("a", "w1", "queued")]
     assert await queued_ids(leased) == ["a", "b"]
     assert (await job_fields(leased, "a"))["wm_losses"] == "1"
     assert await sorted_set(leased, "wm:leases") == await sorted_set(leased, "wip:default") == {}
@@ -92,21 +93,22 @@ async def test_a_lost_job_returns_to_the_head_and_its_loss_is_counted(leased: Sh
     assert (job.id, job.attempt) == ("a", 2)
 
 
-async def test_a_job_fails_at_its_third_loss(leased: Shard, functions: object) -> None:
+async def test_a_job_fails_at_its_third_loss(leased: Shard, functions: FunctionRegistry) -> None:
     await enqueue_jobs(leased, "a", retries=5)
     outcomes = []
-    for number in range(3):
-        await claim_jobs(leased, worker=f"w{number}", now=NOW + 100 * number)
-        outcomes += [job.outcome for job in await reap(leased, now=NOW + 100 * number + 21)]
+    for number in range(MAX_LOSSES):
+        claimed_at = NOW + 100 * number
+        await claim_jobs(leased, worker=f"w{number}", now=claimed_at)
+        outcomes += [job.outcome for job in await reap(leased, now=claimed_at + LEASE_SECONDS)]
     assert outcomes == ["queued", "queued", "failed"]
     fields = await job_fields(leased, "a")
     assert (fields["status"], fields["wm_reason"], fields["wm_losses"]) == ("failed", "worker_lost", "3")
     assert await queued_ids(leased) == []
     assert "a" in await sorted_set(leased, "failed:default")
-    (seen,) = await view_jobs(leased, ["a"], functions)  # type: ignore[arg-type]
-    assert seen is not None
-    assert seen.error is not None
-    assert (seen.error.reason, seen.attempts) == ("worker_lost", 3)
+    (view,) = await view_jobs(leased, ["a"], functions)
+    assert view is not None
+    assert view.error is not None
+    assert (view.error.reason, view.attempts) == ("worker_lost", 3)
 
 
 async def test_a_cancelled_job_whose_worker_died_does_not_run_again(leased: Shard) -> None:
@@ -137,12 +139,13 @@ async def test_a_job_finished_before_its_lease_expires_is_not_reaped(leased: Sha
 async def test_nothing_is_reaped_for_one_lease_time_after_a_failover(leased: Shard) -> None:
     await enqueue_jobs(leased, "a")
     await claim_jobs(leased)
-    # As a replica that took over finds it: the record names another server.
+    # A promoted replica finds the record of another server.
     await leased.execute(("HSET", f"{leased.prefix}:wm:master", "run_id", "of-another-server"))
-    assert await reap(leased, now=NOW + 100) == []
-    assert await reap(leased, now=NOW + 119) == []
+    noticed_at = NOW + 100
+    assert await reap(leased, now=noticed_at) == []
+    assert await reap(leased, now=noticed_at + LEASE_SECONDS - 1) == []
     assert await queued_ids(leased) == []
-    assert len(await reap(leased, now=NOW + 120)) == 1
+    assert len(await reap(leased, now=noticed_at + LEASE_SECONDS)) == 1
 
 
 async def test_concurrent_reapers_reap_each_job_once(any_shards: Shards, shard: Shard) -> None:
@@ -150,7 +153,7 @@ async def test_concurrent_reapers_reap_each_job_once(any_shards: Shards, shard: 
     ids = [f"job-{number}" for number in range(500)]
     await enqueue_jobs(shard, *ids)
     await claim_jobs(shard, 500)
-    rounds = await asyncio.gather(*(reap(shard, now=LEASE_EXPIRED) for _ in range(6)))
-    assert sorted(job.job_id for jobs in rounds for job in jobs) == sorted(ids)
+    reaped = await asyncio.gather(*(reap(shard, now=LEASE_EXPIRED) for _ in range(6)))
+    assert sorted(job.job_id for jobs in reaped for job in jobs) == sorted(ids)
     assert sorted(await queued_ids(shard)) == sorted(ids)
     assert {(await job_fields(shard, id_))["wm_losses"] for id_ in ids[:20]} == {"1"}

@@ -1,4 +1,4 @@
-"""Taking back what stock RQ workers left: by RQ's own rules and deadlines only."""
+"""Reaping jobs whose plain RQ worker died, by RQ's own rules and deadlines only."""
 
 from jobqueue.lifecycle.leases import extend, reap_rq_executions
 from jobqueue.sharding.shard import Shard
@@ -13,13 +13,16 @@ from tests.integration.jobqueue.queue_helpers import (
     sorted_set,
 )
 
+STUCK_SECONDS = 60
+"""Time in RQ's intermediate queue after which a job is queued again."""
 
-async def _start_as_stock(shard: Shard, job_id: str, deadline: float) -> None:
-    """What RQ's worker writes when it starts a job."""
+
+async def _start_on_rq_worker(shard: Shard, job_id: str, deadline: float) -> None:
+    """Write what RQ's worker writes when it starts a job."""
     prefix = shard.prefix
     await shard.execute(
         ("LREM", f"{prefix}:queue:default", 1, job_id),
-        ("HSET", f"{prefix}:job:{job_id}", "status", "started", "worker_name", "stock", "started_at", "x"),
+        ("HSET", f"{prefix}:job:{job_id}", "status", "started", "worker_name", "rq-worker", "started_at", "x"),
         ("ZADD", f"{prefix}:wip:default", deadline, f"{job_id}:exec"),
         ("HSET", f"{prefix}:execution:{job_id}:exec", "id", "exec"),
         ("ZADD", f"{prefix}:executions:{job_id}", deadline, "exec"),
@@ -28,7 +31,7 @@ async def _start_as_stock(shard: Shard, job_id: str, deadline: float) -> None:
 
 async def test_an_rq_job_is_left_alone_until_rqs_deadline(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", retries=1)
-    await _start_as_stock(shard, "a", NOW + 60)
+    await _start_on_rq_worker(shard, "a", NOW + 60)
     before = await dump_shard(shard)
     assert await reap_rq_executions(shard, "default", now=NOW + 59) == []
     assert await dump_shard(shard) == before
@@ -37,7 +40,7 @@ async def test_an_rq_job_is_left_alone_until_rqs_deadline(shard: Shard) -> None:
 async def test_after_rqs_deadline_the_job_is_retried_and_then_failed(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", retries=1)
     for outcome in ("queued", "failed"):
-        await _start_as_stock(shard, "a", NOW)
+        await _start_on_rq_worker(shard, "a", NOW)
         assert await reap_rq_executions(shard, "default", now=NOW + 1) == [("a", outcome)]
         assert await job_status(shard, "a") == outcome
     assert (await job_fields(shard, "a"))["wm_reason"] == "worker_lost"
@@ -59,7 +62,7 @@ async def test_a_job_stuck_in_the_intermediate_queue_is_requeued_after_a_minute(
     source, target = f"{shard.prefix}:queue:default", f"{shard.prefix}:queue:default:intermediate"
     await shard.execute(("LMOVE", source, target, "LEFT", "RIGHT"))
     assert await reap_rq_executions(shard, "default", now=NOW) == []
-    assert await reap_rq_executions(shard, "default", now=NOW + 60) == []
-    assert await reap_rq_executions(shard, "default", now=NOW + 61) == [("stuck", "queued")]
+    assert await reap_rq_executions(shard, "default", now=NOW + STUCK_SECONDS) == []
+    assert await reap_rq_executions(shard, "default", now=NOW + STUCK_SECONDS + 1) == [("stuck", "queued")]
     assert await queued_ids(shard) == ["stuck", "b"]
     assert await reap_rq_executions(shard, "default", now=NOW + 200) == []

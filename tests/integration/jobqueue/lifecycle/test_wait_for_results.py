@@ -1,4 +1,4 @@
-"""The bell of the feed: whoever waits for results hears of them at once."""
+"""Long polling for results: consumers that wait for the feed wake up as soon as a result is ready."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tests.integration.jobqueue.queue_helpers import NOW, complete_jobs
 
 WAIT_SECONDS = 90.0
 SOON_SECONDS = 30.0
-"""Much sooner than a wait would end by itself."""
+"""Much sooner than a wait would end at its timeout."""
 
 
 async def test_a_waiter_wakes_when_a_result_comes(shard: Shard) -> None:

@@ -1,4 +1,4 @@
-"""The periodic care, as every manager runs it: in real time, several at once, each shard by itself."""
+"""The periodic maintenance that every manager runs: in real time, several managers at once, each shard by itself."""
 
 import asyncio
 import logging
@@ -45,7 +45,7 @@ async def _managers(shards: Shards, url: str, count: int = 1) -> AsyncIterator[N
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _queued_again(shard: Shard, job_id: str) -> None:
+async def _until_queued(shard: Shard, job_id: str) -> None:
     async def is_queued() -> bool:
         with suppress(ShardUnavailable):
             return await job_status(shard, job_id) == "queued"
@@ -55,17 +55,17 @@ async def _queued_again(shard: Shard, job_id: str) -> None:
 
 
 async def test_all_expired_results_are_deleted_in_one_round(plain_shard: Shard, shards: Shards, redis_url: str) -> None:
-    over = time.time() - RESULT_TTL_SECONDS
+    expired = time.time() - RESULT_TTL_SECONDS
     for number in range(20):
-        await complete_jobs(plain_shard, *(f"job-{number}-{n}" for n in range(EXPIRE_LIMIT)), now=over)
-    await complete_jobs(plain_shard, "young", now=over + 60)
+        await complete_jobs(plain_shard, *(f"job-{number}-{n}" for n in range(EXPIRE_LIMIT)), now=expired)
+    await complete_jobs(plain_shard, "young", now=expired + 60)
 
-    async def young_is_left() -> bool:
+    async def only_young_is_left() -> bool:
         return list(await sorted_set(plain_shard, "finished:default")) == ["young"]
 
     async with _managers(shards, redis_url, count=1):
-        # All that is over in one round of care: with a piece in each it would take twenty seconds.
-        await until_async(young_is_left, 15.0, wanted="the end of all but the young result")
+        # One round deletes all batches. With one batch a round it would take twenty seconds.
+        await until_async(only_young_is_left, 15.0, wanted="the expiry of all but the young result")
     assert {key for key in await shard_keys(plain_shard) if key.startswith(("job:", "results:"))} == {
         "job:young",
         "results:young",
@@ -80,8 +80,8 @@ async def test_two_managers_do_each_maintenance_task_once(plain_shard: Shard, sh
     await claim(shard, "dead", ["default"], 1, lease_seconds=0.1)
     await enqueue(shard, [new_job("later", due_at=time.time() + 0.1, queue="high")])
     async with _managers(shards, redis_url, count=2):
-        await _queued_again(shard, "lost")
-        await _queued_again(shard, "later")
+        await _until_queued(shard, "lost")
+        await _until_queued(shard, "later")
 
         async def is_back() -> bool:
             return [result.job_id for result in await pull(shard, 1, lease_seconds=60)] == ["result"]
@@ -100,10 +100,10 @@ async def test_an_unexpected_error_does_not_end_maintenance(
     await plain_shard.execute(("HSET", "rq:job:lost", "worker_name", b"\xff"))
     with caplog.at_level(logging.WARNING):
         async with _managers(shards, redis_url):
-            await _queued_again(plain_shard, "lost")
-            await _queued_again(plain_shard, "lost too")
+            await _until_queued(plain_shard, "lost")
+            await _until_queued(plain_shard, "lost too")
             await claim(plain_shard, "dead", ["default"], 1, lease_seconds=0.1)
-            await _queued_again(plain_shard, "lost")
+            await _until_queued(plain_shard, "lost")
     assert "event=maintenance_crashed" in caplog.text
     assert "event=maintenance_failed" in caplog.text
 
@@ -115,7 +115,7 @@ async def test_maintenance_resumes_after_a_redis_restart(private_server: ValkeyS
         await claim(private_shard, "dead", ["default"], 1, lease_seconds=0.1)
         await asyncio.to_thread(private_server.kill)
         await asyncio.to_thread(private_server.start)
-        await _queued_again(private_shard, "lost")
+        await _until_queued(private_shard, "lost")
     await shards.close()
 
 
@@ -132,7 +132,7 @@ async def test_an_unavailable_shard_does_not_delay_the_others(cluster: ValkeyClu
                 await enqueue_jobs(shard, f"lost-{shard.index}", now=time.time())
                 await claim(shard, "dead", ["default"], 1, lease_seconds=0.1)
             async with asyncio.timeout(6):
-                await asyncio.gather(*(_queued_again(shard, f"lost-{shard.index}") for shard in healthy))
+                await asyncio.gather(*(_until_queued(shard, f"lost-{shard.index}") for shard in healthy))
         finally:
             victim.resume()
     await shards.close()

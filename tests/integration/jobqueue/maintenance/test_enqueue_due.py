@@ -1,4 +1,4 @@
-"""Queueing scheduled jobs when their time comes, beside a stock scheduler and beside another of us."""
+"""Queueing scheduled jobs when they are due, next to RQ's scheduler and to other managers."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ async def test_due_jobs_are_queued_in_order_of_their_due_times(shard: Shard) -> 
 
 async def test_due_jobs_stay_scheduled_while_another_scheduler_holds_rqs_lock(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", due_at=NOW)
-    await shard.execute(("SET", f"{shard.prefix}:scheduler-lock:default", "stock"))
+    await shard.execute(("SET", f"{shard.prefix}:scheduler-lock:default", "rq-scheduler"))
     before = await dump_shard(shard)
     assert await enqueue_due(shard, "default", "me", now=NOW + 1) == -1
     assert await dump_shard(shard) == before
@@ -38,7 +38,7 @@ async def test_due_jobs_stay_scheduled_while_another_scheduler_holds_rqs_lock(sh
 async def test_the_scheduler_lock_of_one_queue_does_not_block_another(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", due_at=NOW)
     await enqueue_jobs(shard, "b", due_at=NOW, queue="high")
-    await shard.execute(("SET", f"{shard.prefix}:scheduler-lock:default", "stock"))
+    await shard.execute(("SET", f"{shard.prefix}:scheduler-lock:default", "rq-scheduler"))
     assert await enqueue_due(shard, "high", "me", now=NOW) == 1
     assert (await queued_ids(shard), await queued_ids(shard, "high")) == ([], ["b"])
 
@@ -46,13 +46,13 @@ async def test_the_scheduler_lock_of_one_queue_does_not_block_another(shard: Sha
 async def test_concurrent_managers_queue_each_due_job_once(shard: Shard) -> None:
     ids = [f"job-{number:04}" for number in range(DUE_LIMIT + 300)]
     await enqueue_jobs(shard, *ids, due_at=NOW)
-    moved = 0
+    due_count = 0
     while len(await queued_ids(shard)) < len(ids):
-        answers = await asyncio.gather(*(enqueue_due(shard, "default", f"manager-{n}", now=NOW) for n in range(4)))
-        assert sum(answer > 0 for answer in answers) <= 1
-        moved += sum(answer for answer in answers if answer > 0)
+        counts = await asyncio.gather(*(enqueue_due(shard, "default", f"manager-{n}", now=NOW) for n in range(4)))
+        assert sum(count > 0 for count in counts) <= 1
+        due_count += sum(count for count in counts if count > 0)
         await shard.execute(("DEL", f"{shard.prefix}:scheduler-lock:default"))
-    assert moved == len(ids)
+    assert due_count == len(ids)
     assert await queued_ids(shard) == ids
 
 
