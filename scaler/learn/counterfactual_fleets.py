@@ -1,7 +1,7 @@
-"""Shadows: how many jobs there would be had the fleet had another size.
+"""Counterfactual fleets: a what-if simulation of how many jobs there would be if the fleet had another size. Pure.
 
-The jobs that come are the same for all sizes, and what a busy slot of the real fleet has ended, a busy slot of a shadow
-has ended too. So a smaller fleet is left with more jobs, a larger one with fewer.
+All sizes receive the same jobs, and a busy slot of a counterfactual fleet finishes as many jobs as one of the real
+fleet. So a smaller fleet has more jobs left, and a larger one fewer.
 """
 
 import math
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_FLEET_SIZE = 20_000
+"""Upper bound of the simulated sizes."""
 
 
 def _sizes() -> Iterator[int]:
@@ -21,11 +22,11 @@ def _sizes() -> Iterator[int]:
 
 
 FLEET_SIZES = tuple(_sizes())
-"""Sizes for which a shadow is kept; those between share the next one's."""
+"""Simulated sizes. A size between two of them uses the next larger one."""
 
 
 def size_index(size: int) -> int:
-    """Where a fleet's size is looked up in `SIZES`."""
+    """Return the index in `FLEET_SIZES` that stands for a fleet's size."""
     return min(bisect_left(FLEET_SIZES, size), len(FLEET_SIZES) - 1)
 
 
@@ -34,13 +35,13 @@ class DemandSample:
     """The demand at one moment.
 
     Attributes:
-        jobs: that wait or run.
-        running: of these, that run.
-        ended: since the beginning.
-        ready: workers that serve, idle or busy.
-        coming: workers that boot.
-        slots: jobs that a worker runs at a time.
-        service_seconds: the mean of a job.
+        jobs: number of jobs that wait or run.
+        running: number of running jobs among them.
+        ended: number of jobs that ended since the queue was created.
+        ready: number of workers that serve, idle or busy.
+        booting: number of workers that boot.
+        slots: number of jobs that a worker runs at a time.
+        service_seconds: mean service time.
     """
 
     now: float
@@ -55,13 +56,14 @@ class DemandSample:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What happened from one sample to the next, in terms that hold for a fleet of any size.
+    """What happened between two samples, in numbers that apply to a fleet of any size.
 
     Attributes:
-        elapsed_seconds: between the two.
-        arrived: jobs that came.
-        running_share: of the jobs there, where a slot is free for each: very short ones run for a part of the time.
-        ended_per_slot: jobs that a busy slot ended.
+        elapsed_seconds: time between the two samples.
+        arrived: number of jobs that arrived.
+        running_share: share of the present jobs that run if there are slots for all: very short jobs run only part of
+            the time.
+        ended_per_slot: number of jobs that a busy slot ended.
     """
 
     elapsed_seconds: float
@@ -71,9 +73,9 @@ class Transition:
 
     @classmethod
     def between(cls, last: DemandSample, sample: DemandSample) -> "Transition":
-        """What the real fleet has shown; of a fleet that had nothing to run, what is expected of jobs' mean length."""
+        """Derive the transition from the real fleet, or from the mean service time if the fleet had nothing to run."""
         elapsed_seconds, service_seconds = sample.now - last.now, max(sample.service_seconds, 1e-3)
-        # Jobs that failed or were canceled are in no count of those that ended, but they have gone.
+        # The number of ended jobs does not include failed and canceled ones, but those are gone too.
         ended = max(sample.ended - last.ended, last.jobs - sample.jobs, 0)
         arrived = sample.jobs - last.jobs + ended
         offered = min(last.jobs + arrived, max(last.ready, sample.ready) * sample.slots)
@@ -85,19 +87,19 @@ class Transition:
         busy = min(busy, offered)
         return cls(elapsed_seconds, arrived, busy / offered, ended / busy)
 
-    def remaining_jobs(self, jobs: float, room: int) -> float:
-        """How many are left of so many jobs, and of those that came, in a fleet with so many slots."""
-        there = jobs + self.arrived
-        return max(0.0, there - min(there * self.running_share, room) * self.ended_per_slot)
+    def remaining_jobs(self, jobs: float, capacity: int) -> float:
+        """Return how many of the present and arrived jobs remain in a fleet with this many slots."""
+        present = jobs + self.arrived
+        return max(0.0, present - min(present * self.running_share, capacity) * self.ended_per_slot)
 
 
 class CounterfactualFleets:
-    """The jobs that wait or run in fleets of the first `number` of `SIZES`; in a larger one none would ever wait.
+    """The waiting and running jobs of the first `tracked` of `FLEET_SIZES`; in larger fleets no job would wait.
 
     Attributes:
-        jobs: by index in `SIZES`.
-        unserved: in a fleet of none: those that came within the last boot. No shadow has more jobs waiting, because by
-            then any policy would have launched.
+        jobs: number of jobs by index in `FLEET_SIZES`.
+        unserved: number of jobs that arrived within the last boot time: the jobs of a fleet without workers. No fleet
+            has more waiting jobs, because any policy would have launched workers by then.
     """
 
     def __init__(self, sample: DemandSample) -> None:
@@ -107,19 +109,20 @@ class CounterfactualFleets:
 
     @property
     def tracked(self) -> int:
-        """Of sizes that are followed."""
+        """Number of tracked sizes."""
         return len(self.jobs)
 
-    def track(self, number: int) -> None:
-        """Follows so many sizes from now on."""
-        self.jobs = self.jobs[:number] + [self.jobs[-1]] * (number - len(self.jobs))
+    def track(self, count: int) -> None:
+        """Track the first `count` sizes from now on."""
+        self.jobs = self.jobs[:count] + [self.jobs[-1]] * (count - len(self.jobs))
 
-    def advance(self, step: Transition, sample: DemandSample, boot_seconds: float) -> None:
-        """Takes every shadow to this sample."""
-        self._arrivals.append((sample.now, step.arrived))
-        self.unserved += step.arrived
+    def advance(self, transition: Transition, sample: DemandSample, boot_seconds: float) -> None:
+        """Advance all tracked fleets to this sample."""
+        self._arrivals.append((sample.now, transition.arrived))
+        self.unserved += transition.arrived
         while self._arrivals[0][0] <= sample.now - boot_seconds:
             self.unserved -= self._arrivals.popleft()[1]
         for index, jobs in enumerate(self.jobs):
-            room = FLEET_SIZES[index] * sample.slots
-            self.jobs[index] = min(step.remaining_jobs(jobs, room), max(float(sample.jobs), room + self.unserved))
+            capacity = FLEET_SIZES[index] * sample.slots
+            remaining = transition.remaining_jobs(jobs, capacity)
+            self.jobs[index] = min(remaining, max(float(sample.jobs), capacity + self.unserved))

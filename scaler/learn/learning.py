@@ -1,6 +1,8 @@
-"""What the scaler learns between two decisions from what the queue counts; the same in production and simulation."""
+"""The estimators behind the policy: service times, boot time, demand and the wait weight, learned from queue counters.
 
-import math
+Production and simulation run the same code.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,24 +10,24 @@ from typing import Any
 from scaler.learn.counterfactual_fleets import DemandSample
 from scaler.learn.demand import Demand, Prices
 from scaler.learn.service_times import ServiceTimes
+from scaler.learn.wait_weight import adjust_wait_weight
 from scaler.policy import Estimates, Limits
 
 REMEMBERED_BOOTS = 100
-"""More than come in one wave, whose last are its slowest."""
-WAIT_WEIGHT_TIME_CONSTANT_SECONDS = 600.0
-MIN_WAIT_WEIGHT, MAX_WAIT_WEIGHT = 0.05, 64.0
+"""Number of boots that the mean boot time covers: more than one wave of launches, because the last of a wave are its
+slowest."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSnapshot:
-    """The system at one moment.
+    """The queue and the workers at one moment.
 
     Attributes:
-        queued: jobs that wait, by function.
-        running: function and age in seconds of each job that runs.
-        ended, ended_seconds: jobs that ended and the seconds they took, by function, since the queue began.
-        oldest_seconds: how long the first in line has waited.
-        ready, coming: workers that serve, and that boot.
+        queued: waiting jobs by function.
+        running: function and age in seconds of each running job.
+        ended, ended_seconds: ended jobs and their total run time by function, since the queue was created.
+        oldest_seconds: time that the first job of the queue has waited.
+        ready, booting: number of workers that serve, and that boot.
     """
 
     now: float
@@ -39,12 +41,12 @@ class QueueSnapshot:
 
 
 class Estimators:
-    """Takes in one `Counts` after another.
+    """Updates all estimates from a sequence of snapshots.
 
     Args:
-        limits: slots and prices; its w is where w starts from.
-        wait_target_seconds: where one is given, w follows it.
-        boot_seconds: what a boot takes, until some have been seen.
+        limits: slots and prices; its wait weight is the initial one.
+        wait_target_seconds: if given, the wait weight follows this target.
+        boot_seconds: initial estimate of the boot time.
     """
 
     def __init__(self, limits: Limits, *, boot_seconds: float, wait_target_seconds: float | None = None) -> None:
@@ -59,28 +61,28 @@ class Estimators:
 
     @property
     def limits(self) -> Limits:
-        """The limits with w as it stands."""
+        """The limits with the current wait weight."""
         return replace(self._limits, wait_weight=self._weight)
 
     def observe_boot(self, seconds: float) -> None:
-        """Takes in that a worker registered so long after its launch."""
+        """Update the mean boot time with one worker's time from launch to registration."""
         self._boots += 1
         self._boot_seconds += (seconds - self._boot_seconds) / min(self._boots + 1, REMEMBERED_BOOTS)
 
     def observe(self, snapshot: QueueSnapshot) -> Estimates:
-        """Takes in what is, and gives what is known with it."""
+        """Update the estimates with the next snapshot, and return them."""
         self._service.observe(snapshot.ended, snapshot.ended_seconds)
         jobs = dict(snapshot.queued)
         for function, _ in snapshot.running:
             jobs[function] = jobs.get(function, 0) + 1
-        number = sum(jobs.values())
-        if self._target_seconds is not None and self._last_at is not None and number:
+        job_count = sum(jobs.values())
+        if self._target_seconds is not None and self._last_at is not None and job_count:
             late = snapshot.oldest_seconds > self._target_seconds
             self._weight = adjust_wait_weight(self._weight, late=late, elapsed_seconds=snapshot.now - self._last_at)
         self._last_at = snapshot.now
         sample = DemandSample(
             now=snapshot.now,
-            jobs=number,
+            jobs=job_count,
             running=len(snapshot.running),
             ended=sum(snapshot.ended.values()),
             ready=snapshot.ready,
@@ -102,7 +104,7 @@ class Estimators:
         )
 
     def dump(self) -> dict[str, Any]:
-        """What is worth keeping over a change of leader, as JSON can carry it."""
+        """Return the estimates that the next leader needs, for JSON."""
         return {
             "service": self._service.dump(),
             "demand": self._demand.dump(),
@@ -112,25 +114,13 @@ class Estimators:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what `dump` gave.
+        """Continue from the output of `dump`.
 
         Raises:
-            KeyError, ValueError, TypeError: it did not; then nothing has changed.
+            KeyError, ValueError, TypeError: `dump` did not write it. The estimates are unchanged.
         """
         service, demand = ServiceTimes.load(state["service"]), Demand.load(state["demand"])
         boot_seconds, boots = float(state["boot_seconds"]), int(state["boots"])
         if self._target_seconds is not None:
             self._weight = float(state["weight"])
         self._service, self._demand, self._boot_seconds, self._boots = service, demand, boot_seconds, boots
-
-
-def adjust_wait_weight(weight: float, *, late: bool, elapsed_seconds: float) -> float:
-    """The weight that keeps the oldest job within the wait target 19 seconds of 20: raised while it is late.
-
-    Args:
-        late: the oldest job has waited longer than the target.
-        elapsed_seconds: since the last call, of time in which there were jobs.
-    """
-    # Nineteen times as fast up as down: they balance when one second in twenty is late.
-    steps = elapsed_seconds / WAIT_WEIGHT_TIME_CONSTANT_SECONDS
-    return min(MAX_WAIT_WEIGHT, max(MIN_WAIT_WEIGHT, weight * math.exp(19 * steps if late else -steps)))

@@ -1,63 +1,28 @@
-"""What is known of one level of demand: of the last worker of a fleet of one size."""
+"""The marginal worker of a fleet of one size: the worker that demand needs least, and what it saves and costs. Pure."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scaler.learn.counterfactual_fleets import Transition
+from scaler.learn.idle_gaps import IdleGaps
 
-HOLD_FACTORS = (0.01, 0.05, 0.1, 0.18, 0.3, 0.45, 0.65, 1.0, 1.5, 2.5)
-"""Candidates, as a share of the break-even, for how long a gap of demand is bridged."""
-PRIOR_GAPS = 0.3
-"""How many gaps outweigh the break-even itself, with which patience starts."""
-SHARED_GAPS = 5.0
-"""What the gaps of all levels have shown together counts as so many of each level's own."""
-REMEMBERED_GAPS, REMEMBERED_RETURNS = 1000.0, 50.0
-"""So many seen, the past counts half."""
-
+REMEMBERED_RETURNS = 50.0
+"""After this many returns of demand all earlier ones are weighted by one half."""
 MAX_MISS_COST_BOOTS = 5.0
-"""As if so many jobs waited for a boot, at most, is missed for one that lacks: bounds how long a crowd is awaited."""
-
-
-class IdleGaps:
-    """What each of `PATIENCES` would have paid for the gaps of demand that were seen, in break-evens."""
-
-    def __init__(self, losses: Sequence[float] = (0.0,) * len(HOLD_FACTORS), number: float = 0.0) -> None:
-        if len(losses) != len(HOLD_FACTORS):
-            raise ValueError(f"{len(losses)} losses, not {len(HOLD_FACTORS)}")
-        self.losses = [float(loss) for loss in losses]
-        self.count = number
-
-    def add(self, gap: float) -> None:
-        """A gap, in break-evens: it is bridged, or patience ends and one break-even is lost besides."""
-        for index, patience in enumerate(HOLD_FACTORS):
-            self.losses[index] += gap if gap < patience else patience + 1.0
-        self.count += 1.0
-        if self.count > REMEMBERED_GAPS:
-            self.losses = [loss / 2 for loss in self.losses]
-            self.count /= 2
-
-    def cheapest(self, all_gaps: "IdleGaps") -> float:
-        """The patience that would have paid least here, and as far as little was seen here, at every level."""
-        weight = SHARED_GAPS / max(all_gaps.count, SHARED_GAPS)
-        losses = [
-            loss + weight * other + PRIOR_GAPS * math.log(patience) ** 2
-            for patience, loss, other in zip(HOLD_FACTORS, self.losses, all_gaps.losses, strict=True)
-        ]
-        return HOLD_FACTORS[min(range(len(HOLD_FACTORS)), key=losses.__getitem__)]
+"""Upper bound of the miss cost: this many jobs waiting for a boot. It limits how long a worker waits for a burst."""
 
 
 class MarginalWorker:
-    """The last worker of a fleet of one size.
+    """What was learned of the marginal worker of one fleet size.
 
     Attributes:
-        free_since: since when demand has not reached it; None while it does.
-        idle_seconds: for which it has idled, net of the waiting that it saved.
-        saved_seconds: what it would just have saved in waiting, net of idling, up to the price of a launch.
-        gaps: in which demand did not reach it.
-        returns, missed_seconds: how often demand came back to it, and the job-seconds of waiting that a fleet without
-            it would have had, in all, until it would have booted.
+        unused_since: start of the current idle gap; None while demand reaches the worker.
+        net_idle_seconds: time for which it has idled, less the waiting that it saved.
+        saved_seconds: waiting that it would recently have saved, less its idling, up to the cost of a launch.
+        gaps: its past idle gaps.
+        returns, missed_seconds: how often demand returned after a gap, and the job-seconds that jobs would have waited
+            in total, had it been launched only then.
     """
 
     __slots__ = ("_absence", "gaps", "missed_seconds", "net_idle_seconds", "returns", "saved_seconds", "unused_since")
@@ -71,31 +36,38 @@ class MarginalWorker:
 
     @property
     def is_returning(self) -> bool:
-        """Whether demand came back to it less than a boot ago."""
+        """Whether demand has returned to it within the last boot time."""
         return self._absence is not None
 
     def miss_cost_seconds(self, boot_seconds: float) -> float:
-        """Job-seconds of waiting that its absence costs when demand comes back; at first, one job waits for a boot."""
+        """Return the expected job-seconds of waiting if demand returns after it is gone. Prior: one job, one boot."""
         return min((self.missed_seconds + boot_seconds) / (self.returns + 1), MAX_MISS_COST_BOOTS * boot_seconds)
 
-    def on_demand_return(self, now: float, jobs: float, room: int, slots: int) -> None:
-        """Demand reaches it again: so many jobs are there, for so many slots, those of its own included."""
+    def on_demand_return(self, now: float, jobs: float, capacity: int, slots: int) -> None:
+        """End the idle gap.
+
+        Args:
+            jobs: waiting and running jobs.
+            capacity: slots of the fleet, including the worker's own.
+            slots: slots of one worker.
+        """
         self.unused_since = None
         if self._absence is None:
-            self._absence = _Absence(now, jobs, waiting=_waiting(jobs, room - slots) - _waiting(jobs, room))
+            waiting = _waiting(jobs, capacity - slots) - _waiting(jobs, capacity)
+            self._absence = _Absence(now, jobs, waiting=waiting)
 
     def track_absence(
-        self, step: Transition, now: float, jobs: float, room: int, slots: int, boot_seconds: float
+        self, transition: Transition, now: float, jobs: float, capacity: int, slots: int, boot_seconds: float
     ) -> None:
-        """Follows what its absence would have cost since demand came back, until it would have booted."""
+        """Add up what its absence would have cost since demand returned, until it would have booted."""
         absence = self._absence
         if absence is None:
             return
-        left_seconds = absence.since + boot_seconds - (now - step.elapsed_seconds)
-        absence.waited_seconds += absence.waiting * min(step.elapsed_seconds, left_seconds)
-        absence.jobs = max(jobs, step.remaining_jobs(absence.jobs, room - slots))
-        absence.waiting = _waiting(absence.jobs, room - slots) - _waiting(jobs, room)
-        if left_seconds > step.elapsed_seconds:
+        remaining_seconds = absence.since + boot_seconds - (now - transition.elapsed_seconds)
+        absence.waited_seconds += absence.waiting * min(transition.elapsed_seconds, remaining_seconds)
+        absence.jobs = max(jobs, transition.remaining_jobs(absence.jobs, capacity - slots))
+        absence.waiting = _waiting(absence.jobs, capacity - slots) - _waiting(jobs, capacity)
+        if remaining_seconds > transition.elapsed_seconds:
             return
         self.returns += 1
         self.missed_seconds += absence.waited_seconds
@@ -104,19 +76,19 @@ class MarginalWorker:
             self.returns /= 2
             self.missed_seconds /= 2
 
-    def record_gain(self, gain: float, launch_seconds: float, most_idle_seconds: float) -> None:
-        """Books instance-seconds that it saved in waiting, less those that it idled."""
+    def record_gain(self, gain: float, launch_seconds: float, max_idle_seconds: float) -> None:
+        """Record instance-seconds of waiting that it saved, less those that it idled."""
         if gain < 0:
-            self.net_idle_seconds = min(most_idle_seconds, self.net_idle_seconds - gain)
+            self.net_idle_seconds = min(max_idle_seconds, self.net_idle_seconds - gain)
             self.saved_seconds = max(0.0, self.saved_seconds + gain)
         elif gain > 0:
             self.saved_seconds = min(launch_seconds, self.saved_seconds + gain)
-            # Worth a launch: demand has really returned, and was not a passing blip.
-            real = self.saved_seconds >= launch_seconds
-            self.net_idle_seconds = 0.0 if real else max(0.0, self.net_idle_seconds - gain)
+            # Savings worth a launch mean that demand has really returned.
+            has_returned = self.saved_seconds >= launch_seconds
+            self.net_idle_seconds = 0.0 if has_returned else max(0.0, self.net_idle_seconds - gain)
 
     def dump(self) -> dict[str, Any]:
-        """What was learned, as JSON can carry it."""
+        """Return the gaps and returns for JSON."""
         return {
             "losses": self.gaps.losses,
             "gaps": self.gaps.count,
@@ -126,25 +98,25 @@ class MarginalWorker:
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "MarginalWorker":
-        """What `dump` gave.
+        """Restore the output of `dump`.
 
         Raises:
-            KeyError, ValueError, TypeError: it did not.
+            KeyError, ValueError, TypeError: `dump` did not write it.
         """
-        level = cls()
-        level.gaps = IdleGaps(state["losses"], float(state["gaps"]))
-        level.returns, level.missed_seconds = float(state["returns"]), float(state["missed_seconds"])
-        return level
+        worker = cls()
+        worker.gaps = IdleGaps(state["losses"], float(state["gaps"]))
+        worker.returns, worker.missed_seconds = float(state["returns"]), float(state["missed_seconds"])
+        return worker
 
 
 @dataclass(slots=True)
 class _Absence:
-    """A fleet that had let the worker go when demand came back.
+    """A fleet that had removed the worker before demand returned.
 
     Attributes:
-        jobs: that wait or run in it.
-        waiting: jobs that wait in it and would not in a fleet with the worker.
-        waited_seconds: job-seconds of that, so far.
+        jobs: jobs that wait or run in it.
+        waiting: jobs that wait in it, but would not in a fleet with the worker.
+        waited_seconds: job-seconds of such waiting so far.
     """
 
     since: float
@@ -153,5 +125,5 @@ class _Absence:
     waited_seconds: float = 0.0
 
 
-def _waiting(jobs: float, room: int) -> float:
-    return max(0.0, jobs - room)
+def _waiting(jobs: float, capacity: int) -> float:
+    return max(0.0, jobs - capacity)

@@ -1,4 +1,4 @@
-"""How many jobs there would be had the fleet had another size."""
+"""How many jobs there would be if the fleet had another size."""
 
 from collections.abc import Iterable
 
@@ -7,70 +7,85 @@ import pytest
 from scaler.learn.counterfactual_fleets import FLEET_SIZES, CounterfactualFleets, DemandSample, Transition
 
 BOOT_SECONDS = 90.0
+READY = 4
+"""Workers of the real fleet, unless a test says otherwise."""
 
 
-def _moved(samples: Iterable[DemandSample], sizes: int = 12) -> CounterfactualFleets:
-    shadows, last = None, None
+def _sample(
+    second: float,
+    *,
+    jobs: int,
+    ended: int,
+    ready: int = READY,
+    slots: int = 1,
+    service_seconds: float = 1.0,
+) -> DemandSample:
+    """A sample in which as many jobs run as there are slots."""
+    running = min(jobs, ready * slots)
+    return DemandSample(second, jobs, running, ended, ready, 0, slots, service_seconds)
+
+
+def _advanced(samples: Iterable[DemandSample], sizes: int = 12) -> CounterfactualFleets:
+    fleets, last = None, None
     for sample in samples:
-        if shadows is None or last is None:
-            shadows = CounterfactualFleets(sample)
-            shadows.track(sizes)
+        if fleets is None or last is None:
+            fleets = CounterfactualFleets(sample)
+            fleets.track(sizes)
         else:
-            shadows.advance(Transition.between(last, sample), sample, BOOT_SECONDS)
+            fleets.advance(Transition.between(last, sample), sample, BOOT_SECONDS)
         last = sample
-    assert shadows is not None
-    return shadows
+    assert fleets is not None
+    return fleets
 
 
-def _burst(ready: int, jobs: int, seconds: int, slots: int = 1) -> list[DemandSample]:
-    """All come at once; each takes a second."""
+def _burst(*, jobs: int, seconds: int, ready: int = READY, slots: int = 1) -> list[DemandSample]:
+    """All jobs arrive at once; each takes one second."""
     samples = []
     for second in range(seconds):
         left = max(0, jobs - ready * slots * second)
-        samples.append(DemandSample(float(second), left, min(left, ready * slots), jobs - left, ready, 0, slots, 1.0))
+        samples.append(_sample(float(second), jobs=left, ended=jobs - left, ready=ready, slots=slots))
     return samples
 
 
-def test_a_smaller_fleet_is_left_with_more_jobs_a_larger_one_with_fewer() -> None:
-    """After five seconds."""
-    shadows = _moved(_burst(ready=4, jobs=40, seconds=6))
-    assert shadows.jobs[:6] == pytest.approx([35, 30, 25, 20, 15, 10])
+def test_a_smaller_fleet_has_more_jobs_left_and_a_larger_one_fewer() -> None:
+    after_five_seconds = _advanced(_burst(jobs=40, seconds=6))
+    assert after_five_seconds.jobs[:6] == pytest.approx([35, 30, 25, 20, 15, 10])
 
 
 @pytest.mark.parametrize("slots", [1, 3])
-def test_a_fleet_like_the_real_one_has_the_real_jobs(slots: int) -> None:
+def test_a_fleet_of_the_real_size_has_the_real_jobs(slots: int) -> None:
     for seconds in range(1, 12):
-        samples = _burst(ready=4, jobs=30, seconds=seconds, slots=slots)
-        assert _moved(samples).jobs[3] == pytest.approx(samples[-1].jobs)
+        samples = _burst(jobs=30, seconds=seconds, slots=slots)
+        assert _advanced(samples).jobs[READY - 1] == pytest.approx(samples[-1].jobs)
 
 
-def test_jobs_that_come_and_end_between_two_samples_are_served_by_one_slot_after_another() -> None:
-    """A hundred of 5 ms in each second, none of which is ever seen."""
-    samples = [DemandSample(float(second), 0, 0, 100 * second, 4, 0, 1, 0.005) for second in range(10)]
-    assert _moved(samples).jobs == pytest.approx([0.0] * 12)
+def test_one_slot_serves_short_jobs_that_no_sample_sees() -> None:
+    """A hundred jobs of 5 ms arrive and end in every second."""
+    samples = [_sample(float(second), jobs=0, ended=100 * second, service_seconds=0.005) for second in range(10)]
+    assert _advanced(samples).jobs == pytest.approx([0.0] * 12)
 
 
-def test_what_is_left_in_a_smaller_fleet_is_served_when_the_real_one_has_nothing_more_to_do() -> None:
+def test_a_smaller_fleet_finishes_its_backlog_while_the_real_one_is_idle() -> None:
     samples = _burst(ready=8, jobs=40, seconds=80)
-    assert max(_moved(samples[:6]).jobs) == pytest.approx(35)
-    assert max(_moved(samples).jobs) < 0.5
+    assert max(_advanced(samples[:6]).jobs) == pytest.approx(35)
+    assert max(_advanced(samples).jobs) < 0.5
 
 
 def test_canceled_jobs_are_gone_from_every_fleet() -> None:
-    before = DemandSample(0.0, 40, 4, 0, 4, 0, 1, 60.0)
-    after = DemandSample(1.0, 0, 0, 0, 4, 0, 1, 60.0)
-    assert max(_moved([before, after]).jobs[3:]) == 0
+    before = _sample(0.0, jobs=40, ended=0, service_seconds=60.0)
+    after = _sample(1.0, jobs=0, ended=0, service_seconds=60.0)
+    assert max(_advanced([before, after]).jobs[READY - 1 :]) == 0
 
 
-def test_no_more_wait_than_came_within_a_boot() -> None:
-    """Ten a second come for half an hour; a fleet of one would have nearly all of them waiting. Then none comes."""
-    samples = [DemandSample(float(second), 10, 10, 10 * second, 10, 0, 1, 1.0) for second in range(1800)]
-    assert _moved(samples).jobs[0] == 1 + 10 * BOOT_SECONDS
-    after = [DemandSample(1800.0 + second, 0, 0, 18_000, 10, 0, 1, 1.0) for second in range(90)]
-    assert _moved([*samples, *after]).jobs[0] <= 1
+def test_no_fleet_has_more_jobs_waiting_than_arrive_within_a_boot() -> None:
+    """Ten jobs arrive every second for half an hour. A fleet of one worker would serve one of them."""
+    samples = [_sample(float(second), jobs=10, ended=10 * second, ready=10) for second in range(1800)]
+    assert _advanced(samples).jobs[0] == 1 + 10 * BOOT_SECONDS
+    without_arrivals = [_sample(1800.0 + second, jobs=0, ended=18_000, ready=10) for second in range(90)]
+    assert _advanced([*samples, *without_arrivals]).jobs[0] <= 1
 
 
-def test_sizes_rise_and_reach_far() -> None:
+def test_sizes_ascend_and_reach_large_fleets() -> None:
     assert list(FLEET_SIZES) == sorted(set(FLEET_SIZES))
     assert FLEET_SIZES[0] == 1
     assert FLEET_SIZES[-1] > 15_000

@@ -1,4 +1,4 @@
-"""How long jobs take, learned from counters."""
+"""Service times, learned from counters."""
 
 import json
 
@@ -20,19 +20,19 @@ def test_each_function_has_its_own_mean() -> None:
     assert times.mean_seconds({"quick": 1, "slow": 1}) == pytest.approx(50.5, rel=0.01)
 
 
-def test_a_new_function_is_taken_to_be_like_the_others() -> None:
+def test_an_unknown_function_gets_the_mean_of_the_others() -> None:
     times = _learned(known=(1000, 5000.0))
     assert times.mean_seconds({"new": 1}) == pytest.approx(5.0, rel=0.01)
 
 
-def test_what_runs_for_long_is_not_taken_for_short() -> None:
+def test_a_function_whose_jobs_still_run_does_not_seem_short() -> None:
     times = _learned(known=(1000, 1000.0))
     running = [("new", 600.0)] * 3
     assert times.mean_seconds({"new": 1}, running) > 600
     assert times.mean_seconds({"known": 1}, running) == pytest.approx(1.0, rel=0.05)
 
 
-def test_only_what_is_new_in_the_counters_counts() -> None:
+def test_only_the_growth_of_the_counters_counts() -> None:
     times = ServiceTimes()
     for _ in range(3):
         times.observe({"f": 10}, {"f": 100.0})
@@ -40,23 +40,23 @@ def test_only_what_is_new_in_the_counters_counts() -> None:
     assert times.mean_seconds({"f": 1}) == pytest.approx(20.0, rel=0.05)
 
 
-def test_new_times_displace_old_ones() -> None:
+def test_recent_jobs_outweigh_old_ones() -> None:
     times = _learned(f=(1000, 1000.0))
     times.observe({"f": 21_000}, {"f": 1000.0 + 20_000 * 50.0})
     assert times.mean_seconds({"f": 1}) == pytest.approx(50.0, rel=0.1)
 
 
-def test_the_share_that_outlasts_an_age_falls() -> None:
+def test_survival_falls_with_age() -> None:
     times = _learned(quick=(900, 900.0), slow=(100, 100_000.0))
-    survivors = times.survival_curve
-    assert survivors[0] == 1.0
-    assert list(survivors) == sorted(survivors, reverse=True)
-    assert survivors[-1] > 0
-    after_a_minute = survivors[next(index for index, edge in enumerate(BIN_EDGES) if edge > 60)]
+    curve = times.survival_curve
+    assert curve[0] == 1.0
+    assert list(curve) == sorted(curve, reverse=True)
+    assert curve[-1] > 0
+    after_a_minute = curve[next(index for index, edge in enumerate(BIN_EDGES) if edge > 60)]
     assert after_a_minute == pytest.approx(0.1, abs=0.02)
 
 
-def test_it_survives_being_written_down() -> None:
+def test_restored_estimates_are_the_same() -> None:
     times = _learned(f=(10, 70.0), g=(1, 1.0))
     again = ServiceTimes.load(json.loads(json.dumps(times.dump())))
     assert again.survival_curve == times.survival_curve
@@ -68,6 +68,6 @@ def test_it_survives_being_written_down() -> None:
 @pytest.mark.parametrize(
     "state", [{}, {"ended": {}, "seconds": {}, "counted": {}, "bins": [1.0]}], ids=["empty", "bins"]
 )
-def test_what_it_did_not_write_is_refused(state: dict[str, object]) -> None:
+def test_load_rejects_an_invalid_state(state: dict[str, object]) -> None:
     with pytest.raises((KeyError, ValueError)):
         ServiceTimes.load(state)
