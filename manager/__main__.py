@@ -1,4 +1,4 @@
-"""`python -m manager`: the HTTP node as a program."""
+"""`python -m manager`: run one manager, the HTTP server in front of the queue."""
 
 import argparse
 import ipaddress
@@ -21,7 +21,7 @@ from processes.logs import configure_logging
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program; its exit code: 0 told to end, 1 failed, 2 wrong usage."""
+    """Run the manager; return the exit code: 0 stopped as told, 1 failed, 2 usage error."""
     given = _parser().parse_args(arguments)
     environ = dict(os.environ)
     if given.redis_url is not None:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnknownModule as error:
         exit_with_usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
     configure_logging()
-    # What the libraries say of their everyday business is no event of ours.
+    # The libraries log every start and every scheduler tick: only their errors matter.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     try:
@@ -50,18 +50,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="manager", description="The HTTP node of the work manager.")
-    parser.add_argument("--host", default="127.0.0.1", help="beyond loopback only with WORKMANAGER_API_KEYS")
-    parser.add_argument("--port", type=_port, default=5000, help="0 takes a free one (default 5000)")
-    parser.add_argument("--redis-url", help="default: WORKMANAGER_REDIS_URL; cluster seeds comma-separated")
-    parser.add_argument("--scaler", choices=("ec2", "local", "none"), default="none", help="who launches workers")
-    parser.add_argument("--parent-fd", type=int, help="a pipe whose end tells the program to end")
+    parser = argparse.ArgumentParser(
+        prog="manager", description="Run one manager: the HTTP API of the queue, its maintenance, and the scaler."
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default 127.0.0.1; any other needs WORKMANAGER_API_KEYS)",
+    )
+    parser.add_argument("--port", type=_port, default=5000, help="port to listen on, 0 for a free one (default 5000)")
+    parser.add_argument(
+        "--redis-url", help="Redis, or cluster seeds separated by commas (default: WORKMANAGER_REDIS_URL)"
+    )
+    parser.add_argument(
+        "--scaler", choices=("ec2", "local", "none"), default="none", help="where to launch workers (default none)"
+    )
+    parser.add_argument("--parent-fd", type=int, help="liveness pipe: stop when its other end closes")
     return parser
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number (0 to 65535)")
     return int(text)
 
 
@@ -69,30 +79,30 @@ def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
     if given.scaler == "ec2":
         _check_ec2(settings)
     if not settings.api_keys and not _is_loopback(given.host):
-        exit_with_usage_error(f"--host {given.host} is beyond loopback: set WORKMANAGER_API_KEYS first")
+        exit_with_usage_error(f"--host {given.host} is reachable from other machines: set WORKMANAGER_API_KEYS")
     if settings.min_workers > settings.max_workers:
         exit_with_usage_error(
-            f"WORKMANAGER_MIN_WORKERS: {settings.min_workers} is more than WORKMANAGER_MAX_WORKERS,"
-            f" {settings.max_workers}"
+            f"WORKMANAGER_MIN_WORKERS: {settings.min_workers} is more than WORKMANAGER_MAX_WORKERS"
+            f" ({settings.max_workers})"
         )
     if settings.budget_per_hour is not None and not settings.price_per_hour:
-        exit_with_usage_error("WORKMANAGER_BUDGET_PER_HOUR: needs WORKMANAGER_PRICE_PER_HOUR, what an instance costs")
-    for name, read in (
+        exit_with_usage_error("WORKMANAGER_BUDGET_PER_HOUR: set WORKMANAGER_PRICE_PER_HOUR (of one instance) as well")
+    for name, parse in (
         ("REDIS_URL", lambda: Topology(settings.redis_url)),
         ("CLUSTER_URL", lambda: settings.cluster_url and parse_redis_url(settings.cluster_url)),
         ("CLUSTER_HOSTS", lambda: settings.cluster_hosts and parse_hosts(settings.cluster_hosts)),
     ):
         try:
-            read()
+            parse()
         except ValueError as error:
             exit_with_usage_error(f"WORKMANAGER_{name}: {error}")
 
 
 def _check_ec2(settings: ManagerSettings) -> None:
     if not settings.launch_template:
-        exit_with_usage_error("WORKMANAGER_LAUNCH_TEMPLATE: --scaler ec2 needs the template to launch workers from")
+        exit_with_usage_error("WORKMANAGER_LAUNCH_TEMPLATE: --scaler ec2 needs the EC2 launch template of the workers")
     if boto3.Session().region_name is None:
-        exit_with_usage_error("AWS_DEFAULT_REGION: --scaler ec2 needs the region to launch workers in")
+        exit_with_usage_error("AWS_DEFAULT_REGION: --scaler ec2 needs the AWS region of the workers")
 
 
 def _is_loopback(host: str) -> bool:

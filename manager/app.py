@@ -1,4 +1,4 @@
-"""Puts the HTTP node together: routes, errors, OpenAPI document, front."""
+"""Compose a manager's ASGI application: routes, error responses, OpenAPI document, gateway."""
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +19,7 @@ from manager.http.authentication import ApiKeyAuth
 from manager.http.gateway import Gateway
 from manager.http.problems import INTERNAL, MEDIA_TYPE, Problem, http_status_problem, queue_problem
 from manager.metrics import Metrics
-from manager.queue.service import QueueConnection
+from manager.queue.connection import QueueConnection
 from manager.routes import fast_path
 from manager.routes.batch import BatchRoute
 from manager.routes.enqueue import EnqueueRoute
@@ -28,30 +28,63 @@ from manager.routes.jobs import JobRoutes
 from manager.routes.pull import AcknowledgeRoute, PullRoute
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
+from manager.routes.status import StatusRoutes
 from manager.schemas import openapi
 from manager.schemas.job_factory import JobFactory
 from manager.settings import ManagerSettings
 
-DESCRIPTION = "Jobs in, results out. Errors are RFC 9457 problem details. Bad requests change nothing."
+DESCRIPTION = (
+    "Submit jobs and pull their results. Errors are RFC 9457 problem details. Rejected requests change nothing."
+)
 
 
 def build_app(
     settings: ManagerSettings,
     functions: FunctionRegistry,
-    link: QueueConnection,
+    queue: QueueConnection,
     metrics: Metrics,
     access_log: AccessLog | None,
-    steward: ClusterReconciler | None,
+    reconciler: ClusterReconciler | None,
 ) -> Gateway:
-    """The ASGI application; with a `steward` it shows how the cluster is that this one administers."""
-    reader = JobFactory(functions, settings.max_payload_bytes)
-    lane: dict[tuple[str, str], Route] = {
-        fast_path.ENQUEUE: EnqueueRoute(link, settings.max_payload_bytes, metrics),
-        fast_path.PULL: PullRoute(link, metrics),
-        fast_path.ACKNOWLEDGE: AcknowledgeRoute(link),
-        fast_path.BATCH: BatchRoute(link, reader, metrics),
+    """Return the ASGI application; with a `reconciler` it also reports the state of the cluster it administers."""
+    api, fast_routes = _build_api(settings, functions, queue, metrics, reconciler)
+    document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
+    _add_documentation(api, document)
+    _add_errors(api, document["paths"])
+    return Gateway(fast_routes, api, ApiKeyAuth(settings.api_keys), metrics, access_log)
+
+
+def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> dict[str, Any]:
+    """Return the OpenAPI document of a manager with these settings, without starting one."""
+
+    async def ignore(_: object) -> None: ...
+
+    queue = QueueConnection(
+        settings.redis_url,
+        settings.lease_seconds,
+        on_connected=ignore,
+        on_job=lambda: None,
+        on_fatal_error=lambda _: None,
+    )
+    api, _ = _build_api(settings, functions, queue, Metrics(), None)
+    return openapi.build_document(api, functions, keys=bool(settings.api_keys))
+
+
+def _build_api(
+    settings: ManagerSettings,
+    functions: FunctionRegistry,
+    queue: QueueConnection,
+    metrics: Metrics,
+    reconciler: ClusterReconciler | None,
+) -> tuple[FastAPI, dict[tuple[str, str], Route]]:
+    job_factory = JobFactory(functions, settings.max_payload_bytes)
+    fast_routes: dict[tuple[str, str], Route] = {
+        fast_path.ENQUEUE: EnqueueRoute(queue, settings.max_payload_bytes, metrics),
+        fast_path.PULL: PullRoute(queue, metrics),
+        fast_path.ACKNOWLEDGE: AcknowledgeRoute(queue),
+        fast_path.BATCH: BatchRoute(queue, job_factory, metrics),
     }
-    app = FastAPI(
+    api = FastAPI(
         title="workmanager",
         version=_version(),
         description=DESCRIPTION,
@@ -59,16 +92,14 @@ def build_app(
         redoc_url=None,
         openapi_url=None,
     )
-    # `/jobs/batch` must come before `/jobs/{job_id}`, which it would match.
-    app.include_router(fast_path.documented_routes(lane))
-    app.include_router(JobRoutes(link, reader, functions, metrics).router())
-    app.include_router(QueueRoutes(link).router())
-    app.include_router(ScalerRoutes(link, settings).router())
-    app.include_router(HealthRoutes(link, metrics, steward).router())
-    document = openapi.build_document(app, functions, keys=bool(settings.api_keys))
-    _add_documentation(app, document)
-    _add_errors(app, document["paths"])
-    return Gateway(lane, app, ApiKeyAuth(settings.api_keys), metrics, access_log)
+    # `/jobs/batch` must come before `/jobs/{job_id}`, which matches it as well.
+    api.include_router(fast_path.documented_routes(fast_routes))
+    api.include_router(JobRoutes(queue, job_factory, functions, metrics).router())
+    api.include_router(QueueRoutes(queue).router())
+    api.include_router(StatusRoutes(queue).router())
+    api.include_router(ScalerRoutes(queue, settings).router())
+    api.include_router(HealthRoutes(queue, metrics, reconciler).router())
+    return api, fast_routes
 
 
 def _add_documentation(app: FastAPI, document: Mapping[str, Any]) -> None:
@@ -86,7 +117,7 @@ def _add_errors(app: FastAPI, paths: Mapping[str, Mapping[str, Any]]) -> None:
     methods = [(compile_path(path)[0], sorted(map(str.upper, operations))) for path, operations in paths.items()]
     methods += [(compile_path(path)[0], ["GET"]) for path in ("/openapi.json", "/docs")]
 
-    async def answer(request: Request, error: Exception) -> Response:
+    async def answer_error(request: Request, error: Exception) -> Response:
         path = request.scope["raw_path"].decode("ascii", "backslashreplace")
         match error:
             case Problem():
@@ -94,21 +125,21 @@ def _add_errors(app: FastAPI, paths: Mapping[str, Mapping[str, Any]]) -> None:
             case JobQueueError():
                 problem = queue_problem(error)
             case HTTPException():
-                # The first route that fits is the one that would be asked.
+                # The first matching path is the one that FastAPI would use.
                 allowed = next((names for regex, names in methods if regex.match(request.scope["path"])), [])
                 problem = http_status_problem(error.status_code, path, allowed + ["HEAD"] * ("GET" in allowed))
             case _:
-                # The front logs it.
+                # The gateway logs it.
                 problem = Problem(INTERNAL, "see the manager's log")
         return Response(problem.to_json(path), problem.status, problem.headers, MEDIA_TYPE)
 
-    for kind in (Exception, Problem, JobQueueError, HTTPException):
-        app.add_exception_handler(kind, answer)
+    for error_class in (Exception, Problem, JobQueueError, HTTPException):
+        app.add_exception_handler(error_class, answer_error)
 
 
 def _version() -> str:
     try:
         return version("workmanager")
     except PackageNotFoundError:
-        # Run from a source tree that is not installed.
+        # Running from a source tree that is not installed.
         return "0"

@@ -1,4 +1,7 @@
-"""Prometheus metrics of one manager, and of the queue at the moment of the scrape."""
+"""Prometheus metrics: this manager's own counters, and the state of the queue and the cluster at the scrape.
+
+Hot path (`Metrics.observe`): see benchmarks/README.md#http_enqueue.
+"""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -12,17 +15,19 @@ from jobqueue.inspection.counters import ShardCounts
 from manager.cluster.health import ClusterState
 
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+"""Upper bounds of the request duration histogram, in seconds."""
 
 
 class Metrics:
-    """Counts requests, and jobs in and out.
+    """Counters of this manager's requests, submitted jobs and pulled results.
 
-    All of it happens on the event loop's thread, so plain numbers do, at a fraction of the time of counters with locks.
+    They are changed only on the event loop's thread, so plain numbers do. prometheus_client's counters, which lock,
+    take many times as long.
 
     Attributes:
-        enqueued: jobs that this manager took in.
-        pulled: results that it handed out.
-        registry: where the other parts of the manager put theirs.
+        jobs_submitted: new jobs that this manager enqueued.
+        results_pulled: results that this manager handed out.
+        registry: for the metrics of other parts of the manager.
     """
 
     def __init__(self) -> None:
@@ -33,7 +38,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Counts one request."""
+        """Count one request."""
         key = (method, route, status)
         tally = self._tallies.get(key)
         if tally is None:
@@ -44,13 +49,14 @@ class Metrics:
     def render(
         self, counts: ShardCounts | None, workers: int, shards_unavailable: int, cluster: ClusterState | None = None
     ) -> bytes:
-        """The text that Prometheus reads; without `counts` (Redis is away) what this manager knows by itself.
+        """Return all metrics in Prometheus' text format.
 
         Args:
-            cluster: where this manager administers one.
+            counts: the queue's counts; None if Redis does not answer, which leaves the queue's metrics out.
+            cluster: the Redis Cluster that this manager administers, if it does.
         """
         own, queue = CollectorRegistry(), CollectorRegistry()
-        own.register(_NodeCollector(self, self._tallies))
+        own.register(_ManagerCollector(self, self._tallies))
         queue.register(_QueueCollector(counts, workers, shards_unavailable))
         if cluster is not None:
             queue.register(_ClusterCollector(cluster))
@@ -61,9 +67,9 @@ class _Tally:
     """Requests of one method, route and status.
 
     Attributes:
-        seconds: that they took together.
-        by_bucket: how many took at most as long as each bound of `BUCKETS` and longer than the one before; the last
-            number is that of the longer ones.
+        seconds: total duration.
+        by_bucket: number of requests per bucket of `DURATION_BUCKETS`, not cumulated; the last number counts those
+            beyond the last bound.
     """
 
     __slots__ = ("by_bucket", "seconds")
@@ -73,50 +79,58 @@ class _Tally:
         self.by_bucket = [0] * (len(DURATION_BUCKETS) + 1)
 
 
-class _NodeCollector(Collector):
+class _ManagerCollector(Collector):
     def __init__(self, metrics: Metrics, tallies: dict[tuple[str, str, int], _Tally]) -> None:
         self._metrics = metrics
         self._tallies = tallies
 
     def collect(self) -> Iterator[Metric]:
-        requests = CounterMetricFamily("workmanager_http_requests", "Requests", labels=("method", "route", "status"))
+        requests = CounterMetricFamily(
+            "workmanager_http_requests", "HTTP requests", labels=("method", "route", "status")
+        )
         by_route: dict[tuple[str, str], list[_Tally]] = {}
         for (method, route, status), tally in self._tallies.items():
             requests.add_metric((method, route, str(status)), sum(tally.by_bucket))
             by_route.setdefault((method, route), []).append(tally)
         yield requests
-        times = HistogramMetricFamily(
-            "workmanager_http_request_duration_seconds", "Time to answer", labels=("method", "route")
+        durations = HistogramMetricFamily(
+            "workmanager_http_request_duration_seconds", "Request duration", labels=("method", "route")
         )
         bounds = [*map(str, DURATION_BUCKETS), "+Inf"]
         for labels, tallies in by_route.items():
-            together = (sum(numbers) for numbers in zip(*(tally.by_bucket for tally in tallies), strict=True))
-            buckets = list(zip(bounds, accumulate(together), strict=True))
-            times.add_metric(labels, buckets, sum(tally.seconds for tally in tallies))
-        yield times
-        enqueued = self._metrics.jobs_submitted
-        yield CounterMetricFamily("workmanager_jobs_submitted", "Jobs taken in by this manager", value=enqueued)
+            totals = (sum(numbers) for numbers in zip(*(tally.by_bucket for tally in tallies), strict=True))
+            buckets = list(zip(bounds, accumulate(totals), strict=True))
+            durations.add_metric(labels, buckets, sum(tally.seconds for tally in tallies))
+        yield durations
+        submitted = self._metrics.jobs_submitted
+        yield CounterMetricFamily("workmanager_jobs_submitted", "New jobs submitted to this manager", value=submitted)
         pulled = self._metrics.results_pulled
-        yield CounterMetricFamily("workmanager_results_pulled", "Results handed out here", value=pulled)
+        yield CounterMetricFamily("workmanager_results_pulled", "Results pulled from this manager", value=pulled)
 
 
 class _QueueCollector(Collector):
-    def __init__(self, counts: ShardCounts | None, workers: int, shards_away: int) -> None:
+    def __init__(self, counts: ShardCounts | None, workers: int, shards_unavailable: int) -> None:
         self._counts = counts
         self._workers = workers
-        self._shards_away = shards_away
+        self._shards_unavailable = shards_unavailable
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("workmanager_redis_up", "Whether Redis answers", value=float(self._counts is not None))
         if self._counts is None:
             return
-        yield GaugeMetricFamily("workmanager_shards_unavailable", "Shards that do not answer", value=self._shards_away)
-        yield GaugeMetricFamily("workmanager_workers", "Workers", value=self._workers)
-        yield GaugeMetricFamily("workmanager_results_waiting", "Results to be pulled", value=self._counts.completed)
-        yield GaugeMetricFamily("workmanager_results_leased", "Results to be acknowledged", value=self._counts.pulled)
+        yield GaugeMetricFamily(
+            "workmanager_shards_unavailable", "Shards that do not answer", value=self._shards_unavailable
+        )
+        yield GaugeMetricFamily("workmanager_workers", "Registered workers", value=self._workers)
+        yield GaugeMetricFamily(
+            "workmanager_results_waiting", "Results waiting to be pulled", value=self._counts.completed
+        )
+        yield GaugeMetricFamily(
+            "workmanager_results_leased", "Pulled results waiting to be acknowledged", value=self._counts.pulled
+        )
         jobs = GaugeMetricFamily("workmanager_queue_jobs", "Jobs by queue and status", labels=("queue", "status"))
         oldest = GaugeMetricFamily(
-            "workmanager_queue_oldest_job_age_seconds", "Wait of the next in line", labels=("queue",)
+            "workmanager_queue_oldest_job_age_seconds", "Waiting time of the next job", labels=("queue",)
         )
         for name, queue in self._counts.queues.items():
             for status in ("queued", "scheduled", "deferred", "started", "finished", "failed", "canceled"):
@@ -125,12 +139,12 @@ class _QueueCollector(Collector):
         yield jobs
         yield oldest
         functions = self._counts.functions
-        for what in ("enqueued", "finished", "failed", "stopped"):
-            family = CounterMetricFamily(f"workmanager_jobs_{what}", f"Jobs {what}", labels=("function",))
-            for name, number in getattr(functions, what).items():
+        for event in ("enqueued", "finished", "failed", "stopped"):
+            family = CounterMetricFamily(f"workmanager_jobs_{event}", f"Jobs {event}", labels=("function",))
+            for name, number in getattr(functions, event).items():
                 family.add_metric((name,), number)
             yield family
-        seconds = CounterMetricFamily("workmanager_job_run_seconds", "Seconds of work done", labels=("function",))
+        seconds = CounterMetricFamily("workmanager_job_run_seconds", "Run time of ended jobs", labels=("function",))
         for name, value in functions.seconds.items():
             seconds.add_metric((name,), value)
         yield seconds
@@ -142,19 +156,19 @@ class _ClusterCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         state = self._state
-        for name, about, value in (
+        for name, description, value in (
             ("members_down", "Members of the Redis Cluster that do not answer", state.members_down),
-            ("masters_down", "Ranges of slots that no master serves", state.masters_down),
-            ("replicas_missing", "Masters without a replica: one more loss loses data", state.replicas_missing),
+            ("masters_down", "Slot ranges that no master serves", state.masters_down),
+            ("replicas_missing", "Masters without a replica: another failure would lose data", state.replicas_missing),
             (
                 "masters_off_preferred_host",
-                "Masters served by another host than theirs",
+                "Masters that run on another host than their preferred one",
                 state.masters_off_preferred_host,
             ),
             (
                 "requires_operator",
-                "Troubles that nothing but a person can end: see the log",
+                "Problems that an operator must solve: see the log",
                 len(state.requires_operator),
             ),
         ):
-            yield GaugeMetricFamily(f"workmanager_cluster_{name}", about, value=value)
+            yield GaugeMetricFamily(f"workmanager_cluster_{name}", description, value=value)

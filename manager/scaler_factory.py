@@ -1,4 +1,4 @@
-"""Builds the scaler that a manager runs, from the settings."""
+"""Build a manager's scaler from its settings."""
 
 from dataclasses import replace
 
@@ -23,11 +23,11 @@ def build_scaler(
     *,
     parent_fd: int | None,
 ) -> ScalerLoop | None:
-    """The loop, not yet started; None where this manager launches no workers.
+    """Return the scaler's loop, not yet started; None if this manager launches no workers.
 
     Args:
         kind: `ec2`, `local` or `none`.
-        address: host and port by which operators know this manager.
+        address: this manager's host and port, shown as the leader in `GET /scaler`.
         parent_fd: see `LocalFleet`.
     """
     fleet: Fleet
@@ -38,19 +38,21 @@ def build_scaler(
     else:
         return None
     profile = fleet.profile
-    meter = ScalerMetrics(registry, hourly_price=settings.price_per_hour, min_billed_seconds=profile.min_billed_seconds)
+    metrics = ScalerMetrics(
+        registry, hourly_price=settings.price_per_hour, min_billed_seconds=profile.min_billed_seconds
+    )
     return ScalerLoop(
         shards,
         fleet,
         with_profile(limits_from_settings(settings), profile),
         address,
-        meter,
+        metrics,
         wait_target_seconds=settings.wait_target_seconds,
     )
 
 
 def limits_from_settings(settings: ManagerSettings) -> Limits:
-    """What the operator allows and wants."""
+    """Return the operator's limits and preferences."""
     return Limits(
         min_workers=settings.min_workers,
         max_workers=settings.max_workers,
@@ -62,7 +64,7 @@ def limits_from_settings(settings: ManagerSettings) -> Limits:
 
 
 def with_profile(limits: Limits, profile: Profile) -> Limits:
-    """The limits, with what the fleet's instances are like."""
+    """Return the limits with the properties of the fleet's instances filled in."""
     return replace(
         limits,
         slots_per_worker=profile.slots,

@@ -1,4 +1,4 @@
-"""Runs the HTTP node: listens, connects, serves until it is told to end, and ends in order."""
+"""The manager's process: listen, connect to Redis, serve HTTP until a stop signal, and shut down in order."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from manager.cluster.slot_ranges import parse_hosts
 from manager.http.access_log import AccessLog
 from manager.http.uvicorn_protocol import ManagerHttpProtocol
 from manager.metrics import Metrics
-from manager.queue.service import QueueConnection
+from manager.queue.connection import QueueConnection
 from manager.scaler_factory import build_scaler
 from manager.settings import ManagerSettings
 from processes.liveness_pipe import parent_is_gone
@@ -31,22 +31,22 @@ from scaler.loop import ScalerLoop
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
-"""Longer than load balancers keep an idle connection, so that none sends a request into one that is being closed."""
+"""Longer than load balancers keep idle connections, so that none sends a request into a closing one."""
 SHUTDOWN_GRACE_SECONDS = 15
-"""How long requests may take to end; longer than any call to Redis."""
+"""How long running requests get at shutdown; longer than any call to Redis takes."""
 GC_THRESHOLD_OBJECTS = 10_000
-"""Garbage is collected when so many more objects have been made than dropped; Python's own number is 700."""
+"""Net new objects that trigger a garbage collection; Python's default is 700."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """What the command line says.
+    """The command-line options.
 
     Attributes:
-        scaler: who launches workers: `ec2`, `local` or `none`.
-        parent_fd: whose end tells the program, and the workers it launches, to end.
+        scaler: the fleet that launches workers: `ec2`, `local` or `none`.
+        parent_fd: a liveness pipe; when the other end closes, the manager and the workers it launched stop.
     """
 
     host: str
@@ -56,7 +56,7 @@ class ServerOptions:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the program."""
+    """Leaves signals to `ManagerServer`."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -64,10 +64,10 @@ class _Server(uvicorn.Server):
 
 
 class ManagerServer:
-    """One manager, from start to end.
+    """One manager, from start to shutdown.
 
     Args:
-        listener: the socket that it answers on.
+        listener: the socket to serve on.
     """
 
     def __init__(
@@ -77,21 +77,21 @@ class ManagerServer:
         self._settings = settings
         self._listener = listener
         self._metrics = Metrics()
-        self._link = QueueConnection(
+        self._queue = QueueConnection(
             settings.redis_url,
             settings.lease_seconds,
             on_connected=self._start_scaler,
             on_job=self._on_job,
-            on_fatal_error=self._give_up,
+            on_fatal_error=self._fail,
         )
         self._access_log = AccessLog(sys.stderr) if settings.access_log else None
-        self._steward: ClusterReconciler | None = None
+        self._reconciler: ClusterReconciler | None = None
         if settings.cluster_hosts:
             url = parse_redis_url(settings.cluster_url or settings.redis_url)
-            self._steward = ClusterReconciler(parse_hosts(settings.cluster_hosts), url.connect)
+            self._reconciler = ClusterReconciler(parse_hosts(settings.cluster_hosts), url.connect)
         self._server = _Server(
             uvicorn.Config(
-                build_app(settings, functions, self._link, self._metrics, self._access_log, self._steward),
+                build_app(settings, functions, self._queue, self._metrics, self._access_log, self._reconciler),
                 http=ManagerHttpProtocol,
                 ws="none",
                 lifespan="off",
@@ -108,7 +108,7 @@ class ManagerServer:
         self._exit_code = 0
 
     async def run(self) -> int:
-        """Serves until a signal, or the end of the parent process; the exit code."""
+        """Serve until a stop signal or the end of the parent process; return the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
@@ -116,25 +116,25 @@ class ManagerServer:
             loop.add_reader(self._options.parent_fd, self._check_parent, self._options.parent_fd)
         host, port = self._listener.getsockname()[:2]
         log.info("event=manager_listening host=%s port=%d pid=%d", host, port, os.getpid())
-        if self._steward is not None:
-            self._steward.start()
-        self._link.start()
+        if self._reconciler is not None:
+            self._reconciler.start()
+        self._queue.start()
         _relax_garbage_collection()
         await self._server.serve(sockets=[self._listener])
         if self._access_log is not None:
             self._access_log.flush()
         if self._scaler is not None:
             await self._scaler.stop()
-        await self._link.close()
-        if self._steward is not None:
-            await self._steward.stop()
+        await self._queue.close()
+        if self._reconciler is not None:
+            await self._reconciler.stop()
         log.info("event=manager_stopped exit_code=%d", self._exit_code)
         return self._exit_code
 
     def _stop(self, reason: str) -> None:
         if not self._server.should_exit:
             log.info("event=manager_stopping reason=%s", reason)
-        self._link.closing.set()
+        self._queue.closing.set()
         self._server.should_exit = True
 
     def _check_parent(self, fd: int) -> None:
@@ -142,7 +142,7 @@ class ManagerServer:
             asyncio.get_running_loop().remove_reader(fd)
             self._stop("parent_gone")
 
-    def _give_up(self, reason: str) -> None:
+    def _fail(self, reason: str) -> None:
         sys.stderr.write(f"{reason}\n")
         self._exit_code = 1
         self._stop("failure")
@@ -168,9 +168,9 @@ class ManagerServer:
 
 
 def _relax_garbage_collection() -> None:
-    """Leaves what stands at the start out of garbage collections, and lets there be fewer.
+    """Exclude the objects of the start-up from garbage collections, and make collections rarer.
 
-    A full one walks through the whole program: 40 ms in which nobody is answered.
+    A full collection of everything takes 40 ms, during which no request is answered.
     """
     gc.collect()
     gc.freeze()
@@ -178,10 +178,10 @@ def _relax_garbage_collection() -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes a free one.
+    """Return a listening socket; port 0 takes a free port.
 
     Raises:
-        OSError: the port is in use, or the host is none of this machine.
+        OSError: the port is in use, or the host is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -1,4 +1,4 @@
-"""The manager's settings, read from the environment."""
+"""The manager's settings, read from environment variables."""
 
 import os
 from typing import Annotated
@@ -6,29 +6,29 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from jobqueue.settings import CommaSeparated, QueueSettings
-from manager.warm_schedule import parse_schedule
-from scaler.fleets.ec2.offerings import Ec2Plan
+from manager.min_workers_schedule import parse_schedule
+from scaler.fleets.ec2.capacity_pools import Ec2Plan
 from scaler.policy import ScheduledMinimum
 
 MEBIBYTE = 1024 * 1024
 
 
 class ManagerSettings(QueueSettings):
-    """`WORKMANAGER_<NAME>` for each field."""
+    """The value of `WORKMANAGER_<NAME>` for each field. The README lists them."""
 
     api_keys: CommaSeparated = ()
     max_payload_bytes: int = Field(default=MEBIBYTE, ge=1, le=64 * MEBIBYTE)
-    """A job's binary data, before base64."""
+    """Limit of a job's binary data, before base64."""
     access_log: bool = True
     cluster_hosts: CommaSeparated = ()
-    """Hosts of the Redis Cluster that the managers administer, see `manager.cluster.slot_ranges.read_hosts`."""
+    """Hosts of the Redis Cluster that the managers administer, see `manager.cluster.slot_ranges.parse_hosts`."""
     cluster_url: str | None = None
-    """As `redis_url`, of the user that may administer the cluster; None where the queue's own user may."""
+    """Like `redis_url`, with the user that administers the cluster; None if the queue's own user does."""
 
     min_workers: int = Field(default=0, ge=0)
     max_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     worker_slots: int = Field(default=1, ge=1)
-    """Jobs that one worker runs at a time: the cores of an instance, as a rule."""
+    """Jobs that one worker runs at the same time; usually the cores of an instance."""
     wait_weight: float = Field(default=1.0, gt=0)
     wait_target_seconds: float | None = Field(default=None, gt=0)
     budget_per_hour: float | None = Field(default=None, ge=0)
@@ -44,7 +44,7 @@ class ManagerSettings(QueueSettings):
     boot_timeout_seconds: float = Field(default=300.0, gt=0)
 
     def ec2_plan(self) -> Ec2Plan:
-        """What the EC2 fleet is set up to launch."""
+        """Return the EC2 fleet's launch configuration."""
         return Ec2Plan(
             cluster=self.cluster_name,
             launch_template=self.launch_template,

@@ -1,5 +1,5 @@
-"""Administers the Redis Cluster on the managers' own hosts: forms it, joins and replaces members, fails masters back.
+"""Cluster controller for the Redis Cluster on the managers' hosts: form it, replace members, fail masters back.
 
-`plan` decides from what every member says, `Steward` asks and carries out. Each manager runs one; nothing harms where
-two do the same.
+`reconciler` reads the views of all members and sends the commands that `plan` decides on. `health` sums the views up
+for operators. Each manager runs a reconciler; two that send the same commands do no harm.
 """

@@ -1,9 +1,9 @@
-"""`python -m manager.cluster`: makes a Redis Cluster whole, or says what is missing.
+"""`python -m manager.cluster`: bring the Redis Cluster into its configured state, or report what is missing.
 
-Does what every manager does by itself, once; prints the state as JSON. It ends with 0 when the cluster is whole, with 1
-when it was not so in time. With `--hand-over` it prepares the stop of a host, or of one server, instead: the masters
-there become replicas, and the writes wait for milliseconds, not until somebody is missed. The managers fail them back
-3 s later, so stop it at once.
+Do once what every manager does continuously, and print the cluster's state as JSON. Exit code: 0 if the cluster is
+healthy, 1 if it did not become so in time. With `--hand-over`, prepare the stop of a host or of one server instead: its
+masters become replicas, so that writes pause for milliseconds instead of the time to detect a failure. The managers
+fail the masters back after 3 s, so stop the host at once.
 """
 
 import argparse
@@ -23,36 +23,36 @@ from processes.logs import configure_logging
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program; its exit code."""
+    """Run the program and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="manager.cluster", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long to wait for it (default 30)")
-    parser.add_argument("--hand-over", metavar="IP[:PORT]", help="of the host, or of the server, that is about to stop")
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long to wait for the cluster (default 30)")
+    parser.add_argument("--hand-over", metavar="IP[:PORT]", help="the host or server that is about to stop")
     given = parser.parse_args(arguments)
     settings = load_settings(ManagerSettings, os.environ)
     try:
-        groups = parse_hosts(settings.cluster_hosts)
+        slot_ranges = parse_hosts(settings.cluster_hosts)
     except ValueError as error:
         exit_with_usage_error(f"WORKMANAGER_CLUSTER_HOSTS: {error}")
     configure_logging()
-    steward = ClusterReconciler(groups, parse_redis_url(settings.cluster_url or settings.redis_url).connect)
-    members = {address for group in groups for address in group.members}
+    reconciler = ClusterReconciler(slot_ranges, parse_redis_url(settings.cluster_url or settings.redis_url).connect)
+    members = {address for slot_range in slot_ranges for address in slot_range.members}
     leaving = {address for address in members if given.hand_over in (address.host, str(address))}
     if given.hand_over and not leaving:
-        exit_with_usage_error(f"--hand-over {given.hand_over}: there is no such host in WORKMANAGER_CLUSTER_HOSTS")
-    return asyncio.run(_run(steward, leaving, given.seconds))
+        exit_with_usage_error(f"--hand-over {given.hand_over}: not a host or server of WORKMANAGER_CLUSTER_HOSTS")
+    return asyncio.run(_run(reconciler, leaving, given.seconds))
 
 
-async def _run(steward: ClusterReconciler, leaving: Set[Address], seconds: float) -> int:
+async def _run(reconciler: ClusterReconciler, leaving: Set[Address], seconds: float) -> int:
     try:
         if leaving:
-            return 0 if await steward.hand_over(leaving, seconds) else 1
-        await steward.wait_until_healthy(seconds)
+            return 0 if await reconciler.hand_over(leaving, seconds) else 1
+        await reconciler.wait_until_healthy(seconds)
     finally:
-        await steward.stop()
-    sys.stdout.write(orjson.dumps(steward.state, option=orjson.OPT_INDENT_2).decode() + "\n")
-    return 0 if steward.state is not None and steward.state.is_healthy else 1
+        await reconciler.stop()
+    sys.stdout.write(orjson.dumps(reconciler.state, option=orjson.OPT_INDENT_2).decode() + "\n")
+    return 0 if reconciler.state is not None and reconciler.state.is_healthy else 1
 
 
 if __name__ == "__main__":

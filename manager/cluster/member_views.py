@@ -1,4 +1,4 @@
-"""What a member of the cluster says about itself and the others."""
+"""One member's view of the cluster: its answers to `CLUSTER NODES`, `CLUSTER INFO`, `INFO` and `DBSIZE`."""
 
 import math
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from manager.cluster.slot_ranges import Address
 
-# After a full copy the append-only file is written anew, in the background: until then it holds what was before.
-_IN_STEP = {
+# After a full copy the append-only file is rewritten in the background and holds old data until then.
+_IN_SYNC = {
     "master_link_status": "up",
     "master_sync_in_progress": "0",
     "aof_rewrite_in_progress": "0",
@@ -21,13 +21,13 @@ class NodeEntry:
     """One line of a member's `CLUSTER NODES`.
 
     Attributes:
-        id: of the member that the line is about.
-        address: where the one that speaks believes it to be; None where it does not know.
-        bus_port: where the members talk to each other.
-        master_id: of the member that it copies; '' for a master.
-        failed: a majority has found it dead, or it has no address any more.
-        introduced: False while the two have not yet shaken hands.
-        epoch: of its claim to its slots; a later claim beats an earlier one.
+        id: of the member described.
+        address: its address as the viewing member knows it; None if unknown.
+        bus_port: port of the cluster bus, for messages between members.
+        master_id: id of its master; '' if it is a master itself.
+        failed: the majority has found it failed, or its address is unknown.
+        handshake_done: False until the two members have completed their handshake.
+        epoch: of its claim to its slots; a later claim wins.
         slots: ranges, both ends included.
     """
 
@@ -41,23 +41,23 @@ class NodeEntry:
     slots: tuple[tuple[int, int], ...]
 
     def owns(self, slot: int) -> bool:
-        """Whether it claims the slot."""
+        """Return whether it claims the slot."""
         return any(first <= slot <= last for first, last in self.slots)
 
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """What one member says.
+    """A member's view of itself and the others.
 
     Attributes:
-        id: its own.
-        entries: by id, itself among them.
-        ok: it sees the majority of the masters.
-        keys: how many it holds.
-        copied: it is a replica, in step with its master, and its disk has what its memory has.
-        copies: replicas that are in step with it.
-        unlinked_seconds: for how long it has been a replica without a link to its master; 0 where it is linked or a
-            master, infinite where it has not been linked since it was started.
+        id: its own id.
+        entries: all members that it knows, by id, including itself.
+        sees_majority: it sees the majority of the masters (`cluster_state:ok`).
+        keys: number of keys it holds.
+        in_sync: it is a replica, in sync with its master in memory and on disk.
+        synced_replicas: number of replicas in sync with it.
+        unlinked_seconds: how long this replica has had no link to its master. 0 for a linked replica and for a master,
+            infinite if there was no link since its start.
     """
 
     id: str
@@ -70,50 +70,54 @@ class MemberView:
 
     @property
     def own_entry(self) -> NodeEntry:
-        """Its own line."""
+        """The entry about itself."""
         return self.entries[self.id]
 
     def knows(self, other: "MemberView") -> bool:
-        """Whether it has shaken hands with another."""
+        """Return whether it has completed a handshake with another member."""
         entry = self.entries.get(other.id)
         return entry is not None and entry.handshake_done
 
+    def serves(self, slot: int) -> bool:
+        """Return whether it owns the slot and sees the majority, so that it accepts commands for it."""
+        return self.sees_majority and self.own_entry.owns(slot)
+
     @property
     def is_empty(self) -> bool:
-        """Whether nothing would be lost with it: a master without slots and keys."""
+        """Whether it is a master without slots and keys, so that nothing would be lost with it."""
         return not self.own_entry.master_id and not self.own_entry.slots and not self.keys
 
 
 def parse_view(nodes: str, cluster_info: str, info: str, keys: int) -> MemberView:
-    """Reads the answers to `CLUSTER NODES`, `CLUSTER INFO`, `INFO replication persistence` and `DBSIZE`.
+    """Parse the answers to `CLUSTER NODES`, `CLUSTER INFO`, `INFO replication persistence` and `DBSIZE`.
 
-    Source of the forms: the Redis manual, "CLUSTER NODES", "Serialization format".
+    Source of the format: the Redis manual, "CLUSTER NODES", "Serialization format".
 
     Raises:
-        ValueError: they have another form.
+        ValueError: they have another format.
     """
     entries: dict[str, NodeEntry] = {}
     own_id = ""
     for line in nodes.splitlines():
-        entry, flags = _read_entry(line)
+        entry, flags = _parse_entry(line)
         entries[entry.id] = entry
         if "myself" in flags:
             own_id = entry.id
     if not own_id:
-        raise ValueError("CLUSTER NODES names nobody as the member itself")
-    told = _fields(info)
+        raise ValueError("CLUSTER NODES marks no line as `myself`")
+    fields = _fields(info)
     return MemberView(
         id=own_id,
         entries=entries,
         sees_majority=_fields(cluster_info).get("cluster_state") == "ok",
         keys=keys,
-        in_sync=_IN_STEP.items() <= told.items(),
-        synced_replicas=sum("state=online" in value for name, value in told.items() if name.startswith("slave")),
-        unlinked_seconds=_unlinked_seconds(told),
+        in_sync=_IN_SYNC.items() <= fields.items(),
+        synced_replicas=sum("state=online" in value for name, value in fields.items() if name.startswith("slave")),
+        unlinked_seconds=_unlinked_seconds(fields),
     )
 
 
-def _read_entry(line: str) -> tuple[NodeEntry, set[str]]:
+def _parse_entry(line: str) -> tuple[NodeEntry, set[str]]:
     name, place, flag_text, master_id, _, _, epoch, _, *slots = line.split()
     flags = set(flag_text.split(","))
     address, _, rest = place.partition("@")
@@ -126,20 +130,20 @@ def _read_entry(line: str) -> tuple[NodeEntry, set[str]]:
         failed=bool(flags & {"fail", "noaddr"}),
         handshake_done="handshake" not in flags,
         epoch=int(epoch),
-        # Slots that are being moved stand in brackets, once more.
-        slots=tuple(_read_range(text) for text in slots if not text.startswith("[")),
+        # Slots that are being migrated are listed a second time, in brackets.
+        slots=tuple(_parse_range(text) for text in slots if not text.startswith("[")),
     )
     return entry, flags
 
 
-def _unlinked_seconds(told: Mapping[str, str]) -> float:
-    if told.get("role") != "slave" or told.get("master_link_status") == "up":
+def _unlinked_seconds(fields: Mapping[str, str]) -> float:
+    if fields.get("role") != "slave" or fields.get("master_link_status") == "up":
         return 0.0
-    seconds = float(told.get("master_link_down_since_seconds", -1))
+    seconds = float(fields.get("master_link_down_since_seconds", -1))
     return seconds if seconds >= 0 else math.inf
 
 
-def _read_range(text: str) -> tuple[int, int]:
+def _parse_range(text: str) -> tuple[int, int]:
     first, _, last = text.partition("-")
     return int(first), int(last or first)
 

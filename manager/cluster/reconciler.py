@@ -1,4 +1,4 @@
-"""Asks the members of the cluster how they are, about once a second, and carries out what `plan` makes of it."""
+"""Reconcile the cluster about once a second: read the views of all members, send the commands of `plan`."""
 
 import asyncio
 import logging
@@ -9,56 +9,63 @@ from collections.abc import Container, Sequence
 from redis.exceptions import RedisError
 
 from jobqueue.servers.connection_pool import ConnectionFactory, ServerPool, ServerUnreachable
+from manager.cluster.cluster_view import located_owner
 from manager.cluster.health import ClusterState, assess
 from manager.cluster.member_views import MemberView, parse_view
-from manager.cluster.plan import ClusterCommand, locate, plan, plan_hand_over, slot_owner
+from manager.cluster.plan import ClusterCommand, plan, plan_hand_over
 from manager.cluster.slot_ranges import Address, SlotRange
 
 RECONCILE_SECONDS = 1.0
 POLL_SECONDS = 0.1
+"""Pause between two rounds while somebody waits for the cluster."""
 ANSWER_TIMEOUT_SECONDS = 1.0
 MAX_VIEW_AGE_SECONDS = 3.0
-"""A step is not taken on what was said longer ago: this process may have been stopped in between."""
+"""No command is sent on older views: this process may have been stopped in between."""
 FAILOVER_RETRY_SECONDS = 10.0
-"""Between two attempts to make the same member a master: Redis gives one up after five seconds by itself."""
+"""Pause between two failovers to the same member; Redis abandons one after 5 s."""
 FAILBACK_DELAY_SECONDS = 3.0
-"""How long a host must have been back before its masters are failed back: it may be about to leave."""
+"""How long a host must have been back before its masters are failed back to it: it may be about to stop."""
+
+_VIEW_COMMANDS = (("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication", "persistence"), ("DBSIZE",))
 
 log = logging.getLogger(__name__)
 
 
 class ClusterReconciler:
-    """Keeps a cluster as its groups say.
+    """Keeps a cluster in its configured state.
 
     Args:
-        connect: makes connections, as a user that may administer the cluster.
+        slot_ranges: the configured state.
+        connect: opens connections as a user that can administer the cluster.
     """
 
     def __init__(self, slot_ranges: Sequence[SlotRange], connect: ConnectionFactory) -> None:
-        self._groups = slot_ranges
-        self._nodes = {address: ServerPool(*address, connect) for group in slot_ranges for address in group.members}
-        self._away: dict[Address, str] = {}
+        self._slot_ranges = slot_ranges
+        self._servers = {
+            address: ServerPool(*address, connect) for slot_range in slot_ranges for address in slot_range.members
+        }
+        self._down: set[Address] = set()
         self._failover_at: dict[Address, float] = {}
-        self._back_since: dict[Address, float] = {}
-        self._told: tuple[str, ...] = ()
+        self._failback_possible_since: dict[Address, float] = {}
+        self._logged_problems: tuple[str, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self.state: ClusterState | None = None
-        """As of the last round; None before the first."""
+        """The state at the last round; None before the first."""
 
     def start(self) -> None:
-        """Begins to look after the cluster."""
+        """Start to reconcile."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Leaves the cluster as it is."""
+        """Stop to reconcile and close the connections; the cluster stays as it is."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for node in self._nodes.values():
-            await node.close()
+        for server in self._servers.values():
+            await server.close()
 
     async def wait_until_healthy(self, seconds: float) -> bool:
-        """Looks again and again until the cluster is whole; False where it was not so in time."""
+        """Reconcile until the cluster is healthy; return False if it is not so within `seconds`."""
         deadline = time.monotonic() + seconds
         while not (await self.reconcile()).is_healthy:
             if time.monotonic() > deadline:
@@ -67,36 +74,37 @@ class ClusterReconciler:
         return True
 
     async def reconcile(self) -> ClusterState:
-        """Looks once, and does what there is to do."""
-        asked_at = time.monotonic()
-        views = await self._look_around()
-        self.state = assess(views, self._groups)
-        if self.state.requires_operator != self._told:
-            self._told = self.state.requires_operator
-            for trouble in self._told:
-                log.error("event=cluster_requires_operator reason=%r", trouble)
-        steps = plan(views, self._groups)
-        back = [step.member for step in steps if step.arguments[1] == "FAILOVER"]
-        self._back_since = {member: self._back_since.get(member, asked_at) for member in back}
-        for step in steps:
-            if time.monotonic() - asked_at > MAX_VIEW_AGE_SECONDS:
+        """Read all views once and send the next commands."""
+        started_at = time.monotonic()
+        views = await self._read_views()
+        self.state = assess(views, self._slot_ranges)
+        if self.state.requires_operator != self._logged_problems:
+            self._logged_problems = self.state.requires_operator
+            for problem in self._logged_problems:
+                log.error("event=cluster_requires_operator reason=%r", problem)
+        commands = plan(views, self._slot_ranges)
+        before = self._failback_possible_since
+        since = {command.member: before.get(command.member, started_at) for command in commands if command.is_failover}
+        self._failback_possible_since = since
+        for command in commands:
+            if time.monotonic() - started_at > MAX_VIEW_AGE_SECONDS:
                 break
-            if asked_at - self._back_since.get(step.member, float("-inf")) >= FAILBACK_DELAY_SECONDS:
-                await self._take(step)
+            if started_at - since.get(command.member, float("-inf")) >= FAILBACK_DELAY_SECONDS:
+                await self._send(command)
         return self.state
 
     async def hand_over(self, leaving: Container[Address], seconds: float) -> bool:
-        """Makes masters of those that are about to leave replicas; False where that was not done in time."""
+        """Replace the masters among `leaving` by their replicas; return False if that fails within `seconds`."""
         deadline = time.monotonic() + seconds
         while True:
-            views = await self._look_around()
-            found = [locate(views, slot_owner(views, group)) for group in self._groups]
-            if views and not any(at is not None and at[0] in leaving for at in found):
+            views = await self._read_views()
+            owners = [located_owner(views, slot_range) for slot_range in self._slot_ranges]
+            if views and not any(owner is not None and owner.address in leaving for owner in owners):
                 return True
             if time.monotonic() > deadline:
                 return False
-            for step in plan_hand_over(views, self._groups, leaving):
-                await self._take(step)
+            for command in plan_hand_over(views, self._slot_ranges, leaving):
+                await self._send(command)
             await asyncio.sleep(POLL_SECONDS)
 
     async def _run(self) -> None:
@@ -104,48 +112,46 @@ class ClusterReconciler:
             try:
                 await self.reconcile()
             except Exception:
-                # The loop's edge: what went wrong is gone, or is there again, when it looks the next time.
+                # The loop's edge: the next round reads everything anew.
                 log.exception("event=cluster_reconcile_failed")
             await asyncio.sleep(RECONCILE_SECONDS * random.uniform(0.8, 1.2))
 
-    async def _look_around(self) -> dict[Address, MemberView]:
-        answers = await asyncio.gather(*(self._look(address, node) for address, node in self._nodes.items()))
-        return {address: view for address, view in zip(self._nodes, answers, strict=True) if view is not None}
+    async def _read_views(self) -> dict[Address, MemberView]:
+        answers = await asyncio.gather(*(self._read_view(address, server) for address, server in self._servers.items()))
+        return {address: view for address, view in zip(self._servers, answers, strict=True) if view is not None}
 
-    async def _look(self, address: Address, node: ServerPool) -> MemberView | None:
-        questions = (("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication", "persistence"), ("DBSIZE",))
+    async def _read_view(self, address: Address, server: ServerPool) -> MemberView | None:
         try:
-            answers = await node.execute(*questions, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
-            refusal = next((answer for answer in answers if isinstance(answer, RedisError)), None)
-            trouble = str(refusal or "")
+            answers = await server.execute(*_VIEW_COMMANDS, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
+            failure = str(next((answer for answer in answers if isinstance(answer, RedisError)), ""))
         except ServerUnreachable as error:
-            trouble = str(error)
-        if trouble:
-            if address not in self._away:
-                log.warning("event=cluster_member_down member=%s reason=%r", address, trouble)
-            self._away[address] = trouble
+            failure = str(error)
+        if failure:
+            if address not in self._down:
+                log.warning("event=cluster_member_down member=%s reason=%r", address, failure)
+            self._down.add(address)
             return None
-        if self._away.pop(address, None) is not None:
+        if address in self._down:
+            self._down.remove(address)
             log.info("event=cluster_member_up member=%s", address)
         nodes, cluster_info, info, keys = answers
         return parse_view(nodes.decode(), cluster_info.decode(), info.decode(), keys)
 
-    async def _take(self, step: ClusterCommand) -> None:
+    async def _send(self, command: ClusterCommand) -> None:
         now = time.monotonic()
-        if step.arguments[1] == "FAILOVER":
-            if now - self._failover_at.get(step.member, float("-inf")) < FAILOVER_RETRY_SECONDS:
+        if command.is_failover:
+            if now - self._failover_at.get(command.member, float("-inf")) < FAILOVER_RETRY_SECONDS:
                 return
-            self._failover_at[step.member] = now
+            self._failover_at[command.member] = now
+        server = self._servers[command.member]
         try:
-            (answer,) = await self._nodes[step.member].execute(step.arguments, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
+            (answer,) = await server.execute(command.arguments, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
         except ServerUnreachable as error:
             answer = error
-        told = answer if isinstance(answer, Exception) else "ok"
-        command = " ".join(map(str, step.arguments))
         log.info(
             "event=cluster_command member=%s command=%r reason=%r result=%r",
-            step.member,
-            command,
-            step.reason,
-            str(told),
+            command.member,
+            " ".join(map(str, command.arguments)),
+            command.reason,
+            str(answer) if isinstance(answer, Exception) else "ok",
         )

@@ -1,7 +1,9 @@
-"""The access log: a line for each request, in the form of the program's other lines.
+"""Access log: one line per request, in the format of all other log lines.
 
-A line costs the logging module and a write to stderr about half of what the rest of a request does. So lines are made
-here by hand, and written many at a time.
+With the logging module and a write for each line, logging would cost half as much as the rest of a request. So lines
+are formatted here and written in batches.
+
+Hot path: see benchmarks/README.md#http_enqueue.
 """
 
 import asyncio
@@ -9,16 +11,16 @@ import time
 from typing import TextIO
 
 FLUSH_SECONDS = 0.05
-"""How long a line waits at most before it is written."""
+"""Maximum delay before a line is written."""
 MAX_BUFFERED_LINES = 512
-"""So many lines do not wait."""
+"""This many lines are written without delay."""
 
 
 class AccessLog:
-    """Gathers lines and writes them.
+    """Buffers access log lines and writes them in batches.
 
     Args:
-        stream: where they are written.
+        stream: usually stderr.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -29,7 +31,7 @@ class AccessLog:
         self._stamp = ""
 
     def add(self, method: str, path: str, status: int, seconds: float, now: float) -> None:
-        """Takes a request that was answered at `now` (seconds since the epoch), after so many seconds."""
+        """Add the line of a request that was answered at `now` (seconds since the epoch) within `seconds`."""
         second = int(now)
         if second != self._second:
             self._second = second
@@ -44,7 +46,7 @@ class AccessLog:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Writes what has been gathered."""
+        """Write the buffered lines."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""What a request brings and how it is answered, on the level of ASGI."""
+"""Helpers for ASGI requests and responses: headers, bodies with a size limit, disconnects, problem details."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
@@ -15,47 +15,52 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Route(Protocol):
-    """A route that bypasses the framework.
+    """A route that bypasses FastAPI.
 
     Attributes:
-        media_type: of its answer.
+        media_type: of the response body.
     """
 
     media_type: bytes
 
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
-        """The content of the answer, whose status is 200.
+        """Return the body of a response with status 200.
 
         Raises:
-            Problem: the answer is another.
-            JobQueueError: the queue is away or full.
-            Disconnected: the client is gone.
+            Problem: the response is an error.
+            JobQueueError: the queue is unavailable or full.
+            Disconnected: the client has disconnected.
         """
 
 
 class Disconnected(Exception):
-    """The client is gone: nobody waits for an answer."""
+    """The client has disconnected, so no response is needed."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The first header of that name (in lower case)."""
+    """Return the first header of that lower-case name."""
     for key, value in scope["headers"]:
         if key == name:
             return bytes(value)
     return None
 
 
+def raw_path(scope: Scope) -> str:
+    """Return the path as it was sent, percent-encoded, so that it cannot break a log line."""
+    return str(scope["raw_path"].decode("ascii", "backslashreplace"))
+
+
 def media_type(scope: Scope) -> str:
-    """The body's media type in lower case, without its parameters; '' where none is given."""
+    """Return the body's media type in lower case, without parameters; '' if the request names none."""
     value = header(scope, b"content-type")
     return "" if value is None else value.partition(b";")[0].strip().lower().decode("latin-1")
 
 
 def require_media_type(scope: Scope, allowed: Iterable[str]) -> None:
-    """A body without a media type is taken as the first of `allowed`.
+    """Check the body's media type; a request without one passes.
 
     Raises:
-        Problem: 415.
+        Problem: 415, the type is not one of `allowed`.
     """
     names = tuple(allowed)
     given = media_type(scope)
@@ -64,28 +69,28 @@ def require_media_type(scope: Scope, allowed: Iterable[str]) -> None:
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
-    """The whole body.
+    """Return the whole body.
 
     Raises:
-        Problem: 413, before the body is read where its length is declared.
-        Disconnected: the client is gone.
+        Problem: 413; before the body is read if Content-Length exceeds the limit.
+        Disconnected: the client has disconnected.
     """
     check_length(scope, max_bytes)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
-        # The usual case: everything came in one piece.
+        # The usual case: the body arrived in one piece.
         body: bytes = message.get("body", b"")
         if len(body) > max_bytes:
             raise payload_too_large(max_bytes)
         return body
     pieces = []
-    left = max_bytes
+    bytes_left = max_bytes
     while True:
         if message["type"] == "http.disconnect":
             raise Disconnected
         piece = message.get("body", b"")
-        left -= len(piece)
-        if left < 0:
+        bytes_left -= len(piece)
+        if bytes_left < 0:
             raise payload_too_large(max_bytes)
         pieces.append(piece)
         if not message.get("more_body", False):
@@ -94,21 +99,21 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
 
 
 async def stream_body(scope: Scope, receive: Receive, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body as it comes in.
+    """Yield the body piece by piece.
 
     Raises:
-        Problem: 413, before the body is read where its length is declared.
-        Disconnected: the client is gone.
+        Problem: 413; before the body is read if Content-Length exceeds the limit.
+        Disconnected: the client has disconnected.
     """
     check_length(scope, max_bytes)
-    left = max_bytes
+    bytes_left = max_bytes
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Disconnected
         piece: bytes = message.get("body", b"")
-        left -= len(piece)
-        if left < 0:
+        bytes_left -= len(piece)
+        if bytes_left < 0:
             raise payload_too_large(max_bytes)
         yield piece
         if not message.get("more_body", False):
@@ -116,7 +121,7 @@ async def stream_body(scope: Scope, receive: Receive, max_bytes: int) -> AsyncIt
 
 
 def check_length(scope: Scope, max_bytes: int) -> None:
-    """Raises a Problem (413) where the declared length is too large."""
+    """Raise a Problem (413) if Content-Length exceeds the limit."""
     declared = header(scope, b"content-length")
     if declared is None:
         return
@@ -127,19 +132,19 @@ def check_length(scope: Scope, max_bytes: int) -> None:
 
 
 def payload_too_large(max_bytes: int) -> Problem:
-    """413, naming the limit."""
-    return Problem(TOO_LARGE, f"at most {max_bytes} bytes are taken", limit_bytes=max_bytes)
+    """Return a 413 that names the limit."""
+    return Problem(TOO_LARGE, f"the body must not exceed {max_bytes} bytes", limit_bytes=max_bytes)
 
 
 @asynccontextmanager
 async def disconnect_watch(receive: Receive) -> AsyncIterator["asyncio.Task[None]"]:
-    """A task that ends when the client is gone. What is left of the body is passed over."""
+    """Yield a task that ends when the client disconnects. It discards the rest of the body."""
 
-    async def until_gone() -> None:
+    async def until_disconnected() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    task = asyncio.create_task(until_gone())
+    task = asyncio.create_task(until_disconnected())
     try:
         yield task
     finally:
@@ -153,7 +158,7 @@ async def send_body(
     content_type: bytes,
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
-    """Answers with one body."""
+    """Send a response with one body."""
     await send(
         {
             "type": "http.response.start",
@@ -165,6 +170,6 @@ async def send_body(
 
 
 async def send_problem(send: Send, problem: Problem, instance: str) -> None:
-    """Answers with problem details."""
+    """Send problem details."""
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in problem.headers.items()]
     await send_body(send, problem.status, problem.to_json(instance), b"application/problem+json", headers)

@@ -1,4 +1,4 @@
-"""API keys: who may ask."""
+"""API key authentication (bearer tokens)."""
 
 import hmac
 from collections.abc import Iterable
@@ -7,24 +7,25 @@ from manager.http.asgi import Scope, header
 from manager.http.problems import UNAUTHORIZED, Problem
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+"""Paths for load balancers, which need no key."""
 
 
 class ApiKeyAuth:
-    """The keys that the operator gave out; with none, everybody may ask."""
+    """The configured API keys. Without any, every request is allowed."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = tuple(key.encode() for key in keys)
 
     def check(self, scope: Scope) -> None:
-        """Raises a Problem (401) where the request needs a key and brings none of ours."""
+        """Raise a Problem (401) if the request needs a key and has no valid one."""
         if not self._keys or scope["path"] in PUBLIC_PATHS:
             return
         given = header(scope, b"authorization") or b""
         scheme, _, token = given.partition(b" ")
         token = token.strip()
-        # Every key is compared, whichever matches, in a time that tells nothing about them.
+        # All keys are compared in constant time, even after a match, so that the duration reveals nothing.
         matches = [hmac.compare_digest(token, key) for key in self._keys]
         if scheme.lower() != b"bearer" or not any(matches):
-            what = "wrong" if given else "missing"
+            reason = "wrong" if given else "missing"
             headers = {"WWW-Authenticate": 'Bearer realm="workmanager"'}
-            raise Problem(UNAUTHORIZED, f"the API key is {what}: send Authorization: Bearer KEY", headers=headers)
+            raise Problem(UNAUTHORIZED, f"the API key is {reason}: send Authorization: Bearer KEY", headers=headers)

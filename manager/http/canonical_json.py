@@ -1,4 +1,4 @@
-"""JSON as records carry it: keys sorted, no spaces, so that equal values are equal bytes."""
+"""Canonical JSON: sorted keys and no spaces, so that equal values in job records are equal bytes."""
 
 import json
 from typing import Any
@@ -7,26 +7,27 @@ import orjson
 
 
 def canonical_json(value: Any) -> bytes:
-    """The value as JSON.
+    """Return the value as canonical JSON.
 
     Raises:
-        ValueError: it holds NaN or an infinity (parsers take `NaN` and `1e999`), which JSON cannot express.
+        ValueError: it contains NaN or an infinity, which JSON cannot express (but parsers accept `NaN` and `1e999`).
     """
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError:
-        # Integers of more than 64 bits.
+        # It contains an integer of more than 64 bits.
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     if b"null" in text:
-        # It may stand for a NaN: orjson does not say.
+        # orjson writes NaN as null without an error.
         json.dumps(value, allow_nan=False)
     return text
 
 
 def json_fragment(value: Any) -> orjson.Fragment:
-    """A value from a record, which others may have written, as a part of an answer; null where JSON has no text for it.
+    """Return a value from a job record as a part of a response; null if JSON cannot express it.
 
-    orjson takes neither integers of more than 64 bits nor lone surrogates, and would write NaN as null in silence.
+    Other programs may have written it. orjson rejects integers of more than 64 bits and lone surrogates, and silently
+    writes NaN as null.
     """
     try:
         return orjson.Fragment(json.dumps(value, separators=(",", ":"), allow_nan=False))

@@ -1,4 +1,4 @@
-"""Reads the one field of a `multipart/form-data` body that carries a job's binary data, as it comes in."""
+"""Read the field `data`, a job's binary data, from a streamed `multipart/form-data` body."""
 
 from collections.abc import AsyncIterator
 
@@ -10,14 +10,14 @@ from manager.http.problems import BAD_BODY, Problem
 
 FIELD = "data"
 OVERHEAD_BYTES = 64 * 1024
-"""Room for boundaries and part headers."""
+"""Allowance for boundaries and part headers in the size limit of a form."""
 
 
 def read_boundary(content_type: bytes) -> bytes:
-    """The boundary in a Content-Type.
+    """Return the boundary in a Content-Type.
 
     Raises:
-        Problem: 400, there is none.
+        Problem: 400, it has no boundary.
     """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
@@ -27,10 +27,10 @@ def read_boundary(content_type: bytes) -> bytes:
 
 
 async def read_field(boundary: bytes, pieces: AsyncIterator[bytes]) -> bytes:
-    """The content of the field `data`.
+    """Return the content of the field `data`.
 
     Raises:
-        Problem: 400: no multipart body, the field is missing or given twice, or there is another field.
+        Problem: 400: the body is not multipart, the field is missing or given twice, or there is another field.
     """
     parts = _Parts()
     try:
@@ -50,7 +50,7 @@ async def read_field(boundary: bytes, pieces: AsyncIterator[bytes]) -> bytes:
             parser.write(piece)
         parser.finalize()
     except FormParserError as error:
-        raise Problem(BAD_BODY, f"the body is no multipart/form-data: {error}") from error
+        raise Problem(BAD_BODY, f"the body is not multipart/form-data: {error}") from error
     if not parts.ended:
         raise Problem(BAD_BODY, "the body ends before its last boundary")
     if not parts.fields:
@@ -59,7 +59,7 @@ async def read_field(boundary: bytes, pieces: AsyncIterator[bytes]) -> bytes:
 
 
 class _Parts:
-    """What the parser has come across."""
+    """The parser's callbacks, and what they have found so far."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -88,7 +88,7 @@ class _Parts:
     def end_headers(self) -> None:
         if self._field != FIELD:
             named = "without a name" if self._field is None else f"named {self._field[:80]!r}"
-            raise Problem(BAD_BODY, f"only the field '{FIELD}' is taken, not one {named}")
+            raise Problem(BAD_BODY, f"the only field must be '{FIELD}'; found one {named}")
         self.fields += 1
         if self.fields > 1:
             raise Problem(BAD_BODY, f"the field '{FIELD}' is given twice")

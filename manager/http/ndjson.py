@@ -1,22 +1,22 @@
-"""Splits a body into lines as it comes in."""
+"""Split a streamed NDJSON body into lines."""
 
 from collections.abc import Iterator
 
 
 class LineSplitter:
-    """Gathers pieces and gives whole lines, without their ends; blank lines are passed over.
+    """Buffers pieces of a body and yields complete lines without line ends; skips blank lines.
 
     Args:
-        most_bytes: of a line; a longer one is given as None and not kept.
+        max_line_bytes: a longer line is yielded as None and not kept in memory.
     """
 
     def __init__(self, max_line_bytes: int) -> None:
-        self._most_bytes = max_line_bytes
+        self._max_line_bytes = max_line_bytes
         self._rest: list[bytes] = []
         self._rest_bytes = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes | None]:
-        """The lines that end in the piece."""
+        """Yield the lines that end in this piece."""
         first, *others = piece.split(b"\n")
         self._keep(first)
         for part in others:
@@ -24,8 +24,8 @@ class LineSplitter:
             self._keep(part)
 
     def finish(self) -> Iterator[bytes | None]:
-        """The line that has begun, as if it ended here."""
-        line = b"".join(self._rest) if self._rest_bytes <= self._most_bytes else None
+        """Yield the unfinished line as if it ended here."""
+        line = b"".join(self._rest) if self._rest_bytes <= self._max_line_bytes else None
         self._rest.clear()
         self._rest_bytes = 0
         if line is None:
@@ -35,7 +35,7 @@ class LineSplitter:
 
     def _keep(self, part: bytes) -> None:
         self._rest_bytes += len(part)
-        if self._rest_bytes <= self._most_bytes:
+        if self._rest_bytes <= self._max_line_bytes:
             self._rest.append(part)
         else:
             self._rest.clear()

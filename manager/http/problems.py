@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details."""
+"""Error responses: RFC 9457 problem details, and the problem for each kind of error."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,45 +15,46 @@ from jobqueue.inspection.listing import InvalidCursor
 MEDIA_TYPE = "application/problem+json"
 UNAVAILABLE_RETRY_SECONDS = 1
 FULL_RETRY_SECONDS = 5
-_SHOWN_ERRORS = 20
+"""Retry-After while Redis cannot be reached, and while it is full."""
+_MAX_SHOWN_ERRORS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """A kind of problem: its status, the last part of its `type`, its title."""
+    """A problem type: its HTTP status, the last part of its `type` URN, and its title."""
 
     status: int
     name: str
     title: str
 
 
-BAD_QUERY = ProblemType(400, "bad-query", "A query parameter is wrong")
+BAD_QUERY = ProblemType(400, "bad-query", "A query parameter is invalid")
 BAD_BODY = ProblemType(400, "bad-body", "The body cannot be read")
 UNAUTHORIZED = ProblemType(401, "unauthorized", "An API key is needed")
-NO_SUCH_JOB = ProblemType(404, "no-such-job", "There is no such job")
-NO_SUCH_ROUTE = ProblemType(404, "no-such-route", "There is no such route")
-WRONG_METHOD = ProblemType(405, "wrong-method", "The route does not take this method")
-ID_CONFLICT = ProblemType(409, "id-conflict", "The id belongs to a job with other content")
-DUPLICATE_UNIQUE_KEY = ProblemType(409, "duplicate-unique-key", "Another job has the unique key")
+NO_SUCH_JOB = ProblemType(404, "no-such-job", "The job does not exist")
+NO_SUCH_ROUTE = ProblemType(404, "no-such-route", "The path does not exist")
+WRONG_METHOD = ProblemType(405, "wrong-method", "The path does not support this method")
+ID_CONFLICT = ProblemType(409, "id-conflict", "The id belongs to a job with different content")
+DUPLICATE_UNIQUE_KEY = ProblemType(409, "duplicate-unique-key", "Another job holds the unique key")
 WRONG_STATUS = ProblemType(409, "wrong-status", "The job's status does not allow this")
-PRICE_NOT_CONFIGURED = ProblemType(409, "price-not-configured", "Nobody has said what an instance costs")
+PRICE_NOT_CONFIGURED = ProblemType(409, "price-not-configured", "The price of an instance is not configured")
 TOO_LARGE = ProblemType(413, "too-large", "The body is too large")
-WRONG_MEDIA_TYPE = ProblemType(415, "wrong-media-type", "The body's media type is not taken")
+WRONG_MEDIA_TYPE = ProblemType(415, "wrong-media-type", "The body's media type is not supported")
 INVALID = ProblemType(422, "invalid", "The body is not valid")
 INTERNAL = ProblemType(500, "internal", "The manager has failed")
 UNAVAILABLE = ProblemType(503, "unavailable", "Redis cannot be reached")
 FULL = ProblemType(503, "full", "Redis is full")
-SHUTTING_DOWN = ProblemType(503, "shutting-down", "The manager is about to end")
+SHUTTING_DOWN = ProblemType(503, "shutting-down", "The manager is shutting down")
 
 
 class Problem(Exception):
-    """An answer that says what went wrong.
+    """An error response.
 
     Attributes:
-        kind: of problem.
+        problem_type: status, URN and title.
         detail: what was wrong with this request.
-        headers: of the answer, such as Retry-After.
-        members: more members of the document, such as `errors` or `id`.
+        headers: response headers, such as Retry-After.
+        members: further members of the document, such as `errors` or `id`.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Problem(Exception):
         return self.problem_type.status
 
     def document(self, instance: str | None = None) -> dict[str, Any]:
-        """The problem details; `instance` is the path of the request."""
+        """Return the problem details; `instance` is the path of the request."""
         document: dict[str, Any] = {
             "type": f"urn:workmanager:problem:{self.problem_type.name}",
             "title": self.problem_type.title,
@@ -83,17 +84,17 @@ class Problem(Exception):
         return document | self.members
 
     def to_json(self, instance: str | None = None) -> bytes:
-        """The document as JSON."""
+        """Return the document as JSON."""
         return orjson.dumps(self.document(instance))
 
 
 def unavailable_problem(error: ShardUnavailable, job_id: str | None = None) -> Problem:
-    """Redis is away; `job_id` names the job to ask for, or to submit again."""
-    detail = "the queue cannot be reached at the moment"
+    """Return a 503 for an unavailable shard; `job_id` is the job to look up or to submit again."""
+    detail = "the queue is unavailable at the moment"
     if isinstance(error, NotPermitted):
-        detail = "Redis refuses this manager's user what the request needs: its users are older than the manager"
+        detail = "Redis denies this manager's user a command: the Redis users are from an older version, update them"
     if error.outcome_unknown:
-        detail = "the answer of the queue is missing: the change may have been made; repeating it is safe"
+        detail = "the queue did not answer: the change may have been made; repeating it is safe"
         if job_id is not None:
             detail += " with the same id"
     members = {} if job_id is None else {"id": job_id}
@@ -101,48 +102,52 @@ def unavailable_problem(error: ShardUnavailable, job_id: str | None = None) -> P
 
 
 def queue_problem(error: JobQueueError) -> Problem:
-    """The answer to an error of the queue."""
+    """Return the problem for an error of the queue."""
     match error:
         case ShardUnavailable():
             return unavailable_problem(error)
         case QueueFull():
-            return Problem(FULL, "no new jobs are taken for now", headers={"Retry-After": str(FULL_RETRY_SECONDS)})
+            return Problem(
+                FULL,
+                "Redis is almost full: new jobs are rejected for now",
+                headers={"Retry-After": str(FULL_RETRY_SECONDS)},
+            )
         case InvalidCursor():
             return Problem(BAD_QUERY, f"cursor: {error}", parameter="cursor")
         case _:
-            return Problem(INTERNAL, "the queue has failed")
+            return Problem(INTERNAL, "the queue failed: see the manager's log")
 
 
 def validation_problem(error: ValidationError) -> Problem:
-    """400 for what is not JSON, 422 for what is not valid, naming the fields."""
+    """Return a 400 for a body that is not JSON, or a 422 that names the invalid fields."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
         return Problem(BAD_BODY, errors[0]["msg"])
     fields = [
         {"field": ".".join(str(part) for part in entry["loc"]), "message": entry["msg"]}
-        for entry in errors[:_SHOWN_ERRORS]
+        for entry in errors[:_MAX_SHOWN_ERRORS]
     ]
     first = fields[0]
     return Problem(INVALID, f"{first['field'] or 'body'}: {first['message']}", errors=fields)
 
 
 def http_status_problem(status: int, path: str, allowed: Sequence[str]) -> Problem:
-    """What the router refuses: an unknown path, or a method that is none of those `allowed` there."""
+    """Return the problem for a status of the router: an unknown path, or a method that is not `allowed` there."""
     if status == HTTPStatus.NOT_FOUND:
-        return Problem(NO_SUCH_ROUTE, f"nothing is served at {path}")
+        return Problem(NO_SUCH_ROUTE, f"there is nothing at {path}")
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = ", ".join(allowed)
-        return Problem(WRONG_METHOD, f"{path} takes {methods}", headers={"Allow": methods})
+        return Problem(WRONG_METHOD, f"{path} supports {methods}", headers={"Allow": methods})
     phrase = HTTPStatus(status).phrase
     return Problem(ProblemType(status, phrase.lower().replace(" ", "-"), phrase), phrase)
 
 
 def duplicate_unique_key(job_id: str, free_in_seconds: float) -> Problem:
-    """Another job has the unique key for so long."""
+    """Return a 409 for a unique key that another job holds for `free_in_seconds` more."""
     seconds = max(1, math.ceil(free_in_seconds))
     return Problem(
         DUPLICATE_UNIQUE_KEY,
-        f"job {job_id} has the unique key for another {seconds} s",
+        f"job {job_id} holds the unique key for another {seconds} s",
         headers={"Retry-After": str(seconds)},
         id=job_id,
     )

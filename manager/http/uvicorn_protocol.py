@@ -1,8 +1,10 @@
-"""HTTP/1.1 as uvicorn and httptools speak it, with our form of errors, a limit on headers, and a short way out.
+"""uvicorn's HTTP/1.1 protocol (httptools) with problem details for errors, a limit on headers, and a cheaper response.
 
-The short way: around the content of a hot route's answer uvicorn takes two writes, a timer, and a look at each header,
-which together cost a third of what the rest of it does. Here it is one write, and a connection has one timer. Around
-the parser's calls uvicorn serves features that are switched off here; they are left out.
+For a response uvicorn makes two writes, sets a timer, and checks each header. Together this costs a third of its other
+work on a request. Fast routes respond with one write here, and a connection has a single timer. uvicorn's code for
+features that are switched off here is left out.
+
+Hot path: see benchmarks/README.md#http_enqueue.
 """
 
 from __future__ import annotations
@@ -23,54 +25,54 @@ from manager.http.problems import MEDIA_TYPE, Problem, ProblemType
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_CACHED_TARGET_BYTES = 128
-"""Of a request's target; a longer one is read each time."""
+"""A longer request target (path and query) is parsed again each time instead of cached."""
 MAX_COALESCED_BYTES = 16 * 1024
-"""A larger content is not copied for the sake of one write."""
+"""A larger body is not copied to save a write."""
 
-RESPOND_EXTENSION = "workmanager.answer"
-"""The ASGI extension that answers a request with 200 and one piece of content: an `Answer`."""
+RESPOND_EXTENSION = "workmanager.respond"
+"""Name of the ASGI extension that sends a complete response with status 200: a `Responder`."""
 Responder = Callable[[bytes, bytes], Awaitable[None] | None]
-"""Takes the media type and the content; what it returns, if anything, is to be awaited: the client takes its time."""
+"""Sends the media type and the body. If it returns an awaitable, await it: the client reads slowly."""
 
 log = logging.getLogger(__name__)
 
-_NOT_HTTP = ProblemType(400, "not-http", "This is no HTTP request")
+_NOT_HTTP = ProblemType(400, "not-http", "This is not an HTTP request")
 _HEAD_TOO_LARGE = ProblemType(431, "head-too-large", "The request's URL and headers are too large")
 
 
 class ManagerHttpProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One client connection."""
 
     answering: RequestResponseCycle
-    """The request that is being answered; those behind it wait in the pipeline."""
+    """The request that is answered at the moment; later ones wait in the pipeline."""
 
     _in_head = True
     _head_bytes = 0
     _idle_since: float | None = None
     _idle_timer: TimerHandle | None = None
 
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # As uvicorn has it.
-        """A client is here."""
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # As in uvicorn.
+        """Start a connection."""
         super().connection_made(transport)
-        # By a weak reference: each request has them, and the connection has the request.
-        self._extensions = {RESPOND_EXTENSION: partial(_answer, ref(self))}
+        # A weak reference, because each request holds the extensions and the connection holds the request.
+        self._extensions = {RESPOND_EXTENSION: partial(_respond, ref(self))}
 
     def data_received(self, data: bytes) -> None:
-        """Counts what comes before the end of a request's headers: the parser keeps it all."""
+        """Parse the data, and limit the bytes before the end of the headers, all of which the parser keeps."""
         if self._in_head:
             self._head_bytes += len(data)
         self._idle_since = None
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade:
-            log.info("event=http_upgrade_ignored: the request is answered as one without")
+            log.info("event=http_upgrade_ignored")
         except HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(Problem(_HEAD_TOO_LARGE, f"at most {MAX_HEAD_BYTES} bytes are taken"))
+            self._reject(Problem(_HEAD_TOO_LARGE, f"URL and headers must not exceed {MAX_HEAD_BYTES} bytes"))
 
     def on_headers_complete(self) -> None:
-        """The request is about to be answered.
+        """Start to answer the request.
 
         As in uvicorn, without what is switched off here (root path, limit of concurrency, WebSockets).
         """
@@ -78,7 +80,7 @@ class ManagerHttpProtocol(HttpToolsProtocol):
         scope, parser, before = self.scope, self.parser, self.cycle
         version = scope["http_version"] = parser.get_http_version()
         scope["method"] = parser.get_method().decode("ascii")
-        split = _split_target if len(self.url) > MAX_CACHED_TARGET_BYTES else _split_again
+        split = _split_target if len(self.url) > MAX_CACHED_TARGET_BYTES else _split_target_cached
         scope["path"], scope["raw_path"], scope["query_string"] = split(self.url)
         self.cycle = RequestResponseCycle(
             scope=scope,
@@ -100,15 +102,15 @@ class ManagerHttpProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
-        """The next request begins."""
+        """Expect the head of the next request."""
         self._in_head = True
         self._head_bytes = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Waits for the next request, for a while.
+        """Answer the next request of the pipeline, or wait for one until the keep-alive timeout.
 
-        The timer of the wait before goes on, and looks at its end how long this one has lasted.
+        A timer from an earlier wait keeps running. When it fires, it is set again for the rest of this wait.
         """
         self.server_state.total_requests += 1
         if self.transport.is_closing():
@@ -122,33 +124,33 @@ class ManagerHttpProtocol(HttpToolsProtocol):
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Closes the connection where it has been idle for long."""
+        """Close the connection if it has been idle for the keep-alive timeout."""
         self._idle_timer = None
         if self._idle_since is None:
             return
-        left_seconds = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if left_seconds > 0:
-            self._idle_timer = self.loop.call_later(left_seconds, self.timeout_keep_alive_handler)
+        remaining_seconds = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if remaining_seconds > 0:
+            self._idle_timer = self.loop.call_later(remaining_seconds, self.timeout_keep_alive_handler)
         else:
             super().timeout_keep_alive_handler()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """Clean up after the connection has closed."""
         super().connection_lost(exc)
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
 
     def send_400_response(self, msg: str) -> None:
-        """Answers what cannot be parsed."""
-        self._refuse(Problem(_NOT_HTTP, msg))
+        """Answer a request that cannot be parsed."""
+        self._reject(Problem(_NOT_HTTP, msg))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.answering = cycle
         cast(Scope, cycle.scope)["extensions"] = self._extensions
         super()._start_asgi_task(cycle, app)
 
-    def _refuse(self, problem: Problem) -> None:
+    def _reject(self, problem: Problem) -> None:
         body = problem.to_json()
         status_line = STATUS_LINE[problem.status]
         headers = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
@@ -157,36 +159,36 @@ class ManagerHttpProtocol(HttpToolsProtocol):
 
 
 def _split_target(url: bytes) -> tuple[str, bytes, bytes]:
-    """Path, raw path and query string of a request's target.
+    """Return path, raw path and query string of a request target.
 
     Raises:
-        HttpParserInvalidURLError, UnicodeDecodeError: it is none; in a parser's callback this means 400.
+        HttpParserInvalidURLError, UnicodeDecodeError: not a valid target; raised in a parser's callback it means 400.
     """
     parsed = parse_url(url)
     return unquote(parsed.path.decode("ascii")), parsed.path, parsed.query or b""
 
 
-# Most clients send the same few targets.
-_split_again = lru_cache(1024)(_split_target)
+# Most clients repeat a few targets.
+_split_target_cached = lru_cache(1024)(_split_target)
 
 
-def _answer(reference: ref[ManagerHttpProtocol], media_type: bytes, content: bytes) -> Awaitable[None] | None:
+def _respond(reference: ref[ManagerHttpProtocol], media_type: bytes, content: bytes) -> Awaitable[None] | None:
     connection = reference()
-    assert connection is not None, "a request that is not answered yet keeps its connection"
+    assert connection is not None, "an unanswered request keeps its connection alive"
     cycle = connection.answering
     if cycle.flow.write_paused and not cycle.disconnected:
-        return _write_in_time(cycle, media_type, content)
+        return _write_after_drain(cycle, media_type, content)
     _write(cycle, media_type, content)
     return None
 
 
-async def _write_in_time(cycle: RequestResponseCycle, media_type: bytes, content: bytes) -> None:
+async def _write_after_drain(cycle: RequestResponseCycle, media_type: bytes, content: bytes) -> None:
     await cycle.flow.drain()
     _write(cycle, media_type, content)
 
 
 def _write(cycle: RequestResponseCycle, media_type: bytes, content: bytes) -> None:
-    """What the cycle's `send` does with two messages, for an answer whose headers are known to be right."""
+    """Do what the cycle's `send` does with two messages, for a response with known headers."""
     if cycle.disconnected:
         return
     cycle.response_started = cycle.response_complete = True

@@ -1,6 +1,9 @@
-"""Group commit: while one call is under way, what comes in gathers and shares the next.
+"""Group commit: requests that arrive while a call is in flight share the next call.
 
-Few requests wait for nobody; many share a script call, its round trip and its replica's confirmation.
+A single request is sent at once. Many concurrent ones share a script call, its round trip and its confirmation by a
+replica.
+
+Hot path: see benchmarks/README.md#http_enqueue.
 """
 
 import asyncio
@@ -19,12 +22,12 @@ class _Entry(NamedTuple, Generic[Item, Answer]):
 
 
 class GroupCommit(Generic[Item, Answer]):
-    """Gathers items for one call at a time.
+    """Batches the items of concurrent requests, with one call in flight at a time.
 
     Args:
-        commit: takes items, gives one answer for each, in order; what it raises reaches everyone who shared the call.
-        weigh: an item's weight.
-        most_weight: of one call, which always takes the items of at least one request.
+        commit: sends items and returns one answer for each, in order. Its exception reaches every request of the call.
+        weigh: returns an item's weight.
+        max_weight: limit of one call. A call takes the items of at least one request, however heavy.
     """
 
     def __init__(
@@ -36,30 +39,30 @@ class GroupCommit(Generic[Item, Answer]):
     ) -> None:
         self._commit = commit
         self._weigh = weigh
-        self._most_weight = max_weight
+        self._max_weight = max_weight
         self._waiting: deque[_Entry[Item, Answer]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Answer:
-        """The answer to one item."""
-        answers = await self._enter((item,), self._weigh(item))
+        """Send one item and return its answer."""
+        answers = await self._enqueue((item,), self._weigh(item))
         return answers[0]
 
     async def submit_all(self, items: Sequence[Item]) -> list[Answer]:
-        """The answers to several, in order; more than one call can take travel in several."""
+        """Send several items and return their answers in order. Items beyond one call's weight go in several calls."""
         futures = []
         start = weight = 0
-        for place, item in enumerate(items):
+        for index, item in enumerate(items):
             item_weight = self._weigh(item)
-            if place > start and weight + item_weight > self._most_weight:
-                futures.append(self._enter(items[start:place], weight))
-                start, weight = place, 0
+            if index > start and weight + item_weight > self._max_weight:
+                futures.append(self._enqueue(items[start:index], weight))
+                start, weight = index, 0
             weight += item_weight
         if start < len(items):
-            futures.append(self._enter(items[start:], weight))
+            futures.append(self._enqueue(items[start:], weight))
         return [answer for answers in await asyncio.gather(*futures) for answer in answers]
 
-    def _enter(self, items: Sequence[Item], weight: int) -> "asyncio.Future[Sequence[Answer]]":
+    def _enqueue(self, items: Sequence[Item], weight: int) -> "asyncio.Future[Sequence[Answer]]":
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         answers: asyncio.Future[Sequence[Answer]] = self._task.get_loop().create_future()
@@ -69,21 +72,21 @@ class GroupCommit(Generic[Item, Answer]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                entries = self._take()
+                entries = self._next_batch()
                 if entries:
                     await self._call(entries)
         finally:
             self._task = None
 
-    def _take(self) -> list[_Entry[Item, Answer]]:
+    def _next_batch(self) -> list[_Entry[Item, Answer]]:
         entries: list[_Entry[Item, Answer]] = []
         weight = 0
         while self._waiting:
             entry = self._waiting[0]
-            if entries and weight + entry.weight > self._most_weight:
+            if entries and weight + entry.weight > self._max_weight:
                 break
             self._waiting.popleft()
-            # Whoever gave up before the call asks for nothing.
+            # Skip requests that were cancelled before the call.
             if not entry.answers.cancelled():
                 entries.append(entry)
                 weight += entry.weight
@@ -92,7 +95,7 @@ class GroupCommit(Generic[Item, Answer]):
     async def _call(self, entries: Sequence[_Entry[Item, Answer]]) -> None:
         try:
             answers = await self._commit([item for entry in entries for item in entry.items])
-        except Exception as error:  # noqa: BLE001 - it is not lost: everyone who waits gets it
+        except Exception as error:  # noqa: BLE001 - not lost: every waiting request gets it
             for entry in entries:
                 if not entry.answers.done():
                     entry.answers.set_exception(error)

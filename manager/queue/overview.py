@@ -1,4 +1,4 @@
-"""The whole queue at a glance: counts, workers, readiness, over all shards that answer."""
+"""Job counts, workers and readiness, gathered from all shards that answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,11 +22,11 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Gathered(Generic[Answer]):
-    """What the shards said.
+    """The answers of all shards to one question.
 
     Attributes:
-        answers: of those that answered.
-        away: how many did not.
+        answers: one per shard that answered.
+        unavailable: how many shards did not.
     """
 
     answers: tuple[Answer, ...]
@@ -34,35 +34,35 @@ class Gathered(Generic[Answer]):
 
 
 class Overview:
-    """Asks every shard and puts the answers together.
+    """Asks every shard and combines the answers.
 
-    `counts` and `workers` raise ShardUnavailable where no shard answers.
+    `counts` and `workers` raise ShardUnavailable if no shard answers.
     """
 
     def __init__(self, shards: Shards, breaker: ShardBreaker) -> None:
         self._shards = shards
-        self._outages = breaker
+        self._breaker = breaker
 
     async def counts(self) -> tuple[ShardCounts, int]:
-        """The sum of the counts, and how many shards are left out because they are away."""
-        survey = await self._survey(read_counts)
-        return sum(survey.answers, ShardCounts()), survey.unavailable
+        """Return the sum of the counts, and how many shards are missing from it because they are unavailable."""
+        gathered = await self._gather(read_counts)
+        return sum(gathered.answers, ShardCounts()), gathered.unavailable
 
     async def workers(self) -> list[WorkerView]:
-        """The workers that any shard lists, by name."""
-        survey = await self._survey(list_workers)
-        # A worker stands on every shard; the counts that it reports are the same on all.
-        by_name = {worker.name: worker for workers in survey.answers for worker in workers}
+        """Return the workers that any shard lists, sorted by name."""
+        gathered = await self._gather(list_workers)
+        # A worker registers on every shard and reports the same counts to all of them.
+        by_name = {worker.name: worker for workers in gathered.answers for worker in workers}
         return [by_name[name] for name in sorted(by_name)]
 
     async def ready(self) -> tuple[int, int]:
-        """How many shards take writes, and how many there are."""
-        answers = await asyncio.gather(*(_takes_writes(shard) for shard in self._shards))
+        """Return how many shards accept writes, and how many there are."""
+        answers = await asyncio.gather(*(_accepts_writes(shard) for shard in self._shards))
         return sum(answers), len(answers)
 
-    async def _survey(self, question: Callable[[Shard], Awaitable[Answer]]) -> Gathered[Answer]:
+    async def _gather(self, question: Callable[[Shard], Awaitable[Answer]]) -> Gathered[Answer]:
         async def ask(shard: Shard) -> Answer:
-            with self._outages.guard(shard):
+            with self._breaker.guard(shard):
                 return await question(shard)
 
         outcomes = await asyncio.gather(*(ask(shard) for shard in self._shards), return_exceptions=True)
@@ -80,8 +80,8 @@ class Overview:
         return Gathered(tuple(answers), len(outcomes) - len(answers))
 
 
-async def _takes_writes(shard: Shard) -> bool:
-    # Removing what never stood there changes nothing, but only a master that takes writes does it.
+async def _accepts_writes(shard: Shard) -> bool:
+    # The key never exists, so deleting it changes nothing, but only a master that accepts writes answers.
     try:
         await shard.execute(("DEL", keys.probe(shard.prefix)), timeout_seconds=PROBE_TIMEOUT_SECONDS)
     except (JobQueueError, RedisError):

@@ -1,7 +1,8 @@
-"""One shard as a source of results, which loses none that it has taken: each is handed to somebody.
+"""Pull results from one shard without losing any that were removed from its feed.
 
-What was taken out of the feed for good is nobody else's any more. So a pull whose outcome is unknown is repeated under
-its token before anything else, and what comes of it, or comes too late for who asked, goes to those who ask next.
+A result that is pulled without a lease is gone from the feed, so this manager must deliver it. If the outcome of a pull
+is unknown, the pull is repeated with the same token before any other. Its results, and results that arrive too late for
+their request, go to the next requests.
 """
 
 import secrets
@@ -15,11 +16,12 @@ from jobqueue.lifecycle.pull import MAX_PULL_BYTES, PulledResult, PullOrder, pul
 from jobqueue.sharding.shard import Shard
 
 RETRY_SECONDS = 0.3
+"""Covers a connection that Redis has closed; longer outages are left to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """What is wanted of one shard; equal `order` and `lease_seconds` share a script call."""
+    """Results wanted from one shard. Requests with equal `order` and `lease_seconds` share a script call."""
 
     max_results: int
     order: PullOrder
@@ -28,7 +30,7 @@ class PullRequest:
 
 @dataclass(frozen=True, slots=True)
 class PullBatch:
-    """What one shard gave; `more` where it may have more, which would have been too large together, or too many."""
+    """Results from one shard. With `has_more` the shard may have more, beyond a limit on their number or size."""
 
     results: Sequence[PulledResult]
     has_more: bool
@@ -36,96 +38,97 @@ class PullBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A pull as it was sent."""
+    """A pull as it was sent to Redis."""
 
     token: str
-    most: int
+    max_results: int
     order: PullOrder
     lease_seconds: float
 
 
 class ShardPuller:
-    """Takes results out of one shard's feed.
+    """Pulls results from one shard's feed.
 
     Attributes:
-        plenty: whether the last call got all that it asked for, so that there may be more.
+        has_more: whether the last call got all that it asked for, so that the shard may have more.
     """
 
     def __init__(self, shard: Shard) -> None:
         self.has_more = False
         self._shard = shard
-        self._unsettled: _Call | None = None
-        self._owed: deque[PulledResult] = deque()
+        self._unresolved: _Call | None = None
+        self._undelivered: deque[PulledResult] = deque()
 
-    def put_back(self, share: PullBatch) -> None:
-        """Takes results that were taken for good and reached nobody."""
-        self._owed.extend(share.results)
+    def put_back(self, batch: PullBatch) -> None:
+        """Keep results that were pulled without a lease and reached no client, for the next requests."""
+        self._undelivered.extend(batch.results)
 
     async def pull(self, requests: Sequence[PullRequest]) -> list[PullBatch]:
-        """One call for all demands that differ in their number alone; first come, first served.
+        """Return a batch for each request, with one call for all that differ only in their number; first come first.
 
         Raises:
-            ShardUnavailable: the shard gave nothing.
+            ShardUnavailable: the shard returned nothing.
         """
-        if self._unsettled is not None:
-            self._owed.extend(await self._pull(self._unsettled))
+        if self._unresolved is not None:
+            self._undelivered.extend(await self._call(self._unresolved))
 
-        def kind(place: int) -> tuple[str, float]:
-            return requests[place].order, requests[place].lease_seconds
+        def kind(index: int) -> tuple[str, float]:
+            return requests[index].order, requests[index].lease_seconds
 
-        shares = [PullBatch((), has_more=False) for _ in requests]
+        batches = [PullBatch((), has_more=False) for _ in requests]
         for _, group in groupby(sorted(range(len(requests)), key=kind), key=kind):
-            places = list(group)
+            indexes = list(group)
             try:
-                results, more = await self._take([requests[place] for place in places])
+                results, has_more = await self._pull_alike([requests[index] for index in indexes])
             except ShardUnavailable:
-                # What was handed out for good must not be thrown away because a later call failed.
-                if any(share.results for share in shares):
+                # Results that an earlier group has pulled must be delivered although this group failed.
+                if any(batch.results for batch in batches):
                     break
                 raise
             start = 0
-            for place in places:
-                shares[place] = PullBatch(results[start : start + requests[place].max_results], more)
-                start += requests[place].max_results
-        return shares
+            for index in indexes:
+                batches[index] = PullBatch(results[start : start + requests[index].max_results], has_more)
+                start += requests[index].max_results
+        return batches
 
-    async def _take(self, demands: Sequence[PullRequest]) -> tuple[list[PulledResult], bool]:
-        order, lease_seconds = demands[0].order, demands[0].lease_seconds
-        most = sum(demand.max_results for demand in demands)
-        owed: list[PulledResult] = []
-        while self._owed and not lease_seconds and len(owed) < most:
-            owed.append(self._owed.popleft())
-        if len(owed) == most:
+    async def _pull_alike(self, requests: Sequence[PullRequest]) -> tuple[list[PulledResult], bool]:
+        """Return the results of requests with equal `order` and `lease_seconds`, and whether there may be more."""
+        order, lease_seconds = requests[0].order, requests[0].lease_seconds
+        max_results = sum(request.max_results for request in requests)
+        kept: list[PulledResult] = []
+        while self._undelivered and not lease_seconds and len(kept) < max_results:
+            kept.append(self._undelivered.popleft())
+        if len(kept) == max_results:
             self.has_more = True
-            return owed, True
-        call = _Call(secrets.token_hex(8), most - len(owed), order, lease_seconds)
+            return kept, True
+        call = _Call(secrets.token_hex(8), max_results - len(kept), order, lease_seconds)
         try:
-            results = await self._pull(call)
+            results = await self._call(call)
         except ShardUnavailable:
             self.has_more = False
-            if not owed:
+            if not kept:
                 raise
-            return owed, False
-        self.has_more = len(results) == call.most or sum(map(_base64_bytes, results)) >= MAX_PULL_BYTES
-        return owed + results, self.has_more
+            return kept, False
+        self.has_more = len(results) == call.max_results or sum(map(_base64_bytes, results)) >= MAX_PULL_BYTES
+        return kept + results, self.has_more
 
-    async def _pull(self, call: _Call) -> list[PulledResult]:
+    async def _call(self, call: _Call) -> list[PulledResult]:
         try:
             results = await pull(
                 self._shard,
-                call.most,
+                call.max_results,
                 order=call.order,
                 lease_seconds=call.lease_seconds,
                 token=call.token,
                 retry_seconds=RETRY_SECONDS,
             )
         except ShardUnavailable as error:
-            # Results on a lease come back by themselves.
+            # Leased results return to the feed when the lease expires.
             if error.outcome_unknown and not call.lease_seconds:
-                self._unsettled = call
+                self._unresolved = call
             raise
-        if self._unsettled == call:
-            self._unsettled = None
+        if self._unresolved == call:
+            self._unresolved = None
         return results
 
 

@@ -1,4 +1,4 @@
-"""Takes new jobs in: concurrent ones to one shard share a script call, those that may move avoid outages."""
+"""Submit new jobs. Concurrent ones share a script call; a job without an id of its own avoids unavailable shards."""
 
 import asyncio
 from collections import defaultdict
@@ -15,17 +15,17 @@ from manager.queue.group_commit import GroupCommit
 
 MAX_CALL_BYTES = 4 * 1024 * 1024
 MIN_COUNTED_JOB_BYTES = MAX_CALL_BYTES // 512
-"""A job counts as at least so large: one call takes at most 512 jobs."""
+"""A smaller job counts as this size, so that one call takes at most 512 jobs."""
 
 RETRY_SECONDS = 0.3
-"""Covers a connection that Redis has closed; longer outages are the client's to wait for."""
+"""Covers a connection that Redis has closed; longer outages are left to the client."""
 
 
 class PendingJob(NamedTuple):
-    """A job to be taken in.
+    """A job to submit.
 
     Attributes:
-        movable: whether its id was drawn here, so that another id, on another shard, is as good.
+        can_change_shard: whether this manager generated the id, so that an id on another shard is as good.
     """
 
     job: NewJob
@@ -33,11 +33,11 @@ class PendingJob(NamedTuple):
 
 
 class SubmitResult(NamedTuple):
-    """What became of an arrival.
+    """The outcome of one submission.
 
     Attributes:
-        job_id: under which it was tried last.
-        answer: of the queue, or why there is none.
+        job_id: the id of the last attempt.
+        answer: the queue's answer, or the error if there is none.
     """
 
     job_id: str
@@ -45,78 +45,80 @@ class SubmitResult(NamedTuple):
 
 
 class Submitter:
-    """The way of new jobs into the queue.
+    """Writes new jobs to their shards.
+
+    Hot path: see benchmarks/README.md#http_enqueue.
 
     Args:
         shards: the queue.
-        outages: which shards are away.
+        breaker: tells which shards are unavailable.
     """
 
     def __init__(self, shards: Shards, breaker: ShardBreaker) -> None:
         self._shards = shards
-        self._outages = breaker
-        self._lanes = [self._lane(shard) for shard in shards]
+        self._breaker = breaker
+        self._commits = [self._group_commit(shard) for shard in shards]
 
     def new_id(self, unique_key: str | None = None) -> str:
-        """A new id: of the shard that a unique key belongs to, else of the first in turn that is not away."""
+        """Return a new id: on the unique key's shard, or else on the first available shard in rotation."""
         if unique_key is not None:
             return self._shards.new_id(self._shards.of(unique_key))
-        if not self._outages.any_open:
+        if not self._breaker.any_open:
             return self._shards.new_id()
-        present = self._outages.available(self._shards.in_rotation())
-        return self._shards.new_id(present[0] if present else None)
+        available = self._breaker.available(self._shards.in_rotation())
+        return self._shards.new_id(available[0] if available else None)
 
     async def submit(self, pending: PendingJob) -> SubmitResult:
-        """Takes one job in."""
+        """Submit one job."""
         job = pending.job
         tries_left = len(self._shards)
         while True:
             try:
-                return SubmitResult(job.id, await self._lanes[self._shards.of(job.id).index].submit(job))
+                return SubmitResult(job.id, await self._commits[self._shards.of(job.id).index].submit(job))
             except JobQueueError as error:
                 tries_left -= 1
-                if not tries_left or not self._may_move(pending, error):
+                if not tries_left or not self._can_move(pending, error):
                     return SubmitResult(job.id, error)
             job = job._replace(id=self.new_id())
 
     async def submit_all(self, pending: Sequence[PendingJob]) -> list[SubmitResult]:
-        """Takes many in, those of one shard together; an answer for each, in order."""
+        """Submit many jobs, those of one shard together; return a result for each, in order."""
         by_shard: dict[int, list[int]] = defaultdict(list)
-        for place, arrival in enumerate(pending):
-            by_shard[self._shards.of(arrival.job.id).index].append(place)
-        taken: dict[int, SubmitResult] = {}
+        for index, each in enumerate(pending):
+            by_shard[self._shards.of(each.job.id).index].append(index)
+        results: dict[int, SubmitResult] = {}
 
-        async def take_part(index: int, places: Sequence[int]) -> None:
-            jobs = [pending[place].job for place in places]
+        async def submit_part(shard_index: int, indexes: Sequence[int]) -> None:
+            jobs = [pending[index].job for index in indexes]
             try:
-                answers = await self._lanes[index].submit_all(jobs)
+                answers = await self._commits[shard_index].submit_all(jobs)
             except JobQueueError as error:
-                # Those that may move go elsewhere; a repeat of the others is safe.
-                again = await asyncio.gather(*(self._take_again(pending[place], error) for place in places))
-                taken.update(zip(places, again, strict=True))
+                # Jobs that can change shards try another one. For the others, repeating the request is safe.
+                retried = await asyncio.gather(*(self._submit_elsewhere(pending[index], error) for index in indexes))
+                results.update(zip(indexes, retried, strict=True))
             else:
-                for place, job, answer in zip(places, jobs, answers, strict=True):
-                    taken[place] = SubmitResult(job.id, answer)
+                for index, job, answer in zip(indexes, jobs, answers, strict=True):
+                    results[index] = SubmitResult(job.id, answer)
 
-        await asyncio.gather(*(take_part(index, places) for index, places in by_shard.items()))
-        return [taken[place] for place in range(len(pending))]
+        await asyncio.gather(*(submit_part(shard_index, indexes) for shard_index, indexes in by_shard.items()))
+        return [results[index] for index in range(len(pending))]
 
-    def _may_move(self, arrival: PendingJob, error: JobQueueError) -> bool:
+    def _can_move(self, pending: PendingJob, error: JobQueueError) -> bool:
         return (
-            arrival.can_change_shard
+            pending.can_change_shard
             and isinstance(error, ShardUnavailable)
             and not error.outcome_unknown
-            and bool(self._outages.available(self._shards.all))
+            and bool(self._breaker.available(self._shards.all))
         )
 
-    async def _take_again(self, arrival: PendingJob, error: JobQueueError) -> SubmitResult:
-        if not self._may_move(arrival, error):
-            return SubmitResult(arrival.job.id, error)
-        return await self.submit(PendingJob(arrival.job._replace(id=self.new_id()), can_change_shard=True))
+    async def _submit_elsewhere(self, pending: PendingJob, error: JobQueueError) -> SubmitResult:
+        if not self._can_move(pending, error):
+            return SubmitResult(pending.job.id, error)
+        return await self.submit(PendingJob(pending.job._replace(id=self.new_id()), can_change_shard=True))
 
-    def _lane(self, shard: Shard) -> GroupCommit[NewJob, EnqueueResult]:
+    def _group_commit(self, shard: Shard) -> GroupCommit[NewJob, EnqueueResult]:
         async def commit(jobs: Sequence[NewJob]) -> Sequence[EnqueueResult]:
-            with self._outages.guard(shard):
+            with self._breaker.guard(shard):
                 return await enqueue(shard, jobs, retry_seconds=RETRY_SECONDS)
 
         return GroupCommit(commit, weigh=_weight, max_weight=MAX_CALL_BYTES)

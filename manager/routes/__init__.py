@@ -1,1 +1,4 @@
-"""The routes. The hot ones (`enqueue`, `pull`, `acknowledge`) and `batch` are plain ASGI handlers."""
+"""HTTP routes, one module per resource.
+
+`enqueue`, `pull` and `batch` are plain ASGI handlers, see `fast_path`. The others are FastAPI routes.
+"""

@@ -1,4 +1,7 @@
-"""`POST /jobs/batch`: many jobs, a line of JSON each, answered line by line in their order."""
+"""`POST /jobs/batch`: submit many jobs as NDJSON, answered line by line in the same order.
+
+Hot path: see benchmarks/README.md#http_batch.
+"""
 
 import asyncio
 from collections import deque
@@ -12,44 +15,44 @@ from manager.http.ndjson import LineSplitter
 from manager.http.problems import BAD_BODY, TOO_LARGE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
-from manager.queue.service import QueueConnection
+from manager.queue.connection import QueueConnection
 from manager.queue.submitter import PendingJob, Submitter
+from manager.schemas.documents import problem_for
 from manager.schemas.job_factory import JobFactory
-from manager.schemas.responses import problem_for
 
 MEDIA_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json")
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_LINES = 100_000
 SLICE_LINES = 256
 SLICE_BYTES = 1024 * 1024
-"""So many lines are read and sent to the queue together; other requests have their turn in between."""
+"""Lines are parsed and submitted in slices of this size; other requests get their turn in between."""
 MAX_SLICES_IN_FLIGHT = 4
 
 
 class BatchRoute:
     """The handler.
 
-    The answer begins when the whole body is there: a client that sends all before it reads must not block both. A line
-    beyond `MAX_LINES`, or a body that turns out too large on its way, is answered with an error, the last line.
+    The response begins after the whole body has been read, so that a client that sends everything before it reads does
+    not deadlock. If the body exceeds `MAX_LINES` or `MAX_BODY_BYTES` on its way, the last line of the response is that
+    error.
 
     Args:
-        link: the queue.
-        reader: of submissions.
-        metrics: counts what is taken in.
+        job_factory: parses submissions.
+        metrics: counts the submitted jobs.
     """
 
     media_type = b"application/x-ndjson"
 
-    def __init__(self, link: QueueConnection, reader: JobFactory, metrics: Metrics) -> None:
-        self._link = link
-        self._reader = reader
+    def __init__(self, queue: QueueConnection, job_factory: JobFactory, metrics: Metrics) -> None:
+        self._queue = queue
+        self._job_factory = job_factory
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
-        NO_PARAMETERS.read(scope["query_string"])
+        NO_PARAMETERS.parse(scope["query_string"])
         require_media_type(scope, MEDIA_TYPES)
-        batch = _Batch(self._link.service.submitter, self._reader, self._metrics)
-        splitter = LineSplitter(self._reader.max_body_bytes)
+        batch = _Batch(self._queue.service.submitter, self._job_factory, self._metrics)
+        splitter = LineSplitter(self._job_factory.max_body_bytes)
         try:
             async for piece in stream_body(scope, receive, MAX_BODY_BYTES):
                 for line in splitter.feed(piece):
@@ -57,7 +60,7 @@ class BatchRoute:
             for line in splitter.finish():
                 await batch.add(line)
             if not batch.lines:
-                raise Problem(BAD_BODY, "the body holds no line")
+                raise Problem(BAD_BODY, "the body contains no lines")
         except Problem as problem:
             if not batch.lines:
                 raise
@@ -69,76 +72,76 @@ class BatchRoute:
 
 
 class _Batch:
-    """Lines on their way into the queue, a slice at a time, and their answers in order."""
+    """Submits lines slice by slice and collects their answers in order."""
 
-    def __init__(self, intake: Submitter, reader: JobFactory, metrics: Metrics) -> None:
-        self._intake = intake
-        self._reader = reader
+    def __init__(self, submitter: Submitter, job_factory: JobFactory, metrics: Metrics) -> None:
+        self._submitter = submitter
+        self._job_factory = job_factory
         self._metrics = metrics
         self._slice: list[bytes | None] = []
         self._slice_bytes = 0
-        self._under_way: deque[asyncio.Task[bytes]] = deque()
+        self._in_flight: deque[asyncio.Task[bytes]] = deque()
         self.lines = 0
         self.answers: list[bytes] = []
 
     async def add(self, line: bytes | None) -> None:
-        """Takes a line; None stands for one that was too long.
+        """Add a line; None stands for one that was too long.
 
         Raises:
-            Problem: 413, there have been too many.
+            Problem: 413, too many lines.
         """
         if self.lines == MAX_LINES:
-            raise Problem(TOO_LARGE, f"at most {MAX_LINES} lines are taken; this one and all after it were not read")
+            raise Problem(TOO_LARGE, f"a batch has at most {MAX_LINES} lines: this line and all after it were ignored")
         self.lines += 1
         self._slice.append(line)
         self._slice_bytes += len(line or b"")
         if len(self._slice) >= SLICE_LINES or self._slice_bytes >= SLICE_BYTES:
-            self._send_slice()
-            while len(self._under_way) > MAX_SLICES_IN_FLIGHT:
-                self.answers.append(await self._under_way.popleft())
+            self._submit_slice()
+            while len(self._in_flight) > MAX_SLICES_IN_FLIGHT:
+                self.answers.append(await self._in_flight.popleft())
             await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Sends what is left, and waits for all answers."""
+        """Submit the last slice and wait for all answers."""
         if self._slice:
-            self._send_slice()
-        while self._under_way:
-            self.answers.append(await self._under_way.popleft())
+            self._submit_slice()
+        while self._in_flight:
+            self.answers.append(await self._in_flight.popleft())
 
-    def _send_slice(self) -> None:
-        arrivals: list[PendingJob | Problem] = [self._arrival(line) for line in self._slice]
+    def _submit_slice(self) -> None:
+        pending: list[PendingJob | Problem] = [self._pending_job(line) for line in self._slice]
         self._slice = []
         self._slice_bytes = 0
-        self._under_way.append(asyncio.create_task(self._take(arrivals)))
+        self._in_flight.append(asyncio.create_task(self._submit(pending)))
 
-    def _arrival(self, line: bytes | None) -> PendingJob | Problem:
+    def _pending_job(self, line: bytes | None) -> PendingJob | Problem:
         if line is None:
-            limit = self._reader.max_body_bytes
-            return Problem(TOO_LARGE, f"a line has at most {limit} bytes", limit_bytes=limit)
+            limit = self._job_factory.max_body_bytes
+            return Problem(TOO_LARGE, f"a line must not exceed {limit} bytes", limit_bytes=limit)
         try:
-            submission = self._reader.parse(line)
+            submission = self._job_factory.parse(line)
             unique_key = None if submission.unique is None else submission.unique.key
-            job = self._reader.create_job(submission, submission.id or self._intake.new_id(unique_key))
+            job = self._job_factory.create_job(submission, submission.id or self._submitter.new_id(unique_key))
         except Problem as problem:
             return problem
         return PendingJob(job, can_change_shard=submission.id is None and unique_key is None)
 
-    async def _take(self, arrivals: Sequence[PendingJob | Problem]) -> bytes:
-        good = [arrival for arrival in arrivals if isinstance(arrival, PendingJob)]
-        answers = iter(await self._intake.submit_all(good))
+    async def _submit(self, pending: Sequence[PendingJob | Problem]) -> bytes:
+        valid = [each for each in pending if isinstance(each, PendingJob)]
+        results = iter(await self._submitter.submit_all(valid))
         lines = []
         written = 0
-        for arrival in arrivals:
-            if isinstance(arrival, Problem):
-                lines.append(_error_line(arrival))
+        for each in pending:
+            if isinstance(each, Problem):
+                lines.append(_error_line(each))
                 continue
-            taken = next(answers)
-            problem = problem_for(taken)
+            result = next(results)
+            problem = problem_for(result)
             if problem is not None:
                 lines.append(_error_line(problem))
                 continue
-            written += taken.answer is EnqueueOutcome.WRITTEN
-            lines.append(b'{"id":"%b"}\n' % taken.job_id.encode())
+            written += result.answer is EnqueueOutcome.WRITTEN
+            lines.append(b'{"id":"%b"}\n' % result.job_id.encode())
         self._metrics.jobs_submitted += written
         return b"".join(lines)
 

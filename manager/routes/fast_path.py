@@ -1,4 +1,7 @@
-"""The routes that bypass FastAPI: their handlers by method and path, and their part of the OpenAPI document."""
+"""The fast routes, which the gateway calls without FastAPI: their methods and paths, and their OpenAPI descriptions.
+
+Hot path: see benchmarks/README.md#http_enqueue.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,10 +19,10 @@ ACKNOWLEDGE = ("POST", "/ackCompleted")
 BATCH = ("POST", "/jobs/batch")
 
 
-def documented_routes(lane: Mapping[tuple[str, str], Route]) -> APIRouter:
-    """The same handlers as routes of FastAPI, which describes them and knows what other methods they refuse."""
+def documented_routes(fast_routes: Mapping[tuple[str, str], Route]) -> APIRouter:
+    """Return the handlers as FastAPI routes, for the OpenAPI document and for the 405 to other methods."""
     router = APIRouter()
-    for (method, path), route in lane.items():
+    for (method, path), route in fast_routes.items():
         router.add_api_route(
             path, _endpoint(route), methods=[method], name=route.__class__.__name__, **_DESCRIPTIONS[method, path]
         )
@@ -34,7 +37,7 @@ def _endpoint(route: Route) -> Any:
 
 
 class _Delegation(Response):
-    """An answer that the route gives."""
+    """A response that calls the route when it is sent."""
 
     def __init__(self, route: Route) -> None:
         super().__init__()
@@ -45,15 +48,15 @@ class _Delegation(Response):
 
 
 _BYTES = {"type": "string", "format": "binary"}
-_LINE_ANSWER = {
+_LINE_RESPONSES = {
     "type": "string",
-    "description": 'A line for each line, in order: {"id": …} or {"error": {problem details}}',
+    "description": 'One line per line of the request, in order: {"id": …} or {"error": {problem details}}',
 }
 
 _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ENQUEUE: {
         "summary": "Enqueue",
-        "description": "Puts in SHA-512 of binary data: of the data, then of the digest, `iterations` times in all.",
+        "description": "Enqueue SHA-512 of the data, then of the digest, `iterations` times in all.",
         "tags": ["jobs"],
         "response_model": WorkId,
         "responses": problem_responses(400, 409, 413, 415, 503),
@@ -61,7 +64,7 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
             "parameters": enqueue.QUERY.openapi(),
             "requestBody": {
                 "required": False,
-                "description": "The data: as it is, or as the field `data` of a form",
+                "description": "The data, as the raw body or as the field `data` of a form",
                 "content": {
                     "application/octet-stream": {"schema": _BYTES},
                     "multipart/form-data": {
@@ -78,7 +81,7 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     },
     PULL: {
         "summary": "Pull completed results",
-        "description": "Hands results out, each once; with `lease` again unless it is acknowledged in time.",
+        "description": "Hand out each result once; with `lease`, again unless it is acknowledged in time.",
         "tags": ["results"],
         "response_model": list[CompletedResult],
         "responses": problem_responses(400, 503),
@@ -86,7 +89,7 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     },
     ACKNOWLEDGE: {
         "summary": "Acknowledge results",
-        "description": "Ends the lease of results for good.",
+        "description": "Acknowledge leased results, so that they are not handed out again.",
         "tags": ["results"],
         "response_model": Acknowledged,
         "responses": problem_responses(400, 413, 415, 422, 503),
@@ -99,11 +102,14 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     },
     BATCH: {
         "summary": "Submit many jobs",
-        "description": f"Takes up to {batch.MAX_LINES} jobs, a line of JSON each, as `POST /jobs` takes one.",
+        "description": f"Submit up to {batch.MAX_LINES} jobs, one line of JSON each, as in `POST /jobs`.",
         "tags": ["jobs"],
         "response_class": Response,
         "responses": {
-            200: {"description": "In order", "content": {"application/x-ndjson": {"schema": _LINE_ANSWER}}},
+            200: {
+                "description": "One line per job, in order",
+                "content": {"application/x-ndjson": {"schema": _LINE_RESPONSES}},
+            },
             **problem_responses(400, 413, 415, 503),
         },
         "openapi_extra": {

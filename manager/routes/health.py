@@ -1,17 +1,17 @@
-"""The manager itself: `/healthz`, `/readyz`, `/metrics`."""
+"""`/healthz`, `/readyz` and `/metrics`: liveness, readiness and Prometheus metrics of this manager."""
 
 import asyncio
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from jobqueue.errors import ShardUnavailable
 from manager.cluster.reconciler import ClusterReconciler
+from manager.http.json_response import json_response
 from manager.http.problems import SHUTTING_DOWN, UNAVAILABLE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
-from manager.queue.service import QueueConnection
+from manager.queue.connection import QueueConnection
 from manager.schemas.openapi import problem_responses
 from manager.schemas.responses import Liveness, Readiness
 
@@ -20,15 +20,15 @@ _RETRY = {"Retry-After": "1"}
 
 
 class HealthRoutes:
-    """The handlers."""
+    """Handlers of the routes about this manager."""
 
-    def __init__(self, link: QueueConnection, metrics: Metrics, steward: ClusterReconciler | None) -> None:
-        self._link = link
+    def __init__(self, queue: QueueConnection, metrics: Metrics, reconciler: ClusterReconciler | None) -> None:
+        self._queue = queue
         self._metrics = metrics
-        self._steward = steward
+        self._reconciler = reconciler
 
     def router(self) -> APIRouter:
-        """The routes of these handlers."""
+        """Return the FastAPI router."""
         router = APIRouter(tags=["manager"])
         router.add_api_route("/healthz", self.liveness, response_model=Liveness, responses=problem_responses(400))
         router.add_api_route("/readyz", self.readiness, response_model=Readiness, responses=problem_responses(400, 503))
@@ -37,41 +37,45 @@ class HealthRoutes:
             self.show_metrics,
             response_class=Response,
             responses={
-                200: {"description": "For Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}},
+                200: {
+                    "description": "Metrics in Prometheus' text format",
+                    "content": {"text/plain": {"schema": {"type": "string"}}},
+                },
                 **problem_responses(400),
             },
         )
         return router
 
     async def liveness(self, request: Request) -> Response:
-        """Says that the process answers."""
-        NO_PARAMETERS.read(request.scope["query_string"])
+        """Tell that the process is running."""
+        NO_PARAMETERS.parse(request.scope["query_string"])
         return Response(b'{"status":"alive"}', media_type="application/json")
 
     async def readiness(self, request: Request) -> Response:
-        """Says whether jobs are taken: at least one shard takes writes, and the manager is not about to end."""
-        NO_PARAMETERS.read(request.scope["query_string"])
-        if self._link.closing.is_set():
-            raise Problem(SHUTTING_DOWN, "ask another manager", headers=_RETRY)
-        writable, total = await self._link.service.overview.ready()
+        """Tell whether jobs are accepted: at least one shard accepts writes and the manager is not shutting down."""
+        NO_PARAMETERS.parse(request.scope["query_string"])
+        if self._queue.closing.is_set():
+            raise Problem(SHUTTING_DOWN, "this manager is shutting down: use another one", headers=_RETRY)
+        writable, total = await self._queue.service.overview.ready()
         if writable == 0:
-            raise Problem(UNAVAILABLE, "no shard of the queue takes writes", headers=_RETRY)
-        answer: dict[str, object] = {"status": "ready", "shards": {"total": total, "away": total - writable}}
-        if self._steward is not None and self._steward.state is not None:
-            answer["cluster"] = self._steward.state
-        return Response(orjson.dumps(answer), media_type="application/json")
+            raise Problem(UNAVAILABLE, "no shard of the queue accepts writes", headers=_RETRY)
+        shards = {"total": total, "unavailable": total - writable}
+        answer: dict[str, object] = {"status": "ready", "shards": shards}
+        if self._reconciler is not None and self._reconciler.state is not None:
+            answer["cluster"] = self._reconciler.state
+        return json_response(answer)
 
     async def show_metrics(self, request: Request) -> Response:
-        """Shows Prometheus metrics, of the queue as far as Redis answers."""
-        NO_PARAMETERS.read(request.scope["query_string"])
-        counts, workers, away = None, 0, 0
+        """Show the metrics of this manager and, if Redis answers, of the queue."""
+        NO_PARAMETERS.parse(request.scope["query_string"])
+        counts, workers, unavailable = None, 0, 0
         try:
             async with asyncio.timeout(SCRAPE_TIMEOUT_SECONDS):
-                overview = self._link.service.overview
-                (counts, away), listed = await asyncio.gather(overview.counts(), overview.workers())
+                overview = self._queue.service.overview
+                (counts, unavailable), listed = await asyncio.gather(overview.counts(), overview.workers())
                 workers = len(listed)
         except (ShardUnavailable, TimeoutError):
-            # What this manager counts by itself is shown all the same.
+            # Show at least this manager's own metrics.
             counts = None
-        cluster = self._steward.state if self._steward is not None else None
-        return Response(self._metrics.render(counts, workers, away, cluster), media_type=CONTENT_TYPE_LATEST)
+        cluster = self._reconciler.state if self._reconciler is not None else None
+        return Response(self._metrics.render(counts, workers, unavailable, cluster), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,7 @@
-"""`POST /pullCompleted` and `POST /ackCompleted`: results out of the queue, each to one consumer."""
+"""`POST /pullCompleted` and `POST /ackCompleted`: hand out each result to one consumer.
+
+Hot path: see benchmarks/README.md#http_pull.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,23 +13,24 @@ from manager.http.asgi import Disconnected, Receive, Scope, disconnect_watch, re
 from manager.http.problems import validation_problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query
 from manager.metrics import Metrics
-from manager.queue.service import QueueConnection, QueueService
-from manager.schemas.responses import MAX_RESULTS, AcknowledgeBody
+from manager.queue.connection import QueueConnection
+from manager.queue.long_poll import MAX_WAIT_SECONDS
+from manager.queue.service import QueueService
+from manager.schemas.acknowledge import MAX_RESULTS, AcknowledgeBody
 
-MAX_WAIT_SECONDS = 55
 MAX_LEASE_SECONDS = 24 * 3600
 MAX_ACK_BYTES = 2 * 1024 * 1024
 
 QUERY = Query(
-    Integer("top", "At most so many results", 1, MAX_RESULTS, required=True),
-    Choice("order", "Which first", ("latest", "oldest"), default="latest"),
+    Integer("top", "Maximum number of results", 1, MAX_RESULTS, required=True),
+    Choice("order", "Which results come first", ("latest", "oldest"), default="latest"),
     Integer(
         "lease",
-        "Seconds in which the results must be acknowledged, else they are handed out again",
+        "Seconds within which the results must be acknowledged; otherwise they are handed out again",
         1,
         MAX_LEASE_SECONDS,
     ),
-    Number("wait", "Seconds to wait until there is a result", 0, MAX_WAIT_SECONDS, default=0),
+    Number("wait", "Seconds to wait for a result", 0, MAX_WAIT_SECONDS, default=0),
 )
 
 
@@ -35,13 +39,13 @@ class PullRoute:
 
     media_type = b"application/json"
 
-    def __init__(self, link: QueueConnection, metrics: Metrics) -> None:
-        self._link = link
+    def __init__(self, queue: QueueConnection, metrics: Metrics) -> None:
+        self._queue = queue
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
-        query = QUERY.read(scope["query_string"])
-        service = self._link.service
+        query = QUERY.parse(scope["query_string"])
+        service = self._queue.service
         top: int = query["top"]
         order: PullOrder = query["order"]
         lease_seconds = float(query["lease"] or 0)
@@ -53,24 +57,28 @@ class PullRoute:
         return _to_json(results)
 
     async def _wait(
-        self, service: QueueService, receive: Receive, demand: tuple[int, PullOrder, float], seconds: float
+        self, service: QueueService, receive: Receive, pull_arguments: tuple[int, PullOrder, float], seconds: float
     ) -> list[PulledResult]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        closing = asyncio.create_task(self._link.closing.wait())
+        closing = asyncio.create_task(self._queue.closing.wait())
         try:
-            async with disconnect_watch(receive) as gone:
+            async with disconnect_watch(receive) as disconnect:
                 with service.result_notifier.subscribed():
                     while True:
-                        bell = service.result_notifier.next()
-                        # Nothing is taken for a client that has left meanwhile.
-                        if gone.done():
+                        notification = service.result_notifier.next()
+                        # Pull nothing for a client that has disconnected meanwhile.
+                        if disconnect.done():
                             raise Disconnected
-                        results = await service.puller.pull(*demand)
-                        left = deadline - loop.time()
-                        if results or left <= 0 or closing.done():
+                        results = await service.puller.pull(*pull_arguments)
+                        remaining_seconds = deadline - loop.time()
+                        if results or remaining_seconds <= 0 or closing.done():
                             return results
-                        await asyncio.wait((bell, gone, closing), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                        await asyncio.wait(
+                            (notification, disconnect, closing),
+                            timeout=remaining_seconds,
+                            return_when=asyncio.FIRST_COMPLETED,
+                        )
         finally:
             closing.cancel()
 
@@ -80,21 +88,21 @@ class AcknowledgeRoute:
 
     media_type = b"application/json"
 
-    def __init__(self, link: QueueConnection) -> None:
-        self._link = link
+    def __init__(self, queue: QueueConnection) -> None:
+        self._queue = queue
 
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
-        NO_PARAMETERS.read(scope["query_string"])
+        NO_PARAMETERS.parse(scope["query_string"])
         require_media_type(scope, ("application/json",))
         try:
             body = AcknowledgeBody.model_validate_json(await read_body(scope, receive, MAX_ACK_BYTES))
         except ValidationError as error:
             raise validation_problem(error) from error
-        acknowledged = await self._link.service.operations.acknowledge(body.ids)
+        acknowledged = await self._queue.service.operations.acknowledge(body.ids)
         return b'{"acknowledged":%d}' % acknowledged
 
 
 def _to_json(results: Sequence[PulledResult]) -> bytes:
-    # The values are JSON already: they are neither parsed nor copied but once.
+    # The values are JSON already, so they are copied once and never parsed.
     entries = [b'{"Work ID":"%b","Value":%b}' % (result.job_id.encode(), result.value) for result in results]
     return b"[" + b",".join(entries) + b"]"

@@ -1,15 +1,15 @@
-"""`/scaler`: what it sees and decides, and what operators tell it."""
+"""`/scaler`: show the scaler's observations and decisions; pause, resume and limit it."""
 
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from manager.http.asgi import read_body, require_media_type
+from manager.http.json_response import json_response
 from manager.http.problems import PRICE_NOT_CONFIGURED, Problem, validation_problem
 from manager.http.query_parameters import NO_PARAMETERS
-from manager.queue.service import QueueConnection
+from manager.queue.connection import QueueConnection
 from manager.scaler_factory import limits_from_settings
 from manager.schemas.openapi import problem_responses, request_body, schema_reference
 from manager.schemas.scaler import LimitsBody, ScalerOverrides, ScalerResponse
@@ -22,18 +22,18 @@ MAX_BODY_BYTES = 4096
 
 
 class ScalerRoutes:
-    """The handlers.
+    """Handlers of the scaler's routes.
 
     Args:
-        settings: for the limits that hold where operators have not set others.
+        settings: hold the limits that apply unless an operator has set others.
     """
 
-    def __init__(self, link: QueueConnection, settings: ManagerSettings) -> None:
-        self._link = link
+    def __init__(self, queue: QueueConnection, settings: ManagerSettings) -> None:
+        self._queue = queue
         self._limits = limits_from_settings(settings)
 
     def router(self) -> APIRouter:
-        """The routes of these handlers."""
+        """Return the FastAPI router."""
         router = APIRouter(tags=["scaler"])
         router.add_api_route("/scaler", self.show, response_model=ScalerResponse, responses=problem_responses(400, 503))
         for path, handler in (("/scaler/pause", self.pause), ("/scaler/resume", self.resume)):
@@ -51,42 +51,41 @@ class ScalerRoutes:
         return router
 
     async def show(self, request: Request) -> Response:
-        """Shows who acts, what was seen and decided, and every instance."""
-        NO_PARAMETERS.read(request.scope["query_string"])
-        seen = await view_scaler(self._link.service.shards)
-        launch_breaker = seen.state.launch_breaker
-        return _json(
+        """Show the leader, its observations and decisions, and every instance."""
+        NO_PARAMETERS.parse(request.scope["query_string"])
+        view = await view_scaler(self._queue.service.shards)
+        breaker = view.state.launch_breaker
+        return json_response(
             {
-                "leader": seen.leadership.address if seen.leadership else None,
-                "epoch": seen.leadership.epoch if seen.leadership else None,
-                **self._orders(seen.state.overrides),
-                "observation": seen.report,
-                "pending_launches": seen.state.pending_launches,
+                "leader": view.leadership.address if view.leadership else None,
+                "epoch": view.leadership.epoch if view.leadership else None,
+                **self._overrides_document(view.state.overrides),
+                "observation": view.report,
+                "pending_launches": view.state.pending_launches,
                 "launch_breaker": {
                     "cooldowns": {
-                        name: launch_breaker.cooldowns[name]
-                        for name in sorted(launch_breaker.cooling_pools(seen.state.now))
+                        name: breaker.cooldowns[name] for name in sorted(breaker.cooling_pools(view.state.now))
                     },
-                    "not_before": launch_breaker.not_before,
-                    "failed_boots": launch_breaker.failed_boots,
-                    "last_failure": launch_breaker.last_failure,
+                    "not_before": breaker.not_before,
+                    "failed_boots": breaker.failed_boots,
+                    "last_failure": breaker.last_failure,
                 },
-                "instances": [_instance(each, seen.state.now) for each in seen.instances],
-                "decisions": seen.decisions,
+                "instances": [_instance_document(each, view.state.now) for each in view.instances],
+                "decisions": view.decisions,
             }
         )
 
     async def pause(self, request: Request) -> Response:
-        """Stops launching and letting go; what is dead is still cleared away."""
-        return await self._pause(request, paused=True)
+        """Stop launching and draining workers. Dead instances are still terminated."""
+        return await self._set_paused(request, paused=True)
 
     async def resume(self, request: Request) -> Response:
-        """Lets the scaler act again."""
-        return await self._pause(request, paused=False)
+        """Let the scaler launch and drain workers again."""
+        return await self._set_paused(request, paused=False)
 
     async def limit(self, request: Request) -> Response:
-        """Sets limits for all managers, until they are set again."""
-        NO_PARAMETERS.read(request.scope["query_string"])
+        """Set limits for all managers, until they are changed again."""
+        NO_PARAMETERS.parse(request.scope["query_string"])
         require_media_type(request.scope, ("application/json",))
         try:
             body = LimitsBody.model_validate_json(await read_body(request.scope, request.receive, MAX_BODY_BYTES))
@@ -94,27 +93,28 @@ class ScalerRoutes:
             raise validation_problem(error) from error
         if body.budget_per_hour is not None and not self._limits.hourly_price:
             raise Problem(
-                PRICE_NOT_CONFIGURED, "a budget binds only where managers have WORKMANAGER_PRICE_PER_HOUR: set it first"
+                PRICE_NOT_CONFIGURED,
+                "budget_per_hour needs the price of an instance: set WORKMANAGER_PRICE_PER_HOUR on the managers",
             )
         if body.model_fields_set:
             await set_limits(
-                self._link.service.shards.all[0], {name: getattr(body, name) for name in body.model_fields_set}
+                self._queue.service.shards.all[0], {name: getattr(body, name) for name in body.model_fields_set}
             )
-        return await self._answer_orders()
+        return await self._overrides_response()
 
-    async def _pause(self, request: Request, *, paused: bool) -> Response:
-        NO_PARAMETERS.read(request.scope["query_string"])
-        await set_paused(self._link.service.shards.all[0], paused=paused)
-        return await self._answer_orders()
+    async def _set_paused(self, request: Request, *, paused: bool) -> Response:
+        NO_PARAMETERS.parse(request.scope["query_string"])
+        await set_paused(self._queue.service.shards.all[0], paused=paused)
+        return await self._overrides_response()
 
-    async def _answer_orders(self) -> Response:
-        book = await read_state(self._link.service.shards.all[0])
-        return _json(self._orders(book.overrides))
+    async def _overrides_response(self) -> Response:
+        state = await read_state(self._queue.service.shards.all[0])
+        return json_response(self._overrides_document(state.overrides))
 
-    def _orders(self, orders: Overrides) -> dict[str, Any]:
-        limits = orders.applied_to(self._limits)
+    def _overrides_document(self, overrides: Overrides) -> dict[str, Any]:
+        limits = overrides.applied_to(self._limits)
         return {
-            "paused": orders.paused,
+            "paused": overrides.paused,
             "limits": {
                 "min_workers": limits.min_workers,
                 "max_workers": limits.max_workers,
@@ -123,14 +123,14 @@ class ScalerRoutes:
         }
 
 
-def _instance(each: InstanceView, now: float) -> dict[str, Any]:
-    instance, worker = each.instance, each.worker
-    came = instance.arrived_at
+def _instance_document(view: InstanceView, now: float) -> dict[str, Any]:
+    instance, worker = view.instance, view.worker
+    arrived_at = instance.arrived_at
     return {
         "id": instance.id,
-        "state": each.phase,
+        "state": view.phase,
         "age_seconds": round(max(0.0, now - instance.launched_at), 1),
-        "boot_seconds": None if came is None else round(max(0.0, came - instance.launched_at), 1),
+        "boot_seconds": None if arrived_at is None else round(max(0.0, arrived_at - instance.launched_at), 1),
         "type": instance.kind,
         "zone": instance.zone,
         "market": instance.market,
@@ -138,7 +138,3 @@ def _instance(each: InstanceView, now: float) -> dict[str, Any]:
         "interruption": worker.interruption if worker else "",
         "reason": instance.reason,
     }
-
-
-def _json(value: object) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json")

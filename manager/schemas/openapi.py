@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond the routes' own signatures."""
+"""Build the OpenAPI document: what FastAPI derives from the routes, plus bodies, errors and authentication."""
 
 from typing import Any
 
@@ -6,58 +6,69 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from jobqueue.functions import FunctionRegistry
+from manager.http.authentication import PUBLIC_PATHS
 from manager.http.problems import MEDIA_TYPE
-from manager.http.query_parameters import path_parameter
-from manager.schemas import submission
-from manager.schemas.responses import AcknowledgeBody, ProblemDetails
+from manager.schemas.acknowledge import AcknowledgeBody
+from manager.schemas.responses import ProblemDetails
 from manager.schemas.scaler import LimitsBody
+from manager.schemas.submission import submission_schema
 
 _REFERENCE = "#/components/schemas/{model}"
-_ABOUT = {
-    400: "The query or the body cannot be read",
-    404: "There is no such job",
-    409: "The state of the job, or another job, forbids it",
+_DESCRIPTIONS = {
+    400: "The query or the body cannot be parsed",
+    404: "The job does not exist",
+    409: "The job's status or another job forbids it",
     413: "The body is too large",
-    415: "The body's media type is not taken",
+    415: "The body's media type is not supported",
     422: "The body is not valid: `errors` names the fields",
-    503: "Redis is away or full: try again",
+    503: "Redis is unavailable or full: try again",
 }
-# A lookup by path: clients may ask for anything, 404 says that there is nothing.
-JOB_ID = path_parameter("job_id", "The Work ID", "[A-Za-z0-9_-]+")
-QUEUE_NAME = path_parameter("name", "The queue", r"[^/\x00-\x1f\x7f]{1,256}")
+
+
+def _path_parameter(name: str, description: str, pattern: str) -> dict[str, Any]:
+    schema = {"type": "string", "pattern": f"^{pattern}$"}
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+# Wider than the ids and names that can exist: others are answered with 404.
+JOB_ID = _path_parameter("job_id", "The Work ID", "[A-Za-z0-9_-]+")
+QUEUE_NAME = _path_parameter("name", "The queue", r"[^/\x00-\x1f\x7f]{1,256}")
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors that a route answers, besides those that every route does."""
+    """Return the error responses of a route, for FastAPI's `responses`."""
     return {
-        status: {"description": _ABOUT[status], "content": {MEDIA_TYPE: {"schema": schema_reference("ProblemDetails")}}}
+        status: {
+            "description": _DESCRIPTIONS[status],
+            "content": {MEDIA_TYPE: {"schema": schema_reference("ProblemDetails")}},
+        }
         for status in statuses
     }
 
 
 def schema_reference(model: str) -> dict[str, str]:
-    """Names a schema of the document."""
+    """Return a reference to a schema of the document."""
     return {"$ref": _REFERENCE.format(model=model)}
 
 
 def request_body(media_type: str, schema: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
-    """A body of one media type."""
+    """Return a request body with one media type."""
     return {"required": required, "content": {media_type: {"schema": schema}}}
 
 
 def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> dict[str, Any]:
-    """The OpenAPI document.
+    """Return the OpenAPI document.
 
     Args:
-        functions: those that jobs may call.
-        keys: whether an API key is needed.
+        functions: the functions that jobs can call.
+        keys: whether requests need an API key.
     """
     result = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes, openapi_version="3.1.0"
     )
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     for name, schema in (
-        ("Submission", submission.submission_schema(functions)),
+        ("Submission", submission_schema(functions)),
         ("AcknowledgeBody", AcknowledgeBody.model_json_schema(ref_template=_REFERENCE)),
         ("LimitsBody", LimitsBody.model_json_schema(ref_template=_REFERENCE)),
         ("ProblemDetails", ProblemDetails.model_json_schema(ref_template=_REFERENCE)),
@@ -70,14 +81,14 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
     return result
 
 
-def _require_keys(document_: dict[str, Any]) -> None:
+def _require_keys(document: dict[str, Any]) -> None:
     unauthorized = {
         "description": "The API key is missing or wrong",
         "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
         "content": {MEDIA_TYPE: {"schema": schema_reference("ProblemDetails")}},
     }
-    for path, operations in document_["paths"].items():
-        if path in ("/healthz", "/readyz"):
+    for path, operations in document["paths"].items():
+        if path in PUBLIC_PATHS:
             continue
         for operation in operations.values():
             operation["security"] = [{"key": []}]

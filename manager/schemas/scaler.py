@@ -1,24 +1,20 @@
-"""What the routes of the scaler take and answer."""
+"""Request and response bodies of the scaler's routes."""
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from manager.schemas.json_types import WholeNumber
 
 MAX_WORKERS = 100_000
 
-
-def _whole(value: object) -> object:
-    """JSON knows no integers: 4.0 is one."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Workers = Annotated[int, Field(ge=0, le=MAX_WORKERS), BeforeValidator(_whole)]
+Workers = Annotated[int, Field(ge=0, le=MAX_WORKERS), WholeNumber]
 
 
 class LimitsBody(BaseModel):
-    """Limits to set; null goes back to the managers' settings, what is left out stays as it is.
+    """Limits to set. Null restores the managers' setting; a limit that is left out stays as it is.
 
-    Where the two contradict each other the upper one holds. A budget binds where the managers know the price.
+    If `min_workers` exceeds `max_workers`, the maximum applies. A budget needs WORKMANAGER_PRICE_PER_HOUR.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -28,20 +24,20 @@ class LimitsBody(BaseModel):
     budget_per_hour: float | None = Field(default=None, ge=0, le=1e9)
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ScalerLimits(_Answer):
-    """The limits that hold; `budget_per_hour` is null where there is none."""
+class ScalerLimits(_Response):
+    """The limits in force; `budget_per_hour` is null if there is none."""
 
     min_workers: int
     max_workers: int
     budget_per_hour: float | None
 
 
-class ScalerObservation(_Answer):
-    """What the acting manager last saw, and why it did what it did."""
+class ScalerObservation(_Response):
+    """What the leader last observed, and the reason for its decision."""
 
     at: float
     fleet: str
@@ -49,7 +45,7 @@ class ScalerObservation(_Answer):
     numbers: dict[str, float]
 
 
-class ScalerInstance(_Answer):
+class ScalerInstance(_Response):
     """An instance of the fleet; `state` is booting, idle, busy, draining, lost (its worker is silent) or ending."""
 
     id: str
@@ -64,8 +60,8 @@ class ScalerInstance(_Answer):
     reason: str
 
 
-class ScalerDecision(_Answer):
-    """A decision that did something, or the first of its kind that did not."""
+class ScalerDecision(_Response):
+    """A decision that launched or drained workers, or the first of a series of equal ones that did neither."""
 
     at: float
     epoch: int
@@ -75,8 +71,8 @@ class ScalerDecision(_Answer):
     numbers: dict[str, float]
 
 
-class LaunchBreakerState(_Answer):
-    """What is refrained from: offerings that are short, launches before a time, boots that failed in a row."""
+class LaunchBreakerState(_Response):
+    """The circuit breaker for launches: until when each capacity pool and all launches are held back, and why."""
 
     cooldowns: dict[str, float]
     not_before: float
@@ -84,22 +80,22 @@ class LaunchBreakerState(_Answer):
     last_failure: str
 
 
-class ScalerResponse(_Answer):
-    """The scaler. Times are epoch seconds. `leader` is null where no manager acts."""
+class ScalerResponse(_Response):
+    """The scaler. Times are epoch seconds. `leader` is null if no manager acts."""
 
     leader: str | None
     epoch: int | None
     paused: bool
     limits: ScalerLimits
     observation: ScalerObservation | None
-    pending_launches: int = Field(description="Instances that may come of launches whose answer is not known")
+    pending_launches: int = Field(description="Instances that launches with unknown outcome may have started")
     launch_breaker: LaunchBreakerState
     instances: list[ScalerInstance]
-    decisions: list[ScalerDecision] = Field(description="The latest first")
+    decisions: list[ScalerDecision] = Field(description="Latest first")
 
 
-class ScalerOverrides(_Answer):
-    """What holds from now on."""
+class ScalerOverrides(_Response):
+    """The operator's overrides in force."""
 
     paused: bool
     limits: ScalerLimits

@@ -201,6 +201,6 @@ async def _readiness(url: str) -> Any:
 
 
 def _is_whole(seen: Any) -> bool:
-    if not isinstance(seen, dict) or seen.get("status") != "ready" or seen["shards"]["away"]:
+    if not isinstance(seen, dict) or seen.get("status") != "ready" or seen["shards"]["unavailable"]:
         return False
     return not any(value for name, value in seen["cluster"].items() if name != "members")

@@ -35,7 +35,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         (["--redis-url", "http://localhost"], {}, "WORKMANAGER_REDIS_URL"),
         ([], {"REDIS_URL": "nowhere"}, "WORKMANAGER_REDIS_URL"),
         ([], {"CLUSTER_URL": "nowhere"}, "WORKMANAGER_CLUSTER_URL"),
-        ([], {"CLUSTER_HOSTS": "10.0.0.1:6379"}, "WORKMANAGER_CLUSTER_HOSTS: three hosts"),
+        ([], {"CLUSTER_HOSTS": "10.0.0.1:6379"}, "WORKMANAGER_CLUSTER_HOSTS: needs three hosts"),
         ([], {"MAX_PAYLOAD_BYTES": "lots"}, "WORKMANAGER_MAX_PAYLOAD_BYTES"),
         ([], {"MAX_WORKERS": "-1"}, "WORKMANAGER_MAX_WORKERS"),
         ([], {"MIN_WORKERS": "5", "MAX_WORKERS": "2"}, "WORKMANAGER_MIN_WORKERS"),
@@ -128,7 +128,7 @@ def test_an_answer_that_never_comes_is_said_to_be_unknown(start: Start, private_
 def test_jobs_go_on_while_a_master_is_away(start: Start, cluster: ValkeyCluster) -> None:
     manager = start(cluster.url).wait_until_ready()
     with manager.client() as client:
-        assert client.get("/status").json()["shards"] == {"total": 6, "away": 0}
+        assert client.get("/status").json()["shards"] == {"total": 6, "unavailable": 0}
         cluster.masters()[0].kill()
         answers = [client.put("/enqueue?iterations=1", content=b"x") for _ in range(60)]
         # Those that were meant for its shards went to others.
@@ -141,7 +141,7 @@ def test_jobs_go_on_while_a_master_is_away(start: Start, cluster: ValkeyCluster)
         assert sum("id" in json.loads(line) for line in lines) == 300
         taken = {answer.json()["Work ID"] for answer in answers}
         taken |= {json.loads(line)["id"] for line in lines}
-        until(lambda: client.get("/status").json()["shards"]["away"] == 0, wanted="the failover")
+        until(lambda: client.get("/status").json()["shards"]["unavailable"] == 0, wanted="the failover")
         listed = {job["id"] for job in client.get("/jobs?limit=1000&status=queued").json()["jobs"]}
         assert taken <= listed
 

@@ -196,7 +196,7 @@ async def test_a_master_that_does_not_start_after_a_power_cut_is_succeeded_on_a_
     for server in servers.servers[1:]:
         await asyncio.to_thread(server.start)
     told = (
-        f"slots 0-8191 wait for 127.0.0.1:{master.port}: its replica at 127.0.0.1:{replica.port} has not heard from it "
+        f"slots 0-8191 wait for 127.0.0.1:{master.port}: its replica at 127.0.0.1:{replica.port} has had no link to it "
         "since its own start"
     )
     await _until(stewards, lambda state: any(trouble.startswith(told) for trouble in state.requires_operator))

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from manager.cluster.health import FAILOVER_ELIGIBLE_SECONDS, ClusterState, assess
+from manager.cluster.health import ClusterState, assess
+from manager.cluster.operator_problems import FAILOVER_ELIGIBLE_SECONDS
 from tests.unit.manager.cluster.cluster_situations import GROUPS, A, Member, changed, empty, new, views, whole
 from workmanager.store_settings import CLUSTER_SETTINGS, REDIS_SETTINGS
 
@@ -51,7 +52,7 @@ def test_what_is_missing_is_counted(changes: dict[str, object], wanted: ClusterS
 @pytest.mark.parametrize(
     ("members", "also", "told"),
     [
-        (changed(new(), b={"keys": 3}), (), "10.0.0.2:1 is to serve slots 8192-16382 but holds other data"),
+        (changed(new(), b={"keys": 3}), (), "10.0.0.2:1 must serve slots 8192-16382 but holds other data"),
         (
             changed(whole(), a_=Member("x", keys=7, knows=())),
             (Member("a'", master="a", failed=True),),
@@ -81,8 +82,8 @@ def test_an_empty_member_needs_nobody() -> None:
 def test_a_replica_that_may_not_succeed_its_master_needs_a_person(changes: dict[str, object], why: str) -> None:
     state = _state(changed(whole(), a=AWAY, a_={**changes, "keys": 7}))
     assert state.requires_operator == (
-        f"slots 0-8191 wait for 10.0.0.1:1: its replica at 10.0.0.2:2 has not heard from it {why}, so that Redis does "
-        "not let it take over. Start 10.0.0.1:1 with its data. Only where they are lost, and before an empty server "
+        f"slots 0-8191 wait for 10.0.0.1:1: its replica at 10.0.0.2:2 has had no link to it {why}, so Redis does "
+        "not let it take over. Start 10.0.0.1:1 with its data. Only if they are lost, and before an empty server "
         "starts there, send CLUSTER FAILOVER FORCE to 10.0.0.2:2: it then serves the 7 keys that it has",
     )
 

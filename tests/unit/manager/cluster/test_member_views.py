@@ -77,5 +77,5 @@ def test_how_long_a_replica_has_had_no_link(info: str, seconds: float) -> None:
 
 
 def test_an_answer_without_the_member_itself_is_refused() -> None:
-    with pytest.raises(ValueError, match="nobody as the member itself"):
+    with pytest.raises(ValueError, match="marks no line as `myself`"):
         parse_view(NODES.splitlines()[1], "", "", 0)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from manager.cluster.plan import ClusterCommand, plan, plan_hand_over, slot_owner
+from manager.cluster.cluster_view import slot_owner
+from manager.cluster.plan import ClusterCommand, plan, plan_hand_over
 from manager.cluster.slot_ranges import Address
 from tests.unit.manager.cluster.cluster_situations import (
     GROUPS,

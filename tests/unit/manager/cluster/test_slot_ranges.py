@@ -31,13 +31,13 @@ def test_no_master_stands_on_its_replicas_host_and_every_slot_is_served(hosts: t
 @pytest.mark.parametrize(
     ("hosts", "told"),
     [
-        ((), "three hosts with 2, 3, 1 or 2, 2, 2 ports are needed, not "),
+        ((), "three hosts with 2, 3, 1 or 2, 2, 2 ports, not "),
         (("10.0.0.1:1+2", "10.0.0.2:1+2", "10.0.0.3:1"), "not 2, 2, 1"),
         (("10.0.0.1:1+2", "10.0.0.2:1+2", "10.0.0.1:1+3"), "twice"),
         (("host:1+2", "10.0.0.2:1+2", "10.0.0.3:1+2"), "'host:1[+]2' is not IP:PORT[+]PORT"),
         (("10.0.0.1", "10.0.0.2:1+2", "10.0.0.3:1+2"), "'10.0.0.1' is not"),
         (("10.0.0.1:1+x", "10.0.0.2:1+2", "10.0.0.3:1+2"), "is not IP"),
-        (("10.0.0.1:1+70000", "10.0.0.2:1+2", "10.0.0.3:1+2"), "has a port that is none"),
+        (("10.0.0.1:1+70000", "10.0.0.2:1+2", "10.0.0.3:1+2"), "ports are numbers from 1 to 65535"),
     ],
 )
 def test_a_wrong_one_is_told(hosts: tuple[str, ...], told: str) -> None:

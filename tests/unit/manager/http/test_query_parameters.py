@@ -14,8 +14,8 @@ QUERY = Query(
 
 
 def test_values_are_read_and_defaults_filled_in() -> None:
-    assert QUERY.read(b"top=7") == {"top": 7, "wait": 0, "order": "latest", "id": None}
-    given = QUERY.read(b"wait=2.5&top=%31%30&order=oldest&id=abc")
+    assert QUERY.parse(b"top=7") == {"top": 7, "wait": 0, "order": "latest", "id": None}
+    given = QUERY.parse(b"wait=2.5&top=%31%30&order=oldest&id=abc")
     assert given == {"top": 10, "wait": 2.5, "order": "oldest", "id": "abc"}
 
 
@@ -45,7 +45,7 @@ def test_values_are_read_and_defaults_filled_in() -> None:
 )
 def test_a_wrong_parameter_is_named(query_string: bytes, named: str) -> None:
     with pytest.raises(Problem) as caught:
-        QUERY.read(query_string)
+        QUERY.parse(query_string)
     assert caught.value.status == 400
     assert caught.value.members["parameter"] == named
 
@@ -53,7 +53,7 @@ def test_a_wrong_parameter_is_named(query_string: bytes, named: str) -> None:
 @pytest.mark.parametrize("query_string", [b"top=%00", b"top=1&id=a%0a", b"top=%ff", b"%00=1"])
 def test_what_is_no_text_is_refused(query_string: bytes) -> None:
     with pytest.raises(Problem) as caught:
-        QUERY.read(query_string)
+        QUERY.parse(query_string)
     assert caught.value.status == 400
 
 

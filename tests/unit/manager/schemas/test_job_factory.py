@@ -9,7 +9,7 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.model import NewJob
 from manager.http.problems import Problem
 from manager.schemas.job_factory import JobFactory, sha512_job
-from manager.schemas.submission import parse_instant
+from manager.schemas.json_types import parse_instant
 
 READER = JobFactory(FunctionRegistry.discover(()), max_payload_bytes=9)
 

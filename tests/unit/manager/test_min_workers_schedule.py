@@ -2,7 +2,7 @@
 
 import pytest
 
-from manager.warm_schedule import parse_schedule
+from manager.min_workers_schedule import parse_schedule
 from scaler.policy import ScheduledMinimum
 
 

@@ -1,0 +1,43 @@
+"""The cluster as its members together describe it: who owns which slots, where a member is, who is foreign."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from manager.cluster.member_views import MemberView, NodeEntry
+from manager.cluster.slot_ranges import Address, SlotRange
+
+Views = Mapping[Address, MemberView]
+"""The views of the members that answered, by configured address."""
+
+
+class Located(NamedTuple):
+    """A member that answered, and its view."""
+
+    address: Address
+    view: MemberView
+
+
+def slot_owner(views: Views, slot_range: SlotRange) -> NodeEntry | None:
+    """Return the owner of a range by the latest claim known to the cluster; None if nobody ever claimed it."""
+    # Only the largest group of members that know each other counts. This leaves out a member of another cluster and one
+    # that was restored from an old disk.
+    groups = [[view for view in views.values() if view.knows(one) and one.knows(view)] for one in views.values()]
+    largest = max(groups, key=len, default=[])
+    claims = [entry for view in largest for entry in view.entries.values() if entry.owns(slot_range.first_slot)]
+    return max(claims, key=lambda entry: entry.epoch, default=None)
+
+
+def locate(views: Views, member: NodeEntry | None) -> Located | None:
+    """Return where a member answered, and its view; None if it did not answer."""
+    return next((Located(address, view) for address, view in views.items() if member and view.id == member.id), None)
+
+
+def located_owner(views: Views, slot_range: SlotRange) -> Located | None:
+    """Return where the owner of a range answered; None if it did not, or there is none."""
+    return locate(views, slot_owner(views, slot_range))
+
+
+def is_foreign(view: MemberView, member: MemberView) -> bool:
+    """Return whether `view` is or was in another cluster than `member`: introducing it would merge the two clusters."""
+    known = {entry.id for entry in view.entries.values() if entry.handshake_done} - {view.id}
+    return not (view.is_empty and known <= member.entries.keys())

@@ -1,0 +1,85 @@
+"""Connect to the queue in the background, then run its maintenance until the manager stops.
+
+A manager starts without Redis: until the first connection, every request gets 503.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from jobqueue.errors import LayoutMismatch, ShardUnavailable
+from jobqueue.maintenance.periodic import Maintenance
+from jobqueue.sharding.shards import Shards
+from manager.queue.service import QueueService
+
+log = logging.getLogger(__name__)
+
+
+class QueueConnection:
+    """The queue's service, once Redis has been reached.
+
+    Args:
+        redis_url: see `jobqueue.servers.topology.Topology`.
+        lease_seconds: how long workers' leases last.
+        on_connected: called once, with the shards.
+        on_job: called when jobs wait, repeatedly while they do.
+        on_fatal_error: called with the reason if the manager cannot go on: the layout or format in Redis is not this
+            version's, or the maintenance failed unexpectedly.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        lease_seconds: float,
+        *,
+        on_connected: Callable[[Shards], Awaitable[None]],
+        on_job: Callable[[], None],
+        on_fatal_error: Callable[[str], None],
+    ) -> None:
+        self._redis_url = redis_url
+        self._lease_seconds = lease_seconds
+        self._on_connected = on_connected
+        self._on_job = on_job
+        self._on_fatal_error = on_fatal_error
+        self._service: QueueService | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.closing = asyncio.Event()
+        """Set when the manager is shutting down: requests that wait must answer now."""
+
+    @property
+    def service(self) -> QueueService:
+        """The queue.
+
+        Raises:
+            ShardUnavailable: Redis has not been reached yet.
+        """
+        if self._service is None:
+            raise ShardUnavailable("Redis has not been reached yet")
+        return self._service
+
+    def start(self) -> None:
+        """Start to connect, with retries until it succeeds."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop the maintenance and close the connections."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._service is not None:
+            await self._service.close()
+
+    async def _run(self) -> None:
+        try:
+            shards = await Shards.connect_with_retries(self._redis_url)
+            self._service = QueueService(shards)
+            log.info("event=queue_connected shards=%d", len(shards))
+            await self._on_connected(shards)
+            maintenance = Maintenance(shards, self._redis_url, lease_seconds=self._lease_seconds, on_job=self._on_job)
+            await maintenance.run()
+        except LayoutMismatch as error:
+            self._on_fatal_error(str(error))
+        except Exception:
+            # The loop's edge: a manager without maintenance must not look healthy.
+            log.exception("event=maintenance_failed")
+            self._on_fatal_error("the queue's maintenance has failed: see the log")

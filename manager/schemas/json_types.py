@@ -1,0 +1,64 @@
+"""Types of JSON values in request bodies, with their validation and their description in the OpenAPI document."""
+
+import binascii
+import re
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+BASE64_PATTERN = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+YEAR_SECONDS = 365 * 24 * 3600
+
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII
+)
+
+
+def parse_instant(text: str) -> float:
+    """Return the seconds since the epoch of an RFC 3339 time.
+
+    Raises:
+        ValueError: the text is not an RFC 3339 time, or has no time zone.
+    """
+    if not _INSTANT.fullmatch(text):
+        raise ValueError("must be an RFC 3339 time with a time zone")
+    # RFC 3339 allows any number of decimals, Python up to six.
+    text = re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text.upper())
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _check_base64(text: str) -> str:
+    try:
+        binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise PydanticCustomError("base64", "must be standard base64 with padding") from error
+    return text
+
+
+def _check_instant(text: str) -> str:
+    try:
+        parse_instant(text)
+    except ValueError as error:
+        raise PydanticCustomError("instant", "must be an RFC 3339 time with a time zone") from error
+    return text
+
+
+def _to_int(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = BeforeValidator(_to_int)
+"""Accepts 60.0 as an integer: JSON does not distinguish it from 60.
+
+In `Annotated`, `Field` with the bounds must precede it, else they are missing from the OpenAPI document.
+"""
+
+Base64 = Annotated[
+    str,
+    AfterValidator(_check_base64),
+    Field(json_schema_extra={"pattern": f"^{BASE64_PATTERN}$", "contentEncoding": "base64"}),
+]
+Instant = Annotated[str, AfterValidator(_check_instant), Field(json_schema_extra={"format": "date-time"})]
+Seconds = Annotated[int, Field(ge=0, le=YEAR_SECONDS), WholeNumber]
