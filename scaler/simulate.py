@@ -1,6 +1,6 @@
-"""`python -m scaler.simulate`: this project's scaling policy, and its peers', on recorded arrivals and a virtual clock.
+"""`python -m scaler.simulate`: run this project's scaling policy and those of its peers on recorded arrivals.
 
-One JSON object for each policy goes to stdout; with `--compare` their table goes to stderr, and two pictures to files.
+Prints one JSON object per policy on stdout. With `--compare` it also prints a table on stderr and writes two charts.
 """
 
 import argparse
@@ -10,25 +10,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scaler.simulation.charts import draw_cost_wait_chart, draw_fleet_chart
-from scaler.simulation.engine import Policy, Scenario, SimulatedRun, SimulatedSystem
+from scaler.simulation.charts import Point, draw_cost_wait_chart, draw_fleet_chart
+from scaler.simulation.engine import Policy, SimulatedRun, Simulator
 from scaler.simulation.measures import PolicyResult, clairvoyant_cost_seconds, demand_curve, measure
 from scaler.simulation.our_policy import WorkManagerPolicy, limits_for_scenario
 from scaler.simulation.peers import PEERS
+from scaler.simulation.svg import MatplotlibMissing, require_matplotlib
+from scaler.simulation.system import Scenario
 from scaler.simulation.trace import FORMATS, TracedJob, TraceError, read_trace
 
 OUR_POLICY = "workmanager"
 PARETO_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+DEFAULT_WAIT_TARGET_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What every policy is measured on.
+    """The trace and the conditions on which every policy is measured.
 
     Attributes:
-        c0_seconds: what a clairvoyant would pay to let no job wait.
-        wait_target_seconds: waits beyond it are missed; the policy is not told.
-        follow_target: the policy is told, and sets w by it.
+        c0_seconds: the least that can be paid if no job waits, with all arrivals known in advance.
+        wait_target_seconds: a longer wait counts as missed.
+        tunes_w_to_target: whether our policy knows the target and adjusts w to reach it.
     """
 
     jobs: Sequence[TracedJob]
@@ -39,8 +42,8 @@ class Experiment:
     tunes_w_to_target: bool
 
     def run(self, name: str, w: float) -> tuple[PolicyResult, SimulatedRun]:
-        """Simulates the policy of that name; `w` is the weight of the objective, and our own policy's."""
-        run = SimulatedSystem(self.jobs, self.scenario).run(self._policy(name, w))
+        """Simulate the named policy. `w` is the wait weight of the objective and of our own policy."""
+        run = Simulator(self.jobs, self.scenario).run(self._policy(name, w))
         result = measure(
             name,
             run,
@@ -63,51 +66,64 @@ class Experiment:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; its exit code: 2 where the trace cannot be read."""
+    """Run the command and return its exit code: 2 if the trace cannot be read or the charts cannot be drawn."""
     options = _parser().parse_args(arguments)
     try:
+        if options.compare:
+            require_matplotlib()
         jobs = read_trace(options.trace, options.format or _format_of(options.trace))
-    except (TraceError, OSError, UnicodeDecodeError) as error:
-        _say(f"{options.trace}: {error}")
+    except MatplotlibMissing as error:
+        _print_error(f"--compare: {error}")
         return 2
-    study = _study(options, jobs)
-    if not options.compare:
-        _print_line(study.run(options.policy, options.w)[0])
-        return 0
-    _compare(study, options.pictures)
+    except (TraceError, OSError, UnicodeDecodeError) as error:
+        _print_error(f"{options.trace}: {error}")
+        return 2
+    experiment = _experiment(options, jobs)
+    if options.compare:
+        _compare(experiment, options.pictures)
+    else:
+        _print_line(experiment.run(options.policy, options.w)[0])
     return 0
 
 
-def _study(options: argparse.Namespace, jobs: Sequence[TracedJob]) -> Experiment:
-    world = Scenario(options.slots, options.boot_median, max_workers=options.max_workers, seed=options.seed)
-    c0_seconds = clairvoyant_cost_seconds(jobs, slots=options.slots, boot_seconds=options.boot_median)
-    target_seconds = options.wait_target
-    return Experiment(jobs, world, options.w, c0_seconds, target_seconds or 60.0, target_seconds is not None)
-
-
-def _compare(study: Experiment, folder: Path) -> None:
-    results = []
-    for name in (OUR_POLICY, *PEERS):
-        result, run = study.run(name, study.w)
-        _print_line(result)
-        results.append(result)
-        if name == OUR_POLICY:
-            fleet = run.fleet
-    _print_table(results, study)
-    front = [study.run(OUR_POLICY, weight)[0] for weight in PARETO_WEIGHTS]
-    _say(f"{OUR_POLICY} by w, each with its own objective:")
-    _print_rows([(f"w={weight:g}", result) for weight, result in zip(PARETO_WEIGHTS, front, strict=True)])
-    folder.mkdir(parents=True, exist_ok=True)
-    labels = [f"w={weight:g}" for weight in PARETO_WEIGHTS]
-    points = [(result.cost_per_c0, result.wait_mean_s) for result in front]
-    peers = [(result.policy, result.cost_per_c0, result.wait_mean_s) for result in results[1:]]
-    pictures = (
-        ("front.svg", draw_cost_wait_chart(list(zip(labels, points, strict=True)), peers)),
-        ("fleet.svg", draw_fleet_chart(fleet, demand_curve(study.jobs, slots=study.scenario.slots))),
+def _experiment(options: argparse.Namespace, jobs: Sequence[TracedJob]) -> Experiment:
+    return Experiment(
+        jobs=jobs,
+        scenario=Scenario(options.slots, options.boot_median, max_workers=options.max_workers, seed=options.seed),
+        w=options.w,
+        c0_seconds=clairvoyant_cost_seconds(jobs, slots=options.slots, boot_seconds=options.boot_median),
+        wait_target_seconds=options.wait_target or DEFAULT_WAIT_TARGET_SECONDS,
+        tunes_w_to_target=options.wait_target is not None,
     )
-    for name, picture in pictures:
-        (folder / name).write_text(picture)
-        _say(f"wrote {folder / name}")
+
+
+def _compare(experiment: Experiment, folder: Path) -> None:
+    ours, our_run = experiment.run(OUR_POLICY, experiment.w)
+    _print_line(ours)
+    peers = []
+    for name in PEERS:
+        peer, _ = experiment.run(name, experiment.w)
+        _print_line(peer)
+        peers.append(peer)
+    _print_table([ours, *peers], experiment)
+    by_weight = {f"w={weight:g}": experiment.run(OUR_POLICY, weight)[0] for weight in PARETO_WEIGHTS}
+    _print_error(f"{OUR_POLICY} by w, each with its own objective:")
+    _print_rows(list(by_weight.items()))
+    folder.mkdir(parents=True, exist_ok=True)
+    charts = {
+        "front.svg": draw_cost_wait_chart(
+            [_point(label, result) for label, result in by_weight.items()],
+            [_point(peer.policy, peer) for peer in peers],
+        ),
+        "fleet.svg": draw_fleet_chart(our_run.fleet, demand_curve(experiment.jobs, slots=experiment.scenario.slots)),
+    }
+    for name, chart in charts.items():
+        (folder / name).write_text(chart)
+        _print_error(f"wrote {folder / name}")
+
+
+def _point(label: str, result: PolicyResult) -> Point:
+    return label, result.cost_per_c0, result.wait_mean_s
 
 
 def _print_line(result: PolicyResult) -> None:
@@ -115,12 +131,14 @@ def _print_line(result: PolicyResult) -> None:
     sys.stdout.flush()
 
 
-def _say(text: str) -> None:
+def _print_error(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def _print_table(results: Sequence[PolicyResult], study: Experiment) -> None:
-    _say(f"{len(study.jobs)} jobs, C0 = {study.c0_seconds:.0f} instance-seconds, w = {study.w:g}")
+def _print_table(results: Sequence[PolicyResult], experiment: Experiment) -> None:
+    _print_error(
+        f"{len(experiment.jobs)} jobs, C0 = {experiment.c0_seconds:.0f} instance-seconds, w = {experiment.w:g}"
+    )
     ordered = sorted(results, key=lambda result: result.objective)
     _print_rows([(result.policy, result) for result in ordered])
 
@@ -131,7 +149,7 @@ def _print_rows(results: Sequence[tuple[str, PolicyResult]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        _say("  ".join([row[0].ljust(widths[0]), *cells]))
+        _print_error("  ".join([row[0].ljust(widths[0]), *cells]))
 
 
 def _row(name: str, result: PolicyResult) -> tuple[str, ...]:
@@ -148,7 +166,7 @@ def _row(name: str, result: PolicyResult) -> tuple[str, ...]:
 
 
 def _format_of(trace: Path) -> str:
-    """By the name: SWF logs end in it, Azure's traces begin with it."""
+    """The format that a trace's file name suggests: `….swf…` is an SWF log, `Azure…` one of Azure's traces."""
     if ".swf" in trace.name:
         return "swf"
     return "azure" if trace.name.startswith("Azure") else "csv"
@@ -157,21 +175,36 @@ def _format_of(trace: Path) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scaler.simulate", description=__doc__)
     parser.add_argument("--trace", type=Path, required=True, metavar="FILE", help="recorded arrivals; may be gzipped")
-    parser.add_argument("--format", choices=sorted(FORMATS), help="of the trace (default: told from its name)")
+    parser.add_argument("--format", choices=sorted(FORMATS), help="format of the trace (default: from its file name)")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "--policy", choices=(OUR_POLICY, *PEERS), metavar="NAME", help=f"{OUR_POLICY}, or {', '.join(PEERS)}"
     )
-    which.add_argument("--compare", action="store_true", help="all of them, a table and pictures")
-    parser.add_argument("--w", type=_positive(float), default=1.0, help="instance-seconds a job-second waited is worth")
-    parser.add_argument("--wait-target", type=_positive(float), metavar="SECONDS", help="set w by it (else 60 counts)")
-    parser.add_argument(
-        "--boot-median", type=_positive(float), default=90.0, metavar="SECONDS", help="lognormal, sigma 0.25"
+    which.add_argument(
+        "--compare", action="store_true", help="run all policies, print a table and draw charts (needs matplotlib)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the boot times")
+    parser.add_argument(
+        "--w", type=_positive(float), default=1.0, help="instance-seconds that one second of waiting is worth"
+    )
+    parser.add_argument(
+        "--wait-target",
+        type=_positive(float),
+        metavar="SECONDS",
+        help="longest acceptable wait; our policy adjusts w to reach it (default: 60, without adjusting w)",
+    )
+    parser.add_argument(
+        "--boot-median",
+        type=_positive(float),
+        default=90.0,
+        metavar="SECONDS",
+        help="median of the lognormal boot time, sigma 0.25",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the boot times")
     parser.add_argument("--slots", type=_positive(int), default=1, help="jobs that an instance runs at a time")
-    parser.add_argument("--max-workers", type=_positive(int), default=1000, help="for every policy")
-    parser.add_argument("--pictures", type=Path, default=Path(), metavar="FOLDER", help="where --compare writes them")
+    parser.add_argument("--max-workers", type=_positive(int), default=1000, help="limit for every policy")
+    parser.add_argument(
+        "--pictures", type=Path, default=Path(), metavar="FOLDER", help="where --compare writes the charts"
+    )
     return parser
 
 
@@ -179,7 +212,7 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
     def parse(text: str) -> float:
         value = kind(text)
         if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+            raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
         return value
 
     return parse

@@ -1,1 +1,1 @@
-"""A virtual clock on which scaling policies serve recorded arrivals: ours, and the rules of its peers."""
+"""Discrete-event simulation of autoscaling policies on recorded arrivals: ours and those of its peers."""

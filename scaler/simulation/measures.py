@@ -1,23 +1,24 @@
-"""What a run cost and how long its jobs waited, beside what a clairvoyant would have paid to let none wait."""
+"""Figures of a simulated run: its cost and waits, and C0, the least cost at which no job waits."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scaler.simulation.engine import MINIMUM_PAID_SECONDS, SimulatedRun
+from scaler.simulation.engine import SimulatedRun
+from scaler.simulation.system import MINIMUM_PAID_SECONDS
 from scaler.simulation.trace import TracedJob
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
-    """One policy on one trace; the fields of the JSON line.
+    """The figures of one policy on one trace: the fields of the JSON line.
 
     Attributes:
-        paid_s: instance-seconds, booting included.
-        cost_per_work: paid ÷ the instance-seconds that the work itself takes with every slot full.
+        paid_s: billed instance-seconds, boots included.
+        cost_per_work: paid ÷ the instance-seconds that the jobs need if every slot is always full.
         cost_per_c0: paid ÷ C0.
-        slo_missed: share of the jobs that waited longer than the wait target.
-        peak: most instances alive at once.
+        slo_missed: share of jobs that waited longer than the wait target.
+        peak: largest number of instances alive at once.
         objective: (paid + w · Σ wait) ÷ C0.
     """
 
@@ -45,7 +46,7 @@ def measure(
     w: float,
     target_seconds: float,
 ) -> PolicyResult:
-    """The run in figures."""
+    """Return the figures of a run."""
     waits = sorted(run.waits)
     work_seconds = sum(job.service_seconds for job in jobs) / slots
     return PolicyResult(
@@ -65,10 +66,10 @@ def measure(
 
 
 def clairvoyant_cost_seconds(jobs: Sequence[TracedJob], *, slots: int, boot_seconds: float) -> float:
-    """C0: the least that can be paid when no job waits.
+    """Return C0: the least cost at which no job waits, if all arrivals are known in advance.
 
-    Every level of demand is one instance. It works while demand reaches it; between two times it is either kept, or let
-    go and launched again so that it is ready in time, whichever is less; and it boots once.
+    Level n of the demand is worked by the n-th instance. Between two periods of work an instance is either kept or
+    terminated and launched again in time, whichever is cheaper. Each instance boots at least once.
     """
     launch_seconds = max(MINIMUM_PAID_SECONDS, boot_seconds)
     busy_since: list[float] = []
@@ -90,7 +91,7 @@ def clairvoyant_cost_seconds(jobs: Sequence[TracedJob], *, slots: int, boot_seco
 
 
 def demand_curve(jobs: Sequence[TracedJob], *, slots: int) -> list[tuple[float, int]]:
-    """(second, instances that would be busy if nothing ever waited), at each change."""
+    """Return (second, instances that would be busy if no job ever waited) at each change."""
     points, running = [], 0
     for second, change in _changes(jobs):
         running += change
@@ -99,7 +100,7 @@ def demand_curve(jobs: Sequence[TracedJob], *, slots: int) -> list[tuple[float, 
 
 
 def _changes(jobs: Sequence[TracedJob]) -> list[tuple[float, int]]:
-    """Begins (+1) and ends (-1) if nothing ever waited, an end before a begin of the same second: it makes room."""
+    """(second, +1) for each start and (second, -1) for each end if no job ever waited; ends come first in a second."""
     working = [job for job in jobs if job.service_seconds > 0]
     begins = [(job.submit_seconds, 1) for job in working]
     ends = [(job.submit_seconds + job.service_seconds, -1) for job in working]

@@ -1,14 +1,15 @@
-"""This project's own policy on the virtual clock: the same learning and the same `decide` that production runs."""
+"""This project's scaling policy in the simulator: the same estimators and the same `decide` as in production."""
 
 from itertools import islice
 
 from scaler.learn.learning import Estimators, QueueSnapshot
 from scaler.policy import Limits, Observation, decide
-from scaler.simulation.engine import MINIMUM_PAID_SECONDS, Instance, ScalingPlan, Scenario, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import MINIMUM_PAID_SECONDS, Instance, Scenario, SimulatedSystem
 
 
 def limits_for_scenario(scenario: Scenario, w: float) -> Limits:
-    """On instances paid by the second, for a minute at least."""
+    """Return the policy's limits for instances that are billed by the second, with a minimum of a minute."""
     return Limits(
         min_workers=0,
         max_workers=scenario.max_workers,
@@ -20,10 +21,10 @@ def limits_for_scenario(scenario: Scenario, w: float) -> Limits:
 
 
 class WorkManagerPolicy:
-    """Asked every second, and at once when a job comes while nothing lives.
+    """Our policy, asked every second, and at once if a job arrives while no instance is alive.
 
     Args:
-        error: what every service time that the policy is told of is multiplied by.
+        service_time_factor: factor on every service time that the policy observes, to test wrong estimates.
     """
 
     interval_seconds = 1.0
@@ -37,8 +38,8 @@ class WorkManagerPolicy:
         wait_target_seconds: float | None = None,
         service_time_factor: float = 1.0,
     ) -> None:
-        self._error = service_time_factor
-        self._learning = Estimators(limits, boot_seconds=boot_seconds, wait_target_seconds=wait_target_seconds)
+        self._service_time_factor = service_time_factor
+        self._estimators = Estimators(limits, boot_seconds=boot_seconds, wait_target_seconds=wait_target_seconds)
         self._booting: dict[Instance, None] = {}
 
     def plan(self, system: SimulatedSystem) -> ScalingPlan:
@@ -46,14 +47,14 @@ class WorkManagerPolicy:
         for instance in [instance for instance in self._booting if instance not in system.booting]:
             del self._booting[instance]
             if instance.ready_at <= now:
-                self._learning.observe_boot(instance.ready_at - instance.launched_at)
+                self._estimators.observe_boot(instance.ready_at - instance.launched_at)
         ready, running = system.alive - len(system.booting), system.running_ages()
         oldest_seconds = now - system.queue[0].submit_seconds if system.queue else 0.0
         queued = dict(system.queued_by_function)
         seconds = system.service_seconds_by_function
-        if self._error != 1.0:
-            seconds = {function: total * self._error for function, total in seconds.items()}
-        lessons = self._learning.observe(
+        if self._service_time_factor != 1.0:
+            seconds = {function: total * self._service_time_factor for function, total in seconds.items()}
+        estimates = self._estimators.observe(
             QueueSnapshot(
                 now, queued, running, system.finished_by_function, seconds, oldest_seconds, ready, len(system.booting)
             )
@@ -68,9 +69,9 @@ class WorkManagerPolicy:
             draining=0,
             free_slots=system.free_slots,
             booting_ages=[now - instance.launched_at for instance in system.booting],
-            estimates=lessons,
+            estimates=estimates,
         )
-        decision = decide(observation, self._learning.limits)
+        decision = decide(observation, self._estimators.limits)
         self._booting = dict.fromkeys(system.booting)
         return ScalingPlan(
             decision.launch, list(islice(system.idle, decision.drain)), recheck_seconds=decision.recheck_seconds

@@ -1,4 +1,4 @@
-"""Recorded arrivals, read from this project's CSV, from Azure's LLM inference traces or from SWF logs; gzip or not."""
+"""Reads recorded arrivals from this project's CSV, Azure's LLM inference traces or SWF logs, gzipped or plain."""
 
 import csv
 import gzip
@@ -10,17 +10,17 @@ from typing import NamedTuple, TextIO
 
 GENERATED_TOKEN_SECONDS = 0.02
 CONTEXT_TOKEN_SECONDS = 0.0002
-"""Azure's files tell tokens, not durations."""
+"""Azure's traces record tokens, not durations."""
 
 
 class TraceError(Exception):
-    """The file is not what its format says. The message names the line."""
+    """A trace does not match its format. The message names the line."""
 
 
 class TracedJob(NamedTuple):
-    """One arrival. `submit_seconds` counts from the first one.
+    """One arrival. `submit_seconds` is relative to the first arrival.
 
-    A named tuple rather than a dataclass: a million of them are read.
+    A named tuple, because traces have up to a million of them and a dataclass is slower.
     """
 
     submit_seconds: float
@@ -29,7 +29,7 @@ class TracedJob(NamedTuple):
 
 
 def read_trace(path: Path, format_name: str) -> list[TracedJob]:
-    """The file's jobs by time of submission, the first at 0.
+    """Return the jobs of a trace in order of submission, the first at 0.
 
     Args:
         format_name: one of `FORMATS`.
@@ -47,7 +47,7 @@ def read_trace(path: Path, format_name: str) -> list[TracedJob]:
 
 
 def write_trace(path: Path, jobs: Sequence[TracedJob]) -> None:
-    """Writes this project's own format."""
+    """Write a trace in this project's CSV format."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("submit_s", "service_s", "function"))
@@ -64,14 +64,13 @@ def _read_csv(lines: TextIO) -> Iterator[TracedJob]:
     for number, row in _rows(lines, ("submit_s", "service_s")):
         job = _job(number, row["submit_s"], row["service_s"], row.get("function") or "job")
         if job.service_seconds < 0:
-            raise TraceError(f"line {number}: a job takes {job.service_seconds:g} s")
+            raise TraceError(f"line {number}: service_s is below 0: {job.service_seconds:g}")
         yield job
 
 
 def _read_azure(lines: TextIO) -> Iterator[TracedJob]:
     for number, row in _rows(lines, ("TIMESTAMP", "ContextTokens", "GeneratedTokens")):
         try:
-            # Seven decimals: more than the standard library reads before Python 3.11, and than a float needs.
             submitted = datetime.fromisoformat(row["TIMESTAMP"] + "+00:00").timestamp()
             generated, context = int(row["GeneratedTokens"]), int(row["ContextTokens"])
         except ValueError as error:
@@ -80,7 +79,7 @@ def _read_azure(lines: TextIO) -> Iterator[TracedJob]:
 
 
 def _read_swf(lines: TextIO) -> Iterator[TracedJob]:
-    """Standard Workload Format: field 2 is the submission, 4 the run time, 14 the application. Unknown is -1."""
+    """Standard Workload Format: field 2 is the submission, 4 the run time, 14 the application. -1 means unknown."""
     for number, line in enumerate(lines, 1):
         fields = line.split()
         if not fields or fields[0].startswith(";"):
@@ -107,7 +106,7 @@ def _job(number: int, submitted: str, service: str, function: str) -> TracedJob:
     except (TypeError, ValueError) as error:
         raise TraceError(f"line {number}: {error}") from error
     if not (math.isfinite(job.submit_seconds) and math.isfinite(job.service_seconds)):
-        raise TraceError(f"line {number}: not a number of seconds")
+        raise TraceError(f"line {number}: a time is not a finite number of seconds")
     return job
 
 

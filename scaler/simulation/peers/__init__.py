@@ -1,7 +1,7 @@
-"""The peers' scaling rules, one file each, without their bugs: they never end a busy worker and never launch twice.
+"""Scaling rules of other autoscalers, one per file, without their bugs: they never terminate a busy worker.
 
-Each is given the benefit of the doubt where its rule leaves a choice: no upper bound of its own, launches without
-failures, and the last instance used gets the next job, so that the others run empty.
+If a rule leaves a choice, the peer gets the better one: no upper bound of its own, launches that never fail and never
+happen twice, and jobs that go to the most recently used instance, so that the others run empty.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,4 +32,4 @@ PEERS: Mapping[str, Callable[[float], Policy]] = {
     "parallelcluster": lambda _: ParallelCluster(),
     "aws-backlog": AwsBacklog,
 }
-"""By name: makes the policy for one run from the true mean service time in seconds, which some are given."""
+"""Policy factories by name. Each gets the true mean service time in seconds, which only some use."""

@@ -4,7 +4,8 @@ import math
 from collections import deque
 from itertools import islice
 
-from scaler.simulation.engine import ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import SimulatedSystem
 
 ACCEPTABLE_SECONDS = 60.0
 METRIC_SECONDS = 60.0
@@ -13,20 +14,20 @@ IN_MARGIN = 0.9
 
 
 class AwsBacklog:
-    """Args: mean_seconds: the true mean service time, which is usually a constant somebody wrote down once."""
+    """Args: mean_seconds: the true mean service time; in practice usually a constant in the configuration."""
 
     interval_seconds = METRIC_SECONDS
     wakes_on_arrival = False
 
     def __init__(self, mean_seconds: float) -> None:
-        # Below one queued job an instance the rule multiplies the fleet whenever one job waits.
+        # With a target below one queued job per instance, every waiting job multiplies the fleet.
         self._target = max(1.0, ACCEPTABLE_SECONDS / max(mean_seconds, 1e-9))
         self._points: deque[tuple[float, float]] = deque(maxlen=IN_POINTS)
 
     def plan(self, system: SimulatedSystem) -> ScalingPlan:
         target = self._target * system.scenario.slots
         queued, current = len(system.queue), system.alive
-        # Undefined without instances: then it is taken as the backlog of one.
+        # Backlog per instance is undefined without instances: use the backlog of one.
         self._points.append((system.now, queued / max(current, 1)))
         metrics = [metric for _, metric in self._points]
         if current == 0 and queued:

@@ -1,6 +1,7 @@
-"""buildkite-agent-scaler: every 10 s, as many as scheduled and running jobs need; an agent exits after 600 s idle."""
+"""buildkite-agent-scaler: every 10 s one agent per scheduled or running job; an agent exits after 600 s idle."""
 
-from scaler.simulation.engine import ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import SimulatedSystem
 
 IDLE_SECONDS = 600.0
 

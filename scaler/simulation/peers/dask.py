@@ -1,16 +1,17 @@
-"""Dask's adaptive deployment: every second, occupancy over 5 s, at most one worker a task; three votes to go down."""
+"""Dask's adaptive deployment: every second occupancy ÷ 5 s, at most one worker per task; three votes to scale in."""
 
 import math
 from itertools import chain, islice
 
-from scaler.simulation.engine import ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import SimulatedSystem
 
 TARGET_SECONDS = 5.0
 VOTES = 3
 
 
 class Dask:
-    """Args: mean_seconds: the true mean service time, which Dask would have to learn."""
+    """Args: mean_seconds: the true mean service time, which Dask has to learn in practice."""
 
     interval_seconds = 1.0
     wakes_on_arrival = False

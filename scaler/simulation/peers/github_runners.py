@@ -1,8 +1,9 @@
-"""GitHub runners on EC2: a runner for each job still queued after 30 s; every 5 minutes old idle ones go."""
+"""GitHub runners on EC2: one runner per job still queued after 30 s; every 5 minutes old idle runners are removed."""
 
 from itertools import takewhile
 
-from scaler.simulation.engine import ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import SimulatedSystem
 
 DELAY_SECONDS = 30.0
 CHECK_SECONDS = 300.0
@@ -18,7 +19,7 @@ class GithubRunners:
         self._asked_until = -1.0
 
     def plan(self, system: SimulatedSystem) -> ScalingPlan:
-        # One message a job, read once, 30 s after it came: whoever has begun by then asks for nothing.
+        # One message per job, read once, 30 s after the job arrived: a job that has started by then asks for no runner.
         due_at = system.now - DELAY_SECONDS
         late = takewhile(lambda job: job.submit_seconds <= due_at, system.queue)
         asking = sum(job.submit_seconds > self._asked_until for job in late)

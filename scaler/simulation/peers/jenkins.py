@@ -1,9 +1,10 @@
-"""Jenkins' ec2-fleet: launches what the queue exceeds the available and planned; idle ones go after a minute."""
+"""Jenkins' ec2-fleet: launches for jobs beyond the free and planned slots; idle instances end after a minute."""
 
-from scaler.simulation.engine import ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import SimulatedSystem
 
 IDLE_SECONDS = 60.0
-"""The shortest that can be set; the check comes each minute."""
+"""The shortest setting; the check runs each minute."""
 CHECK_SECONDS = 60.0
 
 

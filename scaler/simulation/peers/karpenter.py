@@ -1,8 +1,9 @@
-"""Karpenter: batches of 1 s idle or 10 s at most; empty nodes go after a revalidation of 15 s, 10 % at once."""
+"""Karpenter: batches of 1 s idle or 10 s at most; removes empty nodes after a 15 s revalidation, 10 % at a time."""
 
 from itertools import islice
 
-from scaler.simulation.engine import Instance, ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import Instance, SimulatedSystem
 
 BATCH_IDLE_SECONDS = 1.0
 BATCH_SECONDS = 10.0
@@ -42,7 +43,7 @@ class Karpenter:
         return unfit
 
     def _disrupt(self, system: SimulatedSystem) -> list[Instance]:
-        """Empty nodes are chosen, watched for a while, and ended where nothing has come to them."""
+        """Choose empty nodes, watch them for a while, and terminate those that stayed empty."""
         if system.now < self._disrupt_at:
             return []
         release = [node for node, since in self._validating if node in system.idle and node.idle_since == since]

@@ -1,10 +1,11 @@
-"""KEDA with the HPA: every 30 s a fifth of the list's length, in a band of 10 %, stabilised over 300 s; then zero."""
+"""KEDA with the HPA: every 30 s queue length ÷ 5, a 10 % tolerance, a 300 s stabilisation window; then zero."""
 
 import math
 from collections import deque
 from itertools import islice
 
-from scaler.simulation.engine import ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import SimulatedSystem
 
 QUEUED_PER_WORKER = 5
 BAND = 0.1
@@ -27,7 +28,7 @@ class Keda:
         if current and abs(desired / current - 1) <= BAND:
             desired = current
         if not queued and now - self._active_at >= WINDOW_SECONDS:
-            # Inactive: KEDA itself goes to zero, past the HPA.
+            # Inactive: KEDA itself scales to zero and bypasses the HPA.
             self._recommended.clear()
             return ScalingPlan(terminate=list(system.idle))
         self._recommended.append((now, desired))

@@ -1,9 +1,10 @@
-"""Nomad's autoscaler: every 10 s as many as jobs in slots need, outside a band of 1 %; then 5 minutes of rest."""
+"""Nomad's autoscaler: every 10 s the workers that all jobs need, with a 1 % tolerance; then 5 minutes of cooldown."""
 
 import math
 from itertools import islice
 
-from scaler.simulation.engine import ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import SimulatedSystem
 
 BAND = 0.01
 COOLDOWN_SECONDS = 300.0

@@ -1,6 +1,7 @@
-"""AWS ParallelCluster: Slurm powers up a node for what does not fit; a node goes down after 10 idle minutes."""
+"""AWS ParallelCluster: Slurm starts nodes for jobs that do not fit; a node is stopped after 10 idle minutes."""
 
-from scaler.simulation.engine import ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import SimulatedSystem
 
 IDLE_SECONDS = 600.0
 

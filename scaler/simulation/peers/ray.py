@@ -1,6 +1,7 @@
-"""Ray's autoscaler: every 5 s what does not fit, at most max(5, running) pending; idle nodes end after 300 s."""
+"""Ray's autoscaler: every 5 s nodes for jobs that do not fit, at most max(5, running) booting; 300 s idle timeout."""
 
-from scaler.simulation.engine import ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import SimulatedSystem
 
 IDLE_SECONDS = 300.0
 PENDING_AT_LEAST = 5

@@ -1,6 +1,7 @@
-"""avivshabi/workManager: every 5 minutes a worker for each 10,000 queued jobs; one leaves after 11 empty polls."""
+"""avivshabi/workManager: every 5 minutes one worker per 10,000 queued jobs; a worker exits after 11 empty polls."""
 
-from scaler.simulation.engine import ScalingPlan, SimulatedSystem
+from scaler.simulation.engine import ScalingPlan
+from scaler.simulation.system import SimulatedSystem
 
 QUEUED_PER_WORKER = 10_000
 IDLE_SECONDS = 11 * 45.0

@@ -1,4 +1,4 @@
-"""Arrivals of many shapes. Some were looked at while the policy was made: `docs/scaling.md` says which."""
+"""Generated arrivals of many patterns. `docs/scaling.md` says which of them were used while the policy was tuned."""
 
 import math
 import random
@@ -8,13 +8,13 @@ from scaler.simulation.trace import TracedJob
 
 
 def poisson(seed: int, *, seconds: float, rate: float, service: float, sigma: float = 1.0) -> list[TracedJob]:
-    """Steady arrivals a second; lognormal service with this mean."""
+    """Steady arrivals at `rate` a second; lognormal service times with mean `service`."""
     rng = random.Random(seed)
     return [TracedJob(at, _service(rng, service, sigma), "steady") for at in _arrivals(rng, seconds, rate)]
 
 
 def diurnal(seed: int, *, days: float, peak_rate: float, service: float, sigma: float = 1.0) -> list[TracedJob]:
-    """A day's rise and fall: nearly nothing at night."""
+    """Arrivals that rise and fall with the day, with next to none at night."""
     rng = random.Random(seed)
     jobs = []
     for at in _arrivals(rng, days * 86_400, peak_rate):
@@ -34,7 +34,7 @@ def bursty(seed: int, *, seconds: float, every: float, size: float, service: flo
 
 
 def sparse(seed: int, *, days: float, every: float, service: float, sigma: float = 2.0) -> list[TracedJob]:
-    """Few, long jobs with a heavy tail; sessions of some jobs each."""
+    """Few, long jobs with a heavy tail, in sessions of several jobs."""
     rng = random.Random(seed)
     jobs = []
     for at in _arrivals(rng, days * 86_400, 1 / (every * 4)):
@@ -45,14 +45,14 @@ def sparse(seed: int, *, days: float, every: float, service: float, sigma: float
 
 
 def periodic(*, hours: float, every: float, size: int, service: float) -> list[TracedJob]:
-    """What a timetable sends."""
+    """Batches of `size` jobs at regular times, as cron sends them."""
     return [
         TracedJob(number * every, service, "cron") for number in range(int(hours * 3600 / every)) for _ in range(size)
     ]
 
 
 def mixed(seed: int, *, hours: float) -> list[TracedJob]:
-    """Short jobs in a stream, long ones now and then, in one queue."""
+    """A stream of short jobs and a few long ones in one queue."""
     seconds = hours * 3600
     short = poisson(seed, seconds=seconds, rate=2.0, service=1.0)
     long = [
@@ -63,7 +63,7 @@ def mixed(seed: int, *, hours: float) -> list[TracedJob]:
 
 
 def all_patterns() -> Mapping[str, list[TracedJob]]:
-    """By name."""
+    """Return every pattern's jobs by its name."""
     return {
         "steady-short": poisson(1, seconds=7200, rate=3.0, service=2.0),
         "steady-minute": poisson(2, seconds=14_400, rate=0.2, service=60.0),

@@ -1,28 +1,34 @@
-"""Our policy when what it believes is wrong: every job is done, the fleet does not oscillate, and none is left over."""
+"""Our policy with wrong estimates: every job runs, the fleet does not oscillate, and every instance is terminated."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from scaler.simulation.engine import Scenario, SimulatedRun, SimulatedSystem
+from scaler.simulation.engine import SimulatedRun, Simulator
 from scaler.simulation.our_policy import WorkManagerPolicy, limits_for_scenario
+from scaler.simulation.system import Scenario
 from scaler.simulation.trace import TracedJob
 from tests.acceptance.simulate.arrival_patterns import bursty, mixed, poisson
 
 HOUR = 3600.0
-GONE_SECONDS = 900.0
-"""How long after the last job some worker may still live at w = 1: a boot, the longest patience and some ticks."""
+SCALE_IN_SECONDS = 900.0
+"""The last worker ends within this time after the last job at w = 1: a boot, the longest hold and some ticks."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Attributes: churn: the most launches for each instance of the peak; error: of every service time told."""
+    """One scenario.
+
+    Attributes:
+        churn: maximum number of launches per instance of the peak.
+        service_time_factor: factor on every service time that the policy observes.
+    """
 
     jobs: Callable[[], Sequence[TracedJob]]
     churn: float
-    world: Scenario = field(default_factory=Scenario)
-    error: float = 1.0
+    scenario: Scenario = field(default_factory=Scenario)
+    service_time_factor: float = 1.0
 
 
 def _steady() -> Sequence[TracedJob]:
@@ -34,7 +40,7 @@ def _bursts() -> Sequence[TracedJob]:
 
 
 def _newcomer() -> Sequence[TracedJob]:
-    """A function never seen before takes 100 times as long as the others."""
+    """A new function whose jobs take 100 times as long as the others."""
     others = poisson(2, seconds=2 * HOUR, rate=1.0, service=3.0)
     return sorted([*others, *(TracedJob(HOUR + number, 300.0, "newcomer") for number in range(100))])
 
@@ -56,10 +62,10 @@ NO_CAPACITY = _within(1800.0, 2400.0)
 
 CASES = {
     "as expected": Case(_steady, 8),
-    "services told three times too long": Case(_steady, 12, error=3.0),
-    "services told three times too short": Case(_steady, 12, error=1 / 3),
-    "bursts, services told three times too long": Case(_bursts, 8, error=3.0),
-    "bursts, services told three times too short": Case(_bursts, 8, error=1 / 3),
+    "service times observed three times too long": Case(_steady, 12, service_time_factor=3.0),
+    "service times observed three times too short": Case(_steady, 12, service_time_factor=1 / 3),
+    "bursts, service times observed three times too long": Case(_bursts, 8, service_time_factor=3.0),
+    "bursts, service times observed three times too short": Case(_bursts, 8, service_time_factor=1 / 3),
     "boots take twice as long for an hour": Case(
         _steady, 8, Scenario(boot_time_factor=lambda second: 2.0 if IN_THE_MIDDLE(second) else 1.0)
     ),
@@ -80,25 +86,25 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_robustness(case: Case) -> None:
+def test_wrong_estimates_and_bad_conditions_are_survived(case: Case) -> None:
     jobs = case.jobs()
     run = _run(case, jobs)
     assert len(run.waits) == len(jobs)
-    assert run.peak <= case.world.max_workers
+    assert run.peak <= case.scenario.max_workers
     assert max(alive for _, alive in run.fleet) == run.peak
     assert run.launches <= case.churn * run.peak
     assert run.never_terminated == 0
-    assert run.ended_at <= _last_end(run, jobs) + GONE_SECONDS
+    assert run.ended_at <= _last_end(run, jobs) + SCALE_IN_SECONDS
 
 
-def test_a_target_is_kept_by_more_waiting_weight() -> None:
-    """Given a wait target, w is found: few jobs wait longer, where with w = 1 many do."""
+def test_a_wait_target_is_reached_by_adjusting_w() -> None:
+    """With a wait target few jobs wait longer than it; with the low w alone, many do."""
     jobs = poisson(6, seconds=6 * HOUR, rate=0.5, service=20.0)
     target_seconds = 5.0
     missed = []
     for given in (None, target_seconds):
         policy = WorkManagerPolicy(limits_for_scenario(Scenario(), 0.25), wait_target_seconds=given)
-        run = SimulatedSystem(jobs, Scenario()).run(policy)
+        run = Simulator(jobs, Scenario()).run(policy)
         later = run.waits[len(run.waits) // 3 :]
         missed.append(sum(wait > target_seconds for wait in later) / len(later))
     assert missed[1] < missed[0] / 2
@@ -106,11 +112,11 @@ def test_a_target_is_kept_by_more_waiting_weight() -> None:
 
 
 def _run(case: Case, jobs: Sequence[TracedJob]) -> SimulatedRun:
-    return SimulatedSystem(jobs, case.world).run(
-        WorkManagerPolicy(limits_for_scenario(case.world, 1.0), service_time_factor=case.error)
+    return Simulator(jobs, case.scenario).run(
+        WorkManagerPolicy(limits_for_scenario(case.scenario, 1.0), service_time_factor=case.service_time_factor)
     )
 
 
 def _last_end(run: SimulatedRun, jobs: Sequence[TracedJob]) -> float:
-    """Jobs start in the order of submission."""
+    """The second at which the last job ends; jobs start in the order of submission."""
     return max(job.submit_seconds + wait + job.service_seconds for job, wait in zip(jobs, run.waits, strict=True))

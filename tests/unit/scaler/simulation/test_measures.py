@@ -1,4 +1,4 @@
-"""What a run is measured by."""
+"""The figures of a simulated run."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def _jobs(*times: tuple[float, float]) -> list[TracedJob]:
 
 CLAIRVOYANT = {
     "one job: a boot and its work": (_jobs((0, 100)), 1, 190),
-    "a short gap is bridged": (_jobs((0, 100), (150, 100)), 1, 90 + 250),
+    "a short gap is kept": (_jobs((0, 100), (150, 100)), 1, 90 + 250),
     "a long gap is a launch": (_jobs((0, 100), (1000, 100)), 1, 90 + 100 + 90 + 100),
     "two levels boot twice": (_jobs((0, 100), (50, 100)), 1, 90 + 150 + 90 + 50),
     "two slots are one level": (_jobs((0, 100), (50, 100)), 2, 90 + 150),
@@ -23,7 +23,7 @@ CLAIRVOYANT = {
 
 
 @pytest.mark.parametrize(("jobs", "slots", "seconds"), CLAIRVOYANT.values(), ids=CLAIRVOYANT.keys())
-def test_c0(jobs: list[TracedJob], slots: int, seconds: float) -> None:
+def test_c0_is_the_least_cost_without_waiting(jobs: list[TracedJob], slots: int, seconds: float) -> None:
     assert clairvoyant_cost_seconds(jobs, slots=slots, boot_seconds=90) == seconds
 
 
@@ -42,8 +42,16 @@ def test_demand_counts_instances() -> None:
     ]
 
 
-def test_a_result_is_reckoned() -> None:
-    run = SimulatedRun([0.0, 0.0, 10.0, 90.0], 500.0, 3, 2, [(0.0, 1)], 0, 1000.0)
+def test_the_figures_of_a_run() -> None:
+    run = SimulatedRun(
+        waits=[0.0, 0.0, 10.0, 90.0],
+        paid_seconds=500.0,
+        launches=3,
+        peak=2,
+        fleet=[(0.0, 1)],
+        never_terminated=0,
+        ended_at=1000.0,
+    )
     jobs = _jobs((0, 50), (0, 50), (0, 50), (0, 50))
     result = measure("p", run, jobs, c0_seconds=400.0, slots=2, w=2.0, target_seconds=60.0)
     assert (result.paid_s, result.cost_per_work, result.cost_per_c0) == (500, 5, 1.25)

@@ -24,25 +24,25 @@ def _read(folder: Path, text: str, format_name: str) -> list[TracedJob]:
     return read_trace(path, format_name)
 
 
-def test_the_own_format_is_sorted_and_begins_at_zero(tmp_path: Path) -> None:
+def test_the_csv_format_is_sorted_and_starts_at_zero(tmp_path: Path) -> None:
     jobs = _read(tmp_path, "submit_s,service_s,function\n15,2.5,f\n10,1,g\n", "csv")
     assert jobs == [TracedJob(0.0, 1.0, "g"), TracedJob(5.0, 2.5, "f")]
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_a_written_trace_is_read_back(tmp_path: Path) -> None:
     jobs = [TracedJob(0.0, 1.5, "f"), TracedJob(2.25, 0.0, "g")]
     write_trace(tmp_path / "t.csv", jobs)
     assert read_trace(tmp_path / "t.csv", "csv") == jobs
 
 
-def test_azures_tokens_become_seconds(tmp_path: Path) -> None:
+def test_azure_tokens_become_seconds(tmp_path: Path) -> None:
     first, second = _read(tmp_path, AZURE, "azure")
     assert first.service_seconds == pytest.approx(0.02 * 10 + 0.0002 * 4808)
     assert second.service_seconds == pytest.approx(0.02 * 50 + 0.0002 * 100)
     assert second.submit_seconds == pytest.approx(0.5)
 
 
-def test_swf_is_read_without_jobs_of_unknown_length(tmp_path: Path) -> None:
+def test_swf_jobs_without_a_run_time_are_skipped(tmp_path: Path) -> None:
     jobs = _read(tmp_path, SWF, "swf")
     assert jobs == [TracedJob(0.0, 1451.0, "application-7"), TracedJob(90.0, 10.0, "application--1")]
 
@@ -53,7 +53,7 @@ def test_gzip_is_recognised(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "format_name", "told"),
+    ("text", "format_name", "named"),
     [
         ("", "csv", "submit_s"),
         ("submit_s,service_s\n", "csv", "no jobs"),
@@ -65,6 +65,6 @@ def test_gzip_is_recognised(tmp_path: Path) -> None:
         ("1 2 3\n", "swf", "line 1"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path: Path, text: str, format_name: str, told: str) -> None:
-    with pytest.raises(TraceError, match=told):
+def test_an_unreadable_trace_is_named(tmp_path: Path, text: str, format_name: str, named: str) -> None:
+    with pytest.raises(TraceError, match=named):
         _read(tmp_path, text, format_name)
