@@ -1,4 +1,4 @@
-"""Jobs of stock clients that wait for another job: queued by RQ's own code, without reading what is in them."""
+"""Dependent jobs of RQ clients: they are queued by RQ's own code, without unpickling anything."""
 
 import pickle
 from collections.abc import Iterator
@@ -34,14 +34,14 @@ def connection(redis_url: str) -> Iterator[Redis]:
         yield client
 
 
-class Trap:
-    """Unpickled, it leaves a file behind."""
+class CreatesFileWhenUnpickled:
+    """An object that creates a file when it is unpickled."""
 
-    def __init__(self, trace: Path) -> None:
-        self._trace = trace
+    def __init__(self, created: Path) -> None:
+        self._created = created
 
     def __reduce__(self) -> Any:
-        return Path.touch, (self._trace,)
+        return Path.touch, (self._created,)
 
 
 async def _run_parent(shard: Shard) -> None:
@@ -71,17 +71,17 @@ async def test_a_dependent_is_queued_when_its_parent_has_finished(
 
 
 async def test_no_pickled_data_is_loaded(plain_shard: Shard, connection: Redis, redis_url: str, tmp_path: Path) -> None:
-    trace = tmp_path / "trace"
+    created = tmp_path / "created"
     queue = Queue("default", connection=connection)
     parent = queue.enqueue("math.floor", 1.5, job_id="parent")
     queue.enqueue("math.floor", 2.5, job_id="child", depends_on=parent)
     for job_id in ("parent", "child"):
-        connection.hset(f"rq:job:{job_id}", "meta", pickle.dumps(Trap(trace)))
-        connection.hset(f"rq:job:{job_id}", "result", pickle.dumps(Trap(trace)))
+        connection.hset(f"rq:job:{job_id}", "meta", pickle.dumps(CreatesFileWhenUnpickled(created)))
+        connection.hset(f"rq:job:{job_id}", "result", pickle.dumps(CreatesFileWhenUnpickled(created)))
     await _run_parent(plain_shard)
     await enqueue_dependents(plain_shard, redis_url)
     assert await queued_ids(plain_shard) == ["child"]
-    assert not trace.exists()
+    assert not created.exists()
 
 
 async def test_a_parent_that_rq_cannot_load_does_not_stop_the_others(
@@ -90,9 +90,9 @@ async def test_a_parent_that_rq_cannot_load_does_not_stop_the_others(
     queue = Queue("default", connection=connection, serializer="json")
     parent = queue.enqueue("math.floor", 1.5, job_id="parent")
     queue.enqueue("math.floor", 2.5, job_id="child", depends_on=parent)
-    await enqueue_jobs(plain_shard, "broken")
-    connection.hset("rq:job:broken", "created_at", "nonsense")
-    connection.sadd("rq:wm:dependents", "broken", "gone")
+    await enqueue_jobs(plain_shard, "unreadable")
+    connection.hset("rq:job:unreadable", "created_at", "nonsense")
+    connection.sadd("rq:wm:dependents", "unreadable", "gone")
     await _run_parent(plain_shard)
     assert await enqueue_dependents(plain_shard, redis_url) == 3
     assert "child" in await queued_ids(plain_shard)
@@ -108,8 +108,8 @@ async def test_on_a_cluster_the_parent_reports_that_dependents_are_not_queued(
     await shard.execute(("SADD", f"{shard.prefix}:job:parent:dependents", "child"))
     await _run_parent(shard)
     assert await enqueue_dependents(shard, "") == 1
-    (seen,) = await view_jobs(shard, ["parent"], functions)
-    assert seen is not None
-    assert seen.error is not None
-    assert seen.error.message == CLUSTER_NOTE
+    (view,) = await view_jobs(shard, ["parent"], functions)
+    assert view is not None
+    assert view.error is not None
+    assert view.error.message == CLUSTER_NOTE
     await shards.close()

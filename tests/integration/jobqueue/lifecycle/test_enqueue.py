@@ -1,4 +1,4 @@
-"""Writing jobs: the answers, the order, what a repeated id and a unique key do."""
+"""Enqueuing jobs: outcomes, order, repeated ids, unique keys and delays."""
 
 import asyncio
 from typing import Any
@@ -40,9 +40,9 @@ async def test_outcomes_are_returned_in_the_order_of_the_jobs(shard: Shard) -> N
         new_job("old", queue="high"),
         new_job("d", queue="high", timeout_seconds=5),
     ]
-    answers = await enqueue(shard, jobs, now=NOW)
+    outcomes = await enqueue(shard, jobs, now=NOW)
     written, repeated, conflict = EnqueueOutcome.WRITTEN, EnqueueOutcome.REPEATED, EnqueueOutcome.CONFLICT
-    assert answers == [written, written, repeated, written, conflict, written]
+    assert outcomes == [written, written, repeated, written, conflict, written]
     assert await queued_ids(shard) == ["old", "a", "c"]
     assert await queued_ids(shard, "high") == ["b", "d"]
 
@@ -74,8 +74,8 @@ async def test_a_repeated_id_with_the_same_content_changes_nothing(shard: Shard)
     await enqueue_jobs(shard, "a", meta=b'{"n": 1}', retries=2, retry_intervals=(1, 2))
     (job,) = await claim_jobs(shard)
     before = await dump_shard(shard)
-    again = await enqueue_jobs(shard, "a", meta=b'{"n": 1}', retries=2, retry_intervals=(1, 2), now=NOW + 60)
-    assert again == [EnqueueOutcome.REPEATED]
+    repeat = await enqueue_jobs(shard, "a", meta=b'{"n": 1}', retries=2, retry_intervals=(1, 2), now=NOW + 60)
+    assert repeat == [EnqueueOutcome.REPEATED]
     assert await dump_shard(shard) == before
     assert job.id == "a"
 
@@ -114,7 +114,7 @@ async def test_a_unique_key_is_taken_until_its_window_is_over(shard: Shard) -> N
     assert 0 < taken.free_in_seconds <= 50
     assert await enqueue(shard, [first]) == [EnqueueOutcome.REPEATED]
     assert await queued_ids(shard) == ["a"]
-    # Most of the window has passed.
+    # Let the window end soon.
     await shard.execute(("PEXPIRE", f"{shard.prefix}:wm:unique:k", 50))
 
     async def is_written() -> bool:
@@ -126,10 +126,10 @@ async def test_a_unique_key_is_taken_until_its_window_is_over(shard: Shard) -> N
 
 async def test_of_concurrent_jobs_with_one_unique_key_one_is_written(shard: Shard) -> None:
     jobs = [new_job(f"job-{n}", unique_key="k", unique_milliseconds=60_000) for n in range(20)]
-    answers = [answer for (answer,) in await asyncio.gather(*(enqueue(shard, [job]) for job in jobs))]
-    assert answers.count(EnqueueOutcome.WRITTEN) == 1
+    outcomes = [outcome for (outcome,) in await asyncio.gather(*(enqueue(shard, [job]) for job in jobs))]
+    assert outcomes.count(EnqueueOutcome.WRITTEN) == 1
     (winner,) = await queued_ids(shard)
-    assert {answer.job_id for answer in answers if isinstance(answer, DuplicateUniqueKey)} == {winner}
+    assert {outcome.job_id for outcome in outcomes if isinstance(outcome, DuplicateUniqueKey)} == {winner}
 
 
 async def test_a_delayed_job_is_scheduled_until_it_is_due(shard: Shard) -> None:

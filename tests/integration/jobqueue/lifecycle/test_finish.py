@@ -1,8 +1,8 @@
-"""Recording success: what stands in the books, what RQ reads of it, and that a lost lease records nothing."""
+"""Recording successes: the record that RQ reads, how long results are kept, and that a lost lease records nothing."""
 
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import pytest
 from redis import Redis
@@ -13,10 +13,10 @@ from rq.registry import FinishedJobRegistry, StartedJobRegistry
 from jobqueue.inspection.counters import read_counts
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import requeue
-from jobqueue.lifecycle.finish import FINISH_LIMIT, finish
+from jobqueue.lifecycle.finish import FINISH_LIMIT, Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import pull
-from jobqueue.model import DAY_SECONDS
+from jobqueue.model import DAY_SECONDS, ClaimedJob
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     LEASE_EXPIRED,
@@ -66,18 +66,18 @@ async def test_a_result_is_kept_for_a_week_and_its_lease_is_removed(shard: Shard
     assert not [key for key in await shard_keys(shard) if key.startswith(("job:", "results:", "finished:"))]
 
 
-@pytest.mark.parametrize(("ttl", "ends"), [(60, NOW + 60), (-1, math.inf), (0, -math.inf)])
-async def test_a_result_is_kept_for_its_result_ttl(shard: Shard, ttl: int, ends: float) -> None:
+@pytest.mark.parametrize(("ttl", "expires"), [(60, NOW + 60), (-1, math.inf), (0, -math.inf)])
+async def test_a_result_is_kept_for_its_result_ttl(shard: Shard, ttl: int, expires: float) -> None:
     await complete_jobs(shard, "a", result_ttl_seconds=ttl)
     assert (await read_counts(shard)).functions.finished == {"noop": 1}
     for now in (NOW, NOW + 59, NOW + 60, NOW + 100 * 365 * DAY_SECONDS):
-        assert await results_kept_at(shard, now) == ({"a"} if now < ends else set())
-        assert await sorted_set(shard, "wm:feed") == ({"a": 1.0} if now < ends else {})
+        assert await results_kept_at(shard, now) == ({"a"} if now < expires else set())
+        assert await sorted_set(shard, "wm:feed") == ({"a": 1.0} if now < expires else {})
 
 
 @pytest.mark.parametrize(("ttl", "left"), [(60, nearly(60)), (-1, [-1]), (0, [-2])])
 async def test_a_result_outside_the_feed_expires_as_in_rq(shard: Shard, ttl: int, left: Collection[int]) -> None:
-    """So that stock clients and workers, whose jobs these are, find what they know."""
+    """These are jobs of RQ clients, which expect RQ's behaviour."""
     await complete_jobs(shard, "a", result_ttl_seconds=ttl, feed=False)
     assert await key_ttl(shard, "job:a") in left
     assert await key_ttl(shard, "results:a") in left
@@ -86,24 +86,24 @@ async def test_a_result_outside_the_feed_expires_as_in_rq(shard: Shard, ttl: int
 
 
 async def test_a_job_that_ends_twice_expires_after_its_second_end(shard: Shard) -> None:
-    """Failed and queued again, by a user or by stock RQ, which leaves the time to live of the results."""
-    await enqueue_jobs(shard, "user", "stock")
+    """It failed and was requeued, by our `requeue` or by RQ, which leaves the TTL of the results unchanged."""
+    await enqueue_jobs(shard, "ours", "rq")
     await finish(shard, "w1", [failed_outcome(job) for job in await claim_jobs(shard, 2)], now=NOW)
-    await requeue(shard, ["user"], now=NOW)
+    await requeue(shard, ["ours"], now=NOW)
     await shard.execute(
-        ("HSET", f"{shard.prefix}:job:stock", "status", "queued", "ended_at", ""),
-        ("ZREM", f"{shard.prefix}:failed:default", "stock"),
-        ("RPUSH", f"{shard.prefix}:queue:default", "stock"),
+        ("HSET", f"{shard.prefix}:job:rq", "status", "queued", "ended_at", ""),
+        ("ZREM", f"{shard.prefix}:failed:default", "rq"),
+        ("RPUSH", f"{shard.prefix}:queue:default", "rq"),
     )
     await finish(shard, "w1", [success_outcome(job) for job in await claim_jobs(shard, 2)], now=NOW)
-    for job_id in ("user", "stock"):
+    for job_id in ("ours", "rq"):
         assert await key_ttl(shard, f"job:{job_id}") == await key_ttl(shard, f"results:{job_id}") == -1
-    assert await results_kept_at(shard, NOW + 7 * DAY_SECONDS - 1) == {"user", "stock"}
+    assert await results_kept_at(shard, NOW + 7 * DAY_SECONDS - 1) == {"ours", "rq"}
     assert await results_kept_at(shard, NOW + 7 * DAY_SECONDS) == set()
 
 
 async def test_a_job_requeued_by_an_rq_client_outlives_its_result(shard: Shard) -> None:
-    """RQ leaves the entry in the registry of finished jobs."""
+    """RQ leaves the job's entry in the registry of finished jobs."""
     await complete_jobs(shard, "a")
     await shard.execute(("HSET", f"{shard.prefix}:job:a", "status", "queued"))
     assert await results_kept_at(shard, NOW + 7 * DAY_SECONDS) == {"a"}
@@ -111,7 +111,7 @@ async def test_a_job_requeued_by_an_rq_client_outlives_its_result(shard: Shard) 
 
 
 async def test_rqs_registry_cleanup_leaves_feed_results_alone(plain_shard: Shard, redis_url: str) -> None:
-    """RQ's maintenance drops entries of the registry that are over, and would leave their keys behind."""
+    """RQ's maintenance removes expired entries of the registry, which would leave the keys of their jobs behind."""
     await complete_jobs(plain_shard, "a", now=time.time() - 8 * DAY_SECONDS)
     with Redis.from_url(redis_url) as connection:
         FinishedJobRegistry("default", connection=connection).cleanup()
@@ -120,7 +120,7 @@ async def test_rqs_registry_cleanup_leaves_feed_results_alone(plain_shard: Shard
 
 
 async def test_the_feed_keeps_the_order_of_a_mixed_batch_of_outcomes(shard: Shard) -> None:
-    """Jobs of one batch differ in queue, token and function, so that they travel in groups."""
+    """The jobs differ in queue, token and function, so that the script gets them in several groups."""
     await enqueue_jobs(shard, "a1", "a2", "a3")
     await enqueue_jobs(shard, "b1", "b2", queue="high")
     (b1, b2), (a1, a2), (a3,) = [
@@ -155,26 +155,27 @@ async def test_more_outcomes_than_the_finish_limit_are_recorded(shard: Shard) ->
 
 
 @pytest.mark.parametrize("outcome", [success_outcome, failed_outcome])
-@pytest.mark.parametrize("how", ["released", "reaped", "claimed by another", "finished", "failed"])
-async def test_finish_and_extend_without_a_lease_change_nothing(shard: Shard, outcome: object, how: str) -> None:
-    assert callable(outcome)
+@pytest.mark.parametrize("lost_how", ["released", "reaped", "claimed by another", "finished", "failed"])
+async def test_finish_and_extend_without_a_lease_change_nothing(
+    shard: Shard, outcome: Callable[[ClaimedJob], Outcome], lost_how: str
+) -> None:
     await enqueue_jobs(shard, "a", retries=1)
     (stale,) = await claim_jobs(shard)
-    match how:
+    match lost_how:
         case "released":
             await release(shard, [stale], now=NOW)
         case "reaped" | "claimed by another":
             await reap(shard, now=NOW)
             await reap(shard, now=LEASE_EXPIRED)
-            if how == "claimed by another":
-                await claim_jobs(shard, worker="w2", now=NOW + 22)
+            if lost_how == "claimed by another":
+                await claim_jobs(shard, worker="w2", now=LEASE_EXPIRED)
         case "finished":
             await finish(shard, "w1", [success_outcome(stale)], now=NOW)
         case "failed":
             await finish(shard, "w1", [failed_outcome(stale)], now=NOW)
     before = await dump_shard(shard)
-    report = await finish(shard, "w1", [outcome(stale)], now=NOW + 23)
-    extension = await extend(shard, "w1", [LeaseUpdate(stale, NOW)], now=NOW + 23)
+    report = await finish(shard, "w1", [outcome(stale)], now=LEASE_EXPIRED + 1)
+    extension = await extend(shard, "w1", [LeaseUpdate(stale, NOW)], now=LEASE_EXPIRED + 1)
     assert (report.lost, report.retried, extension.lost) == (("a",), (), frozenset({"a"}))
     assert await dump_shard(shard) == before
 
@@ -191,7 +192,7 @@ async def test_a_lost_lease_does_not_affect_the_rest_of_its_batch(shard: Shard) 
 
 
 async def test_a_job_deleted_while_it_ran_leaves_nothing_behind(shard: Shard) -> None:
-    """RQ's own `Job.delete` takes a running job's record away."""
+    """RQ's own `Job.delete` deletes the record of a running job."""
     await enqueue_jobs(shard, "a", "b", "c")
     a, b, c = await claim_jobs(shard, 3)
     await shard.execute(("DEL", *(f"{shard.prefix}:job:{id_}" for id_ in "abc")))
@@ -217,6 +218,6 @@ async def test_jobs_with_dependents_are_reported_even_without_a_kept_result(shar
     await shard.execute(*(("SADD", f"{shard.prefix}:job:{id_}:dependents", "x") for id_ in "bc"))
     report = await finish(shard, "w1", [success_outcome(job) for job in jobs], now=NOW)
     assert set(report.parents) == {"b", "c"}
-    # RQ looks at the parent's record when it queues its dependents.
+    # RQ reads the parent's record when it queues the dependents.
     assert (await job_fields(shard, "c"))["status"] == "finished"
     assert 0 < await key_ttl(shard, "job:c") <= 60

@@ -1,17 +1,20 @@
-"""Recording failure: retries by RQ's rule, and the final end."""
+"""Recording failures: retries by RQ's schedule, returned retries, and the final status."""
+
+from dataclasses import replace
 
 import pytest
 from redis import Redis
 from rq import Queue, Retry
 from rq.job import Job
 from rq.registry import FailedJobRegistry
+from rq.results import Result
 
 from jobqueue.inspection.counters import read_counts
 from jobqueue.lifecycle.control import cancel
-from jobqueue.lifecycle.finish import Failed, Outcome, Retried, finish
+from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.pull import pull
 from jobqueue.maintenance.periodic import enqueue_due
-from jobqueue.model import DAY_SECONDS, ClaimedJob, FailureReason
+from jobqueue.model import DAY_SECONDS, FailureReason
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
@@ -24,14 +27,11 @@ from tests.integration.jobqueue.queue_helpers import (
     nearly,
     queued_ids,
     results_kept_at,
+    retried_outcome,
     sorted_set,
     stopped_outcome,
     success_outcome,
 )
-
-
-def _retried(job: ClaimedJob, most: int, intervals: tuple[int, ...] = (), *, at_front: bool = False) -> Retried:
-    return Retried(job, "noop", 0.5, most, intervals, at_front, b"bnVsbA==")
 
 
 async def test_rq_reads_the_failure(plain_shard: Shard, redis_url: str) -> None:
@@ -66,7 +66,7 @@ async def test_a_failure_is_kept_for_thirty_days_and_never_pulled(shard: Shard) 
     ("retries", "intervals"), [(1, ()), (2, (5,)), (3, (5, 10, 20)), (4, (5, 10)), (2, (7, 8, 9)), (3, (0, 5, 0))]
 )
 async def test_retries_follow_rqs_schedule(plain_shard: Shard, retries: int, intervals: tuple[int, ...]) -> None:
-    shard, now, waits = plain_shard, NOW, []
+    shard, now, waits = plain_shard, NOW, list[int]()
     await enqueue_jobs(shard, "a", retries=retries, retry_intervals=intervals)
     for attempt in range(1, retries + 1):
         (job,) = await claim_jobs(shard, now=now)
@@ -86,7 +86,7 @@ async def test_retries_follow_rqs_schedule(plain_shard: Shard, retries: int, int
 
 
 def _rqs_schedule(retries: int, intervals: tuple[int, ...]) -> list[int]:
-    """The waits that RQ itself would take."""
+    """Return the seconds that RQ itself would wait before each retry."""
     with Redis() as unused:
         job = Job.create(
             "worker_node.functions.noop", connection=unused, retry=Retry(retries, interval=list(intervals or (0,)))
@@ -116,12 +116,12 @@ async def test_a_scheduled_retry_at_front_is_next_in_line_when_due(shard: Shard)
     assert await queued_ids(shard) == ["front", "other"]
 
 
-async def test_rejected_and_final_failures_are_never_retried(shard: Shard) -> None:
+async def test_rejected_and_final_failures_are_neverretried_outcome(shard: Shard) -> None:
     await enqueue_jobs(shard, "rejected", "final", retries=3)
     rejected, final = await claim_jobs(shard, 2)
     outcomes = [
         failed_outcome(rejected, FailureReason.REJECTED),
-        Failed(final, "noop", 0.1, FailureReason.EXCEPTION, "404", final=True),
+        replace(failed_outcome(final), final=True),
     ]
     await finish(shard, "w1", outcomes, now=NOW)
     assert [await job_status(shard, id_) for id_ in ("rejected", "final")] == ["failed", "failed"]
@@ -132,27 +132,27 @@ async def test_a_returned_retry_runs_again_until_its_maximum(shard: Shard) -> No
     await enqueue_jobs(shard, "a")
     for wait in (5, 9, 9):
         (job,) = await claim_jobs(shard)
-        assert (await finish(shard, "w1", [_retried(job, 3, (5, 9))], now=NOW)).retried == ("a",)
+        assert (await finish(shard, "w1", [retried_outcome(job, 3, (5, 9))], now=NOW)).retried == ("a",)
         assert await sorted_set(shard, "scheduled:default") == {"a": NOW + wait}
         await enqueue_due(shard, "default", "me", now=NOW + wait)
     (job,) = await claim_jobs(shard)
     assert job.attempt == 4
-    assert (await finish(shard, "w1", [_retried(job, 3, (5, 9))], now=NOW)).retried == ()
+    assert (await finish(shard, "w1", [retried_outcome(job, 3, (5, 9))], now=NOW)).retried == ()
     assert await job_status(shard, "a") == "failed"
-    assert await _result_types(shard, "a") == ["4", "4", "4", "5"]
+    assert await _result_types(shard, "a") == ["RETRIED", "RETRIED", "RETRIED", "MAX_RETRIES_EXCEEDED"]
 
 
 async def test_a_returned_retry_goes_to_the_tail_or_if_requested_to_the_head(shard: Shard) -> None:
     await enqueue_jobs(shard, "front", "back", "other")
     front, back = await claim_jobs(shard, 2)
-    await finish(shard, "w1", [_retried(back, 1), _retried(front, 1, at_front=True)], now=NOW)
+    await finish(shard, "w1", [retried_outcome(back, 1), retried_outcome(front, 1, at_front=True)], now=NOW)
     assert await queued_ids(shard) == ["front", "other", "back"]
 
 
 async def test_a_job_that_succeeds_after_retries_is_finished(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", retries=1)
     (job,) = await claim_jobs(shard)
-    await finish(shard, "w1", [_retried(job, 5)], now=NOW)
+    await finish(shard, "w1", [retried_outcome(job, 5)], now=NOW)
     (job,) = await claim_jobs(shard)
     await finish(shard, "w1", [failed_outcome(job)], now=NOW)
     (job,) = await claim_jobs(shard)
@@ -167,14 +167,14 @@ async def test_a_cancelled_job_that_does_not_succeed_is_stopped(shard: Shard, ou
     await enqueue_jobs(shard, "a", retries=3)
     (job,) = await claim_jobs(shard)
     await cancel(shard, ["a"], now=NOW)
-    ends: dict[str, Outcome] = {
+    outcomes: dict[str, Outcome] = {
         "stopped": stopped_outcome(job),
         "failed": failed_outcome(job),
-        "retry": _retried(job, 3),
+        "retry": retried_outcome(job, 3),
     }
-    report = await finish(shard, "w1", [ends[outcome]], now=NOW)
+    report = await finish(shard, "w1", [outcomes[outcome]], now=NOW)
     assert (report.retried, await job_status(shard, "a")) == ((), "stopped")
-    # RQ keeps stopped jobs among the failed ones.
+    # RQ keeps stopped jobs in the registry of failed jobs.
     assert await sorted_set(shard, "failed:default") == {"a": NOW + 30 * DAY_SECONDS}
     assert (await read_counts(shard)).functions.stopped == {"noop": 1}
     assert await queued_ids(shard) == []
@@ -197,4 +197,5 @@ async def test_a_batch_may_mix_every_kind_of_outcome(shard: Shard) -> None:
 
 async def _result_types(shard: Shard, job_id: str) -> list[str]:
     (entries,) = await shard.execute(("XRANGE", f"{shard.prefix}:results:{job_id}", "-", "+"))
-    return [dict(zip(words[::2], words[1::2], strict=True))[b"type"].decode() for _, words in entries]
+    types = [dict(zip(words[::2], words[1::2], strict=True))[b"type"] for _, words in entries]
+    return [Result.Type(int(type_)).name for type_ in types]
