@@ -1,5 +1,5 @@
-"""The queue itself: RQ's records on Redis Cluster shards, moved by Lua scripts over whole batches.
+"""The job queue: RQ's records on the shards of a Redis Cluster, changed by Lua scripts that handle whole batches.
 
-The way of a job: `enqueue` writes it, `claim` leases it to a worker, `finish` records its end, `pull` hands its
-result out; `leases`, `maintenance` and `control` (cancel, requeue, delete) care for what goes another way.
+The life of a job is in `lifecycle`: `enqueue` writes it, `claim` leases it to a worker, `finish` records its outcome,
+and `pull` hands out its result. `leases`, `control` (cancel, requeue, delete) and `maintenance` handle everything else.
 """

@@ -1,15 +1,15 @@
-"""Redis users, one for each role, with the commands and keys of that role and no others.
+"""Redis ACL users, one for each role, with only the commands and keys that the role needs.
 
-`python -m jobqueue.acl --password manager=FILE --password worker=FILE …` prints the file that a server of a Redis
-Cluster takes as `aclfile` (Redis 7, Valkey). FILE holds a password, of which only the SHA-256 is printed; a role that
-is given twice may log in with either, so that passwords can be replaced without an interruption. A role without a
-password gets no user. The user `default` is off: without a name nobody gets in.
+`python -m jobqueue.acl --password manager=FILE --password worker=FILE …` prints the users file that the servers of a
+Redis Cluster load as `aclfile` (Redis 7, Valkey). FILE holds a password; only its SHA-256 is printed. If a role is
+given twice, either password works, so passwords can be replaced without an interruption. A role without a password
+gets no user. The user `default` is off, so nobody can log in without a name.
 
-    manager         a manager's queue: all keys of the shards, the layout, and what a server says of itself
-    worker          a worker's agent: what it needs to claim, run and finish jobs; nothing of the scaler's
+    manager         runs a manager's queue: all keys of the shards, the layout, and the server's own state
+    worker          runs a worker's agent: claims, runs and finishes jobs; no access to the scaler's state
     replica         copies a master (`masteruser`), and nothing else
-    administrator   forms and mends the cluster, and touches no key
-    operator        looks and makes backups: every key may be read, none written
+    administrator   forms and repairs the cluster; no access to keys
+    operator        inspects and backs up: reads every key, writes none
 """
 
 import argparse
@@ -29,18 +29,8 @@ PREFIX = "{rq:*}"
 WORKER_SCRIPTS = ("claim", "release", "finish", "fail", "extend", "save_meta", "worker_heartbeat", "unregister")
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete"),
-    *(
-        "enqueue_due",
-        "reap",
-        "reap_rq_executions",
-        "prune",
-        "expire",
-        "manager_heartbeat",
-        "scaler_acquire_lease",
-        "scaler_record_intents",
-        "scaler_save",
-        "fence_worker",
-    ),
+    *("enqueue_due", "reap", "reap_rq_executions", "prune", "expire", "manager_heartbeat"),
+    *("scaler_acquire_lease", "scaler_record_intents", "scaler_save", "fence_worker"),
 )
 _WORKER_KEYS = (
     PREFIX,  # as scripts get it, in KEYS[1]
@@ -61,12 +51,12 @@ _COMMAND = re.compile(r"'([A-Z]+)'")
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What one kind of user may do, as Redis' ACL words it.
+    """The rights of one role, in the syntax of Redis' ACL.
 
     Attributes:
-        commands: names, subcommands after a `|`.
-        keys: patterns with their `~` or `%R~`.
-        channels: patterns of channels it may publish to.
+        commands: names; a subcommand follows a `|`.
+        keys: patterns with `~` (read and write) or `%R~` (read).
+        channels: patterns of channels that it may publish to.
     """
 
     commands: frozenset[str]
@@ -75,12 +65,12 @@ class Role:
 
 
 def roles() -> Mapping[str, Role]:
-    """Every role by its user's name."""
+    """Return all roles by user name."""
     return {
         "manager": Role(
             commands=_commands_of(MANAGER_SCRIPTS)
             | _SCRIPTING
-            # CLUSTER NODES tells who has heard from a master, CONFIG GET when a silent one may be succeeded.
+            # For servers/adaptive_wait.py, CLUSTER NODES shows which masters are in touch; CONFIG GET, the node timeout.
             | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "cluster|nodes", "config|get"}
             | {"get", "set", "del", "exists", "expire", "hget", "hgetall", "hset", "hdel", "llen", "lindex", "lrange"}
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"},
@@ -118,19 +108,19 @@ def roles() -> Mapping[str, Role]:
 
 
 def render_acl_file(passwords: Mapping[str, Sequence[str]]) -> str:
-    """The text of an `aclfile`: a line for each role that has passwords, and `default` switched off.
+    """Return the text of a users file: a line for each role that has passwords, and `default` switched off.
 
     Raises:
         ValueError: there is no such role, or a password is empty.
     """
     known = roles()
     lines = ["user default off resetpass resetkeys resetchannels -@all"]
-    for name, some in passwords.items():
+    for name, role_passwords in passwords.items():
         if name not in known:
-            raise ValueError(f"there is no role {name!r}, only {', '.join(known)}")
-        if not some or not all(some):
-            raise ValueError(f"the password of {name!r} is empty")
-        hashes = ["#" + hashlib.sha256(password.encode()).hexdigest() for password in some]
+            raise ValueError(f"there is no role {name!r}; the roles are {', '.join(known)}")
+        if not role_passwords or not all(role_passwords):
+            raise ValueError(f"the password of role {name!r} is empty")
+        hashes = ["#" + hashlib.sha256(password.encode()).hexdigest() for password in role_passwords]
         role = known[name]
         rights = [f"+{command}" for command in sorted(role.commands)]
         words = [*hashes, "sanitize-payload", "resetchannels", *role.channels, *role.keys, "-@all", *rights]
@@ -139,7 +129,7 @@ def render_acl_file(passwords: Mapping[str, Sequence[str]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints an ACL file; the exit code."""
+    """Print a users file; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="jobqueue.acl", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -149,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             passwords.setdefault(role, []).append(path.read_text().strip())
         except OSError as error:
-            parser.error(f"the password of {role!r} cannot be read: {error}")
+            parser.error(f"the password of role {role!r} cannot be read: {error}")
     try:
         sys.stdout.write(render_acl_file(passwords))
     except ValueError as error:
@@ -160,12 +150,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _role_and_file(text: str) -> tuple[str, Path]:
     role, found, path = text.partition("=")
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is not ROLE=FILE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form ROLE=FILE")
     return role, Path(path)
 
 
 def _commands_of(names: Sequence[str]) -> frozenset[str]:
-    """The commands that scripts call: Redis asks for the user's right to each of them."""
+    """Return the commands that scripts call: Redis checks the user's right to each of them."""
     calls = [call for name in names for call in _CALL.findall(script(name).text)]
     return frozenset(command.lower() for call in calls for command in _COMMAND.findall(call))
 

@@ -1,4 +1,4 @@
-"""What can go wrong between a caller and the queue."""
+"""Errors of the queue. Each docstring says what happened and what to do."""
 
 
 class JobQueueError(Exception):
@@ -6,14 +6,13 @@ class JobQueueError(Exception):
 
 
 class ShardUnavailable(JobQueueError):
-    """The master of a shard cannot be reached, or refuses to serve.
+    """The master of a shard cannot be reached, or does not accept commands.
 
-    Remedy: try again. Every script of this package may be repeated with the same arguments, so a repeat is safe
-    even where the first one ran.
+    Remedy: try again. Every script of this package may be repeated with the same arguments, even if the first call ran.
 
     Attributes:
-        shard_index: which shard, None for the whole cluster.
-        outcome_unknown: True where the command may have run all the same (its answer, or its replica's, is missing).
+        shard_index: index of the shard; None for the whole cluster.
+        outcome_unknown: whether the command may have run: its reply, or its replication, is missing.
     """
 
     def __init__(self, message: str, *, shard_index: int | None = None, outcome_unknown: bool = False) -> None:
@@ -23,22 +22,22 @@ class ShardUnavailable(JobQueueError):
 
 
 class NotPermitted(ShardUnavailable):
-    """Redis refuses this program's user a command or a key: its users are older than the program.
+    """Redis denies this program's user a command or a key, because its users file is older than the program.
 
-    Remedy: write the users anew with this version's `python -m jobqueue.acl`, and have every server read them again
-    (`ACL LOAD`). From then on all goes on by itself.
+    Remedy: write the users file again with this version's `python -m jobqueue.acl`, and have every server load it
+    (`ACL LOAD`). The program then recovers automatically.
     """
 
 
 class QueueFull(JobQueueError):
-    """Redis has used 90 % or more of its memory, so no new job is taken; running and pulling jobs goes on.
+    """Redis has used 90 % or more of its memory, so new jobs are rejected. Running and pulling jobs still works.
 
-    Remedy: pull results, wait until workers have caught up, or give Redis more memory.
+    Remedy: pull results, wait until the workers have caught up, or give Redis more memory.
     """
 
 
 class LayoutMismatch(JobQueueError):
-    """Redis holds records of another layout: another shard count, or a format newer than this program knows.
+    """The queue in Redis has another number of shards, or a newer record format, than this program supports.
 
-    Remedy: start the program's version that matches, or use another Redis.
+    Remedy: configure the same number of shards, start a newer version, or use another Redis.
     """

@@ -1,6 +1,6 @@
-"""Which functions jobs may call: the built-in ones and those of the modules that the operator named.
+"""Function registry: the functions that jobs may call, built-in ones and those of the operator's modules.
 
-Modules are found and their source is parsed, never imported: a manager runs no user code.
+Modules are located and their source is parsed, but never imported: a manager runs no user code.
 """
 
 import ast
@@ -17,7 +17,7 @@ BUILT_IN: Mapping[str, str] = {
     "sleep": "worker_node.functions.sleep",
     "noop": "worker_node.functions.noop",
 }
-"""Public name -> importable path of the functions that every worker has."""
+"""Public name -> import path of the functions that every worker has."""
 
 
 class UnknownModule(JobQueueError):
@@ -29,8 +29,8 @@ class FunctionRegistry:
     """The registered functions.
 
     Attributes:
-        paths: public name -> importable path.
-        modules: the operator's modules, whose public attributes stock RQ jobs may call, methods included.
+        paths: public name -> import path.
+        modules: the operator's modules. Jobs of plain RQ clients may call all their public attributes, even methods.
     """
 
     paths: Mapping[str, str]
@@ -38,7 +38,7 @@ class FunctionRegistry:
 
     @classmethod
     def discover(cls, modules: Iterable[str], search_path: Iterable[str] | None = None) -> "FunctionRegistry":
-        """Registers the built-in functions and every public function of `modules`.
+        """Register the built-in functions and every public function of `modules`.
 
         Raises:
             UnknownModule: a module cannot be found or parsed.
@@ -57,11 +57,11 @@ class FunctionRegistry:
         return tuple(sorted(self.paths))
 
     def path_of(self, name: str) -> str | None:
-        """The importable path of a public name; None where it is not registered."""
+        """Return the import path of a public name; None if it is not registered."""
         return self.paths.get(name)
 
     def name_of(self, path: str) -> str | None:
-        """The public name of an importable path, as it stands in a record; None where it is not registered."""
+        """Return the public name of an import path, as stored in a job's record; None if it may not be called."""
         if path in self.paths and path not in BUILT_IN:
             return path
         for name, built_in in BUILT_IN.items():
@@ -70,11 +70,11 @@ class FunctionRegistry:
         module = self.module_of(path)
         if module is None:
             return None
-        rest = path.removeprefix(module + ".")
-        return None if any(part.startswith("_") for part in rest.split(".")) else path
+        attributes = path.removeprefix(module + ".").split(".")
+        return None if any(name.startswith("_") for name in attributes) else path
 
     def module_of(self, path: str) -> str | None:
-        """The longest registered module that `path` lies in; None where there is none."""
+        """Return the longest registered module that contains `path`; None if there is none."""
         candidates = [module for module in self.modules if path.startswith(module + ".")]
         return max(candidates, key=len, default=None)
 

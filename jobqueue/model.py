@@ -1,4 +1,4 @@
-"""The values that the queue's verbs take and give."""
+"""Domain values of the queue: jobs as they are written, claimed and viewed, with their limits and defaults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,19 +11,20 @@ DAY_SECONDS = 24 * HOUR_SECONDS
 DEFAULT_QUEUE = "default"
 DEFAULT_TIMEOUT_SECONDS = HOUR_SECONDS
 RESULT_TTL_SECONDS = 7 * DAY_SECONDS
-"""How long a result waits to be pulled."""
+"""How long a result waits to be pulled before it is deleted."""
 PULLED_TTL_SECONDS = HOUR_SECONDS
 """How long a pulled result stays readable."""
 FAILURE_TTL_SECONDS = 30 * DAY_SECONDS
 RQ_RESULT_TTL_SECONDS = 500
-"""RQ's own default, for jobs of stock clients that ask for none (rq.defaults.DEFAULT_RESULT_TTL)."""
+"""RQ's default (rq.defaults.DEFAULT_RESULT_TTL), for jobs of plain RQ clients that set none."""
 MAX_RESULT_BYTES = 1024 * 1024
 LEASE_SECONDS = 20.0
 MAX_LOSSES = 3
+"""A job that was lost with its worker this many times fails, because it may be what crashes the workers."""
 
 
 class Status(StrEnum):
-    """RQ's statuses."""
+    """A job's status, as RQ names it."""
 
     QUEUED = "queued"
     SCHEDULED = "scheduled"
@@ -39,7 +40,7 @@ class Status(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the job will not run again by itself."""
+        """Whether the job has ended: it runs again only if it is requeued."""
         return self in _ENDED
 
 
@@ -56,19 +57,19 @@ class FailureReason(StrEnum):
 
 
 class NewJob(NamedTuple):
-    """A job to be written. One is made for every request: a tuple takes a third of a frozen dataclass's time.
+    """A job to be enqueued. Hot path: every request makes one, and a tuple takes a third of a frozen dataclass's time.
 
     Attributes:
         id: 1-64 letters, digits, `_`, `-`.
-        function: public name, kept as the record's description and counted by.
-        data: the call as RQ keeps it, here JSON: [importable path, null, args, kwargs].
+        function: public name, stored as the record's description; jobs are counted by it.
+        data: the call as RQ stores it, here in JSON: [import path, null, args, kwargs].
         timeout_seconds: how long it may run.
-        result_ttl_seconds: how long its result waits to be pulled; 0 keeps none.
-        feed: whether its result is handed out by pull.
-        retries, retry_intervals: how often it runs again after a failure, and the seconds between.
-        due_at: seconds since the epoch, None for at once.
-        unique_key, unique_milliseconds: no other job with this key is taken for so long.
-        meta: JSON of an object, None for none.
+        result_ttl_seconds: how long its result waits to be pulled; 0 keeps no result.
+        feed: whether its result goes into the completed feed, to be pulled.
+        retries, retry_intervals: how often it runs again after a failure, and the seconds in between.
+        due_at: seconds since the epoch; None for now.
+        unique_key, unique_milliseconds: for this long, no other job with the same key is accepted.
+        meta: a JSON object; None for none.
     """
 
     id: str
@@ -92,15 +93,15 @@ class ClaimedJob:
     """A job that a worker holds a lease on.
 
     Attributes:
-        token: names the lease; RQ's execution id.
-        shard_index: where it lives.
-        data: RQ's `data` field as it stands: plain or zlib-compressed, JSON or pickle.
+        token: identifies the lease; it is RQ's execution id.
+        shard_index: the shard that holds the job.
+        data: RQ's `data` field, unchanged: plain or zlib-compressed, JSON or pickle.
         timeout_seconds: None for no limit.
-        from_http: whether it came in over HTTP (else from a stock client).
-        feed: whether its result is handed out by pull.
-        result_ttl_seconds, failure_ttl_seconds: -1 keeps for ever, 0 keeps nothing.
+        from_http: whether it was submitted over HTTP; otherwise by a plain RQ client.
+        feed: whether its result goes into the completed feed, to be pulled.
+        result_ttl_seconds, failure_ttl_seconds: -1 keeps forever, 0 keeps nothing.
         attempt: 1 for the first run.
-        unsupported: a feature of a stock job that is not supported; such a job is to fail as `rejected`.
+        unsupported_feature: a feature of a plain RQ job that is not supported: the job must fail as `rejected`.
     """
 
     id: str
@@ -122,9 +123,9 @@ class JobError:
     """Why a job did not succeed.
 
     Attributes:
-        reason: None where a stock worker recorded the failure without one that we know.
-        message: the traceback's last line.
-        traceback: the text that was recorded, '' for none.
+        reason: a `FailureReason`; `exception` if a plain RQ worker recorded the failure.
+        message: the last line of the traceback.
+        traceback: the recorded text; '' for none.
     """
 
     reason: str
@@ -134,12 +135,12 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as users see it. Times are RQ's texts (UTC, ISO 8601), None where there is none.
+    """A job as users see it. Times are RQ's timestamps (UTC, ISO 8601), or None.
 
     Attributes:
-        result: JSON text of the result, None where there is none.
-        attempts: how often it began to run.
-        meta: None where its serializer is not JSON.
+        result: the result as JSON text; None if there is none.
+        attempts: how many times it has started.
+        meta: None if it is not serialised as JSON.
     """
 
     id: str

@@ -1,10 +1,12 @@
-"""Reads settings from the environment: `WORKMANAGER_<NAME>` for each field of a model, once, at a program's start."""
+"""Settings from the environment: `WORKMANAGER_<NAME>` for each field of a Pydantic model, read once at start."""
 
 import sys
 from collections.abc import Mapping
 from typing import Annotated, NoReturn, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from jobqueue.model import LEASE_SECONDS
 
 PREFIX = "WORKMANAGER_"
 
@@ -19,17 +21,17 @@ CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class QueueSettings(BaseModel):
-    """What every program that talks to the queue needs."""
+    """The settings of every program that uses the queue."""
 
     model_config = ConfigDict(frozen=True)
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     functions: CommaSeparated = ()
-    lease_seconds: float = Field(default=20.0, ge=1.0, le=25.0)
+    lease_seconds: float = Field(default=LEASE_SECONDS, ge=1.0, le=25.0)
 
 
 def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
-    """Builds `model` from the variables that are set; a wrong one ends the program with one line and exit code 2."""
+    """Read the variables of `model`. An invalid one ends the program, with one line on stderr and exit code 2."""
     given = {
         name: environ[PREFIX + name.upper()]
         for name in model.model_fields
@@ -40,10 +42,10 @@ def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0] if first["loc"] else "").upper()
-        exit_with_usage_error(f"{name}: {first['msg']} (it is {first['input']!r})")
+        exit_with_usage_error(f"{name}: {first['msg']} (got {first['input']!r})")
 
 
 def exit_with_usage_error(message: str) -> NoReturn:
-    """Ends the program as a command line tool does on wrong usage: one line on stderr, exit code 2."""
+    """End the program as command-line tools do on wrong usage: one line on stderr, exit code 2."""
     sys.stderr.write(message + "\n")
     raise SystemExit(2)

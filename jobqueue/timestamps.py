@@ -1,14 +1,14 @@
-"""Times as RQ writes them (rq.utils.utcformat): UTC, ISO 8601 with microseconds."""
+"""Timestamps as RQ writes them (rq.utils.utcformat): UTC, ISO 8601 with microseconds."""
 
 import time
 from datetime import UTC, datetime
 
 
 def iso(now: float | None) -> str:
-    """RQ's text for `now`, seconds since the epoch; None is the present."""
+    """Return RQ's text for `now`, in seconds since the epoch; None is the current time."""
     return datetime.fromtimestamp(time.time() if now is None else now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def clock_argument(now: float | None) -> str:
-    """How scripts are given the time: '' lets them ask Redis, whose clock all nodes share."""
+    """Return `now` as a script argument; '' makes the script use Redis' clock, which all programs share."""
     return "" if now is None else repr(now)

@@ -1,4 +1,4 @@
-"""What the queue counts, for status pages, metrics and the scaler. Nothing here grows with the length of a queue."""
+"""Counts of jobs, for status pages, metrics and the scaler. The cost of reading them does not grow with the queue."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ class QueueCounts:
     """One queue's jobs by status, on one shard or summed over several.
 
     Attributes:
-        oldest_seconds: how long the next job in line has been waiting, None where none is.
+        oldest_seconds: how long the next job in line has been waiting; None if the queue is empty.
     """
 
     queued: int = 0
@@ -44,7 +44,7 @@ class QueueCounts:
 
 @dataclass(frozen=True, slots=True)
 class FunctionCounts:
-    """Sums since the queue began, by function: jobs that came in and how they ended, and seconds of work done."""
+    """Totals since the queue was created, by function: jobs enqueued and ended, and seconds of work done."""
 
     enqueued: Mapping[str, int] = field(default_factory=dict)
     finished: Mapping[str, int] = field(default_factory=dict)
@@ -67,13 +67,13 @@ class FunctionCounts:
 
 @dataclass(frozen=True, slots=True)
 class ShardCounts:
-    """What one shard counts, or several together.
+    """Counts of one shard, or the sum of several.
 
     Attributes:
-        queues: by name.
-        leased: jobs that workers of ours hold.
+        queues: counts by queue name.
+        leased: jobs that native workers hold.
         completed: results that wait to be pulled.
-        pulled: results that were pulled on a lease and not acknowledged yet.
+        pulled: results that were pulled on a lease and are not acknowledged yet.
     """
 
     queues: Mapping[str, QueueCounts] = field(default_factory=dict)
@@ -97,15 +97,15 @@ class ShardCounts:
 
     @property
     def total(self) -> QueueCounts:
-        """All queues together."""
+        """The sum of all queues."""
         return sum(self.queues.values(), QueueCounts())
 
 
 async def read_counts(shard: Shard) -> ShardCounts:
-    """Reads the shard's counts; a fixed number of commands for each queue.
+    """Read the counts of a shard, with a fixed number of commands per queue.
 
     Raises:
-        ShardUnavailable: the master is away.
+        ShardUnavailable: the master is unavailable.
     """
     names = await queue_names(shard)
     prefix = shard.prefix

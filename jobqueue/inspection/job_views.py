@@ -1,4 +1,4 @@
-"""Reads jobs: one by its id, or lists by status."""
+"""Views of jobs: their records as users see them, by id."""
 
 import json
 import zlib
@@ -9,16 +9,18 @@ from typing import Any
 from jobqueue import keys
 from jobqueue.functions import FunctionRegistry
 from jobqueue.model import FailureReason, JobError, JobView, Status
-from jobqueue.rq_call import decode_call
+from jobqueue.rq_call import requested_function
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 
 
 async def find_shard(shards: Shards, job_id: str) -> Shard | None:
-    """The shard that holds the job: the one its id hashes to, or (a stock client wrote it) any other; None: none.
+    """Return the shard that holds the job, or None if no shard does.
+
+    That is the shard that the id hashes to, unless a plain RQ client has written the job to another one.
 
     Raises:
-        ShardUnavailable: a shard that may hold it is away.
+        ShardUnavailable: a shard that may hold it is unavailable.
     """
     home = shards.of(job_id)
     for shard in (home, *(other for other in shards if other is not home)):
@@ -29,10 +31,10 @@ async def find_shard(shards: Shards, job_id: str) -> Shard | None:
 
 
 async def view_jobs(shard: Shard, job_ids: Sequence[str], functions: FunctionRegistry) -> list[JobView | None]:
-    """Jobs of one shard as users see them, None for each that is not there.
+    """Return jobs of one shard as users see them; None for each that does not exist.
 
     Raises:
-        ShardUnavailable: the master is away.
+        ShardUnavailable: the master is unavailable.
     """
     if not job_ids:
         return []
@@ -50,10 +52,10 @@ async def view_jobs(shard: Shard, job_ids: Sequence[str], functions: FunctionReg
 
 
 async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
-    """The statuses of jobs of one shard.
+    """Return the statuses of jobs of one shard; None for each that does not exist.
 
     Raises:
-        ShardUnavailable: the master is away.
+        ShardUnavailable: the master is unavailable.
     """
     answers = await shard.execute(*(("HGET", keys.job(shard.prefix, job_id), "status") for job_id in job_ids))
     return [None if answer is None else answer.decode() for answer in answers]
@@ -88,12 +90,9 @@ def _text(fields: Mapping[str, bytes], name: str) -> str | None:
 def _function(fields: Mapping[str, bytes], functions: FunctionRegistry) -> str | None:
     if "wm_feed" in fields:
         return _text(fields, "description")
-    call = decode_call(fields["data"])
-    if call is None:
-        # Pickle is not read here: RQ's description of the call begins with the function.
-        description = _text(fields, "description") or ""
-        return description.split("(", 1)[0] or None
-    return functions.name_of(str(call[0])) or str(call[0])
+    # Pickled calls are not read here, but RQ's description of the call starts with the function.
+    description = _text(fields, "description") or ""
+    return requested_function(fields["data"], functions) or description.split("(", 1)[0] or None
 
 
 def _result(entry: Mapping[bytes, bytes]) -> bytes | None:
@@ -102,14 +101,14 @@ def _result(entry: Mapping[bytes, bytes]) -> bytes | None:
         return None
     raw = b64decode(value)
     try:
-        json.loads(raw, parse_constant=_refuse)
+        json.loads(raw, parse_constant=_reject_constant)
     except ValueError:
-        # A pickled result is not read here: its consumer is RQ's client.
+        # A pickled result is not read here: its consumer uses an RQ client.
         return None
     return raw
 
 
-def _refuse(constant: str) -> None:
+def _reject_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
@@ -119,11 +118,11 @@ def _error(status: str, fields: Mapping[str, bytes], entry: Mapping[bytes, bytes
         return JobError(FailureReason.REJECTED, note, "")
     if status != Status.FAILED:
         return None
-    packed = entry.get(b"exc_string")
-    trace = zlib.decompress(b64decode(packed)).decode() if packed else ""
-    lines = [line for line in trace.splitlines() if line.strip()]
+    encoded = entry.get(b"exc_string")
+    traceback = zlib.decompress(b64decode(encoded)).decode() if encoded else ""
+    lines = [line for line in traceback.splitlines() if line.strip()]
     reason = _text(fields, "wm_reason") or FailureReason.EXCEPTION
-    return JobError(str(reason), lines[-1].strip() if lines else "", trace)
+    return JobError(str(reason), lines[-1].strip() if lines else "", traceback)
 
 
 def _meta(raw: bytes) -> Mapping[str, Any] | None:

@@ -1,7 +1,7 @@
-"""Lists jobs by status, a page at a time, over all shards and queues.
+"""Listing of jobs by status, page by page, over all shards and queues.
 
-A listing is no snapshot: a job that changes its status between two pages may be missed or shown twice. Entries whose
-record has expired, and those that a registry keeps under another status, are passed over.
+A listing is not a snapshot: a job that changes its status between two pages may be missing or appear twice. Entries are
+skipped if the job's record has expired, or if a registry still lists it under an earlier status.
 """
 
 import binascii
@@ -28,13 +28,13 @@ LISTABLE_STATUSES = (
     Status.CANCELED,
     Status.FINISHED,
 )
-"""The statuses that a job can be listed by, in the order in which all of them are listed."""
+"""The statuses that jobs can be listed by, in the order of a listing of all of them."""
 
 MAX_SKIPPED_PER_PAGE = 2000
-"""After so many entries that do not belong on the page it ends early, with a cursor."""
+"""A page ends early, with a cursor, after this many skipped entries."""
 
 MAX_OFFSET = 2**53
-"""Beyond the length of any list; Redis takes no offset beyond 64 bits."""
+"""Longer than any list. Redis accepts offsets of up to 64 bits."""
 
 _REGISTRIES = {
     Status.STARTED: "wip",
@@ -48,12 +48,12 @@ _REGISTRIES = {
 
 
 class InvalidCursor(JobQueueError):
-    """A cursor that no listing with these filters has returned."""
+    """A cursor that was not returned by a listing with these filters."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """Part of a listing; `cursor` continues it, None at its end."""
+    """A page of a listing. `cursor` is for the next page; None if this is the last one."""
 
     jobs: tuple[JobView, ...]
     cursor: str | None
@@ -77,7 +77,7 @@ class _Position:
             status, shard_index, queue, offset = json.loads(urlsafe_b64decode(padded.encode("ascii")))
             if not (type(shard_index) is type(offset) is int and isinstance(queue, str)):
                 raise TypeError("a cursor is [status, shard, queue, offset]")
-            queue.encode()  # a lone surrogate is no text
+            queue.encode()  # raises UnicodeEncodeError (a ValueError) for a lone surrogate
             position = cls(Status(status), shard_index, queue, offset)
         except (ValueError, TypeError, RecursionError, binascii.Error) as error:
             raise InvalidCursor(f"unknown cursor {text!r}") from error
@@ -87,13 +87,13 @@ class _Position:
 
 
 async def queue_names(shard: Shard) -> list[str]:
-    """The queues that have ever held a job on the shard, by name.
+    """Return the names of all queues that have ever held a job on the shard, sorted.
 
     Raises:
-        ShardUnavailable: the master is away.
+        ShardUnavailable: the master is unavailable.
     """
     (found,) = await shard.execute(("SMEMBERS", keys.queues(shard.prefix)))
-    # A name that is no text (nobody's but garbage in Redis) must not hide the others.
+    # A name that is not UTF-8 (garbage in Redis) must not hide the others.
     return sorted(key.decode(errors="replace").removeprefix(keys.queue(shard.prefix, "")) for key in found)
 
 
@@ -106,11 +106,11 @@ async def list_jobs(
     limit: int = 100,
     cursor: str | None = None,
 ) -> JobPage:
-    """One page of jobs: queued ones in their order, ended ones the latest first.
+    """Return one page of jobs: queued jobs in order, ended jobs with the latest first.
 
     Raises:
-        BadCursor: `cursor` belongs to no listing with these filters.
-        ShardUnavailable: a shard is away.
+        InvalidCursor: `cursor` was not returned by a listing with these filters.
+        ShardUnavailable: a shard is unavailable.
     """
     start = _Position.from_text(cursor) if cursor else None
     wanted = LISTABLE_STATUSES if status is None else (status,)
@@ -119,18 +119,18 @@ async def list_jobs(
     ):
         raise InvalidCursor("the cursor belongs to a listing with other filters")
     jobs: list[JobView] = []
-    passed_over = 0
+    skipped = 0
     async for shard, position in _sources(shards, wanted, queue, start):
         offset = position.offset
         while True:
             count = limit - len(jobs)
-            if count == 0 or passed_over >= MAX_SKIPPED_PER_PAGE:
+            if count == 0 or skipped >= MAX_SKIPPED_PER_PAGE:
                 here = _Position(position.status, position.shard_index, position.queue, offset)
                 return JobPage(tuple(jobs), here.to_text())
             job_ids = await _entries(shard, position, offset, count)
             found = [job for job in await view_jobs(shard, job_ids, functions) if job and job.status == position.status]
             jobs += found
-            passed_over += len(job_ids) - len(found)
+            skipped += len(job_ids) - len(found)
             offset += len(job_ids)
             if len(job_ids) < count:
                 break
@@ -140,20 +140,20 @@ async def list_jobs(
 async def _sources(
     shards: Shards, statuses: Sequence[Status], queue: str | None, start: _Position | None
 ) -> AsyncIterator[tuple[Shard, _Position]]:
-    begun = start is None
+    reached_start = start is None
     for status in statuses:
         for shard in shards:
-            if not begun and start is not None and (status, shard.index) != (start.status, start.shard_index):
+            if not reached_start and start is not None and (status, shard.index) != (start.status, start.shard_index):
                 continue
             for name in [queue] if queue is not None else await queue_names(shard):
-                if not begun and start is not None:
+                if not reached_start and start is not None:
                     if name < start.queue:
                         continue
-                    begun = True
+                    reached_start = True
                     yield shard, start if name == start.queue else _Position(status, shard.index, name, 0)
                 else:
                     yield shard, _Position(status, shard.index, name, 0)
-            begun = True
+            reached_start = True
 
 
 async def _entries(shard: Shard, position: _Position, offset: int, count: int) -> list[str]:
@@ -164,5 +164,5 @@ async def _entries(shard: Shard, position: _Position, offset: int, count: int) -
         key = keys.registry(shard.prefix, _REGISTRIES[position.status], position.queue)
         latest_first = ("REV",) if position.status.ended else ()
         (ids,) = await shard.execute(("ZRANGE", key, offset, last, *latest_first))
-    # The registry of started jobs names executions: id:token.
+    # Entries of the registry of started jobs are executions: `id:token`.
     return [entry.decode().split(":", 1)[0] for entry in ids]
