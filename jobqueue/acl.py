@@ -70,7 +70,7 @@ def roles() -> Mapping[str, Role]:
         "manager": Role(
             commands=_commands_of(MANAGER_SCRIPTS)
             | _SCRIPTING
-            # For servers/adaptive_wait.py, CLUSTER NODES shows which masters are in touch; CONFIG GET, the node timeout.
+            # servers/adaptive_wait.py needs CLUSTER NODES (masters in touch) and CONFIG GET (node timeout).
             | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "cluster|nodes", "config|get"}
             | {"get", "set", "del", "exists", "expire", "hget", "hgetall", "hset", "hdel", "llen", "lindex", "lrange"}
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"},

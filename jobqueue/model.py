@@ -15,10 +15,12 @@ RESULT_TTL_SECONDS = 7 * DAY_SECONDS
 PULLED_TTL_SECONDS = HOUR_SECONDS
 """How long a pulled result stays readable."""
 FAILURE_TTL_SECONDS = 30 * DAY_SECONDS
+"""How long a failed, stopped or cancelled job is kept."""
 RQ_RESULT_TTL_SECONDS = 500
 """RQ's default (rq.defaults.DEFAULT_RESULT_TTL), for jobs of plain RQ clients that set none."""
 MAX_RESULT_BYTES = 1024 * 1024
 LEASE_SECONDS = 20.0
+"""How long a worker holds a job without renewing its lease."""
 MAX_LOSSES = 3
 """A job that was lost with its worker this many times fails, because it may be what crashes the workers."""
 
