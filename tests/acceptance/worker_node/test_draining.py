@@ -18,7 +18,7 @@ from tests.processes import is_alive
 from tests.waiting import until, until_async
 
 
-async def test_sigterm_lets_running_jobs_end_and_gives_the_rest_back(
+async def test_sigterm_lets_running_jobs_finish_and_releases_the_others(
     client: Client, start_worker: MakeWorker, tmp_path: Path
 ) -> None:
     worker = start_worker(client.url)
@@ -41,7 +41,7 @@ async def test_sigterm_lets_running_jobs_end_and_gives_the_rest_back(
 
 
 @pytest.mark.parametrize("again", [False, True])
-async def test_a_job_that_outlives_the_grace_period_goes_back_uncharged_at_once(
+async def test_a_job_that_outlives_the_grace_period_is_released_without_an_attempt(
     client: Client, start_worker: MakeWorker, tmp_path: Path, again: bool
 ) -> None:
     worker = start_worker(client.url, DRAIN_GRACE_SECONDS="600" if again else "0.5")
@@ -61,7 +61,7 @@ async def test_a_job_that_outlives_the_grace_period_goes_back_uncharged_at_once(
     assert notes.read_text().split() == ["began", "began"]
 
 
-async def test_a_message_drains_a_worker_however_long_its_job_takes(
+async def test_a_drain_command_waits_for_the_running_job_without_a_deadline(
     client: Client, start_worker: MakeWorker, tmp_path: Path
 ) -> None:
     worker = start_worker(client.url, "--name", "drained", DRAIN_GRACE_SECONDS="0")
@@ -77,7 +77,7 @@ async def test_a_message_drains_a_worker_however_long_its_job_takes(
     assert (await client.view(job_id)).status == "finished"
 
 
-async def test_a_signal_ends_a_drain_that_a_message_began(
+async def test_a_signal_sets_a_deadline_for_a_drain_without_one(
     client: Client, start_worker: MakeWorker, tmp_path: Path
 ) -> None:
     worker = start_worker(client.url, "--name", "drained", DRAIN_GRACE_SECONDS="0.2")
@@ -90,7 +90,7 @@ async def test_a_signal_ends_a_drain_that_a_message_began(
     assert (await client.view(job_id)).status == "queued"
 
 
-async def test_a_node_that_is_killed_has_its_jobs_run_elsewhere(
+async def test_the_jobs_of_a_killed_worker_run_elsewhere(
     client: Client, start_worker: MakeWorker, tmp_path: Path
 ) -> None:
     worker = start_worker(client.url, LEASE_SECONDS="1")
@@ -111,7 +111,7 @@ async def test_a_node_that_is_killed_has_its_jobs_run_elsewhere(
     assert (await client.view(job_id)).attempts == 2
 
 
-async def test_a_worker_ends_with_the_system_that_it_belongs_to(client: Client, start_worker: MakeWorker) -> None:
+async def test_a_worker_stops_when_its_parent_dies(client: Client, start_worker: MakeWorker) -> None:
     read_end, write_end = os.pipe()
     worker = start_worker(client.url, "--parent-fd", str(read_end), pass_fds=[read_end])
     os.close(read_end)
@@ -121,7 +121,7 @@ async def test_a_worker_ends_with_the_system_that_it_belongs_to(client: Client, 
     assert worker.wait() == 0
 
 
-async def test_a_burst_ends_when_everything_is_done_retries_included(client: Client, start_worker: MakeWorker) -> None:
+async def test_a_burst_worker_exits_after_all_jobs_and_their_retries(client: Client, start_worker: MakeWorker) -> None:
     failing = await client.enqueue("fail", "x", retries=2)
     ids = await client.enqueue_many([("wait", 0.3)] * 4)
     worker = start_worker(client.url, "--slots", "2", "--burst")
@@ -130,7 +130,7 @@ async def test_a_burst_ends_when_everything_is_done_retries_included(client: Cli
     assert (await client.view(failing)).status == "failed"
 
 
-async def test_a_worker_that_has_not_found_redis_yet_leaves_when_told(start_worker: MakeWorker) -> None:
+async def test_a_worker_that_has_not_reached_redis_stops_on_a_signal(start_worker: MakeWorker) -> None:
     worker = start_worker("redis://127.0.0.1:1/0")
     until(lambda: "event=redis_unavailable" in worker.log_text)
     assert worker.terminate() == 0
@@ -148,7 +148,7 @@ async def test_a_worker_that_has_not_found_redis_yet_leaves_when_told(start_work
         ([], {"DRAIN_GRACE_SECONDS": "-1"}, "WORKMANAGER_DRAIN_GRACE_SECONDS"),
     ],
 )
-def test_a_wrong_setting_is_named_in_the_last_line(
+def test_the_last_log_line_names_a_wrong_option_or_setting(
     start_worker: MakeWorker, arguments: list[str], settings: dict[str, str], named: str
 ) -> None:
     worker = start_worker("redis://127.0.0.1:1/0", *arguments, **settings)
@@ -156,7 +156,7 @@ def test_a_wrong_setting_is_named_in_the_last_line(
     assert named in worker.log_text.splitlines()[-1]
 
 
-async def test_leaving_amid_a_stream_of_short_jobs_loses_and_repeats_none(
+async def test_drains_amid_a_stream_of_short_jobs_lose_and_repeat_none(
     client: Client, start_worker: MakeWorker, tmp_path: Path
 ) -> None:
     notes = tmp_path / "notes"
@@ -172,7 +172,7 @@ async def test_leaving_amid_a_stream_of_short_jobs_loses_and_repeats_none(
     assert (await client.shards.all[0].execute(("ZCARD", "rq:finished:default")))[0] == len(ids)
 
 
-async def test_a_drain_is_quick_where_nothing_runs(client: Client, start_worker: MakeWorker) -> None:
+async def test_a_drain_is_quick_if_nothing_is_running(client: Client, start_worker: MakeWorker) -> None:
     """It does not wait for the end of a look for work, which takes 5 s and begins after each job."""
     seconds = []
     for _ in range(3):

@@ -32,7 +32,7 @@ async def _the_worker(client: Client) -> WorkerView | None:
     return next(iter(await list_workers(client.shards.all[0])), None)
 
 
-async def test_a_spot_notice_lets_jobs_end_that_can_and_gives_the_others_back_in_time(
+async def test_a_spot_notice_lets_jobs_finish_and_releases_the_others_in_time(
     client: Client, start_worker: MakeWorker, metadata: MetadataService, tmp_path: Path
 ) -> None:
     worker = start_worker(client.url, *ON_INSTANCE, "--slots", "2")
@@ -62,7 +62,7 @@ async def test_a_spot_notice_lets_jobs_end_that_can_and_gives_the_others_back_in
     assert (await client.wait_for_status(outlives, "started")).attempts == 1
 
 
-async def test_a_rebalance_notice_is_passed_on_and_the_work_goes_on(
+async def test_a_rebalance_recommendation_is_reported_and_work_continues(
     client: Client, start_worker: MakeWorker, metadata: MetadataService
 ) -> None:
     worker = start_worker(client.url, *ON_INSTANCE)
@@ -81,7 +81,7 @@ async def test_a_rebalance_notice_is_passed_on_and_the_work_goes_on(
     assert "metadata_unavailable" not in worker.log_text
 
 
-async def test_an_orphan_drains_and_leaves(client: Client, start_worker: MakeWorker, metadata: MetadataService) -> None:
+async def test_a_worker_without_manager_heartbeats_drains_and_stops(client: Client, start_worker: MakeWorker, metadata: MetadataService) -> None:
     """A sign of a manager keeps it; from the last one on it bears with the silence, then gives back what it runs."""
     worker = start_worker(client.url, *ON_INSTANCE, MANAGER_TIMEOUT_SECONDS="6", DRAIN_GRACE_SECONDS="0")
     running = await client.enqueue("wait", 600)
@@ -95,13 +95,13 @@ async def test_an_orphan_drains_and_leaves(client: Client, start_worker: MakeWor
     assert (await client.view(running)).status == "queued"
 
 
-async def test_an_orphan_that_never_found_redis_leaves(start_worker: MakeWorker) -> None:
+async def test_a_worker_that_never_reaches_redis_stops(start_worker: MakeWorker) -> None:
     worker = start_worker("redis://127.0.0.1:1/0", *ON_INSTANCE, MANAGER_TIMEOUT_SECONDS="1")
     assert worker.wait() == 0
     assert "event=worker_stopped reason=redis_never_reached" in worker.log_text
 
 
-async def test_an_orphan_whose_redis_has_gone_leaves(
+async def test_a_worker_whose_redis_is_gone_stops(
     private_server: ValkeyServer, start_worker: MakeWorker, metadata: MetadataService
 ) -> None:
     worker = start_worker(private_server.url, *ON_INSTANCE, MANAGER_TIMEOUT_SECONDS="2")
@@ -111,7 +111,7 @@ async def test_an_orphan_whose_redis_has_gone_leaves(
     assert "reason=manager_timeout" in worker.log_text
 
 
-async def test_a_worker_that_a_person_started_needs_no_manager(client: Client, start_worker: MakeWorker) -> None:
+async def test_a_worker_started_by_a_person_needs_no_manager(client: Client, start_worker: MakeWorker) -> None:
     worker = start_worker(client.url, MANAGER_TIMEOUT_SECONDS="0.5")
     worker.wait_until_started()
     await asyncio.sleep(3)  # longer than an orphan would stay

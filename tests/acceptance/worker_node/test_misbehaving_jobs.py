@@ -28,7 +28,7 @@ from worker_node.slots.outcomes import KillReason
         (("terminate_itself",), "signal=SIGTERM"),
     ],
 )
-async def test_a_job_that_takes_its_executor_down_is_alone_to_blame(
+async def test_only_the_job_that_kills_its_executor_is_blamed(
     bench: SlotHarness, tmp_path: Path, call: tuple[Any, ...], said: str
 ) -> None:
     await bench.ready()
@@ -46,7 +46,7 @@ async def test_a_job_that_takes_its_executor_down_is_alone_to_blame(
     assert await bench.value("coroutine", 1) == 1, "the executor is replaced"
 
 
-async def test_a_job_that_cuts_its_executor_off_is_blamed_though_another_has_begun(bench: SlotHarness) -> None:
+async def test_a_job_that_closes_the_sockets_is_blamed_even_if_another_has_started(bench: SlotHarness) -> None:
     await bench.ready()
     before, guilty, *after = bench.assign(("wait", 0.05), ("close_every_file",), ("pid",), ("pid",))
     first, blamed = await bench.outcomes([before, guilty])
@@ -58,7 +58,7 @@ async def test_a_job_that_cuts_its_executor_off_is_blamed_though_another_has_beg
     assert await bench.value("coroutine", 1) == 1
 
 
-async def test_what_a_job_raises_is_its_failure_with_a_traceback(bench: SlotHarness) -> None:
+async def test_an_exception_fails_the_job_with_its_traceback(bench: SlotHarness) -> None:
     failed = await bench.failure("fail", "the message")
     assert (failed.reason, failed.final, failed.function) == (FailureReason.EXCEPTION, False, f"{JOBS}.fail")
     lines = failed.traceback.splitlines()
@@ -72,7 +72,7 @@ async def test_what_a_job_raises_is_its_failure_with_a_traceback(bench: SlotHarn
     assert "missing 1 required positional argument" in (await bench.failure("fail")).traceback
 
 
-async def test_printing_and_threads_harm_nobody(capfd: pytest.CaptureFixture[str], make_bench: MakeHarness) -> None:
+async def test_output_and_threads_of_a_job_harm_no_other_job(capfd: pytest.CaptureFixture[str], make_bench: MakeHarness) -> None:
     bench = make_bench()
     assert await bench.value("shout", 2000) == 2000
     assert await bench.value("start_threads") is None
@@ -83,7 +83,7 @@ async def test_printing_and_threads_harm_nobody(capfd: pytest.CaptureFixture[str
     assert captured.err.count("out x") == 2000
 
 
-async def test_what_a_job_leaves_behind_does_not_strike_the_next(bench: SlotHarness) -> None:
+async def test_timers_and_handlers_left_by_a_job_do_not_hit_the_next(bench: SlotHarness) -> None:
     pid = await bench.value("pid")
     await bench.value("leave_an_alarm_behind")
     await bench.value("wait", 0.1)
@@ -96,7 +96,7 @@ async def test_a_forked_child_that_returns_reports_nothing(bench: SlotHarness) -
     assert {await bench.value("pid") for _ in range(10)} == {bench.slot.pid}
 
 
-async def test_a_killed_job_takes_the_processes_that_it_started_along(bench: SlotHarness, tmp_path: Path) -> None:
+async def test_killing_a_job_kills_the_processes_that_it_started(bench: SlotHarness, tmp_path: Path) -> None:
     await bench.ready()
     notes = tmp_path / "notes"
     bench.assign(("start_a_process_and_wait", str(notes)))
@@ -109,7 +109,7 @@ async def test_a_killed_job_takes_the_processes_that_it_started_along(bench: Slo
     until(lambda: not is_alive(grandchild), wanted="the end of the job's own process")
 
 
-async def test_results_that_cannot_be_kept_fail_the_job_once(bench: SlotHarness) -> None:
+async def test_a_result_that_cannot_be_stored_fails_the_job_for_good(bench: SlotHarness) -> None:
     assert "cannot be written as JSON" in (await bench.failure("unserialisable")).traceback
     assert "cannot be written as JSON" in (await bench.failure("nan")).traceback
     too_large = await bench.failure("large", MIB)
@@ -134,7 +134,7 @@ async def test_rejected_jobs_do_not_run(bench: SlotHarness, tmp_path: Path) -> N
     assert not (tmp_path / "notes").exists()
 
 
-async def test_pickled_jobs_run_where_they_are_allowed(make_bench: MakeHarness) -> None:
+async def test_pickled_jobs_run_if_they_are_allowed(make_bench: MakeHarness) -> None:
     bench = make_bench(allow_pickle=True)
     outcome = await bench.run("pid", data=pickle.dumps((f"{JOBS}.coroutine", None, (42,), {})), from_http=False)
     assert isinstance(outcome, Finished)
@@ -168,18 +168,18 @@ async def test_the_current_job_is_read_and_written_through_the_agent(bench: Slot
     assert {"count": 4, "0": 0, "1": 1, "2": 2, "3": 3} in written
 
 
-async def test_a_job_that_never_asks_causes_no_question(bench: SlotHarness) -> None:
+async def test_a_job_that_does_not_use_its_record_sends_no_query(bench: SlotHarness) -> None:
     await bench.value("pid")
     assert bench.queries == []
 
 
-async def test_garbage_from_a_job_costs_that_job_alone(bench: SlotHarness) -> None:
+async def test_garbage_written_by_a_job_fails_only_that_job(bench: SlotHarness) -> None:
     await bench.failure("write_into_every_socket")
     assert await bench.value("coroutine", 1) == 1
 
 
 @pytest.mark.parametrize("garbage", ["\xff" * 64, "\0\0\0\1\xc1"], ids=["no length", "no message"])
-async def test_reports_that_come_in_one_read_with_garbage_are_kept(
+async def test_valid_reports_read_together_with_garbage_are_kept(
     bench: SlotHarness, tmp_path: Path, garbage: str
 ) -> None:
     await bench.value("pid")

@@ -36,7 +36,7 @@ async def test_a_worker_waits_for_redis_at_its_start(private_server: ValkeyServe
     assert worker.log_text.count("event=redis_") == 2, "one line for each change"
 
 
-async def test_what_ends_while_redis_is_away_is_recorded_when_it_is_back(
+async def test_jobs_that_end_while_redis_is_unavailable_are_recorded_afterwards(
     private_server: ValkeyServer, start_worker: MakeWorker, tmp_path: Path
 ) -> None:
     worker = start_worker(private_server.url)
@@ -56,7 +56,7 @@ async def test_what_ends_while_redis_is_away_is_recorded_when_it_is_back(
     assert worker.log_text.count("event=finish_unavailable") == 1
 
 
-async def test_a_silent_redis_is_borne_with(private_server: ValkeyServer, start_worker: MakeWorker) -> None:
+async def test_a_worker_survives_a_redis_that_does_not_answer(private_server: ValkeyServer, start_worker: MakeWorker) -> None:
     worker = start_worker(private_server.url, "--slots", "2")
     async with _client(private_server.url) as client:
         ids = await client.enqueue_many([("wait", 0.02)] * 200)
@@ -69,7 +69,7 @@ async def test_a_silent_redis_is_borne_with(private_server: ValkeyServer, start_
     assert worker.process.poll() is None
 
 
-async def test_a_masters_death_loses_no_job_and_stops_no_worker(
+async def test_the_death_of_a_master_loses_no_job_and_stops_no_worker(
     cluster: ValkeyCluster, start_worker: MakeWorker
 ) -> None:
     async with _client(cluster.url) as client:

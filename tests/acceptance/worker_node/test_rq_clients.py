@@ -35,7 +35,7 @@ def _ended(job: Job) -> Job:
     return job
 
 
-def test_a_stock_clients_job_runs_and_shows_in_rq(redis_url: str, connection: Any, start_worker: MakeWorker) -> None:
+def test_a_job_of_an_rq_client_runs_and_shows_in_rq(redis_url: str, connection: Any, start_worker: MakeWorker) -> None:
     start_worker(redis_url)
     queue = Queue(connection=connection, serializer=JSONSerializer)
     job = _ended(queue.enqueue(f"{MODULE}.coroutine", 42, result_ttl=77))
@@ -62,7 +62,7 @@ def test_a_returned_retry_runs_the_job_again_by_rqs_rule(
     ]
 
 
-def test_a_stock_jobs_own_retries_are_honoured(redis_url: str, connection: Any, start_worker: MakeWorker) -> None:
+def test_retries_of_a_plain_rq_job_are_honoured(redis_url: str, connection: Any, start_worker: MakeWorker) -> None:
     start_worker(redis_url)
     queue = Queue(connection=connection, serializer=JSONSerializer)
     job = _ended(queue.enqueue(f"{MODULE}.fail", "x", retry=Retry(max=2)))
@@ -86,7 +86,7 @@ def test_pickled_jobs_run_only_where_they_are_allowed(
     assert _ended(queue.enqueue(Greeter("hello"), "there")).return_value() == "hello there"
 
 
-def test_what_is_not_supported_is_rejected_by_name(redis_url: str, connection: Any, start_worker: MakeWorker) -> None:
+def test_a_function_that_is_not_registered_is_rejected_by_name(redis_url: str, connection: Any, start_worker: MakeWorker) -> None:
     start_worker(redis_url)
     queue = Queue(connection=connection, serializer=JSONSerializer)
     refused = _ended(queue.enqueue("os.getcwd"))
@@ -115,7 +115,7 @@ async def test_rq_info_lists_the_worker_and_harms_no_running_job(
     assert (await client.wait_until_ended(job_id)).status == "finished"
 
 
-def test_a_built_in_function_runs_under_a_stock_worker(redis_url: str, connection: Any) -> None:
+def test_a_built_in_function_runs_under_rqs_own_worker(redis_url: str, connection: Any) -> None:
     queue = Queue(connection=connection, serializer=JSONSerializer)
     job = queue.enqueue("worker_node.functions.sha512", kwargs={"data": "YWJj", "iterations": 1})
     subprocess.run(

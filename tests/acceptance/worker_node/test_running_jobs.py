@@ -19,7 +19,7 @@ from tests.acceptance.worker_node.conftest import MODULE, Client, MakeWorker, wa
 from tests.waiting import until_async
 
 
-async def test_many_short_jobs_all_finish_and_their_results_are_right(client: Client, start_worker: MakeWorker) -> None:
+async def test_many_short_jobs_all_finish_with_the_right_results(client: Client, start_worker: MakeWorker) -> None:
     ids = await client.enqueue_many([("coroutine", n) for n in range(3000)])
     worker = start_worker(client.url, "--slots", "2", "--burst")
     assert worker.wait() == 0
@@ -35,7 +35,7 @@ async def test_many_short_jobs_all_finish_and_their_results_are_right(client: Cl
     assert "finished=3000 failed=0" in worker.log_text
 
 
-async def test_the_main_job_is_sha512_over_sha512(client: Client, start_worker: MakeWorker) -> None:
+async def test_sha512_is_computed_over_the_digest_again(client: Client, start_worker: MakeWorker) -> None:
     data = os.urandom(100_000)
     call = (
         f'["worker_node.functions.sha512", null, [], {{"data": "{base64.b64encode(data).decode()}", "iterations": 3}}]'
@@ -107,7 +107,7 @@ async def test_a_job_that_kills_its_executor_is_retried_alone(
     assert worker.process.poll() is None
 
 
-async def test_a_timeout_ends_a_job_that_ignores_signals_and_that_job_alone(
+async def test_a_timeout_kills_only_its_job_even_if_that_ignores_signals(
     client: Client, start_worker: MakeWorker
 ) -> None:
     start_worker(client.url)
@@ -120,7 +120,7 @@ async def test_a_timeout_ends_a_job_that_ignores_signals_and_that_job_alone(
     assert (await client.wait_until_ended(after)).status == "finished"
 
 
-async def test_a_running_job_is_cancelled_at_once(client: Client, start_worker: MakeWorker) -> None:
+async def test_a_running_job_is_cancelled_before_the_next_renewal(client: Client, start_worker: MakeWorker) -> None:
     start_worker(client.url, LEASE_SECONDS="24")
     job_id = await client.enqueue("loop_for_ever")
     shard = client.shards.of(job_id)
@@ -136,7 +136,7 @@ async def test_a_running_job_is_cancelled_at_once(client: Client, start_worker: 
     assert (await client.wait_until_ended(await client.enqueue("pid"))).status == "finished"
 
 
-async def test_jobs_that_wait_behind_a_long_one_go_to_another_worker(
+async def test_jobs_waiting_behind_a_long_one_run_on_another_worker(
     client: Client, start_worker: MakeWorker, tmp_path: Path
 ) -> None:
     first = start_worker(client.url)
@@ -190,7 +190,7 @@ async def test_the_current_job_can_be_read_and_written(client: Client, start_wor
     assert "a job on this worker cannot use its Redis connection (set)" in refused.error.message
 
 
-async def test_an_executor_killed_from_outside_costs_its_job_alone(
+async def test_an_executor_killed_from_outside_costs_only_its_own_job(
     client: Client, start_worker: MakeWorker, tmp_path: Path
 ) -> None:
     start_worker(client.url, "--slots", "2")

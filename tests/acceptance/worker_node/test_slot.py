@@ -55,7 +55,7 @@ async def test_an_idle_executor_killed_from_outside_is_replaced(bench: SlotHarne
     assert (bench.released, len(bench.ended)) == ([], 1)
 
 
-async def test_a_killed_job_is_what_it_was_killed_for_whatever_signals_it_ignores(bench: SlotHarness) -> None:
+async def test_a_kill_ends_a_job_that_ignores_signals_and_decides_its_outcome(bench: SlotHarness) -> None:
     for why, expected in ((KillReason.TIMEOUT, Failed), (KillReason.CANCELLED, Stopped)):
         await bench.ready()
         looping, behind = bench.assign(("loop_for_ever",), ("pid",), timeout_seconds=7)
@@ -72,7 +72,7 @@ async def test_a_killed_job_is_what_it_was_killed_for_whatever_signals_it_ignore
             assert outcome.traceback.endswith("its timeout is 7 seconds")
 
 
-async def test_a_job_whose_lease_is_lost_is_killed_and_nothing_is_said_of_it(bench: SlotHarness) -> None:
+async def test_a_job_whose_lease_is_lost_is_killed_and_not_reported(bench: SlotHarness) -> None:
     for why, returned in ((KillReason.LEASE_LOST, 0), (KillReason.DRAINED, 1)):
         await bench.ready()
         bench.assign(("loop_for_ever",))
@@ -84,7 +84,7 @@ async def test_a_job_whose_lease_is_lost_is_killed_and_nothing_is_said_of_it(ben
         assert (bench.ended, len(bench.released)) == ([], returned)
 
 
-async def test_a_kill_for_a_job_that_has_ended_meanwhile_hits_nobody(bench: SlotHarness) -> None:
+async def test_a_kill_for_a_job_that_has_just_ended_kills_nothing(bench: SlotHarness) -> None:
     await bench.ready()
     first, second = bench.assign(("wait", 0.01), ("wait", 0.2))
     await bench.outcomes([first])
@@ -95,7 +95,7 @@ async def test_a_kill_for_a_job_that_has_ended_meanwhile_hits_nobody(bench: Slot
     assert bench.slot.pid == pid
 
 
-async def test_jobs_that_have_not_begun_can_be_withdrawn_and_never_run(bench: SlotHarness, tmp_path: Path) -> None:
+async def test_withdrawn_jobs_that_have_not_started_never_run(bench: SlotHarness, tmp_path: Path) -> None:
     await bench.ready()
     notes, gate = tmp_path / "notes", tmp_path / "gate"
     begin = ("note_then_wait", str(notes), "first", str(gate))
@@ -115,7 +115,7 @@ async def test_jobs_that_have_not_begun_can_be_withdrawn_and_never_run(bench: Sl
     assert [job.id for job in bench.released] == [*waiting, *later]
 
 
-async def test_withdrawing_amid_short_jobs_runs_each_once_or_returns_it(bench: SlotHarness, tmp_path: Path) -> None:
+async def test_jobs_withdrawn_while_short_jobs_run_either_run_once_or_are_released(bench: SlotHarness, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     await bench.value("note", str(notes), "the import of the module is over")
     notes.write_text("")
@@ -143,13 +143,13 @@ async def test_a_short_jobs_report_does_not_wait_for_the_long_one_behind_it(benc
     await bench.outcomes([long])
 
 
-async def test_large_results_come_through(bench: SlotHarness) -> None:
+async def test_large_results_are_reported(bench: SlotHarness) -> None:
     await bench.ready()
     outcomes = await bench.outcomes(bench.assign(*[("large", MIB - 2)] * 8))
     assert all(isinstance(outcome, Finished) for outcome in outcomes)
 
 
-async def test_executors_are_replaced_after_so_many_jobs_between_two_of_them(make_bench: MakeHarness) -> None:
+async def test_executors_are_replaced_between_two_jobs_after_max_jobs(make_bench: MakeHarness) -> None:
     bench = make_bench(max_jobs=10)
     await bench.ready()
     pid = bench.slot.pid
@@ -173,7 +173,7 @@ async def test_executors_are_replaced_when_they_have_grown(make_bench: MakeHarne
     assert await bench.value("pid") != pid
 
 
-async def test_an_executor_that_cannot_start_takes_no_job_and_is_tried_again(
+async def test_an_executor_that_cannot_start_takes_no_job_and_is_restarted(
     make_bench: MakeHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench = make_bench(modules="no_such_module")
@@ -183,7 +183,7 @@ async def test_an_executor_that_cannot_start_takes_no_job_and_is_tried_again(
     assert "retry_in_seconds=0.2" in caplog.text
 
 
-async def test_a_slot_takes_the_next_jobs_early_only_where_jobs_are_short(bench: SlotHarness, tmp_path: Path) -> None:
+async def test_a_slot_prefetches_jobs_only_if_they_are_short(bench: SlotHarness, tmp_path: Path) -> None:
     await bench.ready()
     assert bench.slot.jobs_wanted(monotonic()) == 1
     for _ in range(1000):  # The first imports the module, which takes a while to be outweighed.
@@ -204,7 +204,7 @@ async def test_a_slot_takes_the_next_jobs_early_only_where_jobs_are_short(bench:
     assert bench.slot.jobs_wanted(monotonic()) == 1
 
 
-async def test_short_jobs_that_follow_each_other_are_reported_together(bench: SlotHarness) -> None:
+async def test_consecutive_short_jobs_are_reported_in_batches(bench: SlotHarness) -> None:
     await bench.ready()
     bench.assign(*[("wait", 0.01)] * 40)
     await bench.wait(lambda: not bench.slot.busy)

@@ -1,4 +1,4 @@
-"""A registered module, as an operator's."""
+"""A module with job functions, as an operator would register it."""
 
 import os  # noqa: F401 - what a module imports is not its own
 from collections.abc import Callable

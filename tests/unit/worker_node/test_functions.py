@@ -1,7 +1,5 @@
 """The built-in job functions."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -16,7 +14,7 @@ from worker_node.functions import MAX_BODY_BYTES, PermanentError, binary, http, 
 
 
 class _Service(BaseHTTPRequestHandler):
-    """Answers with the status in the path; /200/big with more than is kept; else with the body it got."""
+    """Answers with the status in the path and the request's body; /200/big with more than `http` keeps."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -32,7 +30,7 @@ class _Service(BaseHTTPRequestHandler):
         self.do_POST()
 
     def log_message(self, *args: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -54,7 +52,7 @@ def test_sha512_hashes_the_data_and_then_each_digest(data: bytes, iterations: in
 
 
 @pytest.mark.parametrize("iterations", [0, -1, 10**9 + 1, 1.0, "2", True, None])
-def test_sha512_refuses_a_wrong_number_of_iterations(iterations: object) -> None:
+def test_sha512_rejects_an_invalid_number_of_iterations(iterations: object) -> None:
     with pytest.raises(ValueError, match="iterations must be an integer from 1"):
         sha512(data=b"", iterations=iterations)  # type: ignore[arg-type]
 
@@ -66,7 +64,7 @@ def test_a_binary_function_gets_bytes_from_base64_and_from_bytes() -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "a===", "not base64!", "YWJj\n", "ä"])
-def test_a_binary_function_refuses_text_that_is_no_base64(text: str) -> None:
+def test_a_binary_function_rejects_text_that_is_not_base64(text: str) -> None:
     with pytest.raises(ValueError, match="'data' is not base64"):
         sha512(data=text, iterations=1)  # type: ignore[arg-type]
 
@@ -91,14 +89,14 @@ def test_http_keeps_a_bounded_part_of_a_large_answer(service: str) -> None:
     assert (len(answer["body"]), answer["truncated"]) == (MAX_BODY_BYTES, True)
 
 
-def test_http_fails_for_good_where_the_request_is_at_fault(service: str) -> None:
+def test_http_errors_caused_by_the_request_are_permanent(service: str) -> None:
     with pytest.raises(PermanentError, match="answered 404: why"):
         http(f"{service}/404", body="why")
     with pytest.raises(PermanentError, match="cannot call"):
         http("gopher://127.0.0.1/")
 
 
-def test_http_may_be_tried_again_where_the_service_is_at_fault(service: str) -> None:
+def test_http_errors_caused_by_the_service_can_be_retried(service: str) -> None:
     with pytest.raises(httpx.HTTPStatusError, match="answered 503"):
         http(f"{service}/503")
     with pytest.raises(httpx.ConnectError):

@@ -1,4 +1,4 @@
-"""How a worker stands back for the other programs of its machine."""
+"""The CPU priority of agent and executors."""
 
 import subprocess
 import sys
@@ -9,26 +9,26 @@ import pytest
 from worker_node.priority import agent_niceness, set_autogroup_nice
 
 
-def test_an_agent_goes_before_its_jobs() -> None:
+def test_the_agent_has_a_higher_priority_than_its_jobs() -> None:
     assert [agent_niceness(nice) for nice in (0, 15, 19)] == [0, 10, 12]
 
 
-def test_a_kernel_that_is_busy_is_told_again() -> None:
-    answers = [BlockingIOError(), BlockingIOError(), None]
-    told = threading.Event()
+def test_the_autogroup_change_is_retried_while_the_kernel_is_busy() -> None:
+    results = [BlockingIOError(), BlockingIOError(), None]
+    written = threading.Event()
 
     def write() -> None:
-        answer = answers.pop(0)
-        if answer is not None:
-            raise answer
-        told.set()
+        error = results.pop(0)
+        if error is not None:
+            raise error
+        written.set()
 
     set_autogroup_nice(write)
-    assert told.wait(60)
-    assert answers == []
+    assert written.wait(60)
+    assert results == []
 
 
-def test_a_kernel_that_refuses_is_told_once_and_the_log_tells(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_autogroup_change_is_not_retried_but_logged(caplog: pytest.LogCaptureFixture) -> None:
     calls = []
 
     def write() -> None:
@@ -44,19 +44,19 @@ def _niceness(program: str) -> str:
     return subprocess.check_output([sys.executable, "-c", program], text=True, start_new_session=True).strip()
 
 
-def test_what_a_process_starts_stands_back_with_it() -> None:
+def test_child_processes_inherit_the_niceness() -> None:
     program = "import os; from worker_node.priority import lower_priority; lower_priority(7); os.system('nice')"
     assert _niceness(program) == "7"
 
 
-def test_who_stands_back_already_does_not_come_forward() -> None:
+def test_a_lower_priority_is_not_raised() -> None:
     program = (
         "import os; from worker_node.priority import lower_priority; os.nice(12); lower_priority(7); os.system('nice')"
     )
     assert _niceness(program) == "12"
 
 
-def test_zero_changes_nothing() -> None:
+def test_niceness_zero_changes_nothing() -> None:
     assert (
         _niceness("import os; from worker_node.priority import lower_priority; lower_priority(0); os.system('nice')")
         == "0"

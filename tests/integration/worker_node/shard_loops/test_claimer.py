@@ -18,7 +18,7 @@ from worker_node.shard_loops.claimer import Claimer
 
 
 @pytest.mark.parametrize("room_left", [0, 1])
-async def test_a_token_that_finds_no_room_wakes_another_worker(redis_url: str, room_left: int) -> None:
+async def test_a_wake_up_without_free_capacity_is_passed_to_another_worker(redis_url: str, room_left: int) -> None:
     shards = await Shards.connect(redis_url)
     shard = shards.all[0]
     room = 1
@@ -48,7 +48,7 @@ async def test_a_token_that_finds_no_room_wakes_another_worker(redis_url: str, r
     await shards.close()
 
 
-async def test_room_that_claimed_jobs_take_is_not_given_to_another_shard(redis_url: str) -> None:
+async def test_capacity_taken_by_claimed_jobs_is_not_given_to_another_shard(redis_url: str) -> None:
     shards = await Shards.connect(redis_url)
     shard = shards.all[0]
     room = 4
@@ -79,7 +79,7 @@ async def test_room_that_claimed_jobs_take_is_not_given_to_another_shard(redis_u
     await shards.close()
 
 
-async def test_an_idle_feeder_looks_at_its_queues_without_claiming_and_finds_a_job_whose_token_was_lost(
+async def test_an_idle_claimer_polls_its_queues_and_finds_a_job_without_a_wake_up(
     redis_url: str,
 ) -> None:
     shards = await Shards.connect(redis_url)

@@ -1,6 +1,4 @@
-"""Whether a worker leaves, why, and by when."""
-
-from __future__ import annotations
+"""Whether a worker drains, why, and until when."""
 
 import math
 
@@ -9,42 +7,42 @@ import pytest
 from worker_node.shutdown.drain import SPOT_MARGIN_SECONDS, Drain
 
 
-def test_the_first_reason_stands() -> None:
-    departure = Drain()
-    departure.start_for_spot(120)
-    departure.start(30, "signal")
-    assert departure.started.is_set()
-    assert (departure.reason, departure.interruption) == ("spot", "spot")
+def test_the_first_reason_of_a_drain_counts() -> None:
+    drain = Drain()
+    drain.start_for_spot(120)
+    drain.start(30, "signal")
+    assert drain.started.is_set()
+    assert (drain.reason, drain.interruption) == ("spot", "spot")
 
 
-def test_a_drain_by_message_has_no_limit_until_one_is_set() -> None:
-    departure = Drain()
-    departure.start(math.inf, "drain_command")
-    assert departure.remaining_seconds == math.inf
-    departure.start(30, "signal")
-    assert departure.remaining_seconds == pytest.approx(30, abs=1)
+def test_a_drain_without_a_deadline_takes_the_first_that_is_set() -> None:
+    drain = Drain()
+    drain.start(math.inf, "drain_command")
+    assert drain.remaining_seconds == math.inf
+    drain.start(30, "signal")
+    assert drain.remaining_seconds == pytest.approx(30, abs=1)
 
 
-def test_a_limit_that_is_set_again_means_at_once() -> None:
-    departure = Drain()
-    departure.start(60, "signal")
-    departure.start(60, "signal")
-    assert departure.remaining_seconds <= 0
+def test_a_second_deadline_means_stop_at_once() -> None:
+    drain = Drain()
+    drain.start(60, "signal")
+    drain.start(60, "signal")
+    assert drain.remaining_seconds <= 0
 
 
-def test_a_spot_notice_and_a_signal_leave_the_shorter_of_both_times() -> None:
-    for seconds_of_spot, seconds_of_signal, shorter in ((120, 30, 30), (SPOT_MARGIN_SECONDS + 10, 30, 10)):
-        departure = Drain()
-        departure.start(seconds_of_signal, "signal")
-        departure.start_for_spot(seconds_of_spot)
-        assert departure.remaining_seconds == pytest.approx(shorter, abs=1)
+def test_of_a_spot_notice_and_a_signal_the_earlier_deadline_counts() -> None:
+    for spot_seconds, grace_seconds, expected in ((120, 30, 30), (SPOT_MARGIN_SECONDS + 10, 30, 10)):
+        drain = Drain()
+        drain.start(grace_seconds, "signal")
+        drain.start_for_spot(spot_seconds)
+        assert drain.remaining_seconds == pytest.approx(expected, abs=1)
 
 
-def test_what_ec2_may_do_begins_nothing_and_is_overruled_by_what_it_does() -> None:
-    departure = Drain()
-    departure.note_rebalance()
-    assert departure.interruption == "rebalance"
-    assert not departure.started.is_set()
-    departure.start_for_spot(120)
-    departure.note_rebalance()
-    assert departure.interruption == "spot"
+def test_a_rebalance_recommendation_starts_no_drain_and_yields_to_a_spot_notice() -> None:
+    drain = Drain()
+    drain.note_rebalance()
+    assert drain.interruption == "rebalance"
+    assert not drain.started.is_set()
+    drain.start_for_spot(120)
+    drain.note_rebalance()
+    assert drain.interruption == "spot"

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from jobqueue.lifecycle.finish import Failed, Finished, Retried, Stopped
-from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.model import FailureReason
+from tests.unit.worker_node.claimed_job import claimed_job
 from worker_node.ipc.protocol import TaskOutcome, TaskReport
 from worker_node.slots.outcomes import (
     ExecutorDeath,
@@ -16,20 +17,7 @@ from worker_node.slots.outcomes import (
     describe_exit,
 )
 
-JOB = ClaimedJob(
-    id="a",
-    token="token",
-    shard_index=0,
-    queue="default",
-    data=b"[]",
-    timeout_seconds=7,
-    from_http=True,
-    feed=True,
-    result_ttl_seconds=0,
-    failure_ttl_seconds=0,
-    attempt=1,
-    unsupported_feature=None,
-)
+JOB = claimed_job(timeout_seconds=7)
 HELD_JOBS = {3: JOB, 4: replace(JOB, id="b"), 5: replace(JOB, id="c")}
 CRASH = ExecutorDeath(exit_code=-11, running=3, function="f", seconds=1.5, kill=None)
 
@@ -82,8 +70,8 @@ def _report(outcome: TaskOutcome, body: bytes | str, detail: object = None, func
     return TaskReport(sequence=1, outcome=outcome, function=function, seconds=0.5, body=body, detail=detail)
 
 
-def _failed(reason: FailureReason, trace: str, *, function: str = "f", final: bool = False) -> Failed:
-    return Failed(JOB, function=function, seconds=0.5, reason=reason, traceback=trace, final=final)
+def _failed(reason: FailureReason, traceback: str, *, function: str = "f", final: bool = False) -> Failed:
+    return Failed(JOB, function=function, seconds=0.5, reason=reason, traceback=traceback, final=final)
 
 
 @pytest.mark.parametrize(

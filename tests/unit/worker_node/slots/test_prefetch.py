@@ -1,52 +1,61 @@
-"""How many jobs a slot is given at a time."""
-
-from __future__ import annotations
+"""How many jobs a slot holds, and how long its reports are batched."""
 
 import pytest
 
-from worker_node.slots.prefetch import BATCH_SECONDS, MAX_BATCH_SIZE, PrefetchController
+from worker_node.slots.prefetch import (
+    BATCH_SECONDS,
+    MAX_BATCH_SIZE,
+    MAX_BATCHED_REPORT_BYTES,
+    MAX_HELD_JOBS,
+    MAX_PREFETCHED_JOB_SECONDS,
+    PREFETCH_MULTIPLIER,
+    PrefetchController,
+)
+
+SMALL_REPORT_BYTES = 200
+NOOP_SECONDS = 0.00001
+"""Run time of a job that does nothing."""
+
+Observation = tuple[int, float]
+"""Jobs that were reported together, and the run time of each."""
 
 
-def _paced(*observations: tuple[int, float]) -> PrefetchController:
-    """What has seen batches of so many jobs alike that took so many seconds together."""
-    pace = PrefetchController()
+def _after(*observations: Observation) -> PrefetchController:
+    prefetch = PrefetchController()
     for jobs, seconds in observations:
-        pace.observe([seconds / jobs] * jobs)
-    return pace
-
-
-def _after(*observations: tuple[int, float]) -> int:
-    return _paced(*observations).batch_size
+        prefetch.observe([seconds] * jobs)
+    return prefetch
 
 
 @pytest.mark.parametrize(
-    ("observations", "depth"),
+    ("observations", "batch_size"),
     [
         ([], 1),
-        ([(1, 0.00001)], 2),
-        ([(1, 0.00001)] * 3, 8),
-        ([(128, 0.001)] * 20, MAX_BATCH_SIZE),
+        ([(1, NOOP_SECONDS)], 2),
+        ([(1, NOOP_SECONDS)] * 3, 8),
+        ([(128, NOOP_SECONDS)] * 20, MAX_BATCH_SIZE),
         ([(1, 0.005)] * 20, 20),
         ([(1, 0.010)] * 20, 10),
         ([(1, 60.0)], 1),
         ([(1, 0.0)] * 10, MAX_BATCH_SIZE),
     ],
 )
-def test_the_depth_is_a_small_budget_of_time_and_grows_by_doubling(
-    observations: list[tuple[int, float]], depth: int
+def test_the_batch_size_is_100_ms_of_work_and_grows_by_doubling(
+    observations: list[Observation], batch_size: int
 ) -> None:
-    assert _after(*observations) == depth
+    assert _after(*observations).batch_size == batch_size
 
 
-def test_one_slow_job_after_many_fast_ones_brings_the_depth_down_at_once() -> None:
-    fast = [(128, 0.001)] * 20
-    assert _after(*fast) == MAX_BATCH_SIZE
-    assert _after(*fast, (1, 4 * BATCH_SECONDS)) == 1
-    assert _after(*fast, (1, 4 * BATCH_SECONDS), *[(1, 0.00001)] * 60) > 16
+def test_one_slow_job_after_many_fast_ones_shrinks_the_batch_at_once() -> None:
+    fast = [(128, NOOP_SECONDS)] * 20
+    slow = (1, 4 * BATCH_SECONDS)
+    assert _after(*fast).batch_size == MAX_BATCH_SIZE
+    assert _after(*fast, slow).batch_size == 1
+    assert _after(*fast, slow, *[(1, NOOP_SECONDS)] * 60).batch_size > 16
 
 
 @pytest.mark.parametrize(
-    ("held", "mean_seconds", "until"),
+    ("held_jobs", "job_seconds", "until"),
     [
         (20, 0.010, 100.1),
         (10, 0.010, 100.05),
@@ -57,59 +66,79 @@ def test_one_slow_job_after_many_fast_ones_brings_the_depth_down_at_once() -> No
         (100, 0.0005, 100.03),
     ],
 )
-def test_reports_rest_for_two_thirds_of_the_work_at_most_and_end_on_a_grid(
-    held: int, mean_seconds: float, until: float | None
+def test_report_windows_last_two_thirds_of_the_work_and_end_on_a_grid(
+    held_jobs: int, job_seconds: float, until: float | None
 ) -> None:
-    pace = _paced((1, mean_seconds))
-    assert pace.batch_until(held, 200, 100.002) == (None if until is None else pytest.approx(until))
+    prefetch = _after((1, job_seconds))
+    expected = None if until is None else pytest.approx(until)
+    assert prefetch.batch_until(held_jobs, SMALL_REPORT_BYTES, now=100.002) == expected
 
 
-def test_jobs_that_became_short_are_not_kept_waiting_and_those_that_became_longer_are_believed_slowly() -> None:
-    pace = PrefetchController()
-    assert pace.batch_until(10, 200, 100.0) is None
-    pace.observe([0.010])
-    assert pace.batch_until(10, 200, 100.001) is not None
-    pace.observe([0.00001] * 100)
-    assert pace.batch_until(10, 200, 100.001) is None
-    pace.observe([0.010])
-    assert pace.batch_until(10, 200, 100.001) is None
+def _batches_reports(prefetch: PrefetchController, held_jobs: int, report_bytes: float = SMALL_REPORT_BYTES) -> bool:
+    return prefetch.batch_until(held_jobs, report_bytes, now=100.001) is not None
 
 
-def test_large_reports_do_not_gather() -> None:
-    pace = _paced((1, 0.010))
-    assert pace.batch_until(8, 16 * 1024, 100.001) is not None
-    assert pace.batch_until(9, 16 * 1024, 100.001) is None
+def test_the_report_window_shrinks_at_once_and_grows_slowly() -> None:
+    prefetch = PrefetchController()
+    assert not _batches_reports(prefetch, held_jobs=10)
+    prefetch.observe([0.010])
+    assert _batches_reports(prefetch, held_jobs=10)
+    prefetch.observe([NOOP_SECONDS] * 100)
+    assert not _batches_reports(prefetch, held_jobs=10)
+    prefetch.observe([0.010])
+    assert not _batches_reports(prefetch, held_jobs=10)
 
 
-def test_the_shortest_of_the_jobs_reported_together_is_the_measure_of_a_rest() -> None:
-    assert _paced((10, 0.100)).batch_until(10, 200, 100.001) is not None
-    pace = PrefetchController()
-    pace.observe([*[0.010] * 9, 0.00001])
-    assert pace.batch_until(10, 200, 100.001) is None
+def test_large_reports_are_not_batched() -> None:
+    prefetch = _after((1, 0.010))
+    report_bytes = MAX_BATCHED_REPORT_BYTES // 8
+    assert _batches_reports(prefetch, 8, report_bytes)
+    assert not _batches_reports(prefetch, 9, report_bytes)
+
+
+def test_the_report_window_follows_the_shortest_job_of_a_batch() -> None:
+    assert _batches_reports(_after((10, 0.010)), held_jobs=10)
+    prefetch = PrefetchController()
+    prefetch.observe([*[0.010] * 9, NOOP_SECONDS])
+    assert not _batches_reports(prefetch, held_jobs=10)
 
 
 @pytest.mark.parametrize(
-    ("observations", "stock"),
-    [([], 3), ([(1, 0.010)] * 20, 30), ([(1, 0.001)] * 20, 256), ([(128, 0.001)] * 20, 256), ([(1, 60.0)], 3)],
+    ("observations", "refill_level"),
+    [
+        ([], PREFETCH_MULTIPLIER),
+        ([(1, 0.010)] * 20, 10 * PREFETCH_MULTIPLIER),
+        ([(1, 0.001)] * 20, MAX_HELD_JOBS),
+        ([(128, NOOP_SECONDS)] * 20, MAX_HELD_JOBS),
+        ([(1, 60.0)], PREFETCH_MULTIPLIER),
+    ],
 )
-def test_a_busy_slot_is_filled_up_to_three_depths_within_what_it_bears(
-    observations: list[tuple[int, float]], stock: int
+def test_a_busy_slot_is_refilled_to_three_batches_within_its_maximum(
+    observations: list[Observation], refill_level: int
 ) -> None:
-    pace = _paced(*observations)
-    assert pace.refill_level == stock
-    assert not pace.prefetches or pace.max_held >= stock
+    prefetch = _after(*observations)
+    assert prefetch.refill_level == refill_level
+    assert not prefetch.prefetches or prefetch.max_held >= refill_level
 
 
-@pytest.mark.parametrize(("seconds", "prefetches"), [(0.0001, True), (0.015, True), (0.025, False), (60.0, False)])
-def test_jobs_wait_at_a_busy_slot_only_where_they_are_short(seconds: float, prefetches: bool) -> None:
-    pace = PrefetchController()
-    assert not pace.prefetches
-    pace.observe([seconds])
-    assert pace.prefetches is prefetches
+@pytest.mark.parametrize(
+    ("seconds", "prefetches"),
+    [
+        (0.0001, True),
+        (MAX_PREFETCHED_JOB_SECONDS - 0.005, True),
+        (MAX_PREFETCHED_JOB_SECONDS + 0.005, False),
+        (60.0, False),
+    ],
+)
+def test_only_short_jobs_are_prefetched(seconds: float, prefetches: bool) -> None:
+    prefetch = PrefetchController()
+    assert not prefetch.prefetches
+    prefetch.observe([seconds])
+    assert prefetch.prefetches is prefetches
 
 
-def test_a_slot_bears_more_of_what_is_claimed_than_it_would_ask_for_but_not_long_ones() -> None:
-    pace = _paced(*[(128, 0.001)] * 10, (10, 0.01))
-    assert pace.max_held > pace.batch_size
-    pace.observe([60.0])
-    assert pace.max_held == 1
+def test_a_slot_accepts_more_short_claimed_jobs_than_it_asks_for_but_one_long_job() -> None:
+    prefetch = _after(*[(128, NOOP_SECONDS)] * 10, (10, 0.001))
+    assert prefetch.max_held > prefetch.batch_size
+    prefetch.observe([60.0])
+    assert prefetch.max_held == 1

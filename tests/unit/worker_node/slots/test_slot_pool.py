@@ -1,6 +1,4 @@
-"""What the slots ask for together."""
-
-from __future__ import annotations
+"""How many jobs the slots claim together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,25 +11,33 @@ from worker_node.slots.slot_pool import SlotPool
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
-    """A slot with so much room."""
+class FakeSlot:
+    """A slot that wants a fixed number of jobs."""
 
-    free: int
+    wanted: int
     is_running_low: bool
 
     def jobs_wanted(self, now: float) -> int:
-        return self.free
+        return self.wanted
+
+
+def _full(wanted: int) -> FakeSlot:
+    return FakeSlot(wanted, is_running_low=False)
+
+
+def _low(wanted: int) -> FakeSlot:
+    return FakeSlot(wanted, is_running_low=True)
 
 
 @pytest.mark.parametrize(
-    ("slots", "room"),
+    ("slots", "wanted"),
     [
-        ([_Slot(4, is_running_low=False), _Slot(3, is_running_low=False)], 0),
-        ([_Slot(4, is_running_low=False), _Slot(6, is_running_low=True)], 10),
-        # A slot that takes nothing, since its job takes its time, does not fill up the others.
-        ([_Slot(4, is_running_low=False), _Slot(0, is_running_low=True)], 0),
-        ([_Slot(1, is_running_low=True), _Slot(0, is_running_low=True)], 1),
+        ([_full(4), _full(3)], 0),
+        ([_full(4), _low(6)], 10),
+        # A slot with a long job wants none, so it is no reason to refill the others.
+        ([_full(4), _low(0)], 0),
+        ([_low(1), _low(0)], 1),
     ],
 )
-def test_once_one_slot_is_low_all_are_filled_up(slots: Sequence[_Slot], room: int) -> None:
-    assert SlotPool(cast(Sequence[Slot], slots)).jobs_wanted() == room
+def test_when_one_slot_runs_low_all_are_refilled(slots: Sequence[FakeSlot], wanted: int) -> None:
+    assert SlotPool(cast(Sequence[Slot], slots)).jobs_wanted() == wanted

@@ -1,0 +1,36 @@
+"""How results are encoded."""
+
+import base64
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from jobqueue.model import MAX_RESULT_BYTES
+from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", [1, {"a": None}], "\ud800"])
+def test_a_result_is_encoded_with_the_serializer_of_its_record(value: Any) -> None:
+    assert json.loads(base64.b64decode(encode_result(value, pickled=False, from_http=True))) == value
+    assert pickle.loads(base64.b64decode(encode_result(value, pickled=True, from_http=False))) == value
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), {1, 2}, b"bytes"])
+def test_an_http_jobs_result_must_be_json(value: Any) -> None:
+    with pytest.raises(ResultError, match="cannot be written as JSON"):
+        encode_result(value, pickled=False, from_http=True)
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_an_unserialisable_result_of_a_plain_rq_job_becomes_rqs_placeholder(pickled: bool) -> None:
+    serialised = base64.b64decode(encode_result(lambda: None, pickled=pickled, from_http=False))
+    assert (pickle.loads(serialised) if pickled else json.loads(serialised)) == PLACEHOLDER
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_result_larger_than_a_mebibyte_is_an_error(pickled: bool) -> None:
+    encode_result("x" * (MAX_RESULT_BYTES - 100), pickled=pickled, from_http=not pickled)
+    with pytest.raises(ResultError, match=f"the maximum is {MAX_RESULT_BYTES}"):
+        encode_result("x" * MAX_RESULT_BYTES, pickled=pickled, from_http=not pickled)
