@@ -1,4 +1,4 @@
-"""The file of users."""
+"""The users file of Redis."""
 
 import hashlib
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from jobqueue.acl import MANAGER_SCRIPTS, WORKER_SCRIPTS, main, render_acl_file, roles
 
 
-def test_only_roles_with_a_password_get_in_and_only_with_it() -> None:
+def test_only_roles_with_a_password_can_log_in() -> None:
     default, manager = render_acl_file({"manager": ["old", "new"]}).splitlines()
     assert default.startswith("user default off resetpass")
     hashes = [hashlib.sha256(password.encode()).hexdigest() for password in ("old", "new")]
@@ -17,20 +17,20 @@ def test_only_roles_with_a_password_get_in_and_only_with_it() -> None:
 
 
 @pytest.mark.parametrize(("role", "password"), [("root", "x"), ("manager", "")])
-def test_a_role_that_is_none_and_an_empty_password_are_refused(role: str, password: str) -> None:
+def test_unknown_roles_and_empty_passwords_are_rejected(role: str, password: str) -> None:
     with pytest.raises(ValueError, match=role):
         render_acl_file({role: [password]})
 
 
 @pytest.mark.parametrize("role", roles())
-def test_rights_are_named_one_by_one(role: str) -> None:
+def test_rights_are_listed_one_by_one(role: str) -> None:
     _, line = render_acl_file({role: ["x"]}).splitlines()
     words = line.split()
     assert words.index("-@all") < min(number for number, word in enumerate(words) if word.startswith("+"))
     assert not [word for word in words if word.startswith("+@") or word in ("allkeys", "allcommands", "~*", "nopass")]
 
 
-def test_every_script_is_somebody_s() -> None:
+def test_every_script_belongs_to_a_role() -> None:
     directory = Path(__file__).parents[3] / "jobqueue" / "lua"
     named = {path.stem for path in directory.glob("*.lua") if not path.stem.startswith("_")}
     assert named == {*MANAGER_SCRIPTS, *WORKER_SCRIPTS}
@@ -48,7 +48,7 @@ def test_passwords_come_from_files(tmp_path: Path, capsys: pytest.CaptureFixture
     ("argument", "message"),
     [("worker", "ROLE=FILE"), ("worker=/nowhere", "cannot be read"), ("root=/dev/null", "no role 'root'")],
 )
-def test_wrong_usage_is_named(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_errors_say_what_is_wrong(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--password", argument])
     assert message in capsys.readouterr().err

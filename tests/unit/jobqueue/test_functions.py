@@ -1,4 +1,4 @@
-"""Which functions jobs may call: found by parsing, never by importing."""
+"""Which functions jobs may call: found by parsing modules, never by importing them."""
 
 import sys
 from pathlib import Path
@@ -38,7 +38,7 @@ def _discover(modules: Path, *names: str) -> FunctionRegistry:
     return FunctionRegistry.discover(names, [str(modules)])
 
 
-def test_the_built_in_functions_are_always_there() -> None:
+def test_built_in_functions_are_always_registered() -> None:
     functions = FunctionRegistry.discover(())
     assert functions.names == ("http", "noop", "sha512", "sleep") == tuple(sorted(BUILT_IN))
     assert functions.path_of("sha512") == "worker_node.functions.sha512"
@@ -61,7 +61,7 @@ def test_nothing_is_imported(modules: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["billing._private", "billing.missing", "billing.Bill.send", "os.system", "billing", "", "sha512 "]
 )
-def test_what_is_not_registered_cannot_be_submitted(modules: Path, name: str) -> None:
+def test_unregistered_functions_cannot_be_submitted(modules: Path, name: str) -> None:
     assert _discover(modules, "billing").path_of(name) is None
 
 
@@ -69,7 +69,7 @@ def test_what_is_not_registered_cannot_be_submitted(modules: Path, name: str) ->
     ("path", "name"),
     [
         ("billing.charge", "billing.charge"),
-        # Stock clients may call what is public in a registered module, methods included.
+        # Plain RQ clients may call everything public in a registered module, even methods.
         ("billing.Bill.send", "billing.Bill.send"),
         ("billing._private", None),
         ("billing.Bill._secret", None),
@@ -81,11 +81,11 @@ def test_what_is_not_registered_cannot_be_submitted(modules: Path, name: str) ->
         ("", None),
     ],
 )
-def test_paths_in_records_are_known_by_their_module(modules: Path, path: str, name: str | None) -> None:
+def test_paths_in_records_are_allowed_by_their_module(modules: Path, path: str, name: str | None) -> None:
     assert _discover(modules, "billing").name_of(path) == name
 
 
-def test_the_longest_module_counts(modules: Path) -> None:
+def test_the_longest_matching_module_counts(modules: Path) -> None:
     functions = _discover(modules, "shop", "shop.stock")
     assert functions.module_of("shop.stock.count") == "shop.stock"
     assert functions.module_of("shop.order") == "shop"
@@ -93,7 +93,7 @@ def test_the_longest_module_counts(modules: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["absent", "broken", "null", "shop.absent"])
-def test_a_module_that_cannot_be_read_is_named(modules: Path, module: str) -> None:
+def test_the_error_names_the_unreadable_module(modules: Path, module: str) -> None:
     with pytest.raises(UnknownModule, match=module):
         _discover(modules, module)
 

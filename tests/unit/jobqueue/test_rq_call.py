@@ -1,4 +1,4 @@
-"""Reading a record's call without running anything of it."""
+"""Decoding the call in a job's record, without running any of its code."""
 
 import json
 import pickle
@@ -13,7 +13,7 @@ PLAIN = json.dumps(CALL).encode()
 
 
 @pytest.mark.parametrize("data", [PLAIN, zlib.compress(PLAIN)])
-def test_json_calls_are_read_plain_and_compressed(data: bytes) -> None:
+def test_json_calls_are_decoded_plain_or_compressed(data: bytes) -> None:
     assert decode_call(data) == CALL
 
 
@@ -31,5 +31,5 @@ def test_json_calls_are_read_plain_and_compressed(data: bytes) -> None:
         zlib.compress(b"\xff\xfe"),
     ],
 )
-def test_whatever_else_stands_there_is_not_guessed_at(data: bytes) -> None:
+def test_other_data_is_not_decoded(data: bytes) -> None:
     assert decode_call(data) is None

@@ -1,4 +1,4 @@
-"""Settings from the environment: read once, and a wrong one told in one line."""
+"""Settings from the environment, and the error for an invalid one."""
 
 import pytest
 from pydantic import BaseModel, Field
@@ -7,19 +7,19 @@ from jobqueue.settings import CommaSeparated, QueueSettings, exit_with_usage_err
 
 
 class Limits(BaseModel):
-    """As a program declares what it needs."""
+    """Settings as a program declares them."""
 
     slots: int = Field(default=1, ge=1)
     names: CommaSeparated = ()
     strict: bool = False
 
 
-def test_what_is_not_set_has_its_default() -> None:
+def test_unset_variables_have_defaults() -> None:
     assert load_settings(Limits, {}) == Limits()
     assert load_settings(QueueSettings, {"OTHER": "x", "REDIS_URL": "y"}).redis_url == "redis://127.0.0.1:6379/0"
 
 
-def test_what_is_set_is_read_and_empty_is_not_set() -> None:
+def test_set_variables_are_read_and_empty_ones_count_as_unset() -> None:
     environ = {"WORKMANAGER_SLOTS": "4", "WORKMANAGER_NAMES": " a, b ,,c", "WORKMANAGER_STRICT": ""}
     assert load_settings(Limits, environ) == Limits(slots=4, names=("a", "b", "c"))
     assert load_settings(QueueSettings, {"WORKMANAGER_FUNCTIONS": "shop,billing"}).functions == ("shop", "billing")
@@ -36,7 +36,7 @@ def test_what_is_set_is_read_and_empty_is_not_set() -> None:
         (QueueSettings, "LEASE_SECONDS", "nan"),
     ],
 )
-def test_a_wrong_one_ends_the_program_with_one_line_that_names_it(
+def test_an_invalid_variable_ends_the_program_with_one_line(
     model: type[BaseModel], name: str, value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as raised:
@@ -49,7 +49,7 @@ def test_a_wrong_one_ends_the_program_with_one_line_that_names_it(
     assert repr(value) in err
 
 
-def test_wrong_usage_is_one_line_and_exit_code_two(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_usage_error_is_one_line_and_exit_code_two(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         exit_with_usage_error("--slots: too many")
     assert (raised.value.code, capsys.readouterr().err) == (2, "--slots: too many\n")

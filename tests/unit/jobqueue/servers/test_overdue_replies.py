@@ -1,4 +1,4 @@
-"""What is under way to a silent master ends as soon as others know its successor, and is repeated there."""
+"""Calls in flight to a silent master end as soon as other servers know its successor, and are repeated there."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,7 +9,7 @@ import pytest
 from hiredis import Reader
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.servers import connection_pool as node_module
+from jobqueue.servers import connection_pool
 from jobqueue.servers.connection_pool import ServerUnreachable
 from jobqueue.servers.topology import Topology
 from jobqueue.sharding.layout import RECORD_FORMAT, Layout
@@ -20,16 +20,16 @@ from tests.waiting import until_async
 
 OVERDUE_SECONDS = 0.1
 SOON_SECONDS = 2.0
-"""Well before an answer's time (`REPLY_TIMEOUT_SECONDS`) is over."""
+"""Well before a reply times out (`REPLY_TIMEOUT_SECONDS`)."""
 
 
 @dataclass
 class Server:
-    """A member of a cluster that knows a map and runs every script; silent, it takes what comes and says nothing.
+    """A fake cluster member that replies with its map and "runs" every script. If silent, it never replies.
 
     Attributes:
-        master: the port of the one that has all slots, as it believes.
-        ran: how many scripts.
+        master: port of the server that has all slots, in this server's map.
+        scripts_run: how many scripts it has run.
     """
 
     silent: bool = False
@@ -37,7 +37,7 @@ class Server:
     epoch: int = 1
     state: str = "ok"
     clustered: bool = True
-    ran: int = 0
+    scripts_run: int = 0
     port: int = 0
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
@@ -53,7 +53,7 @@ class Server:
     def answer(self, command: list[bytes]) -> bytes:
         match command:
             case [b"EVALSHA", *_]:
-                self.ran += 1
+                self.scripts_run += 1
                 return b":7\r\n"
             case [b"CLUSTER", _] if not self.clustered:
                 return b"-ERR This instance has cluster support disabled\r\n"
@@ -71,7 +71,7 @@ Start = Callable[[Server], Awaitable[Server]]
 
 @pytest.fixture
 async def start(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
-    monkeypatch.setattr(node_module, "OVERDUE_SECONDS", OVERDUE_SECONDS)
+    monkeypatch.setattr(connection_pool, "OVERDUE_SECONDS", OVERDUE_SECONDS)
     servers = []
     async with AsyncExitStack() as stack:
 
@@ -91,7 +91,7 @@ async def start(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def trio(start: Start) -> tuple[Server, Server, Server]:
-    """A silent master, its replica, and one that knows the map."""
+    """A silent master, its replica, and a third server that knows the map."""
     master, replica, other = [await start(Server(silent=silent)) for silent in (True, False, False)]
     for server in (master, replica, other):
         server.master = master.port
@@ -100,7 +100,7 @@ async def trio(start: Start) -> tuple[Server, Server, Server]:
 
 @pytest.fixture
 async def shard(trio: tuple[Server, Server, Server]) -> AsyncIterator[Shard]:
-    """On the silent master."""
+    """A shard on the silent master."""
     topology = Topology(",".join(f"redis://127.0.0.1:{server.port}" for server in trio))
     await topology.refresh()
     shards = Shards(Layout(RECORD_FORMAT, ("{rq:0}",)), topology)
@@ -108,32 +108,30 @@ async def shard(trio: tuple[Server, Server, Server]) -> AsyncIterator[Shard]:
     await shards.close()
 
 
-def succeed(old: Server, new: Server, *others: Server) -> None:
+def replace_master(old: Server, new: Server, *others: Server) -> None:
     for server in (new, *others):
         server.master, server.epoch = new.port, old.epoch + 1
 
 
-async def test_what_may_be_repeated_is_done_by_the_successor(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
+async def test_a_script_is_repeated_on_the_successor(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
     master, replica, other = trio
-    under_way = asyncio.create_task(shard.run(script("ack")))
+    in_flight = asyncio.create_task(shard.run(script("ack")))
     await asyncio.sleep(3 * OVERDUE_SECONDS)
-    assert not under_way.done()
-    succeed(master, replica, other)
+    assert not in_flight.done()
+    replace_master(master, replica, other)
     async with asyncio.timeout(SOON_SECONDS):
-        assert await under_way == 7
-    assert replica.ran == 1
+        assert await in_flight == 7
+    assert replica.scripts_run == 1
 
 
-async def test_what_may_not_be_repeated_is_told_to_be_unknown(
-    shard: Shard, trio: tuple[Server, Server, Server]
-) -> None:
-    """A blocking read is not late yet, but the master that it waits for is none any more."""
+async def test_the_outcome_of_a_plain_command_is_unknown(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
+    """A blocking read is not overdue yet, but its server is no master any more."""
     master, replica, other = trio
     blocked = asyncio.create_task(shard.execute(("BLPOP", "{rq:0}:bell", 60), timeout_seconds=65))
     await until_async(lambda: asyncio.sleep(0, len(master.writers)), wanted="a connection")
     repeated = asyncio.create_task(shard.run(script("ack")))
     await asyncio.sleep(3 * OVERDUE_SECONDS)
-    succeed(master, replica, other)
+    replace_master(master, replica, other)
     async with asyncio.timeout(SOON_SECONDS):
         await repeated
         with pytest.raises(ShardUnavailable) as raised:
@@ -141,42 +139,40 @@ async def test_what_may_not_be_repeated_is_told_to_be_unknown(
     assert raised.value.outcome_unknown
 
 
-async def test_who_is_cut_off_with_the_minority_hears_so(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
+async def test_calls_fail_when_only_a_minority_is_reachable(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
     _, replica, other = trio
-    under_way = asyncio.create_task(shard.run(script("ack")))
+    in_flight = asyncio.create_task(shard.run(script("ack")))
     await asyncio.sleep(3 * OVERDUE_SECONDS)
     replica.state = other.state = "fail"
     with pytest.raises(ShardUnavailable) as raised:
         async with asyncio.timeout(SOON_SECONDS):
-            await under_way
+            await in_flight
     assert raised.value.outcome_unknown
-    assert replica.ran == 0
+    assert replica.scripts_run == 0
 
 
-async def test_a_slow_master_that_nobody_has_succeeded_is_waited_for(
-    shard: Shard, trio: tuple[Server, Server, Server]
-) -> None:
+async def test_a_slow_master_without_successor_is_waited_for(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
     master, replica, _ = trio
-    under_way = asyncio.create_task(shard.run(script("ack")))
+    in_flight = asyncio.create_task(shard.run(script("ack")))
     await asyncio.sleep(1.0)
-    assert not under_way.done()
+    assert not in_flight.done()
     for writer in master.writers:
         writer.write(b":8\r\n")
-    assert await under_way == 8
-    assert replica.ran == 0
+    assert await in_flight == 8
+    assert replica.scripts_run == 0
 
 
 async def test_a_plain_redis_that_is_slow_is_waited_for(start: Start) -> None:
-    """Also while it says nothing at all: there is nobody to succeed it."""
+    """Even while it does not reply at all: no other server can replace it."""
     server = await start(Server(clustered=False))
     topology = Topology(f"redis://127.0.0.1:{server.port}")
-    node = await topology.master_of(0)
+    master = await topology.master_of(0)
     server.silent = True
     with pytest.raises(ServerUnreachable):
-        await node.execute(("EVALSHA",), timeout_seconds=0.5)
-    under_way = asyncio.create_task(node.execute(("EVALSHA",)))
+        await master.execute(("EVALSHA",), timeout_seconds=0.5)
+    in_flight = asyncio.create_task(master.execute(("EVALSHA",)))
     await asyncio.sleep(1.0)
-    assert not under_way.done()
+    assert not in_flight.done()
     server.writers[-1].write(b":8\r\n")
-    assert await under_way == [8]
+    assert await in_flight == [8]
     await topology.close()

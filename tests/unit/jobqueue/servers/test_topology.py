@@ -1,4 +1,4 @@
-"""Whose map of the cluster is believed: servers that are cut off, silent or gone beside one that knows."""
+"""Which server's map of the cluster counts, when others are partitioned, silent, gone or outdated."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,18 +14,18 @@ Start = Callable[..., Awaitable[int]]
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """Starts servers that know nothing but a map: `master` is the port of the one that has all slots."""
+    """Starts servers that only reply with their map: `master` is the port of the server with all slots."""
     writers: list[asyncio.StreamWriter] = []
     async with AsyncExitStack() as stack:
 
         async def start_one(*, master: int, epoch: int = 1, state: str = "ok", silent: bool = False) -> int:
             async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 writers.append(writer)
-                while question := await reader.read(4096):
+                while request := await reader.read(4096):
                     if silent:
                         continue
-                    assert b"INFO" in question
-                    assert b"SLOTS" in question
+                    assert b"INFO" in request
+                    assert b"SLOTS" in request
                     info = f"cluster_state:{state}\r\ncluster_current_epoch:{epoch}\r\n"
                     slots = f"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:{master}\r\n$1\r\nx\r\n"
                     writer.write(f"${len(info)}\r\n{info}\r\n{slots}".encode())
@@ -45,7 +45,7 @@ def topology(*ports: int) -> Topology:
 
 
 async def masters(known: Topology, times: int = 10) -> set[int]:
-    """The masters that are found when the map is asked for again and again."""
+    """The masters found when the map is asked for several times."""
     found = set()
     for _ in range(times):
         known.invalidate()
@@ -53,14 +53,14 @@ async def masters(known: Topology, times: int = 10) -> set[int]:
     return found
 
 
-async def test_a_server_that_does_not_serve_is_not_asked_for_the_way(start: Start) -> None:
+async def test_the_map_of_a_server_outside_the_majority_does_not_count(start: Start) -> None:
     ports = [await start(master=1, epoch=9, state="fail"), await start(master=2, epoch=3)]
     known = topology(*ports)
     assert await masters(known) == {2}
     await known.close()
 
 
-async def test_an_older_map_than_the_known_one_does_not_count(start: Start) -> None:
+async def test_a_map_older_than_the_known_one_does_not_count(start: Start) -> None:
     old, new = await start(master=1, epoch=4), await start(master=2, epoch=5)
     known = topology(new)
     assert await masters(known, 1) == {2}
@@ -69,30 +69,30 @@ async def test_an_older_map_than_the_known_one_does_not_count(start: Start) -> N
     await known.close()
 
 
-async def test_where_nobody_is_with_the_majority_all_callers_hear_so_at_once(start: Start) -> None:
-    """Their question is shared: nobody waits for the silent ones after others have done so."""
+async def test_without_a_majority_all_callers_fail_at_once(start: Start) -> None:
+    """They share one query: no caller waits for the silent server again."""
     known = topology(await start(master=1, epoch=1, state="fail"), await start(master=1, silent=True))
     loop = asyncio.get_running_loop()
-    begun = loop.time()
+    started_at = loop.time()
     answers = await asyncio.gather(*(known.master_of(7) for _ in range(5)), return_exceptions=True)
-    assert loop.time() - begun < 1.5 * MAP_TIMEOUT_SECONDS
+    assert loop.time() - started_at < 1.5 * MAP_TIMEOUT_SECONDS
     for answer in answers:
         assert isinstance(answer, ShardUnavailable)
         assert "majority" in str(answer)
     await known.close()
 
 
-async def test_silent_and_absent_servers_hold_nobody_up(start: Start) -> None:
+async def test_silent_and_absent_servers_cause_no_delay(start: Start) -> None:
     silent = [await start(master=1, silent=True) for _ in range(3)]
     known = topology(*silent, 9, await start(master=2))
     loop = asyncio.get_running_loop()
-    begun = loop.time()
+    started_at = loop.time()
     assert await masters(known, 1) == {2}
-    assert loop.time() - begun < 1.5 * MAP_TIMEOUT_SECONDS
+    assert loop.time() - started_at < 1.5 * MAP_TIMEOUT_SECONDS
     await known.close()
 
 
-async def test_a_server_that_is_no_longer_named_is_forgotten(start: Start) -> None:
+async def test_a_server_that_is_in_no_map_any_more_is_forgotten(start: Start) -> None:
     gone = await start(master=1, silent=True)
     seed = await start(master=gone)
     known = topology(seed)
@@ -106,7 +106,7 @@ async def test_a_server_that_is_no_longer_named_is_forgotten(start: Start) -> No
     await known.close()
 
 
-async def test_nobody_at_all_is_named() -> None:
+async def test_the_error_names_the_unreachable_server() -> None:
     known = topology(9)
     with pytest.raises(ShardUnavailable, match=r"127\.0\.0\.1:9"):
         await known.master_of(7)

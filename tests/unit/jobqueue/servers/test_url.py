@@ -1,4 +1,4 @@
-"""What a Redis URL says."""
+"""Parsing a Redis URL."""
 
 import pytest
 from redis.asyncio.connection import Connection, SSLConnection
@@ -15,11 +15,11 @@ from jobqueue.servers.url import parse_redis_url
         ("redis://[::1]:7", [("::1", 7)]),
     ],
 )
-def test_it_names_seeds(url: str, seeds: list[tuple[str, int]]) -> None:
+def test_seeds_are_parsed(url: str, seeds: list[tuple[str, int]]) -> None:
     assert parse_redis_url(url).seeds == tuple(seeds)
 
 
-def test_user_password_and_options_hold_for_all_seeds_wherever_they_stand() -> None:
+def test_user_password_and_options_apply_to_all_seeds() -> None:
     connection = parse_redis_url("rediss://h1,rediss://me:a%2Cb%40@h2?ssl_check_hostname=no").connect(host="x", port=1)
     assert isinstance(connection, SSLConnection)
     assert (connection.host, connection.port) == ("x", 1)
@@ -27,7 +27,7 @@ def test_user_password_and_options_hold_for_all_seeds_wherever_they_stand() -> N
     assert connection.ssl_context.check_hostname is False
 
 
-def test_without_tls_there_is_none() -> None:
+def test_a_redis_url_is_without_tls() -> None:
     assert type(parse_redis_url("redis://h").connect(host="x", port=1)) is Connection
 
 
@@ -46,7 +46,7 @@ def test_without_tls_there_is_none() -> None:
         ("rediss://:secret@h?ssl_ca_certs=/nowhere/ca.pem", "no file /nowhere/ca.pem"),
     ],
 )
-def test_what_is_wrong_is_said_without_the_password(url: str, message: str) -> None:
+def test_errors_do_not_contain_the_password(url: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as raised:
         parse_redis_url(url)
     assert "secret" not in str(raised.value)

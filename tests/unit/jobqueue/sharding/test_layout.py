@@ -1,4 +1,4 @@
-"""Where the shards of a new queue go."""
+"""Planning the shards of a new queue."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from jobqueue.sharding.layout import RECORD_FORMAT, WITNESS_SLOT, Layout, plan_l
 
 
 class KnownTopology(Topology):
-    """A topology whose map is given: ranges of slots and their masters."""
+    """A topology with a given map: ranges of slots and their masters."""
 
     def __init__(self, *ranges: tuple[int, int, str], clustered: bool = True) -> None:
         super().__init__("redis://127.0.0.1")
@@ -30,12 +30,12 @@ SCATTERED = KnownTopology((0, 99, "b"), (100, 8191, "a"), (8192, 16383, "b"))
 WITNESSED = KnownTopology((0, 8191, "a"), (8192, 16382, "b"), (16383, 16383, "witness"))
 
 
-def _places(topology: KnownTopology, layout: Layout) -> Counter[str]:
+def _shards_by_master(topology: KnownTopology, layout: Layout) -> Counter[str]:
     return Counter(topology.masters_by_slot()[key_slot(prefix.encode())] for prefix in layout.prefixes)
 
 
 @pytest.mark.parametrize(
-    ("topology", "count", "places"),
+    ("topology", "count", "shards_by_master"),
     [
         (EVEN, None, {"a": 2, "b": 2, "c": 2}),
         (EVEN, 3, {"a": 1, "b": 1, "c": 1}),
@@ -48,16 +48,16 @@ def _places(topology: KnownTopology, layout: Layout) -> Counter[str]:
     ],
 )
 def test_shards_spread_evenly_over_masters_that_hold_jobs(
-    topology: KnownTopology, count: int | None, places: dict[str, int]
+    topology: KnownTopology, count: int | None, shards_by_master: dict[str, int]
 ) -> None:
     layout = plan_layout(topology, count)
-    assert _places(topology, layout) == places
+    assert _shards_by_master(topology, layout) == shards_by_master
     slots = {key_slot(prefix.encode()) for prefix in layout.prefixes}
     assert len(slots) == len(layout.prefixes)
     assert WITNESS_SLOT not in slots
 
 
-def test_every_key_of_a_shard_lies_in_one_slot() -> None:
+def test_all_keys_of_a_shard_are_in_one_slot() -> None:
     for prefix in plan_layout(EVEN, None).prefixes:
         assert key_slot(f"{prefix}:job:x".encode()) == key_slot(f"{prefix}:queue:y".encode())
 
@@ -66,19 +66,19 @@ def test_the_same_cluster_gives_the_same_plan() -> None:
     assert plan_layout(EVEN, None) == plan_layout(EVEN, None)
 
 
-def test_a_plain_redis_is_one_shard() -> None:
+def test_a_plain_redis_has_one_shard() -> None:
     plain = KnownTopology((0, 16383, "a"), clustered=False)
     assert plan_layout(plain, None) == plan_layout(plain, 1) == Layout(RECORD_FORMAT, ("rq",))
     with pytest.raises(LayoutMismatch, match="1 shard, but this program is configured for 2"):
         plan_layout(plain, 2)
 
 
-def test_a_cluster_that_is_not_formed_is_not_planned_for() -> None:
+def test_a_cluster_that_is_not_formed_gets_no_layout() -> None:
     with pytest.raises(ShardUnavailable, match=r"8192 slots .* not formed"):
         plan_layout(KnownTopology((0, 8191, "a")), None)
 
 
-def test_a_layout_stands_in_redis_as_it_was_planned() -> None:
+def test_a_layout_survives_json() -> None:
     layout = plan_layout(EVEN, 4)
     assert Layout.from_json(layout.to_json()) == layout
     assert Layout.from_json(layout.to_json().encode()) == layout

@@ -1,4 +1,4 @@
-"""The Lua files: their headers, their includes, and that they name keys by the shard's prefix only."""
+"""The Lua scripts: their headers and includes, and that they build every key from the shard's prefix."""
 
 import re
 from pathlib import Path
@@ -23,12 +23,12 @@ def test_there_are_scripts() -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_is_headed_by_purpose_keys_arguments_and_answer(name: str) -> None:
+def test_a_header_has_purpose_keys_arguments_and_return_value(name: str) -> None:
     assert re.match(r"-- [A-Z].+[\s\S]*^-- KEYS\[1\]  [\s\S]*^-- ARGV\[1[\s\S]*^-- Returns  ", _header(name), re.M)
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_a_shared_part_says_what_its_functions_do(name: str) -> None:
+def test_every_function_of_an_include_is_documented(name: str) -> None:
     text = (DIRECTORY / f"{name}.lua").read_text()
     functions = re.findall(r"^local function (\w+)\(", text, re.M)
     assert functions
@@ -37,7 +37,7 @@ def test_a_shared_part_says_what_its_functions_do(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_includes_are_taken_in_and_what_is_called_is_there(name: str) -> None:
+def test_includes_are_resolved_and_define_what_is_called(name: str) -> None:
     text = script(name).text
     assert "-- include:" not in text
     shared = {function for part in SHARED for function in re.findall(r"^local function (\w+)\(", _text(part), re.M)}
@@ -55,7 +55,7 @@ def test_every_key_is_built_from_the_prefix(name: str) -> None:
     assert not re.search(r"redis\.p?call\('[A-Z]+', '(?!server)", re.sub(r"--.*", "", text))
 
 
-def test_a_script_is_read_once_and_named_by_its_text() -> None:
+def test_a_script_is_read_once_and_its_hash_is_of_its_text() -> None:
     assert script("claim") is script("claim")
     assert script("claim").sha != script("finish").sha
     with pytest.raises(FileNotFoundError):
