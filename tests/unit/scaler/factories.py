@@ -1,4 +1,6 @@
-"""Instances and workers for tests of what is made of them."""
+"""Factories of instances and workers."""
+
+from typing import Any
 
 from jobqueue.workers.registry import WorkerView
 from scaler.fleets.fleet import Profile
@@ -15,13 +17,13 @@ PROFILE = Profile(
 )
 
 
-def instance(id_: str, launched_at: float = 0.0, *, arrived: bool = True, **fields: object) -> Instance:
-    """An instance; `arrived`: its worker has registered."""
-    return Instance(id_, launched_at, arrived_at=launched_at + 50.0 if arrived else None, **fields)  # type: ignore[arg-type]
+def instance(id_: str, launched_at: float = 0.0, *, arrived: bool = True, **fields: Any) -> Instance:
+    """Make an instance. `arrived`: its worker has registered."""
+    return Instance(id_, launched_at, arrived_at=launched_at + 50.0 if arrived else None, **fields)
 
 
 def worker(id_: str, state: str = "idle", *, running: int = 0, interruption: str = "") -> WorkerView:
-    """A worker that is heard of."""
+    """Make a live worker."""
     return WorkerView(
         name=id_,
         hostname="host",
@@ -40,3 +42,16 @@ def worker(id_: str, state: str = "idle", *, running: int = 0, interruption: str
         native=True,
         interruption=interruption,
     )
+
+
+def busy(id_: str, *, interruption: str = "") -> WorkerView:
+    """Make a live worker that runs a job."""
+    return worker(id_, "busy", running=1, interruption=interruption)
+
+
+def by_id(*instances: Instance) -> dict[str, Instance]:
+    return {each.id: each for each in instances}
+
+
+def by_instance(*workers: WorkerView) -> dict[str, WorkerView]:
+    return {each.instance_id: each for each in workers}

@@ -1,4 +1,4 @@
-"""Observations made up by hand."""
+"""Factories of observations and estimates."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,10 @@ def estimates(
     saved_seconds: float = 0.0,
     miss_cost_seconds: float = 90.0,
 ) -> Estimates:
-    """The same for every size of the fleet; half of the jobs outlast `service_seconds`, and a third twice as long."""
+    """Make estimates that are the same for every fleet size.
+
+    Half of the jobs run longer than `service_seconds`, and a third of them longer than twice that.
+    """
     return Estimates(
         service_seconds=service_seconds,
         boot_seconds=boot_seconds,
@@ -30,16 +33,17 @@ def estimates(
 
 
 def observed(
+    *,
     queued: int = 0,
     idle: int = 0,
     running_ages: Sequence[float] = (),
     booting_ages: Sequence[float] = (),
     draining: int = 0,
-    known: Estimates | None = None,
+    learned: Estimates | None = None,
     stale: bool = False,
     now: float = 0.0,
 ) -> Observation:
-    """Workers with one slot each."""
+    """Make an observation of workers with one slot each."""
     return Observation(
         now=now,
         queued={"f": queued} if queued else {},
@@ -50,6 +54,6 @@ def observed(
         draining=draining,
         free_slots=idle,
         booting_ages=booting_ages,
-        estimates=known or estimates(),
+        estimates=learned or estimates(),
         stale=stale,
     )

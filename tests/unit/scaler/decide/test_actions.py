@@ -1,146 +1,152 @@
-"""Which instances a decision is about, and what stands against it."""
+"""Which instances are launched, replaced and scaled in, and what holds a decision back."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from jobqueue.workers.registry import WorkerView
-from scaler.decide.actions import choose_idle, instances_to_replace, instances_to_scale_in, plan_actions
+from scaler.decide.actions import Actions, choose_idle, instances_to_replace, instances_to_scale_in, plan_actions
 from scaler.fleets.instances import Instance, Intent, LaunchRequest
 from scaler.policy import Decision, Limits
 from scaler.state.launch_breaker import FAILED_BOOTS_TO_OPEN, LaunchBreaker
 from scaler.state.operator_overrides import Overrides
 from scaler.state.store import ScalerState
-from tests.unit.scaler.factories import NOW, PROFILE, instance, worker
+from tests.unit.scaler.factories import NOW, PROFILE, busy, by_id, by_instance, instance, worker
 
 LIMITS = Limits(min_workers=0, max_workers=5)
+KEEP = Decision(launch=0, drain=0, reason="KEEP 1")
+LAUNCH_3 = Decision(launch=3, drain=0, reason="LAUNCH 3")
 
 
-def _by_id(*found: Instance) -> dict[str, Instance]:
-    return {each.id: each for each in found}
+def _plan(
+    instances: Mapping[str, Instance],
+    workers: Mapping[str, WorkerView],
+    decision: Decision = KEEP,
+    *,
+    limits: Limits = LIMITS,
+    state: ScalerState | None = None,
+) -> Actions:
+    return plan_actions(state or ScalerState(NOW), instances, workers, decision, limits, PROFILE)
 
 
-def _heard(*found: WorkerView) -> dict[str, WorkerView]:
-    return {each.instance_id: each for each in found}
+def _ids(instances: list[Instance]) -> list[str]:
+    return [each.id for each in instances]
 
 
-def _ids(found: list[Instance]) -> list[str]:
-    return [each.id for each in found]
-
-
-def test_only_idle_ones_are_let_go_the_longest_lived_first() -> None:
-    instances = _by_id(
-        instance("young", 500.0), instance("old", 100.0), instance("busy"), instance("boots", arrived=False)
+def test_only_idle_workers_are_scaled_in_the_oldest_first() -> None:
+    instances = by_id(
+        instance("young", 500.0), instance("old", 100.0), instance("busy"), instance("booting", arrived=False)
     )
-    workers = _heard(worker("young"), worker("old"), worker("busy", "busy", running=1))
+    workers = by_instance(worker("young"), worker("old"), busy("busy"))
     assert _ids(choose_idle(instances, workers, 1, PROFILE, NOW)) == ["old"]
     assert _ids(choose_idle(instances, workers, 9, PROFILE, NOW)) == ["old", "young"]
 
 
-def test_none_is_let_go_within_its_paid_minute() -> None:
-    instances = _by_id(instance("a", NOW - 59.0), instance("b", NOW - 60.0))
-    assert _ids(choose_idle(instances, _heard(worker("a"), worker("b")), 2, PROFILE, NOW)) == ["b"]
+def test_no_instance_is_scaled_in_within_its_minimum_billing_time() -> None:
+    billed_until_now = NOW - PROFILE.min_billed_seconds
+    instances = by_id(instance("a", billed_until_now + 1), instance("b", billed_until_now))
+    assert _ids(choose_idle(instances, by_instance(worker("a"), worker("b")), 2, PROFILE, NOW)) == ["b"]
 
 
-def test_a_successor_waits_for_the_jobs_that_its_predecessor_gives_back() -> None:
-    heir = replace(instance("heir"), token="t")
-    instances = _by_id(replace(instance("taken"), replacement_token="t"), heir)
-    taken = worker("taken", "draining", running=1, interruption="spot")
-    assert choose_idle(instances, _heard(taken, worker("heir")), 1, PROFILE, NOW) == []
-    ended = worker("taken", "draining", interruption="spot")
-    assert _ids(choose_idle(instances, _heard(ended, worker("heir")), 1, PROFILE, NOW)) == ["heir"]
+def test_a_replacement_stays_for_the_jobs_that_its_predecessor_releases() -> None:
+    instances = by_id(instance("interrupted", replacement_token="t"), instance("replacement", token="t"))
+    running = worker("interrupted", "draining", running=1, interruption="spot")
+    assert choose_idle(instances, by_instance(running, worker("replacement")), 1, PROFILE, NOW) == []
+    empty = worker("interrupted", "draining", interruption="spot")
+    chosen = choose_idle(instances, by_instance(empty, worker("replacement")), 1, PROFILE, NOW)
+    assert _ids(chosen) == ["replacement"]
 
 
-def test_those_already_on_their_way_are_not_let_go_again() -> None:
-    instances = _by_id(instance("closing", terminating_at=900.0), instance("drains"), instance("taken"))
-    workers = _heard(worker("closing"), worker("drains", "draining"), worker("taken", interruption="spot"))
+def test_workers_that_are_already_draining_are_not_scaled_in_again() -> None:
+    instances = by_id(instance("terminating", terminating_at=900.0), instance("draining"), instance("interrupted"))
+    workers = by_instance(
+        worker("terminating"), worker("draining", "draining"), worker("interrupted", interruption="spot")
+    )
     assert choose_idle(instances, workers, 3, PROFILE, NOW) == []
 
 
-def test_the_base_on_demand_goes_last_and_what_the_fleet_wants_back_first() -> None:
-    instances = _by_id(
+def test_interrupted_workers_are_scaled_in_first_and_the_on_demand_base_last() -> None:
+    instances = by_id(
         instance("base", 1.0, market="on-demand"),
         instance("spot", 2.0, market="spot"),
-        instance("wanted", 3.0, market="spot"),
+        instance("interrupted", 3.0, market="spot"),
     )
-    workers = _heard(worker("base"), worker("spot"), worker("wanted", interruption="rebalance"))
+    workers = by_instance(worker("base"), worker("spot"), worker("interrupted", interruption="rebalance"))
     profile = replace(PROFILE, on_demand_base=1)
-    assert _ids(choose_idle(instances, workers, 3, profile, NOW)) == ["wanted", "spot", "base"]
+    assert _ids(choose_idle(instances, workers, 3, profile, NOW)) == ["interrupted", "spot", "base"]
 
 
-def test_what_is_taken_back_is_replaced_once_if_it_is_needed() -> None:
-    instances = _by_id(
+def test_an_interrupted_worker_is_replaced_once_if_it_is_needed() -> None:
+    instances = by_id(
         instance("busy"),
         instance("idle"),
-        instance("replacement_token", replacement_token="t"),
-        instance("stays"),
+        instance("replaced", replacement_token="t"),
+        instance("uninterrupted"),
         instance("gone"),
     )
-    workers = _heard(
-        worker("busy", "busy", running=1, interruption="spot"),
+    workers = by_instance(
+        busy("busy", interruption="spot"),
         worker("idle", interruption="spot"),
-        worker("replacement_token", "busy", running=1, interruption="spot"),
-        worker("stays", "busy", running=1),
+        busy("replaced", interruption="spot"),
+        busy("uninterrupted"),
     )
     assert _ids(instances_to_replace(instances, workers, keep_idle=False)) == ["busy"]
     assert _ids(instances_to_replace(instances, workers, keep_idle=True)) == ["busy", "idle"]
 
 
-def test_what_may_be_taken_back_retires_when_idle_or_succeeded() -> None:
-    instances = _by_id(
+def test_a_rebalanced_worker_goes_when_idle_or_when_its_replacement_serves() -> None:
+    instances = by_id(
         instance("idle"),
         instance("busy"),
-        instance("intended", replacement_token="t-1"),
-        instance("booting", replacement_token="t-2"),
-        instance("come", replacement_token="t-3"),
-        instance("next-2", arrived=False, token="t-2"),
-        instance("next-3", token="t-3"),
+        instance("replacement-pending", replacement_token="t-1"),
+        instance("replacement-booting", replacement_token="t-2"),
+        instance("replacement-serving", replacement_token="t-3"),
+        instance("booting", arrived=False, token="t-2"),
+        instance("serving", token="t-3"),
     )
-    names = ("busy", "intended", "booting", "come")
-    workers = _heard(
+    names = ("busy", "replacement-pending", "replacement-booting", "replacement-serving")
+    workers = by_instance(
         worker("idle", interruption="rebalance"),
-        worker("next-3"),
-        *(worker(name, "busy", running=1, interruption="rebalance") for name in names),
+        worker("serving"),
+        *(busy(name, interruption="rebalance") for name in names),
     )
-    assert _ids(instances_to_scale_in(instances, workers, {"t-1"}, keep_idle=False)) == ["idle", "come"]
-    assert _ids(instances_to_scale_in(instances, workers, {"t-1"}, keep_idle=True)) == ["come"]
+    assert _ids(instances_to_scale_in(instances, workers, {"t-1"}, keep_idle=False)) == ["idle", "replacement-serving"]
+    assert _ids(instances_to_scale_in(instances, workers, {"t-1"}, keep_idle=True)) == ["replacement-serving"]
 
 
-def test_of_the_fewest_workers_an_idle_one_is_replaced_before_it_retires() -> None:
-    instances, workers = _by_id(instance("a")), _heard(worker("a", interruption="rebalance"))
-    least = replace(LIMITS, min_workers=1)
-    steps = plan_actions(ScalerState(NOW), instances, workers, Decision(0, 0, "KEEP 1"), least, PROFILE)
-    assert (steps.launch, steps.terminating) == (1, [])
-    steps = plan_actions(ScalerState(NOW), instances, workers, Decision(0, 0, "KEEP 1"), LIMITS, PROFILE)
-    assert (steps.launch, [each.reason for each in steps.terminating]) == (0, ["rebalance"])
+def test_an_idle_rebalanced_worker_is_replaced_first_if_the_minimum_needs_it() -> None:
+    instances, workers = by_id(instance("a")), by_instance(worker("a", interruption="rebalance"))
+    needed = _plan(instances, workers, limits=replace(LIMITS, min_workers=1))
+    assert (needed.launch, needed.terminating) == (1, [])
+    unneeded = _plan(instances, workers)
+    assert (unneeded.launch, [each.reason for each in unneeded.terminating]) == (0, ["rebalance"])
 
 
-def test_a_replacement_is_launched_although_the_policy_sees_no_need() -> None:
-    instances = _by_id(instance("a"))
-    workers = _heard(worker("a", "busy", running=1, interruption="spot"))
-    steps = plan_actions(ScalerState(NOW), instances, workers, Decision(0, 0, "KEEP 1"), LIMITS, PROFILE)
-    assert (steps.launch, [each.id for each in steps.to_be_replaced]) == (1, ["a"])
-    assert steps.reason == "LAUNCH 1: 1 needed workers are being reclaimed; KEEP 1"
-    full = replace(LIMITS, max_workers=1)
-    assert plan_actions(ScalerState(NOW), instances, workers, Decision(0, 0, "KEEP 1"), full, PROFILE).launch == 0
+def test_a_replacement_is_launched_even_if_the_policy_launches_nothing() -> None:
+    instances, workers = by_id(instance("a")), by_instance(busy("a", interruption="spot"))
+    actions = _plan(instances, workers)
+    assert (actions.launch, [each.id for each in actions.to_be_replaced]) == (1, ["a"])
+    assert actions.reason == "LAUNCH 1: 1 needed workers are being reclaimed; KEEP 1"
+    assert _plan(instances, workers, limits=replace(LIMITS, max_workers=1)).launch == 0
 
 
-def test_all_that_may_live_counts_against_the_limit() -> None:
-    book = ScalerState(NOW, [Intent("t", NOW, 1, LaunchRequest(2))])
-    instances = _by_id(instance("a", terminating_at=1.0), instance("b"))
-    steps = plan_actions(book, instances, {}, Decision(9, 0, "LAUNCH 9"), LIMITS, PROFILE)
-    assert steps.launch == 1
+def test_terminating_instances_and_pending_launches_count_against_the_limit() -> None:
+    state = ScalerState(NOW, [Intent("t", NOW, 1, LaunchRequest(count=2))])
+    instances = by_id(instance("a", terminating_at=1.0), instance("b"))
+    actions = _plan(instances, {}, Decision(launch=9, drain=0, reason="LAUNCH 9"), state=state)
+    assert actions.launch == LIMITS.max_workers - 4
 
 
-def test_caution_holds_launches_back_and_says_why() -> None:
-    book = ScalerState(NOW, launch_breaker=LaunchBreaker(not_before=NOW + 1, last_failure="RequestLimitExceeded"))
-    steps = plan_actions(book, {}, {}, Decision(3, 0, "LAUNCH 3"), LIMITS, PROFILE)
-    assert (steps.launch, steps.reason) == (0, "HELD BACK to 0: RequestLimitExceeded; LAUNCH 3")
-    book = ScalerState(NOW, launch_breaker=LaunchBreaker(failed_boots=FAILED_BOOTS_TO_OPEN))
-    assert plan_actions(book, {}, {}, Decision(3, 0, "LAUNCH 3"), LIMITS, PROFILE).launch == 1
+def test_the_launch_breaker_holds_launches_back_and_the_reason_says_why() -> None:
+    backoff = LaunchBreaker(not_before=NOW + 1, last_failure="RequestLimitExceeded")
+    held_back = _plan({}, {}, LAUNCH_3, state=ScalerState(NOW, launch_breaker=backoff))
+    assert (held_back.launch, held_back.reason) == (0, "HELD BACK to 0: RequestLimitExceeded; LAUNCH 3")
+    probing = LaunchBreaker(failed_boots=FAILED_BOOTS_TO_OPEN)
+    assert _plan({}, {}, LAUNCH_3, state=ScalerState(NOW, launch_breaker=probing)).launch == 1
 
 
-def test_paused_nothing_is_done() -> None:
-    instances = _by_id(instance("a"), instance("b"))
-    workers = _heard(worker("a"), worker("b", interruption="rebalance"))
-    book = ScalerState(NOW, overrides=Overrides(paused=True))
-    steps = plan_actions(book, instances, workers, Decision(1, 1, "DRAIN 1"), LIMITS, PROFILE)
-    assert (steps.launch, steps.terminating, steps.reason) == (0, (), "PAUSED; DRAIN 1")
+def test_a_paused_scaler_does_nothing() -> None:
+    instances = by_id(instance("a"), instance("b"))
+    workers = by_instance(worker("a"), worker("b", interruption="rebalance"))
+    state = ScalerState(NOW, overrides=Overrides(paused=True))
+    actions = _plan(instances, workers, Decision(launch=1, drain=1, reason="DRAIN 1"), state=state)
+    assert (actions.launch, actions.terminating, actions.reason) == (0, (), "PAUSED; DRAIN 1")

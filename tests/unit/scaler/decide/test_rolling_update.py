@@ -1,125 +1,137 @@
-"""Workers of an earlier version: who gets a successor, who goes, and how many at a time."""
+"""Rolling updates: which workers of an earlier version are replaced, which go, and how many at a time."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from jobqueue.workers.registry import WorkerView
-from scaler.decide.actions import choose_idle, plan_actions
+from scaler.decide.actions import Actions, choose_idle, plan_actions
+from scaler.decide.rolling_update import OUTDATED
 from scaler.fleets.instances import Instance, Intent, LaunchRequest
 from scaler.policy import Decision, Limits
 from scaler.state.launch_breaker import LaunchBreaker
 from scaler.state.operator_overrides import Overrides
 from scaler.state.store import ScalerState
-from tests.unit.scaler.factories import NOW, PROFILE, instance, worker
+from tests.unit.scaler.factories import NOW, PROFILE, by_instance, instance, worker
 
-NEW = replace(PROFILE, version=2)
-KEEP = Decision(0, 0, "KEEP")
+OLD_VERSION, CURRENT_VERSION = 1, 2
+PROFILE_WITH_VERSIONS = replace(PROFILE, version=CURRENT_VERSION)
+STATE = ScalerState(NOW)
+KEEP = Decision(launch=0, drain=0, reason="KEEP")
 LIMITS = Limits(min_workers=0, max_workers=20)
 
 Fleet = tuple[dict[str, Instance], dict[str, WorkerView]]
 
 
-def _old(*ids: str, busy: bool = True, version: int = 1, **fields: object) -> Fleet:
-    """Instances that serve."""
+def _serving(*ids: str, busy: bool = True, version: int = OLD_VERSION, **fields: Any) -> Fleet:
+    """Make instances whose workers serve."""
     instances = {id_: instance(id_, version=version, **fields) for id_ in ids}
-    return instances, {id_: worker(id_, "busy" if busy else "idle", running=int(busy)) for id_ in ids}
+    state = "busy" if busy else "idle"
+    return instances, by_instance(*(worker(id_, state, running=int(busy)) for id_ in ids))
 
 
-def _with(*fleets: Fleet) -> Fleet:
+def _booting(id_: str, token: str) -> Fleet:
+    return {id_: instance(id_, arrived=False, token=token, version=CURRENT_VERSION)}, {}
+
+
+def _together(*fleets: Fleet) -> Fleet:
     return {k: v for each in fleets for k, v in each[0].items()}, {k: v for each in fleets for k, v in each[1].items()}
 
 
-def _ids(found: object) -> list[str]:
-    return [each.id for each in found]  # type: ignore[attr-defined]
+def _plan(fleet: Fleet, decision: Decision = KEEP, *, limits: Limits = LIMITS, state: ScalerState = STATE) -> Actions:
+    return plan_actions(state, *fleet, decision, limits, PROFILE_WITH_VERSIONS)
 
 
-def test_a_quarter_at_a_time_gets_successors_the_longest_lived_first() -> None:
-    instances, workers = _with(*(_old(f"i-{number}", launched_at=float(number)) for number in range(8)))
-    steps = plan_actions(ScalerState(NOW), instances, workers, KEEP, LIMITS, NEW)
-    assert (steps.launch, _ids(steps.to_be_replaced), steps.terminating) == (2, ["i-0", "i-1"], [])
-    assert steps.reason == "UPDATE: drain 0, replace 2 of 8 outdated workers; KEEP"
+def _ids(instances: Iterable[Instance]) -> list[str]:
+    return [each.id for each in instances]
 
 
-def test_the_next_ones_have_to_wait_until_successors_have_come() -> None:
-    asked, rest = _old("asked", replacement_token="t"), _old("b", "c", "d")
-    coming: Fleet = ({"next": instance("next", arrived=False, token="t", version=2)}, {})
-    for book, fleet in (
-        (ScalerState(NOW), coming),
-        (ScalerState(NOW, [Intent("t", NOW, 1, LaunchRequest(1))]), ({}, {})),
+def test_a_quarter_of_the_workers_is_replaced_at_a_time_the_oldest_first() -> None:
+    fleet = _together(*(_serving(f"i-{number}", launched_at=float(number)) for number in range(8)))
+    actions = _plan(fleet)
+    assert (actions.launch, _ids(actions.to_be_replaced), actions.terminating) == (2, ["i-0", "i-1"], [])
+    assert actions.reason == "UPDATE: drain 0, replace 2 of 8 outdated workers; KEEP"
+
+
+def test_the_next_workers_wait_until_the_replacements_serve() -> None:
+    replaced, others = _serving("replaced", replacement_token="t"), _serving("b", "c", "d")
+    pending = ScalerState(NOW, [Intent("t", NOW, 1, LaunchRequest(count=1))])
+    for actions in (
+        _plan(_together(replaced, others, _booting("new", token="t"))),
+        _plan(_together(replaced, others), state=pending),
     ):
-        steps = plan_actions(book, *_with(asked, rest, fleet), KEEP, LIMITS, NEW)
-        assert (steps.launch, steps.terminating, steps.reason) == (0, [], "KEEP")
-    come = _old("next", busy=False, version=2, token="t")
-    steps = plan_actions(ScalerState(NOW), *_with(asked, rest, come), KEEP, LIMITS, NEW)
-    assert [(each.id, each.reason) for each in steps.terminating] == [("asked", "outdated")]
-    assert _ids(steps.to_be_replaced) == ["b"]
+        assert (actions.launch, actions.terminating, actions.reason) == (0, [], "KEEP")
+    replacement = _serving("new", busy=False, version=CURRENT_VERSION, token="t")
+    actions = _plan(_together(replaced, others, replacement))
+    assert [(each.id, each.reason) for each in actions.terminating] == [("replaced", OUTDATED)]
+    assert _ids(actions.to_be_replaced) == ["b"]
 
 
-def test_a_successor_that_never_came_is_asked_for_again() -> None:
-    steps = plan_actions(ScalerState(NOW), *_old("a", replacement_token="gone"), KEEP, LIMITS, NEW)
-    assert (_ids(steps.to_be_replaced), steps.terminating) == (["a"], [])
+def test_a_replacement_that_never_came_is_launched_again() -> None:
+    actions = _plan(_serving("a", replacement_token="gone"))
+    assert (_ids(actions.to_be_replaced), actions.terminating) == (["a"], [])
 
 
-def test_idle_ones_that_are_not_needed_go_without_a_successor() -> None:
-    fleet = _old("a", "b", "c", "d", busy=False)
-    steps = plan_actions(ScalerState(NOW), *fleet, KEEP, LIMITS, NEW)
-    assert (steps.launch, _ids(steps.terminating)) == (0, ["a"])
-    least = replace(LIMITS, min_workers=4)
-    steps = plan_actions(ScalerState(NOW), *fleet, KEEP, least, NEW)
-    assert (_ids(steps.to_be_replaced), steps.terminating) == (["a"], [])
-    waiting = Decision(0, 0, "KEEP", numbers={"queued": 1.0})
-    assert plan_actions(ScalerState(NOW), *fleet, waiting, LIMITS, NEW).terminating == []
+def test_idle_workers_that_are_not_needed_go_without_a_replacement() -> None:
+    fleet = _serving("a", "b", "c", "d", busy=False)
+    unneeded = _plan(fleet)
+    assert (unneeded.launch, _ids(unneeded.terminating)) == (0, ["a"])
+    needed = _plan(fleet, limits=replace(LIMITS, min_workers=4))
+    assert (_ids(needed.to_be_replaced), needed.terminating) == (["a"], [])
+    assert _plan(fleet, Decision(launch=0, drain=0, reason="KEEP", numbers={"queued": 1.0})).terminating == []
 
 
-def test_where_there_is_no_room_one_goes_first_and_the_next_when_it_has_gone() -> None:
+def test_without_headroom_one_worker_goes_first_and_the_next_once_it_is_gone() -> None:
     full = replace(LIMITS, max_workers=4)
-    fleet = _old("a", "b", "c", "d")
-    steps = plan_actions(ScalerState(NOW), *fleet, KEEP, full, NEW)
-    assert (steps.launch, _ids(steps.terminating)) == (0, ["a"])
-    going = _old("a", terminating_at=NOW, reason="outdated")
-    assert plan_actions(ScalerState(NOW), *_with(fleet, going), KEEP, full, NEW).terminating == []
-    succeeded = _old("a", terminating_at=NOW, reason="outdated", replacement_token="t")
-    assert _ids(plan_actions(ScalerState(NOW), *_with(fleet, succeeded), KEEP, full, NEW).terminating) == ["b"]
+    fleet = _serving("a", "b", "c", "d")
+    actions = _plan(fleet, limits=full)
+    assert (actions.launch, _ids(actions.terminating)) == (0, ["a"])
+    going = _serving("a", terminating_at=NOW, reason=OUTDATED)
+    assert _plan(_together(fleet, going), limits=full).terminating == []
+    replaced = _serving("a", terminating_at=NOW, reason=OUTDATED, replacement_token="t")
+    assert _ids(_plan(_together(fleet, replaced), limits=full).terminating) == ["b"]
 
 
-def test_a_version_whose_workers_never_come_ends_no_worker() -> None:
-    book = ScalerState(NOW, launch_breaker=LaunchBreaker(failed_boots=1))
-    full = replace(LIMITS, max_workers=2)
-    assert plan_actions(book, *_old("a", "b"), KEEP, full, NEW).terminating == []
-    steps = plan_actions(book, *_old("a", "b", busy=False), KEEP, LIMITS, NEW)
-    assert (steps.launch, steps.terminating) == (0, [])
-    assert plan_actions(book, *_old("a", "b"), KEEP, LIMITS, NEW).launch == 1
+def test_a_version_whose_workers_never_register_ends_no_worker() -> None:
+    failing = ScalerState(NOW, launch_breaker=LaunchBreaker(failed_boots=1))
+    assert _plan(_serving("a", "b"), limits=replace(LIMITS, max_workers=2), state=failing).terminating == []
+    idle = _plan(_serving("a", "b", busy=False), state=failing)
+    assert (idle.launch, idle.terminating) == (0, [])
+    assert _plan(_serving("a", "b"), state=failing).launch == 1
 
 
-def test_the_policy_goes_first() -> None:
-    fleet = _old("a", "b")
-    growing = plan_actions(ScalerState(NOW), *fleet, Decision(3, 0, "LAUNCH 3"), LIMITS, NEW)
+def test_the_policy_s_launches_and_the_pause_come_before_the_update() -> None:
+    fleet = _serving("a", "b")
+    growing = _plan(fleet, Decision(launch=3, drain=0, reason="LAUNCH 3"))
     assert (growing.launch, growing.to_be_replaced, growing.reason) == (3, [], "LAUNCH 3")
-    paused = plan_actions(ScalerState(NOW, overrides=Overrides(paused=True)), *fleet, KEEP, LIMITS, NEW)
+    paused = _plan(fleet, state=ScalerState(NOW, overrides=Overrides(paused=True)))
     assert (paused.launch, paused.terminating) == (0, ())
 
 
-def test_who_is_renewed_goes_in_place_of_another() -> None:
-    fleet = _with(_old("a", replacement_token="t"), _old("next", busy=False, version=2, token="t"))
-    steps = plan_actions(ScalerState(NOW), *fleet, Decision(0, 1, "DRAIN 1"), LIMITS, NEW)
-    assert _ids(steps.terminating) == ["a"]
+def test_a_replaced_worker_counts_as_one_of_those_that_the_policy_drains() -> None:
+    replacement = _serving("new", busy=False, version=CURRENT_VERSION, token="t")
+    fleet = _together(_serving("a", replacement_token="t"), replacement)
+    assert _ids(_plan(fleet, Decision(launch=0, drain=1, reason="DRAIN 1")).terminating) == ["a"]
 
 
-def test_the_policy_lets_earlier_versions_go_before_others() -> None:
-    fleet = _with(_old("new", busy=False, version=2, launched_at=1.0), _old("old", busy=False, launched_at=2.0))
-    assert _ids(choose_idle(*fleet, 1, NEW, NOW)) == ["old"]
+def test_the_policy_drains_earlier_versions_before_others() -> None:
+    new = _serving("new", busy=False, version=CURRENT_VERSION, launched_at=1.0)
+    old = _serving("old", busy=False, launched_at=2.0)
+    assert _ids(choose_idle(*_together(new, old), 1, PROFILE_WITH_VERSIONS, NOW)) == ["old"]
 
 
-def test_later_and_unknown_versions_stay() -> None:
-    fleet = _with(_old("later", version=3), _old("unknown", version=0), _old("same", version=2))
-    assert plan_actions(ScalerState(NOW), *fleet, KEEP, LIMITS, NEW).reason == "KEEP"
-    assert plan_actions(ScalerState(NOW), *_old("a"), KEEP, LIMITS, PROFILE).reason == "KEEP"
+def test_workers_of_later_and_of_unknown_versions_stay() -> None:
+    later, unknown = _serving("later", version=CURRENT_VERSION + 1), _serving("unknown", version=0)
+    current = _serving("current", version=CURRENT_VERSION)
+    assert _plan(_together(later, unknown, current)).reason == "KEEP"
+    assert plan_actions(STATE, *_serving("a"), KEEP, LIMITS, PROFILE).reason == "KEEP"
 
 
-def test_what_the_fleet_takes_back_is_not_renewed_besides_and_holds_up_nobody() -> None:
-    instances, workers = _old("a", replacement_token="t")
+def test_an_interrupted_worker_is_not_replaced_twice_and_holds_up_no_other() -> None:
+    instances, workers = _serving("a", replacement_token="t")
     workers["a"] = replace(workers["a"], interruption="rebalance")
-    coming: Fleet = ({"next": instance("next", arrived=False, token="t", version=2)}, {})
-    steps = plan_actions(ScalerState(NOW), *_with((instances, workers), coming), KEEP, LIMITS, NEW)
-    assert (steps.launch, steps.terminating, steps.reason) == (0, [], "KEEP")
-    steps = plan_actions(ScalerState(NOW), *_with((instances, workers), coming, _old("b")), KEEP, LIMITS, NEW)
-    assert (_ids(steps.to_be_replaced), steps.terminating) == (["b"], [])
+    fleet = _together((instances, workers), _booting("new", token="t"))
+    actions = _plan(fleet)
+    assert (actions.launch, actions.terminating, actions.reason) == (0, [], "KEEP")
+    actions = _plan(_together(fleet, _serving("b")))
+    assert (_ids(actions.to_be_replaced), actions.terminating) == (["b"], [])

@@ -49,8 +49,10 @@ def test_the_next_leader_continues_with_the_same_estimates() -> None:
     first, second = _estimators(TARGET_SECONDS), _estimators(TARGET_SECONDS)
     first.observe_boot(30.0)
     for now in range(50):
-        counters = {"ended": {"f": now}, "ended_seconds": {"f": 7.0 * now}}
-        first.observe(replace(SNAPSHOT, now=float(now), oldest_seconds=LATE_SECONDS, **counters))
+        ended, seconds = {"f": now}, {"f": 7.0 * now}
+        first.observe(
+            replace(SNAPSHOT, now=float(now), oldest_seconds=LATE_SECONDS, ended=ended, ended_seconds=seconds)
+        )
     second.restore(json.loads(json.dumps(first.dump())))
     assert second.limits == first.limits
     snapshot = replace(SNAPSHOT, now=50.0, ended={"f": 49}, ended_seconds={"f": 7.0 * 49})

@@ -1,4 +1,4 @@
-"""What has become of an instance, by its worker, by the fleet, and by how long that is so."""
+"""Classification of instances by worker heartbeats, the fleet's descriptions, and how long each has lasted."""
 
 from dataclasses import replace
 
@@ -19,142 +19,147 @@ from scaler.observe.instance_phases import (
     phase_of,
 )
 from scaler.state.store import ScalerState
-from tests.unit.scaler.factories import NOW, PROFILE, instance, worker
+from tests.unit.scaler.factories import NOW, PROFILE, busy, instance, worker
+
+ALIVE = FleetSnapshot({"a": worker("a")})
+SILENT = FleetSnapshot({})
+EXITED_CLEANLY = FleetSnapshot({}, exited_cleanly={"a"})
+DESCRIBED = {"a": DescribedInstance("a", 0.0)}
+EARLIER = 5.0
 
 
-def _review(each: Instance | None, seen: FleetSnapshot, *intents: Intent) -> Classification:
-    return classify(ScalerState(NOW, intents, {each.id: each} if each else {}), seen, PROFILE)
+def _classify(recorded: Instance | None, snapshot: FleetSnapshot, *intents: Intent) -> Classification:
+    return classify(ScalerState(NOW, intents, {recorded.id: recorded} if recorded else {}), snapshot, PROFILE)
 
 
-def _one(each: Instance, seen: FleetSnapshot) -> Instance:
-    return _review(each, seen).instances[each.id]
-
-
-HEARD = FleetSnapshot({"a": worker("a")})
-UNHEARD = FleetSnapshot({})
-SHOWN = {"a": DescribedInstance("a", 0.0)}
+def _after(recorded: Instance, snapshot: FleetSnapshot) -> Instance:
+    """Return the instance as it is recorded after the snapshot."""
+    return _classify(recorded, snapshot).instances[recorded.id]
 
 
 @pytest.mark.parametrize(
-    ("each", "heard", "phase"),
+    ("recorded", "live_worker", "phase"),
     [
         (instance("a", arrived=False), None, InstancePhase.BOOTING),
         (instance("a"), worker("a"), InstancePhase.IDLE),
-        (instance("a"), worker("a", "busy", running=1), InstancePhase.BUSY),
+        (instance("a"), busy("a"), InstancePhase.BUSY),
         (instance("a"), worker("a", "draining", running=1), InstancePhase.DRAINING),
-        (instance("a"), worker("a", "busy", running=1, interruption="spot"), InstancePhase.DRAINING),
-        (instance("a"), worker("a", "busy", running=1, interruption="rebalance"), InstancePhase.BUSY),
-        (instance("a", terminating_at=1.0), worker("a"), InstancePhase.DRAINING),
-        (instance("a", terminating_at=1.0), None, InstancePhase.ENDING),
+        (instance("a"), busy("a", interruption="spot"), InstancePhase.DRAINING),
+        (instance("a"), busy("a", interruption="rebalance"), InstancePhase.BUSY),
+        (instance("a", terminating_at=EARLIER), worker("a"), InstancePhase.DRAINING),
+        (instance("a", terminating_at=EARLIER), None, InstancePhase.ENDING),
         (instance("a"), None, InstancePhase.LOST),
     ],
 )
-def test_phases(each: Instance, heard: WorkerView | None, phase: InstancePhase) -> None:
-    assert phase_of(each, heard) is phase
+def test_phases(recorded: Instance, live_worker: WorkerView | None, phase: InstancePhase) -> None:
+    assert phase_of(recorded, live_worker) is phase
 
 
-def test_a_worker_is_heard_of_until_it_has_been_silent_for_long() -> None:
+def test_a_worker_is_alive_until_its_last_heartbeat_is_too_old() -> None:
     assert is_alive(replace(worker("a"), seconds_since_heartbeat=SILENT_SECONDS - 1))
     assert not is_alive(replace(worker("a"), seconds_since_heartbeat=SILENT_SECONDS))
 
 
 def test_a_boot_is_measured_once() -> None:
     booting = instance("a", NOW - 70.0, arrived=False)
-    seen = _review(booting, HEARD)
-    assert seen.boot_durations == [70.0]
-    assert seen.instances["a"].arrived_at == NOW
-    assert _review(seen.instances["a"], HEARD).boot_durations == []
+    found = _classify(booting, ALIVE)
+    assert found.boot_durations == [70.0]
+    assert found.instances["a"].arrived_at == NOW
+    assert _classify(found.instances["a"], ALIVE).boot_durations == []
 
 
-def test_nothing_is_written_where_nothing_has_changed() -> None:
-    assert _review(instance("a"), HEARD).changed == []
+def test_an_unchanged_instance_is_not_saved() -> None:
+    assert _classify(instance("a"), ALIVE).changed == []
 
 
-def test_a_boot_beyond_its_limit_has_failed() -> None:
-    late, waiting = (instance("a", NOW - seconds, arrived=False) for seconds in (301.0, 299.0))
-    seen = _review(late, UNHEARD)
-    assert (seen.failed_boots, seen.instances["a"].terminating_at) == (["a"], NOW)
-    assert [each.reason for each in seen.newly_terminating] == ["never_registered"]
-    assert _review(waiting, UNHEARD).failed_boots == []
-    assert _review(late, HEARD).failed_boots == []
+def test_a_boot_beyond_the_timeout_has_failed() -> None:
+    timed_out = instance("a", NOW - PROFILE.boot_timeout_seconds - 1, arrived=False)
+    booting = instance("a", NOW - PROFILE.boot_timeout_seconds + 1, arrived=False)
+    found = _classify(timed_out, SILENT)
+    assert (found.failed_boots, found.instances["a"].terminating_at) == (["a"], NOW)
+    assert [each.reason for each in found.newly_terminating] == ["never_registered"]
+    assert _classify(booting, SILENT).failed_boots == []
+    assert _classify(timed_out, ALIVE).failed_boots == []
 
 
-def test_an_instance_that_ended_by_itself_is_gone_and_a_boot_of_it_has_failed() -> None:
+def test_an_instance_that_ended_by_itself_is_terminated_and_its_boot_has_failed() -> None:
     ended = FleetSnapshot({}, described={"a": DescribedInstance("a", 0.0, ended=True)})
-    assert (_review(instance("a"), ended).terminated, _review(instance("a"), ended).failed_boots) == (["a"], [])
-    assert _review(instance("a", NOW, arrived=False), ended).failed_boots == ["a"]
-    taken = FleetSnapshot({}, described={"a": DescribedInstance("a", 0.0, ended=True, interrupted=True)})
-    assert _review(instance("a", NOW, arrived=False), taken).failed_boots == []
+    found = _classify(instance("a"), ended)
+    assert (found.terminated, found.failed_boots) == (["a"], [])
+    assert _classify(instance("a", NOW, arrived=False), ended).failed_boots == ["a"]
+    interrupted = FleetSnapshot({}, described={"a": DescribedInstance("a", 0.0, ended=True, interrupted=True)})
+    assert _classify(instance("a", NOW, arrived=False), interrupted).failed_boots == []
 
 
 def test_a_silent_worker_is_lost_first_and_dead_later() -> None:
-    lost = _one(instance("a"), UNHEARD)
+    lost = _after(instance("a"), SILENT)
     assert (lost.lost_at, lost.terminating_at) == (NOW, None)
-    assert _one(lost, HEARD).lost_at is None
-    dead = _one(instance("a", lost_at=NOW - LOST_SECONDS), UNHEARD)
+    assert _after(lost, ALIVE).lost_at is None
+    dead = _after(instance("a", lost_at=NOW - LOST_SECONDS), SILENT)
     assert (dead.reason, dead.drained_at) == ("worker_silent", None)
 
 
-def test_a_worker_that_left_in_order_leaves_an_empty_instance() -> None:
-    left = _one(instance("a"), FleetSnapshot({}, exited_cleanly={"a"}))
-    assert (left.reason, left.terminating_at, left.drained_at) == ("worker_exited", NOW, NOW)
-    assert (
-        _one(instance("a", terminating_at=5.0, reason="idle"), FleetSnapshot({}, exited_cleanly={"a"})).drained_at
-        == NOW
-    )
+def test_a_worker_that_exited_cleanly_leaves_a_drained_instance() -> None:
+    exited = _after(instance("a"), EXITED_CLEANLY)
+    assert (exited.reason, exited.terminating_at, exited.drained_at) == ("worker_exited", NOW, NOW)
+    scaled_in = instance("a", terminating_at=EARLIER, reason="idle")
+    assert _after(scaled_in, EXITED_CLEANLY).drained_at == NOW
 
 
-def test_as_long_as_its_worker_is_heard_an_instance_is_not_empty() -> None:
-    closing = instance("a", terminating_at=5.0, fenced_at=5.0, reason="idle")
-    assert _one(closing, HEARD).drained_at is None
-    assert _one(closing, FleetSnapshot({"a": worker("a")}, exited_cleanly={"a"})).drained_at is None
+def test_an_instance_is_not_drained_while_its_worker_is_alive() -> None:
+    terminating = instance("a", terminating_at=EARLIER, fenced_at=EARLIER, reason="idle")
+    assert _after(terminating, ALIVE).drained_at is None
+    assert _after(terminating, FleetSnapshot({"a": worker("a")}, exited_cleanly={"a"})).drained_at is None
 
 
-def test_a_closed_one_that_fell_silent_is_empty_when_its_leases_have_run_out() -> None:
-    closing = instance("a", terminating_at=5.0, fenced_at=5.0, lost_at=NOW - LOST_SECONDS + 1)
-    assert _one(closing, UNHEARD).drained_at is None
-    assert _one(instance("a", terminating_at=5.0, fenced_at=5.0, lost_at=NOW - LOST_SECONDS), UNHEARD).drained_at == NOW
+def test_a_fenced_worker_that_fell_silent_is_drained_once_its_job_leases_have_expired() -> None:
+    def fenced(lost_at: float) -> Instance:
+        return _after(instance("a", terminating_at=EARLIER, fenced_at=EARLIER, lost_at=lost_at), SILENT)
+
+    assert fenced(lost_at=NOW - LOST_SECONDS + 1).drained_at is None
+    assert fenced(lost_at=NOW - LOST_SECONDS).drained_at == NOW
 
 
-def test_one_that_never_came_is_empty_a_pass_after_it_was_cut_off() -> None:
-    def closed(fenced_at: float | None) -> Instance:
-        return _one(instance("a", arrived=False, terminating_at=5.0, fenced_at=fenced_at), UNHEARD)
+def test_an_instance_without_a_worker_is_drained_some_time_after_it_was_fenced() -> None:
+    def never_registered(fenced_at: float | None) -> Instance:
+        return _after(instance("a", arrived=False, terminating_at=EARLIER, fenced_at=fenced_at), SILENT)
 
-    assert closed(None).drained_at is None
-    assert closed(NOW - FENCE_SECONDS + 1).drained_at is None
-    assert closed(NOW - FENCE_SECONDS).drained_at == NOW
-
-
-def test_one_that_is_not_shown_is_missing_and_taken_for_gone_only_when_its_worker_is_too() -> None:
-    not_shown = FleetSnapshot({}, described={})
-    assert _one(instance("a"), not_shown).undescribed_at == NOW
-    assert _one(instance("a", undescribed_at=5.0), FleetSnapshot({}, described=SHOWN)).undescribed_at is None
-    assert _one(instance("a", undescribed_at=NOW - UNDESCRIBED_SECONDS), not_shown).reason == "vanished"
-    assert (
-        _one(instance("a", undescribed_at=5.0), FleetSnapshot({"a": worker("a")}, described={})).terminating_at is None
-    )
-    assert _one(instance("a"), UNHEARD).undescribed_at is None
+    assert never_registered(fenced_at=None).drained_at is None
+    assert never_registered(fenced_at=NOW - FENCE_SECONDS + 1).drained_at is None
+    assert never_registered(fenced_at=NOW - FENCE_SECONDS).drained_at == NOW
 
 
-def test_one_that_stands_still_is_ended() -> None:
-    stopped = _one(instance("a"), FleetSnapshot({}, described={"a": DescribedInstance("a", 0.0, stopped=True)}))
-    assert (stopped.reason, stopped.drained_at) == ("stopped", NOW)
+def test_an_undescribed_instance_has_vanished_only_if_its_worker_is_silent_too() -> None:
+    undescribed = FleetSnapshot({}, described={})
+    alive_but_undescribed = FleetSnapshot({"a": worker("a")}, described={})
+    assert _after(instance("a"), undescribed).undescribed_at == NOW
+    assert _after(instance("a", undescribed_at=EARLIER), FleetSnapshot({}, described=DESCRIBED)).undescribed_at is None
+    assert _after(instance("a", undescribed_at=NOW - UNDESCRIBED_SECONDS), undescribed).reason == "vanished"
+    assert _after(instance("a", undescribed_at=EARLIER), alive_but_undescribed).terminating_at is None
+    assert _after(instance("a"), SILENT).undescribed_at is None
 
 
-def test_strangers_are_closed_at_first_sight_unless_their_worker_works() -> None:
-    stranger = _review(None, FleetSnapshot({}, described=SHOWN))
-    assert [(each.id, each.reason) for each in stranger.newly_terminating] == [("a", "unknown_instance")]
-    assert stranger.instances["a"].drained_at is None
-    known = _review(None, FleetSnapshot({"a": worker("a")}, described=SHOWN))
-    assert known.newly_terminating == []
-    assert known.instances["a"].arrived_at == NOW
-    assert known.boot_durations == []
-    unseen = _review(None, FleetSnapshot({"a": worker("a")}))
-    assert [each.id for each in unseen.changed] == ["a"]
+def test_a_stopped_instance_terminates() -> None:
+    stopped = FleetSnapshot({}, described={"a": DescribedInstance("a", 0.0, stopped=True)})
+    after = _after(instance("a"), stopped)
+    assert (after.reason, after.drained_at) == ("stopped", NOW)
 
 
-def test_what_an_open_launch_brought_is_no_stranger_nor_what_has_just_gone() -> None:
-    shown = {"a": DescribedInstance("a", 0.0, "t")}
-    assert _review(None, FleetSnapshot({}, described=shown), Intent("t", 0.0, 1, LaunchRequest(1))).instances == {}
-    assert _review(None, FleetSnapshot({}, described=shown, recently_terminated={"a"})).instances == {}
-    assert _review(None, FleetSnapshot({"a": worker("a")}, recently_terminated={"a"})).instances == {}
+def test_an_unrecorded_instance_terminates_unless_its_worker_is_alive() -> None:
+    without_worker = _classify(None, FleetSnapshot({}, described=DESCRIBED))
+    assert [(each.id, each.reason) for each in without_worker.newly_terminating] == [("a", "unknown_instance")]
+    assert without_worker.instances["a"].drained_at is None
+    adopted = _classify(None, FleetSnapshot({"a": worker("a")}, described=DESCRIBED))
+    assert adopted.newly_terminating == []
+    assert adopted.instances["a"].arrived_at == NOW
+    assert adopted.boot_durations == []
+    undescribed = _classify(None, ALIVE)
+    assert [each.id for each in undescribed.changed] == ["a"]
+
+
+def test_instances_of_pending_launches_and_recently_terminated_ones_are_not_adopted() -> None:
+    described = {"a": DescribedInstance("a", 0.0, token="t")}
+    pending = Intent("t", 0.0, 1, LaunchRequest(count=1))
+    assert _classify(None, FleetSnapshot({}, described=described), pending).instances == {}
+    assert _classify(None, FleetSnapshot({}, described=described, recently_terminated={"a"})).instances == {}
+    assert _classify(None, FleetSnapshot({"a": worker("a")}, recently_terminated={"a"})).instances == {}

@@ -1,4 +1,4 @@
-"""What is refrained from after failures."""
+"""The launch breaker: cooldowns, backoff and single probes after failures."""
 
 import json
 
@@ -7,63 +7,81 @@ import pytest
 from scaler.fleets.fleet import Cause
 from scaler.state.launch_breaker import (
     FAILED_BOOTS_TO_OPEN,
+    FIRST_BACKOFF_SECONDS,
     MAX_BACKOFF_SECONDS,
     POOL_COOLDOWN_SECONDS,
     PROBE_SECONDS,
     LaunchBreaker,
 )
 
+NO_JITTER, FULL_JITTER = 0.0, 1.0
 
-def test_what_is_short_is_avoided_for_a_while() -> None:
-    caution = LaunchBreaker().after_failure(Cause.CAPACITY, "a", "none", 10.0, 1.0)
-    caution = caution.after_failure(Cause.CAPACITY, "b", "none", 100.0, 1.0)
-    assert caution.cooling_pools(10.0 + POOL_COOLDOWN_SECONDS - 1) == {"a", "b"}
-    assert caution.cooling_pools(10.0 + POOL_COOLDOWN_SECONDS) == {"b"}
-    assert caution.max_launches(0, 100.0) is None
-    later = caution.after_failure(Cause.CAPACITY, "c", "none", 1000.0, 1.0)
+
+def _failed(breaker: LaunchBreaker, cause: Cause, *, now: float, pool: str = "a") -> LaunchBreaker:
+    return breaker.after_failure(cause, pool, "description", now, FULL_JITTER)
+
+
+def test_a_pool_without_capacity_cools_down() -> None:
+    breaker = _failed(LaunchBreaker(), Cause.CAPACITY, pool="a", now=10.0)
+    breaker = _failed(breaker, Cause.CAPACITY, pool="b", now=100.0)
+    assert breaker.cooling_pools(10.0 + POOL_COOLDOWN_SECONDS - 1) == {"a", "b"}
+    assert breaker.cooling_pools(10.0 + POOL_COOLDOWN_SECONDS) == {"b"}
+    assert breaker.max_launches(booting=0, now=100.0) is None
+    later = _failed(breaker, Cause.CAPACITY, pool="c", now=1000.0)
     assert set(later.cooldowns) == {"c"}
 
 
 @pytest.mark.parametrize("cause", [Cause.THROTTLED, Cause.UNKNOWN, Cause.REFUSED])
-def test_failures_in_a_row_wait_longer_and_longer_up_to_a_limit(cause: Cause) -> None:
-    caution, pauses = LaunchBreaker(), []
+def test_consecutive_failures_back_off_exponentially_up_to_a_limit(cause: Cause) -> None:
+    breaker, pauses = LaunchBreaker(), []
     for _ in range(12):
-        caution = caution.after_failure(cause, "a", "why", 0.0, 1.0)
-        pauses.append(caution.not_before)
-        assert caution.max_launches(0, caution.not_before - 0.1) == 0
-        assert caution.max_launches(0, caution.not_before) is None
+        breaker = _failed(breaker, cause, now=0.0)
+        pauses.append(breaker.not_before)
+        assert breaker.max_launches(booting=0, now=breaker.not_before - 0.1) == 0
+        assert breaker.max_launches(booting=0, now=breaker.not_before) is None
     assert pauses == sorted(pauses)
     assert pauses[0] < 20.0
     assert pauses[-1] == MAX_BACKOFF_SECONDS
-    assert caution.after_success().max_launches(0, 0.0) is None
+    assert breaker.after_success().max_launches(booting=0, now=0.0) is None
 
 
-def test_jitter_spreads_the_whole_pause_and_is_never_at_once() -> None:
-    caution = LaunchBreaker(failures=6)
-    pauses = [caution.after_failure(Cause.THROTTLED, "a", "", 0.0, jitter).not_before for jitter in (0.0, 0.5, 1.0)]
-    assert pauses == [0.5, 32.0, 64.0]
+def test_jitter_spreads_the_whole_backoff_and_never_retries_at_once() -> None:
+    breaker = LaunchBreaker(failures=6)
+    pauses = [
+        breaker.after_failure(Cause.THROTTLED, "a", "", 0.0, jitter).not_before
+        for jitter in (NO_JITTER, 0.5, FULL_JITTER)
+    ]
+    longest = FIRST_BACKOFF_SECONDS * 2**6
+    assert pauses == [FIRST_BACKOFF_SECONDS / 2, longest / 2, longest]
 
 
-def test_failed_boots_in_a_row_leave_single_probes() -> None:
-    caution = LaunchBreaker().after_boots(0, FAILED_BOOTS_TO_OPEN - 1, 10.0)
-    assert caution.max_launches(0, 10.0) is None
-    caution = caution.after_boots(0, 1, 20.0)
-    assert caution.is_open
-    assert caution.max_launches(0, 20.0 + PROBE_SECONDS - 1) == 0
-    assert caution.max_launches(0, 20.0 + PROBE_SECONDS) == 1
-    assert caution.max_launches(1, 20.0 + PROBE_SECONDS) == 0
-    worse = caution.after_boots(0, 1, 20.0)
-    assert worse.max_launches(0, 20.0 + PROBE_SECONDS) == 0
-    assert worse.max_launches(0, 20.0 + 2 * PROBE_SECONDS) == 1
+def test_consecutive_failed_boots_open_the_breaker_for_single_probes() -> None:
+    breaker = LaunchBreaker().after_boots(arrived=0, failed=FAILED_BOOTS_TO_OPEN - 1, now=10.0)
+    assert breaker.max_launches(booting=0, now=10.0) is None
+    breaker = breaker.after_boots(arrived=0, failed=1, now=20.0)
+    assert breaker.is_open
+    assert breaker.max_launches(booting=0, now=20.0 + PROBE_SECONDS - 1) == 0
+    assert breaker.max_launches(booting=0, now=20.0 + PROBE_SECONDS) == 1
+    assert breaker.max_launches(booting=1, now=20.0 + PROBE_SECONDS) == 0
+    worse = breaker.after_boots(arrived=0, failed=1, now=20.0)
+    assert worse.max_launches(booting=0, now=20.0 + PROBE_SECONDS) == 0
+    assert worse.max_launches(booting=0, now=20.0 + 2 * PROBE_SECONDS) == 1
 
 
-def test_a_worker_that_comes_ends_it() -> None:
-    caution = LaunchBreaker().after_boots(0, FAILED_BOOTS_TO_OPEN, 10.0)
-    assert not caution.after_boots(1, 0, 20.0).is_open
-    assert not caution.after_boots(1, FAILED_BOOTS_TO_OPEN, 20.0).is_open
+def test_a_registered_worker_closes_the_breaker() -> None:
+    breaker = LaunchBreaker().after_boots(arrived=0, failed=FAILED_BOOTS_TO_OPEN, now=10.0)
+    assert not breaker.after_boots(arrived=1, failed=0, now=20.0).is_open
+    assert not breaker.after_boots(arrived=1, failed=FAILED_BOOTS_TO_OPEN, now=20.0).is_open
 
 
-def test_it_is_handed_on_as_json() -> None:
-    caution = LaunchBreaker({"a": 5.0}, 2, 3.0, 4, 5.0, "why")
-    assert LaunchBreaker.load(json.loads(json.dumps(caution.dump()))) == caution
+def test_the_next_leader_gets_the_same_breaker() -> None:
+    breaker = LaunchBreaker(
+        cooldowns={"a": 5.0}, failures=2, not_before=3.0, failed_boots=4, failed_at=5.0, last_failure="description"
+    )
+    assert LaunchBreaker.load(json.loads(json.dumps(breaker.dump()))) == breaker
     assert LaunchBreaker.load(None) == LaunchBreaker()
+
+
+def test_the_stored_names_belong_to_the_record_format() -> None:
+    names = {"avoided", "failures", "not_before", "failed_boots", "failed_at", "why"}
+    assert LaunchBreaker().dump().keys() == names
