@@ -1,4 +1,4 @@
-"""Both parties on one Redis: our worker, and stock RQ's workers and tools as separate processes."""
+"""Fixtures with our worker and plain RQ's worker and tools as separate processes on one Redis."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from rq import Queue
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.maintenance.periodic import Maintenance
@@ -20,20 +21,27 @@ from jobqueue.sharding.shards import Shards
 FUNCTIONS = "tests.integration.plain_rq.job_functions"
 ROOT = Path(__file__).parents[3]
 
-Start = Callable[..., "subprocess.Popen[bytes]"]
+StartProcess = Callable[..., "subprocess.Popen[bytes]"]
+RunTool = Callable[[], str]
 
 
 @pytest.fixture
 def connection(redis_url: str) -> Iterator[Redis]:
-    """A stock client's connection."""
+    """The connection of an RQ client."""
     client = Redis.from_url(redis_url)
     yield client
     client.close()
 
 
 @pytest.fixture
+def queue(connection: Redis) -> Queue:
+    """RQ's `default` queue with the JSON serializer."""
+    return Queue(connection=connection, serializer="json")
+
+
+@pytest.fixture
 def processes() -> Iterator[list["subprocess.Popen[bytes]"]]:
-    """What a test starts; ended with it."""
+    """The processes that a test starts. They are killed when it ends."""
     started: list[subprocess.Popen[bytes]] = []
     yield started
     for process in started:
@@ -43,8 +51,8 @@ def processes() -> Iterator[list["subprocess.Popen[bytes]"]]:
 
 
 @pytest.fixture
-def our_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> Start:
-    """Starts a worker of ours; keyword arguments are settings (`ALLOW_PICKLE="1"`)."""
+def our_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> StartProcess:
+    """Start one of our workers. Keyword arguments are settings (`ALLOW_PICKLE="1"`)."""
 
     def start(*arguments: str, **settings: str) -> "subprocess.Popen[bytes]":
         environment = {"WORKMANAGER_FUNCTIONS": FUNCTIONS} | {f"WORKMANAGER_{k}": v for k, v in settings.items()}
@@ -55,8 +63,8 @@ def our_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> St
 
 
 @pytest.fixture
-def rq_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> Start:
-    """Starts `rq worker`, with the JSON serializer unless told otherwise."""
+def rq_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> StartProcess:
+    """Start `rq worker`, by default with the JSON serializer."""
 
     def start(*arguments: str, serializer: str = "rq.serializers.JSONSerializer") -> "subprocess.Popen[bytes]":
         command = ["rq.cli", "worker", "--url", redis_url, "--serializer", serializer, *arguments]
@@ -66,8 +74,8 @@ def rq_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> Sta
 
 
 @pytest.fixture
-def rq_info(redis_url: str) -> Callable[[], str]:
-    """What `rq info --raw` prints; it counts, and thereby cleans, every registry."""
+def rq_info(redis_url: str) -> RunTool:
+    """Return the output of `rq info --raw`. It counts every registry, which removes expired entries."""
 
     def run() -> str:
         command = [sys.executable, "-m", "rq.cli", "info", "--raw", "--url", redis_url]
@@ -78,7 +86,7 @@ def rq_info(redis_url: str) -> Callable[[], str]:
 
 @pytest.fixture
 async def shards(redis_url: str) -> AsyncIterator[Shards]:
-    """Our view of the same Redis."""
+    """The same Redis as our programs use it."""
     connected = await Shards.connect(redis_url)
     yield connected
     await connected.close()
@@ -86,7 +94,7 @@ async def shards(redis_url: str) -> AsyncIterator[Shards]:
 
 @pytest.fixture
 def maintenance(redis_url: str) -> Iterator[None]:
-    """A manager's maintenance, running in a thread of its own."""
+    """A manager's periodic maintenance, in a thread of its own."""
     loop = asyncio.new_event_loop()
 
     async def run() -> None:
@@ -109,7 +117,7 @@ def maintenance(redis_url: str) -> Iterator[None]:
 
 @pytest.fixture
 def functions() -> FunctionRegistry:
-    """The functions that the workers have registered."""
+    """The registry of functions that the workers have."""
     return FunctionRegistry.discover([FUNCTIONS], [str(ROOT)])
 
 

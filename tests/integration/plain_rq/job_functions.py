@@ -1,4 +1,4 @@
-"""Functions that both parties run: our workers and stock RQ's."""
+"""Functions that our workers and plain RQ's workers run."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ def fail_noting(path: str) -> None:
 
 
 def sleep_noting(path: str, seconds: float) -> str:
-    note(path, "begun")
+    note(path, "started")
     time.sleep(seconds)
     note(path, "ended")
     return "slept"
@@ -62,7 +62,7 @@ def use_redis() -> Any:
 
 
 class Counter:
-    """A class whose bound methods stock clients enqueue."""
+    """A class whose bound methods RQ clients enqueue."""
 
     def __init__(self, start: int) -> None:
         self.start = start

@@ -1,14 +1,16 @@
-"""On a cluster stock clients see one shard: its prefix in RQ_KEY_PREFIX, its master's address."""
+"""Plain RQ clients of a cluster use one shard: RQ_KEY_PREFIX is its prefix, and their URL is its master's."""
 
 import json
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from redis.crc import key_slot
 
+from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import find_shard, view_jobs
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.dependents import enqueue_dependents
@@ -37,7 +39,7 @@ connection = Redis.from_url(arguments["url"])
 queue = Queue(connection=connection, serializer="json")
 """
 
-Stock = Callable[..., object]
+RunRqClient = Callable[..., Any]
 
 
 @pytest.fixture
@@ -53,43 +55,47 @@ def shard(cluster_shards: Shards) -> Shard:
 
 
 @pytest.fixture
-async def stock(cluster_shards: Shards, shard: Shard) -> Stock:
-    """Runs a piece of a stock client's program against the shard."""
+async def run_rq_client(cluster_shards: Shards, shard: Shard) -> RunRqClient:
+    """Run a snippet of an RQ client's program against the shard."""
     master = await cluster_shards.topology.master_of(key_slot(shard.prefix.encode()))
 
-    def run(program: str, **arguments: object) -> object:
-        given = json.dumps({"url": f"redis://{master.address}", **arguments})
-        done = subprocess.run(
-            [sys.executable, "-c", PREAMBLE + program, given],
+    def run(program: str, **arguments: object) -> Any:
+        encoded = json.dumps({"url": f"redis://{master.address}", **arguments})
+        completed = subprocess.run(
+            [sys.executable, "-c", PREAMBLE + program, encoded],
             env={**os.environ, "RQ_KEY_PREFIX": shard.prefix},
             cwd=ROOT,
             check=True,
             capture_output=True,
             timeout=120,
         )
-        return json.loads(done.stdout)
+        return json.loads(completed.stdout)
 
     return run
 
 
-async def test_a_job_of_an_rq_client_is_run_and_its_result_read_back(shard, stock):
-    job_id, _ = stock(ENQUEUE, with_child=False)
+async def test_a_job_of_an_rq_client_is_run_and_its_result_read_back(shard: Shard, run_rq_client: RunRqClient) -> None:
+    job_id, _ = run_rq_client(ENQUEUE, with_child=False)
     (job,) = await claim(shard, "worker", ["default"], 1)
     assert job.id == job_id
     await finish(shard, "worker", [Finished(job, "operator.add", 0.0, b"NDI=")])
-    assert stock(FETCH, id=job_id) == ["finished", 42]
+    assert run_rq_client(FETCH, id=job_id) == ["finished", 42]
 
 
-async def test_a_job_of_an_rq_client_is_found_though_its_id_hashes_elsewhere(cluster_shards, shard, stock, functions):
+async def test_a_job_of_an_rq_client_is_found_though_its_id_hashes_elsewhere(
+    cluster_shards: Shards, shard: Shard, run_rq_client: RunRqClient
+) -> None:
     ids = [cluster_shards.new_id(other) for other in (cluster_shards.all[0], shard, cluster_shards.all[-1])]
     for job_id in ids:
-        assert stock(ENQUEUE, with_child=False, id=job_id)[0] == job_id
+        assert run_rq_client(ENQUEUE, with_child=False, id=job_id)[0] == job_id
     assert [await find_shard(cluster_shards, job_id) for job_id in ids] == [shard] * 3
     assert await find_shard(cluster_shards, "nobody") is None
 
 
-async def test_a_parent_reports_dependents_that_cannot_be_queued(cluster, shard, stock, functions):
-    job_id, child_id = stock(ENQUEUE, with_child=True)
+async def test_a_parent_reports_dependents_that_cannot_be_queued(
+    cluster: ValkeyCluster, shard: Shard, run_rq_client: RunRqClient, functions: FunctionRegistry
+) -> None:
+    job_id, child_id = run_rq_client(ENQUEUE, with_child=True)
     (job,) = await claim(shard, "worker", ["default"], 1)
     await finish(shard, "worker", [Finished(job, "operator.add", 0.0, b"NDI=")])
     assert await enqueue_dependents(shard, cluster.url) == 1

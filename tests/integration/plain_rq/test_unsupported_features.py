@@ -1,4 +1,4 @@
-"""What is not supported of stock jobs fails as `rejected`, naming the feature: never run wrongly in silence."""
+"""Jobs of RQ clients that use an unsupported feature fail as `rejected`, with an error that names the feature."""
 
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from rq.repeat import Repeat
 from rq.webhook import Webhook
 
 from tests.integration.plain_rq import job_functions
+from tests.integration.plain_rq.conftest import StartProcess
 from tests.waiting import until
 
 
 def report(*_: Any) -> None:
-    """A callback; it is never called."""
+    """A callback that is never called."""
 
 
 def enqueue(queue: Queue, notes: str, **options: Any) -> Job:
@@ -35,16 +36,19 @@ FEATURES = {
 
 
 @pytest.mark.parametrize("feature", FEATURES)
-def test_a_job_with_an_unsupported_feature_is_rejected(connection: Redis, tmp_path: Path, our_worker, feature):
+def test_a_job_with_an_unsupported_feature_is_rejected(
+    queue: Queue, connection: Redis, tmp_path: Path, our_worker: StartProcess, feature: str
+) -> None:
     notes = tmp_path / "notes"
-    job = enqueue(Queue(connection=connection, serializer="json"), str(notes), **FEATURES[feature])
+    job = enqueue(queue, str(notes), **FEATURES[feature])
     our_worker()
     assert_rejected(connection, job, feature)
     assert not notes.exists()
 
 
-def test_a_job_of_a_group_is_rejected(connection: Redis, tmp_path: Path, our_worker):
-    queue = Queue(connection=connection, serializer="json")
+def test_a_job_of_a_group_is_rejected(
+    queue: Queue, connection: Redis, tmp_path: Path, our_worker: StartProcess
+) -> None:
     data = Queue.prepare_data(job_functions.note, (str(tmp_path / "notes"), "ran"))
     (job,) = Group.create(connection=connection).enqueue_many(queue, [data])
     our_worker()
@@ -52,8 +56,9 @@ def test_a_job_of_a_group_is_rejected(connection: Redis, tmp_path: Path, our_wor
     assert not (tmp_path / "notes").exists()
 
 
-def test_a_job_with_dependencies_of_its_own_is_rejected(connection: Redis, tmp_path: Path, our_worker, maintenance):
-    queue = Queue(connection=connection, serializer="json")
+def test_a_job_with_dependencies_of_its_own_is_rejected(
+    queue: Queue, connection: Redis, tmp_path: Path, our_worker: StartProcess, maintenance: None
+) -> None:
     parent = queue.enqueue(job_functions.add, 1, 1)
     child = enqueue(queue, str(tmp_path / "notes"), depends_on=parent)
     our_worker()
