@@ -138,7 +138,7 @@ def refuser(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> I
         ("OPTIONS", "/jobs", {}, b"", 405),
     ],
 )
-def test_a_bad_request_is_refused_and_changes_nothing(
+def test_a_bad_request_is_rejected_and_changes_nothing(
     refuser: httpx.Client,
     server: ValkeyServer,
     method: str,
@@ -164,19 +164,19 @@ def test_a_bad_request_is_refused_and_changes_nothing(
     assert len(before) > 3
 
 
-def test_a_body_without_a_declared_length_is_limited_too(http: httpx.Client) -> None:
+def test_a_body_without_content_length_is_limited_too(http: httpx.Client) -> None:
     pieces = (b"x" * 100_000 for _ in range(20))
     assert http.put("/enqueue?iterations=1", content=pieces).status_code == 413
     assert http.get("/status").json()["Jobs"] == 0
 
 
-def test_a_payload_of_exactly_the_limit_is_taken(http: httpx.Client) -> None:
+def test_a_payload_of_exactly_the_limit_is_accepted(http: httpx.Client) -> None:
     data = b"x" * MEBIBYTE
     assert http.put("/enqueue?iterations=1", content=data).status_code == 200
     assert http.put("/enqueue?iterations=1", files={"data": data}).status_code == 200
 
 
-def test_a_batch_is_limited_and_says_where_it_ended(http: httpx.Client) -> None:
+def test_an_oversized_batch_ends_with_an_error_line(http: httpx.Client) -> None:
     body = b'{"function":"nobody"}\n' * 100_001
     answers = http.post("/jobs/batch", content=body, headers=NDJSON).text.splitlines()
     assert len(answers) == 100_001
@@ -195,7 +195,7 @@ def test_a_batch_is_limited_and_says_where_it_ended(http: httpx.Client) -> None:
         (b"POST /jobs/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 67108865\r\n\r\n", b"413"),
     ],
 )
-def test_what_is_not_worth_reading_is_refused(manager: ManagerProgram, raw: bytes, status: bytes) -> None:
+def test_oversized_and_malformed_requests_are_rejected_early(manager: ManagerProgram, raw: bytes, status: bytes) -> None:
     with socket.create_connection(("127.0.0.1", manager.port), timeout=ANSWER_SECONDS) as connection:
         connection.sendall(raw)
         answer = connection.recv(65536)
@@ -203,7 +203,7 @@ def test_what_is_not_worth_reading_is_refused(manager: ManagerProgram, raw: byte
     assert b"application/problem+json" in answer
 
 
-def test_clients_that_leave_in_the_middle_leave_nothing(http: httpx.Client, manager: ManagerProgram) -> None:
+def test_requests_cut_off_in_the_middle_change_nothing(http: httpx.Client, manager: ManagerProgram) -> None:
     head = b"Host: x\r\nContent-Length: 1000\r\nContent-Type: application/json\r\n\r\n{"
     for target in (b"PUT /enqueue?iterations=1", b"POST /jobs", b"POST /jobs/batch", b"POST /ackCompleted"):
         with socket.create_connection(("127.0.0.1", manager.port)) as connection:
@@ -212,7 +212,7 @@ def test_clients_that_leave_in_the_middle_leave_nothing(http: httpx.Client, mana
     assert http.get("/status").json()["Jobs"] == 0
 
 
-def test_keys_are_asked_for(start: Start, redis_url: str) -> None:
+def test_api_keys_are_required(start: Start, redis_url: str) -> None:
     manager = start(redis_url, API_KEYS="first,second")
     manager.wait_until_ready()
     wrong: list[dict[str, str]] = [
@@ -240,7 +240,7 @@ def test_keys_are_asked_for(start: Start, redis_url: str) -> None:
     assert "first" not in manager.log
 
 
-def test_a_full_redis_takes_no_jobs_but_gives_results(start: Start, private_server: ValkeyServer) -> None:
+def test_a_full_redis_rejects_jobs_but_hands_out_results(start: Start, private_server: ValkeyServer) -> None:
     manager = start(private_server.url).wait_until_ready()
     with manager.client() as client:
         client.put("/enqueue?iterations=1&id=there", content=b"x")

@@ -25,7 +25,7 @@ def calls(server: ValkeyServer, command: str) -> int:
     return int(server.command("INFO", "commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
 
 
-def test_enqueue_takes_a_body_and_a_form_alike(http: httpx.Client) -> None:
+def test_enqueue_accepts_a_raw_body_and_a_form(http: httpx.Client) -> None:
     raw = http.put("/enqueue", params={"iterations": 3, "id": "one"}, content=b"\x00\xff data")
     form = http.put("/enqueue", params={"iterations": 3, "id": "one"}, files={"data": b"\x00\xff data"})
     assert (raw.status_code, raw.json()) == (200, {"Work ID": "one"})
@@ -35,14 +35,14 @@ def test_enqueue_takes_a_body_and_a_form_alike(http: httpx.Client) -> None:
     assert (other.status_code, other.json()["Work ID"]) == (409, "one")
 
 
-def test_enqueue_draws_an_id(http: httpx.Client) -> None:
+def test_enqueue_generates_an_id(http: httpx.Client) -> None:
     ids = {http.put("/enqueue?iterations=1", content=b"").json()["Work ID"] for _ in range(3)}
     assert len(ids) == 3
     assert http.get("/jobs").json()["cursor"] is None
     assert {job["id"] for job in http.get("/jobs?status=queued").json()["jobs"]} == ids
 
 
-def test_a_submission_is_answered_with_its_place(http: httpx.Client) -> None:
+def test_a_submission_is_answered_with_its_location(http: httpx.Client) -> None:
     answer = submit(http, args=[1], meta={"who": "me"})
     assert answer.status_code == 201
     assert answer.json()["status"] == "queued"
@@ -72,7 +72,7 @@ def test_a_unique_key_is_free_again_after_its_time(http: httpx.Client) -> None:
     assert submit(http, unique=unique).status_code == 201
 
 
-def test_lifo_jobs_are_next(http: httpx.Client) -> None:
+def test_lifo_jobs_run_next(http: httpx.Client) -> None:
     for name, order in (("a", "fifo"), ("b", "fifo"), ("c", "lifo")):
         submit(http, id=name, order=order)
     assert [job["id"] for job in http.get("/jobs?status=queued").json()["jobs"]] == ["c", "a", "b"]
@@ -87,7 +87,7 @@ def test_a_finished_job_shows_its_result(http: httpx.Client, worker: Worker) -> 
     assert job["created_at"] <= job["started_at"] <= job["ended_at"]
 
 
-def test_a_failed_job_says_why_and_runs_again_when_told(http: httpx.Client, worker: Worker) -> None:
+def test_a_failed_job_shows_its_error_and_can_be_requeued(http: httpx.Client, worker: Worker) -> None:
     submit(http, id="a")
     worker.fail_all()
     job = http.get("/jobs/a").json()
@@ -103,7 +103,7 @@ def test_a_failed_job_says_why_and_runs_again_when_told(http: httpx.Client, work
     assert http.post("/queues/nobody/requeue-failed").json() == {"requeued": 0}
 
 
-def test_a_waiting_job_is_cancelled(http: httpx.Client, worker: Worker) -> None:
+def test_a_waiting_job_is_canceled(http: httpx.Client, worker: Worker) -> None:
     submit(http, id="queued")
     submit(http, id="scheduled", delay=60)
     for name in ("queued", "scheduled"):
@@ -112,7 +112,7 @@ def test_a_waiting_job_is_cancelled(http: httpx.Client, worker: Worker) -> None:
     assert worker.finish_all() == 0
 
 
-def test_a_running_job_whose_worker_is_silent_is_still_started(http: httpx.Client, worker: Worker) -> None:
+def test_a_canceled_job_of_a_silent_worker_remains_started(http: httpx.Client, worker: Worker) -> None:
     submit(http, id="a")
     assert worker.claim() == 1
     answer = http.post("/jobs/a/cancel")
@@ -149,7 +149,7 @@ def test_waiting_for_a_job_ends_with_it(http: httpx.Client, worker: Worker, shar
     assert {name: answer["status"] for name, answer in answers.items()} == {"a": "finished", "b": "finished"}
 
 
-def test_waiting_for_a_job_ends_with_the_time(http: httpx.Client) -> None:
+def test_waiting_for_a_job_ends_with_its_timeout(http: httpx.Client) -> None:
     submit(http, id="a")
     assert http.get("/jobs/a?wait=0.1").json()["status"] == "queued"
 

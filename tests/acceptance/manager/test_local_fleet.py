@@ -7,7 +7,7 @@ from tests.processes import is_alive
 from tests.waiting import until
 
 
-def test_jobs_are_run_by_workers_that_the_manager_starts(start: Start, redis_url: str) -> None:
+def test_the_manager_starts_workers_that_run_the_jobs(start: Start, redis_url: str) -> None:
     manager = start(redis_url, "--scaler", "local", MAX_WORKERS="1").wait_until_ready()
     with manager.client() as client:
         data = b"any\x00thing"

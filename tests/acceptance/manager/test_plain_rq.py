@@ -47,7 +47,7 @@ def run_module() -> Iterator[StartModule]:
         process.wait(60)
 
 
-def test_a_stock_worker_runs_what_came_in_over_http(
+def test_a_plain_rq_worker_runs_jobs_submitted_over_http(
     http: httpx.Client, redis_url: str, run_module: StartModule
 ) -> None:
     put = http.put("/enqueue", params={"iterations": 1}, content=b"abc").json()["Work ID"]
@@ -58,7 +58,7 @@ def test_a_stock_worker_runs_what_came_in_over_http(
     assert (shown["status"], shown["result"], shown["function"]) == ("finished", 42, f"{FUNCTIONS}.add")
 
 
-def test_the_meta_of_a_stock_client_s_job_shows_while_it_runs(
+def test_the_meta_of_a_plain_rq_job_shows_while_it_runs(
     http: httpx.Client, redis_url: str, run_module: StartModule, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"

@@ -44,7 +44,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         ([], {"FUNCTIONS": "no.such.module"}, "WORKMANAGER_FUNCTIONS"),
     ],
 )
-def test_wrong_usage_is_named_in_one_line(arguments: list[str], settings: dict[str, str], named: str) -> None:
+def test_a_usage_error_is_one_line(arguments: list[str], settings: dict[str, str], named: str) -> None:
     ended = run(*arguments, **settings)
     assert ended.returncode == 2
     assert named in ended.stderr.splitlines()[-1]
@@ -59,7 +59,7 @@ def test_a_port_in_use_is_one_line(start: Start, redis_url: str) -> None:
     assert str(manager.port) in ended.stderr
 
 
-def test_another_format_in_redis_ends_the_program(private_server: ValkeyServer) -> None:
+def test_a_newer_record_format_ends_the_program(private_server: ValkeyServer) -> None:
     private_server.command("SET", "workmanager:layout", '{"format": 99, "shards": ["rq"]}')
     ended = run("--port", "0", "--redis-url", private_server.url)
     assert ended.returncode == 1
@@ -67,7 +67,7 @@ def test_another_format_in_redis_ends_the_program(private_server: ValkeyServer) 
     assert "Traceback" not in ended.stderr
 
 
-def test_it_starts_without_redis_and_works_as_soon_as_it_is_there(start: Start, private_server: ValkeyServer) -> None:
+def test_it_starts_without_redis_and_works_as_soon_as_redis_does(start: Start, private_server: ValkeyServer) -> None:
     private_server.stop()
     manager = start(private_server.url)
     with manager.client() as client:
@@ -91,7 +91,7 @@ def test_it_starts_without_redis_and_works_as_soon_as_it_is_there(start: Start, 
     assert manager.log.count("event=redis_unavailable") == 1
 
 
-def test_redis_may_go_and_come_back(start: Start, private_server: ValkeyServer) -> None:
+def test_it_survives_an_outage_of_redis(start: Start, private_server: ValkeyServer) -> None:
     manager = start(private_server.url).wait_until_ready()
     with manager.client() as client:
         assert client.put("/enqueue?iterations=1&id=before", content=b"x").status_code == 200
@@ -112,7 +112,7 @@ def test_redis_may_go_and_come_back(start: Start, private_server: ValkeyServer) 
         assert client.get("/status").json()["Jobs"] == 2
 
 
-def test_an_answer_that_never_comes_is_said_to_be_unknown(start: Start, private_server: ValkeyServer) -> None:
+def test_an_unknown_outcome_is_reported_as_such(start: Start, private_server: ValkeyServer) -> None:
     manager = start(private_server.url).wait_until_ready()
     with manager.client() as client:
         client.put("/enqueue?iterations=1", content=b"x")
@@ -125,7 +125,7 @@ def test_an_answer_that_never_comes_is_said_to_be_unknown(start: Start, private_
         assert client.get("/status").json()["Jobs"] == 2
 
 
-def test_jobs_go_on_while_a_master_is_away(start: Start, cluster: ValkeyCluster) -> None:
+def test_jobs_go_on_while_a_master_is_down(start: Start, cluster: ValkeyCluster) -> None:
     manager = start(cluster.url).wait_until_ready()
     with manager.client() as client:
         assert client.get("/status").json()["shards"] == {"total": 6, "unavailable": 0}
@@ -162,7 +162,7 @@ def test_the_program_ends_with_its_parent(redis_url: str) -> None:
         process.communicate()
 
 
-def test_it_ends_in_order(start: Start, redis_url: str) -> None:
+def test_it_shuts_down_in_order(start: Start, redis_url: str) -> None:
     manager = start(redis_url).wait_until_ready()
     with manager.client() as client:
         client.put("/enqueue?iterations=1", content=b"x")

@@ -31,7 +31,7 @@ def until_somebody_waits(server: ValkeyServer) -> None:
     until(lambda: server.command("INFO", "clients")["blocked_clients"], wanted="a waiting pull")
 
 
-def test_a_result_is_handed_out_once_the_latest_first(http: httpx.Client, worker: Worker) -> None:
+def test_each_result_is_handed_out_once_latest_first(http: httpx.Client, worker: Worker) -> None:
     ids = enqueue(http, 5)
     assert pull(http, top=10) == []
     worker.finish_all("value")
@@ -43,13 +43,13 @@ def test_a_result_is_handed_out_once_the_latest_first(http: httpx.Client, worker
     assert http.get(f"/jobs/{ids[0]}").json()["result"] == "value"
 
 
-def test_more_results_than_one_round_takes(http: httpx.Client, worker: Worker) -> None:
+def test_a_pull_can_take_more_than_one_round(http: httpx.Client, worker: Worker) -> None:
     ids = enqueue(http, 450)
     worker.finish_all()
     assert pull(http, top=450, order="oldest") == ids
 
 
-def test_a_large_answer_is_cut_and_nothing_is_lost(http: httpx.Client, worker: Worker) -> None:
+def test_a_large_answer_is_cut_without_losing_results(http: httpx.Client, worker: Worker) -> None:
     ids = enqueue(http, 90)
     worker.finish_all("x" * 1_000_000)
     first = pull(http, top=10_000)
@@ -58,7 +58,7 @@ def test_a_large_answer_is_cut_and_nothing_is_lost(http: httpx.Client, worker: W
     assert sorted(first + second) == sorted(ids)
 
 
-def test_a_leased_result_comes_back_unless_it_is_acknowledged(http: httpx.Client, worker: Worker) -> None:
+def test_a_leased_result_is_handed_out_again_unless_acknowledged(http: httpx.Client, worker: Worker) -> None:
     ids = enqueue(http, 2)
     worker.finish_all()
     assert sorted(pull(http, top=10, lease=5)) == ids
@@ -67,7 +67,7 @@ def test_a_leased_result_comes_back_unless_it_is_acknowledged(http: httpx.Client
     assert until(lambda: pull(http, top=10)) == [ids[1]]
 
 
-def test_two_managers_hand_a_result_out_once(start: Start, redis_url: str, worker: Worker) -> None:
+def test_two_managers_hand_out_each_result_once(start: Start, redis_url: str, worker: Worker) -> None:
     managers = [start(redis_url) for _ in range(2)]
     for manager in managers:
         manager.wait_until_ready()
@@ -89,7 +89,7 @@ def test_two_managers_hand_a_result_out_once(start: Start, redis_url: str, worke
     assert sorted(handed_out) == sorted(ids)
 
 
-def test_a_waiting_pull_is_answered_when_a_result_comes(
+def test_a_waiting_pull_is_answered_when_a_result_arrives(
     http: httpx.Client, worker: Worker, shared_server: ValkeyServer
 ) -> None:
     ids = enqueue(http, 1)
@@ -103,7 +103,7 @@ def test_a_waiting_pull_is_answered_when_a_result_comes(
     assert answers == [ids]
 
 
-def test_all_who_wait_get_something(http: httpx.Client, manager: ManagerProgram, worker: Worker) -> None:
+def test_every_waiting_pull_gets_a_result(http: httpx.Client, manager: ManagerProgram, worker: Worker) -> None:
     ids = enqueue(http, 4)
     answers: list[list[str]] = []
 
@@ -120,13 +120,13 @@ def test_all_who_wait_get_something(http: httpx.Client, manager: ManagerProgram,
     assert sorted(answers) == sorted([name] for name in ids)
 
 
-def test_a_waiting_pull_ends_with_its_time(http: httpx.Client) -> None:
+def test_a_waiting_pull_ends_with_its_timeout(http: httpx.Client) -> None:
     began = time.monotonic()
     assert pull(http, top=5, wait=0.2) == []
     assert 0.2 <= time.monotonic() - began < 20
 
 
-def test_a_client_that_leaves_while_it_waits_takes_nothing_with_it(
+def test_a_client_that_disconnects_while_waiting_loses_no_result(
     http: httpx.Client, manager: ManagerProgram, worker: Worker, shared_server: ValkeyServer
 ) -> None:
     ids = enqueue(http, 1)
@@ -138,7 +138,7 @@ def test_a_client_that_leaves_while_it_waits_takes_nothing_with_it(
     assert pull(http, top=5) == ids
 
 
-def test_a_waiting_pull_is_answered_when_the_manager_ends(manager: ManagerProgram, shared_server: ValkeyServer) -> None:
+def test_a_waiting_pull_is_answered_when_the_manager_stops(manager: ManagerProgram, shared_server: ValkeyServer) -> None:
     answers: list[list[str]] = []
 
     def wait() -> None:

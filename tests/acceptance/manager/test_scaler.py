@@ -38,7 +38,7 @@ def _scaler(http: httpx.Client) -> dict[str, Any]:
     return found
 
 
-def test_it_shows_the_life_of_a_worker(scaling: ManagerProgram, http: httpx.Client) -> None:
+def test_it_shows_a_workers_life(scaling: ManagerProgram, http: httpx.Client) -> None:
     until(lambda: _scaler(http)["leader"] == _address(scaling))
     assert _scaler(http)["limits"] == {"min_workers": 0, "max_workers": 2, "budget_per_hour": None}
     job = http.post("/jobs", json={"function": "sleep", "kwargs": {"seconds": 5}}).json()
@@ -88,7 +88,7 @@ def test_wrong_limits_change_nothing(without_scaler: httpx.Client, body: str) ->
     assert _scaler(without_scaler)["limits"]["min_workers"] == 0
 
 
-def test_a_budget_is_refused_where_nobody_has_said_what_an_instance_costs(without_scaler: httpx.Client) -> None:
+def test_a_budget_is_rejected_without_a_configured_price(without_scaler: httpx.Client) -> None:
     answer = without_scaler.put("/scaler/limits", json={"max_workers": 7, "budget_per_hour": 2.5})
     assert answer.status_code == 409
     assert "WORKMANAGER_PRICE_PER_HOUR" in answer.json()["detail"]
@@ -100,7 +100,7 @@ def test_without_a_scaler_nobody_leads(without_scaler: httpx.Client) -> None:
     assert (seen["leader"], seen["observation"], seen["instances"], seen["decisions"]) == (None, None, [], [])
 
 
-def test_another_manager_takes_over_at_once_from_one_that_stops_and_soon_from_one_that_died(
+def test_leadership_passes_at_once_from_a_stopped_and_soon_from_a_killed_manager(
     start: Start, redis_url: str
 ) -> None:
     managers = [start(redis_url, "--scaler", "local", MAX_WORKERS="1").wait_until_ready() for _ in range(3)]

@@ -1,10 +1,11 @@
-"""What Prometheus reads of a manager: the text that prometheus_client's own counters would give."""
+"""A manager's metrics equal those of prometheus_client's own counters."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from manager.metrics import DURATION_BUCKETS, Metrics
 
 REQUESTS = [
+    # method, route, status, seconds
     ("PUT", "/enqueue", 200, 0.0004),
     ("PUT", "/enqueue", 200, 0.001),
     ("PUT", "/enqueue", 503, 0.3),
@@ -17,7 +18,7 @@ def samples(text: bytes, prefix: str) -> set[str]:
     return {line for line in text.decode().splitlines() if line.startswith(prefix) and "_created" not in line}
 
 
-def test_requests_are_counted_as_the_library_counts_them() -> None:
+def test_requests_are_counted_as_by_prometheus_client() -> None:
     metrics, registry = Metrics(), CollectorRegistry()
     requests = Counter("workmanager_http_requests", "", ("method", "route", "status"), registry=registry)
     seconds = Histogram(
@@ -27,16 +28,16 @@ def test_requests_are_counted_as_the_library_counts_them() -> None:
         buckets=DURATION_BUCKETS,
         registry=registry,
     )
-    for method, route, status, took in REQUESTS:
-        metrics.observe(method, route, status, took)
+    for method, route, status, duration in REQUESTS:
+        metrics.observe(method, route, status, duration)
         requests.labels(method, route, status).inc()
-        seconds.labels(method, route).observe(took)
+        seconds.labels(method, route).observe(duration)
     shown = samples(metrics.render(None, 0, 0), "workmanager_http")
     assert shown == samples(generate_latest(registry), "workmanager_http")
     assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="200"} 2.0' in shown
 
 
-def test_jobs_in_and_results_out_are_counted() -> None:
+def test_submitted_jobs_and_pulled_results_are_counted() -> None:
     metrics = Metrics()
     metrics.jobs_submitted += 3
     metrics.results_pulled += 2

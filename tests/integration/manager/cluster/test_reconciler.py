@@ -122,7 +122,7 @@ async def test_two_managers_form_one_cluster_of_empty_servers(
     assert next(line for line in witness if "myself" in line).split()[8:] == ["16383"]
 
 
-async def test_hosts_die_and_return_one_after_the_other(
+async def test_each_host_in_turn_can_fail_and_return(
     servers: ValkeyCluster, stewards: list[ClusterReconciler]
 ) -> None:
     """Without a person the second loss would be the end: host 2 would hold two masters of three."""
@@ -141,7 +141,7 @@ async def test_hosts_die_and_return_one_after_the_other(
         assert set(_host(servers, number)) & set(servers.masters())
 
 
-async def test_a_host_that_is_about_to_stop_hands_its_slots_over(
+async def test_a_host_hands_its_slots_over_before_it_stops(
     servers: ValkeyCluster, stewards: list[ClusterReconciler]
 ) -> None:
     """While its master is away for good, nobody waits for longer than the hand-over takes."""
@@ -181,7 +181,7 @@ async def test_a_lost_host_is_replaced_by_an_empty_one(
     await asyncio.to_thread(until, forgotten, wanted="no trace of the lost")
 
 
-async def test_a_master_that_does_not_start_after_a_power_cut_is_succeeded_on_a_persons_word(
+async def test_after_a_power_cut_an_operator_can_promote_the_replica_of_a_lost_master(
     servers: ValkeyCluster, stewards: list[ClusterReconciler]
 ) -> None:
     """Redis lets no replica succeed a master that it has not heard from since its own start."""
@@ -210,7 +210,7 @@ async def test_a_master_that_does_not_start_after_a_power_cut_is_succeeded_on_a_
     assert _kept(servers) == KEYS
 
 
-async def test_one_that_holds_other_data_is_left_alone(
+async def test_a_member_with_other_data_is_left_alone(
     servers: ValkeyCluster, stewards: list[ClusterReconciler]
 ) -> None:
     await _until_whole(stewards)

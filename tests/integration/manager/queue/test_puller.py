@@ -46,7 +46,7 @@ async def shards(cluster: ValkeyCluster, clock: Clock) -> AsyncIterator[Shards]:
     await connected.close()
 
 
-async def test_a_backlog_is_pulled_in_large_shares(cluster: ValkeyCluster, clock: Clock, shards: Shards) -> None:
+async def test_a_backlog_is_pulled_in_large_parts(cluster: ValkeyCluster, clock: Clock, shards: Shards) -> None:
     ids = {shard.index: [f"{shard.index}-{number:03}" for number in range(10 * TOP)] for shard in shards}
     for shard in shards:
         await complete_jobs(shard, *ids[shard.index], now=time.time())
@@ -60,7 +60,7 @@ async def test_a_backlog_is_pulled_in_large_shares(cluster: ValkeyCluster, clock
     assert _script_calls(cluster) - before <= 1.5 * len(taken) / TOP
 
 
-async def test_a_shard_that_gets_few_results_is_not_left_alone(clock: Clock, shards: Shards) -> None:
+async def test_a_shard_with_few_results_is_not_neglected(clock: Clock, shards: Shards) -> None:
     first, second, *_ = shards
     pulls = ResultPuller(shards, ShardBreaker())
     await complete_jobs(first, *(f"many-{number:03}" for number in range(200)), now=time.time())
@@ -77,7 +77,7 @@ async def test_a_shard_that_gets_few_results_is_not_left_alone(clock: Clock, sha
 
 
 @pytest.mark.parametrize("top", [1, 2, TOP])
-async def test_the_only_result_is_found_wherever_it_is(clock: Clock, shards: Shards, top: int) -> None:
+async def test_a_single_result_is_found_on_any_shard(clock: Clock, shards: Shards, top: int) -> None:
     pulls = ResultPuller(shards, ShardBreaker())
     for shard in shards:
         await complete_jobs(shard, f"lone-{shard.index}", now=time.time())
@@ -85,7 +85,7 @@ async def test_the_only_result_is_found_wherever_it_is(clock: Clock, shards: Sha
         assert _ids(await pulls.pull(top, "latest", 0.0)) == [f"lone-{shard.index}"]
 
 
-async def test_a_large_demand_is_shared_by_shards_with_plenty(cluster: ValkeyCluster, shards: Shards) -> None:
+async def test_a_large_pull_is_split_between_shards_with_more_results(cluster: ValkeyCluster, shards: Shards) -> None:
     for shard in shards:
         await complete_jobs(shard, *(f"{shard.index}-{number}" for number in range(900)), now=time.time())
     pulls = ResultPuller(shards, ShardBreaker())

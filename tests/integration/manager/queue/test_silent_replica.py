@@ -57,7 +57,7 @@ def replica(cluster: ValkeyCluster, shards: Shards, silent: Shard) -> ValkeyServ
     return replica_of(cluster, master_port_of(shards, silent))
 
 
-async def test_what_was_taken_without_an_answer_is_handed_out_later(
+async def test_results_of_a_pull_without_an_answer_are_handed_out_later(
     shards: Shards, silent: Shard, replica: ValkeyServer
 ) -> None:
     await complete_jobs(silent, "a", "b", "c", now=time.time())
@@ -73,7 +73,7 @@ async def test_what_was_taken_without_an_answer_is_handed_out_later(
     assert sorted(results) == ["a", "b", "c"]
 
 
-async def test_other_shards_results_do_not_wait_and_the_late_ones_are_kept(
+async def test_a_silent_shard_delays_no_others_and_its_late_results_are_kept(
     shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
 ) -> None:
     await complete_jobs(silent, "late", now=time.time())
@@ -91,7 +91,7 @@ async def test_other_shards_results_do_not_wait_and_the_late_ones_are_kept(
     assert [result.job_id for result in results] == ["late"]
 
 
-async def test_a_shard_that_had_plenty_and_is_silent_holds_up_no_others_results(
+async def test_a_silent_shard_with_more_results_does_not_delay_other_shards(
     shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
 ) -> None:
     await complete_jobs(silent, *(f"silent-{number}" for number in range(10)), now=time.time())
@@ -111,7 +111,7 @@ async def test_a_shard_that_had_plenty_and_is_silent_holds_up_no_others_results(
     assert [result.job_id for result in results] == [f"silent-{number}" for number in range(6, 10)]
 
 
-async def test_new_jobs_go_elsewhere_and_named_ones_hear_that_it_is_unknown(
+async def test_jobs_avoid_a_silent_shard_unless_their_id_belongs_to_it(
     shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
 ) -> None:
     outages = ShardBreaker()

@@ -1,4 +1,8 @@
-"""Clusters as their members describe them, written down in short."""
+"""Compact descriptions of clusters, and the views that their members would report.
+
+Members are named by slot range and role: `a` and `b` are the two managers' preferred masters, `w` is the witness, and
+`a'`, `b'`, `w'` are their replicas. `a` and `b'` run on host 1, `b`, `a'` and `w'` on host 2, `w` on host 3.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +11,10 @@ from manager.cluster.member_views import MemberView, NodeEntry
 from manager.cluster.slot_ranges import Address, SlotRange, parse_hosts
 
 HOSTS = ("10.0.0.1:1+2", "10.0.0.2:1+2+3", "10.0.0.3:1")
-GROUPS = parse_hosts(HOSTS)
-A, B, W = GROUPS
-SHORT = {
+SLOT_RANGES = parse_hosts(HOSTS)
+BUS_PORT = 10_000
+A, B, W = SLOT_RANGES
+ADDRESSES = {
     "a": A.preferred_master,
     "b'": B.replica,
     "b": B.preferred_master,
@@ -17,30 +22,30 @@ SHORT = {
     "w'": W.replica,
     "w": W.preferred_master,
 }
-"""Each member's place by the name that the tables use."""
+"""Each member's address by its name."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One member: its id is its name unless told otherwise."""
+    """One member. Its id is its name unless it replaces another one."""
 
     id: str
     slots: SlotRange | None = None
     master: str = ""
     epoch: int = 1
     keys: int = 10
-    ok: bool = True
-    copied: bool = True
+    sees_majority: bool = True
+    in_sync: bool = True
     failed: bool = False
     unlinked_seconds: float = 0.0
     answers: bool = True
     address: Address | None = None
     knows: tuple[str, ...] | None = None
-    """Ids; None: all."""
+    """Ids of the members it knows; None: all."""
 
 
-def whole() -> dict[str, Member]:
-    """Everything in its place."""
+def healthy_cluster() -> dict[str, Member]:
+    """Return a cluster in its configured state."""
     return {
         "a": Member("a", slots=A),
         "b'": Member("b'", master="b"),
@@ -51,18 +56,18 @@ def whole() -> dict[str, Member]:
     }
 
 
-def new() -> dict[str, Member]:
-    """Six servers that have just been started for the first time."""
-    return {name: empty(name) for name in SHORT}
+def new_servers() -> dict[str, Member]:
+    """Return six servers that were started for the first time."""
+    return {name: empty_member(name) for name in ADDRESSES}
 
 
-def empty(member_id: str) -> Member:
-    """A server that knows nobody and holds nothing."""
-    return Member(member_id, epoch=0, keys=0, ok=False, copied=False, knows=())
+def empty_member(member_id: str) -> Member:
+    """Return a server that knows no other and holds no data."""
+    return Member(member_id, epoch=0, keys=0, sees_majority=False, in_sync=False, knows=())
 
 
-def changed(members: Mapping[str, Member], **changes: object) -> dict[str, Member]:
-    """`a_=…` changes a', `a=…` changes a; a dict replaces fields, a Member the whole."""
+def with_changes(members: Mapping[str, Member], **changes: object) -> dict[str, Member]:
+    """Return the members with changes: `a=…` for `a`, `a_=…` for `a'`. A dict replaces fields, a Member all of it."""
     result = dict(members)
     for name, change in changes.items():
         place = name.replace("_", "'")
@@ -70,37 +75,45 @@ def changed(members: Mapping[str, Member], **changes: object) -> dict[str, Membe
     return result
 
 
-def views(members: Mapping[str, Member], also: Sequence[Member] = ()) -> dict[Address, MemberView]:
-    """What those say that answer. `also`: members that are no more, but that others still list."""
-    listed = [(SHORT[name], member) for name, member in members.items()] + [(None, member) for member in also]
+def views_of(members: Mapping[str, Member], former: Sequence[Member] = ()) -> dict[Address, MemberView]:
+    """Return the views of the members that answer. `former`: members that no longer exist but are still listed."""
+    listed = [(ADDRESSES[name], member) for name, member in members.items()] + [(None, member) for member in former]
     found = {}
     for name, member in members.items():
         if not member.answers:
             continue
         known = [
-            (place, other)
-            for place, other in listed
+            (address, other)
+            for address, other in listed
             if other.id == member.id or member.knows is None or other.id in member.knows
         ]
-        # Who was started a moment ago is known only to those who have met it.
+        # A new server is known only to the members that it has met.
         known = [
-            (place, other) for place, other in known if other.knows is None or member.id in (*other.knows, other.id)
+            (address, other) for address, other in known if other.knows is None or member.id in (*other.knows, other.id)
         ]
-        entries = {other.id: _entry(place, other) for place, other in known}
-        linked = sum(other.master == member.id and other.copied and other.answers for other in members.values())
-        found[SHORT[name]] = MemberView(
-            member.id,
-            entries,
-            member.ok,
-            member.keys,
-            in_sync=bool(member.master) and member.copied,
+        entries = {other.id: _entry(address, other) for address, other in known}
+        linked = sum(other.master == member.id and other.in_sync and other.answers for other in members.values())
+        found[ADDRESSES[name]] = MemberView(
+            id=member.id,
+            entries=entries,
+            sees_majority=member.sees_majority,
+            keys=member.keys,
+            in_sync=bool(member.master) and member.in_sync,
             synced_replicas=linked,
             unlinked_seconds=member.unlinked_seconds,
         )
     return found
 
 
-def _entry(place: Address | None, member: Member) -> NodeEntry:
+def _entry(listed_address: Address | None, member: Member) -> NodeEntry:
     slots = ((member.slots.first_slot, member.slots.last_slot),) if member.slots else ()
-    address = member.address or place
-    return NodeEntry(member.id, address, 10_000, member.master, member.failed, True, member.epoch, slots)
+    return NodeEntry(
+        id=member.id,
+        address=member.address or listed_address,
+        bus_port=BUS_PORT,
+        master_id=member.master,
+        failed=member.failed,
+        handshake_done=True,
+        epoch=member.epoch,
+        slots=slots,
+    )

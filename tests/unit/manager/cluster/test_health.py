@@ -1,4 +1,4 @@
-"""What operators are told of a cluster."""
+"""What operators see of a cluster: counts of what is missing, and problems that they must solve."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,119 +7,146 @@ import pytest
 
 from manager.cluster.health import ClusterState, assess
 from manager.cluster.operator_problems import FAILOVER_ELIGIBLE_SECONDS
-from tests.unit.manager.cluster.cluster_situations import GROUPS, A, Member, changed, empty, new, views, whole
+from tests.unit.manager.cluster.cluster_situations import (
+    SLOT_RANGES,
+    A,
+    Member,
+    empty_member,
+    healthy_cluster,
+    new_servers,
+    views_of,
+    with_changes,
+)
 from workmanager.store_settings import CLUSTER_SETTINGS, REDIS_SETTINGS
 
-AWAY = {"answers": False, "failed": True}
-NEVER_LINKED = {"copied": False, "unlinked_seconds": math.inf}
-LONG_UNLINKED = {"copied": False, "unlinked_seconds": FAILOVER_ELIGIBLE_SECONDS + 1}
+DOWN = {"answers": False, "failed": True}
+NEVER_LINKED = {"in_sync": False, "unlinked_seconds": math.inf}
+UNLINKED_TOO_LONG = {"in_sync": False, "unlinked_seconds": FAILOVER_ELIGIBLE_SECONDS + 1}
+HEALTHY = healthy_cluster()
+LOST_A_REPLICA = Member("a'", master="a", failed=True)
+MEMBERS = 6
+REDIS_VALIDITY_FACTOR = 10
+"""Redis' default of `cluster-replica-validity-factor`."""
 
 
-def _state(members: Mapping[str, Member], also: Sequence[Member] = ()) -> ClusterState:
-    return assess(views(members, also), GROUPS)
+def state_with(**missing: int) -> ClusterState:
+    """Return a healthy state except for these counts."""
+    counts = {"members_down": 0, "masters_down": 0, "replicas_missing": 0, "masters_off_preferred_host": 0, **missing}
+    return ClusterState(members=MEMBERS, requires_operator=(), **counts)
 
 
-def test_a_whole_one() -> None:
-    assert _state(whole()) == ClusterState(6, 0, 0, 0, 0, ())
-    assert _state(whole()).is_healthy
+def state_of(members: Mapping[str, Member], former: Sequence[Member] = ()) -> ClusterState:
+    return assess(views_of(members, former), SLOT_RANGES)
+
+
+def test_a_healthy_cluster() -> None:
+    assert state_of(HEALTHY) == state_with()
+    assert state_of(HEALTHY).is_healthy
 
 
 def test_six_empty_servers() -> None:
-    state = _state(new())
+    state = state_of(new_servers())
     assert (state.masters_down, state.requires_operator, state.is_healthy) == (3, (), False)
 
 
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        ({"a_": AWAY}, ClusterState(6, 1, 0, 1, 0, ())),
-        ({"a": AWAY}, ClusterState(6, 1, 1, 0, 0, ())),
-        ({"a_": {"copied": False}}, ClusterState(6, 0, 0, 1, 0, ())),
-        ({"a": {"ok": False}}, ClusterState(6, 0, 1, 0, 0, ())),
+        ({"a_": DOWN}, state_with(members_down=1, replicas_missing=1)),
+        ({"a": DOWN}, state_with(members_down=1, masters_down=1)),
+        ({"a_": {"in_sync": False}}, state_with(replicas_missing=1)),
+        ({"a": {"sees_majority": False}}, state_with(masters_down=1)),
         (
             {"a": {"slots": None, "master": "a'"}, "a_": {"master": "", "slots": A, "epoch": 4}},
-            ClusterState(6, 0, 0, 0, 1, ()),
+            state_with(masters_off_preferred_host=1),
         ),
     ],
-    ids=["a replica away", "a master away", "a copy behind", "a master in a minority", "a master away from home"],
+    ids=[
+        "a replica is down",
+        "a master is down",
+        "a replica is not in sync",
+        "a master is in a minority",
+        "a master is off its preferred host",
+    ],
 )
 def test_what_is_missing_is_counted(changes: dict[str, object], wanted: ClusterState) -> None:
-    state = _state(changed(whole(), **changes))
+    state = state_of(with_changes(HEALTHY, **changes))
     assert state == wanted
     assert not state.is_healthy
 
 
 @pytest.mark.parametrize(
-    ("members", "also", "told"),
+    ("members", "former", "beginning"),
     [
-        (changed(new(), b={"keys": 3}), (), "10.0.0.2:1 must serve slots 8192-16382 but holds other data"),
+        (with_changes(new_servers(), b={"keys": 3}), [], "10.0.0.2:1 must serve slots 8192-16382 but holds other data"),
         (
-            changed(whole(), a_=Member("x", keys=7, knows=())),
-            (Member("a'", master="a", failed=True),),
+            with_changes(HEALTHY, a_=Member("x", keys=7, knows=())),
+            [LOST_A_REPLICA],
             "10.0.0.2:2 holds data of another cluster",
         ),
         (
-            changed(whole(), a=Member("x", epoch=0, keys=0), a_=Member("y", epoch=0, keys=0)),
-            (Member("a", slots=A, failed=True),),
+            with_changes(HEALTHY, a=Member("x", epoch=0, keys=0), a_=Member("y", epoch=0, keys=0)),
+            [Member("a", slots=A, failed=True)],
             "slots 0-8191 are lost with both members that had them",
         ),
     ],
 )
-def test_what_no_step_puts_right_is_told(members: dict[str, Member], also: tuple[Member, ...], told: str) -> None:
-    (trouble,) = _state(members, also).requires_operator
-    assert trouble.startswith(told)
+def test_what_no_command_can_solve_requires_an_operator(
+    members: dict[str, Member], former: list[Member], beginning: str
+) -> None:
+    (problem,) = state_of(members, former).requires_operator
+    assert problem.startswith(beginning)
 
 
-def test_an_empty_member_needs_nobody() -> None:
-    assert _state(changed(whole(), a_=empty("x")), (Member("a'", master="a", failed=True),)).requires_operator == ()
+def test_an_empty_member_requires_no_operator() -> None:
+    state = state_of(with_changes(HEALTHY, a_=empty_member("x")), [LOST_A_REPLICA])
+    assert state.requires_operator == ()
 
 
 @pytest.mark.parametrize(
-    ("changes", "why"),
-    [(NEVER_LINKED, "since its own start"), (LONG_UNLINKED, "for too long")],
-    ids=["never linked", "unlinked for long"],
+    ("changes", "unlinked"),
+    [(NEVER_LINKED, "since its own start"), (UNLINKED_TOO_LONG, "for too long")],
+    ids=["never linked", "unlinked for too long"],
 )
-def test_a_replica_that_may_not_succeed_its_master_needs_a_person(changes: dict[str, object], why: str) -> None:
-    state = _state(changed(whole(), a=AWAY, a_={**changes, "keys": 7}))
+def test_a_replica_that_cannot_take_over_requires_an_operator(changes: dict[str, object], unlinked: str) -> None:
+    state = state_of(with_changes(HEALTHY, a=DOWN, a_={**changes, "keys": 7}))
     assert state.requires_operator == (
-        f"slots 0-8191 wait for 10.0.0.1:1: its replica at 10.0.0.2:2 has had no link to it {why}, so Redis does "
+        f"slots 0-8191 wait for 10.0.0.1:1: its replica at 10.0.0.2:2 has had no link to it {unlinked}, so Redis does "
         "not let it take over. Start 10.0.0.1:1 with its data. Only if they are lost, and before an empty server "
         "starts there, send CLUSTER FAILOVER FORCE to 10.0.0.2:2: it then serves the 7 keys that it has",
     )
 
 
-def test_the_one_that_is_waited_for_may_be_away_from_home() -> None:
-    strayed = {"slots": A, "master": "", "epoch": 4, **AWAY}
-    (trouble,) = _state(
-        changed(whole(), a={"slots": None, "master": "a'", **NEVER_LINKED}, a_=strayed)
-    ).requires_operator
-    assert trouble.startswith("slots 0-8191 wait for 10.0.0.2:2: its replica at 10.0.0.1:1 ")
+def test_the_awaited_master_can_be_off_its_preferred_host() -> None:
+    promoted = {"slots": A, "master": "", "epoch": 4, **DOWN}
+    former_master = {"slots": None, "master": "a'", **NEVER_LINKED}
+    (problem,) = state_of(with_changes(HEALTHY, a=former_master, a_=promoted)).requires_operator
+    assert problem.startswith("slots 0-8191 wait for 10.0.0.2:2: its replica at 10.0.0.1:1 ")
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"a": AWAY, "a_": {"copied": False, "unlinked_seconds": FAILOVER_ELIGIBLE_SECONDS}},
+        {"a": DOWN, "a_": {"in_sync": False, "unlinked_seconds": FAILOVER_ELIGIBLE_SECONDS}},
         {"a": {"answers": False}, "a_": NEVER_LINKED},
         {"a_": NEVER_LINKED},
-        {"a": {"failed": True}, "a_": LONG_UNLINKED},
-        {"a": AWAY, "b": AWAY, "a_": {**NEVER_LINKED, "ok": False}},
+        {"a": {"failed": True}, "a_": UNLINKED_TOO_LONG},
+        {"a": DOWN, "b": DOWN, "a_": {**NEVER_LINKED, "sees_majority": False}},
     ],
     ids=[
-        "a failover that is under way",
-        "a master that is not found dead yet",
-        "a replica that has just been started",
-        "a master that is back, and not yet found alive",
-        "a replica that would not get the votes",
+        "a failover is under way",
+        "the master is not found failed yet",
+        "the replica has just been started",
+        "the master is up again and still listed as failed",
+        "the replica would not get the votes",
     ],
 )
-def test_who_succeeds_or_is_back_without_a_person_is_not_told(changes: dict[str, object]) -> None:
-    assert _state(changed(whole(), **changes)).requires_operator == ()
+def test_what_recovers_by_itself_requires_no_operator(changes: dict[str, object]) -> None:
+    assert state_of(with_changes(HEALTHY, **changes)).requires_operator == ()
 
 
-def test_how_long_unlinked_replicas_may_succeed_follows_from_the_servers_settings() -> None:
+def test_the_failover_limit_follows_from_the_redis_settings() -> None:
     node_timeout_seconds = int(CLUSTER_SETTINGS["cluster-node-timeout"]) / 1000
+    ping_seconds = int(REDIS_SETTINGS["repl-ping-replica-period"])
     assert "cluster-replica-validity-factor" not in CLUSTER_SETTINGS
-    assert (
-        node_timeout_seconds * (1 + 10) + int(REDIS_SETTINGS["repl-ping-replica-period"]) == FAILOVER_ELIGIBLE_SECONDS
-    )
+    assert node_timeout_seconds * (1 + REDIS_VALIDITY_FACTOR) + ping_seconds == FAILOVER_ELIGIBLE_SECONDS

@@ -1,4 +1,4 @@
-"""A member's answers, read."""
+"""Parsing of a member's answers."""
 
 import math
 
@@ -24,11 +24,8 @@ def test_lines_of_cluster_nodes() -> None:
     assert (view.own_entry.epoch, view.own_entry.bus_port) == (7, 16379)
     assert view.entries["bbb"].failed
     assert view.entries["bbb"].address == Address("10.0.0.2", 6379)
-    assert (view.entries["ccc"].address, view.entries["ccc"].failed, view.entries["ccc"].master_id) == (
-        None,
-        True,
-        "bbb",
-    )
+    without_address = view.entries["ccc"]
+    assert (without_address.address, without_address.failed, without_address.master_id) == (None, True, "bbb")
     assert not view.entries["ddd"].handshake_done
 
 
@@ -37,7 +34,7 @@ LINKED = "role:slave\nmaster_link_status:up\nmaster_sync_in_progress:0\n"
 
 
 @pytest.mark.parametrize(
-    ("info", "copied", "copies"),
+    ("info", "in_sync", "synced_replicas"),
     [
         (LINKED + SAVED, True, 0),
         (LINKED + SAVED.replace("progress:0", "progress:1"), False, 0),
@@ -53,9 +50,9 @@ LINKED = "role:slave\nmaster_link_status:up\nmaster_sync_in_progress:0\n"
         ),
     ],
 )
-def test_how_far_a_copy_is(info: str, copied: bool, copies: int) -> None:
+def test_replication_progress(info: str, in_sync: bool, synced_replicas: int) -> None:
     view = parse_view(NODES, "cluster_state:fail", info, 0)
-    assert (view.sees_majority, view.in_sync, view.synced_replicas) == (False, copied, copies)
+    assert (view.sees_majority, view.in_sync, view.synced_replicas) == (False, in_sync, synced_replicas)
 
 
 UNLINKED = "role:slave\nmaster_link_status:down\nmaster_sync_in_progress:0\n"
@@ -72,10 +69,10 @@ UNLINKED = "role:slave\nmaster_link_status:down\nmaster_sync_in_progress:0\n"
     ],
     ids=["linked", "unlinked", "unlinked right now", "not linked since its start", "a master"],
 )
-def test_how_long_a_replica_has_had_no_link(info: str, seconds: float) -> None:
+def test_unlinked_time_of_a_replica(info: str, seconds: float) -> None:
     assert parse_view(NODES, "cluster_state:ok", info, 0).unlinked_seconds == seconds
 
 
-def test_an_answer_without_the_member_itself_is_refused() -> None:
+def test_an_answer_without_the_member_itself_is_rejected() -> None:
     with pytest.raises(ValueError, match="marks no line as `myself`"):
         parse_view(NODES.splitlines()[1], "", "", 0)

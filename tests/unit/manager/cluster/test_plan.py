@@ -1,6 +1,7 @@
-"""What is done to a cluster in each situation, and what is not."""
+"""The commands planned for a cluster in each situation."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -8,265 +9,252 @@ from manager.cluster.cluster_view import slot_owner
 from manager.cluster.plan import ClusterCommand, plan, plan_hand_over
 from manager.cluster.slot_ranges import Address
 from tests.unit.manager.cluster.cluster_situations import (
-    GROUPS,
-    SHORT,
+    ADDRESSES,
+    BUS_PORT,
+    SLOT_RANGES,
     A,
     B,
     Member,
-    changed,
-    empty,
-    new,
-    views,
-    whole,
+    W,
+    empty_member,
+    healthy_cluster,
+    new_servers,
+    views_of,
+    with_changes,
 )
 
-NAMES = {address: name for name, address in SHORT.items()}
+NAMES = {address: name for name, address in ADDRESSES.items()}
 
 
-def _told(steps: Sequence[ClusterCommand]) -> list[str]:
-    """Each step in short: who does what, places by their names."""
-    told = []
-    for step in steps:
-        _, verb, *rest = step.arguments
+def _describe(commands: Sequence[ClusterCommand]) -> list[str]:
+    """Return `MEMBER VERB ARGUMENTS` for each command, with members by name."""
+    described = []
+    for command in commands:
+        _, verb, *rest = command.arguments
         if verb == "MEET":
             rest = [NAMES[Address(str(rest[0]), int(rest[1]))]]
-        told.append(" ".join(map(str, (NAMES[step.member], verb, *rest))))
-    return told
+        described.append(" ".join(map(str, (NAMES[command.member], verb, *rest))))
+    return described
 
 
-def _planned(members: Mapping[str, Member], also: Sequence[Member] = ()) -> list[str]:
-    return _told(plan(views(members, also), GROUPS))
+def _planned(situation: "Situation") -> list[str]:
+    return _describe(plan(views_of(situation.members, situation.former), SLOT_RANGES))
 
 
-ALL = tuple(SHORT)
-AWAY = {"answers": False, "failed": True}
-# Host 1, the first manager's, is lost, and its master has been succeeded.
-SUCCEEDED = changed(whole(), a={"slots": None, **AWAY}, b_=AWAY, a_={"master": "", "slots": A, "epoch": 4})
-RETURNED = changed(SUCCEEDED, a=Member("a", master="a'"), b_=whole()["b'"])
-MET = {name: Member(name, epoch=0, keys=0, ok=False, copied=False) for name in SHORT}
+ALL = tuple(ADDRESSES)
+DOWN = {"answers": False, "failed": True}
+HEALTHY = healthy_cluster()
+FAILED_OVER = with_changes(HEALTHY, a={"slots": None, **DOWN}, b_=DOWN, a_={"master": "", "slots": A, "epoch": 4})
+"""Host 1 is down, and the replica of its master has taken over."""
+RECOVERED = with_changes(FAILED_OVER, a=Member("a", master="a'"), b_=HEALTHY["b'"])
+"""Host 1 is up again; its members are replicas, in sync."""
+MET = {name: Member(name, epoch=0, keys=0, sees_majority=False, in_sync=False) for name in ADDRESSES}
+"""Six new servers that know each other."""
+LOST_A = Member("a", failed=True)
+LOST_A_REPLICA = Member("a'", master="a", failed=True)
 
-SITUATIONS: list[tuple[str, dict[str, Member], tuple[Member, ...], list[str]]] = [
-    ("all is well", whole(), (), []),
-    ("six empty servers", new(), (), ["a MEET a'", "a MEET b", "a MEET b'", "a MEET w", "a MEET w'"]),
-    ("one of six is not there yet", changed(new(), w={"answers": False}), (), []),
-    ("one of six has keys", changed(new(), b={"keys": 1}), (), []),
-    (
-        "they have met",
+
+@dataclass(frozen=True)
+class Situation:
+    """A cluster and the commands planned for it.
+
+    Attributes:
+        former: members that no longer exist but are still listed.
+    """
+
+    description: str
+    members: Mapping[str, Member]
+    commands: Sequence[str] = ()
+    former: Sequence[Member] = ()
+
+
+SITUATIONS = [
+    Situation("all is well", HEALTHY),
+    Situation(
+        "six new servers",
+        new_servers(),
+        commands=["a MEET a'", "a MEET b", "a MEET b'", "a MEET w", "a MEET w'"],
+    ),
+    Situation("one of six new servers does not answer", with_changes(new_servers(), w={"answers": False})),
+    Situation("one of six new servers has keys", with_changes(new_servers(), b={"keys": 1})),
+    Situation(
+        "new servers have met",
         MET,
-        (),
-        ["a ADDSLOTSRANGE 0 8191", "b ADDSLOTSRANGE 8192 16382", "w ADDSLOTSRANGE 16383 16383"],
+        commands=["a ADDSLOTSRANGE 0 8191", "b ADDSLOTSRANGE 8192 16382", "w ADDSLOTSRANGE 16383 16383"],
     ),
-    (
-        "not all have met all",
-        changed(MET, w={"knows": ("a", "b", "a'")}),
-        (),
-        [],
+    Situation("not all new servers have met", with_changes(MET, w={"knows": ("a", "b", "a'")})),
+    Situation(
+        "the manager that formed the cluster stopped half-way",
+        with_changes(MET, a={"slots": A}, w={"slots": W}),
+        commands=["b ADDSLOTSRANGE 8192 16382"],
     ),
-    (
-        "whoever formed it ended half-way",
-        changed(MET, a={"slots": A}, w={"slots": whole()["w"].slots}),
-        (),
-        ["b ADDSLOTSRANGE 8192 16382"],
+    Situation(
+        "all slots are assigned",
+        with_changes(MET, **{name: {"slots": HEALTHY[name].slots, "sees_majority": True} for name in "abw"}),
+        commands=["a' REPLICATE a", "b' REPLICATE b", "w' REPLICATE w"],
     ),
-    (
-        "slots have been given out",
-        changed(MET, **{name: {"slots": whole()[name].slots, "ok": True} for name in "abw"}),
-        (),
-        ["a' REPLICATE a", "b' REPLICATE b", "w' REPLICATE w"],
+    Situation(
+        "all slots are assigned, and there is no majority yet",
+        with_changes(MET, **{name: {"slots": HEALTHY[name].slots} for name in "abw"}),
     ),
-    (
-        "and no majority stands yet",
-        changed(MET, **{name: {"slots": whole()[name].slots} for name in "abw"}),
-        (),
-        [],
+    Situation("a master is down and not failed over yet", with_changes(HEALTHY, a=DOWN)),
+    Situation("a replica is down", with_changes(HEALTHY, a_=DOWN)),
+    Situation("a host is down and its master failed over", FAILED_OVER),
+    Situation("the host has recovered and is not in sync yet", with_changes(RECOVERED, a={"in_sync": False})),
+    Situation("the host has recovered and is in sync", RECOVERED, commands=["a FAILOVER"]),
+    Situation(
+        "the host has recovered and does not see the majority", with_changes(RECOVERED, a={"sees_majority": False})
     ),
-    ("a master is lost and not yet succeeded", changed(whole(), a=AWAY), (), []),
-    ("a replica is lost", changed(whole(), a_=AWAY), (), []),
-    ("a host is lost and its master succeeded", SUCCEEDED, (), []),
-    ("it is back, not yet in step", changed(RETURNED, a={"copied": False}), (), []),
-    ("it is back and in step", RETURNED, (), ["a FAILOVER"]),
-    ("it is back but does not see the majority", changed(RETURNED, a={"ok": False}), (), []),
-    (
-        "both managers' masters are at the other's: one at a time",
-        changed(RETURNED, b={"slots": None, "master": "b'"}, b_={"slots": B, "master": "", "epoch": 5}),
-        (),
-        ["a FAILOVER"],
+    Situation(
+        "both masters are on the other host: one is failed back at a time",
+        with_changes(RECOVERED, b={"slots": None, "master": "b'"}, b_={"slots": B, "master": "", "epoch": 5}),
+        commands=["a FAILOVER"],
     ),
-    (
-        "only the lost host's own members answer",
-        changed(SUCCEEDED, a=Member("a", slots=A, ok=False), a_=AWAY, b=AWAY, w=AWAY, w_=AWAY, b_=whole()["b'"]),
-        (),
-        [],
+    Situation(
+        "only the members of the recovered host answer",
+        with_changes(
+            FAILED_OVER,
+            a=Member("a", slots=A, sees_majority=False),
+            a_=DOWN,
+            b=DOWN,
+            w=DOWN,
+            w_=DOWN,
+            b_=HEALTHY["b'"],
+        ),
     ),
-    (
-        "a minority answers and is content with itself",
-        changed(RETURNED, b=AWAY, w=AWAY, w_=AWAY),
-        (),
-        [],
+    Situation("a minority answers and takes itself for the majority", with_changes(RECOVERED, b=DOWN, w=DOWN, w_=DOWN)),
+    Situation(
+        "an empty member is at the address of a lost one",
+        with_changes(FAILED_OVER, a=empty_member("x")),
+        former=[LOST_A],
+        commands=["a' MEET a"],
     ),
-    (
-        "an empty member stands where the lost one stood",
-        changed(SUCCEEDED, a=empty("x")),
-        (Member("a", failed=True),),
-        ["a' MEET a"],
+    Situation(
+        "the empty member has been met",
+        with_changes(FAILED_OVER, a=Member("x", epoch=0, keys=0, in_sync=False)),
+        former=[LOST_A],
+        commands=["a REPLICATE a'"],
     ),
-    (
-        "it has been met",
-        changed(SUCCEEDED, a=Member("x", epoch=0, keys=0, copied=False)),
-        (Member("a", failed=True),),
-        ["a REPLICATE a'"],
+    Situation(
+        "it is a replica and all members answer: those that list the lost one forget it",
+        with_changes(FAILED_OVER, a=Member("x", master="a'", in_sync=False), b_=HEALTHY["b'"]),
+        former=[LOST_A],
+        commands=[f"{name} FORGET a" for name in ALL],
     ),
-    (
-        "it is a replica, and all are there: the lost one is forgotten by those that list it",
-        changed(SUCCEEDED, a=Member("x", master="a'", copied=False), b_=whole()["b'"]),
-        (Member("a", failed=True),),
-        [f"{name} FORGET a" for name in ALL],
+    Situation(
+        "it is a replica and one member does not answer",
+        with_changes(FAILED_OVER, a=Member("x", master="a'", in_sync=False), b_=HEALTHY["b'"], w_={"answers": False}),
+        former=[LOST_A],
     ),
-    (
-        "the same, but one cannot be told",
-        changed(SUCCEEDED, a=Member("x", master="a'", copied=False), b_=whole()["b'"], w_={"answers": False}),
-        (Member("a", failed=True),),
-        [],
+    Situation(
+        "a lost member is not known to have failed",
+        with_changes(HEALTHY, a_=Member("x", master="a")),
+        former=[Member("a'", failed=False, master="a")],
     ),
-    (
-        "a lost one that is not known to be dead",
-        changed(whole(), a_=Member("x", master="a")),
-        (Member("a'", failed=False, master="a"),),
-        [],
+    Situation(
+        "an empty member is at the address of a master that is not failed over yet",
+        with_changes(HEALTHY, a=Member("x", epoch=0, keys=0, knows=ALL)),
+        former=[Member("a", slots=A, failed=True)],
     ),
-    (
-        "an empty member at the place of a master that is not yet succeeded",
-        changed(whole(), a=Member("x", epoch=0, keys=0, knows=ALL)),
-        (Member("a", slots=A, failed=True),),
-        [],
+    Situation(
+        "both members of a slot range are lost",
+        with_changes(HEALTHY, a=Member("x", epoch=0, keys=0), a_=Member("y", epoch=0, keys=0)),
+        former=[Member("a", slots=A, failed=True), LOST_A_REPLICA],
     ),
-    (
-        "both of a group are lost",
-        changed(whole(), a=Member("x", epoch=0, keys=0), a_=Member("y", epoch=0, keys=0)),
-        (Member("a", slots=A, failed=True), Member("a'", master="a", failed=True)),
-        [],
+    Situation(
+        "the witness is empty",
+        with_changes(HEALTHY, w=empty_member("x"), w_={"slots": W, "master": "", "epoch": 9}),
+        former=[Member("w", failed=True)],
+        commands=["w' MEET w"],
     ),
-    (
-        "an empty witness",
-        changed(whole(), w=empty("x"), w_={"slots": whole()["w"].slots, "master": "", "epoch": 9}),
-        (Member("w", failed=True),),
-        ["w' MEET w"],
+    Situation(
+        "a member has another cluster's slots",
+        with_changes(HEALTHY, a_=Member("x", slots=A, epoch=99, knows=("p", "q"))),
+        former=[LOST_A_REPLICA, Member("p", knows=("x",)), Member("q", knows=("x",))],
     ),
-    (
-        "a member with another cluster's slots",
-        changed(whole(), a_=Member("x", slots=A, epoch=99, knows=("p", "q"))),
-        (Member("a'", master="a", failed=True), Member("p", knows=("x",)), Member("q", knows=("x",))),
-        [],
+    Situation(
+        "an empty member knows another cluster",
+        with_changes(HEALTHY, a_=Member("x", keys=0, knows=("p",))),
+        former=[LOST_A_REPLICA, Member("p", knows=("x",))],
     ),
-    (
-        "an empty member that knows another cluster",
-        changed(whole(), a_=Member("x", keys=0, knows=("p",))),
-        (Member("a'", master="a", failed=True), Member("p", knows=("x",))),
-        [],
+    Situation(
+        "an unknown member has keys", with_changes(HEALTHY, a_=Member("x", keys=7, knows=())), former=[LOST_A_REPLICA]
     ),
-    (
-        "an unknown member with keys",
-        changed(whole(), a_=Member("x", keys=7, knows=())),
-        (Member("a'", master="a", failed=True),),
-        [],
+    Situation(
+        "the host has recovered and most masters do not see the majority",
+        with_changes(RECOVERED, b={"sees_majority": False}, w={"sees_majority": False}),
     ),
-    (
-        "it is back and in step, and most masters do not see the majority",
-        changed(RETURNED, b={"ok": False}, w={"ok": False}),
-        (),
-        [],
+    Situation(
+        "a master that does not see the majority is not replicated",
+        with_changes(HEALTHY, a={"sees_majority": False}, a_=Member("x", epoch=0, keys=0)),
     ),
-    (
-        "a master that does not see the majority is not copied",
-        changed(whole(), a={"ok": False}, a_=Member("x", epoch=0, keys=0)),
-        (),
-        [],
+    Situation(
+        "the claims of a member of another cluster do not count",
+        with_changes(HEALTHY, a_=Member("x", slots=B, epoch=99, knows=()), b_=Member("y", epoch=0, keys=0)),
+        commands=["b' REPLICATE b"],
     ),
-    (
-        "what a member of another cluster claims does not count",
-        changed(whole(), a_=Member("x", slots=B, epoch=99, knows=()), b_=Member("y", epoch=0, keys=0)),
-        (),
-        ["b' REPLICATE b"],
+    Situation(
+        "a recovered master does not know yet that it was failed over",
+        with_changes(RECOVERED, a=Member("a", slots=A, epoch=1)),
     ),
-    (
-        "a master that is back does not know yet that it was succeeded",
-        changed(RETURNED, a=Member("a", slots=A, epoch=1)),
-        (),
-        [],
+    Situation(
+        "a member still replicates a lost one",
+        with_changes(HEALTHY, a_={"master": "old"}),
+        former=[Member("old", failed=True)],
     ),
-    (
-        "somebody still copies one that is gone",
-        changed(whole(), a_={"master": "old"}),
-        (Member("old", failed=True),),
-        [],
+    Situation(
+        "a member replicates the wrong master", with_changes(HEALTHY, a_={"master": "b"}), commands=["a' REPLICATE a"]
     ),
-    ("a replica of the wrong master", changed(whole(), a_={"master": "b"}), (), ["a' REPLICATE a"]),
-    (
-        "a replica of the wrong master, which is away",
-        changed(whole(), a_={"master": "b"}, b=AWAY),
-        (),
-        [],
-    ),
-    (
-        "a master without slots but with keys",
-        changed(whole(), a_={"master": ""}),
-        (),
-        [],
-    ),
+    Situation("a member replicates the wrong master, which is down", with_changes(HEALTHY, a_={"master": "b"}, b=DOWN)),
+    Situation("a master has keys and no slots", with_changes(HEALTHY, a_={"master": ""})),
 ]
 
 
-@pytest.mark.parametrize(
-    ("members", "also", "wanted"), [row[1:] for row in SITUATIONS], ids=[row[0] for row in SITUATIONS]
-)
-def test_what_is_done(members: dict[str, Member], also: tuple[Member, ...], wanted: list[str]) -> None:
-    assert sorted(_planned(members, also)) == sorted(wanted)
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.description)
+def test_planned_commands(situation: Situation) -> None:
+    assert sorted(_planned(situation)) == sorted(situation.commands)
 
 
-def test_members_that_moved_while_all_were_away_are_introduced_even_without_a_majority() -> None:
-    old = {name: Address("10.9.9.9", number) for number, name in enumerate(SHORT, 1)}
-    moved = {name: Member(**{**_fields(member), "address": old[name], "ok": False}) for name, member in whole().items()}
-    steps = _planned(moved)
-    assert len(steps) == 30
-    assert all(" MEET " in step for step in steps)
-
-
-def _fields(member: Member) -> dict[str, object]:
-    return {name: getattr(member, name) for name in Member.__dataclass_fields__}
+def test_members_with_new_addresses_are_introduced_even_without_a_majority() -> None:
+    old = {name: Address("10.9.9.9", number) for number, name in enumerate(ADDRESSES, 1)}
+    moved = {name: replace(member, address=old[name], sees_majority=False) for name, member in HEALTHY.items()}
+    commands = _planned(Situation("all moved", moved))
+    assert len(commands) == len(ADDRESSES) * (len(ADDRESSES) - 1)
+    assert all(" MEET " in command for command in commands)
 
 
 @pytest.mark.parametrize(
     ("members", "leaving", "wanted"),
     [
-        (whole(), "a", ["a' FAILOVER"]),
-        (whole(), "a'", []),
-        (whole(), "b a' w'", ["b' FAILOVER"]),
-        (whole(), "b b'", []),
-        (changed(whole(), a_={"copied": False}), "a", []),
-        (changed(whole(), a_=AWAY), "a", []),
-        (SUCCEEDED, "b a' w'", []),
-        (RETURNED, "b a' w'", ["a FAILOVER", "b' FAILOVER"]),
+        (HEALTHY, "a", ["a' FAILOVER"]),
+        (HEALTHY, "a'", []),
+        (HEALTHY, "b a' w'", ["b' FAILOVER"]),
+        (HEALTHY, "b b'", []),
+        (with_changes(HEALTHY, a_={"in_sync": False}), "a", []),
+        (with_changes(HEALTHY, a_=DOWN), "a", []),
+        (FAILED_OVER, "b a' w'", []),
+        (RECOVERED, "b a' w'", ["a FAILOVER", "b' FAILOVER"]),
     ],
 )
-def test_who_is_about_to_leave_hands_its_slots_over(
+def test_a_member_about_to_stop_hands_its_slots_over(
     members: dict[str, Member], leaving: str, wanted: list[str]
 ) -> None:
-    steps = plan_hand_over(views(members), GROUPS, {SHORT[name] for name in leaving.split()})
-    assert _told(steps) == wanted
+    commands = plan_hand_over(views_of(members), SLOT_RANGES, {ADDRESSES[name] for name in leaving.split()})
+    assert _describe(commands) == wanted
 
 
 def test_the_latest_claim_to_slots_counts() -> None:
-    entry = slot_owner(views(changed(RETURNED, a=Member("a", slots=A, epoch=1))), A)
+    entry = slot_owner(views_of(with_changes(RECOVERED, a=Member("a", slots=A, epoch=1))), A)
     assert entry is not None
     assert entry.id == "a'"
 
 
-def test_a_meeting_names_the_port_of_the_members_own_bus() -> None:
-    step = plan(views(new()), GROUPS)[0]
-    assert step.arguments == ("CLUSTER", "MEET", "10.0.0.2", 2, 10_000)
+def test_an_introduction_names_the_port_of_the_cluster_bus() -> None:
+    command = plan(views_of(new_servers()), SLOT_RANGES)[0]
+    assert command.arguments == ("CLUSTER", "MEET", "10.0.0.2", 2, BUS_PORT)
 
 
-def test_two_managers_plan_the_same() -> None:
-    for _, members, also, _ in SITUATIONS:
-        seen = views(members, also)
-        assert set(plan(seen, GROUPS)) == set(plan(dict(reversed(seen.items())), GROUPS))
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.description)
+def test_two_managers_plan_the_same(situation: Situation) -> None:
+    views = views_of(situation.members, situation.former)
+    assert set(plan(views, SLOT_RANGES)) == set(plan(dict(reversed(views.items())), SLOT_RANGES))

@@ -1,7 +1,8 @@
-"""The setting that names the hosts, read."""
+"""Slot ranges from the setting WORKMANAGER_CLUSTER_HOSTS."""
 
 import pytest
 
+from jobqueue.servers.topology import HASH_SLOTS
 from manager.cluster.slot_ranges import Address, SlotRange, parse_hosts
 
 
@@ -13,23 +14,23 @@ def test_two_managers_and_a_witness() -> None:
 
 
 def test_three_equal_hosts() -> None:
-    groups = parse_hosts(("10.0.0.1:1+2", "10.0.0.2:1+2", "fd00::3:1+2"))
-    assert [(group.first_slot, group.last_slot) for group in groups] == [(0, 5460), (5461, 10921), (10922, 16383)]
-    assert [group.preferred_master.host for group in groups] == ["10.0.0.1", "10.0.0.2", "fd00::3"]
-    assert [group.replica.host for group in groups] == ["10.0.0.2", "fd00::3", "10.0.0.1"]
+    slot_ranges = parse_hosts(("10.0.0.1:1+2", "10.0.0.2:1+2", "fd00::3:1+2"))
+    assert [(each.first_slot, each.last_slot) for each in slot_ranges] == [(0, 5460), (5461, 10921), (10922, 16383)]
+    assert [each.preferred_master.host for each in slot_ranges] == ["10.0.0.1", "10.0.0.2", "fd00::3"]
+    assert [each.replica.host for each in slot_ranges] == ["10.0.0.2", "fd00::3", "10.0.0.1"]
 
 
 @pytest.mark.parametrize(
     "hosts", [("10.0.0.1:1+2", "10.0.0.2:1+2+3", "10.0.0.3:1"), ("10.0.0.1:1+2", "10.0.0.2:1+2", "10.0.0.3:1+2")]
 )
-def test_no_master_stands_on_its_replicas_host_and_every_slot_is_served(hosts: tuple[str, ...]) -> None:
-    groups = parse_hosts(hosts)
-    assert all(group.preferred_master.host != group.replica.host for group in groups)
-    assert sum(group.last_slot - group.first_slot + 1 for group in groups) == 16384
+def test_every_slot_has_a_master_and_its_replica_on_different_hosts(hosts: tuple[str, ...]) -> None:
+    slot_ranges = parse_hosts(hosts)
+    assert all(each.preferred_master.host != each.replica.host for each in slot_ranges)
+    assert sum(each.last_slot - each.first_slot + 1 for each in slot_ranges) == HASH_SLOTS
 
 
 @pytest.mark.parametrize(
-    ("hosts", "told"),
+    ("hosts", "message"),
     [
         ((), "three hosts with 2, 3, 1 or 2, 2, 2 ports, not "),
         (("10.0.0.1:1+2", "10.0.0.2:1+2", "10.0.0.3:1"), "not 2, 2, 1"),
@@ -40,6 +41,6 @@ def test_no_master_stands_on_its_replicas_host_and_every_slot_is_served(hosts: t
         (("10.0.0.1:1+70000", "10.0.0.2:1+2", "10.0.0.3:1+2"), "ports are numbers from 1 to 65535"),
     ],
 )
-def test_a_wrong_one_is_told(hosts: tuple[str, ...], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_invalid_hosts_are_rejected(hosts: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_hosts(hosts)

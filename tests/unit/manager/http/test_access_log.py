@@ -1,4 +1,4 @@
-"""The access log's lines have the form of all others, and none is lost."""
+"""Access log lines have the format of all log lines, and none is lost."""
 
 import io
 import logging
@@ -15,14 +15,14 @@ def lines_of(stream: io.StringIO) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def count_is(stream: io.StringIO, number: int) -> Callable[[], Awaitable[bool]]:
-    async def counted() -> bool:
-        return len(lines_of(stream)) == number
+def has_lines(stream: io.StringIO, count: int) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        return len(lines_of(stream)) == count
 
-    return counted
+    return check
 
 
-async def test_a_line_is_what_the_logging_module_would_have_written(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_line_equals_that_of_the_logging_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     configure_logging()
     message = "event=request_completed method=PUT path=/enqueue status=200 ms=1.24"
@@ -37,19 +37,19 @@ async def test_a_line_is_what_the_logging_module_would_have_written(monkeypatch:
     assert lines_of(stream) == ["2025-12-31T23:59:59.062Z INFO manager.access " + message]
 
 
-async def test_lines_wait_a_moment_and_no_longer() -> None:
+async def test_lines_are_written_after_a_moment() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
     for status in (200, 404):
         log.add("GET", "/", status, 0.0, 0.0)
     assert lines_of(stream) == []
-    await until_async(count_is(stream, 2))
+    await until_async(has_lines(stream, 2))
     assert [line.partition("status=")[2] for line in lines_of(stream)] == ["200 ms=0.00", "404 ms=0.00"]
     log.add("GET", "/", 500, 0.0, 0.0)
-    await until_async(count_is(stream, 3))
+    await until_async(has_lines(stream, 3))
 
 
-async def test_many_lines_do_not_wait() -> None:
+async def test_a_full_buffer_is_written_at_once() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
     for _ in range(MAX_BUFFERED_LINES):
@@ -57,7 +57,7 @@ async def test_many_lines_do_not_wait() -> None:
     assert len(lines_of(stream)) == MAX_BUFFERED_LINES
 
 
-async def test_the_stamp_follows_the_clock() -> None:
+async def test_the_timestamp_follows_the_clock() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
     for now in (1.999999, 2.0, 61.5):

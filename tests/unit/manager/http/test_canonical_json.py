@@ -1,4 +1,4 @@
-"""JSON of records: equal values are equal bytes, and nothing changes in silence."""
+"""Canonical JSON: equal values are equal bytes, and no value changes silently."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from manager.http.canonical_json import canonical_json, json_fragment
 
 
 @pytest.mark.parametrize("value", [{"b": 1, "a": [None, "é", 1.5, 10**30]}, {}, "x", 2**63, -(10**40)])
-def test_values_keep(value: Any) -> None:
+def test_values_survive_a_round_trip(value: Any) -> None:
     assert json.loads(canonical_json(value)) == value
     assert json.loads(orjson.dumps(json_fragment(value))) == value
 
@@ -21,11 +21,11 @@ def test_the_order_of_keys_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, [math.inf], {"a": -math.inf}, [10**30, math.nan]])
-def test_what_json_cannot_say_is_no_record(value: Any) -> None:
+def test_values_beyond_json_are_rejected(value: Any) -> None:
     with pytest.raises(ValueError, match="JSON"):
         canonical_json(value)
     assert orjson.dumps(json_fragment(value)) == b"null"
 
 
-def test_lone_surrogates_that_others_wrote_can_be_shown() -> None:
+def test_lone_surrogates_of_other_writers_can_be_shown() -> None:
     assert json.loads(orjson.dumps(json_fragment({"a": "\ud800"}))) == {"a": "\ud800"}

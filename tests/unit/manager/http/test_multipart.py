@@ -1,4 +1,4 @@
-"""The field `data` of a form."""
+"""Reading the field `data` of a multipart form."""
 
 from collections.abc import AsyncIterator
 
@@ -21,7 +21,7 @@ async def read(body: bytes, size: int = 1000) -> bytes:
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 1000])
-async def test_the_data_comes_out_as_it_went_in(size: int) -> None:
+async def test_the_data_arrives_unchanged(size: int) -> None:
     data = bytes(range(256)) + b"\r\n--A\r\n--\r\n-"
     body = part("data", data, b"Content-Type: application/octet-stream\r\n") + b"--B--\r\n"
     assert await read(body, size) == data
@@ -45,13 +45,13 @@ async def test_empty_data_is_data() -> None:
         b"--B\r\n\r\nno name\r\n--B--\r\n",
     ],
 )
-async def test_what_is_no_such_form_is_refused(body: bytes) -> None:
+async def test_a_malformed_form_is_rejected(body: bytes) -> None:
     with pytest.raises(Problem) as caught:
         await read(body)
     assert caught.value.status == 400
 
 
 @pytest.mark.parametrize("content_type", [b"multipart/form-data", b"multipart/form-data; boundary="])
-def test_a_form_without_a_boundary_is_refused(content_type: bytes) -> None:
+def test_a_form_without_a_boundary_is_rejected(content_type: bytes) -> None:
     with pytest.raises(Problem):
         read_boundary(content_type)

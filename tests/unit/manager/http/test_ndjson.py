@@ -1,4 +1,4 @@
-"""Lines come out whole, however the body was cut."""
+"""Lines are complete, however the body was split into pieces."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from manager.http.ndjson import LineSplitter
 BODY = b'{"a":1}\n\n  \r\n{"b":2}\r\nlast'
 
 
-def split(*pieces: bytes, most_bytes: int = 100) -> list[bytes | None]:
-    splitter = LineSplitter(most_bytes)
+def split(*pieces: bytes, max_line_bytes: int = 100) -> list[bytes | None]:
+    splitter = LineSplitter(max_line_bytes)
     lines = [line for piece in pieces for line in splitter.feed(piece)]
     return [*lines, *splitter.finish()]
 
@@ -19,10 +19,10 @@ def test_lines_do_not_depend_on_the_pieces(size: int) -> None:
     assert split(*pieces) == [b'{"a":1}', b'{"b":2}', b"last"]
 
 
-def test_a_line_that_is_too_long_is_passed_over_alone() -> None:
-    assert split(b"short\nlo", b"ng long", b" long\nshort\n", most_bytes=5) == [b"short", None, b"short"]
+def test_only_the_line_that_is_too_long_is_dropped() -> None:
+    assert split(b"short\nlo", b"ng long", b" long\nshort\n", max_line_bytes=5) == [b"short", None, b"short"]
 
 
-def test_nothing_has_no_lines() -> None:
+def test_an_empty_body_has_no_lines() -> None:
     assert split(b"") == []
     assert split(b"\n \n\r\n") == []

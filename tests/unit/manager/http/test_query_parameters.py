@@ -1,4 +1,4 @@
-"""Query strings: what is taken, and how what is wrong is named."""
+"""Query strings: accepted values, and how errors are named."""
 
 import pytest
 
@@ -13,7 +13,7 @@ QUERY = Query(
 )
 
 
-def test_values_are_read_and_defaults_filled_in() -> None:
+def test_values_are_parsed_and_defaults_filled_in() -> None:
     assert QUERY.parse(b"top=7") == {"top": 7, "wait": 0, "order": "latest", "id": None}
     given = QUERY.parse(b"wait=2.5&top=%31%30&order=oldest&id=abc")
     assert given == {"top": 10, "wait": 2.5, "order": "oldest", "id": "abc"}
@@ -43,7 +43,7 @@ def test_values_are_read_and_defaults_filled_in() -> None:
         (b"top=1&", ""),
     ],
 )
-def test_a_wrong_parameter_is_named(query_string: bytes, named: str) -> None:
+def test_an_invalid_parameter_is_named(query_string: bytes, named: str) -> None:
     with pytest.raises(Problem) as caught:
         QUERY.parse(query_string)
     assert caught.value.status == 400
@@ -51,13 +51,13 @@ def test_a_wrong_parameter_is_named(query_string: bytes, named: str) -> None:
 
 
 @pytest.mark.parametrize("query_string", [b"top=%00", b"top=1&id=a%0a", b"top=%ff", b"%00=1"])
-def test_what_is_no_text_is_refused(query_string: bytes) -> None:
+def test_control_characters_and_bad_utf8_are_rejected(query_string: bytes) -> None:
     with pytest.raises(Problem) as caught:
         QUERY.parse(query_string)
     assert caught.value.status == 400
 
 
-def test_the_document_says_what_is_checked() -> None:
+def test_the_openapi_document_shows_the_checks() -> None:
     top, wait, order, text = QUERY.openapi()
     assert top["required"]
     assert top["schema"] == {"type": "integer", "minimum": 1, "maximum": 100}

@@ -1,4 +1,4 @@
-"""How a connection behaves around the short answers of hot routes."""
+"""Behaviour of a connection with the one-write responses of fast routes."""
 
 import asyncio
 import gc
@@ -18,11 +18,11 @@ from manager.http.uvicorn_protocol import MAX_CACHED_TARGET_BYTES, ManagerHttpPr
 from manager.metrics import Metrics
 from tests.waiting import until_async
 
-ANSWERED = b"HTTP/1.1 200 OK\r\ncontent-type: text/echo\r\ncontent-length: %d\r\n\r\n%b"
+TEST_TIMEOUT_SECONDS = 60
 
 
 class Echo:
-    """Answers with the body."""
+    """A fast route that answers with the request's body."""
 
     media_type = b"text/echo"
 
@@ -30,8 +30,8 @@ class Echo:
         return await read_body(scope, receive, 1 << 24)
 
 
-async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    raise AssertionError("no other route is asked")
+async def no_other_route(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("only the fast route must be called")
 
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -39,11 +39,11 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @asynccontextmanager
 async def served(
-    keep_alive_seconds: int = 60,
+    keep_alive_seconds: int = TEST_TIMEOUT_SECONDS,
 ) -> AsyncIterator[tuple[Callable[[], Awaitable[Streams]], ServerState]]:
-    """Connects to a server, whose state stands beside."""
-    front = Gateway({("PUT", "/echo"): Echo()}, nothing, ApiKeyAuth(()), Metrics(), None)
-    config = uvicorn.Config(front, lifespan="off", ws="none", log_config=None, timeout_keep_alive=keep_alive_seconds)
+    """Yield a function that connects to a server, and the server's state."""
+    gateway = Gateway({("PUT", "/echo"): Echo()}, no_other_route, ApiKeyAuth(()), Metrics(), None)
+    config = uvicorn.Config(gateway, lifespan="off", ws="none", log_config=None, timeout_keep_alive=keep_alive_seconds)
     config.load()
     state = ServerState()
     writers = []
@@ -57,18 +57,22 @@ async def served(
         return reader, writer
 
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(TEST_TIMEOUT_SECONDS):
             yield connect, state
     finally:
         server.close()
         for writer in writers:
             writer.close()
             await writer.wait_closed()
-        await until_async(partial(none, state.connections))
+        await until_async(partial(is_empty, state.connections))
 
 
-async def none(things: Collection[object]) -> bool:
+async def is_empty(things: Collection[object]) -> bool:
     return not things
+
+
+def response(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-type: text/echo\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
 def put(body: bytes, version: str = "1.1", *headers: str) -> bytes:
@@ -81,48 +85,48 @@ async def test_one_connection_carries_many_requests() -> None:
         reader, writer = await connect()
         for body in (b"", b"one", b"x" * 300_000):
             writer.write(put(body))
-            expected = ANSWERED % (len(body), body)
+            expected = response(body)
             assert await reader.readexactly(len(expected)) == expected
         assert state.total_requests == 3
 
 
-async def test_requests_that_come_together_are_answered_in_their_order() -> None:
+async def test_pipelined_requests_are_answered_in_order() -> None:
     async with served() as (connect, _):
         reader, writer = await connect()
         writer.write(put(b"one") + put(b"two") + put(b"three"))
-        expected = b"".join(ANSWERED % (len(body), body) for body in (b"one", b"two", b"three"))
+        expected = b"".join(response(body) for body in (b"one", b"two", b"three"))
         assert await reader.readexactly(len(expected)) == expected
 
 
 @pytest.mark.parametrize(
     "target", ["/echo?a=1", "/ec%68o", f"/echo?a={'x' * 2 * MAX_CACHED_TARGET_BYTES}", "http://h/echo"]
 )
-async def test_a_target_is_read_alike_the_first_time_and_again(target: str) -> None:
+async def test_a_target_is_parsed_alike_with_and_without_the_cache(target: str) -> None:
     async with served() as (connect, _):
         reader, writer = await connect()
         for body in (b"one", b"two"):
             writer.write(put(body).replace(b"/echo", target.encode(), 1))
-            expected = ANSWERED % (3, body)
+            expected = response(body)
             assert await reader.readexactly(len(expected)) == expected
 
 
 @pytest.mark.parametrize("target", [b"/echo\xff", b"nothing"])
-async def test_what_is_no_target_is_refused_and_ends_the_connection(target: bytes) -> None:
+async def test_an_invalid_target_is_rejected_and_closes_the_connection(target: bytes) -> None:
     async with served() as (connect, _):
         reader, writer = await connect()
         writer.write(put(b"one").replace(b"/echo", target, 1))
         assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
 
 
-async def test_an_offer_of_another_protocol_is_passed_over() -> None:
+async def test_an_upgrade_request_is_answered_without_upgrade() -> None:
     async with served() as (connect, _):
         reader, writer = await connect()
         writer.write(put(b"", "1.1", "connection: upgrade", "upgrade: h2c"))
-        expected = ANSWERED % (0, b"")
+        expected = response(b"")
         assert await reader.readexactly(len(expected)) == expected
 
 
-async def test_the_connection_ends_where_the_client_wants_it() -> None:
+async def test_the_connection_closes_if_the_client_asks_for_it() -> None:
     async with served() as (connect, _):
         for message in (put(b"one", "1.1", "connection: close"), put(b"one", "1.0")):
             reader, writer = await connect()
@@ -139,47 +143,49 @@ async def test_a_client_is_told_to_send_its_body() -> None:
         writer.write(head)
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(body)
-        expected = ANSWERED % (3, body)
+        expected = response(body)
         assert await reader.readexactly(len(expected)) == expected
 
 
-async def test_a_client_that_does_not_read_gets_all_of_it_in_the_end() -> None:
+async def test_a_slow_reader_gets_the_whole_response() -> None:
     async with served() as (connect, _):
         reader, writer = await connect()
         body = bytes(8 << 20)
         writer.write(put(body) + put(b"two"))
-        expected = ANSWERED % (len(body), body) + ANSWERED % (3, b"two")
+        expected = response(body) + response(b"two")
         assert await reader.readexactly(len(expected)) == expected
 
 
-async def test_an_idle_connection_is_closed_and_one_in_use_is_not() -> None:
-    async with served(keep_alive_seconds=3) as (connect, _):
+async def test_only_an_idle_connection_is_closed() -> None:
+    keep_alive_seconds = 3
+    async with served(keep_alive_seconds) as (connect, _):
         loop = asyncio.get_running_loop()
         reader, writer = await connect()
         began = last = loop.time()
-        expected = ANSWERED % (3, b"one")
-        while loop.time() - began < 4:
+        expected = response(b"one")
+        while loop.time() - began < keep_alive_seconds + 1:
             writer.write(put(b"one"))
             assert await reader.readexactly(len(expected)) == expected
             last = loop.time()
             await asyncio.sleep(0.1)
         assert await reader.read() == b""
-        assert loop.time() - last > 2.9
+        assert loop.time() - last > keep_alive_seconds - 0.1
 
 
-async def test_a_request_that_takes_longer_than_idle_connections_live_is_answered() -> None:
-    async with served(keep_alive_seconds=1) as (connect, _):
+async def test_a_request_can_take_longer_than_the_keep_alive_timeout() -> None:
+    keep_alive_seconds = 1
+    async with served(keep_alive_seconds) as (connect, _):
         reader, writer = await connect()
-        expected = ANSWERED % (3, b"one")
+        expected = response(b"one")
         writer.write(put(b"one"))
         assert await reader.readexactly(len(expected)) == expected
         writer.write(put(b"one")[:-1])
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(keep_alive_seconds + 0.2)
         writer.write(b"e")
         assert await reader.readexactly(len(expected)) == expected
 
 
-async def test_a_connection_that_is_gone_leaves_no_timer() -> None:
+async def test_a_closed_connection_leaves_no_timer() -> None:
     async with served() as (connect, state):
         reader, writer = await connect()
         writer.write(put(b"one"))
@@ -189,11 +195,11 @@ async def test_a_connection_that_is_gone_leaves_no_timer() -> None:
         timer = connection._idle_timer
         assert timer is not None
         writer.close()
-        await until_async(partial(none, state.connections))
+        await until_async(partial(is_empty, state.connections))
         assert timer.cancelled()
 
 
-async def test_a_request_that_is_answered_waits_for_no_garbage_collection() -> None:
+async def test_an_answered_request_is_freed_without_garbage_collection() -> None:
     async with served() as (connect, state):
         reader, writer = await connect()
         requests = []

@@ -1,4 +1,4 @@
-"""Shards that are away are left alone for a moment."""
+"""Shards that failed or are slow are left alone for a moment."""
 
 import pytest
 
@@ -9,31 +9,36 @@ from jobqueue.sharding.shards import Shards
 from manager.queue.circuit_breaker import OPEN_SECONDS, SLOW_SECONDS, ShardBreaker
 
 
-def test_a_shard_that_failed_is_asked_again_after_a_moment() -> None:
+def two_shards() -> Shards:
+    """Return shards that are never contacted."""
+    return Shards(Layout(1, ("{rq:0}", "{rq:1}")), Topology("redis://127.0.0.1:1"))
+
+
+def test_a_failed_shard_is_asked_again_after_a_moment() -> None:
     now = 100.0
-    first, second = Shards(Layout(1, ("{rq:0}", "{rq:1}")), Topology("redis://127.0.0.1:1"))
-    outages = ShardBreaker(lambda: now)
-    with pytest.raises(ShardUnavailable, match="cut"), outages.guard(first):
-        raise ShardUnavailable("cut")
-    assert outages.available([first, second]) == [second]
-    with pytest.raises(ShardUnavailable, match="a moment ago"), outages.guard(first):
-        pytest.fail("it was asked")
+    first, second = two_shards()
+    breaker = ShardBreaker(lambda: now)
+    with pytest.raises(ShardUnavailable, match="connection lost"), breaker.guard(first):
+        raise ShardUnavailable("connection lost")
+    assert breaker.available([first, second]) == [second]
+    with pytest.raises(ShardUnavailable, match="a moment ago"), breaker.guard(first):
+        pytest.fail("the shard was asked")
     now += OPEN_SECONDS
-    with outages.guard(first):
+    with breaker.guard(first):
         pass
-    assert outages.available([first, second]) == [first, second]
+    assert breaker.available([first, second]) == [first, second]
 
 
-def test_a_shard_that_takes_its_time_is_asked_for_nothing_that_others_can_do() -> None:
-    """But for what only it can do, it is: other questions wait beside the one under way."""
+def test_a_slow_shard_is_skipped_for_work_that_others_can_do() -> None:
+    """Work that only this shard can do is still sent to it."""
     now = 100.0
-    first, second = Shards(Layout(1, ("{rq:0}", "{rq:1}")), Topology("redis://127.0.0.1:1"))
-    outages = ShardBreaker(lambda: now)
-    with outages.guard(first):
-        assert outages.available([first, second]) == [first, second]
+    first, second = two_shards()
+    breaker = ShardBreaker(lambda: now)
+    with breaker.guard(first):
+        assert breaker.available([first, second]) == [first, second]
         now += SLOW_SECONDS + 0.1
-        assert outages.available([first, second]) == [second]
-        with outages.guard(first):
+        assert breaker.available([first, second]) == [second]
+        with breaker.guard(first):
             pass
-        assert outages.available([first, second]) == [second]
-    assert outages.available([first, second]) == [first, second]
+        assert breaker.available([first, second]) == [second]
+    assert breaker.available([first, second]) == [first, second]

@@ -1,4 +1,4 @@
-"""What is right about a submission, and the record it becomes."""
+"""Validation of submissions, and the job records made of them."""
 
 import json
 from typing import Any
@@ -11,21 +11,21 @@ from manager.http.problems import Problem
 from manager.schemas.job_factory import JobFactory, sha512_job
 from manager.schemas.json_types import parse_instant
 
-READER = JobFactory(FunctionRegistry.discover(()), max_payload_bytes=9)
+FACTORY = JobFactory(FunctionRegistry.discover(()), max_payload_bytes=9)
 
 
 def job(**fields: Any) -> NewJob:
-    return READER.create_job(READER.parse(json.dumps({"function": "noop", **fields}).encode()), "an-id")
+    return FACTORY.create_job(FACTORY.parse(json.dumps({"function": "noop", **fields}).encode()), "an-id")
 
 
-def refused(raw: bytes) -> Problem:
+def rejection(raw: bytes) -> Problem:
     with pytest.raises(Problem) as caught:
-        READER.create_job(READER.parse(raw), "an-id")
+        FACTORY.create_job(FACTORY.parse(raw), "an-id")
     return caught.value
 
 
 @pytest.mark.parametrize(
-    ("fields", "named"),
+    ("fields", "field"),
     [
         ({"function": "os.system"}, "function"),
         ({"function": None}, "function"),
@@ -62,10 +62,10 @@ def refused(raw: bytes) -> Problem:
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_a_wrong_field_is_named(fields: dict[str, Any], named: str) -> None:
-    problem = refused(json.dumps({"function": "noop", **fields}).encode())
+def test_an_invalid_field_is_named(fields: dict[str, Any], field: str) -> None:
+    problem = rejection(json.dumps({"function": "noop", **fields}).encode())
     assert problem.status == 422
-    assert problem.members["errors"][0]["field"] == named
+    assert problem.members["errors"][0]["field"] == field
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], named: str) -> None:
         {"data": "YQ==", "kwargs": {"data": "YQ=="}},
     ],
 )
-def test_fields_that_exclude_each_other_are_refused(fields: dict[str, Any]) -> None:
-    problem = refused(json.dumps({"function": "noop", **fields}).encode())
+def test_fields_that_exclude_each_other_are_rejected(fields: dict[str, Any]) -> None:
+    problem = rejection(json.dumps({"function": "noop", **fields}).encode())
     assert problem.status == 422
     assert "exclude each other" in problem.detail
 
@@ -100,11 +100,11 @@ def test_fields_that_exclude_each_other_are_refused(fields: dict[str, Any]) -> N
         (b'{"function":"noop","data":"' + b"A" * 16 + b'"}', 413),
     ],
 )
-def test_what_is_no_submission_is_refused(raw: bytes, status: int) -> None:
-    assert refused(raw).status == status
+def test_invalid_submissions_are_rejected(raw: bytes, status: int) -> None:
+    assert rejection(raw).status == status
 
 
-def test_a_payload_of_exactly_the_limit_is_taken() -> None:
+def test_a_payload_of_exactly_the_limit_is_accepted() -> None:
     assert json.loads(job(data="AAAAAAAAAAAA").data)[3] == {"data": "AAAAAAAAAAAA"}
 
 
@@ -139,7 +139,7 @@ def test_fields_become_the_record() -> None:
     assert (made.result_ttl_seconds, made.feed, made.meta) == (0, False, b'{"a":null,"b":1}')
 
 
-def test_http_is_tried_again_unless_told_otherwise() -> None:
+def test_http_jobs_are_retried_by_default() -> None:
     assert job(function="http").retries == 3
     assert job(function="http", retry={"max": 0}).retries == 0
 
@@ -149,6 +149,8 @@ def test_an_instant_before_the_epoch_is_due_at_once() -> None:
 
 
 def test_enqueue_makes_the_same_record_as_a_submission() -> None:
-    reader = JobFactory(FunctionRegistry.discover(()), 1000)
-    submission = reader.parse(b'{"kwargs":{"iterations":7},"data":"aGVsbG8=","function":"sha512","timeout":60}')
-    assert sha512_job("worker_node.functions.sha512", "i", b"hello", 7, 60) == reader.create_job(submission, "i")
+    factory = JobFactory(FunctionRegistry.discover(()), max_payload_bytes=1000)
+    submission = factory.parse(b'{"kwargs":{"iterations":7},"data":"aGVsbG8=","function":"sha512","timeout":60}')
+    assert sha512_job(
+        "worker_node.functions.sha512", "i", b"hello", iterations=7, timeout_seconds=60
+    ) == factory.create_job(submission, "i")
