@@ -1,14 +1,14 @@
-"""`python -m infra.bundle --output DIR [--app DIR] [--architecture A] [--set NAME=VALUE]…`: what hosts boot from.
+"""`python -m infra.bundle --output DIR [--app DIR] [--architecture A] [--set NAME=VALUE]…`: build the hosts' archive.
 
-Prints the path of `DIR/SHA256.tar.gz`, named by its own content: the same sources make the same archive. In it:
+Prints the path of `DIR/SHA256.tar.gz`. It is named by its content, and the same sources make the same archive:
 
-    site/         the program, what `requirements.txt` pins for the target platform, and the user's own modules: a tree
-                  for PYTHONPATH, so that a host needs neither pip nor an index
-    infra/        what hosts run at boot and beside the program
-    bundle.env    `WORKMANAGER_FUNCTIONS`, the user's modules, and what `--set NAME=VALUE` sets besides
+    site/         the program, the packages of `requirements.txt` for the target platform, and the user's own modules.
+                  It is a directory for PYTHONPATH, so that hosts need neither pip nor a package index
+    infra/        scripts and units of the hosts
+    bundle.env    settings: `WORKMANAGER_FUNCTIONS` with the user's modules, and those options with `--set NAME=VALUE`
 
-`--app` is a directory of modules and packages whose public functions jobs may call; its `requirements.txt`, if there is
-one, is installed too, and may not ask for other versions than the program's. Needs the network, and pip.
+`--app` is a directory of modules and packages whose public functions jobs may call. Its `requirements.txt`, if there is
+one, is installed, too. It must not require other versions than the program does. Needs pip and the network.
 """
 
 import argparse
@@ -32,23 +32,23 @@ PYTHON = "3.11"
 GLIBC_MINOR_VERSIONS = range(34, 16, -1)
 """Amazon Linux 2023 has glibc 2.34."""
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
-"""EC2's names of the architectures, and Python's."""
+"""Names of the architectures at EC2, and in Python's platform tags."""
 
 
 class BundleError(Exception):
-    """The bundle cannot be made; the message says of what and why."""
+    """The bundle cannot be built; the message names the part and the reason."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Builds the bundle and prints its path; the exit code."""
-    parser = argparse.ArgumentParser(prog="infra.bundle", description="Builds the archive that hosts boot from.")
-    parser.add_argument("--output", type=Path, required=True, help="the directory for the archive")
-    parser.add_argument("--app", type=Path, help="a directory of modules whose functions jobs may call")
+    """Build the bundle, print its path, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="infra.bundle", description="Build the archive that hosts boot from.")
+    parser.add_argument("--output", type=Path, required=True, help="directory for the archive")
+    parser.add_argument("--app", type=Path, help="directory of modules whose functions jobs may call")
     parser.add_argument("--architecture", choices=sorted(MACHINES), default="x86_64")
     parser.add_argument("--set", action="append", default=[], type=_setting, help="NAME=VALUE of WORKMANAGER_NAME")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        path = build(given.output, given.app, given.architecture, dict(given.set))
+        path = build(options.output, options.app, options.architecture, dict(options.set))
     except BundleError as error:
         sys.stderr.write(f"bundle: error: {error}\n")
         return 1
@@ -57,20 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _setting(text: str) -> tuple[str, str]:
-    found = re.fullmatch(r"([A-Z][A-Z0-9_]*)=([^\n]*)", text)
-    if not found:
+    match = re.fullmatch(r"([A-Z][A-Z0-9_]*)=([^\n]*)", text)
+    if not match:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return found[1].removeprefix("WORKMANAGER_"), found[2]
+    return match[1].removeprefix("WORKMANAGER_"), match[2]
 
 
 def build(output: Path, app: Path | None, architecture: str, settings: Mapping[str, str]) -> Path:
-    """The path of the archive, made in `output`.
+    """Build the archive in `output` and return its path.
 
     Raises:
-        BundleError: a package has no build for the platform, or the app does not fit.
+        BundleError: a package has no build for the platform, or the app conflicts with the program.
     """
-    with tempfile.TemporaryDirectory(prefix="bundle-") as made:
-        tree = Path(made)
+    with tempfile.TemporaryDirectory(prefix="bundle-") as directory:
+        tree = Path(directory)
         site = tree / "site"
         modules = _app_modules(app) if app else []
         _install(site, app, architecture)
@@ -80,8 +80,9 @@ def build(output: Path, app: Path | None, architecture: str, settings: Mapping[s
             _copy_app(app, site)
         for files in HOST_FILES:
             shutil.copytree(ROOT / files, tree / files, ignore=shutil.ignore_patterns("__pycache__"))
-        named = {"FUNCTIONS": ",".join(modules), **settings}
-        (tree / "bundle.env").write_text("".join(f"WORKMANAGER_{name}={named[name]}\n" for name in sorted(named)))
+        environment = {"FUNCTIONS": ",".join(modules), **settings}
+        lines = [f"WORKMANAGER_{name}={value}\n" for name, value in sorted(environment.items())]
+        (tree / "bundle.env").write_text("".join(lines))
         archive = _archive(tree)
     output.mkdir(parents=True, exist_ok=True)
     path = output / f"{hashlib.sha256(archive).hexdigest()}.tar.gz"
@@ -90,13 +91,13 @@ def build(output: Path, app: Path | None, architecture: str, settings: Mapping[s
 
 
 def pinned_requirements() -> str:
-    """What requirements.txt names, for pip; without markers, which speak of the Python that reads them."""
+    """Return requirements.txt without environment markers, which pip evaluates for this machine's Python."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     return "\n".join(line.split("#")[0].split(";")[0] for line in lines)
 
 
 def pip_platform_options(architecture: str) -> list[str]:
-    """The options by which pip takes builds for the hosts, and for no other platform."""
+    """Return pip's options for the hosts' platform."""
     machine = MACHINES[architecture]
     names = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINOR_VERSIONS]
     names += [f"manylinux2014_{machine}", f"manylinux2010_{machine}", f"manylinux1_{machine}"]
@@ -111,14 +112,15 @@ def _install(site: Path, app: Path | None, architecture: str) -> None:
         requirements.write(pinned_requirements())
         requirements.flush()
         _pip(site, architecture, ["--no-deps", "-r", requirements.name], "requirements.txt")
-        if app and (wanted := app / "requirements.txt").exists():
-            _pip(site, architecture, ["-r", str(wanted), "-c", requirements.name], str(wanted))
-    shutil.rmtree(site / "bin", ignore_errors=True)  # scripts, for the Python of this machine
+        if app and (app_requirements := app / "requirements.txt").exists():
+            arguments = ["-r", str(app_requirements), "-c", requirements.name]
+            _pip(site, architecture, arguments, str(app_requirements))
+    shutil.rmtree(site / "bin", ignore_errors=True)  # scripts for this machine's Python
 
 
-def _pip(site: Path, architecture: str, wanted: list[str], source: str) -> None:
+def _pip(site: Path, architecture: str, arguments: list[str], source: str) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    command += ["--upgrade", "--target", str(site), *pip_platform_options(architecture), *wanted]
+    command += ["--upgrade", "--target", str(site), *pip_platform_options(architecture), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BundleError(f"pip cannot install {source} for {architecture}: {_last_error(done.stderr)}")
@@ -126,17 +128,17 @@ def _pip(site: Path, architecture: str, wanted: list[str], source: str) -> None:
 
 def _last_error(output: str) -> str:
     errors = [line for line in output.splitlines() if line.startswith("ERROR")]
-    return (errors or output.splitlines() or ["no reason given"])[-1]
+    return (errors or output.splitlines() or ["no reason options"])[-1]
 
 
 def _app_modules(app: Path) -> list[str]:
-    """The dotted names of the app's modules, in order.
+    """Return the dotted names of the app's modules, sorted.
 
     Raises:
-        BundleError: there are none, or one has the name of a package of the program.
+        BundleError: there are none, or one has the name of a package of the program or of Python.
     """
     if not app.is_dir():
-        raise BundleError(f"--app {app} is no directory")
+        raise BundleError(f"--app {app} is not a directory")
     modules = []
     for path in _app_files(app):
         if path.suffix == ".py":
@@ -144,14 +146,16 @@ def _app_modules(app: Path) -> list[str]:
             modules.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
     taken = sorted({name.split(".")[0] for name in modules} & {*PACKAGES, *sys.stdlib_module_names})
     if taken:
-        raise BundleError(f"--app {app}: the module name {taken[0]} is taken: give it another one")
+        raise BundleError(
+            f"--app {app}: the module name {taken[0]} is already used by the program or Python; rename the module"
+        )
     if not modules:
         raise BundleError(f"--app {app} has no Python modules")
     return sorted(modules)
 
 
 def _app_files(app: Path) -> Iterator[Path]:
-    """Top-level modules, and all that is in packages."""
+    """Yield the top-level modules, and all files in packages."""
     for entry in sorted(app.iterdir()):
         if entry.suffix == ".py":
             yield entry
@@ -163,13 +167,13 @@ def _copy_app(app: Path, site: Path) -> None:
     for path in _app_files(app):
         target = site / path.relative_to(app)
         if target.exists():
-            raise BundleError(f"--app {app}: {path.relative_to(app)} hides a file of a library: give it another name")
+            raise BundleError(f"--app {app}: {path.relative_to(app)} would hide a file of a library; rename it")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
 
 
 def _archive(tree: Path) -> bytes:
-    """A tar.gz in which only names, contents and the right to execute make a difference."""
+    """Return a reproducible tar.gz: it depends only on names, contents and executable bits."""
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as stream, tarfile.open(fileobj=stream, mode="w") as archive:
         for path in sorted(tree.rglob("*")):

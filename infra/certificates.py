@@ -1,16 +1,15 @@
-"""`python -m infra.certificates --name NAME --region REGION --directory DIR`: makes what TLS needs, in PEM files.
+"""`python -m infra.certificates --name NAME --region REGION --directory DIR`: create TLS certificates, in PEM files.
 
-    authority.pem                 certificate and key of an authority of the cluster's own, unless it is there already;
-                                  behind them may be certificates of others that are to be trusted, too, while one
-                                  authority replaces another
-    ca.pem                        the certificates alone, for whoever is to trust them
+    authority.pem                 certificate and key of the cluster's own authority; an existing file is kept. While
+                                  one authority replaces another, further trusted certificates follow
+    ca.pem                        all certificates of authority.pem, for clients and servers to trust
     issuer.pem                    the first of these, which signs
     store.pem                     certificate and key of the Redis servers
     balancer.pem, balancer.key    certificate and key of the load balancer, whose name AWS chooses later
 
-The authority can speak for these names alone (RFC 5280, name constraints), so that a client may trust it without
-trusting it with the rest of the internet. `--stale FILE --directory DIR` asks instead whether a certificate is to be
-made anew, since it ends within `RENEW_DAYS` or another authority signed it: exit code 0 if so, 1 if not.
+The authority can sign only for these names (RFC 5280, name constraints): clients need not trust it for the rest of the
+internet. `--stale FILE --directory DIR` checks a certificate instead: exit code 0 if it must be renewed, because it
+expires within `RENEW_DAYS` or another authority signed it; 1 if not.
 """
 
 import argparse
@@ -29,54 +28,56 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_DAYS = 3650
 LEAF_DAYS = 397
-"""The longest that clients such as browsers take."""
+"""The longest lifetime that clients such as browsers accept."""
 RENEW_DAYS = 60
 BACKDATED = timedelta(hours=1)
-"""Clocks differ."""
+"""Start of validity before now, since clocks differ."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Makes the files, or answers `--stale`; the exit code."""
-    parser = argparse.ArgumentParser(prog="infra.certificates", description="Makes certificates for a cluster.")
-    parser.add_argument("--name", help="of the cluster")
+    """Create the files, or check a certificate with `--stale`; return the exit code."""
+    parser = argparse.ArgumentParser(prog="infra.certificates", description="Create TLS certificates.")
+    parser.add_argument("--name", help="name of the cluster")
     parser.add_argument("--region")
-    parser.add_argument("--directory", type=Path)
-    parser.add_argument("--stale", type=Path)
-    given = parser.parse_args(arguments)
+    parser.add_argument("--directory", type=Path, help="directory of the files")
+    parser.add_argument("--stale", type=Path, metavar="FILE", help="check this certificate instead")
+    options = parser.parse_args(arguments)
     now = datetime.now(UTC)
-    if given.stale and given.directory:
-        authority = (given.directory / "authority.pem").read_bytes()
-        return 0 if is_stale(given.stale.read_bytes(), authority, now) else 1
-    if None in (given.name, given.region, given.directory):
-        parser.error("--name, --region and --directory are needed")
-    make_certificates(given.name, given.region, given.directory, now)
+    if options.stale and options.directory:
+        authority = (options.directory / "authority.pem").read_bytes()
+        return 0 if is_stale(options.stale.read_bytes(), authority, now) else 1
+    if None in (options.name, options.region, options.directory):
+        parser.error("--name, --region and --directory are required")
+    make_certificates(options.name, options.region, options.directory, now)
     return 0
 
 
 def is_stale(certificate: bytes, authority: bytes, now: datetime) -> bool:
-    """Whether the first certificate of this PEM ends within `RENEW_DAYS`, or was not signed by the first of that."""
-    there = x509.load_pem_x509_certificate(certificate)
+    """Return whether a certificate expires within `RENEW_DAYS`, or was not signed by this authority (both PEM)."""
+    loaded = x509.load_pem_x509_certificate(certificate)
     try:
-        there.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+        loaded.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
     except (InvalidSignature, ValueError):  # another key, another name
         return True
-    return there.not_valid_after_utc - now < timedelta(days=RENEW_DAYS)
+    return loaded.not_valid_after_utc - now < timedelta(days=RENEW_DAYS)
 
 
 def make_certificates(name: str, region: str, directory: Path, now: datetime) -> None:
-    """Writes the files, readable by their owner alone."""
+    """Write the files, readable only by their owner."""
     store_name, balancer_name = f"store.{name}.workmanager.internal", f"*.elb.{region}.amazonaws.com"
-    kept = directory / "authority.pem"
-    if kept.exists():
-        key = serialization.load_pem_private_key(kept.read_bytes(), None)
-        assert isinstance(key, ec.EllipticCurvePrivateKey), f"{kept} has no key of an elliptic curve"
-        authority = x509.load_pem_x509_certificate(kept.read_bytes())
+    authority_file = directory / "authority.pem"
+    if authority_file.exists():
+        key = serialization.load_pem_private_key(authority_file.read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey), f"{authority_file} does not have an elliptic-curve key"
+        authority = x509.load_pem_x509_certificate(authority_file.read_bytes())
     else:
         key = ec.generate_private_key(ec.SECP256R1())
         authority = _authority(name, [store_name, f"elb.{region}.amazonaws.com"], key, now)
-        _write(kept, authority.public_bytes(serialization.Encoding.PEM) + _pem(key))
-    trusted = x509.load_pem_x509_certificates(kept.read_bytes())
-    _write(directory / "ca.pem", b"".join(one.public_bytes(serialization.Encoding.PEM) for one in trusted))
+        _write(authority_file, authority.public_bytes(serialization.Encoding.PEM) + _pem(key))
+    trusted = x509.load_pem_x509_certificates(authority_file.read_bytes())
+    _write(
+        directory / "ca.pem", b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in trusted)
+    )
     _write(directory / "issuer.pem", authority.public_bytes(serialization.Encoding.PEM))
     store_key, store = _leaf(store_name, authority, key, now)
     _write(directory / "store.pem", store + store_key)
@@ -103,7 +104,7 @@ def _authority(name: str, names: Sequence[str], key: ec.EllipticCurvePrivateKey,
 def _leaf(
     name: str, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, now: datetime
 ) -> tuple[bytes, bytes]:
-    """Key and certificate, PEM."""
+    """Return a new key and its certificate, both PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     # The members of a Redis cluster are each other's clients.

@@ -1,8 +1,8 @@
-"""`python -m infra.smoke --url URL --key-file FILE [--authority FILE]`: whether a deployment does its work.
+"""`python -m infra.smoke --url URL --key-file FILE [--authority FILE]`: smoke test of a deployment.
 
-Puts one small job in and takes its result out. Results are pulled on a lease of a few seconds and only this job's is
-acknowledged, so that a system in use loses none: whatever else was pulled is handed out again after the lease. There,
-somebody else may be faster and pull this job's result: then it is read by its id.
+Submits one small job and pulls its result. A system in use loses no result: results are pulled with a lease of a few
+seconds, and only this job's is acknowledged, so that the others are delivered again. If another consumer pulls this
+job's result first, it is read by its id.
 """
 
 import argparse
@@ -19,31 +19,31 @@ from workmanager.errors import ClientError
 DATA = b"workmanager"
 ITERATIONS = 1_000
 READY_TIMEOUT_SECONDS = 300.0
-"""For the load balancer to know its managers, and its name to be known."""
+"""Time for the load balancer to find its managers, and for its name to appear in DNS."""
 COMPLETION_TIMEOUT_SECONDS = 600.0
-"""For a first worker to be launched and to boot."""
+"""Time for a first worker to be launched and to boot."""
 RESULT_LEASE_SECONDS = 5
 PULL_WAIT_SECONDS = 5
 MAX_PULLED_RESULTS = 100
-"""The latest come first."""
+"""The latest results come first."""
 
 
 class SmokeError(Exception):
-    """The deployment does not do its work; the message says how far it came."""
+    """The smoke test failed; the message says at which step."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the test; the exit code."""
-    parser = argparse.ArgumentParser(prog="infra.smoke", description="Whether a deployment does its work.")
+    """Run the test and return the exit code."""
+    parser = argparse.ArgumentParser(prog="infra.smoke", description="Smoke test of a deployment.")
     parser.add_argument("--url", required=True)
     parser.add_argument("--key-file", type=Path, required=True)
-    parser.add_argument("--authority", type=Path, help="who signed the load balancer's certificate")
-    given = parser.parse_args(arguments)
-    if given.authority:
-        os.environ["SSL_CERT_FILE"] = str(given.authority)
-    key = given.key_file.read_text().strip().split(",")[0]
+    parser.add_argument("--authority", type=Path, help="certificate of the authority that signed the load balancer's")
+    options = parser.parse_args(arguments)
+    if options.authority:
+        os.environ["SSL_CERT_FILE"] = str(options.authority)
+    key = options.key_file.read_text().strip().split(",")[0]
     try:
-        seconds = run_smoke_test(given.url, key)
+        seconds = run_smoke_test(options.url, key)
     except (SmokeError, ClientError) as error:
         sys.stderr.write(f"smoke test: error: {error}\n")
         return 1
@@ -52,30 +52,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_smoke_test(url: str, key: str) -> float:
-    """The seconds from the answered enqueue to the pulled value.
+    """Return the seconds from the answer of the enqueue to the pulled value.
 
     Raises:
-        SmokeError: no value, or a wrong one.
+        SmokeError: there is no value in time, or a wrong one.
         ClientError: no manager answers.
     """
     with Client(url, key, retry_seconds=READY_TIMEOUT_SECONDS) as client:
         work_id = client.enqueue(DATA, iterations=ITERATIONS)
-        began = time.monotonic()
-        while time.monotonic() < began + COMPLETION_TIMEOUT_SECONDS:
-            before = client.job(work_id)
+        started_at = time.monotonic()
+        while time.monotonic() < started_at + COMPLETION_TIMEOUT_SECONDS:
+            job = client.job(work_id)
             pulled = client.pull(
                 top=MAX_PULLED_RESULTS, lease_seconds=RESULT_LEASE_SECONDS, wait_seconds=PULL_WAIT_SECONDS
             )
             values = [completed.value for completed in pulled if completed.id == work_id]
             if values:
                 client.ack([work_id])
-            elif before["status"] == "finished":
-                values = [before["result"]]
+            elif job["status"] == "finished":
+                values = [job["result"]]
             if values:
                 _check(values[0])
-                return time.monotonic() - began
+                return time.monotonic() - started_at
     raise SmokeError(
-        f"{work_id} was taken in, and its value did not come out within {COMPLETION_TIMEOUT_SECONDS:.0f} s"
+        f"job {work_id} was accepted, but there is no result after {COMPLETION_TIMEOUT_SECONDS:.0f} s; see the logs"
     )
 
 

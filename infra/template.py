@@ -1,6 +1,6 @@
-"""`python -m infra.template`: prints the CloudFormation template, with the hosts' userdata in it.
+"""`python -m infra.template`: print the CloudFormation template, with the hosts' user data inserted.
 
-Each `"@userdata/FILE"` of `template.yaml` is replaced by that file.
+Each `"@userdata/FILE"` in `template.yaml` is replaced by the text of that file.
 """
 
 import json
@@ -12,9 +12,9 @@ HERE = Path(__file__).parent
 
 
 def render() -> str:
-    """The template's text, as CloudFormation takes it."""
+    """Return the template's text for CloudFormation."""
     source = (HERE / "template.yaml").read_text()
-    # JSON's strings are YAML's.
+    # A JSON string is a YAML string.
     return re.sub(r'"@(userdata/[a-z]+\.sh)"', lambda found: json.dumps((HERE / found[1]).read_text()), source)
 
 

@@ -1,12 +1,18 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154  # `instance_id` and `work` are of the script that sources this
-# Sourced by the managers' and the witness's boot, once the bundle is verified and unpacked: what the two have in
-# common. A host's identity, its address and its disk, outlives the host: whoever takes its place takes these.
-# The settings in capitals are the launch template's.
+# shellcheck disable=SC2154  # `instance_id` and `work` are set by the script that sources this
+# Functions for the boot of managers and of the witness, which source this once the bundle is verified and unpacked.
+# A host's identity, that is its address and its disk, outlives the host: its replacement takes them over.
+# A "store" is a Redis server. Names in capitals are settings of the launch template.
 
-STORE_SECONDS=120
+STORE_START_SECONDS=120
 
-# The distribution's packages, which lie in S3.
+install_units() {
+    install -m 0644 /opt/workmanager/infra/host/units/* /etc/systemd/system/
+    systemctl daemon-reload
+    install -d -m 0755 /etc/workmanager
+}
+
+# Packages of the distribution, whose repository is in S3.
 install_packages() {
     if ! command -v python3.11 >/dev/null; then
         mkdir "$work/runtime"
@@ -19,13 +25,13 @@ install_packages() {
     say packages_installed
 }
 
-# install_runtime DIRECTORY: its packages, from no repository. Without one, dnf does not know whose signature to expect.
+# install_runtime DIRECTORY: installs its packages. Without a repository, dnf must be told whose signature to expect.
 install_runtime() {
     rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-amazon-linux-2023
     dnf install --assumeyes --quiet --disablerepo='*' --setopt=localpkg_gpgcheck=1 "$1"/*.rpm
 }
 
-# Managers leave Python's packages for workers, which then ask no index.
+# Leaves the packages of Python for workers, which have no access to a repository.
 leave_runtime() {
     if [ -d "$work/runtime" ]; then
         tar -cf "$work/runtime.tar" -C "$work/runtime" .
@@ -33,7 +39,7 @@ leave_runtime() {
     fi
 }
 
-# Takes the address and the disk, as soon as a predecessor has let go of them, and leaves `is_new_host` behind where the
+# Attaches the address and the disk as soon as a predecessor has released them. Creates the file `is_new_host` if the
 # disk was empty.
 take_identity() {
     local device="/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${DISK//-/}" status=0
@@ -41,7 +47,7 @@ take_identity() {
     attach attach-network-interface --network-interface-id "$INTERFACE" --device-index 1
     udevadm wait --timeout=120 "$device"
     blkid --probe "$device" >/dev/null || status=$?
-    if [ "$status" = 2 ]; then # blkid's word for "nothing on it"
+    if [ "$status" = 2 ]; then # the disk is empty
         mkfs.xfs -q "$device"
         touch "$work/is_new_host"
     fi
@@ -62,19 +68,19 @@ attach() {
         fi
         sleep 5
     done
-    echo "aws ec2 $*: refused $tries times: $(cat "$work/refusal")" >&2
+    echo "aws ec2 $* failed $tries times: $(cat "$work/refusal")" >&2
     return 1
 }
 
 configure_stores() {
     local entry port user stage passwords="$work/passwords" users=() mebibytes
-    id workmanager-store >/dev/null 2>&1 || useradd --system --no-create-home --shell /sbin/nologin workmanager-store
+    ensure_user workmanager-store
     secret "$STORE_TLS_SECRET" | write_private workmanager-store /etc/workmanager/store.pem
     install -d -m 0700 "$passwords"
-    # Servers take the password that comes next and the one that was before, too, so that it can be replaced.
+    # Servers accept the next and the previous password, too, so that passwords can be rotated.
     for user in manager worker replica administrator operator; do
         for stage in AWSCURRENT AWSPENDING AWSPREVIOUS; do
-            if secret "$NAME/store/$user" "$stage" >"$passwords/$user-$stage" 2>"$work/refusal"; then
+            if secret "$CLUSTER_NAME/store/$user" "$stage" >"$passwords/$user-$stage" 2>"$work/refusal"; then
                 users+=(--password "$user=$passwords/$user-$stage")
             elif [ "$stage" = AWSCURRENT ] || ! grep -q ResourceNotFound "$work/refusal"; then
                 cat "$work/refusal" >&2
@@ -83,7 +89,7 @@ configure_stores() {
         done
     done
     program jobqueue.acl "${users[@]}" | write_private workmanager-store /etc/workmanager/users.acl
-    # Two servers on a host, either of which may have to hold everything, and room for what a rewrite copies.
+    # A host has two servers with jobs. Each may have to hold all jobs, and a rewrite needs memory for its copy.
     mebibytes="$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)"
     for entry in $STORES; do
         port="${entry%:*}"
@@ -96,23 +102,25 @@ configure_stores() {
             write_private workmanager-store "/etc/workmanager/store-$port.conf"
     done
     rm -rf "$passwords"
-    echo 'vm.overcommit_memory = 1' >/etc/sysctl.d/90-workmanager.conf # or a rewrite fails for want of memory
+    # Without it, a rewrite of the append-only file fails for lack of memory.
+    echo 'vm.overcommit_memory = 1' >/etc/sysctl.d/90-workmanager.conf
     sysctl --quiet --load=/etc/sysctl.d/90-workmanager.conf
     for entry in $STORES; do
         start "workmanager-store@${entry%:*}.service"
     done
     for entry in $STORES; do
-        await_store "${entry%:*}"
+        wait_for_store "${entry%:*}"
     done
     say stores_started
 }
 
-# A server that cannot run (a package without TLS, a file that it cannot read) ends the boot here.
-await_store() {
-    local deadline=$((SECONDS + STORE_SECONDS))
+# wait_for_store PORT: until it listens. If the server cannot run (it has no TLS, or a file is unreadable), the boot
+# fails.
+wait_for_store() {
+    local deadline=$((SECONDS + STORE_START_SECONDS))
     until (exec 3<>"/dev/tcp/$ADDRESS/$1") 2>/dev/null; do
         if [ "$SECONDS" -ge "$deadline" ]; then
-            echo "the Redis server on port $1 does not listen after $STORE_SECONDS s:" >&2
+            echo "the Redis server on port $1 does not listen after $STORE_START_SECONDS s:" >&2
             journalctl --unit="workmanager-store@$1" --lines=20 --no-pager >&2 || true
             return 1
         fi
@@ -120,25 +128,25 @@ await_store() {
     done
 }
 
-# secret ID [STAGE]: its value
+# secret ID [STAGE]: prints its value
 secret() {
     aws secretsmanager get-secret-value --secret-id "$1" --version-stage "${2:-AWSCURRENT}" \
         --query SecretString --output text
 }
 
-# write_private OWNER FILE: standard input, for its owner alone
+# write_private OWNER FILE: writes standard input to a file that only its owner can read
 write_private() {
     install -o "$1" -g "$1" -m 0600 /dev/null "$2"
     cat >"$2"
 }
 
-# program MODULE [ARGUMENT...]: one of the bundle's, as root
+# program MODULE [ARGUMENT...]: runs a Python program of the bundle as root
 program() { PYTHONPATH=/opt/workmanager/site python3.11 -m "$@"; }
 
 start() { systemctl enable --now --quiet "$@"; }
 
-# signal SUCCESS|FAILURE, to CloudFormation, which waits for it before it goes on to the next host.
+# signal SUCCESS|FAILURE: to CloudFormation, which waits for it before it replaces the next host
 signal() {
-    aws cloudformation signal-resource --stack-name "$NAME" --logical-resource-id "$GROUP" \
+    aws cloudformation signal-resource --stack-name "$CLUSTER_NAME" --logical-resource-id "$GROUP" \
         --unique-id "$instance_id" --status "$1"
 }

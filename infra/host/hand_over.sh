@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Before a manager's Redis server stops: its replica takes over, so that writes wait for milliseconds instead of for a
-# failover. Nothing is lost without it. The witness, which holds no jobs, has no manager's settings and skips it.
+# Hands a master over to its replica before its Redis server stops: writes then wait for milliseconds instead of for a
+# failover. Without it, nothing is lost. The witness has no jobs and no manager's settings, and skips it.
 #   hand_over.sh PORT
 set -euo pipefail
 

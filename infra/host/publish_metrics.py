@@ -1,7 +1,7 @@
-"""Tells CloudWatch once a minute what the alarms look at, from this host's manager.
+"""Publish the metrics that the alarms need to CloudWatch, once a minute, from this host's manager.
 
-Reads NAME, WORKMANAGER_API_KEYS and the manager's `/metrics`. A manager that does not answer tells nothing, which is an
-alarm of its own when both are silent.
+The environment has CLUSTER_NAME and WORKMANAGER_API_KEYS; the values come from the manager's `/metrics`. If the manager
+does not answer, nothing is published. If neither manager answers, that is an alarm of its own.
 """
 
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger("publish_metrics")
 NAMESPACE = "workmanager"
 METRICS_URL = "http://127.0.0.1:5000/metrics"
 PERIOD_SECONDS = 60.0
-ANSWER_SECONDS = 20.0
+ANSWER_TIMEOUT_SECONDS = 20.0
 
 IS_LEADER = "workmanager_scaler_is_leader"
 LAUNCH_ERRORS = "workmanager_scaler_errors_total"
@@ -32,37 +32,37 @@ MASTERS_DOWN = "workmanager_cluster_masters_down"
 
 
 def main() -> None:
-    """Runs until it is told to end."""
+    """Run until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    ending = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     cloudwatch = boto3.client("cloudwatch")
-    dimensions = [{"Name": "Cluster", "Value": os.environ["NAME"]}]
-    before: Mapping[str, float] | None = None
-    while not ending.wait(PERIOD_SECONDS):
+    dimensions = [{"Name": "Cluster", "Value": os.environ["CLUSTER_NAME"]}]
+    previous: Mapping[str, float] | None = None
+    while not stopping.wait(PERIOD_SECONDS):
         try:
-            now = parse_metrics(_metrics(os.environ["WORKMANAGER_API_KEYS"].split(",")[0]))
-            values = summarize(before, now)
+            current = parse_metrics(_fetch_metrics(os.environ["WORKMANAGER_API_KEYS"].split(",")[0]))
+            values = summarize(previous, current)
             cloudwatch.put_metric_data(
                 Namespace=NAMESPACE,
                 MetricData=[
                     {"MetricName": name, "Dimensions": dimensions, "Value": value} for name, value in values.items()
                 ],
             )
-            before = now
+            previous = current
         except (BotoCoreError, ClientError, OSError, ValueError) as error:
             log.warning("event=metrics_delayed reason=%s", error)
 
 
-def _metrics(key: str) -> str:
+def _fetch_metrics(key: str) -> str:
     request = urllib.request.Request(METRICS_URL, headers={"Authorization": f"Bearer {key}"})
-    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+    with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_SECONDS) as answer:
         text: str = answer.read().decode()
     return text
 
 
 def parse_metrics(text: str) -> dict[str, float]:
-    """Prometheus' text by name: the sum over all labels, or the largest of the waits."""
+    """Return Prometheus metrics by name: the sum over all labels; of the job ages, the largest."""
     values: dict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -73,25 +73,28 @@ def parse_metrics(text: str) -> dict[str, float]:
     return dict(values)
 
 
-def summarize(before: Mapping[str, float] | None, now: Mapping[str, float]) -> dict[str, float]:
-    """CloudWatch's values. Failed jobs are the whole system's, so only the manager that leads counts them; the failures
-    of launches are each manager's own. Both need a minute to compare with."""
-    leading = now.get(IS_LEADER, 0.0)
-    values = {"Leaders": leading, "OldestJobSeconds": now.get(OLDEST_JOB_AGE, 0.0)}
-    if REPLICAS_MISSING in now:
-        # Whose master is away has its replica at best.
-        values["ReplicasMissing"] = now[REPLICAS_MISSING] + now.get(MASTERS_DOWN, 0.0)
-    if before is not None:
-        # A counter that has fallen began anew.
-        values["LaunchFailures"] = _growth(before, now, LAUNCH_ERRORS)
-        if leading:
-            values["FailedJobs"] = _growth(before, now, FAILED_JOBS)
+def summarize(previous: Mapping[str, float] | None, current: Mapping[str, float]) -> dict[str, float]:
+    """Return the values for CloudWatch.
+
+    Failed jobs are counted for the whole system, so only the leader publishes them. Launch failures are counted by each
+    manager. Both are differences to the previous minute, and missing without one.
+    """
+    is_leader = current.get(IS_LEADER, 0.0)
+    values = {"Leaders": is_leader, "OldestJobSeconds": current.get(OLDEST_JOB_AGE, 0.0)}
+    if REPLICAS_MISSING in current:
+        # A shard whose master is down has at best its replica.
+        values["ReplicasMissing"] = current[REPLICAS_MISSING] + current.get(MASTERS_DOWN, 0.0)
+    if previous is not None:
+        values["LaunchFailures"] = _increase(previous, current, LAUNCH_ERRORS)
+        if is_leader:
+            values["FailedJobs"] = _increase(previous, current, FAILED_JOBS)
     return values
 
 
-def _growth(before: Mapping[str, float], now: Mapping[str, float], name: str) -> float:
-    grown = now.get(name, 0.0) - before.get(name, 0.0)
-    return grown if grown >= 0 else now.get(name, 0.0)
+def _increase(previous: Mapping[str, float], current: Mapping[str, float], name: str) -> float:
+    """Return the increase of a counter. A counter that has fallen restarted from 0."""
+    increase = current.get(name, 0.0) - previous.get(name, 0.0)
+    return increase if increase >= 0 else current.get(name, 0.0)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Puts a backup into this manager's Redis master, whose data are replaced. As root, on both managers, step by step:
+# Restores a backup: replaces the data of this manager's Redis master. Run each step on both managers, as root, before
+# the next one:
 #
-#   restore.sh quiet         on both: nobody writes any more, and no replica can take over from a master that stops
-#   restore.sh load FROM     on both: the master (port 6379) starts with the files of FROM, a directory or
-#                            s3://BUCKET/backup/HOST/MOMENT/PORT
-#   restore.sh resume        on both: replicas begin anew as copies of their masters, then the manager starts
+#   restore.sh quiet         stops all writers, and the replicas, so that none takes over from a master that stops
+#   restore.sh load FROM     starts the master (port 6379) with the files of FROM, a directory or
+#                            s3://BUCKET/backup/HOST/TIMESTAMP/PORT
+#   restore.sh resume        starts the replicas as new copies of their masters, then the manager
 #
-# FROM is the backup of this master, or of its replica on the other host (docs/operating.md, Restore). Hosts may not read
-# backups: `load` needs credentials in the environment that may.
+# FROM is the backup of this master, or of its replica on the other host (docs/operating.md, Restore). The hosts' own
+# role cannot read backups: `load` needs credentials in the environment that can.
 set -euo pipefail
 
 stores="${STORES_DIRECTORY:-/var/lib/workmanager}"
@@ -25,7 +26,7 @@ main() {
     "quiet 1") quiet ;;
     "load 2") load "${2%/}" ;;
     "resume 1") resume ;;
-    *) fail "give one of: quiet, load FROM, resume" ;;
+    *) fail "wrong arguments; give one of: quiet, load FROM, resume" ;;
     esac
 }
 
@@ -38,7 +39,7 @@ quiet() {
 load() {
     local fetched="$stores/restored" slots
     grep -q myself,master "$master/nodes.conf" ||
-        fail "the server on port 6379 is a replica now: start the manager, and wait until its /readyz is 200"
+        fail "the server on port 6379 is a replica now; start the manager and wait until its /readyz returns 200"
     rm -rf "$fetched"
     mkdir -m 0700 "$fetched"
     case "$1" in
@@ -46,12 +47,12 @@ load() {
     *) cp -R "$1/." "$fetched/" ;;
     esac
     [ -n "$(find "$fetched/appendonlydir" -name '*.manifest' 2>/dev/null)" ] ||
-        fail "$1 holds no append-only files: give s3://BUCKET/backup/HOST/MOMENT/PORT"
+        fail "$1 has no append-only files; give s3://BUCKET/backup/HOST/TIMESTAMP/PORT"
     slots="$(slots_of "$master/nodes.conf")"
     [ "$(slots_of "$fetched/nodes.conf")" = "$slots" ] ||
-        fail "$1 has the slots $(slots_of "$fetched/nodes.conf"), and this master $slots: it is the other manager's"
+        fail "$1 is of the other manager: it has the slots $(slots_of "$fetched/nodes.conf"), and this master $slots"
     systemctl stop workmanager-store@6379.service
-    # What was there stays until it is known that what comes is good.
+    # Keep the old data until the restored data have proven good.
     rm -rf "$stores/replaced"
     mv "$master/appendonlydir" "$stores/replaced"
     mv "$fetched/appendonlydir" "$master/appendonlydir"
@@ -82,7 +83,7 @@ for_replicas() {
     done
 }
 
-# slots_of FILE: of the server whose nodes.conf this is, or of its master
+# slots_of NODES_CONF: prints the slots of the server that wrote this file, or of its master
 slots_of() {
     awk '{ at = $1; slots[at] = ""; for (i = 9; i <= NF; i++) slots[at] = slots[at] (i > 9 ? "," : "") $i }
         $3 ~ /myself/ { own = $3 ~ /slave/ ? $4 : $1 }

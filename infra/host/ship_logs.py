@@ -1,7 +1,7 @@
-"""Copies the journal of this host's units to a stream of CloudWatch Logs, every few seconds and once more at its end.
+"""Ship the journal of this host's units to a CloudWatch Logs stream, every few seconds and once more at the end.
 
-Reads LOG_GROUP and LOG_STREAM. What has been taken is remembered by the journal's cursor: a crash repeats lines, and
-loses none.
+The environment has LOG_GROUP and LOG_STREAM. The journal's cursor is saved after each batch: after a crash, lines are
+repeated but none is lost.
 """
 
 import json
@@ -38,25 +38,25 @@ class Batch:
 
 
 def main() -> None:
-    """Runs until it is told to end."""
+    """Run until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    ending = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     logs = boto3.client("logs")
     group, stream = os.environ["LOG_GROUP"], os.environ["LOG_STREAM"]
     while True:
-        last = ending.wait(PAUSE_SECONDS)
+        is_last = stopping.wait(PAUSE_SECONDS)
         try:
             while _ship(logs, group, stream):
                 pass
         except (BotoCoreError, ClientError, OSError) as error:
-            log.warning("event=logs_delayed reason=%s: they are sent with the next ones", error)
-        if last:
+            log.warning("event=logs_delayed reason=%s: retried with the next batch", error)
+        if is_last:
             return
 
 
 def _ship(logs: Any, group: str, stream: str) -> bool:
-    """Sends one batch; whether there was one."""
+    """Ship one batch. Return whether there was one."""
     cursor = CURSOR_FILE.read_text() if CURSOR_FILE.exists() else ""
     batch = parse_journal(_journal_after(cursor))
     if batch is None:
@@ -83,14 +83,14 @@ def _journal_after(cursor: str) -> list[str]:
 
 
 def parse_journal(lines: Iterable[str]) -> Batch | None:
-    """The entries of `journalctl --output=json` that fit in one call, in the order of their times; None without any."""
+    """Return the entries of `journalctl --output=json` that fit into one call, by time; None if there are none."""
     events: list[dict[str, Any]] = []
     cursor, characters = "", 0
     for line in lines:
         entry = json.loads(line)
-        # A message with bytes that are no text is a list of numbers.
-        said = entry.get("MESSAGE") or " "
-        message = (said if isinstance(said, str) else bytes(said).decode(errors="replace"))[:EVENT_CHARACTERS]
+        # A message that is not UTF-8 is a list of byte values.
+        raw = entry.get("MESSAGE") or " "
+        message = (raw if isinstance(raw, str) else bytes(raw).decode(errors="replace"))[:EVENT_CHARACTERS]
         if events and characters + len(message) > BATCH_CHARACTERS:
             break
         events.append({"timestamp": int(entry["__REALTIME_TIMESTAMP"]) // 1000, "message": message})

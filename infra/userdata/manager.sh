@@ -1,53 +1,35 @@
 # shellcheck shell=bash
-# A manager's boot, once, as root. Ends with its Redis servers and the manager running and CloudFormation told so, or
-# told of the failure; the reason is then in the instance's console output.
+# shellcheck disable=SC2154  # `instance_id` and `work` are set by common.sh, the settings by the launch template
+# Boots a manager, once, as root. Ends with its Redis servers and the manager running. It then signals success to
+# CloudFormation, or failure; the reason for a failure is in the instance's console output.
 #
-# The launch template puts these in front of this text; none is a secret:
-#   NAME GROUP      of the cluster, and of this host in the stack
+# The launch template puts common.sh in front of this text, and before that these settings; none is a secret:
+#   CLUSTER_NAME    name of the cluster, and of its stack
+#   GROUP           name of this host in the stack
 #   BUNDLE          the program's archive: s3://BUCKET/bundle/SHA256.tar.gz
-#   RUNTIMES        where Python's packages are left for workers: s3://BUCKET/runtime
-#   BACKUPS         where the append-only files go: s3://BUCKET/backup/HOST
+#   RUNTIMES        where Python packages are left for workers: s3://BUCKET/runtime
+#   BACKUPS         where the append-only files are copied to: s3://BUCKET/backup/HOST
 #   LOG_GROUP       in CloudWatch
 #   REDIS_URL REDIS_SECRET CLUSTER_HOSTS CA_CERTIFICATE API_KEYS_SECRET
 #   LAUNCH_TEMPLATE SUBNETS INSTANCE_TYPES WORKER_SLOTS ON_DEMAND_BASE MIN_WORKERS MAX_WORKERS
-#   STORES          PORT:ROLE of each Redis server here; empty with somebody else's cluster. Where there are some:
-#   ADDRESS INTERFACE DISK    what outlives the host
-#   STORE_TLS_SECRET    the servers' certificate and its key; the users' passwords are the secrets NAME/store/USER
+#   STORES          PORT:ROLE of each Redis server ("store") on this host; empty with an existing cluster
+#   ADDRESS INTERFACE DISK    with STORES: what outlives the host
+#   STORE_TLS_SECRET          with STORES: the servers' certificate and key. Their users' passwords are the secrets
+#                             CLUSTER_NAME/store/USER
 #   AWS_DEFAULT_REGION, exported
-set -euo pipefail
 
-METADATA="${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}"
-# One try of a second, as aws-cli does by itself, is little while everything starts at once.
-export AWS_METADATA_SERVICE_TIMEOUT=20 AWS_METADATA_SERVICE_NUM_ATTEMPTS=5
+# shellcheck disable=SC2034  # common.sh uses it
+ROLE=manager
 READY_SECONDS=600
 
-say() { echo "event=manager_boot step=$1 uptime_seconds=$(cut -d' ' -f1 /proc/uptime)"; }
-
-metadata() {
-    local token
-    token="$(curl -sSf --retry 9 --retry-all-errors --max-time 2 -X PUT "$METADATA/latest/api/token" \
-        -H 'X-aws-ec2-metadata-token-ttl-seconds: 300')"
-    curl -sSf --retry 9 --retry-all-errors --max-time 2 "$METADATA/latest/meta-data/$1" \
-        -H "X-aws-ec2-metadata-token: $token"
-}
-
-say began
-instance_id="$(metadata instance-id)"
-work="$(mktemp -d)"
-aws s3 cp --only-show-errors "$BUNDLE" "$work/bundle.tar.gz"
-echo "$(basename "$BUNDLE" .tar.gz)  $work/bundle.tar.gz" | sha256sum --check --quiet
-mkdir -p /opt/workmanager
-tar -xzf "$work/bundle.tar.gz" -C /opt/workmanager --no-same-owner
-say unpacked
+unpack_bundle
 
 # shellcheck source=infra/host/boot.sh
 . /opt/workmanager/infra/host/boot.sh
 trap 'say failed; signal FAILURE' EXIT
 
-install -m 0644 /opt/workmanager/infra/host/units/* /etc/systemd/system/
-systemctl daemon-reload
-install -d -m 0755 /etc/workmanager
-id workmanager >/dev/null 2>&1 || useradd --system --no-create-home --shell /sbin/nologin workmanager
+ensure_user workmanager
+install_units
 install_packages
 leave_runtime
 
@@ -58,7 +40,7 @@ cluster_url=''
 if [ -n "$STORES" ]; then
     take_identity
     configure_stores
-    cluster_url="${REDIS_URL/manager:PASSWORD/administrator:"$(secret "$NAME/store/administrator")"}"
+    cluster_url="${REDIS_URL/manager:PASSWORD/administrator:"$(secret "$CLUSTER_NAME/store/administrator")"}"
 fi
 
 password=''
@@ -71,7 +53,7 @@ WORKMANAGER_REDIS_URL=${REDIS_URL//PASSWORD/"$password"}
 WORKMANAGER_API_KEYS=$api_keys
 WORKMANAGER_CLUSTER_HOSTS=$CLUSTER_HOSTS
 ${cluster_url:+WORKMANAGER_CLUSTER_URL=$cluster_url}
-WORKMANAGER_CLUSTER_NAME=$NAME
+WORKMANAGER_CLUSTER_NAME=$CLUSTER_NAME
 WORKMANAGER_LAUNCH_TEMPLATE=$LAUNCH_TEMPLATE
 WORKMANAGER_SUBNETS=$SUBNETS
 WORKMANAGER_INSTANCE_TYPES=$INSTANCE_TYPES
@@ -82,7 +64,7 @@ WORKMANAGER_MAX_WORKERS=$MAX_WORKERS
 AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
 SETTINGS
 cat >/etc/workmanager/host.env <<SETTINGS
-NAME=$NAME
+CLUSTER_NAME=$CLUSTER_NAME
 LOG_GROUP=$LOG_GROUP
 LOG_STREAM=manager/$instance_id
 BACKUPS=$BACKUPS
@@ -94,9 +76,9 @@ if [ -n "$STORES" ]; then
 fi
 say manager_started
 
-# The first host of a new cluster cannot be ready before the others are there. One that takes another's place must be,
-# with its copy of the other host's data, before CloudFormation replaces that one too.
-ready() {
+# The first host of a new cluster cannot become ready before the others exist. A host that replaces another one must be
+# ready, with its copy of the other host's data, before CloudFormation replaces the next.
+is_ready() {
     curl -sSf --max-time 5 http://127.0.0.1:5000/readyz >/dev/null || return
     if [ -n "$STORES" ]; then
         curl -sSf --max-time 5 -H @"$work/authorization" http://127.0.0.1:5000/metrics |
@@ -106,14 +88,14 @@ ready() {
 if [ ! -e "$work/is_new_host" ]; then
     echo "Authorization: Bearer ${api_keys%%,*}" | write_private root "$work/authorization"
     deadline=$((SECONDS + READY_SECONDS))
-    until ready 2>"$work/reason"; do
+    until is_ready 2>"$work/reason"; do
         if systemctl is-failed --quiet workmanager-manager.service; then
             echo "the manager refuses its settings:" >&2
             journalctl --unit=workmanager-manager.service --lines=3 --output=cat --no-pager >&2
             exit 1
         fi
         if [ "$SECONDS" -ge "$deadline" ]; then
-            echo "not ready after $READY_SECONDS s: $(cat "$work/reason")" >&2
+            echo "the manager is not ready after $READY_SECONDS s: $(cat "$work/reason")" >&2
             exit 1
         fi
         sleep 2

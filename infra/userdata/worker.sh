@@ -1,24 +1,21 @@
 # shellcheck shell=bash
-# A worker's boot, once, as root. Ends with the worker's unit running, or with the instance powered off: every exit
-# path of this script and of the worker leads to `shutdown`, which the launch template makes a termination.
+# shellcheck disable=SC2154  # `instance_id` and `work` are set by common.sh, the settings by the launch template
+# Boots a worker, once, as root. Ends with the worker's unit running, or with the instance powered off. Every exit of
+# this script and of the worker leads to `shutdown`, which the launch template turns into a termination.
 #
-# The launch template puts these in front of this text; none is a secret:
-#   NAME            of the cluster
+# The launch template puts common.sh in front of this text, and before that these settings; none is a secret:
+#   CLUSTER_NAME    name of the cluster
 #   BUNDLE          the program's archive: s3://BUCKET/bundle/SHA256.tar.gz
-#   RUNTIMES        where managers leave packages for images without Python 3.11: s3://BUCKET/runtime
-#   REDIS_URL       of the cluster, the word PASSWORD in it where the password goes
-#   REDIS_SECRET    the id of the secret that is the password; empty: none is needed
-#   CA_CERTIFICATE  PEM, for /etc/workmanager/ca.pem, which REDIS_URL then names; empty: none is needed
+#   RUNTIMES        where managers leave Python packages for images without Python 3.11: s3://BUCKET/runtime
+#   REDIS_URL       with the word PASSWORD in place of the password
+#   REDIS_SECRET    id of the secret that holds the password; empty if Redis needs none
+#   CA_CERTIFICATE  PEM, written to /etc/workmanager/ca.pem, which REDIS_URL then names; empty if Redis needs none
 #   LOG_GROUP       in CloudWatch; empty: logs stay on the instance
 #   AWS_DEFAULT_REGION, exported
-set -euo pipefail
 
-BOOT_SECONDS=600 # an instance that is not a worker by then is none
-METADATA="${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}"
-# One try of a second, as aws-cli does by itself, is little while everything starts at once.
-export AWS_METADATA_SERVICE_TIMEOUT=20 AWS_METADATA_SERVICE_NUM_ATTEMPTS=5
-
-say() { echo "event=worker_boot step=$1 uptime_seconds=$(cut -d' ' -f1 /proc/uptime)"; }
+# shellcheck disable=SC2034  # common.sh uses it
+ROLE=worker
+BOOT_SECONDS=600 # an instance whose worker does not run by then powers off
 
 give_up() {
     say failed
@@ -28,27 +25,9 @@ trap give_up EXIT
 (sleep "$BOOT_SECONDS" && shutdown -h now) >/dev/null 2>&1 &
 deadline=$!
 
-metadata() {
-    local token
-    token="$(curl -sSf --retry 9 --retry-all-errors --max-time 2 -X PUT "$METADATA/latest/api/token" \
-        -H 'X-aws-ec2-metadata-token-ttl-seconds: 300')"
-    curl -sSf --retry 9 --retry-all-errors --max-time 2 "$METADATA/latest/meta-data/$1" \
-        -H "X-aws-ec2-metadata-token: $token"
-}
+unpack_bundle
 
-say began
-instance_id="$(metadata instance-id)"
-
-# The program, verified before anything of it is looked at.
-work="$(mktemp -d)"
-aws s3 cp --only-show-errors "$BUNDLE" "$work/bundle.tar.gz"
-sha256="$(basename "$BUNDLE" .tar.gz)"
-echo "$sha256  $work/bundle.tar.gz" | sha256sum --check --quiet
-mkdir -p /opt/workmanager
-tar -xzf "$work/bundle.tar.gz" -C /opt/workmanager --no-same-owner
-say unpacked
-
-# Amazon Linux 2023 has Python 3.9. A manager has left the packages of this image's release, which Amazon has signed.
+# Amazon Linux 2023 has Python 3.9. A manager has left Amazon's signed packages for this image's release.
 if ! command -v python3.11 >/dev/null; then
     aws s3 cp --only-show-errors "$RUNTIMES/$(metadata ami-id).tar" "$work/runtime.tar"
     mkdir "$work/runtime"
@@ -59,7 +38,7 @@ fi
 rm -rf "$work"
 say runtime_ready
 
-id workmanager >/dev/null 2>&1 || useradd --system --no-create-home --shell /sbin/nologin workmanager
+ensure_user workmanager
 install -d -m 0755 /etc/workmanager
 if [ -n "$CA_CERTIFICATE" ]; then
     echo "$CA_CERTIFICATE" >/etc/workmanager/ca.pem
@@ -68,11 +47,11 @@ password=''
 if [ -n "$REDIS_SECRET" ]; then
     password="$(aws secretsmanager get-secret-value --secret-id "$REDIS_SECRET" --query SecretString --output text)"
 fi
-# Root's alone: systemd reads it before it becomes the worker's user.
+# Only root may read it. systemd does so before it switches to the worker's user.
 install -m 0600 /dev/null /etc/workmanager/worker.env
 cat >/etc/workmanager/worker.env <<SETTINGS
 WORKMANAGER_REDIS_URL=${REDIS_URL//PASSWORD/"$password"}
-NAME=$NAME
+CLUSTER_NAME=$CLUSTER_NAME
 INSTANCE_ID=$instance_id
 SETTINGS
 cat >/etc/workmanager/host.env <<SETTINGS

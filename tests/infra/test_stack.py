@@ -1,6 +1,4 @@
-"""What the template makes, in moto."""
-
-from __future__ import annotations
+"""The stack that moto creates from the template."""
 
 from pathlib import Path
 
@@ -9,18 +7,18 @@ import pytest
 
 from tests.infra.stack import NAME, deployed_stack
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # moto says what it leaves out
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # moto warns about what it leaves out
 USER_DATA_BYTES = 16_384
 HOSTS = ("ManagerATemplate", "ManagerBTemplate", "WitnessTemplate", "WorkerTemplate")
 
 
-def test_every_host_boots_with_the_new_clusters_settings(tmp_path: Path) -> None:
+def test_every_host_boots_with_the_settings_of_the_stack(tmp_path: Path) -> None:
     with deployed_stack(tmp_path) as stack:
         for host in HOSTS:
             text = stack.user_data(host)
             assert text.startswith("#!/bin/bash\n")
             assert len(text.encode()) <= USER_DATA_BYTES
-            assert f"NAME='{NAME}'" in text
+            assert f"\nCLUSTER_NAME='{NAME}'" in text
             assert f"BUNDLE='s3://a-bucket/bundle/{'a' * 64}.tar.gz'" in text
         manager = stack.user_data("ManagerATemplate")
         assert f"LAUNCH_TEMPLATE='{stack.ids['WorkerTemplate']}:1'" in manager
@@ -28,7 +26,7 @@ def test_every_host_boots_with_the_new_clusters_settings(tmp_path: Path) -> None
         assert "STORES='6379:manager 6380:manager'" in manager
 
 
-def test_no_secret_stands_in_user_data_or_outputs(tmp_path: Path) -> None:
+def test_user_data_and_outputs_contain_no_secret(tmp_path: Path) -> None:
     with deployed_stack(tmp_path) as stack:
         secrets = boto3.client("secretsmanager")
         values = [
@@ -36,19 +34,19 @@ def test_no_secret_stands_in_user_data_or_outputs(tmp_path: Path) -> None:
             for one in secrets.list_secrets()["SecretList"]
         ]
         (described,) = boto3.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"]
-        told = [stack.user_data(host) for host in HOSTS] + [str(described)]
+        texts = [stack.user_data(host) for host in HOSTS] + [str(described)]
         assert len(values) == 6
-        assert [value for value in values for text in told if value in text] == []
+        assert [value for value in values for text in texts if value in text] == []
 
 
-def test_workers_end_when_they_switch_themselves_off_and_ask_for_metadata_with_a_token(tmp_path: Path) -> None:
+def test_workers_terminate_on_shutdown_and_hosts_require_imdsv2(tmp_path: Path) -> None:
     with deployed_stack(tmp_path) as stack:
         worker = stack.template("WorkerTemplate")
         assert worker["InstanceInitiatedShutdownBehavior"] == "terminate"
         assert [stack.template(host)["MetadataOptions"]["HttpTokens"] for host in HOSTS] == ["required"] * 4
 
 
-def test_with_somebody_elses_redis_there_is_no_witness_and_no_store(tmp_path: Path) -> None:
+def test_with_an_existing_redis_there_is_no_witness_and_no_store(tmp_path: Path) -> None:
     url = "rediss://workmanager:PASSWORD@redis.example:6379"
     with deployed_stack(tmp_path, RedisUrl=url) as stack:
         assert not {"Witness", "DiskA", "AddressA", "StoreManagerPassword"} & stack.ids.keys()

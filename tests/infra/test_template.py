@@ -1,6 +1,4 @@
-"""What the template says, whoever deploys it."""
-
-from __future__ import annotations
+"""Security groups, roles and alarms of the template."""
 
 import inspect
 from typing import Any
@@ -28,12 +26,12 @@ ALARMS = {
 
 @pytest.fixture(scope="module")
 def resources() -> dict[str, Any]:
-    """Of the template, by name."""
+    """The template's resources by name."""
     return dict(loads(render())["Resources"])
 
 
 def rules(resources: dict[str, Any], direction: str) -> list[tuple[str, dict[str, Any]]]:
-    """Of all security groups, with the resource that has each; `direction` is Ingress or Egress."""
+    """Return the rules of all security groups, with the names of their resources; `direction` is Ingress or Egress."""
     found = []
     for name, one in resources.items():
         if one["Type"] == "AWS::EC2::SecurityGroup":
@@ -43,7 +41,7 @@ def rules(resources: dict[str, Any], direction: str) -> list[tuple[str, dict[str
     return found
 
 
-def test_only_the_load_balancer_lets_in_who_is_not_of_the_cluster(resources: dict[str, Any]) -> None:
+def test_only_the_load_balancer_is_open_to_hosts_outside_the_cluster(resources: dict[str, Any]) -> None:
     of_groups, others = set(), []
     for name, rule in rules(resources, "Ingress"):
         if source := rule.get("SourceSecurityGroupId"):
@@ -59,7 +57,7 @@ def test_only_the_load_balancer_lets_in_who_is_not_of_the_cluster(resources: dic
     assert others == [("LoadBalancerGroup", 443, 443, {"Ref": "AllowCidr"})]
 
 
-def test_hosts_reach_each_other_https_and_a_given_redis(resources: dict[str, Any]) -> None:
+def test_hosts_reach_each_other_and_https_and_an_existing_redis(resources: dict[str, Any]) -> None:
     to_groups, anywhere = set(), []
     for name, rule in rules(resources, "Egress"):
         if target := rule.get("DestinationSecurityGroupId"):
@@ -93,19 +91,19 @@ def test_there_is_no_ssh(resources: dict[str, Any]) -> None:
         assert "AmazonSSMManagedInstanceCore" in str(role["Properties"]["ManagedPolicyArns"])
 
 
-def test_every_alarm_looks_at_what_is_told_and_tells_the_topic(resources: dict[str, Any]) -> None:
+def test_every_alarm_uses_a_published_metric_and_notifies_the_topic(resources: dict[str, Any]) -> None:
     alarms = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     assert {name: (one["Namespace"], one["MetricName"]) for name, one in alarms.items()} == ALARMS
-    told = publish_metrics.summarize({}, publish_metrics.parse_metrics(_metrics_of_a_manager()))
-    assert told == {
+    published = publish_metrics.summarize({}, publish_metrics.parse_metrics(_metrics_of_a_manager()))
+    assert published == {
         "Leaders": 1.0,
         "FailedJobs": 3.0,
         "OldestJobSeconds": 40.0,
         "ReplicasMissing": 2.0,
         "LaunchFailures": 1.0,
     }
-    assert {metric for space, metric in ALARMS.values() if space == publish_metrics.NAMESPACE} == told.keys()
-    dimension = '[{"Name": "Cluster", "Value": os.environ["NAME"]}]'
+    assert {metric for space, metric in ALARMS.values() if space == publish_metrics.NAMESPACE} == published.keys()
+    dimension = '[{"Name": "Cluster", "Value": os.environ["CLUSTER_NAME"]}]'
     assert dimension in inspect.getsource(publish_metrics.main)
     for name, one in alarms.items():
         assert one["AlarmActions"] == [{"Ref": "Alarms"}], name
@@ -114,11 +112,11 @@ def test_every_alarm_looks_at_what_is_told_and_tells_the_topic(resources: dict[s
 
 
 def _metrics_of_a_manager() -> str:
-    """One that leads, has three failed jobs, one failed launch, and two masters without a replica."""
+    """Return a leader's metrics: three failed jobs, one failed launch, two masters without a replica."""
     metrics = Metrics()
-    meter = ScalerMetrics(metrics.registry)
-    meter._leading.set(1)
-    meter._failures.labels("capacity").inc()
+    scaler = ScalerMetrics(metrics.registry)
+    scaler.publish({}, pending_launches=0, desired=0, now=0.0)
+    scaler.failed("capacity")
     counts = ShardCounts(
         queues={"default": QueueCounts(oldest_seconds=40.0), "low": QueueCounts(oldest_seconds=2.0)},
         functions=FunctionCounts(failed={"sha512": 1, "http": 2}),

@@ -1,6 +1,4 @@
-"""What hosts run at boot: as cloud-init takes it, and where its packages come from."""
-
-from __future__ import annotations
+"""User data of the hosts: accepted by cloud-init, with packages from the right places."""
 
 import re
 import shutil
@@ -14,7 +12,7 @@ from tests.infra.stack import deployed_stack
 from tests.infra.test_stack import HOSTS
 
 ROOT = Path(__file__).parents[2]
-TAKEN = """
+PARSE_USER_DATA = """
 import sys
 from cloudinit.handlers.shell_script import ShellScriptPartHandler
 from cloudinit.user_data import UserDataProcessor
@@ -27,7 +25,7 @@ print([part.get_content_type() for part in parts], kept, ShellScriptPartHandler.
 
 @pytest.fixture(scope="module")
 def cloud_init(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Debian's, unpacked and not installed: it would act at this machine's next boot."""
+    """Debian's cloud-init, unpacked but not installed: it would run at this machine's next boot."""
     directory = tmp_path_factory.mktemp("cloud-init")
     if shutil.which("apt-get") is None:
         pytest.skip("apt-get is missing: it brings cloud-init")
@@ -40,14 +38,14 @@ def cloud_init(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "usr/lib/python3/dist-packages"
 
 
-# Plain shell has no schema: `cloud-init schema` speaks of cloud-config alone.
-def test_cloud_init_takes_user_data_for_one_shell_script(cloud_init: Path, tmp_path: Path) -> None:
+# `cloud-init schema` checks only cloud-config, not shell scripts.
+def test_cloud_init_accepts_user_data_as_one_shell_script(cloud_init: Path, tmp_path: Path) -> None:
     with deployed_stack(tmp_path) as stack:
         texts = {host: stack.user_data(host) for host in HOSTS}
     for host, text in texts.items():
         (tmp_path / host).write_text(text)
         done = subprocess.run(
-            [sys.executable, "-c", TAKEN, str(tmp_path / host)],
+            [sys.executable, "-c", PARSE_USER_DATA, str(tmp_path / host)],
             env={"PYTHONPATH": str(cloud_init)},
             capture_output=True,
             text=True,
@@ -57,7 +55,7 @@ def test_cloud_init_takes_user_data_for_one_shell_script(cloud_init: Path, tmp_p
         subprocess.run(["bash", "-n", str(tmp_path / host)], check=True)
 
 
-# As dnf was seen to be: a package from no repository is refused unless its key was imported.
+# Like the real dnf: a package from no repository is refused unless its key was imported.
 DNF = """#!/bin/bash
 echo "dnf $*" >>"$STATE/calls"
 case "$*" in
@@ -80,12 +78,12 @@ MANAGERS = "install_packages; leave_runtime"
     ("stores", "commands", "installs_a_server", "leaves_python"),
     [
         ("6379:manager", MANAGERS, True, True),
-        ("", MANAGERS, False, True),  # with somebody else's Redis
-        ("6379:witness", "install_packages", True, False),  # it may not write to the bucket
+        ("", MANAGERS, False, True),  # with an existing Redis
+        ("6379:witness", "install_packages", True, False),  # it must not write to the bucket
     ],
     ids=["manager", "manager without a Redis of its own", "witness"],
 )
-def test_packages_come_from_the_distribution_and_managers_leave_pythons_for_workers(
+def test_packages_come_from_the_distribution_and_managers_share_python(
     tmp_path: Path, stores: str, commands: str, installs_a_server: bool, leaves_python: bool
 ) -> None:
     calls = _boot(tmp_path, f'STORES="{stores}"; {commands}')
@@ -101,24 +99,24 @@ def test_packages_come_from_the_distribution_and_managers_leave_pythons_for_work
     assert "leave_runtime" not in scripts["witness"]
 
 
-def test_a_worker_installs_what_a_manager_left_and_asks_no_index(tmp_path: Path) -> None:
+def test_a_worker_installs_the_packages_that_a_manager_left(tmp_path: Path) -> None:
     _boot(tmp_path, f'STORES=""; {MANAGERS}')
     (tmp_path / "state/key").unlink()
     (tmp_path / "state/calls").unlink()
-    text = (ROOT / "infra/userdata/worker.sh").read_text()
+    common, text = ((ROOT / f"infra/userdata/{name}.sh").read_text() for name in ("common", "worker"))
     part = text[text.index("if ! command -v python3.11") : text.index("say runtime_ready")]
     calls = _boot(tmp_path, part, aws=AWS.replace('cp "$4" "$STATE/runtime.tar"', 'cp "$STATE/runtime.tar" "$5"'))
     fetched, installed = calls
     assert fetched.split()[:5] == ["aws", "s3", "cp", "--only-show-errors", "s3://b/runtime/ami-1.tar"]
     assert installed.startswith("dnf install --assumeyes --quiet --disablerepo=* --setopt=localpkg_gpgcheck=1 ")
-    # Nothing else of a worker's boot, nor its unit, names an index.
+    # Nothing else in a worker's boot, nor its unit, names a package index.
     unit = (ROOT / "infra/host/units/workmanager-worker.service").read_text()
-    rest = text.replace(part, "").replace("http://169.254.169.254", "") + unit
+    rest = common.replace("http://169.254.169.254", "") + text.replace(part, "") + unit
     assert re.findall(r"\b(pip|dnf|yum|https?:)\b", rest) == []
 
 
 def _boot(tmp_path: Path, commands: str, **programs: str) -> list[str]:
-    """What is called by a host without Python 3.11 that runs these commands."""
+    """Return the calls of programs on a host without Python 3.11 that runs these commands."""
     state, path = tmp_path / "state", tmp_path / "bin"
     state.mkdir(exist_ok=True)
     path.mkdir(exist_ok=True)
@@ -126,7 +124,7 @@ def _boot(tmp_path: Path, commands: str, **programs: str) -> list[str]:
         "dnf": DNF,
         "rpm": RPM,
         "aws": AWS,
-        **{name.lower(): it for name, it in programs.items()},
+        **{name.lower(): text for name, text in programs.items()},
     }.items():
         (path / name).write_text(text)
         (path / name).chmod(0o755)

@@ -1,6 +1,4 @@
-"""The commands, as processes, against a whole running system."""
-
-from __future__ import annotations
+"""Client commands, run as processes against a whole system."""
 
 import json
 import os
@@ -40,7 +38,7 @@ class Shell:
         return subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False, timeout=180)
 
     def json(self, *arguments: str) -> list[Any]:
-        """The JSON lines that a command which succeeds prints."""
+        """Run a command that must succeed, and return the JSON lines it prints."""
         done = self.run(*arguments, "--json")
         assert (done.returncode, done.stderr) == (0, "")
         return [json.loads(line) for line in done.stdout.splitlines()]
@@ -51,7 +49,7 @@ def shell(system: WorkmanagerUp) -> Shell:
     return Shell(system)
 
 
-def test_a_file_is_put_in_waited_for_and_pulled(shell: Shell, tmp_path: Path) -> None:
+def test_a_file_is_submitted_waited_for_and_pulled(shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "data.bin"
     path.write_bytes(bytes(range(256)))
     accepted, ended = shell.json("submit", str(path), "--iterations", "10", "--wait")
@@ -62,7 +60,7 @@ def test_a_file_is_put_in_waited_for_and_pulled(shell: Shell, tmp_path: Path) ->
     assert shell.json("pull") == []
 
 
-def test_a_leased_result_is_confirmed(shell: Shell) -> None:
+def test_a_leased_result_is_acknowledged(shell: Shell) -> None:
     accepted, _ = shell.json("submit", "--function", "noop", "--wait")
     (result,) = shell.json("pull", "--lease", "300", "--wait", "55")
     assert result == {"Work ID": accepted["id"], "Value": None}
@@ -70,7 +68,7 @@ def test_a_leased_result_is_confirmed(shell: Shell) -> None:
     assert shell.json("pull") == []
 
 
-def test_a_failure_shows_its_reason_and_can_be_run_again(shell: Shell) -> None:
+def test_a_failed_job_shows_its_reason_and_can_be_requeued(shell: Shell) -> None:
     done = shell.run("submit", "--function", "sleep", "--kwargs", '{"seconds": "wrong"}', "--wait", "--json")
     assert done.returncode == 1
     ended = json.loads(done.stdout.splitlines()[-1])
@@ -82,7 +80,7 @@ def test_a_failure_shows_its_reason_and_can_be_run_again(shell: Shell) -> None:
     assert shell.json("requeue", "--queue", ended["queue"], "--failed")
 
 
-def test_a_running_job_is_ended(shell: Shell) -> None:
+def test_a_running_job_is_stopped(shell: Shell) -> None:
     (accepted,) = shell.json("submit", "--function", "sleep", "--kwargs", '{"seconds": 60}')
     shell.json("cancel", accepted["id"])
     (ended,) = shell.json("job", accepted["id"], "--wait", "55")
@@ -94,7 +92,7 @@ def test_the_status_counts_jobs_and_workers(shell: Shell) -> None:
     assert {"Jobs", "Workers"} <= status.keys()
 
 
-def test_what_the_manager_refuses_is_one_line(shell: Shell) -> None:
+def test_a_refused_job_is_one_line(shell: Shell) -> None:
     done = shell.run("submit", "--function", "no.such_function")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("workmanager: ")

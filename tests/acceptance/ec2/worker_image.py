@@ -41,7 +41,7 @@ def create_role(cloud: SimulatedCloud) -> str:
 def user_data(bundle: str, redis_url: str) -> str:
     """As the launch template of the deployment has it."""
     variables = {
-        "NAME": "workmanager",
+        "CLUSTER_NAME": "workmanager",
         "BUNDLE": bundle,
         "RUNTIMES": f"s3://{BUCKET}/runtime",
         "REDIS_URL": redis_url,
@@ -50,7 +50,7 @@ def user_data(bundle: str, redis_url: str) -> str:
         "LOG_GROUP": "",
     }
     prelude = "".join(f"{name}='{value}'\n" for name, value in variables.items())
-    script = (ROOT / "infra/userdata/worker.sh").read_text()
+    script = "".join((ROOT / "infra/userdata" / name).read_text() for name in ("common.sh", "worker.sh"))
     return f"#!/usr/bin/env bash\n{prelude}export AWS_DEFAULT_REGION=us-east-1\n{script}"
 
 

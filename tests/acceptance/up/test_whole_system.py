@@ -1,6 +1,4 @@
-"""The whole system, all of it real: jobs in over HTTP, values out, while parts of it are killed."""
-
-from __future__ import annotations
+"""The whole real system: submit jobs and pull values over HTTP while parts of it are killed."""
 
 import os
 import signal
@@ -27,8 +25,8 @@ def up(tmp_path: Path) -> Iterator[WorkmanagerUp]:
     run.kill_all()
 
 
-def _put_in(client: Client, count: int, *, iterations: int) -> dict[str, str]:
-    """The right values by Work ID."""
+def _submit(client: Client, count: int, *, iterations: int) -> dict[str, str]:
+    """Submit jobs. Return the right values by Work ID."""
     expected = {}
     for number in range(count):
         data = f"job {number}".encode()
@@ -37,11 +35,11 @@ def _put_in(client: Client, count: int, *, iterations: int) -> dict[str, str]:
 
 
 def _pull(client: Client, count: int) -> dict[str, str]:
-    """`count` values by Work ID, none of which comes again once it is confirmed."""
+    """Pull `count` values and return them by Work ID. None may be delivered again after it was acknowledged."""
     values: dict[str, str] = {}
 
     def all_there() -> bool:
-        # With a lease: an answer that is lost with its manager comes again.
+        # With a lease: a result whose answer was lost with its manager is delivered again.
         results = client.pull(top=1_000, lease_seconds=10, wait_seconds=2)
         client.ack(result.id for result in results)
         for result in results:
@@ -54,14 +52,14 @@ def _pull(client: Client, count: int) -> dict[str, str]:
 
 
 def _is_ready(url: str) -> bool:
-    """Whether the manager there takes work; one that has not started to listen yet is not ready."""
+    """Return whether the manager is ready; one that does not listen yet is not."""
     try:
         return httpx.get(f"{url}/readyz", timeout=ANSWER_SECONDS).is_success
     except httpx.TransportError:
         return False
 
 
-def test_data_put_in_at_one_manager_comes_out_hashed_at_the_other(up: WorkmanagerUp) -> None:
+def test_a_job_submitted_to_one_manager_is_pulled_from_the_other(up: WorkmanagerUp) -> None:
     up.start("--max-workers", "2")
     up.wait_until_ready()
     with httpx.Client(timeout=ANSWER_SECONDS) as http:
@@ -70,7 +68,7 @@ def test_data_put_in_at_one_manager_comes_out_hashed_at_the_other(up: Workmanage
     with Client(up.urls[1]) as client:
         values = _pull(client, 2)
         assert values == {raw["Work ID"]: sha512(b"\0raw", 1_000), form["Work ID"]: sha512(b"\xffform", 2)}
-        until(lambda: client.status()["Workers"] == 0, wanted="the workers' leaving")
+        until(lambda: client.status()["Workers"] == 0, wanted="the end of the workers")
     assert up.stop() == 0
     assert running_in(up.directory) == []
 
@@ -79,7 +77,7 @@ def test_killing_a_manager_and_a_worker_loses_no_job(up: WorkmanagerUp) -> None:
     up.start("--max-workers", "2")
     up.wait_until_ready()
     with Client(up.urls) as client:
-        expected = _put_in(client, 60, iterations=60_000)
+        expected = _submit(client, 60, iterations=60_000)
         until(lambda: client.status()["Workers"] >= 1, wanted="a worker")
         os.kill(up.pid_of("-m worker_node"), signal.SIGKILL)
         os.kill(up.pid_of(f"-m manager --host 127.0.0.1 --port {up.port} "), signal.SIGKILL)
@@ -89,11 +87,11 @@ def test_killing_a_manager_and_a_worker_loses_no_job(up: WorkmanagerUp) -> None:
     assert running_in(up.directory) == []
 
 
-def test_jobs_survive_the_end_of_the_system_and_run_in_the_next(up: WorkmanagerUp) -> None:
+def test_jobs_survive_a_stop_and_run_after_the_next_start(up: WorkmanagerUp) -> None:
     up.start("--max-workers", "1")
     up.wait_until_ready()
     with Client(up.urls) as client:
-        expected = _put_in(client, 30, iterations=100_000)
+        expected = _submit(client, 30, iterations=100_000)
     assert up.stop() == 0
     assert running_in(up.directory) == []
     up.start("--max-workers", "2")
@@ -103,11 +101,11 @@ def test_jobs_survive_the_end_of_the_system_and_run_in_the_next(up: WorkmanagerU
     assert up.stop() == 0
 
 
-def test_killing_the_system_leaves_no_process_and_no_job_lost(up: WorkmanagerUp) -> None:
+def test_killing_the_system_leaves_no_process_and_loses_no_job(up: WorkmanagerUp) -> None:
     process = up.start("--max-workers", "1")
     up.wait_until_ready()
     with Client(up.urls) as client:
-        expected = _put_in(client, 30, iterations=100_000)
+        expected = _submit(client, 30, iterations=100_000)
         until(lambda: client.status()["Workers"] == 1, wanted="a worker")
     process.kill()
     process.communicate()
@@ -118,12 +116,12 @@ def test_killing_the_system_leaves_no_process_and_no_job_lost(up: WorkmanagerUp)
         assert _pull(client, 30) == expected
 
 
-def _missing(url: str) -> int:
-    """How many members of the cluster a manager misses, as it says to people and to Prometheus."""
+def _members_down(url: str) -> int:
+    """Return how many cluster members the manager reports as down; -1 if `/readyz` and `/metrics` differ."""
     cluster = httpx.get(f"{url}/readyz", timeout=ANSWER_SECONDS).json()["cluster"]
-    told = httpx.get(f"{url}/metrics", timeout=ANSWER_SECONDS).text
-    if f"workmanager_cluster_members_down {float(cluster['members_down'])}" not in told.splitlines():
-        return -1  # asked at different moments
+    metrics = httpx.get(f"{url}/metrics", timeout=ANSWER_SECONDS).text
+    if f"workmanager_cluster_members_down {float(cluster['members_down'])}" not in metrics.splitlines():
+        return -1  # something changed between the two requests
     return int(cluster["members_down"])
 
 
@@ -131,11 +129,11 @@ def test_a_cluster_loses_no_job_when_a_master_is_killed(up: WorkmanagerUp) -> No
     up.start("--cluster", "--max-workers", "2")
     up.wait_until_ready()
     with Client(up.urls, retry_seconds=30) as client:
-        expected = _put_in(client, 30, iterations=50_000)
-        until(lambda: all(_missing(url) == 0 for url in up.urls), wanted="a whole cluster")
+        expected = _submit(client, 30, iterations=50_000)
+        until(lambda: all(_members_down(url) == 0 for url in up.urls), wanted="a healthy cluster")
         os.kill(up.pid_of("valkey-server"), signal.SIGKILL)
-        until(lambda: all(_missing(url) == 1 for url in up.urls), wanted="a member that is missed")
-        expected |= _put_in(client, 30, iterations=50_000)
+        until(lambda: all(_members_down(url) == 1 for url in up.urls), wanted="one member down")
+        expected |= _submit(client, 30, iterations=50_000)
         assert _pull(client, 60) == expected
     assert up.stop() == 0
     assert running_in(up.directory) == []

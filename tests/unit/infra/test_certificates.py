@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""Certificates of the deployment: which names they prove, and how they are renewed and replaced."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -14,9 +14,7 @@ from infra.certificates import LEAF_DAYS, RENEW_DAYS, is_stale, make_certificate
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_a_client_that_trusts_the_authority_trusts_the_load_balancer_by_any_name_that_aws_gives_it(
-    tmp_path: Path,
-) -> None:
+def test_the_authority_vouches_for_any_name_that_aws_gives_the_load_balancer(tmp_path: Path) -> None:
     make_certificates("wm", "eu-west-1", tmp_path, NOW)
     leaf = x509.load_pem_x509_certificate((tmp_path / "balancer.pem").read_bytes())
     _verifier(tmp_path, "wm-load-0a1b.elb.eu-west-1.amazonaws.com").verify(leaf, [])
@@ -24,7 +22,7 @@ def test_a_client_that_trusts_the_authority_trusts_the_load_balancer_by_any_name
         _verifier(tmp_path, "wm-load-0a1b.elb.us-east-1.amazonaws.com").verify(leaf, [])
 
 
-def test_the_authority_stays_when_its_certificates_are_made_anew(tmp_path: Path) -> None:
+def test_the_authority_is_kept_when_its_certificates_are_renewed(tmp_path: Path) -> None:
     make_certificates("wm", "eu-west-1", tmp_path, NOW)
     before = {name: (tmp_path / name).read_bytes() for name in ("ca.pem", "store.pem", "balancer.pem")}
     make_certificates("wm", "eu-west-1", tmp_path, NOW + timedelta(days=300))
@@ -33,21 +31,21 @@ def test_the_authority_stays_when_its_certificates_are_made_anew(tmp_path: Path)
     assert (tmp_path / "balancer.pem").read_bytes() != before["balancer.pem"]
 
 
-def test_renewal_is_due_in_good_time(tmp_path: Path) -> None:
+def test_renewal_is_due_before_a_certificate_expires(tmp_path: Path) -> None:
     make_certificates("wm", "eu-west-1", tmp_path, NOW)
     store, authority = ((tmp_path / name).read_bytes() for name in ("store.pem", "authority.pem"))
     assert not is_stale(store, authority, NOW + timedelta(days=LEAF_DAYS - RENEW_DAYS - 1))
     assert is_stale(store, authority, NOW + timedelta(days=LEAF_DAYS - RENEW_DAYS + 1))
 
 
-def test_one_authority_replaces_another_in_steps_between_which_neighbours_trust_each_other(tmp_path: Path) -> None:
+def test_while_the_authority_is_replaced_old_and_new_servers_trust_each_other(tmp_path: Path) -> None:
     old, new, cluster = tmp_path / "old", tmp_path / "new", tmp_path / "cluster"
     for directory in (old, new, cluster):
         directory.mkdir()
     make_certificates("wm", "eu-west-1", old, NOW)
     make_certificates("wm", "eu-west-1", new, NOW)
     trusts, shows = [(old / "ca.pem").read_bytes()], [(old / "store.pem").read_bytes()]
-    # The secret's values, one after the other.
+    # The values that the secret has during the replacement.
     for authority in (
         (old / "authority.pem").read_bytes() + (new / "ca.pem").read_bytes(),
         (new / "authority.pem").read_bytes() + (old / "ca.pem").read_bytes(),
@@ -61,7 +59,7 @@ def test_one_authority_replaces_another_in_steps_between_which_neighbours_trust_
             shows.append(shows[-1])
         assert (cluster / "authority.pem").read_bytes() == authority
         trusts.append(b"".join(_certificates(authority)))
-    assert len(set(shows)) == 2  # signed anew once, by the second step
+    assert len(set(shows)) == 2  # signed again once, in the second step
     assert (cluster / "ca.pem").read_bytes() == trusts[2]
     for step, shown in enumerate(shows):
         for neighbour in (step - 1, step, step + 1):
@@ -71,11 +69,11 @@ def test_one_authority_replaces_another_in_steps_between_which_neighbours_trust_
         _verify_store(shows[0], trusts[-1])
 
 
-def test_private_keys_are_their_owners_alone_and_the_certificate_to_hand_out_has_none(tmp_path: Path) -> None:
+def test_files_are_private_to_their_owner_and_ca_pem_has_no_key(tmp_path: Path) -> None:
     make_certificates("wm", "eu-west-1", tmp_path, NOW)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     assert b"PRIVATE" not in (tmp_path / "ca.pem").read_bytes()
-    # One file is certificate and key of a Redis server.
+    # A Redis server has certificate and key in one file.
     ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(tmp_path / "store.pem")
 
 

@@ -1,6 +1,4 @@
-"""What runs beside the program on hosts: logs and metrics on their way to CloudWatch."""
-
-from __future__ import annotations
+"""Programs that ship a host's logs and metrics to CloudWatch."""
 
 import json
 
@@ -19,7 +17,7 @@ def test_an_empty_journal_is_no_batch() -> None:
     assert read_journal([]) is None
 
 
-def test_entries_become_events_in_the_order_of_their_times_and_the_cursor_is_the_last_ones() -> None:
+def test_events_are_sorted_by_time_and_the_cursor_is_that_of_the_last_entry() -> None:
     batch = read_journal([entry("a", "later", 2_000_000), entry("b", "earlier", 1_000_000)])
     assert batch is not None
     assert batch.events == [{"timestamp": 1000, "message": "earlier"}, {"timestamp": 2000, "message": "later"}]
@@ -31,13 +29,13 @@ def test_entries_become_events_in_the_order_of_their_times_and_the_cursor_is_the
     [([104, 105, 255], "hi\ufffd"), (None, " "), ("", " "), ("x" * (EVENT_CHARACTERS + 1), "x" * EVENT_CHARACTERS)],
     ids=["bytes", "nothing", "empty", "long"],
 )
-def test_whatever_the_journal_holds_is_text_that_cloudwatch_takes(message: object, shipped: str) -> None:
+def test_any_journal_entry_becomes_text_that_cloudwatch_accepts(message: object, shipped: str) -> None:
     batch = read_journal([entry("a", message)])
     assert batch is not None
     assert batch.events[0]["message"] == shipped
 
 
-def test_a_batch_ends_before_it_is_too_large_and_the_rest_follows() -> None:
+def test_a_batch_ends_before_it_is_too_large() -> None:
     number = BATCH_CHARACTERS // EVENT_CHARACTERS + 5
     batch = read_journal(entry(str(index), "x" * EVENT_CHARACTERS) for index in range(number))
     assert batch is not None
@@ -61,7 +59,7 @@ workmanager_cluster_replicas_missing 0.0
 """
 
 
-def test_counters_are_summed_and_the_longest_wait_counts() -> None:
+def test_counters_are_summed_and_the_oldest_job_counts() -> None:
     now = parse_metrics(TEXT)
     assert summarize({**now, "workmanager_scaler_errors_total": 1.0, "workmanager_jobs_failed_total": 2.0}, now) == {
         "Leaders": 1.0,
@@ -72,17 +70,17 @@ def test_counters_are_summed_and_the_longest_wait_counts() -> None:
     }
 
 
-def test_the_first_minute_has_nothing_to_compare_with() -> None:
+def test_there_are_no_differences_in_the_first_minute() -> None:
     assert {"LaunchFailures", "FailedJobs"}.isdisjoint(summarize(None, parse_metrics(TEXT)))
 
 
-def test_failed_jobs_are_counted_by_the_leader_alone_and_a_counter_that_fell_began_anew() -> None:
+def test_only_the_leader_counts_failed_jobs_and_counters_can_restart() -> None:
     now = {**parse_metrics(TEXT), "workmanager_scaler_is_leader": 0.0}
     told = summarize({"workmanager_scaler_errors_total": 100.0}, now)
     assert "FailedJobs" not in told
     assert told["LaunchFailures"] == 4.0
 
 
-def test_a_master_that_is_away_counts_as_a_missing_copy() -> None:
+def test_a_master_that_is_down_counts_as_a_missing_replica() -> None:
     now = parse_metrics(TEXT) | {"workmanager_cluster_masters_down": 1.0}
     assert summarize(None, now)["ReplicasMissing"] == 1.0

@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""Merging the parameters of an existing stack with changes."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from infra.parameters import merge, names
 from infra.template import render
 
 
-def test_what_is_not_named_keeps_its_value_and_what_the_template_forgot_is_left_out() -> None:
+def test_parameters_keep_their_values_unless_changed_or_removed_from_the_template() -> None:
     previous = {"MaxWorkers": "50", "Zones": "a,b,c", "Gone": "1"}
     assert merge(previous, {"MaxWorkers": "60"}, ["Zones", "MaxWorkers", "MinWorkers"]) == {
         "Zones": "a,b,c",
@@ -14,7 +14,7 @@ def test_what_is_not_named_keeps_its_value_and_what_the_template_forgot_is_left_
     }
 
 
-def test_a_parameter_that_the_template_does_not_have_is_refused() -> None:
+def test_a_parameter_that_is_not_in_the_template_is_refused() -> None:
     with pytest.raises(ValueError, match="MaxWorker"):
         merge({}, {"MaxWorker": "60"}, ["MaxWorkers"])
 

@@ -1,9 +1,7 @@
-"""What the smoke test takes for a deployment that does its work."""
-
-from __future__ import annotations
+"""When the smoke test passes, and which results it acknowledges."""
 
 import hashlib
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -19,11 +17,11 @@ def _value() -> str:
 
 
 class System:
-    """A deployment in use, whose one other result nobody has acknowledged.
+    """A deployment in use: it has one other result, which is not acknowledged.
 
     Args:
-        value: of the smoke test's job.
-        taken: whether another consumer has pulled that.
+        value: result of the smoke test's job.
+        taken: whether another consumer has pulled that result.
     """
 
     def __init__(self, value: str, *, taken: bool) -> None:
@@ -31,10 +29,10 @@ class System:
         self._taken = taken
         self.acknowledged: list[str] = []
 
-    def __call__(self, *_: object, **__: object) -> System:
+    def __call__(self, *_: object, **__: object) -> Self:
         return self
 
-    def __enter__(self) -> System:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,14 +52,14 @@ class System:
         self.acknowledged += ids
 
 
-def test_its_result_is_pulled_and_nobody_elses_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_its_own_result_is_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
     system = System(_value(), taken=False)
     monkeypatch.setattr(smoke, "Client", system)
     smoke.run_smoke_test("https://there", "key")
     assert system.acknowledged == ["mine"]
 
 
-def test_where_another_consumer_was_faster_it_is_read_by_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_another_consumer_pulled_is_read_by_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
     system = System(_value(), taken=True)
     monkeypatch.setattr(smoke, "Client", system)
     smoke.run_smoke_test("https://there", "key")
@@ -69,7 +67,7 @@ def test_where_another_consumer_was_faster_it_is_read_by_its_id(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("taken", [False, True])
-def test_a_wrong_value_is_told(monkeypatch: pytest.MonkeyPatch, taken: bool) -> None:
+def test_a_wrong_value_is_reported(monkeypatch: pytest.MonkeyPatch, taken: bool) -> None:
     monkeypatch.setattr(smoke, "Client", System("00", taken=taken))
     with pytest.raises(smoke.SmokeError, match="wrong"):
         smoke.run_smoke_test("https://there", "key")
