@@ -1,4 +1,4 @@
-"""The scaler on a real Valkey, with a fleet that only writes down what it is told."""
+"""Fixtures of the scaler's tests: a loop on a real Valkey, with a fake clock and a fake fleet."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
@@ -6,9 +6,16 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
+from jobqueue import keys
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
-from jobqueue.workers.registry import WorkerRecord, register, unregister
+from jobqueue.workers.registry import (
+    WorkerHeartbeat,
+    WorkerRecord,
+    register,
+    send_worker_heartbeat,
+    unregister,
+)
 from scaler.fleets.fleet import FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 from scaler.loop import ScalerLoop
@@ -21,18 +28,18 @@ LIMITS = Limits(min_workers=0, max_workers=3, min_idle_seconds=0.0)
 
 
 class FakeFleet:
-    """A fleet whose instances exist on paper; the test registers their workers when it pleases.
+    """A fleet whose instances are only records; the test registers and unregisters their workers.
 
     Attributes:
-        asked: tokens in the order of the calls.
-        shown: what `look` shows, by id; launches add to it.
-        terminated: ids in the order of the calls.
-        refusal: what the next launches are answered.
-        closed: whether it was let go of.
+        launch_tokens: tokens of the launch calls, in order.
+        described: instances that `describe` returns, by id; launches add to it.
+        terminated: ids of terminated instances, in the order of the calls.
+        launch_error: if set, launches fail with it.
+        closed: whether `close` was called.
     """
 
     def __init__(self) -> None:
-        self.name = "paper"
+        self.name = "fake"
         self.profile = Profile(
             boot_seconds=2.0,
             boot_timeout_seconds=30.0,
@@ -49,11 +56,11 @@ class FakeFleet:
 
     @property
     def launched(self) -> list[str]:
-        """Ids of all that were ever launched."""
+        """Ids of all instances that ever existed, in order."""
         return list(self.described)
 
     def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
-        return [LaunchRequest(count, "paper")] if "paper" not in cooling else []
+        return [LaunchRequest(count, "pool")] if "pool" not in cooling else []
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
         self.launch_tokens.append(intent.token)
@@ -69,27 +76,48 @@ class FakeFleet:
 
     async def terminate(self, ids: Sequence[str]) -> Collection[str]:
         self.terminated += ids
-        self.end(*ids)
+        self.end_instances(*ids)
         return ids
 
     async def close(self) -> None:
         self.closed = True
 
-    def end(self, *ids: str) -> None:
-        """These instances have ended."""
+    def end_instances(self, *ids: str) -> None:
+        """End these instances."""
         for id_ in ids:
             if id_ in self.described:
                 self.described[id_] = replace(self.described[id_], ended=True)
 
-    async def arrive(self, shard: Shard, *instance_ids: str) -> None:
-        """These workers have booted."""
+    async def register_workers(self, shard: Shard, *instance_ids: str) -> None:
+        """Register the workers of these instances."""
         for id_ in instance_ids:
             await register(shard, WorkerRecord(id_, "host", 1, ("default",), 1, self.name, id_))
 
-    async def leave(self, shard: Shard, *instance_ids: str) -> None:
-        """These workers have drained."""
+    async def unregister_workers(self, shard: Shard, *instance_ids: str) -> None:
+        """Unregister the workers of these instances, as they do after draining."""
         for id_ in instance_ids:
             await unregister(shard, id_, ("default",))
+
+
+async def read_stored(shard: Shard, name: str) -> dict[str, str]:
+    """Read one of the scaler's hashes from Redis."""
+    (flat,) = await shard.execute(("HGETALL", keys.scaler(shard.prefix, name)))
+    return {key.decode(): text.decode() for key, text in zip(flat[::2], flat[1::2], strict=True)}
+
+
+async def send_heartbeat(
+    shard: Shard, worker: str, *, running: int = 0, state: str | None = None, interruption: str = ""
+) -> None:
+    """Send a worker's heartbeat; by default the worker is busy if it runs a job, and idle otherwise."""
+    heartbeat = WorkerHeartbeat(
+        state=state or ("busy" if running else "idle"),
+        running=running,
+        finished=0,
+        failed=0,
+        working_seconds=0.0,
+        interruption=interruption,
+    )
+    await send_worker_heartbeat(shard, worker, heartbeat)
 
 
 @pytest.fixture
@@ -99,7 +127,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def shards(redis_url: str, clock: FakeClock) -> AsyncIterator[Shards]:
-    """At the test's time."""
+    """Shards that use the fake clock."""
     connected = use_clock(await Shards.connect(redis_url), clock)
     yield connected
     await connected.close()
@@ -117,7 +145,7 @@ def fleet() -> FakeFleet:
 
 @pytest.fixture
 def new_loop(shards: Shards, clock: FakeClock) -> Callable[..., ScalerLoop]:
-    """Makes a manager's loop, ticked by the test."""
+    """Make a manager's loop whose rounds the test runs."""
 
     def make(fleet: FakeFleet, number: int = 1, limits: Limits = LIMITS) -> ScalerLoop:
         return ScalerLoop(shards, fleet, limits, f"host:{number}", ScalerMetrics(CollectorRegistry()), clock=clock)

@@ -46,7 +46,7 @@ async def test_what_a_round_waits_for_is_told_once(
         await asyncio.sleep(0.5)  # several looks at the clock later
         (said,) = [record.getMessage() for record in caplog.records if record.name == "scaler.loop"]
         assert re.fullmatch(
-            r"event=scaler_round_slow fleet=paper call=describe seconds=\d+: no round runs until the fleet answers",
+            r"event=scaler_round_slow fleet=fake call=describe seconds=\d+: no round runs until the fleet answers",
             said,
         )
         fleet.let_go.set()

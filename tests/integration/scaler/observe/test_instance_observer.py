@@ -1,0 +1,58 @@
+"""Polling the fleet: how often, and what happens while it does not answer."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from jobqueue.sharding.shard import Shard
+from scaler.fleets.fleet import Cause, FleetError
+from scaler.fleets.instances import DescribedInstance
+from scaler.loop import ScalerLoop
+from tests.fake_clock import FakeClock
+from tests.integration.scaler.conftest import FakeFleet, send_heartbeat
+
+POLL_SECONDS, IDLE_POLL_SECONDS = 5.0, 30.0
+
+
+async def test_no_worker_is_drained_until_the_fleet_has_been_described(
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> list[DescribedInstance]:
+        raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
+
+    async def drained_one_second_later() -> int:
+        clock.advance(1.0)
+        await send_heartbeat(shard, "one")
+        decision = await loop_.tick()
+        return decision.drain if decision else 0
+
+    await fleet.register_workers(shard, "one")
+    with monkeypatch.context() as patched:
+        patched.setattr(fleet, "describe", fail)
+        assert sum([await drained_one_second_later() for _ in range(60)]) == 0
+    assert await drained_one_second_later() == 1
+
+
+async def test_a_fleet_without_changes_is_polled_twice_a_minute(
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls = 0
+    describe = fleet.describe
+
+    async def count_and_describe() -> Sequence[DescribedInstance]:
+        nonlocal polls
+        polls += 1
+        return await describe()
+
+    monkeypatch.setattr(fleet, "describe", count_and_describe)
+    fleet.profile = replace(fleet.profile, poll_seconds=POLL_SECONDS, idle_poll_seconds=IDLE_POLL_SECONDS)
+    fleet.described["one"] = DescribedInstance("one", clock.now)
+    await fleet.register_workers(shard, "one")
+    await loop_.tick()
+    polls = 0
+    for _ in range(60):
+        clock.advance(1.0)
+        await send_heartbeat(shard, "one", running=1)
+        await loop_.tick()
+    assert polls == 60 / IDLE_POLL_SECONDS
