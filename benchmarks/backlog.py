@@ -1,9 +1,7 @@
-"""The rates of PUT, batch, worker and pull with a million jobs queued, beside those with 10,000.
+"""Rates of PUT, batch, worker and pull with a million jobs queued, compared with those at 10,000.
 
-Measured between rewrites of the append-only file, which come whenever it has doubled; batches also during one.
+Measured between rewrites of the append-only file, which start when the file has doubled; batches also during one.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -22,21 +20,21 @@ from benchmarks.http_pull import TOP, VALUE, measure_pull_rate
 from benchmarks.worker_noop import measure_drain_rate
 
 SMALL = 10_000
-# In a quick run as many as can be filled in its time.
+# A quick run has time to enqueue only this many.
 _LARGE_QUICK, _LARGE_FULL = 150_000, 1_000_000
 _RESULTS, _PUT, _BATCHES, _DRAINS = 90_000, 60_000, 60, 4
-_LONG_ENOUGH_SECONDS = 60.0
+_MAX_SECONDS = 60.0
 _IN_REWRITE = "batch_in_rewrite"
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("backlog", __doc__ or "", quick_runs=1, full_runs=7)
-    large = told.pick(_LARGE_QUICK, _LARGE_FULL)
-    sizes = (SMALL, large) if told.quick else (SMALL, int(math.sqrt(SMALL * large)), large)
-    report = BenchmarkReport("backlog", told.quick)
+    """Run the benchmark."""
+    options = parse_options("backlog", __doc__ or "", quick_runs=1, full_runs=7)
+    large = options.pick(_LARGE_QUICK, _LARGE_FULL)
+    sizes = (SMALL, large) if options.quick else (SMALL, int(math.sqrt(SMALL * large)), large)
+    report = BenchmarkReport("backlog", options.quick)
     report.print_machine()
-    medians = compare(report, {_name(jobs): partial(_measure, jobs) for jobs in sizes}, told.runs)
+    medians = compare(report, {_name(jobs): partial(_measure, jobs) for jobs in sizes}, options.runs)
     for figure in medians[_name(SMALL)]:
         points = [(float(jobs), medians[_name(jobs)][figure]) for jobs in sizes]
         report.add_curve(figure, "jobs queued", "1/s", points)
@@ -51,13 +49,13 @@ def _name(jobs: int) -> str:
 
 
 def _measure(jobs: int) -> Figures:
-    # Each on a server of its own, whose memory nothing but the fill has used.
+    # Each part gets a fresh server, so that only its own jobs have used the memory.
     return {name: part(jobs) for name, part in _PARTS.items()}
 
 
 @contextmanager
-def _filled(jobs: int, finished: int = 0) -> Iterator[BenchmarkRedis]:
-    """A server with so many jobs queued, whose file has just been rewritten, so that no part makes it double."""
+def _preloaded_server(jobs: int, finished: int = 0) -> Iterator[BenchmarkRedis]:
+    """A server with `jobs` queued jobs and a just rewritten append-only file, so that no part doubles its size."""
     with redis_server() as server:
         preload_jobs(server.url, jobs + finished, "noop")
         finish_preloaded_jobs(server.url, finished, VALUE)
@@ -68,24 +66,24 @@ def _filled(jobs: int, finished: int = 0) -> Iterator[BenchmarkRedis]:
 
 
 def _put(jobs: int) -> float:
-    with _filled(jobs) as server, running_manager(server) as (_, port):
-        return run_enqueue_load(port, _LONG_ENOUGH_SECONDS, max_requests=_PUT).answers_per_second
+    with _preloaded_server(jobs) as server, running_manager(server) as (_, port):
+        return run_enqueue_load(port, _MAX_SECONDS, max_requests=_PUT).answers_per_second
 
 
 def _batch(jobs: int, *, in_rewrite: bool = False) -> float:
-    with _filled(jobs) as server, running_manager(server) as (_, port):
+    with _preloaded_server(jobs) as server, running_manager(server) as (_, port):
         if in_rewrite:
             server.start_aof_rewrite()
-        return measure_batch_rate(port, _LONG_ENOUGH_SECONDS, max_requests=_BATCHES)[0]
+        return measure_batch_rate(port, _MAX_SECONDS, max_requests=_BATCHES)[0]
 
 
 def _run(jobs: int) -> float:
-    """Several times as many as there are in the small queue, which lasts for a quarter of a second."""
-    with _filled(jobs) as server:
-        return harmonic_mean([_drain(server, jobs) for _ in range(_DRAINS)])
+    """Repeat the drain, because the small queue lasts only a quarter of a second."""
+    with _preloaded_server(jobs) as server:
+        return harmonic_mean([_drain_once(server, jobs) for _ in range(_DRAINS)])
 
 
-def _drain(server: BenchmarkRedis, jobs: int) -> float:
+def _drain_once(server: BenchmarkRedis, jobs: int) -> float:
     preload_jobs(server.url, jobs - count_queued(server), "noop")
     before = count_finished(server)
     figures = measure_drain_rate(
@@ -95,8 +93,8 @@ def _drain(server: BenchmarkRedis, jobs: int) -> float:
 
 
 def _pull(jobs: int) -> float:
-    with _filled(jobs, finished=_RESULTS) as server, running_manager(server) as (_, port):
-        return measure_pull_rate(port, _LONG_ENOUGH_SECONDS, _RESULTS - 2 * TOP)[0]
+    with _preloaded_server(jobs, finished=_RESULTS) as server, running_manager(server) as (_, port):
+        return measure_pull_rate(port, _MAX_SECONDS, _RESULTS - 2 * TOP)[0]
 
 
 _PARTS: Mapping[str, Callable[[int], float]] = {

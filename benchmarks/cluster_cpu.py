@@ -1,12 +1,10 @@
-"""The masters' processor time per job on a six-node cluster, beside one Redis: jobs in by PUT, run, pulled.
+"""Processor time of the Redis masters per job (PUT, run, pull): a six-node cluster compared with one server.
 
-One Redis with a replica stands beside them, to show what replication takes of it.
+One server with a replica is measured too, to show the share of replication.
 """
 
-from __future__ import annotations
-
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -20,14 +18,14 @@ from benchmarks.harness.workmanager_programs import count_finished, running_mana
 
 CLUSTER, SINGLE, REPLICATED = "six-node cluster", "one server", "one server with a replica"
 _TOP = 100
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("cluster_cpu", __doc__ or "", quick_runs=1, full_runs=3)
-    jobs = told.pick(20_000, 60_000)
-    report = BenchmarkReport("cluster_cpu", told.quick)
+    """Run the benchmark."""
+    options = parse_options("cluster_cpu", __doc__ or "", quick_runs=1, full_runs=3)
+    jobs = options.pick(20_000, 60_000)
+    report = BenchmarkReport("cluster_cpu", options.quick)
     report.print_machine()
     medians = compare(
         report,
@@ -36,7 +34,7 @@ def main() -> None:
             SINGLE: partial(_measure, redis_server, jobs),
             REPLICATED: partial(_measure, replicated_redis, jobs),
         },
-        told.runs,
+        options.runs,
     )
     ratio = medians[CLUSTER]["masters_us_per_job"] / medians[SINGLE]["masters_us_per_job"]
     report.add_aim("times one server's", ratio, most=1.2)
@@ -54,8 +52,8 @@ def _measure(start: Callable[[], AbstractContextManager[BenchmarkRedis]], jobs: 
                 seconds=300,
                 wanted="the end of all jobs",
                 program=node,
-                # Each look is a command for every shard, which counts too.
-                poll_seconds=_LOOK_SECONDS,
+                # Each poll sends a command to every shard, which is measured too.
+                poll_seconds=_POLL_SECONDS,
             )
             finished = server.cpu_seconds()
         before_pull = server.cpu_seconds()
@@ -68,7 +66,7 @@ def _measure(start: Callable[[], AbstractContextManager[BenchmarkRedis]], jobs: 
         }
 
 
-def _load(port: int, requests: itertools.islice[bytes] | itertools.repeat[bytes], connections: int) -> None:
+def _load(port: int, requests: Iterable[bytes], connections: int) -> None:
     generator = LoadGenerator(port, connections)
     try:
         generator.closed_loop(requests, warm_up_seconds=0.0, seconds=600.0)

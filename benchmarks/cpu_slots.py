@@ -1,6 +1,4 @@
-"""CPU jobs of about 10 ms on a worker node with two slots, beside two plain processes that do the same work."""
-
-from __future__ import annotations
+"""CPU jobs of about 10 ms on a worker node with two slots, compared with two plain processes that do the same."""
 
 import multiprocessing
 import time
@@ -23,16 +21,16 @@ _DATA = bytes(64)
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("cpu_slots", __doc__ or "", quick_runs=3, full_runs=7)
-    jobs = told.pick(800, 2000)
+    """Run the benchmark."""
+    options = parse_options("cpu_slots", __doc__ or "", quick_runs=3, full_runs=7)
+    jobs = options.pick(800, 2000)
     iterations = _calibrate()
-    report = BenchmarkReport("cpu_slots", told.quick)
+    report = BenchmarkReport("cpu_slots", options.quick)
     report.print_machine()
     medians = compare(
         report,
         {OURS: partial(_measure_ours, jobs, iterations), PLAIN: partial(_measure_plain, jobs, iterations)},
-        told.runs,
+        options.runs,
     )
     share = medians[OURS]["jobs_per_second"] / medians[PLAIN]["jobs_per_second"]
     report.add_aim("of two plain processes", share, least=0.97)
@@ -40,28 +38,28 @@ def main() -> None:
 
 
 def _calibrate() -> int:
-    """How many iterations of SHA-512 take 10 ms here."""
+    """Return the number of SHA-512 iterations that take 10 ms on this machine."""
     iterations = 20_000
     seconds = min(_timed(iterations) for _ in range(20))
     return int(iterations * _JOB_SECONDS / seconds)
 
 
 def _timed(iterations: int) -> float:
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     sha512(data=_DATA, iterations=iterations)
-    return time.perf_counter() - begun
+    return time.perf_counter() - started_at
 
 
 def _measure_ours(jobs: int, iterations: int) -> Figures:
-    # From a worker that is idle, so warm, to the last job recorded: the way in and out counts.
+    # From an idle, warm worker to the last recorded job, so that enqueueing and finishing count.
     with redis_server() as server, running_worker(server, slots=SLOTS) as node:
         wait_for_idle_worker(server, node)
         time.sleep(0.5)
         worker_cpu, redis_cpu = node.cpu_seconds, server.cpu_seconds()
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         preload_jobs(server.url, jobs, "sha512", data=b64encode(_DATA).decode(), iterations=iterations)
-        # The cores belong to the jobs: looking on every 5 ms would take 3 % of them, every 50 ms still 0.5 %.
-        time.sleep(max(0.0, jobs / SLOTS * _JOB_SECONDS - (time.perf_counter() - begun)))
+        # Polling takes cores from the jobs: 3 % of them at every 5 ms, still 0.5 % at every 50 ms.
+        time.sleep(max(0.0, jobs / SLOTS * _JOB_SECONDS - (time.perf_counter() - started_at)))
         wait_until(
             lambda: count_finished(server) == jobs,
             seconds=120,
@@ -69,7 +67,7 @@ def _measure_ours(jobs: int, iterations: int) -> Figures:
             program=node,
             poll_seconds=0.01,
         )
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - started_at
         return {
             "jobs_per_second": jobs / seconds,
             "worker_ms_per_job": (node.cpu_seconds - worker_cpu) / jobs * 1e3,
@@ -80,23 +78,25 @@ def _measure_ours(jobs: int, iterations: int) -> Figures:
 def _measure_plain(jobs: int, iterations: int) -> Figures:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(SLOTS + 1)
-    processes = [context.Process(target=_work_plainly, args=(barrier, jobs // SLOTS, iterations)) for _ in range(SLOTS)]
+    processes = [
+        context.Process(target=_run_plain_jobs, args=(barrier, jobs // SLOTS, iterations)) for _ in range(SLOTS)
+    ]
     for process in processes:
         process.start()
     barrier.wait(timeout=60)
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     barrier.wait(timeout=120)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started_at
     for process in processes:
         process.join()
     return {"jobs_per_second": jobs / seconds}
 
 
-def _work_plainly(barrier: Barrier, jobs: int, iterations: int) -> None:
+def _run_plain_jobs(barrier: Barrier, jobs: int, iterations: int) -> None:
     barrier.wait(timeout=60)
     for _ in range(jobs):
         sha512(data=_DATA, iterations=iterations)
-    # The work ends here, not with the process, whose interpreter takes its time to close.
+    # The work ends here. The process ends later, because the interpreter takes time to shut down.
     barrier.wait(timeout=120)
 
 

@@ -1,10 +1,8 @@
-"""`PUT /enqueue` at half of the highest rate while a worker drains at full speed: the 99th percentile of its latency.
+"""p99 latency of `PUT /enqueue` at half of its highest rate while a worker drains a backlog at full speed.
 
-The requests leave at their times whether the manager keeps up or not, and the latency counts from those times. The
-worker stands back for the manager and Redis, as those do that `workmanager up` starts.
+Requests are sent at fixed times even if the manager does not keep up, and the latency counts from those times. The
+worker runs at lower priority than the manager and Redis, as under `workmanager up`.
 """
-
-from __future__ import annotations
 
 from functools import partial
 
@@ -28,18 +26,18 @@ _DRAIN_RATE = 25_000
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("enqueue_under_drain", __doc__ or "", quick_runs=1, full_runs=3)
-    seconds = told.pick(4, 10)
-    report = BenchmarkReport("enqueue_under_drain", told.quick)
+    """Run the benchmark."""
+    options = parse_options("enqueue_under_drain", __doc__ or "", quick_runs=1, full_runs=3)
+    seconds = options.pick(4, 10)
+    report = BenchmarkReport("enqueue_under_drain", options.quick)
     report.print_machine()
-    highest = compare(report, {"highest rate": partial(_highest_rate, told)}, told.runs)["highest rate"]
+    highest = compare(report, {"highest rate": partial(_highest_rate, options)}, options.runs)["highest rate"]
     half = highest["answers_per_second"] / 2
-    shares = (0.25, 0.5, 0.75) if told.quick else (0.1, 0.25, 0.5, 0.75)
+    shares = (0.25, 0.5, 0.75) if options.quick else (0.1, 0.25, 0.5, 0.75)
     points = []
     for share in shares:
         name = f"at {share:.0%}"
-        under = compare(report, {name: partial(_under_drain, 2 * half * share, seconds)}, told.runs)[name]
+        under = compare(report, {name: partial(_under_drain, 2 * half * share, seconds)}, options.runs)[name]
         points.append((2 * half * share, under["p99_ms"]))
         if share == 0.5:
             report.add_aim("p99 at half of the highest rate, ms", under["p99_ms"], most=50.0)
@@ -47,14 +45,14 @@ def main() -> None:
     report.print_tables()
 
 
-def _highest_rate(told: BenchmarkOptions) -> Figures:
+def _highest_rate(options: BenchmarkOptions) -> Figures:
     with redis_server() as server, running_manager(server) as (_, port):
-        return {"answers_per_second": run_enqueue_load(port, told.pick(3, 8)).answers_per_second}
+        return {"answers_per_second": run_enqueue_load(port, options.pick(3, 8)).answers_per_second}
 
 
 def _under_drain(per_second: float, seconds: int) -> Figures:
     with redis_server() as server, running_manager(server) as (_, port):
-        # More than a worker can do in the time, so that it never waits.
+        # More jobs than a worker can run in the time, so that it never waits.
         preload_jobs(server.url, _DRAIN_RATE * (seconds + 3), "noop")
         server.wait_until_idle()
         with running_worker(server, slots=1, nice=WORKER_NICE) as node:
@@ -67,7 +65,7 @@ def _under_drain(per_second: float, seconds: int) -> Figures:
                 )
             finally:
                 generator.close()
-            assert count_queued(server) > len(load.latencies), "the worker had nothing left to drain"
+            assert count_queued(server) > len(load.latencies), "the worker ran out of jobs to drain"
             return {
                 "put_per_second": load.answers_per_second,
                 "drained_per_second": (count_finished(server) - before) / (load.seconds + 1.0),

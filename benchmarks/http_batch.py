@@ -1,6 +1,4 @@
-"""`POST /jobs/batch` on one manager process: jobs/s, every job stored before its line is answered."""
-
-from __future__ import annotations
+"""Rate of `POST /jobs/batch` on one manager: jobs/s, each job stored before its line is answered."""
 
 import json
 from base64 import b64encode
@@ -20,17 +18,17 @@ LINES = 1000
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("http_batch", __doc__ or "")
-    report = BenchmarkReport("http_batch", told.quick)
+    """Run the benchmark."""
+    options = parse_options("http_batch", __doc__ or "")
+    report = BenchmarkReport("http_batch", options.quick)
     report.print_machine()
-    medians = compare(report, {OURS: partial(_measure, told.pick(3, 8))}, told.runs)
+    medians = compare(report, {OURS: partial(_measure, options.pick(3, 8))}, options.runs)
     report.add_aim("jobs/s", medians[OURS]["jobs_per_second"], least=30_000)
     report.print_tables()
 
 
 def batch_requests(count: int = 8) -> list[bytes]:
-    """Requests of `LINES` jobs each: SHA-512 of 64 random bytes."""
+    """Return requests of `LINES` jobs each: SHA-512 of 64 random bytes."""
     return [request("POST", "/jobs/batch", _lines(), "application/x-ndjson") for _ in range(count)]
 
 
@@ -40,7 +38,7 @@ def measure_batch_rate(port: int, seconds: float, *, max_requests: int | None = 
 
     def check(answer: bytes) -> None:
         nonlocal taken
-        # Counted without being parsed; "error" would stand in place of "id".
+        # Counted without parsing; a refused line has "error" instead of "id".
         lines = answer.count(b'{"id"')
         assert lines == LINES, f"{lines} of {LINES} lines were taken: {answer[:300]!r}"
         taken += lines

@@ -1,6 +1,4 @@
-"""`PUT /enqueue` of 64 bytes over 64 connections to one manager process, beside FastAPI with RQ and a bare answer."""
-
-from __future__ import annotations
+"""Rate of `PUT /enqueue` (64 bytes, 64 connections) on one manager, compared with FastAPI + RQ and bare ASGI."""
 
 import contextlib
 import sys
@@ -24,38 +22,40 @@ _SERVER = ("--http", "httptools", "--loop", "uvloop", "--no-access-log", "--log-
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("http_enqueue", __doc__ or "")
+    """Run the benchmark."""
+    options = parse_options("http_enqueue", __doc__ or "")
     FASTAPI_RQ.ensure()
-    report = BenchmarkReport("http_enqueue", told.quick)
+    report = BenchmarkReport("http_enqueue", options.quick)
     report.print_machine()
     contestants: dict[str, Callable[[], Figures]] = {
-        OURS: partial(_measure_ours, told, access_log=False),
-        f"{OURS}, access log": partial(_measure_ours, told, access_log=True),
-        PEER: partial(_measure_peer, told),
-        BARE: partial(_measure_bare, told),
+        OURS: partial(_measure_ours, options, access_log=False),
+        f"{OURS}, access log": partial(_measure_ours, options, access_log=True),
+        PEER: partial(_measure_peer, options),
+        BARE: partial(_measure_bare, options),
     }
-    rates = {name: figures["answers_per_second"] for name, figures in compare(report, contestants, told.runs).items()}
+    rates = {
+        name: figures["answers_per_second"] for name, figures in compare(report, contestants, options.runs).items()
+    }
     report.add_aim("times FastAPI + RQ", rates[OURS] / rates[PEER], least=5.0)
     report.add_aim("of a bare ASGI answer", rates[OURS] / rates[BARE], least=0.5)
     report.print_tables()
 
 
-def _measure_ours(told: BenchmarkOptions, *, access_log: bool) -> Figures:
+def _measure_ours(options: BenchmarkOptions, *, access_log: bool) -> Figures:
     with redis_server() as server, running_manager(server, access_log=access_log) as (program, port):
-        return _measure(server, program, port, told, stored="rq:queue:default")
+        return _measure(server, program, port, options, stored="rq:queue:default")
 
 
-def _measure_peer(told: BenchmarkOptions) -> Figures:
+def _measure_peer(options: BenchmarkOptions) -> Figures:
     command = [FASTAPI_RQ.program("uvicorn"), "fastapi_rq_app:app", "--app-dir", str(PEER_APPS)]
     with redis_server() as server, _served(server, command) as (program, port):
-        return _measure(server, program, port, told, stored="rq:queue:default")
+        return _measure(server, program, port, options, stored="rq:queue:default")
 
 
-def _measure_bare(told: BenchmarkOptions) -> Figures:
+def _measure_bare(options: BenchmarkOptions) -> Figures:
     command = [sys.executable, "-m", "uvicorn", "benchmarks.harness.bare_asgi:app"]
     with redis_server() as server, _served(server, command) as (program, port):
-        return _measure(server, program, port, told, stored=None)
+        return _measure(server, program, port, options, stored=None)
 
 
 @contextlib.contextmanager
@@ -70,10 +70,10 @@ def _served(server: BenchmarkRedis, command: Sequence[str]) -> Iterator[tuple[Me
 
 
 def _measure(
-    server: BenchmarkRedis, program: MeasuredProgram, port: int, told: BenchmarkOptions, *, stored: str | None
+    server: BenchmarkRedis, program: MeasuredProgram, port: int, options: BenchmarkOptions, *, stored: str | None
 ) -> Figures:
     program_cpu, redis_cpu = program.cpu_seconds, server.cpu_seconds()
-    load = run_enqueue_load(port, told.pick(3, 8))
+    load = run_enqueue_load(port, options.pick(3, 8))
     program_cpu, redis_cpu = program.cpu_seconds - program_cpu, server.cpu_seconds() - redis_cpu
     if stored is not None:
         count = server.masters[0].llen(stored)

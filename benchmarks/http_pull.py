@@ -1,6 +1,4 @@
-"""`POST /pullCompleted?top=100` on one manager process: results/s, each handed out once."""
-
-from __future__ import annotations
+"""Rate of `POST /pullCompleted?top=100` on one manager: results/s, each handed out once."""
 
 import hashlib
 import itertools
@@ -23,12 +21,12 @@ _EXPECTED_RATE = 40_000
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("http_pull", __doc__ or "")
-    seconds = told.pick(2, 5)
-    report = BenchmarkReport("http_pull", told.quick)
+    """Run the benchmark."""
+    options = parse_options("http_pull", __doc__ or "")
+    seconds = options.pick(2, 5)
+    report = BenchmarkReport("http_pull", options.quick)
     report.print_machine()
-    medians = compare(report, {OURS: partial(_measure, seconds)}, told.runs)
+    medians = compare(report, {OURS: partial(_measure, seconds)}, options.runs)
     report.add_aim("results/s", medians[OURS]["results_per_second"], least=20_000)
     report.print_tables()
 
@@ -48,7 +46,7 @@ def measure_pull_rate(port: int, seconds: float, max_results: int) -> tuple[floa
         )
     finally:
         generator.close()
-    # Read only now, so that reading takes no time from what is measured.
+    # Parsed only now, so that parsing is not measured.
     ids = [result["Work ID"] for answer in answers for result in orjson.loads(answer)]
     assert len(ids) == len(answers) * TOP, "an answer was not full"
     assert len(set(ids)) == len(ids), "a result was handed out twice"
@@ -63,7 +61,7 @@ def _measure(seconds: int) -> Figures:
         server.wait_until_idle()
         with running_manager(server) as (program, port):
             program_cpu, redis_cpu = program.cpu_seconds, server.cpu_seconds()
-            # A few are left, so that the feed is never empty.
+            # A few results are left over, so that the feed is never empty.
             rate, ids = measure_pull_rate(port, seconds, jobs - CONNECTIONS * TOP)
             return {
                 "results_per_second": rate,

@@ -1,10 +1,8 @@
-"""A thousand idle worker nodes on one Redis: percent of a core that Redis spends on them.
+"""Processor time of Redis for a thousand idle worker nodes, in percent of a core.
 
 Each is simulated by the loops that an idle worker node keeps on its own connections (feeder, listener, keeper), with
 no executors; five processes hold two hundred each.
 """
-
-from __future__ import annotations
 
 import asyncio
 import os
@@ -31,18 +29,18 @@ from worker_node.shard_loops.lease_renewer import LeaseRenewer
 OURS = "workmanager"
 WORKERS = 1000
 _PROCESSES = 5
-_SETTLE_SECONDS = 5.0
+_START_SECONDS = 5.0
 
 
 def main() -> None:
-    """Runs it, or, told so by the benchmark itself, some of the simulated worker nodes."""
+    """Run the benchmark, or with `hold` as first argument a share of the simulated worker nodes."""
     if sys.argv[1:2] == ["hold"]:
         _hold(sys.argv[2], int(sys.argv[3]))
         return
-    told = parse_options("idle_fleet", __doc__ or "", quick_runs=1, full_runs=3)
-    report = BenchmarkReport("idle_fleet", told.quick)
+    options = parse_options("idle_fleet", __doc__ or "", quick_runs=1, full_runs=3)
+    report = BenchmarkReport("idle_fleet", options.quick)
     report.print_machine()
-    medians = compare(report, {OURS: partial(_measure, told.pick(20, 60))}, told.runs)
+    medians = compare(report, {OURS: partial(_measure, options.pick(20, 60))}, options.runs)
     report.add_aim("percent of a core in Redis", medians[OURS]["redis_percent"], most=5.0)
     report.print_tables()
 
@@ -52,11 +50,13 @@ def _measure(seconds: int) -> Figures:
         for number in range(_PROCESSES):
             command = [sys.executable, "-m", "benchmarks.idle_fleet", "hold", server.url, str(WORKERS // _PROCESSES)]
             fleet.enter_context(running_program(command, server.directory / f"fleet-{number}.log"))
-        wait_until(lambda: server.client.scard("rq:workers") == WORKERS, seconds=60, wanted="all of the fleet")
-        time.sleep(_SETTLE_SECONDS)
-        cpu, commands, begun = server.cpu_seconds(), _commands(server), time.perf_counter()
+        wait_until(
+            lambda: server.client.scard("rq:workers") == WORKERS, seconds=60, wanted="all workers to be registered"
+        )
+        time.sleep(_START_SECONDS)
+        cpu, commands, started_at = server.cpu_seconds(), _commands(server), time.perf_counter()
         time.sleep(seconds)
-        passed = time.perf_counter() - begun
+        passed = time.perf_counter() - started_at
         assert server.client.scard("rq:workers") == WORKERS
         return {
             "redis_percent": (server.cpu_seconds() - cpu) / passed * 100,
@@ -74,11 +74,11 @@ def _hold(url: str, workers: int) -> None:
 
 
 async def _hold_all(url: str, workers: int) -> None:
-    # Spread over a few seconds, as machines start.
+    # Started over a few seconds, like real machines.
     async with asyncio.TaskGroup() as group:
         for number in range(workers):
             group.create_task(_idle_worker(url, f"idle-{os.getpid()}-{number}"))
-            await asyncio.sleep(_SETTLE_SECONDS / workers)
+            await asyncio.sleep(_START_SECONDS / workers)
 
 
 async def _idle_worker(url: str, name: str) -> None:

@@ -1,6 +1,4 @@
-"""What an idle worker node costs: percent of a core for the agent with its executors, and for Redis."""
-
-from __future__ import annotations
+"""Processor time of an idle worker node and of Redis, in percent of a core."""
 
 import time
 from functools import partial
@@ -12,15 +10,15 @@ from benchmarks.harness.workmanager_programs import running_worker, wait_for_idl
 
 OURS = "workmanager"
 SLOTS = 2
-_SETTLE_SECONDS = 3.0
+_EXECUTOR_START_SECONDS = 3.0
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("idle_worker", __doc__ or "", quick_runs=2, full_runs=3)
-    report = BenchmarkReport("idle_worker", told.quick)
+    """Run the benchmark."""
+    options = parse_options("idle_worker", __doc__ or "", quick_runs=2, full_runs=3)
+    report = BenchmarkReport("idle_worker", options.quick)
     report.print_machine()
-    medians = compare(report, {OURS: partial(_measure, told.pick(20, 60))}, told.runs)
+    medians = compare(report, {OURS: partial(_measure, options.pick(20, 60))}, options.runs)
     report.add_aim("percent of a core", medians[OURS]["worker_percent"], most=1.0)
     report.print_tables()
 
@@ -28,10 +26,10 @@ def main() -> None:
 def _measure(seconds: int) -> Figures:
     with redis_server() as server, running_worker(server, slots=SLOTS) as node:
         wait_for_idle_worker(server, node)
-        time.sleep(_SETTLE_SECONDS)  # The executors start.
-        worker_cpu, redis_cpu, begun = node.cpu_seconds, server.cpu_seconds(), time.perf_counter()
+        time.sleep(_EXECUTOR_START_SECONDS)
+        worker_cpu, redis_cpu, started_at = node.cpu_seconds, server.cpu_seconds(), time.perf_counter()
         time.sleep(seconds)
-        passed = time.perf_counter() - begun
+        passed = time.perf_counter() - started_at
         return {
             "worker_percent": (node.cpu_seconds - worker_cpu) / passed * 100,
             "redis_percent": (server.cpu_seconds() - redis_cpu) / passed * 100,

@@ -1,6 +1,4 @@
-"""From `PUT /enqueue` to the value in hand, one job at a time, by an idle worker: milliseconds."""
-
-from __future__ import annotations
+"""Latency in milliseconds from `PUT /enqueue` to the value, one job at a time on an idle worker."""
 
 import hashlib
 import random
@@ -22,13 +20,13 @@ _WARM_UP = 20
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("latency", __doc__ or "", full_runs=3)
-    report = BenchmarkReport("latency", told.quick)
+    """Run the benchmark."""
+    options = parse_options("latency", __doc__ or "", full_runs=3)
+    report = BenchmarkReport("latency", options.quick)
     report.print_machine()
-    everything: list[float] = []
-    medians = compare(report, {OURS: partial(_measure, told.pick(200, 1000), everything)}, told.runs)
-    ordered = sorted(everything)
+    all_latencies: list[float] = []
+    medians = compare(report, {OURS: partial(_measure, options.pick(200, 1000), all_latencies)}, options.runs)
+    ordered = sorted(all_latencies)
     shares = [number / 100 for number in range(1, 100)] + [0.995, 0.999]
     report.add_curve(
         "latency", "ms from PUT to value", "share of jobs", [(percentile(ordered, s) * 1000, s) for s in shares]
@@ -38,17 +36,17 @@ def main() -> None:
     report.print_tables()
 
 
-def _measure(jobs: int, everything: list[float]) -> Figures:
+def _measure(jobs: int, all_latencies: list[float]) -> Figures:
     with redis_server() as server, running_manager(server) as (_, port), running_worker(server, slots=1) as node:
         wait_for_idle_worker(server, node)
         submitter, consumer = Connection(port), Connection(port)
         latencies = []
         for _ in range(jobs):
-            # The worker is to be idle, and at no particular point of its rounds.
+            # Random, so that the worker is idle and at no particular point of its loops.
             time.sleep(random.uniform(0.005, 0.050))
             latencies.append(_one_job(submitter, consumer))
         counted = latencies[_WARM_UP:]
-        everything += counted
+        all_latencies += counted
         return {
             "p50_ms": percentile(counted, 0.5) * 1000,
             "p99_ms": percentile(counted, 0.99) * 1000,
@@ -58,10 +56,10 @@ def _measure(jobs: int, everything: list[float]) -> Figures:
 
 def _one_job(submitter: Connection, consumer: Connection) -> float:
     data = token_bytes(64)
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     work_id = orjson.loads(submitter.exchange(request("PUT", "/enqueue?iterations=1", data)))["Work ID"]
     results = orjson.loads(consumer.exchange(_PULL))
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started_at
     assert results == [{"Work ID": work_id, "Value": hashlib.sha512(data).hexdigest()}], results
     return seconds
 

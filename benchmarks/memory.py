@@ -1,6 +1,4 @@
-"""What a 64-byte job takes in Redis: queued, and finished with its SHA-512 value."""
-
-from __future__ import annotations
+"""Redis memory per 64-byte job: queued, and finished with its SHA-512 value."""
 
 import itertools
 from functools import partial
@@ -17,11 +15,11 @@ OURS = "workmanager"
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("memory", __doc__ or "", quick_runs=1, full_runs=3)
-    report = BenchmarkReport("memory", told.quick)
+    """Run the benchmark."""
+    options = parse_options("memory", __doc__ or "", quick_runs=1, full_runs=3)
+    report = BenchmarkReport("memory", options.quick)
     report.print_machine()
-    medians = compare(report, {OURS: partial(_measure, told.pick(30_000, 100_000))}, told.runs)
+    medians = compare(report, {OURS: partial(_measure, options.pick(30_000, 100_000))}, options.runs)
     report.add_aim("bytes queued", medians[OURS]["queued_bytes"], most=600)
     report.add_aim("bytes finished", medians[OURS]["finished_bytes"], most=1900)
     report.print_tables()

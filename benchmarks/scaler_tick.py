@@ -1,10 +1,8 @@
-"""A round of the scaler at a thousand EC2 instances, with a thousand jobs queued and with a million.
+"""Cost of one scaler round with 1,000 EC2 instances: with 1,000 queued jobs and with a million.
 
-The rounds are the real ones, on a real Redis with a thousand worker records; EC2 is a server that gives the same answer
-to every call. The scaler is paused, so that it decides in each round and nothing changes.
+The rounds are real, on a real Redis with 1,000 worker records. EC2 is a server that gives the same answer to every
+call. The scaler is paused, so that it decides in every round but changes nothing.
 """
-
-from __future__ import annotations
 
 import asyncio
 import contextlib
@@ -40,13 +38,13 @@ _IDS = [f"i-{number:017x}" for number in range(INSTANCES)]
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("scaler_tick", __doc__ or "", quick_runs=1, full_runs=3)
-    report = BenchmarkReport("scaler_tick", told.quick)
+    """Run the benchmark."""
+    options = parse_options("scaler_tick", __doc__ or "", quick_runs=1, full_runs=3)
+    report = BenchmarkReport("scaler_tick", options.quick)
     report.print_machine()
-    many = told.pick(100_000, MANY)
+    many = options.pick(100_000, MANY)
     contestants = {f"{jobs:,} queued": partial(_measure, jobs) for jobs in (FEW, many)}
-    medians = compare(report, contestants, told.runs)
+    medians = compare(report, contestants, options.runs)
     few, most = medians[f"{FEW:,} queued"], medians[f"{many:,} queued"]
     report.add_aim(f"round at {many:,}, processor ms", most["round_cpu_ms"], most=200)
     report.add_aim(f"Redis commands at {many:,} of those at {FEW:,}", most["commands"] / few["commands"], most=1.01)
@@ -72,15 +70,15 @@ async def _rounds(server: BenchmarkRedis, endpoint: str) -> Figures:
     fleet = Ec2Fleet.connect(Ec2Plan("benchmark", "workers"))
     limits = Limits(min_workers=0, max_workers=2 * INSTANCES, min_billed_seconds=60.0, min_idle_seconds=0.0)
     loop = ScalerLoop(shards, fleet, limits, "benchmark:0", ScalerMetrics(CollectorRegistry()))
-    await _keep_heard(state)
+    await _record_heartbeats(state)
     await loop.tick()
     await loop.tick()
-    await _keep_heard(state)
+    await _record_heartbeats(state)
     redis_before, commands_before = server.cpu_seconds(), _commands(server)
     processor, wall = await _tick(loop, ROUNDS)
     redis_seconds, commands = server.cpu_seconds() - redis_before, _commands(server) - commands_before
     fleet.profile = replace(fleet.profile, idle_poll_seconds=0.0)
-    await _keep_heard(state)
+    await _record_heartbeats(state)
     with_look, _ = await _tick(loop, DESCRIBE_ROUNDS)
     await shards.close()
     return {
@@ -93,17 +91,17 @@ async def _rounds(server: BenchmarkRedis, endpoint: str) -> Figures:
 
 
 async def _tick(loop: ScalerLoop, rounds: int) -> tuple[float, float]:
-    """Processor seconds of this process in each round, and the median of how long one took."""
+    """Run rounds; return this process's processor seconds per round and the median duration of a round."""
     before, times = time.process_time(), []
     for _ in range(rounds):
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         assert await loop.tick() is not None
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - started_at)
     return (time.process_time() - before) / rounds, statistics.median(times)
 
 
-async def _keep_heard(state: Shard) -> None:
-    """The workers have been heard of this moment."""
+async def _record_heartbeats(state: Shard) -> None:
+    """Record a heartbeat of every worker now."""
     now = int(time.time())
     await state.execute(("ZADD", f"{state.prefix}:wm:workers", *(word for id_ in _IDS for word in (now, id_))))
 
@@ -114,8 +112,8 @@ def _commands(server: BenchmarkRedis) -> int:
 
 @contextlib.contextmanager
 def _ec2() -> Iterator[str]:
-    """Answers DescribeInstances with the thousand."""
-    answer = _described().encode()
+    """Run a server that answers every DescribeInstances call with all instances; yield its URL."""
+    answer = _describe_answer().encode()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -129,7 +127,7 @@ def _ec2() -> Iterator[str]:
             self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -143,7 +141,7 @@ def _ec2() -> Iterator[str]:
         thread.join()
 
 
-def _described() -> str:
+def _describe_answer() -> str:
     tags = {"workmanager:cluster": "benchmark", "workmanager:role": "worker", "workmanager:intent": "0" * 32}
     tag_set = "".join(f"<item><key>{key}</key><value>{value}</value></item>" for key, value in tags.items())
     instances = "".join(

@@ -1,6 +1,4 @@
-"""Jobs that do nothing, run by one worker node with one slot, beside the peers' workers: jobs/s, results kept."""
-
-from __future__ import annotations
+"""Rate of no-op jobs on one worker node with one slot, compared with the peers' workers: jobs/s, results kept."""
 
 import time
 from collections.abc import Callable
@@ -17,26 +15,26 @@ from benchmarks.harness.workmanager_programs import count_finished, running_work
 
 OURS = "workmanager"
 _OUR_RATE = 20_000
-# Measured between these shares of the jobs: a worker that starts or has little left is not at full speed.
-_FROM, _TO = 0.15, 0.95
+# Measured between these shares of the jobs, because a worker is not at full speed at its start and near the end.
+_MEASURED_FROM, _MEASURED_TO = 0.15, 0.95
 
 
 def main() -> None:
-    """Runs it."""
-    told = parse_options("worker_noop", __doc__ or "")
-    seconds = told.pick(2, 5)
-    everybody = all_peers()
-    for peer in everybody:
+    """Run the benchmark."""
+    options = parse_options("worker_noop", __doc__ or "")
+    seconds = options.pick(2, 5)
+    peers = all_peers()
+    for peer in peers:
         peer.environment.ensure()
-    report = BenchmarkReport("worker_noop", told.quick)
+    report = BenchmarkReport("worker_noop", options.quick)
     report.print_machine()
     contestants: dict[str, Callable[[], Figures]] = {OURS: partial(_measure_ours, _OUR_RATE * seconds)}
-    contestants |= {peer.name: partial(_measure_peer, peer, peer.expected_rate * seconds) for peer in everybody}
-    medians = compare(report, contestants, told.runs)
+    contestants |= {peer.name: partial(_measure_peer, peer, peer.expected_rate * seconds) for peer in peers}
+    medians = compare(report, contestants, options.runs)
     rates = {name: figures["jobs_per_second"] for name, figures in medians.items()}
-    python = max(rate for name, rate in rates.items() if name not in (OURS, "bullmq"))
+    best_python = max(rate for name, rate in rates.items() if name not in (OURS, "bullmq"))
     report.add_aim("times BullMQ", rates[OURS] / rates["bullmq"], least=1.5)
-    report.add_aim("times the best Python peer", rates[OURS] / python, least=3.0)
+    report.add_aim("times the best Python peer", rates[OURS] / best_python, least=3.0)
     report.add_aim("times RQ's SimpleWorker", rates[OURS] / rates["rq SimpleWorker"], least=40.0)
     report.print_tables()
 
@@ -65,17 +63,21 @@ def measure_drain_rate(
     jobs: int,
     finished: Callable[[], int],
 ) -> Figures:
-    """Works off a filled queue and measures the middle of it.
+    """Run a worker on a preloaded queue and measure the middle part.
 
     Returns:
         jobs/s, and microseconds of the worker's and of Redis' processor time per job.
     """
     server.wait_until_idle()
     with work() as program:
-        begun = wait_until(lambda: _at_least(finished, jobs * _FROM), seconds=60, wanted="first jobs", program=program)
+        first = wait_until(
+            lambda: _at_least(finished, jobs * _MEASURED_FROM), seconds=60, wanted="first jobs", program=program
+        )
         at, worker_cpu, redis_cpu = time.perf_counter(), program.cpu_seconds, server.cpu_seconds()
-        ended = wait_until(lambda: _at_least(finished, jobs * _TO), seconds=600, wanted="all jobs", program=program)
-        seconds, done = time.perf_counter() - at, ended - begun
+        last = wait_until(
+            lambda: _at_least(finished, jobs * _MEASURED_TO), seconds=600, wanted="all jobs", program=program
+        )
+        seconds, done = time.perf_counter() - at, last - first
         return {
             "jobs_per_second": done / seconds,
             "worker_us_per_job": (program.cpu_seconds - worker_cpu) / done * 1e6,

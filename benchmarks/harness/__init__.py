@@ -1,1 +1,1 @@
-"""What the benchmarks share: servers and programs under test, load, contests, reports."""
+"""Shared parts of the benchmarks: servers and programs under test, load, comparisons, reports, charts."""

@@ -1,6 +1,4 @@
-"""The least that an ASGI application can do: it reads the body and answers with what an enqueue is answered with."""
-
-from __future__ import annotations
+"""A minimal ASGI application: reads the body and answers with a fixed Work ID, as an upper bound for /enqueue."""
 
 from manager.http.asgi import Receive, Scope, Send
 
@@ -13,7 +11,7 @@ _START = {
 
 
 async def app(_: Scope, receive: Receive, send: Send) -> None:
-    """Answers one request."""
+    """Answer one request."""
     while (await receive()).get("more_body", False):
         pass
     await send(_START)

@@ -1,6 +1,4 @@
-"""Figures as JSON lines on stdout, and as tables on stderr."""
-
-from __future__ import annotations
+"""Reports benchmark figures: JSON lines on stdout, tables on stderr."""
 
 import json
 import sys
@@ -13,17 +11,17 @@ from benchmarks.harness import machine
 Figures = Mapping[str, float]
 
 OTHER_CORES_FIELD = "others_cores"
-"""How many cores were busy with other people's work."""
+"""JSON field: the number of cores that other programs kept busy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What a figure is to reach.
+    """A target for one figure.
 
     Attributes:
-        what: in words.
-        measured: the figure, or the ratio of two.
-        least, most: the limit; one of the two.
+        description: the figure in words.
+        measured: the figure, or the ratio of two figures.
+        least, most: the limit; exactly one of them is set.
     """
 
     description: str
@@ -33,13 +31,13 @@ class Aim:
 
     @property
     def met(self) -> bool:
-        """Whether it is reached."""
+        """Whether the target is reached."""
         return (self.least is None or self.measured >= self.least) and (self.most is None or self.measured <= self.most)
 
 
 @dataclass(slots=True)
 class BenchmarkReport:
-    """Says what one benchmark finds, while it finds it."""
+    """Prints the figures of one benchmark as they are measured."""
 
     benchmark: str
     quick: bool
@@ -47,18 +45,18 @@ class BenchmarkReport:
     _aims: list[Aim] = field(default_factory=list)
 
     def print_machine(self) -> None:
-        """Says what it is measured on."""
+        """Print the machine that the figures are measured on."""
         self._line({"machine": machine.describe_machine()})
 
     def add_run(self, contestant: str, number: int, figures: Figures, others_cores: float) -> None:
-        """One run. `others_cores`: how many cores were busy with other people's work meanwhile."""
+        """Print one run. `others_cores` is the number of cores that other programs kept busy during it."""
         self._line(
             {"contestant": contestant, "run": number, **_rounded(figures), OTHER_CORES_FIELD: round(others_cores, 2)}
         )
         sys.stderr.write(f"  {contestant}, run {number}: {_in_words(figures)}\n")
 
     def add_median(self, contestant: str, runs: int, figures: Figures, others_cores: float) -> None:
-        """A contestant's medians."""
+        """Print a contestant's medians."""
         self._line(
             {
                 "contestant": contestant,
@@ -70,19 +68,19 @@ class BenchmarkReport:
         self._rows.append((contestant, {**figures, OTHER_CORES_FIELD: others_cores}))
 
     def add_curve(self, name: str, unit_x: str, unit_y: str, points: Sequence[tuple[float, float]]) -> None:
-        """A curve, for a picture."""
+        """Print a curve for a chart."""
         rounded = [[_significant(x), _significant(y)] for x, y in points]
         self._line({"curve": name, "x": unit_x, "y": unit_y, "points": rounded})
 
     def add_aim(self, what: str, measured: float, *, least: float | None = None, most: float | None = None) -> None:
-        """What was to be reached, and whether it was."""
+        """Print a target and whether it was reached."""
         aim = Aim(what, measured, least, most)
         limit = {"least": least} if least is not None else {"most": most}
         self._line({"aim": what, "measured": _significant(measured), **limit, "met": aim.met})
         self._aims.append(aim)
 
     def print_tables(self) -> None:
-        """The tables."""
+        """Print the tables."""
         sys.stderr.write(text_table(self.benchmark, self._rows, self._aims))
 
     def _line(self, content: Mapping[str, Any]) -> None:
@@ -91,7 +89,7 @@ class BenchmarkReport:
 
 
 def text_table(title: str, rows: Sequence[tuple[str, Figures]], aims: Sequence[Aim]) -> str:
-    """The figures as text, a line for each contestant, and then the aims."""
+    """Return the figures as text, one line per contestant, followed by the aims."""
     columns = list(dict.fromkeys(name for _, figures in rows for name in figures if name != OTHER_CORES_FIELD))
     columns += [OTHER_CORES_FIELD] if rows else []
     lines = [[title, *columns]]

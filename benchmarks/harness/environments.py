@@ -1,6 +1,4 @@
-"""The peers' environments: made once under `.bench/`, each apart from the others and from the project's."""
-
-from __future__ import annotations
+"""Virtual environments of the peers, created once under `.bench/` and separate from each other and the project."""
 
 import fcntl
 import hashlib
@@ -17,12 +15,12 @@ _INSTALL_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What a peer needs, pinned; from PyPI, or from npm.
+    """A peer's pinned packages, from PyPI or npm.
 
     Attributes:
-        name: of its directory.
-        packages: as pip or npm is told.
-        node: whether it is npm's.
+        name: prefix of the directory's name.
+        packages: requirements as pip or npm accepts them.
+        node: whether the packages come from npm.
     """
 
     name: str
@@ -31,9 +29,9 @@ class Environment:
 
     @property
     def directory(self) -> Path:
-        """Changes with the packages and, for Python, with the interpreter."""
-        told = " ".join((*self.packages, "" if self.node else sys.version))
-        return CACHE / f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+        """The environment's directory. Its name changes with the packages and, for Python, with the interpreter."""
+        content = " ".join((*self.packages, "" if self.node else sys.version))
+        return CACHE / f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     @property
     def python(self) -> str:
@@ -41,11 +39,11 @@ class Environment:
         return str(self.directory / "bin" / "python")
 
     def program(self, name: str) -> str:
-        """A command that one of the packages brings."""
+        """Return the path of a command that one of the packages installs."""
         return str(self.directory / "bin" / name)
 
     def ensure(self) -> None:
-        """Installs it, unless that has been done; another process that is about to do it is waited for.
+        """Install the packages unless they are installed. Waits if another process is installing them.
 
         Raises:
             ProgramEnded: pip or npm failed.
@@ -63,7 +61,7 @@ class Environment:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         if self.node:
-            # npm would climb to the next package.json.
+            # Without one, npm would use a package.json of a parent directory.
             (self.directory / "package.json").write_text('{"private": true}\n')
             flags = [
                 "--no-package-lock",
@@ -73,21 +71,21 @@ class Environment:
                 "--prefix",
                 str(self.directory),
             ]
-            run_to_end([_found("npm"), "install", *flags, *self.packages], seconds=_INSTALL_SECONDS)
+            run_to_end([_find_program("npm"), "install", *flags, *self.packages], seconds=_INSTALL_SECONDS)
         else:
             run_to_end([sys.executable, "-m", "venv", str(self.directory)], seconds=_INSTALL_SECONDS)
             run_to_end([self.python, "-m", "pip", "install", "--quiet", *self.packages], seconds=_INSTALL_SECONDS)
         done.touch()
 
 
-def _found(program: str) -> str:
+def _find_program(program: str) -> str:
     path = shutil.which(program)
     if path is None:
-        raise SystemExit(f"{program} is needed for this benchmark's peer, and is not installed")
+        raise SystemExit(f"{program} is not installed; one of this benchmark's peers needs it")
     return path
 
 
-# redis-py's fast parser goes to everybody who talks through redis-py.
+# Every peer that uses redis-py gets its C parser.
 RQ = Environment("rq", ("rq==3.0.0", "redis==8.1.0", "hiredis==3.5.0"))
 CELERY = Environment("celery", ("celery[redis]==5.7.0", "redis==8.1.0", "hiredis==3.5.0"))
 DRAMATIQ = Environment("dramatiq", ("dramatiq==2.2.1", "redis==8.1.0", "hiredis==3.5.0"))

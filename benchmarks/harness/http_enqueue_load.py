@@ -1,6 +1,4 @@
-"""The load of `PUT /enqueue` that several benchmarks share."""
-
-from __future__ import annotations
+"""The `PUT /enqueue` load that several benchmarks share."""
 
 from itertools import islice
 from secrets import token_bytes
@@ -11,12 +9,12 @@ CONNECTIONS = 64
 
 
 def enqueue_requests(count: int = 1000) -> list[bytes]:
-    """Requests that submit 64 random bytes each."""
+    """Return `count` requests that submit 64 random bytes each."""
     return [request("PUT", "/enqueue?iterations=1", token_bytes(64)) for _ in range(count)]
 
 
 def run_enqueue_load(port: int, seconds: float, *, max_requests: int | None = None) -> LoadResult:
-    """As many submissions as the server takes, at most `most`."""
+    """Submit jobs as fast as the server accepts them, at most `max_requests`."""
     generator = LoadGenerator(port, CONNECTIONS)
     try:
         return generator.closed_loop(

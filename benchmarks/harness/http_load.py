@@ -1,8 +1,4 @@
-"""HTTP load from this process: keep-alive connections, driven by epoll, so that the generator costs little beside
-what it measures.
-"""
-
-from __future__ import annotations
+"""HTTP load generator over keep-alive connections, driven by epoll, so that it costs little processor time itself."""
 
 import itertools
 import math
@@ -17,13 +13,13 @@ from typing import Protocol
 import httptools
 
 WARM_UP_SECONDS = 0.2
-"""Of a closed loop: not counted."""
+"""Start of a closed loop that is not counted."""
 _RECEIVE_BYTES = 1 << 18
-_SILENCE_SECONDS = 30.0
+_ANSWER_TIMEOUT_SECONDS = 30.0
 
 
 class Parser(Protocol):
-    """What is used of httptools' parser, which has no types."""
+    """The used part of httptools' parser, which has no type hints."""
 
     def feed_data(self, data: bytes) -> None: ...
     def get_status_code(self) -> int: ...
@@ -31,14 +27,14 @@ class Parser(Protocol):
 
 @dataclass(slots=True)
 class LoadResult:
-    """What came of a load.
+    """The outcome of a load.
 
     Attributes:
-        seconds: from the first request to the last answer that counts.
-        latencies: seconds, of each answer that counts, in the order of the answers.
-        answers: how many there were in all, those of the warm-up included.
-        late: how many requests of an open loop left more than 1 ms after their time, for want of a connection or of
-            processor time here; their latency counts from their time all the same.
+        seconds: from the first request to the last counted answer.
+        latencies: seconds of each counted answer, in the order of the answers.
+        answers: number of all answers, including the warm-up.
+        late: number of open-loop requests sent more than 1 ms after their scheduled time, because no connection or
+            processor time was free here. Their latency counts from the scheduled time all the same.
     """
 
     seconds: float = 0.0
@@ -48,52 +44,52 @@ class LoadResult:
 
     @property
     def answers_per_second(self) -> float:
-        """The rate."""
+        """Counted answers per second."""
         return len(self.latencies) / self.seconds
 
     def milliseconds(self, share: float) -> float:
-        """The latency that this share of the answers kept below."""
+        """Return the latency that this share of the answers did not exceed, in milliseconds."""
         return percentile(self.latencies, share) * 1000
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of `values` that at least this share of them does not exceed."""
+    """Return the smallest of `values` that at least this share of them does not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def request(method: str, path: str, body: bytes = b"", content_type: str = "application/octet-stream") -> bytes:
-    """One request as it goes over the wire."""
+    """Return one HTTP request as bytes."""
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 class UnexpectedAnswer(Exception):
-    """An answer with another status than the benchmark counts on, or none."""
+    """An answer had another status than the benchmark expects, or none came. The server's log says why."""
 
 
 class Connection:
-    """One keep-alive connection with at most one request under way."""
+    """One keep-alive connection with at most one request in flight."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=_SILENCE_SECONDS)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_TIMEOUT_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.begun = 0.0
+        self.started_at = 0.0
         self.body = b""
         self._pieces: list[bytes] = []
         self._complete = False
         self._parser: Parser = httptools.HttpResponseParser(self)
 
-    def send(self, message: bytes, begun: float) -> None:
-        """Sends a request, whose latency counts from `begun`."""
-        self.begun = begun
+    def send(self, message: bytes, started_at: float) -> None:
+        """Send a request whose latency counts from `started_at`."""
+        self.started_at = started_at
         self.socket.sendall(message)
 
     def receive(self, status: int) -> bool:
-        """Reads what has come; True when the answer is complete, its content then being `body`.
+        """Read the bytes that have arrived. Returns True once the answer is complete; its content is then `body`.
 
         Raises:
-            UnexpectedAnswer: it has not this status, or the connection is closed.
+            UnexpectedAnswer: the answer has another status, or the server closed the connection.
         """
         data = self.socket.recv(_RECEIVE_BYTES)
         if not data:
@@ -111,7 +107,7 @@ class Connection:
         return True
 
     def exchange(self, message: bytes, status: int = 200) -> bytes:
-        """One request and the content of its answer."""
+        """Send one request and return the content of its answer."""
         self.send(message, 0.0)
         while not self.receive(status):
             pass
@@ -127,11 +123,11 @@ class Connection:
 
 
 class LoadGenerator:
-    """Connections to one server.
+    """Sends requests to one server over several connections.
 
     Args:
-        status: what every answer must have.
-        on_answer: gets the content of each answer.
+        status: expected status of every answer.
+        on_answer: called with the content of each answer.
     """
 
     def __init__(
@@ -146,16 +142,15 @@ class LoadGenerator:
             self._poll.register(fd, select.EPOLLIN)
 
     def close(self) -> None:
-        """Closes them."""
+        """Close all connections."""
         self._poll.close()
         for connection in self._connections:
             connection.socket.close()
 
     def closed_loop(self, requests: Iterable[bytes], *, warm_up_seconds: float, seconds: float) -> LoadResult:
-        """Every connection sends the next request when it has its answer, until the time is over.
+        """Send the next request on each connection as soon as its answer has come, until the time is over.
 
-        It ends early when the requests do. All answers are awaited; those of the warm-up do not count, nor do those
-        after the end.
+        Ends early when `requests` ends. Waits for all answers, but counts none of the warm-up and none after the end.
         """
         source = iter(requests)
         load, clock = LoadResult(), time.perf_counter
@@ -166,11 +161,11 @@ class LoadGenerator:
             connection.send(message, clock())
             busy += 1
         while busy:
-            for connection in self._answered(_SILENCE_SECONDS):
+            for connection in self._answered(_ANSWER_TIMEOUT_SECONDS):
                 now = clock()
                 load.answers += 1
                 if begin <= now <= end:
-                    load.latencies.append(now - connection.begun)
+                    load.latencies.append(now - connection.started_at)
                     last = now
                 following = next(source, None) if now < end else None
                 if following is None:
@@ -183,7 +178,7 @@ class LoadGenerator:
     def open_loop(
         self, requests: Iterator[bytes], *, per_second: float, warm_up_seconds: float, seconds: float
     ) -> LoadResult:
-        """Requests leave at their times, whether the server keeps up or not; latencies count from those times."""
+        """Send requests at fixed times even if the server does not keep up; latencies count from those times."""
         load, clock = LoadResult(), time.perf_counter
         start = clock()
         times = (start + number / per_second for number in range(int(per_second * (warm_up_seconds + seconds))))
@@ -197,20 +192,20 @@ class LoadGenerator:
                 connection.send(next(requests), due)
                 busy += 1
                 due = next(times, None)
-            patience = _SILENCE_SECONDS if due is None or not free else max(0.0, due - clock())
-            for connection in self._answered(patience, silence_is_fine=due is not None and bool(free)):
+            timeout = _ANSWER_TIMEOUT_SECONDS if due is None or not free else max(0.0, due - clock())
+            for connection in self._answered(timeout, may_time_out=due is not None and bool(free)):
                 load.answers += 1
-                if connection.begun >= counts_from:
-                    load.latencies.append(clock() - connection.begun)
+                if connection.started_at >= counts_from:
+                    load.latencies.append(clock() - connection.started_at)
                 free.append(connection)
                 busy -= 1
         load.seconds = clock() - counts_from
         return load
 
-    def _answered(self, patience: float, *, silence_is_fine: bool = False) -> Iterator[Connection]:
-        ready = self._poll.poll(patience)
-        if not ready and not silence_is_fine:
-            raise UnexpectedAnswer(f"no answer for {patience:.0f} s")
+    def _answered(self, timeout: float, *, may_time_out: bool = False) -> Iterator[Connection]:
+        ready = self._poll.poll(timeout)
+        if not ready and not may_time_out:
+            raise UnexpectedAnswer(f"no answer for {timeout:.0f} s")
         for fd, _ in ready:
             connection = self._by_fd[fd]
             if connection.receive(self._status):
@@ -220,5 +215,5 @@ class LoadGenerator:
 
 
 def repeat_forever(messages: Sequence[bytes]) -> Iterator[bytes]:
-    """The same requests again and again."""
+    """Return the same requests again and again."""
     return itertools.cycle(messages)

@@ -1,6 +1,4 @@
-"""What a measurement was taken on, and how much else went on there."""
-
-from __future__ import annotations
+"""Describes the machine and measures processor time, including that of other programs on it."""
 
 import contextlib
 import ctypes
@@ -11,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Self
 
 from workmanager.local import jemalloc
 
@@ -19,7 +18,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def describe_machine() -> dict[str, str | int | float]:
-    """The machine and the versions that the figures depend on."""
+    """Return the hardware and versions that the figures depend on."""
     return {
         "cores": os.cpu_count() or 1,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
@@ -33,42 +32,48 @@ def describe_machine() -> dict[str, str | int | float]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process and all its descendants, those included that have ended and were waited for."""
+    """Return the processor time of a process and all its descendants, including ended and reaped ones."""
     fields = _stats()
     children = defaultdict(list)
     for child, (parent, _) in fields.items():
         children[parent].append(child)
-    total, left = 0.0, [pid]
-    while left:
-        one = left.pop()
-        total += fields[one][1] if one in fields else 0.0
-        left += children[one]
+    total, pids = 0.0, [pid]
+    while pids:
+        current = pids.pop()
+        total += fields[current][1] if current in fields else 0.0
+        pids += children[current]
     return total
 
 
 @dataclass(frozen=True, slots=True)
 class CpuSnapshot:
-    """Processor time by now: of everybody on this machine, and of this process with all it started."""
+    """Processor time used so far.
+
+    Attributes:
+        taken_at: `time.monotonic()` of the snapshot.
+        machine_seconds: of all processes on this machine.
+        own_seconds: of this process and its descendants.
+    """
 
     taken_at: float
     machine_seconds: float
     own_seconds: float
 
     @classmethod
-    def take(cls) -> CpuSnapshot:
-        """Takes it, between two runs: all that this process started has ended."""
-        _adopt_and_bury()
+    def take(cls) -> Self:
+        """Take a snapshot. Call it between two runs, when all child processes have ended."""
+        _reap_orphans()
         return cls(time.monotonic(), _busy_seconds(), cpu_seconds(os.getpid()))
 
     def other_cores_since(self) -> float:
-        """How many cores others kept busy since this moment; what is left of tick rounding is taken for 0."""
+        """Return how many cores other programs kept busy since this snapshot; rounding errors below 0 count as 0."""
         now = CpuSnapshot.take()
         others = (now.machine_seconds - self.machine_seconds) - (now.own_seconds - self.own_seconds)
         return max(0.0, others / (now.taken_at - self.taken_at))
 
 
-def _adopt_and_bury() -> None:
-    """Counts the time of descendants whose parents went before them: they come to this process from now on."""
+def _reap_orphans() -> None:
+    """Become the parent of orphaned descendants and reap them, so that their time counts as this process's."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
     with contextlib.suppress(ChildProcessError):

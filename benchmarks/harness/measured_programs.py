@@ -1,6 +1,4 @@
-"""Programs under test: started, measured and ended by their process id."""
-
-from __future__ import annotations
+"""Child processes under test: started, measured and stopped by their process id."""
 
 import contextlib
 import os
@@ -15,18 +13,18 @@ from benchmarks.harness.machine import cpu_seconds
 from processes import parent_death
 
 ROOT = Path(__file__).parents[2]
-_END_SECONDS = 15.0
+_STOP_TIMEOUT_SECONDS = 15.0
 _POLL_SECONDS = 0.005
 
 T = TypeVar("T")
 
 
 class ProgramEnded(Exception):
-    """A program under test ended by itself; the message ends with what it wrote last."""
+    """A program under test ended unexpectedly. The message ends with the end of its output."""
 
 
 class MeasuredProgram:
-    """A running program; what it prints goes to `log`."""
+    """A running program. Its output goes to `log`."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
@@ -35,22 +33,22 @@ class MeasuredProgram:
 
     @property
     def cpu_seconds(self) -> float:
-        """Of the program and of all that it started."""
+        """Processor time of the program and its descendants."""
         return cpu_seconds(self.pid)
 
     def raise_if_ended(self) -> None:
-        """Raises ProgramEnded where it does not run any more."""
+        """Raise ProgramEnded if the program has ended."""
         code = self._process.poll()
         if code is not None:
             raise ProgramEnded(f"exit code {code}: {self.log.read_text(errors='replace')[-2000:]}")
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Ends it, in order where it follows `how` in time."""
+    def stop(self, stop_signal: signal.Signals = signal.SIGTERM) -> None:
+        """Stop the program with this signal; kill it if it does not end in time."""
         if self._process.poll() is None:
-            self._process.send_signal(how)
+            self._process.send_signal(stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_SECONDS)
-        # Its own process group, so that nothing it started is left.
+                self._process.wait(_STOP_TIMEOUT_SECONDS)
+        # The program leads a process group, so its descendants end too.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
@@ -64,7 +62,7 @@ def running_program(
     environ: Mapping[str, str] | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> Iterator[MeasuredProgram]:
-    """Starts a program, and ends it with the block; it ends too when this process is killed."""
+    """Run a program for the duration of the block. It also ends if this process is killed."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             parent_death.command(list(command)),
@@ -83,10 +81,10 @@ def running_program(
 
 
 def run_to_end(command: Sequence[str], *, environ: Mapping[str, str] | None = None, seconds: float = 600.0) -> str:
-    """Runs a program to its end; what it printed.
+    """Run a program to its end and return its output.
 
     Raises:
-        ProgramEnded: with a code other than 0.
+        ProgramEnded: the exit code was not 0.
     """
     done = subprocess.run(
         parent_death.command(list(command)),
@@ -111,17 +109,17 @@ def wait_until(
     program: MeasuredProgram | None = None,
     poll_seconds: float = _POLL_SECONDS,
 ) -> T:
-    """The first true value of `condition`.
+    """Poll `condition` and return its first true value.
 
     Raises:
-        TimeoutError: there was none in time.
-        ProgramEnded: `program` ended meanwhile.
+        TimeoutError: the condition stayed false.
+        ProgramEnded: `program` ended first.
     """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if program is not None:
             program.raise_if_ended()
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds} s: {wanted}")
+            raise TimeoutError(f"timed out after {seconds} s waiting for {wanted}")
         time.sleep(poll_seconds)
     return value

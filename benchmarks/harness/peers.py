@@ -1,10 +1,8 @@
-"""The peers on the worker's side: how each fills its queue, works it off, and counts what it has finished.
+"""The peers' workers: how each peer fills its queue, runs its worker, and counts its finished jobs.
 
-Each runs one worker process in the fastest configuration that its documentation gives for many short jobs, with the
-results kept.
+Each runs one worker process, with results kept, in the fastest configuration that its documentation gives for many
+short jobs.
 """
-
-from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +21,11 @@ class Peer:
     """One peer.
 
     Attributes:
-        fill: the command that queues so many jobs on the server at that URL.
-        work: the command that works them off.
-        environ: what that command needs in its environment.
-        finished: how many jobs' results stand on the server.
-        rate: about how many jobs it runs a second, for the size of a run.
+        fill_command: returns the command that queues a number of jobs on the Redis at a URL.
+        worker_command: returns the command that runs them.
+        environ: returns the environment variables of both commands.
+        count_finished: returns the number of results in Redis.
+        expected_rate: rough jobs/s, which sets the size of a run.
     """
 
     name: str
@@ -40,7 +38,7 @@ class Peer:
 
 
 def all_peers() -> tuple[Peer, ...]:
-    """All of them."""
+    """Return every peer."""
     return (_rq(), _celery(), _dramatiq(), _huey(), _bullmq())
 
 
@@ -48,7 +46,7 @@ def _python_fill(environment: Environment, side: str) -> Callable[[str, int], Se
     return lambda url, jobs: (environment.python, str(PEER_APPS / f"{side}.py"), "fill", url, str(jobs))
 
 
-def _told(variable: str) -> Callable[[str], Mapping[str, str]]:
+def _url_in(variable: str) -> Callable[[str], Mapping[str, str]]:
     return lambda url: {"PYTHONPATH": str(PEER_APPS), variable: url}
 
 
@@ -71,10 +69,10 @@ def _celery() -> Peer:
         CELERY,
         fill_command=_python_fill(CELERY, "celery_app"),
         worker_command=lambda _: (CELERY.program("celery"), "--app", "celery_app", "worker", *options),
-        # One key a result; the broker's own are a handful.
+        # One key per result; the broker itself has only a handful.
         count_finished=lambda client: client.dbsize(),
         expected_rate=1_100,
-        environ=_told("CELERY_APP_URL"),
+        environ=_url_in("CELERY_APP_URL"),
     )
 
 
@@ -84,10 +82,10 @@ def _dramatiq() -> Peer:
         DRAMATIQ,
         fill_command=_python_fill(DRAMATIQ, "dramatiq_app"),
         worker_command=lambda _: (DRAMATIQ.program("dramatiq"), "dramatiq_app", "--processes", "1", "--threads", "8"),
-        # One key a result; the broker's own are a handful.
+        # One key per result; the broker itself has only a handful.
         count_finished=lambda client: client.dbsize(),
         expected_rate=1_900,
-        environ=_told("DRAMATIQ_APP_URL"),
+        environ=_url_in("DRAMATIQ_APP_URL"),
     )
 
 
@@ -100,7 +98,7 @@ def _huey() -> Peer:
         worker_command=lambda _: (HUEY.program("huey_consumer"), "huey_app.huey", *options),
         count_finished=lambda client: client.hlen("huey.results.side"),
         expected_rate=5_600,
-        environ=_told("HUEY_APP_URL"),
+        environ=_url_in("HUEY_APP_URL"),
     )
 
 

@@ -1,6 +1,4 @@
-"""Fills the queue with jobs of ours, and finishes them, through the queue's own verbs, as fast as they go."""
-
-from __future__ import annotations
+"""Preloads the queue with queued or finished jobs through `jobqueue` itself, which is faster than over HTTP."""
 
 import asyncio
 import json
@@ -16,19 +14,19 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 
 _BATCH = 500
-_WORKER = "filler"
+_WORKER = "preload"
 _Verb = Callable[[Shards, Shard, int], Awaitable[None]]
 
 
 def preload_jobs(url: str, jobs: int, function: str, **kwargs: object) -> None:
-    """Queues `jobs` jobs that call a built-in function with `kwargs`, evenly over the shards."""
+    """Enqueue `jobs` jobs that call a built-in function with `kwargs`, spread evenly over the shards."""
     data = json.dumps([BUILT_IN[function], None, [], kwargs]).encode()
-    asyncio.run(_on_all_shards(url, jobs, lambda shards, shard, count: _fill(shards, shard, count, function, data)))
+    asyncio.run(_on_all_shards(url, jobs, lambda shards, shard, count: _enqueue(shards, shard, count, function, data)))
 
 
 def finish_preloaded_jobs(url: str, jobs: int, value: str) -> None:
-    """Runs `jobs` queued jobs with the result `value`, as one worker does."""
-    asyncio.run(_on_all_shards(url, jobs, lambda _, shard, count: _complete(shard, count, value)))
+    """Claim `jobs` queued jobs as one worker and finish them with the result `value`."""
+    asyncio.run(_on_all_shards(url, jobs, lambda _, shard, count: _finish(shard, count, value)))
 
 
 async def _on_all_shards(url: str, jobs: int, verb: _Verb) -> None:
@@ -42,11 +40,11 @@ async def _on_all_shards(url: str, jobs: int, verb: _Verb) -> None:
         await shards.close()
 
 
-async def _fill(shards: Shards, shard: Shard, count: int, function: str, data: bytes) -> None:
+async def _enqueue(shards: Shards, shard: Shard, count: int, function: str, data: bytes) -> None:
     await enqueue(shard, [NewJob(shards.new_id(shard), function, data) for _ in range(count)])
 
 
-async def _complete(shard: Shard, count: int, value: str) -> None:
+async def _finish(shard: Shard, count: int, value: str) -> None:
     encoded = b64encode(json.dumps(value).encode())
     claimed = await claim(shard, _WORKER, ("default",), count)
     await finish(shard, _WORKER, [Finished(job, "noop", 0.0, encoded) for job in claimed])

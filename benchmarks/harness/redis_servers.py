@@ -1,6 +1,4 @@
-"""The Redis that everybody is measured on: a fresh embedded server with the settings of `workmanager up`."""
-
-from __future__ import annotations
+"""The Redis under all contestants: a fresh embedded Valkey with the settings of `workmanager up`."""
 
 import asyncio
 import contextlib
@@ -26,13 +24,13 @@ _SHARE_OF_MEMORY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRedis:
-    """One server, or a cluster's masters.
+    """One server, or the masters of a cluster.
 
     Attributes:
-        directory: temporary; for logs, too.
-        url: as `--redis-url` takes it.
-        client: for commands on keys.
-        masters: a client for each.
+        directory: temporary directory, also for logs.
+        url: value for `--redis-url`.
+        client: client for commands on keys.
+        masters: one client per master.
     """
 
     directory: Path
@@ -41,30 +39,32 @@ class BenchmarkRedis:
     masters: tuple[redis.Redis, ...]
 
     def cpu_seconds(self) -> float:
-        """Processor time of all masters; without the children that rewrite their append-only files."""
+        """Return the processor time of all masters, without the children that rewrite their append-only files."""
         return sum(_cpu_seconds(master) for master in self.masters)
 
     def memory_bytes(self) -> int:
-        """What all masters' data take, without the buffers of connections and of the append-only file."""
+        """Return the memory of all masters' data, without the buffers of connections and of the append-only file."""
         return sum(_memory_bytes(master) for master in self.masters)
 
     def wait_until_idle(self) -> None:
-        """Waits for the end of what filling brings with it: rewrites of the append-only file, tables that grow."""
-        wait_until(lambda: not any(map(_rewriting, self.masters)), seconds=300, wanted="the end of the file's rewrites")
-        # While a rewrite runs, the table of keys does not grow: the first new key after it begins what is due.
+        """Wait until the after-effects of filling are over: append-only file rewrites and growing hash tables."""
+        wait_until(
+            lambda: not any(map(_rewriting, self.masters)), seconds=300, wanted="the end of append-only file rewrites"
+        )
+        # The table of keys does not grow during a rewrite; the first new key afterwards starts the overdue rehashing.
         self.client.set("settle", "")
         self.client.delete("settle")
         wait_until(lambda: not any(map(_rehashing, self.masters)), seconds=300, wanted="the end of rehashing")
 
     def start_aof_rewrite(self) -> None:
-        """Starts a rewrite of the append-only file, as a server does by itself whenever the file has doubled."""
+        """Start a rewrite of the append-only file, as a server does automatically when the file has doubled."""
         for master in self.masters:
             master.bgrewriteaof()
 
 
 @contextlib.contextmanager
 def redis_server() -> Iterator[BenchmarkRedis]:
-    """A fresh server."""
+    """Run a fresh server for the duration of the block."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         server = ValkeyServer(Path(name) / "store", settings=_memory_limit(1))
         try:
@@ -78,7 +78,7 @@ def redis_server() -> Iterator[BenchmarkRedis]:
 
 @contextlib.contextmanager
 def replicated_redis() -> Iterator[BenchmarkRedis]:
-    """A fresh server with a replica, which is not among the masters."""
+    """Run a fresh server with a replica. `masters` does not list the replica."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name, redis_server() as master:
         replica = ValkeyServer(
             Path(name) / "replica",
@@ -94,7 +94,7 @@ def replicated_redis() -> Iterator[BenchmarkRedis]:
 
 @contextlib.contextmanager
 def redis_cluster() -> Iterator[BenchmarkRedis]:
-    """A fresh cluster of three masters, each with a replica."""
+    """Run a fresh cluster of three masters, each with a replica."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         cluster = ValkeyCluster(Path(name) / "store", settings=_memory_limit(6))
         try:
@@ -108,10 +108,10 @@ def redis_cluster() -> Iterator[BenchmarkRedis]:
 
 
 def form_cluster(hosts: str, url: str) -> None:
-    """Makes the servers a cluster, as managers do that are told the same hosts; any of them then tells all of it.
+    """Form a cluster from the servers, as managers with the same CLUSTER_HOSTS do. Then every member knows all slots.
 
     Raises:
-        ServerError: it did not come to stand.
+        ServerError: the cluster did not become healthy in time.
     """
 
     async def settle() -> bool:
@@ -121,7 +121,7 @@ def form_cluster(hosts: str, url: str) -> None:
         finally:
             await steward.stop()
 
-    # In a thread of its own: the caller may be within an event loop.
+    # In a thread, because the caller may run in an event loop.
     with ThreadPoolExecutor(1) as thread:
         if not thread.submit(asyncio.run, settle()).result():
             raise ServerError("the servers did not become a cluster within 30 s")

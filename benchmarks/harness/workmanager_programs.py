@@ -1,6 +1,4 @@
-"""Our own programs, started as the deployment starts them."""
-
-from __future__ import annotations
+"""The manager and worker programs of this project, started as the deployment starts them."""
 
 import contextlib
 import sys
@@ -19,13 +17,13 @@ _READY_SECONDS = 30.0
 
 @contextlib.contextmanager
 def running_manager(store: BenchmarkRedis, *, access_log: bool = False) -> Iterator[tuple[MeasuredProgram, int]]:
-    """One manager process without a scaler, and its port, once it is ready."""
+    """Run one manager without a scaler; yield it and its port once it is ready."""
     port = ports.free_port()
     command = [sys.executable, "-m", "manager", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--redis-url", store.url, "--scaler", "none"]
     environ = {"WORKMANAGER_ACCESS_LOG": "true" if access_log else "false"}
     with running_program(command, store.directory / "manager.log", environ=environ) as program:
-        wait_until(lambda: _is_ready(port), seconds=_READY_SECONDS, wanted="a manager that is ready", program=program)
+        wait_until(lambda: _is_ready(port), seconds=_READY_SECONDS, wanted="a ready manager", program=program)
         yield program, port
 
 
@@ -33,7 +31,7 @@ def running_manager(store: BenchmarkRedis, *, access_log: bool = False) -> Itera
 def running_worker(
     store: BenchmarkRedis, *, slots: int, burst: bool = False, nice: int = 0
 ) -> Iterator[MeasuredProgram]:
-    """One worker node; `nice`: how far it stands back for the others."""
+    """Run one worker node. `nice` is the CPU niceness of its job processes."""
     command = [sys.executable, "-m", "worker_node", "--redis-url", store.url, "--slots", str(slots)]
     environ = {"WORKMANAGER_NICE": str(nice)}
     with running_program(
@@ -43,17 +41,17 @@ def running_worker(
 
 
 def wait_for_idle_worker(store: BenchmarkRedis, program: MeasuredProgram) -> None:
-    """Waits until the worker is listed, so that it takes jobs."""
-    wait_until(lambda: _workers(store), seconds=_READY_SECONDS, wanted="a worker that is listed", program=program)
+    """Wait until the worker is registered, so that it claims jobs."""
+    wait_until(lambda: _workers(store), seconds=_READY_SECONDS, wanted="a registered worker", program=program)
 
 
 def count_finished(store: BenchmarkRedis) -> int:
-    """How many jobs of ours are recorded as finished."""
+    """Return the number of finished jobs of the default queue."""
     return sum(_size(store.client.zcard(f"{prefix}:finished:default")) for prefix in _prefixes(store))
 
 
 def count_queued(store: BenchmarkRedis) -> int:
-    """How many jobs of ours are queued."""
+    """Return the number of queued jobs of the default queue."""
     return sum(_size(store.client.llen(f"{prefix}:queue:default")) for prefix in _prefixes(store))
 
 

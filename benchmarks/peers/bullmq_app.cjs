@@ -1,4 +1,4 @@
-// BullMQ's side: `fill URL N` queues N jobs with addBulk; `work URL CONCURRENCY` runs them until it is ended.
+// BullMQ app for the benchmarks. `fill URL N` queues N jobs with addBulk; `work URL CONCURRENCY` runs them until killed.
 const { Queue, Worker } = require('bullmq');
 const Redis = require('ioredis');
 
@@ -16,7 +16,7 @@ async function fill(jobs) {
 }
 
 function work(concurrency) {
-  // Finished jobs are kept: BullMQ's default.
+  // BullMQ keeps finished jobs by default.
   const worker = new Worker('side', async () => null, { connection: connection(), concurrency });
   process.on('SIGTERM', () => worker.close().then(() => process.exit(0)));
 }

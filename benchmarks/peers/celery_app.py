@@ -1,11 +1,12 @@
-"""Celery's side: `celery_app.py fill URL N`; its worker is Celery's own program, told the server by
-CELERY_APP_URL.
+"""Celery app for the benchmarks. `celery_app.py fill URL N` queues N jobs; the worker is Celery's own program.
+
+The worker gets the Redis URL from CELERY_APP_URL.
 """
 
 import os
 import sys
 
-from celery import Celery  # type: ignore[import-not-found]  # It stands in another environment.
+from celery import Celery  # type: ignore[import-not-found]  # It is installed in another environment.
 
 _URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("CELERY_APP_URL", "")
 
@@ -20,7 +21,7 @@ def noop() -> None:
 
 
 def fill(jobs: int) -> None:
-    """Queues them over one connection; Celery has no bulk verb."""
+    """Enqueue N jobs over one connection; Celery has no bulk verb."""
     with app.producer_pool.acquire(block=True) as producer:
         for _ in range(jobs):
             noop.apply_async(producer=producer)

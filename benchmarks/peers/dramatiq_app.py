@@ -1,11 +1,12 @@
-"""Dramatiq's side: `dramatiq_app.py fill URL N`; its worker is Dramatiq's own program, told the server by
-DRAMATIQ_APP_URL.
+"""Dramatiq app for the benchmarks. `dramatiq_app.py fill URL N` queues N jobs; the worker is Dramatiq's own program.
+
+The worker gets the Redis URL from DRAMATIQ_APP_URL.
 """
 
 import os
 import sys
 
-# These stand in another environment.
+# These are installed in another environment.
 import dramatiq  # type: ignore[import-not-found]
 from dramatiq.brokers.redis import RedisBroker  # type: ignore[import-not-found]
 from dramatiq.results import Results  # type: ignore[import-not-found]
@@ -24,7 +25,7 @@ def noop() -> None:
 
 
 def fill(jobs: int) -> None:
-    """Queues them one by one; Dramatiq has no bulk verb."""
+    """Enqueue N jobs one by one; Dramatiq has no bulk verb."""
     for _ in range(jobs):
         noop.send()
 

@@ -1,5 +1,6 @@
-"""The same endpoint as people build it: FastAPI and `rq.Queue.enqueue`; served by uvicorn with the variables
-FASTAPI_RQ_APP_URL (the server) set.
+"""The same endpoint as commonly built with FastAPI and `rq.Queue.enqueue`, for the benchmarks.
+
+uvicorn serves it; FASTAPI_RQ_APP_URL is the Redis URL.
 """
 
 import os
@@ -14,7 +15,7 @@ queue = rq.Queue("default", connection=redis.Redis.from_url(os.environ["FASTAPI_
 
 @app.put("/enqueue")
 async def enqueue(request: Request, iterations: int) -> dict[str, str]:
-    """Stores the job before it answers. In a thread of its own (`def`) the same takes longer."""
+    """Store the job, then answer. As a plain `def`, which FastAPI runs in a thread, it is slower."""
     data = await request.body()
     job = queue.enqueue("hashing.sha512", data=data, iterations=iterations, result_ttl=604800, job_timeout=3600)
     return {"Work ID": job.id}

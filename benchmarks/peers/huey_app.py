@@ -1,13 +1,16 @@
-"""Huey's side: `huey_app.py fill URL N`; its worker is Huey's own program, told the server by HUEY_APP_URL."""
+"""Huey app for the benchmarks. `huey_app.py fill URL N` queues N jobs; the worker is Huey's own program.
+
+The worker gets the Redis URL from HUEY_APP_URL.
+"""
 
 import os
 import sys
 
-from huey import RedisHuey  # type: ignore[import-not-found]  # It stands in another environment.
+from huey import RedisHuey  # type: ignore[import-not-found]  # It is installed in another environment.
 
 _URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("HUEY_APP_URL", "")
 
-# Huey keeps no result of a task that returns None unless it is told to.
+# Without store_none, Huey keeps no result of a task that returns None.
 huey = RedisHuey("side", url=_URL, results=True, store_none=True)
 
 
@@ -17,13 +20,13 @@ def noop() -> None:
 
 
 def fill(jobs: int) -> None:
-    """Queues them one by one; Huey has no bulk verb."""
+    """Enqueue N jobs one by one; Huey has no bulk verb."""
     for _ in range(jobs):
         huey.enqueue(noop.s())
 
 
 if __name__ == "__main__":
-    # Huey calls a task by its module too, which for the worker is not __main__.
+    # Huey's task names include the module, which is not __main__ in the worker.
     from huey_app import fill as fill_for_worker  # type: ignore[import-not-found]  # A script's neighbour.
 
     fill_for_worker(int(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""RQ's side: `rq_app.py fill URL N`; its worker is RQ's own program."""
+"""RQ app for the benchmarks. `rq_app.py fill URL N` queues N jobs; the worker is RQ's own program."""
 
 import sys
 
@@ -13,7 +13,7 @@ def noop() -> None:
 
 
 def fill(url: str, jobs: int) -> None:
-    """Queues them with RQ's bulk verb."""
+    """Enqueue N jobs with RQ's bulk verb."""
     queue = rq.Queue("default", connection=redis.Redis.from_url(url))
     for start in range(0, jobs, _BATCH):
         some = [rq.Queue.prepare_data("rq_app.noop") for _ in range(min(_BATCH, jobs - start))]

@@ -1,6 +1,4 @@
-"""A benchmark as a user runs it."""
-
-from __future__ import annotations
+"""A benchmark as users run it."""
 
 import json
 import os
@@ -14,7 +12,7 @@ from tests.waiting import until
 _ROOT = Path(__file__).parents[3]
 
 
-def test_it_prints_json_lines_and_a_table_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_benchmark_prints_json_lines_and_a_table_and_leaves_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.latency", "--quick", "--runs", "1"],
         cwd=_ROOT,

@@ -1,6 +1,4 @@
-"""How contestants are measured and what is said of it."""
-
-from __future__ import annotations
+"""Comparing contestants and reporting their figures."""
 
 import json
 from functools import partial
@@ -11,7 +9,7 @@ from benchmarks.harness.benchmark_report import Aim, BenchmarkReport, text_table
 from benchmarks.harness.comparison import compare, median_figures
 
 
-def test_everybody_is_first_in_turn(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_contestant_goes_first_in_turn(capsys: pytest.CaptureFixture[str]) -> None:
     order: list[str] = []
 
     def contestant(name: str) -> dict[str, float]:
@@ -22,16 +20,16 @@ def test_everybody_is_first_in_turn(capsys: pytest.CaptureFixture[str]) -> None:
     assert "".join(order) == "abcbcacab"
 
 
-def test_medians_leave_out_the_odd_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_medians_ignore_an_outlier(capsys: pytest.CaptureFixture[str]) -> None:
     rates = iter((5.0, 1000.0, 7.0))
     assert compare(BenchmarkReport("x", False), {"a": lambda: {"rate": next(rates)}}, 3) == {"a": {"rate": 7.0}}
 
 
-def test_medians_are_of_what_every_run_has() -> None:
+def test_medians_cover_the_figures_that_every_run_has() -> None:
     assert median_figures([{"a": 1.0, "b": 5.0}, {"a": 3.0}]) == {"a": 2.0}
 
 
-def test_every_line_names_the_benchmark_and_how_much_else_went_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_line_names_the_benchmark_and_the_load_of_others(capsys: pytest.CaptureFixture[str]) -> None:
     report = BenchmarkReport("x", quick=True)
     compare(report, {"a": lambda: {"rate": 12345.678}}, 1)
     report.add_aim("rate", 12345.678, least=10_000)

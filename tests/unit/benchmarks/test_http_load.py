@@ -1,6 +1,4 @@
-"""The load generator, against a real server."""
-
-from __future__ import annotations
+"""The HTTP load generator, against a real server."""
 
 import contextlib
 import itertools
@@ -88,7 +86,7 @@ def test_an_error_ends_the_load() -> None:
         generator.closed_loop(repeat_forever([request("PUT", "/")]), warm_up_seconds=0.0, seconds=5.0)
 
 
-def test_a_server_that_hangs_up_ends_the_load() -> None:
+def test_a_closed_connection_ends_the_load() -> None:
     def hang_up(handler: BaseHTTPRequestHandler, _: bytes) -> None:
         handler.close_connection = True
 
@@ -100,7 +98,7 @@ def test_a_server_that_hangs_up_ends_the_load() -> None:
         generator.closed_loop(repeat_forever([request("PUT", "/")]), warm_up_seconds=0.0, seconds=5.0)
 
 
-def test_the_latency_of_an_open_loop_counts_the_wait_for_a_server_that_stalls() -> None:
+def test_open_loop_latency_includes_the_wait_for_a_stalled_server() -> None:
     stalls = itertools.chain((0.3,), itertools.repeat(0.0))
 
     def stall_once(handler: BaseHTTPRequestHandler, body: bytes) -> None:
@@ -112,12 +110,12 @@ def test_the_latency_of_an_open_loop_counts_the_wait_for_a_server_that_stalls() 
             repeat_forever([request("PUT", "/")]), per_second=100, warm_up_seconds=0.0, seconds=0.5
         )
     assert len(load.latencies) == 50
-    # Those that were due during the stall waited for its end, though each was answered at once when it left.
+    # Requests due during the stall waited for its end, although each was answered as soon as it was sent.
     assert sum(latency > 0.1 for latency in load.latencies) >= 15
     assert load.late >= 15
 
 
-def test_the_rate_of_an_open_loop_is_the_one_that_was_asked_for() -> None:
+def test_an_open_loop_keeps_the_requested_rate() -> None:
     with serving(echo) as port, generating(port, 8) as generator:
         load = generator.open_loop(
             repeat_forever([request("PUT", "/")]), per_second=100, warm_up_seconds=0.1, seconds=0.5
@@ -127,5 +125,5 @@ def test_the_rate_of_an_open_loop_is_the_one_that_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.0, 1), (0.5, 50), (0.99, 99), (0.999, 100), (1.0, 100)])
-def test_a_percentile_is_a_value_that_was_measured(share: float, value: float) -> None:
+def test_a_percentile_is_a_measured_value(share: float, value: float) -> None:
     assert percentile([float(number) for number in range(100, 0, -1)], share) == value

@@ -1,23 +1,21 @@
-"""Whose processor time it is."""
-
-from __future__ import annotations
+"""Processor time is attributed to this process or to others."""
 
 import subprocess
 import sys
 
 _SPIN = "import time; end = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
-# A parent that ends at once and leaves a child behind that works; the child's end closes the pipe.
+# The parent ends at once and leaves a working child behind; the child's end closes the pipe.
 _ORPHANED = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {_SPIN!r}])"
 _MEASURED = f"""
 import subprocess, sys
 from benchmarks.harness.machine import CpuSnapshot
-begin = CpuSnapshot.take()
+before = CpuSnapshot.take()
 subprocess.run([sys.executable, "-c", {_ORPHANED!r}], stdout=subprocess.PIPE, check=True)
-end = CpuSnapshot.take()
-print(end.own_seconds - begin.own_seconds)
+after = CpuSnapshot.take()
+print(after.own_seconds - before.own_seconds)
 """
 
 
-def test_the_time_of_orphans_is_our_own() -> None:
+def test_the_time_of_orphaned_children_counts_as_own() -> None:
     done = subprocess.run([sys.executable, "-c", _MEASURED], capture_output=True, text=True, timeout=30, check=True)
     assert float(done.stdout) >= 0.35
