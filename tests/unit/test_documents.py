@@ -86,9 +86,11 @@ def _monitoring(heading: str) -> set[str]:
 
 def test_the_monitoring_page_lists_every_log_event_and_no_other() -> None:
     source = _sources("*.py") + _sources("*.sh")
+    roles = re.findall(r"^ROLE=(\w+)$", source, re.MULTILINE)
     outages = re.findall(r"Backoff\(\"(\w+)\",", source)
     events = {*re.findall(r"event=([a-z]\w*)", source)}
     events |= {f"{outage}_{state}" for outage in outages for state in ("unavailable", "available")}
+    events |= {f"{role}_{event}" for role in roles for event in re.findall(r"event=\$\{ROLE\}_(\w+)", source)}
     assert _monitoring("Log events") == events
 
 
