@@ -1,4 +1,4 @@
-"""A launch is asked for only once its intent survives the loss of a server: else a failover would launch it twice."""
+"""A launch is requested only once its intent is replicated: otherwise a failover could launch it twice."""
 
 import random
 from collections.abc import AsyncIterator
@@ -25,31 +25,31 @@ async def shards(cluster: ValkeyCluster) -> AsyncIterator[Shards]:
 
 
 @pytest.mark.usefixtures("long_replica_timeout")
-async def test_nothing_is_launched_while_no_replica_confirms_and_later_it_is_launched_once(
+async def test_a_launch_waits_until_its_intent_is_replicated_and_happens_once(
     cluster: ValkeyCluster, shards: Shards, fleet: FakeFleet
 ) -> None:
-    candidate = LeaderElector(shards.all[0], "host:1")
-    epoch = (await candidate.acquire()).epoch
-    ledger = ScalerStore(shards.all[0], candidate)
+    elector = LeaderElector(shards.all[0], "host:1")
+    epoch = (await elector.acquire()).epoch
+    store = ScalerStore(shards.all[0], elector)
     launcher = Launcher(
-        fleet, ledger, ScalerMetrics(CollectorRegistry()), holds_lease=lambda: True, rng=random.Random(1)
+        fleet, store, ScalerMetrics(CollectorRegistry()), holds_lease=lambda: True, rng=random.Random(1)
     )
     replicas = [server for server in cluster.servers if _is_replica(server)]
     for replica in replicas:
         replica.pause()
     try:
         with pytest.raises(ShardUnavailable, match="no replica") as raised:
-            await launcher.launch(epoch, await ledger.read(), {}, 2, max_instances=3)
+            await launcher.launch(epoch, await store.read(), {}, 2, max_instances=3)
     finally:
         for replica in replicas:
             replica.resume()
     assert raised.value.outcome_unknown
     assert fleet.launch_tokens == []
-    epoch = (await candidate.acquire()).epoch
-    book = await ledger.read()
-    assert await launcher.repeat_unanswered(epoch, book)
-    assert fleet.launch_tokens == [intent.token for intent in book.intents]
-    assert len(fleet.launched) == book.pending_launches == 2
+    epoch = (await elector.acquire()).epoch
+    state = await store.read()
+    assert await launcher.repeat_unanswered(epoch, state)
+    assert fleet.launch_tokens == [intent.token for intent in state.intents]
+    assert len(fleet.launched) == state.pending_launches == 2
 
 
 def _is_replica(server: ValkeyServer) -> bool:

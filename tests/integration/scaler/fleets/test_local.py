@@ -1,4 +1,4 @@
-"""Workers as processes of this machine."""
+"""The local fleet: workers as child processes."""
 
 import os
 import signal
@@ -16,6 +16,13 @@ from scaler.fleets.instances import Intent
 from scaler.fleets.local import WORKER_NICE, LocalFleet
 from tests.processes import children_of, is_alive
 from tests.waiting import until, until_async
+from worker_node.priority import agent_niceness
+
+
+AGENT_NICE = agent_niceness(WORKER_NICE)
+EXPECTED_NICE = [str(AGENT_NICE), str(WORKER_NICE), str(WORKER_NICE)]
+"""Of the sessions of an agent and its two executors."""
+NO_AUTOGROUPS = ["none", "none", "none"]
 
 
 @pytest.fixture
@@ -33,11 +40,11 @@ async def fleet(redis_url: str) -> AsyncIterator[LocalFleet]:
 
 
 def _intent(fleet: LocalFleet, token: str, count: int) -> Intent:
-    (order,) = fleet.plan(count, (), ())
-    return Intent(token, time.time(), 1, order)
+    (request,) = fleet.plan(count, (), ())
+    return Intent(token, time.time(), 1, request)
 
 
-async def _arrived(shard: Shard, count: int) -> list[WorkerView]:
+async def _registered(shard: Shard, count: int) -> list[WorkerView]:
     async def enough() -> list[WorkerView]:
         workers = await list_workers(shard)
         return workers if len(workers) == count else []
@@ -45,33 +52,31 @@ async def _arrived(shard: Shard, count: int) -> list[WorkerView]:
     return await until_async(enough, wanted=f"{count} registered workers")
 
 
-async def test_launched_workers_register_with_their_fleet_and_id_once(shard: Shard, fleet: LocalFleet) -> None:
-    sightings = await fleet.launch(_intent(fleet, "t", 2), repeated=False)
-    assert await fleet.launch(_intent(fleet, "t", 2), repeated=True) == sightings
-    workers = await _arrived(shard, 2)
-    assert {worker.instance_id for worker in workers} == {sighting.id for sighting in sightings}
+async def test_launched_workers_register_once_with_their_fleet_and_id(shard: Shard, fleet: LocalFleet) -> None:
+    launched = await fleet.launch(_intent(fleet, "t", 2), repeated=False)
+    assert await fleet.launch(_intent(fleet, "t", 2), repeated=True) == launched
+    workers = await _registered(shard, 2)
+    assert {worker.instance_id for worker in workers} == {instance.id for instance in launched}
     assert {worker.name for worker in workers} == {worker.instance_id for worker in workers}
     assert {(worker.fleet, worker.slots) for worker in workers} == {(fleet.name, 2)}
-    assert {sighting.id: sighting.ended for sighting in await fleet.describe()} == {"t-0": False, "t-1": False}
+    assert {instance.id: instance.ended for instance in await fleet.describe()} == {"t-0": False, "t-1": False}
 
 
-async def test_jobs_stand_back_for_managers_and_redis_and_their_agent_a_little_less(
-    shard: Shard, fleet: LocalFleet
-) -> None:
+async def test_executors_have_a_lower_priority_than_their_agent_and_managers(shard: Shard, fleet: LocalFleet) -> None:
     await fleet.launch(_intent(fleet, "t", 1), repeated=False)
-    (worker,) = await _arrived(shard, 1)
+    (worker,) = await _registered(shard, 1)
 
     async def executors() -> list[int]:
         found = children_of(worker.pid)
         return found if [_nice(pid) for pid in found] == [WORKER_NICE, WORKER_NICE] else []
 
-    pids = await until_async(executors, wanted="two executors that stand back")
-    assert _nice(worker.pid) == 10
+    pids = await until_async(executors, wanted="two executors with a low priority")
+    assert _nice(worker.pid) == AGENT_NICE
 
     async def sessions() -> bool:
-        return [_session_nice(pid) for pid in (worker.pid, *pids)] in (["10", "15", "15"], ["none", "none", "none"])
+        return [_session_nice(pid) for pid in (worker.pid, *pids)] in (EXPECTED_NICE, NO_AUTOGROUPS)
 
-    await until_async(sessions, wanted="sessions that stand back, where the kernel knows them")
+    await until_async(sessions, wanted="sessions with a low priority, if the kernel has autogroups")
 
 
 def _nice(pid: int) -> int:
@@ -83,26 +88,26 @@ def _session_nice(pid: int) -> str:
     return path.read_text().split()[-1] if path.exists() else "none"
 
 
-async def test_a_terminated_worker_is_ended(shard: Shard, fleet: LocalFleet) -> None:
-    (sighting,) = await fleet.launch(_intent(fleet, "t", 1), repeated=False)
-    (worker,) = await _arrived(shard, 1)
-    assert set(await fleet.terminate([sighting.id, "unknown"])) == {sighting.id, "unknown"}
+async def test_terminate_kills_the_worker(shard: Shard, fleet: LocalFleet) -> None:
+    (instance,) = await fleet.launch(_intent(fleet, "t", 1), repeated=False)
+    (worker,) = await _registered(shard, 1)
+    assert set(await fleet.terminate([instance.id, "unknown"])) == {instance.id, "unknown"}
     assert not is_alive(worker.pid)
     assert await fleet.describe() == []
 
 
-async def test_a_process_that_ended_by_itself_is_shown_as_ended(shard: Shard, fleet: LocalFleet) -> None:
+async def test_a_process_that_exited_is_described_as_ended(shard: Shard, fleet: LocalFleet) -> None:
     await fleet.launch(_intent(fleet, "t", 1), repeated=False)
-    (worker,) = await _arrived(shard, 1)
+    (worker,) = await _registered(shard, 1)
     os.kill(worker.pid, signal.SIGKILL)
 
     async def has_ended() -> bool:
-        return [sighting.ended for sighting in await fleet.describe()] == [True]
+        return [instance.ended for instance in await fleet.describe()] == [True]
 
-    await until_async(has_ended, wanted="the end to be shown")
+    await until_async(has_ended, wanted="the ended process to be described")
 
 
-async def test_what_another_process_was_about_to_start_is_its_own(redis_url: str, fleet: LocalFleet) -> None:
+async def test_only_the_manager_that_recorded_a_launch_can_start_it(redis_url: str, fleet: LocalFleet) -> None:
     other = LocalFleet(redis_url)
     with pytest.raises(FleetError) as caught:
         await fleet.launch(_intent(other, "t", 1), repeated=True)
@@ -110,10 +115,10 @@ async def test_what_another_process_was_about_to_start_is_its_own(redis_url: str
     await other.close()
 
 
-async def test_closing_drains_every_worker(shard: Shard, redis_url: str) -> None:
+async def test_close_drains_all_workers(shard: Shard, redis_url: str) -> None:
     fleet = LocalFleet(redis_url)
     await fleet.launch(_intent(fleet, "t", 1), repeated=False)
-    (worker,) = await _arrived(shard, 1)
+    (worker,) = await _registered(shard, 1)
     await fleet.close()
     until(lambda: not is_alive(worker.pid), wanted="the worker's end")
     assert await list_workers(shard) == []

@@ -1,4 +1,4 @@
-"""A call to the fleet that hangs holds the rounds up, and the log says which one, once."""
+"""A call to the fleet that hangs delays the rounds, and is logged once."""
 
 import asyncio
 import logging
@@ -18,20 +18,20 @@ from tests.waiting import until_async
 
 
 class HangingFleet(FakeFleet):
-    """Does not show anything until it is let go."""
+    """Does not answer `describe` until it is released."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.let_go = asyncio.Event()
-        self.looks = 0
+        self.released = asyncio.Event()
+        self.describe_calls = 0
 
     async def describe(self) -> Sequence[DescribedInstance]:
-        self.looks += 1
-        await self.let_go.wait()
+        self.describe_calls += 1
+        await self.released.wait()
         return await super().describe()
 
 
-async def test_what_a_round_waits_for_is_told_once(
+async def test_a_slow_call_is_logged_once(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(scaler_loop, "SLOW_CALL_SECONDS", 0.2)
@@ -42,24 +42,24 @@ async def test_what_a_round_waits_for_is_told_once(
     loop = ScalerLoop(shards, fleet, LIMITS, "host:1", ScalerMetrics(CollectorRegistry()))
     loop.start()
     try:
-        await until_async(lambda: _told(caplog), wanted="a word of the call that hangs")
-        await asyncio.sleep(0.5)  # several looks at the clock later
-        (said,) = [record.getMessage() for record in caplog.records if record.name == "scaler.loop"]
+        await until_async(lambda: _is_logged(caplog), wanted="a log line about the slow call")
+        await asyncio.sleep(0.5)  # Several checks later.
+        (message,) = [record.getMessage() for record in caplog.records if record.name == "scaler.loop"]
         assert re.fullmatch(
             r"event=scaler_round_slow fleet=fake call=describe seconds=\d+: no round runs until the fleet answers",
-            said,
+            message,
         )
-        fleet.let_go.set()
-        await until_async(lambda: _looked_again(fleet), wanted="the next round")
+        fleet.released.set()
+        await until_async(lambda: _has_described_again(fleet), wanted="the next round")
     finally:
-        fleet.let_go.set()
+        fleet.released.set()
         await loop.stop()
         await shards.close()
 
 
-async def _told(caplog: pytest.LogCaptureFixture) -> bool:
+async def _is_logged(caplog: pytest.LogCaptureFixture) -> bool:
     return "event=scaler_round_slow" in caplog.text
 
 
-async def _looked_again(fleet: HangingFleet) -> bool:
-    return fleet.looks > 1
+async def _has_described_again(fleet: HangingFleet) -> bool:
+    return fleet.describe_calls > 1
