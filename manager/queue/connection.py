@@ -81,5 +81,5 @@ class QueueConnection:
             self._on_fatal_error(str(error))
         except Exception:
             # The loop's edge: a manager without maintenance must not look healthy.
-            log.exception("event=maintenance_failed")
+            log.exception("event=maintenance_stopped")
             self._on_fatal_error("the queue's maintenance has failed: see the log")
