@@ -14,9 +14,10 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import find_shard, view_jobs
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.dependents import enqueue_dependents
-from jobqueue.lifecycle.finish import Finished, finish
+from jobqueue.lifecycle.finish import finish
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
+from tests.integration.jobqueue.queue_helpers import success_outcome
 from tests.integration.plain_rq.conftest import ROOT
 from workmanager.local.valkey_cluster import ValkeyCluster
 
@@ -78,7 +79,7 @@ async def test_a_job_of_an_rq_client_is_run_and_its_result_read_back(shard: Shar
     job_id, _ = run_rq_client(ENQUEUE, with_child=False)
     (job,) = await claim(shard, "worker", ["default"], 1)
     assert job.id == job_id
-    await finish(shard, "worker", [Finished(job, "operator.add", 0.0, b"NDI=")])
+    await finish(shard, "worker", [success_outcome(job, 42, function="operator.add")])
     assert run_rq_client(FETCH, id=job_id) == ["finished", 42]
 
 
@@ -97,7 +98,7 @@ async def test_a_parent_reports_dependents_that_cannot_be_queued(
 ) -> None:
     job_id, child_id = run_rq_client(ENQUEUE, with_child=True)
     (job,) = await claim(shard, "worker", ["default"], 1)
-    await finish(shard, "worker", [Finished(job, "operator.add", 0.0, b"NDI=")])
+    await finish(shard, "worker", [success_outcome(job, 42, function="operator.add")])
     assert await enqueue_dependents(shard, cluster.url) == 1
     parent, child = await view_jobs(shard, [job_id, child_id], functions)
     assert parent.status == "finished"

@@ -2,7 +2,7 @@
 
 from jobqueue.inspection.counters import QueueCounts, ShardCounts, read_counts
 from jobqueue.lifecycle.control import cancel
-from jobqueue.lifecycle.finish import Outcome, Stopped, finish
+from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.pull import pull
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
@@ -12,6 +12,7 @@ from tests.integration.jobqueue.queue_helpers import (
     complete_jobs,
     enqueue_jobs,
     failed_outcome,
+    stopped_outcome,
     success_outcome,
 )
 
@@ -26,7 +27,7 @@ async def test_counts_by_queue_and_by_function(shard: Shard) -> None:
         success_outcome(a),
         success_outcome(b, function="sha512"),
         failed_outcome(c),
-        Stopped(d, "noop", 1.0),
+        stopped_outcome(d),
     ]
     await finish(shard, "w1", outcomes, now=NOW)
     await claim_jobs(shard, 1)

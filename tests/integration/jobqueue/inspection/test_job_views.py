@@ -3,6 +3,7 @@
 import pickle
 import zlib
 from base64 import b64encode
+from dataclasses import replace
 
 from redis import Redis
 from rq import Queue
@@ -73,9 +74,8 @@ async def test_a_pickled_rq_job_is_shown_without_unpickling(
     assert (view.function, view.status, view.meta) == ("math.factorial", "queued", None)
     (claimed,) = await claim_jobs(plain_shard)
     assert not claimed.from_http
-    outcome = success_outcome(claimed)
-    pickled = b64encode(pickle.dumps(120))
-    await finish(plain_shard, "w1", [type(outcome)(claimed, "math.factorial", 0.1, pickled)])
+    outcome = success_outcome(claimed, function="math.factorial")
+    await finish(plain_shard, "w1", [replace(outcome, value=b64encode(pickle.dumps(120)))])
     view = await _view(plain_shard, "a", functions)
     assert (view.status, view.result) == ("finished", None)
 

@@ -2,8 +2,8 @@
 
     host 1: master A    host 2: A's replica, master B    host 3: witness    host 4: room for a client
 
-Host 4 has a direct link to host 1 besides its link to the network. It takes root, and a process that is in mount and
-network namespaces of its own (`unshare`).
+Host 4 also has a direct link to host 1. The process must be root, in mount and network namespaces of its own
+(`unshare`).
 """
 
 import itertools
@@ -63,9 +63,9 @@ class Server:
         with (self._directory / "log").open("ab") as output:
             command = ["ip", "netns", "exec", f"h{self.host}", server_binary(), str(self._directory / "redis.conf")]
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
-        until(self.answers, wanted=f"server {self.port}")
+        until(self.responds, wanted=f"server {self.port}")
 
-    def answers(self) -> bool:
+    def responds(self) -> bool:
         try:
             return bool(self.command("PING"))
         except redis.RedisError:
@@ -181,7 +181,7 @@ class ThreeHostCluster:
 
     def restore(self) -> None:
         """Make A master of its shards again."""
-        until(self.a.answers, wanted="server A")
+        until(self.a.responds, wanted="server A")
         requested_at = float("-inf")
 
         def restored() -> bool:
@@ -232,4 +232,4 @@ class ThreeHostCluster:
             pipeline = client.pipeline(transaction=False)
             for job_id in acknowledged.ids:
                 pipeline.exists(f"{acknowledged.prefix}:job:{job_id}")
-            return len(acknowledged.ids) - sum(pipeline.execute())
+            return len(acknowledged.ids) - int(sum(pipeline.execute()))

@@ -108,10 +108,10 @@ async def test_a_unique_key_is_taken_until_its_window_is_over(shard: Shard) -> N
     first = new_job("a", unique_key="k", unique_milliseconds=50_000)
     second = new_job("b", unique_key="k", unique_milliseconds=60_000)
     assert await enqueue(shard, [first]) == [EnqueueOutcome.WRITTEN]
-    (taken,) = await enqueue(shard, [second])
-    assert isinstance(taken, DuplicateUniqueKey)
-    assert taken.job_id == "a"
-    assert 0 < taken.free_in_seconds <= 50
+    (duplicate,) = await enqueue(shard, [second])
+    assert isinstance(duplicate, DuplicateUniqueKey)
+    assert duplicate.job_id == "a"
+    assert 0 < duplicate.free_in_seconds <= 50
     assert await enqueue(shard, [first]) == [EnqueueOutcome.REPEATED]
     assert await queued_ids(shard) == ["a"]
     # Let the window end soon.

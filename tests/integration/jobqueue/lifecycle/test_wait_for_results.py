@@ -42,8 +42,8 @@ async def test_each_waiter_gets_one_of_several_results(shard: Shard) -> None:
 
     consumers = [asyncio.create_task(consume()) for _ in range(4)]
     await complete_jobs(shard, "a", "b", "c", "d")
-    taken = await asyncio.wait_for(asyncio.gather(*consumers), SOON_SECONDS)
-    assert sorted(taken) == ["a", "b", "c", "d"]
+    pulled = await asyncio.wait_for(asyncio.gather(*consumers), SOON_SECONDS)
+    assert sorted(pulled) == ["a", "b", "c", "d"]
 
 
 async def test_a_waiter_on_an_empty_feed_keeps_waiting(shard: Shard) -> None:
