@@ -1,6 +1,4 @@
-"""Real workers on a real Redis."""
-
-from __future__ import annotations
+"""Real workers on a real Redis, and slots without Redis."""
 
 import asyncio
 import json
@@ -29,45 +27,44 @@ from tests.waiting import DEADLINE_SECONDS, until, until_async
 from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.recycling import RecyclingLimits
 
-MODULE = JOBS
-FUNCTIONS = FunctionRegistry.discover([MODULE])
+FUNCTIONS = FunctionRegistry.discover([JOBS])
 
 
 class Worker:
-    """A worker process."""
+    """A worker process with one slot, or as the arguments say."""
 
     def __init__(self, url: str, log: Path, *arguments: str, pass_fds: Sequence[int] = (), **settings: str) -> None:
         self.log = log
         environ = {name: value for name, value in os.environ.items() if not name.startswith("WORKMANAGER_")}
-        environ |= {"WORKMANAGER_FUNCTIONS": MODULE} | {f"WORKMANAGER_{name}": text for name, text in settings.items()}
+        environ |= {"WORKMANAGER_FUNCTIONS": JOBS} | {f"WORKMANAGER_{name}": text for name, text in settings.items()}
         command = [sys.executable, "-m", "worker_node", "--redis-url", url, "--slots", "1", *arguments]
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(command, env=environ, stderr=stderr, pass_fds=pass_fds)
 
     @property
     def log_text(self) -> str:
-        """Its log so far."""
+        """The log so far."""
         return self.log.read_text()
 
     def wait_until_started(self) -> None:
-        """Waits until it has begun to claim."""
+        """Wait until the worker claims jobs."""
         until(lambda: "event=worker_started" in self.log_text, wanted="the worker's start")
 
     def executors(self) -> list[int]:
-        """Its executors' process ids."""
+        """Return the process ids of its executors."""
         return children_of(self.process.pid)
 
     def terminate(self) -> int:
-        """Sends SIGTERM and waits; the exit code."""
+        """Send SIGTERM and wait; return the exit code."""
         self.process.terminate()
         return self.wait()
 
     def wait(self, seconds: float = DEADLINE_SECONDS) -> int:
-        """Waits for its end; the exit code."""
+        """Wait until the worker has exited; return the exit code."""
         return self.process.wait(seconds)
 
     def kill(self) -> None:
-        """kill -9 of the whole node."""
+        """Kill the agent with SIGKILL; its executors die with it."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
@@ -92,19 +89,19 @@ def start_worker(tmp_path: Path) -> Iterator[MakeWorker]:
 
 
 class Client:
-    """Puts jobs in and looks at them."""
+    """Enqueues jobs and reads their records."""
 
     def __init__(self, shards: Shards, url: str) -> None:
         self.shards = shards
         self.url = url
 
     async def enqueue(self, function: str, *args: Any, **fields: Any) -> str:
-        """Enqueues one job; its id."""
+        """Enqueue one job; return its id."""
         (job_id,) = await self.enqueue_many([(function, *args)], **fields)
         return job_id
 
     async def enqueue_many(self, calls: Sequence[tuple[Any, ...]], **fields: Any) -> list[str]:
-        """Enqueues jobs, in batches; their ids in order."""
+        """Enqueue jobs, in batches; return their ids in order."""
         jobs = [self._job(*call, **fields) for call in calls]
         for shard in self.shards:
             mine = [job for job in jobs if self.shards.of(job.id) is shard]
@@ -113,7 +110,7 @@ class Client:
         return [job.id for job in jobs]
 
     async def view(self, job_id: str) -> JobView:
-        """The job as users see it."""
+        """Return the job as users see it."""
         shard = await find_shard(self.shards, job_id)
         assert shard is not None, f"no job {job_id}"
         (found,) = await view_jobs(shard, [job_id], FUNCTIONS)
@@ -121,11 +118,11 @@ class Client:
         return found
 
     async def wait_until_ended(self, job_id: str) -> JobView:
-        """Waits for the job's end."""
+        """Wait until the job has ended."""
         return await self.wait_for_status(job_id, "finished", "failed", "stopped", "canceled")
 
     async def wait_for_status(self, job_id: str, *statuses: str) -> JobView:
-        """Waits for one of these statuses."""
+        """Wait until the job has one of these statuses."""
 
         async def look() -> JobView | None:
             try:
@@ -139,13 +136,13 @@ class Client:
         return found
 
     async def value(self, job_id: str) -> Any:
-        """Waits for the job's success; its result."""
+        """Wait until the job has finished; return its result."""
         ended = await self.wait_until_ended(job_id)
         assert ended.status == "finished", ended
         return json.loads(ended.result or b"null")
 
     def _job(self, function: str, *args: Any, **fields: Any) -> NewJob:
-        name = function if function in FUNCTIONS.paths else f"{MODULE}.{function}"
+        name = function if function in FUNCTIONS.paths else f"{JOBS}.{function}"
         data = json.dumps([FUNCTIONS.paths[name], None, args, {}]).encode()
         return NewJob(**{"id": self.shards.new_id(), "function": name, "data": data, **fields})
 
@@ -165,8 +162,8 @@ async def _enqueued(shard: Shard, jobs: Sequence[NewJob]) -> bool:
     return True
 
 
-async def wait_for(path: Path) -> None:
-    """Waits for a file."""
+async def wait_for_file(path: Path) -> None:
+    """Wait until a file exists."""
 
     async def exists() -> bool:
         return await asyncio.to_thread(path.exists)
@@ -175,21 +172,21 @@ async def wait_for(path: Path) -> None:
 
 
 @pytest_asyncio.fixture
-async def make_bench() -> AsyncIterator[MakeHarness]:
-    benches: list[SlotHarness] = []
+async def make_harness() -> AsyncIterator[MakeHarness]:
+    harnesses: list[SlotHarness] = []
 
     def make(
         max_jobs: int = 1_000_000, max_growth_bytes: int = 1 << 40, *, allow_pickle: bool = False, modules: str = JOBS
     ) -> SlotHarness:
-        bench = SlotHarness(RecyclingLimits(max_jobs, max_growth_bytes), ExecutorOptions((modules,), allow_pickle))
-        benches.append(bench)
-        return bench
+        harness = SlotHarness(RecyclingLimits(max_jobs, max_growth_bytes), ExecutorOptions((modules,), allow_pickle))
+        harnesses.append(harness)
+        return harness
 
     yield make
-    for bench in benches:
-        await bench.close()
+    for harness in harnesses:
+        await harness.close()
 
 
 @pytest_asyncio.fixture
-async def bench(make_bench: MakeHarness) -> SlotHarness:
-    return make_bench()
+async def harness(make_harness: MakeHarness) -> SlotHarness:
+    return make_harness()

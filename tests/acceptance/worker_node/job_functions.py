@@ -1,6 +1,4 @@
-"""Job functions that misbehave in every way that must harm nobody else."""
-
-from __future__ import annotations
+"""Job functions for tests; many of them misbehave in a way that must not harm other jobs."""
 
 import asyncio
 import ctypes
@@ -27,20 +25,20 @@ def pid() -> int:
 
 
 def note(path: str, text: str) -> None:
-    """Appends a line to a file: how often a job really ran."""
+    """Append a line to a file, which shows how often the job ran."""
     with Path(path).open("a") as file:
         file.write(text + "\n")
 
 
 def note_then_wait(path: str, text: str, until: str) -> None:
-    """Notes that it has begun and then runs until a file is there."""
+    """Note the start, then run until a file exists."""
     note(path, text)
     while not Path(until).exists():
         time.sleep(0.01)
 
 
 def note_pid_then_wait(path: str, until: str) -> None:
-    """Notes which process runs it."""
+    """Note the process id, then run until a file exists."""
     note_then_wait(path, str(os.getpid()), until)
 
 
@@ -180,7 +178,7 @@ def save_meta_from_a_thread() -> Any:
 
 
 def progress(until: str) -> None:
-    """Shows its progress and runs until a file is there."""
+    """Save progress in the job's meta, then run until a file exists."""
     job = get_current_job()
     assert job is not None
     job.meta["progress"] = 50
@@ -215,7 +213,7 @@ def retry_without_pause() -> Retry:
 
 
 class Greeter:
-    """Its bound methods are jobs of stock clients."""
+    """A class whose bound methods RQ clients enqueue as jobs."""
 
     def __init__(self, word: str) -> None:
         self.word = word

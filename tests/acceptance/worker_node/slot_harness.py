@@ -1,6 +1,4 @@
-"""A slot on its own, with real executor processes and no Redis."""
-
-from __future__ import annotations
+"""A slot with real executor processes and without Redis."""
 
 import asyncio
 import base64
@@ -23,7 +21,14 @@ MIB = 1 << 20
 
 
 class SlotHarness:
-    """A slot on its own, and what it says."""
+    """A slot, and everything that it reports.
+
+    Attributes:
+        ended: outcomes, in order of arrival.
+        reported_at: when each arrived, by the monotonic clock.
+        queries: (job id, verb, field, value) of each query of a running job.
+        answers: the answer to a query, by field, or by verb if it names no field.
+    """
 
     def __init__(self, limits: RecyclingLimits, options: ExecutorOptions) -> None:
         self.ended: list[Outcome] = []
@@ -31,7 +36,12 @@ class SlotHarness:
         self.released: list[ClaimedJob] = []
         self.queries: list[tuple[str, str, str, bytes]] = []
         self.answers: dict[str, Any] = {}
-        events = SlotEvents(self._on_ended, self.released.extend, self._on_asked, lambda: None)
+        events = SlotEvents(
+            ended=self._on_ended,
+            released=self.released.extend,
+            queried=self._on_queried,
+            capacity_freed=lambda: None,
+        )
         self.slot = Slot(0, options, limits, PrefetchController(), events)
         self.running = asyncio.create_task(self.slot.run())
         self._number = 0
@@ -41,7 +51,7 @@ class SlotHarness:
         self.reported_at += [monotonic()] * len(outcomes)
 
     async def ready(self) -> None:
-        """Waits until it takes jobs."""
+        """Wait until the slot takes jobs."""
         await self.wait(lambda: self.slot.jobs_wanted(monotonic()) > 0, "an executor that is ready")
 
     async def wait(self, condition: Callable[[], Any], wanted: str = "") -> None:
@@ -51,7 +61,7 @@ class SlotHarness:
         await until_async(check, wanted=wanted)
 
     def assign(self, *calls: tuple[Any, ...], **changes: Any) -> list[str]:
-        """Hands over jobs, each given as (function, *args), as one batch; returns their ids."""
+        """Assign jobs, each given as (function, *args), in one batch; return their ids."""
         jobs = [self.job(*call, **changes) for call in calls]
         self.slot.assign(jobs, monotonic())
         return [job.id for job in jobs]
@@ -75,36 +85,36 @@ class SlotHarness:
         return ClaimedJob(**{**fields, **changes})
 
     async def outcomes(self, ids: Sequence[str]) -> list[Outcome]:
-        """Waits until these jobs have ended; their outcomes, in the same order."""
+        """Wait until these jobs have ended; return their outcomes in the same order."""
         await self.wait(lambda: set(ids) <= {outcome.job.id for outcome in self.ended}, f"the end of {ids}")
         found = {outcome.job.id: outcome for outcome in self.ended}
         assert len(found) == len(self.ended), "a job ended twice"
         return [found[job_id] for job_id in ids]
 
     async def run(self, *call: Any, **changes: Any) -> Outcome:
-        """Runs one job to its end."""
+        """Run one job to its end; return its outcome."""
         await self.ready()
         (outcome,) = await self.outcomes(self.assign(call, **changes))
         return outcome
 
     async def value(self, *call: Any, **changes: Any) -> Any:
-        """Runs one job, which succeeds, and reads its result."""
+        """Run one job that must succeed; return its result."""
         outcome = await self.run(*call, **changes)
         assert isinstance(outcome, Finished), outcome
         return json.loads(base64.b64decode(outcome.value))
 
     async def failure(self, *call: Any, **changes: Any) -> Failed:
-        """Runs one job, which fails."""
+        """Run one job that must fail; return its outcome."""
         outcome = await self.run(*call, **changes)
         assert isinstance(outcome, Failed), outcome
         return outcome
 
     async def close(self) -> None:
-        """Ends the slot and its executor."""
+        """Stop the slot and its executor."""
         self.slot.stop()
         await asyncio.wait_for(self.running, DEADLINE_SECONDS)
 
-    def _on_asked(self, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+    def _on_queried(self, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
         self.queries.append((job.id, verb, field, value))
         reply(True, self.answers.get(field or verb))
 

@@ -1,6 +1,4 @@
-"""A worker leaves, in good order or not, and no job is lost."""
-
-from __future__ import annotations
+"""A worker drains, or dies, and no job is lost."""
 
 import asyncio
 import os
@@ -13,7 +11,7 @@ import pytest
 from jobqueue.lifecycle.leases import reap
 from jobqueue.workers.messages import WorkerCommand, send_command
 from jobqueue.workers.registry import list_workers
-from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
+from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for_file
 from tests.processes import is_alive
 from tests.waiting import until, until_async
 
@@ -24,7 +22,7 @@ async def test_sigterm_lets_running_jobs_finish_and_releases_the_others(
     worker = start_worker(client.url)
     gate, notes = tmp_path / "gate", tmp_path / "notes"
     running = await client.enqueue("note_then_wait", str(notes), "x", str(gate))
-    await wait_for(notes)
+    await wait_for_file(notes)
     waiting = await client.enqueue("pid")
     worker.process.send_signal(signal.SIGTERM)
     until(lambda: "event=worker_draining" in worker.log_text)
@@ -40,16 +38,16 @@ async def test_sigterm_lets_running_jobs_finish_and_releases_the_others(
     assert await list_workers(client.shards.all[0]) == []
 
 
-@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("second_signal", [False, True])
 async def test_a_job_that_outlives_the_grace_period_is_released_without_an_attempt(
-    client: Client, start_worker: MakeWorker, tmp_path: Path, again: bool
+    client: Client, start_worker: MakeWorker, tmp_path: Path, second_signal: bool
 ) -> None:
-    worker = start_worker(client.url, DRAIN_GRACE_SECONDS="600" if again else "0.5")
+    worker = start_worker(client.url, DRAIN_GRACE_SECONDS="600" if second_signal else "0.5")
     notes, gate = tmp_path / "notes", tmp_path / "gate"
-    job_id = await client.enqueue("note_then_wait", str(notes), "began", str(gate))
-    await wait_for(notes)
+    job_id = await client.enqueue("note_then_wait", str(notes), "started", str(gate))
+    await wait_for_file(notes)
     worker.process.send_signal(signal.SIGTERM)
-    if again:
+    if second_signal:
         until(lambda: "event=worker_draining" in worker.log_text)
         worker.process.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
@@ -58,7 +56,7 @@ async def test_a_job_that_outlives_the_grace_period_is_released_without_an_attem
     start_worker(client.url)
     ended = await client.wait_until_ended(job_id)
     assert (ended.status, ended.attempts) == ("finished", 1)
-    assert notes.read_text().split() == ["began", "began"]
+    assert notes.read_text().split() == ["started", "started"]
 
 
 async def test_a_drain_command_waits_for_the_running_job_without_a_deadline(
@@ -67,7 +65,7 @@ async def test_a_drain_command_waits_for_the_running_job_without_a_deadline(
     worker = start_worker(client.url, "--name", "drained", DRAIN_GRACE_SECONDS="0")
     notes, gate = tmp_path / "notes", tmp_path / "gate"
     job_id = await client.enqueue("note_then_wait", str(notes), "x", str(gate))
-    await wait_for(notes)
+    await wait_for_file(notes)
     await send_command(client.shards.all[0], "drained", WorkerCommand("drain"))
     until(lambda: "event=worker_draining" in worker.log_text)
     await asyncio.sleep(1)
@@ -83,7 +81,7 @@ async def test_a_signal_sets_a_deadline_for_a_drain_without_one(
     worker = start_worker(client.url, "--name", "drained", DRAIN_GRACE_SECONDS="0.2")
     notes = tmp_path / "notes"
     job_id = await client.enqueue("note_then_wait", str(notes), "x", str(tmp_path / "never"))
-    await wait_for(notes)
+    await wait_for_file(notes)
     await send_command(client.shards.all[0], "drained", WorkerCommand("drain"))
     until(lambda: "event=worker_draining" in worker.log_text)
     assert worker.terminate() == 0
@@ -96,7 +94,7 @@ async def test_the_jobs_of_a_killed_worker_run_elsewhere(
     worker = start_worker(client.url, LEASE_SECONDS="1")
     notes, gate = tmp_path / "notes", tmp_path / "gate"
     job_id = await client.enqueue("note_then_wait", str(notes), "x", str(gate))
-    await wait_for(notes)
+    await wait_for_file(notes)
     executors = worker.executors()
     worker.kill()
     until(lambda: not any(map(is_alive, executors)), wanted="the end of the executors")
@@ -173,12 +171,12 @@ async def test_drains_amid_a_stream_of_short_jobs_lose_and_repeat_none(
 
 
 async def test_a_drain_is_quick_if_nothing_is_running(client: Client, start_worker: MakeWorker) -> None:
-    """It does not wait for the end of a look for work, which takes 5 s and begins after each job."""
+    """It does not wait for the end of a poll of the queues, which takes 5 s and starts after each job."""
     seconds = []
     for _ in range(3):
         worker = start_worker(client.url)
         await client.value(await client.enqueue("pid"))
-        began = time.monotonic()
+        started = time.monotonic()
         assert worker.terminate() == 0
-        seconds.append(time.monotonic() - began)
+        seconds.append(time.monotonic() - started)
     assert min(seconds) < 1, seconds

@@ -1,6 +1,4 @@
-"""A worker on an EC2 instance: what EC2 tells it, and what it does when nobody looks after it any more."""
-
-from __future__ import annotations
+"""A worker on an EC2 instance: interruption notices, and the dead-man switch when its managers are gone."""
 
 import asyncio
 import time
@@ -11,7 +9,7 @@ import pytest
 
 from jobqueue.workers.manager_heartbeat import send_manager_heartbeat
 from jobqueue.workers.registry import WorkerView, list_workers
-from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
+from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for_file
 from tests.ec2.metadata_service import MetadataService
 from tests.waiting import until, until_async
 from worker_node.shutdown.drain import SPOT_MARGIN_SECONDS
@@ -38,20 +36,20 @@ async def test_a_spot_notice_lets_jobs_finish_and_releases_the_others_in_time(
     worker = start_worker(client.url, *ON_INSTANCE, "--slots", "2")
     notes, gate = tmp_path / "notes", tmp_path / "gate"
     ends = await client.enqueue("note_then_wait", str(notes), "x", str(gate))
-    await wait_for(notes)
+    await wait_for_file(notes)
     outlives = await client.enqueue("note_then_wait", str(tmp_path / "more"), "x", str(tmp_path / "never"))
-    await wait_for(tmp_path / "more")
+    await wait_for_file(tmp_path / "more")
     seconds = SPOT_MARGIN_SECONDS + 15
     end = time.monotonic() + seconds
     metadata.announce_interruption(seconds)
     until(lambda: "event=worker_draining" in worker.log_text)
     waiting = await client.enqueue("pid")
 
-    async def leaving() -> bool:
+    async def shows_spot() -> bool:
         seen = await _the_worker(client)
         return seen is not None and (seen.state, seen.interruption) == ("draining", "spot")
 
-    await until_async(leaving, wanted="the record to say why")
+    await until_async(shows_spot, wanted="the reason in the worker's record")
     gate.touch()
     assert (await client.wait_until_ended(ends)).status == "finished"
     assert worker.wait() == 0
@@ -70,24 +68,29 @@ async def test_a_rebalance_recommendation_is_reported_and_work_continues(
     metadata.revoke_tokens()
     metadata.recommend_rebalance()
 
-    async def said() -> bool:
+    async def shows_rebalance() -> bool:
         seen = await _the_worker(client)
         return seen is not None and (seen.state, seen.interruption) == ("idle", "rebalance")
 
-    await until_async(said, wanted="the record to say that it may go")
+    await until_async(shows_rebalance, wanted="the recommendation in the worker's record")
     await client.value(await client.enqueue("pid"))
     assert worker.process.poll() is None
     assert worker.log_text.count("event=rebalance_recommended") == 1
     assert "metadata_unavailable" not in worker.log_text
 
 
-async def test_a_worker_without_manager_heartbeats_drains_and_stops(client: Client, start_worker: MakeWorker, metadata: MetadataService) -> None:
-    """A sign of a manager keeps it; from the last one on it bears with the silence, then gives back what it runs."""
-    worker = start_worker(client.url, *ON_INSTANCE, MANAGER_TIMEOUT_SECONDS="6", DRAIN_GRACE_SECONDS="0")
+async def test_a_worker_without_manager_heartbeats_drains_and_stops(
+    client: Client, start_worker: MakeWorker, metadata: MetadataService
+) -> None:
+    """Heartbeats of a manager keep it running; without one, it releases its job after the timeout."""
+    timeout_seconds = 6
+    worker = start_worker(
+        client.url, *ON_INSTANCE, MANAGER_TIMEOUT_SECONDS=str(timeout_seconds), DRAIN_GRACE_SECONDS="0"
+    )
     running = await client.enqueue("wait", 600)
     worker.wait_until_started()
-    began = time.monotonic()
-    while time.monotonic() < began + 7 or (await client.view(running)).status != "started":
+    started = time.monotonic()
+    while time.monotonic() < started + timeout_seconds + 1 or (await client.view(running)).status != "started":
         await send_manager_heartbeat(client.shards.all[0])
         assert worker.process.poll() is None
     assert worker.wait() == 0
@@ -114,5 +117,5 @@ async def test_a_worker_whose_redis_is_gone_stops(
 async def test_a_worker_started_by_a_person_needs_no_manager(client: Client, start_worker: MakeWorker) -> None:
     worker = start_worker(client.url, MANAGER_TIMEOUT_SECONDS="0.5")
     worker.wait_until_started()
-    await asyncio.sleep(3)  # longer than an orphan would stay
+    await asyncio.sleep(3)  # Longer than the timeout, which applies only to workers on instances.
     assert worker.process.poll() is None

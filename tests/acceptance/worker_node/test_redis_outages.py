@@ -1,6 +1,4 @@
-"""Redis goes away, is silent, or fails over; workers bear with it."""
-
-from __future__ import annotations
+"""Workers survive a Redis that is down, does not answer, or fails over."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +8,7 @@ from pathlib import Path
 from jobqueue.errors import ShardUnavailable
 from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.sharding.shards import Shards
-from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for
+from tests.acceptance.worker_node.conftest import Client, MakeWorker, wait_for_file
 from tests.durability import until_aof_written
 from tests.waiting import until, until_async
 from workmanager.local.valkey import ValkeyServer
@@ -43,7 +41,7 @@ async def test_jobs_that_end_while_redis_is_unavailable_are_recorded_afterwards(
     gate, notes = tmp_path / "gate", tmp_path / "notes"
     async with _client(private_server.url) as client:
         job_id = await client.enqueue("note_then_wait", str(notes), "once", str(gate))
-        await wait_for(notes)
+        await wait_for_file(notes)
         await asyncio.to_thread(until_aof_written, private_server)
         private_server.kill()
         gate.touch()
@@ -56,7 +54,9 @@ async def test_jobs_that_end_while_redis_is_unavailable_are_recorded_afterwards(
     assert worker.log_text.count("event=finish_unavailable") == 1
 
 
-async def test_a_worker_survives_a_redis_that_does_not_answer(private_server: ValkeyServer, start_worker: MakeWorker) -> None:
+async def test_a_worker_survives_a_redis_that_does_not_answer(
+    private_server: ValkeyServer, start_worker: MakeWorker
+) -> None:
     worker = start_worker(private_server.url, "--slots", "2")
     async with _client(private_server.url) as client:
         ids = await client.enqueue_many([("wait", 0.02)] * 200)

@@ -1,6 +1,4 @@
-"""Jobs of stock RQ clients, and what stock tools see of our worker."""
-
-from __future__ import annotations
+"""Jobs of RQ clients, and what RQ's tools see of our worker."""
 
 import asyncio
 import subprocess
@@ -16,8 +14,9 @@ from rq.job import Job
 from rq.results import Result
 from rq.serializers import JSONSerializer
 
-from tests.acceptance.worker_node.conftest import MODULE, Client, MakeWorker
+from tests.acceptance.worker_node.conftest import Client, MakeWorker
 from tests.acceptance.worker_node.job_functions import Greeter
+from tests.acceptance.worker_node.slot_harness import JOBS
 from tests.integration.jobqueue.queue_helpers import nearly
 from tests.waiting import until
 
@@ -38,15 +37,15 @@ def _ended(job: Job) -> Job:
 def test_a_job_of_an_rq_client_runs_and_shows_in_rq(redis_url: str, connection: Any, start_worker: MakeWorker) -> None:
     start_worker(redis_url)
     queue = Queue(connection=connection, serializer=JSONSerializer)
-    job = _ended(queue.enqueue(f"{MODULE}.coroutine", 42, result_ttl=77))
+    job = _ended(queue.enqueue(f"{JOBS}.coroutine", 42, result_ttl=77))
     assert (job.return_value(), job.get_status().value) == (42, "finished")
     assert connection.ttl(job.key) in nearly(77)
-    failed = _ended(queue.enqueue(f"{MODULE}.fail", "the message"))
+    failed = _ended(queue.enqueue(f"{JOBS}.fail", "the message"))
     latest = failed.latest_result()
     assert latest is not None
     assert latest.type is Result.Type.FAILED
     assert (latest.exc_string or "").endswith("ValueError: the message")
-    placeholder = _ended(queue.enqueue(f"{MODULE}.unserialisable"))
+    placeholder = _ended(queue.enqueue(f"{JOBS}.unserialisable"))
     assert placeholder.return_value() == "Unserializable return value"
 
 
@@ -54,7 +53,7 @@ def test_a_returned_retry_runs_the_job_again_by_rqs_rule(
     redis_url: str, connection: Any, start_worker: MakeWorker
 ) -> None:
     start_worker(redis_url)
-    job = _ended(Queue(connection=connection, serializer=JSONSerializer).enqueue(f"{MODULE}.retry_without_pause"))
+    job = _ended(Queue(connection=connection, serializer=JSONSerializer).enqueue(f"{JOBS}.retry_without_pause"))
     assert [result.type for result in job.results()] == [
         Result.Type.MAX_RETRIES_EXCEEDED,
         Result.Type.RETRIED,
@@ -65,7 +64,7 @@ def test_a_returned_retry_runs_the_job_again_by_rqs_rule(
 def test_retries_of_a_plain_rq_job_are_honoured(redis_url: str, connection: Any, start_worker: MakeWorker) -> None:
     start_worker(redis_url)
     queue = Queue(connection=connection, serializer=JSONSerializer)
-    job = _ended(queue.enqueue(f"{MODULE}.fail", "x", retry=Retry(max=2)))
+    job = _ended(queue.enqueue(f"{JOBS}.fail", "x", retry=Retry(max=2)))
     assert len(job.results()) >= 1
     assert connection.hget(job.key, "wm_attempts") == b"3"
 
@@ -75,18 +74,20 @@ def test_pickled_jobs_run_only_where_they_are_allowed(
 ) -> None:
     worker = start_worker(redis_url)
     queue = Queue(connection=connection)
-    refused = _ended(queue.enqueue(f"{MODULE}.coroutine", 1))
+    refused = _ended(queue.enqueue(f"{JOBS}.coroutine", 1))
     assert refused.get_status().value == "failed"
     assert "WORKMANAGER_ALLOW_PICKLE" in (refused.latest_result().exc_string or "")  # type: ignore[union-attr]
     assert worker.terminate() == 0
     start_worker(redis_url, ALLOW_PICKLE="true")
-    allowed = _ended(queue.enqueue(f"{MODULE}.coroutine", 42))
+    allowed = _ended(queue.enqueue(f"{JOBS}.coroutine", 42))
     assert allowed.return_value() == 42
     assert _ended(queue.enqueue(Greeter("hello").greet, "you")).return_value() == "hello you"
     assert _ended(queue.enqueue(Greeter("hello"), "there")).return_value() == "hello there"
 
 
-def test_a_function_that_is_not_registered_is_rejected_by_name(redis_url: str, connection: Any, start_worker: MakeWorker) -> None:
+def test_a_function_that_is_not_registered_is_rejected_by_name(
+    redis_url: str, connection: Any, start_worker: MakeWorker
+) -> None:
     start_worker(redis_url)
     queue = Queue(connection=connection, serializer=JSONSerializer)
     refused = _ended(queue.enqueue("os.getcwd"))

@@ -1,4 +1,4 @@
-"""How a feeder shares the slots' room, and a shard's wake tokens, with others."""
+"""How a claim loop shares capacity with other shards, and wake-ups with other workers."""
 
 import asyncio
 import re
@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from jobqueue import keys
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.model import ClaimedJob, NewJob
 from jobqueue.sharding.shard import Shard
@@ -17,75 +18,73 @@ from worker_node.shard_loops.capacity import Capacity
 from worker_node.shard_loops.claimer import Claimer
 
 
-@pytest.mark.parametrize("room_left", [0, 1])
-async def test_a_wake_up_without_free_capacity_is_passed_to_another_worker(redis_url: str, room_left: int) -> None:
+@pytest.mark.parametrize("free_slots", [0, 1])
+async def test_a_wake_up_without_free_capacity_is_passed_to_another_worker(redis_url: str, free_slots: int) -> None:
     shards = await Shards.connect(redis_url)
     shard = shards.all[0]
-    room = 1
-    feeder = Claimer(
+    jobs_wanted = 1
+    claimer = Claimer(
         shard,
         "filled",
         ["default"],
         lease_seconds=20.0,
-        capacity=Capacity(lambda: room, 1),
+        capacity=Capacity(lambda: jobs_wanted, 1),
         on_claimed=lambda jobs: None,
         on_command=lambda command: None,
         poll_seconds=30.0,
     )
-    feeding = asyncio.create_task(feeder.run())
-    # It has found nothing, and listens.
+    claiming = asyncio.create_task(claimer.run())
+    # The claimer has found nothing and waits for a wake-up.
     await until_async(lambda: _blocked_clients(shard, 1))
-    room = room_left
+    jobs_wanted = free_slots
     other = asyncio.create_task(
-        wait_for_message(shard, "other", ["default"], for_work=True, seconds=5.0 if room_left else 90.0)
+        wait_for_message(shard, "other", ["default"], for_work=True, seconds=5.0 if free_slots else 90.0)
     )
     await until_async(lambda: _blocked_clients(shard, 2))
     await enqueue(shard, [NewJob(id=shards.new_id(), function="noop", data=b"[]")])
-    assert await other == (None if room_left else WakeUp("default"))
-    feeding.cancel()
+    assert await other == (None if free_slots else WakeUp("default"))
+    claiming.cancel()
     with suppress(asyncio.CancelledError):
-        await feeding
+        await claiming
     await shards.close()
 
 
 async def test_capacity_taken_by_claimed_jobs_is_not_given_to_another_shard(redis_url: str) -> None:
     shards = await Shards.connect(redis_url)
     shard = shards.all[0]
-    room = 4
-    capacity = Capacity(lambda: room, 4)
+    jobs_wanted = 4
+    capacity = Capacity(lambda: jobs_wanted, 4)
 
-    def hand_over(jobs: Sequence[ClaimedJob]) -> None:
-        nonlocal room
-        room -= len(jobs)
+    def assign(jobs: Sequence[ClaimedJob]) -> None:
+        nonlocal jobs_wanted
+        jobs_wanted -= len(jobs)
 
     await enqueue(shard, [NewJob(id=shards.new_id(), function="noop", data=b"[]") for _ in range(4)])
-    feeder = Claimer(
+    claimer = Claimer(
         shard,
         "first",
         ["default"],
         lease_seconds=20.0,
         capacity=capacity,
-        on_claimed=hand_over,
+        on_claimed=assign,
         on_command=lambda command: None,
     )
-    feeding = asyncio.create_task(feeder.run())
+    claiming = asyncio.create_task(claimer.run())
     other = asyncio.create_task(capacity.reserve(shard.index + 1))
-    await until_async(lambda: _is(room == 0), wanted="four jobs handed over")
-    await _turn()
+    await until_async(lambda: _is(jobs_wanted == 0), wanted="four assigned jobs")
+    await _run_pending_callbacks()
     assert not other.done()
-    for task in (feeding, other):
+    for task in (claiming, other):
         task.cancel()
-    await asyncio.gather(feeding, other, return_exceptions=True)
+    await asyncio.gather(claiming, other, return_exceptions=True)
     await shards.close()
 
 
-async def test_an_idle_claimer_polls_its_queues_and_finds_a_job_without_a_wake_up(
-    redis_url: str,
-) -> None:
+async def test_an_idle_claimer_polls_its_queues_and_finds_a_job_without_a_wake_up(redis_url: str) -> None:
     shards = await Shards.connect(redis_url)
     shard = shards.all[0]
     claimed: list[ClaimedJob] = []
-    feeder = Claimer(
+    claimer = Claimer(
         shard,
         "idle",
         ["high", "default"],
@@ -95,20 +94,20 @@ async def test_an_idle_claimer_polls_its_queues_and_finds_a_job_without_a_wake_u
         on_command=lambda command: None,
         poll_seconds=0.1,
     )
-    feeding = asyncio.create_task(feeder.run())
-    await until_async(lambda: _is(feeder.empty_claims >= 2), wanted="an idle feeder")
-    calls, looks = await _script_calls(shard), feeder.empty_claims
-    await until_async(lambda: _is(feeder.empty_claims >= looks + 3), wanted="looks at the queues")
+    claiming = asyncio.create_task(claimer.run())
+    await until_async(lambda: _is(claimer.empty_claims >= 2), wanted="an idle claimer")
+    calls, polls = await _script_calls(shard), claimer.empty_claims
+    await until_async(lambda: _is(claimer.empty_claims >= polls + 3), wanted="three polls")
     assert await _script_calls(shard) == calls
-    # As a stock client does it, without a token.
+    # An RQ client enqueues like this, without a wake-up.
     await shard.execute(
-        ("HSET", f"{shard.prefix}:job:a", "status", "queued", "data", "[]", "origin", "default"),
-        ("RPUSH", f"{shard.prefix}:queue:default", "a"),
+        ("HSET", keys.job(shard.prefix, "a"), "status", "queued", "data", "[]", "origin", "default"),
+        ("RPUSH", keys.queue(shard.prefix, "default"), "a"),
     )
     await until_async(lambda: _is(bool(claimed)), wanted="the job")
-    feeding.cancel()
+    claiming.cancel()
     with suppress(asyncio.CancelledError):
-        await feeding
+        await claiming
     await shards.close()
 
 
@@ -122,7 +121,7 @@ async def _is(condition: bool) -> bool:
     return condition
 
 
-async def _turn() -> None:
+async def _run_pending_callbacks() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
 
