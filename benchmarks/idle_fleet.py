@@ -1,7 +1,7 @@
 """Processor time of Redis for a thousand idle worker nodes, in percent of a core.
 
-Each is simulated by the loops that an idle worker node keeps on its own connections (feeder, listener, keeper), with
-no executors; five processes hold two hundred each.
+Each worker is simulated by the loops that an idle one runs on its own connections (claimer, command listener,
+heartbeat), without executors. Five processes hold two hundred workers each.
 """
 
 import asyncio

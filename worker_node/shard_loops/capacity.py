@@ -52,7 +52,7 @@ class Capacity:
         self._served_until = 0.0
 
     @property
-    def has_room(self) -> bool:
+    def has_unreserved(self) -> bool:
         """Whether the slots want jobs that no claim has reserved."""
         return self._jobs_wanted() > self._reserved
 

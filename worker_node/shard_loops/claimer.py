@@ -107,7 +107,7 @@ class Claimer:
                 message = await wait_for_message(
                     self._shard, self._worker, self._queues, for_work=True, seconds=self._poll_seconds
                 )
-                if isinstance(message, WakeUp) and not self._capacity.has_room:
+                if isinstance(message, WakeUp) and not self._capacity.has_unreserved:
                     # Jobs of another shard have filled the slots meanwhile: another worker must get this wake-up.
                     await pass_wake_up(self._shard, message)
             except JobQueueError as error:

@@ -225,8 +225,8 @@ class Slot:
             else:
                 self._events.queried(self.answer, job, verb, field, value)
 
-    def _on_protocol_error(self, what: str) -> None:
-        log.error("event=executor_protocol_error slot=%d pid=%s what=%r", self.number, self.pid, what)
+    def _on_protocol_error(self, error: str) -> None:
+        log.error("event=executor_protocol_error slot=%d pid=%s error=%r", self.number, self.pid, error)
         if self._jobs:
             # Reports arrive in order, so the first job without a report is the one that broke the stream.
             self._executor.kill(next(iter(self._jobs)), KillReason.PROTOCOL_ERROR)

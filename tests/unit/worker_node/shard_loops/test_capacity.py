@@ -100,4 +100,4 @@ async def test_a_hanging_claim_does_not_block_other_shards() -> None:
     assert other.jobs == 4
     # The end of the first claim frees nothing: its capacity belongs to the other one now.
     capacity.release(hanging)
-    assert not capacity.has_room
+    assert not capacity.has_unreserved
