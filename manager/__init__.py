@@ -1,5 +1,6 @@
-"""The HTTP node: takes jobs in, hands results out, shows the queue, and cares for it while it runs.
+"""The manager: an HTTP API in front of the queue, which also runs the queue's maintenance and the scaler.
 
-`front` answers every request (keys, errors, log line, metrics) and sends the three hot routes straight to their
-handlers; the others go through FastAPI. `service` is what the routes ask: the queue, behind group commits.
+Several managers serve the same queue. `http` handles connections and API keys, `routes` the endpoints, `schemas` the
+request and response bodies. `queue` is the queue as requests use it, `cluster` keeps the managers' own Redis Cluster in
+shape. `app` composes the application and `server` runs it.
 """

@@ -42,7 +42,7 @@ class SlotRange:
 
 
 def parse_hosts(hosts: Sequence[str]) -> tuple[SlotRange, ...]:
-    """Return the slot ranges of three hosts, any one of which can be lost. There are two forms:
+    """Return the slot ranges of three hosts, any one of which can be lost; the hosts have one of two forms.
 
     Two managers' hosts and a witness, `IP:PORT+PORT,IP:PORT+PORT+PORT,IP:PORT`. The first port of each host is a
     master. The second is the replica of the other manager's master, the third the replica of the witness. The witness

@@ -1,4 +1,4 @@
-"""A running manager, and a worker's part of the queue, for tests that need results."""
+"""Fixtures: running managers, and a simulated worker for tests that need results."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ Start = Callable[..., ManagerProgram]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts managers; ends those that are left, and makes sure that none of them logged a traceback."""
+    """Return a function that starts managers. Kill them afterwards and check that none logged a traceback."""
     programs: list[ManagerProgram] = []
 
     def start_one(redis_url: str, *arguments: str, **settings: str) -> ManagerProgram:
@@ -37,19 +37,19 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def manager(start: Start, redis_url: str) -> ManagerProgram:
-    """One manager on the shared server."""
+    """A manager on the shared server."""
     return start(redis_url).wait_until_ready()
 
 
 @pytest.fixture
 def http(manager: ManagerProgram) -> Iterator[httpx.Client]:
-    """A client of it."""
+    """A client of the manager."""
     with manager.client() as client:
         yield client
 
 
 class Worker:
-    """Does what a worker's agent does with the queue, one step at a time."""
+    """Does a worker agent's operations on the queue, one at a time."""
 
     name = "tests-worker"
 
@@ -57,17 +57,17 @@ class Worker:
         self._redis_url = redis_url
 
     def finish_all(self, value: Any = "done") -> int:
-        """Claims every queued job and records `value` as its result; how many."""
+        """Claim every queued job and record `value` as its result; return their number."""
         return asyncio.run(self._end_all(lambda job: Finished(job, "noop", 0.01, _encoded(value))))
 
     def fail_all(self) -> int:
-        """Claims every queued job and records its failure; how many."""
+        """Claim every queued job and record its failure; return their number."""
         return asyncio.run(
             self._end_all(lambda job: Failed(job, "noop", 0.01, FailureReason.EXCEPTION, "Traceback…\nValueError: no"))
         )
 
     def claim(self) -> int:
-        """Claims every queued job and begins nothing; how many."""
+        """Claim every queued job without running it; return their number."""
         return asyncio.run(self._end_all(None))
 
     async def _end_all(self, outcome_of: Callable[[Any], Outcome] | None) -> int:

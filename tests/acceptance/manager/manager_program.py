@@ -1,4 +1,4 @@
-"""The manager as a program: started on a free port, its log kept."""
+"""Run `python -m manager` on a free port and keep its log."""
 
 import os
 import re
@@ -12,17 +12,17 @@ import httpx
 from tests.waiting import DEADLINE_SECONDS, until
 
 ANSWER_SECONDS = 90.0
-"""For so long tests wait for an answer to a request, which httpx gives up after 5 s."""
+"""Timeout of a request in tests, instead of httpx' 5 s."""
 
 
 class ManagerProgram:
     """A running `python -m manager`.
 
     Args:
-        directory: for its log.
-        redis_url: of the queue.
-        module: the program.
-        settings: WORKMANAGER_<NAME> by name.
+        directory: where its log is written.
+        redis_url: the queue.
+        module: the program to run instead of `manager`.
+        settings: values of WORKMANAGER_<NAME> by name.
     """
 
     def __init__(
@@ -44,26 +44,26 @@ class ManagerProgram:
 
     @property
     def log(self) -> str:
-        """What it has written."""
+        """Its output so far."""
         return self._log.read_text()
 
     def wait_until_ready(self) -> "ManagerProgram":
-        """Returns when it takes jobs."""
+        """Wait until it accepts jobs."""
         with self.client() as client:
             until(lambda: client.get("/readyz").is_success, wanted=f"ready: {self.log}")
         return self
 
     def client(self) -> httpx.Client:
-        """A client of it."""
+        """Return an HTTP client of it."""
         return httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS)
 
     def stop(self) -> int:
-        """Ends it as a deployment does; the exit code."""
+        """Stop it as a deployment does and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(DEADLINE_SECONDS)
 
     def kill(self) -> None:
-        """Ends it at once, if it runs."""
+        """Kill it if it is running."""
         self.process.kill()
         self.process.wait()
 
@@ -74,6 +74,6 @@ class ManagerProgram:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """This process's environment with these settings alone."""
+    """Return this process's environment with only these settings of ours."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKMANAGER_")}
     return kept | {f"WORKMANAGER_{name}": value for name, value in settings.items()}

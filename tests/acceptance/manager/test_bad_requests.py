@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from jobqueue.servers.connection_pool import INFO_MAX_AGE_SECONDS
+from manager.routes.batch import MAX_LINES
 from tests.acceptance.manager.conftest import Start
 from tests.acceptance.manager.manager_program import ANSWER_SECONDS, ManagerProgram
 from tests.waiting import until
@@ -20,7 +22,7 @@ OTHER_FIELD = b'--B\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n-
 MEBIBYTE = 1024 * 1024
 
 
-# Maintenance, which runs all the time, keeps books of its own.
+# Keys that maintenance changes all the time are left out.
 DIGEST = """
 local found = {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -34,14 +36,14 @@ return found
 
 
 def content(server: ValkeyServer) -> list[str]:
-    """Every key in Redis that a request may change, with a digest of its value."""
+    """Return every key that a request can change, with a digest of its value."""
     keys: list[str] = server.command("EVAL", DIGEST, 0)
     return keys
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    """A server for all of this module."""
+    """One Redis server for this module."""
     server = ValkeyServer(tmp_path_factory.mktemp("valkey"))
     server.start()
     yield server
@@ -49,8 +51,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture(scope="module")
-def refuser(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of one manager for all bad requests, which holds one job."""
+def shared_client(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of one manager for all bad requests; its queue contains one job."""
     program = ManagerProgram(tmp_path_factory.mktemp("manager"), server.url).wait_until_ready()
     with program.client() as client:
         assert client.put("/enqueue?iterations=1&id=there", content=b"x").status_code == 200
@@ -139,7 +141,7 @@ def refuser(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> I
     ],
 )
 def test_a_bad_request_is_rejected_and_changes_nothing(
-    refuser: httpx.Client,
+    shared_client: httpx.Client,
     server: ValkeyServer,
     method: str,
     path: str,
@@ -148,7 +150,7 @@ def test_a_bad_request_is_rejected_and_changes_nothing(
     status: int,
 ) -> None:
     before = content(server)
-    answer = refuser.request(method, path, headers=headers, content=body)
+    answer = shared_client.request(method, path, headers=headers, content=body)
     assert answer.status_code == status, answer.text
     problem = answer.json()
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -177,9 +179,9 @@ def test_a_payload_of_exactly_the_limit_is_accepted(http: httpx.Client) -> None:
 
 
 def test_an_oversized_batch_ends_with_an_error_line(http: httpx.Client) -> None:
-    body = b'{"function":"nobody"}\n' * 100_001
+    body = b'{"function":"nobody"}\n' * (MAX_LINES + 1)
     answers = http.post("/jobs/batch", content=body, headers=NDJSON).text.splitlines()
-    assert len(answers) == 100_001
+    assert len(answers) == MAX_LINES + 1
     assert json.loads(answers[-1])["error"]["status"] == 413
 
 
@@ -195,7 +197,9 @@ def test_an_oversized_batch_ends_with_an_error_line(http: httpx.Client) -> None:
         (b"POST /jobs/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 67108865\r\n\r\n", b"413"),
     ],
 )
-def test_oversized_and_malformed_requests_are_rejected_early(manager: ManagerProgram, raw: bytes, status: bytes) -> None:
+def test_oversized_and_malformed_requests_are_rejected_early(
+    manager: ManagerProgram, raw: bytes, status: bytes
+) -> None:
     with socket.create_connection(("127.0.0.1", manager.port), timeout=ANSWER_SECONDS) as connection:
         connection.sendall(raw)
         answer = connection.recv(65536)
@@ -246,7 +250,7 @@ def test_a_full_redis_rejects_jobs_but_hands_out_results(start: Start, private_s
         client.put("/enqueue?iterations=1&id=there", content=b"x")
         used = int(private_server.command("INFO", "memory")["used_memory"])
         private_server.command("CONFIG", "SET", "maxmemory", used)
-        time.sleep(1.1)  # what the manager knows of Redis' memory is up to a second old
+        time.sleep(INFO_MAX_AGE_SECONDS + 0.1)  # the manager's knowledge of Redis' memory can be that old
         before = content(private_server)
         for answer in (
             client.put("/enqueue?iterations=1", content=b"x"),

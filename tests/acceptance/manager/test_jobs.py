@@ -1,4 +1,4 @@
-"""Jobs over HTTP, from submission to their end."""
+"""Jobs over HTTP, from submission to end."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ def submit(http: httpx.Client, **fields: Any) -> httpx.Response:
 
 
 def calls(server: ValkeyServer, command: str) -> int:
-    """How often the server has run a command since its statistics were reset."""
+    """Return how often the server has run a command since its statistics were reset."""
     return int(server.command("INFO", "commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
 
 
@@ -96,7 +96,7 @@ def test_a_failed_job_shows_its_error_and_can_be_requeued(http: httpx.Client, wo
     assert job["error"]["message"] == "ValueError: no"
     assert [job["id"] for job in http.get("/jobs?status=failed&queue=default").json()["jobs"]] == ["a"]
     assert http.post("/jobs/a/requeue").json() == {"id": "a", "status": "queued"}
-    # A repeat changes nothing: the job is queued once.
+    # A repetition changes nothing: the job is queued once.
     assert http.post("/jobs/a/requeue").status_code == 200
     assert worker.fail_all() == 1
     assert http.post("/queues/default/requeue-failed").json() == {"requeued": 1}
@@ -140,10 +140,10 @@ def test_waiting_for_a_job_ends_with_it(http: httpx.Client, worker: Worker, shar
     shared_server.command("CONFIG", "RESETSTAT")
     for thread in threads:
         thread.start()
-    # Both look the job up, then its status is asked for again and again.
+    # Both requests look up their job, then its status is polled.
     until(lambda: calls(shared_server, "exists") >= 2 and calls(shared_server, "hget") >= 5, 20, wanted="waiting")
     worker.finish_all()
-    # Sooner than the waits would end by themselves.
+    # Sooner than the timeouts of the waits.
     for thread in threads:
         thread.join(10)
     assert {name: answer["status"] for name, answer in answers.items()} == {"a": "finished", "b": "finished"}
@@ -156,27 +156,27 @@ def test_waiting_for_a_job_ends_with_its_timeout(http: httpx.Client) -> None:
 
 def test_a_list_goes_on_with_its_cursor(http: httpx.Client) -> None:
     ids = {submit(http).json()["id"] for _ in range(5)}
-    seen: list[str] = []
+    listed: list[str] = []
     query = {"limit": "2", "status": "queued"}
     while True:
         page = http.get("/jobs", params=query).json()
         assert len(page["jobs"]) <= 2
-        seen += [job["id"] for job in page["jobs"]]
+        listed += [job["id"] for job in page["jobs"]]
         if page["cursor"] is None:
             break
         query["cursor"] = page["cursor"]
-    assert len(seen) == 5
-    assert set(seen) == ids
+    assert len(listed) == 5
+    assert set(listed) == ids
 
 
 def test_a_batch_is_answered_line_by_line(http: httpx.Client) -> None:
-    submit(http, id="taken", args=[0])
+    submit(http, id="existing", args=[0])
     lines = [
         b'{"function":"noop","id":"first"}',
         b"",
         b"no json",
         b'{"function":"nobody"}',
-        b'{"function":"noop","id":"taken"}',
+        b'{"function":"noop","id":"existing"}',
         b'{"function":"noop","id":"first"}',
         b'{"function":"noop","unique":{"key":"k","within":60}}',
         b'{"function":"noop","unique":{"key":"k","within":60}}',
@@ -204,7 +204,7 @@ def test_a_large_batch_keeps_its_order(http: httpx.Client) -> None:
 def test_concurrent_requests_share_script_calls(start: Start, private_server: ValkeyServer) -> None:
     manager = start(private_server.url).wait_until_ready()
     private_server.command("CONFIG", "RESETSTAT")
-    # Redis answers late, so that what comes in meanwhile gathers.
+    # Redis answers late, so that requests accumulate meanwhile.
     private_server.pause()
     request = b"PUT /enqueue?iterations=1 HTTP/1.1\r\nHost: manager\r\nContent-Length: 1\r\n\r\nx"
     with contextlib.ExitStack() as connections:
@@ -214,7 +214,7 @@ def test_concurrent_requests_share_script_calls(start: Start, private_server: Va
         ]
         for client in clients:
             client.sendall(request)
-        # Answered only once the requests before it have been read.
+        # Answered only after the requests before it have been read.
         for _ in range(3):
             assert httpx.get(f"{manager.url}/healthz", timeout=ANSWER_SECONDS).is_success
         private_server.resume()

@@ -1,4 +1,4 @@
-"""The manager with its local fleet: jobs in, workers come, results out, workers leave with the manager."""
+"""The manager with its local fleet: it starts workers for jobs, and they stop with it."""
 
 import hashlib
 
@@ -22,7 +22,7 @@ def test_the_manager_starts_workers_that_run_the_jobs(start: Start, redis_url: s
         running = client.post("/jobs", json={"function": "sleep", "kwargs": {"seconds": 60}, "id": "long"})
         assert running.status_code == 201
         until(lambda: client.get("/jobs/long").json()["status"] == "started")
-        # 202 after 3 s.
+        # It would be 202 if the worker did not stop the job within 3 s.
         stopped = client.post("/jobs/long/cancel")
         assert (stopped.status_code, stopped.json()) == (200, {"id": "long", "status": "stopped"})
 

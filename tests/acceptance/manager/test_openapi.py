@@ -1,11 +1,16 @@
-"""The running manager keeps what its OpenAPI document says: schemathesis looks for where it does not."""
+"""The OpenAPI document: schemathesis checks a running manager against it, and openapi.json is a copy of it."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.acceptance.manager.conftest import Start
 from tests.acceptance.manager.manager_program import ManagerProgram
+
+OPENAPI_FILE = Path(__file__).parents[3] / "openapi.json"
+REGENERATE = "python -m manager.export_openapi > openapi.json"
 
 CONFIGURATION = """
 [parameters]
@@ -14,12 +19,12 @@ CONFIGURATION = """
 
 [[operations]]
 include-name = "GET /jobs"
-# A cursor is a token: no schema can say which ones were given out.
+# A cursor is an opaque token: no schema can describe the valid ones.
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
 include-name = "POST /jobs/batch"
-# Every text is a batch: what is wrong with a line is said in the answer's line.
+# Every text is a batch: an invalid line is answered with an error line.
 checks.negative_data_rejection.enabled = false
 """
 
@@ -49,6 +54,17 @@ def test_schemathesis_finds_nothing(manager: ManagerProgram, tmp_path: Path) -> 
         check=False,
     )
     assert ended.returncode == 0, ended.stdout
-    # It did send requests, to every route.
+    # Requests were sent to every route.
     assert "21 selected / 21 total" in ended.stdout
     assert "status=500" not in manager.log
+
+
+def test_openapi_json_is_the_document_of_a_running_manager(start: Start, redis_url: str) -> None:
+    manager = start(redis_url, API_KEYS="a-key").wait_until_ready()
+    with manager.client() as client:
+        served = client.get("/openapi.json", headers={"Authorization": "Bearer a-key"}).json()
+    stored = json.loads(OPENAPI_FILE.read_text())
+    # The version is that of the installed package, if it is installed.
+    served["info"].pop("version")
+    stored["info"].pop("version")
+    assert served == stored, f"openapi.json is outdated: run `{REGENERATE}`"

@@ -1,4 +1,4 @@
-"""The manager beside stock RQ: what the one puts in the other runs, and both show it."""
+"""The manager together with plain RQ: each runs the jobs of the other, and both show them."""
 
 import signal
 import subprocess
@@ -25,7 +25,7 @@ StartModule = Callable[..., None]
 
 @pytest.fixture
 def http(start: Start, redis_url: str) -> Iterator[httpx.Client]:
-    """A manager that knows the functions."""
+    """A client of a manager that has the test functions registered."""
     manager = start(redis_url, FUNCTIONS=FUNCTIONS).wait_until_ready()
     with manager.client() as client:
         yield client
@@ -33,7 +33,7 @@ def http(start: Start, redis_url: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def run_module() -> Iterator[StartModule]:
-    """Runs `python -m …` beside the test."""
+    """Return a function that starts `python -m …` in the background."""
     started: list[subprocess.Popen[bytes]] = []
 
     def run(*command: str) -> None:

@@ -1,4 +1,4 @@
-"""The manager as a program: how it starts, what it does without Redis, how it ends."""
+"""The manager's process: start, usage errors, outages of Redis, shutdown."""
 
 import itertools
 import json
@@ -24,7 +24,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "settings", "named"),
+    ("arguments", "settings", "message"),
     [
         (["--host", "0.0.0.0"], {}, "WORKMANAGER_API_KEYS"),
         (["--scaler", "ec2"], {}, "WORKMANAGER_LAUNCH_TEMPLATE"),
@@ -44,10 +44,10 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         ([], {"FUNCTIONS": "no.such.module"}, "WORKMANAGER_FUNCTIONS"),
     ],
 )
-def test_a_usage_error_is_one_line(arguments: list[str], settings: dict[str, str], named: str) -> None:
+def test_a_usage_error_is_one_line(arguments: list[str], settings: dict[str, str], message: str) -> None:
     ended = run(*arguments, **settings)
     assert ended.returncode == 2
-    assert named in ended.stderr.splitlines()[-1]
+    assert message in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
 
 
@@ -131,7 +131,7 @@ def test_jobs_go_on_while_a_master_is_down(start: Start, cluster: ValkeyCluster)
         assert client.get("/status").json()["shards"] == {"total": 6, "unavailable": 0}
         cluster.masters()[0].kill()
         answers = [client.put("/enqueue?iterations=1", content=b"x") for _ in range(60)]
-        # Those that were meant for its shards went to others.
+        # Jobs for the shards of the lost master went to others.
         assert [answer.status_code for answer in answers] == [200] * 60
         assert client.get("/readyz").status_code == 200
         assert client.post("/pullCompleted?top=5").status_code == 200
@@ -139,11 +139,11 @@ def test_jobs_go_on_while_a_master_is_down(start: Start, cluster: ValkeyCluster)
             "/jobs/batch", content=b'{"function":"noop"}\n' * 300, headers={"Content-Type": "application/x-ndjson"}
         ).text.splitlines()
         assert sum("id" in json.loads(line) for line in lines) == 300
-        taken = {answer.json()["Work ID"] for answer in answers}
-        taken |= {json.loads(line)["id"] for line in lines}
+        accepted = {answer.json()["Work ID"] for answer in answers}
+        accepted |= {json.loads(line)["id"] for line in lines}
         until(lambda: client.get("/status").json()["shards"]["unavailable"] == 0, wanted="the failover")
         listed = {job["id"] for job in client.get("/jobs?limit=1000&status=queued").json()["jobs"]}
-        assert taken <= listed
+        assert accepted <= listed
 
 
 def test_the_program_ends_with_its_parent(redis_url: str) -> None:
@@ -173,7 +173,7 @@ def test_it_shuts_down_in_order(start: Start, redis_url: str) -> None:
 
 def test_the_access_log_can_be_switched_off(start: Start, redis_url: str) -> None:
     manager = start(redis_url, ACCESS_LOG="false").wait_until_ready()
-    # What was asked last is in the log at the latest when the program has ended.
+    # All lines are in the log at the latest when the program has ended.
     assert manager.stop() == 0
     assert "event=request_completed" not in manager.log
 
@@ -187,10 +187,10 @@ def test_a_cluster_is_one_queue(start: Start, cluster: ValkeyCluster) -> None:
         answers = [json.loads(line)["id"] for line in answer.text.splitlines()]
         assert answers == [f"job-{number:03d}" for number in range(300)]
         unique = {"function": "noop", "unique": {"key": "one of all", "within": 60}, "delay": 60}
-        taken = first.post("/jobs", json=unique).json()["id"]
+        first_id = first.post("/jobs", json=unique).json()["id"]
         for client in (first, second):
-            refused = client.post("/jobs", json=unique)
-            assert (refused.status_code, refused.json()["id"]) == (409, taken)
+            rejected = client.post("/jobs", json=unique)
+            assert (rejected.status_code, rejected.json()["id"]) == (409, first_id)
         assert second.get("/status").json()["Jobs"] == 301
         assert Worker(cluster.url).finish_all() == 300
         pulled = _pull([second], 250)
@@ -210,7 +210,7 @@ def test_a_cluster_is_one_queue(start: Start, cluster: ValkeyCluster) -> None:
 
 
 def _pull(clients: Sequence[httpx.Client], count: int, **query: str) -> list[str]:
-    """The ids of so many results. What a shard that takes its time brings, its manager has for the next pull."""
+    """Return the ids of `count` results. Late results of a slow shard are kept by its manager for the next pull."""
     pulled: list[str] = []
     in_turn = itertools.cycle(clients)
 

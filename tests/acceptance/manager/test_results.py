@@ -1,4 +1,4 @@
-"""Results over HTTP: each to one consumer."""
+"""Results over HTTP: each is handed out to one consumer."""
 
 import socket
 import threading
@@ -26,8 +26,8 @@ def pull(http: httpx.Client, **query: Any) -> list[str]:
     return [entry["Work ID"] for entry in answer.json()]
 
 
-def until_somebody_waits(server: ValkeyServer) -> None:
-    """Returns when a manager has asked Redis to say when there are results."""
+def until_a_pull_waits(server: ValkeyServer) -> None:
+    """Wait until a manager's blocking read for results has reached Redis."""
     until(lambda: server.command("INFO", "clients")["blocked_clients"], wanted="a waiting pull")
 
 
@@ -96,9 +96,9 @@ def test_a_waiting_pull_is_answered_when_a_result_arrives(
     answers: list[list[str]] = []
     waiting = threading.Thread(target=lambda: answers.append(pull(http, top=5, wait=55)))
     waiting.start()
-    until_somebody_waits(shared_server)
+    until_a_pull_waits(shared_server)
     worker.finish_all()
-    # Much sooner than the wait would end by itself.
+    # Much sooner than the timeout of the wait.
     waiting.join(20)
     assert answers == [ids]
 
@@ -132,13 +132,15 @@ def test_a_client_that_disconnects_while_waiting_loses_no_result(
     ids = enqueue(http, 1)
     with socket.create_connection(("127.0.0.1", manager.port)) as connection:
         connection.sendall(b"POST /pullCompleted?top=5&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
-        until_somebody_waits(shared_server)
+        until_a_pull_waits(shared_server)
     until(lambda: "path=/pullCompleted status=499" in manager.log, wanted=manager.log)
     worker.finish_all()
     assert pull(http, top=5) == ids
 
 
-def test_a_waiting_pull_is_answered_when_the_manager_stops(manager: ManagerProgram, shared_server: ValkeyServer) -> None:
+def test_a_waiting_pull_is_answered_when_the_manager_stops(
+    manager: ManagerProgram, shared_server: ValkeyServer
+) -> None:
     answers: list[list[str]] = []
 
     def wait() -> None:
@@ -147,10 +149,10 @@ def test_a_waiting_pull_is_answered_when_the_manager_stops(manager: ManagerProgr
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    until_somebody_waits(shared_server)
+    until_a_pull_waits(shared_server)
     began = time.monotonic()
     assert manager.stop() == 0
     waiting.join()
     assert answers == [[]]
-    # Much sooner than the wait would end by itself.
+    # Much sooner than the timeout of the wait.
     assert time.monotonic() - began < 30

@@ -1,4 +1,4 @@
-"""`/scaler` of a running manager with local workers: the whole life of one, and what operators can tell it."""
+"""`/scaler` of a running manager with local workers: a worker's life, and what operators can change."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,14 +19,14 @@ def scaling(start: Start, redis_url: str) -> ManagerProgram:
 
 @pytest.fixture
 def http(scaling: ManagerProgram) -> Iterator[httpx.Client]:
-    """A client of it."""
+    """A client of the manager."""
     with scaling.client() as client:
         yield client
 
 
 @pytest.fixture
 def without_scaler(manager: ManagerProgram) -> Iterator[httpx.Client]:
-    """A client of a manager that scales nothing."""
+    """A client of a manager without a scaler."""
     with manager.client() as client:
         yield client
 
@@ -54,11 +54,11 @@ def test_it_shows_a_workers_life(scaling: ManagerProgram, http: httpx.Client) ->
     until(lambda: not _scaler(http)["instances"], wanted="the end of the worker")
     assert states[0] == "booting"
     assert "busy" in states
-    seen = _scaler(http)
-    verbs = [decision["reason"].split()[0] for decision in seen["decisions"]]
+    shown = _scaler(http)
+    verbs = [decision["reason"].split()[0] for decision in shown["decisions"]]
     assert "LAUNCH" in verbs
     assert "DRAIN" in verbs
-    assert seen["observation"]["numbers"]["max"] == 2
+    assert shown["observation"]["numbers"]["max"] == 2
     metrics = http.get("/metrics").text
     assert "workmanager_scaler_is_leader 1.0" in metrics
     assert 'workmanager_scaler_instances_terminated_total{reason="idle"} 1.0' in metrics
@@ -70,10 +70,10 @@ def test_operators_pause_and_limit_it(http: httpx.Client) -> None:
     http.post("/jobs", json={"function": "noop"})
     until(lambda: "PAUSED" in ((_scaler(http)["observation"] or {}).get("reason", "")))
     assert _scaler(http)["instances"] == []
-    told = http.put("/scaler/limits", json={"max_workers": 1, "budget_per_hour": 2.5}).json()
-    assert told == {"paused": True, "limits": {"min_workers": 0, "max_workers": 1, "budget_per_hour": 2.5}}
-    told = http.put("/scaler/limits", json={"max_workers": None}).json()
-    assert told["limits"] == {"min_workers": 0, "max_workers": 2, "budget_per_hour": 2.5}
+    overrides = http.put("/scaler/limits", json={"max_workers": 1, "budget_per_hour": 2.5}).json()
+    assert overrides == {"paused": True, "limits": {"min_workers": 0, "max_workers": 1, "budget_per_hour": 2.5}}
+    overrides = http.put("/scaler/limits", json={"max_workers": None}).json()
+    assert overrides["limits"] == {"min_workers": 0, "max_workers": 2, "budget_per_hour": 2.5}
     assert http.post("/scaler/resume").json()["paused"] is False
     until(lambda: _scaler(http)["instances"])
 
@@ -96,18 +96,16 @@ def test_a_budget_is_rejected_without_a_configured_price(without_scaler: httpx.C
 
 
 def test_without_a_scaler_nobody_leads(without_scaler: httpx.Client) -> None:
-    seen = _scaler(without_scaler)
-    assert (seen["leader"], seen["observation"], seen["instances"], seen["decisions"]) == (None, None, [], [])
+    shown = _scaler(without_scaler)
+    assert (shown["leader"], shown["observation"], shown["instances"], shown["decisions"]) == (None, None, [], [])
 
 
-def test_leadership_passes_at_once_from_a_stopped_and_soon_from_a_killed_manager(
-    start: Start, redis_url: str
-) -> None:
+def test_leadership_passes_at_once_from_a_stopped_and_soon_from_a_killed_manager(start: Start, redis_url: str) -> None:
     managers = [start(redis_url, "--scaler", "local", MAX_WORKERS="1").wait_until_ready() for _ in range(3)]
     first = _leader(managers)
     first.stop()
     managers.remove(first)
-    # It has given its lease up, which would last for seconds after its end.
+    # It has released its lease, which otherwise would last for seconds.
     with managers[0].client() as http:
         assert _scaler(http)["leader"] != _address(first)
     second = _leader(managers)
@@ -117,12 +115,12 @@ def test_leadership_passes_at_once_from_a_stopped_and_soon_from_a_killed_manager
 
 
 def _leader(managers: list[ManagerProgram]) -> ManagerProgram:
-    """The one of these that acts."""
+    """Return the manager that is the leader."""
     by_address = {_address(manager): manager for manager in managers}
     with managers[0].client() as http:
         return until(lambda: by_address.get(_scaler(http)["leader"] or ""), wanted="a leader")
 
 
 def _address(manager: ManagerProgram) -> str:
-    """By which `/scaler` knows it."""
+    """Return the address by which `/scaler` names it."""
     return f"127.0.0.1:{manager.port}"

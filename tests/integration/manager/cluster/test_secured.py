@@ -1,4 +1,4 @@
-"""The cluster of a deployment: TLS between all, and the managers' administrator forms it, who may do nothing else."""
+"""A deployed cluster: TLS between all members, formed by the `administrator` user, who has no other permissions."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Which shards of a cluster are asked for results: few where they have plenty, and none is left alone."""
+"""How a pull chooses shards: few while they have more results, and no shard is neglected."""
 
 import time
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ import pytest
 from jobqueue.lifecycle.pull import PulledResult
 from jobqueue.sharding.shard_rotation import TIME_SLICE_SECONDS, ShardRotation
 from jobqueue.sharding.shards import Shards
-from manager.queue import puller as manager_pulls
+from manager.queue import puller as puller_module
 from manager.queue.circuit_breaker import ShardBreaker
 from manager.queue.puller import LARGE_REQUEST_RESULTS, ResultPuller
 from tests.integration.jobqueue.queue_helpers import complete_jobs
@@ -28,9 +28,9 @@ class Clock:
 
 
 @pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is slow for a moment is not taken for a shard that takes its time."""
-    monkeypatch.setattr(manager_pulls, "MAX_SHARD_WAIT_SECONDS", 60.0)
+def _long_shard_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not mistake a slow test machine for a slow shard."""
+    monkeypatch.setattr(puller_module, "MAX_SHARD_WAIT_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -50,47 +50,47 @@ async def test_a_backlog_is_pulled_in_large_parts(cluster: ValkeyCluster, clock:
     ids = {shard.index: [f"{shard.index}-{number:03}" for number in range(10 * TOP)] for shard in shards}
     for shard in shards:
         await complete_jobs(shard, *ids[shard.index], now=time.time())
-    pulls, taken = ResultPuller(shards, ShardBreaker()), list[str]()
+    puller, pulled = ResultPuller(shards, ShardBreaker()), list[str]()
     before = _script_calls(cluster)
-    while results := await pulls.pull(TOP, "latest", 0.0):
-        taken += _ids(results)
+    while results := await puller.pull(TOP, "latest", 0.0):
+        pulled += _ids(results)
         clock.now += TIME_SLICE_SECONDS / 5
-    assert sorted(taken) == sorted(chain.from_iterable(ids.values()))
-    # One for each answer, and a few more where shards run dry.
-    assert _script_calls(cluster) - before <= 1.5 * len(taken) / TOP
+    assert sorted(pulled) == sorted(chain.from_iterable(ids.values()))
+    # One script call per answer, and a few more when shards run empty.
+    assert _script_calls(cluster) - before <= 1.5 * len(pulled) / TOP
 
 
 async def test_a_shard_with_few_results_is_not_neglected(clock: Clock, shards: Shards) -> None:
     first, second, *_ = shards
-    pulls = ResultPuller(shards, ShardBreaker())
+    puller = ResultPuller(shards, ShardBreaker())
     await complete_jobs(first, *(f"many-{number:03}" for number in range(200)), now=time.time())
     for number in range(3):
-        # The first shard has plenty all the time.
-        assert len(await pulls.pull(10, "latest", 0.0)) == 10
+        # The first shard has more results all the time.
+        assert len(await puller.pull(10, "latest", 0.0)) == 10
         await complete_jobs(second, f"few-{number}", now=time.time())
         clock.now += TIME_SLICE_SECONDS * len(shards)
         seen = []
         for _ in range(len(shards)):
-            seen += _ids(await pulls.pull(10, "latest", 0.0))
+            seen += _ids(await puller.pull(10, "latest", 0.0))
             clock.now += TIME_SLICE_SECONDS
         assert f"few-{number}" in seen
 
 
 @pytest.mark.parametrize("top", [1, 2, TOP])
 async def test_a_single_result_is_found_on_any_shard(clock: Clock, shards: Shards, top: int) -> None:
-    pulls = ResultPuller(shards, ShardBreaker())
+    puller = ResultPuller(shards, ShardBreaker())
     for shard in shards:
         await complete_jobs(shard, f"lone-{shard.index}", now=time.time())
-        # At once, without the turn of its shard.
-        assert _ids(await pulls.pull(top, "latest", 0.0)) == [f"lone-{shard.index}"]
+        # At once, without waiting for the shard's time slice.
+        assert _ids(await puller.pull(top, "latest", 0.0)) == [f"lone-{shard.index}"]
 
 
 async def test_a_large_pull_is_split_between_shards_with_more_results(cluster: ValkeyCluster, shards: Shards) -> None:
     for shard in shards:
         await complete_jobs(shard, *(f"{shard.index}-{number}" for number in range(900)), now=time.time())
-    pulls = ResultPuller(shards, ShardBreaker())
-    await pulls.pull(6, "oldest", 0.0)
-    results = await pulls.pull(3 * LARGE_REQUEST_RESULTS, "oldest", 0.0)
+    puller = ResultPuller(shards, ShardBreaker())
+    await puller.pull(6, "oldest", 0.0)
+    results = await puller.pull(3 * LARGE_REQUEST_RESULTS, "oldest", 0.0)
     assert len(results) == 3 * LARGE_REQUEST_RESULTS
     assert {len(part) for part in _by_shard(shards, results)} <= {0, 899, 3 * LARGE_REQUEST_RESULTS - 3 * 899}
     for part in _by_shard(shards, results):

@@ -1,4 +1,4 @@
-"""A manager beside a shard whose replica is silent: other shards go on at once, and no result is lost."""
+"""A shard whose replica is silent: other shards are not delayed, and no result is lost."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.servers import adaptive_wait
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
-from manager.queue import puller as manager_pulls
+from manager.queue import puller as puller_module
 from manager.queue.circuit_breaker import OPEN_SECONDS, ShardBreaker
 from manager.queue.job_operations import JobOperations
 from manager.queue.puller import ResultPuller
@@ -22,7 +22,7 @@ from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
 
 WAIT_TIMEOUT_SECONDS, MAX_SHARD_WAIT_SECONDS = 8.0, 2.0
-"""Instead of 2 and 0.5 s, so that a machine that is slow for a moment is not taken for a silent replica."""
+"""Instead of 2 and 0.5 s, so that a slow test machine is not mistaken for a silent replica."""
 
 pytestmark = pytest.mark.usefixtures("long_replica_timeout")
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("long_replica_timeout")
 @pytest.fixture(autouse=True)
 def _long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adaptive_wait, "WAIT_TIMEOUT_SECONDS", WAIT_TIMEOUT_SECONDS)
-    monkeypatch.setattr(manager_pulls, "MAX_SHARD_WAIT_SECONDS", MAX_SHARD_WAIT_SECONDS)
+    monkeypatch.setattr(puller_module, "MAX_SHARD_WAIT_SECONDS", MAX_SHARD_WAIT_SECONDS)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def silent(shards: Shards) -> Shard:
 
 @pytest.fixture
 def healthy(shards: Shards, silent: Shard) -> list[Shard]:
-    """The shards of other masters."""
+    """The shards on other masters."""
     return [shard for shard in shards if master_port_of(shards, shard) != master_port_of(shards, silent)]
 
 
@@ -61,15 +61,15 @@ async def test_results_of_a_pull_without_an_answer_are_handed_out_later(
     shards: Shards, silent: Shard, replica: ValkeyServer
 ) -> None:
     await complete_jobs(silent, "a", "b", "c", now=time.time())
-    pulls = ResultPuller(shards, ShardBreaker())
+    puller = ResultPuller(shards, ShardBreaker())
     replica.pause()
     try:
-        # The other shards are there, and empty; the silent one has handed two out, which nobody knows.
-        results = [result.job_id for result in await pulls.pull(2, "latest", 0.0)]
+        # The other shards answer and are empty. The silent one has handed out two results without an answer.
+        results = [result.job_id for result in await puller.pull(2, "latest", 0.0)]
     finally:
         replica.resume()
     await asyncio.sleep(OPEN_SECONDS)
-    results += [result.job_id for _ in range(4) for result in await pulls.pull(1, "latest", 0.0)]
+    results += [result.job_id for _ in range(4) for result in await puller.pull(1, "latest", 0.0)]
     assert sorted(results) == ["a", "b", "c"]
 
 
@@ -79,15 +79,15 @@ async def test_a_silent_shard_delays_no_others_and_its_late_results_are_kept(
     await complete_jobs(silent, "late", now=time.time())
     for number, shard in enumerate(healthy):
         await complete_jobs(shard, f"early-{number}", now=time.time())
-    pulls = ResultPuller(shards, ShardBreaker())
+    puller = ResultPuller(shards, ShardBreaker())
     replica.pause()
-    begun = time.monotonic()
-    early = {result.job_id for result in await pulls.pull(100, "latest", 0.0)}
-    took = time.monotonic() - begun
+    started = time.monotonic()
+    early = {result.job_id for result in await puller.pull(100, "latest", 0.0)}
+    elapsed = time.monotonic() - started
     replica.resume()
     assert early == {f"early-{number}" for number in range(len(healthy))}
-    assert took < WAIT_TIMEOUT_SECONDS
-    results = await until_async(lambda: pulls.pull(100, "latest", 0.0))
+    assert elapsed < WAIT_TIMEOUT_SECONDS
+    results = await until_async(lambda: puller.pull(100, "latest", 0.0))
     assert [result.job_id for result in results] == ["late"]
 
 
@@ -95,43 +95,44 @@ async def test_a_silent_shard_with_more_results_does_not_delay_other_shards(
     shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
 ) -> None:
     await complete_jobs(silent, *(f"silent-{number}" for number in range(10)), now=time.time())
-    pulls = ResultPuller(shards, ShardBreaker())
-    assert len(await pulls.pull(6, "oldest", 0.0)) == 6
+    puller = ResultPuller(shards, ShardBreaker())
+    assert len(await puller.pull(6, "oldest", 0.0)) == 6
     for number, shard in enumerate(healthy):
         await complete_jobs(shard, f"healthy-{number}", now=time.time())
     replica.pause()
-    begun = time.monotonic()
-    # It alone is known to have more, and is asked for all: four, which nobody hears of now.
-    early = {result.job_id for result in await pulls.pull(6, "oldest", 0.0)}
-    took = time.monotonic() - begun
+    started = time.monotonic()
+    # It alone is known to have more, so it is asked for all. It hands out four without an answer.
+    early = {result.job_id for result in await puller.pull(6, "oldest", 0.0)}
+    elapsed = time.monotonic() - started
     replica.resume()
     assert early == {f"healthy-{number}" for number in range(len(healthy))}
-    assert took < WAIT_TIMEOUT_SECONDS
-    results = await until_async(lambda: pulls.pull(100, "oldest", 0.0))
+    assert elapsed < WAIT_TIMEOUT_SECONDS
+    results = await until_async(lambda: puller.pull(100, "oldest", 0.0))
     assert [result.job_id for result in results] == [f"silent-{number}" for number in range(6, 10)]
 
 
 async def test_jobs_avoid_a_silent_shard_unless_their_id_belongs_to_it(
     shards: Shards, silent: Shard, healthy: list[Shard], replica: ValkeyServer
 ) -> None:
-    outages = ShardBreaker()
-    intake, changes = Submitter(shards, outages), JobOperations(shards, outages)
+    breaker = ShardBreaker()
+    submitter, operations = Submitter(shards, breaker), JobOperations(shards, breaker)
     own_id = shards.new_id(silent)
     replica.pause()
     try:
-        named = asyncio.create_task(intake.submit(PendingJob(new_job(own_id), can_change_shard=False)))
-        await until_async(lambda: asyncio.sleep(0, outages.is_open(silent)))
-        assert silent not in {shards.of(intake.new_id()) for _ in range(50)}
-        before = time.monotonic()
+        with_own_id = asyncio.create_task(submitter.submit(PendingJob(new_job(own_id), can_change_shard=False)))
+        await until_async(lambda: asyncio.sleep(0, breaker.is_open(silent)))
+        assert silent not in {shards.of(submitter.new_id()) for _ in range(50)}
+        started = time.monotonic()
         for shard in healthy:
-            taken = await intake.submit(PendingJob(new_job(shards.new_id(shard)), can_change_shard=True))
-            assert taken.answer is EnqueueOutcome.WRITTEN
-            assert (await changes.cancel(taken.job_id)).outcome == "canceled"
-        assert time.monotonic() - before < WAIT_TIMEOUT_SECONDS
-        unknown = (await named).answer
+            result = await submitter.submit(PendingJob(new_job(shards.new_id(shard)), can_change_shard=True))
+            assert result.answer is EnqueueOutcome.WRITTEN
+            assert (await operations.cancel(result.job_id)).outcome == "canceled"
+        assert time.monotonic() - started < WAIT_TIMEOUT_SECONDS
+        unknown = (await with_own_id).answer
     finally:
         replica.resume()
     assert isinstance(unknown, ShardUnavailable)
     assert unknown.outcome_unknown
     await asyncio.sleep(OPEN_SECONDS)
-    assert (await intake.submit(PendingJob(new_job(own_id), can_change_shard=False))).answer is EnqueueOutcome.REPEATED
+    repeated = await submitter.submit(PendingJob(new_job(own_id), can_change_shard=False))
+    assert repeated.answer is EnqueueOutcome.REPEATED

@@ -151,6 +151,5 @@ def test_an_instant_before_the_epoch_is_due_at_once() -> None:
 def test_enqueue_makes_the_same_record_as_a_submission() -> None:
     factory = JobFactory(FunctionRegistry.discover(()), max_payload_bytes=1000)
     submission = factory.parse(b'{"kwargs":{"iterations":7},"data":"aGVsbG8=","function":"sha512","timeout":60}')
-    assert sha512_job(
-        "worker_node.functions.sha512", "i", b"hello", iterations=7, timeout_seconds=60
-    ) == factory.create_job(submission, "i")
+    job = sha512_job("worker_node.functions.sha512", "an-id", b"hello", iterations=7, timeout_seconds=60)
+    assert job == factory.create_job(submission, "an-id")
