@@ -1,9 +1,7 @@
-"""EC2 in memory, on a virtual clock: idempotent launches, boots, interruptions, forgetfulness, errors, lost answers.
+"""EC2 in memory, on a fake clock: idempotent launches, boots, interruptions, incomplete answers, errors, lost answers.
 
-It judges what is asked of it: see `Cloud.wrongs`.
+It checks what the scaler requests: see `FakeCloud.violations`.
 """
-
-from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -21,48 +19,57 @@ PROFILE = Profile(
     poll_seconds=5.0,
     idle_poll_seconds=30.0,
 )
-OFFERINGS = ("a/spot", "b/spot", "a/on-demand")
+POOLS = ("a/spot", "b/spot", "a/on-demand")
 
 
 class Killed(Exception):
-    """The manager that made the call is no more."""
+    """The manager that made the call was killed."""
 
 
 @dataclass(slots=True)
 class Machine:
-    """An instance. `boots_at`: when its worker comes, None never; `hidden_until`: not shown before."""
+    """An instance.
+
+    Attributes:
+        boots_at: when its worker registers; None: never.
+        hidden_until: time until which it is not described.
+        reclaimed_at: when a spot interruption ends it; None if there is none.
+        is_busy: whether its worker runs a job.
+    """
 
     id: str
     token: str
-    offering: str
+    pool: str
     version: int
     launched_at: float
     boots_at: float | None
     hidden_until: float
     ended: bool = False
     interrupted: bool = False
-    taken_at: float | None = None
+    reclaimed_at: float | None = None
     is_busy: Callable[[], bool] = field(default=lambda: False)
 
 
 class FakeCloud:
-    """All instances.
+    """All instances of the cloud.
 
     Args:
-        most: instances that may live.
-        rates: how probable each fault of a call is.
+        max_instances: limit that the scaler must keep.
+        rates: probability of each fault.
 
     Attributes:
-        wrongs: what was asked and must not have been, in words.
+        exhausted_until: by capacity pool, the time until which it has no instances.
+        violations: descriptions of requests that break a guarantee.
+        faults: number of faults that happened, by name.
     """
 
     def __init__(self, clock: FakeClock, rng: random.Random, *, max_instances: int, rates: dict[str, float]) -> None:
         self._clock = clock
         self.rng = rng
-        self._most = max_instances
+        self._max_instances = max_instances
         self.rates = rates
         self.machines: dict[str, Machine] = {}
-        self.short_until: dict[str, float] = {}
+        self.exhausted_until: dict[str, float] = {}
         self.violations: list[str] = []
         self.faults: dict[str, int] = {}
         self._launches: dict[str, tuple[LaunchRequest, list[Machine]]] = {}
@@ -71,33 +78,35 @@ class FakeCloud:
     def living(self) -> list[Machine]:
         return [machine for machine in self.machines.values() if not machine.ended]
 
-    def strikes(self, fault: str) -> bool:
-        """Whether a fault happens now."""
+    def happens(self, fault: str) -> bool:
+        """Decide at random whether a fault happens now, and count it."""
         if self.rng.random() >= self.rates.get(fault, 0.0):
             return False
         self.faults[fault] = self.faults.get(fault, 0) + 1
         return True
 
     def run(self, intent: Intent) -> list[Machine]:
-        """RunInstances."""
+        """Carry out RunInstances."""
         if intent.token in self._launches:
-            order, machines = self._launches[intent.token]
-            if order != intent.request:
+            request, machines = self._launches[intent.token]
+            if request != intent.request:
                 self.violations.append(f"{intent.token} was repeated with other arguments")
             if all(machine.ended for machine in machines):
-                raise FleetError(Cause.TOKEN_EXPIRED, "IdempotentInstanceTerminated", "it has ended")
+                raise FleetError(Cause.TOKEN_EXPIRED, "IdempotentInstanceTerminated", "the instances have terminated")
             return machines
-        if self.short_until.get(intent.request.pool, 0.0) > self._clock.now:
+        if self.exhausted_until.get(intent.request.pool, 0.0) > self._clock.now:
             raise FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", intent.request.pool)
-        number = self.rng.randint(1, intent.request.count) if self.strikes("partial") else intent.request.count
+        number = self.rng.randint(1, intent.request.count) if self.happens("partial") else intent.request.count
         machines = [self._boot(intent) for _ in range(number)]
         self._launches[intent.token] = (intent.request, machines)
-        if len(self.living) > self._most:
-            self.violations.append(f"{len(self.living)} instances live at {self._clock.now:.0f}, {self._most} may")
+        if len(self.living) > self._max_instances:
+            self.violations.append(
+                f"{len(self.living)} instances at {self._clock.now:.0f}, more than {self._max_instances}"
+            )
         return machines
 
     def terminate(self, id_: str) -> None:
-        """TerminateInstances, by the scaler."""
+        """Carry out TerminateInstances."""
         machine = self.machines.get(id_)
         if machine is not None and not machine.ended:
             if machine.is_busy():
@@ -105,9 +114,9 @@ class FakeCloud:
             machine.ended = True
 
     def _boot(self, intent: Intent) -> Machine:
-        now, chance = self._clock.now, self.rng
-        boots_at = None if self.strikes("never_boots") else now + 60.0 * chance.lognormvariate(0.0, 0.3)
-        hidden_until = now + chance.uniform(0.0, 8.0)
+        now, rng = self._clock.now, self.rng
+        boots_at = None if self.happens("never_boots") else now + 60.0 * rng.lognormvariate(0.0, 0.3)
+        hidden_until = now + rng.uniform(0.0, 8.0)
         id_ = f"i-{len(self.machines):04d}"
         version = intent.request.arguments["version"]
         self.machines[id_] = Machine(id_, intent.token, intent.request.pool, version, now, boots_at, hidden_until)
@@ -115,11 +124,11 @@ class FakeCloud:
 
 
 class FakeCloudFleet:
-    """One manager's way to the cloud.
+    """One manager's client of the cloud.
 
     Args:
-        pause: lets time pass while this manager stands still.
-        version: of what it launches.
+        pause: lets time pass while this manager is paused.
+        version: template version of the instances that it launches.
     """
 
     def __init__(
@@ -132,58 +141,59 @@ class FakeCloudFleet:
         self._pause = pause
 
     def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
-        free = [offering for offering in OFFERINGS if offering not in cooling]
-        if not free:
+        available = [pool for pool in POOLS if pool not in cooling]
+        if not available:
             return []
         template = {"version": self.profile.version}
-        if len(free) == 1 or count == 1:
-            return [LaunchRequest(count, free[0], template)]
-        return [LaunchRequest(count - count // 2, free[0], template), LaunchRequest(count // 2, free[1], template)]
+        if len(available) == 1 or count == 1:
+            return [LaunchRequest(count, available[0], template)]
+        first, second, *_ = available
+        return [LaunchRequest(count - count // 2, first, template), LaunchRequest(count // 2, second, template)]
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
         cloud = self._cloud
-        if cloud.strikes("killed_before"):
+        if cloud.happens("killed_before"):
             raise Killed
-        if cloud.strikes("paused"):
+        if cloud.happens("paused"):
             await self._pause(cloud.rng.uniform(6.0, 30.0))
-        if cloud.strikes("throttled"):
+        if cloud.happens("throttled"):
             raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
-        if cloud.strikes("not_sent"):
+        if cloud.happens("not_sent"):
             raise FleetError(Cause.UNKNOWN, "ConnectTimeoutError", "no answer")
         machines = cloud.run(intent)
-        if cloud.strikes("answer_lost"):
+        if cloud.happens("answer_lost"):
             raise FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
-        if cloud.strikes("killed_after"):
+        if cloud.happens("killed_after"):
             raise Killed
-        return [_sighting(machine) for machine in machines]
+        return [_described(machine) for machine in machines]
 
     async def describe(self) -> Sequence[DescribedInstance]:
-        if self._cloud.strikes("look_throttled"):
+        if self._cloud.happens("describe_throttled"):
             raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
-        if self._cloud.strikes("forgetful") and self._cloud.living:
+        if self._cloud.happens("describe_incomplete") and self._cloud.living:
             self._cloud.rng.choice(self._cloud.living).hidden_until = self._clock.now + 60.0
-        return [_sighting(each) for each in self._cloud.machines.values() if self._clock.now >= each.hidden_until]
+        return [_described(each) for each in self._cloud.machines.values() if self._clock.now >= each.hidden_until]
 
     async def terminate(self, ids: Sequence[str]) -> Collection[str]:
-        if self._cloud.strikes("throttled"):
+        if self._cloud.happens("throttled"):
             raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
         for id_ in ids:
             self._cloud.terminate(id_)
-        if self._cloud.strikes("answer_lost"):
+        if self._cloud.happens("answer_lost"):
             raise FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
         return ids
 
     async def close(self) -> None:
-        """The instances go on."""
+        """Do nothing: the instances keep running."""
 
 
-def _sighting(machine: Machine) -> DescribedInstance:
-    _, _, market = machine.offering.partition("/")
+def _described(machine: Machine) -> DescribedInstance:
+    _, _, market = machine.pool.partition("/")
     return DescribedInstance(
         machine.id,
         machine.launched_at,
         machine.token,
-        kind=machine.offering,
+        kind=machine.pool,
         market=market,
         version=machine.version,
         ended=machine.ended,

@@ -1,38 +1,47 @@
-"""An hour on a virtual clock: two managers with the real loop, an upgrade, workers, jobs, and faults of every kind."""
+"""An hour on a fake clock: two managers with the real loop, an upgrade, workers, jobs, and random faults of every kind.
 
-from __future__ import annotations
+One step of the clock at a time, everything that is due happens:
+
+    RandomFaultHour ── arrivals ──> queue (real Valkey) <── claim, finish, heartbeat ── FakeWorker, one per Machine
+      │    │                            ▲
+      │    └─ faults, upgrades          │ FaultyShard: stalls, unavailable, lost answers
+      ▼                                 │
+    2 managers, each a ScalerLoop ──────┘
+           │
+           └─ FakeCloudFleet: paused, killed, throttled, lost answers ──> FakeCloud: Machines, capacity, violations
+"""
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from jobqueue import keys
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.leases import reap
-from jobqueue.servers.connection_pool import RedisCommand
-from jobqueue.sharding.scripts import Script
+from jobqueue.model import LEASE_SECONDS, MAX_LOSSES
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from scaler.loop import ScalerLoop
 from scaler.metrics import ScalerMetrics
 from scaler.policy import Limits
-from tests.acceptance.scaler.fake_cloud import PROFILE, FakeCloud, FakeCloudFleet, Killed
-from tests.acceptance.scaler.fake_workers import SPARE_SECONDS, FakeWorker
-from tests.fake_clock import FakeClock, FakeClockShard
+from tests.acceptance.scaler.fake_cloud import POOLS, PROFILE, FakeCloud, FakeCloudFleet, Killed
+from tests.acceptance.scaler.fake_workers import RELEASE_MARGIN_SECONDS, FakeWorker
+from tests.acceptance.scaler.faulty_shard import FaultyShard
+from tests.fake_clock import FakeClock
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs
 
 STEP_SECONDS, QUIET_STEP_SECONDS = 1.0, 4.0
-"""A step of the clock while there is anything, and while there is nothing; shorter than the lease."""
+"""A step of the clock while there are instances or jobs, and while there are none. Shorter than the leader lease."""
 HOUR_SECONDS = 3600.0
 NOTICE_SECONDS = 120.0
-PATIENCE_SECONDS = 3600.0
-"""How long after the hour everything may take to come to its end."""
-MOST_WORKERS = 8
+"""From the notice of a spot interruption to the end of the instance."""
+WIND_DOWN_SECONDS = 3600.0
+"""How long after the hour all jobs may take to finish and all instances to end."""
+MAX_WORKERS = 8
 REAP_SECONDS = 5.0
-MOST_LOSSES = 3
 
 RATES = {
     "killed_before": 0.05,
@@ -43,60 +52,26 @@ RATES = {
     "answer_lost": 0.08,
     "partial": 0.1,
     "never_boots": 0.08,
-    "look_throttled": 0.03,
-    "forgetful": 0.03,
+    "describe_throttled": 0.03,
+    "describe_incomplete": 0.03,
     "stalled": 0.001,
-    "redis_away": 0.002,
+    "redis_unavailable": 0.002,
     "redis_answer_lost": 0.002,
     "killed": 0.002,
     "hung": 0.002,
     "spot": 0.0006,
     "rebalance": 0.0006,
     "dies": 0.0004,
-    "short": 0.002,
+    "no_capacity": 0.002,
 }
-"""Of calls: per call. Of machines: per machine and second. `short`: per second, an offering for some minutes."""
-
-
-Pause = Callable[[float], Awaitable[None]]
-
-
-class UnsteadyShard(FakeClockShard):
-    """A manager's way to the shard, that fails before or after something was done.
-
-    Args:
-        pause: lets time pass while this manager stands still.
-    """
-
-    def __init__(self, shard: Shard, shards: Shards, clock: FakeClock, cloud: FakeCloud, pause: Pause) -> None:
-        super().__init__(shard, shards, clock)
-        self._cloud = cloud
-        self._pause = pause
-
-    async def execute(self, *commands: RedisCommand, **how: Any) -> list[Any]:
-        await self._stall()
-        self._fail("redis_away")
-        return await super().execute(*commands, **how)
-
-    async def run(self, script: Script, *args: str | bytes | int | float, **how: Any) -> Any:
-        await self._stall()
-        self._fail("redis_away")
-        answer = await super().run(script, *args, **how)
-        self._fail("redis_answer_lost")
-        return answer
-
-    async def _stall(self) -> None:
-        if self._cloud.strikes("stalled"):
-            await self._pause(self._cloud.rng.uniform(3.0, 30.0))
-
-    def _fail(self, fault: str) -> None:
-        if self._cloud.strikes(fault):
-            raise ShardUnavailable(f"a fault of the test: {fault}", shard_index=self.index)
+"""Probability of each fault: of a call's faults per call; of a manager's per round; of an instance's per instance and
+second; `no_capacity` per second, for one pool and some minutes."""
+RATES_AFTER_THE_HOUR = {"never_boots": 0.02}
 
 
 @dataclass(slots=True)
-class Seat:
-    """Where a manager runs; another one is started when it has gone."""
+class FakeManager:
+    """A manager process. When it is killed, another one takes its place."""
 
     number: int
     loop: ScalerLoop
@@ -107,10 +82,12 @@ class Seat:
 
 @dataclass(slots=True)
 class RandomFaultHour:
-    """One run. `play` it once.
+    """One hour with random faults; the same seed gives the same hour. Call `run` once.
 
     Attributes:
-        deaths: of workers, by the job that they ran.
+        workers: by the id of their instance.
+        seconds_of: run time of each job by id.
+        worker_deaths: number of workers that died while they ran a job, by job id.
     """
 
     shards: Shards
@@ -118,70 +95,71 @@ class RandomFaultHour:
     seed: int
     rng: random.Random = field(init=False)
     cloud: FakeCloud = field(init=False)
-    seats: list[Seat] = field(init=False)
-    agents: dict[str, FakeWorker] = field(default_factory=dict)
+    managers: list[FakeManager] = field(init=False)
+    workers: dict[str, FakeWorker] = field(default_factory=dict)
     seconds_of: dict[str, float] = field(default_factory=dict)
-    deaths: Counter[str] = field(default_factory=Counter)
-    _waiting: int = 0
+    worker_deaths: Counter[str] = field(default_factory=Counter)
+    _queued: int = 0
     _reaped_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.cloud = FakeCloud(
-            self.clock, random.Random(self.seed + 1_000_000), max_instances=MOST_WORKERS, rates=dict(RATES)
+            self.clock, random.Random(self.seed + 1_000_000), max_instances=MAX_WORKERS, rates=dict(RATES)
         )
-        self.seats = [Seat(number, self._manager(number, 1)) for number in range(2)]
+        self.managers = [FakeManager(number, self._new_loop(number, 1)) for number in range(2)]
 
     @property
     def shard(self) -> Shard:
         return self.shards.all[0]
 
-    async def play(self) -> None:
-        """The hour, and the time until all has come to its end."""
+    async def run(self) -> None:
+        """Run the hour, and then until all jobs are finished and all instances have ended."""
         start = self.clock.now
         arrivals = self._arrivals(start)
         upgrades = self._upgrades(start, arrivals)
         while self.clock.now < start + HOUR_SECONDS:
-            for seat in self.seats:
-                if not seat.upgraded and not seat.is_ticking and self.clock.now >= upgrades[seat.number]:
-                    seat.upgraded = True
-                    self._replace(seat)
+            for manager in self.managers:
+                if not manager.upgraded and not manager.is_ticking and self.clock.now >= upgrades[manager.number]:
+                    manager.upgraded = True
+                    self._restart(manager)
             while arrivals and arrivals[0] <= self.clock.now:
                 await self._submit(arrivals.pop(0))
             await self._step()
-        # What is broken is mended; the scaler alone has to find out.
-        self.cloud.rates = {"never_boots": 0.02}
-        while not await self._is_over() and self.clock.now < start + HOUR_SECONDS + PATIENCE_SECONDS:
+        # No new faults: the scaler must recover by itself.
+        self.cloud.rates = dict(RATES_AFTER_THE_HOUR)
+        while not await self._is_over() and self.clock.now < start + HOUR_SECONDS + WIND_DOWN_SECONDS:
             await self._step()
 
-    async def jobs_undone(self) -> int:
-        """How many are not done; a job that was lost with three workers that died is given up, as is promised."""
+    async def unfinished_jobs(self) -> int:
+        """Count the jobs that are not finished. A job whose workers died `MAX_LOSSES` times may fail."""
+        prefix = self.shard.prefix
         finished, lost = await self.shard.execute(
-            ("HGET", f"{self.shard.prefix}:wm:finished", "noop"), ("HGET", f"{self.shard.prefix}:wm:failed", "lost")
+            ("HGET", keys.counter(prefix, "finished"), "noop"), ("HGET", keys.counter(prefix, "failed"), "lost")
         )
-        hopeless = sum(number >= MOST_LOSSES for number in self.deaths.values())
-        return len(self.seconds_of) - int(finished or 0) - min(int(lost or 0), hopeless)
+        may_fail = sum(deaths >= MAX_LOSSES for deaths in self.worker_deaths.values())
+        return len(self.seconds_of) - int(finished or 0) - min(int(lost or 0), may_fail)
 
-    async def renewals(self) -> int:
-        """Of the last decisions, those by which workers made room for the next version."""
-        (decisions,) = await self.shard.execute(("LRANGE", f"{self.shard.prefix}:wm:scaler:decisions", 0, -1))
+    async def update_decisions(self) -> int:
+        """Count the latest decisions that replaced workers of the earlier version."""
+        (decisions,) = await self.shard.execute(("LRANGE", keys.scaler(self.shard.prefix, "decisions"), 0, -1))
         return sum(b'"UPDATE' in decision for decision in decisions)
 
     async def _is_over(self) -> bool:
         (intents, instances) = await self.shard.execute(
-            ("HLEN", f"{self.shard.prefix}:wm:scaler:intents"), ("HLEN", f"{self.shard.prefix}:wm:scaler:instances")
+            ("HLEN", keys.scaler(self.shard.prefix, "intents")), ("HLEN", keys.scaler(self.shard.prefix, "instances"))
         )
-        return not self.cloud.living and not intents and not instances and not await self.jobs_undone()
+        return not self.cloud.living and not intents and not instances and not await self.unfinished_jobs()
 
     def _arrivals(self, start: float) -> list[float]:
-        chance, seconds = self.rng, []
-        for _ in range(chance.randint(3, 6)):
-            burst_at = start + chance.uniform(0.0, HOUR_SECONDS * 0.8)
-            seconds += [burst_at + chance.expovariate(1 / 20.0) for _ in range(chance.randint(1, 25))]
+        rng, seconds = self.rng, []
+        for _ in range(rng.randint(3, 6)):
+            burst_at = start + rng.uniform(0.0, HOUR_SECONDS * 0.8)
+            seconds += [burst_at + rng.expovariate(1 / 20.0) for _ in range(rng.randint(1, 25))]
         return sorted(seconds)
 
     def _upgrades(self, start: float, arrivals: Sequence[float]) -> list[float]:
-        """When each manager gets its next version: one after the other, while there is work."""
+        """Draw when each manager is upgraded: one after the other, while there are jobs."""
         first = self.rng.choice(arrivals or [start]) + self.rng.uniform(60.0, 300.0)
         return [first, first + self.rng.uniform(60.0, 300.0)]
 
@@ -190,106 +168,107 @@ class RandomFaultHour:
         self.seconds_of[job_id] = min(900.0, self.rng.lognormvariate(3.5, 1.0))
         await enqueue_jobs(self.shard, job_id, now=at)
 
-    async def _step(self, *, without: Seat | None = None) -> None:
-        self.clock.advance(STEP_SECONDS if self.cloud.living or self._waiting else QUIET_STEP_SECONDS)
-        self._strike()
-        await self._work()
-        for seat in self.seats:
-            if seat is not without and not seat.is_ticking and self.clock.now >= seat.ticks_at:
-                await self._tick(seat)
+    async def _step(self, *, paused: FakeManager | None = None) -> None:
+        """Advance the clock, and do all that is due. A paused manager waits in one of its own calls."""
+        self.clock.advance(STEP_SECONDS if self.cloud.living or self._queued else QUIET_STEP_SECONDS)
+        self._inject_faults()
+        await self._step_workers()
+        for manager in self.managers:
+            if manager is not paused and not manager.is_ticking and self.clock.now >= manager.ticks_at:
+                await self._tick(manager)
 
-    async def _tick(self, seat: Seat) -> None:
-        seat.ticks_at = self.clock.now + self.rng.choice((1.0, 2.0, 3.0))
-        if self.cloud.strikes("killed"):
-            self._replace(seat)
+    async def _tick(self, manager: FakeManager) -> None:
+        manager.ticks_at = self.clock.now + self.rng.choice((1.0, 2.0, 3.0))
+        if self.cloud.happens("killed"):
+            self._restart(manager)
             return
-        if self.cloud.strikes("hung"):
-            seat.ticks_at += self.rng.uniform(5.0, 40.0)
+        if self.cloud.happens("hung"):
+            manager.ticks_at += self.rng.uniform(5.0, 40.0)
             return
-        seat.is_ticking = True
+        manager.is_ticking = True
         try:
-            await seat.loop.tick()
+            await manager.loop.tick()
         except Killed:
-            self._replace(seat)
+            self._restart(manager)
         except ShardUnavailable:
             pass
         finally:
-            seat.is_ticking = False
+            manager.is_ticking = False
 
-    def _replace(self, seat: Seat) -> None:
-        seat.loop = self._manager(seat.number, 2 if seat.upgraded else 1)
-        seat.ticks_at = self.clock.now + self.rng.uniform(3.0, 30.0)
+    def _restart(self, manager: FakeManager) -> None:
+        manager.loop = self._new_loop(manager.number, 2 if manager.upgraded else 1)
+        manager.ticks_at = self.clock.now + self.rng.uniform(3.0, 30.0)
 
-    def _manager(self, number: int, version: int) -> ScalerLoop:
+    def _new_loop(self, number: int, version: int) -> ScalerLoop:
         async def pause(seconds: float) -> None:
             until = self.clock.now + seconds
             while self.clock.now < until:
-                await self._step(without=self.seats[number])
+                await self._step(paused=self.managers[number])
 
-        steady = self.shards
-        unsteady = Shards.__new__(Shards)
-        unsteady.topology = steady.topology
-        unsteady.all = tuple(UnsteadyShard(shard, steady, self.clock, self.cloud, pause) for shard in steady)
+        reliable = self.shards
+        faulty = Shards.__new__(Shards)
+        faulty.topology = reliable.topology
+        faulty.all = tuple(FaultyShard(shard, reliable, self.clock, self.cloud, pause) for shard in reliable)
         return ScalerLoop(
-            unsteady,
+            faulty,
             FakeCloudFleet(self.cloud, self.clock, pause, version),
-            Limits(min_workers=0, max_workers=MOST_WORKERS, min_billed_seconds=60.0, min_idle_seconds=0.0),
+            Limits(min_workers=0, max_workers=MAX_WORKERS, min_billed_seconds=60.0, min_idle_seconds=0.0),
             f"host:{number}",
             ScalerMetrics(CollectorRegistry(), min_billed_seconds=PROFILE.min_billed_seconds),
             clock=self.clock,
             rng=self.rng,
         )
 
-    def _strike(self) -> None:
-        """What happens to machines, and to the market."""
-        if self.cloud.strikes("short"):
-            offering = self.rng.choice(["a/spot", "b/spot", "a/on-demand"])
-            self.cloud.short_until[offering] = self.clock.now + self.rng.uniform(60.0, 600.0)
+    def _inject_faults(self) -> None:
+        """Boot workers, and inject the faults of instances and of capacity pools."""
+        if self.cloud.happens("no_capacity"):
+            pool = self.rng.choice(POOLS)
+            self.cloud.exhausted_until[pool] = self.clock.now + self.rng.uniform(60.0, 600.0)
         for machine in self.cloud.living:
-            agent = self.agents.get(machine.id)
-            if agent is None:
+            worker = self.workers.get(machine.id)
+            if worker is None:
                 if machine.boots_at is not None and self.clock.now >= machine.boots_at:
-                    agent = FakeWorker(machine, self.shard, self.clock)
-                    self.agents[machine.id] = agent
-                    machine.is_busy = _busy(agent)
+                    worker = FakeWorker(machine, self.shard, self.clock)
+                    self.workers[machine.id] = worker
+                    machine.is_busy = _busy(worker)
                 continue
-            if agent.left and not agent.dead:
-                machine.ended = True  # Every exit powers off.
-            elif not agent.leaving and machine.offering.endswith("spot") and self.cloud.strikes("spot"):
-                agent.leaving, machine.taken_at = "spot", self.clock.now + NOTICE_SECONDS
-                agent.beaten_at = float("-inf")
-            elif not agent.leaving and self.cloud.strikes("rebalance"):
-                agent.leaving, agent.beaten_at = "rebalance", float("-inf")
-            elif not agent.dead and self.cloud.strikes("dies"):
-                agent.dead = True
-                if agent.job is not None:
-                    self.deaths[agent.job.id] += 1
+            if worker.exited and not worker.dead:
+                machine.ended = True  # An instance powers off when its worker exits.
+            elif not worker.interruption and machine.pool.endswith("spot") and self.cloud.happens("spot"):
+                worker.interruption, machine.reclaimed_at = "spot", self.clock.now + NOTICE_SECONDS
+                worker.heartbeat_at = float("-inf")
+            elif not worker.interruption and self.cloud.happens("rebalance"):
+                worker.interruption, worker.heartbeat_at = "rebalance", float("-inf")
+            elif not worker.dead and self.cloud.happens("dies"):
+                worker.dead = True
+                if worker.job is not None:
+                    self.worker_deaths[worker.job.id] += 1
 
-    async def _work(self) -> None:
-        for agent in self.agents.values():
-            await self._take_back(agent)
-        awake = [agent for agent in self.agents.values() if agent.is_awake]
+    async def _step_workers(self) -> None:
+        for worker in self.workers.values():
+            await self._reclaim(worker)
+        awake = [worker for worker in self.workers.values() if worker.is_awake]
         prefix = self.shard.prefix
-        self._waiting, *messages = await self.shard.execute(
-            ("LLEN", f"{prefix}:queue:default"),
-            *(("LPOP", f"{prefix}:wm:commands:{each.machine.id}") for each in awake),
+        self._queued, *messages = await self.shard.execute(
+            ("LLEN", keys.queue(prefix, "default")),
+            *(("LPOP", keys.commands(prefix, each.machine.id)) for each in awake),
         )
-        for agent, message in zip(awake, messages, strict=True):
-            await agent.step(self.seconds_of, told=message is not None, work_waits=self._waiting > 0)
+        for worker, message in zip(awake, messages, strict=True):
+            await worker.step(self.seconds_of, drain_requested=message is not None, jobs_wait=self._queued > 0)
         if self.cloud.living and self.clock.now - self._reaped_at >= REAP_SECONDS:
             self._reaped_at = self.clock.now
-            await reap(self.shard, lease_seconds=20.0)
+            await reap(self.shard, lease_seconds=LEASE_SECONDS)
 
-    async def _take_back(self, agent: FakeWorker) -> None:
-        """What EC2 does to a spot instance after its notice, and the agent shortly before."""
-        taken_at = agent.machine.taken_at
-        if taken_at is None or agent.machine.ended:
+    async def _reclaim(self, worker: FakeWorker) -> None:
+        """End an interrupted spot instance after its notice; its worker releases the job shortly before."""
+        reclaimed_at = worker.machine.reclaimed_at
+        if reclaimed_at is None or worker.machine.ended:
             return
-        if self.clock.now >= taken_at - SPARE_SECONDS and agent.is_awake:
-            await agent.give_back()
-        if self.clock.now >= taken_at:
-            agent.machine.ended = agent.machine.interrupted = True
+        if self.clock.now >= reclaimed_at - RELEASE_MARGIN_SECONDS and worker.is_awake:
+            await worker.release_job()
+        if self.clock.now >= reclaimed_at:
+            worker.machine.ended = worker.machine.interrupted = True
 
 
-def _busy(agent: FakeWorker) -> Any:
-    return lambda: agent.job is not None and not agent.dead
+def _busy(worker: FakeWorker) -> Callable[[], bool]:
+    return lambda: worker.job is not None and not worker.dead

@@ -18,7 +18,6 @@ from tests.processes import children_of, is_alive
 from tests.waiting import until, until_async
 from worker_node.priority import agent_niceness
 
-
 AGENT_NICE = agent_niceness(WORKER_NICE)
 EXPECTED_NICE = [str(AGENT_NICE), str(WORKER_NICE), str(WORKER_NICE)]
 """Of the sessions of an agent and its two executors."""

@@ -1,4 +1,4 @@
-"""What is asked of EC2, checked against boto3's own model of the API, and what its answers are taken for."""
+"""Calls to EC2, checked against boto3's own model of the API, and how their answers are interpreted."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -45,11 +45,11 @@ def _described(id_: str, state: str = "running", **more: Any) -> dict[str, Any]:
 
 
 def _intent(fleet: Ec2Fleet, count: int) -> Intent:
-    (order,) = fleet.plan(count, (), ())
-    return Intent("token-1", 1.0, 1, order)
+    (request,) = fleet.plan(count, (), ())
+    return Intent("token-1", recorded_at=1.0, epoch=1, request=request)
 
 
-async def test_a_launch_is_one_call_under_its_token_with_the_clusters_tags(stubber: Stubber, fleet: Ec2Fleet) -> None:
+async def test_a_launch_is_one_call_with_its_token_and_the_cluster_s_tags(stubber: Stubber, fleet: Ec2Fleet) -> None:
     tags = [
         {"Key": "workmanager:cluster", "Value": "c1"},
         {"Key": "workmanager:role", "Value": "worker"},
@@ -88,15 +88,15 @@ async def test_a_launch_is_one_call_under_its_token_with_the_clusters_tags(stubb
             ],
         },
     )
-    (sighting,) = await fleet.launch(_intent(fleet, 3), repeated=False)
-    assert (sighting.id, sighting.token, sighting.market) == ("i-1", "token-1", "spot")
-    assert (sighting.kind, sighting.subnet, sighting.zone) == ("m7i.large", "subnet-a", "eu-west-1a")
-    assert (sighting.launched_at, sighting.ended) == (AT.timestamp(), False)
-    assert sighting.version == fleet.profile.version == 7
+    (instance,) = await fleet.launch(_intent(fleet, 3), repeated=False)
+    assert (instance.id, instance.token, instance.market) == ("i-1", "token-1", "spot")
+    assert (instance.kind, instance.subnet, instance.zone) == ("m7i.large", "subnet-a", "eu-west-1a")
+    assert (instance.launched_at, instance.ended) == (AT.timestamp(), False)
+    assert instance.version == fleet.profile.version == 7
 
 
-async def test_it_looks_for_its_own_workers_on_every_page(stubber: Stubber, fleet: Ec2Fleet) -> None:
-    asked = {
+async def test_describe_reads_all_pages_of_the_cluster_s_workers(stubber: Stubber, fleet: Ec2Fleet) -> None:
+    expected = {
         "Filters": [
             {"Name": "tag:workmanager:cluster", "Values": ["c1"]},
             {"Name": "tag:workmanager:role", "Values": ["worker"]},
@@ -106,23 +106,25 @@ async def test_it_looks_for_its_own_workers_on_every_page(stubber: Stubber, flee
     states = ["pending", "running", "shutting-down", "terminated", "stopping", "stopped"]
     first = [{"Instances": [_described(f"i-{state}", state)]} for state in states[:3]]
     second = [{"Instances": [_described(f"i-{state}", state) for state in states[3:]]}]
-    stubber.add_response("describe_instances", {"Reservations": first, "NextToken": "more"}, asked)
-    stubber.add_response("describe_instances", {"Reservations": second}, {**asked, "NextToken": "more"})
-    sightings = await fleet.describe()
-    assert [sighting.id for sighting in sightings] == [f"i-{state}" for state in states]
-    assert [sighting.ended for sighting in sightings] == [False, False, True, True, False, False]
-    assert [sighting.stopped for sighting in sightings] == [False, False, False, False, True, True]
+    stubber.add_response("describe_instances", {"Reservations": first, "NextToken": "more"}, expected)
+    stubber.add_response("describe_instances", {"Reservations": second}, {**expected, "NextToken": "more"})
+    described = await fleet.describe()
+    assert [instance.id for instance in described] == [f"i-{state}" for state in states]
+    assert [instance.ended for instance in described] == [False, False, True, True, False, False]
+    assert [instance.stopped for instance in described] == [False, False, False, False, True, True]
 
 
-async def test_an_interrupted_instance_has_not_failed_to_boot(stubber: Stubber, fleet: Ec2Fleet) -> None:
+async def test_a_spot_interruption_is_recognized(stubber: Stubber, fleet: Ec2Fleet) -> None:
     reason = {"Code": "Server.SpotInstanceTermination", "Message": ""}
     instance = _described("i-1", "terminated", StateReason=reason)
     stubber.add_response("describe_instances", {"Reservations": [{"Instances": [instance]}]})
-    (sighting,) = await fleet.describe()
-    assert sighting.interrupted
+    (described,) = await fleet.describe()
+    assert described.interrupted
 
 
-async def test_one_that_is_not_known_any_more_does_not_keep_others_alive(stubber: Stubber, fleet: Ec2Fleet) -> None:
+async def test_an_unknown_instance_does_not_prevent_the_termination_of_others(
+    stubber: Stubber, fleet: Ec2Fleet
+) -> None:
     def ended(*ids: str) -> dict[str, Any]:
         return {"TerminatingInstances": [{"InstanceId": id_} for id_ in ids]}
 
@@ -153,7 +155,7 @@ async def test_one_that_is_not_known_any_more_does_not_keep_others_alive(stubber
         ("IdempotentInstanceTerminated", 400, Cause.TOKEN_EXPIRED),
     ],
 )
-async def test_every_kind_of_error_has_its_cause(
+async def test_every_error_code_has_a_cause(
     stubber: Stubber, fleet: Ec2Fleet, code: str, status: int, cause: Cause
 ) -> None:
     stubber.add_client_error("run_instances", service_error_code=code, http_status_code=status)
@@ -162,7 +164,7 @@ async def test_every_kind_of_error_has_its_cause(
     assert (caught.value.cause, caught.value.code) == (cause, code)
 
 
-def test_where_no_answer_came_it_is_not_known_whether_it_was_done() -> None:
+def test_without_an_answer_the_outcome_is_unknown() -> None:
     lost = [ReadTimeoutError(endpoint_url="https://ec2"), EndpointConnectionError(endpoint_url="https://ec2")]
     assert {to_fleet_error(error).cause for error in lost} == {Cause.UNKNOWN}
     assert to_fleet_error(NoCredentialsError()).cause is Cause.REFUSED
