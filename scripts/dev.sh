@@ -1,46 +1,84 @@
 #!/usr/bin/env bash
-# The usual commands of development: ./scripts/dev.sh lists them, ./scripts/dev.sh TASK [ARGUMENT...] runs one.
-# shellcheck disable=SC2329 # The tasks are called by their names.
+# The usual tasks of development: ./scripts/dev.sh TASK [ARGUMENT...]
+#
+#   help                 show this list (default)
+#   setup                create or update .venv, as all other tasks do
+#   up [OPTION...]       run the whole system in the foreground (workmanager up)
+#   unit [ARGUMENT...]   run the unit tests
+#   one TEST...          run some tests in one process: a directory, FILE, FILE::NAME, or -k EXPRESSION
+#   test [ARGUMENT...]   run all tests, two files at a time (scripts/test.sh)
+#   check                run all checks: format, lint, types, tests (.ci/run)
+#   format [PATH...]     fix formatting, and what the linter can fix
+#   lint                 check formatting, lint errors and shell scripts
+#   types                check types
+#   openapi              rewrite openapi.json after a change of the HTTP API
+#   bench NAME           run one benchmark quickly, such as worker_noop
+# shellcheck disable=SC2329  # the tasks are called by their names
 set -euo pipefail
 
 # shellcheck source=scripts/_venv.sh
 . "$(dirname "${BASH_SOURCE[0]}")/_venv.sh"
 
-list_tasks() {
-    cat <<'TASKS'
-./scripts/dev.sh TASK [ARGUMENT...]
-
-  up [OPTION...]       run the whole system in the foreground (workmanager up)
-  unit [ARGUMENT...]   run the unit tests
-  one PATH[::NAME]     run one test file, or one test, in this process
-  format               fix formatting, and what the linter can fix
-  types                check types
-  openapi              rewrite openapi.json after a change of the HTTP API
-  bench NAME           run one benchmark quickly, such as worker_noop
-
-  ./scripts/test.sh    run all tests
-  ./.ci/run            run all checks: format, lint, types, tests
-TASKS
+main() {
+    local task="${1:-help}"
+    case "$task" in
+    help | -h | --help) print_help && return ;;
+    esac
+    declare -F "task_$task" >/dev/null || usage "unknown task $task"
+    shift
+    set_up dev
+    cd "$root"
+    "task_$task" "$@"
 }
 
-task_up() { "$python" -m workmanager up "$@"; }
-task_unit() { "$python" -m pytest tests/unit "$@"; }
-task_one() { "$python" -m pytest -p no:xdist "$@"; }
-task_types() { "$python" -m mypy; }
-task_openapi() { "$python" -m manager.export_openapi >openapi.json; }
-task_bench() { "$python" -m "benchmarks.$1" --quick "${@:2}"; }
-task_format() {
-    "$python" -m ruff format .
-    "$python" -m ruff check --fix .
-}
+print_help() { sed -n '2,/^# shellcheck/{/^# shellcheck/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 
-task="${1:-help}"
-if ! declare -F "task_$task" >/dev/null; then
-    list_tasks
-    [ "$task" = help ] && exit
+usage() {
+    echo "dev: error: $1 (see ./scripts/dev.sh help)" >&2
     exit 2
-fi
-shift
-set_up dev
-cd "$root"
-"task_$task" "$@"
+}
+
+task_setup() { echo ".venv is ready"; }
+
+task_up() { exec "$python" -m workmanager up "$@"; }
+
+task_unit() { exec "$python" -m pytest tests/unit "$@"; }
+
+task_one() {
+    [ $# -gt 0 ] || usage "one: give a test, such as tests/unit/scaler/test_policy.py"
+    exec "$python" -m pytest "$@"
+}
+
+task_test() { exec ./scripts/test.sh "$@"; }
+
+task_check() { exec ./.ci/run; }
+
+task_format() {
+    if [ $# = 0 ]; then
+        set -- .
+    fi
+    "$python" -m ruff check --fix --quiet "$@" || true # what is left is shown below
+    "$python" -m ruff format "$@"
+    "$python" -m ruff check "$@"
+}
+
+task_lint() {
+    "$python" -m ruff format --check .
+    "$python" -m ruff check .
+    .venv/bin/shellcheck --external-sources scripts/*.sh infra/*/*.sh .ci/run
+}
+
+task_types() { exec "$python" -m mypy; }
+
+task_openapi() {
+    local document
+    document="$("$python" -m manager.export_openapi)" # the file is kept if this fails
+    echo "$document" >openapi.json
+}
+
+task_bench() {
+    [ $# -gt 0 ] || usage "bench: give a name, such as worker_noop"
+    exec "$python" -m "benchmarks.$1" --quick "${@:2}"
+}
+
+main "$@"
