@@ -137,7 +137,7 @@ def payload_too_large(max_bytes: int) -> Problem:
 
 
 @asynccontextmanager
-async def disconnect_watch(receive: Receive) -> AsyncIterator["asyncio.Task[None]"]:
+async def disconnect_watch(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
     """Yield a task that ends when the client disconnects. It discards the rest of the body."""
 
     async def until_disconnected() -> None:

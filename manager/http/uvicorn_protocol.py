@@ -7,8 +7,6 @@ features that are switched off here is left out.
 Hot path: see benchmarks/README.md#http_enqueue.
 """
 
-from __future__ import annotations
-
 import logging
 from asyncio import Event, TimerHandle, Transport
 from collections.abc import Awaitable, Callable

@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 class _Entry(NamedTuple, Generic[Item, Answer]):
     items: Sequence[Item]
     weight: int
-    answers: "asyncio.Future[Sequence[Answer]]"
+    answers: asyncio.Future[Sequence[Answer]]
 
 
 class GroupCommit(Generic[Item, Answer]):
@@ -62,7 +62,7 @@ class GroupCommit(Generic[Item, Answer]):
             futures.append(self._enqueue(items[start:], weight))
         return [answer for answers in await asyncio.gather(*futures) for answer in answers]
 
-    def _enqueue(self, items: Sequence[Item], weight: int) -> "asyncio.Future[Sequence[Answer]]":
+    def _enqueue(self, items: Sequence[Item], weight: int) -> asyncio.Future[Sequence[Answer]]:
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         answers: asyncio.Future[Sequence[Answer]] = self._task.get_loop().create_future()

@@ -55,7 +55,7 @@ class ResultNotifier:
         finally:
             self._subscribers -= 1
 
-    def next(self) -> "asyncio.Future[None]":
+    def next(self) -> asyncio.Future[None]:
         """Return a future that is done at the next notification. Get it before you pull, so that none is missed."""
         if self._next is None or self._next.done():
             self._next = asyncio.get_running_loop().create_future()
@@ -87,7 +87,7 @@ class StatusPoller:
         self._pause_seconds: dict[int, float] = {}
 
     @contextmanager
-    def when_ended(self, shard: Shard, job_id: str) -> Iterator["asyncio.Future[None]"]:
+    def when_ended(self, shard: Shard, job_id: str) -> Iterator[asyncio.Future[None]]:
         """Yield a future that is done when the job has ended or no longer exists."""
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting[shard.index]
@@ -130,7 +130,7 @@ class StatusPoller:
                         end.set_result(None)
 
 
-async def _cancel_all(running: Iterable["asyncio.Task[None]"]) -> None:
+async def _cancel_all(running: Iterable[asyncio.Task[None]]) -> None:
     tasks = list(running)
     for task in tasks:
         task.cancel()

@@ -178,12 +178,12 @@ class JobRoutes:
         """Remove a waiting job from its queue, or have a running one stopped."""
         NO_PARAMETERS.parse(request.scope["query_string"])
         job_id = _job_id(request)
-        cancelled = await self._queue.service.operations.cancel(job_id)
-        match cancelled.outcome:
+        canceled = await self._queue.service.operations.cancel(job_id)
+        match canceled.outcome:
             case "missing":
                 raise _no_such_job(job_id)
             case "ended":
-                raise _wrong_status(job_id, cancelled.status, "cannot be canceled")
+                raise _wrong_status(job_id, canceled.status, "cannot be canceled")
             case "canceled":
                 return json_response({"id": job_id, "status": Status.CANCELED})
         shard = await self._find(job_id)
@@ -228,7 +228,7 @@ class JobRoutes:
             raise _no_such_job(job_id)
         return job
 
-    async def _wait(self, shard: Shard, job_id: str, seconds: float, disconnect: "asyncio.Task[None] | None") -> None:
+    async def _wait(self, shard: Shard, job_id: str, seconds: float, disconnect: asyncio.Task[None] | None) -> None:
         closing = asyncio.create_task(self._queue.closing.wait())
         try:
             with self._queue.service.status_poller.when_ended(shard, job_id) as end:
