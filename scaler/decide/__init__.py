@@ -1,0 +1,1 @@
+"""From the policy's decision to the instances that it concerns. Pure."""

@@ -1,0 +1,1 @@
+"""Fleets: the interface, local processes, and EC2."""

@@ -127,7 +127,7 @@ _STORED_NAMES = {
     "drained_at": "empty_at",
     "replacement_token": "replaced",
 }
-"""Field names in Redis where they differ from the attributes. They belong to the record format."""
+"""Field names in Redis that differ from the attributes. They belong to the record format."""
 _FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}
 _DEFAULTS: Mapping[str, Any] = {item.name: item.default for item in fields(Instance) if item.default is not MISSING}
 

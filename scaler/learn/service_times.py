@@ -121,8 +121,10 @@ class ServiceTimes:
         self._curve = ()
 
     def _mean(self, function: str, running_seconds: float) -> float:
-        """Return work seen ÷ jobs ended. The work includes running jobs, so that a function whose jobs never end does
-        not seem short."""
+        """Return work seen ÷ jobs ended.
+
+        The work includes that of running jobs, so that a function whose jobs never end does not seem short.
+        """
         ended = self._ended.get(function, 0.0) + PRIOR_JOBS
         prior = PRIOR_JOBS * self._overall_mean(function)
         return (self._seconds.get(function, 0.0) + running_seconds + prior) / ended

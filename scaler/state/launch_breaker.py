@@ -101,5 +101,5 @@ class LaunchBreaker:
 
 
 _STORED_NAMES = {"cooldowns": "avoided", "last_failure": "why"}
-"""Field names in Redis where they differ from the attributes. They belong to the record format."""
+"""Field names in Redis that differ from the attributes. They belong to the record format."""
 _FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}

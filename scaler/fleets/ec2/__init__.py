@@ -1,1 +1,1 @@
-"""The fleet of EC2 instances."""
+"""The fleet of EC2 instances: launches, descriptions, capacity pools and error codes."""
