@@ -69,11 +69,13 @@ class CallDecoder:
         return self._functions.name_of(path) or path
 
     def _parse(self, data: bytes) -> tuple[str, Any, Sequence[Any], Mapping[str, Any], bool]:
-        try:
-            data = decompress(data)
-        except ValueError:
-            raise Rejected("the job's data is neither JSON nor a pickle") from None
-        pickled = is_pickled(data)
+        pickled = False
+        if data[:1] != b"[":  # Most records are plain JSON: spare them these calls.
+            try:
+                data = decompress(data)
+            except ValueError:
+                raise Rejected("the job's data is neither JSON nor a pickle") from None
+            pickled = is_pickled(data)
         if pickled and not self._allow_pickle:
             raise Rejected(
                 "the job is pickled, and this worker runs no pickled jobs: enqueue it with rq's JSONSerializer, "
