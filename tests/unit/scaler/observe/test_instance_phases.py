@@ -112,7 +112,7 @@ def test_an_instance_is_not_drained_while_its_worker_is_alive() -> None:
     assert _after(terminating, FleetSnapshot({"a": worker("a")}, exited_cleanly={"a"})).drained_at is None
 
 
-def test_a_fenced_worker_that_fell_silent_is_drained_once_its_job_leases_have_expired() -> None:
+def test_a_silent_fenced_worker_is_drained_once_its_job_leases_have_expired() -> None:
     def fenced(lost_at: float) -> Instance:
         return _after(instance("a", terminating_at=EARLIER, fenced_at=EARLIER, lost_at=lost_at), SILENT)
 
