@@ -1,6 +1,4 @@
-"""The endpoint of the simulated AWS: moto, with the EC2 of this package in front of it."""
-
-from __future__ import annotations
+"""The HTTP API of the simulated AWS: moto, behind a layer that adds the EC2 behaviour that moto lacks."""
 
 import base64
 import io
@@ -35,24 +33,24 @@ class Ec2Api:
     """A WSGI application.
 
     Attributes:
-        lock: held while a call takes effect, so that calls happen one after the other.
-        regions: those that have been used, by name.
-        console: what an instance that really runs has written on its console, by its id.
+        lock: held while a call takes effect, so that calls take effect one after the other.
+        regions: the regions used so far, by name.
+        read_console: returns the console output of a really running instance, given its id.
     """
 
-    def __init__(self, faults: Faults, ledger: EventLog, *, instances_linger: bool) -> None:
-        """`instances_linger`: a terminated instance is `shutting-down` until somebody says that it is gone."""
+    def __init__(self, faults: Faults, events: EventLog, *, instances_linger: bool) -> None:
+        """`instances_linger`: whether a terminated instance stays `shutting-down` until its machine is off."""
         self.lock = threading.RLock()
         self.regions: dict[str, MotoRegion] = {}
         self.read_console: Callable[[str], str] = lambda _: ""
         self._faults = faults
-        self._ledger = ledger
+        self._events = events
         self._instances_linger = instances_linger
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._launchings: dict[str, InstanceLauncher] = {}
+        self._launchers: dict[str, InstanceLauncher] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answers one request."""
+        """Answer one request."""
         scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         if scope is None or environ["REQUEST_METHOD"] != "POST":
             return cast("Iterable[bytes]", self._moto(environ, start_response))
@@ -61,7 +59,7 @@ class Ec2Api:
         try:
             status, answer = self._serve(form["Action"], form, environ, scope[1])
         except ApiError as error:
-            self._ledger.errors[error.code] += 1
+            self._events.errors[error.code] += 1
             status, answer = error.status, _error_document(error)
         if self._faults.drops_answer(form["Action"]):
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
@@ -72,23 +70,21 @@ class Ec2Api:
         self._faults.raise_if_throttled(action)
         self._faults.wait_if_held(action, after_effect=False)
         if action == "TerminateInstances":
-            # Before the lock: whoever listens may look at what runs.
-            self._ledger.before_termination(_ids(form))
+            # Before taking the lock, because the callback may inspect the machines.
+            self._events.before_termination(_ids(form))
         with self.lock:
             region = self.regions.setdefault(region_name, MotoRegion(region_name))
             answer = self._take_effect(action, form, environ, region)
-        self._ledger.calls[action] += 1
+        self._events.calls[action] += 1
         self._faults.wait_if_held(action, after_effect=True)
         return answer
 
     def _take_effect(self, action: str, form: QueryForm, environ: dict[str, Any], region: MotoRegion) -> ApiAnswer:
-        moto = partial(self._ask_moto, environ)
+        moto = partial(self._call_moto, environ)
         match action:
             case "RunInstances":
-                launching = self._launchings.setdefault(
-                    region.name, InstanceLauncher(region, self._faults, self._ledger)
-                )
-                return launching.run(form, moto)
+                launcher = self._launchers.setdefault(region.name, InstanceLauncher(region, self._faults, self._events))
+                return launcher.run(form, moto)
             case "TerminateInstances":
                 return self._terminate(form, region, moto)
             case "DescribeInstances":
@@ -99,17 +95,17 @@ class Ec2Api:
                 return moto(form)
 
     def _terminate(self, form: QueryForm, region: MotoRegion, moto: AskMoto) -> ApiAnswer:
-        living = [id_ for id_ in _ids(form) if id_ in region.instance_ids() and region.is_alive(id_)]
+        alive = [id_ for id_ in _ids(form) if id_ in region.instance_ids() and region.is_alive(id_)]
         answer = moto(form)
         if answer[0] == 200:
-            for instance_id in living:
-                self._ledger.record_end(instance_id, "terminated")
+            for instance_id in alive:
+                self._events.record_end(instance_id, "terminated")
                 if self._instances_linger:
                     region.set_state(instance_id, *_SHUTTING_DOWN)
         return answer
 
     def _describe(self, form: QueryForm, region: MotoRegion, moto: AskMoto) -> ApiAnswer:
-        ages = {launch.instance_id: time.monotonic() - launch.launched_at for launch in self._ledger.launches}
+        ages = {launch.instance_id: time.monotonic() - launch.launched_at for launch in self._events.launches}
         hidden = {id_ for id_ in region.instance_ids() if self._faults.is_hidden(id_, ages.get(id_, 0.0))}
         for instance_id in _ids(form):
             if instance_id in hidden:
@@ -117,13 +113,13 @@ class Ec2Api:
         status, content = moto(form)
         return status, _without(content, hidden) if hidden and status == 200 else content
 
-    def _ask_moto(self, environ: dict[str, Any], form: QueryForm) -> ApiAnswer:
+    def _call_moto(self, environ: dict[str, Any], form: QueryForm) -> ApiAnswer:
         content = urlencode(form).encode()
         inner = {**environ, "wsgi.input": io.BytesIO(content), "CONTENT_LENGTH": str(len(content))}
         parts, status, _ = run_wsgi_app(self._moto, inner)
         answer = int(status.split()[0]), b"".join(parts)
         if answer[0] != 200 and (code := re.search(rb"<Code>([^<]+)", answer[1])):
-            self._ledger.errors[code[1].decode()] += 1
+            self._events.errors[code[1].decode()] += 1
         return answer
 
 
@@ -149,7 +145,7 @@ def _console_document(instance_id: str, text: str) -> bytes:
 
 
 def _without(content: bytes, hidden: set[str]) -> bytes:
-    """A description without these instances."""
+    """Return the description without these instances."""
     ElementTree.register_namespace("", _NAMESPACE)
     document = ElementTree.fromstring(content)
     name = f"{{{_NAMESPACE}}}"
@@ -158,7 +154,7 @@ def _without(content: bytes, hidden: set[str]) -> bytes:
             instances = reservation.find(f"{name}instancesSet")
             for instance in list(instances if instances is not None else ()):
                 if instance.findtext(f"{name}instanceId") in hidden:
-                    instances.remove(instance)  # type: ignore[union-attr]  # it has just been iterated over
+                    instances.remove(instance)  # type: ignore[union-attr]  # not None: it was iterated over above
             if instances is not None and not len(instances):
                 reservations.remove(reservation)
     changed: bytes = ElementTree.tostring(document, encoding="utf-8", xml_declaration=True)

@@ -1,17 +1,16 @@
-"""What happened in the simulated EC2: launched and ended instances, and how many lived at any moment."""
-
-from __future__ import annotations
+"""Event log of the simulated EC2: launched and ended instances, answered calls, and errors."""
 
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One instance that was launched: when (monotonic seconds), by which token, and what it is."""
+    """The launch of one instance. `launched_at` is in monotonic seconds."""
 
     launched_at: float
     token: str
@@ -22,52 +21,67 @@ class Launch:
     tags: Mapping[str, str]
 
 
-class EventLog:
-    """Books of one simulation.
+class End(NamedTuple):
+    """The end of one instance, from the moment it was requested.
 
     Attributes:
-        launches: in order.
-        ends: when each ended instance was asked to (monotonic seconds) and by what: `terminated`, `shutdown`, `spot`.
-        calls: answered calls by action; errors by code.
-        before_termination: told the ids of a TerminateInstances call before it takes effect.
+        ended_at: in monotonic seconds.
+        cause: `terminated`, `shutdown` or `spot`.
+    """
+
+    ended_at: float
+    cause: str
+
+
+class EventLog:
+    """The events of one simulation.
+
+    Attributes:
+        launches: in launch order.
+        ends: by instance id.
+        calls: answered calls by action.
+        errors: by code.
+        before_termination: called with the ids of a TerminateInstances call before it takes effect.
     """
 
     def __init__(self) -> None:
         self.launches: list[Launch] = []
-        self.ends: dict[str, tuple[float, str]] = {}
+        self.ends: dict[str, End] = {}
         self.calls: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.before_termination: Callable[[Sequence[str]], None] = lambda _: None
         self._lock = threading.Lock()
 
     def record_launch(self, launch: Launch) -> None:
-        """Enters an instance."""
+        """Record a launch."""
         with self._lock:
             self.launches.append(launch)
 
     def record_end(self, instance_id: str, cause: str) -> None:
-        """Enters an end; a second one is none."""
+        """Record an end; ignored if the instance has one."""
         with self._lock:
-            self.ends.setdefault(instance_id, (time.monotonic(), cause))
+            self.ends.setdefault(instance_id, End(time.monotonic(), cause))
 
     def launched_at(self, instance_id: str) -> float:
-        """When an instance was launched (monotonic seconds)."""
+        """Return when an instance was launched, in monotonic seconds."""
         return next(launch.launched_at for launch in self.launches if launch.instance_id == instance_id)
 
     @property
     def alive(self) -> list[Launch]:
-        """Those that have not ended."""
+        """The launches of the instances that have not ended."""
         with self._lock:
             return [launch for launch in self.launches if launch.instance_id not in self.ends]
 
     def max_alive(self, tags: Mapping[str, str]) -> int:
-        """How many instances with these tags lived at the moment when most did."""
+        """Return the largest number of instances with these tags that were alive at once."""
         with self._lock:
             mine = [launch for launch in self.launches if tags.items() <= launch.tags.items()]
             steps = [(launch.launched_at, 1) for launch in mine]
-            steps += [(self.ends[launch.instance_id][0], -1) for launch in mine if launch.instance_id in self.ends]
+            steps += [
+                (self.ends[launch.instance_id].ended_at, -1) for launch in mine if launch.instance_id in self.ends
+            ]
         most = now = 0
-        for _, step in sorted(steps):  # an end before a launch of the same moment
+        for _, step in sorted(steps):  # ends come before launches of the same moment
             now += step
             most = max(most, now)
         return most

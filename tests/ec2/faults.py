@@ -1,6 +1,4 @@
-"""What a test can have go wrong in the simulated EC2."""
-
-from __future__ import annotations
+"""Faults that a test can inject into the simulated EC2: no capacity, throttling, lost answers, hanging calls."""
 
 import threading
 import time
@@ -9,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 ANY_VALUE = "*"
+MAX_HOLD_SECONDS = 120.0
 
 
 class ApiError(Exception):
-    """An error answer of EC2.
+    """An error answer of the EC2 API.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     """
@@ -24,7 +23,7 @@ class ApiError(Exception):
 
 @dataclass(slots=True)
 class CapacityLimit:
-    """How many more instances there are of a kind; `code` and `message` are the error where there are too few."""
+    """A limit on further launches of a kind; `code` and `message` are the error if `remaining` is too low."""
 
     remaining: int = 0
     instance_type: str = ANY_VALUE
@@ -34,17 +33,17 @@ class CapacityLimit:
     message: str = "We currently do not have sufficient capacity in the Availability Zone you requested."
 
     def covers(self, instance_type: str, zone: str, market: str) -> bool:
-        """Whether instances of this type, zone and market ('spot' or 'on-demand') are of that kind."""
+        """Whether the limit applies to this type, zone and market ('spot' or 'on-demand')."""
         pairs = ((self.instance_type, instance_type), (self.zone, zone), (self.market, market))
         return all(mine in (ANY_VALUE, given) for mine, given in pairs)
 
 
 @dataclass(slots=True)
 class HeldCalls:
-    """Calls of an action that hang until they are released: before they take effect, or after.
+    """Calls of one action that hang until they are released, either before or after they take effect.
 
     Attributes:
-        reached: set when one hangs.
+        reached: set when a call hangs.
     """
 
     after_effect: bool
@@ -52,43 +51,43 @@ class HeldCalls:
     released: threading.Event = field(default_factory=threading.Event)
 
     def wait(self) -> None:
-        """Hangs."""
+        """Hang until the release."""
         self.reached.set()
-        self.released.wait(120)
+        self.released.wait(MAX_HOLD_SECONDS)
 
 
 class Faults:
-    """All that goes wrong now. A test changes it at any time; everything is right at first.
+    """The active faults: none at first. A test can change them at any time.
 
     Attributes:
-        capacity: limits of which all that cover a launch apply.
-        unseen_seconds: how long new instances are missing from descriptions (EC2 is eventually consistent).
+        capacity: limits; all that cover a launch apply to it.
+        new_instances_hidden_seconds: how long descriptions omit new instances (EC2 is eventually consistent).
     """
 
     def __init__(self) -> None:
         self.capacity: list[CapacityLimit] = []
         self.new_instances_hidden_seconds = 0.0
         self._throttled: dict[str, int] = {}
-        self._lost: dict[str, int] = {}
+        self._dropped_answers: dict[str, int] = {}
         self._holds: dict[str, HeldCalls] = {}
-        self._forgotten: dict[str, float] = {}
+        self._hidden_until: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def throttle(self, action: str, calls: int) -> None:
-        """The next so many calls of the action are refused as too many."""
+        """Throttle the next `calls` calls of the action."""
         self._throttled[action] = calls
 
     def drop_answers(self, action: str, calls: int = 1) -> None:
-        """The next so many calls of the action take effect, and their connections are cut instead of an answer."""
-        self._lost[action] = calls
+        """Let the next `calls` calls of the action take effect, but close their connections instead of answering."""
+        self._dropped_answers[action] = calls
 
     def hide_instances(self, instance_ids: Mapping[str, float]) -> None:
-        """Descriptions leave these instances out, each for so many seconds."""
-        self._forgotten.update({id_: time.monotonic() + seconds for id_, seconds in instance_ids.items()})
+        """Omit these instances from descriptions, each for its number of seconds."""
+        self._hidden_until.update({id_: time.monotonic() + seconds for id_, seconds in instance_ids.items()})
 
     @contextmanager
     def hold(self, action: str, *, after_effect: bool) -> Iterator[HeldCalls]:
-        """Calls of the action hang until the end of the block."""
+        """Make calls of the action hang until the end of the block."""
         hold = self._holds[action] = HeldCalls(after_effect)
         try:
             yield hold
@@ -97,23 +96,23 @@ class Faults:
             hold.released.set()
 
     def raise_if_throttled(self, action: str) -> None:
-        """Raises ApiError where the call is refused."""
+        """Raise ApiError if the call is throttled."""
         if self._take(self._throttled, action):
             raise ApiError("RequestLimitExceeded", "Request limit exceeded.", 503)
 
     def wait_if_held(self, action: str, *, after_effect: bool) -> None:
-        """Hangs where the call is to."""
+        """Hang if a test holds calls of this action."""
         hold = self._holds.get(action)
         if hold is not None and hold.after_effect == after_effect:
             hold.wait()
 
     def drops_answer(self, action: str) -> bool:
-        """Whether this call's answer is lost."""
-        return self._take(self._lost, action)
+        """Whether this call's answer must be dropped."""
+        return self._take(self._dropped_answers, action)
 
     def is_hidden(self, instance_id: str, age_seconds: float) -> bool:
-        """Whether descriptions leave the instance out at this moment."""
-        return age_seconds < self.new_instances_hidden_seconds or time.monotonic() < self._forgotten.get(
+        """Whether descriptions omit the instance now."""
+        return age_seconds < self.new_instances_hidden_seconds or time.monotonic() < self._hidden_until.get(
             instance_id, 0.0
         )
 

@@ -1,6 +1,4 @@
-"""Keeps the simulated instances that really run in step with what EC2 says of them."""
-
-from __future__ import annotations
+"""Keeps the machines that really run in step with the instances in EC2's state."""
 
 import json
 import logging
@@ -20,8 +18,8 @@ log = logging.getLogger(__name__)
 
 STEP_SECONDS = 0.05
 POWER_OFF_GRACE_SECONDS = 20.0
-"""How long a machine has to power off; EC2 gives minutes."""
-_GONE = {"terminate": ("terminated", 48), "stop": ("stopped", 80)}
+"""Time that a machine gets to power off; EC2 gives minutes."""
+_FINAL_STATES = {"terminate": ("terminated", 48), "stop": ("stopped", 80)}
 
 
 @dataclass(slots=True)
@@ -33,17 +31,17 @@ class _Running:
 
 
 class MachineSupervisor:
-    """Boots a machine for each running instance, and powers it off when EC2 ends the instance, or the other way round.
+    """Boots a machine for each running instance, powers it off when EC2 ends the instance, and the reverse.
 
     Args:
-        credentials: of a role, by its instance profile's ARN and the instance's id.
-        environ, shared, commands: see `Blueprint`.
+        credentials: returns a role's credentials, given the instance profile's ARN and the instance id.
+        environ, shared, commands: see `MachineSpec`.
     """
 
     def __init__(
         self,
-        front: Ec2Api,
-        ledger: EventLog,
+        api: Ec2Api,
+        events: EventLog,
         directory: Path,
         *,
         credentials: Callable[[str, str], Mapping[str, str]],
@@ -51,25 +49,25 @@ class MachineSupervisor:
         shared: Sequence[Path],
         commands: Mapping[str, str],
     ) -> None:
-        self._front = front
-        self._ledger = ledger
+        self._api = api
+        self._events = events
         self._directory = directory
         self._credentials = credentials
         self._environ = environ
         self._shared = shared
         self._commands = commands
         self._running: dict[str, _Running] = {}
-        self._over: dict[str, NamespaceMachine] = {}
+        self._ended: dict[str, NamespaceMachine] = {}
         self._ending = threading.Event()
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="machines", daemon=True)
 
     def start(self) -> None:
-        """Begins."""
+        """Start the supervising thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Cuts every machine's power."""
+        """Stop all machines and the thread; raise what the thread failed with."""
         self._ending.set()
         self._thread.join()
         if self.failure is not None:
@@ -77,15 +75,15 @@ class MachineSupervisor:
 
     @property
     def running(self) -> dict[str, NamespaceMachine]:
-        """Machines that are on, by instance id."""
+        """Running machines by instance id."""
         return {id_: running.machine for id_, running in dict(self._running).items()}
 
     def all(self) -> dict[str, NamespaceMachine]:
-        """Every machine there ever was, by instance id."""
-        return self._over | self.running
+        """Return all machines, including ended ones, by instance id."""
+        return self._ended | self.running
 
     def interrupt_spot_instance(self, instance_id: str, seconds: float) -> None:
-        """A spot notice, after which EC2 takes the instance back."""
+        """Send a spot interruption notice; EC2 ends the instance after this time."""
         running = self._running[instance_id]
         running.machine.metadata.announce_interruption(seconds)
         running.reclaimed_at = time.monotonic() + seconds
@@ -94,7 +92,7 @@ class MachineSupervisor:
         try:
             while not self._ending.wait(STEP_SECONDS):
                 self._step(time.monotonic())
-        except BaseException as error:  # a thread's edge: `close` raises it
+        except BaseException as error:  # `close` raises it in the main thread
             log.exception("event=machines_failed")
             self.failure = error
         finally:
@@ -102,63 +100,63 @@ class MachineSupervisor:
                 running.machine.cut_power()
 
     def _step(self, now: float) -> None:
-        with self._front.lock:
-            regions = list(self._front.regions.values())
+        with self._api.lock:
+            regions = list(self._api.regions.values())
             found = [(region, instance.id, instance.state) for region in regions for instance in region.instances()]
         for region, instance_id, state in found:
             running = self._running.get(instance_id)
-            if running is None and state == "running" and instance_id not in self._over:
+            if running is None and state == "running" and instance_id not in self._ended:
                 self._boot(region, instance_id)
             elif running is not None:
-                self._look_after(running, instance_id, state, now)
+                self._update(running, instance_id, state, now)
 
     def _boot(self, region: MotoRegion, instance_id: str) -> None:
-        with self._front.lock:
-            blueprint = self._blueprint(region, instance_id)
+        with self._api.lock:
+            spec = self._spec(region, instance_id)
         directory = self._directory / instance_id
         directory.mkdir(parents=True)
-        self._running[instance_id] = _Running(region, NamespaceMachine(blueprint, directory))
+        self._running[instance_id] = _Running(region, NamespaceMachine(spec, directory))
 
-    def _look_after(self, running: _Running, instance_id: str, state: str, now: float) -> None:
+    def _update(self, running: _Running, instance_id: str, state: str, now: float) -> None:
         if running.reclaimed_at is not None and now >= running.reclaimed_at and state == "running":
             self._end(running, instance_id, "spot", "shutting-down", 32)
         elif not running.machine.is_running:
             if state == "running":
-                self._ledger.record_end(instance_id, "shutdown")
-            self._clear(running, instance_id)
+                self._events.record_end(instance_id, "shutdown")
+            self._finish(running, instance_id)
         elif state != "running":
             if state == "terminated":
-                # An Auto Scaling group ended it, by moto's own word: it has not gone yet.
-                with self._front.lock:
+                # An Auto Scaling group ended it within moto, but its machine still runs.
+                with self._api.lock:
                     running.region.set_state(instance_id, "shutting-down", 32)
             if running.power_cut_at is None:
                 running.power_cut_at = now + POWER_OFF_GRACE_SECONDS
                 running.machine.press_power_button()
             elif now >= running.power_cut_at or running.machine.has_crashed:
-                self._clear(running, instance_id)
+                self._finish(running, instance_id)
         else:
             for address in running.region.attached_addresses(instance_id):
                 running.machine.add_address(address)
 
     def _end(self, running: _Running, instance_id: str, cause: str, name: str, code: int) -> None:
-        with self._front.lock:
-            self._ledger.record_end(instance_id, cause)
+        with self._api.lock:
+            self._events.record_end(instance_id, cause)
             running.region.set_state(instance_id, name, code)
 
-    def _clear(self, running: _Running, instance_id: str) -> None:
+    def _finish(self, running: _Running, instance_id: str) -> None:
         running.machine.cut_power()
-        self._over[instance_id] = running.machine
+        self._ended[instance_id] = running.machine
         del self._running[instance_id]
-        with self._front.lock:
+        with self._api.lock:
             instance = running.region.instance(instance_id)
             asked = instance.state in ("shutting-down", "terminated")
             behaviour = "terminate" if asked else instance.instance_initiated_shutdown_behavior
-            running.region.set_state(instance_id, *_GONE[behaviour])
+            running.region.set_state(instance_id, *_FINAL_STATES[behaviour])
             if behaviour == "terminate":
                 running.region.release_interfaces(instance_id)
                 running.region.release_volumes(instance_id)
 
-    def _blueprint(self, region: MotoRegion, instance_id: str) -> MachineSpec:
+    def _spec(self, region: MotoRegion, instance_id: str) -> MachineSpec:
         instance = region.instance(instance_id)
         user_data = region.user_data(instance_id)
         return MachineSpec(

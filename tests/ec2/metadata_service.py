@@ -1,9 +1,7 @@
-"""The instance metadata service (IMDSv2).
+"""A simulated EC2 instance metadata service (IMDSv2).
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
 """
-
-from __future__ import annotations
 
 import json
 import secrets
@@ -19,10 +17,10 @@ MAX_TOKEN_SECONDS = 21_600
 
 
 class MetadataService:
-    """Answers from a tree in memory, in threads of this process, on the network of whoever makes it.
+    """Serves a tree of texts in threads of this process, on the network of the thread that creates it.
 
     Args:
-        tree: text by path, as `meta-data/instance-id`. A path that is no leaf lists what lies beneath it.
+        tree: text by path, such as `meta-data/instance-id`. A path that is not a leaf lists its children.
         token_required: whether requests without a token (IMDSv1) are refused.
     """
 
@@ -36,22 +34,22 @@ class MetadataService:
         self._thread.start()
 
     def announce_interruption(self, seconds: float) -> None:
-        """A spot notice: the instance goes in so many seconds."""
+        """Publish a spot interruption notice that ends the instance in this time."""
         end = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.tree["meta-data/spot/instance-action"] = json.dumps({"action": "terminate", "time": end})
         self.tree["meta-data/spot/termination-time"] = end
 
     def recommend_rebalance(self) -> None:
-        """A rebalance recommendation: the instance is likelier than others to be interrupted."""
+        """Publish a rebalance recommendation: the instance has an elevated risk of interruption."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.tree["meta-data/events/recommendations/rebalance"] = json.dumps({"noticeTime": now})
 
     def revoke_tokens(self) -> None:
-        """Every token that it has given is refused from now on."""
-        self._server.token_ends.clear()
+        """Refuse all tokens issued so far."""
+        self._server.token_expiries.clear()
 
     def close(self) -> None:
-        """Ends it."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -63,7 +61,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], tree: Mapping[str, str], token_required: bool) -> None:
         self.tree = tree
         self.token_required = token_required
-        self.token_ends: dict[str, float] = {}
+        self.token_expiries: dict[str, float] = {}
         super().__init__(address, _Request)
 
 
@@ -79,20 +77,20 @@ class _Request(BaseHTTPRequestHandler):
         if not lifetime.isdecimal() or not 1 <= int(lifetime) <= MAX_TOKEN_SECONDS:
             return self._answer(HTTPStatus.BAD_REQUEST)
         token = secrets.token_urlsafe(32)
-        self.server.token_ends[token] = time.monotonic() + int(lifetime)
+        self.server.token_expiries[token] = time.monotonic() + int(lifetime)
         return self._answer(HTTPStatus.OK, token)
 
     def do_GET(self) -> None:
         token = self.headers.get("X-aws-ec2-metadata-token")
         if token is None and self.server.token_required:
             return self._answer(HTTPStatus.UNAUTHORIZED)
-        if token is not None and self.server.token_ends.get(token, 0.0) < time.monotonic():
+        if token is not None and self.server.token_expiries.get(token, 0.0) < time.monotonic():
             return self._answer(HTTPStatus.UNAUTHORIZED)
         text = _look_up(dict(self.server.tree), self.path.removeprefix("/latest/").strip("/"))
         return self._answer(HTTPStatus.NOT_FOUND) if text is None else self._answer(HTTPStatus.OK, text)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
     def _answer(self, status: HTTPStatus, text: str = "") -> None:
         content = text.encode()

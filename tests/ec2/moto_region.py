@@ -1,6 +1,4 @@
-"""What the simulation reads and changes in moto's own books of one region's EC2."""
-
-from __future__ import annotations
+"""Access to moto's internal state of one region's EC2."""
 
 import base64
 from collections.abc import Mapping
@@ -15,44 +13,44 @@ ENDED_STATES = ("shutting-down", "terminated", "stopping", "stopped")
 
 
 class MotoRegion:
-    """One region's EC2."""
+    """The state of one region."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._backend: Any = ec2_backends[ACCOUNT][name]
 
     def instances(self) -> list[Any]:
-        """Moto's instances, ended ones too."""
+        """Return moto's instances, including ended ones."""
         return [instance for found in list(self._backend.reservations.values()) for instance in found.instances]
 
     def instance_ids(self) -> list[str]:
-        """Of all of them."""
+        """Return the ids of all instances, including ended ones."""
         return [instance.id for instance in self.instances()]
 
     def instance(self, instance_id: str) -> Any:
-        """One of them, which exists."""
+        """Return an existing instance."""
         return self._backend.get_instance(instance_id)
 
     def is_alive(self, instance_id: str) -> bool:
-        """Whether it has not begun to end."""
+        """Whether the instance has not started to end."""
         return self.instance(instance_id).state not in ENDED_STATES
 
     def tags(self, instance_id: str) -> dict[str, str]:
-        """The instance's tags."""
+        """Return the instance's tags."""
         return {tag["key"]: tag["value"] for tag in self.instance(instance_id).get_tags()}
 
     def user_data(self, instance_id: str) -> bytes:
-        """The instance's user data."""
+        """Return the instance's user data."""
         text = self.instance(instance_id).user_data
         return base64.b64decode(str(text)) if text else b""
 
     def set_state(self, instance_id: str, name: str, code: int) -> None:
-        """Moves an instance to a state of its life."""
+        """Set the instance's lifecycle state."""
         state = self.instance(instance_id)._state
         state.name, state.code = name, code
 
     def launch_template_data(self, form: Mapping[str, str]) -> Mapping[str, Any]:
-        """The data of the launch template that a call names; {} where it names none.
+        """Return the data of the launch template that a call names; {} if it names none.
 
         Raises:
             ApiError: there is no such template.
@@ -70,12 +68,12 @@ class MotoRegion:
                 del names["Version"]
             found = self._backend._get_template_from_args(names)
             data: Mapping[str, Any] = (found.template.latest_version() if version == "$Latest" else found).data
-        except Exception as error:  # moto's many ways to say that there is none
+        except Exception as error:  # moto raises many kinds of errors for a missing template
             raise ApiError("InvalidLaunchTemplateId.NotFound", f"no launch template {names}: {error}") from error
         return data
 
     def availability_zone(self, subnet_id: str, zone: str) -> str:
-        """The zone of a launch.
+        """Return the availability zone of a launch.
 
         Raises:
             ApiError: there is no such subnet.
@@ -88,7 +86,7 @@ class MotoRegion:
         return str(subnets[0].availability_zone)
 
     def ensure_instance_profile(self, instance_id: str, form: Mapping[str, str]) -> None:
-        """Gives every instance of a call its profile: moto gives it to the first alone."""
+        """Attach the call's instance profile to the instance: moto attaches it to the first one only."""
         if instance_id in self._backend.iam_instance_profile_associations:
             return
         name, arn = form.get("IamInstanceProfile.Name"), form.get("IamInstanceProfile.Arn")
@@ -98,7 +96,7 @@ class MotoRegion:
             )
 
     def release_interfaces(self, instance_id: str) -> None:
-        """An instance that is gone keeps no network interface: its own ends, others can be attached again."""
+        """Delete the primary network interface of an ended instance and detach the others for reuse."""
         instance = self.instance(instance_id)
         for index, interface in list(instance.nics.items()):
             if int(index):
@@ -107,18 +105,18 @@ class MotoRegion:
                 interface.delete()
 
     def release_volumes(self, instance_id: str) -> None:
-        """An instance that is gone keeps no volume: those that are to end with it do, others can be attached again.
+        """Delete the volumes of an ended instance that have DeleteOnTermination and detach the others for reuse.
 
-        Moto sees to it in TerminateInstances alone, which nobody calls for an instance that ends by itself.
+        moto does this in TerminateInstances only, which is not called if an instance shuts itself down.
         """
         self.instance(instance_id).teardown_defaults()
 
     def profile_arn(self, instance_id: str) -> str:
-        """The ARN of the instance's profile, '' where it has none."""
+        """Return the ARN of the instance profile; '' if there is none."""
         association = self._backend.iam_instance_profile_associations.get(instance_id)
         return str(association.iam_instance_profile.arn) if association else ""
 
     def attached_addresses(self, instance_id: str) -> list[str]:
-        """Of the network interfaces that were attached to the instance."""
+        """Return the addresses of the network interfaces attached to the instance."""
         nics = list(self.instance(instance_id).nics.values())
         return [str(nic.private_ip_address) for nic in nics]

@@ -1,10 +1,8 @@
-"""Linux network namespaces: the simulated cloud has one of its own, and each of its instances another.
+"""Linux network namespaces: one for the simulated cloud and one for each of its instances.
 
-A namespace belongs to a thread, and to the threads and processes that it starts; it is gone with the last of them, so
-nothing is left behind however a test ends.
+A namespace belongs to a thread and to the threads and processes that it starts. It ends with the last of them, so a
+test leaves nothing behind, however it ends.
 """
-
-from __future__ import annotations
 
 import ctypes
 import os
@@ -14,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CLOUD_ADDRESS = "10.99.0.1"
-"""Of the cloud itself: its endpoint, and whatever a test runs beside it."""
+"""Address of the cloud: its endpoint, and programs that a test runs outside the instances."""
 _CLONE_NEWNET = 0x40000000
 
 
 def unavailable_reason() -> str:
-    """Why no namespaces can be made here; '' where they can."""
+    """Return the reason why no namespaces can be created here; '' if they can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     tried = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "true"], capture_output=True, text=True)
@@ -28,7 +26,7 @@ def unavailable_reason() -> str:
 
 @contextmanager
 def isolated_network() -> Iterator[None]:
-    """Within it, the calling thread is in a new network, whose one address is `CLOUD_ADDRESS`."""
+    """Move the calling thread into a new network whose only address is `CLOUD_ADDRESS`, for the block."""
     with _returning():
         _check(_libc().unshare(_CLONE_NEWNET))
         run("ip", "link", "set", "lo", "up")
@@ -39,21 +37,21 @@ def isolated_network() -> Iterator[None]:
 
 @contextmanager
 def in_network_of(pid: int) -> Iterator[None]:
-    """Within it, the calling thread is in the network of that process. Sockets made there stay there."""
+    """Move the calling thread into a process's network for the block. Sockets created there stay there."""
     with _returning():
         _enter(Path(f"/proc/{pid}/ns/net"))
         yield
 
 
 def connect_instance(pid: int, address: str, link: str) -> None:
-    """Gives the network of that process an address, and a way to everything that this thread's network reaches.
+    """Give a process's network an address and a route to everything that this thread's network reaches.
 
     Args:
-        link: name of this side's end, at most 15 characters.
+        link: name of this side's end of the link, at most 15 characters.
     """
     run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
     run("ip", "link", "set", link, "up")
-    # The last one that had it may have gone without a word.
+    # Replace the route of an earlier instance with this address that was killed.
     run("ip", "route", "replace", f"{address}/32", "dev", link)
     with in_network_of(pid):
         run("ip", "link", "set", "lo", "up")
@@ -63,17 +61,17 @@ def connect_instance(pid: int, address: str, link: str) -> None:
 
 
 def add_address(pid: int, address: str, link: str) -> None:
-    """Gives the network of that process another address, on the link that `connect` made."""
+    """Give a process's network another address on the link that `connect_instance` created."""
     run("ip", "route", "replace", f"{address}/32", "dev", link)
     with in_network_of(pid):
         run("ip", "address", "add", f"{address}/32", "dev", "eth0")
 
 
 def run(*command: str) -> None:
-    """Runs a command.
+    """Run a command.
 
     Raises:
-        RuntimeError: it failed; with what it said.
+        RuntimeError: it failed; the message has its stderr.
     """
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

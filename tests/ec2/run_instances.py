@@ -1,9 +1,7 @@
-"""RunInstances as EC2 does it, on top of moto's: tokens, MaxCount, capacity, and all of the launch template.
+"""RunInstances with the behaviour of EC2 that moto lacks: client tokens, MaxCount, capacity, full launch templates.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
 """
-
-from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
@@ -20,29 +18,29 @@ AskMoto = Callable[[QueryForm], ApiAnswer]
 
 
 @dataclass(frozen=True, slots=True)
-class _Repeatable:
+class _TokenUse:
     form: QueryForm
     answer: ApiAnswer
     instance_ids: tuple[str, ...]
 
 
 class InstanceLauncher:
-    """One region's launches."""
+    """RunInstances in one region."""
 
-    def __init__(self, region: MotoRegion, faults: Faults, ledger: EventLog) -> None:
+    def __init__(self, region: MotoRegion, faults: Faults, events: EventLog) -> None:
         self._region = region
         self._faults = faults
-        self._ledger = ledger
-        self._by_token: dict[str, _Repeatable] = {}
+        self._events = events
+        self._by_token: dict[str, _TokenUse] = {}
 
-    def run(self, form: QueryForm, moto: AskMoto) -> ApiAnswer:
-        """Launches, or repeats the answer to the same token.
+    def run(self, form: QueryForm, ask_moto: AskMoto) -> ApiAnswer:
+        """Launch instances, or repeat the answer to a call with the same token.
 
         Args:
-            moto: answers a call in moto.
+            ask_moto: sends a call to moto and returns its answer.
 
         Raises:
-            ApiError: EC2 would refuse.
+            ApiError: EC2 would refuse the call.
         """
         token = form.get("ClientToken", "")
         if (before := self._by_token.get(token)) is not None:
@@ -52,17 +50,17 @@ class InstanceLauncher:
         kind = self._kind(full, template)
         granted = self._grant(full, kind)
         known = self._region.instance_ids()
-        answer = moto(full | {"MinCount": str(granted), "MaxCount": str(granted)})
+        answer = ask_moto(full | {"MinCount": str(granted), "MaxCount": str(granted)})
         new = tuple(id_ for id_ in self._region.instance_ids() if id_ not in known)
         for instance_id in new:
             self._region.ensure_instance_profile(instance_id, full)
             tags = self._region.tags(instance_id)
-            self._ledger.record_launch(Launch(time.monotonic(), token, instance_id, *kind, tags))
+            self._events.record_launch(Launch(time.monotonic(), token, instance_id, *kind, tags))
         if token and new:
-            self._by_token[token] = _Repeatable(form, answer, new)
+            self._by_token[token] = _TokenUse(form, answer, new)
         return answer
 
-    def _repeat(self, before: _Repeatable, form: QueryForm) -> ApiAnswer:
+    def _repeat(self, before: _TokenUse, form: QueryForm) -> ApiAnswer:
         if before.form != form:
             changed = sorted(key for key in before.form.keys() | form if before.form.get(key) != form.get(key))
             raise ApiError(
@@ -97,7 +95,7 @@ class InstanceLauncher:
 
 
 def _with_template(form: QueryForm, template: Mapping[str, Any]) -> QueryForm:
-    """The call with what moto leaves out of the template said openly; what the call says itself goes before."""
+    """Return the call with the launch template fields that moto ignores. The call's own parameters win."""
     options = template.get("MetadataOptions", {})
     from_template = {
         "InstanceInitiatedShutdownBehavior": template.get("InstanceInitiatedShutdownBehavior"),

@@ -1,6 +1,4 @@
-"""The simulated AWS as a test has it: an endpoint, its instances, its faults and its books."""
-
-from __future__ import annotations
+"""A simulated AWS for tests: one endpoint, instances that really run, faults, and a log of what happened."""
 
 import base64
 import json
@@ -9,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import boto3
 from botocore.config import Config
@@ -28,19 +26,22 @@ _IMAGE = "ami-12c6146b"
 
 
 class SimulatedCloud:
-    """One at a time in a process: moto keeps its books in globals, which each new cloud empties.
+    """The simulated AWS, as a context manager.
 
-    Within `own_network` its instances really run; otherwise give an address of this machine, and `boots=False`.
+    One per process at a time: moto keeps its state in globals, which each new cloud clears.
+    Its instances really run inside `isolated_network`. Elsewhere pass an address of this machine and `boots=False`.
 
     Args:
         directory: for the machines' files.
         boots: whether instances really run.
-        environ: what every process on an instance finds in its environment, beside the endpoint's address.
-        shared: directories of this machine that instances have in common with it.
-        commands: programs that are on every instance besides: text by path, such as `usr/local/bin/mount`.
+        environ: environment of every process on an instance, in addition to the endpoint's address.
+        shared: directories that the instances share with this machine.
+        commands: additional programs on every instance: text by path, such as `usr/local/bin/mount`.
 
     Attributes:
-        faults, ledger, machines: what goes wrong, what happened, what runs.
+        faults: what goes wrong.
+        events: what happened.
+        machines: what runs.
         lock: held while a call to EC2 takes effect.
     """
 
@@ -56,14 +57,14 @@ class SimulatedCloud:
     ) -> None:
         moto_api_backend.reset()
         self.faults, self.events = Faults(), EventLog()
-        front = Ec2Api(self.faults, self.events, instances_linger=boots)
-        self.lock = front.lock
-        self._server = make_server(address, 0, front, threaded=True, request_handler=_QuietHandler)
+        api = Ec2Api(self.faults, self.events, instances_linger=boots)
+        self.lock = api.lock
+        self._server = make_server(address, 0, api, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://{address}:{self._server.server_port}"
         self._boots = boots
         self._clients: dict[str, Any] = {}
         self.machines = MachineSupervisor(
-            front,
+            api,
             self.events,
             directory,
             credentials=self._credentials,
@@ -71,10 +72,10 @@ class SimulatedCloud:
             shared=shared,
             commands=commands or {},
         )
-        front.read_console = lambda instance_id: self.machines.all()[instance_id].console
+        api.read_console = lambda instance_id: self.machines.all()[instance_id].console
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
-    def __enter__(self) -> SimulatedCloud:
+    def __enter__(self) -> Self:
         self._thread.start()
         if self._boots:
             self.machines.start()
@@ -87,7 +88,7 @@ class SimulatedCloud:
             if self._boots:
                 self.machines.close()
                 for instance_id, machine in self.machines.all().items():
-                    # pytest shows it with a failure
+                    # pytest shows stderr with a failure.
                     sys.stderr.write(f"--- console of {instance_id}\n{machine.console}")
         finally:
             self._server.shutdown()
@@ -96,7 +97,7 @@ class SimulatedCloud:
 
     @property
     def environ(self) -> dict[str, str]:
-        """By which programs beside the cloud reach it."""
+        """Environment variables with which programs on this machine use the cloud."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "testing",
@@ -105,7 +106,7 @@ class SimulatedCloud:
         }
 
     def client(self, service: str) -> Any:
-        """A boto3 client of it, which repeats nothing."""
+        """Return a boto3 client of the cloud that does not retry."""
         return boto3.client(
             service,
             region_name=REGION,
@@ -116,12 +117,12 @@ class SimulatedCloud:
         )
 
     def subnets(self) -> dict[str, str]:
-        """The default network's subnets: id by zone."""
+        """Return the default VPC's subnets: id by availability zone."""
         found = self.client("ec2").describe_subnets()["Subnets"]
         return {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in found}
 
     def create_template(self, user_data: str, **data: Any) -> str:
-        """A launch template for instances that terminate when they shut down; its id."""
+        """Create a launch template for instances that terminate when they shut down; return its id."""
         content = {
             "ImageId": _IMAGE,
             "InstanceType": "c7g.large",
@@ -134,7 +135,7 @@ class SimulatedCloud:
         return str(made["LaunchTemplate"]["LaunchTemplateId"])
 
     def states(self) -> dict[str, str]:
-        """What EC2 says of each instance: state by id."""
+        """Return each instance's state in EC2's descriptions, by id."""
         pages = self.client("ec2").get_paginator("describe_instances").paginate()
         return {
             instance["InstanceId"]: instance["State"]["Name"]
@@ -164,4 +165,4 @@ class SimulatedCloud:
 
 class _QuietHandler(MotoRequestHandler):
     def log(self, *_: object) -> None:
-        """Says nothing: the ledger has it."""
+        """Log nothing: `SimulatedCloud.events` has the calls."""

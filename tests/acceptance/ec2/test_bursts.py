@@ -13,4 +13,4 @@ def test_a_burst_grows_the_fleet_and_returns_to_zero(start: StartSystem) -> None
     system.wait_until_done()
     system.wait_until_no_instances()
     until(lambda: not system.cloud.machines.running, wanted="every machine to be off")
-    assert {cause for _, cause in system.cloud.events.ends.values()} <= {"terminated", "shutdown"}
+    assert {end.cause for end in system.cloud.events.ends.values()} <= {"terminated", "shutdown"}

@@ -20,7 +20,7 @@ def test_a_spot_notice_amid_a_job(start: StartSystem) -> None:
     replacement = system.instance_id_of(system.hosts_started_on(name)[1])
     assert [launch.instance_id for launch in system.cloud.events.launches] == [instance_id, replacement]
     until(lambda: instance_id in system.cloud.events.ends, wanted="the instance to go")
-    assert system.cloud.events.launched_at(replacement) < system.cloud.events.ends[instance_id][0]
+    assert system.cloud.events.launched_at(replacement) < system.cloud.events.ends[instance_id].ended_at
     system.open_gates()
     system.wait_until_done()
     assert system.attempts() == [1]
@@ -56,7 +56,7 @@ def test_an_instance_that_dies_silently(start: StartSystem) -> None:
     system.open_gates()
     system.wait_until_done()
     system.wait_until_no_instances()
-    assert system.cloud.events.ends[instance_id][1] == "terminated"
+    assert system.cloud.events.ends[instance_id].cause == "terminated"
 
 
 def test_instances_that_ec2_does_not_show_for_a_while(start: StartSystem) -> None:
@@ -88,7 +88,7 @@ def test_instances_whose_managers_have_gone_for_good(start: StartSystem, cloud: 
     until(lambda: any("reason=manager_timeout" in machine.console for machine in cloud.machines.all().values()))
     system.open_gates()
     system.wait_until_no_instances()
-    assert {cause for _, cause in cloud.events.ends.values()} == {"shutdown"}
+    assert {end.cause for end in cloud.events.ends.values()} == {"shutdown"}
     until(lambda: set(cloud.states().values()) == {"terminated"}, wanted="EC2 to say so")
     system.start_manager()
     system.wait_until_done()

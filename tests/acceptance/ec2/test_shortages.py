@@ -67,5 +67,5 @@ def test_an_instance_that_never_becomes_a_worker_is_ended_and_replaced(start: St
     system.wait_until_done()
     assert "reason=never_registered" in system.managers[0].log
     first = system.cloud.events.launches[0].instance_id
-    assert system.cloud.events.ends[first][1] == "terminated"
+    assert system.cloud.events.ends[first].cause == "terminated"
     system.wait_until_no_instances()

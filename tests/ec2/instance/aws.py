@@ -1,8 +1,8 @@
 #!VENV
-"""Stands in for the AWS CLI.
+"""Replacement of the AWS CLI.
 
-`aws SERVICE OPERATION --some-parameter VALUE… [--query Name] [--output text]` by way of boto3, and of `aws s3`:
-`cp [--recursive] FROM s3://TO` and `cp s3://FROM TO`. The exit status of an error answer is 254, as the CLI's.
+Supports `aws SERVICE OPERATION --some-parameter VALUE… [--query Name] [--output text]` through boto3, and of `aws s3`
+`cp [--recursive] FROM s3://TO` and `cp s3://FROM TO`. An error answer gives exit status 254, as in the CLI.
 """
 
 import json
@@ -19,7 +19,7 @@ def main(words: list[str]) -> int:
     service, operation, *rest = [word for word in words if word not in ("--only-show-errors", "--no-cli-pager")]
     if service == "s3" and operation == "cp" and rest[0].startswith("s3://"):
         return download(*rest)
-    from botocore.exceptions import ClientError  # takes a second to import, which each boot would wait for
+    from botocore.exceptions import ClientError  # imported here because it takes a second, which would delay each boot
 
     try:
         return upload(operation, rest) if service == "s3" else call(service, operation, rest)
@@ -29,7 +29,7 @@ def main(words: list[str]) -> int:
 
 
 def download(source: str, target: str) -> int:
-    """With the credentials of the instance's role, as the CLI does; moto looks at whose they are alone."""
+    """Download with the credentials of the instance's role, as the CLI does; moto checks only the access key."""
     token = ask(f"{METADATA}/api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
     with_token = {"X-aws-ec2-metadata-token": token.decode()}
     roles = f"{METADATA}/meta-data/iam/security-credentials/"

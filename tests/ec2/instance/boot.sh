@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Boots a simulated instance, in namespaces of its own: a disk over this machine's files, then process 1.
+# Boot a simulated instance in its own namespaces: mount a disk over this machine's files, then run process 1.
 #   boot.sh DIRECTORY PYTHON SHARED...
-# DIRECTORY has `seed` (put on the disk before the boot); each SHARED directory is this machine's own.
-# A line on standard input says that the instance's network is there.
+# DIRECTORY/seed is copied to the disk before the boot; each SHARED directory is shared with this machine.
+# Waits for a line on standard input: the instance's network is ready.
 set -euo pipefail
 directory=$1 python=$2
 shift 2
@@ -21,7 +21,7 @@ for shared in "$@"; do
   mkdir -p "$root$shared"
   mount --bind "$shared" "$root$shared"
 done
-# Whoever runs there may reach what it has in common with this machine, and its Python.
+# Users on the instance may reach the shared directories and Python.
 for path in "$python" "$@"; do
   while [ "$path" != / ]; do
     path=$(dirname "$path")

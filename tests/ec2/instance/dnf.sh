@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
-# Stands in for dnf: the packages are taken for installed.
+# Replacement of dnf, yum and rpm: treats all packages as installed.
 echo "${0##*/} $*"

@@ -1,7 +1,7 @@
-"""Process 1 of a simulated instance: what cloud-init, systemd and the power button do on a real one.
+"""Process 1 of a simulated instance: replaces cloud-init, systemd and the power button of a real one.
 
-It runs the user data, then the units that `systemctl` asks for, and on SIGTERM or `shutdown` stops those in order and
-ends, which ends everything in the instance. Of systemd it knows, in [Service]: Type simple, exec, notify and
+It runs the user data, then the units that `systemctl` requests. On SIGTERM or `shutdown` it stops the units in reverse
+order and exits, which ends every process of the instance. Supported in [Service]: Type simple, exec, notify and
 oneshot, ExecStartPre, ExecStart, ExecStop, ExecStopPost, Environment, EnvironmentFile, WorkingDirectory, User, Restart,
 RestartSec, RestartPreventExitStatus, TimeoutStopSec, KillSignal, KillMode; and template units (`name@instance`). All
 output goes to the console.
@@ -29,7 +29,7 @@ Settings = dict[str, list[str]]
 
 
 class Unit:
-    """A service, started at most once at a time."""
+    """A service; at most one process of it runs at a time."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
@@ -45,7 +45,7 @@ class Unit:
         return not self.over.is_set()
 
     def start(self) -> int:
-        """The exit status of the start."""
+        """Start the service; return the exit status of the start."""
         if self.active:
             return 0
         self.stopping = False
@@ -66,11 +66,11 @@ class Unit:
             return
         for line in self._lines("ExecStop"):
             self._call(line)
-        told_alone = self._one("KillMode", "control-group") in ("mixed", "process")
+        main_process_only = self._one("KillMode", "control-group") in ("mixed", "process")
         for number in (getattr(signal, self._one("KillSignal", "SIGTERM")), signal.SIGKILL):
-            tell = os.kill if told_alone and number != signal.SIGKILL else os.killpg
+            send = os.kill if main_process_only and number != signal.SIGKILL else os.killpg
             with suppress(ProcessLookupError):
-                tell(self.process.pid, number)
+                send(self.process.pid, number)
             if self.over.wait(_seconds(self._one("TimeoutStopSec", str(STOP_SECONDS)))):
                 return
 
@@ -78,7 +78,7 @@ class Unit:
         status = process.wait()
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        say(f"{self.name}: main process exited, status={status}")
+        log(f"{self.name}: main process exited, status={status}")
         for line in self._lines("ExecStopPost"):
             self._call(line)
         restart = self._one("Restart", "no")
@@ -129,14 +129,14 @@ class Unit:
 
 
 class Init:
-    """The instance from its boot to its end."""
+    """The init process from the instance's boot to its power-off."""
 
     def __init__(self) -> None:
         self.units: dict[str, Unit] = {}
         self.ending = False
 
     def run(self) -> None:
-        """Returns when the instance is off."""
+        """Run until the instance powers off."""
         signal.signal(signal.SIGTERM, self._end)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind("/run/init.sock")
@@ -145,22 +145,22 @@ class Init:
         threading.Thread(target=self._run_user_data, daemon=True).start()
         while not self.ending:
             time.sleep(0.05)
-        say("powering off")
+        log("powering off")
         for unit in reversed(list(self.units.values())):
             unit.stop()
         with suppress(ProcessLookupError):
             os.kill(-1, signal.SIGTERM)
-        say("off")
+        log("off")
 
     def _end(self, *_: object) -> None:
-        # No lock is taken: a signal interrupts whoever holds one.
+        # Takes no lock: the interrupted thread may hold it.
         self.ending = True
 
     def _run_user_data(self) -> None:
         if USER_DATA.read_bytes().startswith(b"#!"):
             USER_DATA.chmod(0o700)
             status = subprocess.call([str(USER_DATA)], cwd="/", stdin=subprocess.DEVNULL)
-            say(f"user data exited, status={status}")
+            log(f"user data exited, status={status}")
 
     def _listen(self, listener: socket.socket) -> None:
         while True:
@@ -169,11 +169,11 @@ class Init:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:
-            answer = self._obey(json.loads(connection.makefile().readline()))
-            with suppress(BrokenPipeError):  # whoever asked for the end does not wait for an answer
+            answer = self._handle(json.loads(connection.makefile().readline()))
+            with suppress(BrokenPipeError):  # a client that requested the power-off does not wait for an answer
                 connection.sendall(json.dumps(answer).encode() + b"\n")
 
-    def _obey(self, request: list[str]) -> tuple[int, str]:
+    def _handle(self, request: list[str]) -> tuple[int, str]:
         options = {word for word in request if word.startswith("-")}
         verb, *names = [word for word in request if word not in options] or [""]
         if verb in ("poweroff", "halt"):
@@ -204,13 +204,13 @@ class Init:
             if name not in self.units or not self.units[name].active:
                 self.units[name] = Unit(name, settings)
             status = self.units[name].start()
-            say(f"{name}: started, status={status}")
+            log(f"{name}: started, status={status}")
             return (1 if status else 0), ""
         return 0, ""
 
 
 def read_unit(name: str) -> Settings | None:
-    """The settings of a unit, each a list in order; None where there is no such unit."""
+    """Return a unit's settings, each with its values in order; None if there is no such unit."""
     template, _, instance = name.removesuffix(".service").partition("@")
     names = [name, f"{template}@.service"] if instance else [name]
     path = next((place / found for found in names for place in UNITS if (place / found).exists()), None)
@@ -240,8 +240,8 @@ def _seconds(text: str) -> float | None:
     return float(text)
 
 
-def say(text: str) -> None:
-    """A line on the console."""
+def log(text: str) -> None:
+    """Write a line to the console."""
     sys.stdout.write(f"[init] {text}\n")
     sys.stdout.flush()
 

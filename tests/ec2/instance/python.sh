@@ -1,3 +1,3 @@
 #!/bin/sh
-# Python 3.11 as it is on the image, with the packages that the program needs.
+# Replacement of the image's Python 3.11, with the packages that the program needs.
 exec VENV "$@"

@@ -1,5 +1,5 @@
 #!PYTHON -SE
-"""Stands in for `systemctl` and `shutdown` (and its other names): asks process 1 of the instance."""
+"""Replacement of `systemctl`, `shutdown`, `poweroff` and `halt`: sends the request to the instance's process 1."""
 
 import json
 import socket

@@ -1,7 +1,5 @@
 """A simulated AWS of each test's own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +11,14 @@ from tests.ec2.simulated_cloud import SimulatedCloud
 
 @pytest.fixture
 def api_only_cloud(tmp_path: Path) -> Iterator[SimulatedCloud]:
-    """A cloud whose instances do not really run."""
+    """A cloud that only answers API calls: its instances do not run."""
     with SimulatedCloud(tmp_path, boots=False, address="127.0.0.1") as cloud:
         yield cloud
 
 
 @pytest.fixture
 def network() -> Iterator[None]:
-    """A network of the test's own."""
+    """A network namespace for the test."""
     if reason := unavailable_reason():
         pytest.skip(reason)
     with isolated_network():
@@ -29,7 +27,7 @@ def network() -> Iterator[None]:
 
 @pytest.fixture
 def cloud(network: None, tmp_path: Path) -> Iterator[SimulatedCloud]:
-    """A cloud whose instances really run; they share the directory `shared` with the test."""
+    """A cloud with really running instances, which share the directory `shared` with the test."""
     shared = tmp_path / "shared"
     shared.mkdir()
     with SimulatedCloud(tmp_path / "machines", shared=[shared]) as cloud:

@@ -1,6 +1,4 @@
-"""The simulated instances really run: what the tests on them rely on."""
-
-from __future__ import annotations
+"""The simulated instances really run: the behaviour that other tests rely on."""
 
 import json
 from pathlib import Path
@@ -10,7 +8,7 @@ import pytest
 from tests.ec2.simulated_cloud import SimulatedCloud
 from tests.waiting import until
 
-NOTE_AND_WAIT = """#!/bin/bash
+REPORT_METADATA = """#!/bin/bash
 token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
 read_metadata() { curl -sf -H "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/$1"; }
 echo "$(read_metadata meta-data/instance-id) $(hostname) $(read_metadata meta-data/local-ipv4)" > SHARED/$(hostname)
@@ -30,11 +28,11 @@ def _launch(cloud: SimulatedCloud, user_data: str, shared: Path, **call: object)
 
 def test_user_data_runs_with_its_own_metadata_files_and_network(cloud: SimulatedCloud, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
-    (instance_id,) = _launch(cloud, NOTE_AND_WAIT, shared)
+    (instance_id,) = _launch(cloud, REPORT_METADATA, shared)
     until((shared / "ready").exists, wanted="the user data to run")
     (note,) = [path for path in shared.iterdir() if path.name.startswith("ip-")]
-    told_id, host_name, address = note.read_text().split()
-    assert (told_id, host_name) == (instance_id, note.name)
+    reported_id, host_name, address = note.read_text().split()
+    assert (reported_id, host_name) == (instance_id, note.name)
     assert host_name == "ip-" + address.replace(".", "-")
     assert (shared / "without-token").read_text() == "401"
     assert not Path("/etc/only-here").exists()
@@ -45,7 +43,7 @@ def test_user_data_runs_with_its_own_metadata_files_and_network(cloud: Simulated
     ("end", "cause"),
     [("terminate", "terminated"), ("shutdown", "shutdown"), ("spot", "spot")],
 )
-def test_units_are_stopped_in_order_however_an_instance_ends(
+def test_units_are_stopped_however_an_instance_ends(
     cloud: SimulatedCloud, tmp_path: Path, end: str, cause: str
 ) -> None:
     shared = tmp_path / "shared"
@@ -55,7 +53,7 @@ def test_units_are_stopped_in_order_however_an_instance_ends(
         cat > /etc/systemd/system/service.service <<'UNIT'
 [Service]
 Environment=PLACE=SHARED
-ExecStart=/bin/bash -c 'trap "echo told >> $PLACE/log; exit" TERM; touch $PLACE/up; while :; do sleep 0.05; done'
+ExecStart=/bin/bash -c 'trap "echo terminated >> $PLACE/log; exit" TERM; touch $PLACE/up; while :; do sleep 0.05; done'
 ExecStopPost=/bin/bash -c 'while [ ! -e $PLACE/let-go ]; do sleep 0.05; done; echo after >> $PLACE/log'
 UNIT
         systemctl daemon-reload
@@ -78,15 +76,15 @@ UNIT
         assert json.loads(machine.metadata.tree["meta-data/spot/instance-action"])["action"] == "terminate"
     (shared / "let-go").touch()
     until(lambda: cloud.states() == {instance_id: "terminated"}, wanted="the end of the instance")
-    assert (shared / "log").read_text().split() == ["told", "after"]
+    assert (shared / "log").read_text().split() == ["terminated", "after"]
     assert (shared / "active").read_text() == "active\n"
-    assert cloud.events.ends[instance_id][1] == cause
+    assert cloud.events.ends[instance_id].cause == cause
     assert not cloud.machines.running
 
 
 @pytest.mark.parametrize("end", ["terminate", "shutdown", "spot"])
-def test_volumes_end_with_their_instance_however_it_ends(cloud: SimulatedCloud, tmp_path: Path, end: str) -> None:
-    """Those that are to; others can be attached again."""
+def test_volumes_are_deleted_however_an_instance_ends(cloud: SimulatedCloud, tmp_path: Path, end: str) -> None:
+    """Volumes with DeleteOnTermination are deleted; others become available."""
     shared = tmp_path / "shared"
     disks = (("/dev/xvda", 10, True), ("/dev/sdf", 2, False))
     mapping = [
@@ -108,12 +106,12 @@ def test_volumes_end_with_their_instance_however_it_ends(cloud: SimulatedCloud, 
 
 
 def _volumes(cloud: SimulatedCloud) -> list[tuple[int, str]]:
-    """GiB and state of each."""
+    """Size in GiB and state of each volume."""
     volumes = cloud.client("ec2").describe_volumes()["Volumes"]
     return sorted((volume["Size"], volume["State"]) for volume in volumes)
 
 
-def test_a_crashed_instance_goes_on_running_as_far_as_ec2_knows(cloud: SimulatedCloud, tmp_path: Path) -> None:
+def test_a_crashed_instance_is_still_running_for_ec2(cloud: SimulatedCloud, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     (instance_id,) = _launch(cloud, "#!/bin/bash\nwhile :; do date +%N > SHARED/beat; sleep 0.05; done", shared)
     until((shared / "beat").exists)
@@ -126,9 +124,7 @@ def test_a_crashed_instance_goes_on_running_as_far_as_ec2_knows(cloud: Simulated
     until(lambda: cloud.states() == {instance_id: "terminated"}, wanted="the end of the instance")
 
 
-def test_instances_reach_each_other_and_the_cloud_with_their_roles_credentials(
-    cloud: SimulatedCloud, tmp_path: Path
-) -> None:
+def test_instances_call_aws_with_the_credentials_of_their_role(cloud: SimulatedCloud, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     iam = cloud.client("iam")
     iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")
@@ -147,7 +143,9 @@ def test_instances_reach_each_other_and_the_cloud_with_their_roles_credentials(
         """,
     )
     first, second = (instance["PrivateIpAddress"] for instance in launched["Instances"])
-    until(lambda: len([path for path in shared.iterdir() if path.stat().st_size]) == 2, wanted="both to say who")
+    until(
+        lambda: len([path for path in shared.iterdir() if path.stat().st_size]) == 2, wanted="both to report their role"
+    )
     for instance in launched["Instances"]:
         name = "ip-" + instance["PrivateIpAddress"].replace(".", "-")
         assert (shared / name).read_text().strip().endswith(f"assumed-role/worker/{instance['InstanceId']}")
