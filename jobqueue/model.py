@@ -19,6 +19,8 @@ FAILURE_TTL_SECONDS = 30 * DAY_SECONDS
 RQ_RESULT_TTL_SECONDS = 500
 """RQ's default (rq.defaults.DEFAULT_RESULT_TTL), for jobs of plain RQ clients that set none."""
 MAX_RESULT_BYTES = 1024 * 1024
+MAX_ITERATIONS = 10**9
+"""Of the built-in function `sha512`; checked at submission, and by the function itself."""
 LEASE_SECONDS = 20.0
 """How long a worker holds a job without renewing its lease."""
 MAX_LOSSES = 3

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from typing import Any, ParamSpec, TypeVar
 
-MAX_ITERATIONS = 10**9
+from jobqueue.model import MAX_ITERATIONS
+
 MAX_BODY_BYTES = 128 * 1024
 """How much of a response `http` keeps: JSON can take six bytes for one, and the maximum for a result is 1 MiB."""
 

@@ -5,7 +5,7 @@ Hot path: see benchmarks/README.md#http_enqueue.
 
 from jobqueue.functions import BUILT_IN
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
-from jobqueue.model import DEFAULT_TIMEOUT_SECONDS
+from jobqueue.model import DEFAULT_TIMEOUT_SECONDS, MAX_ITERATIONS
 from manager.http.asgi import Receive, Scope, header, media_type, payload_too_large, read_body, stream_body
 from manager.http.multipart import OVERHEAD_BYTES, read_boundary, read_field
 from manager.http.problems import WRONG_MEDIA_TYPE, Problem
@@ -17,9 +17,6 @@ from manager.schemas.documents import problem_for
 from manager.schemas.job_factory import sha512_job
 from manager.schemas.json_types import YEAR_SECONDS
 from manager.schemas.submission import ID_PATTERN
-
-MAX_ITERATIONS = 10**9
-"""The same as in `worker_node.functions`."""
 
 QUERY = Query(
     Integer("iterations", "Number of iterations", 1, MAX_ITERATIONS, required=True),

@@ -2,10 +2,10 @@
 
 from typing import get_args, get_type_hints
 
+import workmanager.client
 from jobqueue.functions import FunctionRegistry
-from manager.routes.enqueue import MAX_ITERATIONS
+from manager.queue.long_poll import MAX_WAIT_SECONDS
 from manager.schemas.submission import RetryPolicy, Submission, UniqueKey, submission_schema
-from worker_node import functions
 from workmanager.http import submission as client
 
 
@@ -20,5 +20,5 @@ def test_the_client_knows_the_orders_of_the_openapi_document() -> None:
     assert list(get_args(get_type_hints(client.JobOptions)["order"])) == properties["order"]["enum"]
 
 
-def test_enqueue_and_the_job_function_have_the_same_limit_of_iterations() -> None:
-    assert MAX_ITERATIONS == functions.MAX_ITERATIONS
+def test_the_client_waits_as_long_as_a_manager_allows() -> None:
+    assert workmanager.client.MAX_WAIT_SECONDS == MAX_WAIT_SECONDS
