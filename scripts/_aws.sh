@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154  # `script` and `name` are of the script that sources this
-# Sourced by setup.sh and teardown.sh: what the two say to AWS. Reads `script`, `name` and `region`; endpoint and
-# credentials as aws-cli reads them.
+# shellcheck disable=SC2154  # the script that sources this sets `script` and `name`
+# Sourced by setup.sh and teardown.sh: functions for AWS. Uses `script`, `name` and `region`; aws-cli finds endpoint and
+# credentials as usual.
 
 say() { echo "$script: $*" >&2; }
 
@@ -10,45 +10,54 @@ fail() {
     exit 1
 }
 
+# usage MESSAGE: a usage error
+usage() {
+    say "error: $1 (see --help)"
+    exit 2
+}
+
+# The comment at the top of the script that sources this.
+print_help() { sed -n '2,/^set -/{/^set -/!s/^# \{0,1\}//p}' "$0"; }
+
 check_caller() {
-    command -v aws >/dev/null || fail "aws-cli is missing: install it, and configure credentials"
+    command -v aws >/dev/null || fail "aws-cli is not installed; install it and configure credentials"
     region="${region:-${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}}"
-    [ -n "$region" ] || fail "no region: give --region, or set AWS_REGION"
+    [ -n "$region" ] || fail "no region is set; give --region, or set AWS_REGION"
     export AWS_DEFAULT_REGION="$region" AWS_REGION="$region" AWS_PAGER=''
     local refusal
     refusal="$(mktemp)"
     caller="$(aws sts get-caller-identity --query '[Account,Arn]' --output text 2>"$refusal")" ||
-        fail "AWS does not know you: $(tail -1 "$refusal")"
+        fail "cannot authenticate to AWS: $(tail -1 "$refusal")"
     rm -f "$refusal"
     account="${caller%%$'\t'*}"
-    # Stack names are the narrowest: they name buckets and secrets, too.
-    [[ "$name" =~ ^[a-z][a-z0-9-]{1,30}$ ]] || fail "--name $name: use 2 to 31 letters a-z, digits, and '-'"
+    # The name is also part of the names of buckets and secrets. Stack names have the strictest rules.
+    [[ "$name" =~ ^[a-z][a-z0-9-]{1,30}$ ]] || fail "--name $name: use a letter a-z, then 1 to 30 of a-z, 0-9 and '-'"
     bucket="workmanager-$name-$account-$region"
-    [ "${#bucket}" -le 63 ] || fail "--name $name is too long by $((${#bucket} - 63)) characters for a bucket's name"
+    [ "${#bucket}" -le 63 ] || fail "--name $name is $((${#bucket} - 63)) characters too long: the name of the bucket contains it"
 }
 
-# look: at the stack, anew; what is asked of it below is as of then
-look() {
+# describe_stack: reads the stack into `stack`, which the functions below use
+describe_stack() {
     local refusal
     refusal="$(mktemp)"
     stack="$(aws cloudformation describe-stacks --stack-name "$name" --output text --query "Stacks[0].[[['status',StackStatus]],
         Parameters[].['parameter',ParameterKey,ParameterValue], Outputs[].['output',OutputKey,OutputValue]][]" 2>"$refusal")" ||
-        grep -q 'does not exist' "$refusal" || fail "the stack $name cannot be looked at: $(tail -1 "$refusal")"
+        grep -q 'does not exist' "$refusal" || fail "cannot describe the stack $name: $(tail -1 "$refusal")"
     rm -f "$refusal"
 }
 
-# stack_status: of the stack, or `none`
+# stack_status: prints the status of the stack, or `none`
 stack_status() {
     local status
-    status="$(cut_out status)"
+    status="$(field status)"
     echo "${status:-none}"
 }
 
-# output KEY: one of the stack's outputs, or nothing
-output() { cut_out "output"$'\t'"$1"; }
+# output KEY: prints an output of the stack, or nothing
+output() { field "output"$'\t'"$1"; }
 
-# parameter KEY: one of the stack's parameters, or nothing; of several lines, the first
-parameter() { cut_out "parameter"$'\t'"$1"; }
+# parameter KEY: prints a parameter of the stack (its first line), or nothing
+parameter() { field "parameter"$'\t'"$1"; }
 
 parameter_or() {
     local known
@@ -56,11 +65,11 @@ parameter_or() {
     echo "${known:-$2}"
 }
 
-cut_out() { sed -n "s/^$1"$'\t'"//p" <<<"$stack"; }
+field() { sed -n "s/^$1"$'\t'"//p" <<<"$stack"; }
 
 secret_exists() { aws secretsmanager describe-secret --secret-id "$1" >/dev/null 2>&1; }
 
-# put_secret ID FILE: its value, from a file, so that it stands on no command line; the same value is no new version
+# put_secret ID FILE: sets the value from a file, since command lines are visible; an unchanged value is left alone
 put_secret() {
     if secret_exists "$1"; then
         if aws secretsmanager get-secret-value --secret-id "$1" --query SecretString --output text 2>/dev/null |
@@ -74,8 +83,8 @@ put_secret() {
     fi
 }
 
-# What went wrong with the stack, oldest first; what CloudFormation cancelled because of it is left out. Which host said
-# so stands in an event of its own.
+# print_failures STACK SINCE: the failures of a stack, oldest first, without what CloudFormation cancelled because of
+# them. If a host signalled the failure, an event of its own names the host.
 print_failures() {
     aws cloudformation describe-stack-events --stack-name "$1" --output text --query \
         "reverse(StackEvents[?(contains(ResourceStatus, 'FAILED') || contains(ResourceStatusReason || '', 'FAILURE signal with')) &&
@@ -86,7 +95,7 @@ print_failures() {
     done
 }
 
-# A host that says FAILURE has told why on its console, before that.
+# _print_console INSTANCE: a host that signals FAILURE has printed the reason on its console before.
 _print_console() {
     if [ -n "$1" ]; then
         { aws ec2 get-console-output --instance-id "$1" --query Output --output text 2>/dev/null || true; } |

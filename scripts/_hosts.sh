@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154  # the options and `changes` are setup.sh's
-# Sourced by setup.sh: the image, the types and the zones of the hosts.
+# shellcheck disable=SC2154  # setup.sh sets the options and `changes`
+# Sourced by setup.sh: chooses the hosts' image, instance types and zones.
 
-# Sets `architecture`, and asks for the image, zones and types of hosts.
+# Sets `architecture`, and adds image, zones and instance types to `changes`.
 choose_hosts() {
     local types known image manager witness
     known="$(parameter WorkerInstanceTypes)"
@@ -16,11 +16,11 @@ choose_hosts() {
         manager="${manager:-m7i.large}" witness=t3.micro
     fi
     if grep -qv $'\t'"$architecture"$'\t' "$private/types"; then
-        fail "all hosts are of one architecture, and these are not: $(cut -f 1,2 "$private/types" | paste -sd ' ' -)"
+        fail "all hosts must have the same architecture, but these do not: $(cut -f 1,2 "$private/types" | paste -sd ' ' -)"
     fi
     image="$(aws ssm get-parameter --query Parameter.Value --output text \
         --name "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-$architecture")" ||
-        fail "$region has no image of Amazon Linux 2023 for $architecture"
+        fail "cannot find the image of Amazon Linux 2023 for $architecture in $region (see above)"
     changes+=("ImageId=$image" "WorkerInstanceTypes=$types" "WorkerSlots=$cores" "Bucket=$bucket")
     changes+=("ManagerInstanceType=$manager" "WitnessInstanceType=$witness")
     if [ -n "$subnets" ]; then
@@ -30,16 +30,16 @@ choose_hosts() {
     fi
 }
 
-# describe_types TYPE,...: a line for each in the file `types`: name, architecture, cores
+# describe_types TYPE,...: writes a line for each to the file `types`: name, architecture, cores
 describe_types() {
     local wanted
     IFS=, read -ra wanted <<<"$1"
     aws ec2 describe-instance-types --instance-types "${wanted[@]}" --output text --query \
         'InstanceTypes[].[InstanceType,ProcessorInfo.SupportedArchitectures[-1],VCpuInfo.DefaultVCpus]' \
-        >"$private/types" 2>"$private/refusal" || fail "no such types of instances in $region: $(tail -1 "$private/refusal")"
+        >"$private/types" 2>"$private/refusal" || fail "unknown instance type in $region: $(tail -1 "$private/refusal")"
 }
 
-# choose_zones TYPE...: three in which there are all of these; not every zone has every type
+# choose_zones TYPE...: three zones that have all of these types; not every zone has every type
 choose_zones() {
     local type zones
     aws ec2 describe-availability-zones --filters Name=zone-type,Values=availability-zone Name=state,Values=available \
@@ -59,13 +59,13 @@ choose_given_subnets() {
     local subnet found zones='' vpc=''
     for subnet in ${subnets//,/ }; do
         found="$(aws ec2 describe-subnets --subnet-ids "$subnet" --output text \
-            --query 'Subnets[0].[AvailabilityZone,VpcId]' 2>/dev/null)" || fail "--subnets: there is no $subnet"
+            --query 'Subnets[0].[AvailabilityZone,VpcId]' 2>/dev/null)" || fail "--subnets: $region has no $subnet"
         zones+="${zones:+,}${found%%$'\t'*}"
         if [ -n "$vpc" ] && [ "$vpc" != "${found#*$'\t'}" ]; then
-            fail "--subnets: $subnet is of another VPC than the ones before it"
+            fail "--subnets: $subnet is in another VPC than the subnets before it"
         fi
         vpc="${found#*$'\t'}"
     done
-    [ "$(tr , '\n' <<<"$zones" | sort -u | wc -l)" = 3 ] || fail "--subnets: three in three zones are needed"
+    [ "$(tr , '\n' <<<"$zones" | sort -u | wc -l)" = 3 ] || fail "--subnets: give three subnets in three different zones"
     changes+=("VpcId=$vpc" "SubnetIds=$subnets" "Zones=$zones")
 }

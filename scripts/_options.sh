@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154  # the options and `region` are setup.sh's, and so is what is set here
-# Sourced by setup.sh: what it was asked for, checked before anything is made.
+# shellcheck disable=SC2034,SC2154  # setup.sh uses the variables that are set here, and sets `region`
+# Sourced by setup.sh: reads its options, and checks them before anything is created.
 
 read_options() {
     name=workmanager region='' plan=no app='' redis_url='' subnets='' worker_types='' manager_type='' certificate_arn=''
@@ -9,9 +9,9 @@ read_options() {
     while [ $# -gt 0 ]; do
         case "$1" in
         --plan) plan=yes && shift && continue ;;
-        -h | --help) sed -n '2,/^set -/{/^set -/!s/^# \{0,1\}//p}' "$0" && exit ;;
+        -h | --help) print_help && exit ;;
         --*) [ $# -ge 2 ] || usage "$1 needs a value" ;;
-        *) usage "$1 is no option" ;;
+        *) usage "unexpected argument $1" ;;
         esac
         case "$1" in
         --name) name="$2" ;;
@@ -28,37 +28,32 @@ read_options() {
         --on-demand-base) on_demand_base="$2" ;;
         --allow-cidr) allow_cidr="$2" ;;
         --alarm-email) alarm_email="$2" ;;
-        *) usage "$1 is no option" ;;
+        *) usage "unknown option $1" ;;
         esac
         shift 2
     done
     check_values
 }
 
-usage() {
-    say "error: $1 (--help shows all)"
-    exit 2
-}
-
-# What can be told without AWS.
+# Checks that need no AWS.
 check_values() {
     local type='[a-z0-9-]+\.[a-z0-9-]+'
-    check --region "$region" '[a-z]{2}(-[a-z]+)+-[0-9]' "a region's name, such as us-east-1"
+    check --region "$region" '[a-z]{2}(-[a-z]+)+-[0-9]' "the name of a region, such as us-east-1"
     check --min-workers "$min_workers" '[0-9]{1,6}' "a number"
-    check --max-workers "$max_workers" '[1-9][0-9]{0,5}' "a number from 1 on"
+    check --max-workers "$max_workers" '[1-9][0-9]{0,5}' "a number from 1"
     check --on-demand-base "$on_demand_base" '[0-9]{1,6}' "a number"
-    check --worker-types "$worker_types" "$type(,$type)*" "types of EC2 with commas between them"
-    check --manager-type "$manager_type" "$type" "a type of EC2"
-    check --subnets "$subnets" 'subnet-[0-9a-f]+(,subnet-[0-9a-f]+){2}' "three with commas between them, subnet-…,subnet-…,subnet-…"
+    check --worker-types "$worker_types" "$type(,$type)*" "EC2 instance types, separated by commas"
+    check --manager-type "$manager_type" "$type" "an EC2 instance type"
+    check --subnets "$subnets" 'subnet-[0-9a-f]+(,subnet-[0-9a-f]+){2}' "three subnets, separated by commas"
     check --certificate-arn "$certificate_arn" 'arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[^ ]+' "arn:aws:acm:REGION:ACCOUNT:certificate/ID"
-    check --alarm-email "$alarm_email" '[^@ ]+@[^@ ]+' "an address, NAME@DOMAIN"
+    check --alarm-email "$alarm_email" '[^@ ]+@[^@ ]+' "an e-mail address, NAME@DOMAIN"
     check --redis-url "$redis_url" 'rediss?://(([^:@/]*:PASSWORD)?@)?[^@/,:]+(:[0-9]+)?([,/?][^@]*)?' \
-        "redis[s]://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...], with the very word PASSWORD"
+        "redis[s]://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...], with the literal word PASSWORD"
     check --allow-cidr "$allow_cidr" '([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}' "an IPv4 range, A.B.C.D/BITS"
     check_range
     check_order "$min_workers" "$max_workers"
     if [ -n "$app" ] && [ ! -d "$app" ]; then
-        usage "--app $app: there is no such directory"
+        usage "--app $app: no such directory"
     fi
     local setting
     for setting in "${settings[@]}"; do
@@ -66,7 +61,7 @@ check_values() {
     done
 }
 
-# check OPTION VALUE PATTERN WHAT: where a value is given, it is one of these
+# check OPTION VALUE PATTERN DESCRIPTION: a value, if it is given, must match the pattern
 check() {
     [ -z "$2" ] || [[ "$2" =~ ^$3$ ]] || usage "$1 $2: give $4"
 }
@@ -77,16 +72,16 @@ check_range() {
         [ "$((10#$part))" -le 255 ] || usage "--allow-cidr $allow_cidr: $part is more than 255"
     done
     [ -z "$allow_cidr" ] || [ "$((10#${allow_cidr#*/}))" -le 32 ] ||
-        usage "--allow-cidr $allow_cidr: a range has 32 bits at most"
+        usage "--allow-cidr $allow_cidr: the prefix length is at most 32"
 }
 
-# check_order MIN MAX, either of which may be empty
+# check_order MIN MAX: either may be empty
 check_order() {
     [ -z "$1" ] || [ -z "$2" ] || [ "$((10#$1))" -le "$((10#$2))" ] ||
         usage "--min-workers $1 is more than --max-workers $2"
 }
 
-# What only AWS knows. Sets `changes`, the stack's parameters that were asked for.
+# Checks that need AWS. Sets `changes`: the stack's parameters for the given options.
 check_against_aws() {
     local status present
     changes=()
@@ -94,17 +89,17 @@ check_against_aws() {
     check_order "${min_workers:-$(parameter MinWorkers)}" "${max_workers:-$(parameter_or MaxWorkers 20)}"
     if [ -n "$certificate_arn" ]; then
         status="$(aws acm describe-certificate --certificate-arn "$certificate_arn" --query Certificate.Status \
-            --output text 2>/dev/null)" || fail "--certificate-arn: there is no $certificate_arn in $region"
+            --output text 2>/dev/null)" || fail "--certificate-arn: $region has no certificate $certificate_arn"
         [ "$status" = ISSUED ] || fail "--certificate-arn: $certificate_arn is $status, not ISSUED"
     fi
     case "$present" in
     none | REVIEW_IN_PROGRESS | ROLLBACK_COMPLETE | CREATE_FAILED) ;;
     *)
-        # Either would delete the disks that the jobs are on, or the network under the hosts.
+        # Either change would delete the disks with the jobs, or the network of the hosts.
         [ -z "$redis_url" ] || [ -n "$(parameter RedisUrl)" ] ||
-            fail "--redis-url: the cluster $name has a Redis of its own, with jobs in it: use another --name"
+            fail "--redis-url: the cluster $name has its own Redis with jobs in it; use another --name"
         [ -z "$subnets" ] || [ "$subnets" = "$(parameter SubnetIds)" ] ||
-            fail "--subnets: the cluster $name stands in others: use another --name"
+            fail "--subnets: the cluster $name is in other subnets; use another --name"
         ;;
     esac
     if [ -n "$redis_url" ]; then
@@ -120,7 +115,7 @@ check_against_aws() {
     change AlarmEmail "$alarm_email"
 }
 
-# redis_port: that the first server of the URL has
+# redis_port: prints the port of the first server in the URL
 redis_port() {
     local server="${redis_url#*://}"
     server="${server##*@}" && server="${server%%[,/?]*}"
@@ -131,7 +126,7 @@ redis_port() {
     fi
 }
 
-# change PARAMETER VALUE: where one is given
+# change PARAMETER VALUE: if the value is not empty
 change() {
     if [ -n "$2" ]; then
         changes+=("$1=$2")

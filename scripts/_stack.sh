@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154  # the options, `root`, `python` and `private` are setup.sh's
-# Sourced by setup.sh: makes what the stack needs beforehand, and the stack.
+# shellcheck disable=SC2154  # setup.sh sets the options, `root`, `python` and `private`
+# Sourced by setup.sh: creates what the stack needs, then the stack.
 
 make_bucket() {
     if bucket_exists; then
         return
     fi
-    say "making the bucket $bucket"
+    say "creating the bucket $bucket"
     local place=()
     if [ "$region" != us-east-1 ]; then
         place=(--create-bucket-configuration "LocationConstraint=$region")
@@ -21,37 +21,37 @@ make_bucket() {
 
 bucket_exists() { aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; }
 
-# Sets `bundle`, its `sha256`, and where the template goes.
+# Sets `bundle`, its `sha256`, and `template_key`, the template's name in the bucket.
 build_bundle() {
     local flags=(--architecture "$architecture" --output "$private")
     if [ -n "$app" ]; then
         flags+=(--app "$(cd "$app" && pwd)")
     fi
     say "building the bundle for $architecture"
-    bundle="$(cd "$root" && "$python" -m infra.bundle "${flags[@]}" "${settings[@]}")" || fail "there is no bundle"
+    bundle="$(cd "$root" && "$python" -m infra.bundle "${flags[@]}" "${settings[@]}")" || fail "cannot build the bundle (see above)"
     sha256="$(basename "$bundle" .tar.gz)"
     changes+=("BundleSha256=$sha256")
     (cd "$root" && "$python" -m infra.template) >"$private/template.yaml"
     template_key="template/$(digest <"$private/template.yaml").yaml"
 }
 
-# upload FILE KEY: unless it is there; keys tell contents
+# upload FILE KEY: unless it exists; keys contain the hash of the content
 upload() {
     uploaded "$2" || aws s3 cp --only-show-errors "$1" "s3://$bucket/$2"
 }
 
 uploaded() { aws s3api head-object --bucket "$bucket" --key "$1" >/dev/null 2>&1; }
 
-# digest: of standard input, SHA-256
+# digest: prints the SHA-256 of standard input
 digest() { "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
 
-# The authority stays; what it signs is made anew in good time before it ends. Sets `authority_file`.
+# Keeps the authority, and renews its certificates before they expire. Sets `authority_file`.
 make_certificates() {
     authority_file="${XDG_CONFIG_HOME:-$HOME/.config}/workmanager/$name-$region-ca.pem"
     local known balancer="$certificate_arn" stale=yes
     known="$(own_certificate)"
     if [ -z "$known" ]; then
-        balancer="${balancer:-$(parameter CertificateArn)}" # somebody's own, given before
+        balancer="${balancer:-$(parameter CertificateArn)}" # the operator's own, given before
     fi
     if secret_exists "$name/authority"; then
         secret_to "$name/authority" "$private/authority.pem"
@@ -62,8 +62,8 @@ make_certificates() {
         fi
     fi
     if [ "$stale" = yes ] || [ -z "$balancer" ]; then
-        say "making certificates"
-        certify --name "$name" --region "$region" --directory "$private" || fail "there are no certificates"
+        say "creating certificates"
+        certify --name "$name" --region "$region" --directory "$private" || fail "cannot create the certificates (see above)"
         put_secret "$name/authority" "$private/authority.pem"
         put_secret "$name/store-tls" "$private/store.pem"
         if [ -z "$balancer" ]; then
@@ -81,10 +81,10 @@ certify() { (cd "$root" && "$python" -m infra.certificates "$@"); }
 
 secret_to() {
     aws secretsmanager get-secret-value --secret-id "$1" --query SecretString --output text >"$2" ||
-        fail "the secret $1 cannot be read"
+        fail "cannot read the secret $1 (see above)"
 }
 
-# own_certificate: the ARN of the load balancer's certificate where setup.sh made it
+# own_certificate: prints the ARN of the load balancer's certificate if setup.sh created it
 own_certificate() {
     local arn
     arn="$(parameter CertificateArn)"
@@ -113,18 +113,18 @@ make_redis_secret() {
     fi
 }
 
-# A stack that could not even be made can only be deleted.
+# A stack whose creation failed can only be deleted.
 clear_failed_stack() {
     case "$(stack_status)" in
     ROLLBACK_COMPLETE | ROLLBACK_FAILED | REVIEW_IN_PROGRESS | CREATE_FAILED)
         aws cloudformation delete-stack --stack-name "$name"
         aws cloudformation wait stack-delete-complete --stack-name "$name"
-        look
+        describe_stack
         ;;
     esac
 }
 
-# Makes the change set `change_set` of the kind `kind`; false where nothing would change.
+# Creates the change set `change_set` of the type `kind`; fails if nothing would change.
 make_change_set() {
     local reason
     kind=UPDATE
@@ -132,20 +132,20 @@ make_change_set() {
     if [ "$(stack_status)" = none ]; then
         kind=CREATE
     fi
-    # The first values count for nothing: the stack makes most of them itself.
+    # The first versions do not matter: the stack creates most secrets itself.
     changes+=("SecretVersions=$(if [ "$kind" = UPDATE ]; then secret_versions; else echo first; fi)")
     echo '[]' >"$private/previous.json"
     if [ "$kind" = UPDATE ]; then
         aws cloudformation describe-stacks --stack-name "$name" --query 'Stacks[0].Parameters' --output json \
-            >"$private/previous.json" || fail "the stack's parameters cannot be read"
+            >"$private/previous.json" || fail "cannot read the stack's parameters (see above)"
     fi
     (cd "$root" && "$python" -m infra.parameters --previous "$private/previous.json" "${changes[@]}") \
-        >"$private/parameters.json" || fail "the stack's parameters could not be written"
+        >"$private/parameters.json" || fail "cannot prepare the stack's parameters (see above)"
     change_set="$name-$(date -u +%Y%m%d%H%M%S)"
     aws cloudformation create-change-set --stack-name "$name" --change-set-name "$change_set" --change-set-type "$kind" \
         --template-url "https://$bucket.s3.$region.amazonaws.com/$template_key" --capabilities CAPABILITY_IAM \
         --parameters "file://$private/parameters.json" --tags "Key=workmanager:cluster,Value=$name" >/dev/null ||
-        fail "CloudFormation takes no change of the stack $name now: see above"
+        fail "CloudFormation does not accept a change of the stack $name now (see above)"
     if aws cloudformation wait change-set-create-complete --stack-name "$name" --change-set-name "$change_set" 2>/dev/null; then
         return 0
     fi
@@ -155,10 +155,10 @@ make_change_set() {
     case "$reason" in
     *"didn't contain changes"* | *"No updates"*) return 1 ;;
     esac
-    fail "CloudFormation refuses the template: $reason"
+    fail "CloudFormation rejects the template: $reason"
 }
 
-# A word for the values that the secrets have, which changes when one is replaced: hosts then boot anew with it.
+# secret_versions: prints a word that changes when a secret's value is replaced, so that hosts are replaced, too.
 secret_versions() {
     local secret versions=''
     for secret in api-keys store/{manager,worker,replica,administrator,operator} store-tls redis-password; do
@@ -172,13 +172,13 @@ secret_versions() {
     fi
 }
 
-# Whatever CloudFormation needs to tell what would change is gone again afterwards.
+# Shows what would change. What CloudFormation needs for that is deleted afterwards.
 show_plan() {
     local status certificate="$certificate_arn"
     status="$(stack_status)"
     case "$status" in
     none | REVIEW_IN_PROGRESS) certificate="${certificate:-arn:aws:acm:$region:$account:certificate/new}" ;;
-    ROLLBACK_* | CREATE_FAILED) fail "the stack is $status: setup.sh without --plan deletes it and makes it anew" ;;
+    ROLLBACK_* | CREATE_FAILED) fail "the stack is $status; run setup.sh without --plan, which deletes and recreates it" ;;
     esac
     change CertificateArn "$certificate"
     if [[ "$redis_url" = *:PASSWORD@* ]] && [ -z "$(parameter RedisSecret)" ]; then
@@ -207,7 +207,7 @@ forget_plan() {
     if [ -n "${change_set:-}" ]; then
         aws cloudformation delete-change-set --stack-name "$name" --change-set-name "$change_set" 2>/dev/null || true
     fi
-    look
+    describe_stack
     if [ "$(stack_status)" = REVIEW_IN_PROGRESS ]; then
         aws cloudformation delete-stack --stack-name "$name"
     fi
@@ -220,20 +220,20 @@ forget_plan() {
 
 deploy() {
     if ! make_change_set; then
-        say "the stack is as it should be"
+        say "the stack is up to date"
         return
     fi
-    local what began
-    what="$(tr '[:upper:]' '[:lower:]' <<<"$kind")"
-    began="$(date -u +%Y-%m-%dT%H:%M:%S)"
-    say "deploying: a new stack takes about ten minutes, and each host that is replaced some more"
+    local operation started_at
+    operation="$(tr '[:upper:]' '[:lower:]' <<<"$kind")"
+    started_at="$(date -u +%Y-%m-%dT%H:%M:%S)"
+    say "deploying; a new stack takes about ten minutes, each replaced host a few more"
     aws cloudformation execute-change-set --stack-name "$name" --change-set-name "$change_set"
-    if ! aws cloudformation wait "stack-$what-complete" --stack-name "$name"; then
-        look
-        say "the stack could not be made so, and is put back as it was ($(stack_status)), because of"
-        print_failures "$name" "$began"
+    if ! aws cloudformation wait "stack-$operation-complete" --stack-name "$name"; then
+        describe_stack
+        say "the deployment failed and was rolled back ($(stack_status)), because of"
+        print_failures "$name" "$started_at"
         exit 1
     fi
-    look
+    describe_stack
     say "the stack is $(stack_status)"
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Sourced by the scripts beside it. `set_up run`, `set_up dev` or `set_up deploy` makes .venv hold what requirements.txt,
-# requirements-dev.txt or requirements-deploy.txt names, and the project itself. It needs bash and Python 3.11+, and the network only when
-# those files have changed since the last time. Sets `root` and `python`.
+# Sourced by the other scripts: the virtual environment in .venv. `set_up run`, `set_up dev` or `set_up deploy` installs
+# the packages of requirements.txt, requirements-dev.txt or requirements-deploy.txt, and the project itself. Needs bash
+# and Python 3.11 or newer, and the network only if those files have changed. Sets `root` and `python`.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 python="$root/.venv/bin/python"
@@ -24,7 +24,7 @@ _is_ready() {
     [ -x "$python" ] && [ "$(cat "$root/.venv/.ready-$1" 2>/dev/null)" = "$(_fingerprint "$1")" ]
 }
 
-# What the environment was made from. The path counts: an environment does not survive being moved.
+# _fingerprint PURPOSE: of all that the environment depends on. That includes its path: it cannot be moved.
 _fingerprint() {
     local files=("$root/pyproject.toml" "$root/requirements.txt")
     if [ "$1" != run ]; then
@@ -38,10 +38,10 @@ _make_venv() {
         return
     fi
     local system_python
-    system_python="$(_find_python)" || _fail "Python 3.11 or newer is needed, and none was found on the PATH"
-    _say "making .venv with $("$system_python" --version)"
+    system_python="$(_find_python)" || _fail "Python 3.11 or newer is required, and not found on the PATH"
+    _say "creating .venv with $("$system_python" --version)"
     "$system_python" -c 'import ensurepip' 2>/dev/null || _install_ensurepip "$system_python"
-    # All but the lock, which other scripts may be waiting for.
+    # Everything but the lock, on which other scripts may be waiting.
     find "$root/.venv" -mindepth 1 -maxdepth 1 ! -name .lock -exec rm -rf {} +
     "$system_python" -m venv "$root/.venv"
 }
@@ -57,7 +57,7 @@ _find_python() {
     return 1
 }
 
-# Debian and Ubuntu ship Python without the part that `venv` needs.
+# Debian and Ubuntu package `ensurepip`, which venv needs, separately.
 _install_ensurepip() {
     local version package
     version="$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
@@ -65,7 +65,7 @@ _install_ensurepip() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         _say "installing $package"
         { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package"; } >/dev/null ||
-            _fail "could not install $package, which $1 needs to make .venv"
+            _fail "could not install $package, which $1 needs to create .venv (see above)"
     else
         _fail "$1 lacks the module ensurepip: install its venv package (Debian, Ubuntu: apt-get install $package)"
     fi
@@ -79,7 +79,7 @@ _install() {
     _say "installing $requirements"
     rm -f "$root/.venv/.ready-run" "$root/.venv/.ready-$1"
     "${pip[@]}" install -r "$root/$requirements" || _fail "could not install $requirements (see above)"
-    local output # the build's remarks are of interest only when it fails
+    local output # shown only if the build fails
     output="$("${pip[@]}" install --no-deps --editable "$root" 2>&1)" || _fail "could not install the project: $output"
     _fingerprint run >"$root/.venv/.ready-run"
     _fingerprint "$1" >"$root/.venv/.ready-$1"

@@ -1,24 +1,31 @@
 #!/usr/bin/env bash
-# Deploys workmanager on AWS, or upgrades what is there:
+# Deploys workmanager on AWS, or upgrades an existing deployment:
 #
 #   ./scripts/setup.sh [--name N] [--region R] [--plan] [--app DIR] [--set NAME=VALUE]... [--redis-url URL]
 #                      [--min-workers N] [--max-workers N] [--worker-types T,...] [--on-demand-base N]
 #                      [--manager-type T] [--subnets S,S,S] [--allow-cidr C] [--certificate-arn A] [--alarm-email E]
 #
-# --name             of the cluster, and of its stack (workmanager)
-# --plan             shows what would change, and changes nothing
-# --app              a directory of modules whose functions jobs may call, with a requirements.txt of theirs
-# --set              a setting of managers and workers, WORKMANAGER_NAME (README, Settings)
-# --redis-url        an existing cluster instead of one on the managers; the word PASSWORD in it stands for the
-#                    password, which is read from the environment variable WORKMANAGER_REDIS_PASSWORD. It must let
-#                    the hosts' --subnets in
-# --worker-types     in order of preference, all of one architecture, which becomes that of all hosts
-# --subnets          three of an existing VPC, in three zones, instead of a network of its own
-# --allow-cidr       who reaches the load balancer (0.0.0.0/0; every request needs an API key)
-# --certificate-arn  of the load balancer, in ACM, instead of one that setup.sh makes
+# --name             name of the cluster and of its stack (default: workmanager)
+# --region           AWS region (default: that of aws-cli)
+# --plan             show what would change, and change nothing
+# --app              directory of modules whose functions jobs may call, with their requirements.txt
+# --set              sets WORKMANAGER_NAME on managers and workers (README, Settings)
+# --redis-url        use an existing Redis cluster. The URL has the word PASSWORD in place of the password, which is
+#                    read from the environment variable WORKMANAGER_REDIS_PASSWORD. The cluster must accept connections
+#                    from the --subnets
+# --min-workers      fewest workers
+# --max-workers      most workers
+# --worker-types     EC2 instance types of workers, in order of preference, all of one architecture. All hosts get that
+#                    architecture
+# --on-demand-base   number of workers that are never spot instances
+# --manager-type     EC2 instance type of managers
+# --subnets          three subnets of an existing VPC, in three zones (default: create a network)
+# --allow-cidr       addresses that can reach the load balancer (default: 0.0.0.0/0; every request needs an API key)
+# --certificate-arn  certificate of the load balancer, in ACM (default: setup.sh creates one)
+# --alarm-email      address that gets the alarms
 #
-# What is not given stays as it is, but for --app and --set, which are part of each bundle. It needs bash, aws-cli with
-# credentials, and Python 3.11 or newer with pip.
+# An option that is not given keeps its previous value, except --app and --set, which are part of each bundle. Needs
+# bash, aws-cli with credentials, and Python 3.11 or newer with pip.
 set -euo pipefail
 
 script=setup
@@ -40,7 +47,7 @@ main() {
     private="$(mktemp -d)"
     trap 'rm -rf "$private"' EXIT
     say "cluster $name in $region, account $account, as ${caller#*$'\t'}"
-    look
+    describe_stack
     check_against_aws
     choose_hosts
     build_bundle
@@ -53,7 +60,7 @@ main() {
     upload "$private/template.yaml" "$template_key"
     make_certificates
     make_redis_secret
-    aws iam create-service-linked-role --aws-service-name spot.amazonaws.com >/dev/null 2>&1 || true # there is one
+    aws iam create-service-linked-role --aws-service-name spot.amazonaws.com >/dev/null 2>&1 || true # it exists
     deploy
     smoke_test
     print_result
@@ -69,7 +76,7 @@ smoke_test() {
         certificate=(--authority "$authority_file")
     fi
     (cd "$root" && "$python" -m infra.smoke --url "$(output Url)" --key-file "$key_file" "${certificate[@]}") ||
-        fail "the stack stands, but does not do its work: see above, and the log group $(output LogGroup)"
+        fail "the stack is deployed, but the smoke test failed; see above, and the log group $(output LogGroup)"
 }
 
 print_result() {

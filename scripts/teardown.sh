@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# Takes a deployment of setup.sh down: ./scripts/teardown.sh [--name N] [--region R] [--yes] [--purge]
+# Deletes a deployment of setup.sh, with its queued jobs and unpulled results:
 #
-# Queued jobs and unpulled results are gone with it. The bucket, with bundles and backups, stays unless --purge is given.
-# It asks first, unless --yes is given.
+#   ./scripts/teardown.sh [--name N] [--region R] [--yes] [--purge]
+#
+# --name     name of the cluster (default: workmanager)
+# --region   AWS region (default: that of aws-cli)
+# --yes      do not ask for confirmation
+# --purge    delete the bucket, too, with its bundles and backups
 set -euo pipefail
 
 script=teardown
@@ -13,18 +17,23 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 name=workmanager region='' yes=no purge=no
 while [ $# -gt 0 ]; do
     case "$1" in
-    --name) name="${2:?}" && shift ;;
-    --region) region="${2:?}" && shift ;;
+    -h | --help) print_help && exit ;;
     --yes) yes=yes ;;
     --purge) purge=yes ;;
-    *) say "error: $1 is no option (see the first lines of $0)" && exit 2 ;;
+    --name | --region)
+        [ $# -ge 2 ] || usage "$1 needs a value"
+        if [ "$1" = --name ]; then name="$2"; else region="$2"; fi
+        shift
+        ;;
+    --*) usage "unknown option $1" ;;
+    *) usage "unexpected argument $1" ;;
     esac
     shift
 done
 
 main() {
     check_caller
-    look
+    describe_stack
     certificate="$(parameter CertificateArn)"
     confirm
     stop_hosts
@@ -44,12 +53,12 @@ confirm() {
         return
     fi
     local answer
-    say "this deletes the cluster $name in $region, account $account, with every job in it"
-    read -r -p "Type the cluster's name to go on: " answer
-    [ "$answer" = "$name" ] || fail "nothing was done"
+    say "this deletes the cluster $name in $region, account $account, with all its jobs"
+    read -r -p "Type the cluster's name to continue: " answer
+    [ "$answer" = "$name" ] || fail "aborted; nothing was deleted"
 }
 
-# First those who launch: whoever terminates workers while a scaler runs gets new ones.
+# Hosts of the stack go first: while a scaler runs, it replaces terminated workers.
 stop_hosts() {
     local groups group
     groups="$(aws cloudformation describe-stack-resources --stack-name "$name" --output text --query \
@@ -62,10 +71,10 @@ stop_hosts() {
     terminate "managers and witness" manager,witness
 }
 
-# Workers are no members of the stack.
+# Workers are not part of the stack.
 terminate_workers() { terminate workers worker; }
 
-# terminate WHAT ROLES: and waits until they are gone, since what they use cannot be deleted before
+# terminate DESCRIPTION ROLES: terminates instances and waits for them; what they use cannot be deleted before
 terminate() {
     local ids
     ids="$(instances "$2")"
@@ -87,13 +96,13 @@ delete_stack() {
     if [ "$(stack_status)" = none ]; then
         return
     fi
-    local began
-    began="$(date -u +%Y-%m-%dT%H:%M:%S)"
+    local started_at
+    started_at="$(date -u +%Y-%m-%dT%H:%M:%S)"
     say "deleting the stack"
     aws cloudformation delete-stack --stack-name "$name"
     if ! aws cloudformation wait stack-delete-complete --stack-name "$name"; then
         say "the stack could not be deleted, because of"
-        print_failures "$name" "$began"
+        print_failures "$name" "$started_at"
         exit 1
     fi
 }

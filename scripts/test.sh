@@ -5,17 +5,17 @@ set -euo pipefail
 # shellcheck source=scripts/_venv.sh
 . "$(dirname "${BASH_SOURCE[0]}")/_venv.sh"
 
-# What tests use beside Python, of Debian's packages: where something is missing and cannot be installed, the tests that
-# need it are skipped, saying so.
+# Installs the Debian packages that tests use besides Python. Tests are skipped, with the reason, if a program they need
+# is missing and cannot be installed.
 install_packages() {
     local missing=()
-    # The embedded Valkey has no TLS. redis-tools holds the whole server under another name, and starts no service.
+    # The embedded Valkey has no TLS. redis-tools contains the whole server under another name, and starts no service.
     _has valkey-server redis-server redis-check-rdb || missing+=(redis-tools)
     _has openssl || missing+=(openssl)
-    # Hosts as network namespaces, and what user data of instances calls.
+    # Hosts as network namespaces, and programs that the instances' user data calls.
     { _has ip && _has ss; } || missing+=(iproute2)
     _has sysctl || missing+=(procps)
-    # A host whose clock is off.
+    # Hosts whose clocks are wrong.
     compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || missing+=(libfaketime)
     # The simulator of IAM policies.
     { _has node && _has npm; } || missing+=(npm)
@@ -27,13 +27,13 @@ install_packages() {
         >/dev/null 2>&1 || _say "${missing[*]} could not be installed: the tests that need them are skipped"
 }
 
-# Whether one of the programs is there.
+# _has PROGRAM...: whether one of them is installed
 _has() { command -v "$@" >/dev/null; }
 
-# Before the tests begin: while they run, nothing is installed into the environment that their programs start from.
+# Both before the tests begin: while they run, nothing must change in the environment of the programs they start.
 set_up deploy
 set_up dev
 install_packages
 cd "$root"
-# Two files at a time: most tests wait for processes, not for processors.
+# Two files at a time: most tests wait for processes, and need little CPU.
 exec "$python" -m pytest --numprocesses 2 --dist loadfile "$@"

@@ -1,6 +1,4 @@
-"""A network load balancer as the stack describes it: TLS, and connections to targets whose health check passes."""
-
-from __future__ import annotations
+"""A fake network load balancer: terminates TLS, and forwards connections to targets whose health check passes."""
 
 import asyncio
 import itertools
@@ -9,20 +7,21 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from urllib.parse import urlsplit
 
 import httpx
 
 CHECK_SECONDS = 1.0
-"""Between two checks; five on AWS."""
+"""Time between two health checks; on AWS it is five seconds."""
 ANSWER_SECONDS = 4.0
 MOST_FAILURES = 2
-"""In a row, and a target is unhealthy; as in the template."""
+"""After so many failures in a row a target is unhealthy; as in the template."""
 BLOCK_BYTES = 1 << 16
 
 
 class Balancer:
-    """Listens at `address` in the network of the thread that enters it, port 443."""
+    """Listens on port 443 of `address`, in the network of the thread that enters the block."""
 
     def __init__(self, address: str, certificate: Path, key: Path) -> None:
         self._address = address
@@ -34,7 +33,7 @@ class Balancer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
-    def __enter__(self) -> Balancer:
+    def __enter__(self) -> Self:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
         return self
@@ -48,12 +47,12 @@ class Balancer:
         self._loop.close()
 
     def set_targets(self, urls: list[str]) -> None:
-        """The targets' base URLs, which are then checked."""
+        """Set the base URLs of the targets."""
         self._targets = urls
 
     @property
     def healthy(self) -> list[str]:
-        """Targets that are ready."""
+        """The targets whose health check passes."""
         return self._healthy
 
     async def _start(self) -> None:
@@ -73,7 +72,7 @@ class Balancer:
             while True:
                 targets = list(self._targets)
                 ready = await asyncio.gather(*(_is_ready(client, url) for url in targets))
-                # One that has never been ready is unhealthy at its first failure.
+                # A target that has never been healthy is unhealthy at its first failure.
                 before = {url: failures.get(url, MOST_FAILURES - 1) for url in targets}
                 failures = {
                     url: 0 if is_ready else before[url] + 1 for url, is_ready in zip(targets, ready, strict=True)

@@ -1,6 +1,4 @@
-"""The deployment's scripts, as they are, against an AWS that keeps books and starts no hosts: `ministack_server.py`."""
-
-from __future__ import annotations
+"""The real deployment scripts against an emulated AWS that keeps state but starts no hosts (`ministack_server.py`)."""
 
 import os
 import shutil
@@ -10,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import boto3
 from botocore.exceptions import BotoCoreError
@@ -22,9 +20,10 @@ from tests.waiting import until
 ROOT = Path(__file__).parents[2]
 IMAGE = "ami-0123456789abcdef0"
 IMAGES = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
-SCRIPT_SECONDS = 400.0  # of a machine that does much else; 20 is usual
-# What needs an index, and what needs hosts, is shown elsewhere (tests/acceptance/deploy).
-_PYTHON = """#!/bin/bash
+SCRIPT_TIMEOUT_SECONDS = 400.0
+"""On a busy machine; 20 are usual."""
+# Replaces the steps that need a package index or hosts, which tests/acceptance/deploy tests.
+FAKE_PYTHON = """#!/bin/bash
 case "$*" in
 "-m infra.bundle "*)
     while [ "$1" != --output ]; do shift; done
@@ -39,7 +38,7 @@ esac
 
 
 class Emulator:
-    """An empty AWS, in a process of its own."""
+    """An emulated, empty AWS in a process of its own."""
 
     def __init__(self, directory: Path) -> None:
         MINISTACK.ensure()
@@ -58,7 +57,7 @@ class Emulator:
                 stderr=subprocess.STDOUT,
             )
 
-    def __enter__(self) -> Emulator:
+    def __enter__(self) -> Self:
         until(self._answers, wanted=f"an answer of ministack ({self._log})")
         return self
 
@@ -68,8 +67,8 @@ class Emulator:
         self._process.kill()
         self._process.wait()
 
-    def region(self, name: str) -> Region:
-        """One of its regions, in which nothing is but Amazon's images."""
+    def region(self, name: str) -> "Region":
+        """Return a region that is empty but for Amazon's images."""
         region = Region(self, name)
         for architecture in ("arm64", "x86_64"):
             region.client("ssm").put_parameter(Name=f"{IMAGES}{architecture}", Value=IMAGE, Type="String")
@@ -86,24 +85,24 @@ class Emulator:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Of an emulator."""
+    """A region of an emulator."""
 
     emulator: Emulator
     name: str
 
     def client(self, service: str) -> Any:
-        """boto3's, of this region."""
-        told = self.emulator.environ
+        """Return boto3's client for this region."""
+        environ = self.emulator.environ
         return boto3.client(
             service,
             region_name=self.name,
-            endpoint_url=told["AWS_ENDPOINT_URL"],
-            aws_access_key_id=told["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=told["AWS_SECRET_ACCESS_KEY"],
+            endpoint_url=environ["AWS_ENDPOINT_URL"],
+            aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
         )
 
     def inventory(self) -> Mapping[str, list[str]]:
-        """All that is there of the kinds that a deployment makes, by kind."""
+        """Return the ids or names of all resources of the kinds that a deployment creates."""
         ec2, iam = self.client("ec2"), self.client("iam")
         found = {
             "volumes": [one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]],
@@ -127,7 +126,7 @@ class Region:
             "certificates": [
                 one["CertificateArn"] for one in self.client("acm").list_certificates()["CertificateSummaryList"]
             ],
-            # Amazon's own, for spot, serves the whole account.
+            # Without the service-linked role for spot instances, which belongs to the account.
             "roles": [one["RoleName"] for one in iam.list_roles()["Roles"] if "AWSServiceRole" not in one["RoleName"]],
             "profiles": [one["InstanceProfileName"] for one in iam.list_instance_profiles()["InstanceProfiles"]],
             "logs": [one["logGroupName"] for one in self.client("logs").describe_log_groups()["logGroups"]],
@@ -141,7 +140,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class ScriptResult:
-    """What came of a script."""
+    """Exit code and output of a script."""
 
     exit_code: int
     output: str
@@ -149,10 +148,10 @@ class ScriptResult:
 
 
 class Scripts:
-    """The scripts in a project whose environment is there, so that nothing is installed.
+    """The scripts in a project with a ready virtual environment, so that they install nothing.
 
     Attributes:
-        bundle: the file that hosts would boot from.
+        bundle: the file from which hosts would boot.
     """
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
@@ -164,7 +163,7 @@ class Scripts:
             (self._root / name).symlink_to(ROOT / name)
         for file in ROOT.glob("requirements*.txt"):
             (self._root / file.name).symlink_to(file)
-        (programs / "python").write_text(_PYTHON.replace("PYTHON", sys.executable))
+        (programs / "python").write_text(FAKE_PYTHON.replace("PYTHON", sys.executable))
         (programs / "python").chmod(0o755)
         (programs / "aws").symlink_to(AWS_CLI.program("aws"))
         self.bundle = directory / "bundle"
@@ -183,14 +182,14 @@ class Scripts:
         subprocess.run([shutil.which("bash") or "bash", "-c", ready], cwd=self._root, check=True)
 
     def run(self, script: str, *options: str, typed: str = "", **environ: str) -> ScriptResult:
-        """Of the directory `scripts`."""
+        """Run a script of the directory `scripts`; `typed` is its standard input."""
         done = subprocess.run(
             [str(self._root / "scripts" / script), *options],
             env={**self._environ, **environ},
             input=typed,
             capture_output=True,
             text=True,
-            timeout=SCRIPT_SECONDS,
+            timeout=SCRIPT_TIMEOUT_SECONDS,
             check=False,
         )
         return ScriptResult(done.returncode, done.stdout, done.stderr)

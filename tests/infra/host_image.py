@@ -1,6 +1,4 @@
-"""What a simulated host of the stack has in place of Amazon Linux's disks, packages and kernel settings."""
-
-from __future__ import annotations
+"""Fake programs of a simulated host, in place of Amazon Linux's disks, packages and kernel settings."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +12,7 @@ fi
 exec /usr/bin/mount "$@"
 """
 _BLKID = """#!/bin/bash
-# As blkid --probe: 2 where there is no file system.
+# Like blkid --probe: exits with 2 if there is no file system.
 [ -d "VOLUMES/$(basename "${!#}")" ] || exit 2
 """
 _MKFS = """#!/bin/bash
@@ -25,11 +23,11 @@ _SERVER = """#!/bin/bash
 # Debian's redis-tools has the server under another name.
 exec -a valkey-server /usr/bin/redis-check-rdb "$@"
 """
-_JOURNAL = "#!/bin/bash\n# The console has it all.\n"
+_JOURNAL = "#!/bin/bash\n# The console has everything.\n"
 
 
 def commands(volumes: Path) -> Mapping[str, str]:
-    """Programs by their path on the host; volumes are directories in `volumes`, which hosts must share."""
+    """Return programs by their path on the host. Volumes are directories in `volumes`, which all hosts must share."""
     local = "usr/local/bin/"
     return {
         f"{local}mount": _MOUNT.replace("VOLUMES", str(volumes)),

@@ -1,14 +1,12 @@
-"""An AWS for the deployment's scripts: ministack, and what it lacks for them. Run by the Python that has ministack.
+"""An emulated AWS for the deployment's scripts: ministack with additions. Run by the Python that has ministack.
 
-- AWS::EC2::NetworkInterface, Volume, SecurityGroupIngress and SecurityGroupEgress;
-- types of instances as EC2 knows them, and the zones that have them, four in a region. An Auto Scaling group whose
-  template names a type that its zone lacks is refused, as Auto Scaling refuses it;
-- change sets leave out what the template's conditions leave out;
-- templates of a stack are read from `https://BUCKET.s3.REGION.amazonaws.com/KEY` too;
-- Amazon's public parameters may be written, since nobody else does it here.
+- AWS::EC2::NetworkInterface, Volume, SecurityGroupIngress and SecurityGroupEgress.
+- Instance types, and the zones that have them, four in a region. An Auto Scaling group whose launch template names a
+  type that its zone lacks is refused, as on AWS.
+- Change sets leave out resources that the template's conditions exclude.
+- Templates can also be read from `https://BUCKET.s3.REGION.amazonaws.com/KEY`.
+- Amazon's public parameters can be written, since the emulator has none.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
@@ -26,14 +24,14 @@ TYPES = {
     **dict.fromkeys(("m7g.large", "t4g.micro", "x2gd.large"), ("arm64", 2)),
     **dict.fromkeys(("m7i.large", "c7i.large", "t3.micro"), ("x86_64", 2)),
 }
-"""Architecture and cores."""
+"""Architecture and cores of the instance types."""
 ZONES = "abcd"
 LACKING = {"b": {"t4g.micro", "t3.micro"}, "c": {"x2gd.large"}}
-"""What a region's zones do not have, by their letter."""
+"""Instance types that a zone does not have, by the zone's letter."""
 
 
 def form(**values: Any) -> dict[str, list[str]]:
-    """A request's fields."""
+    """Return the fields of a request."""
     return {name: [str(value)] for name, value in values.items()}
 
 
@@ -60,7 +58,7 @@ def describe_offerings(request: Mapping[str, Any]) -> Any:
         f"<item><instanceType>{name}</instanceType><locationType>availability-zone</locationType>"
         f"<location>{place}</location></item>"
         for place in places
-        if has(place, name)
+        if zone_has(place, name)
     )
     text = f"<instanceTypeOfferingSet>{items}</instanceTypeOfferingSet>"
     return ec2._xml(200, "DescribeInstanceTypeOfferingsResponse", text)
@@ -72,12 +70,12 @@ def describe_zones(request: Mapping[str, Any]) -> Any:
     return ec2._xml(200, "DescribeAvailabilityZonesResponse", text)
 
 
-def has(zone: str, name: str) -> bool:
+def zone_has(zone: str, name: str) -> bool:
     return name not in LACKING.get(zone[-1], ())
 
 
-def checking(handler: Callable[..., Made]) -> Callable[..., Made]:
-    """Of an Auto Scaling group: whether EC2 would launch from its template."""
+def with_type_check(handler: Callable[..., Made]) -> Callable[..., Made]:
+    """Wrap the handler of Auto Scaling groups: refuse a launch template whose type the zone lacks."""
 
     def handle(*arguments: Any) -> Made:
         group = next(one for one in reversed(arguments) if isinstance(one, dict))
@@ -85,7 +83,7 @@ def checking(handler: Callable[..., Made]) -> Callable[..., Made]:
         name = versions[-1]["LaunchTemplateData"]["InstanceType"]
         zones = [ec2._subnets[subnet]["AvailabilityZone"] for subnet in group["VPCZoneIdentifier"]]
         for zone in zones:
-            if not has(zone, name):
+            if not zone_has(zone, name):
                 raise ValueError(
                     "You must use a valid fully-formed launch template. Your requested instance type "
                     f"({name}) is not supported in your requested Availability Zone ({zone})."
@@ -124,7 +122,7 @@ def delete_volume(volume: str, given: Properties) -> None:
 
 
 def rules(direction: str) -> Mapping[str, Callable[..., Any]]:
-    """A rule of a security group, which stands by itself in the template."""
+    """Return the handlers for a rule of a security group that is a resource of its own."""
 
     def create(logical_id: str, given: Properties, stack: str) -> Made:
         ec2._security_groups[given["GroupId"]][direction] += provisioners._ec2_sg_permissions([given])
@@ -141,7 +139,7 @@ def rules(direction: str) -> Mapping[str, Callable[..., Any]]:
     return {"create": create, "update": update, "delete": delete}
 
 
-def reading_hosts_of_buckets(resolve: Callable[..., Any]) -> Callable[..., Any]:
+def with_bucket_hosts(resolve: Callable[..., Any]) -> Callable[..., Any]:
     def resolve_document(request: Mapping[str, Any], body: str, url: str, label: str) -> Any:
         given = helpers._p(request, url) or ""
         path = re.sub(r"^https://([^./]+)\.s3\.[a-z0-9-]+\.amazonaws\.com/", r"https://s3.amazonaws.com/\1/", given)
@@ -150,7 +148,7 @@ def reading_hosts_of_buckets(resolve: Callable[..., Any]) -> Callable[..., Any]:
     return resolve_document
 
 
-def regarding_conditions(resolve: Callable[..., Any]) -> Callable[..., Any]:
+def with_conditions(resolve: Callable[..., Any]) -> Callable[..., Any]:
     def resolve_props_for_diff(template: Any, given: Any, *stack: str) -> Any:
         resolved = resolve(template, given, *stack)
         holds = changesets._evaluate_conditions(template, given) if template else {}
@@ -167,11 +165,11 @@ if __name__ == "__main__":
     handlers["AWS::EC2::SecurityGroupIngress"] = rules("IpPermissions")
     handlers["AWS::EC2::SecurityGroupEgress"] = rules("IpPermissionsEgress")
     group = handlers["AWS::AutoScaling::AutoScalingGroup"]
-    group |= {"create": checking(group["create"]), "update": checking(group["update"])}
+    group |= {"create": with_type_check(group["create"]), "update": with_type_check(group["update"])}
     ec2._ACTION_MAP["DescribeAvailabilityZones"] = describe_zones
     ec2._ACTION_MAP["DescribeInstanceTypes"] = describe_types
     ec2._ACTION_MAP["DescribeInstanceTypeOfferings"] = describe_offerings
-    helpers._resolve_document = reading_hosts_of_buckets(helpers._resolve_document)
-    changesets._resolve_props_for_diff = regarding_conditions(changesets._resolve_props_for_diff)
+    helpers._resolve_document = with_bucket_hosts(helpers._resolve_document)
+    changesets._resolve_props_for_diff = with_conditions(changesets._resolve_props_for_diff)
     ssm._reserved_name_error = lambda name: None
     main()

@@ -1,17 +1,15 @@
-"""What moto's CloudFormation lacks for this stack, put into it: `complete()` once in a process.
+"""Patches for moto's CloudFormation, which lacks features that this stack needs. Call `patch_moto()` once per process.
 
-- defaults of parameters are read as given values are (lists, numbers), and told as they were given;
-- a change set that is executed leaves outputs, and an update its template; one without changes fails, as AWS's does;
-- AWS::SecretsManager::Secret with generated values, AWS::EC2::SecurityGroupEgress, AWS::CloudWatch::Alarm, network
-  load balancers, and Auto Scaling groups whose instances have all that their launch template says.
+- Defaults of parameters are parsed like given values (lists, numbers), and described as they were given.
+- An executed change set sets the outputs, and an update sets the template. A change set without changes fails.
+- Added: AWS::SecretsManager::Secret with generated values, AWS::EC2::SecurityGroupEgress, AWS::CloudWatch::Alarm,
+  network load balancers, and Auto Scaling groups that apply all of their launch template.
 """
-
-from __future__ import annotations
 
 import functools
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.cloudformation import parsing
@@ -27,22 +25,22 @@ from moto.secretsmanager.models import secretsmanager_backends
 
 @functools.cache
 def patch_moto() -> None:
-    """Puts it in."""
+    """Apply the patches."""
     models = parsing.get_model_map()
     models["AWS::SecretsManager::Secret"] = Secret
     models["AWS::EC2::SecurityGroupEgress"] = SecurityGroupEgress
     models["AWS::ElasticLoadBalancingV2::LoadBalancer"] = NetworkLoadBalancer
     models["AWS::CloudWatch::Alarm"] = MetricAlarm
-    FakeLoadBalancer.get_cfn_attribute = _naming_in_full(FakeLoadBalancer.get_cfn_attribute)
+    FakeLoadBalancer.get_cfn_attribute = _with_full_name(FakeLoadBalancer.get_cfn_attribute)
     FakeTargetGroup.get_cfn_attribute = _full_name_of_target_group
-    FakeAutoScalingGroup.replace_autoscaling_group_instances = _giving_all_of_the_template(
+    FakeAutoScalingGroup.replace_autoscaling_group_instances = _with_whole_launch_template(
         FakeAutoScalingGroup.replace_autoscaling_group_instances
     )
-    models["AWS::AutoScaling::AutoScalingGroup"] = KeptGroup
-    parsing.ResourceMap.load_parameters = _reading_defaults(parsing.ResourceMap.load_parameters)
+    models["AWS::AutoScaling::AutoScalingGroup"] = AutoScalingGroup
+    parsing.ResourceMap.load_parameters = _with_defaults(parsing.ResourceMap.load_parameters)
     FakeStack.has_parameters = _has_values
     FakeStack.parameter_list = property(_parameters_as_given)
-    ChangeSet.apply = _leaving_outputs(ChangeSet.apply)
+    ChangeSet.apply = _with_outputs(ChangeSet.apply)
 
 
 class Secret(CloudFormationModel):
@@ -63,14 +61,14 @@ class Secret(CloudFormationModel):
     @classmethod
     def create_from_cloudformation_json(
         cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
-    ) -> Secret:
+    ) -> Self:
         backend = secretsmanager_backends[account_id][region_name]
         length = int(cloudformation_json["Properties"]["GenerateSecretString"]["PasswordLength"])
         secret, _version = backend._add_secret(resource_name, secret_string=secrets.token_hex(length)[:length])
         return cls(secret.arn, backend)
 
     @classmethod
-    def update_from_cloudformation_json(cls, original_resource: Secret, *_: Any, **__: Any) -> Secret:
+    def update_from_cloudformation_json(cls, original_resource: Self, *_: Any, **__: Any) -> Self:
         return original_resource
 
     def delete(self, *_: Any) -> None:
@@ -87,7 +85,7 @@ class SecurityGroupEgress(SecurityGroupIngress):
     @classmethod
     def create_from_cloudformation_json(
         cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
-    ) -> SecurityGroupEgress:
+    ) -> Self:
         rule, backend = cloudformation_json["Properties"], ec2_backends[account_id][region_name]
         backend.authorize_security_group_egress(
             group_name_or_id=rule["GroupId"],
@@ -100,11 +98,11 @@ class SecurityGroupEgress(SecurityGroupIngress):
         return cls(backend.get_security_group_from_id(rule["GroupId"]), rule)
 
     def delete(self, *_: Any) -> None:
-        """It goes with its group."""
+        """Do nothing: the rule is deleted with its group."""
 
 
 class NetworkLoadBalancer(FakeLoadBalancer):
-    """AWS::ElasticLoadBalancingV2::LoadBalancer of the type that the template names."""
+    """AWS::ElasticLoadBalancingV2::LoadBalancer of the type in the template."""
 
     @classmethod
     def create_from_cloudformation_json(
@@ -146,37 +144,37 @@ class MetricAlarm(CloudFormationModel):
     @classmethod
     def create_from_cloudformation_json(
         cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
-    ) -> MetricAlarm:
-        given, backend = cloudformation_json["Properties"], cloudwatch_backends[account_id][region_name]
+    ) -> Self:
+        properties, backend = cloudformation_json["Properties"], cloudwatch_backends[account_id][region_name]
         backend.put_metric_alarm(
             name=resource_name,
-            namespace=given["Namespace"],
-            metric_name=given["MetricName"],
-            comparison_operator=given["ComparisonOperator"],
-            evaluation_periods=given["EvaluationPeriods"],
-            period=given["Period"],
-            threshold=float(given["Threshold"]),
-            statistic=given["Statistic"],
-            description=given["AlarmDescription"],
-            dimensions=given["Dimensions"],
-            alarm_actions=given["AlarmActions"],
-            ok_actions=given["OKActions"],
-            treat_missing_data=given["TreatMissingData"],
+            namespace=properties["Namespace"],
+            metric_name=properties["MetricName"],
+            comparison_operator=properties["ComparisonOperator"],
+            evaluation_periods=properties["EvaluationPeriods"],
+            period=properties["Period"],
+            threshold=float(properties["Threshold"]),
+            statistic=properties["Statistic"],
+            description=properties["AlarmDescription"],
+            dimensions=properties["Dimensions"],
+            alarm_actions=properties["AlarmActions"],
+            ok_actions=properties["OKActions"],
+            treat_missing_data=properties["TreatMissingData"],
         )
         return cls(resource_name, backend)
 
     @classmethod
     def update_from_cloudformation_json(
-        cls, original_resource: MetricAlarm, new_resource_name: str, *given: Any, **named: Any
-    ) -> MetricAlarm:
-        return cls.create_from_cloudformation_json(original_resource.physical_resource_id, *given, **named)
+        cls, original_resource: Self, new_resource_name: str, *arguments: Any, **named: Any
+    ) -> Self:
+        return cls.create_from_cloudformation_json(original_resource.physical_resource_id, *arguments, **named)
 
     def delete(self, *_: Any) -> None:
         self._backend.delete_alarms([self.physical_resource_id])
 
 
-class KeptGroup(FakeAutoScalingGroup):
-    """AWS::AutoScaling::AutoScalingGroup, which an update leaves its instances: whoever rolls it out replaces them."""
+class AutoScalingGroup(FakeAutoScalingGroup):
+    """AWS::AutoScaling::AutoScalingGroup, whose instances an update keeps: `rollout` replaces them."""
 
     @classmethod
     def update_from_cloudformation_json(
@@ -186,7 +184,7 @@ class KeptGroup(FakeAutoScalingGroup):
         return original_resource
 
 
-def _giving_all_of_the_template(launch: Callable[..., None]) -> Callable[..., None]:
+def _with_whole_launch_template(launch: Callable[..., None]) -> Callable[..., None]:
     def replace_autoscaling_group_instances(group: Any, count: int, tags: dict[str, str]) -> None:
         before = {state.instance.id for state in group.instance_states}
         launch(group, count, tags)
@@ -202,7 +200,7 @@ def _giving_all_of_the_template(launch: Callable[..., None]) -> Callable[..., No
     return replace_autoscaling_group_instances
 
 
-def _naming_in_full(attribute: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+def _with_full_name(attribute: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
     def get_cfn_attribute(balancer: Any, name: str) -> Any:
         if name == "LoadBalancerFullName":
             return balancer.arn.partition(":loadbalancer/")[2]
@@ -212,16 +210,16 @@ def _naming_in_full(attribute: Callable[[Any, str], Any]) -> Callable[[Any, str]
 
 
 def _full_name_of_target_group(group: Any, name: str) -> str:
-    """Its attribute TargetGroupFullName."""
+    """Return the attribute TargetGroupFullName."""
     return str(group.arn.rpartition(":")[2])
 
 
-def _reading_defaults(load: Callable[[Any], None]) -> Callable[[Any], None]:
+def _with_defaults(load: Callable[[Any], None]) -> Callable[[Any], None]:
     def load_parameters(resources: Any) -> None:
         defaults = {
-            name: str(given["Default"])
-            for name, given in resources._template.get("Parameters", {}).items()
-            if "Default" in given
+            name: str(properties["Default"])
+            for name, properties in resources._template.get("Parameters", {}).items()
+            if "Default" in properties
         }
         resources.input_parameters = {**defaults, **resources.input_parameters}
         load(resources)
@@ -230,24 +228,24 @@ def _reading_defaults(load: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _has_values(stack: Any, parameters: dict[str, str]) -> bool:
-    """Whether a parameter that is given has the value that it has, which may be its default."""
+    """Return whether the stack has these values of parameters, which may be defaults."""
     present = {each["ParameterKey"]: each["ParameterValue"] for each in stack.parameter_list}
     return all(present.get(key) == value for key, value in parameters.items())
 
 
 def _parameters_as_given(stack: Any) -> list[dict[str, str]]:
-    """As describe-stacks tells them: lists with commas, as they are given."""
+    """Return the parameters for describe-stacks: lists are separated by commas, as they were given."""
     present = stack.resource_map.resolved_parameters
     values = {key: ",".join(value) if isinstance(value, list) else str(value) for key, value in present.items()}
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
 
 
-def _leaving_outputs(apply: Callable[[Any], None]) -> Callable[[Any], None]:
-    def apply_and_leave(change_set: Any) -> None:
+def _with_outputs(apply: Callable[[Any], None]) -> Callable[[Any], None]:
+    def apply_with_outputs(change_set: Any) -> None:
         apply(change_set)
         stack = change_set.stack
         stack.template, stack.template_dict = change_set.template, change_set.template_dict
         stack.parameters = change_set.parameters
         stack.output_map = stack._create_output_map()
 
-    return apply_and_leave
+    return apply_with_outputs

@@ -1,18 +1,16 @@
-"""What CloudFormation does with a stack over time, put on top of moto, which does all at once.
+"""CloudFormation's rolling updates, added to moto, which changes everything at once.
 
-An update replaces the host of each group whose launch template has another version, one after the other, each when its
-predecessor has said SUCCESS; where one says FAILURE, or nothing, what has changed is put back, and the events tell why.
-A deletion is one of `stack_removal`. What it does in minutes takes seconds here.
+An update replaces the host of each group whose launch template has a new version, one after the other. Each waits until
+its predecessor has signalled SUCCESS. If a host signals FAILURE or nothing, the changes are rolled back, and the events
+say why. `stack_removal` does deletions. Minutes of CloudFormation are seconds here.
 """
-
-from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 
 from moto.autoscaling.models import FakeAutoScalingGroup
@@ -24,28 +22,28 @@ from tests.infra.stack_changes import Properties, change, properties
 from tests.infra.stack_removal import remove
 
 GROUPS = ("ManagerA", "ManagerB", "Witness")
-"""In the order of their DependsOn."""
+"""Auto Scaling groups in the order of their DependsOn."""
 SIGNAL_SECONDS = 300.0
 DEREGISTERED_SECONDS = 1.0
-"""Before a host that gets no new connections is ended; a minute on AWS. What is then still open ends with it."""
-BEGUN = (
+"""Time between deregistration and termination of a host; a minute on AWS. Connections still open then are closed."""
+STARTED = (
     "Rolling update initiated. Terminating 1 obsolete instance(s) in batches of 1, while keeping at least 0 instance(s)"
     " in service. Waiting on resource signals with a timeout of PT15M when new instances are added to the autoscaling"
     " group."
 )
 FAILED = "Received 1 FAILURE signal(s) out of 1. Unable to satisfy 100% MinSuccessfulInstancesPercent requirement"
-UNHEARD = "Received 0 SUCCESS signal(s) out of 1. Unable to satisfy 100% MinSuccessfulInstancesPercent requirement"
+NO_SIGNAL = "Received 0 SUCCESS signal(s) out of 1. Unable to satisfy 100% MinSuccessfulInstancesPercent requirement"
 
 
 class Rollouts:
-    """Of one stack at a time; in force within its block.
+    """Patches moto within its block; for one stack at a time.
 
     Args:
-        lock: under which instances come to be and end.
-        running: the ids of hosts that are still on.
+        lock: held while instances are launched or terminated.
+        running: returns the ids of the hosts that still run.
 
     Attributes:
-        replaced: groups whose hosts were replaced, in order, with the ids of the two hosts.
+        replaced: replaced hosts, in order: group, old id, new id.
     """
 
     def __init__(self, lock: AbstractContextManager[Any], running: Callable[[], Collection[str]]) -> None:
@@ -56,7 +54,7 @@ class Rollouts:
         self.replaced: list[tuple[str, str, str]] = []
         self._patches = ExitStack()
 
-    def __enter__(self) -> Rollouts:
+    def __enter__(self) -> Self:
         rollouts = self
         execute = CloudFormationBackend.execute_change_set
         delete = CloudFormationBackend.delete_stack
@@ -73,10 +71,10 @@ class Rollouts:
             if change_set.change_set_type == "CREATE":
                 execute(backend, change_set_name, stack_name)
                 rollouts._present = properties(stack)
-                rollouts._begin(rollouts._create, stack)
+                rollouts._start(rollouts._create, stack)
             else:
                 stack.status = "UPDATE_IN_PROGRESS"
-                rollouts._begin(rollouts._update, stack, change_set)
+                rollouts._start(rollouts._update, stack, change_set)
 
         def delete_stack(backend: Any, name: str) -> None:
             stack = next((one for one in backend.stacks.values() if name in (one.name, one.stack_id)), None)
@@ -84,7 +82,7 @@ class Rollouts:
                 delete(backend, name)
                 return
             stack.status = "DELETE_IN_PROGRESS"
-            rollouts._begin(rollouts._delete, stack, backend)
+            rollouts._start(rollouts._delete, stack, backend)
 
         def signal_resource(response: Any) -> EmptyResult:
             rollouts._signals[response._get_param("UniqueId")] = response._get_param("Status")
@@ -105,7 +103,7 @@ class Rollouts:
     ) -> None:
         self._patches.close()
 
-    def _begin(self, work: Callable[..., None], *arguments: Any) -> None:
+    def _start(self, work: Callable[..., None], *arguments: Any) -> None:
         threading.Thread(target=work, args=arguments, daemon=True).start()
 
     def _create(self, stack: Any) -> None:
@@ -113,7 +111,7 @@ class Rollouts:
         for name in filter(stack.resource_map.__contains__, GROUPS):
             group = stack.resource_map[name]
             if reason := group and self._wait(stack, name, group):
-                _say(stack, name, "CREATE_FAILED", reason)
+                _add_event(stack, name, "CREATE_FAILED", reason)
                 _end(stack, "ROLLBACK_COMPLETE")
                 return
         _end(stack, "CREATE_COMPLETE")
@@ -141,27 +139,27 @@ class Rollouts:
         names: Collection[str],
         done: list[str],
     ) -> str:
-        """Makes these what the template says, hosts last; what was tried is added to `done`. The one that failed."""
-        there = [name for name in names if self._present[name] is not None]
+        """Update resources, hosts last, and add their names to `done`. Return the name of a failed one, or ''."""
+        existing = [name for name in names if self._present[name] is not None]
         with self._lock:
-            others = [name for name in there if name not in GROUPS]
+            others = [name for name in existing if name not in GROUPS]
             done += change(stack, template, parameters, self._present, others)
         for name in done:
-            _say(stack, name, "UPDATE_COMPLETE")
-        for name in (name for name in GROUPS if name in there):
+            _add_event(stack, name, "UPDATE_COMPLETE")
+        for name in (name for name in GROUPS if name in existing):
             with self._lock:
-                is_other = change(stack, template, parameters, self._present, [name])
-            if is_other:
+                has_changed = change(stack, template, parameters, self._present, [name])
+            if has_changed:
                 done.append(name)
                 if reason := self._replace(stack, name):
-                    _say(stack, name, "UPDATE_FAILED", reason)
+                    _add_event(stack, name, "UPDATE_FAILED", reason)
                     return name
-                _say(stack, name, "UPDATE_COMPLETE")
+                _add_event(stack, name, "UPDATE_COMPLETE")
         return ""
 
     def _replace(self, stack: Any, name: str) -> str:
         group = stack.resource_map[name]
-        _say(stack, name, "UPDATE_IN_PROGRESS", BEGUN)
+        _add_event(stack, name, "UPDATE_IN_PROGRESS", STARTED)
         old = _host(group)
         balancing = group.autoscaling_backend.elbv2_backend
         for target_group in group.target_group_arns:
@@ -178,20 +176,20 @@ class Rollouts:
         return self._wait(stack, name, group)
 
     def _wait(self, stack: Any, name: str, group: Any) -> str:
-        """Until its host says something; why that is not good, or ''."""
+        """Wait for the signal of a group's host. Return the reason for a failure, or ''."""
         host, deadline = _host(group), time.monotonic() + SIGNAL_SECONDS
         while host not in self._signals:
             if time.monotonic() > deadline:
-                return UNHEARD
+                return NO_SIGNAL
             time.sleep(0.1)
         status = self._signals[host]
-        _say(stack, name, stack.status, f"Received {status} signal with UniqueId {host}")
+        _add_event(stack, name, stack.status, f"Received {status} signal with UniqueId {host}")
         return "" if status == "SUCCESS" else FAILED
 
     def _delete(self, stack: Any, backend: Any) -> None:
         refusals = remove(stack, self._lock)
         for name, reason in refusals.items():
-            _say(stack, name, "DELETE_FAILED", reason)
+            _add_event(stack, name, "DELETE_FAILED", reason)
         if not refusals:
             del backend.stacks[stack.stack_id]
             backend.deleted_stacks[stack.stack_id] = stack
@@ -203,7 +201,7 @@ def _host(group: Any) -> str:
     return str(state.instance.id)
 
 
-def _say(stack: Any, name: str, status: str, reason: str | None = None) -> None:
+def _add_event(stack: Any, name: str, status: str, reason: str | None = None) -> None:
     resource = stack.resource_map[name]
     kind = stack.resource_map._resource_json_map[name]["Type"]
     id_ = resource.physical_resource_id if resource else ""

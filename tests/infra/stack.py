@@ -1,6 +1,4 @@
-"""The stack as moto makes it from the template, in this process."""
-
-from __future__ import annotations
+"""The stack that moto creates from the template, in this process."""
 
 import ast
 import base64
@@ -23,11 +21,11 @@ NAME, REGION, ACCOUNT, IMAGE = "wm", "us-east-1", "123456789012", "ami-12c6146b"
 
 
 @contextmanager
-def deployed_stack(directory: Path, **parameters: str) -> Iterator[Stack]:
-    """A stack of the template's defaults and these parameters, beside an empty AWS."""
+def deployed_stack(directory: Path, **parameters: str) -> Iterator["Stack"]:
+    """Yield a stack with the template's defaults and these parameters, in an otherwise empty AWS."""
     patch_moto()
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), mock_aws():
-        warnings.simplefilter("ignore", UserWarning)  # moto says what it leaves out
+        warnings.simplefilter("ignore", UserWarning)  # moto warns about what it leaves out
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
         patch.setenv("AWS_DEFAULT_REGION", REGION)
@@ -57,29 +55,29 @@ def deployed_stack(directory: Path, **parameters: str) -> Iterator[Stack]:
 
 
 class Stack:
-    """What stands."""
+    """The deployed stack."""
 
     def __init__(self) -> None:
         listed = boto3.client("cloudformation").list_stack_resources(StackName=NAME)["StackResourceSummaries"]
         self.ids: Mapping[str, str] = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed}
 
     def user_data(self, template: str) -> str:
-        """What a launch template's hosts run at boot."""
+        """Return the user data of a launch template."""
         return base64.b64decode(self.template(template)["UserData"]).decode()
 
     def template(self, name: str) -> Mapping[str, Any]:
-        """The data of a launch template, by its name in the stack."""
+        """Return the data of a launch template, by its name in the stack."""
         versions = boto3.client("ec2").describe_launch_template_versions(LaunchTemplateId=self.ids[name])
         data: Mapping[str, Any] = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
         return data
 
     def group_id(self, name: str) -> str:
-        """The id of a security group, of which the stack says the name or the id."""
+        """Return the id of a security group; the stack has its name or its id."""
         found = boto3.client("ec2").describe_security_groups()["SecurityGroups"]
         return next(one["GroupId"] for one in found if self.ids[name] in (one["GroupId"], one["GroupName"]))
 
     def policies(self, role: str) -> list[Mapping[str, Any]]:
-        """The statements of a role's own policies, as the stack resolved them."""
+        """Return the resolved policies of a role."""
         iam, name = boto3.client("iam"), self.ids[role]
         documents = [
             iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
@@ -89,7 +87,7 @@ class Stack:
 
 
 def _cleaned(document: Any) -> Mapping[str, Any]:
-    # Moto keeps what a template says as Python's own text, and AWS::NoValue as what is no string.
+    # Moto stores policies as the text of Python values, and AWS::NoValue as a value that is not a string.
     policy = ast.literal_eval(document) if isinstance(document, str) else document
     for statement in policy["Statement"]:
         if isinstance(statement["Resource"], list):

@@ -1,9 +1,7 @@
-"""A stack's update as CloudFormation does it: exactly those resources change whose properties came out differently.
+"""CloudFormation's update of a stack: exactly those resources change whose resolved properties differ.
 
-Moto looks at the template's text, which does not show what changes by way of another resource's attribute.
+Moto compares the template's text, which does not show changes of another resource's attributes.
 """
-
-from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping
@@ -11,14 +9,14 @@ from typing import Any
 
 from moto.cloudformation.parsing import clean_json, parse_and_update_resource
 
-MOST_PASSES = 10
-"""A resource may change another's properties, and so on; no chain is that long."""
+MAX_PASSES = 10
+"""A change of one resource can change the properties of another, and so on. No chain is this long."""
 
 Properties = dict[str, Any]
 
 
 def properties(stack: Any) -> dict[str, Properties | None]:
-    """The resolved properties of each of a stack's resources; None where a condition leaves it out."""
+    """Return the resolved properties of each resource of a stack; None if a condition excludes it."""
     return {name: _resolve(stack.resource_map, name) for name in stack.resource_map.resources}
 
 
@@ -29,21 +27,21 @@ def change(
     present: dict[str, Properties | None],
     names: Collection[str],
 ) -> list[str]:
-    """Makes some of a stack's resources what the template says; none is added or removed.
+    """Update some of a stack's resources by the template; add or remove none.
 
     Args:
-        present: their properties as they stand, which is kept up to date.
-        names: of the resources that may change.
+        present: the current properties of all resources; updated by this call.
+        names: the resources that may change.
 
     Returns:
-        The names of those that changed, in order.
+        the names of the changed resources, in order.
     """
     resources = stack.resource_map
     resources._template, resources.input_parameters = template, dict(parameters)
     resources._resource_json_map = template["Resources"]
     resources.load()
     changed: list[str] = []
-    for _ in range(MOST_PASSES):
+    for _ in range(MAX_PASSES):
         different = [name for name in names if _resolve(resources, name) != present[name]]
         if not different:
             return changed
@@ -58,7 +56,7 @@ def change(
             )
             resources._parsed_resources[name] = resource
             changed.append(name)
-    raise AssertionError(f"{different} never come to rest")
+    raise AssertionError(f"{different} change again after {MAX_PASSES} passes")
 
 
 def _resolve(resources: Any, name: str) -> Properties | None:

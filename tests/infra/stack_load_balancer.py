@@ -1,11 +1,10 @@
-"""The load balancer of a stack: what stands in the stack's books, listening."""
-
-from __future__ import annotations
+"""The load balancer of a simulated stack: a `Balancer` with the targets that moto has registered."""
 
 import threading
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from botocore.exceptions import ClientError
 from moto.acm.models import acm_backends
@@ -15,18 +14,18 @@ from tests.ec2.network import CLOUD_ADDRESS
 from tests.ec2.simulated_cloud import REGION, SimulatedCloud
 from tests.infra.balancer import Balancer
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 
 
 class StackLoadBalancer:
-    """Made when the stack's load balancer is, within its block.
+    """Within its block, listens from the moment when the stack's load balancer exists.
 
     Args:
-        directory: for its certificate.
-        hosts: a hosts file, in which its name is entered.
+        directory: for the certificate.
+        hosts: a hosts file, to which the load balancer's name is added.
 
     Attributes:
-        fewest: how few managers were ready at once, since there were two for the first time.
+        fewest: the lowest number of managers that were ready at the same time, after there were two.
     """
 
     def __init__(self, cloud: SimulatedCloud, directory: Path, hosts: Path) -> None:
@@ -34,24 +33,24 @@ class StackLoadBalancer:
         self._directory = directory
         self._hosts = hosts
         self.fewest_ready: int | None = None
-        self._ending = threading.Event()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> StackLoadBalancer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ending.set()
+        self._stopping.set()
         self._thread.join()
 
     def _run(self) -> None:
         elb = self._cloud.client("elbv2")
         with ExitStack() as stack:
             balancer: Balancer | None = None
-            while not self._ending.wait(LOOK_SECONDS):
+            while not self._stopping.wait(POLL_SECONDS):
                 found = elb.describe_load_balancers()["LoadBalancers"]
                 if found and balancer is None:
                     balancer = stack.enter_context(self._listen(found[0]["DNSName"]))
@@ -71,12 +70,12 @@ class StackLoadBalancer:
         return Balancer(CLOUD_ADDRESS, certificate, key)
 
     def _targets(self) -> list[str]:
-        """The addresses of the hosts that are registered, and run."""
+        """Return the addresses of the registered hosts that run."""
         elb, ec2 = self._cloud.client("elbv2"), self._cloud.client("ec2")
         try:
             (group,) = elb.describe_target_groups()["TargetGroups"]
             states = elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
-        except (ClientError, ValueError):  # it is about to be deleted
+        except (ClientError, ValueError):  # the stack is being deleted
             return []
         running = [{"Name": "instance-state-name", "Values": ["running"]}]
         ids = [state["Target"]["Id"] for state in states]

@@ -1,9 +1,7 @@
-"""A stack's deletion as CloudFormation does it: what nothing refers to any more goes first, and what is in use stays.
+"""CloudFormation's deletion of a stack: unreferenced resources first; resources that are in use stay.
 
-Moto leaves out half of the kinds of resources without a word, and takes away what is still in use.
+Moto silently skips half of the resource types, and deletes resources that are still in use.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +15,7 @@ ENDED = ("shutting-down", "terminated")
 
 
 def remove(stack: Any, lock: AbstractContextManager[Any]) -> dict[str, str]:
-    """Deletes the resources; why some could not be, by name. What those refer to stays as well."""
+    """Delete a stack's resources. Return, by name, why some cannot be deleted; what these refer to stays, too."""
     resources = stack.resource_map
     left = {name: each for name, each in resources._resource_json_map.items() if resources._parsed_resources.get(name)}
     refusals: dict[str, str] = {}
@@ -37,7 +35,7 @@ def _is_referred_to(name: str, left: Mapping[str, Any]) -> bool:
 
 
 def _references(value: Any) -> Iterator[str]:
-    """Names that a template's resource refers to, and what else looks like one."""
+    """Yield the names that a resource of the template refers to, and others that look like one."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key in ("Ref", "DependsOn") and isinstance(inner, str):
@@ -67,7 +65,7 @@ def _remove(stack: Any, name: str, resource_json: Mapping[str, Any]) -> str:
         "AWS::EC2::Route": lambda: ec2.delete_route(resource.route_table.id, resource.destination_cidr_block),
         "AWS::EC2::SubnetRouteTableAssociation": lambda: _disassociate(ec2, resource),
         "AWS::EC2::VPCEndpoint": lambda: ec2.delete_vpc_endpoints([resource.id]),
-        "AWS::EC2::SecurityGroupIngress": lambda: None,  # goes with its group
+        "AWS::EC2::SecurityGroupIngress": lambda: None,  # is deleted with its group
         "AWS::EC2::NetworkInterface": lambda: ec2.delete_network_interface(resource.id),
         "AWS::EC2::Volume": lambda: ec2.delete_volume(resource.id),
         "AWS::ElasticLoadBalancingV2::TargetGroup": lambda: elb.delete_target_group(resource.arn),
@@ -80,26 +78,26 @@ def _remove(stack: Any, name: str, resource_json: Mapping[str, Any]) -> str:
             deletion()
         else:
             stack.resource_map._delete_resource(resource, resource_json)
-    except Exception as error:  # noqa: BLE001 - moto's many ways to refuse
+    except Exception as error:  # noqa: BLE001 - moto raises many types
         return str(error)
     return ""
 
 
 def _why_in_use(ec2: Any, kind: str, resource: Any) -> str:
-    """As EC2 refuses to delete what an instance that lives still has."""
-    living = [each for found in ec2.reservations.values() for each in found.instances if each.state not in ENDED]
+    """Return why EC2 would refuse to delete the resource, because a live instance uses it; or ''."""
+    live = [each for found in ec2.reservations.values() for each in found.instances if each.state not in ENDED]
     match kind:
         case "AWS::EC2::SecurityGroup":
-            used = any(resource.id in {group.id for group in each.security_groups} for each in living)
+            used = any(resource.id in {group.id for group in each.security_groups} for each in live)
             return f"resource {resource.id} has a dependent object" if used else ""
         case "AWS::EC2::Subnet":
-            used = any(each.subnet_id == resource.id for each in living)
+            used = any(each.subnet_id == resource.id for each in live)
             return f"The subnet '{resource.id}' has dependencies and cannot be deleted." if used else ""
         case "AWS::EC2::NetworkInterface":
-            used = any(resource.id == nic.id for each in living for nic in each.nics.values())
+            used = any(resource.id == nic.id for each in live for nic in each.nics.values())
             return f"Network interface '{resource.id}' is currently in use." if used else ""
         case "AWS::EC2::Volume":
-            used = resource.attachment is not None and resource.attachment.instance in living
+            used = resource.attachment is not None and resource.attachment.instance in live
             return f"Volume {resource.id} is currently attached" if used else ""
         case _:
             return ""

@@ -1,6 +1,4 @@
-"""Backups of append-only files that are being written to, and what comes of them."""
-
-from __future__ import annotations
+"""Backups of append-only files while a server writes to them."""
 
 import os
 import shutil
@@ -19,7 +17,7 @@ AWS = """#!/bin/bash
 mkdir -p "${6#s3:/}"
 exec cp -r "$5/." "${6#s3:/}"
 """
-# The first time, the files are rewritten when only their manifest has been copied.
+# The first time, wait with the copy after the manifest until the server has rewritten the files.
 CP = """#!/bin/bash
 if [ ! -e "$STEPS/begun" ]; then
     mkdir -p "${!#}/appendonlydir"
@@ -32,7 +30,7 @@ exec "$CP" "$@"
 """
 
 
-def test_a_backup_taken_while_files_are_rewritten_has_all_jobs_that_were_there_before_it(tmp_path: Path) -> None:
+def test_a_backup_during_a_rewrite_has_all_earlier_jobs(tmp_path: Path) -> None:
     stores, bucket = tmp_path / "stores", tmp_path / "bucket"
     (tmp_path / "bin").mkdir()
     for name, program in (("aws", AWS), ("cp", CP)):
@@ -40,8 +38,8 @@ def test_a_backup_taken_while_files_are_rewritten_has_all_jobs_that_were_there_b
         (tmp_path / "bin" / name).chmod(0o755)
     server = ValkeyServer(stores / "6379", settings={"appendfsync": "always"})
     server.start()
-    writing, ending = threading.Event(), threading.Event()
-    writer = threading.Thread(target=_write, args=(server.url, writing, ending))
+    writing, stopping = threading.Event(), threading.Event()
+    writer = threading.Thread(target=_write, args=(server.url, writing, stopping))
     writer.start()
     try:
         assert writing.wait(60)
@@ -60,20 +58,20 @@ def test_a_backup_taken_while_files_are_rewritten_has_all_jobs_that_were_there_b
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            until((tmp_path / "begun").exists, wanted="the copy's begin")
+            until((tmp_path / "begun").exists, wanted="the start of the copy")
             (manifest,) = (stores / "6379").glob("*/*.manifest")
             earlier = manifest.read_text()
             connection.bgrewriteaof()
-            until(lambda: connection.info("persistence")["aof_rewrite_in_progress"] == 0, wanted="the rewrite's end")
+            until(lambda: connection.info("persistence")["aof_rewrite_in_progress"] == 0, wanted="the rewrite")
             assert manifest.read_text() != earlier
             (tmp_path / "rewritten").touch()
-            complaints = backup.communicate(timeout=60)[1]
+            errors = backup.communicate(timeout=60)[1]
     finally:
-        ending.set()
+        stopping.set()
         writer.join()
         server.kill()
-    assert backup.returncode == 0, complaints
-    assert "event=backup_retried" in complaints
+    assert backup.returncode == 0, errors
+    assert "event=backup_retried" in errors
     assert [path.name for path in stores.iterdir()] == ["6379"]
 
     (copy,) = bucket.glob("*/6379")
@@ -88,10 +86,10 @@ def test_a_backup_taken_while_files_are_rewritten_has_all_jobs_that_were_there_b
         restored.kill()
 
 
-def _write(url: str, writing: threading.Event, ending: threading.Event) -> None:
+def _write(url: str, writing: threading.Event, stopping: threading.Event) -> None:
     with redis.Redis.from_url(url) as connection:
         number = 0
-        while not ending.is_set():
+        while not stopping.is_set():
             connection.set(f"job:{number}", "x" * 100)
             number += 1
             connection.set("last", number)

@@ -1,6 +1,4 @@
-"""The template and the scripts, as the tools of their trade see them."""
-
-from __future__ import annotations
+"""Linters for the template and the scripts: cfn-lint, checkov, shellcheck."""
 
 import subprocess
 import sys
@@ -18,18 +16,18 @@ SCRIPTS = [*ROOT.glob("scripts/*.sh"), *ROOT.glob("infra/**/*.sh"), ROOT / ".ci/
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template as it is deployed."""
+    """The template with user data inserted."""
     path = tmp_path_factory.mktemp("template") / "template.yaml"
     path.write_text(render())
     return path
 
 
-def test_cloudformation_takes_the_template(template: Path) -> None:
+def test_cfn_lint_accepts_the_template(template: Path) -> None:
     done = _run("cfn-lint", str(template))
     assert done.returncode == 0, done.stdout
 
 
-def test_the_template_is_as_secure_as_checkov_wants_it(template: Path) -> None:
+def test_checkov_accepts_the_template(template: Path) -> None:
     CHECKOV.ensure()
     done = _run(
         *(CHECKOV.program("checkov"), "--file", str(template), "--config-file", str(ROOT / "infra/checkov.yaml")),
@@ -38,7 +36,7 @@ def test_the_template_is_as_secure_as_checkov_wants_it(template: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_scripts_are_clean() -> None:
+def test_shellcheck_accepts_the_scripts() -> None:
     done = _run("shellcheck", "--external-sources", *map(str, SCRIPTS))
     assert done.returncode == 0, done.stdout
 

@@ -1,6 +1,4 @@
-"""What setup.sh is asked for: refused in one line where it cannot be, and in the stack where it can."""
-
-from __future__ import annotations
+"""Options of setup.sh: a wrong one is refused in one line, a right one reaches the stack."""
 
 import base64
 import shutil
@@ -20,88 +18,91 @@ REDIS = "rediss://workmanager:PASSWORD@redis.example:7001,other.example:7002"
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """For all tests, each of which has a region of its own."""
+    """One emulator for all tests; each test has a region of its own."""
     with Emulator(tmp_path_factory.mktemp("emulator")) as emulator:
         yield emulator
 
 
-# Nothing of AWS is asked for these.
+# These need no AWS.
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--max-worker", "3"], "--max-worker is no option"),
-        (["plan"], "plan is no option"),
+        (["--max-worker", "3"], "unknown option --max-worker"),
+        (["plan"], "unexpected argument plan"),
         (["--max-workers"], "--max-workers needs a value"),
-        (["--max-workers", "many"], "--max-workers many: give a number from 1 on"),
-        (["--max-workers", "0"], "--max-workers 0: give a number from 1 on"),
+        (["--max-workers", "many"], "--max-workers many: give a number from 1"),
+        (["--max-workers", "0"], "--max-workers 0: give a number from 1"),
         (["--min-workers", "-1"], "--min-workers -1: give a number"),
         (["--min-workers", "9", "--max-workers", "8"], "--min-workers 9 is more than --max-workers 8"),
         (["--on-demand-base", "x"], "--on-demand-base x: give a number"),
         (["--allow-cidr", "10.0.0.0"], "--allow-cidr 10.0.0.0: give an IPv4 range, A.B.C.D/BITS"),
         (["--allow-cidr", "10.0.0.256/8"], "--allow-cidr 10.0.0.256/8: 256 is more than 255"),
-        (["--allow-cidr", "10.0.0.0/33"], "--allow-cidr 10.0.0.0/33: a range has 32 bits at most"),
-        (["--region", "here"], "--region here: give a region's name, such as us-east-1"),
+        (["--allow-cidr", "10.0.0.0/33"], "--allow-cidr 10.0.0.0/33: the prefix length is at most 32"),
+        (["--region", "here"], "--region here: give the name of a region, such as us-east-1"),
         (["--certificate-arn", "mine"], "--certificate-arn mine: give arn:aws:acm:REGION:ACCOUNT:certificate/ID"),
-        (["--subnets", "subnet-1,subnet-2"], "--subnets subnet-1,subnet-2: give three with commas between them"),
-        (["--worker-types", "large"], "--worker-types large: give types of EC2 with commas between them"),
-        (["--manager-type", "m7g.large,m7g.large"], "--manager-type m7g.large,m7g.large: give a type of EC2"),
-        (["--redis-url", "rediss://a:b@c:6379"], "with the very word PASSWORD"),
+        (["--subnets", "subnet-1,subnet-2"], "--subnets subnet-1,subnet-2: give three subnets, separated by commas"),
+        (["--worker-types", "large"], "--worker-types large: give EC2 instance types, separated by commas"),
+        (["--manager-type", "m7g.large,m7g.large"], "--manager-type m7g.large,m7g.large: give an EC2 instance type"),
+        (["--redis-url", "rediss://a:b@c:6379"], "with the literal word PASSWORD"),
         (["--redis-url", "redis.example"], "--redis-url redis.example: give redis[s]://"),
-        (["--alarm-email", "me"], "--alarm-email me: give an address, NAME@DOMAIN"),
+        (["--alarm-email", "me"], "--alarm-email me: give an e-mail address, NAME@DOMAIN"),
         (["--set", "wait weight=1"], "--set wait weight=1: give NAME=VALUE"),
-        (["--app", "/nowhere"], "--app /nowhere: there is no such directory"),
+        (["--app", "/nowhere"], "--app /nowhere: no such directory"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, options: list[str], reason: str) -> None:
-    said = Scripts(tmp_path, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).run("setup.sh", *options)
-    assert (said.exit_code, said.output) == (2, "")
-    (line,) = said.errors.splitlines()
+def test_a_usage_error_is_one_line(tmp_path: Path, options: list[str], reason: str) -> None:
+    result = Scripts(tmp_path, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).run("setup.sh", *options)
+    assert (result.exit_code, result.output) == (2, "")
+    (line,) = result.errors.splitlines()
     assert line.startswith("setup: error: ")
     assert reason in line
 
 
-def test_what_is_missing_is_told_in_one_line(tmp_path: Path, emulator: Emulator) -> None:
+def test_a_missing_prerequisite_is_reported_in_one_line(tmp_path: Path, emulator: Emulator) -> None:
     scripts = Scripts(tmp_path, {"AWS_REGION": "us-east-1"})
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("bash", "dirname", "cat", "cksum", "mkdir", "sed", "env"):
         (tools / name).symlink_to(shutil.which(name) or name)
     assert _refusal(scripts.run("setup.sh", PATH=str(tools))) == (
-        "aws-cli is missing: install it, and configure credentials"
+        "aws-cli is not installed; install it and configure credentials"
     )
     unknown = scripts.run("setup.sh", AWS_CONFIG_FILE="/nowhere", AWS_EC2_METADATA_DISABLED="true")
-    assert _refusal(unknown).startswith("AWS does not know you: Unable to locate credentials")
+    assert _refusal(unknown).startswith("cannot authenticate to AWS: Unable to locate credentials")
     nowhere = scripts.run("setup.sh", AWS_REGION="", AWS_CONFIG_FILE="/nowhere")
-    assert _refusal(nowhere) == "no region: give --region, or set AWS_REGION"
-    told = scripts.run("setup.sh", "--name", "Mine", **emulator.environ)
-    assert _refusal(told) == "--name Mine: use 2 to 31 letters a-z, digits, and '-'"
+    assert _refusal(nowhere) == "no region is set; give --region, or set AWS_REGION"
+    misnamed = scripts.run("setup.sh", "--name", "Mine", **emulator.environ)
+    assert _refusal(misnamed) == "--name Mine: use a letter a-z, then 1 to 30 of a-z, 0-9 and '-'"
 
 
-def test_what_aws_does_not_have_is_refused_before_anything_is_made(tmp_path: Path, emulator: Emulator) -> None:
+def test_what_aws_does_not_have_is_refused_before_anything_is_created(tmp_path: Path, emulator: Emulator) -> None:
     region = emulator.region("us-west-2")
     scripts = Scripts(tmp_path, {**emulator.environ, "AWS_REGION": region.name})
     subnets, before = _subnets(region), region.inventory()
     arn = "arn:aws:acm:us-west-2:000000000000:certificate/none"
     for options, reason in (
         (["--worker-types", "c7g.xlarge,c77.large"], "do not exist: [c77.large]"),
-        (["--worker-types", "c7i.large,c7g.xlarge"], "all hosts are of one architecture, and these are not: "),
-        (["--worker-types", "c7i.large", "--manager-type", "m7g.large"], "all hosts are of one architecture"),
+        (["--worker-types", "c7i.large,c7g.xlarge"], "all hosts must have the same architecture, but these do not: "),
+        (["--worker-types", "c7i.large", "--manager-type", "m7g.large"], "all hosts must have the same architecture"),
         (["--manager-type", "x2gd.large"], "us-west-2 has fewer than three zones with x2gd.large t4g.micro"),
-        (["--certificate-arn", arn], f"--certificate-arn: there is no {arn} in us-west-2"),
-        (["--subnets", f"{subnets[0]},{subnets[1]},subnet-00"], "--subnets: there is no subnet-00"),
-        (["--subnets", f"{subnets[0]},{subnets[1]},{subnets[1]}"], "--subnets: three in three zones are needed"),
+        (["--certificate-arn", arn], f"--certificate-arn: us-west-2 has no certificate {arn}"),
+        (["--subnets", f"{subnets[0]},{subnets[1]},subnet-00"], "--subnets: us-west-2 has no subnet-00"),
+        (
+            ["--subnets", f"{subnets[0]},{subnets[1]},{subnets[1]}"],
+            "give three subnets in three different zones",
+        ),
         (["--redis-url", REDIS], "--redis-url: set WORKMANAGER_REDIS_PASSWORD to the password"),
         (["--min-workers", "30"], "--min-workers 30 is more than --max-workers 20"),
     ):
-        said = scripts.run("setup.sh", *options)
-        assert said.exit_code, said
-        errors = [line for line in said.errors.splitlines() if "error: " in line]
-        assert len(errors) == 1, said
+        result = scripts.run("setup.sh", *options)
+        assert result.exit_code, result
+        errors = [line for line in result.errors.splitlines() if "error: " in line]
+        assert len(errors) == 1, result
         assert reason in errors[0]
     assert region.inventory() == before
 
 
-def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -> None:
+def test_all_options_reach_the_stack(tmp_path: Path, emulator: Emulator) -> None:
     region = emulator.region("eu-west-1")
     scripts = Scripts(tmp_path, emulator.environ)
     subnets = _subnets(region)
@@ -121,14 +122,14 @@ def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -
     assert not kinds & {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::Volume", "AWS::EC2::NetworkInterface"}
     assert region.inventory() == before
 
-    # The second zone has no such hosts. Whatever was made of the stack is gone, and the next run makes it anew.
+    # The second zone does not have this type. The stack is rolled back, and the next run creates it again.
     failed = scripts.run("setup.sh", *options, "--manager-type", "t3.micro", WORKMANAGER_REDIS_PASSWORD="s3cret")
     assert failed.exit_code == 1
     assert "(ROLLBACK_COMPLETE), because of\nsetup:   ManagerB: You must use a valid" in failed.errors
     left = region.inventory()
     assert {kind for kind in before if left[kind] != before[kind]} == {"buckets", "secrets", "stacks"}
     planned = scripts.run("setup.sh", *options, "--plan")
-    assert "error: the stack is ROLLBACK_COMPLETE: setup.sh without --plan deletes it" in planned.errors
+    assert "error: the stack is ROLLBACK_COMPLETE; run setup.sh without --plan" in planned.errors
 
     options += ["--manager-type", "m7i.large"]
     made = scripts.run("setup.sh", *options, WORKMANAGER_REDIS_PASSWORD="s3cret")
@@ -138,11 +139,11 @@ def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -
     after = region.inventory()
     for kind in ("networks", "subnets", "volumes", "interfaces", "certificates", "gateways", "routes", "endpoints"):
         assert after[kind] == before[kind], kind
-    _has_what_was_given(region, subnets, certificate)
+    _check_resources(region, subnets, certificate)
 
-    # What is not given stays, the password too.
+    # Options that are not given keep their values, the password too.
     again = scripts.run("setup.sh", "--name", "given", "--region", region.name)
-    assert "setup: the stack is as it should be" in again.errors
+    assert "setup: the stack is up to date" in again.errors
     # A new API key replaces the managers, one after the other, and nothing else.
     keys = region.client("secretsmanager")
     keys.put_secret_value(SecretId="given/api-keys", SecretString="new,old")
@@ -151,10 +152,10 @@ def test_what_is_asked_for_is_in_the_stack(tmp_path: Path, emulator: Emulator) -
     assert changed == {"ManagerA", "ManagerB", "ManagerATemplate", "ManagerBTemplate"}
     moved = ",".join(reversed(subnets))
     refused = scripts.run("setup.sh", "--name", "given", "--region", region.name, "--subnets", moved)
-    assert "error: --subnets: the cluster given stands in others: use another --name" in refused.errors
+    assert "error: --subnets: the cluster given is in other subnets; use another --name" in refused.errors
 
 
-def _has_what_was_given(region: Region, subnets: list[str], certificate: str) -> None:
+def _check_resources(region: Region, subnets: list[str], certificate: str) -> None:
     groups = region.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
     assert sorted(group["VPCZoneIdentifier"] for group in groups) == sorted(subnets[:2])  # no witness
     elb = region.client("elbv2")
@@ -167,8 +168,8 @@ def _has_what_was_given(region: Region, subnets: list[str], certificate: str) ->
     assert [one["CidrIp"] for one in ingress["IpRanges"]] == ["192.0.2.0/24"]
     sns = region.client("sns")
     (topic,) = sns.list_topics()["Topics"]
-    (told,) = sns.list_subscriptions_by_topic(TopicArn=topic["TopicArn"])["Subscriptions"]
-    assert told["Endpoint"] == "me@example.com"
+    (subscription,) = sns.list_subscriptions_by_topic(TopicArn=topic["TopicArn"])["Subscriptions"]
+    assert subscription["Endpoint"] == "me@example.com"
     secret = region.client("secretsmanager").get_secret_value(SecretId="given/redis-password")
     assert secret["SecretString"] == "s3cret"
     managers = [_user_data(region, group["LaunchTemplate"]) for group in groups]
@@ -176,7 +177,7 @@ def _has_what_was_given(region: Region, subnets: list[str], certificate: str) ->
         assert f"REDIS_URL='{REDIS}'" in text
         assert f"REDIS_SECRET='{secret['ARN']}'" in text
         assert "STORES=''" in text
-        assert "CLUSTER_HOSTS=''" in text  # nothing administers it
+        assert "CLUSTER_HOSTS=''" in text  # managers administer no cluster
         assert "MIN_WORKERS='2'" in text
         assert "MAX_WORKERS='9'" in text
         assert "ON_DEMAND_BASE='1'" in text
@@ -184,13 +185,13 @@ def _has_what_was_given(region: Region, subnets: list[str], certificate: str) ->
         assert f"SUBNETS='{','.join(subnets)}'" in text
         assert "s3cret" not in text
 
-    reached = [
+    redis_ports = [
         (rule["FromPort"], rule["ToPort"])
         for group in region.client("ec2").describe_security_groups()["SecurityGroups"]
         if group["GroupName"] in ("given-ManagerGroup", "given-WorkerGroup")
         for rule in group["IpPermissionsEgress"]
     ]
-    assert reached.count((7001, 7001)) == 2
+    assert redis_ports.count((7001, 7001)) == 2
 
 
 def _user_data(region: Region, template: dict[str, Any]) -> str:
@@ -201,7 +202,7 @@ def _user_data(region: Region, template: dict[str, Any]) -> str:
 
 
 def _subnets(region: Region) -> list[str]:
-    """Three of an existing network, in three zones."""
+    """Create a network with three subnets in three zones."""
     ec2 = region.client("ec2")
     network = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     return [
@@ -212,7 +213,7 @@ def _subnets(region: Region) -> list[str]:
     ]
 
 
-def _refusal(said: ScriptResult) -> str:
-    assert (said.exit_code, said.output) == (1, ""), said
-    (line,) = said.errors.splitlines()
+def _refusal(result: ScriptResult) -> str:
+    assert (result.exit_code, result.output) == (1, ""), result
+    (line,) = result.errors.splitlines()
     return line.removeprefix("setup: error: ")

@@ -1,6 +1,4 @@
-"""What each role may and may not do, by the policies that the template resolves to."""
-
-from __future__ import annotations
+"""What each IAM role may and may not do, evaluated from the template's policies."""
 
 import json
 import shutil
@@ -64,7 +62,7 @@ CASES = [
     Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:security-group/{{StoreGroup}}"),
     Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:key-pair/mine"),
     Case("ManagerRole", False, "ec2:CreateLaunchTemplateVersion", f"{EC2}:launch-template/{{WorkerTemplate}}"),
-    # It names what it launches, once.
+    # It tags the instances that it launches, at their launch only.
     Case("ManagerRole", True, "ec2:CreateTags", f"{EC2}:instance/*", LAUNCHED),
     Case("ManagerRole", True, "ec2:CreateTags", f"{EC2}:volume/*", LAUNCHED),
     Case("ManagerRole", False, "ec2:CreateTags", INSTANCE, tagged("worker", kind="Request")),
@@ -78,14 +76,14 @@ CASES = [
     Case("ManagerRole", False, "ec2:TerminateInstances", INSTANCE, tagged("worker", "other")),
     Case("ManagerRole", False, "ec2:TerminateInstances", INSTANCE),
     Case("ManagerRole", False, "ec2:StopInstances", INSTANCE, tagged("worker")),
-    # It gives workers their role, and no other.
+    # It passes the workers' role to EC2, and no other role.
     Case("ManagerRole", True, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{{WorkerRole}}", TO_EC2),
     Case("ManagerRole", False, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{{ManagerRole}}", TO_EC2),
     Case(
         *("ManagerRole", False, "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{{WorkerRole}}"),
         {"iam:PassedToService": "lambda.amazonaws.com"},
     ),
-    # A host takes its own disk and address, for itself.
+    # A host attaches its own disk and address, to itself only.
     Case("ManagerRole", True, "ec2:AttachVolume", f"{EC2}:volume/{{DiskA}}"),
     Case("ManagerRole", True, "ec2:AttachVolume", INSTANCE, tagged("manager")),
     Case("ManagerRole", False, "ec2:AttachVolume", f"{EC2}:volume/{{DiskW}}"),
@@ -94,7 +92,7 @@ CASES = [
     Case("ManagerRole", False, "ec2:AttachNetworkInterface", f"{EC2}:network-interface/eni-0fedcba9876543210"),
     Case("WitnessRole", True, "ec2:AttachVolume", f"{EC2}:volume/{{DiskW}}"),
     Case("WitnessRole", False, "ec2:AttachVolume", f"{EC2}:volume/{{DiskA}}"),
-    # Bundles come in, packages and backups go out.
+    # Managers read bundles, and write packages and backups. Workers read bundles and packages.
     Case("ManagerRole", True, "s3:GetObject", f"{S3}/bundle/a.tar.gz"),
     Case("ManagerRole", True, "s3:PutObject", f"{S3}/runtime/ami.tar"),
     Case("ManagerRole", True, "s3:PutObject", f"{S3}/backup/manager-a/x"),
@@ -106,7 +104,7 @@ CASES = [
     Case("WorkerRole", False, "s3:PutObject", f"{S3}/runtime/ami.tar"),
     Case("WorkerRole", False, "s3:GetObject", "arn:aws:s3:::another-bucket/bundle/a.tar.gz"),
     Case("WorkerRole", False, "s3:GetObject", f"{S3}/backup/manager-a/x"),
-    # Everybody reads what he needs of the secrets.
+    # Each role reads only the secrets that it needs.
     Case("ManagerRole", True, "secretsmanager:GetSecretValue", "{ApiKeys}"),
     Case("ManagerRole", True, "secretsmanager:GetSecretValue", "{StoreWorkerPassword}"),
     Case("ManagerRole", False, "secretsmanager:GetSecretValue", OTHER_SECRET),
@@ -116,12 +114,12 @@ CASES = [
     Case("WorkerRole", True, "secretsmanager:GetSecretValue", "{StoreWorkerPassword}"),
     Case("WorkerRole", False, "secretsmanager:GetSecretValue", "{StoreManagerPassword}"),
     Case("WorkerRole", False, "secretsmanager:GetSecretValue", "{ApiKeys}"),
-    # Workers and the witness have no say over instances.
+    # Workers and the witness have no permissions on instances.
     Case("WorkerRole", False, "ec2:TerminateInstances", INSTANCE, tagged("worker")),
     Case("WorkerRole", False, "ec2:RunInstances", f"{EC2}:instance/*", TEMPLATE),
     Case("WorkerRole", False, "ec2:DescribeInstances", "*"),
     Case("WitnessRole", False, "ec2:TerminateInstances", INSTANCE, tagged("worker")),
-    # All log, each into the cluster's group; managers tell what alarms look at.
+    # All hosts write to the cluster's log group. Managers publish the metrics of the alarms.
     Case("ManagerRole", True, "logs:PutLogEvents", LOG_STREAM),
     Case("WorkerRole", True, "logs:PutLogEvents", LOG_STREAM),
     Case("WorkerRole", False, "logs:PutLogEvents", OTHER_LOG_STREAM),
@@ -139,7 +137,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.mark.parametrize("role", ["ManagerRole", "WitnessRole", "WorkerRole"])
-def test_a_role_may_do_its_work_and_nothing_else(stack: Stack, role: str) -> None:
+def test_a_role_has_the_permissions_it_needs_and_no_others(stack: Stack, role: str) -> None:
     cases = [case for case in CASES if case.role == role]
     results = _simulate(stack, role, cases)
     wrong = [
@@ -155,7 +153,7 @@ def _simulate(stack: Stack, role: str, cases: list[Case]) -> list[Any]:
         pytest.skip("npm is missing: it brings the simulator of IAM policies")
     SIMULATOR.ensure()
     ids = {**stack.ids, "WorkerGroup": stack.group_id("WorkerGroup"), "StoreGroup": stack.group_id("StoreGroup")}
-    told = {
+    simulation = {
         "account": ACCOUNT,
         "policies": stack.policies(role),
         "requests": [
@@ -169,7 +167,7 @@ def _simulate(stack: Stack, role: str, cases: list[Case]) -> list[Any]:
     }
     done = subprocess.run(
         ["node", str(Path(__file__).parent / "simulate.mjs")],
-        input=json.dumps(told),
+        input=json.dumps(simulation),
         capture_output=True,
         text=True,
         cwd=SIMULATOR.directory,

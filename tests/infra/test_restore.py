@@ -1,6 +1,4 @@
-"""Backups of a cluster's hosts in S3, and a new cluster that goes on from them."""
-
-from __future__ import annotations
+"""Backups of a cluster's hosts in S3, and a new cluster that is restored from them."""
 
 import hashlib
 import os
@@ -24,9 +22,9 @@ from workmanager.local.valkey_cluster import ValkeyCluster
 pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).parents[2]
 BUCKET = "backups"
-# Each manager's servers: its master, the replica of the other's, and on the second one the witness's.
+# Ports of each manager's servers: its master, a replica of the other's master, and on the second the witness's replica.
 SERVERS = {"manager-a": {6379: 0, 6380: 1}, "manager-b": {6379: 2, 6380: 3, 6381: 4}}
-# Asks the test, which has the servers.
+# Passes each command on to the test, which has the servers.
 SYSTEMCTL = """#!/bin/bash
 verb="$1" && shift
 for unit in "$@"; do
@@ -38,7 +36,7 @@ done
 
 
 class Hosts:
-    """The two managers' hosts of a cluster: their directories of stores, and what their units do."""
+    """The hosts of a cluster's two managers: the data directories of their servers, and a fake systemctl."""
 
     def __init__(self, directory: Path, cluster: ValkeyCluster, environ: Mapping[str, str]) -> None:
         AWS_CLI.ensure()
@@ -56,7 +54,7 @@ class Hosts:
                 (directory / host / str(port)).symlink_to(cluster.servers[number].directory)
 
     def run(self, host: str, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """One of infra/host on a host."""
+        """Run a script of infra/host on a host."""
         return subprocess.run(
             ["bash", str(ROOT / "infra/host" / script), *arguments],
             env={
@@ -72,7 +70,7 @@ class Hosts:
         )
 
     def serve(self) -> None:
-        """Does what systemctl is told, until it is told `end`."""
+        """Carry out the commands of systemctl until `end`."""
         while True:
             asked = (self._directory / "asked").read_text().split()
             if asked == ["end"]:
@@ -83,13 +81,13 @@ class Hosts:
             (self._directory / "done").write_text("done\n")
 
     def end(self) -> None:
-        """Tells it."""
+        """End `serve`."""
         (self._directory / "asked").write_text("end")
 
 
 @contextmanager
 def running(directory: Path, environ: Mapping[str, str]) -> Iterator[tuple[ValkeyCluster, Hosts]]:
-    """A new cluster."""
+    """Yield a new cluster and its hosts."""
     cluster = ValkeyCluster(directory)
     try:
         cluster.start()
@@ -115,7 +113,7 @@ def running(directory: Path, environ: Mapping[str, str]) -> Iterator[tuple[Valke
 
 @contextmanager
 def program(module: str, *arguments: str, cluster: ValkeyCluster) -> Iterator[None]:
-    """A manager or a worker of the cluster."""
+    """Run a manager or a worker of the cluster."""
     environ = {**os.environ, "WORKMANAGER_CLUSTER_HOSTS": cluster.hosts}
     with (cluster.directory / f"{module}.log").open("a") as log:
         process = subprocess.Popen(
@@ -128,7 +126,7 @@ def program(module: str, *arguments: str, cluster: ValkeyCluster) -> Iterator[No
         process.wait()
 
 
-def test_a_new_cluster_goes_on_with_the_jobs_and_results_of_a_backup(tmp_path: Path) -> None:
+def test_a_new_cluster_continues_with_the_jobs_and_results_of_a_backup(tmp_path: Path) -> None:
     with ExitStack() as stack:
         emulator = stack.enter_context(Emulator(tmp_path))
         s3 = emulator.region("us-east-1").client("s3")
@@ -154,10 +152,10 @@ def test_a_new_cluster_goes_on_with_the_jobs_and_results_of_a_backup(tmp_path: P
             for host in SERVERS:
                 assert hosts.run(host, "restore.sh", "quiet").returncode == 0
             refused = hosts.run("manager-a", "restore.sh", "load", places["manager-b", "6379"])
-            assert "it is the other manager's" in refused.stderr
+            assert "is of the other manager" in refused.stderr
             refused = hosts.run("manager-a", "restore.sh", "load", f"s3://{BUCKET}/backup/none")
-            assert "holds no append-only files" in refused.stderr
-            # The first manager's own backup is lost with it; the second one has its replica's.
+            assert "has no append-only files" in refused.stderr
+            # The backup of the first manager's master is lost. That of its replica, on the second manager, is used.
             for host, place in (("manager-a", places["manager-b", "6380"]), ("manager-b", places["manager-b", "6379"])):
                 loaded = hosts.run(host, "restore.sh", "load", place)
                 assert loaded.returncode == 0, loaded.stderr
@@ -173,7 +171,7 @@ def test_a_new_cluster_goes_on_with_the_jobs_and_results_of_a_backup(tmp_path: P
                 pulled: dict[str, object] = {}
 
                 def all_there() -> bool:
-                    # Without what a shard that takes its time brings, which comes with the next pull.
+                    # A pull does not wait for a slow shard. Its results come with the next pull.
                     pulled.update((one.id, one.value) for one in client.pull(top=1_000))
                     return len(pulled) >= len(done) + len(waiting)
 
@@ -184,5 +182,5 @@ def test_a_new_cluster_goes_on_with_the_jobs_and_results_of_a_backup(tmp_path: P
 
 
 def _client(port: int) -> Client:
-    # A manager answers once its cluster does.
+    # A manager answers as soon as its cluster does.
     return Client(f"http://127.0.0.1:{port}", retry_seconds=60.0)

@@ -1,6 +1,4 @@
-"""Programs that the tests of the deployment use, each in an environment of its own."""
-
-from __future__ import annotations
+"""Programs for the tests of the deployment, each in a virtual environment of its own."""
 
 import json
 from pathlib import Path
@@ -16,7 +14,7 @@ WAITING = ("cloudformation", "ec2")
 
 
 def fast_waiters_environment(directory: Path) -> dict[str, str]:
-    """The environment in which aws-cli's `wait` looks every second: AWS's steps take minutes, an emulator's none."""
+    """Return environment variables with which `aws … wait` polls every second, since an emulator needs no minutes."""
     loader = Loader()
     for service in WAITING:
         version = loader.determine_latest_version(service, "waiters-2")

@@ -65,7 +65,7 @@ def test_an_environment_is_made_once_and_then_used_without_the_network(project: 
     ends = [process.communicate(timeout=240) for process in both]
     assert [process.returncode for process in both] == [0, 0], ends
     assert all("six==1.17.0" in output for output, _ in ends)
-    assert sum(errors.count("setup: making .venv") for _, errors in ends) == 1
+    assert sum(errors.count("setup: creating .venv") for _, errors in ends) == 1
     assert sum(errors.count("setup: installing requirements.txt") for _, errors in ends) == 1
     code, packages, messages = project.set_up("run", _OFFLINE)
     assert (code, messages) == (0, [])
@@ -105,7 +105,7 @@ exec {sys.executable} "$@"
 def test_a_missing_python_is_reported(project: Project, tmp_path: Path) -> None:
     code, _, messages = project.set_up("run", _tools(tmp_path / "bin", {"python3": "exit 1"}))
     assert code == 1
-    assert messages == ["setup: error: Python 3.11 or newer is needed, and none was found on the PATH"]
+    assert messages == ["setup: error: Python 3.11 or newer is required, and not found on the PATH"]
 
 
 def test_a_user_whose_python_lacks_venv_learns_what_to_install(project: Project, tmp_path: Path) -> None:

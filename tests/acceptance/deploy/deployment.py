@@ -1,6 +1,4 @@
-"""A simulated AWS against which setup.sh and teardown.sh run, and programs beside it that use what they deploy."""
-
-from __future__ import annotations
+"""A simulated AWS for setup.sh and teardown.sh, and for clients of what they deploy."""
 
 import json
 import os
@@ -23,18 +21,18 @@ from tests.infra.stack_load_balancer import StackLoadBalancer
 ROOT = Path(__file__).parents[3]
 AWS_CLI = Environment("awscli", ("awscli==1.46.2",))
 SCRIPT_SECONDS = 600
-LOOK_SECONDS = 1
-"""Between two looks of `aws … wait`, which are 15 or 30 otherwise: things take seconds here."""
+POLL_SECONDS = 1
+"""Poll interval of `aws … wait`. It is 15 or 30 seconds by default, but the simulation takes seconds."""
 
 
 class Deployment:
-    """The AWS, and the scripts against it.
+    """The simulated AWS, and the scripts that run against it.
 
     Attributes:
-        cloud: the AWS.
+        cloud: the simulated AWS.
         rollouts: which hosts were replaced.
         way_in: the load balancer.
-        authority: where setup.sh leaves the certificate of whoever signed the load balancer's.
+        authority: the file of the certificate authority, which setup.sh writes.
     """
 
     def __init__(
@@ -47,7 +45,7 @@ class Deployment:
         programs = directory / "programs"
         programs.mkdir()
         (programs / "aws").symlink_to(AWS_CLI.program("aws"))
-        _hasten(directory / "models")
+        _speed_up_waiters(directory / "models")
         self._hosts = directory / "hosts"
         self._environ = {
             **os.environ,
@@ -56,22 +54,22 @@ class Deployment:
             "AWS_REGION": REGION,
             "AWS_DATA_PATH": str(directory / "models"),
             "XDG_CONFIG_HOME": str(directory / "config"),
-            # There is no way out of the simulated network to an index.
+            # The simulated network cannot reach a package index.
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(wheels),
         }
 
     @property
     def api_key(self) -> str:
-        """What clients show."""
+        """The API key of clients."""
         secret = self.cloud.client("secretsmanager").get_secret_value(SecretId="workmanager/api-keys")
         return str(secret["SecretString"])
 
     def run(self, script: str, *options: str, status: int = 0, stdin: str = "") -> str:
-        """What a script says; AssertionError where its exit status is another.
+        """Run a script and return its output. An unexpected exit status is an AssertionError.
 
         Args:
-            said: to the script, on its standard input.
+            stdin: the script's standard input.
         """
         done = subprocess.run(
             self._here([str(ROOT / "scripts" / script), *options]),
@@ -87,7 +85,7 @@ class Deployment:
         return done.stdout
 
     def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
-        """A Python program of the tests, which knows the load balancer's name; text goes in and out."""
+        """Start a Python program of the tests that can resolve the load balancer's name."""
         (balancer,) = self.cloud.client("elbv2").describe_load_balancers()["LoadBalancers"]
         url = f"https://{balancer['DNSName']}"
         return subprocess.Popen(
@@ -100,14 +98,14 @@ class Deployment:
         )
 
     def _here(self, command: Sequence[str]) -> list[str]:
-        # The names of load balancers are known in a mount namespace of the program's own.
+        # A mount namespace of its own, with a hosts file that has the names of load balancers.
         bind = f'mount --bind {self._hosts} /etc/hosts && exec "$@"'
         return ["unshare", "--mount", "bash", "-c", bind, "bash", *command]
 
 
 @contextmanager
 def simulated_deployment(directory: Path, wheels: Path) -> Iterator[Deployment]:
-    """An empty AWS, in the network of this thread."""
+    """Yield an empty AWS, in the network of this thread."""
     patch_moto()
     volumes, hosts = directory / "volumes", directory / "hosts"
     volumes.mkdir()
@@ -120,15 +118,15 @@ def simulated_deployment(directory: Path, wheels: Path) -> Iterator[Deployment]:
         yield Deployment(directory, cloud, rollouts, way_in, wheels)
 
 
-def _hasten(models: Path) -> None:
-    """Leaves definitions for aws-cli by which `wait` looks more often."""
+def _speed_up_waiters(models: Path) -> None:
+    """Write definitions for aws-cli with which `wait` polls more often."""
     loader = Loader()
     for service in ("cloudformation", "ec2"):
         version = loader.determine_latest_version(service, "waiters-2")
         waiters = loader.load_service_model(service, "waiters-2", version)
         for waiter in waiters["waiters"].values():
-            waiter["maxAttempts"] *= waiter["delay"] // LOOK_SECONDS
-            waiter["delay"] = LOOK_SECONDS
+            waiter["maxAttempts"] *= waiter["delay"] // POLL_SECONDS
+            waiter["delay"] = POLL_SECONDS
         path = models / service / version / "waiters-2.json"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(waiters))

@@ -1,6 +1,4 @@
-"""Everything that an account of the simulated AWS has, by kind."""
-
-from __future__ import annotations
+"""All resources of an account of the simulated AWS."""
 
 from tests.ec2.simulated_cloud import SimulatedCloud
 
@@ -29,9 +27,9 @@ LISTS = (
 
 
 def list_resources(cloud: SimulatedCloud) -> dict[str, list[str]]:
-    """Names or ids by service and kind; of instances and endpoints those that live.
+    """Return names or ids by service and kind, without terminated instances and deleted endpoints.
 
-    Without service-linked roles: the one for spot instances is the account's, and stays with it.
+    Without service-linked roles: the one for spot instances belongs to the account, and is kept.
     """
     found = {
         f"{service} {kind}": sorted(

@@ -1,11 +1,9 @@
-"""`python -m tests.acceptance.deploy.load URL`: clients that put jobs in and pull results out, until told to stop.
+"""`python -m tests.acceptance.deploy.load URL`: clients that submit jobs and pull results until they are stopped.
 
-Jobs are of the operator's function `answers.answer`, most of them short, some long. A line on standard input ends the
-putting; when every acknowledged job's result has been pulled, or none has come for long, what happened is printed as
-one line of JSON: see `Report`. The API key is in the environment, as API_KEY.
+The jobs run the user's function `answers.answer`; most are short, some long. A line on standard input ends the
+submissions. When the results of all acknowledged jobs have been pulled, or none has come for long, the `Report` is
+printed as one line of JSON. The environment has the API key, as API_KEY.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -20,25 +18,24 @@ from workmanager.client import Client
 
 LONG_SECONDS = 6.0
 SHORT_SECONDS = 0.05
-EVERY = 12
-"""So many jobs to a long one."""
+JOBS_PER_LONG_JOB = 12
 PAUSE_SECONDS = 0.15
 RETRY_SECONDS = 60.0
 LEASE_SECONDS = 60
-SILENT_SECONDS = 60.0
+MAX_SILENCE_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Report:
     """Attributes:
-    acknowledged: jobs, by id; long ones are named so.
-    missing: acknowledged, and never pulled.
-    doubled: pulled more than once.
-    wrong: results that are not their job's.
-    versions: of the function, in the order in which their first results came, with how many there were.
-    last_version: of the job that was put in last.
-    repeated: long jobs that took more than one attempt.
-    slowest_seconds: how long the slowest answer to a put took, with all repeats.
+    acknowledged: the number of acknowledged jobs.
+    missing: ids of jobs that were acknowledged and never pulled.
+    doubled: ids of jobs that were pulled more than once.
+    wrong: ids of jobs with a wrong result.
+    versions: number of results by version of the function, in the order of their first results.
+    last_version: the version that ran the last submitted job.
+    repeated: ids of long jobs that needed more than one attempt.
+    slowest_seconds: time of the slowest submission, with its retries.
     """
 
     acknowledged: int = 0
@@ -52,7 +49,7 @@ class Report:
 
 
 class Load:
-    """One who puts in and one who pulls, each on a connection of its own."""
+    """One thread submits, one pulls, each with a client of its own."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url, self._key = url, key
@@ -61,16 +58,16 @@ class Load:
         self._report = Report()
         self._stopping = threading.Event()
         self._failures: list[BaseException] = []
-        self._heard_at = time.monotonic()
-        self._last = 0
+        self._last_result_at = time.monotonic()
+        self._last_number = 0
 
     def run(self) -> Report:
-        """What came of it.
+        """Submit until a line on standard input, then pull the rest; return the report.
 
         Raises:
-            ClientError: a request failed for longer than it is repeated.
+            ClientError: a request failed for longer than `RETRY_SECONDS`.
         """
-        threads = [threading.Thread(target=self._safely, args=(work,)) for work in (self._put, self._pull)]
+        threads = [threading.Thread(target=self._safely, args=(work,)) for work in (self._submit, self._pull)]
         for thread in threads:
             thread.start()
         sys.stdin.readline()
@@ -98,18 +95,18 @@ class Load:
             self._failures.append(error)
             self._stopping.set()
 
-    def _put(self) -> None:
+    def _submit(self) -> None:
         with self._client() as client:
             number = 0
             while not self._stopping.wait(PAUSE_SECONDS):
-                is_long = number % EVERY == 0
-                began = time.monotonic()
+                is_long = number % JOBS_PER_LONG_JOB == 0
+                started_at = time.monotonic()
                 id_ = client.submit(
                     "answers.answer",
                     args=[number, LONG_SECONDS if is_long else SHORT_SECONDS],
                     id=f"{'long' if is_long else 'short'}-{number}",
                 )
-                self._report.slowest_seconds = max(self._report.slowest_seconds, time.monotonic() - began)
+                self._report.slowest_seconds = max(self._report.slowest_seconds, time.monotonic() - started_at)
                 self._acknowledged[id_] = number
                 number += 1
 
@@ -120,20 +117,20 @@ class Load:
                 client.ack([each.id for each in pulled])
                 for each in pulled:
                     if each.id.partition("-")[0] not in ("long", "short"):
-                        continue  # of whoever else puts jobs in
-                    self._heard_at = time.monotonic()
+                        continue  # another client's job
+                    self._last_result_at = time.monotonic()
                     self._pulled[each.id] += 1
                     number, version = each.value
                     self._report.versions[version] = self._report.versions.get(version, 0) + 1
-                    if number >= self._last:
-                        self._last, self._report.last_version = number, version
+                    if number >= self._last_number:
+                        self._last_number, self._report.last_version = number, version
                     if not each.id.endswith(f"-{number}"):
                         self._report.wrong.append(each.id)
 
     def _is_over(self) -> bool:
         if not self._stopping.is_set():
             return False
-        is_silent = time.monotonic() - self._heard_at > SILENT_SECONDS
+        is_silent = time.monotonic() - self._last_result_at > MAX_SILENCE_SECONDS
         return is_silent or self._acknowledged.keys() <= self._pulled.keys()
 
 

@@ -1,6 +1,4 @@
-"""The deployment's whole life: setup.sh and teardown.sh against a simulated AWS whose hosts really boot."""
-
-from __future__ import annotations
+"""The whole life of a deployment: setup.sh and teardown.sh against a simulated AWS whose hosts really boot."""
 
 import json
 import shutil
@@ -17,7 +15,7 @@ from tests.acceptance.deploy.inventory import list_resources
 from tests.ec2.network import isolated_network, unavailable_reason
 from tests.waiting import until
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(1500)]  # moto says what it leaves out
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(1500)]  # moto warns about what it leaves out
 OPTIONS = ("--worker-types", "c7i.large", "--max-workers", "3")
 ANSWERS = """
 import time
@@ -30,7 +28,7 @@ def answer(number, seconds):
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What requirements.txt names, for the hosts' platform."""
+    """The packages of requirements.txt for the hosts' platform."""
     directory = tmp_path_factory.mktemp("wheels")
     pinned = directory / "requirements.txt"
     pinned.write_text(bundle.pinned_requirements())
@@ -53,7 +51,7 @@ def deployment(tmp_path: Path, wheels: Path) -> Iterator[Deployment]:
 
 
 def _app(directory: Path, version: str) -> str:
-    """A directory of functions, for --app."""
+    """Create a directory of functions for --app."""
     app = directory / f"app-{version}"
     app.mkdir()
     (app / "answers.py").write_text(ANSWERS.format(version=version))
@@ -61,66 +59,66 @@ def _app(directory: Path, version: str) -> str:
 
 
 def test_the_whole_life_of_a_cluster(deployment: Deployment, tmp_path: Path) -> None:
-    """One step after the other, because it takes a minute for a cluster to come up."""
+    """All steps in one test, because a cluster takes a minute to start."""
     first, second = _app(tmp_path, "one"), _app(tmp_path, "two")
     untouched = list_resources(deployment.cloud)
-    _comes_up_and_does_its_work(deployment, first)
-    _is_left_alone_by_a_second_run(deployment, first)
+    _is_created_and_runs_jobs(deployment, first)
+    _is_unchanged_by_a_second_run(deployment, first)
     load = deployment.start("tests.acceptance.deploy.load")
     _is_upgraded(deployment, second)
-    _goes_on_when_an_upgrade_fails(deployment, second)
-    _has_lost_nothing(load)
+    _survives_a_failed_upgrade(deployment, second)
+    _has_lost_no_job(load)
     _hands_over_before_it_stops(deployment)
-    _leaves_nothing(deployment, untouched)
+    _is_deleted_completely(deployment, untouched)
 
 
-def _comes_up_and_does_its_work(deployment: Deployment, app: str) -> None:
-    said = deployment.run("setup.sh", *OPTIONS, "--app", app)
-    assert "the value is right" in said
+def _is_created_and_runs_jobs(deployment: Deployment, app: str) -> None:
+    output = deployment.run("setup.sh", *OPTIONS, "--app", app)
+    assert "the value is right" in output
     # Two managers and a witness by the stack, and a worker by the scaler, all by their user data.
     boots = [machine.console for machine in deployment.cloud.machines.all().values()]
     assert sum("event=manager_boot step=ready" in console for console in boots) == 2
     assert sum("event=witness_boot step=ready" in console for console in boots) == 1
     assert sum("event=worker_boot step=worker_started" in console for console in boots) >= 1
     key = deployment.api_key
-    assert key not in said
+    assert key not in output
     assert [console for console in boots if key in console] == []
 
 
-def _is_left_alone_by_a_second_run(deployment: Deployment, app: str) -> None:
-    said = deployment.run("setup.sh", "--app", app)
-    assert "the stack is as it should be" in said
-    assert "the value is right" in said
+def _is_unchanged_by_a_second_run(deployment: Deployment, app: str) -> None:
+    output = deployment.run("setup.sh", "--app", app)
+    assert "the stack is up to date" in output
+    assert "the value is right" in output
     assert deployment.rollouts.replaced == []
 
 
 def _is_upgraded(deployment: Deployment, app: str) -> None:
     old = _workers(deployment)
     assert old
-    said = deployment.run("setup.sh", "--app", app)
-    assert "the stack is UPDATE_COMPLETE" in said
+    output = deployment.run("setup.sh", "--app", app)
+    assert "the stack is UPDATE_COMPLETE" in output
     assert [name for name, *_ in deployment.rollouts.replaced] == ["ManagerA", "ManagerB", "Witness"]
     assert deployment.load_balancer.fewest_ready == 1
-    until(lambda: not (old & _workers(deployment)), 300, wanted="workers of the old version to leave")
+    until(lambda: not (old & _workers(deployment)), 300, wanted="the end of the old version's workers")
 
 
-def _goes_on_when_an_upgrade_fails(deployment: Deployment, app: str) -> None:
+def _survives_a_failed_upgrade(deployment: Deployment, app: str) -> None:
     del deployment.rollouts.replaced[:]
-    said = deployment.run("setup.sh", "--app", app, "--set", "WAIT_WEIGHT=heavy", status=1)
-    assert "ManagerA: Received 1 FAILURE signal" in said
-    assert "WORKMANAGER_WAIT_WEIGHT" in said
-    # Manager A came and went; the other one was never touched.
+    output = deployment.run("setup.sh", "--app", app, "--set", "WAIT_WEIGHT=heavy", status=1)
+    assert "ManagerA: Received 1 FAILURE signal" in output
+    assert "WORKMANAGER_WAIT_WEIGHT" in output
+    # Manager A was replaced, and rolled back. Manager B was not touched.
     assert [name for name, *_ in deployment.rollouts.replaced] == ["ManagerA", "ManagerA"]
     assert deployment.load_balancer.fewest_ready == 1
 
 
-def _has_lost_nothing(load: subprocess.Popen[str]) -> None:
+def _has_lost_no_job(load: subprocess.Popen[str]) -> None:
     report = json.loads(load.communicate("stop\n", timeout=400)[0])
     assert load.returncode == 0
     assert report["acknowledged"] > 50
     assert (report["missing"], report["doubled"], report["wrong"], report["repeated"]) == ([], [], [], [])
     assert list(report["versions"]) == ["one", "two"]
-    # The last ones came after the failed upgrade was taken back.
+    # The last results came after the failed upgrade was rolled back.
     assert report["last_version"] == "two"
 
 
@@ -130,17 +128,17 @@ def _hands_over_before_it_stops(deployment: Deployment) -> None:
     assert "is about to leave" in replaced.console
 
 
-def _leaves_nothing(deployment: Deployment, untouched: dict[str, list[str]]) -> None:
-    assert "nothing was done" in deployment.run("teardown.sh", status=1, stdin="another\n")
+def _is_deleted_completely(deployment: Deployment, untouched: dict[str, list[str]]) -> None:
+    assert "nothing was deleted" in deployment.run("teardown.sh", status=1, stdin="another\n")
     assert list_resources(deployment.cloud) != untouched
-    said = deployment.run("teardown.sh", "--yes", "--purge")
-    assert said.endswith("teardown: done\n")
+    output = deployment.run("teardown.sh", "--yes", "--purge")
+    assert output.endswith("teardown: done\n")
     assert list_resources(deployment.cloud) == untouched
     assert deployment.cloud.machines.running == {}
 
 
 def _workers(deployment: Deployment) -> set[str]:
-    """Ids of those that live."""
+    """Return the ids of live workers."""
     filters = [
         {"Name": "tag:workmanager:role", "Values": ["worker"]},
         {"Name": "instance-state-name", "Values": ["pending", "running"]},
