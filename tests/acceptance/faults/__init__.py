@@ -1,6 +1,6 @@
-"""The whole system on hosts of its own, under load, while what can break is broken; and a checker that counts.
+"""Fault injection: the whole system on separate hosts under load, broken at random, with a checker of every result.
 
-`python -m tests.acceptance.faults --seconds 600 --seed 7` mixes faults at random, tells what it does, and says at the
-end what was acknowledged, lost, doubled or wrong; the same seed breaks the same things again. Hosts are network
-namespaces, so it needs root.
+`python -m tests.acceptance.faults --seconds 600 --seed 7` injects random faults, prints what it does, and at the end
+prints how many jobs were acknowledged, lost, doubled or wrong. The same seed breaks the same things again. Hosts are
+network namespaces, so it needs root.
 """

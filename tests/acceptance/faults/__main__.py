@@ -1,12 +1,9 @@
-"""`python -m tests.acceptance.faults`: runs the system, breaks it, and says what came of it.
+"""`python -m tests.acceptance.faults`: run the system, inject faults, and check every result.
 
-Prints a line of JSON for each fault and one for the whole run on stdout; what it does, and a table, on stderr. It ends
-with 0 where nothing was lost, doubled or wrong, everything recovered by itself and writes stood still no longer than
-they may; with 1 where that was not so, saying what was wrong and how to run the same again; with 130 where it was
-interrupted.
+Prints a JSON line for each fault and one for the whole run on stdout; progress and a table on stderr. Exit codes: 0 if
+nothing was lost, doubled or wrong, the system recovered automatically each time, and writes paused no longer than
+allowed; 1 otherwise, with the reasons and the command that repeats the run; 130 if it was interrupted.
 """
-
-from __future__ import annotations
 
 import argparse
 import asyncio
@@ -26,33 +23,37 @@ from tests.acceptance.faults.fault_plan import FaultStep, named_steps, random_st
 from tests.acceptance.faults.fault_run import FaultRun, log_progress
 from tests.acceptance.faults.resource_faults import faketime_library
 
-_OWN_WORLD = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+_IN_OWN_NAMESPACES = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 _INSIDE = "TESTS_FAULTS_INSIDE"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program; its exit code."""
+    """Run the program and return its exit code."""
     parser = argparse.ArgumentParser(prog="tests.acceptance.faults", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0.0, help="mix faults at random for so long")
-    parser.add_argument("--steps", type=int, default=0, help="mix so many faults at random")
-    parser.add_argument("--seed", type=int, default=None, help="of all choices (default: another one each time)")
-    parser.add_argument("--faults", default="", help=f"these, in this order, comma-separated: {', '.join(FAULTS)}")
-    parser.add_argument("--lasting", type=float, default=20.0, help="seconds that a stop or a cut lasts (default 20)")
-    parser.add_argument("--resume", type=float, default=10.0, help="seconds that writes may stand still (default 10)")
-    parser.add_argument("--directory", type=Path, help="of the programs' files and logs (default: a temporary one)")
+    parser.add_argument("--seconds", type=float, default=0.0, help="inject random faults for this many seconds")
+    parser.add_argument("--steps", type=int, default=0, help="inject this many random faults")
+    parser.add_argument("--seed", type=int, default=None, help="seed of all choices (default: random)")
+    parser.add_argument(
+        "--faults", default="", help=f"inject these faults in this order, comma-separated: {', '.join(FAULTS)}"
+    )
+    parser.add_argument("--lasting", type=float, default=20.0, help="seconds that a lasting fault lasts (default 20)")
+    parser.add_argument(
+        "--resume", type=float, default=10.0, help="longest allowed pause of writes in seconds (default 10)"
+    )
+    parser.add_argument("--directory", type=Path, help="directory for files and logs (default: a temporary one)")
     given = parser.parse_args(arguments)
     names = [name.strip() for name in given.faults.split(",") if name.strip()]
     if unknown := [name for name in names if name not in FAULTS]:
-        parser.error(f"no such faults: {', '.join(unknown)}")
+        parser.error(f"--faults: unknown faults: {', '.join(unknown)}")
     if bool(names) + bool(given.seconds) + bool(given.steps) != 1:
-        parser.error("give one of --seconds, --steps and --faults")
+        parser.error("give exactly one of --seconds, --steps and --faults")
     if os.geteuid() != 0:
-        parser.error("hosts are network namespaces, which needs root")
+        parser.error("must run as root: hosts are network namespaces")
     if faketime_library() is None and "clock off" in (names or FAULTS):
-        parser.error("libfaketime, which sets one host's clock, is missing: apt-get install libfaketime")
+        parser.error("'clock off' needs libfaketime: apt-get install libfaketime")
     if _INSIDE not in os.environ:
-        # Namespaces of its own: whatever happens, no process, network or mount outlives this program.
-        command = [*_OWN_WORLD, sys.executable, "-m", "tests.acceptance.faults", *(arguments or sys.argv[1:])]
+        # In its own namespaces, no process, network or mount can outlive this program.
+        command = [*_IN_OWN_NAMESPACES, sys.executable, "-m", "tests.acceptance.faults", *(arguments or sys.argv[1:])]
         os.execvpe(command[0], command, {**os.environ, _INSIDE: "1"})
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
     return _run(given, names, seed)
@@ -71,18 +72,26 @@ def _run(given: argparse.Namespace, names: Sequence[str], seed: int) -> int:
     summary = asyncio.run(FaultRun(directory, seed, given.resume).run(steps))
     failed = bool(summary["complaints"])
     if failed:
-        what = ["--faults", ",".join(names)] if names else ["--steps", str(max(summary["faults"], 1))]
-        replay = ["--seed", str(seed), "--lasting", f"{given.lasting:g}", "--resume", f"{given.resume:g}", *what]
-        log_progress("\n".join(["wrong:", *(f"  {complaint}" for complaint in summary["complaints"])]))
-        log_progress(f"the same again: {shlex.join(['python', '-m', 'tests.acceptance.faults', *replay])}")
-        log_progress(f"the programs' logs are in {directory}")
+        steps_option = ["--faults", ",".join(names)] if names else ["--steps", str(max(summary["faults"], 1))]
+        replay = [
+            "--seed",
+            str(seed),
+            "--lasting",
+            f"{given.lasting:g}",
+            "--resume",
+            f"{given.resume:g}",
+            *steps_option,
+        ]
+        log_progress("\n".join(["failed:", *(f"  {complaint}" for complaint in summary["complaints"])]))
+        log_progress(f"to repeat: {shlex.join(['python', '-m', 'tests.acceptance.faults', *replay])}")
+        log_progress(f"logs: {directory}")
     elif not given.directory:
         shutil.rmtree(directory)
     return 1 if failed else 130 if summary["interrupted"] else 0
 
 
 def _in_time(steps: Iterator[FaultStep], seconds: float) -> Iterator[FaultStep]:
-    """Those that begin within so many seconds."""
+    """Yield the steps that start within this time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield next(steps)

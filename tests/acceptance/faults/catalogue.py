@@ -1,6 +1,4 @@
-"""All faults by name, with what must hold while and after each one."""
-
-from __future__ import annotations
+"""All faults by name, with the limits that hold during and after each one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +9,11 @@ from tests.acceptance.faults.fault_context import FaultContext, InjectFault
 
 
 class CountSilence(Enum):
-    """From when on the time without writes counts: the fault's begin, or, where it lets no write through, its end."""
+    """When the measured pause of writes starts: with the fault, or with its end if the fault blocks all writes."""
 
-    FROM_START = "from its begin"
-    FROM_END = "from its end"
-    NEVER = "not at all"
+    FROM_START = "from the fault's start"
+    FROM_END = "from the fault's end"
+    NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +21,9 @@ class FaultKind:
     """One kind of fault.
 
     Attributes:
-        most_attempts: how often a request may have to be sent until it is answered as wanted; None where that depends
-            on how long a host is away.
+        inject: injects the fault and returns once its cause is gone.
+        counts_silence: when the measured pause of writes starts.
+        max_attempts: how often a client may have to send one request; None if that depends on how long a host is away.
     """
 
     inject: InjectFault

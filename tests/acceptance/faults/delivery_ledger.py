@@ -1,6 +1,4 @@
-"""What clients were promised and what they were given: kept while it happens, judged at the end. Pure."""
-
-from __future__ import annotations
+"""Ledger of acknowledged jobs and delivered results, and the check for lost, wrong and doubled ones. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +7,12 @@ from itertools import permutations
 
 @dataclass(slots=True)
 class Delivery:
-    """One result in one answer.
+    """One result in one answer to a pull.
 
     Attributes:
-        begun_at, ended_at: of the request that it answered, in seconds on one clock.
-        leased: it was to be confirmed, else it is handed out for good at once.
-        confirmed_at: when its confirmation was answered; None where it never was.
+        started_at, ended_at: start and end of the pull request, in seconds on one clock.
+        leased: whether the result was leased and must be acked; otherwise the delivery is final at once.
+        acked_at: when the ack was answered; None if it never was.
     """
 
     value: object
@@ -25,20 +23,20 @@ class Delivery:
 
     @property
     def final_at(self) -> float | None:
-        """From when on the result must not be handed out any more."""
+        """The time from which on the result must not be delivered again; None if it may be."""
         return self.acked_at if self.leased else self.ended_at
 
 
 @dataclass(slots=True)
 class DeliveryLedger:
-    """Every promise and every result.
+    """All acknowledged jobs and all delivered results.
 
     Attributes:
         expected: the value of each acknowledged job, by id.
-        acknowledged_at: when its enqueue was answered.
-        unknown: the values of ids that were sent but never acknowledged: they may run, or not.
-        nameless: the values of jobs that were sent without an id, whose answer was lost.
-        handed: by id, in the order of arrival.
+        acknowledged_at: when its enqueue was answered, by id.
+        unacknowledged: the values of ids that were sent but never acknowledged; these jobs may or may not run.
+        values_without_id: the values of jobs that were sent without an id and whose answer was lost.
+        deliveries: by id, in the order of arrival.
     """
 
     expected: dict[str, str] = field(default_factory=dict)
@@ -52,24 +50,24 @@ class DeliveryLedger:
         self.acknowledged_at[job_id] = now
         self.unacknowledged.pop(job_id, None)
 
-    def deliver(self, job_id: str, hand_out: Delivery) -> None:
-        self.deliveries.setdefault(job_id, []).append(hand_out)
+    def deliver(self, job_id: str, delivery: Delivery) -> None:
+        self.deliveries.setdefault(job_id, []).append(delivery)
 
     def undelivered(self) -> list[str]:
-        """Acknowledged jobs that no consumer has been given."""
+        """Return the acknowledged jobs whose result no consumer got."""
         return [job_id for job_id in self.expected if job_id not in self.deliveries]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What went wrong, as ids.
+    """The ids of the jobs for which something went wrong.
 
     Attributes:
-        lost: acknowledged, never handed out, and not found by id with their value.
-        wrong: handed out with a value that is not theirs, or never sent by anybody.
-        doubled: handed out once more after it had been handed out for good.
-        only_by_id: not handed out, but found by id: their answer was lost with a manager.
-        missing: lost or doubled, too, but by a cut of all power right after they were acknowledged.
+        lost: acknowledged, never delivered, and not found by id with the right value.
+        wrong: delivered with a wrong value, or never sent by any client.
+        doubled: delivered again after a final delivery.
+        only_by_id: not delivered, but found by id: the answer was lost with a manager.
+        missing: lost or doubled, but excused by a power cut of all hosts right after the acknowledgement.
     """
 
     lost: tuple[str, ...]
@@ -86,11 +84,11 @@ class Verdict:
 def check_deliveries(
     ledger: DeliveryLedger, found: Mapping[str, object], *, excused: Sequence[tuple[float, float]] = ()
 ) -> Verdict:
-    """Compares what was promised with what was given.
+    """Compare the acknowledged jobs with the deliveries.
 
     Args:
-        found: the values of unseen jobs that stand at `/jobs/{id}`.
-        excused: times, from and until, whose acknowledged changes may be undone, because all power was cut then.
+        found: the values of undelivered jobs that `/jobs/{id}` has.
+        excused: periods (from, until) whose acknowledged changes may be lost, because of a power cut of all hosts.
     """
     lost: list[str] = []
     wrong: list[str] = []
@@ -102,30 +100,32 @@ def check_deliveries(
             (by_id if found[job_id] == ledger.expected[job_id] else wrong).append(job_id)
         else:
             (missing if is_within(ledger.acknowledged_at[job_id], excused) else lost).append(job_id)
-    for job_id, hand_outs in ledger.deliveries.items():
+    for job_id, deliveries in ledger.deliveries.items():
         expected = ledger.expected.get(job_id, ledger.unacknowledged.get(job_id))
-        if any(hand_out.value != expected and not _is_nameless(ledger, expected, hand_out) for hand_out in hand_outs):
+        if any(
+            delivery.value != expected and not _is_of_unnamed_job(ledger, expected, delivery) for delivery in deliveries
+        ):
             wrong.append(job_id)
-        if _is_doubled(hand_outs, excused):
+        if _is_doubled(deliveries, excused):
             doubled.append(job_id)
-        elif _is_doubled(hand_outs, ()):
+        elif _is_doubled(deliveries, ()):
             missing.append(job_id)
     return Verdict(tuple(lost), tuple(wrong), tuple(doubled), tuple(by_id), tuple(missing))
 
 
-def _is_nameless(ledger: DeliveryLedger, expected: str | None, hand_out: Delivery) -> bool:
-    return expected is None and hand_out.value in ledger.values_without_id
+def _is_of_unnamed_job(ledger: DeliveryLedger, expected: str | None, delivery: Delivery) -> bool:
+    return expected is None and delivery.value in ledger.values_without_id
 
 
-def _is_doubled(hand_outs: list[Delivery], excused: Sequence[tuple[float, float]]) -> bool:
-    """Whether one began after another was final, or two of them are for good."""
+def _is_doubled(deliveries: list[Delivery], excused: Sequence[tuple[float, float]]) -> bool:
+    """Whether a delivery started after another was final, or two deliveries are final."""
     return any(
         later.started_at > first.final_at or (not (first.leased or later.leased) and later.ended_at >= first.ended_at)
-        for first, later in permutations(hand_outs, 2)
+        for first, later in permutations(deliveries, 2)
         if first.final_at is not None and not is_within(first.final_at, excused)
     )
 
 
 def is_within(moment: float, times: Sequence[tuple[float, float]]) -> bool:
-    """Whether it lies in one of the times."""
-    return any(begun <= moment < ended for begun, ended in times)
+    """Whether the moment lies in one of the periods."""
+    return any(start <= moment < end for start, end in times)

@@ -1,6 +1,4 @@
-"""Disks of hosts: file systems of their own, which can be full, and which forget what was not synced."""
-
-from __future__ import annotations
+"""Disks for simulated hosts: separate file systems that can be full and that lose unsynced data on a power cut."""
 
 import contextlib
 import itertools
@@ -12,51 +10,51 @@ _SIZE = "96m"
 
 
 class MemoryDirectory:
-    """A directory in memory: what is synced to it is synced at once, and this machine's disk is left alone."""
+    """A directory in memory, so that syncing is fast and this machine's disk is not used."""
 
-    def __init__(self, place: Path) -> None:
-        self.mount_point = place
-        place.mkdir(parents=True)
-        _run("mount", "-t", "tmpfs", "tmpfs", str(place))
+    def __init__(self, mount_point: Path) -> None:
+        self.mount_point = mount_point
+        mount_point.mkdir(parents=True)
+        _run("mount", "-t", "tmpfs", "tmpfs", str(mount_point))
 
     def unmount(self) -> None:
-        """All in it is gone."""
+        """Unmount the directory and lose its content."""
         _run("umount", "--lazy", str(self.mount_point))
 
 
 class Disk:
     """An ext4 file system on an image in memory.
 
-    The image is what a real disk would have when the power fails: what programs wrote and did not sync stands in the
-    kernel's cache of the file system, and is not in the image.
+    The image has what a real disk would have after a power cut: unsynced writes are only in the kernel's cache of the
+    file system.
 
     Args:
-        images: see `Memory`.
-        place: where it is mounted.
+        images: directory of the images; see `MemoryDirectory`.
+        mount_point: where the file system is mounted.
     """
 
-    def __init__(self, images: Path, place: Path) -> None:
-        self.mount_point = place
+    def __init__(self, images: Path, mount_point: Path) -> None:
+        self.mount_point = mount_point
         self._images = images
-        self._names = (f"{place.parent.name}.{number}" for number in itertools.count())
+        self._names = (f"{mount_point.parent.name}.{number}" for number in itertools.count())
         self._image = images / next(self._names)
-        place.mkdir(parents=True)
+        mount_point.mkdir(parents=True)
         _run("truncate", "--size", _SIZE, str(self._image))
         _run("mkfs.ext4", "-q", "-m", "0", str(self._image))
         self._mount()
 
     def fill_up(self) -> None:
-        """Until nothing goes on it any more."""
+        """Write until the disk is full."""
         with self._filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while file.write(bytes(65536)):
                 pass
 
     def free_space(self) -> None:
-        """There is room again."""
+        """Remove what `fill_up` wrote."""
         self._filler.unlink()
 
     def erase(self) -> None:
-        """Another disk, with nothing on it."""
+        """Remove all files, as if the disk were replaced by an empty one."""
         for path in self.mount_point.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -64,17 +62,17 @@ class Disk:
                 path.unlink()
 
     def drop_unsynced(self) -> None:
-        """What was not synced is gone. Whoever used it must have been killed."""
+        """Lose all unsynced writes. Kill all programs that use the disk first."""
         saved = self._images / next(self._names)
         _run("cp", "--sparse=always", str(self._image), str(saved))
-        # Whatever the kernel writes later goes to the old image, which nobody looks at any more.
+        # Later writes of the kernel go to the old image, which is no longer used.
         self.unmount()
         self._image.unlink()
         self._image = saved
         self._mount()
 
     def unmount(self) -> None:
-        """Takes it out of its place."""
+        """Unmount the disk."""
         _run("umount", "--lazy", str(self.mount_point))
 
     @property

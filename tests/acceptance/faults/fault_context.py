@@ -1,6 +1,4 @@
-"""What a fault works on, and whom it hits."""
-
-from __future__ import annotations
+"""The context of one injected fault: the system, the random choices, and the chosen targets."""
 
 import asyncio
 import random
@@ -17,24 +15,24 @@ Target = TypeVar("Target", SupervisedProgram, Host, RedisServer)
 
 @dataclass(slots=True)
 class FaultContext:
-    """One fault's.
+    """The context of one fault.
 
     Attributes:
-        chance: makes its choices.
-        seconds: how long what lasts is to last.
-        struck: whom it hit, or what it did, in words.
-        power_cut_at: when all power was cut (the event loop's clock); None where it was not.
+        rng: makes the fault's random choices.
+        duration_seconds: how long a lasting fault lasts.
+        targets: names of what was hit, or what was done, in words.
+        power_cut_at: when the power of all hosts was cut (the event loop's clock); None if it was not.
     """
 
     system: SystemUnderTest
     rng: random.Random
     duration_seconds: float
-    struck: list[str] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
     power_cut_at: float | None = None
 
     def any_of(self, targets: Sequence[Target]) -> Target:
         chosen = self.rng.choice(targets)
-        self.struck.append(chosen.name)
+        self.targets.append(chosen.name)
         return chosen
 
     def any_manager(self) -> SupervisedProgram:
@@ -48,13 +46,13 @@ class FaultContext:
 
     def any_replica(self) -> RedisServer:
         masters = self.system.masters()
-        return self.any_of([store for store in self.system.redis_servers[:4] if store not in masters])
+        return self.any_of([server for server in self.system.redis_servers[:4] if server not in masters])
 
     def any_host(self) -> Host:
         return self.any_of([self.system.first, self.system.second])
 
     async def wait_duration(self) -> None:
-        """Returns when what lasts has lasted."""
+        """Sleep for the duration of a lasting fault."""
         await asyncio.sleep(self.duration_seconds)
 
 

@@ -1,6 +1,4 @@
-"""What is to be broken, when and for how long: all of it follows from a seed. Pure."""
-
-from __future__ import annotations
+"""Plans which faults are injected, when and for how long. Pure: everything follows from the seed."""
 
 import itertools
 import random
@@ -8,18 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 NAMED_STEPS_PAUSE_SECONDS = 2.0
-_SHARES = (1.0, 1.0, 0.5, 0.15)
-_LONGEST_CALM_SECONDS = 4.0
+DURATION_SHARES = (1.0, 1.0, 0.5, 0.15)
+MAX_PAUSE_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class FaultStep:
-    """One fault.
+    """One fault of the plan.
 
     Attributes:
-        seconds: how long what lasts is to last.
-        calm_seconds: between the recovery from the fault before and this one.
-        seed: of whatever the fault chooses, so that no choice depends on how many were made before.
+        duration_seconds: how long a lasting fault lasts.
+        pause_seconds: time between the recovery from the previous fault and this one.
+        seed: seed of the fault's own choices, so that they do not depend on earlier choices.
     """
 
     fault: str
@@ -29,15 +27,15 @@ class FaultStep:
 
 
 def named_steps(names: Sequence[str], seed: int, duration_seconds: float) -> Iterator[FaultStep]:
-    """These faults in this order, each as long as told; the seed chooses whom they hit."""
+    """Yield these faults in this order, each of this duration; the seed chooses their targets."""
     for number, name in enumerate(names):
         yield FaultStep(name, duration_seconds, NAMED_STEPS_PAUSE_SECONDS, f"{seed}:{number}")
 
 
 def random_steps(names: Iterable[str], seed: int, duration_seconds: float) -> Iterator[FaultStep]:
-    """All of them in an order by rng, then all of them in another, for ever.
+    """Yield all faults in a random order, then all in another, without end.
 
-    Half of them last as long as told; the others half as long, or so short that they end while the system finds out.
+    Half of them have this duration. The others last half as long, or so short that they end before they are noticed.
     """
     catalogue = sorted(names)
     numbers = itertools.count()
@@ -45,5 +43,5 @@ def random_steps(names: Iterable[str], seed: int, duration_seconds: float) -> It
         for name in random.Random(f"{seed}:order:{turn}").sample(catalogue, len(catalogue)):
             number = next(numbers)
             rng = random.Random(f"{seed}:step:{number}")
-            seconds = round(duration_seconds * rng.choice(_SHARES), 1)
-            yield FaultStep(name, seconds, round(rng.uniform(0.0, _LONGEST_CALM_SECONDS), 1), f"{seed}:{number}")
+            seconds = round(duration_seconds * rng.choice(DURATION_SHARES), 1)
+            yield FaultStep(name, seconds, round(rng.uniform(0.0, MAX_PAUSE_SECONDS), 1), f"{seed}:{number}")

@@ -1,6 +1,4 @@
-"""What came of a run: figures, and what was wrong. Pure."""
-
-from __future__ import annotations
+"""Figures of a run and complaints about broken promises. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,17 +11,18 @@ from tests.acceptance.faults.delivery_ledger import Verdict
 
 @dataclass(frozen=True, slots=True)
 class FaultReport:
-    """What one fault did; every time is in seconds.
+    """The outcome of one fault: the fields of its JSON line. All times are in seconds.
 
     Attributes:
-        struck: whom it hit.
-        lasted_seconds: until its cause was gone; 0 where that failed.
-        whole_after_seconds: after that, until all was as before; None where it was not in time.
-        without_writes_seconds: the longest time in which one of the shards acknowledged nothing, from the fault's begin
-            to the recovery.
-        resumed_after_seconds: until each shard had acknowledged something after the cause was gone (or longer).
-        slowest_enqueue_seconds, most_attempts: of one request, with its repeats.
-        trouble: what went wrong with the fault itself or the recovery, or ''.
+        struck: names of the targets.
+        lasted_seconds: time until the cause was gone; 0 if injecting it failed.
+        whole_after_seconds: time from then until the system was healthy; None if it did not recover in time.
+        without_writes_seconds: longest time in which a shard acknowledged no write, from the start of the fault to the
+            recovery.
+        resumed_after_seconds: time until every shard acknowledged a write after the cause was gone (or more).
+        slowest_enqueue_seconds: longest request, with its retries.
+        most_attempts: most attempts of one request.
+        trouble: error of the fault itself or of the recovery, or ''.
     """
 
     fault: str
@@ -41,27 +40,27 @@ class FaultReport:
         return not self.trouble
 
     def to_json(self) -> dict[str, Any]:
-        """As it is printed."""
+        """Return the JSON line."""
         rounded = {name: round(value, 1) if isinstance(value, float) else value for name, value in asdict(self).items()}
         return {**rounded, "recovered": self.recovered}
 
-    def complaints(self, kind: FaultKind, resume_seconds: float) -> list[str]:
-        """Which promise it broke."""
+    def complaints(self, kind: FaultKind, max_silence_seconds: float) -> list[str]:
+        """Return the broken promises."""
         found = [self.trouble] if self.trouble else []
-        silent = {
+        silence_seconds = {
             CountSilence.FROM_START: self.without_writes_seconds,
             CountSilence.FROM_END: self.resumed_after_seconds,
             CountSilence.NEVER: 0.0,
         }[kind.counts_silence]
-        if silent > resume_seconds:
-            found.append(f"{silent:.1f} s without writes")
+        if silence_seconds > max_silence_seconds:
+            found.append(f"{silence_seconds:.1f} s without writes")
         if kind.max_attempts is not None and self.most_attempts > kind.max_attempts:
             found.append(f"a request had to be sent {self.most_attempts} times")
         return [f"{self.fault}: {complaint}" for complaint in found]
 
 
 def figures_by_fault(reports: Sequence[FaultReport]) -> dict[str, dict[str, float]]:
-    """For each kind of fault how often it was, and the median and the longest time without writes."""
+    """Return for each kind of fault its number and the median and longest time without writes."""
     kinds: dict[str, list[FaultReport]] = {}
     for report in reports:
         kinds.setdefault(report.fault, []).append(report)
@@ -77,7 +76,7 @@ def figures_by_fault(reports: Sequence[FaultReport]) -> dict[str, dict[str, floa
 
 
 def text_table(figures: Mapping[str, Mapping[str, float]]) -> str:
-    """The same for people to read."""
+    """Return the figures as a table."""
     rows: list[tuple[str, ...]] = [
         ("fault", "times", "without writes: median", "longest", "writes again after its end")
     ]
@@ -90,10 +89,12 @@ def text_table(figures: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def complaints(
-    reports: Sequence[FaultReport], kinds: Mapping[str, FaultKind], verdict: Verdict, resume_seconds: float
+    reports: Sequence[FaultReport], kinds: Mapping[str, FaultKind], verdict: Verdict, max_silence_seconds: float
 ) -> list[str]:
-    """All that was wrong, in words."""
-    found = [complaint for report in reports for complaint in report.complaints(kinds[report.fault], resume_seconds)]
+    """Return all broken promises of a run, in words."""
+    found = [
+        complaint for report in reports for complaint in report.complaints(kinds[report.fault], max_silence_seconds)
+    ]
     for name in ("lost", "wrong", "doubled"):
         ids = getattr(verdict, name)
         if ids:

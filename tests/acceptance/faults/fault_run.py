@@ -1,6 +1,4 @@
-"""Runs the system, breaks it as planned, and judges what came of it."""
-
-from __future__ import annotations
+"""Runs the system, injects the planned faults, and checks and reports the outcome."""
 
 import asyncio
 import contextlib
@@ -27,23 +25,23 @@ from tests.acceptance.faults.load_clients import LoadClients
 from tests.acceptance.faults.system_under_test import SystemUnderTest
 
 FAULT_RUN_ERRORS = (AssertionError, OSError, subprocess.SubprocessError, redis.RedisError)
-"""What goes wrong where something does not come about in time, is answered wrongly, or cannot be broken."""
-_RECOVERY_SECONDS = 90.0
-_WARM_SECONDS = 2.0
-_END_SECONDS = 90.0
-_STANDSTILL_SECONDS = 30.0
+"""Errors of a timeout, a wrong answer, or a fault that could not be injected."""
+_RECOVERY_TIMEOUT_SECONDS = 90.0
+_WARM_UP_SECONDS = 2.0
+_DELIVERY_TIMEOUT_SECONDS = 90.0
+_NO_PROGRESS_SECONDS = 30.0
 _UNSYNCED_SECONDS = 2.0
-"""What a server has acknowledged is on its disk after so long (`appendfsync everysec`)."""
-_HEARD_SECONDS = 1.0
-"""So long after all power was cut the clients have read what was answered before."""
+"""A server's acknowledged writes are on its disk after this time (`appendfsync everysec`)."""
+_CLIENT_READ_SECONDS = 1.0
+"""Clients have read all earlier answers this long after a power cut of all hosts."""
 
 
 @dataclass(slots=True)
 class FaultRun:
-    """One run.
+    """One run of the system with faults.
 
     Args:
-        resume_seconds: the longest time without writes that is borne.
+        max_silence_seconds: longest allowed pause of writes.
     """
 
     directory: Path
@@ -51,12 +49,15 @@ class FaultRun:
     max_silence_seconds: float
     _reports: list[FaultReport] = field(default_factory=list)
     _power_cuts: list[float] = field(default_factory=list)
-    _begun: list[tuple[float, str]] = field(default_factory=list)
+    _started_faults: list[tuple[float, str]] = field(default_factory=list)
 
     async def run(self, steps: Iterable[FaultStep]) -> dict[str, Any]:
-        """The summary; its `complaints` are empty where all went well. SIGINT and SIGTERM end the run early."""
+        """Run all steps and return the summary; its `complaints` are empty if all went well.
+
+        SIGINT and SIGTERM end the run early.
+        """
         interrupted = False
-        begun = time.monotonic()
+        started_at = time.monotonic()
         system = SystemUnderTest(self.directory)
         clients = LoadClients(system.urls, DeliveryLedger(), seed=self.seed)
         found: Mapping[str, Any] = {}
@@ -65,83 +66,87 @@ class FaultRun:
             with _interruptible():
                 await system.start()
                 clients.start()
-                await asyncio.sleep(_WARM_SECONDS)
+                await asyncio.sleep(_WARM_UP_SECONDS)
                 for step in steps:
                     await asyncio.sleep(step.pause_seconds)
-                    await self._take(step, system, clients)
+                    await self._run_step(step, system, clients)
                 await clients.stop_submitting()
-                await self._until_seen(clients)
+                await self._wait_until_delivered(clients)
                 await clients.close()
                 found = await LoadClients(system.urls, clients.ledger, seed=self.seed).find_results(
                     clients.ledger.undelivered()
                 )
         except asyncio.CancelledError:
             interrupted = True
-        except FAULT_RUN_ERRORS as error:  # it is told what was done until then
+        except FAULT_RUN_ERRORS as error:  # the summary still covers the steps so far
             trouble = f"{type(error).__name__}: {error}"
         finally:
             await system.stop()
-        # Nobody has waited for the jobs of a run that was cut short: they are not known to be lost.
-        is_over = not interrupted and not trouble
-        verdict = check_deliveries(clients.ledger if is_over else _seen(clients.ledger), found, excused=self._excused())
-        return self._summary(clients.ledger, verdict, time.monotonic() - begun, interrupted, trouble)
+        # An interrupted run did not wait for its jobs, so undelivered ones are not known to be lost.
+        is_complete = not interrupted and not trouble
+        verdict = check_deliveries(
+            clients.ledger if is_complete else _only_delivered(clients.ledger), found, excused=self._excused_times()
+        )
+        return self._summary(clients.ledger, verdict, time.monotonic() - started_at, interrupted, trouble)
 
-    async def _take(self, step: FaultStep, system: SystemUnderTest, clients: LoadClients) -> None:
+    async def _run_step(self, step: FaultStep, system: SystemUnderTest, clients: LoadClients) -> None:
         loop = asyncio.get_running_loop()
-        situation = FaultContext(system, random.Random(step.seed), step.duration_seconds)
-        self._begun.append((loop.time(), step.fault))
-        log_progress(f"{step.fault} (for {step.duration_seconds:g} s, if it lasts)")
-        begun, healed, whole, trouble = loop.time(), None, None, ""
+        context = FaultContext(system, random.Random(step.seed), step.duration_seconds)
+        self._started_faults.append((loop.time(), step.fault))
+        log_progress(f"{step.fault} ({step.duration_seconds:g} s, if the fault lasts)")
+        started_at, cause_gone_at, recovered_after, trouble = loop.time(), None, None, ""
         try:
-            await FAULTS[step.fault].inject(situation)
-            healed = loop.time()
-            whole = await system.wait_until_healthy(_RECOVERY_SECONDS)
+            await FAULTS[step.fault].inject(context)
+            cause_gone_at = loop.time()
+            recovered_after = await system.wait_until_healthy(_RECOVERY_TIMEOUT_SECONDS)
             clients.raise_if_failed()
-        except FAULT_RUN_ERRORS as error:  # the run goes on: what else breaks is told as well
+        except FAULT_RUN_ERRORS as error:  # the run goes on to find further problems
             trouble = f"{type(error).__name__}: {error}"
-        if situation.power_cut_at is not None:
-            self._power_cuts.append(situation.power_cut_at)
+        if context.power_cut_at is not None:
+            self._power_cuts.append(context.power_cut_at)
         now = loop.time()
         report = FaultReport(
             fault=step.fault,
-            struck=situation.struck,
-            lasted_seconds=0.0 if healed is None else healed - begun,
-            whole_after_seconds=whole,
-            without_writes_seconds=clients.requests.silence_seconds(begun, now),
-            resumed_after_seconds=min(clients.requests.resumed_seconds(healed or begun), now - (healed or begun)),
-            slowest_enqueue_seconds=clients.requests.slowest_seconds(begun),
-            most_attempts=clients.requests.max_attempts(begun),
+            struck=context.targets,
+            lasted_seconds=0.0 if cause_gone_at is None else cause_gone_at - started_at,
+            whole_after_seconds=recovered_after,
+            without_writes_seconds=clients.requests.silence_seconds(started_at, now),
+            resumed_after_seconds=min(
+                clients.requests.resumed_seconds(cause_gone_at or started_at), now - (cause_gone_at or started_at)
+            ),
+            slowest_enqueue_seconds=clients.requests.slowest_seconds(started_at),
+            most_attempts=clients.requests.max_attempts(started_at),
             trouble=trouble,
         )
         self._reports.append(report)
         log_progress(
-            f"  hit {', '.join(situation.struck) or 'all'}; {report.without_writes_seconds:.1f} s without writes"
+            f"  targets: {', '.join(context.targets) or 'all'}; {report.without_writes_seconds:.1f} s without writes"
         )
         _print(report.to_json())
 
-    async def _until_seen(self, clients: LoadClients) -> None:
-        """Until every acknowledged job has been handed out that may not be missing, or that does not come nearer."""
-        deadline = time.monotonic() + _END_SECONDS
-        left, quiet_until = math.inf, deadline
-        while left and time.monotonic() < min(deadline, quiet_until):
-            now_left = sum(
-                not is_within(clients.ledger.acknowledged_at[id_], self._excused())
+    async def _wait_until_delivered(self, clients: LoadClients) -> None:
+        """Wait until every acknowledged job is delivered, except excused ones, or until there is no more progress."""
+        deadline = time.monotonic() + _DELIVERY_TIMEOUT_SECONDS
+        undelivered, give_up_at = math.inf, deadline
+        while undelivered and time.monotonic() < min(deadline, give_up_at):
+            still_undelivered = sum(
+                not is_within(clients.ledger.acknowledged_at[id_], self._excused_times())
                 for id_ in clients.ledger.undelivered()
             )
-            if now_left < left:
-                left, quiet_until = now_left, time.monotonic() + _STANDSTILL_SECONDS
+            if still_undelivered < undelivered:
+                undelivered, give_up_at = still_undelivered, time.monotonic() + _NO_PROGRESS_SECONDS
             await asyncio.sleep(0.2)
 
-    def _when(self, moment: float) -> str:
-        """Where in the run that was."""
-        before = [(at, fault) for at, fault in self._begun if at <= moment]
-        after = [(at, fault) for at, fault in self._begun if at > moment]
-        words = [f"{moment - at:.2f} s after the begin of {fault}" for at, fault in before[-1:]]
+    def _describe_moment(self, moment: float) -> str:
+        """Describe a moment by the faults before and after it."""
+        before = [(at, fault) for at, fault in self._started_faults if at <= moment]
+        after = [(at, fault) for at, fault in self._started_faults if at > moment]
+        words = [f"{moment - at:.2f} s after the start of {fault}" for at, fault in before[-1:]]
         words += [f"{at - moment:.2f} s before {fault}" for at, fault in after[:1]]
         return "acknowledged " + ", ".join(words)
 
-    def _excused(self) -> list[tuple[float, float]]:
-        return [_excuse(at) for at in self._power_cuts]
+    def _excused_times(self) -> list[tuple[float, float]]:
+        return [_excused_time(at) for at in self._power_cuts]
 
     def _summary(
         self, ledger: DeliveryLedger, verdict: Verdict, seconds: float, interrupted: bool, trouble: str
@@ -153,10 +158,10 @@ class FaultRun:
             at - acknowledged
             for at in self._power_cuts
             for acknowledged in (ledger.acknowledged_at.get(id_, at) for id_ in verdict.missing)
-            if is_within(acknowledged, [_excuse(at)])
+            if is_within(acknowledged, [_excused_time(at)])
         ]
         wrong = complaints(self._reports, FAULTS, verdict, self.max_silence_seconds)
-        wrong += [f"lost {id_}: {self._when(ledger.acknowledged_at[id_])}" for id_ in verdict.lost]
+        wrong += [f"lost {id_}: {self._describe_moment(ledger.acknowledged_at[id_])}" for id_ in verdict.lost]
         summary = {
             "seed": self.seed,
             "seconds": round(seconds),
@@ -174,13 +179,13 @@ class FaultRun:
         return summary
 
 
-def _excuse(power_cut_at: float) -> tuple[float, float]:
-    return power_cut_at - _UNSYNCED_SECONDS, power_cut_at + _HEARD_SECONDS
+def _excused_time(power_cut_at: float) -> tuple[float, float]:
+    return power_cut_at - _UNSYNCED_SECONDS, power_cut_at + _CLIENT_READ_SECONDS
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Within it, SIGINT and SIGTERM cancel the task; a second one changes nothing, so that all is put away."""
+    """Let SIGINT and SIGTERM cancel the task in this block; a second signal does not interrupt the clean-up."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
@@ -190,8 +195,8 @@ def _interruptible() -> Iterator[None]:
     yield
 
 
-def _seen(ledger: DeliveryLedger) -> DeliveryLedger:
-    """Without the jobs that nobody has been given."""
+def _only_delivered(ledger: DeliveryLedger) -> DeliveryLedger:
+    """Return the ledger without the undelivered jobs."""
     expected = {id_: value for id_, value in ledger.expected.items() if id_ in ledger.deliveries}
     return DeliveryLedger(
         expected, ledger.acknowledged_at, ledger.unacknowledged, ledger.values_without_id, ledger.deliveries
@@ -199,7 +204,7 @@ def _seen(ledger: DeliveryLedger) -> DeliveryLedger:
 
 
 def log_progress(text: str) -> None:
-    """To whoever watches."""
+    """Print a line for the operator, with the time."""
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
     sys.stderr.flush()
 

@@ -1,6 +1,4 @@
-"""Those who use the system all the time, and write down what they were told."""
-
-from __future__ import annotations
+"""Clients that use the system all the time and record every answer."""
 
 import asyncio
 import itertools
@@ -21,16 +19,17 @@ from tests.acceptance.sha512 import sha512
 from workmanager.http.transport import FIRST_ATTEMPT_TIMEOUT_SECONDS
 
 LEASE_SECONDS = 15
-_SUBMITTERS = 12  # enough of them that each shard is wanted at any moment
-_PACE_SECONDS = 0.15
-_SHUNNED_SECONDS = 3.0
+_SUBMITTERS = 12  # enough of them that each shard always has a request
+_REQUEST_INTERVAL_SECONDS = 0.15
+_AVOIDED_SECONDS = 3.0
 _ITERATIONS = 3
-_SHARDS = 4  # two for each master with jobs
+_GIVE_UP_SECONDS = 30.0
+_SHARDS = 4  # two per master with jobs
 
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgedWrite:
-    """One acknowledged job, on the event loop's clock, and how often it had to be sent."""
+    """One acknowledged job, with its times on the event loop's clock and the number of attempts."""
 
     job_id: str
     started_at: float
@@ -40,7 +39,7 @@ class AcknowledgedWrite:
 
 @dataclass(frozen=True, slots=True)
 class ServedRequest:
-    """A request of a consumer that was answered as wanted, and how often it had to be sent."""
+    """A consumer's successful request, with the number of attempts."""
 
     ended_at: float
     attempts: int
@@ -48,27 +47,27 @@ class ServedRequest:
 
 @dataclass(slots=True)
 class RequestLog:
-    """How jobs were acknowledged, and consumers served."""
+    """A log of the successful requests."""
 
     writes: list[AcknowledgedWrite] = field(default_factory=list)
     served_requests: list[ServedRequest] = field(default_factory=list)
 
     def slowest_seconds(self, since: float) -> float:
-        """Of those that were acknowledged after `since`, with all their repeats."""
+        """Return the longest duration of a write acknowledged after `since`, with its retries."""
         return max((write.ended_at - write.started_at for write in self._after(since)), default=0.0)
 
     def max_attempts(self, since: float) -> int:
-        """How often one request that was answered after `since` had to be sent."""
+        """Return the most attempts of a request answered after `since`."""
         served = [served.attempts for served in self.served_requests if served.ended_at > since]
         return max([*served, *(write.attempts for write in self._after(since))], default=0)
 
     def silence_seconds(self, since: float, until: float) -> float:
-        """The longest time in which one of the shards acknowledged nothing."""
+        """Return the longest time in which a shard acknowledged nothing."""
         by_shard = self._by_shard(since).values()
         return max(later - earlier for times in by_shard for earlier, later in pairwise([since, *times, until]))
 
     def resumed_seconds(self, since: float) -> float:
-        """How long after `since` each shard has acknowledged something; infinite where one has not."""
+        """Return how long after `since` the last shard acknowledged something; infinite if one has not."""
         return max(times[0] if times else math.inf for times in self._by_shard(since).values()) - since
 
     def _by_shard(self, since: float) -> dict[int, list[float]]:
@@ -82,18 +81,18 @@ class RequestLog:
 
 
 class LoadClients:
-    """Submitters with ids of their own and without, and consumers with lease and without.
+    """Submitters with and without their own ids, and consumers with and without a lease.
 
     Args:
-        urls: of the managers. One that has failed to answer, for as long as the Python client waits for it at first, is
-            passed over for a while, as a load balancer does.
+        urls: the managers. A manager that fails to answer within the Python client's first timeout is skipped for a
+            while, as a load balancer does.
     """
 
     def __init__(self, urls: list[str], ledger: DeliveryLedger, *, seed: int) -> None:
         self.ledger = ledger
         self.requests = RequestLog()
         self._urls = urls
-        self._shunned_until = dict.fromkeys(urls, 0.0)
+        self._avoided_until = dict.fromkeys(urls, 0.0)
         self._random = random.Random(seed)
         self._http = httpx.AsyncClient(
             trust_env=False,
@@ -113,13 +112,13 @@ class LoadClients:
         self._consumers = [asyncio.create_task(self._consume(leased=leased)) for leased in (False, True)]
 
     def raise_if_failed(self) -> None:
-        """Raises what ended one of them."""
+        """Raise the error of a failed client."""
         for task in (*self._submitters, *self._consumers):
             if task.done():
                 task.result()
 
     async def stop_submitting(self, seconds: float = 60.0) -> None:
-        """Lets what was begun be acknowledged, or be given up."""
+        """Stop after the pending jobs are acknowledged or given up."""
         self._submitting = False
         done, late = await asyncio.wait(self._submitters, timeout=seconds)
         for task in late:
@@ -137,10 +136,10 @@ class LoadClients:
             task.result()
 
     async def find_results(self, job_ids: list[str]) -> dict[str, Any]:
-        """The values that stand at `/jobs/{id}`, of those that have one."""
+        """Return the values that `/jobs/{id}` has for finished jobs."""
         found = {}
         for job_id in job_ids:
-            answer = await self._repeat(partial(self._get, job_id), {200, 404}, 20)
+            answer = await self._retry(partial(self._get, job_id), {200, 404}, 20)
             if answer is not None and answer.status_code == 200 and answer.json()["status"] == "finished":
                 found[job_id] = answer.json()["result"]
         return found
@@ -153,36 +152,36 @@ class LoadClients:
             data = f"{submitter}-{number}-{self._random.random()}".encode()
             value = sha512(data, _ITERATIONS)
             job_id = f"s{submitter}-{number}" if keyed else ""
-            begun, attempts, acknowledged = loop.time(), 0, False
-            while not acknowledged and (self._submitting or loop.time() - begun < 30):
+            started_at, attempts, acknowledged = loop.time(), 0, False
+            while not acknowledged and (self._submitting or loop.time() - started_at < _GIVE_UP_SECONDS):
                 attempts += 1
-                acknowledged, told_id = await self._enqueue(self._choose(), data, job_id)
-                job_id = told_id or job_id
+                acknowledged, answered_id = await self._enqueue(self._choose(), data, job_id)
+                job_id = answered_id or job_id
                 if acknowledged:
                     self.ledger.acknowledge(job_id, value, loop.time())
-                    self.requests.writes.append(AcknowledgedWrite(job_id, begun, loop.time(), attempts))
+                    self.requests.writes.append(AcknowledgedWrite(job_id, started_at, loop.time(), attempts))
                 elif job_id:
                     self.ledger.unacknowledged[job_id] = value
-                else:  # nobody said which id it got, if any: the next try may make a second job
+                else:  # the id, if any, is not known: the retry may create a second job
                     self.ledger.values_without_id.add(value)
                 if not acknowledged:
                     await asyncio.sleep(0.2)
-            await asyncio.sleep(_PACE_SECONDS * self._random.uniform(0.5, 1.5))
+            await asyncio.sleep(_REQUEST_INTERVAL_SECONDS * self._random.uniform(0.5, 1.5))
 
     async def _enqueue(self, url: str, data: bytes, job_id: str) -> tuple[bool, str]:
-        """Whether it was acknowledged, and the id that was told."""
+        """Send one job; return whether it was acknowledged, and the id in the answer."""
         parameters = {"iterations": str(_ITERATIONS), **({"id": job_id} if job_id else {})}
         try:
             answer = await self._http.put(f"{url}/enqueue", params=parameters, content=data)
-            told = answer.json()
+            content = answer.json()
         except (httpx.HTTPError, ValueError):
-            self._shun(url)
+            self._avoid(url)
             return False, ""
         if answer.status_code == 200:
-            return True, told["Work ID"]
-        assert answer.status_code == 503, f"{answer.status_code} {told}"
-        self._shun(url)
-        return False, told.get("id") or ""
+            return True, content["Work ID"]
+        assert answer.status_code == 503, f"{answer.status_code} {content}"
+        self._avoid(url)
+        return False, content.get("id") or ""
 
     async def _consume(self, *, leased: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -190,13 +189,13 @@ class LoadClients:
         attempts = 0
         while self._consuming:
             url = self._choose()
-            begun = loop.time()
+            started_at = loop.time()
             attempts += 1
             try:
                 answer = await self._http.post(f"{url}/pullCompleted", params=parameters)
                 results = answer.json()
             except (httpx.HTTPError, ValueError):
-                self._shun(url)
+                self._avoid(url)
                 results = []
             else:
                 assert answer.status_code in (200, 503), f"{answer.status_code} {results}"
@@ -205,26 +204,28 @@ class LoadClients:
                     attempts = 0
                 else:
                     results = []
-            handed = {result["Work ID"]: Delivery(result["Value"], begun, loop.time(), leased) for result in results}
-            for job_id, hand_out in handed.items():
-                self.ledger.deliver(job_id, hand_out)
-            if leased and handed:
-                confirmed = await self._repeat(partial(self._confirm, list(handed)), {200}, LEASE_SECONDS / 2)
-                if confirmed is not None and confirmed.json()["acknowledged"] == len(handed):
-                    for hand_out in handed.values():
-                        hand_out.acked_at = loop.time()
-            await asyncio.sleep(_PACE_SECONDS)
+            deliveries = {
+                result["Work ID"]: Delivery(result["Value"], started_at, loop.time(), leased) for result in results
+            }
+            for job_id, delivery in deliveries.items():
+                self.ledger.deliver(job_id, delivery)
+            if leased and deliveries:
+                acked = await self._retry(partial(self._ack, list(deliveries)), {200}, LEASE_SECONDS / 2)
+                if acked is not None and acked.json()["acknowledged"] == len(deliveries):
+                    for delivery in deliveries.values():
+                        delivery.acked_at = loop.time()
+            await asyncio.sleep(_REQUEST_INTERVAL_SECONDS)
 
     async def _get(self, job_id: str, url: str) -> httpx.Response:
         return await self._http.get(f"{url}/jobs/{job_id}")
 
-    async def _confirm(self, job_ids: list[str], url: str) -> httpx.Response:
+    async def _ack(self, job_ids: list[str], url: str) -> httpx.Response:
         return await self._http.post(f"{url}/ackCompleted", json={"ids": job_ids})
 
-    async def _repeat(
-        self, request: Callable[[str], Awaitable[httpx.Response]], wanted: set[int], seconds: float
+    async def _retry(
+        self, request: Callable[[str], Awaitable[httpx.Response]], expected_statuses: set[int], seconds: float
     ) -> httpx.Response | None:
-        """The first answer of a wanted kind, whichever manager gives it; None where none did in time."""
+        """Retry until a manager answers with an expected status; None if none does in time."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         for attempts in itertools.count(1):
@@ -233,19 +234,19 @@ class LoadClients:
             url = self._choose()
             try:
                 answer = await request(url)
-                if answer.status_code in wanted:
+                if answer.status_code in expected_statuses:
                     self.requests.served_requests.append(ServedRequest(loop.time(), attempts))
                     return answer
             except httpx.HTTPError:
-                self._shun(url)
+                self._avoid(url)
             await asyncio.sleep(0.2)
         return None
 
     def _choose(self) -> str:
-        """A manager: one of those that answered, else the one that failed the longest ago."""
+        """Choose a manager that answered, or the one whose failure is the oldest."""
         now = asyncio.get_running_loop().time()
-        well = [url for url in self._urls if self._shunned_until[url] <= now]
-        return self._random.choice(well) if well else min(self._urls, key=self._shunned_until.__getitem__)
+        available = [url for url in self._urls if self._avoided_until[url] <= now]
+        return self._random.choice(available) if available else min(self._urls, key=self._avoided_until.__getitem__)
 
-    def _shun(self, url: str) -> None:
-        self._shunned_until[url] = asyncio.get_running_loop().time() + _SHUNNED_SECONDS
+    def _avoid(self, url: str) -> None:
+        self._avoided_until[url] = asyncio.get_running_loop().time() + _AVOIDED_SECONDS

@@ -1,7 +1,4 @@
-"""Faults of programs and hosts: what each one breaks, and how it ends. Each returns once its cause is gone, not the
-harm."""
-
-from __future__ import annotations
+"""Faults of programs and hosts. Each function returns once the cause is gone; the system may not have recovered yet."""
 
 import contextlib
 import os
@@ -15,88 +12,88 @@ from tests.waiting import until_async
 
 
 def kill_program(choose: Callable[[FaultContext], SupervisedProgram]) -> InjectFault:
-    """The chosen program is killed."""
+    """Return a fault that kills the chosen program."""
 
-    async def fault(on: FaultContext) -> None:
-        choose(on).kill()
+    async def fault(context: FaultContext) -> None:
+        choose(context).kill()
 
     return fault
 
 
 def freeze_program(choose: Callable[[FaultContext], SupervisedProgram]) -> InjectFault:
-    """The chosen program does nothing for a while, and does not know it."""
+    """Return a fault that stops the chosen program with SIGSTOP for a while."""
 
-    async def fault(on: FaultContext) -> None:
-        program = choose(on)
+    async def fault(context: FaultContext) -> None:
+        program = choose(context)
         program.send_signal(signal.SIGSTOP)
         try:
-            await on.wait_duration()
+            await context.wait_duration()
         finally:
             program.send_signal(signal.SIGCONT)
 
     return fault
 
 
-async def kill_executors(on: FaultContext) -> None:
-    """All executors of one agent."""
-    _signal(on.any_agent().children(), signal.SIGKILL)
+async def kill_executors(context: FaultContext) -> None:
+    """Kill all executors of one agent."""
+    _signal(context.any_agent().children(), signal.SIGKILL)
 
 
-async def freeze_executors(on: FaultContext) -> None:
-    """All executors of one agent do nothing for a while."""
-    executors = on.any_agent().children()
+async def freeze_executors(context: FaultContext) -> None:
+    """Stop all executors of one agent with SIGSTOP for a while."""
+    executors = context.any_agent().children()
     _signal(executors, signal.SIGSTOP)
     try:
-        await on.wait_duration()
+        await context.wait_duration()
     finally:
         _signal(executors, signal.SIGCONT)
 
 
-async def lose_host(on: FaultContext) -> None:
-    """All that runs on one of the managers' hosts is killed."""
-    kill_all_at_once(on.system.programs_on(on.any_host()))
+async def lose_host(context: FaultContext) -> None:
+    """Kill all programs on one of the managers' hosts."""
+    kill_all_at_once(context.system.programs_on(context.any_host()))
 
 
-async def lose_hosts_in_turn(on: FaultContext) -> None:
-    """The second one is lost as soon as the first is back in its place."""
-    for host in (on.system.first, on.system.second):
-        kill_all_at_once(on.system.programs_on(host))
-        await on.system.wait_until_healthy(120)
+async def lose_hosts_in_turn(context: FaultContext) -> None:
+    """Kill all programs on the first manager host, and on the second once the first has recovered."""
+    for host in (context.system.first, context.system.second):
+        kill_all_at_once(context.system.programs_on(host))
+        await context.system.wait_until_healthy(120)
 
 
-async def lose_witness(on: FaultContext) -> None:
-    """All that runs on the third host is killed."""
-    kill_all_at_once(on.system.programs_on(on.system.witness))
+async def lose_witness(context: FaultContext) -> None:
+    """Kill all programs on the witness."""
+    kill_all_at_once(context.system.programs_on(context.system.witness))
 
 
-async def replace_host(on: FaultContext) -> None:
-    """It comes back at the same addresses, with empty disks."""
-    programs = on.system.programs_on(on.any_host())
+async def replace_host(context: FaultContext) -> None:
+    """Kill a manager host; it restarts at the same addresses with empty disks."""
+    programs = context.system.programs_on(context.any_host())
     for program in programs:
         program.kill()
         if isinstance(program, RedisServer):
             program.disk.erase()
 
 
-async def restart_managers(on: FaultContext) -> None:
-    """One after the other, in order."""
-    for manager in on.system.managers:
+async def restart_managers(context: FaultContext) -> None:
+    """Restart the managers in turn with SIGTERM."""
+    for manager in context.system.managers:
         manager.send_signal(signal.SIGTERM)
         await _until_ended(manager)
-        await on.system.wait_until_healthy(120)
+        await context.system.wait_until_healthy(120)
 
 
-async def restart_redis_servers(on: FaultContext) -> None:
-    """Every Redis, one after the other, in order."""
-    for store in on.system.redis_servers:
-        await on.system.hand_over_slots(store)
-        store.send_signal(signal.SIGTERM)
-        await _until_ended(store)
-        await on.system.wait_until_healthy(120)
+async def restart_redis_servers(context: FaultContext) -> None:
+    """Restart every Redis in turn with SIGTERM, after it has handed its slots over."""
+    for server in context.system.redis_servers:
+        await context.system.hand_over_slots(server)
+        server.send_signal(signal.SIGTERM)
+        await _until_ended(server)
+        await context.system.wait_until_healthy(120)
 
 
 def kill_all_at_once(programs: Sequence[SupervisedProgram]) -> None:
-    """Kills them all at once: none of them sees another one's end."""
+    """Kill all programs at once, so that none notices the end of another."""
     for program in programs:
         program.send_signal(signal.SIGKILL)
     for program in programs:
@@ -105,7 +102,7 @@ def kill_all_at_once(programs: Sequence[SupervisedProgram]) -> None:
 
 def _signal(pids: Sequence[int], number: signal.Signals) -> None:
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+        with contextlib.suppress(ProcessLookupError):  # it has ended in the meantime
             os.kill(pid, number)
 
 

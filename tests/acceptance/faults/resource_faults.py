@@ -1,6 +1,4 @@
-"""Faults of memory, disks, clocks and power: what each one breaks, and how it ends."""
-
-from __future__ import annotations
+"""Faults of memory, disks, clocks and power."""
 
 import asyncio
 import contextlib
@@ -17,19 +15,19 @@ _ROOM_BYTES = 2_000_000
 _BALLAST_BYTES = 100_000
 
 
-async def fill_memory(on: FaultContext) -> None:
-    """The masters have a little room left, which other data take, and whatever becomes free."""
-    ballast = {master: _own_key(master) for master in on.system.masters()}
+async def fill_memory(context: FaultContext) -> None:
+    """Fill the masters' memory: other data take the little room left, and all that becomes free."""
+    ballast = {master: _key_of(master) for master in context.system.masters()}
     for master in ballast:
-        on.struck.append(master.name)
+        context.targets.append(master.name)
         used = int(master.command("INFO", "memory")["used_memory"])
         master.command("CONFIG", "SET", "maxmemory", used + _ROOM_BYTES)
     loop = asyncio.get_running_loop()
-    end = loop.time() + on.duration_seconds
+    end = loop.time() + context.duration_seconds
     try:
         while loop.time() < end:
             for master, key in ballast.items():
-                await asyncio.to_thread(_fill_memory, master, key)
+                await asyncio.to_thread(_append_ballast, master, key)
             await asyncio.sleep(0.2)
     finally:
         for master, key in ballast.items():
@@ -37,66 +35,66 @@ async def fill_memory(on: FaultContext) -> None:
             master.command("DEL", key)
 
 
-async def fill_disk(on: FaultContext) -> None:
-    """All disks of one host."""
-    host = on.any_host()
-    disks = [store.disk for store in on.system.redis_servers if store.host is host]
+async def fill_disk(context: FaultContext) -> None:
+    """Fill all disks of one host."""
+    host = context.any_host()
+    disks = [server.disk for server in context.system.redis_servers if server.host is host]
     for disk in disks:
         disk.fill_up()
     try:
-        await on.wait_duration()
+        await context.wait_duration()
     finally:
         for disk in disks:
             disk.free_space()
 
 
 def faketime_library() -> str | None:
-    """The library that shifts one host's clock, of Debian's `libfaketime`; None where it is not installed."""
+    """Return the path of libfaketime, which shifts a program's clock; None if it is not installed."""
     return next(map(str, Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
 
 
-async def shift_clock(on: FaultContext) -> None:
-    """A host returns with its clock half a minute ahead, and is then put right, as hosts are: by a restart."""
+async def shift_clock(context: FaultContext) -> None:
+    """Restart a host with its clock half a minute ahead, and restart it later with the right time."""
     library = faketime_library()
     assert library is not None, "apt-get install libfaketime"
-    programs = on.system.programs_on(on.any_host())
+    programs = context.system.programs_on(context.any_host())
     wrong = {"LD_PRELOAD": library, "FAKETIME": "+30s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     for program in programs:
         program.environ |= wrong
     try:
         kill_all_at_once(programs)
-        await on.system.wait_until_healthy(120)
-        await on.wait_duration()
+        await context.system.wait_until_healthy(120)
+        await context.wait_duration()
     finally:
         for program in programs:
             program.environ = {name: value for name, value in program.environ.items() if name not in wrong}
         kill_all_at_once(programs)
 
 
-async def cut_power(on: FaultContext) -> None:
-    """All hosts at once: what no disk has is gone."""
-    programs = on.system.programs
+async def cut_power(context: FaultContext) -> None:
+    """Cut the power of all hosts at once: unsynced data are lost."""
+    programs = context.system.programs
     for program in programs:
         program.hold_down()
-    on.power_cut_at = asyncio.get_running_loop().time()
-    # In threads, so that the clients read meanwhile what was answered before.
+    context.power_cut_at = asyncio.get_running_loop().time()
+    # In threads, so that the clients can read the earlier answers in the meantime.
     await asyncio.to_thread(kill_all_at_once, programs)
-    await asyncio.gather(*(asyncio.to_thread(store.disk.drop_unsynced) for store in on.system.redis_servers))
+    await asyncio.gather(*(asyncio.to_thread(server.disk.drop_unsynced) for server in context.system.redis_servers))
     for program in programs:
         program.allow_restart()
 
 
-def _own_key(master: RedisServer) -> str:
-    """A key of one of the master's slots."""
+def _key_of(master: RedisServer) -> str:
+    """Return a key in one of the master's slots."""
     for number in itertools.count():
         key = f"ballast:{number}"
         with contextlib.suppress(redis.exceptions.MovedError):
             master.command("DEL", key)
             return key
-    raise AssertionError("there are numbers enough")
+    raise AssertionError("unreachable: numbers never run out")
 
 
-def _fill_memory(master: RedisServer, key: str) -> None:
+def _append_ballast(master: RedisServer, key: str) -> None:
     with contextlib.suppress(redis.RedisError):
         while True:
             master.command("APPEND", key, "x" * _BALLAST_BYTES)

@@ -1,6 +1,4 @@
-"""Programs on hosts that are started again when they end, as systemd would."""
-
-from __future__ import annotations
+"""Programs on hosts that are restarted when they end, as systemd does."""
 
 import os
 import signal
@@ -13,11 +11,11 @@ from tests.acceptance.faults.hosts import Host
 
 
 class SupervisedProgram:
-    """One program, kept running unless it is held.
+    """One program, restarted when it ends unless it is held down.
 
     Attributes:
-        environ: of its next start.
-        restart_seconds: how long it stays away after its end.
+        environ: environment of the next start.
+        restart_seconds: time from its end to its restart.
     """
 
     def __init__(
@@ -42,7 +40,7 @@ class SupervisedProgram:
 
     @property
     def pid(self) -> int | None:
-        """While it runs."""
+        """Its process id while it runs, else None."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> None:
@@ -60,7 +58,7 @@ class SupervisedProgram:
         self._ended_at = None
 
     def restart_if_due(self) -> None:
-        """To be called often."""
+        """Restart the program if it has ended long enough ago. Call this often."""
         if self._held or self.pid is not None:
             return
         now = time.monotonic()
@@ -70,19 +68,19 @@ class SupervisedProgram:
             self.start()
 
     def send_signal(self, number: signal.Signals) -> None:
-        """A signal to the program, where it runs."""
+        """Send a signal to the program if it runs."""
         if self.pid is not None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Returns when it is gone, and all processes that it started."""
+        """Kill the program and wait until it and its descendants are gone."""
         if self._process is not None:
-            # Executors are in sessions of their own, and go with their agent.
+            # Executors have their own sessions and end with their agent.
             self._process.kill()
             self._process.wait()
 
     def hold_down(self) -> None:
-        """It stays away until `release`, as if its host were off."""
+        """Do not restart the program until `allow_restart`, as if its host were off."""
         self._held = True
 
     def allow_restart(self) -> None:
@@ -90,7 +88,7 @@ class SupervisedProgram:
         self._ended_at = None if self.pid is not None else self._ended_at or time.monotonic()
 
     def children(self) -> list[int]:
-        """The processes that it has started and that run."""
+        """Return the process ids of its running children."""
         return [
             int(entry.name)
             for entry in Path("/proc").iterdir()

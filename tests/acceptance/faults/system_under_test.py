@@ -1,6 +1,4 @@
-"""The system under test: two managers' hosts, a witness, two workers' hosts."""
-
-from __future__ import annotations
+"""The system under test: two manager hosts, a witness and two worker hosts."""
 
 import argparse
 import asyncio
@@ -23,17 +21,17 @@ from workmanager import append_only, store_settings
 API_KEY = "faults"
 LEASE_SECONDS = 6
 MAX_MEMORY = "200mb"
-_REWRITE_SIZE = "16mb"  # so that the files on the small disks are rewritten now and then
-_BELIEVED_SECONDS = 2.0  # what a manager says is up to a second old
+_REWRITE_SIZE = "16mb"  # so that the files on the small disks are sometimes rewritten
+_HEALTHY_FOR_SECONDS = 2.0  # a manager's answer can be a second old
 _PORT = 5000
 _ROOT = Path(__file__).parents[3]
 
 
 class RedisServer(SupervisedProgram):
-    """One Redis of the cluster, on the host and port that it has for good.
+    """One Redis of the cluster, always on the same host and port.
 
     Attributes:
-        disk: of its own.
+        disk: its own disk.
     """
 
     def __init__(self, host: Host, port: int, directory: Path, images: Path) -> None:
@@ -51,23 +49,23 @@ class RedisServer(SupervisedProgram):
             "protected-mode": "no",
             "auto-aof-rewrite-min-size": _REWRITE_SIZE,
         }
-        (directory / "store.conf").write_text(store_settings.render(settings))
+        (directory / "redis.conf").write_text(store_settings.render(settings))
         self.port = port
         super().__init__(
-            f"store:{host.name}:{port}",
+            f"redis:{host.name}:{port}",
             host,
-            [str(get_binary_path()), str(directory / "store.conf")],
+            [str(get_binary_path()), str(directory / "redis.conf")],
             directory=directory,
             restart_seconds=store_settings.RESTART_SECONDS,
         )
 
     def start(self) -> None:
-        """As the unit does."""
+        """Truncate trailing NULs in the append-only file, then start, as the systemd unit does."""
         append_only.truncate_trailing_nuls(self.disk.mount_point)
         super().start()
 
     def command(self, *command: str | int) -> Any:
-        """One command, over the wire; any failure is a `redis.RedisError`."""
+        """Send one command over the network. Raises `redis.RedisError` on any failure."""
         with redis.Redis(
             host=self.host.address,
             port=self.port,
@@ -79,7 +77,7 @@ class RedisServer(SupervisedProgram):
             return client.execute_command(*command)
 
     def is_master(self) -> bool:
-        """By its own word, and of slots with jobs."""
+        """Whether the server says that it is a master."""
         try:
             return bool(self.command("ROLE")[0] == "master")
         except redis.RedisError:
@@ -90,8 +88,8 @@ class SystemUnderTest:
     """All programs on all hosts.
 
     Attributes:
-        stores: the Redis servers: two, three and one, by host.
-        urls: where clients reach the managers, whatever happens on the wire.
+        redis_servers: two, three and one, by host.
+        urls: the managers' addresses for clients, on a network that no fault affects.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -106,7 +104,7 @@ class SystemUnderTest:
             for port in ports
         ]
         addresses = ",".join(f"{host.address}:{'+'.join(map(str, ports))}" for host, ports in layout)
-        url = "redis://" + ",".join(f"{store.host.address}:{store.port}" for store in self.redis_servers)
+        url = "redis://" + ",".join(f"{server.host.address}:{server.port}" for server in self.redis_servers)
         self._environ = environ = {
             "PYTHONPATH": str(_ROOT),
             "WORKMANAGER_REDIS_URL": url,
@@ -126,7 +124,7 @@ class SystemUnderTest:
         ]
         self.workers = [program(f"worker-{host.name}", host, "worker_node", "--slots", "1") for host in self.hosts[3:]]
         self.urls = [f"http://{manager.host.client_address}:{_PORT}" for manager in self.managers]
-        self._keeping: asyncio.Task[None] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
 
     @property
     def programs(self) -> list[SupervisedProgram]:
@@ -136,56 +134,56 @@ class SystemUnderTest:
         return [program for program in self.programs if program.host is host]
 
     def masters(self) -> list[RedisServer]:
-        """The masters now, the witness's left out."""
-        return [store for store in self.redis_servers if store.is_master() and store.host is not self.witness]
+        """Return the current masters, except on the witness."""
+        return [server for server in self.redis_servers if server.is_master() and server.host is not self.witness]
 
     async def start(self) -> None:
-        """Returns when all of it works."""
+        """Start all programs and wait until the system is healthy."""
         for program in self.programs:
             program.start()
-        self._keeping = asyncio.create_task(self._keep())
+        self._supervisor = asyncio.create_task(self._restart_programs())
         await self.wait_until_healthy(120)
 
     async def stop(self) -> None:
-        """Nothing of it runs any more, and its directory can be removed."""
-        if self._keeping is not None:
-            self._keeping.cancel()
+        """Kill all programs and unmount the disks, so that the directory can be removed."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
         for program in self.programs:
             program.kill()
-        for store in self.redis_servers:
-            store.disk.unmount()
+        for server in self.redis_servers:
+            server.disk.unmount()
         self._images.unmount()
 
     async def wait_until_healthy(self, seconds: float) -> float:
-        """Returns after how many seconds all programs run, and both managers are ready and see nothing missing.
+        """Wait until all programs run and both managers report a healthy system; return the time it took in seconds.
 
         Raises:
-            TimeoutError: that was not so in time.
+            TimeoutError: the system did not become healthy in time.
         """
         loop = asyncio.get_running_loop()
-        begun = loop.time()
-        whole_since: float | None = None
-        while whole_since is None or loop.time() - whole_since < _BELIEVED_SECONDS:
+        started_at = loop.time()
+        healthy_since: float | None = None
+        while healthy_since is None or loop.time() - healthy_since < _HEALTHY_FOR_SECONDS:
             await asyncio.sleep(0.1)
             missing = [program.name for program in self.programs if program.pid is None]
             seen = await asyncio.gather(*map(_readiness, self.urls))
-            if missing or not all(map(_is_whole, seen)):
-                whole_since = None
-                if loop.time() - begun > seconds:
-                    raise TimeoutError(f"not whole after {seconds:.0f} s: missing {missing}, managers say {seen}")
-            elif whole_since is None:
-                whole_since = loop.time()
-        return whole_since - begun
+            if missing or not all(map(_is_healthy, seen)):
+                healthy_since = None
+                if loop.time() - started_at > seconds:
+                    raise TimeoutError(f"not healthy after {seconds:.0f} s: missing {missing}, managers say {seen}")
+            elif healthy_since is None:
+                healthy_since = loop.time()
+        return healthy_since - started_at
 
-    async def hand_over_slots(self, store: RedisServer) -> None:
-        """As the unit that stops a Redis does before."""
-        command = [sys.executable, "-m", "manager.cluster", "--hand-over", f"{store.host.address}:{store.port}"]
+    async def hand_over_slots(self, server: RedisServer) -> None:
+        """Hand the server's slots over, as the systemd unit does before it stops a Redis."""
+        command = [sys.executable, "-m", "manager.cluster", "--hand-over", f"{server.host.address}:{server.port}"]
         process = await asyncio.create_subprocess_exec(
-            *store.host.command(*command), env={**os.environ, **self._environ}, stderr=asyncio.subprocess.DEVNULL
+            *server.host.command(*command), env={**os.environ, **self._environ}, stderr=asyncio.subprocess.DEVNULL
         )
-        assert await process.wait() == 0, f"{store.name} could not hand its slots over"
+        assert await process.wait() == 0, f"{server.name} could not hand its slots over"
 
-    async def _keep(self) -> None:
+    async def _restart_programs(self) -> None:
         while True:
             for program in self.programs:
                 program.restart_if_due()
@@ -200,7 +198,7 @@ async def _readiness(url: str) -> Any:
             return repr(error)
 
 
-def _is_whole(seen: Any) -> bool:
+def _is_healthy(seen: Any) -> bool:
     if not isinstance(seen, dict) or seen.get("status") != "ready" or seen["shards"]["unavailable"]:
         return False
     return not any(value for name, value in seen["cluster"].items() if name != "members")

@@ -1,9 +1,7 @@
-"""A short set of faults under load: nothing acknowledged is lost, and everything recovers by itself.
+"""A short set of faults under load: no acknowledged job is lost, and the system recovers automatically.
 
-The whole catalogue, and a mix of it by chance: `python -m tests.acceptance.faults`.
+For the whole catalogue and random runs: `python -m tests.acceptance.faults`.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -18,13 +16,12 @@ import pytest
 from tests.acceptance.faults.resource_faults import faketime_library
 from tests.processes import running_in
 
-RESUME_SECONDS = 10.0
-"""Until each shard has acknowledged a write of these clients again, on a machine that has other work beside it: the
-failover or the loss of a replica, what has to be found out by timeouts, and who of the clients is stuck with a manager
-that does not answer (docs/faults.md has the usual times)."""
-LASTING_SECONDS = 6
-# While these last, no write is taken, so that the time without writes says nothing.
-STOPS_WRITES = {"memory full", "disk full", "power cut"}
+MAX_SILENCE_SECONDS = 10.0
+"""Longest pause until each shard acknowledges a write again, on a busy machine: it includes a failover or the loss of a
+replica, timeouts, and clients that wait for an unresponsive manager (docs/faults.md has the usual times)."""
+FAULT_SECONDS = 6
+# These faults block all writes while they last, so the time without writes has no limit.
+BLOCKS_WRITES = {"memory full", "disk full", "power cut"}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="hosts are network namespaces, which needs root")
@@ -36,11 +33,11 @@ STOPS_WRITES = {"memory full", "disk full", "power cut"}
         "link cut,sending cut,memory full,disk full,connections reset,power cut",
     ],
 )
-def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
+def test_no_acknowledged_job_is_lost(faults: str, tmp_path: Path) -> None:
     run = subprocess.run(
         [
             *(sys.executable, "-m", "tests.acceptance.faults", "--faults", faults),
-            *("--lasting", str(LASTING_SECONDS), "--resume", str(RESUME_SECONDS), "--directory", str(tmp_path)),
+            *("--lasting", str(FAULT_SECONDS), "--resume", str(MAX_SILENCE_SECONDS), "--directory", str(tmp_path)),
         ],
         stdout=subprocess.PIPE,
         text=True,
@@ -53,13 +50,13 @@ def test_nothing_acknowledged_is_lost(faults: str, tmp_path: Path) -> None:
     assert summary["acknowledged"] > 100
     assert [report["fault"] for report in reports] == faults.split(",")
     for report in reports:
-        assert report["fault"] in STOPS_WRITES or report["without_writes_seconds"] <= RESUME_SECONDS, report
+        assert report["fault"] in BLOCKS_WRITES or report["without_writes_seconds"] <= MAX_SILENCE_SECONDS, report
         assert report["fault"] != "managers restarted" or report["most_attempts"] <= 2, report
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="hosts are network namespaces, which needs root")
 @pytest.mark.skipif(faketime_library() is None, reason="needs Debian's libfaketime")
-def test_a_run_that_is_interrupted_tells_what_it_did_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_run_reports_its_results_and_leaves_nothing(tmp_path: Path) -> None:
     run = subprocess.Popen(
         [sys.executable, "-m", "tests.acceptance.faults", "--steps", "3", "--seed", "106"],
         env={**os.environ, "TMPDIR": str(tmp_path)},

@@ -1,6 +1,4 @@
-"""The fault harness' judgement: it must complain of what may not be, and of nothing else."""
-
-from __future__ import annotations
+"""The fault run's complaints: they name every broken promise, and nothing else."""
 
 from dataclasses import replace
 
@@ -29,7 +27,7 @@ CLEAN = Verdict((), (), (), ("x",), ("y",))
     [
         (WELL, []),
         (replace(WELL, without_writes_seconds=10.2), ["host lost: 10.2 s without writes"]),
-        (replace(WELL, trouble="not whole after 90 s"), ["host lost: not whole after 90 s"]),
+        (replace(WELL, trouble="not healthy after 90 s"), ["host lost: not healthy after 90 s"]),
         (replace(WELL, fault="disk full", without_writes_seconds=40.0), []),
         (replace(WELL, fault="disk full", resumed_after_seconds=11.0), ["disk full: 11.0 s without writes"]),
         (replace(WELL, fault="power cut", without_writes_seconds=40.0, resumed_after_seconds=20.0), []),
@@ -40,16 +38,16 @@ CLEAN = Verdict((), (), (), ("x",), ("y",))
         ),
     ],
 )
-def test_what_a_fault_may_cost(report: FaultReport, expected: list[str]) -> None:
+def test_a_fault_may_not_exceed_its_limits(report: FaultReport, expected: list[str]) -> None:
     assert complaints([report], FAULTS, CLEAN, 10.0) == expected
 
 
-def test_ids_that_went_wrong_are_told() -> None:
+def test_ids_of_lost_and_doubled_jobs_are_named() -> None:
     verdict = replace(CLEAN, lost=("a",), doubled=tuple("abcdef"))
     assert complaints([WELL], FAULTS, verdict, 10.0) == ["1 lost: a", "6 doubled: a, b, c, d, e, …"]
 
 
-def test_the_figures_of_a_kind_are_its_median_and_its_longest() -> None:
+def test_the_figures_of_a_fault_are_its_median_and_longest() -> None:
     reports = [replace(WELL, without_writes_seconds=seconds) for seconds in (1.0, 2.0, 9.0)]
     figures = figures_by_fault([*reports, replace(WELL, fault="link cut")])
     assert list(figures) == ["host lost", "link cut"]
