@@ -11,7 +11,7 @@ from celery import Celery  # type: ignore[import-not-found]  # It is installed i
 _URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("CELERY_APP_URL", "")
 
 app = Celery("celery_app", broker=_URL, backend=_URL)
-# What Celery's guide to optimising says for many short tasks; results stay on.
+# From Celery's optimisation guide, for many short tasks; results stay on.
 app.conf.update(worker_prefetch_multiplier=128, worker_disable_rate_limits=True, broker_pool_limit=1)
 
 

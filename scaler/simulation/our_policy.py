@@ -1,5 +1,6 @@
 """This project's scaling policy in the simulator: the same estimators and the same `decide` as in production."""
 
+from collections.abc import Mapping
 from itertools import islice
 
 from scaler.learn.learning import Estimators, QueueSnapshot
@@ -43,36 +44,43 @@ class WorkManagerPolicy:
         self._booting: dict[Instance, None] = {}
 
     def plan(self, system: SimulatedSystem) -> ScalingPlan:
-        now = system.now
-        for instance in [instance for instance in self._booting if instance not in system.booting]:
-            del self._booting[instance]
-            if instance.ready_at <= now:
-                self._estimators.observe_boot(instance.ready_at - instance.launched_at)
-        ready, running = system.alive - len(system.booting), system.running_ages()
-        oldest_seconds = now - system.queue[0].submit_seconds if system.queue else 0.0
-        queued = dict(system.queued_by_function)
-        seconds = system.service_seconds_by_function
-        if self._service_time_factor != 1.0:
-            seconds = {function: total * self._service_time_factor for function, total in seconds.items()}
-        estimates = self._estimators.observe(
-            QueueSnapshot(
-                now, queued, running, system.finished_by_function, seconds, oldest_seconds, ready, len(system.booting)
-            )
-        )
+        self._observe_boots(system)
+        snapshot = self._snapshot(system)
         observation = Observation(
-            now=now,
-            queued=queued,
-            oldest_seconds=oldest_seconds,
-            running_ages=[age for _, age in running],
+            now=snapshot.now,
+            queued=snapshot.queued,
+            oldest_seconds=snapshot.oldest_seconds,
+            running_ages=[age for _, age in snapshot.running],
             idle=len(system.idle),
-            busy=ready - len(system.idle),
+            busy=snapshot.ready - len(system.idle),
             draining=0,
             free_slots=system.free_slots,
-            booting_ages=[now - instance.launched_at for instance in system.booting],
-            estimates=estimates,
+            booting_ages=[system.now - instance.launched_at for instance in system.booting],
+            estimates=self._estimators.observe(snapshot),
         )
         decision = decide(observation, self._estimators.limits)
         self._booting = dict.fromkeys(system.booting)
-        return ScalingPlan(
-            decision.launch, list(islice(system.idle, decision.drain)), recheck_seconds=decision.recheck_seconds
+        idle_longest = list(islice(system.idle, decision.drain))
+        return ScalingPlan(decision.launch, idle_longest, recheck_seconds=decision.recheck_seconds)
+
+    def _observe_boots(self, system: SimulatedSystem) -> None:
+        for instance in [instance for instance in self._booting if instance not in system.booting]:
+            del self._booting[instance]
+            if instance.ready_at <= system.now:
+                self._estimators.observe_boot(instance.ready_at - instance.launched_at)
+
+    def _snapshot(self, system: SimulatedSystem) -> QueueSnapshot:
+        service_seconds: Mapping[str, float] = system.service_seconds_by_function
+        if self._service_time_factor != 1.0:
+            factor = self._service_time_factor
+            service_seconds = {function: total * factor for function, total in service_seconds.items()}
+        return QueueSnapshot(
+            now=system.now,
+            queued=dict(system.queued_by_function),
+            running=system.running_ages(),
+            ended=system.finished_by_function,
+            ended_seconds=service_seconds,
+            oldest_seconds=system.now - system.queue[0].submit_seconds if system.queue else 0.0,
+            ready=system.alive - len(system.booting),
+            booting=len(system.booting),
         )

@@ -16,13 +16,13 @@ class Instance:
     """One worker.
 
     Attributes:
-        running: its busy slots.
-        idle_since: valid while `running` is 0 and the instance has booted.
+        busy_slots: number of jobs that it runs.
+        idle_since: valid while `busy_slots` is 0 and the instance has booted.
     """
 
     launched_at: float
     ready_at: float
-    running: int = 0
+    busy_slots: int = 0
     idle_since: float = math.inf
 
 
@@ -162,9 +162,9 @@ class SimulatedSystem:
             self.waits.append(self.now - job.submit_seconds)
             self._leave_queue(job.function)
             self.running += 1
-            instance.running = running + 1
-            if instance.running < slots:
-                busy[instance.running][instance] = None
+            instance.busy_slots = running + 1
+            if instance.busy_slots < slots:
+                busy[instance.busy_slots][instance] = None
             started.append(RunningJob(job, instance, self.now))
         self._running_jobs.update(dict.fromkeys(started))
         return started
@@ -176,9 +176,9 @@ class SimulatedSystem:
         self.running -= 1
         self.finished_by_function[job.function] += 1
         totals[job.function] = totals.get(job.function, 0.0) + job.service_seconds
-        if instance.running < self.scenario.slots:
-            del self._busy[instance.running][instance]
-        instance.running -= 1
+        if instance.busy_slots < self.scenario.slots:
+            del self._busy[instance.busy_slots][instance]
+        instance.busy_slots -= 1
         self._free(instance)
 
     def _draw_ready_at(self) -> float:
@@ -192,8 +192,8 @@ class SimulatedSystem:
             self.queued_by_function[function] -= 1
 
     def _free(self, instance: Instance) -> None:
-        self._busy[instance.running][instance] = None
-        if instance.running == 0:
+        self._busy[instance.busy_slots][instance] = None
+        if instance.busy_slots == 0:
             instance.idle_since = self.now
             self.idle[instance] = None
 

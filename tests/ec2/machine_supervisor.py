@@ -67,7 +67,7 @@ class MachineSupervisor:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop all machines and the thread; raise what the thread failed with."""
+        """Stop all machines and the thread; raise the thread's error, if any."""
         self._ending.set()
         self._thread.join()
         if self.failure is not None:

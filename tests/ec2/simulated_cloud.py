@@ -62,7 +62,6 @@ class SimulatedCloud:
         self._server = make_server(address, 0, api, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://{address}:{self._server.server_port}"
         self._boots = boots
-        self._clients: dict[str, Any] = {}
         self.machines = MachineSupervisor(
             api,
             self.events,
