@@ -1,1 +1,1 @@
-"""The deployment on AWS: the template, what hosts run at boot, and what builds and checks the two."""
+"""The deployment on AWS: the template, the hosts' boot scripts and services, and the programs that build them."""

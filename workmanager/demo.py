@@ -58,13 +58,13 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="demo.sh", description=__doc__)
-    parser.add_argument("file", nargs="*", type=Path, metavar="FILE")
+    parser.add_argument("file", nargs="*", type=Path, metavar="FILE", help="default: the files of the repository")
     parser.add_argument(
         "--iterations",
         type=positive_int,
         default=DEFAULT_ITERATIONS,
         metavar="N",
-        help=f"of SHA-512 over each file (default {DEFAULT_ITERATIONS:,})",
+        help=f"hash each file N times over (default {DEFAULT_ITERATIONS:,})",
     )
     parser.add_argument(
         "--max-workers",

@@ -11,8 +11,8 @@ COLUMNS = ("id", "status", "function", "queue", "enqueued_at", "ended_at")
 
 def main(arguments: Sequence[str]) -> int:
     parser = client_parser("jobs", __doc__)
-    parser.add_argument("--status", help="queued, scheduled, started, finished, failed, ...")
-    parser.add_argument("--queue", metavar="NAME")
+    parser.add_argument("--status", help="list only queued, scheduled, started, finished, failed, ... jobs")
+    parser.add_argument("--queue", metavar="NAME", help="list only jobs of this queue")
     parser.add_argument("--limit", type=positive_int, default=100, metavar="N", help="list at most N (default 100)")
     options = parser.parse_args(arguments)
     with open_client(options) as client:

@@ -9,9 +9,9 @@ from workmanager.errors import UsageError
 
 def main(arguments: Sequence[str]) -> int:
     parser = client_parser("requeue", __doc__)
-    parser.add_argument("id", nargs="?", metavar="ID")
-    parser.add_argument("--queue", metavar="NAME", help="with --failed: all failed jobs of this queue")
-    parser.add_argument("--failed", action="store_true")
+    parser.add_argument("id", nargs="?", metavar="ID", help="an ended job")
+    parser.add_argument("--queue", metavar="NAME", help="with --failed: a queue")
+    parser.add_argument("--failed", action="store_true", help="requeue all failed jobs of the queue")
     options = parser.parse_args(arguments)
     if bool(options.id) == bool(options.queue) or bool(options.queue) != options.failed:
         raise UsageError("give either an ID, or --queue NAME --failed (see workmanager requeue --help)")

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = client_parser("scaler", __doc__)
-    parser.add_argument("action", choices=ACTIONS, nargs="?", default="status")
+    parser.add_argument("action", choices=ACTIONS, nargs="?", default="status", help="default: status")
     parser.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="log: show N decisions (default 20)")
     parser.add_argument("--min", metavar="N", help="limits: fewest workers; `default` restores the managers' setting")
     parser.add_argument("--max", metavar="N", help="limits: most workers, or `default`")

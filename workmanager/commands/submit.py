@@ -25,11 +25,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> CommandParser:
     parser = client_parser("submit", __doc__)
-    parser.add_argument("file", nargs="*", type=Path, metavar="FILE")
-    parser.add_argument("--iterations", type=positive_int, default=1, help="of SHA-512 over each file (default 1)")
+    parser.add_argument("file", nargs="*", type=Path, metavar="FILE", help="a file to hash; one job each")
+    parser.add_argument(
+        "--iterations", type=positive_int, default=1, metavar="N", help="hash each file N times over (default 1)"
+    )
     parser.add_argument("--function", metavar="NAME", help="sha512, http, sleep, noop, or a registered module.function")
     parser.add_argument("--kwargs", type=json_object, metavar="JSON", help="keyword arguments of the function")
-    parser.add_argument("--queue", metavar="NAME")
+    parser.add_argument("--queue", metavar="NAME", help="with --function: queue of the job")
     parser.add_argument("--timeout", type=positive_int, metavar="SECONDS", help="longest run time of each job")
     parser.add_argument("--wait", action="store_true", help="wait until the jobs have ended")
     return parser

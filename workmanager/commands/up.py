@@ -72,7 +72,7 @@ def _parser() -> CommandParser:
         metavar="P",
         help=f"port of the first manager; the others use the next ones (default {DEFAULT_PORT})",
     )
-    parser.add_argument("--managers", type=positive_int, default=2, metavar="N", help="default 2")
+    parser.add_argument("--managers", type=positive_int, default=2, metavar="N", help="number of managers (default 2)")
     parser.add_argument("--max-workers", type=positive_int, metavar="N", help="start at most N worker processes")
     parser.add_argument("--cluster", action="store_true", help="run a Valkey cluster: three masters, three replicas")
     parser.add_argument("--redis-url", metavar="URL", help="use an existing Redis instead of the embedded Valkey")

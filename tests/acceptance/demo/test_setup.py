@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-_VENV_SCRIPT = Path(__file__).parents[3] / "scripts" / "_venv.sh"
-_PYPROJECT = """
+VENV_SCRIPT = Path(__file__).parents[3] / "scripts" / "_venv.sh"
+PYPROJECT = """
 [build-system]
 requires = ["setuptools>=77"]
 build-backend = "setuptools.build_meta"
@@ -20,8 +20,8 @@ version = "1"
 [tool.setuptools]
 packages = []
 """
-_OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
-_TOOLS = ("bash", "dirname", "cat", "cksum", "mkdir", "flock", "find", "rm")
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+TOOLS = ("bash", "dirname", "cat", "cksum", "mkdir", "flock", "find", "rm")
 
 
 class Project:
@@ -30,8 +30,8 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         (root / "scripts").mkdir(parents=True)
-        shutil.copy(_VENV_SCRIPT, root / "scripts")
-        (root / "pyproject.toml").write_text(_PYPROJECT)
+        shutil.copy(VENV_SCRIPT, root / "scripts")
+        (root / "pyproject.toml").write_text(PYPROJECT)
         (root / "requirements.txt").write_text("six==1.17.0\n")
         (root / "requirements-dev.txt").write_text("-r requirements.txt\niniconfig==2.3.1\n")
 
@@ -67,17 +67,17 @@ def test_an_environment_is_made_once_and_then_used_without_the_network(project: 
     assert all("six==1.17.0" in output for output, _ in ends)
     assert sum(errors.count("setup: creating .venv") for _, errors in ends) == 1
     assert sum(errors.count("setup: installing requirements.txt") for _, errors in ends) == 1
-    code, packages, messages = project.set_up("run", _OFFLINE)
+    code, packages, messages = project.set_up("run", OFFLINE)
     assert (code, messages) == (0, [])
     assert "iniconfig" not in packages
 
     code, packages, messages = project.set_up("dev")
     assert (code, messages) == (0, ["setup: installing requirements-dev.txt"])
     assert "iniconfig==2.3.1" in packages
-    assert project.set_up("run", _OFFLINE)[2] == []
+    assert project.set_up("run", OFFLINE)[2] == []
 
     (project.root / "requirements.txt").write_text("six==1.17.0\nsortedcontainers==2.4.0\n")
-    code, _, messages = project.set_up("run", _OFFLINE)
+    code, _, messages = project.set_up("run", OFFLINE)
     assert code == 1
     assert messages[-1] == "setup: error: could not install requirements.txt (see above)"
     code, packages, _ = project.set_up("run")
@@ -88,7 +88,7 @@ def test_an_environment_is_made_once_and_then_used_without_the_network(project: 
 def _tools(directory: Path, stubs: Mapping[str, str]) -> dict[str, str]:
     """Return a PATH of the tools that every system has, and of stubs for the machine's own programs."""
     directory.mkdir()
-    for name in _TOOLS:
+    for name in TOOLS:
         (directory / name).symlink_to(shutil.which(name) or name)
     for name, text in stubs.items():
         (directory / name).write_text(f"#!{shutil.which('bash')}\n{text}\n")
@@ -96,7 +96,7 @@ def _tools(directory: Path, stubs: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": str(directory)}
 
 
-_BARE_PYTHON = f"""
+BARE_PYTHON = f"""
 if [ "$2" = 'import ensurepip' ] && [ ! -e "$0.has-ensurepip" ]; then exit 1; fi
 exec {sys.executable} "$@"
 """
@@ -109,7 +109,7 @@ def test_a_missing_python_is_reported(project: Project, tmp_path: Path) -> None:
 
 
 def test_a_user_whose_python_lacks_venv_learns_what_to_install(project: Project, tmp_path: Path) -> None:
-    stubs = {"python3": _BARE_PYTHON, "id": "echo 1000", "apt-get": "exit 1"}
+    stubs = {"python3": BARE_PYTHON, "id": "echo 1000", "apt-get": "exit 1"}
     code, _, messages = project.set_up("run", _tools(tmp_path / "bin", stubs))
     assert code == 1
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -118,7 +118,7 @@ def test_a_user_whose_python_lacks_venv_learns_what_to_install(project: Project,
 
 def test_as_root_the_missing_venv_package_is_installed(project: Project, tmp_path: Path) -> None:
     apt_get = f'echo "$@" >>"{tmp_path}/calls"; : >"{tmp_path}/bin/python3.has-ensurepip"; [ "$1" = update ]'
-    stubs = {"python3": _BARE_PYTHON, "id": "echo 0", "apt-get": apt_get}
+    stubs = {"python3": BARE_PYTHON, "id": "echo 0", "apt-get": apt_get}
     code, _, messages = project.set_up("run", _tools(tmp_path / "bin", stubs))
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert (tmp_path / "calls").read_text().splitlines() == ["update -qq", f"install -y -qq python{version}-venv"]

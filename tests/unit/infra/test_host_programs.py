@@ -76,9 +76,9 @@ def test_there_are_no_differences_in_the_first_minute() -> None:
 
 def test_only_the_leader_counts_failed_jobs_and_counters_can_restart() -> None:
     now = {**parse_metrics(TEXT), "workmanager_scaler_is_leader": 0.0}
-    told = summarize({"workmanager_scaler_errors_total": 100.0}, now)
-    assert "FailedJobs" not in told
-    assert told["LaunchFailures"] == 4.0
+    values = summarize({"workmanager_scaler_errors_total": 100.0}, now)
+    assert "FailedJobs" not in values
+    assert values["LaunchFailures"] == 4.0
 
 
 def test_a_master_that_is_down_counts_as_a_missing_replica() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.workmanager.scripted_manager import Answer, ScriptedManager
 from workmanager import demo
 
-_IDLE = Answer({"Workers": 0})
+IDLE = Answer({"Workers": 0})
 
 
 def _make(root: Path, *names: str) -> None:
@@ -34,7 +34,7 @@ def test_the_repository_files_are_those_that_people_wrote(tmp_path: Path, with_g
 
 def _run(monkeypatch: pytest.MonkeyPatch, path: Path, *answers: Answer) -> int:
     """Run the demo with one file; its manager accepts it and then gives these answers. Return the exit code."""
-    script = [Answer({"Work ID": "x"}), *answers, _IDLE]
+    script = [Answer({"Work ID": "x"}), *answers, IDLE]
 
     @contextlib.contextmanager
     def system(max_workers: int) -> Iterator[list[str]]:
@@ -58,7 +58,7 @@ def test_a_value_counts_only_when_it_is_right(
     path.write_bytes(b"data")
     value = hashlib.sha512(hashlib.sha512(b"data").digest()).hexdigest() if digest == "right" else "00"
     pulled = Answer([{"Work ID": "x", "Value": value}])
-    assert _run(monkeypatch, path, Answer([]), _IDLE, Answer({"jobs": [], "cursor": None}), pulled) == code
+    assert _run(monkeypatch, path, Answer([]), IDLE, Answer({"jobs": [], "cursor": None}), pulled) == code
     output, errors = capsys.readouterr()
     assert output.splitlines()[-1] == f"{right} of 1 jobs completed"
     assert errors == ("" if right else "demo: wrong value for x: 00\n")
@@ -70,5 +70,5 @@ def test_a_failed_job_ends_the_demo(
     path = tmp_path / "file"
     path.write_bytes(b"data")
     failed = Answer({"jobs": [{"id": "x", "error": {"reason": "timeout"}}], "cursor": None})
-    assert _run(monkeypatch, path, Answer([]), _IDLE, failed) == 1
+    assert _run(monkeypatch, path, Answer([]), IDLE, failed) == 1
     assert capsys.readouterr().err == "demo: job x failed: {'reason': 'timeout'}\n"

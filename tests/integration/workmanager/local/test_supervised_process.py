@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -103,3 +104,24 @@ def test_a_process_has_the_file_descriptors_it_inherits_and_no_others() -> None:
     finally:
         os.close(reading)
         os.close(writing)
+
+
+class ExitedProcess:
+    """A process that has exited with code 3."""
+
+    pid = 1
+
+    def poll(self) -> int:
+        return 3
+
+
+def test_the_backoff_has_its_limit_after_thousands_of_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: ExitedProcess())
+    process = SupervisedProcess("failing", [], environ={})
+    now = 0.0
+    process.start(now)
+    for _ in range(2_000):
+        process.restart_if_due(now)  # notices the exit
+        now += MAX_BACKOFF_SECONDS
+        process.restart_if_due(now)
+        assert process.started_at == now

@@ -22,7 +22,7 @@ from workmanager.errors import ServerError
 from workmanager.local import jemalloc, ports
 from workmanager.local.valkey import ValkeyServer
 
-_STARTER = """
+STARTER = """
 import pathlib, sys, time
 from workmanager.local.valkey import ValkeyServer
 server = ValkeyServer(pathlib.Path(sys.argv[1]))
@@ -72,9 +72,7 @@ def test_it_moves_to_another_port_if_its_last_one_is_taken(private_server: Valke
 
 
 def test_it_does_not_outlive_a_starter_that_is_killed(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", _STARTER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as starter:
+    with subprocess.Popen([sys.executable, "-c", STARTER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         pid, _ = map(int, starter.stdout.readline().split())
         assert is_alive(pid)
