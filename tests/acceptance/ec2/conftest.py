@@ -1,6 +1,4 @@
-"""A system of each scenario's own on a simulated EC2."""
-
-from __future__ import annotations
+"""Fixtures: a simulated EC2, and a system on it for each test."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +24,7 @@ def _network() -> Iterator[None]:
 
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    """A cloud whose instances run, and the way to it in the environment."""
+    """A cloud with really running instances; the environment is set so that boto3 uses it."""
     shared = tmp_path / "shared"
     shared.mkdir()
     with SimulatedCloud(tmp_path / "machines", shared=[shared]) as cloud:
@@ -37,7 +35,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
 
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A server that instances reach."""
+    """A Redis that the instances can reach; yields its URL."""
     server = ValkeyServer(tmp_path / "valkey", settings={"bind": "0.0.0.0", "protected-mode": "no"})
     server.start()
     yield f"redis://{CLOUD_ADDRESS}:{server.port}"
@@ -45,8 +43,8 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, cloud: SimulatedCloud, redis_url: str) -> Iterator[StartSystem]:
-    """Starts the system with so many managers."""
+def start_system(tmp_path: Path, cloud: SimulatedCloud, redis_url: str) -> Iterator[StartSystem]:
+    """Return a function that starts the system with a number of managers; check its invariants afterwards."""
     systems: list[Ec2System] = []
 
     def start_one(managers: int = 1, *, boot: str = "", **settings: str) -> Ec2System:

@@ -1,9 +1,8 @@
-"""The whole system on a simulated EC2, and what must be true of it at any moment and in the end."""
-
-from __future__ import annotations
+"""The whole system on a simulated EC2, with its invariants: no busy worker is terminated, and the limit holds."""
 
 import fcntl
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,14 @@ INSTANCE_TYPES = ("c7g.large", "m7g.large")
 
 
 class Ec2System:
-    """Managers beside a cloud whose instances are their workers.
+    """Managers, and a cloud whose instances are their workers.
 
     Args:
-        directory: shared with the instances.
-        settings: of the managers.
+        directory: directory shared with the instances.
+        settings: the managers' settings, WORKMANAGER_<NAME> by name.
+
+    Attributes:
+        terminated_while_busy: instances that the scaler terminated while they ran a job, with the job's name.
     """
 
     def __init__(self, directory: Path, cloud: SimulatedCloud, redis_url: str, template: str, **settings: str) -> None:
@@ -36,7 +38,7 @@ class Ec2System:
         self.template = template
         self.managers: list[ManagerProgram] = []
         self.terminated_while_busy: list[str] = []
-        for name in ("running", "begun", "gates"):
+        for name in ("running", "started", "gates"):
             (directory / name).mkdir()
             (directory / name).chmod(0o777)
         zones = cloud.subnets()
@@ -52,11 +54,11 @@ class Ec2System:
             "BOOT_TIMEOUT_SECONDS": "120",
             **settings,
         }
-        cloud.events.before_termination = self._look_who_is_busy
+        cloud.events.before_termination = self._note_busy_instances
         self._jobs: list[str] = []
 
     def start_manager(self) -> ManagerProgram:
-        """One more, ready."""
+        """Start another manager and wait until it is ready."""
         manager = ManagerProgram(
             self.directory.parent / "managers",
             self.redis_url,
@@ -68,12 +70,12 @@ class Ec2System:
         return manager.wait_until_ready()
 
     def leader(self) -> ManagerProgram:
-        """The manager that acts."""
+        """Wait for a leader and return it."""
         address = until(lambda: self.get_json("/scaler").get("leader"), wanted="a leader")
         return next(manager for manager in self.managers if str(address).endswith(f":{manager.port}"))
 
     def submit(self, count: int, seconds: float, *, gated: bool = False) -> list[str]:
-        """Puts jobs in that take so long, and, where they are gated, until `open_gates`; their names."""
+        """Submit jobs of this duration, or if `gated`, jobs that run until `open_gates`; return their names."""
         names = [f"job{len(self._jobs) + number}" for number in range(count)]
         for name in names if gated else ():
             (self.directory / "gates" / name).touch()
@@ -86,52 +88,52 @@ class Ec2System:
         return names
 
     def open_gates(self) -> None:
-        """Lets gated jobs end."""
+        """Let the gated jobs end."""
         for gate in (self.directory / "gates").iterdir():
             gate.unlink()
 
     def hosts_started_on(self, name: str) -> list[str]:
-        """On which hosts a job has begun, in order."""
-        path = self.directory / "begun" / name
+        """Return the hosts on which a job was started, in order."""
+        path = self.directory / "started" / name
         return path.read_text().split() if path.exists() else []
 
     def instance_id_of(self, host_name: str) -> str:
-        """The id of an instance by its host's name."""
+        """Return the id of the instance with this host name."""
         machines = self.cloud.machines.all()
         return next(id_ for id_, machine in machines.items() if machine.host_name == host_name)
 
     def count_finished(self) -> int:
-        """How many jobs have succeeded."""
+        """Return the number of finished jobs."""
         queues = {queue["name"]: queue for queue in self.get_json("/queues").get("queues", ())}
         return int(queues[DEFAULT_QUEUE]["finished"]) if DEFAULT_QUEUE in queues else 0
 
     def attempts(self) -> list[int]:
-        """How often each job was run and counted for it, lost workers included."""
+        """Return each job's counted attempts, including those of lost workers."""
         return [int(job["attempts"]) for job in self.get_json("/jobs?limit=1000")["jobs"]]
 
     def wait_until_done(self, seconds: float = 120.0) -> None:
-        """Every job has succeeded."""
+        """Wait until every submitted job has finished."""
         until(lambda: self.count_finished() == len(self._jobs), seconds, wanted=f"{len(self._jobs)} jobs done")
 
     def wait_until_no_instances(self, seconds: float = 120.0) -> None:
-        """No instance is left."""
+        """Wait until no instance is left."""
         until(lambda: not self.cloud.events.alive, seconds, wanted="the end of all instances")
 
     def assert_invariants(self) -> None:
-        """What must be true of every scenario: nobody was ended at work, and the limit held."""
+        """Check the invariants of every test: no busy worker was terminated, and the limit held."""
         assert self.terminated_while_busy == []
         assert self.cloud.events.max_alive(WORKER_TAGS) <= self.max_workers
         for manager in self.managers:
             assert "Traceback" not in manager.log, manager.log
 
     def close(self) -> None:
-        """Ends the managers."""
+        """Kill the managers."""
         for manager in self.managers:
-            manager.process.send_signal(18)  # one that a test has paused
+            manager.process.send_signal(signal.SIGCONT)  # a test may have paused it
             manager.kill()
 
     def get_json(self, path: str) -> dict[str, Any]:
-        """What a manager answers; {} where none does."""
+        """Return the answer of the first manager that gives one; {} if none does."""
         for manager in self.managers:
             try:
                 answer = httpx.get(f"{manager.url}{path}", timeout=5.0)
@@ -144,7 +146,7 @@ class Ec2System:
     def _client(self) -> Client:
         return Client([manager.url for manager in self.managers if manager.process.poll() is None])
 
-    def _look_who_is_busy(self, instance_ids: Sequence[str]) -> None:
+    def _note_busy_instances(self, instance_ids: Sequence[str]) -> None:
         machines = self.cloud.machines.all()
         for instance_id in instance_ids:
             if instance_id in machines and not machines[instance_id].has_crashed:
@@ -153,7 +155,7 @@ class Ec2System:
 
 
 def _locked_in(directory: Path) -> list[Path]:
-    """Files there on which somebody holds a lock."""
+    """Return the directory's files that a process has locked."""
     locked = []
     for path in directory.iterdir() if directory.exists() else ():
         try:

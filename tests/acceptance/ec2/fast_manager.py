@@ -1,10 +1,8 @@
-"""`python -m manager` in which the scaler's long times pass ten times as fast: a paid minute lasts six seconds.
+"""`python -m manager` with the scaler's long times divided by ten: the minimum billed minute is six seconds.
 
-The instances of the tests boot in two seconds instead of some twenty or ninety, so the proportions are kept. What a
-worker's heartbeat decides is not shorter than three heartbeats.
+The tests' instances boot in two seconds instead of twenty to ninety, so the proportions are kept. Timeouts on a
+worker's heartbeat are not shorter than three heartbeats.
 """
-
-from __future__ import annotations
 
 import sys
 

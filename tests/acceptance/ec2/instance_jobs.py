@@ -1,6 +1,4 @@
-"""The job that the scenarios run."""
-
-from __future__ import annotations
+"""The job function that the EC2 tests run."""
 
 import fcntl
 import os
@@ -10,17 +8,17 @@ from pathlib import Path
 
 
 def work(directory: str, name: str, seconds: float) -> str:
-    """Takes so long, and says where it runs: as long as it does, it holds a lock on `running/HOST/NAME`.
+    """Run for `seconds`, and longer while the file `gates/NAME` exists.
 
-    The lock goes with the process, however that ends. Each beginning is a line of `begun/NAME`.
+    Holds a lock on `running/HOST/NAME` while it runs; the lock ends with the process, however that ends. Each start
+    appends the host's name to `started/NAME`.
     """
     place = Path(directory, "running", socket.gethostname())
     place.mkdir(mode=0o777, parents=True, exist_ok=True)
-    with Path(directory, "begun", name).open("a") as begun, (place / name).open("w") as running:
+    with Path(directory, "started", name).open("a") as started, (place / name).open("w") as running:
         fcntl.flock(running, fcntl.LOCK_EX)
-        begun.write(f"{socket.gethostname()}\n")
-        begun.flush()
-        # A job that a test lets go on until it says otherwise.
+        started.write(f"{socket.gethostname()}\n")
+        started.flush()
         gate = Path(directory, "gates", name)
         end = time.monotonic() + seconds
         while time.monotonic() < end or gate.exists():

@@ -1,6 +1,4 @@
-"""The Redis master on which the scaler's own records lie dies amid a decision."""
-
-from __future__ import annotations
+"""The Redis master with the scaler's own state dies during a launch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,19 +26,21 @@ def redis_url(cluster: ValkeyCluster) -> str:
     return ",".join(f"redis://{CLOUD_ADDRESS}:{server.port}" for server in cluster.servers)
 
 
-def test_a_redis_failover_amid_a_decision(start: StartSystem, cluster: ValkeyCluster) -> None:
-    """The launch is not repeated: what was intended was on the replica, too."""
+def test_a_redis_failover_during_a_launch(start_system: StartSystem, cluster: ValkeyCluster) -> None:
+    """The launch is not repeated, because its intent was on the replica too."""
     hosts = cluster.hosts.replace("127.0.0.1", CLOUD_ADDRESS)
-    system = start(managers=2, MAX_WORKERS="2", CLUSTER_HOSTS=hosts)
+    system = start_system(managers=2, MAX_WORKERS="2", CLUSTER_HOSTS=hosts)
     system.leader()
     cluster.wait_until_healthy()
-    keeper = next(master for master in cluster.masters() if "scaler" in str(master.command("KEYS", "*:wm:scaler:*")))
+    scaler_master = next(
+        master for master in cluster.masters() if "scaler" in str(master.command("KEYS", "*:wm:scaler:*"))
+    )
     with system.cloud.faults.hold("RunInstances", after_effect=True) as hold:
         system.submit(8, 0.5, gated=True)
         assert hold.reached.wait(60)
-        keeper.kill()
+        scaler_master.kill()
         until(lambda: len(cluster.masters()) == 3, wanted="another master in its place")
-    until(lambda: len(list((system.directory / "begun").iterdir())) >= 2, wanted="jobs to begin")
+    until(lambda: len(list((system.directory / "started").iterdir())) >= 2, wanted="jobs to start")
     system.open_gates()
     system.wait_until_done()
     assert len(system.cloud.events.launches) == 2

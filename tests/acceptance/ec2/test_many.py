@@ -1,6 +1,4 @@
-"""Many instances at once: twenty that boot, and two hundred in EC2's books."""
-
-from __future__ import annotations
+"""Many instances at once: twenty that really boot, and two hundred that only EC2's state has."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.ec2.conftest import StartSystem
-from tests.acceptance.ec2.fake_workers import FakeWorkers
+from tests.acceptance.ec2.fake_ec2_workers import FakeWorkers
 from tests.ec2.simulated_cloud import SimulatedCloud
 from tests.waiting import until
 
 
-def test_twenty_instances_boot_at_once(start: StartSystem) -> None:
-    system = start(MAX_WORKERS="20", BOOT_TIMEOUT_SECONDS="120")
+def test_twenty_instances_boot_at_once(start_system: StartSystem) -> None:
+    system = start_system(MAX_WORKERS="20", BOOT_TIMEOUT_SECONDS="120")
     system.submit(300, 0.1, gated=True)
     until(lambda: len(list((system.directory / "running").iterdir())) == 20, 150, wanted="jobs on twenty hosts")
     system.open_gates()
@@ -23,8 +21,8 @@ def test_twenty_instances_boot_at_once(start: StartSystem) -> None:
     until(lambda: not system.cloud.machines.running, wanted="every machine to be off")
 
 
-class TestInTheBooks:
-    """Instances that EC2 lists and that do not run; stand-ins work for them."""
+class TestWithoutMachines:
+    """Instances that EC2 lists but that do not run; fake workers run their jobs."""
 
     @pytest.fixture
     def cloud(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
@@ -34,8 +32,8 @@ class TestInTheBooks:
                 monkeypatch.setenv(name, value)
             yield cloud
 
-    def test_two_hundred_instances_at_once(self, start: StartSystem, cloud: SimulatedCloud) -> None:
-        system = start(managers=2, MAX_WORKERS="200", WORKER_SLOTS="1")
+    def test_two_hundred_instances_at_once(self, start_system: StartSystem, cloud: SimulatedCloud) -> None:
+        system = start_system(managers=2, MAX_WORKERS="200", WORKER_SLOTS="1")
         with FakeWorkers(system.redis_url, cloud.events, job_seconds=4.0) as fake_workers:
             cloud.events.before_termination = lambda ids: system.terminated_while_busy.extend(
                 fake_workers.busy & set(ids)

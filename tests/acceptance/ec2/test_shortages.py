@@ -1,6 +1,4 @@
-"""EC2 has no instances, or gives some that never become workers."""
-
-from __future__ import annotations
+"""EC2 has no capacity, or launches instances that never become workers."""
 
 import base64
 
@@ -10,12 +8,12 @@ from tests.acceptance.ec2.worker_image import upload_bundle, user_data
 from tests.ec2.faults import CapacityLimit
 from tests.waiting import until
 
-NEVER_A_WORKER = "#!/bin/bash\nexec sleep infinity"
-ENDS_AT_ONCE = "#!/bin/bash\nshutdown -h now"
+NEVER_REGISTERS = "#!/bin/bash\nexec sleep infinity"
+SHUTS_DOWN_AT_ONCE = "#!/bin/bash\nshutdown -h now"
 
 
 def _boot_from(system: Ec2System, text: str) -> None:
-    """Makes new instances boot from this user data."""
+    """Make new instances boot from this user data."""
     template = system.template
     data = {"UserData": base64.b64encode(text.encode()).decode()}
     ec2 = system.cloud.client("ec2")
@@ -29,9 +27,9 @@ def _boot_from(system: Ec2System, text: str) -> None:
     ec2.modify_launch_template(LaunchTemplateId=template, DefaultVersion=number)
 
 
-def test_where_one_kind_is_short_another_is_launched(start: StartSystem) -> None:
-    """No spot instances at all, and one type on demand in one zone only: that is what is launched."""
-    system = start(MAX_WORKERS="3")
+def test_another_capacity_pool_is_used_if_one_is_short(start_system: StartSystem) -> None:
+    """There is no spot capacity, none in one zone, and little of one type: the rest is launched."""
+    system = start_system(MAX_WORKERS="3")
     system.cloud.faults.capacity = [
         CapacityLimit(market="spot", code="MaxSpotInstanceCountExceeded", message="Max spot instance count exceeded"),
         CapacityLimit(zone="us-east-1a"),
@@ -43,12 +41,12 @@ def test_where_one_kind_is_short_another_is_launched(start: StartSystem) -> None
     kinds = {(launch.instance_type, launch.zone, launch.market) for launch in system.cloud.events.launches}
     assert kinds == {("c7g.large", "us-east-1b", "on-demand"), ("m7g.large", "us-east-1b", "on-demand")}
     system.wait_until_no_instances()
-    # Each kind is left alone for a while once it was short.
+    # A capacity pool gets a cooldown after an error.
     assert system.cloud.events.errors.total() < 30
 
 
-def test_failing_boots_trip_a_breaker_that_says_so_until_a_worker_comes(start: StartSystem) -> None:
-    system = start(boot=ENDS_AT_ONCE, MAX_WORKERS="3")
+def test_failing_boots_open_the_launch_breaker_until_a_worker_registers(start_system: StartSystem) -> None:
+    system = start_system(boot=SHUTS_DOWN_AT_ONCE, MAX_WORKERS="3")
     system.submit(8, 0.5)
     manager = system.managers[0]
     until(lambda: "event=launch_breaker_opened" in manager.log, wanted="the breaker")
@@ -59,8 +57,8 @@ def test_failing_boots_trip_a_breaker_that_says_so_until_a_worker_comes(start: S
     system.wait_until_no_instances()
 
 
-def test_an_instance_that_never_becomes_a_worker_is_ended_and_replaced(start: StartSystem) -> None:
-    system = start(boot=NEVER_A_WORKER, MAX_WORKERS="1", BOOT_TIMEOUT_SECONDS="12")
+def test_an_instance_that_never_registers_is_terminated_and_replaced(start_system: StartSystem) -> None:
+    system = start_system(boot=NEVER_REGISTERS, MAX_WORKERS="1", BOOT_TIMEOUT_SECONDS="12")
     system.submit(2, 0.5)
     until(lambda: system.cloud.events.launches, wanted="a launch")
     _boot_from(system, user_data(upload_bundle(system.cloud), system.redis_url))

@@ -1,6 +1,4 @@
-"""What a worker's instance boots from in the scenarios: the deployment's own user data, units and archive format."""
-
-from __future__ import annotations
+"""The boot image of the tests' workers: the deployment's own user data, units and bundle format."""
 
 import hashlib
 import io
@@ -17,10 +15,10 @@ LEASE_SECONDS = 4
 
 
 def upload_bundle(cloud: SimulatedCloud, **settings: str) -> str:
-    """Makes the archive without the packages that this machine has anyway, and uploads it; its address.
+    """Build the bundle without the Python packages that this machine has, upload it, and return its URL.
 
     Args:
-        settings: of the workers, WORKMANAGER_<NAME> by name.
+        settings: the workers' settings, WORKMANAGER_<NAME> by name.
     """
     cloud.client("s3").create_bucket(Bucket=BUCKET)
     archive = _archive(settings)
@@ -30,7 +28,7 @@ def upload_bundle(cloud: SimulatedCloud, **settings: str) -> str:
 
 
 def create_role(cloud: SimulatedCloud) -> str:
-    """The role of workers, which may read the archive; its instance profile's name."""
+    """Create the workers' role, which may read the bundle; return the name of its instance profile."""
     iam = cloud.client("iam")
     iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")
     iam.create_instance_profile(InstanceProfileName="worker")
@@ -39,7 +37,7 @@ def create_role(cloud: SimulatedCloud) -> str:
 
 
 def user_data(bundle: str, redis_url: str) -> str:
-    """As the launch template of the deployment has it."""
+    """Return the user data as in the deployment's launch template."""
     variables = {
         "CLUSTER_NAME": "workmanager",
         "BUNDLE": bundle,
