@@ -10,9 +10,12 @@ read_options() {
         case "$1" in
         --plan) plan=yes && shift && continue ;;
         -h | --help) print_help && exit ;;
-        --*) [ $# -ge 2 ] || usage "$1 needs a value" ;;
+        --name | --region | --app | --set | --redis-url | --subnets | --worker-types | --manager-type) ;;
+        --certificate-arn | --min-workers | --max-workers | --on-demand-base | --allow-cidr | --alarm-email) ;;
+        --*) usage "unknown option $1" ;;
         *) usage "unexpected argument $1" ;;
         esac
+        [ $# -ge 2 ] || usage "$1 needs a value"
         case "$1" in
         --name) name="$2" ;;
         --region) region="$2" ;;
@@ -28,7 +31,6 @@ read_options() {
         --on-demand-base) on_demand_base="$2" ;;
         --allow-cidr) allow_cidr="$2" ;;
         --alarm-email) alarm_email="$2" ;;
-        *) usage "unknown option $1" ;;
         esac
         shift 2
     done
