@@ -33,15 +33,15 @@ def batch_requests(count: int = 8) -> list[bytes]:
 
 
 def measure_batch_rate(port: int, seconds: float, *, max_requests: int | None = None) -> tuple[float, int]:
-    """Jobs/s, and how many were taken in all; at most `most` requests are sent."""
-    taken = 0
+    """Send batches; return jobs/s and the number of all accepted jobs. Sends at most `max_requests` requests."""
+    accepted = 0
 
     def check(answer: bytes) -> None:
-        nonlocal taken
+        nonlocal accepted
         # Counted without parsing; a refused line has "error" instead of "id".
         lines = answer.count(b'{"id"')
-        assert lines == LINES, f"{lines} of {LINES} lines were taken: {answer[:300]!r}"
-        taken += lines
+        assert lines == LINES, f"{lines} of {LINES} lines were accepted: {answer[:300]!r}"
+        accepted += lines
 
     generator = LoadGenerator(port, CONNECTIONS, on_answer=check)
     try:
@@ -50,7 +50,7 @@ def measure_batch_rate(port: int, seconds: float, *, max_requests: int | None = 
         )
     finally:
         generator.close()
-    return load.answers_per_second * LINES, taken
+    return load.answers_per_second * LINES, accepted
 
 
 def _lines() -> bytes:
@@ -64,13 +64,13 @@ def _lines() -> bytes:
 def _measure(seconds: int) -> Figures:
     with redis_server() as server, running_manager(server) as (program, port):
         program_cpu, redis_cpu = program.cpu_seconds, server.cpu_seconds()
-        rate, taken = measure_batch_rate(port, seconds)
+        rate, accepted = measure_batch_rate(port, seconds)
         stored = count_queued(server)
-        assert stored == taken, f"{taken} jobs answered, {stored} stored"
+        assert stored == accepted, f"{accepted} jobs answered, {stored} stored"
         return {
             "jobs_per_second": rate,
-            "server_us_per_job": (program.cpu_seconds - program_cpu) / taken * 1e6,
-            "redis_us_per_job": (server.cpu_seconds() - redis_cpu) / taken * 1e6,
+            "server_us_per_job": (program.cpu_seconds - program_cpu) / accepted * 1e6,
+            "redis_us_per_job": (server.cpu_seconds() - redis_cpu) / accepted * 1e6,
         }
 
 

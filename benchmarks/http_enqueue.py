@@ -15,9 +15,12 @@ from benchmarks.harness.measured_programs import MeasuredProgram, running_progra
 from benchmarks.harness.peers import PEER_APPS
 from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
 from benchmarks.harness.workmanager_programs import running_manager
+from jobqueue import keys
+from jobqueue.model import DEFAULT_QUEUE
 from workmanager.local import ports
 
 OURS, PEER, BARE = "workmanager", "fastapi + rq", "bare asgi"
+RQ_QUEUE = keys.queue("rq", DEFAULT_QUEUE)
 _SERVER = ("--http", "httptools", "--loop", "uvloop", "--no-access-log", "--log-level", "warning")
 
 
@@ -43,19 +46,19 @@ def main() -> None:
 
 def _measure_ours(options: BenchmarkOptions, *, access_log: bool) -> Figures:
     with redis_server() as server, running_manager(server, access_log=access_log) as (program, port):
-        return _measure(server, program, port, options, stored="rq:queue:default")
+        return _measure(server, program, port, options, queue_key=RQ_QUEUE)
 
 
 def _measure_peer(options: BenchmarkOptions) -> Figures:
     command = [FASTAPI_RQ.program("uvicorn"), "fastapi_rq_app:app", "--app-dir", str(PEER_APPS)]
     with redis_server() as server, _served(server, command) as (program, port):
-        return _measure(server, program, port, options, stored="rq:queue:default")
+        return _measure(server, program, port, options, queue_key=RQ_QUEUE)
 
 
 def _measure_bare(options: BenchmarkOptions) -> Figures:
     command = [sys.executable, "-m", "uvicorn", "benchmarks.harness.bare_asgi:app"]
     with redis_server() as server, _served(server, command) as (program, port):
-        return _measure(server, program, port, options, stored=None)
+        return _measure(server, program, port, options, queue_key=None)
 
 
 @contextlib.contextmanager
@@ -70,13 +73,13 @@ def _served(server: BenchmarkRedis, command: Sequence[str]) -> Iterator[tuple[Me
 
 
 def _measure(
-    server: BenchmarkRedis, program: MeasuredProgram, port: int, options: BenchmarkOptions, *, stored: str | None
+    server: BenchmarkRedis, program: MeasuredProgram, port: int, options: BenchmarkOptions, *, queue_key: str | None
 ) -> Figures:
     program_cpu, redis_cpu = program.cpu_seconds, server.cpu_seconds()
     load = run_enqueue_load(port, options.pick(3, 8))
     program_cpu, redis_cpu = program.cpu_seconds - program_cpu, server.cpu_seconds() - redis_cpu
-    if stored is not None:
-        count = server.masters[0].llen(stored)
+    if queue_key is not None:
+        count = server.masters[0].llen(queue_key)
         assert count == load.answers, f"{load.answers} answers, but {count} jobs stored"
     return {
         "answers_per_second": load.answers_per_second,

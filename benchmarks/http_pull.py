@@ -32,10 +32,10 @@ def main() -> None:
 
 
 def measure_pull_rate(port: int, seconds: float, max_results: int) -> tuple[float, set[str]]:
-    """Pulls until the time is over, but at most about `most` results.
+    """Pull results until the time is over, at most about `max_results`.
 
     Returns:
-        results/s, and the ids that were handed out.
+        results/s, and the ids of the pulled results.
     """
     answers: list[bytes] = []
     generator = LoadGenerator(port, CONNECTIONS, on_answer=answers.append)
@@ -49,7 +49,7 @@ def measure_pull_rate(port: int, seconds: float, max_results: int) -> tuple[floa
     # Parsed only now, so that parsing is not measured.
     ids = [result["Work ID"] for answer in answers for result in orjson.loads(answer)]
     assert len(ids) == len(answers) * TOP, "an answer was not full"
-    assert len(set(ids)) == len(ids), "a result was handed out twice"
+    assert len(set(ids)) == len(ids), "a result was pulled twice"
     return load.answers_per_second * TOP, set(ids)
 
 

@@ -17,6 +17,7 @@ from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
 from benchmarks.harness.comparison import compare, parse_options
 from benchmarks.harness.measured_programs import running_program, wait_until
 from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
+from jobqueue import keys
 from jobqueue.model import DEFAULT_QUEUE, LEASE_SECONDS
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord
@@ -51,13 +52,15 @@ def _measure(seconds: int) -> Figures:
             command = [sys.executable, "-m", "benchmarks.idle_fleet", "hold", server.url, str(WORKERS // _PROCESSES)]
             fleet.enter_context(running_program(command, server.directory / f"fleet-{number}.log"))
         wait_until(
-            lambda: server.client.scard("rq:workers") == WORKERS, seconds=60, wanted="all workers to be registered"
+            lambda: server.client.scard(keys.workers("rq")) == WORKERS,
+            seconds=60,
+            wanted="all workers to be registered",
         )
         time.sleep(_START_SECONDS)
         cpu, commands, started_at = server.cpu_seconds(), _commands(server), time.perf_counter()
         time.sleep(seconds)
         passed = time.perf_counter() - started_at
-        assert server.client.scard("rq:workers") == WORKERS
+        assert server.client.scard(keys.workers("rq")) == WORKERS
         return {
             "redis_percent": (server.cpu_seconds() - cpu) / passed * 100,
             "commands_per_second": (_commands(server) - commands) / passed,

@@ -21,6 +21,7 @@ from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
 from benchmarks.harness.comparison import compare, parse_options
 from benchmarks.harness.preload import preload_jobs
 from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
+from jobqueue import keys
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat
@@ -103,7 +104,7 @@ async def _tick(loop: ScalerLoop, rounds: int) -> tuple[float, float]:
 async def _record_heartbeats(state: Shard) -> None:
     """Record a heartbeat of every worker now."""
     now = int(time.time())
-    await state.execute(("ZADD", f"{state.prefix}:wm:workers", *(word for id_ in _IDS for word in (now, id_))))
+    await state.execute(("ZADD", keys.heartbeats(state.prefix), *(word for id_ in _IDS for word in (now, id_))))
 
 
 def _commands(server: BenchmarkRedis) -> int:

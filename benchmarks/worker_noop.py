@@ -66,7 +66,7 @@ def measure_drain_rate(
     """Run a worker on a preloaded queue and measure the middle part.
 
     Returns:
-        jobs/s, and microseconds of the worker's and of Redis' processor time per job.
+        jobs/s, and the processor time of the worker and of Redis per job, in microseconds.
     """
     server.wait_until_idle()
     with work() as program:

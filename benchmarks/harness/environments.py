@@ -46,7 +46,7 @@ class Environment:
         """Install the packages unless they are installed. Waits if another process is installing them.
 
         Raises:
-            ProgramEnded: pip or npm failed.
+            ProgramEnded: pip or npm failed; the message has its output.
         """
         CACHE.mkdir(exist_ok=True)
         with self.directory.with_suffix(".lock").open("w") as lock:

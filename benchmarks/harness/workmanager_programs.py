@@ -9,6 +9,7 @@ import httpx
 from benchmarks.harness.measured_programs import MeasuredProgram, running_program, wait_until
 from benchmarks.harness.redis_servers import BenchmarkRedis
 from jobqueue import keys
+from jobqueue.model import DEFAULT_QUEUE
 from jobqueue.sharding.layout import Layout
 from workmanager.local import ports
 
@@ -16,51 +17,53 @@ _READY_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def running_manager(store: BenchmarkRedis, *, access_log: bool = False) -> Iterator[tuple[MeasuredProgram, int]]:
+def running_manager(server: BenchmarkRedis, *, access_log: bool = False) -> Iterator[tuple[MeasuredProgram, int]]:
     """Run one manager without a scaler; yield it and its port once it is ready."""
     port = ports.free_port()
     command = [sys.executable, "-m", "manager", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--redis-url", store.url, "--scaler", "none"]
+    command += ["--redis-url", server.url, "--scaler", "none"]
     environ = {"WORKMANAGER_ACCESS_LOG": "true" if access_log else "false"}
-    with running_program(command, store.directory / "manager.log", environ=environ) as program:
+    with running_program(command, server.directory / "manager.log", environ=environ) as program:
         wait_until(lambda: _is_ready(port), seconds=_READY_SECONDS, wanted="a ready manager", program=program)
         yield program, port
 
 
 @contextlib.contextmanager
 def running_worker(
-    store: BenchmarkRedis, *, slots: int, burst: bool = False, nice: int = 0
+    server: BenchmarkRedis, *, slots: int, burst: bool = False, nice: int = 0
 ) -> Iterator[MeasuredProgram]:
     """Run one worker node. `nice` is the CPU niceness of its job processes."""
-    command = [sys.executable, "-m", "worker_node", "--redis-url", store.url, "--slots", str(slots)]
+    command = [sys.executable, "-m", "worker_node", "--redis-url", server.url, "--slots", str(slots)]
     environ = {"WORKMANAGER_NICE": str(nice)}
     with running_program(
-        [*command, *(["--burst"] if burst else [])], store.directory / "worker.log", environ=environ
+        [*command, *(["--burst"] if burst else [])], server.directory / "worker.log", environ=environ
     ) as program:
         yield program
 
 
-def wait_for_idle_worker(store: BenchmarkRedis, program: MeasuredProgram) -> None:
+def wait_for_idle_worker(server: BenchmarkRedis, program: MeasuredProgram) -> None:
     """Wait until the worker is registered, so that it claims jobs."""
-    wait_until(lambda: _workers(store), seconds=_READY_SECONDS, wanted="a registered worker", program=program)
+    wait_until(lambda: _workers(server), seconds=_READY_SECONDS, wanted="a registered worker", program=program)
 
 
-def count_finished(store: BenchmarkRedis) -> int:
+def count_finished(server: BenchmarkRedis) -> int:
     """Return the number of finished jobs of the default queue."""
-    return sum(_size(store.client.zcard(f"{prefix}:finished:default")) for prefix in _prefixes(store))
+    return sum(
+        _size(server.client.zcard(keys.registry(prefix, "finished", DEFAULT_QUEUE))) for prefix in _prefixes(server)
+    )
 
 
-def count_queued(store: BenchmarkRedis) -> int:
+def count_queued(server: BenchmarkRedis) -> int:
     """Return the number of queued jobs of the default queue."""
-    return sum(_size(store.client.llen(f"{prefix}:queue:default")) for prefix in _prefixes(store))
+    return sum(_size(server.client.llen(keys.queue(prefix, DEFAULT_QUEUE))) for prefix in _prefixes(server))
 
 
-def _workers(store: BenchmarkRedis) -> int:
-    return min((_size(store.client.scard(f"{prefix}:workers")) for prefix in _prefixes(store)), default=0)
+def _workers(server: BenchmarkRedis) -> int:
+    return min((_size(server.client.scard(keys.workers(prefix))) for prefix in _prefixes(server)), default=0)
 
 
-def _prefixes(store: BenchmarkRedis) -> tuple[str, ...]:
-    text = store.client.get(keys.LAYOUT)
+def _prefixes(server: BenchmarkRedis) -> tuple[str, ...]:
+    text = server.client.get(keys.LAYOUT)
     return Layout.from_json(text).prefixes if isinstance(text, bytes) else ()
 
 

@@ -17,7 +17,7 @@ app.conf.update(worker_prefetch_multiplier=128, worker_disable_rate_limits=True,
 
 @app.task(name="noop")  # type: ignore[untyped-decorator]  # As above.
 def noop() -> None:
-    """The job."""
+    """Do nothing."""
 
 
 def fill(jobs: int) -> None:

@@ -21,7 +21,7 @@ dramatiq.set_broker(broker)
 
 @dramatiq.actor  # type: ignore[untyped-decorator]  # As above.
 def noop() -> None:
-    """The job."""
+    """Do nothing."""
 
 
 def fill(jobs: int) -> None:

@@ -16,7 +16,7 @@ huey = RedisHuey("side", url=_URL, results=True, store_none=True)
 
 @huey.task(name="noop")  # type: ignore[untyped-decorator]  # As above.
 def noop() -> None:
-    """The job."""
+    """Do nothing."""
 
 
 def fill(jobs: int) -> None:

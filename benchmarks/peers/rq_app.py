@@ -9,7 +9,7 @@ _BATCH = 1000
 
 
 def noop() -> None:
-    """The job."""
+    """Do nothing."""
 
 
 def fill(url: str, jobs: int) -> None:

@@ -30,7 +30,7 @@ _NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15"
 
 
 class Ec2Api:
-    """A WSGI application.
+    """The API as a WSGI application.
 
     Attributes:
         lock: held while a call takes effect, so that calls take effect one after the other.

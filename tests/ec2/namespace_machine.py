@@ -48,7 +48,7 @@ class MachineSpec:
 
 
 class NamespaceMachine:
-    """One running instance.
+    """One instance with its own processes, network and disk.
 
     The machine dies with the thread that created it (parent-death signal), so that thread must outlive it.
 

@@ -25,7 +25,7 @@ def test_a_worker_runs_its_first_job_soon_after_boot_without_a_package_index(sta
     steps = re.findall(r"event=worker_boot step=(\w+) uptime_seconds=([\d.]+)", machine.console)
     assert [step for step, _ in steps] == ["began", "unpacked", "runtime_ready", "worker_started"]
     seconds = ended - booted_at - float(steps[0][1])
-    print(f"first job {seconds:.1f} s after the boot began")  # noqa: T201  # shown by pytest -s
+    print(f"first job {seconds:.1f} s after the boot")  # noqa: T201  # shown by pytest -s
     assert 0 < seconds <= MAX_BOOT_SECONDS
     # The instance can reach nothing but the cloud.
     with in_network_of(machine.pid), pytest.raises(OSError, match=r"unreachable|timed out"):

@@ -1,4 +1,4 @@
-"""A simulated AWS of each test's own."""
+"""Fixtures: a simulated AWS for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -14,7 +14,7 @@ from benchmarks.harness.http_load import LoadGenerator, UnexpectedAnswer, percen
 
 @contextlib.contextmanager
 def serving(answer: Callable[[BaseHTTPRequestHandler, bytes], None]) -> Iterator[int]:
-    """A server that answers every PUT with `answer`; its port."""
+    """Run a server that answers every PUT with `answer`; yield its port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
