@@ -106,6 +106,6 @@ def simulated_deployment(directory: Path, wheels: Path) -> Iterator[Deployment]:
     with (
         SimulatedCloud(directory / "machines", shared=[volumes], commands=commands(volumes)) as cloud,
         Rollouts(cloud.lock, lambda: cloud.machines.running) as rollouts,
-        StackLoadBalancer(cloud, directory, hosts) as way_in,
+        StackLoadBalancer(cloud, directory, hosts) as load_balancer,
     ):
-        yield Deployment(directory, cloud, rollouts, way_in, wheels)
+        yield Deployment(directory, cloud, rollouts, load_balancer, wheels)
