@@ -1,8 +1,10 @@
-"""Imports run one way: manager -> scaler -> jobqueue, worker_node -> jobqueue, jobqueue -> rq and redis."""
+"""Imports run one way: between packages, between the rooms of a package, and between agent and executor."""
 
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,36 @@ MAY_USE = {
     "workmanager": {"workmanager", "processes"},
     "infra": {"infra", "workmanager"},
 }
+ROOMS = {
+    "jobqueue": (
+        *("errors", "timestamps", "model", "keys", "functions", "rq_call", "backoff", "settings"),
+        *("servers", "sharding", "acl", "lifecycle", "workers", "inspection", "maintenance"),
+    ),
+    "manager": (
+        *("min_workers_schedule", "settings", "cluster", "metrics", "scaler_factory"),
+        *("http", "queue", "schemas", "routes", "app", "export_openapi", "server", "__main__"),
+    ),
+    "scaler": (
+        *("policy", "fleets", "learn", "state", "observe", "metrics", "decide", "apply", "loop", "view"),
+        *("simulation", "simulate"),
+    ),
+    "worker_node": (
+        *("functions", "priority", "settings", "ipc", "executor"),
+        *("shard_loops", "shutdown", "slots", "jobs_in_hand", "agent", "__main__"),
+    ),
+    "workmanager": (
+        *("errors", "store_settings", "append_only", "http", "client", "local", "commands", "demo", "__main__"),
+    ),
+}
+"""The rooms of each package, and its modules that stand in none, in the order of the layers: each imports only what
+stands before it."""
+EXECUTOR_MAY_USE = {"worker_node.executor", "worker_node.ipc", "worker_node.functions", "worker_node.priority"}
+"""What runs in the child process knows nothing of the agent."""
 
 
-def _modules(package: str) -> Iterator[Path]:
-    yield from sorted((ROOT / package).rglob("*.py"))
+@cache
+def _modules(package: str) -> tuple[Path, ...]:
+    return tuple(sorted((ROOT / package).rglob("*.py")))
 
 
 def _imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -31,11 +59,23 @@ def _imports(path: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            yield node.lineno, str(node.module)
+            module = str(node.module)
+            yield from ((node.lineno, _module_of(module, alias.name)) for alias in node.names)
+
+
+def _module_of(module: str, name: str) -> str:
+    """`from package import module` names a module, `from module import name` something inside of one."""
+    inner = ROOT / module.replace(".", "/") / name
+    return f"{module}.{name}" if inner.is_dir() or inner.with_suffix(".py").is_file() else module
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @pytest.mark.parametrize("package", sorted(MAY_USE))
-def test_a_package_imports_only_what_lies_beneath_it(package: str) -> None:
+def test_a_package_imports_only_packages_beneath_it(package: str) -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in _modules(package)
@@ -46,25 +86,71 @@ def test_a_package_imports_only_what_lies_beneath_it(package: str) -> None:
 
 
 def test_every_package_is_looked_at() -> None:
-    assert {package for package in OURS if any(_modules(package))} >= {
-        "jobqueue",
-        "scaler",
-        "worker_node",
-        "workmanager",
+    assert {package for package in OURS if _modules(package)} == OURS
+
+
+@pytest.mark.parametrize("package", sorted(ROOMS))
+def test_a_room_imports_only_rooms_before_it(package: str) -> None:
+    order = ROOMS[package]
+    wrong = []
+    for path in _modules(package):
+        place = _name(path).split(".")[1:2]
+        if not place:
+            continue
+        assert place[0] in order, f"{path.relative_to(ROOT)}: where does it stand in ROOMS?"
+        for line, name in _imports(path):
+            target = name.split(".")
+            if target[0] == package and len(target) > 1 and order.index(target[1]) > order.index(place[0]):
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {name}")
+    assert wrong == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {
+        _name(path): {name for _, name in _imports(path) if name.split(".")[0] in OURS and name != _name(path)}
+        for package in OURS
+        for path in _modules(package)
     }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"circle: {' -> '.join(error.args[1])}")
 
 
-def test_the_queue_stands_on_rq_and_redis_alone() -> None:
+def test_the_executor_process_imports_nothing_of_the_agent() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for room in ("executor", "ipc")
+        for path in _modules(f"worker_node/{room}")
+        for line, name in _imports(path)
+        if name.startswith("worker_node") and ".".join(name.split(".")[:2]) not in EXECUTOR_MAY_USE
+    ]
+    assert wrong == []
+
+
+def test_the_agent_imports_nothing_of_the_executor_process() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in _modules("worker_node")
+        if not _name(path).startswith("worker_node.executor")
+        for line, name in _imports(path)
+        if name.startswith("worker_node.executor")
+    ]
+    assert wrong == []
+
+
+def test_the_queue_needs_rq_and_redis_alone() -> None:
     """Pydantic only where settings are read."""
     foreign = {
         (path.name, name.split(".")[0])
         for path in _modules("jobqueue")
         for _, name in _imports(path)
-        if name.split(".")[0] not in {*sys.stdlib_module_names, "jobqueue", "rq", "redis"}
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "jobqueue", "processes", "rq", "redis"}
     }
     assert foreign == {("settings.py", "pydantic")}
 
 
-def test_the_scalers_policy_needs_the_standard_library_alone() -> None:
-    names = {name.split(".")[0] for _, name in _imports(ROOT / "scaler" / "policy.py")}
+@pytest.mark.parametrize("module", ["scaler/policy.py", "processes/parent_death.py"])
+def test_what_must_stand_alone_needs_the_standard_library_alone(module: str) -> None:
+    names = {name.split(".")[0] for _, name in _imports(ROOT / module)}
     assert names <= sys.stdlib_module_names
