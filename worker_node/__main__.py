@@ -21,7 +21,7 @@ from worker_node.priority import agent_niceness, lower_priority
 from worker_node.settings import WorkerOptions, WorkerSettings, parse_options, read_settings
 from worker_node.shutdown.dead_man_switch import DeadManSwitch
 from worker_node.shutdown.instance_metadata import InstanceMetadata
-from worker_node.shutdown.spot_notices import watch_interruption_notices
+from worker_node.shutdown.interruption_notices import watch_interruption_notices
 from worker_node.shutdown.stop_signals import listen_for_stop
 from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.recycling import RecyclingLimits

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker_node.shutdown.spot_notices import SPOT_WARNING_SECONDS, parse_termination_time
+from worker_node.shutdown.interruption_notices import SPOT_WARNING_SECONDS, parse_termination_time
 
 NOW = datetime(2026, 1, 31, 8, 20, tzinfo=UTC)
 
