@@ -196,10 +196,10 @@ class Client:
         """Set `min_workers`, `max_workers` or `budget_per_hour`; None restores the managers' setting."""
         return dict(self._transport.request_json("PUT", "/scaler/limits", idempotent=True, json=dict(limits)))
 
-    def _change(self, job_id: str, verb: str, done: Collection[str]) -> JobView:
+    def _change(self, job_id: str, operation: str, done: Collection[str]) -> JobView:
         path = _job_path(job_id)
         try:
-            return dict(self._transport.request_json("POST", f"{path}/{verb}", idempotent=True))
+            return dict(self._transport.request_json("POST", f"{path}/{operation}", idempotent=True))
         except ClientError as error:
             # An earlier attempt made the change, but its answer was lost.
             if error.retried and error.status == HTTPStatus.CONFLICT:

@@ -17,16 +17,16 @@ from manager.queue.group_commit import GroupCommit
 MAX_CALL_JOBS = 512
 
 Answer = TypeVar("Answer")
-Verb = Callable[[Shard, Sequence[str]], Awaitable[Sequence[Answer]]]
+Operation = Callable[[Shard, Sequence[str]], Awaitable[Sequence[Answer]]]
 """Applies one operation to jobs of one shard, by id, and returns an answer for each."""
 
 
-class _BatchedVerb(Generic[Answer]):
+class _BatchedOperation(Generic[Answer]):
     """One operation with a group commit per shard."""
 
-    def __init__(self, shards: Shards, breaker: ShardBreaker, verb: Verb[Answer]) -> None:
+    def __init__(self, shards: Shards, breaker: ShardBreaker, operation: Operation[Answer]) -> None:
         self._shards = shards
-        self._commits = [_group_commit(shard, breaker, verb) for shard in shards]
+        self._commits = [_group_commit(shard, breaker, operation) for shard in shards]
 
     async def apply(self, shard: Shard, job_id: str) -> Answer:
         """Apply the operation to a job of that shard."""
@@ -50,10 +50,10 @@ class JobOperations:
     def __init__(self, shards: Shards, breaker: ShardBreaker) -> None:
         self._shards = shards
         self._breaker = breaker
-        self._cancel = _BatchedVerb[CancelResult](shards, breaker, control.cancel)
-        self._requeue = _BatchedVerb[str](shards, breaker, control.requeue)
-        self._delete = _BatchedVerb[str](shards, breaker, control.delete)
-        self._acknowledge = _BatchedVerb[bool](shards, breaker, acknowledge_each)
+        self._cancel = _BatchedOperation[CancelResult](shards, breaker, control.cancel)
+        self._requeue = _BatchedOperation[str](shards, breaker, control.requeue)
+        self._delete = _BatchedOperation[str](shards, breaker, control.delete)
+        self._acknowledge = _BatchedOperation[bool](shards, breaker, acknowledge_each)
 
     async def cancel(self, job_id: str) -> CancelResult:
         """See `jobqueue.lifecycle.control.cancel`."""
@@ -93,10 +93,10 @@ class JobOperations:
                 raise answer
         return sum(answer for answer in answers if isinstance(answer, int))
 
-    async def _on_any_shard(self, verb: _BatchedVerb[str], job_id: str) -> str:
-        answer = await verb.apply(self._shards.of(job_id), job_id)
+    async def _on_any_shard(self, operation: _BatchedOperation[str], job_id: str) -> str:
+        answer = await operation.apply(self._shards.of(job_id), job_id)
         if answer == "missing" and (actual_shard := await self._find_elsewhere(job_id)):
-            return await verb.apply(actual_shard, job_id)
+            return await operation.apply(actual_shard, job_id)
         return answer
 
     async def _find_elsewhere(self, job_id: str) -> Shard | None:
@@ -104,9 +104,9 @@ class JobOperations:
         return await find_shard(self._shards, job_id) if len(self._shards) > 1 else None
 
 
-def _group_commit(shard: Shard, breaker: ShardBreaker, verb: Verb[Answer]) -> GroupCommit[str, Answer]:
+def _group_commit(shard: Shard, breaker: ShardBreaker, operation: Operation[Answer]) -> GroupCommit[str, Answer]:
     async def commit(job_ids: Sequence[str]) -> Sequence[Answer]:
         with breaker.guard(shard):
-            return await verb(shard, job_ids)
+            return await operation(shard, job_ids)
 
     return GroupCommit(commit, weigh=lambda _: 1, max_weight=MAX_CALL_JOBS)

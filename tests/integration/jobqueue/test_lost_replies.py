@@ -1,6 +1,6 @@
 """A reply that is lost after the server ran the script.
 
-The script runs only once, the caller learns that the outcome is unknown, and repeating is harmless for every verb.
+The script runs only once, the caller learns that the outcome is unknown, and repeating is harmless for every operation.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,7 +36,7 @@ from tests.integration.jobqueue.reply_dropping_proxy import ReplyDroppingProxy, 
 from workmanager.local.valkey import ValkeyServer
 
 DUE_IN_SECONDS = 30
-Verb = Callable[[Shard, list[ClaimedJob]], Awaitable[object]]
+Operation = Callable[[Shard, list[ClaimedJob]], Awaitable[object]]
 """A call on a shard, with the jobs that worker `w1` has claimed."""
 
 
@@ -48,7 +48,7 @@ async def _release(shard: Shard, claimed: list[ClaimedJob]) -> object:
     return await release(shard, claimed, now=NOW, retry_seconds=0.0)
 
 
-VERBS: dict[str, Verb] = {
+OPERATIONS: dict[str, Operation] = {
     "enqueue": lambda shard, claimed: enqueue(shard, [new_job("new"), new_job("new2", queue="x")], now=NOW),
     "claim": _claim,
     "finish": lambda shard, claimed: finish(shard, "w1", [success_outcome(job) for job in claimed], now=NOW),
@@ -113,9 +113,9 @@ def _script_calls(server: ValkeyServer) -> int:
     return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))
 
 
-@pytest.mark.parametrize("verb", VERBS)
-async def test_a_verb_whose_reply_is_lost_runs_once_and_can_be_repeated(
-    plain_shard: Shard, behind_proxy: Shard, proxy: ReplyDroppingProxy, shared_server: ValkeyServer, verb: str
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_an_operation_whose_reply_is_lost_runs_once_and_can_be_repeated(
+    plain_shard: Shard, behind_proxy: Shard, proxy: ReplyDroppingProxy, shared_server: ValkeyServer, operation: str
 ) -> None:
     claimed = await _prepare(plain_shard)
     for name in SCRIPTS:
@@ -126,14 +126,14 @@ async def test_a_verb_whose_reply_is_lost_runs_once_and_can_be_repeated(
 
     proxy.drop_replies()
     with pytest.raises(ShardUnavailable) as raised:
-        await VERBS[verb](behind_proxy, claimed)
+        await OPERATIONS[operation](behind_proxy, claimed)
     assert raised.value.outcome_unknown
     assert raised.value.shard_index == 0
     assert _script_calls(shared_server) - calls == 1
     after = await dump_shard(plain_shard)
     assert after != before
 
-    await VERBS[verb](behind_proxy, claimed)
+    await OPERATIONS[operation](behind_proxy, claimed)
     assert await dump_shard(plain_shard) == after
     assert proxy.dropped_replies == 1
 

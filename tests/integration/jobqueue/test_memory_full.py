@@ -121,10 +121,10 @@ async def test_jobs_are_claimed_finished_and_released_when_memory_is_full(full: 
     assert (await queued_ids(full))[0] == "d"
 
 
-@pytest.mark.parametrize("verb", ["extend", "fail", "stop", "release", "meta", "cancel", "reap"])
-async def test_each_verb_works_as_the_first_call_when_memory_is_full(full: Shard, verb: str) -> None:
+@pytest.mark.parametrize("operation", ["extend", "fail", "stop", "release", "meta", "cancel", "reap"])
+async def test_each_operation_works_as_the_first_call_when_memory_is_full(full: Shard, operation: str) -> None:
     (job,) = await claim_jobs(full)
-    match verb:
+    match operation:
         case "extend":
             assert not (await extend(full, "w1", [LeaseUpdate(job, NOW - 5)], now=NOW)).lost
         case "fail":
@@ -154,7 +154,7 @@ async def test_reap_records_a_new_master_when_memory_is_full(full: Shard) -> Non
     assert await full.execute(("HEXISTS", f"{full.prefix}:wm:master", "run_id")) == [1]
 
 
-async def test_control_verbs_and_due_jobs_work_when_memory_is_full(full: Shard) -> None:
+async def test_control_operations_and_due_jobs_work_when_memory_is_full(full: Shard) -> None:
     assert await cancel(full, ["f"], now=NOW) == [CancelResult("canceled")]
     assert await requeue(full, ["bad"], now=NOW) == ["queued"]
     assert await delete(full, ["e"]) == ["deleted"]

@@ -105,13 +105,15 @@ async def test_writes_resume_once_redis_drops_a_silent_replica(shard: Shard, rep
 
 @pytest.mark.usefixtures("long_replica_timeout")
 @pytest.mark.parametrize(
-    "verb",
+    "operation",
     [
         *("enqueue", "pull", "ack", "cancel", "requeue", "delete"),
         *("acquire leadership", "record intents", "set paused", "set limits"),
     ],
 )
-async def test_every_acknowledged_change_waits_for_the_replica(shard: Shard, replica: ValkeyServer, verb: str) -> None:
+async def test_every_acknowledged_change_waits_for_the_replica(
+    shard: Shard, replica: ValkeyServer, operation: str
+) -> None:
     await complete_jobs(shard, "a", "b")
     await pull(shard, 1, lease_seconds=60)
     await enqueue_jobs(shard, "c")
@@ -134,7 +136,7 @@ async def test_every_acknowledged_change_waits_for_the_replica(shard: Shard, rep
     }
     try:
         with pytest.raises(ShardUnavailable, match="no replica") as raised:
-            await changes[verb]()
+            await changes[operation]()
     finally:
         replica.resume()
     assert raised.value.outcome_unknown
