@@ -79,7 +79,7 @@ class Agent:
         self._claimers = [self._new_claimer(shard) for shard in shards]
 
     def drain(self, grace_seconds: float, reason: str) -> None:
-        """Start to drain: claim no more jobs, let running ones go on for `grace_seconds`, release all others.
+        """Start to drain: claim no more jobs, let running ones continue for `grace_seconds`, release the others.
 
         A second call with a finite time means: stop at once.
         """

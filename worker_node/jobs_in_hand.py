@@ -91,9 +91,9 @@ class JobsInHand:
     def accept(self, jobs: Sequence[ClaimedJob]) -> None:
         """Assign claimed jobs to slots; release them if they are revoked, or if no slot can take them."""
         if self._revoked or not self._accepting:
-            unwanted = [job for job in jobs if not self._accepting or self._revoked.reason(job) is not None]
-            self._release(unwanted)
-            jobs = [job for job in jobs if job not in unwanted]
+            refused = [job for job in jobs if not self._accepting or self._revoked.reason(job) is not None]
+            self._release(refused)
+            jobs = [job for job in jobs if job not in refused]
         self._release(self.slots.assign(jobs))
         self._watchdog.wake()
 
@@ -178,8 +178,8 @@ class JobsInHand:
                 finisher.release([job])
         self.changed.set()
 
-    def _on_queried(self, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+    def _on_queried(self, reply: Reply, job: ClaimedJob, operation: str, field: str, value: bytes) -> None:
         shard = self._shards.all[job.shard_index]
-        task = asyncio.create_task(answer_query(shard, reply, job, verb, field, value))
+        task = asyncio.create_task(answer_query(shard, reply, job, operation, field, value))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)

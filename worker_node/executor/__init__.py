@@ -1,1 +1,1 @@
-"""The executor: the child process that runs jobs. It imports nothing of the agent's and never sees Redis."""
+"""The executor: the child process that runs jobs. It imports none of the agent's code and never sees Redis."""

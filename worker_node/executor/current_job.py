@@ -18,14 +18,14 @@ class AgentClient:
         self._connection = connection
         self._lock = threading.Lock()
 
-    def query(self, sequence: int, verb: str, field: str, value: bytes) -> Any:
+    def query(self, sequence: int, operation: str, field: str, value: bytes) -> Any:
         """Send a query about the job of task `sequence` and wait for the answer.
 
         Raises:
             RuntimeError: the agent refused (the job is no longer running, or Redis is unavailable), or has ended.
         """
         with self._lock:
-            self._connection.sendall(protocol.pack([sequence, verb, field, value]))
+            self._connection.sendall(protocol.pack([sequence, operation, field, value]))
             answer = protocol.read_frame(self._connection)
         if answer is None:
             raise RuntimeError("the job's record cannot be reached: the worker's agent has ended")

@@ -1,1 +1,1 @@
-"""Inter-process communication: what the agent and its executor processes say to each other."""
+"""Inter-process communication: the protocol between the agent and its executor processes."""

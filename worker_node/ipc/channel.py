@@ -58,7 +58,7 @@ class Channel:
         return self._deferral is not None
 
     def defer_until(self, until: float) -> None:
-        """Leave incoming frames in the socket until the event loop's clock reaches `until`, or until `drain`.
+        """Leave incoming frames in the socket until the event loop's clock reaches `until`, or until `read_available`.
 
         A new call replaces the end of a deferral that is under way.
         """
@@ -70,7 +70,7 @@ class Channel:
             self._deferral.cancel()
         self._deferral = self._loop.call_at(until, self._end_deferral)
 
-    def drain(self) -> None:
+    def read_available(self) -> None:
         """Read everything that has arrived."""
         while self._reading and self._read_some():
             pass

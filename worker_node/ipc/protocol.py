@@ -4,7 +4,7 @@ A frame is four bytes of length (big-endian) and a msgpack list. The agent never
 
 - First socket pair: the agent sends lists of `Task`, to be run in that order; the executor answers with lists of
   `TaskReport`. An empty list means that the executor is ready.
-- Second socket pair: a running job queries its own record with `[sequence, verb, field, value]`; the agent answers
+- Second socket pair: a running job queries its own record with `[sequence, operation, field, value]`; the agent answers
   `[ok, value]`.
 - `SharedStatus`: what both must know at once, without a message.
 

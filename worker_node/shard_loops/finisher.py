@@ -1,4 +1,4 @@
-"""Completion batcher (river: jobcompleter): records outcomes and released jobs in one shard, many at a time.
+"""Finisher: records outcomes and released jobs on one shard, in batches (River: job completer).
 
 Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
 """

@@ -1,1 +1,1 @@
-"""Why and how a worker stops: signals, spot notices, missing managers, and the drain that follows."""
+"""Why and how a worker stops: signals, EC2 interruption notices, missing managers, and the drain that follows."""

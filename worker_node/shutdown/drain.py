@@ -1,4 +1,4 @@
-"""Drain state of a worker: whether it is stopping, why, and until when running jobs may go on."""
+"""Drain state of a worker: whether it is stopping, why, and until when running jobs may continue."""
 
 import asyncio
 import math
@@ -25,11 +25,11 @@ class Drain:
 
     @property
     def remaining_seconds(self) -> float:
-        """How much longer running jobs may go on."""
+        """How much longer the running jobs may continue."""
         return self._deadline - time.monotonic()
 
     def start(self, grace_seconds: float, reason: str) -> None:
-        """Let running jobs go on for `grace_seconds`; after a second call with a finite time, for none at all."""
+        """Let running jobs continue for `grace_seconds`; after a second call with a finite time, for none at all."""
         if math.isfinite(grace_seconds):
             self._end_within(0.0 if self._has_grace_period else grace_seconds)
             self._has_grace_period = True

@@ -6,18 +6,18 @@ import signal
 from processes.liveness_pipe import parent_is_gone
 
 PARENT_DEATH_GRACE_SECONDS = 5.0
-"""How long running jobs may go on after the parent's death."""
+"""How long running jobs may keep running after the parent's death."""
 
 
 def listen_for_stop(grace_seconds: float, parent_fd: int | None) -> asyncio.Queue[float]:
     """Listen for stop signals in the running event loop.
 
     Args:
-        grace_seconds: how long running jobs may go on after SIGTERM or SIGINT.
+        grace_seconds: how long running jobs may keep running after SIGTERM or SIGINT.
         parent_fd: the end of a liveness pipe that this worker inherited (`processes/liveness_pipe.py`).
 
     Returns:
-        a queue that receives, for each signal, the seconds for which running jobs may go on.
+        a queue that receives, for each signal, the seconds for which running jobs may keep running.
     """
     stops: asyncio.Queue[float] = asyncio.Queue()
     loop = asyncio.get_running_loop()

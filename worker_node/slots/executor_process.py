@@ -109,9 +109,9 @@ class ExecutorProcess:
         """Leave reports in the socket until the event loop's clock reaches `until`."""
         self._jobs.defer_until(until)
 
-    def drain(self) -> None:
+    def read_available(self) -> None:
         """Read the reports that have arrived."""
-        self._jobs.drain()
+        self._jobs.read_available()
 
     def kill(self) -> None:
         """Kill the executor and all processes that its jobs have started, whatever signals they handle."""
@@ -126,7 +126,7 @@ class ExecutorProcess:
         """
         code = await self._process.wait()
         self.kill()
-        self._jobs.drain()
+        self._jobs.read_available()
         return code
 
     def close(self) -> None:

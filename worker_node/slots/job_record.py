@@ -14,11 +14,11 @@ QUERY_TIMEOUT_SECONDS = 20.0
 RETRY_SECONDS = 0.2
 
 
-async def answer_query(shard: Shard, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
+async def answer_query(shard: Shard, reply: Reply, job: ClaimedJob, operation: str, field: str, value: bytes) -> None:
     """Answer one query. While Redis is unavailable, for example during a failover, keep trying: the job waits too."""
     try:
         async with asyncio.timeout(QUERY_TIMEOUT_SECONDS):
-            content = await _execute(shard, job, verb, field, value)
+            content = await _execute(shard, job, operation, field, value)
     except TimeoutError:
         reply(
             False, f"the job's record cannot be reached: Redis has been unavailable for {QUERY_TIMEOUT_SECONDS:.0f} s"
@@ -29,16 +29,16 @@ async def answer_query(shard: Shard, reply: Reply, job: ClaimedJob, verb: str, f
         reply(True, content)
 
 
-async def _execute(shard: Shard, job: ClaimedJob, verb: str, field: str, value: bytes) -> Any:
+async def _execute(shard: Shard, job: ClaimedJob, operation: str, field: str, value: bytes) -> Any:
     while True:
         try:
-            if verb == "hget":
+            if operation == "hget":
                 return (await read_job_record(shard, job.id)).get(field.encode())
-            if verb == "hgetall":
+            if operation == "hgetall":
                 return await read_job_record(shard, job.id)
-            if verb == "hset" and field in WRITABLE_FIELDS:
+            if operation == "hset" and field in WRITABLE_FIELDS:
                 return await save_meta(shard, job, value)
         except JobQueueError:
             await asyncio.sleep(RETRY_SECONDS)
         else:
-            raise ValueError(f"a job cannot {verb} the field {field!r} of its record")
+            raise ValueError(f"a job cannot {operation} the field {field!r} of its record")

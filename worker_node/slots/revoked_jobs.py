@@ -1,4 +1,7 @@
-"""Revoked jobs (Celery's word): jobs that must not run on this worker, cancelled, or lease lost."""
+"""Revoked jobs: jobs that must not run on this worker, because they were cancelled or their lease is lost.
+
+Celery uses the same word. A cancellation can overtake the answer to the claim, so it is remembered for a while.
+"""
 
 from jobqueue.model import ClaimedJob
 from worker_node.slots.outcomes import KillReason

@@ -1,4 +1,4 @@
-"""A slot: the jobs that are queued at one executor process, of which one runs at a time.
+"""Slot: the jobs assigned to one executor process. One of them runs at a time; the others are prefetched.
 
 Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
 """
@@ -218,12 +218,12 @@ class Slot:
 
     def _on_queries(self, payloads: Sequence[bytes]) -> None:
         for payload in payloads:
-            sequence, verb, field, value = unpack(payload)
+            sequence, operation, field, value = unpack(payload)
             job = self._jobs.get(sequence)
             if job is None:
                 self.answer(False, "the job's record cannot be reached: the job is no longer running")
             else:
-                self._events.queried(self.answer, job, verb, field, value)
+                self._events.queried(self.answer, job, operation, field, value)
 
     def _on_protocol_error(self, error: str) -> None:
         log.error("event=executor_protocol_error slot=%d pid=%s error=%r", self.number, self.pid, error)
@@ -238,7 +238,7 @@ class Slot:
             return  # It has died since, and all its jobs are accounted for.
         running, _ = process.status.running_task(0)
         # Read the reports first: a job that has run must not be taken for one that has not started.
-        process.drain()
+        process.read_available()
         not_started = [sequence for sequence in self._jobs if running < sequence <= up_to]
         if not_started:
             self._events.released([self._jobs.pop(sequence) for sequence in not_started])

@@ -26,8 +26,9 @@ class SlotEvents:
 
     Attributes:
         ended: jobs ended, with these outcomes.
-        released: jobs will not run here, and nothing is recorded about them.
-        queried: the running job queries its own record: (reply, job, verb, field, value).
+        released: these jobs left the slot without an outcome. The receiver releases, records or drops them.
+        queried: the running job reads or writes its own record. Arguments: reply, job, operation (`hget`, `hgetall`,
+            `hset`), field, value.
         capacity_freed: the slot may be able to take jobs again.
     """
 

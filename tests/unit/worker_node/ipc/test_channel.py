@@ -36,7 +36,7 @@ async def test_drain_reads_all_frames_that_have_arrived(sockets: SocketPair) -> 
     received: list[Sequence[bytes]] = []
     channel = Channel(agent, received.append, pytest.fail)
     executor.sendall(pack([1]) + pack([2]) + pack([3])[:-1])
-    channel.drain()
+    channel.read_available()
     assert [[unpack(frame) for frame in frames] for frames in received] == [[[1], [2]]]
     channel.close()
     channel.close()
@@ -61,7 +61,7 @@ async def test_frames_stay_in_the_socket_while_reading_is_deferred(sockets: Sock
     channel.defer_until(loop.time() + 60)
     assert channel.is_deferred
     executor.sendall(pack([4]))
-    channel.drain()
+    channel.read_available()
     assert len(received_at) == 4
     channel.defer_until(loop.time() + 0.05)
     assert channel.is_deferred
@@ -84,7 +84,7 @@ async def test_a_channel_reports_a_protocol_error_once_and_stops_reading(sockets
     received: list[object] = []
     channel = Channel(agent, lambda frames: [received.append(unpack(frame)) for frame in frames], errors.append)
     executor.sendall(pack([1]) + garbage + garbage)
-    channel.drain()
-    channel.drain()
+    channel.read_available()
+    channel.read_available()
     assert (received, len(errors)) == ([[1]], 1)
     channel.close()
