@@ -126,7 +126,7 @@ class _QueueCollector(Collector):
             "workmanager_results_waiting", "Results waiting to be pulled", value=self._counts.completed
         )
         yield GaugeMetricFamily(
-            "workmanager_results_leased", "Pulled results waiting to be acknowledged", value=self._counts.pulled
+            "workmanager_results_leased", "Pulled results waiting to be acknowledged", value=self._counts.results_leased
         )
         jobs = GaugeMetricFamily("workmanager_queue_jobs", "Jobs by queue and status", labels=("queue", "status"))
         oldest = GaugeMetricFamily(

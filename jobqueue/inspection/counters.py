@@ -71,15 +71,15 @@ class ShardCounts:
 
     Attributes:
         queues: counts by queue name.
-        leased: jobs that native workers hold.
+        jobs_leased: jobs that native workers hold.
         completed: results that wait to be pulled.
-        pulled: results that were pulled on a lease and are not acknowledged yet.
+        results_leased: results that were pulled on a lease and are not acknowledged yet.
     """
 
     queues: Mapping[str, QueueCounts] = field(default_factory=dict)
-    leased: int = 0
+    jobs_leased: int = 0
     completed: int = 0
-    pulled: int = 0
+    results_leased: int = 0
     functions: FunctionCounts = field(default_factory=FunctionCounts)
 
     def __add__(self, other: "ShardCounts") -> "ShardCounts":
@@ -89,9 +89,9 @@ class ShardCounts:
                 name: self.queues.get(name, nothing) + other.queues.get(name, nothing)
                 for name in sorted({*self.queues, *other.queues})
             },
-            leased=self.leased + other.leased,
+            jobs_leased=self.jobs_leased + other.jobs_leased,
             completed=self.completed + other.completed,
-            pulled=self.pulled + other.pulled,
+            results_leased=self.results_leased + other.results_leased,
             functions=self.functions + other.functions,
         )
 
@@ -124,9 +124,9 @@ async def read_counts(shard: Shard) -> ShardCounts:
     seconds = {name.decode(): float(value) for name, value in _pairs(own[8])}
     return ShardCounts(
         queues=queues,
-        leased=own[1],
+        jobs_leased=own[1],
         completed=own[2],
-        pulled=own[3],
+        results_leased=own[3],
         functions=FunctionCounts(enqueued, finished, failed, stopped, seconds),
     )
 

@@ -42,7 +42,7 @@ class StatusRoutes:
                 "Jobs": unfinished(counts.total),
                 "Workers": len(workers),
                 "completed": counts.completed,
-                "leased": counts.pulled,
+                "leased": counts.results_leased,
                 "queues": {name: queue_document(name, queue) for name, queue in counts.queues.items()},
                 "shards": {"total": len(service.shards), "unavailable": unavailable},
             }

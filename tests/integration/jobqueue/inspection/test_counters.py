@@ -37,7 +37,7 @@ async def test_counts_by_queue_and_by_function(shard: Shard) -> None:
     # RQ keeps stopped jobs in the registry of failed jobs.
     assert (default.finished, default.failed, default.canceled) == (2, 2, 1)
     assert (high.queued, high.started) == (2, 0)
-    assert (counts.leased, counts.completed, counts.pulled) == (1, 2, 0)
+    assert (counts.jobs_leased, counts.completed, counts.results_leased) == (1, 2, 0)
     functions = counts.functions
     assert functions.enqueued == {"noop": 11}
     assert functions.finished == {"noop": 1, "sha512": 1}
@@ -49,7 +49,7 @@ async def test_pulled_results_are_counted_until_they_are_acknowledged(shard: Sha
     await complete_jobs(shard, "a", "b", "c")
     await pull(shard, 2, lease_seconds=30, now=NOW)
     counts = await read_counts(shard)
-    assert (counts.completed, counts.pulled) == (1, 2)
+    assert (counts.completed, counts.results_leased) == (1, 2)
 
 
 async def test_the_age_of_the_oldest_queued_job_is_reported(shard: Shard) -> None:

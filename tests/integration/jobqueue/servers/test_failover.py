@@ -212,7 +212,7 @@ async def _is_done(shards: Shards) -> bool:
         total = sum([await read_counts(shard) for shard in shards], ShardCounts())
     except ShardUnavailable:
         return False
-    left = (total.total.queued, total.total.started, total.leased, total.completed, total.pulled)
+    left = (total.total.queued, total.total.started, total.jobs_leased, total.completed, total.results_leased)
     return not any(left)
 
 
