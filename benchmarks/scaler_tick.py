@@ -72,15 +72,15 @@ async def _rounds(server: BenchmarkRedis, endpoint: str) -> Figures:
     limits = Limits(min_workers=0, max_workers=2 * INSTANCES, min_billed_seconds=60.0, min_idle_seconds=0.0)
     loop = ScalerLoop(shards, fleet, limits, "benchmark:0", ScalerMetrics(CollectorRegistry()))
     await _record_heartbeats(state)
-    await loop.tick()
-    await loop.tick()
+    await loop.run_round()
+    await loop.run_round()
     await _record_heartbeats(state)
     redis_before, commands_before = server.cpu_seconds(), _commands(server)
-    processor, wall = await _tick(loop, ROUNDS)
+    processor, wall = await _run_rounds(loop, ROUNDS)
     redis_seconds, commands = server.cpu_seconds() - redis_before, _commands(server) - commands_before
     fleet.profile = replace(fleet.profile, idle_poll_seconds=0.0)
     await _record_heartbeats(state)
-    with_look, _ = await _tick(loop, DESCRIBE_ROUNDS)
+    with_look, _ = await _run_rounds(loop, DESCRIBE_ROUNDS)
     await shards.close()
     return {
         "round_cpu_ms": processor * 1000,
@@ -91,12 +91,12 @@ async def _rounds(server: BenchmarkRedis, endpoint: str) -> Figures:
     }
 
 
-async def _tick(loop: ScalerLoop, rounds: int) -> tuple[float, float]:
+async def _run_rounds(loop: ScalerLoop, rounds: int) -> tuple[float, float]:
     """Run rounds; return this process's processor seconds per round and the median duration of a round."""
     before, times = time.process_time(), []
     for _ in range(rounds):
         started_at = time.perf_counter()
-        assert await loop.tick() is not None
+        assert await loop.run_round() is not None
         times.append(time.perf_counter() - started_at)
     return (time.process_time() - before) / rounds, statistics.median(times)
 

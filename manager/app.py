@@ -63,7 +63,7 @@ def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> 
         settings.redis_url,
         settings.lease_seconds,
         on_connected=ignore,
-        on_job=lambda: None,
+        on_jobs_waiting=lambda: None,
         on_fatal_error=lambda _: None,
     )
     api, _ = _build_api(settings, functions, queue, Metrics(), None)

@@ -81,7 +81,7 @@ class ManagerServer:
             settings.redis_url,
             settings.lease_seconds,
             on_connected=self._start_scaler,
-            on_job=self._on_job,
+            on_jobs_waiting=self._on_jobs_waiting,
             on_fatal_error=self._fail,
         )
         self._access_log = AccessLog(sys.stderr) if settings.access_log else None
@@ -162,7 +162,7 @@ class ManagerServer:
         if self._scaler is not None:
             self._scaler.start()
 
-    def _on_job(self) -> None:
+    def _on_jobs_waiting(self) -> None:
         if self._scaler is not None:
             self._scaler.wake()
 

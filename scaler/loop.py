@@ -17,9 +17,9 @@ from scaler.fleets.slow_call_watch import SlowCallWatch
 from scaler.metrics import ScalerMetrics
 from scaler.policy import Decision, Limits
 from scaler.state.leader_election import LeaderElector
-from scaler.state.store import LeaseLost
+from scaler.state.store import LeadershipLost
 
-TICK_SECONDS = 1.0
+ROUND_SECONDS = 1.0
 """Interval between two rounds, and between two renewals of the leader lease."""
 SLOW_CALL_SECONDS = 5.0
 """A call to the fleet that takes longer is logged, because no round runs until it is answered."""
@@ -79,18 +79,18 @@ class ScalerLoop:
 
     def start(self) -> None:
         """Schedule the rounds."""
-        every_tick = {"trigger": "interval", "seconds": TICK_SECONDS, "max_instances": 1, "coalesce": True}
+        every_round = {"trigger": "interval", "seconds": ROUND_SECONDS, "max_instances": 1, "coalesce": True}
         # The lease is renewed apart from the rounds, because a round that waits for EC2 can take longer than the lease.
-        self._scheduler.add_job(self._renew_lease, **every_tick)
-        self._scheduler.add_job(self._report_slow_calls, **every_tick)
-        self._scheduler.add_job(self._tick_safely, id="tick", **every_tick)
+        self._scheduler.add_job(self._renew_lease, **every_round)
+        self._scheduler.add_job(self._report_slow_calls, **every_round)
+        self._scheduler.add_job(self._run_round_safely, id="round", **every_round)
         self._scheduler.start()
 
     def wake(self) -> None:
         """Run a round at once if the system was empty: a job has arrived."""
         if self._is_leader and self._is_empty and not self._stopped and not self._round_lock.locked():
             self._is_empty = False
-            self._scheduler.add_job(self._tick_safely, id="wake", replace_existing=True)
+            self._scheduler.add_job(self._run_round_safely, id="wake", replace_existing=True)
 
     async def stop(self) -> None:
         """End the loop, release the lease, and drain the workers that this process started."""
@@ -123,7 +123,7 @@ class ScalerLoop:
                 self._round.on_leadership_lost()
         return leadership.epoch if leadership.is_leader else None
 
-    async def tick(self) -> Decision | None:
+    async def run_round(self) -> Decision | None:
         """Run one round; return None if another manager leads, or while waiting for heartbeats after an outage.
 
         Raises:
@@ -138,15 +138,15 @@ class ScalerLoop:
         started_at = time.perf_counter()
         try:
             result: RoundResult = await self._round.run(epoch)
-        except LeaseLost:
-            log.warning("event=scaler_round_fenced epoch=%d reason=lease_lost", epoch)
+        except LeadershipLost:
+            log.warning("event=scaler_round_superseded epoch=%d reason=leadership_lost", epoch)
             return None
         self._metrics.round_finished(time.perf_counter() - started_at)
         self._is_empty = result.is_empty
         return result.decision
 
     async def _report_slow_calls(self) -> None:
-        for call in self._fleet.overdue(SLOW_CALL_SECONDS):
+        for call in self._fleet.pop_overdue(SLOW_CALL_SECONDS):
             log.warning(
                 "event=scaler_round_slow fleet=%s call=%s seconds=%.0f: no round runs until the fleet answers",
                 *(self._fleet.name, call, SLOW_CALL_SECONDS),
@@ -159,12 +159,12 @@ class ScalerLoop:
             except (JobQueueError, RedisError, OSError) as error:
                 log.debug("event=scaler_lease_renewal_failed error=%s", error)
 
-    async def _tick_safely(self) -> None:
+    async def _run_round_safely(self) -> None:
         async with self._round_lock:
             if self._stopped:
                 return
             try:
-                await self.tick()
+                await self.run_round()
             except (JobQueueError, RedisError, OSError) as error:
                 if self._failing_since is None:
                     self._failing_since = self._clock()

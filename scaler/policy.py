@@ -72,7 +72,7 @@ class Limits:
         return min(self.max_workers, int(self.hourly_budget / self.hourly_price))
 
     def min_workers_required(self, now: float) -> int:
-        """Return the minimum that `min_workers` and the schedule require at this epoch second."""
+        """Return the minimum that `min_workers` and the schedule require at this Unix time."""
         minute, weekday = int(now // 60) % 1440, (int(now // 86_400) + 3) % 7
         scheduled = [
             each.workers
@@ -114,7 +114,7 @@ class Observation:
     """The queue and the fleet at one moment.
 
     Attributes:
-        now: epoch second.
+        now: Unix time.
         queued: waiting jobs by function.
         oldest_seconds: time that the first job of the queue has waited.
         running_ages: seconds that each running job has run.

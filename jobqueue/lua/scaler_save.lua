@@ -5,7 +5,7 @@
 -- ARGV[4]  number of decisions to keep
 -- ARGV[5]  seconds that terminated instances are remembered
 -- ARGV[6+] for each item: kind | name | text
---          'instance' id JSON | 'gone' id '' | 'settled' token '' | 'decision' '' JSON
+--          'instance' id JSON | 'terminated' id '' | 'completed_intent' token '' | 'decision' '' JSON
 --          'caution' '' JSON | 'report' '' JSON | 'learned' '' JSON
 -- Returns  1; 0 if another candidate holds the lease: nothing is written
 local prefix = KEYS[1]
@@ -19,10 +19,10 @@ for i = 6, #ARGV, 3 do
   local kind, name, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if kind == 'instance' then
     redis.call('HSET', scaler .. 'instances', name, text)
-  elseif kind == 'gone' then
+  elseif kind == 'terminated' then
     redis.call('HDEL', scaler .. 'instances', name)
     redis.call('ZADD', scaler .. 'gone', now, name)
-  elseif kind == 'settled' then
+  elseif kind == 'completed_intent' then
     redis.call('HDEL', scaler .. 'intents', name)
   elseif kind == 'decision' then
     redis.call('LPUSH', scaler .. 'decisions', text)

@@ -91,7 +91,7 @@ class Maintenance:
     Args:
         url: of the Redis, for RQ's own code (see `enqueue_dependents`).
         lease_seconds: how long workers' leases last.
-        on_job: called repeatedly while jobs wait.
+        on_jobs_waiting: called repeatedly while jobs wait.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class Maintenance:
         url: str,
         *,
         lease_seconds: float = LEASE_SECONDS,
-        on_job: Callable[[], None] = lambda: None,
+        on_jobs_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._shards = shards
         self._url = url
         self._lease_seconds = lease_seconds
-        self._on_job = on_job
+        self._on_jobs_waiting = on_jobs_waiting
         self._owner = f"workmanager-{secrets.token_hex(8)}"
         self._tasks = (
             _Task("enqueue_due", TICK_SECONDS, self._enqueue_due),
@@ -122,7 +122,7 @@ class Maintenance:
         async with asyncio.TaskGroup() as group:
             for shard in self._shards:
                 group.create_task(self._maintain(shard))
-                group.create_task(wake_for_rq_jobs(shard, self._on_job))
+                group.create_task(wake_for_rq_jobs(shard, self._on_jobs_waiting))
 
     async def _maintain(self, shard: Shard) -> None:
         next_run_at = {task.name: 0.0 for task in self._tasks}

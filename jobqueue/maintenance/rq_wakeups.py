@@ -1,4 +1,4 @@
-"""Wakes idle workers for jobs that plain RQ clients enqueue: those push to RQ's list and add no wake token.
+"""Wakes idle workers for jobs that plain RQ clients enqueue: those push to RQ's list and add no wake-up token.
 
 Each manager blocks on every queue's list with BLMOVE of its head onto itself. That changes nothing, takes nothing, and
 returns as soon as there is a job. Without any manager, an idle worker finds such a job at its next look.
@@ -25,11 +25,11 @@ PAUSE_SECONDS = 0.05
 log = logging.getLogger(__name__)
 
 
-async def wake_for_rq_jobs(shard: Shard, on_job: Callable[[], None] = lambda: None) -> None:
+async def wake_for_rq_jobs(shard: Shard, on_jobs_waiting: Callable[[], None] = lambda: None) -> None:
     """Watch the shard's queues until cancelled; find new queues within `DISCOVERY_SECONDS`.
 
     Args:
-        on_job: called repeatedly while a job waits, whoever enqueued it.
+        on_jobs_waiting: called repeatedly while a job waits, whoever enqueued it.
     """
     watched: set[str] = set()
     async with asyncio.TaskGroup() as group:
@@ -41,11 +41,11 @@ async def wake_for_rq_jobs(shard: Shard, on_job: Callable[[], None] = lambda: No
             for name in names[: MAX_WATCHED_QUEUES - len(watched)]:
                 if name not in watched:
                     watched.add(name)
-                    group.create_task(_watch(shard, name, on_job))
+                    group.create_task(_watch(shard, name, on_jobs_waiting))
             await asyncio.sleep(DISCOVERY_SECONDS)
 
 
-async def _watch(shard: Shard, queue: str, on_job: Callable[[], None]) -> None:
+async def _watch(shard: Shard, queue: str, on_jobs_waiting: Callable[[], None]) -> None:
     key, tokens = keys.queue(shard.prefix, queue), keys.wake(shard.prefix, queue)
     while True:
         try:
@@ -53,7 +53,7 @@ async def _watch(shard: Shard, queue: str, on_job: Callable[[], None]) -> None:
                 ("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS), timeout_seconds=BLOCK_SECONDS + 5.0
             )
             if job_id is not None:
-                on_job()
+                on_jobs_waiting()
                 (waiting,) = await shard.execute(("LLEN", tokens))
                 if waiting == 0:
                     await shard.execute(("RPUSH", tokens, "1"))

@@ -22,7 +22,7 @@ class QueueConnection:
         redis_url: see `jobqueue.servers.topology.Topology`.
         lease_seconds: how long workers' leases last.
         on_connected: called once, with the shards.
-        on_job: called when jobs wait, repeatedly while they do.
+        on_jobs_waiting: called when jobs wait, repeatedly while they do.
         on_fatal_error: called with the reason if the manager cannot go on: the layout or format in Redis is not this
             version's, or the maintenance failed unexpectedly.
     """
@@ -33,13 +33,13 @@ class QueueConnection:
         lease_seconds: float,
         *,
         on_connected: Callable[[Shards], Awaitable[None]],
-        on_job: Callable[[], None],
+        on_jobs_waiting: Callable[[], None],
         on_fatal_error: Callable[[str], None],
     ) -> None:
         self._redis_url = redis_url
         self._lease_seconds = lease_seconds
         self._on_connected = on_connected
-        self._on_job = on_job
+        self._on_jobs_waiting = on_jobs_waiting
         self._on_fatal_error = on_fatal_error
         self._service: QueueService | None = None
         self._task: asyncio.Task[None] | None = None
@@ -75,7 +75,9 @@ class QueueConnection:
             self._service = QueueService(shards)
             log.info("event=queue_connected shards=%d", len(shards))
             await self._on_connected(shards)
-            maintenance = Maintenance(shards, self._redis_url, lease_seconds=self._lease_seconds, on_job=self._on_job)
+            maintenance = Maintenance(
+                shards, self._redis_url, lease_seconds=self._lease_seconds, on_jobs_waiting=self._on_jobs_waiting
+            )
             await maintenance.run()
         except LayoutMismatch as error:
             self._on_fatal_error(str(error))

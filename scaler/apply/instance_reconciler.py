@@ -58,7 +58,7 @@ class InstanceReconciler:
         """Classify all instances, save what changed, fence the workers that must go, terminate empty instances.
 
         Raises:
-            ShardUnavailable, LeaseLost: the next leader does the rest.
+            ShardUnavailable, LeadershipLost: the next leader does the rest.
         """
         workers, found = await self._observer.observe(state)
         breaker = self._update_breaker(state, found)

@@ -13,7 +13,7 @@ from scaler.fleets.fleet import Cause, Fleet, FleetError
 from scaler.fleets.instances import DescribedInstance, Instance, Intent
 from scaler.metrics import ScalerMetrics
 from scaler.state.launch_breaker import LaunchBreaker
-from scaler.state.store import LeaseLost, ScalerState, ScalerStore, StateUpdate
+from scaler.state.store import LeadershipLost, ScalerState, ScalerStore, StateUpdate
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Launcher:
         """Repeat the launches whose answer is not known; return whether any call was sent.
 
         Raises:
-            LeaseLost, ShardUnavailable: their intents stay recorded.
+            LeadershipLost, ShardUnavailable: their intents stay recorded.
         """
         self._requested_at = {each.token: self._requested_at.get(each.token, 0.0) for each in state.intents}
         due = [each for each in state.intents if state.now - self._requested_at[each.token] >= REPEAT_SECONDS]
@@ -100,7 +100,7 @@ class Launcher:
             The intents that brought instances or still can.
 
         Raises:
-            LeaseLost, ShardUnavailable: recorded intents stay recorded.
+            LeadershipLost, ShardUnavailable: recorded intents stay recorded.
         """
         cooling = state.launch_breaker.cooling_pools(state.now)
         requests = self._fleet.plan(count, instances.values(), cooling)
@@ -148,7 +148,7 @@ class Launcher:
 
     async def _request(self, intent: Intent, epoch: int, is_repeat: bool) -> _Answer:
         if not self._holds_lease():
-            raise LeaseLost
+            raise LeadershipLost
         is_inherited = intent.epoch != epoch
         try:
             launched = await self._fleet.launch(intent, repeated=is_repeat)

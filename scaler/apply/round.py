@@ -1,4 +1,4 @@
-"""One reconcile round of the leading scaler: reconcile instances, observe demand, decide, save the decision, apply it.
+"""One scaling round of the leading scaler: reconcile instances, observe demand, decide, save the decision, apply it.
 
 Every step first saves what the next step relies on, so that another leader can continue after any of them:
 docs/architecture.md numbers the writes of a round.
@@ -67,7 +67,7 @@ class ScalingRound:
         self._observer = DemandObserver(
             shards, limits, boot_seconds=fleet.profile.boot_seconds, wait_target_seconds=wait_target_seconds
         )
-        self._last_verb = ""
+        self._last_kind = ""
 
     async def on_leadership_gained(self) -> None:
         """Prepare for leading: forget outdated knowledge and restore the last leader's estimates.
@@ -87,7 +87,7 @@ class ScalingRound:
 
         Raises:
             ShardUnavailable: nothing is decided on incomplete numbers.
-            LeaseLost: another manager leads.
+            LeadershipLost: another manager leads.
         """
         state = await self._store.read()
         if await self._launcher.repeat_unanswered(epoch, state):
@@ -114,14 +114,14 @@ class ScalingRound:
 
     async def _save_decision(self, epoch: int, fleet: FleetState, decision: Decision, actions: Actions) -> None:
         """Save the report and, if it does something or is the first of its kind, the decision; publish the metrics."""
-        state, verb = fleet.state, actions.reason.partition(" ")[0]
+        state, kind = fleet.state, actions.reason.partition(" ")[0]
         numbers = dict(decision.numbers)
         entry = None
-        if actions.launch or actions.terminating or verb != self._last_verb:
+        if actions.launch or actions.terminating or kind != self._last_kind:
             log.info("event=scaler_decision epoch=%d %s", epoch, actions.reason)
             counts = {"launch": actions.launch, "drain": len(actions.terminating)}
             entry = {"at": state.now, "epoch": epoch, **counts, "reason": actions.reason, "numbers": numbers}
-        self._last_verb = verb
+        self._last_kind = kind
         report = {"at": state.now, "fleet": self._fleet_name, "reason": actions.reason, "numbers": numbers}
         documents = {"report": report, **self._observer.documents(state.now)}
         await self._store.save(epoch, StateUpdate(actions.terminating, decision=entry, documents=documents))

@@ -1,7 +1,7 @@
-"""Rolling update (instance refresh): which workers of an earlier template version make room for the current one. Pure.
+"""Rolling update (instance refresh): select the workers of an earlier template version to replace next. Pure.
 
-Each needed worker is replaced first, and drained once its replacement serves. So a version whose workers never register
-ends no working worker.
+A needed worker is drained only once its replacement serves. So a version whose workers never register drains no worker
+that is needed.
 """
 
 from collections import Counter
@@ -13,8 +13,8 @@ from scaler.fleets.instances import Instance
 from scaler.observe.instance_phases import InstancePhase, phase_of
 from scaler.state.store import ScalerState
 
-MAX_UNAVAILABLE_SHARE = 0.25
-"""Share of the serving workers that is replaced at a time; at least one worker."""
+MAX_REPLACED_SHARE = 0.25
+"""Share of the serving workers that can be under replacement at the same time; at least one worker."""
 OUTDATED = "outdated"
 """Termination reason of a replaced worker."""
 
@@ -78,7 +78,7 @@ def plan_rolling_update(
     if not quiet:
         return RollingUpdate((), replaced, len(outdated))
     draining = sum(each.reason == OUTDATED and not each.replacement_token for each in instances.values())
-    budget = max(0, max(1, int(MAX_UNAVAILABLE_SHARE * serving.total())) - len(awaiting) - draining)
+    budget = max(0, max(1, int(MAX_REPLACED_SHARE * serving.total())) - len(awaiting) - draining)
     candidates = [each for each in outdated if each not in replaced and each not in awaiting][:budget]
     idle = {each.id for each in candidates if phases[each.id] is InstancePhase.IDLE}
     boots_succeed = not state.launch_breaker.failed_boots

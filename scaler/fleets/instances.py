@@ -27,7 +27,7 @@ class Intent:
 
     Attributes:
         token: idempotency token: a repeat under the same token returns the same instances.
-        recorded_at: epoch second.
+        recorded_at: Unix time.
         epoch: fencing epoch of the leader that recorded it.
     """
 
@@ -59,7 +59,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An instance of the fleet as the scaler records it. Times are epoch seconds; None: it has not happened.
+    """An instance of the fleet as the scaler records it. Times are Unix times; None: it has not happened.
 
     Attributes:
         token: token of the intent that launched it; '' if unknown.

@@ -32,7 +32,7 @@ class SlowCallWatch:
         """See `Fleet`."""
         return self._fleet.profile
 
-    def overdue(self, seconds: float) -> list[str]:
+    def pop_overdue(self, seconds: float) -> list[str]:
         """Return the names of the calls that have taken longer than this; each call is reported once."""
         now = self._clock()
         overdue = {call: name for call, (name, since) in self._pending.items() if now - since > seconds}

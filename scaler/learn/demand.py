@@ -1,7 +1,8 @@
 """Learns from demand what each worker is worth: for each fleet size, whether its marginal worker pays for itself.
 
-Counterfactual fleets of neighbouring sizes show what one more worker would have saved in waiting and cost in idling,
-how long demand stays away from it, and what it costs if the worker is gone when demand returns.
+Counterfactual fleets of neighbouring sizes show how much waiting one more worker would have saved, and how much idle
+time it would have cost. They also show how long such a worker stays idle, and what jobs wait if it was removed before
+demand returns.
 """
 
 from collections.abc import Mapping

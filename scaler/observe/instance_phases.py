@@ -116,7 +116,7 @@ def _classify_existing(
     profile: Profile,
 ) -> None:
     recorded, now = state.instances.get(instance.id), state.now
-    current = _merge_sighting(instance, snapshot, described, now)
+    current = _merge_snapshot(instance, snapshot, described, now)
     if recorded is not None and recorded.arrived_at is None and current.arrived_at is not None:
         result.boot_durations.append(max(0.0, now - current.launched_at))
     reason = _termination_reason(current, snapshot, described, profile, now)
@@ -152,7 +152,7 @@ def _unrecorded(state: ScalerState, snapshot: FleetSnapshot) -> Sequence[Instanc
     return list(found.values())
 
 
-def _merge_sighting(
+def _merge_snapshot(
     instance: Instance, snapshot: FleetSnapshot, described: DescribedInstance | None, now: float
 ) -> Instance:
     """Return the instance with the times at which its worker and its description appeared or disappeared."""

@@ -22,7 +22,7 @@ PROBE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class LaunchBreaker:
-    """State of the breaker. Times are epoch seconds.
+    """State of the breaker. Times are Unix times in seconds.
 
     Attributes:
         cooldowns: capacity pools without capacity, each with the time until which it is not requested.

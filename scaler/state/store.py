@@ -28,7 +28,7 @@ class ScalerState:
     """The stored state at one moment.
 
     Attributes:
-        now: epoch second, by Redis' clock.
+        now: Unix time, by Redis' clock.
         intents: launches whose answer is not known, oldest first.
         instances: recorded instances by id.
     """
@@ -68,16 +68,16 @@ class StateUpdate:
         for instance in self.instances:
             yield from ("instance", instance.id, instance.to_json())
         for id_ in self.terminated:
-            yield from ("gone", id_, "")
+            yield from ("terminated", id_, "")
         for token in self.completed_intents:
-            yield from ("settled", token, "")
+            yield from ("completed_intent", token, "")
         if self.decision is not None:
             yield from ("decision", "", json.dumps(self.decision))
         for name, value in (self.documents or {}).items():
             yield from (name, "", json.dumps(value))
 
 
-class LeaseLost(Exception):
+class LeadershipLost(Exception):
     """Another manager holds the leader lease. Nothing was written, and the action must not be carried out."""
 
 
@@ -112,21 +112,21 @@ class ScalerStore:
             False if recorded instances and pending launches would exceed `max_instances`. Then nothing was written.
 
         Raises:
-            LeaseLost: nothing was written.
+            LeadershipLost: nothing was written.
         """
         arguments = [text for intent in intents for text in (intent.token, intent.to_json())]
         answer = await self._shard.run(
             script("scaler_record_intents"), "", self._elector.name, epoch, max_instances, *arguments, replicate=True
         )
         if int(answer) == 0:
-            raise LeaseLost
+            raise LeadershipLost
         return int(answer) == 1
 
     async def save(self, epoch: int, update: StateUpdate) -> None:
         """Save changes.
 
         Raises:
-            LeaseLost: nothing was written.
+            LeadershipLost: nothing was written.
         """
         arguments: tuple[str | int | float, ...] = (
             "",
@@ -137,7 +137,7 @@ class ScalerStore:
             *update.script_arguments(),
         )
         if not await self._shard.run(script("scaler_save"), *arguments, replicate=True):
-            raise LeaseLost
+            raise LeadershipLost
 
 
 async def read_state(shard: Shard) -> ScalerState:

@@ -1,4 +1,4 @@
-"""Command listener (asynq: subscriber): receives the commands to this worker from one shard, also while it is busy."""
+"""Command listener of one shard: receives the commands to this worker, even while it is busy (asynq: subscriber)."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ MESSAGE_WAIT_SECONDS = 15.0
 
 async def listen_for_commands(shard: Shard, worker: str, on_command: Callable[[WorkerCommand], None]) -> None:
     """Pass each command on, until cancelled."""
-    backoff = Backoff("messages", shard.prefix)
+    backoff = Backoff("commands", shard.prefix)
     while True:
         try:
             command = await wait_for_message(shard, worker, (), for_work=False, seconds=MESSAGE_WAIT_SECONDS)

@@ -175,9 +175,9 @@ class RandomFaultHour:
         await self._step_workers()
         for manager in self.managers:
             if manager is not paused and not manager.is_ticking and self.clock.now >= manager.ticks_at:
-                await self._tick(manager)
+                await self._run_round(manager)
 
-    async def _tick(self, manager: FakeManager) -> None:
+    async def _run_round(self, manager: FakeManager) -> None:
         manager.ticks_at = self.clock.now + self.rng.choice((1.0, 2.0, 3.0))
         if self.cloud.happens("killed"):
             self._restart(manager)
@@ -187,7 +187,7 @@ class RandomFaultHour:
             return
         manager.is_ticking = True
         try:
-            await manager.loop.tick()
+            await manager.loop.run_round()
         except Killed:
             self._restart(manager)
         except ShardUnavailable:

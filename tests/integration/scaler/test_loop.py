@@ -60,7 +60,7 @@ async def _wait_for_launch(fleet: FakeFleet) -> None:
 
 async def test_a_decision_is_stored_with_its_reason(shard: Shard, loop_: ScalerLoop, clock: FakeClock) -> None:
     await enqueue_jobs(shard, "a", now=clock.now)
-    decision = await loop_.tick()
+    decision = await loop_.run_round()
     (entry,) = await shard.execute(("LINDEX", keys.scaler(shard.prefix, "decisions"), 0))
     assert decision is not None
     assert decision.reason.encode() in entry
@@ -69,10 +69,10 @@ async def test_a_decision_is_stored_with_its_reason(shard: Shard, loop_: ScalerL
 async def test_a_loop_that_does_not_lead_does_nothing(
     shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, clock: FakeClock
 ) -> None:
-    await loop_.tick()
+    await loop_.run_round()
     other = FakeFleet()
     await enqueue_jobs(shard, "a", now=clock.now)
-    assert await new_loop(other, 2).tick() is None
+    assert await new_loop(other, 2).run_round() is None
     assert other.launched == []
 
 
@@ -82,10 +82,10 @@ async def test_a_started_loop_runs_rounds_and_hands_over_when_it_stops(redis_url
     first, second = (_loop_with_real_clock(shards, fleet, number) for number in (1, 2))
     first.start()
     await _wait_for_launch(fleet)
-    assert await second.tick() is None
+    assert await second.run_round() is None
     await first.stop()
     assert fleet.closed
-    assert await second.tick() is not None
+    assert await second.run_round() is not None
     await shards.close()
 
 
@@ -93,12 +93,12 @@ async def test_a_job_in_an_empty_system_starts_a_round_at_once(
     redis_url: str, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever enqueued it: without idle workers, the wake-up for workers reaches the scaler."""
-    monkeypatch.setattr("scaler.loop.TICK_SECONDS", 3600.0)
+    monkeypatch.setattr("scaler.loop.ROUND_SECONDS", 3600.0)
     shards = await Shards.connect(redis_url)
     loop = _loop_with_real_clock(shards, fleet)
     loop.start()
-    await loop.tick()
-    maintenance = asyncio.create_task(Maintenance(shards, redis_url, on_job=loop.wake).run())
+    await loop.run_round()
+    maintenance = asyncio.create_task(Maintenance(shards, redis_url, on_jobs_waiting=loop.wake).run())
     await enqueue_jobs(shards.all[0], "a")
     await _wait_for_launch(fleet)
     maintenance.cancel()
@@ -129,6 +129,6 @@ async def test_nothing_is_decided_while_the_shard_is_unavailable(private_server:
     loop = _loop_with_real_clock(shards, fleet, limits=Limits(min_workers=1, max_workers=3))
     private_server.kill()
     with pytest.raises(ShardUnavailable):
-        await loop.tick()
+        await loop.run_round()
     assert fleet.launched == []
     await shards.close()

@@ -107,7 +107,7 @@ SITUATIONS = {
     "the maximum is zero": Situation(observed(queued=9), replace(CLOUD, max_workers=0)),
 }
 MONDAY = 4 * 86_400
-"""An epoch second; the epoch began on a Thursday."""
+"""A Unix time; its zero, 1 January 1970, was a Thursday."""
 DAY_SECONDS = 86_400
 OPENS, CLOSES = 8 * 60, 18 * 60
 """Minutes of the day."""

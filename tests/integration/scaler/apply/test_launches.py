@@ -41,15 +41,15 @@ async def test_jobs_launch_workers_up_to_the_maximum_once(
     shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
     await enqueue_jobs(shard, "a", "b", now=clock.now)
-    decision = await loop_.tick()
+    decision = await loop_.run_round()
     assert decision is not None
     assert decision.launch == len(fleet.launched) == 2
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == 2
     await enqueue_jobs(shard, "c", "d", "e", now=clock.now)
-    await loop_.tick()
+    await loop_.run_round()
     await fleet.register_workers(shard, *fleet.launched[:2])
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == LIMITS.max_workers
 
 
@@ -64,13 +64,13 @@ async def test_two_loops_never_launch_more_than_the_maximum(shard: Shard, new_lo
             await shard.execute(("HSET", keys.scaler(shard.prefix, "leader"), "until", 0))
             await asyncio.sleep(0.002)
 
-    async def tick(loop: ScalerLoop) -> None:
+    async def run_round(loop: ScalerLoop) -> None:
         for _ in range(30):
-            await loop.tick()
+            await loop.run_round()
 
-    await asyncio.gather(*(tick(loop) for loop in loops), expire_leases())
-    await loops[0].tick()
-    await loops[1].tick()
+    await asyncio.gather(*(run_round(loop) for loop in loops), expire_leases())
+    await loops[0].run_round()
+    await loops[1].run_round()
     assert len(fleet.launched) == LIMITS.max_workers
     assert fleet.unrecorded == []
 
@@ -80,11 +80,11 @@ async def test_the_next_leader_repeats_an_unanswered_launch_under_the_same_token
 ) -> None:
     await enqueue_jobs(shard, "a", "b", now=clock.now)
     fleet.launch_error = NO_ANSWER
-    await loop_.tick()
+    await loop_.run_round()
     assert len(await read_stored(shard, "intents")) == 1
     clock.advance(LEADER_LEASE_SECONDS + 1)
     fleet.launch_error = None
-    await new_loop(fleet, 2).tick()
+    await new_loop(fleet, 2).run_round()
     assert len(set(fleet.launch_tokens)) == 1
     assert len(fleet.launch_tokens) == 2
     assert await read_stored(shard, "intents") == {}
@@ -97,14 +97,14 @@ async def test_launches_that_a_paused_leader_may_still_request_count_for_a_while
     """The next leader gets no instances. The former leader, when it resumes, may still get some."""
     await enqueue_jobs(shard, "a", "b", "c", now=clock.now)
     fleet.launch_error = NO_ANSWER
-    await loop_.tick()
+    await loop_.run_round()
     fleet.launch_error = NO_CAPACITY
     next_leader = new_loop(fleet, 2)
     clock.advance(LEADER_LEASE_SECONDS + 1)
-    await next_leader.tick()
+    await next_leader.run_round()
     assert len(await read_stored(shard, "intents")) == 1
     clock.advance(INTENT_HOLD_SECONDS)
-    await next_leader.tick()
+    await next_leader.run_round()
     assert await read_stored(shard, "intents") == {}
     assert len(set(fleet.launch_tokens)) == 1
 
@@ -118,7 +118,7 @@ async def test_a_leader_whose_lease_may_have_expired_launches_nothing(
 
     monkeypatch.setattr(fleet, "describe", describe_slowly)
     await enqueue_jobs(shard, "a", now=clock.now)
-    assert await loop_.tick() is None
+    assert await loop_.run_round() is None
     assert fleet.launch_tokens == []
 
 
@@ -127,13 +127,13 @@ async def test_throttled_launches_back_off_and_leave_no_intents(
 ) -> None:
     await enqueue_jobs(shard, "a", now=clock.now)
     fleet.launch_error = THROTTLED
-    await loop_.tick()
+    await loop_.run_round()
     assert await read_stored(shard, "intents") == {}
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launch_tokens) == 1
     fleet.launch_error = None
     clock.advance(2 * FIRST_BACKOFF_SECONDS)
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == 1
 
 
@@ -142,13 +142,13 @@ async def test_a_pool_without_capacity_is_not_requested_while_it_cools_down(
 ) -> None:
     await enqueue_jobs(shard, "a", now=clock.now)
     fleet.launch_error = NO_CAPACITY
-    await loop_.tick()
+    await loop_.run_round()
     fleet.launch_error = None
     clock.advance(POOL_COOLDOWN_SECONDS - 1)
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launch_tokens) == 1
     clock.advance(2.0)
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == 1
 
 
@@ -157,10 +157,10 @@ async def test_a_paused_scaler_launches_nothing_until_it_is_resumed(
 ) -> None:
     await set_paused(shard, paused=True)
     await enqueue_jobs(shard, "a", now=clock.now)
-    await loop_.tick()
+    await loop_.run_round()
     assert fleet.launched == []
     await set_paused(shard, paused=False)
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == 1
 
 
@@ -169,8 +169,8 @@ async def test_operators_limits_take_effect_in_the_next_round(
 ) -> None:
     await set_limits(shard, {"max_workers": 1})
     await enqueue_jobs(shard, "a", "b", "c", now=clock.now)
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == 1
     await set_limits(shard, {"max_workers": None})
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == LIMITS.max_workers

@@ -23,8 +23,8 @@ async def _is_told_to_drain(shard: Shard, worker: str, *, wait_seconds: float = 
     return message is not None
 
 
-async def _tick(loop: ScalerLoop) -> Decision:
-    decision = await loop.tick()
+async def _run_round(loop: ScalerLoop) -> Decision:
+    decision = await loop.run_round()
     assert decision is not None
     return decision
 
@@ -33,15 +33,15 @@ async def test_a_worker_that_never_registers_is_replaced_and_terminated_in_two_p
     shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
     await enqueue_jobs(shard, "a", now=clock.now)
-    await loop_.tick()
+    await loop_.run_round()
     (first,) = fleet.launched
     clock.advance(fleet.profile.boot_timeout_seconds + 1)
-    await loop_.tick()
+    await loop_.run_round()
     assert fleet.terminated == []
     assert await claim_jobs(shard, worker=first, now=clock.now) == []
     assert len(fleet.launched) == 2
     clock.advance(FENCE_SECONDS + 1)
-    await loop_.tick()
+    await loop_.run_round()
     assert fleet.terminated == [first]
 
 
@@ -51,19 +51,19 @@ async def test_after_failed_boots_only_single_probes_are_launched(
     """Two rounds launch the maximum, and all of these instances end before their workers register."""
     await enqueue_jobs(shard, *(f"job-{number}" for number in range(9)), now=clock.now)
     for _ in range(4):
-        await loop_.tick()
+        await loop_.run_round()
         fleet.end_instances(*fleet.launched)
     failed_boots = 2 * LIMITS.max_workers
     assert len(fleet.launched) == failed_boots
     pause_seconds = PROBE_SECONDS * (failed_boots - FAILED_BOOTS_TO_OPEN + 1)
     clock.advance(pause_seconds - 1)
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == failed_boots
     clock.advance(2.0)
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == failed_boots + 1
     await fleet.register_workers(shard, fleet.launched[-1])
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == failed_boots + LIMITS.max_workers
 
 
@@ -72,7 +72,7 @@ async def test_idle_workers_drain_and_are_terminated_and_busy_ones_are_not(
 ) -> None:
     await fleet.register_workers(shard, "idle", "busy")
     await send_heartbeat(shard, "busy", running=1)
-    while not (await _tick(loop_)).drain:
+    while not (await _run_round(loop_)).drain:
         clock.advance(1.0)
         await send_heartbeat(shard, "idle")
         await send_heartbeat(shard, "busy", running=1)
@@ -80,10 +80,10 @@ async def test_idle_workers_drain_and_are_terminated_and_busy_ones_are_not(
     assert not await _is_told_to_drain(shard, "busy")
     await enqueue_jobs(shard, "a", now=clock.now)
     assert await claim_jobs(shard, worker="idle", now=clock.now) == []
-    await loop_.tick()
+    await loop_.run_round()
     assert fleet.terminated == []
     await fleet.unregister_workers(shard, "idle")
-    await loop_.tick()
+    await loop_.run_round()
     assert fleet.terminated == ["idle"]
 
 
@@ -92,13 +92,13 @@ async def test_a_draining_worker_finishes_the_job_that_it_has_just_claimed(
 ) -> None:
     """However long it takes: only the worker's own exit, or its death, makes the instance empty."""
     await fleet.register_workers(shard, "one")
-    while not (await _tick(loop_)).drain:
+    while not (await _run_round(loop_)).drain:
         clock.advance(1.0)
         await send_heartbeat(shard, "one")
     for _ in range(100):
         clock.advance(HEARTBEAT_SECONDS)
         await send_heartbeat(shard, "one", state="draining", running=1)
-        await loop_.tick()
+        await loop_.run_round()
     assert fleet.terminated == []
 
 
@@ -106,7 +106,7 @@ async def test_workers_of_other_fleets_are_left_alone(shard: Shard, loop_: Scale
     other = FakeFleet()
     other.name = "other"
     await other.register_workers(shard, "x")
-    decision = await _tick(loop_)
+    decision = await _run_round(loop_)
     assert (decision.launch, decision.drain) == (0, 0)
 
 
@@ -117,10 +117,10 @@ async def test_a_silent_worker_is_no_capacity_and_is_terminated_if_it_stays_sile
     fleet.described["dead"] = DescribedInstance("dead", clock.now)
     await fleet.register_workers(shard, "dead")
     await enqueue_jobs(shard, "a", now=clock.now)
-    await loop_.tick()
+    await loop_.run_round()
     assert fleet.launched == ["dead"]
     clock.advance(SILENT_SECONDS + 1)
-    await loop_.tick()
+    await loop_.run_round()
     (_, replacement) = fleet.launched
     await fleet.register_workers(shard, replacement)
     step_seconds = FENCE_SECONDS + 1
@@ -128,7 +128,7 @@ async def test_a_silent_worker_is_no_capacity_and_is_terminated_if_it_stays_sile
         assert fleet.terminated == []
         clock.advance(step_seconds)
         await send_heartbeat(shard, replacement, running=1)
-        await loop_.tick()
+        await loop_.run_round()
     assert fleet.terminated == ["dead"]
 
 
@@ -136,7 +136,7 @@ async def test_an_instance_that_is_not_described_for_a_while_is_not_dead(
     shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
     await enqueue_jobs(shard, "a", now=clock.now)
-    await loop_.tick()
+    await loop_.run_round()
     (one,) = fleet.launched
     await fleet.register_workers(shard, one)
     await claim_jobs(shard, worker=one, now=clock.now)
@@ -144,9 +144,9 @@ async def test_an_instance_that_is_not_described_for_a_while_is_not_dead(
     for _ in range(30):
         clock.advance(HEARTBEAT_SECONDS)
         await send_heartbeat(shard, one, running=1)
-        await loop_.tick()
+        await loop_.run_round()
     fleet.described[one] = hidden
-    await loop_.tick()
+    await loop_.run_round()
     assert fleet.launched == [one]
     assert fleet.terminated == []
 
@@ -155,10 +155,10 @@ async def test_unknown_instances_are_terminated_in_two_passes(
     shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
     fleet.described["x"] = DescribedInstance("x", clock.now, token="unknown-token")
-    await loop_.tick()
+    await loop_.run_round()
     assert fleet.terminated == []
     clock.advance(FENCE_SECONDS + 1)
-    await loop_.tick()
+    await loop_.run_round()
     assert fleet.terminated == ["x"]
 
 
@@ -167,9 +167,9 @@ async def test_an_interrupted_busy_worker_is_replaced_at_once(
 ) -> None:
     await fleet.register_workers(shard, "one")
     await send_heartbeat(shard, "one", state="draining", running=1, interruption="spot")
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == 1
-    await loop_.tick()
+    await loop_.run_round()
     assert len(fleet.launched) == 1
 
 
@@ -178,12 +178,12 @@ async def test_a_rebalanced_worker_drains_once_its_replacement_has_registered(
 ) -> None:
     await fleet.register_workers(shard, "one")
     await send_heartbeat(shard, "one", running=1, interruption="rebalance")
-    await loop_.tick()
+    await loop_.run_round()
     (replacement,) = fleet.launched
-    await loop_.tick()
+    await loop_.run_round()
     assert not await _is_told_to_drain(shard, "one")
     await fleet.register_workers(shard, replacement)
-    await loop_.tick()
+    await loop_.run_round()
     assert await _is_told_to_drain(shard, "one", wait_seconds=1)
     assert len(fleet.launched) == 1
 
@@ -197,17 +197,17 @@ async def test_a_worker_of_an_earlier_version_makes_room_for_its_replacement(
     await send_heartbeat(shard, "one", running=1)
     fleet.profile = replace(fleet.profile, version=2)
     loop_ = new_loop(fleet)
-    await loop_.tick()
+    await loop_.run_round()
     (_, replacement) = fleet.launched
     fleet.described[replacement] = replace(fleet.described[replacement], version=2)
-    await loop_.tick()
+    await loop_.run_round()
     assert not await _is_told_to_drain(shard, "one")
     await fleet.register_workers(shard, replacement)
-    await loop_.tick()
+    await loop_.run_round()
     assert await _is_told_to_drain(shard, "one", wait_seconds=1)
     assert fleet.terminated == []
     await fleet.unregister_workers(shard, "one")
-    await loop_.tick()
+    await loop_.run_round()
     assert (fleet.terminated, len(fleet.launched)) == (["one"], 2)
 
 
@@ -217,5 +217,5 @@ async def test_running_jobs_keep_their_workers(
     await fleet.register_workers(shard, "one")
     await enqueue_jobs(shard, "a", now=clock.now)
     await claim_jobs(shard, now=clock.now)
-    decision = await _tick(loop_)
+    decision = await _run_round(loop_)
     assert (decision.launch, decision.drain) == (0, 0)

@@ -35,7 +35,7 @@ async def test_a_slow_call_is_logged_once(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(scaler_loop, "SLOW_CALL_SECONDS", 0.2)
-    monkeypatch.setattr(scaler_loop, "TICK_SECONDS", 0.1)
+    monkeypatch.setattr(scaler_loop, "ROUND_SECONDS", 0.1)
     caplog.set_level(logging.WARNING, "scaler")
     shards = await Shards.connect(redis_url)
     fleet = HangingFleet()

@@ -14,13 +14,13 @@ async def test_the_next_leader_uses_the_stored_estimates(
 ) -> None:
     key = keys.scaler(shard.prefix, "learned")
     first = new_loop(fleet, 1)
-    await first.tick()
+    await first.run_round()
     (text,) = await shard.execute(("GET", key))
     learned = {**json.loads(text), "boot_seconds": 77.0}
     await shard.execute(("SET", key, json.dumps(learned)))
     await shard.execute(("HSET", keys.scaler(shard.prefix, "leader"), "until", 0))
     await enqueue_jobs(shard, "a", now=clock.now)
-    decision = await new_loop(fleet, 2).tick()
+    decision = await new_loop(fleet, 2).run_round()
     assert decision is not None
     assert decision.launch == 1
     assert "cost 77s" in decision.reason
@@ -30,5 +30,5 @@ async def test_unreadable_estimates_are_learned_anew(shard: Shard, new_loop: New
     for text in ("{", "[]", "{}", '{"service": 1}'):
         await shard.execute(("SET", keys.scaler(shard.prefix, "learned"), text))
         loop = new_loop(fleet, 1)
-        assert await loop.tick() is not None
+        assert await loop.run_round() is not None
         await shard.execute(("HSET", keys.scaler(shard.prefix, "leader"), "until", 0))

@@ -24,7 +24,7 @@ async def test_no_worker_is_drained_until_the_fleet_has_been_described(
     async def drained_one_second_later() -> int:
         clock.advance(1.0)
         await send_heartbeat(shard, "one")
-        decision = await loop_.tick()
+        decision = await loop_.run_round()
         return decision.drain if decision else 0
 
     await fleet.register_workers(shard, "one")
@@ -49,10 +49,10 @@ async def test_a_fleet_without_changes_is_polled_twice_a_minute(
     fleet.profile = replace(fleet.profile, poll_seconds=POLL_SECONDS, idle_poll_seconds=IDLE_POLL_SECONDS)
     fleet.described["one"] = DescribedInstance("one", clock.now)
     await fleet.register_workers(shard, "one")
-    await loop_.tick()
+    await loop_.run_round()
     polls = 0
     for _ in range(60):
         clock.advance(1.0)
         await send_heartbeat(shard, "one", running=1)
-        await loop_.tick()
+        await loop_.run_round()
     assert polls == 60 / IDLE_POLL_SECONDS

@@ -8,7 +8,7 @@ from jobqueue import keys
 from jobqueue.sharding.shard import Shard
 from scaler.fleets.instances import Instance, Intent, LaunchRequest
 from scaler.state.leader_election import LEADER_LEASE_SECONDS, LeaderElector
-from scaler.state.store import KEPT_DECISIONS, LeaseLost, ScalerStore, StateUpdate
+from scaler.state.store import KEPT_DECISIONS, LeadershipLost, ScalerStore, StateUpdate
 from tests.fake_clock import FakeClock
 
 
@@ -51,9 +51,9 @@ async def test_writes_of_a_former_leader_are_rejected(shard: Shard, clock: FakeC
     assert not first.holds_lease
     new = await second.acquire()
     for epoch in (old.epoch, new.epoch):
-        with pytest.raises(LeaseLost):
+        with pytest.raises(LeadershipLost):
             await ScalerStore(shard, first).record_intents(epoch, [_intent("t-1", 1)], max_instances=9)
-        with pytest.raises(LeaseLost):
+        with pytest.raises(LeadershipLost):
             await ScalerStore(shard, first).save(epoch, StateUpdate([Instance("i-1", 1.0)], terminated=["i-2"]))
     assert await ScalerStore(shard, second).record_intents(new.epoch, [_intent("t-2", 1)], max_instances=9)
     state = await ScalerStore(shard, second).read()
