@@ -71,7 +71,7 @@ class NewJob(NamedTuple):
         result_ttl_seconds: how long its result waits to be pulled; 0 keeps no result.
         feed: whether its result goes into the completed feed, to be pulled.
         retries, retry_intervals: how often it runs again after a failure, and the seconds in between.
-        due_at: seconds since the epoch; None for now.
+        due_at: Unix time; None for now.
         unique_key, unique_milliseconds: for this long, no other job with the same key is accepted.
         meta: a JSON object; None for none.
     """

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 
 def iso(now: float | None) -> str:
-    """Return RQ's text for `now`, in seconds since the epoch; None is the current time."""
+    """Return RQ's text for `now`, a Unix time; None is the current time."""
     return datetime.fromtimestamp(time.time() if now is None else now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -1,4 +1,4 @@
-"""Parent-death signal: kill a process when the process that started it ends, even if that one was killed.
+"""Parent-death signal: kill a process when its parent ends, even if the parent was killed.
 
 Two ways to use it. A Python program calls `die_with_parent`. Any other program is started through this file:
 `python -I -S parent_death.py PARENT_PID PROGRAM [ARGUMENT...]` becomes PROGRAM and keeps its process id. The file needs
@@ -14,7 +14,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 """From <sys/prctl.h>."""
 POLL_SECONDS = 0.2
-"""How often the parent is looked for on systems without a parent-death signal."""
+"""Interval at which the parent is checked on systems without a parent-death signal."""
 
 
 def command(program: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from jobqueue.sharding.shards import Shards
 
 
 class FakeClock:
-    """A clock that moves only when told to, in epoch seconds."""
+    """A clock that moves only when told to; it shows Unix time."""
 
     def __init__(self, now: float = 1_900_000_000.0) -> None:
         self.now = now

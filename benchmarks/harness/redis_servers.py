@@ -52,8 +52,8 @@ class BenchmarkRedis:
             lambda: not any(map(_rewriting, self.masters)), seconds=300, wanted="the end of append-only file rewrites"
         )
         # The table of keys does not grow during a rewrite; the first new key afterwards starts the overdue rehashing.
-        self.client.set("settle", "")
-        self.client.delete("settle")
+        self.client.set("first-key", "")
+        self.client.delete("first-key")
         wait_until(lambda: not any(map(_rehashing, self.masters)), seconds=300, wanted="the end of rehashing")
 
     def start_aof_rewrite(self) -> None:
@@ -114,16 +114,16 @@ def form_cluster(hosts: str, url: str) -> None:
         ServerError: the cluster did not become healthy in time.
     """
 
-    async def settle() -> bool:
-        steward = ClusterReconciler(parse_hosts(hosts.split(",")), parse_redis_url(url).connect)
+    async def form() -> bool:
+        reconciler = ClusterReconciler(parse_hosts(hosts.split(",")), parse_redis_url(url).connect)
         try:
-            return await steward.wait_until_healthy(30.0)
+            return await reconciler.wait_until_healthy(30.0)
         finally:
-            await steward.stop()
+            await reconciler.stop()
 
     # In a thread, because the caller may run in an event loop.
     with ThreadPoolExecutor(1) as thread:
-        if not thread.submit(asyncio.run, settle()).result():
+        if not thread.submit(asyncio.run, form()).result():
             raise ServerError("the servers did not become a cluster within 30 s")
     members = [redis.Redis.from_url(member) for member in url.split(",")]
     wait_until(lambda: all(map(_knows_all, members)), seconds=30, wanted="members that know of all slots")

@@ -17,8 +17,8 @@ class LeaseUpdate:
     """A lease to renew.
 
     Attributes:
-        begun_at: when the job began, seconds since the epoch, if it has run for more than a second (RQ's execution
-            record is kept from then on); else None.
+        begun_at: when the job began (Unix time), if it has run for more than a second (RQ's execution record is kept
+            from then on); else None.
     """
 
     job: ClaimedJob

@@ -102,5 +102,5 @@ async def wait_for_results(shard: Shard, seconds: float) -> None:
     Raises:
         ShardUnavailable: the master is unavailable.
     """
-    bell = keys.feed_wake(shard.prefix)
-    await shard.execute(("BLPOP", bell, repr(seconds)), timeout_seconds=seconds + 5.0)
+    wake_key = keys.feed_wake(shard.prefix)
+    await shard.execute(("BLPOP", wake_key, repr(seconds)), timeout_seconds=seconds + 5.0)

@@ -1,4 +1,4 @@
--- clock(given): the time in seconds since the epoch: Redis' own clock, or `given` unless it is '' (tests pass a time).
+-- clock(given): the Unix time in seconds: Redis' own clock, or `given` unless it is '' (tests pass a time).
 local function clock(given)
   if given ~= '' then return tonumber(given) end
   local time = redis.call('TIME')

@@ -1,8 +1,8 @@
 -- How jobs get onto a queue, and how idle workers learn of them (docs/decisions/0003).
 local WAKE_TOKENS = 16
 
--- wake(queue, count): adds up to `count` wake tokens, at most 16 in all. A token wakes one worker; a worker that claims
--- and leaves jobs behind wakes the next.
+-- wake(queue, count): adds up to `count` wake-up tokens, at most 16 in all. A token wakes one worker; a worker that
+-- claims and leaves jobs behind wakes the next.
 local function wake(queue, count)
   local key = prefix .. ':wm:wake:' .. queue
   local missing = math.min(count, WAKE_TOKENS - redis.call('LLEN', key))

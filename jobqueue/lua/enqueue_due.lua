@@ -1,5 +1,5 @@
 -- Enqueues scheduled jobs that are due, while holding RQ's scheduler lock of the queue. RQ's own scheduler moves a job
--- in several steps; without the lock, a job would be queued twice if one runs beside us.
+-- in several steps: without the lock, a job would be queued twice if such a scheduler runs at the same time.
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  now as RQ writes it

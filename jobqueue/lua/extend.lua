@@ -4,7 +4,7 @@
 -- ARGV[2]  now as RQ writes it
 -- ARGV[3]  worker
 -- ARGV[4]  lease seconds
--- ARGV[5+] for each job: id | token | begun: seconds since the epoch ('' if it has run for less than a second)
+-- ARGV[5+] for each job: id | token | begun: Unix time ('' if it has run for less than a second)
 -- Returns  {ids whose lease or record is gone, ids that have been cancelled}
 local prefix = KEYS[1]
 -- include: _clock

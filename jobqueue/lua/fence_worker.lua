@@ -1,4 +1,5 @@
--- Fences a worker: from now on its claims on this shard return nothing, for good, and it is told to drain.
+-- Fences a worker: its claims on this shard return nothing, for a day, which is longer than its instance takes to
+-- terminate. It also gets a `drain` command.
 -- KEYS[1]  shard prefix
 -- ARGV[1]  worker
 -- ARGV[2]  seconds that the fence is kept

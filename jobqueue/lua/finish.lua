@@ -101,7 +101,7 @@ end
 if #places > 0 then
   -- The feed keeps the order of the call, whatever groups the jobs came in.
   table.sort(places)
-  local feed, bell = prefix .. ':wm:feed', prefix .. ':wm:feed:bell'
+  local feed, wake_key = prefix .. ':wm:feed', prefix .. ':wm:feed:bell'
   local sequence = redis.call('INCRBY', feed .. ':sequence', #places) - #places
   local entries = {}
   for n, place in ipairs(places) do
@@ -109,6 +109,6 @@ if #places > 0 then
     entries[#entries + 1] = feed_ids[place]
   end
   redis.call('ZADD', feed, unpack(entries))
-  if redis.call('EXISTS', bell) == 0 then redis.call('RPUSH', bell, '1') end
+  if redis.call('EXISTS', wake_key) == 0 then redis.call('RPUSH', wake_key, '1') end
 end
 return {lost, parents}

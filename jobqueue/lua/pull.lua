@@ -14,7 +14,7 @@ local prefix = KEYS[1]
 local now, token, limit = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local lease, keep_seconds = tonumber(ARGV[5]), tonumber(ARGV[6])
 local max_bytes, bytes = tonumber(ARGV[7]), 0
-local feed, bell = prefix .. ':wm:feed', prefix .. ':wm:feed:bell'
+local feed, wake_key = prefix .. ':wm:feed', prefix .. ':wm:feed:bell'
 local leases, places = prefix .. ':wm:feed:leases', prefix .. ':wm:feed:places'
 local first_answer = prefix .. ':wm:pull:' .. token
 
@@ -60,9 +60,9 @@ while #results < limit and bytes < max_bytes do
   end
 end
 if redis.call('EXISTS', feed) == 0 then
-  redis.call('DEL', bell)
-elseif redis.call('EXISTS', bell) == 0 then
-  redis.call('RPUSH', bell, '1')
+  redis.call('DEL', wake_key)
+elseif redis.call('EXISTS', wake_key) == 0 then
+  redis.call('RPUSH', wake_key, '1')
 end
 bring_expiry_forward(handed_out, now, keep_seconds)
 if token ~= '' and #results > 0 then

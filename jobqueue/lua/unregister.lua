@@ -1,4 +1,4 @@
--- Takes a worker off the list, and notes that it exited cleanly: without holding any job.
+-- Removes a worker's record, and notes that it exited cleanly: it runs no job.
 -- KEYS[1]  shard prefix
 -- ARGV[1]  worker
 -- ARGV[2]  seconds that its clean exit is remembered

@@ -31,9 +31,9 @@ from jobqueue.servers.unreplicated_master import ReplicationState, trust_delay_s
 WAIT_TIMEOUT_SECONDS = 2.0
 """How long linked replicas may take to confirm."""
 WAIT_SLICE_SECONDS = 0.5
-"""Timeout of one WAIT command. In between, the server's replicas are looked at: a replica may have gone away."""
+"""Timeout of one WAIT command. After each, the server's replicas are checked, because one may have gone away."""
 POLL_SECONDS = 0.25
-"""How often a master without replicas is looked at until it is trusted."""
+"""Interval of the checks of a master without replicas, until it is trusted."""
 DEFAULT_NODE_TIMEOUT_SECONDS = 15.0
 """Redis' default `cluster-node-timeout`, for servers that do not allow CONFIG GET (managed ones)."""
 TOUCH_KEY_TTL_SECONDS = 10 * 365 * 24 * 3600

@@ -1,4 +1,4 @@
-"""Connection pool of one Redis server, on redis-py's bare connections: nothing is ever sent twice unasked.
+"""Connection pool of one Redis server, on redis-py's low-level connections. It never repeats a command on its own.
 
 redis-py's clients retry on their own: a lost reply made one script run eight times. Here each batch of commands is
 written once, on one connection, and the caller decides about a failure (docs/decisions/0001).

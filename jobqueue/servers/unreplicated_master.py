@@ -36,7 +36,7 @@ class ReplicationState:
         linked_replicas: number of replicas that follow it. In a cluster this includes those that still receive their
             first copy: such a replica may replace the master as soon as it has the copy, while writes made since the
             copy began are still on their way.
-        departed_replicas: how many times a linked replica has gone away. It also grows while nobody looks.
+        departed_replicas: how many times a linked replica has gone away, including between two reads of the state.
     """
 
     run_id: str

@@ -1,4 +1,4 @@
-"""Loader of the Lua scripts in `jobqueue/lua`: one script a file, headed by its keys, arguments and return value.
+"""Loader of the Lua scripts in `jobqueue/lua`: one script per file, headed by its keys, arguments and return value.
 
 A line `-- include: _name` is replaced by `_name.lua`, which holds local functions that several scripts share.
 """

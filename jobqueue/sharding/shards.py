@@ -52,7 +52,7 @@ class Shards:
 
     @classmethod
     async def connect_with_retries(cls, url: str) -> "Shards":
-        """As `connect`, but wait until Redis can be reached; the log says when it cannot and when it can again.
+        """Connect as `connect` does, and retry until Redis can be reached; log when an outage begins and ends.
 
         Raises:
             LayoutMismatch: the queue has a newer format.

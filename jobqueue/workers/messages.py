@@ -30,7 +30,7 @@ class WorkerCommand:
 
 @dataclass(frozen=True, slots=True)
 class WakeUp:
-    """A job may be waiting in `queue`, and this worker should claim it: it has taken a wake token."""
+    """A job may be waiting in `queue`, and this worker should claim it: it has taken a wake-up token."""
 
     queue: str
 
@@ -75,7 +75,7 @@ async def wait_for_message(
 
 
 async def pass_wake_up(shard: Shard, wake_up: WakeUp) -> None:
-    """Put a wake token back for another worker, because this one has no capacity for the job any more.
+    """Put a wake-up token back for another worker, because this one has no capacity for the job any more.
 
     Raises:
         ShardUnavailable, QueueFull: idle workers look at the queues before long anyway.

@@ -134,7 +134,7 @@ async def send_worker_heartbeat(shard: Shard, name: str, report: WorkerHeartbeat
 
 
 async def unregister(shard: Shard, name: str, queues: Sequence[str]) -> None:
-    """Take the worker off the list and note its clean exit: it holds no jobs.
+    """Remove the worker's record and note its clean exit: it runs no job.
 
     Raises:
         ShardUnavailable: maintenance takes it off the list after a minute.
@@ -153,7 +153,7 @@ async def exited_cleanly(shard: Shard, names: Sequence[str]) -> set[str]:
 
 
 async def fence_worker(shard: Shard, name: str) -> None:
-    """Fence a worker off from the shard, for good: its claims return nothing from now on, and it is told to drain.
+    """Fence a worker off from the shard, for a day: its claims return nothing, and it gets a `drain` command.
 
     Raises:
         ShardUnavailable: try again.

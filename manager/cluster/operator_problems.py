@@ -8,7 +8,7 @@ from manager.cluster.member_views import MemberView, NodeEntry
 from manager.cluster.slot_ranges import Address, SlotRange
 
 FAILOVER_ELIGIBLE_SECONDS = 23.0
-"""A replica that has been unlinked for longer never takes over from its master by itself.
+"""A replica that has been unlinked for longer never takes over from its master automatically.
 
 Node timeout x (1 + cluster-replica-validity-factor) + repl-ping-replica-period, with the settings of
 workmanager/store_settings.py and Redis' default factor of 10. The additional node timeout is the time until the master
@@ -19,7 +19,7 @@ _EMPTY_IT = "move its data directory away and start it again"
 
 
 def operator_problems(views: Views, slot_ranges: Sequence[SlotRange]) -> Iterator[str]:
-    """Yield a description of each problem; nothing if the cluster is well or recovers by itself."""
+    """Yield a description of each problem; nothing if the cluster is well or recovers automatically."""
     for slot_range in slot_ranges:
         present = {address: views[address] for address in slot_range.members if address in views}
         owner = slot_owner(views, slot_range)
@@ -73,11 +73,12 @@ def _cannot_take_over(view: MemberView, master: NodeEntry) -> bool:
 
 
 def _describe_stuck_replica(slot_range: SlotRange, awaited: Address, replica: Address, view: MemberView) -> str:
-    unlinked = "since its own start" if view.unlinked_seconds == math.inf else "for too long"
+    unlinked = "since it started" if view.unlinked_seconds == math.inf else "for too long"
     return (
         f"{_slots(slot_range)} wait for {awaited}: its replica at {replica} has had no link to it {unlinked}, so Redis "
-        f"does not let it take over. Start {awaited} with its data. Only if they are lost, and before an empty server "
-        f"starts there, send CLUSTER FAILOVER FORCE to {replica}: it then serves the {view.keys} keys that it has"
+        f"does not let it take over. Start {awaited} with its data. Only if that data is lost, and before an empty "
+        f"server starts there, send CLUSTER FAILOVER FORCE to {replica}: it then serves the {view.keys} keys that it "
+        "has"
     )
 
 

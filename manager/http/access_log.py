@@ -31,7 +31,7 @@ class AccessLog:
         self._stamp = ""
 
     def add(self, method: str, path: str, status: int, seconds: float, now: float) -> None:
-        """Add the line of a request that was answered at `now` (seconds since the epoch) within `seconds`."""
+        """Add the line of a request that was answered at `now` (Unix time) within `seconds`."""
         second = int(now)
         if second != self._second:
             self._second = second

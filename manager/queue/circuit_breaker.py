@@ -35,7 +35,7 @@ class ShardBreaker:
     def any_open(self) -> bool:
         """Whether any shard failed a moment ago or is slow."""
         for _, started in self._in_flight.values():
-            # The first call is the oldest, so the others need no look.
+            # The first call is the oldest. If it is not slow, none is.
             return bool(self._failed_until) or started < self._clock() - SLOW_SECONDS
         return bool(self._failed_until)
 

@@ -17,7 +17,7 @@ _INSTANT = re.compile(
 
 
 def parse_instant(text: str) -> float:
-    """Return the seconds since the epoch of an RFC 3339 time.
+    """Return the Unix time of an RFC 3339 time.
 
     Raises:
         ValueError: the text is not an RFC 3339 time, or has no time zone.

@@ -81,7 +81,7 @@ class LaunchBreakerState(_Response):
 
 
 class ScalerResponse(_Response):
-    """The scaler. Times are epoch seconds. `leader` is null if no manager acts."""
+    """The scaler. Times are Unix times in seconds. `leader` is null if no manager acts."""
 
     leader: str | None
     epoch: int | None

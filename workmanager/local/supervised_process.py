@@ -1,4 +1,4 @@
-"""A supervised child process: restarted with exponential backoff when it ends by itself."""
+"""A supervised child process: restarted with exponential backoff when it exits unexpectedly."""
 
 import logging
 import subprocess
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 15.0
 MAX_DOUBLINGS = 10
-"""Far beyond `MAX_BACKOFF_SECONDS`. redis-py fails with an OverflowError at the 1,024th doubling."""
+"""Limit of the exponent: `MAX_BACKOFF_SECONDS` is reached long before, and redis-py overflows at 1,024 doublings."""
 STABLE_SECONDS = 30.0
 """A process that ran this long is restarted after the first backoff again."""
 

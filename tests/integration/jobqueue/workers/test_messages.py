@@ -89,7 +89,7 @@ async def test_a_woken_worker_without_a_free_slot_wakes_another(shard: Shard) ->
 
 
 async def test_many_jobs_wake_every_worker_in_a_chain(shard: Shard) -> None:
-    """There are fewer wake tokens than workers. A worker that leaves jobs in the queue wakes the next one."""
+    """There are fewer wake-up tokens than workers. A worker that leaves jobs in the queue wakes the next one."""
     done: list[str] = []
 
     async def work(name: str) -> None:

@@ -186,7 +186,7 @@ async def test_a_lost_host_is_replaced_by_an_empty_one(
 async def test_after_a_power_cut_an_operator_can_promote_the_replica_of_a_lost_master(
     servers: ValkeyCluster, reconcilers: list[ClusterReconciler]
 ) -> None:
-    """Redis lets no replica take over if it has had no link to the master since its own start."""
+    """Redis lets no replica take over if it has had no link to the master since it started."""
     await _until_healthy(reconcilers)
     await asyncio.to_thread(_write, servers)
     master, replica = servers.servers[MASTER_1], servers.servers[REPLICA_1]
@@ -199,7 +199,7 @@ async def test_after_a_power_cut_an_operator_can_promote_the_replica_of_a_lost_m
         await asyncio.to_thread(server.start)
     problem = (
         f"slots 0-8191 wait for 127.0.0.1:{master.port}: its replica at 127.0.0.1:{replica.port} has had no link to it "
-        "since its own start"
+        "since it started"
     )
     await _until(reconcilers, lambda state: any(each.startswith(problem) for each in state.requires_operator))
     assert replica.command("CLUSTER", "FAILOVER", "FORCE") == "OK"

@@ -105,14 +105,14 @@ def test_an_empty_member_requires_no_operator() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "unlinked"),
-    [(NEVER_LINKED, "since its own start"), (UNLINKED_TOO_LONG, "for too long")],
+    [(NEVER_LINKED, "since it started"), (UNLINKED_TOO_LONG, "for too long")],
     ids=["never linked", "unlinked for too long"],
 )
 def test_a_replica_that_cannot_take_over_requires_an_operator(changes: dict[str, object], unlinked: str) -> None:
     state = state_of(with_changes(HEALTHY, a=DOWN, a_={**changes, "keys": 7}))
     assert state.requires_operator == (
         f"slots 0-8191 wait for 10.0.0.1:1: its replica at 10.0.0.2:2 has had no link to it {unlinked}, so Redis does "
-        "not let it take over. Start 10.0.0.1:1 with its data. Only if they are lost, and before an empty server "
+        "not let it take over. Start 10.0.0.1:1 with its data. Only if that data is lost, and before an empty server "
         "starts there, send CLUSTER FAILOVER FORCE to 10.0.0.2:2: it then serves the 7 keys that it has",
     )
 
