@@ -189,10 +189,12 @@ class JobRoutes:
         shard = await self._find(job_id)
         await self._wait(shard, job_id, STOP_WAIT_SECONDS, None)
         (status,) = await read_statuses(shard, [job_id])
+        if status is None:
+            raise _no_such_job(job_id)  # It has ended meanwhile, and its record is not kept.
         if status in (Status.FINISHED, Status.FAILED):
             raise _wrong_status(job_id, status, "ended before it could be stopped")
         stopped = status in (Status.STOPPED, Status.CANCELED)
-        return json_response({"id": job_id, "status": status or Status.STOPPED}, 200 if stopped else 202)
+        return json_response({"id": job_id, "status": status}, 200 if stopped else 202)
 
     async def requeue(self, request: Request) -> Response:
         """Queue a failed, stopped or canceled job again; a job that is queued already stays queued."""

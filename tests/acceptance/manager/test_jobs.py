@@ -120,6 +120,22 @@ def test_a_canceled_job_of_a_silent_worker_remains_started(http: httpx.Client, w
     assert http.delete("/jobs/a").status_code == 409
 
 
+def test_canceling_a_job_whose_record_vanishes_meanwhile_is_answered_with_404(
+    http: httpx.Client, worker: Worker, shared_server: ValkeyServer
+) -> None:
+    submit(http, id="a")
+    assert worker.claim() == 1
+    answers: list[httpx.Response] = []
+    canceling = threading.Thread(
+        target=lambda: answers.append(httpx.post(f"{http.base_url}/jobs/a/cancel", timeout=ANSWER_SECONDS))
+    )
+    canceling.start()
+    until(lambda: shared_server.command("HGET", "rq:job:a", "wm_cancel"), 20, wanted="the cancellation")
+    shared_server.command("DEL", "rq:job:a")
+    canceling.join(ANSWER_SECONDS)
+    assert answers[0].status_code == 404
+
+
 def test_a_deleted_job_is_gone(http: httpx.Client, worker: Worker) -> None:
     submit(http, id="a")
     assert http.delete("/jobs/a").status_code == 204
