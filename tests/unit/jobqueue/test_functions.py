@@ -105,3 +105,39 @@ def test_the_first_directory_on_the_path_counts(modules: Path, tmp_path: Path) -
     functions = FunctionRegistry.discover(["billing"], [str(other), str(modules)])
     assert "billing.refund" in functions.names
     assert "billing.charge" not in functions.names
+
+
+@pytest.mark.parametrize(
+    "module", ["absent", "broken", "null", "shop.absent", ".", "a..b", "../billing", "billing.py "]
+)
+def test_a_module_that_cannot_be_read_is_noted_and_others_are_registered(modules: Path, module: str) -> None:
+    functions = FunctionRegistry.load([module, "billing"], [str(modules)])
+    assert "billing.charge" in functions.names
+    assert list(functions.unreadable) == [module.strip()]
+    assert functions.why_not_registered() == [functions.unreadable[module.strip()]]
+    assert functions.why_unreadable(f"{module.strip()}.call") is not None
+    assert functions.why_unreadable("billing.charge") is None
+
+
+def test_edits_are_noticed_when_a_function_is_looked_up(modules: Path) -> None:
+    functions = FunctionRegistry.load(["billing", "later"], [str(modules)], reloads=True)
+    assert functions.path_of("billing.refund") is None
+    (modules / "billing.py").write_text("def refund(): ...\n")
+    assert functions.path_of("billing.refund") == "billing.refund"
+    assert functions.path_of("billing.charge") is None
+    assert list(functions.missing) == ["later"]
+    (modules / "later.py").write_text("def come(): ...\n")
+    assert "later.come" in functions.names
+    (modules / "billing.py").write_text("def refund(:\n")
+    assert functions.path_of("billing.refund") is None
+    assert "billing.py, line 1" in str(functions.why_unreadable("billing.refund"))
+    (modules / "billing.py").write_text("def refund(): ...\n")
+    assert functions.why_not_registered() == []
+
+
+def test_without_reloading_edits_are_only_told(modules: Path) -> None:
+    functions = FunctionRegistry.load(["billing"], [str(modules)])
+    assert not functions.have_changed()
+    (modules / "billing.py").write_text("def refund(): ...\n")
+    assert functions.path_of("billing.charge") == "billing.charge"
+    assert functions.have_changed()
