@@ -35,8 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         slot_ranges = parse_hosts(settings.cluster_hosts)
     except ValueError as error:
         exit_with_usage_error(f"WORKMANAGER_CLUSTER_HOSTS: {error}")
+    url_name = "WORKMANAGER_CLUSTER_URL" if settings.cluster_url else "WORKMANAGER_REDIS_URL"
+    try:
+        url = parse_redis_url(settings.cluster_url or settings.redis_url)
+    except ValueError as error:
+        exit_with_usage_error(f"{url_name}: {error}")
     configure_logging()
-    reconciler = ClusterReconciler(slot_ranges, parse_redis_url(settings.cluster_url or settings.redis_url).connect)
+    reconciler = ClusterReconciler(slot_ranges, url.connect)
     members = {address for slot_range in slot_ranges for address in slot_range.members}
     leaving = {address for address in members if given.hand_over in (address.host, str(address))}
     if given.hand_over and not leaving:
