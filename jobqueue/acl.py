@@ -138,8 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for role, path in parser.parse_args(arguments).password:
         try:
             passwords.setdefault(role, []).append(path.read_text().strip())
-        except OSError as error:
-            parser.error(f"the password of role {role!r} cannot be read: {error}")
+        except (OSError, UnicodeDecodeError) as error:
+            # Without the path, which is the password itself if somebody gave that instead.
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            parser.error(f"the file with the password of role {role!r} cannot be read: {reason}")
     try:
         sys.stdout.write(render_acl_file(passwords))
     except ValueError as error:
@@ -149,8 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _role_and_file(text: str) -> tuple[str, Path]:
     role, found, path = text.partition("=")
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form ROLE=FILE")
+    if not found or role not in roles():
+        # Without the text, which can be a password.
+        raise argparse.ArgumentTypeError(f"give ROLE=FILE, with one of the roles {', '.join(roles())}")
     return role, Path(path)
 
 

@@ -46,7 +46,7 @@ def test_passwords_come_from_files(tmp_path: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [("worker", "ROLE=FILE"), ("worker=/nowhere", "cannot be read"), ("root=/dev/null", "no role 'root'")],
+    [("worker", "ROLE=FILE"), ("worker=/nowhere", "cannot be read"), ("root=/dev/null", "one of the roles manager, ")],
 )
 def test_usage_errors_say_what_is_wrong(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
