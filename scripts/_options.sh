@@ -12,7 +12,8 @@ read_options() {
         -h | --help) print_help && exit ;;
         --name | --region | --app | --set | --redis-url | --subnets | --worker-types | --manager-type) ;;
         --certificate-arn | --min-workers | --max-workers | --on-demand-base | --allow-cidr | --alarm-email) ;;
-        --*) usage "unknown option $1" ;;
+        --*=*) usage "${1%%=*}: give the value as the next argument, without =" ;;
+        -*) usage "unknown option $1" ;;
         *) usage "unexpected argument $1" ;;
         esac
         [ $# -ge 2 ] || usage "$1 needs a value"
@@ -65,8 +66,11 @@ check_values() {
 
 # check OPTION VALUE PATTERN DESCRIPTION: a value, if it is given, must match the pattern
 check() {
-    [ -z "$2" ] || [[ "$2" =~ ^$3$ ]] || usage "$1 $2: give $4"
+    [ -z "$2" ] || [[ "$2" =~ ^$3$ ]] || usage "$1$(shown "$1" "$2"): give $4"
 }
+
+# shown OPTION VALUE: prints the value, unless it can hold a password
+shown() { [ "$1" = --redis-url ] || printf ' %s' "$2"; }
 
 check_range() {
     local part

@@ -25,7 +25,8 @@ while [ $# -gt 0 ]; do
         if [ "$1" = --name ]; then name="$2"; else region="$2"; fi
         shift
         ;;
-    --*) usage "unknown option $1" ;;
+    --*=*) usage "${1%%=*}: give the value as the next argument, without =" ;;
+    -*) usage "unknown option $1" ;;
     *) usage "unexpected argument $1" ;;
     esac
     shift

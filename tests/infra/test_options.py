@@ -44,7 +44,10 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         (["--worker-types", "large"], "--worker-types large: give EC2 instance types, separated by commas"),
         (["--manager-type", "m7g.large,m7g.large"], "--manager-type m7g.large,m7g.large: give an EC2 instance type"),
         (["--redis-url", "rediss://a:b@c:6379"], "with the literal word PASSWORD"),
-        (["--redis-url", "redis.example"], "--redis-url redis.example: give redis[s]://"),
+        (["--redis-url", "redis.example"], "--redis-url: give redis[s]://"),
+        (["--redis-url", "redis://:secret@c#1"], "--redis-url: give redis[s]://"),
+        (["--redis-url=redis://:secret@c"], "--redis-url: give the value as the next argument, without ="),
+        (["-x"], "unknown option -x"),
         (["--alarm-email", "me"], "--alarm-email me: give an e-mail address, NAME@DOMAIN"),
         (["--set", "wait weight=1"], "--set wait weight=1: give NAME=VALUE"),
         (["--app", "/nowhere"], "--app /nowhere: no such directory"),
@@ -56,6 +59,24 @@ def test_a_usage_error_is_one_line(tmp_path: Path, options: list[str], reason: s
     (line,) = result.errors.splitlines()
     assert line.startswith("setup: error: ")
     assert reason in line
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--bar"], "unknown option --bar"),
+        (["-x"], "unknown option -x"),
+        (["--name=mine"], "--name: give the value as the next argument, without ="),
+        (["--name"], "--name needs a value"),
+        (["mine"], "unexpected argument mine"),
+    ],
+)
+def test_a_usage_error_of_teardown_is_one_line(tmp_path: Path, options: list[str], reason: str) -> None:
+    scripts = Scripts(tmp_path, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+    result = scripts.run("teardown.sh", *options)
+    assert (result.exit_code, result.output, result.errors) == (2, "", f"teardown: error: {reason} (see --help)\n")
+    assert scripts.run("teardown.sh", "--help").output.startswith("Deletes a deployment of setup.sh")
 
 
 def test_a_missing_prerequisite_is_reported_in_one_line(tmp_path: Path, emulator: Emulator) -> None:
