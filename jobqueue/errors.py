@@ -21,6 +21,13 @@ class ShardUnavailable(JobQueueError):
         self.outcome_unknown = outcome_unknown
 
 
+class WrongDatabase(ShardUnavailable):
+    """Redis does not let this program use the database that its URL names.
+
+    Remedy: give a database that the server has. A Redis Cluster has only database 0.
+    """
+
+
 class NotPermitted(ShardUnavailable):
     """Redis denies this program's user a command or a key, because its users file is older than the program.
 

@@ -64,7 +64,7 @@ def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> 
         settings.lease_seconds,
         on_connected=ignore,
         on_jobs_waiting=lambda: None,
-        on_fatal_error=lambda _: None,
+        on_fatal_error=lambda _, __: None,
     )
     api, _ = _build_api(settings, functions, queue, Metrics(), None)
     return openapi.build_document(api, functions, keys=bool(settings.api_keys))

@@ -47,17 +47,23 @@ class Metrics:
         tally.by_bucket[bisect_left(DURATION_BUCKETS, seconds)] += 1
 
     def render(
-        self, counts: ShardCounts | None, workers: int, shards_unavailable: int, cluster: ClusterState | None = None
+        self,
+        counts: ShardCounts | None,
+        workers: int,
+        shards_unavailable: int,
+        cluster: ClusterState | None = None,
+        servers_refused: int = 0,
     ) -> bytes:
         """Return all metrics in Prometheus' text format.
 
         Args:
             counts: the queue's counts; None if Redis does not answer, which leaves the queue's metrics out.
             cluster: the Redis Cluster that this manager administers, if it does.
+            servers_refused: Redis servers that must be members of a cluster, and are not.
         """
         own, queue = CollectorRegistry(), CollectorRegistry()
         own.register(_ManagerCollector(self, self._tallies))
-        queue.register(_QueueCollector(counts, workers, shards_unavailable))
+        queue.register(_QueueCollector(counts, workers, shards_unavailable, servers_refused))
         if cluster is not None:
             queue.register(_ClusterCollector(cluster))
         return b"".join(map(generate_latest, (self.registry, own, queue)))
@@ -109,13 +115,19 @@ class _ManagerCollector(Collector):
 
 
 class _QueueCollector(Collector):
-    def __init__(self, counts: ShardCounts | None, workers: int, shards_unavailable: int) -> None:
+    def __init__(self, counts: ShardCounts | None, workers: int, shards_unavailable: int, servers_refused: int) -> None:
+        self._servers_refused = servers_refused
         self._counts = counts
         self._workers = workers
         self._shards_unavailable = shards_unavailable
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("workmanager_redis_up", "Whether Redis answers", value=float(self._counts is not None))
+        yield GaugeMetricFamily(
+            "workmanager_redis_servers_refused",
+            "Redis servers that must be members of the cluster, and are not: see the log",
+            value=self._servers_refused,
+        )
         if self._counts is None:
             return
         yield GaugeMetricFamily(

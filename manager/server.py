@@ -83,6 +83,7 @@ class ManagerServer:
             on_connected=self._start_scaler,
             on_jobs_waiting=self._on_jobs_waiting,
             on_fatal_error=self._fail,
+            require_cluster=bool(settings.cluster_hosts),
         )
         self._access_log = AccessLog(sys.stderr) if settings.access_log else None
         self._reconciler: ClusterReconciler | None = None
@@ -142,9 +143,9 @@ class ManagerServer:
             asyncio.get_running_loop().remove_reader(fd)
             self._stop("parent_gone")
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, exit_code: int) -> None:
         sys.stderr.write(f"{reason}\n")
-        self._exit_code = 1
+        self._exit_code = exit_code
         self._stop("failure")
 
     async def _start_scaler(self, shards: Shards) -> None:

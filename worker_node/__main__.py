@@ -10,8 +10,9 @@ from typing import Any
 
 import uvloop
 
-from jobqueue.errors import LayoutMismatch
+from jobqueue.errors import LayoutMismatch, WrongDatabase
 from jobqueue.functions import FunctionRegistry, UnknownModule
+from jobqueue.servers.topology import Topology
 from jobqueue.settings import exit_with_usage_error
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerRecord
@@ -81,8 +82,8 @@ async def _run(settings: WorkerSettings, options: WorkerOptions, functions: Func
 
 async def _connect(redis_url: str) -> Shards:
     try:
-        return await Shards.connect_with_retries(redis_url)
-    except (LayoutMismatch, ValueError) as error:
+        return await Shards.connect_with_retries(Topology(redis_url))
+    except (LayoutMismatch, WrongDatabase, ValueError) as error:
         raise StartupError(f"--redis-url: {error}") from error
 
 

@@ -8,7 +8,7 @@ Hot path: see `http_enqueue` in benchmarks/README.md#what-limits-each-figure.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -51,6 +51,14 @@ class ServerUnreachable(JobQueueError):
         self.sent = sent
 
 
+class DatabaseRefused(ServerUnreachable):
+    """A server does not let the connection use the URL's database, or set what else the URL asks for."""
+
+
+class ServerRefused(ServerUnreachable):
+    """A server is not what it must be, such as a member of the cluster: nothing is read from it or written to it."""
+
+
 class ServerPool:
     """A pool of connections to one server.
 
@@ -58,6 +66,8 @@ class ServerPool:
         host, port: its address.
         connect: makes a connection.
         on_overdue: called with this pool for each reply that is `OVERDUE_SECONDS` late.
+        check: called with this pool and each new connection, before anything else is sent on it; raises `ServerRefused`
+            unless the server at the address is the right one.
 
     Attributes:
         unreplicated: what is known about the server's time as a master without replicas.
@@ -69,11 +79,13 @@ class ServerPool:
         port: int,
         connect: ConnectionFactory,
         on_overdue: Callable[["ServerPool"], None] = lambda _: None,
+        check: Callable[["ServerPool", Connection], Awaitable[None]] | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._connect = connect
         self._on_overdue = on_overdue
+        self._check = check
         # The timeout of each call in flight, and the time from which its reply is overdue.
         self._in_flight: dict[asyncio.Timeout, float] = {}
         # Packs a command of many arguments in a sixth of the time that redis-py's Python code takes.
@@ -184,21 +196,22 @@ class ServerPool:
                 self._in_flight[timeout] = loop.time() + overdue_seconds
                 if not connection.is_connected:
                     timeout.reschedule(loop.time() + CONNECT_TIMEOUT_SECONDS)
-                    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
+                    await self._open(connection)
+                    if self._check is not None:
+                        timeout.reschedule(loop.time() + min(timeout_seconds, REPLY_TIMEOUT_SECONDS))
+                        await self._check(self, connection)
                     timeout.reschedule(loop.time() + timeout_seconds)
                     writer = connection._writer
-                packed = [
-                    piece
-                    for command in commands
-                    for piece in self._serializer.pack(*command)  # type: ignore[arg-type]  # annotated as lists
-                ]
                 sent = True
-                await connection.send_packed_command(packed, check_health=False)
-                return [await _read_reply(connection) for _ in commands]
+                return await self.ask(connection, *commands)
         except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
             await _drop(connection, writer)
             await self._drop_idle()
             raise ServerUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error
+        except ServerRefused:
+            await _drop(connection, writer)
+            await self._drop_idle()
+            raise
         except BaseException:
             # Cancelled between command and reply: the next reply on the connection would belong to this call.
             await _drop(connection, writer)
@@ -207,6 +220,22 @@ class ServerPool:
             self._in_flight.pop(timeout, None)
             if alarm is not None:
                 alarm.cancel()
+
+    async def ask(self, connection: Connection, *commands: RedisCommand) -> list[Any]:
+        """Send the commands on an open connection of this pool and return the replies, however long they take."""
+        packed = [
+            piece
+            for command in commands
+            for piece in self._serializer.pack(*command)  # type: ignore[arg-type]  # annotated as lists
+        ]
+        await connection.send_packed_command(packed, check_health=False)
+        return [await _read_reply(connection) for _ in commands]
+
+    async def _open(self, connection: Connection) -> None:
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
+        except ResponseError as error:  # the reply to SELECT or CLIENT SETNAME
+            raise DatabaseRefused(f"Redis at {self.address}: {error}", sent=False) from error
 
     def _take(self) -> Connection:
         return self._idle.pop() if self._idle else self._connect(host=self.host, port=self.port)

@@ -3,14 +3,22 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
-from jobqueue.errors import ShardUnavailable
-from jobqueue.servers.connection_pool import ServerPool, ServerUnreachable, parse_info
+from jobqueue.errors import ShardUnavailable, WrongDatabase
+from jobqueue.servers.connection_pool import (
+    DatabaseRefused,
+    ServerPool,
+    ServerRefused,
+    ServerUnreachable,
+    parse_info,
+)
 from jobqueue.servers.url import parse_redis_url
 
 HASH_SLOTS = 16384
@@ -19,6 +27,11 @@ HEDGE_DELAY_SECONDS = 0.2
 """If a server has not replied for this long, the next one is asked as well."""
 SUCCESSOR_POLL_SECONDS = 0.25
 """How often the map is asked for while a master's reply is overdue."""
+RECHECK_SECONDS = 2.0
+"""How often a refused server is asked whether it is a member of the cluster by now."""
+NOT_CLUSTERED = "it runs without cluster-enabled, but the queue is on a Redis Cluster: restart it with cluster-enabled"
+
+_MAP_COMMANDS = (("CLUSTER", "INFO"), ("CLUSTER", "SLOTS"))
 
 Address = tuple[str, int]
 
@@ -74,8 +87,13 @@ class ClusterMap:
 class Topology:
     """The servers behind a Redis URL.
 
+    If they are known to be a Redis Cluster, a server without cluster mode is refused: a master that comes back so takes
+    writes for slots that the cluster serves elsewhere. They are known to be one if the URL has several servers, or once
+    a map of a cluster has been read. Each new connection is checked.
+
     Args:
         url: see `parse_redis_url`.
+        require_cluster: the servers are known to be a cluster, even if the URL has only one.
 
     Attributes:
         user: the Redis user of the connections.
@@ -84,7 +102,7 @@ class Topology:
         ValueError: the URL is wrong; the message says why, and does not contain the password.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, require_cluster: bool = False) -> None:
         parsed = parse_redis_url(url)
         self.user = parsed.user
         self._seeds = parsed.seeds
@@ -95,11 +113,25 @@ class Topology:
         self._best_informed: Address | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._searches: dict[ServerPool, asyncio.Task[None]] = {}
+        self._requires_cluster = require_cluster or len(set(parsed.seeds)) > 1
+        self._refused_at: dict[Address, float] = {}
+        self._rechecking: asyncio.Task[None] | None = None
 
     @property
     def clustered(self) -> bool:
         """Whether the servers are a Redis Cluster; False until a map has been read."""
         return self._map.clustered
+
+    @property
+    def refused_servers(self) -> Mapping[str, str]:
+        """The servers that are refused: why, by address."""
+        return {f"{host}:{port}": NOT_CLUSTERED for host, port in sorted(self._refused_at)}
+
+    def require_cluster(self, server: ServerPool) -> ShardUnavailable:
+        """Refuse a server without cluster mode that holds records of a cluster, and any other. Return the error."""
+        self._requires_cluster = True
+        self._map, self._stale = ClusterMap((), frozenset(), 0, False, False), True
+        return ShardUnavailable(self._refuse((server.host, server.port)))
 
     def masters_by_slot(self) -> list[str]:
         """Return the address of each slot's master, by slot; '' if no master has the slot."""
@@ -155,7 +187,8 @@ class Topology:
 
     async def close(self) -> None:
         """Close every connection."""
-        tasks = [*self._searches.values(), *([self._refreshing] if self._refreshing is not None else [])]
+        own = [task for task in (self._refreshing, self._rechecking) if task is not None]
+        tasks = [*self._searches.values(), *own]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -239,36 +272,94 @@ class Topology:
         yield from (address for address in addresses if address != first)
 
     async def _query(self, address: Address) -> ClusterMap | ShardUnavailable:
-        host, port = address
         try:
-            info, slots = await self._pool(address).execute(
-                ("CLUSTER", "INFO"), ("CLUSTER", "SLOTS"), timeout_seconds=MAP_TIMEOUT_SECONDS
-            )
+            replies = await self._pool(address).execute(*_MAP_COMMANDS, timeout_seconds=MAP_TIMEOUT_SECONDS)
+        except DatabaseRefused as error:
+            return WrongDatabase(str(error))
         except ServerUnreachable as error:
             return ShardUnavailable(str(error))
-        if isinstance(slots, RedisError) and "cluster support disabled" in str(slots):
-            return ClusterMap.of_standalone(address)
-        for reply in (info, slots):
-            if isinstance(reply, RedisError):
-                return ShardUnavailable(f"Redis at {host}:{port}: {reply}")
-        return ClusterMap.parse(info, slots, address)
+        answer = _parse_map(address, replies)
+        if self._is_refused(answer):
+            return ShardUnavailable(self._refuse(address))
+        return answer
+
+    async def _check(self, server: ServerPool, connection: Connection) -> None:
+        """Check that the server on a new connection is what it must be: another may have been started in its place."""
+        if not self._requires_cluster and not self._map.clustered:
+            return
+        address = (server.host, server.port)
+        answer = _parse_map(address, await server.ask(connection, *_MAP_COMMANDS))
+        if self._is_refused(answer):
+            raise ServerRefused(self._refuse(address), sent=False)
+        if isinstance(answer, ShardUnavailable):
+            raise ServerUnreachable(str(answer), sent=False)
+        self._end_refusal(address, "is_member")
+
+    def _is_refused(self, answer: ClusterMap | ShardUnavailable) -> bool:
+        must_be_clustered = self._requires_cluster or self._map.clustered
+        return must_be_clustered and isinstance(answer, ClusterMap) and not answer.clustered
+
+    def _refuse(self, address: Address) -> str:
+        """Note that the server is refused, and return why."""
+        host, port = address
+        if address not in self._refused_at:
+            self._refused_at[address] = time.monotonic()
+            log.error("event=redis_server_refused server=%s:%d reason=%r", host, port, NOT_CLUSTERED)
+        if self._rechecking is None or self._rechecking.done():
+            self._rechecking = asyncio.create_task(self._recheck_refused())
+        return f"Redis at {host}:{port} is refused: {NOT_CLUSTERED}"
+
+    def _end_refusal(self, address: Address, reason: str) -> None:
+        since = self._refused_at.pop(address, None)
+        if since is not None:
+            log.info(
+                "event=redis_server_refusal_ended server=%s:%d reason=%s after_seconds=%.0f",
+                *address,
+                reason,
+                time.monotonic() - since,
+            )
+
+    async def _recheck_refused(self) -> None:
+        while self._refused_at:
+            await asyncio.sleep(RECHECK_SECONDS)
+            for address in list(self._refused_at):
+                try:
+                    # A new connection: it is checked before the command is sent.
+                    await self._pool(address).execute(("PING",), timeout_seconds=MAP_TIMEOUT_SECONDS)
+                except ServerRefused:
+                    continue
+                except ServerUnreachable:
+                    self._end_refusal(address, "unreachable")
 
     async def _forget_departed(self) -> None:
-        present = {*self._seeds, *self._map.replicas, *(address for _, _, address in self._map.masters)}
+        members = {*self._map.replicas, *(address for _, _, address in self._map.masters)}
+        present = {*self._seeds, *members, *self._refused_at}
         for address in self._pools.keys() - present:
             await self._pools.pop(address).close()
 
     def _pool(self, address: Address) -> ServerPool:
         if address not in self._pools:
-            self._pools[address] = ServerPool(*address, self._connect, self._on_overdue)
+            self._pools[address] = ServerPool(*address, self._connect, self._on_overdue, self._check)
         return self._pools[address]
+
+
+def _parse_map(address: Address, replies: Sequence[Any]) -> ClusterMap | ShardUnavailable:
+    """Parse the replies to `_MAP_COMMANDS`."""
+    info, slots = replies
+    if isinstance(slots, RedisError) and "cluster support disabled" in str(slots):
+        return ClusterMap.of_standalone(address)
+    for reply in (info, slots):
+        if isinstance(reply, RedisError):
+            return ShardUnavailable("Redis at {}:{}: {}".format(*address, reply))
+    return ClusterMap.parse(info, slots, address)
 
 
 def _least_outdated(answers: Sequence[ClusterMap | ShardUnavailable]) -> ClusterMap:
     maps = [answer for answer in answers if isinstance(answer, ClusterMap)]
     failures = "; ".join(str(answer) for answer in answers if isinstance(answer, ShardUnavailable))
     if not maps:
-        raise ShardUnavailable(failures)
+        wrong = any(isinstance(answer, WrongDatabase) for answer in answers)
+        raise WrongDatabase(failures) if wrong else ShardUnavailable(failures)
     candidates = [found for found in maps if found.has_majority]
     if not candidates:
         text = (

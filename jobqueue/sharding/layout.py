@@ -19,6 +19,8 @@ RECORD_FORMAT = 1
 SHARDS_PER_MASTER = 2
 WITNESS_SLOT = HASH_SLOTS - 1
 """The only slot of a witness: a third master that votes and holds no jobs."""
+MAX_TAGS = 1024
+"""How many hash tags are looked at for records of a cluster; a cluster of 100 masters uses tags below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,11 @@ class Layout:
 
     format: int
     prefixes: tuple[str, ...]
+
+    @property
+    def clustered(self) -> bool:
+        """Whether it is the layout of a Redis Cluster, whose prefixes are hash tags."""
+        return any(prefix.startswith("{") for prefix in self.prefixes)
 
     def to_json(self) -> str:
         """Return the layout as it is stored in Redis."""
@@ -48,16 +55,24 @@ async def agree_on_layout(topology: Topology, shard_count: int | None) -> Layout
     """Read the layout from Redis; write one if there is none.
 
     Raises:
-        LayoutMismatch: it has another number of shards than `shard_count`, or a format newer than the next one.
-        ShardUnavailable: Redis cannot be reached.
+        LayoutMismatch: it has another number of shards than `shard_count`, a format newer than the next one, or is that
+            of a plain Redis on a cluster.
+        ShardUnavailable: Redis cannot be reached, or a server without cluster mode holds a cluster's records.
     """
     server = await topology.master_of(key_slot(keys.LAYOUT.encode()))
     (stored,) = await _read(topology, server, ("GET", keys.LAYOUT))
+    if not topology.clustered and await _has_cluster_records(topology, server, stored):
+        raise topology.require_cluster(server)
     if stored is None:
         proposal = plan_layout(topology, shard_count)
         create = ("SET", keys.LAYOUT, proposal.to_json(), "NX")
         _, stored = await _write(topology, server, create, ("GET", keys.LAYOUT))
     layout = Layout.from_json(stored)
+    if topology.clustered and not layout.clustered:
+        raise LayoutMismatch(
+            f"the Redis Cluster at {server.address} holds the queue of a plain Redis: use that Redis, or an empty"
+            " cluster"
+        )
     if layout.format > RECORD_FORMAT + 1:
         raise LayoutMismatch(
             f"Redis at {server.address} holds records of format {layout.format}, but this program knows format"
@@ -104,6 +119,25 @@ def plan_layout(topology: Topology, shard_count: int | None) -> Layout:
             prefixes.append(prefix)
         number += 1
     return Layout(RECORD_FORMAT, tuple(prefixes))
+
+
+async def _has_cluster_records(topology: Topology, server: ServerPool, stored: bytes | None) -> bool:
+    """Return whether a server without cluster mode was a member of a cluster: it has its layout, or one of its shards.
+
+    A second layout must not be written there: its jobs would be lost for the cluster's managers and workers.
+    """
+    if stored is not None:
+        return Layout.from_json(stored).clustered
+    prefixes = [f"{{rq:{number}}}" for number in range(MAX_TAGS)]
+    # Keys that a worker's Redis user may read, too.
+    marks = [key(prefix) for prefix in prefixes for key in (keys.queues, keys.workers, keys.manager_heartbeat)]
+    try:
+        (found,) = await server.execute(("EXISTS", *marks))
+    except ServerUnreachable as error:
+        topology.invalidate()
+        raise ShardUnavailable(str(error)) from error
+    # A user who may not read these keys is not one of a cluster.
+    return not isinstance(found, RedisError) and found > 0
 
 
 async def _read(topology: Topology, server: ServerPool, *commands: RedisCommand) -> list[Any]:

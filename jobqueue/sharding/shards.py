@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 
 from jobqueue.backoff import Backoff
-from jobqueue.errors import ShardUnavailable
+from jobqueue.errors import ShardUnavailable, WrongDatabase
 from jobqueue.servers.topology import Topology
 from jobqueue.sharding.job_ids import JobIdGenerator
 from jobqueue.sharding.layout import Layout, agree_on_layout
@@ -51,21 +51,31 @@ class Shards:
             raise
 
     @classmethod
-    async def connect_with_retries(cls, url: str) -> "Shards":
-        """Connect as `connect` does, and retry until Redis can be reached; log when an outage begins and ends.
+    async def connect_with_retries(cls, topology: Topology) -> "Shards":
+        """Connect, and retry until Redis can be reached; log when an outage begins and ends.
+
+        Args:
+            topology: the servers; they are closed if this fails for good.
 
         Raises:
             LayoutMismatch: the queue has a newer format.
+            WrongDatabase: the server does not have the database of the URL.
         """
         backoff = Backoff("redis", None)
-        while True:
-            try:
-                shards = await cls.connect(url)
-            except ShardUnavailable as error:
-                await backoff.failed(error)
-            else:
-                backoff.succeeded()
-                return shards
+        try:
+            while True:
+                try:
+                    shards = cls(await agree_on_layout(topology, None), topology)
+                except WrongDatabase:
+                    raise
+                except ShardUnavailable as error:
+                    await backoff.failed(error)
+                else:
+                    backoff.succeeded()
+                    return shards
+        except BaseException:
+            await topology.close()
+            raise
 
     def __iter__(self) -> Iterator[Shard]:
         return iter(self.all)

@@ -5,12 +5,16 @@ A manager starts without Redis: until the first connection, every request gets 5
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from jobqueue.errors import LayoutMismatch, ShardUnavailable
+from jobqueue.errors import LayoutMismatch, ShardUnavailable, WrongDatabase
 from jobqueue.maintenance.periodic import Maintenance
+from jobqueue.servers.topology import Topology
 from jobqueue.sharding.shards import Shards
 from manager.queue.service import QueueService
+
+FAILURE, USAGE_ERROR = 1, 2
+"""Exit codes of a manager."""
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +27,9 @@ class QueueConnection:
         lease_seconds: how long workers' leases last.
         on_connected: called once, with the shards.
         on_jobs_waiting: called when jobs wait, repeatedly while they do.
-        on_fatal_error: called with the reason if the manager cannot go on: the layout or format in Redis is not this
-            version's, or the maintenance failed unexpectedly.
+        on_fatal_error: called with the reason and the exit code if the manager cannot go on: Redis does not have the
+            URL's database, its layout or format is not this version's, or the maintenance failed unexpectedly.
+        require_cluster: the Redis servers are known to be a cluster.
     """
 
     def __init__(
@@ -34,13 +39,15 @@ class QueueConnection:
         *,
         on_connected: Callable[[Shards], Awaitable[None]],
         on_jobs_waiting: Callable[[], None],
-        on_fatal_error: Callable[[str], None],
+        on_fatal_error: Callable[[str, int], None],
+        require_cluster: bool = False,
     ) -> None:
         self._redis_url = redis_url
         self._lease_seconds = lease_seconds
         self._on_connected = on_connected
         self._on_jobs_waiting = on_jobs_waiting
         self._on_fatal_error = on_fatal_error
+        self._topology = Topology(redis_url, require_cluster=require_cluster)
         self._service: QueueService | None = None
         self._task: asyncio.Task[None] | None = None
         self.closing = asyncio.Event()
@@ -57,6 +64,11 @@ class QueueConnection:
             raise ShardUnavailable("Redis has not been reached yet")
         return self._service
 
+    @property
+    def refused_servers(self) -> Mapping[str, str]:
+        """Redis servers that are not used because they are no members of the cluster: why, by address."""
+        return self._topology.refused_servers
+
     def start(self) -> None:
         """Start to connect, with retries until it succeeds."""
         self._task = asyncio.create_task(self._run())
@@ -71,7 +83,7 @@ class QueueConnection:
 
     async def _run(self) -> None:
         try:
-            shards = await Shards.connect_with_retries(self._redis_url)
+            shards = await Shards.connect_with_retries(self._topology)
             self._service = QueueService(shards)
             log.info("event=queue_connected shards=%d", len(shards))
             await self._on_connected(shards)
@@ -79,9 +91,11 @@ class QueueConnection:
                 shards, self._redis_url, lease_seconds=self._lease_seconds, on_jobs_waiting=self._on_jobs_waiting
             )
             await maintenance.run()
+        except WrongDatabase as error:
+            self._on_fatal_error(f"WORKMANAGER_REDIS_URL: {error}", USAGE_ERROR)
         except LayoutMismatch as error:
-            self._on_fatal_error(str(error))
+            self._on_fatal_error(str(error), FAILURE)
         except Exception:
             # The loop's edge: a manager without maintenance must not look healthy.
             log.exception("event=maintenance_stopped")
-            self._on_fatal_error("the queue's maintenance has failed: see the log")
+            self._on_fatal_error("the queue's maintenance has failed: see the log", FAILURE)

@@ -56,11 +56,20 @@ class HealthRoutes:
         NO_PARAMETERS.parse(request.scope["query_string"])
         if self._queue.closing.is_set():
             raise Problem(SHUTTING_DOWN, "this manager is shutting down: use another one", headers=_RETRY)
-        writable, total = await self._queue.service.overview.ready()
+        refused = self._queue.refused_servers
+        reasons = "".join(f"; Redis at {server} is refused: {reason}" for server, reason in refused.items())
+        try:
+            writable, total = await self._queue.service.overview.ready()
+        except ShardUnavailable as error:
+            if not refused:
+                raise
+            raise Problem(UNAVAILABLE, f"the queue is unavailable at the moment{reasons}", headers=_RETRY) from error
         if writable == 0:
-            raise Problem(UNAVAILABLE, "no shard of the queue accepts writes", headers=_RETRY)
+            raise Problem(UNAVAILABLE, f"no shard of the queue accepts writes{reasons}", headers=_RETRY)
         shards = {"total": total, "unavailable": total - writable}
         answer: dict[str, object] = {"status": "ready", "shards": shards}
+        if refused:
+            answer["refused_servers"] = refused
         if self._reconciler is not None and self._reconciler.state is not None:
             answer["cluster"] = self._reconciler.state
         return json_response(answer)
@@ -78,4 +87,6 @@ class HealthRoutes:
             # Show at least this manager's own metrics.
             counts = None
         cluster = self._reconciler.state if self._reconciler is not None else None
-        return Response(self._metrics.render(counts, workers, unavailable, cluster), media_type=CONTENT_TYPE_LATEST)
+        refused = len(self._queue.refused_servers)
+        shown = self._metrics.render(counts, workers, unavailable, cluster, refused)
+        return Response(shown, media_type=CONTENT_TYPE_LATEST)

@@ -155,6 +155,9 @@ class Readiness(_Response):
 
     status: str
     shards: ShardsResponse
+    refused_servers: dict[str, str] | None = Field(
+        default=None, description="Redis servers that must be members of the cluster and are not: why, by address"
+    )
     cluster: ClusterState | None = Field(default=None, description="The Redis Cluster, if this manager administers one")
 
 

@@ -4,6 +4,8 @@ import argparse
 import logging
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -24,6 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     config = _config(options, os.environ)
+    if config.redis_url:
+        _check_redis_url(config.redis_url)
     _configure_logging()
     stop = _StopSignals(options.parent_fd)
     system = LocalSystem(config, stop_requested=lambda: stop.is_requested, stop_immediately=lambda: stop.is_repeated)
@@ -34,6 +38,15 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         system.stop()
     return 0
+
+
+def _check_redis_url(url: str) -> None:
+    """Refuse a URL that every manager would refuse: once, before anything is started."""
+    command = [sys.executable, "-m", "jobqueue.servers.check_url"]
+    environ = {**os.environ, "WORKMANAGER_REDIS_URL": url}  # not an argument, which other users can see
+    checked = subprocess.run(command, env=environ, stderr=subprocess.PIPE, text=True, check=False)
+    if checked.returncode:
+        raise UsageError(checked.stderr.rstrip().rpartition("\n")[2])
 
 
 def _configure_logging() -> None:

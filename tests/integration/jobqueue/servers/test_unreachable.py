@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from jobqueue.errors import ShardUnavailable
+from jobqueue.errors import ShardUnavailable, WrongDatabase
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import EnqueueOutcome, enqueue
+from jobqueue.servers.topology import Topology
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.messages import wait_for_message
@@ -39,6 +40,11 @@ async def test_a_wrong_password_is_named_in_the_error(private_server: ValkeyServ
 async def test_an_invalid_redis_url_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match=r"(?i)redis"):
         await Shards.connect(url)
+
+
+async def test_a_database_that_redis_does_not_have_ends_the_wait_for_redis(redis_url: str) -> None:
+    with pytest.raises(WrongDatabase, match="DB index is out of range"):
+        await Shards.connect_with_retries(Topology(f"{redis_url}/99"))
 
 
 async def test_a_restarted_server_is_used_again(private_server: ValkeyServer, private_shard: Shard) -> None:

@@ -91,8 +91,8 @@ async def start(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def trio(start: Start) -> tuple[Server, Server, Server]:
-    """A silent master, its replica, and a third server that knows the map."""
-    master, replica, other = [await start(Server(silent=silent)) for silent in (True, False, False)]
+    """A master, its replica, and a third server that knows the map."""
+    master, replica, other = [await start(Server()) for _ in range(3)]
     for server in (master, replica, other):
         server.master = master.port
     return master, replica, other
@@ -100,9 +100,13 @@ async def trio(start: Start) -> tuple[Server, Server, Server]:
 
 @pytest.fixture
 async def shard(trio: tuple[Server, Server, Server]) -> AsyncIterator[Shard]:
-    """A shard on the silent master."""
+    """A shard on the master, which is silent from now on."""
     topology = Topology(",".join(f"redis://127.0.0.1:{server.port}" for server in trio))
-    await topology.refresh()
+    pool = await topology.master_of(0)
+    # Two connections that have been checked, as those of a running program have.
+    async with pool.pinned_connection() as first, pool.pinned_connection() as second:
+        await asyncio.gather(first.execute(("EVALSHA",)), second.execute(("EVALSHA",)))
+    trio[0].silent = True
     shards = Shards(Layout(RECORD_FORMAT, ("{rq:0}",)), topology)
     yield shards.all[0]
     await shards.close()
@@ -149,6 +153,22 @@ async def test_calls_fail_when_only_a_minority_is_reachable(shard: Shard, trio: 
             await in_flight
     assert raised.value.outcome_unknown
     assert replica.scripts_run == 0
+
+
+async def test_a_master_that_is_silent_on_a_new_connection_has_been_sent_nothing(
+    trio: tuple[Server, Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_pool, "REPLY_TIMEOUT_SECONDS", 0.5)
+    topology = Topology(",".join(f"redis://127.0.0.1:{server.port}" for server in trio))
+    await topology.refresh()
+    trio[0].silent = True
+    shards = Shards(Layout(RECORD_FORMAT, ("{rq:0}",)), topology)
+    pool = await topology.master_of(0)
+    await pool.close()  # drops the idle connections
+    with pytest.raises(ShardUnavailable) as raised:
+        await shards.all[0].execute(("GET", "{rq:0}:x"), timeout_seconds=60)
+    assert not raised.value.outcome_unknown
+    await shards.close()
 
 
 async def test_a_slow_master_without_successor_is_waited_for(shard: Shard, trio: tuple[Server, Server, Server]) -> None:
