@@ -9,6 +9,7 @@ from collections.abc import Callable
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from redis.exceptions import RedisError
 
+from jobqueue.backoff import Outage
 from jobqueue.errors import JobQueueError
 from jobqueue.sharding.shards import Shards
 from scaler.apply.round import RoundResult, ScalingRound
@@ -71,7 +72,7 @@ class ScalerLoop:
         self._scheduler = AsyncIOScheduler()
         self._is_leader = False
         self._is_prepared = False
-        self._failing_since: float | None = None
+        self._outage, self._crashes = Outage(clock), Outage(clock)
         self._resume_at = float("-inf")
         self._is_empty = True
         self._round_lock = asyncio.Lock()
@@ -166,12 +167,17 @@ class ScalerLoop:
             try:
                 await self.run_round()
             except (JobQueueError, RedisError, OSError) as error:
-                if self._failing_since is None:
-                    self._failing_since = self._clock()
-                log.warning("event=scaler_round_failed error=%s", error)
-            except Exception:  # The loop's edge: an unexpected error must not end the scaling for good.
-                log.exception("event=scaler_round_crashed")
+                if self._outage.begin():
+                    log.warning("event=scaler_round_failed error=%s", error)
+            except Exception as error:  # The loop's edge: an unexpected error must not end the scaling for good.
+                if self._crashes.begin(repr(error)):
+                    log.exception("event=scaler_round_crashed")
             else:
-                if self._failing_since is not None and self._clock() - self._failing_since > OUTAGE_SECONDS:
+                if self._outage.seconds > OUTAGE_SECONDS:
                     self._resume_at = self._clock() + RECOVERY_WAIT_SECONDS
-                self._failing_since = None
+                self._report_recovery()
+
+    def _report_recovery(self) -> None:
+        outages = [seconds for seconds in (self._outage.end(), self._crashes.end()) if seconds is not None]
+        if outages:
+            log.info("event=scaler_round_recovered after_seconds=%.1f", max(outages))

@@ -181,8 +181,19 @@ def decide(observation: Observation, limits: Limits) -> Decision:
     if observation.stale:
         return _decision(observation, limits, f"KEEP {serving}: some numbers are stale")
     if waiting or serving <= minimum:
-        return _decision(observation, limits, f"KEEP {serving}: {why or 'all are needed'}")
+        return _decision(observation, limits, f"KEEP {serving}: {_why_none_is_launched(observation, limits, why)}")
     return _scale_in(observation, limits, minimum)
+
+
+def _why_none_is_launched(observation: Observation, limits: Limits, why: str) -> str:
+    """Return why the fleet stays as it is; `why` is the reason for launching no worker for the jobs that wait."""
+    if why and observation.serving + observation.draining >= limits.max_workers_allowed():
+        draining = f", {observation.draining} of them draining" if observation.draining else ""
+        return f"the maximum of {limits.max_workers_allowed()} is reached{draining}"
+    if why:
+        return why
+    minimum = limits.min_workers_required(observation.now)
+    return f"the minimum is {minimum}" if minimum else "there are no workers, and no job waits that they could run"
 
 
 def _scale_in_to_maximum(observation: Observation, limits: Limits, excess: int) -> Decision:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from jobqueue.errors import JobQueueError
+from jobqueue.backoff import Outage
+from jobqueue.errors import JobQueueError, NotPermitted, ShardUnavailable
 from jobqueue.inspection.listing import queue_names
 from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.leases import REAP_LIMIT, reap, reap_rq_executions
@@ -126,7 +127,8 @@ class Maintenance:
 
     async def _maintain(self, shard: Shard) -> None:
         next_run_at = {task.name: 0.0 for task in self._tasks}
-        is_failing = False
+        outage, unreachable = Outage(), set[str]()
+        problems = {task.name: Outage() for task in self._tasks}
         while True:
             for task in self._tasks:
                 if time.monotonic() < next_run_at[task.name]:
@@ -134,16 +136,26 @@ class Maintenance:
                 next_run_at[task.name] = time.monotonic() + task.every_seconds
                 try:
                     await task.run(shard)
-                    is_failing = False
                 except (JobQueueError, RedisError, OSError) as error:
-                    # Logged once, when the failures begin. The next tick tries again.
-                    if not is_failing:
+                    # Logged once, when the failures begin: for all tasks if the shard is unavailable, else for this
+                    # one. The next tick tries again.
+                    is_outage = isinstance(error, (ShardUnavailable, OSError)) and not isinstance(error, NotPermitted)
+                    if is_outage:
+                        unreachable.add(task.name)
+                    if outage.begin() if is_outage else problems[task.name].begin():
                         log.warning(
                             "event=maintenance_failed shard=%s task=%s error=%s", shard.prefix, task.name, error
                         )
-                    is_failing = True
-                except Exception:  # The loop's edge: an unforeseen error must not end the maintenance of all shards.
-                    log.exception("event=maintenance_crashed shard=%s task=%s", shard.prefix, task.name)
+                except Exception as error:  # The loop's edge: one task must not end the maintenance of all shards.
+                    if problems[task.name].begin(repr(error)):
+                        log.exception("event=maintenance_crashed shard=%s task=%s", shard.prefix, task.name)
+                else:
+                    unreachable.discard(task.name)
+                    for name in unreachable:
+                        next_run_at[name] = 0.0  # the shard is back: they need not wait for their turn
+                    _report_recovery(shard, task.name, problems[task.name].end())
+                    if not unreachable:
+                        _report_recovery(shard, "all", outage.end())
             await asyncio.sleep(TICK_SECONDS)
 
     async def _enqueue_due(self, shard: Shard) -> None:
@@ -188,3 +200,8 @@ class Maintenance:
         for queue in await queue_names(shard):
             for job_id, outcome in await reap_rq_executions(shard, queue):
                 log.warning("event=rq_job_reaped job_id=%s outcome=%s reason=abandoned", job_id, outcome)
+
+
+def _report_recovery(shard: Shard, task: str, seconds: float | None) -> None:
+    if seconds is not None:
+        log.info("event=maintenance_recovered shard=%s task=%s after_seconds=%.1f", shard.prefix, task, seconds)

@@ -8,6 +8,7 @@ from collections.abc import Container, Sequence
 
 from redis.exceptions import RedisError
 
+from jobqueue.backoff import Outage
 from jobqueue.servers.connection_pool import ConnectionFactory, ServerPool, ServerUnreachable
 from manager.cluster.cluster_view import located_owner
 from manager.cluster.health import ClusterState, assess
@@ -44,7 +45,7 @@ class ClusterReconciler:
         self._servers = {
             address: ServerPool(*address, connect) for slot_range in slot_ranges for address in slot_range.members
         }
-        self._down: set[Address] = set()
+        self._down: dict[Address, Outage] = {}
         self._failover_at: dict[Address, float] = {}
         self._failback_possible_since: dict[Address, float] = {}
         self._logged_problems: tuple[str, ...] = ()
@@ -108,12 +109,17 @@ class ClusterReconciler:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _run(self) -> None:
+        outage = Outage()
         while True:
             try:
                 await self.reconcile()
-            except Exception:
+            except Exception as error:
                 # The loop's edge: the next round reads everything anew.
-                log.exception("event=cluster_reconcile_failed")
+                if outage.begin(repr(error)):
+                    log.exception("event=cluster_reconcile_failed")
+            else:
+                if (seconds := outage.end()) is not None:
+                    log.info("event=cluster_reconcile_recovered after_seconds=%.1f", seconds)
             await asyncio.sleep(RECONCILE_SECONDS * random.uniform(0.8, 1.2))
 
     async def _read_views(self) -> dict[Address, MemberView]:
@@ -127,13 +133,12 @@ class ClusterReconciler:
         except ServerUnreachable as error:
             failure = str(error)
         if failure:
-            if address not in self._down:
+            if self._down.setdefault(address, Outage()).begin():
                 log.warning("event=cluster_member_down member=%s reason=%r", address, failure)
-            self._down.add(address)
             return None
         if address in self._down:
-            self._down.remove(address)
-            log.info("event=cluster_member_up member=%s", address)
+            seconds = self._down.pop(address).seconds
+            log.info("event=cluster_member_up member=%s after_seconds=%.1f", address, seconds)
         nodes, cluster_info, info, keys = answers
         return parse_view(nodes.decode(), cluster_info.decode(), info.decode(), keys)
 

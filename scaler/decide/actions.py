@@ -40,7 +40,7 @@ def plan_actions(
     """Return the actions for a decision, within the limits and what the launch breaker allows."""
     reason, now = decision.reason, state.now
     if state.overrides.paused:
-        return Actions(0, (), (), f"PAUSED; {reason}")
+        return Actions(0, (), (), f"PAUSED: nothing is launched or drained; without the pause {reason}")
     phases = [phase_of(instance, workers.get(id_)) for id_, instance in instances.items()]
     serving = sum(phase in (InstancePhase.BOOTING, InstancePhase.IDLE, InstancePhase.BUSY) for phase in phases)
     surplus = 0 if decision.numbers.get("queued", 0) > 0 else max(0, serving - limits.min_workers_required(now))

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 
+from jobqueue.backoff import Outage
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, exited_cleanly, list_workers
 from scaler.fleets.fleet import Fleet, FleetError
@@ -26,6 +27,7 @@ class InstanceObserver:
         self._store = store
         self._on_failure = on_failure
         self._described_at: float | None = None
+        self._outage = Outage()
 
     @property
     def has_described(self) -> bool:
@@ -68,8 +70,11 @@ class InstanceObserver:
         try:
             described = await self._fleet.describe()
         except FleetError as error:
-            log.warning("event=fleet_describe_failed cause=%s error=%s", error.cause.value, error)
+            if self._outage.begin(error.cause.value):
+                log.warning("event=fleet_describe_failed cause=%s error=%s", error.cause.value, error)
             self._on_failure(f"describe_{error.cause.value}")
             return None
         self._described_at = state.now
+        if (seconds := self._outage.end()) is not None:
+            log.info("event=fleet_describe_recovered after_seconds=%.1f", seconds)
         return {each.id: each for each in described}

@@ -28,6 +28,8 @@ READY_TIMEOUT_SECONDS = 60.0
 DRAIN_TIMEOUT_SECONDS = 60.0
 """Longer than a worker's own grace period."""
 IMMEDIATE_STOP_SECONDS = 5.0
+RESTART_RETRY_SECONDS = 2.0
+"""Pause between two tries to restart an embedded server."""
 REDIS_MEMORY_SHARE = 0.5
 """The part of this machine's memory that all embedded servers together may use."""
 REFUSED_SETTINGS_EXIT_CODE = 2
@@ -80,6 +82,7 @@ class LocalSystem:
         if config.redis_url is None:
             self._redis = self._embedded_redis()
         self._exited_at: dict[ValkeyServer, float] = {}
+        self._retry_at: dict[ValkeyServer, float] = {}
         self._managers: list[SupervisedProcess] = []
         self._liveness_pipe = LivenessPipe()
 
@@ -179,13 +182,17 @@ class LocalSystem:
             if server not in self._exited_at:
                 self._exited_at[server] = now
                 log.warning("event=valkey_exited port=%d restart_in_seconds=%d", server.port, pause_seconds)
-            if now - self._exited_at[server] < pause_seconds:
+            if now - self._exited_at[server] < pause_seconds or now < self._retry_at.get(server, 0.0):
                 continue
             try:
                 server.start()
+            except ServerError as error:
+                if server not in self._retry_at:  # logged once; the server logs when it is ready
+                    log.error("event=valkey_restart_failed port=%d error=%s", server.port, error)
+                self._retry_at[server] = time.monotonic() + RESTART_RETRY_SECONDS
+            else:
                 del self._exited_at[server]
-            except ServerError:
-                log.exception("event=valkey_restart_failed port=%d", server.port)
+                self._retry_at.pop(server, None)
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Return whether the condition came true in time; the user can shorten the time to `IMMEDIATE_STOP_SECONDS`."""

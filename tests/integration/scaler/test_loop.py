@@ -1,6 +1,8 @@
 """The scaler's loop: rounds, hand-over and shutdown."""
 
 import asyncio
+import logging
+import re
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -132,3 +134,35 @@ async def test_nothing_is_decided_while_the_shard_is_unavailable(private_server:
         await loop.run_round()
     assert fleet.launched == []
     await shards.close()
+
+
+async def test_an_outage_of_redis_is_one_line_when_it_begins_and_one_when_it_ends(
+    private_server: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "scaler.loop")
+    shards = await Shards.connect(private_server.url)
+    loop = _loop_with_real_clock(shards, FakeFleet())
+    await loop._run_round_safely()
+    private_server.kill()
+    for _ in range(4):
+        await loop._run_round_safely()
+    await asyncio.to_thread(private_server.start)
+    for _ in range(2):
+        await loop._run_round_safely()
+    rounds = [message for message in caplog.messages if "event=scaler_round" in message]
+    assert [message.split()[0] for message in rounds] == ["event=scaler_round_failed", "event=scaler_round_recovered"]
+    assert re.search(r" after_seconds=\d+\.\d$", rounds[1])
+    await shards.close()
+
+
+async def test_an_unexpected_error_in_every_round_is_one_traceback(
+    loop_: ScalerLoop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "scaler.loop")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop_._round, "run", lambda _: 1 / 0)
+        for _ in range(3):
+            await loop_._run_round_safely()
+    await loop_._run_round_safely()
+    assert caplog.text.count("Traceback") == caplog.text.count("event=scaler_round_crashed") == 1
+    assert caplog.text.count("event=scaler_round_recovered") == 1

@@ -128,6 +128,29 @@ def test_the_minimum_follows_its_schedule(minute: int, workers: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("observation", "limits", "reason"),
+    [
+        (observed(), CLOUD, "KEEP 0: there are no workers, and no job waits that they could run; "),
+        (observed(idle=2), replace(CLOUD, min_workers=2), "KEEP 2: the minimum is 2; "),
+        (
+            observed(queued=9, running_ages=(1.0,) * 3),
+            replace(CLOUD, max_workers=3),
+            "KEEP 3: the maximum of 3 is reached; ",
+        ),
+        (
+            observed(queued=9, running_ages=(1.0,) * 2, draining=1),
+            replace(CLOUD, max_workers=3),
+            "KEEP 2: the maximum of 3 is reached, 1 of them draining; ",
+        ),
+    ],
+)
+def test_the_reason_for_keeping_the_fleet_says_what_stands_in_the_way(
+    observation: Observation, limits: Limits, reason: str
+) -> None:
+    assert decide(observation, limits).reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
     "observation",
     [
         observed(queued=2, learned=LONG_JOBS),

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from jobqueue.errors import ShardUnavailable
+from jobqueue.errors import NotPermitted, ShardUnavailable, UnexpectedContent
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.leases import reap
@@ -136,3 +137,60 @@ async def test_an_unavailable_shard_does_not_delay_the_others(cluster: ValkeyClu
         finally:
             victim.resume()
     await shards.close()
+
+
+async def test_an_outage_is_one_line_a_shard_when_it_begins_and_one_when_it_ends(
+    private_server: ValkeyServer, private_shard: Shard, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "jobqueue.maintenance.periodic")
+    shards = await Shards.connect(private_server.url)
+    async with _managers(shards, private_server.url):
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(private_server.kill)
+        await _until_logged(caplog, "event=maintenance_failed")
+        await asyncio.sleep(3.0)
+        await asyncio.to_thread(private_server.start)
+        await _until_logged(caplog, "event=maintenance_recovered")
+        await asyncio.sleep(2.0)
+    failed, recovered = (message for message in caplog.messages if "event=maintenance_" in message)
+    assert failed.startswith("event=maintenance_failed shard=rq ")
+    assert re.fullmatch(r"event=maintenance_recovered shard=rq task=all after_seconds=[3-9]\.\d", recovered)
+    await shards.close()
+
+
+@pytest.mark.parametrize("error", [UnexpectedContent("no set"), NotPermitted("no right"), ValueError("bug")])
+async def test_a_task_that_fails_alone_is_one_line_until_it_succeeds(
+    shards: Shards,
+    redis_url: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    calls = 0
+
+    async def fail(*_: object) -> int:
+        nonlocal calls
+        calls += 1
+        raise error
+
+    async def is_repeated() -> bool:
+        return calls >= 3
+
+    caplog.set_level(logging.INFO, "jobqueue.maintenance.periodic")
+    async with _managers(shards, redis_url):
+        with monkeypatch.context() as patch:
+            patch.setattr("jobqueue.maintenance.periodic.enqueue_dependents", fail)
+            await until_async(is_repeated, wanted="more tries")
+            assert "recovered" not in caplog.text
+        await _until_logged(caplog, "event=maintenance_recovered")
+    failed, recovered = (message for message in caplog.messages if "event=maintenance_" in message)
+    assert " task=enqueue_dependents" in failed
+    assert " task=enqueue_dependents after_seconds=" in recovered
+    assert caplog.text.count("Traceback") == isinstance(error, ValueError)
+
+
+async def _until_logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    async def is_logged() -> bool:
+        return text in caplog.text
+
+    await until_async(is_logged, wanted=text)

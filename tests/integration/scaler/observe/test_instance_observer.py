@@ -1,5 +1,6 @@
 """Polling the fleet: how often, and what happens while it does not answer."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -56,3 +57,32 @@ async def test_a_fleet_without_changes_is_polled_twice_a_minute(
         await send_heartbeat(shard, "one", running=1)
         await loop_.run_round()
     assert polls == 60 / IDLE_POLL_SECONDS
+
+
+async def test_a_fleet_that_does_not_answer_is_one_line_when_that_begins_and_one_when_it_ends(
+    loop_: ScalerLoop,
+    fleet: FakeFleet,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    causes = [Cause.THROTTLED, Cause.THROTTLED, Cause.UNKNOWN, Cause.THROTTLED]
+
+    async def fail() -> list[DescribedInstance]:
+        raise FleetError(causes.pop(0), "code", "no")
+
+    caplog.set_level(logging.INFO, "scaler.observe.instance_observer")
+    with monkeypatch.context() as patched:
+        patched.setattr(fleet, "describe", fail)
+        while causes:
+            clock.advance(1.0)
+            await loop_.run_round()
+    for _ in range(2):
+        clock.advance(1.0)
+        await loop_.run_round()
+    events = [message.split()[:2] for message in caplog.messages if "event=fleet_describe" in message]
+    assert events[:2] == [
+        ["event=fleet_describe_failed", f"cause={Cause.THROTTLED.value}"],
+        ["event=fleet_describe_failed", f"cause={Cause.UNKNOWN.value}"],
+    ]
+    assert [event for event, _ in events[2:]] == ["event=fleet_describe_recovered"]

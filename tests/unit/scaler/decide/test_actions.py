@@ -149,4 +149,5 @@ def test_a_paused_scaler_does_nothing() -> None:
     workers = by_instance(worker("a"), worker("b", interruption="rebalance"))
     state = ScalerState(NOW, overrides=Overrides(paused=True))
     actions = _plan(instances, workers, Decision(launch=1, drain=1, reason="DRAIN 1"), state=state)
-    assert (actions.launch, actions.terminating, actions.reason) == (0, (), "PAUSED; DRAIN 1")
+    assert (actions.launch, actions.terminating) == (0, ())
+    assert actions.reason == "PAUSED: nothing is launched or drained; without the pause DRAIN 1"
