@@ -130,9 +130,10 @@ class Client:
         )
         return [Completed(item["Work ID"], item["Value"]) for item in answer]
 
-    def ack(self, ids: Iterable[str]) -> None:
-        """Acknowledge leased results, so that they are not delivered again."""
-        self._transport.request("POST", "/ackCompleted", idempotent=True, json={"ids": list(ids)})
+    def ack(self, ids: Iterable[str]) -> int:
+        """Acknowledge leased results, so that they are not delivered again. Return how many were waiting for it."""
+        answer = self._transport.request_json("POST", "/ackCompleted", idempotent=True, json={"ids": list(ids)})
+        return int(answer["acknowledged"])
 
     def job(self, job_id: str, *, wait_seconds: int | None = None) -> JobView:
         """Return the job. With `wait_seconds` (at most 55), return when it has ended or the time is over."""

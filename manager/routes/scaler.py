@@ -1,5 +1,6 @@
 """`/scaler`: show the scaler's observations and decisions; pause, resume and limit it."""
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -7,7 +8,7 @@ from pydantic import ValidationError
 
 from manager.http.asgi import read_body, require_media_type
 from manager.http.json_response import json_response
-from manager.http.problems import PRICE_NOT_CONFIGURED, Problem, validation_problem
+from manager.http.problems import INVALID, PRICE_NOT_CONFIGURED, Problem, validation_problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
 from manager.scaler_factory import limits_from_settings
@@ -96,11 +97,25 @@ class ScalerRoutes:
                 PRICE_NOT_CONFIGURED,
                 "budget_per_hour needs the price of an instance: set WORKMANAGER_PRICE_PER_HOUR on the managers",
             )
+        if body.min_workers is not None:
+            await self._check_minimum(body)
         if body.model_fields_set:
             await set_limits(
                 self._queue.service.shards.all[0], {name: getattr(body, name) for name in body.model_fields_set}
             )
         return await self._overrides_response()
+
+    async def _check_minimum(self, body: LimitsBody) -> None:
+        """Refuse a minimum that is more than the maximum, which would apply instead."""
+        overrides = (await read_state(self._queue.service.shards.all[0])).overrides
+        if "max_workers" in body.model_fields_set:
+            overrides = replace(overrides, max_workers=body.max_workers)
+        most = overrides.applied_to(self._limits).max_workers
+        if body.min_workers is not None and body.min_workers > most:
+            raise Problem(
+                INVALID,
+                f"min_workers {body.min_workers} is more than max_workers {most}: give a smaller minimum, or set both",
+            )
 
     async def _set_paused(self, request: Request, *, paused: bool) -> Response:
         NO_PARAMETERS.parse(request.scope["query_string"])

@@ -14,7 +14,8 @@ Workers = Annotated[int, Field(ge=0, le=MAX_WORKERS), WholeNumber]
 class LimitsBody(BaseModel):
     """Limits to set. Null restores the managers' setting; a limit that is left out stays as it is.
 
-    If `min_workers` exceeds `max_workers`, the maximum applies. A budget needs WORKMANAGER_PRICE_PER_HOUR.
+    A `min_workers` above the maximum is refused. If `max_workers` is set below the minimum, the maximum applies.
+    A budget needs WORKMANAGER_PRICE_PER_HOUR.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)

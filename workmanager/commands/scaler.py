@@ -1,14 +1,16 @@
 """`workmanager scaler`: show what the scaler observes and decides, pause it, or set its limits."""
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.arguments import client_parser, open_client, positive_int
 from workmanager.commands.output import print_fields, print_json, print_table
 from workmanager.errors import UsageError
 
+DEFAULT_LINES = 20
 ACTIONS = ("status", "log", "pause", "resume", "limits")
 INSTANCE_COLUMNS = ("id", "state", "age_seconds", "boot_seconds", "type", "zone", "market", "running", "reason")
 
@@ -18,6 +20,8 @@ def main(arguments: Sequence[str]) -> int:
     limits = _limits(options)
     if limits and options.action != "limits":
         raise UsageError("--min, --max and --budget work only with `workmanager scaler limits`")
+    if options.lines is not None and options.action != "log":
+        raise UsageError("-n works only with `workmanager scaler log`")
     with open_client(options) as client:
         if options.action in ("status", "log"):
             scaler = client.scaler()
@@ -32,7 +36,13 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = client_parser("scaler", __doc__)
     parser.add_argument("action", choices=ACTIONS, nargs="?", default="status", help="default: status")
-    parser.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="log: show N decisions (default 20)")
+    parser.add_argument(
+        "-n",
+        "--lines",
+        type=positive_int,
+        metavar="N",
+        help=f"log: show N decisions (default {DEFAULT_LINES})",
+    )
     parser.add_argument("--min", metavar="N", help="limits: fewest workers; `default` restores the managers' setting")
     parser.add_argument("--max", metavar="N", help="limits: most workers, or `default`")
     parser.add_argument("--budget", metavar="X", help="limits: most cost per hour, or `default`")
@@ -43,21 +53,28 @@ def _limits(options: argparse.Namespace) -> dict[str, int | float | None]:
     """Return the limits to set; None restores the managers' setting."""
     texts = {"min_workers": options.min, "max_workers": options.max, "budget_per_hour": options.budget}
     option_of = {"min_workers": "--min", "max_workers": "--max", "budget_per_hour": "--budget"}
-    return {name: _number(option_of[name], text) for name, text in texts.items() if text is not None}
+    limits = {name: _number(option_of[name], text) for name, text in texts.items() if text is not None}
+    fewest, most = limits.get("min_workers"), limits.get("max_workers")
+    if fewest is not None and most is not None and fewest > most:
+        raise UsageError(f"--min {fewest} is more than --max {most}")
+    return limits
 
 
 def _number(option: str, text: str) -> int | float | None:
     if text == "default":
         return None
     try:
-        return float(text) if option == "--budget" else int(text)
+        number = float(text) if option == "--budget" else int(text)
     except ValueError:
-        raise UsageError(f"{option}: {text!r} is neither a number nor `default`") from None
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise UsageError(f"{option}: {text!r} is neither a number from 0 nor `default`")
+    return number
 
 
 def _print(options: argparse.Namespace, scaler: Mapping[str, Any]) -> None:
     if options.action == "log":
-        for decision in reversed(scaler["decisions"][: options.lines]):
+        for decision in reversed(scaler["decisions"][: options.lines or DEFAULT_LINES]):
             print_json(decision) if options.json else print(f"{_utc(decision['at'])}  {decision['reason']}")
     elif options.json:
         print_json(scaler if options.action == "status" else {name: scaler[name] for name in ("paused", "limits")})

@@ -88,6 +88,25 @@ def test_wrong_limits_change_nothing(without_scaler: httpx.Client, body: str) ->
     assert _scaler(without_scaler)["limits"]["min_workers"] == 0
 
 
+def test_a_minimum_above_the_maximum_is_refused(without_scaler: httpx.Client) -> None:
+    def put(**limits: int | None) -> httpx.Response:
+        return without_scaler.put("/scaler/limits", json=limits)
+
+    refused = put(min_workers=3, max_workers=1)
+    assert (refused.status_code, "min_workers 3 is more than max_workers 1" in refused.text) == (422, True)
+    assert _scaler(without_scaler)["limits"]["min_workers"] == 0
+    assert put(max_workers=1).is_success
+    assert put(min_workers=2).status_code == 422
+    assert put(min_workers=1).is_success
+    assert put(min_workers=2, max_workers=2).json()["limits"] == {
+        "min_workers": 2,
+        "max_workers": 2,
+        "budget_per_hour": None,
+    }
+    assert put(max_workers=1).json()["limits"]["min_workers"] == 1  # the maximum applies
+    assert put(min_workers=None, max_workers=None).json()["limits"]["min_workers"] == 0
+
+
 def test_a_budget_is_rejected_without_a_configured_price(without_scaler: httpx.Client) -> None:
     answer = without_scaler.put("/scaler/limits", json={"max_workers": 7, "budget_per_hour": 2.5})
     assert answer.status_code == 409

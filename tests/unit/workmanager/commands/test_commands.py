@@ -93,7 +93,7 @@ def test_jobs_are_listed_up_to_the_limit(run: Run) -> None:
     ],
 )
 def test_a_command_sends_one_request(run: Run, arguments: list[str], method: str, path: str, body: bytes) -> None:
-    with ScriptedManager(Answer({"id": "abc"})) as manager:
+    with ScriptedManager(Answer({"acknowledged": 2} if arguments[0] == "ack" else {"id": "abc"})) as manager:
         code, output, errors = run(*arguments, "--json", "--url", manager.url)
     assert (code, errors) == (0, "")
     assert output == ("" if arguments[0] == "ack" else '{"id":"abc"}\n')
@@ -158,7 +158,7 @@ SCALER = {
     "epoch": 3,
     "paused": False,
     "limits": {"min_workers": 0, "max_workers": 4, "budget_per_hour": None},
-    "observation": {"at": 0.0, "fleet": "local:x", "reason": "KEEP 1: all are needed", "numbers": {}},
+    "observation": {"at": 0.0, "fleet": "local:x", "reason": "KEEP 1: the minimum is 1", "numbers": {}},
     "pending_launches": 0,
     "launch_breaker": {
         "cooldowns": {"m7i/a/spot": 9.0},
@@ -221,6 +221,60 @@ def test_the_scaler_can_be_paused_resumed_and_limited(run: Run) -> None:
     assert sent == {"max_workers": 9, "min_workers": None, "budget_per_hour": 1.5}
 
 
-@pytest.mark.parametrize("arguments", [("limits", "--max", "many"), ("pause", "--max", "1"), ("sleep",)])
-def test_wrong_scaler_arguments_are_refused(run: Run, arguments: tuple[str, ...]) -> None:
-    assert run("scaler", *arguments)[0] == 2
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("limits", "--max", "many"), "--max: 'many' is neither a number"),
+        (("limits", "--min", "-1"), "--min: '-1' is neither a number from 0"),
+        (("limits", "--budget", "nan"), "--budget: 'nan' is neither a number from 0"),
+        (("limits", "--budget", "inf"), "--budget: 'inf' is neither a number from 0"),
+        (("limits", "--min", "3", "--max", "1"), "--min 3 is more than --max 1"),
+        (("pause", "--max", "1"), "work only with `workmanager scaler limits`"),
+        (("-n", "2"), "-n works only with `workmanager scaler log`"),
+        (("pause", "--lines", "2"), "-n works only with `workmanager scaler log`"),
+        (("log", "-n", "0"), "'0' is not a whole number from 1"),
+        (("sleep",), "invalid choice"),
+    ],
+)
+def test_wrong_scaler_arguments_are_refused(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    code, _, errors = run("scaler", *arguments)
+    assert code == 2
+    assert message in errors
+
+
+def test_status_shows_its_queues_as_a_table(run: Run) -> None:
+    queues = {
+        name: {"name": name, "queued": queued, "started": 1, "oldest_seconds": None}
+        for name, queued in (("default", 12), ("reports", 3))
+    }
+    shards = {"total": 6, "unavailable": 0}
+    status = {"Jobs": 17, "Workers": 2, "queues": queues, "shards": shards, "problems": ["a module is unreadable"]}
+    lonely = {"Jobs": 0, "Workers": 0, "queues": {}, "shards": {"total": 6, "unavailable": 2}}
+    with ScriptedManager(Answer(status), Answer(lonely)) as manager:
+        shown = run("status", "--url", manager.url)[1].splitlines()
+        assert run("status", "--url", manager.url)[1].splitlines() == [
+            "Jobs:               0",
+            "Workers:            0",
+            "shards unavailable: 2 of 6",
+        ]
+    assert shown == [
+        "Jobs:    17",
+        "Workers: 2",
+        "problem: a module is unreadable",
+        "",
+        "queue    queued  started  oldest_seconds",
+        "default  12      1",
+        "reports  3       1",
+    ]
+
+
+def test_ids_that_waited_for_no_acknowledgement_are_told(run: Run) -> None:
+    answers = [Answer({"acknowledged": 1}), Answer({"id": "a"}), Answer({"title": "no"}, 404), Answer({"id": "c"})]
+    with ScriptedManager(*answers, Answer({"acknowledged": 1})) as manager:
+        code, output, errors = run("ack", "a", "wrong", "c", "--url", manager.url)
+        assert (code, output) == (1, "")
+        assert errors == (
+            "workmanager: 2 of 3 results did not wait for an acknowledgement; there is no job wrong;"
+            " 1 acknowledged before, or not pulled with a lease\n"
+        )
+        assert run("ack", "a", "a", "--url", manager.url) == (0, "", "")
