@@ -43,6 +43,13 @@ class QueueFull(JobQueueError):
     """
 
 
+class UnexpectedContent(JobQueueError):
+    """Redis refused a command or a script, because a key that it needs holds something that this system never writes.
+
+    Remedy: look at the key that the message names. A key of another type is set aside by the next script that needs it.
+    """
+
+
 class LayoutMismatch(JobQueueError):
     """The queue in Redis has another number of shards, or a newer record format, than this program supports.
 

@@ -24,7 +24,7 @@ from redis.exceptions import (
 
 from jobqueue import keys
 from jobqueue.backoff import jittered_seconds
-from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable
+from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable, UnexpectedContent
 from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
 from jobqueue.servers.connection_pool import REPLY_TIMEOUT_SECONDS, RedisCommand, ServerPool, ServerUnreachable
 from jobqueue.servers.topology import Topology
@@ -86,6 +86,7 @@ class Shard:
             ShardUnavailable: the master is unavailable, or the change may not survive its loss.
             NotPermitted: (a ShardUnavailable) Redis denies the user a command or a key.
             QueueFull: Redis has no memory for it.
+            UnexpectedContent: it fails on what a key holds.
         """
         deadline = asyncio.get_running_loop().time() + retry_seconds
         failures, outcome_unknown, redirects_left = 0, False, MAX_REDIRECTS
@@ -108,21 +109,28 @@ class Shard:
             await asyncio.sleep(pause_seconds)
 
     async def execute(
-        self, *commands: RedisCommand, timeout_seconds: float = REPLY_TIMEOUT_SECONDS, replicate: bool = False
+        self,
+        *commands: RedisCommand,
+        timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
+        replicate: bool = False,
+        tolerate_wrong_types: bool = False,
     ) -> list[Any]:
         """Run plain commands on this shard's keys, in order, on one connection.
 
         Args:
             replicate: as for `run`.
+            tolerate_wrong_types: answer a command on a key of another type with None, and go on with the others.
 
         Raises:
             ShardUnavailable: the master is unavailable, or the change may not survive its loss.
             QueueFull: Redis has no memory for one of them.
-            redis.exceptions.ResponseError: Redis rejected one of them.
+            UnexpectedContent: Redis rejected one of them.
         """
         for redirects_left in reversed(range(MAX_REDIRECTS + 1)):
             master = await self._master()
             replies = await self._execute_on(master, commands, timeout_seconds=timeout_seconds, replicate=replicate)
+            if tolerate_wrong_types:
+                replies = [None if _is_wrong_type(reply) else reply for reply in replies]
             try:
                 for command, reply in zip(commands, replies, strict=True):
                     self._raise_error(reply, master, str(command[0]))
@@ -216,7 +224,11 @@ class Shard:
                 " users file again with python -m jobqueue.acl, and have every server load it (ACL LOAD)",
                 shard_index=self.index,
             ) from reply
-        raise reply
+        raise UnexpectedContent(f"Redis at {master.address} rejected {request}: {text}") from reply
+
+
+def _is_wrong_type(reply: Any) -> bool:
+    return isinstance(reply, RedisError) and str(reply).startswith("WRONGTYPE")
 
 
 class _Moved(ShardUnavailable):

@@ -31,5 +31,5 @@ def json_fragment(value: Any) -> orjson.Fragment:
     """
     try:
         return orjson.Fragment(json.dumps(value, separators=(",", ":"), allow_nan=False))
-    except ValueError:
+    except (ValueError, RecursionError):
         return orjson.Fragment(b"null")

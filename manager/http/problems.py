@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from jobqueue.errors import JobQueueError, NotPermitted, QueueFull, ShardUnavailable
+from jobqueue.errors import JobQueueError, NotPermitted, QueueFull, ShardUnavailable, UnexpectedContent
 from jobqueue.inspection.listing import InvalidCursor
 
 MEDIA_TYPE = "application/problem+json"
@@ -111,6 +111,12 @@ def queue_problem(error: JobQueueError) -> Problem:
                 FULL,
                 "Redis is almost full: new jobs are rejected for now",
                 headers={"Retry-After": str(FULL_RETRY_SECONDS)},
+            )
+        case UnexpectedContent():
+            return Problem(
+                UNAVAILABLE,
+                f"a key in Redis holds something that this system never writes: {error}",
+                headers={"Retry-After": str(UNAVAILABLE_RETRY_SECONDS)},
             )
         case InvalidCursor():
             return Problem(BAD_QUERY, f"cursor: {error}", parameter="cursor")
