@@ -1,12 +1,12 @@
 """The scaler's state for `GET /scaler`. Any manager can read it, because the leader stores it in Redis."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jobqueue import keys
+from jobqueue.json_text import json_object
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, list_workers
 from scaler.fleets.instances import Instance
@@ -56,14 +56,15 @@ async def view_scaler(shards: Shards) -> ScalerView:
         shard.execute(
             ("GET", keys.scaler(shard.prefix, "report")),
             ("LRANGE", keys.scaler(shard.prefix, "decisions"), 0, -1),
+            tolerate_wrong_types=True,
         ),
     )
     live = {worker.instance_id: worker for worker in workers if worker.instance_id and is_alive(worker)}
     return ScalerView(
         state=state,
         leadership=leadership,
-        report=None if report is None else json.loads(report),
-        decisions=[json.loads(decision) for decision in decisions],
+        report=json_object(report),
+        decisions=[decision for text in decisions or () if (decision := json_object(text)) is not None],
         instances=[
             InstanceView(instance, phase_of(instance, live.get(id_)), live.get(id_))
             for id_, instance in sorted(state.instances.items(), key=lambda item: (item[1].launched_at, item[0]))

@@ -9,6 +9,7 @@
 --          'caution' '' JSON | 'report' '' JSON | 'learned' '' JSON
 -- Returns  1; 0 if another candidate holds the lease: nothing is written
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 local now, scaler = clock(ARGV[1]), prefix .. ':wm:scaler:'
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.

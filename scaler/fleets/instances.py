@@ -5,6 +5,11 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+from jobqueue.json_text import json_object
+
+MAX_LAUNCH_COUNT = 1_000_000
+"""More than any launch asks for. A larger number in a record is a mistake."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
@@ -51,10 +56,19 @@ class Intent:
 
     @classmethod
     def from_json(cls, token: str, text: str | bytes) -> "Intent":
-        """Decode the output of `to_json`."""
-        value = json.loads(text)
-        request = LaunchRequest(value["count"], value["offering"], value["arguments"])
-        return cls(token, value["at"], value["epoch"], request)
+        """Decode the output of `to_json`.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        value = json_object(text) or {}
+        count, pool, arguments = value.get("count"), value.get("offering"), value.get("arguments")
+        recorded_at, epoch = value.get("at"), value.get("epoch")
+        if not (isinstance(count, int) and 0 < count <= MAX_LAUNCH_COUNT and isinstance(epoch, int)):
+            raise ValueError("an intent has a count and an epoch")
+        if not (isinstance(recorded_at, int | float) and isinstance(pool, str) and isinstance(arguments, dict)):
+            raise ValueError("an intent has a time, a pool and arguments")
+        return cls(token, recorded_at, epoch, LaunchRequest(count, pool, arguments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +128,20 @@ class Instance:
 
     @classmethod
     def from_json(cls, id_: str, text: str | bytes) -> "Instance":
-        """Decode the output of `to_json`; ignore fields that a later version added."""
-        stored = json.loads(text)
-        named = {_FIELD_NAMES.get(name, name): value for name, value in stored.items()}
-        return cls(id_, named.pop("launched_at"), **{name: named[name] for name in named if name in _DEFAULTS})
+        """Decode the output of `to_json`; ignore fields that a later version added.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        named = {_FIELD_NAMES.get(name, name): value for name, value in (json_object(text) or {}).items()}
+        launched_at = named.pop("launched_at", None)
+        if not isinstance(launched_at, int | float):
+            raise ValueError("an instance has a time of its launch")
+        known = {name: named[name] for name in named if name in _DEFAULTS}
+        for name, value in known.items():
+            if not isinstance(value, _kinds_of(_DEFAULTS[name])):
+                raise ValueError(f"the field {name!r} of an instance has another type")
+        return cls(id_, launched_at, **known)
 
 
 _STORED_NAMES = {
@@ -129,6 +153,12 @@ _STORED_NAMES = {
 }
 """Field names in Redis that differ from the attributes. They belong to the record format."""
 _FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}
+
+
+def _kinds_of(default: Any) -> tuple[type, ...]:
+    return (int, float, type(None)) if default is None else (type(default),)
+
+
 _DEFAULTS: Mapping[str, Any] = {item.name: item.default for item in fields(Instance) if item.default is not MISSING}
 
 

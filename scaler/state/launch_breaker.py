@@ -94,10 +94,17 @@ class LaunchBreaker:
 
     @classmethod
     def load(cls, value: Mapping[str, Any] | None) -> "LaunchBreaker":
-        """Restore the output of `dump`; None: a closed breaker."""
-        if value is None:
-            return cls()
-        return cls(**{_FIELD_NAMES.get(name, name): content for name, content in value.items()})
+        """Restore the output of `dump`; None, or something else: a closed breaker."""
+        breaker = cls()
+        stored = {_FIELD_NAMES.get(name, name): content for name, content in (value or {}).items()}
+        known = {name: stored[name] for name in asdict(breaker) if name in stored}
+        for name, content in known.items():
+            default = getattr(breaker, name)
+            if not isinstance(content, (int, float) if isinstance(default, float) else type(default)):
+                return breaker
+        if not all(isinstance(until, int | float) for until in known.get("cooldowns", {}).values()):
+            return breaker
+        return replace(breaker, **known)
 
 
 _STORED_NAMES = {"cooldowns": "avoided", "last_failure": "why"}

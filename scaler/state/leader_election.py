@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from jobqueue import keys
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import integer_of, number_of, text_of
 from jobqueue.timestamps import clock_argument
 
 LEADER_LEASE_SECONDS = 5.0
@@ -87,7 +88,7 @@ class LeaderElector:
             f"{lease_seconds:g}",
             replicate=True,
         )
-        return Leadership(bool(is_leader), int(epoch), address.decode())
+        return Leadership(bool(is_leader), int(epoch), text_of(address))
 
 
 async def read_leadership(shard: Shard) -> Leadership | None:
@@ -96,9 +97,12 @@ async def read_leadership(shard: Shard) -> Leadership | None:
     Raises:
         ShardUnavailable: the first shard is unavailable.
     """
-    (until, epoch, address), (seconds, _) = await shard.execute(
-        ("HMGET", keys.scaler(shard.prefix, "leader"), "until", "epoch", "address"), ("TIME",)
+    stored, (seconds, _) = await shard.execute(
+        ("HMGET", keys.scaler(shard.prefix, "leader"), "until", "epoch", "address"),
+        ("TIME",),
+        tolerate_wrong_types=True,
     )
-    if until is None or float(until) <= int(seconds):
+    until, epoch, address = stored or (None, None, None)
+    if (number_of(until) or 0.0) <= int(seconds):
         return None
-    return Leadership(False, int(epoch), address.decode())
+    return Leadership(False, integer_of(epoch), text_of(address or b""))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from jobqueue import keys
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import integer_of, number_of
 from scaler.policy import Limits
 
 
@@ -33,13 +34,19 @@ class Overrides:
 
     @classmethod
     def from_fields(cls, given: Mapping[str, str]) -> "Overrides":
-        """Decode the fields of the hash in Redis."""
+        """Decode the fields of the hash in Redis. One that is no number counts as not set."""
+        budget = number_of(given.get("budget_per_hour"))
         return cls(
             paused=given.get("paused") == "1",
-            min_workers=int(given["min_workers"]) if "min_workers" in given else None,
-            max_workers=int(given["max_workers"]) if "max_workers" in given else None,
-            budget_per_hour=float(given["budget_per_hour"]) if "budget_per_hour" in given else None,
+            min_workers=_workers(given.get("min_workers")),
+            max_workers=_workers(given.get("max_workers")),
+            budget_per_hour=budget if budget is None or budget >= 0 else None,
         )
+
+
+def _workers(text: str | None) -> int | None:
+    number = integer_of(text, -1, lowest=-1)
+    return None if number < 0 else number
 
 
 async def set_paused(shard: Shard, *, paused: bool) -> None:

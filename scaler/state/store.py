@@ -5,17 +5,24 @@ fenced: it carries the epoch of the leader lease, and the write of a former lead
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from jobqueue import keys
+from jobqueue.json_text import json_object
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import pairs, text_of
 from scaler.fleets.instances import Instance, Intent
 from scaler.state.launch_breaker import LaunchBreaker
 from scaler.state.leader_election import LeaderElector
 from scaler.state.operator_overrides import Overrides
+
+Stored = TypeVar("Stored")
+log = logging.getLogger(__name__)
 
 KEPT_DECISIONS = 200
 """Number of decisions that Redis keeps for `GET /scaler`."""
@@ -97,13 +104,21 @@ class ScalerStore:
 
     async def recently_terminated(self) -> set[str]:
         """Return the ids of the instances that terminated within `TERMINATED_MEMORY_SECONDS`."""
-        (ids,) = await self._shard.execute(("ZRANGE", keys.scaler(self._shard.prefix, "gone"), 0, -1))
-        return {id_.decode() for id_ in ids}
+        command = ("ZRANGE", keys.scaler(self._shard.prefix, "gone"), 0, -1)
+        (ids,) = await self._shard.execute(command, tolerate_wrong_types=True)
+        return {text_of(id_) for id_ in ids or ()}
 
     async def read_document(self, name: str) -> Any:
-        """Return a stored JSON document; None if there is none."""
-        (text,) = await self._shard.execute(("GET", keys.scaler(self._shard.prefix, name)))
-        return None if text is None else json.loads(text)
+        """Return a stored JSON object; None if there is none.
+
+        Raises:
+            ValueError: what is stored is something else.
+        """
+        (text,) = await self._shard.execute(("GET", keys.scaler(self._shard.prefix, name)), tolerate_wrong_types=True)
+        value = json_object(text)
+        if text is not None and value is None:
+            raise ValueError(f"the scaler's document {name!r} is no JSON object")
+        return value
 
     async def record_intents(self, epoch: int, intents: Sequence[Intent], *, max_instances: int) -> bool:
         """Record launches before they are requested.
@@ -152,16 +167,33 @@ async def read_state(shard: Shard) -> ScalerState:
         ("HGETALL", keys.scaler(shard.prefix, "instances")),
         ("GET", keys.scaler(shard.prefix, "caution")),
         ("HGETALL", keys.scaler(shard.prefix, "orders")),
+        tolerate_wrong_types=True,
     )
-    pending = [Intent.from_json(token, text) for token, text in _pairs(intents)]
+    pending = _readable(Intent.from_json, "intent", intents)
     return ScalerState(
         now=int(seconds) + int(microseconds) / 1_000_000,
         intents=sorted(pending, key=lambda intent: (intent.recorded_at, intent.token)),
-        instances={id_: Instance.from_json(id_, text) for id_, text in _pairs(instances)},
-        launch_breaker=LaunchBreaker.load(None if launch_breaker is None else json.loads(launch_breaker)),
-        overrides=Overrides.from_fields({name: text.decode() for name, text in _pairs(overrides)}),
+        instances={each.id: each for each in _readable(Instance.from_json, "instance", instances)},
+        launch_breaker=LaunchBreaker.load(json_object(launch_breaker)),
+        overrides=Overrides.from_fields({name: text_of(text) for name, text in pairs(overrides)}),
     )
 
 
-def _pairs(flat: Sequence[bytes]) -> Iterable[tuple[str, bytes]]:
-    return zip((name.decode() for name in flat[::2]), flat[1::2], strict=True)
+def _readable(decode: Callable[[str, bytes], Stored], kind: str, flat: Sequence[bytes] | None) -> list[Stored]:
+    """Return the records of a hash, without those that cannot be read: one of them must not end the scaling.
+
+    An instance that is left out here is found again by its worker or by the fleet.
+    """
+    readable = []
+    for id_, text in pairs(flat):
+        try:
+            readable.append(decode(id_, text))
+        except ValueError as error:
+            _report_unreadable(kind, id_, str(error))
+    return readable
+
+
+@lru_cache(maxsize=1000)
+def _report_unreadable(kind: str, id_: str, reason: str) -> None:
+    # Cached: once for each record, not in every round.
+    log.warning("event=scaler_record_unreadable kind=%s id=%s error=%r", kind, id_, reason)
