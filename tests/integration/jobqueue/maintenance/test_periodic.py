@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from jobqueue.errors import NotPermitted, ShardUnavailable, UnexpectedContent
+from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.leases import reap
@@ -158,7 +158,7 @@ async def test_an_outage_is_one_line_a_shard_when_it_begins_and_one_when_it_ends
     await shards.close()
 
 
-@pytest.mark.parametrize("error", [UnexpectedContent("no set"), NotPermitted("no right"), ValueError("bug")])
+@pytest.mark.parametrize("error", [QueueFull("full"), NotPermitted("no right"), ValueError("bug")])
 async def test_a_task_that_fails_alone_is_one_line_until_it_succeeds(
     shards: Shards,
     redis_url: str,
