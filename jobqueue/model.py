@@ -1,6 +1,6 @@
 """Domain values of the queue: jobs as they are written, claimed and viewed, with their limits and defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -9,6 +9,9 @@ HOUR_SECONDS = 3600
 DAY_SECONDS = 24 * HOUR_SECONDS
 
 DEFAULT_QUEUE = "default"
+ALL_QUEUES = ("*",)
+"""The queues of a worker that serves every queue, those that do not exist yet included."""
+
 DEFAULT_TIMEOUT_SECONDS = HOUR_SECONDS
 RESULT_TTL_SECONDS = 7 * DAY_SECONDS
 """How long a result waits to be pulled before it is deleted."""
@@ -18,6 +21,8 @@ FAILURE_TTL_SECONDS = 30 * DAY_SECONDS
 """How long a failed, stopped or cancelled job is kept."""
 RQ_RESULT_TTL_SECONDS = 500
 """RQ's default (rq.defaults.DEFAULT_RESULT_TTL), for jobs of plain RQ clients that set none."""
+RQ_TIMEOUT_SECONDS = 180
+"""RQ's default (rq.queue.Queue.DEFAULT_TIMEOUT), for such jobs without a timeout."""
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_ITERATIONS = 10**9
 """Of the built-in function `sha512`; checked at submission, and by the function itself."""
@@ -49,6 +54,17 @@ class Status(StrEnum):
 
 
 _ENDED = frozenset({Status.FINISHED, Status.FAILED, Status.STOPPED, Status.CANCELED})
+_UNENDED = frozenset(Status) - _ENDED
+
+
+def serves(queues: Sequence[str], queue: str) -> bool:
+    """Return whether a worker with these queues serves that queue."""
+    return queue in queues or tuple(queues) == ALL_QUEUES
+
+
+def is_over(stored_status: str) -> bool:
+    """Return whether a job with this status in its record has ended. One with an unknown status never runs."""
+    return stored_status not in _UNENDED
 
 
 class FailureReason(StrEnum):
@@ -72,6 +88,7 @@ class NewJob(NamedTuple):
         feed: whether its result goes into the completed feed, to be pulled.
         retries, retry_intervals: how often it runs again after a failure, and the seconds in between.
         due_at: Unix time; None for now.
+        delay_seconds: the delay that `due_at` was computed from; None if the instant itself was requested.
         unique_key, unique_milliseconds: for this long, no other job with the same key is accepted.
         meta: a JSON object; None for none.
     """
@@ -90,6 +107,7 @@ class NewJob(NamedTuple):
     unique_key: str | None = None
     unique_milliseconds: int = 0
     meta: bytes | None = None
+    delay_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +123,9 @@ class ClaimedJob:
         feed: whether its result goes into the completed feed, to be pulled.
         result_ttl_seconds, failure_ttl_seconds: -1 keeps forever, 0 keeps nothing.
         attempt: 1 for the first run.
-        unsupported_feature: a feature of a plain RQ job that is not supported: the job must fail as `rejected`.
+        unsupported_feature: features of a plain RQ job that are not supported, separated by commas: the job must fail
+            as `rejected`.
+        unreadable: why the record cannot be read, so that the job must fail as `rejected`; None if it can.
     """
 
     id: str
@@ -120,6 +140,7 @@ class ClaimedJob:
     failure_ttl_seconds: int
     attempt: int
     unsupported_feature: str | None
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +149,7 @@ class JobError:
 
     Attributes:
         reason: a `FailureReason`; `exception` if a plain RQ worker recorded the failure.
-        message: the last line of the traceback.
+        message: type and first lines of the exception's text, of an exception group the leaves.
         traceback: the recorded text; '' for none.
     """
 
@@ -138,13 +159,35 @@ class JobError:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultNote:
+    """A result that is not shown.
+
+    Attributes:
+        kind: 'json', 'pickle' or 'unknown'.
+        size_bytes: in a listing, about as many as it takes in Redis' memory.
+        note: why it is not shown, and how to read it.
+    """
+
+    kind: str
+    size_bytes: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """A job as users see it. Times are RQ's timestamps (UTC, ISO 8601), or None.
 
     Attributes:
         result: the result as JSON text; None if there is none.
         attempts: how many times it has started.
-        meta: None if it is not serialised as JSON.
+        meta: None if it is not serialised as JSON, or cannot be shown.
+        unreadable: whether the record cannot be read: `error` says why, and `status` is a guess.
+        args, kwargs: the call, long values shortened; None if it is not shown, and `arguments_note` says why.
+        timeout_seconds: None for no limit.
+        due_at: when a scheduled job is due.
+        depends_on: ids of the jobs that this one waits for, or has waited for.
+        result_note: kind and size of a result that is not shown, and how to read it.
+        version: hash of the source of the module whose function ran last; None for a built-in function.
     """
 
     id: str
@@ -160,3 +203,13 @@ class JobView:
     ended_at: str | None
     worker: str | None
     meta: Mapping[str, Any] | None
+    unreadable: bool = False
+    args: list[Any] | None = None
+    kwargs: Mapping[str, Any] | None = None
+    arguments_note: str | None = None
+    timeout_seconds: int | None = None
+    retries_left: int = 0
+    due_at: str | None = None
+    depends_on: tuple[str, ...] = ()
+    result_note: ResultNote | None = None
+    version: str | None = None

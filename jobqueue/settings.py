@@ -4,9 +4,9 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, NoReturn, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from jobqueue.model import LEASE_SECONDS
+from jobqueue.model import ALL_QUEUES, LEASE_SECONDS
 
 PREFIX = "WORKMANAGER_"
 
@@ -20,6 +20,17 @@ def _split(value: object) -> object:
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
+def check_queues(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of a worker's queues; `*` means every queue.
+
+    Raises:
+        ValueError: `*` stands beside other names.
+    """
+    if "*" in names and names != ALL_QUEUES:
+        raise ValueError("'*' means every queue, so it must stand alone")
+    return names
+
+
 class QueueSettings(BaseModel):
     """The settings of every program that uses the queue."""
 
@@ -27,6 +38,10 @@ class QueueSettings(BaseModel):
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     functions: CommaSeparated = ()
+    reload_functions: bool = False
+    """Whether edits of the modules of `functions` count for the next job. `workmanager up` turns it on."""
+    queues: Annotated[CommaSeparated, AfterValidator(check_queues)] = ALL_QUEUES
+    """Queues that workers serve if their command line names none; in order, or `*` for every queue in turn."""
     lease_seconds: float = Field(default=LEASE_SECONDS, ge=1.0, le=25.0)
 
 

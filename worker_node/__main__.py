@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 
 from jobqueue.errors import LayoutMismatch, WrongDatabase
-from jobqueue.functions import FunctionRegistry, UnknownModule
+from jobqueue.functions import FunctionRegistry
 from jobqueue.servers.topology import Topology
 from jobqueue.settings import exit_with_usage_error
 from jobqueue.sharding.shards import Shards
@@ -42,10 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = read_settings(os.environ)
     options = parse_options(arguments, settings)
     lower_priority(agent_niceness(settings.nice))
-    try:
-        functions = FunctionRegistry.discover(settings.functions)
-    except UnknownModule as error:
-        exit_with_usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
+    functions = FunctionRegistry.load(settings.functions)
+    for module, reason in functions.unreadable.items():
+        log.error("event=functions_unreadable module=%s reason=%r: jobs of this module fail", module, reason)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_run(settings, options, functions))
@@ -98,10 +97,14 @@ def _new_agent(shards: Shards, settings: WorkerSettings, options: WorkerOptions,
             slots=options.slots,
             fleet=options.fleet,
             instance_id=options.instance_id,
+            # With reloading, this may be mended any moment; the managers of the same machine tell how it stands.
+            problems=() if settings.reload_functions else tuple(functions.unreadable.values()),
         ),
         redis_url=options.redis_url,
         lease_seconds=settings.lease_seconds,
-        executor=ExecutorOptions(settings.functions, settings.allow_pickle, settings.nice),
+        executor=ExecutorOptions(
+            settings.functions, settings.allow_pickle, settings.nice, reload_functions=settings.reload_functions
+        ),
         limits=RecyclingLimits(settings.executor_max_jobs, settings.executor_max_growth_mib * MIB),
         functions=functions,
         burst=options.burst,

@@ -27,6 +27,7 @@ class Finished:
         seconds: how long it ran.
         value: the serialised result in base64, as RQ stores it.
         has_execution_record: whether RQ's execution record was written for it.
+        version: hash of the source of the function's module; '' for a built-in function. So in the classes below.
     """
 
     job: ClaimedJob
@@ -34,6 +35,7 @@ class Finished:
     seconds: float
     value: bytes
     has_execution_record: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Failed:
     """A job that failed. It runs again if it has retries left, unless the failure is `final`.
 
     Attributes:
-        traceback: traceback or message; its last line is shown as the message.
+        traceback: traceback or message; see jobqueue/error_message.py for what is shown as the message.
     """
 
     job: ClaimedJob
@@ -50,6 +52,7 @@ class Failed:
     reason: FailureReason
     traceback: str
     final: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Retried:
     intervals: tuple[int, ...]
     at_front: bool
     value: bytes
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,13 @@ class FinishReport:
         lost: ids whose lease was gone: nothing was recorded for them.
         parents: ids of ended jobs that other jobs depend on.
         retried: ids of jobs that will run again.
+        failed: outcomes of jobs that have failed and will not run again.
     """
 
     lost: tuple[str, ...]
     parents: tuple[str, ...]
     retried: tuple[str, ...]
+    failed: tuple[Failed | Retried, ...] = ()
 
 
 async def finish(
@@ -110,6 +116,7 @@ async def finish(
     lost: list[bytes] = []
     parents: list[bytes] = []
     retried: list[bytes] = []
+    failed: tuple[Failed | Retried, ...] = ()
     for start in range(0, len(succeeded), FINISH_LIMIT):
         arguments = _finish_arguments(worker, succeeded[start : start + FINISH_LIMIT], now)
         answer = await shard.run(script("finish"), *arguments, retry_seconds=retry_seconds)
@@ -120,7 +127,18 @@ async def finish(
         lost += answer[0]
         parents += answer[1]
         retried += answer[2]
-    return FinishReport(_texts(lost), _texts(parents), _texts(retried))
+        run_again_or_lost = {*_texts(answer[0]), *_texts(answer[2])}
+        failed = tuple(
+            outcome
+            for outcome in others
+            if not isinstance(outcome, Stopped) and outcome.job.id not in run_again_or_lost
+        )
+    return FinishReport(_texts(lost), _texts(parents), _texts(retried), failed)
+
+
+def gave_up_text(outcome: Retried) -> str:
+    """Return why a job failed whose function has asked for one retry too many."""
+    return f"gave up after {outcome.max_retries} retries that the function asked for"
 
 
 def encode_traceback(traceback: str) -> bytes:
@@ -129,22 +147,23 @@ def encode_traceback(traceback: str) -> bytes:
 
 
 def _finish_arguments(worker: str, outcomes: Sequence[Finished], now: float | None) -> list[str | bytes | int]:
-    groups: dict[tuple[str, str, str, int, int, int], list[int]] = {}
+    groups: dict[tuple[str, str, str, str, int, int, int], list[int]] = {}
     for place, outcome in enumerate(outcomes):
         job = outcome.job
         shared = (
             job.queue,
             job.token,
             outcome.function,
+            outcome.version,
             job.result_ttl_seconds,
             int(job.feed),
             int(outcome.has_execution_record),
         )
         groups.setdefault(shared, []).append(place)
     arguments: list[str | bytes | int] = [clock_argument(now), iso(now), worker]
-    for (queue, token, function, *flags), places in groups.items():
+    for (queue, token, function, version, *flags), places in groups.items():
         seconds = sum(outcomes[place].seconds for place in places)
-        arguments += (queue, token, function, f"{seconds:.6f}", *flags, len(places))
+        arguments += (queue, token, function, version, f"{seconds:.6f}", *flags, len(places))
         for place in places:
             arguments += (outcomes[place].job.id, outcomes[place].value, place)
     return arguments
@@ -165,11 +184,12 @@ def _fail_arguments(
                 kind, reason, traceback = "stopped", "", "stopped: the job was cancelled while it ran"
             case Retried():
                 kind, reason = "retry", str(FailureReason.EXCEPTION)
-                traceback = f"gave up after {outcome.max_retries} retries that the function asked for"
+                traceback = gave_up_text(outcome)
                 intervals = json.dumps(outcome.intervals)
                 retry_terms = (outcome.value, outcome.max_retries, intervals, int(outcome.at_front))
         arguments += (job.id, job.token, job.queue, outcome.function, kind, reason, encode_traceback(traceback))
-        arguments += (job.failure_ttl_seconds, *retry_terms)
+        version = "" if isinstance(outcome, Stopped) else outcome.version
+        arguments += (job.failure_ttl_seconds, *retry_terms, version)
     return arguments
 
 

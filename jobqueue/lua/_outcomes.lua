@@ -7,6 +7,16 @@ local function drop_execution(id, token, worker)
   if worker then redis.call('SREM', prefix .. ':worker:' .. worker .. ':executions', id .. ':' .. token) end
 end
 
+-- leave_registries(id, queue, ended_at, status): removes a job that is about to end from registries of earlier ends.
+-- Plain RQ clients leave it there if they cancel it while it runs, or enqueue it again after it has ended. Only then is
+-- its status 'canceled', or does its record hold an `ended_at`.
+local function leave_registries(id, queue, ended_at, status)
+  if not ended_at and status ~= 'canceled' then return end
+  for _, registry in ipairs({'finished', 'failed', 'canceled'}) do
+    redis.call('ZREM', prefix .. ':' .. registry .. ':' .. queue, id)
+  end
+end
+
 -- note_parents(ids): notes the jobs that other jobs depend on; jobqueue/lifecycle/dependents.py enqueues those later.
 -- Returns the noted ids. RQ keeps the dependents in a set of their own, which the parent's record does not mention.
 -- Hardly any job has dependents, so one EXISTS covers all ids.
@@ -26,6 +36,21 @@ local function set_ttl(key, seconds)
   if seconds < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, seconds) end
 end
 
+-- note_attempt_error(key, iso, worker, reason, trace): keeps why an attempt failed that is not the last one: a line of
+-- JSON in a field of the job, because RQ's clients take an entry in the job's results for its end.
+local MAX_ATTEMPT_ERRORS_BYTES, MAX_ATTEMPT_ERRORS = 65536, 9
+local function note_attempt_error(key, iso, worker, reason, trace)
+  local earlier = redis.call('HGET', key, 'wm_errors') or ''
+  -- Anything else was written by another program.
+  if #earlier > MAX_ATTEMPT_ERRORS_BYTES or string.sub(earlier, -1) ~= '\n' then earlier = '' end
+  local lines = earlier .. cjson.encode({ended_at = iso, worker = worker, reason = reason, trace = trace}) .. '\n'
+  local _, count = string.gsub(lines, '\n', '')
+  while count > 1 and (count > MAX_ATTEMPT_ERRORS or #lines > MAX_ATTEMPT_ERRORS_BYTES) do
+    lines, count = string.sub(lines, string.find(lines, '\n') + 1), count - 1
+  end
+  redis.call('HSET', key, 'wm_errors', lines)
+end
+
 -- record_failure(id, key, queue, failure): ends a job that did not succeed, for good. Fields of `failure`:
 --   status   'failed' | 'stopped'
 --   reason   jobqueue.model.FailureReason, or ''
@@ -33,6 +58,7 @@ end
 --   trace    traceback, zlib-compressed, in base64; '' for none
 --   value    serialised return value in base64; '' for none
 --   worker   its name
+--   version  hash of the source of the function's module; '' or nil for none
 --   ttl      seconds until the record is deleted; -1 keeps it forever
 --   now, iso the time, as a number and as RQ writes it
 local function record_failure(id, key, queue, failure)
@@ -41,6 +67,9 @@ local function record_failure(id, key, queue, failure)
   local entry = {'type', failure.type, 'worker_name', failure.worker}
   if failure.trace ~= '' then entry[#entry + 1] = 'exc_string'; entry[#entry + 1] = failure.trace end
   if failure.value ~= '' then entry[#entry + 1] = 'return_value'; entry[#entry + 1] = failure.value end
+  if failure.version and failure.version ~= '' then
+    entry[#entry + 1] = 'wm_version'; entry[#entry + 1] = failure.version
+  end
   redis.call('XADD', results, 'MAXLEN', '~', 10, '*', unpack(entry))
   set_ttl(key, failure.ttl)
   set_ttl(results, failure.ttl)

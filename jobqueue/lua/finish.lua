@@ -3,11 +3,13 @@
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  now as RQ writes it
 -- ARGV[3]  worker
--- ARGV[4+] for each group of at most 1,000 jobs: queue | token | function | run time of its jobs in total, seconds
+-- ARGV[4+] for each group of at most 1,000 jobs: queue | token | function
+--          | hash of the source of the function's module ('' for none) | run time of its jobs in total, seconds
 --          | result ttl (-1 forever, 0 keep nothing) | feed '0' | '1' | '1' if RQ's execution records were written
 --          | number of jobs, then for each: id, value (base64), its place among all jobs of the call
 -- Returns  {ids whose lease is gone (nothing was recorded for them), ids that have dependents}
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 -- include: _outcomes
 -- include: _retention
@@ -16,8 +18,11 @@ local leases = prefix .. ':wm:leases'
 -- How long a job that keeps no result stays, so that RQ can find its dependents.
 local DEPENDENTS_SECONDS = 60
 
+-- Jobs of a group that have ended before, or that a plain RQ client has saved: only their records hold an `ended_at`.
+local saved_before = {}
+
 -- Returns false if a plain RQ client has deleted the record meanwhile: then nothing is written.
-local function record_success(id, ttl, value, feed)
+local function record_success(id, ttl, value, feed, version)
   local key, results = prefix .. ':job:' .. id, prefix .. ':results:' .. id
   -- A leased job has a status. So two new fields mean that there was no record, one that the job never ended before.
   local new_fields = redis.call('HSET', key, 'status', 'finished', 'ended_at', iso)
@@ -25,7 +30,11 @@ local function record_success(id, ttl, value, feed)
     redis.call('DEL', key, results)
     return false
   end
-  if new_fields == 1 then
+  if new_fields == 0 then saved_before[#saved_before + 1] = id end
+  if version ~= '' then
+    redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value,
+      'wm_version', version)
+  elseif new_fields == 1 then
     redis.call('XADD', results, '*', 'type', '1', 'worker_name', worker, 'return_value', value)
   else
     redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value)
@@ -37,6 +46,15 @@ local function record_success(id, ttl, value, feed)
     set_ttl(results, seconds)
   end
   return true
+end
+
+-- Plain RQ clients can cancel a running job, which goes on, and can enqueue a failed one without taking it from its
+-- registry. This costs one EXISTS for all jobs of plain HTTP clients together.
+local function leave_other_registries(queue, ids)
+  local canceled = prefix .. ':canceled:' .. queue
+  if #ids > 0 and redis.call('EXISTS', canceled) == 1 then redis.call('ZREM', canceled, unpack(ids)) end
+  if #saved_before > 0 then redis.call('ZREM', prefix .. ':failed:' .. queue, unpack(saved_before)) end
+  saved_before = {}
 end
 
 -- Deletes jobs that keep no result.
@@ -58,9 +76,9 @@ end
 local lost, parents, places, feed_ids = {}, {}, {}, {}
 local at = 4
 while at <= #ARGV do
-  local queue, token, name, seconds, ttl = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
-  local feed, has_execution_record = ARGV[at + 5] == '1', ARGV[at + 6] == '1'
-  local first, last = at + 8, at + 7 + tonumber(ARGV[at + 7]) * 3
+  local queue, token, name, version, seconds = unpack(ARGV, at, at + 4)
+  local ttl, feed, has_execution_record = tonumber(ARGV[at + 5]), ARGV[at + 6] == '1', ARGV[at + 7] == '1'
+  local first, last = at + 9, at + 8 + tonumber(ARGV[at + 8]) * 3
   local members = {}
   for i = first, last, 3 do members[#members + 1] = ARGV[i] .. ':' .. token end
   local held = redis.call('ZMSCORE', leases, unpack(members))
@@ -72,7 +90,7 @@ while at <= #ARGV do
     local at_job = first + n * 3 - 3
     local id = ARGV[at_job]
     if held[n] and has_execution_record then drop_execution(id, token, worker) end
-    if not held[n] or (ttl ~= 0 and not record_success(id, ttl, ARGV[at_job + 1], feed)) then
+    if not held[n] or (ttl ~= 0 and not record_success(id, ttl, ARGV[at_job + 1], feed, version)) then
       lost[#lost + 1] = id
     else
       done[#done + 1] = id
@@ -87,6 +105,7 @@ while at <= #ARGV do
       end
     end
   end
+  leave_other_registries(queue, done)
   local parents_in_group = note_parents(done)
   for _, id in ipairs(parents_in_group) do parents[#parents + 1] = id end
   if ttl == 0 then discard(done, parents_in_group) end
@@ -102,7 +121,14 @@ if #places > 0 then
   -- The feed keeps the order of the call, whatever groups the jobs came in.
   table.sort(places)
   local feed, wake_key = prefix .. ':wm:feed', prefix .. ':wm:feed:bell'
-  local sequence = redis.call('INCRBY', feed .. ':sequence', #places) - #places
+  local sequence = redis.pcall('INCRBY', feed .. ':sequence', #places)
+  if failed_with(sequence) then
+    -- It is no number any more: go on behind the last entry.
+    local last = redis.call('ZREVRANGE', feed, 0, 0, 'WITHSCORES')
+    redis.call('SET', feed .. ':sequence', string.format('%.0f', number(last[2], 0, 0, 2^52)))
+    sequence = redis.call('INCRBY', feed .. ':sequence', #places)
+  end
+  sequence = sequence - #places
   local entries = {}
   for n, place in ipairs(places) do
     entries[#entries + 1] = sequence + n

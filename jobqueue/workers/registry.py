@@ -7,17 +7,28 @@ from dataclasses import dataclass
 import rq
 
 from jobqueue import keys
+from jobqueue.model import ALL_QUEUES
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import integer_of, number_of, pairs, text_of
 from jobqueue.timestamps import iso
 from jobqueue.workers.messages import COMMAND_TTL_SECONDS, WorkerCommand
 
 RECORD_TTL_SECONDS = 120
 """How long the record of a silent worker is kept. Maintenance takes it off all lists after a minute, by its record."""
+MAX_PROBLEMS_CHARACTERS = 2_000
+"""A longer text about a worker's problems is cut off in its record."""
 CLEAN_EXIT_TTL_SECONDS = 3600
 """How long a clean exit is remembered."""
+MAX_LISTED_QUEUES = 1000
+"""A worker that serves every queue is listed for so many of them; it serves the others all the same."""
 FENCE_TTL_SECONDS = 86_400
 """How long a fence is kept: longer than any instance takes to terminate. Worker names are never used again."""
+
+UNREADABLE = "unreadable"
+"""State of a worker whose record in Redis is no hash."""
+MAX_SLOTS = 100_000
+"""More than any worker has. A larger number in a record is a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,7 @@ class WorkerRecord:
         slots: how many jobs it runs at a time.
         fleet: the fleet that launched it; '' if a person did.
         instance_id: its instance in that fleet.
+        problems: why it cannot run some jobs, in sentences.
     """
 
     name: str
@@ -37,6 +49,7 @@ class WorkerRecord:
     slots: int
     fleet: str = ""
     instance_id: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +57,14 @@ class WorkerView:
     """A worker as users see it.
 
     Attributes:
-        state: 'idle', 'busy' or 'draining'; plain RQ workers have RQ's states.
+        state: 'idle', 'busy' or 'draining'; plain RQ workers have RQ's states; 'unreadable' if its record is no hash.
         running: number of jobs that it runs at the moment.
         last_heartbeat: time of its last heartbeat, as RQ writes it.
         seconds_since_heartbeat: how long ago that was by Redis' clock; None for plain RQ workers.
         native: False for plain RQ workers.
         interruption: why its instance is about to be taken away: 'spot' (it is draining), 'rebalance' (it still works),
             or ''.
+        problems: why it cannot run some jobs, in sentences.
     """
 
     name: str
@@ -69,6 +83,7 @@ class WorkerView:
     seconds_since_heartbeat: float | None
     native: bool
     interruption: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +123,9 @@ async def register(shard: Shard, record: WorkerRecord) -> None:
         "wm_slots": record.slots,
         "wm_fleet": record.fleet,
         "wm_instance_id": record.instance_id,
+        **({"wm_problems": "\n".join(record.problems)[:MAX_PROBLEMS_CHARACTERS]} if record.problems else {}),
     }
-    await _write_record(shard, record.name, fields, queues=record.queues, new=True)
+    await _write_record(shard, record.name, fields, queues=await _listed_queues(shard, record.queues), new=True)
 
 
 async def send_worker_heartbeat(shard: Shard, name: str, report: WorkerHeartbeat) -> bool:
@@ -139,7 +155,20 @@ async def unregister(shard: Shard, name: str, queues: Sequence[str]) -> None:
     Raises:
         ShardUnavailable: maintenance takes it off the list after a minute.
     """
-    await shard.run(script("unregister"), name, CLEAN_EXIT_TTL_SECONDS, *queues)
+    await shard.run(script("unregister"), name, CLEAN_EXIT_TTL_SECONDS, *await _listed_queues(shard, queues))
+
+
+async def list_for_new_queues(shard: Shard, queues: Sequence[str]) -> None:
+    """List the workers that serve every queue for these queues too: RQ's tools read a queue's workers there.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    command = ("SMEMBERS", keys.workers_of_queue(shard.prefix, *ALL_QUEUES))
+    (workers,) = await shard.execute(command, tolerate_wrong_types=True)
+    if workers and queues:
+        commands = (("SADD", keys.workers_of_queue(shard.prefix, queue), *workers) for queue in queues)
+        await shard.execute(*commands, tolerate_wrong_types=True)
 
 
 async def exited_cleanly(shard: Shard, names: Sequence[str]) -> set[str]:
@@ -172,19 +201,31 @@ async def list_workers(shard: Shard) -> list[WorkerView]:
         ("SMEMBERS", keys.workers(shard.prefix)),
         ("ZRANGE", keys.heartbeats(shard.prefix), 0, -1, "WITHSCORES"),
         ("TIME",),
+        tolerate_wrong_types=True,
     )
+    # A key of another form lies on another shard.
+    worker_key = keys.worker(shard.prefix, "")
+    found = [key for key in found or () if key.startswith(worker_key.encode())]
     if not found:
         return []
-    heartbeat_ages = {
-        name.decode(): max(0.0, int(seconds) - float(at)) for name, at in zip(native[::2], native[1::2], strict=True)
-    }
-    hashes = await shard.execute(*(("HGETALL", key) for key in found))
+    heartbeat_ages = {name: max(0.0, int(seconds) - (number_of(at) or 0.0)) for name, at in pairs(native)}
+    hashes = await shard.execute(*(("HGETALL", key) for key in found), tolerate_wrong_types=True)
     views = []
     for key, flat in zip(found, hashes, strict=True):
-        fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        name = text_of(key).removeprefix(worker_key)
+        fields = {"state": UNREADABLE} if flat is None else {field: text_of(value) for field, value in pairs(flat)}
         if fields:
-            views.append(_view(key.decode().removeprefix(keys.worker(shard.prefix, "")), fields, heartbeat_ages))
+            views.append(_view(name, fields, heartbeat_ages))
     return sorted(views, key=lambda view: view.name)
+
+
+async def _listed_queues(shard: Shard, queues: Sequence[str]) -> Sequence[str]:
+    if tuple(queues) != ALL_QUEUES:
+        return queues
+    (found,) = await shard.execute(
+        ("SRANDMEMBER", keys.queues(shard.prefix), MAX_LISTED_QUEUES), tolerate_wrong_types=True
+    )
+    return (*ALL_QUEUES, *(text_of(key).removeprefix(keys.queue(shard.prefix, "")) for key in found or ()))
 
 
 async def _write_record(
@@ -199,13 +240,13 @@ def _view(name: str, fields: dict[str, str], heartbeat_ages: Mapping[str, float]
     return WorkerView(
         name=name,
         hostname=fields.get("hostname", ""),
-        pid=int(fields.get("pid") or 0),
+        pid=integer_of(fields.get("pid")),
         queues=tuple(fields.get("queues", "").split(",")) if fields.get("queues") else (),
         state=fields.get("state", "?"),
-        slots=int(fields.get("wm_slots", 1)),
-        running=int(fields.get("wm_running", 0)),
-        finished=int(fields.get("successful_job_count") or 0),
-        failed=int(fields.get("failed_job_count") or 0),
+        slots=integer_of(fields.get("wm_slots"), 1, highest=MAX_SLOTS),
+        running=integer_of(fields.get("wm_running"), highest=MAX_SLOTS),
+        finished=integer_of(fields.get("successful_job_count")),
+        failed=integer_of(fields.get("failed_job_count")),
         fleet=fields.get("wm_fleet", ""),
         instance_id=fields.get("wm_instance_id", ""),
         born_at=fields.get("birth"),
@@ -213,4 +254,5 @@ def _view(name: str, fields: dict[str, str], heartbeat_ages: Mapping[str, float]
         seconds_since_heartbeat=heartbeat_ages.get(name),
         native=name in heartbeat_ages,
         interruption=fields.get("wm_leaving", ""),
+        problems=tuple(fields["wm_problems"].splitlines()) if fields.get("wm_problems") else (),
     )

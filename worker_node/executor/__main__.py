@@ -26,11 +26,21 @@ from rq.job import Retry, _current_job
 
 from jobqueue.functions import FunctionRegistry
 from processes.parent_death import die_with_parent
-from worker_node.executor.calls import CallDecoder, Rejected
+from worker_node.executor.calls import MAX_NAME_CHARS, CallDecoder, Rejected
 from worker_node.executor.current_job import AgentClient, CurrentJob
-from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result, format_traceback
-from worker_node.functions import PermanentError
-from worker_node.ipc.protocol import FrameWriter, SharedStatus, Task, TaskOutcome, TaskReport, pack, read_frame
+from worker_node.executor.failures import format_traceback, is_permanent, printable
+from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
+from worker_node.executor.source_watch import SourceWatch
+from worker_node.ipc.protocol import (
+    SOURCES_CHANGED_EXIT_CODE,
+    FrameWriter,
+    SharedStatus,
+    Task,
+    TaskOutcome,
+    TaskReport,
+    pack,
+    read_frame,
+)
 from worker_node.priority import lower_priority
 
 FLUSH_AFTER_NS = 1_000_000
@@ -40,6 +50,8 @@ FLUSH_LATER_SECONDS = 0.005
 MEMORY_CHECK_NS = 500_000_000
 OOM_SCORE_ADJUSTMENT = 500
 """Half of the maximum of /proc/PID/oom_score_adj, see proc(5)."""
+MAX_RETRY_NUMBER = 1_000_000_000
+"""Maximum for the number of retries that a function asks for, and for the seconds before one (32 years)."""
 _RESTORED_SIGNALS = (signal.SIGALRM, signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 _NEVER_COROUTINES = (str, int, float, list, dict, type(None))
 
@@ -51,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.add_argument(option, type=int, required=True)
     parser.add_argument("--functions", default="")
     parser.add_argument("--allow-pickle", action="store_true")
+    parser.add_argument("--reload-functions", action="store_true")
     parser.add_argument("--nice", type=int, default=0)
     options = parser.parse_args(arguments)
     die_with_parent(options.agent_pid)
@@ -58,25 +71,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lower_priority(options.nice)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # Shows what a job prints while it is running.
+    if options.reload_functions:
+        sys.dont_write_bytecode = True  # Cached code hides an edit within the same second.
+    functions = FunctionRegistry.load(options.functions.split(","))
     executor = Executor(
         jobs=socket.socket(fileno=options.jobs_fd),
         agent=AgentClient(socket.socket(fileno=options.queries_fd)),
         status=SharedStatus(options.status_fd),
-        calls=CallDecoder(FunctionRegistry.discover(options.functions.split(",")), allow_pickle=options.allow_pickle),
+        calls=CallDecoder(functions, allow_pickle=options.allow_pickle),
+        sources=SourceWatch(functions) if options.reload_functions and functions.modules else None,
     )
-    executor.run()
+    exit_code = executor.run()
     sys.stdout.flush()
-    os._exit(0)  # A normal exit would wait for threads that jobs have left running.
+    os._exit(exit_code)  # A normal exit would wait for threads that jobs have left running.
 
 
 class Executor:
     """Runs tasks in the main thread and reports them in batches."""
 
-    def __init__(self, jobs: socket.socket, agent: AgentClient, status: SharedStatus, calls: CallDecoder) -> None:
+    def __init__(
+        self,
+        jobs: socket.socket,
+        agent: AgentClient,
+        status: SharedStatus,
+        calls: CallDecoder,
+        sources: SourceWatch | None,
+    ) -> None:
         self._jobs = jobs
         self._agent = agent
         self._status = status
         self._calls = calls
+        self._sources = sources
         self._pid = os.getpid()
         self._reports: list[TaskReport] = []
         self._flushed_ns = 0
@@ -89,12 +114,29 @@ class Executor:
             (number, handler) for number in _RESTORED_SIGNALS if (handler := getsignal(number)) is not None
         ]
 
-    def run(self) -> None:
-        """Read and run batches of tasks until the agent closes the connection."""
+    def run(self) -> int:
+        """Read and run batches of tasks until the agent closes the connection, or a function's source has changed.
+
+        Returns:
+            the exit code of the process.
+        """
         self._status.resident_bytes = _resident_bytes()
         self._jobs.sendall(pack([]))
         while (tasks := read_frame(self._jobs)) is not None:
+            if self._sources is not None and self._sources.have_changed():
+                self._return_tasks(tasks)
+                return SOURCES_CHANGED_EXIT_CODE
             self._run_batch(tasks)
+            if self._sources is not None:
+                self._sources.note_imports()
+        return 0
+
+    def _return_tasks(self, tasks: list[Any]) -> None:
+        """Give tasks back: they run in an executor that imports the functions anew."""
+        self._reports += [
+            TaskReport(Task(*fields).sequence, TaskOutcome.WITHDRAWN, "", 0.0, b"", None) for fields in tasks
+        ]
+        self._send_reports()
 
     def _run_batch(self, tasks: list[Any]) -> None:
         status, last = self._status, len(tasks) - 1
@@ -119,13 +161,13 @@ class Executor:
         status.set_running_task(0, 0)
 
     def _run(self, task: Task, started_ns: int) -> TaskReport:
-        function = ""
+        function = version = ""
         detail: Any = None
         try:
             if task.unsupported is not None:
-                raise Rejected(task.unsupported, self._calls.requested_function(task.data))
+                self._calls.reject_unsupported(task.unsupported, task.data)
             call = self._calls.decode(task.data)
-            function = call.function
+            function, version = call.function, call.version
             self._status.set_function(function.encode())
             job = CurrentJob(self._agent, task.sequence, task.job_id, pickled=call.pickled)
             token = _current_job.set(job)
@@ -137,18 +179,21 @@ class Executor:
             finally:
                 _current_job.reset(token)
             if isinstance(value, Retry):
-                outcome, detail = TaskOutcome.RETRY, [value.max, list(value.intervals), value.enqueue_at_front]
+                outcome, detail = TaskOutcome.RETRY, _retry_terms(value)
                 value = value if call.pickled else PLACEHOLDER
             else:
                 outcome = TaskOutcome.FINISHED
             body: bytes | str = encode_result(value, pickled=call.pickled, from_http=task.from_http)
         except Rejected as error:
-            outcome, function, body = TaskOutcome.REJECTED, error.function, str(error)
+            outcome, function, body = TaskOutcome.REJECTED, _short_name(error.function), printable(str(error))
         except ResultError as error:
-            outcome, body, detail = TaskOutcome.FAILED, str(error), True
+            outcome, body, detail = TaskOutcome.FAILED, printable(str(error)), True
         except BaseException as error:  # noqa: BLE001 - the edge of the job: sys.exit() ends a job, not its executor
-            outcome, body, detail = TaskOutcome.FAILED, format_traceback(error), isinstance(error, PermanentError)
-        return TaskReport(task.sequence, outcome, function, (time.monotonic_ns() - started_ns) / 1e9, body, detail)
+            outcome, body, detail = TaskOutcome.FAILED, format_traceback(error), is_permanent(error)
+            # Without a name, its module's import has failed.
+            function = function or _short_name(self._calls.named_function(task.data))
+        seconds = (time.monotonic_ns() - started_ns) / 1e9
+        return TaskReport(task.sequence, outcome, function, seconds, body, detail, version)
 
     def _flush(self, now_ns: int) -> None:
         if now_ns - self._memory_checked_ns > MEMORY_CHECK_NS:
@@ -192,6 +237,17 @@ class Executor:
         for number, handler in self._handlers:
             if getsignal(number) is not handler:
                 signal.signal(number, handler)
+
+
+def _retry_terms(retry: Retry) -> list[Any]:
+    """Return the fields of a returned `rq.Retry`, as numbers that a frame can hold."""
+    intervals = [min(int(seconds), MAX_RETRY_NUMBER) for seconds in retry.intervals]
+    return [min(int(retry.max), MAX_RETRY_NUMBER), intervals, bool(retry.enqueue_at_front)]
+
+
+def _short_name(function: str) -> str:
+    """Return the name of a function that is not registered; a record can name anything."""
+    return printable(function)[:MAX_NAME_CHARS]
 
 
 def _resident_bytes() -> int:

@@ -2,11 +2,17 @@
 
 import importlib
 import pickle
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
 
-from jobqueue.functions import BUILT_IN, FunctionRegistry
-from jobqueue.rq_call import decompress, is_pickled, parse_json_call
+from jobqueue.functions import BUILT_IN, FunctionRegistry, source_hash
+from jobqueue.rq_call import decompress, is_pickled, parse_json_call, requested_function
+from worker_node.executor.failures import text_of
+
+MAX_NAME_CHARS = 200
+"""How much is shown of a name that a record gives and that is not registered."""
 
 
 class Rejected(Exception):
@@ -21,12 +27,26 @@ class Rejected(Exception):
         self.function = function
 
 
+REMEDIES = {
+    "on_success callback": "without on_success",
+    "on_failure callback": "without on_failure",
+    "on_stopped callback": "without on_stopped",
+    "webhooks": "without webhooks",
+    "repeat": "without repeat",
+    "group": "with Queue.enqueue_many instead of Group.enqueue_many",
+    "rate limit": "without rate_limit",
+    "dependencies": "without depends_on, once its parents have finished",
+}
+"""How to enqueue a job so that it does not need a feature of RQ. The features are those that claim.lua names."""
+
+
 class DecodedCall(NamedTuple):
     """A call of a registered function, ready to be made.
 
     Attributes:
         function: its public name.
         pickled: whether the record was a pickle, not JSON.
+        version: hash of the source that the function was imported from; '' for a built-in one.
     """
 
     function: str
@@ -34,6 +54,7 @@ class DecodedCall(NamedTuple):
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     pickled: bool
+    version: str
 
 
 class CallDecoder:
@@ -42,7 +63,8 @@ class CallDecoder:
     def __init__(self, functions: FunctionRegistry, *, allow_pickle: bool) -> None:
         self._functions = functions
         self._allow_pickle = allow_pickle
-        self._targets: dict[str, tuple[str, Callable[..., Any]]] = {}
+        self._targets: dict[str, tuple[str, Callable[..., Any], str]] = {}
+        self._versions: dict[str, str] = {}
 
     def decode(self, data: bytes) -> DecodedCall:
         """Return the call that a record's `data` asks for.
@@ -56,17 +78,25 @@ class CallDecoder:
             found = self._targets.get(path)
             if found is None:
                 found = self._targets[path] = self._resolve(path)
-            return DecodedCall(found[0], found[1], args, kwargs, pickled)
+            return DecodedCall(found[0], found[1], args, kwargs, pickled, found[2])
         name, target = self._resolve_method(instance, path)
-        return DecodedCall(name, target, args, kwargs, pickled)
+        return DecodedCall(name, target, args, kwargs, pickled, self._version_of(type(instance).__module__))
+
+    def reject_unsupported(self, features: str, data: bytes) -> NoReturn:
+        """Reject a job of a plain RQ client that uses features which are not supported, named as in claim.lua."""
+        raise Rejected(unsupported_message(features), self.requested_function(data))
 
     def requested_function(self, data: bytes) -> str:
         """Return the name of the function that a record asks for, allowed or not; '' if the record cannot be read."""
         try:
             path = self._parse(data)[0]
-        except Rejected:
+        except Exception:  # noqa: BLE001 - a pickle runs code of its own
             return ""
         return self._functions.name_of(path) or path
+
+    def named_function(self, data: bytes) -> str:
+        """As `requested_function`, without reading pickles: ''."""
+        return requested_function(data, self._functions)
 
     def _parse(self, data: bytes) -> tuple[str, Any, Sequence[Any], Mapping[str, Any], bool]:
         pickled = False
@@ -74,7 +104,9 @@ class CallDecoder:
             try:
                 data = decompress(data)
             except ValueError:
-                raise Rejected("the job's data is neither JSON nor a pickle") from None
+                raise Rejected(
+                    "the job's data is neither JSON nor a pickle: enqueue it with rq's JSONSerializer"
+                ) from None
             pickled = is_pickled(data)
         if pickled and not self._allow_pickle:
             raise Rejected(
@@ -85,15 +117,22 @@ class CallDecoder:
             record = pickle.loads(data) if pickled else parse_json_call(data)
             path, instance, args, kwargs = record
         except Exception as error:  # A pickle can raise anything that its classes raise.
-            raise Rejected(f"the job's data cannot be read: {type(error).__name__}: {error}") from error
+            raise Rejected(f"the job's data cannot be read: {text_of(error)}") from error
         if not (isinstance(path, str) and isinstance(args, (list, tuple)) and isinstance(kwargs, dict)):
             raise Rejected("the job's data is not [function, instance, args, kwargs]")
         return path, instance, args, kwargs, pickled
 
-    def _resolve(self, path: str) -> tuple[str, Callable[..., Any]]:
+    def _resolve(self, path: str) -> tuple[str, Callable[..., Any], str]:
         name = self._functions.name_of(path)
         if name is None:
-            raise Rejected(f"the function {path!r} is not registered on this worker (WORKMANAGER_FUNCTIONS)", path)
+            raise Rejected(
+                f"the function {_shortened(path)} is not registered on this worker: name its module in "
+                "WORKMANAGER_FUNCTIONS, on managers and workers",
+                path,
+            )
+        unreadable = self._functions.why_unreadable(path)
+        if unreadable is not None:
+            raise Rejected(f"{path!r} cannot run: {unreadable} (WORKMANAGER_FUNCTIONS of this worker)", path)
         module = path.rpartition(".")[0] if name in BUILT_IN else self._functions.module_of(path)
         target: Any = importlib.import_module(module or "")
         steps = path[len(module or "") + 1 :].split(".")
@@ -105,14 +144,45 @@ class CallDecoder:
                 raise Rejected(f"the module {module!r} defines no function {'.'.join(steps)!r}", path)
         if not callable(target):
             raise Rejected(f"{path!r} is not a function", path)
-        return name, target
+        return name, target, "" if name in BUILT_IN else self._version_of(module or "")
+
+    def _version_of(self, module: str) -> str:
+        # Read once, right after the import: later, the file may be another version than what runs.
+        version = self._versions.get(module)
+        if version is None:
+            source = getattr(sys.modules.get(module), "__file__", None)
+            version = self._versions[module] = source_hash(Path(source)) if isinstance(source, str) else ""
+        return version
 
     def _resolve_method(self, instance: Any, method: str) -> tuple[str, Callable[..., Any]]:
         kind = type(instance)
         path = f"{kind.__module__}.{kind.__qualname__}"
         if kind.__module__ not in self._functions.modules:
-            raise Rejected(f"the class {path!r} is not in a registered module (WORKMANAGER_FUNCTIONS)", path)
-        target = None if method.startswith("_") and method != "__call__" else getattr(instance, method, None)
+            raise Rejected(
+                f"the class {path!r} is not in a registered module: name its module in WORKMANAGER_FUNCTIONS", path
+            )
+        is_public = method == "__call__" or (method.isidentifier() and not method.startswith("_"))
+        target = getattr(instance, method, None) if is_public else None
         if not callable(target):
-            raise Rejected(f"the class {path!r} has no public method {method!r}", path)
+            raise Rejected(f"the class {path!r} has no public method {_shortened(method)}", path)
         return f"{path}.{method}", target
+
+
+def unsupported_message(features: str) -> str:
+    """Return why a job that uses features of plain RQ must not run here, and what to do.
+
+    Args:
+        features: names from `REMEDIES`, separated by commas.
+    """
+    names = features.split(", ")
+    remedies = dict.fromkeys(REMEDIES[name] for name in names if name in REMEDIES)
+    remedy = f"Enqueue it {' and '.join(remedies)}, or on" if remedies else "Enqueue it on"
+    return (
+        f"workmanager's workers do not support what this job uses of RQ: {' and '.join(names)}. "
+        f"{remedy} a queue that only plain RQ workers serve."
+    )
+
+
+def _shortened(name: str) -> str:
+    """Return a name from a record for a message; it can be anything."""
+    return repr(name if len(name) <= MAX_NAME_CHARS else name[:MAX_NAME_CHARS] + "…")

@@ -24,6 +24,8 @@ import msgpack  # type: ignore[import-untyped]  # It has no types.
 
 LENGTH = struct.Struct(">I")
 MAX_FRAME_BYTES = 1 << 30
+SOURCES_CHANGED_EXIT_CODE = 75
+"""Exit code of an executor that ends because the source of its functions has changed (EX_TEMPFAIL of sysexits.h)."""
 WRITABLE_FIELDS = frozenset({"meta"})
 """Fields of its own record that a running job may write."""
 
@@ -34,7 +36,7 @@ class Task(NamedTuple):
     Attributes:
         sequence: number of the task within its slot, counted from 1.
         data: RQ's field of that name.
-        unsupported: error text if the job asks for a feature that is not supported, so that it must not run.
+        unsupported: features of RQ that the job uses and that are not supported, so that it must not run.
     """
 
     sequence: int
@@ -63,6 +65,7 @@ class TaskReport(NamedTuple):
         seconds: run time.
         body: serialised result in base64 (FINISHED, RETRY) or traceback text (FAILED, REJECTED).
         detail: FAILED: whether the failure is permanent. RETRY: `[max, intervals, at_front]`.
+        version: hash of the source of the function's module; '' for a built-in function, or if it was not imported.
     """
 
     sequence: int
@@ -71,6 +74,7 @@ class TaskReport(NamedTuple):
     seconds: float
     body: bytes | str
     detail: Any
+    version: str = ""
 
 
 def pack(messages: Sequence[Any]) -> bytes:

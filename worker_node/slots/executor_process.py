@@ -27,11 +27,13 @@ class ExecutorOptions:
         functions: the modules of WORKMANAGER_FUNCTIONS.
         allow_pickle: whether pickled jobs may run.
         nice: CPU niceness, see `worker_node/priority.py`.
+        reload_functions: whether an executor is replaced when the source of its functions has changed.
     """
 
     functions: tuple[str, ...]
     allow_pickle: bool
     nice: int = 0
+    reload_functions: bool = False
 
 
 class ExecutorProcess:
@@ -148,6 +150,7 @@ def _command_line(options: ExecutorOptions, jobs_fd: int, queries_fd: int, statu
         *("--jobs-fd", str(jobs_fd), "--queries-fd", str(queries_fd), "--status-fd", str(status_fd)),
         *("--agent-pid", str(os.getpid()), "--functions", ",".join(options.functions), "--nice", str(options.nice)),
         *(["--allow-pickle"] if options.allow_pickle else []),
+        *(["--reload-functions"] if options.reload_functions else []),
     ]
 
 

@@ -49,14 +49,14 @@ class ExecutorDeath:
 
 def classify_report(job: ClaimedJob, report: TaskReport, *, has_execution_record: bool) -> Outcome:
     """Return the outcome of a job that its executor reports."""
-    _, outcome, function, seconds, body, detail = report
+    _, outcome, function, seconds, body, detail, version = report
     if outcome == TaskOutcome.FINISHED:
-        return Finished(job, function, seconds, body, has_execution_record)  # type: ignore[arg-type]  # Bytes for this outcome.
+        return Finished(job, function, seconds, body, has_execution_record, version)  # type: ignore[arg-type]  # Bytes for this outcome.
     if outcome == TaskOutcome.RETRY:
         max_retries, intervals, at_front = detail
-        return Retried(job, function, seconds, max_retries, tuple(intervals), at_front, body)  # type: ignore[arg-type]
+        return Retried(job, function, seconds, max_retries, tuple(intervals), at_front, body, version)  # type: ignore[arg-type]
     reason = FailureReason.REJECTED if outcome == TaskOutcome.REJECTED else FailureReason.EXCEPTION
-    return Failed(job, function, seconds, reason, body, final=bool(detail))  # type: ignore[arg-type]  # Text.
+    return Failed(job, function, seconds, reason, body, final=bool(detail), version=version)  # type: ignore[arg-type]  # Text.
 
 
 def classify_death(held_jobs: Mapping[int, ClaimedJob], death: ExecutorDeath) -> tuple[list[Outcome], list[ClaimedJob]]:

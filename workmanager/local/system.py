@@ -135,7 +135,8 @@ class LocalSystem:
         return server_class(directory.servers_directory, settings=settings, inherited_fds=[directory.lock_fd])
 
     def _manager(self, port: int, redis_url: str) -> SupervisedProcess:
-        environ = dict(os.environ)
+        # Also for the workers, which inherit it: on this machine, functions are being written.
+        environ = {"WORKMANAGER_RELOAD_FUNCTIONS": "true", **os.environ}
         if self._config.max_workers is not None:
             environ["WORKMANAGER_MAX_WORKERS"] = str(self._config.max_workers)
         if isinstance(self._redis, ValkeyCluster):

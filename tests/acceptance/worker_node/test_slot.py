@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import statistics
+import sys
 from pathlib import Path
 from time import monotonic
 
@@ -178,9 +179,10 @@ async def test_executors_are_replaced_when_they_have_grown(make_harness: MakeHar
 
 
 async def test_an_executor_that_cannot_start_takes_no_job_and_is_restarted(
-    make_harness: MakeHarness, caplog: pytest.LogCaptureFixture
+    make_harness: MakeHarness, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    harness = make_harness(modules="no_such_module")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    harness = make_harness()
     await harness.wait(lambda: caplog.text.count("event=executor_start_failed") >= 2)
     assert harness.slot.jobs_wanted(monotonic()) == 0
     assert f"retry_in_seconds={MIN_RESTART_SECONDS:.1f}" in caplog.text
