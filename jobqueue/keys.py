@@ -59,6 +59,26 @@ def worker(prefix: str, name: str) -> str:
     return f"{prefix}:worker:{name}"
 
 
+def rate_limits(prefix: str) -> str:
+    """Set of the keys of RQ's rate limits."""
+    return f"{prefix}:rl-keys"
+
+
+def rate_limit(prefix: str, limit_key: str) -> str:
+    """Hash: how many jobs of a rate limit can be queued or run at a time."""
+    return f"{prefix}:rl:{limit_key}"
+
+
+def rate_limit_places(prefix: str, limit_key: str) -> str:
+    """Sorted set of the jobs that hold the places of a rate limit: they are queued or run."""
+    return f"{prefix}:rl:{limit_key}:allowed"
+
+
+def rate_limit_waiting(prefix: str, limit_key: str) -> str:
+    """Sorted set of the jobs that wait for a place of a rate limit."""
+    return f"{prefix}:rl:{limit_key}:rate_limited"
+
+
 def suspended(prefix: str) -> str:
     """RQ's switch that keeps all workers from taking jobs."""
     return f"{prefix}:suspended"
@@ -80,8 +100,18 @@ def claim(prefix: str, worker_name: str) -> str:
 
 
 def wake(prefix: str, queue_name: str) -> str:
-    """List of wake-ups for idle workers of a queue."""
+    """List of wake-ups for idle workers that name a queue; for the queue `*`, of workers that serve every queue."""
     return f"{prefix}:wm:wake:{queue_name}"
+
+
+def turns(prefix: str) -> str:
+    """Sorted set of the queues that may have jobs, in the order in which workers that serve all take them."""
+    return f"{prefix}:wm:turns"
+
+
+def paused(prefix: str) -> str:
+    """Hash: since when a queue is paused, by its name."""
+    return f"{prefix}:wm:paused"
 
 
 def commands(prefix: str, worker_name: str) -> str:
@@ -137,6 +167,11 @@ def feed_wake(prefix: str) -> str:
 def counter(prefix: str, what: str) -> str:
     """Hash: a count by function; `what` is enqueued, finished, failed, stopped or seconds."""
     return f"{prefix}:wm:{what}"
+
+
+def set_aside(prefix: str, rest: str) -> str:
+    """What stood under the key `<prefix>:<rest>`, with a type that the layout never has there."""
+    return f"{prefix}:wm:aside:{rest}"
 
 
 def write_mark(prefix: str) -> str:

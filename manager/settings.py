@@ -20,6 +20,8 @@ class ManagerSettings(QueueSettings):
     max_payload_bytes: int = Field(default=MEBIBYTE, ge=1, le=64 * MEBIBYTE)
     """Limit of a job's binary data, before base64."""
     access_log: bool = True
+    hide_arguments: CommaSeparated = ()
+    """Functions, by name or pattern (`billing.*`), whose arguments `GET /jobs/{id}` does not show."""
     cluster_hosts: CommaSeparated = ()
     """Hosts of the Redis Cluster that the managers administer, see `manager.cluster.slot_ranges.parse_hosts`."""
     cluster_url: str | None = None

@@ -1,17 +1,48 @@
-"""Views of jobs: their records as users see them, by id."""
+"""Views of jobs: their records as users see them, by id.
+
+A record or value that cannot be read is shown with the reason. It never keeps others from being shown.
+"""
 
 import json
 import zlib
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jobqueue import keys
+from jobqueue.error_message import error_message
 from jobqueue.functions import FunctionRegistry
-from jobqueue.model import FailureReason, JobError, JobView, Status
-from jobqueue.rq_call import requested_function
+from jobqueue.inspection.arguments import LISTED, MAX_SHOWN_CALL_BYTES, show_arguments
+from jobqueue.inspection.stored_jobs import ReadLimits, StoredJob, read_jobs
+from jobqueue.json_text import why_not_shown
+from jobqueue.model import RQ_TIMEOUT_SECONDS, FailureReason, JobError, JobView, ResultNote, Status
+from jobqueue.rq_call import PICKLE_START, called_path, requested_function
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
+from jobqueue.stored_values import integer_of, text_of
+from jobqueue.timestamps import iso
+
+MAX_TRACEBACK_BYTES = 1024 * 1024
+"""How much of a traceback is read. Some kilobytes in Redis can hold gigabytes."""
+MAX_META_BYTES = 1024 * 1024
+"""Maximum size of the notes that are shown."""
+MAX_READ_BYTES = 64 * 1024 * 1024
+"""How much one call reads of whole jobs, each of which is bounded already."""
+MAX_DEPENDENCIES = 1_000
+MAX_ID_CHARACTERS = 256
+WHOLE = ReadLimits(meta=MAX_META_BYTES, call=MAX_SHOWN_CALL_BYTES, calls_of_all=True, result=16 * 1024 * 1024)
+"""What is read of a job that is shown alone. A result has at most 1 MiB, but the last ones of a job lie together."""
+LISTED_PART = ReadLimits(meta=64 * 1024, call=4 * 1024, calls_of_all=False, result=64 * 1024)
+"""What is read of a job in a listing."""
+PICKLED_RESULT = (
+    "the result is a pickle, which managers do not read: use an RQ client, "
+    "rq.job.Job.fetch(ID, connection=…).return_value()"
+)
+LARGE_RESULT = "left out because of its size: GET /jobs/ID shows results of up to 1 MiB"
+LARGE_ERROR = "left out of the listing because of its size: GET /jobs/ID shows it"
+FOREIGN_RESULT = "written by another program in a form that cannot be shown: read the newest entry of the job's results"
+_STATUSES = frozenset(Status)
 
 
 async def find_shard(shards: Shards, job_id: str) -> Shard | None:
@@ -30,25 +61,40 @@ async def find_shard(shards: Shards, job_id: str) -> Shard | None:
     return None
 
 
-async def view_jobs(shard: Shard, job_ids: Sequence[str], functions: FunctionRegistry) -> list[JobView | None]:
-    """Return jobs of one shard as users see them; None for each that does not exist.
+async def view_jobs(
+    shard: Shard, job_ids: Sequence[str], functions: FunctionRegistry, *, hide_arguments_of: Sequence[str] = ()
+) -> list[JobView | None]:
+    """Return jobs of one shard as users see them, with all that is shown; None for each that does not exist.
+
+    Args:
+        hide_arguments_of: patterns of functions whose arguments are not shown.
 
     Raises:
         ShardUnavailable: the master is unavailable.
     """
-    if not job_ids:
-        return []
-    commands: list[tuple[str | int, ...]] = []
-    for job_id in job_ids:
-        commands.append(("HGETALL", keys.job(shard.prefix, job_id)))
-        commands.append(("XREVRANGE", keys.results(shard.prefix, job_id), "+", "-", "COUNT", 1))
-    answers = await shard.execute(*commands)
-    views = []
-    for job_id, flat, entries in zip(job_ids, answers[::2], answers[1::2], strict=True):
-        fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
-        result = dict(zip(entries[0][1][::2], entries[0][1][1::2], strict=True)) if entries else {}
-        views.append(_view(job_id, fields, result, functions) if fields.get("data") else None)
+    views: list[JobView | None] = []
+    while len(views) < len(job_ids):
+        rest = job_ids[len(views) :]
+        for job_id, stored in zip(rest, await read_jobs(shard, rest, WHOLE, MAX_READ_BYTES), strict=False):
+            view = _view_stored(job_id, stored, functions)
+            if view is not None and stored is not None and not view.unreadable:
+                view = _with_arguments(view, stored, hide_arguments_of)
+            views.append(view)
     return views
+
+
+async def list_views(
+    shard: Shard, job_ids: Sequence[str], functions: FunctionRegistry, max_bytes: int
+) -> list[JobView | None]:
+    """Return the first of these jobs as a listing shows them, until about `max_bytes` are read.
+
+    Calls, long notes and large results are neither read nor shown.
+
+    Raises:
+        ShardUnavailable: the master is unavailable.
+    """
+    stored_jobs = await read_jobs(shard, job_ids, LISTED_PART, max_bytes) if job_ids else []
+    return [_view_stored(job_id, stored, functions) for job_id, stored in zip(job_ids, stored_jobs, strict=False)]
 
 
 async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
@@ -57,34 +103,102 @@ async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None
     Raises:
         ShardUnavailable: the master is unavailable.
     """
-    answers = await shard.execute(*(("HGET", keys.job(shard.prefix, job_id), "status") for job_id in job_ids))
-    return [None if answer is None else answer.decode() for answer in answers]
+    commands = [("HGET", keys.job(shard.prefix, job_id), "status") for job_id in job_ids]
+    answers = await shard.execute(*commands, tolerate_wrong_types=True)
+    return [None if answer is None else text_of(answer) for answer in answers]
 
 
-def _view(
-    job_id: str, fields: Mapping[str, bytes], result: Mapping[bytes, bytes], functions: FunctionRegistry
-) -> JobView:
-    status = fields.get("status", b"created").decode()
+def _view_stored(job_id: str, stored: StoredJob | None, functions: FunctionRegistry) -> JobView | None:
+    if stored is None:
+        return _unreadable(job_id, {}, "its key in Redis is no hash")
+    return _view(job_id, stored, functions) if stored.exists else None
+
+
+def _with_arguments(view: JobView, stored: StoredJob, hidden: Sequence[str]) -> JobView:
+    data = stored.fields.get("data", b"")
+    names = [view.function or "", called_path(data)]
+    shown = show_arguments(data, stored.call_bytes, names, hidden)
+    return replace(view, args=shown.args, kwargs=shown.kwargs, arguments_note=shown.note)
+
+
+def _view(job_id: str, stored: StoredJob, functions: FunctionRegistry) -> JobView:
+    fields, result = stored.fields, stored.result
+    status = text_of(fields.get("status", b"created"))
+    if status not in _STATUSES:
+        return _unreadable(job_id, fields, f"it has the unknown status {status[:80]!r}")
     started_at, ended_at = _text(fields, "started_at"), _text(fields, "ended_at")
+    value, problem, note = _result(stored) if status == Status.FINISHED else (None, "", None)
+    timeout_seconds = integer_of(fields.get("timeout"), RQ_TIMEOUT_SECONDS, lowest=-1)
+    error = _error(status, fields, result)
+    if error is not None and stored.left_out_result_bytes:
+        error = replace(error, message=LARGE_ERROR)
     return JobView(
         id=job_id,
         function=_function(fields, functions),
         queue=_text(fields, "origin") or "",
         status=status,
-        result=_result(result) if status == Status.FINISHED else None,
-        error=_error(status, fields, result),
-        attempts=int(fields.get("wm_attempts", 1 if started_at else 0)),
+        result=value,
+        error=error or (JobError(FailureReason.REJECTED, problem, "") if problem else None),
+        attempts=integer_of(fields.get("wm_attempts"), 1 if started_at else 0),
         created_at=_text(fields, "created_at"),
         enqueued_at=_text(fields, "enqueued_at"),
         started_at=started_at,
         ended_at=ended_at if Status(status).ended else None,
         worker=_text(fields, "worker_name"),
-        meta=_meta(fields.get("meta", b"")),
+        meta=_meta(fields.get("meta", b"")) if stored.meta_bytes == len(fields.get("meta", b"")) else None,
+        arguments_note=LISTED,
+        timeout_seconds=None if timeout_seconds < 0 else timeout_seconds,
+        retries_left=integer_of(fields.get("retries_left")),
+        due_at=None if stored.due_at is None else _iso(stored.due_at),
+        depends_on=_dependencies(fields),
+        result_note=note,
+        version=text_of(result.get(b"wm_version", b"")) or None,
+    )
+
+
+def _iso(due_at: float) -> str | None:
+    try:
+        return iso(due_at)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _dependencies(fields: Mapping[str, bytes]) -> tuple[str, ...]:
+    encoded = fields.get("dependency_ids")
+    if encoded is None:
+        return (text_of(fields["dependency_id"]),) if "dependency_id" in fields else ()
+    try:
+        ids = json.loads(encoded)
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(ids, list):
+        return ()
+    # Halves of surrogate pairs cannot be encoded.
+    texts = (str(each)[:MAX_ID_CHARACTERS].encode("utf-8", "replace").decode() for each in ids[:MAX_DEPENDENCIES])
+    return tuple(texts)
+
+
+def _unreadable(job_id: str, fields: Mapping[str, bytes], reason: str) -> JobView:
+    return JobView(
+        id=job_id,
+        function=_text(fields, "description"),
+        queue=_text(fields, "origin") or "",
+        status=Status.FAILED,
+        result=None,
+        error=JobError(FailureReason.REJECTED, f"the job's record cannot be read: {reason}", ""),
+        attempts=0,
+        created_at=_text(fields, "created_at"),
+        enqueued_at=_text(fields, "enqueued_at"),
+        started_at=None,
+        ended_at=None,
+        worker=_text(fields, "worker_name"),
+        meta=None,
+        unreadable=True,
     )
 
 
 def _text(fields: Mapping[str, bytes], name: str) -> str | None:
-    return fields[name].decode("utf-8", "replace") if fields.get(name) else None
+    return text_of(fields[name]) if fields.get(name) else None
 
 
 def _function(fields: Mapping[str, bytes], functions: FunctionRegistry) -> str | None:
@@ -92,24 +206,29 @@ def _function(fields: Mapping[str, bytes], functions: FunctionRegistry) -> str |
         return _text(fields, "description")
     # Pickled calls are not read here, but RQ's description of the call starts with the function.
     description = _text(fields, "description") or ""
-    return requested_function(fields["data"], functions) or description.split("(", 1)[0] or None
+    described = description.split("(", 1)[0]
+    return requested_function(fields.get("data", b""), functions) or functions.name_of(described) or described or None
 
 
-def _result(entry: Mapping[bytes, bytes]) -> bytes | None:
-    value = entry.get(b"return_value")
+def _result(stored: StoredJob) -> tuple[bytes | None, str, ResultNote | None]:
+    """Return the result as JSON text; if it cannot be shown, why not, and what is known about it."""
+    if stored.left_out_result_bytes:
+        kind = "json" if "wm_feed" in stored.fields else "unknown"
+        return None, "", ResultNote(kind, stored.left_out_result_bytes, LARGE_RESULT)
+    value = stored.result.get(b"return_value")
     if value is None:
-        return None
-    raw = b64decode(value)
+        return None, "", None
     try:
-        json.loads(raw, parse_constant=_reject_constant)
+        raw = b64decode(value)
     except ValueError:
-        # A pickled result is not read here: its consumer uses an RQ client.
-        return None
-    return raw
-
-
-def _reject_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+        problem = "the result cannot be shown: it is not in base64"
+        return None, problem, ResultNote("unknown", len(value), FOREIGN_RESULT)
+    if raw.startswith(PICKLE_START):
+        return None, "", ResultNote("pickle", len(raw), PICKLED_RESULT)
+    problem = why_not_shown(raw)
+    if problem:
+        return None, f"the result cannot be shown: {problem}", ResultNote("unknown", len(raw), FOREIGN_RESULT)
+    return raw, "", None
 
 
 def _error(status: str, fields: Mapping[str, bytes], entry: Mapping[bytes, bytes]) -> JobError | None:
@@ -119,17 +238,25 @@ def _error(status: str, fields: Mapping[str, bytes], entry: Mapping[bytes, bytes
     if status != Status.FAILED:
         return None
     encoded = entry.get(b"exc_string")
-    traceback = zlib.decompress(b64decode(encoded)).decode() if encoded else ""
-    lines = [line for line in traceback.splitlines() if line.strip()]
+    traceback = _traceback(encoded) if encoded else ""
     reason = _text(fields, "wm_reason") or FailureReason.EXCEPTION
-    return JobError(str(reason), lines[-1].strip() if lines else "", traceback)
+    return JobError(str(reason), error_message(traceback), traceback)
+
+
+def _traceback(encoded: bytes) -> str:
+    try:
+        stream = zlib.decompressobj()
+        return stream.decompress(b64decode(encoded[:MAX_TRACEBACK_BYTES]), MAX_TRACEBACK_BYTES).decode(
+            "utf-8", "replace"
+        )
+    except (ValueError, zlib.error):
+        return "the traceback cannot be read"
 
 
 def _meta(raw: bytes) -> Mapping[str, Any] | None:
     if not raw:
         return {}
-    try:
-        meta = json.loads(raw)
-    except ValueError:
+    if len(raw) > MAX_META_BYTES or why_not_shown(raw):
         return None
+    meta = json.loads(raw.decode())
     return meta if isinstance(meta, dict) else None

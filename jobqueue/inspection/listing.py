@@ -8,30 +8,44 @@ import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobqueue import keys
 from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
-from jobqueue.inspection.job_views import view_jobs
+from jobqueue.inspection.job_views import list_views
+from jobqueue.inspection.stored_jobs import MAX_CALL_JOBS
 from jobqueue.model import JobView, Status
+from jobqueue.servers.connection_pool import RedisCommand
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
+from jobqueue.stored_values import text_of
 
 LISTABLE_STATUSES = (
     Status.STARTED,
     Status.QUEUED,
     Status.SCHEDULED,
     Status.DEFERRED,
+    Status.READY_TO_ENQUEUE,
+    Status.RATE_LIMITED,
     Status.FAILED,
     Status.STOPPED,
     Status.CANCELED,
     Status.FINISHED,
 )
-"""The statuses that jobs can be listed by, in the order of a listing of all of them."""
+"""The statuses that jobs can be listed by, in the order of a listing of all of them.
+
+RQ keeps no list of jobs that are `created` and not enqueued.
+"""
 
 MAX_SKIPPED_PER_PAGE = 2000
 """A page ends early, with a cursor, after this many skipped entries."""
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends early, with a cursor, where its JSON would be longer. (One job has at most about 1 MiB.)"""
+
+ENVELOPE_BYTES = 1024
+"""The names of a job's fields and its short values, as JSON."""
 
 MAX_OFFSET = 2**53
 """Longer than any list. Redis accepts offsets of up to 64 bits."""
@@ -40,6 +54,7 @@ _REGISTRIES = {
     Status.STARTED: "wip",
     Status.SCHEDULED: "scheduled",
     Status.DEFERRED: "deferred",
+    Status.READY_TO_ENQUEUE: "ready",
     Status.FAILED: "failed",
     Status.STOPPED: "failed",
     Status.CANCELED: "canceled",
@@ -61,6 +76,8 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class _Position:
+    """Where a page ends. `queue` is the name of the list: for rate-limited jobs their rate limit, else their queue."""
+
     status: Status
     shard_index: int
     queue: str
@@ -92,9 +109,9 @@ async def queue_names(shard: Shard) -> list[str]:
     Raises:
         ShardUnavailable: the master is unavailable.
     """
-    (found,) = await shard.execute(("SMEMBERS", keys.queues(shard.prefix)))
+    (found,) = await shard.execute(("SMEMBERS", keys.queues(shard.prefix)), tolerate_wrong_types=True)
     # A name that is not UTF-8 (garbage in Redis) must not hide the others.
-    return sorted(key.decode(errors="replace").removeprefix(keys.queue(shard.prefix, "")) for key in found)
+    return sorted(key.decode(errors="replace").removeprefix(keys.queue(shard.prefix, "")) for key in found or ())
 
 
 async def list_jobs(
@@ -115,24 +132,36 @@ async def list_jobs(
     start = _Position.from_text(cursor) if cursor else None
     wanted = LISTABLE_STATUSES if status is None else (status,)
     if start is not None and (
-        start.status not in wanted or start.shard_index >= len(shards) or (queue is not None and start.queue != queue)
+        start.status not in wanted
+        or start.shard_index >= len(shards)
+        or (queue is not None and start.queue != queue and start.status is not Status.RATE_LIMITED)
     ):
         raise InvalidCursor("the cursor belongs to a listing with other filters")
     jobs: list[JobView] = []
-    skipped = 0
+    skipped, left_bytes, is_full = 0, MAX_PAGE_BYTES, False
     async for shard, position in _sources(shards, wanted, queue, start):
         offset = position.offset
         while True:
-            count = limit - len(jobs)
-            if count == 0 or skipped >= MAX_SKIPPED_PER_PAGE:
+            count = min(limit - len(jobs), MAX_CALL_JOBS)
+            if count == 0 or skipped >= MAX_SKIPPED_PER_PAGE or is_full:
                 here = _Position(position.status, position.shard_index, position.queue, offset)
                 return JobPage(tuple(jobs), here.to_text())
             job_ids = await _entries(shard, position, offset, count)
-            found = [job for job in await view_jobs(shard, job_ids, functions) if job and job.status == position.status]
-            jobs += found
-            skipped += len(job_ids) - len(found)
-            offset += len(job_ids)
-            if len(job_ids) < count:
+            views = await list_views(shard, job_ids, functions, left_bytes)
+            for view in views:
+                if view and _belongs(view, position, queue):
+                    job = replace(view, status=position.status, queue=position.queue) if view.unreadable else view
+                    job_bytes = _max_json_bytes(job)
+                    if jobs and job_bytes > left_bytes:
+                        is_full = True
+                        break
+                    jobs.append(job)
+                    left_bytes -= job_bytes
+                else:
+                    skipped += 1
+                offset += 1
+            # The views also end early where the bytes that were read reach the limit.
+            if not is_full and len(views) == len(job_ids) < count:
                 break
     return JobPage(tuple(jobs), None)
 
@@ -145,7 +174,7 @@ async def _sources(
         for shard in shards:
             if not reached_start and start is not None and (status, shard.index) != (start.status, start.shard_index):
                 continue
-            for name in [queue] if queue is not None else await queue_names(shard):
+            for name in await _lists(shard, status, queue):
                 if not reached_start and start is not None:
                     if name < start.queue:
                         continue
@@ -156,13 +185,40 @@ async def _sources(
             reached_start = True
 
 
+def _belongs(job: JobView, position: _Position, queue: str | None) -> bool:
+    if job.unreadable:
+        return True
+    limited = position.status is Status.RATE_LIMITED
+    return job.status == position.status and (not limited or queue in (None, job.queue))
+
+
+async def _lists(shard: Shard, status: Status, queue: str | None) -> list[str]:
+    """Return the queues, for jobs that are rate-limited the rate limits, whose lists may hold the jobs."""
+    if status is Status.RATE_LIMITED:
+        (found,) = await shard.execute(("SMEMBERS", keys.rate_limits(shard.prefix)), tolerate_wrong_types=True)
+        return sorted(text_of(key) for key in found or ())
+    return [queue] if queue is not None else await queue_names(shard)
+
+
 async def _entries(shard: Shard, position: _Position, offset: int, count: int) -> list[str]:
     last = offset + count - 1
     if position.status is Status.QUEUED:
-        (ids,) = await shard.execute(("LRANGE", keys.queue(shard.prefix, position.queue), offset, last))
+        command: RedisCommand = ("LRANGE", keys.queue(shard.prefix, position.queue), offset, last)
     else:
-        key = keys.registry(shard.prefix, _REGISTRIES[position.status], position.queue)
+        if position.status is Status.RATE_LIMITED:
+            key = keys.rate_limit_waiting(shard.prefix, position.queue)
+        else:
+            key = keys.registry(shard.prefix, _REGISTRIES[position.status], position.queue)
         latest_first = ("REV",) if position.status.ended else ()
-        (ids,) = await shard.execute(("ZRANGE", key, offset, last, *latest_first))
+        command = ("ZRANGE", key, offset, last, *latest_first)
+    (ids,) = await shard.execute(command, tolerate_wrong_types=True)
     # Entries of the registry of started jobs are executions: `id:token`.
-    return [entry.decode().split(":", 1)[0] for entry in ids]
+    return [text_of(entry).split(":", 1)[0] for entry in ids or ()]
+
+
+def _max_json_bytes(job: JobView) -> int:
+    """Return the most bytes that a job can take in the JSON of a page."""
+    texts = [job.function, job.queue, job.worker, job.meta, job.depends_on]
+    if job.error is not None:
+        texts += [job.error.message, job.error.traceback]
+    return ENVELOPE_BYTES + len(job.result or b"") + len(json.dumps(texts))
