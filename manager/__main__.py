@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import boto3
 import uvloop
 
-from jobqueue.functions import FunctionRegistry, UnknownModule
+from jobqueue.functions import FunctionRegistry
 from jobqueue.servers.topology import Topology
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.settings import exit_with_usage_error, load_settings
@@ -18,6 +18,8 @@ from manager.cluster.slot_ranges import parse_hosts
 from manager.server import ManagerServer, ServerOptions, listen
 from manager.settings import ManagerSettings
 from processes.logs import configure_logging
+
+log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,11 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         environ["WORKMANAGER_REDIS_URL"] = given.redis_url
     settings = load_settings(ManagerSettings, environ)
     _check(given, settings)
-    try:
-        functions = FunctionRegistry.discover(settings.functions)
-    except UnknownModule as error:
-        exit_with_usage_error(f"WORKMANAGER_FUNCTIONS: {error}")
+    functions = FunctionRegistry.load(settings.functions, reloads=settings.reload_functions)
+    for reason in functions.missing.values():
+        exit_with_usage_error(f"WORKMANAGER_FUNCTIONS: {reason}")
     configure_logging()
+    for module, reason in functions.unreadable.items():
+        log.error("event=functions_unreadable module=%s reason=%r: jobs of this module are refused", module, reason)
     # The libraries log every start and every scheduler tick: only their errors matter.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)

@@ -82,6 +82,7 @@ class JobFactory:
             unique_key=None if unique is None else unique.key,
             unique_milliseconds=0 if unique is None else max(1, round(unique.within * 1000)),
             meta=_meta(submission),
+            delay_seconds=submission.delay or None,
         )
 
     def _check_payload(self, data: str) -> None:
@@ -91,6 +92,9 @@ class JobFactory:
             raise Problem(TOO_LARGE, f"data: must not exceed {limit} bytes", limit_bytes=limit)
 
     def _unknown_function(self, function: str) -> Problem:
+        unreadable = self._functions.why_unreadable(function)
+        if unreadable is not None:
+            return _invalid("function", f"{function!r} cannot be called: {unreadable}")
         names = self._functions.names
         known = ", ".join(names[:_MAX_NAMED_FUNCTIONS]) + (", …" if len(names) > _MAX_NAMED_FUNCTIONS else "")
         return _invalid("function", f"{function!r} is not registered; registered functions: {known}")

@@ -1,6 +1,7 @@
 """`workmanager job`: show one job."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from workmanager.commands.arguments import client_parser, open_client, positive_int
 from workmanager.commands.output import print_fields, print_json
@@ -15,5 +16,26 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     with open_client(options) as client:
         job = client.job(options.id, wait_seconds=options.wait)
-    print_json(job) if options.json else print_fields(job)
+    print_json(job) if options.json else print_job(job)
     return 0
+
+
+def print_job(job: Mapping[str, Any]) -> None:
+    """Print a job for people: its fields, then the errors of its attempts and its traceback in lines of their own."""
+    error, attempts = job.get("error"), job.get("attempt_errors") or []
+    print_fields({name: value for name, value in job.items() if name not in ("error", "attempt_errors")})
+    if len(attempts) > bool(error):
+        print(f"\n{len(attempts)} failed attempts:")
+        for attempt in attempts:
+            first_line = str(attempt.get("message")).partition("\n")[0]
+            print(_printable(f"  {attempt.get('ended_at')}  {attempt.get('reason')}: {first_line}"))
+    if error:
+        message, traceback = str(error.get("message")), str(error.get("traceback") or "")
+        print(_printable(f"\nerror: {error.get('reason')}: {message}"))
+        if traceback and traceback != message:
+            print(_printable(traceback))
+
+
+def _printable(text: str) -> str:
+    """Return text without control characters: a job's text must not control the terminal."""
+    return "".join(each if each.isprintable() or each in "\n\t" else repr(each)[1:-1] for each in text)

@@ -1,13 +1,19 @@
 """`workmanager submit`: submit files to be hashed with SHA-512, or one job of any function."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from workmanager.client import FINAL_STATUSES, MAX_WAIT_SECONDS, Client
 from workmanager.commands.arguments import CommandParser, client_parser, json_object, open_client, positive_int
-from workmanager.commands.output import print_fields, print_json
+from workmanager.commands.job import print_job
+from workmanager.commands.output import print_json
 from workmanager.errors import UsageError, WorkManagerError
+
+FIRST_HINT_SECONDS = 5
+"""After this, `--wait` tells what keeps a job from running."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,10 +59,32 @@ def _submit(client: Client, options: argparse.Namespace) -> Iterator[tuple[str, 
 
 def _wait(client: Client, ids: Sequence[str], *, as_json: bool) -> int:
     all_finished = True
+    hints: set[str] = set()
     for job_id in ids:
-        job = client.job(job_id, wait_seconds=MAX_WAIT_SECONDS)
+        job = client.job(job_id, wait_seconds=FIRST_HINT_SECONDS)
         while job["status"] not in FINAL_STATUSES:
+            for hint in _hints(client, job):
+                if hint not in hints:
+                    hints.add(hint)
+                    print(f"waiting: {hint}", file=sys.stderr, flush=True)
             job = client.job(job_id, wait_seconds=MAX_WAIT_SECONDS)
-        print_json(job) if as_json else print_fields(job)
+        print_json(job) if as_json else print_job(job)
         all_finished = all_finished and job["status"] == "finished"
     return 0 if all_finished else 1
+
+
+def _hints(client: Client, job: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what keeps a job from running."""
+    if job["status"] == "started":
+        return
+    if job["status"] == "scheduled" and job.get("due_at"):
+        yield f"job {job['id']} is due at {job['due_at']}"
+    if job["status"] == "deferred" and job.get("depends_on"):
+        yield f"job {job['id']} starts after {', '.join(job['depends_on'])}"
+    try:
+        status = client.status()
+    except WorkManagerError:
+        return  # The next request tells, if it still matters then.
+    if job["status"] == "queued" and status.get("Workers") == 0:
+        yield "no worker is running yet"
+    yield from status.get("problems", ())

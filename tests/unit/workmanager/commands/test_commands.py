@@ -62,6 +62,45 @@ def test_submit_can_wait_for_the_end_and_reports_it_by_its_exit_code(run: Run, s
     assert (sent["function"], sent["kwargs"]) == ("noop", {"n": 1})
 
 
+def test_submit_tells_once_what_keeps_a_job_from_running(run: Run) -> None:
+    status = Answer({"Workers": 0, "problems": ["managers refuse jobs of a module: no"]})
+    waiting = [Answer({"id": "abc", "status": "queued"}), status]
+    answers = [Answer({"id": "abc"}, 201), *waiting, *waiting, Answer({"id": "abc", "status": "finished"})]
+    with ScriptedManager(*answers) as manager:
+        code, _, errors = run("submit", "--function", "noop", "--wait", "--url", manager.url)
+    assert code == 0
+    assert errors.splitlines() == [
+        "waiting: no worker is running yet",
+        "waiting: managers refuse jobs of a module: no",
+    ]
+    assert 0 < int(manager.requests[1].params["wait"]) <= 10
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"status": "scheduled", "due_at": "2030-01-01T00:00:00Z"}, "job abc is due at 2030-01-01T00:00:00Z"),
+        ({"status": "deferred", "depends_on": ["x", "y"]}, "job abc starts after x, y"),
+    ],
+)
+def test_submit_tells_what_a_job_waits_for(run: Run, fields: dict[str, object], hint: str) -> None:
+    answers = [Answer({"id": "abc", **fields}), Answer({}, 500), Answer({"id": "abc", "status": "finished"})]
+    with ScriptedManager(Answer({"id": "abc"}, 201), *answers) as manager:
+        code, _, errors = run("submit", "--function", "noop", "--wait", "--url", manager.url)
+    assert (code, errors) == (0, f"waiting: {hint}\n")
+
+
+def test_queues_prints_a_table_or_json_lines(run: Run) -> None:
+    queue = {"name": "high", "served": False, "paused": True, "queued": 3, "scheduled": 0, "started": 1, "failed": 2}
+    with ScriptedManager(Answer({"queues": [queue]})) as manager:
+        table = run("queues", "--url", manager.url)[1].splitlines()
+        assert [line.split() for line in table] == [
+            ["NAME", "SERVED", "PAUSED", "QUEUED", "SCHEDULED", "STARTED", "FAILED", "OLDEST_SECONDS"],
+            ["high", "false", "true", "3", "0", "1", "2"],
+        ]
+        assert json.loads(run("queues", "--json", "--url", manager.url)[1]) == queue
+
+
 def test_pull_prints_a_table_or_json_lines(run: Run) -> None:
     digest = "f" * 128
     with ScriptedManager(Answer([{"Work ID": "abc", "Value": digest}])) as manager:
@@ -69,6 +108,56 @@ def test_pull_prints_a_table_or_json_lines(run: Run) -> None:
         assert done == (0, f"WORK ID  VALUE\nabc      {digest}\n", "")
         assert run("pull", "--json", "--url", manager.url)[1] == f'{{"Work ID":"abc","Value":"{digest}"}}\n'
     assert manager.requests[0].params == {"top": "5", "order": "oldest", "lease": "30", "wait": "2"}
+
+
+FAILED = {
+    "id": "abc",
+    "status": "failed",
+    "attempts": 2,
+    "error": {
+        "reason": "exception",
+        "message": "ValueError: two\nlines \x1b[2J",
+        "traceback": 'Traceback (most recent call last):\n  File "jobs.py", line 1\nValueError: two\nlines \x1b[2J',
+    },
+    "attempt_errors": [
+        {"ended_at": "T1", "worker": "w", "reason": "worker_lost", "message": "lost", "traceback": "lost"},
+        {"ended_at": "T2", "worker": "w", "reason": "exception", "message": "ValueError: two\nlines", "traceback": ""},
+    ],
+}
+SHOWN = """id:       abc
+status:   failed
+attempts: 2
+
+2 failed attempts:
+  T1  worker_lost: lost
+  T2  exception: ValueError: two
+
+error: exception: ValueError: two
+lines \\x1b[2J
+Traceback (most recent call last):
+  File "jobs.py", line 1
+ValueError: two
+lines \\x1b[2J
+"""
+
+
+def test_a_failed_job_is_shown_with_its_traceback_as_lines(run: Run) -> None:
+    with ScriptedManager(Answer(FAILED)) as manager:
+        assert run("job", "abc", "--url", manager.url) == (0, SHOWN, "")
+        assert json.loads(run("job", "abc", "--json", "--url", manager.url)[1]) == FAILED
+
+
+def test_a_job_that_failed_at_its_first_attempt_shows_one_error(run: Run) -> None:
+    error = {"reason": "rejected", "message": "not registered", "traceback": "not registered"}
+    job = {"id": "abc", "status": "failed", "error": error, "attempt_errors": [error]}
+    with ScriptedManager(Answer(job)) as manager:
+        output = run("job", "abc", "--url", manager.url)[1]
+    assert output == "id:     abc\nstatus: failed\n\nerror: rejected: not registered\n"
+
+
+def test_a_job_without_an_error_is_shown_as_fields(run: Run) -> None:
+    with ScriptedManager(Answer({"id": "abc", "error": None, "attempt_errors": []})) as manager:
+        assert run("job", "abc", "--url", manager.url)[1] == "id: abc\n"
 
 
 def test_jobs_are_listed_up_to_the_limit(run: Run) -> None:
@@ -87,6 +176,8 @@ def test_jobs_are_listed_up_to_the_limit(run: Run) -> None:
         (["status"], "GET", "/status", b""),
         (["job", "abc"], "GET", "/jobs/abc", b""),
         (["cancel", "abc"], "POST", "/jobs/abc/cancel", b""),
+        (["queues", "pause", "high"], "POST", "/queues/high/pause", b""),
+        (["queues", "resume", "high"], "POST", "/queues/high/resume", b""),
         (["requeue", "abc"], "POST", "/jobs/abc/requeue", b""),
         (["requeue", "--queue", "high", "--failed"], "POST", "/queues/high/requeue-failed", b""),
         (["ack", "a", "b"], "POST", "/ackCompleted", b'{"ids":["a","b"]}'),
@@ -127,6 +218,8 @@ def test_a_refused_request_is_one_line_and_exit_code_1(run: Run) -> None:
         (["submit", "x", "--function", "noop"], "give either files or --function"),
         (["submit", "--function", "noop", "--kwargs", "[1]"], "'[1]' is not a JSON object"),
         (["pull", "--top", "0"], "'0' is not a whole number from 1"),
+        (["queues", "pause"], "give the NAME of a queue"),
+        (["queues", "list", "high"], "give no NAME to list"),
         (["requeue"], "give either an ID, or --queue NAME --failed"),
         (["requeue", "--queue", "high"], "give either an ID, or --queue NAME --failed"),
         (
