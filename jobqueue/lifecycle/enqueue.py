@@ -7,9 +7,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import chain
+from hashlib import blake2b
+from operator import attrgetter
 
+from jobqueue import keys
 from jobqueue.model import NewJob
+from jobqueue.rq_call import decompress
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument, iso
@@ -41,6 +44,12 @@ EnqueueResult = EnqueueOutcome | DuplicateUniqueKey
 _OUTCOMES = {outcome.value: outcome for outcome in EnqueueOutcome}
 # All fields after id, function and data. Jobs with the same function and the same fields here travel as one group.
 _SHARED_FIELDS = slice(NewJob._fields.index("data") + 1, None)
+# Fields that every record holds from its beginning to its end, so that a repeated submission can be compared with them.
+# All others are options; a field that is added to `NewJob` is one, too.
+_ALWAYS_STORED = {"id", "function", "data", "queue", "timeout_seconds", "result_ttl_seconds", "feed"}
+_OPTIONS = tuple(name for name in NewJob._fields if name not in _ALWAYS_STORED)
+_DEFAULTS = tuple(NewJob._field_defaults[name] for name in _OPTIONS)
+_options_of = attrgetter(*_OPTIONS)
 
 
 async def enqueue(
@@ -54,21 +63,53 @@ async def enqueue(
     Raises:
         ShardUnavailable, QueueFull: none of the jobs was written, unless `outcome_unknown`; a repeat is safe.
     """
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for place, job in enumerate(jobs):
-        groups.setdefault((job.function, job[_SHARED_FIELDS]), []).append(place)
+    results = await _write(shard, jobs, now, retry_seconds)
+    if EnqueueOutcome.CONFLICT in results:
+        conflicts = [place for place, result in enumerate(results) if result is EnqueueOutcome.CONFLICT]
+        again = await _as_rq_saved(shard, [jobs[place] for place in conflicts])
+        for place, result in zip(conflicts, await _write(shard, again, now, retry_seconds), strict=True):
+            results[place] = result
+    return results
+
+
+async def _write(shard: Shard, jobs: Sequence[NewJob], now: float | None, retry_seconds: float) -> list[EnqueueResult]:
     written_at = iso(now)
-    arguments: list[str | int | bytes] = [clock_argument(now)]
-    for places in groups.values():
-        arguments.extend(_shared(jobs[places[0]], written_at))
-        arguments.append(len(places))
-        for place in places:
-            arguments += (jobs[place].id, jobs[place].data)
+    groups: dict[tuple[object, ...], int] = {}
+    numbers = [groups.setdefault((job.function, job[_SHARED_FIELDS]), len(groups) + 1) for job in jobs]
+    arguments: list[str | int | bytes] = [clock_argument(now), len(groups)]
+    described = 0
+    for job, number in zip(jobs, numbers, strict=True):
+        if number > described:
+            arguments += _shared(job, written_at)
+            described = number
+    if len(groups) == 1:
+        for job in jobs:
+            arguments += (job.id, job.data)
+    else:
+        for job, number in zip(jobs, numbers, strict=True):
+            arguments += (number, job.id, job.data)
     raw_results = await shard.run(
         script("enqueue"), *arguments, replicate=True, needs_memory=True, retry_seconds=retry_seconds
     )
-    by_place = dict(zip(chain.from_iterable(groups.values()), raw_results, strict=True))
-    return [_result(by_place[place]) for place in range(len(jobs))]
+    return [_result(raw) for raw in raw_results]
+
+
+async def _as_rq_saved(shard: Shard, jobs: Sequence[NewJob]) -> list[NewJob]:
+    """Return jobs with their data as Redis holds it: a plain RQ client compresses it when it saves a job."""
+    stored = await shard.execute(
+        *(("HGET", keys.job(shard.prefix, job.id), "data") for job in jobs), tolerate_wrong_types=True
+    )
+    return [
+        job._replace(data=data) if data and _decompressed(data) == job.data else job
+        for job, data in zip(jobs, stored, strict=True)
+    ]
+
+
+def _decompressed(data: bytes) -> bytes | None:
+    try:
+        return decompress(data)
+    except ValueError:
+        return None
 
 
 def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
@@ -85,10 +126,31 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
         fields += ["retries_left", job.retries, "retry_intervals", json.dumps(list(job.retry_intervals or (0,)))]
     if job.meta is not None:
         fields += ["meta", job.meta.decode()]
-    push = "S" if job.due_at is not None else "L" if job.at_front else "R"
-    due = "" if job.due_at is None else repr(job.due_at)
+    options = _options_digest(job)
+    if options:
+        fields += ["wm_options", options]
     unique = (job.unique_key or "", job.unique_milliseconds)
-    return (job.queue, push, due, *unique, job.function, len(fields) // 2, *fields)
+    return (job.queue, *_mode_and_due(job), *unique, job.function, len(fields) // 2, *fields)
+
+
+def _mode_and_due(job: NewJob) -> tuple[str, str]:
+    if job.due_at is None:
+        return ("L" if job.at_front else "R"), ""
+    return ("A" if job.delay_seconds is None else "D"), repr(job.due_at)
+
+
+def _options_digest(job: NewJob) -> str:
+    """Return 16 characters that differ between submissions with different options; '' for a job without any."""
+    options: tuple[object, ...] = _options_of(job)
+    if options == _DEFAULTS:
+        return ""
+    chosen = [
+        (name, value)
+        for name, value, default in zip(_OPTIONS, options, _DEFAULTS, strict=True)
+        # A delay is the same whenever it begins.
+        if value != default and not (name == "due_at" and job.delay_seconds is not None)
+    ]
+    return blake2b(repr(chosen).encode(), digest_size=8).hexdigest()
 
 
 def _result(raw: int | list[bytes | int]) -> EnqueueResult:

@@ -1,64 +1,119 @@
--- Writes new jobs. Jobs that share everything but id and data travel as one group.
+-- Writes new jobs, in the order of the call. Jobs that share everything but id and data are described as one group.
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
--- ARGV[2+] for each group: queue | mode: R tail, L head, S scheduled | due: seconds since the epoch ('' unless S)
---          | unique key ('' for none) | its milliseconds | function
---          | number of shared fields, their names and values | number of jobs, then id and data of each
+-- ARGV[2]  number of groups
+-- ARGV[3+] for each group: queue | mode: R tail, L head, D scheduled after a delay, A scheduled at a given instant
+--          | due: seconds since the epoch ('' unless D or A) | unique key ('' for none) | its milliseconds | function
+--          | number of shared fields, their names and values
+--          then for each job: number of its group (only if there are several) | id | data
 -- Returns  for each job in order: 1 written | 2 already there with the same content | 0 there with other content
 --          | {id, milliseconds left} of the job that has the unique key
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _push
 
 -- Fields that change during a job's life: two submissions are the same whatever these say.
 local VOLATILE = {created_at = true, enqueued_at = true, status = true, retries_left = true, meta = true}
+-- Options of a job that versions before `wm_options` recorded as these fields only.
+local OLD_OPTIONS = {'retry_intervals', 'enqueue_at_front', 'meta'}
+
+-- Returns whether a job that has no `wm_options`, but was submitted with options by an older version, has these.
+local function same_old_options(key, submitted)
+  local has_options = redis.call('HGET', key, 'status') == 'scheduled'
+  for i, stored in ipairs(redis.call('HMGET', key, unpack(OLD_OPTIONS))) do
+    if stored ~= (submitted[OLD_OPTIONS[i]] or false) then return false end
+    has_options = has_options or stored
+  end
+  return has_options
+end
 
 local function same_content(key, data, shared)
-  local stored = redis.call('HMGET', key, 'data', 'retry_intervals')
+  local stored = redis.call('HMGET', key, 'data', 'wm_options')
   if stored[1] ~= data then return false end
-  local retried = false
-  for i = 1, #shared, 2 do retried = retried or shared[i] == 'retry_intervals' end
-  -- If only the stored job has retries, comparing the submitted fields would not show it.
-  if stored[2] and not retried then return false end
-  for i = 1, #shared, 2 do
-    if not VOLATILE[shared[i]] and redis.call('HGET', key, shared[i]) ~= shared[i + 1] then return false end
+  local submitted = {}
+  for i = 1, #shared, 2 do submitted[shared[i]] = shared[i + 1] end
+  -- The options stand in one field, so that options which only one of the two submissions has are noticed, too.
+  local options = submitted.wm_options or false
+  if stored[2] ~= options and (stored[2] or not same_old_options(key, submitted)) then return false end
+  submitted.wm_options = nil
+  for name, value in pairs(submitted) do
+    if not VOLATILE[name] and redis.call('HGET', key, name) ~= value then return false end
   end
   return true
 end
 
-local answers, at = {}, 2
-while at <= #ARGV do
-  local queue, mode, due, unique, within, name = unpack(ARGV, at, at + 5)
-  local field_count = tonumber(ARGV[at + 6])
-  local shared = {unpack(ARGV, at + 7, at + 6 + field_count * 2)}
+local groups, at = {}, 3
+for number = 1, tonumber(ARGV[2]) do
+  local queue, mode, due, unique, within, name, field_count = unpack(ARGV, at, at + 6)
+  groups[number] = {queue = queue, mode = mode, due = due, name = name, within = within, written = 0,
+    unique = unique ~= '' and prefix .. ':wm:unique:' .. unique, shared = {unpack(ARGV, at + 7, at + 6 + field_count * 2)}}
   at = at + 7 + field_count * 2
-  local written = {}
-  local last = at + tonumber(ARGV[at]) * 2
-  for i = at + 1, last, 2 do
-    local id, data = ARGV[i], ARGV[i + 1]
-    local key = prefix .. ':job:' .. id
-    local taken = unique ~= '' and redis.call('GET', prefix .. ':wm:unique:' .. unique)
-    if taken and taken ~= id then
-      answers[#answers + 1] = {taken, redis.call('PTTL', prefix .. ':wm:unique:' .. unique)}
-    elseif redis.call('EXISTS', key) == 1 then
-      answers[#answers + 1] = same_content(key, data, shared) and 2 or 0
-    else
-      redis.call('HSET', key, 'data', data, unpack(shared))
-      if unique ~= '' then redis.call('SET', prefix .. ':wm:unique:' .. unique, id, 'PX', within) end
-      written[#written + 1] = id
-      answers[#answers + 1] = 1
-    end
+end
+
+-- Jobs that are due at the same instant keep their order: each is due 2^-22 s after the one before, which is the
+-- smallest step of such a score. So ten thousand jobs are due within 3 ms.
+local STEP, WINDOW_SECONDS = 1 / 4194304, 0.05
+local next_dues = {}
+
+local function next_due(key, due)
+  local instant = key .. '|' .. due
+  if not next_dues[instant] then
+    next_dues[instant] = tonumber(due)
+    local last = redis.call('ZREVRANGEBYSCORE', key, due + WINDOW_SECONDS, due, 'WITHSCORES', 'LIMIT', 0, 1)
+    if last[2] then next_dues[instant] = tonumber(last[2]) + STEP end
   end
-  at = last + 1
-  if #written > 0 then
-    if mode == 'S' then
-      for _, id in ipairs(written) do redis.call('ZADD', prefix .. ':scheduled:' .. queue, due, id) end
-      redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue)
-    elseif mode == 'L' then
-      for _, id in ipairs(written) do push(queue, {id}, true) end
-    else
-      push(queue, written, false)
-    end
-    redis.call('HINCRBY', prefix .. ':wm:enqueued', name, #written)
+  local score = next_dues[instant]
+  next_dues[instant] = score + STEP
+  return string.format('%.17g', score)
+end
+
+local front, back, answers = {}, {}, {}
+
+local function add(line, queue, id)
+  local ids = line[queue]
+  if ids then ids[#ids + 1] = id else line[queue] = {id} end
+end
+
+local function place(group, id)
+  local queue, mode = group.queue, group.mode
+  if mode == 'R' then
+    add(back, queue, id)
+  elseif mode == 'L' then
+    add(front, queue, id)
+  else
+    local scheduled = prefix .. ':scheduled:' .. queue
+    redis.call('ZADD', scheduled, mode == 'A' and next_due(scheduled, group.due) or group.due, id)
+    if group.written == 0 then redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue) end
   end
+  group.written = group.written + 1
+end
+
+local stride = #groups == 1 and 2 or 3
+for i = at, #ARGV, stride do
+  local group = stride == 2 and groups[1] or groups[tonumber(ARGV[i])]
+  local id, data = ARGV[i + stride - 2], ARGV[i + stride - 1]
+  local key, unique = prefix .. ':job:' .. id, group.unique
+  local taken = unique and redis.call('GET', unique)
+  if taken and taken ~= id then
+    answers[#answers + 1] = {taken, redis.call('PTTL', unique)}
+  elseif raw_call('EXISTS', key) == 1 then
+    answers[#answers + 1] = same_content(key, data, group.shared) and 2 or 0
+  else
+    raw_call('HSET', key, 'data', data, unpack(group.shared))
+    if unique then redis.call('SET', unique, id, 'PX', group.within) end
+    place(group, id)
+    answers[#answers + 1] = 1
+  end
+end
+
+for queue, ids in pairs(back) do push(queue, ids, false) end
+for queue, ids in pairs(front) do
+  -- The last one is next in line.
+  local reversed = {}
+  for i = #ids, 1, -1 do reversed[#reversed + 1] = ids[i] end
+  push(queue, reversed, true)
+end
+for _, group in ipairs(groups) do
+  if group.written > 0 then redis.call('HINCRBY', prefix .. ':wm:enqueued', group.name, group.written) end
 end
 return answers

@@ -8,8 +8,10 @@
 -- ARGV[6]  maximum number of jobs
 -- Returns  number of jobs removed from the schedule; -1 if someone else holds the lock
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 -- include: _push
+-- include: _places
 local now, iso, owner, queue = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[5]
 local lock, scheduled = prefix .. ':scheduler-lock:' .. queue, prefix .. ':scheduled:' .. queue
 
@@ -27,8 +29,10 @@ local back, front = {}, {}
 for _, id in ipairs(ids) do
   local key = prefix .. ':job:' .. id
   local fields = redis.call('HMGET', key, 'data', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at', 'status',
-    'started_at')
-  if fields[1] and fields[5] == 'scheduled' then
+    'started_at', 'rate_limit_key')
+  if fields[1] and fields[5] == 'scheduled' and fields[7] and fields[7] ~= '' then
+    wait_for_place(id, key, fields[7], now, iso)
+  elseif fields[1] and fields[5] == 'scheduled' then
     redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
     -- RQ's rule (rq.job.Job.should_enqueue_at_front); a job that has run before counts as ended.
     local ran = (fields[4] and fields[4] ~= '') or (fields[6] and fields[6] ~= '')
@@ -37,6 +41,7 @@ for _, id in ipairs(ids) do
     target[#target + 1] = id
   end
 end
-if #front > 0 then push(queue, front, true) end
+-- As RQ does it: the last one is next in line.
+for _, id in ipairs(front) do push(queue, {id}, true) end
 if #back > 0 then push(queue, back, false) end
 return #ids

@@ -1,10 +1,17 @@
 """Enqueuing jobs: outcomes, order, repeated ids, unique keys and delays."""
 
 import asyncio
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
-from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome, enqueue
+import pytest
+
+from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome, EnqueueResult, enqueue
+from jobqueue.lifecycle.finish import finish
+from jobqueue.lifecycle.running_job import save_meta
 from jobqueue.maintenance.periodic import enqueue_due
+from jobqueue.model import NewJob
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
@@ -12,6 +19,7 @@ from tests.integration.jobqueue.queue_helpers import (
     complete_jobs,
     dump_shard,
     enqueue_jobs,
+    failed_outcome,
     job_fields,
     job_status,
     new_job,
@@ -19,6 +27,28 @@ from tests.integration.jobqueue.queue_helpers import (
     sorted_set,
 )
 from tests.waiting import until_async
+
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "none": {},
+    "queue": {"queue": "high"},
+    "lifo": {"at_front": True},
+    "timeout": {"timeout_seconds": 5},
+    "result ttl": {"result_ttl_seconds": 5},
+    "no feed": {"feed": False},
+    "one retry": {"retries": 1},
+    "two retries": {"retries": 2},
+    "retry later": {"retries": 1, "retry_intervals": (9,)},
+    "at": {"due_at": NOW + 10},
+    "another at": {"due_at": NOW + 20},
+    "delay": {"due_at": NOW + 10, "delay_seconds": 10.0},
+    "another delay": {"due_at": NOW + 20, "delay_seconds": 20.0},
+    "lifo at": {"due_at": NOW + 10, "at_front": True},
+    "meta": {"meta": b'{"n": 1}'},
+    "other meta": {"meta": b'{"n": 2}'},
+    "unique": {"unique_key": "k", "unique_milliseconds": 60_000},
+    "other function": {"function": "sleep"},
+}
+"""What a submission can ask for beyond its call; no two of these are the same content."""
 
 
 async def test_jobs_are_queued_in_the_order_of_the_call(shard: Shard) -> None:
@@ -45,6 +75,64 @@ async def test_outcomes_are_returned_in_the_order_of_the_jobs(shard: Shard) -> N
     assert outcomes == [written, written, repeated, written, conflict, written]
     assert await queued_ids(shard) == ["old", "a", "c"]
     assert await queued_ids(shard, "high") == ["b", "d"]
+
+
+LINES: Mapping[str, Mapping[str, Any]] = {
+    "two functions": {"function": "sleep"},
+    "another timeout": {"timeout_seconds": 5},
+    "retries": {"retries": 2},
+    "meta": {"meta": b'{"n": 1}'},
+    "a unique key": {"unique_key": "k", "unique_milliseconds": 60_000},
+    "another queue": {"queue": "other"},
+}
+
+
+@pytest.mark.parametrize("difference", LINES)
+@pytest.mark.parametrize("every", [2, 3, 7])
+@pytest.mark.parametrize("at_front", [False, True], ids=["fifo", "lifo"])
+async def test_the_order_of_the_lines_is_the_order_in_the_queue(
+    shard: Shard, difference: str, every: int, at_front: bool
+) -> None:
+    await enqueue_jobs(shard, "before")
+    different = LINES[difference]
+    jobs = [new_job(str(n), at_front=at_front)._replace(**(different if n % every == 1 else {})) for n in range(20)]
+    outcomes = await enqueue(shard, jobs, now=NOW)
+    written = [job.id for job, outcome in zip(jobs, outcomes, strict=True) if outcome is EnqueueOutcome.WRITTEN]
+    ids = [id_ for id_ in written if different.get("queue") is None or int(id_) % every != 1]
+    assert await queued_ids(shard) == ([*reversed(ids), "before"] if at_front else ["before", *ids])
+
+
+async def test_fifo_and_lifo_lines_of_one_call_go_to_their_ends_of_the_queue(shard: Shard) -> None:
+    jobs = [new_job(str(n), at_front=n % 3 == 0, timeout_seconds=60 + n % 2) for n in range(9)]
+    await enqueue_jobs(shard, "before")
+    await enqueue(shard, jobs, now=NOW)
+    assert await queued_ids(shard) == ["6", "3", "0", "before", "1", "2", "4", "5", "7", "8"]
+
+
+@pytest.mark.parametrize("at_front", [False, True], ids=["fifo", "lifo"])
+async def test_jobs_due_at_the_same_instant_keep_their_order(shard: Shard, at_front: bool) -> None:
+    ids = [str(n) for n in range(1500)]
+    for part in (ids[:400], ids[400:401], ids[401:]):
+        jobs = [new_job(id_, due_at=NOW + 10, at_front=at_front, timeout_seconds=60 + int(id_) % 2) for id_ in part]
+        await enqueue(shard, jobs, now=NOW)
+    assert await enqueue_due(shard, "default", "me", now=NOW + 9.999) == 0
+    for expected in (1000, 500):
+        assert await enqueue_due(shard, "default", "me", now=NOW + 10.001) == expected
+    assert await queued_ids(shard) == (ids[::-1] if at_front else ids)
+
+
+async def test_of_two_lines_with_one_id_the_first_counts(shard: Shard) -> None:
+    jobs = [new_job("a"), new_job("b", timeout_seconds=5), new_job("b"), new_job("c")]
+    written, conflict = EnqueueOutcome.WRITTEN, EnqueueOutcome.CONFLICT
+    assert await enqueue(shard, jobs, now=NOW) == [written, written, conflict, written]
+    assert (await job_fields(shard, "b"))["timeout"] == "5"
+    assert await queued_ids(shard) == ["a", "b", "c"]
+
+
+async def test_thousands_of_jobs_that_all_differ_fit_one_call(shard: Shard) -> None:
+    jobs = [new_job(str(number), timeout_seconds=1 + number) for number in range(3000)]
+    assert set(await enqueue(shard, jobs, now=NOW)) == {EnqueueOutcome.WRITTEN}
+    assert await queued_ids(shard) == [job.id for job in jobs]
 
 
 async def test_jobs_of_one_call_keep_their_own_functions(shard: Shard) -> None:
@@ -95,6 +183,59 @@ async def test_a_repeated_id_with_other_content_is_a_conflict_and_changes_nothin
     other = await enqueue(shard, [new_job("a", retries=1, retry_intervals=(9,))], now=NOW)
     assert other == [EnqueueOutcome.CONFLICT]
     assert await dump_shard(shard) == before
+
+
+async def test_a_repeat_is_the_same_only_if_all_options_are(shard: Shard) -> None:
+    unlike = {
+        (first, second): outcome
+        for number, (first, second) in enumerate(itertools.product(OPTIONS, OPTIONS))
+        for outcome in [await _enqueue_twice(shard, f"{number}", OPTIONS[first], OPTIONS[second])]
+        if outcome is not (EnqueueOutcome.REPEATED if first == second else EnqueueOutcome.CONFLICT)
+    }
+    assert unlike == {}
+
+
+async def _enqueue_twice(
+    shard: Shard, job_id: str, first: Mapping[str, Any], second: Mapping[str, Any]
+) -> EnqueueResult:
+    own_key = {"unique_key": job_id}
+    jobs = [
+        new_job(job_id)._replace(**fields)._replace(**(own_key if "unique_key" in fields else {}))
+        for fields in (first, second)
+    ]
+    assert await enqueue(shard, jobs[:1], now=NOW) == [EnqueueOutcome.WRITTEN]
+    (outcome,) = await enqueue(shard, jobs[1:], now=NOW + 1)
+    return outcome
+
+
+async def test_every_field_of_a_new_job_is_compared_when_it_is_repeated(shard: Shard) -> None:
+    named = {name for fields in OPTIONS.values() for name in fields}
+    assert named == set(NewJob._fields) - {"id", "data"}, "an option is missing in OPTIONS"
+
+
+async def test_a_repeat_with_a_delay_is_the_same_although_it_is_due_later(shard: Shard) -> None:
+    assert await enqueue_jobs(shard, "a", due_at=NOW + 10, delay_seconds=10.0) == [EnqueueOutcome.WRITTEN]
+    repeat = await enqueue_jobs(shard, "a", due_at=NOW + 13, delay_seconds=10.0, now=NOW + 3)
+    assert repeat == [EnqueueOutcome.REPEATED]
+    assert await sorted_set(shard, "scheduled:default") == {"a": NOW + 10}
+
+
+@pytest.mark.parametrize("option", ["two retries", "retry later", "at", "lifo at", "meta", "other meta"])
+async def test_a_job_of_an_older_version_is_compared_by_what_that_version_stored(shard: Shard, option: str) -> None:
+    await enqueue(shard, [new_job("a")._replace(**OPTIONS[option])], now=NOW)
+    await shard.execute(("HDEL", f"{shard.prefix}:job:a", "wm_options"))
+    assert await enqueue(shard, [new_job("a")._replace(**OPTIONS[option])], now=NOW) == [EnqueueOutcome.REPEATED]
+    assert await enqueue_jobs(shard, "a", timeout_seconds=5) == [EnqueueOutcome.CONFLICT]
+
+
+async def test_a_repeat_is_the_same_after_the_job_has_changed_its_meta_and_was_retried(shard: Shard) -> None:
+    options: dict[str, Any] = {"meta": b'{"n": 1}', "retries": 2}
+    await enqueue_jobs(shard, "a", **options)
+    (job,) = await claim_jobs(shard)
+    await save_meta(shard, job, b'{"n": 2}')
+    await finish(shard, "w1", [failed_outcome(job)], now=NOW)
+    assert await enqueue_jobs(shard, "a", **options) == [EnqueueOutcome.REPEATED]
+    assert await enqueue_jobs(shard, "a", **{**options, "meta": b'{"n": 2}'}) == [EnqueueOutcome.CONFLICT]
 
 
 async def test_the_id_of_a_finished_job_is_still_taken(shard: Shard) -> None:

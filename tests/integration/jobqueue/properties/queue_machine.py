@@ -72,8 +72,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(job_id=IDS, queue=st.sampled_from(QUEUES), delay=st.integers(1, 30))
     def client_schedules(self, job_id: str, queue: str, delay: int) -> None:
-        job = new_job(job_id, queue=queue, due_at=self._now + delay)
-        expected = self._model.enqueue(job_id, ModelJob(queue, 0, None, due=self._now + delay), at_front=False)
+        job = new_job(job_id, queue=queue, due_at=self._now + delay, delay_seconds=float(delay))
+        model_job = ModelJob(queue, 0, None, due=self._now + delay, delay=delay)
+        expected = self._model.enqueue(job_id, model_job, at_front=False)
         (outcome,) = self._run(enqueue(self._shard, [job], now=self._now))
         assert getattr(outcome, "name", "").lower() == expected
 

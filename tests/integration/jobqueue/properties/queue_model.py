@@ -23,6 +23,8 @@ class ModelJob:
         returned_retries: how often the function returned `rq.Retry`.
         token: of its lease, if it is leased.
         due: time at which it is queued, if it is scheduled.
+        delay: the delay that was asked for.
+        options: what a repeated submission must name, too.
         expires: time at which its result expires.
     """
 
@@ -37,7 +39,9 @@ class ModelJob:
     token: str | None = None
     lease_until: int = 0
     due: int | None = None
+    delay: int | None = None
     expires: int = 0
+    options: tuple[object, ...] = ()
 
 
 @dataclass(slots=True)
@@ -61,8 +65,8 @@ class QueueModel:
         """Return 'written', 'repeated' or 'conflict'."""
         existing = self.jobs.get(job_id)
         if existing is not None:
-            same = (existing.queue, existing.interval) == (job.queue, job.interval)
-            return "repeated" if same else "conflict"
+            return "repeated" if existing.options == (job.interval, at_front, job.delay, job.queue) else "conflict"
+        job.options = (job.interval, at_front, job.delay, job.queue)
         self.jobs[job_id] = job
         if job.due is None:
             self._push(job_id, at_front=at_front)
