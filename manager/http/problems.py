@@ -37,6 +37,7 @@ WRONG_METHOD = ProblemType(405, "wrong-method", "The path does not support this 
 ID_CONFLICT = ProblemType(409, "id-conflict", "The id belongs to a job with different content")
 DUPLICATE_UNIQUE_KEY = ProblemType(409, "duplicate-unique-key", "Another job holds the unique key")
 WRONG_STATUS = ProblemType(409, "wrong-status", "The job's status does not allow this")
+LIMITS_CONFLICT = ProblemType(409, "limits-conflict", "The minimum of workers is more than the maximum")
 PRICE_NOT_CONFIGURED = ProblemType(409, "price-not-configured", "The price of an instance is not configured")
 TOO_LARGE = ProblemType(413, "too-large", "The body is too large")
 WRONG_MEDIA_TYPE = ProblemType(415, "wrong-media-type", "The body's media type is not supported")

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from manager.http.asgi import read_body, require_media_type
 from manager.http.json_response import json_response
-from manager.http.problems import INVALID, PRICE_NOT_CONFIGURED, Problem, validation_problem
+from manager.http.problems import LIMITS_CONFLICT, PRICE_NOT_CONFIGURED, Problem, validation_problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
 from manager.scaler_factory import limits_from_settings
@@ -113,7 +113,7 @@ class ScalerRoutes:
         most = overrides.applied_to(self._limits).max_workers
         if body.min_workers is not None and body.min_workers > most:
             raise Problem(
-                INVALID,
+                LIMITS_CONFLICT,
                 f"min_workers {body.min_workers} is more than max_workers {most}: give a smaller minimum, or set both",
             )
 
