@@ -8,6 +8,7 @@ from jobqueue import keys
 from jobqueue.model import FAILURE_TTL_SECONDS
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import text_of
 from jobqueue.timestamps import clock_argument, iso
 
 REQUEUE_BATCH_SIZE = 500
@@ -35,7 +36,7 @@ async def cancel(
         ShardUnavailable: try again.
     """
     rows: list[list[bytes]] = await _run(shard, "cancel", clock_argument(now), iso(now), ttl_seconds, *job_ids)
-    return [CancelResult(row[0].decode(), row[1].decode() if row[0] == b"ended" else None) for row in rows]
+    return [CancelResult(row[0].decode(), text_of(row[1]) if row[0] == b"ended" else None) for row in rows]
 
 
 async def requeue(shard: Shard, job_ids: Sequence[str], *, now: float | None = None) -> list[str]:
@@ -47,7 +48,7 @@ async def requeue(shard: Shard, job_ids: Sequence[str], *, now: float | None = N
     Raises:
         ShardUnavailable: try again.
     """
-    return _texts(await _run(shard, "requeue", iso(now), *job_ids))
+    return _texts(await _run(shard, "requeue", clock_argument(now), iso(now), *job_ids))
 
 
 async def requeue_failed(shard: Shard, queue: str, *, now: float | None = None) -> int:
@@ -61,9 +62,9 @@ async def requeue_failed(shard: Shard, queue: str, *, now: float | None = None) 
     """
     key = keys.registry(shard.prefix, "failed", queue)
     # Requeued jobs may fail again meanwhile, so only as many entries are checked as there were at first.
-    (unchecked,) = await shard.execute(("ZCARD", key))
+    (unchecked,) = await shard.execute(("ZCARD", key), tolerate_wrong_types=True)
     requeued, skipped = 0, 0
-    while unchecked > 0:
+    while unchecked:
         last = skipped + min(unchecked, REQUEUE_BATCH_SIZE) - 1
         (job_ids,) = await shard.execute(("ZRANGE", key, skipped, last))
         if not job_ids:
@@ -73,11 +74,11 @@ async def requeue_failed(shard: Shard, queue: str, *, now: float | None = None) 
         queued = outcomes.count("queued")
         requeued += queued
         skipped += len(job_ids) - queued
-        unchecked -= len(job_ids)
+        unchecked = max(0, unchecked - len(job_ids))
     return requeued
 
 
-async def delete(shard: Shard, job_ids: Sequence[str]) -> list[str]:
+async def delete(shard: Shard, job_ids: Sequence[str], *, now: float | None = None) -> list[str]:
     """Delete jobs and everything that is kept about them.
 
     Returns:
@@ -86,14 +87,15 @@ async def delete(shard: Shard, job_ids: Sequence[str]) -> list[str]:
     Raises:
         ShardUnavailable: try again.
     """
-    return _texts(await _run(shard, "delete", *job_ids))
+    return _texts(await _run(shard, "delete", clock_argument(now), iso(now), *job_ids))
 
 
 async def _only_failed(shard: Shard, job_ids: Sequence[bytes]) -> list[str]:
     # RQ keeps stopped jobs in the same registry.
-    commands = [("HGET", keys.job(shard.prefix, job_id.decode()), "status") for job_id in job_ids]
-    statuses = await shard.execute(*commands)
-    return [id_.decode() for id_, status in zip(job_ids, statuses, strict=True) if status in (b"failed", None)]
+    ids = [text_of(job_id) for job_id in job_ids]
+    commands = [("HGET", keys.job(shard.prefix, id_), "status") for id_ in ids]
+    statuses = await shard.execute(*commands, tolerate_wrong_types=True)
+    return [id_ for id_, status in zip(ids, statuses, strict=True) if status in (b"failed", None)]
 
 
 async def _run(shard: Shard, name: str, *arguments: str | int) -> Any:
@@ -101,4 +103,4 @@ async def _run(shard: Shard, name: str, *arguments: str | int) -> Any:
 
 
 def _texts(answers: Sequence[bytes]) -> list[str]:
-    return [answer.decode() for answer in answers]
+    return [text_of(answer) for answer in answers]

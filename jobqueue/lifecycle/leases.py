@@ -1,15 +1,22 @@
 """Leases: renew those of running jobs, and reap (take back) jobs whose lease has expired."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jobqueue import keys
 from jobqueue.lifecycle.finish import encode_traceback
 from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, MAX_LOSSES, ClaimedJob
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import text_of
 from jobqueue.timestamps import clock_argument, iso
 
 REAP_LIMIT = 200
+RESCUE_LIMIT = 1000
+"""How many keys one call of `rescue` looks at: about a millisecond of Redis' time."""
+RESCUE_GRACE_SECONDS = 60.0
+"""Longer than anything between a claim and its lease can take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ async def extend(
     arguments: list[str] = []
     for update in updates:
         begun = "" if update.begun_at is None else repr(update.begun_at)
-        arguments += (update.job.id, update.job.token, begun)
+        arguments += (update.job.id, update.job.token, update.job.queue, begun)
     lost, cancelled = await shard.run(
         script("extend"),
         clock_argument(now),
@@ -99,7 +106,39 @@ async def reap(
     )
     arguments = (clock_argument(now), iso(now), repr(lease_seconds), max_losses, failure_ttl_seconds, REAP_LIMIT, trace)
     _, rows = await shard.run(script("reap"), *arguments)
-    return [Reaped(*(text.decode() for text in row)) for row in rows]
+    return [Reaped(*map(text_of, row)) for row in rows]
+
+
+async def rescue(
+    shard: Shard,
+    cursor: int,
+    *,
+    grace_seconds: float = RESCUE_GRACE_SECONDS,
+    max_losses: int = MAX_LOSSES,
+    failure_ttl_seconds: int = FAILURE_TTL_SECONDS,
+    now: float | None = None,
+) -> tuple[int, list[Reaped]]:
+    """Take back started jobs that nobody holds, among some `RESCUE_LIMIT` keys of the server.
+
+    Args:
+        cursor: 0 to begin with; then the one that the last call returned.
+        grace_seconds: jobs that started less long ago are left alone.
+
+    Returns:
+        The next cursor (0 once all keys have been seen), and the jobs.
+
+    Raises:
+        ShardUnavailable: try again soon.
+    """
+    pattern = keys.job(shard.prefix, "*")
+    ((next_cursor, found),) = await shard.execute(("SCAN", cursor, "MATCH", pattern, "COUNT", RESCUE_LIMIT))
+    if not found:
+        return int(next_cursor), []
+    trace = encode_traceback(f"worker lost: the job was started {max_losses} times, and then nobody held it any more")
+    started_before = iso((time.time() if now is None else now) - grace_seconds)
+    arguments = (clock_argument(now), iso(now), started_before, max_losses, failure_ttl_seconds, trace)
+    rows = await shard.run(script("rescue"), *arguments, *found)
+    return int(next_cursor), [Reaped(*map(text_of, row)) for row in rows]
 
 
 async def reap_rq_executions(
@@ -116,4 +155,4 @@ async def reap_rq_executions(
     trace = encode_traceback("worker lost: a plain RQ worker abandoned the execution")
     arguments = (clock_argument(now), iso(now), queue, failure_ttl_seconds, REAP_LIMIT, trace)
     rows = await shard.run(script("reap_rq_executions"), *arguments)
-    return [(job_id.decode(), outcome.decode()) for job_id, outcome in rows]
+    return [(text_of(job_id), outcome.decode()) for job_id, outcome in rows]

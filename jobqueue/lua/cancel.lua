@@ -7,11 +7,15 @@
 -- ARGV[4+] job ids
 -- Returns  for each id: {'missing'} | {'canceled'} | {'stopping', worker} | {'ended', status}
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 -- include: _outcomes
+-- include: _push
+-- include: _places
 local now, iso, ttl = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local WAITING = {queued = true, scheduled = true, deferred = true, created = true, rate_limited = true,
-  ready_to_enqueue = true}
+local ENDED = {finished = true, failed = true, stopped = true, canceled = true}
+-- A job that waits elsewhere than in its queue. One with an unknown status may stand there.
+local AWAY = {scheduled = true, deferred = true, created = true, rate_limited = true, ready_to_enqueue = true}
 local answers = {}
 
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
@@ -33,18 +37,19 @@ end
 for i = 4, #ARGV do
   local id = ARGV[i]
   local key = prefix .. ':job:' .. id
-  local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name')
+  local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name', 'rate_limit_key')
   local status, queue = fields[1], fields[2] or ''
   if not status then
     answers[#answers + 1] = {'missing'}
   elseif status == 'started' then
     answers[#answers + 1] = stop(id, key, fields[3] or '')
-  elseif WAITING[status] then
-    if status == 'queued' then redis.call('LREM', prefix .. ':queue:' .. queue, 1, id) end
+  elseif not ENDED[status] then
+    if not AWAY[status] then redis.call('LREM', prefix .. ':queue:' .. queue, 1, id) end
     redis.call('ZREM', prefix .. ':scheduled:' .. queue, id)
     redis.call('ZREM', prefix .. ':deferred:' .. queue, id)
     redis.call('ZREM', prefix .. ':ready:' .. queue, id)
     record_cancellation(id, key, queue, ttl, now, iso)
+    give_back_place(id, fields[4], now, iso)
     answers[#answers + 1] = {'canceled'}
   else
     answers[#answers + 1] = {'ended', status}

@@ -1,25 +1,38 @@
 -- Deletes jobs and everything that is kept about them. A running job is not deleted: cancel it first.
 -- KEYS[1]  shard prefix
--- ARGV[1+] job ids
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  now as RQ writes it
+-- ARGV[3+] job ids
 -- Returns  for each id: 'missing' | 'deleted' | 'started'
 local prefix = KEYS[1]
+-- include: _tolerant
+-- include: _clock
+-- include: _push
+-- include: _places
+local now, iso = clock(ARGV[1]), ARGV[2]
 local REGISTRIES = {'finished', 'failed', 'canceled', 'scheduled', 'deferred', 'ready'}
+local AWAY = {scheduled = true, deferred = true, created = true, rate_limited = true, ready_to_enqueue = true,
+  finished = true, failed = true, stopped = true, canceled = true}
 local answers = {}
-for _, id in ipairs(ARGV) do
+for i = 3, #ARGV do
+  local id = ARGV[i]
   local key = prefix .. ':job:' .. id
-  local fields = redis.call('HMGET', key, 'status', 'origin')
+  -- A key of another type can be deleted, too.
+  local fields = call_own('HMGET', key, 'status', 'origin', 'rate_limit_key') or {'', false, false}
   local status, queue = fields[1], fields[2] or ''
   if not status then
     answers[#answers + 1] = 'missing'
   elseif status == 'started' then
     answers[#answers + 1] = 'started'
   else
-    if status == 'queued' then redis.call('LREM', prefix .. ':queue:' .. queue, 1, id) end
+    -- One with an unknown status may stand in its queue.
+    if not AWAY[status] then redis.call('LREM', prefix .. ':queue:' .. queue, 1, id) end
     for _, registry in ipairs(REGISTRIES) do redis.call('ZREM', prefix .. ':' .. registry .. ':' .. queue, id) end
     redis.call('ZREM', prefix .. ':wm:feed', id)
     redis.call('ZREM', prefix .. ':wm:feed:leases', id)
     redis.call('HDEL', prefix .. ':wm:feed:places', id)
     redis.call('DEL', key, prefix .. ':results:' .. id, key .. ':dependents')
+    give_back_place(id, fields[3], now, iso)
     answers[#answers + 1] = 'deleted'
   end
 end

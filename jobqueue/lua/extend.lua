@@ -4,10 +4,12 @@
 -- ARGV[2]  now as RQ writes it
 -- ARGV[3]  worker
 -- ARGV[4]  lease seconds
--- ARGV[5+] for each job: id | token | begun: Unix time ('' if it has run for less than a second)
+-- ARGV[5+] for each job: id | token | queue | begun: Unix time ('' if it has run for less than a second)
 -- Returns  {ids whose lease or record is gone, ids that have been cancelled}
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
+-- include: _outcomes
 local now, iso, worker, lease = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local leases = prefix .. ':wm:leases'
 local lost, cancelled = {}, {}
@@ -28,8 +30,8 @@ end
 
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', leases, '')
-for i = 5, #ARGV, 3 do
-  local id, token, begun = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+for i = 5, #ARGV, 4 do
+  local id, token, queue, begun = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local member = id .. ':' .. token
   local status, cancel = unpack(redis.call('HMGET', prefix .. ':job:' .. id, 'status', 'wm_cancel'))
   if status and redis.call('ZSCORE', leases, member) then
@@ -37,6 +39,11 @@ for i = 5, #ARGV, 3 do
     if begun ~= '' then record_execution(id, token, begun) end
     if cancel then cancelled[#cancelled + 1] = id end
   else
+    if not status and redis.call('ZREM', leases, member) == 1 then
+      -- A plain RQ client has deleted the job, and knows nothing of an execution that began less than a second ago.
+      redis.call('ZREM', prefix .. ':wip:' .. queue, member)
+      drop_execution(id, token, worker)
+    end
     lost[#lost + 1] = id
   end
 end

@@ -7,14 +7,28 @@
 -- ARGV[4+] queues
 -- Returns  {number of results put back into the feed, number of feed entries deleted}
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 local now, canceled_ttl, limit = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local feed, leases, places = prefix .. ':wm:feed', prefix .. ':wm:feed:leases', prefix .. ':wm:feed:places'
 
+-- A job that a plain RQ client has cancelled has no time to live: RQ keeps its own ones for ever, but not those of HTTP.
+local function forget_canceled(registry)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', registry, 0, now - canceled_ttl, 'LIMIT', 0, limit)) do
+    local key = prefix .. ':job:' .. id
+    local status, from_http = unpack(redis.call('HMGET', key, 'status', 'wm_feed'))
+    if status == 'canceled' and from_http then
+      redis.call('DEL', key, prefix .. ':results:' .. id)
+      redis.call('ZREM', feed, id)
+    end
+    redis.call('ZREM', registry, id)
+  end
+end
+
 for i = 4, #ARGV do
   redis.call('ZREMRANGEBYSCORE', prefix .. ':finished:' .. ARGV[i], 0, now)
   redis.call('ZREMRANGEBYSCORE', prefix .. ':failed:' .. ARGV[i], 0, now)
-  redis.call('ZREMRANGEBYSCORE', prefix .. ':canceled:' .. ARGV[i], 0, now - canceled_ttl)
+  forget_canceled(prefix .. ':canceled:' .. ARGV[i])
 end
 
 local lapsed = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)
@@ -22,14 +36,14 @@ for _, id in ipairs(lapsed) do
   local place = redis.call('HGET', places, id)
   redis.call('ZREM', leases, id)
   redis.call('HDEL', places, id)
-  if place then redis.call('ZADD', feed, place, id) end
+  if place then redis.call('ZADD', feed, number(place, 0, -2^53, 2^53), id) end
 end
 if #lapsed > 0 and redis.call('EXISTS', feed .. ':bell') == 0 then redis.call('RPUSH', feed .. ':bell', '1') end
 
 -- A feed entry may outlive its result. Each call checks the next part of the feed, round and round.
 local CHUNK = 200
 local sweep = feed .. ':sweep'
-local from = redis.call('GET', sweep) or '-inf'
+local from = string.format('%.17g', number(redis.call('GET', sweep), -2^53, -2^53, 2^53))
 local entries = redis.call('ZRANGEBYSCORE', feed, '(' .. from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
 local deleted = 0
 for first = 1, #entries, CHUNK * 2 do
@@ -57,9 +71,12 @@ local silent = redis.call('ZRANGEBYSCORE', prefix .. ':wm:workers', '-inf', now 
 for _, name in ipairs(silent) do
   redis.call('ZREM', prefix .. ':wm:workers', name)
   local key = prefix .. ':worker:' .. name
-  for queue in string.gmatch(redis.call('HGET', key, 'queues') or '', '[^,]+') do
+  local queues = redis.call('HGET', key, 'queues') or ''
+  for queue in string.gmatch(queues, '[^,]+') do
     redis.call('SREM', prefix .. ':workers:' .. queue, key)
   end
+  -- One that serves every queue is listed for each of them.
+  for i = 4, queues == '*' and #ARGV or 3 do redis.call('SREM', prefix .. ':workers:' .. ARGV[i], key) end
   redis.call('SREM', prefix .. ':workers', key)
   redis.call('DEL', key)
 end

@@ -9,11 +9,23 @@
 -- ARGV[7]  trace (zlib-compressed, in base64) of a job that was lost too often
 -- Returns  {seconds until reaping may start (0: it may), {id, worker, 'queued' | 'failed' | 'stopped'} for each job}
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 -- include: _push
 -- include: _outcomes
+-- include: _places
+-- include: _losses
 local now, iso, lease, max_losses = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local leases, master = prefix .. ':wm:leases', prefix .. ':wm:master'
+
+-- drop_started(queue, member): removes an execution from the registry of started jobs. If the job's record is gone, or
+-- names another queue than the one that it was claimed from, it is looked for in all queues.
+local function drop_started(queue, member)
+  if redis.call('ZREM', prefix .. ':wip:' .. queue, member) == 1 then return end
+  for _, key in ipairs(redis.call('SMEMBERS', prefix .. ':queues')) do
+    redis.call('ZREM', prefix .. ':wip' .. string.sub(key, #prefix + #':queue' + 1), member)
+  end
+end
 
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', leases, '')
@@ -27,35 +39,21 @@ if known[1] ~= run_id then
   redis.call('HSET', master, 'run_id', run_id, 'reap_after', after)
   known[2] = after
 end
-local wait_seconds = tonumber(known[2]) - now
+local wait_seconds = number(known[2], now, now, now + lease) - now
 if wait_seconds > 0 then return {math.ceil(wait_seconds), {}} end
 
 local reaped = {}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, ARGV[6])) do
   local id, token = string.match(member, '^([^:]+):(.+)$')
+  id, token = id or member, token or ''
   local key = prefix .. ':job:' .. id
-  local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name', 'wm_losses', 'wm_cancel', 'failure_ttl')
+  local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name')
   local queue, worker = fields[2] or '', fields[3] or ''
   redis.call('ZREM', leases, member)
-  redis.call('ZREM', prefix .. ':wip:' .. queue, member)
+  drop_started(queue, member)
   drop_execution(id, token, worker)
   if fields[1] == 'started' then
-    local losses = tonumber(fields[4] or 0) + 1
-    local outcome = 'queued'
-    redis.call('HSET', key, 'wm_losses', losses)
-    if fields[5] or losses >= max_losses then
-      outcome = fields[5] and 'stopped' or 'failed'
-      record_failure(id, key, queue, {
-        status = outcome, reason = 'worker_lost', trace = ARGV[7], value = '', type = '2', worker = worker,
-        ttl = tonumber(fields[6] or ARGV[5]), now = now, iso = iso,
-      })
-      note_parents({id})
-      redis.call('HINCRBY', prefix .. ':wm:' .. outcome, 'lost', 1)
-    else
-      redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
-      push(queue, {id}, true)
-    end
-    reaped[#reaped + 1] = {id, worker, outcome}
+    reaped[#reaped + 1] = take_back(id, key, max_losses, ARGV[5], ARGV[7], now, iso)
   end
 end
 return {0, reaped}

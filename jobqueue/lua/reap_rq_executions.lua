@@ -10,10 +10,12 @@
 -- ARGV[6]  trace (zlib-compressed, in base64) of an abandoned job
 -- Returns  for each job: {id, 'queued' | 'failed'}
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 -- include: _push
 -- include: _schedule
 -- include: _outcomes
+-- include: _places
 local now, iso, queue = clock(ARGV[1]), ARGV[2], ARGV[3]
 local wip, intermediate = prefix .. ':wip:' .. queue, prefix .. ':queue:' .. queue .. ':intermediate'
 local reaped = {}
@@ -24,16 +26,19 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, 0, math.floor(now), 'LI
     redis.call('ZREM', wip, member)
     if id then
       local key = prefix .. ':job:' .. id
-      local fields = redis.call('HMGET', key, 'status', 'failure_ttl', 'worker_name')
+      local fields = redis.call('HMGET', key, 'status', 'failure_ttl', 'worker_name', 'rate_limit_key')
       drop_execution(id, token, fields[3])
       if fields[1] == 'started' then
         local retried = retry_after_failure(id, key, queue, now, iso)
         if not retried then
           record_failure(id, key, queue, {
             status = 'failed', reason = 'worker_lost', trace = ARGV[6], value = '', type = '2',
-            worker = fields[3] or '', ttl = tonumber(fields[2] or ARGV[4]), now = now, iso = iso,
+            worker = fields[3] or '', ttl = ttl_of(fields[2], ARGV[4]), now = now, iso = iso,
           })
           note_parents({id})
+        end
+        if fields[4] and not (retried and redis.call('HGET', key, 'status') == 'queued') then
+          give_back_place(id, fields[4], now, iso)
         end
         reaped[#reaped + 1] = {id, retried and 'queued' or 'failed'}
       end
@@ -50,7 +55,7 @@ for _, id in ipairs(redis.call('LRANGE', intermediate, 0, tonumber(ARGV[5]) - 1)
     local seen = redis.call('GET', first_seen_key)
     if not seen then
       redis.call('SET', first_seen_key, now, 'EX', 86400)
-    elseif now - tonumber(seen) > 60 then
+    elseif now - number(seen, 0, 0, now) > 60 then
       redis.call('LREM', intermediate, 1, id)
       redis.call('DEL', first_seen_key)
       push(queue, {id}, true)

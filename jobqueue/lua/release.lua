@@ -7,16 +7,18 @@
 -- ARGV[4+] for each job in the order of the queue: id | token | queue
 -- Returns  number of jobs released; a job whose lease is gone is skipped
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 -- include: _push
 -- include: _outcomes
+-- include: _places
 local now, iso, ttl, released = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), 0
 for i = #ARGV - 2, 4, -3 do
   local id, token, queue = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local member, key = id .. ':' .. token, prefix .. ':job:' .. id
   if redis.call('ZREM', prefix .. ':wm:leases', member) == 1 then
     redis.call('ZREM', prefix .. ':wip:' .. queue, member)
-    local fields = redis.call('HMGET', key, 'data', 'wm_attempts', 'worker_name', 'wm_cancel')
+    local fields = redis.call('HMGET', key, 'data', 'wm_attempts', 'worker_name', 'wm_cancel', 'status', 'rate_limit_key')
     drop_execution(id, token, fields[3])
     if fields[1] then
       if fields[2] then
@@ -25,8 +27,11 @@ for i = #ARGV - 2, 4, -3 do
         redis.call('HDEL', key, 'started_at')
       end
       redis.call('HDEL', key, 'worker_name')
-      if fields[4] then
+      if fields[5] ~= 'started' then
+        -- A plain RQ client has cancelled it, or enqueued it again: its record and queue say so already.
+      elseif fields[4] then
         record_cancellation(id, key, queue, ttl, now, iso)
+        give_back_place(id, fields[6], now, iso)
       else
         redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
         push(queue, {id}, true)

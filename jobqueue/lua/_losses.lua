@@ -1,0 +1,30 @@
+-- What happens to a job that was lost with its worker. Needs _push, _outcomes and _places.
+
+-- take_back(id, key, max_losses, failure_ttl, trace, now, iso): queues a started job again, at the head; ends it if it
+-- was lost too often, or cancelled. `failure_ttl` is that of jobs that set none, `trace` a traceback (zlib-compressed,
+-- in base64). Returns {id, worker, 'queued' | 'failed' | 'stopped'}.
+local function take_back(id, key, max_losses, failure_ttl, trace, now, iso)
+  local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name', 'wm_losses', 'wm_cancel', 'failure_ttl',
+    'rate_limit_key', 'ended_at')
+  local queue, worker = fields[2] or '', fields[3] or ''
+  if queue == '' then queue = 'default' end
+  leave_registries(id, queue, fields[8], fields[1])
+  local losses = number(fields[4], 0, 0, 1e9) + 1
+  local outcome = 'queued'
+  redis.call('HSET', key, 'wm_losses', losses)
+  if fields[5] or losses >= max_losses then
+    outcome = fields[5] and 'stopped' or 'failed'
+    record_failure(id, key, queue, {
+      status = outcome, reason = 'worker_lost', trace = trace, value = '', type = '2', worker = worker,
+      ttl = ttl_of(fields[6], failure_ttl), now = now, iso = iso,
+    })
+    give_back_place(id, fields[7], now, iso)
+    note_parents({id})
+    redis.call('HINCRBY', prefix .. ':wm:' .. outcome, 'lost', 1)
+  else
+    redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
+    note_attempt_error(key, iso, worker, 'worker_lost', '')
+    push(queue, {id}, true)
+  end
+  return {id, worker, outcome}
+end

@@ -1,0 +1,83 @@
+-- Removes what plain RQ clients leave behind when they delete, cancel or expire a job: entries of jobs that are gone, and
+-- places of rate limits that nobody needs. Each call checks a part of every registry, round and round.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  now ('' for Redis' clock)
+-- ARGV[2]  now as RQ writes it
+-- ARGV[3]  queue
+-- ARGV[4]  maximum number of entries of each kind
+-- ARGV[5]  which part: 0, 1, 2, …
+-- Returns  number of entries removed
+local prefix = KEYS[1]
+-- include: _tolerant
+-- include: _clock
+-- include: _push
+-- include: _places
+local now, iso, queue, limit, part = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local removed = 0
+
+-- The entries of this part of a sorted set.
+local function entries_of(key)
+  local size = call_own('ZCARD', key) or 0
+  if size == 0 then return {} end
+  local first = (part % math.ceil(size / limit)) * limit
+  return redis.call('ZRANGE', key, first, first + limit - 1)
+end
+
+local function exists(id)
+  return redis.call('EXISTS', prefix .. ':job:' .. id) == 1
+end
+
+-- A job whose `ttl` has passed leaves its id in the queue. Those at the head are removed; the others get there.
+local queue_key = prefix .. ':queue:' .. queue
+for _ = 1, limit do
+  local id = call_own('LINDEX', queue_key, 0)
+  if not id or exists(id) then break end
+  redis.call('LPOP', queue_key)
+  removed = removed + 1
+end
+
+-- The statuses of the jobs in each registry. A record that cannot be read keeps its entries: it is shown with the reason.
+-- RQ keeps a job that repeats in its registry of finished jobs while it waits for its next run.
+local STATUSES = {
+  scheduled = {scheduled = true}, deferred = {deferred = true}, ready = {ready_to_enqueue = true},
+  finished = {finished = true, scheduled = true, queued = true, started = true}, failed = {failed = true, stopped = true}, canceled = {canceled = true},
+}
+local KNOWN = {queued = true, started = true, rate_limited = true, created = true}
+for _, statuses in pairs(STATUSES) do
+  for status in pairs(statuses) do KNOWN[status] = true end
+end
+for name, statuses in pairs(STATUSES) do
+  local registry = prefix .. ':' .. name .. ':' .. queue
+  for _, id in ipairs(entries_of(registry)) do
+    local status = call_own('HGET', prefix .. ':job:' .. id, 'status')
+    if not statuses[status or ''] and (KNOWN[status or ''] or not exists(id)) then
+      removed = removed + redis.call('ZREM', registry, id)
+    end
+  end
+end
+
+-- An execution is over if no worker of ours has a lease on it, RQ has no record of it, and its job does not run.
+local started = prefix .. ':wip:' .. queue
+for _, member in ipairs(entries_of(started)) do
+  local id, token = string.match(member, '^([^:]+):(.+)$')
+  if not redis.call('ZSCORE', prefix .. ':wm:leases', member)
+    and (not id or redis.call('EXISTS', prefix .. ':execution:' .. id .. ':' .. token) == 0
+      and call_own('HGET', prefix .. ':job:' .. id, 'status') ~= 'started') then
+    removed = removed + redis.call('ZREM', started, member)
+  end
+end
+
+-- As RQ's maintenance does (rq.rate_limit.RateLimitRegistry.cleanup).
+local keys = call_own('SRANDMEMBER', prefix .. ':rl-keys', limit) or {}
+for _, limit_key in ipairs(keys) do
+  local places = prefix .. ':rl:' .. limit_key .. ':allowed'
+  for _, id in ipairs(entries_of(places)) do
+    local status = call_own('HGET', prefix .. ':job:' .. id, 'status')
+    if status ~= 'queued' and status ~= 'started'
+      and redis.call('ZCOUNT', prefix .. ':executions:' .. id, '(' .. math.floor(now), '+inf') == 0 then
+      removed = removed + redis.call('ZREM', places, id)
+    end
+  end
+  fill_places(limit_key, now, iso)
+end
+return removed
