@@ -64,11 +64,11 @@ def our_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> St
 
 @pytest.fixture
 def rq_worker(redis_url: str, processes: list["subprocess.Popen[bytes]"]) -> StartProcess:
-    """Start `rq worker`, by default with the JSON serializer."""
+    """Start `rq worker`, by default with the JSON serializer; with None, with RQ's default."""
 
-    def start(*arguments: str, serializer: str = "rq.serializers.JSONSerializer") -> "subprocess.Popen[bytes]":
-        command = ["rq.cli", "worker", "--url", redis_url, "--serializer", serializer, *arguments]
-        return _start(processes, command, {})
+    def start(*arguments: str, serializer: str | None = "json") -> "subprocess.Popen[bytes]":
+        options = [] if serializer is None else ["-S", serializer]
+        return _start(processes, ["rq.cli", "worker", "--url", redis_url, *options, *arguments], {})
 
     return start
 

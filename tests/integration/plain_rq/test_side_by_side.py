@@ -19,6 +19,7 @@ from rq.registry import StartedJobRegistry, clean_registries
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import view_jobs
 from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.control import requeue
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.leases import reap_rq_executions
 from jobqueue.lifecycle.pull import pull
@@ -26,7 +27,7 @@ from jobqueue.model import RESULT_TTL_SECONDS, JobView, NewJob
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import nearly
 from tests.integration.plain_rq import job_functions
-from tests.integration.plain_rq.conftest import FUNCTIONS, RunTool, StartProcess
+from tests.integration.plain_rq.conftest import FUNCTIONS, ROOT, RunTool, StartProcess
 from tests.processes import children_of
 from tests.waiting import until_async
 
@@ -67,6 +68,25 @@ async def test_an_rq_worker_runs_jobs_enqueued_over_http(
     assert view.result == b"42"
     assert connection.ttl(f"rq:job:{job.id}") in nearly(RESULT_TTL_SECONDS)
     assert await pull(shards.all[0], 10) == []
+
+
+async def test_an_rq_worker_with_rqs_defaults_fails_jobs_from_http_as_documented(
+    shards: Shards, rq_worker: StartProcess, functions: FunctionRegistry
+) -> None:
+    page = (ROOT / "docs" / "rq.md").read_text()
+    assert "`-S json` | jobs from HTTP end as `failed`; the error is `DeserializationError`" in page
+    job = http_job(shards, "add", 20, 22)
+    await enqueue(shards.all[0], [job])
+    rq_worker("--burst", serializer=None).wait(timeout=60)
+    (view,) = await view_jobs(shards.all[0], [job.id], functions)
+    assert view is not None
+    assert view.status == "failed"
+    assert view.error is not None
+    assert "DeserializationError" in view.error.message
+    # The remedy of the page.
+    assert await requeue(shards.all[0], [job.id]) == ["queued"]
+    rq_worker("--burst").wait(timeout=60)
+    assert (await finished_view(shards, job.id, functions) or view).result == b"42"
 
 
 async def test_an_rq_worker_runs_the_built_in_sha512(
@@ -183,7 +203,7 @@ async def test_dependents_of_a_job_run_by_us_are_queued_by_rqs_own_code(
     only_rq = Queue("only-rq", connection=connection, serializer="json")
     child = only_rq.enqueue(job_functions.add, 2, 2, depends_on=parent)
     assert child.get_status() == JobStatus.DEFERRED
-    our_worker()
+    our_worker("--queues", "default")
     await until_status(child, JobStatus.QUEUED)
     assert only_rq.job_ids == [child.id]
 
