@@ -18,7 +18,7 @@ from benchmarks.harness.comparison import compare, parse_options
 from benchmarks.harness.measured_programs import running_program, wait_until
 from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
 from jobqueue import keys
-from jobqueue.model import DEFAULT_QUEUE, LEASE_SECONDS
+from jobqueue.model import ALL_QUEUES, LEASE_SECONDS
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord
 from worker_node.shard_loops.capacity import Capacity
@@ -86,7 +86,7 @@ async def _hold_all(url: str, workers: int) -> None:
 
 async def _idle_worker(url: str, name: str) -> None:
     shards = await Shards.connect(url)
-    record = WorkerRecord(name, "idle", os.getpid(), (DEFAULT_QUEUE,), slots=2)
+    record = WorkerRecord(name, "idle", os.getpid(), ALL_QUEUES, slots=2)
     async with asyncio.TaskGroup() as group:
         for shard in shards:
             claimer = Claimer(

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from jobqueue.model import DEFAULT_QUEUE
-from jobqueue.settings import QueueSettings, load_settings
+from jobqueue.settings import QueueSettings, check_queues, load_settings
 
 
 class WorkerSettings(QueueSettings):
@@ -79,8 +78,9 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
     parser.add_argument(
         "--queues",
         type=_names,
-        default=(DEFAULT_QUEUE,),
-        help=f"comma-separated, the highest priority first; default: {DEFAULT_QUEUE}",
+        default=settings.queues,
+        help="comma-separated, the highest priority first; '*': every queue in turn; default: the setting"
+        " WORKMANAGER_QUEUES",
     )
     parser.add_argument(
         "--name", type=_name, help="default: the instance's id, or host name, process id and a random number"
@@ -120,4 +120,7 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     if not names:
         raise argparse.ArgumentTypeError("must name at least one queue")
-    return names
+    try:
+        return check_queues(names)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

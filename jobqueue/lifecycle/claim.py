@@ -7,13 +7,22 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, RQ_RESULT_TTL_SECONDS, ClaimedJob
+from jobqueue.model import (
+    DAY_SECONDS,
+    FAILURE_TTL_SECONDS,
+    LEASE_SECONDS,
+    RQ_RESULT_TTL_SECONDS,
+    RQ_TIMEOUT_SECONDS,
+    ClaimedJob,
+)
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.timestamps import clock_argument, iso
 
 CLAIM_LIMIT = 1000
 """Maximum number of jobs per call: Lua's stack holds a few thousand values."""
+MAX_SECONDS = 100 * 365 * DAY_SECONDS
+"""Of the times in a record: a larger number is a mistake."""
 MAX_CLAIM_BYTES = 16 * 1024 * 1024
 """A call stops at the job whose data reach this size in total: the answer must fit into memory."""
 
@@ -31,8 +40,9 @@ async def claim(
 ) -> list[ClaimedJob]:
     """Lease up to `count` jobs to `worker`, at most `CLAIM_LIMIT`, and fewer if they are large.
 
-    They come from the first of `queues` that have some. A job that was lost with its worker before comes alone. A call
-    repeated with the same `token` (as the repeats within `retry_seconds` are) returns the jobs of the first answer.
+    They come from the first of `queues` that have some, or with `ALL_QUEUES` from every queue in turn. A job that was
+    lost with its worker before comes alone. A call repeated with the same `token` (as the repeats within
+    `retry_seconds` are) returns the jobs of the first answer.
 
     Raises:
         ShardUnavailable: jobs that were leased nevertheless run elsewhere once the lease expires.
@@ -81,20 +91,33 @@ async def release(
 
 
 def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
-    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, unsupported = row
+    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, unsupported, problem = row
+    problems = [problem.decode("utf-8", "replace")] if problem else []
+
+    def seconds(name: str, text: bytes, default: int) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = MAX_SECONDS + 1
+        if -MAX_SECONDS <= value <= MAX_SECONDS:
+            return value
+        problems.append(f"{name} of its record is {text[:80].decode('utf-8', 'replace')!r}, not a number of seconds")
+        return default
+
     # A plain RQ job without a timeout gets RQ's default; -1 means no limit.
-    timeout_seconds = int(timeout or 180)
+    timeout_seconds = seconds("timeout", timeout or b"%d" % RQ_TIMEOUT_SECONDS, RQ_TIMEOUT_SECONDS)
     return ClaimedJob(
-        id=job_id.decode(),
+        id=job_id.decode("utf-8", "replace"),
         token=token,
         shard_index=shard_index,
-        queue=queue.decode(),
+        queue=queue.decode("utf-8", "replace"),
         data=data,
         timeout_seconds=timeout_seconds if timeout_seconds >= 0 else None,
         from_http=feed != b"",
         feed=feed == b"1",
-        result_ttl_seconds=int(result_ttl),
-        failure_ttl_seconds=int(failure_ttl),
+        result_ttl_seconds=seconds("result_ttl", result_ttl, RQ_RESULT_TTL_SECONDS),
+        failure_ttl_seconds=seconds("failure_ttl", failure_ttl, FAILURE_TTL_SECONDS),
         attempt=int(attempt),
         unsupported_feature=unsupported.decode() or None,
+        unreadable=f"the job cannot run: {'; '.join(problems)}" if problems else None,
     )

@@ -9,12 +9,14 @@
 -- ARGV[6]   maximum number of jobs
 -- ARGV[7]   result ttl, ARGV[8] failure ttl of jobs that set none, seconds
 -- ARGV[9]   bytes of job data after which the answer ends
--- ARGV[10+] queues, in order of priority
+-- ARGV[10+] queues, in order of priority; '*' alone: every queue in turn (_turns.lua)
 -- Returns   for each job: {id, data, timeout ('' for none), queue, feed ('' for a plain RQ job | '0' | '1'),
---           result ttl, failure ttl, attempt, unsupported feature ('' for none)}
+--           result ttl, failure ttl, attempt, unsupported feature ('' for none), what cannot be read ('' for nothing)}
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 -- include: _push
+-- include: _turns
 local now, iso, worker, token = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local lease, wanted = tonumber(ARGV[5]), tonumber(ARGV[6])
 local default_result_ttl, default_failure_ttl, max_bytes = ARGV[7], ARGV[8], tonumber(ARGV[9])
@@ -26,107 +28,202 @@ local UNSUPPORTED_FIELDS = {
 }
 local FEATURE_NAMES = {
   'on_success callback', 'on_failure callback', 'on_stopped callback', 'webhooks', 'repeat', 'group', 'rate limit',
-  'dependencies of its own', 'dependencies of its own',
+  'dependencies', 'dependencies',
 }
 
 local function unsupported_feature(key)
-  local found = redis.call('HMGET', key, unpack(UNSUPPORTED_FIELDS))
+  local found, names = redis.call('HMGET', key, unpack(UNSUPPORTED_FIELDS)), {}
   for i = 1, #UNSUPPORTED_FIELDS do
-    if found[i] and found[i] ~= '' and found[i] ~= '0' then return FEATURE_NAMES[i] end
+    local name = FEATURE_NAMES[i]
+    if found[i] and found[i] ~= '' and found[i] ~= '0' and names[#names] ~= name then names[#names + 1] = name end
   end
-  return ''
+  return table.concat(names, ', ')
 end
 
 local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'started_at', 'wm_attempts',
   'wm_losses', 'ttl', 'origin', 'wm_cancel'}
 
-local function answer(id, key, fields, attempt)
-  return {id, fields[1], fields[2] or '', fields[11] or '', fields[3] or '', fields[4] or default_result_ttl,
-    fields[5] or default_failure_ttl, attempt, fields[3] and '' or unsupported_feature(key)}
+-- `wm_losses` and `wm_attempts` of a record, and what is wrong with them ('' for nothing).
+local function counts_of(fields)
+  local losses, attempts = number(fields[9], -1, 0, 1e9), number(fields[8], -1, 0, 1e9)
+  if fields[9] and losses < 0 then return 0, 1, 'wm_losses of its record is not a number' end
+  if fields[8] and attempts < 0 then return losses, 1, 'wm_attempts of its record is not a number' end
+  return math.max(losses, 0), math.max(attempts, 1), ''
+end
+
+local function answer(id, key, fields, attempt, queue, problem)
+  return {id, fields[1], fields[2] or '', queue, fields[3] or '', fields[4] or default_result_ttl,
+    fields[5] or default_failure_ttl, attempt, fields[3] and '' or unsupported_feature(key), problem}
+end
+
+-- Ends a job that cannot be claimed, because its record cannot be read; `fields` is nil if it is no hash at all.
+local function reject(id, key, queue, fields, reason)
+  if fields then
+    redis.call('HSET', key, 'status', 'failed', 'ended_at', iso, 'wm_reason', 'rejected', 'wm_note', reason)
+    redis.call('EXPIRE', key, default_failure_ttl)
+  end
+  redis.call('ZADD', prefix .. ':failed:' .. queue, math.floor(now) + tonumber(default_failure_ttl), id)
+  redis.call('HINCRBY', prefix .. ':wm:failed', 'unreadable', 1)
 end
 
 local jobs, bytes = {}, 0
-local repeated = redis.call('LRANGE', claims, 0, -1)
+local repeated = call_own('LRANGE', claims, 0, -1) or {}
 if repeated[1] == token then
   for i = 2, #repeated do
     local id = repeated[i]
     if redis.call('ZSCORE', leases, id .. ':' .. token) then
       local key = prefix .. ':job:' .. id
-      local fields = redis.call('HMGET', key, unpack(FIELDS))
-      if fields[1] then jobs[#jobs + 1] = answer(id, key, fields, tonumber(fields[8] or 1)) end
+      local fields = call_own('HMGET', key, unpack(FIELDS))
+      if fields and fields[1] then
+        local _, attempt, problem = counts_of(fields)
+        jobs[#jobs + 1] = answer(id, key, fields, attempt, fields[11] or '', problem)
+      end
     end
   end
   return jobs
 end
--- All workers are suspended (`rq suspend`), or this worker is fenced (fence_worker.lua).
-if redis.call('EXISTS', prefix .. ':suspended', prefix .. ':wm:closed:' .. worker) > 0 then return jobs end
+local is_paused = {}
+local stops = {prefix .. ':suspended', prefix .. ':wm:closed:' .. worker}
+if redis.call('EXISTS', prefix .. ':wm:paused', unpack(stops)) > 0 then
+  -- All workers are suspended (`rq suspend`), or this worker is fenced (fence_worker.lua).
+  if redis.call('EXISTS', unpack(stops)) > 0 then return jobs end
+  for _, queue in ipairs(redis.pcall('HKEYS', prefix .. ':wm:paused')) do is_paused[queue] = true end
+end
+
+-- {queue, its share: one of how many equal parts of what is still wanted}
+local visits, emptied, served, taken = {}, {}, {}, nil
+if ARGV[10] == '*' then
+  taken = queues_in_turn()
+  for i, entry in ipairs(taken.list) do visits[i] = {entry[1], #taken.list - i + 1} end
+  -- Those with more jobs fill up what others have left.
+  if #taken.list > 1 then
+    for _, entry in ipairs(taken.list) do visits[#visits + 1] = {entry[1], 1} end
+  end
+else
+  for q = 10, #ARGV do visits[#visits + 1] = {ARGV[q], 1} end
+end
 
 local leased, claimed = {}, {token}
 -- Formatted once: turning a fraction into text takes longer than adding it to the sorted set.
 local expires_at = string.format('%.3f', now + lease)
-for q = 10, #ARGV do
-  local queue = ARGV[q]
+
+-- Statuses of jobs that wait elsewhere, run or have ended, and whose id may stand in a queue all the same.
+local NOT_QUEUED = {started = true, scheduled = true, deferred = true, created = true, rate_limited = true,
+  ready_to_enqueue = true, canceled = true}
+local ENDED = {finished = true, failed = true, stopped = true}
+
+-- A plain RQ client has put the id of an ended job into the queue (`push_job_id`), or has enqueued the job again while
+-- it ran. It runs again, as with RQ.
+local function revive(id, key, queue)
+  redis.call('ZREM', prefix .. ':finished:' .. queue, id)
+  redis.call('ZREM', prefix .. ':failed:' .. queue, id)
+  redis.call('PERSIST', key)
+  redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note')
+end
+
+-- Leases one job that was popped from `queue`, unless it must not run (any more); adds its execution to `started`.
+-- Returns 'last' if no further job may come with it, 'later' if it must be put back, to be claimed alone.
+local function lease_job(id, queue, started)
+  local key = prefix .. ':job:' .. id
+  local fields = call_own('HMGET', key, unpack(FIELDS))
+  if not fields then return reject(id, key, queue, nil) end
+  local data, status = fields[1], fields[6]
+  if data and ENDED[status] then
+    revive(id, key, queue)
+    fields[9], fields[12] = false, false
+  elseif not data or status ~= 'queued' then
+    -- Its record has expired, or it must not run any more.
+    if NOT_QUEUED[status] or not (data or status) then return end
+    local reason = 'its record has no data'
+    if data then reason = "its record has no known status: '" .. string.sub(tostring(status or ''), 1, 80) .. "'" end
+    return reject(id, key, queue, fields, 'the job cannot run: ' .. reason)
+  end
+  local losses, attempt, problem = counts_of(fields)
+  -- A job that was lost before is claimed alone: if it crashes this worker too, no other job is hit.
+  if losses > 0 and #jobs > 0 then return 'later' end
+  if fields[7] and fields[7] ~= '' then attempt = attempt + 1 end
+  local row = answer(id, key, fields, attempt, queue, problem)
+  if fields[10] then redis.call('PERSIST', key) end
+  -- A plain RQ client has requeued it after it was cancelled: drop the mark.
+  if fields[12] then redis.call('HDEL', key, 'wm_cancel') end
+  if attempt > 1 then
+    raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_attempts', attempt)
+  else
+    raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker)
+  end
+  jobs[#jobs + 1] = row
+  -- RQ fails every entry of this registry whose score has passed. So the lease is kept elsewhere, and the score lies
+  -- far beyond it.
+  local timeout = number(fields[2], 180, -1, MAX_TTL_SECONDS)
+  started[#started + 1] = timeout < 0 and '+inf' or math.floor(now) + timeout + 3600
+  started[#started + 1] = id .. ':' .. token
+  leased[#leased + 1] = expires_at
+  leased[#leased + 1] = id .. ':' .. token
+  claimed[#claimed + 1] = id
+  -- The answer must fit into Redis' memory and the worker's.
+  bytes = bytes + #data
+  if losses > 0 or bytes >= max_bytes then return 'last' end
+end
+
+-- Leases jobs from one queue until there are `most`. `popped` and `at` tell how far it has come.
+local popped, at = {}, 0
+local function lease_from(queue, most, started)
   local queue_key = prefix .. ':queue:' .. queue
-  local started = {}
-  while #jobs < wanted do
-    local ids = redis.call('LPOP', queue_key, wanted - #jobs)
-    if not ids or #ids == 0 then break end
-    local last
-    for i = 1, #ids do
-      local id = ids[i]
-      local key = prefix .. ':job:' .. id
-      local fields = redis.call('HMGET', key, unpack(FIELDS))
-      -- Skip a job whose record has expired or that must not run any more.
-      if fields[1] and fields[6] == 'queued' then
-        local lost_before = fields[9] and tonumber(fields[9]) > 0
-        if lost_before and #jobs > 0 then
-          -- A job that was lost before is claimed alone: if it crashes this worker too, no other job is hit.
-          last = i - 1
-        else
-          local attempt = 1
-          if fields[7] and fields[7] ~= '' then attempt = tonumber(fields[8] or 1) + 1 end
-          local timeout = tonumber(fields[2] or 180) or 180
-          jobs[#jobs + 1] = answer(id, key, fields, attempt)
-          jobs[#jobs][4] = queue
-          if attempt > 1 then
-            redis.call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker,
-              'wm_attempts', attempt)
-          else
-            redis.call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker)
-          end
-          if fields[10] then redis.call('PERSIST', key) end
-          -- A plain RQ client has requeued it after it was cancelled: drop the mark.
-          if fields[12] then redis.call('HDEL', key, 'wm_cancel') end
-          -- RQ fails every entry of this registry whose score has passed. So the lease is kept elsewhere, and the
-          -- score lies far beyond it.
-          started[#started + 1] = timeout < 0 and '+inf' or math.floor(now) + timeout + 3600
-          started[#started + 1] = id .. ':' .. token
-          leased[#leased + 1] = expires_at
-          leased[#leased + 1] = id .. ':' .. token
-          claimed[#claimed + 1] = id
-          -- The answer must fit into Redis' memory and the worker's.
-          bytes = bytes + #fields[1]
-          if lost_before or bytes >= max_bytes then last = i end
-        end
-      end
-      if last then
-        for j = #ids, last + 1, -1 do redis.call('LPUSH', queue_key, ids[j]) end
-        wanted = #jobs
-        break
+  while #jobs < most do
+    popped, at = redis.call('LPOP', queue_key, most - #jobs) or {}, 0
+    if #popped == 0 then return end
+    for i = 1, #popped do
+      at = i
+      local stop = lease_job(popped[i], queue, started)
+      if stop then
+        for j = #popped, stop == 'last' and i + 1 or i, -1 do redis.call('LPUSH', queue_key, popped[j]) end
+        popped, at, wanted = {}, 0, #jobs
+        return
       end
     end
+    popped, at = {}, 0
   end
-  if #started > 0 then redis.call('ZADD', prefix .. ':wip:' .. queue, unpack(started)) end
+end
+
+local function visit_queue(queue, most)
+  local queue_key = prefix .. ':queue:' .. queue
+  local started = {}
+  lease_from(queue, most, started)
+  if #started > 0 then
+    served[queue_key] = true
+    redis.call('ZADD', prefix .. ':wip:' .. queue, unpack(started))
+  end
   if redis.call('LLEN', queue_key) > 0 then
     if #jobs > 0 then wake(queue, 2) end
   else
     redis.call('DEL', prefix .. ':wm:wake:' .. queue)
+    emptied[queue_key] = true
   end
 end
+
+local failure
+for _, visit in ipairs(visits) do
+  local queue, share = visit[1], visit[2]
+  local queue_key = prefix .. ':queue:' .. queue
+  if taken and #jobs >= wanted then break end
+  local most = #jobs + math.ceil((wanted - #jobs) / share)
+  if is_paused[queue] then emptied[queue_key] = true end
+  local succeeded, problem = true, nil
+  if not emptied[queue_key] then succeeded, problem = pcall(visit_queue, queue, most) end
+  if not succeeded then
+    -- Nothing that was popped is lost: what failed goes to the end of the queue, what stood behind it to the head.
+    for j = #popped, at + 1, -1 do redis.call('LPUSH', queue_key, popped[j]) end
+    if popped[at] then redis.call('RPUSH', queue_key, popped[at]) end
+    popped, at, wanted, failure = {}, 0, #jobs, problem
+  end
+end
+-- Not later: an error in what follows must not leave jobs without a lease.
 if #jobs > 0 then
   redis.call('ZADD', leases, unpack(leased))
   redis.call('DEL', claims)
   redis.call('RPUSH', claims, unpack(claimed))
   redis.call('EXPIRE', claims, 60)
 end
+if taken then end_turns(taken, emptied, served) else leave_turns(emptied, served) end
+if failure and #jobs == 0 then error(failure) end
 return jobs

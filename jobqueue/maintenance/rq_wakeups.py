@@ -6,30 +6,46 @@ returns as soon as there is a job. Without any manager, an idle worker finds suc
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from redis.exceptions import RedisError
 
 from jobqueue import keys
 from jobqueue.errors import JobQueueError
 from jobqueue.inspection.listing import queue_names
+from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 
 MAX_WATCHED_QUEUES = 64
-"""Maximum number of queues watched on one shard; each takes a connection."""
-DISCOVERY_SECONDS = 2.0
+"""Maximum number of queues watched on one shard; each takes a connection. Maintenance looks at all twice a second."""
+DISCOVERY_SECONDS = 0.5
 BLOCK_SECONDS = 5.0
 PAUSE_SECONDS = 0.05
 """Pause after each reply, because a queue that is not empty would reply again at once."""
 
+MAX_CALL_QUEUES = 1000
+
 log = logging.getLogger(__name__)
 
 
-async def wake_for_rq_jobs(shard: Shard, on_jobs_waiting: Callable[[], None] = lambda: None) -> None:
+async def wake_workers(shard: Shard, queues: Sequence[str]) -> list[str]:
+    """Wake an idle worker for each of these queues that has jobs and is not paused; return those queues.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    waiting: list[str] = []
+    for first in range(0, len(queues), MAX_CALL_QUEUES):
+        found = await shard.run(script("wake_workers"), *queues[first : first + MAX_CALL_QUEUES])
+        waiting += [name.decode(errors="replace") for name in found]
+    return waiting
+
+
+async def wake_for_rq_jobs(shard: Shard, on_jobs_waiting: Callable[[Sequence[str]], None] = lambda _: None) -> None:
     """Watch the shard's queues until cancelled; find new queues within `DISCOVERY_SECONDS`.
 
     Args:
-        on_jobs_waiting: called repeatedly while a job waits, whoever enqueued it.
+        on_jobs_waiting: called with the queue, repeatedly while a job waits, whoever enqueued it.
     """
     watched: set[str] = set()
     async with asyncio.TaskGroup() as group:
@@ -38,25 +54,24 @@ async def wake_for_rq_jobs(shard: Shard, on_jobs_waiting: Callable[[], None] = l
                 names = await queue_names(shard)
             except (JobQueueError, RedisError):
                 names = []  # The shard is unavailable. Maintenance logs that; the watchers wait for it, too.
-            for name in names[: MAX_WATCHED_QUEUES - len(watched)]:
-                if name not in watched:
-                    watched.add(name)
-                    group.create_task(_watch(shard, name, on_jobs_waiting))
+            unwatched = [name for name in names if name not in watched]
+            for name in unwatched[: MAX_WATCHED_QUEUES - len(watched)]:
+                watched.add(name)
+                group.create_task(_watch(shard, name, on_jobs_waiting))
             await asyncio.sleep(DISCOVERY_SECONDS)
 
 
-async def _watch(shard: Shard, queue: str, on_jobs_waiting: Callable[[], None]) -> None:
-    key, tokens = keys.queue(shard.prefix, queue), keys.wake(shard.prefix, queue)
+async def _watch(shard: Shard, queue: str, on_jobs_waiting: Callable[[Sequence[str]], None]) -> None:
+    key = keys.queue(shard.prefix, queue)
     while True:
         try:
             (job_id,) = await shard.execute(
                 ("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS), timeout_seconds=BLOCK_SECONDS + 5.0
             )
-            if job_id is not None:
-                on_jobs_waiting()
-                (waiting,) = await shard.execute(("LLEN", tokens))
-                if waiting == 0:
-                    await shard.execute(("RPUSH", tokens, "1"))
+            if job_id is not None and (waiting := await wake_workers(shard, [queue])):
+                on_jobs_waiting(waiting)
+            elif job_id is not None:
+                await asyncio.sleep(DISCOVERY_SECONDS)  # It is paused.
         except (JobQueueError, RedisError) as error:
             log.debug("event=rq_wakeup_failed shard=%s queue=%s error=%s", shard.prefix, queue, error)
             await asyncio.sleep(1.0)

@@ -54,6 +54,7 @@ class Claimer:
         self._on_command = on_command
         self._poll_seconds = poll_seconds
         self._token = secrets.token_hex(8)
+        self._sample: list[bytes] = []
         self.empty_claims = 0
 
     async def run(self) -> None:
@@ -105,7 +106,12 @@ class Claimer:
         while not isinstance(message, WakeUp):
             try:
                 message = await wait_for_message(
-                    self._shard, self._worker, self._queues, for_work=True, seconds=self._poll_seconds
+                    self._shard,
+                    self._worker,
+                    self._queues,
+                    for_work=True,
+                    seconds=self._poll_seconds,
+                    sample=self._sample,
                 )
                 if isinstance(message, WakeUp) and not self._capacity.has_unreserved:
                     # Jobs of another shard have filled the slots meanwhile: another worker must get this wake-up.

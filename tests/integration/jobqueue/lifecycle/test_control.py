@@ -166,7 +166,7 @@ async def test_a_deleted_job_leaves_nothing_behind(shard: Shard, status: str) ->
     await _bring_to(shard, status)
     assert await delete(shard, ["a", "nobody"]) == ["deleted", "missing"]
     kept = {"queues", "wm:enqueued", "wm:finished", "wm:seconds", "wm:failed", "wm:stopped", "wm:feed:sequence"}
-    assert await shard_keys(shard) <= {*kept, "wm:claim:w1", "wm:wake:default", "wm:feed:bell"}
+    assert await shard_keys(shard) <= {*kept, "wm:claim:w1", "wm:wake:default", "wm:wake:*", "wm:turns", "wm:feed:bell"}
 
 
 async def test_a_running_job_cannot_be_deleted(shard: Shard) -> None:

@@ -1,5 +1,7 @@
 """Pruning: expired jobs, results and registry entries are deleted, so that nothing grows without bound."""
 
+import pytest
+
 from jobqueue.inspection.counters import read_counts
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.control import cancel
@@ -7,7 +9,7 @@ from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.maintenance.periodic import EXPIRE_LIMIT, PRUNE_LIMIT, enqueue_due, expire_results, prune
-from jobqueue.model import DAY_SECONDS, LEASE_SECONDS
+from jobqueue.model import ALL_QUEUES, DAY_SECONDS, LEASE_SECONDS
 from jobqueue.sharding.shard import Shard
 from jobqueue.workers.registry import register, unregister
 from tests.integration.jobqueue.queue_helpers import (
@@ -62,9 +64,10 @@ async def test_many_results_are_expired_in_batches(shard: Shard) -> None:
     assert not [key for key in await shard_keys(shard) if key in ("wm:feed", "wm:feed:leases", "wm:feed:places")]
 
 
-async def test_only_counters_remain_after_every_job_has_expired(shard: Shard) -> None:
+@pytest.mark.parametrize("queues", [("high", "default"), ALL_QUEUES])
+async def test_only_counters_remain_after_every_job_has_expired(shard: Shard, queues: tuple[str, ...]) -> None:
     """1,000 jobs go through retries, losses, cancellations, pulls with and without a lease, and expiry."""
-    await register(shard, worker_record("w1", queues=("default", "high"), slots=4))
+    await register(shard, worker_record("w1", queues=queues, slots=4))
     await reap(shard, now=NOW)
     ids = [f"job-{number:04}" for number in range(1000)]
     await enqueue_jobs(shard, *ids[:600], retries=1, retry_intervals=(5,))
@@ -77,7 +80,7 @@ async def test_only_counters_remain_after_every_job_has_expired(shard: Shard) ->
         now, round_number = now + 10, round_number + 1
         assert round_number < 300
         await enqueue_due(shard, "default", "me", now=now)
-        jobs = await claim(shard, "w1", ("high", "default"), 100, now=now)
+        jobs = await claim(shard, "w1", queues, 100, now=now)
         await extend(shard, "w1", [LeaseUpdate(job, now) for job in jobs[:5]], now=now)
         # The first two jobs of each large batch are lost with their worker.
         kept = jobs[2:] if len(jobs) > 10 else jobs
@@ -92,7 +95,7 @@ async def test_only_counters_remain_after_every_job_has_expired(shard: Shard) ->
         await acknowledge(shard, [result.job_id for result in pulled[::2]], now=now)
         await reap(shard, now=now + LEASE_SECONDS + 1)
         await prune(shard, now=now)
-    await unregister(shard, "w1", ("default", "high"))
+    await unregister(shard, "w1", queues)
     await _delete_keys_with_a_ttl(shard)
     await prune(shard, now=now + 40 * DAY_SECONDS)
     while (await expire_results(shard, now=now + 40 * DAY_SECONDS))[0]:

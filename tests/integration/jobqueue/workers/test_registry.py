@@ -1,9 +1,11 @@
 """Workers in the registry: registration, heartbeats, fencing, clean exits and silent workers."""
 
 from redis import Redis
+from rq import Queue
 from rq.worker import Worker
 
 from jobqueue.maintenance.periodic import prune
+from jobqueue.model import ALL_QUEUES
 from jobqueue.sharding.shard import Shard
 from jobqueue.workers.messages import WorkerCommand, send_command, wait_for_message
 from jobqueue.workers.registry import (
@@ -11,6 +13,7 @@ from jobqueue.workers.registry import (
     WorkerRecord,
     exited_cleanly,
     fence_worker,
+    list_for_new_queues,
     list_workers,
     register,
     send_worker_heartbeat,
@@ -59,6 +62,24 @@ async def test_rq_lists_our_workers(plain_shard: Shard, redis_url: str) -> None:
         assert (worker.name, worker.hostname, worker.pid) == ("w1", "host", 42)
         assert worker.queue_names() == ["high", "default"]
         assert worker.get_state() == "idle"
+
+
+async def test_rq_lists_a_worker_for_all_queues_under_each_of_them(plain_shard: Shard, redis_url: str) -> None:
+    await enqueue_jobs(plain_shard, "a")
+    await enqueue_jobs(plain_shard, "b", queue="reports")
+    await register(plain_shard, worker_record("w1", queues=ALL_QUEUES))
+    await enqueue_jobs(plain_shard, "c", queue="new")
+    await list_for_new_queues(plain_shard, ["new"])
+    with Redis.from_url(redis_url) as connection:
+        for name in ("default", "reports", "new"):
+            queue = Queue(name, connection=connection)
+            assert [worker.name for worker in Worker.all(queue=queue)] == ["w1"]
+            assert Worker.count(queue=queue) == 1
+        (worker,) = Worker.all(connection=connection)
+        assert worker.queue_names() == ["*"]
+        await unregister(plain_shard, "w1", ALL_QUEUES)
+        assert [Worker.count(queue=Queue(name, connection=connection)) for name in ("default", "new")] == [0, 0]
+    assert [key for key in await shard_keys(plain_shard) if key.startswith("workers")] == []
 
 
 async def test_an_unregistered_worker_leaves_only_its_clean_exit_record(shard: Shard) -> None:

@@ -1,0 +1,24 @@
+-- Pauses a queue: workers of ours take no job of it, and its jobs keep their places. Or resumes it.
+-- KEYS[1]  shard prefix
+-- ARGV[1]  queue
+-- ARGV[2]  since when it is paused, as RQ writes times; '' to resume it
+-- Returns  1
+local prefix = KEYS[1]
+-- include: _tolerant
+-- include: _push
+local queue, since = ARGV[1], ARGV[2]
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
+redis.call('DEL', prefix .. ':wm:wake:' .. queue)
+if since ~= '' then
+  redis.call('ZREM', prefix .. ':wm:turns', prefix .. ':queue:' .. queue)
+  local paused = prefix .. ':wm:paused'
+  if not redis.call('HGET', paused, queue) then redis.call('HSET', paused, queue, since) end
+else
+  redis.call('HDEL', prefix .. ':wm:paused', queue)
+  local length = redis.pcall('LLEN', prefix .. ':queue:' .. queue)
+  if type(length) == 'number' and length > 0 then
+    join_turns(queue)
+    wake(queue, length)
+  end
+end
+return 1

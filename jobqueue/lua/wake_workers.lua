@@ -1,0 +1,23 @@
+-- Wakes an idle worker for each queue that has jobs and no wake-up token, and lets the queue join the turns (_turns.lua):
+-- plain RQ clients do neither when they enqueue.
+-- KEYS[1]  shard prefix
+-- ARGV[1+] queues
+-- Returns  those of these queues that have jobs and are not paused
+local prefix = KEYS[1]
+-- include: _tolerant
+-- include: _push
+local waiting, is_paused = {}, {}
+for _, queue in ipairs(redis.pcall('HKEYS', prefix .. ':wm:paused')) do is_paused[queue] = true end
+for i = 1, #ARGV do
+  local queue = ARGV[i]
+  local length = redis.pcall('LLEN', prefix .. ':queue:' .. queue)
+  -- Something that is no list has no jobs.
+  if type(length) == 'number' and length > 0 and not is_paused[queue] then
+    waiting[#waiting + 1] = queue
+    join_turns(queue)
+    for _, name in ipairs({queue, '*'}) do
+      if redis.call('EXISTS', prefix .. ':wm:wake:' .. name) == 0 then add_wake_tokens(name, 1) end
+    end
+  end
+end
+return waiting

@@ -1,0 +1,58 @@
+"""Which queues have a worker, and pausing: what decides whether the jobs of a queue can run at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobqueue import keys
+from jobqueue.model import ALL_QUEUES
+from jobqueue.sharding.scripts import script
+from jobqueue.sharding.shard import Shard
+from jobqueue.timestamps import iso
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersOfQueues:
+    """What the registered workers serve, plain RQ workers included.
+
+    Attributes:
+        served: those of the queues asked for that a worker names.
+        every_queue: a worker serves every queue.
+        any_worker: there is a worker at all.
+    """
+
+    served: frozenset[str]
+    every_queue: bool
+    any_worker: bool
+
+
+async def read_workers_of_queues(shard: Shard, queues: Sequence[str]) -> WorkersOfQueues:
+    """Read which of these queues a worker serves. A worker that died counts for up to a minute.
+
+    Raises:
+        ShardUnavailable: try another shard; workers register on all of them.
+    """
+    prefix = shard.prefix
+    any_worker, every_queue, *named = await shard.execute(
+        ("EXISTS", keys.workers(prefix)),
+        *(("EXISTS", keys.workers_of_queue(prefix, queue)) for queue in (*ALL_QUEUES, *queues)),
+    )
+    served = frozenset(queue for queue, exists in zip(queues, named, strict=True) if exists)
+    return WorkersOfQueues(served, bool(every_queue), bool(any_worker))
+
+
+async def pause_queue(shard: Shard, queue: str, *, now: float | None = None) -> None:
+    """Pause a queue: workers take no job of it until it is resumed. Jobs that run go on.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    await shard.run(script("pause_queue"), queue, iso(now), replicate=True)
+
+
+async def resume_queue(shard: Shard, queue: str) -> None:
+    """End a pause, and wake idle workers for the jobs that have waited.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    await shard.run(script("pause_queue"), queue, "", replicate=True)
