@@ -22,7 +22,19 @@ MAY_USE = {
 }
 ROOMS = {
     "jobqueue": (
-        *("errors", "timestamps", "model", "keys", "functions", "rq_call", "backoff", "settings"),
+        *(
+            "errors",
+            "error_message",
+            "timestamps",
+            "model",
+            "keys",
+            "functions",
+            "rq_call",
+            "json_text",
+            "stored_values",
+            "backoff",
+            "settings",
+        ),
         *("servers", "sharding", "acl", "lifecycle", "workers", "inspection", "maintenance"),
     ),
     "manager": (

@@ -1,6 +1,7 @@
 """Job functions for tests; many of them misbehave in a way that must not harm other jobs."""
 
 import asyncio
+import copy
 import ctypes
 import os
 import signal
@@ -64,6 +65,50 @@ def sys_exit() -> None:
 
 def fail(message: str) -> None:
     raise ValueError(message)
+
+
+def fail_twice(path: str) -> str:
+    note(path, "run")
+    runs = len(Path(path).read_text().splitlines())
+    if runs < 3:
+        raise ValueError(f"run {runs}")
+    return "done"
+
+
+class UnprintableError(Exception):
+    """An exception whose own code raises whatever it is asked."""
+
+    @property
+    def __notes__(self) -> Any:
+        raise RuntimeError
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+ODD_EXCEPTIONS: dict[str, BaseException] = {
+    "syntax error of bytes": SyntaxError("x", ("f", 1, 2, b"t")),  # type: ignore[arg-type]
+    "unprintable": UnprintableError(),
+    "surrogates": ValueError("\ud800"),
+    "huge": ValueError("x" * 50_000_000),
+    "base exception": BaseException("bare"),
+}
+
+
+def raise_odd(name: str) -> None:
+    raise ODD_EXCEPTIONS[name]
+
+
+def ask_for_odd_retries() -> Retry:
+    return Retry(max=10**30, interval=[10**30])
+
+
+async def fail_in_a_task_group(permanent: bool) -> None:
+    async def fail() -> None:
+        raise PermanentError("no use") if permanent else ValueError("boom\nsecond line")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(fail())
 
 
 def fail_for_good() -> None:
@@ -185,6 +230,15 @@ def progress(until: str) -> None:
     job.save_meta()
     while not Path(until).exists():
         time.sleep(0.01)
+
+
+def assign_meta() -> Any:
+    job = get_current_job()
+    assert job is not None
+    job.meta = {"p": 42}
+    job.save_meta()
+    twin = copy.copy(job)
+    return [twin.id, twin.meta, twin.get_meta(), twin.get_status().value]
 
 
 def use_redis_of_the_job() -> None:

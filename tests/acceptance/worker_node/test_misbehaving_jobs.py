@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jobqueue.error_message import error_message, first_line
 from jobqueue.lifecycle.finish import Failed, Finished, Retried
 from jobqueue.model import FailureReason
 from tests.acceptance.worker_node.slot_harness import JOBS, MIB, MakeHarness, SlotHarness
@@ -70,6 +71,50 @@ async def test_an_exception_fails_the_job_with_its_traceback(harness: SlotHarnes
     assert "missing 1 required positional argument" in (await harness.failure("fail")).traceback
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("syntax error of bytes", "SyntaxError: x"),
+        ("unprintable", "UnprintableError"),
+        ("surrogates", "ValueError: \\ud800"),
+        ("huge", "ValueError: xxx"),
+        ("base exception", "BaseException: bare"),
+    ],
+)
+async def test_an_exception_that_cannot_be_formatted_fails_only_its_job(
+    harness: SlotHarness, name: str, message: str
+) -> None:
+    pid = await harness.value("pid")
+    failed = await harness.failure("raise_odd", name)
+    assert (failed.reason, failed.function) == (FailureReason.EXCEPTION, f"{JOBS}.raise_odd")
+    assert message in error_message(failed.traceback)
+    assert await harness.value("pid") == pid, "the executor survives"
+
+
+async def test_the_failure_of_a_task_group_names_its_exception(harness: SlotHarness) -> None:
+    failed = await harness.failure("fail_in_a_task_group", False)
+    assert first_line(failed.traceback) == "ValueError: boom"
+    assert failed.traceback.splitlines()[1].endswith(", in fail_in_a_task_group")
+    assert not failed.final
+    assert (await harness.failure("fail_in_a_task_group", True)).final
+
+
+@pytest.mark.parametrize("path", ["os.\ud800", "x" * 5000, "\x1b[2J"])
+async def test_a_record_that_names_an_odd_function_fails_only_its_job(harness: SlotHarness, path: str) -> None:
+    pid = await harness.value("pid")
+    rejected = await harness.failure("note", data=json.dumps([path, None, [], {}]).encode())
+    assert rejected.reason is FailureReason.REJECTED
+    assert len(rejected.function) <= 200
+    assert len(rejected.traceback) < 500
+    assert await harness.value("pid") == pid, "the executor survives"
+
+
+async def test_a_returned_retry_with_numbers_without_bound_is_taken(harness: SlotHarness) -> None:
+    outcome = await harness.run("ask_for_odd_retries", from_http=False)
+    assert isinstance(outcome, Retried)
+    assert (outcome.max_retries, outcome.intervals) == (10**9, (10**9,))
+
+
 async def test_output_and_threads_of_a_job_harm_no_other_job(
     capfd: pytest.CaptureFixture[str], make_harness: MakeHarness
 ) -> None:
@@ -126,11 +171,8 @@ async def test_rejected_jobs_do_not_run(harness: SlotHarness, tmp_path: Path) ->
     rejected = await harness.failure("note", data=json.dumps(["os.remove", None, [], {}]).encode())
     assert (rejected.reason, rejected.function) == (FailureReason.REJECTED, "os.remove")
     rejected = await harness.failure("note", str(tmp_path / "notes"), "x", unsupported_feature="webhooks")
-    assert (rejected.reason, rejected.function, rejected.traceback) == (
-        FailureReason.REJECTED,
-        f"{JOBS}.note",
-        "webhooks",
-    )
+    assert (rejected.reason, rejected.function) == (FailureReason.REJECTED, f"{JOBS}.note")
+    assert "do not support what this job uses of RQ: webhooks." in rejected.traceback
     assert not (tmp_path / "notes").exists()
 
 

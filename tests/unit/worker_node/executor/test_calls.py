@@ -2,15 +2,17 @@
 
 import json
 import pickle
+import re
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import jobqueue
 from jobqueue.functions import FunctionRegistry
 from tests.unit.worker_node.operator_module import Counter
-from worker_node.executor.calls import CallDecoder, Rejected
+from worker_node.executor.calls import REMEDIES, CallDecoder, Rejected
 
 MODULE = "tests.unit.worker_node.operator_module"
 
@@ -109,3 +111,53 @@ def test_a_rejection_names_what_was_asked_for() -> None:
     assert caught.value.function == "os.system"
     assert _decoder().requested_function(_json("worker_node.functions.sleep")) == "sleep"
     assert _decoder().requested_function(b"?") == ""
+
+
+@pytest.mark.parametrize("feature", REMEDIES)
+def test_the_rejection_of_a_feature_says_what_who_and_what_to_do(feature: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        _decoder().reject_unsupported(feature, _json(f"{MODULE}.add"))
+    message = str(caught.value)
+    assert f"workmanager's workers do not support what this job uses of RQ: {feature}." in message
+    assert f"Enqueue it {REMEDIES[feature]}, or on a queue that only plain RQ workers serve." in message
+    assert caught.value.function == f"{MODULE}.add"
+
+
+def test_every_feature_that_claiming_names_has_a_remedy() -> None:
+    script = (Path(jobqueue.__file__).parent / "lua" / "claim.lua").read_text()
+    names = re.search(r"FEATURE_NAMES = {(.*?)}", script, re.DOTALL)
+    assert names is not None
+    assert set(re.findall(r"'([^']+)'", names[1])) == set(REMEDIES)
+
+
+def test_an_unsupported_job_is_rejected_even_if_its_pickle_raises() -> None:
+    with pytest.raises(Rejected, match="webhooks"):
+        _decoder(allow_pickle=True).reject_unsupported("webhooks", b"\x80\x04cno_such_module\nThing\n.")
+
+
+class _Odd:
+    """Unpickling it raises an exception whose text cannot be made."""
+
+    def __reduce__(self) -> Any:
+        return _raise_unprintable, ()
+
+
+class _UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def _raise_unprintable() -> None:
+    raise _UnprintableError
+
+
+def test_a_pickle_that_raises_what_cannot_be_shown_is_rejected() -> None:
+    with pytest.raises(Rejected, match="cannot be read: an exception that cannot be shown"):
+        _decoder(allow_pickle=True).decode(pickle.dumps(_Odd()))
+
+
+@pytest.mark.parametrize("method", ["\ud800", "plus more", "", "x" * 5000])
+def test_a_method_name_that_is_none_is_rejected(method: str) -> None:
+    with pytest.raises(Rejected, match="no public method") as caught:
+        _decoder(allow_pickle=True).decode(_pickle(method, instance=Counter(1)))
+    assert len(str(caught.value)) < 500
