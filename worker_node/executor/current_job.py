@@ -65,6 +65,8 @@ class JobConnection:
         return 0
 
     def __getattr__(self, name: str) -> Any:
+        if _is_special(name):  # `copy` and others ask which of Python's protocols an object supports.
+            raise AttributeError(name)
         # Any other command of a Redis connection: a plain AttributeError would explain nothing to the job's author.
         raise _not_available(name)
 
@@ -83,12 +85,17 @@ class CurrentJob(Job):
         self._loading = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
-        # Called only for missing attributes, so the job is not loaded yet.
+        # Called only for missing attributes: either the job is not loaded yet, or a job has no such attribute.
         attributes = self.__dict__
+        if _is_special(name) or "_loading" not in attributes:  # An empty copy is asked whether it can be filled.
+            raise AttributeError(name)
         with attributes["_loading"]:
-            if "connection" not in attributes:
-                # In one step, because other threads of the job may read attributes at the same time.
-                attributes.update(self._load().__dict__)
+            if "_loaded" not in attributes:
+                # What the job's function has assigned before, such as a new `meta`, counts. Other threads of the job
+                # that miss an attribute meanwhile wait for the lock.
+                for attribute, value in self._load().__dict__.items():
+                    attributes.setdefault(attribute, value)
+                attributes["_loaded"] = True
         return object.__getattribute__(self, name)
 
     def _load(self) -> Job:
@@ -98,6 +105,10 @@ class CurrentJob(Job):
         loaded = Job(job_id, connection=JobConnection(agent, sequence, job_id), serializer=serializer)  # type: ignore[arg-type]
         loaded.refresh()  # type: ignore[no-untyped-call]
         return loaded
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
 def _not_available(what: str) -> RuntimeError:
