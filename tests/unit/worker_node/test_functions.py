@@ -1,15 +1,21 @@
 """The built-in job functions."""
 
 import base64
+import contextlib
+import gzip
 import hashlib
 import json
+import socket
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import httpx
 import pytest
 
+from jobqueue.model import MAX_RESULT_BYTES
 from worker_node.functions import MAX_BODY_BYTES, PermanentError, binary, http, noop, sha512, sleep
 
 
@@ -101,6 +107,178 @@ def test_http_errors_caused_by_the_service_can_be_retried(service: str) -> None:
         http(f"{service}/503")
     with pytest.raises(httpx.ConnectError):
         http("http://127.0.0.1:1/")
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[bytes], tuple[str, list[bytes]]]]:
+    """Start a service that sends fixed bytes to whoever asks; return its URL and the requests that it gets."""
+    with contextlib.ExitStack() as stack:
+
+        def start(answer: bytes) -> tuple[str, list[bytes]]:
+            requests: list[bytes] = []
+            server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def serve() -> None:
+                with contextlib.suppress(OSError):
+                    while True:
+                        connection, _ = server.accept()
+                        with connection:
+                            requests.append(connection.recv(65536))
+                            connection.sendall(answer)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown, socket.SHUT_RDWR)
+            return f"http://127.0.0.1:{server.getsockname()[1]}/", requests
+
+        yield start
+
+
+def _answer(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
+    return b"\r\n".join(
+        (b"HTTP/1.1 " + status, b"Content-Length: %d" % len(body), b"Connection: close", *headers, b"", body)
+    )
+
+
+@pytest.mark.parametrize(
+    "charset",
+    ["base64", "hex", "rot13", "idna", "punycode", "undefined", "nope", "", "a" * 5000, "'", '"utf-8', "../../x", "é"],
+)
+def test_http_reads_an_answer_of_an_unusable_charset_as_utf8(answering: Any, charset: str) -> None:
+    url, requests = answering(_answer("café".encode(), b"Content-Type: text/plain; charset=" + charset.encode()))
+    answer = http(url)
+    assert (answer["status"], answer["body"], len(requests)) == (200, "café", 1)
+
+
+@pytest.mark.parametrize(
+    ("charset", "raw", "text"),
+    [
+        ("latin-1", b"caf\xe9", "café"),
+        ("utf-16", "café".encode("utf-16"), "café"),
+        ("utf-8", b"caf\xe9", "caf\ufffd"),
+        ("ascii", b"caf\xe9", "caf\ufffd"),
+        ("utf-8", b"", ""),
+    ],
+)
+def test_http_replaces_what_its_charset_cannot_decode(answering: Any, charset: str, raw: bytes, text: str) -> None:
+    url, _ = answering(_answer(raw, b"Content-Type: text/plain; charset=" + charset.encode()))
+    assert http(url)["body"] == text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(b"plain")),
+        ("x-gzip", gzip.compress(b"plain")),
+        ("GZIP, identity", gzip.compress(b"plain")),
+        ("deflate", zlib.compress(b"plain")),
+        ("deflate", zlib.compress(b"plain")[2:-4]),
+        ("identity", b"plain"),
+    ],
+)
+def test_http_decompresses_answers(answering: Any, encoding: str, body: bytes) -> None:
+    url, requests = answering(_answer(body, b"Content-Encoding: " + encoding.encode()))
+    answer = http(url)
+    assert (answer["body"], answer["truncated"], "decoding_error" in answer) == ("plain", False, False)
+    assert b"accept-encoding: gzip, deflate\r\n" in requests[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "text", "error"),
+    [
+        ("gzip", b"plain", "plain", "incorrect header check"),
+        ("deflate", b"plain", "plain", "invalid"),
+        ("br", b"plain", "plain", "only gzip and deflate"),
+        ("gzip, gzip", b"plain", "plain", "only gzip and deflate"),
+        ("gzip", gzip.compress(b"plain")[:-9], "plain", "incomplete"),
+    ],
+)
+def test_http_gives_an_answer_that_it_cannot_decompress_as_it_came(
+    answering: Any, encoding: str, body: bytes, text: str, error: str
+) -> None:
+    url, requests = answering(_answer(body, b"Content-Encoding: " + encoding.encode()))
+    answer = http(url)
+    assert (answer["status"], answer["body"], len(requests)) == (200, text, 1)
+    assert error in answer["decoding_error"]
+
+
+def test_http_decompresses_only_what_it_keeps(answering: Any) -> None:
+    url, _ = answering(_answer(gzip.compress(bytes(10_000_000)), b"Content-Encoding: gzip"))
+    answer = http(url)
+    assert (len(answer["body"]), answer["truncated"]) == (MAX_BODY_BYTES, True)
+
+
+def test_the_result_of_http_is_never_too_large(answering: Any) -> None:
+    headers = [b"X-%d: " % number + b"\xe9" * 1000 for number in range(60)]
+    url, _ = answering(_answer(bytes(MAX_BODY_BYTES + 1), *headers))
+    answer = http(url)
+    assert len(json.dumps(answer)) < MAX_RESULT_BYTES
+    assert (answer["headers"]["x-0"], answer["truncated"]) == ("é" * 1000, True)
+
+
+@pytest.mark.parametrize("location", ["/", "http://[::1", "gopher://x", "http://x:99999999/"])
+def test_http_does_not_follow_redirects_wherever_they_point(answering: Any, location: str) -> None:
+    url, requests = answering(_answer(b"", b"Location: " + location.encode(), status=b"302 Found"))
+    answer = http(url)
+    assert (answer["status"], answer["headers"]["location"], len(requests)) == (302, location, 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nBad header\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
+    ],
+)
+def test_http_does_not_ask_again_for_an_answer_that_is_not_http(answering: Any, answer: bytes) -> None:
+    url, _ = answering(answer)
+    with pytest.raises(PermanentError, match="answered with invalid HTTP"):
+        http(url)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _answer(b"why", b"Content-Encoding: gzip", status=b"404 Not Found"),
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 99\r\n\r\nwhy",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\nContent-Type: text/plain; charset=hex\r\n\r\nwhy",
+    ],
+)
+def test_a_4xx_answer_is_permanent_whatever_its_body_is(answering: Any, answer: bytes) -> None:
+    url, _ = answering(answer)
+    with pytest.raises(PermanentError, match="answered 404: why"):
+        http(url)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf"])
+def test_http_can_be_retried_if_the_connection_breaks(answering: Any, answer: bytes) -> None:
+    url, _ = answering(answer)
+    with pytest.raises(httpx.RemoteProtocolError):
+        http(url)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"url": 5},
+        {"url": ""},
+        {"url": "http://\ud800/"},
+        {"url": "http://x..y/"},
+        {"url": "http://127.0.0.1:1/", "headers": {"a": 5}},
+        {"url": "http://127.0.0.1:1/", "headers": {"a": "€"}},
+        {"url": "http://127.0.0.1:1/", "body": "\ud800"},
+        {"url": "http://127.0.0.1:1/", "timeout": "x"},
+        {"url": "http://127.0.0.1:1/", "timeout": -1},
+        {"url": "http://127.0.0.1:1/", "timeout": 1e300},
+        {"url": "http://127.0.0.1:1/", "method": 5},
+    ],
+)
+def test_an_invalid_request_is_permanent(request_: dict[str, Any]) -> None:
+    with pytest.raises(PermanentError, match="cannot call"):
+        http(**request_)
 
 
 def test_noop_and_sleep_return_nothing() -> None:
