@@ -48,6 +48,7 @@ def build_scaler(
         address,
         metrics,
         wait_target_seconds=settings.wait_target_seconds,
+        managed_queues=settings.queues,
     )
 
 

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from redis.exceptions import RedisError
 
 from jobqueue.backoff import Outage
 from jobqueue.errors import JobQueueError
+from jobqueue.model import ALL_QUEUES
 from jobqueue.sharding.shards import Shards
 from scaler.apply.round import RoundResult, ScalingRound
 from scaler.fleets.fleet import Fleet
@@ -40,6 +41,7 @@ class ScalerLoop:
         limits: limits from the settings.
         address: host and port that identify this manager to operators.
         wait_target_seconds: see `scaler.learn.learning.Estimators`.
+        managed_queues: those that the fleet's workers serve.
         clock: monotonic seconds.
         rng: source of launch tokens and backoff jitter; None: the system's, which cannot be predicted.
     """
@@ -53,6 +55,7 @@ class ScalerLoop:
         metrics: ScalerMetrics,
         *,
         wait_target_seconds: float | None = None,
+        managed_queues: Sequence[str] = ALL_QUEUES,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
@@ -67,6 +70,7 @@ class ScalerLoop:
             limits,
             metrics,
             wait_target_seconds=wait_target_seconds,
+            managed_queues=managed_queues,
             rng=rng or random.SystemRandom(),
         )
         self._scheduler = AsyncIOScheduler()

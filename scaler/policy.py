@@ -122,6 +122,8 @@ class Observation:
         free_slots: free slots of the registered workers that are not draining.
         booting_ages: seconds since the launch of each worker that has not registered.
         stale: some numbers are missing or old, so nothing is drained.
+        paused, unserved: jobs that wait in paused queues, and in queues that the scaler's workers do not serve. They
+            start no instance, so `queued` and `oldest_seconds` leave them out.
     """
 
     now: float
@@ -135,6 +137,8 @@ class Observation:
     booting_ages: Sequence[float]
     estimates: Estimates
     stale: bool = False
+    paused: int = 0
+    unserved: int = 0
 
     @property
     def serving(self) -> int:
@@ -274,6 +278,8 @@ def _decision(observation: Observation, limits: Limits, reason: str, *, launch: 
         "w": round(limits.wait_weight, 3),
         "min": limits.min_workers_required(observation.now),
         "max": limits.max_workers_allowed(),
+        **({"paused": observation.paused} if observation.paused else {}),
+        **({"unserved": observation.unserved} if observation.unserved else {}),
     }
     facts = " ".join(f"{name}={value:g}" for name, value in numbers.items())
     return Decision(launch, drain, f"{reason}; {facts}", numbers=numbers)

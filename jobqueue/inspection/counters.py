@@ -1,14 +1,14 @@
 """Counts of jobs, for status pages, metrics and the scaler. The cost of reading them does not grow with the queue."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from jobqueue import keys
 from jobqueue.inspection.listing import queue_names
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import integer_of, number_of, pairs, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class QueueCounts:
     finished: int = 0
     failed: int = 0
     canceled: int = 0
+    ready_to_enqueue: int = 0
     oldest_seconds: float | None = None
 
     def __add__(self, other: "QueueCounts") -> "QueueCounts":
@@ -38,6 +39,7 @@ class QueueCounts:
             finished=self.finished + other.finished,
             failed=self.failed + other.failed,
             canceled=self.canceled + other.canceled,
+            ready_to_enqueue=self.ready_to_enqueue + other.ready_to_enqueue,
             oldest_seconds=max(ages, default=None),
         )
 
@@ -74,13 +76,17 @@ class ShardCounts:
         jobs_leased: jobs that native workers hold.
         completed: results that wait to be pulled.
         results_leased: results that were pulled on a lease and are not acknowledged yet.
+        rate_limited: jobs of plain RQ clients that wait for a place of their rate limit, in all queues.
+        paused: since when queues are paused, ISO 8601 in UTC, by name; a queue may never have had a job.
     """
 
     queues: Mapping[str, QueueCounts] = field(default_factory=dict)
     jobs_leased: int = 0
     completed: int = 0
     results_leased: int = 0
+    rate_limited: int = 0
     functions: FunctionCounts = field(default_factory=FunctionCounts)
+    paused: Mapping[str, str] = field(default_factory=dict)
 
     def __add__(self, other: "ShardCounts") -> "ShardCounts":
         nothing = QueueCounts()
@@ -92,7 +98,9 @@ class ShardCounts:
             jobs_leased=self.jobs_leased + other.jobs_leased,
             completed=self.completed + other.completed,
             results_leased=self.results_leased + other.results_leased,
+            rate_limited=self.rate_limited + other.rate_limited,
             functions=self.functions + other.functions,
+            paused={**self.paused, **other.paused},
         )
 
     @property
@@ -115,45 +123,63 @@ async def read_counts(shard: Shard) -> ShardCounts:
         ("ZCARD", keys.feed(prefix)),
         ("ZCARD", keys.feed_leases(prefix)),
         *(("HGETALL", keys.counter(prefix, what)) for what in ("enqueued", "finished", "failed", "stopped", "seconds")),
+        ("SMEMBERS", keys.rate_limits(prefix)),
+        ("HGETALL", keys.paused(prefix)),
+        tolerate_wrong_types=True,
     )
     now = int(own[0][0]) + int(own[0][1]) / 1_000_000
     queues = {}
     for name in names:
         queues[name] = await _count_queue(shard, name, now)
     enqueued, finished, failed, stopped = (_integers(flat) for flat in own[4:8])
-    seconds = {name.decode(): float(value) for name, value in _pairs(own[8])}
+    seconds = {name: number_of(value) or 0.0 for name, value in pairs(own[8])}
     return ShardCounts(
         queues=queues,
-        jobs_leased=own[1],
-        completed=own[2],
-        results_leased=own[3],
+        jobs_leased=own[1] or 0,
+        completed=own[2] or 0,
+        results_leased=own[3] or 0,
+        rate_limited=await _count_rate_limited(shard, own[9] or ()),
         functions=FunctionCounts(enqueued, finished, failed, stopped, seconds),
+        paused={name: since.decode(errors="replace") for name, since in pairs(own[10])},
     )
 
 
 async def _count_queue(shard: Shard, name: str, now: float) -> QueueCounts:
     prefix = shard.prefix
-    registries = ("scheduled", "deferred", "wip", "finished", "failed", "canceled")
+    registries = ("scheduled", "deferred", "wip", "finished", "failed", "canceled", "ready")
     queued, head, *cards = await shard.execute(
         ("LLEN", keys.queue(prefix, name)),
         ("LINDEX", keys.queue(prefix, name), 0),
         *(("ZCARD", keys.registry(prefix, registry, name)) for registry in registries),
+        tolerate_wrong_types=True,
     )
     oldest_seconds = None
     if head is not None:
-        (since,) = await shard.execute(("HGET", keys.job(prefix, head.decode()), "enqueued_at"))
-        oldest_seconds = max(0.0, now - _epoch(since)) if since else None
-    scheduled, deferred, started, finished, failed, canceled = cards
-    return QueueCounts(queued, scheduled, deferred, started, finished, failed, canceled, oldest_seconds)
+        key = keys.job(prefix, "").encode() + head
+        (since,) = await shard.execute(("HGET", key, "enqueued_at"), tolerate_wrong_types=True)
+        enqueued_at = _epoch(since) if since else None
+        oldest_seconds = None if enqueued_at is None else max(0.0, now - enqueued_at)
+    scheduled, deferred, started, finished, failed, canceled, ready = (card or 0 for card in cards)
+    return QueueCounts(
+        queued or 0, scheduled, deferred, started, finished, failed, canceled, ready, oldest_seconds=oldest_seconds
+    )
 
 
-def _epoch(since: bytes) -> float:
-    return datetime.fromisoformat(since.decode()).timestamp()
+async def _count_rate_limited(shard: Shard, limit_keys: Sequence[bytes]) -> int:
+    """Return how many jobs wait for a place of a rate limit. RQ lists them by limit, not by queue."""
+    if not limit_keys:
+        return 0
+    commands = [("ZCARD", keys.rate_limit_waiting(shard.prefix, text_of(key))) for key in limit_keys]
+    return sum(card or 0 for card in await shard.execute(*commands, tolerate_wrong_types=True))
 
 
-def _pairs(flat: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-    return zip(flat[::2], flat[1::2], strict=True)
+def _epoch(since: bytes) -> float | None:
+    """Return a stored time in seconds since the epoch; None if it is no time."""
+    try:
+        return datetime.fromisoformat(text_of(since)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
-def _integers(flat: Sequence[Any]) -> dict[str, int]:
-    return {name.decode(): int(value) for name, value in _pairs(flat)}
+def _integers(flat: Sequence[bytes] | None) -> dict[str, int]:
+    return {name: integer_of(value) for name, value in pairs(flat)}

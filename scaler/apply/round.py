@@ -9,6 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from jobqueue.model import ALL_QUEUES
 from jobqueue.sharding.shards import Shards
 from scaler.apply.instance_reconciler import FleetState, InstanceReconciler
 from scaler.apply.launcher import Launcher
@@ -44,6 +45,7 @@ class ScalingRound:
         elector: holder of the leader lease under which everything is done.
         limits: limits from the settings; operators can override them (see `Overrides`).
         wait_target_seconds: see `Estimators`.
+        managed_queues: those that the fleet's workers serve.
         rng: source of launch tokens and backoff jitter.
     """
 
@@ -56,6 +58,7 @@ class ScalingRound:
         metrics: ScalerMetrics,
         *,
         wait_target_seconds: float | None = None,
+        managed_queues: Sequence[str] = ALL_QUEUES,
         rng: random.Random,
     ) -> None:
         self._profile = fleet.profile
@@ -65,7 +68,11 @@ class ScalingRound:
         self._reconciler = InstanceReconciler(shards, fleet, self._store, metrics)
         self._launcher = Launcher(fleet, self._store, metrics, holds_lease=lambda: elector.holds_lease, rng=rng)
         self._observer = DemandObserver(
-            shards, limits, boot_seconds=fleet.profile.boot_seconds, wait_target_seconds=wait_target_seconds
+            shards,
+            limits,
+            boot_seconds=fleet.profile.boot_seconds,
+            wait_target_seconds=wait_target_seconds,
+            managed_queues=managed_queues,
         )
         self._last_kind = ""
 

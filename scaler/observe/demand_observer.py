@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from jobqueue.inspection.counters import ShardCounts, read_counts
+from jobqueue.inspection.counters import QueueCounts, ShardCounts, read_counts
+from jobqueue.model import ALL_QUEUES, serves
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView
 from scaler.fleets.instances import Instance
 from scaler.learn.learning import Estimators, QueueSnapshot
 from scaler.observe.instance_phases import InstancePhase, phase_of
 from scaler.observe.running_jobs import OutstandingJobs, RunningJobAges, apportion
-from scaler.policy import Limits, Observation
+from scaler.policy import Estimates, Limits, Observation
 from scaler.state.store import ScalerState, ScalerStore
 
 SAVE_ESTIMATES_SECONDS = 30.0
@@ -27,12 +28,20 @@ class DemandObserver:
     Args:
         boot_seconds: initial estimate of the boot time.
         wait_target_seconds: see `Estimators`.
+        managed_queues: those that the scaler's workers serve.
     """
 
     def __init__(
-        self, shards: Shards, limits: Limits, *, boot_seconds: float, wait_target_seconds: float | None = None
+        self,
+        shards: Shards,
+        limits: Limits,
+        *,
+        boot_seconds: float,
+        wait_target_seconds: float | None = None,
+        managed_queues: Sequence[str] = ALL_QUEUES,
     ) -> None:
         self._shards = shards
+        self._managed_queues = managed_queues
         self._limits = limits
         self._boot_seconds = boot_seconds
         self._wait_target_seconds = wait_target_seconds
@@ -51,8 +60,9 @@ class DemandObserver:
             state = await store.read_document("learned")
             if state is not None:
                 self._estimators.restore(state)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             log.warning("event=scaler_estimates_unreadable error=%r", error)
+            self._reset()
 
     def documents(self, now: float) -> Mapping[str, object]:
         """Return the documents to save: the estimates every `SAVE_ESTIMATES_SECONDS`, otherwise none."""
@@ -96,12 +106,18 @@ class DemandObserver:
         total, functions = counts.total, counts.functions
         unfinished = total.queued + total.scheduled + total.deferred + total.started
         jobs = self._outstanding.by_function(functions, unfinished)
-        queued = apportion(total.queued, jobs)
+        paused = _sum(queue for name, queue in counts.queues.items() if name in counts.paused)
+        runnable = _sum(
+            queue
+            for name, queue in counts.queues.items()
+            if name not in counts.paused and serves(self._managed_queues, name)
+        )
+        queued = apportion(runnable.queued, jobs)
         ages = self._running_ages.ages(serving, state.now)
         running = apportion(len(ages), jobs)
         names = (name for name, jobs_running in running.items() for _ in range(jobs_running))
-        oldest_seconds = total.oldest_seconds or 0.0
-        estimates = self._estimators.observe(
+        oldest_seconds = runnable.oldest_seconds or 0.0
+        estimates = self._update_estimates(
             QueueSnapshot(
                 now=state.now,
                 queued=queued,
@@ -125,7 +141,18 @@ class DemandObserver:
             booting_ages=[max(0.0, age) for age in booting_ages],
             estimates=estimates,
             stale=stale,
+            paused=paused.queued,
+            unserved=total.queued - paused.queued - runnable.queued,
         )
+
+    def _update_estimates(self, snapshot: QueueSnapshot) -> Estimates:
+        try:
+            return self._estimators.observe(snapshot)
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+            # What the last leader has left makes no sense: learn anew rather than fail in every round.
+            log.warning("event=scaler_estimates_unreadable error=%r", error)
+            self._reset()
+            return self._estimators.observe(snapshot)
 
     def _reset(self) -> None:
         self._estimators = Estimators(
@@ -133,3 +160,7 @@ class DemandObserver:
         )
         self._running_ages = RunningJobAges()
         self._outstanding = OutstandingJobs()
+
+
+def _sum(queues: Iterable[QueueCounts]) -> QueueCounts:
+    return sum(queues, QueueCounts())

@@ -12,6 +12,7 @@ from jobqueue.errors import ShardUnavailable
 from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
+from jobqueue.workers.queue_service import pause_queue, resume_queue
 from scaler.fleets.instances import DescribedInstance, Intent
 from scaler.loop import ScalerLoop
 from scaler.metrics import ScalerMetrics
@@ -106,6 +107,27 @@ async def test_a_job_in_an_empty_system_starts_a_round_at_once(
     maintenance.cancel()
     await asyncio.gather(maintenance, return_exceptions=True)
     await loop.stop()
+    await shards.close()
+
+
+async def test_only_jobs_that_the_fleets_workers_can_run_start_instances(redis_url: str, fleet: FakeFleet) -> None:
+    shards = await Shards.connect(redis_url)
+    shard = shards.all[0]
+    loop = ScalerLoop(
+        shards, fleet, LIMITS, "manager-1", ScalerMetrics(CollectorRegistry()), managed_queues=("high", "held")
+    )
+    await enqueue_jobs(shard, "unserved-1", "unserved-2", queue="low")
+    await enqueue_jobs(shard, "paused", queue="held")
+    await pause_queue(shard, "held")
+    decision = await loop.run_round()
+    assert decision is not None
+    assert (decision.launch, decision.numbers["queued"], decision.numbers["oldest_seconds"]) == (0, 0, 0)
+    assert (decision.numbers["unserved"], decision.numbers["paused"]) == (2, 1)
+    assert "paused=1 unserved=2" in decision.reason
+    await resume_queue(shard, "held")
+    decision = await loop.run_round()
+    assert decision is not None
+    assert (decision.launch, decision.numbers["queued"], decision.numbers["unserved"]) == (1, 1, 2)
     await shards.close()
 
 
