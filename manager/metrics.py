@@ -4,7 +4,7 @@ Hot path (`Metrics.observe`): see benchmarks/README.md#http_enqueue.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -53,6 +53,7 @@ class Metrics:
         shards_unavailable: int,
         cluster: ClusterState | None = None,
         servers_refused: int = 0,
+        unserved: Collection[str] = (),
     ) -> bytes:
         """Return all metrics in Prometheus' text format.
 
@@ -60,10 +61,11 @@ class Metrics:
             counts: the queue's counts; None if Redis does not answer, which leaves the queue's metrics out.
             cluster: the Redis Cluster that this manager administers, if it does.
             servers_refused: Redis servers that must be members of a cluster, and are not.
+            unserved: queues that no worker serves.
         """
         own, queue = CollectorRegistry(), CollectorRegistry()
         own.register(_ManagerCollector(self, self._tallies))
-        queue.register(_QueueCollector(counts, workers, shards_unavailable, servers_refused))
+        queue.register(_QueueCollector(counts, workers, shards_unavailable, servers_refused, unserved))
         if cluster is not None:
             queue.register(_ClusterCollector(cluster))
         return b"".join(map(generate_latest, (self.registry, own, queue)))
@@ -115,8 +117,16 @@ class _ManagerCollector(Collector):
 
 
 class _QueueCollector(Collector):
-    def __init__(self, counts: ShardCounts | None, workers: int, shards_unavailable: int, servers_refused: int) -> None:
+    def __init__(
+        self,
+        counts: ShardCounts | None,
+        workers: int,
+        shards_unavailable: int,
+        servers_refused: int,
+        unserved: Collection[str],
+    ) -> None:
         self._servers_refused = servers_refused
+        self._unserved = unserved
         self._counts = counts
         self._workers = workers
         self._shards_unavailable = shards_unavailable
@@ -145,11 +155,18 @@ class _QueueCollector(Collector):
             "workmanager_queue_oldest_job_age_seconds", "Waiting time of the next job", labels=("queue",)
         )
         for name, queue in self._counts.queues.items():
-            for status in ("queued", "scheduled", "deferred", "started", "finished", "failed", "canceled"):
+            for status in ("queued", "scheduled", "deferred", "started", "finished", "failed", "canceled", "ready_to_enqueue"):
                 jobs.add_metric((name, status), getattr(queue, status))
             oldest.add_metric((name,), queue.oldest_seconds or 0.0)
         yield jobs
         yield oldest
+        served = GaugeMetricFamily("workmanager_queue_served", "Whether a worker serves the queue", labels=("queue",))
+        paused = GaugeMetricFamily("workmanager_queue_paused", "Whether the queue is paused", labels=("queue",))
+        for name in sorted({*self._counts.queues, *self._counts.paused}):
+            served.add_metric((name,), float(name not in self._unserved))
+            paused.add_metric((name,), float(name in self._counts.paused))
+        yield served
+        yield paused
         functions = self._counts.functions
         for event in ("enqueued", "finished", "failed", "stopped"):
             family = CounterMetricFamily(f"workmanager_jobs_{event}", f"Jobs {event}", labels=("function",))

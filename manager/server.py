@@ -81,6 +81,8 @@ class ManagerServer:
             settings.redis_url,
             settings.lease_seconds,
             on_connected=self._start_scaler,
+            managed_queues=settings.queues,
+            launches_workers=options.scaler != "none",
             on_jobs_waiting=self._on_jobs_waiting,
             on_fatal_error=self._fail,
             require_cluster=bool(settings.cluster_hosts),

@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "pull": ("workmanager.commands.pull", "pull completed results"),
     "ack": ("workmanager.commands.ack", "acknowledge results that were pulled with a lease"),
     "status": ("workmanager.commands.status", "count jobs and workers"),
+    "queues": ("workmanager.commands.queues", "list the queues, pause or resume one"),
     "jobs": ("workmanager.commands.jobs", "list jobs"),
     "job": ("workmanager.commands.job", "show one job"),
     "cancel": ("workmanager.commands.cancel", "cancel a waiting job, or stop a running one"),

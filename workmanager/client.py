@@ -12,6 +12,7 @@ would survive a crash.)
 """
 
 import json
+import logging
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ from urllib.parse import quote
 from workmanager.errors import ClientError
 from workmanager.http.submission import Batch, JobOptions, Submission, job_json, split_into_batches
 from workmanager.http.transport import Transport
+
+log = logging.getLogger(__name__)
 
 JobView = dict[str, Any]
 """The answer of `GET /jobs/{id}`."""
@@ -55,6 +58,7 @@ class Client:
         Raises:
             UsageError: no URL, or one that is not http:// or https://.
         """
+        self._told: set[str] = set()
         self._transport = Transport([urls] if isinstance(urls, str) else urls, key, retry_seconds=retry_seconds)
 
     def close(self) -> None:
@@ -80,12 +84,14 @@ class Client:
             content=data,
             headers={"Content-Type": "application/octet-stream"},
         )
+        self._tell(answer)
         return str(answer["Work ID"])
 
     def submit(self, function: str, **options: Unpack[JobOptions]) -> str:
         """Submit a job and return its id. With `unique`, a duplicate within its time is a `ClientError` 409."""
         submission = _with_id({"function": function, **options})
         answer = self._transport.request_json("POST", "/jobs", idempotent="id" in submission, json=job_json(submission))
+        self._tell(answer)
         return str(answer["id"])
 
     def submit_many(self, submissions: Iterable[Submission]) -> Iterator[str | ClientError]:
@@ -177,6 +183,18 @@ class Client:
         path = f"/queues/{quote(queue, safe='')}/requeue-failed"
         return dict(self._transport.request_json("POST", path, idempotent=False))
 
+    def queues(self) -> list[dict[str, Any]]:
+        """Return each queue: its jobs by status, whether a worker serves it, and whether it is paused."""
+        return list(self._transport.request_json("GET", "/queues", idempotent=True)["queues"])
+
+    def pause_queue(self, queue: str) -> Mapping[str, Any]:
+        """Let workers take no job of a queue until `resume_queue`. Jobs that run go on."""
+        return self._set_paused(queue, "pause")
+
+    def resume_queue(self, queue: str) -> Mapping[str, Any]:
+        """End a queue's pause."""
+        return self._set_paused(queue, "resume")
+
     def status(self) -> Mapping[str, Any]:
         """Return the counts of `Jobs` that have not ended, of `Workers`, and more."""
         return dict(self._transport.request_json("GET", "/status", idempotent=True))
@@ -209,6 +227,17 @@ class Client:
                     return job
             raise
 
+    def _set_paused(self, queue: str, verb: str) -> Mapping[str, Any]:
+        path = f"/queues/{quote(queue, safe='')}/{verb}"
+        return dict(self._transport.request_json("POST", path, idempotent=True))
+
+    def _tell(self, answer: Mapping[str, Any]) -> None:
+        """Log an answer's warning, such as that no worker serves the job's queue; each text once."""
+        warning = answer.get("warning")
+        if warning and warning not in self._told:
+            self._told.add(warning)
+            log.warning("%s", warning)
+
     def _submit_batch(self, batch: Batch) -> list[str | ClientError]:
         answer = self._transport.request(
             "POST",
@@ -218,6 +247,8 @@ class Client:
             headers={"Content-Type": "application/x-ndjson"},
         )
         results = [json.loads(line) for line in answer.content.splitlines()]
+        for result in results:
+            self._tell(result)
         return [_batch_error(result["error"]) if "error" in result else str(result["id"]) for result in results]
 
 

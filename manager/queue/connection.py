@@ -5,10 +5,11 @@ A manager starts without Redis: until the first connection, every request gets 5
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from jobqueue.errors import LayoutMismatch, ShardUnavailable, WrongDatabase
 from jobqueue.maintenance.periodic import Maintenance
+from jobqueue.model import ALL_QUEUES
 from jobqueue.servers.topology import Topology
 from jobqueue.sharding.shards import Shards
 from manager.queue.service import QueueService
@@ -26,7 +27,9 @@ class QueueConnection:
         redis_url: see `jobqueue.servers.topology.Topology`.
         lease_seconds: how long workers' leases last.
         on_connected: called once, with the shards.
-        on_jobs_waiting: called when jobs wait, repeatedly while they do.
+        managed_queues: those that the workers serve which a scaler launches.
+        launches_workers: this manager has a scaler.
+        on_jobs_waiting: called when jobs wait in one of them, repeatedly while they do.
         on_fatal_error: called with the reason and the exit code if the manager cannot go on: Redis does not have the
             URL's database, its layout or format is not this version's, or the maintenance failed unexpectedly.
         require_cluster: the Redis servers are known to be a cluster.
@@ -37,6 +40,8 @@ class QueueConnection:
         redis_url: str,
         lease_seconds: float,
         *,
+        managed_queues: Sequence[str] = ALL_QUEUES,
+        launches_workers: bool = False,
         on_connected: Callable[[Shards], Awaitable[None]],
         on_jobs_waiting: Callable[[], None],
         on_fatal_error: Callable[[str, int], None],
@@ -45,6 +50,8 @@ class QueueConnection:
         self._redis_url = redis_url
         self._lease_seconds = lease_seconds
         self._on_connected = on_connected
+        self._managed_queues = managed_queues
+        self._launches_workers = launches_workers
         self._on_jobs_waiting = on_jobs_waiting
         self._on_fatal_error = on_fatal_error
         self._topology = Topology(redis_url, require_cluster=require_cluster)
@@ -84,13 +91,17 @@ class QueueConnection:
     async def _run(self) -> None:
         try:
             shards = await Shards.connect_with_retries(self._topology)
-            self._service = QueueService(shards)
+            self._service = QueueService(shards, self._managed_queues, launches_workers=self._launches_workers)
             log.info("event=queue_connected shards=%d", len(shards))
             await self._on_connected(shards)
             maintenance = Maintenance(
-                shards, self._redis_url, lease_seconds=self._lease_seconds, on_jobs_waiting=self._on_jobs_waiting
+                shards,
+                self._redis_url,
+                lease_seconds=self._lease_seconds,
+                managed_queues=self._managed_queues,
+                on_jobs_waiting=self._on_jobs_waiting,
             )
-            await maintenance.run()
+            await asyncio.gather(maintenance.run(), self._service.monitor.run())
         except WrongDatabase as error:
             self._on_fatal_error(f"WORKMANAGER_REDIS_URL: {error}", USAGE_ERROR)
         except LayoutMismatch as error:

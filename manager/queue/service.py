@@ -1,24 +1,28 @@
 """Everything that requests do with the queue, as one object."""
 
+from collections.abc import Sequence
+
 from jobqueue.sharding.shards import Shards
 from manager.queue.circuit_breaker import ShardBreaker
 from manager.queue.job_operations import JobOperations
 from manager.queue.long_poll import ResultNotifier, StatusPoller
 from manager.queue.overview import Overview
 from manager.queue.puller import ResultPuller
+from manager.queue.queue_monitor import QueueMonitor
 from manager.queue.submitter import Submitter
 
 
 class QueueService:
     """The parts that routes use, all on the same shards and circuit breakers."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: Shards, managed_queues: Sequence[str] = (), *, launches_workers: bool = False) -> None:
         self.shards = shards
         self.breaker = ShardBreaker()
         self.submitter = Submitter(shards, self.breaker)
         self.puller = ResultPuller(shards, self.breaker)
         self.operations = JobOperations(shards, self.breaker)
         self.overview = Overview(shards, self.breaker)
+        self.monitor = QueueMonitor(shards, self.breaker, managed_queues, launches_workers=launches_workers)
         self.result_notifier = ResultNotifier(shards)
         self.status_poller = StatusPoller()
 

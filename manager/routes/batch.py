@@ -16,6 +16,7 @@ from manager.http.problems import BAD_BODY, TOO_LARGE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
+from manager.queue.queue_monitor import QueueMonitor
 from manager.queue.submitter import PendingJob, Submitter
 from manager.schemas.documents import problem_for
 from manager.schemas.job_factory import JobFactory
@@ -51,7 +52,8 @@ class BatchRoute:
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
         NO_PARAMETERS.parse(scope["query_string"])
         require_media_type(scope, MEDIA_TYPES)
-        batch = _Batch(self._queue.service.submitter, self._job_factory, self._metrics)
+        service = self._queue.service
+        batch = _Batch(service.submitter, service.monitor, self._job_factory, self._metrics)
         splitter = LineSplitter(self._job_factory.max_body_bytes)
         try:
             async for piece in stream_body(scope, receive, MAX_BODY_BYTES):
@@ -74,8 +76,9 @@ class BatchRoute:
 class _Batch:
     """Submits lines slice by slice and collects their answers in order."""
 
-    def __init__(self, submitter: Submitter, job_factory: JobFactory, metrics: Metrics) -> None:
+    def __init__(self, submitter: Submitter, monitor: QueueMonitor, job_factory: JobFactory, metrics: Metrics) -> None:
         self._submitter = submitter
+        self._monitor = monitor
         self._job_factory = job_factory
         self._metrics = metrics
         self._slice: list[bytes | None] = []
@@ -129,6 +132,7 @@ class _Batch:
     async def _submit(self, pending: Sequence[PendingJob | Problem]) -> bytes:
         valid = [each for each in pending if isinstance(each, PendingJob)]
         results = iter(await self._submitter.submit_all(valid))
+        warnings = {queue: await self._monitor.warning(queue) for queue in {each.job.queue for each in valid}}
         lines = []
         written = 0
         for each in pending:
@@ -141,7 +145,11 @@ class _Batch:
                 lines.append(_error_line(problem))
                 continue
             written += result.answer is EnqueueOutcome.WRITTEN
-            lines.append(b'{"id":"%b"}\n' % result.job_id.encode())
+            if (warning := warnings.get(each.job.queue)) is not None:
+                answer = {"id": result.job_id, "warning": warning}
+                lines.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
+            else:
+                lines.append(b'{"id":"%b"}\n' % result.job_id.encode())
         self._metrics.jobs_submitted += written
         return b"".join(lines)
 

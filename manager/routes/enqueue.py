@@ -3,9 +3,11 @@
 Hot path: see benchmarks/README.md#http_enqueue.
 """
 
+import orjson
+
 from jobqueue.functions import BUILT_IN
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
-from jobqueue.model import DEFAULT_TIMEOUT_SECONDS, MAX_ITERATIONS
+from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, MAX_ITERATIONS
 from manager.http.asgi import Receive, Scope, header, media_type, payload_too_large, read_body, stream_body
 from manager.http.multipart import OVERHEAD_BYTES, read_boundary, read_field
 from manager.http.problems import WRONG_MEDIA_TYPE, Problem
@@ -60,6 +62,8 @@ class EnqueueRoute:
             if "id" in problem.members:
                 problem.members["Work ID"] = problem.members["id"]
             raise problem
+        if (warning := self._queue.service.monitor.known_warning(DEFAULT_QUEUE)) is not None:
+            return orjson.dumps({"Work ID": result.job_id, "warning": warning})
         return b'{"Work ID":"%b"}' % result.job_id.encode()
 
     async def _read_field(self, scope: Scope, receive: Receive) -> bytes:

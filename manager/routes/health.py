@@ -77,16 +77,17 @@ class HealthRoutes:
     async def show_metrics(self, request: Request) -> Response:
         """Show the metrics of this manager and, if Redis answers, of the queue."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        counts, workers, unavailable = None, 0, 0
+        counts, workers, unavailable, unserved = None, 0, 0, frozenset[str]()
         try:
             async with asyncio.timeout(SCRAPE_TIMEOUT_SECONDS):
                 overview = self._queue.service.overview
                 (counts, unavailable), listed = await asyncio.gather(overview.counts(), overview.workers())
                 workers = len(listed)
+                unserved = await self._queue.service.monitor.unserved({*counts.queues, *counts.paused})
         except (ShardUnavailable, TimeoutError):
             # Show at least this manager's own metrics.
             counts = None
         cluster = self._reconciler.state if self._reconciler is not None else None
         refused = len(self._queue.refused_servers)
-        shown = self._metrics.render(counts, workers, unavailable, cluster, refused)
+        shown = self._metrics.render(counts, workers, unavailable, cluster, refused, unserved)
         return Response(shown, media_type=CONTENT_TYPE_LATEST)

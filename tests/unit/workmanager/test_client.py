@@ -31,6 +31,19 @@ def test_an_enqueue_sends_the_data_the_iterations_the_key_and_a_new_id() -> None
     assert request.params["id"]
 
 
+def test_a_warning_about_a_submitted_job_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    answers = [
+        Answer({"Work ID": "a", "warning": "nobody serves it"}),
+        Answer({"id": "b", "warning": "nobody serves it"}, 201),
+        Answer({"id": "c", "warning": "nobody serves it"}),
+    ]
+    with ScriptedManager(*answers) as manager, Client(manager.url) as client:
+        client.enqueue(b"data", iterations=1)
+        client.submit("noop")
+        assert list(client.submit_many([{"function": "noop"}])) == ["c"]
+    assert caplog.messages == ["nobody serves it"]
+
+
 @pytest.mark.parametrize("failure", [UNAVAILABLE, LOST, Answer("", 502)])
 def test_a_failed_enqueue_is_retried_with_the_same_id_at_the_next_manager(failure: Answer) -> None:
     with (

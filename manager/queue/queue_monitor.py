@@ -1,0 +1,206 @@
+"""Knows which queues are paused or served by no worker, so that submitters and operators are told."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from jobqueue import keys
+from jobqueue.errors import JobQueueError, ShardUnavailable
+from jobqueue.inspection.listing import queue_names
+from jobqueue.model import ALL_QUEUES, DEFAULT_QUEUE, serves
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
+from jobqueue.workers.queue_service import WorkersOfQueues, pause_queue, read_workers_of_queues, resume_queue
+from manager.queue.circuit_breaker import ShardBreaker
+
+CHECK_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the last check found.
+
+    Attributes:
+        every_queue: every queue is served.
+        served: queues that are served.
+        unserved: queues that are not, with the number of jobs that wait in them.
+        paused: queues that are paused.
+        any_worker: there are workers, or a scaler that launches some.
+    """
+
+    every_queue: bool
+    served: frozenset[str]
+    unserved: Mapping[str, int]
+    paused: frozenset[str]
+    any_worker: bool
+
+
+class QueueMonitor:
+    """Checks the queues every second, and answers from what it found.
+
+    A queue is served if a registered worker serves it, or if the workers that a scaler launches do.
+
+    Args:
+        managed_queues: those that the scaler's workers serve.
+        launches_workers: this manager has a scaler; otherwise another one may.
+    """
+
+    def __init__(
+        self, shards: Shards, breaker: ShardBreaker, managed_queues: Sequence[str], *, launches_workers: bool
+    ) -> None:
+        self._shards = shards
+        self._breaker = breaker
+        self._managed_queues = managed_queues
+        self._launches_workers = launches_workers
+        self._seen: _Seen | None = None
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        """Check until cancelled."""
+        while True:
+            try:
+                self._seen = await self._check()
+                self._tell(self._seen.unserved)
+            except (JobQueueError, RedisError, OSError) as error:
+                log.debug("event=queue_check_failed error=%s", error)
+            except Exception:  # The loop's edge: an unforeseen error must not end the manager.
+                log.exception("event=queue_check_crashed")
+            await asyncio.sleep(CHECK_SECONDS)
+
+    async def unserved(self, queues: Collection[str]) -> frozenset[str]:
+        """Return those of these queues that nobody serves.
+
+        Raises:
+            ShardUnavailable: no shard answers.
+        """
+        found, managed = await self._read(tuple(queues))
+        return frozenset(queue for queue in queues if not _is_served(queue, found, managed))
+
+    def known_warning(self, queue: str) -> str | None:
+        """Return why a job of this queue does not run for now, as far as the last check knows; None if it can run."""
+        seen = self._seen
+        if seen is None:
+            return None
+        if queue in seen.paused:
+            return f"queue {queue!r} is paused: the job waits until POST /queues/{queue}/resume"
+        if queue in seen.unserved and seen.any_worker:
+            return unserved_warning(queue)
+        return None
+
+    async def warning(self, queue: str) -> str | None:
+        """Return the same, also for a queue that is new."""
+        seen = self._seen
+        if seen is None or seen.every_queue or queue in seen.served or queue in seen.unserved or queue in seen.paused:
+            return self.known_warning(queue)
+        try:
+            return unserved_warning(queue) if seen.any_worker and await self.unserved([queue]) else None
+        except JobQueueError:
+            return None  # The job is stored; that nobody can tell more about it now is no error.
+
+    async def pause(self, queue: str) -> None:
+        """Pause a queue on all shards.
+
+        Raises:
+            ShardUnavailable: it is not paused on some shards; a repeat is safe.
+        """
+        await self._on_all(pause_queue, queue)
+        log.info("event=queue_paused queue=%r", queue)
+
+    async def resume(self, queue: str) -> None:
+        """End a pause on all shards.
+
+        Raises:
+            ShardUnavailable: it is still paused on some shards; a repeat is safe.
+        """
+        await self._on_all(resume_queue, queue)
+        log.info("event=queue_resumed queue=%r", queue)
+
+    async def _check(self) -> _Seen:
+        names, paused, waiting = {DEFAULT_QUEUE}, set[str](), dict[str, int]()
+        for shard in self._shards:
+            try:
+                with self._breaker.guard(shard):
+                    shard_names = await queue_names(shard)
+                    lengths = [("LLEN", keys.queue(shard.prefix, name)) for name in shard_names]
+                    flat, *jobs = await shard.execute(
+                        ("HGETALL", keys.paused(shard.prefix)), *lengths, tolerate_wrong_types=True
+                    )
+            except ShardUnavailable:
+                continue
+            names.update(shard_names)
+            paused.update(name.decode(errors="replace") for name in (flat or ())[::2])
+            for name, number in zip(shard_names, jobs, strict=True):
+                waiting[name] = waiting.get(name, 0) + (number or 0)
+        found, managed = await self._read(sorted(names))
+        served = frozenset(name for name in names if _is_served(name, found, managed))
+        return _Seen(
+            every_queue=found.every_queue or tuple(managed) == ALL_QUEUES,
+            served=served,
+            unserved={name: waiting.get(name, 0) for name in names - served},
+            paused=frozenset(paused),
+            any_worker=found.any_worker or bool(managed),
+        )
+
+    async def _read(self, queues: Sequence[str]) -> tuple[WorkersOfQueues, Sequence[str]]:
+        failure = ShardUnavailable("no shard of the queue answers")
+        for shard in self._shards:
+            try:
+                with self._breaker.guard(shard):
+                    found = await read_workers_of_queues(shard, queues)
+                break
+            except ShardUnavailable as error:
+                failure = error
+        else:
+            raise failure
+        launches = self._launches_workers or await self._another_manager_leads()
+        return found, self._managed_queues if launches else ()
+
+    async def _another_manager_leads(self) -> bool:
+        shard = self._shards.all[0]
+        try:
+            with self._breaker.guard(shard):
+                until, (seconds, _) = await shard.execute(
+                    ("HGET", keys.scaler(shard.prefix, "leader"), "until"), ("TIME",)
+                )
+        except ShardUnavailable:
+            return False
+        try:
+            return until is not None and float(until) > int(seconds)
+        except ValueError:
+            return False
+
+    def _tell(self, unserved: Mapping[str, int]) -> None:
+        waiting = {queue for queue, jobs in unserved.items() if jobs}
+        for queue in sorted(waiting - self._told):
+            log.warning("event=queue_unserved queue=%r jobs=%d: %s", queue, unserved[queue], unserved_warning(queue))
+        for queue in sorted(self._told - waiting):
+            log.info("event=queue_served queue=%r", queue)
+        self._told = waiting
+
+    async def _on_all(self, change: Callable[[Shard, str], Awaitable[None]], queue: str) -> None:
+        async def on_shard(shard: Shard) -> None:
+            with self._breaker.guard(shard):
+                await change(shard, queue)
+
+        outcomes = await asyncio.gather(*(on_shard(shard) for shard in self._shards), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self._seen = await self._check()
+
+
+def unserved_warning(queue: str) -> str:
+    """Return what is said of a queue that nobody serves."""
+    return (
+        f"no worker serves queue {queue!r}, so its jobs wait: start a worker that names it (--queues) or that serves"
+        " every queue, or add it to WORKMANAGER_QUEUES"
+    )
+
+
+def _is_served(queue: str, found: WorkersOfQueues, managed: Sequence[str]) -> bool:
+    return found.every_queue or queue in found.served or serves(managed, queue)
