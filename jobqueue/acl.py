@@ -28,8 +28,9 @@ PREFIX = "{rq:*}"
 
 WORKER_SCRIPTS = ("claim", "release", "finish", "fail", "extend", "save_meta", "worker_heartbeat", "unregister")
 MANAGER_SCRIPTS = (
-    *("enqueue", "pull", "ack", "cancel", "requeue", "delete"),
-    *("enqueue_due", "reap", "reap_rq_executions", "prune", "expire", "manager_heartbeat"),
+    *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view"),
+    *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
+    *("expire", "manager_heartbeat"),
     *("scaler_acquire_lease", "scaler_record_intents", "scaler_save", "fence_worker"),
 )
 _WORKER_KEYS = (
@@ -37,15 +38,20 @@ _WORKER_KEYS = (
     *(keys.queues(PREFIX), keys.queue(PREFIX, "*"), keys.job(PREFIX, "*"), keys.results(PREFIX, "*")),
     *(keys.execution(PREFIX, "*", "*"), keys.executions(PREFIX, "*")),
     *(keys.registry(PREFIX, status, "*") for status in ("wip", "scheduled", "finished", "failed", "canceled")),
+    *(keys.rate_limits(PREFIX), keys.rate_limit(PREFIX, "*")),
     *(keys.workers(PREFIX), keys.workers_of_queue(PREFIX, "*"), keys.worker(PREFIX, "*")),
     *(keys.leases(PREFIX), keys.claim(PREFIX, "*"), keys.wake(PREFIX, "*"), keys.commands(PREFIX, "*")),
-    *(keys.heartbeats(PREFIX), keys.clean_exit(PREFIX, "*"), keys.dependents(PREFIX)),
+    keys.turns(PREFIX),
+    *(keys.heartbeats(PREFIX), keys.clean_exit(PREFIX, "*"), keys.dependents(PREFIX), keys.set_aside(PREFIX, "*")),
     *(keys.feed(PREFIX), keys.feed_wake(PREFIX), keys.feed_sequence(PREFIX)),
     *(keys.counter(PREFIX, what) for what in ("finished", "failed", "stopped", "seconds")),
 )
-_WORKER_READ_KEYS = (keys.suspended(PREFIX), keys.manager_heartbeat(PREFIX), keys.fence(PREFIX, "*"), keys.LAYOUT)
+_WORKER_READ_KEYS = (
+    *(keys.suspended(PREFIX), keys.paused(PREFIX), keys.manager_heartbeat(PREFIX), keys.fence(PREFIX, "*")),
+    keys.LAYOUT,
+)
 _SCRIPTING = frozenset({"eval", "evalsha"})
-_CALL = re.compile(r"redis\.p?call\(([^,)]+)")
+_CALL = re.compile(r"(?:redis\.p?call|raw_p?call|call_own|call_shared)\(([^,)]+)")
 _COMMAND = re.compile(r"'([A-Z]+)'")
 
 
@@ -73,7 +79,7 @@ def roles() -> Mapping[str, Role]:
             # servers/adaptive_wait.py needs CLUSTER NODES (masters in touch) and CONFIG GET (node timeout).
             | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "cluster|nodes", "config|get"}
             | {"get", "set", "del", "exists", "expire", "hget", "hgetall", "hset", "hdel", "llen", "lindex", "lrange"}
-            | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"},
+            | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange", "scan"},
             keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{keys.LAYOUT}", f"~{keys.LAYOUT_MARK}"),
             channels=(f"&{keys.pubsub(PREFIX, '*')}",),
         ),
@@ -81,7 +87,7 @@ def roles() -> Mapping[str, Role]:
             commands=_commands_of(WORKER_SCRIPTS)
             | _SCRIPTING
             | {"ping", "time", "cluster|slots", "cluster|info", "get", "del", "expire", "exists", "llen", "hgetall"}
-            | {"hset", "rpush", "blpop", "srandmember", "srem", "zrem"},
+            | {"hset", "rpush", "blpop", "srandmember", "srem", "zrem", "zcard"},
             keys=(
                 *(f"~{key}" for key in _WORKER_KEYS),
                 *(f"%R~{key}" for key in _WORKER_READ_KEYS),
@@ -160,7 +166,9 @@ def _role_and_file(text: str) -> tuple[str, Path]:
 def _commands_of(names: Sequence[str]) -> frozenset[str]:
     """Return the commands that scripts call: Redis checks the user's right to each of them."""
     calls = [call for name in names for call in _CALL.findall(script(name).text)]
-    return frozenset(command.lower() for call in calls for command in _COMMAND.findall(call))
+    found = frozenset(command.lower() for call in calls for command in _COMMAND.findall(call))
+    # Of the commands with subcommands, scripts call only this one.
+    return found - {"memory"} | {"memory|usage"} if "memory" in found else found
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def read_schema() -> Mapping[str, DocumentedKey]:
         if heading:
             rows = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
             fields[heading[1]] = frozenset(name for row in rows for name in re.findall(r"`([^`]+)`", row))
-    keys = re.findall(r"^\| `([^`]+)` \| (string|hash|list|set|sorted set|stream) \|", text, re.MULTILINE)
+    keys = re.findall(r"^\| `([^`]+)` \| (string|hash|list|set|sorted set|stream|any) \|", text, re.MULTILINE)
     return {pattern: DocumentedKey(pattern, type_, fields.get(pattern, frozenset())) for pattern, type_ in keys}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Stopped
 from jobqueue.lifecycle.leases import LeaseUpdate
-from jobqueue.model import ClaimedJob
+from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.rq_call import requested_function
 from jobqueue.sharding.shards import Shards
 from worker_node.shard_loops.finisher import Finisher
@@ -89,7 +89,13 @@ class JobsInHand:
         return not self.slots.busy and all(finisher.idle for finisher in self._finishers)
 
     def accept(self, jobs: Sequence[ClaimedJob]) -> None:
-        """Assign claimed jobs to slots; release them if they are revoked, or if no slot can take them."""
+        """Assign claimed jobs to slots; release them if they are revoked, or if no slot can take them.
+
+        A job whose record cannot be read fails, and costs its neighbours nothing.
+        """
+        if any(job.unreadable for job in jobs):
+            self._on_ended([_rejected(job, self._functions) for job in jobs if job.unreadable])
+            jobs = [job for job in jobs if not job.unreadable]
         if self._revoked or not self._accepting:
             refused = [job for job in jobs if not self._accepting or self._revoked.reason(job) is not None]
             self._release(refused)
@@ -183,3 +189,8 @@ class JobsInHand:
         task = asyncio.create_task(answer_query(shard, reply, job, operation, field, value))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
+
+
+def _rejected(job: ClaimedJob, functions: FunctionRegistry) -> Failed:
+    function = requested_function(job.data, functions)
+    return Failed(job, function, 0.0, FailureReason.REJECTED, job.unreadable or "")

@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.queue import Queue
@@ -36,15 +36,16 @@ async def enqueue_dependents(shard: Shard, url: str) -> int:
         ShardUnavailable: try again; the parents stay noted.
     """
     noted = keys.dependents(shard.prefix)
-    (parents,) = await shard.execute(("SRANDMEMBER", noted, 100))
+    (parents,) = await shard.execute(("SRANDMEMBER", noted, 100), tolerate_wrong_types=True)
     if not parents:
         return 0
-    ids = [parent.decode() for parent in parents]
+    ids = [parent.decode("utf-8", "replace") for parent in parents]
     if shard.clustered:
-        await shard.execute(*(("HSET", keys.job(shard.prefix, id_), "wm_note", CLUSTER_NOTE) for id_ in ids))
+        notes = (("HSET", keys.job(shard.prefix, id_), "wm_note", CLUSTER_NOTE) for id_ in ids)
+        await shard.execute(*notes, tolerate_wrong_types=True)
     else:
         await asyncio.to_thread(_enqueue_with_rq, ids, url)
-    await shard.execute(("SREM", noted, *ids))
+    await shard.execute(("SREM", noted, *parents))
     return len(ids)
 
 
@@ -74,9 +75,10 @@ def _enqueue_with_rq(parent_ids: list[str], url: str) -> None:
                 queue.enqueue_dependents(parent, refresh_job_status=False)
             except NoSuchJobError:
                 continue
-            except RedisError:
-                raise
-            except Exception:  # RQ's code on records of other writers: one that it cannot read must not stop the rest.
-                log.exception("event=dependents_dropped job_id=%s", parent_id)
+            except Exception as error:
+                # RQ's code on records of other writers: one that it cannot read must not stop the rest.
+                if isinstance(error, RedisError) and not isinstance(error, ResponseError):
+                    raise
+                log.warning("event=dependents_dropped job_id=%s error=%r", parent_id, error)
     finally:
         connection.close()

@@ -14,7 +14,7 @@ end
 local function bring_expiry_forward(ids, now, seconds)
   local queues = {}
   for _, id in ipairs(ids) do
-    local queue = redis.call('HGET', prefix .. ':job:' .. id, 'origin')
+    local queue = call_own('HGET', prefix .. ':job:' .. id, 'origin')
     if queue then
       queues[queue] = queues[queue] or {}
       table.insert(queues[queue], CENTURY_SECONDS + math.floor(now) + seconds)

@@ -6,6 +6,7 @@
 -- Returns  for each id: 1 if the result was waiting for it (leased, or back in the feed because its lease expired),
 --          else 0
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 -- include: _retention
 local now, keep_seconds, answers, acknowledged = clock(ARGV[1]), tonumber(ARGV[2]), {}, {}

@@ -5,6 +5,7 @@
 -- ARGV[3+] queues
 -- Returns  {number of expired results (if it equals the maximum there may be more), how many of them were never pulled}
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 -- include: _retention
 local now, limit, expired, unpulled = clock(ARGV[1]), tonumber(ARGV[2]), 0, 0

@@ -6,6 +6,7 @@
 -- ARGV[3]  message that tells the worker to drain, ARGV[4] seconds that it is kept
 -- Returns  1
 local prefix = KEYS[1]
+-- include: _tolerant
 local fence, commands = prefix .. ':wm:closed:' .. ARGV[1], prefix .. ':wm:commands:' .. ARGV[1]
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('DEL', fence)

@@ -9,6 +9,7 @@
 -- ARGV[7]  bytes of results after which the answer ends
 -- Returns  for each result: {id, value (base64)}
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 -- include: _retention
 local now, token, limit = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
@@ -19,7 +20,7 @@ local leases, places = prefix .. ':wm:feed:leases', prefix .. ':wm:feed:places'
 local first_answer = prefix .. ':wm:pull:' .. token
 
 local function value_of(id)
-  local entry = redis.call('XREVRANGE', prefix .. ':results:' .. id, '+', '-', 'COUNT', 1)[1]
+  local entry = (call_own('XREVRANGE', prefix .. ':results:' .. id, '+', '-', 'COUNT', 1) or {})[1]
   if not entry then return nil end
   for i = 1, #entry[2], 2 do
     if entry[2][i] == 'return_value' then return entry[2][i + 1] end

@@ -4,6 +4,7 @@
 -- ARGV[3]  meta, serialised
 -- Returns  1; 0 if the lease is gone: nothing is written
 local prefix = KEYS[1]
+-- include: _tolerant
 local id, leases = ARGV[1], prefix .. ':wm:leases'
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', leases, '')

@@ -5,6 +5,7 @@
 -- ARGV[3+] its queues
 -- Returns  1
 local prefix = KEYS[1]
+-- include: _tolerant
 local worker = ARGV[1]
 local key = prefix .. ':worker:' .. worker
 redis.call('SREM', prefix .. ':workers', key)

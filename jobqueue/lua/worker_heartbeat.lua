@@ -7,13 +7,14 @@
 -- ARGV[5]  number of queues to list it for, then those queues, then names and values of its record's fields
 -- Returns  1; 0 if it should be listed but is not
 local prefix = KEYS[1]
+-- include: _tolerant
 -- include: _clock
 local now, worker, queue_count = clock(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 local key, heartbeats = prefix .. ':worker:' .. worker, prefix .. ':wm:workers'
 
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', heartbeats, '')
-if ARGV[4] == '0' and redis.call('EXISTS', key) == 0 then return 0 end
+if ARGV[4] == '0' and (call_own('HLEN', key) or 0) == 0 then return 0 end
 redis.call('HSET', key, unpack(ARGV, 6 + queue_count))
 redis.call('EXPIRE', key, ARGV[3])
 redis.call('ZADD', heartbeats, math.floor(now), worker)

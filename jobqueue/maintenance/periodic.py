@@ -7,7 +7,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
@@ -16,14 +17,16 @@ from jobqueue.backoff import Outage
 from jobqueue.errors import JobQueueError, NotPermitted, ShardUnavailable
 from jobqueue.inspection.listing import queue_names
 from jobqueue.lifecycle.dependents import enqueue_dependents
-from jobqueue.lifecycle.leases import REAP_LIMIT, reap, reap_rq_executions
-from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
-from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS
+from jobqueue.lifecycle.leases import REAP_LIMIT, Reaped, reap, reap_rq_executions, rescue
+from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs, wake_workers
+from jobqueue.maintenance.sweep import SWEEP_SECONDS, sweep
+from jobqueue.model import ALL_QUEUES, FAILURE_TTL_SECONDS, LEASE_SECONDS, serves
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.timestamps import clock_argument, iso
 from jobqueue.workers.manager_heartbeat import MANAGER_HEARTBEAT_SECONDS, send_manager_heartbeat
+from jobqueue.workers.registry import list_for_new_queues
 
 DUE_LIMIT = 1000
 PRUNE_LIMIT = 1000
@@ -92,7 +95,8 @@ class Maintenance:
     Args:
         url: of the Redis, for RQ's own code (see `enqueue_dependents`).
         lease_seconds: how long workers' leases last.
-        on_jobs_waiting: called repeatedly while jobs wait.
+        managed_queues: those that the scaler's workers serve.
+        on_jobs_waiting: called repeatedly while jobs wait in one of these queues that is not paused.
     """
 
     def __init__(
@@ -101,20 +105,27 @@ class Maintenance:
         url: str,
         *,
         lease_seconds: float = LEASE_SECONDS,
+        managed_queues: Sequence[str] = ALL_QUEUES,
         on_jobs_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._shards = shards
         self._url = url
         self._lease_seconds = lease_seconds
+        self._managed_queues = managed_queues
+        self._known_queues: dict[int, set[str]] = defaultdict(set)
         self._on_jobs_waiting = on_jobs_waiting
         self._owner = f"workmanager-{secrets.token_hex(8)}"
+        self._rescue_cursors: dict[int, int] = {}
         self._tasks = (
             _Task("enqueue_due", TICK_SECONDS, self._enqueue_due),
+            _Task("wake_workers", TICK_SECONDS, self._wake_workers),
             _Task("reap", 1.0, self._reap),
+            _Task("rescue", 1.0, self._rescue),
             _Task("enqueue_dependents", 1.0, self._enqueue_dependents),
             _Task("prune", 1.0, self._prune),
             _Task("expire_results", 1.0, self._expire_results),
             _Task("reap_rq_executions", 10.0, self._reap_rq_executions),
+            _Task("sweep", SWEEP_SECONDS, self._sweep),
             _Task("send_heartbeat", MANAGER_HEARTBEAT_SECONDS, send_manager_heartbeat),
         )
 
@@ -123,7 +134,7 @@ class Maintenance:
         async with asyncio.TaskGroup() as group:
             for shard in self._shards:
                 group.create_task(self._maintain(shard))
-                group.create_task(wake_for_rq_jobs(shard, self._on_jobs_waiting))
+                group.create_task(wake_for_rq_jobs(shard, self._on_queues_waiting))
 
     async def _maintain(self, shard: Shard) -> None:
         next_run_at = {task.name: 0.0 for task in self._tasks}
@@ -165,18 +176,28 @@ class Maintenance:
                 if jobs < DUE_LIMIT:
                     break
 
+    async def _wake_workers(self, shard: Shard) -> None:
+        names = await queue_names(shard)
+        self._on_queues_waiting(await wake_workers(shard, names))
+        known = self._known_queues[shard.index]
+        await list_for_new_queues(shard, [name for name in names if name not in known])
+        known.update(names)
+
+    def _on_queues_waiting(self, queues: Sequence[str]) -> None:
+        if any(serves(self._managed_queues, queue) for queue in queues):
+            self._on_jobs_waiting()
+
     async def _reap(self, shard: Shard) -> None:
         while True:
             reaped = await reap(shard, lease_seconds=self._lease_seconds)
-            for job in reaped:
-                log.warning(
-                    "event=job_reaped job_id=%s worker=%s outcome=%s reason=lease_expired",
-                    job.job_id,
-                    job.worker,
-                    job.outcome,
-                )
+            _report_reaped(reaped, "lease_expired")
             if len(reaped) < REAP_LIMIT:
                 return
+
+    async def _rescue(self, shard: Shard) -> None:
+        cursor, rescued = await rescue(shard, self._rescue_cursors.get(shard.index, 0))
+        self._rescue_cursors[shard.index] = cursor
+        _report_reaped(rescued, "not_held")
 
     async def _enqueue_dependents(self, shard: Shard) -> None:
         parents = await enqueue_dependents(shard, self._url)
@@ -196,6 +217,12 @@ class Maintenance:
             if expired < EXPIRE_LIMIT:
                 return
 
+    async def _sweep(self, shard: Shard) -> None:
+        for queue in await queue_names(shard):
+            removed = await sweep(shard, queue)
+            if removed:
+                log.info("event=entries_swept shard=%s queue=%s entries=%d", shard.prefix, queue, removed)
+
     async def _reap_rq_executions(self, shard: Shard) -> None:
         for queue in await queue_names(shard):
             for job_id, outcome in await reap_rq_executions(shard, queue):
@@ -205,3 +232,10 @@ class Maintenance:
 def _report_recovery(shard: Shard, task: str, seconds: float | None) -> None:
     if seconds is not None:
         log.info("event=maintenance_recovered shard=%s task=%s after_seconds=%.1f", shard.prefix, task, seconds)
+
+
+def _report_reaped(jobs: Sequence[Reaped], reason: str) -> None:
+    for job in jobs:
+        log.warning(
+            "event=job_reaped job_id=%s worker=%s outcome=%s reason=%s", job.job_id, job.worker, job.outcome, reason
+        )

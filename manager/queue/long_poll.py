@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from jobqueue.errors import JobQueueError
 from jobqueue.inspection.job_views import read_statuses
 from jobqueue.lifecycle.pull import wait_for_results
-from jobqueue.model import Status
+from jobqueue.model import is_over
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 
@@ -125,7 +125,7 @@ class StatusPoller:
         job_ids = iter(list(waiting))
         while part := list(islice(job_ids, STATUSES_PER_CALL)):
             for job_id, status in zip(part, await read_statuses(shard, part), strict=True):
-                if status is None or Status(status).ended:
+                if status is None or is_over(status):
                     for end in waiting.pop(job_id, ()):
                         end.set_result(None)
 

@@ -11,17 +11,21 @@ from collections.abc import Sequence
 from redis.exceptions import RedisError
 
 from jobqueue.backoff import Backoff
-from jobqueue.errors import JobQueueError
+from jobqueue.error_message import first_line
+from jobqueue.errors import JobQueueError, UnexpectedContent
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.dependents import enqueue_dependents
-from jobqueue.lifecycle.finish import Outcome, finish
-from jobqueue.model import ClaimedJob
+from jobqueue.lifecycle.finish import Failed, Outcome, Retried, finish, gave_up_text
+from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.sharding.shard import Shard
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 512
 """Maximum number of outcomes, or of released jobs, in one call."""
+
+MAX_LOGGED_CHARS = 300
+"""How much of a failed job's message is logged."""
 
 
 class Finisher:
@@ -74,12 +78,10 @@ class Finisher:
                     await self._record(backoff.is_failing)
                 if self._released:
                     await self._release_pending()
-            except JobQueueError as error:
-                await backoff.failed(error)
-                continue
             except Exception as error:  # Edge of the loop: an outcome that Redis rejects must not stop it.
-                log.exception("event=outcome_rejected shard=%s", self._shard.prefix)
-                self._drop_rejected()
+                if isinstance(error, UnexpectedContent) or not isinstance(error, JobQueueError):
+                    log.exception("event=outcome_rejected shard=%s", self._shard.prefix)
+                    self._drop_rejected()
                 await backoff.failed(error)
                 continue
             backoff.succeeded()
@@ -104,6 +106,8 @@ class Finisher:
                 "event=outcome_discarded shard=%s job_id=%s repeated=%s",
                 *(self._shard.prefix, job_id, repeated),
             )
+        for failed in report.failed:
+            _log_failure(failed)
         if report.parents:
             await self._enqueue_dependents()
 
@@ -129,3 +133,14 @@ class Finisher:
         elif not self._outcomes and self._released:
             self._released.popleft()
         self._max_batch = 1
+
+
+def _log_failure(outcome: Failed | Retried) -> None:
+    if isinstance(outcome, Failed):
+        reason, message = outcome.reason, first_line(outcome.traceback)
+    else:
+        reason, message = FailureReason.EXCEPTION, gave_up_text(outcome)
+    log.warning(
+        "event=job_failed job_id=%s function=%s reason=%s message=%r",
+        *(outcome.job.id, outcome.function or "-", reason, message[:MAX_LOGGED_CHARS]),
+    )

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from redis import Redis
 from rq import Queue
+from rq.rate_limit import RateLimit
 
 from tests.acceptance.manager.conftest import Start
 from tests.redis_schema import DocumentedKey, read_schema
@@ -18,6 +19,7 @@ from workmanager.local.valkey import ValkeyServer
 
 UNTOUCHED = {
     "{workmanager:layout}:mark": "one plain server without a replica has nothing to wait for",
+    "<prefix>:wm:aside:<rest>": "no program has put a key of another type in place of one of ours",
     "<prefix>:wm:mark": "one plain server without a replica has nothing to wait for",
 }
 """Documented keys that this system does not touch, with the reason."""
@@ -63,7 +65,7 @@ def test_a_system_touches_the_documented_keys_and_no_others(
     stored: dict[str, tuple[str, frozenset[str]]] = {}
     manager = start(private_server.url, "--scaler", "local", MAX_WORKERS="1").wait_until_ready()
     with manager.client() as client:
-        for step in (_successes, _failures, _cancellations, _waiting_jobs, _pulls):
+        for step in (_successes, _failures, _cancellations, _waiting_jobs, _pauses, _pulls):
             step(client)
             stored |= _contents(redis)
         _rq_jobs(client, redis)
@@ -117,6 +119,13 @@ def _waiting_jobs(client: httpx.Client) -> None:
     assert _ended(client, "due")["status"] == "finished"
 
 
+def _pauses(client: httpx.Client) -> None:
+    assert client.post("/queues/default/pause").is_success
+    _submit(client, id="paused", function="noop")
+    assert client.post("/queues/default/resume").is_success
+    assert _ended(client, "paused")["status"] == "finished"
+
+
 def _pulls(client: httpx.Client) -> None:
     (leased,) = client.post("/pullCompleted?top=1&lease=60").json()
     assert client.post("/ackCompleted", json={"ids": [leased["Work ID"]]}).is_success
@@ -132,6 +141,9 @@ def _rq_jobs(client: httpx.Client, redis: Redis) -> None:
     child = queue.enqueue("worker_node.functions.noop", depends_on=parent)
     # A job that has a dependency of its own is not supported: it is enqueued, and fails as rejected.
     assert _ended(client, child.id)["error"]["reason"] == "rejected"
+    limited = [queue.enqueue("worker_node.functions.noop", rate_limit=RateLimit("k", 1)) for _ in range(2)]
+    for job in limited:
+        assert _ended(client, job.id)["error"]["reason"] == "rejected"
     # An RQ worker that ended between taking a job and beginning it: `rq suspend` keeps ours from taking it first.
     redis.set("rq:suspended", "1")
     queue.enqueue("worker_node.functions.noop", job_id="stuck")

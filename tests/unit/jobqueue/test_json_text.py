@@ -29,7 +29,7 @@ def test_brackets_in_strings_are_no_nesting() -> None:
     assert why_not_shown(json.dumps(["[" * 2000 + '\\"' + "{" * 2000]).encode()) == ""
 
 
-@pytest.mark.parametrize("text", [None, b"", b"[]", b"x", b"\xff", b'{"a": NaN}', b'{"a":' * 500 + b"1" + b"}" * 500])
+@pytest.mark.parametrize("text", [None, b"", b"[]", b"x", b"\xff", b'{"a": NaN}', b'{"a":' * 150 + b"1" + b"}" * 150])
 def test_a_stored_object_that_cannot_be_read_is_none(text: bytes | None) -> None:
     assert json_object(text) is None
 
