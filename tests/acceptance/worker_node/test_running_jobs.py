@@ -189,6 +189,34 @@ async def test_the_current_job_can_be_read_and_written(client: Client, start_wor
     assert "a job on this worker cannot use its Redis connection (set)" in refused.error.message
 
 
+async def test_meta_that_a_job_assigns_is_kept(client: Client, start_worker: MakeWorker) -> None:
+    start_worker(client.url)
+    job_id = await client.enqueue("assign_meta", meta=b'{"old": 1}')
+    assert await client.value(job_id) == [job_id, {"p": 42}, {"p": 42}, "started"]
+    assert (await client.view(job_id)).meta == {"p": 42}
+
+
+async def test_each_failed_job_is_one_line_in_the_log(client: Client, start_worker: MakeWorker, tmp_path: Path) -> None:
+    worker = start_worker(client.url)
+    failed = await client.enqueue("fail", "first line\nsecond line", retries=1)
+    retried = await client.enqueue("fail_twice", str(tmp_path / "notes"), retries=2)
+    rejected = await client.enqueue("noop", data=b'["os.getcwd", null, [], {}]')
+    gave_up = await client.enqueue("retry_without_pause")
+    assert await client.value(retried) == "done"
+    for job_id in (failed, rejected, gave_up):
+        await client.wait_until_ended(job_id)
+    assert worker.terminate() == 0
+    lines = {
+        line.partition("job_id=")[2].split()[0]: line
+        for line in worker.log_text.splitlines()
+        if "event=job_failed" in line
+    }
+    assert worker.log_text.count("event=job_failed") == 3
+    assert lines[failed].endswith(f"function={JOBS}.fail reason=exception message='ValueError: first line'")
+    assert "function=os.getcwd reason=rejected" in lines[rejected]
+    assert "gave up after 2 retries" in lines[gave_up]
+
+
 async def test_an_executor_killed_from_outside_costs_only_its_own_job(
     client: Client, start_worker: MakeWorker, tmp_path: Path
 ) -> None:

@@ -46,6 +46,15 @@ def test_a_job_with_an_unsupported_feature_is_rejected(
     assert not notes.exists()
 
 
+def test_a_rejection_names_all_features_that_are_not_supported(
+    queue: Queue, connection: Redis, tmp_path: Path, our_worker: StartProcess
+) -> None:
+    options = FEATURES["on_success"] | FEATURES["repeat"]
+    job = enqueue(queue, str(tmp_path / "notes"), **options)
+    our_worker()
+    assert_rejected(connection, job, "on_success callback and repeat. Enqueue it without on_success and without repeat")
+
+
 def test_a_job_of_a_group_is_rejected(
     queue: Queue, connection: Redis, tmp_path: Path, our_worker: StartProcess
 ) -> None:
@@ -70,4 +79,7 @@ def test_a_job_with_dependencies_of_its_own_is_rejected(
 def assert_rejected(connection: Redis, job: Job, feature: str) -> None:
     until(lambda: job.get_status() == JobStatus.FAILED)
     assert connection.hget(job.key, "wm_reason") == b"rejected"
-    assert feature in job.latest_result().exc_string
+    error = job.latest_result().exc_string
+    assert f"workmanager's workers do not support what this job uses of RQ: {feature}" in error
+    assert "Enqueue it with" in error
+    assert error.endswith("or on a queue that only plain RQ workers serve.")
