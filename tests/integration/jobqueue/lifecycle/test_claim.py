@@ -117,12 +117,11 @@ async def test_a_claim_stops_before_a_previously_lost_job(shard: Shard) -> None:
     assert [job.id for job in await claim_jobs(shard, 10)] == ["b"]
 
 
-async def test_expired_cancelled_and_finished_jobs_are_skipped(shard: Shard) -> None:
-    await enqueue_jobs(shard, "expired", "cancelled", "a", "finished", "b")
+async def test_expired_cancelled_and_started_jobs_are_skipped(shard: Shard) -> None:
+    await enqueue_jobs(shard, "expired", "cancelled", "a", "b")
     await cancel(shard, ["cancelled"], now=NOW)
     await shard.execute(
         ("DEL", f"{shard.prefix}:job:expired"),
-        ("HSET", f"{shard.prefix}:job:finished", "status", "finished"),
         ("RPUSH", f"{shard.prefix}:queue:default", "cancelled", "a"),
     )
     assert [job.id for job in await claim_jobs(shard, 10)] == ["a", "b"]
