@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.attempt_errors import read_attempt_errors
 from jobqueue.inspection.job_views import find_shard, read_statuses, view_jobs
 from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
@@ -20,10 +21,10 @@ from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.long_poll import MAX_WAIT_SECONDS
 from manager.queue.submitter import PendingJob
-from manager.schemas.documents import job_document, problem_for
+from manager.schemas.documents import job_details_document, job_document, problem_for
 from manager.schemas.job_factory import JobFactory
 from manager.schemas.openapi import JOB_ID, problem_responses, request_body, schema_reference
-from manager.schemas.responses import JobList, JobResponse, JobStatus
+from manager.schemas.responses import JobDetails, JobList, JobStatus
 
 STOP_WAIT_SECONDS = 3.0
 """How long a cancellation waits for the worker to stop the job."""
@@ -84,7 +85,7 @@ class JobRoutes:
             "/jobs/{job_id}",
             self.show,
             methods=["GET"],
-            response_model=JobResponse,
+            response_model=JobDetails,
             responses=problem_responses(400, 404, 503),
             openapi_extra={"parameters": [JOB_ID, *WAIT_QUERY.openapi()]},
         )
@@ -172,7 +173,7 @@ class JobRoutes:
                 if disconnect.done():
                     raise Disconnected
             job = await self._view(shard, job_id)
-        return json_response(job_document(job))
+        return json_response(job_details_document(job, await read_attempt_errors(shard, job)))
 
     async def cancel(self, request: Request) -> Response:
         """Remove a waiting job from its queue, or have a running one stopped."""

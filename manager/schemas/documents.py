@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from jobqueue.errors import JobQueueError, ShardUnavailable
+from jobqueue.inspection.attempt_errors import AttemptError
 from jobqueue.inspection.counters import QueueCounts
 from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome
 from jobqueue.model import JobView
@@ -33,6 +34,11 @@ def job_document(job: JobView) -> dict[str, Any]:
         "worker": job.worker,
         "meta": None if job.meta is None else json_fragment(job.meta),
     }
+
+
+def job_details_document(job: JobView, attempt_errors: Iterable[AttemptError]) -> dict[str, Any]:
+    """Return a job that is shown alone as a response body."""
+    return {**job_document(job), "attempt_errors": [asdict(error) for error in attempt_errors]}
 
 
 def queue_document(name: str, counts: QueueCounts) -> dict[str, Any]:

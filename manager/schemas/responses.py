@@ -42,8 +42,15 @@ class JobError(_Response):
     """Why a job failed."""
 
     reason: str
-    message: str
+    message: str = Field(description="Type and first lines of the exception's text; of an exception group the leaves")
     traceback: str
+
+
+class AttemptError(JobError):
+    """Why an attempt of a job failed."""
+
+    ended_at: str | None
+    worker: str | None
 
 
 class JobResponse(_Response):
@@ -62,6 +69,14 @@ class JobResponse(_Response):
     ended_at: str | None
     worker: str | None
     meta: dict[str, Any] | None
+
+
+class JobDetails(JobResponse):
+    """A job that is shown alone. Times are UTC, ISO 8601."""
+
+    attempt_errors: list[AttemptError] = Field(
+        description="Why its attempts failed, the first one first; at most the last ten"
+    )
 
 
 class JobList(_Response):

@@ -48,6 +48,9 @@ def http(manager: ManagerProgram) -> Iterator[httpx.Client]:
         yield client
 
 
+HEADER = "Traceback (most recent call last):"
+
+
 class Worker:
     """Does a worker agent's operations on the queue, one at a time."""
 
@@ -63,7 +66,7 @@ class Worker:
     def fail_all(self) -> int:
         """Claim every queued job and record its failure; return their number."""
         return asyncio.run(
-            self._end_all(lambda job: Failed(job, "noop", 0.01, FailureReason.EXCEPTION, "Traceback…\nValueError: no"))
+            self._end_all(lambda job: Failed(job, "noop", 0.01, FailureReason.EXCEPTION, f"{HEADER}\nValueError: no"))
         )
 
     def claim(self) -> int:

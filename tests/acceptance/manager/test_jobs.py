@@ -103,6 +103,21 @@ def test_a_failed_job_shows_its_error_and_can_be_requeued(http: httpx.Client, wo
     assert http.post("/queues/nobody/requeue-failed").json() == {"requeued": 0}
 
 
+def test_each_failed_attempt_of_a_job_is_shown(http: httpx.Client, worker: Worker) -> None:
+    submit(http, id="a", retry={"max": 1})
+    submit(http, id="b")
+    assert worker.fail_all() == 3
+    job = http.get("/jobs/a").json()
+    assert [error["message"] for error in job["attempt_errors"]] == ["ValueError: no"] * 2
+    assert job["attempt_errors"][1] == {
+        **job["error"],
+        "ended_at": job["ended_at"],
+        "worker": worker.name,
+    }
+    assert len(http.get("/jobs/b").json()["attempt_errors"]) == 1
+    assert all("attempt_errors" not in listed for listed in http.get("/jobs").json()["jobs"])
+
+
 def test_a_waiting_job_is_canceled(http: httpx.Client, worker: Worker) -> None:
     submit(http, id="queued")
     submit(http, id="scheduled", delay=60)
