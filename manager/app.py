@@ -49,7 +49,7 @@ def build_app(
     """Return the ASGI application; with a `reconciler` it also reports the state of the cluster it administers."""
     api, fast_routes = _build_api(settings, functions, queue, metrics, reconciler)
     document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
-    _add_documentation(api, document)
+    _add_documentation(api, document, functions)
     _add_errors(api, document["paths"])
     return Gateway(fast_routes, api, ApiKeyAuth(settings.api_keys), metrics, access_log)
 
@@ -94,16 +94,18 @@ def _build_api(
     )
     # `/jobs/batch` must come before `/jobs/{job_id}`, which matches it as well.
     api.include_router(fast_path.documented_routes(fast_routes))
-    api.include_router(JobRoutes(queue, job_factory, functions, metrics).router())
+    api.include_router(JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments).router())
     api.include_router(QueueRoutes(queue).router())
-    api.include_router(StatusRoutes(queue).router())
+    api.include_router(StatusRoutes(queue, functions).router())
     api.include_router(ScalerRoutes(queue, settings).router())
     api.include_router(HealthRoutes(queue, metrics, reconciler).router())
     return api, fast_routes
 
 
-def _add_documentation(app: FastAPI, document: Mapping[str, Any]) -> None:
+def _add_documentation(app: FastAPI, document: Mapping[str, Any], functions: FunctionRegistry) -> None:
     async def show() -> JSONResponse:
+        # The functions may have changed since (WORKMANAGER_RELOAD_FUNCTIONS).
+        document["components"]["schemas"]["Submission"]["properties"]["function"]["enum"] = list(functions.names)
         return JSONResponse(document)
 
     async def show_page() -> HTMLResponse:

@@ -155,7 +155,16 @@ class _QueueCollector(Collector):
             "workmanager_queue_oldest_job_age_seconds", "Waiting time of the next job", labels=("queue",)
         )
         for name, queue in self._counts.queues.items():
-            for status in ("queued", "scheduled", "deferred", "started", "finished", "failed", "canceled", "ready_to_enqueue"):
+            for status in (
+                "queued",
+                "scheduled",
+                "deferred",
+                "started",
+                "finished",
+                "failed",
+                "canceled",
+                "ready_to_enqueue",
+            ):
                 jobs.add_metric((name, status), getattr(queue, status))
             oldest.add_metric((name,), queue.oldest_seconds or 0.0)
         yield jobs

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -48,15 +49,22 @@ class JobRoutes:
         job_factory: parses submissions.
         functions: gives the public names of the functions that jobs call.
         metrics: counts the submitted jobs.
+        hide_arguments_of: patterns of functions whose arguments are not shown.
     """
 
     def __init__(
-        self, queue: QueueConnection, job_factory: JobFactory, functions: FunctionRegistry, metrics: Metrics
+        self,
+        queue: QueueConnection,
+        job_factory: JobFactory,
+        functions: FunctionRegistry,
+        metrics: Metrics,
+        hide_arguments_of: Sequence[str],
     ) -> None:
         self._queue = queue
         self._job_factory = job_factory
         self._functions = functions
         self._metrics = metrics
+        self._hide_arguments_of = hide_arguments_of
 
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
@@ -146,7 +154,10 @@ class JobRoutes:
             status = now or status
         self._metrics.jobs_submitted += result.answer is EnqueueOutcome.WRITTEN
         location = {"Location": f"/jobs/{result.job_id}"}
-        return json_response({"id": result.job_id, "status": status}, code, location)
+        answer = {"id": result.job_id, "status": status}
+        if (warning := await service.monitor.warning(job.queue)) is not None:
+            answer["warning"] = warning
+        return json_response(answer, code, location)
 
     async def list(self, request: Request) -> Response:
         """List jobs: queued ones in queue order, ended ones latest first."""
@@ -226,7 +237,7 @@ class JobRoutes:
         return shard
 
     async def _view(self, shard: Shard, job_id: str) -> JobView:
-        (job,) = await view_jobs(shard, [job_id], self._functions)
+        (job,) = await view_jobs(shard, [job_id], self._functions, hide_arguments_of=self._hide_arguments_of)
         if job is None:
             raise _no_such_job(job_id)
         return job

@@ -1,22 +1,33 @@
 """`/status` and `/workers`: a summary of the whole system, and its workers."""
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from jobqueue.functions import FunctionRegistry
+from jobqueue.workers.registry import WorkerView
 from manager.http.json_response import json_response
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
-from manager.schemas.documents import queue_document, unfinished, workers_document
+from manager.queue.queue_monitor import unserved_warning
+from manager.schemas.documents import queue_documents, unfinished, workers_document
 from manager.schemas.openapi import problem_responses
 from manager.schemas.responses import StatusResponse, WorkerList
 
 
 class StatusRoutes:
-    """Handlers of the routes about the whole system."""
+    """Handlers of the routes about the whole system.
 
-    def __init__(self, queue: QueueConnection) -> None:
+    Args:
+        functions: tells which modules of functions cannot be read.
+    """
+
+    def __init__(self, queue: QueueConnection, functions: FunctionRegistry) -> None:
         self._queue = queue
+        self._functions = functions
 
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
@@ -37,13 +48,37 @@ class StatusRoutes:
         NO_PARAMETERS.parse(request.scope["query_string"])
         service = self._queue.service
         (counts, unavailable), workers = await asyncio.gather(service.overview.counts(), service.overview.workers())
+        queues = queue_documents(counts, await service.monitor.unserved({*counts.queues, *counts.paused}))
         return json_response(
             {
-                "Jobs": unfinished(counts.total),
+                "Jobs": unfinished(counts),
+                "rate_limited": counts.rate_limited,
                 "Workers": len(workers),
                 "completed": counts.completed,
                 "leased": counts.results_leased,
-                "queues": {name: queue_document(name, queue) for name, queue in counts.queues.items()},
+                "queues": queues,
                 "shards": {"total": len(service.shards), "unavailable": unavailable},
+                "problems": self._problems(workers) + _problems_of_queues(queues.values()),
             }
         )
+
+    def _problems(self, workers: Iterable[WorkerView]) -> list[str]:
+        problems = [f"managers refuse jobs of a module: {reason}" for reason in self._functions.why_not_registered()]
+        workers_by_problem: dict[str, list[str]] = defaultdict(list)
+        for worker in workers:
+            for problem in worker.problems:
+                workers_by_problem[problem].append(worker.name)
+        for problem, names in sorted(workers_by_problem.items()):
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            problems.append(f"jobs of a module fail on worker {names[0]}{others}: {problem}")
+        return problems
+
+
+def _problems_of_queues(queues: Iterable[Mapping[str, Any]]) -> list[str]:
+    problems = []
+    for queue in queues:
+        if queue["queued"] and not queue["served"]:
+            problems.append(f"{queue['queued']} jobs wait: {unserved_warning(queue['name'])}")
+        if queue["queued"] and queue["paused"]:
+            problems.append(f"{queue['queued']} jobs wait: queue {queue['name']!r} is paused")
+    return problems

@@ -1,6 +1,6 @@
 """Convert values of the queue to response bodies, and the outcome of a submission to a problem."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -8,7 +8,7 @@ import orjson
 
 from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.inspection.attempt_errors import AttemptError
-from jobqueue.inspection.counters import QueueCounts
+from jobqueue.inspection.counters import QueueCounts, ShardCounts
 from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome
 from jobqueue.model import JobView
 from jobqueue.workers.registry import WorkerView
@@ -33,6 +33,15 @@ def job_document(job: JobView) -> dict[str, Any]:
         "ended_at": job.ended_at,
         "worker": job.worker,
         "meta": None if job.meta is None else json_fragment(job.meta),
+        "args": job.args,
+        "kwargs": job.kwargs,
+        "arguments_note": job.arguments_note,
+        "timeout": job.timeout_seconds,
+        "retries_left": job.retries_left,
+        "due_at": job.due_at,
+        "depends_on": job.depends_on,
+        "result_note": None if job.result_note is None else asdict(job.result_note),
+        "function_version": job.version,
     }
 
 
@@ -41,9 +50,19 @@ def job_details_document(job: JobView, attempt_errors: Iterable[AttemptError]) -
     return {**job_document(job), "attempt_errors": [asdict(error) for error in attempt_errors]}
 
 
-def queue_document(name: str, counts: QueueCounts) -> dict[str, Any]:
-    """Return a queue as a response body."""
-    return {"name": name, **asdict(counts)}
+def queue_documents(counts: ShardCounts, unserved: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return the queues as response bodies, by name; `unserved` are those that no worker serves."""
+    # A queue may have been paused before it has ever had a job.
+    queues = {**dict.fromkeys(counts.paused, QueueCounts()), **counts.queues}
+    return {
+        name: {
+            "name": name,
+            **asdict(queue),
+            "served": name not in unserved,
+            "paused": name in counts.paused,
+        }
+        for name, queue in sorted(queues.items())
+    }
 
 
 def workers_document(workers: Iterable[WorkerView]) -> dict[str, Any]:
@@ -51,9 +70,11 @@ def workers_document(workers: Iterable[WorkerView]) -> dict[str, Any]:
     return {"workers": [asdict(worker) for worker in workers]}
 
 
-def unfinished(counts: QueueCounts) -> int:
+def unfinished(counts: ShardCounts) -> int:
     """Return how many jobs have not ended."""
-    return counts.queued + counts.scheduled + counts.deferred + counts.started
+    total = counts.total
+    waiting = total.queued + total.scheduled + total.deferred + total.ready_to_enqueue + counts.rate_limited
+    return waiting + total.started
 
 
 def problem_for(result: SubmitResult) -> Problem | None:

@@ -1,6 +1,6 @@
 """The shapes of response bodies, as the OpenAPI document shows them. `documents` makes the bodies themselves."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,7 @@ class WorkId(_Response):
     """A job that was enqueued."""
 
     work_id: str = Field(alias="Work ID")
+    warning: str | None = Field(default=None, description="Only if there is one: why the job does not run for now")
 
 
 class CompletedResult(_Response):
@@ -36,6 +37,9 @@ class JobStatus(_Response):
 
     id: str
     status: Status
+    warning: str | None = Field(
+        default=None, description="Of a submission, only if there is one: why the job does not run for now"
+    )
 
 
 class JobError(_Response):
@@ -51,6 +55,14 @@ class AttemptError(JobError):
 
     ended_at: str | None
     worker: str | None
+
+
+class ResultNote(_Response):
+    """A result that is not shown, and how to read it. In listings, `size_bytes` is about its size in Redis' memory."""
+
+    kind: Literal["json", "pickle", "unknown"]
+    size_bytes: int
+    note: str
 
 
 class JobResponse(_Response):
@@ -69,6 +81,17 @@ class JobResponse(_Response):
     ended_at: str | None
     worker: str | None
     meta: dict[str, Any] | None
+    args: list[Any] | None = Field(description="Long and deep values are shortened; null if they are not shown")
+    kwargs: dict[str, Any] | None = Field(description="As `args`")
+    arguments_note: str | None = Field(description="Why `args` and `kwargs` are null: listings leave them out")
+    timeout: int | None = Field(description="Maximum run time in seconds; null for none")
+    retries_left: int
+    due_at: str | None = Field(description="When a scheduled job is due")
+    depends_on: list[str] = Field(description="The jobs that this one waits for, or has waited for")
+    result_note: ResultNote | None = Field(description="About a result that is not shown in `result`")
+    function_version: str | None = Field(
+        description="Hash of the source of the module whose function ran last; null for a built-in function"
+    )
 
 
 class JobDetails(JobResponse):
@@ -80,7 +103,10 @@ class JobDetails(JobResponse):
 
 
 class JobList(_Response):
-    """A page of jobs; `cursor` requests the next page and is null on the last."""
+    """A page of jobs; `cursor` requests the next page and is null on the last.
+
+    A page has fewer jobs than `limit` where its JSON would exceed 4 MiB. Calls and large results are left out.
+    """
 
     jobs: list[JobResponse]
     cursor: str | None
@@ -103,7 +129,17 @@ class QueueResponse(_Response):
     finished: int
     failed: int
     canceled: int
+    ready_to_enqueue: int
     oldest_seconds: float | None
+    served: bool = Field(description="Whether a worker serves it, or would as soon as the scaler launches one")
+    paused: bool = Field(description="Whether workers take no job of it for now")
+
+
+class PausedQueue(_Response):
+    """Whether a queue is paused now."""
+
+    name: str
+    paused: bool
 
 
 class QueueList(_Response):
@@ -133,6 +169,7 @@ class WorkerResponse(_Response):
     interruption: str = Field(
         description="EC2's notice for its instance: `spot` (the worker drains), `rebalance` (it still works), or empty"
     )
+    problems: list[str] = Field(description="Why it cannot run some jobs, in sentences")
 
 
 class WorkerList(_Response):
@@ -152,11 +189,15 @@ class StatusResponse(_Response):
     """The current state of the system."""
 
     jobs: int = Field(alias="Jobs", description="Jobs that have not ended")
+    rate_limited: int = Field(
+        description="Jobs of plain RQ clients that wait for a place of their rate limit, in all queues"
+    )
     workers: int = Field(alias="Workers")
     completed: int = Field(description="Results waiting to be pulled")
     leased: int = Field(description="Results pulled with a lease and not acknowledged yet")
     queues: dict[str, QueueResponse]
     shards: ShardsResponse
+    problems: list[str] = Field(description="What keeps jobs from running, in sentences")
 
 
 class Liveness(_Response):

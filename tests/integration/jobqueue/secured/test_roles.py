@@ -21,11 +21,12 @@ from jobqueue.lifecycle.pull import acknowledge, pull, wait_for_results
 from jobqueue.lifecycle.running_job import read_job_record, save_meta
 from jobqueue.maintenance.periodic import Maintenance, enqueue_due, prune
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
-from jobqueue.model import Status
+from jobqueue.model import ALL_QUEUES, Status
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
 from jobqueue.workers.messages import WakeUp, WorkerCommand, pass_wake_up, send_command, wait_for_message
+from jobqueue.workers.queue_service import pause_queue, read_workers_of_queues, resume_queue
 from jobqueue.workers.registry import list_workers, register, send_worker_heartbeat, unregister
 from scaler.fleets.instances import Intent, LaunchRequest
 from scaler.state.leader_election import LeaderElector, read_leadership
@@ -104,6 +105,14 @@ async def test_waiting_and_waking_are_permitted(shard: Shard, workers_shard: Sha
     assert await wait_for_message(workers_shard, "w1", ["default"], for_work=True, seconds=1) == WorkerCommand("drain")
     await pass_wake_up(workers_shard, WakeUp("default"))
     assert await wait_for_message(workers_shard, "w1", ["default"], for_work=True, seconds=1) == WakeUp("default")
+    await enqueue_jobs(shard, "a", queue="reports")
+    for seconds in (1, 0.1):
+        assert await wait_for_message(workers_shard, "w1", ALL_QUEUES, for_work=True, seconds=seconds) == WakeUp("*")
+    await pause_queue(shard, "reports")
+    assert await claim_jobs(workers_shard, 1, *ALL_QUEUES) == []
+    await resume_queue(shard, "reports")
+    assert len(await claim_jobs(workers_shard, 1, *ALL_QUEUES)) == 1
+    assert (await read_workers_of_queues(shard, ["default", "none"])).served == {"default"}
     await wait_for_results(shard, 0.01)
 
 
