@@ -194,7 +194,8 @@ local function visit_queue(queue, most)
     redis.call('ZADD', prefix .. ':wip:' .. queue, unpack(started))
   end
   if redis.call('LLEN', queue_key) > 0 then
-    if #jobs > 0 then wake(queue, 2) end
+    -- Those that serve every queue are woken at the end (end_turns).
+    if #jobs > 0 then (taken and add_wake_tokens or wake)(queue, 2) end
   else
     redis.call('DEL', prefix .. ':wm:wake:' .. queue)
     emptied[queue_key] = true
