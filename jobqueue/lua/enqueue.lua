@@ -46,7 +46,8 @@ local groups, at = {}, 3
 for number = 1, tonumber(ARGV[2]) do
   local queue, mode, due, unique, within, name, field_count = unpack(ARGV, at, at + 6)
   groups[number] = {queue = queue, mode = mode, due = due, name = name, within = within, written = 0,
-    unique = unique ~= '' and prefix .. ':wm:unique:' .. unique, shared = {unpack(ARGV, at + 7, at + 6 + field_count * 2)}}
+    unique = unique ~= '' and prefix .. ':wm:unique:' .. unique,
+    shared = {unpack(ARGV, at + 7, at + 6 + field_count * 2)}}
   at = at + 7 + field_count * 2
 end
 

@@ -49,7 +49,7 @@ local function record_success(id, ttl, value, feed, version)
 end
 
 -- Plain RQ clients can cancel a running job, which goes on, and can enqueue a failed one without taking it from its
--- registry. This costs one EXISTS for all jobs of plain HTTP clients together.
+-- registry. Jobs from HTTP pay one EXISTS for each group.
 local function leave_other_registries(queue, ids)
   local canceled = prefix .. ':canceled:' .. queue
   if #ids > 0 and redis.call('EXISTS', canceled) == 1 then redis.call('ZREM', canceled, unpack(ids)) end

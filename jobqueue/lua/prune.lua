@@ -12,7 +12,7 @@ local prefix = KEYS[1]
 local now, canceled_ttl, limit = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local feed, leases, places = prefix .. ':wm:feed', prefix .. ':wm:feed:leases', prefix .. ':wm:feed:places'
 
--- A job that a plain RQ client has cancelled has no time to live: RQ keeps its own ones for ever, but not those of HTTP.
+-- A job that a plain RQ client has cancelled has no time to live: RQ keeps it for ever. Those of HTTP end here.
 local function forget_canceled(registry)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', registry, 0, now - canceled_ttl, 'LIMIT', 0, limit)) do
     local key = prefix .. ':job:' .. id

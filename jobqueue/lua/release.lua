@@ -18,7 +18,8 @@ for i = #ARGV - 2, 4, -3 do
   local member, key = id .. ':' .. token, prefix .. ':job:' .. id
   if redis.call('ZREM', prefix .. ':wm:leases', member) == 1 then
     redis.call('ZREM', prefix .. ':wip:' .. queue, member)
-    local fields = redis.call('HMGET', key, 'data', 'wm_attempts', 'worker_name', 'wm_cancel', 'status', 'rate_limit_key')
+    local fields = redis.call('HMGET', key, 'data', 'wm_attempts', 'worker_name', 'wm_cancel', 'status',
+      'rate_limit_key')
     drop_execution(id, token, fields[3])
     if fields[1] then
       if fields[2] then

@@ -1,5 +1,5 @@
--- Removes what plain RQ clients leave behind when they delete, cancel or expire a job: entries of jobs that are gone, and
--- places of rate limits that nobody needs. Each call checks a part of every registry, round and round.
+-- Removes what plain RQ clients leave behind when they delete, cancel or expire a job: entries of jobs that are gone,
+-- and places of rate limits that nobody needs. Each call checks a part of every registry, round and round.
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  now as RQ writes it
@@ -36,11 +36,12 @@ for _ = 1, limit do
   removed = removed + 1
 end
 
--- The statuses of the jobs in each registry. A record that cannot be read keeps its entries: it is shown with the reason.
+-- The statuses of the jobs in each registry. A record that cannot be read keeps its entries: it is shown as unreadable.
 -- RQ keeps a job that repeats in its registry of finished jobs while it waits for its next run.
 local STATUSES = {
   scheduled = {scheduled = true}, deferred = {deferred = true}, ready = {ready_to_enqueue = true},
-  finished = {finished = true, scheduled = true, queued = true, started = true}, failed = {failed = true, stopped = true}, canceled = {canceled = true},
+  finished = {finished = true, scheduled = true, queued = true, started = true},
+  failed = {failed = true, stopped = true}, canceled = {canceled = true},
 }
 local KNOWN = {queued = true, started = true, rate_limited = true, created = true}
 for _, statuses in pairs(STATUSES) do
