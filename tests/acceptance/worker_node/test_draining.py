@@ -142,7 +142,7 @@ async def test_a_worker_that_has_not_reached_redis_stops_on_a_signal(start_worke
         (["--queues", ","], {}, "--queues"),
         (["--queues", "high,*"], {}, "'*' means every queue"),
         ([], {"QUEUES": "*,high"}, "WORKMANAGER_QUEUES"),
-        (["--redis-url", "http://127.0.0.1"], {}, "Redis URL must specify"),
+        (["--redis-url", "http://127.0.0.1"], {}, "it must start with redis://"),
         ([], {"ALLOW_PICKLE": "maybe"}, "WORKMANAGER_ALLOW_PICKLE"),
         ([], {"DRAIN_GRACE_SECONDS": "-1"}, "WORKMANAGER_DRAIN_GRACE_SECONDS"),
     ],

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from redis.exceptions import ResponseError
 
 from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.leases import reap
 from jobqueue.lifecycle.pull import pull
+from jobqueue.maintenance import periodic
 from jobqueue.maintenance.periodic import EXPIRE_LIMIT, Maintenance
 from jobqueue.model import RESULT_TTL_SECONDS
 from jobqueue.sharding.shard import Shard
@@ -93,9 +95,21 @@ async def test_two_managers_do_each_maintenance_task_once(plain_shard: Shard, sh
 
 
 async def test_an_unexpected_error_does_not_end_maintenance(
-    plain_shard: Shard, shards: Shards, redis_url: str, caplog: pytest.LogCaptureFixture
+    plain_shard: Shard,
+    shards: Shards,
+    redis_url: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await plain_shard.execute(("SADD", "rq:queues", b"rq:queue:\xff"), ("SET", "rq:wm:dependents", "no set"))
+    async def crash(*_: object, **__: object) -> int:
+        raise ZeroDivisionError
+
+    async def fail(*_: object, **__: object) -> int:
+        raise ResponseError("ERR refused")
+
+    # What other programs write no longer makes a task fail: the errors are made here.
+    monkeypatch.setattr(periodic, "enqueue_dependents", crash)
+    monkeypatch.setattr(periodic, "expire_results", fail)
     await enqueue_jobs(plain_shard, "lost", "lost too", now=time.time())
     await claim(plain_shard, "dead", ["default"], 2, lease_seconds=0.1)
     await plain_shard.execute(("HSET", "rq:job:lost", "worker_name", b"\xff"))
@@ -105,8 +119,8 @@ async def test_an_unexpected_error_does_not_end_maintenance(
             await _until_queued(plain_shard, "lost too")
             await claim(plain_shard, "dead", ["default"], 1, lease_seconds=0.1)
             await _until_queued(plain_shard, "lost")
-    assert "event=maintenance_crashed" in caplog.text
-    assert "event=maintenance_failed" in caplog.text
+    assert "event=maintenance_crashed shard=rq task=enqueue_dependents" in caplog.text
+    assert "event=maintenance_failed shard=rq task=expire_results" in caplog.text
 
 
 async def test_maintenance_resumes_after_a_redis_restart(private_server: ValkeyServer, private_shard: Shard) -> None:
