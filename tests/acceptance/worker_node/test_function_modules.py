@@ -12,6 +12,7 @@ from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.model import JobView, NewJob
 from jobqueue.workers.registry import list_workers
 from tests.acceptance.worker_node.conftest import Client, MakeWorker
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -151,6 +152,7 @@ async def test_a_module_that_fails_at_its_import_fails_its_own_jobs_alone(
     failed = await _run(client)
     assert failed.error is not None
     assert (failed.status, failed.error.reason) == ("failed", "exception")
-    assert "function=texts.call" in worker.log_text
+    # The line is written once Redis has recorded the failure.
+    until(lambda: "function=texts.call" in worker.log_text)
     assert "texts.py" in failed.error.traceback
     assert (await _run(client, "worker_node.functions.noop")).status == "finished"
