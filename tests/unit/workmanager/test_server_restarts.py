@@ -30,7 +30,7 @@ class BrokenServer:
         self.pid = 1
 
 
-def test_a_server_that_does_not_start_again_is_one_line_and_is_tried_every_two_seconds(
+def test_a_server_that_does_not_start_is_one_line_and_tried_every_two_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     seconds = itertools.count(100.0, 0.1)

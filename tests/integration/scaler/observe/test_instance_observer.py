@@ -59,7 +59,7 @@ async def test_a_fleet_without_changes_is_polled_twice_a_minute(
     assert polls == 60 / IDLE_POLL_SECONDS
 
 
-async def test_a_fleet_that_does_not_answer_is_one_line_when_that_begins_and_one_when_it_ends(
+async def test_a_fleet_that_does_not_answer_is_one_line_at_its_begin_and_end(
     loop_: ScalerLoop,
     fleet: FakeFleet,
     clock: FakeClock,
