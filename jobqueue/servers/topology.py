@@ -4,24 +4,28 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from redis.asyncio.connection import Connection
-from redis.exceptions import RedisError
 
 from jobqueue.errors import ShardUnavailable, WrongDatabase
+from jobqueue.servers.cluster_map import (
+    HASH_SLOTS,
+    MAP_COMMANDS,
+    Address,
+    ClusterMap,
+    Partitioned,
+    least_outdated,
+    parse_map,
+)
 from jobqueue.servers.connection_pool import (
     DatabaseRefused,
     ServerPool,
     ServerRefused,
     ServerUnreachable,
-    parse_info,
 )
 from jobqueue.servers.url import parse_redis_url
 
-HASH_SLOTS = 16384
 MAP_TIMEOUT_SECONDS = 1.0
 HEDGE_DELAY_SECONDS = 0.2
 """If a server has not replied for this long, the next one is asked as well."""
@@ -31,57 +35,8 @@ RECHECK_SECONDS = 2.0
 """How often a refused server is asked whether it is a member of the cluster by now."""
 NOT_CLUSTERED = "it runs without cluster-enabled, but the queue is on a Redis Cluster: restart it with cluster-enabled"
 
-_MAP_COMMANDS = (("CLUSTER", "INFO"), ("CLUSTER", "SLOTS"))
-
-Address = tuple[str, int]
 
 log = logging.getLogger(__name__)
-
-
-class _Partitioned(ShardUnavailable):
-    """Servers of a cluster reply, but none of them is in the majority partition: they accept no commands."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterMap:
-    """The cluster as one server sees it.
-
-    Attributes:
-        masters: first slot, last slot and master's address of each range.
-        replicas: their addresses.
-        epoch: of the cluster; it grows with every failover.
-        has_majority: whether the server is in the majority partition, as far as it knows.
-        clustered: False for a plain Redis, which has every slot.
-    """
-
-    masters: tuple[tuple[int, int, Address], ...]
-    replicas: frozenset[Address]
-    epoch: int
-    has_majority: bool
-    clustered: bool
-
-    @classmethod
-    def of_standalone(cls, address: Address) -> "ClusterMap":
-        """Return the map of a server that belongs to no cluster."""
-        return cls(((0, HASH_SLOTS - 1, address),), frozenset(), 0, True, False)
-
-    @classmethod
-    def parse(cls, info: bytes, slots: Any, asked: Address) -> "ClusterMap":
-        """Parse the replies to CLUSTER INFO and CLUSTER SLOTS of the server at `asked`."""
-        fields = parse_info(info)
-
-        # An entry is [first slot, last slot, master, *replicas], a server is [host, port, id, …]. A server may give its
-        # own host as ''.
-        def address(server: Any) -> Address:
-            return (server[0].decode() if server[0] else asked[0], int(server[1]))
-
-        return cls(
-            masters=tuple((int(first), int(last), address(master)) for first, last, master, *_ in slots),
-            replicas=frozenset(address(replica) for _, _, _, *replicas in slots for replica in replicas),
-            epoch=int(fields.get("cluster_current_epoch", 0)),
-            has_majority=fields.get("cluster_state") == "ok",
-            clustered=True,
-        )
 
 
 class Topology:
@@ -221,7 +176,7 @@ class Topology:
             while server.has_overdue_reply:
                 try:
                     await self._adopt(await self._query_members())
-                except _Partitioned:
+                except Partitioned:
                     server.cancel_in_flight()
                 except ShardUnavailable:
                     pass  # Nobody knows of a successor: each caller waits until its own timeout.
@@ -236,7 +191,7 @@ class Topology:
 
         Raises:
             ShardUnavailable: no server replies.
-            _Partitioned: none of the servers that reply is in the majority partition.
+            Partitioned: none of the servers that reply is in the majority partition.
         """
         addresses = self._query_order()
         queries: set[asyncio.Task[ClusterMap | ShardUnavailable]] = set()
@@ -247,7 +202,7 @@ class Topology:
                 if address is not None:
                     queries.add(asyncio.create_task(self._query(address)))
                 if not queries:
-                    return _least_outdated(answers)
+                    return least_outdated(answers)
                 delay = None if address is None else HEDGE_DELAY_SECONDS
                 done, queries = await asyncio.wait(queries, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
                 answers += [query.result() for query in done]
@@ -273,12 +228,12 @@ class Topology:
 
     async def _query(self, address: Address) -> ClusterMap | ShardUnavailable:
         try:
-            replies = await self._pool(address).execute(*_MAP_COMMANDS, timeout_seconds=MAP_TIMEOUT_SECONDS)
+            replies = await self._pool(address).execute(*MAP_COMMANDS, timeout_seconds=MAP_TIMEOUT_SECONDS)
         except DatabaseRefused as error:
             return WrongDatabase(str(error))
         except ServerUnreachable as error:
             return ShardUnavailable(str(error))
-        answer = _parse_map(address, replies)
+        answer = parse_map(address, replies)
         if self._is_refused(answer):
             return ShardUnavailable(self._refuse(address))
         return answer
@@ -288,7 +243,7 @@ class Topology:
         if not self._requires_cluster and not self._map.clustered:
             return
         address = (server.host, server.port)
-        answer = _parse_map(address, await server.ask(connection, *_MAP_COMMANDS))
+        answer = parse_map(address, await server.ask(connection, *MAP_COMMANDS))
         if self._is_refused(answer):
             raise ServerRefused(self._refuse(address), sent=False)
         if isinstance(answer, ShardUnavailable):
@@ -341,30 +296,3 @@ class Topology:
         if address not in self._pools:
             self._pools[address] = ServerPool(*address, self._connect, self._on_overdue, self._check)
         return self._pools[address]
-
-
-def _parse_map(address: Address, replies: Sequence[Any]) -> ClusterMap | ShardUnavailable:
-    """Parse the replies to `_MAP_COMMANDS`."""
-    info, slots = replies
-    if isinstance(slots, RedisError) and "cluster support disabled" in str(slots):
-        return ClusterMap.of_standalone(address)
-    for reply in (info, slots):
-        if isinstance(reply, RedisError):
-            return ShardUnavailable("Redis at {}:{}: {}".format(*address, reply))
-    return ClusterMap.parse(info, slots, address)
-
-
-def _least_outdated(answers: Sequence[ClusterMap | ShardUnavailable]) -> ClusterMap:
-    maps = [answer for answer in answers if isinstance(answer, ClusterMap)]
-    failures = "; ".join(str(answer) for answer in answers if isinstance(answer, ShardUnavailable))
-    if not maps:
-        wrong = any(isinstance(answer, WrongDatabase) for answer in answers)
-        raise WrongDatabase(failures) if wrong else ShardUnavailable(failures)
-    candidates = [found for found in maps if found.has_majority]
-    if not candidates:
-        text = (
-            "the Redis Cluster is unavailable: no reachable server is in the majority partition, or the cluster is not"
-            " formed yet"
-        )
-        raise _Partitioned(f"{text}; {failures}" if failures else text)
-    return max(candidates, key=lambda found: found.epoch)

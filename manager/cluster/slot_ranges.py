@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jobqueue.servers.topology import HASH_SLOTS
+from jobqueue.servers.cluster_map import HASH_SLOTS
 from jobqueue.sharding.layout import WITNESS_SLOT
 
 

@@ -6,7 +6,8 @@ import pytest
 from redis.crc import key_slot
 
 from jobqueue.errors import LayoutMismatch, ShardUnavailable
-from jobqueue.servers.topology import HASH_SLOTS, ClusterMap, Topology
+from jobqueue.servers.cluster_map import HASH_SLOTS, ClusterMap
+from jobqueue.servers.topology import Topology
 from jobqueue.sharding.layout import RECORD_FORMAT, WITNESS_SLOT, Layout, plan_layout
 
 

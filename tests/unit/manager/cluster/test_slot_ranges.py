@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobqueue.servers.topology import HASH_SLOTS
+from jobqueue.servers.cluster_map import HASH_SLOTS
 from manager.cluster.slot_ranges import Address, SlotRange, parse_hosts
 
 
