@@ -31,7 +31,7 @@ class WorkmanagerUp:
 
     def start(self, *options: str, environ: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "workmanager", "up", "--port", str(self.port)]
-        if "--redis-url" not in options:
+        if "--redis-url" not in options and "WORKMANAGER_REDIS_URL" not in (environ or {}):
             command += ["--data-dir", "data"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

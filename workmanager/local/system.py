@@ -137,6 +137,8 @@ class LocalSystem:
     def _manager(self, port: int, redis_url: str) -> SupervisedProcess:
         # Also for the workers, which inherit it: on this machine, functions are being written.
         environ = {"WORKMANAGER_RELOAD_FUNCTIONS": "true", **os.environ}
+        # The URL can contain a password, and every user of the machine can read command lines.
+        environ["WORKMANAGER_REDIS_URL"] = redis_url
         if self._config.max_workers is not None:
             environ["WORKMANAGER_MAX_WORKERS"] = str(self._config.max_workers)
         if isinstance(self._redis, ValkeyCluster):
@@ -144,7 +146,6 @@ class LocalSystem:
         options = {
             "--host": HOST,
             "--port": str(port),
-            "--redis-url": redis_url,
             "--scaler": "local",
             "--parent-fd": str(self._liveness_pipe.fd),
         }

@@ -21,14 +21,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 parser = argparse.ArgumentParser()
-for name in ("--host", "--port", "--redis-url", "--scaler", "--parent-fd", "--role"):
+for name in ("--host", "--port", "--scaler", "--parent-fd", "--role"):
     parser.add_argument(name)
 options = parser.parse_args()
 behaviour = os.environ.get("FAKE_MANAGER", "")
 
 
 def note(text: str) -> None:
-    url = urlsplit(options.redis_url.split(",")[0])
+    url = urlsplit(os.environ["WORKMANAGER_REDIS_URL"].split(",")[0])
     try:
         with redis.Redis(port=url.port or 0, retry=Retry(NoBackoff(), 0)) as client:
             redis_state = "Redis answers" if client.ping() else ""
