@@ -14,7 +14,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 
 # Not signal.getsignal: it converts each answer to an enumeration member, which takes twenty times as long.
@@ -31,6 +30,7 @@ from worker_node.executor.current_job import AgentClient, CurrentJob
 from worker_node.executor.failures import format_traceback, is_permanent, printable
 from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
 from worker_node.executor.source_watch import SourceWatch
+from worker_node.ipc.frame_sender import FrameSender
 from worker_node.ipc.protocol import (
     SOURCES_CHANGED_EXIT_CODE,
     FrameWriter,
@@ -43,11 +43,11 @@ from worker_node.ipc.protocol import (
 )
 from worker_node.priority import lower_priority
 
-FLUSH_AFTER_NS = 1_000_000
-"""Reports are sent at the end of a task if the last ones were sent longer ago than this."""
-FLUSH_LATER_SECONDS = 0.005
-"""Otherwise they are sent after this delay, even if the next task is still running."""
+RESTORE_AFTER_NS = 1_000_000
+"""Signals and timers are restored at the end of a task if they were last restored longer ago than this."""
 MEMORY_CHECK_NS = 500_000_000
+MAX_INTERRUPTIONS = 100
+"""How often a report that was interrupted is tried again, before the executor ends without it."""
 OOM_SCORE_ADJUSTMENT = 500
 """Half of the maximum of /proc/PID/oom_score_adj, see proc(5)."""
 MAX_RETRY_NUMBER = 1_000_000_000
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 class Executor:
-    """Runs tasks in the main thread and reports them in batches."""
+    """Runs tasks in the main thread. Each is reported before the next one begins, whatever that one does."""
 
     def __init__(
         self,
@@ -103,13 +103,11 @@ class Executor:
         self._calls = calls
         self._sources = sources
         self._pid = os.getpid()
-        self._reports: list[TaskReport] = []
-        self._flushed_ns = 0
-        self._memory_checked_ns = 0
-        self._sending = threading.Lock()
         self._frames = FrameWriter()
-        self._reports_pending = threading.Event()
-        self._flusher: threading.Thread | None = None
+        self._sender = FrameSender(jobs)
+        self._report_frame = (0, b"")
+        self._restored_ns = 0
+        self._memory_checked_ns = 0
         self._handlers = [
             (number, handler) for number in _RESTORED_SIGNALS if (handler := getsignal(number)) is not None
         ]
@@ -121,44 +119,62 @@ class Executor:
             the exit code of the process.
         """
         self._status.resident_bytes = _resident_bytes()
-        self._jobs.sendall(pack([]))
+        self._sender.send(pack([]))
         while (tasks := read_frame(self._jobs)) is not None:
             if self._sources is not None and self._sources.have_changed():
-                self._return_tasks(tasks)
+                # They run in an executor that imports the functions anew.
+                for fields in tasks:
+                    self._report(_withdrawn(Task(*fields)))
                 return SOURCES_CHANGED_EXIT_CODE
-            self._run_batch(tasks)
+            for fields in tasks:
+                task = Task(*fields)
+                try:
+                    self._run_and_report(task)
+                    if time.monotonic_ns() - self._restored_ns > RESTORE_AFTER_NS:
+                        self._restore()
+                except BaseException as error:  # noqa: BLE001 - what an earlier job has left behind can raise anything
+                    self._report_interrupted(task, error)
+            self._status.set_running_task(0, 0)
+            self._restore()
             if self._sources is not None:
                 self._sources.note_imports()
         return 0
 
-    def _return_tasks(self, tasks: list[Any]) -> None:
-        """Give tasks back: they run in an executor that imports the functions anew."""
-        self._reports += [
-            TaskReport(Task(*fields).sequence, TaskOutcome.WITHDRAWN, "", 0.0, b"", None) for fields in tasks
-        ]
-        self._send_reports()
+    def _run_and_report(self, task: Task) -> None:
+        started_ns = time.monotonic_ns()
+        self._status.set_running_task(task.sequence, started_ns)
+        if self._status.is_withdrawn(task.sequence):
+            self._report(_withdrawn(task))
+            return
+        report = self._run(task, started_ns)
+        self._end_if_forked()
+        self._report(report)
 
-    def _run_batch(self, tasks: list[Any]) -> None:
-        status, last = self._status, len(tasks) - 1
-        for position, fields in enumerate(tasks):
-            task = Task(*fields)
-            started_ns = time.monotonic_ns()
-            status.set_running_task(task.sequence, started_ns)
-            if status.is_withdrawn(task.sequence):
-                report = TaskReport(task.sequence, TaskOutcome.WITHDRAWN, "", 0.0, b"", None)
-                ended_ns = started_ns
-            else:
-                report = self._run(task, started_ns)
-                ended_ns = time.monotonic_ns()
-                if os.getpid() != self._pid:
-                    os._exit(0)  # The job forked, and this is the child process, returning from the job's function.
-            self._reports.append(report)
-            if position == last or ended_ns - self._flushed_ns > FLUSH_AFTER_NS:
-                self._flush(ended_ns)
-            elif len(self._reports) == 1:
-                self._flush_later()
-        # Not earlier: if the process dies before this, the last task is blamed, as its report may not have been sent.
-        status.set_running_task(0, 0)
+    def _report(self, report: TaskReport) -> None:
+        """Send a report. Until it is sent, the status page shows its task as running, so that one is to blame."""
+        frame = self._frames.pack([report])
+        self._report_frame = (report.sequence, frame)
+        self._sender.send(frame)
+
+    def _report_interrupted(self, task: Task, error: BaseException) -> None:
+        """Report a task although a signal handler or an asynchronous exception has hit the executor's own code.
+
+        If the connection is closed, no try succeeds: end, so that the task is blamed.
+        """
+        self._end_if_forked()
+        failed = TaskReport(task.sequence, TaskOutcome.FAILED, "", 0.0, format_traceback(error), is_permanent(error))
+        for _ in range(MAX_INTERRUPTIONS):
+            with contextlib.suppress(BaseException):
+                sequence, frame = self._report_frame
+                if sequence != task.sequence:
+                    sequence, frame = self._report_frame = task.sequence, self._frames.pack([failed])
+                self._sender.finish(frame)
+                return
+        os._exit(1)
+
+    def _end_if_forked(self) -> None:
+        if os.getpid() != self._pid:
+            os._exit(0)  # The job forked, and this is the child process, returning from the job's function.
 
     def _run(self, task: Task, started_ns: int) -> TaskReport:
         function = version = ""
@@ -195,41 +211,13 @@ class Executor:
         seconds = (time.monotonic_ns() - started_ns) / 1e9
         return TaskReport(task.sequence, outcome, function, seconds, body, detail, version)
 
-    def _flush(self, now_ns: int) -> None:
+    def _restore(self) -> None:
+        """Restore, between two jobs, what the last ones may have changed in the process."""
+        now_ns = self._restored_ns = time.monotonic_ns()
+        self._restore_signals()
         if now_ns - self._memory_checked_ns > MEMORY_CHECK_NS:
             self._memory_checked_ns = now_ns
             self._status.resident_bytes = _resident_bytes()
-        self._restore_signals()
-        self._flushed_ns = now_ns
-        self._send_reports()
-
-    def _flush_later(self) -> None:
-        """Have another thread send the reports soon, so that they do not wait for a long task behind them."""
-        if self._flusher is None:
-            self._flusher = threading.Thread(target=self._run_flusher, name="reports", daemon=True)
-            self._flusher.start()
-        self._reports_pending.set()
-
-    def _run_flusher(self) -> None:
-        while self._reports_pending.wait():
-            self._reports_pending.clear()
-            time.sleep(FLUSH_LATER_SECONDS)
-            self._send_reports()
-
-    def _send_reports(self) -> None:
-        with self._sending:
-            # The main thread may append at the same time: take a fixed number, and remove it from the same list.
-            count = len(self._reports)
-            if count:
-                reports = self._reports[:count]
-                del self._reports[:count]
-                try:
-                    self._jobs.sendall(self._frames.pack(reports))
-                except OSError:
-                    # A job closed the connection, most likely the first that cannot be reported: blame that one.
-                    self._status.set_running_task(reports[0].sequence, time.monotonic_ns())
-                    self._status.set_function(reports[0].function.encode())
-                    os._exit(1)
 
     def _restore_signals(self) -> None:
         """Undo a timer or signal handlers that a job left behind: they would hit the next job."""
@@ -237,6 +225,10 @@ class Executor:
         for number, handler in self._handlers:
             if getsignal(number) is not handler:
                 signal.signal(number, handler)
+
+
+def _withdrawn(task: Task) -> TaskReport:
+    return TaskReport(task.sequence, TaskOutcome.WITHDRAWN, "", 0.0, b"", None)
 
 
 def _retry_terms(retry: Retry) -> list[Any]:
