@@ -23,7 +23,7 @@ from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote
 
 from workmanager.errors import ClientError
-from workmanager.http.submission import Batch, JobOptions, Submission, job_json, split_into_batches
+from workmanager.http.submission import Batch, JobOptions, Submission, has_id, job_json, split_into_batches
 from workmanager.http.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -88,14 +88,28 @@ class Client:
         return str(answer["Work ID"])
 
     def submit(self, function: str, **options: Unpack[JobOptions]) -> str:
-        """Submit a job and return its id. With `unique`, a duplicate within its time is a `ClientError` 409."""
+        """Submit a job and return its id. With `unique`, a duplicate within its time is a `ClientError` 409.
+
+        Raises:
+            UsageError: an option cannot be written as JSON.
+        """
         submission = _with_id({"function": function, **options})
-        answer = self._transport.request_json("POST", "/jobs", idempotent="id" in submission, json=job_json(submission))
+        answer = self._transport.request_json(
+            "POST",
+            "/jobs",
+            idempotent=has_id(submission),
+            content=job_json(submission),
+            headers={"Content-Type": "application/json"},
+        )
         self._tell(answer)
         return str(answer["id"])
 
     def submit_many(self, submissions: Iterable[Submission]) -> Iterator[str | ClientError]:
-        """Submit many jobs in a few requests. Yield the id of each job, or the error that refused it, in order."""
+        """Submit many jobs in a few requests. Yield the id of each job, or the error that refused it, in order.
+
+        Raises:
+            UsageError: a job cannot be written as JSON. Those before it that have no answer yet are not submitted.
+        """
         for batch in split_into_batches(map(_with_id, submissions)):
             results = self._submit_batch(batch)
             for pause_seconds in self._transport.backoff():
@@ -247,6 +261,8 @@ class Client:
             headers={"Content-Type": "application/x-ndjson"},
         )
         results = [json.loads(line) for line in answer.content.splitlines()]
+        if len(results) != len(batch.lines):
+            raise ClientError(f"{answer.url} gave {len(results)} answers to {len(batch.lines)} jobs")
         for result in results:
             self._tell(result)
         return [_batch_error(result["error"]) if "error" in result else str(result["id"]) for result in results]
@@ -259,7 +275,7 @@ def new_id() -> str:
 
 def _with_id(submission: Submission) -> Submission:
     """Give the job an id, so that sending it twice creates it once. A job with a unique key cannot have one."""
-    if "id" in submission or submission.get("unique") is not None:
+    if has_id(submission) or submission.get("unique") is not None:
         return submission
     return {**submission, "id": new_id()}
 

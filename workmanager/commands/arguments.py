@@ -29,13 +29,30 @@ def positive_int(text: str) -> int:
 
 def json_object(text: str) -> dict[str, Any]:
     """Parse a JSON object (an argparse type)."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
+    value = _json(text)
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
     return value
+
+
+def json_array(text: str) -> list[Any]:
+    """Parse a JSON array (an argparse type)."""
+    value = _json(text)
+    if not isinstance(value, list):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON array")
+    return value
+
+
+def _json(text: str) -> Any:
+    """Return the value of a JSON text, or None. Python would also read NaN, which no manager accepts."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def client_parser(command: str, description: str | None) -> CommandParser:

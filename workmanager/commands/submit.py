@@ -1,90 +1,137 @@
-"""`workmanager submit`: submit files to be hashed with SHA-512, or one job of any function."""
+"""`workmanager submit`: submit files, one job of any function, or many jobs as lines of JSON."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from http import HTTPStatus
 from typing import Any
 
-from workmanager.client import FINAL_STATUSES, MAX_WAIT_SECONDS, Client
-from workmanager.commands.arguments import CommandParser, client_parser, json_object, open_client, positive_int
-from workmanager.commands.job import print_job
+from workmanager.client import Client
+from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
+from workmanager.commands.job_lines import read_jobs, submit_lines
+from workmanager.commands.job_options import add_job_options, job_options
 from workmanager.commands.output import print_json
-from workmanager.errors import UsageError, WorkManagerError
+from workmanager.commands.wait_for_jobs import wait_for_jobs
+from workmanager.errors import ClientError, UsageError, WorkManagerError
+from workmanager.http.submission import JobOptions
 
-FIRST_HINT_SECONDS = 5
-"""After this, `--wait` tells what keeps a job from running."""
+EPILOG = """\
+functions, with their keyword arguments (those in brackets have defaults):
+  sha512  data (what FILE contains), iterations
+  http    url [method] [headers] [body] [json] [timeout]
+  sleep   seconds
+  noop    any
+  MODULE.FUNCTION of a module that the managers register
+
+docs/functions.md describes them, and how to add functions of your own.
+The fields of a line for --batch are those of POST /jobs (/docs of a manager, openapi.json).
+Exit codes: 0 all jobs were accepted (with --wait: and finished), 1 one was not, 2 usage error.
+"""
+REFUSALS = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+"""Answers that concern one job alone, so that the next one can be accepted."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print each Work ID when its job is accepted, and with `--wait` each ended job. Return 1 if one did not finish."""
     options = _parser().parse_args(arguments)
-    if bool(options.file) == bool(options.function):
-        raise UsageError("give either files or --function NAME (see workmanager submit --help)")
+    job = job_options(options)
+    _check(options, job)
+    ids = []
+    all_accepted = True
     with open_client(options) as client:
-        ids = []
-        for job_id, source in _submit(client, options):
-            ids.append(job_id)
-            print_json({"id": job_id, "source": source}) if options.json else print(f"{job_id}  {source}")
-        return _wait(client, ids, as_json=options.json) if options.wait else 0
+        for label, result in _submit(client, options, job):
+            _print(label, result, as_json=options.json)
+            if not isinstance(result, str):
+                all_accepted = False
+            elif options.wait:
+                ids.append(result)
+        all_finished = wait_for_jobs(client, ids, as_json=options.json)
+    return 0 if all_accepted and all_finished else 1
 
 
 def _parser() -> CommandParser:
     parser = client_parser("submit", __doc__)
-    parser.add_argument("file", nargs="*", type=Path, metavar="FILE", help="a file to hash; one job each")
-    parser.add_argument(
-        "--iterations", type=positive_int, default=1, metavar="N", help="hash each file N times over (default 1)"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.usage = (
+        "workmanager submit FILE... [--iterations N] [--function NAME] [OPTION...]\n"
+        "       workmanager submit --function NAME [--kwargs JSON] [OPTION...]\n"
+        "       workmanager submit --batch FILE [--wait] [--json]"
     )
-    parser.add_argument("--function", metavar="NAME", help="sha512, http, sleep, noop, or a registered module.function")
-    parser.add_argument("--kwargs", type=json_object, metavar="JSON", help="keyword arguments of the function")
-    parser.add_argument("--queue", metavar="NAME", help="with --function: queue of the job")
-    parser.add_argument("--timeout", type=positive_int, metavar="SECONDS", help="longest run time of each job")
-    parser.add_argument("--wait", action="store_true", help="wait until the jobs have ended")
+    parser.add_argument(
+        "file", nargs="*", metavar="FILE", help="one job each: the argument `data` of the function (default: sha512)"
+    )
+    parser.add_argument("--iterations", type=positive_int, metavar="N", help="hash each FILE N times over (default 1)")
+    parser.add_argument("--function", metavar="NAME", help="function that the job calls; see below")
+    parser.add_argument("--batch", metavar="FILE", help="submit each line of FILE (`-`: standard input), a job as JSON")
+    parser.add_argument("--wait", action="store_true", help="wait until the jobs have ended, and show them")
+    add_job_options(parser)
     return parser
 
 
-def _submit(client: Client, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """Yield the id and the source (file or function) of each accepted job."""
-    if options.function:
-        job = {"kwargs": options.kwargs, "queue": options.queue, "timeout": options.timeout}
-        yield client.submit(options.function, **job), options.function
-        return
-    for path in options.file:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise WorkManagerError(f"cannot read {path}: {error.strerror}") from error
-        yield client.enqueue(data, iterations=options.iterations, timeout_seconds=options.timeout), str(path)
+def _check(options: argparse.Namespace, job: JobOptions) -> None:
+    """Refuse options that do not fit together."""
+    hashes = options.function in (None, "sha512")
+    if options.batch is not None:
+        if options.file or options.function or options.iterations or job:
+            raise UsageError("with --batch, each line is a whole job: give no FILE and no option of a job")
+    elif not (options.file or options.function):
+        raise UsageError("give files, --function NAME or --batch FILE (see workmanager submit --help)")
+    if options.iterations and not (options.file and hashes):
+        raise UsageError("--iterations is for files that sha512 hashes; other arguments are given with --kwargs")
+    if len(options.file) > 1 and ("id" in job or "unique" in job):
+        raise UsageError(f"--id and --unique are for one job, and {len(options.file)} files are given")
 
 
-def _wait(client: Client, ids: Sequence[str], *, as_json: bool) -> int:
-    all_finished = True
-    hints: set[str] = set()
-    for job_id in ids:
-        job = client.job(job_id, wait_seconds=FIRST_HINT_SECONDS)
-        while job["status"] not in FINAL_STATUSES:
-            for hint in _hints(client, job):
-                if hint not in hints:
-                    hints.add(hint)
-                    print(f"waiting: {hint}", file=sys.stderr, flush=True)
-            job = client.job(job_id, wait_seconds=MAX_WAIT_SECONDS)
-        print_json(job) if as_json else print_job(job)
-        all_finished = all_finished and job["status"] == "finished"
-    return 0 if all_finished else 1
+def _submit(
+    client: Client, options: argparse.Namespace, job: JobOptions
+) -> Iterator[tuple[dict[str, Any], str | WorkManagerError]]:
+    """Yield for each job what names it (file, function or line), and its id or why it was refused."""
+    if options.batch is not None:
+        for number, result in submit_lines(client, read_jobs(options.batch)):
+            yield {"line": number}, result
+    elif not options.file:
+        yield {"source": options.function}, client.submit(options.function, **job)
+    else:
+        for path in options.file:
+            # A file name is bytes that need not be text.
+            name = os.fsencode(path).decode(errors="replace")
+            yield {"source": name}, _submit_file(client, path, options, job.copy())
 
 
-def _hints(client: Client, job: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what keeps a job from running."""
-    if job["status"] == "started":
-        return
-    if job["status"] == "scheduled" and job.get("due_at"):
-        yield f"job {job['id']} is due at {job['due_at']}"
-    if job["status"] == "deferred" and job.get("depends_on"):
-        yield f"job {job['id']} starts after {', '.join(job['depends_on'])}"
+def _submit_file(client: Client, path: str, options: argparse.Namespace, job: JobOptions) -> str | WorkManagerError:
     try:
-        status = client.status()
-    except WorkManagerError:
-        return  # The next request tells, if it still matters then.
-    if job["status"] == "queued" and status.get("Workers") == 0:
-        yield "no worker is running yet"
-    yield from status.get("problems", ())
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        return WorkManagerError(error.strerror)
+    function, iterations = options.function or "sha512", options.iterations or 1
+    try:
+        if function == "sha512" and job.keys() <= {"id", "timeout"}:
+            # The data travel as they are, and not as base64.
+            return client.enqueue(data, iterations=iterations, job_id=job.get("id"), timeout_seconds=job.get("timeout"))
+        if function == "sha512":
+            job["kwargs"] = {"iterations": iterations, **job.get("kwargs", {})}
+        job["data"] = data
+        return client.submit(function, **job)
+    except ClientError as error:
+        if error.status not in REFUSALS:
+            raise
+        return error
+
+
+def _print(label: Mapping[str, Any], result: str | WorkManagerError, *, as_json: bool) -> None:
+    name = label.get("source") or f"line {label['line']}"
+    if isinstance(result, str):
+        print_json({"id": result, **label}) if as_json else print(f"{result}  {name}", flush=True)
+    elif as_json:
+        problem = getattr(result, "problem", None) or {"detail": str(result)}
+        print_json({"error": problem, **label})
+    else:
+        print(f"workmanager: {name}: {result}", file=sys.stderr)

@@ -4,7 +4,10 @@ import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Required, TypedDict
+
+from workmanager.errors import UsageError
 
 MAX_BATCH_JOBS = 500
 MAX_BATCH_BYTES = 512 * 1024
@@ -21,7 +24,7 @@ class UniqueOptions(TypedDict):
     """Refuse another job with the same `key` for `within` seconds."""
 
     key: str
-    within: int
+    within: float
 
 
 class JobOptions(TypedDict, total=False):
@@ -30,14 +33,14 @@ class JobOptions(TypedDict, total=False):
     id: str  # 1 to 64 letters, digits, '_', '-'
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
-    data: bytes  # the keyword argument `data` of a function marked binary
+    data: bytes | str  # the keyword argument `data` of a function marked binary: bytes, or their base64 text
     queue: str
     order: Literal["fifo", "lifo"]
     timeout: int  # seconds
     retry: RetryOptions
     unique: UniqueOptions
     delay: float  # seconds from now
-    at: str  # ISO 8601
+    at: datetime | str  # with a time zone; as text in the form of RFC 3339
     result_ttl: int  # seconds
     feed: bool  # False: the result cannot be pulled, only read at /jobs/{id}
     meta: Mapping[str, Any]
@@ -66,26 +69,42 @@ class Batch:
         return Batch(tuple(self.lines[index] for index in indexes), tuple(self.has_id[index] for index in indexes))
 
 
-def job_json(submission: Submission) -> dict[str, Any]:
-    """Return the JSON object of a job, with its data in base64."""
+def job_json(submission: Submission) -> bytes:
+    """Return a job as one line of JSON, with its data in base64.
+
+    Raises:
+        UsageError: JSON has no form for a value, such as a set or NaN.
+    """
     fields: dict[str, Any] = {name: value for name, value in submission.items() if value is not None}
-    if submission.get("data") is not None:
-        fields["data"] = base64.b64encode(submission["data"]).decode()
-    return fields
+    if isinstance(data := fields.get("data"), bytes | bytearray | memoryview):
+        fields["data"] = base64.b64encode(data).decode()
+    if isinstance(at := fields.get("at"), datetime):
+        fields["at"] = at.isoformat()
+    try:
+        return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+    except RecursionError as error:
+        raise UsageError("the job cannot be written as JSON: it is nested too deeply") from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the job cannot be written as JSON: {error}") from error
+
+
+def has_id(submission: Submission) -> bool:
+    """Return whether the job has an id, so that it is safe to send it twice."""
+    return submission.get("id") is not None
 
 
 def split_into_batches(submissions: Iterable[Submission]) -> Iterator[Batch]:
     """Yield batches of at most `MAX_BATCH_JOBS` and, unless one job is larger, `MAX_BATCH_BYTES`; in order."""
     lines: list[bytes] = []
-    has_id: list[bool] = []
+    with_id: list[bool] = []
     size_bytes = 0
     for submission in submissions:
-        line = json.dumps(job_json(submission), separators=(",", ":")).encode() + b"\n"
+        line = job_json(submission) + b"\n"
         if lines and (len(lines) == MAX_BATCH_JOBS or size_bytes + len(line) > MAX_BATCH_BYTES):
-            yield Batch(tuple(lines), tuple(has_id))
-            lines, has_id, size_bytes = [], [], 0
+            yield Batch(tuple(lines), tuple(with_id))
+            lines, with_id, size_bytes = [], [], 0
         lines.append(line)
-        has_id.append("id" in submission)
+        with_id.append(has_id(submission))
         size_bytes += len(line)
     if lines:
-        yield Batch(tuple(lines), tuple(has_id))
+        yield Batch(tuple(lines), tuple(with_id))

@@ -54,9 +54,11 @@ class Transport:
         self._retry_seconds = retry_seconds
         self._current = 0
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # Reading the certificates takes longer than a whole request, so it is done once, and only for https.
+        tls = httpx.create_ssl_context() if any(url.lower().startswith("https:") for url in self._urls) else False
         # Managers on this machine are not reached through a proxy that the environment names.
-        direct = {f"all://{host}": httpx.HTTPTransport() for host in ("127.0.0.1", "localhost", "[::1]")}
-        self._http = httpx.Client(headers=headers, mounts=direct)
+        direct = {f"all://{host}": httpx.HTTPTransport(verify=tls) for host in ("127.0.0.1", "localhost", "[::1]")}
+        self._http = httpx.Client(headers=headers, mounts=direct, verify=tls)
 
     def close(self) -> None:
         self._http.close()

@@ -33,9 +33,11 @@ class Shell:
         self._system = system
         self._environ = {**os.environ, "WORKMANAGER_URL": ",".join(system.urls), "PYTHONPATH": os.getcwd()}
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "workmanager", *arguments]
-        return subprocess.run(command, env=self._environ, capture_output=True, text=True, check=False, timeout=180)
+        return subprocess.run(
+            command, env=self._environ, input=stdin, capture_output=True, text=True, check=False, timeout=180
+        )
 
     def json(self, *arguments: str) -> list[Any]:
         """Run a command that must succeed, and return the JSON lines it prints."""
@@ -98,3 +100,39 @@ def test_a_refused_job_is_one_line(shell: Shell) -> None:
     assert done.stderr.startswith("workmanager: ")
     assert done.stderr.count("\n") == 1
     assert "no.such_function" in done.stderr
+
+
+def test_the_options_of_a_job_reach_its_record(shell: Shell) -> None:
+    (accepted,) = shell.json(
+        *("submit", "--function", "noop", "--args", "[1]", "--kwargs", '{"n": 2}', "--queue", "reports"),
+        *("--at", "2099-01-31 08:00:00+01:00", "--timeout", "60", "--retry", "2", "--retry-intervals", "5,10"),
+        *("--meta", '{"order": 42}', "--id", "january", "--lifo", "--result-ttl", "60", "--no-feed"),
+    )
+    assert accepted == {"id": "january", "source": "noop"}
+    (job,) = shell.json("job", "january")
+    expected = {"args": [1], "kwargs": {"n": 2}, "queue": "reports", "status": "scheduled", "timeout": 60}
+    expected |= {"due_at": "2099-01-31T07:00:00.000000Z", "retries_left": 2, "meta": {"order": 42}}
+    assert {name: job[name] for name in expected} == expected
+
+
+def test_a_key_refuses_a_second_job_for_its_time(shell: Shell) -> None:
+    unique = ("submit", "--function", "noop", "--unique", "invoices", "--within", "600")
+    (first,) = shell.json(*unique)
+    second = shell.run(*unique)
+    assert (second.returncode, second.stdout, second.stderr.count("\n")) == (1, "", 1)
+    assert first["id"] in second.stderr
+
+
+def test_lines_from_standard_input_are_jobs_and_each_refused_one_is_named(shell: Shell) -> None:
+    lines = [{"function": "sleep", "kwargs": {"seconds": 0}, "meta": {"n": n}} for n in range(3)]
+    lines.insert(1, {"function": "no.such_function"})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    done = shell.run("submit", "--batch", "-", "--wait", "--json", stdin=text)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr, [answer["line"] for answer in answers[:4]]) == (1, "", [1, 2, 3, 4])
+    assert answers[1]["error"]["status"] == 422
+    assert "no.such_function" in answers[1]["error"]["detail"]
+    ids = [answer["id"] for answer in answers[:4] if "id" in answer]
+    assert [(job["id"], job["status"], job["meta"]) for job in answers[4:]] == [
+        (job_id, "finished", {"n": number}) for number, job_id in enumerate(ids)
+    ]

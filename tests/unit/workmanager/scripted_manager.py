@@ -1,6 +1,7 @@
 """A scripted HTTP server in place of a manager, for answers that no healthy manager gives."""
 
 import json
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,9 +41,9 @@ LOST = Answer(lost=True)
 
 
 class ScriptedManager:
-    """Gives its answers in order, and the last one again and again."""
+    """Gives its answers in order, and the last one again and again. With `tls`, over https."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         remaining = list(answers or [Answer()])
         requests = self.requests
@@ -71,7 +72,9 @@ class ScriptedManager:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

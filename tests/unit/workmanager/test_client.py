@@ -1,11 +1,20 @@
 """The client against managers that refuse, fail, stop answering or do not exist."""
 
 import base64
+import ipaddress
 import json
+import math
 import re
+import ssl
 import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.unit.workmanager.scripted_manager import LOST, Answer, ScriptedManager
 from workmanager.client import Client, Completed
@@ -87,6 +96,41 @@ def test_retries_end_with_the_last_failure() -> None:
         assert time.monotonic() - started_at < 2
     assert caught.value.status == 503
     assert 1 < len(manager.requests) < 20
+
+
+def test_a_manager_over_https_must_have_a_trusted_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    _write_certificate(certificate, key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with ScriptedManager(Answer({"Jobs": 1}), tls=context) as manager:
+        with (
+            Client(manager.url, retry_seconds=0.2) as client,
+            pytest.raises(ClientError, match="CERTIFICATE_VERIFY_FAILED"),
+        ):
+            client.status()
+        assert manager.requests == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with Client([_dead_url(), manager.url]) as client:
+            assert client.status() == {"Jobs": 1}
+
+
+def _write_certificate(certificate: Path, key: Path) -> None:
+    """Write a certificate for 127.0.0.1 that it has signed itself."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+    start = datetime.now(UTC) - timedelta(days=1)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=2))
+        .add_extension(address, critical=False)
+        .sign(private, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    certificate.write_bytes(made.public_bytes(pem))
+    key.write_bytes(private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
 
 
 def test_an_unreachable_manager_is_named() -> None:
@@ -215,6 +259,54 @@ def test_a_unique_job_has_no_id_and_is_not_retried() -> None:
         client.submit("noop", unique={"key": "k", "within": 60})
     assert len(manager.requests) == 1
     assert "id" not in json.loads(manager.requests[0].body)
+
+
+def test_a_job_without_a_value_for_its_id_gets_one() -> None:
+    with ScriptedManager(UNAVAILABLE, Answer({"id": "given"}, 201)) as manager, Client(manager.url) as client:
+        options: Any = {"id": None}
+        assert client.submit("noop", **options) == "given"
+    first, second = (json.loads(request.body) for request in manager.requests)
+    assert first == second
+    assert first["id"]
+
+
+def test_a_job_can_start_at_a_datetime() -> None:
+    at = datetime(2030, 1, 31, 8, tzinfo=UTC)
+    with ScriptedManager(Answer({"id": "given"}, 201)) as manager, Client(manager.url) as client:
+        client.submit("noop", at=at)
+    assert json.loads(manager.requests[0].body)["at"] == "2030-01-31T08:00:00+00:00"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, {1}, object(), b"bytes"])
+def test_a_job_that_is_no_json_is_refused_before_anything_is_sent(value: object) -> None:
+    with ScriptedManager(Answer({"id": "given"}, 201)) as manager, Client(manager.url) as client:
+        for submit in (
+            lambda: client.submit("noop", kwargs={"n": value}),
+            lambda: list(client.submit_many([{"function": "noop", "kwargs": {"n": value}}])),
+        ):
+            with pytest.raises(UsageError, match="the job cannot be written as JSON"):
+                submit()
+    assert manager.requests == []
+
+
+def test_text_that_is_no_unicode_is_sent_as_json_escapes() -> None:
+    with ScriptedManager(Answer({"id": "given"}, 201)) as manager, Client(manager.url) as client:
+        client.submit("noop", kwargs={"name": "\udcff"})
+    assert b'"\\udcff"' in manager.requests[0].body
+
+
+def test_a_batch_with_too_few_answers_is_an_error() -> None:
+    with (
+        ScriptedManager(Answer('{"id":"a"}\n')) as manager,
+        Client(manager.url) as client,
+        pytest.raises(ClientError, match="gave 1 answers to 2 jobs"),
+    ):
+        list(client.submit_many([{"function": "noop"}, {"function": "noop"}]))
+
+
+def test_the_client_has_every_option_of_a_job() -> None:
+    document = json.loads((Path(__file__).parents[3] / "openapi.json").read_text())
+    assert Submission.__annotations__.keys() == document["components"]["schemas"]["Submission"]["properties"].keys()
 
 
 def test_many_jobs_take_a_few_requests_and_are_answered_in_order() -> None:

@@ -1,93 +1,12 @@
 """Client commands: the requests they send, their output and their exit codes."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.unit.workmanager.commands.conftest import Run
 from tests.unit.workmanager.scripted_manager import Answer, ScriptedManager
-from workmanager.__main__ import main
 from workmanager.local import ports
-
-
-class Run:
-    """Runs `workmanager` in this process."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """Return exit code, standard output and standard error."""
-        self._monkeypatch.setattr(sys, "argv", ["workmanager", *arguments])
-        code = main()
-        return code, *self._capsys.readouterr()
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.delenv("WORKMANAGER_URL", raising=False)
-    monkeypatch.delenv("WORKMANAGER_API_KEY", raising=False)
-    return Run(monkeypatch, capsys)
-
-
-def test_submitted_files_are_printed_with_their_ids(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "data.bin"
-    path.write_bytes(b"\0\1")
-    with ScriptedManager(Answer({"Work ID": "abc"})) as manager:
-        assert run("submit", str(path), "--iterations", "5", "--url", manager.url) == (0, f"abc  {path}\n", "")
-        assert run("submit", str(path), "--json", "--url", manager.url)[1] == f'{{"id":"abc","source":"{path}"}}\n'
-    assert manager.requests[0].body == b"\0\1"
-    assert manager.requests[0].params["iterations"] == "5"
-
-
-@pytest.mark.parametrize(("status", "exit_code"), [("finished", 0), ("failed", 1)])
-def test_submit_can_wait_for_the_end_and_reports_it_by_its_exit_code(run: Run, status: str, exit_code: int) -> None:
-    answers = [
-        Answer({"id": "abc", "status": "queued"}, 201),
-        Answer({"id": "abc", "status": "started"}),
-        Answer({"id": "abc", "status": status, "result": 7}),
-    ]
-    with ScriptedManager(*answers) as manager:
-        code, output, _ = run(
-            "submit", "--function", "noop", "--kwargs", '{"n": 1}', "--wait", "--json", "--url", manager.url
-        )
-    assert code == exit_code
-    assert [json.loads(line) for line in output.splitlines()] == [
-        {"id": "abc", "source": "noop"},
-        {"id": "abc", "status": status, "result": 7},
-    ]
-    sent = json.loads(manager.requests[0].body)
-    assert (sent["function"], sent["kwargs"]) == ("noop", {"n": 1})
-
-
-def test_submit_tells_once_what_keeps_a_job_from_running(run: Run) -> None:
-    status = Answer({"Workers": 0, "problems": ["managers refuse jobs of a module: no"]})
-    waiting = [Answer({"id": "abc", "status": "queued"}), status]
-    answers = [Answer({"id": "abc"}, 201), *waiting, *waiting, Answer({"id": "abc", "status": "finished"})]
-    with ScriptedManager(*answers) as manager:
-        code, _, errors = run("submit", "--function", "noop", "--wait", "--url", manager.url)
-    assert code == 0
-    assert errors.splitlines() == [
-        "waiting: no worker is running yet",
-        "waiting: managers refuse jobs of a module: no",
-    ]
-    assert 0 < int(manager.requests[1].params["wait"]) <= 10
-
-
-@pytest.mark.parametrize(
-    ("fields", "hint"),
-    [
-        ({"status": "scheduled", "due_at": "2030-01-01T00:00:00Z"}, "job abc is due at 2030-01-01T00:00:00Z"),
-        ({"status": "deferred", "depends_on": ["x", "y"]}, "job abc starts after x, y"),
-    ],
-)
-def test_submit_tells_what_a_job_waits_for(run: Run, fields: dict[str, object], hint: str) -> None:
-    answers = [Answer({"id": "abc", **fields}), Answer({}, 500), Answer({"id": "abc", "status": "finished"})]
-    with ScriptedManager(Answer({"id": "abc"}, 201), *answers) as manager:
-        code, _, errors = run("submit", "--function", "noop", "--wait", "--url", manager.url)
-    assert (code, errors) == (0, f"waiting: {hint}\n")
 
 
 def test_queues_prints_a_table_or_json_lines(run: Run) -> None:
@@ -214,9 +133,6 @@ def test_a_refused_request_is_one_line_and_exit_code_1(run: Run) -> None:
     [
         ([], ""),
         (["nonsense"], "unknown command 'nonsense'"),
-        (["submit"], "give either files or --function"),
-        (["submit", "x", "--function", "noop"], "give either files or --function"),
-        (["submit", "--function", "noop", "--kwargs", "[1]"], "'[1]' is not a JSON object"),
         (["pull", "--top", "0"], "'0' is not a whole number from 1"),
         (["queues", "pause"], "give the NAME of a queue"),
         (["queues", "list", "high"], "give no NAME to list"),
@@ -233,11 +149,6 @@ def test_a_usage_error_is_one_line_and_exit_code_2(run: Run, arguments: list[str
     assert code == 2
     assert message in errors
     assert errors.count("\n") == (1 if message else 0)
-
-
-def test_an_unreadable_file_is_reported(run: Run, tmp_path: Path) -> None:
-    code, _, errors = run("submit", str(tmp_path / "missing"))
-    assert (code, errors) == (1, f"workmanager: cannot read {tmp_path / 'missing'}: No such file or directory\n")
 
 
 def test_help_lists_the_commands(run: Run) -> None:

@@ -1,0 +1,143 @@
+"""Options of `workmanager submit` that are fields of a job; checked before anything is sent.
+
+The bounds are those of `POST /jobs`. A unit test compares them with the OpenAPI document.
+"""
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from workmanager.commands.arguments import CommandParser, json_array, json_object
+from workmanager.errors import UsageError
+from workmanager.http.submission import JobOptions
+
+YEAR_SECONDS = 365 * 24 * 3600
+MAX_RETRIES = 100
+ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
+QUEUE_PATTERN = "[A-Za-z0-9_.-]{1,64}"
+MAX_UNIQUE_KEY_CHARACTERS = 256
+
+
+def add_job_options(parser: CommandParser) -> None:
+    group = parser.add_argument_group("options of each job")
+    group.add_argument("--args", type=json_array, metavar="JSON", help="positional arguments of the function")
+    group.add_argument("--kwargs", type=json_object, metavar="JSON", help="keyword arguments of the function")
+    group.add_argument("--queue", type=_matching(QUEUE_PATTERN), metavar="NAME", help="queue (default: default)")
+    group.add_argument(
+        "--lifo", action="store_const", const="lifo", dest="order", help="put the job at the front of the queue"
+    )
+    start = group.add_mutually_exclusive_group()
+    start.add_argument("--delay", type=_seconds, metavar="SECONDS", help="start the job no sooner than in SECONDS")
+    start.add_argument(
+        "--at", type=_instant, metavar="TIME", help="start it no sooner than then: 2030-01-31T08:00:00+01:00, or with Z"
+    )
+    group.add_argument(
+        "--timeout", type=_whole(1, YEAR_SECONDS), metavar="SECONDS", help="kill it after SECONDS (default 3600)"
+    )
+    group.add_argument(
+        "--retry", type=_whole(0, MAX_RETRIES), metavar="N", help="retry it N times if it fails (default 0; http: 3)"
+    )
+    group.add_argument(
+        "--retry-intervals",
+        type=_intervals,
+        metavar="SECONDS,...",
+        help="with --retry: pauses before the retries, such as 1,10,60; the last one repeats",
+    )
+    group.add_argument(
+        "--result-ttl",
+        type=_whole(0, YEAR_SECONDS),
+        metavar="SECONDS",
+        help="keep an unpulled result for SECONDS (default 7 days)",
+    )
+    group.add_argument("--no-feed", action="store_const", const=False, dest="feed", help="`pull` skips the result")
+    group.add_argument("--meta", type=json_object, metavar="JSON", help="an object to keep with the job")
+    identity = group.add_mutually_exclusive_group()
+    identity.add_argument(
+        "--id", type=_matching(ID_PATTERN), metavar="ID", help="id of the one job; with it, a repeat changes nothing"
+    )
+    identity.add_argument(
+        "--unique", type=_unique_key, metavar="KEY", help="refuse the job if another one with KEY came --within SECONDS"
+    )
+    group.add_argument("--within", type=_positive_seconds, metavar="SECONDS", help="with --unique: for how long")
+
+
+def job_options(options: argparse.Namespace) -> JobOptions:
+    """Return the fields of a job that were given.
+
+    Raises:
+        UsageError: options do not fit together.
+    """
+    if (options.unique is None) != (options.within is None):
+        raise UsageError("give both --unique KEY and --within SECONDS, or neither")
+    if options.retry_intervals is not None and not options.retry:
+        raise UsageError("--retry-intervals works only with --retry N")
+    job = JobOptions()
+    names = ("args", "kwargs", "queue", "order", "delay", "at", "timeout", "result_ttl", "feed", "meta", "id")
+    job.update({name: value for name in names if (value := getattr(options, name)) is not None})  # type: ignore[typeddict-item]  # checked by argparse's types
+    if options.retry is not None:
+        job["retry"] = {"max": options.retry, "intervals": options.retry_intervals or []}
+    if options.unique is not None:
+        job["unique"] = {"key": options.unique, "within": options.within}
+    return job
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _matching(pattern: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise argparse.ArgumentTypeError(f"{text!r} does not have the form {pattern}")
+        return text
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= YEAR_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to {YEAR_SECONDS}")
+    return seconds
+
+
+def _positive_seconds(text: str) -> float:
+    seconds = _seconds(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text!r} is not more than 0 seconds")
+    return seconds
+
+
+def _intervals(text: str) -> list[int]:
+    intervals = list(map(_whole(0, YEAR_SECONDS), text.split(",")))
+    if len(intervals) > MAX_RETRIES:
+        raise argparse.ArgumentTypeError(f"there are {len(intervals)} intervals, and at most {MAX_RETRIES} retries")
+    return intervals
+
+
+def _instant(text: str) -> str:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time with a time zone, such as 2030-01-31T08:00:00+01:00 or 2030-01-31T07:00:00Z"
+        )
+    return instant.isoformat()
+
+
+def _unique_key(text: str) -> str:
+    if not 1 <= len(text) <= MAX_UNIQUE_KEY_CHARACTERS:
+        raise argparse.ArgumentTypeError(f"a key has 1 to {MAX_UNIQUE_KEY_CHARACTERS} characters")
+    return text
