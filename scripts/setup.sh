@@ -37,8 +37,12 @@ script=setup
 . "$root/scripts/_options.sh"
 # shellcheck source=scripts/_hosts.sh
 . "$root/scripts/_hosts.sh"
-# shellcheck source=scripts/_stack.sh
-. "$root/scripts/_stack.sh"
+# shellcheck source=scripts/_bucket.sh
+. "$root/scripts/_bucket.sh"
+# shellcheck source=scripts/_certificates.sh
+. "$root/scripts/_certificates.sh"
+# shellcheck source=scripts/_change_set.sh
+. "$root/scripts/_change_set.sh"
 
 main() {
     read_options "$@"

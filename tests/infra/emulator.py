@@ -13,7 +13,7 @@ from typing import Any, Self
 import boto3
 from botocore.exceptions import BotoCoreError
 
-from tests.infra.tools import AWS_CLI, MINISTACK, fast_waiters_environment
+from tests.infra.tools import MINISTACK, fast_aws, fast_waiters_environment
 from tests.ports import pick_port
 from tests.waiting import until
 
@@ -155,7 +155,6 @@ class Scripts:
     """
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
-        AWS_CLI.ensure()
         self._root = directory / "project"
         programs = self._root / ".venv/bin"
         programs.mkdir(parents=True)
@@ -165,7 +164,7 @@ class Scripts:
             (self._root / file.name).symlink_to(file)
         (programs / "python").write_text(FAKE_PYTHON.replace("PYTHON", sys.executable))
         (programs / "python").chmod(0o755)
-        (programs / "aws").symlink_to(AWS_CLI.program("aws"))
+        (programs / "aws").symlink_to(fast_aws())
         self.bundle = directory / "bundle"
         self.bundle.write_text("first")
         self._environ = {
