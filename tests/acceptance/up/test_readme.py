@@ -1,66 +1,117 @@
-"""The README's examples, run as a reader pastes them."""
+"""The examples of README.md and docs/functions.md, run as a reader pastes them."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.sha512 import sha512
-from tests.workmanager_up import WorkmanagerUp
-
-ROOT = Path(__file__).parents[3]
-README = ROOT / "README.md"
+from tests.acceptance.up.pages import FUNCTIONS_PAGE, README, ReadersSystem, example
+from tests.waiting import until
+from workmanager.client import Client
 
 pytestmark = pytest.mark.timeout(300)
 
 
-def _example(heading: str, language: str, containing: str) -> str:
-    """The code block of a section that contains a text."""
-    _, _, section = README.read_text().partition(f"\n## {heading}\n")
-    blocks = re.findall(rf"```{language}\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
-    (block,) = [block for block in blocks if containing in block]
-    return str(block)
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadersSystem]:
+    """The system, not ready yet: the first test is about that."""
+    system = ReadersSystem(tmp_path_factory.mktemp("reader") / "run")
+    try:
+        system.start()
+        yield system
+    finally:
+        system.up.kill_all()
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[WorkmanagerUp]:
-    """The system with the example's function, in a directory that holds the README."""
-    run = WorkmanagerUp(tmp_path / "run")
-    shutil.copy(README, run.directory)
-    functions = run.directory / "functions"
-    functions.mkdir()
-    (functions / "texts.py").write_text(_example("Your own functions", "python", "def most_common"))
-    # As in the README; the tests add the repository, which a reader has as the working directory.
-    search_path = os.pathsep.join(("functions", str(ROOT)))
-    try:
-        run.start("--max-workers", "1", environ={"PYTHONPATH": search_path, "WORKMANAGER_FUNCTIONS": "texts"})
-        run.wait_until_ready()
-        yield run
-    finally:
-        run.kill_all()
+def client(system: ReadersSystem) -> Iterator[Client]:
+    with Client(system.up.urls, retry_seconds=60) as client:
+        until(lambda: client.status(), wanted="a system that answers")
+        yield client
 
 
-def _paste(example: str, up: WorkmanagerUp) -> list[str]:
-    """Run an example against the system, and return the lines it prints."""
-    for number in range(2):
-        example = example.replace(f"http://127.0.0.1:{5000 + number}", up.urls[number])
-    command = f"set -e; export no_proxy=127.0.0.1\n{example}"
-    done = subprocess.run(["bash", "-c", command], cwd=up.directory, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()
-
-
-def test_the_quick_start_prints_the_files_hash(up: WorkmanagerUp) -> None:
-    enqueued, pulled = map(json.loads, _paste(_example("Quick start", "sh", "curl"), up))
+def test_the_quick_start_prints_a_value_even_if_the_system_is_still_starting(system: ReadersSystem) -> None:
+    enqueued, pulled = map(json.loads, system.run(example(README, "Quick start", "sh", "curl")))
     assert pulled == [{"Work ID": enqueued["Work ID"], "Value": sha512(README.read_bytes(), 1000)}]
 
 
-def test_the_example_of_a_function_prints_the_documented_value(up: WorkmanagerUp) -> None:
-    example = _example("Your own functions", "sh", "curl")
-    submitted, pulled = map(json.loads, _paste(example, up))
-    documented = json.loads(example.splitlines()[-1].removeprefix("# "))
+@pytest.mark.usefixtures("client")
+def test_the_readmes_function_prints_the_documented_value(system: ReadersSystem) -> None:
+    submitted, pulled = map(json.loads, system.run(example(README, "Your own functions", "sh", "curl")))
+    _, documented = map(json.loads, example(README, "Your own functions", "", "Work ID").splitlines())
     assert pulled == [{"Work ID": submitted["id"], "Value": documented[0]["Value"]}]
+
+
+@pytest.mark.usefixtures("client")
+def test_the_readmes_client_pulls_what_it_has_submitted(system: ReadersSystem) -> None:
+    (printed,) = system.run_python(example(README, "Operate", "python"))
+    assert printed.split()[1] == sha512(b"data", 1000)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_built_in_function_is_called(system: ReadersSystem) -> None:
+    lines = system.run(example(FUNCTIONS_PAGE, "Built-in functions", "sh"))
+    assert ["status:", "finished"] in [line.split() for line in lines]
+
+
+def test_a_file_is_given_to_a_function(system: ReadersSystem, client: Client) -> None:
+    (system.directory / "photo.png").write_bytes(_png(640, 480))
+    lines = system.run(example(FUNCTIONS_PAGE, "Functions that take files", "sh", "submit"))
+    assert any(line.startswith("result:") and line.endswith('{"width": 320, "height": 240}') for line in lines)
+    (submitted,) = map(json.loads, system.run(example(FUNCTIONS_PAGE, "Functions that take files", "sh", "curl")))
+    assert client.job(submitted["id"], wait_seconds=50)["result"] == {"width": 640, "height": 480}
+
+
+def test_a_function_that_raises_is_retried_until_it_succeeds(system: ReadersSystem, client: Client) -> None:
+    report = system.directory / "report.csv"
+    text = example(FUNCTIONS_PAGE, "Errors and retries", "sh").replace("/tmp/report.csv", str(report))
+    shell = system.paste(text)
+    until(lambda: any(client.jobs(status="scheduled")), wanted="a job that waits for its retry")
+    report.write_text("a\nb\n")
+    output, _ = shell.communicate(timeout=60)
+    assert shell.returncode == 0
+    assert re.search(r"^result: +2$", output, re.MULTILINE)
+    assert "FileNotFoundError" in output
+
+
+def test_a_permanent_error_is_not_retried(system: ReadersSystem, client: Client) -> None:
+    text = example(FUNCTIONS_PAGE, "Errors and retries", "sh").replace("/tmp/report.csv", "notes.txt")
+    shell = system.paste(text)
+    output, _ = shell.communicate(timeout=60)
+    assert shell.returncode == 1
+    assert "PermanentError: notes.txt is not a CSV file" in output
+    assert client.job(output.split()[0])["attempts"] == 1
+
+
+@pytest.mark.usefixtures("client")
+def test_many_jobs_are_submitted_as_lines(system: ReadersSystem) -> None:
+    lines = system.run(example(FUNCTIONS_PAGE, "Many jobs at once", "sh"))
+    assert lines[:2] == ["report-2030-01-30  line 1", "report-2030-01-31  line 2"]
+    assert sum(line.split() == ["status:", "finished"] for line in lines) == 2
+
+
+@pytest.mark.usefixtures("client")
+def test_many_jobs_are_submitted_from_python(system: ReadersSystem) -> None:
+    assert system.run_python(example(FUNCTIONS_PAGE, "Many jobs at once", "python")) == ["finished []"]
+
+
+@pytest.mark.parametrize("page", [README, FUNCTIONS_PAGE], ids=lambda page: page.name)
+def test_examples_have_no_comments_which_an_interactive_zsh_takes_for_arguments(page: Path) -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    assert [line for block in blocks for line in block.splitlines() if re.search(r"(^|\s)#", line)] == []
+
+
+def _png(width: int, height: int) -> bytes:
+    """Return a black image."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = zlib.compress((b"\0" * (width + 1)) * height)
+    chunks = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
