@@ -31,7 +31,8 @@ MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view"),
     *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
     *("expire", "manager_heartbeat"),
-    *("scaler_acquire_lease", "scaler_record_intents", "scaler_save", "fence_worker"),
+    *("scaler_acquire_lease", "scaler_record_intents", "scaler_save"),
+    *("fence_worker", "hold_workers", "release_workers"),
 )
 _WORKER_KEYS = (
     PREFIX,  # as scripts get it, in KEYS[1]
@@ -78,6 +79,8 @@ def roles() -> Mapping[str, Role]:
             | _SCRIPTING
             # servers/adaptive_wait.py needs CLUSTER NODES (masters in touch) and CONFIG GET (node timeout).
             | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "cluster|nodes", "config|get"}
+            # manager/append_only: a file that the server may not start from is rewritten.
+            | {"bgrewriteaof"}
             | {"get", "set", "del", "exists", "expire", "hget", "hgetall", "hset", "hdel", "llen", "lindex", "lrange"}
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange", "scan"},
             keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{keys.LAYOUT}", f"~{keys.LAYOUT_MARK}"),
@@ -96,7 +99,7 @@ def roles() -> Mapping[str, Role]:
         "replica": Role(commands=frozenset({"ping", "psync", "replconf"})),
         "administrator": Role(
             commands=frozenset(
-                {"ping", "info", "role", "dbsize", "acl|load"}
+                {"ping", "info", "role", "dbsize", "acl|load", "bgrewriteaof"}
                 | {f"cluster|{name}" for name in ("addslotsrange", "failover", "forget", "info", "meet")}
                 | {f"cluster|{name}" for name in ("myid", "nodes", "replicate", "slots")}
             )

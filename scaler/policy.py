@@ -18,6 +18,8 @@ FIRST_RELEASE_HAZARDS = (0.18, 0.69, 1.79)
 1/6, 1/2 and 5/6 of an exponential distribution)."""
 HORIZONS = (0.0, *(2.0 * 1.5**power for power in range(27)))
 """Seconds ahead at which the number of ended jobs is estimated; up to 21 hours."""
+MIN_AGE_BOOTS = 0.5
+"""Minimum age of a worker, counted from its registration, in boots: what took so long to start stays for a while."""
 DELAYS = (5.0, 15.0)
 """Seconds by which a launch can be postponed, if that is cheaper."""
 MAX_SCHEDULED = 200
@@ -64,6 +66,10 @@ class Limits:
     def launch_seconds(self, boot_seconds: float) -> float:
         """Return the cost of a launch before the worker serves."""
         return max(self.min_billed_seconds, boot_seconds)
+
+    def min_age_seconds(self, boot_seconds: float) -> float:
+        """Return how old a worker must be, counted from its registration, before it can be drained as unneeded."""
+        return max(self.min_idle_seconds, MIN_AGE_BOOTS * boot_seconds)
 
     def max_workers_allowed(self) -> int:
         """Return the maximum that `max_workers` and the budget allow."""
@@ -115,22 +121,23 @@ class Observation:
 
     Attributes:
         now: Unix time.
-        queued: waiting jobs by function.
+        queued: waiting jobs by function: those that the scaler's workers could run now.
         oldest_seconds: time that the first job of the queue has waited.
         running_ages: seconds that each running job has run.
-        idle, busy, draining: registered workers by state.
+        idle_ages: seconds since the registration of each idle worker.
+        busy, draining: other registered workers by state.
         free_slots: free slots of the registered workers that are not draining.
         booting_ages: seconds since the launch of each worker that has not registered.
         stale: some numbers are missing or old, so nothing is drained.
         paused, unserved: jobs that wait in paused queues, and in queues that the scaler's workers do not serve. They
-            start no instance, so `queued` and `oldest_seconds` leave them out.
+            start no instance and keep none, so `queued` and `oldest_seconds` leave them out.
     """
 
     now: float
     queued: Mapping[str, int]
     oldest_seconds: float
     running_ages: Sequence[float]
-    idle: int
+    idle_ages: Sequence[float]
     busy: int
     draining: int
     free_slots: int
@@ -139,6 +146,11 @@ class Observation:
     stale: bool = False
     paused: int = 0
     unserved: int = 0
+
+    @property
+    def idle(self) -> int:
+        """Number of idle workers."""
+        return len(self.idle_ages)
 
     @property
     def serving(self) -> int:
@@ -152,8 +164,10 @@ class Decision:
 
     Attributes:
         launch: number of workers to launch.
-        drain: number of idle workers to drain.
+        drain: number of workers to drain: idle ones of at least `min_age_seconds`, unless `is_over_maximum`.
         reason: one line that can be checked by hand.
+        is_over_maximum: the workers to drain are above the maximum: of any age, and busy ones if too few are idle.
+        min_age_seconds: minimum age of the workers that can be drained as unneeded.
         recheck_seconds: the decision stays the same for this long unless something changes.
         numbers: the observed numbers that the reason refers to.
     """
@@ -161,6 +175,8 @@ class Decision:
     launch: int
     drain: int
     reason: str
+    is_over_maximum: bool = False
+    min_age_seconds: float = 0.0
     recheck_seconds: float = RECHECK_SECONDS
     numbers: Mapping[str, float] = field(default_factory=dict)
 
@@ -170,11 +186,12 @@ def decide(observation: Observation, limits: Limits) -> Decision:
 
     Draining workers take no new jobs, so they are no capacity. They count against the maximum until they are gone.
     """
-    serving = observation.serving
-    headroom = limits.max_workers_allowed() - serving - observation.draining
-    if headroom < 0:
-        return _scale_in_to_maximum(observation, limits, -headroom)
-    waiting = max(0, sum(observation.queued.values()) - observation.free_slots)
+    serving, maximum = observation.serving, limits.max_workers_allowed()
+    if serving > maximum:
+        return _scale_in_to_maximum(observation, limits, serving - maximum)
+    headroom = max(0, maximum - serving - observation.draining)
+    queued = sum(observation.queued.values())
+    waiting = max(0, queued - observation.free_slots)
     wanted, why = _workers_to_launch(observation, limits, min(headroom, waiting)) if waiting else (0, "")
     minimum = limits.min_workers_required(observation.now)
     if serving + wanted < minimum:
@@ -184,26 +201,34 @@ def decide(observation: Observation, limits: Limits) -> Decision:
         return _decision(observation, limits, f"LAUNCH {launch}: {why}", launch=launch)
     if observation.stale:
         return _decision(observation, limits, f"KEEP {serving}: some numbers are stale")
-    if waiting or serving <= minimum:
-        return _decision(observation, limits, f"KEEP {serving}: {_why_none_is_launched(observation, limits, why)}")
+    if queued or serving <= minimum:
+        return _decision(observation, limits, f"KEEP {serving}: {_why_kept(observation, limits, why)}")
     return _scale_in(observation, limits, minimum)
 
 
-def _why_none_is_launched(observation: Observation, limits: Limits, why: str) -> str:
+def _why_kept(observation: Observation, limits: Limits, why: str) -> str:
     """Return why the fleet stays as it is; `why` is the reason for launching no worker for the jobs that wait."""
     if why and observation.serving + observation.draining >= limits.max_workers_allowed():
         draining = f", {observation.draining} of them draining" if observation.draining else ""
         return f"the maximum of {limits.max_workers_allowed()} is reached{draining}"
     if why:
         return why
+    if observation.queued:
+        return "there is a free slot for each queued job"
     minimum = limits.min_workers_required(observation.now)
     return f"the minimum is {minimum}" if minimum else "there are no workers, and no job waits that they could run"
 
 
 def _scale_in_to_maximum(observation: Observation, limits: Limits, excess: int) -> Decision:
-    drain = min(excess, observation.idle)
+    """Drain what is above the maximum, whatever waits: under constant load no moment comes at which nothing waits.
+
+    Booting workers are drained once they have registered.
+    """
+    if observation.stale:
+        return _decision(observation, limits, f"KEEP {observation.serving}: some numbers are stale")
+    drain = min(excess, observation.idle + observation.busy)
     reason = f"DRAIN {drain}: {excess} above the maximum of {limits.max_workers_allowed()}"
-    return _decision(observation, limits, reason, drain=drain)
+    return _decision(observation, limits, reason, drain=drain, is_over_maximum=True)
 
 
 def _workers_to_launch(observation: Observation, limits: Limits, max_launches: int) -> tuple[int, str]:
@@ -231,10 +256,15 @@ def _add_proven_workers(
 
 
 def _scale_in(observation: Observation, limits: Limits, minimum: int) -> Decision:
-    """Check the fleet's marginal workers one by one. Booting workers are kept until they have registered."""
+    """Check the fleet's marginal workers one by one. Booting workers are kept until they have reached a minimum age.
+
+    No job may be queued: a job that any of the workers could run keeps them all.
+    """
     estimates, serving = observation.estimates, observation.serving
+    min_age_seconds = limits.min_age_seconds(estimates.boot_seconds)
+    old_enough = sum(age >= min_age_seconds for age in observation.idle_ages)
     size = serving
-    while serving - size < observation.idle and size > minimum and _is_unneeded(estimates, limits, size):
+    while serving - size < old_enough and size > minimum and _is_unneeded(estimates, limits, size):
         size -= 1
     drain = serving - size
     level = size + 1 if drain else size
@@ -245,7 +275,8 @@ def _scale_in(observation: Observation, limits: Limits, minimum: int) -> Decisio
         f"level {level} unused for {unused_seconds:.0f}s, idle {net_idle_seconds:.0f}s net; "
         f"hold factor {estimates.hold_factor(level):g} of break-even {break_even_seconds:.0f}s = "
         f"launch {launch_seconds:.0f}s + w * {estimates.miss_cost_seconds(level):.0f} job-seconds missed; "
-        f"minimum idle time {limits.min_idle_seconds:g}s"
+        f"minimum idle time {limits.min_idle_seconds:g}s; "
+        f"{old_enough} of {observation.idle} idle workers reach the minimum age {min_age_seconds:.0f}s"
     )
     return _decision(observation, limits, f"DRAIN {drain}: {why}" if drain else f"KEEP {serving}: {why}", drain=drain)
 
@@ -266,7 +297,15 @@ def _break_even_seconds(estimates: Estimates, limits: Limits, size: int) -> floa
     return launch_seconds + limits.wait_weight * estimates.miss_cost_seconds(size)
 
 
-def _decision(observation: Observation, limits: Limits, reason: str, *, launch: int = 0, drain: int = 0) -> Decision:
+def _decision(
+    observation: Observation,
+    limits: Limits,
+    reason: str,
+    *,
+    launch: int = 0,
+    drain: int = 0,
+    is_over_maximum: bool = False,
+) -> Decision:
     numbers = {
         "queued": sum(observation.queued.values()),
         "oldest_seconds": round(observation.oldest_seconds, 1),
@@ -282,7 +321,14 @@ def _decision(observation: Observation, limits: Limits, reason: str, *, launch: 
         **({"unserved": observation.unserved} if observation.unserved else {}),
     }
     facts = " ".join(f"{name}={value:g}" for name, value in numbers.items())
-    return Decision(launch, drain, f"{reason}; {facts}", numbers=numbers)
+    return Decision(
+        launch,
+        drain,
+        f"{reason}; {facts}",
+        is_over_maximum=is_over_maximum,
+        min_age_seconds=limits.min_age_seconds(observation.estimates.boot_seconds),
+        numbers=numbers,
+    )
 
 
 @dataclass(frozen=True, slots=True)

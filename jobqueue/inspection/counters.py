@@ -78,6 +78,7 @@ class ShardCounts:
         results_leased: results that were pulled on a lease and are not acknowledged yet.
         rate_limited: jobs of plain RQ clients that wait for a place of their rate limit, in all queues.
         paused: since when queues are paused, ISO 8601 in UTC, by name; a queue may never have had a job.
+        suspended: workers take no job at all (`rq suspend`).
     """
 
     queues: Mapping[str, QueueCounts] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class ShardCounts:
     rate_limited: int = 0
     functions: FunctionCounts = field(default_factory=FunctionCounts)
     paused: Mapping[str, str] = field(default_factory=dict)
+    suspended: bool = False
 
     def __add__(self, other: "ShardCounts") -> "ShardCounts":
         nothing = QueueCounts()
@@ -101,6 +103,7 @@ class ShardCounts:
             rate_limited=self.rate_limited + other.rate_limited,
             functions=self.functions + other.functions,
             paused={**self.paused, **other.paused},
+            suspended=self.suspended or other.suspended,
         )
 
     @property
@@ -125,6 +128,7 @@ async def read_counts(shard: Shard) -> ShardCounts:
         *(("HGETALL", keys.counter(prefix, what)) for what in ("enqueued", "finished", "failed", "stopped", "seconds")),
         ("SMEMBERS", keys.rate_limits(prefix)),
         ("HGETALL", keys.paused(prefix)),
+        ("EXISTS", keys.suspended(prefix)),
         tolerate_wrong_types=True,
     )
     now = int(own[0][0]) + int(own[0][1]) / 1_000_000
@@ -141,6 +145,7 @@ async def read_counts(shard: Shard) -> ShardCounts:
         rate_limited=await _count_rate_limited(shard, own[9] or ()),
         functions=FunctionCounts(enqueued, finished, failed, stopped, seconds),
         paused={name: since.decode(errors="replace") for name, since in pairs(own[10])},
+        suspended=bool(own[11]),
     )
 
 

@@ -12,7 +12,6 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, number_of, pairs, text_of
 from jobqueue.timestamps import iso
-from jobqueue.workers.messages import COMMAND_TTL_SECONDS, WorkerCommand
 
 RECORD_TTL_SECONDS = 120
 """How long the record of a silent worker is kept. Maintenance takes it off all lists after a minute, by its record."""
@@ -22,8 +21,6 @@ CLEAN_EXIT_TTL_SECONDS = 3600
 """How long a clean exit is remembered."""
 MAX_LISTED_QUEUES = 1000
 """A worker that serves every queue is listed for so many of them; it serves the others all the same."""
-FENCE_TTL_SECONDS = 86_400
-"""How long a fence is kept: longer than any instance takes to terminate. Worker names are never used again."""
 
 UNREADABLE = "unreadable"
 """State of a worker whose record in Redis is no hash."""
@@ -179,16 +176,6 @@ async def exited_cleanly(shard: Shard, names: Sequence[str]) -> set[str]:
     """
     answers = await shard.execute(*(("EXISTS", keys.clean_exit(shard.prefix, name)) for name in names)) if names else []
     return {name for name, left in zip(names, answers, strict=True) if left}
-
-
-async def fence_worker(shard: Shard, name: str) -> None:
-    """Fence a worker off from the shard, for a day: its claims return nothing, and it gets a `drain` command.
-
-    Raises:
-        ShardUnavailable: try again.
-    """
-    drain = WorkerCommand("drain").to_json()
-    await shard.run(script("fence_worker"), name, FENCE_TTL_SECONDS, drain, COMMAND_TTL_SECONDS, replicate=True)
 
 
 async def list_workers(shard: Shard) -> list[WorkerView]:

@@ -1,11 +1,15 @@
 """Reconciles recorded instances with reality: fences workers that must go, and terminates instances that are empty."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
+from jobqueue.errors import ShardUnavailable
 from jobqueue.sharding.shards import Shards
-from jobqueue.workers.registry import WorkerView, fence_worker
+from jobqueue.workers.fence import fence_worker, hold_workers, release_workers
+from jobqueue.workers.registry import WorkerView
 from scaler.fleets.fleet import Fleet, FleetError
 from scaler.fleets.instances import Instance
 from scaler.metrics import ScalerMetrics
@@ -76,6 +80,29 @@ class InstanceReconciler:
         state = replace(state, launch_breaker=breaker)
         return FleetState(state, instances, workers, found.boot_durations, self._observer.has_described)
 
+    @asynccontextmanager
+    async def hold(self, instances: Sequence[Instance]) -> AsyncIterator[Sequence[Instance]]:
+        """Hold the workers of these instances while the block runs, so that their termination can be recorded.
+
+        Yields:
+            The instances whose workers claim no job on any shard from now on. The others work on, because a job waits
+            that they could run. If the block fails, all of them work on.
+
+        Raises:
+            ShardUnavailable: none is held.
+        """
+        token = secrets.token_hex(8)
+        names = {each.id for each in instances}
+        held = set(names)
+        try:
+            for shard in self._shards if names else ():
+                held &= await hold_workers(shard, sorted(names), token)
+            await self._release(names - held, token)
+            yield [each for each in instances if each.id in held]
+        except BaseException:
+            await self._release(names, token)
+            raise
+
     async def fence(self, instances: Sequence[Instance], now: float) -> list[Instance]:
         """Fence the workers of these instances on every shard, and repeat the drain command until they exit.
 
@@ -94,6 +121,11 @@ class InstanceReconciler:
                     await fence_worker(shard, instance.id)
                 self._drain_sent_at[instance.id] = now
         return [replace(each, fenced_at=now) for each in instances if each.fenced_at is None]
+
+    async def _release(self, names: Collection[str], token: str) -> None:
+        for shard in self._shards if names else ():
+            with suppress(ShardUnavailable):  # The holds end by themselves.
+                await release_workers(shard, sorted(names), token)
 
     def _update_breaker(self, state: ScalerState, found: Classification) -> LaunchBreaker:
         """Log and count what changed, and return the launch breaker after it."""

@@ -31,7 +31,7 @@ class RoundResult:
     """Outcome of a round.
 
     Attributes:
-        is_empty: no job waits and no instance exists, so the first job that arrives justifies a round at once.
+        is_empty: no job waits and no worker serves or boots, so the first job that arrives justifies a round at once.
     """
 
     decision: Decision
@@ -107,7 +107,10 @@ class ScalingRound:
         limits = state.overrides.applied_to(self._observer.limits)
         decision = decide(observation, limits)
         actions = plan_actions(state, instances, workers, decision, limits, self._profile)
-        await self._save_decision(epoch, fleet, decision, actions)
+        # A job can have come since the observation: then the workers that could run it stay.
+        async with self._reconciler.hold(actions.scaling_in) as held:
+            actions = actions.confirmed(held)
+            await self._save_decision(epoch, fleet, decision, actions)
         if actions.terminating:
             fenced = await self._reconciler.fence(actions.terminating, state.now)
             await self._store.save(epoch, StateUpdate(fenced))
@@ -117,7 +120,7 @@ class ScalingRound:
                 epoch, state, current, actions.launch, max_instances=limits.max_workers_allowed()
             )
             await self._save_replacements(epoch, actions.to_be_replaced, intents)
-        return RoundResult(decision, not instances and not state.intents and not observation.queued)
+        return RoundResult(decision, not observation.serving and not observation.queued)
 
     async def _save_decision(self, epoch: int, fleet: FleetState, decision: Decision, actions: Actions) -> None:
         """Save the report and, if it does something or is the first of its kind, the decision; publish the metrics."""

@@ -112,6 +112,10 @@ class Instance:
         transitions = (self.lost_at, self.undescribed_at, self.terminating_at)
         return self.arrived_at is None or any(at is not None for at in transitions)
 
+    def has_served(self, seconds: float, now: float) -> bool:
+        """Whether its worker registered at least so many seconds ago."""
+        return self.arrived_at is not None and now - self.arrived_at >= seconds
+
     @property
     def termination_reason(self) -> str:
         """Reason for logs and metrics; 'external' if the instance ended without the scaler's doing."""

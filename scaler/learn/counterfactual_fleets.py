@@ -37,7 +37,8 @@ class DemandSample:
     Attributes:
         jobs: number of jobs that wait or run.
         running: number of running jobs among them.
-        ended: number of jobs that ended since the queue was created.
+        ended: number of jobs that ended since the queue was created, wherever they ran.
+        served: number of jobs that the fleet's workers have ended since the last sample.
         ready: number of workers that serve, idle or busy.
         booting: number of workers that boot.
         slots: number of jobs that a worker runs at a time.
@@ -48,6 +49,7 @@ class DemandSample:
     jobs: int
     running: int
     ended: int
+    served: int
     ready: int
     booting: int
     slots: int

@@ -139,8 +139,10 @@ class Demand:
     def _update_gaps(self, fleets: CounterfactualFleets, transition: Transition, sample: DemandSample) -> None:
         """Start and end idle gaps, and track what the absence of each marginal worker would cost after a gap."""
         boot_seconds, slots = self._prices.boot_seconds, sample.slots
-        for index, jobs in enumerate(fleets.jobs):
+        for index, remaining in enumerate(fleets.jobs):
             worker, capacity = self._workers[index], FLEET_SIZES[index] * slots
+            # Each job needs a worker, even one that a fleet would have finished between two samples.
+            jobs = max(remaining, 1.0 if sample.jobs or sample.served else 0.0)
             worker.track_absence(transition, sample.now, jobs, capacity, slots, boot_seconds)
             is_reached = _reaches(jobs, index, slots)
             if not is_reached and worker.unused_since is None:

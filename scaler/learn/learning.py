@@ -25,7 +25,9 @@ class QueueSnapshot:
     Attributes:
         queued: waiting jobs by function.
         running: function and age in seconds of each running job.
-        ended, ended_seconds: ended jobs and their total run time by function, since the queue was created.
+        ended, ended_seconds: ended jobs and their total run time by function, since the queue was created. They include
+            jobs of queues that the fleet does not serve.
+        served: number of jobs that the fleet's workers have ended since the last snapshot.
         oldest_seconds: time that the first job of the queue has waited.
         ready, booting: number of workers that serve, and that boot.
     """
@@ -35,6 +37,7 @@ class QueueSnapshot:
     running: Sequence[tuple[str, float]]
     ended: Mapping[str, int]
     ended_seconds: Mapping[str, float]
+    served: int
     oldest_seconds: float
     ready: int
     booting: int
@@ -85,6 +88,7 @@ class Estimators:
             jobs=job_count,
             running=len(snapshot.running),
             ended=sum(snapshot.ended.values()),
+            served=snapshot.served,
             ready=snapshot.ready,
             booting=snapshot.booting,
             slots=self._limits.slots_per_worker,

@@ -12,7 +12,7 @@ from jobqueue.workers.registry import WorkerView
 from scaler.fleets.instances import Instance
 from scaler.learn.learning import Estimators, QueueSnapshot
 from scaler.observe.instance_phases import InstancePhase, phase_of
-from scaler.observe.running_jobs import OutstandingJobs, RunningJobAges, apportion
+from scaler.observe.running_jobs import OutstandingJobs, RunningJobAges, ServedJobs, apportion
 from scaler.policy import Estimates, Limits, Observation
 from scaler.state.store import ScalerState, ScalerStore
 
@@ -102,15 +102,15 @@ class DemandObserver:
         booting_ages += [
             state.now - intent.recorded_at for intent in state.intents for _ in range(intent.request.count)
         ]
-        counts = sum(await asyncio.gather(*(read_counts(shard) for shard in self._shards)), ShardCounts())
+        by_shard = await asyncio.gather(*(read_counts(shard) for shard in self._shards))
+        counts = sum(by_shard, ShardCounts())
         total, functions = counts.total, counts.functions
         unfinished = total.queued + total.scheduled + total.deferred + total.started
         jobs = self._outstanding.by_function(functions, unfinished)
-        paused = _sum(queue for name, queue in counts.queues.items() if name in counts.paused)
+        queues = [(each, name, queue) for each in by_shard for name, queue in each.queues.items()]
+        paused = _sum(queue for each, name, queue in queues if _is_paused(each, name))
         runnable = _sum(
-            queue
-            for name, queue in counts.queues.items()
-            if name not in counts.paused and serves(self._managed_queues, name)
+            queue for each, name, queue in queues if not _is_paused(each, name) and serves(self._managed_queues, name)
         )
         queued = apportion(runnable.queued, jobs)
         ages = self._running_ages.ages(serving, state.now)
@@ -124,6 +124,7 @@ class DemandObserver:
                 running=list(zip(names, ages, strict=True)),
                 ended=functions.finished,
                 ended_seconds=functions.seconds,
+                served=self._served.since_last(serving),
                 oldest_seconds=oldest_seconds,
                 ready=len(serving),
                 booting=len(booting_ages),
@@ -134,7 +135,11 @@ class DemandObserver:
             queued=queued,
             oldest_seconds=oldest_seconds,
             running_ages=ages,
-            idle=count[InstancePhase.IDLE],
+            idle_ages=[
+                state.now - (instances[id_].arrived_at or state.now)
+                for id_, phase in phases.items()
+                if phase is InstancePhase.IDLE
+            ],
             busy=count[InstancePhase.BUSY],
             draining=count[InstancePhase.DRAINING] + count[InstancePhase.LOST] + count[InstancePhase.ENDING],
             free_slots=sum(max(0, worker.slots - worker.running) for worker in serving),
@@ -159,7 +164,13 @@ class DemandObserver:
             self._limits, boot_seconds=self._boot_seconds, wait_target_seconds=self._wait_target_seconds
         )
         self._running_ages = RunningJobAges()
+        self._served = ServedJobs()
         self._outstanding = OutstandingJobs()
+
+
+def _is_paused(shard: ShardCounts, queue: str) -> bool:
+    """Whether no worker takes jobs of this queue on this shard: it is paused, or all workers are suspended."""
+    return shard.suspended or queue in shard.paused
 
 
 def _sum(queues: Iterable[QueueCounts]) -> QueueCounts:

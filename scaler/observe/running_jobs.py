@@ -1,4 +1,4 @@
-"""Ages and functions of the running jobs, estimated from worker heartbeats and the queue's counters."""
+"""Numbers, ages and functions of jobs, estimated from worker heartbeats and the queue's counters."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,6 +21,18 @@ class RunningJobAges:
             current[worker.name] = (counts, since if counts == last_counts else now)
         self._last = current
         return [now - current[worker.name][1] for worker in workers for _ in range(worker.running)]
+
+
+class ServedJobs:
+    """Counts the jobs that the fleet's workers end. The queue's counters include those of other workers."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def since_last(self, workers: Sequence[WorkerView]) -> int:
+        """Return how many jobs these workers have ended since the last call, as of their latest heartbeats."""
+        last, self._last = self._last, {worker.name: worker.finished + worker.failed for worker in workers}
+        return sum(max(0, ended - last.get(name, 0)) for name, ended in self._last.items())
 
 
 class OutstandingJobs:

@@ -42,6 +42,7 @@ class WorkManagerPolicy:
         self._service_time_factor = service_time_factor
         self._estimators = Estimators(limits, boot_seconds=boot_seconds, wait_target_seconds=wait_target_seconds)
         self._booting: dict[Instance, None] = {}
+        self._ended = 0
 
     def plan(self, system: SimulatedSystem) -> ScalingPlan:
         self._observe_boots(system)
@@ -51,7 +52,7 @@ class WorkManagerPolicy:
             queued=snapshot.queued,
             oldest_seconds=snapshot.oldest_seconds,
             running_ages=[age for _, age in snapshot.running],
-            idle=len(system.idle),
+            idle_ages=[system.now - instance.ready_at for instance in system.idle],
             busy=snapshot.ready - len(system.idle),
             draining=0,
             free_slots=system.free_slots,
@@ -60,7 +61,8 @@ class WorkManagerPolicy:
         )
         decision = decide(observation, self._estimators.limits)
         self._booting = dict.fromkeys(system.booting)
-        idle_longest = list(islice(system.idle, decision.drain))
+        old_enough = (each for each in system.idle if system.now - each.ready_at >= decision.min_age_seconds)
+        idle_longest = list(islice(old_enough, decision.drain))
         return ScalingPlan(decision.launch, idle_longest, recheck_seconds=decision.recheck_seconds)
 
     def _observe_boots(self, system: SimulatedSystem) -> None:
@@ -74,12 +76,14 @@ class WorkManagerPolicy:
         if self._service_time_factor != 1.0:
             factor = self._service_time_factor
             service_seconds = {function: total * factor for function, total in service_seconds.items()}
+        ended_before, self._ended = self._ended, system.finished_by_function.total()
         return QueueSnapshot(
             now=system.now,
             queued=dict(system.queued_by_function),
             running=system.running_ages(),
             ended=system.finished_by_function,
             ended_seconds=service_seconds,
+            served=self._ended - ended_before,
             oldest_seconds=system.now - system.queue[0].submit_seconds if system.queue else 0.0,
             ready=system.alive - len(system.booting),
             booting=len(system.booting),

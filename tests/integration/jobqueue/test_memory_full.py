@@ -18,10 +18,10 @@ from jobqueue.maintenance.periodic import enqueue_due, prune
 from jobqueue.servers.connection_pool import INFO_MAX_AGE_SECONDS
 from jobqueue.sharding.shard import MEMORY_LIMIT_SHARE, Shard
 from jobqueue.sharding.shards import Shards
+from jobqueue.workers.fence import fence_worker, hold_workers, release_workers
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
 from jobqueue.workers.registry import (
     exited_cleanly,
-    fence_worker,
     list_workers,
     register,
     send_worker_heartbeat,
@@ -182,6 +182,9 @@ async def test_the_scaler_keeps_working_when_memory_is_full(full: Shard) -> None
     launched = Instance("i-1", launched_at=1.0)
     await store.save(leadership.epoch, StateUpdate([launched], completed_intents=["t-1"], decision={"launch": 1}))
     assert set((await store.read()).instances) == {"i-1"}
+    await register(full, worker_record("i-1", queues=("other",)))
+    assert await hold_workers(full, ["i-1"], "t-2") == {"i-1"}
+    await release_workers(full, ["i-1"], "t-2")
     await fence_worker(full, "i-1")
     await unregister(full, "i-1", ("default",))
     assert await exited_cleanly(full, ["i-1"]) == {"i-1"}

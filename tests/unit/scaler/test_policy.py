@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import scaler.policy
-from scaler.policy import Limits, Observation, ScheduledMinimum, decide
+from scaler.policy import MIN_AGE_BOOTS, Limits, Observation, ScheduledMinimum, decide
 from tests.unit.scaler.observations import CLOUD, estimates, observed
 
 LONG_JOBS = estimates(service_seconds=3600.0)
@@ -100,9 +100,26 @@ SITUATIONS = {
     "nothing is drained while jobs wait": Situation(
         observed(queued=30, idle=1, booting_ages=(80.0,) * 30, learned=UNUSED)
     ),
+    "nothing is drained while an idle worker is about to take a job": Situation(
+        observed(queued=1, idle=3, learned=UNUSED)
+    ),
+    "a worker is kept until its minimum age": Situation(
+        observed(idle=3, idle_age_seconds=MIN_AGE_BOOTS * 90.0 - 1, learned=UNUSED)
+    ),
+    "a worker can go at its minimum age": Situation(
+        observed(idle=3, idle_age_seconds=MIN_AGE_BOOTS * 90.0, learned=UNUSED), drain=3
+    ),
     "nothing is drained on stale numbers": Situation(observed(idle=3, learned=UNUSED, stale=True)),
     "the maximum was lowered": Situation(
-        observed(queued=9, idle=1, running_ages=(5.0,) * 5), replace(CLOUD, max_workers=4), drain=1
+        observed(queued=9, idle=1, idle_age_seconds=0.0, running_ages=(5.0,) * 5),
+        replace(CLOUD, max_workers=4),
+        drain=2,
+    ),
+    "those above the maximum drain already": Situation(
+        observed(queued=9, running_ages=(5.0,) * 4, draining=2), replace(CLOUD, max_workers=4)
+    ),
+    "nothing above the maximum is drained on stale numbers": Situation(
+        observed(idle=3, stale=True), replace(CLOUD, max_workers=2)
     ),
     "the maximum is zero": Situation(observed(queued=9), replace(CLOUD, max_workers=0)),
 }
@@ -132,6 +149,11 @@ def test_the_minimum_follows_its_schedule(minute: int, workers: int) -> None:
     [
         (observed(), CLOUD, "KEEP 0: there are no workers, and no job waits that they could run; "),
         (observed(idle=2), replace(CLOUD, min_workers=2), "KEEP 2: the minimum is 2; "),
+        (
+            observed(queued=1, idle=2),
+            CLOUD,
+            "KEEP 2: there is a free slot for each queued job; ",
+        ),
         (
             observed(queued=9, running_ages=(1.0,) * 3),
             replace(CLOUD, max_workers=3),
@@ -186,7 +208,10 @@ def test_the_limits_hold_in_every_situation() -> None:
             )
             decision = decide(observation, limits)
             assert decision.launch >= 0
-            assert 0 <= decision.drain <= idle
+            assert 0 <= decision.drain <= idle + busy
+            is_needed = queued > 0 or decision.drain > idle
+            assert not decision.drain or not is_needed or decision.is_over_maximum
+            assert not decision.is_over_maximum or idle + busy + booting - decision.drain >= limits.max_workers
             assert not (decision.launch and decision.drain)
             assert not decision.launch or idle + busy + booting + draining + decision.launch <= limits.max_workers
 

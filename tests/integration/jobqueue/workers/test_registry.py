@@ -1,4 +1,4 @@
-"""Workers in the registry: registration, heartbeats, fencing, clean exits and silent workers."""
+"""Workers in the registry: registration, heartbeats, clean exits and silent workers."""
 
 from redis import Redis
 from rq import Queue
@@ -7,12 +7,11 @@ from rq.worker import Worker
 from jobqueue.maintenance.periodic import prune
 from jobqueue.model import ALL_QUEUES
 from jobqueue.sharding.shard import Shard
-from jobqueue.workers.messages import WorkerCommand, send_command, wait_for_message
+from jobqueue.workers.messages import WorkerCommand, send_command
 from jobqueue.workers.registry import (
     CLEAN_EXIT_TTL_SECONDS,
     WorkerRecord,
     exited_cleanly,
-    fence_worker,
     list_for_new_queues,
     list_workers,
     register,
@@ -92,19 +91,6 @@ async def test_an_unregistered_worker_leaves_only_its_clean_exit_record(shard: S
     assert [key for key in await shard_keys(shard) if "worker" in key or "w1" in key] == ["wm:left:w1"]
     assert 0 < await key_ttl(shard, "wm:left:w1") <= CLEAN_EXIT_TTL_SECONDS
     assert await exited_cleanly(shard, ["w1", "w2"]) == {"w1"}
-
-
-async def test_a_fenced_worker_claims_no_more_jobs_and_is_told_to_drain(shard: Shard) -> None:
-    await register(shard, RECORD)
-    await enqueue_jobs(shard, "a", "b")
-    (before,) = await claim_jobs(shard, token="t")
-    await fence_worker(shard, "w1")
-    assert await claim_jobs(shard) == []
-    assert await claim_jobs(shard, token="t") == [before], "a repeated claim whose reply was lost is no new work"
-    assert await wait_for_message(shard, "w1", (), for_work=False, seconds=1) == WorkerCommand("drain")
-    assert [job.id for job in await claim_jobs(shard, worker="w2")] == ["b"]
-    await send_worker_heartbeat(shard, "w1", worker_heartbeat("idle"))
-    assert await claim_jobs(shard) == []
 
 
 async def test_a_silent_worker_is_removed_from_every_queue(shard: Shard) -> None:

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from jobqueue.workers.registry import WorkerView
-from scaler.decide.actions import Actions, choose_idle, instances_to_replace, instances_to_scale_in, plan_actions
+from scaler.decide.actions import Actions, plan_actions
+from scaler.decide.interruptions import instances_to_replace, replaced_instances, unneeded_instances
+from scaler.decide.scale_in import choose_idle, choose_over_maximum
+from scaler.decide.successors import Successors
 from scaler.fleets.instances import Instance, Intent, LaunchRequest
 from scaler.policy import Decision, Limits
 from scaler.state.launch_breaker import FAILED_BOOTS_TO_OPEN, LaunchBreaker
@@ -37,22 +40,22 @@ def test_only_idle_workers_are_scaled_in_the_oldest_first() -> None:
         instance("young", 500.0), instance("old", 100.0), instance("busy"), instance("booting", arrived=False)
     )
     workers = by_instance(worker("young"), worker("old"), busy("busy"))
-    assert _ids(choose_idle(instances, workers, 1, PROFILE, NOW)) == ["old"]
-    assert _ids(choose_idle(instances, workers, 9, PROFILE, NOW)) == ["old", "young"]
+    assert _ids(choose_idle(instances, workers, 1, PROFILE, 0.0, NOW)) == ["old"]
+    assert _ids(choose_idle(instances, workers, 9, PROFILE, 0.0, NOW)) == ["old", "young"]
 
 
 def test_no_instance_is_scaled_in_within_its_minimum_billing_time() -> None:
     billed_until_now = NOW - PROFILE.min_billed_seconds
     instances = by_id(instance("a", billed_until_now + 1), instance("b", billed_until_now))
-    assert _ids(choose_idle(instances, by_instance(worker("a"), worker("b")), 2, PROFILE, NOW)) == ["b"]
+    assert _ids(choose_idle(instances, by_instance(worker("a"), worker("b")), 2, PROFILE, 0.0, NOW)) == ["b"]
 
 
 def test_a_replacement_stays_for_the_jobs_that_its_predecessor_releases() -> None:
     instances = by_id(instance("interrupted", replacement_token="t"), instance("replacement", token="t"))
     running = worker("interrupted", "draining", running=1, interruption="spot")
-    assert choose_idle(instances, by_instance(running, worker("replacement")), 1, PROFILE, NOW) == []
+    assert choose_idle(instances, by_instance(running, worker("replacement")), 1, PROFILE, 0.0, NOW) == []
     empty = worker("interrupted", "draining", interruption="spot")
-    chosen = choose_idle(instances, by_instance(empty, worker("replacement")), 1, PROFILE, NOW)
+    chosen = choose_idle(instances, by_instance(empty, worker("replacement")), 1, PROFILE, 0.0, NOW)
     assert _ids(chosen) == ["replacement"]
 
 
@@ -61,7 +64,7 @@ def test_workers_that_are_already_draining_are_not_scaled_in_again() -> None:
     workers = by_instance(
         worker("terminating"), worker("draining", "draining"), worker("interrupted", interruption="spot")
     )
-    assert choose_idle(instances, workers, 3, PROFILE, NOW) == []
+    assert choose_idle(instances, workers, 3, PROFILE, 0.0, NOW) == []
 
 
 def test_interrupted_workers_are_scaled_in_first_and_the_on_demand_base_last() -> None:
@@ -72,7 +75,39 @@ def test_interrupted_workers_are_scaled_in_first_and_the_on_demand_base_last() -
     )
     workers = by_instance(worker("base"), worker("spot"), worker("interrupted", interruption="rebalance"))
     profile = replace(PROFILE, on_demand_base=1)
-    assert _ids(choose_idle(instances, workers, 3, profile, NOW)) == ["interrupted", "spot", "base"]
+    assert _ids(choose_idle(instances, workers, 3, profile, 0.0, NOW)) == ["interrupted", "spot", "base"]
+
+
+def test_no_worker_is_scaled_in_within_its_minimum_age() -> None:
+    instances = by_id(instance("young", NOW - 59.0), instance("old", NOW - 60.0))
+    workers = by_instance(worker("young"), worker("old"))
+    assert _ids(choose_idle(instances, workers, 2, PROFILE, 10.0, NOW)) == ["old"]
+    recommended = {id_: replace(each, interruption="rebalance") for id_, each in workers.items()}
+    assert _ids(unneeded_instances(instances, recommended, 10.0, NOW)) == ["old"]
+
+
+def test_workers_above_the_maximum_go_at_any_age_the_idle_ones_first() -> None:
+    instances = by_id(
+        instance("a", 1.0), instance("idle", NOW - 1), instance("b", 2.0), instance("booting", arrived=False)
+    )
+    workers = by_instance(busy("a"), busy("b"), worker("idle"))
+    assert _ids(choose_over_maximum(instances, workers, 2, PROFILE)) == ["idle", "a"]
+    decision = Decision(launch=0, drain=2, reason="DRAIN 2", is_over_maximum=True, min_age_seconds=10.0)
+    actions = _plan(instances, workers, decision)
+    assert [(each.id, each.reason) for each in actions.terminating] == [("idle", "maximum"), ("a", "maximum")]
+    assert actions.scaling_in == []
+
+
+def test_workers_that_are_not_needed_go_only_once_it_is_confirmed_that_no_job_waits() -> None:
+    instances = by_id(instance("a"), instance("b"), instance("c"))
+    workers = by_instance(worker("a"), worker("b", interruption="rebalance"), busy("c"))
+    actions = _plan(instances, workers, Decision(launch=0, drain=2, reason="DRAIN 2"))
+    assert actions.terminating == []
+    assert [(each.id, each.reason) for each in actions.scaling_in] == [("b", "rebalance"), ("a", "idle")]
+    confirmed = actions.confirmed(actions.scaling_in[:1])
+    assert (_ids(list(confirmed.terminating)), confirmed.scaling_in) == (["b"], ())
+    assert confirmed.reason == "KEEP 1, because a job has come that they could run; DRAIN 2"
+    assert actions.confirmed(actions.scaling_in).reason == "DRAIN 2"
 
 
 def test_an_interrupted_worker_is_replaced_once_if_it_is_needed() -> None:
@@ -80,6 +115,7 @@ def test_an_interrupted_worker_is_replaced_once_if_it_is_needed() -> None:
         instance("busy"),
         instance("idle"),
         instance("replaced", replacement_token="t"),
+        instance("replacement-ended", replacement_token="gone"),
         instance("uninterrupted"),
         instance("gone"),
     )
@@ -87,10 +123,13 @@ def test_an_interrupted_worker_is_replaced_once_if_it_is_needed() -> None:
         busy("busy", interruption="spot"),
         worker("idle", interruption="spot"),
         busy("replaced", interruption="spot"),
+        busy("replacement-ended", interruption="spot"),
         busy("uninterrupted"),
     )
-    assert _ids(instances_to_replace(instances, workers, keep_idle=False)) == ["busy"]
-    assert _ids(instances_to_replace(instances, workers, keep_idle=True)) == ["busy", "idle"]
+    successors = Successors(serving={}, awaited={"t": 1})
+    assert _ids(instances_to_replace(instances, workers, successors, keep_idle=False)) == ["busy", "replacement-ended"]
+    needed = instances_to_replace(instances, workers, successors, keep_idle=True)
+    assert _ids(needed) == ["busy", "idle", "replacement-ended"]
 
 
 def test_a_rebalanced_worker_goes_when_idle_or_when_its_replacement_serves() -> None:
@@ -100,17 +139,30 @@ def test_a_rebalanced_worker_goes_when_idle_or_when_its_replacement_serves() -> 
         instance("replacement-pending", replacement_token="t-1"),
         instance("replacement-booting", replacement_token="t-2"),
         instance("replacement-serving", replacement_token="t-3"),
+        instance("replacement-ended", replacement_token="t-4"),
         instance("booting", arrived=False, token="t-2"),
         instance("serving", token="t-3"),
     )
-    names = ("busy", "replacement-pending", "replacement-booting", "replacement-serving")
+    names = [name for name in instances if name.startswith(("busy", "replacement"))]
     workers = by_instance(
         worker("idle", interruption="rebalance"),
         worker("serving"),
         *(busy(name, interruption="rebalance") for name in names),
     )
-    assert _ids(instances_to_scale_in(instances, workers, {"t-1"}, keep_idle=False)) == ["idle", "replacement-serving"]
-    assert _ids(instances_to_scale_in(instances, workers, {"t-1"}, keep_idle=True)) == ["replacement-serving"]
+    state = ScalerState(NOW, [Intent("t-1", NOW, 1, LaunchRequest(count=1))])
+    successors = Successors.of(state, instances, workers)
+    assert _ids(replaced_instances(instances, workers, successors)) == ["replacement-serving"]
+    assert _ids(unneeded_instances(instances, workers, 0.0, NOW)) == ["idle"]
+
+
+def test_of_workers_with_one_replacing_launch_as_many_go_as_replacements_serve() -> None:
+    """The instances of a launch do not boot at the same moment."""
+    old = [instance(f"old-{number}", replacement_token="t") for number in range(3)]
+    new = [instance(f"new-{number}", arrived=number < 1, token="t") for number in range(3)]
+    workers = by_instance(worker("new-0"), *(busy(each.id, interruption="rebalance") for each in old))
+    successors = Successors.of(ScalerState(NOW), by_id(*old, *new), workers)
+    assert _ids(replaced_instances(by_id(*old), workers, successors)) == ["old-0"]
+    assert replaced_instances(by_id(*old[1:]), workers, successors) == []
 
 
 def test_an_idle_rebalanced_worker_is_replaced_first_if_the_minimum_needs_it() -> None:
@@ -118,7 +170,7 @@ def test_an_idle_rebalanced_worker_is_replaced_first_if_the_minimum_needs_it() -
     needed = _plan(instances, workers, limits=replace(LIMITS, min_workers=1))
     assert (needed.launch, needed.terminating) == (1, [])
     unneeded = _plan(instances, workers)
-    assert (unneeded.launch, [each.reason for each in unneeded.terminating]) == (0, ["rebalance"])
+    assert (unneeded.launch, [each.reason for each in unneeded.scaling_in]) == (0, ["rebalance"])
 
 
 def test_a_replacement_is_launched_even_if_the_policy_launches_nothing() -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from jobqueue.workers.registry import WorkerView
-from scaler.decide.actions import Actions, choose_idle, plan_actions
+from scaler.decide.actions import Actions, plan_actions
 from scaler.decide.rolling_update import OUTDATED
+from scaler.decide.scale_in import choose_idle
 from scaler.fleets.instances import Instance, Intent, LaunchRequest
 from scaler.policy import Decision, Limits
 from scaler.state.launch_breaker import LaunchBreaker
@@ -75,10 +76,23 @@ def test_a_replacement_that_never_came_is_launched_again() -> None:
 def test_idle_workers_that_are_not_needed_go_without_a_replacement() -> None:
     fleet = _serving("a", "b", "c", "d", busy=False)
     unneeded = _plan(fleet)
-    assert (unneeded.launch, _ids(unneeded.terminating)) == (0, ["a"])
+    assert (unneeded.launch, unneeded.terminating, _ids(unneeded.scaling_in)) == (0, [], ["a"])
+    young = replace(KEEP, min_age_seconds=NOW)
+    assert (_plan(fleet, young).launch, _plan(fleet, young).scaling_in) == (0, [])
     needed = _plan(fleet, limits=replace(LIMITS, min_workers=4))
     assert (_ids(needed.to_be_replaced), needed.terminating) == (["a"], [])
-    assert _plan(fleet, Decision(launch=0, drain=0, reason="KEEP", numbers={"queued": 1.0})).terminating == []
+    queued = _plan(fleet, replace(KEEP, numbers={"queued": 1.0}))
+    assert (queued.terminating, queued.scaling_in) == ([], [])
+
+
+def test_as_many_old_workers_go_as_replacements_serve() -> None:
+    """The instances of a launch do not boot at the same moment."""
+    old = _serving(*(f"old-{number}" for number in range(3)), replacement_token="t")
+    new = _serving("new-0", busy=False, version=CURRENT_VERSION, token="t")
+    booting = _together(*(_booting(f"new-{number}", token="t") for number in (1, 2)))
+    assert _ids(_plan(_together(old, new, booting)).terminating) == ["old-0"]
+    remaining = _serving("old-1", "old-2", replacement_token="t")
+    assert _plan(_together(remaining, new, booting)).terminating == []
 
 
 def test_without_headroom_one_worker_goes_first_and_the_next_once_it_is_gone() -> None:
@@ -96,7 +110,7 @@ def test_a_version_whose_workers_never_register_ends_no_worker() -> None:
     failing = ScalerState(NOW, launch_breaker=LaunchBreaker(failed_boots=1))
     assert _plan(_serving("a", "b"), limits=replace(LIMITS, max_workers=2), state=failing).terminating == []
     idle = _plan(_serving("a", "b", busy=False), state=failing)
-    assert (idle.launch, idle.terminating) == (0, [])
+    assert (idle.launch, idle.terminating, idle.scaling_in) == (0, [], [])
     assert _plan(_serving("a", "b"), state=failing).launch == 1
 
 
@@ -117,7 +131,7 @@ def test_a_replaced_worker_counts_as_one_of_those_that_the_policy_drains() -> No
 def test_the_policy_drains_earlier_versions_before_others() -> None:
     new = _serving("new", busy=False, version=CURRENT_VERSION, launched_at=1.0)
     old = _serving("old", busy=False, launched_at=2.0)
-    assert _ids(choose_idle(*_together(new, old), 1, PROFILE_WITH_VERSIONS, NOW)) == ["old"]
+    assert _ids(choose_idle(*_together(new, old), 1, PROFILE_WITH_VERSIONS, 0.0, NOW)) == ["old"]
 
 
 def test_workers_of_later_and_of_unknown_versions_stay() -> None:

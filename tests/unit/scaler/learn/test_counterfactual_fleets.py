@@ -22,7 +22,7 @@ def _sample(
 ) -> DemandSample:
     """A sample in which as many jobs run as there are slots."""
     running = min(jobs, ready * slots)
-    return DemandSample(second, jobs, running, ended, ready, 0, slots, service_seconds)
+    return DemandSample(second, jobs, running, ended, 0, ready, 0, slots, service_seconds)
 
 
 def _advanced(samples: Iterable[DemandSample], sizes: int = 12) -> CounterfactualFleets:

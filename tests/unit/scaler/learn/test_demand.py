@@ -26,8 +26,9 @@ def _sample(
     booting: int = 0,
     slots: int = 1,
     service_seconds: float = JOB_SECONDS,
+    served: int = 0,
 ) -> DemandSample:
-    return DemandSample(now, jobs, running, ended, ready, booting, slots, service_seconds)
+    return DemandSample(now, jobs, running, ended, served, ready, booting, slots, service_seconds)
 
 
 def _learned(
@@ -73,6 +74,32 @@ def test_a_worker_is_unused_only_if_demand_needs_none_of_its_slots() -> None:
     assert demand.idle_gap_seconds(1) == 0
     assert demand.idle_gap_seconds(3) == 60
     assert demand.idle_gap_seconds(4) == 70
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_each_job_ends_the_first_workers_idle_gap_unless_it_ran_elsewhere(elsewhere: bool) -> None:
+    """Also one that arrives and ends between two samples: without any job at a sample, its end tells of it."""
+    demand = Demand()
+    for second in range(61):
+        ended = int(second >= 30)
+        served = int(second == 30 and not elsewhere)
+        demand.observe(
+            _sample(second, jobs=0, running=0, ended=ended, served=served, ready=1, service_seconds=0.01), PRICES
+        )
+    assert demand.idle_gap_seconds(1) == (60 if elsewhere else 29)
+    assert demand.idle_gap_seconds(2) == 60
+
+
+def test_a_short_job_that_waits_for_its_worker_is_a_miss_of_one_boot() -> None:
+    """A fleet with a worker would have finished it at once. That worker's gap ends all the same."""
+    demand = Demand()
+    for second in range(201):
+        waits = 100 <= second < 190
+        demand.observe(
+            _sample(second, jobs=int(waits), running=0, ended=int(second >= 190), ready=0, service_seconds=0.01), PRICES
+        )
+    assert demand.idle_gap_seconds(1) == 10
+    assert demand.miss_cost_seconds(1) == pytest.approx(BOOT_SECONDS, rel=0.05)
 
 
 def test_short_gaps_raise_the_hold_factor_so_that_they_are_bridged() -> None:

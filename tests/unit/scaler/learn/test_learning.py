@@ -9,7 +9,7 @@ from scaler.learn.learning import Estimators, QueueSnapshot
 from tests.unit.scaler.observations import CLOUD
 
 SNAPSHOT = QueueSnapshot(
-    now=0.0, queued={"f": 1}, running=[], ended={}, ended_seconds={}, oldest_seconds=0.0, ready=0, booting=0
+    now=0.0, queued={"f": 1}, running=[], ended={}, ended_seconds={}, served=0, oldest_seconds=0.0, ready=0, booting=0
 )
 TARGET_SECONDS = 10.0
 LATE_SECONDS, EARLY_SECONDS = 11.0, 1.0
