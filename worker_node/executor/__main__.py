@@ -7,31 +7,26 @@ Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_
 """
 
 import argparse
-import asyncio
 import contextlib
 import io
 import os
-import signal
 import socket
 import sys
 import time
-
-# Not signal.getsignal: it converts each answer to an enumeration member, which takes twenty times as long.
-from _signal import getsignal  # type: ignore[import-not-found]  # Typeshed leaves it out.
 from collections.abc import Sequence
 from typing import Any
 
-from rq.job import Retry, _current_job
-
-from jobqueue.functions import FunctionRegistry
+from jobqueue.functions import BUILT_IN, FunctionRegistry
 from processes.parent_death import die_with_parent
-from worker_node.executor.calls import MAX_NAME_CHARS, CallDecoder, Rejected
-from worker_node.executor.current_job import AgentClient, CurrentJob
-from worker_node.executor.failures import format_traceback, is_permanent, printable
-from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
+from worker_node.executor.calls import CallDecoder
+from worker_node.executor.current_job import AgentClient
+from worker_node.executor.failures import format_traceback, is_permanent
+from worker_node.executor.isolation.process_state import ProcessState
+from worker_node.executor.job_runner import JobRunner, withdrawn
 from worker_node.executor.source_watch import SourceWatch
 from worker_node.ipc.frame_sender import FrameSender
 from worker_node.ipc.protocol import (
+    NOT_RESTORED_EXIT_CODE,
     SOURCES_CHANGED_EXIT_CODE,
     FrameWriter,
     SharedStatus,
@@ -43,17 +38,12 @@ from worker_node.ipc.protocol import (
 )
 from worker_node.priority import lower_priority
 
-RESTORE_AFTER_NS = 1_000_000
-"""Signals and timers are restored at the end of a task if they were last restored longer ago than this."""
-MEMORY_CHECK_NS = 500_000_000
+THOROUGH_CHECK_NS = 500_000_000
+"""After this, the end of a job is also the time to look for what takes long to find, such as the memory in use."""
 MAX_INTERRUPTIONS = 100
 """How often a report that was interrupted is tried again, before the executor ends without it."""
 OOM_SCORE_ADJUSTMENT = 500
 """Half of the maximum of /proc/PID/oom_score_adj, see proc(5)."""
-MAX_RETRY_NUMBER = 1_000_000_000
-"""Maximum for the number of retries that a function asks for, and for the seconds before one (32 years)."""
-_RESTORED_SIGNALS = (signal.SIGALRM, signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-_NEVER_COROUTINES = (str, int, float, list, dict, type(None))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--allow-pickle", action="store_true")
     parser.add_argument("--reload-functions", action="store_true")
     parser.add_argument("--nice", type=int, default=0)
+    parser.add_argument("--max-growth-files", type=int, default=256)
     options = parser.parse_args(arguments)
     die_with_parent(options.agent_pid)
     _raise_oom_score()
@@ -79,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         agent=AgentClient(socket.socket(fileno=options.queries_fd)),
         status=SharedStatus(options.status_fd),
         calls=CallDecoder(functions, allow_pickle=options.allow_pickle),
+        state=ProcessState(options.max_growth_files),
         sources=SourceWatch(functions) if options.reload_functions and functions.modules else None,
     )
     exit_code = executor.run()
@@ -95,22 +87,21 @@ class Executor:
         agent: AgentClient,
         status: SharedStatus,
         calls: CallDecoder,
+        state: ProcessState,
         sources: SourceWatch | None,
     ) -> None:
         self._jobs = jobs
         self._agent = agent
         self._status = status
-        self._calls = calls
+        self._runner = JobRunner(calls)
+        self._state = state
         self._sources = sources
         self._pid = os.getpid()
         self._frames = FrameWriter()
         self._sender = FrameSender(jobs)
         self._report_frame = (0, b"")
-        self._restored_ns = 0
-        self._memory_checked_ns = 0
-        self._handlers = [
-            (number, handler) for number in _RESTORED_SIGNALS if (handler := getsignal(number)) is not None
-        ]
+        self._checked_ns = 0
+        self._must_restore = False
 
     def run(self) -> int:
         """Read and run batches of tasks until the agent closes the connection, or a function's source has changed.
@@ -122,20 +113,18 @@ class Executor:
         self._sender.send(pack([]))
         while (tasks := read_frame(self._jobs)) is not None:
             if self._sources is not None and self._sources.have_changed():
-                # They run in an executor that imports the functions anew.
-                for fields in tasks:
-                    self._report(_withdrawn(Task(*fields)))
-                return SOURCES_CHANGED_EXIT_CODE
-            for fields in tasks:
+                return self._leave(SOURCES_CHANGED_EXIT_CODE, "", tasks)
+            for position, fields in enumerate(tasks):
                 task = Task(*fields)
                 try:
                     self._run_and_report(task)
-                    if time.monotonic_ns() - self._restored_ns > RESTORE_AFTER_NS:
-                        self._restore()
-                except BaseException as error:  # noqa: BLE001 - what an earlier job has left behind can raise anything
+                    problem = self._restore()
+                except BaseException as error:  # noqa: BLE001 - what a job has left behind can raise anything
                     self._report_interrupted(task, error)
+                    problem = self._restore_persistently()
+                if problem:
+                    return self._leave(NOT_RESTORED_EXIT_CODE, problem, tasks[position + 1 :])
             self._status.set_running_task(0, 0)
-            self._restore()
             if self._sources is not None:
                 self._sources.note_imports()
         return 0
@@ -144,7 +133,7 @@ class Executor:
         started_ns = time.monotonic_ns()
         self._status.set_running_task(task.sequence, started_ns)
         if self._status.is_withdrawn(task.sequence):
-            self._report(_withdrawn(task))
+            self._report(withdrawn(task))
             return
         report = self._run(task, started_ns)
         self._end_if_forked()
@@ -177,69 +166,45 @@ class Executor:
             os._exit(0)  # The job forked, and this is the child process, returning from the job's function.
 
     def _run(self, task: Task, started_ns: int) -> TaskReport:
-        function = version = ""
-        detail: Any = None
+        self._must_restore = True  # Decoding can run code of the job's, too.
         try:
-            if task.unsupported is not None:
-                self._calls.reject_unsupported(task.unsupported, task.data)
-            call = self._calls.decode(task.data)
-            function, version = call.function, call.version
-            self._status.set_function(function.encode())
-            job = CurrentJob(self._agent, task.sequence, task.job_id, pickled=call.pickled)
-            token = _current_job.set(job)
-            try:
-                value = call.target(*call.args, **call.kwargs)
-                # The type check is quick and settles most results; `iscoroutine` asks an abstract base class.
-                if not isinstance(value, _NEVER_COROUTINES) and asyncio.iscoroutine(value):
-                    value = asyncio.run(value)
-            finally:
-                _current_job.reset(token)
-            if isinstance(value, Retry):
-                outcome, detail = TaskOutcome.RETRY, _retry_terms(value)
-                value = value if call.pickled else PLACEHOLDER
-            else:
-                outcome = TaskOutcome.FINISHED
-            body: bytes | str = encode_result(value, pickled=call.pickled, from_http=task.from_http)
-        except Rejected as error:
-            outcome, function, body = TaskOutcome.REJECTED, _short_name(error.function), printable(str(error))
-        except ResultError as error:
-            outcome, body, detail = TaskOutcome.FAILED, printable(str(error)), True
-        except BaseException as error:  # noqa: BLE001 - the edge of the job: sys.exit() ends a job, not its executor
-            outcome, body, detail = TaskOutcome.FAILED, format_traceback(error), is_permanent(error)
-            # Without a name, its module's import has failed.
-            function = function or _short_name(self._calls.named_function(task.data))
-        seconds = (time.monotonic_ns() - started_ns) / 1e9
-        return TaskReport(task.sequence, outcome, function, seconds, body, detail, version)
+            call = self._runner.decode(task)
+            self._status.set_function(call.function.encode())
+            self._must_restore = call.pickled or call.function not in BUILT_IN
+            if self._must_restore:
+                self._state.keep_imports()
+        except BaseException as error:  # noqa: BLE001 - an import runs the operator's code, a pickle anybody's
+            return self._runner.failed(task, error, started_ns)
+        return self._runner.run(task, call, self._agent, started_ns)
 
-    def _restore(self) -> None:
-        """Restore, between two jobs, what the last ones may have changed in the process."""
-        now_ns = self._restored_ns = time.monotonic_ns()
-        self._restore_signals()
-        if now_ns - self._memory_checked_ns > MEMORY_CHECK_NS:
-            self._memory_checked_ns = now_ns
+    def _restore(self) -> str:
+        """Undo what the last job has changed in the process; return why that is impossible, or ''."""
+        now_ns = time.monotonic_ns()
+        thorough = now_ns - self._checked_ns > THOROUGH_CHECK_NS
+        if thorough:
+            self._checked_ns = now_ns
             self._status.resident_bytes = _resident_bytes()
+        # The built-in functions leave nothing behind.
+        return self._state.restore(thorough=thorough) if self._must_restore else ""
 
-    def _restore_signals(self) -> None:
-        """Undo a timer or signal handlers that a job left behind: they would hit the next job."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self._handlers:
-            if getsignal(number) is not handler:
-                signal.signal(number, handler)
+    def _restore_persistently(self) -> str:
+        """As `_restore`, although what a job has left behind interrupts it."""
+        for _ in range(MAX_INTERRUPTIONS):
+            with contextlib.suppress(BaseException):
+                return self._restore()
+        return "it is interrupted all the time"
 
+    def _leave(self, exit_code: int, detail: str, tasks: Sequence[Any]) -> int:
+        """Give tasks back, as they run in an executor that replaces this one; return the exit code.
 
-def _withdrawn(task: Task) -> TaskReport:
-    return TaskReport(task.sequence, TaskOutcome.WITHDRAWN, "", 0.0, b"", None)
-
-
-def _retry_terms(retry: Retry) -> list[Any]:
-    """Return the fields of a returned `rq.Retry`, as numbers that a frame can hold."""
-    intervals = [min(int(seconds), MAX_RETRY_NUMBER) for seconds in retry.intervals]
-    return [min(int(retry.max), MAX_RETRY_NUMBER), intervals, bool(retry.enqueue_at_front)]
-
-
-def _short_name(function: str) -> str:
-    """Return the name of a function that is not registered; a record can name anything."""
-    return printable(function)[:MAX_NAME_CHARS]
+        Args:
+            detail: for the agent's log.
+        """
+        for fields in tasks:
+            self._report(withdrawn(Task(*fields)))
+        self._status.set_running_task(0, 0)
+        self._status.set_function(detail.encode())
+        return exit_code
 
 
 def _resident_bytes() -> int:

@@ -24,8 +24,10 @@ import msgpack  # type: ignore[import-untyped]  # It has no types.
 
 LENGTH = struct.Struct(">I")
 MAX_FRAME_BYTES = 1 << 30
-SOURCES_CHANGED_EXIT_CODE = 75
-"""Exit code of an executor that ends because the source of its functions has changed (EX_TEMPFAIL of sysexits.h)."""
+SOURCES_CHANGED_EXIT_CODE, NOT_RESTORED_EXIT_CODE = 75, 76
+RECYCLING_REASONS = {SOURCES_CHANGED_EXIT_CODE: "functions_changed", NOT_RESTORED_EXIT_CODE: "not_restored"}
+"""Why an executor ends itself between two jobs, by its exit code: the source of its functions has changed; or it cannot
+undo what a job has changed in it, and the status page tells, in place of a function's name, what that is."""
 WRITABLE_FIELDS = frozenset({"meta"})
 """Fields of its own record that a running job may write."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from jobqueue.lifecycle.finish import Outcome
 from jobqueue.model import ClaimedJob
-from worker_node.ipc.protocol import SOURCES_CHANGED_EXIT_CODE, Task, TaskOutcome, TaskReport, unpack
+from worker_node.ipc.protocol import RECYCLING_REASONS, Task, TaskOutcome, TaskReport, unpack
 from worker_node.slots.executor_keeper import ExecutorKeeper
 from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess
 from worker_node.slots.outcomes import ExecutorDeath, KillReason, classify_death, classify_report, describe_exit
@@ -247,8 +247,11 @@ class Slot:
 
     def _on_death(self, death: ExecutorDeath, pid: int, intended: bool) -> None:
         outcomes, released = classify_death(self._jobs, death)
-        if death.exit_code == SOURCES_CHANGED_EXIT_CODE and not death.running:
-            log.info("event=executor_recycled slot=%d pid=%d reason=functions_changed", self.number, pid)
+        if death.exit_code in RECYCLING_REASONS and not death.running:
+            reason = RECYCLING_REASONS[death.exit_code]
+            log.info(
+                "event=executor_recycled slot=%d pid=%d reason=%s detail=%r", self.number, pid, reason, death.function
+            )
         elif not intended and (self._jobs or death.exit_code != 0):
             job_id = outcomes[0].job.id if outcomes else ""
             log.warning(

@@ -1,0 +1,44 @@
+"""Processes that a job has started: they end with it."""
+
+import os
+import time
+from collections.abc import Container
+
+from processes.descendants import become_subreaper, children_of, kill_children
+
+DEADLINE_SECONDS = 2.0
+"""How long processes that ended jobs have left may take to die. A process that forks all the time may never."""
+_RETRY_SECONDS = 0.001
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+
+class ChildWatch:
+    """Ends the processes that a job has left behind, also those in sessions of their own."""
+
+    def __init__(self) -> None:
+        become_subreaper()
+        self._kept: Container[int] = ()
+
+    def keep(self) -> None:
+        """Let the present children live: a module has started them when it was imported."""
+        self._kept = children_of(os.getpid()) if _has_children() else ()
+
+    def end_others(self) -> bool:
+        """Kill all others. Return whether they have ended."""
+        if not self._kept and not _has_children():
+            return True
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while kill_children(self._kept):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_RETRY_SECONDS)
+        # Without a list of children, as on systems other than Linux, only the executor's end may end them.
+        return bool(self._kept) or not _has_children()
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, _LOOK)
+    except ChildProcessError:
+        return False
+    return True

@@ -1,0 +1,97 @@
+"""One job, from its record to the report on it.
+
+Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
+"""
+
+import asyncio
+import time
+from contextvars import copy_context
+from typing import Any
+
+from rq.job import Retry, _current_job
+
+from worker_node.executor.calls import MAX_NAME_CHARS, CallDecoder, DecodedCall, Rejected
+from worker_node.executor.current_job import AgentClient, CurrentJob
+from worker_node.executor.failures import format_traceback, is_permanent, printable
+from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
+from worker_node.ipc.protocol import Task, TaskOutcome, TaskReport
+
+MAX_RETRY_NUMBER = 1_000_000_000
+"""Maximum for the number of retries that a function asks for, and for the seconds before one (32 years)."""
+_NEVER_COROUTINES = (str, int, float, list, dict, type(None))
+
+
+class JobRunner:
+    """Runs jobs in this process and describes how they ended."""
+
+    def __init__(self, calls: CallDecoder) -> None:
+        self._calls = calls
+
+    def decode(self, task: Task) -> DecodedCall:
+        """Return the call that a job asks for. What it raises is for `failed`."""
+        if task.unsupported is not None:
+            self._calls.reject_unsupported(task.unsupported, task.data)
+        return self._calls.decode(task.data)
+
+    def run(self, task: Task, call: DecodedCall, agent: AgentClient, started_ns: int) -> TaskReport:
+        """Run a job; return the report on it, whatever it does.
+
+        Args:
+            agent: answers the job's queries about its own record.
+            started_ns: when the job started, by the monotonic clock.
+        """
+        detail: Any = None
+        try:
+            job = CurrentJob(agent, task.sequence, task.job_id, pickled=call.pickled)
+            token = _current_job.set(job)
+            try:
+                # In a context of its own: what a job sets in context variables ends with it.
+                context = copy_context()
+                value = context.run(call.target, *call.args, **call.kwargs)
+                # The type check is quick and settles most results; `iscoroutine` asks an abstract base class.
+                if not isinstance(value, _NEVER_COROUTINES) and asyncio.iscoroutine(value):
+                    value = context.run(asyncio.run, value)
+            finally:
+                _current_job.reset(token)
+            if isinstance(value, Retry):
+                outcome, detail = TaskOutcome.RETRY, _retry_terms(value)
+                value = value if call.pickled else PLACEHOLDER
+            else:
+                outcome = TaskOutcome.FINISHED
+            body: bytes | str = encode_result(value, pickled=call.pickled, from_http=task.from_http)
+        except ResultError as error:
+            outcome, body, detail = TaskOutcome.FAILED, printable(str(error)), True
+        except BaseException as error:  # noqa: BLE001 - the edge of the job: sys.exit() ends a job, not its executor
+            outcome, body, detail = TaskOutcome.FAILED, format_traceback(error), is_permanent(error)
+        return TaskReport(task.sequence, outcome, call.function, _seconds(started_ns), body, detail, call.version)
+
+    def failed(self, task: Task, error: BaseException, started_ns: int) -> TaskReport:
+        """Return the report on a job whose call could not be decoded."""
+        seconds = _seconds(started_ns)
+        if isinstance(error, Rejected):
+            function, body = _short_name(error.function), printable(str(error))
+            return TaskReport(task.sequence, TaskOutcome.REJECTED, function, seconds, body, None)
+        # The import of the function's module has failed.
+        function = _short_name(self._calls.named_function(task.data))
+        body, permanent = format_traceback(error), is_permanent(error)
+        return TaskReport(task.sequence, TaskOutcome.FAILED, function, seconds, body, permanent)
+
+
+def withdrawn(task: Task) -> TaskReport:
+    """Return the report on a job that has not run and goes back."""
+    return TaskReport(task.sequence, TaskOutcome.WITHDRAWN, "", 0.0, b"", None)
+
+
+def _seconds(started_ns: int) -> float:
+    return (time.monotonic_ns() - started_ns) / 1e9
+
+
+def _retry_terms(retry: Retry) -> list[Any]:
+    """Return the fields of a returned `rq.Retry`, as numbers that a frame can hold."""
+    intervals = [min(int(seconds), MAX_RETRY_NUMBER) for seconds in retry.intervals]
+    return [min(int(retry.max), MAX_RETRY_NUMBER), intervals, bool(retry.enqueue_at_front)]
+
+
+def _short_name(function: str) -> str:
+    """Return the name of a function that is not registered; a record can name anything."""
+    return printable(function)[:MAX_NAME_CHARS]
