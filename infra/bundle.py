@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("jobqueue", "manager", "processes", "scaler", "worker_node", "workmanager")
+PACKAGES = ("jobqueue", "manager", "outgoing", "processes", "scaler", "worker_node", "workmanager")
 HOST_FILES = ("infra/userdata", "infra/host")
 PYTHON = "3.11"
 GLIBC_MINOR_VERSIONS = range(34, 16, -1)

@@ -6,10 +6,17 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from jobqueue.settings import QueueSettings, check_queues, load_settings
+from outgoing.allow_list import AllowList
+
+
+def _checked_allow_list(text: str) -> str:
+    AllowList.parse(text)
+    return text
 
 
 class WorkerSettings(QueueSettings):
@@ -22,6 +29,8 @@ class WorkerSettings(QueueSettings):
         manager_timeout_seconds: a worker on an EC2 instance of its own stops if no manager has sent a heartbeat for
             this long.
         nice: CPU niceness of executor processes, see `worker_node/priority.py`.
+        http_allow: what the function `http` may call besides public addresses. It is only checked here: the function
+            reads the variable itself.
         executor_max_jobs, executor_max_growth_mib: an executor process that exceeds one of these is replaced, between
             two jobs.
     """
@@ -30,6 +39,7 @@ class WorkerSettings(QueueSettings):
     drain_grace_seconds: float = Field(default=30.0, ge=0.0)
     manager_timeout_seconds: float = Field(default=900.0, gt=0.0)
     nice: int = Field(default=0, ge=0, le=19)
+    http_allow: Annotated[str, AfterValidator(_checked_allow_list)] = ""
     executor_max_jobs: int = Field(default=1_000_000, ge=1)
     executor_max_growth_mib: int = Field(default=512, ge=1)
 

@@ -73,7 +73,7 @@ def test_the_readme_lists_every_setting_and_no_other() -> None:
 
 def _sources(pattern: str) -> str:
     """Everything that runs, as one text."""
-    folders = ("infra", "jobqueue", "manager", "processes", "scaler", "worker_node", "workmanager")
+    folders = ("infra", "jobqueue", "manager", "outgoing", "processes", "scaler", "worker_node", "workmanager")
     return "\n".join(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob(pattern)))
 
 

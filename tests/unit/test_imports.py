@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = {"infra", "jobqueue", "manager", "processes", "scaler", "worker_node", "workmanager"}
+OURS = {"infra", "jobqueue", "manager", "outgoing", "processes", "scaler", "worker_node", "workmanager"}
 MAY_USE = {
     "processes": {"processes"},
+    "outgoing": {"outgoing"},
     "jobqueue": {"jobqueue", "processes"},
     "scaler": {"scaler", "jobqueue", "processes"},
-    "manager": {"manager", "scaler", "jobqueue", "processes"},
-    "worker_node": {"worker_node", "jobqueue", "processes"},
+    "manager": {"manager", "scaler", "jobqueue", "outgoing", "processes"},
+    "worker_node": {"worker_node", "jobqueue", "outgoing", "processes"},
     "workmanager": {"workmanager", "processes"},
     "infra": {"infra", "workmanager"},
 }
@@ -49,6 +50,7 @@ ROOMS = {
         *("functions", "priority", "settings", "ipc", "executor"),
         *("shard_loops", "shutdown", "slots", "jobs_in_hand", "agent", "__main__"),
     ),
+    "outgoing": ("addresses", "allow_list", "guard", "resolve", "client", "async_client", "answer", "exchange"),
     "workmanager": (
         *("errors", "store_settings", "append_only", "http", "client", "local", "commands", "demo", "__main__"),
     ),

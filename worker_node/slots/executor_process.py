@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobqueue.settings import PREFIX
+from worker_node.functions import HTTP_ALLOW
 from worker_node.ipc.channel import Channel
 from worker_node.ipc.protocol import SharedStatus, Task, pack
 
@@ -155,5 +156,8 @@ def _command_line(options: ExecutorOptions, jobs_fd: int, queries_fd: int, statu
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the agent's environment without its settings: jobs must not see the address of Redis."""
-    return {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+    """Return the agent's environment without its settings: jobs must not see the address of Redis.
+
+    The function `http` reads the one that is kept.
+    """
+    return {name: value for name, value in environ.items() if not name.startswith(PREFIX) or name == HTTP_ALLOW}

@@ -55,7 +55,7 @@ def user_data(bundle: str, redis_url: str) -> str:
 def _archive(settings: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
-        for package in ("jobqueue", "processes", "worker_node"):
+        for package in ("jobqueue", "outgoing", "processes", "worker_node"):
             archive.add(ROOT / package, f"site/{package}", filter=_without_caches)
         archive.add(ROOT / JOBS, f"site/{JOBS}")
         archive.add(ROOT / "infra/host", "infra/host", filter=_without_caches)
