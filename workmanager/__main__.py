@@ -23,6 +23,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "requeue": ("workmanager.commands.requeue", "run ended jobs again"),
 }
 """Module and summary of each command. The module has `main(arguments) -> exit code`, and is imported only if needed."""
+SERVER_COMMANDS = frozenset({"up", "manager", "worker"})
+"""Those that need more than a client: the packages of the extra `server`."""
 USAGE = "usage: workmanager COMMAND [ARGUMENT...]   (options of one: workmanager COMMAND --help)"
 
 
@@ -54,6 +56,8 @@ def _run(arguments: Sequence[str]) -> int:
     command, *rest = arguments
     if command not in COMMANDS:
         raise UsageError(f"unknown command {command!r} (see workmanager --help)")
+    if command in SERVER_COMMANDS:
+        importlib.import_module("workmanager.commands.server_packages").check_server_packages(command)
     module, _ = COMMANDS[command]
     return int(importlib.import_module(module).main(rest))
 

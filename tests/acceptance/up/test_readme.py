@@ -55,7 +55,7 @@ def test_the_readmes_client_pulls_what_it_has_submitted(system: ReadersSystem) -
 
 @pytest.mark.usefixtures("client")
 def test_a_built_in_function_is_called(system: ReadersSystem) -> None:
-    lines = system.run(example(FUNCTIONS_PAGE, "Built-in functions", "sh"))
+    lines = system.run(example(FUNCTIONS_PAGE, "Built-in functions", "sh", "submit"))
     assert ["status:", "finished"] in [line.split() for line in lines]
 
 
