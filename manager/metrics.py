@@ -54,6 +54,7 @@ class Metrics:
         cluster: ClusterState | None = None,
         servers_refused: int = 0,
         unserved: Collection[str] = (),
+        files_unsound: int = 0,
     ) -> bytes:
         """Return all metrics in Prometheus' text format.
 
@@ -62,10 +63,11 @@ class Metrics:
             cluster: the Redis Cluster that this manager administers, if it does.
             servers_refused: Redis servers that must be members of a cluster, and are not.
             unserved: queues that no worker serves.
+            files_unsound: Redis servers that may not start again from their append-only file.
         """
         own, queue = CollectorRegistry(), CollectorRegistry()
         own.register(_ManagerCollector(self, self._tallies))
-        queue.register(_QueueCollector(counts, workers, shards_unavailable, servers_refused, unserved))
+        queue.register(_QueueCollector(counts, workers, shards_unavailable, servers_refused, unserved, files_unsound))
         if cluster is not None:
             queue.register(_ClusterCollector(cluster))
         return b"".join(map(generate_latest, (self.registry, own, queue)))
@@ -124,8 +126,10 @@ class _QueueCollector(Collector):
         shards_unavailable: int,
         servers_refused: int,
         unserved: Collection[str],
+        files_unsound: int,
     ) -> None:
         self._servers_refused = servers_refused
+        self._files_unsound = files_unsound
         self._unserved = unserved
         self._counts = counts
         self._workers = workers
@@ -137,6 +141,11 @@ class _QueueCollector(Collector):
             "workmanager_redis_servers_refused",
             "Redis servers that must be members of the cluster, and are not: see the log",
             value=self._servers_refused,
+        )
+        yield GaugeMetricFamily(
+            "workmanager_redis_files_unsound",
+            "Redis servers that may not start again from their append-only file: see the log",
+            value=self._files_unsound,
         )
         if self._counts is None:
             return

@@ -86,6 +86,7 @@ class ManagerServer:
             on_jobs_waiting=self._on_jobs_waiting,
             on_fatal_error=self._fail,
             require_cluster=bool(settings.cluster_hosts),
+            keeps_files=not settings.cluster_hosts,
         )
         self._access_log = AccessLog(sys.stderr) if settings.access_log else None
         self._reconciler: ClusterReconciler | None = None

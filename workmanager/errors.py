@@ -16,6 +16,10 @@ class ServerError(WorkManagerError):
     """A server on this machine did not start or did not answer; the message names its log."""
 
 
+class UnreadableFile(ServerError):
+    """A server did not start because it cannot read its append-only files; the message says what a person can do."""
+
+
 class ClientError(WorkManagerError):
     """A manager refused the request, or none answered in time.
 

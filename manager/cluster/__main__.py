@@ -3,7 +3,8 @@
 Do once what every manager does continuously, and print the cluster's state as JSON. Exit code: 0 if the cluster is
 healthy, 1 if it did not become so in time. With `--hand-over`, prepare the stop of a host or of one server instead: its
 masters become replicas, so that writes pause for milliseconds instead of the time to detect a failure. The managers
-fail the masters back after 3 s, so stop the host at once.
+fail the masters back after 3 s, so stop the host at once. With `--served-elsewhere`, change nothing: exit code 0 tells
+that another member serves the slots of this server, which has ended, so that it may start empty.
 """
 
 import argparse
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seconds", type=float, default=30.0, help="how long to wait for the cluster (default 30)")
     parser.add_argument("--hand-over", metavar="IP[:PORT]", help="the host or server that is about to stop")
+    parser.add_argument("--served-elsewhere", metavar="IP:PORT", help="a server that cannot read its data")
     given = parser.parse_args(arguments)
     settings = load_settings(ManagerSettings, os.environ)
     try:
@@ -46,11 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     leaving = {address for address in members if given.hand_over in (address.host, str(address))}
     if given.hand_over and not leaving:
         exit_with_usage_error(f"--hand-over {given.hand_over}: not a host or server of WORKMANAGER_CLUSTER_HOSTS")
-    return asyncio.run(_run(reconciler, leaving, given.seconds))
+    ended = next((address for address in members if given.served_elsewhere == str(address)), None)
+    if given.served_elsewhere and ended is None:
+        exit_with_usage_error(f"--served-elsewhere {given.served_elsewhere}: not a server of WORKMANAGER_CLUSTER_HOSTS")
+    return asyncio.run(_run(reconciler, leaving, ended, given.seconds))
 
 
-async def _run(reconciler: ClusterReconciler, leaving: Set[Address], seconds: float) -> int:
+async def _run(reconciler: ClusterReconciler, leaving: Set[Address], ended: Address | None, seconds: float) -> int:
     try:
+        if ended is not None:
+            return 0 if await reconciler.is_served_elsewhere(ended) else 1
         if leaving:
             return 0 if await reconciler.hand_over(leaving, seconds) else 1
         await reconciler.wait_until_healthy(seconds)

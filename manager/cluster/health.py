@@ -18,6 +18,7 @@ class ClusterState:
         masters_down: slot ranges that no master serves.
         replicas_missing: masters without a linked replica.
         masters_off_preferred_host: masters that run on another host than their preferred one.
+        files_unsound: members that may not start again from their append-only file, until it has been rewritten.
         requires_operator: problems that no command can solve, each with instructions. A master that all others wait for
             after a power cut is among them until it is up.
     """
@@ -27,16 +28,18 @@ class ClusterState:
     masters_down: int
     replicas_missing: int
     masters_off_preferred_host: int
+    files_unsound: int
     requires_operator: tuple[str, ...]
 
     @property
     def is_healthy(self) -> bool:
-        """Whether nothing is missing and every master is on its preferred host."""
+        """Whether nothing is missing, and every master is on its preferred host and can be restarted from its file."""
         return not (
             self.members_down
             or self.masters_down
             or self.replicas_missing
             or self.masters_off_preferred_host
+            or self.files_unsound
             or self.requires_operator
         )
 
@@ -58,5 +61,6 @@ def assess(views: Views, slot_ranges: Sequence[SlotRange]) -> ClusterState:
         masters_down=masters_down,
         replicas_missing=replicas_missing,
         masters_off_preferred_host=off_preferred_host,
+        files_unsound=sum(not view.has_sound_file for view in views.values()),
         requires_operator=tuple(operator_problems(views, slot_ranges)),
     )

@@ -4,7 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from manager.append_only.file_state import SECTIONS, AppendOnlyState
 from manager.cluster.slot_ranges import Address
+
+VIEW_COMMANDS = (("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication", *SECTIONS), ("DBSIZE",))
+"""The commands whose answers make up a `MemberView`."""
 
 # After a full copy the append-only file is rewritten in the background and holds old data until then.
 _IN_SYNC = {
@@ -58,6 +62,8 @@ class MemberView:
         synced_replicas: number of replicas in sync with it.
         unlinked_seconds: how long this replica has had no link to its master. 0 for a linked replica and for a master,
             infinite if there was no link since its start.
+        append_only: its append-only file; None if it has none, or does not tell about it.
+        has_sound_file: whether it can be started again from that file, as far as it has been observed.
     """
 
     id: str
@@ -67,6 +73,8 @@ class MemberView:
     in_sync: bool
     synced_replicas: int
     unlinked_seconds: float
+    append_only: AppendOnlyState | None = None
+    has_sound_file: bool = True
 
     @property
     def own_entry(self) -> NodeEntry:
@@ -89,7 +97,7 @@ class MemberView:
 
 
 def parse_view(nodes: str, cluster_info: str, info: str, keys: int) -> MemberView:
-    """Parse the answers to `CLUSTER NODES`, `CLUSTER INFO`, `INFO replication persistence` and `DBSIZE`.
+    """Parse the answers to `VIEW_COMMANDS`.
 
     Source of the format: the Redis manual, "CLUSTER NODES", "Serialization format".
 
@@ -114,6 +122,7 @@ def parse_view(nodes: str, cluster_info: str, info: str, keys: int) -> MemberVie
         in_sync=_IN_SYNC.items() <= fields.items(),
         synced_replicas=sum("state=online" in value for name, value in fields.items() if name.startswith("slave")),
         unlinked_seconds=_unlinked_seconds(fields),
+        append_only=AppendOnlyState.parse(fields),
     )
 
 

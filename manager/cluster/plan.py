@@ -24,7 +24,7 @@ class ClusterCommand:
     @property
     def is_failover(self) -> bool:
         """Whether it makes the member a master."""
-        return self.arguments[1] == "FAILOVER"
+        return self.arguments[:2] == ("CLUSTER", "FAILOVER")
 
 
 def plan(views: Views, slot_ranges: Sequence[SlotRange]) -> list[ClusterCommand]:
@@ -122,7 +122,7 @@ def _failbacks(views: Views, slot_ranges: Sequence[SlotRange]) -> Iterator[Clust
         owner = located_owner(views, slot_range)
         if preferred is None or owner is None or preferred.id == owner.view.id:
             continue
-        if _can_take_over(preferred, owner.view):
+        if preferred.has_sound_file and _can_take_over(preferred, owner.view):
             reason = f"it has recovered and is in sync with {owner.address}"
             yield ClusterCommand(slot_range.preferred_master, ("CLUSTER", "FAILOVER"), reason)
 

@@ -4,15 +4,17 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 
 from redis.exceptions import RedisError
 
 from jobqueue.backoff import Outage
 from jobqueue.servers.connection_pool import ConnectionFactory, ServerPool, ServerUnreachable
+from manager.append_only.watched_files import WatchedFiles
 from manager.cluster.cluster_view import located_owner
 from manager.cluster.health import ClusterState, assess
-from manager.cluster.member_views import MemberView, parse_view
+from manager.cluster.member_views import VIEW_COMMANDS, MemberView, parse_view
 from manager.cluster.plan import ClusterCommand, plan, plan_hand_over
 from manager.cluster.slot_ranges import Address, SlotRange
 
@@ -26,8 +28,6 @@ FAILOVER_RETRY_SECONDS = 10.0
 """Pause between two failovers to the same member; Redis abandons one after 5 s."""
 FAILBACK_DELAY_SECONDS = 3.0
 """How long a host must have been back before its masters are failed back to it: it may be about to stop."""
-
-_VIEW_COMMANDS = (("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication", "persistence"), ("DBSIZE",))
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +46,18 @@ class ClusterReconciler:
             address: ServerPool(*address, connect) for slot_range in slot_ranges for address in slot_range.members
         }
         self._down: dict[Address, Outage] = {}
+        self._files = WatchedFiles()
         self._failover_at: dict[Address, float] = {}
         self._failback_possible_since: dict[Address, float] = {}
         self._logged_problems: tuple[str, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self.state: ClusterState | None = None
         """The state at the last round; None before the first."""
+
+    @property
+    def unsound_files(self) -> Mapping[str, str]:
+        """Why a member may not start again from its append-only file, by address."""
+        return self._files.problems
 
     def start(self) -> None:
         """Start to reconcile."""
@@ -77,13 +83,13 @@ class ClusterReconciler:
     async def reconcile(self) -> ClusterState:
         """Read all views once and send the next commands."""
         started_at = time.monotonic()
-        views = await self._read_views()
+        views, rewrites = self._look_at_files(await self._read_views())
         self.state = assess(views, self._slot_ranges)
         if self.state.requires_operator != self._logged_problems:
             self._logged_problems = self.state.requires_operator
             for problem in self._logged_problems:
                 log.error("event=cluster_requires_operator reason=%r", problem)
-        commands = plan(views, self._slot_ranges)
+        commands = [*plan(views, self._slot_ranges), *rewrites]
         before = self._failback_possible_since
         since = {command.member: before.get(command.member, started_at) for command in commands if command.is_failover}
         self._failback_possible_since = since
@@ -93,6 +99,17 @@ class ClusterReconciler:
             if started_at - since.get(command.member, float("-inf")) >= FAILBACK_DELAY_SECONDS:
                 await self._send(command)
         return self.state
+
+    def _look_at_files(
+        self, views: Mapping[Address, MemberView]
+    ) -> tuple[dict[Address, MemberView], list[ClusterCommand]]:
+        """Return the views with what is known about the members' files, and the requests for rewrites."""
+        now = time.monotonic()
+        asked = [address for address, view in views.items() if self._files.look(str(address), view.append_only, now)]
+        unsound = self._files.problems
+        judged = {address: replace(view, has_sound_file=str(address) not in unsound) for address, view in views.items()}
+        commands = [ClusterCommand(address, ("BGREWRITEAOF",), unsound[str(address)]) for address in asked]
+        return judged, commands
 
     async def hand_over(self, leaving: Container[Address], seconds: float) -> bool:
         """Replace the masters among `leaving` by their replicas; return False if that fails within `seconds`."""
@@ -107,6 +124,17 @@ class ClusterReconciler:
             for command in plan_hand_over(views, self._slot_ranges, leaving):
                 await self._send(command)
             await asyncio.sleep(POLL_SECONDS)
+
+    async def is_served_elsewhere(self, ended: Address) -> bool:
+        """Return whether another member serves the slots of a member that has ended: then its own data are not needed.
+
+        A server that starts empty before that would be taken for the master of its replica, and empty it.
+        """
+        views = await self._read_views()
+        owners = [located_owner(views, slot_range) for slot_range in self._slot_ranges if ended in slot_range.members]
+        return ended not in views and all(
+            owner is not None and owner.address != ended and owner.view.sees_majority for owner in owners
+        )
 
     async def _run(self) -> None:
         outage = Outage()
@@ -128,7 +156,7 @@ class ClusterReconciler:
 
     async def _read_view(self, address: Address, server: ServerPool) -> MemberView | None:
         try:
-            answers = await server.execute(*_VIEW_COMMANDS, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
+            answers = await server.execute(*VIEW_COMMANDS, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
             failure = str(next((answer for answer in answers if isinstance(answer, RedisError)), ""))
         except ServerUnreachable as error:
             failure = str(error)

@@ -12,6 +12,7 @@ from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.model import ALL_QUEUES
 from jobqueue.servers.topology import Topology
 from jobqueue.sharding.shards import Shards
+from manager.append_only.keeper import AppendOnlyKeeper
 from manager.queue.service import QueueService
 
 FAILURE, USAGE_ERROR = 1, 2
@@ -33,6 +34,7 @@ class QueueConnection:
         on_fatal_error: called with the reason and the exit code if the manager cannot go on: Redis does not have the
             URL's database, its layout or format is not this version's, or the maintenance failed unexpectedly.
         require_cluster: the Redis servers are known to be a cluster.
+        keeps_files: nobody else watches the servers' append-only files.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class QueueConnection:
         on_jobs_waiting: Callable[[], None],
         on_fatal_error: Callable[[str, int], None],
         require_cluster: bool = False,
+        keeps_files: bool = True,
     ) -> None:
         self._redis_url = redis_url
         self._lease_seconds = lease_seconds
@@ -55,6 +58,7 @@ class QueueConnection:
         self._on_jobs_waiting = on_jobs_waiting
         self._on_fatal_error = on_fatal_error
         self._topology = Topology(redis_url, require_cluster=require_cluster)
+        self._file_keeper = AppendOnlyKeeper(self._topology) if keeps_files else None
         self._service: QueueService | None = None
         self._task: asyncio.Task[None] | None = None
         self.closing = asyncio.Event()
@@ -75,6 +79,11 @@ class QueueConnection:
     def refused_servers(self) -> Mapping[str, str]:
         """Redis servers that are not used because they are no members of the cluster: why, by address."""
         return self._topology.refused_servers
+
+    @property
+    def unsound_files(self) -> Mapping[str, str]:
+        """Why a Redis server may not start again from its append-only file, by address; empty if others watch them."""
+        return self._file_keeper.problems if self._file_keeper is not None else {}
 
     def start(self) -> None:
         """Start to connect, with retries until it succeeds."""
@@ -101,7 +110,10 @@ class QueueConnection:
                 managed_queues=self._managed_queues,
                 on_jobs_waiting=self._on_jobs_waiting,
             )
-            await asyncio.gather(maintenance.run(), self._service.monitor.run())
+            loops = [maintenance.run(), self._service.monitor.run()]
+            if self._file_keeper is not None:
+                loops.append(self._file_keeper.run())
+            await asyncio.gather(*loops)
         except WrongDatabase as error:
             self._on_fatal_error(f"WORKMANAGER_REDIS_URL: {error}", USAGE_ERROR)
         except LayoutMismatch as error:

@@ -1,6 +1,7 @@
 """`/healthz`, `/readyz` and `/metrics`: liveness, readiness and Prometheus metrics of this manager."""
 
 import asyncio
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -56,12 +57,13 @@ class HealthRoutes:
         NO_PARAMETERS.parse(request.scope["query_string"])
         if self._queue.closing.is_set():
             raise Problem(SHUTTING_DOWN, "this manager is shutting down: use another one", headers=_RETRY)
-        refused = self._queue.refused_servers
+        refused, unsound = self._queue.refused_servers, self._unsound_files()
         reasons = "".join(f"; Redis at {server} is refused: {reason}" for server, reason in refused.items())
+        reasons += "".join(f"; append-only file of Redis at {server}: {reason}" for server, reason in unsound.items())
         try:
             writable, total = await self._queue.service.overview.ready()
         except ShardUnavailable as error:
-            if not refused:
+            if not reasons:
                 raise
             raise Problem(UNAVAILABLE, f"the queue is unavailable at the moment{reasons}", headers=_RETRY) from error
         if writable == 0:
@@ -70,6 +72,8 @@ class HealthRoutes:
         answer: dict[str, object] = {"status": "ready", "shards": shards}
         if refused:
             answer["refused_servers"] = refused
+        if unsound:
+            answer["unsound_files"] = unsound
         if self._reconciler is not None and self._reconciler.state is not None:
             answer["cluster"] = self._reconciler.state
         return json_response(answer)
@@ -88,6 +92,10 @@ class HealthRoutes:
             # Show at least this manager's own metrics.
             counts = None
         cluster = self._reconciler.state if self._reconciler is not None else None
-        refused = len(self._queue.refused_servers)
-        shown = self._metrics.render(counts, workers, unavailable, cluster, refused, unserved)
+        refused, unsound = len(self._queue.refused_servers), len(self._unsound_files())
+        shown = self._metrics.render(counts, workers, unavailable, cluster, refused, unserved, unsound)
         return Response(shown, media_type=CONTENT_TYPE_LATEST)
+
+    def _unsound_files(self) -> Mapping[str, str]:
+        watcher = self._queue if self._reconciler is None else self._reconciler
+        return watcher.unsound_files

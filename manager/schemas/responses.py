@@ -214,6 +214,10 @@ class Readiness(_Response):
     refused_servers: dict[str, str] | None = Field(
         default=None, description="Redis servers that must be members of the cluster and are not: why, by address"
     )
+    unsound_files: dict[str, str] | None = Field(
+        default=None,
+        description="Redis servers that may not start again from their append-only file: why, by address",
+    )
     cluster: ClusterState | None = Field(default=None, description="The Redis Cluster, if this manager administers one")
 
 

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,6 +17,7 @@ from processes.liveness_pipe import LivenessPipe
 from workmanager.errors import ServerError, UsageError
 from workmanager.local import ports
 from workmanager.local.data_directory import DataDirectory
+from workmanager.local.server_restarts import ServerRestarts
 from workmanager.local.supervised_process import SupervisedProcess
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -28,8 +31,6 @@ READY_TIMEOUT_SECONDS = 60.0
 DRAIN_TIMEOUT_SECONDS = 60.0
 """Longer than a worker's own grace period."""
 IMMEDIATE_STOP_SECONDS = 5.0
-RESTART_RETRY_SECONDS = 2.0
-"""Pause between two tries to restart an embedded server."""
 REDIS_MEMORY_SHARE = 0.5
 """The part of this machine's memory that all embedded servers together may use."""
 REFUSED_SETTINGS_EXIT_CODE = 2
@@ -81,8 +82,7 @@ class LocalSystem:
         self._redis: ValkeyServer | ValkeyCluster | None = None
         if config.redis_url is None:
             self._redis = self._embedded_redis()
-        self._exited_at: dict[ValkeyServer, float] = {}
-        self._retry_at: dict[ValkeyServer, float] = {}
+        self._server_restarts = self._restarts_of(self._redis)
         self._managers: list[SupervisedProcess] = []
         self._liveness_pipe = LivenessPipe()
 
@@ -106,8 +106,8 @@ class LocalSystem:
             time.sleep(POLL_SECONDS)
             for manager in self._managers:
                 manager.restart_if_due(time.monotonic())
-            if self._redis is not None:
-                self._restart_servers_if_due(self._redis)
+            if self._server_restarts is not None:
+                self._server_restarts.restart_if_due()
 
     def stop(self) -> None:
         """End the managers, which drain their workers; then the remaining workers; then the Redis servers."""
@@ -174,27 +174,14 @@ class LocalSystem:
             time.sleep(POLL_SECONDS)
         return True
 
-    def _restart_servers_if_due(self, redis: ValkeyServer | ValkeyCluster) -> None:
-        servers = redis.servers if isinstance(redis, ValkeyCluster) else (redis,)
-        pause_seconds = RESTART_SECONDS if isinstance(redis, ValkeyCluster) else 0
-        now = time.monotonic()
-        for server in servers:
-            if server.pid is not None:
-                continue
-            if server not in self._exited_at:
-                self._exited_at[server] = now
-                log.warning("event=valkey_exited port=%d restart_in_seconds=%d", server.port, pause_seconds)
-            if now - self._exited_at[server] < pause_seconds or now < self._retry_at.get(server, 0.0):
-                continue
-            try:
-                server.start()
-            except ServerError as error:
-                if server not in self._retry_at:  # logged once; the server logs when it is ready
-                    log.error("event=valkey_restart_failed port=%d error=%s", server.port, error)
-                self._retry_at[server] = time.monotonic() + RESTART_RETRY_SECONDS
-            else:
-                del self._exited_at[server]
-                self._retry_at.pop(server, None)
+    def _restarts_of(self, redis: ValkeyServer | ValkeyCluster | None) -> ServerRestarts | None:
+        match redis:
+            case ValkeyCluster() as cluster:
+                return ServerRestarts(cluster.servers, RESTART_SECONDS, partial(_is_served_elsewhere, cluster))
+            case ValkeyServer() as server:
+                return ServerRestarts([server], 0)
+            case None:
+                return None
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Return whether the condition came true in time; the user can shorten the time to `IMMEDIATE_STOP_SECONDS`."""
@@ -208,6 +195,14 @@ class LocalSystem:
                 return False
             time.sleep(POLL_SECONDS)
         return True
+
+
+def _is_served_elsewhere(cluster: ValkeyCluster, server: ValkeyServer) -> bool:
+    """Return whether another member of the cluster serves the slots of this one."""
+    environ = {**os.environ, "WORKMANAGER_REDIS_URL": cluster.url, "WORKMANAGER_CLUSTER_HOSTS": cluster.hosts}
+    command = [sys.executable, "-m", "manager.cluster", "--served-elsewhere", f"{HOST}:{server.port}"]
+    # Its log would repeat that the server is down.
+    return subprocess.run(command, env=environ, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _is_ready(url: str) -> bool:

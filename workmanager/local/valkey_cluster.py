@@ -1,5 +1,6 @@
 """Six embedded Valkey servers on this machine, which the managers turn into a cluster: 3 masters, 3 replicas."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,8 +9,10 @@ import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from workmanager import store_settings
-from workmanager.errors import ServerError
+from workmanager.errors import ServerError, UnreadableFile
 from workmanager.local.valkey import ValkeyServer
+
+log = logging.getLogger(__name__)
 
 SERVERS = 6
 HEALTHY_TIMEOUT_SECONDS = 30.0
@@ -49,13 +52,17 @@ class ValkeyCluster:
         return self._hosts(2, 2, 2)
 
     def start(self) -> None:
-        """Start all servers. A manager then forms the cluster.
+        """Start all servers, except those that cannot read their data. A manager then forms the cluster.
 
         Raises:
-            ServerError: a server did not start.
+            ServerError: a server did not start for another reason.
         """
         for server in self.servers:
-            server.start()
+            try:
+                server.start()
+            except UnreadableFile as error:
+                # Another server may have the same data, which shows once the others run.
+                log.error("event=valkey_file_unreadable port=%d error=%s", server.port, error)
 
     def wait_until_healthy(self) -> None:
         """Wait until all six servers run, agree that every slot is served, and every replica is linked.

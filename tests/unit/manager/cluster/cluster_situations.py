@@ -40,6 +40,7 @@ class Member:
     unlinked_seconds: float = 0.0
     answers: bool = True
     address: Address | None = None
+    has_sound_file: bool = True
     knows: tuple[str, ...] | None = None
     """Ids of the members it knows; None: all."""
 
@@ -101,6 +102,7 @@ def views_of(members: Mapping[str, Member], former: Sequence[Member] = ()) -> di
             in_sync=bool(member.master) and member.in_sync,
             synced_replicas=linked,
             unlinked_seconds=member.unlinked_seconds,
+            has_sound_file=member.has_sound_file,
         )
     return found
 

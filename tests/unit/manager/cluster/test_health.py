@@ -25,13 +25,14 @@ UNLINKED_TOO_LONG = {"in_sync": False, "unlinked_seconds": FAILOVER_ELIGIBLE_SEC
 HEALTHY = healthy_cluster()
 LOST_A_REPLICA = Member("a'", master="a", failed=True)
 MEMBERS = 6
+COUNTS = ("members_down", "masters_down", "replicas_missing", "masters_off_preferred_host", "files_unsound")
 REDIS_VALIDITY_FACTOR = 10
 """Redis' default of `cluster-replica-validity-factor`."""
 
 
 def state_with(**missing: int) -> ClusterState:
     """Return a healthy state except for these counts."""
-    counts = {"members_down": 0, "masters_down": 0, "replicas_missing": 0, "masters_off_preferred_host": 0, **missing}
+    counts = {name: missing.get(name, 0) for name in COUNTS}
     return ClusterState(members=MEMBERS, requires_operator=(), **counts)
 
 
@@ -60,6 +61,7 @@ def test_six_empty_servers() -> None:
             {"a": {"slots": None, "master": "a'"}, "a_": {"master": "", "slots": A, "epoch": 4}},
             state_with(masters_off_preferred_host=1),
         ),
+        ({"w": {"has_sound_file": False}}, state_with(files_unsound=1)),
     ],
     ids=[
         "a replica is down",
@@ -67,6 +69,7 @@ def test_six_empty_servers() -> None:
         "a replica is not in sync",
         "a master is in a minority",
         "a master is off its preferred host",
+        "a member may not start again from its file",
     ],
 )
 def test_what_is_missing_is_counted(changes: dict[str, object], wanted: ClusterState) -> None:

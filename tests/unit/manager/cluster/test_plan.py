@@ -103,6 +103,10 @@ SITUATIONS = [
     Situation("the host has recovered and is not in sync yet", with_changes(RECOVERED, a={"in_sync": False})),
     Situation("the host has recovered and is in sync", RECOVERED, commands=["a FAILOVER"]),
     Situation(
+        "the host has recovered and may not start again from its file",
+        with_changes(RECOVERED, a={"has_sound_file": False}),
+    ),
+    Situation(
         "the host has recovered and does not see the majority", with_changes(RECOVERED, a={"sees_majority": False})
     ),
     Situation(
@@ -227,6 +231,7 @@ def test_members_with_new_addresses_are_introduced_even_without_a_majority() -> 
     ("members", "leaving", "wanted"),
     [
         (HEALTHY, "a", ["a' FAILOVER"]),
+        (with_changes(HEALTHY, a_={"has_sound_file": False}), "a", ["a' FAILOVER"]),
         (HEALTHY, "a'", []),
         (HEALTHY, "b a' w'", ["b' FAILOVER"]),
         (HEALTHY, "b b'", []),

@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance.faults.disk import Disk, MemoryDirectory
 from tests.durability import until_aof_written
 from tests.waiting import until
-from workmanager.append_only import truncate_trailing_nuls
+from workmanager.append_only.repair import repair
 from workmanager.local.valkey import ValkeyServer
 
 VALUE = "v" * 1000
@@ -36,9 +36,9 @@ def _file(server: ValkeyServer) -> Path:
 def test_nuls_after_the_last_command_are_removed(ended_server: ValkeyServer) -> None:
     whole = _file(ended_server).read_bytes()
     _file(ended_server).write_bytes(whole + bytes(100_000))
-    assert truncate_trailing_nuls(ended_server.directory) == 100_000
+    assert repair(ended_server.directory) == 100_000
     assert _file(ended_server).read_bytes() == whole
-    assert truncate_trailing_nuls(ended_server.directory) == 0
+    assert repair(ended_server.directory) == 0
     _file(ended_server).write_bytes(whole + bytes(1))
     ended_server.start()
     assert [ended_server.command("GET", key) for key in ("first", "last")] == [VALUE, VALUE]
@@ -61,7 +61,7 @@ def test_the_file_with_the_highest_number_is_truncated(tmp_path: Path) -> None:
         lines.append(f"file {name} seq {number} type i")
         (files / name).write_bytes(b"*1\r\n" + bytes(number))
     (files / "appendonly.aof.manifest").write_text("\n".join([*lines, ""]))
-    assert truncate_trailing_nuls(tmp_path) == 10
+    assert repair(tmp_path) == 10
 
 
 def test_after_a_rewrite_the_new_file_is_truncated(private_server: ValkeyServer) -> None:
@@ -85,11 +85,11 @@ def test_a_file_of_nuls_alone_is_emptied(ended_server: ValkeyServer) -> None:
 
 def test_a_file_of_redis_before_version_7_is_truncated_too(tmp_path: Path) -> None:
     (tmp_path / "appendonly.aof").write_bytes(b"*1\r\n$4\r\nPING\r\n" + bytes(10))
-    assert truncate_trailing_nuls(tmp_path) == 10
+    assert repair(tmp_path) == 10
 
 
 def test_a_new_directory_is_left_unchanged(tmp_path: Path) -> None:
-    assert truncate_trailing_nuls(tmp_path / "none") == 0
+    assert repair(tmp_path / "none") == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -141,7 +141,7 @@ def test_after_a_power_cut_the_server_has_all_synced_writes(disk: Disk, request:
             os.fsync(other.fileno())
         server.kill()
         disk.drop_unsynced()
-        nuls = truncate_trailing_nuls(server.directory)
+        nuls = repair(server.directory)
         if nuls:
             break
     assert 0 < nuls < 1000
