@@ -36,6 +36,11 @@ class Arguments:
     note: str | None = None
 
 
+def is_hidden(names: Sequence[str], hidden: Sequence[str]) -> bool:
+    """Return whether a function with these names matches one of the patterns."""
+    return any(fnmatchcase(name, pattern) for name in names for pattern in hidden)
+
+
 def show_arguments(data: bytes, call_bytes: int, names: Sequence[str], hidden: Sequence[str]) -> Arguments:
     """Return what is shown of the call in a record.
 
@@ -45,7 +50,7 @@ def show_arguments(data: bytes, call_bytes: int, names: Sequence[str], hidden: S
         names: of the function: its public name and its import path.
         hidden: patterns (`billing.*`) of functions whose arguments are not shown.
     """
-    if any(fnmatchcase(name, pattern) for name in names for pattern in hidden):
+    if is_hidden(names, hidden):
         return Arguments(note=HIDDEN)
     if not data:
         return Arguments(note=f"not shown: the call has {call_bytes} bytes") if call_bytes else Arguments()

@@ -6,11 +6,13 @@ Scripts keep the errors of attempts that were followed by another in the job's f
 import json
 import zlib
 from base64 import b64decode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobqueue import keys
 from jobqueue.error_message import error_message
+from jobqueue.inspection.arguments import HIDDEN
+from jobqueue.inspection.hidden_errors import without_values
 from jobqueue.model import FailureReason, JobView, Status
 from jobqueue.sharding.shard import Shard
 
@@ -47,10 +49,17 @@ async def read_attempt_errors(shard: Shard, job: JobView) -> list[AttemptError]:
         ShardUnavailable: the master is unavailable.
     """
     errors = await _earlier_errors(shard, job.id) if _can_have_been_retried(job) else []
+    if job.arguments_note == HIDDEN:
+        errors = [_without_values(error) for error in errors]
     if job.error is not None and job.status == Status.FAILED and job.attempts > 0:
         last = job.error
         errors.append(AttemptError(job.ended_at, job.worker, last.reason, last.message, last.traceback))
     return errors
+
+
+def _without_values(error: AttemptError) -> AttemptError:
+    message, traceback = without_values(error.reason, error.message, error.traceback)
+    return replace(error, message=message, traceback=traceback)
 
 
 def _can_have_been_retried(job: JobView) -> bool:

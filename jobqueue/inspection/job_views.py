@@ -13,7 +13,8 @@ from typing import Any
 from jobqueue import keys
 from jobqueue.error_message import error_message
 from jobqueue.functions import FunctionRegistry
-from jobqueue.inspection.arguments import LISTED, MAX_SHOWN_CALL_BYTES, show_arguments
+from jobqueue.inspection.arguments import LISTED, MAX_SHOWN_CALL_BYTES, is_hidden, show_arguments
+from jobqueue.inspection.hidden_errors import without_values
 from jobqueue.inspection.stored_jobs import ReadLimits, StoredJob, read_jobs
 from jobqueue.json_text import why_not_shown
 from jobqueue.model import RQ_TIMEOUT_SECONDS, FailureReason, JobError, JobView, ResultNote, Status
@@ -67,7 +68,7 @@ async def view_jobs(
     """Return jobs of one shard as users see them, with all that is shown; None for each that does not exist.
 
     Args:
-        hide_arguments_of: patterns of functions whose arguments are not shown.
+        hide_arguments_of: patterns of functions whose arguments, and texts of exceptions, are not shown.
 
     Raises:
         ShardUnavailable: the master is unavailable.
@@ -76,15 +77,26 @@ async def view_jobs(
     while len(views) < len(job_ids):
         rest = job_ids[len(views) :]
         for job_id, stored in zip(rest, await read_jobs(shard, rest, WHOLE, MAX_READ_BYTES), strict=False):
-            view = _view_stored(job_id, stored, functions)
+            view = _view_stored(job_id, stored, functions, hide_arguments_of)
             if view is not None and stored is not None and not view.unreadable:
-                view = _with_arguments(view, stored, hide_arguments_of)
+                shown = show_arguments(
+                    stored.fields.get("data", b""),
+                    stored.call_bytes,
+                    _names(view, stored, functions),
+                    hide_arguments_of,
+                )
+                view = replace(view, args=shown.args, kwargs=shown.kwargs, arguments_note=shown.note)
             views.append(view)
     return views
 
 
 async def list_views(
-    shard: Shard, job_ids: Sequence[str], functions: FunctionRegistry, max_bytes: int
+    shard: Shard,
+    job_ids: Sequence[str],
+    functions: FunctionRegistry,
+    max_bytes: int,
+    *,
+    hide_arguments_of: Sequence[str] = (),
 ) -> list[JobView | None]:
     """Return the first of these jobs as a listing shows them, until about `max_bytes` are read.
 
@@ -94,7 +106,10 @@ async def list_views(
         ShardUnavailable: the master is unavailable.
     """
     stored_jobs = await read_jobs(shard, job_ids, LISTED_PART, max_bytes) if job_ids else []
-    return [_view_stored(job_id, stored, functions) for job_id, stored in zip(job_ids, stored_jobs, strict=False)]
+    return [
+        _view_stored(job_id, stored, functions, hide_arguments_of)
+        for job_id, stored in zip(job_ids, stored_jobs, strict=False)
+    ]
 
 
 async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
@@ -108,17 +123,24 @@ async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None
     return [None if answer is None else text_of(answer) for answer in answers]
 
 
-def _view_stored(job_id: str, stored: StoredJob | None, functions: FunctionRegistry) -> JobView | None:
+def _view_stored(
+    job_id: str, stored: StoredJob | None, functions: FunctionRegistry, hidden: Sequence[str]
+) -> JobView | None:
     if stored is None:
         return _unreadable(job_id, {}, "its key in Redis is no hash")
-    return _view(job_id, stored, functions) if stored.exists else None
+    if not stored.exists:
+        return None
+    view = _view(job_id, stored, functions)
+    if view.error is None or not hidden or not is_hidden(_names(view, stored, functions), hidden):
+        return view
+    message, traceback = without_values(view.error.reason, view.error.message, view.error.traceback)
+    return replace(view, error=JobError(view.error.reason, message, traceback))
 
 
-def _with_arguments(view: JobView, stored: StoredJob, hidden: Sequence[str]) -> JobView:
-    data = stored.fields.get("data", b"")
-    names = [view.function or "", called_path(data)]
-    shown = show_arguments(data, stored.call_bytes, names, hidden)
-    return replace(view, args=shown.args, kwargs=shown.kwargs, arguments_note=shown.note)
+def _names(view: JobView, stored: StoredJob, functions: FunctionRegistry) -> list[str]:
+    """Return the public name and the import path of the function that a job calls."""
+    name = view.function or ""
+    return [name, called_path(stored.fields.get("data", b"")) or functions.paths.get(name, "")]
 
 
 def _view(job_id: str, stored: StoredJob, functions: FunctionRegistry) -> JobView:
@@ -181,7 +203,8 @@ def _dependencies(fields: Mapping[str, bytes]) -> tuple[str, ...]:
 def _unreadable(job_id: str, fields: Mapping[str, bytes], reason: str) -> JobView:
     return JobView(
         id=job_id,
-        function=_text(fields, "description"),
+        # RQ's description has the arguments, too.
+        function=(_text(fields, "description") or "").split("(", 1)[0] or None,
         queue=_text(fields, "origin") or "",
         status=Status.FAILED,
         result=None,

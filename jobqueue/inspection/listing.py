@@ -122,6 +122,7 @@ async def list_jobs(
     queue: str | None = None,
     limit: int = 100,
     cursor: str | None = None,
+    hide_arguments_of: Sequence[str] = (),
 ) -> JobPage:
     """Return one page of jobs: queued jobs in order, ended jobs with the latest first.
 
@@ -147,7 +148,7 @@ async def list_jobs(
                 here = _Position(position.status, position.shard_index, position.queue, offset)
                 return JobPage(tuple(jobs), here.to_text())
             job_ids = await _entries(shard, position, offset, count)
-            views = await list_views(shard, job_ids, functions, left_bytes)
+            views = await list_views(shard, job_ids, functions, left_bytes, hide_arguments_of=hide_arguments_of)
             for view in views:
                 if view and _belongs(view, position, queue):
                     job = replace(view, status=position.status, queue=position.queue) if view.unreadable else view

@@ -17,6 +17,7 @@ RESCUE_LIMIT = 1000
 """How many keys one call of `rescue` looks at: about a millisecond of Redis' time."""
 RESCUE_GRACE_SECONDS = 60.0
 """Longer than anything between a claim and its lease can take."""
+RQ_WORKER_LOST = "worker lost: a plain RQ worker abandoned the execution"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,13 @@ class Reaped:
 
     Attributes:
         outcome: 'queued' (it runs again), 'failed' (lost too often) or 'stopped' (it had been cancelled).
+        message: why it failed; '' unless it did.
     """
 
     job_id: str
     worker: str
     outcome: str
+    message: str = ""
 
 
 async def extend(
@@ -101,12 +104,10 @@ async def reap(
     Raises:
         ShardUnavailable: try again soon.
     """
-    trace = encode_traceback(
-        f"worker lost: the job's lease expired {max_losses} times, because its workers died or were unreachable"
-    )
-    arguments = (clock_argument(now), iso(now), repr(lease_seconds), max_losses, failure_ttl_seconds, REAP_LIMIT, trace)
-    _, rows = await shard.run(script("reap"), *arguments)
-    return [Reaped(*map(text_of, row)) for row in rows]
+    message = f"worker lost: the job's lease expired {max_losses} times, because its workers died or were unreachable"
+    arguments = (clock_argument(now), iso(now), repr(lease_seconds), max_losses, failure_ttl_seconds, REAP_LIMIT)
+    _, rows = await shard.run(script("reap"), *arguments, encode_traceback(message))
+    return [_reaped(row, message) for row in rows]
 
 
 async def rescue(
@@ -134,11 +135,11 @@ async def rescue(
     ((next_cursor, found),) = await shard.execute(("SCAN", cursor, "MATCH", pattern, "COUNT", RESCUE_LIMIT))
     if not found:
         return int(next_cursor), []
-    trace = encode_traceback(f"worker lost: the job was started {max_losses} times, and then nobody held it any more")
+    message = f"worker lost: the job was started {max_losses} times, and then nobody held it any more"
     started_before = iso((time.time() if now is None else now) - grace_seconds)
-    arguments = (clock_argument(now), iso(now), started_before, max_losses, failure_ttl_seconds, trace)
-    rows = await shard.run(script("rescue"), *arguments, *found)
-    return int(next_cursor), [Reaped(*map(text_of, row)) for row in rows]
+    arguments = (clock_argument(now), iso(now), started_before, max_losses, failure_ttl_seconds)
+    rows = await shard.run(script("rescue"), *arguments, encode_traceback(message), *found)
+    return int(next_cursor), [_reaped(row, message) for row in rows]
 
 
 async def reap_rq_executions(
@@ -152,7 +153,11 @@ async def reap_rq_executions(
     Raises:
         ShardUnavailable: try again soon.
     """
-    trace = encode_traceback("worker lost: a plain RQ worker abandoned the execution")
-    arguments = (clock_argument(now), iso(now), queue, failure_ttl_seconds, REAP_LIMIT, trace)
-    rows = await shard.run(script("reap_rq_executions"), *arguments)
+    arguments = (clock_argument(now), iso(now), queue, failure_ttl_seconds, REAP_LIMIT)
+    rows = await shard.run(script("reap_rq_executions"), *arguments, encode_traceback(RQ_WORKER_LOST))
     return [(text_of(job_id), outcome.decode()) for job_id, outcome in rows]
+
+
+def _reaped(row: Sequence[bytes], message: str) -> Reaped:
+    job_id, worker, outcome = map(text_of, row)
+    return Reaped(job_id, worker, outcome, message if outcome == "failed" else "")

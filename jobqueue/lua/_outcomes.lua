@@ -51,6 +51,18 @@ local function note_attempt_error(key, iso, worker, reason, trace)
   redis.call('HSET', key, 'wm_errors', lines)
 end
 
+-- note_final_error(id, key): keeps why a failed job has failed as the error of an attempt, because it will run again.
+local function note_final_error(id, key)
+  local last = call_own('XREVRANGE', prefix .. ':results:' .. id, '+', '-', 'COUNT', 1)
+  local fields = last and last[1] and last[1][2] or {}
+  for i = 1, #fields, 2 do
+    if fields[i] == 'exc_string' and #fields[i + 1] <= MAX_ATTEMPT_ERRORS_BYTES then
+      local ended_at, worker, reason = unpack(redis.call('HMGET', key, 'ended_at', 'worker_name', 'wm_reason'))
+      note_attempt_error(key, ended_at or '', worker or '', reason or '', fields[i + 1])
+    end
+  end
+end
+
 -- record_failure(id, key, queue, failure): ends a job that did not succeed, for good. Fields of `failure`:
 --   status   'failed' | 'stopped'
 --   reason   jobqueue.model.FailureReason, or ''

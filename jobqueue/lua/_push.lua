@@ -1,19 +1,29 @@
 -- How jobs get onto a queue, and how idle workers learn of them (docs/decisions/0003).
 local WAKE_TOKENS = 16
 
--- add_wake_tokens(queue, count): adds up to `count` wake-up tokens, at most 16 in all. A token wakes one worker that
+-- missing_tokens(queue, count): how many of `count` wake-up tokens there is room for. A token wakes one worker that
 -- names the queue; for the queue '*' one that serves every queue.
-local function add_wake_tokens(queue, count)
-  local key = prefix .. ':wm:wake:' .. queue
-  local missing = math.min(count, WAKE_TOKENS - redis.call('LLEN', key))
-  for _ = 1, missing do redis.call('RPUSH', key, '1') end
+local function missing_tokens(queue, count)
+  return math.min(count, WAKE_TOKENS - redis.call('LLEN', prefix .. ':wm:wake:' .. queue))
 end
 
--- wake(queue, count): wakes up to `count` idle workers of each kind for the queue. A worker that claims and leaves jobs
--- behind wakes the next.
+local function add_tokens(queue, count)
+  for _ = 1, count do redis.call('RPUSH', prefix .. ':wm:wake:' .. queue, '1') end
+end
+
+-- add_wake_tokens(queue, count): adds up to `count` tokens, at most 16 in all.
+local function add_wake_tokens(queue, count)
+  add_tokens(queue, missing_tokens(queue, count))
+end
+
+-- wake(queue, count): wakes up to `count` idle workers of each kind for the queue; nobody if it is paused, which is
+-- asked only if somebody would be woken. A worker that claims and leaves jobs behind wakes the next.
 local function wake(queue, count)
-  add_wake_tokens(queue, count)
-  add_wake_tokens('*', count)
+  local own, shared = missing_tokens(queue, count), missing_tokens('*', count)
+  if own < 1 and shared < 1 then return end
+  if redis.pcall('HEXISTS', prefix .. ':wm:paused', queue) == 1 then return end
+  add_tokens(queue, own)
+  add_tokens('*', shared)
 end
 
 -- join_turns(queue): lets workers that serve every queue know that this one has jobs (see _turns.lua).

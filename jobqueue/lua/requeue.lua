@@ -9,6 +9,7 @@ local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
 -- include: _push
+-- include: _outcomes
 -- include: _places
 local now, iso, answers = clock(ARGV[1]), ARGV[2], {}
 for i = 3, #ARGV do
@@ -21,6 +22,7 @@ for i = 3, #ARGV do
   elseif status == 'failed' or status == 'stopped' or status == 'canceled' then
     redis.call('ZREM', prefix .. ':failed:' .. queue, id)
     redis.call('ZREM', prefix .. ':canceled:' .. queue, id)
+    if status == 'failed' then note_final_error(id, key) end
     redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'ended_at', 'exc_info')
     redis.call('PERSIST', key)
     redis.call('PERSIST', prefix .. ':results:' .. id)

@@ -17,7 +17,8 @@ from jobqueue.backoff import Outage
 from jobqueue.errors import JobQueueError, NotPermitted, ShardUnavailable
 from jobqueue.inspection.listing import queue_names
 from jobqueue.lifecycle.dependents import enqueue_dependents
-from jobqueue.lifecycle.leases import REAP_LIMIT, Reaped, reap, reap_rq_executions, rescue
+from jobqueue.lifecycle.leases import REAP_LIMIT, reap, reap_rq_executions, rescue
+from jobqueue.maintenance.reaped_jobs import report_reaped, report_reaped_rq_jobs
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs, wake_workers
 from jobqueue.maintenance.sweep import SWEEP_SECONDS, sweep
 from jobqueue.model import ALL_QUEUES, FAILURE_TTL_SECONDS, LEASE_SECONDS, serves
@@ -190,14 +191,14 @@ class Maintenance:
     async def _reap(self, shard: Shard) -> None:
         while True:
             reaped = await reap(shard, lease_seconds=self._lease_seconds)
-            _report_reaped(reaped, "lease_expired")
+            await report_reaped(shard, reaped, "lease_expired")
             if len(reaped) < REAP_LIMIT:
                 return
 
     async def _rescue(self, shard: Shard) -> None:
         cursor, rescued = await rescue(shard, self._rescue_cursors.get(shard.index, 0))
         self._rescue_cursors[shard.index] = cursor
-        _report_reaped(rescued, "not_held")
+        await report_reaped(shard, rescued, "not_held")
 
     async def _enqueue_dependents(self, shard: Shard) -> None:
         parents = await enqueue_dependents(shard, self._url)
@@ -225,17 +226,9 @@ class Maintenance:
 
     async def _reap_rq_executions(self, shard: Shard) -> None:
         for queue in await queue_names(shard):
-            for job_id, outcome in await reap_rq_executions(shard, queue):
-                log.warning("event=rq_job_reaped job_id=%s outcome=%s reason=abandoned", job_id, outcome)
+            await report_reaped_rq_jobs(shard, await reap_rq_executions(shard, queue))
 
 
 def _report_recovery(shard: Shard, task: str, seconds: float | None) -> None:
     if seconds is not None:
         log.info("event=maintenance_recovered shard=%s task=%s after_seconds=%.1f", shard.prefix, task, seconds)
-
-
-def _report_reaped(jobs: Sequence[Reaped], reason: str) -> None:
-    for job in jobs:
-        log.warning(
-            "event=job_reaped job_id=%s worker=%s outcome=%s reason=%s", job.job_id, job.worker, job.outcome, reason
-        )

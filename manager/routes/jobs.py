@@ -49,7 +49,7 @@ class JobRoutes:
         job_factory: parses submissions.
         functions: gives the public names of the functions that jobs call.
         metrics: counts the submitted jobs.
-        hide_arguments_of: patterns of functions whose arguments are not shown.
+        hide_arguments_of: patterns of functions whose arguments, and texts of exceptions, are not shown.
     """
 
     def __init__(
@@ -169,6 +169,7 @@ class JobRoutes:
             queue=query["queue"],
             limit=query["limit"],
             cursor=query["cursor"],
+            hide_arguments_of=self._hide_arguments_of,
         )
         return json_response({"jobs": [job_document(job) for job in page.jobs], "cursor": page.cursor})
 

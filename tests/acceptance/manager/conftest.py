@@ -63,11 +63,9 @@ class Worker:
         """Claim every queued job and record `value` as its result; return their number."""
         return asyncio.run(self._end_all(lambda job: Finished(job, "noop", 0.01, _encoded(value))))
 
-    def fail_all(self) -> int:
+    def fail_all(self, traceback: str = f"{HEADER}\nValueError: no") -> int:
         """Claim every queued job and record its failure; return their number."""
-        return asyncio.run(
-            self._end_all(lambda job: Failed(job, "noop", 0.01, FailureReason.EXCEPTION, f"{HEADER}\nValueError: no"))
-        )
+        return asyncio.run(self._end_all(lambda job: Failed(job, "noop", 0.01, FailureReason.EXCEPTION, traceback)))
 
     def claim(self) -> int:
         """Claim every queued job without running it; return their number."""

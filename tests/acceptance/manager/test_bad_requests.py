@@ -120,6 +120,7 @@ def shared_client(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
         ("POST", "/jobs/batch", NDJSON, b"\n\n", 400),
         ("POST", "/jobs/batch?x=1", NDJSON, b'{"function":"noop"}', 400),
         ("GET", "/jobs?status=lost", {}, b"", 400),
+        ("GET", "/jobs?status=created", {}, b"", 400),
         ("GET", "/jobs?limit=0", {}, b"", 400),
         ("GET", "/jobs?limit=1001", {}, b"", 400),
         ("GET", "/jobs?cursor=nonsense", {}, b"", 400),

@@ -81,6 +81,27 @@ def test_a_job_shows_its_arguments_unless_the_operator_hides_them(start: Start, 
         assert answer.json()["retries_left"] == 3
 
 
+def test_the_errors_of_functions_whose_arguments_are_hidden_show_no_values(start: Start, redis_url: str) -> None:
+    program = start(redis_url, HIDE_ARGUMENTS="http").wait_until_ready()
+    source = '  File "/app/call.py", line 7, in <module>\n    call(key="secret")\n'
+    traceback = f"Traceback (most recent call last):\n{source}ValueError: no such key: secret\nsecret: more"
+    with program.client() as http:
+        retry = {"max": 1}
+        hidden = http.post("/jobs", json={"function": "http", "args": ["secret"], "retry": retry}).headers["Location"]
+        shown = http.post("/jobs", json={"function": "noop"}).headers["Location"]
+        assert Worker(redis_url).fail_all(traceback) == 3
+        job = http.get(hidden).json()
+        message = "ValueError: hidden by the setting WORKMANAGER_HIDE_ARGUMENTS"
+        error = {"reason": "exception", "message": message}
+        error["traceback"] = f'  File "/app/call.py", line 7, in <module>\n{message}'
+        assert job["error"] == error
+        assert [{name: attempt[name] for name in error} for attempt in job["attempt_errors"]] == [error, error]
+        listed = {job["function"]: job["error"] for job in http.get("/jobs?status=failed").json()["jobs"]}
+        assert listed["http"] == error
+        assert listed["noop"]["message"] == "ValueError: no such key: secret\nsecret: more"
+        assert http.get(shown).json()["error"] == listed["noop"]
+
+
 def test_a_result_of_none_has_no_note(start: Start, redis_url: str) -> None:
     program = start(redis_url).wait_until_ready()
     with program.client() as http:

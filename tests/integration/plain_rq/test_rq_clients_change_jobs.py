@@ -19,10 +19,10 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.counters import read_counts
 from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.lifecycle.claim import claim, release
-from jobqueue.lifecycle.control import cancel
+from jobqueue.lifecycle.control import cancel, requeue
 from jobqueue.lifecycle.enqueue import EnqueueOutcome, enqueue
 from jobqueue.lifecycle.finish import finish
-from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
+from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, rescue
 from jobqueue.lifecycle.pull import pull
 from jobqueue.maintenance.periodic import enqueue_due, expire_results, prune
 from jobqueue.maintenance.sweep import sweep
@@ -385,3 +385,20 @@ async def test_the_pushed_id_of_a_job_that_must_not_run_now_is_dropped(
     queue.push_job_id(job_id)
     assert await claim(shard, "w2", ["default"], 10) == []
     assert connection.hgetall(f"rq:job:{job_id}") == before
+
+
+@pytest.mark.parametrize("enqueue_job", [enqueue_over_http, enqueue_with_rq])
+async def test_a_job_removed_from_its_queue_stays_out_until_it_is_cancelled_and_requeued(
+    enqueue_job: Callable[[Shard, Queue], Awaitable[str]], shard: Shard, queue: Queue, connection: Redis
+) -> None:
+    job_id = await enqueue_job(shard, queue)
+    queue.remove(job_id)
+    hours_later = time.time() + 7200
+    await maintain(shard, hours_later)
+    await rescue(shard, 0, now=hours_later)
+    assert queue.job_ids == []
+    assert connection.hget(f"rq:job:{job_id}", "status") == b"queued"
+    (canceled,) = await cancel(shard, [job_id])
+    assert canceled.outcome == "canceled"
+    assert await requeue(shard, [job_id]) == ["queued"]
+    assert queue.job_ids == [job_id]

@@ -9,6 +9,7 @@ from rq.job import Job
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.attempt_errors import AttemptError, read_attempt_errors
 from jobqueue.inspection.job_views import view_jobs
+from jobqueue.lifecycle.control import cancel, requeue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import reap
 from jobqueue.model import FailureReason
@@ -63,6 +64,30 @@ async def test_errors_of_earlier_attempts_stay_when_a_job_finishes(shard: Shard)
     (job,) = await claim_jobs(shard)
     await finish(shard, "w1", [success_outcome(job)], now=NOW)
     assert [error.message for error in await _errors(shard)] == ["ValueError: first"]
+
+
+async def test_the_errors_of_a_job_stay_when_it_is_requeued(shard: Shard) -> None:
+    await enqueue_jobs(shard, "a", retries=1)
+    await _fail(shard, "ValueError: first", NOW)
+    (job,) = await claim_jobs(shard, now=NOW + 1)
+    await finish(shard, "w2", [failed_outcome(job, FailureReason.TIMEOUT, "too long")], now=NOW + 1)
+    expected = [("exception", "ValueError: first", iso(NOW)), ("timeout", "too long", iso(NOW + 1))]
+    for number in range(2):
+        await requeue(shard, ["a"], now=NOW + 2)
+        # While it waits, and once it has failed again.
+        assert [(error.reason, error.message, error.ended_at) for error in await _errors(shard)] == expected
+        await _fail(shard, f"ValueError: again {number}", NOW + 3 + number)
+        expected.append(("exception", f"ValueError: again {number}", iso(NOW + 3 + number)))
+        assert [(error.reason, error.message, error.ended_at) for error in await _errors(shard)] == expected
+
+
+async def test_requeueing_a_job_that_did_not_fail_adds_no_error(shard: Shard) -> None:
+    await enqueue_jobs(shard, "a")
+    await cancel(shard, ["a"], now=NOW)
+    await requeue(shard, ["a"], now=NOW)
+    assert await _errors(shard) == []
+    await _fail(shard, "ValueError: only")
+    assert [error.message for error in await _errors(shard)] == ["ValueError: only"]
 
 
 async def test_a_lost_worker_is_an_error_of_its_attempt(shard: Shard) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from jobqueue import keys
 from jobqueue.inspection.counters import read_counts
+from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.maintenance.rq_wakeups import wake_workers
@@ -18,6 +19,7 @@ from tests.integration.jobqueue.queue_helpers import (
     claim_jobs,
     enqueue_jobs,
     failed_outcome,
+    new_job,
     queued_ids,
     shard_keys,
 )
@@ -65,6 +67,21 @@ async def test_a_resume_wakes_idle_workers_at_once(shard: Shard, queues: tuple[s
     await asyncio.sleep(0.1)
     await resume_queue(shard, "reports")
     assert isinstance(await asyncio.wait_for(waiter, 30.0), WakeUp)
+
+
+async def test_jobs_that_come_to_a_paused_queue_wake_nobody(shard: Shard) -> None:
+    await enqueue_jobs(shard, "running", queue="reports", retries=1)
+    (running,) = await claim_jobs(shard, 1, "reports")
+    await pause_queue(shard, "reports", now=NOW)
+    await enqueue_jobs(shard, "first", queue="reports")
+    await enqueue_jobs(shard, "second", queue="reports")
+    await enqueue_jobs(shard, "due", queue="reports", due_at=NOW - 1)
+    await enqueue_due(shard, "reports", "owner", now=NOW)
+    await finish(shard, "w1", [failed_outcome(running)], now=NOW)
+    assert [name for name in await shard_keys(shard) if name.startswith("wm:wake:")] == []
+    # Those of another queue do, in the same call too.
+    await enqueue(shard, [new_job("third", queue="reports"), new_job("fourth", queue="other")], now=NOW)
+    assert {name for name in await shard_keys(shard) if name.startswith("wm:wake:")} == {"wm:wake:other", "wm:wake:*"}
 
 
 async def test_managers_wake_nobody_for_a_paused_queue(shard: Shard) -> None:

@@ -17,10 +17,11 @@ from jobqueue.lifecycle.leases import reap
 from jobqueue.lifecycle.pull import pull
 from jobqueue.maintenance import periodic
 from jobqueue.maintenance.periodic import EXPIRE_LIMIT, Maintenance
-from jobqueue.model import RESULT_TTL_SECONDS
+from jobqueue.model import MAX_LOSSES, RESULT_TTL_SECONDS
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
+    claim_jobs,
     complete_jobs,
     enqueue_jobs,
     job_fields,
@@ -208,3 +209,29 @@ async def _until_logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
         return text in caplog.text
 
     await until_async(is_logged, wanted=text)
+
+
+async def test_a_job_that_fails_with_its_worker_is_logged_with_its_function(
+    plain_shard: Shard, shards: Shards, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = time.time() - 600
+    await enqueue_jobs(plain_shard, "a")
+    await claim_jobs(plain_shard, now=lost)
+    # What a plain RQ client and its worker write.
+    await plain_shard.execute(
+        ("HSET", "rq:job:b", "status", "started", "origin", "default", "description", "images.resize('secret', n=1)"),
+        ("HSET", "rq:job:b", "data", b"\x80", "started_at", "x"),
+        ("ZADD", "rq:wip:default", lost, "b:exec"),
+        ("ZADD", "rq:executions:b", lost, "exec"),
+        ("HSET", "rq:job:a", "wm_losses", MAX_LOSSES - 1),
+    )
+    async with _managers(shards, redis_url):
+        await _until_logged(caplog, "event=job_failed job_id=a")
+        await _until_logged(caplog, "event=job_failed job_id=b")
+    failures = sorted(message for message in caplog.messages if message.startswith("event=job_failed"))
+    assert [message.partition(" message=")[0] for message in failures] == [
+        "event=job_failed job_id=a function=noop reason=worker_lost",
+        "event=job_failed job_id=b function=images.resize reason=worker_lost",
+    ]
+    assert "the job's lease expired 3 times" in failures[0]
+    assert "a plain RQ worker abandoned the execution" in failures[1]
