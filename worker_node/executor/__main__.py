@@ -74,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sources=SourceWatch(functions) if options.reload_functions and functions.modules else None,
     )
     exit_code = executor.run()
-    sys.stdout.flush()
+    with contextlib.suppress(Exception):  # A job may have closed it.
+        sys.stdout.flush()
     os._exit(exit_code)  # A normal exit would wait for threads that jobs have left running.
 
 

@@ -51,6 +51,7 @@ class SystemState:
         self._mask = pthread_sigmask(signal.SIG_BLOCK, ())
         self._handlers = {number: getsignal(number) for number in _SIGNALS}
         self._common_handlers = [*map(getsignal, _COMMON_SIGNALS)]
+        self._user = os.geteuid()
         self._limits = _limits()
         self._rare = _rare_state()
 
@@ -72,6 +73,8 @@ class SystemState:
         os.dup2(stdin, 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
+        if os.geteuid() != self._user:
+            os.seteuid(self._user)
         if "resource" in sys.modules and (limits := _limits()) != self._limits:
             _set_limits(limits, self._limits)
         if thorough:
