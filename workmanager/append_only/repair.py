@@ -97,16 +97,21 @@ def remove_gaps(path: Path) -> int:
 def _copy_without(path: Path, gaps: Sequence[tuple[int, int]]) -> None:
     """Replace a file by a copy without the gaps. If that is interrupted, the file is unchanged."""
     copy = path.with_name(path.name + REPAIRED_SUFFIX)
-    with path.open("rb") as source, copy.open("wb") as target:
-        start = 0
-        for gap_start, gap_end in (*gaps, (path.stat().st_size, 0)):
-            source.seek(start)
-            _copy(source, target, gap_start - start)
-            start = gap_end
-        target.flush()
-        os.fsync(target.fileno())
-    shutil.copystat(path, copy)
-    copy.replace(path)
+    try:
+        with path.open("rb") as source, copy.open("wb") as target:
+            start = 0
+            for gap_start, gap_end in (*gaps, (path.stat().st_size, 0)):
+                source.seek(start)
+                _copy(source, target, gap_start - start)
+                start = gap_end
+            target.flush()
+            os.fsync(target.fileno())
+        shutil.copystat(path, copy)
+        copy.replace(path)
+    except OSError:
+        if copy.is_file():
+            copy.unlink()  # it would keep a full disk full
+        raise
     _sync_directory(path.parent)
 
 

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--resume", type=float, default=10.0, help="longest allowed pause of writes in seconds (default 10)"
     )
+    parser.add_argument("--server", default="", help="program of the Redis servers (default: the embedded Valkey)")
     parser.add_argument("--directory", type=Path, help="directory for files and logs (default: a temporary one)")
     given = parser.parse_args(arguments)
     names = [name.strip() for name in given.faults.split(",") if name.strip()]
@@ -69,7 +70,7 @@ def _run(given: argparse.Namespace, names: Sequence[str], seed: int) -> int:
         steps = islice(random_steps(FAULTS, seed, given.lasting), given.steps)
     else:
         steps = _in_time(random_steps(FAULTS, seed, given.lasting), given.seconds)
-    summary = asyncio.run(FaultRun(directory, seed, given.resume).run(steps))
+    summary = asyncio.run(FaultRun(directory, seed, given.resume, given.server).run(steps))
     failed = bool(summary["complaints"])
     if failed:
         steps_option = ["--faults", ",".join(names)] if names else ["--steps", str(max(summary["faults"], 1))]
@@ -80,6 +81,7 @@ def _run(given: argparse.Namespace, names: Sequence[str], seed: int) -> int:
             f"{given.lasting:g}",
             "--resume",
             f"{given.resume:g}",
+            *(["--server", given.server] if given.server else []),
             *steps_option,
         ]
         log_progress("\n".join(["failed:", *(f"  {complaint}" for complaint in summary["complaints"])]))

@@ -42,11 +42,13 @@ class FaultRun:
 
     Args:
         max_silence_seconds: longest allowed pause of writes.
+        server_binary: program of the Redis servers; '' is the embedded Valkey.
     """
 
     directory: Path
     seed: int
     max_silence_seconds: float
+    server_binary: str = ""
     _reports: list[FaultReport] = field(default_factory=list)
     _power_cuts: list[float] = field(default_factory=list)
     _started_faults: list[tuple[float, str]] = field(default_factory=list)
@@ -58,7 +60,7 @@ class FaultRun:
         """
         interrupted = False
         started_at = time.monotonic()
-        system = SystemUnderTest(self.directory)
+        system = SystemUnderTest(self.directory, self.server_binary)
         clients = LoadClients(system.urls, DeliveryLedger(), seed=self.seed)
         found: Mapping[str, Any] = {}
         trouble = ""

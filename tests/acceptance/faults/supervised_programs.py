@@ -43,6 +43,11 @@ class SupervisedProgram:
         """Its process id while it runs, else None."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; None if it runs, or never did."""
+        return self._process.poll() if self._process is not None else None
+
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "log").open("ab") as log:
@@ -66,6 +71,10 @@ class SupervisedProgram:
             self._ended_at = now
         if now - self._ended_at >= self.restart_seconds:
             self.start()
+
+    def wait_again(self) -> None:
+        """Treat a start that was not possible as if the program had ended once more."""
+        self._ended_at = None
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the program if it runs."""

@@ -2,8 +2,11 @@
 
 import argparse
 import asyncio
+import logging
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +20,16 @@ from tests.acceptance.faults.disk import Disk, MemoryDirectory
 from tests.acceptance.faults.hosts import Host, create_bridges
 from tests.acceptance.faults.supervised_programs import SupervisedProgram
 from workmanager import store_settings
+from workmanager.append_only.check import find_damage
 from workmanager.append_only.repair import repair
+from workmanager.append_only.set_aside import set_aside
 
 API_KEY = "faults"
 LEASE_SECONDS = 6
 MAX_MEMORY = "200mb"
 _REWRITE_SIZE = "16mb"  # so that the files on the small disks are sometimes rewritten
 _HEALTHY_FOR_SECONDS = 2.0  # a manager's answer can be a second old
+CANNOT_LOAD_EXIT_CODE = 1
 _PORT = 5000
 _ROOT = Path(__file__).parents[3]
 
@@ -31,11 +37,25 @@ _ROOT = Path(__file__).parents[3]
 class RedisServer(SupervisedProgram):
     """One Redis of the cluster, always on the same host and port.
 
+    Args:
+        binary: the server's program.
+        is_served_elsewhere: whether another member serves its slots.
+
     Attributes:
         disk: its own disk.
     """
 
-    def __init__(self, host: Host, port: int, directory: Path, images: Path) -> None:
+    def __init__(
+        self,
+        host: Host,
+        port: int,
+        directory: Path,
+        images: Path,
+        binary: str,
+        is_served_elsewhere: Callable[["RedisServer"], bool],
+    ) -> None:
+        self._binary = binary
+        self._is_served_elsewhere = is_served_elsewhere
         self.disk = Disk(images, directory / "disk")
         given = argparse.Namespace(
             port=port,
@@ -55,14 +75,26 @@ class RedisServer(SupervisedProgram):
         super().__init__(
             f"redis:{host.name}:{port}",
             host,
-            [str(get_binary_path()), str(directory / "redis.conf")],
+            [binary, str(directory / "redis.conf")],
             directory=directory,
             restart_seconds=store_settings.RESTART_SECONDS,
         )
 
     def start(self) -> None:
-        """Repair the append-only file, then start, as the systemd unit does."""
-        repair(self.disk.mount_point)
+        """Repair the append-only file, then start, as the systemd unit does. A file that cannot be read is set aside.
+
+        If the disk is full, the unit fails and tries again later.
+        """
+        try:
+            if self.exit_code == CANNOT_LOAD_EXIT_CODE:
+                damage = find_damage(self.disk.mount_point, self._binary)
+                if damage is not None and self._is_served_elsewhere(self):
+                    set_aside(self.disk.mount_point)
+            repair(self.disk.mount_point)
+        except OSError as error:
+            logging.warning("%s cannot be started yet: %s", self.name, error)
+            self.wait_again()
+            return
         super().start()
 
     def command(self, *command: str | int) -> Any:
@@ -88,19 +120,30 @@ class RedisServer(SupervisedProgram):
 class SystemUnderTest:
     """All programs on all hosts.
 
+    Args:
+        server_binary: program of the Redis servers; the embedded Valkey by default.
+
     Attributes:
         redis_servers: two, three and one, by host.
         urls: the managers' addresses for clients, on a network that no fault affects.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, server_binary: str = "") -> None:
         create_bridges()
+        binary = server_binary or str(get_binary_path())
         self._images = images = MemoryDirectory(directory / "images")
         self.first, self.second, self.witness = Host("first", 1), Host("second", 2), Host("witness", 3)
         self.hosts = [self.first, self.second, self.witness, Host("third", 4), Host("fourth", 5)]
         layout = ((self.first, (6379, 6380)), (self.second, (6379, 6380, 6381)), (self.witness, (6379,)))
         self.redis_servers = [
-            RedisServer(host, port, directory / f"{host.name}-{port}", images.mount_point)
+            RedisServer(
+                host,
+                port,
+                directory / f"{host.name}-{port}",
+                images.mount_point,
+                binary,
+                self._is_served_elsewhere,
+            )
             for host, ports in layout
             for port in ports
         ]
@@ -183,6 +226,20 @@ class SystemUnderTest:
             *server.host.command(*command), env={**os.environ, **self._environ}, stderr=asyncio.subprocess.DEVNULL
         )
         assert await process.wait() == 0, f"{server.name} could not hand its slots over"
+
+    def _is_served_elsewhere(self, server: RedisServer) -> bool:
+        """Ask the cluster, as the systemd unit does after a server has ended with unreadable files."""
+        address = f"{server.host.address}:{server.port}"
+        command = [sys.executable, "-m", "manager.cluster", "--served-elsewhere", address]
+        return (
+            subprocess.run(
+                server.host.command(*command),
+                env={**os.environ, **self._environ},
+                stderr=subprocess.DEVNULL,
+                check=False,
+            ).returncode
+            == 0
+        )
 
     async def _restart_programs(self) -> None:
         while True:
