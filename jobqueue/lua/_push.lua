@@ -7,6 +7,7 @@ local function missing_tokens(queue, count)
   return math.min(count, WAKE_TOKENS - redis.call('LLEN', prefix .. ':wm:wake:' .. queue))
 end
 
+-- add_tokens(queue, count): adds exactly that many.
 local function add_tokens(queue, count)
   for _ = 1, count do redis.call('RPUSH', prefix .. ':wm:wake:' .. queue, '1') end
 end
