@@ -80,7 +80,7 @@ class Unit:
             os.killpg(process.pid, signal.SIGKILL)
         log(f"{self.name}: main process exited, status={status}")
         for line in self._lines("ExecStopPost"):
-            self._call(line)
+            self._call(line, {"EXIT_CODE": "killed" if status < 0 else "exited", "EXIT_STATUS": str(status)})
         restart = self._one("Restart", "no")
         if str(status) in self._one("RestartPreventExitStatus", "").split():
             restart = "no"
@@ -94,16 +94,16 @@ class Unit:
                 return
         self.over.set()
 
-    def _call(self, line: str) -> int:
-        status = self._open(line).wait()
+    def _call(self, line: str, environ: dict[str, str] | None = None) -> int:
+        status = self._open(line, environ).wait()
         return 0 if line.startswith("-") else status
 
-    def _open(self, line: str) -> "subprocess.Popen[bytes]":
+    def _open(self, line: str, environ: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
         command = line.lstrip("-+!@:")
         as_root = "+" in line[: len(line) - len(command)]
         return subprocess.Popen(
             ["/bin/bash", "-c", f"exec {command}"],
-            env=self._environ(),
+            env={**self._environ(), **(environ or {})},
             cwd=self._one("WorkingDirectory", "/"),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
