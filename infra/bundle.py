@@ -2,9 +2,10 @@
 
 Prints the path of `DIR/SHA256.tar.gz`. It is named by its content, and the same sources make the same archive:
 
-    site/         the program, the packages of `requirements.txt` for the target platform, and the user's own modules.
+    site/         the program, its locked packages for the target platform, and the user's own modules.
                   It is a directory for PYTHONPATH, so that hosts need neither pip nor a package index
     infra/        scripts and units of the hosts
+    sbom.cdx.json the packages in `site`, as a CycloneDX bill of materials
     bundle.env    settings: `WORKMANAGER_FUNCTIONS` with the user's modules, and those options with `--set NAME=VALUE`
 
 `--app` is a directory of modules and packages whose public functions jobs may call. Its `requirements.txt`, if there is
@@ -25,7 +26,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from infra.sbom import FILE as SBOM
+from infra.sbom import bill_of_materials
+
 ROOT = Path(__file__).parents[1]
+LOCK = ROOT / "requirements-bundle.txt"
+"""The packages of requirements.txt with the hashes of their files, written by `infra/lock.py`."""
 PACKAGES = ("jobqueue", "manager", "outgoing", "processes", "scaler", "worker_node", "workmanager")
 HOST_FILES = ("infra/userdata", "infra/host")
 PYTHON = "3.11"
@@ -80,6 +86,7 @@ def build(output: Path, app: Path | None, architecture: str, settings: Mapping[s
             _copy_app(app, site)
         for files in HOST_FILES:
             shutil.copytree(ROOT / files, tree / files, ignore=shutil.ignore_patterns("__pycache__"))
+        (tree / SBOM).write_text(bill_of_materials(site))
         environment = {"FUNCTIONS": ",".join(modules), **settings}
         lines = [f"WORKMANAGER_{name}={value}\n" for name, value in sorted(environment.items())]
         (tree / "bundle.env").write_text("".join(lines))
@@ -108,13 +115,12 @@ def pip_platform_options(architecture: str) -> list[str]:
 
 
 def _install(site: Path, app: Path | None, architecture: str) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
-        requirements.write(pinned_requirements())
-        requirements.flush()
-        _pip(site, architecture, ["--no-deps", "-r", requirements.name], "requirements.txt")
-        if app and (app_requirements := app / "requirements.txt").exists():
-            arguments = ["-r", str(app_requirements), "-c", requirements.name]
-            _pip(site, architecture, arguments, str(app_requirements))
+    _pip(site, architecture, ["--no-deps", "--require-hashes", "-r", str(LOCK)], "requirements-bundle.txt")
+    if app and (app_requirements := app / "requirements.txt").exists():
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as pins:
+            pins.write(pinned_requirements())
+            pins.flush()
+            _pip(site, architecture, ["-r", str(app_requirements), "-c", pins.name], str(app_requirements))
     shutil.rmtree(site / "bin", ignore_errors=True)  # scripts for this machine's Python
 
 

@@ -11,6 +11,8 @@
 #   format [PATH...]     fix formatting, and what the linter can fix
 #   lint                 check formatting, lint errors and shell scripts
 #   types                check types
+#   audit                look for insecure code (bandit), and for packages with known vulnerabilities (pip-audit)
+#   lock                 rewrite requirements-bundle.txt after a change of requirements.txt
 #   openapi              rewrite openapi.json after a change of the HTTP API
 #   bench NAME           run one benchmark quickly, such as worker_noop
 # shellcheck disable=SC2329  # the tasks are called by their names
@@ -69,6 +71,14 @@ task_lint() {
 }
 
 task_types() { exec "$python" -m mypy; }
+
+task_audit() {
+    # Of medium severity and above: the rest is style, such as each use of subprocess.
+    "$python" -m bandit --quiet -ll --recursive infra jobqueue manager outgoing processes scaler worker_node workmanager
+    "$python" -m infra.audit
+}
+
+task_lock() { exec "$python" -m infra.lock; }
 
 task_openapi() {
     local document

@@ -114,7 +114,7 @@ class CallDecoder:
                 "or set WORKMANAGER_ALLOW_PICKLE=true if you trust every client that can write to Redis"
             )
         try:
-            record = pickle.loads(data) if pickled else parse_json_call(data)
+            record = pickle.loads(data) if pickled else parse_json_call(data)  # nosec B301  # if the operator allows it
             path, instance, args, kwargs = record
         except Exception as error:  # A pickle can raise anything that its classes raise.
             raise Rejected(f"the job's data cannot be read: {text_of(error)}") from error
