@@ -16,6 +16,7 @@ from jobqueue.servers.topology import Topology
 from jobqueue.settings import exit_with_usage_error
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerRecord
+from processes.inheritance import keep_descriptors_private
 from processes.logs import configure_logging
 from worker_node.agent import Agent
 from worker_node.priority import agent_niceness, lower_priority
@@ -39,6 +40,7 @@ class StartupError(Exception):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a worker until it has drained. Exit codes: 0 after a drain, 2 for wrong usage or settings."""
     configure_logging()
+    keep_descriptors_private()
     settings = read_settings(os.environ)
     options = parse_options(arguments, settings)
     lower_priority(agent_niceness(settings.nice))

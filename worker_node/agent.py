@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 DRAIN_RECORD_SECONDS = 10.0
 """How long a worker that has drained tries to record the last outcomes in Redis."""
+PROCESSES_END_SECONDS = 2.0
+"""How long a worker that has drained waits until all processes that its jobs have started have ended."""
 BURST_POLL_SECONDS = 0.05
 MAX_CLAIM_JOBS = 2 * MAX_BATCH_SIZE
 
@@ -121,6 +123,8 @@ class Agent:
         await self._finish_jobs()
         await _cancel(heartbeats)
         await asyncio.gather(*(heartbeater.unregister() for heartbeater in self._heartbeaters))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._jobs.wait_until_ended(), PROCESSES_END_SECONDS)
         await _cancel(working)
         await self._jobs.cancel_answers()
         log.info(

@@ -19,6 +19,7 @@ from jobqueue.sharding.shards import Shards
 from worker_node.shard_loops.finisher import Finisher
 from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.job_record import answer_query
+from worker_node.slots.orphans import RETRY_SECONDS, OrphanReaper
 from worker_node.slots.outcomes import KillReason
 from worker_node.slots.prefetch import PrefetchController
 from worker_node.slots.recycling import RecyclingLimits
@@ -71,14 +72,18 @@ class JobsInHand:
             queried=self._on_queried,
             capacity_freed=on_capacity_freed,
         )
-        self.slots = SlotPool([Slot(number, executor, limits, prefetch, events) for number in range(slots)])
+        self._orphans = OrphanReaper()
+        self.slots = SlotPool(
+            [Slot(number, executor, limits, self._orphans, prefetch, events) for number in range(slots)]
+        )
         self._watchdog = Watchdog(self.slots, self._revoked, on_long_running)
         self.finished = self.failed = 0
         self.working_seconds = 0.0
         self.changed = asyncio.Event()
 
     def loops(self) -> Iterable[Coroutine[Any, Any, None]]:
-        """Yield the loops of the slots, the finishers and the watchdog, for the agent to run as tasks."""
+        """Yield the loops of the slots, the finishers, the watchdog and others, for the agent to run as tasks."""
+        yield self._orphans.run()
         yield from (slot.run() for slot in self.slots)
         yield from (finisher.run() for finisher in self._finishers)
         yield self._watchdog.run()
@@ -123,6 +128,12 @@ class JobsInHand:
             self.changed.clear()
             await self.changed.wait()
         await asyncio.gather(*(finisher.wait_until_idle() for finisher in self._finishers))
+
+    async def wait_until_ended(self) -> None:
+        """Wait, after `stop`, until the executors and all processes that jobs have started have ended."""
+        while any(slot.pid is not None for slot in self.slots):  # noqa: ASYNC110 - only here, at the end
+            await asyncio.sleep(RETRY_SECONDS)
+        await self._orphans.end_all()
 
     async def cancel_answers(self) -> None:
         """Give up answering the queries of running jobs."""

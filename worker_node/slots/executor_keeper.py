@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from jobqueue.backoff import exponential_seconds
 from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess
+from worker_node.slots.orphans import OrphanReaper
 from worker_node.slots.outcomes import ExecutorDeath, Kill, KillReason, describe_exit
 from worker_node.slots.recycling import ExecutorUsage, RecyclingLimits
 
@@ -21,6 +22,7 @@ class ExecutorKeeper:
 
     Args:
         slot: number of the slot, for the log.
+        orphans: ends what the executors leave behind.
         on_reports, on_queries, on_protocol_error: as in `ExecutorProcess.start`.
         on_death: called when an executor has died, after its last reports: (death, its process id, whether the agent
             intended it).
@@ -35,6 +37,7 @@ class ExecutorKeeper:
         slot: int,
         options: ExecutorOptions,
         limits: RecyclingLimits,
+        orphans: OrphanReaper,
         *,
         on_reports: Callable[[Sequence[bytes]], None],
         on_queries: Callable[[Sequence[bytes]], None],
@@ -44,6 +47,7 @@ class ExecutorKeeper:
         self._slot = slot
         self._options = options
         self._limits = limits
+        self._orphans = orphans
         self._on_reports = on_reports
         self._on_queries = on_queries
         self._on_protocol_error = on_protocol_error
@@ -128,12 +132,14 @@ class ExecutorKeeper:
     async def _run_once(self) -> tuple[int, bool]:
         """Run one executor to its end; return its exit code and whether it became ready."""
         try:
-            process = await ExecutorProcess.start(
-                self._options,
-                on_reports=self._on_reports,
-                on_queries=self._on_queries,
-                on_protocol_error=self._on_protocol_error,
-            )
+            with self._orphans.starting():
+                process = await ExecutorProcess.start(
+                    self._options,
+                    on_reports=self._on_reports,
+                    on_queries=self._on_queries,
+                    on_protocol_error=self._on_protocol_error,
+                )
+                self._orphans.add(process.pid)
         except OSError as error:
             log.error("event=executor_spawn_failed slot=%d error=%r", self._slot, str(error))
             return 0, False
@@ -141,6 +147,7 @@ class ExecutorKeeper:
         if self._stopping:
             process.kill()
         exit_code = await process.wait()
+        self._orphans.discard(process.pid)
         became_ready = self._ready
         self._handle_death(process, exit_code)
         return exit_code, became_ready

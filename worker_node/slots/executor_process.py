@@ -15,9 +15,7 @@ from jobqueue.settings import PREFIX
 from worker_node.functions import HTTP_ALLOW
 from worker_node.ipc.channel import Channel
 from worker_node.ipc.protocol import SharedStatus, Task, pack
-
-STDERR = 2
-"""Jobs' standard output goes to the log, that is, to the agent's standard error."""
+from worker_node.slots.output_relay import OutputRelay
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +43,13 @@ class ExecutorProcess:
         pid: its process id, also that of its process group and session.
     """
 
-    def __init__(self, process: Process, status: SharedStatus, jobs: Channel, queries: Channel) -> None:
+    def __init__(
+        self, process: Process, status: SharedStatus, jobs: Channel, queries: Channel, output: OutputRelay
+    ) -> None:
         self._process = process
         self._jobs = jobs
         self._queries = queries
+        self._output = output
         self.status = status
         self.pid = process.pid
 
@@ -67,6 +68,7 @@ class ExecutorProcess:
             OSError: the system is out of processes, memory or file descriptors.
         """
         status = SharedStatus.create()
+        output = OutputRelay()
         pairs: list[socket.socket] = []
         try:
             jobs, executors_jobs = _pair(pairs)
@@ -75,7 +77,8 @@ class ExecutorProcess:
             process = await asyncio.create_subprocess_exec(
                 *_command_line(options, *fds),
                 stdin=DEVNULL,
-                stdout=STDERR,
+                stdout=output.write_fd,
+                stderr=output.write_fd,
                 pass_fds=fds,
                 # In its own session, the terminal's Ctrl-C does not reach it, and killing it kills the job's children.
                 start_new_session=True,
@@ -83,9 +86,12 @@ class ExecutorProcess:
             )
         except BaseException:
             status.close()
+            output.close()
             for end in pairs:
                 end.close()
             raise
+        finally:
+            output.close_write_end()
         executors_jobs.close()
         executors_queries.close()
         return cls(
@@ -93,6 +99,7 @@ class ExecutorProcess:
             status,
             Channel(jobs, on_reports, on_protocol_error),
             Channel(queries, on_queries, on_protocol_error),
+            output,
         )
 
     def send(self, tasks: Sequence[Task]) -> None:
@@ -133,9 +140,10 @@ class ExecutorProcess:
         return code
 
     def close(self) -> None:
-        """Close the agent's ends of the sockets and the shared memory."""
+        """Close the agent's ends of the sockets, the pipe and the shared memory."""
         self._jobs.close()
         self._queries.close()
+        self._output.close()
         self.status.close()
 
 

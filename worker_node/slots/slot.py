@@ -15,6 +15,7 @@ from jobqueue.model import ClaimedJob
 from worker_node.ipc.protocol import RECYCLING_REASONS, Task, TaskOutcome, TaskReport, unpack
 from worker_node.slots.executor_keeper import ExecutorKeeper
 from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess
+from worker_node.slots.orphans import OrphanReaper
 from worker_node.slots.outcomes import ExecutorDeath, KillReason, classify_death, classify_report, describe_exit
 from worker_node.slots.prefetch import BATCH_SECONDS, PrefetchController
 from worker_node.slots.recycling import RecyclingLimits
@@ -31,6 +32,7 @@ class Slot:
 
     Args:
         number: for the log.
+        orphans: ends what executors leave behind, shared by all slots of a worker.
         prefetch: recent run times, shared by all slots of a worker.
     """
 
@@ -39,6 +41,7 @@ class Slot:
         number: int,
         options: ExecutorOptions,
         limits: RecyclingLimits,
+        orphans: OrphanReaper,
         prefetch: PrefetchController,
         events: SlotEvents,
     ) -> None:
@@ -49,6 +52,7 @@ class Slot:
             number,
             options,
             limits,
+            orphans,
             on_reports=self._on_reports,
             on_queries=self._on_queries,
             on_protocol_error=self._on_protocol_error,

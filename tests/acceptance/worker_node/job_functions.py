@@ -5,6 +5,8 @@ import copy
 import ctypes
 import os
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -277,3 +279,68 @@ class Greeter:
 
     def __call__(self, name: str) -> str:
         return self.greet(name)
+
+
+def open_descriptors() -> dict[str, str]:
+    """Return what each descriptor of the process refers to."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # The one that lists.
+            continue
+    return found
+
+
+def shut_everything_down() -> None:
+    """Do to every descriptor what other processes that share it would notice."""
+    for fd in range(64):
+        try:
+            os.set_blocking(fd, False)
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                twin = socket.socket(fileno=os.dup(fd))
+                twin.shutdown(socket.SHUT_RDWR)
+                twin.close()
+        except OSError:
+            continue
+
+
+def start_daemon(path: str, stay: bool) -> None:
+    """Start a process as daemons are, by two forks and a session of its own, and one more in each generation."""
+    if os.fork() == 0:
+        os.setsid()
+        for _ in range(2):
+            if os.fork() == 0:
+                note(path, str(os.getpid()))
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                time.sleep(600)
+        os._exit(0)
+    while not Path(path).exists() or len(Path(path).read_text().splitlines()) < 2:
+        time.sleep(0.001)
+    if stay:
+        time.sleep(600)
+
+
+def kill_itself_after_a_daemon(path: str) -> None:
+    start_daemon(path, False)
+    kill_itself()
+
+
+def keep_descriptors(count: int) -> int:
+    """Leave descriptors open; return how many files could be opened."""
+    for opened in range(count):
+        try:
+            os.dup(0)
+        except OSError:
+            return opened
+    return count
+
+
+def leave_threads(count: int) -> None:
+    for _ in range(count):
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+
+
+def leave_zombie() -> None:
+    subprocess.Popen(["true"])
+    time.sleep(0.05)

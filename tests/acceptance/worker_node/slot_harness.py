@@ -11,6 +11,7 @@ from jobqueue.lifecycle.finish import Failed, Finished, Outcome
 from jobqueue.model import ClaimedJob
 from tests.waiting import DEADLINE_SECONDS, until_async
 from worker_node.slots.executor_process import ExecutorOptions
+from worker_node.slots.orphans import OrphanReaper
 from worker_node.slots.prefetch import PrefetchController
 from worker_node.slots.recycling import RecyclingLimits
 from worker_node.slots.slot import Slot
@@ -42,7 +43,7 @@ class SlotHarness:
             queried=self._on_queried,
             capacity_freed=lambda: None,
         )
-        self.slot = Slot(0, options, limits, PrefetchController(), events)
+        self.slot = Slot(0, options, limits, OrphanReaper(), PrefetchController(), events)
         self.running = asyncio.create_task(self.slot.run())
         self._number = 0
 
@@ -92,9 +93,15 @@ class SlotHarness:
         return [found[job_id] for job_id in ids]
 
     async def run(self, *call: Any, **changes: Any) -> Outcome:
-        """Run one job to its end; return its outcome."""
-        await self.ready()
-        (outcome,) = await self.outcomes(self.assign(call, **changes))
+        """Run one job to its end; return its outcome. It runs elsewhere if its executor is just being replaced."""
+        job = self.job(*call, **changes)
+        while job not in (outcome.job for outcome in self.ended):
+            await self.ready()
+            self.slot.assign([job], monotonic())
+            await self.wait(lambda: not self.slot.busy, f"the end of {call}")
+            if job in self.released:
+                self.released.remove(job)
+        (outcome,) = await self.outcomes([job.id])
         return outcome
 
     async def value(self, *call: Any, **changes: Any) -> Any:
