@@ -44,7 +44,10 @@ def check_server_packages(command: str) -> None:
 
 
 def find_name_clashes(search_path: Sequence[str]) -> list[Path]:
-    """Return the modules and packages on the path that hide a package of ours."""
+    """Return the modules and packages on the path that hide a package of ours.
+
+    A package with a `__main__` can be run like ours: it stands in for it on purpose, as in tests.
+    """
     home = Path(workmanager.__file__).resolve().parents[1]
     clashes = []
     for name in OWN_PACKAGES:
@@ -53,6 +56,6 @@ def find_name_clashes(search_path: Sequence[str]) -> list[Path]:
             continue  # Found in another way, such as by an editable installation. A plain directory hides nothing.
         origin = Path(spec.origin)
         path = origin.parent if spec.submodule_search_locations else origin
-        if path.resolve().parent != home:
+        if path.resolve().parent != home and not (path / "__main__.py").is_file():
             clashes.append(path)
     return clashes

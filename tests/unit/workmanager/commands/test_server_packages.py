@@ -78,6 +78,7 @@ def test_only_the_programs_own_packages_are_installed() -> None:
         (["manager.py"], ["manager.py"]),
         (["scaler/__init__.py"], ["scaler"]),
         (["processes/notes.txt"], []),
+        (["manager/__init__.py", "manager/__main__.py"], []),
         (["functions.py", "tests/manager.py"], []),
     ],
 )
