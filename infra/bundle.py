@@ -7,6 +7,7 @@ Prints the path of `DIR/SHA256.tar.gz`. It is named by its content, and the same
     infra/        scripts and units of the hosts
     sbom.cdx.json the packages in `site`, as a CycloneDX bill of materials
     bundle.env    settings: `WORKMANAGER_FUNCTIONS` with the user's modules, and those options with `--set NAME=VALUE`
+    app/          the sources of `--app`, for a later bundle of another version of the program (`infra/deployed.py`)
 
 `--app` is a directory of modules and packages whose public functions jobs may call. Its `requirements.txt`, if there is
 one, is installed, too. It must not require other versions than the program does. Needs pip and the network.
@@ -84,6 +85,7 @@ def build(output: Path, app: Path | None, architecture: str, settings: Mapping[s
             shutil.copytree(ROOT / package, site / package, ignore=shutil.ignore_patterns("__pycache__"))
         if app:
             _copy_app(app, site)
+            _keep_app(app, tree / "app")
         for files in HOST_FILES:
             shutil.copytree(ROOT / files, tree / files, ignore=shutil.ignore_patterns("__pycache__"))
         (tree / SBOM).write_text(bill_of_materials(site))
@@ -176,6 +178,13 @@ def _copy_app(app: Path, site: Path) -> None:
             raise BundleError(f"--app {app}: {path.relative_to(app)} would hide a file of a library; rename it")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+
+
+def _keep_app(app: Path, target: Path) -> None:
+    for path in (*_app_files(app), app / "requirements.txt"):
+        if path.exists():
+            (target / path.relative_to(app)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / path.relative_to(app))
 
 
 def _archive(tree: Path) -> bytes:

@@ -1,7 +1,8 @@
-"""`python -m infra.parameters --previous FILE KEY=VALUE…`: print the stack's parameters for CloudFormation.
+"""`python -m infra.parameters --previous FILE [--same-template] KEY=VALUE…`: print the stack's parameters.
 
 FILE has the current parameters, as `describe-stacks` prints them. Parameters that are not given keep their values.
-Those that the template no longer has are left out. If VALUE is `@FILE`, the value is the text of that file.
+Those that the template no longer has are left out. If VALUE is `@FILE`, the value is the text of that file. With
+`--same-template`, the stack keeps its template. `--list` prints the previous ones instead, as setup.sh reads them.
 """
 
 import argparse
@@ -21,11 +22,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Merge the stack's parameters.",
     )
     parser.add_argument("--previous", type=Path, required=True)
+    parser.add_argument("--same-template", action="store_true")
+    parser.add_argument("--list", action="store_true")
     parser.add_argument("changes", nargs="*", type=_change, metavar="KEY=VALUE")
     options = parser.parse_args(arguments)
     parameters = json.loads(options.previous.read_text()) or ()
     previous = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in parameters}
-    merged = merge(previous, dict(options.changes), names(render()))
+    if options.list:
+        lines = (f"parameter\t{key}\t{value.partition(chr(10))[0]}\n" for key, value in previous.items())
+        sys.stdout.write("".join(lines))
+        return 0
+    try:
+        merged = merge(previous, dict(options.changes), list(previous) if options.same_template else names(render()))
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     json.dump([{"ParameterKey": key, "ParameterValue": value} for key, value in merged.items()], sys.stdout)
     return 0
 
@@ -37,7 +48,7 @@ def merge(previous: Mapping[str, str], changes: Mapping[str, str], known: Sequen
         ValueError: a changed parameter is not in the template.
     """
     if unknown := sorted(changes.keys() - set(known)):
-        raise ValueError(f"the template has no parameter {unknown[0]}")
+        raise ValueError(f"the deployed version has no parameter {unknown[0]}; give --upgrade, too")
     wanted = {**previous, **changes}
     return {name: wanted[name] for name in known if name in wanted}
 

@@ -1,17 +1,23 @@
-"""`python -m infra.smoke --url URL --key-file FILE [--authority FILE]`: smoke test of a deployment.
+"""`python -m infra.smoke --url URL --balancer NAME --key-file FILE [--authority FILE] [--internal]`: smoke test.
 
 Submits one small job and pulls its result. A system in use loses no result: results are pulled with a lease of a few
 seconds, and only this job's is acknowledged, so that the others are delivered again. If another consumer pulls this
 job's result first, it is read by its id.
+
+The URL has the name that the certificate is for, and connections go to the load balancer, NAME: a new domain need not
+point to it yet. An internal load balancer that cannot be reached from here is not tested.
 """
 
 import argparse
 import hashlib
 import os
+import socket
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from workmanager.client import Client
 from workmanager.errors import ClientError
@@ -22,6 +28,7 @@ READY_TIMEOUT_SECONDS = 300.0
 """Time for the load balancer to find its managers, and for its name to appear in DNS."""
 COMPLETION_TIMEOUT_SECONDS = 600.0
 """Time for a first worker to be launched and to boot."""
+CONNECT_TIMEOUT_SECONDS = 10.0
 RESULT_LEASE_SECONDS = 5
 PULL_WAIT_SECONDS = 5
 MAX_PULLED_RESULTS = 100
@@ -36,11 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the test and return the exit code."""
     parser = argparse.ArgumentParser(prog="infra.smoke", description="Smoke test of a deployment.")
     parser.add_argument("--url", required=True)
+    parser.add_argument("--balancer", required=True, help="DNS name of the load balancer")
+    parser.add_argument("--internal", action="store_true", help="the load balancer is within a network")
     parser.add_argument("--key-file", type=Path, required=True)
     parser.add_argument("--authority", type=Path, help="certificate of the authority that signed the load balancer's")
     options = parser.parse_args(arguments)
     if options.authority:
         os.environ["SSL_CERT_FILE"] = str(options.authority)
+    if options.internal and not _is_reachable(options.balancer):
+        sys.stderr.write(
+            f"smoke test: skipped, because {options.balancer} is internal and cannot be reached from here\n"
+        )
+        return 0
+    _resolve(str(urlsplit(options.url).hostname), options.balancer)
     key = options.key_file.read_text().strip().split(",")[0]
     try:
         seconds = run_smoke_test(options.url, key)
@@ -49,6 +64,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     sys.stderr.write(f"smoke test: the value is right, {seconds:.1f} s after PUT /enqueue\n")
     return 0
+
+
+def _is_reachable(name: str) -> bool:
+    try:
+        socket.create_connection((name, 443), timeout=CONNECT_TIMEOUT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _resolve(host: str, name: str) -> None:
+    """Let this process resolve a host by another one's name."""
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(wanted: Any, *arguments: Any, **named: Any) -> Any:
+        return resolve(name if wanted in (host, host.encode()) else wanted, *arguments, **named)
+
+    socket.getaddrinfo = getaddrinfo  # type: ignore[assignment]  # the same arguments and answers
 
 
 def run_smoke_test(url: str, key: str) -> float:

@@ -17,19 +17,27 @@ usage() {
 }
 
 # The comment at the top of the script that sources this.
-print_help() { sed -n '2,/^set -/{/^set -/!s/^# \{0,1\}//p}' "$0"; }
+print_help() { awk 'NR == 1 || /^# shellcheck/ { next } /^set -/ { exit } { sub(/^# ?/, ""); print }' "$0"; }
 
+# Sets `region`, `partition`, `account`, `caller` and `bucket`.
 check_caller() {
     command -v aws >/dev/null || fail "aws-cli is not installed; install it and configure credentials"
     region="${region:-${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}}"
     [ -n "$region" ] || fail "no region is set; give --region, or set AWS_REGION"
+    case "$region" in
+    # Other names of services (amazonaws.com.cn), a licence for port 443, and no access to PyPI from some networks.
+    cn-* | *-iso*) fail "--region $region: workmanager runs in the partitions aws and aws-us-gov only" ;;
+    esac
     export AWS_DEFAULT_REGION="$region" AWS_REGION="$region" AWS_PAGER=''
-    local refusal
+    local refusal hint=''
     refusal="$(mktemp)"
-    caller="$(aws sts get-caller-identity --query '[Account,Arn]' --output text 2>"$refusal")" ||
-        fail "cannot authenticate to AWS: $(tail -1 "$refusal")"
+    caller="$(aws sts get-caller-identity --query '[Account,Arn]' --output text 2>"$refusal")" || {
+        ! grep -q -e 'Signature expired' -e 'not yet current' -e RequestExpired "$refusal" || hint="; set this machine's clock"
+        fail "cannot authenticate to AWS: $(tail -1 "$refusal")$hint"
+    }
     rm -f "$refusal"
     account="${caller%%$'\t'*}"
+    partition="${caller#*$'\t'arn:}" && partition="${partition%%:*}"
     # The name is also part of the names of buckets and secrets. Stack names have the strictest rules.
     [[ "$name" =~ ^[a-z][a-z0-9-]{1,30}$ ]] || fail "--name $name: use a letter a-z, then 1 to 30 of a-z, 0-9 and '-'"
     bucket="workmanager-$name-$account-$region"
@@ -72,33 +80,28 @@ secret_exists() { aws secretsmanager describe-secret --secret-id "$1" >/dev/null
 # put_secret ID FILE: sets the value from a file, since command lines are visible; an unchanged value is left alone
 put_secret() {
     if secret_exists "$1"; then
+        aws secretsmanager restore-secret --secret-id "$1" >/dev/null 2>&1 || true # if a person has scheduled its deletion
         if aws secretsmanager get-secret-value --secret-id "$1" --query SecretString --output text 2>/dev/null |
             cmp -s - <(cat "$2" && echo); then
             return
         fi
         aws secretsmanager put-secret-value --secret-id "$1" --secret-string "file://$2" >/dev/null
     else
-        aws secretsmanager create-secret --name "$1" --secret-string "file://$2" \
-            --tags "Key=workmanager:cluster,Value=$name" >/dev/null
+        create_secret "$1" "$2"
     fi
 }
 
-# print_failures STACK SINCE: the failures of a stack, oldest first, without what CloudFormation cancelled because of
-# them. If a host signalled the failure, an event of its own names the host.
-print_failures() {
-    aws cloudformation describe-stack-events --stack-name "$1" --output text --query \
-        "reverse(StackEvents[?(contains(ResourceStatus, 'FAILED') || contains(ResourceStatusReason || '', 'FAILURE signal with')) &&
-            Timestamp>='$2'].[LogicalResourceId,ResourceStatusReason])" |
-        grep -v -e 'Resource .* cancelled' -e $'\tNone$' | while IFS=$'\t' read -r resource reason; do
-        say "  $resource: $reason"
-        _print_console "$(grep -oE 'i-[0-9a-f]{8,17}' <<<"$reason" | head -1)"
+# A secret that was deleted without recovery keeps its name for a while:
+# https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html (ForceDeleteWithoutRecovery)
+create_secret() {
+    local refusal deadline=$((SECONDS + 300))
+    refusal="$(mktemp)"
+    until aws secretsmanager create-secret --name "$1" --secret-string "file://$2" \
+        --tags "Key=workmanager:cluster,Value=$name" >/dev/null 2>"$refusal"; do
+        if ! grep -q 'scheduled for deletion' "$refusal" || [ "$SECONDS" -ge "$deadline" ]; then
+            fail "cannot create the secret $1: $(tail -1 "$refusal")"
+        fi
+        sleep "$poll_seconds"
     done
-}
-
-# _print_console INSTANCE: a host that signals FAILURE has printed the reason on its console before.
-_print_console() {
-    if [ -n "$1" ]; then
-        { aws ec2 get-console-output --instance-id "$1" --query Output --output text 2>/dev/null || true; } |
-            sed '/_boot step=failed/q' | tail -n 20 >&2
-    fi
+    rm -f "$refusal"
 }

@@ -21,20 +21,6 @@ make_bucket() {
 
 bucket_exists() { aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; }
 
-# Sets `bundle`, its `sha256`, and `template_key`, the template's name in the bucket.
-build_bundle() {
-    local flags=(--architecture "$architecture" --output "$private")
-    if [ -n "$app" ]; then
-        flags+=(--app "$(cd "$app" && pwd)")
-    fi
-    say "building the bundle for $architecture"
-    bundle="$(cd "$root" && "$python" -m infra.bundle "${flags[@]}" "${settings[@]}")" || fail "cannot build the bundle (see above)"
-    sha256="$(basename "$bundle" .tar.gz)"
-    changes+=("BundleSha256=$sha256")
-    (cd "$root" && "$python" -m infra.template) >"$private/template.yaml"
-    template_key="template/$(digest <"$private/template.yaml").yaml"
-}
-
 # upload FILE KEY: unless it exists; keys contain the hash of the content
 upload() {
     uploaded "$2" || aws s3 cp --only-show-errors "$1" "s3://$bucket/$2"

@@ -2,20 +2,12 @@
 # shellcheck disable=SC2154  # setup.sh sets the options, `root`, `python` and `private`
 # Sourced by setup.sh: shows or makes changes of the stack.
 
-# A stack whose creation failed can only be deleted.
-clear_failed_stack() {
-    case "$(stack_status)" in
-    ROLLBACK_COMPLETE | ROLLBACK_FAILED | REVIEW_IN_PROGRESS | CREATE_FAILED)
-        aws cloudformation delete-stack --stack-name "$name"
-        aws cloudformation wait stack-delete-complete --stack-name "$name"
-        describe_stack
-        ;;
-    esac
-}
-
 # Creates the change set `change_set` of the type `kind`; fails if nothing would change.
 make_change_set() {
-    local reason
+    local reason source=(--use-previous-template) merging=(--same-template)
+    if [ -n "$template" ]; then
+        source=(--template-url "https://$bucket.s3.$region.amazonaws.com/$template_key") merging=()
+    fi
     kind=UPDATE
     clear_failed_stack
     if [ "$(stack_status)" = none ]; then
@@ -23,17 +15,15 @@ make_change_set() {
     fi
     # The first versions do not matter: the stack creates most secrets itself.
     changes+=("SecretVersions=$(if [ "$kind" = UPDATE ]; then secret_versions; else echo first; fi)")
-    echo '[]' >"$private/previous.json"
-    if [ "$kind" = UPDATE ]; then
-        aws cloudformation describe-stacks --stack-name "$name" --query 'Stacks[0].Parameters' --output json \
-            >"$private/previous.json" || fail "cannot read the stack's parameters (see above)"
-    fi
-    (cd "$root" && "$python" -m infra.parameters --previous "$private/previous.json" "${changes[@]}") \
+    (cd "$root" && "$python" -m infra.parameters --previous "$previous" ${merging[@]+"${merging[@]}"} "${changes[@]}") \
         >"$private/parameters.json" || fail "cannot prepare the stack's parameters (see above)"
+    if [ "$kind" = CREATE ] && [ "$plan" != yes ]; then
+        aws s3api put-object --bucket "$bucket" --key "$remembered" --body "$private/parameters.json" >/dev/null
+    fi
     change_set="$name-$(date -u +%Y%m%d%H%M%S)"
     aws cloudformation create-change-set --stack-name "$name" --change-set-name "$change_set" --change-set-type "$kind" \
-        --template-url "https://$bucket.s3.$region.amazonaws.com/$template_key" --capabilities CAPABILITY_IAM \
-        --parameters "file://$private/parameters.json" --tags "Key=workmanager:cluster,Value=$name" >/dev/null ||
+        "${source[@]}" --capabilities CAPABILITY_IAM --parameters "file://$private/parameters.json" \
+        --tags "Key=workmanager:cluster,Value=$name" >/dev/null ||
         fail "CloudFormation does not accept a change of the stack $name now (see above)"
     if aws cloudformation wait change-set-create-complete --stack-name "$name" --change-set-name "$change_set" 2>/dev/null; then
         return 0
@@ -63,33 +53,39 @@ secret_versions() {
 
 # Shows what would change. What CloudFormation needs for that is deleted afterwards.
 show_plan() {
-    local status certificate="$certificate_arn"
-    status="$(stack_status)"
-    case "$status" in
-    none | REVIEW_IN_PROGRESS) certificate="${certificate:-arn:aws:acm:$region:$account:certificate/new}" ;;
-    ROLLBACK_* | CREATE_FAILED) fail "the stack is $status; run setup.sh without --plan, which deletes and recreates it" ;;
+    local certificate="$certificate_arn"
+    case "$(stack_status)" in
+    none | REVIEW_IN_PROGRESS) certificate="${certificate:-arn:$partition:acm:$region:$account:certificate/new}" ;;
+    ROLLBACK_* | CREATE_FAILED | DELETE_FAILED)
+        fail "the stack is $(stack_status); run setup.sh without --plan, which deletes and recreates it"
+        ;;
     esac
     change CertificateArn "$certificate"
     if [[ "$redis_url" = *:PASSWORD@* ]] && [ -z "$(parameter RedisSecret)" ]; then
-        change RedisSecret "arn:aws:secretsmanager:$region:$account:secret:$name/redis-password-new"
+        change RedisSecret "arn:$partition:secretsmanager:$region:$account:secret:$name/redis-password-new"
     fi
     trap 'forget_plan; rm -rf "$private"' EXIT
-    if ! bucket_exists; then
-        make_bucket
-        forget_bucket=yes
-    elif ! uploaded "$template_key"; then
-        forget_template=yes
+    if [ -n "$template" ]; then
+        if ! bucket_exists; then
+            make_bucket
+            forget_bucket=yes
+        elif ! uploaded "$template_key"; then
+            forget_template=yes
+        fi
+        upload "$template" "$template_key"
     fi
-    upload "$private/template.yaml" "$template_key"
     if ! make_change_set; then
         say "nothing would change"
         return
     fi
+    changed_resources | sort | while read -r action resource type replaced; do
+        printf '%-8s %-28s %-44s %s\n' "$action" "$resource" "$type" "${replaced/None/}"
+    done
+}
+
+changed_resources() {
     aws cloudformation describe-change-set --stack-name "$name" --change-set-name "$change_set" --output text --query \
-        'Changes[].ResourceChange.[Action,LogicalResourceId,ResourceType,Replacement]' | sort |
-        while read -r action resource type replaced; do
-            printf '%-8s %-28s %-44s %s\n' "$action" "$resource" "$type" "${replaced/None/}"
-        done
+        'Changes[].ResourceChange.[Action,LogicalResourceId,ResourceType,Replacement]'
 }
 
 forget_plan() {
@@ -107,22 +103,44 @@ forget_plan() {
     fi
 }
 
+# Names of secrets are free again some time after they were deleted, of which a torn-down stack with this name had many.
 deploy() {
-    if ! make_change_set; then
-        say "the stack is up to date"
-        return
-    fi
-    local operation started_at
+    local tries
+    for tries in 1 2 3; do
+        if ! make_change_set; then
+            say "the stack is up to date"
+            return
+        fi
+        if [ "$kind" = UPDATE ]; then
+            check_managers
+        fi
+        if execute_change_set; then
+            say "the stack is $(stack_status)"
+            return
+        fi
+        say "the deployment failed and was rolled back ($(stack_status)), because of"
+        print_failures "$name" "$started_at" 2>"$private/failures"
+        cat "$private/failures" >&2
+        if [ "$kind" = UPDATE ] || [ "$tries" = 3 ] || ! grep -q 'already scheduled for deletion' "$private/failures"; then
+            exit 1
+        fi
+        say "the names of an earlier stack's secrets are not free yet; trying again"
+        sleep $((6 * poll_seconds))
+    done
+}
+
+execute_change_set() {
+    local operation
     operation="$(tr '[:upper:]' '[:lower:]' <<<"$kind")"
-    started_at="$(date -u +%Y-%m-%dT%H:%M:%S)"
+    started_at="$(now)"
     say "deploying; a new stack takes about ten minutes, each replaced host a few more"
     aws cloudformation execute-change-set --stack-name "$name" --change-set-name "$change_set"
-    if ! aws cloudformation wait "stack-$operation-complete" --stack-name "$name"; then
+    if aws cloudformation wait "stack-$operation-complete" --stack-name "$name"; then
         describe_stack
-        say "the deployment failed and was rolled back ($(stack_status)), because of"
-        print_failures "$name" "$started_at"
-        exit 1
+        return 0
     fi
     describe_stack
-    say "the stack is $(stack_status)"
+    # The command gives up after two hours, or if it cannot reach AWS.
+    settle_stack
+    [ "$(stack_status)" = "${kind}_COMPLETE" ]
 }

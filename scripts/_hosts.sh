@@ -1,12 +1,15 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154  # setup.sh sets the options and `changes`
+# shellcheck disable=SC2034,SC2154  # setup.sh sets and uses variables of these functions
 # Sourced by setup.sh: chooses the hosts' image, instance types and zones.
+
+default_workers=c7g.xlarge,c6g.xlarge,m7g.xlarge
+amazon_linux=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default
 
 # Sets `architecture`, and adds image, zones and instance types to `changes`.
 choose_hosts() {
-    local types known image manager witness
+    local types known manager witness
     known="$(parameter WorkerInstanceTypes)"
-    types="${worker_types:-${known:-c7g.xlarge,c6g.xlarge,m7g.xlarge}}"
+    types="${worker_types:-${known:-$default_workers}}"
     manager="${manager_type:-$(parameter ManagerInstanceType)}"
     describe_types "$types${manager:+,$manager}"
     read -r architecture cores < <(grep "^${types%%,*}"$'\t' "$private/types" | cut -f 2,3)
@@ -18,16 +21,20 @@ choose_hosts() {
     if grep -qv $'\t'"$architecture"$'\t' "$private/types"; then
         fail "all hosts must have the same architecture, but these do not: $(cut -f 1,2 "$private/types" | paste -sd ' ' -)"
     fi
-    image="$(aws ssm get-parameter --query Parameter.Value --output text \
-        --name "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-$architecture")" ||
-        fail "cannot find the image of Amazon Linux 2023 for $architecture in $region (see above)"
-    changes+=("ImageId=$image" "WorkerInstanceTypes=$types" "WorkerSlots=$cores" "Bucket=$bucket")
+    describe_types "$types,$manager,$witness"
+    check_quotas "$types"
+    changes+=("WorkerInstanceTypes=$types" "WorkerSlots=$cores" "Bucket=$bucket")
     changes+=("ManagerInstanceType=$manager" "WitnessInstanceType=$witness")
+    if [ -n "$known" ] && [ "$types" != "$known" ]; then
+        changes+=("PreviousWorkerTypes=$known") # which managers launch until they are replaced
+    fi
+    choose_image
     if [ -n "$subnets" ]; then
         choose_given_subnets
     elif [ -z "$(parameter Zones)" ]; then
         choose_zones "$manager" "$witness"
     fi
+    check_network
 }
 
 # describe_types TYPE,...: writes a line for each to the file `types`: name, architecture, cores
@@ -37,6 +44,28 @@ describe_types() {
     aws ec2 describe-instance-types --instance-types "${wanted[@]}" --output text --query \
         'InstanceTypes[].[InstanceType,ProcessorInfo.SupportedArchitectures[-1],VCpuInfo.DefaultVCpus]' \
         >"$private/types" 2>"$private/refusal" || fail "unknown instance type in $region: $(tail -1 "$private/refusal")"
+}
+
+# The image of an existing cluster stays: another one would replace every host.
+choose_image() {
+    local known found image
+    known="$(parameter ImageId)"
+    if is_live && [ "$upgrade_image" != yes ]; then
+        found="$(aws ec2 describe-images --image-ids "$known" --query 'Images[0].Architecture' --output text 2>/dev/null || true)"
+        if [ "$found" = "$architecture" ]; then
+            return
+        fi
+        case "$found" in
+        '' | None) fail "the hosts' image $known does not exist any more; give --upgrade-image, which replaces every host" ;;
+        *) say "the hosts get another image, for $architecture instead of $found" ;;
+        esac
+    fi
+    image="$(aws ssm get-parameter --query Parameter.Value --output text --name "$amazon_linux-$architecture")" ||
+        fail "cannot find the image of Amazon Linux 2023 for $architecture in $region (see above)"
+    changes+=("ImageId=$image")
+    if is_live && [ "$image" != "$known" ]; then
+        changes+=("PreviousImageId=$known") # which managers launch until they are replaced
+    fi
 }
 
 # choose_zones TYPE...: three zones that have all of these types; not every zone has every type
@@ -51,21 +80,6 @@ choose_zones() {
         mv "$private/zones-of-all" "$private/zones"
     done
     zones="$(head -n 3 "$private/zones" | paste -sd , -)"
-    [ "$(tr -cd , <<<"$zones" | wc -c)" = 2 ] || fail "$region has fewer than three zones with $*: ${zones:-none}"
+    [ "$(tr -cd , <<<"$zones" | wc -c)" -eq 2 ] || fail "$region has fewer than three zones with $*: ${zones:-none}"
     changes+=("Zones=$zones")
-}
-
-choose_given_subnets() {
-    local subnet found zones='' vpc=''
-    for subnet in ${subnets//,/ }; do
-        found="$(aws ec2 describe-subnets --subnet-ids "$subnet" --output text \
-            --query 'Subnets[0].[AvailabilityZone,VpcId]' 2>/dev/null)" || fail "--subnets: $region has no $subnet"
-        zones+="${zones:+,}${found%%$'\t'*}"
-        if [ -n "$vpc" ] && [ "$vpc" != "${found#*$'\t'}" ]; then
-            fail "--subnets: $subnet is in another VPC than the subnets before it"
-        fi
-        vpc="${found#*$'\t'}"
-    done
-    [ "$(tr , '\n' <<<"$zones" | sort -u | wc -l)" = 3 ] || fail "--subnets: give three subnets in three different zones"
-    changes+=("VpcId=$vpc" "SubnetIds=$subnets" "Zones=$zones")
 }

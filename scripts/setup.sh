@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2034,SC2154  # the files that it sources set and use its variables
 # Deploys workmanager on AWS, or upgrades an existing deployment:
 #
 #   ./scripts/setup.sh [--name N] [--region R] [--plan] [--app DIR] [--set NAME=VALUE]... [--redis-url URL]
@@ -31,18 +32,10 @@ set -euo pipefail
 script=setup
 # shellcheck source=scripts/_venv.sh
 . "$(dirname "${BASH_SOURCE[0]}")/_venv.sh"
-# shellcheck source=scripts/_aws.sh
-. "$root/scripts/_aws.sh"
-# shellcheck source=scripts/_options.sh
-. "$root/scripts/_options.sh"
-# shellcheck source=scripts/_hosts.sh
-. "$root/scripts/_hosts.sh"
-# shellcheck source=scripts/_bucket.sh
-. "$root/scripts/_bucket.sh"
-# shellcheck source=scripts/_certificates.sh
-. "$root/scripts/_certificates.sh"
-# shellcheck source=scripts/_change_set.sh
-. "$root/scripts/_change_set.sh"
+for part in aws state failures options wishes hosts quotas network keys bucket bundle certificates change_set balancer; do
+    # shellcheck source=/dev/null
+    . "$root/scripts/_$part.sh"
+done
 
 main() {
     read_options "$@"
@@ -52,45 +45,65 @@ main() {
     trap 'rm -rf "$private"' EXIT
     say "cluster $name in $region, account $account, as ${caller#*$'\t'}"
     describe_stack
+    if [ "$plan" != yes ]; then
+        settle_stack
+    fi
+    recall_parameters
     check_against_aws
     choose_hosts
-    build_bundle
+    choose_key
+    choose_bundle
     if [ "$plan" = yes ]; then
         show_plan
         return
     fi
     make_bucket
-    upload "$bundle" "bundle/$sha256.tar.gz"
-    upload "$private/template.yaml" "$template_key"
+    if [ -n "$bundle" ]; then
+        upload "$bundle" "bundle/$(basename "$bundle")"
+        upload "$template" "$template_key"
+    fi
+    grant_key
     make_certificates
     make_redis_secret
     aws iam create-service-linked-role --aws-service-name spot.amazonaws.com >/dev/null 2>&1 || true # it exists
     deploy
+    wait_for_managers
     smoke_test
     print_result
 }
 
+# Clients use the load balancer's name, or --domain, which may not point to it yet.
 smoke_test() {
     say "testing PUT /enqueue and POST /pullCompleted through the load balancer"
-    local key_file="$private/api-key" certificate=()
+    local key_file="$private/api-key" options=()
     own_certificate="$(own_certificate)"
     aws secretsmanager get-secret-value --secret-id "$(output ApiKeysSecret)" --query SecretString --output text \
         >"$key_file"
     if [ -n "$own_certificate" ]; then
-        certificate=(--authority "$authority_file")
+        options=(--authority "$authority_file")
     fi
-    (cd "$root" && "$python" -m infra.smoke --url "$(output Url)" --key-file "$key_file" "${certificate[@]}") ||
+    if [ "$(parameter Scheme)" = internal ]; then
+        options+=(--internal)
+    fi
+    (cd "$root" && "$python" -m infra.smoke --url "$(output Url)" --balancer "$(output LoadBalancerName)" \
+        --key-file "$key_file" ${options[@]+"${options[@]}"}) ||
         fail "the stack is deployed, but the smoke test failed; see above, and the log group $(output LogGroup)"
 }
 
 print_result() {
     echo "url: $(output Url)"
+    if [ -n "$(parameter Domain)" ]; then
+        echo "DNS: point $(parameter Domain) (CNAME) to $(output LoadBalancerName)"
+    fi
     if [ -n "$own_certificate" ]; then
         echo "certificate authority: $authority_file"
     fi
     echo "API key: secret $(output ApiKeysSecret)"
     echo "logs: $(output LogGroup)"
     echo "alarms: $(output AlarmTopic)"
+    if [ -n "$(parameter MonthlyBudget)" ]; then
+        echo "budget: counts once the tag workmanager:cluster is an active cost allocation tag (billing console)"
+    fi
 }
 
 main "$@"

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2034,SC2154  # the files that it sources set and use its variables
 # Deletes a deployment of setup.sh, with its queued jobs and unpulled results:
 #
 #   ./scripts/teardown.sh [--name N] [--region R] [--yes] [--purge]
@@ -6,13 +7,18 @@
 # --name     name of the cluster (default: workmanager)
 # --region   AWS region (default: that of aws-cli)
 # --yes      do not ask for confirmation
-# --purge    delete the bucket, too, with its bundles and backups
+# --purge    delete the bucket, too, with its bundles and backups, and the snapshots of replaced disks
+#
+# It does all that it can, and waits for what AWS releases late (a load balancer's certificate: up to 20 minutes). It ends
+# with exit code 1, and a list, if anything is left. It can be run again, also when the stack is gone.
 set -euo pipefail
 
 script=teardown
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-# shellcheck source=scripts/_aws.sh
-. "$root/scripts/_aws.sh"
+for part in aws state failures keys remains; do
+    # shellcheck source=/dev/null
+    . "$root/scripts/_$part.sh"
+done
 
 name=workmanager region='' yes=no purge=no
 while [ $# -gt 0 ]; do
@@ -33,20 +39,41 @@ while [ $# -gt 0 ]; do
 done
 
 main() {
+    local left
     check_caller
     describe_stack
-    certificate="$(parameter CertificateArn)"
+    key="$(parameter KmsKey)"
     confirm
+    settle_stack
     stop_hosts
     terminate_workers
     delete_stack
-    delete_certificate
+    delete_certificates
     delete_secrets
-    if [ "$purge" = yes ] && aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; then
-        say "deleting the bucket $bucket"
-        aws s3 rb --force "s3://$bucket" >/dev/null
+    revoke_grants
+    if bucket_exists; then
+        aws s3 rm --only-show-errors "s3://$bucket/deployment/parameters.json" || true
+        if [ "$purge" = yes ]; then
+            delete_bucket
+            delete_snapshots
+        else
+            say "the bucket $bucket stays, with its backups (--purge deletes it)"
+        fi
+    fi
+    left="$(leftovers)"
+    if [ -n "$left" ]; then
+        say "not everything could be deleted; run this again later. There is still:"
+        printf '  %s\n' "${left//$'\n'/$'\n'  }" >&2
+        exit 1
     fi
     say "done"
+}
+
+bucket_exists() { aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; }
+
+delete_bucket() {
+    say "deleting the bucket $bucket"
+    aws s3 rb --force "s3://$bucket" >/dev/null || true
 }
 
 confirm() {
@@ -82,46 +109,15 @@ terminate() {
     if [ -z "$ids" ]; then
         return
     fi
-    say "terminating $1: $(wc -w <<<"$ids")"
-    xargs -n 100 aws ec2 terminate-instances --instance-ids <<<"$ids" >/dev/null
-    xargs -n 100 aws ec2 wait instance-terminated --instance-ids <<<"$ids"
+    say "terminating $1: $(($(wc -w <<<"$ids")))"
+    xargs -n 100 aws ec2 terminate-instances --instance-ids <<<"$ids" >/dev/null || true
+    xargs -n 100 aws ec2 wait instance-terminated --instance-ids <<<"$ids" || true
 }
 
 instances() {
     aws ec2 describe-instances --output text --query 'Reservations[].Instances[].InstanceId' --filters \
         "Name=tag:workmanager:cluster,Values=$name" "Name=tag:workmanager:role,Values=$1" \
         'Name=instance-state-name,Values=pending,running,stopping,stopped,shutting-down'
-}
-
-delete_stack() {
-    if [ "$(stack_status)" = none ]; then
-        return
-    fi
-    local started_at
-    started_at="$(date -u +%Y-%m-%dT%H:%M:%S)"
-    say "deleting the stack"
-    aws cloudformation delete-stack --stack-name "$name"
-    if ! aws cloudformation wait stack-delete-complete --stack-name "$name"; then
-        say "the stack could not be deleted, because of"
-        print_failures "$name" "$started_at"
-        exit 1
-    fi
-}
-
-delete_certificate() {
-    if [ -n "$certificate" ] && aws acm list-tags-for-certificate --certificate-arn "$certificate" --output text \
-        2>/dev/null | grep -q "workmanager:cluster.*$name"; then
-        aws acm delete-certificate --certificate-arn "$certificate"
-    fi
-}
-
-delete_secrets() {
-    local secret
-    for secret in "$name/authority" "$name/store-tls" "$name/redis-password"; do
-        if secret_exists "$secret"; then
-            aws secretsmanager delete-secret --secret-id "$secret" --force-delete-without-recovery >/dev/null
-        fi
-    done
 }
 
 main

@@ -5,6 +5,9 @@
 # A "store" is a Redis server. Names in capitals are settings of the launch template.
 
 STORE_START_SECONDS=120
+# A predecessor that is slow to end keeps the disk and the address for as long as it takes EC2 to stop it. CloudFormation
+# waits for half an hour.
+IDENTITY_SECONDS=1200
 
 install_units() {
     install -m 0644 /opt/workmanager/infra/host/units/* /etc/systemd/system/
@@ -54,22 +57,31 @@ take_identity() {
     mkdir -p /var/lib/workmanager
     echo "$device /var/lib/workmanager xfs defaults,noatime,nofail 0 2" >>/etc/fstab
     mount /var/lib/workmanager
+    xfs_growfs /var/lib/workmanager >/dev/null # the disk can have been enlarged
+    local deadline=$((SECONDS + STORE_START_SECONDS))
     until ip -4 -oneline address show | grep -qF " $ADDRESS/"; do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            echo "the address $ADDRESS does not appear after $STORE_START_SECONDS s" >&2
+            return 1
+        fi
         sleep 0.5
     done
     say identity_taken
 }
 
 attach() {
-    local tries
-    for tries in {1..60}; do
-        if aws ec2 "$@" --instance-id "$instance_id" >/dev/null 2>"$work/refusal"; then
-            return
+    local deadline=$((SECONDS + IDENTITY_SECONDS)) said=''
+    until aws ec2 "$@" --instance-id "$instance_id" >/dev/null 2>"$work/refusal"; do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            echo "aws ec2 $* failed for $IDENTITY_SECONDS s: $(tail -n 1 "$work/refusal")" >&2
+            return 1
         fi
-        sleep 5
+        if [ "$said" != "$(tail -n 1 "$work/refusal")" ]; then
+            said="$(tail -n 1 "$work/refusal")"
+            echo "aws ec2 $* is repeated: $said" >&2
+        fi
+        sleep "${RETRY_SECONDS:-5}"
     done
-    echo "aws ec2 $* failed $tries times: $(cat "$work/refusal")" >&2
-    return 1
 }
 
 configure_stores() {
@@ -144,9 +156,3 @@ write_private() {
 program() { PYTHONPATH=/opt/workmanager/site python3.11 -m "$@"; }
 
 start() { systemctl enable --now --quiet "$@"; }
-
-# signal SUCCESS|FAILURE: to CloudFormation, which waits for it before it replaces the next host
-signal() {
-    aws cloudformation signal-resource --stack-name "$CLUSTER_NAME" --logical-resource-id "$GROUP" \
-        --unique-id "$instance_id" --status "$1"
-}

@@ -1,19 +1,23 @@
-"""Publish the metrics that the alarms need to CloudWatch, once a minute, from this host's manager.
+"""Publish the metrics that the alarms need to CloudWatch, once a minute, from this host and its manager.
 
-The environment has CLUSTER_NAME and WORKMANAGER_API_KEYS; the values come from the manager's `/metrics`. If the manager
-does not answer, nothing is published. If neither manager answers, that is an alarm of its own.
+The environment has CLUSTER_NAME and WORKMANAGER_API_KEYS; most values come from the manager's `/metrics`. If the
+manager does not answer, only the host's own are published. If neither manager answers, that is an alarm of its own.
 """
 
 import logging
 import os
+import shutil
 import signal
 import threading
+import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from prometheus_client.parser import text_string_to_metric_families
 
 log = logging.getLogger("publish_metrics")
@@ -29,6 +33,13 @@ FAILED_JOBS = "workmanager_jobs_failed_total"
 OLDEST_JOB_AGE = "workmanager_queue_oldest_job_age_seconds"
 REPLICAS_MISSING = "workmanager_cluster_replicas_missing"
 MASTERS_DOWN = "workmanager_cluster_masters_down"
+LAUNCHES = "workmanager_scaler_launches_total"
+ON_DEMAND_LAUNCHES = "workmanager_scaler_launches_total:on-demand"
+
+STORES = Path("/var/lib/workmanager")
+"""The disk of the Redis servers; only a directory if they are elsewhere."""
+BACKUP = "backup.succeeded"
+MEMORY_FILE = Path("/proc/meminfo")
 
 
 def main() -> None:
@@ -36,22 +47,53 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    cloudwatch = boto3.client("cloudwatch")
+    cloudwatch: Any = None
     dimensions = [{"Name": "Cluster", "Value": os.environ["CLUSTER_NAME"]}]
     previous: Mapping[str, float] | None = None
+    started_at = time.time()
     while not stopping.wait(PERIOD_SECONDS):
+        values = host_values(STORES, MEMORY_FILE.read_text(), started_at, time.time())
+        current: Mapping[str, float] | None = None
         try:
             current = parse_metrics(_fetch_metrics(os.environ["WORKMANAGER_API_KEYS"].split(",")[0]))
-            values = summarize(previous, current)
+            values |= summarize(previous, current)
+        except (OSError, ValueError) as error:
+            log.warning("event=metrics_delayed reason=%s", error)
+        try:
+            # A client that found no credentials when it was made never looks for them again.
+            cloudwatch = cloudwatch or boto3.client("cloudwatch")
             cloudwatch.put_metric_data(
                 Namespace=NAMESPACE,
                 MetricData=[
                     {"MetricName": name, "Dimensions": dimensions, "Value": value} for name, value in values.items()
                 ],
             )
-            previous = current
-        except (BotoCoreError, ClientError, OSError, ValueError) as error:
+            previous = current or previous
+        except (BotoCoreError, ClientError, OSError) as error:
             log.warning("event=metrics_delayed reason=%s", error)
+            if isinstance(error, NoCredentialsError):
+                cloudwatch = None
+
+
+def host_values(stores: Path, memory: str, started_at: float, now: float) -> dict[str, float]:
+    """Return the values of this host itself.
+
+    Args:
+        stores: the directory of the Redis servers.
+        memory: the text of /proc/meminfo.
+        started_at: when this program started, which counts as a backup: the first one is made minutes later.
+    """
+    numbers = {line.split(":")[0]: float(line.split()[1]) for line in memory.splitlines() if ":" in line}
+    used = [shutil.disk_usage(path) for path in (Path("/"), stores) if path.exists()]
+    values = {
+        "DiskUsedPercent": max(100 * disk.used / disk.total for disk in used),
+        "MemoryUsedPercent": 100 * (1 - numbers["MemAvailable"] / numbers["MemTotal"]),
+    }
+    if stores.is_mount():
+        marker = stores / BACKUP
+        last = marker.stat().st_mtime if marker.exists() else 0.0
+        values["BackupAgeSeconds"] = max(0.0, now - max(last, started_at))
+    return values
 
 
 def _fetch_metrics(key: str) -> str:
@@ -62,7 +104,10 @@ def _fetch_metrics(key: str) -> str:
 
 
 def parse_metrics(text: str) -> dict[str, float]:
-    """Return Prometheus metrics by name: the sum over all labels; of the job ages, the largest."""
+    """Return Prometheus metrics by name: the sum over all labels; of the job ages, the largest.
+
+    Launches on demand are also there by themselves.
+    """
     values: dict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -70,14 +115,16 @@ def parse_metrics(text: str) -> dict[str, float]:
                 values[OLDEST_JOB_AGE] = max(values[OLDEST_JOB_AGE], sample.value)
             else:
                 values[sample.name] += sample.value
+            if sample.name == LAUNCHES and sample.labels.get("market") == "on-demand":
+                values[ON_DEMAND_LAUNCHES] += sample.value
     return dict(values)
 
 
 def summarize(previous: Mapping[str, float] | None, current: Mapping[str, float]) -> dict[str, float]:
     """Return the values for CloudWatch.
 
-    Failed jobs are counted for the whole system, so only the leader publishes them. Launch failures are counted by each
-    manager. Both are differences to the previous minute, and missing without one.
+    Failed jobs are counted for the whole system, so only the leader publishes them. Launches and their failures are
+    counted by each manager. All are differences to the previous minute, and missing without one.
     """
     is_leader = current.get(IS_LEADER, 0.0)
     values = {"Leaders": is_leader, "OldestJobSeconds": current.get(OLDEST_JOB_AGE, 0.0)}
@@ -86,6 +133,7 @@ def summarize(previous: Mapping[str, float] | None, current: Mapping[str, float]
         values["ReplicasMissing"] = current[REPLICAS_MISSING] + current.get(MASTERS_DOWN, 0.0)
     if previous is not None:
         values["LaunchFailures"] = _increase(previous, current, LAUNCH_ERRORS)
+        values["OnDemandLaunches"] = _increase(previous, current, ON_DEMAND_LAUNCHES)
         if is_leader:
             values["FailedJobs"] = _increase(previous, current, FAILED_JOBS)
     return values

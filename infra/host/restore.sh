@@ -4,7 +4,7 @@
 #
 #   restore.sh quiet         stops all writers, and the replicas, so that none takes over from a master that stops
 #   restore.sh load FROM     starts the master (port 6379) with the files of FROM, a directory or
-#                            s3://BUCKET/backup/HOST/TIMESTAMP/PORT
+#                            s3://BUCKET/backup/KEPT/HOST/TIMESTAMP/PORT, where KEPT is hourly or daily
 #   restore.sh resume        starts the replicas as new copies of their masters, then the manager
 #
 # FROM is the backup of this master, or of its replica on the other host (docs/operating.md, Restore). The hosts' own
@@ -47,7 +47,7 @@ load() {
     *) cp -R "$1/." "$fetched/" ;;
     esac
     [ -n "$(find "$fetched/appendonlydir" -name '*.manifest' 2>/dev/null)" ] ||
-        fail "$1 has no append-only files; give s3://BUCKET/backup/HOST/TIMESTAMP/PORT"
+        fail "$1 has no append-only files; give s3://BUCKET/backup/KEPT/HOST/TIMESTAMP/PORT"
     slots="$(slots_of "$master/nodes.conf")"
     [ "$(slots_of "$fetched/nodes.conf")" = "$slots" ] ||
         fail "$1 is of the other manager: it has the slots $(slots_of "$fetched/nodes.conf"), and this master $slots"

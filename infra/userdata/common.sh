@@ -6,6 +6,7 @@ set -euo pipefail
 
 METADATA="${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}"
 # By default aws-cli tries once, for one second. That is too little while many hosts start at the same time.
+instance_id=unknown
 export AWS_METADATA_SERVICE_TIMEOUT=20 AWS_METADATA_SERVICE_NUM_ATTEMPTS=5
 
 # say STEP: one line for the instance's console
@@ -31,6 +32,29 @@ unpack_bundle() {
     mkdir -p /opt/workmanager
     tar -xzf "$work/bundle.tar.gz" -C /opt/workmanager --no-same-owner
     say unpacked
+}
+
+# percent_encoded: prints a line of standard input as a part of a URL: a password can have any characters
+percent_encoded() {
+    python3.11 -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.stdin.read().removesuffix("\n"), safe=""))'
+}
+
+# signal SUCCESS|FAILURE: to CloudFormation, which waits for it before it replaces the next host. It takes no signal when
+# it is not waiting: when the group has replaced a host that was lost.
+signal() {
+    aws cloudformation signal-resource --stack-name "$CLUSTER_NAME" --logical-resource-id "$GROUP" \
+        --unique-id "$instance_id" --status "$1" || say not_signaled
+}
+
+# For managers and the witness: a host that cannot boot tells so, and powers off, so that its group starts another one.
+# Before that there is time to look at it, and CloudFormation, if it waits, has rolled the change back.
+give_up_host() {
+    say failed
+    aws cloudwatch put-metric-data --namespace workmanager --metric-data '[{"MetricName": "BootFailures", "Value": 1,
+        "Dimensions": [{"Name": "Cluster", "Value": "'"$CLUSTER_NAME"'"}]}]' || true
+    signal FAILURE
+    sleep "${GIVE_UP_SECONDS:-300}"
+    shutdown -h now
 }
 
 # ensure_user NAME: a system user without a home or a shell

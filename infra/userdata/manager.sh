@@ -8,10 +8,12 @@
 #   GROUP           name of this host in the stack
 #   BUNDLE          the program's archive: s3://BUCKET/bundle/SHA256.tar.gz
 #   RUNTIMES        where Python packages are left for workers: s3://BUCKET/runtime
-#   BACKUPS         where the append-only files are copied to: s3://BUCKET/backup/HOST
+#   BACKUPS HOST    where the append-only files are copied to, s3://BUCKET/backup, and this host's name there
+#   TARGETS         target group of the load balancer
 #   LOG_GROUP       in CloudWatch
 #   REDIS_URL REDIS_SECRET CLUSTER_HOSTS CA_CERTIFICATE API_KEYS_SECRET
-#   LAUNCH_TEMPLATE SUBNETS INSTANCE_TYPES WORKER_SLOTS ON_DEMAND_BASE MIN_WORKERS MAX_WORKERS
+#   LAUNCH_TEMPLATE SUBNETS INSTANCE_TYPES WORKER_SLOTS ON_DEMAND_BASE ON_DEMAND_MAX MIN_WORKERS
+#   MAX_WORKERS
 #   STORES          PORT:ROLE of each Redis server ("store") on this host; empty with an existing cluster
 #   ADDRESS INTERFACE DISK    with STORES: what outlives the host
 #   STORE_TLS_SECRET          with STORES: the servers' certificate and key. Their users' passwords are the secrets
@@ -21,12 +23,13 @@
 # shellcheck disable=SC2034  # common.sh uses it
 ROLE=manager
 READY_SECONDS=600
+BALANCER_SECONDS=300
 
+trap give_up_host EXIT
 unpack_bundle
 
 # shellcheck source=infra/host/boot.sh
 . /opt/workmanager/infra/host/boot.sh
-trap 'say failed; signal FAILURE' EXIT
 
 ensure_user workmanager
 install_units
@@ -40,12 +43,12 @@ cluster_url=''
 if [ -n "$STORES" ]; then
     take_identity
     configure_stores
-    cluster_url="${REDIS_URL/manager:PASSWORD/administrator:"$(secret "$CLUSTER_NAME/store/administrator")"}"
+    cluster_url="${REDIS_URL/manager:PASSWORD/administrator:"$(secret "$CLUSTER_NAME/store/administrator" | percent_encoded)"}"
 fi
 
 password=''
 if [ -n "$REDIS_SECRET" ]; then
-    password="$(secret "$REDIS_SECRET")"
+    password="$(secret "$REDIS_SECRET" | percent_encoded)"
 fi
 api_keys="$(secret "$API_KEYS_SECRET")"
 write_private root /etc/workmanager/manager.env <<SETTINGS
@@ -59,6 +62,7 @@ WORKMANAGER_SUBNETS=$SUBNETS
 WORKMANAGER_INSTANCE_TYPES=$INSTANCE_TYPES
 WORKMANAGER_WORKER_SLOTS=$WORKER_SLOTS
 WORKMANAGER_ON_DEMAND_BASE=$ON_DEMAND_BASE
+${ON_DEMAND_MAX:+WORKMANAGER_ON_DEMAND_MAX=$ON_DEMAND_MAX}
 WORKMANAGER_MIN_WORKERS=$MIN_WORKERS
 WORKMANAGER_MAX_WORKERS=$MAX_WORKERS
 AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
@@ -68,6 +72,7 @@ CLUSTER_NAME=$CLUSTER_NAME
 LOG_GROUP=$LOG_GROUP
 LOG_STREAM=manager/$instance_id
 BACKUPS=$BACKUPS
+HOST=$HOST
 AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
 SETTINGS
 start workmanager-logs.service workmanager-manager.service workmanager-metrics.service
@@ -75,6 +80,15 @@ if [ -n "$STORES" ]; then
     start workmanager-backup.timer
 fi
 say manager_started
+# From here on, a failure does not power it off: a manager that waits for the other hosts must not go away.
+trap 'say failed; signal FAILURE' EXIT
+
+# in_service: whether the load balancer sends clients here: a target is `initial` for a minute or two. It is not used
+# while the stack is being created, and has no listener yet.
+in_service() {
+    aws elbv2 describe-target-health --target-group-arn "$TARGETS" --targets "[{\"Id\": \"$instance_id\"}]" \
+        --query TargetHealthDescriptions --output json | grep -q -e '"State": "healthy"' -e '"Target.NotInUse"'
+}
 
 # The first host of a new cluster cannot become ready before the others exist. A host that replaces another one must be
 # ready, with its copy of the other host's data, before CloudFormation replaces the next.
@@ -96,6 +110,15 @@ if [ ! -e "$work/is_new_host" ]; then
         fi
         if [ "$SECONDS" -ge "$deadline" ]; then
             echo "the manager is not ready after $READY_SECONDS s: $(cat "$work/reason")" >&2
+            exit 1
+        fi
+        sleep 2
+    done
+    say manager_ready
+    deadline=$((SECONDS + BALANCER_SECONDS))
+    until in_service 2>"$work/reason"; do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            echo "the load balancer does not use this manager after $BALANCER_SECONDS s: $(cat "$work/reason")" >&2
             exit 1
         fi
         sleep 2

@@ -9,11 +9,11 @@
 
 # shellcheck disable=SC2034  # common.sh uses it
 ROLE=witness
+trap give_up_host EXIT
 unpack_bundle
 
 # shellcheck source=infra/host/boot.sh
 . /opt/workmanager/infra/host/boot.sh
-trap 'say failed; signal FAILURE' EXIT
 
 install_units
 install_packages

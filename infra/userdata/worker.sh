@@ -45,7 +45,8 @@ if [ -n "$CA_CERTIFICATE" ]; then
 fi
 password=''
 if [ -n "$REDIS_SECRET" ]; then
-    password="$(aws secretsmanager get-secret-value --secret-id "$REDIS_SECRET" --query SecretString --output text)"
+    password="$(aws secretsmanager get-secret-value --secret-id "$REDIS_SECRET" --query SecretString --output text |
+        percent_encoded)"
 fi
 # Only root may read it. systemd does so before it switches to the worker's user.
 install -m 0600 /dev/null /etc/workmanager/worker.env

@@ -18,7 +18,8 @@ from tests.ports import pick_port
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
-IMAGE = "ami-0123456789abcdef0"
+IMAGE = "ami-0123456789abcdef"
+"""Without its last digit: 0 for arm64, 1 for x86_64."""
 IMAGES = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
 SCRIPT_TIMEOUT_SECONDS = 400.0
 """On a busy machine; 20 are usual."""
@@ -26,10 +27,17 @@ SCRIPT_TIMEOUT_SECONDS = 400.0
 FAKE_PYTHON = """#!/bin/bash
 case "$*" in
 "-m infra.bundle "*)
-    while [ "$1" != --output ]; do shift; done
-    sha256="$(sha256sum <"$BUNDLE" | cut -d ' ' -f 1)"
-    cp "$BUNDLE" "$2/$sha256.tar.gz"
-    echo "$2/$sha256.tar.gz"
+    tree="$(mktemp -d)"
+    cp "$BUNDLE" "$tree/program"
+    while [ $# -gt 0 ]; do
+        [ "$1" != --output ] || output="$2"
+        [ "$1" != --set ] || echo "WORKMANAGER_$2" >>"$tree/bundle.env"
+        shift
+    done
+    tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$tree" -cf - . | gzip -n >"$tree.tar.gz"
+    sha256="$(sha256sum <"$tree.tar.gz" | cut -d ' ' -f 1)"
+    mv "$tree.tar.gz" "$output/$sha256.tar.gz"
+    echo "$output/$sha256.tar.gz"
     ;;
 "-m infra.smoke "*) ;;
 *) exec PYTHON "$@" ;;
@@ -51,7 +59,8 @@ class Emulator:
         self._log = directory / "ministack.log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [MINISTACK.python, str(Path(__file__).parent / "ministack_server.py")],
+                [MINISTACK.python, "-m", "tests.infra.ministack_server"],
+                cwd=ROOT,
                 env={**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "TMPDIR": str(directory)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -70,8 +79,8 @@ class Emulator:
     def region(self, name: str) -> "Region":
         """Return a region that is empty but for Amazon's images."""
         region = Region(self, name)
-        for architecture in ("arm64", "x86_64"):
-            region.client("ssm").put_parameter(Name=f"{IMAGES}{architecture}", Value=IMAGE, Type="String")
+        for number, architecture in enumerate(("arm64", "x86_64")):
+            region.client("ssm").put_parameter(Name=f"{IMAGES}{architecture}", Value=f"{IMAGE}{number}", Type="String")
         return region
 
     def _answers(self) -> bool:
@@ -100,6 +109,15 @@ class Region:
             aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
         )
+
+    def simulate(self, name: str, value: str) -> None:
+        """Set what AWS refuses or does late, by a name of `_simulated` in `ministack_limits.py`."""
+        self.client("ssm").put_parameter(Name=f"/simulation/{name}", Value=value, Type="String", Overwrite=True)
+
+    def parameters(self, stack: str) -> dict[str, str]:
+        """Return the parameters of a stack."""
+        (found,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        return {one["ParameterKey"]: one["ParameterValue"] for one in found["Parameters"]}
 
     def inventory(self) -> Mapping[str, list[str]]:
         """Return the ids or names of all resources of the kinds that a deployment creates."""
@@ -174,11 +192,21 @@ class Scripts:
             "XDG_CONFIG_HOME": str(directory / "config"),
             "TMPDIR": str(directory),
             "BUNDLE": str(self.bundle),
+            "WORKMANAGER_POLL_SECONDS": "0.2",
             **fast_waiters_environment(directory),
             **environ,
         }
         ready = '. scripts/_venv.sh && _fingerprint deploy >"$root/.venv/.ready-deploy"'
         subprocess.run([shutil.which("bash") or "bash", "-c", ready], cwd=self._root, check=True)
+
+    def edit(self, file: str, text: str) -> None:
+        """Append a text to a file of this project alone."""
+        folder = self._root / Path(file).parts[0]
+        source = folder.resolve()
+        folder.unlink()
+        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        with (self._root / file).open("a") as opened:
+            opened.write(text)
 
     def run(self, script: str, *options: str, typed: str = "", **environ: str) -> ScriptResult:
         """Run a script of the directory `scripts`; `typed` is its standard input."""

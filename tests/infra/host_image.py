@@ -34,6 +34,7 @@ def commands(volumes: Path) -> Mapping[str, str]:
         f"{local}blkid": BLKID.replace("VOLUMES", str(volumes)),
         f"{local}mkfs.xfs": MKFS.replace("VOLUMES", str(volumes)),
         f"{local}udevadm": NOTHING,
+        f"{local}xfs_growfs": NOTHING,
         f"{local}sysctl": NOTHING,
         f"{local}journalctl": JOURNAL,
         f"{local}valkey-server": SERVER,

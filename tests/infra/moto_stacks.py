@@ -2,6 +2,7 @@
 
 - Defaults of parameters are parsed like given values (lists, numbers), and described as they were given.
 - An executed change set sets the outputs, and an update sets the template. A change set without changes fails.
+- The account's disks have Amazon's key by default.
 - Added: AWS::SecretsManager::Secret with generated values, AWS::EC2::SecurityGroupEgress, AWS::CloudWatch::Alarm,
   network load balancers, and Auto Scaling groups that apply all of their launch template.
 """
@@ -19,8 +20,14 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.security_groups import SecurityGroupIngress
+from moto.ec2.responses import EC2Response
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup, elbv2_backends
 from moto.secretsmanager.models import secretsmanager_backends
+
+_DISK_KEY = (
+    '<GetEbsDefaultKmsKeyIdResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><kmsKeyId>alias/aws/ebs</kmsKeyId>'
+    "</GetEbsDefaultKmsKeyIdResponse>"
+)
 
 
 @functools.cache
@@ -41,6 +48,7 @@ def patch_moto() -> None:
     FakeStack.has_parameters = _has_values
     FakeStack.parameter_list = property(_parameters_as_given)
     ChangeSet.apply = _with_outputs(ChangeSet.apply)
+    EC2Response.get_ebs_default_kms_key_id = lambda _: _DISK_KEY
 
 
 class Secret(CloudFormationModel):

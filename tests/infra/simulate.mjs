@@ -21,7 +21,14 @@ for (const { action, resource, context } of requests) {
       principal: `arn:aws:sts::${account}:assumed-role/role/i-0123456789abcdef0`,
       resource: { accountId: account, resource },
       contextVariables: context
-    }
+    },
+    // A key's own policy leaves it to IAM, as that of a new key does.
+    resourcePolicy: action.startsWith('kms:')
+      ? {
+          Version: '2012-10-17',
+          Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${account}:root` }, Action: 'kms:*', Resource: '*' }]
+        }
+      : undefined
   }
   const answer = await runSimulation(simulation, {})
   results.push(answer.resultType === 'error' ? { error: answer.errors } : { result: answer.overallResult })

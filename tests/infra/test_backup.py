@@ -53,6 +53,7 @@ def test_a_backup_during_a_rewrite_has_all_earlier_jobs(tmp_path: Path) -> None:
                     "CP": shutil.which("cp") or "",
                     "STEPS": str(tmp_path),
                     "BACKUPS": f"s3:/{bucket}",
+                    "HOST": "manager-a",
                     "STORES_DIRECTORY": str(stores),
                 },
                 stderr=subprocess.PIPE,
@@ -72,9 +73,9 @@ def test_a_backup_during_a_rewrite_has_all_earlier_jobs(tmp_path: Path) -> None:
         server.kill()
     assert backup.returncode == 0, errors
     assert "event=backup_retried" in errors
-    assert [path.name for path in stores.iterdir()] == ["6379"]
+    assert sorted(path.name for path in stores.iterdir()) == ["6379", "backup.day", "backup.succeeded"]
 
-    (copy,) = bucket.glob("*/6379")
+    (copy,) = bucket.glob("daily/manager-a/*/6379")
     restored = ValkeyServer(copy)
     restored.start()
     try:

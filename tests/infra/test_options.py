@@ -11,6 +11,7 @@ import pytest
 
 from infra.certificates import make_certificates
 from tests.infra.emulator import Emulator, Region, ScriptResult, Scripts
+from tests.infra.networks import public_subnets
 
 pytestmark = pytest.mark.timeout(1200)
 REDIS = "rediss://workmanager:PASSWORD@redis.example:7001,other.example:7002"
@@ -99,7 +100,7 @@ def test_a_missing_prerequisite_is_reported_in_one_line(tmp_path: Path, emulator
 def test_what_aws_does_not_have_is_refused_before_anything_is_created(tmp_path: Path, emulator: Emulator) -> None:
     region = emulator.region("us-west-2")
     scripts = Scripts(tmp_path, {**emulator.environ, "AWS_REGION": region.name})
-    subnets, before = _subnets(region), region.inventory()
+    subnets, before = public_subnets(region), region.inventory()
     arn = "arn:aws:acm:us-west-2:000000000000:certificate/none"
     for options, reason in (
         (["--worker-types", "c7g.xlarge,c77.large"], "do not exist: [c77.large]"),
@@ -126,7 +127,7 @@ def test_what_aws_does_not_have_is_refused_before_anything_is_created(tmp_path: 
 def test_all_options_reach_the_stack(tmp_path: Path, emulator: Emulator) -> None:
     region = emulator.region("eu-west-1")
     scripts = Scripts(tmp_path, emulator.environ)
-    subnets = _subnets(region)
+    subnets = public_subnets(region)
     make_certificates("mine", region.name, tmp_path, datetime.now(UTC))
     certificate = region.client("acm").import_certificate(
         Certificate=(tmp_path / "balancer.pem").read_bytes(), PrivateKey=(tmp_path / "balancer.key").read_bytes()
@@ -220,18 +221,6 @@ def _user_data(region: Region, template: dict[str, Any]) -> str:
         LaunchTemplateId=template["LaunchTemplateId"], Versions=[template["Version"]]
     )["LaunchTemplateVersions"]
     return base64.b64decode(versions[0]["LaunchTemplateData"]["UserData"]).decode()
-
-
-def _subnets(region: Region) -> list[str]:
-    """Create a network with three subnets in three zones."""
-    ec2 = region.client("ec2")
-    network = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
-    return [
-        ec2.create_subnet(VpcId=network, CidrBlock=f"10.1.{number}.0/24", AvailabilityZone=f"{region.name}{letter}")[
-            "Subnet"
-        ]["SubnetId"]
-        for number, letter in enumerate("abc")
-    ]
 
 
 def _refusal(result: ScriptResult) -> str:

@@ -17,6 +17,7 @@ SIMULATOR = Environment("iam-simulate", ("@cloud-copilot/iam-simulate@0.1.173",)
 EC2 = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
 INSTANCE = f"{EC2}:instance/i-0123456789abcdef0"
 S3 = "arn:aws:s3:::a-bucket"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +36,24 @@ def tagged(role: str, cluster: str = NAME, kind: str = "Resource") -> Mapping[st
 
 
 TEMPLATE = {"ec2:LaunchTemplate": f"{EC2}:launch-template/{{WorkerTemplate}}"}
+WORKER = {**TEMPLATE, "ec2:InstanceType": "c7g.xlarge"}
+OLD_IMAGE, OLD_TYPE = "ami-00000000000000001", "c5.4xlarge"
 OTHER_TEMPLATE = {"ec2:LaunchTemplate": f"{EC2}:launch-template/lt-0fedcba9876543210"}
 LAUNCHED = {"ec2:CreateAction": "RunInstances", **tagged("worker", kind="Request")}
 TO_EC2 = {"iam:PassedToService": "ec2.amazonaws.com"}
 METRICS = {"cloudwatch:namespace": "workmanager"}
 OTHER_SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:somebody-elses-AbCdEf"
-LOG_STREAM = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/workmanager/{NAME}:log-stream:a"
+LOG_STREAMS = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/workmanager/{NAME}:log-stream:"
 OTHER_LOG_STREAM = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:other:log-stream:a"
 
 CASES = [
     # The scaler launches workers from its template, and nothing else.
     Case("ManagerRole", True, "ec2:DescribeInstances", "*"),
-    Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:instance/*", TEMPLATE),
+    Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:instance/*", WORKER),
+    Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:instance/*", {**WORKER, "ec2:InstanceType": "p5.48xlarge"}),
+    # An upgrade changes roles before hosts: what the old managers launch is allowed as long as they run.
+    Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:instance/*", {**WORKER, "ec2:InstanceType": OLD_TYPE}),
+    Case("ManagerRole", True, "ec2:RunInstances", f"arn:aws:ec2:{REGION}::image/{OLD_IMAGE}"),
     Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:volume/*", TEMPLATE),
     Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:network-interface/*", TEMPLATE),
     Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:spot-instances-request/*"),
@@ -55,7 +62,7 @@ CASES = [
     Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:subnet/{{SubnetC}}"),
     Case("ManagerRole", True, "ec2:RunInstances", f"{EC2}:security-group/{{WorkerGroup}}"),
     Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:instance/*"),
-    Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:instance/*", OTHER_TEMPLATE),
+    Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:instance/*", {**WORKER, **OTHER_TEMPLATE}),
     Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:launch-template/{{ManagerATemplate}}"),
     Case("ManagerRole", False, "ec2:RunInstances", f"arn:aws:ec2:{REGION}::image/ami-0fedcba9876543210"),
     Case("ManagerRole", False, "ec2:RunInstances", f"{EC2}:subnet/subnet-0fedcba9876543210"),
@@ -116,23 +123,46 @@ CASES = [
     Case("WorkerRole", False, "secretsmanager:GetSecretValue", "{ApiKeys}"),
     # Workers and the witness have no permissions on instances.
     Case("WorkerRole", False, "ec2:TerminateInstances", INSTANCE, tagged("worker")),
-    Case("WorkerRole", False, "ec2:RunInstances", f"{EC2}:instance/*", TEMPLATE),
+    Case("WorkerRole", False, "ec2:RunInstances", f"{EC2}:instance/*", WORKER),
     Case("WorkerRole", False, "ec2:DescribeInstances", "*"),
     Case("WitnessRole", False, "ec2:TerminateInstances", INSTANCE, tagged("worker")),
     # All hosts write to the cluster's log group. Managers publish the metrics of the alarms.
-    Case("ManagerRole", True, "logs:PutLogEvents", LOG_STREAM),
-    Case("WorkerRole", True, "logs:PutLogEvents", LOG_STREAM),
+    Case("ManagerRole", True, "logs:PutLogEvents", f"{LOG_STREAMS}manager/i-1"),
+    Case("WitnessRole", True, "logs:CreateLogStream", f"{LOG_STREAMS}witness/i-1"),
+    Case("WorkerRole", True, "logs:PutLogEvents", f"{LOG_STREAMS}worker/i-1"),
+    # A worker, which runs users' jobs, cannot write what looks like a manager's log.
+    Case("WorkerRole", False, "logs:PutLogEvents", f"{LOG_STREAMS}manager/i-1"),
     Case("WorkerRole", False, "logs:PutLogEvents", OTHER_LOG_STREAM),
     Case("ManagerRole", True, "cloudwatch:PutMetricData", "*", METRICS),
     Case("ManagerRole", False, "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "AWS/EC2"}),
     Case("WorkerRole", False, "cloudwatch:PutMetricData", "*", METRICS),
+    Case("WitnessRole", True, "cloudwatch:PutMetricData", "*", METRICS),
+    # A new manager waits until the load balancer sends it clients.
+    Case("ManagerRole", True, "elasticloadbalancing:DescribeTargetHealth", "*"),
+    # Session Manager, and nothing else of SSM: AmazonSSMManagedInstanceCore reads every parameter of the account.
+    *(
+        Case(role, allowed, action, "*")
+        for role in ("ManagerRole", "WitnessRole", "WorkerRole")
+        for action, allowed in (
+            ("ssmmessages:OpenDataChannel", True),
+            ("ssm:UpdateInstanceInformation", True),
+            ("ssm:GetParameter", False),
+            ("ssm:GetParameters", False),
+        )
+    ),
+    # Disks with a key of one's own.
+    Case("ManagerRole", True, "kms:CreateGrant", KEY, {"kms:ViaService": f"ec2.{REGION}.amazonaws.com"}),
+    Case("WitnessRole", True, "kms:Decrypt", KEY, {"kms:ViaService": f"ec2.{REGION}.amazonaws.com"}),
+    Case("ManagerRole", False, "kms:Decrypt", KEY, {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}),
+    Case("WorkerRole", False, "kms:Decrypt", KEY, {"kms:ViaService": f"ec2.{REGION}.amazonaws.com"}),
 ]
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack with its defaults."""
-    with deployed_stack(tmp_path_factory.mktemp("certificates")) as stack:
+    """The stack during an upgrade that changes image and instance types, with a key of one's own."""
+    before = {"PreviousImageId": OLD_IMAGE, "PreviousWorkerTypes": f"c7g.xlarge,{OLD_TYPE}", "KmsKey": KEY}
+    with deployed_stack(tmp_path_factory.mktemp("certificates"), **before) as stack:
         yield stack
 
 

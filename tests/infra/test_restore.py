@@ -61,7 +61,7 @@ class Hosts:
                 **self._environ,
                 "HOST": host,
                 "STORES_DIRECTORY": str(self._directory / host),
-                "BACKUPS": f"s3://{BUCKET}/backup/{host}",
+                "BACKUPS": f"s3://{BUCKET}/backup",
             },
             capture_output=True,
             text=True,
@@ -143,10 +143,11 @@ def test_a_new_cluster_continues_with_the_jobs_and_results_of_a_backup(tmp_path:
                 backed_up = hosts.run(host, "backup.sh")
                 assert backed_up.returncode == 0, backed_up.stderr
         places = {
-            tuple(key["Key"].split("/")[1:4:2]): "s3://{}/{}".format(BUCKET, "/".join(key["Key"].split("/")[:4]))
+            tuple(key["Key"].split("/")[2:5:2]): "s3://{}/{}".format(BUCKET, "/".join(key["Key"].split("/")[:5]))
             for key in s3.list_objects_v2(Bucket=BUCKET)["Contents"]
         }
-        assert set(places) == {(host, str(port)) for host, servers in SERVERS.items() for port in servers}
+        # Each job is in one backup.
+        assert set(places) == {(host, "6379") for host in SERVERS}
 
         with running(tmp_path / "new", emulator.environ) as (cluster, hosts):
             for host in SERVERS:
@@ -155,9 +156,8 @@ def test_a_new_cluster_continues_with_the_jobs_and_results_of_a_backup(tmp_path:
             assert "is of the other manager" in refused.stderr
             refused = hosts.run("manager-a", "restore.sh", "load", f"s3://{BUCKET}/backup/none")
             assert "has no append-only files" in refused.stderr
-            # The backup of the first manager's master is lost. That of its replica, on the second manager, is used.
-            for host, place in (("manager-a", places["manager-b", "6380"]), ("manager-b", places["manager-b", "6379"])):
-                loaded = hosts.run(host, "restore.sh", "load", place)
+            for host in SERVERS:
+                loaded = hosts.run(host, "restore.sh", "load", places[host, "6379"])
                 assert loaded.returncode == 0, loaded.stderr
             for host in SERVERS:
                 assert hosts.run(host, "restore.sh", "resume").returncode == 0

@@ -42,14 +42,15 @@ def test_a_stack_is_planned_created_updated_and_deleted_completely(region: Regio
     assert "error: --redis-url: the cluster wm has its own Redis with jobs in it; use another" in other.errors
 
     scripts.bundle.write_text("second")
-    planned = _done(scripts.run("setup.sh", "--name", NAME, "--plan"))
+    planned = _done(scripts.run("setup.sh", "--name", NAME, "--set", "WAIT_WEIGHT=2", "--plan"))
     changed = {name for action, name, *_ in _lines(planned) if action == "Modify"}
     assert changed >= {*GROUPS, "WorkerTemplate"}
     assert not changed & {"Vpc", "DiskA", "AddressA", "LoadBalancer"}
     assert region.inventory() == created
     assert _versions(region) == {"1"}
 
-    assert "the stack is UPDATE_COMPLETE" in _done(scripts.run("setup.sh", "--name", NAME)).errors
+    updated = _done(scripts.run("setup.sh", "--name", NAME, "--set", "WAIT_WEIGHT=2"))
+    assert "the stack is UPDATE_COMPLETE" in updated.errors
     assert _versions(region) == {"2"}
     assert _parameters(region)["MaxWorkers"] == "7"
 

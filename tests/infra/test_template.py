@@ -1,6 +1,8 @@
 """Security groups, roles and alarms of the template."""
 
 import inspect
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +15,19 @@ from manager.cluster.health import ClusterState
 from manager.metrics import Metrics
 from scaler.metrics import ScalerMetrics
 
+ROOT = Path(__file__).parents[2]
 ALARMS = {
     "NoLeader": ("workmanager", "Leaders"),
     "FailedJobs": ("workmanager", "FailedJobs"),
     "OldestJob": ("workmanager", "OldestJobSeconds"),
     "ReplicaMissing": ("workmanager", "ReplicasMissing"),
     "CapacityErrors": ("workmanager", "LaunchFailures"),
+    "OnDemandWorkers": ("workmanager", "OnDemandLaunches"),
+    "BackupMissing": ("workmanager", "BackupAgeSeconds"),
+    "DiskFills": ("workmanager", "DiskUsedPercent"),
+    "MemoryFills": ("workmanager", "MemoryUsedPercent"),
+    "BootFailed": ("workmanager", "BootFailures"),
+    "WitnessCredits": ("AWS/EC2", "CPUSurplusCreditBalance"),
     "ManagerAway": ("AWS/NetworkELB", "HealthyHostCount"),
     "CertificateEnds": ("AWS/CertificateManager", "DaysToExpiry"),
 }
@@ -85,13 +94,16 @@ def test_there_is_no_ssh(resources: dict[str, Any]) -> None:
     text = render()
     assert "KeyName" not in text
     assert "sshd" not in text
-    roles = [one for one in resources.values() if one["Type"] == "AWS::IAM::Role"]
+    # Session Manager instead, for all roles. Amazon's own policy for it reads every parameter of the account.
+    roles = [name for name, one in resources.items() if one["Type"] == "AWS::IAM::Role"]
     assert len(roles) == 3
-    for role in roles:  # Session Manager
-        assert "AmazonSSMManagedInstanceCore" in str(role["Properties"]["ManagedPolicyArns"])
+    assert all(role in str(resources["ShellPolicy"]["Properties"]["Roles"]) for role in roles)
+    assert "ManagedPolicyArns" not in text
 
 
-def test_every_alarm_uses_a_published_metric_and_notifies_the_topic(resources: dict[str, Any]) -> None:
+def test_every_alarm_uses_a_published_metric_and_notifies_the_topic(
+    resources: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alarms = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     assert {name: (one["Namespace"], one["MetricName"]) for name, one in alarms.items()} == ALARMS
     published = publish_metrics.summarize({}, publish_metrics.parse_metrics(_metrics_of_a_manager()))
@@ -101,8 +113,18 @@ def test_every_alarm_uses_a_published_metric_and_notifies_the_topic(resources: d
         "OldestJobSeconds": 40.0,
         "ReplicasMissing": 2.0,
         "LaunchFailures": 1.0,
+        "OnDemandLaunches": 2.0,
     }
-    assert {metric for space, metric in ALARMS.values() if space == publish_metrics.NAMESPACE} == published.keys()
+    (tmp_path / publish_metrics.BACKUP).touch()
+    monkeypatch.setattr(Path, "is_mount", lambda _: True)
+    own = publish_metrics.host_values(tmp_path, "MemTotal: 8000 kB\nMemAvailable: 2000 kB\n", 0.0, time.time() + 60)
+    assert own["MemoryUsedPercent"] == 75
+    assert 0 < own["DiskUsedPercent"] < 100
+    assert 60 <= own["BackupAgeSeconds"] < 70
+    # The user data publishes failed boots: the manager's programs do not run then.
+    assert '"MetricName": "BootFailures"' in (ROOT / "infra/userdata/common.sh").read_text()
+    names = {*published, *own, "BootFailures"}
+    assert {metric for space, metric in ALARMS.values() if space == publish_metrics.NAMESPACE} == names
     dimension = '[{"Name": "Cluster", "Value": os.environ["CLUSTER_NAME"]}]'
     assert dimension in inspect.getsource(publish_metrics.main)
     for name, one in alarms.items():
@@ -112,13 +134,15 @@ def test_every_alarm_uses_a_published_metric_and_notifies_the_topic(resources: d
 
 
 def _metrics_of_a_manager() -> str:
-    """Return a leader's metrics: three failed jobs, one failed launch, two masters without a replica."""
+    """Return a leader's metrics: three failed jobs, one failed launch, five others, two masters without a replica."""
     metrics = Metrics()
     scaler = ScalerMetrics(metrics.registry)
     scaler.publish({}, pending_launches=0, desired=0, now=0.0)
     scaler.failed("capacity")
+    scaler.launched("on-demand", 2)
+    scaler.launched("spot", 3)
     counts = ShardCounts(
         queues={"default": QueueCounts(oldest_seconds=40.0), "low": QueueCounts(oldest_seconds=2.0)},
         functions=FunctionCounts(failed={"sha512": 1, "http": 2}),
     )
-    return metrics.render(counts, 0, 0, ClusterState(7, 0, 0, 2, 0, ())).decode()
+    return metrics.render(counts, 0, 0, ClusterState(7, 0, 0, 2, 0, 0, ())).decode()
