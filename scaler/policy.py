@@ -222,12 +222,16 @@ def _why_kept(observation: Observation, limits: Limits, why: str) -> str:
 def _scale_in_to_maximum(observation: Observation, limits: Limits, excess: int) -> Decision:
     """Drain what is above the maximum, whatever waits: under constant load no moment comes at which nothing waits.
 
-    Booting workers are drained once they have registered.
+    No worker goes for one that still boots and may never register. Booting workers go once they have registered.
     """
+    serving, maximum = observation.serving, limits.max_workers_allowed()
+    drain = max(0, observation.idle + observation.busy - maximum)
     if observation.stale:
-        return _decision(observation, limits, f"KEEP {observation.serving}: some numbers are stale")
-    drain = min(excess, observation.idle + observation.busy)
-    reason = f"DRAIN {drain}: {excess} above the maximum of {limits.max_workers_allowed()}"
+        return _decision(observation, limits, f"KEEP {serving}: some numbers are stale")
+    if not drain:
+        reason = f"KEEP {serving}: {excess} above the maximum of {maximum} drain once they have booted"
+        return _decision(observation, limits, reason)
+    reason = f"DRAIN {drain}: {excess} above the maximum of {maximum}"
     return _decision(observation, limits, reason, drain=drain, is_over_maximum=True)
 
 

@@ -115,6 +115,12 @@ SITUATIONS = {
         replace(CLOUD, max_workers=4),
         drain=2,
     ),
+    "no worker goes for one that still boots": Situation(
+        observed(idle=1, running_ages=(5.0,) * 2, booting_ages=(5.0,) * 3), replace(CLOUD, max_workers=2), drain=1
+    ),
+    "booting workers above the maximum go once they have registered": Situation(
+        observed(idle=1, booting_ages=(5.0,) * 3), replace(CLOUD, max_workers=2)
+    ),
     "those above the maximum drain already": Situation(
         observed(queued=9, running_ages=(5.0,) * 4, draining=2), replace(CLOUD, max_workers=4)
     ),
