@@ -126,6 +126,7 @@ class ClaimedJob:
         unsupported_feature: features of a plain RQ job that are not supported, separated by commas: the job must fail
             as `rejected`.
         unreadable: why the record cannot be read, so that the job must fail as `rejected`; None if it can.
+        isolated: whether it asks for a process of its own.
     """
 
     id: str
@@ -141,6 +142,7 @@ class ClaimedJob:
     attempt: int
     unsupported_feature: str | None
     unreadable: str | None = None
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from typing import Any
 
 from jobqueue.functions import BUILT_IN, FunctionRegistry
 from processes.parent_death import die_with_parent
-from worker_node.executor.calls import CallDecoder
+from worker_node.executor.calls import CallDecoder, DecodedCall
 from worker_node.executor.current_job import AgentClient
 from worker_node.executor.failures import format_traceback, is_permanent
+from worker_node.executor.isolation.forked_job import ForkRunner, LostJob
 from worker_node.executor.isolation.process_state import ProcessState
 from worker_node.executor.job_runner import JobRunner, withdrawn
 from worker_node.executor.source_watch import SourceWatch
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--functions", default="")
     parser.add_argument("--allow-pickle", action="store_true")
     parser.add_argument("--reload-functions", action="store_true")
+    parser.add_argument("--isolate", action="store_true")
     parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--max-growth-files", type=int, default=256)
     options = parser.parse_args(arguments)
@@ -72,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         calls=CallDecoder(functions, allow_pickle=options.allow_pickle),
         state=ProcessState(options.max_growth_files),
         sources=SourceWatch(functions) if options.reload_functions and functions.modules else None,
+        isolates=options.isolate,
     )
     exit_code = executor.run()
     with contextlib.suppress(Exception):  # A job may have closed it.
@@ -90,12 +93,16 @@ class Executor:
         calls: CallDecoder,
         state: ProcessState,
         sources: SourceWatch | None,
+        *,
+        isolates: bool,
     ) -> None:
         self._jobs = jobs
         self._agent = agent
         self._status = status
         self._runner = JobRunner(calls)
         self._state = state
+        self._isolates = isolates
+        self._forks = ForkRunner(agent, self._disconnect)
         self._sources = sources
         self._pid = os.getpid()
         self._frames = FrameWriter()
@@ -176,7 +183,22 @@ class Executor:
                 self._state.keep_imports()
         except BaseException as error:  # noqa: BLE001 - an import runs the operator's code, a pickle anybody's
             return self._runner.failed(task, error, started_ns)
+        if task.isolated or self._isolates:
+            return self._run_in_fork(task, call, started_ns)
         return self._runner.run(task, call, self._agent, started_ns)
+
+    def _run_in_fork(self, task: Task, call: DecodedCall, started_ns: int) -> TaskReport:
+        self._must_restore = True  # The processes that it has started, at least.
+        try:
+            report = self._forks.run(task.sequence, lambda agent: self._runner.run(task, call, agent, started_ns))
+        except LostJob as error:
+            return self._runner.lost(task, call, str(error), started_ns)
+        return report._replace(sequence=task.sequence, function=call.function, version=call.version)
+
+    def _disconnect(self) -> None:
+        self._jobs.close()
+        self._agent.close()
+        self._status.close()
 
     def _restore(self) -> str:
         """Undo what the last job has changed in the process; return why that is impossible, or ''."""
@@ -185,6 +207,7 @@ class Executor:
         if thorough:
             self._checked_ns = now_ns
             self._status.resident_bytes = _resident_bytes()
+        self._forks.end()
         # The built-in functions leave nothing behind.
         return self._state.restore(thorough=thorough) if self._must_restore else ""
 

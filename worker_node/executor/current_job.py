@@ -18,6 +18,10 @@ class AgentClient:
         self._connection = connection
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
     def query(self, sequence: int, operation: str, field: str, value: bytes) -> Any:
         """Send a query about the job of task `sequence` and wait for the answer.
 

@@ -76,6 +76,11 @@ class JobRunner:
         body, permanent = format_traceback(error), is_permanent(error)
         return TaskReport(task.sequence, TaskOutcome.FAILED, function, seconds, body, permanent)
 
+    def lost(self, task: Task, call: DecodedCall, message: str, started_ns: int) -> TaskReport:
+        """Return the report on a job whose own process has ended without one."""
+        seconds = _seconds(started_ns)
+        return TaskReport(task.sequence, TaskOutcome.LOST, call.function, seconds, message, None, call.version)
+
 
 def withdrawn(task: Task) -> TaskReport:
     """Return the report on a job that has not run and goes back."""

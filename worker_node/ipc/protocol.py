@@ -39,6 +39,7 @@ class Task(NamedTuple):
         sequence: number of the task within its slot, counted from 1.
         data: RQ's field of that name.
         unsupported: features of RQ that the job uses and that are not supported, so that it must not run.
+        isolated: whether the job asks for a process of its own.
     """
 
     sequence: int
@@ -46,16 +47,18 @@ class Task(NamedTuple):
     data: bytes
     from_http: bool
     unsupported: str | None
+    isolated: bool = False
 
 
 class TaskOutcome(IntEnum):
-    """How a task ended."""
+    """How a task ended. LOST: the process of its own in which it ran has died."""
 
     FINISHED = 0
     FAILED = 1
     REJECTED = 2
     RETRY = 3
     WITHDRAWN = 4
+    LOST = 5
 
 
 class TaskReport(NamedTuple):
@@ -65,7 +68,7 @@ class TaskReport(NamedTuple):
         function: public name of a registered function; otherwise the path in the record, or '' if the record could not
             be read.
         seconds: run time.
-        body: serialised result in base64 (FINISHED, RETRY) or traceback text (FAILED, REJECTED).
+        body: serialised result in base64 (FINISHED, RETRY), or traceback or text (FAILED, REJECTED, LOST).
         detail: FAILED: whether the failure is permanent. RETRY: `[max, intervals, at_front]`.
         version: hash of the source of the function's module; '' for a built-in function, or if it was not imported.
     """

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from jobqueue.backoff import exponential_seconds
+from processes.exit_code import describe_exit
 from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess
 from worker_node.slots.orphans import OrphanReaper
-from worker_node.slots.outcomes import ExecutorDeath, Kill, KillReason, describe_exit
+from worker_node.slots.outcomes import ExecutorDeath, Kill, KillReason
 from worker_node.slots.recycling import ExecutorUsage, RecyclingLimits
 
 log = logging.getLogger(__name__)

@@ -27,12 +27,16 @@ class ExecutorOptions:
         allow_pickle: whether pickled jobs may run.
         nice: CPU niceness, see `worker_node/priority.py`.
         reload_functions: whether an executor is replaced when the source of its functions has changed.
+        isolates: whether each job runs in a process of its own, a fork of the executor.
+        max_growth_files: how many files jobs may leave open until their executor is replaced.
     """
 
     functions: tuple[str, ...]
     allow_pickle: bool
     nice: int = 0
     reload_functions: bool = False
+    isolates: bool = False
+    max_growth_files: int = 256
 
 
 class ExecutorProcess:
@@ -160,6 +164,8 @@ def _command_line(options: ExecutorOptions, jobs_fd: int, queries_fd: int, statu
         *("--agent-pid", str(os.getpid()), "--functions", ",".join(options.functions), "--nice", str(options.nice)),
         *(["--allow-pickle"] if options.allow_pickle else []),
         *(["--reload-functions"] if options.reload_functions else []),
+        *(["--isolate"] if options.isolates else []),
+        *("--max-growth-files", str(options.max_growth_files)),
     ]
 
 

@@ -1,6 +1,5 @@
 """Classification of outcomes: what an executor's report, or its death, means for the jobs it had."""
 
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -8,7 +7,14 @@ from typing import NamedTuple
 
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Retried, Stopped
 from jobqueue.model import ClaimedJob, FailureReason
+from processes.exit_code import describe_exit
 from worker_node.ipc.protocol import TaskOutcome, TaskReport
+
+FAILURE_REASONS = {
+    TaskOutcome.FAILED: FailureReason.EXCEPTION,
+    TaskOutcome.REJECTED: FailureReason.REJECTED,
+    TaskOutcome.LOST: FailureReason.WORKER_LOST,
+}
 
 
 class KillReason(Enum):
@@ -55,7 +61,7 @@ def classify_report(job: ClaimedJob, report: TaskReport, *, has_execution_record
     if outcome == TaskOutcome.RETRY:
         max_retries, intervals, at_front = detail
         return Retried(job, function, seconds, max_retries, tuple(intervals), at_front, body, version)  # type: ignore[arg-type]
-    reason = FailureReason.REJECTED if outcome == TaskOutcome.REJECTED else FailureReason.EXCEPTION
+    reason = FAILURE_REASONS[TaskOutcome(outcome)]
     return Failed(job, function, seconds, reason, body, final=bool(detail), version=version)  # type: ignore[arg-type]  # Text.
 
 
@@ -83,17 +89,6 @@ def classify_death(held_jobs: Mapping[int, ClaimedJob], death: ExecutorDeath) ->
         else:
             released.append(job)
     return outcomes, released
-
-
-def describe_exit(code: int) -> str:
-    """Return an exit code in readable form, such as `exit_code=3` or `signal=SIGSEGV`."""
-    if code >= 0:
-        return f"exit_code={code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = str(-code)
-    return f"signal={name}" + (" (killed from outside, or out of memory)" if -code == signal.SIGKILL else "")
 
 
 def _classify_killed(job: ClaimedJob, death: ExecutorDeath, reason: KillReason) -> Outcome | None:

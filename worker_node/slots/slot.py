@@ -12,11 +12,12 @@ from typing import Any
 
 from jobqueue.lifecycle.finish import Outcome
 from jobqueue.model import ClaimedJob
+from processes.exit_code import describe_exit
 from worker_node.ipc.protocol import RECYCLING_REASONS, Task, TaskOutcome, TaskReport, unpack
 from worker_node.slots.executor_keeper import ExecutorKeeper
 from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess
 from worker_node.slots.orphans import OrphanReaper
-from worker_node.slots.outcomes import ExecutorDeath, KillReason, classify_death, classify_report, describe_exit
+from worker_node.slots.outcomes import ExecutorDeath, KillReason, classify_death, classify_report
 from worker_node.slots.prefetch import BATCH_SECONDS, PrefetchController
 from worker_node.slots.recycling import RecyclingLimits
 from worker_node.slots.slot_events import RunningJob, SlotEvents
@@ -140,7 +141,7 @@ class Slot:
         for job in jobs:
             self._sequence += 1
             self._jobs[self._sequence] = job
-            tasks.append(Task(self._sequence, job.id, job.data, job.from_http, job.unsupported_feature))
+            tasks.append(Task(self._sequence, job.id, job.data, job.from_http, job.unsupported_feature, job.isolated))
         self._batches.append((self._sequence, now))
         process.send(tasks)
         if process.is_deferred:

@@ -176,9 +176,15 @@ async def make_harness() -> AsyncIterator[MakeHarness]:
     harnesses: list[SlotHarness] = []
 
     def make(
-        max_jobs: int = 1_000_000, max_growth_bytes: int = 1 << 40, *, allow_pickle: bool = False, modules: str = JOBS
+        max_jobs: int = 1_000_000,
+        max_growth_bytes: int = 1 << 40,
+        *,
+        allow_pickle: bool = False,
+        modules: str = JOBS,
+        isolates: bool = False,
     ) -> SlotHarness:
-        harness = SlotHarness(RecyclingLimits(max_jobs, max_growth_bytes), ExecutorOptions((modules,), allow_pickle))
+        options = ExecutorOptions((modules,), allow_pickle, isolates=isolates)
+        harness = SlotHarness(RecyclingLimits(max_jobs, max_growth_bytes), options)
         harnesses.append(harness)
         return harness
 

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import ctypes
 import os
+import random
 import signal
 import socket
 import stat
@@ -344,3 +345,37 @@ def leave_threads(count: int) -> None:
 def leave_zombie() -> None:
     subprocess.Popen(["true"])
     time.sleep(0.05)
+
+
+def change_a_global() -> int:
+    """Return how often this module's state has been changed before."""
+    calls = int(globals().get("calls", 0))
+    globals()["calls"] = calls + 1
+    return calls
+
+
+def parents_pid() -> list[int]:
+    return [os.getpid(), os.getppid()]
+
+
+def close_standard_streams() -> None:
+    sys.stdout.close()
+    sys.stderr.close()
+    os.closerange(0, 256)
+
+
+def hold_its_sockets_in_another_process() -> None:
+    """Leave a process that has all descriptors, and die."""
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(600)
+    os._exit(7)
+
+
+def write_garbage_to_its_executor(text: str) -> None:
+    write_into_every_socket(text)
+    time.sleep(600)
+
+
+def random_number() -> float:
+    return random.random()

@@ -6,6 +6,7 @@ import pytest
 
 from jobqueue.lifecycle.finish import Failed, Finished, Retried, Stopped
 from jobqueue.model import FailureReason
+from processes.exit_code import describe_exit
 from tests.unit.worker_node.claimed_job import claimed_job
 from worker_node.ipc.protocol import TaskOutcome, TaskReport
 from worker_node.slots.outcomes import (
@@ -14,7 +15,6 @@ from worker_node.slots.outcomes import (
     KillReason,
     classify_death,
     classify_report,
-    describe_exit,
 )
 
 JOB = claimed_job(timeout_seconds=7)

@@ -1,0 +1,173 @@
+"""Jobs in processes of their own: each runs in a fork of the executor, which has imported its function already."""
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from processes.exit_code import describe_exit
+from worker_node.executor.current_job import AgentClient
+from worker_node.ipc.frame_sender import FrameSender
+from worker_node.ipc.protocol import LENGTH, TaskReport, pack, unpack
+
+MAX_FRAME_BYTES = 16 << 20
+"""Of a job's report or query. A result has 1 MiB at most."""
+MAX_INTERRUPTIONS = 100
+_CHECK_TIMEOUT = struct.pack("ll", 0, 100_000)
+"""After 0.1 s of silence, look whether a job's process has ended: another one can still hold its socket open."""
+_READ_BYTES = 1 << 16
+
+
+class LostJob(Exception):
+    """The process of a job has ended without a report, or could not be started. The message says why."""
+
+
+class ForkRunner:
+    """Runs jobs in forks of this process.
+
+    Args:
+        agent: answers the jobs' queries about their own records.
+        disconnect: called in each fork. Closes everything that this process shares with the agent.
+    """
+
+    def __init__(self, agent: AgentClient, disconnect: Callable[[], None]) -> None:
+        self._agent = agent
+        self._disconnect = disconnect
+        self._modules = 0
+        self._child: int | None = None
+
+    def run(self, sequence: int, job: Callable[[AgentClient], TaskReport]) -> TaskReport:
+        """Run a job in a process of its own; return its report. Call `end` then.
+
+        Args:
+            sequence: number of the job's task.
+            job: runs it. Gets what answers its queries.
+
+        Raises:
+            LostJob: there is no report.
+        """
+        self._spare_copies()
+        connection, childs_end = socket.socketpair()
+        with connection:
+            with childs_end:
+                # What is in these buffers would be written twice.
+                sys.stdout.flush()
+                sys.stderr.flush()
+                try:
+                    self._child = os.fork()
+                except OSError as error:
+                    raise LostJob(f"no process could be started for the job: {error}") from error
+                if self._child == 0:
+                    connection.close()
+                    self._run_child(childs_end, job)
+            try:
+                report = self._attend(connection, self._child, sequence)
+            except (ValueError, TypeError) as error:
+                raise LostJob(f"the job wrote into the socket between its process and the executor: {error}") from error
+            if report is None:
+                # It may only have closed its end. Then it runs on, until its timeout at the latest.
+                _, status = os.waitpid(self._child, 0)
+                self._child = None
+                exit_code = os.waitstatus_to_exitcode(status)
+                raise LostJob(f"the process of the job died: {describe_exit(exit_code)}")
+            return report
+
+    def end(self) -> None:
+        """End the last job's process."""
+        if self._child is not None:
+            with contextlib.suppress(OSError):
+                os.kill(self._child, signal.SIGKILL)
+                os.waitpid(self._child, 0)
+            self._child = None
+
+    def _spare_copies(self) -> None:
+        """Keep the garbage collector off what exists: it writes to every object, and each page written to is copied."""
+        if len(sys.modules) != self._modules:
+            self._modules = len(sys.modules)
+            gc.collect()
+            gc.freeze()
+
+    def _run_child(self, connection: socket.socket, job: Callable[[AgentClient], TaskReport]) -> NoReturn:
+        pid = os.getpid()
+        try:
+            self._disconnect()
+            _reseed_numpy()
+            report = job(AgentClient(connection))
+            if os.getpid() == pid:  # Else the job has forked, and this is the other process.
+                _send(connection, pack([report]))
+        finally:
+            os._exit(0)
+
+    def _attend(self, connection: socket.socket, pid: int, sequence: int) -> TaskReport | None:
+        """Answer a job's queries; return its report, or None if there comes none.
+
+        Raises:
+            ValueError, TypeError: it sends something else.
+        """
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _CHECK_TIMEOUT)
+        incoming = bytearray()
+        while True:
+            try:
+                data = connection.recv(_READ_BYTES)
+            except BlockingIOError:
+                if _has_ended(pid):
+                    return None
+                continue
+            except OSError:
+                return None
+            if not data:
+                return None
+            incoming += data
+            while (payload := _take_frame(incoming)) is not None:
+                messages = unpack(payload)
+                if len(messages) == 1:
+                    return TaskReport(*messages[0])
+                with contextlib.suppress(OSError):  # It has ended since.
+                    connection.sendall(pack(self._answer(sequence, *messages[1:])))
+
+    def _answer(self, sequence: int, operation: str, field: str, value: bytes) -> Sequence[Any]:
+        if not (isinstance(operation, str) and isinstance(field, str) and isinstance(value, bytes)):
+            raise TypeError("a query with other values")
+        try:
+            return True, self._agent.query(sequence, operation, field, value)
+        except RuntimeError as error:
+            return False, str(error)
+
+
+def _take_frame(incoming: bytearray) -> bytes | None:
+    """Take the first frame out of what has arrived; None if it is not whole yet."""
+    if len(incoming) < LENGTH.size:
+        return None
+    end = LENGTH.size + LENGTH.unpack_from(incoming)[0]
+    if end > MAX_FRAME_BYTES:
+        raise ValueError(f"a frame of {end} bytes, at most {MAX_FRAME_BYTES} are allowed")
+    if len(incoming) < end:
+        return None
+    payload = bytes(incoming[LENGTH.size : end])
+    del incoming[:end]
+    return payload
+
+
+def _has_ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _send(connection: socket.socket, frame: bytes) -> None:
+    """Send a frame, although what the job has left behind may interrupt it."""
+    sender = FrameSender(connection)
+    for _ in range(MAX_INTERRUPTIONS):
+        with contextlib.suppress(BaseException):
+            sender.finish(frame)
+            return
+
+
+def _reseed_numpy() -> None:
+    """Let forks draw different random numbers. The module `random` does so by itself."""
+    numpy_random: Any = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
