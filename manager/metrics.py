@@ -5,6 +5,7 @@ Hot path (`Metrics.observe`): see benchmarks/README.md#http_enqueue.
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -16,6 +17,21 @@ from manager.cluster.health import ClusterState
 
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 """Upper bounds of the request duration histogram, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisTroubles:
+    """What is wrong with the Redis servers.
+
+    Attributes:
+        servers_refused: servers that must be members of a cluster, and are not.
+        files_unsound: servers that may not start again from their append-only file.
+        shards_moving: shards that are being moved to another server.
+    """
+
+    servers_refused: int = 0
+    files_unsound: int = 0
+    shards_moving: int = 0
 
 
 class Metrics:
@@ -52,22 +68,20 @@ class Metrics:
         workers: int,
         shards_unavailable: int,
         cluster: ClusterState | None = None,
-        servers_refused: int = 0,
+        troubles: RedisTroubles | None = None,
         unserved: Collection[str] = (),
-        files_unsound: int = 0,
     ) -> bytes:
         """Return all metrics in Prometheus' text format.
 
         Args:
             counts: the queue's counts; None if Redis does not answer, which leaves the queue's metrics out.
             cluster: the Redis Cluster that this manager administers, if it does.
-            servers_refused: Redis servers that must be members of a cluster, and are not.
+            troubles: of the Redis servers.
             unserved: queues that no worker serves.
-            files_unsound: Redis servers that may not start again from their append-only file.
         """
         own, queue = CollectorRegistry(), CollectorRegistry()
         own.register(_ManagerCollector(self, self._tallies))
-        queue.register(_QueueCollector(counts, workers, shards_unavailable, servers_refused, unserved, files_unsound))
+        queue.register(_QueueCollector(counts, workers, shards_unavailable, troubles or RedisTroubles(), unserved))
         if cluster is not None:
             queue.register(_ClusterCollector(cluster))
         return b"".join(map(generate_latest, (self.registry, own, queue)))
@@ -124,12 +138,10 @@ class _QueueCollector(Collector):
         counts: ShardCounts | None,
         workers: int,
         shards_unavailable: int,
-        servers_refused: int,
+        troubles: RedisTroubles,
         unserved: Collection[str],
-        files_unsound: int,
     ) -> None:
-        self._servers_refused = servers_refused
-        self._files_unsound = files_unsound
+        self._troubles = troubles
         self._unserved = unserved
         self._counts = counts
         self._workers = workers
@@ -140,17 +152,22 @@ class _QueueCollector(Collector):
         yield GaugeMetricFamily(
             "workmanager_redis_servers_refused",
             "Redis servers that must be members of the cluster, and are not: see the log",
-            value=self._servers_refused,
+            value=self._troubles.servers_refused,
         )
         yield GaugeMetricFamily(
             "workmanager_redis_files_unsound",
             "Redis servers that may not start again from their append-only file: see the log",
-            value=self._files_unsound,
+            value=self._troubles.files_unsound,
         )
         if self._counts is None:
             return
         yield GaugeMetricFamily(
             "workmanager_shards_unavailable", "Shards that do not answer", value=self._shards_unavailable
+        )
+        yield GaugeMetricFamily(
+            "workmanager_shards_moving",
+            "Shards that take no commands while they are moved to another Redis server",
+            value=self._troubles.shards_moving,
         )
         yield GaugeMetricFamily("workmanager_workers", "Registered workers", value=self._workers)
         yield GaugeMetricFamily(

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import AskError, RedisError
 
 from jobqueue.errors import JobQueueError
 from jobqueue.servers.connection_pool import (
@@ -125,8 +125,14 @@ class _Confirmation:
         )
 
     def is_on_a_replica(self, replies: list[Any]) -> bool:
-        """Return whether a replica has all writes, by the replies to `wait`."""
+        """Return whether a replica has all writes, by the replies to `wait`.
+
+        Raises:
+            NotReplicated: the keys have been moved to another master, or are about to be.
+        """
         touched, replicas = replies
+        if isinstance(touched, AskError):  # or its subclass MovedError
+            raise NotReplicated(f"Redis at {self._server.address}: {touched}")
         # WAIT fails if the master has become a replica meanwhile.
         return touched == 1 and isinstance(replicas, int) and replicas >= 1
 

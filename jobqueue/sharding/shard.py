@@ -29,6 +29,7 @@ from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
 from jobqueue.servers.connection_pool import REPLY_TIMEOUT_SECONDS, RedisCommand, ServerPool, ServerUnreachable
 from jobqueue.servers.topology import Topology
 from jobqueue.sharding.scripts import Script
+from jobqueue.sharding.slot_move import SlotMove
 
 MEMORY_LIMIT_SHARE = 0.9
 """Share of Redis' memory above which no new jobs are accepted."""
@@ -36,7 +37,7 @@ FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.02, 0.5
 MAX_REDIRECTS = 3
 """How many times in a row a call follows its shard to a new master at once."""
 
-_UNAVAILABLE = (AskError, BusyLoadingError, ClusterDownError, MasterDownError, ReadOnlyError, TryAgainError)
+_UNAVAILABLE = (BusyLoadingError, ClusterDownError, MasterDownError, ReadOnlyError)
 # Errors that redis-py has no class for: a script runs too long, the disk is full, no replica is linked, the master of a
 # blocked read has stepped down.
 _UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ", "UNBLOCKED ")
@@ -50,12 +51,14 @@ class Shard:
     Attributes:
         index: its position among the shards.
         prefix: the start of all its keys.
+        move: its move to another master.
     """
 
     def __init__(self, index: int, prefix: str, topology: Topology) -> None:
         self.index = index
         self.prefix = prefix
         self._slot = key_slot(prefix.encode())
+        self.move = SlotMove(prefix)
         self._touch_key = keys.write_mark(prefix)
         self._topology = topology
 
@@ -165,6 +168,8 @@ class Shard:
             command = ("EVAL", script.text, 1, self.prefix, *args)
             (reply,) = await self._execute_on(master, [command], replicate=replicate)
         self._raise_error(reply, master, f"script {script.name}")
+        if self.move.is_under_way:
+            self.move.end()
         return reply
 
     async def _master(self) -> ServerPool:
@@ -214,6 +219,10 @@ class Shard:
         if isinstance(reply, MovedError):
             self._topology.invalidate(best_informed=master)
             raise _Moved(f"Redis at {master.address}: {text}", shard_index=self.index) from reply
+        if isinstance(reply, (AskError, TryAgainError)):
+            target = f"{reply.host}:{reply.port}" if isinstance(reply, AskError) else ""
+            reason = self.move.note(master.address, target)
+            raise ShardUnavailable(reason, shard_index=self.index) from reply
         if isinstance(reply, _UNAVAILABLE) or text.startswith(_UNAVAILABLE_CODES):
             raise self._unavailable(reply, outcome_unknown=False) from reply
         if isinstance(reply, OutOfMemoryError) or "OOM" in text:

@@ -31,6 +31,11 @@ class Shards:
         self.rotation = ShardRotation(len(self.all))
         self._job_ids = JobIdGenerator(len(self.all))
 
+    @property
+    def moving(self) -> dict[str, float]:
+        """The shards that are being moved to another master: for how many seconds, by prefix."""
+        return {shard.prefix: round(shard.move.seconds, 1) for shard in self.all if shard.move.is_under_way}
+
     @classmethod
     async def connect(cls, url: str, *, shard_count: int | None = None) -> "Shards":
         """Connect, and read the queue's layout from Redis; the first program to connect writes it.

@@ -50,7 +50,7 @@ def assess(views: Views, slot_ranges: Sequence[SlotRange]) -> ClusterState:
     masters_down = replicas_missing = off_preferred_host = 0
     for slot_range in slot_ranges:
         owner = located_owner(views, slot_range)
-        if owner is None or not owner.view.serves(slot_range.first_slot):
+        if owner is None or not owner.view.serves(slot_range):
             masters_down += 1
             continue
         replicas_missing += not owner.view.synced_replicas

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from manager.append_only.file_state import SECTIONS, AppendOnlyState
-from manager.cluster.slot_ranges import Address
+from manager.cluster.slot_ranges import Address, SlotRange
 
 VIEW_COMMANDS = (("CLUSTER", "NODES"), ("CLUSTER", "INFO"), ("INFO", "replication", *SECTIONS), ("DBSIZE",))
 """The commands whose answers make up a `MemberView`."""
@@ -48,6 +48,10 @@ class NodeEntry:
         """Return whether it claims the slot."""
         return any(first <= slot <= last for first, last in self.slots)
 
+    def owns_any_of(self, slot_range: SlotRange) -> bool:
+        """Return whether it claims a slot of the range."""
+        return any(first <= slot_range.last_slot and last >= slot_range.first_slot for first, last in self.slots)
+
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
@@ -86,9 +90,9 @@ class MemberView:
         entry = self.entries.get(other.id)
         return entry is not None and entry.handshake_done
 
-    def serves(self, slot: int) -> bool:
-        """Return whether it owns the slot and sees the majority, so that it accepts commands for it."""
-        return self.sees_majority and self.own_entry.owns(slot)
+    def serves(self, slot_range: SlotRange) -> bool:
+        """Return whether it owns slots of the range and sees the majority, so that it accepts commands for them."""
+        return self.sees_majority and self.own_entry.owns_any_of(slot_range)
 
     @property
     def is_empty(self) -> bool:

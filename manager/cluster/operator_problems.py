@@ -28,6 +28,8 @@ def operator_problems(views: Views, slot_ranges: Sequence[SlotRange]) -> Iterato
         elif (located := locate(views, owner)) is None:
             yield from _owner_down(slot_range, owner, present)
         else:
+            if located.address not in slot_range.members:
+                yield _describe_moved(slot_range, located.address)
             yield from _foreign_members(located.view, present)
 
 
@@ -79,6 +81,14 @@ def _describe_stuck_replica(slot_range: SlotRange, awaited: Address, replica: Ad
         f"does not let it take over. Start {awaited} with its data. Only if that data is lost, and before an empty "
         f"server starts there, send CLUSTER FAILOVER FORCE to {replica}: it then serves the {view.keys} keys that it "
         "has"
+    )
+
+
+def _describe_moved(slot_range: SlotRange, owner: Address) -> str:
+    members = " and ".join(map(str, slot_range.members))
+    return (
+        f"most of {_slots(slot_range)} have been moved to {owner}: {members} are left alone until most are back "
+        "(redis-cli --cluster reshard)"
     )
 
 

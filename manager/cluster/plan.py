@@ -30,8 +30,9 @@ class ClusterCommand:
 def plan(views: Views, slot_ranges: Sequence[SlotRange]) -> list[ClusterCommand]:
     """Return the next commands; later ones follow from the views after these.
 
-    Without a majority, members are only introduced to each other. Slots that somebody has claimed are never given away.
-    A member with slots or keys is never reset. If only that would help, an operator must do it, see `health.assess`.
+    Without a majority, members are only introduced to each other. Slots that somebody has claimed are never given away,
+    and slots that a person has moved to a member of another range stay there. A member with slots or keys is never
+    reset. If only that would help, an operator must do it, see `health.assess`.
     """
     commands = [*_introductions(views), *_first_slots(views, slot_ranges)]
     if not commands and _has_majority(views, slot_ranges):
@@ -89,7 +90,7 @@ def _has_majority(views: Views, slot_ranges: Sequence[SlotRange]) -> bool:
     serving = 0
     for slot_range in slot_ranges:
         owner = located_owner(views, slot_range)
-        serving += owner is not None and owner.view.serves(slot_range.first_slot)
+        serving += owner is not None and owner.view.serves(slot_range)
     return serving * 2 > len(slot_ranges)
 
 
@@ -97,7 +98,7 @@ def _joins(views: Views, slot_ranges: Sequence[SlotRange]) -> Iterator[ClusterCo
     """Yield the commands that make members without slots replicas of their range's master, if it can be copied now."""
     for slot_range in slot_ranges:
         owner = located_owner(views, slot_range)
-        if owner is None or not owner.view.sees_majority:
+        if owner is None or not owner.view.sees_majority or owner.address not in slot_range.members:
             continue
         master_address, master = owner
         for address in slot_range.members:
@@ -121,6 +122,8 @@ def _failbacks(views: Views, slot_ranges: Sequence[SlotRange]) -> Iterator[Clust
         preferred = views.get(slot_range.preferred_master)
         owner = located_owner(views, slot_range)
         if preferred is None or owner is None or preferred.id == owner.view.id:
+            continue
+        if owner.address not in slot_range.members:
             continue
         if preferred.has_sound_file and _can_take_over(preferred, owner.view):
             reason = f"it has recovered and is in sync with {owner.address}"

@@ -11,7 +11,7 @@ from manager.cluster.reconciler import ClusterReconciler
 from manager.http.json_response import json_response
 from manager.http.problems import SHUTTING_DOWN, UNAVAILABLE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
-from manager.metrics import Metrics
+from manager.metrics import Metrics, RedisTroubles
 from manager.queue.connection import QueueConnection
 from manager.schemas.openapi import problem_responses
 from manager.schemas.responses import Liveness, Readiness
@@ -70,6 +70,8 @@ class HealthRoutes:
             raise Problem(UNAVAILABLE, f"no shard of the queue accepts writes{reasons}", headers=_RETRY)
         shards = {"total": total, "unavailable": total - writable}
         answer: dict[str, object] = {"status": "ready", "shards": shards}
+        if moving := self._queue.service.shards.moving:
+            answer["moving_shards"] = moving
         if refused:
             answer["refused_servers"] = refused
         if unsound:
@@ -81,10 +83,11 @@ class HealthRoutes:
     async def show_metrics(self, request: Request) -> Response:
         """Show the metrics of this manager and, if Redis answers, of the queue."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        counts, workers, unavailable, unserved = None, 0, 0, frozenset[str]()
+        counts, workers, unavailable, unserved, moving = None, 0, 0, frozenset[str](), 0
         try:
             async with asyncio.timeout(SCRAPE_TIMEOUT_SECONDS):
                 overview = self._queue.service.overview
+                moving = len(self._queue.service.shards.moving)
                 (counts, unavailable), listed = await asyncio.gather(overview.counts(), overview.workers())
                 workers = len(listed)
                 unserved = await self._queue.service.monitor.unserved({*counts.queues, *counts.paused})
@@ -92,8 +95,8 @@ class HealthRoutes:
             # Show at least this manager's own metrics.
             counts = None
         cluster = self._reconciler.state if self._reconciler is not None else None
-        refused, unsound = len(self._queue.refused_servers), len(self._unsound_files())
-        shown = self._metrics.render(counts, workers, unavailable, cluster, refused, unserved, unsound)
+        troubles = RedisTroubles(len(self._queue.refused_servers), len(self._unsound_files()), moving)
+        shown = self._metrics.render(counts, workers, unavailable, cluster, troubles, unserved)
         return Response(shown, media_type=CONTENT_TYPE_LATEST)
 
     def _unsound_files(self) -> Mapping[str, str]:

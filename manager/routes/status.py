@@ -58,7 +58,11 @@ class StatusRoutes:
                 "leased": counts.results_leased,
                 "queues": queues,
                 "shards": {"total": len(service.shards), "unavailable": unavailable},
-                "problems": self._problems(workers) + _problems_of_queues(queues.values()),
+                "problems": [
+                    *(_problem_of_move(*move) for move in service.shards.moving.items()),
+                    *self._problems(workers),
+                    *_problems_of_queues(queues.values()),
+                ],
             }
         )
 
@@ -72,6 +76,10 @@ class StatusRoutes:
             others = f" and {len(names) - 1} more" if len(names) > 1 else ""
             problems.append(f"jobs of a module fail on worker {names[0]}{others}: {problem}")
         return problems
+
+
+def _problem_of_move(shard: str, seconds: float) -> str:
+    return f"shard {shard} is being moved to another Redis server, {seconds:.0f} s so far: its jobs wait until then"
 
 
 def _problems_of_queues(queues: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -211,6 +211,10 @@ class Readiness(_Response):
 
     status: str
     shards: ShardsResponse
+    moving_shards: dict[str, float] | None = Field(
+        default=None,
+        description="Shards that take no commands while they are moved to another Redis server: for how many seconds",
+    )
     refused_servers: dict[str, str] | None = Field(
         default=None, description="Redis servers that must be members of the cluster and are not: why, by address"
     )

@@ -38,10 +38,10 @@ class RedisServer(SupervisedProgram):
     """One Redis of the cluster, always on the same host and port.
 
     Args:
-        binary: the server's program.
         is_served_elsewhere: whether another member serves its slots.
 
     Attributes:
+        binary: its program.
         disk: its own disk.
     """
 
@@ -54,7 +54,7 @@ class RedisServer(SupervisedProgram):
         binary: str,
         is_served_elsewhere: Callable[["RedisServer"], bool],
     ) -> None:
-        self._binary = binary
+        self.binary = binary
         self._is_served_elsewhere = is_served_elsewhere
         self.disk = Disk(images, directory / "disk")
         given = argparse.Namespace(
@@ -87,7 +87,7 @@ class RedisServer(SupervisedProgram):
         """
         try:
             if self.exit_code == CANNOT_LOAD_EXIT_CODE:
-                damage = find_damage(self.disk.mount_point, self._binary)
+                damage = find_damage(self.disk.mount_point, self.binary)
                 if damage is not None and self._is_served_elsewhere(self):
                     set_aside(self.disk.mount_point)
             repair(self.disk.mount_point)

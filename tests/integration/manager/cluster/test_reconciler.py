@@ -1,6 +1,7 @@
 """Two managers' reconcilers and real servers (two hosts and a witness) that are killed, lost and replaced."""
 
 import asyncio
+import logging
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ from manager.cluster.health import ClusterState
 from manager.cluster.reconciler import ClusterReconciler
 from manager.cluster.slot_ranges import parse_hosts
 from tests.durability import until_aof_written
+from tests.slot_moves import move_by_keys, owner_of
 from tests.waiting import until, until_async
 from workmanager.local.valkey import ValkeyServer
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -209,6 +211,24 @@ async def test_after_a_power_cut_an_operator_can_promote_the_replica_of_a_lost_m
     await asyncio.to_thread(master.start)
     await _until_healthy(reconcilers)
     assert master in servers.masters()
+    assert _surviving_keys(servers) == KEYS
+
+
+async def test_slots_that_a_person_moves_stay_where_they_are(
+    servers: ValkeyCluster, reconcilers: list[ClusterReconciler], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also the first slot of a range: `redis-cli --cluster reshard` begins with it."""
+    await _until_healthy(reconcilers)
+    await asyncio.to_thread(_write, servers)
+    caplog.set_level(logging.INFO)
+    replica_of = servers.servers[REPLICA_1].command("ROLE")[2]
+    for slot in (0, 1):
+        await asyncio.to_thread(move_by_keys, servers.servers, slot, servers.servers[MASTER_2])
+    states = [await reconciler.reconcile() for reconciler in reconcilers for _ in range(4)]
+    assert all(state.is_healthy for state in states), states
+    assert [message for message in caplog.messages if "event=cluster_command" in message] == []
+    assert servers.servers[REPLICA_1].command("ROLE")[2] == replica_of
+    assert owner_of(servers.servers, 0) is servers.servers[MASTER_2]
     assert _surviving_keys(servers) == KEYS
 
 

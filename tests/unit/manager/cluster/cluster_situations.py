@@ -41,6 +41,8 @@ class Member:
     answers: bool = True
     address: Address | None = None
     has_sound_file: bool = True
+    moved_slots: tuple[tuple[int, int], ...] | None = None
+    """The ranges that it owns, if they are not the configured ones."""
     knows: tuple[str, ...] | None = None
     """Ids of the members it knows; None: all."""
 
@@ -109,6 +111,7 @@ def views_of(members: Mapping[str, Member], former: Sequence[Member] = ()) -> di
 
 def _entry(listed_address: Address | None, member: Member) -> NodeEntry:
     slots = ((member.slots.first_slot, member.slots.last_slot),) if member.slots else ()
+    slots = slots if member.moved_slots is None else member.moved_slots
     return NodeEntry(
         id=member.id,
         address=member.address or listed_address,

@@ -101,6 +101,19 @@ def test_what_no_command_can_solve_requires_an_operator(
     assert problem.startswith(beginning)
 
 
+def test_some_slots_of_a_master_that_a_person_has_moved_are_no_problem() -> None:
+    moved = with_changes(
+        HEALTHY, a={"moved_slots": ((100, 8191),)}, b={"moved_slots": ((0, 99), (8192, 16382)), "epoch": 5}
+    )
+    assert state_of(moved) == state_with()
+
+
+def test_most_slots_of_a_range_with_a_member_of_another_one_are_told() -> None:
+    moved = with_changes(HEALTHY, a={"moved_slots": ((8000, 8191),)}, b={"moved_slots": ((0, 7999),), "epoch": 5})
+    problem = state_of(moved).requires_operator[0]
+    assert problem.startswith("most of slots 0-8191 have been moved to 10.0.0.2:1: 10.0.0.1:1 and 10.0.0.2:2 are left")
+
+
 def test_an_empty_member_requires_no_operator() -> None:
     state = state_of(with_changes(HEALTHY, a_=empty_member("x")), [LOST_A_REPLICA])
     assert state.requires_operator == ()

@@ -48,6 +48,10 @@ FAILED_OVER = with_changes(HEALTHY, a={"slots": None, **DOWN}, b_=DOWN, a_={"mas
 """Host 1 is down, and the replica of its master has taken over."""
 RECOVERED = with_changes(FAILED_OVER, a=Member("a", master="a'"), b_=HEALTHY["b'"])
 """Host 1 is up again; its members are replicas, in sync."""
+FIRST_SLOTS_MOVED = with_changes(
+    HEALTHY, a={"moved_slots": ((100, 8191),)}, b={"moved_slots": ((0, 99), (8192, 16382)), "epoch": 5}
+)
+ALL_SLOTS_MOVED = with_changes(HEALTHY, a={"moved_slots": ()}, b={"moved_slots": ((0, 16382),), "epoch": 5})
 MET = {name: Member(name, epoch=0, keys=0, sees_majority=False, in_sync=False) for name in ADDRESSES}
 """Six new servers that know each other."""
 LOST_A = Member("a", failed=True)
@@ -108,6 +112,17 @@ SITUATIONS = [
     ),
     Situation(
         "the host has recovered and does not see the majority", with_changes(RECOVERED, a={"sees_majority": False})
+    ),
+    Situation("a person has moved the first slots of a master to another one", FIRST_SLOTS_MOVED),
+    Situation("a person has moved all slots of a master to another one", ALL_SLOTS_MOVED),
+    Situation(
+        "the host of a master with moved slots has recovered",
+        with_changes(
+            RECOVERED,
+            a_={"slots": None, "moved_slots": ((100, 8191),)},
+            b={"slots": None, "moved_slots": ((0, 99), (8192, 16382)), "epoch": 5},
+        ),
+        commands=["a FAILOVER"],
     ),
     Situation(
         "both masters are on the other host: one is failed back at a time",

@@ -1,0 +1,54 @@
+"""A shard whose slot is being moved to another master key by key (`CLUSTER SETSLOT`, `redis-cli --cluster reshard`).
+
+As long as it lasts, its keys are on two servers, so no script can run: each one reads and writes many keys. The master
+answers ASK or TRYAGAIN. A redirection is not followed. A script on the other server would find half of the keys and
+take the others for missing (docs/decisions/0015).
+"""
+
+import logging
+import time
+
+log = logging.getLogger(__name__)
+
+
+class SlotMove:
+    """One shard's move, as far as this program has met it.
+
+    Args:
+        shard: its prefix.
+    """
+
+    def __init__(self, shard: str) -> None:
+        self._shard = shard
+        self._since: float | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the last script was refused because of a move."""
+        return self._since is not None
+
+    @property
+    def seconds(self) -> float:
+        """How long the move has lasted; 0 if there is none."""
+        return time.monotonic() - self._since if self._since is not None else 0.0
+
+    def note(self, master: str, target: str) -> str:
+        """Note that a script was refused; return why.
+
+        Args:
+            master: address of the master that refused it.
+            target: address of the server that the slot is moved to; '' if it is not known.
+        """
+        if self._since is None:
+            self._since = time.monotonic()
+            log.warning("event=shard_move_began shard=%s master=%s target=%s", self._shard, master, target or "unknown")
+        return (
+            f"shard {self._shard} is being moved from Redis at {master} to {target or 'another server'}: it takes no "
+            f"commands until that is done, {self.seconds:.0f} s so far"
+        )
+
+    def end(self) -> None:
+        """Note that a script was run."""
+        if self._since is not None:
+            log.info("event=shard_move_ended shard=%s after_seconds=%.1f", self._shard, self.seconds)
+            self._since = None
