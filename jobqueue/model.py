@@ -26,6 +26,8 @@ RQ_TIMEOUT_SECONDS = 180
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_ITERATIONS = 10**9
 """Of the built-in function `sha512`; checked at submission, and by the function itself."""
+ISOLATED = "job"
+"""Value of `isolation` for a job that runs in a process of its own."""
 LEASE_SECONDS = 20.0
 """How long a worker holds a job without renewing its lease."""
 MAX_LOSSES = 3
@@ -91,6 +93,7 @@ class NewJob(NamedTuple):
         delay_seconds: the delay that `due_at` was computed from; None if the instant itself was requested.
         unique_key, unique_milliseconds: for this long, no other job with the same key is accepted.
         meta: a JSON object; None for none.
+        isolation: `ISOLATED` for a process of its own.
     """
 
     id: str
@@ -108,6 +111,7 @@ class NewJob(NamedTuple):
     unique_milliseconds: int = 0
     meta: bytes | None = None
     delay_seconds: float | None = None
+    isolation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,7 @@ class JobView:
         depends_on: ids of the jobs that this one waits for, or has waited for.
         result_note: kind and size of a result that is not shown, and how to read it.
         version: hash of the source of the module whose function ran last; None for a built-in function.
+        isolation: `ISOLATED` if the job asks for a process of its own.
     """
 
     id: str
@@ -215,3 +220,4 @@ class JobView:
     depends_on: tuple[str, ...] = ()
     result_note: ResultNote | None = None
     version: str | None = None
+    isolation: str | None = None

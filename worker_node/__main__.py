@@ -12,6 +12,7 @@ import uvloop
 
 from jobqueue.errors import LayoutMismatch, WrongDatabase
 from jobqueue.functions import FunctionRegistry
+from jobqueue.model import ISOLATED
 from jobqueue.servers.topology import Topology
 from jobqueue.settings import exit_with_usage_error
 from jobqueue.sharding.shards import Shards
@@ -105,7 +106,12 @@ def _new_agent(shards: Shards, settings: WorkerSettings, options: WorkerOptions,
         redis_url=options.redis_url,
         lease_seconds=settings.lease_seconds,
         executor=ExecutorOptions(
-            settings.functions, settings.allow_pickle, settings.nice, reload_functions=settings.reload_functions
+            settings.functions,
+            settings.allow_pickle,
+            settings.nice,
+            reload_functions=settings.reload_functions,
+            isolates=settings.isolation == ISOLATED,
+            max_growth_files=settings.executor_max_growth_files,
         ),
         limits=RecyclingLimits(settings.executor_max_jobs, settings.executor_max_growth_mib * MIB),
         functions=functions,

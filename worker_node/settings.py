@@ -6,7 +6,7 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -31,8 +31,10 @@ class WorkerSettings(QueueSettings):
         nice: CPU niceness of executor processes, see `worker_node/priority.py`.
         http_allow: what the function `http` may call besides public addresses. It is only checked here: the function
             reads the variable itself.
-        executor_max_jobs, executor_max_growth_mib: an executor process that exceeds one of these is replaced, between
-            two jobs.
+        isolation: `job` runs each job in a process of its own, a fork of its executor; otherwise only those that ask
+            for it.
+        executor_max_jobs, executor_max_growth_mib, executor_max_growth_files: an executor process that exceeds one of
+            these is replaced, between two jobs.
     """
 
     allow_pickle: bool = False
@@ -40,8 +42,10 @@ class WorkerSettings(QueueSettings):
     manager_timeout_seconds: float = Field(default=900.0, gt=0.0)
     nice: int = Field(default=0, ge=0, le=19)
     http_allow: Annotated[str, AfterValidator(_checked_allow_list)] = ""
+    isolation: Literal["none", "job"] = "none"
     executor_max_jobs: int = Field(default=1_000_000, ge=1)
     executor_max_growth_mib: int = Field(default=512, ge=1)
+    executor_max_growth_files: int = Field(default=256, ge=1)
 
 
 @dataclass(frozen=True, slots=True)

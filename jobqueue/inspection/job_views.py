@@ -17,7 +17,7 @@ from jobqueue.inspection.arguments import LISTED, MAX_SHOWN_CALL_BYTES, is_hidde
 from jobqueue.inspection.hidden_errors import without_values
 from jobqueue.inspection.stored_jobs import ReadLimits, StoredJob, read_jobs
 from jobqueue.json_text import why_not_shown
-from jobqueue.model import RQ_TIMEOUT_SECONDS, FailureReason, JobError, JobView, ResultNote, Status
+from jobqueue.model import ISOLATED, RQ_TIMEOUT_SECONDS, FailureReason, JobError, JobView, ResultNote, Status
 from jobqueue.rq_call import PICKLE_START, called_path, requested_function
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
@@ -175,6 +175,7 @@ def _view(job_id: str, stored: StoredJob, functions: FunctionRegistry) -> JobVie
         depends_on=_dependencies(fields),
         result_note=note,
         version=text_of(result.get(b"wm_version", b"")) or None,
+        isolation=ISOLATED if fields.get("wm_isolation") == ISOLATED.encode() else None,
     )
 
 

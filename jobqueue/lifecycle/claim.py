@@ -10,6 +10,7 @@ from typing import Any
 from jobqueue.model import (
     DAY_SECONDS,
     FAILURE_TTL_SECONDS,
+    ISOLATED,
     LEASE_SECONDS,
     RQ_RESULT_TTL_SECONDS,
     RQ_TIMEOUT_SECONDS,
@@ -91,7 +92,7 @@ async def release(
 
 
 def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
-    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, unsupported, problem = row
+    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, unsupported, problem, *isolation = row
     problems = [problem.decode("utf-8", "replace")] if problem else []
 
     def seconds(name: str, text: bytes, default: int) -> int:
@@ -120,4 +121,5 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         attempt=int(attempt),
         unsupported_feature=unsupported.decode() or None,
         unreadable=f"the job cannot run: {'; '.join(problems)}" if problems else None,
+        isolated=isolation == [ISOLATED.encode()],
     )

@@ -126,6 +126,8 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
         fields += ["retries_left", job.retries, "retry_intervals", json.dumps(list(job.retry_intervals or (0,)))]
     if job.meta is not None:
         fields += ["meta", job.meta.decode()]
+    if job.isolation is not None:
+        fields += ["wm_isolation", job.isolation]
     options = _options_digest(job)
     if options:
         fields += ["wm_options", options]

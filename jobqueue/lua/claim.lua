@@ -11,7 +11,8 @@
 -- ARGV[9]   bytes of job data after which the answer ends
 -- ARGV[10+] queues, in order of priority; '*' alone: every queue in turn (_turns.lua)
 -- Returns   for each job: {id, data, timeout ('' for none), queue, feed ('' for a plain RQ job | '0' | '1'),
---           result ttl, failure ttl, attempt, unsupported feature ('' for none), what cannot be read ('' for nothing)}
+--           result ttl, failure ttl, attempt, unsupported feature ('' for none), what cannot be read ('' for nothing), isolation (only
+--           if the job asks for one)}
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -41,7 +42,7 @@ local function unsupported_feature(key)
 end
 
 local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'started_at', 'wm_attempts',
-  'wm_losses', 'ttl', 'origin', 'wm_cancel'}
+  'wm_losses', 'ttl', 'origin', 'wm_cancel', 'wm_isolation'}
 
 -- `wm_losses` and `wm_attempts` of a record, and what is wrong with them ('' for nothing).
 local function counts_of(fields)
@@ -53,7 +54,8 @@ end
 
 local function answer(id, key, fields, attempt, queue, problem)
   return {id, fields[1], fields[2] or '', queue, fields[3] or '', fields[4] or default_result_ttl,
-    fields[5] or default_failure_ttl, attempt, fields[3] and '' or unsupported_feature(key), problem}
+    fields[5] or default_failure_ttl, attempt, fields[3] and '' or unsupported_feature(key), problem,
+    fields[13] or nil}
 end
 
 -- Ends a job that cannot be claimed, because its record cannot be read; `fields` is nil if it is no hash at all.

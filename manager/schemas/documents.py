@@ -42,6 +42,7 @@ def job_document(job: JobView) -> dict[str, Any]:
         "depends_on": job.depends_on,
         "result_note": None if job.result_note is None else asdict(job.result_note),
         "function_version": job.version,
+        "isolation": job.isolation,
     }
 
 

@@ -83,6 +83,7 @@ class JobFactory:
             unique_milliseconds=0 if unique is None else max(1, round(unique.within * 1000)),
             meta=_meta(submission),
             delay_seconds=submission.delay or None,
+            isolation=submission.isolation,
         )
 
     def _check_payload(self, data: str) -> None:

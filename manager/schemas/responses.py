@@ -92,6 +92,7 @@ class JobResponse(_Response):
     function_version: str | None = Field(
         description="Hash of the source of the module whose function ran last; null for a built-in function"
     )
+    isolation: Literal["job"] | None = Field(description="`job` if the job asks for a process of its own")
 
 
 class JobDetails(JobResponse):

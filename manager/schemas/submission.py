@@ -72,6 +72,9 @@ class Submission(_Strict):
     at: Instant | None = Field(default=None, description="Earliest start: RFC 3339 with a time zone")
     result_ttl: Seconds = Field(default=RESULT_TTL_SECONDS, description="Seconds for which the result is kept")
     feed: bool = Field(default=True, description="Whether POST /pullCompleted hands out the result")
+    isolation: Literal["job"] | None = Field(
+        default=None, description="`job` runs it in a process of its own, whatever the worker's WORKMANAGER_ISOLATION"
+    )
     meta: dict[str, JsonValue] | None = Field(default=None, description="Stored with the job; at most 64 KiB as JSON")
     id: str | None = Field(
         default=None, pattern=f"^{ID_PATTERN}$", description="The Work ID; makes the request idempotent"

@@ -52,6 +52,7 @@ def add_job_options(parser: CommandParser) -> None:
         help="keep an unpulled result for SECONDS (default 7 days)",
     )
     group.add_argument("--no-feed", action="store_const", const=False, dest="feed", help="`pull` skips the result")
+    group.add_argument("--isolation", choices=["job"], help="job: run it in a process of its own")
     group.add_argument("--meta", type=json_object, metavar="JSON", help="an object to keep with the job")
     identity = group.add_mutually_exclusive_group()
     identity.add_argument(
@@ -74,7 +75,10 @@ def job_options(options: argparse.Namespace) -> JobOptions:
     if options.retry_intervals is not None and not options.retry:
         raise UsageError("--retry-intervals works only with --retry N")
     job = JobOptions()
-    names = ("args", "kwargs", "queue", "order", "delay", "at", "timeout", "result_ttl", "feed", "meta", "id")
+    names = (
+        *("args", "kwargs", "queue", "order", "delay", "at", "timeout", "result_ttl", "feed"),
+        *("isolation", "meta", "id"),
+    )
     job.update({name: value for name in names if (value := getattr(options, name)) is not None})  # type: ignore[typeddict-item]  # checked by argparse's types
     if options.retry is not None:
         job["retry"] = {"max": options.retry, "intervals": options.retry_intervals or []}

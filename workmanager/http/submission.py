@@ -43,6 +43,7 @@ class JobOptions(TypedDict, total=False):
     at: datetime | str  # with a time zone; as text in the form of RFC 3339
     result_ttl: int  # seconds
     feed: bool  # False: the result cannot be pulled, only read at /jobs/{id}
+    isolation: Literal["job"]  # run in a process of its own
     meta: Mapping[str, Any]
 
 

@@ -24,6 +24,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "result_ttl": {"result_ttl": 5},
     "feed": {"feed": False},
     "queue": {"queue": "other"},
+    "isolation": {"isolation": "job"},
 }
 SAME_INSTANT = ("2098-12-31T23:00:00-01:00", "2099-01-01T00:00:00.000Z")
 
@@ -49,6 +50,21 @@ def test_a_repeated_id_with_any_other_option_is_refused(http: httpx.Client) -> N
         if codes != [201, 200 if first == second else 409]:
             unlike.append((first, second, codes))
     assert unlike == []
+
+
+def test_a_job_shows_the_isolation_that_it_asked_for(http: httpx.Client) -> None:
+    lines = [{"function": "noop", "id": "isolated", "isolation": "job"}, {"function": "noop", "id": "plain"}]
+    lines.append({"function": "noop", "id": "other", "isolation": "thread"})
+    body = "".join(json.dumps(line) + "\n" for line in lines)
+    answers = http.post("/jobs/batch", content=body, headers={"Content-Type": "application/x-ndjson"})
+    refused = json.loads(answers.text.splitlines()[2])
+    assert "isolation" in json.dumps(refused["error"])
+    assert http.post("/jobs", json=lines[2]).status_code == 422
+    assert [http.get(f"/jobs/{name}").json()["isolation"] for name in ("isolated", "plain")] == ["job", None]
+    assert {job["id"]: job["isolation"] for job in http.get("/jobs?status=queued").json()["jobs"]} == {
+        "isolated": "job",
+        "plain": None,
+    }
 
 
 def test_one_instant_written_in_two_ways_is_the_same_submission(http: httpx.Client) -> None:

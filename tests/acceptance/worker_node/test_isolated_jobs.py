@@ -10,6 +10,7 @@ import pytest_asyncio
 from jobqueue.lifecycle.finish import Finished, Retried
 from jobqueue.model import FailureReason
 from tests.acceptance.worker_node import spoiling_jobs
+from tests.acceptance.worker_node.conftest import Client, MakeWorker
 from tests.acceptance.worker_node.slot_harness import JOBS, MakeHarness, SlotHarness
 from tests.processes import is_alive
 from tests.waiting import until
@@ -118,3 +119,19 @@ async def test_a_job_that_is_killed_ends_with_all_its_processes(isolated: SlotHa
     await isolated.wait(lambda: not isolated.slot.busy)
     until(lambda: not is_alive(int(notes.read_text())), wanted="the end of the job's process")
     assert await isolated.value("coroutine", 1) == 1
+
+
+async def test_a_worker_isolates_the_jobs_that_ask_for_it_or_all(client: Client, start_worker: MakeWorker) -> None:
+    worker = start_worker(client.url)
+    (executor,) = {await client.value(await client.enqueue("pid")) for _ in range(2)}
+    own, parent = await client.value(await client.enqueue("parents_pid", isolation="job"))
+    assert (own != executor, parent) == (True, executor)
+    assert worker.terminate() == 0
+    start_worker(client.url, ISOLATION="job")
+    pids = [await client.value(await client.enqueue("parents_pid")) for _ in range(3)]
+    assert len({own for own, _ in pids}) == 3
+    died = await client.wait_until_ended(await client.enqueue("segfault"))
+    assert died.error is not None
+    assert (died.error.reason, "signal=SIGSEGV" in died.error.message) == ("worker_lost", True)
+    counted = await client.wait_until_ended(await client.enqueue("count_in_meta", isolation="job"))
+    assert (counted.isolation, counted.meta) == ("job", {"count": 1})

@@ -41,6 +41,14 @@ async def test_a_claimed_job_has_everything_its_worker_needs(shard: Shard) -> No
     assert await sorted_set(shard, "wip:default") == {"a:t1": NOW + 7 + HOUR_SECONDS}
 
 
+async def test_only_a_job_that_asked_for_isolation_is_claimed_with_it(shard: Shard) -> None:
+    await enqueue_jobs(shard, "a")
+    await enqueue_jobs(shard, "b", isolation="job")
+    assert [job.isolated for job in await claim_jobs(shard, 2, token="t1")] == [False, True]
+    assert [job.isolated for job in await claim_jobs(shard, 2, token="t1")] == [False, True], "a repeat"
+    assert "wm_isolation" not in await job_fields(shard, "a")
+
+
 async def test_queues_are_claimed_in_order_of_priority(shard: Shard) -> None:
     await enqueue_jobs(shard, "d1", "d2")
     await enqueue_jobs(shard, "h1", "h2", queue="high")

@@ -46,6 +46,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "meta": {"meta": b'{"n": 1}'},
     "other meta": {"meta": b'{"n": 2}'},
     "unique": {"unique_key": "k", "unique_milliseconds": 60_000},
+    "isolation": {"isolation": "job"},
     "other function": {"function": "sleep"},
 }
 """What a submission can ask for beyond its call; no two of these are the same content."""

@@ -54,6 +54,8 @@ def rejection(raw: bytes) -> Problem:
         ({"at": 1893456000}, "at"),
         ({"result_ttl": -1}, "result_ttl"),
         ({"feed": 1}, "feed"),
+        ({"isolation": "thread"}, "isolation"),
+        ({"isolation": True}, "isolation"),
         ({"meta": []}, "meta"),
         ({"meta": {"k": "x" * 65536}}, "meta"),
         ({"id": "a/b"}, "id"),
@@ -127,6 +129,7 @@ def test_fields_become_the_record() -> None:
         at="2030-01-01T01:00:00.5+01:00",
         result_ttl=0,
         feed=False,
+        isolation="job",
         meta={"b": 1, "a": None},
     )
     assert made.data == (
@@ -137,6 +140,7 @@ def test_fields_become_the_record() -> None:
     assert (made.unique_key, made.unique_milliseconds) == ("k", 1500)
     assert made.due_at == parse_instant("2030-01-01T00:00:00.5Z")
     assert (made.result_ttl_seconds, made.feed, made.meta) == (0, False, b'{"a":null,"b":1}')
+    assert made.isolation == "job"
 
 
 def test_http_jobs_are_retried_by_default() -> None:
