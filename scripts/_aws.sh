@@ -19,7 +19,7 @@ usage() {
 # The comment at the top of the script that sources this.
 print_help() { awk 'NR == 1 || /^# shellcheck/ { next } /^set -/ { exit } { sub(/^# ?/, ""); print }' "$0"; }
 
-# Sets `region`, `partition`, `account`, `caller` and `bucket`.
+# Sets `region`, `partition`, `account` and `caller`.
 check_caller() {
     command -v aws >/dev/null || fail "aws-cli is not installed; install it and configure credentials"
     region="${region:-${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}}"
@@ -40,8 +40,8 @@ check_caller() {
     partition="${caller#*$'\t'arn:}" && partition="${partition%%:*}"
     # The name is also part of the names of buckets and secrets. Stack names have the strictest rules.
     [[ "$name" =~ ^[a-z][a-z0-9-]{1,30}$ ]] || fail "--name $name: use a letter a-z, then 1 to 30 of a-z, 0-9 and '-'"
-    bucket="workmanager-$name-$account-$region"
-    [ "${#bucket}" -le 63 ] || fail "--name $name is $((${#bucket} - 63)) characters too long: the name of the bucket contains it"
+    local excess=$((${#name} + ${#region} - 37))
+    [ "$excess" -le 0 ] || fail "--name $name is $excess characters too long: the name of the bucket contains it"
 }
 
 # describe_stack: reads the stack into `stack`, which the functions below use
@@ -74,6 +74,39 @@ parameter_or() {
 }
 
 field() { sed -n "s/^$1"$'\t'"//p" <<<"$stack"; }
+
+# Anybody can create a bucket with a name that they can guess. Hosts would run its bundle, and CloudFormation its template
+# with the rights of whoever runs setup.sh. So a name has a random part, only buckets of this account are looked for, and
+# each request names the account as the owner.
+
+# Sets `bucket`: the name of the stack's bucket, of an earlier run's, or else a new one.
+find_bucket() {
+    local ours
+    ours="$(aws s3api list-buckets --query 'Buckets[].Name' --output text)" || fail "cannot list the account's buckets (see above)"
+    ours="$(tr '\t' '\n' <<<"$ours")"
+    bucket="$(grep -xF -- "$(parameter_or Bucket "none known")" <<<"$ours" ||
+        grep -xE -m 1 "workmanager-$name-($account-$region|$region-[0-9a-f]{12})" <<<"$ours" ||
+        echo "workmanager-$name-$region-$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')")"
+}
+
+# s3api OPERATION OPTION...: a request that AWS refuses unless the bucket belongs to this account
+s3api() { aws s3api "$1" --bucket "$bucket" --expected-bucket-owner "$account" "${@:2}"; }
+
+bucket_exists() { s3api head-bucket >/dev/null 2>&1; }
+
+# delete_bucket: with all versions of all objects
+delete_bucket() {
+    local versions
+    versions="$(mktemp)"
+    # shellcheck disable=SC2016  # JMESPath
+    while s3api list-object-versions --max-items 500 --output json --query \
+        '{Quiet: `true`, Objects: [Versions, DeleteMarkers][] | [?Key] | [].{Key: Key, VersionId: VersionId}}' >"$versions" &&
+        grep -q VersionId "$versions"; do
+        s3api delete-objects --delete "file://$versions" >/dev/null || break
+    done
+    rm -f "$versions"
+    s3api delete-bucket
+}
 
 secret_exists() { aws secretsmanager describe-secret --secret-id "$1" >/dev/null 2>&1; }
 

@@ -7,7 +7,9 @@ healthy_seconds="${WORKMANAGER_HEALTHY_SECONDS:-300}"
 # While a manager is replaced, the other one must serve: an update that replaces them begins only if both do.
 check_managers() {
     local deadline=$((SECONDS + healthy_seconds))
-    if ! changed_resources | cut -f 2 | grep -qx -e ManagerA -e ManagerB || [ "$force" = yes ]; then
+    # Stacks of earlier versions do not tell their target group.
+    if [ -z "$(output Targets)" ] || [ "$force" = yes ] ||
+        ! changed_resources | cut -f 2 | grep -qx -e ManagerA -e ManagerB; then
         return
     fi
     while [ "$(healthy_managers)" -lt 2 ]; do
@@ -36,9 +38,6 @@ wait_for_managers() {
 healthy_managers() { target_health | grep -c $'\thealthy' || true; }
 
 target_health() {
-    local targets
-    targets="$(aws cloudformation describe-stack-resources --stack-name "$name" --logical-resource-id Targets \
-        --query 'StackResources[0].PhysicalResourceId' --output text)"
-    aws elbv2 describe-target-health --target-group-arn "$targets" --output text \
+    aws elbv2 describe-target-health --target-group-arn "$(output Targets)" --output text \
         --query 'TargetHealthDescriptions[].[Target.Id,TargetHealth.State,TargetHealth.Reason]'
 }

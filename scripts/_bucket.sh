@@ -4,6 +4,7 @@
 
 make_bucket() {
     if bucket_exists; then
+        keep_versions
         return
     fi
     say "creating the bucket $bucket"
@@ -12,21 +13,27 @@ make_bucket() {
         place=(--create-bucket-configuration "LocationConstraint=$region")
     fi
     aws s3api create-bucket --bucket "$bucket" "${place[@]}" >/dev/null
-    aws s3api put-public-access-block --bucket "$bucket" --public-access-block-configuration \
+    s3api put-public-access-block --public-access-block-configuration \
         BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
-    aws s3api put-bucket-tagging --bucket "$bucket" --tagging "TagSet=[{Key=workmanager:cluster,Value=$name}]"
-    aws s3api put-bucket-lifecycle-configuration --bucket "$bucket" --lifecycle-configuration \
-        '{"Rules":[{"ID":"backups","Status":"Enabled","Filter":{"Prefix":"backup/"},"Expiration":{"Days":30}}]}' >/dev/null
+    s3api put-bucket-tagging --tagging "TagSet=[{Key=workmanager:cluster,Value=$name}]"
+    keep_versions
 }
 
-bucket_exists() { aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; }
-
-# upload FILE KEY: unless it exists; keys contain the hash of the content
-upload() {
-    uploaded "$2" || aws s3 cp --only-show-errors "$1" "s3://$bucket/$2"
+# Backups are thinned out: hourly ones stay for two days, daily ones for thirty. A host can write into the bucket, but
+# not take away what is there: an object that is written again keeps its former version for thirty days.
+keep_versions() {
+    s3api put-bucket-versioning --versioning-configuration Status=Enabled
+    s3api put-bucket-lifecycle-configuration --lifecycle-configuration '{"Rules": [
+        {"ID": "hourly", "Status": "Enabled", "Filter": {"Prefix": "backup/hourly/"}, "Expiration": {"Days": 2}},
+        {"ID": "backups", "Status": "Enabled", "Filter": {"Prefix": "backup/"}, "Expiration": {"Days": 30}},
+        {"ID": "versions", "Status": "Enabled", "Filter": {"Prefix": ""},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 30}}]}' >/dev/null
 }
 
-uploaded() { aws s3api head-object --bucket "$bucket" --key "$1" >/dev/null 2>&1; }
+# upload FILE KEY: also if there is such an object, which somebody could have changed
+upload() { s3api put-object --key "$2" --body "$1" >/dev/null; }
+
+uploaded() { s3api head-object --key "$1" >/dev/null 2>&1; }
 
 # digest: prints the SHA-256 of standard input
 digest() { "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }

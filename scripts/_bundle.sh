@@ -50,7 +50,7 @@ read_deployed_bundle() {
     if [ -z "$known" ]; then
         return
     fi
-    if ! aws s3api get-object --bucket "$bucket" --key "bundle/$known.tar.gz" "$private/deployed.tar.gz" >/dev/null 2>&1; then
+    if ! s3api get-object --key "bundle/$known.tar.gz" "$private/deployed.tar.gz" >/dev/null 2>&1; then
         say "note: the bucket does not have the deployed bundle; give --app and --set again, if there were any"
         return
     fi

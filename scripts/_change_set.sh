@@ -18,7 +18,7 @@ make_change_set() {
     (cd "$root" && "$python" -m infra.parameters --previous "$previous" ${merging[@]+"${merging[@]}"} "${changes[@]}") \
         >"$private/parameters.json" || fail "cannot prepare the stack's parameters (see above)"
     if [ "$kind" = CREATE ] && [ "$plan" != yes ]; then
-        aws s3api put-object --bucket "$bucket" --key "$remembered" --body "$private/parameters.json" >/dev/null
+        upload "$private/parameters.json" "$remembered"
     fi
     change_set="$name-$(date -u +%Y%m%d%H%M%S)"
     aws cloudformation create-change-set --stack-name "$name" --change-set-name "$change_set" --change-set-type "$kind" \
@@ -97,9 +97,9 @@ forget_plan() {
         aws cloudformation delete-stack --stack-name "$name"
     fi
     if [ "${forget_bucket:-}" = yes ]; then
-        aws s3 rb --force "s3://$bucket" >/dev/null
+        delete_bucket
     elif [ "${forget_template:-}" = yes ]; then
-        aws s3 rm --only-show-errors "s3://$bucket/$template_key"
+        s3api delete-object --key "$template_key" >/dev/null
     fi
 }
 

@@ -2,7 +2,7 @@
 # shellcheck disable=SC2034,SC2154  # read_options sets a variable for each option, for setup.sh
 # Sourced by setup.sh: reads its options, and makes those checks of their values that need no AWS.
 
-valued_options="name region app redis-url min-workers max-workers worker-types on-demand-base on-demand-max manager-type
+valued_options="name region app redis-url min-workers max-workers worker-types on-demand-base manager-type
     store-gib subnets lb-subnets allow-cidr domain certificate-arn kms-key alarm-email monthly-budget log-days"
 flags="plan internal upgrade upgrade-image force"
 
@@ -56,7 +56,6 @@ check_values() {
     check --min-workers "$min_workers" '[0-9]{1,6}' "a number"
     check --max-workers "$max_workers" '[1-9][0-9]{0,5}' "a number from 1"
     check --on-demand-base "$on_demand_base" '[0-9]{1,6}' "a number"
-    check --on-demand-max "$on_demand_max" '[0-9]{1,6}' "a number"
     check --store-gib "$store_gib" '([4-9]|[1-9][0-9]{1,4})' "a number of GiB from 4"
     check --log-days "$log_days" '(1|3|5|7|14|30|60|90|120|150|180|365|400|545|731|1096|1827|2192|2557|2922|3288|3653)' \
         "a number of days that CloudWatch Logs knows: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365 and some more"

@@ -14,7 +14,7 @@ recall_parameters() {
         read_parameters
         return
     fi
-    if ! aws s3api get-object --bucket "$bucket" --key "$remembered" "$previous" >/dev/null 2>&1; then
+    if ! s3api get-object --key "$remembered" "$previous" >/dev/null 2>&1; then
         echo '[]' >"$previous"
         case "$(stack_status)" in
         ROLLBACK_* | CREATE_FAILED) read_parameters ;;
@@ -59,7 +59,6 @@ check_against_aws() {
     change MinWorkers "$min_workers"
     change MaxWorkers "$max_workers"
     change OnDemandBase "$on_demand_base"
-    change OnDemandMax "$on_demand_max"
     change StoreGibibytes "$store_gib"
     change AllowCidr "$allow_cidr"
     change AlarmEmail "$alarm_email"

@@ -1,32 +1,47 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2034,SC2154  # the files that it sources set and use its variables
-# Deploys workmanager on AWS, or upgrades an existing deployment:
+# Deploys workmanager on AWS, or changes an existing deployment:
 #
-#   ./scripts/setup.sh [--name N] [--region R] [--plan] [--app DIR] [--set NAME=VALUE]... [--redis-url URL]
-#                      [--min-workers N] [--max-workers N] [--worker-types T,...] [--on-demand-base N]
-#                      [--manager-type T] [--subnets S,S,S] [--allow-cidr C] [--certificate-arn A] [--alarm-email E]
+#   ./scripts/setup.sh [--name N] [--region R] [--plan] [OPTION]...
+#
+# An option that is not given keeps its value, and nothing else changes. US dollars are those of infra/prices.json, for
+# us-east-1; without workers, a deployment with the defaults costs 180 a month (docs/operating.md, Costs).
 #
 # --name             name of the cluster and of its stack (default: workmanager)
 # --region           AWS region (default: that of aws-cli)
 # --plan             show what would change, and change nothing
-# --app              directory of modules whose functions jobs may call, with their requirements.txt
-# --set              sets WORKMANAGER_NAME on managers and workers (README, Settings)
+# --upgrade          deploy this version of workmanager
+# --upgrade-image    give all hosts the newest image of Amazon Linux 2023
+# --force            change managers although one of them is away: the service may be away, too, for minutes
+#
+# --app              directory of modules whose functions jobs may call, with their requirements.txt; `none` to drop it
+# --set NAME=VALUE   sets WORKMANAGER_NAME on managers and workers (README, Settings)
+#
+# --min-workers      fewest workers (default: 0)
+# --max-workers      most workers (default: 20). An hour of a c7g.xlarge costs 0.151 on demand, less as a spot instance
+# --worker-types     EC2 instance types of workers, in order of preference, all of one architecture. All hosts get that
+#                    architecture (default: c7g.xlarge,c6g.xlarge,m7g.xlarge)
+# --on-demand-base   number of workers that are never spot instances (default: 0)
+# --manager-type     EC2 instance type of managers (default: m7g.large, 60 a month each)
+# --store-gib        size of each manager's disk for Redis (default: 20; 0.16 a month for each GiB). It can grow
+#
+# --subnets          three subnets of an existing VPC, in three zones (default: create a network)
+# --internal         the load balancer has addresses of the network only (7 a month less)
+# --lb-subnets       with --subnets, two or three other subnets for the load balancer: public ones, unless --internal
+# --allow-cidr       addresses that can reach the load balancer (default: 0.0.0.0/0; every request needs an API key)
+# --certificate-arn  certificate of the load balancer, in ACM (default: setup.sh creates one)
+# --domain           name for which clients know the load balancer, and for which that certificate is
+# --kms-key          ARN of the key for all disks (default: the account's key for disks)
 # --redis-url        use an existing Redis cluster. The URL has the word PASSWORD in place of the password, which is
 #                    read from the environment variable WORKMANAGER_REDIS_PASSWORD. The cluster must accept connections
 #                    from the --subnets
-# --min-workers      fewest workers
-# --max-workers      most workers
-# --worker-types     EC2 instance types of workers, in order of preference, all of one architecture. All hosts get that
-#                    architecture
-# --on-demand-base   number of workers that are never spot instances
-# --manager-type     EC2 instance type of managers
-# --subnets          three subnets of an existing VPC, in three zones (default: create a network)
-# --allow-cidr       addresses that can reach the load balancer (default: 0.0.0.0/0; every request needs an API key)
-# --certificate-arn  certificate of the load balancer, in ACM (default: setup.sh creates one)
-# --alarm-email      address that gets the alarms
 #
-# An option that is not given keeps its previous value, except --app and --set, which are part of each bundle. Needs
-# bash, aws-cli with credentials, and Python 3.11 or newer with pip.
+# --alarm-email      address that gets the alarms
+# --monthly-budget   US dollars a month, of which 80 % spent, or 100 % foreseen, raise an alarm
+# --log-days         days for which logs are kept (default: 30). Writing them costs 0.5 for each GiB
+#
+# Needs bash, aws-cli with credentials (infra/deployer-policy.json has the permissions), and Python 3.11 or newer with
+# pip.
 set -euo pipefail
 
 script=setup
@@ -45,6 +60,7 @@ main() {
     trap 'rm -rf "$private"' EXIT
     say "cluster $name in $region, account $account, as ${caller#*$'\t'}"
     describe_stack
+    find_bucket
     if [ "$plan" != yes ]; then
         settle_stack
     fi

@@ -42,6 +42,7 @@ main() {
     local left
     check_caller
     describe_stack
+    find_bucket
     key="$(parameter KmsKey)"
     confirm
     settle_stack
@@ -52,9 +53,10 @@ main() {
     delete_secrets
     revoke_grants
     if bucket_exists; then
-        aws s3 rm --only-show-errors "s3://$bucket/deployment/parameters.json" || true
+        s3api delete-object --key deployment/parameters.json >/dev/null || true
         if [ "$purge" = yes ]; then
-            delete_bucket
+            say "deleting the bucket $bucket"
+            delete_bucket || true
             delete_snapshots
         else
             say "the bucket $bucket stays, with its backups (--purge deletes it)"
@@ -67,13 +69,6 @@ main() {
         exit 1
     fi
     say "done"
-}
-
-bucket_exists() { aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; }
-
-delete_bucket() {
-    say "deleting the bucket $bucket"
-    aws s3 rb --force "s3://$bucket" >/dev/null || true
 }
 
 confirm() {

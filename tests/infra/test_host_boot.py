@@ -1,0 +1,141 @@
+"""What a host does when AWS is slow, silent or refuses while it boots, and what its programs do."""
+
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMON = ROOT / "infra/userdata/common.sh"
+BOOT = ROOT / "infra/host/boot.sh"
+# Refuses the first calls of attach-volume, as if the predecessor still had the disk.
+AWS = """#!/bin/bash
+echo "$1 $2" >>"$STATE/calls"
+if [ "$2" = attach-volume ] && [ "$(grep -c attach-volume "$STATE/calls")" -le "$REFUSALS" ]; then
+    echo "An error occurred (VolumeInUse) when calling the AttachVolume operation: vol-1 is already attached" >&2
+    exit 254
+fi
+"""
+
+
+def test_a_host_takes_the_disk_however_late_its_predecessor_gives_it_up(tmp_path: Path) -> None:
+    """Sixty tries were too few: EC2 can need more than five minutes to stop a host."""
+    attach = 'attach attach-volume --volume-id "vol-1" --device /dev/sdf'
+    done = _run(tmp_path, f"{attach}; echo attached", REFUSALS="100", RETRY_SECONDS="0")
+    assert done.stdout.splitlines()[-1] == "attached", done.stderr
+    # It says why it waits, once.
+    assert done.stderr.count("VolumeInUse") == 1
+    _run(tmp_path, "")
+    done = _run(tmp_path, f"IDENTITY_SECONDS=1; {attach}", REFUSALS="100000", RETRY_SECONDS="0.1")
+    assert done.returncode == 1
+    assert (
+        "attach-volume --volume-id vol-1 --device /dev/sdf failed for 1 s: An error occurred (VolumeInUse)"
+        in done.stderr
+    )
+
+
+def test_a_host_that_cannot_boot_tells_it_and_powers_off(tmp_path: Path) -> None:
+    """Its group starts another one in its place."""
+    done = _run(
+        tmp_path, 'trap give_up_host EXIT; shutdown() { echo "shutdown $*"; }; false', GIVE_UP_SECONDS="0", REFUSALS="0"
+    )
+    assert "event=manager_boot step=failed" in done.stdout
+    assert done.stdout.splitlines()[-1] == "shutdown -h now"
+    calls = (tmp_path / "state/calls").read_text().splitlines()
+    assert calls == ["cloudwatch put-metric-data", "cloudformation signal-resource"]
+    for host in ("manager", "witness"):
+        text = (ROOT / f"infra/userdata/{host}.sh").read_text()
+        assert text.index("trap give_up_host EXIT") < text.index("\nunpack_bundle")
+    # A manager that waits for the others must stay: two that take turns in powering off would never meet.
+    manager = (ROOT / "infra/userdata/manager.sh").read_text()
+    assert manager.index("trap 'say failed; signal FAILURE' EXIT") < manager.index("is_ready()")
+
+
+@pytest.mark.parametrize("password", ["a#b", "p&q/r@s:t?", "100%", "ü \\ 'x' \"y\" $HOME", "PASSWORD"])
+def test_a_password_with_any_characters_reaches_redis_as_it_is(tmp_path: Path, password: str) -> None:
+    from redis.asyncio.connection import parse_url
+
+    url = "rediss://user:PASSWORD@redis.example:6379?ssl_check_hostname=false"
+    done = _run(tmp_path, 'password="$(cat | percent_encoded)"; echo "${URL//PASSWORD/"$password"}"', password, URL=url)
+    assert done.returncode == 0, done.stderr
+    assert parse_url(done.stdout.strip())["password"] == password
+    for host in ("manager", "worker"):
+        assert "percent_encoded" in (ROOT / f"infra/userdata/{host}.sh").read_text()
+
+
+def test_programs_of_hosts_get_credentials_from_a_metadata_service_that_is_silent_at_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four seconds, as seen on hosts that start many at a time. Botocore's default is one try of one second."""
+    began = time.monotonic()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            time.sleep(max(0.0, began + 4 - time.monotonic()))
+            self._answer(b"token")
+
+        def do_GET(self) -> None:
+            keys = b'{"Code": "Success", "AccessKeyId": "k", "SecretAccessKey": "s", "Token": "t", "Expiration": "%s"}'
+            is_list = self.path.endswith("security-credentials/")
+            self._answer(b"role" if is_list else keys % b"2099-01-01T00:00:00Z")
+
+        def _answer(self, content: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None: ...
+
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    try:
+        assert boto3.Session(region_name="us-east-1").get_credentials() is None
+        for unit in ("manager", "worker", "metrics", "logs", "backup"):
+            text = (ROOT / f"infra/host/units/workmanager-{unit}.service").read_text()
+            (line,) = re.findall(r"^Environment=(AWS_METADATA.*)$", text, re.MULTILINE)
+            assert f"export {line}" in COMMON.read_text()
+        for setting in line.split():
+            monkeypatch.setenv(*setting.split("="))
+        assert boto3.Session(region_name="us-east-1").get_credentials() is not None
+    finally:
+        server.shutdown()
+
+
+def _run(tmp_path: Path, commands: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run commands with the functions of a booting manager."""
+    state, path = tmp_path / "state", tmp_path / "bin"
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir()
+    path.mkdir(exist_ok=True)
+    (path / "aws").write_text(AWS)
+    (path / "aws").chmod(0o755)
+    script = f"""
+ROLE=manager CLUSTER_NAME=wm GROUP=ManagerA DISK=vol-1
+. {COMMON}
+. {BOOT}
+work="$STATE" instance_id=i-1
+{commands}
+"""
+    return subprocess.run(
+        ["bash", "-c", script],
+        env={**os.environ, "PATH": f"{path}:{os.environ['PATH']}", "STATE": str(state), **environ},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
