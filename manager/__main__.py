@@ -15,7 +15,8 @@ from jobqueue.servers.topology import Topology
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.settings import exit_with_usage_error, load_settings
 from manager.cluster.slot_ranges import parse_hosts
-from manager.server import ManagerServer, ServerOptions, listen
+from manager.http.listener import listen
+from manager.server import ManagerServer, ServerOptions
 from manager.settings import ManagerSettings
 from processes.logs import configure_logging
 
@@ -28,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environ = dict(os.environ)
     if given.redis_url is not None:
         environ["WORKMANAGER_REDIS_URL"] = given.redis_url
+    if given.root_path is not None:
+        environ["WORKMANAGER_ROOT_PATH"] = given.root_path
+    if given.allowed_hosts is not None:
+        environ["WORKMANAGER_ALLOWED_HOSTS"] = given.allowed_hosts
     settings = load_settings(ManagerSettings, environ)
     _check(given, settings)
     functions = FunctionRegistry.load(settings.functions, reloads=settings.reload_functions)
@@ -64,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=5000, help="port to listen on, 0 for a free one (default 5000)")
     parser.add_argument(
         "--redis-url", help="Redis, or cluster seeds separated by commas (default: WORKMANAGER_REDIS_URL)"
+    )
+    parser.add_argument(
+        "--root-path", help="path prefix under which a proxy makes it available (default: WORKMANAGER_ROOT_PATH)"
+    )
+    parser.add_argument(
+        "--allowed-hosts",
+        help="host names that clients may ask for, separated by commas (default: WORKMANAGER_ALLOWED_HOSTS)",
     )
     parser.add_argument(
         "--scaler", choices=("ec2", "local", "none"), default="none", help="where to launch workers (default none)"

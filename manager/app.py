@@ -5,8 +5,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
@@ -17,11 +15,13 @@ from manager.http.access_log import AccessLog
 from manager.http.asgi import Route
 from manager.http.authentication import ApiKeyAuth
 from manager.http.gateway import Gateway
+from manager.http.host_check import HostCheck
 from manager.http.problems import INTERNAL, MEDIA_TYPE, Problem, http_status_problem, queue_problem
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
-from manager.routes import fast_path
+from manager.routes import documentation, fast_path
 from manager.routes.batch import BatchRoute
+from manager.routes.documentation import DocumentationRoutes
 from manager.routes.enqueue import EnqueueRoute
 from manager.routes.health import HealthRoutes
 from manager.routes.jobs import JobRoutes
@@ -49,9 +49,12 @@ def build_app(
     """Return the ASGI application; with a `reconciler` it also reports the state of the cluster it administers."""
     api, fast_routes = _build_api(settings, functions, queue, metrics, reconciler)
     document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
-    _add_documentation(api, document, functions)
+    if settings.root_path:
+        document["servers"] = [{"url": settings.root_path}]
+    api.include_router(DocumentationRoutes(document, functions).router())
     _add_errors(api, document["paths"])
-    return Gateway(fast_routes, api, ApiKeyAuth(settings.api_keys), metrics, access_log)
+    hosts = HostCheck(settings.allowed_hosts, has_keys=bool(settings.api_keys))
+    return Gateway(fast_routes, api, hosts, ApiKeyAuth(settings.api_keys), metrics, access_log)
 
 
 def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> dict[str, Any]:
@@ -102,22 +105,9 @@ def _build_api(
     return api, fast_routes
 
 
-def _add_documentation(app: FastAPI, document: Mapping[str, Any], functions: FunctionRegistry) -> None:
-    async def show() -> JSONResponse:
-        # The functions may have changed since (WORKMANAGER_RELOAD_FUNCTIONS).
-        document["components"]["schemas"]["Submission"]["properties"]["function"]["enum"] = list(functions.names)
-        return JSONResponse(document)
-
-    async def show_page() -> HTMLResponse:
-        return get_swagger_ui_html(openapi_url="/openapi.json", title=app.title)
-
-    app.add_api_route("/openapi.json", show, include_in_schema=False)
-    app.add_api_route("/docs", show_page, include_in_schema=False)
-
-
 def _add_errors(app: FastAPI, paths: Mapping[str, Mapping[str, Any]]) -> None:
     methods = [(compile_path(path)[0], sorted(map(str.upper, operations))) for path, operations in paths.items()]
-    methods += [(compile_path(path)[0], ["GET"]) for path in ("/openapi.json", "/docs")]
+    methods += [(compile_path(path)[0], ["GET"]) for path in documentation.PATHS]
 
     async def answer_error(request: Request, error: Exception) -> Response:
         path = request.scope["raw_path"].decode("ascii", "backslashreplace")

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import uvicorn
 
@@ -21,6 +22,8 @@ from manager.app import build_app
 from manager.cluster.reconciler import ClusterReconciler
 from manager.cluster.slot_ranges import parse_hosts
 from manager.http.access_log import AccessLog
+from manager.http.connection_limit import ConnectionLimit
+from manager.http.listener import BACKLOG, raise_descriptor_limit
 from manager.http.uvicorn_protocol import ManagerHttpProtocol
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
@@ -29,9 +32,6 @@ from manager.settings import ManagerSettings
 from processes.liveness_pipe import parent_is_gone
 from scaler.loop import ScalerLoop
 
-BACKLOG = 2048
-KEEP_ALIVE_SECONDS = 75
-"""Longer than load balancers keep idle connections, so that none sends a request into a closing one."""
 SHUTDOWN_GRACE_SECONDS = 15
 """How long running requests get at shutdown; longer than any call to Redis takes."""
 GC_THRESHOLD_OBJECTS = 10_000
@@ -93,17 +93,19 @@ class ManagerServer:
         if settings.cluster_hosts:
             url = parse_redis_url(settings.cluster_url or settings.redis_url)
             self._reconciler = ClusterReconciler(parse_hosts(settings.cluster_hosts), url.connect)
+        self._connection_limit = ConnectionLimit(raise_descriptor_limit(settings.max_connections))
         self._server = _Server(
             uvicorn.Config(
                 build_app(settings, functions, self._queue, self._metrics, self._access_log, self._reconciler),
-                http=ManagerHttpProtocol,
+                # uvicorn calls it like the class.
+                http=partial(ManagerHttpProtocol, limit=self._connection_limit),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 access_log=False,
                 log_config=None,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                root_path=settings.root_path,
                 timeout_graceful_shutdown=SHUTDOWN_GRACE_SECONDS,
                 backlog=BACKLOG,
             )
@@ -119,7 +121,10 @@ class ManagerServer:
         if self._options.parent_fd is not None:
             loop.add_reader(self._options.parent_fd, self._check_parent, self._options.parent_fd)
         host, port = self._listener.getsockname()[:2]
-        log.info("event=manager_listening host=%s port=%d pid=%d", host, port, os.getpid())
+        log.info(
+            "event=manager_listening host=%s port=%d pid=%d max_connections=%d",
+            *(host, port, os.getpid(), self._connection_limit.limit),
+        )
         if self._reconciler is not None:
             self._reconciler.start()
         self._queue.start()
@@ -179,13 +184,3 @@ def _relax_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD_OBJECTS)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 takes a free port.
-
-    Raises:
-        OSError: the port is in use, or the host is not an address of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -17,6 +17,11 @@ class ManagerSettings(QueueSettings):
     """The value of `WORKMANAGER_<NAME>` for each field. The README lists them."""
 
     api_keys: CommaSeparated = ()
+    allowed_hosts: CommaSeparated = ()
+    """Hosts that clients may ask for, see `manager.http.host_check`."""
+    root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """Prefix of all paths, under which a proxy makes the manager available."""
+    max_connections: int = Field(default=16_000, ge=10)
     max_payload_bytes: int = Field(default=MEBIBYTE, ge=1, le=64 * MEBIBYTE)
     """Limit of a job's binary data, before base64."""
     access_log: bool = True

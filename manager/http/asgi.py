@@ -1,17 +1,26 @@
 """Helpers for ASGI requests and responses: headers, bodies with a size limit, disconnects, problem details."""
 
 import asyncio
+import codecs
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-from manager.http.problems import BAD_BODY, TOO_LARGE, WRONG_MEDIA_TYPE, Problem
+from manager.http.problems import TOO_LARGE, WRONG_MEDIA_TYPE, Problem
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+FIELDS = "workmanager.fields"
+"""Key of the scope: the header fields by lower-case name, see `request_head.read_fields`."""
+REFUSAL = "workmanager.refusal"
+"""Key of the scope of a request that is wrong as such: the `Problem`."""
+UNDELIVERED = "workmanager.undelivered"
+"""Key of the scope, for routes: a function to call if the client did not take the response."""
 
 
 class Route(Protocol):
@@ -33,16 +42,27 @@ class Route(Protocol):
         """
 
 
+class FastSend(Protocol):
+    """ASGI's `send` with a cheaper way to send a complete response."""
+
+    async def __call__(self, message: Message, /) -> None: ...
+
+    def respond(self, media_type: bytes, content: bytes) -> Awaitable[None] | None:
+        """Send a complete response with status 200. Await what is returned, if anything.
+
+        Raises:
+            Disconnected: the client did not take it.
+        """
+
+
 class Disconnected(Exception):
     """The client has disconnected, so no response is needed."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """Return the first header of that lower-case name."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None
+    """Return the field of that lower-case name."""
+    value: bytes | None = scope[FIELDS].get(name)
+    return value
 
 
 def raw_path(scope: Scope) -> str:
@@ -57,15 +77,27 @@ def media_type(scope: Scope) -> str:
 
 
 def require_media_type(scope: Scope, allowed: Iterable[str]) -> None:
-    """Check the body's media type; a request without one passes.
+    """Check the body's media type. It must be named: a web page can send a body without one to any server.
 
     Raises:
         Problem: 415, the type is not one of `allowed`.
     """
     names = tuple(allowed)
     given = media_type(scope)
-    if given and given not in names:
-        raise Problem(WRONG_MEDIA_TYPE, f"send the body as {names[0]}, not {given}", headers={"Accept": names[0]})
+    if given not in names:
+        detail = f"send the body as {names[0]}, not {given}" if given else f"send Content-Type: {names[0]}"
+        raise Problem(WRONG_MEDIA_TYPE, detail, headers={"Accept": names[0]})
+
+
+async def read_json(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+    """Return the whole body, which is JSON in UTF-8, without a byte order mark.
+
+    Raises:
+        Problem: 415, 413.
+        Disconnected: the client has disconnected.
+    """
+    require_media_type(scope, ("application/json",))
+    return (await read_body(scope, receive, max_bytes)).removeprefix(codecs.BOM_UTF8)
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
@@ -123,11 +155,8 @@ async def stream_body(scope: Scope, receive: Receive, max_bytes: int) -> AsyncIt
 def check_length(scope: Scope, max_bytes: int) -> None:
     """Raise a Problem (413) if Content-Length exceeds the limit."""
     declared = header(scope, b"content-length")
-    if declared is None:
-        return
-    if not declared.isdigit():
-        raise Problem(BAD_BODY, "Content-Length is not a number")
-    if len(declared) > 18 or int(declared) > max_bytes:
+    # The parser has checked that it is a number. The limit is that of the decoded body.
+    if declared is not None and int(declared) > max_bytes and header(scope, b"content-encoding") is None:
         raise payload_too_large(max_bytes)
 
 
@@ -136,13 +165,15 @@ def payload_too_large(max_bytes: int) -> Problem:
     return Problem(TOO_LARGE, f"the body must not exceed {max_bytes} bytes", limit_bytes=max_bytes)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def disconnect_watch(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
-    """Yield a task that ends when the client disconnects. It discards the rest of the body."""
+    """Yield a task that ends when the client disconnects, or sends nothing more. It discards the rest of the body."""
 
     async def until_disconnected() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        # A Problem: the rest of the body cannot be received, which ends the connection.
+        with contextlib.suppress(Problem):
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
     task = asyncio.create_task(until_disconnected())
     try:

@@ -6,8 +6,12 @@ from collections.abc import Iterable
 from manager.http.asgi import Scope, header
 from manager.http.problems import UNAUTHORIZED, Problem
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
-"""Paths for load balancers, which need no key."""
+HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
+"""Paths for load balancers."""
+DOCS_PATHS = frozenset({"/docs", "/docs/page.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"})
+"""The page that shows the API. A browser opens a page without a key; this one asks for it."""
+PUBLIC_PATHS = HEALTH_PATHS | DOCS_PATHS
+"""Paths that need no key."""
 
 
 class ApiKeyAuth:

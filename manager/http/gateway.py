@@ -1,4 +1,4 @@
-"""The outermost ASGI application: check the API key, call the route, log and count the request.
+"""The outermost ASGI application: check host, origin and API key, call the route, log and count the request.
 
 Hot path: see benchmarks/README.md#http_enqueue.
 """
@@ -8,11 +8,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from manager.http.access_log import AccessLog
-from manager.http.asgi import Application, Message, Receive, Route, Scope, Send, raw_path
+from manager.http.asgi import (
+    FIELDS,
+    REFUSAL,
+    UNDELIVERED,
+    Application,
+    FastSend,
+    Message,
+    Receive,
+    Route,
+    Scope,
+    raw_path,
+)
 from manager.http.authentication import ApiKeyAuth
-from manager.http.error_responses import send_error
-from manager.http.uvicorn_protocol import RESPOND_EXTENSION
+from manager.http.content_encoding import decoded
+from manager.http.error_responses import CLIENT_DISCONNECTED, send_error
+from manager.http.host_check import HostCheck
 from manager.metrics import Metrics
+
+METHODS = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+"""Of all routes together, for `OPTIONS *`."""
 
 
 class Gateway:
@@ -21,6 +36,7 @@ class Gateway:
     Args:
         fast_routes: routes by method and path that are called without the framework.
         app: FastAPI with all other routes.
+        hosts: checks the host that the client asked, and the web page that asks.
         auth: checks API keys.
         metrics: counts requests.
         access_log: receives a line for each request; None for no access log.
@@ -30,20 +46,19 @@ class Gateway:
         self,
         fast_routes: Mapping[tuple[str, str], Route],
         app: Application,
+        hosts: HostCheck,
         auth: ApiKeyAuth,
         metrics: Metrics,
         access_log: AccessLog | None,
     ) -> None:
         self._fast_routes = fast_routes
         self._app = app
+        self._hosts = hosts
         self._auth = auth
         self._metrics = metrics
         self._access_log = access_log
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def __call__(self, scope: Scope, receive: Receive, send: FastSend) -> None:
         started = time.perf_counter()
         name: str = scope["path"]
         route = self._fast_routes.get((scope["method"], name))
@@ -51,18 +66,29 @@ class Gateway:
             name, status = await self._delegate(scope, receive, send)
         else:
             try:
-                self._auth.check(scope)
-                content = await route(scope, receive)
-            except Exception as error:  # noqa: BLE001 - the program's edge: answered, and logged if unexpected
-                status = await send_error(send, error, scope)
-            else:
-                status = 200
-                pending = scope["extensions"][RESPOND_EXTENSION](route.media_type, content)
+                content = await route(scope, self._admit(scope, receive))
+                pending = send.respond(route.media_type, content)
                 if pending is not None:
                     await pending
+                status = 200
+            except Exception as error:  # noqa: BLE001 - the program's edge: answered, and logged if unexpected
+                status = await send_error(send, error, scope)
+                if status == CLIENT_DISCONNECTED and UNDELIVERED in scope:
+                    scope[UNDELIVERED]()
         self._record(scope, name, status, time.perf_counter() - started)
 
-    async def _delegate(self, scope: Scope, receive: Receive, send: Send) -> tuple[str, int]:
+    def _admit(self, scope: Scope, receive: Receive) -> Receive:
+        """Return what the route gets the body from.
+
+        Raises:
+            Problem: the request is not allowed, or its body is encoded in an unknown way.
+        """
+        fields = scope[FIELDS]
+        self._hosts.check(scope["path"], fields)
+        self._auth.check(scope)
+        return decoded(fields, receive) if b"content-encoding" in fields else receive
+
+    async def _delegate(self, scope: Scope, receive: Receive, send: FastSend) -> tuple[str, int]:
         # FastAPI's routes know only GET; the server omits the body of the response to a HEAD request.
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         status = 0
@@ -74,8 +100,16 @@ class Gateway:
             await send(message)
 
         try:
-            self._auth.check(scope)
-            await self._app(inner, receive, send_and_note_status)
+            if REFUSAL in scope:
+                raise scope[REFUSAL]
+            receive = self._admit(scope, receive)
+            if scope["path"] == "*":
+                await send_and_note_status(
+                    {"type": "http.response.start", "status": 204, "headers": [(b"allow", METHODS.encode())]}
+                )
+                await send_and_note_status({"type": "http.response.body"})
+            else:
+                await self._app(inner, receive, send_and_note_status)
         except Exception as error:  # noqa: BLE001 - as above
             status = await send_error(send_and_note_status, error, scope, sent_status=status)
         route: Any = inner.get("route")

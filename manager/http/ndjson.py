@@ -1,5 +1,6 @@
 """Split a streamed NDJSON body into lines."""
 
+import codecs
 from collections.abc import Iterator
 
 
@@ -8,6 +9,8 @@ class LineSplitter:
 
     Args:
         max_line_bytes: a longer line is yielded as None and not kept in memory.
+
+    A byte order mark at the beginning of a line is dropped.
     """
 
     def __init__(self, max_line_bytes: int) -> None:
@@ -30,7 +33,7 @@ class LineSplitter:
         self._rest_bytes = 0
         if line is None:
             yield None
-        elif line := line.strip(b" \t\r"):
+        elif line := line.removeprefix(codecs.BOM_UTF8).strip(b" \t\r"):
             yield line
 
     def _keep(self, part: bytes) -> None:

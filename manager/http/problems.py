@@ -28,24 +28,35 @@ class ProblemType:
     title: str
 
 
+NOT_HTTP = ProblemType(400, "not-http", "This is not a valid HTTP request")
 BAD_QUERY = ProblemType(400, "bad-query", "A query parameter is invalid")
 BAD_BODY = ProblemType(400, "bad-body", "The body cannot be read")
 UNAUTHORIZED = ProblemType(401, "unauthorized", "An API key is needed")
+FOREIGN_PAGE = ProblemType(403, "foreign-page", "A web page of another site must not use this manager")
 NO_SUCH_JOB = ProblemType(404, "no-such-job", "The job does not exist")
 NO_SUCH_ROUTE = ProblemType(404, "no-such-route", "The path does not exist")
 WRONG_METHOD = ProblemType(405, "wrong-method", "The path does not support this method")
+TOO_SLOW = ProblemType(408, "too-slow", "The request did not arrive in time")
 ID_CONFLICT = ProblemType(409, "id-conflict", "The id belongs to a job with different content")
 DUPLICATE_UNIQUE_KEY = ProblemType(409, "duplicate-unique-key", "Another job holds the unique key")
 WRONG_STATUS = ProblemType(409, "wrong-status", "The job's status does not allow this")
 LIMITS_CONFLICT = ProblemType(409, "limits-conflict", "The minimum of workers is more than the maximum")
 PRICE_NOT_CONFIGURED = ProblemType(409, "price-not-configured", "The price of an instance is not configured")
 TOO_LARGE = ProblemType(413, "too-large", "The body is too large")
+TARGET_TOO_LONG = ProblemType(414, "target-too-long", "The request's URL is too long")
 WRONG_MEDIA_TYPE = ProblemType(415, "wrong-media-type", "The body's media type is not supported")
+WRONG_ENCODING = ProblemType(415, "wrong-encoding", "The body's encoding is not supported")
+EXPECTATION_FAILED = ProblemType(417, "expectation-failed", "The request expects what this server cannot do")
+MISDIRECTED = ProblemType(421, "misdirected", "This manager does not answer for the host")
 INVALID = ProblemType(422, "invalid", "The body is not valid")
+FIELDS_TOO_LARGE = ProblemType(431, "fields-too-large", "The request's header fields are too large")
 INTERNAL = ProblemType(500, "internal", "The manager has failed")
+NOT_IMPLEMENTED = ProblemType(501, "not-implemented", "This server cannot do that")
 UNAVAILABLE = ProblemType(503, "unavailable", "Redis cannot be reached")
 FULL = ProblemType(503, "full", "Redis is full")
 SHUTTING_DOWN = ProblemType(503, "shutting-down", "The manager is shutting down")
+TOO_MANY_CONNECTIONS = ProblemType(503, "too-many-connections", "The manager has too many connections")
+WRONG_VERSION = ProblemType(505, "wrong-version", "This version of HTTP is not supported")
 
 
 class Problem(Exception):

@@ -1,203 +1,341 @@
-"""uvicorn's HTTP/1.1 protocol (httptools) with problem details for errors, a limit on headers, and a cheaper response.
+"""One client connection, for uvicorn's server: requests are answered in order, and within deadlines.
 
-For a response uvicorn makes two writes, sets a timer, and checks each header. Together this costs a third of its other
-work on a request. Fast routes respond with one write here, and a connection has a single timer. uvicorn's code for
-features that are switched off here is left out.
+uvicorn's own protocol mistakes bodies for another protocol, loses responses when it closes, and lets clients hold
+connections and memory for ever. This one also does less work for a request that arrives in one packet.
 
 Hot path: see benchmarks/README.md#http_enqueue.
 """
 
-import logging
-from asyncio import Event, TimerHandle, Transport
-from collections.abc import Awaitable, Callable
-from functools import lru_cache, partial
-from typing import Any, cast
-from urllib.parse import unquote
-from weakref import ref
+import asyncio
+from typing import Any
 
-from httptools import HttpParserError, HttpParserUpgrade, parse_url
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn import Config
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
 
-from manager.http.asgi import Scope
-from manager.http.problems import MEDIA_TYPE, Problem, ProblemType
+from manager.http.asgi import FIELDS, REFUSAL, Application, Scope
+from manager.http.connection_limit import MAX_EXCESS, ConnectionLimit
+from manager.http.deadlines import DEFAULT_DEADLINES, Deadlines
+from manager.http.exchange import Exchange
+from manager.http.problems import TOO_MANY_CONNECTIONS, TOO_SLOW, Problem
+from manager.http.request_reader import RequestReader
 
-MAX_HEAD_BYTES = 64 * 1024
-MAX_CACHED_TARGET_BYTES = 128
-"""A longer request target (path and query) is parsed again each time instead of cached."""
-MAX_COALESCED_BYTES = 16 * 1024
-"""A larger body is not copied to save a write."""
+SLICE_BYTES = 8 * 1024
+"""More data than this is read in parts, so that many small requests in one packet do not all become objects."""
 
-RESPOND_EXTENSION = "workmanager.respond"
-"""Name of the ASGI extension that sends a complete response with status 200: a `Responder`."""
-Responder = Callable[[bytes, bytes], Awaitable[None] | None]
-"""Sends the media type and the body. If it returns an awaitable, await it: the client reads slowly."""
-
-log = logging.getLogger(__name__)
-
-_NOT_HTTP = ProblemType(400, "not-http", "This is not an HTTP request")
-_HEAD_TOO_LARGE = ProblemType(431, "head-too-large", "The request's URL and headers are too large")
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-class ManagerHttpProtocol(HttpToolsProtocol):
-    """One client connection."""
+class ManagerHttpProtocol(asyncio.Protocol):
+    """One client connection. `manager.http.exchange.Connection` says what exchanges use of it.
 
-    answering: RequestResponseCycle
-    """The request that is answered at the moment; later ones wait in the pipeline."""
+    Args:
+        config: of uvicorn's server. Its limits and timeouts of connections are not used.
+        server_state: of uvicorn's server.
+        limit: all connections of the server; None for any number.
+        deadlines: how long each step may take.
 
-    _in_head = True
-    _head_bytes = 0
-    _idle_since: float | None = None
-    _idle_timer: TimerHandle | None = None
+    Attributes:
+        has_served: whether it has carried a request.
+    """
 
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # As in uvicorn.
-        """Start a connection."""
-        super().connection_made(transport)
-        # A weak reference, because each request holds the extensions and the connection holds the request.
-        self._extensions = {RESPOND_EXTENSION: partial(_respond, ref(self))}
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limit: ConnectionLimit | None = None,
+        deadlines: Deadlines = DEFAULT_DEADLINES,
+    ) -> None:
+        self.loop = _loop or asyncio.get_running_loop()
+        self.root_path = config.root_path
+        self.is_write_paused = False
+        self.has_served = False
+        self.transport: asyncio.Transport
+        self._reader: RequestReader
+        self._app: Application = config.loaded_app
+        self._limit = limit
+        self._state = server_state
+        self._deadlines = deadlines
+        self._latest: Exchange | None = None
+        """The request that was read last; maybe not all of its body."""
+        self._current: Exchange | None = None
+        """The request that is being answered; those of the pipeline are later ones."""
+        self._pipeline: list[Exchange] = []
+        self._unread = memoryview(b"")
+        """What has arrived and is read when the pipeline is empty."""
+        self._farewell_bytes: int | None = None
+        """How much more is thrown away after the last response; None before that response."""
+        self._is_broken = False
+        """What follows cannot be read."""
+        self._is_unfinished = False
+        """The last packet ended in the middle of a request."""
+        self._since = self.loop.time()
+        """When the connection, the wait for the next request, its head, or the farewell began."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._mark: tuple[object, int] | None = None
+        """What the timer compares with when it fires the next time."""
+        self._is_half_closed = False
+        self._is_read_paused = False
+        self._drained: asyncio.Future[None] | None = None
+
+    # Called by uvicorn and the event loop.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it is always one
+        """Start."""
+        self.transport = transport
+        self._base: dict[str, Any] = {"type": "http", "asgi": _ASGI, "scheme": "http", "root_path": ""}
+        self._base.update(server=get_local_addr(transport), client=get_remote_addr(transport))
+        self._reader = RequestReader(self, self._base, self.root_path)
+        self._state.connections.add(self)  # type: ignore[arg-type]  # uvicorn names its own classes
+        self._set_timer(self._deadlines.head_seconds)
+        if self._limit is not None and not self._limit.admit(self, self._since):
+            if self._limit.excess > MAX_EXCESS:
+                transport.abort()
+            else:
+                detail = f"this manager has {self._limit.limit} connections: try again, or another manager"
+                self._refuse(Problem(TOO_MANY_CONNECTIONS, detail, headers={"Retry-After": "1"}))
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data, and limit the bytes before the end of the headers, all of which the parser keeps."""
-        if self._in_head:
-            self._head_bytes += len(data)
-        self._idle_since = None
-        try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade:
-            log.info("event=http_upgrade_ignored")
-        except HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._reject(Problem(_HEAD_TOO_LARGE, f"URL and headers must not exceed {MAX_HEAD_BYTES} bytes"))
-
-    def on_headers_complete(self) -> None:
-        """Start to answer the request.
-
-        As in uvicorn, without what is switched off here (root path, limit of concurrency, WebSockets).
-        """
-        self._in_head = False
-        scope, parser, before = self.scope, self.parser, self.cycle
-        version = scope["http_version"] = parser.get_http_version()
-        scope["method"] = parser.get_method().decode("ascii")
-        split = _split_target if len(self.url) > MAX_CACHED_TARGET_BYTES else _split_target_cached
-        scope["path"], scope["raw_path"], scope["query_string"] = split(self.url)
-        self.cycle = RequestResponseCycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+        """Read requests."""
+        if self._farewell_bytes is not None:
+            self._farewell_bytes -= len(data)
+            if self._farewell_bytes < 0:
+                self.transport.close()
+        elif self._is_broken:
+            pass
+        elif len(data) > SLICE_BYTES or self._unread:
+            self._unread = memoryview(b"".join((self._unread, data)) if self._unread else data)
+            self._read_on()
         else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            self._read(data)
 
-    def on_message_complete(self) -> None:
-        """Expect the head of the next request."""
-        self._in_head = True
-        self._head_bytes = 0
-        super().on_message_complete()
+    def eof_received(self) -> bool:
+        """Answer what has arrived completely; the client may still read. Return whether to keep the connection."""
+        if self._current is None or self._latest is None or self._farewell_bytes is not None:
+            return False
+        if not self._latest.received and not self._is_broken:
+            if self._latest is self._current:
+                return False
+            self._pipeline.remove(self._latest)
+        self._is_half_closed = True
+        for exchange in (self._current, *self._pipeline):
+            exchange.half_close()
+        return True
 
-    def on_response_complete(self) -> None:
-        """Answer the next request of the pipeline, or wait for one until the keep-alive timeout.
+    def pause_writing(self) -> None:
+        """Note that the client reads more slowly than the responses are written."""
+        self.is_write_paused = True
 
-        A timer from an earlier wait keeps running. When it fires, it is set again for the rest of this wait.
-        """
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-            return
-        self._idle_since = self.loop.time()
-        if self._idle_timer is None:
-            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close the connection if it has been idle for the keep-alive timeout."""
-        self._idle_timer = None
-        if self._idle_since is None:
-            return
-        remaining_seconds = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if remaining_seconds > 0:
-            self._idle_timer = self.loop.call_later(remaining_seconds, self.timeout_keep_alive_handler)
-        else:
-            super().timeout_keep_alive_handler()
+    def resume_writing(self) -> None:
+        """Note that the client has caught up."""
+        self.is_write_paused = False
+        if self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Clean up after the connection has closed."""
-        super().connection_lost(exc)
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
+        """Clean up."""
+        self._state.connections.discard(self)
+        if self._limit is not None:
+            self._limit.remove(self)
+        for exchange in (self._current, *self._pipeline):
+            if exchange is not None:
+                exchange.disconnect()
+        self.resume_writing()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pipeline.clear()
+        self._latest = None
+        self._reader.close()
+        del self._reader
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer a request that cannot be parsed."""
-        self._reject(Problem(_NOT_HTTP, msg))
+    def shutdown(self) -> None:
+        """Close as soon as the requests that have arrived are answered."""
+        if self._current is None or self._latest is None:
+            self.transport.close()
+        else:
+            self._latest.keep_alive = False
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self.answering = cycle
-        cast(Scope, cycle.scope)["extensions"] = self._extensions
-        super()._start_asgi_task(cycle, app)
+    # Called by the reader.
 
-    def _reject(self, problem: Problem) -> None:
-        body = problem.to_json()
-        status_line = STATUS_LINE[problem.status]
-        headers = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
-        self.transport.write(status_line + headers + body)
+    def begin_request(self, scope: Scope, *, keep_alive: bool, expects_continue: bool) -> Exchange:
+        """Answer the request as soon as those before it are answered."""
+        exchange = Exchange(self, scope, keep_alive=keep_alive, expects_continue=expects_continue)
+        self._latest = exchange
+        if self._is_half_closed:
+            exchange.half_close()
+        if self._current is None:
+            self._start(exchange)
+        else:
+            self._pipeline.append(exchange)
+            self.pause_reading()
+        return exchange
+
+    # Called by exchanges.
+
+    @property
+    def date(self) -> bytes:
+        """The value of the field Date."""
+        return self._state.default_headers[0][1]
+
+    def pause_reading(self) -> None:
+        """Let the client wait with sending."""
+        if not self._is_read_paused:
+            self._is_read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Receive more."""
+        if self._is_read_paused and not self._pipeline and not self.transport.is_closing():
+            self._is_read_paused = False
+            self._read_on()
+            if not self._is_read_paused:
+                self.transport.resume_reading()
+
+    async def drain(self) -> None:
+        """Wait until the client has read most of what was written, or the connection is lost."""
+        while self.is_write_paused:
+            if self._drained is None:
+                self._drained = self.loop.create_future()
+            await asyncio.shield(self._drained)
+
+    def end_exchange(self, exchange: Exchange) -> None:
+        """Go on after a response: with the next request, or with the end of the connection."""
+        self._state.total_requests += 1
+        self._current = None
+        self.has_served = True
+        self._is_unfinished = False
+        if exchange.received and exchange is self._latest:
+            self._latest = None
+        if self.transport.is_closing():
+            return
+        if not exchange.keep_alive:
+            self._say_farewell(exchange)
+        else:
+            self._since = self.loop.time()
+            if self._pipeline:
+                self._start(self._pipeline.pop(0))
+            self.resume_reading()
+            if self._is_half_closed and self._current is None:
+                self.transport.close()
+
+    # For `connection_limit`.
+
+    @property
+    def waiting_since(self) -> float | None:
+        """On the event loop's clock, since when there is nothing to answer; None if there is."""
+        return None if self._current is not None or self.transport.get_write_buffer_size() else self._since
+
+    def evict(self) -> None:
+        """Make room for another connection."""
         self.transport.close()
 
+    def _start(self, exchange: Exchange) -> None:
+        self._current = exchange
+        task = self.loop.create_task(exchange.run(self._app))
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
 
-def _split_target(url: bytes) -> tuple[str, bytes, bytes]:
-    """Return path, raw path and query string of a request target.
+    def _read_on(self) -> None:
+        while self._unread and not self._is_read_paused and not self._is_broken:
+            data, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
+            self._read(data)
 
-    Raises:
-        HttpParserInvalidURLError, UnicodeDecodeError: not a valid target; raised in a parser's callback it means 400.
-    """
-    parsed = parse_url(url)
-    return unquote(parsed.path.decode("ascii")), parsed.path, parsed.query or b""
+    def _read(self, data: bytes | memoryview) -> None:
+        try:
+            self._reader.feed(data)
+        except Problem as problem:
+            self._is_broken = True
+            if self._reader.in_head:
+                self._refuse(problem)
+            else:
+                assert self._latest is not None, "a body belongs to a request"
+                self._latest.fail(problem)
+        if self._latest is None or not self._latest.received:
+            self._note_unfinished()
 
+    def _refuse(self, problem: Problem) -> None:
+        """Answer instead of a request that cannot be read, and close."""
+        self._is_broken = True
+        method, raw_path = self._reader.describe()
+        scope: Scope = {**self._base, "http_version": "1.1", "method": method, "query_string": b"", "headers": []}
+        scope.update({"path": "", "raw_path": raw_path, FIELDS: {}, REFUSAL: problem})  # No route has this path.
+        self.begin_request(scope, keep_alive=False, expects_continue=False).end_body()
 
-# Most clients repeat a few targets.
-_split_target_cached = lru_cache(1024)(_split_target)
+    def _say_farewell(self, exchange: Exchange) -> None:
+        """Close. If the client may still be sending, only end the response, and read on for a while."""
+        if self._is_half_closed or (exchange.received and not self._is_broken and not self._is_read_paused):
+            self.transport.close()
+            return
+        self._farewell_bytes = self._deadlines.farewell_bytes
+        self._since = self.loop.time()
+        self._pipeline.clear()
+        self._unread = memoryview(b"")
+        self.transport.write_eof()
+        self.resume_reading()
+        self._set_timer(self._deadlines.silence_seconds)
 
+    def _note_unfinished(self) -> None:
+        if not self._is_unfinished:
+            self._is_unfinished = True
+            self._since = self.loop.time()
+            self._set_timer(self._deadlines.head_seconds)
 
-def _respond(reference: ref[ManagerHttpProtocol], media_type: bytes, content: bytes) -> Awaitable[None] | None:
-    connection = reference()
-    assert connection is not None, "an unanswered request keeps its connection alive"
-    cycle = connection.answering
-    if cycle.flow.write_paused and not cycle.disconnected:
-        return _write_after_drain(cycle, media_type, content)
-    _write(cycle, media_type, content)
-    return None
+    def _set_timer(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(seconds, self._check_deadlines)
 
+    def _check_deadlines(self) -> None:
+        """End what has taken too long, or come back when it will have.
 
-async def _write_after_drain(cycle: RequestResponseCycle, media_type: bytes, content: bytes) -> None:
-    await cycle.flow.drain()
-    _write(cycle, media_type, content)
+        A timer that was set for an earlier wait keeps running, so that most requests need not touch it.
+        """
+        deadlines, transport = self._deadlines, self.transport
+        before, self._mark = self._mark, None
+        if unsent_bytes := transport.get_write_buffer_size():
+            self._mark = (transport, unsent_bytes)
+            if self._mark == before:
+                transport.abort()
+            self._set_timer(deadlines.unsent_seconds)
+        elif transport.is_closing():
+            self._timer = None
+        elif self._farewell_bytes is not None:
+            self._mark = (deadlines, self._farewell_bytes)
+            if self._mark == before or self._waited_seconds >= deadlines.farewell_seconds:
+                transport.close()
+            self._set_timer(deadlines.silence_seconds)
+        elif self._current is not None:
+            self._check_body(before)
+            self._set_timer(deadlines.body_seconds)
+        else:
+            self._check_head()
 
+    def _check_body(self, before: tuple[object, int] | None) -> None:
+        latest = self._latest
+        if latest is None or latest.received or self._is_read_paused or self._is_broken:
+            return
+        self._mark = (latest, latest.received_bytes)
+        least_bytes, seconds = self._deadlines.body_bytes, self._deadlines.body_seconds
+        if before is not None and before[0] is latest and latest.received_bytes - before[1] < least_bytes:
+            self._is_broken = True
+            latest.fail(Problem(TOO_SLOW, f"less than {least_bytes} bytes of the body arrived in {seconds:g} s"))
 
-def _write(cycle: RequestResponseCycle, media_type: bytes, content: bytes) -> None:
-    """Do what the cycle's `send` does with two messages, for a response with known headers."""
-    if cycle.disconnected:
-        return
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    close = b"" if cycle.keep_alive else b"connection: close\r\n"
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n" % (media_type, len(content), close)
-    if len(content) <= MAX_COALESCED_BYTES:
-        cycle.transport.write(head + content)
-    else:
-        cycle.transport.writelines((head, content))
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
+    def _check_head(self) -> None:
+        deadlines = self._deadlines
+        is_head_due = self._is_unfinished or not self.has_served
+        seconds_left = (deadlines.head_seconds if is_head_due else deadlines.idle_seconds) - self._waited_seconds
+        if seconds_left > 0:
+            self._set_timer(seconds_left)
+        elif self._is_unfinished:
+            self._refuse(Problem(TOO_SLOW, f"the request's head did not arrive in {deadlines.head_seconds:g} s"))
+            self._set_timer(deadlines.body_seconds)
+        else:
+            self.transport.close()
+
+    @property
+    def _waited_seconds(self) -> float:
+        return self.loop.time() - self._since

@@ -19,7 +19,10 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 
 MAX_WAIT_SECONDS = 55
-"""Limit of a request's `wait`: load balancers close a request without an answer after 60 s."""
+"""Limit of a request's `wait`."""
+ANSWER_SECONDS = 45
+"""After this time a request is answered in any case: common proxies give up after 50 s (HAProxy as Debian and others
+configure it) or 60 s (nginx, load balancers of AWS)."""
 BLOCK_SECONDS = 2.0
 """Timeout of one blocking read for results. If another manager is woken for results and does not take them, this one
 notices them after at most this time."""
@@ -55,6 +58,11 @@ class ResultNotifier:
         finally:
             self._subscribers -= 1
 
+    def notify(self) -> None:
+        """Wake the requests: there may be results."""
+        if self._next is not None and not self._next.done():
+            self._next.set_result(None)
+
     def next(self) -> asyncio.Future[None]:
         """Return a future that is done at the next notification. Get it before you pull, so that none is missed."""
         if self._next is None or self._next.done():
@@ -72,8 +80,7 @@ class ResultNotifier:
                     await wait_for_results(shard, BLOCK_SECONDS)
                 except (JobQueueError, RedisError):
                     await asyncio.sleep(UNAVAILABLE_PAUSE_SECONDS)
-                if self._next is not None and not self._next.done():
-                    self._next.set_result(None)
+                self.notify()
         finally:
             del self._tasks[shard.index]
 

@@ -74,6 +74,11 @@ class ResultPuller:
                 call.add_done_callback(partial(self._put_back_late, shard, lease_seconds))
         return collected.results()
 
+    def put_back(self, results: Sequence[PulledResult]) -> None:
+        """Keep results that were pulled without a lease and reached no client, for the next pulls."""
+        for result in results:
+            self._pullers[self._shards.of(result.job_id).index].put_back([result])
+
     def _choose(self, candidates: Sequence[Shard], wanted: int) -> Sequence[Shard]:
         """Return which of `candidates`, which are in rotation order, to ask at the same time."""
         if any(self._pullers[shard.index].has_more for shard in candidates):
@@ -103,7 +108,7 @@ class ResultPuller:
     def _put_back(self, shard: Shard, batch: PullBatch, lease_seconds: float) -> None:
         # Leased results return to the feed when the lease expires.
         if not lease_seconds:
-            self._pullers[shard.index].put_back(batch)
+            self._pullers[shard.index].put_back(batch.results)
 
     def _group_commit(self, shard: Shard) -> GroupCommit[PullRequest, PullBatch]:
         async def commit(requests: Sequence[PullRequest]) -> Sequence[PullBatch]:

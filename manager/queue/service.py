@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from jobqueue.lifecycle.pull import PulledResult
 from jobqueue.sharding.shards import Shards
 from manager.queue.circuit_breaker import ShardBreaker
 from manager.queue.job_operations import JobOperations
@@ -25,6 +26,11 @@ class QueueService:
         self.monitor = QueueMonitor(shards, self.breaker, managed_queues, launches_workers=launches_workers)
         self.result_notifier = ResultNotifier(shards)
         self.status_poller = StatusPoller()
+
+    def return_results(self, results: Sequence[PulledResult]) -> None:
+        """Hand out results, which were pulled for good and reached no client, to those who ask next."""
+        self.puller.put_back(results)
+        self.result_notifier.notify()
 
     async def close(self) -> None:
         """Stop the background tasks and close the connections."""

@@ -59,9 +59,9 @@ class ShardPuller:
         self._unresolved: _Call | None = None
         self._undelivered: deque[PulledResult] = deque()
 
-    def put_back(self, batch: PullBatch) -> None:
+    def put_back(self, results: Sequence[PulledResult]) -> None:
         """Keep results that were pulled without a lease and reached no client, for the next requests."""
-        self._undelivered.extend(batch.results)
+        self._undelivered.extend(results)
 
     async def pull(self, requests: Sequence[PullRequest]) -> list[PullBatch]:
         """Return a batch for each request, with one call for all that differ only in their number; first come first.

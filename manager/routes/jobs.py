@@ -14,13 +14,13 @@ from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.model import JobView, Status
 from jobqueue.sharding.shard import Shard
-from manager.http.asgi import Disconnected, disconnect_watch, read_body, require_media_type
+from manager.http.asgi import disconnect_watch, read_json
 from manager.http.json_response import json_response
 from manager.http.problems import NO_SUCH_JOB, WRONG_STATUS, Problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query, Text
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
-from manager.queue.long_poll import MAX_WAIT_SECONDS
+from manager.queue.long_poll import ANSWER_SECONDS, MAX_WAIT_SECONDS
 from manager.queue.submitter import PendingJob
 from manager.schemas.documents import job_details_document, job_document, problem_for
 from manager.schemas.job_factory import JobFactory
@@ -30,7 +30,15 @@ from manager.schemas.responses import JobDetails, JobList, JobStatus
 STOP_WAIT_SECONDS = 3.0
 """How long a cancellation waits for the worker to stop the job."""
 
-WAIT_QUERY = Query(Number("wait", "Seconds to wait for the job to end", 0, MAX_WAIT_SECONDS, default=0))
+WAIT_QUERY = Query(
+    Number(
+        "wait",
+        f"Seconds to wait for the job to end; the answer comes after {ANSWER_SECONDS} at the latest",
+        0,
+        MAX_WAIT_SECONDS,
+        default=0,
+    )
+)
 LIST_QUERY = Query(
     Choice("status", "Only jobs with this status", tuple(LISTABLE_STATUSES)),
     Text("queue", "Only jobs of this queue", r"[^\x00-\x1f\x7f]{1,256}"),
@@ -133,9 +141,8 @@ class JobRoutes:
     async def submit(self, request: Request) -> Response:
         """Submit a job."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        require_media_type(request.scope, ("application/json",))
         submission = self._job_factory.parse(
-            await read_body(request.scope, request.receive, self._job_factory.max_body_bytes)
+            await read_json(request.scope, request.receive, self._job_factory.max_body_bytes)
         )
         service = self._queue.service
         unique_key = None if submission.unique is None else submission.unique.key
@@ -181,9 +188,7 @@ class JobRoutes:
         job = await self._view(shard, job_id)
         if query["wait"] and not Status(job.status).ended:
             async with disconnect_watch(request.receive) as disconnect:
-                await self._wait(shard, job_id, query["wait"], disconnect)
-                if disconnect.done():
-                    raise Disconnected
+                await self._wait(shard, job_id, min(query["wait"], ANSWER_SECONDS), disconnect)
             job = await self._view(shard, job_id)
         return json_response(job_details_document(job, await read_attempt_errors(shard, job)))
 

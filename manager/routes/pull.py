@@ -5,16 +5,17 @@ Hot path: see benchmarks/README.md#http_pull.
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from pydantic import ValidationError
 
 from jobqueue.lifecycle.pull import PulledResult, PullOrder
-from manager.http.asgi import Disconnected, Receive, Scope, disconnect_watch, read_body, require_media_type
+from manager.http.asgi import UNDELIVERED, Receive, Scope, disconnect_watch, read_json
 from manager.http.problems import validation_problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
-from manager.queue.long_poll import MAX_WAIT_SECONDS
+from manager.queue.long_poll import ANSWER_SECONDS, MAX_WAIT_SECONDS
 from manager.queue.service import QueueService
 from manager.schemas.acknowledge import MAX_RESULTS, AcknowledgeBody
 
@@ -30,7 +31,13 @@ QUERY = Query(
         1,
         MAX_LEASE_SECONDS,
     ),
-    Number("wait", "Seconds to wait for a result", 0, MAX_WAIT_SECONDS, default=0),
+    Number(
+        "wait",
+        f"Seconds to wait for a result; the answer comes after {ANSWER_SECONDS} at the latest",
+        0,
+        MAX_WAIT_SECONDS,
+        default=0,
+    ),
 )
 
 
@@ -53,6 +60,8 @@ class PullRoute:
             results = await self._wait(service, receive, (top, order, lease_seconds), query["wait"])
         else:
             results = await service.puller.pull(top, order, lease_seconds)
+        if results and not lease_seconds:
+            scope[UNDELIVERED] = partial(service.return_results, results)
         self._metrics.results_pulled += len(results)
         return _to_json(results)
 
@@ -60,16 +69,16 @@ class PullRoute:
         self, service: QueueService, receive: Receive, pull_arguments: tuple[int, PullOrder, float], seconds: float
     ) -> list[PulledResult]:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
+        deadline = loop.time() + min(seconds, ANSWER_SECONDS)
         closing = asyncio.create_task(self._queue.closing.wait())
         try:
             async with disconnect_watch(receive) as disconnect:
                 with service.result_notifier.subscribed():
                     while True:
                         notification = service.result_notifier.next()
-                        # Pull nothing for a client that has disconnected meanwhile.
+                        # Pull nothing for a client that is gone. One that only sends nothing more gets its answer.
                         if disconnect.done():
-                            raise Disconnected
+                            return []
                         results = await service.puller.pull(*pull_arguments)
                         remaining_seconds = deadline - loop.time()
                         if results or remaining_seconds <= 0 or closing.done():
@@ -93,9 +102,8 @@ class AcknowledgeRoute:
 
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
         NO_PARAMETERS.parse(scope["query_string"])
-        require_media_type(scope, ("application/json",))
         try:
-            body = AcknowledgeBody.model_validate_json(await read_body(scope, receive, MAX_ACK_BYTES))
+            body = AcknowledgeBody.model_validate_json(await read_json(scope, receive, MAX_ACK_BYTES))
         except ValidationError as error:
             raise validation_problem(error) from error
         acknowledged = await self._queue.service.operations.acknowledge(body.ids)

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
-from manager.http.asgi import read_body, require_media_type
+from manager.http.asgi import read_json
 from manager.http.json_response import json_response
 from manager.http.problems import LIMITS_CONFLICT, PRICE_NOT_CONFIGURED, Problem, validation_problem
 from manager.http.query_parameters import NO_PARAMETERS
@@ -87,9 +87,8 @@ class ScalerRoutes:
     async def limit(self, request: Request) -> Response:
         """Set limits for all managers, until they are changed again."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        require_media_type(request.scope, ("application/json",))
         try:
-            body = LimitsBody.model_validate_json(await read_body(request.scope, request.receive, MAX_BODY_BYTES))
+            body = LimitsBody.model_validate_json(await read_json(request.scope, request.receive, MAX_BODY_BYTES))
         except ValidationError as error:
             raise validation_problem(error) from error
         if body.budget_per_hour is not None and not self._limits.hourly_price:

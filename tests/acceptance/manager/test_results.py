@@ -131,7 +131,7 @@ def test_a_client_that_disconnects_while_waiting_loses_no_result(
 ) -> None:
     ids = enqueue(http, 1)
     with socket.create_connection(("127.0.0.1", manager.port)) as connection:
-        connection.sendall(b"POST /pullCompleted?top=5&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"POST /pullCompleted?top=5&wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         until_a_pull_waits(shared_server)
     until(lambda: "path=/pullCompleted status=499" in manager.log, wanted=manager.log)
     worker.finish_all()

@@ -1,0 +1,116 @@
+"""A client that closes its sending half is answered; what a client that is gone did not take goes to the next one."""
+
+import socket
+import struct
+
+import pytest
+
+from tests.unit.manager.http.http_server import Client, Server, chunked, put, served
+from tests.waiting import until_async
+
+POST_FEED = b"POST /feed HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+POST_LONG = POST_FEED.replace(b"/feed", b"/long")
+
+
+async def half_closed(server: Server, data: bytes) -> Client:
+    """Return a client that sends nothing after `data`."""
+    client = await server.connect()
+    client.send(data)
+    client.writer.write_eof()
+    return client
+
+
+@pytest.mark.parametrize("request_", [put(b"body"), chunked(b"bo", b"dy"), put(b"body", "1.0")])
+async def test_a_half_closed_client_is_answered(request_: bytes) -> None:
+    async with served() as server:
+        client = await half_closed(server, request_)
+        assert await client.echo() == b"body"
+        assert await client.rest() == b""
+
+
+async def test_a_half_closed_client_gets_every_answer_of_its_pipeline() -> None:
+    async with served() as server:
+        client = await half_closed(server, put(b"one") + put(b"x" * 100_000) + put(b"cut off")[:-1])
+        assert [await client.echo() for _ in range(2)] == [b"one", b"x" * 100_000]
+        assert await client.rest() == b""
+
+
+async def test_a_half_closed_client_hears_what_is_wrong() -> None:
+    async with served() as server:
+        client = await half_closed(server, b"nonsense\r\n\r\n")
+        assert (await client.response())[0] == 400
+        assert await client.rest() == b""
+
+
+async def test_a_route_that_waits_answers_a_half_closed_client_at_once() -> None:
+    async with served() as server:
+        client = await half_closed(server, POST_LONG)
+        assert (await client.response())[2] == b"nothing yet"
+
+
+@pytest.mark.parametrize("data", [put(b"body")[:-1], b"PUT /echo HT", b""])
+async def test_half_a_request_is_not_waited_for(data: bytes) -> None:
+    async with served() as server:
+        client = await half_closed(server, data)
+        assert await client.rest() == b""
+
+
+async def test_a_half_closed_client_takes_its_entry() -> None:
+    async with served() as server:
+        server.feed.entries = [b"entry"]
+        client = await half_closed(server, POST_FEED)
+        server.feed.may_answer.set()
+        assert (await client.response())[2] == b"entry"
+        assert await client.rest() == b""
+        assert server.feed.entries == []
+
+
+@pytest.mark.parametrize("with_reset", [False, True])
+@pytest.mark.parametrize("answers_before", [0, 1])
+async def test_what_a_gone_client_did_not_take_goes_to_the_next(with_reset: bool, answers_before: int) -> None:
+    async with served() as server:
+        client = await server.connect()
+        for _ in range(answers_before):
+            client.send(put(b"before"))
+            await client.echo()
+        server.feed.entries = [b"entry"]
+        client.send(POST_FEED)
+        await until_async(lambda: taken(server))
+        if with_reset:
+            descriptor: socket.socket = client.writer.get_extra_info("socket")
+            descriptor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.writer.close()
+        await until_async(lambda: noticed(server))
+        server.feed.may_answer.set()
+        await until_async(lambda: given_back(server))
+        next_client = await server.connect()
+        next_client.send(POST_FEED)
+        assert (await next_client.response())[2] == b"entry"
+
+
+async def test_an_entry_that_was_partly_read_is_not_handed_out_again() -> None:
+    async with served() as server:
+        entry = bytes(32 << 20)
+        server.feed.entries = [entry]
+        client = await half_closed(server, POST_FEED)
+        server.feed.may_answer.set()
+        await client.reader.readexactly(100_000)
+        client.writer.transport.abort()
+        await until_async(lambda: closed(server))
+        assert server.feed.entries == []
+
+
+async def taken(server: Server) -> bool:
+    return not server.feed.entries
+
+
+async def given_back(server: Server) -> bool:
+    return server.feed.entries == [b"entry"]
+
+
+async def noticed(server: Server) -> bool:
+    return all(each._is_half_closed for each in server.connections)
+
+
+async def closed(server: Server) -> bool:
+    return not server.connections
