@@ -33,6 +33,7 @@ FAILED_JOBS = "workmanager_jobs_failed_total"
 OLDEST_JOB_AGE = "workmanager_queue_oldest_job_age_seconds"
 REPLICAS_MISSING = "workmanager_cluster_replicas_missing"
 MASTERS_DOWN = "workmanager_cluster_masters_down"
+FILES_UNSOUND = "workmanager_redis_files_unsound"
 LAUNCHES = "workmanager_scaler_launches_total"
 ON_DEMAND_LAUNCHES = "workmanager_scaler_launches_total:on-demand"
 
@@ -131,6 +132,7 @@ def summarize(previous: Mapping[str, float] | None, current: Mapping[str, float]
     if REPLICAS_MISSING in current:
         # A shard whose master is down has at best its replica.
         values["ReplicasMissing"] = current[REPLICAS_MISSING] + current.get(MASTERS_DOWN, 0.0)
+    values["FilesUnsound"] = current.get(FILES_UNSOUND, 0.0)
     if previous is not None:
         values["LaunchFailures"] = _increase(previous, current, LAUNCH_ERRORS)
         values["OnDemandLaunches"] = _increase(previous, current, ON_DEMAND_LAUNCHES)

@@ -12,7 +12,7 @@ from infra.host import publish_metrics
 from infra.template import render
 from jobqueue.inspection.counters import FunctionCounts, QueueCounts, ShardCounts
 from manager.cluster.health import ClusterState
-from manager.metrics import Metrics
+from manager.metrics import Metrics, RedisTroubles
 from scaler.metrics import ScalerMetrics
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +21,7 @@ ALARMS = {
     "FailedJobs": ("workmanager", "FailedJobs"),
     "OldestJob": ("workmanager", "OldestJobSeconds"),
     "ReplicaMissing": ("workmanager", "ReplicasMissing"),
+    "FileUnsound": ("workmanager", "FilesUnsound"),
     "CapacityErrors": ("workmanager", "LaunchFailures"),
     "OnDemandWorkers": ("workmanager", "OnDemandLaunches"),
     "BackupMissing": ("workmanager", "BackupAgeSeconds"),
@@ -112,6 +113,7 @@ def test_every_alarm_uses_a_published_metric_and_notifies_the_topic(
         "FailedJobs": 3.0,
         "OldestJobSeconds": 40.0,
         "ReplicasMissing": 2.0,
+        "FilesUnsound": 1.0,
         "LaunchFailures": 1.0,
         "OnDemandLaunches": 2.0,
     }
@@ -134,7 +136,10 @@ def test_every_alarm_uses_a_published_metric_and_notifies_the_topic(
 
 
 def _metrics_of_a_manager() -> str:
-    """Return a leader's metrics: three failed jobs, one failed launch, five others, two masters without a replica."""
+    """Return a leader's metrics.
+
+    Three failed jobs, one failed launch, five others, two masters without a replica, one with an unsound file.
+    """
     metrics = Metrics()
     scaler = ScalerMetrics(metrics.registry)
     scaler.publish({}, pending_launches=0, desired=0, now=0.0)
@@ -145,4 +150,4 @@ def _metrics_of_a_manager() -> str:
         queues={"default": QueueCounts(oldest_seconds=40.0), "low": QueueCounts(oldest_seconds=2.0)},
         functions=FunctionCounts(failed={"sha512": 1, "http": 2}),
     )
-    return metrics.render(counts, 0, 0, ClusterState(7, 0, 0, 2, 0, 0, ())).decode()
+    return metrics.render(counts, 0, 0, ClusterState(7, 0, 0, 2, 0, 1, ()), RedisTroubles(files_unsound=1)).decode()

@@ -65,7 +65,9 @@ def test_counters_are_summed_and_the_oldest_job_counts() -> None:
         "Leaders": 1.0,
         "OldestJobSeconds": 40.0,
         "ReplicasMissing": 0.0,
+        "FilesUnsound": 0.0,
         "LaunchFailures": 3.0,
+        "OnDemandLaunches": 0.0,
         "FailedJobs": 5.0,
     }
 
