@@ -17,6 +17,16 @@ local function leave_registries(id, queue, ended_at, status)
   end
 end
 
+-- was_overwritten(id, status, queue): whether a plain RQ client has written an old status over that of a running job
+-- (`Job.save` of a job that it had fetched before the start). If it has enqueued the job anew, the job stands where its
+-- status says. `queue` is that of its record.
+local WAITS_IN = {scheduled = ':scheduled:', deferred = ':deferred:'}
+local function was_overwritten(id, status, queue)
+  if status == 'created' then return true end
+  if status == 'queued' then return not call_own('LPOS', prefix .. ':queue:' .. queue, id) end
+  return WAITS_IN[status] ~= nil and not call_own('ZSCORE', prefix .. WAITS_IN[status] .. queue, id)
+end
+
 -- note_parents(ids): notes the jobs that other jobs depend on; jobqueue/lifecycle/dependents.py enqueues those later.
 -- Returns the noted ids. RQ keeps the dependents in a set of their own, which the parent's record does not mention.
 -- Hardly any job has dependents, so one EXISTS covers all ids.

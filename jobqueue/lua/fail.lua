@@ -45,8 +45,8 @@ for i = 4, #ARGV, 13 do
   else
     redis.call('ZREM', prefix .. ':wip:' .. queue, member)
     drop_execution(id, token, worker)
-    local status, cancelled, limit_key, ended_at = unpack(redis.call('HMGET', key, 'status', 'wm_cancel',
-      'rate_limit_key', 'ended_at'))
+    local status, cancelled, limit_key, ended_at, origin = unpack(redis.call('HMGET', key, 'status', 'wm_cancel',
+      'rate_limit_key', 'ended_at', 'origin'))
     leave_registries(id, queue, ended_at, status)
     local deleted, retried = not status, false
     if deleted then
@@ -54,7 +54,7 @@ for i = 4, #ARGV, 13 do
       lost[#lost + 1] = id
     elseif cancelled then
       kind, value = 'stopped', ''
-    elseif status == 'queued' then
+    elseif status == 'queued' and not was_overwritten(id, status, origin or queue) then
       -- A plain RQ client has enqueued it again meanwhile: it runs again anyway.
       retried = true
     elseif kind == 'retry' then

@@ -52,7 +52,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT'
   redis.call('ZREM', leases, member)
   drop_started(queue, member)
   drop_execution(id, token, worker)
-  if fields[1] == 'started' then
+  if fields[1] == 'started' or was_overwritten(id, fields[1], queue) then
     reaped[#reaped + 1] = take_back(id, key, max_losses, ARGV[5], ARGV[7], now, iso)
   end
 end

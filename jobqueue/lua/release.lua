@@ -19,7 +19,7 @@ for i = #ARGV - 2, 4, -3 do
   if redis.call('ZREM', prefix .. ':wm:leases', member) == 1 then
     redis.call('ZREM', prefix .. ':wip:' .. queue, member)
     local fields = redis.call('HMGET', key, 'data', 'wm_attempts', 'worker_name', 'wm_cancel', 'status',
-      'rate_limit_key')
+      'rate_limit_key', 'origin')
     drop_execution(id, token, fields[3])
     if fields[1] then
       if fields[2] then
@@ -28,7 +28,7 @@ for i = #ARGV - 2, 4, -3 do
         redis.call('HDEL', key, 'started_at')
       end
       redis.call('HDEL', key, 'worker_name')
-      if fields[5] ~= 'started' then
+      if fields[5] ~= 'started' and not was_overwritten(id, fields[5], fields[7] or queue) then
         -- A plain RQ client has cancelled it, or enqueued it again: its record and queue say so already.
       elseif fields[4] then
         record_cancellation(id, key, queue, ttl, now, iso)

@@ -17,6 +17,8 @@ from worker_node.functions import PermanentError
 MAX_TRACEBACK_CHARS = 32_768
 MAX_LINE_CHARS = 8192
 """Of one frame, message or note."""
+MAX_GROUP_DEPTH = 64
+"""How deep exception groups are shown. Python shows 10 levels, and a note instead of the leaves below them."""
 NOT_SHOWN = "an exception that cannot be shown: its own code raises"
 
 _OWN_DIRECTORY = str(Path(__file__).parent)
@@ -63,7 +65,7 @@ def text_of(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> Iterable[str]:
-    told = TracebackException(type(error), error, _frames_of(error), compact=True)
+    told = TracebackException(type(error), error, _frames_of(error), compact=True, max_group_depth=MAX_GROUP_DEPTH)
     remaining: list[TracebackException | None] = [told]
     seen = set()
     while remaining:

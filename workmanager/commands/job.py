@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workmanager.commands.arguments import client_parser, open_client, positive_int
-from workmanager.commands.output import print_fields, print_json
+from workmanager.commands.output import print_fields, print_json, printable
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,14 +28,9 @@ def print_job(job: Mapping[str, Any]) -> None:
         print(f"\n{len(attempts)} failed attempts:")
         for attempt in attempts:
             first_line = str(attempt.get("message")).partition("\n")[0]
-            print(_printable(f"  {attempt.get('ended_at')}  {attempt.get('reason')}: {first_line}"))
+            print(printable(f"  {attempt.get('ended_at')}  {attempt.get('reason')}: {first_line}"))
     if error:
         message, traceback = str(error.get("message")), str(error.get("traceback") or "")
-        print(_printable(f"\nerror: {error.get('reason')}: {message}"))
+        print(printable(f"\nerror: {error.get('reason')}: {message}"))
         if traceback and traceback != message:
-            print(_printable(traceback))
-
-
-def _printable(text: str) -> str:
-    """Return text without control characters: a job's text must not control the terminal."""
-    return "".join(each if each.isprintable() or each in "\n\t" else repr(each)[1:-1] for each in text)
+            print(printable(traceback))

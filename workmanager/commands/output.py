@@ -25,10 +25,15 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     shown = {name: value for name, value in fields.items() if value not in (None, {}, [])}
     width = max(map(len, shown), default=0) + 2
     for name, value in shown.items():
-        print(f"{name + ':':<{width}}{value if isinstance(value, str) else json.dumps(value)}")
+        print(printable(f"{name + ':':<{width}}{value if isinstance(value, str) else json.dumps(value)}"))
+
+
+def printable(text: str) -> str:
+    """Return text without control characters: what a job or a queue is called must not control the terminal."""
+    return "".join(each if each.isprintable() or each in "\n\t" else repr(each)[1:-1] for each in text)
 
 
 def _cell(value: Any, max_characters: int | None) -> str:
     text = value if isinstance(value, str) else "" if value is None else json.dumps(value)
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     return text if max_characters is None or len(text) <= max_characters else text[: max_characters - 1] + "…"

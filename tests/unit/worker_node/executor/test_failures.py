@@ -223,3 +223,10 @@ def test_a_permanent_error_counts_in_a_group_too(error: BaseException, permanent
 def test_the_text_of_an_exception_is_one_that_can_be_written() -> None:
     assert text_of(ValueError("\ud800")) == "ValueError: \\ud800"
     assert "cannot be shown" in text_of(_exception(__str__=_raiser))
+
+
+def test_the_error_at_the_bottom_of_nested_groups_is_shown() -> None:
+    error: Exception = ValueError("the leaf")
+    for _ in range(30):
+        error = ExceptionGroup("g", [error])
+    assert "ValueError: the leaf" in format_traceback(error)
