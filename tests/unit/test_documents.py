@@ -12,7 +12,9 @@ from worker_node.settings import WorkerSettings
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 DECISIONS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
-PACKAGES = "benchmarks|docs|findings|infra|jobqueue|manager|outgoing|processes|scaler|scripts|tests|worker_node|workmanager"
+PACKAGES = (
+    "benchmarks|docs|findings|infra|jobqueue|manager|outgoing|processes|scaler|scripts|tests|worker_node|workmanager"
+)
 PLACEHOLDERS = {"jobqueue/lua/NAME.lua"}
 
 
