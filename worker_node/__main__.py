@@ -20,6 +20,7 @@ from jobqueue.workers.registry import WorkerRecord
 from processes.inheritance import keep_descriptors_private
 from processes.logs import configure_logging
 from worker_node.agent import Agent
+from worker_node.job_limits import LimitTable
 from worker_node.priority import agent_niceness, lower_priority
 from worker_node.settings import WorkerOptions, WorkerSettings, parse_options, read_settings
 from worker_node.shutdown.dead_man_switch import DeadManSwitch
@@ -110,6 +111,7 @@ def _new_agent(shards: Shards, settings: WorkerSettings, options: WorkerOptions,
             settings.allow_pickle,
             settings.nice,
             reload_functions=settings.reload_functions,
+            job_limits=LimitTable.parse(settings.job_limits),
             isolates=settings.isolation == ISOLATED,
             max_growth_files=settings.executor_max_growth_files,
         ),

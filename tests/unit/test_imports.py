@@ -47,7 +47,7 @@ ROOMS = {
         *("simulation", "simulate"),
     ),
     "worker_node": (
-        *("functions", "priority", "settings", "ipc", "executor"),
+        *("functions", "priority", "job_limits", "settings", "ipc", "executor"),
         *("shard_loops", "shutdown", "slots", "jobs_in_hand", "agent", "__main__"),
     ),
     "outgoing": ("addresses", "allow_list", "guard", "resolve", "client", "async_client", "answer", "exchange"),
@@ -57,7 +57,13 @@ ROOMS = {
 }
 """The rooms of each package, and its modules that stand in none, in the order of the layers: each imports only what
 stands before it."""
-EXECUTOR_MAY_USE = {"worker_node.executor", "worker_node.ipc", "worker_node.functions", "worker_node.priority"}
+EXECUTOR_MAY_USE = {
+    "worker_node.executor",
+    "worker_node.ipc",
+    "worker_node.functions",
+    "worker_node.priority",
+    "worker_node.job_limits",
+}
 """What runs in the child process knows nothing of the agent."""
 
 

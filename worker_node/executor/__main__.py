@@ -37,6 +37,7 @@ from worker_node.ipc.protocol import (
     pack,
     read_frame,
 )
+from worker_node.job_limits import LimitTable
 from worker_node.priority import lower_priority
 
 THOROUGH_CHECK_NS = 500_000_000
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--allow-pickle", action="store_true")
     parser.add_argument("--reload-functions", action="store_true")
     parser.add_argument("--isolate", action="store_true")
+    parser.add_argument("--job-limits", default="")
     parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--max-growth-files", type=int, default=256)
     options = parser.parse_args(arguments)
@@ -71,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         jobs=socket.socket(fileno=options.jobs_fd),
         agent=AgentClient(socket.socket(fileno=options.queries_fd)),
         status=SharedStatus(options.status_fd),
-        calls=CallDecoder(functions, allow_pickle=options.allow_pickle),
+        runner=JobRunner(
+            CallDecoder(functions, allow_pickle=options.allow_pickle), LimitTable.parse(options.job_limits)
+        ),
         state=ProcessState(options.max_growth_files),
         sources=SourceWatch(functions) if options.reload_functions and functions.modules else None,
         isolates=options.isolate,
@@ -90,7 +94,7 @@ class Executor:
         jobs: socket.socket,
         agent: AgentClient,
         status: SharedStatus,
-        calls: CallDecoder,
+        runner: JobRunner,
         state: ProcessState,
         sources: SourceWatch | None,
         *,
@@ -99,7 +103,7 @@ class Executor:
         self._jobs = jobs
         self._agent = agent
         self._status = status
-        self._runner = JobRunner(calls)
+        self._runner = runner
         self._state = state
         self._isolates = isolates
         self._forks = ForkRunner(agent, self._disconnect)

@@ -5,6 +5,7 @@ Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
@@ -13,8 +14,10 @@ from rq.job import Retry, _current_job
 from worker_node.executor.calls import MAX_NAME_CHARS, CallDecoder, DecodedCall, Rejected
 from worker_node.executor.current_job import AgentClient, CurrentJob
 from worker_node.executor.failures import format_traceback, is_permanent, printable
+from worker_node.executor.isolation.limited_resources import limit_resources, note_limit
 from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
 from worker_node.ipc.protocol import Task, TaskOutcome, TaskReport
+from worker_node.job_limits import NO_LIMITS, LimitTable
 
 MAX_RETRY_NUMBER = 1_000_000_000
 """Maximum for the number of retries that a function asks for, and for the seconds before one (32 years)."""
@@ -22,10 +25,15 @@ _NEVER_COROUTINES = (str, int, float, list, dict, type(None))
 
 
 class JobRunner:
-    """Runs jobs in this process and describes how they ended."""
+    """Runs jobs in this process and describes how they ended.
 
-    def __init__(self, calls: CallDecoder) -> None:
+    Args:
+        limits: of what each function may use.
+    """
+
+    def __init__(self, calls: CallDecoder, limits: LimitTable) -> None:
         self._calls = calls
+        self._limits = limits if limits else None
 
     def decode(self, task: Task) -> DecodedCall:
         """Return the call that a job asks for. What it raises is for `failed`."""
@@ -41,10 +49,14 @@ class JobRunner:
             started_ns: when the job started, by the monotonic clock.
         """
         detail: Any = None
+        limits = NO_LIMITS if self._limits is None else self._limits.of(call.function)
+        end_limits: Callable[[], None] | None = None
         try:
             job = CurrentJob(agent, task.sequence, task.job_id, pickled=call.pickled)
             token = _current_job.set(job)
             try:
+                if limits is not NO_LIMITS:
+                    end_limits = limit_resources(limits)
                 # In a context of its own: what a job sets in context variables ends with it.
                 context = copy_context()
                 value = context.run(call.target, *call.args, **call.kwargs)
@@ -52,6 +64,8 @@ class JobRunner:
                 if not isinstance(value, _NEVER_COROUTINES) and asyncio.iscoroutine(value):
                     value = context.run(asyncio.run, value)
             finally:
+                if end_limits is not None:
+                    end_limits()
                 _current_job.reset(token)
             if isinstance(value, Retry):
                 outcome, detail = TaskOutcome.RETRY, _retry_terms(value)
@@ -62,6 +76,8 @@ class JobRunner:
         except ResultError as error:
             outcome, body, detail = TaskOutcome.FAILED, printable(str(error)), True
         except BaseException as error:  # noqa: BLE001 - the edge of the job: sys.exit() ends a job, not its executor
+            if limits is not NO_LIMITS:
+                note_limit(error, limits)
             outcome, body, detail = TaskOutcome.FAILED, format_traceback(error), is_permanent(error)
         return TaskReport(task.sequence, outcome, call.function, _seconds(started_ns), body, detail, call.version)
 
@@ -78,6 +94,8 @@ class JobRunner:
 
     def lost(self, task: Task, call: DecodedCall, message: str, started_ns: int) -> TaskReport:
         """Return the report on a job whose own process has ended without one."""
+        if self._limits is not None:
+            message += self._limits.of(call.function).hint()
         seconds = _seconds(started_ns)
         return TaskReport(task.sequence, TaskOutcome.LOST, call.function, seconds, message, None, call.version)
 

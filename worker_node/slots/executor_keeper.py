@@ -108,9 +108,9 @@ class ExecutorKeeper:
         """Whether the executor has been killed because of one of its jobs, and its death is not handled yet."""
         return self._kill is not None
 
-    def kill(self, sequence: int, reason: KillReason) -> None:
+    def kill(self, sequence: int, reason: KillReason, detail: str = "") -> None:
         """Kill the executor because of the task with that sequence number; the reason of an earlier kill stands."""
-        self._kill = self._kill or Kill(sequence, reason)
+        self._kill = self._kill or Kill(sequence, reason, detail)
         self.kill_process()
 
     def kill_process(self) -> None:
@@ -156,7 +156,9 @@ class ExecutorKeeper:
     def _handle_death(self, process: ExecutorProcess, exit_code: int) -> None:
         now_ns = time.monotonic_ns()
         running, started_ns = process.status.running_task(now_ns)
-        death = ExecutorDeath(exit_code, running, process.status.function, (now_ns - started_ns) / 1e9, self._kill)
+        function = process.status.function
+        hint = self._options.job_limits.of(function).hint()
+        death = ExecutorDeath(exit_code, running, function, (now_ns - started_ns) / 1e9, self._kill, hint)
         intended = self._stopping or self._recycling or self._kill is not None
         process.close()
         self.process, self._kill = None, None

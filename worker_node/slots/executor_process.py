@@ -15,6 +15,7 @@ from jobqueue.settings import PREFIX
 from worker_node.functions import HTTP_ALLOW
 from worker_node.ipc.channel import Channel
 from worker_node.ipc.protocol import SharedStatus, Task, pack
+from worker_node.job_limits import NO_LIMIT_TABLE, LimitTable
 from worker_node.slots.output_relay import OutputRelay
 
 
@@ -28,6 +29,7 @@ class ExecutorOptions:
         nice: CPU niceness, see `worker_node/priority.py`.
         reload_functions: whether an executor is replaced when the source of its functions has changed.
         isolates: whether each job runs in a process of its own, a fork of the executor.
+        job_limits: what jobs may use.
         max_growth_files: how many files jobs may leave open until their executor is replaced.
     """
 
@@ -37,6 +39,7 @@ class ExecutorOptions:
     reload_functions: bool = False
     isolates: bool = False
     max_growth_files: int = 256
+    job_limits: LimitTable = NO_LIMIT_TABLE
 
 
 class ExecutorProcess:
@@ -165,6 +168,7 @@ def _command_line(options: ExecutorOptions, jobs_fd: int, queries_fd: int, statu
         *(["--allow-pickle"] if options.allow_pickle else []),
         *(["--reload-functions"] if options.reload_functions else []),
         *(["--isolate"] if options.isolates else []),
+        *(["--job-limits", options.job_limits.text] if options.job_limits else []),
         *("--max-growth-files", str(options.max_growth_files)),
     ]
 

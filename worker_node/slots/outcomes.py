@@ -25,13 +25,15 @@ class KillReason(Enum):
     LEASE_LOST = "lease_lost"
     DRAINED = "drained"
     PROTOCOL_ERROR = "protocol_error"
+    LIMIT = "limit"
 
 
 class Kill(NamedTuple):
-    """The agent's kill of an executor, because of the task with that sequence number."""
+    """The agent's kill of an executor, because of the task with that sequence number. `detail`: which limit."""
 
     sequence: int
     reason: KillReason
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class ExecutorDeath:
         function: public name of the function that this task called.
         seconds: for how long the task had run.
         kill: None if it was not the agent that killed the executor for a task.
+        hint: what else to say of a death for which nobody knows the reason.
     """
 
     exit_code: int
@@ -51,6 +54,7 @@ class ExecutorDeath:
     function: str
     seconds: float
     kill: Kill | None
+    hint: str = ""
 
 
 def classify_report(job: ClaimedJob, report: TaskReport, *, has_execution_record: bool) -> Outcome:
@@ -78,28 +82,31 @@ def classify_death(held_jobs: Mapping[int, ClaimedJob], death: ExecutorDeath) ->
     released: list[ClaimedJob] = []
     for sequence, job in held_jobs.items():
         if death.kill is not None and sequence == death.kill.sequence:
-            outcome = _classify_killed(job, death, death.kill.reason)
+            outcome = _classify_killed(job, death, death.kill)
             if outcome is not None:
                 outcomes.append(outcome)
             elif death.kill.reason is KillReason.DRAINED:
                 released.append(job)
         elif death.kill is None and sequence == death.running:
-            message = f"the executor process died while running the job: {describe_exit(death.exit_code)}"
+            message = f"the executor process died while running the job: {describe_exit(death.exit_code)}{death.hint}"
             outcomes.append(Failed(job, death.function, death.seconds, FailureReason.WORKER_LOST, message))
         else:
             released.append(job)
     return outcomes, released
 
 
-def _classify_killed(job: ClaimedJob, death: ExecutorDeath, reason: KillReason) -> Outcome | None:
+def _classify_killed(job: ClaimedJob, death: ExecutorDeath, kill: Kill) -> Outcome | None:
     function, seconds = death.function, death.seconds
-    match reason:
+    match kill.reason:
         case KillReason.TIMEOUT:
             message = f"the job was killed after {seconds:.1f} seconds: its timeout is {job.timeout_seconds} seconds"
             return Failed(job, function, seconds, FailureReason.TIMEOUT, message)
         case KillReason.PROTOCOL_ERROR:
             message = "the job was killed: it wrote into the socket between its executor and the worker's agent"
             return Failed(job, function, seconds, FailureReason.WORKER_LOST, message)
+        case KillReason.LIMIT:
+            message = f"the job was killed after {seconds:.1f} seconds: {kill.detail}"
+            return Failed(job, function, seconds, FailureReason.EXCEPTION, message)
         case KillReason.CANCELLED:
             return Stopped(job, function, seconds)
         case KillReason.LEASE_LOST | KillReason.DRAINED:

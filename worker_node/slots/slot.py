@@ -21,6 +21,7 @@ from worker_node.slots.outcomes import ExecutorDeath, KillReason, classify_death
 from worker_node.slots.prefetch import BATCH_SECONDS, PrefetchController
 from worker_node.slots.recycling import RecyclingLimits
 from worker_node.slots.slot_events import RunningJob, SlotEvents
+from worker_node.slots.usage import measure
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class Slot:
         self.number = number
         self._prefetch = prefetch
         self._events = events
+        self._options = options
+        self._cpu_at_start = (0, 0.0)
         self._executor = ExecutorKeeper(
             number,
             options,
@@ -157,13 +160,31 @@ class Slot:
         process.status.withdraw(running, self._sequence)
         asyncio.get_running_loop().call_later(WITHDRAW_DELAY_SECONDS, self._release_withdrawn, process, self._sequence)
 
-    def kill(self, sequence: int, reason: KillReason) -> None:
+    def exceeded_limit(self, running: RunningJob) -> str:
+        """Return which limit on processor time or processes the running job has exceeded, in a sentence; or ''."""
+        process = self._executor.process
+        if process is None or not self._options.job_limits:
+            return ""
+        limits = self._options.job_limits.of(process.status.function)
+        if limits.cpu is None and limits.processes is None:
+            return ""
+        used = measure(process.pid)
+        if self._cpu_at_start[0] != running.sequence:
+            self._cpu_at_start = (running.sequence, used.cpu_seconds)
+        if limits.cpu is not None and used.cpu_seconds - self._cpu_at_start[1] > limits.cpu:
+            return limits.exceeded("cpu")
+        own = running.job.isolated or self._options.isolates  # One of them is the job's own.
+        if limits.processes is not None and used.processes - own > limits.processes:
+            return limits.exceeded("processes")
+        return ""
+
+    def kill(self, sequence: int, reason: KillReason, detail: str = "") -> None:
         """Kill the task with that sequence number if it is still running, and the executor with it."""
         if self._executor.is_killing:
             return
         running = self.running()
         if running is not None and running.sequence == sequence:
-            self._executor.kill(sequence, reason)
+            self._executor.kill(sequence, reason, detail)
 
     def stop(self) -> None:
         """Kill the executor and let `run` end; jobs that the slot still holds are released."""

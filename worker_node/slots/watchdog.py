@@ -61,9 +61,12 @@ class Watchdog:
         reason = self._revoked.reason(job)
         if reason is None and job.timeout_seconds is not None and seconds > job.timeout_seconds:
             reason = KillReason.TIMEOUT
+        detail = "" if reason is not None else slot.exceeded_limit(running)
+        if detail:
+            reason = KillReason.LIMIT
         if reason is not None:
             log.info("event=job_killed job_id=%s reason=%s seconds=%.1f", job.id, reason.value, seconds)
-            slot.kill(running.sequence, reason)
+            slot.kill(running.sequence, reason, detail)
         elif seconds > LONG_RUNNING_SECONDS and not slot.has_execution_record(running.sequence):
             slot.note_execution_record(running.sequence)
             self._on_long_running(job.shard_index)

@@ -379,3 +379,30 @@ def write_garbage_to_its_executor(text: str) -> None:
 
 def random_number() -> float:
     return random.random()
+
+
+def allocate(mebibytes: int) -> int:
+    return len(b"x" * (mebibytes << 20))
+
+
+def use_processor(seconds: float) -> None:
+    while time.process_time() < seconds:
+        pass
+
+
+def open_files(count: int) -> int:
+    return len([open(os.devnull) for _ in range(count)])
+
+
+def start_processes(count: int) -> None:
+    processes = [subprocess.Popen(["sleep", "60"], start_new_session=True) for _ in range(count)]
+    for process in processes:
+        process.wait()
+
+
+def abort_without_memory(mebibytes: int) -> None:
+    """Do as C code does that gets no memory."""
+    try:
+        allocate(mebibytes)
+    except MemoryError:
+        os.abort()
