@@ -12,7 +12,7 @@ make_bucket() {
     if [ "$region" != us-east-1 ]; then
         place=(--create-bucket-configuration "LocationConstraint=$region")
     fi
-    aws s3api create-bucket --bucket "$bucket" "${place[@]}" >/dev/null
+    aws s3api create-bucket --bucket "$bucket" ${place[@]+"${place[@]}"} >/dev/null
     s3api put-public-access-block --public-access-block-configuration \
         BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
     s3api put-bucket-tagging --tagging "TagSet=[{Key=workmanager:cluster,Value=$name}]"

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
@@ -70,6 +71,7 @@ def test_a_password_with_any_characters_reaches_redis_as_it_is(tmp_path: Path, p
         assert "percent_encoded" in (ROOT / f"infra/userdata/{host}.sh").read_text()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of connections that botocore gave up
 def test_programs_of_hosts_get_credentials_from_a_metadata_service_that_is_silent_at_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -79,10 +81,14 @@ def test_programs_of_hosts_get_credentials_from_a_metadata_service_that_is_silen
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             time.sleep(max(0.0, began + 4 - time.monotonic()))
-            self._answer(b"token")
+            with suppress(OSError):  # whoever asked has gone
+                self._answer(b"token")
 
         def do_GET(self) -> None:
             keys = b'{"Code": "Success", "AccessKeyId": "k", "SecretAccessKey": "s", "Token": "t", "Expiration": "%s"}'
+            if "X-aws-ec2-metadata-token" not in self.headers:
+                self.send_error(401)  # the launch templates require IMDSv2
+                return
             is_list = self.path.endswith("security-credentials/")
             self._answer(b"role" if is_list else keys % b"2099-01-01T00:00:00Z")
 
@@ -113,6 +119,7 @@ def test_programs_of_hosts_get_credentials_from_a_metadata_service_that_is_silen
         assert boto3.Session(region_name="us-east-1").get_credentials() is not None
     finally:
         server.shutdown()
+        server.server_close()
 
 
 def _run(tmp_path: Path, commands: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
