@@ -59,7 +59,7 @@ def test_a_bucket_of_somebody_else_is_not_used_even_if_its_name_is_the_expected_
     (template,) = s3.list_objects_v2(Bucket=bucket, Prefix="template/")["Contents"]
     right = s3.get_object(Bucket=bucket, Key=template["Key"])["Body"].read()
     s3.put_object(Bucket=bucket, Key=template["Key"], Body=b"Resources: {}")
-    _setup(tmp_path, region, "--set", "WAIT_WEIGHT=2")
+    _setup(tmp_path, region, "--upgrade", "--set", "WAIT_WEIGHT=2")
     assert region.parameters(NAME)["Bucket"] == bucket
     assert s3.get_object(Bucket=bucket, Key=template["Key"])["Body"].read() == right
 
