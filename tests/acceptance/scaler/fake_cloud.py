@@ -60,6 +60,8 @@ class FakeCloud:
     Attributes:
         exhausted_until: by capacity pool, the time until which it has no instances.
         violations: descriptions of requests that break a guarantee.
+        held, fenced: ids of the instances whose workers were held, because they are not needed, and fenced.
+        registered_at: returns when the worker of an instance registered; None if it did not.
         faults: number of faults that happened, by name.
     """
 
@@ -71,12 +73,20 @@ class FakeCloud:
         self.machines: dict[str, Machine] = {}
         self.exhausted_until: dict[str, float] = {}
         self.violations: list[str] = []
+        self.held: set[str] = set()
+        self.fenced: set[str] = set()
+        self.registered_at: Callable[[str], float | None] = lambda _: None
         self.faults: dict[str, int] = {}
         self._launches: dict[str, tuple[LaunchRequest, list[Machine]]] = {}
 
     @property
     def living(self) -> list[Machine]:
         return [machine for machine in self.machines.values() if not machine.ended]
+
+    def served_seconds(self, id_: str) -> float:
+        """Return for how long the worker of an instance has been registered."""
+        registered_at = self.registered_at(id_)
+        return 0.0 if registered_at is None else self._clock.now - registered_at
 
     def happens(self, fault: str) -> bool:
         """Decide at random whether a fault happens now, and count it."""

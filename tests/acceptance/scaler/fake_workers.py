@@ -24,6 +24,7 @@ class FakeWorker:
     Attributes:
         job: the job that it runs; it ends at `ends_at`.
         interruption: as in `WorkerView`.
+        registered_at: when it registered first.
         dead: it has stopped working, but its instance keeps running.
         exited: it drained and unregistered.
     """
@@ -37,6 +38,7 @@ class FakeWorker:
     draining: bool = False
     interruption: str = ""
     registered: bool = False
+    registered_at: float = float("inf")
     dead: bool = False
     exited: bool = False
     finished: int = 0
@@ -84,6 +86,7 @@ class FakeWorker:
                 self.job = None
         if not self.registered:
             await register(self.shard, WorkerRecord(name, "host", 1, ("default",), 1, "cloud", name))
+            self.registered_at = min(self.registered_at, self.clock.now)
         state = "draining" if self.draining else "busy" if self.job else "idle"
         heartbeat = WorkerHeartbeat(
             state=state,

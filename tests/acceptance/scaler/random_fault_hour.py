@@ -107,6 +107,7 @@ class RandomFaultHour:
         self.cloud = FakeCloud(
             self.clock, random.Random(self.seed + 1_000_000), max_instances=MAX_WORKERS, rates=dict(RATES)
         )
+        self.cloud.registered_at = lambda id_: self.workers[id_].registered_at if id_ in self.workers else None
         self.managers = [FakeManager(number, self._new_loop(number, 1)) for number in range(2)]
 
     @property

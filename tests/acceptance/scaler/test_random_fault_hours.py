@@ -1,5 +1,7 @@
 """Whatever fails in an hour, all jobs finish, limits hold, no busy worker is terminated, and no instance is left.
 
+No worker that is only not needed is drained while a job is queued, or soon after its boot.
+
 `WORKMANAGER_TEST_HOURS=300` runs that many hours. The number of an hour is its seed: the same one runs the same way.
 """
 
