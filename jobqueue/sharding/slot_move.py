@@ -16,21 +16,20 @@ class SlotMove:
 
     Args:
         shard: its prefix.
+
+    Attributes:
+        is_under_way: whether the last script was refused because of a move.
     """
 
     def __init__(self, shard: str) -> None:
         self._shard = shard
-        self._since: float | None = None
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether the last script was refused because of a move."""
-        return self._since is not None
+        self.is_under_way = False
+        self._since = 0.0
 
     @property
     def seconds(self) -> float:
         """How long the move has lasted; 0 if there is none."""
-        return time.monotonic() - self._since if self._since is not None else 0.0
+        return time.monotonic() - self._since if self.is_under_way else 0.0
 
     def note(self, master: str, target: str) -> str:
         """Note that a script was refused; return why.
@@ -39,8 +38,8 @@ class SlotMove:
             master: address of the master that refused it.
             target: address of the server that the slot is moved to; '' if it is not known.
         """
-        if self._since is None:
-            self._since = time.monotonic()
+        if not self.is_under_way:
+            self.is_under_way, self._since = True, time.monotonic()
             log.warning("event=shard_move_began shard=%s master=%s target=%s", self._shard, master, target or "unknown")
         return (
             f"shard {self._shard} is being moved from Redis at {master} to {target or 'another server'}: it takes no "
@@ -49,6 +48,6 @@ class SlotMove:
 
     def end(self) -> None:
         """Note that a script was run."""
-        if self._since is not None:
+        if self.is_under_way:
             log.info("event=shard_move_ended shard=%s after_seconds=%.1f", self._shard, self.seconds)
-            self._since = None
+            self.is_under_way = False
