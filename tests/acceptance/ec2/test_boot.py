@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.ec2.conftest import StartSystem
 from tests.ec2.network import in_network_of
+from workmanager.client import Client
 
 MAX_BOOT_SECONDS = 30.0
 
@@ -30,3 +31,17 @@ def test_a_worker_runs_its_first_job_soon_after_boot_without_a_package_index(sta
     # The instance can reach nothing but the cloud.
     with in_network_of(machine.pid), pytest.raises(OSError, match=r"unreachable|timed out"):
         socket.create_connection(("192.0.2.1", 443), timeout=5)
+
+
+def test_workers_serve_the_queues_of_the_deployments_settings(start_system: StartSystem) -> None:
+    """Jobs of other queues wait."""
+    queues = ("high", "low")
+    system = start_system(MAX_WORKERS="1", QUEUES=",".join(queues))
+    with Client(system.managers[0].url) as client:
+        unserved = client.submit("noop", queue="other")
+        jobs = [client.submit("noop", queue=queue) for queue in queues]
+        for job in jobs:
+            assert client.job(job, wait_seconds=55)["status"] == "finished"
+        (worker,) = system.get_json("/workers")["workers"]
+        assert worker["queues"] == list(queues)
+        assert client.job(unserved)["status"] == "queued"
