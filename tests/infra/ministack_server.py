@@ -6,6 +6,7 @@
 - Change sets leave out resources that the template's conditions exclude.
 - Templates can also be read from `https://BUCKET.s3.REGION.amazonaws.com/KEY`.
 - Amazon's public parameters can be written, since the emulator has none.
+- A request that names another owner of a bucket is refused, as on AWS. So is one of aws-cli that names none.
 - What AWS refuses, or does late: `ministack_limits.py`.
 """
 
@@ -14,7 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.app import main
-from ministack.services import ec2, ssm
+from ministack.core.responses import get_account_id
+from ministack.services import ec2, s3, ssm
 from ministack.services.cloudformation import changesets, helpers, provisioners
 
 from tests.infra import ministack_limits
@@ -162,6 +164,18 @@ def with_conditions(resolve: Callable[..., Any]) -> Callable[..., Any]:
     return resolve_props_for_diff
 
 
+def for_owners(dispatch: Callable[..., Any]) -> Callable[..., Any]:
+    def handle(method: str, bucket: str, key: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
+        owner = headers.get("x-amz-expected-bucket-owner")
+        is_creation = method == "PUT" and not key and not query
+        is_script = headers.get("user-agent", "").startswith("aws-cli") and bucket and not is_creation
+        if (owner or is_script) and owner != get_account_id():
+            return s3._error("AccessDenied", f"{method} {bucket}/{key}: the owner is not {owner}", 403, f"/{bucket}")
+        return dispatch(method, bucket, key, headers, body, query)
+
+    return handle
+
+
 if __name__ == "__main__":
     handlers = provisioners._RESOURCE_HANDLERS
     handlers["AWS::EC2::NetworkInterface"] = {"create": create_interface, "delete": delete_interface}
@@ -176,5 +190,6 @@ if __name__ == "__main__":
     helpers._resolve_document = with_bucket_hosts(helpers._resolve_document)
     changesets._resolve_props_for_diff = with_conditions(changesets._resolve_props_for_diff)
     ssm._reserved_name_error = lambda name: None
+    s3._dispatch = for_owners(s3._dispatch)
     ministack_limits.apply(lambda name: TYPES[name][1])
     main()
