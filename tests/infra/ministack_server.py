@@ -6,7 +6,7 @@
 - Change sets leave out resources that the template's conditions exclude.
 - Templates can also be read from `https://BUCKET.s3.REGION.amazonaws.com/KEY`.
 - Amazon's public parameters can be written, since the emulator has none.
-- A request that names another owner of a bucket is refused, as on AWS. So is one of aws-cli that names none.
+- A request that names another owner of a bucket is refused, as on AWS. So is one of aws-cli that names none, to a deployment's bucket.
 - What AWS refuses, or does late: `ministack_limits.py`.
 """
 
@@ -168,7 +168,8 @@ def for_owners(dispatch: Callable[..., Any]) -> Callable[..., Any]:
     def handle(method: str, bucket: str, key: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
         owner = headers.get("x-amz-expected-bucket-owner")
         is_creation = method == "PUT" and not key and not query
-        is_script = headers.get("user-agent", "").startswith("aws-cli") and bucket and not is_creation
+        is_deployments = bucket.startswith("workmanager-") and not is_creation
+        is_script = headers.get("user-agent", "").startswith("aws-cli") and is_deployments
         if (owner or is_script) and owner != get_account_id():
             return s3._error("AccessDenied", f"{method} {bucket}/{key}: the owner is not {owner}", 403, f"/{bucket}")
         return dispatch(method, bucket, key, headers, body, query)
