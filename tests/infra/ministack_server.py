@@ -6,7 +6,8 @@
 - Change sets leave out resources that the template's conditions exclude.
 - Templates can also be read from `https://BUCKET.s3.REGION.amazonaws.com/KEY`.
 - Amazon's public parameters can be written, since the emulator has none.
-- A request that names another owner of a bucket is refused, as on AWS. So is one of aws-cli that names none, to a deployment's bucket.
+- A request that names another owner of a bucket is refused, as on AWS. So is one of aws-cli to a deployment's bucket
+  that names none.
 - What AWS refuses, or does late: `ministack_limits.py`.
 """
 
