@@ -23,13 +23,19 @@ from worker_node.slots.orphans import RETRY_SECONDS, OrphanReaper
 from worker_node.slots.outcomes import KillReason
 from worker_node.slots.prefetch import PrefetchController
 from worker_node.slots.recycling import RecyclingLimits
+from worker_node.slots.reports import ReportChecker
 from worker_node.slots.revoked_jobs import RevokedJobs
 from worker_node.slots.slot import Slot
 from worker_node.slots.slot_events import Reply, SlotEvents
 from worker_node.slots.slot_pool import SlotPool
+from worker_node.slots.suspects import Suspects
 from worker_node.slots.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
+
+SUSPECTED_TEXT = (
+    "the job failed because several executor processes broke down, without a word why, when it was next or running"
+)
 
 
 class JobsInHand:
@@ -43,6 +49,7 @@ class JobsInHand:
 
     Attributes:
         slots: the slot pool; all jobs in hand are in it.
+        slot_events: what the slots call.
         finished, failed, working_seconds: totals since the start.
         changed: set whenever jobs have left the slots; whoever waits for it clears it first.
     """
@@ -63,18 +70,21 @@ class JobsInHand:
         self._finishers = finishers
         self._functions = functions
         self._revoked = RevokedJobs()
+        self._suspects = Suspects()
         self._accepting = True
         self._answers: set[asyncio.Task[None]] = set()
         prefetch = PrefetchController()
-        events = SlotEvents(
+        checker = ReportChecker(functions)
+        self.slot_events = events = SlotEvents(
             ended=self._on_ended,
             released=self._release,
+            suspected=self._on_suspected,
             queried=self._on_queried,
             capacity_freed=on_capacity_freed,
         )
         self._orphans = OrphanReaper()
         self.slots = SlotPool(
-            [Slot(number, executor, limits, self._orphans, prefetch, events) for number in range(slots)]
+            [Slot(number, executor, limits, self._orphans, prefetch, checker, events) for number in range(slots)]
         )
         self._watchdog = Watchdog(self.slots, self._revoked, on_long_running)
         self.finished = self.failed = 0
@@ -194,6 +204,13 @@ class JobsInHand:
             elif reason is None:
                 finisher.release([job])
         self.changed.set()
+
+    def _on_suspected(self, job: ClaimedJob) -> None:
+        if self._suspects.is_guilty(job.id):
+            function = requested_function(job.data, self._functions)
+            self._on_ended([Failed(job, function, 0.0, FailureReason.WORKER_LOST, SUSPECTED_TEXT)])
+        else:
+            self._release([job])
 
     def _on_queried(self, reply: Reply, job: ClaimedJob, operation: str, field: str, value: bytes) -> None:
         shard = self._shards.all[job.shard_index]

@@ -25,18 +25,17 @@ from worker_node.executor.isolation.forked_job import ForkRunner, LostJob
 from worker_node.executor.isolation.process_state import ProcessState
 from worker_node.executor.job_runner import JobRunner, withdrawn
 from worker_node.executor.source_watch import SourceWatch
+from worker_node.ipc.frame_receiver import FrameReceiver
 from worker_node.ipc.frame_sender import FrameSender
+from worker_node.ipc.frames import FIRST_KEY, FrameWriter, new_key
 from worker_node.ipc.protocol import (
     NOT_RESTORED_EXIT_CODE,
     SOURCES_CHANGED_EXIT_CODE,
-    FrameWriter,
-    SharedStatus,
     Task,
     TaskOutcome,
     TaskReport,
-    pack,
-    read_frame,
 )
+from worker_node.ipc.status_page import StatusPage, WithdrawalPage
 from worker_node.job_limits import LimitTable
 from worker_node.priority import lower_priority
 
@@ -51,7 +50,7 @@ OOM_SCORE_ADJUSTMENT = 500
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run jobs until the agent closes the connection or ends."""
     parser = argparse.ArgumentParser(prog="worker_node.executor")
-    for option in ("--jobs-fd", "--queries-fd", "--status-fd", "--agent-pid"):
+    for option in ("--jobs-fd", "--queries-fd", "--status-fd", "--withdrawals-fd", "--agent-pid"):
         parser.add_argument(option, type=int, required=True)
     parser.add_argument("--functions", default="")
     parser.add_argument("--allow-pickle", action="store_true")
@@ -69,10 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.reload_functions:
         sys.dont_write_bytecode = True  # Cached code hides an edit within the same second.
     functions = FunctionRegistry.load(options.functions.split(","))
+    key = new_key()
     executor = Executor(
         jobs=socket.socket(fileno=options.jobs_fd),
-        agent=AgentClient(socket.socket(fileno=options.queries_fd)),
-        status=SharedStatus(options.status_fd),
+        key=key,
+        agent=AgentClient(socket.socket(fileno=options.queries_fd), key),
+        status=StatusPage(options.status_fd),
+        withdrawals=WithdrawalPage.open(options.withdrawals_fd),
         runner=JobRunner(
             CallDecoder(functions, allow_pickle=options.allow_pickle), LimitTable.parse(options.job_limits)
         ),
@@ -92,8 +94,10 @@ class Executor:
     def __init__(
         self,
         jobs: socket.socket,
+        key: bytes,
         agent: AgentClient,
-        status: SharedStatus,
+        status: StatusPage,
+        withdrawals: WithdrawalPage,
         runner: JobRunner,
         state: ProcessState,
         sources: SourceWatch | None,
@@ -103,16 +107,19 @@ class Executor:
         self._jobs = jobs
         self._agent = agent
         self._status = status
+        self._withdrawals = withdrawals
         self._runner = runner
         self._state = state
         self._isolates = isolates
         self._forks = ForkRunner(agent, self._disconnect)
         self._sources = sources
         self._pid = os.getpid()
-        self._frames = FrameWriter()
+        self._key = key
+        self._frames = FrameWriter(key)
         self._sender = FrameSender(jobs)
+        self._receiver = FrameReceiver(jobs)
         self._report_frame = (0, b"")
-        self._checked_ns = 0
+        self._measured_ns = self._checked_ns = 0
         self._must_restore = False
 
     def run(self) -> int:
@@ -122,8 +129,8 @@ class Executor:
             the exit code of the process.
         """
         self._status.resident_bytes = _resident_bytes()
-        self._sender.send(pack([]))
-        while (tasks := read_frame(self._jobs)) is not None:
+        self._sender.send(FrameWriter(FIRST_KEY).pack(self._key))
+        while (tasks := self._next_tasks()) is not None:
             if self._sources is not None and self._sources.have_changed():
                 return self._leave(SOURCES_CHANGED_EXIT_CODE, "", tasks)
             for position, fields in enumerate(tasks):
@@ -136,24 +143,39 @@ class Executor:
                     problem = self._restore_persistently()
                 if problem:
                     return self._leave(NOT_RESTORED_EXIT_CODE, problem, tasks[position + 1 :])
-            self._status.set_running_task(0, 0)
+            self._status.set_running_task(task.sequence, 0)
             if self._sources is not None:
                 self._sources.note_imports()
         return 0
 
+    def _next_tasks(self) -> list[Any] | None:
+        for _ in range(MAX_INTERRUPTIONS):
+            # What a job has left behind can raise here, too. The next try goes on where this one was.
+            with contextlib.suppress(BaseException):
+                return self._receiver.read()
+        return None
+
     def _run_and_report(self, task: Task) -> None:
         started_ns = time.monotonic_ns()
         self._status.set_running_task(task.sequence, started_ns)
-        if self._status.is_withdrawn(task.sequence):
+        if self._withdrawals.is_withdrawn(task.sequence):
             self._report(withdrawn(task))
             return
         report = self._run(task, started_ns)
         self._end_if_forked()
+        self._measure_memory()
         self._report(report)
+
+    def _measure_memory(self) -> None:
+        """Tell the agent, before it gets the report, how much memory is in use."""
+        now_ns = time.monotonic_ns()
+        if now_ns - self._measured_ns > THOROUGH_CHECK_NS:
+            self._measured_ns = now_ns
+            self._status.resident_bytes = _resident_bytes()
 
     def _report(self, report: TaskReport) -> None:
         """Send a report. Until it is sent, the status page shows its task as running, so that one is to blame."""
-        frame = self._frames.pack([report])
+        frame = self._frames.pack(report)
         self._report_frame = (report.sequence, frame)
         self._sender.send(frame)
 
@@ -168,7 +190,7 @@ class Executor:
             with contextlib.suppress(BaseException):
                 sequence, frame = self._report_frame
                 if sequence != task.sequence:
-                    sequence, frame = self._report_frame = task.sequence, self._frames.pack([failed])
+                    sequence, frame = self._report_frame = task.sequence, self._frames.pack(failed)
                 self._sender.finish(frame)
                 return
         os._exit(1)
@@ -203,6 +225,7 @@ class Executor:
         self._jobs.close()
         self._agent.close()
         self._status.close()
+        self._withdrawals.close()
 
     def _restore(self) -> str:
         """Undo what the last job has changed in the process; return why that is impossible, or ''."""
@@ -210,7 +233,6 @@ class Executor:
         thorough = now_ns - self._checked_ns > THOROUGH_CHECK_NS
         if thorough:
             self._checked_ns = now_ns
-            self._status.resident_bytes = _resident_bytes()
         self._forks.end()
         # The built-in functions leave nothing behind.
         return self._state.restore(thorough=thorough) if self._must_restore else ""
@@ -229,8 +251,9 @@ class Executor:
             detail: for the agent's log.
         """
         for fields in tasks:
-            self._report(withdrawn(Task(*fields)))
-        self._status.set_running_task(0, 0)
+            task = Task(*fields)
+            self._status.set_running_task(task.sequence, time.monotonic_ns())
+            self._report(withdrawn(task))
         self._status.set_function(detail.encode())
         return exit_code
 

@@ -10,9 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 from jobqueue.functions import BUILT_IN, FunctionRegistry, source_hash
 from jobqueue.rq_call import decompress, is_pickled, parse_json_call, requested_function
 from worker_node.executor.failures import text_of
-
-MAX_NAME_CHARS = 200
-"""How much is shown of a name that a record gives and that is not registered."""
+from worker_node.ipc.protocol import MAX_NAME_CHARS
 
 
 class Rejected(Exception):

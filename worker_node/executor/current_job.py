@@ -7,15 +7,26 @@ from typing import Any
 from rq.job import Job
 from rq.serializers import DefaultSerializer, JSONSerializer
 
-from worker_node.ipc import protocol
-from worker_node.ipc.protocol import WRITABLE_FIELDS
+from worker_node.ipc.frame_receiver import FrameReceiver
+from worker_node.ipc.frame_sender import FrameSender
+from worker_node.ipc.frames import FrameWriter
+from worker_node.ipc.protocol import MAX_META_BYTES, WRITABLE_FIELDS, Query
 
 
 class AgentClient:
-    """RPC client of an executor: sends a running job's queries about its own record to the agent, one at a time."""
+    """RPC client of an executor: sends a running job's queries about its own record to the agent, one at a time.
 
-    def __init__(self, connection: socket.socket) -> None:
+    A job can be interrupted while it waits for an answer, by its own alarm for example. The answer to that query is
+    skipped when it arrives.
+    """
+
+    def __init__(self, connection: socket.socket, key: bytes) -> None:
         self._connection = connection
+        self._sender = FrameSender(connection)
+        self._receiver = FrameReceiver(connection)
+        self._frames = FrameWriter(key)
+        self._frame = b""
+        self._number = 0
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -29,11 +40,15 @@ class AgentClient:
             RuntimeError: the agent refused (the job is no longer running, or Redis is unavailable), or has ended.
         """
         with self._lock:
-            self._connection.sendall(protocol.pack([sequence, operation, field, value]))
-            answer = protocol.read_frame(self._connection)
+            self._sender.finish(self._frame)
+            self._number += 1
+            self._frame = self._frames.pack(Query(self._number, sequence, operation, field, value))
+            self._sender.finish(self._frame)
+            while (answer := self._receiver.read()) is not None and answer[0] != self._number:
+                continue
         if answer is None:
             raise RuntimeError("the job's record cannot be reached: the worker's agent has ended")
-        ok, content = answer
+        _, ok, content = answer
         if not ok:
             raise RuntimeError(content)
         return content
@@ -63,9 +78,10 @@ class JobConnection:
         if not WRITABLE_FIELDS.issuperset(fields):
             raise _not_available(f"hset of {', '.join(sorted(fields))}")
         for field, content in fields.items():
-            self._agent.query(
-                self._sequence, "hset", field, content if isinstance(content, bytes) else str(content).encode()
-            )
+            encoded = content if isinstance(content, bytes) else str(content).encode()
+            if len(encoded) > MAX_META_BYTES:
+                raise ValueError(f"the job's meta has {len(encoded)} bytes, the maximum is {MAX_META_BYTES}")
+            self._agent.query(self._sequence, "hset", field, encoded)
         return 0
 
     def __getattr__(self, name: str) -> Any:

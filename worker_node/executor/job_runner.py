@@ -11,16 +11,21 @@ from typing import Any
 
 from rq.job import Retry, _current_job
 
-from worker_node.executor.calls import MAX_NAME_CHARS, CallDecoder, DecodedCall, Rejected
+from worker_node.executor.calls import CallDecoder, DecodedCall, Rejected
 from worker_node.executor.current_job import AgentClient, CurrentJob
 from worker_node.executor.failures import format_traceback, is_permanent, printable
 from worker_node.executor.isolation.limited_resources import limit_resources, note_limit
 from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
-from worker_node.ipc.protocol import Task, TaskOutcome, TaskReport
+from worker_node.ipc.protocol import (
+    MAX_NAME_CHARS,
+    MAX_RETRY_INTERVALS,
+    MAX_RETRY_NUMBER,
+    Task,
+    TaskOutcome,
+    TaskReport,
+)
 from worker_node.job_limits import NO_LIMITS, LimitTable
 
-MAX_RETRY_NUMBER = 1_000_000_000
-"""Maximum for the number of retries that a function asks for, and for the seconds before one (32 years)."""
 _NEVER_COROUTINES = (str, int, float, list, dict, type(None))
 
 
@@ -110,9 +115,18 @@ def _seconds(started_ns: int) -> float:
 
 
 def _retry_terms(retry: Retry) -> list[Any]:
-    """Return the fields of a returned `rq.Retry`, as numbers that a frame can hold."""
-    intervals = [min(int(seconds), MAX_RETRY_NUMBER) for seconds in retry.intervals]
-    return [min(int(retry.max), MAX_RETRY_NUMBER), intervals, bool(retry.enqueue_at_front)]
+    """Return the fields of a returned `rq.Retry`, as numbers that a frame can hold.
+
+    Raises:
+        ResultError: it has too many intervals.
+    """
+    if len(retry.intervals) > MAX_RETRY_INTERVALS:
+        raise ResultError(f"the Retry has {len(retry.intervals)} intervals, the maximum is {MAX_RETRY_INTERVALS}")
+    return [_bounded(retry.max), list(map(_bounded, retry.intervals)), bool(retry.enqueue_at_front)]
+
+
+def _bounded(number: float) -> int:
+    return max(0, min(int(number), MAX_RETRY_NUMBER))
 
 
 def _short_name(function: str) -> str:

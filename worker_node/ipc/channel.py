@@ -7,40 +7,42 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 
-from worker_node.ipc.protocol import LENGTH, MAX_FRAME_BYTES
+from worker_node.ipc.frames import FrameReader
 
 READ_BYTES = 1 << 18
+MAX_READS = 16
+"""Of `read_available`. A socket holds less than that, but a job can write as fast as the agent reads."""
 
 
 class Channel:
-    """Sends and receives frames without blocking the event loop.
+    """Sends and receives frames without blocking the event loop, and reads a bounded amount at once.
 
-    Unlike an asyncio transport, it can read everything that has arrived at once (`drain`). An executor that died can
-    have left its last reports in the socket, and a child process of a job that holds the other end open would keep the
-    end of the stream from ever arriving.
+    Unlike an asyncio transport, it can read everything that has arrived at once (`read_available`). An executor that
+    died can have left its last reports in the socket, and a child process of a job that holds the other end open would
+    keep the end of the stream from ever arriving.
 
     Args:
         connection: the agent's end.
-        on_frames: called with the payloads of all frames that have arrived.
-        on_protocol_error: called once with the reason if the data is not a valid frame. Nothing is read after that.
+        max_frame_bytes: largest payload of a frame that arrives.
+        on_frames: called with the payloads of all frames that have arrived; None for bytes that are no frame.
     """
 
     def __init__(
-        self,
-        connection: socket.socket,
-        on_frames: Callable[[Sequence[bytes]], None],
-        on_protocol_error: Callable[[str], None],
+        self, connection: socket.socket, max_frame_bytes: int, on_frames: Callable[[Sequence[bytes | None]], None]
     ) -> None:
         connection.setblocking(False)
         self._connection = connection
         self._on_frames = on_frames
-        self._on_protocol_error = on_protocol_error
         self._loop = asyncio.get_running_loop()
-        self._incoming = bytearray()
+        self._incoming = FrameReader(max_frame_bytes)
         self._outgoing = bytearray()
         self._reading = True
         self._deferral: asyncio.TimerHandle | None = None
         self._loop.add_reader(connection.fileno(), self._read_some)
+
+    def use_key(self, key: bytes) -> None:
+        """Expect this key in the frames that arrive from now on."""
+        self._incoming.use_key(key)
 
     def send(self, frame: bytes) -> None:
         """Send a frame, in the background if the socket is full. A dead executor is noticed elsewhere."""
@@ -72,12 +74,22 @@ class Channel:
 
     def read_available(self) -> None:
         """Read everything that has arrived."""
-        while self._reading and self._read_some():
-            pass
+        for _ in range(MAX_READS):
+            if not self._reading or not self._read_some():
+                break
+
+    def stop_reading(self) -> None:
+        """Read nothing more."""
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._connection.fileno())
+            if self._deferral is not None:
+                self._deferral.cancel()
+                self._deferral = None
 
     def close(self) -> None:
         """Close the agent's end, which makes the executor exit."""
-        self._stop_reading()
+        self.stop_reading()
         if self._outgoing:
             self._loop.remove_writer(self._connection.fileno())
             self._outgoing.clear()
@@ -98,40 +110,12 @@ class Channel:
         except OSError:
             data = b""
         if not data:
-            self._stop_reading()
+            self.stop_reading()
             return False
-        self._incoming += data
-        self._deliver()
+        payloads = self._incoming.feed(data)
+        if payloads:
+            self._on_frames(payloads)
         return True
-
-    def _deliver(self) -> None:
-        incoming, start, size = self._incoming, 0, 0
-        payloads = []
-        while len(incoming) - start >= LENGTH.size:
-            size = LENGTH.unpack_from(incoming, start)[0]
-            end = start + LENGTH.size + size
-            if len(incoming) < end:
-                break
-            payloads.append(bytes(memoryview(incoming)[start + LENGTH.size : end]))
-            start = end
-        del incoming[:start]
-        try:
-            if payloads:
-                self._on_frames(payloads)
-            if size > MAX_FRAME_BYTES:
-                raise ValueError(f"frame of {size} bytes, at most {MAX_FRAME_BYTES} are allowed")
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            # A job can write anything to its executor's end. That must not harm other jobs.
-            self._stop_reading()
-            self._on_protocol_error(f"{type(error).__name__}: {error}")
-
-    def _stop_reading(self) -> None:
-        if self._reading:
-            self._reading = False
-            self._loop.remove_reader(self._connection.fileno())
-            if self._deferral is not None:
-                self._deferral.cancel()
-                self._deferral = None
 
     def _send_now(self, data: bytes | bytearray) -> int:
         try:

@@ -1,21 +1,18 @@
-"""Protocol between the agent and an executor process: frames over socket pairs, and a page of shared memory.
+"""Protocol between the agent and an executor process: what they tell each other.
 
-A frame is four bytes of length (big-endian) and a msgpack list. The agent never unpickles what an executor sends.
+- First socket pair: the agent sends lists of `Task`, to be run in that order; the executor answers each with a
+  `TaskReport`, before it begins the next one. Its first message is its key (`frames.py`): it is ready then.
+- Second socket pair: a running job queries its own record with a `Query`; the agent answers `[number, ok, value]`.
+- `status_page.py`: what both must know at once, without a message.
 
-- First socket pair: the agent sends lists of `Task`, to be run in that order; the executor answers with lists of
-  `TaskReport`. An empty list means that the executor is ready.
-- Second socket pair: a running job queries its own record with `[sequence, operation, field, value]`; the agent answers
-  `[ok, value]`.
-- `SharedStatus`: what both must know at once, without a message.
+The agent is trusted: a frame of its is four bytes of length (big-endian) and a msgpack list. Jobs are not. They run in
+the executor's process and can send and write whatever they like, so the agent checks each message (`slots/reports.py`)
+and unpickles none.
 
 Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
 """
 
-import mmap
-import os
-import socket
 import struct
-import tempfile
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -23,7 +20,23 @@ from typing import Any, NamedTuple
 import msgpack  # type: ignore[import-untyped]  # It has no types.
 
 LENGTH = struct.Struct(">I")
-MAX_FRAME_BYTES = 1 << 30
+MAX_REPORT_BYTES = 3 << 19
+"""Of a report: a result of 1 MiB takes a third more in base64."""
+MAX_TEXT_CHARS = 1 << 18
+"""Of a traceback or message."""
+MAX_NAME_CHARS = 200
+"""How much is shown of a name that a record gives and that is not registered."""
+MAX_PATH_CHARS = 4096
+"""Of a registered function's name."""
+MAX_RETRY_NUMBER, MAX_RETRY_INTERVALS = 1_000_000_000, 1000
+"""Maximum for the number of retries that a function asks for and for the seconds before one (32 years), and how many
+such intervals it may give."""
+MAX_META_BYTES = 1 << 20
+"""Of the `meta` that a running job saves."""
+MAX_FIELD_CHARS = 200
+MAX_QUERY_BYTES = MAX_META_BYTES + 4096
+MAX_PENDING_QUERIES = 16
+"""A job that was interrupted while it waited for an answer may ask again before that answer arrives."""
 SOURCES_CHANGED_EXIT_CODE, NOT_RESTORED_EXIT_CODE = 75, 76
 RECYCLING_REASONS = {SOURCES_CHANGED_EXIT_CODE: "functions_changed", NOT_RESTORED_EXIT_CODE: "not_restored"}
 """Why an executor ends itself between two jobs, by its exit code: the source of its functions has changed; or it cannot
@@ -82,122 +95,24 @@ class TaskReport(NamedTuple):
     version: str = ""
 
 
+class Query(NamedTuple):
+    """A running job's query about its own record.
+
+    Attributes:
+        number: tells the answers apart.
+        sequence: the job's task.
+        operation: `hget`, `hgetall` or `hset`.
+        field, value: '' and b'' if the operation has none.
+    """
+
+    number: int
+    sequence: int
+    operation: str
+    field: str
+    value: bytes
+
+
 def pack(messages: Sequence[Any]) -> bytes:
-    """Return one frame."""
-    return FrameWriter().pack(messages)
-
-
-class FrameWriter:
-    """Frame encoder that reuses its buffer: allocating one takes longer than encoding a frame. Not thread-safe."""
-
-    def __init__(self) -> None:
-        self._packer = msgpack.Packer()
-
-    def pack(self, messages: Sequence[Any]) -> bytes:
-        """Return one frame."""
-        payload: bytes = self._packer.pack(messages)
-        return LENGTH.pack(len(payload)) + payload
-
-
-def unpack(payload: bytes) -> list[Any]:
-    """Return the messages in a frame's payload.
-
-    Raises:
-        ValueError: the payload is not a msgpack list.
-    """
-    messages = msgpack.unpackb(payload)
-    if not isinstance(messages, list):
-        raise ValueError(f"a frame holds a list, not {type(messages).__name__}")
-    return messages
-
-
-def read_frame(connection: socket.socket) -> list[Any] | None:
-    """Wait for the next frame on a blocking socket; return its messages, or None at the end of the stream."""
-    header = _read_exactly(connection, LENGTH.size)
-    if header is None:
-        return None
-    payload = _read_exactly(connection, LENGTH.unpack(header)[0])
-    return None if payload is None else unpack(payload)
-
-
-def _read_exactly(connection: socket.socket, size: int) -> bytes | None:
-    data = bytearray(size)
-    view, got = memoryview(data), 0
-    while got < size:
-        count = connection.recv_into(view[got:])
-        if count == 0:
-            return None
-        got += count
-    return bytes(data)
-
-
-class SharedStatus:
-    """Status page in memory shared by the agent and one executor: the running task, and tasks that were withdrawn.
-
-    No lock is needed to withdraw a task. The executor first writes which task it starts and then checks whether it was
-    withdrawn; the agent first withdraws and, a moment later, checks which task runs. So a withdrawn task either shows
-    as running or does not start.
-    """
-
-    # With native alignment, struct copies each number as a whole.
-    _RUNNING = struct.Struct("@QQQB")
-    _WITHDRAWN = struct.Struct("@QQ")
-    _NUMBER = struct.Struct("@Q")
-    _NAME_SIZE, _WITHDRAWN_AT, _RESIDENT_AT, _NAME_AT = 24, 32, 48, 56
-    _NAME_BYTES = 200
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self._memory = mmap.mmap(fd, mmap.PAGESIZE)
-
-    @classmethod
-    def create(cls) -> "SharedStatus":
-        """Return a new page in an unlinked temporary file, whose `fd` the executor inherits."""
-        with tempfile.TemporaryFile() as file:
-            file.truncate(mmap.PAGESIZE)
-            return cls(os.dup(file.fileno()))
-
-    def close(self) -> None:
-        """Unmap the page."""
-        self._memory.close()
-        os.close(self.fd)
-
-    def set_running_task(self, sequence: int, now_ns: int) -> None:
-        """Executor: note that this task starts (0: none runs). Its function is not known yet."""
-        self._RUNNING.pack_into(self._memory, 0, sequence, now_ns, sequence ^ now_ns, 0)
-
-    def set_function(self, function: bytes) -> None:
-        """Executor: note the public name of the function that the running task calls."""
-        size = min(len(function), self._NAME_BYTES)
-        self._memory[self._NAME_AT : self._NAME_AT + size] = function[:size]
-        self._memory[self._NAME_SIZE] = size
-
-    def running_task(self, now_ns: int) -> tuple[int, int]:
-        """Return the running task's sequence number (0: none) and its start by the monotonic clock, in nanoseconds."""
-        sequence, started_ns, check, _ = self._RUNNING.unpack_from(self._memory, 0)
-        # If the numbers do not match, the executor is writing them at this moment: the task starts now.
-        return sequence, started_ns if sequence ^ started_ns == check else now_ns
-
-    @property
-    def function(self) -> str:
-        """Public name of the function that the running task calls; '' until it is known."""
-        size = self._memory[self._NAME_SIZE]
-        return self._memory[self._NAME_AT : self._NAME_AT + size].decode("utf-8", "replace")
-
-    def withdraw(self, above: int, up_to: int) -> None:
-        """Agent: forbid the executor to start the tasks with a sequence number in (above, up_to]."""
-        self._WITHDRAWN.pack_into(self._memory, self._WITHDRAWN_AT, above, up_to)
-
-    def is_withdrawn(self, sequence: int) -> bool:
-        """Return whether the task was withdrawn, so that it must not start."""
-        above, up_to = self._WITHDRAWN.unpack_from(self._memory, self._WITHDRAWN_AT)
-        return bool(above < sequence <= up_to)
-
-    @property
-    def resident_bytes(self) -> int:
-        """Resident memory of the executor at its last measurement; 0 before the first or if it cannot be measured."""
-        return int(self._NUMBER.unpack_from(self._memory, self._RESIDENT_AT)[0])
-
-    @resident_bytes.setter
-    def resident_bytes(self, size: int) -> None:
-        self._NUMBER.pack_into(self._memory, self._RESIDENT_AT, size)
+    """Return one frame of the agent's."""
+    payload: bytes = msgpack.packb(messages)
+    return LENGTH.pack(len(payload)) + payload

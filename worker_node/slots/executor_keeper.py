@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from jobqueue.backoff import exponential_seconds
 from processes.exit_code import describe_exit
-from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess
+from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess, Frames
 from worker_node.slots.orphans import OrphanReaper
 from worker_node.slots.outcomes import ExecutorDeath, Kill, KillReason
 from worker_node.slots.recycling import ExecutorUsage, RecyclingLimits
@@ -24,8 +24,8 @@ class ExecutorKeeper:
     Args:
         slot: number of the slot, for the log.
         orphans: ends what the executors leave behind.
-        on_reports, on_queries, on_protocol_error: as in `ExecutorProcess.start`.
-        on_death: called when an executor has died, after its last reports: (death, its process id, whether the agent
+        on_ready, on_reports, on_queries: as in `ExecutorProcess.start`.
+        on_death: called when an executor has died, after its last reports: (executor, death, whether the agent
             intended it).
 
     Attributes:
@@ -40,18 +40,18 @@ class ExecutorKeeper:
         limits: RecyclingLimits,
         orphans: OrphanReaper,
         *,
-        on_reports: Callable[[Sequence[bytes]], None],
-        on_queries: Callable[[Sequence[bytes]], None],
-        on_protocol_error: Callable[[str], None],
-        on_death: Callable[[ExecutorDeath, int, bool], None],
+        on_ready: Callable[[], None],
+        on_reports: Callable[[Frames], None],
+        on_queries: Callable[[Frames], None],
+        on_death: Callable[[ExecutorProcess, ExecutorDeath, bool], None],
     ) -> None:
         self._slot = slot
         self._options = options
         self._limits = limits
         self._orphans = orphans
+        self._on_ready = on_ready
         self._on_reports = on_reports
         self._on_queries = on_queries
-        self._on_protocol_error = on_protocol_error
         self._on_death = on_death
         self.process: ExecutorProcess | None = None
         self.accepts_jobs = False
@@ -77,14 +77,6 @@ class ExecutorKeeper:
                 )
                 await asyncio.sleep(delay)
 
-    def mark_ready(self) -> None:
-        """Note that the executor takes jobs from now on."""
-        if self.process is not None and not self._ready:
-            self._ready, self._kill = True, None
-            self.accepts_jobs = not self._stopping
-            self._usage = ExecutorUsage(self._limits, self.process.status.resident_bytes)
-            log.debug("event=executor_ready slot=%d pid=%d", self._slot, self.process.pid)
-
     def count_jobs(self, jobs: int) -> None:
         """Note how many more jobs the executor has run."""
         self._usage.jobs += jobs
@@ -109,26 +101,28 @@ class ExecutorKeeper:
         return self._kill is not None
 
     def kill(self, sequence: int, reason: KillReason, detail: str = "") -> None:
-        """Kill the executor because of the task with that sequence number; the reason of an earlier kill stands."""
-        self._kill = self._kill or Kill(sequence, reason, detail)
-        self.kill_process()
+        """Kill the executor because of the task with that sequence number (0: none is to blame).
 
-    def kill_process(self) -> None:
-        """Kill the executor, if there is one, with none of its jobs to blame."""
+        The reason of an earlier kill stands.
+        """
+        self._kill = self._kill or Kill(sequence, reason, detail)
+        self.accepts_jobs = False
         if self.process is not None:
             self.process.kill()
 
-    def stop(self, running: int) -> None:
-        """Kill the executor and let `run` end.
+    def stop(self) -> None:
+        """Kill the executor and let `run` end; its jobs are released."""
+        self._stopping = True
+        self.kill(0, KillReason.DRAINED)
 
-        Args:
-            running: sequence number of the running task, which is released; 0 for none.
-        """
-        self._stopping, self.accepts_jobs = True, False
-        if running:
-            self.kill(running, KillReason.DRAINED)
-        else:
-            self.kill_process()
+    def _mark_ready(self) -> None:
+        process = self.process
+        if process is not None:
+            self._ready, self._kill = True, None
+            self.accepts_jobs = not self._stopping
+            self._usage = ExecutorUsage(self._limits, process.status.resident_bytes)
+            log.debug("event=executor_ready slot=%d pid=%d", self._slot, process.pid)
+            self._on_ready()
 
     async def _run_once(self) -> tuple[int, bool]:
         """Run one executor to its end; return its exit code and whether it became ready."""
@@ -136,9 +130,9 @@ class ExecutorKeeper:
             with self._orphans.starting():
                 process = await ExecutorProcess.start(
                     self._options,
+                    on_ready=self._mark_ready,
                     on_reports=self._on_reports,
                     on_queries=self._on_queries,
-                    on_protocol_error=self._on_protocol_error,
                 )
                 self._orphans.add(process.pid)
         except OSError as error:
@@ -155,12 +149,10 @@ class ExecutorKeeper:
 
     def _handle_death(self, process: ExecutorProcess, exit_code: int) -> None:
         now_ns = time.monotonic_ns()
-        running, started_ns = process.status.running_task(now_ns)
-        function = process.status.function
-        hint = self._options.job_limits.of(function).hint()
-        death = ExecutorDeath(exit_code, running, function, (now_ns - started_ns) / 1e9, self._kill, hint)
+        begun, started_ns = process.status.running_task(now_ns)
+        death = ExecutorDeath(exit_code, begun, process.status.function, (now_ns - started_ns) / 1e9, self._kill)
         intended = self._stopping or self._recycling or self._kill is not None
         process.close()
         self.process, self._kill = None, None
         self._ready = self._recycling = self.accepts_jobs = False
-        self._on_death(death, process.pid, intended)
+        self._on_death(process, death, intended)

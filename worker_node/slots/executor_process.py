@@ -7,16 +7,23 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from jobqueue.settings import PREFIX
 from worker_node.functions import HTTP_ALLOW
 from worker_node.ipc.channel import Channel
-from worker_node.ipc.protocol import SharedStatus, Task, pack
+from worker_node.ipc.frames import read_key
+from worker_node.ipc.protocol import MAX_QUERY_BYTES, MAX_REPORT_BYTES, Task, pack
+from worker_node.ipc.status_page import StatusPage, WithdrawalPage
 from worker_node.job_limits import NO_LIMIT_TABLE, LimitTable
 from worker_node.slots.output_relay import OutputRelay
+
+REPORT_BUFFER_BYTES = 1 << 20
+"""How much an executor can send before the agent reads. Linux grants less unless net.core.wmem_max is as large."""
+
+Frames = Sequence[bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +54,62 @@ class ExecutorProcess:
 
     Attributes:
         status: the memory page that it shares with the agent.
+        withdrawals: the page that tells it which tasks must not start.
         pid: its process id, also that of its process group and session.
+        report_buffer_bytes: how much memory its socket has for reports that the agent has not read.
     """
 
     def __init__(
-        self, process: Process, status: SharedStatus, jobs: Channel, queries: Channel, output: OutputRelay
+        self,
+        process: Process,
+        pages: tuple[StatusPage, WithdrawalPage],
+        connections: tuple[socket.socket, socket.socket],
+        output: OutputRelay,
+        report_buffer_bytes: int,
+        *,
+        on_ready: Callable[[], None],
+        on_reports: Callable[[Frames], None],
+        on_queries: Callable[[Frames], None],
     ) -> None:
         self._process = process
-        self._jobs = jobs
-        self._queries = queries
         self._output = output
-        self.status = status
+        self._on_ready: Callable[[], None] | None = on_ready
+        self._on_reports = on_reports
+        self._jobs = Channel(connections[0], MAX_REPORT_BYTES, self._on_frames)
+        self._queries = Channel(connections[1], MAX_QUERY_BYTES, on_queries)
+        self.status, self.withdrawals = pages
         self.pid = process.pid
+        self.report_buffer_bytes = report_buffer_bytes
 
     @classmethod
     async def start(
         cls,
         options: ExecutorOptions,
         *,
-        on_reports: Callable[[Sequence[bytes]], None],
-        on_queries: Callable[[Sequence[bytes]], None],
-        on_protocol_error: Callable[[str], None],
+        on_ready: Callable[[], None],
+        on_reports: Callable[[Frames], None],
+        on_queries: Callable[[Frames], None],
     ) -> "ExecutorProcess":
-        """Start an executor. It is ready when `on_reports` gets the first frame.
+        """Start an executor.
+
+        Args:
+            on_ready: called when it takes tasks.
+            on_reports, on_queries: called with the payloads of frames; None for bytes that are no frame.
 
         Raises:
             OSError: the system is out of processes, memory or file descriptors.
         """
-        status = SharedStatus.create()
-        output = OutputRelay()
-        pairs: list[socket.socket] = []
-        try:
-            jobs, executors_jobs = _pair(pairs)
-            queries, executors_queries = _pair(pairs)
-            fds = (executors_jobs.fileno(), executors_queries.fileno(), status.fd)
+        # The executor's ends are closed here in any case, the agent's only if the start fails.
+        with ExitStack() as executors, ExitStack() as agents:
+            status, withdrawals, output = StatusPage.create(), WithdrawalPage.create(), OutputRelay()
+            for opened in (status, withdrawals, output):
+                agents.callback(opened.close)
+            executors.callback(output.close_write_end)
+            jobs, executors_jobs = _pair(agents, executors)
+            queries, executors_queries = _pair(agents, executors)
+            executors_jobs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, REPORT_BUFFER_BYTES)
+            report_buffer_bytes = executors_jobs.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+            fds = (executors_jobs.fileno(), executors_queries.fileno(), status.fd, withdrawals.fd)
             process = await asyncio.create_subprocess_exec(
                 *_command_line(options, *fds),
                 stdin=DEVNULL,
@@ -91,31 +120,26 @@ class ExecutorProcess:
                 start_new_session=True,
                 env=_environment(os.environ),
             )
-        except BaseException:
-            status.close()
-            output.close()
-            for end in pairs:
-                end.close()
-            raise
-        finally:
-            output.close_write_end()
-        executors_jobs.close()
-        executors_queries.close()
-        return cls(
-            process,
-            status,
-            Channel(jobs, on_reports, on_protocol_error),
-            Channel(queries, on_queries, on_protocol_error),
-            output,
-        )
+            started = cls(
+                process,
+                (status, withdrawals),
+                (jobs, queries),
+                output,
+                report_buffer_bytes,
+                on_ready=on_ready,
+                on_reports=on_reports,
+                on_queries=on_queries,
+            )
+            agents.pop_all()
+        return started
 
     def send(self, tasks: Sequence[Task]) -> None:
         """Send tasks, to be run in this order."""
         self._jobs.send(pack(tasks))
 
-    def answer(self, ok: bool, content: Any) -> None:
-        """Answer the running job's query."""
-        self._queries.send(pack([ok, content]))
+    def answer(self, number: int, ok: bool, content: Any) -> None:
+        """Answer the running job's query of that number."""
+        self._queries.send(pack([number, ok, content]))
 
     @property
     def is_deferred(self) -> bool:
@@ -152,18 +176,33 @@ class ExecutorProcess:
         self._queries.close()
         self._output.close()
         self.status.close()
+        self.withdrawals.close()
+
+    def _on_frames(self, frames: Frames) -> None:
+        if self._on_ready is not None:
+            # No job has run before, so this one is the executor's own.
+            key = read_key(frames[0])
+            self._jobs.use_key(key)
+            self._queries.use_key(key)
+            frames = frames[1:]
+            on_ready, self._on_ready = self._on_ready, None
+            on_ready()
+        if frames:
+            self._on_reports(frames)
 
 
-def _pair(opened: list[socket.socket]) -> tuple[socket.socket, socket.socket]:
-    pair = socket.socketpair()
-    opened.extend(pair)
-    return pair
+def _pair(agents: ExitStack, executors: ExitStack) -> tuple[socket.socket, socket.socket]:
+    agents_end, executors_end = socket.socketpair()
+    return agents.enter_context(agents_end), executors.enter_context(executors_end)
 
 
-def _command_line(options: ExecutorOptions, jobs_fd: int, queries_fd: int, status_fd: int) -> list[str]:
+def _command_line(
+    options: ExecutorOptions, jobs_fd: int, queries_fd: int, status_fd: int, withdrawals_fd: int
+) -> list[str]:
     return [
         *(sys.executable, "-m", "worker_node.executor"),
-        *("--jobs-fd", str(jobs_fd), "--queries-fd", str(queries_fd), "--status-fd", str(status_fd)),
+        *("--jobs-fd", str(jobs_fd), "--queries-fd", str(queries_fd)),
+        *("--status-fd", str(status_fd), "--withdrawals-fd", str(withdrawals_fd)),
         *("--agent-pid", str(os.getpid()), "--functions", ",".join(options.functions), "--nice", str(options.nice)),
         *(["--allow-pickle"] if options.allow_pickle else []),
         *(["--reload-functions"] if options.reload_functions else []),

@@ -26,14 +26,23 @@ class KillReason(Enum):
     DRAINED = "drained"
     PROTOCOL_ERROR = "protocol_error"
     LIMIT = "limit"
+    STALLED = "stalled"
 
 
 class Kill(NamedTuple):
-    """The agent's kill of an executor, because of the task with that sequence number. `detail`: which limit."""
+    """The agent's kill of an executor, because of the task with that sequence number (0: none is to blame).
+
+    `detail`: which limit.
+    """
 
     sequence: int
     reason: KillReason
     detail: str = ""
+
+    @property
+    def is_unexplained(self) -> bool:
+        """Whether the executor did what it never does by itself, and no job is known to be to blame."""
+        return self.sequence == 0 and self.reason in (KillReason.PROTOCOL_ERROR, KillReason.STALLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ class ExecutorDeath:
 
     Attributes:
         exit_code: minus the signal's number if a signal killed it.
-        running: sequence number of the running task; 0 for none.
+        begun: sequence number of the last task that had begun; 0 for none.
         function: public name of the function that this task called.
         seconds: for how long the task had run.
         kill: None if it was not the agent that killed the executor for a task.
@@ -50,7 +59,7 @@ class ExecutorDeath:
     """
 
     exit_code: int
-    running: int
+    begun: int
     function: str
     seconds: float
     kill: Kill | None
@@ -73,7 +82,7 @@ def classify_death(held_jobs: Mapping[int, ClaimedJob], death: ExecutorDeath) ->
     """Decide about the jobs that an executor had when it died. At most one of them is to blame.
 
     Args:
-        held_jobs: by sequence number.
+        held_jobs: those without a report, by sequence number.
 
     Returns:
         the outcomes, and the jobs to release, so that they run elsewhere.
@@ -87,7 +96,7 @@ def classify_death(held_jobs: Mapping[int, ClaimedJob], death: ExecutorDeath) ->
                 outcomes.append(outcome)
             elif death.kill.reason is KillReason.DRAINED:
                 released.append(job)
-        elif death.kill is None and sequence == death.running:
+        elif death.kill is None and sequence == death.begun:
             message = f"the executor process died while running the job: {describe_exit(death.exit_code)}{death.hint}"
             outcomes.append(Failed(job, death.function, death.seconds, FailureReason.WORKER_LOST, message))
         else:
@@ -102,12 +111,14 @@ def _classify_killed(job: ClaimedJob, death: ExecutorDeath, kill: Kill) -> Outco
             message = f"the job was killed after {seconds:.1f} seconds: its timeout is {job.timeout_seconds} seconds"
             return Failed(job, function, seconds, FailureReason.TIMEOUT, message)
         case KillReason.PROTOCOL_ERROR:
-            message = "the job was killed: it wrote into the socket between its executor and the worker's agent"
+            message = (
+                "the job was killed: it wrote into the socket between its executor and the worker's agent, or closed it"
+            )
             return Failed(job, function, seconds, FailureReason.WORKER_LOST, message)
         case KillReason.LIMIT:
             message = f"the job was killed after {seconds:.1f} seconds: {kill.detail}"
             return Failed(job, function, seconds, FailureReason.EXCEPTION, message)
         case KillReason.CANCELLED:
             return Stopped(job, function, seconds)
-        case KillReason.LEASE_LOST | KillReason.DRAINED:
+        case KillReason.LEASE_LOST | KillReason.DRAINED | KillReason.STALLED:
             return None

@@ -17,14 +17,15 @@ MAX_PREFETCH_SECONDS = 0.35
 """Jobs that have been claimed already may wait for this long: releasing them costs more. After a second they are
 released all the same (`watchdog.MAX_WAIT_SECONDS`)."""
 MAX_BATCH_SIZE, MAX_HELD_JOBS = 128, 256
-MAX_REPORT_WINDOW_SECONDS, MIN_REPORT_WINDOW_SECONDS = 0.11, 0.002
-REPORT_WINDOW_GRIDS_SECONDS = (0.1, 0.05, 0.01)
+MAX_REPORT_WINDOW_SECONDS, MIN_REPORT_WINDOW_SECONDS = 0.06, 0.0005
+"""A job's end is recorded within 0.1 s, the round trip to Redis included."""
+REPORT_WINDOW_GRIDS_SECONDS = (0.05, 0.01, 0.001)
 """Report windows end at multiples of these by the event loop's clock. So they end at the same time in all slots, which
 then share round trips to Redis."""
 REPORT_WINDOW_SHARE = 2 / 3
 """Reports may be batched for this share of the work that a slot holds: the rest outlasts the round trip for more."""
-MAX_BATCHED_REPORT_BYTES = 128 * 1024
-"""An executor's socket holds half as much again, so an executor never blocks on sending a report."""
+OVERHEAD_SECONDS = 0.000015
+"""What an executor takes at least, beside the run time, from one job to the next."""
 _WEIGHT_OF_SLOWER = 0.5
 _WEIGHT_OF_A_JOB = 0.1
 
@@ -65,7 +66,7 @@ class PrefetchController:
         self.refill_level = min(PREFETCH_MULTIPLIER * self.batch_size, MAX_HELD_JOBS)
         self.max_held = max(1, min(int(MAX_PREFETCH_SECONDS / mean), MAX_HELD_JOBS))
 
-    def batch_until(self, held_jobs: int, report_bytes: float, now: float) -> float | None:
+    def batch_until(self, held_jobs: int, report_bytes: float, buffer_bytes: int, now: float) -> float | None:
         """Return until when a slot may leave its executor's reports in the socket; None if it must not.
 
         The window covers a share of the work that the slot holds, assuming jobs as short as the shortest recent ones,
@@ -74,9 +75,17 @@ class PrefetchController:
 
         Args:
             report_bytes: expected size of each report.
+            buffer_bytes: what the executor's socket can hold, with the kernel's own structures: an executor must not
+                wait on sending a report.
         """
-        if held_jobs < 2 or held_jobs * report_bytes > MAX_BATCHED_REPORT_BYTES:
+        if held_jobs < 2 or held_jobs * _kernel_bytes(report_bytes) > buffer_bytes:
             return None
-        latest = now + min(MAX_REPORT_WINDOW_SECONDS, held_jobs * REPORT_WINDOW_SHARE * self._least_seconds)
+        work_seconds = held_jobs * (self._least_seconds + OVERHEAD_SECONDS)
+        latest = now + min(MAX_REPORT_WINDOW_SECONDS, REPORT_WINDOW_SHARE * work_seconds)
         ends = (latest // grid * grid for grid in REPORT_WINDOW_GRIDS_SECONDS)
         return next((end for end in ends if end - now > MIN_REPORT_WINDOW_SECONDS), None)
+
+
+def _kernel_bytes(report_bytes: float) -> float:
+    """Return how much of its buffer a socket takes at most for a report of that size (`skb->truesize` of Linux)."""
+    return 2 * (report_bytes + 340) + 256

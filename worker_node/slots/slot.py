@@ -5,21 +5,23 @@ Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Sequence
-from time import monotonic_ns
-from typing import Any
+from dataclasses import replace
+from time import monotonic, monotonic_ns
 
-from jobqueue.lifecycle.finish import Outcome
 from jobqueue.model import ClaimedJob
 from processes.exit_code import describe_exit
-from worker_node.ipc.protocol import RECYCLING_REASONS, Task, TaskOutcome, TaskReport, unpack
+from worker_node.ipc.protocol import RECYCLING_REASONS
 from worker_node.slots.executor_keeper import ExecutorKeeper
-from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess
+from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess, Frames
+from worker_node.slots.held_jobs import HeldJobs
 from worker_node.slots.orphans import OrphanReaper
-from worker_node.slots.outcomes import ExecutorDeath, KillReason, classify_death, classify_report
+from worker_node.slots.outcomes import ExecutorDeath, KillReason, classify_death
 from worker_node.slots.prefetch import BATCH_SECONDS, PrefetchController
+from worker_node.slots.queries import Queries
 from worker_node.slots.recycling import RecyclingLimits
+from worker_node.slots.report_intake import ReportIntake
+from worker_node.slots.reports import ProtocolError, ReportChecker
 from worker_node.slots.slot_events import RunningJob, SlotEvents
 from worker_node.slots.usage import measure
 
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 
 WITHDRAW_DELAY_SECONDS = 0.005
 """After this, an executor that was just starting a task when it was withdrawn shows it as running."""
+MAX_START_SECONDS = 1.0
+"""A job counts as running at the latest when it could have run for so long, whatever the status page says."""
+MAX_UNREAD_SECONDS = 0.1
+"""What is wrong among the queries may have been written so long ago, by a job that has ended since."""
 
 
 class Slot:
@@ -36,6 +42,7 @@ class Slot:
         number: for the log.
         orphans: ends what executors leave behind, shared by all slots of a worker.
         prefetch: recent run times, shared by all slots of a worker.
+        checker: checks the reports.
     """
 
     def __init__(
@@ -45,10 +52,12 @@ class Slot:
         limits: RecyclingLimits,
         orphans: OrphanReaper,
         prefetch: PrefetchController,
+        checker: ReportChecker,
         events: SlotEvents,
     ) -> None:
         self.number = number
         self._prefetch = prefetch
+        self._checker = checker
         self._events = events
         self._options = options
         self._cpu_at_start = (0, 0.0)
@@ -57,26 +66,26 @@ class Slot:
             options,
             limits,
             orphans,
+            on_ready=events.capacity_freed,
             on_reports=self._on_reports,
             on_queries=self._on_queries,
-            on_protocol_error=self._on_protocol_error,
             on_death=self._on_death,
         )
-        self._jobs: dict[int, ClaimedJob] = {}
-        self._batches: deque[tuple[int, float]] = deque()
-        self._sequence = 0
+        self._held = HeldJobs()
         self._recorded = 0
         self._report_bytes = 0.0
+        self._intake = ReportIntake(self._held, checker)
+        self._queries = Queries(self._held, events.queried)
 
     @property
     def jobs(self) -> Sequence[ClaimedJob]:
         """All jobs that the slot holds, in order, including the running one."""
-        return tuple(self._jobs.values())
+        return self._held.jobs
 
     @property
     def busy(self) -> bool:
         """Whether the slot holds any job."""
-        return bool(self._jobs)
+        return bool(self._held)
 
     @property
     def pid(self) -> int | None:
@@ -86,11 +95,11 @@ class Slot:
     @property
     def is_running_low(self) -> bool:
         """Whether at most one batch is left, so that the slot must be refilled before it runs out of work."""
-        return len(self._jobs) <= self._prefetch.batch_size
+        return len(self._held) <= self._prefetch.batch_size
 
     def jobs_wanted(self, now: float) -> int:
         """Return how many jobs to claim for the slot: one batch if it is idle, else as many as refill it."""
-        held = len(self._jobs)
+        held = len(self._held)
         wanted = self._prefetch.refill_level - held if held else self._prefetch.batch_size
         return max(0, min(self.max_accept(now), wanted))
 
@@ -98,7 +107,7 @@ class Slot:
         """Return how many jobs that have been claimed already the slot can take."""
         if not self._executor.accepts_jobs:
             return 0
-        held = len(self._jobs)
+        held = len(self._held)
         if not self._prefetch.prefetches:
             return 0 if held else 1
         running = self.running()
@@ -107,23 +116,25 @@ class Slot:
         return max(0, self._prefetch.max_held - held)
 
     def running(self) -> RunningJob | None:
-        """Return the job that is running at this moment."""
+        """Return the job that is running at this moment, as far as its executor's status page can be believed."""
         process = self._executor.process
-        if process is None or not self._jobs:
+        if process is None or not self._held:
             return None
-        sequence, started_ns = process.status.running_task(monotonic_ns())
-        job = self._jobs.get(sequence)
-        return None if job is None else RunningJob(sequence, job, started_ns / 1e9)
+        now_ns = monotonic_ns()
+        sequence, started_ns = process.status.running_task(now_ns)
+        job = self._held.get(sequence)
+        if job is None or not started_ns:
+            return None
+        started_at = max(min(started_ns, now_ns) / 1e9, self._held.assigned_at(sequence))
+        if sequence == self._held.due:
+            started_at = min(started_at, self._held.due_since() + MAX_START_SECONDS)
+        return RunningJob(sequence, job, started_at)
 
     def waiting_since(self) -> float | None:
         """Return when the first job that has not started was assigned; None if all have started."""
         running = self.running()
-        first = next((sequence for sequence in self._jobs if running is None or sequence > running.sequence), None)
-        if first is None:
-            return None
-        while self._batches and self._batches[0][0] < first:
-            self._batches.popleft()
-        return self._batches[0][1] if self._batches else None
+        first = next((sequence for sequence in self._held if running is None or sequence > running.sequence), None)
+        return None if first is None else self._held.assigned_at(first)
 
     async def run(self) -> None:
         """Keep an executor process until `stop`."""
@@ -138,34 +149,24 @@ class Slot:
         process = self._executor.process
         if process is None:
             raise RuntimeError(f"jobs were assigned to slot {self.number}, which has no executor")
-        if not self._jobs:
-            self._batches.clear()
-        tasks = []
-        for job in jobs:
-            self._sequence += 1
-            self._jobs[self._sequence] = job
-            tasks.append(Task(self._sequence, job.id, job.data, job.from_http, job.unsupported_feature, job.isolated))
-        self._batches.append((self._sequence, now))
-        process.send(tasks)
+        process.send(self._held.assign(jobs, now))
         if process.is_deferred:
             self._defer_reads()  # The slot holds more work than when the end of the deferral was set.
 
     def withdraw(self) -> None:
         """Take back, a moment later, every job that has not started; they are `released`."""
         process = self._executor.process
-        if process is None or not self._jobs:
+        if process is None or not self._held:
             return
-        running, _ = process.status.running_task(0)
-        # This range includes tasks that were withdrawn before and are perhaps still in the socket.
-        process.status.withdraw(running, self._sequence)
-        asyncio.get_running_loop().call_later(WITHDRAW_DELAY_SECONDS, self._release_withdrawn, process, self._sequence)
+        process.withdrawals.withdraw(self._held.last)
+        asyncio.get_running_loop().call_later(WITHDRAW_DELAY_SECONDS, self._release_withdrawn, process, self._held.last)
 
     def exceeded_limit(self, running: RunningJob) -> str:
         """Return which limit on processor time or processes the running job has exceeded, in a sentence; or ''."""
         process = self._executor.process
         if process is None or not self._options.job_limits:
             return ""
-        limits = self._options.job_limits.of(process.status.function)
+        limits = self._options.job_limits.of(self._checker.function_of(running.job, process.status.function))
         if limits.cpu is None and limits.processes is None:
             return ""
         used = measure(process.pid)
@@ -180,16 +181,27 @@ class Slot:
 
     def kill(self, sequence: int, reason: KillReason, detail: str = "") -> None:
         """Kill the task with that sequence number if it is still running, and the executor with it."""
-        if self._executor.is_killing:
-            return
-        running = self.running()
-        if running is not None and running.sequence == sequence:
+        process = self._executor.process
+        if process is not None and not self._executor.is_killing and self._read_up(process) == sequence:
             self._executor.kill(sequence, reason, detail)
+
+    def check_progress(self, now: float, max_wait_seconds: float) -> None:
+        """Replace an executor that does not do what its status page says, or that begins no job for so long."""
+        process = self._executor.process
+        if process is None or self._executor.is_killing or not self._held:
+            return
+        begun, started_ns = process.status.running_task(0)
+        due = self._held.due
+        if (begun == due and started_ns) or (begun < due and now - self._held.due_since() <= max_wait_seconds):
+            return
+        running = self._read_up(process)
+        if not running and not self._executor.is_killing and now - self._held.due_since() > max_wait_seconds:
+            log.warning("event=executor_stalled slot=%d pid=%d", self.number, process.pid)
+            self._executor.kill(0, KillReason.STALLED)
 
     def stop(self) -> None:
         """Kill the executor and let `run` end; jobs that the slot still holds are released."""
-        running = self.running()
-        self._executor.stop(0 if running is None else running.sequence)
+        self._executor.stop()
 
     def note_execution_record(self, sequence: int) -> None:
         """Note that an execution record of the running job is being written."""
@@ -199,94 +211,107 @@ class Slot:
         """Return whether an execution record of that job exists or is being written."""
         return self._recorded == sequence
 
-    def answer(self, ok: bool, content: Any) -> None:
-        """Answer the running job's query."""
-        if self._executor.process is not None:
-            self._executor.process.answer(ok, content)
+    def _read_up(self, process: ExecutorProcess) -> int:
+        """Read all reports that were sent before this moment; return the number of the running task, 0 for none."""
+        begun, started_ns = process.status.running_task(monotonic_ns())
+        process.read_available()
+        due = self._held.due
+        if begun == due and started_ns:
+            return due
+        if begun >= due and self._held:
+            self._on_violation(process, "no report on a task, but the status page shows that it has ended", begun)
+        return 0
 
-    def _on_reports(self, payloads: Sequence[bytes]) -> None:
-        outcomes: list[Outcome] = []
-        released: list[ClaimedJob] = []
-        try:
-            for payload in payloads:
-                reports = unpack(payload)
-                if not reports:
-                    self._executor.mark_ready()
-                for fields in reports:
-                    self._take_report(TaskReport(*fields), outcomes, released)
-        finally:
-            # An invalid report raises; the valid ones before it count all the same.
-            if released:
-                self._events.released(released)
-            if outcomes:
-                self._prefetch.observe([outcome.seconds for outcome in outcomes])
-                self._executor.count_jobs(len(outcomes))
-                self._events.ended(outcomes)
-        self._executor.recycle_if_due(idle=not self._jobs)
+    def _on_reports(self, frames: Frames) -> None:
+        process = self._executor.process
+        if process is None:
+            return
+        begun, _ = process.status.running_task(0)
+        intake = self._intake.take(frames, begun=begun, recorded=self._recorded, now=monotonic())
+        self._kill_for_violation(process)
+        if intake.released:
+            self._events.released(intake.released)
+        if intake.outcomes:
+            self._prefetch.observe([outcome.seconds for outcome in intake.outcomes])
+            self._executor.count_jobs(len(intake.outcomes))
+            self._events.ended(intake.outcomes)
+        self._executor.recycle_if_due(idle=not self._held)
         self._events.capacity_freed()
-        self._report_bytes = sum(map(len, payloads)) / max(1, len(outcomes))
+        self._report_bytes = sum(len(frame or b"") for frame in frames) / len(frames)
         self._defer_reads()
 
-    def _take_report(self, report: TaskReport, outcomes: list[Outcome], released: list[ClaimedJob]) -> None:
-        job = self._jobs.pop(report.sequence, None)
-        if job is None:
-            return  # The job was withdrawn before, or the task is not one of ours.
-        if report.outcome == TaskOutcome.WITHDRAWN:
-            released.append(job)
-        else:
-            outcomes.append(classify_report(job, report, has_execution_record=report.sequence == self._recorded))
-
     def _defer_reads(self) -> None:
-        now = asyncio.get_running_loop().time()
-        until = self._prefetch.batch_until(len(self._jobs), self._report_bytes, now)
-        if until is not None and self._executor.process is not None:
-            self._executor.process.defer_reads(until)
+        process = self._executor.process
+        if process is not None:
+            now = asyncio.get_running_loop().time()
+            until = self._prefetch.batch_until(len(self._held), self._report_bytes, process.report_buffer_bytes, now)
+            if until is not None:
+                process.defer_reads(until)
 
-    def _on_queries(self, payloads: Sequence[bytes]) -> None:
-        for payload in payloads:
-            sequence, operation, field, value = unpack(payload)
-            job = self._jobs.get(sequence)
-            if job is None:
-                self.answer(False, "the job's record cannot be reached: the job is no longer running")
-            else:
-                self._events.queried(self.answer, job, operation, field, value)
+    def _on_queries(self, frames: Frames) -> None:
+        process = self._executor.process
+        if process is not None:
+            try:
+                self._queries.take(process, frames)
+            except ProtocolError as error:
+                self._read_up(process)
+                running = self.running()
+                is_certain = running is not None and monotonic() - running.started_at > MAX_UNREAD_SECONDS
+                self._on_violation(process, str(error), process.status.running_task(0)[0] if is_certain else 0)
 
-    def _on_protocol_error(self, error: str) -> None:
-        log.error("event=executor_protocol_error slot=%d pid=%s error=%r", self.number, self.pid, error)
-        if self._jobs:
-            # Reports arrive in order, so the first job without a report is the one that broke the stream.
-            self._executor.kill(next(iter(self._jobs)), KillReason.PROTOCOL_ERROR)
-        else:
-            self._executor.kill_process()
+    def _on_violation(self, process: ExecutorProcess, message: str, begun: int) -> None:
+        self._intake.note_violation(message, begun)
+        self._kill_for_violation(process)
+
+    def _kill_for_violation(self, process: ExecutorProcess) -> None:
+        violation = self._intake.violation
+        if violation is not None and not self._executor.is_killing:
+            log.error(
+                "event=executor_protocol_error slot=%d pid=%d sequence=%d error=%r",
+                *(self.number, process.pid, *violation),
+            )
+            self._executor.kill(violation.sequence, KillReason.PROTOCOL_ERROR)
 
     def _release_withdrawn(self, process: ExecutorProcess, up_to: int) -> None:
         if process is not self._executor.process:
             return  # It has died since, and all its jobs are accounted for.
-        running, _ = process.status.running_task(0)
-        # Read the reports first: a job that has run must not be taken for one that has not started.
-        process.read_available()
-        not_started = [sequence for sequence in self._jobs if running < sequence <= up_to]
+        # A job that has run must not be taken for one that has not started.
+        running = self._read_up(process)
+        if self._executor.is_killing:
+            return  # When it has died, its jobs are accounted for.
+        not_started = [sequence for sequence in self._held if running < sequence <= up_to]
         if not_started:
-            self._events.released([self._jobs.pop(sequence) for sequence in not_started])
-            self._executor.recycle_if_due(idle=not self._jobs)
+            self._events.released(self._held.remove(not_started))
+            self._executor.recycle_if_due(idle=not self._held)
             self._events.capacity_freed()
 
-    def _on_death(self, death: ExecutorDeath, pid: int, intended: bool) -> None:
-        outcomes, released = classify_death(self._jobs, death)
-        if death.exit_code in RECYCLING_REASONS and not death.running:
-            reason = RECYCLING_REASONS[death.exit_code]
+    def _on_death(self, process: ExecutorProcess, death: ExecutorDeath, intended: bool) -> None:
+        due, since = self._held.due, self._held.due_since()
+        to_blame = self._held.get(due) if death.begun >= due else None
+        jobs = self._held.clear()
+        self._intake.violation = None
+        self._queries.forget(process)
+        if to_blame is not None:
+            function = self._checker.function_of(to_blame, death.function)
+            seconds = max(0.0, min(death.seconds, monotonic() - since))
+            hint = self._options.job_limits.of(function).hint()
+            death = replace(death, begun=due, function=function, seconds=seconds, hint=hint)
+        outcomes, released = classify_death(jobs, death)
+        if death.exit_code in RECYCLING_REASONS and to_blame is None:
             log.info(
-                "event=executor_recycled slot=%d pid=%d reason=%s detail=%r", self.number, pid, reason, death.function
+                "event=executor_recycled slot=%d pid=%d reason=%s detail=%r",
+                *(self.number, process.pid, RECYCLING_REASONS[death.exit_code], death.function),
             )
-        elif not intended and (self._jobs or death.exit_code != 0):
+            intended = True
+        elif not intended and (jobs or death.exit_code != 0):
             job_id = outcomes[0].job.id if outcomes else ""
             log.warning(
                 "event=executor_died slot=%d pid=%d %s job_id=%s",
-                *(self.number, pid, describe_exit(death.exit_code), job_id),
+                *(self.number, process.pid, describe_exit(death.exit_code), job_id),
             )
-        self._jobs = {}
-        self._batches.clear()
         if outcomes:
             self._events.ended(outcomes)
+        elif released and (not intended or (death.kill is not None and death.kill.is_unexplained)):
+            self._events.suspected(released.pop(0))
         if released:
             self._events.released(released)

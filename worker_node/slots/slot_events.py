@@ -10,6 +10,10 @@ from jobqueue.model import ClaimedJob
 Reply = Callable[[bool, Any], None]
 """Answer a running job's query: (whether it succeeded, the content or the error's text)."""
 
+Queried = Callable[[Reply, ClaimedJob, str, str, bytes], None]
+"""The running job reads or writes its own record. Arguments: reply, job, operation (`hget`, `hgetall`, `hset`), field,
+value."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
@@ -27,12 +31,14 @@ class SlotEvents:
     Attributes:
         ended: jobs ended, with these outcomes.
         released: these jobs left the slot without an outcome. The receiver releases, records or drops them.
-        queried: the running job reads or writes its own record. Arguments: reply, job, operation (`hget`, `hgetall`,
-            `hset`), field, value.
+        suspected: this job left the slot without an outcome, as the first of those that an executor had when it ended
+            without a job to blame.
+        queried: the running job reads or writes its own record.
         capacity_freed: the slot may be able to take jobs again.
     """
 
     ended: Callable[[Sequence[Outcome]], None]
     released: Callable[[Sequence[ClaimedJob]], None]
-    queried: Callable[[Reply, ClaimedJob, str, str, bytes], None]
+    suspected: Callable[[ClaimedJob], None]
+    queried: Queried
     capacity_freed: Callable[[], None]

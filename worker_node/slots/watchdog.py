@@ -52,6 +52,7 @@ class Watchdog:
             running = slot.running()
             if running is not None:
                 self._check_running(slot, running, now)
+            slot.check_progress(now, MAX_WAIT_SECONDS)
             since = slot.waiting_since()
             if since is not None and (now - since > MAX_WAIT_SECONDS or self._holds_revoked(slot)):
                 slot.withdraw()

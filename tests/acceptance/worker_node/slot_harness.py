@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
+from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome
 from jobqueue.model import ClaimedJob
 from tests.waiting import DEADLINE_SECONDS, until_async
@@ -14,6 +15,7 @@ from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.orphans import OrphanReaper
 from worker_node.slots.prefetch import PrefetchController
 from worker_node.slots.recycling import RecyclingLimits
+from worker_node.slots.reports import ReportChecker
 from worker_node.slots.slot import Slot
 from worker_node.slots.slot_events import Reply, SlotEvents
 
@@ -35,15 +37,18 @@ class SlotHarness:
         self.ended: list[Outcome] = []
         self.reported_at: list[float] = []
         self.released: list[ClaimedJob] = []
+        self.suspected: list[ClaimedJob] = []
         self.queries: list[tuple[str, str, str, bytes]] = []
         self.answers: dict[str, Any] = {}
+        checker = ReportChecker(FunctionRegistry.load(",".join(options.functions).split(",")))
         events = SlotEvents(
             ended=self._on_ended,
             released=self.released.extend,
+            suspected=self.suspected.append,
             queried=self._on_queried,
             capacity_freed=lambda: None,
         )
-        self.slot = Slot(0, options, limits, OrphanReaper(), PrefetchController(), events)
+        self.slot = Slot(0, options, limits, OrphanReaper(), PrefetchController(), checker, events)
         self.running = asyncio.create_task(self.slot.run())
         self._number = 0
 
@@ -69,12 +74,13 @@ class SlotHarness:
 
     def job(self, function: str, *args: Any, **changes: Any) -> ClaimedJob:
         self._number += 1
+        path = function if "." in function else f"{JOBS}.{function}"
         fields: dict[str, Any] = {
             "id": f"job-{self._number}",
             "token": "token",
             "shard_index": 0,
             "queue": "default",
-            "data": json.dumps([f"{JOBS}.{function}", None, args, {}]).encode(),
+            "data": json.dumps([path, None, args, {}]).encode(),
             "timeout_seconds": None,
             "from_http": True,
             "feed": True,

@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 
 from jobqueue.functions import FunctionRegistry
-from jobqueue.lifecycle.finish import Outcome, Stopped
-from jobqueue.model import ClaimedJob
+from jobqueue.lifecycle.finish import Failed, Outcome, Stopped
+from jobqueue.model import MAX_LOSSES, ClaimedJob, FailureReason
 from tests.unit.worker_node.claimed_job import claimed_job
-from worker_node.jobs_in_hand import JobsInHand
+from worker_node.jobs_in_hand import SUSPECTED_TEXT, JobsInHand
 from worker_node.shard_loops.finisher import Finisher
 from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.recycling import RecyclingLimits
@@ -83,3 +83,15 @@ def test_a_job_whose_lease_is_lost_is_neither_released_nor_recorded(
     jobs.lose_leases([job])
     jobs.accept([job])
     assert (finishers[0].outcomes, finishers[0].released) == ([], [])
+
+
+def test_a_job_that_is_suspected_again_and_again_fails(jobs: JobsInHand, finishers: list[FakeFinisher]) -> None:
+    job = claimed_job(data=NOOP)
+    events = jobs.slot_events
+    for _ in range(MAX_LOSSES - 1):
+        events.suspected(job)
+    assert (finishers[0].released, finishers[0].outcomes) == ([job] * (MAX_LOSSES - 1), [])
+    events.suspected(job)
+    assert finishers[0].outcomes == [Failed(job, "noop", 0.0, FailureReason.WORKER_LOST, SUSPECTED_TEXT)]
+    events.suspected(job)
+    assert len(finishers[0].released) == MAX_LOSSES, "requeued, it is a new job"

@@ -13,10 +13,9 @@ from typing import Any, NoReturn
 from processes.exit_code import describe_exit
 from worker_node.executor.current_job import AgentClient
 from worker_node.ipc.frame_sender import FrameSender
-from worker_node.ipc.protocol import LENGTH, TaskReport, pack, unpack
+from worker_node.ipc.frames import FrameReader, FrameWriter, new_key, unpack
+from worker_node.ipc.protocol import MAX_REPORT_BYTES, Query, TaskReport, pack
 
-MAX_FRAME_BYTES = 16 << 20
-"""Of a job's report or query. A result has 1 MiB at most."""
 MAX_INTERRUPTIONS = 100
 _CHECK_TIMEOUT = struct.pack("ll", 0, 100_000)
 """After 0.1 s of silence, look whether a job's process has ended: another one can still hold its socket open."""
@@ -53,6 +52,7 @@ class ForkRunner:
         """
         self._spare_copies()
         connection, childs_end = socket.socketpair()
+        key = new_key()
         with connection:
             with childs_end:
                 # What is in these buffers would be written twice.
@@ -64,9 +64,9 @@ class ForkRunner:
                     raise LostJob(f"no process could be started for the job: {error}") from error
                 if self._child == 0:
                     connection.close()
-                    self._run_child(childs_end, job)
+                    self._run_child(childs_end, key, job)
             try:
-                report = self._attend(connection, self._child, sequence)
+                report = self._attend(connection, key, self._child, sequence)
             except (ValueError, TypeError) as error:
                 raise LostJob(f"the job wrote into the socket between its process and the executor: {error}") from error
             if report is None:
@@ -92,25 +92,26 @@ class ForkRunner:
             gc.collect()
             gc.freeze()
 
-    def _run_child(self, connection: socket.socket, job: Callable[[AgentClient], TaskReport]) -> NoReturn:
+    def _run_child(self, connection: socket.socket, key: bytes, job: Callable[[AgentClient], TaskReport]) -> NoReturn:
         pid = os.getpid()
         try:
             self._disconnect()
             _reseed_numpy()
-            report = job(AgentClient(connection))
+            report = job(AgentClient(connection, key))
             if os.getpid() == pid:  # Else the job has forked, and this is the other process.
-                _send(connection, pack([report]))
+                _send(connection, FrameWriter(key).pack(report))
         finally:
             os._exit(0)
 
-    def _attend(self, connection: socket.socket, pid: int, sequence: int) -> TaskReport | None:
+    def _attend(self, connection: socket.socket, key: bytes, pid: int, sequence: int) -> TaskReport | None:
         """Answer a job's queries; return its report, or None if there comes none.
 
         Raises:
             ValueError, TypeError: it sends something else.
         """
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _CHECK_TIMEOUT)
-        incoming = bytearray()
+        reader = FrameReader(MAX_REPORT_BYTES)
+        reader.use_key(key)
         while True:
             try:
                 data = connection.recv(_READ_BYTES)
@@ -122,35 +123,21 @@ class ForkRunner:
                 return None
             if not data:
                 return None
-            incoming += data
-            while (payload := _take_frame(incoming)) is not None:
-                messages = unpack(payload)
-                if len(messages) == 1:
-                    return TaskReport(*messages[0])
+            for payload in reader.feed(data):
+                fields = unpack(payload)
+                if len(fields) == len(TaskReport._fields):
+                    return TaskReport(*fields)
                 with contextlib.suppress(OSError):  # It has ended since.
-                    connection.sendall(pack(self._answer(sequence, *messages[1:])))
+                    connection.sendall(pack(self._answer(sequence, Query(*fields))))
 
-    def _answer(self, sequence: int, operation: str, field: str, value: bytes) -> Sequence[Any]:
+    def _answer(self, sequence: int, query: Query) -> Sequence[Any]:
+        number, _, operation, field, value = query
         if not (isinstance(operation, str) and isinstance(field, str) and isinstance(value, bytes)):
             raise TypeError("a query with other values")
         try:
-            return True, self._agent.query(sequence, operation, field, value)
+            return number, True, self._agent.query(sequence, operation, field, value)
         except RuntimeError as error:
-            return False, str(error)
-
-
-def _take_frame(incoming: bytearray) -> bytes | None:
-    """Take the first frame out of what has arrived; None if it is not whole yet."""
-    if len(incoming) < LENGTH.size:
-        return None
-    end = LENGTH.size + LENGTH.unpack_from(incoming)[0]
-    if end > MAX_FRAME_BYTES:
-        raise ValueError(f"a frame of {end} bytes, at most {MAX_FRAME_BYTES} are allowed")
-    if len(incoming) < end:
-        return None
-    payload = bytes(incoming[LENGTH.size : end])
-    del incoming[:end]
-    return payload
+            return number, False, str(error)
 
 
 def _has_ended(pid: int) -> bool:

@@ -2,15 +2,19 @@
 
 import copy
 import json
+import signal
 import socket
 import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from worker_node.executor.current_job import AgentClient, CurrentJob
-from worker_node.ipc import protocol
+from worker_node.ipc.frames import FrameReader, new_key
+from worker_node.ipc.protocol import MAX_META_BYTES, MAX_QUERY_BYTES, pack
+from worker_node.slots.reports import read_query
 
 
 class FakeAgent:
@@ -25,7 +29,12 @@ class FakeAgent:
         }
         self.operations: list[str] = []
         self._connection, self._executor = socket.socketpair()
-        self.client = AgentClient(self._executor)
+        key = new_key()
+        self._reader = FrameReader(MAX_QUERY_BYTES)
+        self._reader.use_key(key)
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.client = AgentClient(self._executor, key)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -42,13 +51,16 @@ class FakeAgent:
         self._executor.close()
 
     def _serve(self) -> None:
-        while (query := protocol.read_frame(self._connection)) is not None:
-            _, operation, field, value = query
-            self.operations.append(operation)
-            if operation == "hset":
-                self.record[field.encode()] = value
-            content = {"hgetall": self.record, "hget": self.record.get(field.encode())}.get(operation)
-            self._connection.sendall(protocol.pack([True, content]))
+        while data := self._connection.recv(1 << 16):
+            for payload in self._reader.feed(data):
+                assert payload is not None
+                number, _, operation, field, value = read_query(payload)
+                self.operations.append(operation)
+                if operation == "hset":
+                    self.record[field.encode()] = value
+                content = {"hgetall": self.record, "hget": self.record.get(field.encode())}.get(operation)
+                self.may_answer.wait()
+                self._connection.sendall(pack([number, True, content]))
 
 
 @pytest.fixture
@@ -132,3 +144,28 @@ def test_threads_that_read_while_the_job_is_loaded_see_all_of_it(job: Any) -> No
     for thread in threads:
         thread.join()
     assert seen == [("q", {"old": 1})] * 8
+
+
+def test_a_query_that_the_jobs_own_alarm_interrupts_does_not_disturb_the_next(agent: FakeAgent) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("the job's own")
+
+    agent.may_answer.clear()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(TimeoutError, match="the job's own"):
+            agent.client.query(1, "hget", "status", b"")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    agent.may_answer.set()
+    assert agent.client.query(1, "hget", "origin", b"") == b"q", "and not the answer to the first query"
+
+
+def test_a_meta_that_is_too_large_is_refused_before_it_is_sent(agent: FakeAgent) -> None:
+    job = CurrentJob(agent.client, 1, "a", pickled=False)
+    job.meta["text"] = "x" * MAX_META_BYTES
+    with pytest.raises(ValueError, match="the maximum is 1048576"):
+        job.save_meta()
+    assert "hset" not in agent.operations

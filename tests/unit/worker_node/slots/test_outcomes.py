@@ -19,7 +19,7 @@ from worker_node.slots.outcomes import (
 
 JOB = claimed_job(timeout_seconds=7)
 HELD_JOBS = {3: JOB, 4: replace(JOB, id="b"), 5: replace(JOB, id="c")}
-CRASH = ExecutorDeath(exit_code=-11, running=3, function="f", seconds=1.5, kill=None)
+CRASH = ExecutorDeath(exit_code=-11, begun=3, function="f", seconds=1.5, kill=None)
 
 
 def test_only_the_running_job_is_blamed_for_a_crash() -> None:
@@ -36,9 +36,9 @@ def test_only_the_running_job_is_blamed_for_a_crash() -> None:
     assert [job.id for job in released] == ["b", "c"]
 
 
-@pytest.mark.parametrize("running", [0, 2], ids=["none running", "a job that has been reported"])
-def test_a_crash_between_two_jobs_is_blamed_on_none(running: int) -> None:
-    outcomes, released = classify_death(HELD_JOBS, replace(CRASH, running=running))
+@pytest.mark.parametrize("begun", [0, 2], ids=["none has begun", "a job that has been reported"])
+def test_a_crash_between_two_jobs_is_blamed_on_none(begun: int) -> None:
+    outcomes, released = classify_death(HELD_JOBS, replace(CRASH, begun=begun))
     assert (outcomes, [job.id for job in released]) == ([], ["a", "b", "c"])
 
 
@@ -61,9 +61,25 @@ def test_a_killed_jobs_outcome_follows_from_the_reason(
 
 
 def test_a_kill_for_a_job_that_has_ended_is_blamed_on_none() -> None:
-    death = replace(CRASH, exit_code=-9, running=4, kill=Kill(3, KillReason.TIMEOUT))
+    death = replace(CRASH, exit_code=-9, begun=4, kill=Kill(3, KillReason.TIMEOUT))
     outcomes, released = classify_death({4: HELD_JOBS[4]}, death)
     assert (outcomes, [job.id for job in released]) == ([], ["b"])
+
+
+@pytest.mark.parametrize(
+    ("kill", "is_unexplained"),
+    [
+        (Kill(0, KillReason.STALLED), True),
+        (Kill(0, KillReason.PROTOCOL_ERROR), True),
+        (Kill(3, KillReason.PROTOCOL_ERROR), False),
+        (Kill(0, KillReason.DRAINED), False),
+    ],
+)
+def test_a_kill_that_no_job_is_to_blame_for_releases_all(kill: Kill, is_unexplained: bool) -> None:
+    assert kill.is_unexplained is is_unexplained
+    if kill.sequence == 0:
+        outcomes, released = classify_death(HELD_JOBS, replace(CRASH, exit_code=-9, kill=kill))
+        assert (outcomes, [job.id for job in released]) == ([], ["a", "b", "c"])
 
 
 def _report(outcome: TaskOutcome, body: bytes | str, detail: object = None, function: str = "f") -> TaskReport:

@@ -5,14 +5,15 @@ import pytest
 from worker_node.slots.prefetch import (
     BATCH_SECONDS,
     MAX_BATCH_SIZE,
-    MAX_BATCHED_REPORT_BYTES,
     MAX_HELD_JOBS,
     MAX_PREFETCHED_JOB_SECONDS,
+    MAX_REPORT_WINDOW_SECONDS,
     PREFETCH_MULTIPLIER,
     PrefetchController,
 )
 
 SMALL_REPORT_BYTES = 200
+BUFFER_BYTES = 1 << 20
 NOOP_SECONDS = 0.00001
 """Run time of a job that does nothing."""
 
@@ -57,13 +58,15 @@ def test_one_slow_job_after_many_fast_ones_shrinks_the_batch_at_once() -> None:
 @pytest.mark.parametrize(
     ("held_jobs", "job_seconds", "until"),
     [
-        (20, 0.010, 100.1),
+        (20, 0.010, 100.05),
         (10, 0.010, 100.05),
         (4, 0.010, 100.02),
         (2, 0.018, 100.02),
         (1, 0.018, None),
-        (20, 0.0001, None),
+        (5, 0.0001, None),
+        (20, 0.0001, 100.003),
         (100, 0.0005, 100.03),
+        (256, NOOP_SECONDS, 100.006),
     ],
 )
 def test_report_windows_last_two_thirds_of_the_work_and_end_on_a_grid(
@@ -71,11 +74,11 @@ def test_report_windows_last_two_thirds_of_the_work_and_end_on_a_grid(
 ) -> None:
     prefetch = _after((1, job_seconds))
     expected = None if until is None else pytest.approx(until)
-    assert prefetch.batch_until(held_jobs, SMALL_REPORT_BYTES, now=100.002) == expected
+    assert prefetch.batch_until(held_jobs, SMALL_REPORT_BYTES, BUFFER_BYTES, now=100.002) == expected
 
 
 def _batches_reports(prefetch: PrefetchController, held_jobs: int, report_bytes: float = SMALL_REPORT_BYTES) -> bool:
-    return prefetch.batch_until(held_jobs, report_bytes, now=100.001) is not None
+    return prefetch.batch_until(held_jobs, report_bytes, BUFFER_BYTES, now=100.001) is not None
 
 
 def test_the_report_window_shrinks_at_once_and_grows_slowly() -> None:
@@ -86,14 +89,23 @@ def test_the_report_window_shrinks_at_once_and_grows_slowly() -> None:
     prefetch.observe([NOOP_SECONDS] * 100)
     assert not _batches_reports(prefetch, held_jobs=10)
     prefetch.observe([0.010])
-    assert not _batches_reports(prefetch, held_jobs=10)
+    until = prefetch.batch_until(10, SMALL_REPORT_BYTES, BUFFER_BYTES, now=100.001)
+    assert until is None or until < 100.009, "not yet the 50 ms of before"
 
 
-def test_large_reports_are_not_batched() -> None:
+def test_reports_are_batched_only_if_the_executors_socket_can_hold_them() -> None:
     prefetch = _after((1, 0.010))
-    report_bytes = MAX_BATCHED_REPORT_BYTES // 8
-    assert _batches_reports(prefetch, 8, report_bytes)
-    assert not _batches_reports(prefetch, 9, report_bytes)
+    assert _batches_reports(prefetch, MAX_HELD_JOBS, SMALL_REPORT_BYTES)
+    assert _batches_reports(prefetch, 7, BUFFER_BYTES / 16)
+    assert not _batches_reports(prefetch, 8, BUFFER_BYTES / 16)
+
+
+def test_a_report_waits_for_at_most_60_ms() -> None:
+    prefetch = _after((1, 0.010))
+    for milliseconds in range(200):
+        now = 100 + milliseconds / 1000
+        until = prefetch.batch_until(MAX_HELD_JOBS, SMALL_REPORT_BYTES, BUFFER_BYTES, now)
+        assert until is None or until <= now + MAX_REPORT_WINDOW_SECONDS
 
 
 def test_the_report_window_follows_the_shortest_job_of_a_batch() -> None:

@@ -1,0 +1,133 @@
+"""Pages of memory that the agent shares with one executor: what both must know at once, without a message.
+
+No lock is needed to withdraw a task. The executor first writes which task it starts and then checks whether it was
+withdrawn; the agent first withdraws and, a moment later, checks which task runs. So a withdrawn task either shows as
+running or does not start.
+
+Jobs run in the executor's process. They can write to its page, so for the agent it is only a hint. They cannot shrink
+it, which would kill the agent when it reads, and they cannot write to the agent's page.
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+import sys
+import tempfile
+from contextlib import suppress
+
+_FUTURE_WRITE_SEAL = 0x10
+"""F_SEAL_FUTURE_WRITE of Linux 5.1 and later; Python does not name it."""
+
+
+class StatusPage:
+    """The executor's page: the running task, and the memory in use."""
+
+    # With native alignment, struct copies each number as a whole.
+    _RUNNING = struct.Struct("@QQQB")
+    _NUMBER = struct.Struct("@Q")
+    _NAME_SIZE, _RESIDENT_AT, _NAME_AT = 24, 32, 40
+    _NAME_BYTES = 200
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._memory = mmap.mmap(fd, mmap.PAGESIZE)
+
+    @classmethod
+    def create(cls) -> "StatusPage":
+        """Return a new page, whose `fd` the executor inherits."""
+        page = cls(_new_page())
+        _seal(page.fd, 0)
+        return page
+
+    def close(self) -> None:
+        """Unmap the page."""
+        self._memory.close()
+        os.close(self.fd)
+
+    def set_running_task(self, sequence: int, now_ns: int) -> None:
+        """Executor: note that this task starts, or has ended (time 0). Its function is not known yet."""
+        self._RUNNING.pack_into(self._memory, 0, sequence, now_ns, sequence ^ now_ns, 0)
+
+    def set_function(self, function: bytes) -> None:
+        """Executor: note the public name of the function that the running task calls."""
+        size = min(len(function), self._NAME_BYTES)
+        self._memory[self._NAME_AT : self._NAME_AT + size] = function[:size]
+        self._memory[self._NAME_SIZE] = size
+
+    def running_task(self, now_ns: int) -> tuple[int, int]:
+        """Return the last task that was started (0: none), and when by the monotonic clock (0: it has ended)."""
+        sequence, started_ns, check, _ = self._RUNNING.unpack_from(self._memory, 0)
+        # If the numbers do not match, the executor is writing them at this moment: the task starts now.
+        return sequence, started_ns if sequence ^ started_ns == check else now_ns
+
+    @property
+    def function(self) -> str:
+        """Public name of the function that the running task calls; '' until it is known."""
+        size = min(self._memory[self._NAME_SIZE], self._NAME_BYTES)
+        return self._memory[self._NAME_AT : self._NAME_AT + size].decode("utf-8", "replace")
+
+    @property
+    def resident_bytes(self) -> int:
+        """Resident memory of the executor at its last measurement; 0 before the first or if it cannot be measured."""
+        return int(self._NUMBER.unpack_from(self._memory, self._RESIDENT_AT)[0])
+
+    @resident_bytes.setter
+    def resident_bytes(self, size: int) -> None:
+        self._NUMBER.pack_into(self._memory, self._RESIDENT_AT, size)
+
+
+class WithdrawalPage:
+    """The agent's page: tasks that were withdrawn. The executor can only read it."""
+
+    _NUMBER = struct.Struct("@Q")
+
+    def __init__(self, fd: int, memory: mmap.mmap) -> None:
+        self.fd = fd
+        self._memory = memory
+
+    @classmethod
+    def create(cls) -> "WithdrawalPage":
+        """Return a new page, whose `fd` the executor inherits."""
+        fd = _new_page()
+        memory = mmap.mmap(fd, mmap.PAGESIZE)
+        _seal(fd, _FUTURE_WRITE_SEAL)
+        return cls(fd, memory)
+
+    @classmethod
+    def open(cls, fd: int) -> "WithdrawalPage":
+        """Return the page that the executor has inherited."""
+        return cls(fd, mmap.mmap(fd, mmap.PAGESIZE, prot=mmap.PROT_READ))
+
+    def close(self) -> None:
+        """Unmap the page."""
+        self._memory.close()
+        os.close(self.fd)
+
+    def withdraw(self, up_to: int) -> None:
+        """Agent: forbid the executor to start a task up to this sequence number."""
+        self._NUMBER.pack_into(self._memory, 0, up_to)
+
+    def is_withdrawn(self, sequence: int) -> bool:
+        """Executor: return whether the task was withdrawn, so that it must not start."""
+        return bool(sequence <= self._NUMBER.unpack_from(self._memory, 0)[0])
+
+
+def _new_page() -> int:
+    """Return the descriptor of a page of zeros that no path leads to."""
+    if sys.platform == "linux":
+        fd = os.memfd_create("workmanager", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(fd, mmap.PAGESIZE)
+        return fd
+    with tempfile.TemporaryFile() as file:
+        file.truncate(mmap.PAGESIZE)
+        return os.dup(file.fileno())
+
+
+def _seal(fd: int, seals: int) -> None:
+    """Keep everybody from changing the size of a page, and from what else the seals forbid."""
+    if sys.platform == "linux":
+        size_seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+        with suppress(OSError):  # The kernel is older than the seal.
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, size_seals | seals)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, size_seals | fcntl.F_SEAL_SEAL)

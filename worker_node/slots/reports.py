@@ -1,0 +1,168 @@
+"""Checks on what executors send: a job can write anything to its executor's sockets.
+
+A message is taken only if it is whole and bounded, and says nothing that the agent knows to be wrong.
+
+Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
+"""
+
+import json
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]  # It has no types.
+
+from jobqueue.functions import FunctionRegistry
+from jobqueue.model import MAX_RESULT_BYTES, ClaimedJob
+from jobqueue.rq_call import called_path, requested_function
+from worker_node.ipc.protocol import (
+    MAX_FIELD_CHARS,
+    MAX_META_BYTES,
+    MAX_NAME_CHARS,
+    MAX_PATH_CHARS,
+    MAX_RETRY_INTERVALS,
+    MAX_RETRY_NUMBER,
+    MAX_TEXT_CHARS,
+    Query,
+    TaskOutcome,
+    TaskReport,
+)
+
+MAX_REMEMBERED = 10_000
+"""How many functions are remembered with the first bytes of their jobs' data."""
+_OUTCOMES = {int(outcome): outcome for outcome in TaskOutcome}
+_OPERATIONS = frozenset({"hget", "hgetall", "hset"})
+_VERSION = re.compile(r"[0-9a-f]{0,64}")
+
+
+class ProtocolError(Exception):
+    """An executor has sent what it never sends by itself; the message says what."""
+
+
+class ReportChecker:
+    """Reads reports, and compares them with what the agent knows of the job.
+
+    Args:
+        functions: names the function that a job asks for.
+    """
+
+    def __init__(self, functions: FunctionRegistry) -> None:
+        self._functions = functions
+        self._starts: dict[str, bytes] = {}
+
+    def check(self, report: TaskReport, job: ClaimedJob, most_seconds: float) -> None:
+        """Compare a report with its job.
+
+        Args:
+            most_seconds: how long the job can have run.
+
+        Raises:
+            ProtocolError: it does not fit.
+        """
+        if not 0.0 <= report.seconds <= most_seconds:  # Not a number fails, too.
+            raise ProtocolError(f"a run time of {report.seconds} s, at most {most_seconds:.3f} are possible")
+        if not job.data.startswith(self._starts.get(report.function, b"?")):
+            self._check_function(report, job)
+
+    def function_of(self, job: ClaimedJob, hint: str) -> str:
+        """Return the public name of the function that a job asks for; for a pickled one, what its executor says."""
+        return requested_function(job.data, self._functions)[:MAX_NAME_CHARS] or hint
+
+    def _check_function(self, report: TaskReport, job: ClaimedJob) -> None:
+        path = called_path(job.data)
+        if not path or not report.function:
+            return  # Pickled, or not readable: only the executor can tell.
+        name = self._functions.name_of(path)
+        expected = name or path
+        if report.function not in (expected, expected[:MAX_NAME_CHARS]):
+            raise ProtocolError(f"the function {report.function[:MAX_NAME_CHARS]!r}, not {expected!r}")
+        start = json.dumps([path])[:-1].encode() + b","
+        if name is not None and report.outcome == TaskOutcome.FINISHED and job.data.startswith(start):
+            if len(self._starts) >= MAX_REMEMBERED:
+                self._starts.clear()
+            self._starts[name] = start
+
+
+def read_report(payload: bytes) -> TaskReport:
+    """Read a report.
+
+    Raises:
+        ProtocolError: it is no report.
+    """
+    fields = _unpack(payload)
+    if type(fields) is not list or len(fields) != 7:
+        raise ProtocolError("no report")
+    sequence, number, function, seconds, body, detail, version = fields
+    outcome = _OUTCOMES.get(number) if type(number) is int else None
+    if not (
+        outcome is not None
+        and type(sequence) is int
+        and type(function) is str
+        and type(seconds) is float
+        and type(version) is str
+        and len(function) <= MAX_PATH_CHARS
+        and _VERSION.fullmatch(version)
+        and _fits(outcome, body, detail)
+    ):
+        raise ProtocolError("a report with values of the wrong type or size")
+    return TaskReport(sequence, outcome, function, seconds, body, detail, version)
+
+
+def read_query(payload: bytes) -> Query:
+    """Read a query.
+
+    Raises:
+        ProtocolError: it is no query.
+    """
+    fields = _unpack(payload)
+    if type(fields) is not list or list(map(type, fields)) != [int, int, str, str, bytes]:
+        raise ProtocolError("no query")
+    query = Query(*fields)
+    if (
+        query.operation not in _OPERATIONS
+        or len(query.field) > MAX_FIELD_CHARS
+        or len(query.value) > MAX_META_BYTES
+        or not 0 <= query.number < 1 << 63
+    ):
+        raise ProtocolError("a query with values that are unknown or too large")
+    return query
+
+
+def _unpack(payload: bytes) -> Any:
+    try:
+        return msgpack.unpackb(payload, max_array_len=MAX_RETRY_INTERVALS, max_map_len=0, max_ext_len=0)
+    except Exception as error:  # Whatever msgpack raises for bytes that a job has made up.
+        raise ProtocolError(f"no message: {type(error).__name__}: {error}") from error
+
+
+def _fits(outcome: TaskOutcome, body: Any, detail: Any) -> bool:
+    match outcome:
+        case TaskOutcome.FINISHED:
+            return detail is None and _is_result(body)
+        case TaskOutcome.FAILED:
+            return type(detail) is bool and type(body) is str and len(body) <= MAX_TEXT_CHARS
+        case TaskOutcome.REJECTED | TaskOutcome.LOST:
+            return detail is None and type(body) is str and len(body) <= MAX_TEXT_CHARS
+        case TaskOutcome.RETRY:
+            return _are_retry_terms(detail) and _is_result(body)
+        case TaskOutcome.WITHDRAWN:
+            return detail is None and body == b""
+
+
+def _is_result(body: Any) -> bool:
+    if type(body) is not bytes:
+        return False
+    try:
+        return len(a2b_base64(body, strict_mode=True)) <= MAX_RESULT_BYTES
+    except Base64Error:
+        return False
+
+
+def _are_retry_terms(detail: Any) -> bool:
+    if type(detail) is not list or list(map(type, detail)) != [int, list, bool]:
+        return False
+    most, intervals, _ = detail
+    return len(intervals) <= MAX_RETRY_INTERVALS and all(
+        type(number) is int and 0 <= number <= MAX_RETRY_NUMBER for number in (most, *intervals)
+    )
