@@ -286,16 +286,19 @@ class Slot:
             self._events.capacity_freed()
 
     def _on_death(self, process: ExecutorProcess, death: ExecutorDeath, intended: bool) -> None:
-        due, since = self._held.due, self._held.due_since()
-        to_blame = self._held.get(due) if death.begun >= due else None
+        sequence = self._held.due if death.begun >= self._held.due else 0
+        if death.kill is not None:
+            sequence = death.kill.sequence
+        to_blame, since = self._held.get(sequence), self._held.due_since()
         jobs = self._held.clear()
         self._intake.violation = None
         self._queries.forget(process)
+        death = replace(death, begun=0)
         if to_blame is not None:
             function = self._checker.function_of(to_blame, death.function)
             seconds = max(0.0, min(death.seconds, monotonic() - since))
             hint = self._options.job_limits.of(function).hint()
-            death = replace(death, begun=due, function=function, seconds=seconds, hint=hint)
+            death = replace(death, begun=sequence, function=function, seconds=seconds, hint=hint)
         outcomes, released = classify_death(jobs, death)
         if death.exit_code in RECYCLING_REASONS and to_blame is None:
             log.info(

@@ -17,6 +17,11 @@ def note_end(path: str, text: str) -> float:
     return time.monotonic()
 
 
+def unix_time() -> float:
+    """Return the moment of the end, in Unix time."""
+    return time.time()
+
+
 def keep_interpreter(path: str, how: str) -> list[float]:
     """Note the start, and keep the interpreter for a second or more; return the start and the end of that."""
     note(path, how)
