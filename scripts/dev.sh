@@ -6,7 +6,7 @@
 #   up [OPTION...]       run the whole system in the foreground (workmanager up)
 #   unit [ARGUMENT...]   run the unit tests
 #   one TEST...          run some tests in one process: a directory, FILE, FILE::NAME, or -k EXPRESSION
-#   test [ARGUMENT...]   run all tests, two files at a time (scripts/test.sh)
+#   test [ARGUMENT...]   run all tests, three files at a time (scripts/test.sh)
 #   check                run all checks: format, lint, types, tests (.ci/run)
 #   format [PATH...]     fix formatting, and what the linter can fix
 #   lint                 check formatting, lint errors and shell scripts

@@ -19,6 +19,12 @@ install_packages() {
     compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || missing+=(libfaketime)
     # The simulator of IAM policies.
     { _has node && _has npm; } || missing+=(npm)
+    _has curl || missing+=(curl)
+    # Proxies in front of managers. Where systemd runs, their packages would also start services.
+    if [ ! -d /run/systemd/system ]; then
+        _has nginx || missing+=(nginx-light)
+        _has haproxy || missing+=(haproxy)
+    fi
     if [ "${#missing[@]}" = 0 ] || [ "$(id -u)" != 0 ] || ! _has apt-get; then
         return
     fi
@@ -35,5 +41,5 @@ set_up deploy
 set_up dev
 install_packages
 cd "$root"
-# Two files at a time: most tests wait for processes, and need little CPU.
-exec "$python" -m pytest --numprocesses 2 --dist loadfile "$@"
+# Three files at a time: most tests wait for processes, and need little CPU.
+exec "$python" -m pytest --numprocesses 3 --dist loadfile "$@"

@@ -1,14 +1,24 @@
-"""Connections that do nothing, or next to nothing, and what they cost the clients that work."""
+"""Connections that do nothing, or next to nothing, and what they cost the clients that work.
+
+`python -m tests.acceptance.http.crowd` measures it on a machine that does nothing else.
+"""
 
 import contextlib
 import resource
+import shutil
 import socket
+import statistics
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.harness.http_enqueue_load import enqueue_requests
 from benchmarks.harness.http_load import LoadGenerator, LoadResult, repeat_forever
+from tests.acceptance.manager.manager_program import ManagerProgram
+from workmanager.local.valkey import ValkeyServer
 
 IDLE, SLOW = 10_000, 500
 DRIP_SECONDS = 1.0
@@ -72,3 +82,42 @@ def _allow_descriptors(number: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < number:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(number, hard), hard))
+
+
+def main() -> None:
+    """Measure a manager in turns without and with the crowd, and let wrk ask as fast as it can."""
+    with tempfile.TemporaryDirectory() as name:
+        server = ValkeyServer(Path(name) / "valkey")
+        server.start()
+        manager = ManagerProgram(Path(name) / "managers", server.url, ACCESS_LOG="false").wait_until_ready()
+        try:
+            _measure(manager)
+        finally:
+            manager.kill()
+            server.kill()
+
+
+def _measure(manager: ManagerProgram, rounds: int = 5) -> None:
+    load(manager.port, 2.0)
+    memory = memory_mebibytes(manager.process.pid)
+    alone, beside = [], []
+    for _ in range(rounds):
+        alone.append(load(manager.port, 5.0).milliseconds(0.99))
+        with crowd(manager.port):
+            beside.append(load(manager.port, 5.0).milliseconds(0.99))
+            grown = memory_mebibytes(manager.process.pid) - memory
+    ratio = statistics.median(beside) / statistics.median(alone)
+    sys.stdout.write(
+        f"p99 of {RATE} requests/s, ms: alone {_shown(alone)}; beside {IDLE} idle and {SLOW} slow {_shown(beside)}\n"
+        f"ratio of the medians {ratio:.2f}; memory + {grown:.0f} MiB\n"
+    )
+    if shutil.which("wrk"):
+        subprocess.run(["wrk", "-t2", "-c256", "-d10s", "--latency", f"{manager.url}/healthz"], check=True)
+
+
+def _shown(values: list[float]) -> str:
+    return " ".join(f"{value:.1f}" for value in values)
+
+
+if __name__ == "__main__":
+    main()
