@@ -4,6 +4,8 @@ No lock is needed to withdraw a task. The executor first writes which task it st
 withdrawn; the agent first withdraws and, a moment later, checks which task runs. So a withdrawn task either shows as
 running or does not start.
 
+Each number is stored as a whole, through a memoryview. `struct.pack_into` is of no use here: it writes zeros first.
+
 Jobs run in the executor's process. They can write to its page, so for the agent it is only a hint. They cannot shrink
 it, which would kill the agent when it reads, and they cannot write to the agent's page.
 """
@@ -11,7 +13,6 @@ it, which would kill the agent when it reads, and they cannot write to the agent
 import fcntl
 import mmap
 import os
-import struct
 import sys
 import tempfile
 from contextlib import suppress
@@ -23,15 +24,13 @@ _FUTURE_WRITE_SEAL = 0x10
 class StatusPage:
     """The executor's page: the running task, and the memory in use."""
 
-    # With native alignment, struct copies each number as a whole.
-    _RUNNING = struct.Struct("@QQQB")
-    _NUMBER = struct.Struct("@Q")
-    _NAME_SIZE, _RESIDENT_AT, _NAME_AT = 24, 32, 40
-    _NAME_BYTES = 200
+    _SEQUENCE, _STARTED, _CHECK, _NAME_SIZE, _RESIDENT = range(5)
+    _NAME_AT, _NAME_BYTES = 5 * 8, 200
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._memory = mmap.mmap(fd, mmap.PAGESIZE)
+        self._numbers = memoryview(self._memory).cast("Q")
 
     @classmethod
     def create(cls) -> "StatusPage":
@@ -42,49 +41,54 @@ class StatusPage:
 
     def close(self) -> None:
         """Unmap the page."""
+        self._numbers.release()
         self._memory.close()
         os.close(self.fd)
 
     def set_running_task(self, sequence: int, now_ns: int) -> None:
         """Executor: note that this task starts, or has ended (time 0). Its function is not known yet."""
-        self._RUNNING.pack_into(self._memory, 0, sequence, now_ns, sequence ^ now_ns, 0)
+        numbers = self._numbers
+        numbers[self._STARTED] = now_ns
+        numbers[self._CHECK] = sequence ^ now_ns
+        numbers[self._NAME_SIZE] = 0
+        numbers[self._SEQUENCE] = sequence
 
     def set_function(self, function: bytes) -> None:
         """Executor: note the public name of the function that the running task calls."""
         size = min(len(function), self._NAME_BYTES)
         self._memory[self._NAME_AT : self._NAME_AT + size] = function[:size]
-        self._memory[self._NAME_SIZE] = size
+        self._numbers[self._NAME_SIZE] = size
 
     def running_task(self, now_ns: int) -> tuple[int, int]:
         """Return the last task that was started (0: none), and when by the monotonic clock (0: it has ended)."""
-        sequence, started_ns, check, _ = self._RUNNING.unpack_from(self._memory, 0)
+        numbers = self._numbers
+        sequence, started_ns, check = numbers[self._SEQUENCE], numbers[self._STARTED], numbers[self._CHECK]
         # If the numbers do not match, the executor is writing them at this moment: the task starts now.
         return sequence, started_ns if sequence ^ started_ns == check else now_ns
 
     @property
     def function(self) -> str:
         """Public name of the function that the running task calls; '' until it is known."""
-        size = min(self._memory[self._NAME_SIZE], self._NAME_BYTES)
+        size = min(self._numbers[self._NAME_SIZE], self._NAME_BYTES)
         return self._memory[self._NAME_AT : self._NAME_AT + size].decode("utf-8", "replace")
 
     @property
     def resident_bytes(self) -> int:
         """Resident memory of the executor at its last measurement; 0 before the first or if it cannot be measured."""
-        return int(self._NUMBER.unpack_from(self._memory, self._RESIDENT_AT)[0])
+        return self._numbers[self._RESIDENT]
 
     @resident_bytes.setter
     def resident_bytes(self, size: int) -> None:
-        self._NUMBER.pack_into(self._memory, self._RESIDENT_AT, size)
+        self._numbers[self._RESIDENT] = size
 
 
 class WithdrawalPage:
     """The agent's page: tasks that were withdrawn. The executor can only read it."""
 
-    _NUMBER = struct.Struct("@Q")
-
     def __init__(self, fd: int, memory: mmap.mmap) -> None:
         self.fd = fd
         self._memory = memory
+        self._numbers = memoryview(memory).cast("Q")
 
     @classmethod
     def create(cls) -> "WithdrawalPage":
@@ -101,16 +105,17 @@ class WithdrawalPage:
 
     def close(self) -> None:
         """Unmap the page."""
+        self._numbers.release()
         self._memory.close()
         os.close(self.fd)
 
     def withdraw(self, up_to: int) -> None:
         """Agent: forbid the executor to start a task up to this sequence number."""
-        self._NUMBER.pack_into(self._memory, 0, up_to)
+        self._numbers[0] = up_to
 
     def is_withdrawn(self, sequence: int) -> bool:
         """Executor: return whether the task was withdrawn, so that it must not start."""
-        return bool(sequence <= self._NUMBER.unpack_from(self._memory, 0)[0])
+        return sequence <= self._numbers[0]
 
 
 def _new_page() -> int:

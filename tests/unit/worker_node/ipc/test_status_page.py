@@ -43,6 +43,24 @@ def test_a_half_written_task_start_counts_as_started_now(pages: Pages) -> None:
     assert agent.running_task(now_ns=9_000) == (6, 9_000)
 
 
+def test_the_agent_never_sees_a_task_that_was_not_started(pages: Pages) -> None:
+    agent, executor = pages
+    executor.set_running_task(1, 1)
+    child = os.fork()
+    if child == 0:
+        for sequence in range(2, 300_000):
+            executor.set_running_task(sequence, sequence)
+        os._exit(0)
+    last = 1
+    while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        for _ in range(1000):
+            sequence, started_ns = agent.running_task(now_ns=7)
+            assert sequence >= last
+            assert started_ns in (sequence, 7)
+            last = sequence
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_a_function_that_a_job_has_spoiled_is_read_as_text(pages: Pages) -> None:
     agent, _ = pages
     os.pwrite(agent.fd, b"\xff" * mmap.PAGESIZE, 0)
