@@ -20,7 +20,8 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 def test_hosts_keep_image_and_program_until_a_run_asks_for_others(tmp_path: Path, emulator: Emulator) -> None:
-    region, scripts = _deployed(tmp_path, emulator, "us-east-1")
+    region = emulator.region("us-east-1")
+    scripts = _deployed(tmp_path, region)
     # Amazon has published another image, the program is another version, and its bundle has other bytes.
     region.simulate(f"image/{NEW_IMAGE}", "arm64")
     region.client("ssm").put_parameter(Name=f"{IMAGES}arm64", Value=NEW_IMAGE, Type="String", Overwrite=True)
@@ -50,7 +51,8 @@ def test_hosts_keep_image_and_program_until_a_run_asks_for_others(tmp_path: Path
 
 
 def test_an_upgrade_waits_until_both_managers_serve(tmp_path: Path, emulator: Emulator) -> None:
-    region, scripts = _deployed(tmp_path, emulator, "eu-west-3")
+    region = emulator.region("eu-west-3")
+    scripts = _deployed(tmp_path, region)
     region.simulate("health/B", "unhealthy")
     refused = scripts.run("setup.sh", "--set", "WAIT_WEIGHT=2", WORKMANAGER_HEALTHY_SECONDS="2")
     assert refused.exit_code == 1
@@ -62,7 +64,8 @@ def test_an_upgrade_waits_until_both_managers_serve(tmp_path: Path, emulator: Em
 
 
 def test_a_run_waits_for_an_operation_and_continues_a_rollback_that_failed(tmp_path: Path, emulator: Emulator) -> None:
-    region, scripts = _deployed(tmp_path, emulator, "eu-north-1")
+    region = emulator.region("eu-north-1")
+    scripts = _deployed(tmp_path, region)
     region.simulate("stack", f"{NAME} UPDATE_IN_PROGRESS 2")
     waited = _done(scripts.run("setup.sh", "--max-workers", "9"))
     assert "the stack is UPDATE_IN_PROGRESS; waiting until that is over" in waited.errors
@@ -75,7 +78,7 @@ def test_a_run_waits_for_an_operation_and_continues_a_rollback_that_failed(tmp_p
 def test_teardown_waits_for_the_certificate_and_tells_what_is_left(tmp_path: Path, emulator: Emulator) -> None:
     region = emulator.region("ap-south-1")
     empty = region.inventory()
-    _, scripts = _deployed(tmp_path, emulator, region.name)
+    scripts = _deployed(tmp_path, region)
     region.simulate("in-use-seconds", "1000000")
     left = scripts.run("teardown.sh", "--yes", WORKMANAGER_RELEASE_SECONDS="1")
     assert left.exit_code == 1
@@ -91,7 +94,8 @@ def test_teardown_waits_for_the_certificate_and_tells_what_is_left(tmp_path: Pat
 
 
 def test_teardown_names_the_endpoint_of_guardduty_that_keeps_the_network(tmp_path: Path, emulator: Emulator) -> None:
-    region, scripts = _deployed(tmp_path, emulator, "ap-northeast-1")
+    region = emulator.region("ap-northeast-1")
+    scripts = _deployed(tmp_path, region)
     ec2, stack = region.client("ec2"), region.client("cloudformation")
     network = stack.describe_stack_resource(StackName=NAME, LogicalResourceId="Vpc")["StackResourceDetail"]
     made = ec2.create_vpc_endpoint(
@@ -111,7 +115,8 @@ def test_teardown_names_the_endpoint_of_guardduty_that_keeps_the_network(tmp_pat
 
 
 def test_setup_right_after_a_teardown_waits_for_the_names_of_secrets(tmp_path: Path, emulator: Emulator) -> None:
-    region, scripts = _deployed(tmp_path, emulator, "sa-east-1", "--max-workers", "9")
+    region = emulator.region("sa-east-1")
+    scripts = _deployed(tmp_path, region, "--max-workers", "9")
     _done(scripts.run("teardown.sh", "--yes"))
     region.simulate("secret-seconds", "25")
     again = _done(scripts.run("setup.sh", WORKMANAGER_POLL_SECONDS="1"))
@@ -120,11 +125,10 @@ def test_setup_right_after_a_teardown_waits_for_the_names_of_secrets(tmp_path: P
     assert region.parameters(NAME)["MaxWorkers"] == "20"
 
 
-def _deployed(tmp_path: Path, emulator: Emulator, name: str, *options: str) -> tuple[Region, Scripts]:
-    region = emulator.region(name)
-    scripts = Scripts(tmp_path, {**emulator.environ, "AWS_REGION": name})
+def _deployed(tmp_path: Path, region: Region, *options: str) -> Scripts:
+    scripts = Scripts(tmp_path, {**region.emulator.environ, "AWS_REGION": region.name})
     _done(scripts.run("setup.sh", *options))
-    return region, scripts
+    return scripts
 
 
 def _done(result: ScriptResult) -> ScriptResult:
