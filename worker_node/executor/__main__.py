@@ -203,7 +203,8 @@ class Executor:
         self._must_restore = True  # Decoding can run code of the job's, too.
         try:
             call = self._runner.decode(task)
-            self._status.set_function(call.function.encode())
+            if call.pickled:
+                self._status.set_function(call.function.encode())  # The agent can read the other records.
             self._must_restore = call.pickled or call.function not in BUILT_IN
             if self._must_restore:
                 self._state.keep_imports()
@@ -229,13 +230,14 @@ class Executor:
 
     def _restore(self) -> str:
         """Undo what the last job has changed in the process; return why that is impossible, or ''."""
+        if not self._must_restore:
+            return ""  # The built-in functions leave nothing behind.
         now_ns = time.monotonic_ns()
         thorough = now_ns - self._checked_ns > THOROUGH_CHECK_NS
         if thorough:
             self._checked_ns = now_ns
         self._forks.end()
-        # The built-in functions leave nothing behind.
-        return self._state.restore(thorough=thorough) if self._must_restore else ""
+        return self._state.restore(thorough=thorough)
 
     def _restore_persistently(self) -> str:
         """As `_restore`, although what a job has left behind interrupts it."""

@@ -1,8 +1,8 @@
 """Encoding of a job's result, as RQ stores it."""
 
-import base64
 import json
 import pickle
+from binascii import b2a_base64
 from typing import Any
 
 from jobqueue.model import MAX_RESULT_BYTES
@@ -11,6 +11,7 @@ from worker_node.executor.failures import text_of
 PLACEHOLDER = "Unserializable return value"
 """Stored by RQ in place of a result that its serializer cannot encode."""
 
+_NULL = b2a_base64(b"null", newline=False)
 _STRICT_JSON = json.JSONEncoder(allow_nan=False)
 
 
@@ -27,6 +28,8 @@ def encode_result(value: Any, *, pickled: bool, from_http: bool) -> bytes:
     Raises:
         ResultError: the result of an HTTP job is not JSON, or a result is larger than 1 MiB.
     """
+    if value is None and not pickled:
+        return _NULL  # Many functions return nothing.
     try:
         serialised = _serialise(value, pickled=pickled, strict=from_http)
     except Exception as error:  # Serializers call the value's own code.
@@ -35,7 +38,7 @@ def encode_result(value: Any, *, pickled: bool, from_http: bool) -> bytes:
         serialised = _serialise(PLACEHOLDER, pickled=pickled, strict=False)
     if len(serialised) > MAX_RESULT_BYTES:
         raise ResultError(f"the result has {len(serialised)} bytes, the maximum is {MAX_RESULT_BYTES}")
-    return base64.b64encode(serialised)
+    return b2a_base64(serialised, newline=False)
 
 
 def _serialise(value: Any, *, pickled: bool, strict: bool) -> bytes:
