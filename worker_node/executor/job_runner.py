@@ -5,12 +5,13 @@ Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any
 
 from rq.job import Retry, _current_job
 
+from jobqueue.functions import BUILT_IN
 from worker_node.executor.calls import CallDecoder, DecodedCall, Rejected
 from worker_node.executor.current_job import AgentClient, CurrentJob
 from worker_node.executor.failures import format_traceback, is_permanent, printable
@@ -27,6 +28,7 @@ from worker_node.ipc.protocol import (
 from worker_node.job_limits import NO_LIMITS, LimitTable
 
 _NEVER_COROUTINES = (str, int, float, list, dict, type(None))
+_WRONG_ARGUMENTS = (TypeError, ValueError, OverflowError)
 
 
 class JobRunner:
@@ -65,8 +67,9 @@ class JobRunner:
                 # In a context of its own: what a job sets in context variables ends with it.
                 context = copy_context()
                 value = context.run(call.target, *call.args, **call.kwargs)
-                # The type check is quick and settles most results; `iscoroutine` asks an abstract base class.
-                if not isinstance(value, _NEVER_COROUTINES) and asyncio.iscoroutine(value):
+                # The first check is quick and settles most results; the second asks an abstract base class. It is not
+                # `asyncio.iscoroutine`, which Python 3.11 answers with yes for a generator, too.
+                if not isinstance(value, _NEVER_COROUTINES) and isinstance(value, Coroutine):
                     value = context.run(asyncio.run, value)
             finally:
                 if end_limits is not None:
@@ -83,7 +86,7 @@ class JobRunner:
         except BaseException as error:  # noqa: BLE001 - the edge of the job: sys.exit() ends a job, not its executor
             if limits is not NO_LIMITS:
                 note_limit(error, limits)
-            outcome, body, detail = TaskOutcome.FAILED, format_traceback(error), is_permanent(error)
+            outcome, body, detail = TaskOutcome.FAILED, format_traceback(error), _is_final(error, call.function)
         return TaskReport(task.sequence, outcome, call.function, _seconds(started_ns), body, detail, call.version)
 
     def failed(self, task: Task, error: BaseException, started_ns: int) -> TaskReport:
@@ -108,6 +111,11 @@ class JobRunner:
 def withdrawn(task: Task) -> TaskReport:
     """Return the report on a job that has not run and goes back."""
     return TaskReport(task.sequence, TaskOutcome.WITHDRAWN, "", 0.0, b"", None)
+
+
+def _is_final(error: BaseException, function: str) -> bool:
+    """Return whether a retry cannot help. A built-in function raises these errors for its arguments alone."""
+    return is_permanent(error) or (function in BUILT_IN and issubclass(type(error), _WRONG_ARGUMENTS))
 
 
 def _seconds(started_ns: int) -> float:

@@ -12,7 +12,8 @@ PLACEHOLDER = "Unserializable return value"
 """Stored by RQ in place of a result that its serializer cannot encode."""
 
 _NULL = b2a_base64(b"null", newline=False)
-_STRICT_JSON = json.JSONEncoder(allow_nan=False)
+_JSON = json.JSONEncoder(ensure_ascii=False)
+_STRICT_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 class ResultError(Exception):
@@ -44,4 +45,9 @@ def encode_result(value: Any, *, pickled: bool, from_http: bool) -> bytes:
 def _serialise(value: Any, *, pickled: bool, strict: bool) -> bytes:
     if pickled:
         return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    return (_STRICT_JSON.encode(value) if strict else json.dumps(value)).encode()
+    text = (_STRICT_JSON if strict else _JSON).encode(value)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Halves of characters, which only escapes can express. In UTF-8 other text takes a half to a third of those.
+        return json.dumps(value).encode()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,11 @@ def take_memory(mebibytes: int) -> None:
 async def coroutine(value: int) -> int:
     await asyncio.sleep(0)
     return value
+
+
+def generator(notes: str) -> Iterator[int]:
+    Path(notes).write_text("driven")
+    yield 1
 
 
 def ask_for_another_try() -> Retry:

@@ -35,6 +35,48 @@ async def test_a_coroutine_is_awaited(harness: SlotHarness) -> None:
     assert await harness.value("coroutine", 42) == 42
 
 
+async def test_a_generator_is_a_result_that_cannot_be_stored_and_is_not_run(
+    harness: SlotHarness, tmp_path: Path
+) -> None:
+    outcome = await harness.run("generator", str(tmp_path / "notes"))
+    assert isinstance(outcome, Failed)
+    assert (outcome.traceback, outcome.final) == (
+        "the result cannot be written as JSON: TypeError: Object of type generator is not JSON serializable",
+        True,
+    )
+    assert not (tmp_path / "notes").exists()
+
+
+async def test_wrong_arguments_of_a_built_in_function_fail_it_at_once(harness: SlotHarness) -> None:
+    calls: list[tuple[str, list[object], dict[str, object], str]] = [
+        ("http", [], {}, "missing 1 required positional argument: 'url'"),
+        ("http", ["http://a.test"], {"verb": "GET"}, "unexpected keyword argument 'verb'"),
+        ("http", [5], {}, "cannot call the URL: TypeError"),
+        ("http", ["no URL"], {}, "cannot call the URL"),
+        ("sha512", [], {"data": "YQ=="}, "missing 1 required positional argument: 'iterations'"),
+        ("sha512", [], {"data": "YQ==", "iterations": 0}, "iterations must be an integer"),
+        ("sha512", [], {"data": "no base64", "iterations": 1}, "is not base64"),
+        ("sha512", [], {"data": 5, "iterations": 1}, "TypeError"),
+        ("sleep", [], {}, "missing 1 required positional argument: 'seconds'"),
+        ("sleep", ["1"], {}, "TypeError"),
+        ("sleep", [-1], {}, "must be non-negative"),
+        ("sleep", [1e30], {}, "OverflowError"),
+    ]
+    for function, args, kwargs, message in calls:
+        data = json.dumps([f"worker_node.functions.{function}", None, args, kwargs]).encode()
+        outcome = await harness.run("pid", data=data)
+        assert isinstance(outcome, Failed), (function, args, kwargs)
+        assert message in outcome.traceback
+        assert outcome.final, f"a retry of {function} cannot help: {message}"
+
+
+async def test_the_same_errors_of_an_operators_function_are_retried(harness: SlotHarness) -> None:
+    outcome = await harness.run("coroutine")
+    assert isinstance(outcome, Failed)
+    assert "missing 1 required positional argument: 'value'" in outcome.traceback
+    assert not outcome.final
+
+
 async def test_an_executor_killed_from_outside_fails_the_job_that_ran(harness: SlotHarness) -> None:
     await harness.ready()
     (running,) = harness.assign(("wait", 60))

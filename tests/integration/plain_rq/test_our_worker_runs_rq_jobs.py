@@ -1,5 +1,6 @@
 """Our worker runs jobs that were enqueued with `rq.Queue.enqueue`, and RQ reads their results."""
 
+from base64 import b64decode
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def test_a_json_job_returns_its_value_to_the_rq_client(
     assert fetched.started_at <= fetched.ended_at
     assert job.id in queue.finished_job_registry.get_job_ids()
     assert "queue default 0" in rq_info()
+
+
+def test_text_of_any_script_returns_to_the_rq_client_and_is_stored_in_utf_8(
+    queue: Queue, connection: Redis, our_worker: StartProcess
+) -> None:
+    job = queue.enqueue(job_functions.add, "字", b="é😀")
+    our_worker()
+    until_ended(job)
+    assert job.return_value(refresh=True) == "字é😀"
+    ((_, fields),) = connection.xrange(f"rq:results:{job.id}")
+    assert b64decode(fields[b"return_value"]).decode() == '"字é😀"'
 
 
 def test_a_pickled_job_runs_if_pickle_is_allowed(connection: Redis, our_worker: StartProcess) -> None:

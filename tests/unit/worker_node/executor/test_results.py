@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
+from rq.serializers import JSONSerializer
 
 from jobqueue.model import MAX_RESULT_BYTES
 from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
@@ -34,3 +35,14 @@ def test_a_result_larger_than_a_mebibyte_is_an_error(pickled: bool) -> None:
     encode_result("x" * (MAX_RESULT_BYTES - 100), pickled=pickled, from_http=not pickled)
     with pytest.raises(ResultError, match=f"the maximum is {MAX_RESULT_BYTES}"):
         encode_result("x" * MAX_RESULT_BYTES, pickled=pickled, from_http=not pickled)
+
+
+@pytest.mark.parametrize("from_http", [False, True])
+@pytest.mark.parametrize("character", ["é", "я", "字", "😀"])
+def test_the_limit_counts_text_of_any_script_in_utf_8(character: str, from_http: bool) -> None:
+    size = len(character.encode())
+    most = character * ((MAX_RESULT_BYTES - 2) // size)
+    serialised = base64.b64decode(encode_result(most, pickled=False, from_http=from_http))
+    assert JSONSerializer.loads(serialised) == most, "plain RQ clients read it"
+    with pytest.raises(ResultError, match="the maximum is"):
+        encode_result(most + character, pickled=False, from_http=from_http)
