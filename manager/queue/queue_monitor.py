@@ -21,23 +21,61 @@ CHECK_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
+NOBODY = (
+    "no worker is registered and no manager launches any, so jobs wait: start a worker (workmanager worker), or a"
+    " manager with --scaler local or --scaler ec2"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """Who runs jobs.
+
+    Attributes:
+        registered: the registered workers.
+        managed: the queues of the workers that a scaler launches; none if there is no scaler.
+    """
+
+    registered: WorkersOfQueues
+    managed: Sequence[str]
+
+    @property
+    def exist(self) -> bool:
+        return self.registered.any_worker or bool(self.managed)
+
+    @property
+    def serve_every_queue(self) -> bool:
+        return self.registered.every_queue or tuple(self.managed) == ALL_QUEUES
+
+    def serve(self, queue: str) -> bool:
+        found = self.registered
+        return found.every_queue or queue in found.served or serves(self.managed, queue)
+
+    def missing(self, queue: str) -> str:
+        """Return what is said of a queue that nobody serves."""
+        if not self.exist:
+            return NOBODY
+        return (
+            f"no worker serves queue {queue!r}, so its jobs wait: start a worker that names it (--queues) or that"
+            " serves every queue, or add it to WORKMANAGER_QUEUES"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What the last check found.
 
     Attributes:
-        every_queue: every queue is served.
+        workers: who runs jobs.
         served: queues that are served.
         unserved: queues that are not, with the number of jobs that wait in them.
-        paused: queues that are paused.
-        any_worker: there are workers, or a scaler that launches some.
+        warnings: why jobs of a queue do not run for now, by queue.
     """
 
-    every_queue: bool
+    workers: _Workers
     served: frozenset[str]
     unserved: Mapping[str, int]
-    paused: frozenset[str]
-    any_worker: bool
+    warnings: Mapping[str, str]
 
 
 class QueueMonitor:
@@ -65,40 +103,36 @@ class QueueMonitor:
         while True:
             try:
                 self._seen = await self._check()
-                self._tell(self._seen.unserved)
+                self._tell(self._seen)
             except (JobQueueError, RedisError, OSError) as error:
                 log.debug("event=queue_check_failed error=%s", error)
             except Exception:  # The loop's edge: an unforeseen error must not end the manager.
                 log.exception("event=queue_check_crashed")
             await asyncio.sleep(CHECK_SECONDS)
 
-    async def unserved(self, queues: Collection[str]) -> frozenset[str]:
-        """Return those of these queues that nobody serves.
+    async def unserved(self, queues: Collection[str]) -> Mapping[str, str]:
+        """Return those of these queues that nobody serves, each with what to do about it.
 
         Raises:
             ShardUnavailable: no shard answers.
         """
-        found, managed = await self._read(tuple(queues))
-        return frozenset(queue for queue in queues if not _is_served(queue, found, managed))
+        workers = await self._read(tuple(queues))
+        return {queue: workers.missing(queue) for queue in queues if not workers.serve(queue)}
 
     def known_warning(self, queue: str) -> str | None:
         """Return why a job of this queue does not run for now, as far as the last check knows; None if it can run."""
         seen = self._seen
-        if seen is None:
-            return None
-        if queue in seen.paused:
-            return f"queue {queue!r} is paused: the job waits until POST /queues/{queue}/resume"
-        if queue in seen.unserved and seen.any_worker:
-            return unserved_warning(queue)
-        return None
+        return None if seen is None else seen.warnings.get(queue)
 
     async def warning(self, queue: str) -> str | None:
         """Return the same, also for a queue that is new."""
         seen = self._seen
-        if seen is None or seen.every_queue or queue in seen.served or queue in seen.unserved or queue in seen.paused:
+        if seen is None or seen.workers.serve_every_queue or queue in seen.served or queue in seen.warnings:
             return self.known_warning(queue)
+        if not seen.workers.exist:
+            return NOBODY
         try:
-            return unserved_warning(queue) if seen.any_worker and await self.unserved([queue]) else None
+            return (await self.unserved([queue])).get(queue)
         except JobQueueError:
             return None  # The job is stored; that nobody can tell more about it now is no error.
 
@@ -136,17 +170,15 @@ class QueueMonitor:
             paused.update(name.decode(errors="replace") for name in (flat or ())[::2])
             for name, number in zip(shard_names, jobs, strict=True):
                 waiting[name] = waiting.get(name, 0) + (number or 0)
-        found, managed = await self._read(sorted(names))
-        served = frozenset(name for name in names if _is_served(name, found, managed))
-        return _Seen(
-            every_queue=found.every_queue or tuple(managed) == ALL_QUEUES,
-            served=served,
-            unserved={name: waiting.get(name, 0) for name in names - served},
-            paused=frozenset(paused),
-            any_worker=found.any_worker or bool(managed),
-        )
+        workers = await self._read(sorted(names))
+        served = frozenset(name for name in names if workers.serve(name))
+        unserved = {name: waiting.get(name, 0) for name in names - served}
+        warnings = {name: workers.missing(name) for name in unserved}
+        for name in paused:
+            warnings[name] = f"queue {name!r} is paused: the job waits until POST /queues/{name}/resume"
+        return _Seen(workers, served, unserved, warnings)
 
-    async def _read(self, queues: Sequence[str]) -> tuple[WorkersOfQueues, Sequence[str]]:
+    async def _read(self, queues: Sequence[str]) -> _Workers:
         failure = ShardUnavailable("no shard of the queue answers")
         for shard in self._shards:
             try:
@@ -158,7 +190,7 @@ class QueueMonitor:
         else:
             raise failure
         launches = self._launches_workers or await self._another_manager_leads()
-        return found, self._managed_queues if launches else ()
+        return _Workers(found, self._managed_queues if launches else ())
 
     async def _another_manager_leads(self) -> bool:
         shard = self._shards.all[0]
@@ -174,10 +206,11 @@ class QueueMonitor:
         except ValueError:
             return False
 
-    def _tell(self, unserved: Mapping[str, int]) -> None:
-        waiting = {queue for queue, jobs in unserved.items() if jobs}
+    def _tell(self, seen: _Seen) -> None:
+        waiting = {queue for queue, jobs in seen.unserved.items() if jobs}
         for queue in sorted(waiting - self._told):
-            log.warning("event=queue_unserved queue=%r jobs=%d: %s", queue, unserved[queue], unserved_warning(queue))
+            jobs, why = seen.unserved[queue], seen.workers.missing(queue)
+            log.warning("event=queue_unserved queue=%r jobs=%d: %s", queue, jobs, why)
         for queue in sorted(self._told - waiting):
             log.info("event=queue_served queue=%r", queue)
         self._told = waiting
@@ -192,15 +225,3 @@ class QueueMonitor:
             if isinstance(outcome, BaseException):
                 raise outcome
         self._seen = await self._check()
-
-
-def unserved_warning(queue: str) -> str:
-    """Return what is said of a queue that nobody serves."""
-    return (
-        f"no worker serves queue {queue!r}, so its jobs wait: start a worker that names it (--queues) or that serves"
-        " every queue, or add it to WORKMANAGER_QUEUES"
-    )
-
-
-def _is_served(queue: str, found: WorkersOfQueues, managed: Sequence[str]) -> bool:
-    return found.every_queue or queue in found.served or serves(managed, queue)

@@ -132,7 +132,7 @@ class _Batch:
     async def _submit(self, pending: Sequence[PendingJob | Problem]) -> bytes:
         valid = [each for each in pending if isinstance(each, PendingJob)]
         results = iter(await self._submitter.submit_all(valid))
-        warnings = {queue: await self._monitor.warning(queue) for queue in {each.job.queue for each in valid}}
+        endings = {queue: await self._line_end(queue) for queue in {each.job.queue for each in valid}}
         lines = []
         written = 0
         for each in pending:
@@ -145,13 +145,13 @@ class _Batch:
                 lines.append(_error_line(problem))
                 continue
             written += result.answer is EnqueueOutcome.WRITTEN
-            if (warning := warnings.get(each.job.queue)) is not None:
-                answer = {"id": result.job_id, "warning": warning}
-                lines.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
-            else:
-                lines.append(b'{"id":"%b"}\n' % result.job_id.encode())
+            lines.append(b'{"id":"%b"%b' % (result.job_id.encode(), endings[each.job.queue]))
         self._metrics.jobs_submitted += written
         return b"".join(lines)
+
+    async def _line_end(self, queue: str) -> bytes:
+        warning = await self._monitor.warning(queue)
+        return b"}\n" if warning is None else b',"warning":%b}\n' % orjson.dumps(warning)
 
 
 def _error_line(problem: Problem) -> bytes:

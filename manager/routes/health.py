@@ -1,7 +1,7 @@
 """`/healthz`, `/readyz` and `/metrics`: liveness, readiness and Prometheus metrics of this manager."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -83,7 +83,8 @@ class HealthRoutes:
     async def show_metrics(self, request: Request) -> Response:
         """Show the metrics of this manager and, if Redis answers, of the queue."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        counts, workers, unavailable, unserved, moving = None, 0, 0, frozenset[str](), 0
+        counts, workers, unavailable, moving = None, 0, 0, 0
+        unserved: Collection[str] = ()
         try:
             async with asyncio.timeout(SCRAPE_TIMEOUT_SECONDS):
                 overview = self._queue.service.overview

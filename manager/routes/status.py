@@ -1,7 +1,7 @@
 """`/status` and `/workers`: a summary of the whole system, and its workers."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +12,6 @@ from jobqueue.workers.registry import WorkerView
 from manager.http.json_response import json_response
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
-from manager.queue.queue_monitor import unserved_warning
 from manager.schemas.documents import queue_documents, unfinished, workers_document
 from manager.schemas.openapi import problem_responses
 from manager.schemas.responses import StatusResponse, WorkerList
@@ -48,7 +47,8 @@ class StatusRoutes:
         NO_PARAMETERS.parse(request.scope["query_string"])
         service = self._queue.service
         (counts, unavailable), workers = await asyncio.gather(service.overview.counts(), service.overview.workers())
-        queues = queue_documents(counts, await service.monitor.unserved({*counts.queues, *counts.paused}))
+        unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
+        queues = queue_documents(counts, unserved)
         return json_response(
             {
                 "Jobs": unfinished(counts),
@@ -61,7 +61,7 @@ class StatusRoutes:
                 "problems": [
                     *(_problem_of_move(*move) for move in service.shards.moving.items()),
                     *self._problems(workers),
-                    *_problems_of_queues(queues.values()),
+                    *_problems_of_queues(queues.values(), unserved),
                 ],
             }
         )
@@ -82,11 +82,13 @@ def _problem_of_move(shard: str, seconds: float) -> str:
     return f"shard {shard} is being moved to another Redis server, {seconds:.0f} s so far: its jobs wait until then"
 
 
-def _problems_of_queues(queues: Iterable[Mapping[str, Any]]) -> list[str]:
+def _problems_of_queues(queues: Iterable[Mapping[str, Any]], unserved: Mapping[str, str]) -> list[str]:
     problems = []
+    jobs_by_cause = Counter[str]()
     for queue in queues:
-        if queue["queued"] and not queue["served"]:
-            problems.append(f"{queue['queued']} jobs wait: {unserved_warning(queue['name'])}")
+        if queue["queued"] and queue["name"] in unserved:
+            jobs_by_cause[unserved[queue["name"]]] += queue["queued"]
         if queue["queued"] and queue["paused"]:
             problems.append(f"{queue['queued']} jobs wait: queue {queue['name']!r} is paused")
+    problems += (f"{jobs} jobs wait: {cause}" for cause, jobs in jobs_by_cause.items())
     return problems

@@ -218,7 +218,7 @@ def test_a_batch_is_answered_line_by_line(http: httpx.Client) -> None:
     answers = [json.loads(line) for line in answer.text.splitlines()]
     assert [entry.get("id") or entry["error"]["status"] for entry in answers[:5]] == ["first", 400, 422, 409, "first"]
     assert answers[6]["error"]["id"] == answers[5]["id"]
-    assert answers[7] == {"id": "last"}
+    assert answers[7]["id"] == "last"
     assert http.get("/status").json()["Jobs"] == 4
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from redis import Redis
-from rq import Queue
+from rq import Queue, Worker
 
 from tests.acceptance.manager.conftest import Start
 from tests.acceptance.manager.manager_program import ManagerProgram
@@ -105,11 +105,36 @@ def test_an_impossible_queue_name_is_a_404(http: httpx.Client, path: str) -> Non
     assert http.post(path).status_code == 404
 
 
-def test_without_workers_and_scaler_only_the_views_tell_that_nobody_serves(http: httpx.Client) -> None:
-    assert set(_submit(http, queue="reports")) == {"id", "status"}
-    assert http.put("/enqueue?iterations=1&id=a", content=b"a").json() == {"Work ID": "a"}
+def test_submitters_are_told_that_there_is_neither_a_worker_nor_a_scaler(
+    manager: ManagerProgram, http: httpx.Client, redis_url: str
+) -> None:
+    until(lambda: _submit(http, queue="reports").get("warning"), wanted="the first check of the queues")
+    batch = b'{"function": "noop", "queue": "reports"}\n{"function": "noop", "queue": "never-seen"}'
+    lines = [json.loads(line) for line in http.post("/jobs/batch", content=batch, headers=NDJSON).text.splitlines()]
+    answers = [_submit(http, queue="new"), http.put("/enqueue?iterations=1", content=b"a").json(), *lines]
+    for answer in answers:
+        assert answer["warning"].startswith("no worker is registered and no manager launches any")
     assert _queues(http)["reports"]["served"] is False
-    assert http.get("/status").json()["problems"]
+    (problem,) = http.get("/status").json()["problems"]
+    assert "no worker is registered" in problem
+    until(lambda: "event=queue_unserved queue='reports'" in manager.log)
+    connection = Redis.from_url(redis_url)
+    worker = Worker([Queue("reports", connection=connection)], connection=connection)
+    worker.register_birth()
+    until(lambda: "warning" not in _submit(http, queue="reports"), wanted="a check that finds the worker")
+    # Now that there is a worker, what is told is that it does not serve the other queues.
+    assert http.put("/enqueue?iterations=1", content=b"a").json()["warning"].startswith("no worker serves queue")
+    worker.register_death()
+    until(lambda: "warning" in _submit(http, queue="reports"), wanted="a check that misses the worker")
+
+
+def test_a_manager_without_a_scaler_beside_one_that_has_one_does_not_warn(
+    start: Start, scaling: httpx.Client, redis_url: str
+) -> None:
+    until(lambda: scaling.get("/scaler").json()["leader"])
+    with start(redis_url).wait_until_ready().client() as client:
+        until(lambda: "warning" not in client.put("/enqueue?iterations=1", content=b"a").json())
+        assert "warning" not in _submit(client, queue="reports")
 
 
 def _submit(client: httpx.Client, **job: Any) -> dict[str, Any]:
