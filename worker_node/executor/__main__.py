@@ -18,8 +18,8 @@ from typing import Any
 
 from jobqueue.functions import BUILT_IN, FunctionRegistry
 from processes.parent_death import die_with_parent
+from worker_node.executor.agent_client import AgentClient
 from worker_node.executor.calls import CallDecoder, DecodedCall
-from worker_node.executor.current_job import AgentClient
 from worker_node.executor.failures import format_traceback, is_permanent
 from worker_node.executor.isolation.forked_job import ForkRunner, LostJob
 from worker_node.executor.isolation.process_state import ProcessState

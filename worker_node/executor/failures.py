@@ -1,7 +1,5 @@
 """What is recorded of an exception that ended a job. Nothing here raises, whatever the exception's own code does."""
 
-import asyncio
-import importlib
 import itertools
 import traceback
 from collections import deque
@@ -22,7 +20,8 @@ MAX_GROUP_DEPTH = 64
 NOT_SHOWN = "an exception that cannot be shown: its own code raises"
 
 _OWN_DIRECTORY = str(Path(__file__).parent)
-_CALLED_BY_US = (str(Path(asyncio.__file__).parent), str(Path(importlib.__file__ or "").parent), "<frozen importlib")
+_LIBRARY = Path(traceback.__file__).parent
+_CALLED_BY_US = (str(_LIBRARY / "asyncio"), str(_LIBRARY / "importlib"), "<frozen importlib")
 
 
 def format_traceback(error: BaseException) -> str:

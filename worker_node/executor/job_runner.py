@@ -3,20 +3,18 @@
 Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any
 
-from rq.job import Retry, _current_job
-
 from jobqueue.functions import BUILT_IN
+from worker_node.executor.agent_client import AgentClient
 from worker_node.executor.calls import CallDecoder, DecodedCall, Rejected
-from worker_node.executor.current_job import AgentClient, CurrentJob
 from worker_node.executor.failures import format_traceback, is_permanent, printable
 from worker_node.executor.isolation.limited_resources import limit_resources, note_limit
 from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
+from worker_node.executor.rq_support import RqSupport, RunningJob
 from worker_node.ipc.protocol import (
     MAX_NAME_CHARS,
     MAX_RETRY_INTERVALS,
@@ -41,6 +39,7 @@ class JobRunner:
     def __init__(self, calls: CallDecoder, limits: LimitTable) -> None:
         self._calls = calls
         self._limits = limits if limits else None
+        self._rq = RqSupport()
 
     def decode(self, task: Task) -> DecodedCall:
         """Return the call that a job asks for. What it raises is for `failed`."""
@@ -59,8 +58,7 @@ class JobRunner:
         limits = NO_LIMITS if self._limits is None else self._limits.of(call.function)
         end_limits: Callable[[], None] | None = None
         try:
-            job = CurrentJob(agent, task.sequence, task.job_id, pickled=call.pickled)
-            token = _current_job.set(job)
+            token = self._rq.begin(RunningJob(agent, task.sequence, task.job_id, call.pickled))
             try:
                 if limits is not NO_LIMITS:
                     end_limits = limit_resources(limits)
@@ -70,12 +68,14 @@ class JobRunner:
                 # The first check is quick and settles most results; the second asks an abstract base class. It is not
                 # `asyncio.iscoroutine`, which Python 3.11 answers with yes for a generator, too.
                 if not isinstance(value, _NEVER_COROUTINES) and isinstance(value, Coroutine):
+                    import asyncio  # Here, because it takes a third of an executor's start.
+
                     value = context.run(asyncio.run, value)
             finally:
                 if end_limits is not None:
                     end_limits()
-                _current_job.reset(token)
-            if isinstance(value, Retry):
+                self._rq.end(token)
+            if isinstance(value, self._rq.retry):
                 outcome, detail = TaskOutcome.RETRY, _retry_terms(value)
                 value = value if call.pickled else PLACEHOLDER
             else:
@@ -122,7 +122,7 @@ def _seconds(started_ns: int) -> float:
     return (time.monotonic_ns() - started_ns) / 1e9
 
 
-def _retry_terms(retry: Retry) -> list[Any]:
+def _retry_terms(retry: Any) -> list[Any]:
     """Return the fields of a returned `rq.Retry`, as numbers that a frame can hold.
 
     Raises:

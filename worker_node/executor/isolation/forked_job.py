@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from processes.exit_code import describe_exit
-from worker_node.executor.current_job import AgentClient
+from worker_node.executor.agent_client import AgentClient
 from worker_node.ipc.frame_sender import FrameSender
 from worker_node.ipc.frames import FrameReader, FrameWriter, new_key, unpack
 from worker_node.ipc.protocol import MAX_REPORT_BYTES, Query, TaskReport, pack

@@ -6,7 +6,6 @@ expressions: a table of getters and setters takes five times as long.
 
 import _locale
 import _socket
-import asyncio.events
 import gc
 import logging
 import os
@@ -19,11 +18,11 @@ import warnings
 from typing import Any
 
 # Attributes that these modules do not document. Python 3.11 to 3.13 have them.
-_any_events: Any = asyncio.events
 _any_os: Any = os
 _any_random: Any = random
 _any_threading: Any = threading
 _any_warnings: Any = warnings
+_EVENTS = "asyncio.events"
 
 
 class InterpreterState:
@@ -187,12 +186,15 @@ def _set_contents(kept: tuple[Any, ...]) -> None:
 
 def _event_loop() -> tuple[Any, ...]:
     """Return the running loop, the policy, and what it keeps for `asyncio.get_event_loop`."""
-    policy = _any_events._event_loop_policy
+    events: Any = sys.modules.get(_EVENTS)
+    if events is None:
+        return (None,)
+    policy = events._event_loop_policy
     if policy is None:  # As in a fresh process.
-        return (_any_events._get_running_loop(),)
+        return (events._get_running_loop(),)
     local = getattr(policy, "_local", None)
     return (
-        _any_events._get_running_loop(),
+        events._get_running_loop(),
         policy,
         getattr(local, "_loop", None),
         getattr(local, "_set_called", False),
@@ -200,9 +202,10 @@ def _event_loop() -> tuple[Any, ...]:
 
 
 def _set_event_loop(kept: tuple[Any, ...]) -> None:
-    _any_events._set_running_loop(kept[0])
+    events: Any = sys.modules[_EVENTS]
+    events._set_running_loop(kept[0])
     policy: Any = kept[1] if len(kept) > 1 else None
-    _any_events._event_loop_policy = policy
+    events._event_loop_policy = policy
     if hasattr(policy, "_local"):
         policy._local._loop, policy._local._set_called = kept[2:]
 

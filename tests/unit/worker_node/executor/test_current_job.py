@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from worker_node.executor.current_job import AgentClient, CurrentJob
+from worker_node.executor.agent_client import AgentClient
+from worker_node.executor.current_job import CurrentJob
 from worker_node.ipc.frames import FrameReader, new_key
 from worker_node.ipc.protocol import MAX_META_BYTES, MAX_QUERY_BYTES, pack
 from worker_node.slots.reports import read_query

@@ -1,0 +1,102 @@
+"""What jobs use of RQ, `rq.get_current_job()` and `rq.Retry`, for those executors alone whose functions import RQ.
+
+RQ and redis-py would take most of an executor's start and much of its memory, and most functions need neither.
+"""
+
+import sys
+from collections.abc import Sequence
+from contextvars import ContextVar, Token
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from worker_node.executor.agent_client import AgentClient
+
+_MODULE = "rq.job"
+
+
+class RunningJob(NamedTuple):
+    """What `rq.get_current_job()` is about: a task's number, its job, and whether its record is a pickle."""
+
+    agent: AgentClient
+    sequence: int
+    job_id: str
+    pickled: bool
+
+
+class RqSupport:
+    """Tells RQ which job runs. One per process: create it before functions are imported.
+
+    Attributes:
+        retry: `rq.Retry`, or `()` as long as it is not imported and nothing can be one.
+    """
+
+    def __init__(self) -> None:
+        self.retry: type | tuple[()] = ()
+        self._current: ContextVar[Any] | None = None
+        self._running: RunningJob | None = None
+        module = sys.modules.get(_MODULE)
+        if module is None:
+            sys.meta_path.insert(0, _Finder(self))
+        else:
+            self.note_import(module)
+
+    def begin(self, running: RunningJob) -> Token[Any] | None:
+        """Note that a job runs now. Give what this returns to `end`."""
+        self._running = running
+        return self._set_current() if self._current is not None else None
+
+    def end(self, token: Token[Any] | None) -> None:
+        """Note that the job has ended."""
+        self._running = None
+        if token is not None and self._current is not None:
+            self._current.reset(token)
+
+    def note_import(self, module: Any) -> None:
+        """Note that `rq.job` has just been imported, perhaps by the running job."""
+        self.retry = module.Retry
+        self._current = module._current_job
+        if self._running is not None:
+            # In the job's own context, which ends with it.
+            self._set_current()
+
+    def _set_current(self) -> Token[Any] | None:
+        from worker_node.executor.current_job import CurrentJob
+
+        if self._running is None or self._current is None:
+            return None
+        agent, sequence, job_id, pickled = self._running
+        return self._current.set(CurrentJob(agent, sequence, job_id, pickled=pickled))
+
+
+class _Finder(MetaPathFinder):
+    """Finds `rq.job` as usual, and tells when it has been imported."""
+
+    def __init__(self, support: RqSupport) -> None:
+        self._support = support
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != _MODULE:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, self._support)
+        return spec
+
+
+class _Loader(Loader):
+    def __init__(self, loader: Loader, support: RqSupport) -> None:
+        self._loader = loader
+        self._support = support
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        self._support.note_import(module)
