@@ -29,7 +29,7 @@ def main() -> None:
     report = BenchmarkReport("worker_noop", options.quick)
     report.print_machine()
     contestants: dict[str, Callable[[], Figures]] = {OURS: partial(_measure_ours, _OUR_RATE * seconds)}
-    contestants |= {peer.name: partial(_measure_peer, peer, peer.expected_rate * seconds) for peer in peers}
+    contestants |= {peer.name: partial(measure_peer, peer, peer.expected_rate * seconds) for peer in peers}
     medians = compare(report, contestants, options.runs)
     rates = {name: figures["jobs_per_second"] for name, figures in medians.items()}
     best_python = max(rate for name, rate in rates.items() if name not in (OURS, "bullmq"))
@@ -45,7 +45,8 @@ def _measure_ours(jobs: int) -> Figures:
         return measure_drain_rate(server, lambda: running_worker(server, slots=1), jobs, lambda: count_finished(server))
 
 
-def _measure_peer(peer: Peer, jobs: int) -> Figures:
+def measure_peer(peer: Peer, jobs: int) -> Figures:
+    """Measure a peer's worker on a fresh server."""
     with redis_server() as server:
         run_to_end(peer.fill_command(server.url, jobs), environ=peer.environ(server.url))
         work = partial(

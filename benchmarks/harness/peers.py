@@ -6,7 +6,7 @@ short jobs.
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import redis
 
@@ -40,6 +40,17 @@ class Peer:
 def all_peers() -> tuple[Peer, ...]:
     """Return every peer."""
     return (_rq(), _celery(), _dramatiq(), _huey(), _bullmq())
+
+
+def forking_rq() -> Peer:
+    """Return RQ's default worker, which forks for each job."""
+    options = ("--quiet", "--disable-job-desc-logging")
+    return replace(
+        _rq(),
+        name="rq Worker",
+        worker_command=lambda url: (RQ.program("rq"), "worker", *options, "--url", url, "default"),
+        expected_rate=40,
+    )
 
 
 def _python_fill(environment: Environment, side: str) -> Callable[[str, int], Sequence[str]]:

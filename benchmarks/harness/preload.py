@@ -19,8 +19,8 @@ _Verb = Callable[[Shards, Shard, int], Awaitable[None]]
 
 
 def preload_jobs(url: str, jobs: int, function: str, **kwargs: object) -> None:
-    """Enqueue `jobs` jobs that call a built-in function with `kwargs`, spread evenly over the shards."""
-    data = json.dumps([BUILT_IN[function], None, [], kwargs]).encode()
+    """Enqueue `jobs` jobs that call a function with `kwargs`, spread evenly over the shards."""
+    data = json.dumps([BUILT_IN.get(function, function), None, [], kwargs]).encode()
     asyncio.run(_on_all_shards(url, jobs, lambda shards, shard, count: _enqueue(shards, shard, count, function, data)))
 
 

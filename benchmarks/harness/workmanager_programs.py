@@ -30,11 +30,11 @@ def running_manager(server: BenchmarkRedis, *, access_log: bool = False) -> Iter
 
 @contextlib.contextmanager
 def running_worker(
-    server: BenchmarkRedis, *, slots: int, burst: bool = False, nice: int = 0
+    server: BenchmarkRedis, *, slots: int, burst: bool = False, nice: int = 0, **settings: str
 ) -> Iterator[MeasuredProgram]:
-    """Run one worker node. `nice` is the CPU niceness of its job processes."""
+    """Run one worker node. `nice` is the CPU niceness of its job processes; `settings` are others by their names."""
     command = [sys.executable, "-m", "worker_node", "--redis-url", server.url, "--slots", str(slots)]
-    environ = {"WORKMANAGER_NICE": str(nice)}
+    environ = {"WORKMANAGER_NICE": str(nice)} | {f"WORKMANAGER_{name}": value for name, value in settings.items()}
     with running_program(
         [*command, *(["--burst"] if burst else [])], server.directory / "worker.log", environ=environ
     ) as program:

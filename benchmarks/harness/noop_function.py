@@ -1,0 +1,5 @@
+"""A function of an operator's module that does nothing."""
+
+
+def noop() -> None:
+    """Do nothing."""
