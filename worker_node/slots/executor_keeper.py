@@ -4,6 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from jobqueue.backoff import exponential_seconds
 from processes.exit_code import describe_exit
@@ -18,41 +20,39 @@ MIN_RESTART_SECONDS, MAX_RESTART_SECONDS = 0.1, 10.0
 """Delays before an executor that did not become ready is started again."""
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutorCallbacks:
+    """Callbacks of a keeper.
+
+    Attributes:
+        on_ready, on_reports, on_queries: as in `ExecutorProcess.start`.
+        on_death: called when an executor has died, after its last reports: (executor, death, whether the agent
+            intended it).
+    """
+
+    on_ready: Callable[[], None]
+    on_reports: Callable[[Frames], None]
+    on_queries: Callable[[Frames], None]
+    on_death: Callable[[ExecutorProcess, ExecutorDeath, bool], None]
+
+
 class ExecutorKeeper:
     """Keeps an executor running until `stop`.
 
     Args:
         slot: number of the slot, for the log.
         orphans: ends what the executors leave behind.
-        on_ready, on_reports, on_queries: as in `ExecutorProcess.start`.
-        on_death: called when an executor has died, after its last reports: (executor, death, whether the agent
-            intended it).
 
     Attributes:
         process: the executor; None before it is started and while it is restarted.
         accepts_jobs: whether the executor is ready, and neither about to be recycled nor stopped.
     """
 
-    def __init__(
-        self,
-        slot: int,
-        options: ExecutorOptions,
-        limits: RecyclingLimits,
-        orphans: OrphanReaper,
-        *,
-        on_ready: Callable[[], None],
-        on_reports: Callable[[Frames], None],
-        on_queries: Callable[[Frames], None],
-        on_death: Callable[[ExecutorProcess, ExecutorDeath, bool], None],
-    ) -> None:
+    def __init__(self, slot: int, options: ExecutorOptions, limits: RecyclingLimits, orphans: OrphanReaper) -> None:
         self._slot = slot
         self._options = options
         self._limits = limits
         self._orphans = orphans
-        self._on_ready = on_ready
-        self._on_reports = on_reports
-        self._on_queries = on_queries
-        self._on_death = on_death
         self.process: ExecutorProcess | None = None
         self.accepts_jobs = False
         self._ready = False
@@ -61,11 +61,11 @@ class ExecutorKeeper:
         self._kill: Kill | None = None
         self._usage = ExecutorUsage(limits, 0)
 
-    async def run(self) -> None:
+    async def run(self, callbacks: ExecutorCallbacks) -> None:
         """Keep an executor running until `stop`. If one does not become ready, retry with exponential backoff."""
         failures = 0
         while not self._stopping:
-            exit_code, became_ready = await self._run_once()
+            exit_code, became_ready = await self._run_once(callbacks)
             if became_ready:
                 failures = 0
             elif not self._stopping:
@@ -115,24 +115,24 @@ class ExecutorKeeper:
         self._stopping = True
         self.kill(0, KillReason.DRAINED)
 
-    def _mark_ready(self) -> None:
+    def _mark_ready(self, on_ready: Callable[[], None]) -> None:
         process = self.process
         if process is not None:
             self._ready, self._kill = True, None
             self.accepts_jobs = not self._stopping
             self._usage = ExecutorUsage(self._limits, process.status.resident_bytes)
             log.debug("event=executor_ready slot=%d pid=%d", self._slot, process.pid)
-            self._on_ready()
+            on_ready()
 
-    async def _run_once(self) -> tuple[int, bool]:
+    async def _run_once(self, callbacks: ExecutorCallbacks) -> tuple[int, bool]:
         """Run one executor to its end; return its exit code and whether it became ready."""
         try:
             with self._orphans.starting():
                 process = await ExecutorProcess.start(
                     self._options,
-                    on_ready=self._mark_ready,
-                    on_reports=self._on_reports,
-                    on_queries=self._on_queries,
+                    on_ready=partial(self._mark_ready, callbacks.on_ready),
+                    on_reports=callbacks.on_reports,
+                    on_queries=callbacks.on_queries,
                 )
                 self._orphans.add(process.pid)
         except OSError as error:
@@ -144,10 +144,12 @@ class ExecutorKeeper:
         exit_code = await process.wait()
         self._orphans.discard(process.pid)
         became_ready = self._ready
-        self._handle_death(process, exit_code)
+        death, intended = self._end(process, exit_code)
+        callbacks.on_death(process, death, intended)
         return exit_code, became_ready
 
-    def _handle_death(self, process: ExecutorProcess, exit_code: int) -> None:
+    def _end(self, process: ExecutorProcess, exit_code: int) -> tuple[ExecutorDeath, bool]:
+        """Let go of an executor that has died; return its death, and whether the agent intended it."""
         now_ns = time.monotonic_ns()
         begun, started_ns = process.status.running_task(now_ns)
         death = ExecutorDeath(exit_code, begun, process.status.function, (now_ns - started_ns) / 1e9, self._kill)
@@ -155,4 +157,4 @@ class ExecutorKeeper:
         process.close()
         self.process, self._kill = None, None
         self._ready = self._recycling = self.accepts_jobs = False
-        self._on_death(process, death, intended)
+        return death, intended

@@ -8,6 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from jobqueue.model import ClaimedJob
 from worker_node.ipc.protocol import Task
+from worker_node.slots.slot_events import RunningJob
+
+MAX_START_SECONDS = 1.0
+"""A job counts as running at the latest when it could have run for so long, whatever the status page says."""
 
 
 class HeldJobs:
@@ -16,11 +20,13 @@ class HeldJobs:
     Attributes:
         due: number of the task whose report comes next. Only this one can be running.
         last: number of the task that was assigned last.
+        recorded: number of the task that was last given an execution record, or is getting one.
     """
 
     def __init__(self) -> None:
         self.due = 1
         self.last = 0
+        self.recorded = 0
         self._jobs: dict[int, ClaimedJob] = {}
         self._batches: deque[tuple[int, float]] = deque()
         self._reported_at = 0.0
@@ -70,6 +76,21 @@ class HeldJobs:
         self._batches.clear()
         self.due = self.last + 1
         return jobs
+
+    def running(self, sequence: int, started_ns: int, now_ns: int) -> RunningJob | None:
+        """Return the job that is running, as far as the executor's status page can be believed.
+
+        Args:
+            sequence, started_ns: what the page says: the last task that has begun, and since when it runs; 0 if it has
+                ended.
+        """
+        job = self._jobs.get(sequence)
+        if job is None or not started_ns:
+            return None
+        started_at = max(min(started_ns, now_ns) / 1e9, self.assigned_at(sequence))
+        if sequence == self.due:
+            started_at = min(started_at, self.due_since() + MAX_START_SECONDS)
+        return RunningJob(sequence, job, started_at)
 
     def due_since(self) -> float:
         """Return since when the due task could run: it was assigned, and the one before it was reported."""
