@@ -162,7 +162,8 @@ class JobRoutes:
         self._metrics.jobs_submitted += result.answer is EnqueueOutcome.WRITTEN
         location = {"Location": f"/jobs/{result.job_id}"}
         answer = {"id": result.job_id, "status": status}
-        if (warning := await service.monitor.warning(job.queue)) is not None:
+        waits = status in (Status.QUEUED, Status.SCHEDULED)
+        if waits and (warning := await service.monitor.warning(job.queue)) is not None:
             answer["warning"] = warning
         return json_response(answer, code, location)
 
