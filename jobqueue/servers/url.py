@@ -26,11 +26,11 @@ _TLS_OPTIONS = (
     *(*_FILES, "ssl_ca_path", "ssl_ca_data", "ssl_password", "ssl_cert_reqs", "ssl_check_hostname"),
     *("ssl_ciphers", "ssl_min_version", "ssl_include_verify_flags", "ssl_exclude_verify_flags"),
 )
-_OPTIONS = frozenset({*_TLS_OPTIONS, "db", "username", "password", "client_name", "socket_keepalive"})
+_OPTIONS = frozenset({*_TLS_OPTIONS, "username", "password", "client_name", "socket_keepalive"})
 _OPTION_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _AUTHORITY = re.compile(r"[^/?#]*")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[^\s:\[\]%]*)(?::(?P<port>[0-9]*))?")
-_PATH = re.compile(r"/?|/(?P<db>[0-9]{1,9})/?")
+_PATH = re.compile(r"/?|/(?P<db>0|[1-9][0-9]{0,8})/?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -54,7 +54,7 @@ def parse_redis_url(url: str) -> RedisUrl:
 
     Seeds of one cluster are separated by commas. They share scheme, user, password and options, so it is enough to give
     these with one seed: `rediss://me:secret@10.0.0.10,10.0.1.10?ssl_ca_certs=/etc/ca.pem`. Options are those of
-    redis-py that concern TLS (`ssl_ca_certs`, `ssl_check_hostname`, `ssl_certfile`, `ssl_keyfile` and others), `db`,
+    redis-py that concern TLS (`ssl_ca_certs`, `ssl_check_hostname`, `ssl_certfile`, `ssl_keyfile` and others),
     `client_name` and `socket_keepalive`. Special characters in user and password are percent-encoded.
 
     Raises:
@@ -117,8 +117,8 @@ def _parse_server(part: str, number: int) -> tuple[tuple[str, int], dict[str, An
     database = _PATH.fullmatch(path)
     if database is None:
         raise ValueError(f"server {number}: what follows the host must be a database number, such as /0")
-    if database["db"] and options.setdefault("db", int(database["db"])) != int(database["db"]):
-        raise ValueError(f"server {number} has two database numbers")
+    if database["db"]:
+        options["db"] = int(database["db"])
     return _parse_host(host_and_port, number), options
 
 
@@ -142,6 +142,8 @@ def _parse_options(query: str, number: int) -> dict[str, Any]:
     for name, value in pairs:
         if not _OPTION_NAME.fullmatch(name):
             raise ValueError(f"server {number} has an option without a valid name: {ENCODE_HINT}")
+        if name == "db":
+            raise ValueError("the option 'db' is not supported: write the database number after the host, such as /0")
         if name not in _OPTIONS:
             raise ValueError(f"the option {name!r} is not supported; supported are {', '.join(sorted(_OPTIONS))}")
         if not value:
@@ -152,8 +154,6 @@ def _parse_options(query: str, number: int) -> dict[str, Any]:
             raise ValueError(f"the option {name!r} has a value that it cannot have") from None
         if options.setdefault(name, parsed) != parsed:
             raise ValueError(f"the option {name!r} is given twice")
-    if options.get("db", 0) < 0:
-        raise ValueError("the option 'db' must be a database number")
     return options
 
 

@@ -34,6 +34,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         (["--port", "99999"], {}, "--port"),
         (["--redis-url", "http://localhost"], {}, "WORKMANAGER_REDIS_URL"),
         ([], {"REDIS_URL": "nowhere"}, "WORKMANAGER_REDIS_URL"),
+        ([], {"REDIS_URL": "redis://h:6379?db=3"}, "WORKMANAGER_REDIS_URL: the option 'db' is not supported"),
         ([], {"CLUSTER_URL": "nowhere"}, "WORKMANAGER_CLUSTER_URL"),
         ([], {"CLUSTER_HOSTS": "10.0.0.1:6379"}, "WORKMANAGER_CLUSTER_HOSTS: needs three hosts"),
         ([], {"MAX_PAYLOAD_BYTES": "lots"}, "WORKMANAGER_MAX_PAYLOAD_BYTES"),

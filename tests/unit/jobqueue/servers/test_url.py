@@ -120,8 +120,7 @@ def test_an_option_that_would_break_the_connections_is_refused_by_name(option: s
         ("ssl_password=secret&ssl_password=secret2", "'ssl_password' is given twice"),
         ("secret", r"\?name=value"),
         ("Secret=1", "option without a valid name"),
-        ("db=secret", "'db'"),
-        ("db=-1", "'db'"),
+        ("db=secret", "'db' is not supported"),
     ],
 )
 def test_a_wrong_option_is_named_without_its_value(query: str, message: str) -> None:
@@ -132,14 +131,28 @@ def test_tls_options_need_a_tls_url() -> None:
     _refused("redis://:secret@h?ssl_ca_path=/etc", "'ssl_ca_path' is for TLS: start the URL with rediss://")
 
 
-@pytest.mark.parametrize("path", ["/secret", "/0/1", "/-1", "/1.5", "//secret", "/\uff19"])
+@pytest.mark.parametrize("path", ["/secret", "/0/1", "/-1", "/1.5", "//secret", "/\uff19", "/03", "/00", "/+3", "/ 3"])
 def test_a_path_that_is_no_database_number_is_refused(path: str) -> None:
     _refused(f"redis://h{path}", "database number")
 
 
-@pytest.mark.parametrize("url", ["redis://h/1?db=2", "redis://h1:1,h2:2/1", "redis://h1?db=3,h2"])
+@pytest.mark.parametrize("server", ["h:6379", "h:6379/", "h/0", "h/3", "h1,h2", "h1:1/0,h2:2/0"])
+@pytest.mark.parametrize("scheme", ["redis", "rediss"])
+@pytest.mark.parametrize("number", ["0", "1", "3", "-1", "03", ""])
+def test_a_database_number_stands_in_the_path_alone(scheme: str, server: str, number: str) -> None:
+    _refused(f"{scheme}://:secret@{server}?client_name=me&db={number}", "'db'.*after the host, such as /0")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h1:1,h2:2/1", "redis://h1/3,h2", "redis://:secret@h1/0,h2/3", "rediss://h1/3,h2/3"]
+)
 def test_a_database_number_that_no_cluster_has_is_refused(url: str) -> None:
-    _refused(url, "database")
+    _refused(url, "database|'db'")
+
+
+@pytest.mark.parametrize("url", ["unix:///var/run/redis.sock?db=3", "unix://:secret@/run/redis.sock"])
+def test_a_unix_socket_is_refused(url: str) -> None:
+    _refused(url, "Unix socket")
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", "a b", "[::1", "a:b:c"])
