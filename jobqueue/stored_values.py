@@ -14,6 +14,28 @@ def text_of(raw: bytes) -> str:
     return raw[:MAX_TEXT_BYTES].decode("utf-8", "replace")
 
 
+def name_of(raw: bytes) -> str:
+    """Return an id or the name of a queue, all of it: connections send it to Redis as the same bytes.
+
+    Each byte that is no UTF-8 becomes half of a character (PEP 383). Show it with `shown_name` only.
+    """
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def sent_name(name: str) -> bytes:
+    """Return the bytes of which `name_of` has made a name.
+
+    Raises:
+        UnicodeEncodeError: it was made of something else.
+    """
+    return name.encode("utf-8", "surrogateescape")
+
+
+def shown_name(name: str) -> str:
+    """Return a name as text that can be shown, without what is no UTF-8."""
+    return sent_name(name).decode("utf-8", "replace")
+
+
 def integer_of(raw: bytes | str | None, default: int = 0, *, lowest: int = 0, highest: int = MAX_INTEGER) -> int:
     """Return a stored integer, moved between `lowest` and `highest`; `default` if it is none."""
     try:

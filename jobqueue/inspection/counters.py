@@ -8,7 +8,7 @@ from datetime import datetime
 from jobqueue import keys
 from jobqueue.inspection.listing import queue_names
 from jobqueue.sharding.shard import Shard
-from jobqueue.stored_values import integer_of, number_of, pairs, text_of
+from jobqueue.stored_values import integer_of, name_of, number_of, pairs, shown_name, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +132,10 @@ async def read_counts(shard: Shard) -> ShardCounts:
         tolerate_wrong_types=True,
     )
     now = int(own[0][0]) + int(own[0][1]) / 1_000_000
-    queues = {}
+    queues: dict[str, QueueCounts] = {}
     for name in names:
-        queues[name] = await _count_queue(shard, name, now)
+        shown = shown_name(name)
+        queues[shown] = queues.get(shown, QueueCounts()) + await _count_queue(shard, name, now)
     enqueued, finished, failed, stopped = (_integers(flat) for flat in own[4:8])
     seconds = {name: number_of(value) or 0.0 for name, value in pairs(own[8])}
     return ShardCounts(
@@ -174,7 +175,7 @@ async def _count_rate_limited(shard: Shard, limit_keys: Sequence[bytes]) -> int:
     """Return how many jobs wait for a place of a rate limit. RQ lists them by limit, not by queue."""
     if not limit_keys:
         return 0
-    commands = [("ZCARD", keys.rate_limit_waiting(shard.prefix, text_of(key))) for key in limit_keys]
+    commands = [("ZCARD", keys.rate_limit_waiting(shard.prefix, name_of(key))) for key in limit_keys]
     return sum(card or 0 for card in await shard.execute(*commands, tolerate_wrong_types=True))
 
 

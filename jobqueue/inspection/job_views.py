@@ -21,7 +21,7 @@ from jobqueue.model import ISOLATED, RQ_TIMEOUT_SECONDS, FailureReason, JobError
 from jobqueue.rq_call import PICKLE_START, called_path, requested_function
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
-from jobqueue.stored_values import integer_of, text_of
+from jobqueue.stored_values import integer_of, shown_name, text_of
 from jobqueue.timestamps import iso
 
 MAX_TRACEBACK_BYTES = 1024 * 1024
@@ -126,6 +126,7 @@ async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None
 def _view_stored(
     job_id: str, stored: StoredJob | None, functions: FunctionRegistry, hidden: Sequence[str]
 ) -> JobView | None:
+    job_id = shown_name(job_id)
     if stored is None:
         return _unreadable(job_id, {}, "its key in Redis is no hash")
     if not stored.exists:

@@ -19,7 +19,7 @@ from jobqueue.model import JobView, Status
 from jobqueue.servers.connection_pool import RedisCommand
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
-from jobqueue.stored_values import text_of
+from jobqueue.stored_values import name_of, sent_name, shown_name
 
 LISTABLE_STATUSES = (
     Status.STARTED,
@@ -94,7 +94,7 @@ class _Position:
             status, shard_index, queue, offset = json.loads(urlsafe_b64decode(padded.encode("ascii")))
             if not (type(shard_index) is type(offset) is int and isinstance(queue, str)):
                 raise TypeError("a cursor is [status, shard, queue, offset]")
-            queue.encode()  # raises UnicodeEncodeError (a ValueError) for a lone surrogate
+            sent_name(queue)  # raises UnicodeEncodeError (a ValueError) for what is no name
             position = cls(Status(status), shard_index, queue, offset)
         except (ValueError, TypeError, RecursionError, binascii.Error) as error:
             raise InvalidCursor(f"unknown cursor {text!r}") from error
@@ -104,14 +104,14 @@ class _Position:
 
 
 async def queue_names(shard: Shard) -> list[str]:
-    """Return the names of all queues that have ever held a job on the shard, sorted.
+    """Return the names of all queues that have ever held a job on the shard, sorted, as `name_of` does.
 
     Raises:
         ShardUnavailable: the master is unavailable.
     """
     (found,) = await shard.execute(("SMEMBERS", keys.queues(shard.prefix)), tolerate_wrong_types=True)
-    # A name that is not UTF-8 (garbage in Redis) must not hide the others.
-    return sorted(key.decode(errors="replace").removeprefix(keys.queue(shard.prefix, "")) for key in found or ())
+    # One that is not UTF-8 (garbage in Redis) must not hide the others, and what lies under it must be found.
+    return sorted(name_of(key).removeprefix(keys.queue(shard.prefix, "")) for key in found or ())
 
 
 async def list_jobs(
@@ -151,7 +151,11 @@ async def list_jobs(
             views = await list_views(shard, job_ids, functions, left_bytes, hide_arguments_of=hide_arguments_of)
             for view in views:
                 if view and _belongs(view, position, queue):
-                    job = replace(view, status=position.status, queue=position.queue) if view.unreadable else view
+                    job = (
+                        replace(view, status=position.status, queue=shown_name(position.queue))
+                        if view.unreadable
+                        else view
+                    )
                     job_bytes = _max_json_bytes(job)
                     if jobs and job_bytes > left_bytes:
                         is_full = True
@@ -197,7 +201,7 @@ async def _lists(shard: Shard, status: Status, queue: str | None) -> list[str]:
     """Return the queues, for jobs that are rate-limited the rate limits, whose lists may hold the jobs."""
     if status is Status.RATE_LIMITED:
         (found,) = await shard.execute(("SMEMBERS", keys.rate_limits(shard.prefix)), tolerate_wrong_types=True)
-        return sorted(text_of(key) for key in found or ())
+        return sorted(name_of(key) for key in found or ())
     return [queue] if queue is not None else await queue_names(shard)
 
 
@@ -214,7 +218,7 @@ async def _entries(shard: Shard, position: _Position, offset: int, count: int) -
         command = ("ZRANGE", key, offset, last, *latest_first)
     (ids,) = await shard.execute(command, tolerate_wrong_types=True)
     # Entries of the registry of started jobs are executions: `id:token`.
-    return [text_of(entry).split(":", 1)[0] for entry in ids or ()]
+    return [name_of(entry).split(":", 1)[0] for entry in ids or ()]
 
 
 def _max_json_bytes(job: JobView) -> int:

@@ -18,6 +18,7 @@ from jobqueue.model import (
 )
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import name_of
 from jobqueue.timestamps import clock_argument, iso
 
 CLAIM_LIMIT = 1000
@@ -105,13 +106,20 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         problems.append(f"{name} of its record is {text[:80].decode('utf-8', 'replace')!r}, not a number of seconds")
         return default
 
+    try:
+        id_, queue_name = job_id.decode(), queue.decode()
+    except UnicodeDecodeError:
+        # Neither RQ's workers nor HTTP can name it.
+        id_, queue_name = name_of(job_id), name_of(queue)
+        problems.append(f"its id {job_id[:80]!r} or the name of its queue {queue[:80]!r} is not UTF-8")
+
     # A plain RQ job without a timeout gets RQ's default; -1 means no limit.
     timeout_seconds = seconds("timeout", timeout or b"%d" % RQ_TIMEOUT_SECONDS, RQ_TIMEOUT_SECONDS)
     return ClaimedJob(
-        id=job_id.decode("utf-8", "replace"),
+        id=id_,
         token=token,
         shard_index=shard_index,
-        queue=queue.decode("utf-8", "replace"),
+        queue=queue_name,
         data=data,
         timeout_seconds=timeout_seconds if timeout_seconds >= 0 else None,
         from_http=feed != b"",

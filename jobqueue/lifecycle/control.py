@@ -8,7 +8,7 @@ from jobqueue import keys
 from jobqueue.model import FAILURE_TTL_SECONDS
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
-from jobqueue.stored_values import text_of
+from jobqueue.stored_values import name_of, text_of
 from jobqueue.timestamps import clock_argument, iso
 
 REQUEUE_BATCH_SIZE = 500
@@ -92,7 +92,7 @@ async def delete(shard: Shard, job_ids: Sequence[str], *, now: float | None = No
 
 async def _only_failed(shard: Shard, job_ids: Sequence[bytes]) -> list[str]:
     # RQ keeps stopped jobs in the same registry.
-    ids = [text_of(job_id) for job_id in job_ids]
+    ids = [name_of(job_id) for job_id in job_ids]
     commands = [("HGET", keys.job(shard.prefix, id_), "status") for id_ in ids]
     statuses = await shard.execute(*commands, tolerate_wrong_types=True)
     return [id_ for id_, status in zip(ids, statuses, strict=True) if status in (b"failed", None)]

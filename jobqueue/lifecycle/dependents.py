@@ -17,6 +17,7 @@ from rq.queue import Queue
 
 from jobqueue import keys
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import name_of
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ async def enqueue_dependents(shard: Shard, url: str) -> int:
     (parents,) = await shard.execute(("SRANDMEMBER", noted, 100), tolerate_wrong_types=True)
     if not parents:
         return 0
-    ids = [parent.decode("utf-8", "replace") for parent in parents]
+    ids = [name_of(parent) for parent in parents]
     if shard.clustered:
         notes = (("HSET", keys.job(shard.prefix, id_), "wm_note", CLUSTER_NOTE) for id_ in ids)
         await shard.execute(*notes, tolerate_wrong_types=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import name_of
 from jobqueue.timestamps import clock_argument, iso
 
 FINISH_LIMIT = 1000
@@ -194,4 +195,4 @@ def _fail_arguments(
 
 
 def _texts(ids: Sequence[bytes]) -> tuple[str, ...]:
-    return tuple(job_id.decode() for job_id in ids)
+    return tuple(map(name_of, ids))

@@ -9,7 +9,7 @@ from jobqueue.lifecycle.finish import encode_traceback
 from jobqueue.model import FAILURE_TTL_SECONDS, LEASE_SECONDS, MAX_LOSSES, ClaimedJob
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
-from jobqueue.stored_values import text_of
+from jobqueue.stored_values import name_of, text_of
 from jobqueue.timestamps import clock_argument, iso
 
 REAP_LIMIT = 200
@@ -88,7 +88,7 @@ async def extend(
         *arguments,
         retry_seconds=retry_seconds,
     )
-    return Extension(frozenset(id_.decode() for id_ in lost), frozenset(id_.decode() for id_ in cancelled))
+    return Extension(frozenset(map(name_of, lost)), frozenset(map(name_of, cancelled)))
 
 
 async def reap(
@@ -155,9 +155,9 @@ async def reap_rq_executions(
     """
     arguments = (clock_argument(now), iso(now), queue, failure_ttl_seconds, REAP_LIMIT)
     rows = await shard.run(script("reap_rq_executions"), *arguments, encode_traceback(RQ_WORKER_LOST))
-    return [(text_of(job_id), outcome.decode()) for job_id, outcome in rows]
+    return [(name_of(job_id), outcome.decode()) for job_id, outcome in rows]
 
 
 def _reaped(row: Sequence[bytes], message: str) -> Reaped:
-    job_id, worker, outcome = map(text_of, row)
-    return Reaped(job_id, worker, outcome, message if outcome == "failed" else "")
+    job_id, worker, outcome = row[0], *map(text_of, row[1:])
+    return Reaped(name_of(job_id), worker, outcome, message if outcome == "failed" else "")

@@ -15,6 +15,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.inspection.listing import queue_names
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import name_of
 
 MAX_WATCHED_QUEUES = 64
 """Maximum number of queues watched on one shard; each takes a connection. Maintenance looks at all twice a second."""
@@ -37,7 +38,7 @@ async def wake_workers(shard: Shard, queues: Sequence[str]) -> list[str]:
     waiting: list[str] = []
     for first in range(0, len(queues), MAX_CALL_QUEUES):
         found = await shard.run(script("wake_workers"), *queues[first : first + MAX_CALL_QUEUES])
-        waiting += [name.decode(errors="replace") for name in found]
+        waiting += [name_of(name) for name in found]
     return waiting
 
 

@@ -20,6 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobqueue.errors import JobQueueError
 from jobqueue.servers.unreplicated_master import ReplicationState, UnreplicatedMaster
+from jobqueue.stored_values import sent_name
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 REPLY_TIMEOUT_SECONDS = 4.0
@@ -223,13 +224,19 @@ class ServerPool:
 
     async def ask(self, connection: Connection, *commands: RedisCommand) -> list[Any]:
         """Send the commands on an open connection of this pool and return the replies, however long they take."""
-        packed = [
+        try:
+            packed = self._pack(commands)
+        except UnicodeEncodeError:
+            packed = self._pack([[_exact(argument) for argument in command] for command in commands])
+        await connection.send_packed_command(packed, check_health=False)
+        return [await _read_reply(connection) for _ in commands]
+
+    def _pack(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        return [
             piece
             for command in commands
             for piece in self._serializer.pack(*command)  # type: ignore[arg-type]  # annotated as lists
         ]
-        await connection.send_packed_command(packed, check_health=False)
-        return [await _read_reply(connection) for _ in commands]
 
     async def _open(self, connection: Connection) -> None:
         try:
@@ -282,6 +289,11 @@ class PinnedConnection:
 def parse_info(reply: bytes) -> dict[str, str]:
     """Parse the `name:value` lines of INFO and CLUSTER INFO."""
     return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
+
+
+def _exact(argument: str | bytes | int | float) -> str | bytes | int | float:
+    """Return an argument as bytes if it is a name of another program that is not UTF-8."""
+    return sent_name(argument) if isinstance(argument, str) else argument
 
 
 async def _drop(connection: Connection, writer: asyncio.StreamWriter | None) -> None:

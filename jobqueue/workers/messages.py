@@ -9,6 +9,7 @@ from jobqueue import keys
 from jobqueue.errors import UnexpectedContent
 from jobqueue.model import ALL_QUEUES
 from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import name_of
 
 COMMAND_TTL_SECONDS = 60
 SAMPLED_QUEUES = 16
@@ -102,7 +103,7 @@ async def wait_for_message(
         return WakeUp("*") if in_turn or any(existing) else None
     if popped is None:
         return next((WakeUp(queue) for queue, length in zip(watched, found, strict=True) if length), None)
-    key = popped[0].decode()
+    key = name_of(popped[0])
     if key != own_key:
         return WakeUp(key.removeprefix(keys.wake(shard.prefix, "")))
     try:

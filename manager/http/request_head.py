@@ -9,7 +9,14 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from manager.http.problems import EXPECTATION_FAILED, NOT_HTTP, NOT_IMPLEMENTED, WRONG_VERSION, Problem
+from manager.http.problems import (
+    EXPECTATION_FAILED,
+    NO_SUCH_ROUTE,
+    NOT_HTTP,
+    NOT_IMPLEMENTED,
+    WRONG_VERSION,
+    Problem,
+)
 
 MAX_CACHED_TARGET_BYTES = 128
 """A longer request target (path and query) is split again each time instead of cached."""
@@ -43,7 +50,8 @@ def split_target(url: bytes) -> Target:
     """Split a request target whose characters the parser has checked.
 
     Raises:
-        Problem: 400, it is neither a path, nor an absolute URL, nor `*`, or has a fragment or a broken escape.
+        Problem: 400, it is neither a path, nor an absolute URL, nor `*`, or has a fragment or a broken escape; 404, its
+            path is not UTF-8.
     """
     return _split(url) if len(url) > MAX_CACHED_TARGET_BYTES else _split_cached(url)
 
@@ -64,7 +72,13 @@ def _split(url: bytes) -> Target:
     if b"%" in url and _BAD_ESCAPE.search(url):
         raise Problem(NOT_HTTP, "the request's target contains a % without two hexadecimal digits")
     path = raw_path.decode("ascii")
-    return Target(unquote(path) if "%" in path else path, raw_path, query, authority)
+    if "%" in path:
+        try:
+            path = unquote(path, errors="strict")
+        except UnicodeDecodeError:
+            # Replaced, it would be the path of something else.
+            raise Problem(NO_SUCH_ROUTE, "the path is not UTF-8") from None
+    return Target(path, raw_path, query, authority)
 
 
 # Most clients repeat a few targets.
