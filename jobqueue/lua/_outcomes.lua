@@ -1,5 +1,12 @@
 -- How jobs end: what finish, fail, release, cancel and the reapers write in common.
 
+-- is_leased_by(key, token): whether a record is the one that the lease with this token was made for. An id can be used
+-- again while a run of the deleted job with that id still goes on, by programs that run none of these scripts. The end
+-- of that run must not become the new job's. claim.lua writes the token; a new record has none, or that of its own run.
+local function is_leased_by(key, token)
+  return call_own('HGET', key, 'wm_lease') == token
+end
+
 -- drop_execution(id, token, worker): deletes RQ's record of a running execution.
 local function drop_execution(id, token, worker)
   redis.call('DEL', prefix .. ':execution:' .. id .. ':' .. token)

@@ -73,8 +73,8 @@ local repeated = call_own('LRANGE', claims, 0, -1) or {}
 if repeated[1] == token then
   for i = 2, #repeated do
     local id = repeated[i]
-    if redis.call('ZSCORE', leases, id .. ':' .. token) then
-      local key = prefix .. ':job:' .. id
+    local key = prefix .. ':job:' .. id
+    if redis.call('ZSCORE', leases, id .. ':' .. token) and call_own('HGET', key, 'wm_lease') == token then
       local fields = call_own('HMGET', key, unpack(FIELDS))
       if fields and fields[1] then
         local _, attempt, problem = counts_of(fields)
@@ -148,10 +148,12 @@ local function lease_job(id, queue, started)
   if fields[10] then redis.call('PERSIST', key) end
   -- A plain RQ client has requeued it after it was cancelled: drop the mark.
   if fields[12] then redis.call('HDEL', key, 'wm_cancel') end
+  -- The token ties the lease to this record (is_leased_by in _outcomes.lua).
   if attempt > 1 then
-    raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_attempts', attempt)
+    raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_lease', token,
+      'wm_attempts', attempt)
   else
-    raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker)
+    raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_lease', token)
   end
   jobs[#jobs + 1] = row
   -- RQ fails every entry of this registry whose score has passed. So the lease is kept elsewhere, and the score lies

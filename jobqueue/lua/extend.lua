@@ -33,14 +33,15 @@ redis.call('ZREM', leases, '')
 for i = 5, #ARGV, 4 do
   local id, token, queue, begun = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local member = id .. ':' .. token
-  local status, cancel = unpack(redis.call('HMGET', prefix .. ':job:' .. id, 'status', 'wm_cancel'))
-  if status and redis.call('ZSCORE', leases, member) then
+  local cancel, lease_token = unpack(redis.call('HMGET', prefix .. ':job:' .. id, 'wm_cancel', 'wm_lease'))
+  if lease_token == token and redis.call('ZSCORE', leases, member) then
     redis.call('ZADD', leases, now + lease, member)
     if begun ~= '' then record_execution(id, token, begun) end
     if cancel then cancelled[#cancelled + 1] = id end
   else
-    if not status and redis.call('ZREM', leases, member) == 1 then
-      -- A plain RQ client has deleted the job, and knows nothing of an execution that began less than a second ago.
+    if redis.call('ZREM', leases, member) == 1 then
+      -- A plain RQ client has deleted the job, and knows nothing of an execution that began less than a second ago. Its
+      -- id may have been used again since.
       redis.call('ZREM', prefix .. ':wip:' .. queue, member)
       drop_execution(id, token, worker)
     end

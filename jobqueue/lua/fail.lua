@@ -8,7 +8,7 @@
 --          | reason | trace (zlib-compressed, in base64) | failure ttl, seconds; for `retry` only, else '':
 --          | value (base64) | maximum number of retries | intervals as JSON | '1' to retry at the front;
 --          for all: hash of the source of the function's module ('' for none)
--- Returns  {ids whose lease is gone, ids that have dependents, ids that will run again}
+-- Returns  {ids whose lease or record is gone, ids that have dependents, ids that will run again}
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -45,12 +45,12 @@ for i = 4, #ARGV, 13 do
   else
     redis.call('ZREM', prefix .. ':wip:' .. queue, member)
     drop_execution(id, token, worker)
-    local status, cancelled, limit_key, ended_at, origin = unpack(redis.call('HMGET', key, 'status', 'wm_cancel',
-      'rate_limit_key', 'ended_at', 'origin'))
-    leave_registries(id, queue, ended_at, status)
-    local deleted, retried = not status, false
+    local status, cancelled, limit_key, ended_at, origin, lease_token = unpack(redis.call('HMGET', key, 'status',
+      'wm_cancel', 'rate_limit_key', 'ended_at', 'origin', 'wm_lease'))
+    local deleted, retried = lease_token ~= token, false
+    if not deleted then leave_registries(id, queue, ended_at, status) end
     if deleted then
-      -- A plain RQ client has deleted the job meanwhile: write nothing.
+      -- A plain RQ client has deleted the job meanwhile, and its id may have been used again: write nothing.
       lost[#lost + 1] = id
     elseif cancelled then
       kind, value = 'stopped', ''
@@ -75,7 +75,7 @@ for i = 4, #ARGV, 13 do
       redis.call('HINCRBY', prefix .. ':wm:' .. (kind == 'stopped' and 'stopped' or 'failed'), name, 1)
     end
     -- A job that is retried later waits for a place again, as with RQ.
-    if limit_key and not (retried and redis.call('HGET', key, 'status') == 'queued') then
+    if limit_key and not deleted and not (retried and redis.call('HGET', key, 'status') == 'queued') then
       give_back_place(id, limit_key, now, iso)
     end
   end

@@ -7,7 +7,7 @@
 --          | hash of the source of the function's module ('' for none) | run time of its jobs in total, seconds
 --          | result ttl (-1 forever, 0 keep nothing) | feed '0' | '1' | '1' if RQ's execution records were written
 --          | number of jobs, then for each: id, value (base64), its place among all jobs of the call
--- Returns  {ids whose lease is gone (nothing was recorded for them), ids that have dependents}
+-- Returns  {ids whose lease or record is gone (nothing was recorded for them), ids that have dependents}
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -21,15 +21,10 @@ local DEPENDENTS_SECONDS = 60
 -- Jobs of a group that have ended before, or that a plain RQ client has saved: only their records hold an `ended_at`.
 local saved_before = {}
 
--- Returns false if a plain RQ client has deleted the record meanwhile: then nothing is written.
-local function record_success(id, ttl, value, feed, version)
-  local key, results = prefix .. ':job:' .. id, prefix .. ':results:' .. id
-  -- A leased job has a status. So two new fields mean that there was no record, one that the job never ended before.
+local function record_success(id, key, ttl, value, feed, version)
+  local results = prefix .. ':results:' .. id
+  -- A leased job has a status. So one new field means that the job never ended before.
   local new_fields = redis.call('HSET', key, 'status', 'finished', 'ended_at', iso)
-  if new_fields == 2 then
-    redis.call('DEL', key, results)
-    return false
-  end
   if new_fields == 0 then saved_before[#saved_before + 1] = id end
   if version ~= '' then
     redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value,
@@ -45,7 +40,6 @@ local function record_success(id, ttl, value, feed, version)
     set_ttl(key, seconds)
     set_ttl(results, seconds)
   end
-  return true
 end
 
 -- Plain RQ clients can cancel a running job, which goes on, and can enqueue a failed one without taking it from its
@@ -89,12 +83,14 @@ while at <= #ARGV do
   for n = 1, #members do
     local at_job = first + n * 3 - 3
     local id = ARGV[at_job]
+    local key = prefix .. ':job:' .. id
     if held[n] and has_execution_record then drop_execution(id, token, worker) end
-    if not held[n] or (ttl ~= 0 and not record_success(id, ttl, ARGV[at_job + 1], feed, version)) then
+    if not held[n] or not is_leased_by(key, token) then
       lost[#lost + 1] = id
     else
       done[#done + 1] = id
       if ttl ~= 0 then
+        record_success(id, key, ttl, ARGV[at_job + 1], feed, version)
         finished[#finished + 1] = ttl < 0 and '+inf' or math.floor(now) + ttl + (feed and CENTURY_SECONDS or 0)
         finished[#finished + 1] = id
         if feed then

@@ -27,6 +27,13 @@ local function drop_started(queue, member)
   end
 end
 
+-- is_lost(id, token, status, lease_token): whether a record belongs to a lease that has expired. If it has no token
+-- at all, a worker of an earlier version has claimed it, or its id was used again and it runs on a plain RQ worker.
+local function is_lost(id, token, status, lease_token)
+  if lease_token then return lease_token == token end
+  return status == 'started' and redis.call('EXISTS', prefix .. ':executions:' .. id) == 0
+end
+
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', leases, '')
 
@@ -47,12 +54,12 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT'
   local id, token = string.match(member, '^([^:]+):(.+)$')
   id, token = id or member, token or ''
   local key = prefix .. ':job:' .. id
-  local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name')
+  local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name', 'wm_lease')
   local queue, worker = fields[2] or '', fields[3] or ''
   redis.call('ZREM', leases, member)
   drop_started(queue, member)
   drop_execution(id, token, worker)
-  if fields[1] == 'started' or was_overwritten(id, fields[1], queue) then
+  if is_lost(id, token, fields[1], fields[4]) and (fields[1] == 'started' or was_overwritten(id, fields[1], queue)) then
     reaped[#reaped + 1] = take_back(id, key, max_losses, ARGV[5], ARGV[7], now, iso)
   end
 end

@@ -26,9 +26,11 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, 0, math.floor(now), 'LI
     redis.call('ZREM', wip, member)
     if id then
       local key = prefix .. ':job:' .. id
-      local fields = redis.call('HMGET', key, 'status', 'failure_ttl', 'worker_name', 'rate_limit_key')
+      local fields = redis.call('HMGET', key, 'status', 'failure_ttl', 'worker_name', 'rate_limit_key', 'wm_lease')
       drop_execution(id, token, fields[3])
-      if fields[1] == 'started' then
+      -- A worker of ours may run it meanwhile, or another job with this id.
+      local is_leased = fields[5] and redis.call('ZSCORE', prefix .. ':wm:leases', id .. ':' .. fields[5])
+      if fields[1] == 'started' and not is_leased then
         local retried = retry_after_failure(id, key, queue, now, iso)
         if not retried then
           record_failure(id, key, queue, {

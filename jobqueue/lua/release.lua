@@ -5,7 +5,7 @@
 -- ARGV[2]  now as RQ writes it
 -- ARGV[3]  ttl of a cancelled job, seconds
 -- ARGV[4+] for each job in the order of the queue: id | token | queue
--- Returns  number of jobs released; a job whose lease is gone is skipped
+-- Returns  number of jobs released; a job whose lease or record is gone is skipped
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -19,9 +19,9 @@ for i = #ARGV - 2, 4, -3 do
   if redis.call('ZREM', prefix .. ':wm:leases', member) == 1 then
     redis.call('ZREM', prefix .. ':wip:' .. queue, member)
     local fields = redis.call('HMGET', key, 'data', 'wm_attempts', 'worker_name', 'wm_cancel', 'status',
-      'rate_limit_key', 'origin')
+      'rate_limit_key', 'origin', 'wm_lease')
     drop_execution(id, token, fields[3])
-    if fields[1] then
+    if fields[1] and fields[8] == token then
       if fields[2] then
         redis.call('HINCRBY', key, 'wm_attempts', -1)
       else

@@ -23,7 +23,8 @@ for i = 3, #ARGV do
     redis.call('ZREM', prefix .. ':failed:' .. queue, id)
     redis.call('ZREM', prefix .. ':canceled:' .. queue, id)
     if status == 'failed' then note_final_error(id, key) end
-    redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'ended_at', 'exc_info')
+    -- Without `wm_lease`, the end of a run that a plain RQ client has cancelled, and that goes on, does not count.
+    redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'wm_lease', 'ended_at', 'exc_info')
     redis.call('PERSIST', key)
     redis.call('PERSIST', prefix .. ':results:' .. id)
     if fields[4] and fields[4] ~= '' then

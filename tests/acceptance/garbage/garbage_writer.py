@@ -19,7 +19,16 @@ VICTIMS = 40
 JOB_FIELDS = (
     *("data", "description", "origin", "status", "created_at", "enqueued_at", "started_at", "ended_at"),
     *("timeout", "ttl", "result_ttl", "failure_ttl", "worker_name", "meta", "retries_left", "retry_intervals"),
-    *("number_of_retries", "enqueue_at_front", "wm_feed", "wm_attempts", "wm_losses", "wm_cancel", "wm_reason"),
+    *(
+        "number_of_retries",
+        "enqueue_at_front",
+        "wm_feed",
+        "wm_attempts",
+        "wm_losses",
+        "wm_cancel",
+        "wm_reason",
+        "wm_lease",
+    ),
     *("wm_note", "wm_options", "rate_limit_key", "dependency_ids", "webhooks", "last_heartbeat"),
 )
 WORKER_FIELDS = (
