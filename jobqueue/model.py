@@ -186,7 +186,7 @@ class JobView:
     Attributes:
         result: the result as JSON text; None if there is none.
         attempts: how many times it has started.
-        meta: None if it is not serialised as JSON, or cannot be shown.
+        meta: None if it is not shown, and `meta_note` says why.
         unreadable: whether the record cannot be read: `error` says why, and `status` is a guess.
         args, kwargs: the call, long values shortened; None if it is not shown, and `arguments_note` says why.
         timeout_seconds: None for no limit.
@@ -219,5 +219,6 @@ class JobView:
     due_at: str | None = None
     depends_on: tuple[str, ...] = ()
     result_note: ResultNote | None = None
+    meta_note: str | None = None
     version: str | None = None
     isolation: str | None = None

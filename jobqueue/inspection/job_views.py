@@ -41,6 +41,10 @@ PICKLED_RESULT = (
     "rq.job.Job.fetch(ID, connection=…).return_value()"
 )
 LARGE_RESULT = "left out because of its size: GET /jobs/ID shows results of up to 1 MiB"
+PICKLED_META = (
+    "the meta is a pickle, which managers do not read: use an RQ client, rq.job.Job.fetch(ID, connection=…).get_meta()"
+)
+LARGE_META = "GET /jobs/ID shows up to 1 MiB"
 LARGE_ERROR = "left out of the listing because of its size: GET /jobs/ID shows it"
 FOREIGN_RESULT = "written by another program in a form that cannot be shown: read the newest entry of the job's results"
 _STATUSES = frozenset(Status)
@@ -152,6 +156,7 @@ def _view(job_id: str, stored: StoredJob, functions: FunctionRegistry) -> JobVie
     started_at, ended_at = _text(fields, "started_at"), _text(fields, "ended_at")
     value, problem, note = _result(stored) if status == Status.FINISHED else (None, "", None)
     timeout_seconds = integer_of(fields.get("timeout"), RQ_TIMEOUT_SECONDS, lowest=-1)
+    meta, meta_note = _meta(stored)
     error = _error(status, fields, result)
     if error is not None and stored.left_out_result_bytes:
         error = replace(error, message=LARGE_ERROR)
@@ -168,13 +173,14 @@ def _view(job_id: str, stored: StoredJob, functions: FunctionRegistry) -> JobVie
         started_at=started_at,
         ended_at=ended_at if Status(status).ended else None,
         worker=_text(fields, "worker_name"),
-        meta=_meta(fields.get("meta", b"")) if stored.meta_bytes == len(fields.get("meta", b"")) else None,
+        meta=meta,
         arguments_note=LISTED,
         timeout_seconds=None if timeout_seconds < 0 else timeout_seconds,
         retries_left=integer_of(fields.get("retries_left")),
         due_at=None if stored.due_at is None else _iso(stored.due_at),
         depends_on=_dependencies(fields),
         result_note=note,
+        meta_note=meta_note,
         version=text_of(result.get(b"wm_version", b"")) or None,
         isolation=ISOLATED if fields.get("wm_isolation") == ISOLATED.encode() else None,
     )
@@ -278,10 +284,23 @@ def _traceback(encoded: bytes) -> str:
         return "the traceback cannot be read"
 
 
-def _meta(raw: bytes) -> Mapping[str, Any] | None:
+def _meta(stored: StoredJob) -> tuple[Mapping[str, Any] | None, str | None]:
+    """Return the notes; if they cannot be shown, why not."""
+    raw = stored.fields.get("meta", b"")
+    if stored.meta_bytes != len(raw):
+        return None, f"left out because of its {stored.meta_bytes} bytes: {LARGE_META}"
     if not raw:
-        return {}
-    if len(raw) > MAX_META_BYTES or why_not_shown(raw):
-        return None
+        return {}, None
+    if raw.startswith(PICKLE_START):
+        return None, PICKLED_META
+    problem = why_not_shown(raw)
+    if problem:
+        return None, f"the meta cannot be shown: {problem}"
     meta = json.loads(raw.decode())
-    return meta if isinstance(meta, dict) else None
+    if not isinstance(meta, dict):
+        return None, "the meta cannot be shown: it is no JSON object"
+    try:
+        json.dumps(meta, allow_nan=False)
+    except ValueError:
+        return None, "the meta cannot be shown: it has a number that is too large"
+    return meta, None

@@ -41,6 +41,7 @@ def job_document(job: JobView) -> dict[str, Any]:
         "due_at": job.due_at,
         "depends_on": job.depends_on,
         "result_note": None if job.result_note is None else asdict(job.result_note),
+        "meta_note": job.meta_note,
         "function_version": job.version,
         "isolation": job.isolation,
     }

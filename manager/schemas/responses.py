@@ -89,6 +89,7 @@ class JobResponse(_Response):
     due_at: str | None = Field(description="When a scheduled job is due")
     depends_on: list[str] = Field(description="The jobs that this one waits for, or has waited for")
     result_note: ResultNote | None = Field(description="About a result that is not shown in `result`")
+    meta_note: str | None = Field(description="Why `meta` is null")
     function_version: str | None = Field(
         description="Hash of the source of the module whose function ran last; null for a built-in function"
     )

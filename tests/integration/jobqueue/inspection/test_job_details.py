@@ -155,6 +155,43 @@ async def test_fields_of_other_writers_are_shown_or_left_out(
     assert [job.id for job in (await list_jobs(shards, functions)).jobs] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("meta", "reason"),
+    [
+        (pickle.dumps({"k": 1}), "Job.fetch"),
+        (b"\xff\xfe", "it is not JSON"),
+        (b'{"k": NaN}', "it is not JSON"),
+        (b'{"k": 1', "it is not JSON"),
+        (b"[1]", "it is no JSON object"),
+        (b'{"k": 1e999}', "too large"),
+        (b'{"k": ' + b"[" * 500 + b"]" * 500 + b"}", "nested more than"),
+        (b'{"k": "%b"}' % (b"x" * 3_000_000), "left out because of its 3000009 bytes"),
+    ],
+)
+async def test_meta_that_cannot_be_shown_says_why(
+    shards: Shards, functions: FunctionRegistry, meta: bytes, reason: str
+) -> None:
+    (shard,) = shards
+    await enqueue_jobs(shard, "a", "b")
+    await shard.execute(("HSET", "rq:job:a", "meta", meta))
+    view, other = await view_jobs(shard, ["a", "b"], functions)
+    assert view is not None
+    assert other is not None
+    assert (view.meta, reason in str(view.meta_note)) == (None, True)
+    assert (other.meta, other.meta_note) == ({}, None)
+    listed, _ = (await list_jobs(shards, functions)).jobs
+    assert (listed.meta, listed.meta_note) == (None, view.meta_note)
+
+
+async def test_a_listing_says_that_it_leaves_out_long_meta(shards: Shards, functions: FunctionRegistry) -> None:
+    await enqueue_jobs(shards.all[0], "a", meta=b'{"k": "%b"}' % (b"x" * 100_000))
+    (listed,) = (await list_jobs(shards, functions)).jobs
+    assert listed.meta is None
+    assert listed.meta_note == "left out because of its 100009 bytes: GET /jobs/ID shows up to 1 MiB"
+    shown = await _view(shards.all[0], "a", functions)
+    assert (len((shown.meta or {})["k"]), shown.meta_note) == (100_000, None)
+
+
 async def test_the_version_that_ran_is_shown_for_success_and_failure(shard: Shard, functions: FunctionRegistry) -> None:
     await enqueue_jobs(shard, "a", "b", "c")
     first, second, third = await claim_jobs(shard, 3)
