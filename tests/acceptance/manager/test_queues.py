@@ -133,7 +133,10 @@ def test_a_manager_without_a_scaler_beside_one_that_has_one_does_not_warn(
 ) -> None:
     until(lambda: scaling.get("/scaler").json()["leader"])
     with start(redis_url).wait_until_ready().client() as client:
-        until(lambda: "warning" not in client.put("/enqueue?iterations=1", content=b"a").json())
+        scaling.post("/queues/held/pause")
+        # It starts no worker, and tells when the queues have been checked.
+        until(lambda: _submit(client, queue="held").get("warning"), wanted="the first check of the queues")
+        assert "warning" not in client.put("/enqueue?iterations=1", content=b"a").json()
         assert "warning" not in _submit(client, queue="reports")
 
 
