@@ -38,11 +38,11 @@ class Extension:
     """The result of renewing leases.
 
     Attributes:
-        lost: ids whose lease is gone: they may run elsewhere, and their outcome here does not count.
+        lost: jobs whose lease is gone: they may run elsewhere, and their outcome here does not count.
         cancelled: ids of jobs that must be stopped.
     """
 
-    lost: frozenset[str]
+    lost: tuple[ClaimedJob, ...]
     cancelled: frozenset[str]
 
 
@@ -88,7 +88,7 @@ async def extend(
         *arguments,
         retry_seconds=retry_seconds,
     )
-    return Extension(frozenset(map(name_of, lost)), frozenset(map(name_of, cancelled)))
+    return Extension(tuple(updates[place - 1].job for place in lost), frozenset(map(name_of, cancelled)))
 
 
 async def reap(

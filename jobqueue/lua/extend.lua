@@ -5,7 +5,8 @@
 -- ARGV[3]  worker
 -- ARGV[4]  lease seconds
 -- ARGV[5+] for each job: id | token | queue | begun: Unix time ('' if it has run for less than a second)
--- Returns  {ids whose lease or record is gone, ids that have been cancelled}
+-- Returns  {places, from 1, of the jobs whose lease or record is gone, ids that have been cancelled}. A worker can hold
+--          two leases of one id, of which one is gone.
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -45,7 +46,7 @@ for i = 5, #ARGV, 4 do
       redis.call('ZREM', prefix .. ':wip:' .. queue, member)
       drop_execution(id, token, worker)
     end
-    lost[#lost + 1] = id
+    lost[#lost + 1] = (i - 1) / 4
   end
 end
 return {lost, cancelled}

@@ -51,6 +51,6 @@ class LeaseRenewer:
             some = updates[start : start + MAX_LEASES_PER_CALL]
             extension = await extend(self._shard, self._worker, some, lease_seconds=self._lease_seconds)
             if extension.lost:
-                self._on_lost([update.job for update in some if update.job.id in extension.lost])
+                self._on_lost(extension.lost)
             if extension.cancelled:
                 self._on_cancelled([update.job for update in some if update.job.id in extension.cancelled])

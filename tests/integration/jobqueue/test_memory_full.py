@@ -111,7 +111,7 @@ async def test_an_enqueue_that_hits_the_limit_writes_nothing(
 
 async def test_jobs_are_claimed_finished_and_released_when_memory_is_full(full: Shard) -> None:
     a, b, c, d = await claim_jobs(full, 4)
-    assert (await extend(full, "w1", [LeaseUpdate(a, NOW - 5)], now=NOW)).lost == frozenset()
+    assert (await extend(full, "w1", [LeaseUpdate(a, NOW - 5)], now=NOW)).lost == ()
     await save_meta(full, a, b'{"x": 1}')
     outcomes: list[Outcome] = [success_outcome(a), failed_outcome(b), failed_outcome(b), stopped_outcome(c)]
     report = await finish(full, "w1", outcomes, now=NOW)

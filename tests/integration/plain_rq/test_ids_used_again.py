@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
 from rq import Queue
-from rq.job import Job
+from rq.job import Job, JobStatus
 
 from jobqueue.inspection.counters import read_counts
 from jobqueue.lifecycle.claim import claim, release
@@ -22,7 +23,8 @@ from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import failed_outcome, retried_outcome, stopped_outcome, success_outcome
 from tests.integration.plain_rq import job_functions
-from tests.integration.plain_rq.conftest import FUNCTIONS
+from tests.integration.plain_rq.conftest import FUNCTIONS, StartProcess
+from tests.waiting import until
 
 ID = "chosen-id"
 ADD = f"{FUNCTIONS}.add"
@@ -92,7 +94,7 @@ async def give_back(shard: Shard, job: ClaimedJob) -> None:
 
 async def renew(shard: Shard, job: ClaimedJob) -> None:
     await save_meta(shard, job, b'{"from": "old"}')
-    assert (await extend(shard, "w1", [LeaseUpdate(job, begun_at=time.time())])).lost == {ID}
+    assert (await extend(shard, "w1", [LeaseUpdate(job, begun_at=time.time())])).lost == (job,)
 
 
 async def lose_worker(shard: Shard, job: ClaimedJob) -> None:
@@ -161,7 +163,7 @@ async def check_that_the_old_run_changes_nothing(
     assert new is not None
     assert new.attempt == 1
     if moment != "finished":
-        assert (await extend(shard, "w2", [LeaseUpdate(new)])).lost == frozenset()
+        assert (await extend(shard, "w2", [LeaseUpdate(new)])).lost == ()
         assert (await finish(shard, "w2", [success_outcome(new, "new")])).lost == ()
     assert await claim(shard, "w3", ["default"], 10) == []
     results = [(result.job_id, result.value) for result in await pull(shard, 10)]
@@ -235,10 +237,27 @@ async def test_of_two_runs_of_a_job_that_an_rq_client_has_enqueued_again_the_sec
     first = await start_first_run(shard, queue, put_over_http)
     queue.enqueue_job(Job.fetch(ID, connection=connection, serializer="json"))
     (second,) = await claim(shard, "w2", ["default"], 10)
-    assert (await extend(shard, "w1", [LeaseUpdate(first)])).lost == {ID}
+    assert (await extend(shard, "w1", [LeaseUpdate(first)])).lost == (first,)
     assert (await finish(shard, "w1", [success_outcome(first, "first")])).lost == (ID,)
     assert (await finish(shard, "w2", [success_outcome(second, "second")])).lost == ()
     assert [result.value for result in await pull(shard, 10)] == [b'"second"']
+
+
+def test_a_worker_that_holds_both_runs_stops_the_old_one_alone(
+    queue: Queue, connection: Redis, our_worker: StartProcess, tmp_path: Path
+) -> None:
+    our_worker("--slots", "2")
+    old_notes, new_notes = tmp_path / "old", tmp_path / "new"
+    old = queue.enqueue(job_functions.sleep_noting, str(old_notes), 300, job_id=ID, job_timeout=600)
+    until(old_notes.exists)
+    old.delete()
+    # Both leases are renewed when this one has run for a second.
+    new = queue.enqueue(job_functions.sleep_noting, str(new_notes), 2.5, job_id=ID)
+    until(lambda: new.get_status() == JobStatus.FINISHED)
+    assert (old_notes.read_text(), new_notes.read_text()) == ("started\n", "started\nended\n")
+    until(lambda: connection.zcard("rq:wm:leases") + connection.zcard("rq:wip:default") == 0)
+    assert connection.hgetall("rq:wm:finished") == {f"{FUNCTIONS}.sleep_noting".encode(): b"1"}
+    assert connection.xlen(f"rq:results:{ID}") == 1
 
 
 async def test_an_execution_that_a_plain_rq_worker_abandoned_costs_the_new_job_nothing(

@@ -45,7 +45,7 @@ async def test_extend_renews_a_lease_from_now(leased: Shard) -> None:
     a, b = await claim_jobs(leased, 2, token="t")
     extended_at = NOW + 15
     extension = await extend(leased, "w1", [LeaseUpdate(a)], now=extended_at)
-    assert (extension.lost, extension.cancelled) == (frozenset(), frozenset())
+    assert (extension.lost, extension.cancelled) == ((), frozenset())
     assert await sorted_set(leased, "wm:leases") == {"a:t": extended_at + LEASE_SECONDS, "b:t": NOW + LEASE_SECONDS}
     assert [job.job_id for job in await reap(leased, now=extended_at + LEASE_SECONDS - 1)] == [b.id]
 
@@ -78,7 +78,7 @@ async def test_a_cancellation_is_sent_to_the_worker_and_reported_by_extend(lease
     command = await wait_for_message(leased, "w1", (), for_work=False, seconds=5)
     assert command == WorkerCommand("cancel", "a")
     extension = await extend(leased, "w1", [LeaseUpdate(a), LeaseUpdate(b)], now=NOW)
-    assert (extension.lost, extension.cancelled) == (frozenset(), frozenset({"a"}))
+    assert (extension.lost, extension.cancelled) == ((), frozenset({"a"}))
 
 
 async def test_a_lost_job_returns_to_the_head_and_its_loss_is_counted(leased: Shard) -> None:

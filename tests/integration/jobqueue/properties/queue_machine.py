@@ -139,7 +139,7 @@ class QueueMachine(RuleBasedStateMachine):
     def worker_extends(self, lease: tuple[bool, int]) -> None:
         job, held = self._choose(lease)
         extension = self._run(extend(self._shard, "w1", [LeaseUpdate(job)], now=self._now))
-        assert extension.lost == (frozenset() if held else {job.id})
+        assert extension.lost == (() if held else (job,))
         if held:
             self._model.jobs[job.id].lease_until = self._now + LEASE_SECONDS
             assert (job.id in extension.cancelled) == self._model.jobs[job.id].cancel_asked
