@@ -194,7 +194,7 @@ class Client:
     def requeue_failed(self, queue: str) -> Mapping[str, Any]:
         """Run all failed jobs of a queue again."""
         # Not retried: it would requeue jobs that have failed again meanwhile.
-        path = f"/queues/{quote(queue, safe='')}/requeue-failed"
+        path = f"/queues/{_segment(queue)}/requeue-failed"
         return dict(self._transport.request_json("POST", path, idempotent=False))
 
     def queues(self) -> list[dict[str, Any]]:
@@ -242,7 +242,7 @@ class Client:
             raise
 
     def _set_paused(self, queue: str, verb: str) -> Mapping[str, Any]:
-        path = f"/queues/{quote(queue, safe='')}/{verb}"
+        path = f"/queues/{_segment(queue)}/{verb}"
         return dict(self._transport.request_json("POST", path, idempotent=True))
 
     def _tell(self, answer: Mapping[str, Any]) -> None:
@@ -281,7 +281,12 @@ def _with_id(submission: Submission) -> Submission:
 
 
 def _job_path(job_id: str) -> str:
-    return f"/jobs/{quote(job_id, safe='')}"
+    return f"/jobs/{_segment(job_id)}"
+
+
+def _segment(name: str) -> str:
+    """Return a name as one segment of a path. Where `.` and `..` stand as they are, they are taken out of the path."""
+    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
 
 
 def _is_unavailable(result: str | ClientError) -> bool:

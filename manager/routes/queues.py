@@ -59,13 +59,16 @@ class QueueRoutes:
         return json_response({"requeued": await self._queue.service.operations.requeue_failed(name)})
 
     async def pause(self, request: Request) -> Response:
-        """Pause a queue: workers take no job of it, until it is resumed. Jobs that run go on."""
+        """Pause a queue, also one that has had no job yet: workers take no job of it until it is resumed.
+
+        Jobs that run go on.
+        """
         name = _queue_name(request)
         await self._queue.service.monitor.pause(name)
         return json_response({"name": name, "paused": True})
 
     async def resume(self, request: Request) -> Response:
-        """Resume a paused queue."""
+        """Resume a queue. Without a pause, this changes nothing."""
         name = _queue_name(request)
         await self._queue.service.monitor.resume(name)
         return json_response({"name": name, "paused": False})

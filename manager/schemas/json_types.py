@@ -8,9 +8,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+QUEUE_PATTERN = "[A-Za-z0-9_.-]{1,64}"
 BASE64_PATTERN = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 YEAR_SECONDS = 365 * 24 * 3600
 
+_NO_SEGMENTS = (".", "..")
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII
 )
@@ -45,6 +47,14 @@ def _check_instant(text: str) -> str:
     return text
 
 
+def _check_queue(name: str) -> str:
+    if name in _NO_SEGMENTS:
+        raise PydanticCustomError(
+            "queue", "must not be . or ..: clients take these out of URLs, so nobody could pause the queue"
+        )
+    return name
+
+
 def _to_int(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -61,4 +71,9 @@ Base64 = Annotated[
     Field(json_schema_extra={"pattern": f"^{BASE64_PATTERN}$", "contentEncoding": "base64"}),
 ]
 Instant = Annotated[str, AfterValidator(_check_instant), Field(json_schema_extra={"format": "date-time"})]
+QueueName = Annotated[
+    str,
+    Field(pattern=f"^{QUEUE_PATTERN}$", json_schema_extra={"not": {"enum": list(_NO_SEGMENTS)}}),
+    AfterValidator(_check_queue),
+]
 Seconds = Annotated[int, Field(ge=0, le=YEAR_SECONDS), WholeNumber]

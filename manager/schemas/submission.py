@@ -10,10 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, RESULT_TTL_SECONDS
-from manager.schemas.json_types import YEAR_SECONDS, Base64, Instant, Seconds, WholeNumber
+from manager.schemas.json_types import YEAR_SECONDS, Base64, Instant, QueueName, Seconds, WholeNumber
 
 ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
-QUEUE_PATTERN = "[A-Za-z0-9_.-]{1,64}"
 
 TimeoutSeconds = Annotated[int, Field(ge=1, le=YEAR_SECONDS), WholeNumber]
 RetryCount = Annotated[int, Field(ge=0, le=100), WholeNumber]
@@ -63,7 +62,7 @@ class Submission(_Strict):
         default_factory=dict, description="Keyword arguments", json_schema_extra={"default": {}}
     )
     data: Base64 | None = Field(default=None, description="Binary data in base64, passed as keyword argument `data`")
-    queue: str = Field(default=DEFAULT_QUEUE, pattern=f"^{QUEUE_PATTERN}$")
+    queue: QueueName = DEFAULT_QUEUE
     order: Literal["fifo", "lifo"] = Field(default="fifo", description="`lifo` puts the job at the front of the queue")
     timeout: TimeoutSeconds = Field(default=DEFAULT_TIMEOUT_SECONDS, description="Maximum run time in seconds")
     retry: RetryPolicy | None = Field(default=None, description="Default: no retries; 3 for the function `http`")

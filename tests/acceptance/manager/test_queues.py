@@ -1,6 +1,8 @@
 """Queues of a running system: which are served, who is told when one is not, and pausing."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +15,7 @@ from rq import Queue, Worker
 from tests.acceptance.manager.conftest import Start
 from tests.acceptance.manager.manager_program import ManagerProgram
 from tests.waiting import until
+from workmanager.client import Client
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -100,6 +103,29 @@ def test_a_queue_of_any_name_can_be_paused_before_it_exists(http: httpx.Client, 
     assert name not in _queues(http)
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_queue_that_urls_cannot_name_takes_no_job_over_http_and_a_plain_rq_clients_can_be_paused(
+    manager: ManagerProgram, http: httpx.Client, redis_url: str, name: str
+) -> None:
+    refused = http.post("/jobs", json={"function": "noop", "queue": name})
+    assert (refused.status_code, "clients take these out of URLs" in refused.json()["detail"]) == (422, True)
+    assert name not in _queues(http)
+    Queue(name, connection=Redis.from_url(redis_url), serializer="json").enqueue("worker_node.functions.noop")
+    with Client(manager.url) as client:
+        assert client.pause_queue(name) == {"name": name, "paused": True}
+        assert (_queues(http)[name]["paused"], _queues(http)[name]["queued"]) == (True, 1)
+        assert client.resume_queue(name) == {"name": name, "paused": False}
+        assert client.requeue_failed(name) == {"requeued": 0}
+
+
+def test_resuming_a_queue_that_does_not_exist_leaves_nothing_behind(http: httpx.Client, redis_url: str) -> None:
+    redis = Redis.from_url(redis_url)
+    before = set(redis.keys())
+    assert http.post("/queues/nowhere/resume").json() == {"name": "nowhere", "paused": False}
+    assert not [key for key in set(redis.keys()) - before if b"nowhere" in key]
+    assert not redis.exists("rq:wm:paused")
+
+
 @pytest.mark.parametrize("path", ["/queues/a%00b/pause", f"/queues/{'x' * 257}/pause", "/queues/a%0Ab/resume"])
 def test_an_impossible_queue_name_is_a_404(http: httpx.Client, path: str) -> None:
     assert http.post(path).status_code == 404
@@ -118,6 +144,10 @@ def test_submitters_are_told_that_there_is_neither_a_worker_nor_a_scaler(
     (problem,) = http.get("/status").json()["problems"]
     assert "no worker is registered" in problem
     until(lambda: "event=queue_unserved queue='reports'" in manager.log)
+    command = (sys.executable, "-m", "workmanager", "submit", "--function", "noop", "--url", str(http.base_url))
+    shell = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert shell.stderr.count("\n") == 1
+    assert "no worker is registered" in shell.stderr
     connection = Redis.from_url(redis_url)
     worker = Worker([Queue("reports", connection=connection)], connection=connection)
     worker.register_birth()

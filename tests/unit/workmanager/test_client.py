@@ -222,6 +222,21 @@ def test_a_request_that_is_not_idempotent_is_not_retried() -> None:
         assert [request.path for request in manager.requests] == ["/queues/x/requeue-failed"]
 
 
+@pytest.mark.parametrize(
+    ("name", "segment"), [(".", "%2E"), ("..", "%2E%2E"), ("a/../b", "a%2F..%2Fb"), ("v1.2", "v1.2")]
+)
+def test_a_name_is_one_segment_of_the_path_whatever_it_is(name: str, segment: str) -> None:
+    with ScriptedManager(Answer({}), Answer({}), Answer({})) as manager, Client(manager.url) as client:
+        client.pause_queue(name)
+        client.requeue_failed(name)
+        client.job(name)
+    assert [request.path for request in manager.requests] == [
+        f"/queues/{segment}/pause",
+        f"/queues/{segment}/requeue-failed",
+        f"/jobs/{segment}",
+    ]
+
+
 @pytest.mark.parametrize("failure", [UNAVAILABLE, LOST])
 @pytest.mark.parametrize(("verb", "status"), [("cancel", "canceled"), ("cancel", "stopped"), ("requeue", "started")])
 def test_a_change_that_an_earlier_attempt_made_succeeds(failure: Answer, verb: str, status: str) -> None:

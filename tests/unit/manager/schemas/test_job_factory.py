@@ -62,12 +62,22 @@ def rejection(raw: bytes) -> Problem:
         ({"id": "x" * 65}, "id"),
         ({"callback_url": "http://localhost/"}, "callback_url"),
         ({"colour": "red"}, "colour"),
+        ({"queue": "."}, "queue"),
+        ({"queue": ".."}, "queue"),
+        ({"queue": "a/b"}, "queue"),
     ],
 )
 def test_an_invalid_field_is_named(fields: dict[str, Any], field: str) -> None:
     problem = rejection(json.dumps({"function": "noop", **fields}).encode())
     assert problem.status == 422
     assert problem.members["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_queue_that_no_url_can_name_is_refused_with_the_reason(name: str) -> None:
+    problem = rejection(json.dumps({"function": "noop", "queue": name}).encode())
+    assert "clients take these out of URLs" in problem.detail
+    assert job(queue=name * 3).queue == name * 3
 
 
 @pytest.mark.parametrize(
