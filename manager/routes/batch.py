@@ -132,7 +132,7 @@ class _Batch:
     async def _submit(self, pending: Sequence[PendingJob | Problem]) -> bytes:
         valid = [each for each in pending if isinstance(each, PendingJob)]
         results = iter(await self._submitter.submit_all(valid))
-        endings = {queue: await self._line_end(queue) for queue in {each.job.queue for each in valid}}
+        formats = {queue: await self._line_format(queue) for queue in {each.job.queue for each in valid}}
         lines = []
         written = 0
         for each in pending:
@@ -145,13 +145,16 @@ class _Batch:
                 lines.append(_error_line(problem))
                 continue
             written += result.answer is EnqueueOutcome.WRITTEN
-            lines.append(b'{"id":"%b"%b' % (result.job_id.encode(), endings[each.job.queue]))
+            lines.append(formats[each.job.queue] % result.job_id.encode())
         self._metrics.jobs_submitted += written
         return b"".join(lines)
 
-    async def _line_end(self, queue: str) -> bytes:
+    async def _line_format(self, queue: str) -> bytes:
+        """Return the answer to an accepted job of that queue, with `%b` in place of its id."""
         warning = await self._monitor.warning(queue)
-        return b"}\n" if warning is None else b',"warning":%b}\n' % orjson.dumps(warning)
+        if warning is None:
+            return b'{"id":"%b"}\n'
+        return b'{"id":"%b","warning":' + orjson.dumps(warning).replace(b"%", b"%%") + b"}\n"
 
 
 def _error_line(problem: Problem) -> bytes:
