@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from workmanager.commands.output import print_error
 from workmanager.errors import UsageError, WorkManagerError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -34,10 +35,10 @@ def main() -> int:
         code = _run(sys.argv[1:])
         sys.stdout.flush()
     except UsageError as error:
-        print(f"workmanager: {error}", file=sys.stderr)
+        print_error(f"workmanager: {error}")
         return 2
     except WorkManagerError as error:
-        print(f"workmanager: {error}", file=sys.stderr)
+        print_error(f"workmanager: {error}")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workmanager.commands.arguments import client_parser, open_client, positive_int
-from workmanager.commands.output import print_fields, print_json, print_table
+from workmanager.commands.output import print_fields, print_json, print_line, print_table
 from workmanager.errors import UsageError
 
 DEFAULT_LINES = 20
@@ -75,7 +75,7 @@ def _number(option: str, text: str) -> int | float | None:
 def _print(options: argparse.Namespace, scaler: Mapping[str, Any]) -> None:
     if options.action == "log":
         for decision in reversed(scaler["decisions"][: options.lines or DEFAULT_LINES]):
-            print_json(decision) if options.json else print(f"{_utc(decision['at'])}  {decision['reason']}")
+            print_json(decision) if options.json else print_line(f"{_utc(decision['at'])}  {decision['reason']}")
     elif options.json:
         print_json(scaler if options.action == "status" else {name: scaler[name] for name in ("paused", "limits")})
     elif options.action == "status":

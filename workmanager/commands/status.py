@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workmanager.commands.arguments import client_parser, open_client
-from workmanager.commands.output import print_fields, print_json, print_table
+from workmanager.commands.output import print_fields, print_json, print_line, print_table
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,7 +21,7 @@ def _print(status: Mapping[str, Any]) -> None:
     counts = {name: value for name, value in status.items() if name not in ("queues", "shards", "problems")}
     print_fields({**counts, "shards unavailable": unavailable})
     for problem in status.get("problems") or ():
-        print(f"problem: {problem}")
+        print_line(f"problem: {problem}")
     queues = list((status.get("queues") or {}).items())
     if queues:
         columns = list(dict.fromkeys(name for _, queue in queues for name in queue if name != "name"))

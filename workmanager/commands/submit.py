@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +10,7 @@ from workmanager.client import Client
 from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
 from workmanager.commands.job_lines import read_jobs, submit_lines
 from workmanager.commands.job_options import add_job_options, job_options
-from workmanager.commands.output import print_json
+from workmanager.commands.output import print_error, print_json, print_line
 from workmanager.commands.wait_for_jobs import wait_for_jobs
 from workmanager.errors import ClientError, UsageError, WorkManagerError
 from workmanager.http.submission import JobOptions
@@ -129,9 +128,9 @@ def _submit_file(client: Client, path: str, options: argparse.Namespace, job: Jo
 def _print(label: Mapping[str, Any], result: str | WorkManagerError, *, as_json: bool) -> None:
     name = label.get("source") or f"line {label['line']}"
     if isinstance(result, str):
-        print_json({"id": result, **label}) if as_json else print(f"{result}  {name}", flush=True)
+        print_json({"id": result, **label}) if as_json else print_line(f"{result}  {name}")
     elif as_json:
         problem = getattr(result, "problem", None) or {"detail": str(result)}
         print_json({"error": problem, **label})
     else:
-        print(f"workmanager: {name}: {result}", file=sys.stderr)
+        print_error(f"workmanager: {name}: {result}")

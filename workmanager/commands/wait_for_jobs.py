@@ -1,12 +1,11 @@
 """Wait for submitted jobs, and tell meanwhile what keeps them from running."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workmanager.client import FINAL_STATUSES, MAX_WAIT_SECONDS, Client
 from workmanager.commands.job import print_job
-from workmanager.commands.output import print_json
+from workmanager.commands.output import print_error, print_json
 from workmanager.errors import WorkManagerError
 
 FIRST_HINT_SECONDS = 5
@@ -23,7 +22,7 @@ def wait_for_jobs(client: Client, ids: Sequence[str], *, as_json: bool) -> bool:
             for hint in _hints(client, job):
                 if hint not in hints:
                     hints.add(hint)
-                    print(f"waiting: {hint}", file=sys.stderr, flush=True)
+                    print_error(f"waiting: {hint}")
             job = client.job(job_id, wait_seconds=MAX_WAIT_SECONDS)
         print_json(job) if as_json else print_job(job)
         all_finished = all_finished and job["status"] == "finished"
