@@ -7,6 +7,7 @@ that runs it and for the socket's path.
 
 import array
 import functools
+import gc
 import json
 import os
 import signal
@@ -34,7 +35,7 @@ with socket.socket(socket.AF_UNIX) as server:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    _warm_up()
+    driver = _warm_up()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(sys.argv[1])
@@ -45,28 +46,51 @@ def main() -> None:
             child = os.fork()
             if not child:
                 server.close()
-                os._exit(_run(arguments, environ, directory, files))
+                os._exit(_run(driver, arguments, environ, directory, files))
             for file in files:
                 os.close(file)
             threading.Thread(target=_answer, args=(connection, child), daemon=True).start()
 
 
-def _warm_up() -> None:
+def _warm_up() -> Any:
     import awscli.clidriver
     import awscli.customizations.s3.subcommands
+    from botocore import xform_name
     from botocore.loaders import JSONFileLoader, Loader
 
     JSONFileLoader.load_file = functools.cache(JSONFileLoader.load_file)  # type: ignore[method-assign]
     JSONFileLoader.__hash__ = lambda _: 0  # type: ignore[method-assign]  # all loaders share the files
     JSONFileLoader.__eq__ = lambda *_: True  # type: ignore[method-assign]
+    # These search all directories. None of the calls adds a service or a version.
+    for name in ("list_available_services", "list_api_versions", "determine_latest_version"):
+        setattr(Loader, name, _remembering(getattr(Loader, name)))
     loader = Loader()
     for service in SERVICES:
         for kind in ("service-2", "paginators-1", "waiters-2", "endpoint-rule-set-1"):
-            if service in loader.list_available_services(kind):
-                loader.load_service_model(service, kind)
+            if service in loader.list_available_services(type_name=kind):
+                for operation in loader.load_service_model(service, kind).get("operations", ()):
+                    xform_name(operation, "-")  # It remembers them.
+                    xform_name(operation)
     for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
         loader.load_data(name)
-    awscli.clidriver.create_clidriver()
+    driver = awscli.clidriver.create_clidriver()
+    # The garbage collector writes to every object, and so each fork would copy them all.
+    gc.collect()
+    gc.freeze()
+    return driver
+
+
+def _remembering(method: Any) -> Any:
+    known: dict[Any, Any] = {}
+
+    @functools.wraps(method)
+    def remembered(self: object, *arguments: Any, **named: Any) -> Any:
+        key = (arguments, *named.items())
+        if key not in known:
+            known[key] = method(self, *arguments, **named)
+        return known[key]
+
+    return remembered
 
 
 def _receive(connection: socket.socket) -> tuple[list[str], dict[str, str], str, list[int]]:
@@ -81,7 +105,7 @@ def _receive(connection: socket.socket) -> tuple[list[str], dict[str, str], str,
     return arguments, environ, directory, list(files)
 
 
-def _run(arguments: list[str], environ: dict[str, str], directory: str, files: list[int]) -> int:
+def _run(driver: Any, arguments: list[str], environ: dict[str, str], directory: str, files: list[int]) -> int:
     code: Any = 255
     try:
         for number, file in enumerate(files):
@@ -96,9 +120,7 @@ def _run(arguments: list[str], environ: dict[str, str], directory: str, files: l
         )
         os.chdir(directory)
         sys.argv = ["aws", *arguments]
-        from awscli.clidriver import main as run
-
-        code = run()
+        code = driver.main(arguments)
     except SystemExit as error:
         code = error.code
     finally:
