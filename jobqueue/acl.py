@@ -30,7 +30,7 @@ WORKER_SCRIPTS = ("claim", "release", "finish", "fail", "extend", "save_meta", "
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view"),
     *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
-    *("expire", "manager_heartbeat"),
+    *("expire", "manager_heartbeat", "save_api_key"),
     *("scaler_acquire_lease", "scaler_record_intents", "scaler_save"),
     *("fence_worker", "hold_workers", "release_workers"),
 )

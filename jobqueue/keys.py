@@ -184,6 +184,11 @@ def probe(prefix: str) -> str:
     return f"{prefix}:wm:probe"
 
 
+def api_keys(prefix: str) -> str:
+    """Hash: the records of the API keys, by id; on the first shard."""
+    return f"{prefix}:wm:keys"
+
+
 def scaler(prefix: str, what: str) -> str:
     """The scaler's state; `what` is leader, orders, intents, instances, gone, decisions, report, caution or learned."""
     return f"{prefix}:wm:scaler:{what}"

@@ -15,6 +15,7 @@ from jobqueue.servers.topology import Topology
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.settings import exit_with_usage_error, load_settings
 from manager.cluster.slot_ranges import parse_hosts
+from manager.http.authentication import MIN_KEY_CHARACTERS
 from manager.http.listener import listen
 from manager.server import ManagerServer, ServerOptions
 from manager.settings import ManagerSettings
@@ -93,6 +94,9 @@ def _port(text: str) -> int:
 def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
     if given.scaler == "ec2":
         _check_ec2(settings)
+    if any(len(key) < MIN_KEY_CHARACTERS for key in settings.api_keys):
+        # Without the key itself: it is a secret.
+        exit_with_usage_error(f"WORKMANAGER_API_KEYS: a key has fewer than {MIN_KEY_CHARACTERS} characters")
     if not settings.api_keys and not _is_loopback(given.host):
         exit_with_usage_error(f"--host {given.host} is reachable from other machines: set WORKMANAGER_API_KEYS")
     if settings.min_workers > settings.max_workers:

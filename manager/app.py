@@ -10,6 +10,7 @@ from starlette.routing import compile_path
 
 from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
+from manager.api_keys.table import KeyTable
 from manager.cluster.reconciler import ClusterReconciler
 from manager.http.access_log import AccessLog
 from manager.http.asgi import Route
@@ -25,6 +26,7 @@ from manager.routes.documentation import DocumentationRoutes
 from manager.routes.enqueue import EnqueueRoute
 from manager.routes.health import HealthRoutes
 from manager.routes.jobs import JobRoutes
+from manager.routes.keys import KeyRoutes
 from manager.routes.pull import AcknowledgeRoute, PullRoute
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
@@ -45,16 +47,18 @@ def build_app(
     metrics: Metrics,
     access_log: AccessLog | None,
     reconciler: ClusterReconciler | None,
+    key_table: KeyTable,
 ) -> Gateway:
     """Return the ASGI application; with a `reconciler` it also reports the state of the cluster it administers."""
-    api, fast_routes = _build_api(settings, functions, queue, metrics, reconciler)
+    api, fast_routes = _build_api(settings, functions, queue, metrics, reconciler, key_table)
     document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
     if settings.root_path:
         document["servers"] = [{"url": settings.root_path}]
     api.include_router(DocumentationRoutes(document, functions).router())
     _add_errors(api, document["paths"])
     hosts = HostCheck(settings.allowed_hosts, has_keys=bool(settings.api_keys))
-    return Gateway(fast_routes, api, hosts, ApiKeyAuth(settings.api_keys), metrics, access_log)
+    auth = ApiKeyAuth(settings.api_keys, key_table)
+    return Gateway(fast_routes, api, hosts, auth, metrics, access_log)
 
 
 def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> dict[str, Any]:
@@ -69,7 +73,7 @@ def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> 
         on_jobs_waiting=lambda: None,
         on_fatal_error=lambda _, __: None,
     )
-    api, _ = _build_api(settings, functions, queue, Metrics(), None)
+    api, _ = _build_api(settings, functions, queue, Metrics(), None, KeyTable())
     return openapi.build_document(api, functions, keys=bool(settings.api_keys))
 
 
@@ -79,6 +83,7 @@ def _build_api(
     queue: QueueConnection,
     metrics: Metrics,
     reconciler: ClusterReconciler | None,
+    key_table: KeyTable,
 ) -> tuple[FastAPI, dict[tuple[str, str], Route]]:
     job_factory = JobFactory(functions, settings.max_payload_bytes)
     fast_routes: dict[tuple[str, str], Route] = {
@@ -101,6 +106,7 @@ def _build_api(
     api.include_router(QueueRoutes(queue).router())
     api.include_router(StatusRoutes(queue, functions).router())
     api.include_router(ScalerRoutes(queue, settings).router())
+    api.include_router(KeyRoutes(queue, key_table, asks_for_keys=bool(settings.api_keys)).router())
     api.include_router(HealthRoutes(queue, metrics, reconciler).router())
     return api, fast_routes
 

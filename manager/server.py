@@ -18,6 +18,7 @@ import uvicorn
 from jobqueue.functions import FunctionRegistry
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.sharding.shards import Shards
+from manager.api_keys.table import KeyTable
 from manager.app import build_app
 from manager.cluster.reconciler import ClusterReconciler
 from manager.cluster.slot_ranges import parse_hosts
@@ -77,10 +78,11 @@ class ManagerServer:
         self._settings = settings
         self._listener = listener
         self._metrics = Metrics()
+        self._key_table = KeyTable()
         self._queue = QueueConnection(
             settings.redis_url,
             settings.lease_seconds,
-            on_connected=self._start_scaler,
+            on_connected=self._on_connected,
             managed_queues=settings.queues,
             launches_workers=options.scaler != "none",
             on_jobs_waiting=self._on_jobs_waiting,
@@ -96,7 +98,9 @@ class ManagerServer:
         self._connection_limit = ConnectionLimit(raise_descriptor_limit(settings.max_connections))
         self._server = _Server(
             uvicorn.Config(
-                build_app(settings, functions, self._queue, self._metrics, self._access_log, self._reconciler),
+                build_app(
+                    settings, functions, self._queue, self._metrics, self._access_log, self._reconciler, self._key_table
+                ),
                 # uvicorn calls it like the class.
                 http=partial(ManagerHttpProtocol, limit=self._connection_limit),  # type: ignore[arg-type]
                 ws="none",
@@ -134,6 +138,7 @@ class ManagerServer:
             self._access_log.flush()
         if self._scaler is not None:
             await self._scaler.stop()
+        await self._key_table.stop()
         await self._queue.close()
         if self._reconciler is not None:
             await self._reconciler.stop()
@@ -155,6 +160,11 @@ class ManagerServer:
         sys.stderr.write(f"{reason}\n")
         self._exit_code = exit_code
         self._stop("failure")
+
+    async def _on_connected(self, shards: Shards) -> None:
+        if self._settings.api_keys:
+            self._key_table.start(shards.all[0])
+        await self._start_scaler(shards)
 
     async def _start_scaler(self, shards: Shards) -> None:
         host, port = self._listener.getsockname()[:2]

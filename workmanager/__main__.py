@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "job": ("workmanager.commands.job", "show one job"),
     "cancel": ("workmanager.commands.cancel", "cancel a waiting job, or stop a running one"),
     "scaler": ("workmanager.commands.scaler", "show the scaler, pause it, or set its limits"),
+    "keys": ("workmanager.commands.keys", "create, list, roll and revoke API keys"),
     "requeue": ("workmanager.commands.requeue", "run ended jobs again"),
 }
 """Module and summary of each command. The module has `main(arguments) -> exit code`, and is imported only if needed."""

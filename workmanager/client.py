@@ -229,6 +229,33 @@ class Client:
         """Set `min_workers`, `max_workers` or `budget_per_hour`; None restores the managers' setting."""
         return dict(self._transport.request_json("PUT", "/scaler/limits", idempotent=True, json=dict(limits)))
 
+    def create_key(
+        self, scopes: Sequence[str], queues: Sequence[str] = (), expires_seconds: int | None = None
+    ) -> Mapping[str, Any]:
+        """Create an API key. The answer's `key` is shown this once."""
+        body = {"scopes": list(scopes), "queues": list(queues), "expires": expires_seconds}
+        # Not retried: a key whose answer was lost would be left over.
+        return dict(self._transport.request_json("POST", "/keys", idempotent=False, json=body))
+
+    def keys(self) -> list[dict[str, Any]]:
+        """Return the API keys that were created, without their secrets."""
+        return list(self._transport.request_json("GET", "/keys", idempotent=True)["keys"])
+
+    def roll_key(self, key_id: str, overlap_seconds: int | None = None) -> Mapping[str, Any]:
+        """Give an API key a new secret, the answer's `key`. The one before stays valid for the overlap (24 h)."""
+        body = {} if overlap_seconds is None else {"overlap": overlap_seconds}
+        path = f"/keys/{quote(key_id, safe='')}/roll"
+        return dict(self._transport.request_json("POST", path, idempotent=False, json=body))
+
+    def revoke_key(self, key_id: str) -> None:
+        """Revoke an API key: within five seconds no manager accepts it."""
+        try:
+            self._transport.request("DELETE", f"/keys/{quote(key_id, safe='')}", idempotent=True)
+        except ClientError as error:
+            # An earlier attempt revoked it, but its answer was lost.
+            if not (error.retried and error.status == HTTPStatus.NOT_FOUND):
+                raise
+
     def _change(self, job_id: str, operation: str, done: Collection[str]) -> JobView:
         path = _job_path(job_id)
         try:

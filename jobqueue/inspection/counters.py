@@ -1,7 +1,7 @@
 """Counts of jobs, for status pages, metrics and the scaler. The cost of reading them does not grow with the queue."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -104,6 +104,14 @@ class ShardCounts:
             functions=self.functions + other.functions,
             paused={**self.paused, **other.paused},
             suspended=self.suspended or other.suspended,
+        )
+
+    def only(self, shows: Callable[[str], bool]) -> "ShardCounts":
+        """Return the counts of the queues for which `shows` is true, without those that are not kept by queue."""
+        return ShardCounts(
+            queues={name: queue for name, queue in self.queues.items() if shows(name)},
+            paused={name: since for name, since in self.paused.items() if shows(name)},
+            suspended=self.suspended,
         )
 
     @property

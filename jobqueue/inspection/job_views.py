@@ -116,6 +116,17 @@ async def list_views(
     ]
 
 
+async def read_queues(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
+    """Return the queues of jobs of one shard; None for each that does not exist, or names none.
+
+    Raises:
+        ShardUnavailable: the master is unavailable.
+    """
+    commands = [("HGET", keys.job(shard.prefix, job_id), "origin") for job_id in job_ids]
+    answers = await shard.execute(*commands, tolerate_wrong_types=True)
+    return [None if answer is None else text_of(answer) for answer in answers]
+
+
 async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
     """Return the statuses of jobs of one shard; None for each that does not exist.
 

@@ -7,7 +7,7 @@ skipped if the job's record has expired, or if a registry still lists it under a
 import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from jobqueue import keys
@@ -123,8 +123,12 @@ async def list_jobs(
     limit: int = 100,
     cursor: str | None = None,
     hide_arguments_of: Sequence[str] = (),
+    shows: Callable[[str], bool] | None = None,
 ) -> JobPage:
     """Return one page of jobs: queued jobs in order, ended jobs with the latest first.
+
+    Args:
+        shows: tells of a queue whether its jobs are shown; None shows all.
 
     Raises:
         InvalidCursor: `cursor` was not returned by a listing with these filters.
@@ -140,7 +144,7 @@ async def list_jobs(
         raise InvalidCursor("the cursor belongs to a listing with other filters")
     jobs: list[JobView] = []
     skipped, left_bytes, is_full = 0, MAX_PAGE_BYTES, False
-    async for shard, position in _sources(shards, wanted, queue, start):
+    async for shard, position in _sources(shards, wanted, queue, start, shows):
         offset = position.offset
         while True:
             count = min(limit - len(jobs), MAX_CALL_JOBS)
@@ -150,7 +154,7 @@ async def list_jobs(
             job_ids = await _entries(shard, position, offset, count)
             views = await list_views(shard, job_ids, functions, left_bytes, hide_arguments_of=hide_arguments_of)
             for view in views:
-                if view and _belongs(view, position, queue):
+                if view and _belongs(view, position, queue, shows):
                     job = (
                         replace(view, status=position.status, queue=shown_name(position.queue))
                         if view.unreadable
@@ -172,14 +176,18 @@ async def list_jobs(
 
 
 async def _sources(
-    shards: Shards, statuses: Sequence[Status], queue: str | None, start: _Position | None
+    shards: Shards,
+    statuses: Sequence[Status],
+    queue: str | None,
+    start: _Position | None,
+    shows: Callable[[str], bool] | None,
 ) -> AsyncIterator[tuple[Shard, _Position]]:
     reached_start = start is None
     for status in statuses:
         for shard in shards:
             if not reached_start and start is not None and (status, shard.index) != (start.status, start.shard_index):
                 continue
-            for name in await _lists(shard, status, queue):
+            for name in await _lists(shard, status, queue, shows):
                 if not reached_start and start is not None:
                     if name < start.queue:
                         continue
@@ -190,19 +198,23 @@ async def _sources(
             reached_start = True
 
 
-def _belongs(job: JobView, position: _Position, queue: str | None) -> bool:
-    if job.unreadable:
-        return True
+def _belongs(job: JobView, position: _Position, queue: str | None, shows: Callable[[str], bool] | None) -> bool:
     limited = position.status is Status.RATE_LIMITED
+    if job.unreadable:
+        # Its own record does not tell the queue, and a rate limit spans queues.
+        return shows is None or not limited
+    if shows is not None and not shows(job.queue):
+        return False
     return job.status == position.status and (not limited or queue in (None, job.queue))
 
 
-async def _lists(shard: Shard, status: Status, queue: str | None) -> list[str]:
+async def _lists(shard: Shard, status: Status, queue: str | None, shows: Callable[[str], bool] | None) -> list[str]:
     """Return the queues, for jobs that are rate-limited the rate limits, whose lists may hold the jobs."""
     if status is Status.RATE_LIMITED:
         (found,) = await shard.execute(("SMEMBERS", keys.rate_limits(shard.prefix)), tolerate_wrong_types=True)
         return sorted(name_of(key) for key in found or ())
-    return [queue] if queue is not None else await queue_names(shard)
+    names = [queue] if queue is not None else await queue_names(shard)
+    return names if shows is None else [name for name in names if shows(name)]
 
 
 async def _entries(shard: Shard, position: _Position, offset: int, count: int) -> list[str]:

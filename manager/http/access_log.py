@@ -30,15 +30,20 @@ class AccessLog:
         self._second = -1
         self._stamp = ""
 
-    def add(self, method: str, path: str, status: int, seconds: float, now: float) -> None:
-        """Add the line of a request that was answered at `now` (Unix time) within `seconds`."""
+    def add(self, method: str, path: str, status: int, seconds: float, now: float, key_id: str | None = None) -> None:
+        """Add the line of a request that was answered at `now` (Unix time) within `seconds`.
+
+        Args:
+            key_id: public id of the API key that it was sent with.
+        """
         second = int(now)
         if second != self._second:
             self._second = second
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        key = "" if key_id is None else f" key={key_id}"
         self._lines.append(
             f"{self._stamp}.{int((now - second) * 1000):03d}Z INFO manager.access"
-            f" event=request_completed method={method} path={path} status={status} ms={seconds * 1000:.2f}\n"
+            f" event=request_completed method={method} path={path} status={status} ms={seconds * 1000:.2f}{key}\n"
         )
         if len(self._lines) >= MAX_BUFFERED_LINES:
             self.flush()

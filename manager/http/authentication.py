@@ -1,10 +1,14 @@
-"""API key authentication (bearer tokens)."""
+"""API key authentication (bearer tokens): who sends a request, and whether they may."""
 
 import hmac
 from collections.abc import Iterable
 
+from manager.api_keys.caller import NOBODY_IN_PARTICULAR, Caller
+from manager.api_keys.record import SCOPES
+from manager.api_keys.table import KeysUnknown, KeyTable
 from manager.http.asgi import Scope, header
-from manager.http.problems import UNAUTHORIZED, Problem
+from manager.http.permissions import check_permission
+from manager.http.problems import UNAUTHORIZED, UNAVAILABLE, Problem
 
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
 """Paths for load balancers."""
@@ -13,15 +17,32 @@ DOCS_PATHS = frozenset({"/docs", "/docs/page.js", "/docs/swagger-ui.js", "/docs/
 PUBLIC_PATHS = HEALTH_PATHS | DOCS_PATHS
 """Paths that need no key."""
 
+CALLER = "workmanager.caller"
+"""Key of the scope: the `Caller`; missing if no key was asked for."""
+MIN_KEY_CHARACTERS = 16
+"""Of the keys that an operator chooses. Shorter ones can be guessed."""
+
 
 class ApiKeyAuth:
-    """The configured API keys. Without any, every request is allowed."""
+    """The keys of the setting, each with all scopes, and those in Redis. Without the setting, every request is allowed.
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    Args:
+        keys: those of `WORKMANAGER_API_KEYS`.
+        table: the keys in Redis.
+    """
+
+    def __init__(self, keys: Iterable[str], table: KeyTable) -> None:
         self._keys = tuple(key.encode() for key in keys)
+        self._callers = [Caller.of(f"env-{number}", SCOPES) for number, _ in enumerate(self._keys, 1)]
+        self._table = table
 
     def check(self, scope: Scope) -> None:
-        """Raise a Problem (401) if the request needs a key and has no valid one."""
+        """Note the caller in the scope, unless no key is needed.
+
+        Raises:
+            Problem: 401, the request needs a key and has no valid one; 403, the key does not allow it; 503, the key
+                cannot be checked now.
+        """
         if not self._keys or scope["path"] in PUBLIC_PATHS:
             return
         given = header(scope, b"authorization") or b""
@@ -29,7 +50,32 @@ class ApiKeyAuth:
         token = token.strip()
         # All keys are compared in constant time, even after a match, so that the duration reveals nothing.
         matches = [hmac.compare_digest(token, key) for key in self._keys]
-        if scheme.lower() != b"bearer" or not any(matches):
-            reason = "wrong" if given else "missing"
-            headers = {"WWW-Authenticate": 'Bearer realm="workmanager"'}
-            raise Problem(UNAUTHORIZED, f"the API key is {reason}: send Authorization: Bearer KEY", headers=headers)
+        if scheme.lower() != b"bearer":
+            raise _unauthorized(given)
+        if True in matches:
+            scope[CALLER] = self._callers[matches.index(True)]
+            return
+        caller = self._find(token)
+        if caller is None:
+            raise _unauthorized(given)
+        scope[CALLER] = caller
+        check_permission(caller, scope["method"], scope["path"])
+
+    def _find(self, token: bytes) -> Caller | None:
+        try:
+            return self._table.find(token)
+        except KeysUnknown as error:
+            detail = "the API key cannot be checked at the moment, because Redis does not answer"
+            raise Problem(UNAVAILABLE, detail, headers={"Retry-After": "1"}) from error
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Return who sent the request."""
+    caller: Caller = scope.get(CALLER, NOBODY_IN_PARTICULAR)
+    return caller
+
+
+def _unauthorized(given: bytes) -> Problem:
+    reason = "wrong" if given else "missing"
+    headers = {"WWW-Authenticate": 'Bearer realm="workmanager"'}
+    return Problem(UNAUTHORIZED, f"the API key is {reason}: send Authorization: Bearer KEY", headers=headers)

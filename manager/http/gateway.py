@@ -20,7 +20,7 @@ from manager.http.asgi import (
     Scope,
     raw_path,
 )
-from manager.http.authentication import ApiKeyAuth
+from manager.http.authentication import CALLER, ApiKeyAuth
 from manager.http.content_encoding import decoded
 from manager.http.error_responses import CLIENT_DISCONNECTED, send_error
 from manager.http.host_check import HostCheck
@@ -89,8 +89,7 @@ class Gateway:
         return decoded(fields, receive) if b"content-encoding" in fields else receive
 
     async def _delegate(self, scope: Scope, receive: Receive, send: FastSend) -> tuple[str, int]:
-        # FastAPI's routes know only GET; the server omits the body of the response to a HEAD request.
-        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        inner = scope
         status = 0
 
         async def send_and_note_status(message: Message) -> None:
@@ -103,6 +102,9 @@ class Gateway:
             if REFUSAL in scope:
                 raise scope[REFUSAL]
             receive = self._admit(scope, receive)
+            if scope["method"] == "HEAD":
+                # FastAPI's routes know only GET; the server omits the body of the response to a HEAD request.
+                inner = {**scope, "method": "GET"}
             if scope["path"] == "*":
                 await send_and_note_status(
                     {"type": "http.response.start", "status": 204, "headers": [(b"allow", METHODS.encode())]}
@@ -119,4 +121,5 @@ class Gateway:
         method = scope["method"]
         self._metrics.observe(method if route != "unmatched" else "any", route, status, seconds)
         if self._access_log is not None:
-            self._access_log.add(method, raw_path(scope), status, seconds, time.time())
+            key_id = scope[CALLER].key_id if CALLER in scope else None
+            self._access_log.add(method, raw_path(scope), status, seconds, time.time(), key_id)

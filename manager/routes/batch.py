@@ -10,8 +10,11 @@ from collections.abc import Sequence
 import orjson
 
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
+from manager.api_keys.caller import Caller
 from manager.http.asgi import Receive, Scope, require_media_type, stream_body
+from manager.http.authentication import caller_of
 from manager.http.ndjson import LineSplitter
+from manager.http.permissions import queue_forbidden
 from manager.http.problems import BAD_BODY, TOO_LARGE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
@@ -53,7 +56,7 @@ class BatchRoute:
         NO_PARAMETERS.parse(scope["query_string"])
         require_media_type(scope, MEDIA_TYPES)
         service = self._queue.service
-        batch = _Batch(service.submitter, service.monitor, self._job_factory, self._metrics)
+        batch = _Batch(service.submitter, service.monitor, self._job_factory, self._metrics, caller_of(scope))
         splitter = LineSplitter(self._job_factory.max_body_bytes)
         try:
             async for piece in stream_body(scope, receive, MAX_BODY_BYTES):
@@ -76,7 +79,15 @@ class BatchRoute:
 class _Batch:
     """Submits lines slice by slice and collects their answers in order."""
 
-    def __init__(self, submitter: Submitter, monitor: QueueMonitor, job_factory: JobFactory, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        submitter: Submitter,
+        monitor: QueueMonitor,
+        job_factory: JobFactory,
+        metrics: Metrics,
+        caller: Caller,
+    ) -> None:
+        self._caller = caller
         self._submitter = submitter
         self._monitor = monitor
         self._job_factory = job_factory
@@ -123,6 +134,8 @@ class _Batch:
             return Problem(TOO_LARGE, f"a line must not exceed {limit} bytes", limit_bytes=limit)
         try:
             submission = self._job_factory.parse(line)
+            if not self._caller.sees(submission.queue):
+                return queue_forbidden(self._caller, submission.queue)
             unique_key = None if submission.unique is None else submission.unique.key
             job = self._job_factory.create_job(submission, submission.id or self._submitter.new_id(unique_key))
         except Problem as problem:

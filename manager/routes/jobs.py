@@ -9,13 +9,15 @@ from fastapi import APIRouter, Request, Response
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.attempt_errors import read_attempt_errors
-from jobqueue.inspection.job_views import find_shard, read_statuses, view_jobs
+from jobqueue.inspection.job_views import find_shard, read_queues, read_statuses, view_jobs
 from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.model import JobView, Status
 from jobqueue.sharding.shard import Shard
 from manager.http.asgi import disconnect_watch, read_json
+from manager.http.authentication import caller_of
 from manager.http.json_response import json_response
+from manager.http.permissions import queue_forbidden
 from manager.http.problems import NO_SUCH_JOB, WRONG_STATUS, Problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query, Text
 from manager.metrics import Metrics
@@ -146,6 +148,9 @@ class JobRoutes:
         )
         service = self._queue.service
         unique_key = None if submission.unique is None else submission.unique.key
+        caller = caller_of(request.scope)
+        if not caller.sees(submission.queue):
+            raise queue_forbidden(caller, submission.queue)
         job = self._job_factory.create_job(submission, submission.id or service.submitter.new_id(unique_key))
         result = await service.submitter.submit(
             PendingJob(job, can_change_shard=submission.id is None and unique_key is None)
@@ -170,6 +175,7 @@ class JobRoutes:
     async def list(self, request: Request) -> Response:
         """List jobs: queued ones in queue order, ended ones latest first."""
         query = LIST_QUERY.parse(request.scope["query_string"])
+        caller = caller_of(request.scope)
         page = await list_jobs(
             self._queue.service.shards,
             self._functions,
@@ -178,6 +184,7 @@ class JobRoutes:
             limit=query["limit"],
             cursor=query["cursor"],
             hide_arguments_of=self._hide_arguments_of,
+            shows=caller.sees if caller.is_bound else None,
         )
         return json_response({"jobs": [job_document(job) for job in page.jobs], "cursor": page.cursor})
 
@@ -187,6 +194,8 @@ class JobRoutes:
         job_id = _job_id(request)
         shard = await self._find(job_id)
         job = await self._view(shard, job_id)
+        if not caller_of(request.scope).sees(job.queue):
+            raise _no_such_job(job_id)
         if query["wait"] and not Status(job.status).ended:
             async with disconnect_watch(request.receive) as disconnect:
                 await self._wait(shard, job_id, min(query["wait"], ANSWER_SECONDS), disconnect)
@@ -196,7 +205,7 @@ class JobRoutes:
     async def cancel(self, request: Request) -> Response:
         """Remove a waiting job from its queue, or have a running one stopped."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        job_id = _job_id(request)
+        job_id = await self._visible_job_id(request)
         canceled = await self._queue.service.operations.cancel(job_id)
         match canceled.outcome:
             case "missing":
@@ -218,7 +227,7 @@ class JobRoutes:
     async def requeue(self, request: Request) -> Response:
         """Queue a failed, stopped or canceled job again; a job that is queued already stays queued."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        job_id = _job_id(request)
+        job_id = await self._visible_job_id(request)
         outcome = await self._queue.service.operations.requeue(job_id)
         if outcome == "missing":
             raise _no_such_job(job_id)
@@ -229,13 +238,22 @@ class JobRoutes:
     async def delete(self, request: Request) -> Response:
         """Delete a job and everything stored about it."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        job_id = _job_id(request)
+        job_id = await self._visible_job_id(request)
         outcome = await self._queue.service.operations.delete(job_id)
         if outcome == "missing":
             raise _no_such_job(job_id)
         if outcome == "started":
             raise _wrong_status(job_id, outcome, "cannot be deleted: cancel it first")
         return Response(status_code=204)
+
+    async def _visible_job_id(self, request: Request) -> str:
+        """Return the id of the path; a job that the caller's key does not see does not exist for it."""
+        job_id, caller = _job_id(request), caller_of(request.scope)
+        if caller.is_bound:
+            (queue,) = await read_queues(await self._find(job_id), [job_id])
+            if queue is None or not caller.sees(queue):
+                raise _no_such_job(job_id)
+        return job_id
 
     async def _find(self, job_id: str) -> Shard:
         shard = await find_shard(self._queue.service.shards, job_id)

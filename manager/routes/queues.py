@@ -4,6 +4,7 @@ import re
 
 from fastapi import APIRouter, Request, Response
 
+from manager.http.authentication import caller_of
 from manager.http.json_response import json_response
 from manager.http.problems import NO_SUCH_ROUTE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
@@ -50,12 +51,18 @@ class QueueRoutes:
         NO_PARAMETERS.parse(request.scope["query_string"])
         service = self._queue.service
         counts, _ = await service.overview.counts()
+        caller = caller_of(request.scope)
+        if caller.is_bound:
+            counts = counts.only(caller.sees)
         unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
         return json_response({"queues": list(queue_documents(counts, unserved).values())})
 
     async def requeue_failed(self, request: Request) -> Response:
         """Requeue all failed jobs of a queue."""
         name = _queue_name(request)
+        if not caller_of(request.scope).sees(name):
+            # As for a queue that has never had a job.
+            return json_response({"requeued": 0})
         return json_response({"requeued": await self._queue.service.operations.requeue_failed(name)})
 
     async def pause(self, request: Request) -> Response:

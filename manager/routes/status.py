@@ -8,7 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from jobqueue.functions import FunctionRegistry
+from jobqueue.model import ALL_QUEUES
 from jobqueue.workers.registry import WorkerView
+from manager.api_keys.caller import Caller
+from manager.http.authentication import caller_of
 from manager.http.json_response import json_response
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
@@ -47,20 +50,24 @@ class StatusRoutes:
         NO_PARAMETERS.parse(request.scope["query_string"])
         service = self._queue.service
         (counts, unavailable), workers = await asyncio.gather(service.overview.counts(), service.overview.workers())
+        caller = caller_of(request.scope)
+        if caller.is_bound:
+            counts = counts.only(caller.sees)
+            workers = [worker for worker in workers if _works_for(worker, caller)]
         unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
         queues = queue_documents(counts, unserved)
         return json_response(
             {
                 "Jobs": unfinished(counts),
-                "rate_limited": counts.rate_limited,
+                "rate_limited": None if caller.is_bound else counts.rate_limited,
                 "Workers": len(workers),
-                "completed": counts.completed,
-                "leased": counts.results_leased,
+                "completed": None if caller.is_bound else counts.completed,
+                "leased": None if caller.is_bound else counts.results_leased,
                 "queues": queues,
                 "shards": {"total": len(service.shards), "unavailable": unavailable},
                 "problems": [
                     *(_problem_of_move(*move) for move in service.shards.moving.items()),
-                    *self._problems(workers),
+                    *(() if caller.is_bound else self._problems(workers)),
                     *_problems_of_queues(queues.values(), unserved),
                 ],
             }
@@ -76,6 +83,11 @@ class StatusRoutes:
             others = f" and {len(names) - 1} more" if len(names) > 1 else ""
             problems.append(f"jobs of a module fail on worker {names[0]}{others}: {problem}")
         return problems
+
+
+def _works_for(worker: WorkerView, caller: Caller) -> bool:
+    """Return whether the worker serves a queue that the caller sees."""
+    return any(queue in ALL_QUEUES or caller.sees(queue) for queue in worker.queues)
 
 
 def _problem_of_move(shard: str, seconds: float) -> str:

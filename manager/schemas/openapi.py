@@ -7,8 +7,10 @@ from fastapi.openapi.utils import get_openapi
 
 from jobqueue.functions import FunctionRegistry
 from manager.http.authentication import PUBLIC_PATHS
+from manager.http.permissions import rule_of
 from manager.http.problems import MEDIA_TYPE
 from manager.schemas.acknowledge import AcknowledgeBody
+from manager.schemas.keys import KeyBody, RollBody
 from manager.schemas.responses import ProblemDetails
 from manager.schemas.scaler import LimitsBody
 from manager.schemas.submission import submission_schema
@@ -16,7 +18,7 @@ from manager.schemas.submission import submission_schema
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTIONS = {
     400: "The query or the body cannot be parsed",
-    404: "The job does not exist",
+    404: "The job, queue or key does not exist",
     409: "The job's status or another job forbids it",
     413: "The body is too large",
     415: "The body's media type is not supported",
@@ -32,6 +34,7 @@ def _path_parameter(name: str, description: str, pattern: str) -> dict[str, Any]
 
 # Wider than the ids and names that can exist: others are answered with 404.
 JOB_ID = _path_parameter("job_id", "The Work ID", "[A-Za-z0-9_-]+")
+KEY_ID = _path_parameter("key_id", "The API key's public id", "[A-Za-z0-9]+")
 QUEUE_NAME = _path_parameter("name", "The queue", r"[^/\x00-\x1f\x7f]{1,256}")
 
 
@@ -71,6 +74,8 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
         ("Submission", submission_schema(functions)),
         ("AcknowledgeBody", AcknowledgeBody.model_json_schema(ref_template=_REFERENCE)),
         ("LimitsBody", LimitsBody.model_json_schema(ref_template=_REFERENCE)),
+        ("KeyBody", KeyBody.model_json_schema(ref_template=_REFERENCE)),
+        ("RollBody", RollBody.model_json_schema(ref_template=_REFERENCE)),
         ("ProblemDetails", ProblemDetails.model_json_schema(ref_template=_REFERENCE)),
     ):
         schemas.update(schema.pop("$defs", {}))
@@ -82,14 +87,19 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
 
 
 def _require_keys(document: dict[str, Any]) -> None:
-    unauthorized = {
-        "description": "The API key is missing or wrong",
+    challenge = {
         "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
         "content": {MEDIA_TYPE: {"schema": schema_reference("ProblemDetails")}},
     }
+    unauthorized = {
+        "description": "The API key is missing or wrong",
+        **challenge,
+    }
+    forbidden = {"description": "The API key lacks the scope, or is bound to other queues", **challenge}
     for path, operations in document["paths"].items():
         if path in PUBLIC_PATHS:
             continue
-        for operation in operations.values():
-            operation["security"] = [{"key": []}]
-            operation["responses"]["401"] = unauthorized
+        for method, operation in operations.items():
+            # OpenAPI 3.1: for other schemes than OAuth, the list names the roles that are needed.
+            operation["security"] = [{"key": [rule_of(method.upper(), path).scope]}]
+            operation["responses"] |= {"401": unauthorized, "403": forbidden}

@@ -191,12 +191,13 @@ class StatusResponse(_Response):
     """The current state of the system."""
 
     jobs: int = Field(alias="Jobs", description="Jobs that have not ended")
-    rate_limited: int = Field(
-        description="Jobs of plain RQ clients that wait for a place of their rate limit, in all queues"
+    rate_limited: int | None = Field(
+        description="Jobs of plain RQ clients that wait for a place of their rate limit, in all queues;"
+        " null for a key that is bound to queues, as the next two"
     )
-    workers: int = Field(alias="Workers")
-    completed: int = Field(description="Results waiting to be pulled")
-    leased: int = Field(description="Results pulled with a lease and not acknowledged yet")
+    workers: int = Field(alias="Workers", description="For a key that is bound to queues: those that serve one of them")
+    completed: int | None = Field(description="Results waiting to be pulled")
+    leased: int | None = Field(description="Results pulled with a lease and not acknowledged yet")
     queues: dict[str, QueueResponse]
     shards: ShardsResponse
     problems: list[str] = Field(description="What keeps jobs from running, in sentences")

@@ -58,6 +58,12 @@ def _refuse_constant(name: str) -> NoReturn:
 def client_parser(command: str, description: str | None) -> CommandParser:
     """Return a parser with `--url`, `--key` and `--json`."""
     parser = CommandParser(prog=f"workmanager {command}", description=description)
+    add_client_options(parser)
+    return parser
+
+
+def add_client_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--url`, `--key` and `--json`."""
     parser.add_argument(
         "--url",
         action="append",
@@ -65,7 +71,6 @@ def client_parser(command: str, description: str | None) -> CommandParser:
     )
     parser.add_argument("--key", help="API key (default: WORKMANAGER_API_KEY)")
     parser.add_argument("--json", action="store_true", help="print JSON, one value per line")
-    return parser
 
 
 def open_client(options: argparse.Namespace) -> Client:

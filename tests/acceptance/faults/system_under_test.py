@@ -24,7 +24,7 @@ from workmanager.append_only.check import find_damage
 from workmanager.append_only.repair import repair
 from workmanager.append_only.set_aside import set_aside
 
-API_KEY = "faults"
+API_KEY = "faults-need-a-long-key"
 LEASE_SECONDS = 6
 MAX_MEMORY = "200mb"
 _REWRITE_SIZE = "16mb"  # so that the files on the small disks are sometimes rewritten

@@ -222,14 +222,14 @@ def test_requests_cut_off_in_the_middle_change_nothing(http: httpx.Client, manag
 
 
 def test_api_keys_are_required(start: Start, redis_url: str) -> None:
-    manager = start(redis_url, API_KEYS="first,second")
+    manager = start(redis_url, API_KEYS="first-of-two-keys,second-of-two-keys")
     manager.wait_until_ready()
     wrong: list[dict[str, str]] = [
         {},
-        {"Authorization": "Bearer third"},
+        {"Authorization": "Bearer third-of-two-keys"},
         {"Authorization": "Bearer"},
-        {"Authorization": "Basic first"},
-        {"Authorization": "first"},
+        {"Authorization": "Basic first-of-two-keys"},
+        {"Authorization": "first-of-two-keys"},
     ]
     with manager.client() as client:
         for headers in wrong:
@@ -238,13 +238,13 @@ def test_api_keys_are_required(start: Start, redis_url: str) -> None:
                 assert answer.status_code == 401
                 assert answer.headers["WWW-Authenticate"].startswith("Bearer")
                 assert answer.json()["type"].endswith(":unauthorized")
-        for key in ("first", "second"):
+        for key in ("first-of-two-keys", "second-of-two-keys"):
             authorized = {"Authorization": f"Bearer {key}"}
             assert client.put("/enqueue?iterations=1", headers=authorized).status_code == 200
         assert client.get("/healthz").status_code == 200
         assert client.get("/readyz").status_code == 200
         document = client.get("/openapi.json", headers=authorized).json()
-    assert document["paths"]["/jobs"]["post"]["security"] == [{"key": []}]
+    assert document["paths"]["/jobs"]["post"]["security"] == [{"key": ["jobs:write"]}]
     assert "security" not in document["paths"]["/healthz"]["get"]
     assert "first" not in manager.log
 

@@ -27,6 +27,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     ("arguments", "settings", "message"),
     [
         (["--host", "0.0.0.0"], {}, "WORKMANAGER_API_KEYS"),
+        ([], {"API_KEYS": "long-enough-to-be-one,hunter2"}, "WORKMANAGER_API_KEYS: a key has fewer than 16 characters"),
         (["--scaler", "ec2"], {}, "WORKMANAGER_LAUNCH_TEMPLATE"),
         ([], {"BUDGET_PER_HOUR": "5"}, "WORKMANAGER_PRICE_PER_HOUR"),
         ([], {"MIN_WORKERS_SCHEDULE": "many"}, "WORKMANAGER_MIN_WORKERS_SCHEDULE"),
@@ -50,6 +51,7 @@ def test_a_usage_error_is_one_line(arguments: list[str], settings: dict[str, str
     assert ended.returncode == 2
     assert message in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
+    assert "hunter2" not in ended.stderr
 
 
 def test_a_port_in_use_is_one_line(start: Start, redis_url: str) -> None:
@@ -66,6 +68,7 @@ def test_a_newer_record_format_ends_the_program(private_server: ValkeyServer) ->
     assert ended.returncode == 1
     assert "format 99" in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert "hunter2" not in ended.stderr
 
 
 def test_it_starts_without_redis_and_works_as_soon_as_redis_does(start: Start, private_server: ValkeyServer) -> None:

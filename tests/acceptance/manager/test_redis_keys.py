@@ -20,6 +20,7 @@ from workmanager.local.valkey import ValkeyServer
 UNTOUCHED = {
     "{workmanager:layout}:mark": "one plain server without a replica has nothing to wait for",
     "<prefix>:wm:aside:<rest>": "no program has put a key of another type in place of one of ours",
+    "<prefix>:wm:keys": "a manager without WORKMANAGER_API_KEYS has no API keys",
     "<prefix>:wm:mark": "one plain server without a replica has nothing to wait for",
 }
 """Documented keys that this system does not touch, with the reason."""

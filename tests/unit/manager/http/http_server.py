@@ -10,6 +10,7 @@ from functools import partial
 import uvicorn
 from uvicorn.server import ServerState
 
+from manager.api_keys.table import KeyTable
 from manager.http.asgi import UNDELIVERED, Receive, Scope, Send, disconnect_watch, read_body, send_body
 from manager.http.authentication import ApiKeyAuth
 from manager.http.connection_limit import ConnectionLimit
@@ -152,7 +153,7 @@ async def served(
         {("PUT", "/echo"): Echo(), ("POST", "/feed"): feed, ("POST", "/long"): Long()},
         framework,
         HostCheck(allowed_hosts, has_keys=bool(keys)),
-        ApiKeyAuth(()),
+        ApiKeyAuth((), KeyTable()),
         metrics,
         None,
     )

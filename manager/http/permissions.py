@@ -1,0 +1,112 @@
+"""Which scope each route needs, and which routes a key may use that is bound to queues.
+
+A route that is not listed is open to `admin` alone, so that a new one is never open by mistake.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from starlette.routing import compile_path
+
+from jobqueue.model import DEFAULT_QUEUE
+from manager.api_keys.caller import Caller
+from manager.api_keys.record import ADMIN, JOBS_READ, JOBS_WRITE, RESULTS_PULL
+from manager.http.problems import FORBIDDEN, Problem, http_status_problem
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a route asks of a key.
+
+    Attributes:
+        scope: what the key must be allowed to do.
+        filters: whether the route shows and changes only what belongs to the queues of a bound key.
+        queue: the queue that the route writes to, if it is always the same.
+    """
+
+    scope: str
+    filters: bool = False
+    queue: str | None = None
+
+
+CLOSED = Rule(ADMIN)
+RULES: Mapping[tuple[str, str], Rule] = {
+    ("PUT", "/enqueue"): Rule(JOBS_WRITE, filters=True, queue=DEFAULT_QUEUE),
+    ("POST", "/jobs"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/jobs/batch"): Rule(JOBS_WRITE, filters=True),
+    ("GET", "/jobs"): Rule(JOBS_READ, filters=True),
+    ("GET", "/jobs/{job_id}"): Rule(JOBS_READ, filters=True),
+    ("POST", "/jobs/{job_id}/cancel"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/jobs/{job_id}/requeue"): Rule(JOBS_WRITE, filters=True),
+    ("DELETE", "/jobs/{job_id}"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/pullCompleted"): Rule(RESULTS_PULL),
+    ("POST", "/ackCompleted"): Rule(RESULTS_PULL),
+    ("GET", "/queues"): Rule(JOBS_READ, filters=True),
+    ("POST", "/queues/{name:path}/requeue-failed"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/queues/{name:path}/pause"): CLOSED,
+    ("POST", "/queues/{name:path}/resume"): CLOSED,
+    ("GET", "/status"): Rule(JOBS_READ, filters=True),
+    ("GET", "/workers"): Rule(JOBS_READ),
+    ("GET", "/metrics"): Rule(JOBS_READ),
+    ("GET", "/scaler"): Rule(JOBS_READ),
+    ("POST", "/scaler/pause"): CLOSED,
+    ("POST", "/scaler/resume"): CLOSED,
+    ("PUT", "/scaler/limits"): CLOSED,
+    ("GET", "/keys"): CLOSED,
+    ("POST", "/keys"): CLOSED,
+    ("POST", "/keys/{key_id}/roll"): CLOSED,
+    ("DELETE", "/keys/{key_id}"): CLOSED,
+}
+"""By method and path. `HEAD` is as `GET`. A test compares them with the routes of the API."""
+
+_ANY_KEY = frozenset({("GET", "/openapi.json"), ("OPTIONS", "*")})
+_PATTERNS = [(compile_path(path)[0], method, rule) for (method, path), rule in RULES.items()]
+
+
+def rule_of(method: str, path: str) -> Rule:
+    """Return the rule of a route, by its path with placeholders."""
+    return RULES.get((method, path), CLOSED)
+
+
+def check_permission(caller: Caller, method: str, path: str) -> None:
+    """Check that a key may use a route.
+
+    Raises:
+        Problem: 403; 404 or 405, there is no such route, or none that is open to others than administrators.
+    """
+    method = "GET" if method == "HEAD" else method
+    if (method, path) in _ANY_KEY:
+        return
+    rule = RULES.get((method, path)) or _match(method, path)
+    if rule is None:
+        if ADMIN not in caller.scopes:
+            allowed = [known for pattern, known, _ in _PATTERNS if pattern.match(path)]
+            raise http_status_problem(405 if allowed else 404, quote(path), allowed)
+        return
+    if rule.scope not in caller.scopes:
+        raise _forbidden(caller, f"has not the scope {rule.scope}, which {method} {quote(path)} needs", rule.scope)
+    if caller.is_bound and not rule.filters:
+        raise _forbidden(caller, f"is bound to queues, and {method} {quote(path)} is not limited to them")
+    if rule.queue is not None and not caller.sees(rule.queue):
+        raise queue_forbidden(caller, rule.queue)
+
+
+def _match(method: str, path: str) -> Rule | None:
+    for pattern, route_method, rule in _PATTERNS:
+        if route_method == method and pattern.match(path):
+            return rule
+    return None
+
+
+def queue_forbidden(caller: Caller, queue: str) -> Problem:
+    """Return the 403 for a job that is submitted to a queue that the key is not bound to."""
+    names = ", ".join(caller.queues)
+    return _forbidden(caller, f"is bound to {names}: it cannot submit to queue {queue!r}")
+
+
+def _forbidden(caller: Caller, reason: str, scope: str | None = None) -> Problem:
+    challenge = 'Bearer realm="workmanager", error="insufficient_scope"'
+    if scope is not None:
+        challenge += f', scope="{scope}"'
+    return Problem(FORBIDDEN, f"API key {caller.key_id} {reason}", headers={"WWW-Authenticate": challenge})

@@ -1,0 +1,169 @@
+"""`/keys`: create, list, roll and revoke the API keys in Redis."""
+
+import logging
+from typing import TypeVar
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from jobqueue.sharding.shard import Shard
+from manager.api_keys.record import KeyRecord, new_key
+from manager.api_keys.store import MAX_KEYS, delete_key, read_keys, save_key
+from manager.api_keys.table import KeyTable
+from manager.http.asgi import read_json
+from manager.http.authentication import caller_of
+from manager.http.json_response import json_response
+from manager.http.problems import (
+    KEY_EXPIRED,
+    KEYS_NOT_ASKED_FOR,
+    NO_SUCH_KEY,
+    TOO_MANY_KEYS,
+    UNAVAILABLE,
+    Problem,
+    validation_problem,
+)
+from manager.http.query_parameters import NO_PARAMETERS
+from manager.queue.connection import QueueConnection
+from manager.schemas.keys import KeyBody, KeyList, NewKeyResponse, RollBody, key_document
+from manager.schemas.openapi import KEY_ID, problem_responses, request_body, schema_reference
+
+MAX_BODY_BYTES = 4096
+MAX_TRIES = 5
+"""Of a change that others make at the same time."""
+
+Body = TypeVar("Body", bound=BaseModel)
+log = logging.getLogger(__name__)
+
+
+class KeyRoutes:
+    """Handlers of the keys' routes.
+
+    Args:
+        table: the keys that this manager knows; it is read again after each change.
+        asks_for_keys: whether this manager has keys in its settings. If not, it lets everybody in, whatever is stored.
+    """
+
+    def __init__(self, queue: QueueConnection, table: KeyTable, *, asks_for_keys: bool) -> None:
+        self._queue = queue
+        self._table = table
+        self._asks_for_keys = asks_for_keys
+
+    def router(self) -> APIRouter:
+        """Return the FastAPI router."""
+        router = APIRouter(tags=["keys"])
+        router.add_api_route(
+            "/keys",
+            self.create,
+            methods=["POST"],
+            status_code=201,
+            response_model=NewKeyResponse,
+            responses=problem_responses(400, 409, 413, 415, 422, 503),
+            openapi_extra={"requestBody": request_body("application/json", schema_reference("KeyBody"))},
+        )
+        router.add_api_route("/keys", self.list, response_model=KeyList, responses=problem_responses(400, 503))
+        router.add_api_route(
+            "/keys/{key_id}/roll",
+            self.roll,
+            methods=["POST"],
+            response_model=NewKeyResponse,
+            responses=problem_responses(400, 404, 409, 413, 415, 422, 503),
+            openapi_extra={
+                "parameters": [KEY_ID],
+                "requestBody": request_body("application/json", schema_reference("RollBody")),
+            },
+        )
+        router.add_api_route(
+            "/keys/{key_id}",
+            self.revoke,
+            methods=["DELETE"],
+            status_code=204,
+            response_class=Response,
+            responses=problem_responses(400, 404, 503),
+            openapi_extra={"parameters": [KEY_ID]},
+        )
+        return router
+
+    async def create(self, request: Request) -> Response:
+        """Create a key. The answer alone has its text: only a hash of it is stored."""
+        body = await _read(request, KeyBody)
+        if not self._asks_for_keys:
+            raise Problem(
+                KEYS_NOT_ASKED_FOR,
+                "this manager lets everybody in: set WORKMANAGER_API_KEYS on all managers before you create keys",
+            )
+        by = caller_of(request.scope).key_id
+        now = (await read_keys(self._shard)).now
+        record, text = new_key(sorted(set(body.scopes)), body.queues, by, body.expires, now)
+        if await self._save(record, None) != "saved":
+            # An id of 32 random bits that another key has is next to impossible.
+            raise Problem(UNAVAILABLE, "the id is taken: try again", headers={"Retry-After": "1"})
+        log.info(
+            "event=api_key_created key=%s scopes=%s queues=%s by=%s",
+            *(record.id, ",".join(record.scopes), ",".join(record.queues) or "*", by),
+        )
+        return json_response(key_document(record, now) | {"key": text}, 201)
+
+    async def list(self, request: Request) -> Response:
+        """List the keys in Redis, without their secrets. Those of WORKMANAGER_API_KEYS are not among them."""
+        NO_PARAMETERS.parse(request.scope["query_string"])
+        stored = await read_keys(self._shard)
+        return json_response({"keys": [key_document(record, stored.now) for record in stored.records()]})
+
+    async def roll(self, request: Request) -> Response:
+        """Give a key a new secret. The one before stays valid for the overlap."""
+        body = await _read(request, RollBody)
+        key_id = str(request.path_params["key_id"])
+        for _ in range(MAX_TRIES):
+            stored = await read_keys(self._shard)
+            text = stored.texts.get(key_id)
+            if text is None:
+                raise _no_such_key(key_id)
+            record = _parse(key_id, text)
+            if record.is_expired(stored.now):
+                raise Problem(KEY_EXPIRED, f"API key {key_id} has expired: create another one", id=key_id)
+            rolled, new_text = record.roll(body.overlap, stored.now)
+            if await self._save(rolled, text) == "saved":
+                by = caller_of(request.scope).key_id
+                log.info("event=api_key_rolled key=%s overlap_seconds=%d by=%s", key_id, body.overlap, by)
+                return json_response(key_document(rolled, stored.now) | {"key": new_text})
+        raise Problem(UNAVAILABLE, "others change this key at the same time: try again", headers={"Retry-After": "1"})
+
+    async def revoke(self, request: Request) -> Response:
+        """Revoke a key. Within five seconds no manager accepts it."""
+        NO_PARAMETERS.parse(request.scope["query_string"])
+        key_id = str(request.path_params["key_id"])
+        if not await delete_key(self._shard, key_id):
+            raise _no_such_key(key_id)
+        await self._table.refresh()
+        log.info("event=api_key_revoked key=%s by=%s", key_id, caller_of(request.scope).key_id)
+        return Response(status_code=204)
+
+    @property
+    def _shard(self) -> Shard:
+        return self._queue.service.shards.all[0]
+
+    async def _save(self, record: KeyRecord, replaced: bytes | None) -> str:
+        answer = await save_key(self._shard, record, replaced)
+        if answer == "full":
+            raise Problem(TOO_MANY_KEYS, f"there are {MAX_KEYS} API keys: revoke some that are not used any more")
+        await self._table.refresh()
+        return answer
+
+
+async def _read(request: Request, model: type[Body]) -> Body:
+    NO_PARAMETERS.parse(request.scope["query_string"])
+    try:
+        return model.model_validate_json(await read_json(request.scope, request.receive, MAX_BODY_BYTES))
+    except ValidationError as error:
+        raise validation_problem(error) from error
+
+
+def _parse(key_id: str, text: bytes) -> KeyRecord:
+    try:
+        return KeyRecord.from_json(key_id, text)
+    except ValueError as error:
+        raise Problem(NO_SUCH_KEY, f"{error}: revoke it, and create another one", id=key_id) from error
+
+
+def _no_such_key(key_id: str) -> Problem:
+    return Problem(NO_SUCH_KEY, f"there is no API key with the id {key_id[:80]!r}")

@@ -1,0 +1,100 @@
+"""Request and response bodies of the API keys' routes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from manager.api_keys.record import ADMIN, RESULTS_PULL, KeyRecord
+from manager.schemas.json_types import YEAR_SECONDS, WholeNumber
+
+MAX_OVERLAP_SECONDS = 30 * 24 * 3600
+DEFAULT_OVERLAP_SECONDS = 24 * 3600
+
+Scope = Literal["jobs:write", "jobs:read", "results:pull", "admin"]
+QueuePattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*-]{1,64}$")]
+
+# The check of `_check_together`, in the OpenAPI document's terms.
+_UNBOUND_ONLY: dict[str, Any] = {
+    "required": ["queues"],
+    "properties": {
+        "queues": {"type": "array", "minItems": 1},
+        "scopes": {"type": "array", "contains": {"enum": [ADMIN, RESULTS_PULL]}},
+    },
+}
+
+
+class KeyBody(BaseModel):
+    """A key to create. A key bound to `queues` sees no others; it cannot have `admin` or `results:pull`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, json_schema_extra={"not": _UNBOUND_ONLY})
+
+    scopes: list[Scope] = Field(min_length=1, max_length=4, description="What it may do; `admin` includes the others")
+    queues: list[QueuePattern] = Field(
+        default=[], max_length=32, description="Names of queues; `*` stands for any text. Empty: all queues"
+    )
+    expires: Annotated[int, Field(ge=1, le=10 * YEAR_SECONDS), WholeNumber] | None = Field(
+        default=None, description="Seconds after which it ends; by default it does not"
+    )
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "KeyBody":
+        for scope in (ADMIN, RESULTS_PULL):
+            if self.queues and scope in self.scopes:
+                raise PydanticCustomError(
+                    "unbound", "the scope '{scope}' concerns all queues: it cannot be bound to some", {"scope": scope}
+                )
+        return self
+
+
+class RollBody(BaseModel):
+    """How a key's secret is replaced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    overlap: Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS), WholeNumber] = Field(
+        default=DEFAULT_OVERLAP_SECONDS, description="Seconds for which the secret before stays valid"
+    )
+
+
+class _Response(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class KeyResponse(_Response):
+    """A key, without its secret. Times are Unix times in seconds."""
+
+    id: str
+    scopes: list[Scope]
+    queues: list[str] = Field(description="The queues that it is bound to; empty if it is not bound")
+    created_at: float
+    created_by: str = Field(description="Id of the key that created it")
+    expires_at: float | None
+    expired: bool
+    secrets: int = Field(description="Secrets that are valid: more than one while an overlap lasts")
+
+
+class NewKeyResponse(KeyResponse):
+    """A key that was created or rolled, with its text, which is not shown again."""
+
+    key: str
+
+
+class KeyList(_Response):
+    """All keys in Redis, the oldest first."""
+
+    keys: list[KeyResponse]
+
+
+def key_document(record: KeyRecord, now: float) -> dict[str, Any]:
+    """Return a key as a response body."""
+    return {
+        "id": record.id,
+        "scopes": record.scopes,
+        "queues": record.queues,
+        "created_at": record.created_at,
+        "created_by": record.created_by,
+        "expires_at": record.expires_at,
+        "expired": record.is_expired(now),
+        "secrets": len(record.valid_digests(now)),
+    }
