@@ -11,6 +11,7 @@ import httpx
 import pytest
 from redis import Redis
 from rq import Queue
+from rq.job import Job
 
 from tests.acceptance.manager.conftest import Start
 from tests.acceptance.manager.manager_program import environment
@@ -56,6 +57,16 @@ def test_a_plain_rq_worker_runs_jobs_submitted_over_http(
     assert ended(http, put)["result"].startswith("ddaf35a193617aba")
     shown = ended(http, submitted)
     assert (shown["status"], shown["result"], shown["function"]) == ("finished", 42, f"{FUNCTIONS}.add")
+
+
+def test_text_of_any_script_is_read_by_everybody(http: httpx.Client, redis_url: str, run_module: StartModule) -> None:
+    text = "é я 字 😀 \u2028 \x1b"
+    job = http.post("/jobs", json={"function": f"{FUNCTIONS}.add", "args": [text, text]}).json()["id"]
+    run_module("worker_node", "--redis-url", redis_url, "--slots", "1")
+    assert ended(http, job)["result"] == text * 2
+    stock = Job.fetch(job, connection=Redis.from_url(redis_url), serializer="json")
+    assert stock.return_value() == text * 2
+    assert http.post("/pullCompleted", params={"top": 1}).json() == [{"Work ID": job, "Value": text * 2}]
 
 
 def test_the_meta_of_a_plain_rq_job_shows_while_it_runs(
