@@ -49,7 +49,7 @@ _WORKER_KEYS = (
 )
 _WORKER_READ_KEYS = (
     *(keys.suspended(PREFIX), keys.paused(PREFIX), keys.manager_heartbeat(PREFIX), keys.fence(PREFIX, "*")),
-    keys.LAYOUT,
+    *(keys.registry(PREFIX, "deferred", "*"), keys.LAYOUT),
 )
 _SCRIPTING = frozenset({"eval", "evalsha"})
 _CALL = re.compile(r"(?:redis\.p?call|raw_p?call|call_own|call_shared)\(([^,)]+)")

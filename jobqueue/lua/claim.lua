@@ -112,6 +112,7 @@ local expires_at = string.format('%.3f', now + lease)
 -- Statuses of jobs that wait elsewhere, run or have ended, and whose id may stand in a queue all the same.
 local NOT_QUEUED = {started = true, scheduled = true, deferred = true, created = true, rate_limited = true,
   ready_to_enqueue = true, canceled = true}
+local ELSEWHERE = {scheduled = true, deferred = true}
 local ENDED = {finished = true, failed = true, stopped = true}
 
 -- A plain RQ client has put the id of an ended job into the queue (`push_job_id`), or has enqueued the job again while
@@ -133,6 +134,9 @@ local function lease_job(id, queue, started)
   if data and ENDED[status] then
     revive(id, key, queue)
     fields[9], fields[12] = false, false
+  elseif data and ELSEWHERE[status] and fields[11]
+    and not call_own('ZSCORE', prefix .. ':' .. status .. ':' .. fields[11], id) then
+    -- A plain RQ client has written an old status over 'queued'.
   elseif not data or status ~= 'queued' then
     -- Its record has expired, or it must not run any more.
     if NOT_QUEUED[status] or not (data or status) then return end

@@ -1,5 +1,6 @@
 -- Finds started jobs that nobody holds, because a lease was lost with its key or never written, and takes them back as
--- reap.lua does. A job is held if a worker of ours has a lease on it, or a plain RQ worker an execution.
+-- reap.lua does. A job is held if a worker of ours has a lease on it, or a plain RQ worker an execution. Jobs that have
+-- ended, and only look as if they ran or waited, get their end back instead (_restored.lua).
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  now as RQ writes it
@@ -16,6 +17,7 @@ local prefix = KEYS[1]
 -- include: _outcomes
 -- include: _places
 -- include: _losses
+-- include: _restored
 local now, iso, started_before, max_losses = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local PREFIX = prefix .. ':job:'
 
@@ -24,15 +26,31 @@ local function has_just_started(started_at)
   return started_at and started_at > started_before and started_at <= iso
 end
 
+-- restore_end(id, queue): whether a job has ended, and a plain RQ client has overwritten that. Now its record says so.
+local function restore_end(id, queue)
+  for _, registry in ipairs({'finished', 'failed', 'canceled'}) do
+    if call_own('ZSCORE', prefix .. ':' .. registry .. ':' .. queue, id) then
+      return restore_status(id, queue, registry)
+    end
+  end
+  return false
+end
+
+local WAITS = {queued = true, scheduled = true, deferred = true, created = true}
 local suspects = {}
 for i = 7, #ARGV do
   local key = ARGV[i]
   local id = string.sub(key, #PREFIX + 1)
   if string.sub(key, 1, #PREFIX) == PREFIX and not string.find(id, ':', 1, true) then
-    local fields = call_own('HMGET', key, 'status', 'origin', 'started_at') or {}
+    local fields = call_own('HMGET', key, 'status', 'origin', 'started_at', 'wm_lease') or {}
     if fields[1] == 'started' and not has_just_started(fields[3])
       and redis.call('EXISTS', prefix .. ':executions:' .. id) == 0 then
-      suspects[#suspects + 1] = {id = id, key = key, queue = fields[2] or ''}
+      if not restore_end(id, fields[2] or '') then
+        suspects[#suspects + 1] = {id = id, key = key, queue = fields[2] or ''}
+      end
+    elseif WAITS[fields[1]] and fields[4] then
+      -- It has run before.
+      restore_end(id, fields[2] or '')
     end
   end
 end

@@ -1,5 +1,6 @@
 -- Removes what plain RQ clients leave behind when they delete, cancel or expire a job: entries of jobs that are gone,
--- and places of rate limits that nobody needs. Each call checks a part of every registry, round and round.
+-- and places of rate limits that nobody needs. Restores a status that such a client has overwritten with an old one.
+-- Each call checks a part of every registry, round and round.
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  now as RQ writes it
@@ -12,8 +13,12 @@ local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
 -- include: _places
+-- include: _outcomes
+-- include: _restored
 local now, iso, queue, limit, part = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local removed = 0
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
+redis.call('ZREM', prefix .. ':wm:leases', '')
 
 -- The entries of this part of a sorted set.
 local function entries_of(key)
@@ -43,6 +48,8 @@ local STATUSES = {
   finished = {finished = true, scheduled = true, queued = true, started = true},
   failed = {failed = true, stopped = true}, canceled = {canceled = true},
 }
+-- What a job is that stands in a registry and nowhere else.
+local TOLD_BY = {scheduled = true, deferred = true, finished = true, failed = true, canceled = true}
 local KNOWN = {queued = true, started = true, rate_limited = true, created = true}
 for _, statuses in pairs(STATUSES) do
   for status in pairs(statuses) do KNOWN[status] = true end
@@ -51,7 +58,9 @@ for name, statuses in pairs(STATUSES) do
   local registry = prefix .. ':' .. name .. ':' .. queue
   for _, id in ipairs(entries_of(registry)) do
     local status = call_own('HGET', prefix .. ':job:' .. id, 'status')
-    if not statuses[status or ''] and (KNOWN[status or ''] or not exists(id)) then
+    if KNOWN[status or ''] and status ~= name and TOLD_BY[name] and restore_status(id, queue, name) then
+      -- It stays where it is.
+    elseif not statuses[status or ''] and (KNOWN[status or ''] or not exists(id)) then
       removed = removed + redis.call('ZREM', registry, id)
     end
   end

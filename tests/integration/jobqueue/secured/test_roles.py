@@ -21,6 +21,7 @@ from jobqueue.lifecycle.pull import acknowledge, pull, wait_for_results
 from jobqueue.lifecycle.running_job import read_job_record, save_meta
 from jobqueue.maintenance.periodic import Maintenance, enqueue_due, prune
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
+from jobqueue.maintenance.sweep import sweep
 from jobqueue.model import ALL_QUEUES, Status
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
@@ -92,6 +93,23 @@ async def test_recovery_after_lost_and_failed_jobs_is_permitted(shard: Shard, wo
     await prune(shard, now=NOW)
     await workers_shard.execute(("SADD", f"{shard.prefix}:wm:dependents", "lost"))
     assert await enqueue_dependents(workers_shard, "") == 1
+
+
+@pytest.mark.parametrize("status", ["queued", "scheduled", "deferred"])
+async def test_mending_a_status_that_an_rq_client_has_overwritten_is_permitted(
+    shard: Shard, workers_shard: Shard, status: str
+) -> None:
+    overwrite = ("HSET", f"{shard.prefix}:job:a", "status", status, "ended_at", "")
+    await enqueue_jobs(shard, "a")
+    (job,) = await claim_jobs(workers_shard)
+    await shard.execute(overwrite)
+    assert await release(workers_shard, [job], now=NOW) == 1
+    await shard.execute(overwrite)
+    (job,) = await claim_jobs(workers_shard)
+    await finish(workers_shard, "w1", [failed_outcome(job)], now=NOW)
+    await shard.execute(overwrite)
+    assert await sweep(shard, "default", part=0, now=NOW) == 0
+    assert await read_statuses(shard, ["a"]) == ["failed"]
 
 
 async def test_a_worker_may_read_the_manager_heartbeat(shard: Shard, workers_shard: Shard) -> None:
