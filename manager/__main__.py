@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-import boto3
 import uvloop
 
 from jobqueue.functions import FunctionRegistry
@@ -120,6 +119,8 @@ def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
 def _check_ec2(settings: ManagerSettings) -> None:
     if not settings.launch_template:
         exit_with_usage_error("WORKMANAGER_LAUNCH_TEMPLATE: --scaler ec2 needs the EC2 launch template of the workers")
+    import boto3  # Here, because other managers start without it.
+
     if boto3.Session().region_name is None:
         exit_with_usage_error("AWS_DEFAULT_REGION: --scaler ec2 needs the AWS region of the workers")
 

@@ -6,7 +6,6 @@ from prometheus_client import CollectorRegistry
 
 from jobqueue.sharding.shards import Shards
 from manager.settings import ManagerSettings
-from scaler.fleets.ec2.fleet import Ec2Fleet
 from scaler.fleets.fleet import Fleet, Profile
 from scaler.fleets.local import LocalFleet
 from scaler.loop import ScalerLoop
@@ -32,6 +31,8 @@ def build_scaler(
     """
     fleet: Fleet
     if kind == "ec2":
+        from scaler.fleets.ec2.fleet import Ec2Fleet  # boto3 takes a fifth of a manager's start.
+
         fleet = Ec2Fleet.connect(settings.ec2_plan())
     elif kind == "local":
         fleet = LocalFleet(settings.redis_url, slots=settings.worker_slots, parent_fd=parent_fd)
