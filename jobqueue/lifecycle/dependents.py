@@ -11,9 +11,6 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
-from rq.exceptions import NoSuchJobError
-from rq.job import Job
-from rq.queue import Queue
 
 from jobqueue import keys
 from jobqueue.sharding.shard import Shard
@@ -66,6 +63,11 @@ class _NoSerializer:
 
 
 def _enqueue_with_rq(parent_ids: list[str], url: str) -> None:
+    # Here, because a worker starts without it, and few jobs have dependents.
+    from rq.exceptions import NoSuchJobError
+    from rq.job import Job
+    from rq.queue import Queue
+
     # The URL has user, password, database and TLS settings. RQ's client must not retry when a reply is lost.
     connection: Redis = Redis.from_url(url, socket_timeout=5.0, retry=None)
     try:

@@ -3,8 +3,7 @@
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import rq
+from importlib.metadata import version
 
 from jobqueue import keys
 from jobqueue.model import ALL_QUEUES
@@ -114,7 +113,7 @@ async def register(shard: Shard, record: WorkerRecord) -> None:
         "pid": record.pid,
         "hostname": record.hostname,
         "ip_address": "",
-        "version": rq.__version__,
+        "version": version("rq"),
         "python_version": platform.python_version(),
         "state": "idle",
         "wm_slots": record.slots,
