@@ -88,7 +88,7 @@ def _build_api(
     job_factory = JobFactory(functions, settings.max_payload_bytes)
     fast_routes: dict[tuple[str, str], Route] = {
         fast_path.ENQUEUE: EnqueueRoute(queue, settings.max_payload_bytes, metrics),
-        fast_path.PULL: PullRoute(queue, metrics),
+        fast_path.PULL: PullRoute(queue, metrics, key_table),
         fast_path.ACKNOWLEDGE: AcknowledgeRoute(queue),
         fast_path.BATCH: BatchRoute(queue, job_factory, metrics),
     }
@@ -102,7 +102,7 @@ def _build_api(
     )
     # `/jobs/batch` must come before `/jobs/{job_id}`, which matches it as well.
     api.include_router(fast_path.documented_routes(fast_routes))
-    api.include_router(JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments).router())
+    api.include_router(JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments, key_table).router())
     api.include_router(QueueRoutes(queue).router())
     api.include_router(StatusRoutes(queue, functions).router())
     api.include_router(ScalerRoutes(queue, settings).router())

@@ -15,18 +15,22 @@ class Caller:
         key_id: its public id.
         scopes: what it may do.
         queues: names or patterns of the queues that it is bound to; empty if it is not bound.
+        is_stored: the key is one of those in Redis, which can end while a request waits.
     """
 
     key_id: str
     scopes: frozenset[str]
     queues: tuple[str, ...] = ()
+    is_stored: bool = False
     _pattern: re.Pattern[str] | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, key_id: str, scopes: Collection[str], queues: Sequence[str] = ()) -> "Caller":
+    def of(
+        cls, key_id: str, scopes: Collection[str], queues: Sequence[str] = (), *, is_stored: bool = False
+    ) -> "Caller":
         """Return the caller with this key."""
         granted = frozenset(SCOPES if ADMIN in scopes else scopes)
-        return cls(key_id, granted, tuple(queues), _compile(queues) if queues else None)
+        return cls(key_id, granted, tuple(queues), is_stored, _compile(queues) if queues else None)
 
     @property
     def is_bound(self) -> bool:

@@ -65,6 +65,10 @@ class KeyTable:
         digest, entry = digest_of(text), self._entries.get(key_id)
         return entry.caller if entry is not None and matches(digest, entry.digests) else None
 
+    def has_ended(self, caller: Caller) -> bool:
+        """Return whether the key of a request that has been waiting is no longer known to be valid."""
+        return caller.is_stored and not (self.is_current and caller.key_id in self._entries)
+
     @property
     def is_current(self) -> bool:
         """Whether the keys were read a moment ago."""
@@ -101,7 +105,7 @@ class KeyTable:
         for record in records:
             digests = record.valid_digests(now)
             if digests:
-                entries[record.id] = _Entry(Caller.of(record.id, record.scopes, record.queues), digests)
+                entries[record.id] = _Entry(Caller.of(record.id, record.scopes, record.queues, is_stored=True), digests)
         self._entries, self._read_at = entries, read_at
 
     async def _run(self) -> None:

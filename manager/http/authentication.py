@@ -75,6 +75,17 @@ def caller_of(scope: Scope) -> Caller:
     return caller
 
 
+def check_again(table: KeyTable, scope: Scope) -> None:
+    """Check the key of a request that has been waiting once more, before it is given anything.
+
+    Raises:
+        Problem: 401, the key has been revoked or has expired, or that it has not cannot be told.
+    """
+    if CALLER in scope and table.has_ended(scope[CALLER]):
+        headers = {"WWW-Authenticate": 'Bearer realm="workmanager"'}
+        raise Problem(UNAUTHORIZED, "the API key has ended while the request was waiting", headers=headers)
+
+
 def _unauthorized(given: bytes) -> Problem:
     reason = "wrong" if given else "missing"
     headers = {"WWW-Authenticate": 'Bearer realm="workmanager"'}

@@ -14,8 +14,9 @@ from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.model import JobView, Status
 from jobqueue.sharding.shard import Shard
+from manager.api_keys.table import KeyTable
 from manager.http.asgi import disconnect_watch, read_json
-from manager.http.authentication import caller_of
+from manager.http.authentication import caller_of, check_again
 from manager.http.json_response import json_response
 from manager.http.permissions import queue_forbidden
 from manager.http.problems import NO_SUCH_JOB, WRONG_STATUS, Problem
@@ -60,6 +61,7 @@ class JobRoutes:
         functions: gives the public names of the functions that jobs call.
         metrics: counts the submitted jobs.
         hide_arguments_of: patterns of functions whose arguments, and texts of exceptions, are not shown.
+        key_table: tells whether the key of a request that waits is still valid.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class JobRoutes:
         functions: FunctionRegistry,
         metrics: Metrics,
         hide_arguments_of: Sequence[str],
+        key_table: KeyTable,
     ) -> None:
         self._queue = queue
         self._job_factory = job_factory
         self._functions = functions
         self._metrics = metrics
         self._hide_arguments_of = hide_arguments_of
+        self._key_table = key_table
 
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
@@ -199,6 +203,7 @@ class JobRoutes:
         if query["wait"] and not Status(job.status).ended:
             async with disconnect_watch(request.receive) as disconnect:
                 await self._wait(shard, job_id, min(query["wait"], ANSWER_SECONDS), disconnect)
+            check_again(self._key_table, request.scope)
             job = await self._view(shard, job_id)
         return json_response(job_details_document(job, await read_attempt_errors(shard, job)))
 

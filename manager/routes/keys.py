@@ -1,11 +1,13 @@
 """`/keys`: create, list, roll and revoke the API keys in Redis."""
 
+import contextlib
 import logging
 from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
 
+from jobqueue.errors import JobQueueError
 from jobqueue.sharding.shard import Shard
 from manager.api_keys.record import KeyRecord, new_key
 from manager.api_keys.store import MAX_KEYS, delete_key, read_keys, save_key
@@ -134,7 +136,7 @@ class KeyRoutes:
         key_id = str(request.path_params["key_id"])
         if not await delete_key(self._shard, key_id):
             raise _no_such_key(key_id)
-        await self._table.refresh()
+        await self._refresh()
         log.info("event=api_key_revoked key=%s by=%s", key_id, caller_of(request.scope).key_id)
         return Response(status_code=204)
 
@@ -146,8 +148,13 @@ class KeyRoutes:
         answer = await save_key(self._shard, record, replaced)
         if answer == "full":
             raise Problem(TOO_MANY_KEYS, f"there are {MAX_KEYS} API keys: revoke some that are not used any more")
-        await self._table.refresh()
+        await self._refresh()
         return answer
+
+    async def _refresh(self) -> None:
+        # The change is stored. If it cannot be read now, the table reads it a second later.
+        with contextlib.suppress(JobQueueError):
+            await self._table.refresh()
 
 
 async def _read(request: Request, model: type[Body]) -> Body:

@@ -10,7 +10,9 @@ from functools import partial
 from pydantic import ValidationError
 
 from jobqueue.lifecycle.pull import PulledResult, PullOrder
+from manager.api_keys.table import KeyTable
 from manager.http.asgi import UNDELIVERED, Receive, Scope, disconnect_watch, read_json
+from manager.http.authentication import check_again
 from manager.http.problems import validation_problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query
 from manager.metrics import Metrics
@@ -46,8 +48,9 @@ class PullRoute:
 
     media_type = b"application/json"
 
-    def __init__(self, queue: QueueConnection, metrics: Metrics) -> None:
+    def __init__(self, queue: QueueConnection, metrics: Metrics, key_table: KeyTable) -> None:
         self._queue = queue
+        self._key_table = key_table
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
@@ -57,7 +60,7 @@ class PullRoute:
         order: PullOrder = query["order"]
         lease_seconds = float(query["lease"] or 0)
         if query["wait"]:
-            results = await self._wait(service, receive, (top, order, lease_seconds), query["wait"])
+            results = await self._wait(service, scope, receive, (top, order, lease_seconds), query["wait"])
         else:
             results = await service.puller.pull(top, order, lease_seconds)
         if results and not lease_seconds:
@@ -66,7 +69,12 @@ class PullRoute:
         return _to_json(results)
 
     async def _wait(
-        self, service: QueueService, receive: Receive, pull_arguments: tuple[int, PullOrder, float], seconds: float
+        self,
+        service: QueueService,
+        scope: Scope,
+        receive: Receive,
+        pull_arguments: tuple[int, PullOrder, float],
+        seconds: float,
     ) -> list[PulledResult]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(seconds, ANSWER_SECONDS)
@@ -79,6 +87,7 @@ class PullRoute:
                         # Pull nothing for a client that is gone. One that only sends nothing more gets its answer.
                         if disconnect.done():
                             return []
+                        check_again(self._key_table, scope)
                         results = await service.puller.pull(*pull_arguments)
                         remaining_seconds = deadline - loop.time()
                         if results or remaining_seconds <= 0 or closing.done():

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -78,6 +79,19 @@ def test_a_key_holds_at_every_manager_from_its_creation_to_its_revocation(
     assert status(other, key["key"]) == 401
     until(lambda: status(one, key["key"]) == 401, wanted="the revocation at the other manager")
     assert time.monotonic() - revoked_at < HOLDS_WITHIN_SECONDS
+
+
+def test_a_pull_that_waits_with_a_key_that_is_revoked_gets_no_result(
+    managers: tuple[ManagerProgram, ManagerProgram], operator: httpx.Client
+) -> None:
+    one, other = managers
+    key = create(one, "results:pull")
+    until(lambda: status(other, key["key"], "POST", "/pullCompleted?top=1") == 200, wanted="the key there")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(status, other, key["key"], "POST", "/pullCompleted?top=1&wait=40")
+        assert operator.delete(f"/keys/{key['id']}").status_code == 204
+        # The pull answers when the manager looks for results the next time, at the latest 2 s after it has noticed.
+        assert waiting.result(HOLDS_WITHIN_SECONDS + 15) == 401
 
 
 def test_the_access_log_names_the_key_and_never_its_secret(first: ManagerProgram, operator: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from manager.api_keys.caller import Caller
 from manager.api_keys.record import new_key
 from manager.api_keys.table import MAX_AGE_SECONDS, KeysUnknown, KeyTable
 from tests.fake_clock import FakeClock
@@ -49,6 +50,21 @@ def test_keys_that_were_read_long_ago_are_neither_accepted_nor_called_wrong() ->
     assert table.find(b"something else") is None
     table.load([record], NOW, clock())
     assert table.find(text.encode())
+
+
+def test_the_key_of_a_waiting_request_ends_with_its_record_or_when_nobody_knows() -> None:
+    clock = FakeClock()
+    table = KeyTable(clock)
+    record, text = new_key(["jobs:read"], [], "env-1", None, NOW)
+    table.load([record], NOW, clock())
+    caller = table.find(text.encode())
+    assert caller is not None
+    assert not table.has_ended(caller)
+    clock.advance(MAX_AGE_SECONDS + 0.1)
+    assert table.has_ended(caller)
+    table.load([], NOW, clock())
+    assert table.has_ended(caller)
+    assert not table.has_ended(Caller.of("env-1", ["admin"]))
 
 
 def test_a_read_that_began_before_another_does_not_bring_a_revoked_key_back() -> None:
