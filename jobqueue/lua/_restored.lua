@@ -33,15 +33,20 @@ local function stands_nowhere(id, status, queue, lease_token)
     and not (status == 'queued' and call_own('LPOS', prefix .. ':queue:' .. queue .. ':intermediate', id))
 end
 
--- restore_status(id, queue, registry): restores the status of a job that stands in this registry of its queue
--- ('scheduled', 'deferred', 'finished', 'failed', 'canceled') and, by its status, should stand elsewhere but does not.
--- Returns whether it did. A job that was enqueued again after its end holds an `ended_at`: it is left alone.
+-- is_overwritten(id, queue): whether the status of a job that stands in a registry of this queue says that it should
+-- stand elsewhere, and it does not. A job that was enqueued again after its end holds an `ended_at`: it is left alone.
+local function is_overwritten(id, queue)
+  local status, ended_at, lease_token, origin = unpack(call_own('HMGET', prefix .. ':job:' .. id, 'status', 'ended_at',
+    'wm_lease', 'origin') or {})
+  if not status or origin ~= queue or (ended_at and ended_at ~= '') then return false end
+  return stands_nowhere(id, status, queue, lease_token)
+end
+
+-- restore_status(id, queue, registry): restores the status, if it is overwritten, of a job that stands in this registry
+-- of its queue ('scheduled', 'deferred', 'finished', 'failed', 'canceled'). Returns whether it did.
 local function restore_status(id, queue, registry)
   local key = prefix .. ':job:' .. id
-  local status, ended_at, lease_token, origin, reason, cancelled = unpack(call_own('HMGET', key, 'status', 'ended_at',
-    'wm_lease', 'origin', 'wm_reason', 'wm_cancel') or {})
-  if not status or origin ~= queue or (ended_at and ended_at ~= '') then return false end
-  if not stands_nowhere(id, status, queue, lease_token) then return false end
+  if not is_overwritten(id, queue) then return false end
   if registry == 'scheduled' or registry == 'deferred' then
     redis.call('HSET', key, 'status', registry)
     return true
@@ -58,6 +63,7 @@ local function restore_status(id, queue, registry)
       if last[2][i] == 'type' then kind = last[2][i + 1] end
     end
   end
+  local reason, cancelled = unpack(redis.call('HMGET', key, 'wm_reason', 'wm_cancel'))
   -- '3' is RQ's Result.Type.STOPPED.
   local stopped = registry == 'failed' and (cancelled or reason == '' or kind == '3')
   redis.call('HSET', key, 'status', stopped and 'stopped' or registry, 'ended_at', iso_of(ended_ms))

@@ -12,10 +12,16 @@ local prefix = KEYS[1]
 local now, keep_seconds, answers, acknowledged = clock(ARGV[1]), tonumber(ARGV[2]), {}, {}
 for i = 3, #ARGV do
   local id = ARGV[i]
-  local removed = redis.call('ZREM', prefix .. ':wm:feed:leases', id) + redis.call('ZREM', prefix .. ':wm:feed', id)
-  redis.call('HDEL', prefix .. ':wm:feed:places', id)
-  answers[#answers + 1] = math.min(removed, 1)
-  if removed > 0 then acknowledged[#acknowledged + 1] = id end
+  local feed, was_waiting, is_over = prefix .. ':wm:feed', true, true
+  if redis.call('ZREM', feed .. ':leases', id) == 1 then
+    -- If its id is in the feed, too, the job has run again since: nobody has seen that result yet.
+    is_over = not redis.call('ZSCORE', feed, id)
+  else
+    was_waiting = redis.call('ZREM', feed, id) == 1
+  end
+  redis.call('HDEL', feed .. ':places', id)
+  answers[#answers + 1] = was_waiting and 1 or 0
+  if was_waiting and is_over then acknowledged[#acknowledged + 1] = id end
 end
 bring_expiry_forward(acknowledged, now, keep_seconds)
 return answers

@@ -8,6 +8,8 @@ local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
 -- include: _retention
+-- include: _outcomes
+-- include: _restored
 local now, limit, expired, unpulled = clock(ARGV[1]), tonumber(ARGV[2]), 0, 0
 local feed = prefix .. ':wm:feed'
 
@@ -20,7 +22,7 @@ for i = 3, #ARGV do
     local key = prefix .. ':job:' .. id
     local status = redis.call('HGET', key, 'status')
     -- If a plain RQ client has requeued the job, its record is kept.
-    if not status or status == 'finished' then
+    if not status or status == 'finished' or is_overwritten(id, ARGV[i]) then
       keys[#keys + 1] = key
       keys[#keys + 1] = prefix .. ':results:' .. id
     end

@@ -20,6 +20,8 @@ local prefix = KEYS[1]
 -- include: _restored
 local now, iso, started_before, max_losses = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local PREFIX = prefix .. ':job:'
+-- The first write must be a removal, so that the script also runs when Redis' memory is full.
+redis.call('ZREM', prefix .. ':wm:leases', '')
 
 -- A start that is no time, or lies ahead, does not count.
 local function has_just_started(started_at)

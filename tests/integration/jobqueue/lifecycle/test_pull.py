@@ -145,6 +145,19 @@ async def test_a_late_acknowledgement_of_a_result_pulled_by_another_changes_noth
     assert await dump_shard(shard) == before
 
 
+async def test_acknowledging_an_earlier_result_of_an_id_leaves_its_new_one_in_the_feed(shard: Shard) -> None:
+    await complete_jobs(shard, "a")
+    await pull(shard, 1, lease_seconds=60, now=NOW)
+    # As a plain RQ client deletes it.
+    await shard.execute(("DEL", f"{shard.prefix}:job:a", f"{shard.prefix}:results:a"))
+    await complete_jobs(shard, "a", now=NOW + 1)
+    assert await acknowledge(shard, ["a"], now=NOW + 2) == 1
+    assert await results_kept_at(shard, NOW + 2 * HOUR_SECONDS) == {"a"}, "an hour is for results that were pulled"
+    assert [result.job_id for result in await pull(shard, 10, lease_seconds=60, now=NOW + 3)] == ["a"]
+    assert await acknowledge(shard, ["a"], now=NOW + 4) == 1
+    assert await results_kept_at(shard, NOW + 2 * HOUR_SECONDS) == set()
+
+
 async def test_deleted_results_are_skipped(shard: Shard) -> None:
     await complete_jobs(shard, *IDS)
     await delete(shard, ["d"])

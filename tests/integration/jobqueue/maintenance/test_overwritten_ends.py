@@ -25,6 +25,8 @@ from tests.integration.jobqueue.queue_helpers import (
     job_status,
     key_ttl,
     queued_ids,
+    results_kept_at,
+    shard_keys,
     sorted_set,
     stopped_outcome,
     success_outcome,
@@ -124,6 +126,14 @@ async def test_the_time_of_an_end_is_restored_on_any_day(plain_shard: Shard, que
     _save(fetched, JobStatus.QUEUED)
     await _sweep(plain_shard)
     assert datetime.fromisoformat((await job_fields(plain_shard, "a"))["ended_at"]).timestamp() == instant
+
+
+async def test_a_result_expires_whatever_old_status_its_job_has(plain_shard: Shard, queue: Queue) -> None:
+    waiting, _ = await _end(plain_shard, queue, "finished", result_ttl_seconds=60)
+    _save(waiting, JobStatus.QUEUED)
+    assert await results_kept_at(plain_shard, NOW + 59) == {"a"}
+    assert await results_kept_at(plain_shard, NOW + 61) == set()
+    assert not {"job:a", "results:a"} & await shard_keys(plain_shard)
 
 
 @pytest.mark.parametrize("mend", MENDERS)
