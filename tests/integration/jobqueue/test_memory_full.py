@@ -11,10 +11,11 @@ from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.lifecycle.finish import Outcome, finish
-from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap
+from jobqueue.lifecycle.leases import LeaseUpdate, extend, reap, rescue
 from jobqueue.lifecycle.pull import acknowledge, pull
 from jobqueue.lifecycle.running_job import save_meta
 from jobqueue.maintenance.periodic import enqueue_due, prune
+from jobqueue.maintenance.sweep import sweep
 from jobqueue.servers.connection_pool import INFO_MAX_AGE_SECONDS
 from jobqueue.sharding.shard import MEMORY_LIMIT_SHARE, Shard
 from jobqueue.sharding.shards import Shards
@@ -152,6 +153,21 @@ async def test_reap_records_a_new_master_when_memory_is_full(full: Shard) -> Non
     await full.execute(("HDEL", f"{full.prefix}:wm:master", "run_id"))
     assert await reap(full, now=NOW) == []
     assert await full.execute(("HEXISTS", f"{full.prefix}:wm:master", "run_id")) == [1]
+
+
+@pytest.mark.parametrize("swept", [True, False])
+async def test_ends_that_an_rq_client_has_overwritten_are_restored_when_memory_is_full(
+    full: Shard, private_server: ValkeyServer, swept: bool
+) -> None:
+    private_server.command("CONFIG", "SET", "maxmemory", 0)
+    for id_ in ("bad", "done"):
+        private_server.command("HSET", f"rq:job:{id_}", "status", "queued", "ended_at", "")
+    private_server.command("CONFIG", "SET", "maxmemory", 1_000_000)
+    if swept:
+        assert await sweep(full, "default", part=0, now=NOW) == 0
+    else:
+        assert await rescue(full, 0, now=NOW) == (0, [])
+    assert [await job_status(full, id_) for id_ in ("bad", "done")] == ["failed", "finished"]
 
 
 async def test_control_operations_and_due_jobs_work_when_memory_is_full(full: Shard) -> None:
