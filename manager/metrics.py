@@ -86,6 +86,13 @@ class Metrics:
             queue.register(_ClusterCollector(cluster))
         return b"".join(map(generate_latest, (self.registry, own, queue)))
 
+    @staticmethod
+    def render_queues(counts: ShardCounts, unserved: Collection[str]) -> bytes:
+        """Return the metrics of these queues alone, for a key that is bound to them."""
+        registry = CollectorRegistry()
+        registry.register(_BoundCollector(counts, unserved))
+        return generate_latest(registry)
+
 
 class _Tally:
     """Requests of one method, route and status.
@@ -132,6 +139,15 @@ class _ManagerCollector(Collector):
         yield CounterMetricFamily("workmanager_results_pulled", "Results pulled from this manager", value=pulled)
 
 
+class _BoundCollector(Collector):
+    def __init__(self, counts: ShardCounts, unserved: Collection[str]) -> None:
+        self._counts = counts
+        self._unserved = unserved
+
+    def collect(self) -> Iterator[Metric]:
+        return _queue_families(self._counts, self._unserved)
+
+
 class _QueueCollector(Collector):
     def __init__(
         self,
@@ -176,32 +192,7 @@ class _QueueCollector(Collector):
         yield GaugeMetricFamily(
             "workmanager_results_leased", "Pulled results waiting to be acknowledged", value=self._counts.results_leased
         )
-        jobs = GaugeMetricFamily("workmanager_queue_jobs", "Jobs by queue and status", labels=("queue", "status"))
-        oldest = GaugeMetricFamily(
-            "workmanager_queue_oldest_job_age_seconds", "Waiting time of the next job", labels=("queue",)
-        )
-        for name, queue in self._counts.queues.items():
-            for status in (
-                "queued",
-                "scheduled",
-                "deferred",
-                "started",
-                "finished",
-                "failed",
-                "canceled",
-                "ready_to_enqueue",
-            ):
-                jobs.add_metric((name, status), getattr(queue, status))
-            oldest.add_metric((name,), queue.oldest_seconds or 0.0)
-        yield jobs
-        yield oldest
-        served = GaugeMetricFamily("workmanager_queue_served", "Whether a worker serves the queue", labels=("queue",))
-        paused = GaugeMetricFamily("workmanager_queue_paused", "Whether the queue is paused", labels=("queue",))
-        for name in sorted({*self._counts.queues, *self._counts.paused}):
-            served.add_metric((name,), float(name not in self._unserved))
-            paused.add_metric((name,), float(name in self._counts.paused))
-        yield served
-        yield paused
+        yield from _queue_families(self._counts, self._unserved)
         functions = self._counts.functions
         for event in ("enqueued", "finished", "failed", "stopped"):
             family = CounterMetricFamily(f"workmanager_jobs_{event}", f"Jobs {event}", labels=("function",))
@@ -212,6 +203,36 @@ class _QueueCollector(Collector):
         for name, value in functions.seconds.items():
             seconds.add_metric((name,), value)
         yield seconds
+
+
+def _queue_families(counts: ShardCounts, unserved: Collection[str]) -> Iterator[Metric]:
+    """Yield what is known of each queue."""
+    jobs = GaugeMetricFamily("workmanager_queue_jobs", "Jobs by queue and status", labels=("queue", "status"))
+    oldest = GaugeMetricFamily(
+        "workmanager_queue_oldest_job_age_seconds", "Waiting time of the next job", labels=("queue",)
+    )
+    for name, queue in counts.queues.items():
+        for status in (
+            "queued",
+            "scheduled",
+            "deferred",
+            "started",
+            "finished",
+            "failed",
+            "canceled",
+            "ready_to_enqueue",
+        ):
+            jobs.add_metric((name, status), getattr(queue, status))
+        oldest.add_metric((name,), queue.oldest_seconds or 0.0)
+    yield jobs
+    yield oldest
+    served = GaugeMetricFamily("workmanager_queue_served", "Whether a worker serves the queue", labels=("queue",))
+    paused = GaugeMetricFamily("workmanager_queue_paused", "Whether the queue is paused", labels=("queue",))
+    for name in sorted({*counts.queues, *counts.paused}):
+        served.add_metric((name,), float(name not in unserved))
+        paused.add_metric((name,), float(name in counts.paused))
+    yield served
+    yield paused
 
 
 class _ClusterCollector(Collector):

@@ -48,7 +48,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("POST", "/queues/{name:path}/resume"): CLOSED,
     ("GET", "/status"): Rule(JOBS_READ, filters=True),
     ("GET", "/workers"): Rule(JOBS_READ),
-    ("GET", "/metrics"): Rule(JOBS_READ),
+    ("GET", "/metrics"): Rule(JOBS_READ, filters=True),
     ("GET", "/scaler"): Rule(JOBS_READ),
     ("POST", "/scaler/pause"): CLOSED,
     ("POST", "/scaler/resume"): CLOSED,

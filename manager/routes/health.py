@@ -7,7 +7,9 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from jobqueue.errors import ShardUnavailable
+from manager.api_keys.caller import Caller
 from manager.cluster.reconciler import ClusterReconciler
+from manager.http.authentication import caller_of
 from manager.http.json_response import json_response
 from manager.http.problems import SHUTTING_DOWN, UNAVAILABLE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
@@ -42,7 +44,7 @@ class HealthRoutes:
                     "description": "Metrics in Prometheus' text format",
                     "content": {"text/plain": {"schema": {"type": "string"}}},
                 },
-                **problem_responses(400),
+                **problem_responses(400, 503),
             },
         )
         return router
@@ -83,6 +85,9 @@ class HealthRoutes:
     async def show_metrics(self, request: Request) -> Response:
         """Show the metrics of this manager and, if Redis answers, of the queue."""
         NO_PARAMETERS.parse(request.scope["query_string"])
+        caller = caller_of(request.scope)
+        if caller.is_bound:
+            return await self._show_metrics_of(caller)
         counts, workers, unavailable, moving = None, 0, 0, 0
         unserved: Collection[str] = ()
         try:
@@ -99,6 +104,13 @@ class HealthRoutes:
         troubles = RedisTroubles(len(self._queue.refused_servers), len(self._unsound_files()), moving)
         shown = self._metrics.render(counts, workers, unavailable, cluster, troubles, unserved)
         return Response(shown, media_type=CONTENT_TYPE_LATEST)
+
+    async def _show_metrics_of(self, caller: Caller) -> Response:
+        """Show the metrics of the queues that a key is bound to. 503 if Redis does not answer: there are no others."""
+        service = self._queue.service
+        counts = (await service.overview.counts())[0].only(caller.sees)
+        unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
+        return Response(self._metrics.render_queues(counts, unserved), media_type=CONTENT_TYPE_LATEST)
 
     def _unsound_files(self) -> Mapping[str, str]:
         watcher = self._queue if self._reconciler is None else self._reconciler

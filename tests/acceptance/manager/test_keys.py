@@ -18,6 +18,7 @@ from workmanager.local.valkey import ValkeyServer
 
 OPERATOR = "a-key-of-the-environment"
 HOLDS_WITHIN_SECONDS = 5.0
+QUEUE_METRICS = {f"workmanager_queue_{what}" for what in ("jobs", "oldest_job_age_seconds", "served", "paused")}
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +29,9 @@ def managers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Manager
     directory = tmp_path_factory.mktemp("managers")
     one, other = (ManagerProgram(directory, server.url, API_KEYS=OPERATOR) for _ in range(2))
     yield one.wait_until_ready(), other.wait_until_ready()
-    for manager in (one, other):
-        manager.kill()
-        assert "Traceback" not in manager.log
-    server.kill()
+    for program in (one, other, server):
+        program.kill()
+    assert "Traceback" not in one.log + other.log
 
 
 @pytest.fixture
@@ -166,16 +166,21 @@ def test_a_key_that_is_bound_to_queues_sees_nothing_of_others(first: ManagerProg
             assert (refused.status_code, refused.json()["detail"]) == (404, missing), path
         assert tenant.get("/jobs/ours").json()["queue"] == "reports-a"
         assert tenant.post("/queues/secret-plans/requeue-failed").json() == {"requeued": 0}
-        for path in ("/workers", "/scaler", "/metrics"):
+        for path in ("/workers", "/scaler"):
             assert tenant.get(path).status_code == 403
         assert tenant.get("/jobs?queue=secret-plans").json() == {"jobs": [], "cursor": None}
         # A cursor that another key got leads to no other queue.
         cursor = operator.get("/jobs?queue=secret-plans&limit=1").json()["cursor"]
-        shown = "".join(tenant.get(path).text for path in ("/jobs", "/queues", "/status", f"/jobs?cursor={cursor}"))
+        shown = "".join(
+            tenant.get(path).text for path in ("/jobs", "/queues", "/status", "/metrics", f"/jobs?cursor={cursor}")
+        )
         assert "secret-plans" not in shown
         assert "theirs" not in shown
         assert [queue["name"] for queue in tenant.get("/queues").json()["queues"]] == ["reports-a", "reports-b"]
         assert tenant.get("/status").json()["Jobs"] == 2
+        metrics = tenant.get("/metrics").text
+        assert 'workmanager_queue_jobs{queue="reports-a",status="queued"} 1.0' in metrics
+        assert {line.partition("{")[0] for line in metrics.splitlines() if not line.startswith("#")} == QUEUE_METRICS
     assert operator.get("/jobs/theirs").json()["status"] == "queued"
 
 
