@@ -2,10 +2,14 @@
 
 import asyncio
 import base64
+import secrets
 import threading
 import time
-from typing import Self
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Self, TypeVar
 
+from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.finish import Finished, finish
 from jobqueue.model import DEFAULT_QUEUE, ClaimedJob
@@ -19,6 +23,7 @@ BOOT_SECONDS = 2.0
 HEARTBEAT_SECONDS = 1.0
 LEASE_SECONDS = 300.0
 QUEUES = (DEFAULT_QUEUE,)
+T = TypeVar("T")
 
 
 class FakeWorkers:
@@ -61,31 +66,52 @@ class FakeWorkers:
             await asyncio.sleep(0.1)
         for agent in agents.values():
             agent.cancel()
-        for result in await asyncio.gather(*agents.values(), return_exceptions=True):
+        results = await asyncio.gather(*agents.values(), return_exceptions=True)
+        await shards.close()
+        for result in results:
             if isinstance(result, Exception):
                 raise result
-        await shards.close()
 
     async def _work(self, shard: Shard, instance_id: str) -> None:
         name = instance_id
-        await register(shard, WorkerRecord(name, name, 1, QUEUES, 1, "ec2:workmanager", instance_id))
+        record = WorkerRecord(name, name, 1, QUEUES, 1, "ec2:workmanager", instance_id)
+        await _repeated(lambda: register(shard, record))
         heartbeat_task = asyncio.create_task(self._beat(shard, name))
-        while not isinstance(await wait_for_message(shard, name, QUEUES, for_work=True, seconds=1.0), WorkerCommand):
-            while jobs := await claim(shard, name, QUEUES, 1, lease_seconds=LEASE_SECONDS):
+        while not isinstance(await _repeated(lambda: _message(shard, name)), WorkerCommand):
+            while jobs := await self._claim(shard, name):
                 await self._run_job(shard, name, jobs[0])
         heartbeat_task.cancel()
-        await unregister(shard, name, QUEUES)
+        await _repeated(lambda: unregister(shard, name, QUEUES))
+
+    async def _claim(self, shard: Shard, name: str) -> list[ClaimedJob]:
+        token = secrets.token_hex(8)
+        return await _repeated(lambda: claim(shard, name, QUEUES, 1, lease_seconds=LEASE_SECONDS, token=token))
 
     async def _run_job(self, shard: Shard, name: str, job: ClaimedJob) -> None:
         self.busy.add(name)
         await asyncio.sleep(self._job_seconds)
         while not self.may_finish.is_set():  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.1)
-        await finish(shard, name, [Finished(job, "work", self._job_seconds, base64.b64encode(b"null"))])
+        finished = [Finished(job, "work", self._job_seconds, base64.b64encode(b"null"))]
+        await _repeated(lambda: finish(shard, name, finished))
         self.busy.discard(name)
 
     async def _beat(self, shard: Shard, name: str) -> None:
         while True:
             running = int(name in self.busy)
-            await send_worker_heartbeat(shard, name, WorkerHeartbeat("busy" if running else "idle", running, 0, 0, 0.0))
+            heartbeat = WorkerHeartbeat("busy" if running else "idle", running, 0, 0, 0.0)
+            with suppress(ShardUnavailable):
+                await send_worker_heartbeat(shard, name, heartbeat)
             await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+def _message(shard: Shard, name: str) -> Awaitable[object]:
+    return wait_for_message(shard, name, QUEUES, for_work=True, seconds=1.0)
+
+
+async def _repeated(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until Redis answers in time, which it may not on a busy machine."""
+    while True:
+        with suppress(ShardUnavailable):
+            return await call()
+        await asyncio.sleep(0.1)
