@@ -41,5 +41,6 @@ set_up deploy
 set_up dev
 install_packages
 cd "$root"
-# Three files at a time: most tests wait for processes, and need little CPU.
-exec "$python" -m pytest --numprocesses 3 --dist loadfile "$@"
+# Three files at a time: most tests wait for processes, and need little CPU. In the order of the tree, the long ones
+# come first. By default those files come first that have the most tests, and the long ones are left for the end.
+exec "$python" -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder "$@"
