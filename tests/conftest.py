@@ -1,6 +1,6 @@
 """Fixtures of real servers. Each starts when the first test needs it and stops with the test run."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,14 @@ from workmanager.local.valkey_cluster import ValkeyCluster
 # For servers that many tests share, so that a busy disk does not delay them. Their writes survive a kill of the
 # process in the system's cache. Tests of power loss start servers of their own.
 _WITHOUT_FSYNC = {"appendfsync": "no"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape what pytest-xdist cannot pass on: the log of a test may show names that are not UTF-8."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session")
