@@ -19,7 +19,10 @@ install_packages() {
     compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || missing+=(libfaketime)
     # The simulator of IAM policies.
     { _has node && _has npm; } || missing+=(npm)
+    # Clients of other kinds, and a browser.
     _has curl || missing+=(curl)
+    { _has java && _has javac; } || missing+=(default-jdk-headless)
+    { _has chromium && _has chromedriver; } || missing+=(chromium chromium-driver)
     # Proxies in front of managers. Where systemd runs, their packages would also start services.
     if [ ! -d /run/systemd/system ]; then
         _has nginx || missing+=(nginx-light)
