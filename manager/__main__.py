@@ -16,6 +16,7 @@ from jobqueue.settings import exit_with_usage_error, load_settings
 from manager.cluster.slot_ranges import parse_hosts
 from manager.http.authentication import MIN_KEY_CHARACTERS
 from manager.http.listener import listen
+from manager.jwt.issuer import Issuer
 from manager.server import ManagerServer, ServerOptions
 from manager.settings import ManagerSettings
 from processes.logs import configure_logging
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The libraries log every start and every scheduler tick: only their errors matter.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         listener = listen(given.host, given.port)
     except OSError as error:
@@ -98,6 +100,8 @@ def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
         exit_with_usage_error(f"WORKMANAGER_API_KEYS: a key has fewer than {MIN_KEY_CHARACTERS} characters")
     if not settings.api_keys and not _is_loopback(given.host):
         exit_with_usage_error(f"--host {given.host} is reachable from other machines: set WORKMANAGER_API_KEYS")
+    if settings.oidc_issuer:
+        _check_issuer(settings)
     if settings.min_workers > settings.max_workers:
         exit_with_usage_error(
             f"WORKMANAGER_MIN_WORKERS: {settings.min_workers} is more than WORKMANAGER_MAX_WORKERS"
@@ -109,11 +113,22 @@ def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
         ("REDIS_URL", lambda: Topology(settings.redis_url)),
         ("CLUSTER_URL", lambda: settings.cluster_url and parse_redis_url(settings.cluster_url)),
         ("CLUSTER_HOSTS", lambda: settings.cluster_hosts and parse_hosts(settings.cluster_hosts)),
+        ("OIDC_ISSUER", lambda: Issuer.from_settings(settings)),
     ):
         try:
             parse()
         except ValueError as error:
             exit_with_usage_error(f"WORKMANAGER_{name}: {error}")
+
+
+def _check_issuer(settings: ManagerSettings) -> None:
+    if not settings.oidc_audience:
+        # Without it, a token for any other service of the issuer would open this one.
+        exit_with_usage_error("WORKMANAGER_OIDC_ISSUER: set WORKMANAGER_OIDC_AUDIENCE, which its tokens must name")
+    if not settings.api_keys:
+        exit_with_usage_error(
+            "WORKMANAGER_OIDC_ISSUER: set WORKMANAGER_API_KEYS as well: without it, the manager lets everybody in"
+        )
 
 
 def _check_ec2(settings: ManagerSettings) -> None:

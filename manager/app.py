@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -35,6 +35,9 @@ from manager.schemas import openapi
 from manager.schemas.job_factory import JobFactory
 from manager.settings import ManagerSettings
 
+if TYPE_CHECKING:
+    from manager.jwt.verifier import JwtVerifier
+
 DESCRIPTION = (
     "Submit jobs and pull their results. Errors are RFC 9457 problem details. Rejected requests change nothing."
 )
@@ -48,8 +51,14 @@ def build_app(
     access_log: AccessLog | None,
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
+    jwt: "JwtVerifier | None",
 ) -> Gateway:
-    """Return the ASGI application; with a `reconciler` it also reports the state of the cluster it administers."""
+    """Return the ASGI application.
+
+    Args:
+        reconciler: if given, the application also reports the state of the cluster that it administers.
+        jwt: if given, requests can bring tokens of its issuer instead of API keys.
+    """
     api, fast_routes = _build_api(settings, functions, queue, metrics, reconciler, key_table)
     document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
     if settings.root_path:
@@ -57,7 +66,7 @@ def build_app(
     api.include_router(DocumentationRoutes(document, functions).router())
     _add_errors(api, document["paths"])
     hosts = HostCheck(settings.allowed_hosts, has_keys=bool(settings.api_keys))
-    auth = ApiKeyAuth(settings.api_keys, key_table)
+    auth = ApiKeyAuth(settings.api_keys, key_table, jwt)
     return Gateway(fast_routes, api, hosts, auth, metrics, access_log)
 
 

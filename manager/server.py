@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -26,12 +27,16 @@ from manager.http.access_log import AccessLog
 from manager.http.connection_limit import ConnectionLimit
 from manager.http.listener import BACKLOG, raise_descriptor_limit
 from manager.http.uvicorn_protocol import ManagerHttpProtocol
+from manager.jwt.issuer import Issuer
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.scaler_factory import build_scaler
 from manager.settings import ManagerSettings
 from processes.liveness_pipe import parent_is_gone
 from scaler.loop import ScalerLoop
+
+if TYPE_CHECKING:
+    from manager.jwt.verifier import JwtVerifier
 
 SHUTDOWN_GRACE_SECONDS = 15
 """How long running requests get at shutdown; longer than any call to Redis takes."""
@@ -79,6 +84,7 @@ class ManagerServer:
         self._listener = listener
         self._metrics = Metrics()
         self._key_table = KeyTable()
+        self._jwt = _build_verifier(settings)
         self._queue = QueueConnection(
             settings.redis_url,
             settings.lease_seconds,
@@ -99,7 +105,14 @@ class ManagerServer:
         self._server = _Server(
             uvicorn.Config(
                 build_app(
-                    settings, functions, self._queue, self._metrics, self._access_log, self._reconciler, self._key_table
+                    settings,
+                    functions,
+                    self._queue,
+                    self._metrics,
+                    self._access_log,
+                    self._reconciler,
+                    self._key_table,
+                    self._jwt,
                 ),
                 # uvicorn calls it like the class.
                 http=partial(ManagerHttpProtocol, limit=self._connection_limit),  # type: ignore[arg-type]
@@ -131,6 +144,8 @@ class ManagerServer:
         )
         if self._reconciler is not None:
             self._reconciler.start()
+        if self._jwt is not None:
+            self._jwt.start()
         self._queue.start()
         _relax_garbage_collection()
         await self._server.serve(sockets=[self._listener])
@@ -139,6 +154,8 @@ class ManagerServer:
         if self._scaler is not None:
             await self._scaler.stop()
         await self._key_table.stop()
+        if self._jwt is not None:
+            await self._jwt.stop()
         await self._queue.close()
         if self._reconciler is not None:
             await self._reconciler.stop()
@@ -184,6 +201,15 @@ class ManagerServer:
     def _on_jobs_waiting(self) -> None:
         if self._scaler is not None:
             self._scaler.wake()
+
+
+def _build_verifier(settings: ManagerSettings) -> "JwtVerifier | None":
+    issuer = Issuer.from_settings(settings)
+    if issuer is None:
+        return None
+    from manager.jwt.verifier import JwtVerifier  # Here, because other managers start without joserfc.
+
+    return JwtVerifier(issuer)
 
 
 def _relax_garbage_collection() -> None:

@@ -17,6 +17,11 @@ class ManagerSettings(QueueSettings):
     """The value of `WORKMANAGER_<NAME>` for each field. The README lists them."""
 
     api_keys: CommaSeparated = ()
+    oidc_issuer: str = ""
+    """URL of the issuer whose tokens are taken beside API keys, see `manager.jwt.issuer`; '' for none."""
+    oidc_audience: str = ""
+    oidc_scope_claim: str = Field(default="scope", min_length=1)
+    oidc_queues_claim: str = ""
     allowed_hosts: CommaSeparated = ()
     """Hosts that clients may ask for, see `manager.http.host_check`."""
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")

@@ -1,4 +1,4 @@
-"""Who sends a request: an API key's id, what it may do, and which queues it sees."""
+"""Who sends a request: the id of a key or token, what it may do, and which queues it sees."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -9,28 +9,45 @@ from manager.api_keys.record import ADMIN, SCOPES
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The key that a request was sent with.
+    """The API key or token (JWT) that a request was sent with.
 
     Attributes:
-        key_id: its public id.
+        key_id: the key's public id, or the token's subject as logs show it.
         scopes: what it may do.
         queues: names or patterns of the queues that it is bound to; empty if it is not bound.
         is_stored: the key is one of those in Redis, which can end while a request waits.
+        expires_at: when a token ends (Unix time); None for keys.
     """
 
     key_id: str
     scopes: frozenset[str]
     queues: tuple[str, ...] = ()
     is_stored: bool = False
+    expires_at: float | None = None
     _pattern: re.Pattern[str] | None = field(default=None, compare=False)
 
     @classmethod
     def of(
-        cls, key_id: str, scopes: Collection[str], queues: Sequence[str] = (), *, is_stored: bool = False
+        cls,
+        key_id: str,
+        scopes: Collection[str],
+        queues: Sequence[str] = (),
+        *,
+        is_stored: bool = False,
+        expires_at: float | None = None,
     ) -> "Caller":
-        """Return the caller with this key."""
+        """Return the caller with this key or token."""
         granted = frozenset(SCOPES if ADMIN in scopes else scopes)
-        return cls(key_id, granted, tuple(queues), is_stored, _compile(queues) if queues else None)
+        return cls(key_id, granted, tuple(queues), is_stored, expires_at, _compile(queues) if queues else None)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{'API key' if self.expires_at is None else 'token'} {self.key_id}"
+
+    def is_expired(self, now: float) -> bool:
+        """Return whether it is a token that is over."""
+        return self.expires_at is not None and self.expires_at <= now
 
     @property
     def is_bound(self) -> bool:

@@ -14,6 +14,12 @@ from dataclasses import dataclass, replace
 JOBS_WRITE, JOBS_READ, RESULTS_PULL, ADMIN = "jobs:write", "jobs:read", "results:pull", "admin"
 SCOPES = (JOBS_WRITE, JOBS_READ, RESULTS_PULL, ADMIN)
 """What a key can be allowed to do. `admin` includes the others."""
+UNBOUND_SCOPES = frozenset({ADMIN, RESULTS_PULL})
+"""They concern all queues, so a key that is bound to some cannot have them."""
+QUEUE_PATTERN = r"^[A-Za-z0-9_.*-]{1,64}$"
+"""Of a queue that a key is bound to: its name; `*` stands for any text."""
+MAX_QUEUES = 32
+"""That a key can be bound to."""
 MAX_SECRETS = 5
 """Secrets of one key that can be valid at a time: the newest, and those that were replaced and are in their overlap."""
 

@@ -1,14 +1,21 @@
-"""API key authentication (bearer tokens): who sends a request, and whether they may."""
+"""Authentication by API keys and tokens (JWTs): who sends a request, and whether they may."""
 
 import hmac
+import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from manager.api_keys.caller import NOBODY_IN_PARTICULAR, Caller
 from manager.api_keys.record import SCOPES
 from manager.api_keys.table import KeysUnknown, KeyTable
 from manager.http.asgi import Scope, header
 from manager.http.permissions import check_permission
-from manager.http.problems import UNAUTHORIZED, UNAVAILABLE, Problem
+from manager.http.problems import ISSUER_UNAVAILABLE, UNAUTHORIZED, UNAVAILABLE, Problem
+from manager.jwt.errors import IssuerUnavailable, TokenRefused
+
+if TYPE_CHECKING:
+    # Managers without an issuer start without joserfc.
+    from manager.jwt.verifier import JwtVerifier
 
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
 """Paths for load balancers."""
@@ -24,17 +31,21 @@ MIN_KEY_CHARACTERS = 16
 
 
 class ApiKeyAuth:
-    """The keys of the setting, each with all scopes, and those in Redis. Without the setting, every request is allowed.
+    """The keys of the setting, each with all scopes, those in Redis, and tokens of an issuer.
+
+    Without the setting of keys, every request is allowed.
 
     Args:
         keys: those of `WORKMANAGER_API_KEYS`.
         table: the keys in Redis.
+        jwt: verifies tokens; None if there is no issuer.
     """
 
-    def __init__(self, keys: Iterable[str], table: KeyTable) -> None:
+    def __init__(self, keys: Iterable[str], table: KeyTable, jwt: "JwtVerifier | None" = None) -> None:
         self._keys = tuple(key.encode() for key in keys)
         self._callers = [Caller.of(f"env-{number}", SCOPES) for number, _ in enumerate(self._keys, 1)]
         self._table = table
+        self._jwt = jwt
 
     def check(self, scope: Scope) -> None:
         """Note the caller in the scope, unless no key is needed.
@@ -62,6 +73,9 @@ class ApiKeyAuth:
         check_permission(caller, scope["method"], scope["path"])
 
     def _find(self, token: bytes) -> Caller | None:
+        # Keys in Redis have no dots; a token has three parts.
+        if self._jwt is not None and token.count(b".") == 2:
+            return _verify(self._jwt, token)
         try:
             return self._table.find(token)
         except KeysUnknown as error:
@@ -76,14 +90,26 @@ def caller_of(scope: Scope) -> Caller:
 
 
 def check_again(table: KeyTable, scope: Scope) -> None:
-    """Check the key of a request that has been waiting once more, before it is given anything.
+    """Check the key or token of a request that has been waiting once more, before it is given anything.
 
     Raises:
-        Problem: 401, the key has been revoked or has expired, or that it has not cannot be told.
+        Problem: 401, it has been revoked or has expired, or that it has not cannot be told.
     """
-    if CALLER in scope and table.has_ended(scope[CALLER]):
+    caller: Caller | None = scope.get(CALLER)
+    if caller is not None and (table.has_ended(caller) or caller.is_expired(time.time())):
         headers = {"WWW-Authenticate": 'Bearer realm="workmanager"'}
-        raise Problem(UNAUTHORIZED, "the API key has ended while the request was waiting", headers=headers)
+        raise Problem(UNAUTHORIZED, f"{caller.name} has ended while the request was waiting", headers=headers)
+
+
+def _verify(jwt: "JwtVerifier", token: bytes) -> Caller:
+    try:
+        return jwt.find(token)
+    except TokenRefused as error:
+        headers = {"WWW-Authenticate": 'Bearer realm="workmanager", error="invalid_token"'}
+        raise Problem(UNAUTHORIZED, f"the token is not accepted: {error}", headers=headers) from error
+    except IssuerUnavailable as error:
+        detail = f"the token cannot be checked at the moment: {error}"
+        raise Problem(ISSUER_UNAVAILABLE, detail, headers={"Retry-After": "1"}) from error
 
 
 def _unauthorized(given: bytes) -> Problem:

@@ -109,4 +109,4 @@ def _forbidden(caller: Caller, reason: str, scope: str | None = None) -> Problem
     challenge = 'Bearer realm="workmanager", error="insufficient_scope"'
     if scope is not None:
         challenge += f', scope="{scope}"'
-    return Problem(FORBIDDEN, f"API key {caller.key_id} {reason}", headers={"WWW-Authenticate": challenge})
+    return Problem(FORBIDDEN, f"{caller.name} {reason}", headers={"WWW-Authenticate": challenge})

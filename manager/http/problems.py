@@ -58,6 +58,7 @@ FIELDS_TOO_LARGE = ProblemType(431, "fields-too-large", "The request's header fi
 INTERNAL = ProblemType(500, "internal", "The manager has failed")
 NOT_IMPLEMENTED = ProblemType(501, "not-implemented", "This server cannot do that")
 UNAVAILABLE = ProblemType(503, "unavailable", "Redis cannot be reached")
+ISSUER_UNAVAILABLE = ProblemType(503, "issuer-unavailable", "The issuer of tokens has not told its keys")
 FULL = ProblemType(503, "full", "Redis is full")
 SHUTTING_DOWN = ProblemType(503, "shutting-down", "The manager is shutting down")
 TOO_MANY_CONNECTIONS = ProblemType(503, "too-many-connections", "The manager has too many connections")

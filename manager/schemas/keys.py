@@ -5,21 +5,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from manager.api_keys.record import ADMIN, RESULTS_PULL, KeyRecord
+from manager.api_keys.record import MAX_QUEUES, QUEUE_PATTERN, UNBOUND_SCOPES, KeyRecord
 from manager.schemas.json_types import YEAR_SECONDS, WholeNumber
 
 MAX_OVERLAP_SECONDS = 30 * 24 * 3600
 DEFAULT_OVERLAP_SECONDS = 24 * 3600
 
 Scope = Literal["jobs:write", "jobs:read", "results:pull", "admin"]
-QueuePattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*-]{1,64}$")]
+QueuePattern = Annotated[str, Field(pattern=QUEUE_PATTERN)]
 
 # The check of `_check_together`, in the OpenAPI document's terms.
 _UNBOUND_ONLY: dict[str, Any] = {
     "required": ["queues"],
     "properties": {
         "queues": {"type": "array", "minItems": 1},
-        "scopes": {"type": "array", "contains": {"enum": [ADMIN, RESULTS_PULL]}},
+        "scopes": {"type": "array", "contains": {"enum": sorted(UNBOUND_SCOPES)}},
     },
 }
 
@@ -31,7 +31,7 @@ class KeyBody(BaseModel):
 
     scopes: list[Scope] = Field(min_length=1, max_length=4, description="What it may do; `admin` includes the others")
     queues: list[QueuePattern] = Field(
-        default=[], max_length=32, description="Names of queues; `*` stands for any text. Empty: all queues"
+        default=[], max_length=MAX_QUEUES, description="Names of queues; `*` stands for any text. Empty: all queues"
     )
     expires: Annotated[int, Field(ge=1, le=10 * YEAR_SECONDS), WholeNumber] | None = Field(
         default=None, description="Seconds after which it ends; by default it does not"
@@ -39,7 +39,7 @@ class KeyBody(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> "KeyBody":
-        for scope in (ADMIN, RESULTS_PULL):
+        for scope in sorted(UNBOUND_SCOPES):
             if self.queues and scope in self.scopes:
                 raise PydanticCustomError(
                     "unbound", "the scope '{scope}' concerns all queues: it cannot be bound to some", {"scope": scope}

@@ -40,7 +40,7 @@ ROOMS = {
     ),
     "manager": (
         *("min_workers_schedule", "settings", "pages", "append_only", "cluster", "metrics", "scaler_factory"),
-        "api_keys",
+        *("api_keys", "jwt"),
         *("http", "queue", "schemas", "routes", "app", "export_openapi", "server", "__main__"),
     ),
     "scaler": (

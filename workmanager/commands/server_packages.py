@@ -22,6 +22,7 @@ EXTRA_MODULES = (
         "fastapi_offline",
         "hiredis",
         "httptools",
+        "joserfc",
         "msgpack",
         "orjson",
         "prometheus_client",

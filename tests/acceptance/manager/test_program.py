@@ -28,6 +28,13 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     [
         (["--host", "0.0.0.0"], {}, "WORKMANAGER_API_KEYS"),
         ([], {"API_KEYS": "long-enough-to-be-one,hunter2"}, "WORKMANAGER_API_KEYS: a key has fewer than 16 characters"),
+        ([], {"OIDC_ISSUER": "https://id.example"}, "WORKMANAGER_OIDC_AUDIENCE"),
+        ([], {"OIDC_ISSUER": "https://id.example", "OIDC_AUDIENCE": "jobs"}, "WORKMANAGER_API_KEYS"),
+        (
+            [],
+            {"OIDC_ISSUER": "http://id.example", "OIDC_AUDIENCE": "jobs", "API_KEYS": "a-key-of-some-length"},
+            "WORKMANAGER_OIDC_ISSUER: must begin with https://",
+        ),
         (["--scaler", "ec2"], {}, "WORKMANAGER_LAUNCH_TEMPLATE"),
         ([], {"BUDGET_PER_HOUR": "5"}, "WORKMANAGER_PRICE_PER_HOUR"),
         ([], {"MIN_WORKERS_SCHEDULE": "many"}, "WORKMANAGER_MIN_WORKERS_SCHEDULE"),
