@@ -13,7 +13,7 @@ from tests.infra.host_image import commands
 from tests.infra.moto_stacks import patch_moto
 from tests.infra.rollout import Rollouts
 from tests.infra.stack_load_balancer import StackLoadBalancer
-from tests.infra.tools import AWS_CLI, fast_waiters_environment
+from tests.infra.tools import fast_waiters_environment, start_fast_aws
 
 ROOT = Path(__file__).parents[3]
 SCRIPT_TIMEOUT_SECONDS = 600
@@ -38,7 +38,7 @@ class Deployment:
         self.authority = directory / f"config/workmanager/workmanager-{REGION}-ca.pem"
         programs = directory / "programs"
         programs.mkdir()
-        (programs / "aws").symlink_to(AWS_CLI.program("aws"))
+        (programs / "aws").symlink_to(start_fast_aws())
         self._hosts = directory / "hosts"
         self._environ = {
             **os.environ,
