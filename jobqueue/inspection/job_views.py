@@ -122,9 +122,7 @@ async def read_queues(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
     Raises:
         ShardUnavailable: the master is unavailable.
     """
-    commands = [("HGET", keys.job(shard.prefix, job_id), "origin") for job_id in job_ids]
-    answers = await shard.execute(*commands, tolerate_wrong_types=True)
-    return [None if answer is None else text_of(answer) for answer in answers]
+    return await _read_field(shard, job_ids, "origin")
 
 
 async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
@@ -133,7 +131,11 @@ async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None
     Raises:
         ShardUnavailable: the master is unavailable.
     """
-    commands = [("HGET", keys.job(shard.prefix, job_id), "status") for job_id in job_ids]
+    return await _read_field(shard, job_ids, "status")
+
+
+async def _read_field(shard: Shard, job_ids: Sequence[str], field: str) -> list[str | None]:
+    commands = [("HGET", keys.job(shard.prefix, job_id), field) for job_id in job_ids]
     answers = await shard.execute(*commands, tolerate_wrong_types=True)
     return [None if answer is None else text_of(answer) for answer in answers]
 

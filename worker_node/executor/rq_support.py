@@ -45,7 +45,7 @@ class RqSupport:
     def begin(self, running: RunningJob) -> Token[Any] | None:
         """Note that a job runs now. Give what this returns to `end`."""
         self._running = running
-        return self._set_current() if self._current is not None else None
+        return None if self._current is None else _set_current(self._current, running)
 
     def end(self, token: Token[Any] | None) -> None:
         """Note that the job has ended."""
@@ -56,18 +56,10 @@ class RqSupport:
     def note_import(self, module: Any) -> None:
         """Note that `rq.job` has just been imported, perhaps by the running job."""
         self.retry = module.Retry
-        self._current = module._current_job
+        current = self._current = module._current_job
         if self._running is not None:
             # In the job's own context, which ends with it.
-            self._set_current()
-
-    def _set_current(self) -> Token[Any] | None:
-        from worker_node.executor.current_job import CurrentJob
-
-        if self._running is None or self._current is None:
-            return None
-        agent, sequence, job_id, pickled = self._running
-        return self._current.set(CurrentJob(agent, sequence, job_id, pickled=pickled))
+            _set_current(current, self._running)
 
 
 class _Finder(MetaPathFinder):
@@ -100,3 +92,9 @@ class _Loader(Loader):
             module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
         self._support.note_import(module)
+
+
+def _set_current(current: ContextVar[Any], running: RunningJob) -> Token[Any]:
+    from worker_node.executor.current_job import CurrentJob
+
+    return current.set(CurrentJob(running.agent, running.sequence, running.job_id, pickled=running.pickled))
