@@ -6,11 +6,13 @@
 - Change sets leave out resources that the template's conditions exclude.
 - Templates can also be read from `https://BUCKET.s3.REGION.amazonaws.com/KEY`.
 - Amazon's public parameters can be written, since the emulator has none.
+- Generated names differ by region, so that stacks of the same name in two regions do not share their roles.
 - A request that names another owner of a bucket is refused, as on AWS. So is one of aws-cli to a deployment's bucket
   that names none.
 - What AWS refuses, or does late: `ministack_limits.py`.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,6 +35,8 @@ TYPES = {
 }
 """Architecture and cores of the instance types."""
 ZONES = "abcd"
+SUFFIX_LENGTH = 13
+"""Length of the suffix of a generated name."""
 LACKING = {"b": {"t4g.micro", "t3.micro"}, "c": {"x2gd.large"}}
 """Instance types that a zone does not have, by the zone's letter."""
 
@@ -178,6 +182,17 @@ def for_owners(dispatch: Callable[..., Any]) -> Callable[..., Any]:
     return handle
 
 
+def with_region(physical_name: Callable[..., str]) -> Callable[..., str]:
+    """Wrap the function that generates a resource's name. Its suffix is a hash of stack and resource alone."""
+
+    def generate(stack: str, logical_id: str, *, lowercase: bool = False, **options: Any) -> str:
+        name = physical_name(stack, logical_id, lowercase=lowercase, **options)
+        suffix = hashlib.sha256(f"{name}:{ec2.get_region()}".encode()).hexdigest()[:SUFFIX_LENGTH]
+        return name[:-SUFFIX_LENGTH] + (suffix if lowercase else suffix.upper())
+
+    return generate
+
+
 if __name__ == "__main__":
     handlers = provisioners._RESOURCE_HANDLERS
     handlers["AWS::EC2::NetworkInterface"] = {"create": create_interface, "delete": delete_interface}
@@ -190,6 +205,7 @@ if __name__ == "__main__":
     ec2._ACTION_MAP["DescribeInstanceTypes"] = describe_types
     ec2._ACTION_MAP["DescribeInstanceTypeOfferings"] = describe_offerings
     helpers._resolve_document = with_bucket_hosts(helpers._resolve_document)
+    provisioners._physical_name = with_region(provisioners._physical_name)
     changesets._resolve_props_for_diff = with_conditions(changesets._resolve_props_for_diff)
     ssm._reserved_name_error = lambda name: None
     s3._dispatch = for_owners(s3._dispatch)
