@@ -6,7 +6,7 @@
 - Change sets leave out resources that the template's conditions exclude.
 - Templates can also be read from `https://BUCKET.s3.REGION.amazonaws.com/KEY`.
 - Amazon's public parameters can be written, since the emulator has none.
-- Generated names differ by region, so that stacks of the same name in two regions do not share their roles.
+- Generated names differ by region (findings/ministack-shared-roles.sh).
 - A request that names another owner of a bucket is refused, as on AWS. So is one of aws-cli to a deployment's bucket
   that names none.
 - What AWS refuses, or does late: `ministack_limits.py`.
