@@ -1,13 +1,19 @@
-"""A fake network load balancer: terminates TLS, and forwards connections to targets whose health check passes."""
+"""A fake network load balancer: terminates TLS, and forwards connections to targets whose health check passes.
+
+`python -m tests.infra.balancer ADDRESS CERTIFICATE KEY` is one in a process of its own: it measures managers, and
+not the interpreter of a simulation. Each line of its standard input has the URLs of the targets, separated by spaces.
+For each round of checks it prints a line of JSON: `{URL: WHY}`, where WHY is "" for a target whose check passes, and
+otherwise what was wrong. Only targets that are healthy get connections.
+"""
 
 import asyncio
 import itertools
+import json
 import ssl
-import threading
+import sys
+import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,7 +27,7 @@ BLOCK_BYTES = 1 << 16
 
 
 class Balancer:
-    """Listens on port 443 of `address`, in the network of the thread that enters the block."""
+    """Listens on port 443 of `address` until standard input ends."""
 
     def __init__(self, address: str, certificate: Path, key: Path) -> None:
         self._address = address
@@ -30,54 +36,30 @@ class Balancer:
         self._targets: list[str] = []
         self._healthy: list[str] = []
         self._turn = itertools.count()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def set_targets(self, urls: list[str]) -> None:
-        """Set the base URLs of the targets."""
-        self._targets = urls
-
-    @property
-    def healthy(self) -> list[str]:
-        """The targets whose health check passes."""
-        return self._healthy
-
-    async def _start(self) -> None:
-        self._checking = asyncio.create_task(self._check())
-        self._server = await asyncio.start_server(self._serve, self._address, 443, ssl=self._tls)
-
-    async def _stop(self) -> None:
-        self._server.close()
-        running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+    async def run(self) -> None:
+        """Serve until standard input ends."""
+        checking = asyncio.create_task(self._check())
+        async with await asyncio.start_server(self._serve, self._address, 443, ssl=self._tls):
+            while line := await asyncio.to_thread(sys.stdin.readline):
+                self._targets = line.split()
+        checking.cancel()
 
     async def _check(self) -> None:
         failures: dict[str, int] = {}
         async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as client:
             while True:
                 targets = list(self._targets)
-                ready = await asyncio.gather(*(_is_ready(client, url) for url in targets))
+                wrongs = await asyncio.gather(*(_what_is_wrong(client, url) for url in targets))
                 # A target that has never been healthy is unhealthy at its first failure.
                 before = {url: failures.get(url, MOST_FAILURES - 1) for url in targets}
-                failures = {
-                    url: 0 if is_ready else before[url] + 1 for url, is_ready in zip(targets, ready, strict=True)
-                }
+                failures = {url: before[url] + 1 if wrong else 0 for url, wrong in zip(targets, wrongs, strict=True)}
                 self._healthy = [url for url in targets if failures[url] < MOST_FAILURES]
+                told = {
+                    url: wrong if url not in self._healthy else "" for url, wrong in zip(targets, wrongs, strict=True)
+                }
+                sys.stdout.write(f"{json.dumps(told)}\n")
+                sys.stdout.flush()
                 await asyncio.sleep(CHECK_SECONDS)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,11 +73,13 @@ class Balancer:
             await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
 
 
-async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
+async def _what_is_wrong(client: httpx.AsyncClient, url: str) -> str:
+    begin = time.monotonic()
     try:
-        return (await client.get(f"{url}/readyz")).is_success
-    except httpx.HTTPError:
-        return False
+        answer = await client.get(f"{url}/readyz")
+    except httpx.HTTPError as error:
+        return f"{type(error).__name__} after {time.monotonic() - begin:.1f} s"
+    return "" if answer.is_success else f"{answer.status_code} {answer.text}"
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,3 +91,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         pass
     finally:
         writer.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(Balancer(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])).run())

@@ -1,7 +1,9 @@
-"""The load balancer of a simulated stack: a `Balancer` with the targets that moto has registered."""
+"""The load balancer of a simulated stack: a `tests.infra.balancer` with the targets that moto has registered."""
 
+import json
+import subprocess
+import sys
 import threading
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,9 +14,10 @@ from moto.acm.models import acm_backends
 from tests.ec2.moto_region import ACCOUNT
 from tests.ec2.network import CLOUD_ADDRESS
 from tests.ec2.simulated_cloud import REGION, SimulatedCloud
-from tests.infra.balancer import Balancer
 
+ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.25
+MANAGERS = 2
 
 
 class StackLoadBalancer:
@@ -25,7 +28,8 @@ class StackLoadBalancer:
         hosts: a hosts file, to which the load balancer's name is added.
 
     Attributes:
-        fewest: the lowest number of managers that were ready at the same time, after there were two.
+        fewest_ready: the lowest number of managers that were ready at the same time, after there were two.
+        fewest_checks: the checks of that moment: what was wrong by target, "" for nothing.
     """
 
     def __init__(self, cloud: SimulatedCloud, directory: Path, hosts: Path) -> None:
@@ -33,6 +37,7 @@ class StackLoadBalancer:
         self._directory = directory
         self._hosts = hosts
         self.fewest_ready: int | None = None
+        self.fewest_checks: dict[str, str] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -48,26 +53,37 @@ class StackLoadBalancer:
 
     def _run(self) -> None:
         elb = self._cloud.client("elbv2")
-        with ExitStack() as stack:
-            balancer: Balancer | None = None
+        while not (found := elb.describe_load_balancers()["LoadBalancers"]):
+            if self._stopping.wait(POLL_SECONDS):
+                return
+        command = [sys.executable, "-m", "tests.infra.balancer", *self._arguments(found[0]["DNSName"])]
+        pipe = subprocess.PIPE
+        # From this thread, because the network is this thread's.
+        with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as balancer:
+            assert balancer.stdin
+            reader = threading.Thread(target=self._read_checks, args=(balancer,))
+            reader.start()
             while not self._stopping.wait(POLL_SECONDS):
-                found = elb.describe_load_balancers()["LoadBalancers"]
-                if found and balancer is None:
-                    balancer = stack.enter_context(self._listen(found[0]["DNSName"]))
-                if found and balancer is not None:
-                    balancer.set_targets([f"http://{address}:5000" for address in self._targets()])
-                    ready = len(balancer.healthy)
-                    if self.fewest_ready is not None or ready == 2:
-                        self.fewest_ready = min(ready, 2 if self.fewest_ready is None else self.fewest_ready)
+                print(*(f"http://{address}:5000" for address in self._targets()), file=balancer.stdin, flush=True)
+            balancer.stdin.close()
+            reader.join()
 
-    def _listen(self, name: str) -> Balancer:
+    def _read_checks(self, balancer: subprocess.Popen[str]) -> None:
+        assert balancer.stdout
+        for line in balancer.stdout:
+            checks: dict[str, str] = json.loads(line)
+            ready = list(checks.values()).count("")
+            if ready == MANAGERS if self.fewest_ready is None else ready < self.fewest_ready:
+                self.fewest_ready, self.fewest_checks = ready, checks
+
+    def _arguments(self, name: str) -> list[str]:
         certificate, key = self._directory / "balancer.pem", self._directory / "balancer.key"
         (kept,) = acm_backends[ACCOUNT][REGION]._certificates.values()
         certificate.write_bytes(kept.cert)
         key.write_bytes(kept.key)
         with self._hosts.open("a") as file:
             file.write(f"{CLOUD_ADDRESS} {name}\n")
-        return Balancer(CLOUD_ADDRESS, certificate, key)
+        return [CLOUD_ADDRESS, str(certificate), str(key)]
 
     def _targets(self) -> list[str]:
         """Return the addresses of the registered hosts that run."""

@@ -77,18 +77,23 @@ class Deployment:
         assert done.returncode == status, done.stdout
         return done.stdout
 
-    def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a Python program of the tests that can resolve the load balancer's name."""
+    @contextmanager
+    def running(self, module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a Python program of the tests that can resolve the load balancer's name. It is killed after the block."""
         (balancer,) = self.cloud.client("elbv2").describe_load_balancers()["LoadBalancers"]
         url = f"https://{balancer['DNSName']}"
-        return subprocess.Popen(
+        with subprocess.Popen(
             self._with_hosts_file([sys.executable, "-m", module, url, *arguments]),
             env={**self._environ, "SSL_CERT_FILE": str(self.authority), "API_KEY": self.api_key},
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def _with_hosts_file(self, command: Sequence[str]) -> list[str]:
         # A mount namespace of its own, with a hosts file that has the names of load balancers.

@@ -66,10 +66,10 @@ def test_the_whole_life_of_a_cluster(deployment: Deployment, tmp_path: Path) -> 
     untouched = list_resources(deployment.cloud)
     _is_created_and_runs_jobs(deployment, first)
     _is_unchanged_by_a_second_run(deployment, first)
-    load = deployment.start("tests.acceptance.deploy.load")
-    _is_upgraded(deployment, second)
-    _survives_a_failed_upgrade(deployment, second)
-    _has_lost_no_job(load)
+    with deployment.running("tests.acceptance.deploy.load") as load:
+        _is_upgraded(deployment, second)
+        _survives_a_failed_upgrade(deployment, second)
+        _has_lost_no_job(load)
     _hands_over_before_it_stops(deployment)
     _is_deleted_completely(deployment, untouched)
 
@@ -100,7 +100,7 @@ def _is_upgraded(deployment: Deployment, app: str) -> None:
     output = deployment.run("setup.sh", "--app", app)
     assert "the stack is UPDATE_COMPLETE" in output
     assert [name for name, *_ in deployment.rollouts.replaced] == ["ManagerA", "ManagerB", "Witness"]
-    assert deployment.load_balancer.fewest_ready == 1
+    assert deployment.load_balancer.fewest_ready == 1, deployment.load_balancer.fewest_checks
     until(lambda: not (old & _workers(deployment)), 300, wanted="the end of the old version's workers")
 
 
@@ -111,7 +111,7 @@ def _survives_a_failed_upgrade(deployment: Deployment, app: str) -> None:
     assert "WORKMANAGER_WAIT_WEIGHT" in output
     # Manager A was replaced, and rolled back. Manager B was not touched.
     assert [name for name, *_ in deployment.rollouts.replaced] == ["ManagerA", "ManagerA"]
-    assert deployment.load_balancer.fewest_ready == 1
+    assert deployment.load_balancer.fewest_ready == 1, deployment.load_balancer.fewest_checks
 
 
 def _has_lost_no_job(load: subprocess.Popen[str]) -> None:
