@@ -71,6 +71,7 @@ class ScalerLoop:
             metrics,
             wait_target_seconds=wait_target_seconds,
             managed_queues=managed_queues,
+            clock=clock,
             rng=rng or random.SystemRandom(),
         )
         self._scheduler = AsyncIOScheduler()

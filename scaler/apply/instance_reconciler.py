@@ -11,7 +11,7 @@ from jobqueue.sharding.shards import Shards
 from jobqueue.workers.fence import fence_worker, hold_workers, release_workers
 from jobqueue.workers.registry import WorkerView
 from scaler.fleets.fleet import Fleet, FleetError
-from scaler.fleets.instances import Instance
+from scaler.fleets.instances import DescribedInstance, Instance
 from scaler.metrics import ScalerMetrics
 from scaler.observe.instance_observer import InstanceObserver
 from scaler.observe.instance_phases import Classification
@@ -58,17 +58,23 @@ class InstanceReconciler:
         self._observer.on_leadership_gained()
         self._drain_sent_at = {}
 
-    async def reconcile(self, epoch: int, state: ScalerState) -> FleetState:
+    async def reconcile(self, epoch: int, state: ScalerState, overdue_launches: Collection[str]) -> FleetState:
         """Classify all instances, save what changed, fence the workers that must go, terminate empty instances.
+
+        Args:
+            overdue_launches: see `FleetSnapshot`.
 
         Raises:
             ShardUnavailable, LeadershipLost: the next leader does the rest.
         """
-        workers, found = await self._observer.observe(state)
+        workers, found = await self._observer.observe(state, overdue_launches)
         breaker = self._update_breaker(state, found)
         documents = {"caution": breaker.dump()} if breaker != state.launch_breaker else None
-        if found.changed or found.terminated or documents:
-            await self._store.save(epoch, StateUpdate(found.changed, terminated=found.terminated, documents=documents))
+        settled = found.settled_launches
+        if found.changed or found.terminated or documents or settled:
+            update = StateUpdate(found.changed, found.terminated, completed_intents=settled, documents=documents)
+            await self._store.save(epoch, update)
+            self._report_settled(settled)
         instances = dict(found.instances)
         draining = [each for each in instances.values() if each.terminating_at is not None and each.drained_at is None]
         fenced = await self.fence(draining, state.now)
@@ -77,7 +83,8 @@ class InstanceReconciler:
         if fenced or terminated:
             remaining = [each for each in fenced if each.id in instances]
             await self._store.save(epoch, StateUpdate(remaining, terminated=terminated))
-        state = replace(state, launch_breaker=breaker)
+        intents = [each for each in state.intents if each.token not in settled]
+        state = replace(state, launch_breaker=breaker, intents=intents)
         return FleetState(state, instances, workers, found.boot_durations, self._observer.has_described)
 
     @asynccontextmanager
@@ -169,6 +176,14 @@ class InstanceReconciler:
         for id_ in terminated:
             self._report_terminated(instances.pop(id_), now)
         return terminated
+
+    def _report_settled(self, settled: Mapping[str, Sequence[DescribedInstance]]) -> None:
+        for token, described in settled.items():
+            log.info(
+                "event=launch_settled token=%s launched=%d instance_ids=%s: the call had no answer",
+                *(token, len(described), ",".join(each.id for each in described)),
+            )
+            self._metrics.launched(described[0].market if described else "", len(described))
 
     def _report_terminated(self, instance: Instance, now: float) -> None:
         log.info(

@@ -6,6 +6,7 @@ The token makes the repetition idempotent: the fleet returns the instances of th
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,10 +18,14 @@ from scaler.state.store import LeadershipLost, ScalerState, ScalerStore, StateUp
 
 log = logging.getLogger(__name__)
 
-REPEAT_SECONDS = 5.0
-"""Interval between two repetitions of one launch."""
-INTENT_HOLD_SECONDS = 60.0
-"""How long the intents of a former leader are kept and counted: it can be paused, and still send them later."""
+REPEAT_SECONDS, MAX_REPEAT_SECONDS = 5.0, 60.0
+"""Pause before a launch is repeated. It doubles with each repetition."""
+UNSEEN_SECONDS = 100.0
+"""How long after a call without an answer its instances can be missing from descriptions. EC2 takes up to 90 s; the
+rest is for one more poll."""
+INTENT_HOLD_SECONDS = UNSEEN_SECONDS + 60.0
+"""The same for the intents of a former leader, counted from when this one took over: the other can be paused, and
+still send its calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +34,41 @@ class _Answer:
 
     Attributes:
         is_repeat: the launch may have been requested before.
-        is_inherited: a former leader recorded the intent.
     """
 
     intent: Intent
     is_repeat: bool
-    is_inherited: bool
     launched: Sequence[DescribedInstance] = ()
     error: FleetError | None = None
 
-    def is_final(self, now: float) -> bool:
-        """Whether the launch can bring no instances beyond those in this answer."""
+    @property
+    def is_final(self) -> bool:
+        """Whether the launch can bring no instances beyond those in this answer.
+
+        The refusal of a repetition says nothing of the call before it, which may have launched instances.
+        """
         match None if self.error is None else self.error.cause:
             case None | Cause.TOKEN_EXPIRED:
                 return True
-            case Cause.CAPACITY | Cause.REFUSED:
-                return not self.is_inherited or now - self.intent.recorded_at >= INTENT_HOLD_SECONDS
-            case Cause.THROTTLED:
-                return not self.is_repeat
-            case _:
+            case Cause.UNKNOWN:
                 return False
+            case _:
+                return not self.is_repeat
+
+
+@dataclass(slots=True)
+class _OpenLaunch:
+    """What this manager knows of a launch whose answer is missing. Times are those of the launcher's clock.
+
+    Attributes:
+        hold_until: until then, instances that it brought can be missing from descriptions.
+        is_refused: the last answer was a refusal.
+    """
+
+    hold_until: float
+    repeat_at: float = 0.0
+    repetitions: int = 0
+    is_refused: bool = False
 
 
 class Launcher:
@@ -56,6 +76,7 @@ class Launcher:
 
     Args:
         holds_lease: whether no other manager can be the leader; checked right before each call.
+        clock: monotonic seconds.
         rng: source of tokens and backoff jitter.
     """
 
@@ -66,14 +87,25 @@ class Launcher:
         metrics: ScalerMetrics,
         *,
         holds_lease: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
         rng: random.Random,
     ) -> None:
         self._fleet = fleet
         self._store = store
         self._metrics = metrics
         self._holds_lease = holds_lease
+        self._clock = clock
         self._rng = rng
-        self._requested_at: dict[str, float] = {}
+        self._open: dict[str, _OpenLaunch] = {}
+
+    def on_leadership_gained(self) -> None:
+        """Start over: another leader may have sent calls meanwhile."""
+        self._open = {}
+
+    def overdue(self) -> set[str]:
+        """Return the tokens of refused launches whose instances, if there were any, would be described by now."""
+        now = self._clock()
+        return {token for token, launch in self._open.items() if launch.is_refused and now >= launch.hold_until}
 
     async def repeat_unanswered(self, epoch: int, state: ScalerState) -> bool:
         """Repeat the launches whose answer is not known; return whether any call was sent.
@@ -81,10 +113,15 @@ class Launcher:
         Raises:
             LeadershipLost, ShardUnavailable: their intents stay recorded.
         """
-        self._requested_at = {each.token: self._requested_at.get(each.token, 0.0) for each in state.intents}
-        due = [each for each in state.intents if state.now - self._requested_at[each.token] >= REPEAT_SECONDS]
+        now = self._clock()
+        self._open = {
+            each.token: self._open.get(each.token, _OpenLaunch(now + INTENT_HOLD_SECONDS)) for each in state.intents
+        }
+        due = [each for each in state.intents if now >= self._open[each.token].repeat_at]
         if not due or state.now < state.launch_breaker.not_before:
             return False
+        # After a failure, one call shows whether calls succeed again.
+        due = due[:1] if state.launch_breaker.failures else due
         await self._request_all(epoch, state, state.instances, due, is_repeat=True)
         return True
 
@@ -107,6 +144,7 @@ class Launcher:
         if not requests:
             log.warning("event=no_capacity_pool_available reason=all_pools_cooling_down wanted=%d", count)
             return ()
+        requests = requests[:1] if state.launch_breaker.failures else requests
         intents = [Intent(f"{self._rng.getrandbits(128):032x}", state.now, epoch, request) for request in requests]
         if not await self._store.record_intents(epoch, intents, max_instances=max_instances):
             log.warning("event=launch_rejected reason=limit wanted=%d max_instances=%d", count, max_instances)
@@ -124,18 +162,18 @@ class Launcher:
         is_repeat: bool,
     ) -> set[str]:
         """Send the calls, save the answers, and return the tokens of the launches that failed for good."""
-        self._requested_at.update({intent.token: state.now for intent in intents})
-        answers = await asyncio.gather(*(self._request(intent, epoch, is_repeat) for intent in intents))
+        answers = await asyncio.gather(*(self._request(intent, is_repeat) for intent in intents))
         launched: list[Instance] = []
         breaker = state.launch_breaker
         for answer in answers:
+            self._note_open(answer)
             breaker = self._record_answer(answer, breaker, state.now)
             launched += [
                 _to_record(each, answer, state.now)
                 for each in answer.launched
                 if not each.ended and each.id not in state.instances
             ]
-        completed = [answer.intent.token for answer in answers if answer.is_final(state.now)]
+        completed = [answer.intent.token for answer in answers if answer.is_final]
         failed = {answer.intent.token for answer in answers if not answer.launched}.intersection(completed)
         # An instance whose replacement failed gets another one in a later round.
         without_replacement = [
@@ -146,15 +184,26 @@ class Launcher:
         await self._store.save(epoch, StateUpdate(changed, completed_intents=completed, documents=documents))
         return failed
 
-    async def _request(self, intent: Intent, epoch: int, is_repeat: bool) -> _Answer:
+    async def _request(self, intent: Intent, is_repeat: bool) -> _Answer:
         if not self._holds_lease():
             raise LeadershipLost
-        is_inherited = intent.epoch != epoch
         try:
             launched = await self._fleet.launch(intent, repeated=is_repeat)
         except FleetError as error:
-            return _Answer(intent, is_repeat, is_inherited, error=error)
-        return _Answer(intent, is_repeat, is_inherited, launched)
+            return _Answer(intent, is_repeat, error=error)
+        return _Answer(intent, is_repeat, launched)
+
+    def _note_open(self, answer: _Answer) -> None:
+        if answer.is_final or answer.error is None:
+            self._open.pop(answer.intent.token, None)
+            return
+        now = self._clock()
+        launch = self._open.setdefault(answer.intent.token, _OpenLaunch(now + UNSEEN_SECONDS))
+        launch.repeat_at = now + min(MAX_REPEAT_SECONDS, REPEAT_SECONDS * 2**launch.repetitions)
+        launch.repetitions = min(launch.repetitions + 1, 16)
+        launch.is_refused = answer.error.cause is not Cause.UNKNOWN
+        if not launch.is_refused:
+            launch.hold_until = max(launch.hold_until, now + UNSEEN_SECONDS)
 
     def _record_answer(self, answer: _Answer, breaker: LaunchBreaker, now: float) -> LaunchBreaker:
         """Log and count an answer, and return the launch breaker after it."""
@@ -164,7 +213,7 @@ class Launcher:
         log.log(
             logging.ERROR if error.cause is Cause.REFUSED else logging.WARNING,
             "event=launch_failed token=%s pool=%s requested=%d cause=%s final=%s error=%s",
-            *(answer.intent.token, request.pool, request.count, error.cause.value, answer.is_final(now), error),
+            *(answer.intent.token, request.pool, request.count, error.cause.value, answer.is_final, error),
         )
         self._metrics.failed(error.cause.value)
         return breaker.after_failure(error.cause, request.pool, f"{request.pool}: {error}", now, self._rng.random())

@@ -6,7 +6,7 @@ docs/architecture.md numbers the writes of a round.
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from jobqueue.model import ALL_QUEUES
@@ -46,6 +46,7 @@ class ScalingRound:
         limits: limits from the settings; operators can override them (see `Overrides`).
         wait_target_seconds: see `Estimators`.
         managed_queues: those that the fleet's workers serve.
+        clock: monotonic seconds.
         rng: source of launch tokens and backoff jitter.
     """
 
@@ -59,6 +60,7 @@ class ScalingRound:
         *,
         wait_target_seconds: float | None = None,
         managed_queues: Sequence[str] = ALL_QUEUES,
+        clock: Callable[[], float],
         rng: random.Random,
     ) -> None:
         self._profile = fleet.profile
@@ -66,7 +68,9 @@ class ScalingRound:
         self._metrics = metrics
         self._store = ScalerStore(shards.all[0], elector)
         self._reconciler = InstanceReconciler(shards, fleet, self._store, metrics)
-        self._launcher = Launcher(fleet, self._store, metrics, holds_lease=lambda: elector.holds_lease, rng=rng)
+        self._launcher = Launcher(
+            fleet, self._store, metrics, holds_lease=lambda: elector.holds_lease, clock=clock, rng=rng
+        )
         self._observer = DemandObserver(
             shards,
             limits,
@@ -82,6 +86,7 @@ class ScalingRound:
         Raises:
             ShardUnavailable: call again before the first round.
         """
+        self._launcher.on_leadership_gained()
         self._reconciler.on_leadership_gained()
         await self._observer.restore(self._store)
 
@@ -99,7 +104,7 @@ class ScalingRound:
         state = await self._store.read()
         if await self._launcher.repeat_unanswered(epoch, state):
             state = await self._store.read()
-        fleet = await self._reconciler.reconcile(epoch, state)
+        fleet = await self._reconciler.reconcile(epoch, state, self._launcher.overdue())
         state, instances, workers = fleet.state, fleet.instances, fleet.workers
         observation = await self._observer.observe(
             state, instances, workers, fleet.boot_durations, stale=not fleet.is_described

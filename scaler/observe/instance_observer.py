@@ -1,7 +1,7 @@
 """Observes the instances of one fleet: reads the worker registry, polls the fleet, and classifies what it finds."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from jobqueue.backoff import Outage
 from jobqueue.sharding.shards import Shards
@@ -38,8 +38,13 @@ class InstanceObserver:
         """Poll the fleet in the next round."""
         self._described_at = None
 
-    async def observe(self, state: ScalerState) -> tuple[Mapping[str, WorkerView], Classification]:
+    async def observe(
+        self, state: ScalerState, overdue_launches: Collection[str]
+    ) -> tuple[Mapping[str, WorkerView], Classification]:
         """Return the live workers by the id of their instance, and all instances classified.
+
+        Args:
+            overdue_launches: see `FleetSnapshot`.
 
         Raises:
             ShardUnavailable: the first shard is unavailable.
@@ -57,7 +62,7 @@ class InstanceObserver:
         if described is not None or workers.keys() - state.instances.keys():
             terminated = await self._store.recently_terminated()
             workers = {id_: worker for id_, worker in workers.items() if id_ not in terminated}
-        snapshot = FleetSnapshot(workers, exited, described, terminated)
+        snapshot = FleetSnapshot(workers, exited, described, terminated, overdue_launches)
         return workers, classify(state, snapshot, self._fleet.profile)
 
     async def _describe(self, state: ScalerState) -> Mapping[str, DescribedInstance] | None:

@@ -44,12 +44,14 @@ class FleetSnapshot:
         exited_cleanly: ids of instances whose worker drained and unregistered.
         described: instances as the fleet describes them, by id; None if the fleet was not asked or did not answer.
         recently_terminated: ids of instances that were terminated within the last hour.
+        overdue_launches: tokens of launches that bring no instances beyond those that are described now.
     """
 
     workers: Mapping[str, WorkerView]
     exited_cleanly: Collection[str] = ()
     described: Mapping[str, DescribedInstance] | None = None
     recently_terminated: Collection[str] = ()
+    overdue_launches: Collection[str] = ()
 
     def description_of(self, instance_id: str) -> DescribedInstance | None:
         """Return the fleet's description of an instance; None if there is none."""
@@ -67,6 +69,7 @@ class Classification:
         terminated: ids of instances that no longer exist.
         boot_durations: seconds from launch to registration of each worker that has just registered.
         failed_boots: ids of instances whose worker never registered.
+        settled_launches: launches whose answer is no longer missing, by their tokens: all their instances are described.
     """
 
     instances: dict[str, Instance] = field(default_factory=dict)
@@ -75,6 +78,7 @@ class Classification:
     terminated: list[str] = field(default_factory=list)
     boot_durations: list[float] = field(default_factory=list)
     failed_boots: list[str] = field(default_factory=list)
+    settled_launches: dict[str, list[DescribedInstance]] = field(default_factory=dict)
 
 
 def is_alive(worker: WorkerView) -> bool:
@@ -95,8 +99,8 @@ def phase_of(instance: Instance, worker: WorkerView | None) -> InstancePhase:
 
 def classify(state: ScalerState, snapshot: FleetSnapshot, profile: Profile) -> Classification:
     """Classify all recorded instances, and adopt existing ones that are not recorded."""
-    result = Classification()
-    for instance in [*state.instances.values(), *_unrecorded(state, snapshot)]:
+    result = Classification(settled_launches=_settled_launches(state, snapshot))
+    for instance in [*state.instances.values(), *_unrecorded(state, snapshot, result.settled_launches)]:
         described = snapshot.description_of(instance.id)
         if described is not None and described.ended:
             result.terminated.append(instance.id)
@@ -133,9 +137,26 @@ def _classify_existing(
         result.changed.append(current)
 
 
-def _unrecorded(state: ScalerState, snapshot: FleetSnapshot) -> Sequence[Instance]:
-    """Return existing instances without a record. Those with a live worker are adopted; the others must terminate."""
-    pending_tokens = {intent.token for intent in state.intents}
+def _settled_launches(state: ScalerState, snapshot: FleetSnapshot) -> dict[str, list[DescribedInstance]]:
+    """Return the launches without an answer that are described in full, with their instances."""
+    if snapshot.described is None or not state.intents:
+        return {}
+    by_token: dict[str, list[DescribedInstance]] = {intent.token: [] for intent in state.intents}
+    for described in snapshot.described.values():
+        if described.token in by_token:
+            by_token[described.token].append(described)
+    return {
+        intent.token: by_token[intent.token]
+        for intent in state.intents
+        if len(by_token[intent.token]) >= intent.request.count or intent.token in snapshot.overdue_launches
+    }
+
+
+def _unrecorded(state: ScalerState, snapshot: FleetSnapshot, settled: Collection[str]) -> Sequence[Instance]:
+    """Return existing instances without a record: those of settled launches and those with a live worker are adopted;
+    the others must terminate.
+    """
+    pending_tokens = {intent.token for intent in state.intents if intent.token not in settled}
     known = {*state.instances, *snapshot.recently_terminated}
     found = {}
     for described in (snapshot.described or {}).values():
@@ -143,7 +164,7 @@ def _unrecorded(state: ScalerState, snapshot: FleetSnapshot) -> Sequence[Instanc
         if described.ended or described.id in known or described.token in pending_tokens:
             continue
         instance = described.to_instance()
-        if described.id not in snapshot.workers:
+        if described.id not in snapshot.workers and described.token not in settled:
             instance = replace(instance, terminating_at=state.now, reason="unknown_instance")
         found[described.id] = instance
     for id_ in snapshot.workers:

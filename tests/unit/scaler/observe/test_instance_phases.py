@@ -159,7 +159,7 @@ def test_an_unrecorded_instance_terminates_unless_its_worker_is_alive() -> None:
 
 def test_instances_of_pending_launches_and_recently_terminated_ones_are_not_adopted() -> None:
     described = {"a": DescribedInstance("a", 0.0, token="t")}
-    pending = Intent("t", 0.0, 1, LaunchRequest(count=1))
+    pending = Intent("t", 0.0, 1, LaunchRequest(count=2))
     assert _classify(None, FleetSnapshot({}, described=described), pending).instances == {}
     assert _classify(None, FleetSnapshot({}, described=described, recently_terminated={"a"})).instances == {}
     assert _classify(None, FleetSnapshot({"a": worker("a")}, recently_terminated={"a"})).instances == {}
