@@ -69,7 +69,7 @@ class Classification:
         terminated: ids of instances that no longer exist.
         boot_durations: seconds from launch to registration of each worker that has just registered.
         failed_boots: ids of instances whose worker never registered.
-        settled_launches: launches whose answer is no longer missing, by their tokens: all their instances are described.
+        settled_launches: launches whose instances are all described, although their answer is missing, by their tokens.
     """
 
     instances: dict[str, Instance] = field(default_factory=dict)

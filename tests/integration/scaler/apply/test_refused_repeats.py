@@ -1,4 +1,4 @@
-"""A launch took effect, its answer was lost, and EC2 refuses the repetition: the limit holds, and nothing healthy ends."""
+"""A launch took effect, its answer was lost, and its repetition is refused: the limit holds, nothing healthy ends."""
 
 from collections.abc import Sequence
 from dataclasses import replace
