@@ -8,7 +8,8 @@
 Every method raises `ClientError`. A request that is safe to send twice is retried at the next manager for up to
 `retry_seconds`. For that, `enqueue` and `submit` give each job an id. Retried are: a lost answer, a manager that is
 down or silent for five seconds, and 503. (503: a shard is unavailable, or the manager cannot tell whether the change
-would survive a crash.)
+would survive a crash.) After 429, every request is sent again, as soon as its `Retry-After` says: the API key has
+exceeded a limit, and nothing was carried out.
 """
 
 import json
@@ -59,6 +60,7 @@ class Client:
             UsageError: no URL, or one that is not http:// or https://.
         """
         self._told: set[str] = set()
+        self._retry_seconds = retry_seconds
         self._transport = Transport([urls] if isinstance(urls, str) else urls, key, retry_seconds=retry_seconds)
 
     def close(self) -> None:
@@ -113,8 +115,11 @@ class Client:
         for batch in split_into_batches(map(_with_id, submissions)):
             results = self._submit_batch(batch)
             for pause_seconds in self._transport.backoff():
-                failed = [i for i, result in enumerate(results) if batch.has_id[i] and _is_unavailable(result)]
+                failed = [i for i, result in enumerate(results) if _can_be_sent_again(result, has_id=batch.has_id[i])]
                 if not failed:
+                    break
+                pause_seconds = max(pause_seconds, *(_retry_after_seconds(results[i]) for i in failed))
+                if pause_seconds > self._retry_seconds:
                     break
                 time.sleep(pause_seconds)
                 for i, result in zip(failed, self._submit_batch(batch.subset(failed)), strict=True):
@@ -230,10 +235,16 @@ class Client:
         return dict(self._transport.request_json("PUT", "/scaler/limits", idempotent=True, json=dict(limits)))
 
     def create_key(
-        self, scopes: Sequence[str], queues: Sequence[str] = (), expires_seconds: int | None = None
+        self,
+        scopes: Sequence[str],
+        queues: Sequence[str] = (),
+        expires_seconds: int | None = None,
+        limits: Mapping[str, float | None] | None = None,
     ) -> Mapping[str, Any]:
-        """Create an API key. The answer's `key` is shown this once."""
-        body = {"scopes": list(scopes), "queues": list(queues), "expires": expires_seconds}
+        """Create an API key, with the limits of `limit_key`. The answer's `key` is shown this once."""
+        body: dict[str, Any] = {"scopes": list(scopes), "queues": list(queues), "expires": expires_seconds}
+        if limits:
+            body["limits"] = dict(limits)
         # Not retried: a key whose answer was lost would be left over.
         return dict(self._transport.request_json("POST", "/keys", idempotent=False, json=body))
 
@@ -246,6 +257,11 @@ class Client:
         body = {} if overlap_seconds is None else {"overlap": overlap_seconds}
         path = f"/keys/{quote(key_id, safe='')}/roll"
         return dict(self._transport.request_json("POST", path, idempotent=False, json=body))
+
+    def limit_key(self, key_id: str, limits: Mapping[str, float | None]) -> Mapping[str, Any]:
+        """Set `requests_per_second`, `jobs_per_second`, `payload_bytes` or `waiting_jobs`; None removes the limit."""
+        path = f"/keys/{quote(key_id, safe='')}/limits"
+        return dict(self._transport.request_json("PUT", path, idempotent=True, json=dict(limits)))
 
     def revoke_key(self, key_id: str) -> None:
         """Revoke an API key: within five seconds no manager accepts it."""
@@ -316,8 +332,17 @@ def _segment(name: str) -> str:
     return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
 
 
-def _is_unavailable(result: str | ClientError) -> bool:
-    return isinstance(result, ClientError) and result.status == HTTPStatus.SERVICE_UNAVAILABLE
+def _can_be_sent_again(result: str | ClientError, *, has_id: bool) -> bool:
+    if not isinstance(result, ClientError):
+        return False
+    # 429: it was not carried out.
+    return result.status == HTTPStatus.TOO_MANY_REQUESTS or (has_id and result.status == HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _retry_after_seconds(result: str | ClientError) -> float:
+    """Return how long a refused line of a batch asks to wait."""
+    seconds = result.problem.get("retry_after") if isinstance(result, ClientError) else None
+    return seconds if isinstance(seconds, int | float) else 0.0
 
 
 def _batch_error(error: Any) -> ClientError:

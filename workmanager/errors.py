@@ -25,7 +25,7 @@ class ClientError(WorkManagerError):
 
     Attributes:
         status: the HTTP status; None if no manager answered. With None, 502, 503 and 504 the request may have been
-            carried out.
+            carried out; with 429 it was not.
         problem: the problem details (RFC 9457) of the answer.
         retried: the request was sent more than once, and an earlier attempt may have been carried out.
     """

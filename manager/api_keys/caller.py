@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from manager.api_keys.limits import KeyLimiter
 from manager.api_keys.record import ADMIN, SCOPES
 
 
@@ -17,6 +18,7 @@ class Caller:
         queues: names or patterns of the queues that it is bound to; empty if it is not bound.
         is_stored: the key is one of those in Redis, which can end while a request waits.
         expires_at: when a token ends (Unix time); None for keys.
+        limiter: what it has left of its limits; None if it has none.
     """
 
     key_id: str
@@ -24,6 +26,7 @@ class Caller:
     queues: tuple[str, ...] = ()
     is_stored: bool = False
     expires_at: float | None = None
+    limiter: KeyLimiter | None = field(default=None, compare=False)
     _pattern: re.Pattern[str] | None = field(default=None, compare=False)
 
     @classmethod
@@ -35,10 +38,12 @@ class Caller:
         *,
         is_stored: bool = False,
         expires_at: float | None = None,
+        limiter: KeyLimiter | None = None,
     ) -> "Caller":
         """Return the caller with this key or token."""
         granted = frozenset(SCOPES if ADMIN in scopes else scopes)
-        return cls(key_id, granted, tuple(queues), is_stored, expires_at, _compile(queues) if queues else None)
+        pattern = _compile(queues) if queues else None
+        return cls(key_id, granted, tuple(queues), is_stored, expires_at, limiter, pattern)
 
     @property
     def name(self) -> str:

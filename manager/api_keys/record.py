@@ -1,4 +1,4 @@
-"""The record of an API key: scopes, queues, expiry, and hashes of its secrets. Pure.
+"""The record of an API key: scopes, queues, expiry, limits, and hashes of its secrets. Pure.
 
 A key reads `wm_<id>_<secret>`. The id is public: it stands in lists and in the access log. The secret has 256 random
 bits, so a plain SHA-256 is stored: there is nothing to guess that a slow hash would protect.
@@ -10,6 +10,8 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from manager.api_keys.limits import NO_LIMITS, KeyLimits
 
 JOBS_WRITE, JOBS_READ, RESULTS_PULL, ADMIN = "jobs:write", "jobs:read", "results:pull", "admin"
 SCOPES = (JOBS_WRITE, JOBS_READ, RESULTS_PULL, ADMIN)
@@ -50,6 +52,7 @@ class KeyRecord:
         created_by: id of the key that created it.
         expires_at: None if it does not expire.
         secrets: the newest first.
+        limits: of its requests and jobs.
     """
 
     id: str
@@ -59,6 +62,7 @@ class KeyRecord:
     created_by: str
     expires_at: float | None
     secrets: tuple[Secret, ...]
+    limits: KeyLimits = NO_LIMITS
 
     def to_json(self) -> str:
         """Return the record as it is stored."""
@@ -71,6 +75,7 @@ class KeyRecord:
                 "expires_at": self.expires_at,
                 "secrets": [{"sha256": secret.digest, "until": secret.until} for secret in self.secrets],
             }
+            | ({"limits": self.limits.given()} if self.limits.are_set else {})
         )
 
     @classmethod
@@ -90,8 +95,9 @@ class KeyRecord:
                 created_by=str(value["created_by"]),
                 expires_at=_time(value["expires_at"]),
                 secrets=tuple(Secret(str(each["sha256"]), _time(each["until"])) for each in value["secrets"]),
+                limits=KeyLimits.from_stored(value.get("limits", {})),
             )
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"the record of API key {key_id!r} cannot be read") from error
 
     def is_expired(self, now: float) -> bool:
@@ -120,13 +126,18 @@ class KeyRecord:
 
 
 def new_key(
-    scopes: Sequence[str], queues: Sequence[str], created_by: str, expires_seconds: float | None, now: float
+    scopes: Sequence[str],
+    queues: Sequence[str],
+    created_by: str,
+    expires_seconds: float | None,
+    now: float,
+    limits: KeyLimits = NO_LIMITS,
 ) -> tuple[KeyRecord, str]:
     """Return a new key's record, and its text, which is shown once and never stored."""
     key_id = secrets.token_hex(4)
     text, digest = _new_text(key_id)
     expires_at = None if expires_seconds is None else now + expires_seconds
-    record = KeyRecord(key_id, tuple(scopes), tuple(queues), now, created_by, expires_at, (Secret(digest),))
+    record = KeyRecord(key_id, tuple(scopes), tuple(queues), now, created_by, expires_at, (Secret(digest),), limits)
     return record, text
 
 

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from jobqueue.errors import JobQueueError
 from jobqueue.sharding.shard import Shard
 from manager.api_keys.caller import Caller
+from manager.api_keys.limits import KeyLimiter
 from manager.api_keys.record import KeyRecord, digest_of, id_of, matches
 from manager.api_keys.store import read_keys
 
@@ -105,8 +106,19 @@ class KeyTable:
         for record in records:
             digests = record.valid_digests(now)
             if digests:
-                entries[record.id] = _Entry(Caller.of(record.id, record.scopes, record.queues, is_stored=True), digests)
+                limiter = self._limiter_of(record)
+                caller = Caller.of(record.id, record.scopes, record.queues, is_stored=True, limiter=limiter)
+                entries[record.id] = _Entry(caller, digests)
         self._entries, self._read_at = entries, read_at
+
+    def _limiter_of(self, record: KeyRecord) -> KeyLimiter | None:
+        """Return what counts the key's requests: the one before, unless the limits have changed."""
+        if not record.limits.are_set:
+            return None
+        before = self._entries.get(record.id)
+        if before is not None and before.caller.limiter is not None and before.caller.limiter.limits == record.limits:
+            return before.caller.limiter
+        return KeyLimiter(record.limits, self._clock)
 
     async def _run(self) -> None:
         was_current = True

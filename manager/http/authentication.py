@@ -9,6 +9,7 @@ from manager.api_keys.caller import NOBODY_IN_PARTICULAR, Caller
 from manager.api_keys.record import SCOPES
 from manager.api_keys.table import KeysUnknown, KeyTable
 from manager.http.asgi import Scope, header
+from manager.http.key_limits import check_request_rate
 from manager.http.permissions import check_permission
 from manager.http.problems import ISSUER_UNAVAILABLE, UNAUTHORIZED, UNAVAILABLE, Problem
 from manager.jwt.errors import IssuerUnavailable, TokenRefused
@@ -51,8 +52,8 @@ class ApiKeyAuth:
         """Note the caller in the scope, unless no key is needed.
 
         Raises:
-            Problem: 401, the request needs a key and has no valid one; 403, the key does not allow it; 503, the key
-                cannot be checked now.
+            Problem: 401, the request needs a key and has no valid one; 403, the key does not allow it; 429, it has
+                sent too many; 503, the key cannot be checked now.
         """
         if not self._keys or scope["path"] in PUBLIC_PATHS:
             return
@@ -70,6 +71,7 @@ class ApiKeyAuth:
         if caller is None:
             raise _unauthorized(given)
         scope[CALLER] = caller
+        check_request_rate(caller)
         check_permission(caller, scope["method"], scope["path"])
 
     def _find(self, token: bytes) -> Caller | None:

@@ -56,6 +56,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/keys"): CLOSED,
     ("POST", "/keys"): CLOSED,
     ("POST", "/keys/{key_id}/roll"): CLOSED,
+    ("PUT", "/keys/{key_id}/limits"): CLOSED,
     ("DELETE", "/keys/{key_id}"): CLOSED,
 }
 """By method and path. `HEAD` is as `GET`. A test compares them with the routes of the API."""

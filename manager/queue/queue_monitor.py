@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,12 +71,14 @@ class _Seen:
         served: queues that are served.
         unserved: queues that are not, with the number of jobs that wait in them.
         warnings: why jobs of a queue do not run for now, by queue.
+        waiting: how many jobs are queued or scheduled in a queue; later ones of limited keys are added.
     """
 
     workers: _Workers
     served: frozenset[str]
     unserved: Mapping[str, int]
     warnings: Mapping[str, str]
+    waiting: dict[str, int]
 
 
 class QueueMonitor:
@@ -124,6 +127,20 @@ class QueueMonitor:
         seen = self._seen
         return None if seen is None else seen.warnings.get(queue)
 
+    def has_room(self, queue: str, most: int) -> bool:
+        """Return whether fewer than `most` jobs wait in a queue, as far as the last check knows, and count one more.
+
+        What other managers have taken since that check is not counted, nor are jobs of keys without such a limit.
+        """
+        seen = self._seen
+        if seen is None:
+            return True
+        waiting = seen.waiting.get(queue, 0)
+        if waiting >= most:
+            return False
+        seen.waiting[queue] = waiting + 1
+        return True
+
     async def warning(self, queue: str) -> str | None:
         """Return the same, also for a queue that is new."""
         seen = self._seen
@@ -155,28 +172,29 @@ class QueueMonitor:
         log.info("event=queue_resumed queue=%r", queue)
 
     async def _check(self) -> _Seen:
-        names, paused, waiting = {DEFAULT_QUEUE}, set[str](), dict[str, int]()
+        names, paused, queued, scheduled = {DEFAULT_QUEUE}, set[str](), Counter[str](), Counter[str]()
         for shard in self._shards:
             try:
                 with self._breaker.guard(shard):
                     shard_names = await queue_names(shard)
                     lengths = [("LLEN", keys.queue(shard.prefix, name)) for name in shard_names]
+                    later = [("ZCARD", keys.registry(shard.prefix, "scheduled", name)) for name in shard_names]
                     flat, *jobs = await shard.execute(
-                        ("HGETALL", keys.paused(shard.prefix)), *lengths, tolerate_wrong_types=True
+                        ("HGETALL", keys.paused(shard.prefix)), *lengths, *later, tolerate_wrong_types=True
                     )
             except ShardUnavailable:
                 continue
             names.update(shard_names)
             paused.update(name.decode(errors="replace") for name in (flat or ())[::2])
-            for name, number in zip(shard_names, jobs, strict=True):
-                waiting[name] = waiting.get(name, 0) + (number or 0)
+            for counts, numbers in ((queued, jobs[: len(lengths)]), (scheduled, jobs[len(lengths) :])):
+                counts.update({name: number or 0 for name, number in zip(shard_names, numbers, strict=True)})
         workers = await self._read(sorted(names))
         served = frozenset(name for name in names if workers.serve(name))
-        unserved = {name: waiting.get(name, 0) for name in names - served}
+        unserved = {name: queued[name] for name in names - served}
         warnings = {name: workers.missing(name) for name in unserved}
         for name in paused:
             warnings[name] = f"queue {name!r} is paused: the job waits until POST /queues/{name}/resume"
-        return _Seen(workers, served, unserved, warnings)
+        return _Seen(workers, served, unserved, warnings, dict(queued + scheduled))
 
     async def _read(self, queues: Sequence[str]) -> _Workers:
         failure = ShardUnavailable("no shard of the queue answers")

@@ -13,6 +13,7 @@ from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from manager.api_keys.caller import Caller
 from manager.http.asgi import Receive, Scope, require_media_type, stream_body
 from manager.http.authentication import caller_of
+from manager.http.key_limits import take_job
 from manager.http.ndjson import LineSplitter
 from manager.http.permissions import queue_forbidden
 from manager.http.problems import BAD_BODY, TOO_LARGE, Problem
@@ -137,7 +138,10 @@ class _Batch:
             if not self._caller.sees(submission.queue):
                 return queue_forbidden(self._caller, submission.queue)
             unique_key = None if submission.unique is None else submission.unique.key
-            job = self._job_factory.create_job(submission, submission.id or self._submitter.new_id(unique_key))
+            job_id, limiter = submission.id or self._submitter.new_id(unique_key), self._caller.limiter
+            job = self._job_factory.create_job(submission, job_id, limiter)
+            if limiter is not None:
+                take_job(self._caller, limiter, job.queue, self._monitor.has_room)
         except Problem as problem:
             return problem
         return PendingJob(job, can_change_shard=submission.id is None and unique_key is None)
@@ -148,11 +152,14 @@ class _Batch:
         formats = {queue: await self._line_format(queue) for queue in {each.job.queue for each in valid}}
         lines = []
         written = 0
+        limiter = self._caller.limiter
         for each in pending:
             if isinstance(each, Problem):
                 lines.append(_error_line(each))
                 continue
             result = next(results)
+            if limiter is not None and result.answer is not EnqueueOutcome.WRITTEN:
+                limiter.give_back_job()
             problem = problem_for(result)
             if problem is not None:
                 lines.append(_error_line(problem))

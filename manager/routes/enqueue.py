@@ -9,6 +9,8 @@ from jobqueue.functions import BUILT_IN
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, MAX_ITERATIONS
 from manager.http.asgi import Receive, Scope, header, media_type, payload_too_large, read_body, stream_body
+from manager.http.authentication import caller_of
+from manager.http.key_limits import take_job
 from manager.http.multipart import OVERHEAD_BYTES, read_boundary, read_field
 from manager.http.problems import WRONG_MEDIA_TYPE, Problem
 from manager.http.query_parameters import Integer, Query, Text
@@ -48,32 +50,41 @@ class EnqueueRoute:
 
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
         query = QUERY.parse(scope["query_string"])
+        caller = caller_of(scope)
+        limiter, max_bytes = caller.limiter, self._max_payload_bytes
+        if limiter is not None:
+            max_bytes = limiter.payload_bytes(max_bytes)
         if (header(scope, b"content-type") or b"").lstrip().lower().startswith(b"multipart/"):
-            data = await self._read_field(scope, receive)
+            data = await self._read_field(scope, receive, max_bytes)
         else:
-            data = await read_body(scope, receive, self._max_payload_bytes)
-        submitter = self._queue.service.submitter
+            data = await read_body(scope, receive, max_bytes)
+        submitter, monitor = self._queue.service.submitter, self._queue.service.monitor
+        if limiter is not None:
+            take_job(caller, limiter, DEFAULT_QUEUE, monitor.has_room)
         own_id: str | None = query["id"]
         job = sha512_job(self._path, own_id or submitter.new_id(), data, query["iterations"], query["timeout"])
         result = await submitter.submit(PendingJob(job, can_change_shard=own_id is None))
         if result.answer is _WRITTEN:
             self._metrics.jobs_submitted += 1
-        elif (problem := problem_for(result)) is not None:
-            if "id" in problem.members:
-                problem.members["Work ID"] = problem.members["id"]
-            raise problem
-        if (warning := self._queue.service.monitor.known_warning(DEFAULT_QUEUE)) is not None:
+        else:
+            if limiter is not None:
+                limiter.give_back_job()
+            if (problem := problem_for(result)) is not None:
+                if "id" in problem.members:
+                    problem.members["Work ID"] = problem.members["id"]
+                raise problem
+        if (warning := monitor.known_warning(DEFAULT_QUEUE)) is not None:
             return orjson.dumps({"Work ID": result.job_id, "warning": warning})
         return b'{"Work ID":"%b"}' % result.job_id.encode()
 
-    async def _read_field(self, scope: Scope, receive: Receive) -> bytes:
+    async def _read_field(self, scope: Scope, receive: Receive, max_bytes: int) -> bytes:
         given = media_type(scope)
         if given != "multipart/form-data":
             headers = {"Accept": "application/octet-stream, multipart/form-data"}
             raise Problem(WRONG_MEDIA_TYPE, f"send multipart/form-data, not {given}", headers=headers)
         boundary = read_boundary(header(scope, b"content-type") or b"")
-        pieces = stream_body(scope, receive, self._max_payload_bytes + OVERHEAD_BYTES)
+        pieces = stream_body(scope, receive, max_bytes + OVERHEAD_BYTES)
         data = await read_field(boundary, pieces)
-        if len(data) > self._max_payload_bytes:
-            raise payload_too_large(self._max_payload_bytes)
+        if len(data) > max_bytes:
+            raise payload_too_large(max_bytes)
         return data

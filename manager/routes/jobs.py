@@ -18,6 +18,7 @@ from manager.api_keys.table import KeyTable
 from manager.http.asgi import disconnect_watch, read_json
 from manager.http.authentication import caller_of, check_again
 from manager.http.json_response import json_response
+from manager.http.key_limits import take_job
 from manager.http.permissions import queue_forbidden
 from manager.http.problems import NO_SUCH_JOB, WRONG_STATUS, Problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query, Text
@@ -155,10 +156,15 @@ class JobRoutes:
         caller = caller_of(request.scope)
         if not caller.sees(submission.queue):
             raise queue_forbidden(caller, submission.queue)
-        job = self._job_factory.create_job(submission, submission.id or service.submitter.new_id(unique_key))
+        limiter = caller.limiter
+        job = self._job_factory.create_job(submission, submission.id or service.submitter.new_id(unique_key), limiter)
+        if limiter is not None:
+            take_job(caller, limiter, job.queue, service.monitor.has_room)
         result = await service.submitter.submit(
             PendingJob(job, can_change_shard=submission.id is None and unique_key is None)
         )
+        if limiter is not None and result.answer is not EnqueueOutcome.WRITTEN:
+            limiter.give_back_job()
         problem = problem_for(result)
         if problem is not None:
             raise problem

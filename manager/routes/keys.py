@@ -1,7 +1,9 @@
-"""`/keys`: create, list, roll and revoke the API keys in Redis."""
+"""`/keys`: create, list, roll, limit and revoke the API keys in Redis."""
 
 import contextlib
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -9,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from jobqueue.errors import JobQueueError
 from jobqueue.sharding.shard import Shard
+from manager.api_keys.limits import NO_LIMITS
 from manager.api_keys.record import KeyRecord, new_key
 from manager.api_keys.store import MAX_KEYS, delete_key, read_keys, save_key
 from manager.api_keys.table import KeyTable
@@ -26,7 +29,7 @@ from manager.http.problems import (
 )
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
-from manager.schemas.keys import KeyBody, KeyList, NewKeyResponse, RollBody, key_document
+from manager.schemas.keys import KeyBody, KeyLimitsBody, KeyList, KeyResponse, NewKeyResponse, RollBody, key_document
 from manager.schemas.openapi import KEY_ID, problem_responses, request_body, schema_reference
 
 MAX_BODY_BYTES = 4096
@@ -75,6 +78,17 @@ class KeyRoutes:
             },
         )
         router.add_api_route(
+            "/keys/{key_id}/limits",
+            self.limit,
+            methods=["PUT"],
+            response_model=KeyResponse,
+            responses=problem_responses(400, 404, 409, 413, 415, 422, 503),
+            openapi_extra={
+                "parameters": [KEY_ID],
+                "requestBody": request_body("application/json", schema_reference("KeyLimitsBody")),
+            },
+        )
+        router.add_api_route(
             "/keys/{key_id}",
             self.revoke,
             methods=["DELETE"],
@@ -95,7 +109,8 @@ class KeyRoutes:
             )
         by = caller_of(request.scope).key_id
         now = (await read_keys(self._shard)).now
-        record, text = new_key(sorted(set(body.scopes)), body.queues, by, body.expires, now)
+        limits = body.limits.changed(NO_LIMITS)
+        record, text = new_key(sorted(set(body.scopes)), body.queues, by, body.expires, now, limits)
         if await self._save(record, None) != "saved":
             # An id of 32 random bits that another key has is next to impossible.
             raise Problem(UNAVAILABLE, "the id is taken: try again", headers={"Retry-After": "1"})
@@ -114,21 +129,27 @@ class KeyRoutes:
     async def roll(self, request: Request) -> Response:
         """Give a key a new secret. The one before stays valid for the overlap."""
         body = await _read(request, RollBody)
-        key_id = str(request.path_params["key_id"])
-        for _ in range(MAX_TRIES):
-            stored = await read_keys(self._shard)
-            text = stored.texts.get(key_id)
-            if text is None:
-                raise _no_such_key(key_id)
-            record = _parse(key_id, text)
-            if record.is_expired(stored.now):
-                raise Problem(KEY_EXPIRED, f"API key {key_id} has expired: create another one", id=key_id)
-            rolled, new_text = record.roll(body.overlap, stored.now)
-            if await self._save(rolled, text) == "saved":
-                by = caller_of(request.scope).key_id
-                log.info("event=api_key_rolled key=%s overlap_seconds=%d by=%s", key_id, body.overlap, by)
-                return json_response(key_document(rolled, stored.now) | {"key": new_text})
-        raise Problem(UNAVAILABLE, "others change this key at the same time: try again", headers={"Retry-After": "1"})
+        new_text = ""
+
+        def roll(record: KeyRecord, now: float) -> KeyRecord:
+            nonlocal new_text
+            rolled, new_text = record.roll(body.overlap, now)
+            return rolled
+
+        rolled, now = await self._change(request, roll)
+        by = caller_of(request.scope).key_id
+        log.info("event=api_key_rolled key=%s overlap_seconds=%d by=%s", rolled.id, body.overlap, by)
+        return json_response(key_document(rolled, now) | {"key": new_text})
+
+    async def limit(self, request: Request) -> Response:
+        """Change the limits of a key. They hold at all managers about a second later."""
+        body = await _read(request, KeyLimitsBody)
+        limited, now = await self._change(
+            request, lambda record, _: replace(record, limits=body.changed(record.limits))
+        )
+        shown = " ".join(f"{name}={value:.12g}" for name, value in limited.limits.given().items())
+        log.info("event=api_key_limited key=%s by=%s %s", limited.id, caller_of(request.scope).key_id, shown)
+        return json_response(key_document(limited, now))
 
     async def revoke(self, request: Request) -> Response:
         """Revoke a key. Within five seconds no manager accepts it."""
@@ -143,6 +164,24 @@ class KeyRoutes:
     @property
     def _shard(self) -> Shard:
         return self._queue.service.shards.all[0]
+
+    async def _change(
+        self, request: Request, change: Callable[[KeyRecord, float], KeyRecord]
+    ) -> tuple[KeyRecord, float]:
+        """Replace the record of the path's key; return the new one, and Redis' time."""
+        key_id = str(request.path_params["key_id"])
+        for _ in range(MAX_TRIES):
+            stored = await read_keys(self._shard)
+            text = stored.texts.get(key_id)
+            if text is None:
+                raise _no_such_key(key_id)
+            record = _parse(key_id, text)
+            if record.is_expired(stored.now):
+                raise Problem(KEY_EXPIRED, f"API key {key_id} has expired: create another one", id=key_id)
+            changed = change(record, stored.now)
+            if await self._save(changed, text) == "saved":
+                return changed, stored.now
+        raise Problem(UNAVAILABLE, "others change this key at the same time: try again", headers={"Retry-After": "1"})
 
     async def _save(self, record: KeyRecord, replaced: bytes | None) -> str:
         answer = await save_key(self._shard, record, replaced)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.model import NewJob
+from manager.api_keys.limits import KeyLimiter
 from manager.http.canonical_json import canonical_json
 from manager.http.problems import INVALID, TOO_LARGE, Problem, validation_problem
 from manager.schemas.json_types import parse_instant
@@ -52,8 +53,11 @@ class JobFactory:
         except ValidationError as error:
             raise _submission_problem(error) from error
 
-    def create_job(self, submission: Submission, job_id: str) -> NewJob:
+    def create_job(self, submission: Submission, job_id: str, limiter: KeyLimiter | None = None) -> NewJob:
         """Return the record of a submission.
+
+        Args:
+            limiter: of the key that submits it.
 
         Raises:
             Problem: 413 or 422.
@@ -63,11 +67,11 @@ class JobFactory:
             raise self._unknown_function(submission.function)
         kwargs = submission.kwargs
         if submission.data is not None:
-            self._check_payload(submission.data)
+            _check_payload(submission.data, self._payload_limit(limiter))
             kwargs = {**kwargs, "data": submission.data}
         retries, intervals = _retries(submission)
         unique = submission.unique
-        return NewJob(
+        job = NewJob(
             id=job_id,
             function=submission.function,
             data=b'["%b",null,%b,%b]' % (path.encode(), _json("args", submission.args), _json("kwargs", kwargs)),
@@ -85,12 +89,12 @@ class JobFactory:
             delay_seconds=submission.delay or None,
             isolation=submission.isolation,
         )
+        if limiter is not None and limiter.limits.payload_bytes is not None:
+            _check_arguments(job, submission.data or "", limiter.limits.payload_bytes)
+        return job
 
-    def _check_payload(self, data: str) -> None:
-        payload_bytes = len(data) // 4 * 3 - data.count("=", -2)
-        if payload_bytes > self._max_payload_bytes:
-            limit = self._max_payload_bytes
-            raise Problem(TOO_LARGE, f"data: must not exceed {limit} bytes", limit_bytes=limit)
+    def _payload_limit(self, limiter: KeyLimiter | None) -> int:
+        return self._max_payload_bytes if limiter is None else limiter.payload_bytes(self._max_payload_bytes)
 
     def _unknown_function(self, function: str) -> Problem:
         unreadable = self._functions.why_unreadable(function)
@@ -106,6 +110,19 @@ def sha512_job(path: str, job_id: str, data: bytes, iterations: int, timeout_sec
     encoded = binascii.b2a_base64(data, newline=False)
     call = b'["%b",null,[],{"data":"%b","iterations":%d}]' % (path.encode(), encoded, iterations)
     return NewJob(id=job_id, function="sha512", data=call, timeout_seconds=timeout_seconds)
+
+
+def _check_payload(data: str, limit: int) -> None:
+    payload_bytes = len(data) // 4 * 3 - data.count("=", -2)
+    if payload_bytes > limit:
+        raise Problem(TOO_LARGE, f"data: must not exceed {limit} bytes", limit_bytes=limit)
+
+
+def _check_arguments(job: NewJob, data: str, limit: int) -> None:
+    """Check what a job carries besides its binary data."""
+    if len(job.data) - len(data) + len(job.meta or b"") > limit:
+        detail = f"arguments and meta must not exceed {limit} bytes as JSON, besides data"
+        raise Problem(TOO_LARGE, detail, limit_bytes=limit)
 
 
 def _submission_problem(error: ValidationError) -> Problem:

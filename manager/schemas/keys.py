@@ -1,10 +1,12 @@
 """Request and response bodies of the API keys' routes."""
 
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from manager.api_keys.limits import KeyLimits
 from manager.api_keys.record import MAX_QUEUES, QUEUE_PATTERN, UNBOUND_SCOPES, KeyRecord
 from manager.schemas.json_types import YEAR_SECONDS, WholeNumber
 
@@ -24,6 +26,32 @@ _UNBOUND_ONLY: dict[str, Any] = {
 }
 
 
+Rate = Annotated[float, Field(ge=0.001, le=1e6)]
+
+
+class KeyLimitsBody(BaseModel):
+    """Limits of a key; null for none. Of those to set, one that is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    requests_per_second: Rate | None = Field(default=None, description="At each manager; beyond it 429")
+    jobs_per_second: Rate | None = Field(
+        default=None, description="That are submitted at each manager, those of a batch included; beyond it 429"
+    )
+    payload_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024), WholeNumber] | None = Field(
+        default=None,
+        description="Of a job's binary data, and of its other arguments and meta as JSON; beyond it 413. The managers'"
+        " own limit holds as well",
+    )
+    waiting_jobs: Annotated[int, Field(ge=1, le=10**9), WholeNumber] | None = Field(
+        default=None, description="The key submits no more to a queue in which so many are queued or scheduled: 429"
+    )
+
+    def changed(self, limits: KeyLimits) -> KeyLimits:
+        """Return the limits after this change."""
+        return replace(limits, **{name: getattr(self, name) for name in self.model_fields_set})
+
+
 class KeyBody(BaseModel):
     """A key to create. A key bound to `queues` sees no others; it cannot have `admin` or `results:pull`."""
 
@@ -36,6 +64,7 @@ class KeyBody(BaseModel):
     expires: Annotated[int, Field(ge=1, le=10 * YEAR_SECONDS), WholeNumber] | None = Field(
         default=None, description="Seconds after which it ends; by default it does not"
     )
+    limits: KeyLimitsBody = Field(default=KeyLimitsBody(), description="By default it has none")
 
     @model_validator(mode="after")
     def _check_together(self) -> "KeyBody":
@@ -72,6 +101,7 @@ class KeyResponse(_Response):
     expires_at: float | None
     expired: bool
     secrets: int = Field(description="Secrets that are valid: more than one while an overlap lasts")
+    limits: KeyLimitsBody
 
 
 class NewKeyResponse(KeyResponse):
@@ -97,4 +127,5 @@ def key_document(record: KeyRecord, now: float) -> dict[str, Any]:
         "expires_at": record.expires_at,
         "expired": record.is_expired(now),
         "secrets": len(record.valid_digests(now)),
+        "limits": asdict(record.limits),
     }

@@ -10,7 +10,7 @@ from manager.http.authentication import PUBLIC_PATHS
 from manager.http.permissions import rule_of
 from manager.http.problems import MEDIA_TYPE
 from manager.schemas.acknowledge import AcknowledgeBody
-from manager.schemas.keys import KeyBody, RollBody
+from manager.schemas.keys import KeyBody, KeyLimitsBody, RollBody
 from manager.schemas.responses import ProblemDetails
 from manager.schemas.scaler import LimitsBody
 from manager.schemas.submission import submission_schema
@@ -75,6 +75,7 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
         ("AcknowledgeBody", AcknowledgeBody.model_json_schema(ref_template=_REFERENCE)),
         ("LimitsBody", LimitsBody.model_json_schema(ref_template=_REFERENCE)),
         ("KeyBody", KeyBody.model_json_schema(ref_template=_REFERENCE)),
+        ("KeyLimitsBody", KeyLimitsBody.model_json_schema(ref_template=_REFERENCE)),
         ("RollBody", RollBody.model_json_schema(ref_template=_REFERENCE)),
         ("ProblemDetails", ProblemDetails.model_json_schema(ref_template=_REFERENCE)),
     ):
@@ -96,10 +97,15 @@ def _require_keys(document: dict[str, Any]) -> None:
         **challenge,
     }
     forbidden = {"description": "The API key lacks the scope, or is bound to other queues", **challenge}
+    too_many = {
+        "description": "The API key exceeds its rate, or too many jobs wait in the queue",
+        "headers": {"Retry-After": {"schema": {"type": "string"}}},
+        "content": {MEDIA_TYPE: {"schema": schema_reference("ProblemDetails")}},
+    }
     for path, operations in document["paths"].items():
         if path in PUBLIC_PATHS:
             continue
         for method, operation in operations.items():
             # OpenAPI 3.1: for other schemes than OAuth, the list names the roles that are needed.
             operation["security"] = [{"key": [rule_of(method.upper(), path).scope]}]
-            operation["responses"] |= {"401": unauthorized, "403": forbidden}
+            operation["responses"] |= {"401": unauthorized, "403": forbidden, "429": too_many}

@@ -1,6 +1,7 @@
-"""`workmanager keys`: create, list, roll and revoke API keys."""
+"""`workmanager keys`: create, list, roll, limit and revoke API keys."""
 
 import argparse
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,7 +12,14 @@ from workmanager.commands.output import print_fields, print_json, print_table
 from workmanager.errors import UsageError
 
 SCOPES = ("jobs:write", "jobs:read", "results:pull", "admin")
-COLUMNS = ("id", "scopes", "queues", "created_at", "created_by", "expires_at", "secrets")
+COLUMNS = ("id", "scopes", "queues", "created_at", "created_by", "expires_at", "secrets", "limits")
+
+LIMITS = {
+    "requests_per_second": ("N", "most requests a second, at each manager"),
+    "jobs_per_second": ("N", "most jobs a second that are submitted, at each manager"),
+    "payload_bytes": ("N", "most bytes of a job's data, and of its other arguments"),
+    "waiting_jobs": ("N", "submit no more to a queue in which so many jobs wait"),
+}
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
@@ -20,13 +28,21 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.action is None:
-        raise UsageError("give one of create, list, roll, revoke (see workmanager keys --help)")
+        raise UsageError("give one of create, list, roll, limit, revoke (see workmanager keys --help)")
     with open_client(options) as client:
         match options.action:
             case "create":
-                _print_key(options, client.create_key(options.scope, options.queue or (), options.expires))
+                _print_key(
+                    options, client.create_key(options.scope, options.queue or (), options.expires, _limits(options))
+                )
             case "roll":
                 _print_key(options, client.roll_key(options.id, options.overlap))
+            case "limit":
+                limits = _limits(options)
+                if not limits:
+                    raise UsageError("give a limit to change, such as --requests-per-second 50")
+                key = client.limit_key(options.id, limits)
+                print_json(key) if options.json else print_fields({"id": key["id"], **key["limits"]})
             case "revoke":
                 client.revoke_key(options.id)
                 answer = {"id": options.id, "revoked": True}
@@ -38,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="workmanager keys", description=__doc__)
-    actions = parser.add_subparsers(dest="action", metavar="create | list | roll | revoke")
+    actions = parser.add_subparsers(dest="action", metavar="create | list | roll | limit | revoke")
     create = actions.add_parser("create", help="create a key, and print it once")
     create.add_argument(
         "--scope", action="append", required=True, choices=SCOPES, help="what the key may do; repeat it for several"
@@ -53,9 +69,15 @@ def _parser() -> CommandParser:
     roll.add_argument(
         "--overlap", type=_duration, metavar="TIME", help="how long the secret before works on (default: 24h)"
     )
+    limit = actions.add_parser("limit", help="change a key's limits; `none` removes one")
+    limit.add_argument("id", metavar="ID")
+    for action in (create, limit):
+        for name, (metavar, help_text) in LIMITS.items():
+            option = f"--{name.replace('_', '-')}"
+            action.add_argument(option, type=_limit, default=argparse.SUPPRESS, metavar=metavar, help=help_text)
     revoke = actions.add_parser("revoke", help="revoke a key: within 5 seconds no manager accepts it")
     revoke.add_argument("id", metavar="ID")
-    for action in (create, listing, roll, revoke):
+    for action in (create, listing, roll, limit, revoke):
         add_client_options(action)
     return parser
 
@@ -67,11 +89,27 @@ def _duration(text: str) -> int:
     return int(match[1]) * _SECONDS[match[2]]
 
 
+def _limit(text: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number above 0 nor `none`")
+    return number
+
+
+def _limits(options: argparse.Namespace) -> dict[str, float | None]:
+    return {name: getattr(options, name) for name in LIMITS if hasattr(options, name)}
+
+
 def _print_key(options: argparse.Namespace, key: Mapping[str, Any]) -> None:
     if options.json:
         print_json(key)
         return
-    print_fields({name: _shown(name, key[name]) for name in ("id", "scopes", "queues", "expires_at", "key")})
+    print_fields({name: _shown(name, key[name]) for name in ("id", "scopes", "queues", "expires_at", "limits", "key")})
     print("Keep the key now: it is not shown again.")
 
 
@@ -86,6 +124,8 @@ def _print_list(options: argparse.Namespace, keys: Sequence[Mapping[str, Any]]) 
 def _shown(name: str, value: Any) -> Any:
     if name in ("scopes", "queues"):
         return ",".join(value)
+    if name == "limits":
+        return ",".join(f"{limit}={number:.12g}" for limit, number in value.items() if number is not None)
     if name in ("created_at", "expires_at") and value is not None:
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return value

@@ -111,6 +111,7 @@ class Transport:
             current = self._current
             remaining_seconds = deadline - time.monotonic()
             answer_seconds = _timeout_seconds(attempts, remaining_seconds) if idempotent else ANSWER_TIMEOUT_SECONDS
+            is_refused = False
             timeout = httpx.Timeout(answer_seconds + wait_seconds, connect=CONNECT_TIMEOUT_SECONDS)
             try:
                 answer = self._http.request(
@@ -124,14 +125,18 @@ class Transport:
                 if answer.is_success:
                     return answer
                 failure = _error_from(answer)
-                can_retry = answer.status_code in RETRIED_STATUSES and (
-                    idempotent or (retry_on_503 and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
+                is_refused = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+                can_retry = is_refused or (
+                    answer.status_code in RETRIED_STATUSES
+                    and (idempotent or (retry_on_503 and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE))
                 )
-                pause_seconds = max(pause_seconds, _retry_after_seconds(answer) if pause_seconds else 0.0)
+                # Another manager is asked at once, unless the caller is told to be slower.
+                if pause_seconds or is_refused:
+                    pause_seconds = max(pause_seconds, _retry_after_seconds(answer))
             failure.retried = may_be_done
             if not can_retry or time.monotonic() + pause_seconds > deadline:
                 raise failure
-            may_be_done = may_be_done or not isinstance(failure.__cause__, NOT_SENT)
+            may_be_done = may_be_done or not (is_refused or isinstance(failure.__cause__, NOT_SENT))
             self._current = (current + 1) % len(self._urls)
             time.sleep(pause_seconds)
         raise AssertionError("unreachable: the loop ends by return or raise")

@@ -14,7 +14,9 @@ from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, finish
 from jobqueue.model import FailureReason
 from jobqueue.sharding.shards import Shards
+from tests.acceptance.manager.keyed_managers import OPERATOR, as_
 from tests.acceptance.manager.manager_program import ManagerProgram
+from workmanager.local.valkey import ValkeyServer
 
 Start = Callable[..., ManagerProgram]
 
@@ -45,6 +47,30 @@ def manager(start: Start, redis_url: str) -> ManagerProgram:
 def http(manager: ManagerProgram) -> Iterator[httpx.Client]:
     """A client of the manager."""
     with manager.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def managers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ManagerProgram, ManagerProgram]]:
+    """Two managers with an operator's key, for all tests of this module: each uses keys and queues of its own."""
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), settings={"appendfsync": "no"})
+    server.start()
+    directory = tmp_path_factory.mktemp("managers")
+    one, other = (ManagerProgram(directory, server.url, API_KEYS=OPERATOR) for _ in range(2))
+    yield one.wait_until_ready(), other.wait_until_ready()
+    for program in (one, other, server):
+        program.kill()
+    assert "Traceback" not in one.log + other.log
+
+
+@pytest.fixture
+def first(managers: tuple[ManagerProgram, ManagerProgram]) -> ManagerProgram:
+    return managers[0]
+
+
+@pytest.fixture
+def operator(first: ManagerProgram) -> Iterator[httpx.Client]:
+    with as_(first, OPERATOR) as client:
         yield client
 
 

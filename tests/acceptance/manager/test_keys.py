@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,56 +9,15 @@ import httpx
 import pytest
 
 from tests.acceptance.manager.conftest import Start
+from tests.acceptance.manager.keyed_managers import OPERATOR, as_, create, status
 from tests.acceptance.manager.manager_program import ManagerProgram
 from tests.waiting import until
 from workmanager.commands.keys import main
 from workmanager.errors import ClientError, UsageError
 from workmanager.local.valkey import ValkeyServer
 
-OPERATOR = "a-key-of-the-environment"
 HOLDS_WITHIN_SECONDS = 5.0
 QUEUE_METRICS = {f"workmanager_queue_{what}" for what in ("jobs", "oldest_job_age_seconds", "served", "paused")}
-
-
-@pytest.fixture(scope="module")
-def managers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ManagerProgram, ManagerProgram]]:
-    """Two managers with an operator's key, for all tests of this module: each uses keys and queues of its own."""
-    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), settings={"appendfsync": "no"})
-    server.start()
-    directory = tmp_path_factory.mktemp("managers")
-    one, other = (ManagerProgram(directory, server.url, API_KEYS=OPERATOR) for _ in range(2))
-    yield one.wait_until_ready(), other.wait_until_ready()
-    for program in (one, other, server):
-        program.kill()
-    assert "Traceback" not in one.log + other.log
-
-
-@pytest.fixture
-def first(managers: tuple[ManagerProgram, ManagerProgram]) -> ManagerProgram:
-    return managers[0]
-
-
-@pytest.fixture
-def operator(first: ManagerProgram) -> Iterator[httpx.Client]:
-    with as_(first, OPERATOR) as client:
-        yield client
-
-
-def as_(manager: ManagerProgram, key: str) -> httpx.Client:
-    # Without TLS there are no certificates to read, which takes longer than a request.
-    return httpx.Client(base_url=manager.url, timeout=90, verify=False, headers={"Authorization": f"Bearer {key}"})
-
-
-def create(manager: ManagerProgram, *scopes: str, **options: Any) -> dict[str, Any]:
-    with as_(manager, OPERATOR) as operator:
-        answer = operator.post("/keys", json={"scopes": scopes, **options})
-        assert answer.status_code == 201, answer.text
-        return dict(answer.json())
-
-
-def status(manager: ManagerProgram, key: str, method: str = "GET", path: str = "/jobs") -> int:
-    with as_(manager, key) as client:
-        return client.request(method, path).status_code
 
 
 def test_a_key_holds_at_every_manager_from_its_creation_to_its_revocation(

@@ -55,7 +55,7 @@ def test_schemathesis_finds_nothing(manager: ManagerProgram, tmp_path: Path) -> 
     )
     assert ended.returncode == 0, ended.stdout
     # Requests were sent to every route.
-    assert "27 selected / 27 total" in ended.stdout
+    assert "28 selected / 28 total" in ended.stdout
     assert "status=500" not in manager.log
 
 

@@ -88,6 +88,23 @@ def test_retry_after_is_respected() -> None:
         assert time.monotonic() - started_at >= 1
 
 
+def test_a_request_that_exceeded_a_limit_is_sent_again_when_the_manager_says() -> None:
+    # It was not carried out, so it is repeated even if it is not safe to send twice.
+    busy = Answer({"detail": "too many"}, 429, {"Retry-After": "1"})
+    with (
+        ScriptedManager(busy, Answer({"requeued": 1})) as one,
+        ScriptedManager(busy, Answer({"requeued": 1})) as other,
+        Client([one.url, other.url]) as client,
+    ):
+        started_at = time.monotonic()
+        assert client.requeue_failed("default") == {"requeued": 1}
+        assert time.monotonic() - started_at >= 1, "the other manager is not asked sooner"
+    late = Answer({"detail": "too many"}, 429, {"Retry-After": "60"})
+    with ScriptedManager(late) as manager, Client(manager.url) as client, pytest.raises(ClientError) as caught:
+        client.cancel("abc")
+    assert (caught.value.status, caught.value.retried, len(manager.requests)) == (429, False, 1)
+
+
 def test_retries_end_with_the_last_failure() -> None:
     with ScriptedManager(UNAVAILABLE) as manager, Client(manager.url, retry_seconds=0.5) as client:
         started_at = time.monotonic()
@@ -360,6 +377,20 @@ def test_batch_lines_of_an_unavailable_shard_are_retried_with_their_ids() -> Non
     assert isinstance(results[3], ClientError), "a job without an id is not retried"
     sent = [[json.loads(line).get("id") for line in request.body.splitlines()] for request in manager.requests]
     assert sent[1:] == [sent[0][1:3], sent[0][1:2]]
+
+
+def test_batch_lines_beyond_a_limit_are_sent_again_when_the_manager_says() -> None:
+    busy = Answer(json.dumps({"error": {"status": 429, "detail": "too many", "retry_after": 1}}) + "\n")
+    unique: Submission = {"function": "noop", "unique": {"key": "k", "within": 9}}
+    with ScriptedManager(busy, Answer('{"id": "a"}\n')) as manager, Client(manager.url) as client:
+        started_at = time.monotonic()
+        assert list(client.submit_many([unique])) == ["a"]
+        assert time.monotonic() - started_at >= 1
+    late = Answer(json.dumps({"error": {"status": 429, "detail": "too many", "retry_after": 60}}) + "\n")
+    with ScriptedManager(late) as manager, Client(manager.url) as client:
+        (result,) = client.submit_many([unique])
+    assert isinstance(result, ClientError)
+    assert (result.status, len(manager.requests)) == (429, 1)
 
 
 def test_batch_lines_that_stay_unavailable_are_reported_in_the_end() -> None:

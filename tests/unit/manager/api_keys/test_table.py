@@ -1,8 +1,11 @@
 """The table of keys: a manager that has not read Redis for a while accepts no key from it."""
 
+from dataclasses import replace
+
 import pytest
 
 from manager.api_keys.caller import Caller
+from manager.api_keys.limits import KeyLimits
 from manager.api_keys.record import new_key
 from manager.api_keys.table import MAX_AGE_SECONDS, KeysUnknown, KeyTable
 from tests.fake_clock import FakeClock
@@ -65,6 +68,29 @@ def test_the_key_of_a_waiting_request_ends_with_its_record_or_when_nobody_knows(
     table.load([], NOW, clock())
     assert table.has_ended(caller)
     assert not table.has_ended(Caller.of("env-1", ["admin"]))
+
+
+def test_a_key_keeps_what_it_has_used_of_its_limits_until_they_change() -> None:
+    clock = FakeClock()
+    table = KeyTable(clock)
+    record, text = new_key(["jobs:read"], [], "env-1", None, NOW, KeyLimits(requests_per_second=1))
+
+    def wait_seconds() -> float:
+        caller = table.find(text.encode())
+        assert caller is not None
+        assert caller.limiter is not None
+        return caller.limiter.take_request()
+
+    table.load([record], NOW, clock())
+    assert wait_seconds() == 0
+    table.load([record], NOW, clock())
+    assert wait_seconds() == 1
+    table.load([replace(record, limits=KeyLimits(requests_per_second=2))], NOW, clock())
+    assert [wait_seconds() for _ in range(3)] == [0, 0, 0.5]
+    table.load([replace(record, limits=KeyLimits())], NOW, clock())
+    caller = table.find(text.encode())
+    assert caller is not None
+    assert caller.limiter is None
 
 
 def test_a_read_that_began_before_another_does_not_bring_a_revoked_key_back() -> None:
