@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scaler.fleets.fleet import Cause, Fleet, FleetError
-from scaler.fleets.instances import DescribedInstance, Instance, Intent
+from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 from scaler.metrics import ScalerMetrics
 from scaler.state.launch_breaker import LaunchBreaker
 from scaler.state.store import LeadershipLost, ScalerState, ScalerStore, StateUpdate
@@ -97,10 +97,12 @@ class Launcher:
         self._clock = clock
         self._rng = rng
         self._open: dict[str, _OpenLaunch] = {}
+        self._told: set[tuple[str, str]] = set()
+        self._is_exhausted = False
 
     def on_leadership_gained(self) -> None:
         """Start over: another leader may have sent calls meanwhile."""
-        self._open = {}
+        self._open, self._told, self._is_exhausted = {}, set(), False
 
     def overdue(self) -> set[str]:
         """Return the tokens of refused launches whose instances, if there were any, would be described by now."""
@@ -125,6 +127,18 @@ class Launcher:
         await self._request_all(epoch, state, state.instances, due, is_repeat=True)
         return True
 
+    def can_launch(self, state: ScalerState, instances: Mapping[str, Instance]) -> bool:
+        """Whether any capacity pool can be requested now."""
+        is_possible = bool(self._plan(state, instances, 1))
+        if not is_possible and not self._is_exhausted:
+            self._is_exhausted = True
+            log.warning(
+                "event=no_capacity_pool_available reason=all_pools_cooling_down: nothing is launched until one can be"
+                " tried again. The last failure was %s",
+                state.launch_breaker.last_failure,
+            )
+        return is_possible
+
     async def launch(
         self, epoch: int, state: ScalerState, instances: Mapping[str, Instance], count: int, *, max_instances: int
     ) -> Sequence[Intent]:
@@ -139,10 +153,8 @@ class Launcher:
         Raises:
             LeadershipLost, ShardUnavailable: recorded intents stay recorded.
         """
-        cooling = state.launch_breaker.cooling_pools(state.now)
-        requests = self._fleet.plan(count, instances.values(), cooling)
+        requests = self._plan(state, instances, count)
         if not requests:
-            log.warning("event=no_capacity_pool_available reason=all_pools_cooling_down wanted=%d", count)
             return ()
         requests = requests[:1] if state.launch_breaker.failures else requests
         intents = [Intent(f"{self._rng.getrandbits(128):032x}", state.now, epoch, request) for request in requests]
@@ -151,6 +163,9 @@ class Launcher:
             return ()
         failed = await self._request_all(epoch, state, instances, intents, is_repeat=False)
         return [intent for intent in intents if intent.token not in failed]
+
+    def _plan(self, state: ScalerState, instances: Mapping[str, Instance], count: int) -> Sequence[LaunchRequest]:
+        return self._fleet.plan(count, instances.values(), state.launch_breaker.cooling_pools(state.now))
 
     async def _request_all(
         self,
@@ -210,13 +225,25 @@ class Launcher:
         request, error = answer.intent.request, answer.error
         if error is None:
             return self._record_success(answer, breaker, now)
+        what = f"{error}; to do: {error.advice}" if error.advice else str(error)
         log.log(
-            logging.ERROR if error.cause is Cause.REFUSED else logging.WARNING,
+            self._level_of(error, request.pool),
             "event=launch_failed token=%s pool=%s requested=%d cause=%s final=%s error=%s",
-            *(answer.intent.token, request.pool, request.count, error.cause.value, answer.is_final, error),
+            *(answer.intent.token, request.pool, request.count, error.cause.value, answer.is_final, what),
         )
         self._metrics.failed(error.cause.value)
-        return breaker.after_failure(error.cause, request.pool, f"{request.pool}: {error}", now, self._rng.random())
+        return breaker.after_failure(error.cause, request.pool, f"{request.pool}: {what}", now, self._rng.random())
+
+    def _level_of(self, error: FleetError, pool: str) -> int:
+        """Return the level at which a failure is logged: each is told once until a launch succeeds, of this pool if it
+        can be the pool's fault.
+        """
+        concerns_pool = error.cause in (Cause.CAPACITY, Cause.POOL_REFUSED, Cause.REFUSED)
+        failure = (pool if concerns_pool else "", error.code)
+        if failure in self._told:
+            return logging.DEBUG
+        self._told.add(failure)
+        return logging.ERROR if error.cause in (Cause.REFUSED, Cause.POOL_REFUSED) else logging.WARNING
 
     def _record_success(self, answer: _Answer, breaker: LaunchBreaker, now: float) -> LaunchBreaker:
         request, count = answer.intent.request, len(answer.launched)
@@ -225,6 +252,8 @@ class Launcher:
             *(answer.intent.token, request.pool, request.count, count, answer.is_repeat),
             ",".join(each.id for each in answer.launched),
         )
+        self._told = {(pool, code) for pool, code in self._told if pool not in ("", request.pool)}
+        self._is_exhausted = False
         self._metrics.launched(answer.launched[0].market if count else "", count)
         breaker = breaker.after_success()
         if count < request.count and not answer.is_repeat:

@@ -112,6 +112,8 @@ class ScalingRound:
         limits = state.overrides.applied_to(self._observer.limits)
         decision = decide(observation, limits)
         actions = plan_actions(state, instances, workers, decision, limits, self._profile)
+        if actions.launch and not self._launcher.can_launch(state, instances):
+            actions = actions.without_launch(state.launch_breaker.last_failure)
         # A job can have come since the observation: then the workers that could run it stay.
         async with self._reconciler.hold(actions.scaling_in) as held:
             actions = actions.confirmed(held)

@@ -38,6 +38,11 @@ class Actions:
     to_be_replaced: Sequence[Instance]
     reason: str
 
+    def without_launch(self, last_failure: str) -> "Actions":
+        """Return the actions without their launch, because every capacity pool cools down after a failure."""
+        reason = f"HELD BACK to 0, because no capacity pool can be tried yet: {last_failure}; {self.reason}"
+        return replace(self, launch=0, to_be_replaced=(), reason=reason)
+
     def confirmed(self, held: Sequence[Instance]) -> "Actions":
         """Return the actions with these of `scaling_in`; the others are called off, because a job has come."""
         called_off = len(self.scaling_in) - len(held)

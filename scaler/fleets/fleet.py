@@ -38,12 +38,14 @@ class Profile:
 class Cause(StrEnum):
     """Why a call to a fleet failed.
 
-    `CAPACITY`: the pool has no instances at the moment. `THROTTLED`: too many calls; the call was not carried out.
-    `REFUSED`: the call fails until the setup changes. `TOKEN_EXPIRED`: the instances of this token have terminated.
-    `UNKNOWN`: there was no answer, or none that says whether the call was carried out.
+    `CAPACITY`: the pool has no instances at the moment. `POOL_REFUSED`: this pool fails until the setup changes; others
+    can work. `THROTTLED`: too many calls; the call was not carried out. `REFUSED`: all calls fail until the setup
+    changes. `TOKEN_EXPIRED`: the instances of this token have terminated. `UNKNOWN`: there was no answer, or none that
+    says whether the call was carried out.
     """
 
     CAPACITY = "capacity"
+    POOL_REFUSED = "pool_refused"
     THROTTLED = "throttled"
     REFUSED = "refused"
     TOKEN_EXPIRED = "token_expired"
@@ -55,12 +57,14 @@ class FleetError(Exception):
 
     Attributes:
         code: the fleet's own error code.
+        advice: what an operator can do; '' if there is nothing to do but wait.
     """
 
-    def __init__(self, cause: Cause, code: str, message: str) -> None:
+    def __init__(self, cause: Cause, code: str, message: str, advice: str = "") -> None:
         super().__init__(f"{code}: {message}")
         self.cause = cause
         self.code = code
+        self.advice = advice
 
 
 class Fleet(Protocol):

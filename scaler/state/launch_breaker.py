@@ -9,9 +9,9 @@ from typing import Any
 
 from scaler.fleets.fleet import Cause
 
-POOL_COOLDOWN_SECONDS = 180.0
-"""How long a capacity pool that had no instances is not requested again."""
-FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 300.0
+POOL_COOLDOWN_SECONDS = 100.0
+"""How long a capacity pool that had no instances, or was refused, is not requested again."""
+FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 100.0
 REFUSED_BACKOFF_SECONDS = 15.0
 """Initial backoff after a refused call. It is longer, because an operator must fix the setup first."""
 FAILED_BOOTS_TO_OPEN = 5
@@ -25,7 +25,8 @@ class LaunchBreaker:
     """State of the breaker. Times are Unix times in seconds.
 
     Attributes:
-        cooldowns: capacity pools without capacity, each with the time until which it is not requested.
+        cooldowns: capacity pools that had no instances or were refused, each with the time until which it is not
+            requested.
         failures: consecutive calls that failed for another reason than capacity.
         not_before: no launches before this time.
         failed_boots: consecutive instances whose worker never registered.
@@ -46,15 +47,25 @@ class LaunchBreaker:
         Args:
             jitter: random number from 0 to 1, so that two managers do not retry at the same moment.
         """
-        if cause is Cause.CAPACITY:
+        cooldowns = self.cooldowns
+        if cause in (Cause.CAPACITY, Cause.POOL_REFUSED, Cause.REFUSED):
+            # The next call goes to another pool, in case the refusal concerns only this one.
             cooling = {name: until for name, until in self.cooldowns.items() if until > now}
-            return replace(self, cooldowns={**cooling, pool: now + POOL_COOLDOWN_SECONDS}, last_failure=description)
+            cooldowns = {**cooling, pool: now + POOL_COOLDOWN_SECONDS}
+        if cause in (Cause.CAPACITY, Cause.POOL_REFUSED):
+            return replace(self, cooldowns=cooldowns, last_failure=description)
         if cause in (Cause.THROTTLED, Cause.UNKNOWN, Cause.REFUSED):
             first = REFUSED_BACKOFF_SECONDS if cause is Cause.REFUSED else FIRST_BACKOFF_SECONDS
             longest = min(MAX_BACKOFF_SECONDS, first * 2.0 ** min(self.failures, 16))
             # Full jitter with a minimum pause, as AWS advises for throttled calls.
             pause_seconds = max(first / 2, longest * jitter)
-            return replace(self, failures=self.failures + 1, not_before=now + pause_seconds, last_failure=description)
+            return replace(
+                self,
+                cooldowns=cooldowns,
+                failures=self.failures + 1,
+                not_before=now + pause_seconds,
+                last_failure=description,
+            )
         return self
 
     def after_success(self) -> "LaunchBreaker":

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from botocore.stub import Stubber
 
 from scaler.fleets.ec2.capacity_pools import Ec2Plan
@@ -144,6 +144,14 @@ async def test_an_unknown_instance_does_not_prevent_the_termination_of_others(
         ("InsufficientFreeAddressesInSubnet", 400, Cause.CAPACITY),
         ("VcpuLimitExceeded", 400, Cause.CAPACITY),
         ("Unsupported", 400, Cause.CAPACITY),
+        ("UnfulfillableCapacity", 400, Cause.CAPACITY),
+        ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", 403, Cause.POOL_REFUSED),
+        ("InvalidSubnetID.NotFound", 400, Cause.POOL_REFUSED),
+        ("InvalidParameterValue", 400, Cause.POOL_REFUSED),
+        ("SomethingNew", 400, Cause.REFUSED),
+        ("Server.InternalError", 500, Cause.UNKNOWN),
+        ("502", 502, Cause.UNKNOWN),
+        ("Unknown", 403, Cause.UNKNOWN),
         ("RequestLimitExceeded", 503, Cause.THROTTLED),
         ("Throttling", 400, Cause.THROTTLED),
         ("InternalError", 500, Cause.UNKNOWN),
@@ -162,6 +170,11 @@ async def test_every_error_code_has_a_cause(
     with pytest.raises(FleetError) as caught:
         await fleet.launch(_intent(fleet, 1), repeated=False)
     assert (caught.value.cause, caught.value.code) == (cause, code)
+
+
+@pytest.mark.parametrize("code", ["VcpuLimitExceeded", "InvalidSubnetID.NotFound", "ExpiredToken", "OptInRequired"])
+def test_what_an_operator_can_do_is_told(code: str) -> None:
+    assert to_fleet_error(ClientError({"Error": {"Code": code, "Message": ""}}, "RunInstances")).advice
 
 
 def test_without_an_answer_the_outcome_is_unknown() -> None:
