@@ -16,6 +16,7 @@ from jobqueue.settings import exit_with_usage_error, load_settings
 from manager.cluster.slot_ranges import parse_hosts
 from manager.http.authentication import MIN_KEY_CHARACTERS
 from manager.http.listener import listen
+from manager.http.request_origin import TrustedProxies
 from manager.jwt.issuer import Issuer
 from manager.server import ManagerServer, ServerOptions
 from manager.settings import ManagerSettings
@@ -113,6 +114,7 @@ def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
         ("REDIS_URL", lambda: Topology(settings.redis_url)),
         ("CLUSTER_URL", lambda: settings.cluster_url and parse_redis_url(settings.cluster_url)),
         ("CLUSTER_HOSTS", lambda: settings.cluster_hosts and parse_hosts(settings.cluster_hosts)),
+        ("TRUSTED_PROXIES", lambda: TrustedProxies(settings.trusted_proxies)),
         ("OIDC_ISSUER", lambda: Issuer.from_settings(settings)),
     ):
         try:

@@ -18,6 +18,7 @@ from manager.http.authentication import ApiKeyAuth
 from manager.http.gateway import Gateway
 from manager.http.host_check import HostCheck
 from manager.http.problems import INTERNAL, MEDIA_TYPE, Problem, http_status_problem, queue_problem
+from manager.http.request_origin import TrustedProxies
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.routes import documentation, fast_path
@@ -67,7 +68,7 @@ def build_app(
     _add_errors(api, document["paths"])
     hosts = HostCheck(settings.allowed_hosts, has_keys=bool(settings.api_keys))
     auth = ApiKeyAuth(settings.api_keys, key_table, jwt)
-    return Gateway(fast_routes, api, hosts, auth, metrics, access_log)
+    return Gateway(fast_routes, api, hosts, auth, metrics, access_log, TrustedProxies(settings.trusted_proxies))
 
 
 def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class ManagerSettings(QueueSettings):
     """Hosts that clients may ask for, see `manager.http.host_check`."""
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     """Prefix of all paths, under which a proxy makes the manager available."""
+    trusted_proxies: CommaSeparated = ()
+    """Networks of proxies that are believed whom they forward a request for, see `manager.http.request_origin`."""
     max_connections: int = Field(default=16_000, ge=10)
     max_payload_bytes: int = Field(default=MEBIBYTE, ge=1, le=64 * MEBIBYTE)
     """Limit of a job's binary data, before base64."""

@@ -30,10 +30,21 @@ class AccessLog:
         self._second = -1
         self._stamp = ""
 
-    def add(self, method: str, path: str, status: int, seconds: float, now: float, key_id: str | None = None) -> None:
+    def add(
+        self,
+        method: str,
+        path: str,
+        status: int,
+        seconds: float,
+        now: float,
+        client: str,
+        request_id: str,
+        key_id: str | None = None,
+    ) -> None:
         """Add the line of a request that was answered at `now` (Unix time) within `seconds`.
 
         Args:
+            client: its address.
             key_id: public id of the API key that it was sent with.
         """
         second = int(now)
@@ -43,7 +54,8 @@ class AccessLog:
         key = "" if key_id is None else f" key={key_id}"
         self._lines.append(
             f"{self._stamp}.{int((now - second) * 1000):03d}Z INFO manager.access"
-            f" event=request_completed method={method} path={path} status={status} ms={seconds * 1000:.2f}{key}\n"
+            f" event=request_completed method={method} path={path} status={status} ms={seconds * 1000:.2f}"
+            f" client={client} request={request_id}{key}\n"
         )
         if len(self._lines) >= MAX_BUFFERED_LINES:
             self.flush()

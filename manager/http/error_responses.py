@@ -5,6 +5,7 @@ import logging
 from jobqueue.errors import JobQueueError
 from manager.http.asgi import Disconnected, Scope, Send, raw_path, send_problem
 from manager.http.problems import INTERNAL, Problem, queue_problem
+from manager.http.request_origin import REQUEST_ID
 
 CLIENT_DISCONNECTED = 499
 """Status in the access log and the metrics if the client did not wait for the response (nginx's convention)."""
@@ -27,7 +28,11 @@ async def send_error(send: Send, error: Exception, scope: Scope, *, sent_status:
             return CLIENT_DISCONNECTED
         case _:
             # A failure of one request must not affect another.
-            log.error("event=request_failed method=%s path=%s", scope["method"], raw_path(scope), exc_info=error)
+            request_id = scope[REQUEST_ID].decode()
+            log.error(
+                *("event=request_failed method=%s path=%s request=%s", scope["method"], raw_path(scope), request_id),
+                exc_info=error,
+            )
             problem = Problem(INTERNAL, "unexpected error: see the manager's log")
     if sent_status:
         return sent_status

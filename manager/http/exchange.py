@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from manager.http.acknowledgements import Acknowledgements
 from manager.http.asgi import Application, Disconnected, Message, Scope
 from manager.http.problems import Problem
+from manager.http.request_origin import REQUEST_ID
 
 MAX_BUFFERED_BODY_BYTES = 64 * 1024
 """The connection is not read any further while more of the body than this waits for the route."""
@@ -27,7 +28,9 @@ NO_CONTENT_POLICY = b"content-security-policy: default-src 'none'; frame-ancesto
 """For responses that bring no policy of their own: if a browser shows one as a page, it loads nothing."""
 
 _HEAD = (
-    b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n" + NO_SNIFFING + b"%b\r\n"
+    b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+    + NO_SNIFFING
+    + b"%b\r\n"
 )  # The last placeholder is for the field Connection.
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _DISCONNECT: Message = {"type": "http.disconnect"}
@@ -204,7 +207,7 @@ class Exchange:
             close = b""
         else:
             self.keep_alive, close = False, b"connection: close\r\n"
-        head = _HEAD % (connection.date, media_type, len(content), close)
+        head = _HEAD % (connection.date, media_type, len(content), self.scope[REQUEST_ID], close)
         if len(content) <= MAX_COALESCED_BYTES:
             connection.transport.write(head + content)
         else:
@@ -235,6 +238,7 @@ class Exchange:
         if not (self.keep_alive and self.received):
             self.keep_alive = False
             lines.append(b"connection: close\r\n")
+        lines.append(b"x-request-id: %b\r\n" % self.scope[REQUEST_ID])
         return b"".join((*lines, SECURITY_FIELDS, policy, b"\r\n"))
 
     def _send_body(self, body: bytes, *, more: bool) -> None:

@@ -24,6 +24,7 @@ from manager.http.authentication import CALLER, ApiKeyAuth
 from manager.http.content_encoding import decoded
 from manager.http.error_responses import CLIENT_DISCONNECTED, send_error
 from manager.http.host_check import HostCheck
+from manager.http.request_origin import REQUEST_ID, RequestIds, TrustedProxies
 from manager.metrics import Metrics
 
 METHODS = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
@@ -40,6 +41,7 @@ class Gateway:
         auth: checks API keys.
         metrics: counts requests.
         access_log: receives a line for each request; None for no access log.
+        proxies: those that are believed whom they forward requests for.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Gateway:
         auth: ApiKeyAuth,
         metrics: Metrics,
         access_log: AccessLog | None,
+        proxies: TrustedProxies,
     ) -> None:
         self._fast_routes = fast_routes
         self._app = app
@@ -57,9 +60,12 @@ class Gateway:
         self._auth = auth
         self._metrics = metrics
         self._access_log = access_log
+        self._proxies = proxies
+        self._request_ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: FastSend) -> None:
         started = time.perf_counter()
+        scope[REQUEST_ID] = self._request_ids.of(scope[FIELDS])
         name: str = scope["path"]
         route = self._fast_routes.get((scope["method"], name))
         if route is None:
@@ -122,4 +128,6 @@ class Gateway:
         self._metrics.observe(method if route != "unmatched" else "any", route, status, seconds)
         if self._access_log is not None:
             key_id = scope[CALLER].key_id if CALLER in scope else None
-            self._access_log.add(method, raw_path(scope), status, seconds, time.time(), key_id)
+            client = self._proxies.client_of(scope)
+            request_id = scope[REQUEST_ID].decode()
+            self._access_log.add(method, raw_path(scope), status, seconds, time.time(), client, request_id, key_id)

@@ -45,6 +45,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         ([], {"REDIS_URL": "redis://h:6379?db=3"}, "WORKMANAGER_REDIS_URL: the option 'db' is not supported"),
         ([], {"CLUSTER_URL": "nowhere"}, "WORKMANAGER_CLUSTER_URL"),
         ([], {"CLUSTER_HOSTS": "10.0.0.1:6379"}, "WORKMANAGER_CLUSTER_HOSTS: needs three hosts"),
+        ([], {"TRUSTED_PROXIES": "10.0.0.1/8"}, "WORKMANAGER_TRUSTED_PROXIES: 10.0.0.1/8 has host bits set"),
         ([], {"MAX_PAYLOAD_BYTES": "lots"}, "WORKMANAGER_MAX_PAYLOAD_BYTES"),
         ([], {"MAX_WORKERS": "-1"}, "WORKMANAGER_MAX_WORKERS"),
         ([], {"MIN_WORKERS": "5", "MAX_WORKERS": "2"}, "WORKMANAGER_MIN_WORKERS"),

@@ -11,12 +11,14 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from manager.api_keys.table import KeyTable
+from manager.http.access_log import AccessLog
 from manager.http.asgi import UNDELIVERED, Receive, Scope, Send, disconnect_watch, read_body, send_body
 from manager.http.authentication import ApiKeyAuth
 from manager.http.connection_limit import ConnectionLimit
 from manager.http.deadlines import DEFAULT_DEADLINES, Deadlines
 from manager.http.gateway import Gateway
 from manager.http.host_check import HostCheck
+from manager.http.request_origin import TrustedProxies
 from manager.http.uvicorn_protocol import ManagerHttpProtocol
 from manager.metrics import Metrics
 from tests.waiting import until_async
@@ -146,6 +148,7 @@ async def served(
     root_path: str = "",
     allowed_hosts: Collection[str] = (),
     keys: Collection[str] = ("key",),
+    access_log: AccessLog | None = None,
 ) -> AsyncIterator[Server]:
     """Yield a running server. By default it has keys, so that it checks no hosts; its routes need none."""
     metrics, feed = Metrics(), Feed()
@@ -155,7 +158,8 @@ async def served(
         HostCheck(allowed_hosts, has_keys=bool(keys)),
         ApiKeyAuth((), KeyTable()),
         metrics,
-        None,
+        access_log,
+        TrustedProxies(()),
     )
     config = uvicorn.Config(gateway, lifespan="off", ws="none", log_config=None, root_path=root_path)
     config.load()
@@ -173,6 +177,8 @@ async def served(
     finally:
         listener.close()
         await server.close()
+        if access_log is not None:
+            access_log.flush()
 
 
 def put(body: bytes, version: str = "1.1", *headers: str, target: str = "/echo") -> bytes:

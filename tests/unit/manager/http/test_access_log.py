@@ -25,13 +25,13 @@ def has_lines(stream: io.StringIO, count: int) -> Callable[[], Awaitable[bool]]:
 async def test_a_line_equals_that_of_the_logging_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     configure_logging()
-    message = "event=request_completed method=PUT path=/enqueue status=200 ms=1.24"
+    message = "event=request_completed method=PUT path=/enqueue status=200 ms=1.24 client=::1 request=abc key=env-1"
     now = 1767225599.0625
     record = logging.makeLogRecord({"name": "manager.access", "levelname": "INFO", "msg": message})
     record.created, record.msecs = now, 62.0
     stream = io.StringIO()
     log = AccessLog(stream)
-    log.add("PUT", "/enqueue", 200, 0.001239, now)
+    log.add("PUT", "/enqueue", 200, 0.001239, now, "::1", "abc", "env-1")
     log.flush()
     assert lines_of(stream) == [logging.getLogger().handlers[0].format(record)]
     assert lines_of(stream) == ["2025-12-31T23:59:59.062Z INFO manager.access " + message]
@@ -41,11 +41,14 @@ async def test_lines_are_written_after_a_moment() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
     for status in (200, 404):
-        log.add("GET", "/", status, 0.0, 0.0)
+        log.add("GET", "/", status, 0.0, 0.0, "::1", "abc")
     assert lines_of(stream) == []
     await until_async(has_lines(stream, 2))
-    assert [line.partition("status=")[2] for line in lines_of(stream)] == ["200 ms=0.00", "404 ms=0.00"]
-    log.add("GET", "/", 500, 0.0, 0.0)
+    assert [line.partition("status=")[2] for line in lines_of(stream)] == [
+        "200 ms=0.00 client=::1 request=abc",
+        "404 ms=0.00 client=::1 request=abc",
+    ]
+    log.add("GET", "/", 500, 0.0, 0.0, "::1", "abc")
     await until_async(has_lines(stream, 3))
 
 
@@ -53,7 +56,7 @@ async def test_a_full_buffer_is_written_at_once() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
     for _ in range(MAX_BUFFERED_LINES):
-        log.add("GET", "/", 200, 0.0, 0.0)
+        log.add("GET", "/", 200, 0.0, 0.0, "::1", "abc")
     assert len(lines_of(stream)) == MAX_BUFFERED_LINES
 
 
@@ -61,7 +64,7 @@ async def test_the_timestamp_follows_the_clock() -> None:
     stream = io.StringIO()
     log = AccessLog(stream)
     for now in (1.999999, 2.0, 61.5):
-        log.add("GET", "/", 200, 0.0, now)
+        log.add("GET", "/", 200, 0.0, now, "::1", "abc")
     log.flush()
     assert [line[:24] for line in lines_of(stream)] == [
         "1970-01-01T00:00:01.999Z",

@@ -25,13 +25,14 @@ async def test_one_connection_carries_many_requests() -> None:
 async def test_a_fast_response_is_complete() -> None:
     async with served() as server:
         client = await server.connect()
-        client.send(put(b"one"))
+        client.send(put(b"one", "1.1", "x-request-id: abc"))
         status, fields, body = await client.response()
         assert (status, body) == (200, b"one")
         assert fields == {
             "date": DATE.decode(),
             "content-type": "text/echo",
             "content-length": "3",
+            "x-request-id": "abc",
             "x-content-type-options": "nosniff",
         }
 
