@@ -2,7 +2,8 @@
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,8 @@ from jobqueue.errors import ShardUnavailable
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.fence import fence_worker, hold_workers, release_workers
 from jobqueue.workers.registry import WorkerView
-from scaler.fleets.fleet import Fleet, FleetError
+from scaler.apply.terminations import Terminations
+from scaler.fleets.fleet import Fleet
 from scaler.fleets.instances import DescribedInstance, Instance
 from scaler.metrics import ScalerMetrics
 from scaler.observe.instance_observer import InstanceObserver
@@ -43,11 +45,23 @@ class FleetState:
 
 
 class InstanceReconciler:
-    """Terminates the instances of one fleet that have to go. It does so even while the scaler is paused."""
+    """Terminates the instances of one fleet that have to go. It does so even while the scaler is paused.
 
-    def __init__(self, shards: Shards, fleet: Fleet, store: ScalerStore, metrics: ScalerMetrics) -> None:
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        fleet: Fleet,
+        store: ScalerStore,
+        metrics: ScalerMetrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._shards = shards
-        self._fleet = fleet
+        self._terminations = Terminations(fleet, on_failure=metrics.failed, clock=clock)
         self._store = store
         self._metrics = metrics
         self._observer = InstanceObserver(shards, fleet, store, on_failure=metrics.failed)
@@ -56,6 +70,7 @@ class InstanceReconciler:
     def on_leadership_gained(self) -> None:
         """Start over: poll the fleet and send the drain commands again."""
         self._observer.on_leadership_gained()
+        self._terminations.on_leadership_gained()
         self._drain_sent_at = {}
 
     async def reconcile(self, epoch: int, state: ScalerState, overdue_launches: Collection[str]) -> FleetState:
@@ -163,16 +178,12 @@ class InstanceReconciler:
         return breaker
 
     async def _terminate(self, instances: dict[str, Instance], now: float) -> Sequence[str]:
-        """Terminate the drained instances, remove them from `instances`, and return their ids."""
+        """Terminate the drained instances, remove them from `instances`, and return their ids.
+
+        Those that cannot be terminated stay, and so count towards the limit.
+        """
         drained = [each.id for each in instances.values() if each.drained_at is not None]
-        if not drained:
-            return ()
-        try:
-            terminated = sorted(await self._fleet.terminate(drained))
-        except FleetError as error:
-            log.warning("event=termination_failed instance_ids=%s error=%s", ",".join(drained), error)
-            self._metrics.failed(f"terminate_{error.cause.value}")
-            return ()
+        terminated = await self._terminations.terminate(drained) if drained else ()
         for id_ in terminated:
             self._report_terminated(instances.pop(id_), now)
         return terminated

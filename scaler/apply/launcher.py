@@ -225,14 +225,15 @@ class Launcher:
         request, error = answer.intent.request, answer.error
         if error is None:
             return self._record_success(answer, breaker, now)
-        what = f"{error}; to do: {error.advice}" if error.advice else str(error)
         log.log(
             self._level_of(error, request.pool),
             "event=launch_failed token=%s pool=%s requested=%d cause=%s final=%s error=%s",
-            *(answer.intent.token, request.pool, request.count, error.cause.value, answer.is_final, what),
+            *(answer.intent.token, request.pool, request.count, error.cause.value, answer.is_final, error.explained),
         )
         self._metrics.failed(error.cause.value)
-        return breaker.after_failure(error.cause, request.pool, f"{request.pool}: {what}", now, self._rng.random())
+        return breaker.after_failure(
+            error.cause, request.pool, f"{request.pool}: {error.explained}", now, self._rng.random()
+        )
 
     def _level_of(self, error: FleetError, pool: str) -> int:
         """Return the level at which a failure is logged: each is told once until a launch succeeds, of this pool if it

@@ -1,6 +1,6 @@
 """The interface of a fleet: a provider of instances for workers, such as local processes or EC2 instances."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -66,6 +66,11 @@ class FleetError(Exception):
         self.code = code
         self.advice = advice
 
+    @property
+    def explained(self) -> str:
+        """The error and what to do, for logs."""
+        return f"{self}; to do: {self.advice}" if self.advice else str(self)
+
 
 class Fleet(Protocol):
     """A provider of instances, each of which runs one worker."""
@@ -103,8 +108,12 @@ class Fleet(Protocol):
             FleetError: nothing is known.
         """
 
-    async def terminate(self, ids: Sequence[str]) -> Collection[str]:
-        """Terminate instances; return the ids of those that have terminated or are shutting down.
+    async def terminate(self, ids: Sequence[str]) -> Mapping[str, FleetError | None]:
+        """Terminate instances.
+
+        Returns:
+            By id: None if the instance has terminated or is shutting down; otherwise why this one cannot be terminated.
+            Ask again for those that are missing.
 
         Raises:
             FleetError: it is not known whether any of them terminates.

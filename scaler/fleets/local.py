@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -94,14 +94,14 @@ class LocalFleet:
         self._workers = {id_: each for id_, each in self._workers.items() if each.process.returncode is None}
         return described
 
-    async def terminate(self, ids: Sequence[str]) -> Collection[str]:
+    async def terminate(self, ids: Sequence[str]) -> Mapping[str, FleetError | None]:
         """Kill the processes that are still running, as far as this manager started them."""
         for id_ in ids:
             worker = self._workers.pop(id_, None)
             if worker is not None and worker.process.returncode is None:
                 worker.process.kill()
                 await worker.process.wait()
-        return ids
+        return dict.fromkeys(ids)
 
     async def close(self) -> None:
         """Drain this manager's workers. Jobs that take longer than `DRAIN_SECONDS` are released to the queue."""

@@ -1,10 +1,10 @@
 """Slow-call watchdog: wraps a fleet and reports calls that take too long, because a round waits for them."""
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
-from scaler.fleets.fleet import Fleet, Profile
+from scaler.fleets.fleet import Fleet, FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class SlowCallWatch:
         """See `Fleet`."""
         return await self._track("describe", self._fleet.describe())
 
-    async def terminate(self, ids: Sequence[str]) -> Collection[str]:
+    async def terminate(self, ids: Sequence[str]) -> Mapping[str, FleetError | None]:
         """See `Fleet`."""
         return await self._track(f"terminate:{','.join(ids)}", self._fleet.terminate(ids))
 

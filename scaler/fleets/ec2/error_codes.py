@@ -111,6 +111,17 @@ _CODES: Mapping[ErrorMeaning, str] = {
     # What the call names is gone. `InvalidInstanceID.NotFound` counts as terminated.
     ErrorMeaning(Cause.TOKEN_EXPIRED): "IdempotentInstanceTerminated InvalidInstanceID.NotFound",
 }
+INSTANCE_CODES = frozenset(
+    {
+        "IncorrectInstanceState",
+        "InvalidInstanceID.Malformed",
+        "InvalidInstanceID.NotFound",
+        "OperationNotPermitted",
+        "UnauthorizedOperation",
+        "UnsupportedOperation",
+    }
+)
+"""Refusals of TerminateInstances that one of its instances can cause."""
 _MEANINGS = {code: meaning for meaning, codes in _CODES.items() for code in codes.split()}
 
 

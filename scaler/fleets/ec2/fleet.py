@@ -1,6 +1,7 @@
 """The fleet of EC2 instances: launches workers from a launch template, and finds them by their tags."""
 
 import asyncio
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
@@ -9,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scaler.fleets.ec2.capacity_pools import ON_DEMAND, SPOT, Ec2Plan, plan_launches, version_of
+from scaler.fleets.ec2.error_codes import INSTANCE_CODES
 from scaler.fleets.ec2.errors import to_fleet_error
 from scaler.fleets.fleet import FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
@@ -21,7 +23,7 @@ MIN_BILLED_SECONDS = 60.0
 """Linux instances are billed by the second, with a minimum of a minute."""
 BOOT_SECONDS = 90.0
 POLL_SECONDS, IDLE_POLL_SECONDS = 5.0, 30.0
-MAX_TERMINATED_PER_CALL = 100
+MAX_TERMINATED_PER_CALL, MAX_TERMINATION_CALLS = 100, 5
 ENDED_STATES = frozenset({"shutting-down", "terminated"})
 STOPPED_STATES = frozenset({"stopping", "stopped"})
 
@@ -116,38 +118,44 @@ class Ec2Fleet:
                 return described
             more = {"NextToken": page["NextToken"]}
 
-    async def terminate(self, ids: Sequence[str]) -> Collection[str]:
+    async def terminate(self, ids: Sequence[str]) -> Mapping[str, FleetError | None]:
         """Call TerminateInstances. Instances that EC2 no longer knows count as terminated.
+
+        EC2 refuses a call that names one instance that cannot be terminated, for all of them (all in its zone, if the
+        instance has termination protection). So the call is repeated for each half, up to `MAX_TERMINATION_CALLS`.
+
+        Returns:
+            See `Fleet`. Ids can be missing.
 
         Raises:
             FleetError: no call succeeded.
         """
-        terminated: set[str] = set()
+        outcomes: dict[str, FleetError | None] = {}
         failure: FleetError | None = None
-        for start in range(0, len(ids), MAX_TERMINATED_PER_CALL):
-            part = ids[start : start + MAX_TERMINATED_PER_CALL]
+        groups = deque(
+            ids[start : start + MAX_TERMINATED_PER_CALL] for start in range(0, len(ids), MAX_TERMINATED_PER_CALL)
+        )
+        for _ in range(max(len(groups), MAX_TERMINATION_CALLS)):
+            if not groups:
+                break
+            group = groups.popleft()
             try:
-                terminated.update(await self._terminate(part))
+                answer = await self._call(self._client.terminate_instances, InstanceIds=list(group))
+                outcomes.update({each["InstanceId"]: None for each in answer["TerminatingInstances"]})
             except FleetError as error:
-                failure = error
-        if failure is not None and not terminated:
+                if error.code not in INSTANCE_CODES:
+                    failure = error
+                elif len(group) > 1:
+                    half = len(group) // 2
+                    groups.extendleft((group[half:], group[:half]))
+                else:
+                    outcomes[group[0]] = None if error.code == "InvalidInstanceID.NotFound" else error
+        if failure is not None and not outcomes:
             raise failure
-        return terminated
+        return outcomes
 
     async def close(self) -> None:
         """Do nothing: the instances belong to all managers and keep running."""
-
-    async def _terminate(self, ids: Sequence[str]) -> Collection[str]:
-        try:
-            answer = await self._call(self._client.terminate_instances, InstanceIds=list(ids))
-        except FleetError as error:
-            if error.code != "InvalidInstanceID.NotFound":
-                raise
-            if len(ids) == 1:
-                return ids
-            # If one instance is unknown, EC2 terminates none of the call. So terminate them one by one.
-            return [id_ for each in ids for id_ in await self._terminate([each])]
-        return [each["InstanceId"] for each in answer["TerminatingInstances"]]
 
     async def _call(self, method: Any, **arguments: Any) -> Mapping[str, Any]:
         try:

@@ -4,7 +4,7 @@ It checks what the scaler requests: see `FakeCloud.violations`.
 """
 
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from scaler.fleets.fleet import Cause, FleetError, Profile
@@ -184,14 +184,14 @@ class FakeCloudFleet:
             self._cloud.rng.choice(self._cloud.living).hidden_until = self._clock.now + 60.0
         return [_described(each) for each in self._cloud.machines.values() if self._clock.now >= each.hidden_until]
 
-    async def terminate(self, ids: Sequence[str]) -> Collection[str]:
+    async def terminate(self, ids: Sequence[str]) -> Mapping[str, FleetError | None]:
         if self._cloud.happens("throttled"):
             raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
         for id_ in ids:
             self._cloud.terminate(id_)
         if self._cloud.happens("answer_lost"):
             raise FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
-        return ids
+        return dict.fromkeys(ids)
 
     async def close(self) -> None:
         """Do nothing: the instances keep running."""

@@ -1,6 +1,6 @@
 """Fixtures of the scaler's tests: a loop on a real Valkey, with a fake clock and a fake fleet."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -74,10 +74,10 @@ class FakeFleet:
     async def describe(self) -> Sequence[DescribedInstance]:
         return list(self.described.values())
 
-    async def terminate(self, ids: Sequence[str]) -> Collection[str]:
+    async def terminate(self, ids: Sequence[str]) -> Mapping[str, FleetError | None]:
         self.terminated += ids
         self.end_instances(*ids)
-        return ids
+        return dict.fromkeys(ids)
 
     async def close(self) -> None:
         self.closed = True
