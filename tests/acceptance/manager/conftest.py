@@ -37,10 +37,21 @@ def start(tmp_path: Path) -> Iterator[Start]:
         assert "Traceback" not in program.log
 
 
+@pytest.fixture(scope="module")
+def _shared_manager(shared_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagerProgram]:
+    program = ManagerProgram(tmp_path_factory.mktemp("manager"), shared_server.url).wait_until_ready()
+    yield program
+    program.kill()
+
+
 @pytest.fixture
-def manager(start: Start, redis_url: str) -> ManagerProgram:
-    """A manager on the shared server."""
-    return start(redis_url).wait_until_ready()
+def manager(_shared_manager: ManagerProgram, redis_url: str) -> Iterator[ManagerProgram]:
+    """A manager on the shared server, for all tests of a module that neither stop it nor read what it counts.
+
+    Its start takes longer than most tests. What it knows of the queue is in Redis, which is emptied for each test.
+    """
+    yield _shared_manager
+    assert "Traceback" not in _shared_manager.log
 
 
 @pytest.fixture

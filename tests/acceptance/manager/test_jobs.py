@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.acceptance.manager.conftest import Start, Worker
-from tests.acceptance.manager.manager_program import ANSWER_SECONDS, ManagerProgram
+from tests.acceptance.manager.manager_program import ANSWER_SECONDS
 from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer
 
@@ -262,13 +262,15 @@ def test_head_is_get_without_a_body(http: httpx.Client, path: str) -> None:
     assert answer.content == b""
 
 
-def test_metrics_count_requests_and_jobs(http: httpx.Client, worker: Worker, manager: ManagerProgram) -> None:
-    for _ in range(3):
-        http.put("/enqueue?iterations=1", content=b"x")
-    http.put("/enqueue?iterations=0")
-    worker.finish_all()
-    http.post("/pullCompleted?top=2")
-    text = http.get("/metrics").text
+def test_metrics_count_requests_and_jobs(start: Start, redis_url: str, worker: Worker) -> None:
+    manager = start(redis_url).wait_until_ready()
+    with manager.client() as http:
+        for _ in range(3):
+            http.put("/enqueue?iterations=1", content=b"x")
+        http.put("/enqueue?iterations=0")
+        worker.finish_all()
+        http.post("/pullCompleted?top=2")
+        text = http.get("/metrics").text
     assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="200"} 3.0' in text
     assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="400"} 1.0' in text
     assert "workmanager_jobs_submitted_total 3.0" in text

@@ -138,9 +138,8 @@ def test_a_client_that_disconnects_while_waiting_loses_no_result(
     assert pull(http, top=5) == ids
 
 
-def test_a_waiting_pull_is_answered_when_the_manager_stops(
-    manager: ManagerProgram, shared_server: ValkeyServer
-) -> None:
+def test_a_waiting_pull_is_answered_when_the_manager_stops(start: Start, private_server: ValkeyServer) -> None:
+    manager = start(private_server.url).wait_until_ready()
     answers: list[list[str]] = []
 
     def wait() -> None:
@@ -149,7 +148,7 @@ def test_a_waiting_pull_is_answered_when_the_manager_stops(
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    until_a_pull_waits(shared_server)
+    until_a_pull_waits(private_server)
     began = time.monotonic()
     assert manager.stop() == 0
     waiting.join()

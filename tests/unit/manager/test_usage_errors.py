@@ -1,0 +1,60 @@
+"""Wrong settings and arguments of `python -m manager` end it before it listens, with one line that names them."""
+
+import os
+
+import pytest
+
+from manager import __main__ as program
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "message"),
+    [
+        (["--host", "0.0.0.0"], {}, "WORKMANAGER_API_KEYS"),
+        ([], {"API_KEYS": "long-enough-to-be-one,hunter2"}, "WORKMANAGER_API_KEYS: a key has fewer than 16 characters"),
+        ([], {"OIDC_ISSUER": "https://id.example"}, "WORKMANAGER_OIDC_AUDIENCE"),
+        ([], {"OIDC_ISSUER": "https://id.example", "OIDC_AUDIENCE": "jobs"}, "WORKMANAGER_API_KEYS"),
+        (
+            [],
+            {"OIDC_ISSUER": "http://id.example", "OIDC_AUDIENCE": "jobs", "API_KEYS": "a-key-of-some-length"},
+            "WORKMANAGER_OIDC_ISSUER: must begin with https://",
+        ),
+        (["--scaler", "ec2"], {}, "WORKMANAGER_LAUNCH_TEMPLATE"),
+        ([], {"BUDGET_PER_HOUR": "5"}, "WORKMANAGER_PRICE_PER_HOUR"),
+        ([], {"MIN_WORKERS_SCHEDULE": "many"}, "WORKMANAGER_MIN_WORKERS_SCHEDULE"),
+        (["--scaler", "k8s"], {}, "--scaler"),
+        (["--port", "99999"], {}, "--port"),
+        (["--redis-url", "http://localhost"], {}, "WORKMANAGER_REDIS_URL"),
+        ([], {"REDIS_URL": "nowhere"}, "WORKMANAGER_REDIS_URL"),
+        ([], {"REDIS_URL": "redis://h:6379?db=3"}, "WORKMANAGER_REDIS_URL: the option 'db' is not supported"),
+        ([], {"CLUSTER_URL": "nowhere"}, "WORKMANAGER_CLUSTER_URL"),
+        ([], {"CLUSTER_HOSTS": "10.0.0.1:6379"}, "WORKMANAGER_CLUSTER_HOSTS: needs three hosts"),
+        ([], {"TRUSTED_PROXIES": "10.0.0.1/8"}, "WORKMANAGER_TRUSTED_PROXIES: 10.0.0.1/8 has host bits set"),
+        ([], {"MAX_PAYLOAD_BYTES": "lots"}, "WORKMANAGER_MAX_PAYLOAD_BYTES"),
+        ([], {"MAX_WORKERS": "-1"}, "WORKMANAGER_MAX_WORKERS"),
+        ([], {"MIN_WORKERS": "5", "MAX_WORKERS": "2"}, "WORKMANAGER_MIN_WORKERS"),
+        ([], {"ACCESS_LOG": "perhaps"}, "WORKMANAGER_ACCESS_LOG"),
+        ([], {"LEASE_SECONDS": "0"}, "WORKMANAGER_LEASE_SECONDS"),
+        ([], {"FUNCTIONS": "no.such.module"}, "WORKMANAGER_FUNCTIONS"),
+    ],
+)
+def test_a_usage_error_is_one_line(
+    arguments: list[str],
+    settings: dict[str, str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in [name for name in os.environ if name.startswith("WORKMANAGER_")]:
+        monkeypatch.delenv(name)
+    for name, value in settings.items():
+        monkeypatch.setenv(f"WORKMANAGER_{name}", value)
+    # A manager that finds no error would serve for ever.
+    monkeypatch.delattr(program, "listen")
+    with pytest.raises(SystemExit) as ended:
+        program.main(arguments)
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert message in printed.err.splitlines()[-1]
+    assert "Traceback" not in printed.err
+    assert "hunter2" not in printed.out + printed.err
