@@ -9,6 +9,7 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import log
 
 RECHECK_SECONDS = 5.0
@@ -79,6 +80,8 @@ class Limits:
 
     def min_workers_required(self, now: float) -> int:
         """Return the minimum that `min_workers` and the schedule require at this Unix time."""
+        if not self.min_workers_schedule:
+            return min(self.min_workers, self.max_workers_allowed())
         minute, weekday = int(now // 60) % 1440, (int(now // 86_400) + 3) % 7
         scheduled = [
             each.workers
@@ -452,26 +455,38 @@ def _release_scenarios(ages: Sequence[float], estimates: Estimates, limit: int) 
     ordered = sorted(ages)
     sampled = [ordered[int(index * interval)] for index in range(int(len(ages) / interval))]
     weight = len(ages) / len(sampled)
-    survival_now = [estimates.survival(age) for age in sampled]
-    hazards = [
-        weight
-        * sum(log(now / estimates.survival(age + horizon)) for age, now in zip(sampled, survival_now, strict=True))
-        for horizon in HORIZONS
-    ]
+    survival, survival_now = estimates.survival, [estimates.survival(age) for age in sampled]
     count = min(len(ages), limit)
+    *_, last_target = _release_targets(FIRST_RELEASE_HAZARDS[-1], len(ages), count)
+    hazards: list[float] = []
+    for horizon in HORIZONS:
+        hazards.append(
+            weight * sum([log(now / survival(age + horizon)) for age, now in zip(sampled, survival_now, strict=True)])
+        )
+        if hazards[-1] >= last_target:
+            break  # no scenario looks further ahead
     return [_release_times(hazards, first, len(ages), count) for first in FIRST_RELEASE_HAZARDS]
+
+
+def _release_targets(first: float, busy: int, count: int) -> list[float]:
+    """Return the expected number of releases at which each of the first `count` busy slots becomes free.
+
+    Args:
+        first: that of the first slot; each further one follows after its mean time.
+    """
+    steps = (busy / max(1, busy - position) for position in range(1, count))
+    return list(accumulate(steps, initial=first))
 
 
 def _release_times(hazards: Sequence[float], first: float, busy: int, count: int) -> list[float]:
     """Return when the first `count` of the busy slots become free.
 
     Args:
-        hazards: expected number of releases up to each of `HORIZONS`.
-        first: expected number of releases at which the first slot becomes free; each further one follows after its
-            mean time.
+        hazards: expected number of releases up to each of `HORIZONS`, or up to the first ones that are enough.
+        first: expected number of releases at which the first slot becomes free.
     """
-    seconds, index, target = [], 1, first
-    for position in range(1, count + 1):
+    seconds, index = [], 1
+    for target in _release_targets(first, busy, count):
         while index < len(hazards) and hazards[index] < target:
             index += 1
         if index == len(hazards):
@@ -480,5 +495,4 @@ def _release_times(hazards: Sequence[float], first: float, busy: int, count: int
         low, high = hazards[index - 1], hazards[index]
         share = (target - low) / (high - low)
         seconds.append(HORIZONS[index - 1] + share * (HORIZONS[index] - HORIZONS[index - 1]))
-        target += busy / max(1, busy - position)
     return seconds

@@ -54,7 +54,6 @@ class Estimators:
 
     def __init__(self, limits: Limits, *, boot_seconds: float, wait_target_seconds: float | None = None) -> None:
         self._limits = limits
-        self._weight = limits.wait_weight
         self._target_seconds = wait_target_seconds
         self._boot_seconds = boot_seconds
         self._boots = 0
@@ -65,7 +64,7 @@ class Estimators:
     @property
     def limits(self) -> Limits:
         """The limits with the current wait weight."""
-        return replace(self._limits, wait_weight=self._weight)
+        return self._limits
 
     def observe_boot(self, seconds: float) -> None:
         """Update the mean boot time with one worker's time from launch to registration."""
@@ -81,7 +80,10 @@ class Estimators:
         job_count = sum(jobs.values())
         if self._target_seconds is not None and self._last_at is not None and job_count:
             late = snapshot.oldest_seconds > self._target_seconds
-            self._weight = adjust_wait_weight(self._weight, late=late, elapsed_seconds=snapshot.now - self._last_at)
+            weight = adjust_wait_weight(
+                self._limits.wait_weight, late=late, elapsed_seconds=snapshot.now - self._last_at
+            )
+            self._limits = replace(self._limits, wait_weight=weight)
         self._last_at = snapshot.now
         sample = DemandSample(
             now=snapshot.now,
@@ -95,7 +97,7 @@ class Estimators:
             service_seconds=self._service.mean_seconds(snapshot.queued or jobs, snapshot.running),
         )
         launch_seconds = self._limits.launch_seconds(self._boot_seconds)
-        self._demand.observe(sample, Prices(launch_seconds, self._boot_seconds, self._weight))
+        self._demand.observe(sample, Prices(launch_seconds, self._boot_seconds, self._limits.wait_weight))
         return Estimates(
             service_seconds=self._service.mean_seconds(snapshot.queued, snapshot.running),
             boot_seconds=self._boot_seconds,
@@ -112,7 +114,7 @@ class Estimators:
         return {
             "service": self._service.dump(),
             "demand": self._demand.dump(),
-            "weight": self._weight,
+            "weight": self._limits.wait_weight,
             "boot_seconds": self._boot_seconds,
             "boots": self._boots,
         }
@@ -126,5 +128,5 @@ class Estimators:
         service, demand = ServiceTimes.load(state["service"]), Demand.load(state["demand"])
         boot_seconds, boots = float(state["boot_seconds"]), int(state["boots"])
         if self._target_seconds is not None:
-            self._weight = float(state["weight"])
+            self._limits = replace(self._limits, wait_weight=float(state["weight"]))
         self._service, self._demand, self._boot_seconds, self._boots = service, demand, boot_seconds, boots

@@ -78,7 +78,7 @@ class ServiceTimes:
 
     def survival(self, age_seconds: float) -> float:
         """Return the share of jobs that run longer than an age: linear between edges, falling as 1 ÷ age beyond."""
-        shares = self.survival_curve
+        shares = self._curve or self.survival_curve
         high = bisect_right(BIN_EDGES, age_seconds)
         if high == len(BIN_EDGES):
             return shares[-1] * BIN_EDGES[-1] / age_seconds

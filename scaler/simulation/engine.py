@@ -133,8 +133,9 @@ class Simulator:
     def _carry_out(self, plan: ScalingPlan) -> None:
         for instance in (*plan.terminate, *plan.cancel_booting):
             self._system.terminate(instance)
-        for instance in self._system.launch(plan.launch):
-            self._schedule(instance.ready_at, instance)
+        if plan.launch:
+            for instance in self._system.launch(plan.launch):
+                self._schedule(instance.ready_at, instance)
 
     def _schedule(self, at: float, event: Instance | RunningJob) -> None:
         heapq.heappush(self._events, (at, next(self._numbers), event))

@@ -117,7 +117,9 @@ class SimulatedSystem:
     def launch(self, count: int) -> list[Instance]:
         """Launch as many instances as the scenario and `max_workers` allow; return the new ones, which boot now."""
         wanted = min(count, self.scenario.max_workers - self.alive)
-        granted = self.scenario.grant_launches(self.now, wanted) if wanted > 0 else 0
+        if wanted <= 0:
+            return []
+        granted = self.scenario.grant_launches(self.now, wanted)
         launched = [Instance(self.now, self._draw_ready_at()) for _ in range(granted)]
         self.booting.update(dict.fromkeys(launched))
         if launched:
