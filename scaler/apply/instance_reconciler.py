@@ -1,8 +1,8 @@
 """Reconciles recorded instances with reality: fences workers that must go, and terminates instances that are empty."""
 
 import logging
+import random
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -49,6 +49,7 @@ class InstanceReconciler:
 
     Args:
         clock: monotonic seconds.
+        rng: source of backoff jitter.
     """
 
     def __init__(
@@ -58,13 +59,14 @@ class InstanceReconciler:
         store: ScalerStore,
         metrics: ScalerMetrics,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
+        rng: random.Random,
     ) -> None:
         self._shards = shards
-        self._terminations = Terminations(fleet, on_failure=metrics.failed, clock=clock)
+        self._terminations = Terminations(fleet, on_failure=metrics.failed, clock=clock, rng=rng)
         self._store = store
         self._metrics = metrics
-        self._observer = InstanceObserver(shards, fleet, store, on_failure=metrics.failed)
+        self._observer = InstanceObserver(shards, fleet, store, on_failure=metrics.failed, clock=clock, rng=rng)
         self._drain_sent_at: dict[str, float] = {}
 
     def on_leadership_gained(self) -> None:

@@ -67,7 +67,7 @@ class ScalingRound:
         self._fleet_name = fleet.name
         self._metrics = metrics
         self._store = ScalerStore(shards.all[0], elector)
-        self._reconciler = InstanceReconciler(shards, fleet, self._store, metrics, clock=clock)
+        self._reconciler = InstanceReconciler(shards, fleet, self._store, metrics, clock=clock, rng=rng)
         self._launcher = Launcher(
             fleet, self._store, metrics, holds_lease=lambda: elector.holds_lease, clock=clock, rng=rng
         )

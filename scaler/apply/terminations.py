@@ -1,10 +1,10 @@
 """Calls that terminate instances: repeated with growing pauses, and without the instances that cannot be terminated."""
 
 import logging
-import time
+import random
 from collections.abc import Callable, Sequence
 
-from jobqueue.backoff import Outage, jittered_seconds
+from scaler.fleets.call_backoff import CallBackoff
 from scaler.fleets.fleet import Fleet, FleetError
 
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 2.0, 60.0
@@ -21,30 +21,29 @@ class Terminations:
     Args:
         on_failure: called with a label for each failed call to the fleet.
         clock: monotonic seconds.
+        rng: source of backoff jitter.
     """
 
     def __init__(
-        self, fleet: Fleet, *, on_failure: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+        self, fleet: Fleet, *, on_failure: Callable[[str], None], clock: Callable[[], float], rng: random.Random
     ) -> None:
         self._fleet = fleet
         self._on_failure = on_failure
         self._clock = clock
-        self._outage = Outage(clock)
+        self._backoff = CallBackoff(FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, clock=clock, rng=rng)
         self._refused_until: dict[str, float] = {}
-        self.on_leadership_gained()
 
     def on_leadership_gained(self) -> None:
         """Start over: ask for every instance in the next round."""
         self._refused_until = {}
-        self._failures = 0
-        self._resume_at = float("-inf")
+        self._backoff.reset()
 
     async def terminate(self, ids: Sequence[str]) -> Sequence[str]:
         """Terminate those of these instances whose turn it is; return the ids of those that end."""
         now = self._clock()
         self._refused_until = {id_: until for id_, until in self._refused_until.items() if id_ in ids}
         due = [id_ for id_ in ids if now >= self._refused_until.get(id_, float("-inf"))]
-        if not due or now < self._resume_at:
+        if not due or self._backoff.is_paused:
             return ()
         try:
             outcomes = await self._fleet.terminate(due)
@@ -55,18 +54,15 @@ class Terminations:
             if refusal is not None:
                 self._refuse(id_, refusal)
         if any(id_ not in outcomes for id_ in due):
-            self._pause()
-        else:
-            self._failures = 0
-        if (seconds := self._outage.end()) is not None:
+            self._backoff.pause()
+        elif (seconds := self._backoff.succeeded()) is not None:
             log.info("event=termination_recovered after_seconds=%.1f", seconds)
         return sorted(id_ for id_, refusal in outcomes.items() if refusal is None and id_ in due)
 
     def _fail(self, ids: Sequence[str], error: FleetError) -> None:
-        if self._outage.begin(error.code):
+        if self._backoff.failed(error.code):
             log.warning("event=termination_failed instance_ids=%s error=%s", ",".join(ids), error.explained)
         self._on_failure(f"terminate_{error.cause.value}")
-        self._pause()
 
     def _refuse(self, id_: str, error: FleetError) -> None:
         if id_ not in self._refused_until:
@@ -76,7 +72,3 @@ class Terminations:
             )
         self._on_failure(f"terminate_{error.cause.value}")
         self._refused_until[id_] = self._clock() + REFUSED_PAUSE_SECONDS
-
-    def _pause(self) -> None:
-        self._resume_at = self._clock() + jittered_seconds(self._failures, FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS)
-        self._failures += 1

@@ -1,15 +1,19 @@
 """Observes the instances of one fleet: reads the worker registry, polls the fleet, and classifies what it finds."""
 
 import logging
+import random
 from collections.abc import Callable, Collection, Mapping
 
-from jobqueue.backoff import Outage
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, exited_cleanly, list_workers
+from scaler.fleets.call_backoff import CallBackoff
 from scaler.fleets.fleet import Fleet, FleetError
 from scaler.fleets.instances import DescribedInstance
 from scaler.observe.instance_phases import Classification, FleetSnapshot, classify, is_alive
 from scaler.state.store import ScalerState, ScalerStore
+
+MAX_PAUSE_POLLS = 12
+"""The longest pause after failed polls, in intervals between two polls: a minute on EC2."""
 
 log = logging.getLogger(__name__)
 
@@ -19,15 +23,28 @@ class InstanceObserver:
 
     Args:
         on_failure: called with a label for each failed call to the fleet.
+        clock: monotonic seconds.
+        rng: source of backoff jitter.
     """
 
-    def __init__(self, shards: Shards, fleet: Fleet, store: ScalerStore, *, on_failure: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        fleet: Fleet,
+        store: ScalerStore,
+        *,
+        on_failure: Callable[[str], None],
+        clock: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
         self._shards = shards
         self._fleet = fleet
         self._store = store
         self._on_failure = on_failure
         self._described_at: float | None = None
-        self._outage = Outage()
+        self._clock = clock
+        poll_seconds = fleet.profile.poll_seconds
+        self._backoff = CallBackoff(poll_seconds, MAX_PAUSE_POLLS * poll_seconds, clock=clock, rng=rng)
 
     @property
     def has_described(self) -> bool:
@@ -37,6 +54,7 @@ class InstanceObserver:
     def on_leadership_gained(self) -> None:
         """Poll the fleet in the next round."""
         self._described_at = None
+        self._backoff.reset()
 
     async def observe(
         self, state: ScalerState, overdue_launches: Collection[str]
@@ -70,16 +88,17 @@ class InstanceObserver:
         profile = self._fleet.profile
         is_changing = bool(state.intents) or any(each.is_changing for each in state.instances.values())
         pause_seconds = profile.poll_seconds if is_changing else profile.idle_poll_seconds
-        if self._described_at is not None and state.now - self._described_at < pause_seconds:
+        is_early = self._described_at is not None and self._clock() - self._described_at < pause_seconds
+        if is_early or self._backoff.is_paused:
             return None
         try:
             described = await self._fleet.describe()
         except FleetError as error:
-            if self._outage.begin(error.cause.value):
-                log.warning("event=fleet_describe_failed cause=%s error=%s", error.cause.value, error)
+            if self._backoff.failed(error.cause.value):
+                log.warning("event=fleet_describe_failed cause=%s error=%s", error.cause.value, error.explained)
             self._on_failure(f"describe_{error.cause.value}")
             return None
-        self._described_at = state.now
-        if (seconds := self._outage.end()) is not None:
+        self._described_at = self._clock()
+        if (seconds := self._backoff.succeeded()) is not None:
             log.info("event=fleet_describe_recovered after_seconds=%.1f", seconds)
         return {each.id: each for each in described}

@@ -61,13 +61,14 @@ class Ec2Api:
         except ApiError as error:
             self._events.errors[error.code] += 1
             status, answer = error.status, _error_document(error)
+        answer = self._faults.spoiled(form["Action"], answer)
         if self._faults.drops_answer(form["Action"]):
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         start_response(f"{status} .", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
         return [answer]
 
     def _serve(self, action: str, form: QueryForm, environ: dict[str, Any], region_name: str) -> ApiAnswer:
-        self._faults.raise_if_throttled(action)
+        self._faults.raise_if_refused(action)
         self._faults.wait_if_held(action, after_effect=False)
         if action == "TerminateInstances":
             # Before taking the lock, because the callback may inspect the machines.

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -69,6 +69,10 @@ class Faults:
         self.new_instances_hidden_seconds = 0.0
         self._throttled: dict[str, int] = {}
         self._dropped_answers: dict[str, int] = {}
+        self._spoiled_answers: dict[str, int] = {}
+        self._refused: dict[str, int] = {}
+        self._refusal = ApiError("", "")
+        self._spoil: Callable[[bytes], bytes] = bytes
         self._holds: dict[str, HeldCalls] = {}
         self._hidden_until: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -80,6 +84,16 @@ class Faults:
     def drop_answers(self, action: str, calls: int = 1) -> None:
         """Let the next `calls` calls of the action take effect, but close their connections instead of answering."""
         self._dropped_answers[action] = calls
+
+    def refuse(self, action: str, calls: int, *, code: str, message: str = "", status: int = 400) -> None:
+        """Refuse the next `calls` calls of the action with this error."""
+        self._refusal = ApiError(code, message, status)
+        self._refused[action] = calls
+
+    def spoil_answers(self, action: str, calls: int, spoil: Callable[[bytes], bytes]) -> None:
+        """Let the next `calls` calls of the action take effect, and change their answers, but not their status."""
+        self._spoil = spoil
+        self._spoiled_answers[action] = calls
 
     def hide_instances(self, instance_ids: Mapping[str, float]) -> None:
         """Omit these instances from descriptions, each for its number of seconds."""
@@ -95,8 +109,10 @@ class Faults:
             del self._holds[action]
             hold.released.set()
 
-    def raise_if_throttled(self, action: str) -> None:
-        """Raise ApiError if the call is throttled."""
+    def raise_if_refused(self, action: str) -> None:
+        """Raise ApiError if the call is throttled, or refused for another reason."""
+        if self._take(self._refused, action):
+            raise self._refusal
         if self._take(self._throttled, action):
             raise ApiError("RequestLimitExceeded", "Request limit exceeded.", 503)
 
@@ -105,6 +121,10 @@ class Faults:
         hold = self._holds.get(action)
         if hold is not None and hold.after_effect == after_effect:
             hold.wait()
+
+    def spoiled(self, action: str, answer: bytes) -> bytes:
+        """Return the answer as the caller gets it."""
+        return self._spoil(answer) if self._take(self._spoiled_answers, action) else answer
 
     def drops_answer(self, action: str) -> bool:
         """Whether this call's answer must be dropped."""

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self, TypeVar
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from scaler.fleets.ec2.capacity_pools import ON_DEMAND, SPOT, Ec2Plan, plan_launches, version_of
 from scaler.fleets.ec2.error_codes import INSTANCE_CODES
 from scaler.fleets.ec2.errors import to_fleet_error
-from scaler.fleets.fleet import FleetError, Profile
+from scaler.fleets.fleet import Cause, FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 
 CLUSTER_TAG, ROLE_TAG, INTENT_TAG = "workmanager:cluster", "workmanager:role", "workmanager:intent"
@@ -26,6 +27,9 @@ POLL_SECONDS, IDLE_POLL_SECONDS = 5.0, 30.0
 MAX_TERMINATED_PER_CALL, MAX_TERMINATION_CALLS = 100, 5
 ENDED_STATES = frozenset({"shutting-down", "terminated"})
 STOPPED_STATES = frozenset({"stopping", "stopped"})
+UNREADABLE_ADVICE = "see which proxy or endpoint answers in EC2's place"
+
+T = TypeVar("T")
 
 
 class Ec2Client(Protocol):
@@ -89,15 +93,15 @@ class Ec2Fleet:
         # A repetition must send the same arguments, so the tag names the intent's template, not the current one.
         tags[TEMPLATE_TAG] = ":".join(arguments["LaunchTemplate"].values())
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-        answer = await self._call(
+        return await self._call(
             self._client.run_instances,
+            lambda answer: [self._described(instance) for instance in answer["Instances"]],
             **arguments,
             MinCount=1,
             MaxCount=intent.request.count,
             ClientToken=intent.token,
             TagSpecifications=[{"ResourceType": kind, "Tags": listed} for kind in ("instance", "volume")],
         )
-        return [self._described(instance) for instance in answer["Instances"]]
 
     async def describe(self) -> list[DescribedInstance]:
         """Call DescribeInstances for the cluster's tags, page by page.
@@ -112,11 +116,13 @@ class Ec2Fleet:
         described: list[DescribedInstance] = []
         more: dict[str, str] = {}
         while True:
-            page = await self._call(self._client.describe_instances, Filters=filters, MaxResults=PAGE_SIZE, **more)
-            described += [self._described(instance) for instance in _instances(page)]
-            if not page.get("NextToken"):
+            page, token = await self._call(
+                self._client.describe_instances, self._read_page, Filters=filters, MaxResults=PAGE_SIZE, **more
+            )
+            described += page
+            if not token:
                 return described
-            more = {"NextToken": page["NextToken"]}
+            more = {"NextToken": token}
 
     async def terminate(self, ids: Sequence[str]) -> Mapping[str, FleetError | None]:
         """Call TerminateInstances. Instances that EC2 no longer knows count as terminated.
@@ -140,8 +146,8 @@ class Ec2Fleet:
                 break
             group = groups.popleft()
             try:
-                answer = await self._call(self._client.terminate_instances, InstanceIds=list(group))
-                outcomes.update({each["InstanceId"]: None for each in answer["TerminatingInstances"]})
+                ended = await self._call(self._client.terminate_instances, _read_terminated, InstanceIds=list(group))
+                outcomes.update(dict.fromkeys(ended))
             except FleetError as error:
                 if error.code not in INSTANCE_CODES:
                     failure = error
@@ -157,12 +163,21 @@ class Ec2Fleet:
     async def close(self) -> None:
         """Do nothing: the instances belong to all managers and keep running."""
 
-    async def _call(self, method: Any, **arguments: Any) -> Mapping[str, Any]:
+    async def _call(
+        self, method: Callable[..., Mapping[str, Any]], read: Callable[[Mapping[str, Any]], T], **arguments: Any
+    ) -> T:
         try:
-            answer: Mapping[str, Any] = await asyncio.to_thread(method, **arguments)
+            return read(await asyncio.to_thread(method, **arguments))
         except (ClientError, BotoCoreError) as error:
             raise to_fleet_error(error) from error
-        return answer
+        except (ResponseParserError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # Not EC2's answer, for instance a proxy's page, or only a part of it. botocore reads what it can from HTML.
+            message = f"the answer cannot be read: {error!r}"
+            raise FleetError(Cause.UNKNOWN, "UnreadableAnswer", message, UNREADABLE_ADVICE) from error
+
+    def _read_page(self, page: Mapping[str, Any]) -> tuple[list[DescribedInstance], str]:
+        """Return a page's instances, and the token of the next page; '' if it is the last one."""
+        return [self._described(instance) for instance in _instances(page)], page.get("NextToken", "")
 
     def _described(self, instance: Mapping[str, Any]) -> DescribedInstance:
         tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
@@ -181,6 +196,10 @@ class Ec2Fleet:
             stopped=state in STOPPED_STATES,
             interrupted=state_reason.startswith("Server.Spot"),
         )
+
+
+def _read_terminated(answer: Mapping[str, Any]) -> Sequence[str]:
+    return [each["InstanceId"] for each in answer["TerminatingInstances"]]
 
 
 def _instances(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -11,7 +12,7 @@ from scaler.fleets.fleet import Cause, FleetError
 from scaler.fleets.instances import DescribedInstance
 from scaler.loop import ScalerLoop
 from tests.fake_clock import FakeClock
-from tests.integration.scaler.conftest import FakeFleet, send_heartbeat
+from tests.integration.scaler.conftest import FakeFleet, NewLoop, send_heartbeat
 
 POLL_SECONDS, IDLE_POLL_SECONDS = 5.0, 30.0
 
@@ -86,3 +87,34 @@ async def test_a_fleet_that_does_not_answer_is_one_line_at_its_begin_and_end(
         ["event=fleet_describe_failed", f"cause={Cause.UNKNOWN.value}"],
     ]
     assert [event for event, _ in events[2:]] == ["event=fleet_describe_recovered"]
+
+
+async def test_a_throttled_fleet_is_polled_with_growing_pauses(
+    new_loop: NewLoop,
+    fleet: FakeFleet,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    polled_at: list[float] = []
+    throttled_until = clock.now + 300.0
+
+    async def describe() -> Sequence[DescribedInstance]:
+        polled_at.append(clock.now)
+        if clock.now < throttled_until:
+            raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
+        return []
+
+    caplog.set_level(logging.INFO, "scaler.observe.instance_observer")
+    monkeypatch.setattr(fleet, "describe", describe)
+    fleet.profile = replace(fleet.profile, poll_seconds=POLL_SECONDS, idle_poll_seconds=IDLE_POLL_SECONDS)
+    loop = new_loop(fleet)
+    while clock.now < throttled_until + 60.0:
+        clock.advance(1.0)
+        await loop.run_round()
+    pauses = [later - earlier for earlier, later in pairwise(polled_at)]
+    assert all(pause >= POLL_SECONDS / 2 for pause in pauses)
+    assert len([at for at in polled_at if at < throttled_until]) <= 14
+    assert max(pauses) <= 61.0
+    events = [message.split()[0] for message in caplog.messages if "event=fleet_describe" in message]
+    assert events == ["event=fleet_describe_failed", "event=fleet_describe_recovered"]
