@@ -31,7 +31,7 @@ MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view"),
     *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
     *("expire", "manager_heartbeat", "save_api_key"),
-    *("scaler_acquire_lease", "scaler_record_intents", "scaler_save"),
+    *("scaler_acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),
     *("fence_worker", "hold_workers", "release_workers"),
 )
 _WORKER_KEYS = (
@@ -82,7 +82,9 @@ def roles() -> Mapping[str, Role]:
             # manager/append_only: a file that the server may not start from is rewritten.
             | {"bgrewriteaof"}
             | {"get", "set", "del", "exists", "expire", "hget", "hgetall", "hset", "hdel", "llen", "lindex", "lrange"}
-            | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange", "scan"},
+            | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange", "scan"}
+            # `audit.py`: the audit stream is read and trimmed.
+            | {"xtrim"},
             keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{keys.LAYOUT}", f"~{keys.LAYOUT_MARK}"),
             channels=(f"&{keys.pubsub(PREFIX, '*')}",),
         ),

@@ -189,6 +189,11 @@ def api_keys(prefix: str) -> str:
     return f"{prefix}:wm:keys"
 
 
+def audit(prefix: str) -> str:
+    """Stream: who changed the configuration, and how; on the first shard."""
+    return f"{prefix}:wm:audit"
+
+
 def scaler(prefix: str, what: str) -> str:
     """The scaler's state; `what` is leader, orders, intents, instances, gone, decisions, report, caution or learned."""
     return f"{prefix}:wm:scaler:{what}"

@@ -22,6 +22,7 @@ from manager.http.request_origin import TrustedProxies
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.routes import documentation, fast_path
+from manager.routes.audit import AuditRoutes
 from manager.routes.batch import BatchRoute
 from manager.routes.documentation import DocumentationRoutes
 from manager.routes.enqueue import EnqueueRoute
@@ -117,6 +118,7 @@ def _build_api(
     api.include_router(StatusRoutes(queue, functions).router())
     api.include_router(ScalerRoutes(queue, settings).router())
     api.include_router(KeyRoutes(queue, key_table, asks_for_keys=bool(settings.api_keys)).router())
+    api.include_router(AuditRoutes(queue).router())
     api.include_router(HealthRoutes(queue, metrics, reconciler).router())
     return api, fast_routes
 

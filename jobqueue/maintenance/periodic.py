@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
+from jobqueue.audit import trim_audit
 from jobqueue.backoff import Outage
 from jobqueue.errors import JobQueueError, NotPermitted, ShardUnavailable
 from jobqueue.inspection.listing import queue_names
@@ -34,6 +35,7 @@ PRUNE_LIMIT = 1000
 EXPIRE_LIMIT = 500
 SCHEDULER_LOCK_SECONDS = 5
 TICK_SECONDS = 0.5
+TRIM_AUDIT_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +128,7 @@ class Maintenance:
             _Task("prune", 1.0, self._prune),
             _Task("expire_results", 1.0, self._expire_results),
             _Task("reap_rq_executions", 10.0, self._reap_rq_executions),
+            _Task("trim_audit", TRIM_AUDIT_SECONDS, self._trim_audit),
             _Task("sweep", SWEEP_SECONDS, self._sweep),
             _Task("send_heartbeat", MANAGER_HEARTBEAT_SECONDS, send_manager_heartbeat),
         )
@@ -217,6 +220,10 @@ class Maintenance:
                 log.info("event=results_expired shard=%s unpulled=%d", shard.prefix, unpulled)
             if expired < EXPIRE_LIMIT:
                 return
+
+    async def _trim_audit(self, shard: Shard) -> None:
+        if not shard.index:
+            await trim_audit(shard)
 
     async def _sweep(self, shard: Shard) -> None:
         for queue in await queue_names(shard):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobqueue import keys
+from jobqueue.audit import Author, author_argument
 from jobqueue.model import ALL_QUEUES
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
@@ -40,19 +41,25 @@ async def read_workers_of_queues(shard: Shard, queues: Sequence[str]) -> Workers
     return WorkersOfQueues(served, bool(every_queue), bool(any_worker))
 
 
-async def pause_queue(shard: Shard, queue: str, *, now: float | None = None) -> None:
+async def pause_queue(shard: Shard, queue: str, author: Author | None = None, *, now: float | None = None) -> None:
     """Pause a queue: workers take no job of it until it is resumed. Jobs that run go on.
 
+    Args:
+        author: on the first shard, who is noted in the audit stream.
+
     Raises:
         ShardUnavailable: try again.
     """
-    await shard.run(script("pause_queue"), queue, iso(now), replicate=True)
+    await shard.run(script("pause_queue"), queue, iso(now), author_argument(author), replicate=True)
 
 
-async def resume_queue(shard: Shard, queue: str) -> None:
+async def resume_queue(shard: Shard, queue: str, author: Author | None = None) -> None:
     """End a pause, and wake idle workers for the jobs that have waited.
 
+    Args:
+        author: as above.
+
     Raises:
         ShardUnavailable: try again.
     """
-    await shard.run(script("pause_queue"), queue, "", replicate=True)
+    await shard.run(script("pause_queue"), queue, "", author_argument(author), replicate=True)

@@ -108,7 +108,7 @@ class KeyRecord:
         """Return the digests of the secrets that are valid."""
         if self.is_expired(now):
             return ()
-        return tuple(secret.digest for secret in self._valid_secrets(now))
+        return tuple(secret.digest for secret in self.valid_secrets(now))
 
     def roll(self, overlap_seconds: float, now: float) -> tuple["KeyRecord", str]:
         """Return the key with a new secret, and its text. The secrets before it are valid for the overlap."""
@@ -116,12 +116,13 @@ class KeyRecord:
         end = now + overlap_seconds
         earlier = [
             Secret(secret.digest, end if secret.until is None else min(secret.until, end))
-            for secret in self._valid_secrets(now)
+            for secret in self.valid_secrets(now)
         ]
         kept = [secret for secret in earlier if secret.until is None or secret.until > now]
         return replace(self, secrets=(Secret(digest), *kept[: MAX_SECRETS - 1])), text
 
-    def _valid_secrets(self, now: float) -> list[Secret]:
+    def valid_secrets(self, now: float) -> list[Secret]:
+        """Return the secrets that are valid as long as the key is, the newest first."""
         return [secret for secret in self.secrets if secret.until is None or secret.until > now]
 
 

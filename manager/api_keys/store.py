@@ -3,11 +3,14 @@
 One hash, so that a manager reads all keys with one command, whether it wants to check or to list them.
 """
 
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jobqueue import keys
+from jobqueue.audit import Author
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import text_of
@@ -56,7 +59,27 @@ async def read_keys(shard: Shard) -> StoredKeys:
     return StoredKeys(int(seconds) + int(microseconds) / 1e6, texts)
 
 
-async def save_key(shard: Shard, record: KeyRecord, replaced: bytes | None) -> str:
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """What the audit stream notes of a change.
+
+    Attributes:
+        action: as the log event is called.
+        before, after: the key, without secrets; None where there was none.
+    """
+
+    author: Author
+    action: str
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+
+    def script_arguments(self) -> Iterable[str]:
+        """Return it in the form that `save_api_key.lua` takes."""
+        yield from (self.author.to_json(), self.action)
+        yield from ("" if each is None else json.dumps(each) for each in (self.before, self.after))
+
+
+async def save_key(shard: Shard, record: KeyRecord, replaced: bytes | None, change: KeyChange | None = None) -> str:
     """Store a record in place of `replaced`, what was read before; None for a new key.
 
     Returns:
@@ -66,22 +89,29 @@ async def save_key(shard: Shard, record: KeyRecord, replaced: bytes | None) -> s
         ShardUnavailable: try again.
         QueueFull: Redis has no memory for it.
     """
-    answer = await shard.run(
-        script("save_api_key"),
-        *(record.id, replaced or b"", record.to_json(), MAX_KEYS),
-        replicate=True,
-        needs_memory=True,
-    )
-    return text_of(answer)
+    return await _save(shard, record.id, replaced or b"", record.to_json(), change, needs_memory=True)
 
 
-async def delete_key(shard: Shard, key_id: str) -> bool:
-    """Delete a key; return whether there was one.
+async def delete_key(shard: Shard, key_id: str, read: bytes, change: KeyChange | None = None) -> str:
+    """Delete a key whose record is `read`.
+
+    Returns:
+        'saved', or 'changed' (something else is stored now: read it again).
 
     Raises:
         ShardUnavailable: try again.
     """
-    (deleted,) = await shard.execute(
-        ("HDEL", keys.api_keys(shard.prefix), key_id), replicate=True, tolerate_wrong_types=True
+    return await _save(shard, key_id, read, "", change, needs_memory=False)
+
+
+async def _save(
+    shard: Shard, key_id: str, read: bytes, new: str, change: KeyChange | None, *, needs_memory: bool
+) -> str:
+    noted = ("", "", "", "") if change is None else change.script_arguments()
+    answer = await shard.run(
+        *(script("save_api_key"), key_id, read, new, MAX_KEYS),
+        *noted,
+        replicate=True,
+        needs_memory=needs_memory,
     )
-    return bool(deleted)
+    return text_of(answer)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from jobqueue.audit import Author
 from manager.api_keys.caller import NOBODY_IN_PARTICULAR, Caller
 from manager.api_keys.record import SCOPES
 from manager.api_keys.table import KeysUnknown, KeyTable
@@ -12,6 +13,7 @@ from manager.http.asgi import Scope, header
 from manager.http.key_limits import check_request_rate
 from manager.http.permissions import check_permission
 from manager.http.problems import ISSUER_UNAVAILABLE, UNAUTHORIZED, UNAVAILABLE, Problem
+from manager.http.request_origin import PROXIES, REQUEST_ID
 from manager.jwt.errors import IssuerUnavailable, TokenRefused
 
 if TYPE_CHECKING:
@@ -89,6 +91,12 @@ def caller_of(scope: Scope) -> Caller:
     """Return who sent the request."""
     caller: Caller = scope.get(CALLER, NOBODY_IN_PARTICULAR)
     return caller
+
+
+def author_of(scope: Scope) -> Author:
+    """Return who is noted as the author of what the request changes."""
+    actor = caller_of(scope).key_id or "none"
+    return Author(actor, scope[PROXIES].client_of(scope), scope[REQUEST_ID].decode())
 
 
 def check_again(table: KeyTable, scope: Scope) -> None:

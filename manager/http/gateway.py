@@ -24,7 +24,7 @@ from manager.http.authentication import CALLER, ApiKeyAuth
 from manager.http.content_encoding import decoded
 from manager.http.error_responses import CLIENT_DISCONNECTED, send_error
 from manager.http.host_check import HostCheck
-from manager.http.request_origin import REQUEST_ID, RequestIds, TrustedProxies
+from manager.http.request_origin import PROXIES, REQUEST_ID, RequestIds, TrustedProxies
 from manager.metrics import Metrics
 
 METHODS = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
@@ -95,6 +95,7 @@ class Gateway:
         return decoded(fields, receive) if b"content-encoding" in fields else receive
 
     async def _delegate(self, scope: Scope, receive: Receive, send: FastSend) -> tuple[str, int]:
+        scope[PROXIES] = self._proxies
         inner = scope
         status = 0
 

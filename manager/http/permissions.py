@@ -53,6 +53,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("POST", "/scaler/pause"): CLOSED,
     ("POST", "/scaler/resume"): CLOSED,
     ("PUT", "/scaler/limits"): CLOSED,
+    ("GET", "/audit"): CLOSED,
     ("GET", "/keys"): CLOSED,
     ("POST", "/keys"): CLOSED,
     ("POST", "/keys/{key_id}/roll"): CLOSED,

@@ -14,6 +14,8 @@ from manager.http.asgi import FIELDS, Scope
 
 REQUEST_ID = "workmanager.request_id"
 """Key of the scope: the request's id, as bytes."""
+PROXIES = "workmanager.proxies"
+"""Key of the scope: the `TrustedProxies`."""
 UNKNOWN_ADDRESS = "-"
 
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")

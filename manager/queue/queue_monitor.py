@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 
 from jobqueue import keys
+from jobqueue.audit import Author
 from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.inspection.listing import queue_names
 from jobqueue.model import ALL_QUEUES, DEFAULT_QUEUE, serves
@@ -153,23 +154,23 @@ class QueueMonitor:
         except JobQueueError:
             return None  # The job is stored; that nobody can tell more about it now is no error.
 
-    async def pause(self, queue: str) -> None:
-        """Pause a queue on all shards.
+    async def pause(self, queue: str, author: Author) -> None:
+        """Pause a queue on all shards; the first one notes the author.
 
         Raises:
             ShardUnavailable: it is not paused on some shards; a repeat is safe.
         """
-        await self._on_all(pause_queue, queue)
-        log.info("event=queue_paused queue=%r", queue)
+        await self._on_all(pause_queue, queue, author)
+        log.info("event=queue_paused queue=%r by=%s", queue, author.actor)
 
-    async def resume(self, queue: str) -> None:
-        """End a pause on all shards.
+    async def resume(self, queue: str, author: Author) -> None:
+        """End a pause on all shards; the first one notes the author.
 
         Raises:
             ShardUnavailable: it is still paused on some shards; a repeat is safe.
         """
-        await self._on_all(resume_queue, queue)
-        log.info("event=queue_resumed queue=%r", queue)
+        await self._on_all(resume_queue, queue, author)
+        log.info("event=queue_resumed queue=%r by=%s", queue, author.actor)
 
     async def _check(self) -> _Seen:
         names, paused, queued, scheduled = {DEFAULT_QUEUE}, set[str](), Counter[str](), Counter[str]()
@@ -233,10 +234,12 @@ class QueueMonitor:
             log.info("event=queue_served queue=%r", queue)
         self._told = waiting
 
-    async def _on_all(self, change: Callable[[Shard, str], Awaitable[None]], queue: str) -> None:
+    async def _on_all(
+        self, change: Callable[[Shard, str, Author | None], Awaitable[None]], queue: str, author: Author
+    ) -> None:
         async def on_shard(shard: Shard) -> None:
             with self._breaker.guard(shard):
-                await change(shard, queue)
+                await change(shard, queue, author if shard.index == 0 else None)
 
         outcomes = await asyncio.gather(*(on_shard(shard) for shard in self._shards), return_exceptions=True)
         for outcome in outcomes:

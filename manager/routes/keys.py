@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
@@ -13,10 +13,10 @@ from jobqueue.errors import JobQueueError
 from jobqueue.sharding.shard import Shard
 from manager.api_keys.limits import NO_LIMITS
 from manager.api_keys.record import KeyRecord, new_key
-from manager.api_keys.store import MAX_KEYS, delete_key, read_keys, save_key
+from manager.api_keys.store import MAX_KEYS, KeyChange, delete_key, read_keys, save_key
 from manager.api_keys.table import KeyTable
 from manager.http.asgi import read_json
-from manager.http.authentication import caller_of
+from manager.http.authentication import author_of, caller_of
 from manager.http.json_response import json_response
 from manager.http.problems import (
     KEY_EXPIRED,
@@ -111,7 +111,8 @@ class KeyRoutes:
         now = (await read_keys(self._shard)).now
         limits = body.limits.changed(NO_LIMITS)
         record, text = new_key(sorted(set(body.scopes)), body.queues, by, body.expires, now, limits)
-        if await self._save(record, None) != "saved":
+        change = KeyChange(author_of(request.scope), "api_key_created", None, _noted(record, now))
+        if await self._save(record, None, change) != "saved":
             # An id of 32 random bits that another key has is next to impossible.
             raise Problem(UNAVAILABLE, "the id is taken: try again", headers={"Retry-After": "1"})
         log.info(
@@ -136,7 +137,7 @@ class KeyRoutes:
             rolled, new_text = record.roll(body.overlap, now)
             return rolled
 
-        rolled, now = await self._change(request, roll)
+        rolled, now = await self._change(request, "api_key_rolled", roll)
         by = caller_of(request.scope).key_id
         log.info("event=api_key_rolled key=%s overlap_seconds=%d by=%s", rolled.id, body.overlap, by)
         return json_response(key_document(rolled, now) | {"key": new_text})
@@ -145,7 +146,7 @@ class KeyRoutes:
         """Change the limits of a key. They hold at all managers about a second later."""
         body = await _read(request, KeyLimitsBody)
         limited, now = await self._change(
-            request, lambda record, _: replace(record, limits=body.changed(record.limits))
+            request, "api_key_limited", lambda record, _: replace(record, limits=body.changed(record.limits))
         )
         shown = " ".join(f"{name}={value:.12g}" for name, value in limited.limits.given().items())
         log.info("event=api_key_limited key=%s by=%s %s", limited.id, caller_of(request.scope).key_id, shown)
@@ -155,18 +156,27 @@ class KeyRoutes:
         """Revoke a key. Within five seconds no manager accepts it."""
         NO_PARAMETERS.parse(request.scope["query_string"])
         key_id = str(request.path_params["key_id"])
-        if not await delete_key(self._shard, key_id):
-            raise _no_such_key(key_id)
-        await self._refresh()
-        log.info("event=api_key_revoked key=%s by=%s", key_id, caller_of(request.scope).key_id)
-        return Response(status_code=204)
+        for _ in range(MAX_TRIES):
+            stored = await read_keys(self._shard)
+            text = stored.texts.get(key_id)
+            if text is None:
+                raise _no_such_key(key_id)
+            before = None
+            with contextlib.suppress(ValueError):
+                before = _noted(KeyRecord.from_json(key_id, text), stored.now)
+            change = KeyChange(author_of(request.scope), "api_key_revoked", before)
+            if await delete_key(self._shard, key_id, text, change) == "saved":
+                await self._refresh()
+                log.info("event=api_key_revoked key=%s by=%s", key_id, change.author.actor)
+                return Response(status_code=204)
+        raise _changed_meanwhile()
 
     @property
     def _shard(self) -> Shard:
         return self._queue.service.shards.all[0]
 
     async def _change(
-        self, request: Request, change: Callable[[KeyRecord, float], KeyRecord]
+        self, request: Request, action: str, change: Callable[[KeyRecord, float], KeyRecord]
     ) -> tuple[KeyRecord, float]:
         """Replace the record of the path's key; return the new one, and Redis' time."""
         key_id = str(request.path_params["key_id"])
@@ -179,12 +189,13 @@ class KeyRoutes:
             if record.is_expired(stored.now):
                 raise Problem(KEY_EXPIRED, f"API key {key_id} has expired: create another one", id=key_id)
             changed = change(record, stored.now)
-            if await self._save(changed, text) == "saved":
+            before, after = _noted(record, stored.now), _noted(changed, stored.now)
+            if await self._save(changed, text, KeyChange(author_of(request.scope), action, before, after)) == "saved":
                 return changed, stored.now
-        raise Problem(UNAVAILABLE, "others change this key at the same time: try again", headers={"Retry-After": "1"})
+        raise _changed_meanwhile()
 
-    async def _save(self, record: KeyRecord, replaced: bytes | None) -> str:
-        answer = await save_key(self._shard, record, replaced)
+    async def _save(self, record: KeyRecord, replaced: bytes | None, change: KeyChange) -> str:
+        answer = await save_key(self._shard, record, replaced, change)
         if answer == "full":
             raise Problem(TOO_MANY_KEYS, f"there are {MAX_KEYS} API keys: revoke some that are not used any more")
         await self._refresh()
@@ -209,6 +220,21 @@ def _parse(key_id: str, text: bytes) -> KeyRecord:
         return KeyRecord.from_json(key_id, text)
     except ValueError as error:
         raise Problem(NO_SUCH_KEY, f"{error}: revoke it, and create another one", id=key_id) from error
+
+
+def _noted(record: KeyRecord, now: float) -> dict[str, Any]:
+    """Return what the audit stream notes of a key: of its secrets how long each is valid, and nothing else."""
+    return {
+        "scopes": record.scopes,
+        "queues": record.queues,
+        "expires_at": record.expires_at,
+        "limits": record.limits.given(),
+        "secrets_until": [secret.until for secret in record.valid_secrets(now)],
+    }
+
+
+def _changed_meanwhile() -> Problem:
+    return Problem(UNAVAILABLE, "others change this key at the same time: try again", headers={"Retry-After": "1"})
 
 
 def _no_such_key(key_id: str) -> Problem:

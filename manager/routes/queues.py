@@ -4,7 +4,7 @@ import re
 
 from fastapi import APIRouter, Request, Response
 
-from manager.http.authentication import caller_of
+from manager.http.authentication import author_of, caller_of
 from manager.http.json_response import json_response
 from manager.http.problems import NO_SUCH_ROUTE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
@@ -71,13 +71,13 @@ class QueueRoutes:
         Jobs that run go on.
         """
         name = _queue_name(request)
-        await self._queue.service.monitor.pause(name)
+        await self._queue.service.monitor.pause(name, author_of(request.scope))
         return json_response({"name": name, "paused": True})
 
     async def resume(self, request: Request) -> Response:
         """Resume a queue. Without a pause, this changes nothing."""
         name = _queue_name(request)
-        await self._queue.service.monitor.resume(name)
+        await self._queue.service.monitor.resume(name, author_of(request.scope))
         return json_response({"name": name, "paused": False})
 
 

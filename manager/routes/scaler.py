@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from manager.http.asgi import read_json
+from manager.http.authentication import author_of
 from manager.http.json_response import json_response
 from manager.http.problems import LIMITS_CONFLICT, PRICE_NOT_CONFIGURED, Problem, validation_problem
 from manager.http.query_parameters import NO_PARAMETERS
@@ -99,9 +100,8 @@ class ScalerRoutes:
         if body.min_workers is not None:
             await self._check_minimum(body)
         if body.model_fields_set:
-            await set_limits(
-                self._queue.service.shards.all[0], {name: getattr(body, name) for name in body.model_fields_set}
-            )
+            given = {name: getattr(body, name) for name in sorted(body.model_fields_set)}
+            await set_limits(self._queue.service.shards.all[0], given, author_of(request.scope))
         return await self._overrides_response()
 
     async def _check_minimum(self, body: LimitsBody) -> None:
@@ -118,7 +118,7 @@ class ScalerRoutes:
 
     async def _set_paused(self, request: Request, *, paused: bool) -> Response:
         NO_PARAMETERS.parse(request.scope["query_string"])
-        await set_paused(self._queue.service.shards.all[0], paused=paused)
+        await set_paused(self._queue.service.shards.all[0], author_of(request.scope), paused=paused)
         return await self._overrides_response()
 
     async def _overrides_response(self) -> Response:

@@ -6,7 +6,8 @@ They are stored in Redis, apply to all managers, and hold until an operator chan
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from jobqueue import keys
+from jobqueue.audit import Author, author_argument
+from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, number_of
 from scaler.policy import Limits
@@ -49,26 +50,33 @@ def _workers(text: str | None) -> int | None:
     return None if number < 0 else number
 
 
-async def set_paused(shard: Shard, *, paused: bool) -> None:
+async def set_paused(shard: Shard, author: Author | None = None, *, paused: bool) -> None:
     """Pause or resume launching and draining. Return once the change survives the loss of the shard's master.
+
+    Args:
+        author: who is noted in the audit stream.
 
     Raises:
         ShardUnavailable, QueueFull: try again.
     """
-    key = keys.scaler(shard.prefix, "orders")
-    await shard.execute(("HSET", key, "paused", "1") if paused else ("HDEL", key, "paused"), replicate=True)
+    action = "scaler_paused" if paused else "scaler_resumed"
+    await _override(shard, author, action, {"paused": 1 if paused else None})
 
 
-async def set_limits(shard: Shard, given: Mapping[str, int | float | None]) -> None:
+async def set_limits(shard: Shard, given: Mapping[str, float | None], author: Author | None = None) -> None:
     """Set limits: `min_workers`, `max_workers`, `budget_per_hour`; None restores the managers' setting.
 
     Return once the change survives the loss of the shard's master.
 
+    Args:
+        author: who is noted in the audit stream.
+
     Raises:
         ShardUnavailable, QueueFull: try again.
     """
-    key = keys.scaler(shard.prefix, "orders")
-    await shard.execute(
-        *(("HDEL", key, name) if value is None else ("HSET", key, name, value) for name, value in given.items()),
-        replicate=True,
-    )
+    await _override(shard, author, "scaler_limited", given)
+
+
+async def _override(shard: Shard, author: Author | None, action: str, given: Mapping[str, float | None]) -> None:
+    items = [part for name, value in given.items() for part in (name, "" if value is None else value)]
+    await shard.run(script("scaler_override"), author_argument(author), action, *items, replicate=True)

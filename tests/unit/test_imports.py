@@ -36,7 +36,7 @@ ROOMS = {
             "backoff",
             "settings",
         ),
-        *("servers", "sharding", "acl", "lifecycle", "workers", "inspection", "maintenance"),
+        *("servers", "sharding", "audit", "acl", "lifecycle", "workers", "inspection", "maintenance"),
     ),
     "manager": (
         *("min_workers_schedule", "settings", "pages", "append_only", "cluster", "metrics", "scaler_factory"),

@@ -55,7 +55,7 @@ def test_schemathesis_finds_nothing(manager: ManagerProgram, tmp_path: Path) -> 
     )
     assert ended.returncode == 0, ended.stdout
     # Requests were sent to every route.
-    assert "28 selected / 28 total" in ended.stdout
+    assert "29 selected / 29 total" in ended.stdout
     assert "status=500" not in manager.log
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import redis
 
+from jobqueue.audit import Author, read_audit
 from jobqueue.errors import QueueFull
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue
@@ -21,6 +22,7 @@ from jobqueue.sharding.shard import MEMORY_LIMIT_SHARE, Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.fence import fence_worker, hold_workers, release_workers
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
+from jobqueue.workers.queue_service import pause_queue, resume_queue
 from jobqueue.workers.registry import (
     exited_cleanly,
     list_workers,
@@ -30,6 +32,7 @@ from jobqueue.workers.registry import (
 )
 from scaler.fleets.instances import Instance, Intent, LaunchRequest
 from scaler.state.leader_election import LeaderElector
+from scaler.state.operator_overrides import set_limits, set_paused
 from scaler.state.store import ScalerStore, StateUpdate
 from tests.integration.jobqueue.queue_helpers import (
     LEASE_EXPIRED,
@@ -185,6 +188,16 @@ async def test_workers_register_and_stay_listed_when_memory_is_full(full: Shard)
     assert [worker.name for worker in await list_workers(full)] == ["w1", "w2"]
     await send_manager_heartbeat(full)
     assert await seconds_since_manager_heartbeat(full) is not None
+
+
+async def test_operators_changes_are_made_and_noted_when_memory_is_full(full: Shard) -> None:
+    author = Author("env-1", "192.0.2.1", "abc")
+    await pause_queue(full, "default", author)
+    await resume_queue(full, "default", author)
+    await set_limits(full, {"max_workers": 9}, author)
+    await set_paused(full, author, paused=True)
+    actions = [entry.action for entry in await read_audit(full, 9)]
+    assert actions == ["scaler_paused", "scaler_limited", "queue_resumed", "queue_paused"]
 
 
 async def test_the_scaler_keeps_working_when_memory_is_full(full: Shard) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import pytest
 import redis
 
+from jobqueue.audit import Author, read_audit, trim_audit
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.counters import read_counts
 from jobqueue.inspection.job_views import find_shard, read_statuses, view_jobs
@@ -48,6 +49,7 @@ from tests.integration.jobqueue.queue_helpers import (
 from tests.tls_redis import TlsServer
 
 RECORD = worker_record("w1")
+AUTHOR = Author("env-1", "192.0.2.1", "abc")
 DENIED = "no permissions|not allowed|can.t run this command|can.t access|No permissions"
 
 
@@ -126,7 +128,8 @@ async def test_waiting_and_waking_are_permitted(shard: Shard, workers_shard: Sha
     await enqueue_jobs(shard, "a", queue="reports")
     for seconds in (1, 0.1):
         assert await wait_for_message(workers_shard, "w1", ALL_QUEUES, for_work=True, seconds=seconds) == WakeUp("*")
-    await pause_queue(shard, "reports")
+    await pause_queue(shard, "reports", AUTHOR)
+    assert [entry.action for entry in await read_audit(shard, 9)] == ["queue_paused"]
     assert await claim_jobs(workers_shard, 1, *ALL_QUEUES) == []
     await resume_queue(shard, "reports")
     assert len(await claim_jobs(workers_shard, 1, *ALL_QUEUES)) == 1
@@ -156,7 +159,8 @@ async def test_a_manager_may_maintain_the_queue_and_scale(managers: Shards, shar
     assert (await store.read()).intents
     assert await store.read_document("learned") == {}
     assert await store.recently_terminated() == set()
-    await set_paused(shard, paused=True)
+    await set_paused(shard, AUTHOR, paused=True)
+    await trim_audit(shard)
     assert await read_leadership(shard)
     await shard.execute(("DEL", f"{shard.prefix}:wm:probe"))
     await elector.release()

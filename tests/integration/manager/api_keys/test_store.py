@@ -26,7 +26,8 @@ async def test_a_roll_that_races_with_a_revocation_does_not_bring_the_key_back(s
     record, _ = new_key(["jobs:read"], [], "env-1", None, NOW)
     assert await save_key(shard, record, None) == "saved"
     read = (await read_keys(shard)).texts[record.id]
-    assert await delete_key(shard, record.id)
+    assert await delete_key(shard, record.id, b"something else") == "changed"
+    assert await delete_key(shard, record.id, read) == "saved"
     rolled, _ = record.roll(60.0, NOW)
     assert await save_key(shard, rolled, read) == "changed"
     assert (await read_keys(shard)).records() == []
@@ -71,6 +72,6 @@ async def test_keys_are_kept_on_a_cluster(cluster: ValkeyCluster) -> None:
     try:
         assert await save_key(shards.all[0], record, None) == "saved"
         assert (await read_keys(shards.all[0])).records() == [record]
-        assert await delete_key(shards.all[0], record.id)
+        assert await delete_key(shards.all[0], record.id, record.to_json().encode()) == "saved"
     finally:
         await shards.close()
