@@ -1,17 +1,16 @@
-"""CPU priority of a worker (niceness), so that managers and Redis on the same machine respond while jobs run."""
+"""CPU priority of a worker (niceness), so that managers and Redis on the same machine respond while jobs run.
 
-import logging
+Executors import this. What `logging`, `threading` and `random` do at each fork would double the time that an isolated
+job takes, so they are imported where they are needed.
+"""
+
 import os
-import random
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 _AUTOGROUP = Path("/proc/self/autogroup")
 _TRIES = 30
-
-log = logging.getLogger(__name__)
 
 
 def agent_niceness(nice: int) -> int:
@@ -36,16 +35,20 @@ def lower_priority(nice: int) -> None:
 def set_autogroup_nice(write: Callable[[], object]) -> None:
     """Call `write`; while the kernel is busy (it allows one change per user every 100 ms), retry in a thread."""
     if not _try(write):
+        import threading
+
         threading.Thread(target=_retry, args=(write,), daemon=True).start()
 
 
 def _retry(write: Callable[[], object]) -> None:
+    import random
+
     for _ in range(_TRIES):
         # Random, because many executors start at the same time.
         time.sleep(random.uniform(0.1, 0.3))
         if _try(write):
             return
-    log.warning("event=priority_not_lowered pid=%d reason=busy", os.getpid())
+    _warn("busy")
 
 
 def _try(write: Callable[[], object]) -> bool:
@@ -55,5 +58,11 @@ def _try(write: Callable[[], object]) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        log.warning("event=priority_not_lowered pid=%d reason=%r", os.getpid(), str(error))
+        _warn(repr(str(error)))
     return True
+
+
+def _warn(reason: str) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning("event=priority_not_lowered pid=%d reason=%s", os.getpid(), reason)

@@ -1,4 +1,4 @@
-"""What programs do not import when they start: libraries that take long, and that most runs never use."""
+"""What programs do not import when they start: libraries that cost time, and that most runs never use."""
 
 import subprocess
 import sys
@@ -8,7 +8,13 @@ import pytest
 
 @pytest.mark.parametrize(
     ("program", "library"),
-    [("manager.__main__", "boto3"), ("worker_node.__main__", "rq"), ("worker_node.executor.__main__", "redis")],
+    [
+        ("manager.__main__", "boto3"),
+        ("worker_node.__main__", "rq"),
+        ("worker_node.executor.__main__", "redis"),
+        # These run code of their own in each fork for an isolated job.
+        *(("worker_node.executor.__main__", library) for library in ("threading", "logging", "random")),
+    ],
 )
 def test_a_program_starts_without_a_library_that_it_may_never_use(program: str, library: str) -> None:
     code = f"import sys, {program}; sys.exit({library!r} in sys.modules)"

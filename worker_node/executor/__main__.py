@@ -14,17 +14,16 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobqueue.functions import BUILT_IN, FunctionRegistry
 from processes.parent_death import die_with_parent
 from worker_node.executor.agent_client import AgentClient
 from worker_node.executor.calls import CallDecoder, DecodedCall
 from worker_node.executor.failures import format_traceback, is_permanent
+from worker_node.executor.isolation.children import ChildWatch
 from worker_node.executor.isolation.forked_job import ForkRunner, LostJob
-from worker_node.executor.isolation.process_state import ProcessState
 from worker_node.executor.job_runner import JobRunner, withdrawn
-from worker_node.executor.source_watch import SourceWatch
 from worker_node.ipc.frame_receiver import FrameReceiver
 from worker_node.ipc.frame_sender import FrameSender
 from worker_node.ipc.frames import FIRST_KEY, FrameWriter, new_key
@@ -38,6 +37,10 @@ from worker_node.ipc.protocol import (
 from worker_node.ipc.status_page import StatusPage, WithdrawalPage
 from worker_node.job_limits import LimitTable
 from worker_node.priority import lower_priority
+
+if TYPE_CHECKING:
+    from worker_node.executor.isolation.process_state import ProcessState
+    from worker_node.executor.source_watch import SourceWatch
 
 THOROUGH_CHECK_NS = 500_000_000
 """After this, the end of a job is also the time to look for what takes long to find, such as the memory in use."""
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.reload_functions:
         sys.dont_write_bytecode = True  # Cached code hides an edit within the same second.
     functions = FunctionRegistry.load(options.functions.split(","))
-    key = new_key()
+    key, children = new_key(), ChildWatch()
     executor = Executor(
         jobs=socket.socket(fileno=options.jobs_fd),
         key=key,
@@ -78,8 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runner=JobRunner(
             CallDecoder(functions, allow_pickle=options.allow_pickle), LimitTable.parse(options.job_limits)
         ),
-        state=ProcessState(options.max_growth_files),
-        sources=SourceWatch(functions) if options.reload_functions and functions.modules else None,
+        children=children,
+        state=_process_state(options, children),
+        sources=_source_watch(options, functions),
         isolates=options.isolate,
     )
     exit_code = executor.run()
@@ -99,8 +103,9 @@ class Executor:
         status: StatusPage,
         withdrawals: WithdrawalPage,
         runner: JobRunner,
-        state: ProcessState,
-        sources: SourceWatch | None,
+        children: ChildWatch,
+        state: "ProcessState | None",
+        sources: "SourceWatch | None",
         *,
         isolates: bool,
     ) -> None:
@@ -111,7 +116,7 @@ class Executor:
         self._runner = runner
         self._state = state
         self._isolates = isolates
-        self._forks = ForkRunner(agent, self._disconnect)
+        self._forks = ForkRunner(agent, children, self._disconnect)
         self._sources = sources
         self._pid = os.getpid()
         self._key = key
@@ -120,7 +125,7 @@ class Executor:
         self._receiver = FrameReceiver(jobs)
         self._report_frame = (0, b"")
         self._measured_ns = self._checked_ns = 0
-        self._must_restore = False
+        self._must_restore = self._has_forked = False
 
     def run(self) -> int:
         """Read and run batches of tasks until the agent closes the connection, or a function's source has changed.
@@ -206,7 +211,7 @@ class Executor:
             if call.pickled:
                 self._status.set_function(call.function.encode())  # The agent can read the other records.
             self._must_restore = call.pickled or call.function not in BUILT_IN
-            if self._must_restore:
+            if self._must_restore and self._state is not None:
                 self._state.keep_imports()
         except BaseException as error:  # noqa: BLE001 - an import runs the operator's code, a pickle anybody's
             return self._runner.failed(task, error, started_ns)
@@ -215,7 +220,8 @@ class Executor:
         return self._runner.run(task, call, self._agent, started_ns)
 
     def _run_in_fork(self, task: Task, call: DecodedCall, started_ns: int) -> TaskReport:
-        self._must_restore = True  # The processes that it has started, at least.
+        self._must_restore = call.pickled  # Here, the job has at most been decoded.
+        self._has_forked = True
         try:
             report = self._forks.run(task.sequence, lambda agent: self._runner.run(task, call, agent, started_ns))
         except LostJob as error:
@@ -223,20 +229,24 @@ class Executor:
         return report._replace(sequence=task.sequence, function=call.function, version=call.version)
 
     def _disconnect(self) -> None:
-        self._jobs.close()
-        self._agent.close()
+        # Descriptors, not sockets: to close those takes longer.
+        os.close(self._jobs.fileno())
+        os.close(self._agent.fileno())
         self._status.close()
         self._withdrawals.close()
 
     def _restore(self) -> str:
         """Undo what the last job has changed in the process; return why that is impossible, or ''."""
-        if not self._must_restore:
+        if self._has_forked:
+            if problem := self._forks.end():
+                return problem
+            self._has_forked = False
+        if not self._must_restore or self._state is None:
             return ""  # The built-in functions leave nothing behind.
         now_ns = time.monotonic_ns()
         thorough = now_ns - self._checked_ns > THOROUGH_CHECK_NS
         if thorough:
             self._checked_ns = now_ns
-        self._forks.end()
         return self._state.restore(thorough=thorough)
 
     def _restore_persistently(self) -> str:
@@ -258,6 +268,27 @@ class Executor:
             self._report(withdrawn(task))
         self._status.set_function(detail.encode())
         return exit_code
+
+
+def _process_state(options: argparse.Namespace, children: ChildWatch) -> "ProcessState | None":
+    """Return what restores the process after jobs; None if none runs in it, and none of their code decodes a record.
+
+    Imported only where it is needed, like what `_source_watch` returns: what these import (`logging`, `threading`,
+    `random`) takes memory and runs at each fork. Both double the time that an isolated job takes.
+    """
+    if options.isolate and not options.allow_pickle:
+        return None
+    from worker_node.executor.isolation.process_state import ProcessState
+
+    return ProcessState(children, options.max_growth_files)
+
+
+def _source_watch(options: argparse.Namespace, functions: FunctionRegistry) -> "SourceWatch | None":
+    if not options.reload_functions or not functions.modules:
+        return None
+    from worker_node.executor.source_watch import SourceWatch
+
+    return SourceWatch(functions)
 
 
 def _resident_bytes() -> int:

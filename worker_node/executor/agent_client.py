@@ -1,7 +1,7 @@
 """Queries of a running job about its own record, which the agent answers."""
 
 import socket
-import threading
+from _thread import allocate_lock
 from typing import Any
 
 from worker_node.ipc.frame_receiver import FrameReceiver
@@ -19,16 +19,15 @@ class AgentClient:
 
     def __init__(self, connection: socket.socket, key: bytes) -> None:
         self._connection = connection
-        self._sender = FrameSender(connection)
-        self._receiver = FrameReceiver(connection)
-        self._frames = FrameWriter(key)
+        self._key = key
+        self._streams: tuple[FrameSender, FrameReceiver, FrameWriter] | None = None  # Hardly any job has a query.
         self._frame = b""
         self._number = 0
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()  # The module `threading` would run code of its own in each fork.
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self._connection.fileno()
 
     def query(self, sequence: int, operation: str, field: str, value: bytes) -> Any:
         """Send a query about the job of task `sequence` and wait for the answer.
@@ -37,11 +36,15 @@ class AgentClient:
             RuntimeError: the agent refused (the job is no longer running, or Redis is unavailable), or has ended.
         """
         with self._lock:
-            self._sender.finish(self._frame)
+            if self._streams is None:
+                connection = self._connection
+                self._streams = FrameSender(connection), FrameReceiver(connection), FrameWriter(self._key)
+            sender, receiver, frames = self._streams
+            sender.finish(self._frame)
             self._number += 1
-            self._frame = self._frames.pack(Query(self._number, sequence, operation, field, value))
-            self._sender.finish(self._frame)
-            while (answer := self._receiver.read()) is not None and answer[0] != self._number:
+            self._frame = frames.pack(Query(self._number, sequence, operation, field, value))
+            sender.finish(self._frame)
+            while (answer := receiver.read()) is not None and answer[0] != self._number:
                 continue
         if answer is None:
             raise RuntimeError("the job's record cannot be reached: the worker's agent has ended")

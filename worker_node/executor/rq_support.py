@@ -6,7 +6,6 @@ RQ and redis-py would take most of an executor's start and much of its memory, a
 import sys
 from collections.abc import Sequence
 from contextvars import ContextVar, Token
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -62,8 +61,11 @@ class RqSupport:
             _set_current(current, self._running)
 
 
-class _Finder(MetaPathFinder):
-    """Finds `rq.job` as usual, and tells when it has been imported."""
+class _Finder:
+    """Finds `rq.job` as usual, and tells when it has been imported.
+
+    It and the loader have no base class: `importlib.abc` would import `tempfile`, `random` and more.
+    """
 
     def __init__(self, support: RqSupport) -> None:
         self._support = support
@@ -75,17 +77,19 @@ class _Finder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._support)
+            loader: Any = _Loader(spec.loader, self._support)
+            spec.loader = loader
         return spec
 
 
-class _Loader(Loader):
-    def __init__(self, loader: Loader, support: RqSupport) -> None:
+class _Loader:
+    def __init__(self, loader: Any, support: RqSupport) -> None:
         self._loader = loader
         self._support = support
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
+        created: ModuleType | None = self._loader.create_module(spec)
+        return created
 
     def exec_module(self, module: ModuleType) -> None:
         if module.__spec__ is not None:

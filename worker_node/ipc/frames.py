@@ -24,6 +24,10 @@ class FrameWriter:
         self._key = key
         self._packer = msgpack.Packer()
 
+    def use_key(self, key: bytes) -> None:
+        """Write this key from now on."""
+        self._key = key
+
     def pack(self, message: object) -> bytes:
         """Return one frame."""
         payload: bytes = self._packer.pack(message)

@@ -14,7 +14,6 @@ import fcntl
 import mmap
 import os
 import sys
-import tempfile
 from contextlib import suppress
 
 _FUTURE_WRITE_SEAL = 0x10
@@ -124,6 +123,8 @@ def _new_page() -> int:
         fd = os.memfd_create("workmanager", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, mmap.PAGESIZE)
         return fd
+    import tempfile  # Here, because it is large and Linux does not need it.
+
     with tempfile.TemporaryFile() as file:
         file.truncate(mmap.PAGESIZE)
         return os.dup(file.fileno())

@@ -17,9 +17,10 @@ from tests.waiting import until
 from worker_node.slots.outcomes import KillReason
 
 
-@pytest_asyncio.fixture
-async def isolated(make_harness: MakeHarness) -> SlotHarness:
-    return make_harness(isolates=True, modules=f"{JOBS},{spoiling_jobs.__name__}", allow_pickle=True)
+@pytest_asyncio.fixture(params=[True, False], ids=["pickles", "no_pickles"])
+async def isolated(request: pytest.FixtureRequest, make_harness: MakeHarness) -> SlotHarness:
+    # Without pickles, the executor does not restore itself, as no code of a job runs in it.
+    return make_harness(isolates=True, modules=f"{JOBS},{spoiling_jobs.__name__}", allow_pickle=request.param)
 
 
 async def test_each_job_runs_in_a_fresh_fork_of_the_executor(isolated: SlotHarness) -> None:
@@ -93,6 +94,14 @@ async def test_a_job_reads_and_writes_its_own_record_from_its_process(isolated: 
     assert {"count": 4, "0": 0, "1": 1, "2": 2, "3": 3} in written
     failed = await isolated.failure("use_redis_of_the_job")
     assert "cannot use its Redis connection (set)" in failed.traceback
+
+
+async def test_a_job_shares_neither_memory_nor_descriptors_with_the_agent(isolated: SlotHarness) -> None:
+    await isolated.ready()
+    descriptors, memory = await isolated.value("what_is_shared")
+    assert [path for path in descriptors if "memfd" in path] == []
+    assert len([path for path in descriptors if path.startswith("socket:")]) == 1, "only that to its executor"
+    assert [line for line in memory if "memfd" in line] == []
 
 
 async def test_what_a_job_leaves_behind_ends_with_its_process(isolated: SlotHarness, tmp_path: Path) -> None:

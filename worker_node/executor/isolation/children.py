@@ -8,6 +8,7 @@ from processes.descendants import become_subreaper, children_of, kill_children
 
 DEADLINE_SECONDS = 2.0
 """How long processes that ended jobs have left may take to die. A process that forks all the time may never."""
+NOT_ENDED = "its child processes do not end"
 _RETRY_SECONDS = 0.001
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
@@ -23,17 +24,17 @@ class ChildWatch:
         """Let the present children live: a module has started them when it was imported."""
         self._kept = children_of(os.getpid()) if _has_children() else ()
 
-    def end_others(self) -> bool:
-        """Kill all others. Return whether they have ended."""
+    def end_others(self) -> str:
+        """Kill all others; return why that is impossible, or ''."""
         if not self._kept and not _has_children():
-            return True
+            return ""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while kill_children(self._kept):
             if time.monotonic() > deadline:
-                return False
+                return NOT_ENDED
             time.sleep(_RETRY_SECONDS)
         # Without a list of children, as on systems other than Linux, only the executor's end may end them.
-        return bool(self._kept) or not _has_children()
+        return "" if self._kept or not _has_children() else NOT_ENDED
 
 
 def _has_children() -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from processes.exit_code import describe_exit
 from worker_node.executor.agent_client import AgentClient
+from worker_node.executor.isolation.children import ChildWatch
 from worker_node.ipc.frame_sender import FrameSender
 from worker_node.ipc.frames import FrameReader, FrameWriter, new_key, unpack
 from worker_node.ipc.protocol import MAX_REPORT_BYTES, Query, TaskReport, pack
@@ -31,12 +32,15 @@ class ForkRunner:
 
     Args:
         agent: answers the jobs' queries about their own records.
+        children: ends what jobs leave behind.
         disconnect: called in each fork. Closes everything that this process shares with the agent.
     """
 
-    def __init__(self, agent: AgentClient, disconnect: Callable[[], None]) -> None:
+    def __init__(self, agent: AgentClient, children: ChildWatch, disconnect: Callable[[], None]) -> None:
         self._agent = agent
+        self._children = children
         self._disconnect = disconnect
+        self._frames = FrameWriter(b"")
         self._modules = 0
         self._child: int | None = None
 
@@ -52,7 +56,11 @@ class ForkRunner:
         """
         self._spare_copies()
         connection, childs_end = socket.socketpair()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _CHECK_TIMEOUT)
         key = new_key()
+        self._frames.use_key(key)
+        reader = FrameReader(MAX_REPORT_BYTES)
+        reader.use_key(key)
         with connection:
             with childs_end:
                 # What is in these buffers would be written twice.
@@ -63,10 +71,10 @@ class ForkRunner:
                 except OSError as error:
                     raise LostJob(f"no process could be started for the job: {error}") from error
                 if self._child == 0:
-                    connection.close()
+                    os.close(connection.fileno())
                     self._run_child(childs_end, key, job)
             try:
-                report = self._attend(connection, key, self._child, sequence)
+                report = self._attend(connection, reader, self._child, sequence)
             except (ValueError, TypeError) as error:
                 raise LostJob(f"the job wrote into the socket between its process and the executor: {error}") from error
             if report is None:
@@ -77,18 +85,20 @@ class ForkRunner:
                 raise LostJob(f"the process of the job died: {describe_exit(exit_code)}")
             return report
 
-    def end(self) -> None:
-        """End the last job's process."""
+    def end(self) -> str:
+        """End the last job's processes; return why that is impossible, or ''."""
         if self._child is not None:
             with contextlib.suppress(OSError):
                 os.kill(self._child, signal.SIGKILL)
                 os.waitpid(self._child, 0)
             self._child = None
+        return self._children.end_others()
 
     def _spare_copies(self) -> None:
         """Keep the garbage collector off what exists: it writes to every object, and each page written to is copied."""
         if len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
+            self._children.keep()  # A module may have started some when it was imported.
             gc.collect()
             gc.freeze()
 
@@ -99,19 +109,16 @@ class ForkRunner:
             _reseed_numpy()
             report = job(AgentClient(connection, key))
             if os.getpid() == pid:  # Else the job has forked, and this is the other process.
-                _send(connection, FrameWriter(key).pack(report))
+                _send(connection, self._frames.pack(report))
         finally:
             os._exit(0)
 
-    def _attend(self, connection: socket.socket, key: bytes, pid: int, sequence: int) -> TaskReport | None:
+    def _attend(self, connection: socket.socket, reader: FrameReader, pid: int, sequence: int) -> TaskReport | None:
         """Answer a job's queries; return its report, or None if there comes none.
 
         Raises:
             ValueError, TypeError: it sends something else.
         """
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _CHECK_TIMEOUT)
-        reader = FrameReader(MAX_REPORT_BYTES)
-        reader.use_key(key)
         while True:
             try:
                 data = connection.recv(_READ_BYTES)

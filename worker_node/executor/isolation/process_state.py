@@ -23,13 +23,14 @@ class ProcessState:
     What the import of a function's module changes belongs to it: that happens once, not for each job.
 
     Args:
+        children: ends what jobs leave behind.
         max_descriptor_growth: how many descriptors jobs may leave open.
     """
 
-    def __init__(self, max_descriptor_growth: int) -> None:
+    def __init__(self, children: ChildWatch, max_descriptor_growth: int) -> None:
         self._system = SystemState()
         self._interpreter = InterpreterState()
-        self._children = ChildWatch()
+        self._children = children
         self._descriptors = DescriptorWatch(max_descriptor_growth)
         self._keep_counts()
 
@@ -64,8 +65,8 @@ class ProcessState:
         try:
             self._system.restore(thorough=thorough)
             self._interpreter.restore()
-            if not self._children.end_others():
-                return "its child processes do not end"
+            if problem := self._children.end_others():
+                return problem
             if self._descriptors.exceeded(count=thorough):
                 return "too many open files"
             if _thread._count() > self._most_threads:
