@@ -6,18 +6,18 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from redis.exceptions import RedisError
 
 from jobqueue.backoff import Outage
 from jobqueue.errors import JobQueueError
 from jobqueue.model import ALL_QUEUES
 from jobqueue.sharding.shards import Shards
-from scaler.apply.round import RoundResult, ScalingRound
+from scaler.apply.round import ClockStepped, RoundResult, ScalingRound
 from scaler.fleets.fleet import Fleet
 from scaler.fleets.slow_call_watch import SlowCallWatch
 from scaler.metrics import ScalerMetrics
 from scaler.policy import Decision, Limits
+from scaler.schedule import PeriodicTasks
 from scaler.state.leader_election import LeaderElector
 from scaler.state.store import LeadershipLost
 
@@ -28,7 +28,8 @@ SLOW_CALL_SECONDS = 5.0
 OUTAGE_SECONDS = 10.0
 """After Redis has been unavailable for this long, live workers can seem lost: they could not send heartbeats."""
 RECOVERY_WAIT_SECONDS = 6.0
-"""Pause after such an outage, before the next round: longer than the interval between two heartbeats."""
+"""Pause after such an outage, and after a step of Redis' clock, before the next round: longer than the interval between
+two heartbeats."""
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class ScalerLoop:
             clock=clock,
             rng=rng or random.SystemRandom(),
         )
-        self._scheduler = AsyncIOScheduler()
+        self._tasks = PeriodicTasks()
         self._is_leader = False
         self._is_prepared = False
         self._outage, self._crashes = Outage(clock), Outage(clock)
@@ -85,18 +86,17 @@ class ScalerLoop:
 
     def start(self) -> None:
         """Schedule the rounds."""
-        every_round = {"trigger": "interval", "seconds": ROUND_SECONDS, "max_instances": 1, "coalesce": True}
         # The lease is renewed apart from the rounds, because a round that waits for EC2 can take longer than the lease.
-        self._scheduler.add_job(self._renew_lease, **every_round)
-        self._scheduler.add_job(self._report_slow_calls, **every_round)
-        self._scheduler.add_job(self._run_round_safely, id="round", **every_round)
-        self._scheduler.start()
+        self._tasks.add(self._renew_lease, ROUND_SECONDS, id_="lease")
+        self._tasks.add(self._report_slow_calls, ROUND_SECONDS, id_="slow_calls")
+        self._tasks.add(self._run_round_safely, ROUND_SECONDS, id_="round")
+        self._tasks.start()
 
     def wake(self) -> None:
         """Run a round at once if the system was empty: a job has arrived."""
         if self._is_leader and self._is_empty and not self._stopped and not self._round_lock.locked():
             self._is_empty = False
-            self._scheduler.add_job(self._run_round_safely, id="wake", replace_existing=True)
+            self._tasks.run_now(self._run_round_safely, id_="wake")
 
     async def stop(self) -> None:
         """End the loop, release the lease, and drain the workers that this process started."""
@@ -104,7 +104,7 @@ class ScalerLoop:
         # `_stopped` is set, no later round acquires the lease again.
         self._stopped = True
         async with self._round_lock:
-            self._scheduler.shutdown(wait=False)
+            self._tasks.stop()
         try:
             await self._elector.release()
         except JobQueueError as error:
@@ -130,7 +130,8 @@ class ScalerLoop:
         return leadership.epoch if leadership.is_leader else None
 
     async def run_round(self) -> Decision | None:
-        """Run one round; return None if another manager leads, or while waiting for heartbeats after an outage.
+        """Run one round; return None if another manager leads, or while waiting for heartbeats after an outage or a
+        step of Redis' clock.
 
         Raises:
             ShardUnavailable: nothing is decided on incomplete numbers.
@@ -146,6 +147,9 @@ class ScalerLoop:
             result: RoundResult = await self._round.run(epoch)
         except LeadershipLost:
             log.warning("event=scaler_round_superseded epoch=%d reason=leadership_lost", epoch)
+            return None
+        except ClockStepped:
+            self._resume_at = self._clock() + RECOVERY_WAIT_SECONDS
             return None
         self._metrics.round_finished(time.perf_counter() - started_at)
         self._is_empty = result.is_empty

@@ -64,6 +64,10 @@ class ScalerMetrics:
         for phase in InstancePhase:
             self._instances.labels(phase.value).set(0)
 
+    def on_clock_step(self) -> None:
+        """Bill nothing for the time that Redis' clock has stepped over."""
+        self._billed_until = None
+
     def publish(self, phases: Mapping[str, InstancePhase], pending_launches: int, desired: int, now: float) -> None:
         """Publish the fleet and bill the time since the last call.
 

@@ -194,7 +194,7 @@ async def list_workers(shard: Shard) -> list[WorkerView]:
     found = [key for key in found or () if key.startswith(worker_key.encode())]
     if not found:
         return []
-    heartbeat_ages = {name: max(0.0, int(seconds) - (number_of(at) or 0.0)) for name, at in pairs(native)}
+    heartbeat_ages = {name: _heartbeat_age(int(seconds) - (number_of(at) or 0.0)) for name, at in pairs(native)}
     hashes = await shard.execute(*(("HGETALL", key) for key in found), tolerate_wrong_types=True)
     views = []
     for key, flat in zip(found, hashes, strict=True):
@@ -220,6 +220,13 @@ async def _write_record(
     words = [word for field in fields.items() for word in field]
     arguments = ("", name, RECORD_TTL_SECONDS, int(new), len(queues), *queues, *words)
     return bool(await shard.run(script("worker_heartbeat"), *arguments))
+
+
+def _heartbeat_age(seconds: float) -> float:
+    """Return the age of a heartbeat. One that lies in the future is from before a step back of Redis' clock: a living
+    worker has sent another one soon, so what is left is old.
+    """
+    return abs(seconds) if seconds < -1.0 else max(0.0, seconds)
 
 
 def _view(name: str, fields: dict[str, str], heartbeat_ages: Mapping[str, float]) -> WorkerView:

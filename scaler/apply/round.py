@@ -20,10 +20,19 @@ from scaler.metrics import ScalerMetrics
 from scaler.observe.demand_observer import DemandObserver
 from scaler.observe.instance_phases import phase_of
 from scaler.policy import Decision, Limits, decide
+from scaler.state.clock_steps import MIN_STEP_SECONDS, ClockSteps, breaker_after_step, instance_after_step
 from scaler.state.leader_election import LeaderElector
-from scaler.state.store import ScalerStore, StateUpdate
+from scaler.state.store import ScalerState, ScalerStore, StateUpdate
 
 log = logging.getLogger(__name__)
+
+
+LEADERLESS_SECONDS = 60.0
+"""A new leader whose predecessor's last round seems to lie further back takes it for a step of Redis' clock."""
+
+
+class ClockStepped(Exception):
+    """Redis' clock has stepped. Recorded times have followed; heartbeats and leases follow when they are renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,9 @@ class ScalingRound:
             wait_target_seconds=wait_target_seconds,
             managed_queues=managed_queues,
         )
+        self._clock = clock
+        self._steps = ClockSteps(clock)
+        self._led_until: float | None = None
         self._last_kind = ""
 
     async def on_leadership_gained(self) -> None:
@@ -89,6 +101,8 @@ class ScalingRound:
         self._launcher.on_leadership_gained()
         self._reconciler.on_leadership_gained()
         await self._observer.restore(self._store)
+        self._steps = ClockSteps(self._clock)
+        self._led_until = await self._store.last_round_at()
 
     def on_leadership_lost(self) -> None:
         """Stop publishing the fleet: another manager leads."""
@@ -100,8 +114,9 @@ class ScalingRound:
         Raises:
             ShardUnavailable: nothing is decided on incomplete numbers.
             LeadershipLost: another manager leads.
+            ClockStepped: repeat the round after the next heartbeats.
         """
-        state = await self._store.read()
+        state = await self._read(epoch)
         if await self._launcher.repeat_unanswered(epoch, state):
             state = await self._store.read()
         fleet = await self._reconciler.reconcile(epoch, state, self._launcher.overdue())
@@ -128,6 +143,30 @@ class ScalingRound:
             )
             await self._save_replacements(epoch, actions.to_be_replaced, intents)
         return RoundResult(decision, not observation.serving and not observation.queued)
+
+    async def _read(self, epoch: int) -> ScalerState:
+        """Read the state, and let the recorded times follow a step of Redis' clock since the last round.
+
+        A new leader cannot tell a step ahead from a time without a leader. In both cases, nobody has watched the
+        instances, and what they have to do in time counts from now.
+        """
+        asked_at = self._clock()
+        state = await self._store.read()
+        seconds, led_until = self._steps.step(state.now, asked_at), self._led_until
+        self._led_until = None
+        if led_until is not None and not -MIN_STEP_SECONDS < state.now - led_until < LEADERLESS_SECONDS:
+            seconds = state.now - led_until
+        if not seconds:
+            return state
+        log.warning("event=scaler_time_skipped seconds=%+.0f: Redis' clock has stepped, or no manager led", seconds)
+        instances = [instance_after_step(each, seconds) for each in state.instances.values()]
+        breaker = breaker_after_step(state.launch_breaker, seconds)
+        await self._store.save(epoch, StateUpdate(instances, documents={"caution": breaker.dump()}))
+        if led_until is None or seconds < 0:
+            self._observer.on_clock_step()
+            self._metrics.on_clock_step()
+            raise ClockStepped
+        return replace(state, instances={each.id: each for each in instances}, launch_breaker=breaker)
 
     async def _save_decision(self, epoch: int, fleet: FleetState, decision: Decision, actions: Actions) -> None:
         """Save the report and, if it does something or is the first of its kind, the decision; publish the metrics."""

@@ -64,6 +64,13 @@ class DemandObserver:
             log.warning("event=scaler_estimates_unreadable error=%r", error)
             self._reset()
 
+    def on_clock_step(self) -> None:
+        """Keep what was learned, and forget the times of what was seen: Redis' clock has stepped."""
+        learned = self._estimators.dump()
+        self._reset()
+        self._estimators.restore(learned)
+        self._saved_at = 0.0
+
     def documents(self, now: float) -> Mapping[str, object]:
         """Return the documents to save: the estimates every `SAVE_ESTIMATES_SECONDS`, otherwise none."""
         if now - self._saved_at < SAVE_ESTIMATES_SECONDS:

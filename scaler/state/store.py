@@ -120,6 +120,15 @@ class ScalerStore:
             raise ValueError(f"the scaler's document {name!r} is no JSON object")
         return value
 
+    async def last_round_at(self) -> float | None:
+        """Return when the last round of any leader was, by Redis' clock; None if that is not known."""
+        try:
+            report = await self.read_document("report")
+        except ValueError:
+            return None
+        at = (report or {}).get("at")
+        return float(at) if isinstance(at, int | float) else None
+
     async def record_intents(self, epoch: int, intents: Sequence[Intent], *, max_instances: int) -> bool:
         """Record launches before they are requested.
 

@@ -44,7 +44,7 @@ ROOMS = {
         *("http", "queue", "schemas", "routes", "app", "export_openapi", "server", "__main__"),
     ),
     "scaler": (
-        *("policy", "fleets", "learn", "state", "observe", "metrics", "decide", "apply", "loop", "view"),
+        *("policy", "fleets", "learn", "state", "observe", "metrics", "decide", "apply", "schedule", "loop", "view"),
         *("simulation", "simulate"),
     ),
     "worker_node": (

@@ -1,0 +1,110 @@
+"""Redis' clock steps back or leaps ahead: no instance is ended for it, and launches go on within seconds."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from jobqueue.sharding.shards import Shards
+from scaler.fleets.fleet import Cause, FleetError
+from scaler.loop import RECOVERY_WAIT_SECONDS, ScalerLoop
+from scaler.metrics import ScalerMetrics
+from scaler.state.launch_breaker import POOL_COOLDOWN_SECONDS
+from tests.fake_clock import FakeClock
+from tests.integration.jobqueue.queue_helpers import claim_jobs, enqueue_jobs
+from tests.integration.scaler.conftest import LIMITS, FakeFleet, read_stored, send_heartbeat
+
+STEPS = pytest.mark.parametrize("step_seconds", [-600.0, 30 * 86_400.0], ids=["back", "ahead"])
+HEARTBEAT_SECONDS = 5
+
+
+class SteppedSystem:
+    """A manager beside a Redis whose clock, `clock`, can step; its workers send heartbeats."""
+
+    def __init__(self, shards: Shards, clock: FakeClock) -> None:
+        self.shard = shards.all[0]
+        self.clock = clock
+        self.monotonic = FakeClock(0.0)
+        self.fleet = FakeFleet()
+        self.fleet.profile = replace(self.fleet.profile, boot_timeout_seconds=300.0)
+        self._shards = shards
+        self.loop = self.new_loop(1)
+        self.workers: list[str] = []
+
+    def new_loop(self, number: int) -> ScalerLoop:
+        self.registry = CollectorRegistry()
+        metrics = ScalerMetrics(self.registry)
+        return ScalerLoop(self._shards, self.fleet, LIMITS, f"host:{number}", metrics, clock=self.monotonic)
+
+    async def run(self, seconds: float) -> None:
+        """Let time pass; in each second, a round runs."""
+        for second in range(int(seconds)):
+            self.clock.advance(1.0)
+            self.monotonic.advance(1.0)
+            if second % HEARTBEAT_SECONDS == HEARTBEAT_SECONDS - 1:
+                for worker in self.workers:
+                    await send_heartbeat(self.shard, worker, running=1)
+            await self.loop.run_round()
+
+    async def register(self, worker: str) -> None:
+        await self.fleet.register_workers(self.shard, worker)
+        self.workers.append(worker)
+
+
+@pytest.fixture
+async def system(shards: Shards, clock: FakeClock) -> SteppedSystem:
+    """A system with a worker that serves, and an instance that boots."""
+    system = SteppedSystem(shards, clock)
+    await enqueue_jobs(system.shard, "a", now=clock.now)
+    await system.run(1)
+    await system.register(system.fleet.launched[0])
+    await claim_jobs(system.shard, worker=system.fleet.launched[0], now=clock.now)
+    await enqueue_jobs(system.shard, "b", now=clock.now)
+    await system.run(10)
+    return system
+
+
+@STEPS
+@pytest.mark.parametrize("takes_over", [False, True], ids=["the leader", "the next leader"])
+async def test_no_instance_is_ended_and_launches_go_on(
+    system: SteppedSystem, step_seconds: float, takes_over: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    _, booting = system.fleet.launched
+    system.clock.advance(step_seconds)
+    if takes_over:
+        system.loop = system.new_loop(2)
+    await enqueue_jobs(system.shard, "c", "d", now=system.clock.now)
+    await system.run(RECOVERY_WAIT_SECONDS + 6)
+    assert len(system.fleet.launched) == LIMITS.max_workers
+    await system.register(booting)
+    await system.register(system.fleet.launched[2])
+    await system.run(100)
+    assert system.fleet.terminated == []
+    assert "event=instance_terminating" not in caplog.text
+    assert caplog.text.count("event=scaler_time_skipped") == 1
+    for text in (await read_stored(system.shard, "instances")).values():
+        assert "closing_at" not in text
+    billed_seconds = system.registry.get_sample_value("workmanager_scaler_billed_instance_seconds_total")
+    assert billed_seconds is not None
+    assert billed_seconds < LIMITS.max_workers * system.monotonic.now
+
+
+@STEPS
+async def test_pauses_do_not_become_longer(system: SteppedSystem, step_seconds: float) -> None:
+    system.fleet.launch_error = FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", "none left")
+    await enqueue_jobs(system.shard, "c", "d", now=system.clock.now)
+    await system.run(3)
+    system.fleet.launch_error = None
+    system.clock.advance(step_seconds)
+    await system.run(POOL_COOLDOWN_SECONDS + RECOVERY_WAIT_SECONDS + 4)
+    assert len(system.fleet.launched) == LIMITS.max_workers
+
+
+async def test_a_worker_that_died_before_a_step_back_is_replaced(system: SteppedSystem) -> None:
+    serving, _ = system.fleet.launched
+    system.clock.advance(-600.0)
+    system.workers.clear()
+    await system.run(120)
+    assert serving in system.fleet.terminated
