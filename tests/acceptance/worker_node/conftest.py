@@ -182,8 +182,9 @@ async def make_harness() -> AsyncIterator[MakeHarness]:
         allow_pickle: bool = False,
         modules: str = JOBS,
         isolates: bool = False,
+        reload_functions: bool = False,
     ) -> SlotHarness:
-        options = ExecutorOptions((modules,), allow_pickle, isolates=isolates)
+        options = ExecutorOptions((modules,), allow_pickle, reload_functions=reload_functions, isolates=isolates)
         harness = SlotHarness(RecyclingLimits(max_jobs, max_growth_bytes), options)
         harnesses.append(harness)
         return harness

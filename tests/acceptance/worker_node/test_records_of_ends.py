@@ -19,6 +19,7 @@ from jobqueue.model import NewJob
 from tests.acceptance.worker_node import slot_harness
 from tests.acceptance.worker_node.conftest import Client, MakeWorker
 from tests.acceptance.worker_node.slot_harness import MIB, MakeHarness, SlotHarness
+from tests.memory_cgroup import limited_memory
 from worker_node.slots.outcomes import KillReason
 
 JOBS = "tests.acceptance.worker_node.ending_jobs"
@@ -150,9 +151,8 @@ async def test_jobs_do_not_run_again_because_the_next_one_was_killed(
         ("kill_itself",),
         ("close_every_file",),
         ("write_into_every_socket",),
-        (f"{JOBS}.take_memory_until_killed", os.devnull),
     ],
-    ids=["exit 1", "exit 0", "crash", "SIGKILL", "closes the sockets", "writes into the sockets", "out of memory"],
+    ids=["exit 1", "exit 0", "crash", "SIGKILL", "closes the sockets", "writes into the sockets"],
 )
 async def test_jobs_do_not_run_again_because_the_next_one_ends_the_executor(
     neighbours: Neighbours, deadly: tuple[Any, ...]
@@ -161,6 +161,19 @@ async def test_jobs_do_not_run_again_because_the_next_one_ends_the_executor(
     await neighbours.check_quick()
     (blamed,) = await neighbours.harness.outcomes(neighbours.slow)
     assert isinstance(blamed, Failed)
+    await _check_that_each_runs_once(neighbours)
+
+
+async def test_jobs_do_not_run_again_because_the_kernel_is_out_of_memory(neighbours: Neighbours) -> None:
+    harness = neighbours.harness
+    await harness.ready()
+    assert harness.slot.pid is not None
+    with limited_memory(harness.slot.pid, 64 * MIB):
+        await neighbours.start(f"{JOBS}.take_memory_until_killed", str(neighbours.notes))
+        await neighbours.check_quick()
+        (blamed,) = await harness.outcomes(neighbours.slow)
+    assert isinstance(blamed, Failed)
+    assert "out of memory" in blamed.traceback
     await _check_that_each_runs_once(neighbours)
 
 
@@ -186,6 +199,28 @@ async def test_jobs_do_not_run_again_because_their_executor_is_recycled(
             await harness.outcomes(jobs)
         assert Counter(notes.read_text().splitlines()) == {f"{r} {n}": 1 for r in range(4) for n in range(5)}
         assert (harness.released, harness.suspected) == ([], [])
+
+
+async def test_jobs_do_not_run_again_because_functions_have_changed(
+    make_harness: MakeHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "edited.py"
+    source.write_text(f"from {JOBS} import note_end\nVERSION = 1\n\ndef end(path, text): note_end(path, text)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    harness = make_harness(modules=f"{MODULES},edited", reload_functions=True)
+    notes = tmp_path / "notes"
+    await harness.ready()
+    await harness.outcomes(harness.assign(*[("edited.end", str(notes), f"before {n}") for n in range(5)]))
+    first = harness.slot.pid
+    source.write_text(source.read_text().replace("VERSION = 1", "VERSION = 2 "))
+    later = harness.assign(*[("edited.end", str(notes), f"after {n}") for n in range(5)])
+    await harness.wait(lambda: len(harness.released) == len(later), "the return of the jobs")
+    while harness.released:  # The first may still meet the old executor, and be released once more.
+        await Neighbours(harness, tmp_path).run_released()
+    assert harness.slot.pid != first
+    expected = [f"{when} {n}" for when in ("before", "after") for n in range(5)]
+    assert Counter(notes.read_text().splitlines()) == Counter(expected)
 
 
 async def _check_that_each_runs_once(neighbours: Neighbours) -> None:
