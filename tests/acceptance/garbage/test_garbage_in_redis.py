@@ -37,11 +37,16 @@ ROUTES = (
     "/healthz",
     "/readyz",
 )
-UNEXPECTED = r"event=\w+_crashed|event=request_failed|event=outcome_rejected|event=\w+_stopped"
+_UNEXPECTED = r"event=\w+_crashed|event=request_failed|event=outcome_rejected|event=\w+_stopped"
 """Events that an error in our own code leads to. RQ's code, which reads its dependents, may log what it likes."""
 VERBS = ("cancel", "requeue")
 PAUSE_SECONDS = 0.003
 """Between two pieces of damage."""
+
+
+def unexpected_events(log: str) -> list[str]:
+    """Return the events in a program's log that an error in our own code leads to."""
+    return re.findall(_UNEXPECTED, log)
 
 
 @contextmanager
@@ -62,7 +67,7 @@ def _running(writer: GarbageWriter) -> Iterator[None]:
         writer.close()
 
 
-class _HonestClient:
+class HonestClient:
     """Submits jobs, asks every route and pulls results; notes every answer that is no better than a crash."""
 
     def __init__(self, http: httpx.Client) -> None:
@@ -107,7 +112,7 @@ def test_garbage_in_redis_loses_no_honest_job_and_ends_no_program(redis_url: str
         names = re.findall(r"event=worker_started worker=(\S+)", worker.log_text)
         writer = GarbageWriter(redis_url, SEED, lambda: names, also_leases=long)
         with manager.client() as http:
-            client = _HonestClient(http)
+            client = HonestClient(http)
             with _running(writer):
                 ends_at = time.monotonic() + SECONDS
                 number = 0
@@ -131,7 +136,7 @@ def test_garbage_in_redis_loses_no_honest_job_and_ends_no_program(redis_url: str
         assert manager.process.poll() is None, manager.log
         assert worker.process.poll() is None, worker.log_text
         for log in (manager.log, worker.log_text):
-            assert re.findall(UNEXPECTED, log) == [], f"seed {SEED}"
+            assert unexpected_events(log) == [], f"seed {SEED}"
     finally:
         worker.kill()
         manager.kill()

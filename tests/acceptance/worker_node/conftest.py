@@ -44,7 +44,7 @@ class Worker:
     @property
     def log_text(self) -> str:
         """The log so far."""
-        return self.log.read_text()
+        return self.log.read_text(errors="replace")  # Jobs may print anything.
 
     def wait_until_started(self) -> None:
         """Wait until the worker claims jobs."""
