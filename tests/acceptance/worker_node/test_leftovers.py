@@ -43,6 +43,7 @@ async def test_daemons_that_a_job_starts_end_with_it(client: Client, start_worke
     await client.enqueue("start_daemon", str(notes), True)
     await until_async(lambda: _exists(notes), wanted=str(notes))
     worker.process.send_signal(signal.SIGTERM)
+    until(lambda: "event=worker_draining" in worker.log_text, wanted="the first signal, which the second could join")
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert _ended(notes), "before the worker ends"
