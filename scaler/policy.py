@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from math import log
+from math import inf, log
 
 RECHECK_SECONDS = 5.0
 """A decision holds for this long unless something changes."""
@@ -240,6 +240,8 @@ def _scale_in_to_maximum(observation: Observation, limits: Limits, excess: int) 
 
 def _workers_to_launch(observation: Observation, limits: Limits, max_launches: int) -> tuple[int, str]:
     """Return how many launches the waiting jobs justify, and why."""
+    if not max_launches:
+        return 0, "the maximum is reached"
     wanted, why = _Backlog.of(observation, limits).worth_launching(max_launches)
     return _add_proven_workers(observation, limits, wanted, why, max_launches)
 
@@ -382,8 +384,10 @@ class _Backlog:
         while step:
             # Each further worker saves less than the one before, so a galloping search finds the best number.
             more = min(count + step, max_launches)
-            cost = self.wait_weight * self._waiting(more, self.free_at, 0.0) + launch_seconds * more
-            if more > count and cost < least_cost:
+            cost = inf
+            if more > count:
+                cost = self.wait_weight * self._waiting(more, self.free_at, 0.0) + launch_seconds * more
+            if cost < least_cost:
                 count, least_cost, step = more, cost, step * 2
             else:
                 step //= 2
@@ -442,7 +446,7 @@ class _Backlog:
         waiting = 0.0
         for _ in range(jobs):
             second = slots[0]
-            waiting += min(second, never)
+            waiting += second if second < never else never
             heapq.heapreplace(slots, second + seconds)
         return waiting * group
 

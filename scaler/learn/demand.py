@@ -130,7 +130,7 @@ class Demand:
         smaller_size, smaller_waiting, smaller_idle = 0, fleets.unserved, 0.0
         for size, jobs, worker in zip(FLEET_SIZES, fleets.jobs, self._workers, strict=False):
             capacity = size * slots
-            waiting, idle = max(0.0, jobs - capacity), max(0.0, capacity - jobs) / slots
+            waiting, idle = (jobs - capacity, 0.0) if jobs > capacity else (0.0, (capacity - jobs) / slots)
             saved = prices.wait_weight * max(0.0, smaller_waiting - waiting) - max(0.0, idle - smaller_idle)
             gain = saved / (size - smaller_size) * transition.elapsed_seconds
             worker.record_gain(gain, prices.launch_seconds, MAX_IDLE_BREAK_EVENS * self._break_even_seconds(worker))
@@ -139,10 +139,11 @@ class Demand:
     def _update_gaps(self, fleets: CounterfactualFleets, transition: Transition, sample: DemandSample) -> None:
         """Start and end idle gaps, and track what the absence of each marginal worker would cost after a gap."""
         boot_seconds, slots = self._prices.boot_seconds, sample.slots
+        # Each job needs a worker, even one that a fleet would have finished between two samples.
+        least_jobs = 1.0 if sample.jobs or sample.served else 0.0
         for index, remaining in enumerate(fleets.jobs):
             worker, capacity = self._workers[index], FLEET_SIZES[index] * slots
-            # Each job needs a worker, even one that a fleet would have finished between two samples.
-            jobs = max(remaining, 1.0 if sample.jobs or sample.served else 0.0)
+            jobs = max(remaining, least_jobs)
             worker.track_absence(transition, sample.now, jobs, capacity, slots, boot_seconds)
             is_reached = _reaches(jobs, index, slots)
             if not is_reached and worker.unused_since is None:
