@@ -41,6 +41,9 @@ GLIBC_MINOR_VERSIONS = range(34, 16, -1)
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 """Names of the architectures at EC2, and in Python's platform tags."""
 
+COMPRESSION = 6
+"""gzip's usual level: the highest one takes three times as long, and saves half a percent."""
+
 
 class BundleError(Exception):
     """The bundle cannot be built; the message names the part and the reason."""
@@ -190,7 +193,10 @@ def _keep_app(app: Path, target: Path) -> None:
 def _archive(tree: Path) -> bytes:
     """Return a reproducible tar.gz: it depends only on names, contents and executable bits."""
     packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as stream, tarfile.open(fileobj=stream, mode="w") as archive:
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=COMPRESSION, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w") as archive,
+    ):
         for path in sorted(tree.rglob("*")):
             entry = tarfile.TarInfo(str(path.relative_to(tree)))
             entry.type = tarfile.DIRTYPE if path.is_dir() else tarfile.REGTYPE
