@@ -10,6 +10,7 @@ import os
 import sys
 import urllib.request
 from pathlib import Path
+from urllib.error import HTTPError
 
 REFUSED = 254
 METADATA = "http://169.254.169.254/latest"
@@ -19,6 +20,8 @@ def main(words: list[str]) -> int:
     service, operation, *rest = [word for word in words if word not in ("--only-show-errors", "--no-cli-pager")]
     if service == "s3" and operation == "cp" and rest[0].startswith("s3://"):
         return download(*rest)
+    if (service, operation) == ("secretsmanager", "get-secret-value"):
+        return print_secret(dict(zip(rest[::2], rest[1::2], strict=True)))
     from botocore.exceptions import ClientError  # imported here because it takes a second, which would delay each boot
 
     try:
@@ -29,19 +32,43 @@ def main(words: list[str]) -> int:
 
 
 def download(source: str, target: str) -> int:
-    """Download with the credentials of the instance's role, as the CLI does; moto checks only the access key."""
+    """Download an object."""
+    address = f"{os.environ['AWS_ENDPOINT_URL']}/{source.removeprefix('s3://')}"
+    Path(target).write_bytes(ask(address, "GET", {"Authorization": authorization("s3")}))
+    return 0
+
+
+def print_secret(options: dict[str, str]) -> int:
+    """Print what `--query` names of a secret. A host reads twenty of them when it boots."""
+    names = {"--secret-id": "SecretId", "--version-stage": "VersionStage"}
+    body = json.dumps({names[option]: value for option, value in options.items() if option in names}).encode()
+    headers = {
+        "Authorization": authorization("secretsmanager"),
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": "secretsmanager.GetSecretValue",
+    }
+    try:
+        answer = json.loads(ask(f"{os.environ['AWS_ENDPOINT_URL']}/", "POST", headers, body))
+    except HTTPError as error:
+        sys.stderr.write(f"\n{error.read().decode()}\n")
+        return REFUSED
+    sys.stdout.write(f"{answer[options['--query']]}\n")
+    return 0
+
+
+def authorization(service: str) -> str:
+    """Return a header with the credentials of the instance's role, as the CLI uses; moto checks only the access key."""
     token = ask(f"{METADATA}/api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
     with_token = {"X-aws-ec2-metadata-token": token.decode()}
     roles = f"{METADATA}/meta-data/iam/security-credentials/"
     key = json.loads(ask(roles + ask(roles, "GET", with_token).decode(), "GET", with_token))["AccessKeyId"]
-    scope = f"AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
-    address = f"{os.environ['AWS_ENDPOINT_URL']}/{source.removeprefix('s3://')}"
-    Path(target).write_bytes(ask(address, "GET", {"Authorization": scope}))
-    return 0
+    return (
+        f"AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
 
 
-def ask(url: str, method: str, headers: dict[str, str]) -> bytes:
-    request = urllib.request.Request(url, method=method, headers=headers)
+def ask(url: str, method: str, headers: dict[str, str], body: bytes | None = None) -> bytes:
+    request = urllib.request.Request(url, body, headers, method=method)
     with urllib.request.urlopen(request) as answer:
         content: bytes = answer.read()
         return content
