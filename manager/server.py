@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import ipaddress
 import logging
 import os
@@ -32,6 +31,7 @@ from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.scaler_factory import build_scaler
 from manager.settings import ManagerSettings
+from processes.garbage_collection import relax_garbage_collection
 from processes.liveness_pipe import parent_is_gone
 from scaler.loop import ScalerLoop
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 SHUTDOWN_GRACE_SECONDS = 15
 """How long running requests get at shutdown; longer than any call to Redis takes."""
-GC_THRESHOLD_OBJECTS = 10_000
-"""Net new objects that trigger a garbage collection; Python's default is 700."""
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +145,7 @@ class ManagerServer:
         if self._jwt is not None:
             self._jwt.start()
         self._queue.start()
-        _relax_garbage_collection()
+        relax_garbage_collection()
         await self._server.serve(sockets=[self._listener])
         if self._access_log is not None:
             self._access_log.flush()
@@ -210,13 +208,3 @@ def _build_verifier(settings: ManagerSettings) -> "JwtVerifier | None":
     from manager.jwt.verifier import JwtVerifier  # Here, because other managers start without joserfc.
 
     return JwtVerifier(issuer)
-
-
-def _relax_garbage_collection() -> None:
-    """Exclude the objects of the start-up from garbage collections, and make collections rarer.
-
-    A full collection of everything takes 40 ms, during which no request is answered.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD_OBJECTS)

@@ -17,6 +17,7 @@ from jobqueue.servers.topology import Topology
 from jobqueue.settings import exit_with_usage_error
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerRecord
+from processes.garbage_collection import relax_garbage_collection
 from processes.inheritance import keep_descriptors_private
 from processes.logs import configure_logging
 from worker_node.agent import Agent
@@ -69,6 +70,7 @@ async def _run(settings: WorkerSettings, options: WorkerOptions, functions: Func
         return
     shards = connecting.result()
     agent = _new_agent(shards, settings, options, functions)
+    relax_garbage_collection()
     watchers: list[Coroutine[Any, Any, None]] = [_drain_on_stop(agent, first_stop, stops)]
     if dead_man_switch is not None:
         watchers.append(_drain_without_managers(agent, dead_man_switch, shards, settings.drain_grace_seconds))

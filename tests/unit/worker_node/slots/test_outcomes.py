@@ -18,7 +18,7 @@ from worker_node.slots.outcomes import (
 )
 
 JOB = claimed_job(timeout_seconds=7)
-HELD_JOBS = {3: JOB, 4: replace(JOB, id="b"), 5: replace(JOB, id="c")}
+HELD_JOBS = {3: JOB, 4: JOB._replace(id="b"), 5: JOB._replace(id="c")}
 CRASH = ExecutorDeath(exit_code=-11, begun=3, function="f", seconds=1.5, kill=None)
 
 
