@@ -128,7 +128,7 @@ async def list_jobs(
     """Return one page of jobs: queued jobs in order, ended jobs with the latest first.
 
     Args:
-        shows: tells of a queue whether its jobs are shown; None shows all.
+        shows: tells of a queue whether its jobs are shown, but none that are rate-limited; None shows all.
 
     Raises:
         InvalidCursor: `cursor` was not returned by a listing with these filters.
@@ -201,8 +201,8 @@ async def _sources(
 def _belongs(job: JobView, position: _Position, queue: str | None, shows: Callable[[str], bool] | None) -> bool:
     limited = position.status is Status.RATE_LIMITED
     if job.unreadable:
-        # Its own record does not tell the queue, and a rate limit spans queues.
-        return shows is None or not limited
+        # Its own record does not tell the queue.
+        return True
     if shows is not None and not shows(job.queue):
         return False
     return job.status == position.status and (not limited or queue in (None, job.queue))
@@ -211,6 +211,8 @@ def _belongs(job: JobView, position: _Position, queue: str | None, shows: Callab
 async def _lists(shard: Shard, status: Status, queue: str | None, shows: Callable[[str], bool] | None) -> list[str]:
     """Return the queues, for jobs that are rate-limited the rate limits, whose lists may hold the jobs."""
     if status is Status.RATE_LIMITED:
+        if shows is not None:
+            return []  # A rate limit spans queues: a cursor would tell its name, and how many jobs of others wait.
         (found,) = await shard.execute(("SMEMBERS", keys.rate_limits(shard.prefix)), tolerate_wrong_types=True)
         return sorted(name_of(key) for key in found or ())
     names = [queue] if queue is not None else await queue_names(shard)

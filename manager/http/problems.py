@@ -168,6 +168,12 @@ def http_status_problem(status: int, path: str, allowed: Sequence[str]) -> Probl
     return Problem(ProblemType(status, phrase.lower().replace(" ", "-"), phrase), phrase)
 
 
+def without_holder(problem: Problem) -> Problem:
+    """Return the problem of `duplicate_unique_key` without the id of the other job."""
+    detail = "a job of another queue holds the unique key"
+    return Problem(DUPLICATE_UNIQUE_KEY, detail, headers=problem.headers)
+
+
 def duplicate_unique_key(job_id: str, free_in_seconds: float) -> Problem:
     """Return a 409 for a unique key that another job holds for `free_in_seconds` more."""
     seconds = max(1, math.ceil(free_in_seconds))

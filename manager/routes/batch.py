@@ -20,8 +20,9 @@ from manager.http.problems import BAD_BODY, TOO_LARGE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
-from manager.queue.queue_monitor import QueueMonitor
-from manager.queue.submitter import PendingJob, Submitter
+from manager.queue.service import QueueService
+from manager.queue.submitter import PendingJob
+from manager.routes.foreign_jobs import hide_foreign_job
 from manager.schemas.documents import problem_for
 from manager.schemas.job_factory import JobFactory
 
@@ -57,7 +58,7 @@ class BatchRoute:
         NO_PARAMETERS.parse(scope["query_string"])
         require_media_type(scope, MEDIA_TYPES)
         service = self._queue.service
-        batch = _Batch(service.submitter, service.monitor, self._job_factory, self._metrics, caller_of(scope))
+        batch = _Batch(service, self._job_factory, self._metrics, caller_of(scope))
         splitter = LineSplitter(self._job_factory.max_body_bytes)
         try:
             async for piece in stream_body(scope, receive, MAX_BODY_BYTES):
@@ -82,15 +83,13 @@ class _Batch:
 
     def __init__(
         self,
-        submitter: Submitter,
-        monitor: QueueMonitor,
+        service: QueueService,
         job_factory: JobFactory,
         metrics: Metrics,
         caller: Caller,
     ) -> None:
         self._caller = caller
-        self._submitter = submitter
-        self._monitor = monitor
+        self._submitter, self._monitor, self._shards = service.submitter, service.monitor, service.shards
         self._job_factory = job_factory
         self._metrics = metrics
         self._slice: list[bytes | None] = []
@@ -162,7 +161,7 @@ class _Batch:
                 limiter.give_back_job()
             problem = problem_for(result)
             if problem is not None:
-                lines.append(_error_line(problem))
+                lines.append(_error_line(await hide_foreign_job(problem, self._caller, self._shards)))
                 continue
             written += result.answer is EnqueueOutcome.WRITTEN
             lines.append(formats[each.job.queue] % result.job_id.encode())

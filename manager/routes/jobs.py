@@ -14,6 +14,7 @@ from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.model import JobView, Status
 from jobqueue.sharding.shard import Shard
+from manager.api_keys.caller import Caller
 from manager.api_keys.table import KeyTable
 from manager.http.asgi import disconnect_watch, read_json
 from manager.http.authentication import caller_of, check_again
@@ -26,6 +27,7 @@ from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.long_poll import ANSWER_SECONDS, MAX_WAIT_SECONDS
 from manager.queue.submitter import PendingJob
+from manager.routes.foreign_jobs import hide_foreign_job
 from manager.schemas.documents import job_details_document, job_document, problem_for
 from manager.schemas.job_factory import JobFactory
 from manager.schemas.openapi import JOB_ID, problem_responses, request_body, schema_reference
@@ -167,7 +169,7 @@ class JobRoutes:
             limiter.give_back_job()
         problem = problem_for(result)
         if problem is not None:
-            raise problem
+            raise await hide_foreign_job(problem, caller, service.shards)
         status: str | None = Status.QUEUED if job.due_at is None else Status.SCHEDULED
         code = 201
         if result.answer is EnqueueOutcome.REPEATED and submission.id is not None:
@@ -203,14 +205,13 @@ class JobRoutes:
         query = WAIT_QUERY.parse(request.scope["query_string"])
         job_id = _job_id(request)
         shard = await self._find(job_id)
-        job = await self._view(shard, job_id)
-        if not caller_of(request.scope).sees(job.queue):
-            raise _no_such_job(job_id)
+        job = await self._view(shard, job_id, caller_of(request.scope))
         if query["wait"] and not Status(job.status).ended:
             async with disconnect_watch(request.receive) as disconnect:
                 await self._wait(shard, job_id, min(query["wait"], ANSWER_SECONDS), disconnect)
             check_again(self._key_table, request.scope)
-            job = await self._view(shard, job_id)
+            # The id may be that of another job by now.
+            job = await self._view(shard, job_id, caller_of(request.scope))
         return json_response(job_details_document(job, await read_attempt_errors(shard, job)))
 
     async def cancel(self, request: Request) -> Response:
@@ -272,9 +273,9 @@ class JobRoutes:
             raise _no_such_job(job_id)
         return shard
 
-    async def _view(self, shard: Shard, job_id: str) -> JobView:
+    async def _view(self, shard: Shard, job_id: str, caller: Caller) -> JobView:
         (job,) = await view_jobs(shard, [job_id], self._functions, hide_arguments_of=self._hide_arguments_of)
-        if job is None:
+        if job is None or not caller.sees(job.queue):
             raise _no_such_job(job_id)
         return job
 

@@ -61,9 +61,9 @@ def http(manager: ManagerProgram) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def managers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ManagerProgram, ManagerProgram]]:
-    """Two managers with an operator's key, for all tests of this module: each uses keys and queues of its own."""
+    """Two managers with an operator's key, for all tests: each uses keys and queues of its own."""
     server = ValkeyServer(tmp_path_factory.mktemp("valkey"), settings={"appendfsync": "no"})
     server.start()
     directory = tmp_path_factory.mktemp("managers")
@@ -93,8 +93,9 @@ class Worker:
 
     name = "tests-worker"
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, queue: str = "default") -> None:
         self._redis_url = redis_url
+        self._queue = queue
 
     def finish_all(self, value: Any = "done") -> int:
         """Claim every queued job and record `value` as its result; return their number."""
@@ -113,7 +114,7 @@ class Worker:
         count = 0
         try:
             for shard in shards:
-                while jobs := await claim(shard, self.name, ["default"], 500, lease_seconds=60):
+                while jobs := await claim(shard, self.name, [self._queue], 500, lease_seconds=60):
                     count += len(jobs)
                     if outcome_of is not None:
                         await finish(shard, self.name, [outcome_of(job) for job in jobs])

@@ -34,6 +34,7 @@ class ManagerProgram:
         module: str = "manager",
         **settings: str,
     ) -> None:
+        self.redis_url = redis_url
         directory.mkdir(parents=True, exist_ok=True)
         self._log = directory / f"manager-{len(list(directory.iterdir()))}.log"
         command = [sys.executable, "-m", module, "--port", "0", "--redis-url", redis_url, *arguments]

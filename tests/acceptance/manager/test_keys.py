@@ -56,9 +56,9 @@ def test_a_pull_that_waits_with_a_key_that_is_revoked_gets_no_result(
 def test_the_access_log_names_the_key_and_never_its_secret(first: ManagerProgram, operator: httpx.Client) -> None:
     key = create(first, "jobs:read")
     assert status(first, key["key"], "GET", "/jobs/one") == 404
-    assert status(first, key["key"], "GET", "/scaler/limits") == 405
+    assert status(first, key["key"], "GET", "/jobs/three/cancel") == 405
     assert operator.get("/jobs/two").status_code == 404
-    lines = until(lambda: _lines(first, "/jobs/one", "/scaler/limits", "/jobs/two"))
+    lines = until(lambda: _lines(first, "/jobs/one", "/jobs/three/cancel", "/jobs/two"))
     assert [line.rpartition(" ")[2] for line in lines] == [f"key={key['id']}", f"key={key['id']}", "key=env-1"]
     assert f"event=api_key_created key={key['id']} scopes=jobs:read queues=* by=env-1" in first.log
     assert key["key"][12:] not in first.log

@@ -13,7 +13,7 @@ from rq.registry import ReadyJobRegistry
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.counters import read_counts
-from jobqueue.inspection.listing import list_jobs
+from jobqueue.inspection.listing import JobPage, list_jobs
 from jobqueue.lifecycle.claim import claim, release
 from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.finish import finish
@@ -219,6 +219,9 @@ async def test_waiting_jobs_are_counted_and_listed(
     assert [job.id for job in page.jobs] == [waiting[-1].id]
     everything = await list_jobs(shards, functions)
     assert len(everything.jobs) == 6
+    # A cursor would name the rate limit, which is not of one queue alone.
+    bound = await list_jobs(shards, functions, status=Status.RATE_LIMITED, limit=1, shows=lambda name: name == "other")
+    assert bound == JobPage((), None)
 
 
 async def test_jobs_that_rq_is_about_to_enqueue_are_counted_and_listed(

@@ -1,12 +1,13 @@
 """Listing jobs page by page, over shards, queues and statuses."""
 
 import json
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
 
 import pytest
 
 from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection import listing
 from jobqueue.inspection.listing import InvalidCursor, list_jobs, queue_names
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.enqueue import enqueue
@@ -147,3 +148,19 @@ async def test_a_cursor_of_a_listing_with_other_filters_is_rejected(
     for filters in ({"status": Status.FAILED}, {"queue": "high"}):
         with pytest.raises(InvalidCursor):
             await list_jobs(shards, functions, cursor=cursor, **filters)
+
+
+async def test_no_cursor_names_a_queue_that_is_not_shown(
+    shards: Shards, functions: FunctionRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MAX_SKIPPED_PER_PAGE", 3)
+    for shard in shards:
+        await enqueue_jobs(shard, *(f"theirs-{number}" for number in range(9)), queue="secret")
+        await enqueue_jobs(shard, "ours-1", "ours-2", queue="tenant")
+    page = await list_jobs(shards, functions, limit=1, shows=lambda queue: queue == "tenant")
+    ids = [job.id for job in page.jobs]
+    while page.cursor is not None:
+        assert b"secret" not in urlsafe_b64decode(page.cursor + "==")
+        page = await list_jobs(shards, functions, limit=1, cursor=page.cursor, shows=lambda queue: queue == "tenant")
+        ids += [job.id for job in page.jobs]
+    assert ids == ["ours-1", "ours-2"] * len(shards)
