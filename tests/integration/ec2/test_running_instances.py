@@ -130,6 +130,8 @@ def test_instances_call_aws_with_the_credentials_of_their_role(cloud: SimulatedC
     iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")
     iam.create_instance_profile(InstanceProfileName="worker")
     iam.add_role_to_instance_profile(InstanceProfileName="worker", RoleName="worker")
+    cloud.client("secretsmanager").create_secret(Name="key", SecretString="of words")
+    read_secret = "aws secretsmanager get-secret-value --query SecretString --output text --secret-id"
     program = "import boto3; print(boto3.client('sts', region_name='us-east-1').get_caller_identity()['Arn'])"
     launched = cloud.client("ec2").run_instances(
         ImageId="ami-12c6146b",
@@ -138,15 +140,21 @@ def test_instances_call_aws_with_the_credentials_of_their_role(cloud: SimulatedC
         IamInstanceProfile={"Name": "worker"},
         UserData=f"""#!/bin/bash
         python={Path(".venv/bin/python").absolute()}
+        {read_secret} no-key > {shared}/refusal 2>&1 || echo "status=$?" >> {shared}/refusal
+        {read_secret} key > {shared}/secret
         $python -c "{program}" > {shared}/$(hostname)
         cd {shared} && exec $python -m http.server 8000
         """,
     )
     first, second = (instance["PrivateIpAddress"] for instance in launched["Instances"])
     until(
-        lambda: len([path for path in shared.iterdir() if path.stat().st_size]) == 2, wanted="both to report their role"
+        lambda: len([path for path in shared.glob("ip-*") if path.stat().st_size]) == 2,
+        wanted="both to report their role",
     )
     for instance in launched["Instances"]:
         name = "ip-" + instance["PrivateIpAddress"].replace(".", "-")
         assert (shared / name).read_text().strip().endswith(f"assumed-role/worker/{instance['InstanceId']}")
     assert first != second
+    assert (shared / "secret").read_text() == "of words\n"
+    assert "ResourceNotFoundException" in (shared / "refusal").read_text()
+    assert (shared / "refusal").read_text().endswith("status=254\n")
