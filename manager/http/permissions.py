@@ -63,7 +63,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
 """By method and path. `HEAD` is as `GET`. A test compares them with the routes of the API."""
 
 _ANY_KEY = frozenset({("GET", "/openapi.json"), ("OPTIONS", "*")})
-_PATTERNS = [(compile_path(path)[0], method, rule) for (method, path), rule in RULES.items()]
+_PATTERNS = [(compile_path(path)[0], path, method, rule) for (method, path), rule in RULES.items()]
 
 
 def rule_of(method: str, path: str) -> Rule:
@@ -83,7 +83,7 @@ def check_permission(caller: Caller, method: str, path: str) -> None:
     rule = RULES.get((method, path)) or _match(method, path)
     if rule is None:
         if ADMIN not in caller.scopes:
-            allowed = [known for pattern, known, _ in _PATTERNS if pattern.match(path)]
+            allowed = _methods_of(path)
             raise http_status_problem(405 if allowed else 404, quote(path), allowed)
         return
     if rule.scope not in caller.scopes:
@@ -95,10 +95,17 @@ def check_permission(caller: Caller, method: str, path: str) -> None:
 
 
 def _match(method: str, path: str) -> Rule | None:
-    for pattern, route_method, rule in _PATTERNS:
+    for pattern, _, route_method, rule in _PATTERNS:
         if route_method == method and pattern.match(path):
             return rule
     return None
+
+
+def _methods_of(path: str) -> list[str]:
+    """Return the methods of the first route that matches the path, which is the one that would answer."""
+    route = next((template for pattern, template, _, _ in _PATTERNS if pattern.match(path)), None)
+    methods = sorted(method for method, template in RULES if template == route)
+    return methods + ["HEAD"] * ("GET" in methods)
 
 
 def queue_forbidden(caller: Caller, queue: str) -> Problem:

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from tests.acceptance.manager.conftest import Start
+from tests.acceptance.manager.keyed_managers import OPERATOR, create
 from tests.acceptance.manager.manager_program import ManagerProgram
+from workmanager.local.valkey import ValkeyServer
 
 OPENAPI_FILE = Path(__file__).parents[3] / "openapi.json"
 REGENERATE = "python -m manager.export_openapi > openapi.json"
@@ -37,17 +39,35 @@ def as_text(context, value):
     return value if isinstance(value, bytes) else str(value).encode()
 """
 
+KEYS_IN_TURN = """
+import itertools
+import os
 
-def test_schemathesis_finds_nothing(manager: ManagerProgram, tmp_path: Path) -> None:
-    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
-    (tmp_path / "hooks.py").write_text(HOOKS)
+_keys = itertools.cycle(os.environ["TEST_KEYS"].split(","))
+
+
+@schemathesis.auth(refresh_interval=None)
+class KeysInTurn:
+    def get(self, case, context):
+        return next(_keys)
+
+    def set(self, case, key, context):
+        case.headers["Authorization"] = f"Bearer {key}"
+"""
+
+
+def run_schemathesis(
+    document: str, manager: ManagerProgram, directory: Path, hooks: str, *options: str, **environment: str
+) -> None:
+    """Run it against a manager and check that it finds nothing."""
+    (directory / "schemathesis.toml").write_text(CONFIGURATION)
+    (directory / "hooks.py").write_text(hooks)
     program = Path(sys.executable).with_name("schemathesis")
-    command = [str(program), "--config-file", "schemathesis.toml", "run", f"{manager.url}/openapi.json"]
-    options = ["--generation-deterministic", "--max-examples", "15", "--workers", "1", "--no-color"]
+    command = [str(program), "--config-file", "schemathesis.toml", "run", document, "--url", manager.url]
     ended = subprocess.run(
-        [*command, *options],
-        cwd=tmp_path,
-        env=os.environ | {"SCHEMATHESIS_HOOKS": "hooks.py"},
+        [*command, "--generation-deterministic", "--workers", "1", "--no-color", *options],
+        cwd=directory,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": "hooks.py"} | environment,
         capture_output=True,
         text=True,
         timeout=600,
@@ -57,6 +77,24 @@ def test_schemathesis_finds_nothing(manager: ManagerProgram, tmp_path: Path) -> 
     # Requests were sent to every route.
     assert "29 selected / 29 total" in ended.stdout
     assert "status=500" not in manager.log
+
+
+def test_schemathesis_finds_nothing(manager: ManagerProgram, tmp_path: Path) -> None:
+    run_schemathesis(f"{manager.url}/openapi.json", manager, tmp_path, HOOKS, "--max-examples", "15")
+
+
+def test_schemathesis_finds_nothing_with_keys_of_every_scope(
+    start: Start, private_server: ValkeyServer, tmp_path: Path
+) -> None:
+    manager = start(private_server.url, API_KEYS=OPERATOR).wait_until_ready()
+    keys = [create(manager, scope)["key"] for scope in ("jobs:write", "jobs:read", "results:pull", "admin")]
+    keys.append(create(manager, "jobs:write", "jobs:read", queues=["default", "a*"])["key"])
+    keys.append(create(manager, "jobs:write", "jobs:read", limits={"requests_per_second": 1})["key"])
+    options = ("--phases", "coverage,stateful", "--max-examples", "3")
+    run_schemathesis(str(OPENAPI_FILE), manager, tmp_path, HOOKS + KEYS_IN_TURN, *options, TEST_KEYS=",".join(keys))
+    for key in keys:
+        assert f"key={key.split('_')[1]}" in manager.log
+    assert {"status=401", "status=403", "status=429"} <= set(manager.log.split())
 
 
 def test_openapi_json_is_the_document_of_a_running_manager(start: Start, redis_url: str) -> None:

@@ -72,6 +72,15 @@ def test_a_bound_key_uses_only_routes_that_filter_by_queue() -> None:
     assert may(Caller.of("some-id", ["jobs:write"], ["default"]), "PUT", "/enqueue")
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"), [("/jobs/batch", "POST"), ("/jobs/x", "DELETE, GET, HEAD"), ("/jobs", "GET, POST, HEAD")]
+)
+def test_a_wrong_method_is_told_the_methods_of_its_path_alone(path: str, methods: str) -> None:
+    with pytest.raises(Problem) as error:
+        check_permission(Caller.of("some-id", ["jobs:read"]), "PATCH", path)
+    assert error.value.headers["Allow"] == methods
+
+
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("PATCH", "/jobs/x", 405)])
 def test_a_route_that_does_not_exist_or_has_no_rule_does_not_exist_for_the_key(
     method: str, path: str, status: int
