@@ -4,11 +4,23 @@ It checks what the scaler requests: see `FakeCloud.violations`.
 """
 
 import random
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from scaler.fleets.fleet import Cause, FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
+from tests.acceptance.scaler.ec2_refusals import (
+    ACCOUNT_CODES,
+    DESCRIBE,
+    LAUNCH,
+    POOL_CODES,
+    REPEAT_CODES,
+    TERMINATE,
+    RefusalWindows,
+    refusal,
+    unreadable,
+)
 from tests.fake_clock import FakeClock
 
 PROFILE = Profile(
@@ -20,6 +32,12 @@ PROFILE = Profile(
     idle_poll_seconds=30.0,
 )
 POOLS = ("a/spot", "b/spot", "a/on-demand")
+CALLS_SECONDS, MAX_CALLS = 300.0, 100
+"""The scaler makes at most 20 calls a minute, on average over some minutes."""
+DISRUPTIONS = frozenset(
+    {"killed", "killed_before", "killed_after", "hung", "paused", "throttled", "not_sent", "answer_lost", "refused"}
+)
+"""Faults of single moments that can put a launch off."""
 
 
 class Killed(Exception):
@@ -34,6 +52,7 @@ class Machine:
         boots_at: when its worker registers; None: never.
         hidden_until: time until which it is not described.
         reclaimed_at: when a spot interruption ends it; None if there is none.
+        protected_until: time until which it cannot be terminated.
         is_busy: whether its worker runs a job.
     """
 
@@ -47,6 +66,7 @@ class Machine:
     ended: bool = False
     interrupted: bool = False
     reclaimed_at: float | None = None
+    protected_until: float = 0.0
     is_busy: Callable[[], bool] = field(default=lambda: False)
 
 
@@ -58,7 +78,9 @@ class FakeCloud:
         rates: probability of each fault.
 
     Attributes:
-        exhausted_until: by capacity pool, the time until which it has no instances.
+        refusals: what is refused for a while.
+        disrupted_at: time of the last fault that can put a launch off.
+        launched: number of successful calls by capacity pool.
         violations: descriptions of requests that break a guarantee.
         held, fenced: ids of the instances whose workers were held, because they are not needed, and fenced.
         registered_at: returns when the worker of an instance registered; None if it did not.
@@ -71,13 +93,16 @@ class FakeCloud:
         self._max_instances = max_instances
         self.rates = rates
         self.machines: dict[str, Machine] = {}
-        self.exhausted_until: dict[str, float] = {}
+        self.refusals = RefusalWindows()
+        self.disrupted_at = 0.0
+        self.launched: Counter[str] = Counter()
         self.violations: list[str] = []
         self.held: set[str] = set()
         self.fenced: set[str] = set()
         self.registered_at: Callable[[str], float | None] = lambda _: None
         self.faults: dict[str, int] = {}
         self._launches: dict[str, tuple[LaunchRequest, list[Machine]]] = {}
+        self._called_at: deque[float] = deque()
 
     @property
     def living(self) -> list[Machine]:
@@ -93,7 +118,26 @@ class FakeCloud:
         if self.rng.random() >= self.rates.get(fault, 0.0):
             return False
         self.faults[fault] = self.faults.get(fault, 0) + 1
+        if fault in DISRUPTIONS:
+            self.disrupted_at = self._clock.now
         return True
+
+    def end_faults(self, rates: dict[str, float]) -> None:
+        """End all refusals; from now on, only these faults happen."""
+        self.rates = rates
+        self.refusals = RefusalWindows()
+        for machine in self.machines.values():
+            machine.protected_until = 0.0
+
+    def begin_call(self, kind: str) -> None:
+        """Note a call, and raise FleetError if such calls are refused now."""
+        now = self._clock.now
+        self._called_at.append(now)
+        while self._called_at[0] <= now - CALLS_SECONDS:
+            self._called_at.popleft()
+        if len(self._called_at) == MAX_CALLS + 1:
+            self.violations.append(f"{MAX_CALLS + 1} calls within {CALLS_SECONDS:.0f} s, at {now:.0f}")
+        self.refusals.raise_if_refused(kind, now)
 
     def run(self, intent: Intent) -> list[Machine]:
         """Carry out RunInstances."""
@@ -101,35 +145,47 @@ class FakeCloud:
             request, machines = self._launches[intent.token]
             if request != intent.request:
                 self.violations.append(f"{intent.token} was repeated with other arguments")
+            if self.happens("repeat_refused"):
+                raise refusal(self.rng.choice(REPEAT_CODES))
             if all(machine.ended for machine in machines):
                 raise FleetError(Cause.TOKEN_EXPIRED, "IdempotentInstanceTerminated", "the instances have terminated")
             return machines
-        if self.exhausted_until.get(intent.request.pool, 0.0) > self._clock.now:
-            raise FleetError(Cause.CAPACITY, "InsufficientInstanceCapacity", intent.request.pool)
+        self.refusals.raise_if_pool_refused(intent.request.pool, self._clock.now)
         number = self.rng.randint(1, intent.request.count) if self.happens("partial") else intent.request.count
         machines = [self._boot(intent) for _ in range(number)]
         self._launches[intent.token] = (intent.request, machines)
+        self.launched[intent.request.pool] += 1
         if len(self.living) > self._max_instances:
             self.violations.append(
                 f"{len(self.living)} instances at {self._clock.now:.0f}, more than {self._max_instances}"
             )
         return machines
 
-    def terminate(self, id_: str) -> None:
-        """Carry out TerminateInstances."""
-        machine = self.machines.get(id_)
+    def terminate(self, id_: str) -> FleetError | None:
+        """Carry out TerminateInstances for one instance; return why it cannot be terminated."""
+        machine, now = self.machines.get(id_), self._clock.now
         if machine is not None and not machine.ended:
             if machine.is_busy():
-                self.violations.append(f"{id_} was terminated at {self._clock.now:.0f} while it ran a job")
+                self.violations.append(f"{id_} was terminated at {now:.0f} while it ran a job")
+            is_late = now - machine.launched_at > PROFILE.boot_timeout_seconds
+            if machine.boots_at is not None and self.registered_at(id_) is None and not is_late:
+                self.violations.append(f"{id_} was terminated at {now:.0f} while it booted")
+            if now < machine.protected_until:
+                return refusal("OperationNotPermitted")
             machine.ended = True
+        return None
 
     def _boot(self, intent: Intent) -> Machine:
         now, rng = self._clock.now, self.rng
         boots_at = None if self.happens("never_boots") else now + 60.0 * rng.lognormvariate(0.0, 0.3)
-        hidden_until = now + rng.uniform(0.0, 8.0)
+        hidden_until = now + rng.uniform(0.0, 90.0 if self.happens("described_late") else 8.0)
+        protected_until = now + rng.uniform(120.0, 900.0) if self.happens("protected") else 0.0
         id_ = f"i-{len(self.machines):04d}"
         version = intent.request.arguments["version"]
-        self.machines[id_] = Machine(id_, intent.token, intent.request.pool, version, now, boots_at, hidden_until)
+        self.machines[id_] = Machine(
+            *(id_, intent.token, intent.request.pool, version, now, boots_at, hidden_until),
+            protected_until=protected_until,
+        )
         return self.machines[id_]
 
 
@@ -166,8 +222,11 @@ class FakeCloudFleet:
             raise Killed
         if cloud.happens("paused"):
             await self._pause(cloud.rng.uniform(6.0, 30.0))
+        cloud.begin_call(LAUNCH)
         if cloud.happens("throttled"):
-            raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
+            raise refusal("RequestLimitExceeded")
+        if cloud.happens("refused"):
+            raise refusal(cloud.rng.choice((*POOL_CODES, *ACCOUNT_CODES)))
         if cloud.happens("not_sent"):
             raise FleetError(Cause.UNKNOWN, "ConnectTimeoutError", "no answer")
         machines = cloud.run(intent)
@@ -178,20 +237,23 @@ class FakeCloudFleet:
         return [_described(machine) for machine in machines]
 
     async def describe(self) -> Sequence[DescribedInstance]:
+        self._cloud.begin_call(DESCRIBE)
         if self._cloud.happens("describe_throttled"):
-            raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
+            raise refusal("RequestLimitExceeded")
+        if self._cloud.happens("describe_unreadable"):
+            raise unreadable()
         if self._cloud.happens("describe_incomplete") and self._cloud.living:
             self._cloud.rng.choice(self._cloud.living).hidden_until = self._clock.now + 60.0
         return [_described(each) for each in self._cloud.machines.values() if self._clock.now >= each.hidden_until]
 
     async def terminate(self, ids: Sequence[str]) -> Mapping[str, FleetError | None]:
+        self._cloud.begin_call(TERMINATE)
         if self._cloud.happens("throttled"):
-            raise FleetError(Cause.THROTTLED, "RequestLimitExceeded", "slow down")
-        for id_ in ids:
-            self._cloud.terminate(id_)
+            raise refusal("RequestLimitExceeded")
+        outcomes = {id_: self._cloud.terminate(id_) for id_ in ids}
         if self._cloud.happens("answer_lost"):
             raise FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
-        return dict.fromkeys(ids)
+        return outcomes
 
     async def close(self) -> None:
         """Do nothing: the instances keep running."""

@@ -34,7 +34,7 @@ from tests.fake_clock import FakeClock
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs
 
 STEP_SECONDS, QUIET_STEP_SECONDS = 1.0, 4.0
-"""A step of the clock while there are instances or jobs, and while there are none. Shorter than the leader lease."""
+"""A step of the clock while there are instances, and while there are none. Shorter than the leader lease."""
 HOUR_SECONDS = 3600.0
 NOTICE_SECONDS = 120.0
 """From the notice of a spot interruption to the end of the instance."""
@@ -42,6 +42,11 @@ WIND_DOWN_SECONDS = 3600.0
 """How long after the hour all jobs may take to finish and all instances to end."""
 MAX_WORKERS = 8
 REAP_SECONDS = 5.0
+LAUNCH_SECONDS = 120.0
+"""Within this time, an instance is launched for jobs that wait, if EC2 can launch one."""
+MAX_PUT_OFF_SECONDS = 420.0
+"""The same while the scaler cannot know that there is none: a launch is without an answer, or an ended instance is not
+described as ended."""
 
 RATES = {
     "killed_before": 0.05,
@@ -52,7 +57,12 @@ RATES = {
     "answer_lost": 0.08,
     "partial": 0.1,
     "never_boots": 0.08,
+    "refused": 0.05,
+    "repeat_refused": 0.4,
+    "described_late": 0.2,
+    "protected": 0.05,
     "describe_throttled": 0.03,
+    "describe_unreadable": 0.02,
     "describe_incomplete": 0.03,
     "stalled": 0.001,
     "redis_unavailable": 0.002,
@@ -62,11 +72,16 @@ RATES = {
     "spot": 0.0006,
     "rebalance": 0.0006,
     "dies": 0.0004,
-    "no_capacity": 0.002,
+    "pool_refused": 0.002,
+    "account_refused": 0.0007,
 }
 """Probability of each fault: of a call's faults per call; of a manager's per round; of an instance's per instance and
-second; `no_capacity` per second, for one pool and some minutes."""
+second; `pool_refused` and `account_refused` per second, for some minutes."""
 RATES_AFTER_THE_HOUR = {"never_boots": 0.02}
+
+
+Failure = tuple[str, str]
+"""Capacity pool ('' if the failure does not concern a pool) and error code of a failed launch."""
 
 
 @dataclass(slots=True)
@@ -88,6 +103,7 @@ class RandomFaultHour:
         workers: by the id of their instance.
         seconds_of: run time of each job by id.
         worker_deaths: number of workers that died while they ran a job, by job id.
+        failures: failed launches that a manager has just logged as warnings or errors; the test adds them.
     """
 
     shards: Shards
@@ -99,8 +115,12 @@ class RandomFaultHour:
     workers: dict[str, FakeWorker] = field(default_factory=dict)
     seconds_of: dict[str, float] = field(default_factory=dict)
     worker_deaths: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+    _told: set[tuple[int, int, str, str]] = field(default_factory=set)
+    _launched: Counter[str] = field(default_factory=Counter)
     _queued: int = 0
     _reaped_at: float = 0.0
+    _starving_since: float | None = None
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -128,7 +148,7 @@ class RandomFaultHour:
                 await self._submit(arrivals.pop(0))
             await self._step()
         # No new faults: the scaler must recover by itself.
-        self.cloud.rates = dict(RATES_AFTER_THE_HOUR)
+        self.cloud.end_faults(dict(RATES_AFTER_THE_HOUR))
         while not await self._is_over() and self.clock.now < start + HOUR_SECONDS + WIND_DOWN_SECONDS:
             await self._step()
 
@@ -171,12 +191,34 @@ class RandomFaultHour:
 
     async def _step(self, *, paused: FakeManager | None = None) -> None:
         """Advance the clock, and do all that is due. A paused manager waits in one of its own calls."""
-        self.clock.advance(STEP_SECONDS if self.cloud.living or self._queued else QUIET_STEP_SECONDS)
+        self.clock.advance(STEP_SECONDS if self.cloud.living else QUIET_STEP_SECONDS)
         self._inject_faults()
         await self._step_workers()
         for manager in self.managers:
             if manager is not paused and not manager.is_ticking and self.clock.now >= manager.ticks_at:
                 await self._run_round(manager)
+        await self._check_launches()
+
+    async def _check_launches(self) -> None:
+        """Check that jobs which wait while nothing runs get an instance in time."""
+        cloud, now = self.cloud, self.clock.now
+        if not self._queued or cloud.living or cloud.refusals.blocks_launches(POOLS, now):
+            self._starving_since = None
+            return
+        self._starving_since = max(self._starving_since or now, cloud.disrupted_at)
+        starved_seconds = now - self._starving_since
+        if starved_seconds <= LAUNCH_SECONDS:
+            return
+        prefix = self.shard.prefix
+        intents, instances = await self.shard.execute(
+            ("HLEN", keys.scaler(prefix, "intents")), ("HLEN", keys.scaler(prefix, "instances"))
+        )
+        if starved_seconds > (MAX_PUT_OFF_SECONDS if intents or instances else LAUNCH_SECONDS):
+            cloud.violations.append(
+                f"nothing was launched for {starved_seconds:.0f} s until {now:.0f}: "
+                f"{intents} launches without an answer, {instances} instances recorded"
+            )
+            self._starving_since = now
 
     async def _run_round(self, manager: FakeManager) -> None:
         manager.ticks_at = self.clock.now + self.rng.choice((1.0, 2.0, 3.0))
@@ -195,6 +237,23 @@ class RandomFaultHour:
             pass
         finally:
             manager.is_ticking = False
+        await self._check_told(manager.number)
+
+    async def _check_told(self, manager: int) -> None:
+        """Check that a leader tells each cause of a failed launch once, until a launch succeeds."""
+        launched, self._launched = self.cloud.launched - self._launched, self.cloud.launched.copy()
+        succeeded = {*launched, ""} if launched else set()
+        self._told = {each for each in self._told if each[2] not in succeeded}
+        failures, self.failures[:] = list(self.failures), []
+        if not failures:
+            return
+        (epoch,) = await self.shard.execute(("HGET", keys.scaler(self.shard.prefix, "leader"), "epoch"))
+        for pool, code in failures:
+            told = (manager, int(epoch), pool, code)
+            if told in self._told:
+                self.cloud.violations.append(f"{code} of {pool} was told again at {self.clock.now:.0f}")
+            if pool not in succeeded:
+                self._told.add(told)
 
     def _restart(self, manager: FakeManager) -> None:
         manager.loop = self._new_loop(manager.number, 2 if manager.upgraded else 1)
@@ -222,9 +281,10 @@ class RandomFaultHour:
 
     def _inject_faults(self) -> None:
         """Boot workers, and inject the faults of instances and of capacity pools."""
-        if self.cloud.happens("no_capacity"):
-            pool = self.rng.choice(POOLS)
-            self.cloud.exhausted_until[pool] = self.clock.now + self.rng.uniform(60.0, 600.0)
+        if self.cloud.happens("pool_refused"):
+            self.cloud.refusals.refuse_pool(self.rng.choice(POOLS), self.rng, self.clock.now)
+        if self.cloud.happens("account_refused"):
+            self.cloud.refusals.refuse_account(self.rng, self.clock.now)
         for machine in self.cloud.living:
             worker = self.workers.get(machine.id)
             if worker is None:

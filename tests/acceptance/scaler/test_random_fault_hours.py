@@ -1,23 +1,50 @@
 """Whatever fails in an hour, all jobs finish, limits hold, no busy worker is terminated, and no instance is left.
 
-No worker that is only not needed is drained while a job is queued, or soon after its boot.
+What EC2 can launch is launched in time, with few calls, and the cause of a failure is told once. No healthy instance is
+ended. No worker that is only not needed is drained while a job is queued, or soon after its boot.
 
 `WORKMANAGER_TEST_HOURS=300` runs that many hours. The number of an hour is its seed: the same one runs the same way.
 """
 
 import asyncio
+import logging
 import os
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 import pytest
 
 from jobqueue.sharding.shards import Shards
-from tests.acceptance.scaler.random_fault_hour import RandomFaultHour
+from scaler.fleets.fleet import Cause
+from tests.acceptance.scaler.random_fault_hour import Failure, RandomFaultHour
 from tests.fake_clock import FakeClock, use_clock
 from workmanager.local.valkey import ValkeyServer
 
-HOURS = int(os.environ.get("WORKMANAGER_TEST_HOURS", "20"))
+HOURS = int(os.environ.get("WORKMANAGER_TEST_HOURS", "15"))
 CONCURRENT_HOURS = 5
 """Hours that run at the same time, each in its own database, so that one computes while another waits for Redis."""
+
+
+_FAILURES: ContextVar[list[Failure]] = ContextVar("failures")
+"""See `RandomFaultHour.failures`; each hour runs in its own context."""
+
+
+class _FailureCollector(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text.startswith("event=launch_failed"):
+            fields = dict(field.split("=", 1) for field in text.split()[:7] if "=" in field)
+            is_of_pool = fields["cause"] in (Cause.CAPACITY, Cause.POOL_REFUSED, Cause.REFUSED)
+            _FAILURES.get().append((fields["pool"] if is_of_pool else "", fields["error"].rstrip(":")))
+
+
+@pytest.fixture(autouse=True)
+def _collected_failures() -> Iterator[None]:
+    collector = _FailureCollector(logging.WARNING)
+    log = logging.getLogger("scaler.apply.launcher")
+    log.addHandler(collector)
+    yield
+    log.removeHandler(collector)
 
 
 @pytest.mark.timeout(600)
@@ -36,6 +63,7 @@ async def _run(redis_url: str, seed: int) -> tuple[list[str], int]:
     clock = FakeClock()
     shards = use_clock(await Shards.connect(redis_url), clock)
     hour = RandomFaultHour(shards, clock, seed)
+    _FAILURES.set(hour.failures)
     try:
         await hour.run()
         unfinished, update_decisions = await hour.unfinished_jobs(), await hour.update_decisions()
