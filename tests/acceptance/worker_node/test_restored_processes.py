@@ -13,7 +13,7 @@ from jobqueue.lifecycle.finish import Finished
 from jobqueue.model import ClaimedJob
 from tests.acceptance.worker_node import spoiling_jobs
 from tests.acceptance.worker_node.slot_harness import MakeHarness, SlotHarness
-from worker_node.executor.__main__ import THOROUGH_CHECK_NS
+from worker_node.executor.executor import THOROUGH_CHECK_NS
 
 NEEDS_ANOTHER_PROCESS = {"close_standard_output", "detach_standard_error", "close_standard_input"}
 RARE = {"niceness_and_processors"}

@@ -1,0 +1,225 @@
+"""The loop of an executor: takes tasks, runs them, reports each, and undoes what it has changed in the process.
+
+Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_slots`).
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobqueue.functions import BUILT_IN
+from worker_node.executor.agent_client import AgentClient
+from worker_node.executor.calls import DecodedCall
+from worker_node.executor.failures import format_traceback, is_permanent
+from worker_node.executor.isolation.children import ChildWatch
+from worker_node.executor.isolation.forked_job import ForkRunner, LostJob
+from worker_node.executor.job_runner import JobRunner, withdrawn
+from worker_node.ipc.frame_receiver import FrameReceiver
+from worker_node.ipc.frame_sender import FrameSender
+from worker_node.ipc.frames import FIRST_KEY, FrameWriter
+from worker_node.ipc.protocol import (
+    NOT_RESTORED_EXIT_CODE,
+    SOURCES_CHANGED_EXIT_CODE,
+    Task,
+    TaskOutcome,
+    TaskReport,
+)
+from worker_node.ipc.status_page import StatusPage, WithdrawalPage
+
+if TYPE_CHECKING:
+    from worker_node.executor.isolation.process_state import ProcessState
+    from worker_node.executor.source_watch import SourceWatch
+
+THOROUGH_CHECK_NS = 500_000_000
+"""After this, the end of a job is also the time to look for what takes long to find, such as the memory in use."""
+MAX_INTERRUPTIONS = 100
+"""How often a report that was interrupted is tried again, before the executor ends without it."""
+
+
+class Executor:
+    """Runs tasks in the main thread. Each is reported before the next one begins, whatever that one does."""
+
+    def __init__(
+        self,
+        jobs: socket.socket,
+        key: bytes,
+        agent: AgentClient,
+        status: StatusPage,
+        withdrawals: WithdrawalPage,
+        runner: JobRunner,
+        children: ChildWatch,
+        state: "ProcessState | None",
+        sources: "SourceWatch | None",
+        *,
+        isolates: bool,
+    ) -> None:
+        self._jobs = jobs
+        self._agent = agent
+        self._status = status
+        self._withdrawals = withdrawals
+        self._runner = runner
+        self._state = state
+        self._isolates = isolates
+        self._forks = ForkRunner(agent, children, self._disconnect)
+        self._sources = sources
+        self._pid = os.getpid()
+        self._key = key
+        self._frames = FrameWriter(key)
+        self._sender = FrameSender(jobs)
+        self._receiver = FrameReceiver(jobs)
+        self._report_frame = (0, b"")
+        self._measured_ns = self._checked_ns = 0
+        self._must_restore = self._has_forked = False
+
+    def run(self) -> int:
+        """Read and run batches of tasks until the agent closes the connection, or a function's source has changed.
+
+        Returns:
+            the exit code of the process.
+        """
+        self._status.resident_bytes = _resident_bytes()
+        self._sender.send(FrameWriter(FIRST_KEY).pack(self._key))
+        while (tasks := self._next_tasks()) is not None:
+            if self._sources is not None and self._sources.have_changed():
+                return self._leave(SOURCES_CHANGED_EXIT_CODE, "", tasks)
+            for position, fields in enumerate(tasks):
+                task = Task(*fields)
+                try:
+                    self._run_and_report(task)
+                    problem = self._restore()
+                except BaseException as error:  # noqa: BLE001 - what a job has left behind can raise anything
+                    self._report_interrupted(task, error)
+                    problem = self._restore_persistently()
+                if problem:
+                    return self._leave(NOT_RESTORED_EXIT_CODE, problem, tasks[position + 1 :])
+            self._status.set_running_task(task.sequence, 0)
+            if self._sources is not None:
+                self._sources.note_imports()
+        return 0
+
+    def _next_tasks(self) -> list[Any] | None:
+        for _ in range(MAX_INTERRUPTIONS):
+            # What a job has left behind can raise here, too. The next try goes on where this one was.
+            with contextlib.suppress(BaseException):
+                return self._receiver.read()
+        return None
+
+    def _run_and_report(self, task: Task) -> None:
+        started_ns = time.monotonic_ns()
+        self._status.set_running_task(task.sequence, started_ns)
+        if self._withdrawals.is_withdrawn(task.sequence):
+            self._report(withdrawn(task))
+            return
+        report = self._run(task, started_ns)
+        self._end_if_forked()
+        self._measure_memory()
+        self._report(report)
+
+    def _measure_memory(self) -> None:
+        """Tell the agent, before it gets the report, how much memory is in use."""
+        now_ns = time.monotonic_ns()
+        if now_ns - self._measured_ns > THOROUGH_CHECK_NS:
+            self._measured_ns = now_ns
+            self._status.resident_bytes = _resident_bytes()
+
+    def _report(self, report: TaskReport) -> None:
+        """Send a report. Until it is sent, the status page shows its task as running, so that one is to blame."""
+        frame = self._frames.pack(report)
+        self._report_frame = (report.sequence, frame)
+        self._sender.send(frame)
+
+    def _report_interrupted(self, task: Task, error: BaseException) -> None:
+        """Report a task although a signal handler or an asynchronous exception has hit the executor's own code.
+
+        If the connection is closed, no try succeeds: end, so that the task is blamed.
+        """
+        self._end_if_forked()
+        failed = TaskReport(task.sequence, TaskOutcome.FAILED, "", 0.0, format_traceback(error), is_permanent(error))
+        for _ in range(MAX_INTERRUPTIONS):
+            with contextlib.suppress(BaseException):
+                sequence, frame = self._report_frame
+                if sequence != task.sequence:
+                    sequence, frame = self._report_frame = task.sequence, self._frames.pack(failed)
+                self._sender.finish(frame)
+                return
+        os._exit(1)
+
+    def _end_if_forked(self) -> None:
+        if os.getpid() != self._pid:
+            os._exit(0)  # The job forked, and this is the child process, returning from the job's function.
+
+    def _run(self, task: Task, started_ns: int) -> TaskReport:
+        self._must_restore = True  # Decoding can run code of the job's, too.
+        try:
+            call = self._runner.decode(task)
+            if call.pickled:
+                self._status.set_function(call.function.encode())  # The agent can read the other records.
+            self._must_restore = call.pickled or call.function not in BUILT_IN
+            if self._must_restore and self._state is not None:
+                self._state.keep_imports()
+        except BaseException as error:  # noqa: BLE001 - an import runs the operator's code, a pickle anybody's
+            return self._runner.failed(task, error, started_ns)
+        if task.isolated or self._isolates:
+            return self._run_in_fork(task, call, started_ns)
+        return self._runner.run(task, call, self._agent, started_ns)
+
+    def _run_in_fork(self, task: Task, call: DecodedCall, started_ns: int) -> TaskReport:
+        self._must_restore = call.pickled  # Here, the job has at most been decoded.
+        self._has_forked = True
+        try:
+            report = self._forks.run(task.sequence, lambda agent: self._runner.run(task, call, agent, started_ns))
+        except LostJob as error:
+            return self._runner.lost(task, call, str(error), started_ns)
+        return report._replace(sequence=task.sequence, function=call.function, version=call.version)
+
+    def _disconnect(self) -> None:
+        # Descriptors, not sockets: to close those takes longer.
+        os.close(self._jobs.fileno())
+        os.close(self._agent.fileno())
+        self._status.close()
+        self._withdrawals.close()
+
+    def _restore(self) -> str:
+        """Undo what the last job has changed in the process; return why that is impossible, or ''."""
+        if self._has_forked:
+            if problem := self._forks.end():
+                return problem
+            self._has_forked = False
+        if not self._must_restore or self._state is None:
+            return ""  # The built-in functions leave nothing behind.
+        now_ns = time.monotonic_ns()
+        thorough = now_ns - self._checked_ns > THOROUGH_CHECK_NS
+        if thorough:
+            self._checked_ns = now_ns
+        return self._state.restore(thorough=thorough)
+
+    def _restore_persistently(self) -> str:
+        """As `_restore`, although what a job has left behind interrupts it."""
+        for _ in range(MAX_INTERRUPTIONS):
+            with contextlib.suppress(BaseException):
+                return self._restore()
+        return "it is interrupted all the time"
+
+    def _leave(self, exit_code: int, detail: str, tasks: Sequence[Any]) -> int:
+        """Give tasks back, as they run in an executor that replaces this one; return the exit code.
+
+        Args:
+            detail: for the agent's log.
+        """
+        for fields in tasks:
+            task = Task(*fields)
+            self._status.set_running_task(task.sequence, time.monotonic_ns())
+            self._report(withdrawn(task))
+        self._status.set_function(detail.encode())
+        return exit_code
+
+
+def _resident_bytes() -> int:
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
