@@ -21,7 +21,7 @@ from jobqueue.model import ISOLATED, RQ_TIMEOUT_SECONDS, FailureReason, JobError
 from jobqueue.rq_call import PICKLE_START, called_path, requested_function
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
-from jobqueue.stored_values import integer_of, shown_name, text_of
+from jobqueue.stored_values import integer_of, name_of, shown_name, text_of
 from jobqueue.timestamps import iso
 
 MAX_TRACEBACK_BYTES = 1024 * 1024
@@ -117,12 +117,12 @@ async def list_views(
 
 
 async def read_queues(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
-    """Return the queues of jobs of one shard; None for each that does not exist, or names none.
+    """Return the queues of jobs of one shard, as `name_of` does; None for each that does not exist, or names none.
 
     Raises:
         ShardUnavailable: the master is unavailable.
     """
-    return await _read_field(shard, job_ids, "origin")
+    return [None if answer is None else name_of(answer) for answer in await _read_field(shard, job_ids, "origin")]
 
 
 async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
@@ -131,13 +131,12 @@ async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None
     Raises:
         ShardUnavailable: the master is unavailable.
     """
-    return await _read_field(shard, job_ids, "status")
+    return [None if answer is None else text_of(answer) for answer in await _read_field(shard, job_ids, "status")]
 
 
-async def _read_field(shard: Shard, job_ids: Sequence[str], field: str) -> list[str | None]:
+async def _read_field(shard: Shard, job_ids: Sequence[str], field: str) -> list[bytes | None]:
     commands = [("HGET", keys.job(shard.prefix, job_id), field) for job_id in job_ids]
-    answers = await shard.execute(*commands, tolerate_wrong_types=True)
-    return [None if answer is None else text_of(answer) for answer in answers]
+    return await shard.execute(*commands, tolerate_wrong_types=True)
 
 
 def _view_stored(

@@ -28,19 +28,36 @@ class CancelResult:
 
 
 async def cancel(
-    shard: Shard, job_ids: Sequence[str], *, ttl_seconds: int = FAILURE_TTL_SECONDS, now: float | None = None
+    shard: Shard,
+    job_ids: Sequence[str],
+    queues: Sequence[str | None] | None = None,
+    *,
+    ttl_seconds: int = FAILURE_TTL_SECONDS,
+    now: float | None = None,
 ) -> list[CancelResult]:
     """Cancel jobs. This is the only operation that may walk a whole queue.
+
+    Args:
+        queues: for each job the queue that it must be in: in another one, it is missing. None for any.
 
     Raises:
         ShardUnavailable: try again.
     """
-    rows: list[list[bytes]] = await _run(shard, "cancel", clock_argument(now), iso(now), ttl_seconds, *job_ids)
+    rows: list[list[bytes]] = await _run(shard, "cancel", (clock_argument(now), iso(now), ttl_seconds), job_ids, queues)
     return [CancelResult(row[0].decode(), text_of(row[1]) if row[0] == b"ended" else None) for row in rows]
 
 
-async def requeue(shard: Shard, job_ids: Sequence[str], *, now: float | None = None) -> list[str]:
+async def requeue(
+    shard: Shard,
+    job_ids: Sequence[str],
+    queues: Sequence[str | None] | None = None,
+    *,
+    now: float | None = None,
+) -> list[str]:
     """Put failed, stopped and cancelled jobs back on their queues.
+
+    Args:
+        queues: as for `cancel`.
 
     Returns:
         For each job 'queued', 'missing', or the status that forbids it.
@@ -48,7 +65,7 @@ async def requeue(shard: Shard, job_ids: Sequence[str], *, now: float | None = N
     Raises:
         ShardUnavailable: try again.
     """
-    return _texts(await _run(shard, "requeue", clock_argument(now), iso(now), *job_ids))
+    return _texts(await _run(shard, "requeue", (clock_argument(now), iso(now)), job_ids, queues))
 
 
 async def requeue_failed(shard: Shard, queue: str, *, now: float | None = None) -> int:
@@ -70,7 +87,7 @@ async def requeue_failed(shard: Shard, queue: str, *, now: float | None = None) 
         if not job_ids:
             break
         failed = await _only_failed(shard, job_ids)
-        outcomes = await requeue(shard, failed, now=now) if failed else []
+        outcomes = await requeue(shard, failed, [queue] * len(failed), now=now) if failed else []
         queued = outcomes.count("queued")
         requeued += queued
         skipped += len(job_ids) - queued
@@ -78,8 +95,17 @@ async def requeue_failed(shard: Shard, queue: str, *, now: float | None = None) 
     return requeued
 
 
-async def delete(shard: Shard, job_ids: Sequence[str], *, now: float | None = None) -> list[str]:
+async def delete(
+    shard: Shard,
+    job_ids: Sequence[str],
+    queues: Sequence[str | None] | None = None,
+    *,
+    now: float | None = None,
+) -> list[str]:
     """Delete jobs and everything that is kept about them.
+
+    Args:
+        queues: as for `cancel`.
 
     Returns:
         For each job 'deleted', 'missing', or 'started' (it is running: cancel it first).
@@ -87,7 +113,7 @@ async def delete(shard: Shard, job_ids: Sequence[str], *, now: float | None = No
     Raises:
         ShardUnavailable: try again.
     """
-    return _texts(await _run(shard, "delete", clock_argument(now), iso(now), *job_ids))
+    return _texts(await _run(shard, "delete", (clock_argument(now), iso(now)), job_ids, queues))
 
 
 async def _only_failed(shard: Shard, job_ids: Sequence[bytes]) -> list[str]:
@@ -98,8 +124,16 @@ async def _only_failed(shard: Shard, job_ids: Sequence[bytes]) -> list[str]:
     return [id_ for id_, status in zip(ids, statuses, strict=True) if status in (b"failed", None)]
 
 
-async def _run(shard: Shard, name: str, *arguments: str | int) -> Any:
-    return await shard.run(script(name), *arguments, replicate=True)
+async def _run(
+    shard: Shard,
+    name: str,
+    arguments: Sequence[str | int],
+    job_ids: Sequence[str],
+    queues: Sequence[str | None] | None,
+) -> Any:
+    jobs = zip(job_ids, queues or [None] * len(job_ids), strict=True)
+    pairs = [part for job_id, queue in jobs for part in (job_id, queue or "")]
+    return await shard.run(script(name), *arguments, *pairs, replicate=True)
 
 
 def _texts(answers: Sequence[bytes]) -> list[str]:

@@ -4,7 +4,7 @@
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  now as RQ writes it
 -- ARGV[3]  ttl of a cancelled job, seconds
--- ARGV[4+] job ids
+-- ARGV[4+] for each job: id | the queue that it must be in, else it is missing ('' for any)
 -- Returns  for each id: {'missing'} | {'canceled'} | {'stopping', worker} | {'ended', status}
 local prefix = KEYS[1]
 -- include: _tolerant
@@ -34,12 +34,12 @@ local function stop(id, key, worker)
   return {'stopping', worker}
 end
 
-for i = 4, #ARGV do
-  local id = ARGV[i]
+for i = 4, #ARGV, 2 do
+  local id, wanted = ARGV[i], ARGV[i + 1]
   local key = prefix .. ':job:' .. id
   local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name', 'rate_limit_key')
   local status, queue = fields[1], fields[2] or ''
-  if not status then
+  if not status or (wanted ~= '' and wanted ~= queue) then
     answers[#answers + 1] = {'missing'}
   elseif status == 'started' then
     answers[#answers + 1] = stop(id, key, fields[3] or '')

@@ -2,7 +2,7 @@
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  now as RQ writes it
--- ARGV[3+] job ids
+-- ARGV[3+] for each job: id | the queue that it must be in, else it is missing ('' for any)
 -- Returns  for each id: 'missing' | 'deleted' | 'started'
 local prefix = KEYS[1]
 -- include: _tolerant
@@ -14,13 +14,13 @@ local REGISTRIES = {'finished', 'failed', 'canceled', 'scheduled', 'deferred', '
 local AWAY = {scheduled = true, deferred = true, created = true, rate_limited = true, ready_to_enqueue = true,
   finished = true, failed = true, stopped = true, canceled = true}
 local answers = {}
-for i = 3, #ARGV do
-  local id = ARGV[i]
+for i = 3, #ARGV, 2 do
+  local id, wanted = ARGV[i], ARGV[i + 1]
   local key = prefix .. ':job:' .. id
   -- A key of another type can be deleted, too.
   local fields = call_own('HMGET', key, 'status', 'origin', 'rate_limit_key') or {'', false, false}
   local status, queue = fields[1], fields[2] or ''
-  if not status then
+  if not status or (wanted ~= '' and wanted ~= queue) then
     answers[#answers + 1] = 'missing'
   elseif status == 'started' then
     answers[#answers + 1] = 'started'

@@ -2,7 +2,7 @@
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  now as RQ writes it
--- ARGV[3+] job ids
+-- ARGV[3+] for each job: id | the queue that it must be in, else it is missing ('' for any)
 -- Returns  for each id: 'missing' | 'queued' (or it waits for a place of its rate limit) | the status that forbids it
 --          (only failed, stopped and canceled jobs may)
 local prefix = KEYS[1]
@@ -12,12 +12,12 @@ local prefix = KEYS[1]
 -- include: _outcomes
 -- include: _places
 local now, iso, answers = clock(ARGV[1]), ARGV[2], {}
-for i = 3, #ARGV do
-  local id = ARGV[i]
+for i = 3, #ARGV, 2 do
+  local id, wanted = ARGV[i], ARGV[i + 1]
   local key = prefix .. ':job:' .. id
   local fields = redis.call('HMGET', key, 'status', 'origin', 'data', 'rate_limit_key')
   local status, queue = fields[1], fields[2] or ''
-  if not status or not fields[3] then
+  if not status or not fields[3] or (wanted ~= '' and wanted ~= queue) then
     answers[#answers + 1] = 'missing'
   elseif status == 'failed' or status == 'stopped' or status == 'canceled' then
     redis.call('ZREM', prefix .. ':failed:' .. queue, id)

@@ -17,8 +17,10 @@ from manager.queue.group_commit import GroupCommit
 MAX_CALL_JOBS = 512
 
 Answer = TypeVar("Answer")
-Operation = Callable[[Shard, Sequence[str]], Awaitable[Sequence[Answer]]]
-"""Applies one operation to jobs of one shard, by id, and returns an answer for each."""
+Operation = Callable[[Shard, Sequence[str], Sequence[str | None]], Awaitable[Sequence[Answer]]]
+"""Applies one operation to jobs of one shard, by id and the queue that each must be in (None for any), and returns an
+answer for each."""
+_Job = tuple[str, str | None]
 
 
 class _BatchedOperation(Generic[Answer]):
@@ -28,21 +30,23 @@ class _BatchedOperation(Generic[Answer]):
         self._shards = shards
         self._commits = [_group_commit(shard, breaker, operation) for shard in shards]
 
-    async def apply(self, shard: Shard, job_id: str) -> Answer:
+    async def apply(self, shard: Shard, job_id: str, queue: str | None) -> Answer:
         """Apply the operation to a job of that shard."""
-        return await self._commits[shard.index].submit(job_id)
+        return await self._commits[shard.index].submit((job_id, queue))
 
     async def apply_all(self, job_ids: Sequence[str]) -> list[Answer]:
         """Apply the operation to jobs on the shards that their ids hash to; return answers in no particular order."""
-        by_shard: dict[int, list[str]] = defaultdict(list)
+        by_shard: dict[int, list[_Job]] = defaultdict(list)
         for job_id in job_ids:
-            by_shard[self._shards.of(job_id).index].append(job_id)
-        parts = await asyncio.gather(*(self._commits[index].submit_all(ids) for index, ids in by_shard.items()))
+            by_shard[self._shards.of(job_id).index].append((job_id, None))
+        parts = await asyncio.gather(*(self._commits[index].submit_all(jobs) for index, jobs in by_shard.items()))
         return [answer for part in parts for answer in part]
 
 
 class JobOperations:
     """Cancels, requeues, deletes and acknowledges jobs.
+
+    Where a queue is given, a job that is in another one by now is missing.
 
     Every method raises ShardUnavailable if the job's shard is unavailable; repeating the call is safe.
     """
@@ -53,22 +57,22 @@ class JobOperations:
         self._cancel = _BatchedOperation[CancelResult](shards, breaker, control.cancel)
         self._requeue = _BatchedOperation[str](shards, breaker, control.requeue)
         self._delete = _BatchedOperation[str](shards, breaker, control.delete)
-        self._acknowledge = _BatchedOperation[bool](shards, breaker, acknowledge_each)
+        self._acknowledge = _BatchedOperation[bool](shards, breaker, _acknowledge)
 
-    async def cancel(self, job_id: str) -> CancelResult:
+    async def cancel(self, job_id: str, queue: str | None) -> CancelResult:
         """See `jobqueue.lifecycle.control.cancel`."""
-        answer = await self._cancel.apply(self._shards.of(job_id), job_id)
+        answer = await self._cancel.apply(self._shards.of(job_id), job_id, queue)
         if answer.outcome == "missing" and (actual_shard := await self._find_elsewhere(job_id)):
-            return await self._cancel.apply(actual_shard, job_id)
+            return await self._cancel.apply(actual_shard, job_id, queue)
         return answer
 
-    async def requeue(self, job_id: str) -> str:
+    async def requeue(self, job_id: str, queue: str | None) -> str:
         """See `jobqueue.lifecycle.control.requeue`."""
-        return await self._on_any_shard(self._requeue, job_id)
+        return await self._on_any_shard(self._requeue, job_id, queue)
 
-    async def delete(self, job_id: str) -> str:
+    async def delete(self, job_id: str, queue: str | None) -> str:
         """See `jobqueue.lifecycle.control.delete`."""
-        return await self._on_any_shard(self._delete, job_id)
+        return await self._on_any_shard(self._delete, job_id, queue)
 
     async def acknowledge(self, job_ids: Sequence[str]) -> int:
         """Acknowledge leased results and return how many of them were waiting for it.
@@ -93,10 +97,10 @@ class JobOperations:
                 raise answer
         return sum(answer for answer in answers if isinstance(answer, int))
 
-    async def _on_any_shard(self, operation: _BatchedOperation[str], job_id: str) -> str:
-        answer = await operation.apply(self._shards.of(job_id), job_id)
+    async def _on_any_shard(self, operation: _BatchedOperation[str], job_id: str, queue: str | None) -> str:
+        answer = await operation.apply(self._shards.of(job_id), job_id, queue)
         if answer == "missing" and (actual_shard := await self._find_elsewhere(job_id)):
-            return await operation.apply(actual_shard, job_id)
+            return await operation.apply(actual_shard, job_id, queue)
         return answer
 
     async def _find_elsewhere(self, job_id: str) -> Shard | None:
@@ -104,9 +108,13 @@ class JobOperations:
         return await find_shard(self._shards, job_id) if len(self._shards) > 1 else None
 
 
-def _group_commit(shard: Shard, breaker: ShardBreaker, operation: Operation[Answer]) -> GroupCommit[str, Answer]:
-    async def commit(job_ids: Sequence[str]) -> Sequence[Answer]:
+async def _acknowledge(shard: Shard, job_ids: Sequence[str], _: Sequence[str | None]) -> Sequence[bool]:
+    return await acknowledge_each(shard, job_ids)
+
+
+def _group_commit(shard: Shard, breaker: ShardBreaker, operation: Operation[Answer]) -> GroupCommit[_Job, Answer]:
+    async def commit(jobs: Sequence[_Job]) -> Sequence[Answer]:
         with breaker.guard(shard):
-            return await operation(shard, job_ids)
+            return await operation(shard, [job_id for job_id, _ in jobs], [queue for _, queue in jobs])
 
     return GroupCommit(commit, weigh=lambda _: 1, max_weight=MAX_CALL_JOBS)

@@ -217,8 +217,8 @@ class JobRoutes:
     async def cancel(self, request: Request) -> Response:
         """Remove a waiting job from its queue, or have a running one stopped."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        job_id = await self._visible_job_id(request)
-        canceled = await self._queue.service.operations.cancel(job_id)
+        job_id, queue = await self._visible_job(request)
+        canceled = await self._queue.service.operations.cancel(job_id, queue)
         match canceled.outcome:
             case "missing":
                 raise _no_such_job(job_id)
@@ -239,8 +239,8 @@ class JobRoutes:
     async def requeue(self, request: Request) -> Response:
         """Queue a failed, stopped or canceled job again; a job that is queued already stays queued."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        job_id = await self._visible_job_id(request)
-        outcome = await self._queue.service.operations.requeue(job_id)
+        job_id, queue = await self._visible_job(request)
+        outcome = await self._queue.service.operations.requeue(job_id, queue)
         if outcome == "missing":
             raise _no_such_job(job_id)
         if outcome != "queued":
@@ -250,22 +250,27 @@ class JobRoutes:
     async def delete(self, request: Request) -> Response:
         """Delete a job and everything stored about it."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        job_id = await self._visible_job_id(request)
-        outcome = await self._queue.service.operations.delete(job_id)
+        job_id, queue = await self._visible_job(request)
+        outcome = await self._queue.service.operations.delete(job_id, queue)
         if outcome == "missing":
             raise _no_such_job(job_id)
         if outcome == "started":
             raise _wrong_status(job_id, outcome, "cannot be deleted: cancel it first")
         return Response(status_code=204)
 
-    async def _visible_job_id(self, request: Request) -> str:
-        """Return the id of the path; a job that the caller's key does not see does not exist for it."""
+    async def _visible_job(self, request: Request) -> tuple[str, str | None]:
+        """Return the id of the path, and the queue in which the caller's key sees the job; None if it sees all.
+
+        A job that it does not see does not exist for it. The operation itself must look at the queue again: the id may
+        be that of another job by then.
+        """
         job_id, caller = _job_id(request), caller_of(request.scope)
-        if caller.is_bound:
-            (queue,) = await read_queues(await self._find(job_id), [job_id])
-            if queue is None or not caller.sees(queue):
-                raise _no_such_job(job_id)
-        return job_id
+        if not caller.is_bound:
+            return job_id, None
+        (queue,) = await read_queues(await self._find(job_id), [job_id])
+        if not queue or not caller.sees(queue):
+            raise _no_such_job(job_id)
+        return job_id, queue
 
     async def _find(self, job_id: str) -> Shard:
         shard = await find_shard(self._queue.service.shards, job_id)

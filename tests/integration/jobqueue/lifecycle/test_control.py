@@ -182,3 +182,24 @@ async def test_a_deleted_result_is_not_pulled_again(shard: Shard) -> None:
     assert await delete(shard, ["a", "b"]) == ["deleted", "deleted"]
     assert await pull(shard, 9, now=NOW) == []
     assert await sorted_set(shard, "wm:feed:leases") == {}
+
+
+@pytest.mark.parametrize("status", [*WAITING, *ENDED, "started"])
+async def test_a_job_that_is_in_another_queue_than_it_must_be_is_missing(shard: Shard, status: str) -> None:
+    await _bring_to(shard, status)
+    before = await dump_shard(shard)
+    assert await cancel(shard, ["a", "b"], ["other", "default"], now=NOW) == [CancelResult("missing")] * 2
+    assert await requeue(shard, ["a"], ["other"], now=NOW) == ["missing"]
+    assert await delete(shard, ["a"], ["other"], now=NOW) == ["missing"]
+    assert await dump_shard(shard) == before
+    assert await delete(shard, ["b", "a"], [None, "default"], now=NOW) == [
+        *("missing", "started" if status == "started" else "deleted")
+    ]
+
+
+async def test_failed_jobs_of_another_queue_are_not_requeued_with_those_of_a_queue(shard: Shard) -> None:
+    await _bring_to(shard, "failed")
+    # As an id that has been used again in another queue may leave it.
+    await shard.execute(("HSET", f"{shard.prefix}:job:a", "origin", "other"))
+    assert await requeue_failed(shard, "default", now=NOW) == 0
+    assert await job_status(shard, "a") == "failed"

@@ -126,7 +126,7 @@ async def test_jobs_avoid_a_silent_shard_unless_their_id_belongs_to_it(
         for shard in healthy:
             result = await submitter.submit(PendingJob(new_job(shards.new_id(shard)), can_change_shard=True))
             assert result.answer is EnqueueOutcome.WRITTEN
-            assert (await operations.cancel(result.job_id)).outcome == "canceled"
+            assert (await operations.cancel(result.job_id, None)).outcome == "canceled"
         assert time.monotonic() - started < WAIT_TIMEOUT_SECONDS
         unknown = (await with_own_id).answer
     finally:
