@@ -21,6 +21,7 @@ from processes.garbage_collection import relax_garbage_collection
 from processes.inheritance import keep_descriptors_private
 from processes.logs import configure_logging
 from worker_node.agent import Agent
+from worker_node.job_environment import job_environment, kept_from_jobs, parse_names
 from worker_node.job_limits import LimitTable
 from worker_node.priority import agent_niceness, lower_priority
 from worker_node.settings import WorkerOptions, WorkerSettings, parse_options, read_settings
@@ -50,11 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     functions = FunctionRegistry.load(settings.functions)
     for module, reason in functions.unreadable.items():
         log.error("event=functions_unreadable module=%s reason=%r: jobs of this module fail", module, reason)
+    _tell_kept_variables(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_run(settings, options, functions))
         except StartupError as error:
             exit_with_usage_error(str(error))
+
+
+def _tell_kept_variables(settings: WorkerSettings) -> None:
+    kept = kept_from_jobs(os.environ, job_environment(os.environ, parse_names(settings.job_environment)))
+    if kept:
+        log.info("event=variables_kept_from_jobs setting=WORKMANAGER_JOB_ENVIRONMENT names=%s", ",".join(kept))
 
 
 async def _run(settings: WorkerSettings, options: WorkerOptions, functions: FunctionRegistry) -> None:
@@ -116,6 +124,7 @@ def _new_agent(shards: Shards, settings: WorkerSettings, options: WorkerOptions,
             job_limits=LimitTable.parse(settings.job_limits),
             isolates=settings.isolation == ISOLATED,
             max_growth_files=settings.executor_max_growth_files,
+            variables=parse_names(settings.job_environment),
         ),
         limits=RecyclingLimits(settings.executor_max_jobs, settings.executor_max_growth_mib * MIB),
         functions=functions,

@@ -12,11 +12,17 @@ from pydantic import AfterValidator, Field
 
 from jobqueue.settings import QueueSettings, check_queues, load_settings
 from outgoing.allow_list import AllowList
+from worker_node.job_environment import parse_names
 from worker_node.job_limits import LimitTable
 
 
 def _checked_allow_list(text: str) -> str:
     AllowList.parse(text)
+    return text
+
+
+def _checked_names(text: str) -> str:
+    parse_names(text)
     return text
 
 
@@ -37,6 +43,7 @@ class WorkerSettings(QueueSettings):
         nice: CPU niceness of executor processes, see `worker_node/priority.py`.
         http_allow: what the function `http` may call besides public addresses. It is only checked here: the function
             reads the variable itself.
+        job_environment: which environment variables of the agent jobs see, see `worker_node/job_environment.py`.
         job_limits: what a job may use, see `worker_node/job_limits.py`.
         isolation: `job` runs each job in a process of its own, a fork of its executor; otherwise only those that ask
             for it.
@@ -49,6 +56,7 @@ class WorkerSettings(QueueSettings):
     manager_timeout_seconds: float = Field(default=900.0, gt=0.0)
     nice: int = Field(default=0, ge=0, le=19)
     http_allow: Annotated[str, AfterValidator(_checked_allow_list)] = ""
+    job_environment: Annotated[str, AfterValidator(_checked_names)] = ""
     job_limits: Annotated[str, AfterValidator(_checked_limits)] = ""
     isolation: Literal["none", "job"] = "none"
     executor_max_jobs: int = Field(default=1_000_000, ge=1)

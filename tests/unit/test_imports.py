@@ -48,7 +48,7 @@ ROOMS = {
         *("simulation", "simulate"),
     ),
     "worker_node": (
-        *("functions", "priority", "job_limits", "settings", "ipc", "executor"),
+        *("functions", "priority", "job_limits", "job_environment", "settings", "ipc", "executor"),
         *("shard_loops", "shutdown", "slots", "jobs_in_hand", "agent", "__main__"),
     ),
     "outgoing": ("addresses", "allow_list", "guard", "resolve", "client", "async_client", "answer", "exchange"),

@@ -6,17 +6,16 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from jobqueue.settings import PREFIX
-from worker_node.functions import HTTP_ALLOW
 from worker_node.ipc.channel import Channel
 from worker_node.ipc.frames import read_key
 from worker_node.ipc.protocol import MAX_QUERY_BYTES, MAX_REPORT_BYTES, Task, pack
 from worker_node.ipc.status_page import StatusPage, WithdrawalPage
+from worker_node.job_environment import job_environment
 from worker_node.job_limits import NO_LIMIT_TABLE, LimitTable
 from worker_node.slots.output_relay import OutputRelay
 
@@ -38,6 +37,7 @@ class ExecutorOptions:
         isolates: whether each job runs in a process of its own, a fork of the executor.
         job_limits: what jobs may use.
         max_growth_files: how many files jobs may leave open until their executor is replaced.
+        variables: which environment variables of the agent jobs see besides those of every program.
     """
 
     functions: tuple[str, ...]
@@ -47,6 +47,7 @@ class ExecutorOptions:
     isolates: bool = False
     max_growth_files: int = 256
     job_limits: LimitTable = NO_LIMIT_TABLE
+    variables: tuple[str, ...] = ()
 
 
 class ExecutorProcess:
@@ -118,7 +119,7 @@ class ExecutorProcess:
                 pass_fds=fds,
                 # In its own session, the terminal's Ctrl-C does not reach it, and killing it kills the job's children.
                 start_new_session=True,
-                env=_environment(os.environ),
+                env=job_environment(os.environ, options.variables),
             )
             started = cls(
                 process,
@@ -210,11 +211,3 @@ def _command_line(
         *(["--job-limits", options.job_limits.text] if options.job_limits else []),
         *("--max-growth-files", str(options.max_growth_files)),
     ]
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the agent's environment without its settings: jobs must not see the address of Redis.
-
-    The function `http` reads the one that is kept.
-    """
-    return {name: value for name, value in environ.items() if not name.startswith(PREFIX) or name == HTTP_ALLOW}

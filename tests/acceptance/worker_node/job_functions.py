@@ -288,6 +288,11 @@ class Greeter:
         return self.greet(name)
 
 
+def environment() -> dict[str, str]:
+    """Return the environment variables of the process."""
+    return dict(os.environ)
+
+
 def open_descriptors() -> dict[str, str]:
     """Return what each descriptor of the process refers to."""
     found = {}
