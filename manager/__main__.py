@@ -21,12 +21,14 @@ from manager.jwt.issuer import Issuer
 from manager.server import ManagerServer, ServerOptions
 from manager.settings import ManagerSettings
 from processes.logs import configure_logging
+from processes.privacy import keep_memory_private
 
 log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the manager; return the exit code: 0 stopped as told, 1 failed, 2 usage error."""
+    keep_memory_private()
     given = _parser().parse_args(arguments)
     environ = dict(os.environ)
     if given.redis_url is not None:

@@ -20,6 +20,7 @@ from jobqueue.workers.registry import WorkerRecord
 from processes.garbage_collection import relax_garbage_collection
 from processes.inheritance import keep_descriptors_private
 from processes.logs import configure_logging
+from processes.privacy import keep_memory_private
 from worker_node.agent import Agent
 from worker_node.job_environment import job_environment, kept_from_jobs, parse_names
 from worker_node.job_limits import LimitTable
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = read_settings(os.environ)
     options = parse_options(arguments, settings)
     lower_priority(agent_niceness(settings.nice))
+    keep_memory_private()  # Later than the priority, which needs a file of /proc/self that must be opened before.
     functions = FunctionRegistry.load(settings.functions)
     for module, reason in functions.unreadable.items():
         log.error("event=functions_unreadable module=%s reason=%r: jobs of this module fail", module, reason)

@@ -29,7 +29,13 @@ def lower_priority(nice: int) -> None:
     # Raising the priority again would need privileges.
     os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
     if os.getsid(0) == os.getpid() and _AUTOGROUP.exists():
-        set_autogroup_nice(lambda: _AUTOGROUP.write_text(str(nice)))
+        try:
+            # Opened once, unbuffered: the agent may not open it again after `keep_memory_private`.
+            file = _AUTOGROUP.open("wb", buffering=0)
+        except OSError as error:
+            _warn(repr(str(error)))
+        else:
+            set_autogroup_nice(lambda: file.write(str(nice).encode()))
 
 
 def set_autogroup_nice(write: Callable[[], object]) -> None:

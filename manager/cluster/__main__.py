@@ -21,10 +21,12 @@ from manager.cluster.reconciler import ClusterReconciler
 from manager.cluster.slot_ranges import Address, parse_hosts
 from manager.settings import ManagerSettings
 from processes.logs import configure_logging
+from processes.privacy import keep_memory_private
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
+    keep_memory_private()
     parser = argparse.ArgumentParser(
         prog="manager.cluster", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -12,6 +12,7 @@ from types import FrameType
 
 from processes.liveness_pipe import parent_is_gone
 from processes.logs import configure_logging
+from processes.privacy import keep_memory_private
 from workmanager.commands.arguments import CommandParser, positive_int
 from workmanager.errors import UsageError
 from workmanager.local.system import LocalSystem, LocalSystemConfig
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Ctrl-C, SIGTERM or SIGHUP stops it in order. A second signal kills what still runs a few seconds later.
     """
+    keep_memory_private()
     options = _parser().parse_args(arguments)
     config = _config(options, os.environ)
     if config.redis_url:

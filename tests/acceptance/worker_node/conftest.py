@@ -33,11 +33,19 @@ FUNCTIONS = FunctionRegistry.discover([JOBS])
 class Worker:
     """A worker process with one slot, or as the arguments say."""
 
-    def __init__(self, url: str, log: Path, *arguments: str, pass_fds: Sequence[int] = (), **settings: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        log: Path,
+        *arguments: str,
+        pass_fds: Sequence[int] = (),
+        prefix: Sequence[str] = (),
+        **settings: str,
+    ) -> None:
         self.log = log
         environ = {name: value for name, value in os.environ.items() if not name.startswith("WORKMANAGER_")}
         environ |= {"WORKMANAGER_FUNCTIONS": JOBS} | {f"WORKMANAGER_{name}": text for name, text in settings.items()}
-        command = [sys.executable, "-m", "worker_node", "--redis-url", url, "--slots", "1", *arguments]
+        command = [*prefix, sys.executable, "-m", "worker_node", "--redis-url", url, "--slots", "1", *arguments]
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(command, env=environ, stderr=stderr, pass_fds=pass_fds)
 
@@ -76,8 +84,8 @@ MakeWorker = Callable[..., Worker]
 def start_worker(tmp_path: Path) -> Iterator[MakeWorker]:
     workers: list[Worker] = []
 
-    def start(url: str, *arguments: str, pass_fds: Sequence[int] = (), **settings: str) -> Worker:
-        worker = Worker(url, tmp_path / f"worker{len(workers)}.log", *arguments, pass_fds=pass_fds, **settings)
+    def start(url: str, *arguments: str, **options: Any) -> Worker:
+        worker = Worker(url, tmp_path / f"worker{len(workers)}.log", *arguments, **options)
         workers.append(worker)
         return worker
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +291,41 @@ class Greeter:
 def environment() -> dict[str, str]:
     """Return the environment variables of the process."""
     return dict(os.environ)
+
+
+def read_the_agent() -> dict[str, str]:
+    """Try to look into the agent as a process of the same user could; return what came of each attempt."""
+    agent = Path(f"/proc/{os.getppid()}")
+    attempts: dict[str, Callable[[], object]] = {
+        "environment": (agent / "environ").read_bytes,
+        "memory": (agent / "mem").open,
+        "map of its memory": (agent / "maps").read_bytes,
+        "a descriptor": (agent / "fd/0").open,
+        "working directory": (agent / "cwd").readlink,
+        "program": (agent / "exe").readlink,
+        "trace": lambda: _trace(os.getppid()),
+    }
+    found = {}
+    for name, attempt in attempts.items():
+        try:
+            found[name] = repr(attempt())
+        except PermissionError as error:
+            found[name] = type(error).__name__
+    return found
+
+
+def read_itself() -> str:
+    """Open what only the owner of a process may open, and return the user."""
+    for name in ("environ", "mem"):
+        Path(f"/proc/self/{name}").open("rb").close()
+    return str(os.geteuid())
+
+
+def _trace(pid: int) -> None:
+    seize = 0x4206  # PTRACE_SEIZE of <sys/ptrace.h>: it does not stop the process.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.ptrace(seize, pid, None, None) != 0:
+        raise OSError(ctypes.get_errno(), "ptrace")
 
 
 def open_descriptors() -> dict[str, str]:
