@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from scaler.apply.open_launches import OpenLaunches
 from scaler.fleets.fleet import Cause, Fleet, FleetError
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 from scaler.metrics import ScalerMetrics
@@ -17,15 +18,6 @@ from scaler.state.launch_breaker import LaunchBreaker
 from scaler.state.store import LeadershipLost, ScalerState, ScalerStore, StateUpdate
 
 log = logging.getLogger(__name__)
-
-REPEAT_SECONDS, MAX_REPEAT_SECONDS = 5.0, 60.0
-"""Pause before a launch is repeated. It doubles with each repetition."""
-UNSEEN_SECONDS = 100.0
-"""How long after a call without an answer its instances can be missing from descriptions. EC2 takes up to 90 s; the
-rest is for one more poll."""
-INTENT_HOLD_SECONDS = UNSEEN_SECONDS + 60.0
-"""The same for the intents of a former leader, counted from when this one took over: the other can be paused, and
-still send its calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +48,6 @@ class _Answer:
                 return not self.is_repeat
 
 
-@dataclass(slots=True)
-class _OpenLaunch:
-    """What this manager knows of a launch whose answer is missing. Times are those of the launcher's clock.
-
-    Attributes:
-        hold_until: until then, instances that it brought can be missing from descriptions.
-        is_refused: the last answer was a refusal.
-    """
-
-    hold_until: float
-    repeat_at: float = 0.0
-    repetitions: int = 0
-    is_refused: bool = False
-
-
 class Launcher:
     """Launches instances of one fleet.
 
@@ -94,20 +71,19 @@ class Launcher:
         self._store = store
         self._metrics = metrics
         self._holds_lease = holds_lease
-        self._clock = clock
         self._rng = rng
-        self._open: dict[str, _OpenLaunch] = {}
+        self._open = OpenLaunches(clock)
         self._told: set[tuple[str, str]] = set()
         self._is_exhausted = False
 
     def on_leadership_gained(self) -> None:
         """Start over: another leader may have sent calls meanwhile."""
-        self._open, self._told, self._is_exhausted = {}, set(), False
+        self._open.forget()
+        self._told, self._is_exhausted = set(), False
 
     def overdue(self) -> set[str]:
-        """Return the tokens of refused launches whose instances, if there were any, would be described by now."""
-        now = self._clock()
-        return {token for token, launch in self._open.items() if launch.is_refused and now >= launch.hold_until}
+        """See `OpenLaunches`."""
+        return self._open.overdue()
 
     async def repeat_unanswered(self, epoch: int, state: ScalerState) -> bool:
         """Repeat the launches whose answer is not known; return whether any call was sent.
@@ -115,11 +91,7 @@ class Launcher:
         Raises:
             LeadershipLost, ShardUnavailable: their intents stay recorded.
         """
-        now = self._clock()
-        self._open = {
-            each.token: self._open.get(each.token, _OpenLaunch(now + INTENT_HOLD_SECONDS)) for each in state.intents
-        }
-        due = [each for each in state.intents if now >= self._open[each.token].repeat_at]
+        due = self._open.due(state.intents)
         if not due or state.now < state.launch_breaker.not_before:
             return False
         # After a failure, one call shows whether calls succeed again.
@@ -210,15 +182,9 @@ class Launcher:
 
     def _note_open(self, answer: _Answer) -> None:
         if answer.is_final or answer.error is None:
-            self._open.pop(answer.intent.token, None)
-            return
-        now = self._clock()
-        launch = self._open.setdefault(answer.intent.token, _OpenLaunch(now + UNSEEN_SECONDS))
-        launch.repeat_at = now + min(MAX_REPEAT_SECONDS, REPEAT_SECONDS * 2**launch.repetitions)
-        launch.repetitions = min(launch.repetitions + 1, 16)
-        launch.is_refused = answer.error.cause is not Cause.UNKNOWN
-        if not launch.is_refused:
-            launch.hold_until = max(launch.hold_until, now + UNSEEN_SECONDS)
+            self._open.close(answer.intent.token)
+        else:
+            self._open.keep(answer.intent.token, is_refused=answer.error.cause is not Cause.UNKNOWN)
 
     def _record_answer(self, answer: _Answer, breaker: LaunchBreaker, now: float) -> LaunchBreaker:
         """Log and count an answer, and return the launch breaker after it."""

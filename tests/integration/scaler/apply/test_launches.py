@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue import keys
 from jobqueue.sharding.shard import Shard
-from scaler.apply.launcher import INTENT_HOLD_SECONDS
+from scaler.apply.open_launches import INTENT_HOLD_SECONDS
 from scaler.fleets.fleet import Cause, FleetError
 from scaler.fleets.instances import DescribedInstance, Intent
 from scaler.loop import ScalerLoop
