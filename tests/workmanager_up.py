@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ class WorkmanagerUp:
         """The one started last."""
         self._processes: list[subprocess.Popen[str]] = []
 
-    def start(self, *options: str, environ: Mapping[str, str] | None = None, **popen: Any) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "workmanager", "up", "--port", str(self.port)]
+    def start(
+        self, *options: str, environ: Mapping[str, str] | None = None, prefix: Sequence[str] = (), **popen: Any
+    ) -> subprocess.Popen[str]:
+        command = [*prefix, sys.executable, "-m", "workmanager", "up", "--port", str(self.port)]
         if "--redis-url" not in options and "WORKMANAGER_REDIS_URL" not in (environ or {}):
             command += ["--data-dir", "data"]
         with self.log.open("w") as log:

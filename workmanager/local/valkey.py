@@ -34,6 +34,8 @@ START_ATTEMPTS = 5
 SETTINGS_FILE = "valkey.conf"
 LOG_FILE = "valkey.log"
 PORT_FILE = "port"
+VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "GLIBC_TUNABLES")
+"""What a server sees of its starter's environment. Jobs, which run as the same user, can read it in `/proc`."""
 
 
 class ValkeyServer:
@@ -149,7 +151,7 @@ class ValkeyServer:
             self._process = subprocess.Popen(
                 parent_death.command([server_binary(), SETTINGS_FILE]),
                 cwd=self.directory,
-                env={**jemalloc.environment_variables(), **os.environ},
+                env={**jemalloc.environment_variables(), **_own(os.environ)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -214,3 +216,7 @@ def server_binary() -> str:
         return str(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
         raise ServerError(f"there is no embedded Valkey for this machine; give --redis-url: {error}") from error
+
+
+def _own(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in VARIABLES if name in environ}

@@ -1,10 +1,8 @@
 """A job finds no secret of its worker."""
 
-import os
-import shutil
-
 import pytest
 
+from tests import another_user
 from tests.acceptance.worker_node.conftest import Client, MakeWorker
 
 SECRETS = {"AWS_SECRET_ACCESS_KEY": "hush-aws", "GITHUB_TOKEN": "hush-token", "https_proxy": "http://me:hush@proxy"}
@@ -28,14 +26,9 @@ async def test_jobs_see_the_variables_that_programs_need_and_those_that_the_oper
     assert "hush" not in worker.log_text
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which needs root")
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is missing (util-linux)")
+@pytest.mark.skipif(not another_user.IS_POSSIBLE, reason=another_user.REASON)
 async def test_a_job_of_the_same_user_cannot_look_into_its_agent(client: Client, start_worker: MakeWorker) -> None:
-    # With the one capability, the user finds the interpreter even if it is in a directory of root's.
-    capability = ("--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search")
-    worker = start_worker(
-        client.url, prefix=["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *capability], NICE="3"
-    )
+    worker = start_worker(client.url, prefix=another_user.PREFIX, NICE="3")
     found = await client.value(await client.enqueue("read_the_agent"))
     assert set(found.values()) == {"PermissionError"}, found
     assert await client.value(await client.enqueue("read_itself")) == "65534"

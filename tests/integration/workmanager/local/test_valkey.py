@@ -125,6 +125,34 @@ def test_it_uses_jemalloc_if_this_machine_has_it(private_server: ValkeyServer) -
     assert tuned == (ctypes.util.find_library("jemalloc") is None)
 
 
+def test_it_does_not_inherit_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKMANAGER_API_KEYS", "hush-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-aws")
+    monkeypatch.setenv("TMPDIR", "hence")
+    server = ValkeyServer(tmp_path)
+    try:
+        server.start()
+        assert server.pid is not None
+        memory = _written_memory(server.pid)
+    finally:
+        server.kill()
+    assert b"hence" in memory
+    assert b"hush" not in memory
+
+
+def _written_memory(pid: int) -> bytes:
+    """Return all memory that belongs to no file, where a server keeps its copy of its environment."""
+    found = b""
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, access, *_ = line.split()
+            if access.startswith("rw") and "/" not in line:
+                start, end = (int(part, 16) for part in span.split("-"))
+                memory.seek(start)
+                found += memory.read(end - start)
+    return found
+
+
 def test_without_jemalloc_it_runs_with_a_larger_glibc_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
     jemalloc._jemalloc.cache_clear()
