@@ -21,6 +21,8 @@ KILL_AFTER_SECONDS = 5.0
 """How long the release of jobs can take before a worker is killed."""
 WORKER_NICE = 15
 """Niceness of the workers' executors, so that managers and Redis go first (nice(2)). WORKMANAGER_NICE overrides it."""
+SECRETS_OF_MANAGERS = frozenset({"WORKMANAGER_API_KEYS", "WORKMANAGER_CLUSTER_URL"})
+"""Workers do not inherit them: while a program starts, jobs of the same user can read its environment."""
 PROFILE = Profile(
     boot_seconds=2.0,
     boot_timeout_seconds=30.0,
@@ -119,6 +121,7 @@ class LocalFleet:
             self._write_fd = None
 
     async def _start(self, instance_id: str) -> Process:
+        inherited = {name: value for name, value in os.environ.items() if name not in SECRETS_OF_MANAGERS}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "worker_node", "--slots", str(self._slots)),
@@ -126,7 +129,7 @@ class LocalFleet:
             *("--parent-fd", str(self._parent_fd)),
             stdin=asyncio.subprocess.DEVNULL,
             # The URL can contain a password, and every user of the machine can read command lines.
-            env={"WORKMANAGER_NICE": str(WORKER_NICE), **os.environ, "WORKMANAGER_REDIS_URL": self._redis_url},
+            env={"WORKMANAGER_NICE": str(WORKER_NICE), **inherited, "WORKMANAGER_REDIS_URL": self._redis_url},
             pass_fds=(self._parent_fd,),
             # Ctrl-C in a terminal must reach only the parent process, which then drains the workers.
             start_new_session=True,

@@ -61,6 +61,20 @@ async def test_launched_workers_register_once_with_their_fleet_and_id(shard: Sha
     assert {instance.id: instance.ended for instance in await fleet.describe()} == {"t-0": False, "t-1": False}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="reads a worker's environment, which needs root")
+async def test_workers_do_not_get_the_secrets_of_managers(
+    shard: Shard, fleet: LocalFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKMANAGER_API_KEYS", "hush-key")
+    monkeypatch.setenv("WORKMANAGER_CLUSTER_URL", "redis://administrator:hush@127.0.0.1")
+    monkeypatch.setenv("WORKMANAGER_JOB_ENVIRONMENT", "DATABASE_URL")
+    await fleet.launch(_intent(fleet, "t", 1), repeated=False)
+    (worker,) = await _registered(shard, 1)
+    environment = _environment(worker.pid)
+    assert b"hush" not in environment
+    assert b"WORKMANAGER_JOB_ENVIRONMENT=DATABASE_URL" in environment
+
+
 async def test_executors_have_a_lower_priority_than_their_agent_and_managers(shard: Shard, fleet: LocalFleet) -> None:
     await fleet.launch(_intent(fleet, "t", 1), repeated=False)
     (worker,) = await _registered(shard, 1)
@@ -76,6 +90,10 @@ async def test_executors_have_a_lower_priority_than_their_agent_and_managers(sha
         return [_session_nice(pid) for pid in (worker.pid, *pids)] in (EXPECTED_NICE, NO_AUTOGROUPS)
 
     await until_async(sessions, wanted="sessions with a low priority, if the kernel has autogroups")
+
+
+def _environment(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def _nice(pid: int) -> int:
