@@ -49,7 +49,7 @@ def start_system(tmp_path: Path, cloud: SimulatedCloud, redis_url: str) -> Itera
 
     def start_one(managers: int = 1, *, boot: str = "", **settings: str) -> Ec2System:
         # `setup.sh --set` puts the same settings into the bundle, for managers and workers.
-        in_bundle = {name: value for name, value in settings.items() if name == "QUEUES"}
+        in_bundle = {name: value for name, value in settings.items() if name in ("QUEUES", "JOB_ENVIRONMENT")}
         text = boot or user_data(upload_bundle(cloud, **in_bundle), redis_url)
         template = cloud.create_template(text, IamInstanceProfile={"Name": create_role(cloud)})
         systems.append(Ec2System(tmp_path / "shared", cloud, redis_url, template, **settings))

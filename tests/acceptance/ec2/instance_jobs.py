@@ -25,3 +25,15 @@ def work(directory: str, name: str, seconds: float) -> str:
             time.sleep(0.02)
         os.unlink(running.name)
     return name
+
+
+def look_for_secrets() -> dict[str, str]:
+    """Return what came of reading where the instance's secrets are, and this process's environment variables."""
+    found = dict(os.environ)
+    for path in (f"/proc/{os.getppid()}/environ", f"/proc/{os.getppid()}/mem", "/etc/workmanager/worker.env"):
+        try:
+            with open(path, "rb"):
+                found[Path(path).name] = "opened"
+        except OSError as error:
+            found[Path(path).name] = type(error).__name__
+    return found

@@ -13,6 +13,7 @@ from tests.ec2.network import in_network_of
 from workmanager.client import Client
 
 MAX_BOOT_SECONDS = 30.0
+LOOK_FOR_SECRETS = "tests.acceptance.ec2.instance_jobs.look_for_secrets"
 
 
 def test_a_worker_runs_its_first_job_soon_after_boot_without_a_package_index(start_system: StartSystem) -> None:
@@ -33,15 +34,19 @@ def test_a_worker_runs_its_first_job_soon_after_boot_without_a_package_index(sta
         socket.create_connection(("192.0.2.1", 443), timeout=5)
 
 
-def test_workers_serve_the_queues_of_the_deployments_settings(start_system: StartSystem) -> None:
-    """Jobs of other queues wait."""
+def test_workers_take_the_deployments_settings_and_jobs_find_no_secret(start_system: StartSystem) -> None:
+    """Jobs of queues that are not served wait. They see the variables that are named, and no file with secrets."""
     queues = ("high", "low")
-    system = start_system(MAX_WORKERS="1", QUEUES=",".join(queues))
+    system = start_system(MAX_WORKERS="1", QUEUES=",".join(queues), JOB_ENVIRONMENT="INSTANCE_ID")
     with Client(system.managers[0].url) as client:
         unserved = client.submit("noop", queue="other")
         jobs = [client.submit("noop", queue=queue) for queue in queues]
         for job in jobs:
             assert client.job(job, wait_seconds=55)["status"] == "finished"
+        found = client.job(client.submit(LOOK_FOR_SECRETS, queue="low"), wait_seconds=55)["result"]
         (worker,) = system.get_json("/workers")["workers"]
+        assert [found[name] for name in ("environ", "mem", "worker.env")] == ["PermissionError"] * 3
+        assert found["INSTANCE_ID"] == worker["instance_id"]
+        assert [name for name in found if name.startswith("WORKMANAGER_") or name == "CLUSTER_NAME"] == []
         assert worker["queues"] == list(queues)
         assert client.job(unserved)["status"] == "queued"
