@@ -38,6 +38,9 @@ def parse_names(text: str) -> tuple[str, ...]:
         beginning = name.removesuffix("*")
         if name.startswith(PREFIX):
             raise ValueError(f"{name!r}: jobs never see {PREFIX}…")
+        if "=" in name:
+            # The value is likely to be a secret.
+            raise ValueError(f"{name.partition('=')[0]!r} has a value here: give its name alone")
         if not beginning.isidentifier() and name != "*":
             raise ValueError(f"{name!r} is neither a variable's name nor the beginning of names followed by '*'")
     return names

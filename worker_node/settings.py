@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from jobqueue.settings import QueueSettings, check_queues, load_settings
+from jobqueue.settings import QueueSettings, check_queues, exit_with_usage_error, load_settings
 from outgoing.allow_list import AllowList
 from worker_node.job_environment import parse_names
 from worker_node.job_limits import LimitTable
@@ -18,11 +18,6 @@ from worker_node.job_limits import LimitTable
 
 def _checked_allow_list(text: str) -> str:
     AllowList.parse(text)
-    return text
-
-
-def _checked_names(text: str) -> str:
-    parse_names(text)
     return text
 
 
@@ -56,7 +51,7 @@ class WorkerSettings(QueueSettings):
     manager_timeout_seconds: float = Field(default=900.0, gt=0.0)
     nice: int = Field(default=0, ge=0, le=19)
     http_allow: Annotated[str, AfterValidator(_checked_allow_list)] = ""
-    job_environment: Annotated[str, AfterValidator(_checked_names)] = ""
+    job_environment: str = ""
     job_limits: Annotated[str, AfterValidator(_checked_limits)] = ""
     isolation: Literal["none", "job"] = "none"
     executor_max_jobs: int = Field(default=1_000_000, ge=1)
@@ -92,7 +87,12 @@ class WorkerOptions:
 
 def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
     """Return the settings; if one is wrong, exit with one line on stderr and exit code 2."""
-    return load_settings(WorkerSettings, environ)
+    settings = load_settings(WorkerSettings, environ)
+    try:
+        parse_names(settings.job_environment)
+    except ValueError as error:  # Not a validator's, whose message repeats the whole setting: values are secrets.
+        exit_with_usage_error(f"WORKMANAGER_JOB_ENVIRONMENT: {error}")
+    return settings
 
 
 def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> WorkerOptions:

@@ -39,6 +39,7 @@ def test_names_that_jobs_do_not_see_are_listed_without_the_systems_own() -> None
     [
         ("A*B", "'A*B' is neither a variable's name nor the beginning of names followed by '*'"),
         ("PATH, APP MODE", "'APP MODE' is neither a variable's name"),
+        ("PATH, DATABASE_URL=postgresql://me:hush@host", "'DATABASE_URL' has a value here: give its name alone"),
         ("WORKMANAGER_API_KEYS", "'WORKMANAGER_API_KEYS': jobs never see WORKMANAGER_…"),
         ("WORKMANAGER_*", "'WORKMANAGER_*': jobs never see WORKMANAGER_…"),
     ],
@@ -51,3 +52,4 @@ def test_a_wrong_setting_ends_the_worker_with_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("WORKMANAGER_JOB_ENVIRONMENT: ")
     assert reason in line
+    assert "hush" not in line
