@@ -7,12 +7,11 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.functions import BUILT_IN
 from worker_node.executor.agent_client import AgentClient
-from worker_node.executor.calls import DecodedCall
+from worker_node.executor.calls import DecodedCall, Rejected
 from worker_node.executor.failures import format_traceback, is_permanent
 from worker_node.executor.isolation.children import ChildWatch
 from worker_node.executor.isolation.forked_job import ForkRunner, LostJob
@@ -72,20 +71,20 @@ class Executor:
         self._receiver = FrameReceiver(jobs)
         self._report_frame = (0, b"")
         self._measured_ns = self._checked_ns = 0
-        self._must_restore = self._has_forked = False
+        self._must_restore = self._has_forked = self._import_has_failed = False
 
     def run(self) -> int:
-        """Read and run batches of tasks until the agent closes the connection, or a function's source has changed.
+        """Read and run batches of tasks until the agent closes the connection, or this executor must be replaced.
 
         Returns:
-            the exit code of the process.
+            the exit code of the process. The agent gives tasks without a report to the executor that replaces it.
         """
         self._status.resident_bytes = _resident_bytes()
         self._sender.send(FrameWriter(FIRST_KEY).pack(self._key))
         while (tasks := self._next_tasks()) is not None:
             if self._sources is not None and self._sources.have_changed():
-                return self._leave(SOURCES_CHANGED_EXIT_CODE, "", tasks)
-            for position, fields in enumerate(tasks):
+                return SOURCES_CHANGED_EXIT_CODE
+            for fields in tasks:
                 task = Task(*fields)
                 try:
                     self._run_and_report(task)
@@ -94,7 +93,8 @@ class Executor:
                     self._report_interrupted(task, error)
                     problem = self._restore_persistently()
                 if problem:
-                    return self._leave(NOT_RESTORED_EXIT_CODE, problem, tasks[position + 1 :])
+                    self._status.set_function(problem.encode(errors="replace"))  # For the agent's log.
+                    return NOT_RESTORED_EXIT_CODE
             self._status.set_running_task(task.sequence, 0)
             if self._sources is not None:
                 self._sources.note_imports()
@@ -116,6 +116,9 @@ class Executor:
         report = self._run(task, started_ns)
         self._end_if_forked()
         self._measure_memory()
+        if self._must_restore:
+            # A job may have written there, and the agent must not blame the next one for it.
+            self._status.set_running_task(task.sequence, started_ns)
         self._report(report)
 
     def _measure_memory(self) -> None:
@@ -161,6 +164,7 @@ class Executor:
             if self._must_restore and self._state is not None:
                 self._state.keep_imports()
         except BaseException as error:  # noqa: BLE001 - an import runs the operator's code, a pickle anybody's
+            self._import_has_failed = not isinstance(error, Rejected)
             return self._runner.failed(task, error, started_ns)
         if task.isolated or self._isolates:
             return self._run_in_fork(task, call, started_ns)
@@ -188,7 +192,10 @@ class Executor:
             if problem := self._forks.end():
                 return problem
             self._has_forked = False
-        if not self._must_restore or self._state is None:
+        if self._state is None:
+            # Whatever a module has done until its import failed would be found by all later forks.
+            return "the import of a module has failed" if self._import_has_failed else ""
+        if not self._must_restore:
             return ""  # The built-in functions leave nothing behind.
         now_ns = time.monotonic_ns()
         thorough = now_ns - self._checked_ns > THOROUGH_CHECK_NS
@@ -202,19 +209,6 @@ class Executor:
             with contextlib.suppress(BaseException):
                 return self._restore()
         return "it is interrupted all the time"
-
-    def _leave(self, exit_code: int, detail: str, tasks: Sequence[Any]) -> int:
-        """Give tasks back, as they run in an executor that replaces this one; return the exit code.
-
-        Args:
-            detail: for the agent's log.
-        """
-        for fields in tasks:
-            task = Task(*fields)
-            self._status.set_running_task(task.sequence, time.monotonic_ns())
-            self._report(withdrawn(task))
-        self._status.set_function(detail.encode())
-        return exit_code
 
 
 def _resident_bytes() -> int:

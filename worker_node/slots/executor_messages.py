@@ -19,9 +19,6 @@ from worker_node.slots.slot_events import SlotEvents
 
 log = logging.getLogger(__name__)
 
-MAX_UNREAD_SECONDS = 0.1
-"""What is wrong among the queries may have been written so long ago, by a job that has ended since."""
-
 
 class ExecutorMessages:
     """Takes the messages of one slot's executors.
@@ -52,6 +49,8 @@ class ExecutorMessages:
         self._intake = ReportIntake(held, checker)
         self._queries = Queries(held, events.queried)
         self._report_bytes = 0.0
+        self._only_after = held.due
+        """Queries that are still to be read were written when this task was due, or later."""
 
     def take_reports(self, frames: Frames) -> None:
         """Take reports, in the order in which they were sent."""
@@ -70,6 +69,8 @@ class ExecutorMessages:
         self._executor.recycle_if_due(idle=not self._held)
         self._events.capacity_freed()
         self._report_bytes = sum(len(frame or b"") for frame in frames) / len(frames)
+        process.read_queries()
+        self._only_after = self._held.due
         self.defer_reads()
 
     def defer_reads(self) -> None:
@@ -99,15 +100,16 @@ class ExecutorMessages:
             try:
                 self._queries.take(process, frames)
             except ProtocolError as error:
+                only_after = self._only_after
                 self.read_up(process)
-                now_ns = monotonic_ns()
-                running = self._held.running(*process.status.running_task(now_ns), now_ns)
-                is_certain = running is not None and monotonic() - running.started_at > MAX_UNREAD_SECONDS
+                # If jobs have ended since, one of them may have written it: then nobody is to blame for certain.
+                is_certain = only_after == self._held.due
                 self._on_violation(process, str(error), process.status.running_task(0)[0] if is_certain else 0)
 
     def forget(self, process: ExecutorProcess) -> None:
         """Forget an executor that has ended: its queries are not answered, and its violation is not its successor's."""
         self._intake.violation = None
+        self._only_after = self._held.last + 1
         self._queries.forget(process)
 
     def _on_violation(self, process: ExecutorProcess, message: str, begun: int) -> None:

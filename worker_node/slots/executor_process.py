@@ -155,6 +155,10 @@ class ExecutorProcess:
         """Read the reports that have arrived."""
         self._jobs.read_available()
 
+    def read_queries(self) -> None:
+        """Read the queries that have arrived."""
+        self._queries.read_available()
+
     def kill(self) -> None:
         """Kill the executor and all processes that its jobs have started, whatever signals they handle."""
         with suppress(ProcessLookupError, PermissionError):

@@ -8,6 +8,7 @@ import random
 import socket
 import stat
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +39,21 @@ def forge_and_stay(path: str, how: str) -> None:
     note(path, f"forge {how}")
     HARM[how](_sequence())
     time.sleep(60)
+
+
+def forge_and_hold_up_the_next(path: str, how: str) -> str:
+    """Note the run, do harm, and return. What is left behind then takes a while to undo."""
+    note(path, f"forge {how}")
+    sys.stdin = _SlowToGo()  # type: ignore[assignment]  # It goes when the executor restores the stream.
+    HARM[how](_sequence())
+    return "done"
+
+
+class _SlowToGo:
+    closed = False
+
+    def __del__(self) -> None:
+        time.sleep(0.6)  # Longer than the watchdog's period.
 
 
 def garble(path: str, seed: int) -> str:
@@ -191,6 +207,7 @@ HARM: dict[str, Callable[[int], Any]] = {
         for each in _sockets()
     ],
     "one byte": lambda n: [each.send(b"\0") for each in _sockets()],
+    "a byte in place of a query": lambda n: _sockets()[1].send(b"\0"),
     "nested lists": lambda n: _in_a_frame_of_the_executor(b"\x91" * 100_000),
     "a flood": _flood,
     "a flood of queries": _flood_of_queries,
@@ -204,5 +221,6 @@ HARM: dict[str, Callable[[int], Any]] = {
     "a page of ones": lambda n: _onto_the_page(b"\xff" * mmap.PAGESIZE),
     "a page of zeros": lambda n: _onto_the_page(bytes(mmap.PAGESIZE)),
     "a later task on the page": lambda n: _onto_the_page(struct.pack("@QQQ", n + 1, 5, (n + 1) ^ 5)),
+    "the last task on the page": lambda n: _onto_the_page(struct.pack("@QQQ", 1 << 40, 5, 1 << 40 ^ 5)),
     "the future on the page": lambda n: _onto_the_page(struct.pack("@QQQ", n, 1 << 62, n ^ 1 << 62)),
 }

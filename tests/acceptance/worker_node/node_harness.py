@@ -55,6 +55,11 @@ class Node:
         self._queue.append(claimed_job(**{"id": job_id, "data": data, "timeout_seconds": 30, **changes}))
         return job_id
 
+    @property
+    def has_queued(self) -> bool:
+        """Whether a job waits that no slot has taken."""
+        return bool(self._queue)
+
     async def outcomes(self, ids: Sequence[str]) -> list[Outcome]:
         """Wait until these jobs have ended; return how, in the same order. None ends twice."""
 

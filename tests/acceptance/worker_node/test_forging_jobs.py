@@ -1,6 +1,8 @@
 """A job that forges reports, or spoils what its executor shares with the agent, harms itself alone."""
 
+import asyncio
 import os
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -14,10 +16,19 @@ from tests.acceptance.worker_node import forging_jobs, slot_harness
 from tests.acceptance.worker_node.node_harness import Node
 
 NOTE = f"{slot_harness.JOBS}.note"
-FORGE, FORGE_AND_STAY, GARBLE = (f"{forging_jobs.__name__}.{name}" for name in ("forge", "forge_and_stay", "garble"))
+FORGE, FORGE_AND_STAY, FORGE_AND_HOLD_UP, GARBLE = (
+    f"{forging_jobs.__name__}.{name}" for name in ("forge", "forge_and_stay", "forge_and_hold_up_the_next", "garble")
+)
 WITHOUT_EFFECT = {"sockets by path", "truncated memory", "withdrawn tasks", "the future on the page"}
 """Harm that the kernel prevents, or that is over when the next job begins."""
-AMBIGUOUS = {"taken tasks", "a page of ones", "a page of zeros", "a later task on the page"}
+AMBIGUOUS = {
+    "taken tasks",
+    "a byte in place of a query",
+    "a page of ones",
+    "a page of zeros",
+    "a later task on the page",
+    "the last task on the page",
+}
 """Harm that is noticed too late, or never, if its job returns at once."""
 HIDING = ["a page of zeros", "a page of ones", "a later task on the page", "the future on the page"]
 
@@ -52,7 +63,7 @@ class Honest:
                 when its executor was replaced.
         """
         outcomes = await self._node.outcomes(self._ids)
-        assert all(isinstance(outcome, Finished) for outcome in outcomes), outcomes
+        assert [outcome for outcome in outcomes if not isinstance(outcome, Finished)] == []
         runs = Counter(self._notes.read_text().splitlines())
         assert all(runs[f"honest {n}"] == 1 for n in range(first)), runs
         assert all(runs[f"honest {n}"] >= 1 for n in range(len(self._ids))), runs
@@ -95,6 +106,37 @@ async def test_a_job_that_hides_from_the_agent_is_killed_all_the_same(
     assert isinstance(outcome, Failed)
     assert outcome.reason in (FailureReason.TIMEOUT, FailureReason.WORKER_LOST)
     await honest.check(first=8)
+
+
+@pytest_asyncio.fixture
+async def single() -> AsyncIterator[Node]:
+    """A node with one slot, which prefetches."""
+    node = Node([slot_harness.JOBS, forging_jobs.__name__], slots=1)
+    await node.outcomes([node.enqueue(NOTE, os.devnull, "") for _ in range(100)])
+    yield node
+    await node.close()
+
+
+@pytest.mark.parametrize("how", [*HIDING, "the last task on the page"])
+async def test_what_a_job_has_written_onto_the_page_is_not_held_against_the_next_one(
+    single: Node, tmp_path: Path, how: str
+) -> None:
+    single.enqueue(FORGE_AND_HOLD_UP, str(tmp_path / "forged"), how)
+    honest = Honest(single, tmp_path / "notes")
+    honest.enqueue(8)
+    await honest.check()
+
+
+async def test_what_a_job_has_sent_is_not_held_against_the_next_one_however_late_it_is_read(
+    single: Node, tmp_path: Path
+) -> None:
+    single.enqueue(FORGE, str(tmp_path / "forged"), "a byte in place of a query")
+    honest = single.enqueue(f"{slot_harness.JOBS}.wait", 0.6)
+    while single.has_queued:  # noqa: ASYNC110 - the very next turn of the event loop is wanted
+        await asyncio.sleep(0)
+    time.sleep(0.4)  # noqa: ASYNC251 - the agent is busy, or gets no processor
+    (outcome,) = await single.outcomes([honest])
+    assert isinstance(outcome, Finished), outcome
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,6 +1,7 @@
 """Jobs that run in a process of their own (`isolation: job`)."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,31 @@ async def test_a_job_shares_neither_memory_nor_descriptors_with_the_agent(isolat
     assert [path for path in descriptors if "memfd" in path] == []
     assert len([path for path in descriptors if path.startswith("socket:")]) == 1, "only that to its executor"
     assert [line for line in memory if "memfd" in line] == []
+
+
+async def test_what_a_failed_import_leaves_behind_is_found_by_no_other_job(
+    make_harness: MakeHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = tmp_path / "pids"
+    (tmp_path / "half_imported.py").write_text(
+        "import signal, subprocess\n"
+        f"open({str(pids)!r}, 'w').write(str(subprocess.Popen(['sleep', '600']).pid))\n"
+        "signal.signal(signal.SIGALRM, lambda *_: 1 / 0)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.05, 0.001)\n"
+        "raise RuntimeError('half')\n"
+        "def run(): ...\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(tmp_path)
+    isolated = make_harness(isolates=True, modules=f"{JOBS},half_imported", allow_pickle=False)
+    await isolated.ready()
+    half, *behind = isolated.assign(("half_imported.run",), ("coroutine", 1), ("coroutine", 2))
+    (failed,) = await isolated.outcomes([half])
+    assert failed.traceback.endswith("RuntimeError: half")  # type: ignore[union-attr]
+    await isolated.wait(lambda: {job.id for job in isolated.released} == {*behind}, "the jobs behind it, given back")
+    assert not isolated.suspected
+    assert await isolated.value("use_processor", 0.2) is None, "no alarm"
+    until(lambda: not is_alive(int(pids.read_text())), wanted="the end of what the import has started")
 
 
 async def test_what_a_job_leaves_behind_ends_with_its_process(isolated: SlotHarness, tmp_path: Path) -> None:
