@@ -64,7 +64,12 @@ async def shift_clock(context: FaultContext) -> None:
     library = faketime_library()
     assert library is not None, "apt-get install libfaketime"
     programs = context.system.programs_on(context.any_host())
-    wrong = {"LD_PRELOAD": library, "FAKETIME": "+30s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    wrong = {
+        "LD_PRELOAD": library,
+        "FAKETIME": "+30s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "WORKMANAGER_JOB_ENVIRONMENT": "FAKETIME*",
+    }
     for program in programs:
         if not isinstance(program, RedisServer) or await asyncio.to_thread(_runs_with, wrong, program.binary):
             program.environ |= wrong
