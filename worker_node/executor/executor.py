@@ -5,6 +5,7 @@ Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_
 
 import contextlib
 import os
+import signal
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,7 @@ class Executor:
                     self._run_and_report(task)
                     problem = self._restore()
                 except BaseException as error:  # noqa: BLE001 - what a job has left behind can raise anything
+                    self._note_failed_import()
                     self._report_interrupted(task, error)
                     problem = self._restore_persistently()
                 if problem:
@@ -164,11 +166,18 @@ class Executor:
             if self._must_restore and self._state is not None:
                 self._state.keep_imports()
         except BaseException as error:  # noqa: BLE001 - an import runs the operator's code, a pickle anybody's
-            self._import_has_failed = not isinstance(error, Rejected)
+            if not isinstance(error, Rejected):
+                self._note_failed_import()
             return self._runner.failed(task, error, started_ns)
         if task.isolated or self._isolates:
             return self._run_in_fork(task, call, started_ns)
         return self._runner.run(task, call, self._agent, started_ns)
+
+    def _note_failed_import(self) -> None:
+        """If nothing restores this process, end it soon. What the module has left behind must not interrupt that."""
+        if self._state is None:
+            _block_signals()
+            self._import_has_failed = True
 
     def _run_in_fork(self, task: Task, call: DecodedCall, started_ns: int) -> TaskReport:
         self._must_restore = call.pickled  # Here, the job has at most been decoded.
@@ -209,6 +218,14 @@ class Executor:
             with contextlib.suppress(BaseException):
                 return self._restore()
         return "it is interrupted all the time"
+
+
+def _block_signals() -> None:
+    for _ in range(MAX_INTERRUPTIONS):
+        # Before it returns, it runs the handlers of the signals that have arrived.
+        with contextlib.suppress(BaseException):
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            return
 
 
 def _resident_bytes() -> int:

@@ -105,6 +105,27 @@ async def test_a_job_shares_neither_memory_nor_descriptors_with_the_agent(isolat
     assert [line for line in memory if "memfd" in line] == []
 
 
+async def test_an_alarm_left_by_a_failed_import_is_held_against_no_other_job(
+    make_harness: MakeHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "alarming.py").write_text(
+        "import signal\n"
+        "signal.signal(signal.SIGALRM, lambda *_: 1 / 0)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.0004, 0.0004)\n"
+        "raise RuntimeError('half')\n"
+        "def run(): ...\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(tmp_path)
+    isolated = make_harness(isolates=True, modules=f"{JOBS},alarming", allow_pickle=False)
+    for _ in range(20):
+        await isolated.ready()
+        half, _ = isolated.assign(("alarming.run",), ("coroutine", 1))
+        await isolated.outcomes([half])
+        await isolated.wait(lambda: not isolated.slot.busy)
+        assert not isolated.suspected
+
+
 async def test_what_a_failed_import_leaves_behind_is_found_by_no_other_job(
     make_harness: MakeHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
