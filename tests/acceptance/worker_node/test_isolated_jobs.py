@@ -168,7 +168,7 @@ async def test_a_job_that_is_killed_ends_with_all_its_processes(isolated: SlotHa
     await isolated.ready()
     notes = tmp_path / "notes"
     isolated.assign(("note_pid_then_wait", str(notes), str(tmp_path / "never")))
-    await isolated.wait(notes.exists)
+    await isolated.wait(lambda: notes.exists() and notes.read_text())
     running = isolated.slot.running()
     assert running is not None
     isolated.slot.kill(running.sequence, KillReason.TIMEOUT)

@@ -145,7 +145,7 @@ async def test_killing_a_job_kills_the_processes_that_it_started(harness: SlotHa
     await harness.ready()
     notes = tmp_path / "notes"
     harness.assign(("start_a_process_and_wait", str(notes)))
-    await harness.wait(notes.exists)
+    await harness.wait(lambda: notes.exists() and notes.read_text())
     running = harness.slot.running()
     assert running is not None
     harness.slot.kill(running.sequence, KillReason.TIMEOUT)
