@@ -1,5 +1,6 @@
 """Settings from the environment: `WORKMANAGER_<NAME>` for each field of a Pydantic model, read once at start."""
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Annotated, NoReturn, TypeVar
@@ -9,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from jobqueue.model import ALL_QUEUES, LEASE_SECONDS
 
 PREFIX = "WORKMANAGER_"
+_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
+"""User name and password in a URL."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -46,7 +49,10 @@ class QueueSettings(BaseModel):
 
 
 def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
-    """Read the variables of `model`. An invalid one ends the program, with one line on stderr and exit code 2."""
+    """Read the variables of `model`. An invalid one ends the program, with one line on stderr and exit code 2.
+
+    The line has the wrong value, but no password of a URL.
+    """
     given = {
         name: environ[PREFIX + name.upper()]
         for name in model.model_fields
@@ -57,7 +63,8 @@ def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0] if first["loc"] else "").upper()
-        exit_with_usage_error(f"{name}: {first['msg']} (got {first['input']!r})")
+        message = f"{name}: {first['msg']} (got {first['input']!r})"
+        exit_with_usage_error(_CREDENTIALS.sub("...@", message))
 
 
 def exit_with_usage_error(message: str) -> NoReturn:

@@ -53,3 +53,14 @@ def test_a_usage_error_is_one_line_and_exit_code_two(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as raised:
         exit_with_usage_error("--slots: too many")
     assert (raised.value.code, capsys.readouterr().err) == (2, "--slots: too many\n")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://user:secret@host/0", "http://secret@host", "http://user:se/cr@et@host:1", "x http://u:secret@h y"]
+)
+def test_a_wrong_value_is_shown_without_the_password_of_its_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load_settings(QueueSettings, {"WORKMANAGER_LEASE_SECONDS": url})
+    err = capsys.readouterr().err
+    assert "://...@h" in err
+    assert not any(part in err for part in ("secret", "se/cr", "et@"))
