@@ -1,7 +1,7 @@
 """CPU priority of a worker (niceness), so that managers and Redis on the same machine respond while jobs run.
 
-Executors import this. What `logging`, `threading` and `random` do at each fork would double the time that an isolated
-job takes, so they are imported where they are needed.
+Executors import this. `logging`, `threading` and `random` run code of their own in each fork for an isolated job
+(docs/decisions/0019), so they are imported where they are needed.
 """
 
 import os

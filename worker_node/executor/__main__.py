@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _process_state(options: argparse.Namespace, children: ChildWatch) -> "ProcessState | None":
     """Return what restores the process after jobs; None if none runs in it, and none of their code decodes a record.
 
-    Imported only where it is needed, like what `_source_watch` returns: what these import (`logging`, `threading`,
-    `random`) takes memory and runs at each fork. Both double the time that an isolated job takes.
+    Imported only where it is needed, like what `_source_watch` returns: they import `logging`, `threading` and
+    `random`, which run code of their own in each fork for an isolated job (docs/decisions/0019).
     """
     if options.isolate and not options.allow_pickle:
         return None

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,19 +106,32 @@ async def test_a_job_shares_neither_memory_nor_descriptors_with_the_agent(isolat
     assert [line for line in memory if "memfd" in line] == []
 
 
-async def test_an_alarm_left_by_a_failed_import_is_held_against_no_other_job(
+@pytest.fixture
+def make_isolated_with(
     make_harness: MakeHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, str], SlotHarness]:
+    """Return what makes a harness that isolates every job, and knows one module more: its name and its source."""
+
+    def make(name: str, source: str) -> SlotHarness:
+        (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+        monkeypatch.syspath_prepend(tmp_path)
+        return make_harness(isolates=True, modules=f"{JOBS},{name}", allow_pickle=False)
+
+    return make
+
+
+async def test_an_alarm_left_by_a_failed_import_is_held_against_no_other_job(
+    make_isolated_with: Callable[[str, str], SlotHarness],
 ) -> None:
-    (tmp_path / "alarming.py").write_text(
+    isolated = make_isolated_with(
+        "alarming",
         "import signal\n"
         "signal.signal(signal.SIGALRM, lambda *_: 1 / 0)\n"
         "signal.setitimer(signal.ITIMER_REAL, 0.0004, 0.0004)\n"
         "raise RuntimeError('half')\n"
-        "def run(): ...\n"
+        "def run(): ...\n",
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.syspath_prepend(tmp_path)
-    isolated = make_harness(isolates=True, modules=f"{JOBS},alarming", allow_pickle=False)
     for _ in range(20):
         await isolated.ready()
         half, _ = isolated.assign(("alarming.run",), ("coroutine", 1))
@@ -127,20 +141,18 @@ async def test_an_alarm_left_by_a_failed_import_is_held_against_no_other_job(
 
 
 async def test_what_a_failed_import_leaves_behind_is_found_by_no_other_job(
-    make_harness: MakeHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_isolated_with: Callable[[str, str], SlotHarness], tmp_path: Path
 ) -> None:
     pids = tmp_path / "pids"
-    (tmp_path / "half_imported.py").write_text(
+    isolated = make_isolated_with(
+        "half_imported",
         "import signal, subprocess\n"
         f"open({str(pids)!r}, 'w').write(str(subprocess.Popen(['sleep', '600']).pid))\n"
         "signal.signal(signal.SIGALRM, lambda *_: 1 / 0)\n"
         "signal.setitimer(signal.ITIMER_REAL, 0.05, 0.001)\n"
         "raise RuntimeError('half')\n"
-        "def run(): ...\n"
+        "def run(): ...\n",
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.syspath_prepend(tmp_path)
-    isolated = make_harness(isolates=True, modules=f"{JOBS},half_imported", allow_pickle=False)
     await isolated.ready()
     half, *behind = isolated.assign(("half_imported.run",), ("coroutine", 1), ("coroutine", 2))
     (failed,) = await isolated.outcomes([half])
