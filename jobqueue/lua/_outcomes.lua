@@ -1,4 +1,5 @@
 -- How jobs end: what finish, fail, release, cancel and the reapers write in common.
+-- include: _ends
 
 -- is_leased_by(key, token): whether a record is the one that the lease with this token was made for. An id can be used
 -- again while a run of the deleted job with that id still goes on, by programs that run none of these scripts. The end
@@ -105,6 +106,7 @@ local function record_failure(id, key, queue, failure)
   local score = '+inf'
   if failure.ttl >= 0 then score = math.floor(failure.now) + failure.ttl end
   redis.call('ZADD', prefix .. ':failed:' .. queue, score, id)
+  end_job(id, key, redis.call('HGET', key, 'wm_at_end'), failure.status, failure.iso)
 end
 
 -- record_cancellation(id, key, queue, ttl, now, iso): ends a job that will not start (again).
@@ -115,4 +117,5 @@ local function record_cancellation(id, key, queue, ttl, now, iso)
   set_ttl(key, ttl)
   -- Results of earlier runs.
   set_ttl(prefix .. ':results:' .. id, ttl)
+  end_job(id, key, redis.call('HGET', key, 'wm_at_end'), 'canceled', iso)
 end

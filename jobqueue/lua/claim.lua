@@ -18,6 +18,7 @@ local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
 -- include: _turns
+-- include: _ends
 local now, iso, worker, token = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local lease, wanted = tonumber(ARGV[5]), tonumber(ARGV[6])
 local default_result_ttl, default_failure_ttl, max_bytes = ARGV[7], ARGV[8], tonumber(ARGV[9])
@@ -63,6 +64,7 @@ local function reject(id, key, queue, fields, reason)
   if fields then
     redis.call('HSET', key, 'status', 'failed', 'ended_at', iso, 'wm_reason', 'rejected', 'wm_note', reason)
     redis.call('EXPIRE', key, default_failure_ttl)
+    end_job(id, key, redis.call('HGET', key, 'wm_at_end'), 'failed', iso)
   end
   redis.call('ZADD', prefix .. ':failed:' .. queue, math.floor(now) + tonumber(default_failure_ttl), id)
   redis.call('HINCRBY', prefix .. ':wm:failed', 'unreadable', 1)

@@ -9,6 +9,7 @@ local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
 -- include: _places
+-- include: _ends
 local now, iso = clock(ARGV[1]), ARGV[2]
 local REGISTRIES = {'finished', 'failed', 'canceled', 'scheduled', 'deferred', 'ready'}
 local AWAY = {scheduled = true, deferred = true, created = true, rate_limited = true, ready_to_enqueue = true,
@@ -31,6 +32,7 @@ for i = 3, #ARGV, 2 do
     redis.call('ZREM', prefix .. ':wm:feed', id)
     redis.call('ZREM', prefix .. ':wm:feed:leases', id)
     redis.call('HDEL', prefix .. ':wm:feed:places', id)
+    end_job(id, key, call_own('HGET', key, 'wm_at_end'), 'deleted', iso)
     redis.call('DEL', key, prefix .. ':results:' .. id, key .. ':dependents')
     give_back_place(id, fields[3], now, iso)
     answers[#answers + 1] = 'deleted'

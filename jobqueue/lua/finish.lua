@@ -85,7 +85,9 @@ while at <= #ARGV do
     local id = ARGV[at_job]
     local key = prefix .. ':job:' .. id
     if held[n] and has_execution_record then drop_execution(id, token, worker) end
-    if not held[n] or not is_leased_by(key, token) then
+    -- is_leased_by and what is to be done at the end, in one command.
+    local record = held[n] and call_own('HMGET', key, 'wm_lease', 'wm_at_end') or {}
+    if not held[n] or record[1] ~= token then
       lost[#lost + 1] = id
     else
       done[#done + 1] = id
@@ -99,6 +101,7 @@ while at <= #ARGV do
           feed_ids[place] = id
         end
       end
+      end_job(id, key, record[2], 'finished', iso, ARGV[at_job + 1])
     end
   end
   leave_other_registries(queue, done)

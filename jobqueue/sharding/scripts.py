@@ -1,6 +1,7 @@
 """Loader of the Lua scripts in `jobqueue/lua`: one script per file, headed by its keys, arguments and return value.
 
-A line `-- include: _name` is replaced by `_name.lua`, which holds local functions that several scripts share.
+A line `-- include: _name` is replaced by `_name.lua`, which holds local functions that several scripts share, and may
+include others itself. A file that is included twice stands where it is included first.
 """
 
 import hashlib
@@ -33,8 +34,14 @@ def script(name: str) -> Script:
     Raises:
         FileNotFoundError: there is no such script, or include.
     """
-    return Script(name, _INCLUDE.sub(lambda match: _read(match[1]), _read(name)))
+    return Script(name, _read(name, set()))
 
 
-def _read(name: str) -> str:
-    return (_DIRECTORY / f"{name}.lua").read_text(encoding="utf-8")
+def _read(name: str, included: set[str]) -> str:
+    def include(match: re.Match[str]) -> str:
+        if match[1] in included:
+            return ""
+        included.add(match[1])
+        return _read(match[1], included)
+
+    return _INCLUDE.sub(include, (_DIRECTORY / f"{name}.lua").read_text(encoding="utf-8"))
