@@ -26,11 +26,14 @@ from jobqueue.sharding.scripts import script
 PREFIX = "{rq:*}"
 """Matches the prefix of every shard of a cluster."""
 
-WORKER_SCRIPTS = ("claim", "release", "finish", "fail", "extend", "save_meta", "worker_heartbeat", "unregister")
+WORKER_SCRIPTS = (
+    *("claim", "release", "finish", "fail", "extend", "save_meta", "worker_heartbeat", "unregister"),
+    "settle_children",
+)
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view"),
     *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
-    *("expire", "manager_heartbeat", "save_api_key"),
+    *("expire", "manager_heartbeat", "save_api_key", "register_children", "settle_parents", "settle_children"),
     *("scaler_acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),
     *("fence_worker", "hold_workers", "release_workers"),
 )
@@ -39,6 +42,8 @@ _WORKER_KEYS = (
     *(keys.queues(PREFIX), keys.queue(PREFIX, "*"), keys.job(PREFIX, "*"), keys.results(PREFIX, "*")),
     *(keys.execution(PREFIX, "*", "*"), keys.executions(PREFIX, "*")),
     *(keys.registry(PREFIX, status, "*") for status in ("wip", "scheduled", "finished", "failed", "canceled")),
+    *(keys.registry(PREFIX, "deferred", "*"), keys.open_parents(PREFIX, "*"), keys.children(PREFIX, "*")),
+    *(keys.canceled_children(PREFIX, "*"), keys.registering(PREFIX), keys.parents_to_settle(PREFIX)),
     *(keys.rate_limits(PREFIX), keys.rate_limit(PREFIX, "*")),
     *(keys.workers(PREFIX), keys.workers_of_queue(PREFIX, "*"), keys.worker(PREFIX, "*")),
     *(keys.leases(PREFIX), keys.claim(PREFIX, "*"), keys.wake(PREFIX, "*"), keys.commands(PREFIX, "*")),
@@ -49,7 +54,7 @@ _WORKER_KEYS = (
 )
 _WORKER_READ_KEYS = (
     *(keys.suspended(PREFIX), keys.paused(PREFIX), keys.manager_heartbeat(PREFIX), keys.fence(PREFIX, "*")),
-    *(keys.registry(PREFIX, "deferred", "*"), keys.LAYOUT),
+    keys.LAYOUT,
 )
 _SCRIPTING = frozenset({"eval", "evalsha"})
 _CALL = re.compile(r"(?:redis\.p?call|raw_p?call|call_own|call_shared)\(([^,)]+)")
@@ -81,7 +86,22 @@ def roles() -> Mapping[str, Role]:
             | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "cluster|nodes", "config|get"}
             # manager/append_only: a file that the server may not start from is rewritten.
             | {"bgrewriteaof"}
-            | {"get", "set", "del", "exists", "expire", "hget", "hgetall", "hset", "hdel", "llen", "lindex", "lrange"}
+            | {
+                "get",
+                "set",
+                "del",
+                "exists",
+                "expire",
+                "hget",
+                "hgetall",
+                "hkeys",
+                "hrandfield",
+                "hset",
+                "hdel",
+                "llen",
+                "lindex",
+                "lrange",
+            }
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange", "scan"}
             # `audit.py`: the audit stream is read and trimmed.
             | {"xtrim"},
@@ -92,7 +112,7 @@ def roles() -> Mapping[str, Role]:
             commands=_commands_of(WORKER_SCRIPTS)
             | _SCRIPTING
             | {"ping", "time", "cluster|slots", "cluster|info", "get", "del", "expire", "exists", "llen", "hgetall"}
-            | {"hset", "rpush", "blpop", "srandmember", "srem", "zrem", "zcard"},
+            | {"hrandfield", "hset", "rpush", "blpop", "srandmember", "srem", "zrem", "zcard"},
             keys=(
                 *(f"~{key}" for key in _WORKER_KEYS),
                 *(f"%R~{key}" for key in _WORKER_READ_KEYS),

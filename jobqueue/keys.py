@@ -144,6 +144,31 @@ def dependents(prefix: str) -> str:
     return f"{prefix}:wm:dependents"
 
 
+def open_parents(prefix: str, job_id: str) -> str:
+    """Hash: the jobs that a deferred one still waits for, each with `finished` or `ended`."""
+    return f"{prefix}:wm:parents:{job_id}"
+
+
+def children(prefix: str, job_id: str) -> str:
+    """Hash: the jobs that wait for this one, each with the prefix of its shard."""
+    return f"{prefix}:wm:children:{job_id}"
+
+
+def canceled_children(prefix: str, job_id: str) -> str:
+    """Hash: the jobs that were told that this one will not finish, each with the prefix of its shard."""
+    return f"{prefix}:wm:canceled-children:{job_id}"
+
+
+def registering(prefix: str) -> str:
+    """Sorted set of deferred jobs that some parent may not know of yet, by when they were written."""
+    return f"{prefix}:wm:registering"
+
+
+def parents_to_settle(prefix: str) -> str:
+    """Hash: jobs whose end (or return) those that wait for them have not been told yet, each with its status."""
+    return f"{prefix}:wm:settle"
+
+
 def feed(prefix: str) -> str:
     """Sorted set of completed jobs to be pulled, by their sequence number."""
     return f"{prefix}:wm:feed"

@@ -28,6 +28,8 @@ MAX_ITERATIONS = 10**9
 """Of the built-in function `sha512`; checked at submission, and by the function itself."""
 ISOLATED = "job"
 """Value of `isolation` for a job that runs in a process of its own."""
+FINISHED, ENDED = "finished", "ended"
+"""What a job awaits of one that it depends on: success, or any end."""
 LEASE_SECONDS = 20.0
 """How long a worker holds a job without renewing its lease."""
 MAX_LOSSES = 3
@@ -70,12 +72,25 @@ def is_over(stored_status: str) -> bool:
 
 
 class FailureReason(StrEnum):
-    """Why a job failed."""
+    """Why a job failed; for DEPENDENCY_FAILED, why it was canceled."""
 
     EXCEPTION = "exception"
     TIMEOUT = "timeout"
     WORKER_LOST = "worker_lost"
     REJECTED = "rejected"
+    DEPENDENCY_FAILED = "dependency_failed"
+
+
+class Dependency(NamedTuple):
+    """A job that another one waits for.
+
+    Attributes:
+        parent_id: its id.
+        awaited: `FINISHED` if it must succeed, or else the child is canceled; `ENDED` if any end will do.
+    """
+
+    parent_id: str
+    awaited: str = FINISHED
 
 
 class NewJob(NamedTuple):
@@ -94,6 +109,9 @@ class NewJob(NamedTuple):
         unique_key, unique_milliseconds: for this long, no other job with the same key is accepted.
         meta: a JSON object; None for none.
         isolation: `ISOLATED` for a process of its own.
+        depends_on: jobs that it waits for; None if it does not wait. It may be empty: such a job of a workflow begins
+            once the whole workflow is written.
+        workflow_id: the workflow that it belongs to.
     """
 
     id: str
@@ -112,6 +130,8 @@ class NewJob(NamedTuple):
     meta: bytes | None = None
     delay_seconds: float | None = None
     isolation: str | None = None
+    depends_on: tuple[Dependency, ...] | None = None
+    workflow_id: str | None = None
 
 
 class ClaimedJob(NamedTuple):

@@ -20,7 +20,6 @@ from jobqueue.json_text import why_not_shown
 from jobqueue.model import ISOLATED, RQ_TIMEOUT_SECONDS, FailureReason, JobError, JobView, ResultNote, Status
 from jobqueue.rq_call import PICKLE_START, called_path, requested_function
 from jobqueue.sharding.shard import Shard
-from jobqueue.sharding.shards import Shards
 from jobqueue.stored_values import integer_of, name_of, shown_name, text_of
 from jobqueue.timestamps import iso
 
@@ -48,22 +47,6 @@ LARGE_META = "GET /jobs/ID shows up to 1 MiB"
 LARGE_ERROR = "left out of the listing because of its size: GET /jobs/ID shows it"
 FOREIGN_RESULT = "written by another program in a form that cannot be shown: read the newest entry of the job's results"
 _STATUSES = frozenset(Status)
-
-
-async def find_shard(shards: Shards, job_id: str) -> Shard | None:
-    """Return the shard that holds the job, or None if no shard does.
-
-    That is the shard that the id hashes to, unless a plain RQ client has written the job to another one.
-
-    Raises:
-        ShardUnavailable: a shard that may hold it is unavailable.
-    """
-    home = shards.of(job_id)
-    for shard in (home, *(other for other in shards if other is not home)):
-        (found,) = await shard.execute(("EXISTS", keys.job(shard.prefix, job_id)))
-        if found:
-            return shard
-    return None
 
 
 async def view_jobs(
@@ -206,6 +189,8 @@ def _iso(due_at: float) -> str | None:
 
 
 def _dependencies(fields: Mapping[str, bytes]) -> tuple[str, ...]:
+    if "wm_depends_on" in fields:
+        return _own_dependencies(fields["wm_depends_on"])
     encoded = fields.get("dependency_ids")
     if encoded is None:
         return (text_of(fields["dependency_id"]),) if "dependency_id" in fields else ()
@@ -218,6 +203,13 @@ def _dependencies(fields: Mapping[str, bytes]) -> tuple[str, ...]:
     # Halves of surrogate pairs cannot be encoded.
     texts = (str(each)[:MAX_ID_CHARACTERS].encode("utf-8", "replace").decode() for each in ids[:MAX_DEPENDENCIES])
     return tuple(texts)
+
+
+def _own_dependencies(encoded: bytes) -> tuple[str, ...]:
+    try:
+        return tuple(parent for parent, _ in json.loads(encoded))
+    except (ValueError, TypeError, RecursionError):
+        return ()
 
 
 def _unreadable(job_id: str, fields: Mapping[str, bytes], reason: str) -> JobView:
@@ -277,7 +269,8 @@ def _result(stored: StoredJob) -> tuple[bytes | None, str, ResultNote | None]:
 def _error(status: str, fields: Mapping[str, bytes], entry: Mapping[bytes, bytes]) -> JobError | None:
     note = _text(fields, "wm_note")
     if note is not None:
-        return JobError(FailureReason.REJECTED, note, "")
+        is_child = status == Status.CANCELED and fields.get("wm_reason") == FailureReason.DEPENDENCY_FAILED.encode()
+        return JobError(FailureReason.DEPENDENCY_FAILED if is_child else FailureReason.REJECTED, note, "")
     if status != Status.FAILED:
         return None
     encoded = entry.get(b"exc_string")

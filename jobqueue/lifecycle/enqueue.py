@@ -116,11 +116,15 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
     """Return everything but id and data, as the script expects it."""
     fields: list[str | int] = ["created_at", written_at, "origin", job.queue, "description", job.function]
     fields += ["timeout", job.timeout_seconds, "result_ttl", job.result_ttl_seconds, "wm_feed", int(job.feed)]
-    if job.due_at is None:
+    if job.depends_on is not None:
+        fields += ["status", "deferred"]
+        if job.depends_on:
+            fields += ["wm_depends_on", json.dumps(job.depends_on, separators=(",", ":"))]
+    elif job.due_at is None:
         fields += ["status", "queued", "enqueued_at", written_at]
     else:
         fields += ["status", "scheduled"]
-    if job.at_front and job.due_at is not None:
+    if job.at_front and (job.due_at is not None or job.depends_on is not None):
         fields += ["enqueue_at_front", 1]
     if job.retries:
         fields += ["retries_left", job.retries, "retry_intervals", json.dumps(list(job.retry_intervals or (0,)))]
@@ -128,6 +132,8 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
         fields += ["meta", job.meta.decode()]
     if job.isolation is not None:
         fields += ["wm_isolation", job.isolation]
+    if job.workflow_id is not None:
+        fields += ["wm_workflow", job.workflow_id]
     options = _options_digest(job)
     if options:
         fields += ["wm_options", options]
@@ -136,6 +142,8 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
 
 
 def _mode_and_due(job: NewJob) -> tuple[str, str]:
+    if job.depends_on is not None:
+        return "W", json.dumps([text for dependency in job.depends_on for text in dependency])
     if job.due_at is None:
         return ("L" if job.at_front else "R"), ""
     return ("A" if job.delay_seconds is None else "D"), repr(job.due_at)

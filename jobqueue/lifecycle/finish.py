@@ -93,7 +93,8 @@ class FinishReport:
 
     Attributes:
         lost: ids whose lease was gone: nothing was recorded for them.
-        parents: ids of ended jobs that other jobs depend on.
+        parents: ids of ended jobs that jobs of plain RQ clients depend on.
+        awaited: ids of ended jobs that other jobs wait for (`dependencies.py`).
         retried: ids of jobs that will run again.
         failed: outcomes of jobs that have failed and will not run again.
     """
@@ -102,6 +103,7 @@ class FinishReport:
     parents: tuple[str, ...]
     retried: tuple[str, ...]
     failed: tuple[Failed | Retried, ...] = ()
+    awaited: tuple[str, ...] = ()
 
 
 async def finish(
@@ -117,24 +119,27 @@ async def finish(
     lost: list[bytes] = []
     parents: list[bytes] = []
     retried: list[bytes] = []
+    awaited: list[bytes] = []
     failed: tuple[Failed | Retried, ...] = ()
     for start in range(0, len(succeeded), FINISH_LIMIT):
         arguments = _finish_arguments(worker, succeeded[start : start + FINISH_LIMIT], now)
         answer = await shard.run(script("finish"), *arguments, retry_seconds=retry_seconds)
         lost += answer[0]
         parents += answer[1]
+        awaited += answer[2]
     if others:
         answer = await shard.run(script("fail"), *_fail_arguments(worker, others, now), retry_seconds=retry_seconds)
         lost += answer[0]
         parents += answer[1]
         retried += answer[2]
+        awaited += answer[3]
         run_again_or_lost = {*_texts(answer[0]), *_texts(answer[2])}
         failed = tuple(
             outcome
             for outcome in others
             if not isinstance(outcome, Stopped) and outcome.job.id not in run_again_or_lost
         )
-    return FinishReport(_texts(lost), _texts(parents), _texts(retried), failed)
+    return FinishReport(_texts(lost), _texts(parents), _texts(retried), failed, _texts(awaited))
 
 
 def gave_up_text(outcome: Retried) -> str:

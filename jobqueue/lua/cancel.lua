@@ -49,6 +49,7 @@ for i = 4, #ARGV, 2 do
     redis.call('ZREM', prefix .. ':deferred:' .. queue, id)
     redis.call('ZREM', prefix .. ':ready:' .. queue, id)
     record_cancellation(id, key, queue, ttl, now, iso)
+    if status == 'deferred' then redis.call('EXPIRE', prefix .. ':wm:parents:' .. id, ttl) end
     give_back_place(id, fields[4], now, iso)
     answers[#answers + 1] = {'canceled'}
   else

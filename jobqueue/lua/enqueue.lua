@@ -2,14 +2,17 @@
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  number of groups
--- ARGV[3+] for each group: queue | mode: R tail, L head, D scheduled after a delay, A scheduled at a given instant
---          | due: seconds since the epoch ('' unless D or A) | unique key ('' for none) | its milliseconds | function
+-- ARGV[3+] for each group: queue | mode: R tail, L head, D scheduled after a delay, A scheduled at a given instant,
+--          or W waits for other jobs
+--          | due: seconds since the epoch (D, A), or a list in JSON of the ids of its parents, each followed by
+--          'finished' or 'ended' (W); else '' | unique key ('' for none) | its milliseconds | function
 --          | number of shared fields, their names and values
 --          then for each job: number of its group (only if there are several) | id | data
 -- Returns  for each job in order: 1 written | 2 already there with the same content | 0 there with other content
 --          | {id, milliseconds left} of the job that has the unique key
 local prefix = KEYS[1]
 -- include: _tolerant
+-- include: _clock
 -- include: _push
 
 -- Fields that change during a job's life: two submissions are the same whatever these say.
@@ -70,6 +73,18 @@ end
 
 local front, back, answers = {}, {}, {}
 
+-- A child that waits is queued by settle_parents.lua, once its parents know of it and have ended.
+local function wait_for_parents(group, id)
+  local parents = prefix .. ':wm:parents:' .. id
+  group.parents = group.parents or cjson.decode(group.due)
+  redis.call('DEL', parents)
+  for first = 1, #group.parents, 1000 do
+    redis.call('HSET', parents, unpack(group.parents, first, math.min(first + 999, #group.parents)))
+  end
+  redis.call('ZADD', prefix .. ':deferred:' .. group.queue, '+inf', id)
+  redis.call('ZADD', prefix .. ':wm:registering', clock(ARGV[1]), id)
+end
+
 local function add(line, queue, id)
   local ids = line[queue]
   if ids then ids[#ids + 1] = id else line[queue] = {id} end
@@ -81,6 +96,9 @@ local function place(group, id)
     add(back, queue, id)
   elseif mode == 'L' then
     add(front, queue, id)
+  elseif mode == 'W' then
+    wait_for_parents(group, id)
+    if group.written == 0 then redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue) end
   else
     local scheduled = prefix .. ':scheduled:' .. queue
     redis.call('ZADD', scheduled, mode == 'A' and next_due(scheduled, group.due) or group.due, id)

@@ -8,7 +8,8 @@
 --          | reason | trace (zlib-compressed, in base64) | failure ttl, seconds; for `retry` only, else '':
 --          | value (base64) | maximum number of retries | intervals as JSON | '1' to retry at the front;
 --          for all: hash of the source of the function's module ('' for none)
--- Returns  {ids whose lease or record is gone, ids that have dependents, ids that will run again}
+-- Returns  {ids whose lease or record is gone, ids that have dependents (RQ's), ids that will run again, ids that
+--          other jobs wait for}
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -80,4 +81,4 @@ for i = 4, #ARGV, 13 do
     end
   end
 end
-return {lost, parents, retried_ids}
+return {lost, parents, retried_ids, ended_parents}

@@ -7,7 +7,8 @@
 --          | hash of the source of the function's module ('' for none) | run time of its jobs in total, seconds
 --          | result ttl (-1 forever, 0 keep nothing) | feed '0' | '1' | '1' if RQ's execution records were written
 --          | number of jobs, then for each: id, value (base64), its place among all jobs of the call
--- Returns  {ids whose lease or record is gone (nothing was recorded for them), ids that have dependents}
+-- Returns  {ids whose lease or record is gone (nothing was recorded for them), ids that have dependents (RQ's),
+--          ids that other jobs wait for}
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -136,4 +137,4 @@ if #places > 0 then
   redis.call('ZADD', feed, unpack(entries))
   if redis.call('EXISTS', wake_key) == 0 then redis.call('RPUSH', wake_key, '1') end
 end
-return {lost, parents}
+return {lost, parents, ended_parents}

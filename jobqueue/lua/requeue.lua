@@ -3,8 +3,9 @@
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  now as RQ writes it
 -- ARGV[3+] for each job: id | the queue that it must be in, else it is missing ('' for any)
--- Returns  for each id: 'missing' | 'queued' (or it waits for a place of its rate limit) | the status that forbids it
---          (only failed, stopped and canceled jobs may)
+-- Returns  for each id: 'missing' | 'queued' (or it waits for a place of its rate limit) | 'deferred' (it waits for
+--          other jobs again) | the status that forbids it (only failed, stopped and canceled jobs may)
+--          | 'dependency_failed' (it was canceled because of another job, and returns with that one)
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -15,10 +16,12 @@ local now, iso, answers = clock(ARGV[1]), ARGV[2], {}
 for i = 3, #ARGV, 2 do
   local id, wanted = ARGV[i], ARGV[i + 1]
   local key = prefix .. ':job:' .. id
-  local fields = redis.call('HMGET', key, 'status', 'origin', 'data', 'rate_limit_key')
+  local fields = redis.call('HMGET', key, 'status', 'origin', 'data', 'rate_limit_key', 'wm_reason', 'wm_at_end')
   local status, queue = fields[1], fields[2] or ''
   if not status or not fields[3] or (wanted ~= '' and wanted ~= queue) then
     answers[#answers + 1] = 'missing'
+  elseif status == 'canceled' and fields[5] == 'dependency_failed' then
+    answers[#answers + 1] = 'dependency_failed'
   elseif status == 'failed' or status == 'stopped' or status == 'canceled' then
     redis.call('ZREM', prefix .. ':failed:' .. queue, id)
     redis.call('ZREM', prefix .. ':canceled:' .. queue, id)
@@ -27,13 +30,20 @@ for i = 3, #ARGV, 2 do
     redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'wm_lease', 'ended_at', 'exc_info')
     redis.call('PERSIST', key)
     redis.call('PERSIST', prefix .. ':results:' .. id)
-    if fields[4] and fields[4] ~= '' then
+    if fields[6] and string.find(fields[6], 'd', 1, true) then redis.call('HSET', prefix .. ':wm:settle', id, 'requeued') end
+    local waits = status == 'canceled' and redis.call('EXISTS', prefix .. ':wm:parents:' .. id) == 1
+    if waits then
+      redis.call('HSET', key, 'status', 'deferred')
+      redis.call('PERSIST', prefix .. ':wm:parents:' .. id)
+      redis.call('ZADD', prefix .. ':deferred:' .. queue, '+inf', id)
+      redis.call('ZADD', prefix .. ':wm:registering', now, id)
+    elseif fields[4] and fields[4] ~= '' then
       wait_for_place(id, key, fields[4], now, iso)
     else
       redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
       push(queue, {id}, false)
     end
-    answers[#answers + 1] = 'queued'
+    answers[#answers + 1] = waits and 'deferred' or 'queued'
   else
     answers[#answers + 1] = status
   end

@@ -17,8 +17,10 @@ from jobqueue.audit import trim_audit
 from jobqueue.backoff import Outage
 from jobqueue.errors import JobQueueError, NotPermitted, ShardUnavailable
 from jobqueue.inspection.listing import queue_names
+from jobqueue.lifecycle.dependencies import settle
 from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.leases import REAP_LIMIT, reap, reap_rq_executions, rescue
+from jobqueue.maintenance.deferred_jobs import RECHECK_SECONDS, recheck_deferred, register_overdue
 from jobqueue.maintenance.reaped_jobs import report_reaped, report_reaped_rq_jobs
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs, wake_workers
 from jobqueue.maintenance.sweep import SWEEP_SECONDS, sweep
@@ -119,11 +121,15 @@ class Maintenance:
         self._on_jobs_waiting = on_jobs_waiting
         self._owner = f"workmanager-{secrets.token_hex(8)}"
         self._rescue_cursors: dict[int, int] = {}
+        self._deferred_cursors: dict[tuple[int, str], int] = {}
         self._tasks = (
             _Task("enqueue_due", TICK_SECONDS, self._enqueue_due),
             _Task("wake_workers", TICK_SECONDS, self._wake_workers),
             _Task("reap", 1.0, self._reap),
             _Task("rescue", 1.0, self._rescue),
+            _Task("settle", TICK_SECONDS, self._settle),
+            _Task("register_overdue", TICK_SECONDS, self._register_overdue),
+            _Task("recheck_deferred", RECHECK_SECONDS, self._recheck_deferred),
             _Task("enqueue_dependents", 1.0, self._enqueue_dependents),
             _Task("prune", 1.0, self._prune),
             _Task("expire_results", 1.0, self._expire_results),
@@ -202,6 +208,19 @@ class Maintenance:
         cursor, rescued = await rescue(shard, self._rescue_cursors.get(shard.index, 0))
         self._rescue_cursors[shard.index] = cursor
         await report_reaped(shard, rescued, "not_held")
+
+    async def _settle(self, shard: Shard) -> None:
+        await settle(shard, self._shards)
+
+    async def _register_overdue(self, shard: Shard) -> None:
+        await register_overdue(self._shards, shard)
+
+    async def _recheck_deferred(self, shard: Shard) -> None:
+        for queue in await queue_names(shard):
+            place = (shard.index, queue)
+            self._deferred_cursors[place] = await recheck_deferred(
+                self._shards, shard, queue, self._deferred_cursors.get(place, 0)
+            )
 
     async def _enqueue_dependents(self, shard: Shard) -> None:
         parents = await enqueue_dependents(shard, self._url)

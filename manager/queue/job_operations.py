@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from jobqueue.inspection.job_views import find_shard
 from jobqueue.lifecycle import control
 from jobqueue.lifecycle.control import CancelResult
 from jobqueue.lifecycle.pull import acknowledge_each
+from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from manager.queue.circuit_breaker import ShardBreaker

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobqueue.errors import JobQueueError, ShardUnavailable
-from jobqueue.lifecycle.enqueue import EnqueueResult, enqueue
+from jobqueue.lifecycle.dependencies import register
+from jobqueue.lifecycle.enqueue import EnqueueOutcome, EnqueueResult, enqueue
 from jobqueue.model import NewJob
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
@@ -59,10 +60,12 @@ class Submitter:
         self._breaker = breaker
         self._commits = [self._group_commit(shard) for shard in shards]
 
-    def new_id(self, unique_key: str | None = None) -> str:
-        """Return a new id: on the unique key's shard, or else on the first available shard in rotation."""
-        if unique_key is not None:
-            return self._shards.new_id(self._shards.of(unique_key))
+    def new_id(self, near: str | None = None) -> str:
+        """Return a new id: on the shard of `near`, a unique key or a job's id, or else on the first available shard in
+        rotation.
+        """
+        if near is not None:
+            return self._shards.new_id(self._shards.of(near))
         if not self._breaker.any_open:
             return self._shards.new_id()
         available = self._breaker.available(self._shards.in_rotation())
@@ -119,7 +122,15 @@ class Submitter:
     def _group_commit(self, shard: Shard) -> GroupCommit[NewJob, EnqueueResult]:
         async def commit(jobs: Sequence[NewJob]) -> Sequence[EnqueueResult]:
             with self._breaker.guard(shard):
-                return await enqueue(shard, jobs, retry_seconds=RETRY_SECONDS)
+                answers = await enqueue(shard, jobs, retry_seconds=RETRY_SECONDS)
+            waiting = [
+                job.id
+                for job, answer in zip(jobs, answers, strict=True)
+                if job.depends_on and answer in (EnqueueOutcome.WRITTEN, EnqueueOutcome.REPEATED)
+            ]
+            if waiting:
+                await register(self._shards, shard, waiting)
+            return answers
 
         return GroupCommit(commit, weigh=_weight, max_weight=MAX_CALL_BYTES)
 

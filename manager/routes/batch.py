@@ -5,10 +5,11 @@ Hot path: see benchmarks/README.md#http_batch.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
+from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from manager.api_keys.caller import Caller
 from manager.http.asgi import Receive, Scope, require_media_type, stream_body
@@ -16,10 +17,11 @@ from manager.http.authentication import caller_of
 from manager.http.key_limits import take_job
 from manager.http.ndjson import LineSplitter
 from manager.http.permissions import queue_forbidden
-from manager.http.problems import BAD_BODY, TOO_LARGE, Problem
+from manager.http.problems import BAD_BODY, TOO_LARGE, Problem, queue_problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
+from manager.queue.parents import check_parents
 from manager.queue.service import QueueService
 from manager.queue.submitter import PendingJob
 from manager.routes.foreign_jobs import hide_foreign_job
@@ -136,16 +138,17 @@ class _Batch:
             submission = self._job_factory.parse(line)
             if not self._caller.sees(submission.queue):
                 return queue_forbidden(self._caller, submission.queue)
-            unique_key = None if submission.unique is None else submission.unique.key
-            job_id, limiter = submission.id or self._submitter.new_id(unique_key), self._caller.limiter
+            shard_mate = submission.shard_mate
+            job_id, limiter = submission.id or self._submitter.new_id(shard_mate), self._caller.limiter
             job = self._job_factory.create_job(submission, job_id, limiter)
             if limiter is not None:
                 take_job(self._caller, limiter, job.queue, self._monitor.has_room)
         except Problem as problem:
             return problem
-        return PendingJob(job, can_change_shard=submission.id is None and unique_key is None)
+        return PendingJob(job, can_change_shard=submission.id is None and shard_mate is None)
 
     async def _submit(self, pending: Sequence[PendingJob | Problem]) -> bytes:
+        pending = await self._refuse_orphans(pending)
         valid = [each for each in pending if isinstance(each, PendingJob)]
         results = iter(await self._submitter.submit_all(valid))
         formats = {queue: await self._line_format(queue) for queue in {each.job.queue for each in valid}}
@@ -167,6 +170,20 @@ class _Batch:
             lines.append(formats[each.job.queue] % result.job_id.encode())
         self._metrics.jobs_submitted += written
         return b"".join(lines)
+
+    async def _refuse_orphans(self, pending: Sequence[PendingJob | Problem]) -> Sequence[PendingJob | Problem]:
+        children = [each.job for each in pending if isinstance(each, PendingJob) and each.job.depends_on is not None]
+        if not children:
+            return pending
+        problems: Mapping[str, Problem] = {}
+        try:
+            problems = await check_parents(self._shards, children, self._caller)
+        except JobQueueError as error:
+            problems = {job.id: queue_problem(error) for job in children}
+        if problems and self._caller.limiter is not None:
+            for _ in problems:
+                self._caller.limiter.give_back_job()
+        return [problems.get(each.job.id, each) if isinstance(each, PendingJob) else each for each in pending]
 
     async def _line_format(self, queue: str) -> bytes:
         """Return the answer to an accepted job of that queue, with `%b` in place of its id."""

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request, Response
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.attempt_errors import read_attempt_errors
-from jobqueue.inspection.job_views import find_shard, read_queues, read_statuses, view_jobs
+from jobqueue.inspection.job_views import read_queues, read_statuses, view_jobs
 from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
-from jobqueue.model import JobView, Status
+from jobqueue.model import FailureReason, JobView, Status
+from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from manager.api_keys.caller import Caller
 from manager.api_keys.table import KeyTable
@@ -26,6 +27,7 @@ from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.long_poll import ANSWER_SECONDS, MAX_WAIT_SECONDS
+from manager.queue.parents import check_parents
 from manager.queue.submitter import PendingJob
 from manager.routes.foreign_jobs import hide_foreign_job
 from manager.schemas.documents import job_details_document, job_document, problem_for
@@ -154,16 +156,21 @@ class JobRoutes:
             await read_json(request.scope, request.receive, self._job_factory.max_body_bytes)
         )
         service = self._queue.service
-        unique_key = None if submission.unique is None else submission.unique.key
         caller = caller_of(request.scope)
         if not caller.sees(submission.queue):
             raise queue_forbidden(caller, submission.queue)
         limiter = caller.limiter
-        job = self._job_factory.create_job(submission, submission.id or service.submitter.new_id(unique_key), limiter)
+        job = self._job_factory.create_job(
+            submission, submission.id or service.submitter.new_id(submission.shard_mate), limiter
+        )
+        if job.depends_on is not None:
+            problem = (await check_parents(service.shards, [job], caller)).get(job.id)
+            if problem is not None:
+                raise problem
         if limiter is not None:
             take_job(caller, limiter, job.queue, service.monitor.has_room)
         result = await service.submitter.submit(
-            PendingJob(job, can_change_shard=submission.id is None and unique_key is None)
+            PendingJob(job, can_change_shard=submission.id is None and submission.shard_mate is None)
         )
         if limiter is not None and result.answer is not EnqueueOutcome.WRITTEN:
             limiter.give_back_job()
@@ -171,9 +178,8 @@ class JobRoutes:
         if problem is not None:
             raise await hide_foreign_job(problem, caller, service.shards)
         status: str | None = Status.QUEUED if job.due_at is None else Status.SCHEDULED
-        code = 201
-        if result.answer is EnqueueOutcome.REPEATED and submission.id is not None:
-            code = 200
+        code = 200 if result.answer is EnqueueOutcome.REPEATED and submission.id is not None else 201
+        if code == 200 or job.depends_on is not None:
             (now,) = await read_statuses(service.shards.of(result.job_id), [result.job_id])
             status = now or status
         self._metrics.jobs_submitted += result.answer is EnqueueOutcome.WRITTEN
@@ -243,9 +249,12 @@ class JobRoutes:
         outcome = await self._queue.service.operations.requeue(job_id, queue)
         if outcome == "missing":
             raise _no_such_job(job_id)
-        if outcome != "queued":
+        if outcome == FailureReason.DEPENDENCY_FAILED:
+            reason = "was canceled because a job that it waits for did not finish: requeue that one, and it returns"
+            raise _wrong_status(job_id, Status.CANCELED, reason)
+        if outcome not in (Status.QUEUED, Status.DEFERRED):
             raise _wrong_status(job_id, outcome, "cannot be requeued")
-        return json_response({"id": job_id, "status": Status.QUEUED})
+        return json_response({"id": job_id, "status": outcome})
 
     async def delete(self, request: Request) -> Response:
         """Delete a job and everything stored about it."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from jobqueue.functions import FunctionRegistry
-from jobqueue.model import NewJob
+from jobqueue.model import Dependency, NewJob
 from manager.api_keys.limits import KeyLimiter
 from manager.http.canonical_json import canonical_json
 from manager.http.problems import INVALID, TOO_LARGE, Problem, validation_problem
@@ -88,6 +88,7 @@ class JobFactory:
             meta=_meta(submission),
             delay_seconds=submission.delay or None,
             isolation=submission.isolation,
+            depends_on=_depends_on(submission),
         )
         if limiter is not None and limiter.limits.payload_bytes is not None:
             _check_arguments(job, submission.data or "", limiter.limits.payload_bytes)
@@ -148,6 +149,21 @@ def _due_at(submission: Submission) -> float | None:
         return time.time() + submission.delay
     # The score of a sorted set: no job is due before the epoch.
     return None if submission.at is None else max(0.0, parse_instant(submission.at))
+
+
+def _depends_on(submission: Submission) -> tuple[Dependency, ...] | None:
+    if submission.depends_on is None:
+        return None
+    parents = [
+        Dependency(parent) if isinstance(parent, str) else Dependency(parent.id, parent.when)
+        for parent in submission.depends_on
+    ]
+    ids = {parent.parent_id for parent in parents}
+    if len(ids) < len(parents):
+        raise _invalid("depends_on", "names a job more than once")
+    if submission.id in ids:
+        raise _invalid("depends_on", "a job cannot wait for itself")
+    return tuple(parents)
 
 
 def _meta(submission: Submission) -> bytes | None:

@@ -13,6 +13,9 @@ from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, RESULT_TTL_SE
 from manager.schemas.json_types import YEAR_SECONDS, Base64, Instant, QueueName, Seconds, WholeNumber
 
 ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
+JOB_ID_PATTERN = r"^[^\x00-\x1f\x7f:]{1,256}$"
+"""Plain RQ clients choose ids of any form."""
+MAX_DEPENDENCIES = 1000
 
 TimeoutSeconds = Annotated[int, Field(ge=1, le=YEAR_SECONDS), WholeNumber]
 RetryCount = Annotated[int, Field(ge=0, le=100), WholeNumber]
@@ -36,10 +39,17 @@ class UniqueKey(_Strict):
     within: float = Field(gt=0, le=YEAR_SECONDS)
 
 
+class DependsOn(_Strict):
+    """A job that this one waits for: until it has `finished`, or `ended` in any way."""
+
+    id: str = Field(pattern=JOB_ID_PATTERN)
+    when: Literal["finished", "ended"] = "finished"
+
+
 # The checks of `_check_together`, in the OpenAPI document's terms.
 _EXCLUSIVE: list[Any] = [
     {"required": list(pair), "properties": {name: {"not": {"type": "null"}} for name in pair}}
-    for pair in (("id", "unique"), ("delay", "at"))
+    for pair in (("id", "unique"), ("delay", "at"), ("depends_on", "delay"), ("depends_on", "at"))
 ] + [
     {
         "required": ["data", "kwargs"],
@@ -74,10 +84,27 @@ class Submission(_Strict):
     isolation: Literal["job"] | None = Field(
         default=None, description="`job` runs it in a process of its own, whatever the worker's WORKMANAGER_ISOLATION"
     )
+    depends_on: list[Annotated[str, Field(pattern=JOB_ID_PATTERN)] | DependsOn] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_DEPENDENCIES,
+        description="Jobs that this one waits for: ids, or `{id, when}`; if one of them does not finish, "
+        "it is canceled, unless `when` is `ended`",
+    )
     meta: dict[str, JsonValue] | None = Field(default=None, description="Stored with the job; at most 64 KiB as JSON")
     id: str | None = Field(
         default=None, pattern=f"^{ID_PATTERN}$", description="The Work ID; makes the request idempotent"
     )
+
+    @property
+    def shard_mate(self) -> str | None:
+        """On whose shard the job must lie, if its id is not given: that of its unique key, or best of a parent."""
+        if self.unique is not None:
+            return self.unique.key
+        if self.depends_on is None:
+            return None
+        first = self.depends_on[0]
+        return first if isinstance(first, str) else first.id
 
     @model_validator(mode="after")
     def _check_together(self) -> "Submission":
@@ -85,6 +112,8 @@ class Submission(_Strict):
             raise PydanticCustomError("exclusive", "'id' and 'unique' exclude each other")
         if self.delay is not None and self.at is not None:
             raise PydanticCustomError("exclusive", "'delay' and 'at' exclude each other")
+        if self.depends_on is not None and (self.delay is not None or self.at is not None):
+            raise PydanticCustomError("exclusive", "'depends_on' and 'delay' or 'at' exclude each other")
         if self.data is not None and "data" in self.kwargs:
             raise PydanticCustomError("exclusive", "'data' and 'kwargs.data' exclude each other")
         return self

@@ -14,6 +14,7 @@ from jobqueue.backoff import Backoff
 from jobqueue.error_message import first_line
 from jobqueue.errors import JobQueueError, UnexpectedContent
 from jobqueue.lifecycle.claim import release
+from jobqueue.lifecycle.dependencies import settle
 from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.finish import Failed, Outcome, Retried, finish, gave_up_text
 from jobqueue.model import ClaimedJob, FailureReason
@@ -110,6 +111,8 @@ class Finisher:
             _log_failure(failed)
         if report.parents:
             await self._enqueue_dependents()
+        if report.awaited:
+            await self._settle()
 
     async def _release_pending(self) -> None:
         batch = [self._released[n] for n in range(min(MAX_BATCH, len(self._released)))]
@@ -123,6 +126,13 @@ class Finisher:
             await enqueue_dependents(self._shard, self._redis_url)
         except (JobQueueError, RedisError) as error:
             # They stay noted in Redis, and the managers' maintenance enqueues them.
+            log.warning("event=dependents_postponed shard=%s error=%r", self._shard.prefix, str(error))
+
+    async def _settle(self) -> None:
+        try:
+            await settle(self._shard)
+        except JobQueueError as error:
+            # It is noted in Redis, and the managers' maintenance goes on with it.
             log.warning("event=dependents_postponed shard=%s error=%r", self._shard.prefix, str(error))
 
     def _drop_rejected(self) -> None:

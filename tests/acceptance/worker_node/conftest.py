@@ -16,9 +16,10 @@ import pytest_asyncio
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.functions import FunctionRegistry
-from jobqueue.inspection.job_views import find_shard, view_jobs
+from jobqueue.inspection.job_views import view_jobs
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.model import JobView, NewJob
+from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.acceptance.worker_node.slot_harness import JOBS, MakeHarness, SlotHarness

@@ -11,10 +11,11 @@ import pytest
 from redis.crc import key_slot
 
 from jobqueue.functions import FunctionRegistry
-from jobqueue.inspection.job_views import find_shard, view_jobs
+from jobqueue.inspection.job_views import view_jobs
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.finish import finish
+from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import success_outcome

@@ -9,10 +9,11 @@ from redis import Redis
 from rq import Queue
 
 from jobqueue.functions import FunctionRegistry
-from jobqueue.inspection.job_views import find_shard, read_statuses, view_jobs
+from jobqueue.inspection.job_views import read_statuses, view_jobs
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.finish import finish
 from jobqueue.model import JobView
+from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import NOW, claim_jobs, enqueue_jobs, failed_outcome, success_outcome

@@ -9,7 +9,7 @@ import redis
 from jobqueue.audit import Author, read_audit, trim_audit
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.counters import read_counts
-from jobqueue.inspection.job_views import find_shard, read_statuses, view_jobs
+from jobqueue.inspection.job_views import read_statuses, view_jobs
 from jobqueue.inspection.listing import list_jobs
 from jobqueue.keys import LAYOUT as LAYOUT_KEY
 from jobqueue.lifecycle.claim import release
@@ -24,6 +24,7 @@ from jobqueue.maintenance.periodic import Maintenance, enqueue_due, prune
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs
 from jobqueue.maintenance.sweep import sweep
 from jobqueue.model import ALL_QUEUES, Status
+from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat

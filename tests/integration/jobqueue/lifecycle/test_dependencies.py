@@ -1,0 +1,237 @@
+"""Dependencies, on one shard and across shards: when a job runs that waits for others, and when it is canceled."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from jobqueue import keys
+from jobqueue.inspection.job_views import read_statuses
+from jobqueue.lifecycle.control import cancel, delete, requeue
+from jobqueue.lifecycle.dependencies import register, settle
+from jobqueue.lifecycle.enqueue import enqueue
+from jobqueue.lifecycle.finish import Outcome, finish
+from jobqueue.maintenance.deferred_jobs import recheck_deferred, register_overdue
+from jobqueue.model import ENDED, FINISHED, Dependency
+from jobqueue.sharding.shards import Shards
+from tests.integration.jobqueue.queue_helpers import (
+    claim_jobs,
+    failed_outcome,
+    job_fields,
+    new_job,
+    queued_ids,
+    stopped_outcome,
+    success_outcome,
+)
+
+ENDS = {"finished": success_outcome, "failed": failed_outcome, "stopped": stopped_outcome}
+
+
+async def submit(shards: Shards, job_id: str, *parents: str, awaited: str = FINISHED, queue: str = "default") -> str:
+    """Submit a job that waits for `parents`; return its status."""
+    depends_on = tuple(Dependency(parent, awaited) for parent in parents) if parents else None
+    shard = shards.of(job_id)
+    await enqueue(shard, [new_job(job_id, depends_on=depends_on, queue=queue)])
+    return (await register(shards, shard, [job_id]))[0] if parents else "queued"
+
+
+async def end(shards: Shards, job_id: str, status: str = "finished") -> None:
+    """Run a job that is next in line, to that end; its children are told."""
+    shard = shards.of(job_id)
+    (job,) = await claim_jobs(shard)
+    assert job.id == job_id
+    outcome: Outcome = ENDS[status](job)
+    if status == "stopped":
+        await cancel(shard, [job_id])
+    await finish(shard, "w1", [outcome])
+    await settle(shard, shards)
+
+
+async def status_of(shards: Shards, job_id: str) -> str | None:
+    (status,) = await read_statuses(shards.of(job_id), [job_id])
+    return status
+
+
+async def statuses(shards: Shards, job_ids: Sequence[str]) -> list[str | None]:
+    return [await status_of(shards, job_id) for job_id in job_ids]
+
+
+def two_ids(shards: Shards) -> tuple[str, str]:
+    """Return ids of a parent and a child, which lie on two shards if there are several."""
+    return shards.new_id(shards.all[0]), shards.new_id(shards.all[-1])
+
+
+async def test_a_child_is_queued_when_its_last_parent_has_finished(any_shards: Shards) -> None:
+    (first, child), (second, _) = two_ids(any_shards), two_ids(any_shards)
+    await submit(any_shards, first)
+    await submit(any_shards, second)
+    assert await submit(any_shards, child, first, second) == "deferred"
+    await end(any_shards, first)
+    assert await status_of(any_shards, child) == "deferred"
+    await end(any_shards, second)
+    assert await status_of(any_shards, child) == "queued"
+    assert child in await queued_ids(any_shards.of(child))
+
+
+async def test_a_child_of_parents_that_have_finished_is_queued_at_once(any_shards: Shards) -> None:
+    parent, child = two_ids(any_shards)
+    await submit(any_shards, parent)
+    await end(any_shards, parent)
+    assert await submit(any_shards, child, parent) == "queued"
+
+
+@pytest.mark.parametrize("status", ["failed", "stopped"])
+async def test_a_child_of_a_parent_that_failed_is_canceled_with_all_that_wait_for_it(
+    any_shards: Shards, status: str
+) -> None:
+    (parent, child), (_, grandchild) = two_ids(any_shards), two_ids(any_shards)
+    await submit(any_shards, parent)
+    await submit(any_shards, child, parent)
+    await submit(any_shards, grandchild, child)
+    await end(any_shards, parent, status)
+    await settle(any_shards.of(child), any_shards)
+    assert await statuses(any_shards, [child, grandchild]) == ["canceled", "canceled"]
+    fields = await job_fields(any_shards.of(child), child)
+    assert (fields["wm_reason"], fields["wm_failed_parent"]) == ("dependency_failed", parent)
+    assert fields["wm_note"] == f"it waited for job {parent} to finish, which is {status}"
+
+
+@pytest.mark.parametrize("status", ["failed", "stopped", "finished"])
+async def test_a_child_that_awaits_any_end_runs_after_it(any_shards: Shards, status: str) -> None:
+    parent, child = two_ids(any_shards)
+    await submit(any_shards, parent)
+    await submit(any_shards, child, parent, awaited=ENDED)
+    await end(any_shards, parent, status)
+    assert await status_of(any_shards, child) == "queued"
+
+
+async def test_a_parent_that_is_canceled_or_deleted_takes_its_children_with_it(any_shards: Shards) -> None:
+    (canceled, child), (deleted, other) = two_ids(any_shards), two_ids(any_shards)
+    for parent, of_it in ((canceled, child), (deleted, other)):
+        await submit(any_shards, parent)
+        await submit(any_shards, of_it, parent)
+    await cancel(any_shards.of(canceled), [canceled])
+    await delete(any_shards.of(deleted), [deleted])
+    await settle(any_shards.of(canceled), any_shards)
+    assert await statuses(any_shards, [child, other]) == ["canceled", "canceled"]
+    fields = await job_fields(any_shards.of(other), other)
+    assert fields["wm_note"] == f"it waited for job {deleted}, which does not exist any more"
+
+
+async def test_a_requeued_parent_brings_back_what_its_failure_canceled(any_shards: Shards) -> None:
+    (parent, child), (_, grandchild) = two_ids(any_shards), two_ids(any_shards)
+    await submit(any_shards, parent)
+    await submit(any_shards, child, parent)
+    await submit(any_shards, grandchild, child)
+    await end(any_shards, parent, "failed")
+    await settle(any_shards.of(child), any_shards)
+    assert await requeue(any_shards.of(child), [child]) == ["dependency_failed"]
+    assert await requeue(any_shards.of(parent), [parent]) == ["queued"]
+    await quiesce(any_shards)
+    assert await statuses(any_shards, [child, grandchild]) == ["deferred", "deferred"]
+    assert "wm_note" not in await job_fields(any_shards.of(child), child)
+    await end(any_shards, parent)
+    await quiesce(any_shards)
+    await end(any_shards, child)
+    assert await statuses(any_shards, [child, grandchild]) == ["finished", "queued"]
+
+
+async def test_a_parent_that_was_requeued_and_has_finished_before_anyone_was_told(any_shards: Shards) -> None:
+    parent, child = two_ids(any_shards)
+    await submit(any_shards, parent)
+    await submit(any_shards, child, parent)
+    await end(any_shards, parent, "failed")
+    await requeue(any_shards.of(parent), [parent])
+    await end(any_shards, parent)
+    await quiesce(any_shards)
+    assert await status_of(any_shards, child) == "queued"
+
+
+async def test_a_canceled_child_waits_again_when_it_is_requeued(any_shards: Shards) -> None:
+    parent, child = two_ids(any_shards)
+    await submit(any_shards, parent)
+    await submit(any_shards, child, parent)
+    await cancel(any_shards.of(child), [child])
+    await end(any_shards, parent, "failed")
+    assert await status_of(any_shards, child) == "canceled"
+    assert await requeue(any_shards.of(child), [child]) == ["deferred"]
+    await quiesce(any_shards)
+    assert (await job_fields(any_shards.of(child), child))["wm_reason"] == "dependency_failed"
+
+
+async def test_a_child_whose_manager_died_before_it_told_the_parents(any_shards: Shards) -> None:
+    parent, child = two_ids(any_shards)
+    await submit(any_shards, parent)
+    await enqueue(any_shards.of(child), [new_job(child, depends_on=(Dependency(parent),))])
+    await end(any_shards, parent)
+    assert await status_of(any_shards, child) == "deferred"
+    shard = any_shards.of(child)
+    await shard.execute(("ZADD", keys.registering(shard.prefix), "XX", 1, child))
+    assert await register_overdue(any_shards, shard) == 1
+    assert await status_of(any_shards, child) == "queued"
+
+
+async def test_a_parent_that_ended_without_a_word_is_noticed(any_shards: Shards) -> None:
+    """A plain RQ worker has run it, or its record has expired."""
+    (finished, child), (expired, other) = two_ids(any_shards), two_ids(any_shards)
+    for parent, of_it in ((finished, child), (expired, other)):
+        await submit(any_shards, parent)
+        await submit(any_shards, of_it, parent)
+    shard = any_shards.of(finished)
+    await shard.execute(("HSET", keys.job(shard.prefix, finished), "status", "finished"))
+    await shard.execute(("DEL", keys.job(shard.prefix, expired)))
+    assert await recheck_deferred(any_shards, any_shards.of(child), "default", 0) == 0
+    assert await statuses(any_shards, [child, other]) == ["queued", "canceled"]
+
+
+async def test_a_worker_releases_children_of_its_own_shard_and_leaves_others_to_managers(any_shards: Shards) -> None:
+    parent, child = two_ids(any_shards)
+    near = any_shards.new_id(any_shards.of(parent))
+    await submit(any_shards, parent)
+    await submit(any_shards, child, parent)
+    await submit(any_shards, near, parent)
+    (job,) = await claim_jobs(any_shards.of(parent))
+    report = await finish(any_shards.of(parent), "w1", [success_outcome(job)])
+    assert report.awaited == (parent,)
+    await settle(any_shards.of(parent))
+    assert await status_of(any_shards, near) == "queued"
+    await settle(any_shards.of(parent), any_shards)
+    assert await status_of(any_shards, child) == "queued"
+    assert await settle(any_shards.of(parent), any_shards) == 0
+
+
+async def test_ten_thousand_children_of_one_parent(any_shards: Shards) -> None:
+    parent, _ = two_ids(any_shards)
+    await submit(any_shards, parent)
+    children = [any_shards.new_id(any_shards.all[number % len(any_shards)]) for number in range(10_000)]
+    for shard in any_shards:
+        own = [child for child in children if any_shards.of(child) is shard]
+        await enqueue(shard, [new_job(child, queue="many", depends_on=(Dependency(parent),)) for child in own])
+        await register(any_shards, shard, own)
+    await end(any_shards, parent)
+    queued = [child for shard in any_shards for child in await queued_ids(shard, "many")]
+    assert sorted(queued) == sorted(children)
+
+
+async def test_a_chain_of_a_thousand_is_canceled_at_once(any_shards: Shards) -> None:
+    chain = [any_shards.new_id(any_shards.all[0]) for _ in range(1000)]
+    await submit(any_shards, chain[0])
+    shard = any_shards.all[0]
+    await enqueue(
+        shard, [new_job(each, depends_on=(Dependency(chain[place]),)) for place, each in enumerate(chain[1:])]
+    )
+    await register(any_shards, shard, chain[1:])
+    await end(any_shards, chain[0], "failed")
+    assert await statuses(any_shards, chain[1:]) == ["canceled"] * 999
+
+
+async def quiesce(shards: Shards) -> None:
+    """Do what maintenance does, until there is nothing left to do."""
+    busy = True
+    while busy:
+        busy = False
+        for shard in shards:
+            busy = await settle(shard, shards) > 0 or busy
+            (waiting,) = await shard.execute(("ZRANGE", keys.registering(shard.prefix), 0, -1))
+            if waiting:
+                await register(shards, shard, [job_id.decode() for job_id in waiting])
+                busy = True
