@@ -11,7 +11,7 @@ from datetime import datetime
 
 from workmanager.commands.arguments import CommandParser, json_array, json_object
 from workmanager.errors import UsageError
-from workmanager.http.submission import JobOptions
+from workmanager.http.submission import DependencyOptions, JobOptions
 
 YEAR_SECONDS = 365 * 24 * 3600
 MAX_RETRIES = 100
@@ -53,6 +53,14 @@ def add_job_options(parser: CommandParser) -> None:
     )
     group.add_argument("--no-feed", action="store_const", const=False, dest="feed", help="`pull` skips the result")
     group.add_argument("--isolation", choices=["job"], help="job: run it in a process of its own")
+    group.add_argument(
+        "--depends-on",
+        action="append",
+        type=_dependency,
+        metavar="ID[:ended]",
+        help="start it when that job has finished, and cancel it if that one fails; with :ended, start it after any "
+        "end (several: wait for all)",
+    )
     group.add_argument("--meta", type=json_object, metavar="JSON", help="an object to keep with the job")
     identity = group.add_mutually_exclusive_group()
     identity.add_argument(
@@ -72,12 +80,14 @@ def job_options(options: argparse.Namespace) -> JobOptions:
     """
     if (options.unique is None) != (options.within is None):
         raise UsageError("give both --unique KEY and --within SECONDS, or neither")
+    if options.depends_on is not None and (options.delay is not None or options.at is not None):
+        raise UsageError("--depends-on works neither with --delay nor with --at")
     if options.retry_intervals is not None and not options.retry:
         raise UsageError("--retry-intervals works only with --retry N")
     job = JobOptions()
     names = (
         *("args", "kwargs", "queue", "order", "delay", "at", "timeout", "result_ttl", "feed"),
-        *("isolation", "meta", "id"),
+        *("isolation", "depends_on", "meta", "id"),
     )
     job.update({name: value for name in names if (value := getattr(options, name)) is not None})  # type: ignore[typeddict-item]  # checked by argparse's types
     if options.retry is not None:
@@ -139,6 +149,13 @@ def _instant(text: str) -> str:
             f"{text!r} is not a time with a time zone, such as 2030-01-31T08:00:00+01:00 or 2030-01-31T07:00:00Z"
         )
     return instant.isoformat()
+
+
+def _dependency(text: str) -> DependencyOptions:
+    job_id, colon, when = text.partition(":")
+    if not job_id or (colon and when not in ("finished", "ended")):
+        raise argparse.ArgumentTypeError(f"{text!r} does not have the form ID, ID:finished or ID:ended")
+    return {"id": job_id, "when": "ended" if when == "ended" else "finished"}
 
 
 def _unique_key(text: str) -> str:

@@ -27,6 +27,13 @@ class UniqueOptions(TypedDict):
     within: float
 
 
+class DependencyOptions(TypedDict, total=False):
+    """A job to wait for: until it has `finished` (the default), or `ended` in any way."""
+
+    id: Required[str]
+    when: Literal["finished", "ended"]
+
+
 class JobOptions(TypedDict, total=False):
     """The fields of a job besides its function. The manager has defaults for all of them."""
 
@@ -44,6 +51,7 @@ class JobOptions(TypedDict, total=False):
     result_ttl: int  # seconds
     feed: bool  # False: the result cannot be pulled, only read at /jobs/{id}
     isolation: Literal["job"]  # run in a process of its own
+    depends_on: Sequence[str | DependencyOptions]  # jobs to wait for, which must exist
     meta: Mapping[str, Any]
 
 

@@ -25,6 +25,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "feed": {"feed": False},
     "queue": {"queue": "other"},
     "isolation": {"isolation": "job"},
+    "parent": {"depends_on": ["parent"]},
+    "parent whose end is awaited": {"depends_on": [{"id": "parent", "when": "ended"}]},
 }
 SAME_INSTANT = ("2098-12-31T23:00:00-01:00", "2099-01-01T00:00:00.000Z")
 
@@ -42,6 +44,7 @@ def test_the_lines_of_a_batch_keep_their_order_over_slices_and_calls(http: httpx
 
 def test_a_repeated_id_with_any_other_option_is_refused(http: httpx.Client) -> None:
     unlike = []
+    http.post("/jobs", json={"function": "noop", "id": "parent"})
     for number, (first, second) in enumerate(itertools.product(OPTIONS, OPTIONS)):
         codes = [
             http.post("/jobs", json={"function": "noop", "id": f"job-{number}", **OPTIONS[name]}).status_code
