@@ -67,6 +67,7 @@ class InstanceReconciler:
         self._store = store
         self._metrics = metrics
         self._observer = InstanceObserver(shards, fleet, store, on_failure=metrics.failed, clock=clock, rng=rng)
+        self._clock = clock
         self._drain_sent_at: dict[str, float] = {}
 
     def on_leadership_gained(self) -> None:
@@ -140,10 +141,10 @@ class InstanceReconciler:
             each.id: self._drain_sent_at[each.id] for each in instances if each.id in self._drain_sent_at
         }
         for instance in instances:
-            if now - self._drain_sent_at.get(instance.id, float("-inf")) >= DRAIN_REMINDER_SECONDS:
+            if self._clock() - self._drain_sent_at.get(instance.id, float("-inf")) >= DRAIN_REMINDER_SECONDS:
                 for shard in self._shards:
                     await fence_worker(shard, instance.id)
-                self._drain_sent_at[instance.id] = now
+                self._drain_sent_at[instance.id] = self._clock()
         return [replace(each, fenced_at=now) for each in instances if each.fenced_at is None]
 
     async def _release(self, names: Collection[str], token: str) -> None:

@@ -230,10 +230,6 @@ class Launcher:
 
 
 def _to_record(launched: DescribedInstance, answer: _Answer, now: float) -> Instance:
-    """Return the record of a launched instance.
-
-    Its launch time is now, by Redis' clock. A repetition can return an instance of an earlier call: then it is the time
-    that the fleet describes.
-    """
-    launched_at = min(now, max(answer.intent.recorded_at, launched.launched_at)) if answer.is_repeat else now
+    """Return the record of a launched instance. Its launch time is now, unless an earlier call can have launched it."""
+    launched_at = answer.intent.launched_at(launched.launched_at, now) if answer.is_repeat else now
     return replace(launched.to_instance(), launched_at=launched_at)

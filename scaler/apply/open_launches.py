@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scaler.fleets.instances import Intent
+from scaler.fleets.instances import MAX_OPEN_SECONDS, Intent
 
 REPEAT_SECONDS, MAX_REPEAT_SECONDS = 5.0, 60.0
 """Pause before a launch is repeated. It doubles with each repetition."""
 UNSEEN_SECONDS = 100.0
 """How long after a call without an answer its instances can be missing from descriptions. EC2 takes up to 90 s; the
 rest is for one more poll."""
-INTENT_HOLD_SECONDS = UNSEEN_SECONDS + 60.0
+INTENT_HOLD_SECONDS = MAX_OPEN_SECONDS
 """The same for the intents of a former leader, counted from when this one took over: the other can be paused, and
 still send its calls."""
 

@@ -47,6 +47,18 @@ class RoundResult:
     is_empty: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _UnsavedStep:
+    """A step of Redis' clock that recorded times may not follow yet: the answer to its save is missing.
+
+    Attributes:
+        at: time of the last round, if the save took effect.
+    """
+
+    seconds: float
+    at: float
+
+
 class ScalingRound:
     """Runs rounds while this manager is the leader. Each round reads the state from Redis and the fleet anew.
 
@@ -90,6 +102,7 @@ class ScalingRound:
         self._clock = clock
         self._steps = ClockSteps(clock)
         self._led_until: float | None = None
+        self._unsaved_step: _UnsavedStep | None = None
         self._last_kind = ""
 
     async def on_leadership_gained(self) -> None:
@@ -101,7 +114,7 @@ class ScalingRound:
         self._launcher.on_leadership_gained()
         self._reconciler.on_leadership_gained()
         await self._observer.restore(self._store)
-        self._steps = ClockSteps(self._clock)
+        self._steps, self._unsaved_step = ClockSteps(self._clock), None
         self._led_until = await self._store.last_round_at()
 
     def on_leadership_lost(self) -> None:
@@ -118,7 +131,7 @@ class ScalingRound:
         """
         state = await self._read(epoch)
         if await self._launcher.repeat_unanswered(epoch, state):
-            state = await self._store.read()
+            state = await self._read(epoch)  # not from Redis alone: a call takes seconds, in which the clock can step
         fleet = await self._reconciler.reconcile(epoch, state, self._launcher.overdue())
         state, instances, workers = fleet.state, fleet.instances, fleet.workers
         observation = await self._observer.observe(
@@ -152,20 +165,36 @@ class ScalingRound:
         """
         asked_at = self._clock()
         state = await self._store.read()
-        seconds, led_until = self._steps.step(state.now, asked_at), self._led_until
-        self._led_until = None
+        unsaved, led_until = self._unsaved_step, self._led_until
+        is_saved = unsaved is not None and await self._store.last_round_at() == unsaved.at
+        seconds = self._steps.step(state.now, asked_at)
         if led_until is not None and not -MIN_STEP_SECONDS < state.now - led_until < LEADERLESS_SECONDS:
             seconds = state.now - led_until
-        if not seconds:
+        if unsaved is not None and not is_saved:
+            seconds += unsaved.seconds
+        self._unsaved_step = self._led_until = None
+        if seconds:
+            state = await self._move_times(epoch, state, seconds)
+        elif unsaved is None:
             return state
-        log.warning("event=scaler_time_skipped seconds=%+.0f: Redis' clock has stepped, or no manager led", seconds)
-        instances = [instance_after_step(each, seconds) for each in state.instances.values()]
-        breaker = breaker_after_step(state.launch_breaker, seconds)
-        await self._store.save(epoch, StateUpdate(instances, documents={"caution": breaker.dump()}))
         if led_until is None or seconds < 0:
             self._observer.on_clock_step()
             self._metrics.on_clock_step()
             raise ClockStepped
+        return state
+
+    async def _move_times(self, epoch: int, state: ScalerState, seconds: float) -> ScalerState:
+        """Save the recorded times as they are after the step, with the time of this round: the next leader, or this one
+        if the answer is lost, must not move them again.
+        """
+        log.warning("event=scaler_time_skipped seconds=%+.0f: Redis' clock has stepped, or no manager led", seconds)
+        instances = [instance_after_step(each, seconds) for each in state.instances.values()]
+        breaker = breaker_after_step(state.launch_breaker, seconds)
+        self._unsaved_step = _UnsavedStep(seconds, state.now)
+        report = {**await self._store.last_report(), "at": state.now}
+        documents = {"caution": breaker.dump(), "report": report}
+        await self._store.save(epoch, StateUpdate(instances, documents=documents))
+        self._unsaved_step = None
         return replace(state, instances={each.id: each for each in instances}, launch_breaker=breaker)
 
     async def _save_decision(self, epoch: int, fleet: FleetState, decision: Decision, actions: Actions) -> None:

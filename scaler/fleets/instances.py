@@ -10,6 +10,9 @@ from jobqueue.json_text import json_object
 MAX_LAUNCH_COUNT = 1_000_000
 """More than any launch asks for. A larger number in a record is a mistake."""
 
+MAX_OPEN_SECONDS = 160.0
+"""How long a launch waits for its answer, or for the description of its instances, at most, while the fleet answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
@@ -40,6 +43,16 @@ class Intent:
     recorded_at: float
     epoch: int
     request: LaunchRequest
+
+    def launched_at(self, described_at: float, now: float) -> float:
+        """Return the launch time of an instance of which the fleet has told late, by Redis' clock.
+
+        That clock can differ from the fleet's, and can have stepped since the intent was recorded.
+
+        Args:
+            described_at: launch time that the fleet describes.
+        """
+        return min(now, max(self.recorded_at, described_at, now - MAX_OPEN_SECONDS))
 
     def to_json(self) -> str:
         """Encode for Redis. `scaler_record_intents.lua` reads `count`; the key names belong to the record format."""

@@ -156,14 +156,17 @@ def _unrecorded(state: ScalerState, snapshot: FleetSnapshot, settled: Collection
     """Return existing instances without a record: those of settled launches and those with a live worker are adopted;
     the others must terminate.
     """
-    pending_tokens = {intent.token for intent in state.intents if intent.token not in settled}
+    intents = {intent.token: intent for intent in state.intents}
     known = {*state.instances, *snapshot.recently_terminated}
     found = {}
     for described in (snapshot.described or {}).values():
         # The instances of an intent are recorded when its answer is known.
-        if described.ended or described.id in known or described.token in pending_tokens:
+        intent = intents.get(described.token)
+        if described.ended or described.id in known or (intent is not None and intent.token not in settled):
             continue
         instance = described.to_instance()
+        if intent is not None:
+            instance = replace(instance, launched_at=intent.launched_at(described.launched_at, state.now))
         if described.id not in snapshot.workers and described.token not in settled:
             instance = replace(instance, terminating_at=state.now, reason="unknown_instance")
         found[described.id] = instance

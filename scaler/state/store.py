@@ -120,13 +120,16 @@ class ScalerStore:
             raise ValueError(f"the scaler's document {name!r} is no JSON object")
         return value
 
+    async def last_report(self) -> Mapping[str, Any]:
+        """Return the report on the last round of any leader; {} if there is none that can be read."""
+        try:
+            return await self.read_document("report") or {}
+        except ValueError:
+            return {}
+
     async def last_round_at(self) -> float | None:
         """Return when the last round of any leader was, by Redis' clock; None if that is not known."""
-        try:
-            report = await self.read_document("report")
-        except ValueError:
-            return None
-        at = (report or {}).get("at")
+        at = (await self.last_report()).get("at")
         return float(at) if isinstance(at, int | float) else None
 
     async def record_intents(self, epoch: int, intents: Sequence[Intent], *, max_instances: int) -> bool:

@@ -22,13 +22,20 @@ class MetadataService:
     Args:
         tree: text by path, such as `meta-data/instance-id`. A path that is not a leaf lists its children.
         token_required: whether requests without a token (IMDSv1) are refused.
+
+    Attributes:
+        delay_seconds: how long the next answer takes. Queries that are too many are throttled, it is not said for how
+            long: "Query throttling" of
+            https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+        is_silent: each connection is closed without an answer.
     """
 
     def __init__(
         self, tree: Mapping[str, str], host: str = ADDRESS, port: int = 80, *, token_required: bool = True
     ) -> None:
         self.tree = dict(tree)
-        self._server = _Server((host, port), self.tree, token_required)
+        self.delay_seconds, self.is_silent = 0.0, False
+        self._server = _Server((host, port), self, token_required)
         self.port: int = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         self._thread.start()
@@ -58,8 +65,8 @@ class MetadataService:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], tree: Mapping[str, str], token_required: bool) -> None:
-        self.tree = tree
+    def __init__(self, address: tuple[str, int], service: MetadataService, token_required: bool) -> None:
+        self.service = service
         self.token_required = token_required
         self.token_expiries: dict[str, float] = {}
         super().__init__(address, _Request)
@@ -67,6 +74,11 @@ class _Server(ThreadingHTTPServer):
 
 class _Request(BaseHTTPRequestHandler):
     server: _Server
+
+    def parse_request(self) -> bool:
+        seconds, self.server.service.delay_seconds = self.server.service.delay_seconds, 0.0
+        time.sleep(seconds)
+        return not self.server.service.is_silent and super().parse_request()
 
     def do_PUT(self) -> None:
         if self.path != "/latest/api/token":
@@ -86,7 +98,7 @@ class _Request(BaseHTTPRequestHandler):
             return self._answer(HTTPStatus.UNAUTHORIZED)
         if token is not None and self.server.token_expiries.get(token, 0.0) < time.monotonic():
             return self._answer(HTTPStatus.UNAUTHORIZED)
-        text = _look_up(dict(self.server.tree), self.path.removeprefix("/latest/").strip("/"))
+        text = _look_up(dict(self.server.service.tree), self.path.removeprefix("/latest/").strip("/"))
         return self._answer(HTTPStatus.NOT_FOUND) if text is None else self._answer(HTTPStatus.OK, text)
 
     def log_message(self, *_: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 
 from scaler.fleets.ec2.capacity_pools import ON_DEMAND, SPOT, Ec2Plan, plan_launches, version_of
@@ -45,9 +45,10 @@ class Ec2Fleet:
 
     Args:
         client: client without retries; the callers repeat what can be repeated.
+        reconnect: makes another client.
     """
 
-    def __init__(self, client: Ec2Client, plan: Ec2Plan) -> None:
+    def __init__(self, client: Ec2Client, plan: Ec2Plan, *, reconnect: Callable[[], Ec2Client] | None = None) -> None:
         self.name = f"ec2:{plan.cluster}"
         self.profile = Profile(
             boot_seconds=BOOT_SECONDS,
@@ -61,6 +62,8 @@ class Ec2Fleet:
             version=version_of(plan.launch_template, plan),
         )
         self._client = client
+        self._reconnect = reconnect
+        self._has_credentials = True
         self._plan = plan
 
     @classmethod
@@ -70,13 +73,7 @@ class Ec2Fleet:
         Raises:
             botocore.exceptions.BotoCoreError: the configuration is incomplete, for instance without a region.
         """
-        config = Config(
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
-            retries={"total_max_attempts": 1},
-            max_pool_connections=20,
-        )
-        return cls(boto3.client("ec2", config=config), plan)
+        return cls(_connect(), plan, reconnect=_connect)
 
     def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
         """See `plan_launches`."""
@@ -94,7 +91,7 @@ class Ec2Fleet:
         tags[TEMPLATE_TAG] = ":".join(arguments["LaunchTemplate"].values())
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
         return await self._call(
-            self._client.run_instances,
+            "run_instances",
             lambda answer: [self._described(instance) for instance in answer["Instances"]],
             **arguments,
             MinCount=1,
@@ -117,7 +114,7 @@ class Ec2Fleet:
         more: dict[str, str] = {}
         while True:
             page, token = await self._call(
-                self._client.describe_instances, self._read_page, Filters=filters, MaxResults=PAGE_SIZE, **more
+                "describe_instances", self._read_page, Filters=filters, MaxResults=PAGE_SIZE, **more
             )
             described += page
             if not token:
@@ -146,7 +143,7 @@ class Ec2Fleet:
                 break
             group = groups.popleft()
             try:
-                ended = await self._call(self._client.terminate_instances, _read_terminated, InstanceIds=list(group))
+                ended = await self._call("terminate_instances", _read_terminated, InstanceIds=list(group))
                 outcomes.update(dict.fromkeys(ended))
             except FleetError as error:
                 if error.code not in INSTANCE_CODES:
@@ -163,11 +160,15 @@ class Ec2Fleet:
     async def close(self) -> None:
         """Do nothing: the instances belong to all managers and keep running."""
 
-    async def _call(
-        self, method: Callable[..., Mapping[str, Any]], read: Callable[[Mapping[str, Any]], T], **arguments: Any
-    ) -> T:
+    async def _call(self, name: str, read: Callable[[Mapping[str, Any]], T], **arguments: Any) -> T:
         try:
-            return read(await asyncio.to_thread(method, **arguments))
+            if not self._has_credentials and self._reconnect is not None:
+                # A client that finds no credentials when it is made looks for them no more.
+                self._client, self._has_credentials = await asyncio.to_thread(self._reconnect), True
+            return read(await asyncio.to_thread(getattr(self._client, name), **arguments))
+        except NoCredentialsError as error:
+            self._has_credentials = False
+            raise to_fleet_error(error) from error
         except (ClientError, BotoCoreError) as error:
             raise to_fleet_error(error) from error
         except (ResponseParserError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -196,6 +197,18 @@ class Ec2Fleet:
             stopped=state in STOPPED_STATES,
             interrupted=state_reason.startswith("Server.Spot"),
         )
+
+
+def _connect() -> Ec2Client:
+    """Make a client that does not retry. It asks the metadata service for credentials, which can take long."""
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        retries={"total_max_attempts": 1},
+        max_pool_connections=20,
+    )
+    client: Ec2Client = boto3.Session().client("ec2", config=config)
+    return client
 
 
 def _read_terminated(answer: Mapping[str, Any]) -> Sequence[str]:

@@ -17,7 +17,9 @@ from tests.acceptance.scaler.ec2_refusals import (
     POOL_CODES,
     REPEAT_CODES,
     TERMINATE,
+    CoreQuotas,
     RefusalWindows,
+    no_credentials,
     refusal,
     unreadable,
 )
@@ -35,7 +37,10 @@ POOLS = ("a/spot", "b/spot", "a/on-demand")
 CALLS_SECONDS, MAX_CALLS = 300.0, 100
 """The scaler makes at most 20 calls a minute, on average over some minutes."""
 DISRUPTIONS = frozenset(
-    {"killed", "killed_before", "killed_after", "hung", "paused", "throttled", "not_sent", "answer_lost", "refused"}
+    {
+        *("killed", "killed_before", "killed_after", "hung", "paused", "throttled", "not_sent", "answer_lost"),
+        *("refused", "role_not_known", "metadata_slow", "clock_wrong", "failover"),
+    }
 )
 """Faults of single moments that can put a launch off."""
 
@@ -79,6 +84,7 @@ class FakeCloud:
 
     Attributes:
         refusals: what is refused for a while.
+        quotas: how many cores there can be.
         disrupted_at: time of the last fault that can put a launch off.
         launched: number of successful calls by capacity pool.
         violations: descriptions of requests that break a guarantee.
@@ -94,6 +100,7 @@ class FakeCloud:
         self.rates = rates
         self.machines: dict[str, Machine] = {}
         self.refusals = RefusalWindows()
+        self.quotas = CoreQuotas()
         self.disrupted_at = 0.0
         self.launched: Counter[str] = Counter()
         self.violations: list[str] = []
@@ -126,6 +133,7 @@ class FakeCloud:
         """End all refusals; from now on, only these faults happen."""
         self.rates = rates
         self.refusals = RefusalWindows()
+        self.quotas = CoreQuotas()
         for machine in self.machines.values():
             machine.protected_until = 0.0
 
@@ -150,8 +158,10 @@ class FakeCloud:
             if all(machine.ended for machine in machines):
                 raise FleetError(Cause.TOKEN_EXPIRED, "IdempotentInstanceTerminated", "the instances have terminated")
             return machines
-        self.refusals.raise_if_pool_refused(intent.request.pool, self._clock.now)
-        number = self.rng.randint(1, intent.request.count) if self.happens("partial") else intent.request.count
+        pool = intent.request.pool
+        self.refusals.raise_if_pool_refused(pool, self._clock.now)
+        number = self.quotas.granted(pool, intent.request.count, [each.pool for each in self.living], self.rng)
+        number = self.rng.randint(1, number) if self.happens("partial") else number
         machines = [self._boot(intent) for _ in range(number)]
         self._launches[intent.token] = (intent.request, machines)
         self.launched[intent.request.pool] += 1
@@ -160,6 +170,12 @@ class FakeCloud:
                 f"{len(self.living)} instances at {self._clock.now:.0f}, more than {self._max_instances}"
             )
         return machines
+
+    def blocks_launches(self) -> bool:
+        """Whether no launch can succeed now."""
+        living = [each.pool for each in self.living]
+        possible = [pool for pool in POOLS if not self.quotas.blocks(pool, living)]
+        return not possible or self.refusals.blocks_launches(possible, self._clock.now)
 
     def terminate(self, id_: str) -> FleetError | None:
         """Carry out TerminateInstances for one instance; return why it cannot be terminated."""
@@ -195,6 +211,9 @@ class FakeCloudFleet:
     Args:
         pause: lets time pass while this manager is paused.
         version: template version of the instances that it launches.
+
+    Attributes:
+        silent_until: until then, the metadata service gives this manager no credentials.
     """
 
     def __init__(
@@ -205,6 +224,7 @@ class FakeCloudFleet:
         self._cloud = cloud
         self._clock = clock
         self._pause = pause
+        self.silent_until = 0.0
 
     def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
         available = [pool for pool in POOLS if pool not in cooling]
@@ -222,7 +242,11 @@ class FakeCloudFleet:
             raise Killed
         if cloud.happens("paused"):
             await self._pause(cloud.rng.uniform(6.0, 30.0))
+        await self._get_credentials()
         cloud.begin_call(LAUNCH)
+        cloud.refusals.raise_if_forbidden(intent.request.arguments["version"])
+        if cloud.happens("role_not_known"):
+            raise refusal("UnauthorizedOperation")
         if cloud.happens("throttled"):
             raise refusal("RequestLimitExceeded")
         if cloud.happens("refused"):
@@ -237,6 +261,7 @@ class FakeCloudFleet:
         return [_described(machine) for machine in machines]
 
     async def describe(self) -> Sequence[DescribedInstance]:
+        await self._get_credentials()
         self._cloud.begin_call(DESCRIBE)
         if self._cloud.happens("describe_throttled"):
             raise refusal("RequestLimitExceeded")
@@ -247,6 +272,7 @@ class FakeCloudFleet:
         return [_described(each) for each in self._cloud.machines.values() if self._clock.now >= each.hidden_until]
 
     async def terminate(self, ids: Sequence[str]) -> Mapping[str, FleetError | None]:
+        await self._get_credentials()
         self._cloud.begin_call(TERMINATE)
         if self._cloud.happens("throttled"):
             raise refusal("RequestLimitExceeded")
@@ -257,6 +283,13 @@ class FakeCloudFleet:
 
     async def close(self) -> None:
         """Do nothing: the instances keep running."""
+
+    async def _get_credentials(self) -> None:
+        """Ask the metadata service, which can be slow, or silent for a while."""
+        if self._cloud.happens("metadata_slow"):
+            await self._pause(self._cloud.rng.uniform(2.0, 20.0))
+        if self._clock.now < self.silent_until:
+            raise no_credentials()
 
 
 def _described(machine: Machine) -> DescribedInstance:

@@ -9,6 +9,8 @@ One step of the clock at a time, everything that is due happens:
     2 managers, each a ScalerLoop ──────┘
            │
            └─ FakeCloudFleet: paused, killed, throttled, lost answers ──> FakeCloud: Machines, capacity, violations
+
+Redis' clock is that of one of the managers' hosts (HostClocks), and steps. Time passes by a clock that does not.
 """
 
 import random
@@ -29,7 +31,17 @@ from scaler.metrics import ScalerMetrics
 from scaler.policy import Limits
 from tests.acceptance.scaler.fake_cloud import POOLS, PROFILE, FakeCloud, FakeCloudFleet, Killed
 from tests.acceptance.scaler.fake_workers import RELEASE_MARGIN_SECONDS, FakeWorker
+from tests.acceptance.scaler.fault_rates import (
+    DEAD_JOB_SECONDS,
+    RATES,
+    RATES_AFTER_THE_HOUR,
+    ROLE_IS_NARROW,
+    ROLE_LEAD_SECONDS,
+    ROLE_NOT_KNOWN,
+    ROLE_SPREAD_SECONDS,
+)
 from tests.acceptance.scaler.faulty_shard import FaultyShard
+from tests.acceptance.scaler.host_clocks import HostClocks
 from tests.fake_clock import FakeClock
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs
 
@@ -45,39 +57,8 @@ REAP_SECONDS = 5.0
 LAUNCH_SECONDS = 120.0
 """Within this time, an instance is launched for jobs that wait, if EC2 can launch one."""
 MAX_PUT_OFF_SECONDS = 420.0
-"""The same while the scaler cannot know that there is none: a launch is without an answer, or an ended instance is not
-described as ended."""
-
-RATES = {
-    "killed_before": 0.05,
-    "killed_after": 0.05,
-    "paused": 0.08,
-    "throttled": 0.08,
-    "not_sent": 0.05,
-    "answer_lost": 0.08,
-    "partial": 0.1,
-    "never_boots": 0.08,
-    "refused": 0.05,
-    "repeat_refused": 0.4,
-    "described_late": 0.2,
-    "protected": 0.05,
-    "describe_throttled": 0.03,
-    "describe_unreadable": 0.02,
-    "describe_incomplete": 0.03,
-    "stalled": 0.001,
-    "redis_unavailable": 0.002,
-    "redis_answer_lost": 0.002,
-    "killed": 0.002,
-    "hung": 0.002,
-    "spot": 0.0006,
-    "rebalance": 0.0006,
-    "dies": 0.0004,
-    "pool_refused": 0.002,
-    "account_refused": 0.0007,
-}
-"""Probability of each fault: of a call's faults per call; of a manager's per round; of an instance's per instance and
-second; `pool_refused` and `account_refused` per second, for some minutes."""
-RATES_AFTER_THE_HOUR = {"never_boots": 0.02}
+"""For how long the scaler can be unable to know that there is none: a launch is without an answer, or an ended instance
+is not described as ended."""
 
 
 Failure = tuple[str, str]
@@ -90,6 +71,7 @@ class FakeManager:
 
     number: int
     loop: ScalerLoop
+    fleet: FakeCloudFleet
     upgraded: bool = False
     ticks_at: float = 0.0
     is_ticking: bool = False
@@ -98,6 +80,10 @@ class FakeManager:
 @dataclass(slots=True)
 class RandomFaultHour:
     """One hour with random faults; the same seed gives the same hour. Call `run` once.
+
+    Args:
+        clock: the time that passes.
+        redis_clock: the clock of the shards, which this sets.
 
     Attributes:
         workers: by the id of their instance.
@@ -108,7 +94,9 @@ class RandomFaultHour:
 
     shards: Shards
     clock: FakeClock
+    redis_clock: FakeClock
     seed: int
+    host_clocks: HostClocks = field(init=False)
     rng: random.Random = field(init=False)
     cloud: FakeCloud = field(init=False)
     managers: list[FakeManager] = field(init=False)
@@ -121,6 +109,9 @@ class RandomFaultHour:
     _queued: int = 0
     _reaped_at: float = 0.0
     _starving_since: float | None = None
+    _put_off_at: float = 0.0
+    _died_at: float = 0.0
+    _role_changes_at: float = float("inf")
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -128,7 +119,8 @@ class RandomFaultHour:
             self.clock, random.Random(self.seed + 1_000_000), max_instances=MAX_WORKERS, rates=dict(RATES)
         )
         self.cloud.registered_at = lambda id_: self.workers[id_].registered_at if id_ in self.workers else None
-        self.managers = [FakeManager(number, self._new_loop(number, 1)) for number in range(2)]
+        self.host_clocks = HostClocks(self.clock, self.redis_clock)
+        self.managers = [FakeManager(number, *self._new_loop(number, 1)) for number in range(2)]
 
     @property
     def shard(self) -> Shard:
@@ -139,16 +131,19 @@ class RandomFaultHour:
         start = self.clock.now
         arrivals = self._arrivals(start)
         upgrades = self._upgrades(start, arrivals)
+        self._role_changes_at = upgrades[0] - ROLE_LEAD_SECONDS
         while self.clock.now < start + HOUR_SECONDS:
             for manager in self.managers:
                 if not manager.upgraded and not manager.is_ticking and self.clock.now >= upgrades[manager.number]:
                     manager.upgraded = True
                     self._restart(manager)
             while arrivals and arrivals[0] <= self.clock.now:
-                await self._submit(arrivals.pop(0))
+                arrivals.pop(0)
+                await self._submit()
             await self._step()
         # No new faults: the scaler must recover by itself.
         self.cloud.end_faults(dict(RATES_AFTER_THE_HOUR))
+        self.host_clocks.set_right()
         while not await self._is_over() and self.clock.now < start + HOUR_SECONDS + WIND_DOWN_SECONDS:
             await self._step()
 
@@ -184,14 +179,16 @@ class RandomFaultHour:
         first = self.rng.choice(arrivals or [start]) + self.rng.uniform(60.0, 300.0)
         return [first, first + self.rng.uniform(60.0, 300.0)]
 
-    async def _submit(self, at: float) -> None:
+    async def _submit(self) -> None:
         job_id = f"job-{len(self.seconds_of)}"
         self.seconds_of[job_id] = min(900.0, self.rng.lognormvariate(3.5, 1.0))
-        await enqueue_jobs(self.shard, job_id, now=at)
+        await enqueue_jobs(self.shard, job_id, now=self.redis_clock.now)
 
     async def _step(self, *, paused: FakeManager | None = None) -> None:
         """Advance the clock, and do all that is due. A paused manager waits in one of its own calls."""
         self.clock.advance(STEP_SECONDS if self.cloud.living else QUIET_STEP_SECONDS)
+        self._step_redis_clock()
+        self._inject_account_faults()
         self._inject_faults()
         await self._step_workers()
         for manager in self.managers:
@@ -202,18 +199,19 @@ class RandomFaultHour:
     async def _check_launches(self) -> None:
         """Check that jobs which wait while nothing runs get an instance in time."""
         cloud, now = self.cloud, self.clock.now
-        if not self._queued or cloud.living or cloud.refusals.blocks_launches(POOLS, now):
+        if not self._queued or cloud.living or cloud.blocks_launches():
             self._starving_since = None
             return
         self._starving_since = max(self._starving_since or now, cloud.disrupted_at)
         starved_seconds = now - self._starving_since
-        if starved_seconds <= LAUNCH_SECONDS:
-            return
         prefix = self.shard.prefix
         intents, instances = await self.shard.execute(
             ("HLEN", keys.scaler(prefix, "intents")), ("HLEN", keys.scaler(prefix, "instances"))
         )
-        if starved_seconds > (MAX_PUT_OFF_SECONDS if intents or instances else LAUNCH_SECONDS):
+        if intents or instances:
+            self._put_off_at = now
+        put_off_seconds = now - max(self._put_off_at, self._starving_since)
+        if put_off_seconds > LAUNCH_SECONDS or starved_seconds > MAX_PUT_OFF_SECONDS + LAUNCH_SECONDS:
             cloud.violations.append(
                 f"nothing was launched for {starved_seconds:.0f} s until {now:.0f}: "
                 f"{intents} launches without an answer, {instances} instances recorded"
@@ -256,10 +254,12 @@ class RandomFaultHour:
                 self._told.add(told)
 
     def _restart(self, manager: FakeManager) -> None:
-        manager.loop = self._new_loop(manager.number, 2 if manager.upgraded else 1)
+        silent_until = manager.fleet.silent_until
+        manager.loop, manager.fleet = self._new_loop(manager.number, 2 if manager.upgraded else 1)
+        manager.fleet.silent_until = silent_until
         manager.ticks_at = self.clock.now + self.rng.uniform(3.0, 30.0)
 
-    def _new_loop(self, number: int, version: int) -> ScalerLoop:
+    def _new_loop(self, number: int, version: int) -> tuple[ScalerLoop, FakeCloudFleet]:
         async def pause(seconds: float) -> None:
             until = self.clock.now + seconds
             while self.clock.now < until:
@@ -268,16 +268,48 @@ class RandomFaultHour:
         reliable = self.shards
         faulty = Shards.__new__(Shards)
         faulty.topology = reliable.topology
-        faulty.all = tuple(FaultyShard(shard, reliable, self.clock, self.cloud, pause) for shard in reliable)
-        return ScalerLoop(
+        faulty.all = tuple(FaultyShard(shard, reliable, self.redis_clock, self.cloud, pause) for shard in reliable)
+        fleet = FakeCloudFleet(self.cloud, self.clock, pause, version)
+        loop = ScalerLoop(
             faulty,
-            FakeCloudFleet(self.cloud, self.clock, pause, version),
+            fleet,
             Limits(min_workers=0, max_workers=MAX_WORKERS, min_billed_seconds=60.0, min_idle_seconds=0.0),
             f"host:{number}",
             ScalerMetrics(CollectorRegistry(), min_billed_seconds=PROFILE.min_billed_seconds),
             clock=self.clock,
             rng=self.rng,
         )
+        return loop, fleet
+
+    def _step_redis_clock(self) -> None:
+        """Let time pass on Redis' clock, and let it step: set wrong, set right, or another host's after a failover."""
+        if self.clock.now - self._died_at > DEAD_JOB_SECONDS:
+            if self.host_clocks.are_right and self.cloud.happens("clock_wrong"):
+                self.host_clocks.set_wrong(self.rng)
+            if self.cloud.happens("failover"):
+                self.host_clocks.fail_over()
+        before = self.clock.now
+        if self.host_clocks.follow() > QUIET_STEP_SECONDS:
+            # Leases expire at once, and their jobs can be taken back before their workers renew them.
+            self.worker_deaths.update(worker.job.id for worker in self.workers.values() if worker.job is not None)
+            self.cloud.disrupted_at = before
+
+    def _inject_account_faults(self) -> None:
+        """Inject the faults of quotas, of the managers' role and of their metadata services."""
+        cloud, now = self.cloud, self.clock.now
+        if cloud.happens("quota_changes"):
+            cloud.quotas.change(self.rng)
+        if now >= self._role_changes_at + ROLE_SPREAD_SECONDS:
+            cloud.rates.pop("role_not_known", None)
+        elif now >= self._role_changes_at and "role_not_known" not in cloud.rates:
+            cloud.rates["role_not_known"] = ROLE_NOT_KNOWN
+            cloud.refusals.least_version = 2 if self.rng.random() < ROLE_IS_NARROW else 0
+        for manager in self.managers:
+            if cloud.happens("metadata_silent"):
+                manager.fleet.silent_until = now + self.rng.uniform(5.0, 150.0)
+            is_forbidden = not manager.upgraded and cloud.refusals.least_version > 1
+            if is_forbidden or now < manager.fleet.silent_until:
+                cloud.disrupted_at = now
 
     def _inject_faults(self) -> None:
         """Boot workers, and inject the faults of instances and of capacity pools."""
@@ -300,8 +332,8 @@ class RandomFaultHour:
                 worker.heartbeat_at = float("-inf")
             elif not worker.interruption and self.cloud.happens("rebalance"):
                 worker.interruption, worker.heartbeat_at = "rebalance", float("-inf")
-            elif not worker.dead and self.cloud.happens("dies"):
-                worker.dead = True
+            elif not worker.dead and self.host_clocks.are_right and self.cloud.happens("dies"):
+                worker.dead, self._died_at = True, self.clock.now
                 if worker.job is not None:
                     self.worker_deaths[worker.job.id] += 1
 
@@ -316,7 +348,7 @@ class RandomFaultHour:
         )
         for worker, message in zip(awake, messages, strict=True):
             await worker.step(self.seconds_of, drain_requested=message is not None, jobs_wait=self._queued > 0)
-        if self.cloud.living and self.clock.now - self._reaped_at >= REAP_SECONDS:
+        if self.clock.now - self._reaped_at >= REAP_SECONDS:
             self._reaped_at = self.clock.now
             await reap(self.shard, lease_seconds=LEASE_SECONDS)
 

@@ -60,9 +60,9 @@ async def test_hours_of_faults(shared_server: ValkeyServer, redis_url: str, firs
 
 async def _run(redis_url: str, seed: int) -> tuple[list[str], int]:
     """Return what broke a guarantee, and the number of decisions that replaced workers of the earlier version."""
-    clock = FakeClock()
-    shards = use_clock(await Shards.connect(redis_url), clock)
-    hour = RandomFaultHour(shards, clock, seed)
+    clock, redis_clock = FakeClock(), FakeClock()
+    shards = use_clock(await Shards.connect(redis_url), redis_clock)
+    hour = RandomFaultHour(shards, clock, redis_clock, seed)
     _FAILURES.set(hour.failures)
     try:
         await hour.run()

@@ -2,12 +2,17 @@
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from jobqueue.errors import ShardUnavailable
+from jobqueue.sharding.scripts import Script
+from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from scaler.fleets.fleet import Cause, FleetError
+from scaler.fleets.instances import DescribedInstance, Instance, Intent
 from scaler.loop import RECOVERY_WAIT_SECONDS, ScalerLoop
 from scaler.metrics import ScalerMetrics
 from scaler.state.launch_breaker import POOL_COOLDOWN_SECONDS
@@ -66,14 +71,16 @@ async def system(shards: Shards, clock: FakeClock) -> SteppedSystem:
 
 
 @STEPS
-@pytest.mark.parametrize("takes_over", [False, True], ids=["the leader", "the next leader"])
+@pytest.mark.parametrize("seen_by", ["the leader", "the next leader", "both"])
 async def test_no_instance_is_ended_and_launches_go_on(
-    system: SteppedSystem, step_seconds: float, takes_over: bool, caplog: pytest.LogCaptureFixture
+    system: SteppedSystem, step_seconds: float, seen_by: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     _, booting = system.fleet.launched
     system.clock.advance(step_seconds)
-    if takes_over:
+    if seen_by == "both":
+        await system.run(2)
+    if seen_by != "the leader":
         system.loop = system.new_loop(2)
     await enqueue_jobs(system.shard, "c", "d", now=system.clock.now)
     await system.run(RECOVERY_WAIT_SECONDS + 6)
@@ -89,6 +96,62 @@ async def test_no_instance_is_ended_and_launches_go_on(
     billed_seconds = system.registry.get_sample_value("workmanager_scaler_billed_instance_seconds_total")
     assert billed_seconds is not None
     assert billed_seconds < LIMITS.max_workers * system.monotonic.now
+
+
+@STEPS
+@pytest.mark.parametrize("is_saved", [False, True], ids=["request lost", "answer lost"])
+async def test_times_follow_once_if_redis_fails_meanwhile(
+    system: SteppedSystem,
+    step_seconds: float,
+    is_saved: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = await launch_times(system.shard)
+    system.clock.advance(step_seconds)
+    run = system.shard.run
+    failed = []
+
+    async def fail_first_save(script: Script, *args: Any, **options: Any) -> Any:
+        if script.name != "scaler_save" or failed:
+            return await run(script, *args, **options)
+        failed.append(script.name)
+        if is_saved:
+            await run(script, *args, **options)
+        raise ShardUnavailable("a fault of the test", shard_index=0)
+
+    monkeypatch.setattr(system.shard, "run", fail_first_save)
+    with pytest.raises(ShardUnavailable):
+        await system.run(1)
+    await system.run(RECOVERY_WAIT_SECONDS + 20)
+    after = await launch_times(system.shard)
+    assert {id_: after[id_] - at for id_, at in before.items()} == pytest.approx(dict.fromkeys(before, step_seconds))
+    assert system.fleet.terminated == []
+
+
+@STEPS
+async def test_a_step_while_a_launch_is_repeated(system: SteppedSystem, step_seconds: float) -> None:
+    system.fleet.launch_error = FleetError(Cause.UNKNOWN, "ReadTimeoutError", "no answer")
+    await enqueue_jobs(system.shard, "c", now=system.clock.now)
+    await system.run(1)
+    launch = system.fleet.launch
+
+    async def launch_slowly(intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
+        if system.fleet.launch_error is not None:
+            system.fleet.launch_error = None
+            system.clock.advance(step_seconds)
+        return await launch(intent, repeated=repeated)
+
+    system.fleet.launch = launch_slowly  # type: ignore[method-assign]  # the clock steps while EC2 answers
+    await system.run(RECOVERY_WAIT_SECONDS + 20)
+    assert system.fleet.launch_error is None
+    assert system.fleet.terminated == []
+
+
+async def launch_times(shard: Shard) -> dict[str, float]:
+    """Return when each recorded instance was launched, by its id."""
+    stored = await read_stored(shard, "instances")
+    return {id_: Instance.from_json(id_, text).launched_at for id_, text in stored.items()}
 
 
 @STEPS

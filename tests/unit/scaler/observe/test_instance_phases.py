@@ -163,3 +163,17 @@ def test_instances_of_pending_launches_and_recently_terminated_ones_are_not_adop
     assert _classify(None, FleetSnapshot({}, described=described), pending).instances == {}
     assert _classify(None, FleetSnapshot({}, described=described, recently_terminated={"a"})).instances == {}
     assert _classify(None, FleetSnapshot({"a": worker("a")}, recently_terminated={"a"})).instances == {}
+
+
+@pytest.mark.parametrize("off_seconds", [-30 * 86_400.0, 0.0, 30 * 86_400.0], ids=["behind", "right", "ahead"])
+@pytest.mark.parametrize("stepped_seconds", [0.0, 30 * 86_400.0], ids=["recorded now", "recorded before a step"])
+def test_a_launch_that_is_settled_late_boots_whatever_redis_clock_shows(
+    off_seconds: float, stepped_seconds: float
+) -> None:
+    now = 1_900_000_000.0
+    intent = Intent("t", now - stepped_seconds - 20.0, 1, LaunchRequest(1))
+    described = {"a": DescribedInstance("a", now - off_seconds - 20.0, "t")}
+    result = classify(ScalerState(now, [intent], {}), FleetSnapshot({}, described=described), PROFILE)
+    assert set(result.settled_launches) == {"t"}
+    assert result.instances["a"].terminating_at is None
+    assert now - PROFILE.boot_timeout_seconds < result.instances["a"].launched_at <= now
