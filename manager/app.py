@@ -12,11 +12,16 @@ from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
 from manager.api_keys.table import KeyTable
 from manager.cluster.reconciler import ClusterReconciler
+from manager.dashboard.attention import Attention
+from manager.dashboard.dashboard import Dashboard
+from manager.dashboard.rendering import Pages
 from manager.http.access_log import AccessLog
 from manager.http.asgi import Route
-from manager.http.authentication import ApiKeyAuth
+from manager.http.authentication import ApiKeyAuth, caller_of
+from manager.http.dashboard_paths import wants_page
 from manager.http.gateway import Gateway
 from manager.http.host_check import HostCheck
+from manager.http.permissions import DASHBOARD_RULES
 from manager.http.problems import INTERNAL, MEDIA_TYPE, Problem, http_status_problem, queue_problem
 from manager.http.request_origin import TrustedProxies
 from manager.metrics import Metrics
@@ -54,8 +59,8 @@ def build_app(
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
     jwt: "JwtVerifier | None",
-) -> Gateway:
-    """Return the ASGI application.
+) -> tuple[Gateway, Dashboard]:
+    """Return the ASGI application, and the dashboard in it, which must be stopped.
 
     Args:
         reconciler: if given, the application also reports the state of the cluster that it administers.
@@ -66,10 +71,20 @@ def build_app(
     if settings.root_path:
         document["servers"] = [{"url": settings.root_path}]
     api.include_router(DocumentationRoutes(document, functions).router())
-    _add_errors(api, document["paths"])
     hosts = HostCheck(settings.allowed_hosts, has_keys=bool(settings.api_keys))
     auth = ApiKeyAuth(settings.api_keys, key_table, jwt)
-    return Gateway(fast_routes, api, hosts, auth, metrics, access_log, TrustedProxies(settings.trusted_proxies))
+    pages = Pages(settings.root_path, asks_for_keys=auth.asks_for_keys)
+    dashboard = Dashboard(
+        *(queue, Attention(queue, functions, reconciler), auth, key_table),
+        pages=pages,
+        root_path=settings.root_path,
+        price_per_hour=settings.price_per_hour,
+        queue_routes=QueueRoutes(queue),
+    )
+    api.include_router(dashboard.router())
+    _add_errors(api, document["paths"], pages)
+    proxies = TrustedProxies(settings.trusted_proxies)
+    return Gateway(fast_routes, api, hosts, auth, metrics, access_log, proxies, pages), dashboard
 
 
 def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> dict[str, Any]:
@@ -123,9 +138,10 @@ def _build_api(
     return api, fast_routes
 
 
-def _add_errors(app: FastAPI, paths: Mapping[str, Mapping[str, Any]]) -> None:
+def _add_errors(app: FastAPI, paths: Mapping[str, Mapping[str, Any]], pages: Pages) -> None:
     methods = [(compile_path(path)[0], sorted(map(str.upper, operations))) for path, operations in paths.items()]
     methods += [(compile_path(path)[0], ["GET"]) for path in documentation.PATHS]
+    methods += [(compile_path(path)[0], [method]) for method, path in DASHBOARD_RULES]
 
     async def answer_error(request: Request, error: Exception) -> Response:
         path = request.scope["raw_path"].decode("ascii", "backslashreplace")
@@ -141,6 +157,9 @@ def _add_errors(app: FastAPI, paths: Mapping[str, Mapping[str, Any]]) -> None:
             case _:
                 # The gateway logs it.
                 problem = Problem(INTERNAL, "see the manager's log")
+        if wants_page(request.scope):
+            body, headers = pages.error_page(problem, caller_of(request.scope))
+            return Response(body, problem.status, headers, "text/html")
         return Response(problem.to_json(path), problem.status, problem.headers, MEDIA_TYPE)
 
     for error_class in (Exception, Problem, JobQueueError, HTTPException):

@@ -100,18 +100,19 @@ class ManagerServer:
             url = parse_redis_url(settings.cluster_url or settings.redis_url)
             self._reconciler = ClusterReconciler(parse_hosts(settings.cluster_hosts), url.connect)
         self._connection_limit = ConnectionLimit(raise_descriptor_limit(settings.max_connections))
+        app, self._dashboard = build_app(
+            settings,
+            functions,
+            self._queue,
+            self._metrics,
+            self._access_log,
+            self._reconciler,
+            self._key_table,
+            self._jwt,
+        )
         self._server = _Server(
             uvicorn.Config(
-                build_app(
-                    settings,
-                    functions,
-                    self._queue,
-                    self._metrics,
-                    self._access_log,
-                    self._reconciler,
-                    self._key_table,
-                    self._jwt,
-                ),
+                app,
                 # uvicorn calls it like the class.
                 http=partial(ManagerHttpProtocol, limit=self._connection_limit),  # type: ignore[arg-type]
                 ws="none",
@@ -151,6 +152,7 @@ class ManagerServer:
             self._access_log.flush()
         if self._scaler is not None:
             await self._scaler.stop()
+        await self._dashboard.stop()
         await self._key_table.stop()
         if self._jwt is not None:
             await self._jwt.stop()

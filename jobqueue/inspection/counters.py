@@ -10,6 +10,10 @@ from jobqueue.inspection.listing import queue_names
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, name_of, number_of, pairs, shown_name, text_of
 
+QUEUES_PER_CALL = 200
+"""Their commands are sent together."""
+_REGISTRIES = ("scheduled", "deferred", "wip", "finished", "failed", "canceled", "ready")
+
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
@@ -141,9 +145,10 @@ async def read_counts(shard: Shard) -> ShardCounts:
     )
     now = int(own[0][0]) + int(own[0][1]) / 1_000_000
     queues: dict[str, QueueCounts] = {}
-    for name in names:
-        shown = shown_name(name)
-        queues[shown] = queues.get(shown, QueueCounts()) + await _count_queue(shard, name, now)
+    for start in range(0, len(names), QUEUES_PER_CALL):
+        for name, counts in await _count_queues(shard, names[start : start + QUEUES_PER_CALL], now):
+            shown = shown_name(name)
+            queues[shown] = queues.get(shown, QueueCounts()) + counts
     enqueued, finished, failed, stopped = (_integers(flat) for flat in own[4:8])
     seconds = {name: number_of(value) or 0.0 for name, value in pairs(own[8])}
     return ShardCounts(
@@ -158,25 +163,43 @@ async def read_counts(shard: Shard) -> ShardCounts:
     )
 
 
-async def _count_queue(shard: Shard, name: str, now: float) -> QueueCounts:
+async def _count_queues(shard: Shard, names: Sequence[str], now: float) -> list[tuple[str, QueueCounts]]:
     prefix = shard.prefix
-    registries = ("scheduled", "deferred", "wip", "finished", "failed", "canceled", "ready")
-    queued, head, *cards = await shard.execute(
-        ("LLEN", keys.queue(prefix, name)),
-        ("LINDEX", keys.queue(prefix, name), 0),
-        *(("ZCARD", keys.registry(prefix, registry, name)) for registry in registries),
+    answers = await shard.execute(
+        *(
+            command
+            for name in names
+            for command in (
+                ("LLEN", keys.queue(prefix, name)),
+                ("LINDEX", keys.queue(prefix, name), 0),
+                *(("ZCARD", keys.registry(prefix, registry, name)) for registry in _REGISTRIES),
+            )
+        ),
         tolerate_wrong_types=True,
     )
-    oldest_seconds = None
-    if head is not None:
-        key = keys.job(prefix, "").encode() + head
-        (since,) = await shard.execute(("HGET", key, "enqueued_at"), tolerate_wrong_types=True)
+    width = 2 + len(_REGISTRIES)
+    rows = [answers[start : start + width] for start in range(0, len(answers), width)]
+    heads = {row[1] for row in rows if row[1] is not None}
+    ages = await _ages(shard, list(heads), now) if heads else {}
+    counts = []
+    for name, (queued, head, *cards) in zip(names, rows, strict=True):
+        scheduled, deferred, started, finished, failed, canceled, ready = (card or 0 for card in cards)
+        oldest = ages.get(head)
+        counts.append(
+            (name, QueueCounts(queued or 0, scheduled, deferred, started, finished, failed, canceled, ready, oldest))
+        )
+    return counts
+
+
+async def _ages(shard: Shard, job_ids: Sequence[bytes], now: float) -> dict[bytes, float | None]:
+    """Return for how many seconds these jobs have been queued; None where that cannot be told."""
+    start = keys.job(shard.prefix, "").encode()
+    commands = [("HGET", start + job_id, "enqueued_at") for job_id in job_ids]
+    ages: dict[bytes, float | None] = {}
+    for job_id, since in zip(job_ids, await shard.execute(*commands, tolerate_wrong_types=True), strict=True):
         enqueued_at = _epoch(since) if since else None
-        oldest_seconds = None if enqueued_at is None else max(0.0, now - enqueued_at)
-    scheduled, deferred, started, finished, failed, canceled, ready = (card or 0 for card in cards)
-    return QueueCounts(
-        queued or 0, scheduled, deferred, started, finished, failed, canceled, ready, oldest_seconds=oldest_seconds
-    )
+        ages[job_id] = None if enqueued_at is None else max(0.0, now - enqueued_at)
+    return ages
 
 
 async def _count_rate_limited(shard: Shard, limit_keys: Sequence[bytes]) -> int:

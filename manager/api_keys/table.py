@@ -66,6 +66,17 @@ class KeyTable:
         digest, entry = digest_of(text), self._entries.get(key_id)
         return entry.caller if entry is not None and matches(digest, entry.digests) else None
 
+    def entry(self, key_id: str) -> tuple[Caller, tuple[str, ...]] | None:
+        """Return whom the key with this id belongs to, and the hashes of its secrets; None if there is none.
+
+        Raises:
+            KeysUnknown: try again, or at another manager.
+        """
+        if not self.is_current:
+            raise KeysUnknown
+        entry = self._entries.get(key_id)
+        return None if entry is None else (entry.caller, entry.digests)
+
     def has_ended(self, caller: Caller) -> bool:
         """Return whether the key of a request that has been waiting is no longer known to be valid."""
         return caller.is_stored and not (self.is_current and caller.key_id in self._entries)

@@ -19,6 +19,8 @@ FIELDS = "workmanager.fields"
 """Key of the scope: the header fields by lower-case name, see `request_head.read_fields`."""
 REFUSAL = "workmanager.refusal"
 """Key of the scope of a request that is wrong as such: the `Problem`."""
+HEAD = "workmanager.head"
+"""Key of the scope of a HEAD request, whose method is GET for the routes."""
 UNDELIVERED = "workmanager.undelivered"
 """Key of the scope, for routes: a function to call if the client did not take the response."""
 

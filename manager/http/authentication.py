@@ -4,16 +4,20 @@ import hmac
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from jobqueue.audit import Author
 from manager.api_keys.caller import NOBODY_IN_PARTICULAR, Caller
 from manager.api_keys.record import SCOPES
 from manager.api_keys.table import KeysUnknown, KeyTable
-from manager.http.asgi import Scope, header
+from manager.http.asgi import FIELDS, Scope, header
+from manager.http.dashboard_paths import PUBLIC_DASHBOARD_PATHS, SIGN_IN, is_dashboard_path, wants_page
 from manager.http.key_limits import check_request_rate
+from manager.http.page_origin import check_own_page
 from manager.http.permissions import check_permission
-from manager.http.problems import ISSUER_UNAVAILABLE, UNAUTHORIZED, UNAVAILABLE, Problem
+from manager.http.problems import ISSUER_UNAVAILABLE, SIGN_IN_FIRST, UNAUTHORIZED, UNAVAILABLE, Problem
 from manager.http.request_origin import PROXIES, REQUEST_ID
+from manager.http.sessions import Sessions
 from manager.jwt.errors import IssuerUnavailable, TokenRefused
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
 """Paths for load balancers."""
 DOCS_PATHS = frozenset({"/docs", "/docs/page.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"})
 """The page that shows the API. A browser opens a page without a key; this one asks for it."""
-PUBLIC_PATHS = HEALTH_PATHS | DOCS_PATHS
+PUBLIC_PATHS = HEALTH_PATHS | DOCS_PATHS | PUBLIC_DASHBOARD_PATHS
 """Paths that need no key."""
 
 CALLER = "workmanager.caller"
@@ -49,6 +53,12 @@ class ApiKeyAuth:
         self._callers = [Caller.of(f"env-{number}", SCOPES) for number, _ in enumerate(self._keys, 1)]
         self._table = table
         self._jwt = jwt
+        self._sessions = Sessions(zip(self._keys, self._callers, strict=True), table)
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether requests need a key."""
+        return bool(self._keys)
 
     def check(self, scope: Scope) -> None:
         """Note the caller in the scope, unless no key is needed.
@@ -65,7 +75,10 @@ class ApiKeyAuth:
         # All keys are compared in constant time, even after a match, so that the duration reveals nothing.
         matches = [hmac.compare_digest(token, key) for key in self._keys]
         if scheme.lower() != b"bearer":
-            raise _unauthorized(given)
+            if given or not is_dashboard_path(scope["path"]):
+                raise _unauthorized(given)
+            self._check_session(scope)
+            return
         if True in matches:
             scope[CALLER] = self._callers[matches.index(True)]
             return
@@ -76,15 +89,45 @@ class ApiKeyAuth:
         check_request_rate(caller)
         check_permission(caller, scope["method"], scope["path"])
 
+    def begin_session(self, key: bytes) -> str | None:
+        """Return the cookie's value of a session for whom an API key belongs to; None if it is not valid.
+
+        Raises:
+            Problem: 503, the key cannot be checked now.
+        """
+        matches = [hmac.compare_digest(key, each) for each in self._keys]
+        caller = self._callers[matches.index(True)] if True in matches else self._find_key(key)
+        return None if caller is None else self._sessions.begin(caller, key)
+
+    def _check_session(self, scope: Scope) -> None:
+        """Note whom the session of a request to the dashboard belongs to.
+
+        Raises:
+            Problem: as `check`; 303, a person must sign in first.
+        """
+        try:
+            caller = self._sessions.find(scope)
+        except KeysUnknown as error:
+            raise _keys_unknown() from error
+        if caller is None:
+            raise _sign_in_first(scope) if wants_page(scope) and scope["method"] == "GET" else _unauthorized(b"")
+        if scope["method"] not in ("GET", "HEAD"):
+            check_own_page(scope[FIELDS])
+        scope[CALLER] = caller
+        check_request_rate(caller)
+        check_permission(caller, scope["method"], scope["path"])
+
     def _find(self, token: bytes) -> Caller | None:
         # Keys in Redis have no dots; a token has three parts.
         if self._jwt is not None and token.count(b".") == 2:
             return _verify(self._jwt, token)
+        return self._find_key(token)
+
+    def _find_key(self, key: bytes) -> Caller | None:
         try:
-            return self._table.find(token)
+            return self._table.find(key)
         except KeysUnknown as error:
-            detail = "the API key cannot be checked at the moment, because Redis does not answer"
-            raise Problem(UNAVAILABLE, detail, headers={"Retry-After": "1"}) from error
+            raise _keys_unknown() from error
 
 
 def caller_of(scope: Scope) -> Caller:
@@ -120,6 +163,17 @@ def _verify(jwt: "JwtVerifier", token: bytes) -> Caller:
     except IssuerUnavailable as error:
         detail = f"the token cannot be checked at the moment: {error}"
         raise Problem(ISSUER_UNAVAILABLE, detail, headers={"Retry-After": "1"}) from error
+
+
+def _keys_unknown() -> Problem:
+    detail = "the API key cannot be checked at the moment, because Redis does not answer"
+    return Problem(UNAVAILABLE, detail, headers={"Retry-After": "1"})
+
+
+def _sign_in_first(scope: Scope) -> Problem:
+    query = scope["query_string"].decode("ascii", "replace")
+    page = scope["path"] + (f"?{query}" if query else "")
+    return Problem(SIGN_IN_FIRST, "sign in first", headers={"Location": f"{SIGN_IN}?next={quote(page, safe='')}"})
 
 
 def _unauthorized(given: bytes) -> Problem:

@@ -10,6 +10,7 @@ from typing import Any
 from manager.http.access_log import AccessLog
 from manager.http.asgi import (
     FIELDS,
+    HEAD,
     REFUSAL,
     UNDELIVERED,
     Application,
@@ -22,7 +23,7 @@ from manager.http.asgi import (
 )
 from manager.http.authentication import CALLER, ApiKeyAuth
 from manager.http.content_encoding import decoded
-from manager.http.error_responses import CLIENT_DISCONNECTED, send_error
+from manager.http.error_responses import CLIENT_DISCONNECTED, ErrorPages, send_error
 from manager.http.host_check import HostCheck
 from manager.http.request_origin import PROXIES, REQUEST_ID, RequestIds, TrustedProxies
 from manager.metrics import Metrics
@@ -42,6 +43,7 @@ class Gateway:
         metrics: counts requests.
         access_log: receives a line for each request; None for no access log.
         proxies: those that are believed whom they forward requests for.
+        error_pages: makes the pages that people get of the dashboard if something fails.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Gateway:
         metrics: Metrics,
         access_log: AccessLog | None,
         proxies: TrustedProxies,
+        error_pages: ErrorPages | None = None,
     ) -> None:
         self._fast_routes = fast_routes
         self._app = app
@@ -61,6 +64,7 @@ class Gateway:
         self._metrics = metrics
         self._access_log = access_log
         self._proxies = proxies
+        self._error_pages = error_pages
         self._request_ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: FastSend) -> None:
@@ -111,7 +115,7 @@ class Gateway:
             receive = self._admit(scope, receive)
             if scope["method"] == "HEAD":
                 # FastAPI's routes know only GET; the server omits the body of the response to a HEAD request.
-                inner = {**scope, "method": "GET"}
+                inner = {**scope, "method": "GET", HEAD: True}
             if scope["path"] == "*":
                 await send_and_note_status(
                     {"type": "http.response.start", "status": 204, "headers": [(b"allow", METHODS.encode())]}
@@ -120,7 +124,7 @@ class Gateway:
             else:
                 await self._app(inner, receive, send_and_note_status)
         except Exception as error:  # noqa: BLE001 - as above
-            status = await send_error(send_and_note_status, error, scope, sent_status=status)
+            status = await send_error(send_and_note_status, error, scope, sent_status=status, pages=self._error_pages)
         route: Any = inner.get("route")
         return getattr(route, "path", "unmatched"), status
 

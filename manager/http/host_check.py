@@ -11,7 +11,8 @@ import ipaddress
 from collections.abc import Collection, Mapping
 
 from manager.http.authentication import HEALTH_PATHS
-from manager.http.problems import FOREIGN_PAGE, MISDIRECTED, Problem
+from manager.http.page_origin import check_page
+from manager.http.problems import MISDIRECTED, Problem
 
 MAX_KNOWN_HOSTS = 256
 
@@ -43,7 +44,7 @@ class HostCheck:
         if host not in self._known_hosts:
             self._check_host(path, host)
         if self._checks_pages and (b"sec-fetch-site" in fields or b"origin" in fields):
-            _check_page(fields, host or b"")
+            check_page(fields, host or b"")
 
     def _check_host(self, path: str, host: bytes | None) -> None:
         # Only programs speak HTTP/1.0 without a host, and health checks name whatever address they were given.
@@ -59,17 +60,6 @@ class HostCheck:
     def _is_in_allowed_domain(self, name: str) -> bool:
         parts = name.split(".")
         return any(".".join(("*", *parts[index:])) in self._allowed_hosts for index in range(1, len(parts)))
-
-
-def _check_page(fields: Mapping[bytes, bytes], host: bytes) -> None:
-    site = fields.get(b"sec-fetch-site", b"")
-    origin = fields.get(b"origin", b"")
-    # Following a link to a page of ours is harmless: whoever set the link cannot read the page.
-    follows_link = fields.get(b"sec-fetch-mode") == b"navigate" and fields.get(b"sec-fetch-dest") == b"document"
-    is_foreign = site in (b"cross-site", b"same-site") and not (follows_link and not origin)
-    # Behind a proxy that ends TLS the schemes differ.
-    if is_foreign or (origin and origin.partition(b"://")[2].lower() != host.strip(b" \t").lower()):
-        raise Problem(FOREIGN_PAGE, "a web page of another site made this request: only pages of this manager may")
 
 
 def _name_of(host: bytes) -> str:

@@ -61,14 +61,29 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("DELETE", "/keys/{key_id}"): CLOSED,
 }
 """By method and path. `HEAD` is as `GET`. A test compares them with the routes of the API."""
+DASHBOARD_RULES: Mapping[tuple[str, str], Rule] = {
+    ("GET", "/"): Rule(JOBS_READ, filters=True),
+    ("GET", "/dashboard/events"): Rule(JOBS_READ, filters=True),
+    ("GET", "/dashboard/queues"): Rule(JOBS_READ, filters=True),
+    ("POST", "/dashboard/queues/{name:path}/pause"): CLOSED,
+    ("POST", "/dashboard/queues/{name:path}/resume"): CLOSED,
+}
+"""Those of the dashboard: each as the route of the API that shows or does the same."""
 
 _ANY_KEY = frozenset({("GET", "/openapi.json"), ("OPTIONS", "*")})
-_PATTERNS = [(compile_path(path)[0], path, method, rule) for (method, path), rule in RULES.items()]
+_ALL_RULES = {**RULES, **DASHBOARD_RULES}
+_PATTERNS = [(compile_path(path)[0], path, method, rule) for (method, path), rule in _ALL_RULES.items()]
 
 
 def rule_of(method: str, path: str) -> Rule:
     """Return the rule of a route, by its path with placeholders."""
-    return RULES.get((method, path), CLOSED)
+    return _ALL_RULES.get((method, path), CLOSED)
+
+
+def allows(caller: Caller, method: str, path: str) -> bool:
+    """Return whether a key may use a route, by its path with placeholders, for some queue at least."""
+    rule = rule_of(method, path)
+    return rule.scope in caller.scopes and (rule.filters or not caller.is_bound)
 
 
 def check_permission(caller: Caller, method: str, path: str) -> None:
@@ -80,7 +95,7 @@ def check_permission(caller: Caller, method: str, path: str) -> None:
     method = "GET" if method == "HEAD" else method
     if (method, path) in _ANY_KEY:
         return
-    rule = RULES.get((method, path)) or _match(method, path)
+    rule = _ALL_RULES.get((method, path)) or _match(method, path)
     if rule is None:
         if ADMIN not in caller.scopes:
             allowed = _methods_of(path)
@@ -104,7 +119,7 @@ def _match(method: str, path: str) -> Rule | None:
 def _methods_of(path: str) -> list[str]:
     """Return the methods of the first route that matches the path, which is the one that would answer."""
     route = next((template for pattern, template, _, _ in _PATTERNS if pattern.match(path)), None)
-    methods = sorted(method for method, template in RULES if template == route)
+    methods = sorted(method for method, template in _ALL_RULES if template == route)
     return methods + ["HEAD"] * ("GET" in methods)
 
 

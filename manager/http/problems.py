@@ -28,6 +28,7 @@ class ProblemType:
     title: str
 
 
+SIGN_IN_FIRST = ProblemType(303, "sign-in-first", "Sign in first")
 NOT_HTTP = ProblemType(400, "not-http", "This is not a valid HTTP request")
 BAD_QUERY = ProblemType(400, "bad-query", "A query parameter is invalid")
 BAD_BODY = ProblemType(400, "bad-body", "The body cannot be read")

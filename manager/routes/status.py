@@ -1,9 +1,6 @@
 """`/status` and `/workers`: a summary of the whole system, and its workers."""
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -15,6 +12,7 @@ from manager.http.authentication import caller_of
 from manager.http.json_response import json_response
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
+from manager.queue.problems import problems_of_modules, problems_of_moves, problems_of_queues
 from manager.schemas.documents import queue_documents, unfinished, workers_document
 from manager.schemas.openapi import problem_responses
 from manager.schemas.responses import StatusResponse, WorkerList
@@ -53,7 +51,7 @@ class StatusRoutes:
         caller = caller_of(request.scope)
         if caller.is_bound:
             counts = counts.only(caller.sees)
-            workers = [worker for worker in workers if _works_for(worker, caller)]
+            workers = [worker for worker in workers if works_for(worker, caller)]
         unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
         queues = queue_documents(counts, unserved)
         return json_response(
@@ -66,41 +64,14 @@ class StatusRoutes:
                 "queues": queues,
                 "shards": {"total": len(service.shards), "unavailable": unavailable},
                 "problems": [
-                    *(_problem_of_move(*move) for move in service.shards.moving.items()),
-                    *(() if caller.is_bound else self._problems(workers)),
-                    *_problems_of_queues(queues.values(), unserved),
+                    *problems_of_moves(service.shards.moving),
+                    *(() if caller.is_bound else problems_of_modules(self._functions.why_not_registered(), workers)),
+                    *problems_of_queues(counts, unserved),
                 ],
             }
         )
 
-    def _problems(self, workers: Iterable[WorkerView]) -> list[str]:
-        problems = [f"managers refuse jobs of a module: {reason}" for reason in self._functions.why_not_registered()]
-        workers_by_problem: dict[str, list[str]] = defaultdict(list)
-        for worker in workers:
-            for problem in worker.problems:
-                workers_by_problem[problem].append(worker.name)
-        for problem, names in sorted(workers_by_problem.items()):
-            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            problems.append(f"jobs of a module fail on worker {names[0]}{others}: {problem}")
-        return problems
 
-
-def _works_for(worker: WorkerView, caller: Caller) -> bool:
+def works_for(worker: WorkerView, caller: Caller) -> bool:
     """Return whether the worker serves a queue that the caller sees."""
     return any(queue in ALL_QUEUES or caller.sees(queue) for queue in worker.queues)
-
-
-def _problem_of_move(shard: str, seconds: float) -> str:
-    return f"shard {shard} is being moved to another Redis server, {seconds:.0f} s so far: its jobs wait until then"
-
-
-def _problems_of_queues(queues: Iterable[Mapping[str, Any]], unserved: Mapping[str, str]) -> list[str]:
-    problems = []
-    jobs_by_cause = Counter[str]()
-    for queue in queues:
-        if queue["queued"] and queue["name"] in unserved:
-            jobs_by_cause[unserved[queue["name"]]] += queue["queued"]
-        if queue["queued"] and queue["paused"]:
-            problems.append(f"{queue['queued']} jobs wait: queue {queue['name']!r} is paused")
-    problems += (f"{jobs} jobs wait: {cause}" for cause, jobs in jobs_by_cause.items())
-    return problems

@@ -41,7 +41,7 @@ ROOMS = {
     "manager": (
         *("min_workers_schedule", "settings", "pages", "append_only", "cluster", "metrics", "scaler_factory"),
         *("api_keys", "jwt"),
-        *("http", "queue", "schemas", "routes", "app", "export_openapi", "server", "__main__"),
+        *("http", "queue", "schemas", "routes", "dashboard", "app", "export_openapi", "server", "__main__"),
     ),
     "scaler": (
         *("policy", "fleets", "learn", "state", "observe", "metrics", "decide", "apply", "schedule", "loop", "view"),

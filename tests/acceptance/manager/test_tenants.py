@@ -194,6 +194,7 @@ def _without(text: str, target: Target) -> str:
     for form in (*_forms(target.prefix), *_forms(target.queue), f"{start}*", f"{start}%2A", target.key_id):
         text = text.replace(form, "TARGET")
     text = re.sub(r'(oldest[^ :]*"?[ :])[0-9.]+', r"\1", text)
+    text = re.sub(r"[0-9.]+ s <small>in ", "", text)  # the longest wait, in the dashboard
     return re.sub(r"[0-9a-f]{32}", "ID", text)
 
 

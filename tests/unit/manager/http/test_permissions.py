@@ -1,14 +1,20 @@
 """What keys may do: each route has its rule, and what has none is open to administrators alone."""
 
 import pytest
+from fastapi.routing import APIRoute
 
 from jobqueue.functions import FunctionRegistry
 from manager.api_keys.caller import Caller
-from manager.app import openapi_document
+from manager.api_keys.table import KeyTable
+from manager.app import build_app, openapi_document
 from manager.http.authentication import PUBLIC_PATHS
-from manager.http.permissions import RULES, check_permission
+from manager.http.permissions import DASHBOARD_RULES, RULES, check_permission
 from manager.http.problems import Problem
+from manager.metrics import Metrics
+from manager.queue.connection import QueueConnection
 from manager.settings import ManagerSettings
+
+CALLBACKS = ("on_connected", "on_jobs_waiting", "on_fatal_error")
 
 
 def routes() -> set[tuple[str, str]]:
@@ -32,6 +38,19 @@ def may(caller: Caller, method: str, path: str) -> bool:
 def test_every_route_of_the_api_has_a_rule() -> None:
     listed = {(method, path.replace(":path}", "}")) for method, path in RULES}
     assert listed == routes()
+
+
+def test_every_route_of_the_dashboard_has_a_rule_or_is_for_everybody() -> None:
+    queue = QueueConnection("redis://127.0.0.1:1", 1.0, **dict.fromkeys(CALLBACKS, lambda *_: None))
+    functions = FunctionRegistry.discover(())
+    _, dashboard = build_app(ManagerSettings(), functions, queue, Metrics(), None, None, KeyTable(), None)
+    routes = {
+        (method, route.path)
+        for route in dashboard.router().routes
+        if isinstance(route, APIRoute) and route.path not in PUBLIC_PATHS
+        for method in route.methods
+    }
+    assert routes == set(DASHBOARD_RULES)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,64 @@
+"""Forms that pages send, and the way back to the page."""
+
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from fastapi import Request, Response
+
+from manager.http.asgi import read_body, require_media_type
+from manager.http.dashboard_paths import HOME, is_dashboard_path
+from manager.http.problems import BAD_BODY, Problem
+from manager.http.query_parameters import Choice, Integer, Parameter, Query
+
+MAX_FORM_BYTES = 16 * 1024
+MAX_FIELDS = 32
+DONE = {
+    "paused": "The queue is paused: workers take no more jobs of it. Those that run go on.",
+    "resumed": "The queue is resumed.",
+}
+"""What a page says after an action, by the name that its address has."""
+
+
+def page_query(*parameters: Parameter) -> Query:
+    """Return the query parameters of a page, which can say what was just done."""
+    return Query(
+        *parameters,
+        Choice("done", "What was done", tuple(DONE)),
+        Integer("n", "To how many", 0, 10**9, default=0),
+    )
+
+
+def notice_of(done: str | None, number: int) -> str | None:
+    """Return what the page says about it."""
+    return None if done is None else DONE[done].format(n=number)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Return the fields of a form.
+
+    Raises:
+        Problem: 400, it is none; 413, 415.
+    """
+    require_media_type(request.scope, ("application/x-www-form-urlencoded",))
+    body = await read_body(request.scope, request.receive, MAX_FORM_BYTES)
+    try:
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"))
+    except ValueError as error:
+        raise Problem(BAD_BODY, "the form cannot be read") from error
+
+
+def own_page(text: str, otherwise: str = HOME) -> str:
+    """Return a page of the dashboard that a person wants to go to, unless the text names something else."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return otherwise
+    is_own = not parts.scheme and not parts.netloc and is_dashboard_path(parts.path)
+    return text if is_own and text.isascii() and text.isprintable() and "\\" not in text else otherwise
+
+
+def go_to(page: str, done: str | None = None, number: int = 0) -> Response:
+    """Send the browser to a page, which says what was done."""
+    if done is not None:
+        parts = urlsplit(page)
+        page = f"{page}{'&' if parts.query else '?'}{urlencode({'done': done, 'n': number})}"
+    return Response(status_code=303, headers={"Location": page, "Cache-Control": "no-store"})

@@ -1,0 +1,47 @@
+"""The pages that show the sampler's samples: the whole page, and the part that open pages are sent."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from manager.api_keys.caller import Caller
+from manager.dashboard.attention import Attention
+from manager.dashboard.rendering import Pages
+from manager.dashboard.sampler import Sample
+from manager.dashboard.views.overview import overview_view
+from manager.dashboard.views.queues import queue_rows
+
+NAMES = ("overview", "queues")
+_Values = Callable[[Sample, Caller], Mapping[str, Any]]
+
+
+class LivePages:
+    """Renders them. Callers that may and see the same share what is rendered of a sample."""
+
+    def __init__(self, pages: Pages, attention: Attention, price_per_hour: float) -> None:
+        self._pages = pages
+        self._attention = attention
+        self._price_per_hour = price_per_hour
+        self._values: Mapping[str, _Values] = {"overview": self._overview, "queues": self._queues}
+        self._number = 0
+        self._parts: dict[tuple[object, ...], str] = {}
+
+    def values(self, name: str, sample: Sample, caller: Caller) -> Mapping[str, Any]:
+        """Return what the template `NAME.html` shows."""
+        return self._values[name](sample, caller)
+
+    def part(self, name: str, sample: Sample, caller: Caller) -> str:
+        """Return the part of the page that changes."""
+        if sample.number != self._number:
+            self._number = sample.number
+            self._parts.clear()
+        key = (name, caller.scopes, caller.queues)
+        if key not in self._parts:
+            self._parts[key] = self._pages.live_part(f"{name}.html", caller, **self.values(name, sample, caller))
+        return self._parts[key]
+
+    def _overview(self, sample: Sample, caller: Caller) -> Mapping[str, Any]:
+        view = overview_view(sample, caller, self._price_per_hour)
+        return {"view": view, "problems": self._attention.problems(sample, caller)}
+
+    def _queues(self, sample: Sample, caller: Caller) -> Mapping[str, Any]:
+        return {"rows": queue_rows(sample, caller)}

@@ -1,0 +1,172 @@
+"""Reads the state of the queue once a second while somebody looks, for all open pages together."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from redis.exceptions import RedisError
+
+from jobqueue.errors import JobQueueError
+from jobqueue.inspection.counters import ShardCounts
+from jobqueue.workers.registry import WorkerView
+from manager.queue.connection import QueueConnection
+from scaler.view import ScalerView, view_scaler
+
+SAMPLE_SECONDS = 1.0
+MAX_SHARE = 0.02
+"""Of the time: with many queues and workers, samples are taken less often, so that reading takes no more than this."""
+MAX_SAMPLE_SECONDS = 10.0
+WATCHED_SECONDS = 300.0
+"""Samples are taken for so long after the last look, so that somebody who comes back finds what has happened."""
+SCALER_SECONDS = 5.0
+"""Its state is long, and changes rarely."""
+HISTORY_POINTS = 300
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a chart shows of one sample.
+
+    Attributes:
+        at: Unix time.
+        enqueued, finished, failed: totals since the queue was created.
+    """
+
+    at: float
+    waiting: int
+    running: int
+    workers: int
+    enqueued: int
+    finished: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The state of the queue at one moment, and before.
+
+    Attributes:
+        number: larger in each sample.
+        at: Unix time.
+        unavailable: how many shards did not answer.
+        unserved: queues that nobody serves, each with what to do.
+        scaler: None if it could not be read.
+        history: the last points, the oldest first; the last one is this sample's.
+        error: why nothing could be read now; all else is from before then.
+    """
+
+    number: int
+    at: float
+    counts: ShardCounts = field(default_factory=ShardCounts)
+    unavailable: int = 0
+    workers: Sequence[WorkerView] = ()
+    unserved: Mapping[str, str] = field(default_factory=dict)
+    scaler: ScalerView | None = None
+    history: Sequence[Point] = ()
+    error: str | None = None
+
+
+class Sampler:
+    """Takes samples while somebody looks."""
+
+    def __init__(self, queue: QueueConnection) -> None:
+        self._queue = queue
+        self._sample = Sample(0, time.time(), error="nothing has been read yet")
+        self._history: deque[Point] = deque(maxlen=HISTORY_POINTS)
+        self._scaler: ScalerView | None = None
+        self._scaler_read_at = 0.0
+        self._looked_at = 0.0
+        self._number = 0
+        self._taken = asyncio.Condition()
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def current(self, *, changed: bool = False) -> Sample:
+        """Return a sample that is taken from now on, for all who ask meanwhile.
+
+        Args:
+            changed: somebody has changed something, maybe of the scaler.
+        """
+        if changed:
+            self._scaler_read_at = 0.0
+        self._wanted.set()
+        return await self.after(self._number)
+
+    async def after(self, number: int) -> Sample:
+        """Return the newest sample as soon as it has a larger number."""
+        self._looked_at = time.monotonic()
+        if self._task is None or self._task.done():
+            # What was read before the pause is too old to be shown.
+            self._history.clear()
+            number = self._number
+            self._task = asyncio.create_task(self._run())
+        async with self._taken:
+            await self._taken.wait_for(lambda: self._sample.number > number)
+        return self._sample
+
+    async def stop(self) -> None:
+        """Stop sampling."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while time.monotonic() - self._looked_at < WATCHED_SECONDS:
+            self._wanted.clear()
+            self._number += 1
+            began = time.monotonic()
+            self._sample = await self._take(self._number)
+            async with self._taken:
+                self._taken.notify_all()
+            seconds = (time.monotonic() - began) / MAX_SHARE
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(max(seconds, SAMPLE_SECONDS), MAX_SAMPLE_SECONDS)):
+                    await self._wanted.wait()
+
+    async def _take(self, number: int) -> Sample:
+        before, now = self._sample, time.time()
+        try:
+            service = self._queue.service
+            (counts, unavailable), workers = await asyncio.gather(service.overview.counts(), service.overview.workers())
+            unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
+        except (JobQueueError, RedisError, OSError) as error:
+            return Sample(
+                *(number, now, before.counts, before.unavailable, before.workers, before.unserved, before.scaler),
+                history=before.history,
+                error=str(error),
+            )
+        except Exception:  # The loop's edge: pages must go on, and say so.
+            log.exception("event=dashboard_sample_crashed")
+            return Sample(number, now, error="the sample failed: see the manager's log")
+        self._history.append(_point(now, counts, len(workers)))
+        scaler = await self._read_scaler()
+        return Sample(number, now, counts, unavailable, workers, unserved, scaler, tuple(self._history))
+
+    async def _read_scaler(self) -> ScalerView | None:
+        if time.monotonic() - self._scaler_read_at >= SCALER_SECONDS:
+            self._scaler_read_at = time.monotonic()
+            try:
+                self._scaler = await view_scaler(self._queue.service.shards)
+            except (JobQueueError, RedisError, OSError) as error:
+                log.debug("event=dashboard_scaler_not_read error=%s", error)
+                self._scaler = None
+        return self._scaler
+
+
+def _point(at: float, counts: ShardCounts, workers: int) -> Point:
+    total, functions = counts.total, counts.functions
+    return Point(
+        at=at,
+        waiting=total.queued + total.ready_to_enqueue + counts.rate_limited,
+        running=total.started,
+        workers=workers,
+        enqueued=sum(functions.enqueued.values()),
+        finished=sum(functions.finished.values()),
+        failed=sum(functions.failed.values()),
+    )

@@ -1,0 +1,173 @@
+"use strict";
+// Keeps the page up to date: the manager sends what has changed, and this puts it into the page, without moving the
+// focus or closing what is open. Without this script, the page works and is reloaded by hand.
+
+const live = document.getElementById("live");
+const connection = document.getElementById("connection");
+const pauseButton = document.getElementById("pause");
+const SILENT_MS = 40_000; // The manager says something every 15 s.
+const MIN_RELOAD_MS = 2_000;
+
+let source = null;
+let paused = false;
+let watch = 0;
+let reloading = false;
+let reloadedAt = 0;
+
+function start() {
+  localize(document);
+  forgetNotice();
+  const url = document.body.dataset.stream;
+  if (!url || !window.EventSource) return;
+  pauseButton.hidden = false;
+  pauseButton.addEventListener("click", () => {
+    paused = !paused;
+    pauseButton.setAttribute("aria-pressed", String(paused));
+    follow(url);
+  });
+  // A hidden page needs no connection, of which browsers allow few.
+  document.addEventListener("visibilitychange", () => follow(url));
+  follow(url);
+}
+
+// A page that is loaded again has not done again what its address says.
+function forgetNotice() {
+  const url = new URL(location.href);
+  url.searchParams.delete("done");
+  url.searchParams.delete("n");
+  history.replaceState(null, "", url);
+}
+
+function follow(url) {
+  close();
+  if (paused) return say("Paused");
+  if (document.hidden) return;
+  source = new EventSource(url);
+  source.onopen = () => say("");
+  source.addEventListener("part", (event) => heard(url, () => show(JSON.parse(event.data))));
+  source.addEventListener("changed", () => heard(url, reload));
+  source.addEventListener("ping", () => heard(url));
+  source.addEventListener("ended", () => location.reload());
+  source.onerror = () => {
+    say("Connection lost. Trying again…");
+    // After an answer other than 200, browsers do not try again by themselves.
+    if (source && source.readyState === EventSource.CLOSED) retry(url, 2_000 + Math.random() * 1_000);
+  };
+  heard(url);
+}
+
+function heard(url, then) {
+  retry(url, SILENT_MS);
+  if (then) then();
+}
+
+function retry(url, ms) {
+  clearTimeout(watch);
+  watch = setTimeout(() => {
+    say("Connection lost. Trying again…");
+    follow(url);
+  }, ms);
+}
+
+function close() {
+  clearTimeout(watch);
+  if (source) source.close();
+  source = null;
+}
+
+function say(text) {
+  if (connection.textContent === text) return;
+  connection.textContent = text;
+  connection.classList.toggle("lost", text.startsWith("Connection"));
+}
+
+async function reload() {
+  if (reloading) return;
+  reloading = true;
+  await new Promise((done) => setTimeout(done, Math.max(0, reloadedAt + MIN_RELOAD_MS - Date.now())));
+  try {
+    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (response.ok && !paused) {
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      show(page.getElementById("live").innerHTML);
+    }
+  } catch {
+    // The stream says that the connection is lost.
+  }
+  reloadedAt = Date.now();
+  reloading = false;
+}
+
+function show(html) {
+  if (paused) return;
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  localize(template.content);
+  merge(live, template.content);
+}
+
+// Makes the children of one element like those of another, and leaves alone what is equal already. Elements with an id
+// stay themselves, also where others before them come or go: a moved element would lose the focus.
+function merge(old, next) {
+  const byId = new Map([...old.children].filter((each) => each.id).map((each) => [each.id, each]));
+  const kept = new Set([...next.children].map((each) => each.id));
+  let place = old.firstChild;
+  for (const wanted of [...next.childNodes]) {
+    const known = wanted.id ? byId.get(wanted.id) : null;
+    while (known && place && place !== known && !(place.id && kept.has(place.id))) place = removed(place);
+    const present = known || (place && !place.id && !wanted.id && isAlike(place, wanted) ? place : null);
+    if (!present) {
+      old.insertBefore(wanted, place);
+      continue;
+    }
+    if (present === place) place = place.nextSibling;
+    else old.insertBefore(present, place);
+    mergeNode(present, wanted);
+  }
+  while (place) place = removed(place);
+}
+
+function removed(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
+}
+
+function isAlike(one, other) {
+  return one.nodeType === other.nodeType && one.nodeName === other.nodeName;
+}
+
+function mergeNode(old, next) {
+  if (old.isEqualNode(next)) return;
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    old.nodeValue = next.nodeValue;
+    return;
+  }
+  for (const { name } of [...old.attributes]) {
+    const isReaders = name === "open" && old.nodeName === "DETAILS";
+    if (!next.hasAttribute(name) && !isReaders) old.removeAttribute(name);
+  }
+  for (const { name, value } of [...next.attributes]) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  if (old.nodeName !== "INPUT" && old.nodeName !== "SELECT") merge(old, next);
+}
+
+const numbers = new Intl.NumberFormat();
+const fractions = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const times = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+function localize(root) {
+  for (const element of root.querySelectorAll("data")) {
+    const value = Number(element.getAttribute("value"));
+    element.textContent = (Number.isInteger(value) ? numbers : fractions).format(value);
+    if (!Number.isInteger(value)) element.title = String(value);
+  }
+  for (const element of root.querySelectorAll("time")) {
+    const exact = element.getAttribute("datetime");
+    element.textContent = times.format(new Date(exact));
+    element.title = exact;
+  }
+}
+
+start();

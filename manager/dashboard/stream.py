@@ -1,0 +1,98 @@
+"""Server-sent events: open pages are sent what has changed, a whole part at a time."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import orjson
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+
+from manager.api_keys.caller import Caller
+from manager.api_keys.table import KeyTable
+from manager.dashboard.live_pages import NAMES, LivePages
+from manager.dashboard.sampler import Sample, Sampler
+from manager.http.asgi import HEAD, Scope
+from manager.http.authentication import caller_of, check_again
+from manager.http.problems import Problem
+from manager.http.query_parameters import Choice, Query
+
+PING_SECONDS = 15.0
+"""Proxies give up on a connection that says nothing for 50 s."""
+MAX_STREAM_SECONDS = 900.0
+"""Then the page connects again, and its session is checked."""
+CHANGES = "changes"
+"""The page that is only told when something has changed, and reads it by itself."""
+QUERY = Query(Choice("page", "The page that is open", (*NAMES, CHANGES), required=True))
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class EventStream:
+    """Handler of the stream.
+
+    Args:
+        closing: set when the manager stops.
+    """
+
+    def __init__(self, sampler: Sampler, live_pages: LivePages, keys: KeyTable, closing: asyncio.Event) -> None:
+        self._sampler = sampler
+        self._live_pages = live_pages
+        self._keys = keys
+        self._closing = closing
+
+    async def show(self, request: Request) -> Response:
+        """Send the part of a page at once, and whenever it has changed."""
+        page = QUERY.parse(request.scope["query_string"])["page"]
+        if HEAD in request.scope:
+            return Response(headers=_HEADERS, media_type="text/event-stream")
+        return StreamingResponse(self._events(page, request.scope), headers=_HEADERS, media_type="text/event-stream")
+
+    async def _events(self, page: str, scope: Scope) -> AsyncIterator[bytes]:
+        caller = caller_of(scope)
+        end = time.monotonic() + MAX_STREAM_SECONDS
+        said_at, shown, number = 0.0, "", 0
+        closing = asyncio.create_task(self._closing.wait())
+        try:
+            while time.monotonic() < end:
+                sample = await self._next(number, closing)
+                if closing.done():
+                    return
+                try:
+                    check_again(self._keys, scope)
+                except Problem:
+                    yield _event("ended", "")
+                    return
+                if sample is not None:
+                    number = sample.number
+                    part = self._part(page, sample, caller)
+                    if part != shown:
+                        is_first, shown, said_at = not shown, part, time.monotonic()
+                        if page != CHANGES:
+                            yield _event("part", part)
+                        elif not is_first:
+                            yield _event("changed", "")
+                if time.monotonic() - said_at >= PING_SECONDS:
+                    said_at = time.monotonic()
+                    yield _event("ping", "")
+        finally:
+            closing.cancel()
+
+    async def _next(self, number: int, closing: "asyncio.Task[bool]") -> Sample | None:
+        """Return the next sample; None if there is none for a while, or the manager stops."""
+        task = asyncio.create_task(self._sampler.after(number) if number else self._sampler.current())
+        try:
+            await asyncio.wait({task, closing}, timeout=PING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            task.cancel()
+
+    def _part(self, page: str, sample: Sample, caller: Caller) -> str:
+        if page != CHANGES:
+            return self._live_pages.part(page, sample, caller)
+        counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
+        queues = ((name, queue.queued, queue.started, queue.failed) for name, queue in counts.queues.items())
+        return repr((*queues, counts.functions.finished, counts.functions.failed, sample.error))
+
+
+def _event(name: str, text: str) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(text))

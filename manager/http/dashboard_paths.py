@@ -1,0 +1,22 @@
+"""The paths of the dashboard, which people open in a browser: their sessions and errors are those of pages."""
+
+from manager.http.asgi import FIELDS, Scope
+
+HOME = "/"
+PREFIX = "/dashboard/"
+SIGN_IN = "/dashboard/sign-in"
+SIGN_OUT = "/dashboard/sign-out"
+STREAM = "/dashboard/events"
+STATIC_PATHS = frozenset({"/dashboard/dashboard.css", "/dashboard/dashboard.js", "/dashboard/icon.svg"})
+PUBLIC_DASHBOARD_PATHS = STATIC_PATHS | {SIGN_IN, SIGN_OUT}
+"""Those that need no key."""
+
+
+def is_dashboard_path(path: str) -> bool:
+    """Return whether a path is one of the dashboard."""
+    return path == HOME or path.startswith(PREFIX)
+
+
+def wants_page(scope: Scope) -> bool:
+    """Return whether a request asks for a page of the dashboard, so that an error is answered with one."""
+    return is_dashboard_path(scope["path"]) and b"text/html" in scope[FIELDS].get(b"accept", b"")
