@@ -1,10 +1,12 @@
 """The audit stream: who changed the configuration when, from where, and what it was before and after.
 
-Each entry is written by the script that makes the change, on the first shard, so that there is none without the other.
+Each entry is written by the script that makes the change, so that there is none without the other: on the first shard,
+or on that of the schedule that is changed.
 """
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from jobqueue.stored_values import record_of, text_of
 
 KEPT_SECONDS = 90 * 24 * 3600
 MAX_ENTRIES = 10_000
-"""The oldest go first. An entry takes about half a kilobyte. `lua/_audit.lua` has the same number."""
+"""On one shard. The oldest go first. An entry takes about half a kilobyte. `lua/_audit.lua` has the same number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class AuditEntry:
         id: of the entry; later ones are larger.
         at: Unix time, by Redis' clock.
         action: as the log event is called, such as `queue_paused`.
-        target: the key or queue that was changed; '' for the scaler.
+        target: the key, queue or schedule that was changed; '' for the scaler.
         before, after: what was changed; None where there was nothing, or it cannot be read.
     """
 
@@ -63,12 +65,29 @@ class AuditEntry:
     after: Mapping[str, Any] | None
 
 
-async def read_audit(shard: Shard, limit: int, before: tuple[int, int] | None = None) -> list[AuditEntry]:
-    """Return up to `limit` entries, the latest first.
+async def read_audit_page(
+    shards: Iterable[Shard], limit: int, before: tuple[int, int] | None = None
+) -> tuple[list[AuditEntry], bool]:
+    """Return the latest entries of all shards, the latest first, and whether there are more.
 
     Args:
-        shard: the first one.
+        limit: how many; more only if others have the same id as the last one.
         before: only entries before the one with this id, in its two parts.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    parts = await asyncio.gather(*(read_audit(shard, limit + 1, before) for shard in shards))
+    found = sorted((entry for part in parts for entry in part), key=_place, reverse=True)
+    # Two shards can have an entry with the same id. The next page begins after it.
+    end = limit
+    while 0 < end < len(found) and found[end].id == found[end - 1].id:
+        end += 1
+    return found[:end], end < len(found)
+
+
+async def read_audit(shard: Shard, limit: int, before: tuple[int, int] | None = None) -> list[AuditEntry]:
+    """Return up to `limit` entries of one shard, the latest first; `before` as for all.
 
     Raises:
         ShardUnavailable: try again.
@@ -96,6 +115,11 @@ async def trim_audit(shard: Shard, *, now: float | None = None) -> int:
         ("XTRIM", keys.audit(shard.prefix), "MINID", "=", oldest), tolerate_wrong_types=True
     )
     return int(deleted or 0)
+
+
+def _place(entry: AuditEntry) -> tuple[int, int]:
+    milliseconds, _, number = entry.id.partition("-")
+    return int(milliseconds), int(number)
 
 
 def _entry(entry_id: str, fields: Mapping[str, bytes]) -> AuditEntry:

@@ -50,6 +50,13 @@ class UnexpectedContent(JobQueueError):
     """
 
 
+class ChangedMeanwhile(JobQueueError):
+    """Others change the same record at the same time.
+
+    Remedy: try again.
+    """
+
+
 class LayoutMismatch(JobQueueError):
     """The queue in Redis has another number of shards, or a newer record format, than this program supports.
 

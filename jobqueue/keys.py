@@ -219,6 +219,41 @@ def audit(prefix: str) -> str:
     return f"{prefix}:wm:audit"
 
 
+def schedules(prefix: str) -> str:
+    """Sorted set of the schedules by when they are due next."""
+    return f"{prefix}:wm:schedules"
+
+
+def schedule(prefix: str, name: str) -> str:
+    """Hash: a schedule, and how far it has come."""
+    return f"{prefix}:wm:schedule:{name}"
+
+
+def schedule_history(prefix: str, name: str) -> str:
+    """List of what a schedule has done, the latest first."""
+    return f"{prefix}:wm:schedule:{name}:history"
+
+
+def schedule_active(prefix: str, name: str) -> str:
+    """List of the ids of a schedule's runs that may not have ended, the latest first."""
+    return f"{prefix}:wm:schedule:{name}:active"
+
+
+def schedule_counts(prefix: str) -> str:
+    """Hash: what schedules have done, by outcome."""
+    return f"{prefix}:wm:schedules:runs"
+
+
+def rq_cron_jobs(prefix: str) -> str:
+    """Sorted set of the names of RQ's cron jobs, and of ours, by their last run."""
+    return f"{prefix}:cron_jobs"
+
+
+def rq_cron_history(prefix: str, name: str) -> str:
+    """Sorted set of the ids of the jobs that a cron job, or a schedule, has run."""
+    return f"{prefix}:cron_job:{name}:jobs"
+
+
 def scaler(prefix: str, what: str) -> str:
     """The scaler's state; `what` is leader, orders, intents, instances, gone, decisions, report, caution or learned."""
     return f"{prefix}:wm:scaler:{what}"

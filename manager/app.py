@@ -37,6 +37,7 @@ from manager.routes.keys import KeyRoutes
 from manager.routes.pull import AcknowledgeRoute, PullRoute
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
+from manager.routes.schedules import ScheduleRoutes
 from manager.routes.status import StatusRoutes
 from manager.schemas import openapi
 from manager.schemas.job_factory import JobFactory
@@ -130,6 +131,7 @@ def _build_api(
     api.include_router(fast_path.documented_routes(fast_routes))
     api.include_router(JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments, key_table).router())
     api.include_router(QueueRoutes(queue).router())
+    api.include_router(ScheduleRoutes(queue, job_factory, functions, settings.hide_arguments).router())
     api.include_router(StatusRoutes(queue, functions).router())
     api.include_router(ScalerRoutes(queue, settings).router())
     api.include_router(KeyRoutes(queue, key_table, asks_for_keys=bool(settings.api_keys)).router())

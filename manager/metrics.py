@@ -18,6 +18,9 @@ from manager.cluster.health import ClusterState
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 """Upper bounds of the request duration histogram, in seconds."""
 
+SCHEDULE_OUTCOMES = ("fired", "triggered", "skipped", "missed", "late")
+"""Labels of `workmanager_schedule_runs`; those that are late are among those fired."""
+
 
 @dataclass(frozen=True, slots=True)
 class RedisTroubles:
@@ -193,6 +196,11 @@ class _QueueCollector(Collector):
             "workmanager_results_leased", "Pulled results waiting to be acknowledged", value=self._counts.results_leased
         )
         yield from _queue_families(self._counts, self._unserved)
+        yield GaugeMetricFamily("workmanager_schedules", "Schedules", value=self._counts.schedules)
+        runs = CounterMetricFamily("workmanager_schedule_runs", "What schedules have done", labels=("outcome",))
+        for outcome in SCHEDULE_OUTCOMES:
+            runs.add_metric((outcome,), self._counts.schedule_runs.get(outcome, 0))
+        yield runs
         functions = self._counts.functions
         for event in ("enqueued", "finished", "failed", "stopped"):
             family = CounterMetricFamily(f"workmanager_jobs_{event}", f"Jobs {event}", labels=("function",))

@@ -83,6 +83,8 @@ class ShardCounts:
         rate_limited: jobs of plain RQ clients that wait for a place of their rate limit, in all queues.
         paused: since when queues are paused, ISO 8601 in UTC, by name; a queue may never have had a job.
         suspended: workers take no job at all (`rq suspend`).
+        schedules: how many there are.
+        schedule_runs: what they have done, by outcome.
     """
 
     queues: Mapping[str, QueueCounts] = field(default_factory=dict)
@@ -93,6 +95,8 @@ class ShardCounts:
     functions: FunctionCounts = field(default_factory=FunctionCounts)
     paused: Mapping[str, str] = field(default_factory=dict)
     suspended: bool = False
+    schedules: int = 0
+    schedule_runs: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: "ShardCounts") -> "ShardCounts":
         nothing = QueueCounts()
@@ -108,6 +112,8 @@ class ShardCounts:
             functions=self.functions + other.functions,
             paused={**self.paused, **other.paused},
             suspended=self.suspended or other.suspended,
+            schedules=self.schedules + other.schedules,
+            schedule_runs=Counter(self.schedule_runs) + Counter(other.schedule_runs),
         )
 
     def only(self, shows: Callable[[str], bool]) -> "ShardCounts":
@@ -141,6 +147,8 @@ async def read_counts(shard: Shard) -> ShardCounts:
         ("SMEMBERS", keys.rate_limits(prefix)),
         ("HGETALL", keys.paused(prefix)),
         ("EXISTS", keys.suspended(prefix)),
+        ("ZCARD", keys.schedules(prefix)),
+        ("HGETALL", keys.schedule_counts(prefix)),
         tolerate_wrong_types=True,
     )
     now = int(own[0][0]) + int(own[0][1]) / 1_000_000
@@ -160,6 +168,8 @@ async def read_counts(shard: Shard) -> ShardCounts:
         functions=FunctionCounts(enqueued, finished, failed, stopped, seconds),
         paused={name: since.decode(errors="replace") for name, since in pairs(own[10])},
         suspended=bool(own[11]),
+        schedules=own[12] or 0,
+        schedule_runs=_integers(own[13]),
     )
 
 

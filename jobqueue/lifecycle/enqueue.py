@@ -72,7 +72,8 @@ async def enqueue(
     return results
 
 
-async def _write(shard: Shard, jobs: Sequence[NewJob], now: float | None, retry_seconds: float) -> list[EnqueueResult]:
+def script_arguments(jobs: Sequence[NewJob], now: float | None) -> list[str | int | bytes]:
+    """Return the arguments of `enqueue.lua` for these jobs."""
     written_at = iso(now)
     groups: dict[tuple[object, ...], int] = {}
     numbers = [groups.setdefault((job.function, job[_SHARED_FIELDS]), len(groups) + 1) for job in jobs]
@@ -88,8 +89,12 @@ async def _write(shard: Shard, jobs: Sequence[NewJob], now: float | None, retry_
     else:
         for job, number in zip(jobs, numbers, strict=True):
             arguments += (number, job.id, job.data)
+    return arguments
+
+
+async def _write(shard: Shard, jobs: Sequence[NewJob], now: float | None, retry_seconds: float) -> list[EnqueueResult]:
     raw_results = await shard.run(
-        script("enqueue"), *arguments, replicate=True, needs_memory=True, retry_seconds=retry_seconds
+        script("enqueue"), *script_arguments(jobs, now), replicate=True, needs_memory=True, retry_seconds=retry_seconds
     )
     return [_result(raw) for raw in raw_results]
 

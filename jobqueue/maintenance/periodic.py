@@ -134,7 +134,7 @@ class Maintenance:
             _Task("prune", 1.0, self._prune),
             _Task("expire_results", 1.0, self._expire_results),
             _Task("reap_rq_executions", 10.0, self._reap_rq_executions),
-            _Task("trim_audit", TRIM_AUDIT_SECONDS, self._trim_audit),
+            _Task("trim_audit", TRIM_AUDIT_SECONDS, _trim_audit),
             _Task("sweep", SWEEP_SECONDS, self._sweep),
             _Task("send_heartbeat", MANAGER_HEARTBEAT_SECONDS, send_manager_heartbeat),
         )
@@ -240,10 +240,6 @@ class Maintenance:
             if expired < EXPIRE_LIMIT:
                 return
 
-    async def _trim_audit(self, shard: Shard) -> None:
-        if not shard.index:
-            await trim_audit(shard)
-
     async def _sweep(self, shard: Shard) -> None:
         for queue in await queue_names(shard):
             removed = await sweep(shard, queue)
@@ -253,6 +249,10 @@ class Maintenance:
     async def _reap_rq_executions(self, shard: Shard) -> None:
         for queue in await queue_names(shard):
             await report_reaped_rq_jobs(shard, await reap_rq_executions(shard, queue))
+
+
+async def _trim_audit(shard: Shard) -> None:
+    await trim_audit(shard)
 
 
 def _report_recovery(shard: Shard, task: str, seconds: float | None) -> None:

@@ -1,7 +1,8 @@
 """Loader of the Lua scripts in `jobqueue/lua`: one script per file, headed by its keys, arguments and return value.
 
 A line `-- include: _name` is replaced by `_name.lua`, which holds local functions that several scripts share, and may
-include others itself. A file that is included twice stands where it is included first.
+include others itself. A file that is included twice stands where it is included first. A whole script can be included,
+too, without its header: it is then the end of the one that includes it.
 """
 
 import hashlib
@@ -11,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 _DIRECTORY = Path(__file__).parents[1] / "lua"
-_INCLUDE = re.compile(r"^-- include: (_\w+)$", re.MULTILINE)
+_HEADER_END = "\nlocal prefix = KEYS[1]\n"
+_INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,6 @@ def _read(name: str, included: set[str]) -> str:
         if match[1] in included:
             return ""
         included.add(match[1])
-        return _read(match[1], included)
+        return _read(match[1], included).rpartition(_HEADER_END)[2]
 
     return _INCLUDE.sub(include, (_DIRECTORY / f"{name}.lua").read_text(encoding="utf-8"))

@@ -9,7 +9,14 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from jobqueue.errors import JobQueueError, NotPermitted, QueueFull, ShardUnavailable, UnexpectedContent
+from jobqueue.errors import (
+    ChangedMeanwhile,
+    JobQueueError,
+    NotPermitted,
+    QueueFull,
+    ShardUnavailable,
+    UnexpectedContent,
+)
 from jobqueue.inspection.listing import InvalidCursor
 
 MEDIA_TYPE = "application/problem+json"
@@ -37,6 +44,7 @@ FORBIDDEN = ProblemType(403, "forbidden", "The API key does not allow this")
 FOREIGN_PAGE = ProblemType(403, "foreign-page", "A web page of another site must not use this manager")
 NO_SUCH_JOB = ProblemType(404, "no-such-job", "The job does not exist")
 NO_SUCH_KEY = ProblemType(404, "no-such-key", "The API key does not exist")
+NO_SUCH_SCHEDULE = ProblemType(404, "no-such-schedule", "The schedule does not exist")
 NO_SUCH_ROUTE = ProblemType(404, "no-such-route", "The path does not exist")
 WRONG_METHOD = ProblemType(405, "wrong-method", "The path does not support this method")
 TOO_SLOW = ProblemType(408, "too-slow", "The request did not arrive in time")
@@ -46,6 +54,8 @@ WRONG_STATUS = ProblemType(409, "wrong-status", "The job's status does not allow
 LIMITS_CONFLICT = ProblemType(409, "limits-conflict", "The minimum of workers is more than the maximum")
 KEYS_NOT_ASKED_FOR = ProblemType(409, "keys-not-asked-for", "This manager asks for no API keys")
 TOO_MANY_KEYS = ProblemType(409, "too-many-keys", "There are too many API keys")
+TOO_MANY_SCHEDULES = ProblemType(409, "too-many-schedules", "There are too many schedules")
+RUN_NOT_ENDED = ProblemType(409, "run-not-ended", "The schedule's run before has not ended")
 KEY_EXPIRED = ProblemType(409, "key-expired", "The API key has expired")
 PRICE_NOT_CONFIGURED = ProblemType(409, "price-not-configured", "The price of an instance is not configured")
 TOO_LARGE = ProblemType(413, "too-large", "The body is too large")
@@ -139,6 +149,9 @@ def queue_problem(error: JobQueueError) -> Problem:
                 f"a key in Redis holds something that this system never writes: {error}",
                 headers={"Retry-After": str(UNAVAILABLE_RETRY_SECONDS)},
             )
+        case ChangedMeanwhile():
+            detail = f"others change {error} at the same time: try again"
+            return Problem(UNAVAILABLE, detail, headers={"Retry-After": str(UNAVAILABLE_RETRY_SECONDS)})
         case InvalidCursor():
             return Problem(BAD_QUERY, f"cursor: {error}", parameter="cursor")
         case _:

@@ -1,4 +1,4 @@
-"""Connect to the queue in the background, then run its maintenance until the manager stops.
+"""Connect to the queue in the background, then run its maintenance and its schedules until the manager stops.
 
 A manager starts without Redis: until the first connection, every request gets 503.
 """
@@ -14,6 +14,7 @@ from jobqueue.servers.topology import Topology
 from jobqueue.sharding.shards import Shards
 from manager.append_only.keeper import AppendOnlyKeeper
 from manager.queue.service import QueueService
+from manager.schedules.firing import ScheduleFiring
 
 FAILURE, USAGE_ERROR = 1, 2
 """Exit codes of a manager."""
@@ -110,7 +111,7 @@ class QueueConnection:
                 managed_queues=self._managed_queues,
                 on_jobs_waiting=self._on_jobs_waiting,
             )
-            loops = [maintenance.run(), self._service.monitor.run()]
+            loops = [maintenance.run(), self._service.monitor.run(), ScheduleFiring(shards).run()]
             if self._file_keeper is not None:
                 loops.append(self._file_keeper.run())
             await asyncio.gather(*loops)

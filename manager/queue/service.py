@@ -10,6 +10,7 @@ from manager.queue.long_poll import ResultNotifier, StatusPoller
 from manager.queue.overview import Overview
 from manager.queue.puller import ResultPuller
 from manager.queue.queue_monitor import QueueMonitor
+from manager.queue.schedule_operations import ScheduleOperations
 from manager.queue.submitter import Submitter
 
 
@@ -22,6 +23,7 @@ class QueueService:
         self.submitter = Submitter(shards, self.breaker)
         self.puller = ResultPuller(shards, self.breaker)
         self.operations = JobOperations(shards, self.breaker)
+        self.schedules = ScheduleOperations(shards, self.breaker)
         self.overview = Overview(shards, self.breaker)
         self.monitor = QueueMonitor(shards, self.breaker, managed_queues, launches_workers=launches_workers)
         self.result_notifier = ResultNotifier(shards)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from jobqueue.audit import read_audit
+from jobqueue.audit import read_audit_page
 from manager.http.json_response import json_response
 from manager.http.query_parameters import Integer, Query, Text
 from manager.queue.connection import QueueConnection
@@ -34,14 +34,12 @@ class AuditRoutes:
         return router
 
     async def list(self, request: Request) -> Response:
-        """List changes of keys, queues and the scaler, the latest first. They are kept for 90 days, 10,000 at most."""
+        """List changes of keys, queues, schedules and the scaler, the latest first. They are kept for 90 days."""
         query = QUERY.parse(request.scope["query_string"])
         before: tuple[int, int] | None = None
         if query["cursor"] is not None:
             milliseconds, number = query["cursor"].split("-")
             before = (int(milliseconds), int(number))
-        limit: int = query["limit"]
-        entries = await read_audit(self._queue.service.shards.all[0], limit + 1, before)
-        page = entries[:limit]
-        cursor = page[-1].id if len(entries) > limit else None
+        page, has_more = await read_audit_page(self._queue.service.shards, query["limit"], before)
+        cursor = page[-1].id if has_more else None
         return json_response({"entries": [entry_document(entry) for entry in page], "cursor": cursor})

@@ -20,7 +20,7 @@ class AuditEntryResponse(_Response):
     address: str = Field(description="Of the client")
     request_id: str = Field(description="As in the access log, and in `X-Request-Id` of the answer")
     action: str = Field(description="As the log event is called, such as `queue_paused`")
-    target: str = Field(description="The key or queue; empty for the scaler")
+    target: str = Field(description="The key, queue or schedule; empty for the scaler")
     before: dict[str, Any] | None = Field(description="What was changed; null if there was nothing")
     after: dict[str, Any] | None
 

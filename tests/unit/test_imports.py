@@ -40,7 +40,7 @@ ROOMS = {
     ),
     "manager": (
         *("min_workers_schedule", "settings", "pages", "append_only", "cluster", "metrics", "scaler_factory"),
-        *("api_keys", "jwt"),
+        *("api_keys", "jwt", "schedules"),
         *("http", "queue", "schemas", "routes", "dashboard", "app", "export_openapi", "server", "__main__"),
     ),
     "scaler": (

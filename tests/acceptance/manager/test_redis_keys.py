@@ -66,7 +66,7 @@ def test_a_system_touches_the_documented_keys_and_no_others(
     stored: dict[str, tuple[str, frozenset[str]]] = {}
     manager = start(private_server.url, "--scaler", "local", MAX_WORKERS="1").wait_until_ready()
     with manager.client() as client:
-        for step in (_successes, _failures, _cancellations, _waiting_jobs, _pauses, _pulls):
+        for step in (_successes, _failures, _cancellations, _waiting_jobs, _pauses, _pulls, _schedules):
             step(client)
             stored |= _contents(redis)
         _rq_jobs(client, redis)
@@ -133,6 +133,13 @@ def _pulls(client: httpx.Client) -> None:
     assert client.post("/pullCompleted?top=100").json()
     assert client.post("/pullCompleted?top=1&wait=1").json() == []
     assert client.get("/status").is_success
+
+
+def _schedules(client: httpx.Client) -> None:
+    schedule = {"every": 1, "overlap": "queue", "max_runs": 2, "job": {"function": "sleep", "kwargs": {"seconds": 1.5}}}
+    assert client.put("/schedules/often", json=schedule).status_code == 201
+    until(lambda: client.get("/schedules/often").json()["runs"] == 2)
+    assert client.post("/schedules/often/pause").is_success
 
 
 def _rq_jobs(client: httpx.Client, redis: Redis) -> None:

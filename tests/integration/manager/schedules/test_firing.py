@@ -1,0 +1,182 @@
+"""Schedules run at each instant once, whoever fires them, and on one Redis as on a cluster."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jobqueue import keys
+from jobqueue.sharding.shards import Shards
+from manager.schedules.firing import ScheduleFiring
+from manager.schedules.record import CatchUp
+from manager.schedules.run_ids import run_id
+from manager.schedules.store import delete_schedule, read_history, read_schedule
+from tests.integration.jobqueue.queue_helpers import job_fields, job_status, queued_ids
+from tests.integration.manager.schedules.schedule_harness import (
+    CREATED,
+    NOW,
+    a_schedule,
+    create,
+    end_job,
+    progress_of,
+    rows,
+)
+
+MINUTE = 60.0
+
+
+@pytest.fixture(params=["plain", "cluster"])
+async def shards(request: pytest.FixtureRequest) -> AsyncIterator[Shards]:
+    """The queue on a standalone Redis, then on a cluster: each test runs twice."""
+    url = request.getfixturevalue("redis_url") if request.param == "plain" else request.getfixturevalue("cluster").url
+    connected = await Shards.connect(url)
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+def manager(shards: Shards) -> ScheduleFiring:
+    return ScheduleFiring(shards)
+
+
+async def test_two_managers_run_an_instant_once(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule())
+    await manager.fire_due(shard, now=NOW + 59)
+    assert await queued_ids(shard) == []
+    others = [ScheduleFiring(shards) for _ in range(4)]
+    await asyncio.gather(*(each.fire_due(shard, now=NOW + MINUTE) for each in [manager, *others]))
+    (job_id,) = await queued_ids(shard)
+    assert job_id == run_id("nightly", NOW + MINUTE, len(shards))
+    assert shards.of(job_id) is shard
+    assert job_id.startswith("nightly-20300317T174800Z")
+    assert await job_status(shard, job_id) == "queued"
+    assert await rows(shard) == [("fired", NOW + MINUTE)]
+    assert (await progress_of(shard)).next == NOW + 2 * MINUTE
+
+
+async def test_a_clock_that_steps_back_runs_nothing_again(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule(overlap="allow"))
+    for minute in (1, 2, 3, 0, 1, 2, 3, 4):
+        await manager.fire_due(shard, now=NOW + minute * MINUTE)
+    assert await rows(shard) == [("fired", NOW + minute * MINUTE) for minute in (1, 2, 3, 4)]
+
+
+async def test_a_schedule_that_is_deleted_and_created_again_does_not_run_an_instant_again(
+    shards: Shards, manager: ScheduleFiring
+) -> None:
+    shard = await create(shards, a_schedule())
+    await manager.fire_due(shard, now=NOW + MINUTE)
+    assert await delete_schedule(shard, "nightly", await progress_of(shard), CREATED) == "saved"
+    stored, left, _ = await read_schedule(shard, "nightly")
+    assert stored is None
+    assert left.last == NOW + MINUTE
+    assert await read_history(shard, "nightly") == ([], [])
+
+
+async def test_of_missed_instants_the_latest_is_caught_up(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule(catch_up=CatchUp(600, "latest")))
+    await manager.fire_due(shard, now=NOW + 5 * MINUTE + 30)
+    assert await rows(shard) == [("missed", NOW + MINUTE), ("fired", NOW + 5 * MINUTE)]
+    (history, _) = await read_history(shard, "nightly")
+    assert history[1]["count"] == 4
+    assert history[0]["late_seconds"] == 30
+    counts = await shard.execute(("HGETALL", keys.schedule_counts(shard.prefix)))
+    assert dict(zip(counts[0][::2], counts[0][1::2], strict=True)) == {b"missed": b"4", b"fired": b"1", b"late": b"1"}
+
+
+async def test_all_missed_instants_can_be_caught_up_in_order(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule(overlap="allow", catch_up=CatchUp(150, "all")))
+    await manager.fire_due(shard, now=NOW + 5 * MINUTE + 30)
+    assert await rows(shard) == [("missed", NOW + MINUTE), *(("fired", NOW + n * MINUTE) for n in (3, 4, 5))]
+    assert len(await queued_ids(shard)) == 3
+
+
+async def test_what_is_too_late_is_missed_and_the_schedule_goes_on(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule(cron="48 17 * * *", catch_up=CatchUp(60, "latest")))
+    await manager.fire_due(shard, now=NOW + 3 * MINUTE)
+    assert await rows(shard) == [("missed", NOW + MINUTE)]
+    assert await queued_ids(shard) == []
+    assert (await progress_of(shard)).next == NOW + MINUTE + 86400
+
+
+async def test_skip_leaves_a_run_out_while_the_one_before_has_not_ended(
+    shards: Shards, manager: ScheduleFiring
+) -> None:
+    shard = await create(shards, a_schedule(overlap="skip"))
+    await manager.fire_due(shard, now=NOW + 1 * MINUTE)
+    await manager.fire_due(shard, now=NOW + 2 * MINUTE)
+    await end_job(shard, run_id("nightly", NOW + MINUTE, len(shards)))
+    await manager.fire_due(shard, now=NOW + 3 * MINUTE)
+    outcomes = [("fired", NOW + MINUTE), ("skipped", NOW + 2 * MINUTE), ("fired", NOW + 3 * MINUTE)]
+    assert await rows(shard) == outcomes
+
+
+async def test_queue_runs_one_after_another_however_long_each_takes(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule(overlap="queue", catch_up=CatchUp(10, "latest")))
+    await manager.fire_due(shard, now=NOW + MINUTE)
+    for seconds in range(60, 60 * 30, 20):
+        await manager.fire_due(shard, now=NOW + MINUTE + seconds)
+    assert await rows(shard) == [("fired", NOW + MINUTE)]
+    for number in range(1, 31):
+        await end_job(shard, run_id("nightly", NOW + number * MINUTE, len(shards)))
+        await manager.fire_due(shard, now=NOW + 30 * MINUTE + number / 10)
+    assert await rows(shard) == [("fired", NOW + number * MINUTE) for number in range(1, 31)]
+    assert not (await progress_of(shard)).held
+
+
+async def test_replace_cancels_the_run_before_and_then_begins(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule(overlap="replace"))
+    first, second = (run_id("nightly", NOW + minute * MINUTE, len(shards)) for minute in (1, 2))
+    await manager.fire_due(shard, now=NOW + MINUTE)
+    await manager.fire_due(shard, now=NOW + 2 * MINUTE)
+    assert (await job_status(shard, first), await job_status(shard, second)) == ("canceled", None)
+    await manager.fire_due(shard, now=NOW + 2 * MINUTE + 0.5)
+    assert await queued_ids(shard) == [second]
+
+
+async def test_jitter_delays_every_run_by_the_same_time(shards: Shards, manager: ScheduleFiring) -> None:
+    schedule = a_schedule(jitter_seconds=30)
+    offset = schedule.offset_seconds
+    assert 0 < offset < 30
+    shard = await create(shards, schedule)
+    await manager.fire_due(shard, now=NOW + MINUTE + offset - 0.1)
+    assert await rows(shard) == []
+    await manager.fire_due(shard, now=NOW + MINUTE + offset)
+    assert await queued_ids(shard) == [run_id("nightly", NOW + MINUTE, len(shards))]
+
+
+async def test_it_ends_after_its_last_run(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule(overlap="allow", max_runs=2))
+    for minute in range(1, 5):
+        await manager.fire_due(shard, now=NOW + minute * MINUTE)
+    assert await rows(shard) == [("fired", NOW + MINUTE), ("fired", NOW + 2 * MINUTE)]
+    assert (await progress_of(shard)).next is None
+
+
+async def test_a_run_is_the_job_that_was_submitted(shards: Shards, manager: ScheduleFiring) -> None:
+    schedule = a_schedule()
+    template = schedule.template._replace(queue="reports", timeout_seconds=5, retries=2, meta=b'{"a":1}', feed=False)
+    shard = await create(shards, a_schedule(template=template))
+    await manager.fire_due(shard, now=NOW + MINUTE)
+    (job_id,) = await queued_ids(shard, "reports")
+    fields = await job_fields(shard, job_id)
+    assert {name: fields[name] for name in ("origin", "timeout", "retries_left", "meta", "wm_feed", "description")} == {
+        "origin": "reports",
+        "timeout": "5",
+        "retries_left": "2",
+        "meta": '{"a":1}',
+        "wm_feed": "0",
+        "description": "noop",
+    }
+
+
+async def test_a_record_that_cannot_be_read_keeps_no_other_from_running(
+    shards: Shards, manager: ScheduleFiring
+) -> None:
+    shard = await create(shards, a_schedule("one"))
+    await shard.execute(
+        ("ZADD", keys.schedules(shard.prefix), 1, "bad"),
+        ("HSET", keys.schedule(shard.prefix, "bad"), "definition", "{}", "next", "nan"),
+    )
+    await manager.fire_due(shard, now=NOW + MINUTE)
+    assert await rows(shard, "one") == [("fired", NOW + MINUTE)]
