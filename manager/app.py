@@ -14,6 +14,7 @@ from manager.api_keys.table import KeyTable
 from manager.cluster.reconciler import ClusterReconciler
 from manager.dashboard.attention import Attention
 from manager.dashboard.dashboard import Dashboard
+from manager.dashboard.job_pages import JobReader
 from manager.dashboard.rendering import Pages
 from manager.http.access_log import AccessLog
 from manager.http.asgi import Route
@@ -67,6 +68,8 @@ def build_app(
         reconciler: if given, the application also reports the state of the cluster that it administers.
         jwt: if given, requests can bring tokens of its issuer instead of API keys.
     """
+    job_factory = JobFactory(functions, settings.max_payload_bytes)
+    job_routes = JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments, key_table)
     api, fast_routes = _build_api(settings, functions, queue, metrics, reconciler, key_table)
     document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
     if settings.root_path:
@@ -80,7 +83,9 @@ def build_app(
         pages=pages,
         root_path=settings.root_path,
         price_per_hour=settings.price_per_hour,
+        reader=JobReader(queue, functions, settings.hide_arguments),
         queue_routes=QueueRoutes(queue),
+        job_routes=job_routes,
     )
     api.include_router(dashboard.router())
     _add_errors(api, document["paths"], pages)

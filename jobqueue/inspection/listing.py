@@ -50,7 +50,7 @@ ENVELOPE_BYTES = 1024
 MAX_OFFSET = 2**53
 """Longer than any list. Redis accepts offsets of up to 64 bits."""
 
-_REGISTRIES = {
+REGISTRIES = {
     Status.STARTED: "wip",
     Status.SCHEDULED: "scheduled",
     Status.DEFERRED: "deferred",
@@ -60,6 +60,7 @@ _REGISTRIES = {
     Status.CANCELED: "canceled",
     Status.FINISHED: "finished",
 }
+"""The registries that list jobs of a status, by RQ's name."""
 
 
 class InvalidCursor(JobQueueError):
@@ -227,7 +228,7 @@ async def _entries(shard: Shard, position: _Position, offset: int, count: int) -
         if position.status is Status.RATE_LIMITED:
             key = keys.rate_limit_waiting(shard.prefix, position.queue)
         else:
-            key = keys.registry(shard.prefix, _REGISTRIES[position.status], position.queue)
+            key = keys.registry(shard.prefix, REGISTRIES[position.status], position.queue)
         latest_first = ("REV",) if position.status.ended else ()
         command = ("ZRANGE", key, offset, last, *latest_first)
     (ids,) = await shard.execute(command, tolerate_wrong_types=True)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from manager.api_keys.table import KeyTable
 from manager.dashboard.attention import Attention
 from manager.dashboard.forms import go_to, notice_of, own_page, page_query, read_form
+from manager.dashboard.job_pages import JOBS, JobPages, JobReader
 from manager.dashboard.live_pages import NAMES, LivePages
 from manager.dashboard.rendering import Pages, static_files
 from manager.dashboard.sampler import Sampler
@@ -15,6 +16,7 @@ from manager.dashboard.stream import EventStream
 from manager.http.authentication import ApiKeyAuth, caller_of
 from manager.http.dashboard_paths import HOME, PREFIX, SIGN_IN, SIGN_OUT, STREAM
 from manager.queue.connection import QueueConnection
+from manager.routes.jobs import JobRoutes
 from manager.routes.queues import QueueRoutes
 
 _YEAR_SECONDS = 365 * 24 * 3600
@@ -30,7 +32,8 @@ class Dashboard:
         keys: tells whether the key of an open page is still valid.
         root_path: prefix of all paths, under which a proxy makes the manager available.
         price_per_hour: of an instance; 0 if it is not known.
-        queue_routes: what buttons do is what these routes of the API do.
+        reader: reads lists of jobs.
+        queue_routes, job_routes: what buttons do is what these routes of the API do.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class Dashboard:
         pages: Pages,
         root_path: str,
         price_per_hour: float,
+        reader: JobReader,
         queue_routes: QueueRoutes,
+        job_routes: JobRoutes,
     ) -> None:
         self._pages = pages
         self._sampler = Sampler(queue)
@@ -51,6 +56,7 @@ class Dashboard:
         self._stream = EventStream(self._sampler, self._live_pages, keys, queue.closing)
         self._sign_in = SignInRoutes(auth, pages, root_path)
         self._queue_routes = queue_routes
+        self._job_pages = JobPages(pages, self._sampler, reader, job_routes)
 
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
@@ -63,12 +69,20 @@ class Dashboard:
         router.add_api_route(SIGN_OUT, self._sign_in.sign_out, methods=["POST"])
         for path, (content, media_type) in static_files().items():
             router.add_api_route(path, _show_file(content, media_type))
-        for verb, change, done in (
+        for verb, handler, done in (
             ("pause", self._queue_routes.pause, "paused"),
             ("resume", self._queue_routes.resume, "resumed"),
         ):
             path = f"{PREFIX}queues/{{name:path}}/{verb}"
-            router.add_api_route(path, self._action(change, f"{PREFIX}queues", done), methods=["POST"])
+            router.add_api_route(path, self._action(handler, f"{PREFIX}queues", done), methods=["POST"])
+        router.add_api_route(JOBS, self._job_pages.list)
+        router.add_api_route(f"{JOBS}/{{job_id}}", self._job_pages.show)
+        for verb, change in (
+            ("cancel", self._job_pages.cancel),
+            ("requeue", self._job_pages.requeue),
+            ("delete", self._job_pages.delete),
+        ):
+            router.add_api_route(f"{JOBS}/{{job_id}}/{verb}", change, methods=["POST"])
         return router
 
     async def stop(self) -> None:

@@ -14,6 +14,10 @@ MAX_FIELDS = 32
 DONE = {
     "paused": "The queue is paused: workers take no more jobs of it. Those that run go on.",
     "resumed": "The queue is resumed.",
+    "canceled": "The job is canceled.",
+    "stopping": "The job's worker was told to stop it. It has not confirmed that yet.",
+    "requeued": "The job is queued again.",
+    "deleted": "The job is deleted.",
 }
 """What a page says after an action, by the name that its address has."""
 

@@ -22,6 +22,7 @@ CONTENT_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame
 NAVIGATION = (
     ("/", "Overview"),
     ("/dashboard/queues", "Queues"),
+    ("/dashboard/jobs", "Jobs"),
 )
 """Path and name of each page of the menu. Those that a caller may not open are left out."""
 _HEADERS = {"Content-Security-Policy": CONTENT_POLICY, "Cache-Control": "no-store", "Vary": "Cookie, Authorization"}
@@ -57,10 +58,10 @@ class Pages:
         )
         self._environment.globals["ui"] = self._environment.get_template("parts.html").module
 
-    def page(self, name: str, caller: Caller, *, status: int = 200, **values: Any) -> Response:
+    def page(self, name: str, caller: Caller, *, http_status: int = 200, **values: Any) -> Response:
         """Return the page of a template."""
         text = self._environment.get_template(name).render(self._values(caller, values))
-        return Response(text, status, _HEADERS, "text/html")
+        return Response(text, http_status, _HEADERS, "text/html")
 
     def error_page(self, problem: Problem, caller: Caller) -> tuple[bytes, dict[str, str]]:
         """Return the page that tells of a problem, and its header fields."""

@@ -59,7 +59,7 @@ class SignInRoutes:
         return answer
 
     def _page(self, page: str, message: str | None = None, status: int = 200) -> Response:
-        return self._pages.page("sign_in.html", _NOBODY, status=status, next=page, message=message)
+        return self._pages.page("sign_in.html", _NOBODY, http_status=status, next=page, message=message)
 
     def _cookie(self, request: Request, value: str) -> str:
         # A proxy may have ended TLS: the browser's page knows.

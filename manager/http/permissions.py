@@ -75,6 +75,11 @@ DASHBOARD_RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/dashboard/queues"): Rule(JOBS_READ, filters=True),
     ("POST", "/dashboard/queues/{name:path}/pause"): CLOSED,
     ("POST", "/dashboard/queues/{name:path}/resume"): CLOSED,
+    ("GET", "/dashboard/jobs"): Rule(JOBS_READ, filters=True),
+    ("GET", "/dashboard/jobs/{job_id}"): Rule(JOBS_READ, filters=True),
+    ("POST", "/dashboard/jobs/{job_id}/cancel"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/dashboard/jobs/{job_id}/requeue"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/dashboard/jobs/{job_id}/delete"): Rule(JOBS_WRITE, filters=True),
 }
 """Those of the dashboard: each as the route of the API that shows or does the same."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from jobqueue.functions import FunctionRegistry
-from jobqueue.inspection.attempt_errors import read_attempt_errors
+from jobqueue.inspection.attempt_errors import AttemptError, read_attempt_errors
 from jobqueue.inspection.job_views import read_queues, read_statuses, view_jobs
 from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
@@ -219,6 +219,17 @@ class JobRoutes:
             # The id may be that of another job by now.
             job = await self._view(shard, job_id, caller_of(request.scope))
         return json_response(job_details_document(job, await read_attempt_errors(shard, job)))
+
+    async def read(self, request: Request) -> tuple[JobView, Sequence[AttemptError]]:
+        """Return the job of the path as the caller sees it, with the errors of its attempts.
+
+        Raises:
+            Problem: 404.
+        """
+        job_id = _job_id(request)
+        shard = await self._find(job_id)
+        job = await self._view(shard, job_id, caller_of(request.scope))
+        return job, await read_attempt_errors(shard, job)
 
     async def cancel(self, request: Request) -> Response:
         """Remove a waiting job from its queue, or have a running one stopped."""

@@ -6,7 +6,7 @@ const live = document.getElementById("live");
 const connection = document.getElementById("connection");
 const pauseButton = document.getElementById("pause");
 const SILENT_MS = 40_000; // The manager says something every 15 s.
-const MIN_RELOAD_MS = 2_000;
+const MIN_RELOAD_MS = 4_000; // Such a page is read for this reader alone.
 
 let source = null;
 let paused = false;

@@ -43,7 +43,17 @@ class TenantRequest:
 
 def requests(target: Target) -> Iterator[TenantRequest]:
     """Yield all requests; for another target the same ones in the same order."""
-    for part in (_by_id, _by_path, _in_lists, _in_bodies, _of_results, _of_queues, _of_the_system, _by_headers):
+    for part in (
+        _by_id,
+        _by_path,
+        _in_lists,
+        _in_bodies,
+        _of_results,
+        _of_queues,
+        _of_the_system,
+        _of_the_dashboard,
+        _by_headers,
+    ):
         yield from part(target)
 
 
@@ -211,6 +221,26 @@ def _of_the_system(target: Target) -> Iterator[TenantRequest]:
         yield TenantRequest("POST", path)
     yield TenantRequest("PUT", "/scaler/limits", b'{"max_workers":0}', as_json)
     yield TenantRequest("OPTIONS", "*")
+
+
+def _of_the_dashboard(target: Target) -> Iterator[TenantRequest]:
+    queue, form = target.queue, {"Content-Type": "application/x-www-form-urlencoded"}
+    for page in ("overview", "queues", "changes", "workers", "scaler"):
+        yield TenantRequest("HEAD", f"/dashboard/events?page={page}")
+    for headers in ({}, {"Accept": "text/html"}):
+        for state in STATES:
+            path = f"/dashboard/jobs/{target.job(state)}"
+            yield TenantRequest("GET", path, headers=headers)
+            yield TenantRequest("GET", f"/dashboard/jobs?status={state}", headers=headers)
+            yield TenantRequest("GET", f"/dashboard/jobs?status={state}&queue={queue}", headers=headers)
+            for verb in ("cancel", "requeue", "delete"):
+                yield TenantRequest("POST", f"{path}/{verb}", b"", {**headers, **form})
+        for path in ("/", "/dashboard/queues", f"/dashboard/jobs?id={target.job('queued')}", "/dashboard/failures"):
+            yield TenantRequest("GET", path, headers=headers)
+        for path in ("/dashboard/workers", "/dashboard/scaler", "/dashboard/keys", "/dashboard/audit"):
+            yield TenantRequest("GET", path, headers=headers)
+        for verb in ("pause", "resume", "requeue-failed"):
+            yield TenantRequest("POST", f"/dashboard/queues/{queue}/{verb}", b"", {**headers, **form})
 
 
 def _by_headers(target: Target) -> Iterator[TenantRequest]:

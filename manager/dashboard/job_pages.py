@@ -1,0 +1,164 @@
+"""The pages of jobs: lists by status, and one job with what can be done to it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+from fastapi import Request, Response
+
+from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
+from jobqueue.inspection.newest import MAX_SEARCHED, NEWEST_STATUSES, NewestPage, newest_jobs
+from jobqueue.model import JobView, Status
+from manager.api_keys.caller import Caller
+from manager.dashboard.forms import go_to, notice_of, page_query, read_form
+from manager.dashboard.rendering import Pages, quote_part
+from manager.dashboard.sampler import Sampler
+from manager.dashboard.views.jobs import REQUEUABLE, job_rows, life_of, status_counts
+from manager.http.authentication import caller_of
+from manager.http.query_parameters import Choice, Text
+from manager.queue.connection import QueueConnection
+from manager.routes.jobs import JobRoutes
+
+PAGE_JOBS = 50
+JOBS = "/dashboard/jobs"
+_ANYTHING = r"[^\x00-\x1f\x7f]{0,256}"
+# Forms send fields that are empty.
+LIST_QUERY = page_query(
+    Choice("status", "The status", tuple(LISTABLE_STATUSES), default=Status.STARTED),
+    Text("queue", "The queue", _ANYTHING),
+    Text("function", "The function", _ANYTHING),
+    Text("id", "The job to go to", _ANYTHING),
+    Text("cursor", "Where the page begins", "[A-Za-z0-9_-]{0,1024}"),
+)
+JOB_QUERY = page_query()
+
+
+@dataclass(frozen=True, slots=True)
+class JobReader:
+    """Reads lists of jobs as callers see them."""
+
+    queue: QueueConnection
+    functions: FunctionRegistry
+    hide_arguments_of: Sequence[str]
+
+    async def newest(
+        self,
+        caller: Caller,
+        status: Status,
+        *,
+        queue: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_JOBS,
+        matches: Callable[[JobView], bool] | None = None,
+    ) -> NewestPage:
+        """Return a page of jobs with a status; `matches` leaves some out."""
+        shards, shows = self.queue.service.shards, caller.sees if caller.is_bound else None
+        if status in NEWEST_STATUSES:
+            return await newest_jobs(
+                *(shards, self.functions, status),
+                queue=queue,
+                limit=limit,
+                cursor=cursor,
+                matches=matches,
+                shows=shows,
+                hide_arguments_of=self.hide_arguments_of,
+            )
+        page = await list_jobs(
+            *(shards, self.functions),
+            status=status,
+            queue=queue,
+            limit=limit if matches is None else MAX_SEARCHED,
+            cursor=cursor,
+            hide_arguments_of=self.hide_arguments_of,
+            shows=shows,
+        )
+        jobs = tuple(job for job in page.jobs if matches is None or matches(job))
+        return NewestPage(jobs, len(page.jobs), page.cursor, 0)
+
+
+class JobPages:
+    """Handlers.
+
+    Args:
+        job_routes: read and change jobs.
+    """
+
+    def __init__(self, pages: Pages, sampler: Sampler, reader: JobReader, job_routes: JobRoutes) -> None:
+        self._pages = pages
+        self._sampler = sampler
+        self._reader = reader
+        self._job_routes = job_routes
+
+    async def list(self, request: Request) -> Response:
+        """Show jobs of a status."""
+        query = LIST_QUERY.parse(request.scope["query_string"])
+        if query["id"]:
+            return go_to(f"{JOBS}/{quote_part(query['id'].strip())}")
+        caller, status = caller_of(request.scope), Status(query["status"])
+        queue, function = query["queue"] or None, query["function"] or None
+        matches = None if function is None else lambda job: job.function == function
+        page = await self._reader.newest(caller, status, queue=queue, cursor=query["cursor"] or None, matches=matches)
+        sample = await self._sampler.after(0)
+        counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
+        total = counts.total if queue is None else counts.queues.get(queue)
+        return self._pages.page(
+            *("jobs.html", caller),
+            here=JOBS,
+            notice=notice_of(query["done"], query["n"]),
+            rows=job_rows(page.jobs),
+            page=page,
+            status=status,
+            queue=queue,
+            function=function,
+            cursor=query["cursor"],
+            statuses=status_counts(total) if total is not None else [(each, None) for each in LISTABLE_STATUSES],
+            queues=sorted(counts.queues),
+            functions=self._reader.functions.names,
+        )
+
+    async def show(self, request: Request) -> Response:
+        """Show a job."""
+        query = JOB_QUERY.parse(request.scope["query_string"])
+        caller = caller_of(request.scope)
+        job, attempts = await self._job_routes.read(request)
+        status = Status(job.status)
+        warning = None
+        if not status.ended and status is not Status.STARTED:
+            warning = await self._reader.queue.service.monitor.warning(job.queue)
+        return self._pages.page(
+            *("job.html", caller),
+            here=JOBS,
+            notice=notice_of(query["done"], query["n"]),
+            job=job,
+            steps=life_of(job, attempts),
+            attempts=attempts,
+            result=None if job.result is None else orjson.loads(job.result),
+            warning=warning,
+            ended=status.ended,
+            can_cancel=not status.ended,
+            can_requeue=status in REQUEUABLE,
+            can_delete=status is not Status.STARTED,
+        )
+
+    async def cancel(self, request: Request) -> Response:
+        """Cancel a job."""
+        await read_form(request)
+        answer = await self._job_routes.cancel(request)
+        return go_to(_path(request), "canceled" if answer.status_code == 200 else "stopping")
+
+    async def requeue(self, request: Request) -> Response:
+        """Queue a job again."""
+        await read_form(request)
+        await self._job_routes.requeue(request)
+        return go_to(_path(request), "requeued")
+
+    async def delete(self, request: Request) -> Response:
+        """Delete a job."""
+        await read_form(request)
+        await self._job_routes.delete(request)
+        return go_to(JOBS, "deleted")
+
+
+def _path(request: Request) -> str:
+    return f"{JOBS}/{quote_part(request.path_params['job_id'])}"
