@@ -35,6 +35,7 @@ MANAGER_SCRIPTS = (
     *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
     *("expire", "manager_heartbeat", "save_api_key", "register_children", "settle_parents", "settle_children"),
     *("save_schedule", "fire_schedule"),
+    *("change_workflow", "wait_again"),
     *("scaler_acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),
     *("fence_worker", "hold_workers", "release_workers"),
 )

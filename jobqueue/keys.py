@@ -169,6 +169,11 @@ def parents_to_settle(prefix: str) -> str:
     return f"{prefix}:wm:settle"
 
 
+def workflow(prefix: str, workflow_id: str) -> str:
+    """Hash: a workflow: its state, and its jobs by their local names."""
+    return f"{prefix}:wm:workflow:{workflow_id}"
+
+
 def feed(prefix: str) -> str:
     """Sorted set of completed jobs to be pulled, by their sequence number."""
     return f"{prefix}:wm:feed"

@@ -40,6 +40,7 @@ from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
 from manager.routes.schedules import ScheduleRoutes
 from manager.routes.status import StatusRoutes
+from manager.routes.workflows import WorkflowRoutes
 from manager.schemas import openapi
 from manager.schemas.job_factory import JobFactory
 from manager.settings import ManagerSettings
@@ -135,6 +136,7 @@ def _build_api(
     # `/jobs/batch` must come before `/jobs/{job_id}`, which matches it as well.
     api.include_router(fast_path.documented_routes(fast_routes))
     api.include_router(JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments, key_table).router())
+    api.include_router(WorkflowRoutes(queue, job_factory, metrics).router())
     api.include_router(QueueRoutes(queue).router())
     api.include_router(ScheduleRoutes(queue, job_factory, functions, settings.hide_arguments).router())
     api.include_router(StatusRoutes(queue, functions).router())

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "cancel": ("workmanager.commands.cancel", "cancel a waiting job, or stop a running one"),
     "scaler": ("workmanager.commands.scaler", "show the scaler, pause it, or set its limits"),
     "keys": ("workmanager.commands.keys", "create, list, roll and revoke API keys"),
+    "workflow": ("workmanager.commands.workflow", "submit, show, cancel and retry graphs of jobs"),
     "requeue": ("workmanager.commands.requeue", "run ended jobs again"),
 }
 """Module and summary of each command. The module has `main(arguments) -> exit code`, and is imported only if needed."""

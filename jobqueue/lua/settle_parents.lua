@@ -20,8 +20,12 @@ while at <= #ARGV do
   local child, is_registered, count = ARGV[at], ARGV[at + 1] == '1', tonumber(ARGV[at + 2])
   local key, open = prefix .. ':job:' .. child, prefix .. ':wm:parents:' .. child
   for i = at + 3, at + 2 + count * 2, 2 do settle_edge(child, ARGV[i], ARGV[i + 1], ttl, now, iso) end
+  local status, queue, at_front, workflow = unpack(redis.call('HMGET', key, 'status', 'origin', 'enqueue_at_front',
+    'wm_workflow'))
+  -- No job of a workflow runs before all of them are written.
+  local state = workflow and redis.call('HGET', prefix .. ':wm:workflow:' .. workflow, 'state')
+  if state == 'writing' or state == 'abandoned' then is_registered = false end
   local was_registering = is_registered and redis.call('ZREM', REGISTERING, child) == 1
-  local status, queue, at_front = unpack(redis.call('HMGET', key, 'status', 'origin', 'enqueue_at_front'))
   if was_registering and status == 'deferred' and redis.call('EXISTS', open) == 0 then
     release_child(child, key, queue or '', at_front == '1', iso)
     status = 'queued'

@@ -4,6 +4,7 @@ Hot path: see `http_enqueue` in benchmarks/README.md#what-limits-each-figure.
 """
 
 import os
+from hashlib import blake2b
 from zlib import crc32
 
 ID_BYTES = 16
@@ -35,6 +36,12 @@ class JobIdGenerator:
                 ending = _ENDINGS[(random[-1] + step) & 255]
                 if crc32(ending.encode(), checksum) % self._shard_count == shard_index:
                     return stem + ending
+
+    def derive(self, text: str, shard_index: int) -> str:
+        """Return an id that hashes to the shard, always the same one for a text."""
+        digest = blake2b(text.encode(), digest_size=ID_BYTES).hexdigest()
+        endings = (digest[:-2] + ending for ending in _ENDINGS)
+        return next(id_ for id_ in endings if crc32(id_.encode()) % self._shard_count == shard_index)
 
     def _random_bytes(self) -> bytes:
         start = self._at

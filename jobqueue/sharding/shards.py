@@ -102,6 +102,10 @@ class Shards:
         """Return a random id (32 hexadecimal digits) of the given shard, or of the current one of the rotation."""
         return self._job_ids.generate(self.rotation.current if shard is None else shard.index)
 
+    def derived_id(self, text: str, shard: Shard) -> str:
+        """Return an id of 32 hexadecimal digits of the shard, always the same one for a text."""
+        return self._job_ids.derive(text, shard.index)
+
     async def close(self) -> None:
         """Close every connection."""
         await self.topology.close()

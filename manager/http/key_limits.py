@@ -1,7 +1,7 @@
 """Refuse what exceeds the limits of an API key: 429 with Retry-After."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from manager.api_keys.caller import Caller
 from manager.api_keys.limits import KeyLimiter
@@ -39,6 +39,23 @@ def take_job(caller: Caller, limiter: KeyLimiter, queue: str, has_room: Callable
         limiter.give_back_job()
         detail = f"{caller.name} may submit to queue {queue!r} while fewer than {most} jobs wait in it"
         raise _too_many(TOO_MANY_WAITING, detail, FULL_QUEUE_RETRY_SECONDS)
+
+
+def take_jobs(caller: Caller, queues: Sequence[str], has_room: Callable[[str, int], bool]) -> None:
+    """Count jobs that are about to be submitted together, one for each of these queues: all of them, or none.
+
+    Raises:
+        Problem: as `take_job`.
+    """
+    if caller.limiter is None:
+        return
+    for taken, queue in enumerate(queues):
+        try:
+            take_job(caller, caller.limiter, queue, has_room)
+        except Problem:
+            for _ in range(taken):
+                caller.limiter.give_back_job()
+            raise
 
 
 def _too_many(problem_type: ProblemType, detail: str, seconds: float) -> Problem:

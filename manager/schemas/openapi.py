@@ -14,12 +14,13 @@ from manager.schemas.keys import KeyBody, KeyLimitsBody, RollBody
 from manager.schemas.responses import ProblemDetails
 from manager.schemas.scaler import LimitsBody
 from manager.schemas.schedules import PauseBody, schedule_body_schema
-from manager.schemas.submission import submission_schema
+from manager.schemas.submission import ID_PATTERN, submission_schema
+from manager.schemas.workflow import workflow_schema
 
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTIONS = {
     400: "The query or the body cannot be parsed",
-    404: "The job, queue, key or schedule does not exist",
+    404: "The job, workflow, queue, key or schedule does not exist",
     409: "The job's status or another job forbids it",
     413: "The body is too large",
     415: "The body's media type is not supported",
@@ -35,6 +36,7 @@ def _path_parameter(name: str, description: str, pattern: str) -> dict[str, Any]
 
 # Wider than the ids and names that can exist: others are answered with 404.
 JOB_ID = _path_parameter("job_id", "The Work ID", "[A-Za-z0-9_-]+")
+WORKFLOW_ID = _path_parameter("workflow_id", "The workflow's id", ID_PATTERN)
 KEY_ID = _path_parameter("key_id", "The API key's public id", "[A-Za-z0-9]+")
 SCHEDULE_NAME = _path_parameter("name", "The schedule", "[A-Za-z0-9_-]{1,40}")
 QUEUE_NAME = _path_parameter("name", "The queue", r"[^/\x00-\x1f\x7f]{1,256}")
@@ -74,6 +76,7 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     for name, schema in (
         ("Submission", submission_schema(functions)),
+        ("WorkflowBody", workflow_schema(functions)),
         ("AcknowledgeBody", AcknowledgeBody.model_json_schema(ref_template=_REFERENCE)),
         ("LimitsBody", LimitsBody.model_json_schema(ref_template=_REFERENCE)),
         ("KeyBody", KeyBody.model_json_schema(ref_template=_REFERENCE)),

@@ -46,10 +46,15 @@ class DependsOn(_Strict):
     when: Literal["finished", "ended"] = "finished"
 
 
+def given(*names: str) -> dict[str, Any]:
+    """Return the JSON schema of an object that has these fields, and not null."""
+    properties = {name: {"not": {"type": "null"}} for name in names}
+    return {"type": "object", "required": list(names), "properties": properties}
+
+
 # The checks of `_check_together`, in the OpenAPI document's terms.
-_EXCLUSIVE: list[Any] = [
-    {"required": list(pair), "properties": {name: {"not": {"type": "null"}} for name in pair}}
-    for pair in (("id", "unique"), ("delay", "at"), ("depends_on", "delay"), ("depends_on", "at"))
+EXCLUSIVE: list[Any] = [
+    given(*pair) for pair in (("id", "unique"), ("delay", "at"), ("depends_on", "delay"), ("depends_on", "at"))
 ] + [
     {
         "required": ["data", "kwargs"],
@@ -61,7 +66,7 @@ _EXCLUSIVE: list[Any] = [
 class Submission(_Strict):
     """A job to run. A field that is left out or null has its default."""
 
-    model_config = ConfigDict(json_schema_extra={"not": {"anyOf": _EXCLUSIVE}})
+    model_config = ConfigDict(json_schema_extra={"not": {"anyOf": EXCLUSIVE}})
 
     function: str = Field(min_length=1, max_length=256, description="A registered function")
     # A factory, because pydantic makes a deep copy of any other default for every job.
@@ -122,9 +127,10 @@ class Submission(_Strict):
 def submission_schema(functions: FunctionRegistry) -> dict[str, Any]:
     """Return the JSON schema of a submission; `function` must be a registered one."""
     document = Submission.model_json_schema(ref_template="#/components/schemas/{model}")
-    document["properties"]["function"] = {
-        "type": "string",
-        "enum": list(functions.names),
-        "description": "A registered function",
-    }
+    document["properties"]["function"] = function_schema(functions)
     return document
+
+
+def function_schema(functions: FunctionRegistry) -> dict[str, Any]:
+    """Return the JSON schema of a registered function's name."""
+    return {"type": "string", "enum": list(functions.names), "description": "A registered function"}

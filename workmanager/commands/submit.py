@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     all_accepted = True
     with open_client(options) as client:
         for label, result in _submit(client, options, job):
-            _print(label, result, as_json=options.json)
+            _print(label, result, options)
             if not isinstance(result, str):
                 all_accepted = False
             elif options.wait:
@@ -69,6 +69,7 @@ def _parser() -> CommandParser:
     parser.add_argument("--iterations", type=positive_int, metavar="N", help="hash each FILE N times over (default 1)")
     parser.add_argument("--function", metavar="NAME", help="function that the job calls; see below")
     parser.add_argument("--batch", metavar="FILE", help="submit each line of FILE (`-`: standard input), a job as JSON")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but the id of each job, for scripts")
     parser.add_argument("--wait", action="store_true", help="wait until the jobs have ended, and show them")
     add_job_options(parser)
     return parser
@@ -125,11 +126,13 @@ def _submit_file(client: Client, path: str, options: argparse.Namespace, job: Jo
         return error
 
 
-def _print(label: Mapping[str, Any], result: str | WorkManagerError, *, as_json: bool) -> None:
+def _print(label: Mapping[str, Any], result: str | WorkManagerError, options: argparse.Namespace) -> None:
     name = label.get("source") or f"line {label['line']}"
-    if isinstance(result, str):
-        print_json({"id": result, **label}) if as_json else print_line(f"{result}  {name}")
-    elif as_json:
+    if isinstance(result, str) and options.quiet:
+        print_line(result)
+    elif isinstance(result, str):
+        print_json({"id": result, **label}) if options.json else print_line(f"{result}  {name}")
+    elif options.json:
         problem = getattr(result, "problem", None) or {"detail": str(result)}
         print_json({"error": problem, **label})
     else:

@@ -47,6 +47,17 @@ import schemathesis
 @schemathesis.serializer("application/x-ndjson")
 def as_text(context, value):
     return value if isinstance(value, bytes) else str(value).encode()
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    # No schema can describe the ids of jobs that exist.
+    body = case.body
+    if isinstance(body, dict):
+        body.pop("depends_on", None)
+        for job in body["jobs"].values() if isinstance(body.get("jobs"), dict) else ():
+            if isinstance(job, dict):
+                job.pop("depends_on", None)
 """
 
 KEYS_IN_TURN = """
@@ -84,8 +95,8 @@ def run_schemathesis(
         check=False,
     )
     assert ended.returncode == 0, ended.stdout
-    # Requests were sent to every route.
-    assert "37 selected / 37 total" in ended.stdout
+    operations = sum(len(methods) for methods in json.loads(OPENAPI_FILE.read_text())["paths"].values())
+    assert f"{operations} selected / {operations} total" in ended.stdout, "requests were sent to every route"
     assert "status=500" not in manager.log
 
 

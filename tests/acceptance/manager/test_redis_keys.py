@@ -66,7 +66,7 @@ def test_a_system_touches_the_documented_keys_and_no_others(
     stored: dict[str, tuple[str, frozenset[str]]] = {}
     manager = start(private_server.url, "--scaler", "local", MAX_WORKERS="1").wait_until_ready()
     with manager.client() as client:
-        for step in (_successes, _failures, _cancellations, _waiting_jobs, _pauses, _pulls, _schedules):
+        for step in (_successes, _failures, _cancellations, _waiting_jobs, _dependencies, _pauses, _pulls, _schedules):
             step(client)
             stored |= _contents(redis)
         _rq_jobs(client, redis)
@@ -118,6 +118,14 @@ def _waiting_jobs(client: httpx.Client) -> None:
     _submit(client, id="due", function="noop", delay=1)
     _submit(client, id="later", function="noop", delay=3600, order="lifo")
     assert _ended(client, "due")["status"] == "finished"
+
+
+def _dependencies(client: httpx.Client) -> None:
+    parent = {"function": "sleep", "kwargs": {"seconds": 600}}
+    jobs = {"parent": parent, "child": {"function": "noop", "depends_on": ["parent"]}}
+    workflow = client.post("/workflows", json={"jobs": jobs, "finally": {"function": "noop"}}).raise_for_status().json()
+    assert client.post(f"/workflows/{workflow['id']}/cancel").is_success
+    assert _ended(client, workflow["jobs"]["finally"])["status"] == "finished"
 
 
 def _pauses(client: httpx.Client) -> None:

@@ -102,7 +102,9 @@ def test_every_field_of_a_job_can_be_given(run: Run, submission_schema: dict[str
     with ScriptedManager(ACCEPTED) as manager:
         assert run("submit", *common, "--at", "2030-01-31 08:00+01:00", "--id", "i", "--url", manager.url)[0] == 0
         assert run("submit", *common, "--delay", "0.5", "--unique", "u", "--within", "60", "--url", manager.url)[0] == 0
-    one, other = (json.loads(request.body) for request in manager.requests)
+        waits = ("--depends-on", "p", "--depends-on", "q:ended")
+        assert run("submit", "--function", "noop", *waits, "-q", "--url", manager.url) == (0, "abc\n", "")
+    one, other, child = (json.loads(request.body) for request in manager.requests)
     sent: dict[str, Any] = {
         "function": "images.thumbnail",
         "data": "/w==",
@@ -119,7 +121,8 @@ def test_every_field_of_a_job_can_be_given(run: Run, submission_schema: dict[str
     }
     assert one == {**sent, "at": "2030-01-31T08:00:00+01:00", "id": "i"}
     assert other == {**sent, "delay": 0.5, "unique": {"key": "u", "within": 60}}
-    assert {*one, *other} == submission_schema.keys()
+    assert child["depends_on"] == [{"id": "p", "when": "finished"}, {"id": "q", "when": "ended"}]
+    assert {*one, *other, *child} == submission_schema.keys()
 
 
 def _is_accepted(*arguments: str) -> bool:
