@@ -36,6 +36,7 @@ MANAGER_SCRIPTS = (
     *("expire", "manager_heartbeat", "save_api_key", "register_children", "settle_parents", "settle_children"),
     *("save_schedule", "fire_schedule"),
     *("change_workflow", "wait_again"),
+    *("claim_callbacks", "report_callbacks"),
     *("scaler_acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),
     *("fence_worker", "hold_workers", "release_workers"),
 )
@@ -53,6 +54,9 @@ _WORKER_KEYS = (
     *(keys.heartbeats(PREFIX), keys.clean_exit(PREFIX, "*"), keys.dependents(PREFIX), keys.set_aside(PREFIX, "*")),
     *(keys.feed(PREFIX), keys.feed_wake(PREFIX), keys.feed_sequence(PREFIX)),
     *(keys.counter(PREFIX, what) for what in ("finished", "failed", "stopped", "seconds")),
+    *(keys.callback(PREFIX, "*"), keys.callbacks(PREFIX, "waiting"), keys.callback_hosts(PREFIX)),
+    *(keys.callback_lane(PREFIX, "*"), keys.callbacks_in_flight(PREFIX, "*"), keys.callback_host(PREFIX, "*")),
+    keys.callback_counts(PREFIX),
 )
 _WORKER_READ_KEYS = (
     *(keys.suspended(PREFIX), keys.paused(PREFIX), keys.manager_heartbeat(PREFIX), keys.fence(PREFIX, "*")),

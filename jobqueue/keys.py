@@ -194,6 +194,41 @@ def feed_wake(prefix: str) -> str:
     return f"{prefix}:wm:feed:bell"
 
 
+def callback(prefix: str, callback_id: str) -> str:
+    """Hash: an entry of the outbox of callbacks."""
+    return f"{prefix}:wm:callback:{callback_id}"
+
+
+def callbacks(prefix: str, status: str) -> str:
+    """Sorted set of the ids of callbacks by time; `status` is waiting, delivered or dead."""
+    return f"{prefix}:wm:callbacks:{status}"
+
+
+def callback_hosts(prefix: str) -> str:
+    """Sorted set of the hosts that callbacks wait for, by the time at which something can be done for them."""
+    return f"{prefix}:wm:callbacks:hosts"
+
+
+def callback_lane(prefix: str, host: str) -> str:
+    """Sorted set of the ids of callbacks that wait for a host, by the time at which they are due."""
+    return f"{prefix}:wm:callbacks:lane:{host}"
+
+
+def callbacks_in_flight(prefix: str, host: str) -> str:
+    """Sorted set of the ids of callbacks that are being sent to a host, by the end of their lease."""
+    return f"{prefix}:wm:callbacks:sending:{host}"
+
+
+def callback_host(prefix: str, host: str) -> str:
+    """Hash: failures of a host in a row, and until when it is left alone."""
+    return f"{prefix}:wm:callbacks:host:{host}"
+
+
+def callback_counts(prefix: str) -> str:
+    """Hash: attempts that delivered a callback or failed, callbacks given up, and dropped."""
+    return f"{prefix}:wm:callbacks:counts"
+
+
 def counter(prefix: str, what: str) -> str:
     """Hash: a count by function; `what` is enqueued, finished, failed, stopped or seconds."""
     return f"{prefix}:wm:{what}"

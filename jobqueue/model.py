@@ -112,6 +112,7 @@ class NewJob(NamedTuple):
         depends_on: jobs that it waits for; None if it does not wait. It may be empty: such a job of a workflow begins
             once the whole workflow is written.
         workflow_id: the workflow that it belongs to.
+        callback: whom to tell of its end, as JSON: `url`, `host`, `events`, `include`; None for nobody.
     """
 
     id: str
@@ -132,6 +133,7 @@ class NewJob(NamedTuple):
     isolation: str | None = None
     depends_on: tuple[Dependency, ...] | None = None
     workflow_id: str | None = None
+    callback: str | None = None
 
 
 class ClaimedJob(NamedTuple):

@@ -16,11 +16,12 @@ _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def _split(value: object) -> object:
+def split_at_commas(value: object) -> object:
+    """Return the parts of a text; anything else as it is."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
+CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(split_at_commas)]
 
 
 def check_queues(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,7 +52,7 @@ class QueueSettings(BaseModel):
 def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
     """Read the variables of `model`. An invalid one ends the program, with one line on stderr and exit code 2.
 
-    The line has the wrong value, but no password of a URL.
+    The line has the wrong value, but no password of a URL, and nothing of a field whose `repr` is off: a secret.
     """
     given = {
         name: environ[PREFIX + name.upper()]
@@ -63,7 +64,10 @@ def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0] if first["loc"] else "").upper()
-        message = f"{name}: {first['msg']} (got {first['input']!r})"
+        field = model.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+        message = f"{name}: {first['msg']}"
+        if field is None or field.repr:
+            message += f" (got {first['input']!r})"
         exit_with_usage_error(_CREDENTIALS.sub("...@", message))
 
 

@@ -42,8 +42,9 @@ from manager.routes.schedules import ScheduleRoutes
 from manager.routes.status import StatusRoutes
 from manager.routes.workflows import WorkflowRoutes
 from manager.schemas import openapi
+from manager.schemas.callback_check import CallbackCheck
 from manager.schemas.job_factory import JobFactory
-from manager.settings import ManagerSettings
+from manager.settings import ManagerSettings, callback_guard
 
 if TYPE_CHECKING:
     from manager.jwt.verifier import JwtVerifier
@@ -118,7 +119,10 @@ def _build_api(
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
 ) -> tuple[FastAPI, dict[tuple[str, str], Route]]:
-    job_factory = JobFactory(functions, settings.max_payload_bytes)
+    callbacks = CallbackCheck(
+        callback_guard(settings), may_be_sent=bool(settings.callback_secrets) or not settings.api_keys
+    )
+    job_factory = JobFactory(functions, settings.max_payload_bytes, callbacks)
     fast_routes: dict[tuple[str, str], Route] = {
         fast_path.ENQUEUE: EnqueueRoute(queue, settings.max_payload_bytes, metrics),
         fast_path.PULL: PullRoute(queue, metrics, key_table),

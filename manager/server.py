@@ -20,6 +20,8 @@ from jobqueue.servers.url import parse_redis_url
 from jobqueue.sharding.shards import Shards
 from manager.api_keys.table import KeyTable
 from manager.app import build_app
+from manager.callbacks.sender import CallbackSender
+from manager.callbacks.signature import parse_secrets
 from manager.cluster.reconciler import ClusterReconciler
 from manager.cluster.slot_ranges import parse_hosts
 from manager.http.access_log import AccessLog
@@ -30,7 +32,7 @@ from manager.jwt.issuer import Issuer
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.scaler_factory import build_scaler
-from manager.settings import ManagerSettings
+from manager.settings import ManagerSettings, callback_guard
 from processes.garbage_collection import relax_garbage_collection
 from processes.liveness_pipe import parent_is_gone
 from scaler.loop import ScalerLoop
@@ -127,6 +129,7 @@ class ManagerServer:
             )
         )
         self._scaler: ScalerLoop | None = None
+        self._callbacks: CallbackSender | None = None
         self._exit_code = 0
 
     async def run(self) -> int:
@@ -153,6 +156,8 @@ class ManagerServer:
         if self._scaler is not None:
             await self._scaler.stop()
         await self._dashboard.stop()
+        if self._callbacks is not None:
+            await self._callbacks.stop()
         await self._key_table.stop()
         if self._jwt is not None:
             await self._jwt.stop()
@@ -181,6 +186,14 @@ class ManagerServer:
     async def _on_connected(self, shards: Shards) -> None:
         if self._settings.api_keys:
             self._key_table.start(shards.all[0])
+        settings = self._settings
+        self._callbacks = CallbackSender(
+            shards,
+            callback_guard(settings),
+            parse_secrets(settings.callback_secrets),
+            settings.callback_retry_intervals,
+        )
+        self._callbacks.start()
         await self._start_scaler(shards)
 
     async def _start_scaler(self, shards: Shards) -> None:

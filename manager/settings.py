@@ -3,14 +3,31 @@
 import os
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from jobqueue.settings import CommaSeparated, QueueSettings
+from jobqueue.settings import CommaSeparated, QueueSettings, split_at_commas
+from manager.callbacks.signature import parse_secrets
+from manager.callbacks.verdict import RETRY_INTERVALS
 from manager.min_workers_schedule import parse_schedule
+from outgoing.allow_list import AllowList
+from outgoing.guard import Guard
 from scaler.fleets.ec2.capacity_pools import Ec2Plan
 from scaler.policy import ScheduledMinimum
 
 MEBIBYTE = 1024 * 1024
+
+
+def _checked_allow_list(text: str) -> str:
+    AllowList.parse(text)
+    return text
+
+
+def _checked_secrets(texts: tuple[str, ...]) -> tuple[str, ...]:
+    parse_secrets(texts)
+    return texts
+
+
+RetryInterval = Annotated[int, Field(ge=1, le=2 * 86_400)]
 
 
 class ManagerSettings(QueueSettings):
@@ -34,6 +51,14 @@ class ManagerSettings(QueueSettings):
     access_log: bool = True
     hide_arguments: CommaSeparated = ()
     """Functions, by name or pattern (`billing.*`), whose arguments `GET /jobs/{id}` does not show."""
+    callback_allow: Annotated[str, AfterValidator(_checked_allow_list)] = ""
+    """What callbacks may be sent to besides public addresses, see `outgoing.allow_list`."""
+    callback_secrets: Annotated[CommaSeparated, AfterValidator(_checked_secrets)] = Field(default=(), repr=False)
+    """They sign callbacks, the newest first, see `manager.callbacks.signature`."""
+    callback_retry_intervals: Annotated[
+        tuple[RetryInterval, ...], BeforeValidator(split_at_commas), Field(min_length=1, max_length=20)
+    ] = RETRY_INTERVALS
+    """Seconds between the attempts to deliver a callback."""
     cluster_hosts: CommaSeparated = ()
     """Hosts of the Redis Cluster that the managers administer, see `manager.cluster.slot_ranges.parse_hosts`."""
     cluster_url: str | None = None
@@ -69,3 +94,8 @@ class ManagerSettings(QueueSettings):
             slots=self.worker_slots,
             boot_timeout_seconds=self.boot_timeout_seconds,
         )
+
+
+def callback_guard(settings: ManagerSettings) -> Guard:
+    """Return what judges the addresses of callbacks."""
+    return Guard.from_setting("WORKMANAGER_CALLBACK_ALLOW", settings.callback_allow)

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator
+from concurrent.futures import Executor
 from typing import Any
 
 import httpcore
@@ -12,9 +13,19 @@ from outgoing.client import core_request, httpx_errors
 from outgoing.guard import Guard
 from outgoing.resolve import resolve
 
+MAX_CONNECTIONS = 10
+KEPT_SECONDS = 2.0
+"""How long a connection is kept for the next request. Servers that close them first do so after five, as a rule."""
+
 
 def open_async_client(
-    guard: Guard, *, timeout_seconds: float | None, ssl_context: ssl.SSLContext | None = None, **options: Any
+    guard: Guard,
+    *,
+    timeout_seconds: float | None,
+    ssl_context: ssl.SSLContext | None = None,
+    max_connections: int = MAX_CONNECTIONS,
+    resolver: Executor | None = None,
+    **options: Any,
 ) -> httpx.AsyncClient:
     """Return a client. It follows no redirects unless `follow_redirects` is among the options.
 
@@ -23,17 +34,29 @@ def open_async_client(
     Args:
         timeout_seconds: how long a request waits without progress; None: for ever.
         ssl_context: whom to trust. Without it, each https: connection loads the system's authorities anew.
+        max_connections: at a time; more requests wait.
+        resolver: its threads look up names; None: those of the loop.
         options: arguments of `httpx.AsyncClient`, such as `headers`.
     """
-    transport = AsyncGuardedTransport(_AsyncBackend(guard), ssl_context)
+    transport = AsyncGuardedTransport(_AsyncBackend(guard, resolver), ssl_context, max_connections)
     return httpx.AsyncClient(transport=transport, trust_env=False, timeout=timeout_seconds, **options)
 
 
 class AsyncGuardedTransport(httpx.AsyncBaseTransport):
     """httpx's transport, with the network backend that httpx has no option for."""
 
-    def __init__(self, backend: httpcore.AsyncNetworkBackend, ssl_context: ssl.SSLContext | None) -> None:
-        self._pool = httpcore.AsyncConnectionPool(ssl_context=ssl_context, network_backend=backend)
+    def __init__(
+        self,
+        backend: httpcore.AsyncNetworkBackend,
+        ssl_context: ssl.SSLContext | None,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context,
+            network_backend=backend,
+            max_connections=max_connections,
+            keepalive_expiry=KEPT_SECONDS,
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         with httpx_errors():
@@ -69,8 +92,9 @@ class _AsyncBody(httpx.AsyncByteStream):
 class _AsyncBackend(httpcore.AsyncNetworkBackend):
     """Opens connections that the guard permits."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, resolver: Executor | None = None) -> None:
         self._guard = guard
+        self._resolver = resolver
         self._connector = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -82,7 +106,8 @@ class _AsyncBackend(httpcore.AsyncNetworkBackend):
         **options: Any,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            addresses = await asyncio.to_thread(resolve, host, port, timeout)
+            lookup = asyncio.get_running_loop().run_in_executor(self._resolver, resolve, host, port, timeout)
+            addresses = await lookup
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error
         except OSError as error:

@@ -139,6 +139,8 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
         fields += ["wm_isolation", job.isolation]
     if job.workflow_id is not None:
         fields += ["wm_workflow", job.workflow_id]
+    if job.callback is not None:
+        fields += ["wm_callback", job.callback, "wm_at_end", "c"]
     options = _options_digest(job)
     if options:
         fields += ["wm_options", options]

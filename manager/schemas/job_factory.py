@@ -14,6 +14,7 @@ from jobqueue.model import Dependency, NewJob
 from manager.api_keys.limits import KeyLimiter
 from manager.http.canonical_json import canonical_json
 from manager.http.problems import INVALID, TOO_LARGE, Problem, validation_problem
+from manager.schemas.callback_check import CallbackCheck
 from manager.schemas.json_types import parse_instant
 from manager.schemas.submission import Submission
 
@@ -32,10 +33,12 @@ class JobFactory:
     Args:
         functions: the functions that jobs can call.
         max_payload_bytes: limit of a job's binary data.
+        callbacks: checks whom a job wants to be told of its end.
     """
 
-    def __init__(self, functions: FunctionRegistry, max_payload_bytes: int) -> None:
+    def __init__(self, functions: FunctionRegistry, max_payload_bytes: int, callbacks: CallbackCheck) -> None:
         self._functions = functions
+        self._callbacks = callbacks
         self._max_payload_bytes = max_payload_bytes
         self.max_body_bytes = (max_payload_bytes + 2) // 3 * 4 + ENVELOPE_BYTES
 
@@ -51,7 +54,7 @@ class JobFactory:
         try:
             return Submission.model_validate_json(raw)
         except ValidationError as error:
-            raise _submission_problem(error) from error
+            raise validation_problem(error) from error
 
     def create_job(self, submission: Submission, job_id: str, limiter: KeyLimiter | None = None) -> NewJob:
         """Return the record of a submission.
@@ -89,10 +92,19 @@ class JobFactory:
             delay_seconds=submission.delay or None,
             isolation=submission.isolation,
             depends_on=_depends_on(submission),
+            callback=self._callback(submission),
         )
         if limiter is not None and limiter.limits.payload_bytes is not None:
             _check_arguments(job, submission.data or "", limiter.limits.payload_bytes)
         return job
+
+    def _callback(self, submission: Submission) -> str | None:
+        asked = submission.callback
+        if asked is not None:
+            return self._callbacks.check("callback.url", asked.url, tuple(asked.events), tuple(asked.include))
+        if submission.callback_url is not None:
+            return self._callbacks.check("callback_url", submission.callback_url)
+        return None
 
     def _payload_limit(self, limiter: KeyLimiter | None) -> int:
         return self._max_payload_bytes if limiter is None else limiter.payload_bytes(self._max_payload_bytes)
@@ -124,13 +136,6 @@ def _check_arguments(job: NewJob, data: str, limit: int) -> None:
     if len(job.data) - len(data) + len(job.meta or b"") > limit:
         detail = f"arguments and meta must not exceed {limit} bytes as JSON, besides data"
         raise Problem(TOO_LARGE, detail, limit_bytes=limit)
-
-
-def _submission_problem(error: ValidationError) -> Problem:
-    for entry in error.errors(include_url=False, include_context=False, include_input=False):
-        if entry["type"] == "extra_forbidden" and entry["loc"] == ("callback_url",):
-            return _invalid("callback_url", "callbacks are not supported yet")
-    return validation_problem(error)
 
 
 def _retries(submission: Submission) -> tuple[int, tuple[int, ...]]:

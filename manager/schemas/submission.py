@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
+from jobqueue.callbacks.entry import EVENTS
 from jobqueue.functions import FunctionRegistry
 from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, RESULT_TTL_SECONDS
+from manager.callbacks.target import MAX_URL_CHARACTERS, URL_PATTERN
 from manager.schemas.json_types import YEAR_SECONDS, Base64, Instant, QueueName, Seconds, WholeNumber
 
 ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
@@ -46,6 +48,26 @@ class DependsOn(_Strict):
     when: Literal["finished", "ended"] = "finished"
 
 
+CallbackUrl = Annotated[
+    str, Field(min_length=1, max_length=MAX_URL_CHARACTERS, json_schema_extra={"pattern": f"^{URL_PATTERN}$"})
+]
+CallbackEvent = Literal["finished", "failed", "stopped", "canceled"]
+
+
+def _all_events() -> list[CallbackEvent]:
+    return ["finished", "failed", "stopped", "canceled"]
+
+
+class CallbackOptions(_Strict):
+    """Tell `url` when the job has ended: with one of `events`, and with what `include` names."""
+
+    url: CallbackUrl
+    events: list[CallbackEvent] = Field(
+        default_factory=_all_events, min_length=1, max_length=4, json_schema_extra={"default": list(EVENTS)}
+    )
+    include: list[Literal["result"]] = Field(default_factory=list, max_length=1, json_schema_extra={"default": []})
+
+
 def given(*names: str) -> dict[str, Any]:
     """Return the JSON schema of an object that has these fields, and not null."""
     properties = {name: {"not": {"type": "null"}} for name in names}
@@ -54,7 +76,11 @@ def given(*names: str) -> dict[str, Any]:
 
 # The checks of `_check_together`, in the OpenAPI document's terms.
 EXCLUSIVE: list[Any] = [
-    given(*pair) for pair in (("id", "unique"), ("delay", "at"), ("depends_on", "delay"), ("depends_on", "at"))
+    given(*pair)
+    for pair in (
+        *(("id", "unique"), ("delay", "at"), ("depends_on", "delay"), ("depends_on", "at")),
+        ("callback", "callback_url"),
+    )
 ] + [
     {
         "required": ["data", "kwargs"],
@@ -96,6 +122,8 @@ class Submission(_Strict):
         description="Jobs that this one waits for: ids, or `{id, when}`; if one of them does not finish, "
         "it is canceled, unless `when` is `ended`",
     )
+    callback: CallbackOptions | None = Field(default=None, description="Whom to tell of the job's end")
+    callback_url: CallbackUrl | None = Field(default=None, description="Short for `callback` with this `url` alone")
     meta: dict[str, JsonValue] | None = Field(default=None, description="Stored with the job; at most 64 KiB as JSON")
     id: str | None = Field(
         default=None, pattern=f"^{ID_PATTERN}$", description="The Work ID; makes the request idempotent"
@@ -119,6 +147,8 @@ class Submission(_Strict):
             raise PydanticCustomError("exclusive", "'delay' and 'at' exclude each other")
         if self.depends_on is not None and (self.delay is not None or self.at is not None):
             raise PydanticCustomError("exclusive", "'depends_on' and 'delay' or 'at' exclude each other")
+        if self.callback is not None and self.callback_url is not None:
+            raise PydanticCustomError("exclusive", "'callback' and 'callback_url' exclude each other")
         if self.data is not None and "data" in self.kwargs:
             raise PydanticCustomError("exclusive", "'data' and 'kwargs.data' exclude each other")
         return self

@@ -18,6 +18,7 @@ MAX_RETRIES = 100
 ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
 QUEUE_PATTERN = "[A-Za-z0-9_.-]{1,64}"
 MAX_UNIQUE_KEY_CHARACTERS = 256
+CALLBACK_EVENTS = ("finished", "failed", "stopped", "canceled")
 
 
 def add_job_options(parser: CommandParser) -> None:
@@ -61,6 +62,18 @@ def add_job_options(parser: CommandParser) -> None:
         help="start it when that job has finished, and cancel it if that one fails; with :ended, start it after any "
         "end (several: wait for all)",
     )
+    group.add_argument(
+        "--callback-url", metavar="URL", help="tell URL when the job has ended; listen:NAME for `workmanager listen`"
+    )
+    group.add_argument(
+        "--callback-events",
+        type=_events,
+        metavar="EVENT,...",
+        help=f"with --callback-url: only of these ends ({', '.join(CALLBACK_EVENTS)})",
+    )
+    group.add_argument(
+        "--callback-result", action="store_true", help="with --callback-url: send the result, up to 20 KiB of JSON"
+    )
     group.add_argument("--meta", type=json_object, metavar="JSON", help="an object to keep with the job")
     identity = group.add_mutually_exclusive_group()
     identity.add_argument(
@@ -84,6 +97,8 @@ def job_options(options: argparse.Namespace) -> JobOptions:
         raise UsageError("--depends-on works neither with --delay nor with --at")
     if options.retry_intervals is not None and not options.retry:
         raise UsageError("--retry-intervals works only with --retry N")
+    if options.callback_url is None and (options.callback_events is not None or options.callback_result):
+        raise UsageError("--callback-events and --callback-result work only with --callback-url URL")
     job = JobOptions()
     names = (
         *("args", "kwargs", "queue", "order", "delay", "at", "timeout", "result_ttl", "feed"),
@@ -92,6 +107,12 @@ def job_options(options: argparse.Namespace) -> JobOptions:
     job.update({name: value for name in names if (value := getattr(options, name)) is not None})  # type: ignore[typeddict-item]  # checked by argparse's types
     if options.retry is not None:
         job["retry"] = {"max": options.retry, "intervals": options.retry_intervals or []}
+    if options.callback_url is not None:
+        job["callback"] = {"url": options.callback_url}
+        if options.callback_events is not None:
+            job["callback"]["events"] = options.callback_events
+        if options.callback_result:
+            job["callback"]["include"] = ["result"]
     if options.unique is not None:
         job["unique"] = {"key": options.unique, "within": options.within}
     return job
@@ -137,6 +158,14 @@ def _intervals(text: str) -> list[int]:
     if len(intervals) > MAX_RETRIES:
         raise argparse.ArgumentTypeError(f"there are {len(intervals)} intervals, and at most {MAX_RETRIES} retries")
     return intervals
+
+
+def _events(text: str) -> list[str]:
+    events = text.split(",")
+    for event in events:
+        if event not in CALLBACK_EVENTS:
+            raise argparse.ArgumentTypeError(f"{event!r} is none of {', '.join(CALLBACK_EVENTS)}")
+    return list(dict.fromkeys(events))
 
 
 def _instant(text: str) -> str:

@@ -34,6 +34,14 @@ class DependencyOptions(TypedDict, total=False):
     when: Literal["finished", "ended"]
 
 
+class CallbackOptions(TypedDict, total=False):
+    """Tell `url` (or `listen:NAME`) of the job's end: with one of `events`, and with what `include` names."""
+
+    url: Required[str]
+    events: Sequence[Literal["finished", "failed", "stopped", "canceled"]]  # default: all of them
+    include: Sequence[Literal["result"]]
+
+
 class JobOptions(TypedDict, total=False):
     """The fields of a job besides its function. The manager has defaults for all of them."""
 
@@ -52,6 +60,8 @@ class JobOptions(TypedDict, total=False):
     feed: bool  # False: the result cannot be pulled, only read at /jobs/{id}
     isolation: Literal["job"]  # run in a process of its own
     depends_on: Sequence[str | DependencyOptions]  # jobs to wait for, which must exist
+    callback: CallbackOptions
+    callback_url: str  # short for a callback with this URL alone
     meta: Mapping[str, Any]
 
 

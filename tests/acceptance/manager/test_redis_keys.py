@@ -12,6 +12,7 @@ from redis import Redis
 from rq import Queue
 from rq.rate_limit import RateLimit
 
+from tests.acceptance.manager.callback_receiver import Receiver, Reply
 from tests.acceptance.manager.conftest import Start
 from tests.redis_schema import DocumentedKey, read_schema
 from tests.waiting import until
@@ -64,9 +65,12 @@ def test_a_system_touches_the_documented_keys_and_no_others(
     schema = read_schema()
     redis = Redis.from_url(private_server.url)
     stored: dict[str, tuple[str, frozenset[str]]] = {}
-    manager = start(private_server.url, "--scaler", "local", MAX_WORKERS="1").wait_until_ready()
+    manager = start(
+        private_server.url, "--scaler", "local", MAX_WORKERS="1", CALLBACK_ALLOW="127.0.0.1"
+    ).wait_until_ready()
     with manager.client() as client:
-        for step in (_successes, _failures, _cancellations, _waiting_jobs, _dependencies, _pauses, _pulls, _schedules):
+        steps = (_successes, _failures, _cancellations, _waiting_jobs, _dependencies, _pauses, _pulls, _schedules)
+        for step in (*steps, _callbacks):
             step(client)
             stored |= _contents(redis)
         _rq_jobs(client, redis)
@@ -148,6 +152,17 @@ def _schedules(client: httpx.Client) -> None:
     assert client.put("/schedules/often", json=schedule).status_code == 201
     until(lambda: client.get("/schedules/often").json()["runs"] == 2)
     assert client.post("/schedules/often/pause").is_success
+
+
+def _callbacks(client: httpx.Client) -> None:
+    with Receiver(lambda _: Reply(503)) as receiver:
+        callback = {"url": receiver.url, "include": ["result"]}
+        _submit(client, id="told", function="noop", callback=callback)
+        receiver.wait()
+        receiver.answer = lambda received: Reply(410 if received.event["data"]["status"] == "failed" else 204)
+        _submit(client, id="told-at-once", function="noop", callback=callback)
+        _submit(client, id="not-taken", function="sha512", kwargs={"iterations": 1}, callback=callback)
+        receiver.wait(4)
 
 
 def _rq_jobs(client: httpx.Client, redis: Redis) -> None:

@@ -27,6 +27,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "isolation": {"isolation": "job"},
     "parent": {"depends_on": ["parent"]},
     "parent whose end is awaited": {"depends_on": [{"id": "parent", "when": "ended"}]},
+    "callback": {"callback_url": "https://example.com/"},
+    "callback of failures": {"callback": {"url": "https://example.com/", "events": ["failed"]}},
 }
 SAME_INSTANT = ("2098-12-31T23:00:00-01:00", "2099-01-01T00:00:00.000Z")
 

@@ -12,6 +12,8 @@ from tests.redis_schema import read_schema
 MEMBERS = {
     "registry": ("wip", "scheduled", "deferred", "ready", "finished", "failed", "canceled"),
     "counter": ("enqueued", "finished", "failed", "stopped", "seconds"),
+    "callbacks": ("waiting", "delivered", "dead"),
+    **dict.fromkeys(("callback_lane", "callbacks_in_flight", "callback_host"), ("<*>:<*>",)),
     "scaler": (*("leader", "orders", "intents", "instances", "gone", "decisions", "report", "caution", "learned"),),
 }
 """Functions that make several keys, and the words that they are called with."""

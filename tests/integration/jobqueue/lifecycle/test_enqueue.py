@@ -47,6 +47,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "other meta": {"meta": b'{"n": 2}'},
     "unique": {"unique_key": "k", "unique_milliseconds": 60_000},
     "isolation": {"isolation": "job"},
+    "callback": {"callback": '{"url":"https://example.com/"}'},
     "other function": {"function": "sleep"},
     "parent": {"depends_on": (Dependency("p"),)},
     "other parent": {"depends_on": (Dependency("q"),)},

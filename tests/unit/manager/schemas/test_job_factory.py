@@ -8,10 +8,13 @@ import pytest
 from jobqueue.functions import FunctionRegistry
 from jobqueue.model import NewJob
 from manager.http.problems import Problem
+from manager.schemas.callback_check import CallbackCheck
 from manager.schemas.job_factory import JobFactory, sha512_job
 from manager.schemas.json_types import parse_instant
+from outgoing.guard import Guard
 
-FACTORY = JobFactory(FunctionRegistry.discover(()), max_payload_bytes=9)
+CALLBACKS = CallbackCheck(Guard.from_setting("WORKMANAGER_CALLBACK_ALLOW", ""), may_be_sent=True)
+FACTORY = JobFactory(FunctionRegistry.discover(()), 9, CALLBACKS)
 
 
 def job(**fields: Any) -> NewJob:
@@ -163,7 +166,7 @@ def test_an_instant_before_the_epoch_is_due_at_once() -> None:
 
 
 def test_enqueue_makes_the_same_record_as_a_submission() -> None:
-    factory = JobFactory(FunctionRegistry.discover(()), max_payload_bytes=1000)
+    factory = JobFactory(FunctionRegistry.discover(()), 1000, CALLBACKS)
     submission = factory.parse(b'{"kwargs":{"iterations":7},"data":"aGVsbG8=","function":"sha512","timeout":60}')
     job = sha512_job("worker_node.functions.sha512", "an-id", b"hello", iterations=7, timeout_seconds=60)
     assert job == factory.create_job(submission, "an-id")

@@ -3,9 +3,18 @@
 from typing import get_args, get_type_hints
 
 import workmanager.client
+from jobqueue.callbacks.entry import EVENTS
 from jobqueue.functions import FunctionRegistry
 from manager.queue.long_poll import MAX_WAIT_SECONDS
-from manager.schemas.submission import RetryPolicy, Submission, UniqueKey, submission_schema
+from manager.schemas.submission import (
+    CallbackEvent,
+    CallbackOptions,
+    RetryPolicy,
+    Submission,
+    UniqueKey,
+    submission_schema,
+)
+from workmanager.commands.job_options import CALLBACK_EVENTS
 from workmanager.http import submission as client
 
 
@@ -13,6 +22,9 @@ def test_the_client_knows_the_same_fields_as_the_manager() -> None:
     assert get_type_hints(client.Submission).keys() == Submission.model_fields.keys()
     assert get_type_hints(client.RetryOptions).keys() == RetryPolicy.model_fields.keys()
     assert get_type_hints(client.UniqueOptions).keys() == UniqueKey.model_fields.keys()
+    assert get_type_hints(client.CallbackOptions).keys() == CallbackOptions.model_fields.keys()
+    assert get_args(get_type_hints(client.CallbackOptions)["events"])[0] == CallbackEvent
+    assert get_args(CallbackEvent) == EVENTS == CALLBACK_EVENTS
 
 
 def test_the_client_knows_the_orders_of_the_openapi_document() -> None:

@@ -98,7 +98,8 @@ def test_every_field_of_a_job_can_be_given(run: Run, submission_schema: dict[str
     data.write_bytes(b"\xff")
     common = (str(data), "--function", "images.thumbnail", "--args", "[1]", "--kwargs", '{"n": 1}', "--queue", "q")
     common += ("--lifo", "--timeout", "60", "--retry", "3", "--retry-intervals", "1,10", "--result-ttl", "0")
-    common += ("--no-feed", "--meta", '{"m": 1}', "--isolation", "job")
+    common += ("--no-feed", "--meta", '{"m": 1}', "--isolation", "job", "--callback-url", "https://example.com/")
+    common += ("--callback-events", "failed,stopped", "--callback-result")
     with ScriptedManager(ACCEPTED) as manager:
         assert run("submit", *common, "--at", "2030-01-31 08:00+01:00", "--id", "i", "--url", manager.url)[0] == 0
         assert run("submit", *common, "--delay", "0.5", "--unique", "u", "--within", "60", "--url", manager.url)[0] == 0
@@ -118,11 +119,13 @@ def test_every_field_of_a_job_can_be_given(run: Run, submission_schema: dict[str
         "feed": False,
         "meta": {"m": 1},
         "isolation": "job",
+        "callback": {"url": "https://example.com/", "events": ["failed", "stopped"], "include": ["result"]},
     }
     assert one == {**sent, "at": "2030-01-31T08:00:00+01:00", "id": "i"}
     assert other == {**sent, "delay": 0.5, "unique": {"key": "u", "within": 60}}
     assert child["depends_on"] == [{"id": "p", "when": "finished"}, {"id": "q", "when": "ended"}]
-    assert {*one, *other, *child} == submission_schema.keys()
+    # `callback_url` is short for `callback`.
+    assert {*one, *other, *child, "callback_url"} == submission_schema.keys()
 
 
 def _is_accepted(*arguments: str) -> bool:

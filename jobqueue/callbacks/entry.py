@@ -1,0 +1,105 @@
+"""An entry of the outbox: one event that somebody is to be told of, and where to."""
+
+import json
+from base64 import b64decode
+from binascii import Error
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobqueue.stored_values import integer_of, name_of, record_of, text_of
+
+EVENTS = ("finished", "failed", "stopped", "canceled")
+"""The ends of a job that a callback can tell of."""
+LISTENER_PREFIX = "listen/"
+"""Begins the host of entries that a listener fetches itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry, as stored.
+
+    Attributes:
+        id: `<job id>_<milliseconds>_<event>`: the same in each attempt, and another one for each end of the job.
+        token: of the lease it was claimed with; '' if it was not.
+        time: of the event, ISO 8601 in UTC.
+        url: where to send it; a secret, as whoever knows a chat's webhook can post to it.
+        host: host and port of the URL, or `listen/NAME`.
+        attempts: how many times the job had started.
+        reason: why the job failed; '' for none.
+        result: the result as JSON; None if it was not asked for, or left out.
+        result_omitted: it was asked for, and left out because it is too long, or because too many callbacks waited.
+        tries: number of attempts to deliver it.
+        log: the last of these, as dictionaries with the fields of `jobqueue.callbacks.outbox.Attempt`.
+    """
+
+    id: str
+    token: str
+    job_id: str
+    event: str
+    time: str
+    url: str
+    host: str
+    queue: str
+    function: str
+    attempts: int
+    reason: str
+    result: bytes | None
+    result_omitted: bool
+    tries: int
+    log: tuple[Mapping[str, Any], ...] = ()
+
+
+def entry_of(callback_id: str, flat: Sequence[bytes], token: str = "") -> Entry:
+    """Return the entry that a hash holds. A field that cannot be read has its default."""
+    fields = record_of(flat)
+
+    def text(name: str) -> str:
+        return text_of(fields.get(name, b""))
+
+    return Entry(
+        callback_id,
+        token,
+        name_of(fields.get("job", b"")),
+        text("event"),
+        time=text("time"),
+        url=text("url"),
+        host=text("host"),
+        queue=text("queue"),
+        function=text("function"),
+        attempts=integer_of(fields.get("attempts")),
+        reason=text("reason"),
+        result=_decoded(fields.get("result")),
+        result_omitted="result_omitted" in fields,
+        tries=integer_of(fields.get("tries")),
+        log=tuple(_lines(fields.get("log", b""))),
+    )
+
+
+def job_id_of(callback_id: str) -> str | None:
+    """Return the id of the job that a callback's id begins with; None if it is no such id."""
+    job_id, *rest = callback_id.rsplit("_", 2)
+    return job_id if len(rest) == 2 and job_id and rest[0].isdecimal() and rest[1] in EVENTS else None
+
+
+def _decoded(result: bytes | None) -> bytes | None:
+    if result is None:
+        return None
+    try:
+        value = b64decode(result, validate=True)
+        json.loads(value)
+    except (Error, ValueError, RecursionError):
+        return None
+    return value
+
+
+def _lines(log: bytes) -> list[Mapping[str, Any]]:
+    attempts: list[Mapping[str, Any]] = []
+    for line in log.splitlines():
+        try:
+            attempt = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(attempt, dict):
+            attempts.append(attempt)
+    return attempts

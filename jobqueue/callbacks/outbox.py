@@ -1,0 +1,126 @@
+"""Take entries of the outbox that are due, and record what came of sending them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from jobqueue import keys
+from jobqueue.callbacks.entry import Entry, entry_of
+from jobqueue.model import DAY_SECONDS, FAILURE_TTL_SECONDS
+from jobqueue.sharding.scripts import script
+from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import name_of, number_of
+from jobqueue.timestamps import clock_argument
+
+LEASE_SECONDS = 60.0
+"""How long an entry is leased to be sent; longer than an attempt may take."""
+MAX_IN_FLIGHT_PER_HOST = 8
+"""How many callbacks are sent to one host at a time, by all managers; on each shard its share, at least one."""
+DELIVERED_TTL_SECONDS = DAY_SECONDS
+DEAD_TTL_SECONDS = FAILURE_TTL_SECONDS
+"""How long callbacks are kept that were delivered, and that were given up; of each at most 10,000 on a shard."""
+
+
+class Outcome(StrEnum):
+    """What becomes of an entry after an attempt."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt to deliver a callback.
+
+    Attributes:
+        at: when it began, ISO 8601 in UTC.
+        milliseconds: how long it took.
+        status: HTTP status of the answer; None for none.
+        error: why there was no answer, or none that counts; '' for none.
+        answer: beginning of the answer's body.
+    """
+
+    at: str
+    milliseconds: int
+    status: int | None
+    error: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of an attempt.
+
+    Attributes:
+        delay_seconds: until the next attempt, if the outcome is a retry.
+        host_works: whether the host can be sent other callbacks; None if the attempt does not tell.
+    """
+
+    entry: Entry
+    outcome: Outcome
+    attempt: Attempt
+    delay_seconds: float = 0.0
+    host_works: bool | None = None
+
+
+async def has_due(shard: Shard) -> bool:
+    """Return whether there is something to claim. Cheaper than a claim, which waits for the replicas.
+
+    Raises:
+        ShardUnavailable: the master is unavailable.
+    """
+    first, time = await shard.execute(
+        ("ZRANGE", keys.callback_hosts(shard.prefix), 0, 0, "WITHSCORES"), ("TIME",), tolerate_wrong_types=True
+    )
+    due = number_of(first[1]) if first else None
+    return due is not None and due <= int(time[0]) + int(time[1]) / 1_000_000
+
+
+async def claim_callbacks(
+    shard: Shard, token: str, count: int, per_host: int, *, host: str = "", now: float | None = None
+) -> list[Entry]:
+    """Lease up to `count` entries that are due, at most `per_host` at a time of each host, or of this host alone.
+
+    The answer comes once the entries survive the loss of the master: nobody is told of a change that did not happen.
+
+    Raises:
+        ShardUnavailable: what was leased nevertheless becomes due again.
+    """
+    rows: list[list[Any]] = await shard.run(
+        script("claim_callbacks"),
+        *(clock_argument(now), token, repr(LEASE_SECONDS), count, per_host, host),
+        replicate=True,
+    )
+    return [entry_of(name_of(callback_id), flat, token) for callback_id, flat in rows]
+
+
+async def report_callbacks(shard: Shard, reports: Sequence[Report], *, now: float | None = None) -> list[str]:
+    """Record attempts. Return the ids of entries whose lease is gone: nothing was recorded for them.
+
+    Raises:
+        ShardUnavailable: try again; without, the entries are sent again after their lease.
+    """
+    arguments: list[str | float] = []
+    for report in reports:
+        works = "" if report.host_works is None else str(int(report.host_works))
+        entry = report.entry
+        arguments += [entry.id, entry.token, report.outcome, report.delay_seconds, works, _line(report.attempt)]
+    lost = await shard.run(
+        script("report_callbacks"), clock_argument(now), DELIVERED_TTL_SECONDS, DEAD_TTL_SECONDS, *arguments
+    )
+    return [name_of(callback_id) for callback_id in lost]
+
+
+def _line(attempt: Attempt) -> str:
+    return json.dumps(
+        {
+            "at": attempt.at,
+            "milliseconds": attempt.milliseconds,
+            "status": attempt.status,
+            "error": attempt.error,
+            "answer": attempt.answer,
+        }
+    )

@@ -1,0 +1,96 @@
+"""Send one callback, within bounds of time and size.
+
+Imports httpx, which takes a while: managers import this module when the first callback is due.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from jobqueue.callbacks.entry import Entry
+from jobqueue.callbacks.outbox import Attempt
+from jobqueue.timestamps import iso
+from manager.callbacks.message import message
+from manager.callbacks.signature import sign
+from manager.callbacks.verdict import retry_after
+from outgoing.async_client import open_async_client
+from outgoing.guard import AddressRefused, Guard
+
+TOTAL_SECONDS = 30.0
+"""How long an attempt may take, the look-up of the name and a slow answer included."""
+MAX_ANSWER_BYTES = 64 * 1024
+"""How much of an answer is read: a connection can be used again only if all of it is."""
+SHOWN_ANSWER_BYTES = 1024
+MAX_CONNECTIONS = 512
+RESOLVER_THREADS = 32
+USER_AGENT = "workmanager-callbacks"
+
+
+class Delivery:
+    """Sends callbacks.
+
+    Args:
+        guard: judges the addresses.
+        secrets: sign each callback; none of them: it is not signed.
+    """
+
+    def __init__(self, guard: Guard, secrets: Sequence[bytes]) -> None:
+        self._secrets = secrets
+        # Threads of its own: name servers that do not answer must not delay what else the manager does.
+        self._resolver = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="callback-names")
+        self._client = open_async_client(
+            guard,
+            timeout_seconds=TOTAL_SECONDS,
+            ssl_context=ssl.create_default_context(),
+            max_connections=MAX_CONNECTIONS,
+            resolver=self._resolver,
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        )
+
+    async def send(self, entry: Entry) -> tuple[Attempt, float]:
+        """Send a callback. Return the attempt, and how many seconds the answer asks to wait; 0 if it does not."""
+        began_at, started = time.time(), time.monotonic()
+        status, error, answer, wait_seconds = None, "", b"", 0.0
+        try:
+            async with asyncio.timeout(TOTAL_SECONDS):
+                body = message(entry)
+                async with self._client.stream(
+                    "POST", entry.url, content=body, headers=headers(entry, self._secrets, int(began_at), body)
+                ) as response:
+                    status = response.status_code
+                    wait_seconds = retry_after(response.headers.get("retry-after"), began_at)
+                    answer = await _first_bytes(response)
+        except TimeoutError:
+            error = f"no answer within {TOTAL_SECONDS:g} s" if status is None else ""
+        except AddressRefused as refusal:
+            error = str(refusal)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError, ssl.SSLError) as failure:
+            # An answer whose body breaks off is an answer.
+            error = f"{type(failure).__name__}: {failure}" if status is None else ""
+        milliseconds = round((time.monotonic() - started) * 1000)
+        shown = answer[:SHOWN_ANSWER_BYTES].decode("utf-8", "replace")
+        return Attempt(iso(began_at), milliseconds, status, error[:500], shown), wait_seconds
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+        self._resolver.shutdown(wait=False, cancel_futures=True)
+
+
+def headers(entry: Entry, secrets: Sequence[bytes], timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the headers of a callback that is sent at this time, in seconds."""
+    sent = {"Content-Type": "application/json", "webhook-id": entry.id, "webhook-timestamp": str(timestamp)}
+    return sent | {"webhook-signature": sign(secrets, entry.id, timestamp, body)} if secrets else sent
+
+
+async def _first_bytes(response: httpx.Response) -> bytes:
+    content = bytearray()
+    async for chunk in response.aiter_raw():
+        content += chunk
+        if len(content) >= MAX_ANSWER_BYTES:
+            break
+    return bytes(content)

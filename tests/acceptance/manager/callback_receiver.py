@@ -1,0 +1,114 @@
+"""A receiver of callbacks: keeps what it gets, answers as a test says, can be stopped and started again."""
+
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+import orjson
+from standardwebhooks.webhooks import Webhook
+
+from tests.waiting import until
+
+SECRET = "whsec_" + b64encode(b"of the tests, 32 bytes in length").decode()
+OLD_SECRET = "whsec_" + b64encode(b"the one before, and as long as it").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def event(self) -> Any:
+        return orjson.loads(self.body)
+
+    def verified(self, secret: str = SECRET) -> Any:
+        """Return the event as a receiver's library does; it raises if the signature is wrong."""
+        return Webhook(secret).verify(self.body, dict(self.headers))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int = 204
+    headers: Mapping[str, str] | None = None
+    body: bytes = b""
+
+
+class Receiver:
+    """A server on 127.0.0.1.
+
+    Args:
+        answer: gives the reply to each request.
+    """
+
+    def __init__(self, answer: Callable[[Received], Reply] = lambda _: Reply(), port: int = 0) -> None:
+        self.answer = answer
+        self.requests: list[Received] = []
+        self.port = port
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/in"
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                received = Received(self.path, headers, body)
+                reply = receiver.answer(received)
+                receiver.requests.append(received)
+                self.send_response(reply.status)
+                for name, value in (reply.headers or {}).items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(reply.body)))
+                self.end_headers()
+                self.wfile.write(reply.body)
+
+            def log_message(self, *_: object) -> None:
+                """Log nothing."""
+
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 64
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """Senders may break off."""
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def wait(self, count: int = 1) -> list[Received]:
+        """Return the first requests, as soon as there are so many."""
+        until(lambda: len(self.requests) >= count, wanted=f"{count} callbacks")
+        return self.requests[:count]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

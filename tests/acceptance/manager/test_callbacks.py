@@ -1,0 +1,176 @@
+"""Callbacks: managers tell receivers of the ends of jobs, signed, until they are taken."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.acceptance.manager.callback_receiver import OLD_SECRET, SECRET, Received, Receiver, Reply
+from tests.acceptance.manager.conftest import Worker
+from tests.acceptance.manager.manager_program import ManagerProgram
+from workmanager.local.valkey import ValkeyServer
+
+
+@pytest.fixture(scope="module")
+def _manager(shared_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagerProgram]:
+    program = ManagerProgram(
+        tmp_path_factory.mktemp("manager"),
+        shared_server.url,
+        CALLBACK_ALLOW="127.0.0.1",
+        CALLBACK_SECRETS=f"{SECRET},{OLD_SECRET}",
+        CALLBACK_RETRY_INTERVALS="1,1",
+    ).wait_until_ready()
+    yield program
+    program.kill()
+
+
+@pytest.fixture
+def http(_manager: ManagerProgram, redis_url: str) -> Iterator[httpx.Client]:
+    """A client of a manager that sends callbacks to 127.0.0.1."""
+    with _manager.client() as client:
+        yield client
+    assert "Traceback" not in _manager.log
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+def submit(http: httpx.Client, **fields: Any) -> str:
+    answer = http.post("/jobs", json={"function": "noop", **fields})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def test_the_end_of_a_job_is_told_and_a_receiver_can_verify_it(
+    http: httpx.Client, worker: Worker, receiver: Receiver
+) -> None:
+    job_id = submit(http, callback_url=receiver.url)
+    worker.finish_all(7)
+    (received,) = receiver.wait()
+    for secret in (SECRET, OLD_SECRET):
+        assert received.verified(secret) == received.event
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["user-agent"] == "workmanager-callbacks"
+    assert abs(int(received.headers["webhook-timestamp"]) - time.time()) < 60
+    job = http.get(f"/jobs/{job_id}").json()
+    assert received.event == {
+        "type": "job.finished",
+        "timestamp": job["ended_at"],
+        "data": {
+            "id": job_id,
+            "function": "noop",
+            "queue": "default",
+            "status": "finished",
+            "attempts": 1,
+            "error": None,
+        },
+    }
+
+
+def test_a_failure_is_told_with_its_reason_and_a_result_only_if_asked_for(
+    http: httpx.Client, worker: Worker, receiver: Receiver
+) -> None:
+    failed = submit(http, callback={"url": receiver.url, "events": ["failed"]})
+    worker.fail_all()
+    submit(http, callback={"url": receiver.url, "events": ["failed"]})
+    done = submit(http, callback={"url": receiver.url, "include": ["result"]})
+    worker.finish_all({"é": [1.0, None]})
+    one, other = receiver.wait(2)
+    assert (one.event["type"], one.event["data"]["id"]) == ("job.failed", failed)
+    assert one.event["data"]["error"] == {"reason": "exception"}
+    assert "result" not in one.event["data"]
+    assert (other.event["data"]["id"], other.event["data"]["result"]) == (done, {"é": [1.0, None]})
+
+
+def test_a_batch_and_a_cancellation_are_told_too(http: httpx.Client, receiver: Receiver) -> None:
+    lines = [{"function": "noop", "id": f"job{n}", "callback_url": receiver.url} for n in range(3)]
+    body = "".join(json.dumps(line) + "\n" for line in lines)
+    http.post("/jobs/batch", content=body, headers={"Content-Type": "application/x-ndjson"})
+    for n in range(3):
+        assert http.post(f"/jobs/job{n}/cancel").is_success
+    events = [received.event for received in receiver.wait(3)]
+    assert sorted((event["data"]["id"], event["type"]) for event in events) == [
+        (f"job{n}", "job.canceled") for n in range(3)
+    ]
+
+
+def test_a_refused_callback_is_repeated_with_the_same_id(http: httpx.Client, worker: Worker) -> None:
+    replies = iter([Reply(500), Reply(302, {"Location": "/elsewhere"}), Reply(200)])
+    with Receiver(lambda _: next(replies)) as receiver:
+        submit(http, callback_url=receiver.url)
+        worker.finish_all()
+        attempts = receiver.wait(3)
+        assert len({attempt.id for attempt in attempts}) == 1
+        assert len({attempt.body for attempt in attempts}) == 1
+        assert {attempt.path for attempt in attempts} == {"/in"}
+        for attempt in attempts:
+            attempt.verified()
+        times = [int(attempt.headers["webhook-timestamp"]) for attempt in attempts]
+        assert times == sorted(set(times))
+
+
+def test_a_requeued_job_is_another_event(http: httpx.Client, worker: Worker, receiver: Receiver) -> None:
+    job_id = submit(http, callback_url=receiver.url)
+    worker.fail_all()
+    receiver.wait()
+    assert http.post(f"/jobs/{job_id}/requeue").is_success
+    worker.finish_all()
+    one, other = receiver.wait(2)
+    assert (one.event["type"], other.event["type"]) == ("job.failed", "job.finished")
+    assert one.id != other.id
+
+
+def test_a_receiver_that_does_not_answer_delays_no_other(
+    http: httpx.Client, worker: Worker, receiver: Receiver
+) -> None:
+    def hang(_: Received) -> Reply:
+        time.sleep(20)
+        return Reply()
+
+    with Receiver(hang) as silent:
+        for _ in range(20):
+            submit(http, callback_url=silent.url)
+        submit(http, callback_url=receiver.url)
+        began = time.monotonic()
+        worker.finish_all()
+        receiver.wait()
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"callback_url": "http://127.0.0.2/"}, "callback_url"),
+        ({"callback_url": "http://169.254.169.254/"}, "callback_url"),
+        ({"callback_url": "ftp://example.com/"}, "callback_url"),
+        ({"callback_url": "https://example.com/" + "x" * 2048}, "callback_url"),
+        ({"callback": {"url": "http://[::1]/"}}, "callback.url"),
+        ({"callback": {}}, "callback.url"),
+        ({"callback": {"url": "https://example.com", "events": ["started"]}}, "callback.events.0"),
+        ({"callback": {"url": "https://example.com", "events": []}}, "callback.events"),
+        ({"callback": {"url": "https://example.com", "include": ["args"]}}, "callback.include.0"),
+        ({"callback": {"url": "https://example.com", "secret": "x"}}, "callback.secret"),
+        ({"callback_url": "https://example.com", "callback": {"url": "https://example.com"}}, ""),
+    ],
+)
+def test_a_callback_that_cannot_be_is_refused_before_anything_is_written(
+    http: httpx.Client, fields: dict[str, Any], field: str
+) -> None:
+    answer = http.post("/jobs", json={"function": "noop", "id": "a", **fields})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    assert http.get("/jobs/a").status_code == 404
+
+
+def test_the_same_submission_is_repeated_and_another_callback_is_a_conflict(http: httpx.Client) -> None:
+    job = {"function": "noop", "id": "a", "callback": {"url": "https://example.com/", "events": ["failed", "finished"]}}
+    assert http.post("/jobs", json=job).status_code == 201
+    again = {**job, "callback": {"url": "https://example.com/", "events": ["finished", "failed"], "include": []}}
+    assert http.post("/jobs", json=again).status_code == 200
+    for other in ({"url": "https://example.com/2"}, {"url": "https://example.com/", "events": ["failed"]}, None):
+        assert http.post("/jobs", json={**job, "callback": other}).status_code == 409
