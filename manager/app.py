@@ -70,7 +70,7 @@ def build_app(
         reconciler: if given, the application also reports the state of the cluster that it administers.
         jwt: if given, requests can bring tokens of its issuer instead of API keys.
     """
-    job_factory = JobFactory(functions, settings.max_payload_bytes)
+    job_factory = _job_factory(settings, functions)
     job_routes = JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments, key_table)
     api, fast_routes = _build_api(settings, functions, queue, metrics, reconciler, key_table)
     document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
@@ -119,10 +119,7 @@ def _build_api(
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
 ) -> tuple[FastAPI, dict[tuple[str, str], Route]]:
-    callbacks = CallbackCheck(
-        callback_guard(settings), may_be_sent=bool(settings.callback_secrets) or not settings.api_keys
-    )
-    job_factory = JobFactory(functions, settings.max_payload_bytes, callbacks)
+    job_factory = _job_factory(settings, functions)
     fast_routes: dict[tuple[str, str], Route] = {
         fast_path.ENQUEUE: EnqueueRoute(queue, settings.max_payload_bytes, metrics),
         fast_path.PULL: PullRoute(queue, metrics, key_table),
@@ -149,6 +146,13 @@ def _build_api(
     api.include_router(AuditRoutes(queue).router())
     api.include_router(HealthRoutes(queue, metrics, reconciler).router())
     return api, fast_routes
+
+
+def _job_factory(settings: ManagerSettings, functions: FunctionRegistry) -> JobFactory:
+    # A manager without keys is reached from its own machine alone: there, callbacks need no signature.
+    may_be_sent = bool(settings.callback_secrets) or not settings.api_keys
+    callbacks = CallbackCheck(callback_guard(settings), may_be_sent=may_be_sent)
+    return JobFactory(functions, settings.max_payload_bytes, callbacks)
 
 
 def _add_errors(app: FastAPI, paths: Mapping[str, Mapping[str, Any]], pages: Pages) -> None:

@@ -39,7 +39,7 @@ local function record_callback(id, key, event, iso, value)
   local entry = {'job', id, 'event', event, 'time', iso, 'url', asked.url, 'host', host, 'queue', fields[3] or '',
     'function', fields[4] or '', 'attempts', fields[5] or (fields[6] and '1' or '0'), 'tries', '0'}
   local function add(name, text) entry[#entry + 1] = name; entry[#entry + 1] = text end
-  if event == 'failed' or event == 'stopped' then add('reason', fields[7] or '') end
+  if event ~= 'finished' then add('reason', fields[7] or '') end
   if value and includes(asked.include, 'result') then
     local fits = #value <= MAX_RESULT_BASE64 and waiting_for_host < MAX_WAITING_WITH_RESULTS
     add(fits and 'result' or 'result_omitted', fits and value or '1')

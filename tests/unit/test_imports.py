@@ -39,17 +39,8 @@ ROOMS = {
         *("servers", "sharding", "audit", "acl", "callbacks", "lifecycle", "workers", "inspection", "maintenance"),
     ),
     "manager": (
-        *(
-            "min_workers_schedule",
-            "callbacks",
-            "settings",
-            "pages",
-            "append_only",
-            "cluster",
-            "metrics",
-            "scaler_factory",
-        ),
-        *("api_keys", "jwt", "schedules"),
+        *("min_workers_schedule", "callbacks", "settings", "pages", "append_only", "cluster", "metrics"),
+        *("scaler_factory", "api_keys", "jwt", "schedules"),
         *("http", "queue", "schemas", "routes", "dashboard", "app", "export_openapi", "server", "__main__"),
     ),
     "scaler": (
