@@ -118,7 +118,7 @@ def roles() -> Mapping[str, Role]:
             commands=_commands_of(WORKER_SCRIPTS)
             | _SCRIPTING
             | {"ping", "time", "cluster|slots", "cluster|info", "get", "del", "expire", "exists", "llen", "hgetall"}
-            | {"hrandfield", "hset", "rpush", "blpop", "srandmember", "srem", "zrem", "zcard"},
+            | {"hget", "hrandfield", "hset", "rpush", "blpop", "srandmember", "srem", "xrevrange", "zrem", "zcard"},
             keys=(
                 *(f"~{key}" for key in _WORKER_KEYS),
                 *(f"%R~{key}" for key in _WORKER_READ_KEYS),

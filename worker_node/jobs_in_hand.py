@@ -213,8 +213,7 @@ class JobsInHand:
             self._release([job])
 
     def _on_queried(self, reply: Reply, job: ClaimedJob, operation: str, field: str, value: bytes) -> None:
-        shard = self._shards.all[job.shard_index]
-        task = asyncio.create_task(answer_query(shard, reply, job, operation, field, value))
+        task = asyncio.create_task(answer_query(self._shards, reply, job, operation, field, value))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
 

@@ -14,7 +14,8 @@ from worker_node.executor.calls import CallDecoder, DecodedCall, Rejected
 from worker_node.executor.failures import format_traceback, is_permanent, printable
 from worker_node.executor.isolation.limited_resources import limit_resources, note_limit
 from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
-from worker_node.executor.rq_support import RqSupport, RunningJob
+from worker_node.executor.rq_support import RqSupport
+from worker_node.executor.running_job import RunningJob
 from worker_node.ipc.protocol import (
     MAX_NAME_CHARS,
     MAX_RETRY_INTERVALS,

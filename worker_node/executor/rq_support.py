@@ -8,20 +8,11 @@ from collections.abc import Sequence
 from contextvars import ContextVar, Token
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-from worker_node.executor.agent_client import AgentClient
+from worker_node.executor.running_job import RunningJob, current
 
 _MODULE = "rq.job"
-
-
-class RunningJob(NamedTuple):
-    """What `rq.get_current_job()` is about: a task's number, its job, and whether its record is a pickle."""
-
-    agent: AgentClient
-    sequence: int
-    job_id: str
-    pickled: bool
 
 
 class RqSupport:
@@ -34,7 +25,6 @@ class RqSupport:
     def __init__(self) -> None:
         self.retry: type | tuple[()] = ()
         self._current: ContextVar[Any] | None = None
-        self._running: RunningJob | None = None
         module = sys.modules.get(_MODULE)
         if module is None:
             sys.meta_path.insert(0, _Finder(self))
@@ -43,22 +33,22 @@ class RqSupport:
 
     def begin(self, running: RunningJob) -> Token[Any] | None:
         """Note that a job runs now. Give what this returns to `end`."""
-        self._running = running
+        current.job = running
         return None if self._current is None else _set_current(self._current, running)
 
     def end(self, token: Token[Any] | None) -> None:
         """Note that the job has ended."""
-        self._running = None
+        current.job = None
         if token is not None and self._current is not None:
             self._current.reset(token)
 
     def note_import(self, module: Any) -> None:
         """Note that `rq.job` has just been imported, perhaps by the running job."""
         self.retry = module.Retry
-        current = self._current = module._current_job
-        if self._running is not None:
+        variable = self._current = module._current_job
+        if current.job is not None:
             # In the job's own context, which ends with it.
-            _set_current(current, self._running)
+            _set_current(variable, current.job)
 
 
 class _Finder:
@@ -98,7 +88,7 @@ class _Loader:
         self._support.note_import(module)
 
 
-def _set_current(current: ContextVar[Any], running: RunningJob) -> Token[Any]:
+def _set_current(variable: ContextVar[Any], running: RunningJob) -> Token[Any]:
     from worker_node.executor.current_job import CurrentJob
 
-    return current.set(CurrentJob(running.agent, running.sequence, running.job_id, pickled=running.pickled))
+    return variable.set(CurrentJob(running.agent, running.sequence, running.job_id, pickled=running.pickled))

@@ -101,7 +101,8 @@ class Query(NamedTuple):
     Attributes:
         number: tells the answers apart.
         sequence: the job's task.
-        operation: `hget`, `hgetall` or `hset`.
+        operation: `hget`, `hgetall` or `hset`; `parents` and `parent`: the ids of the jobs that it has waited for, and
+            the result of the one named in `field`.
         field, value: '' and b'' if the operation has none.
     """
 

@@ -1,12 +1,12 @@
-"""RPC handler for a running job's queries about its own record."""
+"""RPC handler for a running job's queries about its own record, and about the jobs that it has waited for."""
 
 import asyncio
 from typing import Any
 
 from jobqueue.errors import JobQueueError
-from jobqueue.lifecycle.running_job import read_job_record, save_meta
+from jobqueue.lifecycle.running_job import read_job_record, read_parent_ids, read_parent_result, save_meta
 from jobqueue.model import ClaimedJob
-from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
 from worker_node.ipc.protocol import WRITABLE_FIELDS
 from worker_node.slots.slot_events import Reply
 
@@ -14,11 +14,11 @@ QUERY_TIMEOUT_SECONDS = 20.0
 RETRY_SECONDS = 0.2
 
 
-async def answer_query(shard: Shard, reply: Reply, job: ClaimedJob, operation: str, field: str, value: bytes) -> None:
+async def answer_query(shards: Shards, reply: Reply, job: ClaimedJob, operation: str, field: str, value: bytes) -> None:
     """Answer one query. While Redis is unavailable, for example during a failover, keep trying: the job waits too."""
     try:
         async with asyncio.timeout(QUERY_TIMEOUT_SECONDS):
-            content = await _execute(shard, job, operation, field, value)
+            content = await _execute(shards, job, operation, field, value)
     except TimeoutError:
         reply(
             False, f"the job's record cannot be reached: Redis has been unavailable for {QUERY_TIMEOUT_SECONDS:.0f} s"
@@ -29,13 +29,18 @@ async def answer_query(shard: Shard, reply: Reply, job: ClaimedJob, operation: s
         reply(True, content)
 
 
-async def _execute(shard: Shard, job: ClaimedJob, operation: str, field: str, value: bytes) -> Any:
+async def _execute(shards: Shards, job: ClaimedJob, operation: str, field: str, value: bytes) -> Any:
+    shard = shards.all[job.shard_index]
     while True:
         try:
             if operation == "hget":
                 return (await read_job_record(shard, job.id)).get(field.encode())
             if operation == "hgetall":
                 return await read_job_record(shard, job.id)
+            if operation == "parents":
+                return await read_parent_ids(shard, job.id)
+            if operation == "parent":
+                return await read_parent_result(shards, shard, job.id, field)
             if operation == "hset" and field in WRITABLE_FIELDS:
                 return await save_meta(shard, job, value)
         except JobQueueError:

@@ -11,7 +11,7 @@ Reply = Callable[[bool, Any], None]
 """Answer a running job's query: (whether it succeeded, the content or the error's text)."""
 
 Queried = Callable[[Reply, ClaimedJob, str, str, bytes], None]
-"""The running job reads or writes its own record. Arguments: reply, job, operation (`hget`, `hgetall`, `hset`), field,
+"""The running job reads or writes its own record. Arguments: reply, job, operation (see `Query`), field,
 value."""
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 from rq import Retry, get_current_job
 
+import workmanager.job
+from worker_node.executor.running_job import current
 from worker_node.functions import PermanentError
 
 
@@ -458,3 +460,17 @@ def abort_without_memory(mebibytes: int) -> None:
         allocate(mebibytes)
     except MemoryError:
         os.abort()
+
+
+def noop_with_none() -> None:
+    pass
+
+
+def read_parents() -> Any:
+    return [workmanager.job.id(), workmanager.job.parent_results()]
+
+
+def read_a_foreign_result() -> Any:
+    running = current.job
+    assert running is not None
+    return running.agent.query(running.sequence, "parent", "secret", b"")

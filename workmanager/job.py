@@ -1,0 +1,46 @@
+"""What a running job can learn of itself. For the functions that workers run; elsewhere each call raises RuntimeError.
+
+Functions run in processes that have this package on their path, and need no other of it.
+"""
+
+import json
+import sys
+from typing import Any
+
+
+def id() -> str:  # noqa: A001 - `job.id()` is what it is called
+    """Return the id of the running job."""
+    return str(_running().job_id)
+
+
+def parent_results() -> dict[str, Any]:
+    """Return the results of the jobs that this one has waited for, by their ids, in the order of `depends_on`.
+
+    A parent that did not finish, and of which any end was awaited, has None. Each result has at most 1 MiB.
+
+    Raises:
+        RuntimeError: there is no running job, a parent's result is not kept any more, or Redis is unavailable.
+    """
+    running = _running()
+    results = {}
+    for parent_id in running.agent.query(running.sequence, "parents", "", b""):
+        raw = running.agent.query(running.sequence, "parent", parent_id, b"")
+        results[parent_id] = None if raw is None else _decoded(parent_id, raw)
+    return results
+
+
+def _decoded(parent_id: str, raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        # A plain RQ job's result is a pickle, which runs code when it is read.
+        raise RuntimeError(f"the result of job {parent_id} is not JSON") from None
+
+
+def _running() -> Any:
+    # Looked up, not imported: only an executor has this module, and it imports nothing of this package.
+    module = sys.modules.get("worker_node.executor.running_job")
+    running = None if module is None else module.current.job
+    if running is None:
+        raise RuntimeError("no job is running in this process: this works in functions that a worker runs")
+    return running
