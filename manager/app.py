@@ -12,6 +12,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
 from manager.api_keys.table import KeyTable
 from manager.cluster.reconciler import ClusterReconciler
+from manager.dashboard.api import Api
 from manager.dashboard.attention import Attention
 from manager.dashboard.dashboard import Dashboard
 from manager.dashboard.job_pages import JobReader
@@ -70,9 +71,7 @@ def build_app(
         reconciler: if given, the application also reports the state of the cluster that it administers.
         jwt: if given, requests can bring tokens of its issuer instead of API keys.
     """
-    job_factory = _job_factory(settings, functions)
-    job_routes = JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments, key_table)
-    api, fast_routes = _build_api(settings, functions, queue, metrics, reconciler, key_table)
+    api, fast_routes, routes = _build_api(settings, functions, queue, metrics, reconciler, key_table)
     document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
     if settings.root_path:
         document["servers"] = [{"url": settings.root_path}]
@@ -86,8 +85,7 @@ def build_app(
         root_path=settings.root_path,
         price_per_hour=settings.price_per_hour,
         reader=JobReader(queue, functions, settings.hide_arguments),
-        queue_routes=QueueRoutes(queue),
-        job_routes=job_routes,
+        api=routes,
     )
     api.include_router(dashboard.router())
     _add_errors(api, document["paths"], pages)
@@ -107,7 +105,7 @@ def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> 
         on_jobs_waiting=lambda: None,
         on_fatal_error=lambda _, __: None,
     )
-    api, _ = _build_api(settings, functions, queue, Metrics(), None, KeyTable())
+    api, _, _ = _build_api(settings, functions, queue, Metrics(), None, KeyTable())
     return openapi.build_document(api, functions, keys=bool(settings.api_keys))
 
 
@@ -118,7 +116,7 @@ def _build_api(
     metrics: Metrics,
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
-) -> tuple[FastAPI, dict[tuple[str, str], Route]]:
+) -> tuple[FastAPI, dict[tuple[str, str], Route], Api]:
     job_factory = _job_factory(settings, functions)
     fast_routes: dict[tuple[str, str], Route] = {
         fast_path.ENQUEUE: EnqueueRoute(queue, settings.max_payload_bytes, metrics),
@@ -136,16 +134,24 @@ def _build_api(
     )
     # `/jobs/batch` must come before `/jobs/{job_id}`, which matches it as well.
     api.include_router(fast_path.documented_routes(fast_routes))
-    api.include_router(JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments, key_table).router())
+    routes = Api(
+        jobs=JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments, key_table),
+        queues=QueueRoutes(queue),
+        schedules=ScheduleRoutes(queue, job_factory, functions, settings.hide_arguments),
+        scaler=ScalerRoutes(queue, settings),
+        keys=KeyRoutes(queue, key_table, asks_for_keys=bool(settings.api_keys)),
+        audit=AuditRoutes(queue),
+    )
+    api.include_router(routes.jobs.router())
     api.include_router(WorkflowRoutes(queue, job_factory, metrics).router())
-    api.include_router(QueueRoutes(queue).router())
-    api.include_router(ScheduleRoutes(queue, job_factory, functions, settings.hide_arguments).router())
+    api.include_router(routes.queues.router())
+    api.include_router(routes.schedules.router())
     api.include_router(StatusRoutes(queue, functions).router())
-    api.include_router(ScalerRoutes(queue, settings).router())
-    api.include_router(KeyRoutes(queue, key_table, asks_for_keys=bool(settings.api_keys)).router())
-    api.include_router(AuditRoutes(queue).router())
+    api.include_router(routes.scaler.router())
+    api.include_router(routes.keys.router())
+    api.include_router(routes.audit.router())
     api.include_router(HealthRoutes(queue, metrics, reconciler).router())
-    return api, fast_routes
+    return api, fast_routes, routes
 
 
 def _job_factory(settings: ManagerSettings, functions: FunctionRegistry) -> JobFactory:

@@ -1,28 +1,28 @@
 """Puts the dashboard together: its pages, its stream, and what its buttons do."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 
 from manager.api_keys.table import KeyTable
+from manager.dashboard.api import Api, Handler
 from manager.dashboard.attention import Attention
-from manager.dashboard.forms import go_to, notice_of, own_page, page_query, read_form
+from manager.dashboard.document_pages import AUDIT, KEYS, SCALER, SCHEDULES, DocumentPages
+from manager.dashboard.failure_pages import FAILURES, FailurePages
+from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.job_pages import JOBS, JobPages, JobReader
-from manager.dashboard.live_pages import NAMES, LivePages
+from manager.dashboard.live_pages import NAMES, LivePages, path_of
 from manager.dashboard.rendering import Pages, static_files
 from manager.dashboard.sampler import Sampler
 from manager.dashboard.sign_in import SignInRoutes
 from manager.dashboard.stream import EventStream
 from manager.http.authentication import ApiKeyAuth, caller_of
-from manager.http.dashboard_paths import HOME, PREFIX, SIGN_IN, SIGN_OUT, STREAM
+from manager.http.dashboard_paths import SIGN_IN, SIGN_OUT, STREAM
 from manager.queue.connection import QueueConnection
-from manager.routes.jobs import JobRoutes
-from manager.routes.queues import QueueRoutes
 
 _YEAR_SECONDS = 365 * 24 * 3600
 _PAGE_QUERY = page_query()
-
-Handler = Callable[[Request], Awaitable[Response]]
+QUEUES = "/dashboard/queues"
 
 
 class Dashboard:
@@ -33,7 +33,7 @@ class Dashboard:
         root_path: prefix of all paths, under which a proxy makes the manager available.
         price_per_hour: of an instance; 0 if it is not known.
         reader: reads lists of jobs.
-        queue_routes, job_routes: what buttons do is what these routes of the API do.
+        api: what pages show and buttons do is what these routes show and do.
     """
 
     def __init__(
@@ -47,43 +47,66 @@ class Dashboard:
         root_path: str,
         price_per_hour: float,
         reader: JobReader,
-        queue_routes: QueueRoutes,
-        job_routes: JobRoutes,
+        api: Api,
     ) -> None:
         self._pages = pages
         self._sampler = Sampler(queue)
         self._live_pages = LivePages(pages, attention, price_per_hour)
         self._stream = EventStream(self._sampler, self._live_pages, keys, queue.closing)
         self._sign_in = SignInRoutes(auth, pages, root_path)
-        self._queue_routes = queue_routes
-        self._job_pages = JobPages(pages, self._sampler, reader, job_routes)
+        self._api = api
+        self._job_pages = JobPages(pages, self._sampler, reader, api.jobs)
+        self._failure_pages = FailurePages(pages, self._sampler, reader)
+        self._document_pages = DocumentPages(pages, self._sampler, api, price_per_hour)
 
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
         router = APIRouter(include_in_schema=False)
-        for name in NAMES:
-            router.add_api_route(HOME if name == "overview" else f"{PREFIX}{name}", self._live_page(name))
-        router.add_api_route(STREAM, self._stream.show)
-        router.add_api_route(SIGN_IN, self._sign_in.show)
-        router.add_api_route(SIGN_IN, self._sign_in.sign_in, methods=["POST"])
-        router.add_api_route(SIGN_OUT, self._sign_in.sign_out, methods=["POST"])
+        for path, handler in self._pages_by_path().items():
+            router.add_api_route(path, handler)
+        for path, handler in self._buttons_by_path().items():
+            router.add_api_route(path, handler, methods=["POST"])
         for path, (content, media_type) in static_files().items():
             router.add_api_route(path, _show_file(content, media_type))
-        for verb, handler, done in (
-            ("pause", self._queue_routes.pause, "paused"),
-            ("resume", self._queue_routes.resume, "resumed"),
-        ):
-            path = f"{PREFIX}queues/{{name:path}}/{verb}"
-            router.add_api_route(path, self._action(handler, f"{PREFIX}queues", done), methods=["POST"])
-        router.add_api_route(JOBS, self._job_pages.list)
-        router.add_api_route(f"{JOBS}/{{job_id}}", self._job_pages.show)
-        for verb, change in (
-            ("cancel", self._job_pages.cancel),
-            ("requeue", self._job_pages.requeue),
-            ("delete", self._job_pages.delete),
-        ):
-            router.add_api_route(f"{JOBS}/{{job_id}}/{verb}", change, methods=["POST"])
         return router
+
+    def _pages_by_path(self) -> Mapping[str, Handler]:
+        documents = self._document_pages
+        return {
+            **{path_of(name): self._live_page(name) for name in NAMES},
+            STREAM: self._stream.show,
+            SIGN_IN: self._sign_in.show,
+            JOBS: self._job_pages.list,
+            f"{JOBS}/{{job_id}}": self._job_pages.show,
+            FAILURES: self._failure_pages.show,
+            SCALER: documents.scaler,
+            SCHEDULES: documents.schedules,
+            f"{SCHEDULES}/{{name}}": documents.schedule,
+            KEYS: documents.keys,
+            AUDIT: documents.audit,
+        }
+
+    def _buttons_by_path(self) -> Mapping[str, Handler]:
+        jobs, documents = self._job_pages, self._document_pages
+        return {
+            SIGN_IN: self._sign_in.sign_in,
+            SIGN_OUT: self._sign_in.sign_out,
+            f"{QUEUES}/{{name:path}}/pause": self._queue_button(self._api.queues.pause, "paused"),
+            f"{QUEUES}/{{name:path}}/resume": self._queue_button(self._api.queues.resume, "resumed"),
+            f"{JOBS}/{{job_id}}/cancel": jobs.cancel,
+            f"{JOBS}/{{job_id}}/requeue": jobs.requeue,
+            f"{JOBS}/{{job_id}}/delete": jobs.delete,
+            f"{FAILURES}/requeue": self._failure_pages.requeue,
+            f"{FAILURES}/delete": self._failure_pages.delete,
+            f"{SCALER}/pause": documents.pause_scaler,
+            f"{SCALER}/resume": documents.resume_scaler,
+            f"{SCALER}/limits": documents.limit_scaler,
+            f"{SCHEDULES}/{{name}}/pause": documents.pause_schedule,
+            f"{SCHEDULES}/{{name}}/resume": documents.resume_schedule,
+            f"{SCHEDULES}/{{name}}/trigger": documents.trigger_schedule,
+            f"{SCHEDULES}/{{name}}/delete": documents.delete_schedule,
+            f"{KEYS}/{{key_id}}/revoke": documents.revoke_key,
+        }
 
     async def stop(self) -> None:
         """Stop reading the queue."""
@@ -99,14 +122,12 @@ class Dashboard:
 
         return show
 
-    def _action(self, change: Handler, page: str, done: str) -> Handler:
-        """Return the handler of a button: a route of the API makes the change, and the browser goes back to a page."""
-
+    def _queue_button(self, change: Handler, done: str) -> Handler:
         async def act(request: Request) -> Response:
-            form = await read_form(request)
+            await read_form(request)
             await change(request)
             await self._sampler.current(changed=True)
-            return go_to(own_page(form.get("back", page), page), done)
+            return go_to(QUEUES, done)
 
         return act
 

@@ -18,6 +18,16 @@ DONE = {
     "stopping": "The job's worker was told to stop it. It has not confirmed that yet.",
     "requeued": "The job is queued again.",
     "deleted": "The job is deleted.",
+    "requeued-jobs": "{n:,} jobs are queued again.",
+    "deleted-jobs": "{n:,} jobs are deleted.",
+    "scaler-paused": "The scaler is paused: it launches and drains nothing.",
+    "scaler-resumed": "The scaler is resumed.",
+    "limits-set": "The limits hold for all managers from now on.",
+    "schedule-paused": "The schedule is paused. What would have run meanwhile never does.",
+    "schedule-resumed": "The schedule is resumed.",
+    "triggered": "The schedule runs now.",
+    "schedule-deleted": "The schedule is deleted.",
+    "revoked": "The key is revoked: within five seconds no manager accepts it.",
 }
 """What a page says after an action, by the name that its address has."""
 

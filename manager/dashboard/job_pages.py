@@ -14,6 +14,7 @@ from manager.api_keys.caller import Caller
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.rendering import Pages, quote_part
 from manager.dashboard.sampler import Sampler
+from manager.dashboard.views.failures import group_key
 from manager.dashboard.views.jobs import REQUEUABLE, job_rows, life_of, status_counts
 from manager.http.authentication import caller_of
 from manager.http.query_parameters import Choice, Text
@@ -29,6 +30,7 @@ LIST_QUERY = page_query(
     Text("queue", "The queue", _ANYTHING),
     Text("function", "The function", _ANYTHING),
     Text("id", "The job to go to", _ANYTHING),
+    Text("group", "The group of failures", "[0-9a-f]{0,16}"),
     Text("cursor", "Where the page begins", "[A-Za-z0-9_-]{0,1024}"),
 )
 JOB_QUERY = page_query()
@@ -50,6 +52,7 @@ class JobReader:
         queue: str | None = None,
         cursor: str | None = None,
         limit: int = PAGE_JOBS,
+        max_searched: int = MAX_SEARCHED,
         matches: Callable[[JobView], bool] | None = None,
     ) -> NewestPage:
         """Return a page of jobs with a status; `matches` leaves some out."""
@@ -59,6 +62,7 @@ class JobReader:
                 *(shards, self.functions, status),
                 queue=queue,
                 limit=limit,
+                max_searched=max_searched,
                 cursor=cursor,
                 matches=matches,
                 shows=shows,
@@ -96,9 +100,15 @@ class JobPages:
         if query["id"]:
             return go_to(f"{JOBS}/{quote_part(query['id'].strip())}")
         caller, status = caller_of(request.scope), Status(query["status"])
-        queue, function = query["queue"] or None, query["function"] or None
-        matches = None if function is None else lambda job: job.function == function
-        page = await self._reader.newest(caller, status, queue=queue, cursor=query["cursor"] or None, matches=matches)
+        queue, function, group = query["queue"] or None, query["function"] or None, query["group"] or None
+
+        def matches(job: JobView) -> bool:
+            return function in (None, job.function) and (group is None or group_key(job) == group)
+
+        searches = function is not None or group is not None
+        page = await self._reader.newest(
+            *(caller, status), queue=queue, cursor=query["cursor"] or None, matches=matches if searches else None
+        )
         sample = await self._sampler.after(0)
         counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
         total = counts.total if queue is None else counts.queues.get(queue)
@@ -111,6 +121,8 @@ class JobPages:
             status=status,
             queue=queue,
             function=function,
+            group=group,
+            searches=searches,
             cursor=query["cursor"],
             statuses=status_counts(total) if total is not None else [(each, None) for each in LISTABLE_STATUSES],
             queues=sorted(counts.queues),

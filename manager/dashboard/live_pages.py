@@ -9,8 +9,17 @@ from manager.dashboard.rendering import Pages
 from manager.dashboard.sampler import Sample
 from manager.dashboard.views.overview import overview_view
 from manager.dashboard.views.queues import queue_rows
+from manager.dashboard.views.workers import workers_page
+from manager.http.dashboard_paths import HOME, PREFIX
 
-NAMES = ("overview", "queues")
+NAMES = ("overview", "queues", "workers")
+
+
+def path_of(name: str) -> str:
+    """Return the path of a page; that of the overview for a name that is none."""
+    return f"{PREFIX}{name}" if name in NAMES and name != "overview" else HOME
+
+
 _Values = Callable[[Sample, Caller], Mapping[str, Any]]
 
 
@@ -21,7 +30,11 @@ class LivePages:
         self._pages = pages
         self._attention = attention
         self._price_per_hour = price_per_hour
-        self._values: Mapping[str, _Values] = {"overview": self._overview, "queues": self._queues}
+        self._values: Mapping[str, _Values] = {
+            "overview": self._overview,
+            "queues": self._queues,
+            "workers": self._workers,
+        }
         self._number = 0
         self._parts: dict[tuple[object, ...], str] = {}
 
@@ -45,3 +58,6 @@ class LivePages:
 
     def _queues(self, sample: Sample, caller: Caller) -> Mapping[str, Any]:
         return {"rows": queue_rows(sample, caller)}
+
+    def _workers(self, sample: Sample, caller: Caller) -> Mapping[str, Any]:
+        return {"page": workers_page(sample)}

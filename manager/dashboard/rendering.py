@@ -23,6 +23,12 @@ NAVIGATION = (
     ("/", "Overview"),
     ("/dashboard/queues", "Queues"),
     ("/dashboard/jobs", "Jobs"),
+    ("/dashboard/failures", "Failures"),
+    ("/dashboard/workers", "Workers"),
+    ("/dashboard/scaler", "Scaler"),
+    ("/dashboard/schedules", "Schedules"),
+    ("/dashboard/keys", "Keys"),
+    ("/dashboard/audit", "Audit"),
 )
 """Path and name of each page of the menu. Those that a caller may not open are left out."""
 _HEADERS = {"Content-Security-Policy": CONTENT_POLICY, "Cache-Control": "no-store", "Vary": "Cookie, Authorization"}
@@ -53,8 +59,7 @@ class Pages:
             version=_version(),
             asks_for_keys=asks_for_keys,
             navigation=NAVIGATION,
-            page_paths=[path for path, _ in NAVIGATION],
-            query=lambda **given: _query(given),
+            query=lambda **given: page_address("", **given),
         )
         self._environment.globals["ui"] = self._environment.get_template("parts.html").module
 
@@ -147,6 +152,7 @@ def _version() -> str:
     return digest.hexdigest()[:12]
 
 
-def _query(given: Mapping[str, Any]) -> str:
-    present = {name: value for name, value in given.items() if value not in (None, "")}
-    return f"?{urlencode(present)}" if present else ""
+def page_address(path: str, **given: object) -> str:
+    """Return the address of a page with a query of what is given and not empty."""
+    present = {name: str(value) for name, value in given.items() if value not in (None, "")}
+    return f"{path}?{urlencode(present)}" if present else path

@@ -10,10 +10,11 @@ from fastapi.responses import StreamingResponse
 
 from manager.api_keys.caller import Caller
 from manager.api_keys.table import KeyTable
-from manager.dashboard.live_pages import NAMES, LivePages
+from manager.dashboard.live_pages import NAMES, LivePages, path_of
 from manager.dashboard.sampler import Sample, Sampler
 from manager.http.asgi import HEAD, Scope
 from manager.http.authentication import caller_of, check_again
+from manager.http.permissions import check_permission
 from manager.http.problems import Problem
 from manager.http.query_parameters import Choice, Query
 
@@ -43,6 +44,7 @@ class EventStream:
     async def show(self, request: Request) -> Response:
         """Send the part of a page at once, and whenever it has changed."""
         page = QUERY.parse(request.scope["query_string"])["page"]
+        check_permission(caller_of(request.scope), "GET", path_of(page))
         if HEAD in request.scope:
             return Response(headers=_HEADERS, media_type="text/event-stream")
         return StreamingResponse(self._events(page, request.scope), headers=_HEADERS, media_type="text/event-stream")
@@ -91,7 +93,8 @@ class EventStream:
             return self._live_pages.part(page, sample, caller)
         counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
         queues = ((name, queue.queued, queue.started, queue.failed) for name, queue in counts.queues.items())
-        return repr((*queues, counts.functions.finished, counts.functions.failed, sample.error))
+        scaler = sample.scaler and (sample.scaler.report, len(sample.scaler.instances), sample.scaler.state.overrides)
+        return repr((*queues, counts.functions.finished, counts.functions.failed, scaler, sample.error))
 
 
 def _event(name: str, text: str) -> bytes:

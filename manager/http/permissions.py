@@ -84,6 +84,23 @@ DASHBOARD_RULES: Mapping[tuple[str, str], Rule] = {
     ("POST", "/dashboard/jobs/{job_id}/cancel"): Rule(JOBS_WRITE, filters=True),
     ("POST", "/dashboard/jobs/{job_id}/requeue"): Rule(JOBS_WRITE, filters=True),
     ("POST", "/dashboard/jobs/{job_id}/delete"): Rule(JOBS_WRITE, filters=True),
+    ("GET", "/dashboard/failures"): Rule(JOBS_READ, filters=True),
+    ("POST", "/dashboard/failures/requeue"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/dashboard/failures/delete"): Rule(JOBS_WRITE, filters=True),
+    ("GET", "/dashboard/workers"): Rule(JOBS_READ),
+    ("GET", "/dashboard/scaler"): Rule(JOBS_READ),
+    ("POST", "/dashboard/scaler/pause"): CLOSED,
+    ("POST", "/dashboard/scaler/resume"): CLOSED,
+    ("POST", "/dashboard/scaler/limits"): CLOSED,
+    ("GET", "/dashboard/schedules"): Rule(JOBS_READ, filters=True),
+    ("GET", "/dashboard/schedules/{name}"): Rule(JOBS_READ, filters=True),
+    ("POST", "/dashboard/schedules/{name}/pause"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/dashboard/schedules/{name}/resume"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/dashboard/schedules/{name}/trigger"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/dashboard/schedules/{name}/delete"): Rule(JOBS_WRITE, filters=True),
+    ("GET", "/dashboard/keys"): CLOSED,
+    ("POST", "/dashboard/keys/{key_id}/revoke"): CLOSED,
+    ("GET", "/dashboard/audit"): CLOSED,
 }
 """Those of the dashboard: each as the route of the API that shows or does the same."""
 

@@ -1,0 +1,50 @@
+"""The API's routes, as the dashboard calls them: within the process, as whoever opened the page.
+
+So pages show what the API answers, filtered and hidden alike, and buttons do what it does, checked and noted alike.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+
+from manager.http.asgi import FIELDS, Message
+from manager.routes.audit import AuditRoutes
+from manager.routes.jobs import JobRoutes
+from manager.routes.keys import KeyRoutes
+from manager.routes.queues import QueueRoutes
+from manager.routes.scaler import ScalerRoutes
+from manager.routes.schedules import ScheduleRoutes
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The classes of handlers that the dashboard uses."""
+
+    jobs: JobRoutes
+    queues: QueueRoutes
+    schedules: ScheduleRoutes
+    scaler: ScalerRoutes
+    keys: KeyRoutes
+    audit: AuditRoutes
+
+
+async def ask(handler: Handler, request: Request, *, query: bytes = b"", body: Mapping[str, Any] | None = None) -> Any:
+    """Call a handler as the sender of a request, with another query and body; return the document that it answers.
+
+    Raises:
+        Problem, JobQueueError: as the handler does.
+    """
+    sent = b"" if body is None else orjson.dumps(body)
+    fields = {**request.scope[FIELDS], b"content-length": b"%d" % len(sent), b"content-type": b"application/json"}
+    fields.pop(b"content-encoding", None)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": sent, "more_body": False}
+
+    answer = await handler(Request({**request.scope, "query_string": query, FIELDS: fields}, receive))
+    return orjson.loads(answer.body) if answer.body else None
