@@ -22,9 +22,10 @@ from werkzeug.test import run_wsgi_app
 from tests.ec2.event_log import EventLog
 from tests.ec2.faults import ApiError, Faults
 from tests.ec2.moto_region import MotoRegion
+from tests.ec2.permissions import accesses_of, raise_unless_allowed, role_policies
 from tests.ec2.run_instances import ApiAnswer, AskMoto, InstanceLauncher, QueryForm
 
-_SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/ec2/aws4_request")
+_SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/ec2/aws4_request")
 _SHUTTING_DOWN = ("shutting-down", 32)
 _NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15"
 
@@ -57,7 +58,7 @@ class Ec2Api:
         content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         form = dict(parse_qsl(content.decode(), keep_blank_values=True))
         try:
-            status, answer = self._serve(form["Action"], form, environ, scope[1])
+            status, answer = self._serve(form["Action"], form, environ, scope)
         except ApiError as error:
             self._events.errors[error.code] += 1
             status, answer = error.status, _error_document(error)
@@ -67,7 +68,8 @@ class Ec2Api:
         start_response(f"{status} .", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
         return [answer]
 
-    def _serve(self, action: str, form: QueryForm, environ: dict[str, Any], region_name: str) -> ApiAnswer:
+    def _serve(self, action: str, form: QueryForm, environ: dict[str, Any], scope: re.Match[str]) -> ApiAnswer:
+        access_key, region_name = scope.groups()
         self._faults.raise_if_refused(action)
         self._faults.wait_if_held(action, after_effect=False)
         if action == "TerminateInstances":
@@ -75,6 +77,8 @@ class Ec2Api:
             self._events.before_termination(_ids(form))
         with self.lock:
             region = self.regions.setdefault(region_name, MotoRegion(region_name))
+            if (policies := role_policies(access_key)) is not None:
+                raise_unless_allowed(policies, accesses_of(action, form, region))
             answer = self._take_effect(action, form, environ, region)
         self._events.calls[action] += 1
         self._faults.wait_if_held(action, after_effect=True)

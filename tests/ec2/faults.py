@@ -39,6 +39,45 @@ class CapacityLimit:
 
 
 @dataclass(slots=True)
+class CoreQuotas:
+    """The account's quotas of cores by market, of all standard families together; None: no limit.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html#ec2-on-demand-instances-limits
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html
+
+    No document was found that says whether a call for several instances gets as many as fit, or none. Here, as with
+    capacity, it gets as many as fit.
+    """
+
+    on_demand: int | None = None
+    spot: int | None = None
+
+    def granted(self, market: str, cores: int, used: int, least: int, most: int) -> int:
+        """Return how many instances can be launched.
+
+        Args:
+            cores: of one instance.
+            used: cores of the instances of this market that exist.
+
+        Raises:
+            ApiError: fewer than `least`.
+        """
+        quota = self.spot if market == "spot" else self.on_demand
+        if quota is None:
+            return most
+        fitting = min(most, (quota - used) // cores)
+        if fitting >= max(least, 1):
+            return fitting
+        if market == "spot":
+            raise ApiError("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
+        raise ApiError(
+            "VcpuLimitExceeded",
+            f"You have requested more vCPU capacity than your current vCPU limit of {quota} allows for the instance"
+            " bucket that the specified instance type belongs to.",
+        )
+
+
+@dataclass(slots=True)
 class HeldCalls:
     """Calls of one action that hang until they are released, either before or after they take effect.
 
@@ -61,11 +100,13 @@ class Faults:
 
     Attributes:
         capacity: limits; all that cover a launch apply to it.
+        quotas: limits of the account.
         new_instances_hidden_seconds: how long descriptions omit new instances (EC2 is eventually consistent).
     """
 
     def __init__(self) -> None:
         self.capacity: list[CapacityLimit] = []
+        self.quotas = CoreQuotas()
         self.new_instances_hidden_seconds = 0.0
         self._throttled: dict[str, int] = {}
         self._dropped_answers: dict[str, int] = {}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from tests.ec2.faults import ApiError
 
@@ -34,6 +35,18 @@ class MotoRegion:
     def is_alive(self, instance_id: str) -> bool:
         """Whether the instance has not started to end."""
         return self.instance(instance_id).state not in ENDED_STATES
+
+    def cores_of(self, instance_type: str) -> int:
+        """Return the cores of an instance of this type."""
+        return int(INSTANCE_TYPES[instance_type]["VCpuInfo"]["DefaultVCpus"])
+
+    def cores_in_use(self, market: str) -> int:
+        """Return the cores of the instances that have not started to end; `market` is 'spot' or 'on-demand'."""
+        return sum(
+            self.cores_of(each.instance_type)
+            for each in self.instances()
+            if each.state not in ENDED_STATES and (each.lifecycle == "spot") == (market == "spot")
+        )
 
     def tags(self, instance_id: str) -> dict[str, str]:
         """Return the instance's tags."""

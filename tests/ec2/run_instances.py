@@ -84,6 +84,9 @@ class InstanceLauncher:
         least, most = int(form["MinCount"]), int(form["MaxCount"])
         if not 1 <= least <= most:
             raise ApiError("InvalidParameterValue", f"MinCount {least} and MaxCount {most} are out of order")
+        instance_type, _, market = kind
+        used = self._region.cores_in_use(market)
+        most = self._faults.quotas.granted(market, self._region.cores_of(instance_type), used, least, most)
         rules = [rule for rule in self._faults.capacity if rule.covers(*kind)]
         for rule in rules:
             if rule.remaining < least:

@@ -2,12 +2,14 @@
 
 - Defaults of parameters are parsed like given values (lists, numbers), and described as they were given.
 - An executed change set sets the outputs, and an update sets the template. A change set without changes fails.
+- An update of a role changes its policies.
 - The account's disks have Amazon's key by default.
 - Added: AWS::SecretsManager::Secret with generated values, AWS::EC2::SecurityGroupEgress, AWS::CloudWatch::Alarm,
   network load balancers, and Auto Scaling groups that apply all of their launch template.
 """
 
 import functools
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any, Self
@@ -22,6 +24,7 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.security_groups import SecurityGroupIngress
 from moto.ec2.responses import EC2Response
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup, elbv2_backends
+from moto.iam.models import Role
 from moto.secretsmanager.models import secretsmanager_backends
 
 _DISK_KEY = (
@@ -49,6 +52,28 @@ def patch_moto() -> None:
     FakeStack.parameter_list = property(_parameters_as_given)
     ChangeSet.apply = _with_outputs(ChangeSet.apply)
     EC2Response.get_ebs_default_kms_key_id = lambda _: _DISK_KEY
+    parsing.get_references_from_template = _with_substitutions(parsing.get_references_from_template)
+    Role.update_from_cloudformation_json = classmethod(
+        _updating_policies(Role.update_from_cloudformation_json.__func__)
+    )
+
+
+def _updating_policies(update: Callable[..., Any]) -> Callable[..., Any]:
+    def updated(cls: Any, *, original_resource: Any, cloudformation_json: Any, **options: Any) -> Any:
+        update(cls, original_resource=original_resource, cloudformation_json=cloudformation_json, **options)
+        for policy in cloudformation_json["Properties"].get("Policies", ()):
+            original_resource.put_policy(policy["PolicyName"], policy["PolicyDocument"])
+        return original_resource
+
+    return updated
+
+
+def _with_substitutions(references: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    def found(resource: Any) -> list[str]:
+        is_role = isinstance(resource, dict) and resource.get("Type") == "AWS::IAM::Role"  # it also gets parts of one
+        return [*references(resource), *(re.findall(r"\$\{(\w+)\}", str(resource)) if is_role else ())]
+
+    return found
 
 
 class Secret(CloudFormationModel):

@@ -1,6 +1,5 @@
 """The stack that moto creates from the template, in this process."""
 
-import ast
 import base64
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from moto import mock_aws
 
 from infra.certificates import make_certificates
 from infra.template import render
+from tests.ec2.permissions import read_policy
 from tests.infra.moto_stacks import patch_moto
 
 NAME, REGION, ACCOUNT, IMAGE = "wm", "us-east-1", "123456789012", "ami-12c6146b"
@@ -83,13 +83,4 @@ class Stack:
             iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
             for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
         ]
-        return [_cleaned(document) for document in documents]
-
-
-def _cleaned(document: Any) -> Mapping[str, Any]:
-    # Moto stores policies as the text of Python values, and AWS::NoValue as a value that is not a string.
-    policy = ast.literal_eval(document) if isinstance(document, str) else document
-    for statement in policy["Statement"]:
-        if isinstance(statement["Resource"], list):
-            statement["Resource"] = [one for one in statement["Resource"] if isinstance(one, str)]
-    return policy
+        return [read_policy(document) for document in documents]

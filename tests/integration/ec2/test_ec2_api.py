@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
-from tests.ec2.faults import CapacityLimit
+from tests.ec2.faults import CapacityLimit, CoreQuotas
 from tests.ec2.simulated_cloud import SimulatedCloud
 from tests.waiting import until
 
@@ -160,3 +160,14 @@ def test_the_event_log_knows_the_most_alive_at_once(launcher: Launcher) -> None:
     assert launcher.cloud.events.max_alive(WORKER) == 4
     assert launcher.cloud.events.max_alive({"workmanager:role": "manager"}) == 0
     assert len(launcher.cloud.events.alive) == 3
+
+
+def test_quotas_count_the_cores_of_each_market(launcher: Launcher) -> None:
+    launcher.cloud.faults.quotas = CoreQuotas(on_demand=8, spot=4)
+    spot = {"InstanceMarketOptions": {"MarketType": "spot"}}
+    assert len(launcher.launch(6)) == 4, "as many c7g.large, of two cores, as fit"
+    assert launcher.launch_error() == "VcpuLimitExceeded"
+    assert len(launcher.launch(1, **spot)) == 1
+    assert launcher.launch_error(2, least=2, **spot) == "MaxSpotInstanceCountExceeded"
+    launcher.ec2.terminate_instances(InstanceIds=list(launcher.cloud.states())[:1])
+    assert len(launcher.launch(3)) == 1
