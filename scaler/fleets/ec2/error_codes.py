@@ -2,7 +2,8 @@
 
 All codes of RunInstances, DescribeInstances, TerminateInstances and CreateTags (RunInstances tags what it launches).
 Sources: "Error codes for the Amazon EC2 API" and "Ensuring idempotency in Amazon EC2 API requests" (API reference),
-"Common error types" of AWS APIs for the codes of signatures and throttling. Not in those lists, but seen by others:
+"Common error types" of AWS APIs for the codes of signatures and throttling. Of the first page, a copy of about 2021 was
+compared code by code; today's could not be read as a whole. Not in those lists, but seen by others:
 `InsufficientHostCapacity`, `VcpuLimitExceeded`, `PendingVerification` for new accounts, and
 `AuthFailure.ServiceLinkedRoleCreationNotPermitted`, which "Service-linked role for EC2 Spot Instances" describes.
 """
@@ -56,10 +57,10 @@ _UNKNOWN = ErrorMeaning(Cause.UNKNOWN)
 
 _CODES: Mapping[ErrorMeaning, str] = {
     # There is nothing to be had in this pool at the moment, or not for this account.
-    _MORE_POOLS: """IncompatibleHostRequirements InsufficientAddressCapacity InsufficientCapacity
-        InsufficientCapacityOnHost InsufficientHostCapacity InsufficientInstanceCapacity
+    _MORE_POOLS: """CreditSpecificationUpdateInProgress IncompatibleHostRequirements InsufficientAddressCapacity
+        InsufficientCapacity InsufficientCapacityOnHost InsufficientHostCapacity InsufficientInstanceCapacity
         InsufficientReservedInstanceCapacity InsufficientReservedInstancesCapacity InsufficientVolumeCapacity
-        MaxScheduledInstanceCapacityExceeded ReservationCapacityExceeded UnavailableHostRequirements
+        InvalidHostState MaxScheduledInstanceCapacityExceeded ReservationCapacityExceeded UnavailableHostRequirements
         UnfulfillableCapacity Unsupported""",
     ErrorMeaning(
         Cause.CAPACITY, "raise or remove the maximum spot price of the launch template"
@@ -76,7 +77,8 @@ _CODES: Mapping[ErrorMeaning, str] = {
     _SUBNET: """InvalidAvailabilityZone InvalidSubnet InvalidSubnetID.Malformed InvalidSubnetID.NotFound
         InvalidZone.NotFound ZonesMismatched""",
     _TYPE: """BootForVolumeTypeUnsupported EncryptedVolumesNotSupported InstanceCreditSpecification.NotSupported
-        InvalidCpuCredits InvalidInstanceAttributeValue InvalidInstanceFamily InvalidInstanceType
+        InvalidCpuCredits InvalidCpuCredits.Malformed InvalidInstanceAttributeValue InvalidInstanceFamily
+        InvalidInstanceType
         InvalidInterface.IpAddressLimitExceeded InvalidParameter InvalidParameterCombination
         InvalidParameterDependency InvalidParameterValue UnsupportedHibernationConfiguration
         UnsupportedHostConfiguration UnsupportedInstanceTypeOnHost UnsupportedOperation UnsupportedTenancy
@@ -88,15 +90,22 @@ _CODES: Mapping[ErrorMeaning, str] = {
         RequestExpired SignatureDoesNotMatch UnrecognizedClientException""",
     _PERMISSION: "UnauthorizedOperation",
     _ACCOUNT: "Blocked OptInRequired PendingVerification",
-    _TEMPLATE: """CustomerKeyHasBeenRevoked DefaultVpcDoesNotExist InvalidAMIID.Malformed InvalidAMIID.NotFound
-        InvalidAMIID.Unavailable InvalidBlockDeviceMapping InvalidGroup.NotFound InvalidGroupId.Malformed
-        InvalidIamInstanceProfileArn.Malformed InvalidKeyPair.NotFound InvalidLaunchTemplateId.Malformed
-        InvalidLaunchTemplateId.NotFound InvalidLaunchTemplateId.VersionNotFound
-        InvalidLaunchTemplateName.MalformedException InvalidLaunchTemplateName.NotFoundException InvalidManifest
-        InvalidNetworkInterfaceID.NotFound InvalidPlacementGroup.Unknown InvalidSecurityGroupId.Malformed
-        InvalidSecurityGroupID.NotFound InvalidSnapshot.NotFound InvalidTagKey.Malformed InvalidTenancy
-        InvalidUserData.Malformed SecurityGroupsPerInstanceLimitExceeded SecurityGroupsPerInterfaceLimitExceeded
-        TagLimitExceeded TagPolicyViolation UnknownVolumeType VPCIdNotSpecified VPCResourceNotSpecified""",
+    _TEMPLATE: """CustomerKeyHasBeenRevoked DefaultVpcDoesNotExist InvalidAffinity InvalidAMIID.Malformed
+        InvalidAMIID.NotFound InvalidAMIID.Unavailable InvalidAutoPlacement InvalidBlockDeviceMapping
+        InvalidCapacityReservationIdMalformedException InvalidCapacityReservationIdNotFoundException
+        InvalidGroup.NotFound InvalidGroupId.Malformed InvalidHostConfiguration InvalidHostId
+        InvalidHostID.Malformed InvalidHostId.Malformed InvalidHostID.NotFound InvalidHostId.NotFound
+        InvalidIamInstanceProfileArn.Malformed InvalidIPAddress.InUse InvalidKernelId.Malformed
+        InvalidKeyPair.NotFound InvalidLaunchTemplateId.Malformed InvalidLaunchTemplateId.NotFound
+        InvalidLaunchTemplateId.VersionNotFound InvalidLaunchTemplateName.MalformedException
+        InvalidLaunchTemplateName.NotFoundException InvalidManifest InvalidNetworkInterface.InUse
+        InvalidNetworkInterfaceId.Malformed InvalidNetworkInterfaceID.NotFound InvalidPlacementGroup.Unknown
+        InvalidProductInfo InvalidRamDiskId.Malformed InvalidSecurityGroupId.Malformed
+        InvalidSecurityGroupID.NotFound InvalidSnapshot.NotFound InvalidSnapshotID.Malformed
+        InvalidTagKey.Malformed InvalidTenancy InvalidUserData.Malformed InvalidVpcID.NotFound
+        Resource.AlreadyAssigned SecurityGroupLimitExceeded SecurityGroupsPerInstanceLimitExceeded
+        SecurityGroupsPerInterfaceLimitExceeded TagLimitExceeded TagPolicyViolation UnknownVolumeType
+        UnsupportedException VPCIdNotSpecified VPCResourceNotSpecified""",
     _PROTECTED: "OperationNotPermitted",
     _REFUSED: """DryRunOperation FilterLimitExceeded IdempotentParameterMismatch InvalidAction InvalidCharacter
         InvalidClientToken InvalidFilter InvalidID InvalidInput InvalidInstanceID.Malformed InvalidMaxResults
