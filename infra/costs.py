@@ -20,7 +20,7 @@ PRICES_FILE = Path(__file__).parent / "prices.json"
 SYSTEM_DISK_GIB = 10
 OWN_SECRETS = 2
 """Of setup.sh: the certificate authority, and the certificate of the Redis servers."""
-METRICS = 11
+METRICS = 12
 """Published by the hosts: names in `infra/host/publish_metrics.py`, and BootFailures."""
 HOURLY_BACKUPS, DAILY_BACKUPS = 48, 30
 SHARDS = 2

@@ -3,6 +3,7 @@
 FILE has the current parameters, as `describe-stacks` prints them. Parameters that are not given keep their values.
 Those that the template no longer has are left out. If VALUE is `@FILE`, the value is the text of that file. With
 `--same-template`, the stack keeps its template. `--list` prints the previous ones instead, as setup.sh reads them.
+`--terraform NAME URL` prints the variables of infra/terraform instead, for a stack of that name and its template.
 """
 
 import argparse
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--previous", type=Path, required=True)
     parser.add_argument("--same-template", action="store_true")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--terraform", nargs=2, metavar=("NAME", "URL"))
     parser.add_argument("changes", nargs="*", type=_change, metavar="KEY=VALUE")
     options = parser.parse_args(arguments)
     parameters = json.loads(options.previous.read_text()) or ()
@@ -37,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    if options.terraform:
+        name, url = options.terraform
+        json.dump({"stack_name": name, "template_url": url, "parameters": merged}, sys.stdout, indent=2)
+        return 0
     json.dump([{"ParameterKey": key, "ParameterValue": value} for key, value in merged.items()], sys.stdout)
     return 0
 

@@ -80,6 +80,7 @@ class ManagerSettings(QueueSettings):
     instance_types: CommaSeparated = ()
     use_spot: bool = True
     on_demand_base: int = Field(default=0, ge=0)
+    on_demand_max: int | None = Field(default=None, ge=0)
     boot_timeout_seconds: float = Field(default=300.0, gt=0)
 
     def ec2_plan(self) -> Ec2Plan:
@@ -91,6 +92,7 @@ class ManagerSettings(QueueSettings):
             types=self.instance_types,
             spot=self.use_spot,
             on_demand_base=self.on_demand_base,
+            on_demand_max=self.on_demand_max,
             slots=self.worker_slots,
             boot_timeout_seconds=self.boot_timeout_seconds,
         )

@@ -4,19 +4,12 @@
 
 # Creates the change set `change_set` of the type `kind`; fails if nothing would change.
 make_change_set() {
-    local reason source=(--use-previous-template) merging=(--same-template)
+    local reason source=(--use-previous-template)
     if [ -n "$template" ]; then
-        source=(--template-url "https://$bucket.s3.$region.amazonaws.com/$template_key") merging=()
+        source=(--template-url "$(template_url)")
     fi
-    kind=UPDATE
-    clear_failed_stack
-    if [ "$(stack_status)" = none ]; then
-        kind=CREATE
-    fi
-    # The first versions do not matter: the stack creates most secrets itself.
-    changes+=("SecretVersions=$(if [ "$kind" = UPDATE ]; then secret_versions; else echo first; fi)")
-    (cd "$root" && "$python" -m infra.parameters --previous "$previous" ${merging[@]+"${merging[@]}"} "${changes[@]}") \
-        >"$private/parameters.json" || fail "cannot prepare the stack's parameters (see above)"
+    choose_kind
+    merge_parameters >"$private/parameters.json"
     if [ "$kind" = CREATE ] && [ "$plan" != yes ]; then
         upload "$private/parameters.json" "$remembered"
     fi
@@ -35,6 +28,43 @@ make_change_set() {
     *"didn't contain changes"* | *"No updates"*) return 1 ;;
     esac
     fail "CloudFormation rejects the template: $reason"
+}
+
+# Sets `kind`, CREATE or UPDATE, and deletes the remains of a stack that can only be created again.
+choose_kind() {
+    kind=UPDATE
+    clear_failed_stack
+    if [ "$(stack_status)" = none ]; then
+        kind=CREATE
+    fi
+}
+
+# merge_parameters OPTION...: prints the parameters of the stack as infra.parameters does with these options
+merge_parameters() {
+    local merging=()
+    [ -n "$template" ] || merging=(--same-template)
+    # The first versions do not matter: the stack creates most secrets itself.
+    changes+=("SecretVersions=$(if [ "$kind" = UPDATE ]; then secret_versions; else echo first; fi)")
+    (cd "$root" && "$python" -m infra.parameters --previous "$previous" ${merging[@]+"${merging[@]}"} "$@" "${changes[@]}") ||
+        fail "cannot prepare the stack's parameters (see above)"
+}
+
+template_url() { echo "https://$bucket.s3.$region.amazonaws.com/$template_key"; }
+
+# Writes the file of --tfvars instead of changing the stack, which Terraform does (infra/terraform).
+write_terraform_variables() {
+    local kept="$private/kept.yaml"
+    choose_kind
+    if [ -z "$template" ]; then # the stack keeps its template, and Terraform wants to know which it is
+        aws cloudformation get-template --stack-name "$name" --template-stage Original --query TemplateBody --output json |
+            "$python" -c 'import json, sys; sys.stdout.write(json.load(sys.stdin))' >"$kept" ||
+            fail "cannot read the template of the stack $name (see above)"
+        template_key="template/$(digest <"$kept").yaml"
+        upload "$kept" "$template_key"
+    fi
+    merge_parameters --terraform "$name" "$(template_url)" >"$private/tfvars"
+    cp "$private/tfvars" "$tfvars" || fail "--tfvars $tfvars: cannot be written"
+    say "$tfvars is ready for terraform apply, in $region"
 }
 
 # secret_versions: prints a word that changes when a secret's value is replaced, so that hosts are replaced, too.

@@ -48,24 +48,34 @@ describe_types() {
 
 # The image of an existing cluster stays: another one would replace every host.
 choose_image() {
-    local known found image
+    local known found chosen="$image"
     known="$(parameter ImageId)"
-    if is_live && [ "$upgrade_image" != yes ]; then
-        found="$(aws ec2 describe-images --image-ids "$known" --query 'Images[0].Architecture' --output text 2>/dev/null || true)"
-        if [ "$found" = "$architecture" ]; then
-            return
-        fi
+    if [ -n "$image" ]; then
+        found="$(image_architecture "$image")"
+        [ -n "$found" ] || fail "--image $image: there is no such image in $region, or it is not available"
+        [ "$found" = "$architecture" ] || fail "--image $image: it is for $found, and the hosts' types are $architecture"
+    elif is_live && [ "$upgrade_image" != yes ]; then
+        found="$(image_architecture "$known")"
         case "$found" in
-        '' | None) fail "the hosts' image $known does not exist any more; give --upgrade-image, which replaces every host" ;;
+        "$architecture") return ;;
+        '') fail "the hosts' image $known does not exist any more; give --upgrade-image, which replaces every host" ;;
         *) say "the hosts get another image, for $architecture instead of $found" ;;
         esac
     fi
-    image="$(aws ssm get-parameter --query Parameter.Value --output text --name "$amazon_linux-$architecture")" ||
-        fail "cannot find the image of Amazon Linux 2023 for $architecture in $region (see above)"
-    changes+=("ImageId=$image")
-    if is_live && [ "$image" != "$known" ]; then
+    if [ -z "$chosen" ]; then
+        chosen="$(aws ssm get-parameter --query Parameter.Value --output text --name "$amazon_linux-$architecture")" ||
+            fail "cannot find the image of Amazon Linux 2023 for $architecture in $region (see above)"
+    fi
+    changes+=("ImageId=$chosen")
+    if is_live && [ "$chosen" != "$known" ]; then
         changes+=("PreviousImageId=$known") # which managers launch until they are replaced
     fi
+}
+
+# image_architecture IMAGE: prints nothing if the image is not available
+image_architecture() {
+    aws ec2 describe-images --image-ids "$1" --output text --query "Images[?State=='available'] | [0].Architecture" \
+        2>/dev/null | sed '/^None$/d' || true
 }
 
 # choose_zones TYPE...: three zones that have all of these types; not every zone has every type

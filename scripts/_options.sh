@@ -2,7 +2,7 @@
 # shellcheck disable=SC2034,SC2154  # read_options sets a variable for each option, for setup.sh
 # Sourced by setup.sh: reads its options, and makes those checks of their values that need no AWS.
 
-valued_options="name region app redis-url min-workers max-workers worker-types on-demand-base manager-type
+valued_options="name region tfvars image app redis-url min-workers max-workers worker-types on-demand-base on-demand-max manager-type
     store-gib subnets lb-subnets allow-cidr domain certificate-arn kms-key alarm-email monthly-budget log-days"
 flags="plan internal upgrade upgrade-image force"
 
@@ -56,6 +56,7 @@ check_values() {
     check --min-workers "$min_workers" '[0-9]{1,6}' "a number"
     check --max-workers "$max_workers" '[1-9][0-9]{0,5}' "a number from 1"
     check --on-demand-base "$on_demand_base" '[0-9]{1,6}' "a number"
+    check --on-demand-max "$on_demand_max" '(none|[0-9]{1,6})' "a number, or none"
     check --store-gib "$store_gib" '([4-9]|[1-9][0-9]{1,4})' "a number of GiB from 4"
     check --log-days "$log_days" '(1|3|5|7|14|30|60|90|120|150|180|365|400|545|731|1096|1827|2192|2557|2922|3288|3653)' \
         "a number of days that CloudWatch Logs knows: 1, 3, 5, 7, 14, 30, 60, 90, 180, 365 and some more"
@@ -68,6 +69,9 @@ check_values() {
         "a name in small letters, such as jobs.example.com"
     check --certificate-arn "$certificate_arn" 'arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+' \
         "arn:aws:acm:REGION:ACCOUNT:certificate/ID"
+    check --image "$image" 'ami-[0-9a-f]+' "the id of an image, ami-…"
+    [ -z "$tfvars" ] || [ -z "$plan" ] || usage "--tfvars: terraform plan shows what would change, not --plan"
+    [ -z "$image" ] || [ -z "$upgrade_image" ] || usage "--image: that is another image than the one of --upgrade-image"
     check --kms-key "$kms_key" 'arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+' \
         "arn:aws:kms:REGION:ACCOUNT:key/ID"
     check --alarm-email "$alarm_email" '[^@ ]+@[^@ ]+' "an e-mail address, NAME@DOMAIN"
@@ -76,7 +80,8 @@ check_values() {
         "redis[s]://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...], with the literal word PASSWORD"
     check --allow-cidr "$allow_cidr" '([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}' "an IPv4 range, A.B.C.D/BITS"
     check_range
-    check_order "$min_workers" "$max_workers"
+    check_order --min-workers "$min_workers" --max-workers "$max_workers"
+    check_order --on-demand-base "$on_demand_base" --on-demand-max "${on_demand_max#none}"
     [ -z "$app" ] || [ "$app" = none ] || [ -d "$app" ] || usage "--app $app: no such directory"
     for setting in ${settings[@]+"${settings[@]}"}; do
         check --set "$setting" '[A-Z][A-Z0-9_]*=.*' "NAME=VALUE"
@@ -100,8 +105,7 @@ check_range() {
         usage "--allow-cidr $allow_cidr: the prefix length is at most 32"
 }
 
-# check_order MIN MAX: either may be empty
+# check_order OPTION LESS OPTION MORE: either value may be empty
 check_order() {
-    [ -z "$1" ] || [ -z "$2" ] || [ "$((10#$1))" -le "$((10#$2))" ] ||
-        usage "--min-workers $1 is more than --max-workers $2"
+    [ -z "$2" ] || [ -z "$4" ] || [ "$((10#$2))" -le "$((10#$4))" ] || usage "$1 $2 is more than $3 $4"
 }

@@ -32,7 +32,9 @@ read_parameters() {
 # Checks the options against the previous ones and against AWS, before anything is created.
 check_against_aws() {
     changes=()
-    check_order "${min_workers:-$(parameter MinWorkers)}" "${max_workers:-$(parameter_or MaxWorkers 20)}"
+    local most_on_demand="${on_demand_max:-$(parameter OnDemandMax)}"
+    check_order --min-workers "${min_workers:-$(parameter MinWorkers)}" --max-workers "${max_workers:-$(parameter_or MaxWorkers 20)}"
+    check_order --on-demand-base "${on_demand_base:-$(parameter OnDemandBase)}" --on-demand-max "${most_on_demand#none}"
     if is_live; then
         # Each of these changes would delete the disks with the jobs, or the network of the hosts, or the URL of clients.
         [ -z "$redis_url" ] || [ -n "$(parameter RedisUrl)" ] ||
@@ -59,6 +61,7 @@ check_against_aws() {
     change MinWorkers "$min_workers"
     change MaxWorkers "$max_workers"
     change OnDemandBase "$on_demand_base"
+    change OnDemandMax "$on_demand_max"
     change StoreGibibytes "$store_gib"
     change AllowCidr "$allow_cidr"
     change AlarmEmail "$alarm_email"

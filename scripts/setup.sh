@@ -10,8 +10,10 @@
 # --name             name of the cluster and of its stack (default: workmanager)
 # --region           AWS region (default: that of aws-cli)
 # --plan             show what would change, and change nothing
+# --tfvars           prepare all but the stack, and write the variables of infra/terraform to this file (JSON)
 # --upgrade          deploy this version of workmanager
 # --upgrade-image    give all hosts the newest image of Amazon Linux 2023
+# --image            give all hosts this image of one's own: that of scripts/bake.sh, with which they boot faster
 # --force            change managers although one of them is away: the service may be away, too, for minutes
 #
 # --app              directory of modules whose functions jobs may call, with their requirements.txt; `none` to drop it
@@ -22,6 +24,8 @@
 # --worker-types     EC2 instance types of workers, in order of preference, all of one architecture. All hosts get that
 #                    architecture (default: c7g.xlarge,c6g.xlarge,m7g.xlarge)
 # --on-demand-base   number of workers that are never spot instances (default: 0)
+# --on-demand-max    most workers that are not spot instances (default: none, no limit: what the spot market lacks is
+#                    launched on demand, which can cost three times as much). With 0, jobs wait for spot capacity
 # --manager-type     EC2 instance type of managers (default: m7g.large, 60 a month each)
 # --store-gib        size of each manager's disk for Redis (default: 20; 0.16 a month for each GiB). It can grow
 #
@@ -82,6 +86,10 @@ main() {
     make_certificates
     make_redis_secret
     aws iam create-service-linked-role --aws-service-name spot.amazonaws.com >/dev/null 2>&1 || true # it exists
+    if [ -n "$tfvars" ]; then
+        write_terraform_variables
+        return
+    fi
     deploy
     wait_for_managers
     smoke_test

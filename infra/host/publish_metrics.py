@@ -29,6 +29,7 @@ ANSWER_TIMEOUT_SECONDS = 20.0
 
 IS_LEADER = "workmanager_scaler_is_leader"
 LAUNCH_ERRORS = "workmanager_scaler_errors_total"
+BOOT_ERRORS = "workmanager_scaler_errors_total:boot"
 FAILED_JOBS = "workmanager_jobs_failed_total"
 OLDEST_JOB_AGE = "workmanager_queue_oldest_job_age_seconds"
 REPLICAS_MISSING = "workmanager_cluster_replicas_missing"
@@ -107,7 +108,7 @@ def _fetch_metrics(key: str) -> str:
 def parse_metrics(text: str) -> dict[str, float]:
     """Return Prometheus metrics by name: the sum over all labels; of the job ages, the largest.
 
-    Launches on demand are also there by themselves.
+    Launches on demand and failed boots are also there by themselves.
     """
     values: dict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(text):
@@ -118,6 +119,8 @@ def parse_metrics(text: str) -> dict[str, float]:
                 values[sample.name] += sample.value
             if sample.name == LAUNCHES and sample.labels.get("market") == "on-demand":
                 values[ON_DEMAND_LAUNCHES] += sample.value
+            if sample.name == LAUNCH_ERRORS and sample.labels.get("cause") == "boot":
+                values[BOOT_ERRORS] += sample.value
     return dict(values)
 
 
@@ -135,6 +138,7 @@ def summarize(previous: Mapping[str, float] | None, current: Mapping[str, float]
     values["FilesUnsound"] = current.get(FILES_UNSOUND, 0.0)
     if previous is not None:
         values["LaunchFailures"] = _increase(previous, current, LAUNCH_ERRORS)
+        values["WorkerBootFailures"] = _increase(previous, current, BOOT_ERRORS)
         values["OnDemandLaunches"] = _increase(previous, current, ON_DEMAND_LAUNCHES)
         if is_leader:
             values["FailedJobs"] = _increase(previous, current, FAILED_JOBS)

@@ -12,8 +12,8 @@
 #   TARGETS         target group of the load balancer
 #   LOG_GROUP       in CloudWatch
 #   REDIS_URL REDIS_SECRET CLUSTER_HOSTS CA_CERTIFICATE API_KEYS_SECRET
-#   LAUNCH_TEMPLATE SUBNETS INSTANCE_TYPES WORKER_SLOTS ON_DEMAND_BASE MIN_WORKERS
-#   MAX_WORKERS
+#   LAUNCH_TEMPLATE SUBNETS INSTANCE_TYPES WORKER_SLOTS ON_DEMAND_BASE MIN_WORKERS MAX_WORKERS
+#   ON_DEMAND_MAX   a number, or `none`
 #   STORES          PORT:ROLE of each Redis server ("store") on this host; empty with an existing cluster
 #   ADDRESS INTERFACE DISK    with STORES: what outlives the host
 #   STORE_TLS_SECRET          with STORES: the servers' certificate and key. Their users' passwords are the secrets
@@ -39,7 +39,7 @@ leave_runtime
 if [ -n "$CA_CERTIFICATE" ]; then
     echo "$CA_CERTIFICATE" >/etc/workmanager/ca.pem
 fi
-cluster_url=''
+cluster_url='' most_on_demand="${ON_DEMAND_MAX#none}"
 if [ -n "$STORES" ]; then
     take_identity
     configure_stores
@@ -62,6 +62,7 @@ WORKMANAGER_SUBNETS=$SUBNETS
 WORKMANAGER_INSTANCE_TYPES=$INSTANCE_TYPES
 WORKMANAGER_WORKER_SLOTS=$WORKER_SLOTS
 WORKMANAGER_ON_DEMAND_BASE=$ON_DEMAND_BASE
+${most_on_demand:+WORKMANAGER_ON_DEMAND_MAX=$most_on_demand}
 WORKMANAGER_MIN_WORKERS=$MIN_WORKERS
 WORKMANAGER_MAX_WORKERS=$MAX_WORKERS
 AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION

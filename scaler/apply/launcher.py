@@ -137,7 +137,8 @@ class Launcher:
         return [intent for intent in intents if intent.token not in failed]
 
     def _plan(self, state: ScalerState, instances: Mapping[str, Instance], count: int) -> Sequence[LaunchRequest]:
-        return self._fleet.plan(count, instances.values(), state.launch_breaker.cooling_pools(state.now))
+        pending = [intent.request for intent in state.intents]
+        return self._fleet.plan(count, instances.values(), state.launch_breaker.cooling_pools(state.now), pending)
 
     async def _request_all(
         self,

@@ -83,12 +83,19 @@ class Fleet(Protocol):
     def profile(self) -> Profile:
         """Properties of the fleet's instances."""
 
-    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
-        """Return the calls that launch `count` further instances; fewer if the remaining pools are cooling down.
+    def plan(
+        self,
+        count: int,
+        living: Collection[Instance],
+        cooling: Collection[str],
+        pending: Collection[LaunchRequest] = (),
+    ) -> list[LaunchRequest]:
+        """Return the calls that launch `count` further instances; fewer if no more pools can be asked.
 
         Args:
             living: existing instances.
             cooling: capacity pools that are cooling down.
+            pending: calls whose answer is not known yet.
         """
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:

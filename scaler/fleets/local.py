@@ -65,7 +65,13 @@ class LocalFleet:
         self._launcher = secrets.token_hex(8)
         self._workers: dict[str, _LocalWorker] = {}
 
-    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
+    def plan(
+        self,
+        count: int,
+        living: Collection[Instance],
+        cooling: Collection[str],
+        pending: Collection[LaunchRequest] = (),
+    ) -> list[LaunchRequest]:
         """Return one call for all instances; only this process can carry it out."""
         return [LaunchRequest(count, arguments={"launcher": self._launcher})]
 

@@ -40,9 +40,15 @@ class SlowCallWatch:
             del self._pending[call]
         return list(overdue.values())
 
-    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
+    def plan(
+        self,
+        count: int,
+        living: Collection[Instance],
+        cooling: Collection[str],
+        pending: Collection[LaunchRequest] = (),
+    ) -> list[LaunchRequest]:
         """See `Fleet`."""
-        return self._fleet.plan(count, living, cooling)
+        return self._fleet.plan(count, living, cooling, pending)
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
         """See `Fleet`."""

@@ -175,7 +175,10 @@ def _describe_images(request: Mapping[str, Any]) -> Any:
         architecture = _simulated(f"image/{image}", IMAGES.get(image, ""))
         if not architecture:
             return ec2._error("InvalidAMIID.NotFound", f"The image id '[{image}]' does not exist", 400)
-        found += f"<item><imageId>{image}</imageId><architecture>{architecture}</architecture></item>"
+        found += (
+            f"<item><imageId>{image}</imageId><imageState>available</imageState>"
+            f"<architecture>{architecture}</architecture></item>"
+        )
     return ec2._xml(200, "DescribeImagesResponse", f"<imagesSet>{found}</imagesSet>")
 
 

@@ -10,6 +10,7 @@ from tests.infra.emulator import IMAGE, IMAGES, Emulator, Region, ScriptResult, 
 pytestmark = pytest.mark.timeout(1200)
 NAME = "workmanager"
 NEW_IMAGE = "ami-0fedcba9876543210"
+OWN_IMAGE, OTHER_IMAGE = "ami-00000000000000003", "ami-00000000000000004"
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +46,19 @@ def test_hosts_keep_image_and_program_until_a_run_asks_for_others(tmp_path: Path
     program = found["BundleSha256"]
     assert "the stack is up to date" in _done(scripts.run("setup.sh")).errors
 
-    upgraded = _done(scripts.run("setup.sh", "--upgrade"))
+    # An image of one's own stays, too.
+    region.simulate(f"image/{OWN_IMAGE}", "arm64")
+    region.simulate(f"image/{OTHER_IMAGE}", "x86_64")
+    refused = scripts.run("setup.sh", "--upgrade", "--image", OTHER_IMAGE)
+    assert f"--image {OTHER_IMAGE}: it is for x86_64, and the hosts' types are arm64" in refused.errors
+    refused = scripts.run("setup.sh", "--upgrade", "--image", "ami-0")
+    assert "--image ami-0: there is no such image in us-east-1, or it is not available" in refused.errors
+    upgraded = _done(scripts.run("setup.sh", "--upgrade", "--image", OWN_IMAGE))
     assert "the stack is UPDATE_COMPLETE" in upgraded.errors
-    assert region.parameters(NAME)["BundleSha256"] != program
+    found = region.parameters(NAME)
+    assert found["BundleSha256"] != program
+    assert (found["ImageId"], found["PreviousImageId"]) == (OWN_IMAGE, NEW_IMAGE)
+    assert "the stack is up to date" in _done(scripts.run("setup.sh")).errors
 
 
 def test_an_upgrade_waits_until_both_managers_serve(tmp_path: Path, emulator: Emulator) -> None:

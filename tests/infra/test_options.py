@@ -36,6 +36,8 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         (["--min-workers", "-1"], "--min-workers -1: give a number"),
         (["--min-workers", "9", "--max-workers", "8"], "--min-workers 9 is more than --max-workers 8"),
         (["--on-demand-base", "x"], "--on-demand-base x: give a number"),
+        (["--on-demand-max", "some"], "--on-demand-max some: give a number, or none"),
+        (["--on-demand-base", "3", "--on-demand-max", "2"], "--on-demand-base 3 is more than --on-demand-max 2"),
         (["--allow-cidr", "10.0.0.0"], "--allow-cidr 10.0.0.0: give an IPv4 range, A.B.C.D/BITS"),
         (["--allow-cidr", "10.0.0.256/8"], "--allow-cidr 10.0.0.256/8: 256 is more than 255"),
         (["--allow-cidr", "10.0.0.0/33"], "--allow-cidr 10.0.0.0/33: the prefix length is at most 32"),
@@ -49,6 +51,8 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         (["--redis-url", "redis://:secret@c#1"], "--redis-url: give redis[s]://"),
         (["--redis-url=redis://:secret@c"], "--redis-url: give the value as the next argument, without ="),
         (["-x"], "unknown option -x"),
+        (["--image", "mine"], "--image mine: give the id of an image, ami-…"),
+        (["--image", "ami-1", "--upgrade-image"], "--image: that is another image than the one of --upgrade-image"),
         (["--alarm-email", "me"], "--alarm-email me: give an e-mail address, NAME@DOMAIN"),
         (["--set", "wait weight=1"], "--set wait weight=1: give NAME=VALUE"),
         (["--app", "/nowhere"], "--app /nowhere: no such directory"),
@@ -137,6 +141,7 @@ def test_all_options_reach_the_stack(tmp_path: Path, emulator: Emulator) -> None
         *("--name", "given", "--region", region.name, "--subnets", ",".join(subnets), "--redis-url", REDIS),
         *("--certificate-arn", certificate, "--allow-cidr", "192.0.2.0/24", "--alarm-email", "me@example.com"),
         *("--min-workers", "2", "--max-workers", "9", "--on-demand-base", "1", "--worker-types", "c7i.large"),
+        *("--on-demand-max", "4", "--log-days", "7", "--monthly-budget", "100"),
     ]
     planned = scripts.run("setup.sh", *options, "--plan", WORKMANAGER_REDIS_PASSWORD="s3cret")
     assert planned.exit_code == 0, planned.errors
@@ -166,6 +171,15 @@ def test_all_options_reach_the_stack(tmp_path: Path, emulator: Emulator) -> None
     # Options that are not given keep their values, the password too.
     again = scripts.run("setup.sh", "--name", "given", "--region", region.name)
     assert "setup: the stack is up to date" in again.errors
+    kept = region.parameters("given")
+    wanted = {
+        "OnDemandBase": "1",
+        "OnDemandMax": "4",
+        "LogDays": "7",
+        "MonthlyBudget": "100",
+        "AllowCidr": "192.0.2.0/24",
+    }
+    assert {name: kept[name] for name in wanted} == wanted
     # A new API key replaces the managers, one after the other, and nothing else.
     keys = region.client("secretsmanager")
     keys.put_secret_value(SecretId="given/api-keys", SecretString="new,old")
@@ -203,6 +217,7 @@ def _check_resources(region: Region, subnets: list[str], certificate: str) -> No
         assert "MIN_WORKERS='2'" in text
         assert "MAX_WORKERS='9'" in text
         assert "ON_DEMAND_BASE='1'" in text
+        assert "ON_DEMAND_MAX='4'" in text
         assert "WORKER_SLOTS='2'" in text
         assert f"SUBNETS='{','.join(subnets)}'" in text
         assert "s3cret" not in text

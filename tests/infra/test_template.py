@@ -23,6 +23,7 @@ ALARMS = {
     "ReplicaMissing": ("workmanager", "ReplicasMissing"),
     "FileUnsound": ("workmanager", "FilesUnsound"),
     "CapacityErrors": ("workmanager", "LaunchFailures"),
+    "WorkersDoNotBoot": ("workmanager", "WorkerBootFailures"),
     "OnDemandWorkers": ("workmanager", "OnDemandLaunches"),
     "BackupMissing": ("workmanager", "BackupAgeSeconds"),
     "DiskFills": ("workmanager", "DiskUsedPercent"),
@@ -115,6 +116,7 @@ def test_every_alarm_uses_a_published_metric_and_notifies_the_topic(
         "ReplicasMissing": 2.0,
         "FilesUnsound": 1.0,
         "LaunchFailures": 1.0,
+        "WorkerBootFailures": 0.0,
         "OnDemandLaunches": 2.0,
     }
     (tmp_path / publish_metrics.BACKUP).touch()

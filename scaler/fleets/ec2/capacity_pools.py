@@ -26,6 +26,7 @@ class Ec2Plan:
         subnets, types: subnets and instance types to choose from; if empty, the template specifies them.
         spot: whether the spot market is used.
         on_demand_base: number of instances that are launched on demand before any on the spot market.
+        on_demand_max: most instances on demand if the spot market is used; None: as many as there can be instances.
         slots: number of jobs that a worker runs at a time.
         boot_timeout_seconds: an instance whose worker has not registered by then is terminated.
     """
@@ -36,6 +37,7 @@ class Ec2Plan:
     types: tuple[str, ...] = ()
     spot: bool = True
     on_demand_base: int = 0
+    on_demand_max: int | None = None
     slots: int = 1
     boot_timeout_seconds: float = 300.0
 
@@ -60,11 +62,25 @@ def version_of(template: str, plan: Ec2Plan) -> int:
 
 
 def plan_launches(
-    plan: Ec2Plan, count: int, living: Collection[Instance], cooling: Collection[str]
+    plan: Ec2Plan,
+    count: int,
+    living: Collection[Instance],
+    cooling: Collection[str],
+    pending: Collection[LaunchRequest] = (),
 ) -> list[LaunchRequest]:
-    """Return the calls that launch `count` instances: fewer, or none, if too many pools are cooling down."""
+    """Return the calls that launch `count` instances: fewer, or none, if too many pools are cooling down, or there are
+    as many on-demand instances as there may be.
+
+    Args:
+        pending: calls whose answer is not known yet. They count for the most instances on demand.
+    """
     existing_on_demand = sum(instance.market == ON_DEMAND for instance in living)
+    on_demand_left = count
+    if plan.spot and plan.on_demand_max is not None:
+        pending_on_demand = sum(each.count for each in pending if each.pool.endswith(f"/{ON_DEMAND}"))
+        on_demand_left = max(0, plan.on_demand_max - existing_on_demand - pending_on_demand)
     base_count = min(count, max(0, plan.on_demand_base - existing_on_demand)) if plan.spot else count
+    base_count = min(base_count, on_demand_left)
     existing = Counter(
         CapacityPool(each.kind if plan.types else "", each.subnet if plan.subnets else "", each.market)
         for each in living
@@ -73,7 +89,8 @@ def plan_launches(
     base = _spread(base_count, on_demand_pools, existing)
     spot = _spread(count - base_count, _available_pools(plan, SPOT, cooling), existing)
     # If the spot market has no capacity left, the rest is launched on demand. The opposite never happens.
-    rest = _spread(count - base_count - spot.total(), on_demand_pools, existing + base)
+    rest_count = min(count - base_count - spot.total(), on_demand_left - base.total())
+    rest = _spread(rest_count, on_demand_pools, existing + base)
     return [
         LaunchRequest(part, str(pool), _arguments(plan, pool))
         for pool, share in sorted((base + spot + rest).items())

@@ -75,9 +75,15 @@ class Ec2Fleet:
         """
         return cls(_connect(), plan, reconnect=_connect)
 
-    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
+    def plan(
+        self,
+        count: int,
+        living: Collection[Instance],
+        cooling: Collection[str],
+        pending: Collection[LaunchRequest] = (),
+    ) -> list[LaunchRequest]:
         """See `plan_launches`."""
-        return plan_launches(self._plan, count, living, cooling)
+        return plan_launches(self._plan, count, living, cooling, pending)
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
         """Call RunInstances for at least one instance, with the intent's token as ClientToken.

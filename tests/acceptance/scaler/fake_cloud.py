@@ -226,7 +226,13 @@ class FakeCloudFleet:
         self._pause = pause
         self.silent_until = 0.0
 
-    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
+    def plan(
+        self,
+        count: int,
+        living: Collection[Instance],
+        cooling: Collection[str],
+        pending: Collection[LaunchRequest] = (),
+    ) -> list[LaunchRequest]:
         available = [pool for pool in POOLS if pool not in cooling]
         if not available:
             return []

@@ -59,7 +59,13 @@ class FakeFleet:
         """Ids of all instances that ever existed, in order."""
         return list(self.described)
 
-    def plan(self, count: int, living: Collection[Instance], cooling: Collection[str]) -> list[LaunchRequest]:
+    def plan(
+        self,
+        count: int,
+        living: Collection[Instance],
+        cooling: Collection[str],
+        pending: Collection[LaunchRequest] = (),
+    ) -> list[LaunchRequest]:
         return [LaunchRequest(count, "pool")] if "pool" not in cooling else []
 
     async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infra.host.publish_metrics import parse_metrics, summarize
+from infra.host.publish_metrics import BOOT_ERRORS, parse_metrics, summarize
 from infra.host.ship_logs import BATCH_CHARACTERS, EVENT_CHARACTERS
 from infra.host.ship_logs import parse_journal as read_journal
 
@@ -61,12 +61,14 @@ workmanager_cluster_replicas_missing 0.0
 
 def test_counters_are_summed_and_the_oldest_job_counts() -> None:
     now = parse_metrics(TEXT)
-    assert summarize({**now, "workmanager_scaler_errors_total": 1.0, "workmanager_jobs_failed_total": 2.0}, now) == {
+    before = {**now, "workmanager_scaler_errors_total": 1.0, BOOT_ERRORS: 0.0, "workmanager_jobs_failed_total": 2.0}
+    assert summarize(before, now) == {
         "Leaders": 1.0,
         "OldestJobSeconds": 40.0,
         "ReplicasMissing": 0.0,
         "FilesUnsound": 0.0,
         "LaunchFailures": 3.0,
+        "WorkerBootFailures": 1.0,
         "OnDemandLaunches": 0.0,
         "FailedJobs": 5.0,
     }

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from scaler.fleets.ec2.capacity_pools import MAX_INSTANCES_PER_CALL, Ec2Plan, plan_launches, version_of
-from scaler.fleets.instances import Instance
+from scaler.fleets.instances import Instance, LaunchRequest
 
 PLAN = Ec2Plan("c", "workers", subnets=("s-a", "s-b"), types=("big", "small"))
 
@@ -48,6 +48,35 @@ def test_cooling_pools_are_skipped_and_spot_falls_back_to_on_demand() -> None:
     assert _shares(PLAN, 1, cooling=cooling) == {"small/s-a/on-demand": 1}
     cooling |= {"small/s-a/on-demand", "small/s-b/on-demand"}
     assert _shares(PLAN, 1, cooling=cooling) == {}
+
+
+NO_SPOT = {f"{kind}/{subnet}/spot" for kind in ("big", "small") for subnet in ("s-a", "s-b")}
+
+
+@pytest.mark.parametrize(
+    ("base", "living", "pending", "shares"),
+    [
+        (0, 0, 0, {"big/s-a/on-demand": 1, "big/s-b/on-demand": 1}),
+        (1, 0, 0, {"big/s-a/on-demand": 1, "big/s-b/on-demand": 1}),
+        (0, 1, 0, {"big/s-b/on-demand": 1}),
+        (0, 1, 1, {}),
+        (3, 2, 0, {}),
+        (0, 5, 0, {}),
+    ],
+)
+def test_no_more_are_launched_on_demand_than_there_may_be(
+    base: int, living: int, pending: int, shares: dict[str, int]
+) -> None:
+    plan = replace(PLAN, on_demand_base=base, on_demand_max=2)
+    existing = [_instance(n, "big", "s-a", "on-demand") for n in range(living)]
+    requests = [LaunchRequest(1, "small/s-b/on-demand"), LaunchRequest(9, "small/s-b/spot")][: 2 * pending]
+    found = plan_launches(plan, 6, existing, NO_SPOT, requests)
+    assert {each.pool: each.count for each in found} == shares
+    assert sum(each.count for each in plan_launches(plan, 6, existing, (), requests)) == 6
+
+
+def test_the_most_on_demand_does_not_count_without_spot() -> None:
+    assert _shares(replace(PLAN, spot=False, on_demand_max=0), 2) == {"big/s-a/on-demand": 1, "big/s-b/on-demand": 1}
 
 
 def test_without_spot_all_instances_are_on_demand() -> None:
