@@ -46,17 +46,21 @@ HOOKS = f"""
 import re
 import schemathesis
 
-URL = re.compile({URL_PATTERN!r})
+URL = re.compile("^(?:" + {URL_PATTERN!r} + r")\\Z")
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
     # Which hosts are permitted, no schema can describe.
-    body = case.body if isinstance(case.body, dict) else {{}}
-    for part, name in ((body, "callback_url"), (body.get("callback"), "url")):
-        url = part.get(name) if isinstance(part, dict) else None
-        if isinstance(url, str) and len(url) <= {MAX_URL_CHARACTERS} and URL.fullmatch(url):
-            part[name] = "listen:tests"
+    replace_urls(case.body)
+
+
+def replace_urls(part):
+    for name, value in list(part.items()) if isinstance(part, dict) else ():
+        if isinstance(value, dict):
+            replace_urls(value)
+        elif name in ("callback_url", "url") and isinstance(value, str) and len(value) <= {MAX_URL_CHARACTERS}:
+            part[name] = URL.sub("listen:tests", value)
 
 
 @schemathesis.serializer("application/x-ndjson")
