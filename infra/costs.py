@@ -22,7 +22,8 @@ OWN_SECRETS = 2
 """Of setup.sh: the certificate authority, and the certificate of the Redis servers."""
 METRICS = 12
 """Published by the hosts: names in `infra/host/publish_metrics.py`, and BootFailures."""
-HOURLY_BACKUPS, DAILY_BACKUPS = 48, 30
+HOURLY_BACKUPS, DAILY_BACKUPS = 24 * (2 + 2), 30 + 7
+"""That the bucket keeps (`scripts/_bucket.sh`): until they expire, and after that as former versions."""
 SHARDS = 2
 NLCU = 1
 

@@ -20,14 +20,18 @@ make_bucket() {
 }
 
 # Backups are thinned out: hourly ones stay for two days, daily ones for thirty. A host can write into the bucket, but
-# not take away what is there: an object that is written again keeps its former version for thirty days.
+# not take away what is there: an object that is written again keeps its former version for some days. The bucket has
+# versions, so an object that expires becomes such a former version first.
 keep_versions() {
     s3api put-bucket-versioning --versioning-configuration Status=Enabled
     s3api put-bucket-lifecycle-configuration --lifecycle-configuration '{"Rules": [
-        {"ID": "hourly", "Status": "Enabled", "Filter": {"Prefix": "backup/hourly/"}, "Expiration": {"Days": 2}},
-        {"ID": "backups", "Status": "Enabled", "Filter": {"Prefix": "backup/"}, "Expiration": {"Days": 30}},
+        {"ID": "hourly", "Status": "Enabled", "Filter": {"Prefix": "backup/hourly/"}, "Expiration": {"Days": 2},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 2}},
+        {"ID": "backups", "Status": "Enabled", "Filter": {"Prefix": "backup/"}, "Expiration": {"Days": 30},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 7}},
         {"ID": "versions", "Status": "Enabled", "Filter": {"Prefix": ""},
-            "NoncurrentVersionExpiration": {"NoncurrentDays": 30}}]}' >/dev/null
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}]}' >/dev/null
 }
 
 # upload FILE KEY: also if there is such an object, which somebody could have changed

@@ -5,7 +5,7 @@
 #   ./scripts/setup.sh [--name N] [--region R] [--plan] [OPTION]...
 #
 # An option that is not given keeps its value, and nothing else changes. US dollars are those of infra/prices.json, for
-# us-east-1; without workers, a deployment with the defaults costs 181 a month (docs/operating.md, Costs).
+# us-east-1; without workers, a deployment with the defaults costs 182 a month (docs/operating.md, Costs).
 #
 # --name             name of the cluster and of its stack (default: workmanager)
 # --region           AWS region (default: that of aws-cli)

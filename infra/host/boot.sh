@@ -46,8 +46,8 @@ leave_runtime() {
 # disk was empty.
 take_identity() {
     local device="/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${DISK//-/}" status=0
-    attach attach-volume --volume-id "$DISK" --device /dev/sdf
-    attach attach-network-interface --network-interface-id "$INTERFACE" --device-index 1
+    attach has_disk attach-volume --volume-id "$DISK" --device /dev/sdf
+    attach has_address attach-network-interface --network-interface-id "$INTERFACE" --device-index 1
     udevadm wait --timeout=120 "$device"
     blkid --probe "$device" >/dev/null || status=$?
     if [ "$status" = 2 ]; then # the disk is empty
@@ -59,7 +59,7 @@ take_identity() {
     mount /var/lib/workmanager
     xfs_growfs /var/lib/workmanager >/dev/null # the disk can have been enlarged
     local deadline=$((SECONDS + STORE_START_SECONDS))
-    until ip -4 -oneline address show | grep -qF " $ADDRESS/"; do
+    until has_address; do
         if [ "$SECONDS" -ge "$deadline" ]; then
             echo "the address $ADDRESS does not appear after $STORE_START_SECONDS s" >&2
             return 1
@@ -69,9 +69,16 @@ take_identity() {
     say identity_taken
 }
 
+has_disk() { [ -e "$device" ]; }
+
+has_address() { ip -4 -oneline address show | grep -qF " $ADDRESS/"; }
+
+# attach IS_ATTACHED OPERATION OPTION...: until EC2 has done it. If the answer to a call is lost, EC2 refuses the next ones,
+# because it is attached already.
 attach() {
-    local deadline=$((SECONDS + IDENTITY_SECONDS)) said=''
-    until aws ec2 "$@" --instance-id "$instance_id" >/dev/null 2>"$work/refusal"; do
+    local is_attached="$1" deadline=$((SECONDS + IDENTITY_SECONDS)) said=''
+    shift
+    until aws ec2 "$@" --instance-id "$instance_id" >/dev/null 2>"$work/refusal" || "$is_attached"; do
         if [ "$SECONDS" -ge "$deadline" ]; then
             echo "aws ec2 $* failed for $IDENTITY_SECONDS s: $(tail -n 1 "$work/refusal")" >&2
             return 1

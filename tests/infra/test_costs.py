@@ -37,11 +37,28 @@ def test_help_has_every_option_and_the_costs_of_the_price_list() -> None:
         assert claim in text, claim
 
 
+def test_as_many_backups_are_paid_for_as_the_bucket_keeps() -> None:
+    """In a bucket with versions, what expires is kept on as a former version. Of two rules, the shorter one counts:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html
+    """
+    (text,) = re.findall(r"--lifecycle-configuration '(.*?)'", (ROOT / "scripts/_bucket.sh").read_text(), re.DOTALL)
+    rules = json.loads(text)["Rules"]
+
+    def days_kept(key: str) -> int:
+        matching = [rule for rule in rules if key.startswith(rule["Filter"]["Prefix"])]
+        return min(rule["Expiration"]["Days"] for rule in matching if "Expiration" in rule) + min(
+            rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in matching
+        )
+
+    assert 24 * days_kept("backup/hourly/manager-a/") == costs.HOURLY_BACKUPS
+    assert days_kept("backup/daily/manager-a/") == costs.DAILY_BACKUPS
+
+
 def test_costs_follow_the_prices_and_the_template() -> None:
     prices = json.loads(costs.PRICES_FILE.read_text())
     template = render()
     found = {row.part: row.dollars for row in costs.rows(prices, template, costs.Use(jobs=2.8, logs=10, traffic=0))}
-    assert round(found["backups"], 2) == 10.05
+    assert round(found["backups"], 2) == 17.13
     assert found["logs"] == 5.0
     assert found["alarms"] == 0.1 * template.count("Type: AWS::CloudWatch::Alarm")
     larger = template.replace("    Default: 20\n    MinValue: 4", "    Default: 120\n    MinValue: 4")

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import cfnlint
+import pytest
 from botocore.loaders import Loader
 
 from infra.template import render
@@ -74,6 +75,19 @@ def test_the_policy_is_short_enough_for_iam_and_bound_to_the_cluster() -> None:
     for statement in POLICY["Statement"]:
         if statement["Sid"] not in ("Look", "Network"):
             assert "*" not in _listed(statement["Resource"]), statement["Sid"]
+
+
+@pytest.mark.parametrize("name", ["workmanager", "wm"])
+def test_the_policy_covers_the_names_that_cloudformation_makes(name: str) -> None:
+    """Load balancers and target groups have at most 32 characters: CloudFormation cuts both parts of a name to five."""
+    (balancer,) = (one for one in POLICY["Statement"] if one["Sid"] == "Balancer")
+    patterns = [one.rpartition("ACCOUNT:")[2].replace("FIVE", name[:5]) for one in balancer["Resource"]]
+    for resource in (
+        f"loadbalancer/net/{name[:5]}-LoadB-1AP1P1O5Y9STY/50dc6c495c0c9188",
+        f"targetgroup/{name[:5]}-Targe-13M1I0QII67TE/943f017f100becff",
+        f"listener/net/{name[:5]}-LoadB-1AP1P1O5Y9STY/50dc6c495c0c9188/0467ef3c8400ae65",
+    ):
+        assert any(fnmatchcase(resource, pattern) for pattern in patterns), resource
 
 
 def _calls() -> set[str]:

@@ -28,7 +28,7 @@ fi
 
 def test_a_host_takes_the_disk_however_late_its_predecessor_gives_it_up(tmp_path: Path) -> None:
     """Sixty tries were too few: EC2 can need more than five minutes to stop a host."""
-    attach = 'attach attach-volume --volume-id "vol-1" --device /dev/sdf'
+    attach = 'device=/nowhere; attach has_disk attach-volume --volume-id "vol-1" --device /dev/sdf'
     done = _run(tmp_path, f"{attach}; echo attached", REFUSALS="100", RETRY_SECONDS="0")
     assert done.stdout.splitlines()[-1] == "attached", done.stderr
     # It says why it waits, once.
@@ -40,6 +40,14 @@ def test_a_host_takes_the_disk_however_late_its_predecessor_gives_it_up(tmp_path
         "attach-volume --volume-id vol-1 --device /dev/sdf failed for 1 s: An error occurred (VolumeInUse)"
         in done.stderr
     )
+
+
+def test_a_disk_is_attached_although_the_answer_was_lost(tmp_path: Path) -> None:
+    """EC2 has attached it, and refuses every repetition."""
+    device = tmp_path / "device"
+    attach = f'device={device}; attach has_disk attach-volume --volume-id "vol-1"; echo attached'
+    done = _run(tmp_path, f"(sleep 0.5; touch {device}) & {attach}", REFUSALS="100000", RETRY_SECONDS="0.1")
+    assert done.stdout.splitlines()[-1] == "attached", done.stderr
 
 
 def test_a_host_that_cannot_boot_tells_it_and_powers_off(tmp_path: Path) -> None:
