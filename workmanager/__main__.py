@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "jobs": ("workmanager.commands.jobs", "list jobs"),
     "job": ("workmanager.commands.job", "show one job"),
     "cancel": ("workmanager.commands.cancel", "cancel a waiting job, or stop a running one"),
+    "schedule": ("workmanager.commands.schedule", "list, change, pause, trigger and preview schedules"),
     "scaler": ("workmanager.commands.scaler", "show the scaler, pause it, or set its limits"),
     "keys": ("workmanager.commands.keys", "create, list, roll and revoke API keys"),
     "workflow": ("workmanager.commands.workflow", "submit, show, cancel and retry graphs of jobs"),

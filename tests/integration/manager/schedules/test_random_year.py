@@ -13,7 +13,7 @@ from jobqueue.sharding.shards import Shards
 from tests.integration.manager.schedules.random_year import RandomYear
 
 FIRST_SEED, LAST_SEED = map(int, os.environ.get("WORKMANAGER_TEST_SCHEDULE_SEEDS", "1:1").split(":"))
-DAYS = float(os.environ.get("WORKMANAGER_TEST_SCHEDULE_DAYS", "1.5"))
+DAYS = float(os.environ.get("WORKMANAGER_TEST_SCHEDULE_DAYS", "1"))
 
 
 @pytest.mark.timeout(600)

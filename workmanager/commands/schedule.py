@@ -1,0 +1,165 @@
+"""`workmanager schedule`: list, show, put, delete, pause, resume, trigger and preview schedules, or apply a file."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workmanager.commands.arguments import CommandParser, add_client_options, open_client
+from workmanager.commands.job_options import add_job_options, job_options
+from workmanager.commands.output import print_fields, print_json, print_line, print_table
+from workmanager.commands.schedule_file import apply_file
+from workmanager.errors import UsageError
+from workmanager.http.schedules import Schedules
+from workmanager.http.submission import Submission, job_json
+
+ACTIONS = "list | show | put | delete | pause | resume | trigger | preview | apply"
+COLUMNS = ("name", "description", "next", "last", "runs", "paused")
+HISTORY_COLUMNS = ("instant", "outcome", "job_id", "count", "late_seconds")
+MAX_SHOWN_RUNS = 10
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    if options.action is None:
+        raise UsageError(f"give one of {ACTIONS.replace(' |', ',')} (see workmanager schedule --help)")
+    with open_client(options) as client:
+        schedules = client.schedules
+        match options.action:
+            case "list":
+                return _list(schedules, as_json=options.json)
+            case "show":
+                _show(schedules.show(options.name), as_json=options.json)
+            case "put":
+                saved = schedules.put(options.name, _body(options), dry_run=options.dry_run)
+                names = ("name", "outcome", "description", "next")
+                print_json(saved) if options.json else print_fields({name: saved[name] for name in names})
+            case "delete":
+                schedules.delete(options.name)
+                answer = {"name": options.name, "deleted": True}
+                print_json(answer) if options.json else print_fields(answer)
+            case "pause" | "resume":
+                name, note = options.name, options.note or ""
+                changed = schedules.pause(name, note) if options.action == "pause" else schedules.resume(name)
+                shown = {each: changed[each] for each in ("name", "paused", "next")}
+                print_json(changed) if options.json else print_fields(shown)
+            case "trigger":
+                job_id = schedules.trigger(options.name)
+                print_json({"id": job_id}) if options.json else print_line(job_id)
+            case "preview":
+                _preview(schedules.preview(options.cron, options.timezone, options.limit), as_json=options.json)
+            case _:
+                return apply_file(schedules, options.file, dry_run=options.dry_run, as_json=options.json)
+    return 0
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="workmanager schedule", description=__doc__)
+    actions = parser.add_subparsers(dest="action", metavar=ACTIONS)
+    made = [
+        actions.add_parser("list", help="list the schedules"),
+        actions.add_parser("show", help="show a schedule: what comes, and what it has done"),
+        _add_put(actions.add_parser("put", help="create or change a schedule")),
+        actions.add_parser("delete", help="delete a schedule; its jobs stay"),
+        actions.add_parser("pause", help="let a schedule run no more"),
+        actions.add_parser("resume", help="end a pause"),
+        actions.add_parser("trigger", help="run a schedule now, and print the job's id"),
+        _add_preview(actions.add_parser("preview", help="show when a cron expression runs")),
+        _add_apply(actions.add_parser("apply", help="make the schedules those of a file: others are deleted")),
+    ]
+    for action in made:
+        name = action.prog.rpartition(" ")[2]
+        if name in ("show", "delete", "pause", "resume", "trigger"):
+            action.add_argument("name", metavar="NAME")
+        if name in ("pause", "resume"):
+            action.add_argument("--note", help="why" if name == "pause" else argparse.SUPPRESS)
+        add_client_options(action)
+    return parser
+
+
+def _add_put(put: CommandParser) -> CommandParser:
+    put.add_argument("name", metavar="NAME")
+    timing = put.add_mutually_exclusive_group(required=True)
+    timing.add_argument("--cron", metavar="EXPRESSION", help="such as '30 2 * * *', or @daily")
+    timing.add_argument("--every", metavar="TIME", help="an interval such as 15m")
+    put.add_argument("--timezone", metavar="ZONE", help="of the expression, such as Europe/Berlin (default: UTC)")
+    put.add_argument("--overlap", choices=("skip", "queue", "allow", "replace"), help="default: skip")
+    put.add_argument("--catch-up", metavar="TIME", help="how late a run may be (default: 1h)")
+    put.add_argument("--catch-up-runs", choices=("latest", "all"), help="of several late runs (default: latest)")
+    put.add_argument("--jitter", metavar="TIME", help="runs are later by a part of it")
+    put.add_argument("--start", metavar="TIME", help="no run before it: 2030-01-31T08:00:00Z")
+    put.add_argument("--end", metavar="TIME", help="no run after it")
+    put.add_argument("--max-runs", type=int, metavar="N", help="end after N runs")
+    put.add_argument("--dry-run", action="store_true", help="only check it")
+    put.add_argument("--function", metavar="NAME", required=True, help="function that the job calls")
+    add_job_options(put)
+    return put
+
+
+def _add_preview(preview: CommandParser) -> CommandParser:
+    preview.add_argument("cron", metavar="EXPRESSION")
+    preview.add_argument("--timezone", metavar="ZONE", help="default: UTC")
+    preview.add_argument("--limit", type=int, metavar="N", help="number of instants (default: 10)")
+    return preview
+
+
+def _add_apply(apply: CommandParser) -> CommandParser:
+    apply.add_argument("file", metavar="FILE", help="YAML, see docs/schedules.md; - for standard input")
+    apply.add_argument("--dry-run", action="store_true", help="only check the file, and say what would change")
+    return apply
+
+
+def _body(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("cron", "every", "timezone", "overlap", "jitter", "start", "end", "max_runs")
+    body = {name: value for name in names if (value := getattr(options, name)) is not None}
+    catch_up = {"within": options.catch_up, "runs": options.catch_up_runs}
+    if given := {name: value for name, value in catch_up.items() if value is not None}:
+        body["catch_up"] = given
+    submission: Submission = {"function": options.function, **job_options(options)}
+    return body | {"job": json.loads(job_json(submission))}
+
+
+def _list(schedules: Schedules, *, as_json: bool) -> int:
+    answer = schedules.list()
+    if as_json:
+        for schedule in answer["schedules"]:
+            print_json(schedule)
+    elif answer["schedules"]:
+        rows = [[_shown(name, each[name]) for name in COLUMNS] for each in answer["schedules"]]
+        print_table([name.upper() for name in COLUMNS], rows)
+    for each in answer["unreadable"]:
+        print_line(f"{each['name']}: {each['problem']}")
+    if answer["shards_unavailable"]:
+        print_line(f"{answer['shards_unavailable']} shards do not answer: their schedules are missing")
+    return 0
+
+
+def _show(schedule: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(schedule)
+        return
+    lists = ("upcoming", "clock_changes", "history")
+    print_fields({name: value for name, value in schedule.items() if name not in lists})
+    _print_instants("comes", schedule["upcoming"])
+    _print_instants("clocks", schedule["clock_changes"])
+    if schedule["history"]:
+        rows = [[row[name] for name in HISTORY_COLUMNS] for row in schedule["history"][:MAX_SHOWN_RUNS]]
+        print_table([name.upper() for name in HISTORY_COLUMNS], rows)
+
+
+def _preview(preview: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(preview)
+        return
+    print_line(preview["description"])
+    _print_instants("", preview["instants"])
+    _print_instants("clocks", preview["clock_changes"])
+
+
+def _print_instants(label: str, instants: Sequence[Mapping[str, Any]]) -> None:
+    for instant in instants:
+        print_line("  ".join(part for part in (label, instant["at"], instant["note"]) if part))
+
+
+def _shown(name: str, value: Any) -> Any:
+    return (value["note"] or "yes") if name == "paused" and value is not None else value
