@@ -16,13 +16,16 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.job_views import list_views
 from jobqueue.inspection.listing import MAX_PAGE_BYTES, REGISTRIES, InvalidCursor, queue_names
 from jobqueue.inspection.newest_lists import Entry, IdList
-from jobqueue.inspection.stored_jobs import MAX_CALL_JOBS
 from jobqueue.model import JobView, Status
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.stored_values import name_of, sent_name
 
-MAX_SEARCHED = 1000
+MAX_SEARCHED = 300
+READ_TOGETHER = 50
+"""Records that are read in one call: Redis, and whoever else uses this event loop, wait meanwhile."""
+MIN_READ = 8
+"""Entries that are read of a list at a time, at least."""
 NEWEST_STATUSES = tuple(REGISTRIES)
 """Those that can be listed in this way. Queued jobs stand in lists, in the order in which they run."""
 
@@ -77,7 +80,7 @@ async def newest_jobs(
         while run:
             if len(jobs) >= limit or searched >= max_searched:
                 return NewestPage(tuple(jobs), searched, _cursor_of(last), merge.shards_missing)
-            size = min(max_searched - searched, MAX_CALL_JOBS if matches is not None else limit - len(jobs))
+            size = min(max_searched - searched, READ_TOGETHER, READ_TOGETHER if matches else limit - len(jobs))
             part, run = run[:size], run[size:]
             for found, view in zip(part, await _views(part, functions, hide_arguments_of), strict=True):
                 if len(jobs) >= limit:
@@ -111,7 +114,7 @@ class _Merge:
     start: Entry | None
     lists: list[IdList] = field(default_factory=list)
     shards_missing: int = 0
-    _chunk: int = 0
+    _wanted: int = 0
 
     async def open(self, shards: Shards, queue: str | None, shows: Callable[[str], bool] | None, wanted: int) -> None:
         """Find the lists.
@@ -135,7 +138,7 @@ class _Merge:
                 )
         if failure is not None and self.shards_missing == len(shards):
             raise failure
-        self._chunk = max(8, 3 * wanted // (2 * max(1, len(self.lists))))
+        self._wanted = wanted
 
     async def runs(self) -> AsyncIterator[list[_Found]]:
         """Yield the entries in order, as many at a time as are known to be the next ones."""
@@ -152,19 +155,21 @@ class _Merge:
 
     async def _fill(self) -> None:
         by_shard: dict[int, list[IdList]] = defaultdict(list)
+        # Most lists may turn out to be empty, and others take their share then.
+        count = max(MIN_READ, 3 * self._wanted // (2 * max(1, sum(not each.is_read for each in self.lists))))
         for each in self.lists:
             if not each.entries and not each.is_read:
                 by_shard[each.shard.index].append(each)
-        await asyncio.gather(*(self._fill_from(lists) for lists in by_shard.values()))
+        await asyncio.gather(*(self._fill_from(lists, count) for lists in by_shard.values()))
 
-    async def _fill_from(self, lists: Sequence[IdList]) -> None:
+    async def _fill_from(self, lists: Sequence[IdList], count: int) -> None:
         shard = lists[0].shard
         try:
-            commands = [each.command(self._chunk) for each in lists]
+            commands = [each.command(count) for each in lists]
             replies = await shard.execute(*commands, tolerate_wrong_types=True)
-            crowded = [each for each, reply in zip(lists, replies, strict=True) if not each.read(reply, self._chunk)]
+            crowded = [each for each, reply in zip(lists, replies, strict=True) if not each.read(reply, count)]
             for each in crowded:
-                await each.read_by_rank(self._chunk)
+                await each.read_by_rank(count)
         except ShardUnavailable:
             self.shards_missing += 1
             for each in self.lists:

@@ -16,12 +16,15 @@ from manager.dashboard.rendering import Pages, static_files
 from manager.dashboard.sampler import Sampler
 from manager.dashboard.sign_in import SignInRoutes
 from manager.dashboard.stream import EventStream
+from manager.dashboard.views.queues import queues_page
 from manager.http.authentication import ApiKeyAuth, caller_of
 from manager.http.dashboard_paths import SIGN_IN, SIGN_OUT, STREAM
+from manager.http.query_parameters import Text
 from manager.queue.connection import QueueConnection
 
 _YEAR_SECONDS = 365 * 24 * 3600
 _PAGE_QUERY = page_query()
+_QUEUES_QUERY = page_query(Text("name", "What the names have", r"[^\x00-\x1f\x7f]{0,256}"))
 QUEUES = "/dashboard/queues"
 
 
@@ -74,6 +77,7 @@ class Dashboard:
         documents = self._document_pages
         return {
             **{path_of(name): self._live_page(name) for name in NAMES},
+            QUEUES: self._show_queues,
             STREAM: self._stream.show,
             SIGN_IN: self._sign_in.show,
             JOBS: self._job_pages.list,
@@ -121,6 +125,13 @@ class Dashboard:
             return self._pages.page(f"{name}.html", caller, here=request.scope["path"], notice=notice, **values)
 
         return show
+
+    async def _show_queues(self, request: Request) -> Response:
+        query = _QUEUES_QUERY.parse(request.scope["query_string"])
+        caller, sample = caller_of(request.scope), await self._sampler.current()
+        notice = notice_of(query["done"], query["n"])
+        page = queues_page(sample, caller, query["name"] or "")
+        return self._pages.page("queues.html", caller, here=QUEUES, notice=notice, page=page)
 
     def _queue_button(self, change: Handler, done: str) -> Handler:
         async def act(request: Request) -> Response:

@@ -15,7 +15,7 @@ from manager.http.authentication import caller_of
 from manager.http.query_parameters import NO_PARAMETERS, Text
 
 FAILURES = "/dashboard/failures"
-MAX_FAILURES = 500
+MAX_FAILURES = 300
 """That a page looks at, and a button changes."""
 QUERY = page_query(
     Text("queue", "The queue", r"[^\x00-\x1f\x7f]{0,256}"),

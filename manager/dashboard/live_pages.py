@@ -8,7 +8,7 @@ from manager.dashboard.attention import Attention
 from manager.dashboard.rendering import Pages
 from manager.dashboard.sampler import Sample
 from manager.dashboard.views.overview import overview_view
-from manager.dashboard.views.queues import queue_rows
+from manager.dashboard.views.queues import queues_page
 from manager.dashboard.views.workers import workers_page
 from manager.http.dashboard_paths import HOME, PREFIX
 
@@ -57,7 +57,7 @@ class LivePages:
         return {"view": view, "problems": self._attention.problems(sample, caller)}
 
     def _queues(self, sample: Sample, caller: Caller) -> Mapping[str, Any]:
-        return {"rows": queue_rows(sample, caller)}
+        return {"page": queues_page(sample, caller)}
 
     def _workers(self, sample: Sample, caller: Caller) -> Mapping[str, Any]:
         return {"page": workers_page(sample)}

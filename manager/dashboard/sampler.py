@@ -82,6 +82,7 @@ class Sampler:
         self._scaler: ScalerView | None = None
         self._scaler_read_at = 0.0
         self._looked_at = 0.0
+        self._cost_seconds = 0.0
         self._number = 0
         self._taken = asyncio.Condition()
         self._wanted = asyncio.Event()
@@ -101,7 +102,7 @@ class Sampler:
     async def after(self, number: int) -> Sample:
         """Return the newest sample as soon as it has a larger number."""
         self._looked_at = time.monotonic()
-        if self._task is None or self._task.done():
+        if not self._is_running:
             # What was read before the pause is too old to be shown.
             self._history.clear()
             number = self._number
@@ -122,12 +123,21 @@ class Sampler:
             self._number += 1
             began = time.monotonic()
             self._sample = await self._take(self._number)
+            self._cost_seconds = time.monotonic() - began
             async with self._taken:
                 self._taken.notify_all()
-            seconds = (time.monotonic() - began) / MAX_SHARE
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(max(seconds, SAMPLE_SECONDS), MAX_SAMPLE_SECONDS)):
+                async with asyncio.timeout(self._pause_seconds):
                     await self._wanted.wait()
+
+    @property
+    def _is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    @property
+    def _pause_seconds(self) -> float:
+        """How long to wait until the next sample."""
+        return min(max(self._cost_seconds / MAX_SHARE, SAMPLE_SECONDS), MAX_SAMPLE_SECONDS)
 
     async def _take(self, number: int) -> Sample:
         before, now = self._sample, time.time()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import orjson
 from fastapi import Request, Response
@@ -92,9 +93,13 @@ class EventStream:
         if page != CHANGES:
             return self._live_pages.part(page, sample, caller)
         counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
-        queues = ((name, queue.queued, queue.started, queue.failed) for name, queue in counts.queues.items())
-        scaler = sample.scaler and (sample.scaler.report, len(sample.scaler.instances), sample.scaler.state.overrides)
-        return repr((*queues, counts.functions.finished, counts.functions.failed, scaler, sample.error))
+        queues = [(name, replace(queue, oldest_seconds=None)) for name, queue in counts.queues.items()]
+        seen: list[object] = [queues, counts.paused, sorted(sample.unserved), sample.error]
+        if not caller.is_bound:
+            view = sample.scaler
+            seen += [counts.functions.finished, counts.functions.failed]
+            seen += [] if view is None else [view.report, len(view.instances), view.state.overrides]
+        return repr(seen)
 
 
 def _event(name: str, text: str) -> bytes:

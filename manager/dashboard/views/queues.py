@@ -9,6 +9,8 @@ from jobqueue.model import ALL_QUEUES, Status
 from manager.api_keys.caller import Caller
 from manager.dashboard.sampler import Sample
 
+MAX_ROWS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
@@ -39,8 +41,28 @@ class QueueRow:
         )
 
 
-def queue_rows(sample: Sample, caller: Caller) -> list[QueueRow]:
-    """Return the queues that a caller sees, by name."""
+@dataclass(frozen=True, slots=True)
+class QueuesPage:
+    """The queues that are shown, by name; how many there are; and what their names must have, if that is asked for."""
+
+    rows: Sequence[QueueRow]
+    total: int
+    part: str
+
+
+def queues_page(sample: Sample, caller: Caller, part: str = "") -> QueuesPage:
+    """Return the queues that a caller sees. Of more than `MAX_ROWS`, those in which something waits or has failed."""
+    rows = [row for row in _queue_rows(sample, caller) if part.lower() in row.name.lower()]
+    shown = sorted(rows, key=_needs_no_look)[:MAX_ROWS] if len(rows) > MAX_ROWS else rows
+    return QueuesPage(sorted(shown, key=lambda row: row.name), len(rows), part)
+
+
+def _needs_no_look(row: QueueRow) -> tuple[bool, int]:
+    counts = row.counts
+    return row.state == "served" or not counts.queued, -(counts.queued + counts.started + counts.failed)
+
+
+def _queue_rows(sample: Sample, caller: Caller) -> list[QueueRow]:
     counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
     # A queue may have been paused before it has ever had a job.
     workers = Counter(queue for worker in sample.workers for queue in set(worker.queues))

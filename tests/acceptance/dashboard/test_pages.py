@@ -44,6 +44,18 @@ def test_a_queue_is_paused_and_resumed_with_a_button(api: httpx.Client, visitor:
     assert resumed.row("a")[1] == "unserved"
 
 
+def test_of_many_queues_those_are_shown_that_need_a_look(
+    api: httpx.Client, visitor: Visitor, server: ValkeyServer
+) -> None:
+    server.command("SADD", "rq:queues", *(f"rq:queue:q{number:03}" for number in range(130)))
+    submit(api, queue="q125")
+    page = visitor.open("/dashboard/queues")
+    assert len(page.rows) == 1 + 100
+    assert page.row("q125")
+    assert "100 of 130 queues" in page.text
+    assert [row[0] for row in visitor.open("/dashboard/queues?name=Q12").rows[1:]] == [f"q12{n}" for n in range(10)]
+
+
 def test_names_that_clients_choose_are_text_on_every_page(
     api: httpx.Client, visitor: Visitor, server: ValkeyServer
 ) -> None:

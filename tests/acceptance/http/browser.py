@@ -47,6 +47,15 @@ class Browser:
         """
         return self._post("execute/async", script=wrapped % script, args=list(arguments))
 
+    def type(self, text: str) -> None:
+        """Press keys, one after another."""
+        presses = [{"type": kind, "value": key} for key in text for kind in ("keyDown", "keyUp")]
+        self._post("actions", actions=[{"type": "key", "id": "keyboard", "actions": presses}])
+
+    def cdp(self, command: str, **parameters: object) -> Any:
+        """Give a command of the Chrome DevTools Protocol."""
+        return self._post("goog/cdp/execute", cmd=command, params=parameters)
+
     def until(self, expression: str) -> Any:
         """Wait until an expression is true in the page, and return it."""
         return until(lambda: self.run(f"return {expression}"), wanted=f"{expression}; {self.text}")
