@@ -36,7 +36,7 @@ MANAGER_SCRIPTS = (
     *("expire", "manager_heartbeat", "save_api_key", "register_children", "settle_parents", "settle_children"),
     *("save_schedule", "fire_schedule"),
     *("change_workflow", "wait_again"),
-    *("claim_callbacks", "report_callbacks"),
+    *("claim_callbacks", "report_callbacks", "retry_callbacks"),
     *("scaler_acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),
     *("fence_worker", "hold_workers", "release_workers"),
 )
@@ -108,7 +108,8 @@ def roles() -> Mapping[str, Role]:
                 "lindex",
                 "lrange",
             }
-            | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange", "scan"}
+            | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"}
+            | {"scan", "zcount", "zscore"}
             # `audit.py`: the audit stream is read and trimmed.
             | {"xtrim"},
             keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{keys.LAYOUT}", f"~{keys.LAYOUT_MARK}"),

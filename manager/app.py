@@ -11,6 +11,7 @@ from starlette.routing import compile_path
 from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
 from manager.api_keys.table import KeyTable
+from manager.callbacks.signature import parse_secrets
 from manager.cluster.reconciler import ClusterReconciler
 from manager.dashboard.api import Api
 from manager.dashboard.attention import Attention
@@ -31,6 +32,7 @@ from manager.queue.connection import QueueConnection
 from manager.routes import documentation, fast_path
 from manager.routes.audit import AuditRoutes
 from manager.routes.batch import BatchRoute
+from manager.routes.callbacks import CallbackRoutes
 from manager.routes.documentation import DocumentationRoutes
 from manager.routes.enqueue import EnqueueRoute
 from manager.routes.health import HealthRoutes
@@ -144,6 +146,7 @@ def _build_api(
     )
     api.include_router(routes.jobs.router())
     api.include_router(WorkflowRoutes(queue, job_factory, metrics).router())
+    api.include_router(CallbackRoutes(queue, parse_secrets(settings.callback_secrets)).router())
     api.include_router(routes.queues.router())
     api.include_router(routes.schedules.router())
     api.include_router(StatusRoutes(queue, functions).router())

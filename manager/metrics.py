@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from jobqueue.inspection.counters import ShardCounts
+from jobqueue.inspection.counters import CallbackCounts, ShardCounts
 from manager.cluster.health import ClusterState
 
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -207,10 +207,34 @@ class _QueueCollector(Collector):
             for name, number in getattr(functions, event).items():
                 family.add_metric((name,), number)
             yield family
+        yield from _callback_families(self._counts.callbacks)
         seconds = CounterMetricFamily("workmanager_job_run_seconds", "Run time of ended jobs", labels=("function",))
         for name, value in functions.seconds.items():
             seconds.add_metric((name,), value)
         yield seconds
+
+
+def _callback_families(counts: CallbackCounts) -> Iterator[Metric]:
+    callbacks = GaugeMetricFamily(
+        "workmanager_callbacks", "Callbacks to be delivered, and those given up in the last 30 days", labels=("status",)
+    )
+    callbacks.add_metric(("waiting",), counts.waiting)
+    callbacks.add_metric(("dead",), counts.given_up)
+    yield callbacks
+    yield GaugeMetricFamily(
+        "workmanager_callback_oldest_age_seconds",
+        "How long ago the event was that has waited longest to be delivered",
+        value=counts.oldest_seconds or 0.0,
+    )
+    attempts = CounterMetricFamily(
+        "workmanager_callback_attempts", "Attempts to deliver callbacks", labels=("outcome",)
+    )
+    for outcome in ("delivered", "failed", "dead"):
+        attempts.add_metric((outcome,), getattr(counts, outcome))
+    yield attempts
+    yield CounterMetricFamily(
+        "workmanager_callbacks_dropped", "Callbacks that were not kept because too many waited", value=counts.dropped
+    )
 
 
 def _queue_families(counts: ShardCounts, unserved: Collection[str]) -> Iterator[Metric]:

@@ -24,6 +24,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "scaler": ("workmanager.commands.scaler", "show the scaler, pause it, or set its limits"),
     "keys": ("workmanager.commands.keys", "create, list, roll and revoke API keys"),
     "workflow": ("workmanager.commands.workflow", "submit, show, cancel and retry graphs of jobs"),
+    "callbacks": ("workmanager.commands.callbacks", "list callbacks, and send them again"),
+    "listen": ("workmanager.commands.listen", "print callbacks, or forward them to a URL on this machine"),
     "requeue": ("workmanager.commands.requeue", "run ended jobs again"),
 }
 """Module and summary of each command. The module has `main(arguments) -> exit code`, and is imported only if needed."""
@@ -55,7 +57,7 @@ def _run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(USAGE)
         for name, (_, summary) in COMMANDS.items():
-            print(f"  {name:<9}{summary}")
+            print(f"  {name:<10}{summary}")
         return 0 if arguments else 2
     command, *rest = arguments
     if command not in COMMANDS:

@@ -24,6 +24,7 @@ from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote
 
 from workmanager.errors import ClientError
+from workmanager.http.callbacks import Callbacks
 from workmanager.http.schedules import Schedules
 from workmanager.http.submission import Batch, JobOptions, Submission, has_id, job_json, split_into_batches
 from workmanager.http.transport import Transport
@@ -50,6 +51,7 @@ class Client:
     """A client of one system, through any of its managers. Thread-safe.
 
     Attributes:
+        callbacks: lists and shows callbacks, sends them again, fetches those for a listener.
         schedules: creates, shows, changes and deletes schedules.
     """
 
@@ -67,6 +69,7 @@ class Client:
         self._told: set[str] = set()
         self._retry_seconds = retry_seconds
         self._transport = Transport([urls] if isinstance(urls, str) else urls, key, retry_seconds=retry_seconds)
+        self.callbacks = Callbacks(self._transport)
         self.schedules = Schedules(self._transport)
 
     def close(self) -> None:

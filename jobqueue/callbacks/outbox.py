@@ -55,11 +55,13 @@ class Report:
     """What came of an attempt.
 
     Attributes:
+        token: of the entry's lease.
         delay_seconds: until the next attempt, if the outcome is a retry.
         host_works: whether the host can be sent other callbacks; None if the attempt does not tell.
     """
 
-    entry: Entry
+    callback_id: str
+    token: str
     outcome: Outcome
     attempt: Attempt
     delay_seconds: float = 0.0
@@ -77,6 +79,16 @@ async def has_due(shard: Shard) -> bool:
     )
     due = number_of(first[1]) if first else None
     return due is not None and due <= int(time[0]) + int(time[1]) / 1_000_000
+
+
+async def is_waiting_for(shard: Shard, host: str) -> bool:
+    """Return whether something waits for a host, or for a listener.
+
+    Raises:
+        ShardUnavailable: the master is unavailable.
+    """
+    (count,) = await shard.execute(("ZCARD", keys.callback_lane(shard.prefix, host)), tolerate_wrong_types=True)
+    return bool(count)
 
 
 async def claim_callbacks(
@@ -97,6 +109,16 @@ async def claim_callbacks(
     return [entry_of(name_of(callback_id), flat, token) for callback_id, flat in rows]
 
 
+async def retry_callbacks(shard: Shard, callback_ids: Sequence[str], *, now: float | None = None) -> list[bool]:
+    """Make callbacks due at once, with all their attempts. Return of each whether there is such a callback.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    found = await shard.run(script("retry_callbacks"), clock_argument(now), *callback_ids, replicate=True)
+    return [bool(each) for each in found]
+
+
 async def report_callbacks(shard: Shard, reports: Sequence[Report], *, now: float | None = None) -> list[str]:
     """Record attempts. Return the ids of entries whose lease is gone: nothing was recorded for them.
 
@@ -106,8 +128,14 @@ async def report_callbacks(shard: Shard, reports: Sequence[Report], *, now: floa
     arguments: list[str | float] = []
     for report in reports:
         works = "" if report.host_works is None else str(int(report.host_works))
-        entry = report.entry
-        arguments += [entry.id, entry.token, report.outcome, report.delay_seconds, works, _line(report.attempt)]
+        arguments += [
+            report.callback_id,
+            report.token,
+            report.outcome,
+            report.delay_seconds,
+            works,
+            _line(report.attempt),
+        ]
     lost = await shard.run(
         script("report_callbacks"), clock_argument(now), DELIVERED_TTL_SECONDS, DEAD_TTL_SECONDS, *arguments
     )

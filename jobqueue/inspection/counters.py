@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from jobqueue import keys
 from jobqueue.inspection.listing import queue_names
@@ -72,6 +73,36 @@ class FunctionCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackCounts:
+    """Callbacks: how many wait and were given up lately; since the queue was created, attempts, and callbacks dropped.
+
+    Attributes:
+        oldest_seconds: how long ago the event was that has waited longest; None if nothing waits.
+        delivered, failed, dead: attempts that delivered one, that are repeated, that were the last.
+    """
+
+    waiting: int = 0
+    given_up: int = 0
+    oldest_seconds: float | None = None
+    delivered: int = 0
+    failed: int = 0
+    dead: int = 0
+    dropped: int = 0
+
+    def __add__(self, other: "CallbackCounts") -> "CallbackCounts":
+        ages = [age for age in (self.oldest_seconds, other.oldest_seconds) if age is not None]
+        return CallbackCounts(
+            waiting=self.waiting + other.waiting,
+            given_up=self.given_up + other.given_up,
+            oldest_seconds=max(ages, default=None),
+            delivered=self.delivered + other.delivered,
+            failed=self.failed + other.failed,
+            dead=self.dead + other.dead,
+            dropped=self.dropped + other.dropped,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ShardCounts:
     """Counts of one shard, or the sum of several.
 
@@ -83,6 +114,7 @@ class ShardCounts:
         rate_limited: jobs of plain RQ clients that wait for a place of their rate limit, in all queues.
         paused: since when queues are paused, ISO 8601 in UTC, by name; a queue may never have had a job.
         suspended: workers take no job at all (`rq suspend`).
+        callbacks: those to be delivered, and what was done.
         schedules: how many there are.
         schedule_runs: what they have done, by outcome.
     """
@@ -95,6 +127,7 @@ class ShardCounts:
     functions: FunctionCounts = field(default_factory=FunctionCounts)
     paused: Mapping[str, str] = field(default_factory=dict)
     suspended: bool = False
+    callbacks: CallbackCounts = field(default_factory=CallbackCounts)
     schedules: int = 0
     schedule_runs: Mapping[str, int] = field(default_factory=dict)
 
@@ -112,6 +145,7 @@ class ShardCounts:
             functions=self.functions + other.functions,
             paused={**self.paused, **other.paused},
             suspended=self.suspended or other.suspended,
+            callbacks=self.callbacks + other.callbacks,
             schedules=self.schedules + other.schedules,
             schedule_runs=Counter(self.schedule_runs) + Counter(other.schedule_runs),
         )
@@ -149,6 +183,10 @@ async def read_counts(shard: Shard) -> ShardCounts:
         ("EXISTS", keys.suspended(prefix)),
         ("ZCARD", keys.schedules(prefix)),
         ("HGETALL", keys.schedule_counts(prefix)),
+        ("ZCARD", keys.callbacks(prefix, "waiting")),
+        ("ZCARD", keys.callbacks(prefix, "dead")),
+        ("ZRANGE", keys.callbacks(prefix, "waiting"), 0, 0, "WITHSCORES"),
+        ("HGETALL", keys.callback_counts(prefix)),
         tolerate_wrong_types=True,
     )
     now = int(own[0][0]) + int(own[0][1]) / 1_000_000
@@ -170,6 +208,19 @@ async def read_counts(shard: Shard) -> ShardCounts:
         suspended=bool(own[11]),
         schedules=own[12] or 0,
         schedule_runs=_integers(own[13]),
+        callbacks=_callbacks(own[14:18], now),
+    )
+
+
+def _callbacks(replies: Sequence[Any], now: float) -> CallbackCounts:
+    waiting, dead, oldest, counts = replies
+    since_ms = number_of(oldest[1]) if oldest else None
+    attempts = _integers(counts)
+    return CallbackCounts(
+        waiting or 0,
+        dead or 0,
+        None if since_ms is None else max(0.0, now - since_ms / 1000),
+        **{name: attempts.get(name, 0) for name in ("delivered", "failed", "dead", "dropped")},
     )
 
 

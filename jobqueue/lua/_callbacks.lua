@@ -8,6 +8,8 @@ local MAX_WAITING, MAX_WAITING_FOR_HOST = 50000, 10000
 local MAX_RESULT_BASE64, MAX_WAITING_WITH_RESULTS = 27308, 1000
 -- How long an entry waits for an earlier one of its job, whose end releases it: longer than any is tried.
 local HELD_SECONDS = 10 * 86400
+-- What a listener fetches itself: so many entries, for so long.
+local MAX_FOR_LISTENER, LISTENER_SECONDS = 1000, 86400
 
 -- includes(list, word): whether a list from JSON has it.
 local function includes(list, word)
@@ -28,8 +30,9 @@ local function record_callback(id, key, event, iso, value)
   if type(asked.url) ~= 'string' or type(asked.host) ~= 'string' then return end
   local host, now = asked.host, clock('')
   local waiting, lane = OUTBOX .. ':waiting', lane_of(host)
-  local waiting_for_host = redis.call('ZCARD', lane)
-  if waiting_for_host >= MAX_WAITING_FOR_HOST or redis.call('ZCARD', waiting) >= MAX_WAITING then
+  local waiting_for_host, fetched = redis.call('ZCARD', lane), is_fetched(host)
+  if waiting_for_host >= (fetched and MAX_FOR_LISTENER or MAX_WAITING_FOR_HOST)
+    or not fetched and redis.call('ZCARD', waiting) >= MAX_WAITING then
     redis.call('HINCRBY', OUTBOX .. ':counts', 'dropped', 1)
     return
   end
@@ -46,6 +49,12 @@ local function record_callback(id, key, event, iso, value)
   end
   redis.call('HSET', entry_of(callback_id), unpack(entry))
   redis.call('HSET', key, 'wm_callback_last', callback_id)
+  if fetched then
+    redis.call('EXPIRE', entry_of(callback_id), LISTENER_SECONDS)
+    redis.call('ZADD', lane, now, callback_id)
+    redis.call('EXPIRE', lane, LISTENER_SECONDS)
+    return
+  end
   redis.call('ZADD', waiting, created_ms, callback_id)
   local before = fields[2]
   if before and redis.call('ZSCORE', waiting, before) then

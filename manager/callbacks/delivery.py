@@ -15,7 +15,7 @@ from jobqueue.callbacks.entry import Entry
 from jobqueue.callbacks.outbox import Attempt
 from jobqueue.timestamps import iso
 from manager.callbacks.message import message
-from manager.callbacks.signature import sign
+from manager.callbacks.signature import headers
 from manager.callbacks.verdict import retry_after
 from outgoing.async_client import open_async_client
 from outgoing.guard import AddressRefused, Guard
@@ -59,7 +59,7 @@ class Delivery:
             async with asyncio.timeout(TOTAL_SECONDS):
                 body = message(entry)
                 async with self._client.stream(
-                    "POST", entry.url, content=body, headers=headers(entry, self._secrets, int(began_at), body)
+                    "POST", entry.url, content=body, headers=headers(entry.id, self._secrets, int(began_at), body)
                 ) as response:
                     status = response.status_code
                     wait_seconds = retry_after(response.headers.get("retry-after"), began_at)
@@ -79,12 +79,6 @@ class Delivery:
         """Close the connections."""
         await self._client.aclose()
         self._resolver.shutdown(wait=False, cancel_futures=True)
-
-
-def headers(entry: Entry, secrets: Sequence[bytes], timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers of a callback that is sent at this time, in seconds."""
-    sent = {"Content-Type": "application/json", "webhook-id": entry.id, "webhook-timestamp": str(timestamp)}
-    return sent | {"webhook-signature": sign(secrets, entry.id, timestamp, body)} if secrets else sent
 
 
 async def _first_bytes(response: httpx.Response) -> bytes:

@@ -138,9 +138,9 @@ class CallbackSender:
             attempt, wait_seconds = await self._delivery.send(entry)
             jitter = random.uniform(-1, 1)
             verdict = judge(attempt.status, wait_seconds, entry.tries, self._retry_intervals, jitter)
-            report = Report(entry, verdict.outcome, attempt, verdict.delay_seconds, verdict.host_works)
+            report = Report(entry.id, entry.token, verdict.outcome, attempt, verdict.delay_seconds, verdict.host_works)
             await _report(shard, report)
-            _log(shard, report)
+            _log(shard, entry, report)
         except Exception:  # The task's edge: the entry is sent again once its lease is over.
             log.exception("event=callback_crashed shard=%s callback_id=%s", shard.prefix, entry.id)
         finally:
@@ -156,7 +156,7 @@ async def _report(shard: Shard, report: Report) -> None:
             if time.monotonic() > deadline:
                 log.warning(
                     "event=callback_unrecorded shard=%s callback_id=%s error=%r",
-                    *(shard.prefix, report.entry.id, str(error)),
+                    *(shard.prefix, report.callback_id, str(error)),
                 )
                 return
             await asyncio.sleep(jittered_seconds(failures, 0.1, 2.0))
@@ -165,8 +165,8 @@ async def _report(shard: Shard, report: Report) -> None:
             return
 
 
-def _log(shard: Shard, report: Report) -> None:
-    entry, attempt = report.entry, report.attempt
+def _log(shard: Shard, entry: Entry, report: Report) -> None:
+    attempt = report.attempt
     if report.outcome is Outcome.DELIVERED:
         log.debug(
             "event=callback_delivered shard=%s callback_id=%s host=%s tries=%d milliseconds=%d",

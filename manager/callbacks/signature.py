@@ -22,6 +22,12 @@ def parse_secrets(texts: Sequence[str]) -> tuple[bytes, ...]:
     return tuple(_parse_secret(text, number) for number, text in enumerate(texts, 1))
 
 
+def headers(callback_id: str, secrets: Sequence[bytes], timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the headers of a callback that is sent at this time, in seconds; without secrets it is not signed."""
+    sent = {"Content-Type": "application/json", "webhook-id": callback_id, "webhook-timestamp": str(timestamp)}
+    return sent | {"webhook-signature": sign(secrets, callback_id, timestamp, body)} if secrets else sent
+
+
 def sign(secrets: Sequence[bytes], callback_id: str, timestamp: int, body: bytes) -> str:
     """Return the header `webhook-signature`: one signature for each secret.
 

@@ -10,6 +10,7 @@ from manager.http.authentication import PUBLIC_PATHS
 from manager.http.permissions import rule_of
 from manager.http.problems import MEDIA_TYPE
 from manager.schemas.acknowledge import AcknowledgeBody
+from manager.schemas.callbacks import ListenerAckBody, ReplayBody
 from manager.schemas.keys import KeyBody, KeyLimitsBody, RollBody
 from manager.schemas.responses import ProblemDetails
 from manager.schemas.scaler import LimitsBody
@@ -37,6 +38,7 @@ def _path_parameter(name: str, description: str, pattern: str) -> dict[str, Any]
 # Wider than the ids and names that can exist: others are answered with 404.
 JOB_ID = _path_parameter("job_id", "The Work ID", "[A-Za-z0-9_-]+")
 WORKFLOW_ID = _path_parameter("workflow_id", "The workflow's id", ID_PATTERN)
+CALLBACK_ID = _path_parameter("callback_id", "The callback's id, as in `webhook-id`", "[A-Za-z0-9_-]+")
 KEY_ID = _path_parameter("key_id", "The API key's public id", "[A-Za-z0-9]+")
 SCHEDULE_NAME = _path_parameter("name", "The schedule", "[A-Za-z0-9_-]{1,40}")
 QUEUE_NAME = _path_parameter("name", "The queue", r"[^/\x00-\x1f\x7f]{1,256}")
@@ -78,6 +80,8 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
         ("Submission", submission_schema(functions)),
         ("WorkflowBody", workflow_schema(functions)),
         ("AcknowledgeBody", AcknowledgeBody.model_json_schema(ref_template=_REFERENCE)),
+        ("ReplayBody", ReplayBody.model_json_schema(ref_template=_REFERENCE)),
+        ("ListenerAckBody", ListenerAckBody.model_json_schema(ref_template=_REFERENCE)),
         ("LimitsBody", LimitsBody.model_json_schema(ref_template=_REFERENCE)),
         ("KeyBody", KeyBody.model_json_schema(ref_template=_REFERENCE)),
         ("KeyLimitsBody", KeyLimitsBody.model_json_schema(ref_template=_REFERENCE)),

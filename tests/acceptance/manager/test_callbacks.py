@@ -3,14 +3,18 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+from standardwebhooks.webhooks import Webhook
 
 from tests.acceptance.manager.callback_receiver import OLD_SECRET, SECRET, Received, Receiver, Reply
-from tests.acceptance.manager.conftest import Worker
+from tests.acceptance.manager.conftest import Start, Worker
+from tests.acceptance.manager.keyed_managers import OPERATOR, as_, create
 from tests.acceptance.manager.manager_program import ManagerProgram
+from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer
 
 
@@ -174,3 +178,122 @@ def test_the_same_submission_is_repeated_and_another_callback_is_a_conflict(http
     assert http.post("/jobs", json=again).status_code == 200
     for other in ({"url": "https://example.com/2"}, {"url": "https://example.com/", "events": ["failed"]}, None):
         assert http.post("/jobs", json={**job, "callback": other}).status_code == 409
+
+
+def shown(http: httpx.Client, query: str = "") -> list[dict[str, Any]]:
+    callbacks: list[dict[str, Any]] = http.get(f"/callbacks{query}").json()["callbacks"]
+    return callbacks
+
+
+def test_a_callback_is_shown_with_its_attempts_and_sent_again_on_request(http: httpx.Client, worker: Worker) -> None:
+    with Receiver(lambda _: Reply(500, body=b"out of order " + b"x" * 2000)) as receiver:
+        job_id = submit(http, callback_url=receiver.url + "?token=secret")
+        worker.fail_all()
+        receiver.wait(3)
+        (dead,) = until(lambda: shown(http, "?status=dead"), wanted="a callback that was given up")
+        assert (dead["job_id"], dead["event"], dead["host"], dead["tries"]) == (job_id, "failed", receiver.host, 3)
+        details = http.get(f"/callbacks/{dead['id']}")
+        assert "secret" not in details.text
+        attempts = details.json()["attempts"]
+        assert [(attempt["status"], attempt["error"]) for attempt in attempts] == [(500, None)] * 3
+        assert attempts[0]["answer"] == ("out of order " + "x" * 2000)[:1024]
+        receiver.answer = lambda _: Reply()
+        assert http.post(f"/callbacks/{dead['id']}/retry").json()["tries"] == 0
+        again = receiver.wait(4)[3]
+        assert again.id == dead["id"]
+        (delivered,) = until(lambda: shown(http, "?status=delivered"))
+        assert (delivered["id"], delivered["tries"], delivered["last_attempt"]["status"]) == (dead["id"], 1, 204)
+        assert delivered["next_attempt_at"] is None
+        assert shown(http, "?status=dead") == []
+    metrics = http.get("/metrics").text.splitlines()
+    for outcome, number in (("delivered", 1), ("failed", 2), ("dead", 1)):
+        assert f'workmanager_callback_attempts_total{{outcome="{outcome}"}} {number}.0' in metrics
+    assert 'workmanager_callbacks{status="dead"} 0.0' in metrics
+
+
+def test_a_receiver_that_cannot_be_reached_shows_why(http: httpx.Client, worker: Worker) -> None:
+    receiver = Receiver()
+    receiver.stop()
+    submit(http, callback_url=receiver.url)
+    worker.finish_all()
+    (failing,) = until(lambda: shown(http, "?status=failing"))
+    assert failing["last_attempt"]["status"] is None
+    assert "ConnectError" in failing["last_attempt"]["error"]
+    (dead,) = until(lambda: shown(http, f"?status=dead&host={receiver.host}"))
+    assert shown(http, "?host=other.example.com:443") == []
+    receiver.start()
+    with receiver:
+        assert http.post("/callbacks/replay", json={"since": "2999-01-01T00:00:00Z"}).json() == {"callbacks": 0}
+        assert http.post("/callbacks/replay", json={"host": "other.example.com:443"}).json() == {"callbacks": 0}
+        assert http.post("/callbacks/replay", json={"since": "2020-01-01T00:00:00Z"}).json() == {"callbacks": 1}
+        assert receiver.wait()[0].id == dead["id"]
+
+
+def test_pages_hold_every_callback_once(http: httpx.Client, worker: Worker, receiver: Receiver) -> None:
+    ids = {submit(http, callback_url=receiver.url) for _ in range(25)}
+    worker.finish_all()
+    until(lambda: len(shown(http, "?status=delivered")) == 25)
+    found, cursor = [], ""
+    while cursor is not None:
+        page = http.get(f"/callbacks?limit=7{cursor}").json()
+        found += [callback["job_id"] for callback in page["callbacks"]]
+        cursor = None if page["cursor"] is None else f"&cursor={page['cursor']}"
+    assert len(found) == 25
+    assert set(found) == ids
+    times = [callback["event_at"] for callback in shown(http)]
+    assert len(times) == 25
+    assert http.get("/callbacks?cursor=garbage").status_code == 400
+
+
+@pytest.mark.parametrize("callback_id", ["a", "a_1_finished", "a_1_deleted", "%00", "x" * 400])
+def test_a_callback_that_is_not_there_is_not_found(http: httpx.Client, callback_id: str) -> None:
+    assert http.get(f"/callbacks/{callback_id}").status_code == 404
+    assert http.post(f"/callbacks/{callback_id}/retry").status_code == 404
+
+
+def test_a_listener_fetches_its_callbacks_until_it_has_taken_them(http: httpx.Client, worker: Worker) -> None:
+    job_id = submit(http, callback={"url": "listen:laptop", "include": ["result"]})
+    submit(http, callback_url="listen:other")
+    worker.finish_all(7)
+    (heard,) = http.post("/callbacks/listen?name=laptop&wait=10").json()["callbacks"]
+    event = Webhook(SECRET).verify(heard["body"], heard["headers"])
+    assert (event["data"]["id"], event["data"]["result"]) == (job_id, 7)
+    assert http.post("/callbacks/listen?name=laptop").json() == {"callbacks": []}
+    receipts = {"receipts": [heard["receipt"], heard["receipt"], "a.b", "garbage"]}
+    assert http.post("/callbacks/listen/ack", json=receipts).json() == {"acknowledged": 1}
+    assert http.post("/callbacks/listen/ack", json=receipts).json() == {"acknowledged": 0}
+    assert [callback["job_id"] for callback in shown(http, "?status=delivered")] == [job_id]
+
+
+def test_a_listener_can_wait(http: httpx.Client, worker: Worker) -> None:
+    submit(http, callback_url="listen:laptop")
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(http.post, "/callbacks/listen?name=laptop&wait=30")
+        worker.finish_all()
+        assert len(answer.result().json()["callbacks"]) == 1
+
+
+def test_a_key_that_is_bound_to_queues_sees_and_repeats_only_their_callbacks(
+    start: Start, redis_url: str, worker: Worker
+) -> None:
+    manager = start(
+        redis_url, API_KEYS=OPERATOR, CALLBACK_SECRETS=SECRET, CALLBACK_ALLOW="127.0.0.1", CALLBACK_RETRY_INTERVALS="1"
+    ).wait_until_ready()
+    own, foreign = (create(manager, "jobs:write", "jobs:read", queues=[name])["key"] for name in ("default", "other"))
+    with Receiver(lambda _: Reply(410)) as receiver, as_(manager, own) as one, as_(manager, foreign) as other:
+        submit(one, callback_url=receiver.url)
+        worker.finish_all()
+        (dead,) = until(lambda: shown(one, "?status=dead"))
+        assert shown(other) == []
+        assert other.get(f"/callbacks/{dead['id']}").status_code == 404
+        assert other.post(f"/callbacks/{dead['id']}/retry").status_code == 404
+        assert other.post("/callbacks/replay", json={}).json() == {"callbacks": 0}
+        assert other.post("/callbacks/listen?name=a").status_code == 403
+        assert one.post("/callbacks/replay", json={}).json() == {"callbacks": 1}
+        receiver.wait(2)
+
+
+def test_managers_that_ask_for_keys_send_nothing_unsigned(operator: httpx.Client) -> None:
+    refused = operator.post("/jobs", json={"function": "noop", "callback_url": "https://example.com"})
+    assert refused.status_code == 422
+    assert "WORKMANAGER_CALLBACK_SECRETS" in refused.json()["detail"]

@@ -41,6 +41,10 @@ async def claimed(shard: Shard, count: int = 100, per_host: int = 8, **options: 
     return await claim_callbacks(shard, "token", count, per_host, **options)
 
 
+def report(entry: Entry, *what: Any, **host: Any) -> Report:
+    return Report(entry.id, entry.token, *what, **host)
+
+
 async def soon(shard: Shard, seconds: float) -> float:
     """Return the time of Redis, so many seconds from now."""
     ((whole, micros),) = await shard.execute(("TIME",))
@@ -143,11 +147,11 @@ async def test_a_requeued_job_is_told_of_again_in_order(shard: Shard) -> None:
     await finish(shard, "w1", [success_outcome(job)])
     (first,) = await claimed(shard)
     assert first.event == "failed"
-    await report_callbacks(shard, [Report(first, Outcome.RETRY, ATTEMPT, 3600)])
+    await report_callbacks(shard, [report(first, Outcome.RETRY, ATTEMPT, 3600)])
     assert await claimed(shard, now=await soon(shard, 1800)) == []
     (again,) = await claimed(shard, now=await soon(shard, 3700))
     assert (again.id, again.tries) == (first.id, 1)
-    await report_callbacks(shard, [Report(again, Outcome.DELIVERED, ATTEMPT)])
+    await report_callbacks(shard, [report(again, Outcome.DELIVERED, ATTEMPT)])
     (second,) = await claimed(shard)
     assert second.event == "finished"
     assert second.id != first.id
@@ -161,8 +165,8 @@ async def test_an_entry_is_sent_by_one_manager_at_a_time(shard: Shard) -> None:
     later = await soon(shard, 61)
     (again,) = await claim_callbacks(shard, "other", 10, 8, now=later)
     assert again.id == entry.id
-    assert await report_callbacks(shard, [Report(entry, Outcome.DELIVERED, ATTEMPT)]) == [entry.id]
-    assert await report_callbacks(shard, [Report(again, Outcome.DELIVERED, ATTEMPT)]) == []
+    assert await report_callbacks(shard, [report(entry, Outcome.DELIVERED, ATTEMPT)]) == [entry.id]
+    assert await report_callbacks(shard, [report(again, Outcome.DELIVERED, ATTEMPT)]) == []
     assert await claimed(shard, now=later + 100) == []
 
 
@@ -177,7 +181,7 @@ async def test_only_some_are_sent_to_a_host_at_a_time(shard: Shard, managers: in
     assert sorted(entry.host for entry in entries) == [HOST] * 8 + ["other.example.com:443"]
     assert not await has_due(shard)
     await report_callbacks(
-        shard, [Report(entry, Outcome.DELIVERED, ATTEMPT) for entry in entries if entry.host == HOST][:3]
+        shard, [report(entry, Outcome.DELIVERED, ATTEMPT) for entry in entries if entry.host == HOST][:3]
     )
     assert await has_due(shard)
     assert len(await claimed(shard)) == 3
@@ -188,19 +192,19 @@ async def test_a_host_that_is_down_is_asked_by_one_attempt_after_a_pause(shard: 
     await finish(shard, "w1", [success_outcome(job) for job in await claim_jobs(shard, 20)])
     entries = await claimed(shard)
     down = Attempt(ATTEMPT.at, 1, None, "refused")
-    await report_callbacks(shard, [Report(entry, Outcome.RETRY, down, 600, host_works=False) for entry in entries])
+    await report_callbacks(shard, [report(entry, Outcome.RETRY, down, 600, host_works=False) for entry in entries])
     assert await claimed(shard) == []
     assert not await has_due(shard)
     later = await soon(shard, 41)
     (probe,) = await claimed(shard, now=later)
     assert await claimed(shard, now=later) == []
     # It works again: all that waited comes at once, also what would have waited longer.
-    await report_callbacks(shard, [Report(probe, Outcome.DELIVERED, ATTEMPT, host_works=True)], now=later)
+    await report_callbacks(shard, [report(probe, Outcome.DELIVERED, ATTEMPT, host_works=True)], now=later)
     delivered = {probe.id}
     while batch := await claimed(shard, now=later):
         delivered |= {entry.id for entry in batch}
         await report_callbacks(
-            shard, [Report(entry, Outcome.DELIVERED, ATTEMPT, host_works=True) for entry in batch], now=later
+            shard, [report(entry, Outcome.DELIVERED, ATTEMPT, host_works=True) for entry in batch], now=later
         )
     assert len(delivered) == 20
 
@@ -209,7 +213,7 @@ async def test_what_is_delivered_or_given_up_waits_no_more(shard: Shard) -> None
     await enqueue_jobs(shard, "a", "b", callback=ALL)
     await finish(shard, "w1", [success_outcome(job) for job in await claim_jobs(shard, 2)])
     one, other = await claimed(shard)
-    await report_callbacks(shard, [Report(one, Outcome.DELIVERED, ATTEMPT), Report(other, Outcome.DEAD, ATTEMPT)])
+    await report_callbacks(shard, [report(one, Outcome.DELIVERED, ATTEMPT), report(other, Outcome.DEAD, ATTEMPT)])
     sets = [keys.callbacks(shard.prefix, name) for name in ("waiting", "delivered", "dead")]
     found = await shard.execute(*(("ZRANGE", key, 0, -1) for key in sets))
     assert found == [[], [one.id.encode()], [other.id.encode()]]
