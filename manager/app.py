@@ -36,6 +36,7 @@ from manager.routes.callbacks import CallbackRoutes
 from manager.routes.documentation import DocumentationRoutes
 from manager.routes.enqueue import EnqueueRoute
 from manager.routes.health import HealthRoutes
+from manager.routes.job_wait import JobWaitRoute
 from manager.routes.jobs import JobRoutes
 from manager.routes.keys import KeyRoutes
 from manager.routes.pull import AcknowledgeRoute, PullRoute
@@ -144,6 +145,7 @@ def _build_api(
         keys=KeyRoutes(queue, key_table, asks_for_keys=bool(settings.api_keys)),
         audit=AuditRoutes(queue),
     )
+    api.include_router(JobWaitRoute(queue, key_table).router())
     api.include_router(routes.jobs.router())
     api.include_router(WorkflowRoutes(queue, job_factory, metrics).router())
     api.include_router(CallbackRoutes(queue, parse_secrets(settings.callback_secrets)).router())

@@ -14,6 +14,7 @@ exceeded a limit, and nothing was carried out.
 
 import json
 import logging
+import math
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote
 
-from workmanager.errors import ClientError
+from workmanager.errors import ClientError, UsageError
 from workmanager.http.callbacks import Callbacks
 from workmanager.http.schedules import Schedules
 from workmanager.http.submission import Batch, JobOptions, Submission, has_id, job_json, split_into_batches
@@ -37,6 +38,8 @@ JobView = dict[str, Any]
 FINAL_STATUSES = frozenset({"finished", "failed", "stopped", "canceled"})
 MAX_WAIT_SECONDS = 55
 """The longest `wait_seconds` that managers accept."""
+MAX_WAIT_IDS = 10_000
+"""How many jobs one request of `wait_for_jobs` waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,38 @@ class Client:
             wait_seconds=wait_seconds or 0,
         )
         return dict(answer)
+
+    def wait_for_jobs(
+        self, ids: Iterable[str], *, wait_for: Literal["any", "all"] = "all", timeout_seconds: float | None = None
+    ) -> dict[str, str | None]:
+        """Wait until one of the jobs has ended, or all of them; return the status of each.
+
+        The status of a job that does not exist is None, and it counts as ended. After `timeout_seconds` (default: no
+        limit), return the statuses of that moment.
+
+        Raises:
+            UsageError: more than 10,000 jobs, of which any may end first.
+        """
+        asked = list(dict.fromkeys(ids))
+        if wait_for == "any" and len(asked) > MAX_WAIT_IDS:
+            raise UsageError(f"wait for any of at most {MAX_WAIT_IDS} jobs, not {len(asked)}")
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
+        statuses: dict[str, str | None] = {}
+        for start in range(0, len(asked), MAX_WAIT_IDS):
+            part = asked[start : start + MAX_WAIT_IDS]
+            while True:
+                seconds = max(0.0, min(MAX_WAIT_SECONDS, deadline - time.monotonic()))
+                answer = self._transport.request_json(
+                    "POST",
+                    "/jobs/wait",
+                    idempotent=True,
+                    json={"ids": part, wait_for: True, "timeout": seconds},
+                    wait_seconds=seconds,
+                )
+                if answer["done"] or time.monotonic() >= deadline:
+                    break
+            statuses |= answer["statuses"]
+        return statuses
 
     def jobs(
         self, *, status: str | None = None, queue: str | None = None, page_size: int | None = None

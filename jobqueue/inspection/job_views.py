@@ -117,6 +117,20 @@ async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None
     return [None if answer is None else text_of(answer) for answer in await _read_field(shard, job_ids, "status")]
 
 
+async def read_queues_and_statuses(shard: Shard, job_ids: Sequence[str]) -> list[tuple[str | None, str | None]]:
+    """Return queue and status of jobs of one shard, as `read_queues` and `read_statuses` do.
+
+    Raises:
+        ShardUnavailable: the master is unavailable.
+    """
+    commands = [("HMGET", keys.job(shard.prefix, job_id), "origin", "status") for job_id in job_ids]
+    answers = await shard.execute(*commands, tolerate_wrong_types=True) if commands else []
+    return [
+        (None if origin is None else name_of(origin), None if status is None else text_of(status))
+        for origin, status in (answer or (None, None) for answer in answers)
+    ]
+
+
 async def _read_field(shard: Shard, job_ids: Sequence[str], field: str) -> list[bytes | None]:
     commands = [("HGET", keys.job(shard.prefix, job_id), field) for job_id in job_ids]
     return await shard.execute(*commands, tolerate_wrong_types=True)

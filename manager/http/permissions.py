@@ -35,6 +35,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("PUT", "/enqueue"): Rule(JOBS_WRITE, filters=True, queue=DEFAULT_QUEUE),
     ("POST", "/jobs"): Rule(JOBS_WRITE, filters=True),
     ("POST", "/jobs/batch"): Rule(JOBS_WRITE, filters=True),
+    ("POST", "/jobs/wait"): Rule(JOBS_READ, filters=True),
     ("GET", "/jobs"): Rule(JOBS_READ, filters=True),
     ("GET", "/jobs/{job_id}"): Rule(JOBS_READ, filters=True),
     ("POST", "/jobs/{job_id}/cancel"): Rule(JOBS_WRITE, filters=True),

@@ -16,6 +16,7 @@ from manager.schemas.responses import ProblemDetails
 from manager.schemas.scaler import LimitsBody
 from manager.schemas.schedules import PauseBody, schedule_body_schema
 from manager.schemas.submission import ID_PATTERN, submission_schema
+from manager.schemas.wait import WaitBody
 from manager.schemas.workflow import workflow_schema
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -79,6 +80,7 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
     for name, schema in (
         ("Submission", submission_schema(functions)),
         ("WorkflowBody", workflow_schema(functions)),
+        ("WaitBody", WaitBody.model_json_schema(ref_template=_REFERENCE)),
         ("AcknowledgeBody", AcknowledgeBody.model_json_schema(ref_template=_REFERENCE)),
         ("ReplayBody", ReplayBody.model_json_schema(ref_template=_REFERENCE)),
         ("ListenerAckBody", ListenerAckBody.model_json_schema(ref_template=_REFERENCE)),

@@ -1,36 +1,65 @@
-"""Wait for submitted jobs, and tell meanwhile what keeps them from running."""
+"""Wait for jobs, and tell meanwhile what keeps them from running."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
-from workmanager.client import FINAL_STATUSES, MAX_WAIT_SECONDS, Client
+from workmanager.client import FINAL_STATUSES, MAX_WAIT_IDS, MAX_WAIT_SECONDS, Client
 from workmanager.commands.job import print_job
 from workmanager.commands.output import print_error, print_json
-from workmanager.errors import WorkManagerError
+from workmanager.errors import ClientError, WorkManagerError
 
 FIRST_HINT_SECONDS = 5
 """After this, a person is told what keeps a job from running."""
 
 
-def wait_for_jobs(client: Client, ids: Sequence[str], *, as_json: bool) -> bool:
-    """Print each job when it has ended, in order. Return whether all of them finished."""
+def wait_for_jobs(client: Client, ids: Sequence[str], *, as_json: bool, timeout_seconds: float | None = None) -> bool:
+    """Print each job when it has ended. Return whether all of them finished, within the time if one is given."""
+    waiting = list(dict.fromkeys(ids))
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    seconds: float = FIRST_HINT_SECONDS
     all_finished = True
     hints: set[str] = set()
-    for job_id in ids:
-        job = client.job(job_id, wait_seconds=FIRST_HINT_SECONDS)
-        while job["status"] not in FINAL_STATUSES:
-            for hint in _hints(client, job):
+    while waiting:
+        remaining_seconds = seconds if deadline is None else max(0.0, deadline - time.monotonic())
+        statuses = client.wait_for_jobs(
+            waiting[:MAX_WAIT_IDS], wait_for="any", timeout_seconds=min(seconds, remaining_seconds)
+        )
+        ended = [job_id for job_id, status in statuses.items() if status is None or status in FINAL_STATUSES]
+        for job_id in ended:
+            all_finished = _show(client, job_id, as_json=as_json) and all_finished
+        waiting = [job_id for job_id in waiting if job_id not in set(ended)] if ended else waiting
+        if waiting and deadline is not None and time.monotonic() >= deadline:
+            print_error(f"workmanager: {len(waiting)} of {len(ids)} jobs have not ended within {timeout_seconds:g} s")
+            return False
+        if not ended:
+            seconds = MAX_WAIT_SECONDS
+            for hint in _hints(client, waiting[0]):
                 if hint not in hints:
                     hints.add(hint)
                     print_error(f"waiting: {hint}")
-            job = client.job(job_id, wait_seconds=MAX_WAIT_SECONDS)
-        print_json(job) if as_json else print_job(job)
-        all_finished = all_finished and job["status"] == "finished"
     return all_finished
 
 
-def _hints(client: Client, job: Mapping[str, Any]) -> Iterator[str]:
+def _show(client: Client, job_id: str, *, as_json: bool) -> bool:
+    try:
+        job = client.job(job_id)
+    except ClientError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        print_error(f"workmanager: {error}")
+        return False
+    print_json(job) if as_json else print_job(job)
+    return bool(job["status"] == "finished")
+
+
+def _hints(client: Client, job_id: str) -> Iterator[str]:
     """Yield what keeps a job from running."""
+    try:
+        job: Mapping[str, Any] = client.job(job_id)
+    except WorkManagerError:
+        return  # The next request tells, if it still matters then.
     if job["status"] == "started":
         return
     if job["status"] == "scheduled" and job.get("due_at"):
@@ -40,7 +69,7 @@ def _hints(client: Client, job: Mapping[str, Any]) -> Iterator[str]:
     try:
         status = client.status()
     except WorkManagerError:
-        return  # The next request tells, if it still matters then.
+        return
     if job["status"] == "queued" and status.get("Workers") == 0:
         yield "no worker is running yet"
     yield from status.get("problems", ())

@@ -131,3 +131,8 @@ def _encoded(value: Any) -> bytes:
 def worker(redis_url: str) -> Worker:
     """A worker on the shared server."""
     return Worker(redis_url)
+
+
+def calls(server: ValkeyServer, command: str) -> int:
+    """Return how often the server has run a command since its statistics were reset."""
+    return int(server.command("INFO", "commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))

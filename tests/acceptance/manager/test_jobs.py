@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.manager.conftest import Start, Worker
+from tests.acceptance.manager.conftest import Start, Worker, calls
 from tests.acceptance.manager.manager_program import ANSWER_SECONDS
 from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer
@@ -18,11 +18,6 @@ from workmanager.local.valkey import ValkeyServer
 
 def submit(http: httpx.Client, **fields: Any) -> httpx.Response:
     return http.post("/jobs", json={"function": "noop", **fields})
-
-
-def calls(server: ValkeyServer, command: str) -> int:
-    """Return how often the server has run a command since its statistics were reset."""
-    return int(server.command("INFO", "commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
 
 
 def test_enqueue_accepts_a_raw_body_and_a_form(http: httpx.Client) -> None:

@@ -4,6 +4,7 @@ import inspect
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,19 @@ ROOT = Path(__file__).parents[4]
 ACCEPTED = Answer({"id": "abc", "status": "queued"}, 201)
 
 
+@pytest.fixture
+def tells_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--wait` tells at once what keeps a job from running."""
+    monkeypatch.setattr("workmanager.commands.wait_for_jobs.FIRST_HINT_SECONDS", 0)
+    monkeypatch.setattr("workmanager.commands.wait_for_jobs.MAX_WAIT_SECONDS", 0)
+
+
+def _waited(**statuses: str | None) -> Answer:
+    """Return the answer of `POST /jobs/wait`."""
+    ended = {None, "finished", "failed", "stopped", "canceled"}
+    return Answer({"done": any(status in ended for status in statuses.values()), "statuses": statuses})
+
+
 def _lines(*answers: object) -> Answer:
     return Answer("".join(json.dumps(answer) + "\n" for answer in answers))
 
@@ -35,11 +49,14 @@ def test_submitted_files_are_printed_with_their_ids(run: Run, tmp_path: Path) ->
     assert manager.requests[0].params["iterations"] == "5"
 
 
+@pytest.mark.usefixtures("tells_at_once")
 @pytest.mark.parametrize(("status", "exit_code"), [("finished", 0), ("failed", 1)])
 def test_submit_can_wait_for_the_end_and_reports_it_by_its_exit_code(run: Run, status: str, exit_code: int) -> None:
     answers = [
         Answer({"id": "abc", "status": "queued"}, 201),
+        _waited(abc="started"),
         Answer({"id": "abc", "status": "started"}),
+        _waited(abc=status),
         Answer({"id": "abc", "status": status, "result": 7}),
     ]
     with ScriptedManager(*answers) as manager:
@@ -55,10 +72,12 @@ def test_submit_can_wait_for_the_end_and_reports_it_by_its_exit_code(run: Run, s
     assert (sent["function"], sent["kwargs"]) == ("noop", {"n": 1})
 
 
+@pytest.mark.usefixtures("tells_at_once")
 def test_submit_tells_once_what_keeps_a_job_from_running(run: Run) -> None:
     status = Answer({"Workers": 0, "problems": ["managers refuse jobs of a module: no"]})
-    waiting = [Answer({"id": "abc", "status": "queued"}), status]
-    answers = [Answer({"id": "abc"}, 201), *waiting, *waiting, Answer({"id": "abc", "status": "finished"})]
+    waiting = [_waited(abc="queued"), Answer({"id": "abc", "status": "queued"}), status]
+    ended = [_waited(abc="finished"), Answer({"id": "abc", "status": "finished"})]
+    answers = [Answer({"id": "abc"}, 201), *waiting, *waiting, *ended]
     with ScriptedManager(*answers) as manager:
         code, _, errors = run("submit", "--function", "noop", "--wait", "--url", manager.url)
     assert code == 0
@@ -66,9 +85,10 @@ def test_submit_tells_once_what_keeps_a_job_from_running(run: Run) -> None:
         "waiting: no worker is running yet",
         "waiting: managers refuse jobs of a module: no",
     ]
-    assert 0 < int(manager.requests[1].params["wait"]) <= 10
+    assert json.loads(manager.requests[1].body) == {"ids": ["abc"], "any": True, "timeout": 0}
 
 
+@pytest.mark.usefixtures("tells_at_once")
 @pytest.mark.parametrize(
     ("fields", "hint"),
     [
@@ -77,7 +97,8 @@ def test_submit_tells_once_what_keeps_a_job_from_running(run: Run) -> None:
     ],
 )
 def test_submit_tells_what_a_job_waits_for(run: Run, fields: dict[str, object], hint: str) -> None:
-    answers = [Answer({"id": "abc", **fields}), Answer({}, 500), Answer({"id": "abc", "status": "finished"})]
+    waiting = [_waited(abc="queued"), Answer({"id": "abc", **fields}), Answer({}, 500)]
+    answers = [*waiting, _waited(abc="finished"), Answer({"id": "abc", "status": "finished"})]
     with ScriptedManager(Answer({"id": "abc"}, 201), *answers) as manager:
         code, _, errors = run("submit", "--function", "noop", "--wait", "--url", manager.url)
     assert (code, errors) == (0, f"waiting: {hint}\n")
@@ -285,10 +306,28 @@ def test_waiting_for_lines_shows_each_ended_job(run: Run, tmp_path: Path) -> Non
     path = tmp_path / "jobs.ndjson"
     path.write_bytes(b'{"function":"noop"}\n{"function":"noop"}\n')
     ended = [Answer({"id": name, "status": "finished", "result": 1}) for name in "ab"]
-    with ScriptedManager(_lines({"id": "a"}, {"id": "b"}), *ended) as manager:
+    waits = [_waited(a="started", b="finished"), ended[1], _waited(a="finished"), ended[0]]
+    with ScriptedManager(_lines({"id": "a"}, {"id": "b"}), *waits) as manager:
         code, output, _ = run("submit", "--batch", str(path), "--wait", "--json", "--url", manager.url)
     assert code == 0
-    assert [json.loads(line)["id"] for line in output.splitlines()] == ["a", "b", "a", "b"]
+    assert [json.loads(line)["id"] for line in output.splitlines()] == ["a", "b", "b", "a"]
+    assert json.loads(manager.requests[3].body)["ids"] == ["a"]
+
+
+def test_jobs_are_waited_for_by_their_ids(run: Run) -> None:
+    gone = Answer({"detail": "there is no job with the id 'b'"}, 404)
+    answers = [_waited(a="finished", b=None), Answer({"id": "a", "status": "finished"}), gone]
+    with ScriptedManager(*answers) as manager:
+        code, output, errors = run("wait", "a", "b", "a", "--json", "--url", manager.url)
+    assert (code, json.loads(output)["id"]) == (1, "a")
+    assert errors == "workmanager: there is no job with the id 'b' (HTTP 404)\n"
+    assert json.loads(manager.requests[0].body)["ids"] == ["a", "b"]
+
+
+def test_a_wait_ends_with_its_timeout(run: Run) -> None:
+    with ScriptedManager(replace(_waited(a="started", b="queued"), late_seconds=1)) as manager:
+        code, _, errors = run("wait", "a", "b", "--timeout", "1", "--url", manager.url)
+    assert (code, errors) == (1, "workmanager: 2 of 2 jobs have not ended within 1 s\n")
 
 
 @pytest.mark.parametrize("failure", [LOST, Answer("", 500)])
