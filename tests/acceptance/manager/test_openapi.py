@@ -63,6 +63,10 @@ def replace_urls(part):
             part[name] = URL.sub("listen:tests", value)
 
 
+def is_wait(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 55
+
+
 @schemathesis.serializer("application/x-ndjson")
 def as_text(context, value):
     return value if isinstance(value, bytes) else str(value).encode()
@@ -73,6 +77,8 @@ def before_call(context, case, kwargs):
     # No schema can describe the ids of jobs that exist.
     body = case.body
     if isinstance(body, dict):
+        if case.path == "/jobs/wait" and is_wait(body.get("timeout", 45)):
+            body["timeout"] = 0  # Waiting is tested elsewhere.
         body.pop("depends_on", None)
         for job in body["jobs"].values() if isinstance(body.get("jobs"), dict) else ():
             if isinstance(job, dict):
