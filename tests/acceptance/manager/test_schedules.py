@@ -3,7 +3,9 @@
 import json
 import re
 import shlex
-from datetime import datetime
+import subprocess
+import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,34 @@ from redis import Redis
 from rq.cron import get_cron_job_ids
 from rq.cron_job_registry import get_names
 
-from tests.acceptance.manager.conftest import Worker
+from tests.acceptance.manager.conftest import Start, Worker
 from tests.acceptance.manager.keyed_managers import as_, create
 from tests.acceptance.manager.manager_program import ManagerProgram
+from tests.unit.workmanager.commands.conftest import Run
 from tests.waiting import until
+from workmanager.local.valkey import ValkeyServer
 
 PAGE = Path(__file__).parents[3] / "docs/schedules.md"
 NOOP = {"function": "noop"}
-DAILY = {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "job": NOOP}
+DAILY: dict[str, Any] = {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "job": NOOP}
+
+
+class Schedule:
+    """Runs `workmanager schedule` in this process, against a manager."""
+
+    def __init__(self, run: Run, manager: ManagerProgram) -> None:
+        self._run = run
+        self._url = manager.url
+
+    def __call__(self, *arguments: str) -> tuple[int, list[Any], str]:
+        """Return exit code, lines of JSON, and what it printed as errors."""
+        code, output, errors = self._run("schedule", *arguments, "--json", "--url", self._url)
+        return code, [json.loads(line) for line in output.splitlines()], errors
+
+
+@pytest.fixture
+def schedule(manager: ManagerProgram, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Schedule:
+    return Schedule(Run(monkeypatch, capsys), manager)
 
 
 def put(http: httpx.Client, name: str, status: int = 201, **body: Any) -> dict[str, Any]:
@@ -172,6 +194,92 @@ def test_the_documented_example_works(http: httpx.Client) -> None:
     created = http.put(httpx.URL(create_command[3]).path, json=json.loads(create_command[-1]))
     assert created.status_code == 201, created.text
     assert http.get(httpx.URL(show_command[1]).path).json()["job"]["queue"] == "reports"
+
+
+def test_killed_managers_neither_lose_nor_double_an_instant(start: Start, private_server: ValkeyServer) -> None:
+    """Two managers run five schedules for every second; one is killed, then both, and others are started."""
+    names = [f"s{number}" for number in range(5)]
+    one, other = (start(private_server.url) for _ in range(2))
+    with one.wait_until_ready().client() as http:
+        for name in names:
+            put(http, name, every=1, overlap="allow", catch_up={"within": "1h", "runs": "all"}, job=NOOP)
+    other.wait_until_ready()
+    redis = Redis.from_url(private_server.url, decode_responses=True)
+
+    def instants() -> dict[str, list[datetime]]:
+        """Those that were run, by schedule: each queued job is one."""
+        found: dict[str, list[datetime]] = {name: [] for name in names}
+        for job_id in map(str, redis.lrange("rq:queue:default", 0, -1)):
+            name, _, text = job_id.partition("-")
+            found[name].append(datetime.strptime(text, "%Y%m%dT%H%M%SZ"))
+        return found
+
+    def wait_for(seconds: int) -> None:
+        reached = max(instants()["s0"]) + timedelta(seconds=seconds)
+        until(lambda: all(run and max(run) >= reached for run in instants().values()))
+
+    until(lambda: all(instants().values()))
+    one.kill()
+    wait_for(2)
+    other.kill()
+    killed = instants()
+    start(private_server.url)
+    wait_for(2)
+    for name, runs in instants().items():
+        assert runs == [runs[0] + timedelta(seconds=number) for number in range(len(runs))]
+        assert runs[: len(killed[name])] == killed[name]
+
+
+def test_a_file_is_applied_as_a_whole(http: httpx.Client, schedule: Schedule, tmp_path: Path) -> None:
+    file = tmp_path / "schedules.yaml"
+    block = re.search(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert block is not None
+    file.write_text(block[1])
+    put(http, "old", **DAILY)
+    put(http, "cleanup", every=900, overlap="queue", job=NOOP)
+    plan = [{"name": "nightly", "outcome": "created"}, {"name": "cleanup", "outcome": "same"}]
+    plan.append({"name": "old", "outcome": "deleted"})
+    assert schedule("apply", str(file), "--dry-run") == (0, plan, "")
+    assert _names(http) == ["cleanup", "old"]
+    assert schedule("apply", str(file)) == (0, plan, "")
+    assert _names(http) == ["cleanup", "nightly"]
+    assert http.get("/schedules/nightly").json()["catch_up"]["within"] == 6 * 3600
+    # One that is refused keeps the others from being changed.
+    file.write_text(block[1].replace("6h", "7h").replace("every: 15m", "every: 0"))
+    code, printed, errors = schedule("apply", str(file))
+    assert (code, printed) == (1, [])
+    assert errors.startswith("workmanager: cleanup: every: ")
+    assert http.get("/schedules/nightly").json()["catch_up"]["within"] == 6 * 3600
+    file.write_text('{"schedules": {}}')
+    assert schedule("apply", str(file))[0] == 0
+    assert _names(http) == []
+
+
+def test_schedules_are_managed_on_the_command_line(http: httpx.Client, schedule: Schedule) -> None:
+    options = ("--cron", "30 2 * * *", "--timezone", "Europe/Berlin", "--function", "noop", "--queue", "reports")
+    code, (saved,), _ = schedule("put", "nightly", *options, "--catch-up", "2h", "--no-feed")
+    assert (code, saved["outcome"], saved["catch_up"]) == (0, "created", {"within": 7200, "runs": "latest"})
+    assert saved["job"] == {"function": "noop", "queue": "reports", "feed": False}
+    assert schedule("pause", "nightly", "--note", "later")[1][0]["paused"]["note"] == "later"
+    assert [each["name"] for each in schedule("list")[1]] == ["nightly"]
+    (triggered,) = schedule("trigger", "nightly")[1]
+    assert http.get(f"/jobs/{triggered['id']}").json()["queue"] == "reports"
+    assert schedule("show", "nightly")[1][0]["active"] == [triggered["id"]]
+    assert schedule("resume", "nightly")[1][0]["next"] is not None
+    assert schedule("delete", "nightly") == (0, [{"name": "nightly", "deleted": True}], "")
+    assert _names(http) == []
+
+
+def test_the_documented_client_calls_work(http: httpx.Client, manager: ManagerProgram) -> None:
+    block = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert block is not None
+    code = block[1].replace("http://127.0.0.1:5000", manager.url)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert datetime.fromisoformat(done.stdout.strip()).hour % 6 == 0
+
+
+def _names(http: httpx.Client) -> list[str]:
+    return [each["name"] for each in http.get("/schedules").json()["schedules"]]
 
 
 def test_a_key_that_is_bound_to_queues_sees_their_schedules_alone(
