@@ -15,6 +15,7 @@ from manager.http.problems import SHUTTING_DOWN, UNAVAILABLE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics, RedisTroubles
 from manager.queue.connection import QueueConnection
+from manager.schedules.zones import rules_version
 from manager.schemas.openapi import problem_responses
 from manager.schemas.responses import Liveness, Readiness
 
@@ -71,7 +72,7 @@ class HealthRoutes:
         if writable == 0:
             raise Problem(UNAVAILABLE, f"no shard of the queue accepts writes{reasons}", headers=_RETRY)
         shards = {"total": total, "unavailable": total - writable}
-        answer: dict[str, object] = {"status": "ready", "shards": shards}
+        answer: dict[str, object] = {"status": "ready", "shards": shards, "time_zone_rules": rules_version()}
         if moving := self._queue.service.shards.moving:
             answer["moving_shards"] = moving
         if refused:

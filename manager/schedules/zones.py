@@ -30,6 +30,7 @@ def zone_of(name: str) -> tzinfo:
         return ZoneInfo.from_file(file, key=name)
 
 
+@cache
 def rules_version() -> str:
     """Return the version of the time zones' rules, which all managers must share."""
     return version("tzdata")

@@ -214,6 +214,9 @@ class Readiness(_Response):
 
     status: str
     shards: ShardsResponse
+    time_zone_rules: str = Field(
+        description="Version of the time zones' rules, by which schedules run: that of all managers must be the same"
+    )
     moving_shards: dict[str, float] | None = Field(
         default=None,
         description="Shards that take no commands while they are moved to another Redis server: for how many seconds",

@@ -179,6 +179,7 @@ def test_an_expression_is_previewed_with_what_changes_of_the_clock_do(http: http
     assert moved["note"].endswith("it runs at 03:00 instead")
     assert moved["at"][11:] == "03:00:00-04:00"
     assert re.fullmatch(r"20\d\d\.\d+", shown["time_zone_rules"])
+    assert http.get("/readyz").json()["time_zone_rules"] == shown["time_zone_rules"]
     for parameter, value in (("cron", "* * *"), ("timezone", "Mars")):
         refused = http.get("/schedules/preview", params=query | {parameter: value})
         assert (refused.status_code, refused.json()["parameter"]) == (400, parameter)

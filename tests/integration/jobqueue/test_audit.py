@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from jobqueue import keys
-from jobqueue.audit import KEPT_SECONDS, MAX_ENTRIES, Author, read_audit, trim_audit
+from jobqueue.audit import KEPT_SECONDS, MAX_ENTRIES, Author, read_audit, read_audit_page, trim_audit
 from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
@@ -76,6 +76,26 @@ async def test_the_stream_is_read_page_by_page(shard: Shard) -> None:
     assert await read_audit(shard, 2, (0, 0)) == []
 
 
+async def test_the_streams_of_all_shards_are_read_page_by_page_as_one(any_shards: Shards) -> None:
+    for shard in any_shards:
+        # Each shard has an entry of the same time as the others', and one of its own time.
+        own = f"{10 + shard.index}-0"
+        commands = (
+            ("XADD", keys.audit(shard.prefix), each, "target", f"{shard.index} {each}") for each in ("5-0", own)
+        )
+        await shard.execute(*commands)
+    read: list[str] = []
+    before, has_more = None, True
+    while has_more:
+        page, has_more = await read_audit_page(any_shards, 2, before)
+        read += [entry.target for entry in page]
+        milliseconds, sequence = page[-1].id.split("-")
+        before = (int(milliseconds), int(sequence))
+    count = len(any_shards)
+    assert read[:count] == [f"{index} {10 + index}-0" for index in reversed(range(count))]
+    assert sorted(read[count:]) == [f"{index} 5-0" for index in range(count)]
+
+
 async def test_the_stream_is_bounded_in_number_and_age(shard: Shard) -> None:
     key = keys.audit(shard.prefix)
     days = [NOW - KEPT_SECONDS - 1, NOW - KEPT_SECONDS + 1, NOW - 1]
@@ -90,11 +110,11 @@ async def test_the_stream_is_bounded_in_number_and_age(shard: Shard) -> None:
 
 
 async def test_managers_delete_what_is_too_old(any_shards: Shards) -> None:
-    shard = any_shards.all[0]
-    await shard.execute(("XADD", keys.audit(shard.prefix), "1-0", "target", "x"))
+    for shard in any_shards:
+        await shard.execute(("XADD", keys.audit(shard.prefix), "1-0", "target", "x"))
 
     async def is_gone() -> bool:
-        return await read_audit(shard, 1) == []
+        return not any([await read_audit(shard, 1) for shard in any_shards])
 
     maintenance = asyncio.create_task(Maintenance(any_shards, "").run())
     try:
