@@ -35,6 +35,7 @@ from manager.routes.batch import BatchRoute
 from manager.routes.callbacks import CallbackRoutes
 from manager.routes.documentation import DocumentationRoutes
 from manager.routes.enqueue import EnqueueRoute
+from manager.routes.explain import ExplainRoute
 from manager.routes.health import HealthRoutes
 from manager.routes.job_wait import JobWaitRoute
 from manager.routes.jobs import JobRoutes
@@ -45,6 +46,7 @@ from manager.routes.scaler import ScalerRoutes
 from manager.routes.schedules import ScheduleRoutes
 from manager.routes.status import StatusRoutes
 from manager.routes.workflows import WorkflowRoutes
+from manager.scaler_factory import limits_from_settings
 from manager.schemas import openapi
 from manager.schemas.callback_check import CallbackCheck
 from manager.schemas.job_factory import JobFactory
@@ -147,6 +149,8 @@ def _build_api(
     )
     api.include_router(JobWaitRoute(queue, key_table).router())
     api.include_router(routes.jobs.router())
+    limits = limits_from_settings(settings)
+    api.include_router(ExplainRoute(queue, functions, settings.hide_arguments, limits).router())
     api.include_router(WorkflowRoutes(queue, job_factory, metrics).router())
     api.include_router(CallbackRoutes(queue, parse_secrets(settings.callback_secrets)).router())
     api.include_router(routes.queues.router())

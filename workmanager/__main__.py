@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "queues": ("workmanager.commands.queues", "list the queues, pause or resume one"),
     "jobs": ("workmanager.commands.jobs", "list jobs"),
     "job": ("workmanager.commands.job", "show one job"),
+    "explain": ("workmanager.commands.explain", "say why a job does not run"),
     "wait": ("workmanager.commands.wait", "wait until jobs have ended, and show each"),
     "cancel": ("workmanager.commands.cancel", "cancel a waiting job, or stop a running one"),
     "schedule": ("workmanager.commands.schedule", "list, change, pause, trigger and preview schedules"),

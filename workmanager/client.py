@@ -183,6 +183,10 @@ class Client:
         )
         return dict(answer)
 
+    def explain(self, job_id: str) -> Mapping[str, Any]:
+        """Return why a job does not run: `reason`, `sentence` and its numbers (docs/watching.md)."""
+        return dict(self._transport.request_json("GET", f"{_job_path(job_id)}/explain", idempotent=True))
+
     def wait_for_jobs(
         self, ids: Iterable[str], *, wait_for: Literal["any", "all"] = "all", timeout_seconds: float | None = None
     ) -> dict[str, str | None]:

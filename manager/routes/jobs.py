@@ -209,7 +209,7 @@ class JobRoutes:
     async def show(self, request: Request) -> Response:
         """Show a job; with `wait`, as soon as it has ended or the time is over."""
         query = WAIT_QUERY.parse(request.scope["query_string"])
-        job_id = _job_id(request)
+        job_id = job_id_of(request)
         shard = await self._find(job_id)
         job = await self._view(shard, job_id, caller_of(request.scope))
         if query["wait"] and not Status(job.status).ended:
@@ -226,7 +226,7 @@ class JobRoutes:
         Raises:
             Problem: 404.
         """
-        job_id = _job_id(request)
+        job_id = job_id_of(request)
         shard = await self._find(job_id)
         job = await self._view(shard, job_id, caller_of(request.scope))
         return job, await read_attempt_errors(shard, job)
@@ -238,7 +238,7 @@ class JobRoutes:
         canceled = await self._queue.service.operations.cancel(job_id, queue)
         match canceled.outcome:
             case "missing":
-                raise _no_such_job(job_id)
+                raise no_such_job(job_id)
             case "ended":
                 raise _wrong_status(job_id, canceled.status, "cannot be canceled")
             case "canceled":
@@ -247,7 +247,7 @@ class JobRoutes:
         await self._wait(shard, job_id, STOP_WAIT_SECONDS, None)
         (status,) = await read_statuses(shard, [job_id])
         if status is None:
-            raise _no_such_job(job_id)  # It has ended meanwhile, and its record is not kept.
+            raise no_such_job(job_id)  # It has ended meanwhile, and its record is not kept.
         if status in (Status.FINISHED, Status.FAILED):
             raise _wrong_status(job_id, status, "ended before it could be stopped")
         stopped = status in (Status.STOPPED, Status.CANCELED)
@@ -259,7 +259,7 @@ class JobRoutes:
         job_id, queue = await self._visible_job(request)
         outcome = await self._queue.service.operations.requeue(job_id, queue)
         if outcome == "missing":
-            raise _no_such_job(job_id)
+            raise no_such_job(job_id)
         if outcome == FailureReason.DEPENDENCY_FAILED:
             reason = "was canceled because a job that it waits for did not finish: requeue that one, and it returns"
             raise _wrong_status(job_id, Status.CANCELED, reason)
@@ -273,7 +273,7 @@ class JobRoutes:
         job_id, queue = await self._visible_job(request)
         outcome = await self._queue.service.operations.delete(job_id, queue)
         if outcome == "missing":
-            raise _no_such_job(job_id)
+            raise no_such_job(job_id)
         if outcome == "started":
             raise _wrong_status(job_id, outcome, "cannot be deleted: cancel it first")
         return Response(status_code=204)
@@ -284,24 +284,24 @@ class JobRoutes:
         A job that it does not see does not exist for it. The operation itself must look at the queue again: the id may
         be that of another job by then.
         """
-        job_id, caller = _job_id(request), caller_of(request.scope)
+        job_id, caller = job_id_of(request), caller_of(request.scope)
         if not caller.is_bound:
             return job_id, None
         (queue,) = await read_queues(await self._find(job_id), [job_id])
         if not queue or not caller.sees(queue):
-            raise _no_such_job(job_id)
+            raise no_such_job(job_id)
         return job_id, queue
 
     async def _find(self, job_id: str) -> Shard:
         shard = await find_shard(self._queue.service.shards, job_id)
         if shard is None:
-            raise _no_such_job(job_id)
+            raise no_such_job(job_id)
         return shard
 
     async def _view(self, shard: Shard, job_id: str, caller: Caller) -> JobView:
         (job,) = await view_jobs(shard, [job_id], self._functions, hide_arguments_of=self._hide_arguments_of)
         if job is None or not caller.sees(job.queue):
-            raise _no_such_job(job_id)
+            raise no_such_job(job_id)
         return job
 
     async def _wait(self, shard: Shard, job_id: str, seconds: float, disconnect: asyncio.Task[None] | None) -> None:
@@ -314,14 +314,20 @@ class JobRoutes:
             closing.cancel()
 
 
-def _job_id(request: Request) -> str:
+def job_id_of(request: Request) -> str:
+    """Return the id in the path.
+
+    Raises:
+        Problem: 404, no job can have it.
+    """
     job_id = str(request.path_params["job_id"])
     if not _JOB_ID.fullmatch(job_id):
-        raise _no_such_job(job_id)
+        raise no_such_job(job_id)
     return job_id
 
 
-def _no_such_job(job_id: str) -> Problem:
+def no_such_job(job_id: str) -> Problem:
+    """Return the 404 for a job that does not exist, or that the caller does not see."""
     return Problem(NO_SUCH_JOB, f"there is no job with the id {job_id[:80]!r}")
 
 

@@ -1,9 +1,8 @@
 """Wait for jobs, and tell meanwhile what keeps them from running."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from workmanager.client import FINAL_STATUSES, MAX_WAIT_IDS, MAX_WAIT_SECONDS, Client
 from workmanager.commands.job import print_job
@@ -57,19 +56,11 @@ def _show(client: Client, job_id: str, *, as_json: bool) -> bool:
 def _hints(client: Client, job_id: str) -> Iterator[str]:
     """Yield what keeps a job from running."""
     try:
-        job: Mapping[str, Any] = client.job(job_id)
+        explanation = client.explain(job_id)
+        if explanation["status"] == "started":
+            return
+        yield f"job {job_id}: {explanation['sentence']}"
+        problems = client.status().get("problems", ())
     except WorkManagerError:
         return  # The next request tells, if it still matters then.
-    if job["status"] == "started":
-        return
-    if job["status"] == "scheduled" and job.get("due_at"):
-        yield f"job {job['id']} is due at {job['due_at']}"
-    if job["status"] == "deferred" and job.get("depends_on"):
-        yield f"job {job['id']} starts after {', '.join(job['depends_on'])}"
-    try:
-        status = client.status()
-    except WorkManagerError:
-        return
-    if job["status"] == "queued" and status.get("Workers") == 0:
-        yield "no worker is running yet"
-    yield from status.get("problems", ())
+    yield from problems

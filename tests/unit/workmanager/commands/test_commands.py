@@ -282,3 +282,11 @@ def test_ids_that_waited_for_no_acknowledgement_are_told(run: Run) -> None:
             " 1 acknowledged before, or not pulled with a lease\n"
         )
         assert run("ack", "a", "a", "--url", manager.url) == (0, "", "")
+
+
+def test_why_a_job_does_not_run_is_said_in_one_sentence(run: Run) -> None:
+    answer = {"id": "a", "status": "queued", "reason": "queue_paused", "sentence": "Queue 'q' is paused.", "ahead": 3}
+    with ScriptedManager(Answer(answer)) as manager:
+        assert run("explain", "a", "--url", manager.url) == (0, "Queue 'q' is paused.\n", "")
+        assert json.loads(run("explain", "a", "--json", "--url", manager.url)[1]) == answer
+    assert manager.requests[0].path == "/jobs/a/explain"

@@ -1,0 +1,257 @@
+"""One sentence, with its numbers, that says why a job does not run. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobqueue.model import FailureReason, Status
+from manager.explain.facts import JobFacts, QueueFacts, ScalerFacts
+
+MAX_NAMED_PARENTS = 5
+OVERDUE_SECONDS = 3.0
+"""Managers queue due jobs twice a second."""
+MAX_MESSAGE_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a job does not run.
+
+    Attributes:
+        reason: a word for programs; docs/watching.md lists them.
+        numbers: what the sentence is made of.
+    """
+
+    reason: str
+    sentence: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
+def explain(facts: JobFacts) -> Explanation:
+    """Return why a job does not run; for one that runs or has ended, where or how."""
+    match facts.job.status:
+        case Status.QUEUED:
+            return _queued(facts)
+        case Status.SCHEDULED:
+            return _scheduled(facts)
+        case Status.DEFERRED:
+            return _deferred(facts)
+        case Status.STARTED:
+            return _started(facts)
+        case Status.RATE_LIMITED:
+            return _rate_limited(facts)
+        case Status.CREATED:
+            return Explanation("created", "A plain RQ client has created the job and not queued it.")
+        case Status.READY_TO_ENQUEUE:
+            return Explanation("rq_enqueues", "A plain RQ client is about to queue the job: it waits for that client.")
+    return _ended(facts)
+
+
+def shard_unavailable(detail: str) -> Explanation:
+    """Return the explanation for a job on a shard that does not answer."""
+    sentence = f"The Redis server of the job's shard does not answer, so the job waits until it does: {detail}."
+    return Explanation("shard_unavailable", sentence)
+
+
+def _queued(facts: JobFacts) -> Explanation:
+    job, queue = facts.job, facts.queue
+    if queue is None:
+        return Explanation("queued", "The job waits in its queue.")
+    numbers: dict[str, Any] = {"queue": job.queue, "ahead": queue.ahead, "queued": queue.queued}
+    if queue.paused_at is not None:
+        sentence = (
+            f"Queue {job.queue!r} has been paused since {queue.paused_at}: the job waits until POST"
+            f" /queues/{job.queue}/resume."
+        )
+        return Explanation("queue_paused", sentence, {**numbers, "paused_at": queue.paused_at})
+    if queue.is_suspended:
+        sentence = "All workers are suspended (rq suspend): they take no job until rq resume."
+        return Explanation("workers_suspended", sentence, numbers)
+    if queue.unserved is not None:
+        return Explanation("queue_unserved", _sentence(queue.unserved), numbers)
+    broken = _module_problem(job.function or "", queue)
+    if broken is not None:
+        sentence = f"No worker can run function {job.function!r}, so the job will fail: {broken}."
+        return Explanation("module_broken", sentence, numbers)
+    return _waiting_for_a_slot(job.queue, queue, numbers)
+
+
+def _module_problem(function: str, queue: QueueFacts) -> str | None:
+    """Return why no worker can run a function; None if one can, or that is not known."""
+    if queue.module_problem is not None:
+        return queue.module_problem
+    modules = {function.rsplit(".", count)[0] for count in range(1, function.count(".") + 1)}
+    problems = [
+        next((problem for problem in worker.problems for module in modules if repr(module) in problem), None)
+        for worker in queue.workers
+    ]
+    return problems[0] if problems and all(problems) else None
+
+
+def _waiting_for_a_slot(name: str, queue: QueueFacts, numbers: dict[str, Any]) -> Explanation:
+    slots = sum(worker.slots for worker in queue.workers)
+    busy = sum(min(worker.running, worker.slots) for worker in queue.workers)
+    numbers |= {"workers": len(queue.workers), "slots": slots, "busy_slots": busy}
+    place = _place(name, queue)
+    scaler_sentence, scaler_numbers = _scaler(queue.scaler)
+    if not queue.workers:
+        sentence = f"{place}, and no worker that serves the queue is running yet. {scaler_sentence}"
+        return Explanation("no_worker_yet", sentence.strip(), numbers | scaler_numbers)
+    if busy < slots:
+        sentence = f"{place}; {slots - busy} of {slots} slots are free, so it is about to start."
+        return Explanation("about_to_start", sentence, numbers)
+    sentence = f"{place}, and all {slots} slots of {_count(len(queue.workers), 'worker')} are busy. {scaler_sentence}"
+    return Explanation("slots_busy", sentence.strip(), numbers | scaler_numbers)
+
+
+def _place(name: str, queue: QueueFacts) -> str:
+    match queue.ahead:
+        case None if queue.queued > queue.looked_at:
+            return f"At least {queue.looked_at} jobs stand before it in queue {name!r}"
+        case None:
+            return f"It is about to be in queue {name!r}"
+        case 0:
+            return f"It is the next job of queue {name!r}"
+        case 1:
+            return f"1 job stands before it in queue {name!r}"
+    return f"{queue.ahead} jobs stand before it in queue {name!r}"
+
+
+def _scaler(scaler: ScalerFacts | None) -> tuple[str, dict[str, Any]]:
+    """Return what the scaler does about it, in a sentence and in numbers."""
+    if scaler is None:
+        return "", {}
+    numbers = {
+        "scaler_leader": scaler.leader,
+        "scaler_decision": scaler.reason or None,
+        "scaler_paused": scaler.is_paused,
+        "instances": scaler.instances,
+        "booting": len(scaler.boot_etas),
+        "first_boot_seconds": round(min(scaler.boot_etas), 1) if scaler.boot_etas else None,
+        "pending_launches": scaler.pending_launches,
+        "max_workers": scaler.max_workers,
+        "budget_per_hour": scaler.budget_per_hour,
+        "launches_held_back": scaler.held_back or None,
+    }
+    if scaler.leader is None:
+        return "No manager launches workers.", numbers
+    parts = []
+    if scaler.boot_etas:
+        eta = f"in about {min(scaler.boot_etas):.0f} s" if min(scaler.boot_etas) else "any moment"
+        are = "is" if len(scaler.boot_etas) == 1 else "are"
+        parts.append(f"{_count(len(scaler.boot_etas), 'instance')} {are} booting, the first one is ready {eta}")
+    if scaler.is_paused:
+        parts.append("the scaler is paused")
+    if scaler.held_back:
+        more = f" for {scaler.held_back_seconds:.0f} s more" if scaler.held_back_seconds else ""
+        parts.append(f"launches are held back{more} ({scaler.held_back})")
+    if scaler.instances >= scaler.max_workers:
+        parts.append(f"the limit of {_count(scaler.max_workers, 'worker')} is reached")
+    if scaler.reason:
+        parts.append(f"the scaler's last decision: {scaler.reason}")
+    return _sentence("; ".join(parts) or "the scaler has decided nothing yet"), numbers
+
+
+def _scheduled(facts: JobFacts) -> Explanation:
+    job, due_at = facts.job, facts.due_at
+    if due_at is None:
+        return Explanation("scheduled", "The job is scheduled; when it is due cannot be read.")
+    seconds = due_at - facts.now
+    numbers: dict[str, Any] = {"due_at": job.due_at, "seconds": round(seconds, 1)}
+    if seconds < -OVERDUE_SECONDS:
+        sentence = (
+            f"The job has been due for {-seconds:.0f} s: managers queue due jobs twice a second, unless a plain RQ"
+            " scheduler holds the lock of the queue."
+        )
+        return Explanation("overdue", sentence, numbers)
+    when = f"{job.due_at}, in {max(0.0, seconds):.0f} s"
+    if facts.started_at is None:
+        return Explanation("delayed", f"The job is not due before {when}.", numbers)
+    numbers |= {"attempts": job.attempts, "retries_left": job.retries_left}
+    sentence = (
+        f"Attempt {job.attempts} has failed: the next one is due at {when}, with"
+        f" {_count(job.retries_left, 'retry', 'retries')} left after it."
+    )
+    return Explanation("retry", sentence, numbers)
+
+
+def _deferred(facts: JobFacts) -> Explanation:
+    parents = facts.parents
+    numbers = {
+        "parents": len(facts.job.depends_on),
+        "open_parents": [{"id": each.id, "status": each.status, "when": each.awaited} for each in parents],
+    }
+    if not parents:
+        sentence = "The jobs that it waits for have ended: a manager queues it within some seconds."
+        return Explanation("parents_ended", sentence, numbers)
+    named = [f"{each.id} ({each.status or 'not there'})" for each in parents[:MAX_NAMED_PARENTS]]
+    more = f" and {len(parents) - len(named)} more" if len(parents) > len(named) else ""
+    goal = "finish" if all(each.awaited == "finished" for each in parents) else "end"
+    counts = Counter(each.status or "not there" for each in parents)
+    total = max(len(parents), len(facts.job.depends_on))
+    which = f"job {named[0]} to {goal}" if total == 1 else f"{len(parents)} of {total} jobs to {goal}: "
+    sentence = f"The job waits for {which}" + ("." if total == 1 else f"{', '.join(named)}{more}.")
+    return Explanation("waiting_for_parents", sentence, {**numbers, "parents_by_status": dict(counts)})
+
+
+def _started(facts: JobFacts) -> Explanation:
+    job = facts.job
+    running = None if facts.started_at is None else max(0.0, facts.now - facts.started_at)
+    numbers: dict[str, Any] = {
+        "worker": job.worker,
+        "started_at": job.started_at,
+        "running_seconds": None if running is None else round(running, 1),
+        "timeout": job.timeout_seconds,
+        "attempts": job.attempts,
+        "lease_seconds": None if facts.lease_seconds is None else round(facts.lease_seconds, 1),
+    }
+    since = "" if running is None else f" for {running:.0f} s"
+    if facts.is_canceled:
+        return Explanation("stopping", f"The job was canceled, and worker {job.worker} is to stop it.", numbers)
+    if facts.lease_seconds is not None and facts.lease_seconds <= 0:
+        sentence = f"Worker {job.worker} has been lost: the job is about to be queued again."
+        return Explanation("worker_lost", sentence, numbers)
+    limit = "without a limit" if job.timeout_seconds is None else f"and may take {job.timeout_seconds} s"
+    sentence = f"The job runs: worker {job.worker} has had it{since}, {limit} (attempt {job.attempts})."
+    return Explanation("running", sentence, numbers)
+
+
+def _rate_limited(facts: JobFacts) -> Explanation:
+    limit = facts.rate_limit
+    if limit is None:
+        return Explanation("rate_limited", "The job waits for a place of its rate limit.")
+    numbers = {"key": limit.key, "places": limit.places, "held": limit.held, "waiting": limit.waiting}
+    places = "its" if limit.places is None else str(limit.places)
+    sentence = (
+        f"The job waits for one of {places} places of RQ's rate limit {limit.key!r}: {limit.held} are taken, and"
+        f" {_count(limit.waiting, 'job')} wait."
+    )
+    return Explanation("rate_limited", sentence, numbers)
+
+
+def _ended(facts: JobFacts) -> Explanation:
+    job = facts.job
+    numbers = {"ended_at": job.ended_at, "attempts": job.attempts, "worker": job.worker}
+    at = f" at {job.ended_at}" if job.ended_at else ""
+    message = "" if job.error is None else job.error.message.partition("\n")[0][:MAX_MESSAGE_CHARACTERS].rstrip(".")
+    match job.status:
+        case Status.FINISHED:
+            return Explanation("finished", f"The job finished{at}.", numbers)
+        case Status.STOPPED:
+            return Explanation("stopped", f"The job was canceled while it ran, and stopped{at}.", numbers)
+        case Status.CANCELED if job.error is not None and job.error.reason == FailureReason.DEPENDENCY_FAILED:
+            return Explanation("dependency_failed", f"The job was canceled{at}: {message}.", numbers)
+        case Status.CANCELED:
+            return Explanation("canceled", f"The job was canceled{at} before it ran.", numbers)
+    reason = FailureReason.EXCEPTION if job.error is None else job.error.reason
+    sentence = f"The job failed{at} after {_count(job.attempts, 'attempt')} ({reason}): {message}."
+    return Explanation("failed", sentence, {**numbers, "error": reason})
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,117 @@
+"""What is known of a job that may explain why it does not run. Values only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobqueue.model import JobView
+from jobqueue.workers.registry import WorkerView
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A job that another one still waits for.
+
+    Attributes:
+        awaited: `finished` if it must succeed, `ended` if any end will do.
+        status: None if it does not exist, or the caller does not see it.
+    """
+
+    id: str
+    awaited: str
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScalerFacts:
+    """What the scaler does about waiting jobs.
+
+    Attributes:
+        leader: the manager that acts; None if none does.
+        reason: of the last decision.
+        instances: how many there are, booting and draining ones included.
+        boot_etas: in how many seconds each booting instance is likely to serve, ascending; 0 if it is late.
+        pending_launches: instances that launches without an answer may bring.
+        budget_per_hour: None for no limit.
+        held_back: why launches are held back; '' if they are not.
+        held_back_seconds: for how long at least.
+    """
+
+    leader: str | None
+    is_paused: bool
+    reason: str
+    instances: int
+    boot_etas: Sequence[float]
+    pending_launches: int
+    max_workers: int
+    budget_per_hour: float | None
+    held_back: str
+    held_back_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """What a queued job meets.
+
+    Attributes:
+        ahead: how many jobs stand before it in its queue; None if it is not among the first `looked_at`.
+        looked_at: how many were looked at.
+        queued: how many jobs stand in the queue.
+        paused_at: since when the queue is paused; None if it is not.
+        is_suspended: an RQ client has suspended all workers.
+        unserved: what is said of a queue that nobody serves; None if somebody does.
+        workers: those that serve the queue, are alive and take jobs.
+        module_problem: why managers cannot use the module of the job's function; None if they can.
+        scaler: None if it is not known, or not shown to the caller.
+    """
+
+    ahead: int | None
+    looked_at: int
+    queued: int
+    paused_at: str | None
+    is_suspended: bool
+    unserved: str | None
+    workers: Sequence[WorkerView]
+    module_problem: str | None
+    scaler: ScalerFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitFacts:
+    """The rate limit of a job of a plain RQ client.
+
+    Attributes:
+        places: how many of its jobs can be queued or run at a time; None if that is not known.
+        held: how many are.
+        waiting: how many wait for a place.
+    """
+
+    key: str
+    places: int | None
+    held: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What is known of one job.
+
+    Attributes:
+        now: Unix time, by the clock of the job's Redis server.
+        due_at: when a scheduled job is due, a Unix time.
+        started_at: when its last run began, a Unix time.
+        lease_seconds: for how long its worker still holds it; None if there is no lease, as with plain RQ workers.
+        is_canceled: it runs and is to be stopped.
+        parents: those that a deferred job still waits for.
+        queue: of a queued job.
+        rate_limit: of a job that waits for a place of one.
+    """
+
+    job: JobView
+    now: float
+    due_at: float | None = None
+    started_at: float | None = None
+    lease_seconds: float | None = None
+    is_canceled: bool = False
+    parents: Sequence[Parent] = ()
+    queue: QueueFacts | None = None
+    rate_limit: RateLimitFacts | None = None

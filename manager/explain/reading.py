@@ -1,0 +1,171 @@
+"""Read what explains why a job does not run: in few round trips, however long its queue is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from jobqueue import keys
+from jobqueue.errors import JobQueueError
+from jobqueue.functions import FunctionRegistry
+from jobqueue.json_text import json_object
+from jobqueue.model import FINISHED, JobView, Status, serves
+from jobqueue.sharding.shard import Shard
+from jobqueue.sharding.shards import Shards
+from jobqueue.stored_values import integer_of, number_of, pairs, text_of
+from jobqueue.workers.registry import WorkerView
+from manager.explain.facts import JobFacts, Parent, QueueFacts, RateLimitFacts, ScalerFacts
+from manager.queue.job_wait import StatusReader
+from manager.queue.service import QueueService
+from scaler.observe.instance_phases import InstancePhase, is_alive
+from scaler.policy import Limits
+from scaler.view import view_scaler
+
+LOOKED_AT = 10_000
+"""How far into its queue a job is looked for: Redis serves nobody else meanwhile."""
+_DRAINING = "draining"
+
+
+class FactReader:
+    """Reads the facts about jobs.
+
+    Args:
+        service: the queue.
+        functions: tells which modules managers cannot use.
+        limits: of the scaler, unless an operator has set others.
+        sees: tells of a queue whether the caller sees its jobs.
+        shows_scaler: whether the caller may know what the scaler does.
+    """
+
+    def __init__(
+        self,
+        service: QueueService,
+        functions: FunctionRegistry,
+        limits: Limits,
+        *,
+        sees: Callable[[str], bool],
+        shows_scaler: bool,
+    ) -> None:
+        self._service = service
+        self._functions = functions
+        self._limits = limits
+        self._sees = sees
+        self._shows_scaler = shows_scaler
+
+    async def read(self, shard: Shard, job: JobView) -> JobFacts:
+        """Return what is known of a job.
+
+        Raises:
+            ShardUnavailable: its shard is unavailable.
+        """
+        prefix = shard.prefix
+        fields, (seconds, microseconds) = await shard.execute(
+            ("HMGET", keys.job(prefix, job.id), "wm_lease", "wm_cancel", "rate_limit_key", "rate_limit_concurrency"),
+            ("TIME",),
+            tolerate_wrong_types=True,
+        )
+        lease, canceled, limit_key, places = fields or (None,) * 4
+        facts = JobFacts(
+            job=job,
+            now=int(seconds) + int(microseconds) / 1e6,
+            due_at=_unix(job.due_at),
+            started_at=_unix(job.started_at),
+            is_canceled=canceled == b"1",
+        )
+        match job.status:
+            case Status.QUEUED:
+                return replace(facts, queue=await self._read_queue(shard, job))
+            case Status.DEFERRED:
+                return replace(facts, parents=await self._read_parents(shard, job))
+            case Status.STARTED if lease:
+                command = ("ZSCORE", keys.leases(prefix), f"{job.id}:{text_of(lease)}")
+                (until,) = await shard.execute(command, tolerate_wrong_types=True)
+                return replace(facts, lease_seconds=(number_of(until) or 0.0) - facts.now)
+            case Status.RATE_LIMITED if limit_key:
+                return replace(facts, rate_limit=await _read_rate_limit(shard, text_of(limit_key), places))
+        return facts
+
+    async def _read_queue(self, shard: Shard, job: JobView) -> QueueFacts:
+        prefix, name = shard.prefix, job.queue
+        queued, ahead, paused_at, suspended = await shard.execute(
+            ("LLEN", keys.queue(prefix, name)),
+            ("LPOS", keys.queue(prefix, name), job.id, "MAXLEN", LOOKED_AT),
+            ("HGET", keys.paused(prefix), name),
+            ("EXISTS", keys.suspended(prefix)),
+            tolerate_wrong_types=True,
+        )
+        monitor, overview = self._service.monitor, self._service.overview
+        workers = [worker for worker in await overview.workers() if _takes_jobs_of(worker, name)]
+        path = self._functions.path_of(job.function or "") or job.function or ""
+        return QueueFacts(
+            ahead=ahead,
+            looked_at=LOOKED_AT,
+            queued=queued or 0,
+            paused_at=None if paused_at is None else text_of(paused_at),
+            is_suspended=bool(suspended),
+            unserved=(await monitor.unserved([name])).get(name),
+            workers=workers,
+            module_problem=self._functions.why_unreadable(path),
+            scaler=await _read_scaler(self._service.shards, self._limits) if self._shows_scaler else None,
+        )
+
+    async def _read_parents(self, shard: Shard, job: JobView) -> Sequence[Parent]:
+        (flat,) = await shard.execute(("HGETALL", keys.open_parents(shard.prefix, job.id)), tolerate_wrong_types=True)
+        awaited = {parent_id: text_of(goal) for parent_id, goal in pairs(flat)}
+        # A plain RQ client's job has no such record: it waits for all that it depends on.
+        parent_ids = list(awaited or dict.fromkeys(job.depends_on))
+        statuses = await StatusReader(self._service.shards, self._sees).read(parent_ids)
+        parents = [Parent(each, awaited.get(each, FINISHED), statuses[each]) for each in parent_ids]
+        return [each for each in parents if awaited or each.status != Status.FINISHED]
+
+
+def _takes_jobs_of(worker: WorkerView, queue: str) -> bool:
+    return serves(worker.queues, queue) and is_alive(worker) and worker.state != _DRAINING
+
+
+async def _read_rate_limit(shard: Shard, key: str, places: bytes | None) -> RateLimitFacts:
+    prefix = shard.prefix
+    held, waiting = await shard.execute(
+        ("ZCARD", keys.rate_limit_places(prefix, key)),
+        ("ZCARD", keys.rate_limit_waiting(prefix, key)),
+        tolerate_wrong_types=True,
+    )
+    return RateLimitFacts(key, integer_of(places) or None, held or 0, waiting or 0)
+
+
+async def _read_scaler(shards: Shards, limits: Limits) -> ScalerFacts | None:
+    shard = shards.all[0]
+    try:
+        view = await view_scaler(shards)
+        (learned,) = await shard.execute(("GET", keys.scaler(shard.prefix, "learned")), tolerate_wrong_types=True)
+    except JobQueueError:
+        return None
+    state, breaker = view.state, view.state.launch_breaker
+    boot_seconds = (json_object(learned) or {}).get("boot_seconds")
+    expected = float(boot_seconds) if isinstance(boot_seconds, int | float) else 0.0
+    applied = state.overrides.applied_to(limits)
+    until = [breaker.not_before, *breaker.cooldowns.values()]
+    is_held_back = bool(breaker.cooling_pools(state.now)) or breaker.not_before > state.now
+    reason = (view.report or {}).get("reason") or (view.decisions[0].get("reason") if view.decisions else "")
+    return ScalerFacts(
+        leader=None if view.leadership is None else view.leadership.address,
+        is_paused=state.overrides.paused,
+        reason=str(reason),
+        instances=len(view.instances),
+        boot_etas=sorted(
+            max(0.0, expected - (state.now - each.instance.launched_at))
+            for each in view.instances
+            if each.phase is InstancePhase.BOOTING
+        ),
+        pending_launches=state.pending_launches,
+        max_workers=applied.max_workers,
+        budget_per_hour=applied.hourly_budget,
+        held_back=breaker.last_failure if is_held_back else "",
+        held_back_seconds=max(0.0, max(until) - state.now) if is_held_back else 0.0,
+    )
+
+
+def _unix(text: str | None) -> float | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None

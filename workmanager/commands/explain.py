@@ -1,0 +1,16 @@
+"""`workmanager explain`: say why a job does not run."""
+
+from collections.abc import Sequence
+
+from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.output import print_json, print_line
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = client_parser("explain", __doc__)
+    parser.add_argument("id", metavar="ID")
+    options = parser.parse_args(arguments)
+    with open_client(options) as client:
+        answer = client.explain(options.id)
+    print_json(answer) if options.json else print_line(answer["sentence"])
+    return 0
