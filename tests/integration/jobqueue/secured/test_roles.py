@@ -2,12 +2,26 @@
 
 import asyncio
 import contextlib
+import json
 
 import pytest
 import redis
 
 from jobqueue.audit import Author, read_audit, trim_audit
+from jobqueue.callbacks.outbox import (
+    Attempt,
+    Report,
+    claim_callbacks,
+    has_due,
+    is_waiting_for,
+    report_callbacks,
+    retry_callbacks,
+)
+from jobqueue.callbacks.outbox import (
+    Outcome as CallbackOutcome,
+)
 from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.callback_listing import dead_callbacks, view_callback
 from jobqueue.inspection.counters import read_counts
 from jobqueue.inspection.job_views import read_statuses, view_jobs
 from jobqueue.inspection.listing import list_jobs
@@ -79,6 +93,27 @@ async def test_the_job_lifecycle_is_permitted(shard: Shard, workers_shard: Shard
     assert await requeue(shard, ["d"], now=NOW) == ["queued"]
     assert await delete(shard, ["d", "a"]) == ["deleted", "deleted"]
     await unregister(workers_shard, "w1", ["default"])
+
+
+async def test_callbacks_are_permitted(shard: Shard, workers_shard: Shard) -> None:
+    asked = {"url": "https://example.com/", "host": "example.com:443", "events": ["finished", "failed", "canceled"]}
+    await enqueue_jobs(shard, "a", "b", "c", callback=json.dumps(asked))
+    a, b = await claim_jobs(workers_shard, 2)
+    assert (await finish(workers_shard, "w1", [success_outcome(a), failed_outcome(b)], now=NOW)).lost == ()
+    assert await cancel(shard, ["c"], now=NOW) == [CancelResult("canceled")]
+    assert await has_due(shard)
+    entries = await claim_callbacks(shard, "token", 10, 8)
+    attempt = Attempt("", 1, 500)
+    reports = [Report(entry.id, entry.token, CallbackOutcome.DEAD, attempt, 0, host_works=False) for entry in entries]
+    assert await report_callbacks(shard, reports) == []
+    assert len(await dead_callbacks(shard, 0, (0, ""), 10)) == 3
+    assert await retry_callbacks(shard, [entries[0].id]) == [True]
+    assert await view_callback(shard, entries[0].id) is not None
+    assert await is_waiting_for(shard, "example.com:443")
+    # The end of a job that was told of before.
+    assert await requeue(shard, ["b"], now=NOW) == ["queued"]
+    (b,) = await claim_jobs(workers_shard)
+    assert (await finish(workers_shard, "w1", [success_outcome(b)], now=NOW)).lost == ()
 
 
 async def test_recovery_after_lost_and_failed_jobs_is_permitted(shard: Shard, workers_shard: Shard) -> None:
