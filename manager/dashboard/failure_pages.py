@@ -35,7 +35,9 @@ class FailurePages:
         """Show the groups of the newest failures."""
         query = QUERY.parse(request.scope["query_string"])
         caller, queue = caller_of(request.scope), query["queue"] or None
-        page, sample = await asyncio.gather(self._read(request, queue, query["cursor"] or None), self._sampler.after(0))
+        page, sample = await asyncio.gather(
+            self._read(request, queue, query["cursor"] or None), self._sampler.current()
+        )
         counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
         of_queue = counts.total if queue is None else counts.queues.get(queue)
         return self._pages.page(

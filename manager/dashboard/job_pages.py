@@ -1,5 +1,6 @@
 """The pages of jobs: lists by status, and one job with what can be done to it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -106,10 +107,12 @@ class JobPages:
             return function in (None, job.function) and (group is None or group_key(job) == group)
 
         searches = function is not None or group is not None
-        page = await self._reader.newest(
-            *(caller, status), queue=queue, cursor=query["cursor"] or None, matches=matches if searches else None
+        page, sample = await asyncio.gather(
+            self._reader.newest(
+                *(caller, status), queue=queue, cursor=query["cursor"] or None, matches=matches if searches else None
+            ),
+            self._sampler.current(),
         )
-        sample = await self._sampler.after(0)
         counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
         total = counts.total if queue is None else counts.queues.get(queue)
         return self._pages.page(

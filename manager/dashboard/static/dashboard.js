@@ -113,13 +113,12 @@ function merge(old, next) {
   const kept = new Set([...next.children].map((each) => each.id));
   let place = old.firstChild;
   for (const wanted of [...next.childNodes]) {
-    const known = wanted.id ? byId.get(wanted.id) : null;
-    while (known && place && place !== known && !(place.id && kept.has(place.id))) place = removed(place);
-    const present = known || (place && !place.id && !wanted.id && isAlike(place, wanted) ? place : null);
+    const present = wanted.id ? byId.get(wanted.id) : alike(place, wanted);
     if (!present) {
       old.insertBefore(wanted, place);
       continue;
     }
+    while (place && place !== present && !(place.id && kept.has(place.id))) place = removed(place);
     if (present === place) place = place.nextSibling;
     else old.insertBefore(present, place);
     mergeNode(present, wanted);
@@ -133,8 +132,13 @@ function removed(node) {
   return next;
 }
 
-function isAlike(one, other) {
-  return one.nodeType === other.nodeType && one.nodeName === other.nodeName;
+// The next node that can become the wanted one: what stands before it is white space, or has gone.
+function alike(place, wanted) {
+  if (wanted.nodeType !== Node.ELEMENT_NODE) return place && place.nodeType === wanted.nodeType ? place : null;
+  for (let each = place; each; each = each.nextSibling) {
+    if (!each.id && each.nodeName === wanted.nodeName && each.className === wanted.className) return each;
+  }
+  return null;
 }
 
 function mergeNode(old, next) {

@@ -1,29 +1,66 @@
-"""Fixtures: managers as browsers open them, with and without keys."""
+"""Fixtures: managers as browsers open them, with and without keys. All tests share them: a start takes seconds."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.acceptance.dashboard.pages import Visitor
 from tests.acceptance.http.conftest import Start
-from tests.acceptance.http.conftest import manager as manager
-from tests.acceptance.http.conftest import server as server
-from tests.acceptance.http.conftest import start as start
 from tests.acceptance.manager.keyed_managers import OPERATOR
 from tests.acceptance.manager.manager_program import ManagerProgram
 from workmanager.local.valkey import ValkeyServer
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """A Redis server."""
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey"), settings={"appendfsync": "no"})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def start(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Return a function that starts managers. Kill them afterwards, and check that none logged an error."""
+    programs: list[ManagerProgram] = []
+    directory = tmp_path_factory.mktemp("managers")
+
+    def start_one(*arguments: str, directory: Path = directory, **settings: str) -> ManagerProgram:
+        programs.append(ManagerProgram(directory, server.url, arguments, **settings).wait_until_ready())
+        return programs[-1]
+
+    yield start_one
+    for program in programs:
+        program.kill()
+    for program in programs:
+        assert "Traceback" not in program.log
+        assert " ERROR " not in program.log
+
+
+@pytest.fixture(scope="session")
+def manager(start: Start) -> ManagerProgram:
+    """A manager without keys."""
+    return start()
+
+
+@pytest.fixture(scope="session")
 def keyed(start: Start) -> ManagerProgram:
     """A manager that asks for keys."""
     return start(API_KEYS=OPERATOR)
 
 
+@pytest.fixture(scope="session")
+def prefixed(start: Start) -> ManagerProgram:
+    """A manager below a path prefix, which hides the arguments of a function."""
+    return start(ROOT_PATH="/queue", HIDE_ARGUMENTS="sleep")
+
+
 @pytest.fixture
 def api(manager: ManagerProgram, server: ValkeyServer) -> Iterator[httpx.Client]:
-    """A client of a manager without keys, on an empty queue."""
+    """A client of the manager without keys, on an empty queue."""
     server.command("FLUSHALL")
     with manager.client() as client:
         yield client

@@ -5,8 +5,8 @@ import pytest
 
 from tests.acceptance.dashboard.pages import Visitor
 from tests.acceptance.dashboard.test_pages import HOSTILE, submit
-from tests.acceptance.http.conftest import Start
 from tests.acceptance.manager.conftest import HEADER, Worker
+from tests.acceptance.manager.manager_program import ManagerProgram
 from workmanager.local.valkey import ValkeyServer
 
 
@@ -124,12 +124,12 @@ def test_a_waiting_job_says_why_it_does_not_run(api: httpx.Client, visitor: Visi
     assert "It does not run: queue 'a' is paused" in visitor.open("/dashboard/jobs/some").text
 
 
-def test_arguments_are_hidden_where_the_operator_says_so(server: ValkeyServer, start: Start) -> None:
+def test_arguments_are_hidden_where_the_operator_says_so(server: ValkeyServer, prefixed: ManagerProgram) -> None:
     server.command("FLUSHALL")
-    with start(HIDE_ARGUMENTS="sleep", ROOT_PATH="/queue").client() as client:
+    with prefixed.client() as client:
         submit(client, id="some", function="sleep", kwargs={"seconds": 987654})
         Worker(server.url).fail_all(f"{HEADER}\nValueError: 987654")
-        for path in ("/queue/dashboard/jobs/some", "/queue/dashboard/jobs?status=failed"):
-            page = Visitor(client).open(path)
+        for path in ("jobs/some", "jobs?status=failed", "failures"):
+            page = Visitor(client).open(f"/queue/dashboard/{path}")
             assert "sleep" in page.text
             assert "987654" not in page.html

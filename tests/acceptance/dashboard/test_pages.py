@@ -6,7 +6,6 @@ import httpx
 import pytest
 
 from tests.acceptance.dashboard.pages import Visitor
-from tests.acceptance.http.conftest import Start
 from tests.acceptance.manager.conftest import Worker
 from tests.acceptance.manager.manager_program import ManagerProgram
 from workmanager.local.valkey import ValkeyServer
@@ -114,9 +113,9 @@ def test_pages_load_nothing_from_elsewhere_and_allow_no_inline_code(api: httpx.C
         assert api.get(f"/dashboard/{path}").is_success
 
 
-def test_pages_work_below_a_path_prefix(server: ValkeyServer, start: Start) -> None:
-    manager = start(ROOT_PATH="/queue")
-    with manager.client() as client:
+def test_pages_work_below_a_path_prefix(server: ValkeyServer, prefixed: ManagerProgram) -> None:
+    server.command("FLUSHALL")
+    with prefixed.client() as client:
         visitor = Visitor(client)
         page = visitor.open("/queue/")
         assert page.links["Queues"] == "/queue/dashboard/queues"
