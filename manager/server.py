@@ -191,7 +191,8 @@ class ManagerServer:
             shards,
             callback_guard(settings),
             parse_secrets(settings.callback_secrets),
-            settings.callback_retry_intervals,
+            retry_intervals=settings.callback_retry_intervals,
+            timeout_seconds=settings.callback_timeout_seconds,
         )
         self._callbacks.start()
         await self._start_scaler(shards)

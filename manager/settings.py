@@ -59,6 +59,8 @@ class ManagerSettings(QueueSettings):
         tuple[RetryInterval, ...], BeforeValidator(split_at_commas), Field(min_length=1, max_length=20)
     ] = RETRY_INTERVALS
     """Seconds between the attempts to deliver a callback."""
+    callback_timeout_seconds: float = Field(default=30.0, ge=1.0, le=60.0)
+    """How long an attempt may take."""
     cluster_hosts: CommaSeparated = ()
     """Hosts of the Redis Cluster that the managers administer, see `manager.cluster.slot_ranges.parse_hosts`."""
     cluster_url: str | None = None

@@ -15,7 +15,7 @@ from jobqueue.stored_values import name_of, number_of
 from jobqueue.timestamps import clock_argument
 
 LEASE_SECONDS = 60.0
-"""How long an entry is leased to be sent; longer than an attempt may take."""
+"""How long an entry is leased to a listener."""
 MAX_IN_FLIGHT_PER_HOST = 8
 """How many callbacks are sent to one host at a time, by all managers; on each shard its share, at least one."""
 DELIVERED_TTL_SECONDS = DAY_SECONDS
@@ -92,7 +92,14 @@ async def is_waiting_for(shard: Shard, host: str) -> bool:
 
 
 async def claim_callbacks(
-    shard: Shard, token: str, count: int, per_host: int, *, host: str = "", now: float | None = None
+    shard: Shard,
+    token: str,
+    count: int,
+    per_host: int,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    host: str = "",
+    now: float | None = None,
 ) -> list[Entry]:
     """Lease up to `count` entries that are due, at most `per_host` at a time of each host, or of this host alone.
 
@@ -103,7 +110,7 @@ async def claim_callbacks(
     """
     rows: list[list[Any]] = await shard.run(
         script("claim_callbacks"),
-        *(clock_argument(now), token, repr(LEASE_SECONDS), count, per_host, host),
+        *(clock_argument(now), token, repr(lease_seconds), count, per_host, host),
         replicate=True,
     )
     return [entry_of(name_of(callback_id), flat, token) for callback_id, flat in rows]

@@ -24,11 +24,12 @@ local function bring_forward(host)
 end
 
 local function note_host(host, works)
-  local failures = host_state(host)
+  local failures, paused_until = host_state(host)
   if works == '1' then
     if failures > 0 then redis.call('DEL', state_of(host)) end
     if failures >= FAILURES_UNTIL_PAUSE then bring_forward(host) end
-  elseif works == '0' then
+  elseif works == '0' and paused_until <= now then
+    -- Others that were being sent when the pause began say nothing new.
     failures = failures + 1
     redis.call('HSET', state_of(host), 'failures', failures)
     if failures >= FAILURES_UNTIL_PAUSE then

@@ -20,8 +20,6 @@ from manager.callbacks.verdict import retry_after
 from outgoing.async_client import open_async_client
 from outgoing.guard import AddressRefused, Guard
 
-TOTAL_SECONDS = 30.0
-"""How long an attempt may take, the look-up of the name and a slow answer included."""
 MAX_ANSWER_BYTES = 64 * 1024
 """How much of an answer is read: a connection can be used again only if all of it is."""
 SHOWN_ANSWER_BYTES = 1024
@@ -36,15 +34,17 @@ class Delivery:
     Args:
         guard: judges the addresses.
         secrets: sign each callback; none of them: it is not signed.
+        timeout_seconds: how long an attempt may take, the look-up of the name and a slow answer included.
     """
 
-    def __init__(self, guard: Guard, secrets: Sequence[bytes]) -> None:
+    def __init__(self, guard: Guard, secrets: Sequence[bytes], timeout_seconds: float) -> None:
         self._secrets = secrets
+        self._timeout_seconds = timeout_seconds
         # Threads of its own: name servers that do not answer must not delay what else the manager does.
         self._resolver = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="callback-names")
         self._client = open_async_client(
             guard,
-            timeout_seconds=TOTAL_SECONDS,
+            timeout_seconds=timeout_seconds,
             ssl_context=ssl.create_default_context(),
             max_connections=MAX_CONNECTIONS,
             resolver=self._resolver,
@@ -56,7 +56,7 @@ class Delivery:
         began_at, started = time.time(), time.monotonic()
         status, error, answer, wait_seconds = None, "", b"", 0.0
         try:
-            async with asyncio.timeout(TOTAL_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 body = message(entry)
                 async with self._client.stream(
                     "POST", entry.url, content=body, headers=headers(entry.id, self._secrets, int(began_at), body)
@@ -65,7 +65,7 @@ class Delivery:
                     wait_seconds = retry_after(response.headers.get("retry-after"), began_at)
                     answer = await _first_bytes(response)
         except TimeoutError:
-            error = f"no answer within {TOTAL_SECONDS:g} s" if status is None else ""
+            error = f"no answer within {self._timeout_seconds:g} s" if status is None else ""
         except AddressRefused as refusal:
             error = str(refusal)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError, ssl.SSLError) as failure:

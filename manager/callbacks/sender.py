@@ -20,7 +20,6 @@ from jobqueue import keys
 from jobqueue.backoff import Backoff, jittered_seconds
 from jobqueue.callbacks.entry import Entry
 from jobqueue.callbacks.outbox import (
-    LEASE_SECONDS,
     MAX_IN_FLIGHT_PER_HOST,
     Outcome,
     Report,
@@ -42,7 +41,9 @@ POLL_SECONDS = 0.25
 MAX_IN_FLIGHT = 400
 """How many callbacks a manager sends at a time, to all hosts."""
 CLAIM_LIMIT = 100
-REPORT_SECONDS = LEASE_SECONDS / 2
+LEASE_MARGIN_SECONDS = 5.0
+"""An entry is leased for so much longer than an attempt may take."""
+REPORT_SECONDS = 30.0
 """How long a report is tried while its shard is away. Later, the entry is sent again anyway."""
 STOP_SECONDS = 5.0
 """How long a manager that stops waits for answers. What has none by then is sent again by another one."""
@@ -58,15 +59,23 @@ class CallbackSender:
     Args:
         signing_keys: sign each callback; the newest first.
         retry_intervals: seconds between the attempts.
+        timeout_seconds: how long an attempt may take.
     """
 
     def __init__(
-        self, shards: Shards, guard: Guard, signing_keys: Sequence[bytes], retry_intervals: Sequence[float]
+        self,
+        shards: Shards,
+        guard: Guard,
+        signing_keys: Sequence[bytes],
+        *,
+        retry_intervals: Sequence[float],
+        timeout_seconds: float,
     ) -> None:
         self._shards = shards
         self._guard = guard
         self._signing_keys = signing_keys
         self._retry_intervals = retry_intervals
+        self._timeout_seconds = timeout_seconds
         self._per_host = max(1, MAX_IN_FLIGHT_PER_HOST // len(shards))
         self._delivery: Delivery | None = None
         self._loading = asyncio.Lock()
@@ -124,13 +133,16 @@ class CallbackSender:
         if room <= 0 or not await has_due(shard):
             return []
         await self._load()
-        return await claim_callbacks(shard, secrets.token_hex(8), room, self._per_host)
+        lease_seconds = self._timeout_seconds + LEASE_MARGIN_SECONDS
+        return await claim_callbacks(shard, secrets.token_hex(8), room, self._per_host, lease_seconds=lease_seconds)
 
     async def _load(self) -> None:
         async with self._loading:
             if self._delivery is None:
                 module = await asyncio.to_thread(importlib.import_module, "manager.callbacks.delivery")
-                self._delivery = await asyncio.to_thread(module.Delivery, self._guard, self._signing_keys)
+                self._delivery = await asyncio.to_thread(
+                    module.Delivery, self._guard, self._signing_keys, self._timeout_seconds
+                )
 
     async def _deliver(self, shard: Shard, entry: Entry, freed: asyncio.Event) -> None:
         assert self._delivery is not None

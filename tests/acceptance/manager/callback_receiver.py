@@ -66,7 +66,8 @@ class Receiver:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        receiver = self
+        """Start to serve, again on the same port after `stop`."""
+        receiver, self.is_stopped = self, False
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -75,8 +76,10 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 received = Received(self.path, headers, body)
-                reply = receiver.answer(received)
-                receiver.requests.append(received)
+                try:
+                    reply = receiver.answer(received)
+                finally:
+                    receiver.requests.append(received)
                 self.send_response(reply.status)
                 for name, value in (reply.headers or {}).items():
                     self.send_header(name, value)
@@ -99,6 +102,8 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
+        """Serve no more: connections are refused."""
+        self.is_stopped = True
         self._server.shutdown()
         self._server.server_close()
 

@@ -195,9 +195,13 @@ async def test_a_host_that_is_down_is_asked_by_one_attempt_after_a_pause(shard: 
     await report_callbacks(shard, [report(entry, Outcome.RETRY, down, 600, host_works=False) for entry in entries])
     assert await claimed(shard) == []
     assert not await has_due(shard)
-    later = await soon(shard, 41)
+    later = await soon(shard, 6)
     (probe,) = await claimed(shard, now=later)
     assert await claimed(shard, now=later) == []
+    await report_callbacks(shard, [report(probe, Outcome.RETRY, down, 600, host_works=False)], now=later)
+    assert await claimed(shard, now=later + 9) == []
+    later += 11
+    (probe,) = await claimed(shard, now=later)
     # It works again: all that waited comes at once, also what would have waited longer.
     await report_callbacks(shard, [report(probe, Outcome.DELIVERED, ATTEMPT, host_works=True)], now=later)
     delivered = {probe.id}
