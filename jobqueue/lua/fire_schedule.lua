@@ -55,7 +55,7 @@ if not manual and (stored[2] ~= expected or stored[3]) then return {'changed'} e
 
 if not manual then
   local blocked = {}
-  local repeated = run ~= '' and stored[4] and tonumber(run) <= tonumber(stored[4])
+  local repeated = run ~= '' and tonumber(run) <= number(stored[4], -1, -1, 1e12)
   if run ~= '' and overlap ~= 'allow' and not repeated then blocked = unended() end
   if #blocked > 0 and overlap ~= 'skip' then
     if not stored[5] then redis.call('HSET', key, 'held', '1') end

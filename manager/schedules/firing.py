@@ -10,7 +10,7 @@ import logging
 from redis.exceptions import RedisError
 
 from jobqueue.backoff import Outage
-from jobqueue.errors import JobQueueError
+from jobqueue.errors import JobQueueError, UnexpectedContent
 from jobqueue.lifecycle.control import cancel
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
@@ -68,11 +68,20 @@ class ScheduleFiring:
         due, redis_time = await read_due(shard, now=now)
         for stored in due:
             if stored.schedule is None:
-                if stored.name not in self._unreadable:
-                    self._unreadable.add(stored.name)
-                    log.error("event=schedule_unreadable schedule=%s: %s", stored.name, stored.problem)
+                self._tell_unreadable(stored.name, stored.problem)
                 continue
-            await self._fire(shard, stored, redis_time, now)
+            try:
+                await self._fire(shard, stored, redis_time, now)
+            except UnexpectedContent as error:
+                # What something else has written into one schedule must not keep the others from running.
+                self._tell_unreadable(stored.name, str(error))
+            else:
+                self._unreadable.discard(stored.name)
+
+    def _tell_unreadable(self, name: str, problem: str) -> None:
+        if name not in self._unreadable:
+            self._unreadable.add(name)
+            log.error("event=schedule_unreadable schedule=%r: %s", name, problem)
 
     async def _fire(self, shard: Shard, stored: Stored, redis_time: float, now: float | None) -> None:
         for _ in range(MAX_STEPS):

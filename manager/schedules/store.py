@@ -26,6 +26,8 @@ LATE_SECONDS = 10
 REMEMBERED_SECONDS = 3600
 """How long the last instant of a deleted schedule is remembered: one with the same name does not run it again."""
 _DUE_LIMIT = 1_000
+_READ_AT_ONCE = 50
+"""Schedules of at most 64 KiB, as they are sent; they are stored with the job in two forms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +216,14 @@ async def fire(
 
 
 async def _read(shard: Shard, names: Sequence[str]) -> list[Stored]:
-    if not names:
-        return []
-    flats = await shard.execute(
-        *(("HGETALL", keys.schedule(shard.prefix, name)) for name in names), tolerate_wrong_types=True
-    )
-    found = (_stored(name, record_of(flat)) for name, flat in zip(names, flats, strict=True))
-    return [stored for stored in found if stored is not None]
+    found: list[Stored] = []
+    for start in range(0, len(names), _READ_AT_ONCE):
+        part = names[start : start + _READ_AT_ONCE]
+        commands = [("HGETALL", keys.schedule(shard.prefix, name)) for name in part]
+        flats = await shard.execute(*commands, tolerate_wrong_types=True)
+        records = (_stored(name, record_of(flat)) for name, flat in zip(part, flats, strict=True))
+        found += (stored for stored in records if stored is not None)
+    return found
 
 
 def _stored(name: str, fields: Mapping[str, bytes]) -> Stored | None:

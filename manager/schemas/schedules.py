@@ -149,7 +149,7 @@ class CatchUpResponse(_Response):
 class PauseResponse(_Response):
     """Since when, by which key and why a schedule is paused."""
 
-    at: str
+    at: str | None
     by: str
     note: str
 
@@ -173,8 +173,8 @@ class ScheduleResponse(_Response):
     last: str | None = Field(description="The last instant that was run or skipped")
     runs: int = Field(description="How often it has run")
     paused: PauseResponse | None
-    created_at: str
-    changed_at: str
+    created_at: str | None
+    changed_at: str | None
 
 
 class SavedSchedule(ScheduleResponse):
@@ -321,10 +321,13 @@ def description(timing: Timing) -> str:
 
 
 def shown(instant: float | None, zone: tzinfo) -> str | None:
-    """Return a time in a time zone, as RFC 3339 has it; None for none."""
+    """Return a time in a time zone, as RFC 3339 has it; None for none, and for one that is no time."""
     if instant is None:
         return None
-    whole = datetime.fromtimestamp(instant, zone)
+    try:
+        whole = datetime.fromtimestamp(instant, zone)
+    except (ValueError, OverflowError, OSError):
+        return None
     text = whole.isoformat(timespec="milliseconds" if whole.microsecond else "seconds")
     return text.replace("+00:00", "Z") if zone is zone_of(UTC_NAME) else text
 

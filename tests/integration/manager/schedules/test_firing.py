@@ -10,7 +10,7 @@ from jobqueue.sharding.shards import Shards
 from manager.schedules.firing import ScheduleFiring
 from manager.schedules.record import CatchUp
 from manager.schedules.run_ids import run_id
-from manager.schedules.store import delete_schedule, read_history, read_schedule
+from manager.schedules.store import delete_schedule, read_history, read_schedule, read_schedules
 from tests.integration.jobqueue.queue_helpers import job_fields, job_status, queued_ids
 from tests.integration.manager.schedules.schedule_harness import (
     CREATED,
@@ -170,13 +170,39 @@ async def test_a_run_is_the_job_that_was_submitted(shards: Shards, manager: Sche
     }
 
 
-async def test_a_record_that_cannot_be_read_keeps_no_other_from_running(
-    shards: Shards, manager: ScheduleFiring
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("definition", "{}"),
+        ("definition", b"\xff"),
+        ("next", "nan"),
+        ("next", "soon"),
+        ("last", "never"),
+        ("runs", "many"),
+        ("held", "x"),
+        ("paused", "[]"),
+        ("revision", b"\xff"),
+    ],
+)
+async def test_what_something_else_has_written_keeps_no_other_schedule_from_running(
+    shards: Shards, manager: ScheduleFiring, field: str, value: str | bytes
 ) -> None:
-    shard = await create(shards, a_schedule("one"))
-    await shard.execute(
-        ("ZADD", keys.schedules(shard.prefix), 1, "bad"),
-        ("HSET", keys.schedule(shard.prefix, "bad"), "definition", "{}", "next", "nan"),
-    )
+    for name in ("bad", "good"):
+        shard = await create(shards, a_schedule(name))
+    bad = shards.of("bad")
+    await bad.execute(("HSET", keys.schedule(bad.prefix, "bad"), field, value))
+    for shard in shards:
+        await manager.fire_due(shard, now=NOW + MINUTE)
+    assert await rows(shards.of("good"), "good") == [("fired", NOW + MINUTE)]
+    assert [stored.name for shard in shards for stored in await read_schedules(shard)].count("bad") == 1
+
+
+async def test_keys_of_other_types_do_not_keep_a_schedule_from_running(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule())
+    for key in (keys.schedule_history, keys.schedule_active, keys.rq_cron_history):
+        await shard.execute(("SET", key(shard.prefix, "nightly"), "no list"))
     await manager.fire_due(shard, now=NOW + MINUTE)
-    assert await rows(shard, "one") == [("fired", NOW + MINUTE)]
+    assert await rows(shard) == [("fired", NOW + MINUTE)]
+    await shard.execute(("DEL", keys.schedules(shard.prefix)), ("SET", keys.schedules(shard.prefix), "no set"))
+    await manager.fire_due(shard, now=NOW + 2 * MINUTE)
+    assert await read_schedules(shard) == []
