@@ -22,6 +22,7 @@ from tests.acceptance.faults.fault_context import FaultContext
 from tests.acceptance.faults.fault_plan import FaultStep
 from tests.acceptance.faults.fault_report import FaultReport, complaints, figures_by_fault, text_table
 from tests.acceptance.faults.load_clients import LoadClients
+from tests.acceptance.faults.schedule_watch import ScheduleWatch
 from tests.acceptance.faults.system_under_test import SystemUnderTest
 
 FAULT_RUN_ERRORS = (AssertionError, OSError, subprocess.SubprocessError, redis.RedisError)
@@ -62,17 +63,21 @@ class FaultRun:
         started_at = time.monotonic()
         system = SystemUnderTest(self.directory, self.server_binary)
         clients = LoadClients(system.urls, DeliveryLedger(), seed=self.seed)
+        schedules = ScheduleWatch(system.urls)
+        wrong_instants: list[str] = []
         found: Mapping[str, Any] = {}
         trouble = ""
         try:
             with _interruptible():
                 await system.start()
                 clients.start()
+                await schedules.start()
                 await asyncio.sleep(_WARM_UP_SECONDS)
                 for step in steps:
                     await asyncio.sleep(step.pause_seconds)
                     await self._run_step(step, system, clients)
                 await clients.stop_submitting()
+                wrong_instants = await schedules.violations()
                 await self._wait_until_delivered(clients)
                 await clients.close()
                 found = await LoadClients(system.urls, clients.ledger, seed=self.seed).find_results(
@@ -89,7 +94,16 @@ class FaultRun:
         verdict = check_deliveries(
             clients.ledger if is_complete else _only_delivered(clients.ledger), found, excused=self._excused_times()
         )
-        return self._summary(clients.ledger, verdict, time.monotonic() - started_at, interrupted, trouble)
+        seconds = time.monotonic() - started_at
+        return self._summary(
+            clients.ledger,
+            verdict,
+            schedules.instants,
+            wrong_instants,
+            seconds,
+            interrupted=interrupted,
+            trouble=trouble,
+        )
 
     async def _run_step(self, step: FaultStep, system: SystemUnderTest, clients: LoadClients) -> None:
         loop = asyncio.get_running_loop()
@@ -151,7 +165,15 @@ class FaultRun:
         return [_excused_time(at) for at in self._power_cuts]
 
     def _summary(
-        self, ledger: DeliveryLedger, verdict: Verdict, seconds: float, interrupted: bool, trouble: str
+        self,
+        ledger: DeliveryLedger,
+        verdict: Verdict,
+        instants: int,
+        wrong_instants: list[str],
+        seconds: float,
+        *,
+        interrupted: bool,
+        trouble: str,
     ) -> dict[str, Any]:
         figures = figures_by_fault(self._reports)
         if figures:
@@ -174,8 +196,9 @@ class FaultRun:
             "by_fault": figures,
             "recovered": all(report.recovered for report in self._reports),
             **{name: len(ids) for name, ids in asdict(verdict).items()},
+            "schedule_instants": instants,
             "missing_oldest_seconds": round(max(missing_ages, default=0.0), 2),
-            "complaints": [*wrong, *([trouble] if trouble else [])],
+            "complaints": [*wrong, *wrong_instants, *([trouble] if trouble else [])],
         }
         _print(summary)
         return summary

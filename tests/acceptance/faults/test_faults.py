@@ -48,6 +48,7 @@ def test_no_acknowledged_job_is_lost(faults: str, tmp_path: Path) -> None:
     assert (summary["lost"], summary["doubled"], summary["wrong"], summary["recovered"]) == (0, 0, 0, True), run.stdout
     assert run.returncode == 0, summary["complaints"]
     assert summary["acknowledged"] > 100
+    assert summary["schedule_instants"] > 20
     assert [report["fault"] for report in reports] == faults.split(",")
     for report in reports:
         assert report["fault"] in BLOCKS_WRITES or report["without_writes_seconds"] <= MAX_SILENCE_SECONDS, report

@@ -51,7 +51,22 @@ def test_manager_and_worker_serve_jobs_without_permission_errors(manager: Manage
         assert client.get("/jobs/fails?wait=55").json()["status"] == "failed"
         client.post("/jobs", json={"function": "noop", "id": "soon", "delay": 0.5})
         assert client.get("/jobs/soon?wait=55").json()["status"] == "finished"
-        for path in ("/status", "/workers", "/queues", "/metrics", "/jobs?status=finished", "/readyz"):
+        schedule = {"every": 1, "overlap": "queue", "max_runs": 2, "job": {"function": "noop"}}
+        assert client.put("/schedules/often", json=schedule).status_code == 201
+        until(lambda: client.get("/schedules/often").json()["runs"] == 2)
+        for verb in ("pause", "resume", "trigger"):
+            assert client.post(f"/schedules/often/{verb}").is_success
+        assert client.delete("/schedules/often").is_success
+        for path in (
+            "/schedules",
+            "/audit",
+            "/status",
+            "/workers",
+            "/queues",
+            "/metrics",
+            "/jobs?status=finished",
+            "/readyz",
+        ):
             assert client.get(path).status_code == 200, path
         assert client.post("/queues/default/requeue-failed").status_code == 200
         assert client.delete("/jobs/soon").status_code in (200, 204)
