@@ -240,6 +240,8 @@ class ScheduleRoutes:
                 detail = f"there are {MAX_SCHEDULES} schedules on this shard: delete some that are not used any more"
                 raise Problem(TOO_MANY_SCHEDULES, detail)
         answer = self._document(schedule, saved.progress) | {"outcome": saved.outcome}
+        if (warning := await self._queue.service.monitor.warning(schedule.template.queue)) is not None:
+            answer["warning"] = warning
         if saved.outcome != "created" or dry_run:
             return json_response(answer)
         return json_response(answer, 201, {"Location": f"/schedules/{name}"})

@@ -181,6 +181,7 @@ class SavedSchedule(ScheduleResponse):
     """A schedule that was sent, and whether it was `created`, `changed`, or the `same` already."""
 
     outcome: str
+    warning: str | None = Field(default=None, description="Why its jobs would not run for now; missing if they would")
 
 
 class UnreadableSchedule(_Response):

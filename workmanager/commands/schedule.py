@@ -32,8 +32,8 @@ def main(arguments: Sequence[str]) -> int:
                 _show(schedules.show(options.name), as_json=options.json)
             case "put":
                 saved = schedules.put(options.name, _body(options), dry_run=options.dry_run)
-                names = ("name", "outcome", "description", "next")
-                print_json(saved) if options.json else print_fields({name: saved[name] for name in names})
+                names = ("name", "outcome", "description", "next", "warning")
+                print_json(saved) if options.json else print_fields({name: saved.get(name) for name in names})
             case "delete":
                 schedules.delete(options.name)
                 answer = {"name": options.name, "deleted": True}
