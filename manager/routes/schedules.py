@@ -1,5 +1,6 @@
 """`/schedules`: create, show, list, change, pause, resume, trigger and delete schedules, and preview expressions."""
 
+import asyncio
 import re
 import time
 from collections.abc import Sequence
@@ -185,22 +186,8 @@ class ScheduleRoutes:
     async def preview(self, request: Request) -> Response:
         """Show when a cron expression runs, and what changes of the clock do to it."""
         query = PREVIEW_QUERY.parse(request.scope["query_string"])
-        now = time.time()
-        try:
-            zone = zone_of(query["timezone"])
-        except ValueError as error:
-            raise Problem(BAD_QUERY, f"timezone: {error}", parameter="timezone") from error
-        try:
-            check_cron(query["cron"], zone, now)
-        except ValueError as error:
-            raise Problem(BAD_QUERY, f"cron: {error}", parameter="cron") from error
-        timing = Timing(query["cron"], None, query["timezone"])
-        instants, changes = instant_documents(
-            *(list(islice(timing.after(now), query["limit"])), clock_changes(query["cron"], zone, now), zone)
-        )
-        answer = {"cron": query["cron"], "timezone": query["timezone"], "description": description(timing)}
-        shown = {"instants": instants, "clock_changes": changes, "time_zone_rules": rules_version()}
-        return json_response(answer | shown)
+        # Rare instants are far apart: it looks at many years.
+        return json_response(await asyncio.to_thread(_preview, query["cron"], query["timezone"], query["limit"]))
 
     async def show(self, request: Request) -> Response:
         """Show a schedule: what comes, and what it has done."""
@@ -214,7 +201,8 @@ class ScheduleRoutes:
             raise Problem(NO_SUCH_SCHEDULE, f"{stored.problem}: delete it, or put another one in its place")
         zone = zone_of(schedule.timing.timezone)
         history, active = await self._schedules.history(name)
-        instants, changes = instant_documents(_upcoming(schedule, progress), _changes(schedule, now), zone)
+        upcoming = await asyncio.to_thread(_upcoming, schedule, progress)
+        instants, changes = instant_documents(upcoming, _changes(schedule, now), zone)
         return json_response(
             self._document(schedule, progress)
             | {"upcoming": instants, "clock_changes": changes}
@@ -229,7 +217,7 @@ class ScheduleRoutes:
         if not _NAME.fullmatch(name) or name == _RESERVED:
             reason = f"must match {NAME_PATTERN}, and not be {_RESERVED!r}"
             raise Problem(INVALID, f"name: {reason}", errors=[{"field": "name", "message": reason}])
-        schedule = build_schedule(name, raw, self._job_factory, caller.limiter)
+        schedule = await asyncio.to_thread(build_schedule, name, raw, self._job_factory, caller.limiter)
         if not caller.sees(schedule.template.queue):
             raise queue_forbidden(caller, schedule.template.queue)
         saved = await self._schedules.put(schedule, author_of(request.scope), _seen_by(caller), dry_run=dry_run)
@@ -304,6 +292,30 @@ class ScheduleRoutes:
         if stored is None or stored.schedule is None:
             raise _no_such_schedule(name)
         return json_response(self._document(stored.schedule, stored.progress))
+
+
+def _preview(cron: str, timezone: str, limit: int) -> dict[str, object]:
+    now = time.time()
+    try:
+        zone = zone_of(timezone)
+    except ValueError as error:
+        raise Problem(BAD_QUERY, f"timezone: {error}", parameter="timezone") from error
+    try:
+        check_cron(cron, zone, now)
+    except ValueError as error:
+        raise Problem(BAD_QUERY, f"cron: {error}", parameter="cron") from error
+    timing = Timing(cron, None, timezone)
+    instants, changes = instant_documents(
+        *(list(islice(timing.after(now), limit)), clock_changes(cron, zone, now), zone)
+    )
+    return {
+        "cron": cron,
+        "timezone": timezone,
+        "description": description(timing),
+        "instants": instants,
+        "clock_changes": changes,
+        "time_zone_rules": rules_version(),
+    }
 
 
 def _seen_by(caller: Caller) -> Sees:

@@ -87,8 +87,8 @@ class Schedule:
         try:
             value = json.loads(text)
             timing = Timing(**value["timing"])
-            # A cron expression and a zone that cannot be read are found now, and not by whoever asks for an instant.
-            timing.next_after(0.0)
+            # What cannot be read is found now, and not by whoever asks for an instant.
+            timing.check()
             if value["overlap"] not in get_args(Overlap) or not isinstance(value["job"], dict):
                 raise ValueError("overlap or job")
             return cls(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, islice, takewhile
 
-from manager.schedules.cron import in_words, instants_after
+from manager.schedules.cron import check_syntax, in_words, instants_after
 from manager.schedules.zones import UTC_NAME, zone_of
 
 MAX_COUNTED = 1_000
@@ -32,6 +32,21 @@ class Timing:
     timezone: str = UTC_NAME
     start: float | None = None
     end: float | None = None
+
+    def check(self) -> None:
+        """Check that it can be evaluated.
+
+        Raises:
+            ValueError, TypeError: it cannot.
+        """
+        zone_of(self.timezone)
+        if self.cron is not None:
+            check_syntax(self.cron)
+        elif not isinstance(self.every_seconds, int) or self.every_seconds < 1:
+            raise ValueError(f"an interval of {self.every_seconds!r} seconds")
+        for bound in (self.start, self.end):
+            if bound is not None and not math.isfinite(bound):
+                raise ValueError(f"{bound!r} is no time")
 
     def after(self, instant: float) -> Iterator[float]:
         """Yield the instants after another one, in order."""
