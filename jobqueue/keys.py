@@ -169,6 +169,41 @@ def parents_to_settle(prefix: str) -> str:
     return f"{prefix}:wm:settle"
 
 
+def lane(prefix: str, queue_name: str, name: str) -> str:
+    """List of the jobs of a queue that have the same limits and fair key; the head is next."""
+    return f"{prefix}:wm:lane:{queue_name}:{name}"
+
+
+def ring(prefix: str, queue_name: str) -> str:
+    """Sorted set of the lanes of a queue from which a job may be taken, in turn."""
+    return f"{prefix}:wm:ring:{queue_name}"
+
+
+def later(prefix: str, queue_name: str) -> str:
+    """Sorted set of the lanes of a queue that wait for a rate, by when it allows the next job."""
+    return f"{prefix}:wm:later:{queue_name}"
+
+
+def limits(prefix: str) -> str:
+    """Sorted set of the keys of all limits, by when a job was last taken under it."""
+    return f"{prefix}:wm:limits"
+
+
+def limit(prefix: str, key: str) -> str:
+    """Hash: the numbers of a limit, and what has been used of its rate."""
+    return f"{prefix}:wm:limit:{key}"
+
+
+def limit_holders(prefix: str, key: str) -> str:
+    """Sorted set of the jobs that run under a limit, by since when."""
+    return f"{prefix}:wm:limit-holders:{key}"
+
+
+def limit_blocked(prefix: str, key: str) -> str:
+    """Set of the lanes that wait for a place of a limit, each with its queue."""
+    return f"{prefix}:wm:limit-blocked:{key}"
+
+
 def workflow(prefix: str, workflow_id: str) -> str:
     """Hash: a workflow: its state, and its jobs by their local names."""
     return f"{prefix}:wm:workflow:{workflow_id}"

@@ -93,6 +93,22 @@ class Dependency(NamedTuple):
     awaited: str = FINISHED
 
 
+class Limit(NamedTuple):
+    """How many jobs with the same key may run at a time, or begin in a time. These numbers hold for a new key.
+
+    Attributes:
+        concurrency: how many may run at a time; None for any number.
+        starts, seconds: how many may begin in this time; None for any number.
+        burst: how many of these may begin at once.
+    """
+
+    key: str
+    concurrency: int | None = None
+    starts: int | None = None
+    seconds: float | None = None
+    burst: int | None = None
+
+
 class NewJob(NamedTuple):
     """A job to be enqueued. Hot path: every request makes one, and a tuple takes a third of a frozen dataclass's time.
 
@@ -112,6 +128,8 @@ class NewJob(NamedTuple):
         depends_on: jobs that it waits for; None if it does not wait. It may be empty: such a job of a workflow begins
             once the whole workflow is written.
         workflow_id: the workflow that it belongs to.
+        limits: those under which it runs.
+        fair_key: the queue is shared fairly among jobs with different ones.
         callback: whom to tell of its end, as JSON: `url`, `host`, `events`, `include`; None for nobody.
     """
 
@@ -133,6 +151,8 @@ class NewJob(NamedTuple):
     isolation: str | None = None
     depends_on: tuple[Dependency, ...] | None = None
     workflow_id: str | None = None
+    limits: tuple[Limit, ...] = ()
+    fair_key: str | None = None
     callback: str | None = None
 
 

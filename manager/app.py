@@ -40,6 +40,7 @@ from manager.routes.health import HealthRoutes
 from manager.routes.job_wait import JobWaitRoute
 from manager.routes.jobs import JobRoutes
 from manager.routes.keys import KeyRoutes
+from manager.routes.limits import LimitRoutes
 from manager.routes.pull import AcknowledgeRoute, PullRoute
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
@@ -153,6 +154,7 @@ def _build_api(
     api.include_router(ExplainRoute(queue, functions, settings.hide_arguments, limits).router())
     api.include_router(WorkflowRoutes(queue, job_factory, metrics).router())
     api.include_router(CallbackRoutes(queue, parse_secrets(settings.callback_secrets)).router())
+    api.include_router(LimitRoutes(queue).router())
     api.include_router(routes.queues.router())
     api.include_router(routes.schedules.router())
     api.include_router(StatusRoutes(queue, functions).router())

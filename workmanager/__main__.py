@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "workflow": ("workmanager.commands.workflow", "submit, show, cancel and retry graphs of jobs"),
     "callbacks": ("workmanager.commands.callbacks", "list callbacks, and send them again"),
     "listen": ("workmanager.commands.listen", "print callbacks, or forward them to a URL on this machine"),
+    "limits": ("workmanager.commands.limits", "list and set limits of how many jobs run"),
     "requeue": ("workmanager.commands.requeue", "run ended jobs again"),
 }
 """Module and summary of each command. The module has `main(arguments) -> exit code`, and is imported only if needed."""

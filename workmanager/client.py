@@ -318,6 +318,30 @@ class Client:
         path = f"/workflows/{_segment(workflow_id)}/retry"
         return dict(self._transport.request_json("POST", path, idempotent=True))
 
+    def limits(self) -> list[dict[str, Any]]:
+        """Return limits of jobs, with who uses them; those under which a job has begun last come first."""
+        return list(self._transport.request_json("GET", "/limits", idempotent=True)["limits"])
+
+    def limit(self, key: str) -> Mapping[str, Any]:
+        """Return one limit: its numbers, and which jobs run under it."""
+        return dict(self._transport.request_json("GET", f"/limits/{_segment(key)}", idempotent=True))
+
+    def set_limit(
+        self, key: str, *, concurrency: int | None = None, rate: str | None = None, burst: int | None = None
+    ) -> Mapping[str, Any]:
+        """Set the numbers of a limit for all jobs, at once: `concurrency`, or `rate` (`100/1m`) with a `burst`."""
+        body = {"concurrency": concurrency, "rate": rate, "burst": burst}
+        return dict(self._transport.request_json("PUT", f"/limits/{_segment(key)}", idempotent=True, json=body))
+
+    def delete_limit(self, key: str) -> None:
+        """Leave the numbers of a limit to its jobs again."""
+        try:
+            self._transport.request("DELETE", f"/limits/{_segment(key)}", idempotent=True)
+        except ClientError as error:
+            # An earlier attempt deleted it, but its answer was lost.
+            if not (error.retried and error.status == HTTPStatus.NOT_FOUND):
+                raise
+
     def create_key(
         self,
         scopes: Sequence[str],

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobqueue import keys
 from jobqueue.inspection.listing import queue_names
+from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, name_of, number_of, pairs, shown_name, text_of
 
@@ -21,6 +22,7 @@ class QueueCounts:
     """One queue's jobs by status, on one shard or summed over several.
 
     Attributes:
+        limited: about how many of the deferred jobs could run now: their limits leave room, or they have a fair key.
         oldest_seconds: how long the next job in line has been waiting; None if the queue is empty.
     """
 
@@ -32,6 +34,7 @@ class QueueCounts:
     failed: int = 0
     canceled: int = 0
     ready_to_enqueue: int = 0
+    limited: int = 0
     oldest_seconds: float | None = None
 
     def __add__(self, other: "QueueCounts") -> "QueueCounts":
@@ -45,6 +48,7 @@ class QueueCounts:
             failed=self.failed + other.failed,
             canceled=self.canceled + other.canceled,
             ready_to_enqueue=self.ready_to_enqueue + other.ready_to_enqueue,
+            limited=self.limited + other.limited,
             oldest_seconds=max(ages, default=None),
         )
 
@@ -233,22 +237,24 @@ async def _count_queues(shard: Shard, names: Sequence[str], now: float) -> list[
             for command in (
                 ("LLEN", keys.queue(prefix, name)),
                 ("LINDEX", keys.queue(prefix, name), 0),
+                ("EXISTS", keys.ring(prefix, name)),
                 *(("ZCARD", keys.registry(prefix, registry, name)) for registry in _REGISTRIES),
             )
         ),
         tolerate_wrong_types=True,
     )
-    width = 2 + len(_REGISTRIES)
+    width = 3 + len(_REGISTRIES)
     rows = [answers[start : start + width] for start in range(0, len(answers), width)]
     heads = {row[1] for row in rows if row[1] is not None}
     ages = await _ages(shard, list(heads), now) if heads else {}
+    with_lanes = [name for name, row in zip(names, rows, strict=True) if row[2]]
+    limited = await shard.run(script("count_limited"), *with_lanes) if with_lanes else ()
+    limited_jobs = dict(zip(with_lanes, limited, strict=True))
     counts = []
-    for name, (queued, head, *cards) in zip(names, rows, strict=True):
+    for name, (queued, head, _, *cards) in zip(names, rows, strict=True):
         scheduled, deferred, started, finished, failed, canceled, ready = (card or 0 for card in cards)
-        oldest = ages.get(head)
-        counts.append(
-            (name, QueueCounts(queued or 0, scheduled, deferred, started, finished, failed, canceled, ready, oldest))
-        )
+        numbers = (queued or 0, scheduled, deferred, started, finished, failed, canceled, ready)
+        counts.append((name, QueueCounts(*numbers, limited_jobs.get(name, 0), ages.get(head))))
     return counts
 
 

@@ -125,10 +125,14 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
         fields += ["status", "deferred"]
         if job.depends_on:
             fields += ["wm_depends_on", json.dumps(job.depends_on, separators=(",", ":"))]
-    elif job.due_at is None:
-        fields += ["status", "queued", "enqueued_at", written_at]
-    else:
+    elif job.due_at is not None:
         fields += ["status", "scheduled"]
+    elif job.limits or job.fair_key is not None:
+        fields += ["status", "deferred", "enqueued_at", written_at, "wm_in_lane", 1]
+    else:
+        fields += ["status", "queued", "enqueued_at", written_at]
+    if job.limits or job.fair_key is not None:
+        fields += _limit_fields(job)
     if job.at_front and (job.due_at is not None or job.depends_on is not None):
         fields += ["enqueue_at_front", 1]
     if job.retries:
@@ -140,7 +144,9 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
     if job.workflow_id is not None:
         fields += ["wm_workflow", job.workflow_id]
     if job.callback is not None:
-        fields += ["wm_callback", job.callback, "wm_at_end", "c"]
+        fields += ["wm_callback", job.callback]
+    if job.callback is not None or job.limits:
+        fields += ["wm_at_end", ("c" if job.callback is not None else "") + ("l" if job.limits else "")]
     options = _options_digest(job)
     if options:
         fields += ["wm_options", options]
@@ -151,9 +157,27 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
 def _mode_and_due(job: NewJob) -> tuple[str, str]:
     if job.depends_on is not None:
         return "W", json.dumps([text for dependency in job.depends_on for text in dependency])
+    if job.due_at is None and (job.limits or job.fair_key is not None):
+        return ("N" if job.at_front else "M"), lane_of(job)
     if job.due_at is None:
         return ("L" if job.at_front else "R"), ""
     return ("A" if job.delay_seconds is None else "D"), repr(job.due_at)
+
+
+def _limit_fields(job: NewJob) -> list[str | int]:
+    fields: list[str | int] = ["wm_lane", lane_of(job)]
+    if job.limits:
+        limits = [{name: value for name, value in limit._asdict().items() if value is not None} for limit in job.limits]
+        fields += ["wm_limits", json.dumps(limits, separators=(",", ":"))]
+    if job.fair_key is not None:
+        fields += ["wm_fair_key", job.fair_key]
+    return fields
+
+
+def lane_of(job: NewJob) -> str:
+    """Return the name of the lane in which a job with limits or a fair key waits: 16 hexadecimal digits."""
+    waits_for = (sorted(limit.key for limit in job.limits), job.fair_key)
+    return blake2b(repr(waits_for).encode(), digest_size=8).hexdigest()
 
 
 def _options_digest(job: NewJob) -> str:

@@ -7,25 +7,14 @@
 --   <prefix>:wm:registering        sorted set: children that some parent may not know of yet; score: since when
 --   <prefix>:wm:settle             hash: parents whose end (or return) their children have not been told yet
 -- Needs _push and _outcomes.
+-- include: _limits
 local REGISTERING = prefix .. ':wm:registering'
 local ENDED = {finished = true, failed = true, stopped = true, canceled = true, deleted = true}
-
--- released: ids to be queued at the end of the call, by queue.
-local released_back, released_front = {}, {}
 
 -- release_child(id, key, queue, at_front, iso): all of its parents have ended as it needs.
 local function release_child(id, key, queue, at_front, iso)
   redis.call('ZREM', prefix .. ':deferred:' .. queue, id)
-  redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
-  local line = at_front and released_front or released_back
-  line[queue] = line[queue] or {}
-  table.insert(line[queue], id)
-end
-
--- queue_released(): puts the released children on their queues.
-local function queue_released()
-  for queue, ids in pairs(released_back) do push(queue, ids, false) end
-  for queue, ids in pairs(released_front) do push(queue, ids, true) end
+  queue_job(id, key, queue, at_front, iso)
 end
 
 -- cancel_child(id, key, queue, parent, ending, ttl, now, iso): it needs a parent to finish that will not.

@@ -1,4 +1,6 @@
 -- What a job has asked for at its end, written by the same script as the end itself.
+-- include: _push
+-- include: _limits
 -- include: _callbacks
 
 -- Ids of jobs whose children are to be told, in this call.
@@ -7,7 +9,7 @@ local ended_parents = {}
 -- end_job(id, key, at_end, status, iso, value): called once when a job has ended for good, after its record says so and
 -- before it is deleted.
 --   at_end  field `wm_at_end` of its record, a letter for each thing to be done: 'd', other jobs depend on it; 'c', a
---           callback. False or nil for a job that asks for nothing, which costs nothing more
+--           callback; 'l', limits. False or nil for a job that asks for nothing, which costs nothing more
 --   status  'finished' | 'failed' | 'stopped' | 'canceled' | 'deleted' (of a job that may have ended before)
 --   iso     the time as RQ writes it
 --   value   the result of a finished job, serialised, in base64
@@ -17,5 +19,6 @@ local function end_job(id, key, at_end, status, iso, value)
     redis.call('HSET', prefix .. ':wm:settle', id, status)
     ended_parents[#ended_parents + 1] = id
   end
+  if string.find(at_end, 'l', 1, true) then leave_limits(id, redis.call('HGET', key, 'wm_limits')) end
   if string.find(at_end, 'c', 1, true) then record_callback(id, key, status, iso, value) end
 end

@@ -1,4 +1,5 @@
 -- What happens to a job that was lost with its worker. Needs _push, _outcomes and _places.
+-- include: _limits
 
 -- take_back(id, key, max_losses, failure_ttl, trace, now, iso): queues a started job again, at the head; ends it if it
 -- was lost too often, or cancelled. `failure_ttl` is that of jobs that set none, `trace` a traceback (zlib-compressed,
@@ -22,9 +23,8 @@ local function take_back(id, key, max_losses, failure_ttl, trace, now, iso)
     note_parents({id})
     redis.call('HINCRBY', prefix .. ':wm:' .. outcome, 'lost', 1)
   else
-    redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
     note_attempt_error(key, iso, worker, 'worker_lost', '')
-    push(queue, {id}, true)
+    queue_job(id, key, queue, true, iso)
   end
   return {id, worker, outcome}
 end

@@ -1,14 +1,15 @@
 -- How a job is retried.
+-- include: _limits
 
 -- retry(id, key, queue, interval, at_front, now, iso): queues a job again, now or after `interval` seconds.
 local function retry(id, key, queue, interval, at_front, now, iso)
   if interval > 0 then
     redis.call('HSET', key, 'status', 'scheduled')
+    leave_limits(id, redis.call('HGET', key, 'wm_limits'))
     redis.call('ZADD', prefix .. ':scheduled:' .. queue, math.ceil(now + interval), id)
     redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue)
   else
-    redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
-    push(queue, {id}, at_front)
+    queue_job(id, key, queue, at_front, iso)
   end
 end
 

@@ -19,6 +19,7 @@ local prefix = KEYS[1]
 -- include: _push
 -- include: _turns
 -- include: _ends
+-- include: _take_limited
 local now, iso, worker, token = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local lease, wanted = tonumber(ARGV[5]), tonumber(ARGV[6])
 local default_result_ttl, default_failure_ttl, max_bytes = ARGV[7], ARGV[8], tonumber(ARGV[9])
@@ -198,12 +199,20 @@ end
 local function visit_queue(queue, most)
   local queue_key = prefix .. ':queue:' .. queue
   local started = {}
-  lease_from(queue, most, started)
+  local has_lanes = redis.call('EXISTS', ring_of(queue), later_of(queue)) > 0
+  if has_lanes then
+    -- Half of what is wanted; the rest only if the queue itself has no more.
+    take_limited(queue, math.ceil((most - #jobs) / 2), now, iso)
+    lease_from(queue, most, started)
+    if #jobs < most and take_limited(queue, most - #jobs, now, iso) > 0 then lease_from(queue, most, started) end
+  else
+    lease_from(queue, most, started)
+  end
   if #started > 0 then
     served[queue_key] = true
     redis.call('ZADD', prefix .. ':wip:' .. queue, unpack(started))
   end
-  if redis.call('LLEN', queue_key) > 0 then
+  if redis.call('LLEN', queue_key) > 0 or (has_lanes and redis.call('EXISTS', ring_of(queue)) == 1) then
     -- Those that serve every queue are woken at the end (end_turns).
     if #jobs > 0 then (taken and add_wake_tokens or wake)(queue, 2) end
   else

@@ -3,9 +3,9 @@
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  number of groups
 -- ARGV[3+] for each group: queue | mode: R tail, L head, D scheduled after a delay, A scheduled at a given instant,
---          or W waits for other jobs
+--          W waits for other jobs, M at the tail or N at the head of a lane (_limits.lua)
 --          | due: seconds since the epoch (D, A), or a list in JSON of the ids of its parents, each followed by
---          'finished' or 'ended' (W); else '' | unique key ('' for none) | its milliseconds | function
+--          'finished' or 'ended' (W), or its lane (M, N); else '' | unique key ('' for none) | its milliseconds | function
 --          | number of shared fields, their names and values
 --          then for each job: number of its group (only if there are several) | id | data
 -- Returns  for each job in order: 1 written | 2 already there with the same content | 0 there with other content
@@ -14,6 +14,7 @@ local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
 -- include: _push
+-- include: _limits
 
 -- Fields that change during a job's life: two submissions are the same whatever these say.
 local VOLATILE = {created_at = true, enqueued_at = true, status = true, retries_left = true, meta = true}
@@ -71,7 +72,7 @@ local function next_due(key, due)
   return string.format('%.17g', score)
 end
 
-local front, back, answers = {}, {}, {}
+local front, back, lanes, answers = {}, {}, {}, {}
 
 -- A child that waits is queued by settle_parents.lua, once its parents know of it and have ended.
 local function wait_for_parents(group, id)
@@ -99,6 +100,10 @@ local function place(group, id)
   elseif mode == 'W' then
     wait_for_parents(group, id)
     if group.written == 0 then redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue) end
+  elseif mode == 'M' or mode == 'N' then
+    local name = mode .. group.due .. ' ' .. queue
+    lanes[name] = lanes[name] or {queue = queue, lane = group.due, at_front = mode == 'N', ids = {}}
+    table.insert(lanes[name].ids, id)
   else
     local scheduled = prefix .. ':scheduled:' .. queue
     redis.call('ZADD', scheduled, mode == 'A' and next_due(scheduled, group.due) or group.due, id)
@@ -131,6 +136,14 @@ for queue, ids in pairs(front) do
   local reversed = {}
   for i = #ids, 1, -1 do reversed[#reversed + 1] = ids[i] end
   push(queue, reversed, true)
+end
+for _, lane in pairs(lanes) do
+  local ids = lane.ids
+  if lane.at_front then
+    ids = {}
+    for i = #lane.ids, 1, -1 do ids[#ids + 1] = lane.ids[i] end
+  end
+  enter_lane(lane.queue, lane.lane, ids, lane.at_front)
 end
 for _, group in ipairs(groups) do
   if group.written > 0 then redis.call('HINCRBY', prefix .. ':wm:enqueued', group.name, group.written) end

@@ -14,6 +14,7 @@ local prefix = KEYS[1]
 -- include: _places
 -- include: _outcomes
 -- include: _restored
+-- include: _limits
 local now, iso, owner, queue = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[5]
 local lock, scheduled = prefix .. ':scheduler-lock:' .. queue, prefix .. ':scheduled:' .. queue
 
@@ -31,18 +32,22 @@ local back, front = {}, {}
 for _, id in ipairs(ids) do
   local key = prefix .. ':job:' .. id
   local fields = redis.call('HMGET', key, 'data', 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at', 'status',
-    'started_at', 'rate_limit_key', 'wm_lease')
+    'started_at', 'rate_limit_key', 'wm_lease', 'wm_lane')
   local status = fields[5]
   local is_due = fields[1] and status and (status == 'scheduled' or stands_nowhere(id, status, queue, fields[8]))
   if is_due and fields[7] and fields[7] ~= '' then
     wait_for_place(id, key, fields[7], now, iso)
   elseif is_due then
-    redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
     -- RQ's rule (rq.job.Job.should_enqueue_at_front); a job that has run before counts as ended.
     local ran = (fields[4] and fields[4] ~= '') or (fields[6] and fields[6] ~= '')
     local at_front = fields[2] == '1' or (fields[3] == '1' and ran)
-    local target = at_front and front or back
-    target[#target + 1] = id
+    if fields[9] then
+      queue_job(id, key, queue, at_front, iso)
+    else
+      redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
+      local target = at_front and front or back
+      target[#target + 1] = id
+    end
   end
 end
 -- As RQ does it: the last one is next in line.

@@ -21,11 +21,15 @@ local function waiting_queues()
   for first = 1, #own, CHUNK do
     local last = math.min(first + CHUNK - 1, #own)
     -- A queue that is empty does not exist.
-    if redis.call('EXISTS', unpack(own, first, last)) > 0 then
+    local lists = {unpack(own, first, last)}
+    for i = first, last do lists[#lists + 1] = prefix .. ':wm:ring:' .. string.sub(own[i], #QUEUE_KEY + 1) end
+    if redis.call('EXISTS', unpack(lists)) > 0 then
       for i = first, last do
         local name, length = string.sub(own[i], #QUEUE_KEY + 1), redis.pcall('LLEN', own[i])
         -- Something that is no list has no jobs.
-        if not is_paused[name] and type(length) == 'number' and length > 0 then waiting[#waiting + 1] = name end
+        local has_jobs = type(length) == 'number' and length > 0
+          or redis.call('EXISTS', prefix .. ':wm:ring:' .. name) == 1
+        if not is_paused[name] and has_jobs then waiting[#waiting + 1] = name end
       end
     end
   end

@@ -23,9 +23,11 @@ if since ~= '' then
 else
   redis.call('HDEL', prefix .. ':wm:paused', queue)
   local length = redis.pcall('LLEN', prefix .. ':queue:' .. queue)
-  if type(length) == 'number' and length > 0 then
+  local lanes = redis.call('ZCARD', prefix .. ':wm:ring:' .. queue)
+  local jobs = (type(length) == 'number' and length or 0) + lanes
+  if jobs > 0 then
     join_turns(queue)
-    wake(queue, length)
+    wake(queue, jobs)
   end
 end
 return 1

@@ -12,6 +12,7 @@ local prefix = KEYS[1]
 -- include: _push
 -- include: _outcomes
 -- include: _places
+-- include: _limits
 local now, iso, ttl, released = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), 0
 for i = #ARGV - 2, 4, -3 do
   local id, token, queue = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -34,8 +35,7 @@ for i = #ARGV - 2, 4, -3 do
         record_cancellation(id, key, queue, ttl, now, iso)
         give_back_place(id, fields[6], now, iso)
       else
-        redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
-        push(queue, {id}, true)
+        queue_job(id, key, queue, true, iso)
       end
       released = released + 1
     end

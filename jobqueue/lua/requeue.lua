@@ -12,6 +12,7 @@ local prefix = KEYS[1]
 -- include: _push
 -- include: _outcomes
 -- include: _places
+-- include: _limits
 local now, iso, answers = clock(ARGV[1]), ARGV[2], {}
 for i = 3, #ARGV, 2 do
   local id, wanted = ARGV[i], ARGV[i + 1]
@@ -27,7 +28,8 @@ for i = 3, #ARGV, 2 do
     redis.call('ZREM', prefix .. ':canceled:' .. queue, id)
     if status == 'failed' then note_final_error(id, key) end
     -- Without `wm_lease`, the end of a run that a plain RQ client has cancelled, and that goes on, does not count.
-    redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'wm_lease', 'ended_at', 'exc_info')
+    redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'wm_lease', 'wm_in_lane', 'ended_at',
+      'exc_info')
     redis.call('PERSIST', key)
     redis.call('PERSIST', prefix .. ':results:' .. id)
     if fields[6] and string.find(fields[6], 'd', 1, true) then redis.call('HSET', prefix .. ':wm:settle', id, 'requeued') end
@@ -40,8 +42,7 @@ for i = 3, #ARGV, 2 do
     elseif fields[4] and fields[4] ~= '' then
       wait_for_place(id, key, fields[4], now, iso)
     else
-      redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
-      push(queue, {id}, false)
+      queue_job(id, key, queue, false, iso)
     end
     answers[#answers + 1] = waits and 'deferred' or 'queued'
   else

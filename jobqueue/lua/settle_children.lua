@@ -75,5 +75,4 @@ while at <= #ARGV do
   answers[#answers + 1] = {parent, news or '', elsewhere}
   at = at + 3 + count
 end
-queue_released()
 return answers

@@ -28,10 +28,9 @@ while at <= #ARGV do
   local was_registering = is_registered and redis.call('ZREM', REGISTERING, child) == 1
   if was_registering and status == 'deferred' and redis.call('EXISTS', open) == 0 then
     release_child(child, key, queue or '', at_front == '1', iso)
-    status = 'queued'
+    status = redis.call('HGET', key, 'status')
   end
   answers[#answers + 1] = status or ''
   at = at + 3 + count * 2
 end
-queue_released()
 return answers

@@ -5,14 +5,21 @@
 -- Returns  those of these queues that have jobs and are not paused
 local prefix = KEYS[1]
 -- include: _tolerant
+-- include: _clock
 -- include: _push
-local waiting, is_paused = {}, {}
+-- include: _limits
+local waiting, is_paused, now = {}, {}, clock('')
 for _, queue in ipairs(redis.pcall('HKEYS', prefix .. ':wm:paused')) do is_paused[queue] = true end
 for i = 1, #ARGV do
   local queue = ARGV[i]
   local length = redis.pcall('LLEN', prefix .. ':queue:' .. queue)
+  for _, lane in ipairs(redis.call('ZRANGEBYSCORE', later_of(queue), '-inf', now, 'LIMIT', 0, 100)) do
+    redis.call('ZREM', later_of(queue), lane)
+    enter_ring(queue, lane)
+  end
   -- Something that is no list has no jobs.
-  if type(length) == 'number' and length > 0 and not is_paused[queue] then
+  local has_jobs = type(length) == 'number' and length > 0 or redis.call('EXISTS', ring_of(queue)) == 1
+  if has_jobs and not is_paused[queue] then
     waiting[#waiting + 1] = queue
     join_turns(queue)
     for _, name in ipairs({queue, '*'}) do

@@ -20,6 +20,7 @@ from jobqueue.inspection.listing import queue_names
 from jobqueue.lifecycle.dependencies import settle
 from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.leases import REAP_LIMIT, reap, reap_rq_executions, rescue
+from jobqueue.lifecycle.limits import sweep_limits
 from jobqueue.maintenance.deferred_jobs import RECHECK_SECONDS, recheck_deferred, register_overdue
 from jobqueue.maintenance.reaped_jobs import report_reaped, report_reaped_rq_jobs
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs, wake_workers
@@ -38,6 +39,7 @@ EXPIRE_LIMIT = 500
 SCHEDULER_LOCK_SECONDS = 5
 TICK_SECONDS = 0.5
 TRIM_AUDIT_SECONDS = 3600.0
+SWEEP_LIMITS_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +123,7 @@ class Maintenance:
         self._on_jobs_waiting = on_jobs_waiting
         self._owner = f"workmanager-{secrets.token_hex(8)}"
         self._rescue_cursors: dict[int, int] = {}
+        self._limit_cursors: dict[int, str] = {}
         self._deferred_cursors: dict[tuple[int, str], int] = {}
         self._tasks = (
             _Task("enqueue_due", TICK_SECONDS, self._enqueue_due),
@@ -130,6 +133,7 @@ class Maintenance:
             _Task("settle", TICK_SECONDS, self._settle),
             _Task("register_overdue", TICK_SECONDS, self._register_overdue),
             _Task("recheck_deferred", RECHECK_SECONDS, self._recheck_deferred),
+            _Task("sweep_limits", SWEEP_LIMITS_SECONDS, self._sweep_limits),
             _Task("enqueue_dependents", 1.0, self._enqueue_dependents),
             _Task("prune", 1.0, self._prune),
             _Task("expire_results", 1.0, self._expire_results),
@@ -221,6 +225,12 @@ class Maintenance:
             self._deferred_cursors[place] = await recheck_deferred(
                 self._shards, shard, queue, self._deferred_cursors.get(place, 0)
             )
+
+    async def _sweep_limits(self, shard: Shard) -> None:
+        cursor, given_back = await sweep_limits(shard, self._limit_cursors.get(shard.index, "0"))
+        self._limit_cursors[shard.index] = cursor
+        if given_back:
+            log.info("event=limit_places_swept shard=%s places=%d", shard.prefix, given_back)
 
     async def _enqueue_dependents(self, shard: Shard) -> None:
         parents = await enqueue_dependents(shard, self._url)

@@ -45,6 +45,7 @@ FOREIGN_PAGE = ProblemType(403, "foreign-page", "A web page of another site must
 NO_SUCH_JOB = ProblemType(404, "no-such-job", "The job does not exist")
 NO_SUCH_WORKFLOW = ProblemType(404, "no-such-workflow", "The workflow does not exist")
 NO_SUCH_CALLBACK = ProblemType(404, "no-such-callback", "The callback does not exist")
+NO_SUCH_LIMIT = ProblemType(404, "no-such-limit", "The limit does not exist")
 NO_SUCH_KEY = ProblemType(404, "no-such-key", "The API key does not exist")
 NO_SUCH_SCHEDULE = ProblemType(404, "no-such-schedule", "The schedule does not exist")
 NO_SUCH_ROUTE = ProblemType(404, "no-such-route", "The path does not exist")

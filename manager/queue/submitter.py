@@ -71,6 +71,10 @@ class Submitter:
         available = self._breaker.available(self._shards.in_rotation())
         return self._shards.new_id(available[0] if available else None)
 
+    def new_id_on_first_shard(self) -> str:
+        """Return a new id on the first shard."""
+        return self._shards.new_id(self._shards.all[0])
+
     async def submit(self, pending: PendingJob) -> SubmitResult:
         """Submit one job."""
         job = pending.job

@@ -25,6 +25,7 @@ from manager.queue.parents import check_parents
 from manager.queue.service import QueueService
 from manager.queue.submitter import PendingJob
 from manager.routes.foreign_jobs import hide_foreign_job
+from manager.routes.placement import check_placement, may_move, new_id_for
 from manager.schemas.documents import problem_for
 from manager.schemas.job_factory import JobFactory
 
@@ -138,14 +139,14 @@ class _Batch:
             submission = self._job_factory.parse(line)
             if not self._caller.sees(submission.queue):
                 return queue_forbidden(self._caller, submission.queue)
-            shard_mate = submission.shard_mate
-            job_id, limiter = submission.id or self._submitter.new_id(shard_mate), self._caller.limiter
+            job_id, limiter = submission.id or new_id_for(submission, self._submitter), self._caller.limiter
             job = self._job_factory.create_job(submission, job_id, limiter)
+            check_placement(self._shards, job)
             if limiter is not None:
                 take_job(self._caller, limiter, job.queue, self._monitor.has_room)
         except Problem as problem:
             return problem
-        return PendingJob(job, can_change_shard=submission.id is None and shard_mate is None)
+        return PendingJob(job, can_change_shard=may_move(submission))
 
     async def _submit(self, pending: Sequence[PendingJob | Problem]) -> bytes:
         pending = await self._refuse_orphans(pending)

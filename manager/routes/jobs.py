@@ -30,6 +30,7 @@ from manager.queue.long_poll import ANSWER_SECONDS, MAX_WAIT_SECONDS
 from manager.queue.parents import check_parents
 from manager.queue.submitter import PendingJob
 from manager.routes.foreign_jobs import hide_foreign_job
+from manager.routes.placement import check_placement, may_move, new_id_for
 from manager.schemas.documents import job_details_document, job_document, problem_for
 from manager.schemas.job_factory import JobFactory
 from manager.schemas.openapi import JOB_ID, problem_responses, request_body, schema_reference
@@ -161,31 +162,31 @@ class JobRoutes:
             raise queue_forbidden(caller, submission.queue)
         limiter = caller.limiter
         job = self._job_factory.create_job(
-            submission, submission.id or service.submitter.new_id(submission.shard_mate), limiter
+            submission, submission.id or new_id_for(submission, service.submitter), limiter
         )
+        check_placement(service.shards, job)
         if job.depends_on is not None:
             problem = (await check_parents(service.shards, [job], caller)).get(job.id)
             if problem is not None:
                 raise problem
         if limiter is not None:
             take_job(caller, limiter, job.queue, service.monitor.has_room)
-        result = await service.submitter.submit(
-            PendingJob(job, can_change_shard=submission.id is None and submission.shard_mate is None)
-        )
+        result = await service.submitter.submit(PendingJob(job, can_change_shard=may_move(submission)))
         if limiter is not None and result.answer is not EnqueueOutcome.WRITTEN:
             limiter.give_back_job()
         problem = problem_for(result)
         if problem is not None:
             raise await hide_foreign_job(problem, caller, service.shards)
         status: str | None = Status.QUEUED if job.due_at is None else Status.SCHEDULED
+        has_lane = bool(job.limits) or job.fair_key is not None
         code = 200 if result.answer is EnqueueOutcome.REPEATED and submission.id is not None else 201
-        if code == 200 or job.depends_on is not None:
+        if code == 200 or job.depends_on is not None or has_lane:
             (now,) = await read_statuses(service.shards.of(result.job_id), [result.job_id])
             status = now or status
         self._metrics.jobs_submitted += result.answer is EnqueueOutcome.WRITTEN
         location = {"Location": f"/jobs/{result.job_id}"}
         answer = {"id": result.job_id, "status": status}
-        waits = status in (Status.QUEUED, Status.SCHEDULED)
+        waits = status in (Status.QUEUED, Status.SCHEDULED) or has_lane
         if waits and (warning := await service.monitor.warning(job.queue)) is not None:
             answer["warning"] = warning
         return json_response(answer, code, location)

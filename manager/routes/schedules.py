@@ -29,6 +29,7 @@ from manager.http.problems import (
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Query, Text
 from manager.queue.connection import QueueConnection
 from manager.queue.schedule_operations import ScheduleOperations, Sees
+from manager.routes.placement import check_placement
 from manager.schedules.clock_changes import ClockChange, clock_changes
 from manager.schedules.cron import MAX_CHARACTERS, check_cron
 from manager.schedules.record import Progress, Schedule
@@ -220,6 +221,8 @@ class ScheduleRoutes:
         schedule = await asyncio.to_thread(build_schedule, name, raw, self._job_factory, caller.limiter)
         if not caller.sees(schedule.template.queue):
             raise queue_forbidden(caller, schedule.template.queue)
+        # A run's id lies on the shard of the schedule's name.
+        check_placement(self._queue.service.shards, schedule.template._replace(id=name), "schedule's name")
         saved = await self._schedules.put(schedule, author_of(request.scope), _seen_by(caller), dry_run=dry_run)
         match saved.outcome:
             case "foreign":

@@ -29,6 +29,7 @@ from manager.http.query_parameters import NO_PARAMETERS
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.parents import check_parents
+from manager.routes.placement import check_placement
 from manager.schemas.job_factory import JobFactory
 from manager.schemas.openapi import WORKFLOW_ID, problem_responses, request_body, schema_reference
 from manager.schemas.workflow import (
@@ -153,7 +154,9 @@ class WorkflowRoutes:
     def _plan(self, body: WorkflowBody, caller: Caller) -> tuple[Workflow, list[NewJob]]:
         shards = self._queue.service.shards
         edges = edges_of(body)
-        workflow_id = body.id or self._queue.service.submitter.new_id()
+        submitter = self._queue.service.submitter
+        limited = any(job.limits for job in body.members.values())
+        workflow_id = body.id or (submitter.new_id_on_first_shard() if limited else submitter.new_id())
         shard = shards.of(workflow_id)
         ids = {name: shards.derived_id(f"{workflow_id}:{name}", shard) for name in body.members}
         members: dict[str, Member] = {}
@@ -165,6 +168,7 @@ class WorkflowRoutes:
                 job = self._job_factory.create_job(submission.without_parents, ids[name], caller.limiter)
             except Problem as problem:
                 raise _of_member(problem, name) from problem
+            check_placement(shards, job, "workflow's id")
             members[name] = Member(ids[name], job.function, job.queue, tuple(edges[name]))
             parents = tuple(Dependency(ids.get(parent, parent), awaited) for parent, awaited in edges[name])
             jobs.append(job._replace(depends_on=parents, workflow_id=workflow_id))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 from zlib import crc32
 
-from jobqueue.model import NewJob
+from jobqueue.model import Dependency, Limit, NewJob
 from jobqueue.stored_values import integer_of, number_of
 from manager.schedules.timing import Timing
 
@@ -172,4 +172,7 @@ def _template(fields: Mapping[str, Any]) -> NewJob:
     if known.get("meta") is not None:
         known["meta"] = known["meta"].encode()
     known["retry_intervals"] = tuple(known["retry_intervals"])
+    if known.get("depends_on") is not None:
+        known["depends_on"] = tuple(Dependency(*each) for each in known["depends_on"])
+    known["limits"] = tuple(Limit(*each) for each in known.get("limits", ()))
     return NewJob(**known)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from jobqueue.functions import FunctionRegistry
-from jobqueue.model import Dependency, NewJob
+from jobqueue.model import Dependency, Limit, NewJob
 from manager.api_keys.limits import KeyLimiter
 from manager.http.canonical_json import canonical_json
 from manager.http.problems import INVALID, TOO_LARGE, Problem, validation_problem
@@ -92,6 +92,8 @@ class JobFactory:
             delay_seconds=submission.delay or None,
             isolation=submission.isolation,
             depends_on=_depends_on(submission),
+            limits=_limits(submission),
+            fair_key=submission.fair_key,
             callback=self._callback(submission),
         )
         if limiter is not None and limiter.limits.payload_bytes is not None:
@@ -169,6 +171,15 @@ def _depends_on(submission: Submission) -> tuple[Dependency, ...] | None:
     if submission.id in ids:
         raise _invalid("depends_on", "a job cannot wait for itself")
     return tuple(parents)
+
+
+def _limits(submission: Submission) -> tuple[Limit, ...]:
+    if submission.limits is None:
+        return ()
+    limits = tuple(each.limit(each.key) for each in submission.limits)
+    if len({limit.key for limit in limits}) < len(limits):
+        raise _invalid("limits", "has a key more than once")
+    return limits
 
 
 def _meta(submission: Submission) -> bytes | None:

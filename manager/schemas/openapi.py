@@ -12,6 +12,7 @@ from manager.http.problems import MEDIA_TYPE
 from manager.schemas.acknowledge import AcknowledgeBody
 from manager.schemas.callbacks import ListenerAckBody, ReplayBody
 from manager.schemas.keys import KeyBody, KeyLimitsBody, RollBody
+from manager.schemas.limits import KEY_PATTERN, LimitNumbers
 from manager.schemas.responses import ProblemDetails
 from manager.schemas.scaler import LimitsBody
 from manager.schemas.schedules import PauseBody, schedule_body_schema
@@ -40,6 +41,7 @@ def _path_parameter(name: str, description: str, pattern: str) -> dict[str, Any]
 JOB_ID = _path_parameter("job_id", "The Work ID", "[A-Za-z0-9_-]+")
 WORKFLOW_ID = _path_parameter("workflow_id", "The workflow's id", ID_PATTERN)
 CALLBACK_ID = _path_parameter("callback_id", "The callback's id, as in `webhook-id`", "[A-Za-z0-9_-]+")
+LIMIT_KEY = _path_parameter("key", "The limit's key", KEY_PATTERN)
 KEY_ID = _path_parameter("key_id", "The API key's public id", "[A-Za-z0-9]+")
 SCHEDULE_NAME = _path_parameter("name", "The schedule", "[A-Za-z0-9_-]{1,40}")
 QUEUE_NAME = _path_parameter("name", "The queue", r"[^/\x00-\x1f\x7f]{1,256}")
@@ -79,6 +81,7 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     for name, schema in (
         ("Submission", submission_schema(functions)),
+        ("LimitNumbers", LimitNumbers.model_json_schema(ref_template=_REFERENCE)),
         ("WorkflowBody", workflow_schema(functions)),
         ("WaitBody", WaitBody.model_json_schema(ref_template=_REFERENCE)),
         ("AcknowledgeBody", AcknowledgeBody.model_json_schema(ref_template=_REFERENCE)),

@@ -132,6 +132,7 @@ class QueueResponse(_Response):
     failed: int
     canceled: int
     ready_to_enqueue: int
+    limited: int = Field(description="About how many of the deferred jobs could run now: their limits leave room")
     oldest_seconds: float | None
     served: bool = Field(description="Whether a worker serves it, or would as soon as the scaler launches one")
     paused: bool = Field(description="Whether workers take no job of it for now")

@@ -13,6 +13,7 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, RESULT_TTL_SECONDS
 from manager.callbacks.target import MAX_URL_CHARACTERS, URL_PATTERN
 from manager.schemas.json_types import YEAR_SECONDS, Base64, Instant, QueueName, Seconds, WholeNumber
+from manager.schemas.limits import MAX_LIMITS, LimitKey, LimitOptions
 
 ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
 JOB_ID_PATTERN = r"^[^\x00-\x1f\x7f:]{1,256}$"
@@ -124,6 +125,15 @@ class Submission(_Strict):
     )
     callback: CallbackOptions | None = Field(default=None, description="Whom to tell of the job's end")
     callback_url: CallbackUrl | None = Field(default=None, description="Short for `callback` with this `url` alone")
+    limits: list[LimitOptions] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_LIMITS,
+        description="How many jobs with the same key run at a time, or begin in a time: it waits until each allows it",
+    )
+    fair_key: LimitKey | None = Field(
+        default=None, description="Jobs with different ones take turns in the queue, however many there are of each"
+    )
     meta: dict[str, JsonValue] | None = Field(default=None, description="Stored with the job; at most 64 KiB as JSON")
     id: str | None = Field(
         default=None, pattern=f"^{ID_PATTERN}$", description="The Work ID; makes the request idempotent"

@@ -119,7 +119,7 @@ class DemandObserver:
         runnable = _sum(
             queue for each, name, queue in queues if not _is_paused(each, name) and serves(self._managed_queues, name)
         )
-        queued = apportion(runnable.queued, jobs)
+        queued = apportion(runnable.queued + runnable.limited, jobs)
         ages = self._running_ages.ages(serving, state.now)
         running = apportion(len(ages), jobs)
         names = (name for name, jobs_running in running.items() for _ in range(jobs_running))

@@ -11,13 +11,14 @@ from datetime import datetime
 
 from workmanager.commands.arguments import CommandParser, json_array, json_object
 from workmanager.errors import UsageError
-from workmanager.http.submission import DependencyOptions, JobOptions
+from workmanager.http.submission import DependencyOptions, JobOptions, LimitOptions
 
 YEAR_SECONDS = 365 * 24 * 3600
 MAX_RETRIES = 100
 ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
 QUEUE_PATTERN = "[A-Za-z0-9_.-]{1,64}"
 MAX_UNIQUE_KEY_CHARACTERS = 256
+RATE_PATTERN = "[1-9][0-9]{0,6}/([1-9][0-9]{0,4})?[smhd]"
 CALLBACK_EVENTS = ("finished", "failed", "stopped", "canceled")
 
 
@@ -74,6 +75,15 @@ def add_job_options(parser: CommandParser) -> None:
     group.add_argument(
         "--callback-result", action="store_true", help="with --callback-url: send the result, up to 20 KiB of JSON"
     )
+    group.add_argument(
+        "--limit",
+        action="append",
+        type=_limit,
+        dest="limits",
+        metavar="KEY=N or KEY=N/TIME",
+        help="run it only while fewer than N jobs with KEY run, or at a rate: tenant:42=5, api=100/1m",
+    )
+    group.add_argument("--fair-key", metavar="KEY", help="take turns with jobs that have another KEY")
     group.add_argument("--meta", type=json_object, metavar="JSON", help="an object to keep with the job")
     identity = group.add_mutually_exclusive_group()
     identity.add_argument(
@@ -102,7 +112,7 @@ def job_options(options: argparse.Namespace) -> JobOptions:
     job = JobOptions()
     names = (
         *("args", "kwargs", "queue", "order", "delay", "at", "timeout", "result_ttl", "feed"),
-        *("isolation", "depends_on", "meta", "id"),
+        *("isolation", "depends_on", "limits", "fair_key", "meta", "id"),
     )
     job.update({name: value for name in names if (value := getattr(options, name)) is not None})  # type: ignore[typeddict-item]  # checked by argparse's types
     if options.retry is not None:
@@ -185,6 +195,15 @@ def _dependency(text: str) -> DependencyOptions:
     if not job_id or (colon and when not in ("finished", "ended")):
         raise argparse.ArgumentTypeError(f"{text!r} does not have the form ID, ID:finished or ID:ended")
     return {"id": job_id, "when": "ended" if when == "ended" else "finished"}
+
+
+def _limit(text: str) -> LimitOptions:
+    key, _, number = text.rpartition("=")
+    if key and number.isascii() and number.isdecimal():
+        return {"key": key, "concurrency": int(number)}
+    if key and re.fullmatch(RATE_PATTERN, number):
+        return {"key": key, "rate": number}
+    raise argparse.ArgumentTypeError(f"{text!r} does not have the form KEY=N or KEY=N/TIME, such as api=100/1m")
 
 
 def _unique_key(text: str) -> str:

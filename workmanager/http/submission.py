@@ -42,6 +42,15 @@ class CallbackOptions(TypedDict, total=False):
     include: Sequence[Literal["result"]]
 
 
+class LimitOptions(TypedDict, total=False):
+    """How many jobs with the same `key` run at a time (`concurrency`), or begin in a time (`rate`: `100/1m`)."""
+
+    key: Required[str]
+    concurrency: int
+    rate: str
+    burst: int
+
+
 class JobOptions(TypedDict, total=False):
     """The fields of a job besides its function. The manager has defaults for all of them."""
 
@@ -62,6 +71,8 @@ class JobOptions(TypedDict, total=False):
     depends_on: Sequence[str | DependencyOptions]  # jobs to wait for, which must exist
     callback: CallbackOptions
     callback_url: str  # short for a callback with this URL alone
+    limits: Sequence[LimitOptions]  # run only while each allows it
+    fair_key: str  # jobs with different ones take turns
     meta: Mapping[str, Any]
 
 

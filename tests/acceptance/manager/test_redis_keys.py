@@ -69,7 +69,17 @@ def test_a_system_touches_the_documented_keys_and_no_others(
         private_server.url, "--scaler", "local", MAX_WORKERS="1", CALLBACK_ALLOW="127.0.0.1"
     ).wait_until_ready()
     with manager.client() as client:
-        steps = (_successes, _failures, _cancellations, _waiting_jobs, _dependencies, _pauses, _pulls, _schedules)
+        steps = (
+            _successes,
+            _failures,
+            _cancellations,
+            _waiting_jobs,
+            _dependencies,
+            _limits,
+            _pauses,
+            _pulls,
+            _schedules,
+        )
         for step in (*steps, _callbacks):
             step(client)
             stored |= _contents(redis)
@@ -130,6 +140,16 @@ def _dependencies(client: httpx.Client) -> None:
     workflow = client.post("/workflows", json={"jobs": jobs, "finally": {"function": "noop"}}).raise_for_status().json()
     assert client.post(f"/workflows/{workflow['id']}/cancel").is_success
     assert _ended(client, workflow["jobs"]["finally"])["status"] == "finished"
+
+
+def _limits(client: httpx.Client) -> None:
+    rate, place = {"key": "rate", "rate": "1/s"}, {"key": "place", "concurrency": 1}
+    assert client.put("/limits/place", json={"concurrency": 1, "rate": "100/s", "burst": 5}).is_success
+    for number in range(2):
+        _submit(client, id=f"rated-{number}", function="noop", limits=[rate], fair_key="me")
+        _submit(client, id=f"placed-{number}", function="sleep", kwargs={"seconds": 0.5}, limits=[place])
+    for job_id in ("rated-1", "placed-1"):
+        assert _ended(client, job_id)["status"] == "finished"
 
 
 def _pauses(client: httpx.Client) -> None:

@@ -11,7 +11,7 @@ from jobqueue.lifecycle.dependencies import register, settle
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.maintenance.deferred_jobs import recheck_deferred, register_overdue
-from jobqueue.model import ENDED, FINISHED, Dependency
+from jobqueue.model import ENDED, FAILURE_TTL_SECONDS, FINISHED, Dependency
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
     claim_jobs,
@@ -115,6 +115,40 @@ async def test_a_parent_that_is_canceled_or_deleted_takes_its_children_with_it(a
     assert await statuses(any_shards, [child, other]) == ["canceled", "canceled"]
     fields = await job_fields(any_shards.of(other), other)
     assert fields["wm_note"] == f"it waited for job {deleted}, which does not exist any more"
+
+
+async def test_a_parent_whose_record_cannot_be_read_takes_its_children_with_it(any_shards: Shards) -> None:
+    parent, child = two_ids(any_shards)
+    await submit(any_shards, parent)
+    await submit(any_shards, child, parent)
+    shard = any_shards.of(parent)
+    await shard.execute(("HDEL", keys.job(shard.prefix, parent), "data"))
+    assert await claim_jobs(shard) == []
+    await settle(shard, any_shards)
+    assert await statuses(any_shards, [parent, child]) == ["failed", "canceled"]
+
+
+async def test_no_job_of_a_workflow_runs_before_all_of_it_is_written(any_shards: Shards) -> None:
+    outside, inside = two_ids(any_shards)
+    shard = any_shards.of(inside)
+    await submit(any_shards, outside)
+    await shard.execute(("HSET", keys.workflow(shard.prefix, "w"), "state", "writing"))
+    await enqueue(shard, [new_job(inside, depends_on=(Dependency(outside),), workflow_id="w")])
+    assert await register(any_shards, shard, [inside]) == ["deferred"]
+    await end(any_shards, outside)
+    assert await register(any_shards, shard, [inside]) == ["deferred"]
+    await shard.execute(("HSET", keys.workflow(shard.prefix, "w"), "state", "open"))
+    assert await register(any_shards, shard, [inside]) == ["queued"]
+
+
+async def test_nothing_is_kept_of_a_canceled_child_for_ever(any_shards: Shards) -> None:
+    parent, child = two_ids(any_shards)
+    await submit(any_shards, parent)
+    await submit(any_shards, child, parent)
+    shard = any_shards.of(child)
+    await cancel(shard, [child])
+    (ttl,) = await shard.execute(("TTL", keys.open_parents(shard.prefix, child)))
+    assert 0 < ttl <= FAILURE_TTL_SECONDS
 
 
 async def test_a_requeued_parent_brings_back_what_its_failure_canceled(any_shards: Shards) -> None:

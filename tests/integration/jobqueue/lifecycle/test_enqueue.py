@@ -11,7 +11,7 @@ from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome, Enque
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.running_job import save_meta
 from jobqueue.maintenance.periodic import enqueue_due
-from jobqueue.model import ENDED, Dependency, NewJob
+from jobqueue.model import ENDED, Dependency, Limit, NewJob
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
@@ -52,6 +52,9 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "parent": {"depends_on": (Dependency("p"),)},
     "other parent": {"depends_on": (Dependency("q"),)},
     "parent whose end is awaited": {"depends_on": (Dependency("p", ENDED),)},
+    "limit": {"limits": (Limit("k", concurrency=2),)},
+    "other limit": {"limits": (Limit("k", concurrency=3),)},
+    "fair key": {"fair_key": "tenant"},
     "workflow": {"depends_on": (), "workflow_id": "w"},
 }
 """What a submission can ask for beyond its call; no two of these are the same content."""

@@ -122,7 +122,8 @@ def test_every_field_of_a_job_can_be_given(run: Run, submission_schema: dict[str
     with ScriptedManager(ACCEPTED) as manager:
         assert run("submit", *common, "--at", "2030-01-31 08:00+01:00", "--id", "i", "--url", manager.url)[0] == 0
         assert run("submit", *common, "--delay", "0.5", "--unique", "u", "--within", "60", "--url", manager.url)[0] == 0
-        waits = ("--depends-on", "p", "--depends-on", "q:ended")
+        waits = ("--depends-on", "p", "--depends-on", "q:ended", "--limit", "t:1=5", "--limit", "api=100/1m")
+        waits += ("--fair-key", "me")
         assert run("submit", "--function", "noop", *waits, "-q", "--url", manager.url) == (0, "abc\n", "")
     one, other, child = (json.loads(request.body) for request in manager.requests)
     sent: dict[str, Any] = {
@@ -143,6 +144,7 @@ def test_every_field_of_a_job_can_be_given(run: Run, submission_schema: dict[str
     assert one == {**sent, "at": "2030-01-31T08:00:00+01:00", "id": "i"}
     assert other == {**sent, "delay": 0.5, "unique": {"key": "u", "within": 60}}
     assert child["depends_on"] == [{"id": "p", "when": "finished"}, {"id": "q", "when": "ended"}]
+    assert child["limits"] == [{"key": "t:1", "concurrency": 5}, {"key": "api", "rate": "100/1m"}]
     # `callback_url` is short for `callback`.
     assert {*one, *other, *child, "callback_url"} == submission_schema.keys()
 

@@ -1,0 +1,100 @@
+-- Limits and fair keys (docs/decisions/0030). A job that has some waits in a lane, with all jobs of its queue that have
+-- the same ones, and is `deferred` there. claim.lua takes jobs from lanes that may run one, so that however many wait,
+-- none of them costs a claim anything.
+--   <prefix>:wm:lane:<queue>:<lane>    list: ids of jobs, the head is next
+--   <prefix>:wm:ring:<queue>           sorted set: lanes from which a job may be taken; the lowest score is next
+--   <prefix>:wm:later:<queue>          sorted set: lanes that wait for a rate; score: until when
+--   <prefix>:wm:limit:<key>            hash: a limit's numbers, and what has been used of its rate
+--   <prefix>:wm:limit-holders:<key>    sorted set: jobs that run under it; score: since when
+--   <prefix>:wm:limit-blocked:<key>    set: `lane queue` of lanes that wait for a place of it
+--   <prefix>:wm:limits                 sorted set: keys of all limits; score: when a job was last taken under it
+-- A lane that has jobs stands in the ring, in `later`, or is blocked by one limit. Needs _push and _clock.
+local LIMIT_SECONDS = 604800
+local MAX_SKIPPED_LANES = 16
+
+-- ring_of(queue): its lanes from which a job may be taken.
+-- later_of(queue): its lanes that wait for a rate.
+-- lane_key(queue, lane): the jobs of a lane.
+-- limit_of(key): the numbers of a limit.
+-- holders_of(key): who runs under it.
+-- blocked_by(key): the lanes that wait for a place of it.
+local function ring_of(queue) return prefix .. ':wm:ring:' .. queue end
+local function later_of(queue) return prefix .. ':wm:later:' .. queue end
+local function lane_key(queue, lane) return prefix .. ':wm:lane:' .. queue .. ':' .. lane end
+local function limit_of(key) return prefix .. ':wm:limit:' .. key end
+local function holders_of(key) return prefix .. ':wm:limit-holders:' .. key end
+local function blocked_by(key) return prefix .. ':wm:limit-blocked:' .. key end
+
+-- enter_ring(queue, lane): jobs may be taken from the lane, after those that are in the ring already.
+local function enter_ring(queue, lane)
+  local ring = ring_of(queue)
+  local last = redis.call('ZRANGE', ring, -1, -1, 'WITHSCORES')
+  redis.call('ZADD', ring, 'NX', (tonumber(last[2] or nil) or 0) + 1, lane)
+end
+
+-- wake_for_lanes(queue): lets workers know that a job can be taken from a lane of the queue.
+local function wake_for_lanes(queue)
+  redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue)
+  join_turns(queue)
+  wake(queue, 1)
+end
+
+-- enter_lane(queue, lane, ids, at_front): lets jobs wait in their lane; their records say so already.
+local function enter_lane(queue, lane, ids, at_front)
+  local key, length = lane_key(queue, lane), 0
+  if at_front then
+    for i = #ids, 1, -1 do length = redis.call('LPUSH', key, ids[i]) end
+  else
+    for i = 1, #ids, 1000 do length = redis.call('RPUSH', key, unpack(ids, i, math.min(i + 999, #ids))) end
+  end
+  for _, id in ipairs(ids) do redis.call('ZADD', prefix .. ':deferred:' .. queue, '+inf', id) end
+  -- A lane that had jobs stands somewhere already.
+  if length == #ids then enter_ring(queue, lane) end
+  wake_for_lanes(queue)
+end
+
+-- limits_of(text): the limits in a job's field `wm_limits`; {} if it cannot be read.
+local function limits_of(text)
+  local decoded, limits = pcall(cjson.decode, text or '[]')
+  return decoded and type(limits) == 'table' and limits or {}
+end
+
+-- unblock(key): one lane that waits for a place of this limit may be looked at again.
+local function unblock(key)
+  for _ = 1, MAX_SKIPPED_LANES do
+    local entry = redis.call('SPOP', blocked_by(key))
+    if not entry then return end
+    local lane, queue = string.match(entry, '^(%S+) (.*)$')
+    if lane and redis.call('EXISTS', lane_key(queue, lane)) == 1 then
+      enter_ring(queue, lane)
+      return wake_for_lanes(queue)
+    end
+  end
+end
+
+-- leave_limits(id, text): gives back the places that a job holds; `text` is its field `wm_limits`.
+local function leave_limits(id, text)
+  for _, limit in ipairs(limits_of(text)) do
+    if redis.call('ZREM', holders_of(limit.key), id) == 1 then unblock(limit.key) end
+  end
+end
+
+-- free_places(key): how many more jobs may run under a limit; math.huge if it does not say.
+local function free_places(key)
+  local concurrency = redis.call('HGET', limit_of(key), 'concurrency')
+  if not concurrency then return math.huge end
+  return number(concurrency, 0, 0, 1e9) - redis.call('ZCARD', holders_of(key))
+end
+
+-- queue_job(id, key, queue, at_front, iso): queues a job (again), or lets it wait in its lane.
+local function queue_job(id, key, queue, at_front, iso)
+  local lane, limits = unpack(redis.call('HMGET', key, 'wm_lane', 'wm_limits'))
+  if lane then
+    leave_limits(id, limits)
+    redis.call('HSET', key, 'status', 'deferred', 'enqueued_at', iso, 'wm_in_lane', '1')
+    enter_lane(queue, lane, {id}, at_front)
+  else
+    redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
+    push(queue, {id}, at_front)
+  end
+end

@@ -1,0 +1,191 @@
+"""Limits and fair keys: which jobs a claim takes, and when a place comes free."""
+
+import re
+
+import pytest
+
+from jobqueue import keys
+from jobqueue.lifecycle.claim import release
+from jobqueue.lifecycle.control import cancel, delete, requeue
+from jobqueue.lifecycle.finish import finish
+from jobqueue.lifecycle.leases import reap
+from jobqueue.lifecycle.limits import delete_limit, list_limits, read_limit, save_limit, sweep_limits
+from jobqueue.maintenance.periodic import enqueue_due
+from jobqueue.maintenance.rq_wakeups import wake_workers
+from jobqueue.model import Limit
+from jobqueue.sharding.shard import Shard
+from tests.integration.jobqueue.queue_helpers import (
+    LEASE_EXPIRED,
+    NOW,
+    claim_jobs,
+    enqueue_jobs,
+    failed_outcome,
+    job_status,
+    queued_ids,
+    sorted_set,
+    stopped_outcome,
+    success_outcome,
+)
+
+ONE_AT_A_TIME = (Limit("k", concurrency=1),)
+WAYS_TO_END = ("finish", "fail", "stop", "release", "lose", "retry")
+
+
+async def claimed(shard: Shard, count: int = 10, now: float = NOW) -> list[str]:
+    return [job.id for job in await claim_jobs(shard, count, now=now)]
+
+
+async def test_no_more_jobs_run_than_the_limit_says(shard: Shard) -> None:
+    await enqueue_jobs(shard, "a", "b", "c", "d", limits=(Limit("k", concurrency=2),))
+    await enqueue_jobs(shard, "free")
+    assert [await job_status(shard, name) for name in "abcd"] == ["deferred"] * 4
+    jobs = await claim_jobs(shard, 10)
+    assert {job.id for job in jobs} == {"a", "b", "free"}
+    assert await claimed(shard) == []
+    first = next(job for job in jobs if job.id == "a")
+    await finish(shard, "w1", [success_outcome(first)], now=NOW)
+    assert await claimed(shard) == ["c"]
+    assert await claimed(shard) == []
+    assert (await sorted_set(shard, "wm:limit-holders:k")).keys() == {"b", "c"}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_END)
+async def test_a_place_comes_free_however_a_job_ends(shard: Shard, way: str) -> None:
+    await enqueue_jobs(shard, "a", limits=ONE_AT_A_TIME, retries=1, retry_intervals=(3600,))
+    await enqueue_jobs(shard, "b", limits=ONE_AT_A_TIME)
+    (job,) = await claim_jobs(shard, 10)
+    assert await claimed(shard) == []
+    match way:
+        case "finish":
+            await finish(shard, "w1", [success_outcome(job)], now=NOW)
+        case "fail" | "retry":
+            await finish(shard, "w1", [failed_outcome(job)], now=NOW)
+        case "stop":
+            await cancel(shard, ["a"], now=NOW)
+            await finish(shard, "w1", [stopped_outcome(job)], now=NOW)
+        case "release":
+            assert await release(shard, [job], now=NOW) == 1
+        case "lose":
+            assert len(await reap(shard, now=LEASE_EXPIRED)) == 1
+    # One that goes back stands first in its lane.
+    assert await claimed(shard) == (["a"] if way in ("release", "lose") else ["b"])
+    assert await claimed(shard) == []
+    if way == "retry":
+        assert await enqueue_due(shard, "default", "me", now=NOW + 3601) == 1
+        assert await job_status(shard, "a") == "deferred"
+
+
+async def test_a_lane_that_waits_does_not_keep_others_from_running(shard: Shard) -> None:
+    await enqueue_jobs(shard, *[f"blocked-{n}" for n in range(500)], limits=ONE_AT_A_TIME)
+    await enqueue_jobs(shard, "other", limits=(Limit("other", concurrency=1),))
+    await enqueue_jobs(shard, "free")
+    assert await claimed(shard, 3) == ["blocked-0", "other", "free"]
+
+
+async def test_a_job_needs_a_place_of_each_of_its_limits(shard: Shard) -> None:
+    tenant, api = Limit("tenant", concurrency=2), Limit("api", concurrency=1)
+    await enqueue_jobs(shard, "both", limits=(tenant, api))
+    await enqueue_jobs(shard, "api-only", limits=(api,))
+    await enqueue_jobs(shard, "tenant-1", "tenant-2", limits=(tenant,))
+    jobs = {job.id: job for job in await claim_jobs(shard, 10)}
+    assert jobs.keys() == {"both", "tenant-1"}
+    await finish(shard, "w1", [success_outcome(jobs["both"])], now=NOW)
+    assert set(await claimed(shard)) == {"api-only", "tenant-2"}
+
+
+async def test_a_free_place_that_one_lane_cannot_use_goes_to_the_next(shard: Shard) -> None:
+    """The lane that is told of the place waits for another limit by then."""
+    k, full = Limit("k", concurrency=1), Limit("full", concurrency=1)
+    await enqueue_jobs(shard, "holds-k", limits=(k,))
+    await enqueue_jobs(shard, "holds-full", limits=(full,))
+    jobs = {job.id: job for job in await claim_jobs(shard, 2)}
+    await enqueue_jobs(shard, "needs-both", limits=(k, full))
+    await enqueue_jobs(shard, "needs-k", limits=(k,))
+    assert await claimed(shard) == []
+    await finish(shard, "w1", [success_outcome(jobs["holds-k"])], now=NOW)
+    assert await claimed(shard) == ["needs-k"]
+
+
+async def test_jobs_begin_at_the_rate_and_burst_of_their_limit(shard: Shard) -> None:
+    await enqueue_jobs(shard, *"abcdef", limits=(Limit("k", starts=10, seconds=60.0, burst=2),))
+    assert await claimed(shard) == ["a", "b"]
+    assert await claimed(shard, now=NOW + 5.9) == []
+    assert await claimed(shard, now=NOW + 6.1) == ["c"]
+    assert await claimed(shard, now=NOW + 18.1) == ["d", "e"]
+    assert await claimed(shard, now=NOW + 3600) == ["f"]
+
+
+async def test_a_new_number_holds_at_once_for_all(shard: Shard) -> None:
+    await enqueue_jobs(shard, *"abcde", limits=ONE_AT_A_TIME)
+    assert await claimed(shard) == ["a"]
+    await save_limit(shard, Limit("k", concurrency=3), now=NOW)
+    assert await claimed(shard) == ["b", "c"]
+    view = await read_limit(shard, "k")
+    assert view is not None
+    assert (view.limit, view.fixed, view.running) == (Limit("k", concurrency=3), True, 3)
+    await enqueue_jobs(shard, "f", limits=(Limit("k", concurrency=100),))
+    assert await claimed(shard) == []
+    assert await delete_limit(shard, "k", now=NOW)
+    assert await claimed(shard) == []
+    assert [view.limit.key for view in await list_limits(shard, 10)] == ["k"]
+
+
+async def test_a_queue_is_shared_fairly_among_fair_keys(shard: Shard) -> None:
+    await enqueue_jobs(shard, *[f"many-{n}" for n in range(3000)], fair_key="many")
+    await enqueue_jobs(shard, *[f"few-{n}" for n in range(3)], fair_key="few")
+    assert await claimed(shard, 6) == ["many-0", "few-0", "many-1", "few-1", "many-2", "few-2"]
+    await enqueue_jobs(shard, "late", fair_key="late")
+    assert "late" in await claimed(shard, 4)
+
+
+async def test_jobs_without_limits_get_half_of_a_claim(shard: Shard) -> None:
+    await enqueue_jobs(shard, *[f"fair-{n}" for n in range(10)], fair_key="k")
+    await enqueue_jobs(shard, *[f"free-{n}" for n in range(10)])
+    assert sorted(await claimed(shard, 4)) == ["fair-0", "fair-1", "free-0", "free-1"]
+
+
+async def test_lifo_and_the_order_of_a_lane(shard: Shard) -> None:
+    await enqueue_jobs(shard, "a", "b", fair_key="k")
+    await enqueue_jobs(shard, "c", "d", fair_key="k", at_front=True)
+    assert await claimed(shard) == ["d", "c", "a", "b"]
+
+
+async def test_a_canceled_job_leaves_its_lane_and_returns_to_it(shard: Shard) -> None:
+    await enqueue_jobs(shard, "a", "b", "c", limits=ONE_AT_A_TIME)
+    assert await claimed(shard) == ["a"]
+    await cancel(shard, ["b"], now=NOW)
+    await delete(shard, ["c"])
+    assert await requeue(shard, ["b"], now=NOW) == ["queued"]
+    assert await job_status(shard, "b") == "deferred"
+    await save_limit(shard, Limit("k", concurrency=10), now=NOW)
+    assert await claimed(shard) == ["b"], "once, although its first entry is still there"
+    assert await claimed(shard) == []
+
+
+async def test_a_place_of_a_job_that_plain_rq_deleted_comes_free(shard: Shard) -> None:
+    await enqueue_jobs(shard, "a", "b", limits=ONE_AT_A_TIME)
+    assert await claimed(shard) == ["a"]
+    await shard.execute(("DEL", keys.job(shard.prefix, "a")))
+    assert await sweep_limits(shard, "0") == ("0", 1)
+    assert await claimed(shard) == ["b"]
+
+
+async def test_workers_are_woken_for_lanes(shard: Shard) -> None:
+    await enqueue_jobs(shard, "a", "b", limits=(Limit("k", starts=1, seconds=0.1),))
+    (tokens,) = await shard.execute(("LLEN", keys.wake(shard.prefix, "*")))
+    assert tokens == 1
+    assert await wake_workers(shard, ["default"]) == ["default"]
+    assert [job.id for job in await claim_jobs(shard, 1, "*", now=None)] == ["a"]  # type: ignore[arg-type]
+    assert await queued_ids(shard) == []
+
+
+async def test_jobs_that_wait_cost_a_claim_nothing(shard: Shard) -> None:
+    for first in range(0, 20_000, 1000):
+        await enqueue_jobs(shard, *[f"job-{n}" for n in range(first, first + 1000)], limits=ONE_AT_A_TIME)
+    await enqueue_jobs(shard, "held", limits=(Limit("held", concurrency=0),))
+    assert len(await claimed(shard)) == 1
+    await shard.execute(("CONFIG", "RESETSTAT"))
+    assert await claimed(shard) == []
+    (info,) = await shard.execute(("INFO", "commandstats"))
+    calls = [int(number) for number in re.findall(rb"cmdstat_\S+?:calls=(\d+)", info)]
+    assert sum(calls) < 30, info

@@ -1,0 +1,61 @@
+"""`workmanager limits`: list, show, set and delete limits of how many jobs run."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workmanager.commands.arguments import CommandParser, add_client_options, open_client
+from workmanager.commands.output import print_fields, print_json, print_table
+from workmanager.errors import UsageError
+
+COLUMNS = ("key", "concurrency", "rate", "burst", "running", "blocked_lanes", "fixed")
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    if options.action is None:
+        raise UsageError("give one of list, show, set, delete (see workmanager limits --help)")
+    with open_client(options) as client:
+        match options.action:
+            case "set":
+                _print(options, client.set_limit(options.key_of_limit, **_numbers(options)))
+            case "show":
+                _print(options, client.limit(options.key_of_limit))
+            case "delete":
+                client.delete_limit(options.key_of_limit)
+                _print(options, {"key": options.key_of_limit, "deleted": True})
+            case _:
+                limits = client.limits()
+                if options.json:
+                    for limit in limits:
+                        print_json(limit)
+                else:
+                    print_table(COLUMNS, [[limit[name] for name in COLUMNS] for limit in limits])
+    return 0
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="workmanager limits", description=__doc__)
+    actions = parser.add_subparsers(dest="action", metavar="list | show | set | delete")
+    listing = actions.add_parser("list", help="list limits, with who uses them")
+    show = actions.add_parser("show", help="show one limit")
+    setting = actions.add_parser("set", help="set the numbers of a limit for all jobs, at once")
+    delete = actions.add_parser("delete", help="leave the numbers of a limit to its jobs again")
+    for action in (show, setting, delete):
+        action.add_argument("key_of_limit", metavar="LIMIT", help="its key, such as tenant:42")
+    setting.add_argument("--concurrency", type=int, metavar="N", help="how many may run at a time")
+    setting.add_argument("--rate", metavar="N/TIME", help="how many may begin in a time, such as 100/1m")
+    setting.add_argument("--burst", type=int, metavar="N", help="with --rate: how many may begin at once (default 1)")
+    for action in (listing, show, setting, delete):
+        add_client_options(action)
+    return parser
+
+
+def _numbers(options: argparse.Namespace) -> dict[str, Any]:
+    if options.concurrency is None and options.rate is None:
+        raise UsageError("give --concurrency N, --rate N/TIME, or both")
+    return {"concurrency": options.concurrency, "rate": options.rate, "burst": options.burst}
+
+
+def _print(options: argparse.Namespace, fields: Mapping[str, Any]) -> None:
+    print_json(fields) if options.json else print_fields(fields)
