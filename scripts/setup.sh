@@ -35,7 +35,8 @@
 # --allow-cidr       addresses that can reach the load balancer (default: 0.0.0.0/0; every request needs an API key)
 # --certificate-arn  certificate of the load balancer, in ACM (default: setup.sh creates one)
 # --domain           name for which clients know the load balancer, and for which that certificate is
-# --kms-key          ARN of the key for all disks (default: the account's key for disks)
+# --kms-key          ARN of the key for all disks (default: the account's key for disks). AWS takes 1 a month for a key of
+#                    one's own, which setup.sh does not create
 # --redis-url        use an existing Redis cluster. The URL has the word PASSWORD in place of the password, which is
 #                    read from the environment variable WORKMANAGER_REDIS_PASSWORD. The cluster must accept connections
 #                    from the --subnets

@@ -24,8 +24,9 @@ from tests.ec2.faults import ApiError, Faults
 from tests.ec2.moto_region import MotoRegion
 from tests.ec2.permissions import accesses_of, raise_unless_allowed, role_policies
 from tests.ec2.run_instances import ApiAnswer, AskMoto, InstanceLauncher, QueryForm
+from tests.ec2.service_permissions import accesses_elsewhere
 
-_SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/ec2/aws4_request")
+_SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 _SHUTTING_DOWN = ("shutting-down", 32)
 _NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15"
 
@@ -53,8 +54,8 @@ class Ec2Api:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
         scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        if scope is None or environ["REQUEST_METHOD"] != "POST":
-            return cast("Iterable[bytes]", self._moto(environ, start_response))
+        if scope is None or scope[3] != "ec2" or environ["REQUEST_METHOD"] != "POST":
+            return self._serve_elsewhere(scope, environ, start_response)
         content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         form = dict(parse_qsl(content.decode(), keep_blank_values=True))
         try:
@@ -68,8 +69,24 @@ class Ec2Api:
         start_response(f"{status} .", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
         return [answer]
 
+    def _serve_elsewhere(
+        self, scope: re.Match[str] | None, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Answer a request to another service."""
+        if scope is not None and (policies := role_policies(scope[1])) is not None:
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            environ["wsgi.input"] = io.BytesIO(body)
+            try:
+                raise_unless_allowed(policies, accesses_elsewhere(scope[3], scope[2], environ, body))
+            except ApiError as error:
+                self._events.errors["AccessDenied"] += 1
+                answer = f"<Error><Code>AccessDenied</Code><Message>{escape(error.message)}</Message></Error>".encode()
+                start_response("403 Forbidden", [("Content-Type", "text/xml"), ("Content-Length", str(len(answer)))])
+                return [answer]
+        return cast("Iterable[bytes]", self._moto(environ, start_response))
+
     def _serve(self, action: str, form: QueryForm, environ: dict[str, Any], scope: re.Match[str]) -> ApiAnswer:
-        access_key, region_name = scope.groups()
+        access_key, region_name, _ = scope.groups()
         self._faults.raise_if_refused(action)
         self._faults.wait_if_held(action, after_effect=False)
         if action == "TerminateInstances":

@@ -17,6 +17,10 @@ ApiAnswer = tuple[int, bytes]
 AskMoto = Callable[[QueryForm], ApiAnswer]
 
 
+MAX_TOKEN_CHARACTERS = 64
+"""https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html"""
+
+
 @dataclass(frozen=True, slots=True)
 class _TokenUse:
     form: QueryForm
@@ -43,6 +47,8 @@ class InstanceLauncher:
             ApiError: EC2 would refuse the call.
         """
         token = form.get("ClientToken", "")
+        if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
+            raise ApiError("InvalidClientToken", "The client token is too long, or has characters that are not ASCII")
         if (before := self._by_token.get(token)) is not None:
             return self._repeat(before, form)
         template = self._region.launch_template_data(form)

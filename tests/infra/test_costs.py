@@ -33,6 +33,7 @@ def test_help_has_every_option_and_the_costs_of_the_price_list() -> None:
         f"{2 * prices['gp3_gib_month']} a month for each GiB",
         f"({2 * prices['hours_a_month'] * prices['public_address_hour']:.0f} a month less)",
         f"costs {prices['log_gib']} for each GiB",
+        f"AWS takes {prices['kms_key_month']:.0f} a month for a key",
     ):
         assert claim in text, claim
 

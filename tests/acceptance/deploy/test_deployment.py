@@ -18,6 +18,7 @@ from tests.infra.tools import AWS_CLI
 from tests.waiting import until
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(1500)]  # moto warns about what it leaves out
+REFUSALS = ("AccessDenied", "UnauthorizedOperation")
 OPTIONS = ("--worker-types", "c7i.large", "--max-workers", "3")
 ANSWERS = """
 import time
@@ -71,6 +72,8 @@ def test_the_whole_life_of_a_cluster(deployment: Deployment, tmp_path: Path) -> 
         _survives_a_failed_upgrade(deployment, second)
         _has_lost_no_job(load)
     _hands_over_before_it_stops(deployment)
+    # The roles allow all that hosts and the scaler have asked for, also while the upgrades changed roles before hosts.
+    assert {code: deployment.cloud.events.errors[code] for code in REFUSALS} == dict.fromkeys(REFUSALS, 0)
     _is_deleted_completely(deployment, untouched)
 
 

@@ -59,6 +59,11 @@ def test_a_client_token_with_other_arguments_is_refused(launcher: Launcher) -> N
     assert launcher.launch_error(2, token="a") == "IdempotentParameterMismatch"
 
 
+@pytest.mark.parametrize("token", ["a" * 65, "ä"])
+def test_a_client_token_that_is_none_is_refused(launcher: Launcher, token: str) -> None:
+    assert launcher.launch_error(token=token) == "InvalidClientToken"
+
+
 def test_a_client_token_of_terminated_instances_is_refused(launcher: Launcher) -> None:
     ids = launcher.launch(2, token="a")
     launcher.ec2.terminate_instances(InstanceIds=ids[:1])

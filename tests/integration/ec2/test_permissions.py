@@ -4,9 +4,11 @@ import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from infra.certificates import make_certificates
 from infra.template import render
@@ -54,18 +56,22 @@ class Deployment:
         listed = self.cloud.client("cloudformation").list_stack_resources(StackName=NAME)["StackResourceSummaries"]
         return next(str(each["PhysicalResourceId"]) for each in listed if each["LogicalResourceId"] == name)
 
-    def manager(self, version: int) -> Ec2Fleet:
-        """Return the fleet of a manager that launches from this version of the workers' template."""
-        role = self.cloud.client("iam").get_role(RoleName=self.id_of("ManagerRole"))["Role"]["Arn"]
-        given = self.cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="i-0")["Credentials"]
-        client: Ec2Client = boto3.client(
-            "ec2",
+    def client_of(self, role: str, service: str) -> Any:
+        """Return a client with the credentials of a host's role."""
+        arn = self.cloud.client("iam").get_role(RoleName=self.id_of(role))["Role"]["Arn"]
+        given = self.cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="i-0")["Credentials"]
+        return boto3.client(
+            service,
             region_name=REGION,
             endpoint_url=self.cloud.endpoint,
             aws_access_key_id=given["AccessKeyId"],
             aws_secret_access_key=given["SecretAccessKey"],
             aws_session_token=given["SessionToken"],
         )
+
+    def manager(self, version: int) -> Ec2Fleet:
+        """Return the fleet of a manager that launches from this version of the workers' template."""
+        client: Ec2Client = self.client_of("ManagerRole", "ec2")
         return Ec2Fleet(client, Ec2Plan(NAME, f"{self.id_of('WorkerTemplate')}:{version}", types=("c7g.xlarge",)))
 
 
@@ -126,3 +132,24 @@ async def test_a_manager_ends_no_host_of_the_cluster(deployment: Deployment) -> 
     error = outcome[host["InstanceId"]]
     assert error is not None
     assert error.code == "UnauthorizedOperation"
+
+
+def test_a_worker_reads_the_bundle_and_its_own_password_and_nothing_else(deployment: Deployment) -> None:
+    deployment.cloud.client("s3").create_bucket(Bucket="a-bucket")
+    for key in ("bundle/a", "backup/a"):
+        deployment.cloud.client("s3").put_object(Bucket="a-bucket", Key=key, Body=b"")
+    s3, secrets = (deployment.client_of("WorkerRole", service) for service in ("s3", "secretsmanager"))
+    logs = deployment.client_of("WorkerRole", "logs")
+    group = f"/workmanager/{NAME}"
+    s3.get_object(Bucket="a-bucket", Key="bundle/a")
+    secrets.get_secret_value(SecretId=deployment.id_of("StoreWorkerPassword"))
+    logs.create_log_stream(logGroupName=group, logStreamName="worker/i-0")
+    for refused in (
+        lambda: s3.get_object(Bucket="a-bucket", Key="backup/a"),
+        lambda: s3.put_object(Bucket="a-bucket", Key="bundle/a", Body=b"mine"),
+        lambda: secrets.get_secret_value(SecretId=f"{NAME}/store/manager"),
+        lambda: logs.create_log_stream(logGroupName=group, logStreamName="manager/i-0"),
+    ):
+        with pytest.raises(ClientError, match=r"AccessDenied|403"):
+            refused()
+    assert deployment.cloud.events.errors["AccessDenied"] == 4
