@@ -32,6 +32,7 @@ choose_hosts() {
     if [ -n "$subnets" ]; then
         choose_given_subnets
     elif [ -z "$(parameter Zones)" ]; then
+        check_networks
         choose_zones "$manager" "$witness"
     fi
     check_network

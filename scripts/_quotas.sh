@@ -1,13 +1,25 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # setup.sh sets and uses variables of these functions
-# Sourced by setup.sh: compares the account's quotas of cores with what the hosts and the workers need. EC2 counts the
-# cores of the standard families (A, C, D, H, I, M, R, T, Z) together, by market:
+# Sourced by setup.sh: compares the account's quotas of networks and cores with what a cluster needs. EC2 counts the cores
+# of the standard families (A, C, D, H, I, M, R, T, Z) together, by market:
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html#ec2-on-demand-instances-limits
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html
 # Other families have quotas of their own, which are not checked.
 
 on_demand_quota=L-1216C47A
 spot_quota=L-34B43A08
+# That of internet gateways follows it: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+network_quota=L-F678F1CE
+
+# check_networks: whether the account can have one more
+check_networks() {
+    local quota used
+    quota="$(quota_of "$network_quota" vpc)"
+    used="$(aws ec2 describe-vpcs --query 'length(Vpcs)' --output text)"
+    [ -z "$quota" ] || [ "$used" -lt "${quota%.*}" ] ||
+        fail "the cluster's network is one more VPC, and the quota $network_quota in $region allows ${quota%.*};" \
+            "give --subnets of an existing one, or $(request "$network_quota" 1 vpc)"
+}
 
 # check_quotas TYPE,...: the workers' types. Refuses what cannot start. If nobody chose the managers' type and there are
 # too few cores for it, chooses a smaller one. Uses and sets `manager`, and uses `witness`.
@@ -67,8 +79,8 @@ cores_of() { awk -v name="$1" '$1 == name { print $3 }' "$private/types"; }
 # free_cores QUOTA MARKET: prints the cores that the quota leaves, or nothing if the caller may not ask for it
 free_cores() {
     local quota used
-    quota="$(aws service-quotas get-service-quota --service-code ec2 --quota-code "$1" --query Quota.Value --output text \
-        2>/dev/null)" || return 0
+    quota="$(quota_of "$1" ec2)"
+    [ -n "$quota" ] || return 0
     used="$(aws ec2 describe-instances --filters Name=instance-state-name,Values=pending,running --output text --query \
         'Reservations[].Instances[].[InstanceType, InstanceLifecycle, CpuOptions.CoreCount, CpuOptions.ThreadsPerCore]' |
         awk -v market="$2" '$1 ~ /^([acdhimrtz]|im|is)[0-9]/ && ($2 == "spot") == (market == "spot") { sum += $3 * $4 }
@@ -81,11 +93,16 @@ lacks_cores() {
     fail "$4 $2 cores, and the quota $1 in $region has $3 free; $(request "$1" "$5")"
 }
 
-# request QUOTA FREE: how to ask AWS for so many free cores
+# quota_of QUOTA SERVICE: prints its value, or nothing if the caller may not ask for it
+quota_of() {
+    aws service-quotas get-service-quota --service-code "$2" --quota-code "$1" --query Quota.Value --output text 2>/dev/null ||
+        true
+}
+
+# request QUOTA MORE [SERVICE]: how to ask AWS for so many more
 request() {
-    local value
-    value="$(aws service-quotas get-service-quota --service-code ec2 --quota-code "$1" --query Quota.Value --output text)"
-    value="$(awk -v value="$value" -v more="$2" 'BEGIN { print int(value + more) }')"
-    echo "request more: aws service-quotas request-service-quota-increase --region $region --service-code ec2" \
+    local service="${3:-ec2}" value
+    value="$(awk -v value="$(quota_of "$1" "$service")" -v more="$2" 'BEGIN { print int(value + more) }')"
+    echo "request more: aws service-quotas request-service-quota-increase --region $region --service-code $service" \
         "--quota-code $1 --desired-value $value"
 }

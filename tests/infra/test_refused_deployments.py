@@ -9,7 +9,7 @@ from tests.infra.emulator import Emulator, Region, ScriptResult, Scripts
 from tests.infra.networks import add_default_route, add_subnet, private_subnets, public_subnets
 
 pytestmark = pytest.mark.timeout(1200)
-ON_DEMAND, SPOT = "quota/L-1216C47A", "quota/L-34B43A08"
+ON_DEMAND, SPOT, NETWORKS = "quota/L-1216C47A", "quota/L-34B43A08", "quota/L-F678F1CE"
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,14 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 def test_a_quota_that_is_too_small_is_told_with_the_command_that_raises_it(tmp_path: Path, emulator: Emulator) -> None:
     region, scripts = _start(tmp_path, emulator, "us-west-1")
     before = region.inventory()
+    networks = len(before["networks"])
+    region.simulate(NETWORKS, str(networks))
+    assert _refusal(scripts.run("setup.sh")) == (
+        f"the cluster's network is one more VPC, and the quota L-F678F1CE in us-west-1 allows {networks}; give "
+        "--subnets of an existing one, or request more: aws service-quotas request-service-quota-increase "
+        f"--region us-west-1 --service-code vpc --quota-code L-F678F1CE --desired-value {networks + 1}"
+    )
+    region.simulate(NETWORKS, str(networks + 1))
     region.simulate(ON_DEMAND, "3")
     assert _refusal(scripts.run("setup.sh")) == (
         "the hosts need 6 on-demand cores, and the quota L-1216C47A in us-west-1 has 3 free; request more: aws "
