@@ -12,7 +12,7 @@
 -- ARGV[12] seconds after which a run counts as late, ARGV[13] rows that the history keeps
 -- ARGV[14+] as for enqueue.lua: one job, with this id; nothing without an instant to run
 -- Returns  {'changed'}: somebody else was first | {'moved'} | {'skipped' | 'held', id of a run that has not ended, ...}
---          | what enqueue.lua returns
+--          | {'taken'}: another job has the id | what enqueue.lua returns
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -72,6 +72,10 @@ if not manual then
   if #blocked > 0 then
     note({instant = tonumber(run), outcome = 'skipped', job_id = blocked[1]})
     return {'skipped', unpack(blocked)}
+  end
+  if redis.call('EXISTS', prefix .. ':job:' .. job_id) == 1 then
+    note({instant = tonumber(run), outcome = 'missed', job_id = job_id, count = 1})
+    return {'taken'}
   end
   redis.call('HINCRBY', key, 'runs', 1)
 elseif overlap ~= 'allow' then

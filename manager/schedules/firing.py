@@ -111,7 +111,7 @@ class ScheduleFiring:
         match fired.outcome:
             case "written":
                 log.info("event=schedule_fired schedule=%s job_id=%s late_seconds=%.1f", name, job_id, late_seconds)
-            case "repeated" | "conflict":
+            case "taken":
                 log.warning("event=schedule_id_taken schedule=%s job_id=%s: nothing was enqueued", name, job_id)
             case "skipped":
                 log.info("event=schedule_skipped schedule=%s running=%s", name, fired.blocked_by[0])

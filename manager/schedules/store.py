@@ -64,9 +64,9 @@ class Fired:
     """What became of an attempt to run a schedule.
 
     Attributes:
-        outcome: `written`; `repeated` or `conflict` (there is a job with the id already, with the same or with other
-            content); `changed` (another manager was first, or the schedule was changed); `moved` (nothing was to be
-            run); `skipped` or `held` because of the runs in `blocked_by`, which have not ended.
+        outcome: `written`; `taken` (there is a job with the id already); `changed` (another manager was first, or the
+            schedule was changed); `moved` (nothing was to be run); `skipped` or `held` because of the runs in
+            `blocked_by`, which have not ended.
     """
 
     outcome: str
@@ -209,7 +209,7 @@ async def fire(
     )
     match answer:
         case [int(written)]:
-            return Fired({1: "written", 2: "repeated"}.get(written, "conflict"))
+            return Fired("written" if written == 1 else "taken")
         case [outcome, *blocked_by]:
             return Fired(text_of(outcome), tuple(map(text_of, blocked_by)))
     raise AssertionError(f"fire_schedule.lua answered {answer!r}")

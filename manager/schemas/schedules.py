@@ -212,7 +212,9 @@ class ScheduleRun(_Response):
     at: str = Field(description="When this was done")
     instant: str = Field(description="For which instant; of several missed ones, the first")
     outcome: str
-    job_id: str | None
+    job_id: str | None = Field(
+        description="The run; if `skipped`, the one that had not ended; if `missed`, a job of others with the run's id"
+    )
     count: int = Field(description="How many instants were missed, at least, if it is 1,000; else 1")
     late_seconds: float | None = Field(description="By how much it was late, if by more than 10 seconds")
     waited: bool = Field(description="It was late because the run before had not ended")

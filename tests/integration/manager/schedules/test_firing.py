@@ -2,16 +2,34 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from jobqueue import keys
+from jobqueue.lifecycle.finish import finish
 from jobqueue.sharding.shards import Shards
 from manager.schedules.firing import ScheduleFiring
-from manager.schedules.record import CatchUp
+from manager.schedules.plan import plan
+from manager.schedules.record import CatchUp, Pause
 from manager.schedules.run_ids import run_id
-from manager.schedules.store import delete_schedule, read_history, read_schedule, read_schedules
-from tests.integration.jobqueue.queue_helpers import job_fields, job_status, queued_ids
+from manager.schedules.store import (
+    delete_schedule,
+    fire,
+    read_history,
+    read_schedule,
+    read_schedules,
+    save_schedule,
+)
+from tests.integration.jobqueue.queue_helpers import (
+    claim_jobs,
+    enqueue_jobs,
+    failed_outcome,
+    job_fields,
+    job_status,
+    queued_ids,
+    stopped_outcome,
+)
 from tests.integration.manager.schedules.schedule_harness import (
     CREATED,
     NOW,
@@ -132,6 +150,81 @@ async def test_replace_cancels_the_run_before_and_then_begins(shards: Shards, ma
     assert (await job_status(shard, first), await job_status(shard, second)) == ("canceled", None)
     await manager.fire_due(shard, now=NOW + 2 * MINUTE + 0.5)
     assert await queued_ids(shard) == [second]
+
+
+async def test_replace_stops_a_run_that_a_worker_has_begun_and_waits_for_its_end(
+    shards: Shards, manager: ScheduleFiring
+) -> None:
+    shard = await create(shards, a_schedule(overlap="replace"))
+    first, third = (run_id("nightly", NOW + minute * MINUTE, len(shards)) for minute in (1, 3))
+    await manager.fire_due(shard, now=NOW + MINUTE)
+    (claimed,) = await claim_jobs(shard, now=NOW + MINUTE)
+    for seconds in (120, 121, 181):
+        await manager.fire_due(shard, now=NOW + seconds)
+    assert (await job_fields(shard, first))["wm_cancel"] == "1"
+    assert await queued_ids(shard) == []
+    await finish(shard, "w1", [stopped_outcome(claimed)], now=NOW + 182)
+    await manager.fire_due(shard, now=NOW + 183)
+    assert await queued_ids(shard) == [third]
+    assert await rows(shard) == [
+        ("fired", NOW + MINUTE),
+        ("missed", NOW + 2 * MINUTE),  # the one after it has taken its place
+        ("fired", NOW + 3 * MINUTE),
+    ]
+
+
+async def test_a_run_that_waits_for_its_retry_has_not_ended(shards: Shards, manager: ScheduleFiring) -> None:
+    schedule = a_schedule()
+    retried = schedule.template._replace(retries=1, retry_intervals=(90,))
+    shard = await create(shards, a_schedule(template=retried))
+    await manager.fire_due(shard, now=NOW + MINUTE)
+    (claimed,) = await claim_jobs(shard, now=NOW + MINUTE)
+    await finish(shard, "w1", [failed_outcome(claimed)], now=NOW + MINUTE + 1)
+    assert await job_status(shard, claimed.id) == "scheduled"
+    await manager.fire_due(shard, now=NOW + 2 * MINUTE)
+    assert (await rows(shard))[-1] == ("skipped", NOW + 2 * MINUTE)
+
+
+async def test_of_runs_that_wait_a_hundred_are_kept(shards: Shards, manager: ScheduleFiring) -> None:
+    shard = await create(shards, a_schedule(cron=None, every=1, overlap="queue"))
+    await manager.fire_due(shard, now=NOW + 1)
+    await manager.fire_due(shard, now=NOW + 500)
+    await end_job(shard, run_id("nightly", NOW + 1, len(shards)))
+    await manager.fire_due(shard, now=NOW + 500)
+    assert await rows(shard) == [("fired", NOW + 1), ("missed", NOW + 2), ("fired", NOW + 401)]
+    history, _ = await read_history(shard, "nightly")
+    assert (history[1]["count"], history[0]["waited"]) == (399, True)
+
+
+async def test_a_manager_that_was_held_up_changes_nothing_that_is_another_schedule_now(
+    shards: Shards, manager: ScheduleFiring
+) -> None:
+    schedule = a_schedule()
+    shard = await create(shards, schedule)
+    read = await progress_of(shard)
+    step = plan(schedule, read, NOW + MINUTE)
+    assert step is not None
+    paused = replace(read, pause=Pause(NOW, "me", ""))
+    assert await save_schedule(shard, schedule, read, paused, CREATED) == "saved"
+    job_id = run_id("nightly", NOW + MINUTE, len(shards))
+    assert (await fire(shard, schedule, read, step, job_id, now=NOW + MINUTE)).outcome == "changed"
+    assert await queued_ids(shard) == []
+    # A save of what somebody else has changed is refused, and leaves the schedule as it is.
+    assert await save_schedule(shard, schedule, read, read, CREATED) == "changed"
+    assert (await progress_of(shard)).pause is not None
+
+
+async def test_an_id_that_is_taken_by_another_job_is_not_overwritten(
+    shards: Shards, manager: ScheduleFiring, caplog: pytest.LogCaptureFixture
+) -> None:
+    shard = await create(shards, a_schedule())
+    job_id = run_id("nightly", NOW + MINUTE, len(shards))
+    await enqueue_jobs(shard, job_id, queue="theirs")
+    await manager.fire_due(shard, now=NOW + MINUTE)
+    assert (await job_fields(shard, job_id))["origin"] == "theirs"
+    assert "event=schedule_id_taken" in caplog.text
+    assert await rows(shard) == [("missed", NOW + MINUTE)]
+    assert (await progress_of(shard)).next == NOW + 2 * MINUTE
 
 
 async def test_jitter_delays_every_run_by_the_same_time(shards: Shards, manager: ScheduleFiring) -> None:
