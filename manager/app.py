@@ -142,6 +142,9 @@ def _build_api(
     api.include_router(fast_path.documented_routes(fast_routes))
     routes = Api(
         jobs=JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments, key_table),
+        explain=ExplainRoute(queue, functions, settings.hide_arguments, limits_from_settings(settings)),
+        workflows=WorkflowRoutes(queue, job_factory, metrics),
+        callbacks=CallbackRoutes(queue, parse_secrets(settings.callback_secrets)),
         queues=QueueRoutes(queue),
         schedules=ScheduleRoutes(queue, job_factory, functions, settings.hide_arguments),
         scaler=ScalerRoutes(queue, settings),
@@ -150,10 +153,9 @@ def _build_api(
     )
     api.include_router(JobWaitRoute(queue, key_table).router())
     api.include_router(routes.jobs.router())
-    limits = limits_from_settings(settings)
-    api.include_router(ExplainRoute(queue, functions, settings.hide_arguments, limits).router())
-    api.include_router(WorkflowRoutes(queue, job_factory, metrics).router())
-    api.include_router(CallbackRoutes(queue, parse_secrets(settings.callback_secrets)).router())
+    api.include_router(routes.explain.router())
+    api.include_router(routes.workflows.router())
+    api.include_router(routes.callbacks.router())
     api.include_router(LimitRoutes(queue).router())
     api.include_router(routes.queues.router())
     api.include_router(routes.schedules.router())

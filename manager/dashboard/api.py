@@ -12,11 +12,14 @@ from fastapi import Request, Response
 
 from manager.http.asgi import FIELDS, Message
 from manager.routes.audit import AuditRoutes
+from manager.routes.callbacks import CallbackRoutes
+from manager.routes.explain import ExplainRoute
 from manager.routes.jobs import JobRoutes
 from manager.routes.keys import KeyRoutes
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
 from manager.routes.schedules import ScheduleRoutes
+from manager.routes.workflows import WorkflowRoutes
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -26,6 +29,9 @@ class Api:
     """The classes of handlers that the dashboard uses."""
 
     jobs: JobRoutes
+    explain: ExplainRoute
+    workflows: WorkflowRoutes
+    callbacks: CallbackRoutes
     queues: QueueRoutes
     schedules: ScheduleRoutes
     scaler: ScalerRoutes

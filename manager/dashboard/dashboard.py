@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from manager.api_keys.table import KeyTable
 from manager.dashboard.api import Api, Handler
 from manager.dashboard.attention import Attention
-from manager.dashboard.document_pages import AUDIT, KEYS, SCALER, SCHEDULES, DocumentPages
+from manager.dashboard.document_pages import AUDIT, CALLBACKS, KEYS, SCALER, SCHEDULES, WORKFLOWS, DocumentPages
 from manager.dashboard.failure_pages import FAILURES, FailurePages
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.job_pages import JOBS, JobPages, JobReader
@@ -58,7 +58,7 @@ class Dashboard:
         self._stream = EventStream(self._sampler, self._live_pages, keys, queue.closing)
         self._sign_in = SignInRoutes(auth, pages, root_path)
         self._api = api
-        self._job_pages = JobPages(pages, self._sampler, reader, api.jobs)
+        self._job_pages = JobPages(pages, self._sampler, reader, api)
         self._failure_pages = FailurePages(pages, self._sampler, reader)
         self._document_pages = DocumentPages(pages, self._sampler, api, price_per_hour)
 
@@ -86,6 +86,9 @@ class Dashboard:
             SCALER: documents.scaler,
             SCHEDULES: documents.schedules,
             f"{SCHEDULES}/{{name}}": documents.schedule,
+            WORKFLOWS: documents.workflows,
+            f"{WORKFLOWS}/{{workflow_id}}": documents.workflow,
+            CALLBACKS: documents.callbacks,
             KEYS: documents.keys,
             AUDIT: documents.audit,
         }
@@ -109,6 +112,10 @@ class Dashboard:
             f"{SCHEDULES}/{{name}}/resume": documents.resume_schedule,
             f"{SCHEDULES}/{{name}}/trigger": documents.trigger_schedule,
             f"{SCHEDULES}/{{name}}/delete": documents.delete_schedule,
+            f"{WORKFLOWS}/{{workflow_id}}/cancel": documents.cancel_workflow,
+            f"{WORKFLOWS}/{{workflow_id}}/retry": documents.retry_workflow,
+            f"{CALLBACKS}/replay": documents.replay_callbacks,
+            f"{CALLBACKS}/{{callback_id}}/retry": documents.retry_callback,
             f"{KEYS}/{{key_id}}/revoke": documents.revoke_key,
         }
 

@@ -7,18 +7,29 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response
 
+from jobqueue.inspection.callback_listing import CallbackStatus
 from manager.dashboard.api import Api, ask
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.rendering import Pages, quote_part
 from manager.dashboard.sampler import Sampler
+from manager.dashboard.views.workflow_graph import draw_workflow
 from manager.http.authentication import caller_of
 from manager.http.problems import INVALID, Problem
-from manager.http.query_parameters import Text
+from manager.http.query_parameters import Choice, Text
 
-SCALER, SCHEDULES, KEYS, AUDIT = (f"/dashboard/{name}" for name in ("scaler", "schedules", "keys", "audit"))
+SCALER, SCHEDULES, WORKFLOWS, CALLBACKS, KEYS, AUDIT = (
+    f"/dashboard/{name}" for name in ("scaler", "schedules", "workflows", "callbacks", "keys", "audit")
+)
+CALLBACK_ROWS = 50
 AUDIT_ENTRIES = 100
 PLAIN_QUERY = page_query()
 AUDIT_QUERY = page_query(Text("cursor", "Where the page begins", "[0-9]{1,18}-[0-9]{1,18}"))
+WORKFLOWS_QUERY = page_query(Text("id", "The workflow to go to", r"[^\x00-\x1f\x7f]{0,256}"))
+CALLBACKS_QUERY = page_query(
+    Choice("status", "The status", ("", *CallbackStatus)),
+    Text("host", "Host and port", r"[^\x00-\x1f\x7f]{0,300}"),
+    Text("cursor", "Where the page begins", "[A-Za-z0-9_-]{0,1024}"),
+)
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
 
@@ -85,6 +96,53 @@ class DocumentPages:
         """Delete it."""
         return await self._change(request, self._api.schedules.delete, SCHEDULES, "schedule-deleted")
 
+    async def workflows(self, request: Request) -> Response:
+        """Ask for the id of a workflow, and go to it."""
+        given = WORKFLOWS_QUERY.parse(request.scope["query_string"])["id"]
+        if given:
+            return go_to(f"{WORKFLOWS}/{quote_part(given.strip())}")
+        return self._pages.page("workflows.html", caller_of(request.scope), here=WORKFLOWS)
+
+    async def workflow(self, request: Request) -> Response:
+        """Show a workflow."""
+        found = await ask(self._api.workflows.show, request)
+        return self._page(request, "workflow.html", WORKFLOWS, workflow=found, graph=draw_workflow(found["jobs"]))
+
+    async def cancel_workflow(self, request: Request) -> Response:
+        """Cancel its jobs."""
+        return await self._change(request, self._api.workflows.cancel, _page_of_workflow(request), "workflow-canceled")
+
+    async def retry_workflow(self, request: Request) -> Response:
+        """Run again what did not finish."""
+        return await self._change(request, self._api.workflows.retry, _page_of_workflow(request), "workflow-retried")
+
+    async def callbacks(self, request: Request) -> Response:
+        """Show callbacks."""
+        query = CALLBACKS_QUERY.parse(request.scope["query_string"])
+        given = {name: query[name] for name in ("status", "host", "cursor") if query[name]}
+        found = await ask(self._api.callbacks.list, request, query=urlencode({"limit": CALLBACK_ROWS} | given).encode())
+        return self._pages.page(
+            *("callbacks.html", caller_of(request.scope)),
+            here=CALLBACKS,
+            notice=notice_of(query["done"], query["n"]),
+            callbacks=found["callbacks"],
+            cursor=found["cursor"],
+            status=query["status"] or None,
+            host=query["host"] or None,
+            statuses=list(CallbackStatus),
+        )
+
+    async def retry_callback(self, request: Request) -> Response:
+        """Send a callback now."""
+        return await self._change(request, self._api.callbacks.retry, CALLBACKS, "callback-retried")
+
+    async def replay_callbacks(self, request: Request) -> Response:
+        """Send those again that were given up."""
+        form = await read_form(request)
+        body = {"host": form["host"]} if form.get("host") else {}
+        answer = await ask(self._api.callbacks.replay, request, body=body)
+        return go_to(CALLBACKS, "callbacks-replayed", answer["callbacks"])
+
     async def keys(self, request: Request) -> Response:
         """Show the keys."""
         return self._page(request, "keys.html", KEYS, **await ask(self._api.keys.list, request))
@@ -116,6 +174,10 @@ class DocumentPages:
 
 def _schedule_page(request: Request) -> str:
     return f"{SCHEDULES}/{quote_part(request.path_params['name'])}"
+
+
+def _page_of_workflow(request: Request) -> str:
+    return f"{WORKFLOWS}/{quote_part(request.path_params['workflow_id'])}"
 
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> float | None:

@@ -27,6 +27,10 @@ DONE = {
     "schedule-resumed": "The schedule is resumed.",
     "triggered": "The schedule runs now.",
     "schedule-deleted": "The schedule is deleted.",
+    "workflow-canceled": "What waited is canceled. What runs is being stopped.",
+    "workflow-retried": "What did not finish runs again.",
+    "callback-retried": "The callback is sent now.",
+    "callbacks-replayed": "{n:,} callbacks are sent again.",
     "revoked": "The key is revoked: within five seconds no manager accepts it.",
 }
 """What a page says after an action, by the name that its address has."""

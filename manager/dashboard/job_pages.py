@@ -12,6 +12,7 @@ from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.inspection.newest import MAX_SEARCHED, NEWEST_STATUSES, NewestPage, newest_jobs
 from jobqueue.model import JobView, Status
 from manager.api_keys.caller import Caller
+from manager.dashboard.api import Api, ask
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.rendering import Pages, quote_part
 from manager.dashboard.sampler import Sampler
@@ -20,7 +21,6 @@ from manager.dashboard.views.jobs import REQUEUABLE, job_rows, life_of, status_c
 from manager.http.authentication import caller_of
 from manager.http.query_parameters import Choice, Text
 from manager.queue.connection import QueueConnection
-from manager.routes.jobs import JobRoutes
 
 PAGE_JOBS = 50
 JOBS = "/dashboard/jobs"
@@ -86,14 +86,15 @@ class JobPages:
     """Handlers.
 
     Args:
-        job_routes: read and change jobs.
+        api: reads and changes jobs.
     """
 
-    def __init__(self, pages: Pages, sampler: Sampler, reader: JobReader, job_routes: JobRoutes) -> None:
+    def __init__(self, pages: Pages, sampler: Sampler, reader: JobReader, api: Api) -> None:
         self._pages = pages
         self._sampler = sampler
         self._reader = reader
-        self._job_routes = job_routes
+        self._job_routes = api.jobs
+        self._explain = api.explain.explain
 
     async def list(self, request: Request) -> Response:
         """Show jobs of a status."""
@@ -138,9 +139,7 @@ class JobPages:
         caller = caller_of(request.scope)
         job, attempts = await self._job_routes.read(request)
         status = Status(job.status)
-        warning = None
-        if not status.ended and status is not Status.STARTED:
-            warning = await self._reader.queue.service.monitor.warning(job.queue)
+        explained = None if status.ended else await ask(self._explain, request)
         return self._pages.page(
             *("job.html", caller),
             here=JOBS,
@@ -149,7 +148,7 @@ class JobPages:
             steps=life_of(job, attempts),
             attempts=attempts,
             result=None if job.result is None else orjson.loads(job.result),
-            warning=warning,
+            explained=explained,
             ended=status.ended,
             can_cancel=not status.ended,
             can_requeue=status in REQUEUABLE,

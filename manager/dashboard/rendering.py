@@ -27,6 +27,8 @@ NAVIGATION = (
     ("/dashboard/workers", "Workers"),
     ("/dashboard/scaler", "Scaler"),
     ("/dashboard/schedules", "Schedules"),
+    ("/dashboard/workflows", "Workflows"),
+    ("/dashboard/callbacks", "Callbacks"),
     ("/dashboard/keys", "Keys"),
     ("/dashboard/audit", "Audit"),
 )

@@ -26,7 +26,8 @@ NARROW = 360
 PAGES = (
     *("/", "/dashboard/queues", "/dashboard/jobs?status=failed", "/dashboard/jobs/some", "/dashboard/failures"),
     *("/dashboard/workers", "/dashboard/scaler", "/dashboard/schedules", "/dashboard/schedules/nightly"),
-    *("/dashboard/keys", "/dashboard/audit"),
+    *("/dashboard/workflows", "/dashboard/workflows/flow", "/dashboard/callbacks", "/dashboard/keys"),
+    "/dashboard/audit",
 )
 AXE = Environment("axe", ("axe-core@4.14.1",), node=True)
 RUN_AXE = """
@@ -93,10 +94,10 @@ def test_updates_keep_the_focus_and_what_is_open(tab: Browser, manager: ManagerP
         assert tab.run("return document.activeElement.getAttribute('aria-label')") == "Pause queue m"
     submit(api, id="some")
     tab.open(f"{manager.url}/dashboard/jobs/some")
-    tab.run("document.querySelector('details').open = true")
-    api.post("/queues/default/pause").raise_for_status()
-    wait_for(tab, "is paused")
-    assert tab.run("return document.querySelector('details').open")
+    tab.run("document.getElementById('delete-the-job').open = true")
+    api.post("/jobs/some/cancel").raise_for_status()
+    wait_for(tab, "canceled")
+    assert tab.run("return document.getElementById('delete-the-job').open")
 
 
 def test_updates_stop_while_they_are_paused(tab: Browser, manager: ManagerProgram, api: httpx.Client) -> None:
@@ -150,7 +151,10 @@ def all_kinds(api: httpx.Client, server: ValkeyServer) -> None:
     """Something on every page."""
     submit(api, id="some")
     Worker(server.url).fail_all(f"{HEADER}\nValueError: {'long' * 100}")
-    submit(api, queue="b")
+    submit(api, queue="b", callback_url="http://127.0.0.1:1/", id="called")
+    api.post("/jobs/called/cancel").raise_for_status()
+    flow = {"one": {"function": "noop"}, "two": {"function": "noop", "depends_on": ["one"]}}
+    api.post("/workflows", json={"id": "flow", "jobs": flow}).raise_for_status()
     api.put("/schedules/nightly", json={"cron": "0 3 * * *", "job": {"function": "noop"}}).raise_for_status()
     api.post("/queues/b/pause").raise_for_status()
 

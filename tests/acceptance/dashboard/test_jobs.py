@@ -121,7 +121,9 @@ def test_a_change_that_comes_too_late_is_told(api: httpx.Client, visitor: Visito
 def test_a_waiting_job_says_why_it_does_not_run(api: httpx.Client, visitor: Visitor) -> None:
     submit(api, id="some", queue="a")
     visitor.press(visitor.open("/dashboard/queues"), "Pause queue a")
-    assert "It does not run: queue 'a' is paused" in visitor.open("/dashboard/jobs/some").text
+    sentence = api.get("/jobs/some/explain").json()["sentence"]
+    assert "paused" in sentence
+    assert sentence in visitor.open("/dashboard/jobs/some").text
 
 
 def test_arguments_are_hidden_where_the_operator_says_so(server: ValkeyServer, prefixed: ManagerProgram) -> None:

@@ -237,6 +237,8 @@ def _of_the_dashboard(target: Target) -> Iterator[TenantRequest]:
                 yield TenantRequest("POST", f"{path}/{verb}", b"", {**headers, **form})
         for path in ("/", "/dashboard/queues", f"/dashboard/jobs?id={target.job('queued')}", "/dashboard/failures"):
             yield TenantRequest("GET", path, headers=headers)
+        for path in ("/dashboard/schedules", "/dashboard/callbacks", f"/dashboard/workflows?id={target.job('queued')}"):
+            yield TenantRequest("GET", path, headers=headers)
         for path in ("/dashboard/workers", "/dashboard/scaler", "/dashboard/keys", "/dashboard/audit"):
             yield TenantRequest("GET", path, headers=headers)
         for verb in ("pause", "resume", "requeue-failed"):

@@ -1,0 +1,61 @@
+"""Workflows as graphs, callbacks with their attempts, and why a job does not run."""
+
+import httpx
+
+from tests.acceptance.dashboard.pages import Visitor
+from tests.acceptance.dashboard.test_pages import HOSTILE, submit
+from tests.acceptance.manager.conftest import Worker
+from tests.waiting import until
+from workmanager.local.valkey import ValkeyServer
+
+
+def test_a_workflow_is_drawn_canceled_and_run_again(api: httpx.Client, visitor: Visitor, server: ValkeyServer) -> None:
+    jobs = {
+        "fetch": {"function": "noop"},
+        "left": {"function": "noop", "depends_on": ["fetch"]},
+        "right": {"function": "noop", "depends_on": [{"id": "fetch", "when": "ended"}], "queue": "b"},
+        "join": {"function": "noop", "depends_on": ["left", "right"]},
+    }
+    api.post("/workflows", json={"id": "flow", "jobs": jobs}).raise_for_status()
+    Worker(server.url).fail_all()
+    until(lambda: api.get("/workflows/flow").json()["jobs"]["right"]["status"] == "queued", wanted="its turn")
+    page = visitor.open("/dashboard/workflows?id=flow")
+    assert page.row("fetch")[1] == "failed"
+    assert page.row("right")[4] == "fetch (however it ends)"
+    # The graph: a column for each step, and a line for each edge.
+    assert page.html.count('<rect class="failed" x="0"') == 1
+    assert page.html.count('<rect class="queued" x="210"') == 1
+    assert page.html.count("<path d=") == 4
+    assert page.row("join")[5] in page.links
+    canceled = visitor.press(page, "Cancel the workflow")
+    assert "What waited is canceled" in canceled.text
+    assert canceled.row("right")[1] == "canceled"
+    again = visitor.press(canceled, "Run again what did not finish")
+    assert again.row("fetch")[1] == "queued"
+    assert visitor.open("/dashboard/workflows?id=none").status == 404
+
+
+def test_callbacks_are_listed_with_their_last_try_and_sent_now(
+    api: httpx.Client, visitor: Visitor, server: ValkeyServer
+) -> None:
+    job_id = submit(api, callback_url="http://127.0.0.1:1/secret")
+    Worker(server.url).finish_all(HOSTILE)
+    until(lambda: [each["tries"] for each in api.get("/callbacks").json()["callbacks"]] == [1], wanted="a try")
+    page = visitor.open("/dashboard/callbacks?status=failing&host=127.0.0.1:1")
+    assert page.row(job_id)[2:5] == ["127.0.0.1:1", "failing", "1"]
+    assert page.row(job_id)[6] != ""
+    assert "secret" not in page.html
+    sent = visitor.press(page, f"Send the callback of job {job_id} now")
+    assert "The callback is sent now" in sent.text
+    until(lambda: [each["tries"] for each in api.get("/callbacks").json()["callbacks"]] == [2], wanted="another try")
+    assert "There are none of this kind" in visitor.open("/dashboard/callbacks?status=dead&host=").text
+    replayed = visitor.post("/dashboard/callbacks/replay", {"host": "127.0.0.1:1"}, follow_redirects=True)
+    assert "0 callbacks are sent again" in replayed.text
+
+
+def test_a_job_says_what_it_waits_for(api: httpx.Client, visitor: Visitor) -> None:
+    submit(api, id="parent", delay=600)
+    submit(api, id="child", depends_on=["parent"])
+    page = visitor.open("/dashboard/jobs/child")
+    assert page.links["parent"] == "/dashboard/jobs/parent"
+    assert api.get("/jobs/child/explain").json()["sentence"] in page.text
