@@ -45,7 +45,7 @@ def test_callbacks_are_listed_with_their_last_try_and_sent_now(
     assert page.row(job_id)[2:5] == ["127.0.0.1:1", "failing", "1"]
     assert page.row(job_id)[6] != ""
     assert "secret" not in page.html
-    sent = visitor.press(page, f"Send the callback of job {job_id} now")
+    sent = visitor.press(page, f"Send now the callback of job {job_id}")
     assert "The callback is sent now" in sent.text
     until(lambda: [each["tries"] for each in api.get("/callbacks").json()["callbacks"]] == [2], wanted="another try")
     assert "There are none of this kind" in visitor.open("/dashboard/callbacks?status=dead&host=").text
