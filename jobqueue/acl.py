@@ -33,7 +33,8 @@ WORKER_SCRIPTS = (
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view"),
     *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
-    *("expire", "manager_heartbeat", "save_api_key", "register_children", "settle_parents", "settle_children"),
+    *("expire", "forget_labels", "manager_heartbeat", "save_api_key"),
+    *("register_children", "settle_parents", "settle_children"),
     *("save_schedule", "fire_schedule"),
     *("change_workflow", "wait_again", "save_limit", "sweep_limits", "count_limited"),
     *("claim_callbacks", "report_callbacks", "retry_callbacks"),

@@ -209,6 +209,16 @@ def workflow(prefix: str, workflow_id: str) -> str:
     return f"{prefix}:wm:workflow:{workflow_id}"
 
 
+def label(prefix: str, text: str) -> str:
+    """Sorted set of the jobs with a label (`name:value`) by when they were submitted."""
+    return f"{prefix}:wm:label:{text}"
+
+
+def labels(prefix: str) -> str:
+    """Sorted set of the labels of jobs, by when each is to be looked at next."""
+    return f"{prefix}:wm:labels"
+
+
 def feed(prefix: str) -> str:
     """Sorted set of completed jobs to be pulled, by their sequence number."""
     return f"{prefix}:wm:feed"

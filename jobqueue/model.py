@@ -1,7 +1,7 @@
 """Domain values of the queue: jobs as they are written, claimed and viewed, with their limits and defaults."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -131,6 +131,7 @@ class NewJob(NamedTuple):
         limits: those under which it runs.
         fair_key: the queue is shared fairly among jobs with different ones.
         callback: whom to tell of its end, as JSON: `url`, `host`, `events`, `include`; None for nobody.
+        labels: a JSON object of texts, by which it can be found; None for none.
     """
 
     id: str
@@ -154,6 +155,7 @@ class NewJob(NamedTuple):
     limits: tuple[Limit, ...] = ()
     fair_key: str | None = None
     callback: str | None = None
+    labels: str | None = None
 
 
 class ClaimedJob(NamedTuple):
@@ -236,6 +238,7 @@ class JobView:
         result_note: kind and size of a result that is not shown, and how to read it.
         version: hash of the source of the module whose function ran last; None for a built-in function.
         isolation: `ISOLATED` if the job asks for a process of its own.
+        labels: by which it can be found.
     """
 
     id: str
@@ -263,3 +266,4 @@ class JobView:
     meta_note: str | None = None
     version: str | None = None
     isolation: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)

@@ -220,17 +220,27 @@ class Client:
         return statuses
 
     def jobs(
-        self, *, status: str | None = None, queue: str | None = None, page_size: int | None = None
+        self,
+        *,
+        status: str | None = None,
+        queue: str | None = None,
+        label: str | None = None,
+        page_size: int | None = None,
     ) -> Iterator[JobView]:
-        """Yield all jobs with this status, in this queue, fetched `page_size` at a time."""
+        """Yield all jobs with this status, in this queue, with this label, fetched `page_size` at a time.
+
+        Args:
+            label: `name:value`; the jobs that were submitted last come first. If some may be missing, that is logged.
+        """
         cursor: str | None = None
         while True:
             answer = self._transport.request_json(
                 "GET",
                 "/jobs",
                 idempotent=True,
-                params={"status": status, "queue": queue, "limit": page_size, "cursor": cursor},
+                params={"status": status, "queue": queue, "label": label, "limit": page_size, "cursor": cursor},
             )
+            self._tell({"warning": answer.get("incomplete")})
             yield from answer["jobs"]
             cursor = answer["cursor"]
             if not cursor:

@@ -16,7 +16,7 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.arguments import LISTED, MAX_SHOWN_CALL_BYTES, is_hidden, show_arguments
 from jobqueue.inspection.hidden_errors import without_values
 from jobqueue.inspection.stored_jobs import ReadLimits, StoredJob, read_jobs
-from jobqueue.json_text import why_not_shown
+from jobqueue.json_text import json_object, why_not_shown
 from jobqueue.model import ISOLATED, RQ_TIMEOUT_SECONDS, FailureReason, JobError, JobView, ResultNote, Status
 from jobqueue.rq_call import PICKLE_START, called_path, requested_function
 from jobqueue.sharding.shard import Shard
@@ -192,6 +192,7 @@ def _view(job_id: str, stored: StoredJob, functions: FunctionRegistry) -> JobVie
         meta_note=meta_note,
         version=text_of(result.get(b"wm_version", b"")) or None,
         isolation=ISOLATED if fields.get("wm_isolation") == ISOLATED.encode() else None,
+        labels=_labels(fields),
     )
 
 
@@ -217,6 +218,11 @@ def _dependencies(fields: Mapping[str, bytes]) -> tuple[str, ...]:
     # Halves of surrogate pairs cannot be encoded.
     texts = (str(each)[:MAX_ID_CHARACTERS].encode("utf-8", "replace").decode() for each in ids[:MAX_DEPENDENCIES])
     return tuple(texts)
+
+
+def _labels(fields: Mapping[str, bytes]) -> Mapping[str, str]:
+    labels = json_object(fields["wm_labels"]) if "wm_labels" in fields else None
+    return {name: value for name, value in (labels or {}).items() if isinstance(value, str)}
 
 
 def _own_dependencies(encoded: bytes) -> tuple[str, ...]:

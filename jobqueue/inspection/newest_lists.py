@@ -1,8 +1,7 @@
-"""One list of jobs of a status: a queue's registry on one shard, read piece by piece in one direction."""
+"""One sorted set of jobs on one shard, read piece by piece in one direction."""
 
 from collections.abc import Sequence
 
-from jobqueue import keys
 from jobqueue.servers.connection_pool import RedisCommand
 from jobqueue.sharding.shard import Shard
 
@@ -11,9 +10,10 @@ Entry = tuple[float, bytes]
 
 
 class IdList:
-    """Reads one registry.
+    """Reads one list.
 
     Args:
+        key: of a sorted set.
         start: the place after which to begin; None for all.
         newest_first: the largest score first.
 
@@ -22,11 +22,11 @@ class IdList:
         is_read: nothing follows.
     """
 
-    def __init__(self, shard: Shard, registry: str, queue: str, start: Entry | None, *, newest_first: bool) -> None:
+    def __init__(self, shard: Shard, key: str, start: Entry | None, *, newest_first: bool) -> None:
         self.shard = shard
         self.entries: list[Entry] = []
         self.is_read = False
-        self._key = keys.registry(shard.prefix, registry, queue)
+        self._key = key
         self._last = start
         self._newest_first = newest_first
 

@@ -119,7 +119,9 @@ def _decompressed(data: bytes) -> bytes | None:
 
 def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
     """Return everything but id and data, as the script expects it."""
-    fields: list[str | int] = ["created_at", written_at, "origin", job.queue, "description", job.function]
+    # The script expects the labels first.
+    fields: list[str | int] = [] if job.labels is None else ["wm_labels", job.labels]
+    fields += ["created_at", written_at, "origin", job.queue, "description", job.function]
     fields += ["timeout", job.timeout_seconds, "result_ttl", job.result_ttl_seconds, "wm_feed", int(job.feed)]
     if job.depends_on is not None:
         fields += ["status", "deferred"]

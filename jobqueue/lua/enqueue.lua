@@ -15,6 +15,7 @@ local prefix = KEYS[1]
 -- include: _clock
 -- include: _push
 -- include: _limits
+-- include: _labels
 
 -- Fields that change during a job's life: two submissions are the same whatever these say.
 local VOLATILE = {created_at = true, enqueued_at = true, status = true, retries_left = true, meta = true}
@@ -52,6 +53,9 @@ for number = 1, tonumber(ARGV[2]) do
   groups[number] = {queue = queue, mode = mode, due = due, name = name, within = within, written = 0,
     unique = unique ~= '' and prefix .. ':wm:unique:' .. unique,
     shared = {unpack(ARGV, at + 7, at + 6 + field_count * 2)}}
+  -- They stand first.
+  local shared = groups[number].shared
+  if shared[1] == 'wm_labels' then groups[number].labels = cjson.decode(shared[2]) end
   at = at + 7 + field_count * 2
 end
 
@@ -126,6 +130,7 @@ for i = at, #ARGV, stride do
     raw_call('HSET', key, 'data', data, unpack(group.shared))
     if unique then redis.call('SET', unique, id, 'PX', group.within) end
     place(group, id)
+    if group.labels then add_labels(id, group.labels, clock(ARGV[1])) end
     answers[#answers + 1] = 1
   end
 end

@@ -22,6 +22,7 @@ from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.leases import REAP_LIMIT, reap, reap_rq_executions, rescue
 from jobqueue.lifecycle.limits import sweep_limits
 from jobqueue.maintenance.deferred_jobs import RECHECK_SECONDS, recheck_deferred, register_overdue
+from jobqueue.maintenance.labels import FORGET_LABELS_SECONDS, forget_labels
 from jobqueue.maintenance.reaped_jobs import report_reaped, report_reaped_rq_jobs
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs, wake_workers
 from jobqueue.maintenance.sweep import SWEEP_SECONDS, sweep
@@ -137,6 +138,7 @@ class Maintenance:
             _Task("enqueue_dependents", 1.0, self._enqueue_dependents),
             _Task("prune", 1.0, self._prune),
             _Task("expire_results", 1.0, self._expire_results),
+            _Task("forget_labels", FORGET_LABELS_SECONDS, _forget_labels),
             _Task("reap_rq_executions", 10.0, self._reap_rq_executions),
             _Task("trim_audit", TRIM_AUDIT_SECONDS, _trim_audit),
             _Task("sweep", SWEEP_SECONDS, self._sweep),
@@ -259,6 +261,10 @@ class Maintenance:
     async def _reap_rq_executions(self, shard: Shard) -> None:
         for queue in await queue_names(shard):
             await report_reaped_rq_jobs(shard, await reap_rq_executions(shard, queue))
+
+
+async def _forget_labels(shard: Shard) -> None:
+    await forget_labels(shard)
 
 
 async def _trim_audit(shard: Shard) -> None:

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Request, Response
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.attempt_errors import AttemptError, read_attempt_errors
 from jobqueue.inspection.job_views import read_queues, read_statuses, view_jobs
-from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
+from jobqueue.inspection.labeled import LabeledPage, labeled_jobs
+from jobqueue.inspection.listing import LISTABLE_STATUSES, JobPage, list_jobs
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.model import FailureReason, JobView, Status
 from jobqueue.sharding.find_shard import find_shard
@@ -35,6 +36,7 @@ from manager.schemas.documents import job_details_document, job_document, proble
 from manager.schemas.job_factory import JobFactory
 from manager.schemas.openapi import JOB_ID, problem_responses, request_body, schema_reference
 from manager.schemas.responses import JobDetails, JobList, JobStatus
+from manager.schemas.submission import LABEL_NAME_PATTERN, LABEL_VALUE_PATTERN
 
 STOP_WAIT_SECONDS = 3.0
 """How long a cancellation waits for the worker to stop the job."""
@@ -51,6 +53,11 @@ WAIT_QUERY = Query(
 LIST_QUERY = Query(
     Choice("status", "Only jobs with this status", tuple(LISTABLE_STATUSES)),
     Text("queue", "Only jobs of this queue", r"[^\x00-\x1f\x7f]{1,256}"),
+    Text(
+        "label",
+        "Only jobs with this label, `NAME:VALUE`: the ones that were submitted last come first",
+        f"{LABEL_NAME_PATTERN}:{LABEL_VALUE_PATTERN}",
+    ),
     Integer("limit", "Maximum number of jobs", 1, 1000, default=100),
     Text("cursor", "The `cursor` of the page before", "[A-Za-z0-9_-]{1,1024}"),
 )
@@ -192,20 +199,27 @@ class JobRoutes:
         return json_response(answer, code, location)
 
     async def list(self, request: Request) -> Response:
-        """List jobs: queued ones in queue order, ended ones latest first."""
+        """List jobs: queued ones in queue order, ended ones latest first; those with a label latest first."""
         query = LIST_QUERY.parse(request.scope["query_string"])
         caller = caller_of(request.scope)
-        page = await list_jobs(
-            self._queue.service.shards,
-            self._functions,
-            status=None if query["status"] is None else Status(query["status"]),
-            queue=query["queue"],
-            limit=query["limit"],
-            cursor=query["cursor"],
-            hide_arguments_of=self._hide_arguments_of,
-            shows=caller.sees if caller.is_bound else None,
-        )
-        return json_response({"jobs": [job_document(job) for job in page.jobs], "cursor": page.cursor})
+        shards = self._queue.service.shards
+        filters: dict[str, Any] = {
+            "status": None if query["status"] is None else Status(query["status"]),
+            "queue": query["queue"],
+            "limit": query["limit"],
+            "cursor": query["cursor"],
+            "hide_arguments_of": self._hide_arguments_of,
+            "shows": caller.sees if caller.is_bound else None,
+        }
+        page: JobPage | LabeledPage
+        if query["label"] is None:
+            page = await list_jobs(shards, self._functions, **filters)
+        else:
+            page = await labeled_jobs(shards, self._functions, query["label"], **filters)
+        answer: dict[str, Any] = {"jobs": [job_document(job) for job in page.jobs], "cursor": page.cursor}
+        if isinstance(page, LabeledPage) and page.incomplete is not None:
+            answer["incomplete"] = page.incomplete
+        return json_response(answer)
 
     async def show(self, request: Request) -> Response:
         """Show a job; with `wait`, as soon as it has ended or the time is over."""

@@ -44,6 +44,7 @@ def job_document(job: JobView) -> dict[str, Any]:
         "meta_note": job.meta_note,
         "function_version": job.version,
         "isolation": job.isolation,
+        "labels": job.labels,
     }
 
 

@@ -95,6 +95,7 @@ class JobFactory:
             limits=_limits(submission),
             fair_key=submission.fair_key,
             callback=self._callback(submission),
+            labels=canonical_json(submission.labels).decode() if submission.labels else None,
         )
         if limiter is not None and limiter.limits.payload_bytes is not None:
             _check_arguments(job, submission.data or "", limiter.limits.payload_bytes)

@@ -94,6 +94,7 @@ class JobResponse(_Response):
         description="Hash of the source of the module whose function ran last; null for a built-in function"
     )
     isolation: Literal["job"] | None = Field(description="`job` if the job asks for a process of its own")
+    labels: dict[str, str] = Field(description="By which it can be found")
 
 
 class JobDetails(JobResponse):
@@ -112,6 +113,9 @@ class JobList(_Response):
 
     jobs: list[JobResponse]
     cursor: str | None
+    incomplete: str | None = Field(
+        default=None, description="Of a search by label, only if jobs with the label may be missing in it: why"
+    )
 
 
 class Requeued(_Response):

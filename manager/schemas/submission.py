@@ -19,6 +19,9 @@ ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
 JOB_ID_PATTERN = r"^[^\x00-\x1f\x7f:]{1,256}$"
 """Plain RQ clients choose ids of any form."""
 MAX_DEPENDENCIES = 1000
+MAX_LABELS = 8
+LABEL_NAME_PATTERN = "[A-Za-z0-9_.-]{1,64}"
+LABEL_VALUE_PATTERN = r"[^\x00-\x1f\x7f]{1,128}"
 
 TimeoutSeconds = Annotated[int, Field(ge=1, le=YEAR_SECONDS), WholeNumber]
 RetryCount = Annotated[int, Field(ge=0, le=100), WholeNumber]
@@ -53,6 +56,10 @@ CallbackUrl = Annotated[
     str, Field(min_length=1, max_length=MAX_URL_CHARACTERS, json_schema_extra={"pattern": f"^{URL_PATTERN}$"})
 ]
 CallbackEvent = Literal["finished", "failed", "stopped", "canceled"]
+
+
+LabelName = Annotated[str, Field(pattern=f"^{LABEL_NAME_PATTERN}$")]
+LabelValue = Annotated[str, Field(pattern=f"^{LABEL_VALUE_PATTERN}$")]
 
 
 def _all_events() -> list[CallbackEvent]:
@@ -133,6 +140,9 @@ class Submission(_Strict):
     )
     fair_key: LimitKey | None = Field(
         default=None, description="Jobs with different ones take turns in the queue, however many there are of each"
+    )
+    labels: dict[LabelName, LabelValue] | None = Field(
+        default=None, max_length=MAX_LABELS, description="Texts by which `GET /jobs?label=NAME:VALUE` finds the job"
     )
     meta: dict[str, JsonValue] | None = Field(default=None, description="Stored with the job; at most 64 KiB as JSON")
     id: str | None = Field(

@@ -17,6 +17,9 @@ YEAR_SECONDS = 365 * 24 * 3600
 MAX_RETRIES = 100
 ID_PATTERN = "[A-Za-z0-9_-]{1,64}"
 QUEUE_PATTERN = "[A-Za-z0-9_.-]{1,64}"
+MAX_LABELS = 8
+LABEL_NAME_PATTERN = "[A-Za-z0-9_.-]{1,64}"
+LABEL_VALUE_PATTERN = r"[^\x00-\x1f\x7f]{1,128}"
 MAX_UNIQUE_KEY_CHARACTERS = 256
 RATE_PATTERN = "[1-9][0-9]{0,6}/([1-9][0-9]{0,4})?[smhd]"
 CALLBACK_EVENTS = ("finished", "failed", "stopped", "canceled")
@@ -84,6 +87,13 @@ def add_job_options(parser: CommandParser) -> None:
         help="run it only while fewer than N jobs with KEY run, or at a rate: tenant:42=5, api=100/1m",
     )
     group.add_argument("--fair-key", metavar="KEY", help="take turns with jobs that have another KEY")
+    group.add_argument(
+        "--label",
+        action="append",
+        type=_label,
+        metavar="NAME=VALUE",
+        help=f"a label to find the job by, with `jobs --label` (at most {MAX_LABELS})",
+    )
     group.add_argument("--meta", type=json_object, metavar="JSON", help="an object to keep with the job")
     identity = group.add_mutually_exclusive_group()
     identity.add_argument(
@@ -123,6 +133,10 @@ def job_options(options: argparse.Namespace) -> JobOptions:
             job["callback"]["events"] = options.callback_events
         if options.callback_result:
             job["callback"]["include"] = ["result"]
+    if options.label is not None:
+        job["labels"] = dict(options.label)
+        if len(job["labels"]) < len(options.label) or len(options.label) > MAX_LABELS:
+            raise UsageError(f"give each --label once, and at most {MAX_LABELS}")
     if options.unique is not None:
         job["unique"] = {"key": options.unique, "within": options.within}
     return job
@@ -204,6 +218,13 @@ def _limit(text: str) -> LimitOptions:
     if key and re.fullmatch(RATE_PATTERN, number):
         return {"key": key, "rate": number}
     raise argparse.ArgumentTypeError(f"{text!r} does not have the form KEY=N or KEY=N/TIME, such as api=100/1m")
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not re.fullmatch(LABEL_NAME_PATTERN, name) or not re.fullmatch(LABEL_VALUE_PATTERN, value):
+        raise argparse.ArgumentTypeError(f"{text!r} does not have the form NAME=VALUE, such as order=42")
+    return name, value
 
 
 def _unique_key(text: str) -> str:

@@ -13,10 +13,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = client_parser("jobs", __doc__)
     parser.add_argument("--status", help="list only queued, scheduled, started, finished, failed, ... jobs")
     parser.add_argument("--queue", metavar="NAME", help="list only jobs of this queue")
+    parser.add_argument("--label", metavar="NAME=VALUE", help="list only jobs with this label, the newest first")
     parser.add_argument("--limit", type=positive_int, default=100, metavar="N", help="list at most N (default 100)")
     options = parser.parse_args(arguments)
     with open_client(options) as client:
-        matching = client.jobs(status=options.status, queue=options.queue)
+        label = None if options.label is None else options.label.replace("=", ":", 1)
+        matching = client.jobs(status=options.status, queue=options.queue, label=label)
         jobs = list(itertools.islice(matching, options.limit))
     if options.json:
         for job in jobs:

@@ -73,6 +73,7 @@ class JobOptions(TypedDict, total=False):
     callback_url: str  # short for a callback with this URL alone
     limits: Sequence[LimitOptions]  # run only while each allows it
     fair_key: str  # jobs with different ones take turns
+    labels: Mapping[str, str]  # at most 8, to find the job by
     meta: Mapping[str, Any]
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.acceptance.manager.conftest import Start, Worker, calls
 from tests.acceptance.manager.manager_program import ANSWER_SECONDS
 from tests.waiting import until
+from workmanager.client import Client
 from workmanager.local.valkey import ValkeyServer
 
 
@@ -276,3 +277,41 @@ def test_metrics_count_requests_and_jobs(start: Start, redis_url: str, worker: W
         lambda: "event=request_completed method=PUT path=/enqueue status=400" in manager.log,
         wanted="the line of the request",
     )
+
+
+def test_jobs_are_found_by_their_labels(http: httpx.Client) -> None:
+    labels = {"order": "42", "customer": "Müller & Co: 1"}
+    for name in ("a", "b"):
+        assert submit(http, id=name, labels=labels).status_code == 201
+    batch = '{"function": "noop", "id": "c", "labels": {"order": "43"}}'
+    assert http.post("/jobs/batch", content=batch, headers={"Content-Type": "application/x-ndjson"}).status_code == 200
+    answer = http.get("/jobs", params={"label": "customer:Müller & Co: 1", "limit": 1}).json()
+    assert ([job["id"] for job in answer["jobs"]], "incomplete" in answer) == (["b"], False)
+    rest = http.get("/jobs", params={"label": "customer:Müller & Co: 1", "cursor": answer["cursor"]}).json()
+    assert ([job["id"] for job in rest["jobs"]], rest["cursor"]) == (["a"], None)
+    assert http.get("/jobs/a").json()["labels"] == labels
+    with Client(str(http.base_url)) as client:
+        assert [job["id"] for job in client.jobs(label="order:43", status="queued")] == ["c"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"a b": "1"},
+        {"a:b": "1"},
+        {"": "1"},
+        {"a": ""},
+        {"a": "x" * 129},
+        {"a": "\n"},
+        {"a": 1},
+        dict.fromkeys("abcdefghi", "1"),
+    ],
+)
+def test_labels_are_bounded(http: httpx.Client, labels: dict[str, Any]) -> None:
+    answer = submit(http, labels=labels)
+    assert (answer.status_code, answer.json()["errors"][0]["field"].split(".")[0]) == (422, "labels")
+
+
+def test_a_search_names_one_label(http: httpx.Client) -> None:
+    for label in ("order", "order:", ":42", "a b:1"):
+        assert http.get("/jobs", params={"label": label}).status_code == 400

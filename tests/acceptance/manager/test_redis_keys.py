@@ -104,7 +104,7 @@ def test_a_system_touches_the_documented_keys_and_no_others(
 def _successes(client: httpx.Client) -> None:
     client.put("/enqueue?iterations=1", content=b"a").raise_for_status()
     _submit(client, function="noop", unique={"key": "k", "within": 60})
-    _submit(client, id="short", function="noop", meta={"a": 1})
+    _submit(client, id="short", function="noop", meta={"a": 1}, labels={"order": "42"})
     # Over a second: RQ's execution record is kept.
     _submit(client, id="long", function="sleep", kwargs={"seconds": 2.5}, feed=False)
     for job_id in ("short", "long"):

@@ -48,6 +48,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "unique": {"unique_key": "k", "unique_milliseconds": 60_000},
     "isolation": {"isolation": "job"},
     "callback": {"callback": '{"url":"https://example.com/"}'},
+    "label": {"labels": '{"order":"42"}'},
+    "other label": {"labels": '{"order":"43"}'},
     "other function": {"function": "sleep"},
     "parent": {"depends_on": (Dependency("p"),)},
     "other parent": {"depends_on": (Dependency("q"),)},

@@ -290,3 +290,10 @@ def test_why_a_job_does_not_run_is_said_in_one_sentence(run: Run) -> None:
         assert run("explain", "a", "--url", manager.url) == (0, "Queue 'q' is paused.\n", "")
         assert json.loads(run("explain", "a", "--json", "--url", manager.url)[1]) == answer
     assert manager.requests[0].path == "/jobs/a/explain"
+
+
+def test_jobs_are_listed_by_their_label(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    with ScriptedManager(Answer({"jobs": [], "cursor": None, "incomplete": "there were more"})) as manager:
+        code, _, _ = run("jobs", "--label", "order=4=2", "--url", manager.url)
+    assert (code, manager.requests[0].params["label"]) == (0, "order:4=2")
+    assert [record.message for record in caplog.records if record.name == "workmanager.client"] == ["there were more"]

@@ -117,7 +117,8 @@ def test_every_field_of_a_job_can_be_given(run: Run, submission_schema: dict[str
     data.write_bytes(b"\xff")
     common = (str(data), "--function", "images.thumbnail", "--args", "[1]", "--kwargs", '{"n": 1}', "--queue", "q")
     common += ("--lifo", "--timeout", "60", "--retry", "3", "--retry-intervals", "1,10", "--result-ttl", "0")
-    common += ("--no-feed", "--meta", '{"m": 1}', "--isolation", "job", "--callback-url", "https://example.com/")
+    common += ("--no-feed", "--meta", '{"m": 1}', "--isolation", "job", "--label", "a=b=c", "--label", "d=1")
+    common += ("--callback-url", "https://example.com/")
     common += ("--callback-events", "failed,stopped", "--callback-result")
     with ScriptedManager(ACCEPTED) as manager:
         assert run("submit", *common, "--at", "2030-01-31 08:00+01:00", "--id", "i", "--url", manager.url)[0] == 0
@@ -139,6 +140,7 @@ def test_every_field_of_a_job_can_be_given(run: Run, submission_schema: dict[str
         "feed": False,
         "meta": {"m": 1},
         "isolation": "job",
+        "labels": {"a": "b=c", "d": "1"},
         "callback": {"url": "https://example.com/", "events": ["failed", "stopped"], "include": ["result"]},
     }
     assert one == {**sent, "at": "2030-01-31T08:00:00+01:00", "id": "i"}
@@ -196,6 +198,8 @@ def test_the_command_line_accepts_what_a_manager_accepts(submission_schema: dict
         (("--function", "noop", "--args", "{}"), "'{}' is not a JSON array"),
         (("--function", "noop", "--delay", "1", "--at", "2030-01-01T00:00:00Z"), "not allowed with argument"),
         (("--function", "noop", "--id", "a", "--unique", "k", "--within", "1"), "not allowed with argument"),
+        (("--function", "noop", "--label", "order"), "does not have the form NAME=VALUE"),
+        (("--function", "noop", "--label", "a=1", "--label", "a=2"), "give each --label once, and at most 8"),
         (("--function", "noop", "--delay", "soon"), "'soon' is not a number of seconds"),
         (("--function", "noop", "--delay", "nan"), "'nan' is not a number of seconds"),
         (("--function", "noop", "--at", "2030-01-01T00:00:00"), "is not a time with a time zone"),
