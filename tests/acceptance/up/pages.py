@@ -1,4 +1,4 @@
-"""The examples of README.md and docs/functions.md, and the system that they need."""
+"""The examples of README.md, docs/functions.md and docs/callbacks.md, and the system that they need."""
 
 import os
 import re
@@ -12,6 +12,7 @@ from tests.workmanager_up import WorkmanagerUp
 ROOT = Path(__file__).parents[3]
 README = ROOT / "README.md"
 FUNCTIONS_PAGE = ROOT / "docs/functions.md"
+CALLBACKS_PAGE = ROOT / "docs/callbacks.md"
 _MODULES = {
     "texts": (README, "Your own functions"),
     "images": (FUNCTIONS_PAGE, "Functions that take files"),

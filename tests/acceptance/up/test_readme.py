@@ -1,16 +1,20 @@
-"""The examples of README.md and docs/functions.md, run as a reader pastes them."""
+"""The examples of README.md, docs/functions.md and docs/callbacks.md, run as a reader pastes them."""
 
 import json
 import re
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from manager.callbacks.signature import headers, parse_secrets
+from tests.acceptance.manager.callback_receiver import SECRET
 from tests.acceptance.sha512 import sha512
-from tests.acceptance.up.pages import FUNCTIONS_PAGE, README, ReadersSystem, example
+from tests.acceptance.up.pages import CALLBACKS_PAGE, FUNCTIONS_PAGE, README, ReadersSystem, example
 from tests.waiting import until
 from workmanager.client import Client
 
@@ -100,7 +104,24 @@ def test_many_jobs_are_submitted_from_python(system: ReadersSystem) -> None:
     assert system.run_python(example(FUNCTIONS_PAGE, "Many jobs at once", "python")) == ["finished []"]
 
 
-@pytest.mark.parametrize("page", [README, FUNCTIONS_PAGE], ids=lambda page: page.name)
+@pytest.mark.usefixtures("client")
+def test_a_listener_prints_a_callback_that_a_receiver_understands(
+    system: ReadersSystem, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submitted, printed = system.run(example(CALLBACKS_PAGE, "Without a public address", "sh"))
+    event = json.loads(printed)
+    assert event["type"] == "job.finished"
+    assert event["data"]["id"] == submitted.split()[0]
+    shown = json.loads(example(CALLBACKS_PAGE, "What is sent", "json"))
+    assert (event.keys(), event["data"].keys()) == (shown.keys(), shown["data"].keys())
+    receiver: dict[str, Any] = {}
+    exec(example(CALLBACKS_PAGE, "Receive", "python").replace("whsec_…", SECRET), receiver)
+    body = printed.encode()
+    receiver["receive"](headers("id", parse_secrets([SECRET]), int(time.time()), body), body)
+    assert capsys.readouterr().out == f"job.finished {event['data']['id']}\n"
+
+
+@pytest.mark.parametrize("page", [README, FUNCTIONS_PAGE, CALLBACKS_PAGE], ids=lambda page: page.name)
 def test_examples_have_no_comments_which_an_interactive_zsh_takes_for_arguments(page: Path) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
     assert [line for block in blocks for line in block.splitlines() if re.search(r"(^|\s)#", line)] == []
