@@ -123,9 +123,12 @@ def _build_api(
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
 ) -> tuple[FastAPI, dict[tuple[str, str], Route], Api]:
-    job_factory = _job_factory(settings, functions)
+    # A manager without keys is reached from its own machine alone: there, callbacks need no signature.
+    may_be_sent = bool(settings.callback_secrets) or not settings.api_keys
+    callbacks = CallbackCheck(callback_guard(settings), may_be_sent=may_be_sent)
+    job_factory = JobFactory(functions, settings.max_payload_bytes, callbacks)
     fast_routes: dict[tuple[str, str], Route] = {
-        fast_path.ENQUEUE: EnqueueRoute(queue, settings.max_payload_bytes, metrics),
+        fast_path.ENQUEUE: EnqueueRoute(queue, settings.max_payload_bytes, metrics, callbacks),
         fast_path.PULL: PullRoute(queue, metrics, key_table),
         fast_path.ACKNOWLEDGE: AcknowledgeRoute(queue),
         fast_path.BATCH: BatchRoute(queue, job_factory, metrics),
@@ -165,13 +168,6 @@ def _build_api(
     api.include_router(routes.audit.router())
     api.include_router(HealthRoutes(queue, metrics, reconciler).router())
     return api, fast_routes, routes
-
-
-def _job_factory(settings: ManagerSettings, functions: FunctionRegistry) -> JobFactory:
-    # A manager without keys is reached from its own machine alone: there, callbacks need no signature.
-    may_be_sent = bool(settings.callback_secrets) or not settings.api_keys
-    callbacks = CallbackCheck(callback_guard(settings), may_be_sent=may_be_sent)
-    return JobFactory(functions, settings.max_payload_bytes, callbacks)
 
 
 def _add_errors(app: FastAPI, paths: Mapping[str, Mapping[str, Any]], pages: Pages) -> None:

@@ -87,14 +87,25 @@ class Client:
         self.close()
 
     def enqueue(
-        self, data: bytes, *, iterations: int, job_id: str | None = None, timeout_seconds: int | None = None
+        self,
+        data: bytes,
+        *,
+        iterations: int,
+        job_id: str | None = None,
+        timeout_seconds: int | None = None,
+        callback_url: str | None = None,
     ) -> str:
         """Submit a job: SHA-512 of `data`, `iterations` times. Return its Work ID."""
         answer = self._transport.request_json(
             "PUT",
             "/enqueue",
             idempotent=True,
-            params={"iterations": iterations, "id": job_id or new_id(), "timeout": timeout_seconds},
+            params={
+                "iterations": iterations,
+                "id": job_id or new_id(),
+                "timeout": timeout_seconds,
+                "callback_url": callback_url,
+            },
             content=data,
             headers={"Content-Type": "application/octet-stream"},
         )

@@ -8,6 +8,7 @@ import orjson
 from jobqueue.functions import BUILT_IN
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, MAX_ITERATIONS
+from manager.callbacks.target import URL_PATTERN
 from manager.http.asgi import Receive, Scope, header, media_type, payload_too_large, read_body, stream_body
 from manager.http.authentication import caller_of
 from manager.http.key_limits import take_job
@@ -17,6 +18,7 @@ from manager.http.query_parameters import Integer, Query, Text
 from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.submitter import PendingJob
+from manager.schemas.callback_check import CallbackCheck
 from manager.schemas.documents import problem_for
 from manager.schemas.job_factory import sha512_job
 from manager.schemas.json_types import YEAR_SECONDS
@@ -26,6 +28,7 @@ QUERY = Query(
     Integer("iterations", "Number of iterations", 1, MAX_ITERATIONS, required=True),
     Text("id", "The Work ID; makes the request idempotent", ID_PATTERN),
     Integer("timeout", "Maximum run time in seconds", 1, YEAR_SECONDS, default=DEFAULT_TIMEOUT_SECONDS),
+    Text("callback_url", "Told when the job has ended", URL_PATTERN),
 )
 
 # Bound once, because in Python 3.11 the lookup of an enumeration's member is a function call.
@@ -38,18 +41,24 @@ class EnqueueRoute:
     Args:
         max_payload_bytes: limit of the binary data.
         metrics: counts the submitted jobs.
+        callbacks: checks the URL that a job names.
     """
 
     media_type = b"application/json"
 
-    def __init__(self, queue: QueueConnection, max_payload_bytes: int, metrics: Metrics) -> None:
+    def __init__(
+        self, queue: QueueConnection, max_payload_bytes: int, metrics: Metrics, callbacks: CallbackCheck
+    ) -> None:
         self._queue = queue
+        self._callbacks = callbacks
         self._max_payload_bytes = max_payload_bytes
         self._metrics = metrics
         self._path = BUILT_IN["sha512"]
 
     async def __call__(self, scope: Scope, receive: Receive) -> bytes:
         query = QUERY.parse(scope["query_string"])
+        callback_url: str | None = query["callback_url"]
+        callback = None if callback_url is None else self._callbacks.check("callback_url", callback_url)
         caller = caller_of(scope)
         limiter, max_bytes = caller.limiter, self._max_payload_bytes
         if limiter is not None:
@@ -62,7 +71,8 @@ class EnqueueRoute:
         if limiter is not None:
             take_job(caller, limiter, DEFAULT_QUEUE, monitor.has_room)
         own_id: str | None = query["id"]
-        job = sha512_job(self._path, own_id or submitter.new_id(), data, query["iterations"], query["timeout"])
+        job_id = own_id or submitter.new_id()
+        job = sha512_job(self._path, job_id, data, query["iterations"], query["timeout"], callback)
         result = await submitter.submit(PendingJob(job, can_change_shard=own_id is None))
         if result.answer is _WRITTEN:
             self._metrics.jobs_submitted += 1

@@ -121,11 +121,13 @@ class JobFactory:
         return _invalid("function", f"{function!r} is not registered; registered functions: {known}")
 
 
-def sha512_job(path: str, job_id: str, data: bytes, iterations: int, timeout_seconds: int) -> NewJob:
+def sha512_job(
+    path: str, job_id: str, data: bytes, iterations: int, timeout_seconds: int, callback: str | None = None
+) -> NewJob:
     """Return the record of `PUT /enqueue`, byte for byte that of a submission with the same function and arguments."""
     encoded = binascii.b2a_base64(data, newline=False)
     call = b'["%b",null,[],{"data":"%b","iterations":%d}]' % (path.encode(), encoded, iterations)
-    return NewJob(id=job_id, function="sha512", data=call, timeout_seconds=timeout_seconds)
+    return NewJob(id=job_id, function="sha512", data=call, timeout_seconds=timeout_seconds, callback=callback)
 
 
 def _check_payload(data: str, limit: int) -> None:

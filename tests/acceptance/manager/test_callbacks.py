@@ -104,6 +104,17 @@ def test_a_batch_and_a_cancellation_are_told_too(http: httpx.Client, receiver: R
     ]
 
 
+def test_a_job_of_put_enqueue_is_told_of_too(http: httpx.Client, worker: Worker, receiver: Receiver) -> None:
+    query = {"iterations": 1, "callback_url": receiver.url + "?a=b&c=d"}
+    work_id = http.put("/enqueue", params=query, content=b"x").json()["Work ID"]
+    worker.finish_all()
+    (received,) = receiver.wait()
+    assert (received.path, received.event["data"]["id"]) == ("/in?a=b&c=d", work_id)
+    for url, status in (("ftp://example.com", 400), ("http://10.0.0.1/", 422)):
+        refused = http.put("/enqueue", params={**query, "callback_url": url}, content=b"x")
+        assert (refused.status_code, "callback_url" in refused.json()["detail"]) == (status, True)
+
+
 def test_a_refused_callback_is_repeated_with_the_same_id(http: httpx.Client, worker: Worker) -> None:
     replies = iter([Reply(500), Reply(302, {"Location": "/elsewhere"}), Reply(200)])
     with Receiver(lambda _: next(replies)) as receiver:

@@ -60,6 +60,7 @@ def before_call(context, case, kwargs):
     if case.path == "/jobs/wait" and isinstance(case.body, dict) and is_wait(case.body.get("timeout", 45)):
         case.body["timeout"] = 0  # Waiting is tested elsewhere.
     make_valid(case.body)
+    make_valid(case.query)
 
 
 def make_valid(part):
