@@ -148,6 +148,7 @@ def _build_api(
         explain=ExplainRoute(queue, functions, settings.hide_arguments, limits_from_settings(settings)),
         workflows=WorkflowRoutes(queue, job_factory, metrics),
         callbacks=CallbackRoutes(queue, parse_secrets(settings.callback_secrets)),
+        limits=LimitRoutes(queue),
         queues=QueueRoutes(queue),
         schedules=ScheduleRoutes(queue, job_factory, functions, settings.hide_arguments),
         scaler=ScalerRoutes(queue, settings),
@@ -159,7 +160,7 @@ def _build_api(
     api.include_router(routes.explain.router())
     api.include_router(routes.workflows.router())
     api.include_router(routes.callbacks.router())
-    api.include_router(LimitRoutes(queue).router())
+    api.include_router(routes.limits.router())
     api.include_router(routes.queues.router())
     api.include_router(routes.schedules.router())
     api.include_router(StatusRoutes(queue, functions).router())

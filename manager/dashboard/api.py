@@ -16,6 +16,7 @@ from manager.routes.callbacks import CallbackRoutes
 from manager.routes.explain import ExplainRoute
 from manager.routes.jobs import JobRoutes
 from manager.routes.keys import KeyRoutes
+from manager.routes.limits import LimitRoutes
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
 from manager.routes.schedules import ScheduleRoutes
@@ -32,6 +33,7 @@ class Api:
     explain: ExplainRoute
     workflows: WorkflowRoutes
     callbacks: CallbackRoutes
+    limits: LimitRoutes
     queues: QueueRoutes
     schedules: ScheduleRoutes
     scaler: ScalerRoutes

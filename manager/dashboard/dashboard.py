@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from manager.api_keys.table import KeyTable
 from manager.dashboard.api import Api, Handler
 from manager.dashboard.attention import Attention
-from manager.dashboard.document_pages import AUDIT, CALLBACKS, KEYS, SCALER, SCHEDULES, WORKFLOWS, DocumentPages
+from manager.dashboard.document_pages import AUDIT, CALLBACKS, KEYS, LIMITS, SCALER, SCHEDULES, WORKFLOWS, DocumentPages
 from manager.dashboard.failure_pages import FAILURES, FailurePages
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.job_pages import JOBS, JobPages, JobReader
@@ -89,6 +89,7 @@ class Dashboard:
             WORKFLOWS: documents.workflows,
             f"{WORKFLOWS}/{{workflow_id}}": documents.workflow,
             CALLBACKS: documents.callbacks,
+            LIMITS: documents.limits,
             KEYS: documents.keys,
             AUDIT: documents.audit,
         }
@@ -116,6 +117,7 @@ class Dashboard:
             f"{WORKFLOWS}/{{workflow_id}}/retry": documents.retry_workflow,
             f"{CALLBACKS}/replay": documents.replay_callbacks,
             f"{CALLBACKS}/{{callback_id}}/retry": documents.retry_callback,
+            LIMITS: documents.set_limit,
             f"{KEYS}/{{key_id}}/revoke": documents.revoke_key,
         }
 

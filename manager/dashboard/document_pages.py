@@ -17,9 +17,10 @@ from manager.http.authentication import caller_of
 from manager.http.problems import INVALID, Problem
 from manager.http.query_parameters import Choice, Text
 
-SCALER, SCHEDULES, WORKFLOWS, CALLBACKS, KEYS, AUDIT = (
-    f"/dashboard/{name}" for name in ("scaler", "schedules", "workflows", "callbacks", "keys", "audit")
+SCALER, SCHEDULES, WORKFLOWS, CALLBACKS, LIMITS, KEYS, AUDIT = (
+    f"/dashboard/{name}" for name in ("scaler", "schedules", "workflows", "callbacks", "limits", "keys", "audit")
 )
+LIMIT_ROWS = 100
 CALLBACK_ROWS = 50
 AUDIT_ENTRIES = 100
 PLAIN_QUERY = page_query()
@@ -142,6 +143,23 @@ class DocumentPages:
         body = {"host": form["host"]} if form.get("host") else {}
         answer = await ask(self._api.callbacks.replay, request, body=body)
         return go_to(CALLBACKS, "callbacks-replayed", answer["callbacks"])
+
+    async def limits(self, request: Request) -> Response:
+        """Show the limits."""
+        found = await ask(self._api.limits.list, request, query=urlencode({"limit": LIMIT_ROWS}).encode())
+        return self._page(request, "limits.html", LIMITS, limits=found["limits"])
+
+    async def set_limit(self, request: Request) -> Response:
+        """Set the numbers of a limit."""
+        form = {name: text.strip() for name, text in (await read_form(request)).items()}
+        body: dict[str, Any] = {
+            name: _number(name, form[name], int) for name in ("concurrency", "burst") if form.get(name)
+        }
+        if form.get("rate"):
+            body["rate"] = form["rate"]
+        request.scope["path_params"] = {"key": form.get("key", "")}
+        await ask(self._api.limits.save, request, body=body)
+        return go_to(LIMITS, "limit-set")
 
     async def keys(self, request: Request) -> Response:
         """Show the keys."""

@@ -31,6 +31,7 @@ DONE = {
     "workflow-retried": "What did not finish runs again.",
     "callback-retried": "The callback is sent now.",
     "callbacks-replayed": "{n:,} callbacks are sent again.",
+    "limit-set": "The limit holds from now on.",
     "revoked": "The key is revoked: within five seconds no manager accepts it.",
 }
 """What a page says after an action, by the name that its address has."""

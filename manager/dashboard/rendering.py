@@ -29,6 +29,7 @@ NAVIGATION = (
     ("/dashboard/schedules", "Schedules"),
     ("/dashboard/workflows", "Workflows"),
     ("/dashboard/callbacks", "Callbacks"),
+    ("/dashboard/limits", "Limits"),
     ("/dashboard/keys", "Keys"),
     ("/dashboard/audit", "Audit"),
 )

@@ -117,6 +117,8 @@ DASHBOARD_RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/dashboard/callbacks"): Rule(JOBS_READ, filters=True),
     ("POST", "/dashboard/callbacks/replay"): Rule(JOBS_WRITE, filters=True),
     ("POST", "/dashboard/callbacks/{callback_id}/retry"): Rule(JOBS_WRITE, filters=True),
+    ("GET", "/dashboard/limits"): Rule(JOBS_READ),
+    ("POST", "/dashboard/limits"): CLOSED,
     ("GET", "/dashboard/keys"): CLOSED,
     ("POST", "/dashboard/keys/{key_id}/revoke"): CLOSED,
     ("GET", "/dashboard/audit"): CLOSED,

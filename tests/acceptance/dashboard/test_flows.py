@@ -59,3 +59,15 @@ def test_a_job_says_what_it_waits_for(api: httpx.Client, visitor: Visitor) -> No
     page = visitor.open("/dashboard/jobs/child")
     assert page.links["parent"] == "/dashboard/jobs/parent"
     assert api.get("/jobs/child/explain").json()["sentence"] in page.text
+
+
+def test_a_limit_is_shown_with_its_holders_and_set(api: httpx.Client, visitor: Visitor, server: ValkeyServer) -> None:
+    job_id = submit(api, limits=[{"key": "shop:1", "concurrency": 1}])
+    submit(api, limits=[{"key": "shop:1", "concurrency": 1}])
+    Worker(server.url).claim()
+    page = visitor.open("/dashboard/limits")
+    assert page.row("shop:1")[1:] == ["1", "1", "any", "", "its jobs", "1", job_id]
+    changed = visitor.send(page.form("Set limit"), key="shop:1", concurrency="5", rate="100/1m")
+    assert "The limit holds from now on" in changed.text
+    assert changed.row("shop:1")[2:6] == ["5", "100/1m", "1", "an operator"]
+    assert visitor.send(page.form("Set limit"), key="shop:1", rate="fast").status == 422

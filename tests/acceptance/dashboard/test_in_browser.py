@@ -26,8 +26,8 @@ NARROW = 360
 PAGES = (
     *("/", "/dashboard/queues", "/dashboard/jobs?status=failed", "/dashboard/jobs/some", "/dashboard/failures"),
     *("/dashboard/workers", "/dashboard/scaler", "/dashboard/schedules", "/dashboard/schedules/nightly"),
-    *("/dashboard/workflows", "/dashboard/workflows/flow", "/dashboard/callbacks", "/dashboard/keys"),
-    "/dashboard/audit",
+    *("/dashboard/workflows", "/dashboard/workflows/flow", "/dashboard/callbacks", "/dashboard/limits"),
+    *("/dashboard/keys", "/dashboard/audit"),
 )
 AXE = Environment("axe", ("axe-core@4.14.1",), node=True)
 RUN_AXE = """
@@ -155,6 +155,8 @@ def all_kinds(api: httpx.Client, server: ValkeyServer) -> None:
     api.post("/jobs/called/cancel").raise_for_status()
     flow = {"one": {"function": "noop"}, "two": {"function": "noop", "depends_on": ["one"]}}
     api.post("/workflows", json={"id": "flow", "jobs": flow}).raise_for_status()
+    submit(api, limits=[{"key": "shop", "concurrency": 2}])
+    api.put("/limits/shop", json={"concurrency": 3}).raise_for_status()
     api.put("/schedules/nightly", json={"cron": "0 3 * * *", "job": {"function": "noop"}}).raise_for_status()
     api.post("/queues/b/pause").raise_for_status()
 
