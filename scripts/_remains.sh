@@ -125,7 +125,7 @@ revoke_grants() {
 leftovers() {
     local id
     [ "$(stack_status)" = none ] || echo "stack $name ($(stack_status))"
-    for id in $(instances manager,witness,worker); do echo "instance $id"; done
+    for id in $(instances manager,witness,worker,image); do echo "instance $id"; done
     for id in $(certificates); do echo "certificate $id"; done
     for id in $(secrets); do echo "secret $id"; done
     for id in $(aws ec2 describe-volumes --filters "Name=tag:workmanager:cluster,Values=$name" \

@@ -94,8 +94,8 @@ stop_hosts() {
     terminate "managers and witness" manager,witness
 }
 
-# Workers are not part of the stack.
-terminate_workers() { terminate workers worker; }
+# Workers are not part of the stack, nor is an instance that bake.sh could not end.
+terminate_workers() { terminate workers worker,image; }
 
 # terminate DESCRIPTION ROLES: terminates instances and waits for them; what they use cannot be deleted before
 terminate() {

@@ -88,7 +88,12 @@ def test_a_run_waits_for_an_operation_and_continues_a_rollback_that_failed(tmp_p
 
 def test_teardown_waits_for_the_certificate_and_tells_what_is_left(tmp_path: Path, emulator: Emulator) -> None:
     region = emulator.region("ap-south-1")
-    empty = region.inventory()
+    tags = [{"Key": "workmanager:cluster", "Value": NAME}, {"Key": "workmanager:role", "Value": "image"}]
+    ec2 = region.client("ec2")
+    (builder,) = ec2.run_instances(  # that bake.sh could not end
+        ImageId=f"{IMAGE}0", MinCount=1, MaxCount=1, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}]
+    )["Instances"]
+    empty = region.inventory()  # with the builder's disk, which the emulator leaves
     scripts = _deployed(tmp_path, region)
     region.simulate("in-use-seconds", "1000000")
     left = scripts.run("teardown.sh", "--yes", WORKMANAGER_RELEASE_SECONDS="1")
@@ -96,6 +101,8 @@ def test_teardown_waits_for_the_certificate_and_tells_what_is_left(tmp_path: Pat
     lines = left.errors.splitlines()
     assert "teardown: not everything could be deleted; run this again later. There is still:" in lines
     assert [line.split()[0] for line in lines if line.startswith("  ")] == ["certificate"]
+    (found,) = ec2.describe_instances(InstanceIds=[builder["InstanceId"]])["Reservations"]
+    assert found["Instances"][0]["State"]["Name"] == "terminated"
     # All the rest is gone. The next run finds the certificate, although the stack is gone.
     after = region.inventory()
     assert {kind for kind in empty if after[kind] != empty[kind]} == {"certificates", "buckets"}
