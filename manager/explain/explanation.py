@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobqueue.model import FailureReason, Status
-from manager.explain.facts import JobFacts, QueueFacts, ScalerFacts
+from manager.explain.facts import FullLimit, JobFacts, QueueFacts, ScalerFacts
 
-MAX_NAMED_PARENTS = 5
+MAX_NAMED_JOBS = 5
 OVERDUE_SECONDS = 3.0
 """Managers queue due jobs twice a second."""
 MAX_MESSAGE_CHARACTERS = 300
@@ -35,6 +35,8 @@ def explain(facts: JobFacts) -> Explanation:
             return _queued(facts)
         case Status.SCHEDULED:
             return _scheduled(facts)
+        case Status.DEFERRED if facts.queue is not None:
+            return _queued(facts)
         case Status.DEFERRED:
             return _deferred(facts)
         case Status.STARTED:
@@ -74,7 +76,22 @@ def _queued(facts: JobFacts) -> Explanation:
     if broken is not None:
         sentence = f"No worker can run function {job.function!r}, so the job will fail: {broken}."
         return Explanation("module_broken", sentence, numbers)
-    return _waiting_for_a_slot(job.queue, queue, numbers)
+    if queue.lane is not None and queue.lane.full:
+        return _limit_reached(queue, queue.lane.full[0], numbers)
+    if queue.lane is not None and queue.lane.allowed_in_seconds is not None:
+        seconds = max(0.0, queue.lane.allowed_in_seconds)
+        sentence = f"{_place(queue)}, and the rate of its limits lets none of them begin for {seconds:.0f} s."
+        return Explanation("rate_reached", sentence, {**numbers, "seconds": round(seconds, 1)})
+    return _waiting_for_a_slot(queue, numbers)
+
+
+def _limit_reached(queue: QueueFacts, limit: FullLimit, numbers: dict[str, Any]) -> Explanation:
+    more = limit.running - len(limit.holders[:MAX_NAMED_JOBS])
+    named = ", ".join(limit.holders[:MAX_NAMED_JOBS]) + (f" and {more} more" if more > 0 else "")
+    places = f"the {_count(limit.places, 'place')} of limit {limit.key!r} {'is' if limit.places == 1 else 'are'} taken"
+    holders = f" (by {named})" if limit.holders else ""
+    numbers |= {"limit": limit.key, "places": limit.places, "held": limit.running, "holders": list(limit.holders)}
+    return Explanation("limit_reached", f"{_place(queue)}, and {places}{holders}.", numbers)
 
 
 def _module_problem(function: str, queue: QueueFacts) -> str | None:
@@ -89,11 +106,11 @@ def _module_problem(function: str, queue: QueueFacts) -> str | None:
     return problems[0] if problems and all(problems) else None
 
 
-def _waiting_for_a_slot(name: str, queue: QueueFacts, numbers: dict[str, Any]) -> Explanation:
+def _waiting_for_a_slot(queue: QueueFacts, numbers: dict[str, Any]) -> Explanation:
     slots = sum(worker.slots for worker in queue.workers)
     busy = sum(min(worker.running, worker.slots) for worker in queue.workers)
     numbers |= {"workers": len(queue.workers), "slots": slots, "busy_slots": busy}
-    place = _place(name, queue)
+    place = _place(queue)
     scaler_sentence, scaler_numbers = _scaler(queue.scaler)
     if not queue.workers:
         sentence = f"{place}, and no worker that serves the queue is running yet. {scaler_sentence}"
@@ -105,17 +122,20 @@ def _waiting_for_a_slot(name: str, queue: QueueFacts, numbers: dict[str, Any]) -
     return Explanation("slots_busy", sentence.strip(), numbers | scaler_numbers)
 
 
-def _place(name: str, queue: QueueFacts) -> str:
+def _place(queue: QueueFacts) -> str:
+    jobs, where = "jobs", f" in queue {queue.name!r}"
+    if queue.lane is not None:
+        jobs, where = "jobs with the same limits", ""
     match queue.ahead:
         case None if queue.queued > queue.looked_at:
-            return f"At least {queue.looked_at} jobs stand before it in queue {name!r}"
+            return f"At least {queue.looked_at} {jobs} stand before it{where}"
         case None:
-            return f"It is about to be in queue {name!r}"
+            return f"It is about to be in queue {queue.name!r}"
         case 0:
-            return f"It is the next job of queue {name!r}"
+            return f"It is the next of the {jobs}{where}"
         case 1:
-            return f"1 job stands before it in queue {name!r}"
-    return f"{queue.ahead} jobs stand before it in queue {name!r}"
+            return f"1 of the {jobs}{where} stands before it"
+    return f"{queue.ahead} {jobs} stand before it{where}"
 
 
 def _scaler(scaler: ScalerFacts | None) -> tuple[str, dict[str, Any]]:
@@ -185,7 +205,7 @@ def _deferred(facts: JobFacts) -> Explanation:
     if not parents:
         sentence = "The jobs that it waits for have ended: a manager queues it within some seconds."
         return Explanation("parents_ended", sentence, numbers)
-    named = [f"{each.id} ({each.status or 'not there'})" for each in parents[:MAX_NAMED_PARENTS]]
+    named = [f"{each.id} ({each.status or 'not there'})" for each in parents[:MAX_NAMED_JOBS]]
     more = f" and {len(parents) - len(named)} more" if len(parents) > len(named) else ""
     goal = "finish" if all(each.awaited == "finished" for each in parents) else "end"
     counts = Counter(each.status or "not there" for each in parents)

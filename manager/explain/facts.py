@@ -49,21 +49,51 @@ class ScalerFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueFacts:
-    """What a queued job meets.
+class FullLimit:
+    """A limit whose places are all taken.
 
     Attributes:
-        ahead: how many jobs stand before it in its queue; None if it is not among the first `looked_at`.
+        holders: ids of the jobs that hold them for longest, as far as the caller sees them.
+    """
+
+    key: str
+    places: int
+    running: int
+    holders: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFacts:
+    """What keeps a job with limits or a fair key in its lane.
+
+    Attributes:
+        full: its limits that have no place.
+        allowed_in_seconds: until the rate of a limit allows the next job of the lane; None if no rate forbids it.
+    """
+
+    full: Sequence[FullLimit]
+    allowed_in_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """What a queued job meets, or one that waits in a lane for its limits.
+
+    Attributes:
+        name: of the queue.
+        ahead: how many jobs stand before it in its queue or lane; None if it is not among the first `looked_at`.
         looked_at: how many were looked at.
-        queued: how many jobs stand in the queue.
+        queued: how many jobs stand in the queue or lane.
         paused_at: since when the queue is paused; None if it is not.
         is_suspended: an RQ client has suspended all workers.
         unserved: what is said of a queue that nobody serves; None if somebody does.
         workers: those that serve the queue, are alive and take jobs.
         module_problem: why managers cannot use the module of the job's function; None if they can.
         scaler: None if it is not known, or not shown to the caller.
+        lane: None if the job waits in the queue itself.
     """
 
+    name: str
     ahead: int | None
     looked_at: int
     queued: int
@@ -73,6 +103,7 @@ class QueueFacts:
     workers: Sequence[WorkerView]
     module_problem: str | None
     scaler: ScalerFacts | None
+    lane: LaneFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

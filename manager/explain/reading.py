@@ -1,5 +1,6 @@
 """Read what explains why a job does not run: in few round trips, however long its queue is."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -8,12 +9,13 @@ from jobqueue import keys
 from jobqueue.errors import JobQueueError
 from jobqueue.functions import FunctionRegistry
 from jobqueue.json_text import json_object
+from jobqueue.lifecycle.limits import read_limit
 from jobqueue.model import FINISHED, JobView, Status, serves
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.stored_values import integer_of, number_of, pairs, text_of
 from jobqueue.workers.registry import WorkerView
-from manager.explain.facts import JobFacts, Parent, QueueFacts, RateLimitFacts, ScalerFacts
+from manager.explain.facts import FullLimit, JobFacts, LaneFacts, Parent, QueueFacts, RateLimitFacts, ScalerFacts
 from manager.queue.job_wait import StatusReader
 from manager.queue.service import QueueService
 from scaler.observe.instance_phases import InstancePhase, is_alive
@@ -23,6 +25,10 @@ from scaler.view import view_scaler
 LOOKED_AT = 10_000
 """How far into its queue a job is looked for: Redis serves nobody else meanwhile."""
 _DRAINING = "draining"
+_FIELDS = (
+    *("wm_lease", "wm_cancel", "rate_limit_key", "rate_limit_concurrency"),
+    *("wm_in_lane", "wm_lane", "wm_limits"),
+)
 
 
 class FactReader:
@@ -59,11 +65,9 @@ class FactReader:
         """
         prefix = shard.prefix
         fields, (seconds, microseconds) = await shard.execute(
-            ("HMGET", keys.job(prefix, job.id), "wm_lease", "wm_cancel", "rate_limit_key", "rate_limit_concurrency"),
-            ("TIME",),
-            tolerate_wrong_types=True,
+            ("HMGET", keys.job(prefix, job.id), *_FIELDS), ("TIME",), tolerate_wrong_types=True
         )
-        lease, canceled, limit_key, places = fields or (None,) * 4
+        lease, canceled, limit_key, places, in_lane, lane, limits = fields or (None,) * len(_FIELDS)
         facts = JobFacts(
             job=job,
             now=int(seconds) + int(microseconds) / 1e6,
@@ -73,7 +77,12 @@ class FactReader:
         )
         match job.status:
             case Status.QUEUED:
-                return replace(facts, queue=await self._read_queue(shard, job))
+                return replace(facts, queue=await self._read_queue(shard, job, keys.queue(prefix, job.queue)))
+            case Status.DEFERRED if in_lane == b"1" and lane:
+                name = text_of(lane)
+                waits = await self._read_lane(shard, job.queue, name, limits, facts.now)
+                queue = await self._read_queue(shard, job, keys.lane(prefix, job.queue, name))
+                return replace(facts, queue=replace(queue, lane=waits))
             case Status.DEFERRED:
                 return replace(facts, parents=await self._read_parents(shard, job))
             case Status.STARTED if lease:
@@ -84,11 +93,11 @@ class FactReader:
                 return replace(facts, rate_limit=await _read_rate_limit(shard, text_of(limit_key), places))
         return facts
 
-    async def _read_queue(self, shard: Shard, job: JobView) -> QueueFacts:
+    async def _read_queue(self, shard: Shard, job: JobView, list_key: str) -> QueueFacts:
         prefix, name = shard.prefix, job.queue
         queued, ahead, paused_at, suspended = await shard.execute(
-            ("LLEN", keys.queue(prefix, name)),
-            ("LPOS", keys.queue(prefix, name), job.id, "MAXLEN", LOOKED_AT),
+            ("LLEN", list_key),
+            ("LPOS", list_key, job.id, "MAXLEN", LOOKED_AT),
             ("HGET", keys.paused(prefix), name),
             ("EXISTS", keys.suspended(prefix)),
             tolerate_wrong_types=True,
@@ -97,6 +106,7 @@ class FactReader:
         workers = [worker for worker in await overview.workers() if _takes_jobs_of(worker, name)]
         path = self._functions.path_of(job.function or "") or job.function or ""
         return QueueFacts(
+            name=name,
             ahead=ahead,
             looked_at=LOOKED_AT,
             queued=queued or 0,
@@ -108,6 +118,20 @@ class FactReader:
             scaler=await _read_scaler(self._service.shards, self._limits) if self._shows_scaler else None,
         )
 
+    async def _read_lane(self, shard: Shard, queue: str, lane: str, limits: bytes | None, now: float) -> LaneFacts:
+        command = ("ZSCORE", keys.later(shard.prefix, queue), lane)
+        (until,) = await shard.execute(command, tolerate_wrong_types=True)
+        full = []
+        for key in _limit_keys(limits):
+            view = await read_limit(shard, key)
+            if view is None or view.limit.concurrency is None or view.running < view.limit.concurrency:
+                continue
+            statuses = await StatusReader(self._service.shards, self._sees).read(view.holders)
+            holders = [job_id for job_id, status in statuses.items() if status is not None]
+            full.append(FullLimit(key, view.limit.concurrency, view.running, holders))
+        allowed_at = number_of(until)
+        return LaneFacts(full, None if allowed_at is None else allowed_at - now)
+
     async def _read_parents(self, shard: Shard, job: JobView) -> Sequence[Parent]:
         (flat,) = await shard.execute(("HGETALL", keys.open_parents(shard.prefix, job.id)), tolerate_wrong_types=True)
         awaited = {parent_id: text_of(goal) for parent_id, goal in pairs(flat)}
@@ -116,6 +140,13 @@ class FactReader:
         statuses = await StatusReader(self._service.shards, self._sees).read(parent_ids)
         parents = [Parent(each, awaited.get(each, FINISHED), statuses[each]) for each in parent_ids]
         return [each for each in parents if awaited or each.status != Status.FINISHED]
+
+
+def _limit_keys(encoded: bytes | None) -> list[str]:
+    try:
+        return [str(limit["key"]) for limit in json.loads(encoded or b"[]")]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []
 
 
 def _takes_jobs_of(worker: WorkerView, queue: str) -> bool:

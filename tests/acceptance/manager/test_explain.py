@@ -133,6 +133,23 @@ def test_parents_and_what_becomes_of_a_job_whose_parent_fails(
     assert "p" in answer["sentence"]
 
 
+def test_a_limit_with_its_holders_and_a_rate(
+    http: httpx.Client, explain: Explain, worker: Worker, redis_url: str
+) -> None:
+    register_worker(redis_url, slots=2, running=1)
+    for name in "abc":
+        submit(http, name, limits=[{"key": "api", "concurrency": 1}])
+    assert worker.claim() == 1
+    answer = explain("c")
+    assert (answer["status"], answer["reason"], answer["ahead"]) == ("deferred", "limit_reached", 1)
+    assert (answer["limit"], answer["places"], answer["held"], answer["holders"]) == ("api", 1, 1, ["a"])
+    for name in "de":
+        submit(http, name, limits=[{"key": "mail", "rate": "1/1h"}])
+    assert worker.claim() == 1
+    answer = explain("e")
+    assert (answer["reason"], answer["ahead"], 3500 < answer["seconds"] <= 3600) == ("rate_reached", 0, True)
+
+
 def test_jobs_that_are_due_later_run_or_have_ended(
     http: httpx.Client, explain: Explain, worker: Worker, shared_server: ValkeyServer
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from jobqueue.model import JobError, JobView
 from jobqueue.workers.registry import WorkerView
 from manager.explain.explanation import explain
-from manager.explain.facts import JobFacts, Parent, QueueFacts, RateLimitFacts, ScalerFacts
+from manager.explain.facts import FullLimit, JobFacts, LaneFacts, Parent, QueueFacts, RateLimitFacts, ScalerFacts
 
 JOB = JobView(
     id="a",
@@ -50,6 +50,7 @@ def worker(running: int = 0, problem: str = "") -> WorkerView:
 
 
 QUEUE = QueueFacts(
+    name="q",
     ahead=3,
     looked_at=10_000,
     queued=9,
@@ -115,7 +116,7 @@ def scaled(**facts: Any) -> JobFacts:
         (
             queued(workers=[worker(2, "module 'shop' is broken"), worker(2, "module 'other' is broken")], ahead=1),
             "slots_busy",
-            "1 job stands before it in queue 'q', and all 4 slots of 2 workers are busy.",
+            "1 of the jobs in queue 'q' stands before it, and all 4 slots of 2 workers are busy.",
         ),
         (
             queued(ahead=None, queued=12_000),
@@ -125,12 +126,39 @@ def scaled(**facts: Any) -> JobFacts:
         (
             queued(ahead=0, workers=[worker(1)]),
             "about_to_start",
-            "It is the next job of queue 'q'; 1 of 2 slots are free, so it is about to start.",
+            "It is the next of the jobs in queue 'q'; 1 of 2 slots are free, so it is about to start.",
+        ),
+        (
+            queued(lane=LaneFacts([FullLimit("api", 2, 2, ["x", "y"])], 9.0)),
+            "limit_reached",
+            "3 jobs with the same limits stand before it, and the 2 places of limit 'api' are taken (by x, y).",
+        ),
+        (
+            queued(ahead=0, lane=LaneFacts([FullLimit("api", 1, 9, ["x"])], None)),
+            "limit_reached",
+            "It is the next of the jobs with the same limits, and the 1 place of limit 'api' is taken (by x and 8"
+            " more).",
+        ),
+        (
+            queued(ahead=0, lane=LaneFacts([FullLimit("api", 0, 0, [])], None)),
+            "limit_reached",
+            "It is the next of the jobs with the same limits, and the 0 places of limit 'api' are taken.",
+        ),
+        (
+            queued(ahead=0, lane=LaneFacts([], 12.2)),
+            "rate_reached",
+            "It is the next of the jobs with the same limits, and the rate of its limits lets none of them begin"
+            " for 12 s.",
+        ),
+        (
+            queued(ahead=1, lane=LaneFacts([], None)),
+            "slots_busy",
+            "1 of the jobs with the same limits stands before it, and all 4 slots of 2 workers are busy.",
         ),
         (
             queued(ahead=0, workers=[]),
             "no_worker_yet",
-            "It is the next job of queue 'q', and no worker that serves the queue is running yet.",
+            "It is the next of the jobs in queue 'q', and no worker that serves the queue is running yet.",
         ),
     ],
 )
