@@ -17,6 +17,7 @@ let reloadedAt = 0;
 function start() {
   localize(document);
   forgetNotice();
+  skipSignIn();
   const url = document.body.dataset.stream;
   if (!url || !window.EventSource) return;
   pauseButton.hidden = false;
@@ -28,6 +29,16 @@ function start() {
   // A hidden page needs no connection, of which browsers allow few.
   document.addEventListener("visibilitychange", () => follow(url));
   follow(url);
+}
+
+// Somebody who comes by a link of another site is taken for a stranger, because the session's cookie is for this site
+// alone. A request of this page brings it.
+async function skipSignIn() {
+  const form = document.querySelector("form.sign-in");
+  if (!form) return;
+  const page = form.action.replace(/\/dashboard\/sign-in$/, "") + form.elements.next.value;
+  const response = await fetch(page, { headers: { Accept: "text/html" }, redirect: "manual" }).catch(() => null);
+  if (response && response.ok && !form.elements.key.value) location.replace(page);
 }
 
 // A page that is loaded again has not done again what its address says.

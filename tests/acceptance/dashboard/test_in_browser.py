@@ -162,6 +162,26 @@ def all_kinds(api: httpx.Client, server: ValkeyServer) -> None:
 
 
 @pytest.mark.usefixtures("all_kinds")
+def test_a_link_of_another_site_leads_to_the_page_if_somebody_has_signed_in(
+    tab: Browser, keyed: ManagerProgram
+) -> None:
+    link = f"location.href = '{keyed.url}/dashboard/jobs?status=failed'"
+    tab.open(f"{keyed.url}/dashboard/sign-in")
+    if tab.run("return document.querySelector('h1').textContent") == "Sign in":
+        tab.type(OPERATOR + ENTER)
+    tab.until("document.querySelector('h1').textContent === 'Overview'")
+    tab.open(f"http://localhost:{keyed.port}/docs")  # for a browser another site
+    tab.complaints()
+    tab.run(link)
+    tab.until("document.querySelector('h1')?.textContent === 'Jobs'")
+    press(tab, "Sign out env-1")
+    tab.until("document.querySelector('h1')?.textContent === 'Sign in'")
+    tab.open(f"http://localhost:{keyed.port}/docs")
+    tab.complaints()
+    tab.run(link)
+    tab.until("document.querySelector('h1')?.textContent === 'Sign in'")
+
+
 def test_all_pages_fit_a_phone(tab: Browser, manager: ManagerProgram) -> None:
     tab.cdp("Emulation.setDeviceMetricsOverride", width=NARROW, height=640, deviceScaleFactor=2, mobile=True)
     try:

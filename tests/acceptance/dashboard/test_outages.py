@@ -1,0 +1,34 @@
+"""What the dashboard tells while Redis is away."""
+
+from pathlib import Path
+
+from tests.acceptance.dashboard.pages import Visitor
+from tests.acceptance.dashboard.test_pages import submit
+from tests.acceptance.manager.manager_program import ManagerProgram
+from tests.waiting import until
+from workmanager.local.valkey import ValkeyServer
+
+
+def test_pages_say_that_redis_is_away_and_show_what_was_there_before(
+    private_server: ValkeyServer, tmp_path: Path
+) -> None:
+    manager = ManagerProgram(tmp_path / "manager", private_server.url).wait_until_ready()
+    try:
+        with manager.client() as client:
+            visitor = Visitor(client)
+            submit(client)
+            assert "Waiting 1" in visitor.open("/").text
+            private_server.kill()
+            away = visitor.open("/")
+            assert away.status == 200
+            assert "Redis cannot be read, so this page shows what was there before" in away.text
+            assert "Waiting 1" in away.text
+            jobs = visitor.open("/dashboard/jobs?status=failed")
+            assert jobs.status == 503
+            assert "Reload this page in a moment" in jobs.text
+            private_server.start()
+            until(lambda: "Redis cannot be read" not in visitor.open("/").text, wanted="Redis is read again")
+            assert "Waiting 1" in visitor.open("/").text
+    finally:
+        manager.kill()
+    assert "Traceback" not in manager.log
