@@ -16,7 +16,7 @@ FIRST_SEED, LAST_SEED = map(int, os.environ.get("WORKMANAGER_TEST_SCHEDULE_SEEDS
 DAYS = float(os.environ.get("WORKMANAGER_TEST_SCHEDULE_DAYS", "1"))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300 + 60 * DAYS)
 @pytest.mark.parametrize("seed", range(FIRST_SEED, LAST_SEED + 1))
 async def test_every_instant_runs_once(redis_url: str, seed: int) -> None:
     shards = await Shards.connect(redis_url)
