@@ -223,6 +223,21 @@ class ResultNote:
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackNote:
+    """Whom a job tells of its end.
+
+    Attributes:
+        host: host and port of the URL, whose other parts can be secret; `listen/NAME` for a listener.
+        events: the ends that it tells of.
+        last_id: id of the callback of its last end that was told; None if there was none yet.
+    """
+
+    host: str
+    events: tuple[str, ...]
+    last_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """A job as users see it. Times are RQ's timestamps (UTC, ISO 8601), or None.
 
@@ -239,6 +254,7 @@ class JobView:
         version: hash of the source of the module whose function ran last; None for a built-in function.
         isolation: `ISOLATED` if the job asks for a process of its own.
         labels: by which it can be found.
+        callback: whom it tells of its end; None for nobody.
     """
 
     id: str
@@ -267,3 +283,4 @@ class JobView:
     version: str | None = None
     isolation: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    callback: CallbackNote | None = None

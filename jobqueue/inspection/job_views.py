@@ -17,7 +17,16 @@ from jobqueue.inspection.arguments import LISTED, MAX_SHOWN_CALL_BYTES, is_hidde
 from jobqueue.inspection.hidden_errors import without_values
 from jobqueue.inspection.stored_jobs import ReadLimits, StoredJob, read_jobs
 from jobqueue.json_text import json_object, why_not_shown
-from jobqueue.model import ISOLATED, RQ_TIMEOUT_SECONDS, FailureReason, JobError, JobView, ResultNote, Status
+from jobqueue.model import (
+    ISOLATED,
+    RQ_TIMEOUT_SECONDS,
+    CallbackNote,
+    FailureReason,
+    JobError,
+    JobView,
+    ResultNote,
+    Status,
+)
 from jobqueue.rq_call import PICKLE_START, called_path, requested_function
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, name_of, shown_name, text_of
@@ -193,7 +202,20 @@ def _view(job_id: str, stored: StoredJob, functions: FunctionRegistry) -> JobVie
         version=text_of(result.get(b"wm_version", b"")) or None,
         isolation=ISOLATED if fields.get("wm_isolation") == ISOLATED.encode() else None,
         labels=_labels(fields),
+        callback=_callback(fields),
     )
+
+
+def _callback(fields: Mapping[str, bytes]) -> CallbackNote | None:
+    raw = fields.get("wm_callback")
+    if raw is None:
+        return None
+    try:
+        asked = json.loads(raw)
+        host, events = str(asked["host"]), tuple(map(str, asked["events"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return CallbackNote(host, events, _text(fields, "wm_callback_last"))
 
 
 def _iso(due_at: float) -> str | None:

@@ -1,28 +1,29 @@
 -- The outbox of callbacks: one entry for each end of a job that its submitter wants to be told of.
 -- include: _clock
--- include: _lanes
-
--- What waits at most: on the shard, and for one host. Beyond it, the newest are dropped.
-local MAX_WAITING, MAX_WAITING_FOR_HOST = 50000, 10000
--- A result is left out if it is longer (20 KiB in base64), or while so many wait for the host.
-local MAX_RESULT_BASE64, MAX_WAITING_WITH_RESULTS = 27308, 1000
--- How long an entry waits for an earlier one of its job, whose end releases it: longer than any is tried.
-local HELD_SECONDS = 10 * 86400
--- What a listener fetches itself: so many entries, for so long.
-local MAX_FOR_LISTENER, LISTENER_SECONDS = 1000, 86400
-
--- includes(list, word): whether a list from JSON has it.
-local function includes(list, word)
-  if type(list) ~= 'table' then return false end
-  for _, each in ipairs(list) do
-    if each == word then return true end
-  end
-  return false
-end
 
 -- record_callback(id, key, event, iso, value): writes the entry for the end of a job whose field `wm_callback` asks for
 -- it; arguments as for end_job (_ends.lua).
 local function record_callback(id, key, event, iso, value)
+  -- All of this stands in here, so that scripts make its functions only for jobs that ask for a callback.
+-- include: _lanes
+  -- What waits at most: on the shard, and for one host. Beyond it, the newest are dropped.
+  local MAX_WAITING, MAX_WAITING_FOR_HOST = 50000, 10000
+  -- A result is left out if it is longer (20 KiB in base64), or while so many wait for the host.
+  local MAX_RESULT_BASE64, MAX_WAITING_WITH_RESULTS = 27308, 1000
+  -- How long an entry waits for an earlier one of its job, whose end releases it: longer than any is tried.
+  local HELD_SECONDS = 100 * 86400
+  -- What a listener fetches itself: so many entries, for so long.
+  local MAX_FOR_LISTENER, LISTENER_SECONDS = 1000, 86400
+
+  -- Whether a list from JSON has a word.
+  local function includes(list, word)
+    if type(list) ~= 'table' then return false end
+    for _, each in ipairs(list) do
+      if each == word then return true end
+    end
+    return false
+  end
+
   local fields = redis.call('HMGET', key, 'wm_callback', 'wm_callback_last', 'origin', 'description', 'wm_attempts',
     'started_at', 'wm_reason')
   local readable, asked = pcall(cjson.decode, fields[1] or '')

@@ -11,7 +11,7 @@ local prefix = KEYS[1]
 -- include: _lanes
 local now, kept_seconds = clock(ARGV[1]), {delivered = tonumber(ARGV[2]), dead = tonumber(ARGV[3])}
 local MAX_KEPT, MAX_ATTEMPTS, MAX_LOG_BYTES = 10000, 12, 32768
-local MAX_HELD_SECONDS = 9 * 86400
+local MAX_HELD_SECONDS = 99 * 86400
 local FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 5, 300
 local lost, hosts = {}, {}
 

@@ -45,6 +45,7 @@ def job_document(job: JobView) -> dict[str, Any]:
         "function_version": job.version,
         "isolation": job.isolation,
         "labels": job.labels,
+        "callback": None if job.callback is None else asdict(job.callback),
     }
 
 

@@ -65,6 +65,14 @@ class ResultNote(_Response):
     note: str
 
 
+class CallbackNote(_Response):
+    """Whom a job tells of its end."""
+
+    host: str = Field(description="Host and port of the URL, whose other parts can be secret; or `listen/NAME`")
+    events: list[str]
+    last_id: str | None = Field(description="The callback of its last end that was told: see `GET /callbacks/{id}`")
+
+
 class JobResponse(_Response):
     """A job. Times are UTC, ISO 8601."""
 
@@ -95,6 +103,7 @@ class JobResponse(_Response):
     )
     isolation: Literal["job"] | None = Field(description="`job` if the job asks for a process of its own")
     labels: dict[str, str] = Field(description="By which it can be found")
+    callback: CallbackNote | None = Field(description="Whom it tells of its end")
 
 
 class JobDetails(JobResponse):

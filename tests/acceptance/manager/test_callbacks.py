@@ -63,6 +63,8 @@ def test_the_end_of_a_job_is_told_and_a_receiver_can_verify_it(
     assert received.headers["user-agent"] == "workmanager-callbacks"
     assert abs(int(received.headers["webhook-timestamp"]) - time.time()) < 60
     job = http.get(f"/jobs/{job_id}").json()
+    events = ["finished", "failed", "stopped", "canceled"]
+    assert job["callback"] == {"host": receiver.host, "events": events, "last_id": received.id}
     assert received.event == {
         "type": "job.finished",
         "timestamp": job["ended_at"],
