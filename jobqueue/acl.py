@@ -28,7 +28,7 @@ PREFIX = "{rq:*}"
 
 WORKER_SCRIPTS = (
     *("claim", "release", "finish", "fail", "extend", "save_meta", "worker_heartbeat", "unregister"),
-    "settle_children",
+    *("settle_children", "save_notes"),
 )
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view"),
@@ -49,7 +49,7 @@ _WORKER_KEYS = (
     *(keys.registry(PREFIX, "deferred", "*"), keys.open_parents(PREFIX, "*"), keys.children(PREFIX, "*")),
     *(keys.canceled_children(PREFIX, "*"), keys.registering(PREFIX), keys.parents_to_settle(PREFIX)),
     *(keys.lane(PREFIX, "*", "*"), keys.ring(PREFIX, "*"), keys.later(PREFIX, "*"), keys.limits(PREFIX)),
-    *(keys.limit(PREFIX, "*"), keys.limit_holders(PREFIX, "*"), keys.limit_blocked(PREFIX, "*")),
+    *(keys.limit(PREFIX, "*"), keys.limit_holders(PREFIX, "*"), keys.limit_blocked(PREFIX, "*"), keys.log(PREFIX, "*")),
     *(keys.rate_limits(PREFIX), keys.rate_limit(PREFIX, "*")),
     *(keys.workers(PREFIX), keys.workers_of_queue(PREFIX, "*"), keys.worker(PREFIX, "*")),
     *(keys.leases(PREFIX), keys.claim(PREFIX, "*"), keys.wake(PREFIX, "*"), keys.commands(PREFIX, "*")),
@@ -114,7 +114,7 @@ def roles() -> Mapping[str, Role]:
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"}
             | {"scan", "zcount", "zscore"}
             # `audit.py`: the audit stream is read and trimmed.
-            | {"xtrim"},
+            | {"xtrim", "xrange", "xlen"},
             keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{keys.LAYOUT}", f"~{keys.LAYOUT_MARK}"),
             channels=(f"&{keys.pubsub(PREFIX, '*')}",),
         ),

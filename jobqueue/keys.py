@@ -169,6 +169,11 @@ def parents_to_settle(prefix: str) -> str:
     return f"{prefix}:wm:settle"
 
 
+def log(prefix: str, job_id: str) -> str:
+    """Stream: the lines that a job has logged, the last ones."""
+    return f"{prefix}:wm:log:{job_id}"
+
+
 def lane(prefix: str, queue_name: str, name: str) -> str:
     """List of the jobs of a queue that have the same limits and fair key; the head is next."""
     return f"{prefix}:wm:lane:{queue_name}:{name}"

@@ -252,6 +252,7 @@ class JobView:
         depends_on: ids of the jobs that this one waits for, or has waited for.
         result_note: kind and size of a result that is not shown, and how to read it.
         version: hash of the source of the module whose function ran last; None for a built-in function.
+        progress: what the job has told last: `done`, `total`, `text`, and `at` (Unix time); None for nothing.
         isolation: `ISOLATED` if the job asks for a process of its own.
         labels: by which it can be found.
         callback: whom it tells of its end; None for nobody.
@@ -282,5 +283,6 @@ class JobView:
     meta_note: str | None = None
     version: str | None = None
     isolation: str | None = None
+    progress: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     callback: CallbackNote | None = None

@@ -17,6 +17,7 @@ from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.rq_call import requested_function
 from jobqueue.sharding.shards import Shards
 from worker_node.shard_loops.finisher import Finisher
+from worker_node.shard_loops.note_writer import NoteWriter
 from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.job_record import answer_query
 from worker_node.slots.orphans import RETRY_SECONDS, OrphanReaper
@@ -69,6 +70,7 @@ class JobsInHand:
         self._shards = shards
         self._finishers = finishers
         self._functions = functions
+        self._note_writers = [NoteWriter(shard) for shard in shards]
         self._revoked = RevokedJobs()
         self._suspects = Suspects()
         self._accepting = True
@@ -96,6 +98,7 @@ class JobsInHand:
         yield self._orphans.run()
         yield from (slot.run() for slot in self.slots)
         yield from (finisher.run() for finisher in self._finishers)
+        yield from (writer.run() for writer in self._note_writers)
         yield self._watchdog.run()
 
     @property
@@ -133,11 +136,12 @@ class JobsInHand:
             slot.stop()
 
     async def wait_until_recorded(self) -> None:
-        """Wait until no slot holds a job and all outcomes are recorded in Redis."""
+        """Wait until no slot holds a job, and all outcomes and notes are recorded in Redis."""
         while self.slots.busy:
             self.changed.clear()
             await self.changed.wait()
         await asyncio.gather(*(finisher.wait_until_idle() for finisher in self._finishers))
+        await asyncio.gather(*(writer.wait_until_idle() for writer in self._note_writers))
 
     async def wait_until_ended(self) -> None:
         """Wait, after `stop`, until the executors and all processes that jobs have started have ended."""
@@ -213,6 +217,14 @@ class JobsInHand:
             self._release([job])
 
     def _on_queried(self, reply: Reply, job: ClaimedJob, operation: str, field: str, value: bytes) -> None:
+        if operation in ("progress", "log"):
+            try:
+                self._note_writers[job.shard_index].take(job, operation, value)
+            except (ValueError, LookupError, TypeError, RecursionError) as error:
+                reply(False, f"not understood: {error}")
+            else:
+                reply(True, None)
+            return
         task = asyncio.create_task(answer_query(self._shards, reply, job, operation, field, value))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "job": ("workmanager.commands.job", "show one job"),
     "explain": ("workmanager.commands.explain", "say why a job does not run"),
     "wait": ("workmanager.commands.wait", "wait until jobs have ended, and show each"),
+    "logs": ("workmanager.commands.logs", "show what a job has logged"),
     "cancel": ("workmanager.commands.cancel", "cancel a waiting job, or stop a running one"),
     "schedule": ("workmanager.commands.schedule", "list, change, pause, trigger and preview schedules"),
     "scaler": ("workmanager.commands.scaler", "show the scaler, pause it, or set its limits"),

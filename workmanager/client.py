@@ -339,6 +339,11 @@ class Client:
         path = f"/workflows/{_segment(workflow_id)}/retry"
         return dict(self._transport.request_json("POST", path, idempotent=True))
 
+    def logs(self, job_id: str, after: str | None = None) -> Mapping[str, Any]:
+        """Return what a job has logged: `lines`, and `after`, with which the next call returns those that follow."""
+        params = {} if after is None else {"after": after}
+        return dict(self._transport.request_json("GET", f"{_job_path(job_id)}/logs", idempotent=True, params=params))
+
     def limits(self) -> list[dict[str, Any]]:
         """Return limits of jobs, with who uses them; those under which a job has begun last come first."""
         return list(self._transport.request_json("GET", "/limits", idempotent=True)["limits"])

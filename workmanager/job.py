@@ -5,12 +5,48 @@ Functions run in processes that have this package on their path, and need no oth
 
 import json
 import sys
-from typing import Any
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+MAX_TOLD_BYTES = 256 * 1024
 
 
 def id() -> str:  # noqa: A001 - `job.id()` is what it is called
     """Return the id of the running job."""
     return str(_running().job_id)
+
+
+def progress(done: float, total: float | None = None, text: str = "") -> None:
+    """Tell how far the job is: `done` of `total`. Only the last one is kept; calls in a tight loop cost little.
+
+    Raises:
+        RuntimeError: there is no running job, or a number is none.
+    """
+    running = _running()
+    told = json.dumps({"done": done, "total": total, "text": str(text)})
+    running.agent.query(running.sequence, "progress", "", told.encode("utf-8", "replace")[:MAX_TOLD_BYTES])
+
+
+def log(text: str) -> None:
+    """Add lines to the job's log, of which the last 1,000 are kept, each of at most 2,000 characters.
+
+    Raises:
+        RuntimeError: there is no running job.
+    """
+    running = _running()
+    running.agent.query(running.sequence, "log", "", str(text).encode("utf-8", "replace")[:MAX_TOLD_BYTES])
+
+
+def track(items: Iterable[Item], total: int | None = None) -> Iterator[Item]:
+    """Yield the items, and tell after each how many are done; `total` is their number if they do not know it."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    for done, item in enumerate(items):
+        progress(done, total)
+        yield item
+        progress(done + 1, total)
 
 
 def parent_results() -> dict[str, Any]:

@@ -197,6 +197,7 @@ def _view(job_id: str, stored: StoredJob, functions: FunctionRegistry) -> JobVie
         retries_left=integer_of(fields.get("retries_left")),
         due_at=None if stored.due_at is None else _iso(stored.due_at),
         depends_on=_dependencies(fields),
+        progress=_progress(fields.get("wm_progress")),
         result_note=note,
         meta_note=meta_note,
         version=text_of(result.get(b"wm_version", b"")) or None,
@@ -245,6 +246,16 @@ def _dependencies(fields: Mapping[str, bytes]) -> tuple[str, ...]:
 def _labels(fields: Mapping[str, bytes]) -> Mapping[str, str]:
     labels = json_object(fields["wm_labels"]) if "wm_labels" in fields else None
     return {name: value for name, value in (labels or {}).items() if isinstance(value, str)}
+
+
+def _progress(encoded: bytes | None) -> Mapping[str, Any] | None:
+    try:
+        told = json.loads(encoded or b"null")
+        done, total, text, at = (told[name] for name in ("done", "total", "text", "at"))
+        # `+ 0` fails for what is no number.
+        return {"done": done + 0, "total": None if total is None else total + 0, "text": str(text), "at": float(at)}
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
 
 
 def _own_dependencies(encoded: bytes) -> tuple[str, ...]:

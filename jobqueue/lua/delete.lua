@@ -33,7 +33,8 @@ for i = 3, #ARGV, 2 do
     redis.call('ZREM', prefix .. ':wm:feed:leases', id)
     redis.call('HDEL', prefix .. ':wm:feed:places', id)
     end_job(id, key, call_own('HGET', key, 'wm_at_end'), 'deleted', iso)
-    redis.call('DEL', key, prefix .. ':results:' .. id, key .. ':dependents', prefix .. ':wm:parents:' .. id)
+    redis.call('DEL', key, prefix .. ':results:' .. id, key .. ':dependents', prefix .. ':wm:parents:' .. id,
+      prefix .. ':wm:log:' .. id)
     give_back_place(id, fields[3], now, iso)
     answers[#answers + 1] = 'deleted'
   end

@@ -13,7 +13,8 @@ from jobqueue.inspection.job_views import read_queues, read_statuses, view_jobs
 from jobqueue.inspection.labeled import LabeledPage, labeled_jobs
 from jobqueue.inspection.listing import LISTABLE_STATUSES, JobPage, list_jobs
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
-from jobqueue.model import FailureReason, JobView, Status
+from jobqueue.lifecycle.notes import read_log
+from jobqueue.model import FailureReason, JobView, Status, is_over
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from manager.api_keys.caller import Caller
@@ -32,10 +33,10 @@ from manager.queue.parents import check_parents
 from manager.queue.submitter import PendingJob
 from manager.routes.foreign_jobs import hide_foreign_job
 from manager.routes.placement import check_placement, may_move, new_id_for
-from manager.schemas.documents import job_details_document, job_document, problem_for
+from manager.schemas.documents import job_details_document, job_document, log_document, problem_for
 from manager.schemas.job_factory import JobFactory
 from manager.schemas.openapi import JOB_ID, problem_responses, request_body, schema_reference
-from manager.schemas.responses import JobDetails, JobList, JobStatus
+from manager.schemas.responses import JobDetails, JobList, JobLog, JobStatus
 from manager.schemas.submission import LABEL_NAME_PATTERN, LABEL_VALUE_PATTERN
 
 STOP_WAIT_SECONDS = 3.0
@@ -49,6 +50,10 @@ WAIT_QUERY = Query(
         MAX_WAIT_SECONDS,
         default=0,
     )
+)
+LOG_QUERY = Query(
+    Text("after", "Id of a line: only those that follow it", r"[0-9]{1,16}-[0-9]{1,16}"),
+    Integer("limit", "Maximum number of lines", 1, 1000, default=1000),
 )
 LIST_QUERY = Query(
     Choice("status", "Only jobs with this status", tuple(LISTABLE_STATUSES)),
@@ -123,6 +128,14 @@ class JobRoutes:
             response_model=JobDetails,
             responses=problem_responses(400, 404, 503),
             openapi_extra={"parameters": [JOB_ID, *WAIT_QUERY.openapi()]},
+        )
+        router.add_api_route(
+            "/jobs/{job_id}/logs",
+            self.logs,
+            methods=["GET"],
+            response_model=JobLog,
+            responses=problem_responses(400, 404, 503),
+            openapi_extra={"parameters": [JOB_ID, *LOG_QUERY.openapi()]},
         )
         router.add_api_route(
             "/jobs/{job_id}/cancel",
@@ -245,6 +258,16 @@ class JobRoutes:
         shard = await self._find(job_id)
         job = await self._view(shard, job_id, caller_of(request.scope))
         return job, await read_attempt_errors(shard, job)
+
+    async def logs(self, request: Request) -> Response:
+        """Show what a job has logged (`workmanager.job.log`), from the first line that is kept, or after a line."""
+        query = LOG_QUERY.parse(request.scope["query_string"])
+        job_id, _ = await self._visible_job(request)
+        shard = await self._find(job_id)
+        # First the status: if the job has ended by then, no line follows those that are read.
+        (status,) = await read_statuses(shard, [job_id])
+        page = await read_log(shard, job_id, query["after"] or "", query["limit"])
+        return json_response(log_document(page, query["after"], is_over(status or "")))
 
     async def cancel(self, request: Request) -> Response:
         """Remove a waiting job from its queue, or have a running one stopped."""

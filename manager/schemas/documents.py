@@ -10,7 +10,9 @@ from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.inspection.attempt_errors import AttemptError
 from jobqueue.inspection.counters import QueueCounts, ShardCounts
 from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome
+from jobqueue.lifecycle.notes import LogPage
 from jobqueue.model import JobView
+from jobqueue.timestamps import iso
 from jobqueue.workers.registry import WorkerView
 from manager.http.canonical_json import json_fragment
 from manager.http.problems import ID_CONFLICT, Problem, duplicate_unique_key, queue_problem, unavailable_problem
@@ -40,6 +42,7 @@ def job_document(job: JobView) -> dict[str, Any]:
         "retries_left": job.retries_left,
         "due_at": job.due_at,
         "depends_on": job.depends_on,
+        "progress": job.progress,
         "result_note": None if job.result_note is None else asdict(job.result_note),
         "meta_note": job.meta_note,
         "function_version": job.version,
@@ -52,6 +55,19 @@ def job_document(job: JobView) -> dict[str, Any]:
 def job_details_document(job: JobView, attempt_errors: Iterable[AttemptError]) -> dict[str, Any]:
     """Return a job that is shown alone as a response body."""
     return {**job_document(job), "attempt_errors": [asdict(error) for error in attempt_errors]}
+
+
+def log_document(page: LogPage, after: str | None, ended: bool) -> dict[str, Any]:
+    """Return lines of a job's log as a response body."""
+    return {
+        "lines": [
+            {"id": line.id, "at": iso(line.at_ms / 1000), "attempt": line.attempt, "text": line.text}
+            for line in page.lines
+        ],
+        "after": page.lines[-1].id if page.lines else after,
+        "dropped": page.dropped,
+        "ended": ended,
+    }
 
 
 def queue_documents(counts: ShardCounts, unserved: Collection[str]) -> dict[str, dict[str, Any]]:

@@ -73,6 +73,15 @@ class CallbackNote(_Response):
     last_id: str | None = Field(description="The callback of its last end that was told: see `GET /callbacks/{id}`")
 
 
+class JobProgress(_Response):
+    """How far a job is: `done` of `total`; `at` is a Unix time."""
+
+    done: float
+    total: float | None
+    text: str
+    at: float
+
+
 class JobResponse(_Response):
     """A job. Times are UTC, ISO 8601."""
 
@@ -95,6 +104,7 @@ class JobResponse(_Response):
     timeout: int | None = Field(description="Maximum run time in seconds; null for none")
     retries_left: int
     due_at: str | None = Field(description="When a scheduled job is due")
+    progress: JobProgress | None = Field(description="What the job has told last (`workmanager.job.progress`)")
     depends_on: list[str] = Field(description="The jobs that this one waits for, or has waited for")
     result_note: ResultNote | None = Field(description="About a result that is not shown in `result`")
     meta_note: str | None = Field(description="Why `meta` is null")
@@ -104,6 +114,24 @@ class JobResponse(_Response):
     isolation: Literal["job"] | None = Field(description="`job` if the job asks for a process of its own")
     labels: dict[str, str] = Field(description="By which it can be found")
     callback: CallbackNote | None = Field(description="Whom it tells of its end")
+
+
+class JobLogLine(_Response):
+    """A line of a job's log. `at` is UTC, ISO 8601."""
+
+    id: str
+    at: str
+    attempt: int
+    text: str
+
+
+class JobLog(_Response):
+    """Lines of a job's log; `after` requests those that follow. `dropped` lines before the first are not kept."""
+
+    lines: list[JobLogLine]
+    after: str | None
+    dropped: int
+    ended: bool = Field(description="Whether the job has ended, so that no line follows after the last")
 
 
 class JobDetails(JobResponse):

@@ -474,3 +474,28 @@ def read_a_foreign_result() -> Any:
     running = current.job
     assert running is not None
     return running.agent.query(running.sequence, "parent", "secret", b"")
+
+
+def tell_and_wait() -> None:
+    workmanager.job.progress(1, 3, "tile ü")
+    workmanager.job.log("first")
+    workmanager.job.log("two\nlines")
+    time.sleep(60)
+
+
+def tell_and_fail() -> None:
+    workmanager.job.log("before the failure")
+    raise ValueError("failure")
+
+
+def track_three() -> int:
+    return sum(1 for _ in workmanager.job.track([1, 2, 3]))
+
+
+def tell_a_lot(lines: int) -> None:
+    for number in range(lines):
+        workmanager.job.log(f"{number} " + "x" * 3000)
+
+
+def tell_nonsense() -> None:
+    workmanager.job.progress(float("nan"))

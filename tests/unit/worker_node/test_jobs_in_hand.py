@@ -42,7 +42,7 @@ def finishers() -> list[FakeFinisher]:
 def jobs(finishers: list[FakeFinisher]) -> JobsInHand:
     """A worker without slots: it can take no job."""
     return JobsInHand(
-        cast(Any, None),
+        cast(Any, ()),
         cast(list[Finisher], finishers),
         slots=0,
         executor=ExecutorOptions(functions=(), allow_pickle=False),

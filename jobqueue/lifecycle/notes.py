@@ -1,0 +1,95 @@
+"""What running jobs tell of themselves: how far they are, and lines of a log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jobqueue import keys
+from jobqueue.model import DAY_SECONDS, ClaimedJob
+from jobqueue.sharding.scripts import script
+from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import integer_of, record_of, text_of
+
+LOG_LINES = 1000
+"""How many lines of a job are kept, the last ones."""
+LOG_TTL_SECONDS = 7 * DAY_SECONDS
+
+
+@dataclass(slots=True)
+class JobNotes:
+    """What a running job has told since the last time.
+
+    Attributes:
+        progress: the last one, as JSON; '' for none.
+        lines: of its log: when (Unix time in milliseconds), and the text.
+    """
+
+    job: ClaimedJob
+    progress: str = ""
+    lines: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of a job's log.
+
+    Attributes:
+        id: of its place; later ones are larger.
+        at_ms: Unix time in milliseconds.
+    """
+
+    id: str
+    at_ms: int
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Some lines of a job's log.
+
+    Attributes:
+        lines: in order.
+        dropped: how many lines before the first that is kept are not kept any more.
+    """
+
+    lines: tuple[LogLine, ...]
+    dropped: int
+
+
+async def save_notes(shard: Shard, notes: Sequence[JobNotes]) -> None:
+    """Save what jobs of one shard have told; nothing of one whose lease is another one's by now.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    arguments: list[str | int] = [LOG_LINES, LOG_TTL_SECONDS]
+    for note in notes:
+        job = note.job
+        arguments += (job.id, job.token, note.progress, job.attempt, len(note.lines))
+        for line in note.lines:
+            arguments += line
+    await shard.run(script("save_notes"), *arguments)
+
+
+async def read_log(shard: Shard, job_id: str, after: str, limit: int) -> LogPage:
+    """Return up to `limit` lines of a job's log.
+
+    Args:
+        after: id of the line after which to begin; '' for the first.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    log = keys.log(shard.prefix, job_id)
+    found, kept, total = await shard.execute(
+        ("XRANGE", log, f"({after}" if after else "-", "+", "COUNT", limit),
+        ("XLEN", log),
+        ("HGET", keys.job(shard.prefix, job_id), "wm_log_lines"),
+        tolerate_wrong_types=True,
+    )
+    lines = []
+    for line_id, flat in found or ():
+        fields = record_of(flat)
+        attempt, at_ms = integer_of(fields.get("attempt")), integer_of(fields.get("at"))
+        lines.append(LogLine(text_of(line_id), at_ms, attempt, text_of(fields.get("text", b""))))
+    return LogPage(tuple(lines), max(0, integer_of(total) - (kept or 0)))

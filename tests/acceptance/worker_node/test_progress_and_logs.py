@@ -1,0 +1,62 @@
+"""What running jobs tell of themselves: how far they are, and lines of a log."""
+
+import pytest
+
+from jobqueue.lifecycle.notes import LOG_LINES, read_log
+from tests.acceptance.worker_node.conftest import Client, MakeWorker
+from tests.waiting import until_async
+
+
+async def log_of(client: Client, job_id: str, after: str = "") -> list[str]:
+    page = await read_log(client.shards.of(job_id), job_id, after, 1000)
+    return [line.text for line in page.lines]
+
+
+@pytest.mark.parametrize("isolation", ["none", "job"])
+async def test_progress_and_lines_are_seen_while_the_job_runs(
+    client: Client, start_worker: MakeWorker, isolation: str
+) -> None:
+    job_id = await client.enqueue("tell_and_wait")
+    start_worker(client.url, ISOLATION=isolation)
+
+    async def told() -> bool:
+        view = await client.view(job_id)
+        return view.status == "started" and view.progress is not None and bool(await log_of(client, job_id))
+
+    await until_async(told, wanted="progress of a running job")
+    view = await client.view(job_id)
+    assert view.progress is not None
+    assert (view.progress["done"], view.progress["total"], view.progress["text"]) == (1, 3, "tile ü")
+    assert await log_of(client, job_id) == ["first", "two", "lines"]
+
+
+async def test_what_a_job_tells_right_before_its_end_is_kept(client: Client, start_worker: MakeWorker) -> None:
+    tracked, failing = await client.enqueue("track_three"), await client.enqueue("tell_and_fail")
+    worker = start_worker(client.url)
+    assert await client.value(tracked) == 3
+    await client.wait_until_ended(failing)
+    assert worker.terminate() == 0, "a worker writes what it has before it exits"
+    view = await client.view(tracked)
+    assert view.progress is not None
+    assert (view.progress["done"], view.progress["total"]) == (3, 3)
+    assert await log_of(client, failing) == ["before the failure"]
+
+
+async def test_a_job_that_tells_too_much_harms_nobody(client: Client, start_worker: MakeWorker) -> None:
+    job_id = await client.enqueue("tell_a_lot", 3000)
+    neighbour = await client.enqueue("pid")
+    worker = start_worker(client.url)
+    await client.value(job_id)
+    await client.value(neighbour)
+    assert worker.terminate() == 0
+    page = await read_log(client.shards.of(job_id), job_id, "", 2000)
+    assert len(page.lines) <= LOG_LINES
+    assert max(len(line.text) for line in page.lines) <= 2000
+
+
+async def test_what_is_no_progress_fails_the_job_that_tells_it(client: Client, start_worker: MakeWorker) -> None:
+    job_id = await client.enqueue("tell_nonsense")
+    start_worker(client.url)
+    failed = await client.wait_until_ended(job_id)
+    assert failed.error is not None
+    assert failed.error.message.startswith("RuntimeError: not understood")

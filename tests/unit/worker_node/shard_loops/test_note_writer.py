@@ -1,0 +1,77 @@
+"""What is taken of that which running jobs tell."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.unit.worker_node.claimed_job import claimed_job
+from worker_node.shard_loops import note_writer
+from worker_node.shard_loops.note_writer import MAX_LINE_CHARACTERS, MAX_LINES, NoteWriter
+
+
+class Shard:
+    """Notes what scripts are given."""
+
+    prefix = "rq"
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    async def run(self, script: Any, *arguments: Any) -> int:
+        self.calls.append(arguments)
+        return 0
+
+
+async def written(writer: NoteWriter) -> None:
+    running = asyncio.create_task(writer.run())
+    await writer.wait_until_idle()
+    running.cancel()
+
+
+async def test_lines_beyond_the_limit_are_counted_and_long_ones_cut() -> None:
+    shard, job = Shard(), claimed_job(id="a")
+    writer = NoteWriter(shard)  # type: ignore[arg-type]
+    writer.take(job, "log", b"x" * 5000)
+    for number in range(MAX_LINES + 10):
+        writer.take(job, "log", b"%d\nsecond" % number)
+    await written(writer)
+    (arguments,) = shard.calls
+    texts = arguments[8::2]
+    assert len(texts) == MAX_LINES + 1
+    assert len(texts[0]) == MAX_LINE_CHARACTERS
+    assert texts[-1] == f"({1 + 2 * (MAX_LINES + 10) - MAX_LINES} lines are left out here)"
+
+
+async def test_the_last_progress_of_a_job_is_written_once() -> None:
+    shard, job = Shard(), claimed_job(id="a")
+    writer = NoteWriter(shard)  # type: ignore[arg-type]
+    for done in range(3):
+        writer.take(job, "progress", b'{"done":%d,"total":null,"text":"t"}' % done)
+    await written(writer)
+    (arguments,) = shard.calls
+    assert arguments[4].startswith('{"done":2,"total":null,"text":"t","at":')
+
+
+async def test_no_more_jobs_are_kept_than_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(note_writer, "MAX_JOBS", 2)
+    shard = Shard()
+    writer = NoteWriter(shard)  # type: ignore[arg-type]
+    for name in "abc":
+        writer.take(claimed_job(id=name), "log", b"line")
+    await written(writer)
+    assert [argument for argument in shard.calls[0] if argument in ("a", "b", "c")] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"", b"[]", b"{}", b"null", b'{"done":1}', b'{"done":"1","total":1,"text":""}', b"\xff"),
+        *(b'{"done":NaN,"total":1,"text":""}', b'{"done":1e400,"total":1,"text":""}'),
+        *(b'{"done":true,"total":1,"text":""}', b'{"done":1,"total":1,"text":[]}', b"[" * 100_000),
+    ],
+)
+async def test_what_is_no_progress_is_refused(value: bytes) -> None:
+    writer = NoteWriter(Shard())  # type: ignore[arg-type]
+    with pytest.raises((ValueError, LookupError, TypeError, RecursionError)):
+        writer.take(claimed_job(), "progress", value)

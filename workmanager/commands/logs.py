@@ -1,0 +1,31 @@
+"""`workmanager logs`: show what a job has logged, and follow it."""
+
+import time
+from collections.abc import Sequence
+
+from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.output import print_error, print_json, print_line, printable
+
+FOLLOW_SECONDS = 0.5
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = client_parser("logs", __doc__)
+    parser.add_argument("id", metavar="ID", help="of the job")
+    parser.add_argument("-f", "--follow", action="store_true", help="wait for further lines until the job has ended")
+    options = parser.parse_args(arguments)
+    after, is_first = None, True
+    with open_client(options) as client:
+        while True:
+            page = client.logs(options.id, after)
+            if is_first and page["dropped"]:
+                print_error(f"workmanager: the first {page['dropped']} lines are not kept any more")
+            is_first = False
+            for line in page["lines"]:
+                print_json(line) if options.json else print_line(f"{line['at']}  {printable(line['text'])}")
+            after = page["after"]
+            # A full page may not be the last one.
+            if not page["lines"] and (page["ended"] or not options.follow):
+                return 0
+            if not page["lines"]:
+                time.sleep(FOLLOW_SECONDS)
