@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -52,13 +53,18 @@ class QueueSettings(BaseModel):
 def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
     """Read the variables of `model`. An invalid one ends the program, with one line on stderr and exit code 2.
 
-    The line has the wrong value, but no password of a URL, and nothing of a field whose `repr` is off: a secret.
+    The line has the wrong value, but no password of a URL, and nothing of a field whose `repr` is off: a secret. Such a
+    field can be given as a file, by the variable with `_FILE` behind its name; a line there is as good as a comma.
     """
     given = {
         name: environ[PREFIX + name.upper()]
         for name in model.model_fields
         if environ.get(PREFIX + name.upper(), "") != ""
     }
+    for name, declared in model.model_fields.items():
+        path = environ.get(f"{PREFIX}{name.upper()}_FILE", "")
+        if not declared.repr and name not in given and path:
+            given[name] = _read_secret(f"{PREFIX}{name.upper()}_FILE", path)
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -69,6 +75,14 @@ def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
         if field is None or field.repr:
             message += f" (got {first['input']!r})"
         exit_with_usage_error(_CREDENTIALS.sub("...@", message))
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return ",".join(Path(path).read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        exit_with_usage_error(f"{name}: the file cannot be read: {reason}")
 
 
 def exit_with_usage_error(message: str) -> NoReturn:

@@ -1,5 +1,7 @@
 """Settings from the environment, and the error for an invalid one."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import BaseModel, Field
 
@@ -64,3 +66,31 @@ def test_a_wrong_value_is_shown_without_the_password_of_its_url(url: str, capsys
     err = capsys.readouterr().err
     assert "://...@h" in err
     assert not any(part in err for part in ("secret", "se/cr", "et@"))
+
+
+class Secrets(BaseModel):
+    """Settings of which one is a secret."""
+
+    secrets: CommaSeparated = Field(default=(), repr=False, max_length=2)
+    names: CommaSeparated = ()
+
+
+def test_a_secret_can_stand_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "secrets"
+    path.write_text("one\ntwo\n")
+    environ = {"WORKMANAGER_SECRETS_FILE": str(path), "WORKMANAGER_NAMES_FILE": str(path)}
+    assert load_settings(Secrets, environ) == Secrets(secrets=("one", "two"))
+    assert load_settings(Secrets, environ | {"WORKMANAGER_SECRETS": "three"}).secrets == ("three",)
+
+
+def test_a_wrong_secret_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for environ, told in (
+        ({"WORKMANAGER_SECRETS": "hunter1,hunter2,hunter3"}, "WORKMANAGER_SECRETS: "),
+        ({"WORKMANAGER_SECRETS_FILE": str(tmp_path / "none")}, "WORKMANAGER_SECRETS_FILE: the file cannot be read"),
+    ):
+        with pytest.raises(SystemExit):
+            load_settings(Secrets, environ)
+        err = capsys.readouterr().err
+        assert err.startswith(told)
+        assert err.count("\n") == 1
+        assert "hunter" not in err

@@ -35,6 +35,14 @@ from manager import __main__ as program
         ([], {"MIN_WORKERS": "5", "MAX_WORKERS": "2"}, "WORKMANAGER_MIN_WORKERS"),
         ([], {"ACCESS_LOG": "perhaps"}, "WORKMANAGER_ACCESS_LOG"),
         ([], {"LEASE_SECONDS": "0"}, "WORKMANAGER_LEASE_SECONDS"),
+        ([], {"CALLBACK_ALLOW": "http://localhost"}, "WORKMANAGER_CALLBACK_ALLOW"),
+        (
+            [],
+            {"CALLBACK_SECRETS": "whsec_hunter2"},
+            "WORKMANAGER_CALLBACK_SECRETS: Value error, secret 1 must be",
+        ),
+        ([], {"CALLBACK_RETRY_INTERVALS": "5,0"}, "WORKMANAGER_CALLBACK_RETRY_INTERVALS"),
+        ([], {"CALLBACK_TIMEOUT_SECONDS": "61"}, "WORKMANAGER_CALLBACK_TIMEOUT_SECONDS"),
         ([], {"FUNCTIONS": "no.such.module"}, "WORKMANAGER_FUNCTIONS"),
     ],
 )
