@@ -41,8 +41,18 @@ class Api:
     audit: AuditRoutes
 
 
-async def ask(handler: Handler, request: Request, *, query: bytes = b"", body: Mapping[str, Any] | None = None) -> Any:
+async def ask(
+    handler: Handler,
+    request: Request,
+    *,
+    path: Mapping[str, str] | None = None,
+    query: bytes = b"",
+    body: Mapping[str, Any] | None = None,
+) -> Any:
     """Call a handler as the sender of a request, with another query and body; return the document that it answers.
+
+    Args:
+        path: the parameters of the handler's path; by default those of the request's.
 
     Raises:
         Problem, JobQueueError: as the handler does.
@@ -54,5 +64,7 @@ async def ask(handler: Handler, request: Request, *, query: bytes = b"", body: M
     async def receive() -> Message:
         return {"type": "http.request", "body": sent, "more_body": False}
 
-    answer = await handler(Request({**request.scope, "query_string": query, FIELDS: fields}, receive))
+    parameters = request.path_params if path is None else path
+    scope = {**request.scope, "path_params": parameters, "query_string": query, FIELDS: fields}
+    answer = await handler(Request(scope, receive))
     return orjson.loads(answer.body) if answer.body else None

@@ -32,7 +32,7 @@ class Attention:
         counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
         problems = []
         if sample.error is not None:
-            problems.append(f"Redis cannot be read, so this page shows what was there before: {sample.error}")
+            problems.append(f"{_age_of(sample)}: {sample.error}")
         problems += self._of_servers(sample, caller)
         if counts.suspended:
             problems.append("all workers are suspended (rq suspend): they take no job until rq resume")
@@ -53,6 +53,12 @@ class Attention:
         yield from problems_of_servers(self._queue.refused_servers, watcher.unsound_files)
         if self._reconciler is not None and self._reconciler.state is not None:
             yield from self._reconciler.state.requires_operator
+
+
+def _age_of(sample: Sample) -> str:
+    if sample.read_at is None:
+        return "Redis cannot be read, so there are no numbers yet"
+    return f"Redis cannot be read: the numbers are from {sample.at - sample.read_at:,.0f} s ago"
 
 
 def problems_of_scaler(view: ScalerView | None) -> Iterator[str]:

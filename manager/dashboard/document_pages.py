@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import Request, Response
 
 from jobqueue.inspection.callback_listing import CallbackStatus
-from manager.dashboard.api import Api, ask
+from manager.dashboard.api import Api, Handler, ask
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.rendering import Pages, quote_part
 from manager.dashboard.sampler import Sampler
@@ -157,8 +157,7 @@ class DocumentPages:
         }
         if form.get("rate"):
             body["rate"] = form["rate"]
-        request.scope["path_params"] = {"key": form.get("key", "")}
-        await ask(self._api.limits.save, request, body=body)
+        await ask(self._api.limits.save, request, path={"key": form.get("key", "")}, body=body)
         return go_to(LIMITS, "limit-set")
 
     async def keys(self, request: Request) -> Response:
@@ -182,7 +181,7 @@ class DocumentPages:
         return self._pages.page(template, caller_of(request.scope), here=here, notice=notice, **values)
 
     async def _change(
-        self, request: Request, change: Any, page: str, done: str, body: Mapping[str, Any] | None = None
+        self, request: Request, change: Handler, page: str, done: str, body: Mapping[str, Any] | None = None
     ) -> Response:
         await read_form(request)
         await ask(change, request, body=body)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
@@ -69,21 +69,28 @@ class Pages:
     def page(self, name: str, caller: Caller, *, http_status: int = 200, **values: Any) -> Response:
         """Return the page of a template."""
         text = self._environment.get_template(name).render(self._values(caller, values))
-        return Response(text, http_status, _HEADERS, "text/html")
+        return Response(_encodable(text), http_status, _HEADERS, "text/html")
 
     def error_page(self, problem: Problem, caller: Caller) -> tuple[bytes, dict[str, str]]:
         """Return the page that tells of a problem, and its header fields."""
         text = self._environment.get_template("error.html").render(self._values(caller, {"problem": problem}))
-        return text.encode(), {**_HEADERS, **problem.headers}
+        return _encodable(text).encode(), {**_HEADERS, **problem.headers}
 
     def live_part(self, name: str, caller: Caller, **values: Any) -> str:
         """Return the part of the page that changes while somebody looks at it."""
         template = self._environment.get_template(name)
-        return "".join(template.blocks["live"](template.new_context(self._values(caller, values))))
+        return _encodable("".join(template.blocks["live"](template.new_context(self._values(caller, values)))))
 
     def _values(self, caller: Caller, values: Mapping[str, Any]) -> dict[str, Any]:
-        may: Callable[[str, str], bool] = lambda method, path: allows(caller, method, path)  # noqa: E731 - for templates
+        def may(method: str, path: str) -> bool:
+            return allows(caller, method, path)
+
         return {"notice": None, "here": None, "caller": caller, "may": may, **values}
+
+
+def _encodable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which JSON in Redis can have."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def show_number(value: float) -> Markup:

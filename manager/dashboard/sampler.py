@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from redis.exceptions import RedisError
 
@@ -54,15 +54,17 @@ class Sample:
     Attributes:
         number: larger in each sample.
         at: Unix time.
+        read_at: when all else was read, which is earlier if there is an error; None if nothing has been read yet.
         unavailable: how many shards did not answer.
         unserved: queues that nobody serves, each with what to do.
         scaler: None if it could not be read.
         history: the last points, the oldest first; the last one is this sample's.
-        error: why nothing could be read now; all else is from before then.
+        error: why nothing could be read now.
     """
 
     number: int
     at: float
+    read_at: float | None = None
     counts: ShardCounts = field(default_factory=ShardCounts)
     unavailable: int = 0
     workers: Sequence[WorkerView] = ()
@@ -140,23 +142,24 @@ class Sampler:
         return min(max(self._cost_seconds / MAX_SHARE, SAMPLE_SECONDS), MAX_SAMPLE_SECONDS)
 
     async def _take(self, number: int) -> Sample:
-        before, now = self._sample, time.time()
+        """Return a sample; if nothing can be read, the one before with the reason."""
+        now = time.time()
         try:
-            service = self._queue.service
-            (counts, unavailable), workers = await asyncio.gather(service.overview.counts(), service.overview.workers())
-            unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
+            return await self._read(number, now)
         except (JobQueueError, RedisError, OSError) as error:
-            return Sample(
-                *(number, now, before.counts, before.unavailable, before.workers, before.unserved, before.scaler),
-                history=before.history,
-                error=str(error),
-            )
+            reason = str(error)
         except Exception:  # The loop's edge: pages must go on, and say so.
             log.exception("event=dashboard_sample_crashed")
-            return Sample(number, now, error="the sample failed: see the manager's log")
-        self._history.append(_point(now, counts, len(workers)))
+            reason = "the sample failed: see the manager's log"
+        return replace(self._sample, number=number, at=now, error=reason)
+
+    async def _read(self, number: int, now: float) -> Sample:
+        service = self._queue.service
+        (counts, unavailable), workers = await asyncio.gather(service.overview.counts(), service.overview.workers())
+        unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
         scaler = await self._read_scaler()
-        return Sample(number, now, counts, unavailable, workers, unserved, scaler, tuple(self._history))
+        self._history.append(_point(now, counts, len(workers)))
+        return Sample(number, now, now, counts, unavailable, workers, unserved, scaler, tuple(self._history))
 
     async def _read_scaler(self) -> ScalerView | None:
         if time.monotonic() - self._scaler_read_at >= SCALER_SECONDS:

@@ -12,16 +12,20 @@ from workmanager.local.valkey import ValkeyServer
 def test_pages_say_that_redis_is_away_and_show_what_was_there_before(
     private_server: ValkeyServer, tmp_path: Path
 ) -> None:
-    manager = ManagerProgram(tmp_path / "manager", private_server.url).wait_until_ready()
+    private_server.kill()
+    manager = ManagerProgram(tmp_path / "manager", private_server.url)
     try:
         with manager.client() as client:
             visitor = Visitor(client)
+            assert "Redis cannot be read, so there are no numbers yet" in visitor.open("/").text
+            private_server.start()
+            manager.wait_until_ready()
             submit(client)
             assert "Waiting 1" in visitor.open("/").text
             private_server.kill()
             away = visitor.open("/")
             assert away.status == 200
-            assert "Redis cannot be read, so this page shows what was there before" in away.text
+            assert "Redis cannot be read: the numbers are from" in away.text
             assert "Waiting 1" in away.text
             jobs = visitor.open("/dashboard/jobs?status=failed")
             assert jobs.status == 503
