@@ -15,7 +15,7 @@ from jobqueue.inspection.listing import REGISTRIES, queue_names
 from jobqueue.inspection.newest_lists import Entry, IdList
 from jobqueue.inspection.newest_merge import Merge, cursor_of, entry_of, read_views
 from jobqueue.model import JobView, Status
-from jobqueue.sharding.shards import Shards
+from jobqueue.sharding.shard import Shard
 
 MAX_SEARCHED = 300
 READ_TOGETHER = 50
@@ -41,7 +41,7 @@ class NewestPage:
 
 
 async def newest_jobs(
-    shards: Shards,
+    shards: Sequence[Shard],
     functions: FunctionRegistry,
     status: Status,
     *,
@@ -121,7 +121,7 @@ async def read_page(
 
 
 async def _open(
-    shards: Shards,
+    shards: Sequence[Shard],
     status: Status,
     start: Entry | None,
     queue: str | None,

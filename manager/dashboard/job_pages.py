@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 from fastapi import Request, Response
@@ -59,8 +59,10 @@ class JobReader:
         """Return a page of jobs with a status; `matches` leaves some out."""
         shards, shows = self.queue.service.shards, caller.sees if caller.is_bound else None
         if status in NEWEST_STATUSES:
-            return await newest_jobs(
-                *(shards, self.functions, status),
+            # One that did not answer a moment ago would keep the page waiting.
+            available = self.queue.service.breaker.available(shards.all)
+            page = await newest_jobs(
+                *(available or shards.all, self.functions, status),
                 queue=queue,
                 limit=limit,
                 max_searched=max_searched,
@@ -69,7 +71,8 @@ class JobReader:
                 shows=shows,
                 hide_arguments_of=self.hide_arguments_of,
             )
-        page = await list_jobs(
+            return replace(page, shards_missing=page.shards_missing + len(shards) - len(available or shards.all))
+        listed = await list_jobs(
             *(shards, self.functions),
             status=status,
             queue=queue,
@@ -78,8 +81,8 @@ class JobReader:
             hide_arguments_of=self.hide_arguments_of,
             shows=shows,
         )
-        jobs = tuple(job for job in page.jobs if matches is None or matches(job))
-        return NewestPage(jobs, len(page.jobs), page.cursor, 0)
+        jobs = tuple(job for job in listed.jobs if matches is None or matches(job))
+        return NewestPage(jobs, len(listed.jobs), listed.cursor, 0)
 
 
 class JobPages:

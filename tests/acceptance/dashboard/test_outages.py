@@ -1,5 +1,6 @@
 """What the dashboard tells while Redis is away."""
 
+import time
 from pathlib import Path
 
 from tests.acceptance.dashboard.pages import Visitor
@@ -7,6 +8,7 @@ from tests.acceptance.dashboard.test_pages import submit
 from tests.acceptance.manager.manager_program import ManagerProgram
 from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer
+from workmanager.local.valkey_cluster import ValkeyCluster
 
 
 def test_pages_say_that_redis_is_away_and_show_what_was_there_before(
@@ -34,5 +36,24 @@ def test_pages_say_that_redis_is_away_and_show_what_was_there_before(
             until(lambda: "Redis cannot be read" not in visitor.open("/").text, wanted="Redis is read again")
             assert "Waiting 1" in visitor.open("/").text
     finally:
+        manager.kill()
+    assert "Traceback" not in manager.log
+
+
+def test_a_shard_that_is_away_is_told_and_delays_no_page(cluster: ValkeyCluster, tmp_path: Path) -> None:
+    manager = ManagerProgram(tmp_path / "manager", cluster.url).wait_until_ready()
+    master = cluster.masters()[0]
+    try:
+        with manager.client() as client:
+            visitor = Visitor(client)
+            visitor.open("/")
+            master.pause()
+            until(lambda: "shards do not answer" in visitor.open("/").text, wanted="the shards that are away")
+            began = time.monotonic()
+            page = visitor.open("/dashboard/jobs?status=failed")
+            assert time.monotonic() - began < 1
+            assert "shards do not answer: their jobs are missing here" in page.text
+    finally:
+        master.resume()
         manager.kill()
     assert "Traceback" not in manager.log
