@@ -8,6 +8,7 @@ import orjson
 from fastapi import Request, Response
 
 from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.labeled import LabeledPage, labeled_jobs
 from jobqueue.inspection.listing import LISTABLE_STATUSES, list_jobs
 from jobqueue.inspection.newest import MAX_SEARCHED, NEWEST_STATUSES, NewestPage, newest_jobs
 from jobqueue.model import JobView, Status
@@ -17,17 +18,19 @@ from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.rendering import Pages, quote_part
 from manager.dashboard.sampler import Sampler
 from manager.dashboard.views.failures import group_key
-from manager.dashboard.views.jobs import REQUEUABLE, job_rows, life_of, status_counts
+from manager.dashboard.views.jobs import REQUEUABLE, job_row, job_rows, life_of, status_counts
 from manager.http.authentication import caller_of
 from manager.http.query_parameters import Choice, Text
 from manager.queue.connection import QueueConnection
+from manager.schemas.submission import LABEL_NAME_PATTERN, LABEL_VALUE_PATTERN
 
 PAGE_JOBS = 50
 JOBS = "/dashboard/jobs"
 _ANYTHING = r"[^\x00-\x1f\x7f]{0,256}"
 # Forms send fields that are empty.
 LIST_QUERY = page_query(
-    Choice("status", "The status", tuple(LISTABLE_STATUSES), default=Status.STARTED),
+    Choice("status", "The status", ("", *LISTABLE_STATUSES)),
+    Text("label", "A label", f"({LABEL_NAME_PATTERN}:{LABEL_VALUE_PATTERN})?"),
     Text("queue", "The queue", _ANYTHING),
     Text("function", "The function", _ANYTHING),
     Text("id", "The job to go to", _ANYTHING),
@@ -84,6 +87,20 @@ class JobReader:
         jobs = tuple(job for job in listed.jobs if matches is None or matches(job))
         return NewestPage(jobs, len(listed.jobs), listed.cursor, 0)
 
+    async def labeled(
+        self, caller: Caller, label: str, status: Status | None, queue: str | None, cursor: str | None
+    ) -> LabeledPage:
+        """Return a page of jobs with a label."""
+        return await labeled_jobs(
+            *(self.queue.service.shards, self.functions, label),
+            status=status,
+            queue=queue,
+            limit=PAGE_JOBS,
+            cursor=cursor,
+            shows=caller.sees if caller.is_bound else None,
+            hide_arguments_of=self.hide_arguments_of,
+        )
+
 
 class JobPages:
     """Handlers.
@@ -104,7 +121,9 @@ class JobPages:
         query = LIST_QUERY.parse(request.scope["query_string"])
         if query["id"]:
             return go_to(f"{JOBS}/{quote_part(query['id'].strip())}")
-        caller, status = caller_of(request.scope), Status(query["status"])
+        if query["label"]:
+            return await self._list_labeled(request)
+        caller, status = caller_of(request.scope), Status(query["status"] or Status.STARTED)
         queue, function, group = query["queue"] or None, query["function"] or None, query["group"] or None
 
         def matches(job: JobView) -> bool:
@@ -134,6 +153,22 @@ class JobPages:
             statuses=status_counts(total) if total is not None else [(each, None) for each in LISTABLE_STATUSES],
             queues=sorted(counts.queues),
             functions=self._reader.functions.names,
+        )
+
+    async def _list_labeled(self, request: Request) -> Response:
+        query, caller = LIST_QUERY.parse(request.scope["query_string"]), caller_of(request.scope)
+        status, queue = Status(query["status"]) if query["status"] else None, query["queue"] or None
+        page = await self._reader.labeled(caller, query["label"], status, queue, query["cursor"] or None)
+        return self._pages.page(
+            *("labeled.html", caller),
+            here=JOBS,
+            rows=[job_row(job) for job in page.jobs],
+            page=page,
+            label=query["label"],
+            status=status,
+            queue=queue,
+            cursor=query["cursor"],
+            statuses=LISTABLE_STATUSES,
         )
 
     async def show(self, request: Request) -> Response:

@@ -63,6 +63,18 @@ def test_a_search_by_function_says_what_it_has_searched(
     assert "Searched 4 jobs" in page.text
 
 
+def test_jobs_are_found_by_a_label(api: httpx.Client, visitor: Visitor, server: ValkeyServer) -> None:
+    submit(api, id="one", labels={"order": "42"})
+    submit(api, id="two", labels={"order": "42"}, queue="b")
+    submit(api, id="other", labels={"order": "43"})
+    Worker(server.url).fail_all()
+    page = visitor.open("/dashboard/jobs?label=order:42&id=&status=")
+    assert ids(page.rows) == ["two", "one"]
+    assert ids(visitor.open("/dashboard/jobs?label=order:42&status=failed").rows) == ["one"]
+    assert ids(visitor.open(visitor.open("/dashboard/jobs/other").links["order:43"]).rows) == ["other"]
+    assert "No job has the label order:44" in visitor.open("/dashboard/jobs?label=order:44").text
+
+
 def test_a_job_shows_its_life_arguments_and_result(api: httpx.Client, visitor: Visitor, server: ValkeyServer) -> None:
     submit(api, id="some", function="sleep", kwargs={"seconds": 0}, meta={"order": HOSTILE})
     Worker(server.url).finish_all({"answer": HOSTILE})
