@@ -90,8 +90,9 @@ def test_an_open_page_does_not_delay_the_end_of_a_manager(
         assert [line for line in events if line.startswith("event: ended")] == []
 
 
-def test_a_head_request_for_the_stream_is_answered(api: httpx.Client) -> None:
+def test_a_head_request_for_the_stream_is_answered_and_over(api: httpx.Client) -> None:
     assert api.head("/dashboard/events?page=overview").status_code == 200
+    assert api.get("/healthz", timeout=10).is_success  # on the same connection
 
 
 def test_errors_are_pages_for_people_and_problems_for_programs(api: httpx.Client, visitor: Visitor) -> None:
