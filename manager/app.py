@@ -37,6 +37,7 @@ from manager.routes.documentation import DocumentationRoutes
 from manager.routes.enqueue import EnqueueRoute
 from manager.routes.explain import ExplainRoute
 from manager.routes.health import HealthRoutes
+from manager.routes.job_events import JobEventRoutes
 from manager.routes.job_wait import JobWaitRoute
 from manager.routes.jobs import JobRoutes
 from manager.routes.keys import KeyRoutes
@@ -157,6 +158,7 @@ def _build_api(
     )
     api.include_router(JobWaitRoute(queue, key_table).router())
     api.include_router(routes.jobs.router())
+    api.include_router(JobEventRoutes(queue, key_table).router())
     api.include_router(routes.explain.router())
     api.include_router(routes.workflows.router())
     api.include_router(routes.callbacks.router())

@@ -7,7 +7,7 @@ import json
 import zlib
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobqueue import keys
@@ -115,6 +115,27 @@ async def read_queues(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
         ShardUnavailable: the master is unavailable.
     """
     return [None if answer is None else name_of(answer) for answer in await _read_field(shard, job_ids, "origin")]
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What changes while a job runs; the status is '' and the queue None if there is no such job."""
+
+    status: str
+    queue: str | None
+    progress: Mapping[str, Any] | None
+
+
+async def read_progress(shard: Shard, job_id: str) -> JobState:
+    """Return how far a job is.
+
+    Raises:
+        ShardUnavailable: the master is unavailable.
+    """
+    key = keys.job(shard.prefix, job_id)
+    (found,) = await shard.execute(("HMGET", key, "status", "origin", "wm_progress"), tolerate_wrong_types=True)
+    status, queue, progress = found or (None, None, None)
+    return JobState(text_of(status or b""), None if queue is None else name_of(queue), _progress(progress))
 
 
 async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:

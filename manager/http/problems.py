@@ -75,6 +75,7 @@ FIELDS_TOO_LARGE = ProblemType(431, "fields-too-large", "The request's header fi
 INTERNAL = ProblemType(500, "internal", "The manager has failed")
 NOT_IMPLEMENTED = ProblemType(501, "not-implemented", "This server cannot do that")
 UNAVAILABLE = ProblemType(503, "unavailable", "Redis cannot be reached")
+TOO_MANY_STREAMS = ProblemType(503, "too-many-streams", "This manager has too many open streams")
 ISSUER_UNAVAILABLE = ProblemType(503, "issuer-unavailable", "The issuer of tokens has not told its keys")
 FULL = ProblemType(503, "full", "Redis is full")
 SHUTTING_DOWN = ProblemType(503, "shutting-down", "The manager is shutting down")

@@ -10,7 +10,7 @@ from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.inspection.attempt_errors import AttemptError
 from jobqueue.inspection.counters import QueueCounts, ShardCounts
 from jobqueue.lifecycle.enqueue import DuplicateUniqueKey, EnqueueOutcome
-from jobqueue.lifecycle.notes import LogPage
+from jobqueue.lifecycle.notes import LogLine, LogPage
 from jobqueue.model import JobView
 from jobqueue.timestamps import iso
 from jobqueue.workers.registry import WorkerView
@@ -57,13 +57,15 @@ def job_details_document(job: JobView, attempt_errors: Iterable[AttemptError]) -
     return {**job_document(job), "attempt_errors": [asdict(error) for error in attempt_errors]}
 
 
+def log_line_document(line: LogLine) -> dict[str, Any]:
+    """Return a line of a job's log as a part of a response body."""
+    return {"id": line.id, "at": iso(line.at_ms / 1000), "attempt": line.attempt, "text": line.text}
+
+
 def log_document(page: LogPage, after: str | None, ended: bool) -> dict[str, Any]:
     """Return lines of a job's log as a response body."""
     return {
-        "lines": [
-            {"id": line.id, "at": iso(line.at_ms / 1000), "attempt": line.attempt, "text": line.text}
-            for line in page.lines
-        ],
+        "lines": [log_line_document(line) for line in page.lines],
         "after": page.lines[-1].id if page.lines else after,
         "dropped": page.dropped,
         "ended": ended,
