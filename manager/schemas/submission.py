@@ -97,6 +97,13 @@ EXCLUSIVE: list[Any] = [
 ]
 
 
+Labels = Annotated[
+    dict[LabelName, LabelValue],
+    # pydantic describes the names that match, and says nothing of others.
+    Field(max_length=MAX_LABELS, json_schema_extra={"additionalProperties": False}),
+]
+
+
 class Submission(_Strict):
     """A job to run. A field that is left out or null has its default."""
 
@@ -141,9 +148,7 @@ class Submission(_Strict):
     fair_key: LimitKey | None = Field(
         default=None, description="Jobs with different ones take turns in the queue, however many there are of each"
     )
-    labels: dict[LabelName, LabelValue] | None = Field(
-        default=None, max_length=MAX_LABELS, description="Texts by which `GET /jobs?label=NAME:VALUE` finds the job"
-    )
+    labels: Labels | None = Field(default=None, description="Texts by which `GET /jobs?label=NAME:VALUE` finds the job")
     meta: dict[str, JsonValue] | None = Field(default=None, description="Stored with the job; at most 64 KiB as JSON")
     id: str | None = Field(
         default=None, pattern=f"^{ID_PATTERN}$", description="The Work ID; makes the request idempotent"
