@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Request, Response
 
 from manager.api_keys.table import KeyTable
-from manager.dashboard.api import Api, Handler
+from manager.dashboard.api import Api, Handler, ask
 from manager.dashboard.attention import Attention
 from manager.dashboard.document_pages import AUDIT, CALLBACKS, KEYS, LIMITS, SCALER, SCHEDULES, WORKFLOWS, DocumentPages
 from manager.dashboard.failure_pages import FAILURES, FailurePages
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.job_pages import JOBS, JobPages, JobReader
 from manager.dashboard.live_pages import NAMES, LivePages, path_of
-from manager.dashboard.rendering import Pages, static_files
+from manager.dashboard.rendering import Pages, page_address, static_files
 from manager.dashboard.sampler import Sampler
 from manager.dashboard.sign_in import SignInRoutes
 from manager.dashboard.stream import EventStream
@@ -101,6 +101,7 @@ class Dashboard:
             SIGN_OUT: self._sign_in.sign_out,
             f"{QUEUES}/{{name:path}}/pause": self._queue_button(self._api.queues.pause, "paused"),
             f"{QUEUES}/{{name:path}}/resume": self._queue_button(self._api.queues.resume, "resumed"),
+            f"{QUEUES}/{{name:path}}/requeue-failed": self._requeue_failed,
             f"{JOBS}/{{job_id}}/cancel": jobs.cancel,
             f"{JOBS}/{{job_id}}/requeue": jobs.requeue,
             f"{JOBS}/{{job_id}}/delete": jobs.delete,
@@ -141,6 +142,12 @@ class Dashboard:
         notice = notice_of(query["done"], query["n"])
         page = queues_page(sample, caller, query["name"] or "")
         return self._pages.page("queues.html", caller, here=QUEUES, notice=notice, page=page)
+
+    async def _requeue_failed(self, request: Request) -> Response:
+        await read_form(request)
+        answer = await ask(self._api.queues.requeue_failed, request)
+        page = page_address(FAILURES, queue=request.path_params["name"])
+        return go_to(page, "requeued-jobs", answer["requeued"])
 
     def _queue_button(self, change: Handler, done: str) -> Handler:
         async def act(request: Request) -> Response:

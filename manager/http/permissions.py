@@ -93,6 +93,7 @@ DASHBOARD_RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/dashboard/queues"): Rule(JOBS_READ, filters=True),
     ("POST", "/dashboard/queues/{name:path}/pause"): CLOSED,
     ("POST", "/dashboard/queues/{name:path}/resume"): CLOSED,
+    ("POST", "/dashboard/queues/{name:path}/requeue-failed"): Rule(JOBS_WRITE, filters=True),
     ("GET", "/dashboard/jobs"): Rule(JOBS_READ, filters=True),
     ("GET", "/dashboard/jobs/{job_id}"): Rule(JOBS_READ, filters=True),
     ("POST", "/dashboard/jobs/{job_id}/cancel"): Rule(JOBS_WRITE, filters=True),

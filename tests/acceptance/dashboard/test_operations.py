@@ -56,6 +56,19 @@ def test_a_group_is_changed_and_no_other(
     assert all("KeyError" in job["error"]["message"] for job in jobs if job["status"] == "failed")
 
 
+def test_all_failed_jobs_of_a_queue_run_again(api: httpx.Client, visitor: Visitor, server: ValkeyServer) -> None:
+    for queue in ("a", "b"):
+        fail(api, server, "ValueError: one", queue=queue)
+        fail(api, server, "KeyError: 'other'", queue=queue)
+    assert "Requeue all" not in visitor.open("/dashboard/failures").text
+    done = visitor.press(visitor.open("/dashboard/failures?queue=a"), "Requeue all")
+    assert "2 jobs are queued again" in done.text
+    assert {(job["queue"], job["status"]) for job in api.get("/jobs").json()["jobs"]} == {
+        ("a", "queued"),
+        ("b", "failed"),
+    }
+
+
 def _row_of(page: Any, form: Any) -> str:
     keys = [form.fields["group"] for form in page.forms if "group" in form.fields and form.action.endswith("requeue")]
     return str(page.rows[1:][keys.index(form.fields["group"])])

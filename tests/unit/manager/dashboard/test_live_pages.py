@@ -1,0 +1,52 @@
+"""What is rendered of a sample is shared only among those who see the same."""
+
+from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.counters import QueueCounts, ShardCounts
+from manager.api_keys.caller import NOBODY_IN_PARTICULAR, Caller
+from manager.dashboard.attention import Attention
+from manager.dashboard.live_pages import LivePages
+from manager.dashboard.rendering import Pages
+from manager.dashboard.sampler import Sample
+from manager.queue.connection import QueueConnection
+
+PAUSE = 'action="/dashboard/queues/mine/pause"'
+
+
+def sample(number: int, **queues: int) -> Sample:
+    return Sample(number, 0.0, 0.0, ShardCounts({name: QueueCounts(queued=jobs) for name, jobs in queues.items()}))
+
+
+def live_pages() -> LivePages:
+    async def ignore(_: object) -> None: ...
+
+    queue = QueueConnection(
+        "redis://127.0.0.1:1",
+        1.0,
+        on_connected=ignore,
+        on_jobs_waiting=lambda: None,
+        on_fatal_error=lambda _, __: None,
+    )
+    attention = Attention(queue, FunctionRegistry.discover(()), None)
+    return LivePages(Pages("", asks_for_keys=True), attention, 0.0)
+
+
+def test_callers_with_other_queues_or_scopes_get_parts_of_their_own() -> None:
+    pages, seen = live_pages(), sample(1, mine=1, theirs=2)
+    operator = pages.part("queues", seen, NOBODY_IN_PARTICULAR)
+    reader = pages.part("queues", seen, Caller.of("a", ["jobs:read"]))
+    tenant = pages.part("queues", seen, Caller.of("b", ["jobs:read"], ["mine"]))
+    assert PAUSE in operator
+    assert "theirs" in operator
+    assert PAUSE not in reader
+    assert "theirs" in reader
+    assert "mine" in tenant
+    assert "theirs" not in tenant
+    assert pages.part("queues", seen, Caller.of("c", ["jobs:read"], ["mine"])) is tenant
+
+
+def test_the_next_sample_is_rendered_anew() -> None:
+    pages = live_pages()
+    before = pages.part("queues", sample(1, mine=1), NOBODY_IN_PARTICULAR)
+    after = pages.part("queues", sample(2, mine=4711), NOBODY_IN_PARTICULAR)
+    assert "4,711" in after
+    assert "4,711" not in before
