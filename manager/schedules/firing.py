@@ -20,6 +20,8 @@ from manager.schedules.run_ids import run_id
 from manager.schedules.store import Fired, Stored, fire, read_due, read_schedule
 
 TICK_SECONDS = 0.5
+AT_ONCE = 16
+"""Schedules of a shard whose scripts are under way at a time."""
 MAX_STEPS = 100
 """Of one schedule at a time: the others are due, too."""
 
@@ -66,17 +68,23 @@ class ScheduleFiring:
             QueueFull: Redis has no memory for more jobs.
         """
         due, redis_time = await read_due(shard, now=now)
-        for stored in due:
-            if stored.schedule is None:
-                self._tell_unreadable(stored.name, stored.problem)
-                continue
-            try:
-                await self._fire(shard, stored, redis_time, now)
-            except UnexpectedContent as error:
-                # What something else has written into one schedule must not keep the others from running.
-                self._tell_unreadable(stored.name, str(error))
-            else:
-                self._unreadable.discard(stored.name)
+        for start in range(0, len(due), AT_ONCE):
+            part = (self._fire_one(shard, stored, redis_time, now) for stored in due[start : start + AT_ONCE])
+            for outcome in await asyncio.gather(*part, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+
+    async def _fire_one(self, shard: Shard, stored: Stored, redis_time: float, now: float | None) -> None:
+        if stored.schedule is None:
+            self._tell_unreadable(stored.name, stored.problem)
+            return
+        try:
+            await self._fire(shard, stored, redis_time, now)
+        except UnexpectedContent as error:
+            # What something else has written into one schedule must not keep the others from running.
+            self._tell_unreadable(stored.name, str(error))
+        else:
+            self._unreadable.discard(stored.name)
 
     def _tell_unreadable(self, name: str, problem: str) -> None:
         if name not in self._unreadable:

@@ -44,17 +44,33 @@ def plan(schedule: Schedule, progress: Progress, now: float) -> Plan | None:
     expected = progress.next
     if expected is None or progress.pause is not None or expected > due_until:
         return None
+    following = schedule.timing.next_after(expected)
+    if (following is None or following > due_until) and not _is_too_late(schedule, progress, expected, due_until):
+        # The usual case: it alone is due.
+        return Plan(expected, expected, _next(schedule, following, progress.runs + 1))
     run = _instant_to_run(schedule, progress, expected, due_until)
     if run is None:
-        following = schedule.next_after(due_until, progress.runs)
-        return Plan(expected, None, following, _missed(schedule, expected, due_until))
+        after_all = _next(schedule, schedule.timing.next_after(due_until), progress.runs)
+        return Plan(expected, None, after_all, _missed(schedule, expected, due_until))
     missed = _missed(schedule, expected, run) if run > expected else None
-    return Plan(expected, run, schedule.next_after(run, progress.runs + 1), missed)
+    return Plan(expected, run, _next(schedule, schedule.timing.next_after(run), progress.runs + 1), missed)
+
+
+def _next(schedule: Schedule, instant: float | None, runs: int) -> float | None:
+    return None if schedule.is_over(runs) else instant
+
+
+def _waits(schedule: Schedule, progress: Progress) -> bool:
+    """Return whether runs are due that wait for another one: they are not late, however long that one takes."""
+    return progress.held and schedule.overlap in ("queue", "replace")
+
+
+def _is_too_late(schedule: Schedule, progress: Progress, instant: float, due_until: float) -> bool:
+    return not _waits(schedule, progress) and instant < due_until - schedule.catch_up.within_seconds
 
 
 def _instant_to_run(schedule: Schedule, progress: Progress, expected: float, due_until: float) -> float | None:
-    waits = progress.held and schedule.overlap in ("queue", "replace")
-    # A run that waits for another one is not late: it may wait as long as that one takes.
+    waits = _waits(schedule, progress)
     first = expected if waits else max(expected, due_until - schedule.catch_up.within_seconds)
     if waits and schedule.overlap == "queue":
         limit = MAX_WAITING

@@ -57,9 +57,11 @@ class Schedule:
 
     def next_after(self, instant: float, runs: int) -> float | None:
         """Return the instant after another one; None if there is none, or the schedule has had all its runs."""
-        if self.max_runs is not None and runs >= self.max_runs:
-            return None
-        return self.timing.next_after(instant)
+        return None if self.is_over(runs) else self.timing.next_after(instant)
+
+    def is_over(self, runs: int) -> bool:
+        """Return whether it has had all its runs."""
+        return self.max_runs is not None and runs >= self.max_runs
 
     def noted(self) -> dict[str, Any]:
         """Return what the audit stream notes of it: of the job's arguments, which may be secret, a digest alone."""

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from jobqueue import keys
@@ -230,10 +231,16 @@ def _stored(name: str, fields: Mapping[str, bytes]) -> Stored | None:
     if "definition" not in fields:
         return None
     try:
-        schedule, problem = Schedule.from_json(name, fields["definition"]), ""
+        schedule, problem = _parsed(name, fields["definition"]), ""
     except ValueError as error:
         schedule, problem = None, str(error)
     return Stored(name, schedule, Progress.from_fields(fields), problem)
+
+
+@lru_cache(maxsize=MAX_SCHEDULES)
+def _parsed(name: str, definition: bytes) -> Schedule:
+    # Every manager reads a schedule whenever it is due, and its definition seldom changes.
+    return Schedule.from_json(name, definition)
 
 
 async def _save(

@@ -7,6 +7,7 @@ once, so that nothing but the schedule itself remembers that an instant was run.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ class FaultyShard(Shard):
 
     Attributes:
         frozen: set while a call waits for `thaw`.
+        working: calls that do not.
     """
 
     def __init__(self, shard: Shard, shards: Shards, random: Random, fault_rate: float) -> None:
@@ -44,23 +46,39 @@ class FaultyShard(Shard):
         self._fault_rate = fault_rate
         self.frozen = asyncio.Event()
         self.thaw = asyncio.Event()
+        self.working = 0
+
+    async def execute(self, *commands: Any, **options: Any) -> Any:
+        """Run commands."""
+        with self._counted():
+            return await super().execute(*commands, **options)
 
     async def run(self, *args: Any, **options: Any) -> Any:
         """Run a script, or not, and lose its answer, or not."""
         await self._hold_up()
         if self._random.random() < self._fault_rate:
             raise ShardUnavailable("not sent")
-        answer = await super().run(*args, **options)
+        with self._counted():
+            answer = await super().run(*args, **options)
         if self._random.random() < self._fault_rate:
             raise ShardUnavailable("the answer was lost", outcome_unknown=True)
         return answer
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.working += 1
+        try:
+            yield
+        finally:
+            self.working -= 1
 
     async def _hold_up(self) -> None:
         if self._random.random() < self._fault_rate:
             self.frozen.set()
             await self.thaw.wait()
-        for _ in range(self._random.choice((0, 0, 1, 20))):
-            await asyncio.sleep(0)
+        with self._counted():
+            for _ in range(self._random.choice((0, 0, 1, 20))):
+                await asyncio.sleep(0)
 
 
 class Watched:
@@ -163,7 +181,6 @@ class RandomYear:
             if self._frozen and self._random.random() < 0.3:
                 looks.append(self._thaw())
             whole = await asyncio.gather(*looks)
-            await self._take_jobs(shard)
             await self._settle(shard, undisturbed=whole in ([True], [True, None], [None, True]))
 
     async def _look(self, firing: ScheduleFiring, shard: Shard, fault_rate: float) -> bool | None:
@@ -178,6 +195,11 @@ class RandomYear:
         freezing = asyncio.create_task(seen.frozen.wait())
         await asyncio.wait({task, freezing}, return_when=asyncio.FIRST_COMPLETED)
         freezing.cancel()
+        # What else it has begun comes to an end.
+        idle = 0
+        while not task.done() and idle < 5:
+            idle = 0 if seen.working else idle + 1
+            await asyncio.sleep(0)
         if not task.done():
             self._frozen.append((self._now, seen, task))
             return False
@@ -195,11 +217,10 @@ class RandomYear:
         return await _succeeds(task) and False
 
     async def _take_jobs(self, shard: Shard) -> None:
-        queue = keys.queue(shard.prefix, "default")
-        (ids,) = await shard.execute(("LRANGE", queue, 0, -1))
+        (ids,) = await shard.execute(("LPOP", keys.queue(shard.prefix, "default"), 100_000))
         if not ids:
             return
-        await shard.execute(("DEL", queue, *(keys.job(shard.prefix, each.decode()) for each in ids)))
+        await shard.execute(("DEL", *(keys.job(shard.prefix, each.decode()) for each in ids)))
         for job_id in map(bytes.decode, ids):
             name, text = job_id.split("-")[:2]
             instant = datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
@@ -218,7 +239,10 @@ class RandomYear:
     async def _settle(self, shard: Shard, *, undisturbed: bool) -> None:
         # A manager leaves to the other one what the other one has begun, even if that is killed then: until it looks
         # again. So what one of two leaves undone is no violation.
-        for stored in await read_schedules(shard):
+        all_stored = await read_schedules(shard)
+        # Afterwards: one that is held up with a schedule may go on with another one meanwhile.
+        await self._take_jobs(shard)
+        for stored in all_stored:
             watched, following = self._watched.get(stored.name), stored.progress.next
             if watched is None:
                 continue
