@@ -6,7 +6,6 @@ import httpx
 import pytest
 
 from tests.acceptance.dashboard.pages import Visitor
-from tests.acceptance.http.conftest import Start
 from tests.acceptance.manager.keyed_managers import OPERATOR, as_, create
 from tests.acceptance.manager.manager_program import ManagerProgram
 from tests.waiting import until
@@ -85,12 +84,6 @@ def test_a_session_ends_when_its_key_is_rolled(keyed: ManagerProgram, stranger: 
     with as_(keyed, OPERATOR) as operator:
         operator.post(f"/keys/{key['id']}/roll", json={"overlap": 0}).raise_for_status()
     until(lambda: stranger.client.get("/").status_code == 401, wanted="the end of the session")
-
-
-def test_another_manager_takes_the_session(keyed: ManagerProgram, start: Start, stranger: Visitor) -> None:
-    stranger.sign_in(OPERATOR)
-    with start(API_KEYS=OPERATOR).client() as other:
-        assert other.get("/", headers={"Cookie": session_of(stranger)}).is_success
 
 
 def test_buttons_that_a_key_may_not_press_are_not_shown_and_not_obeyed(

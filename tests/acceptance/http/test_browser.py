@@ -50,12 +50,18 @@ ATTEMPTS = {
         return request.responseText""",
     "events": "return await loaded(new EventSource(url + '/jobs'))",
     "web socket": "return await loaded(new WebSocket(url.replace('http', 'ws') + '/jobs'))",
+    "dashboard pause": "await fetch(url + '/dashboard/queues/default/pause', emptyForm)",
+    "dashboard cancel": "await fetch(url + '/dashboard/jobs/waiting/cancel', emptyForm)",
+    "dashboard page": "return await (await fetch(url + '/dashboard/jobs/waiting')).text()",
+    "dashboard stream": "return await loaded(new EventSource(url + '/dashboard/events?page=queues'))",
+    "dashboard frame": "return await loaded(add('iframe', {src: url + '/dashboard/jobs?status=queued'}))",
     "script": "return await loaded(add('script', {src: url + '/jobs'}))",
     "picture": "return await loaded(add('img', {src: url + '/jobs'}))",
     "frame": "return await loaded(add('iframe', {src: url + '/jobs'}))",
 }
 PRELUDE = """
     const [url] = given, json = 'application/json', ids = '{"ids": ["done"]}', job = '{"function": "noop"}';
+    const emptyForm = {method: 'POST', mode: 'no-cors', body: new URLSearchParams()};
     const add = (name, values) => document.body.appendChild(Object.assign(document.createElement(name), values));
     // What can be seen of something that loads: nothing if it does not within a second.
     const loaded = (thing) => new Promise((done) => {
