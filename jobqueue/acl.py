@@ -35,6 +35,7 @@ MANAGER_SCRIPTS = (
     *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
     *("expire", "forget_labels", "manager_heartbeat", "save_api_key"),
     *("register_children", "settle_parents", "settle_children"),
+    *("create_operation", "claim_operation", "save_operation", "cancel_operation"),
     *("save_schedule", "fire_schedule"),
     *("change_workflow", "wait_again", "save_limit", "sweep_limits", "count_limited"),
     *("claim_callbacks", "report_callbacks", "retry_callbacks"),

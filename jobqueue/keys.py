@@ -309,6 +309,21 @@ def audit(prefix: str) -> str:
     return f"{prefix}:wm:audit"
 
 
+def operation(prefix: str, operation_id: str) -> str:
+    """Hash: an operation on many jobs, and how far it has come; on the first shard, as the next two."""
+    return f"{prefix}:wm:operation:{operation_id}"
+
+
+def operations(prefix: str) -> str:
+    """Sorted set of the ids of operations by when they were started."""
+    return f"{prefix}:wm:operations"
+
+
+def open_operations(prefix: str) -> str:
+    """Sorted set of the ids of operations that have not ended, by the same."""
+    return f"{prefix}:wm:operations:open"
+
+
 def schedules(prefix: str) -> str:
     """Sorted set of the schedules by when they are due next."""
     return f"{prefix}:wm:schedules"

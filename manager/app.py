@@ -42,6 +42,7 @@ from manager.routes.job_wait import JobWaitRoute
 from manager.routes.jobs import JobRoutes
 from manager.routes.keys import KeyRoutes
 from manager.routes.limits import LimitRoutes
+from manager.routes.operations import OperationRoutes
 from manager.routes.pull import AcknowledgeRoute, PullRoute
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
@@ -165,6 +166,7 @@ def _build_api(
     api.include_router(routes.limits.router())
     api.include_router(routes.queues.router())
     api.include_router(routes.schedules.router())
+    api.include_router(OperationRoutes(queue).router())
     api.include_router(StatusRoutes(queue, functions).router())
     api.include_router(routes.scaler.router())
     api.include_router(routes.keys.router())

@@ -30,6 +30,7 @@ from manager.http.listener import BACKLOG, raise_descriptor_limit
 from manager.http.uvicorn_protocol import ManagerHttpProtocol
 from manager.jwt.issuer import Issuer
 from manager.metrics import Metrics
+from manager.operations.runner import OperationRunner
 from manager.queue.connection import QueueConnection
 from manager.scaler_factory import build_scaler
 from manager.settings import ManagerSettings, callback_guard
@@ -81,6 +82,7 @@ class ManagerServer:
     ) -> None:
         self._options = options
         self._settings = settings
+        self._functions = functions
         self._listener = listener
         self._metrics = Metrics()
         self._key_table = KeyTable()
@@ -130,6 +132,7 @@ class ManagerServer:
         )
         self._scaler: ScalerLoop | None = None
         self._callbacks: CallbackSender | None = None
+        self._operations: OperationRunner | None = None
         self._exit_code = 0
 
     async def run(self) -> int:
@@ -158,6 +161,8 @@ class ManagerServer:
         await self._dashboard.stop()
         if self._callbacks is not None:
             await self._callbacks.stop()
+        if self._operations is not None:
+            await self._operations.stop()
         await self._key_table.stop()
         if self._jwt is not None:
             await self._jwt.stop()
@@ -195,6 +200,8 @@ class ManagerServer:
             timeout_seconds=settings.callback_timeout_seconds,
         )
         self._callbacks.start()
+        self._operations = OperationRunner(shards, self._queue.service.operations, self._functions)
+        self._operations.start()
         await self._start_scaler(shards)
 
     async def _start_scaler(self, shards: Shards) -> None:

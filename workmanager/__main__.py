@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "jobs": ("workmanager.commands.jobs", "list jobs"),
     "job": ("workmanager.commands.job", "show one job"),
     "explain": ("workmanager.commands.explain", "say why a job does not run"),
+    "operations": ("workmanager.commands.operations", "requeue, cancel or delete all jobs that match"),
     "wait": ("workmanager.commands.wait", "wait until jobs have ended, and show each"),
     "logs": ("workmanager.commands.logs", "show what a job has logged"),
     "cancel": ("workmanager.commands.cancel", "cancel a waiting job, or stop a running one"),

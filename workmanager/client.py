@@ -26,6 +26,7 @@ from urllib.parse import quote
 
 from workmanager.errors import ClientError, UsageError
 from workmanager.http.callbacks import Callbacks
+from workmanager.http.operations import Operations
 from workmanager.http.schedules import Schedules
 from workmanager.http.submission import Batch, JobOptions, Submission, has_id, job_json, split_into_batches
 from workmanager.http.transport import Transport
@@ -73,6 +74,7 @@ class Client:
         self._retry_seconds = retry_seconds
         self._transport = Transport([urls] if isinstance(urls, str) else urls, key, retry_seconds=retry_seconds)
         self.callbacks = Callbacks(self._transport)
+        self.operations = Operations(self._transport)
         self.schedules = Schedules(self._transport)
 
     def close(self) -> None:

@@ -32,11 +32,15 @@ class LabeledPage:
     Attributes:
         cursor: for the next page; None if this is the last one.
         incomplete: why jobs with the label may be missing; None if none are.
+        searched: how many were looked at.
+        shards_missing: how many shards did not answer.
     """
 
     jobs: tuple[JobView, ...]
     cursor: str | None
     incomplete: str | None
+    searched: int
+    shards_missing: int
 
 
 async def labeled_jobs(
@@ -49,12 +53,14 @@ async def labeled_jobs(
     limit: int = 100,
     cursor: str | None = None,
     shows: Callable[[str], bool] | None = None,
+    max_searched: int | None = None,
     hide_arguments_of: Sequence[str] = (),
 ) -> LabeledPage:
     """Return jobs with a label, `name:value`, the newest first.
 
     Args:
         shows: tells of a queue whether its jobs are shown; None shows all.
+        max_searched: how many jobs are looked at; by default `MAX_SEARCHED`.
 
     Raises:
         InvalidCursor: `cursor` was not returned by such a search.
@@ -74,7 +80,7 @@ async def labeled_jobs(
     page = await read_page(
         *(merge, functions, start, belongs),
         limit=limit,
-        max_searched=MAX_SEARCHED,
+        max_searched=MAX_SEARCHED if max_searched is None else max_searched,
         filters=not (status is None and queue is None and shows is None),
         hide_arguments_of=hide_arguments_of,
     )
@@ -84,7 +90,8 @@ async def labeled_jobs(
     if next_cursor is not None and shows is not None:
         # The last job that was looked at may be one that is not shown, and so may its id.
         next_cursor = cursor_of((entry_of(next_cursor)[0], b""))
-    return LabeledPage(page.jobs, next_cursor, await _why_incomplete(shards, label, page.shards_missing))
+    incomplete = await _why_incomplete(shards, label, page.shards_missing)
+    return LabeledPage(page.jobs, next_cursor, incomplete, page.searched, page.shards_missing)
 
 
 async def _why_incomplete(shards: Shards, label: str, missing: int) -> str | None:

@@ -13,6 +13,7 @@ from manager.schemas.acknowledge import AcknowledgeBody
 from manager.schemas.callbacks import ListenerAckBody, ReplayBody
 from manager.schemas.keys import KeyBody, KeyLimitsBody, RollBody
 from manager.schemas.limits import KEY_PATTERN, LimitNumbers
+from manager.schemas.operations import OperationBody
 from manager.schemas.responses import ProblemDetails
 from manager.schemas.scaler import LimitsBody
 from manager.schemas.schedules import PauseBody, schedule_body_schema
@@ -43,6 +44,7 @@ WORKFLOW_ID = _path_parameter("workflow_id", "The workflow's id", ID_PATTERN)
 CALLBACK_ID = _path_parameter("callback_id", "The callback's id, as in `webhook-id`", "[A-Za-z0-9_-]+")
 LIMIT_KEY = _path_parameter("key", "The limit's key", KEY_PATTERN)
 KEY_ID = _path_parameter("key_id", "The API key's public id", "[A-Za-z0-9]+")
+OPERATION_ID = _path_parameter("operation_id", "The operation's id", ID_PATTERN)
 SCHEDULE_NAME = _path_parameter("name", "The schedule", "[A-Za-z0-9_-]{1,40}")
 QUEUE_NAME = _path_parameter("name", "The queue", r"[^/\x00-\x1f\x7f]{1,256}")
 
@@ -84,6 +86,7 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
         ("LimitNumbers", LimitNumbers.model_json_schema(ref_template=_REFERENCE)),
         ("WorkflowBody", workflow_schema(functions)),
         ("WaitBody", WaitBody.model_json_schema(ref_template=_REFERENCE)),
+        ("OperationBody", OperationBody.model_json_schema(ref_template=_REFERENCE)),
         ("AcknowledgeBody", AcknowledgeBody.model_json_schema(ref_template=_REFERENCE)),
         ("ReplayBody", ReplayBody.model_json_schema(ref_template=_REFERENCE)),
         ("ListenerAckBody", ListenerAckBody.model_json_schema(ref_template=_REFERENCE)),

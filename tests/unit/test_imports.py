@@ -41,7 +41,19 @@ ROOMS = {
     "manager": (
         *("min_workers_schedule", "callbacks", "settings", "pages", "append_only", "cluster", "metrics"),
         *("scaler_factory", "api_keys", "jwt", "schedules"),
-        *("http", "queue", "explain", "schemas", "routes", "dashboard", "app", "export_openapi", "server", "__main__"),
+        *(
+            "http",
+            "queue",
+            "explain",
+            "operations",
+            "schemas",
+            "routes",
+            "dashboard",
+            "app",
+            "export_openapi",
+            "server",
+            "__main__",
+        ),
     ),
     "scaler": (
         *("policy", "fleets", "learn", "state", "observe", "metrics", "decide", "apply", "schedule", "loop", "view"),

@@ -104,6 +104,8 @@ def test_a_system_touches_the_documented_keys_and_no_others(
 
 def _successes(client: httpx.Client) -> None:
     client.put("/enqueue?iterations=1", content=b"a").raise_for_status()
+    operation = client.post("/operations", json={"action": "requeue", "filter": {"queue": "none"}}).json()
+    until(lambda: client.get(f"/operations/{operation['id']}").json()["ended_at"])
     _submit(client, function="noop", unique={"key": "k", "within": 60})
     _submit(client, id="short", function="noop", meta={"a": 1}, labels={"order": "42"})
     # Over a second: RQ's execution record is kept.

@@ -297,3 +297,50 @@ def test_jobs_are_listed_by_their_label(run: Run, caplog: pytest.LogCaptureFixtu
         code, _, _ = run("jobs", "--label", "order=4=2", "--url", manager.url)
     assert (code, manager.requests[0].params["label"]) == (0, "order:4=2")
     assert [record.message for record in caplog.records if record.name == "workmanager.client"] == ["there were more"]
+
+
+OPERATION = {
+    "id": "o",
+    "action": "requeue",
+    "filter": {"label": "order:42"},
+    "status": "running",
+    "matched": 3,
+    "changed": 2,
+    "refused": 1,
+    "created_at": "T1",
+    "ended_at": None,
+}
+
+
+def test_an_operation_is_started_and_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workmanager.commands.operations.POLL_SECONDS", 0)
+    ended = {**OPERATION, "status": "finished", "ended_at": "T2"}
+    with ScriptedManager(Answer(OPERATION, 201), Answer(OPERATION), Answer(ended)) as manager:
+        code, output, _ = run(
+            *("operations", "start", "requeue", "--label", "order=42", "--dry-run", "--wait", "--json"),
+            *("--url", manager.url),
+        )
+    assert (code, json.loads(output)) == (0, ended)
+    body = json.loads(manager.requests[0].body)
+    assert body == {"action": "requeue", "filter": {"label": "order:42"}, "dry_run": True, "id": body["id"]}
+    assert [request.path for request in manager.requests] == ["/operations", "/operations/o", "/operations/o"]
+
+
+def test_operations_are_listed_shown_and_canceled(run: Run) -> None:
+    with ScriptedManager(Answer({"operations": [OPERATION]}), Answer(OPERATION)) as manager:
+        listed = run("operations", "list", "--url", manager.url)[1].splitlines()
+        assert listed[1].split() == ["o", "requeue", "label=order:42", "running", "3", "2", "1", "T1"]
+        assert "status:" in run("operations", "show", "o", "--url", manager.url)[1]
+        assert run("operations", "cancel", "o", "--url", manager.url)[0] == 0
+    assert [(each.method, each.path) for each in manager.requests] == [
+        ("GET", "/operations"),
+        ("GET", "/operations/o"),
+        ("POST", "/operations/o/cancel"),
+    ]
+
+
+def test_an_operation_says_which_jobs(run: Run) -> None:
+    with ScriptedManager() as manager:
+        code, _, errors = run("operations", "start", "delete", "--url", manager.url)
+    assert (code, manager.requests) == (2, [])
+    assert "give at least one of --status, --queue, --function, --label, --reason" in errors

@@ -1,0 +1,84 @@
+"""`workmanager operations`: requeue, cancel or delete all jobs that match; list, show and cancel such operations."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workmanager.client import Client
+from workmanager.commands.arguments import CommandParser, add_client_options, open_client, positive_int
+from workmanager.commands.output import print_fields, print_json, print_table
+from workmanager.errors import UsageError
+
+ACTIONS = ("requeue", "cancel", "delete")
+FILTERS = ("status", "queue", "function", "label", "reason")
+COLUMNS = ("id", "action", "filter", "status", "matched", "changed", "refused", "created_at")
+POLL_SECONDS = 0.5
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    if options.verb is None:
+        raise UsageError("give one of start, list, show, cancel (see workmanager operations --help)")
+    with open_client(options) as client:
+        match options.verb:
+            case "start":
+                job_filter = {name: getattr(options, name) for name in FILTERS}
+                if not any(job_filter.values()):
+                    raise UsageError(f"say which jobs: give at least one of --{', --'.join(FILTERS)}")
+                if options.label is not None:
+                    job_filter["label"] = options.label.replace("=", ":", 1)
+                operation = client.operations.start(options.action, dry_run=options.dry_run, **job_filter)
+                _show(_wait(client, operation) if options.wait else operation, as_json=options.json)
+            case "list":
+                _list(client.operations.list(options.limit), as_json=options.json)
+            case "show":
+                _show(client.operations.show(options.id), as_json=options.json)
+            case _:
+                _show(client.operations.cancel(options.id), as_json=options.json)
+    return 0
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="workmanager operations", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", metavar="start | list | show | cancel")
+    start = verbs.add_parser("start", help="requeue, cancel or delete all jobs that match everything that is given")
+    start.add_argument("action", choices=ACTIONS)
+    start.add_argument("--status", help="jobs with this status (default: all that the action can change)")
+    start.add_argument("--queue", metavar="NAME", help="jobs of this queue")
+    start.add_argument("--function", metavar="NAME", help="jobs that call this function")
+    start.add_argument("--label", metavar="NAME=VALUE", help="jobs with this label")
+    start.add_argument("--reason", help="jobs that failed for this reason: exception, timeout, worker_lost, rejected")
+    start.add_argument("--dry-run", action="store_true", help="only count them")
+    start.add_argument("--wait", action="store_true", help="wait until it has ended")
+    listing = verbs.add_parser("list", help="list operations, the latest first")
+    listing.add_argument("--limit", type=positive_int, default=20, metavar="N", help="list at most N (default 20)")
+    show = verbs.add_parser("show", help="show how far an operation has come")
+    cancel = verbs.add_parser("cancel", help="let an operation end; what it has changed, stays so")
+    for verb in (show, cancel):
+        verb.add_argument("id", metavar="ID")
+    for verb in (start, listing, show, cancel):
+        add_client_options(verb)
+    return parser
+
+
+def _wait(client: Client, operation: Mapping[str, Any]) -> Mapping[str, Any]:
+    while operation["ended_at"] is None:
+        time.sleep(POLL_SECONDS)
+        operation = client.operations.show(operation["id"])
+    return operation
+
+
+def _show(operation: Mapping[str, Any], *, as_json: bool) -> None:
+    print_json(operation) if as_json else print_fields(operation)
+
+
+def _list(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        for operation in found:
+            print_json(operation)
+        return
+    print_table(COLUMNS, [[_cell(operation[name]) for name in COLUMNS] for operation in found])
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(f"{name}={text}" for name, text in value.items()) if isinstance(value, dict) else value

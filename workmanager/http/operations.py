@@ -1,0 +1,46 @@
+"""Operations on many jobs, over HTTP: `Client.operations`."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from workmanager.http.transport import Transport
+
+OperationView = Mapping[str, Any]
+"""An operation as `GET /operations/{id}` shows it; see docs/operations.md."""
+
+
+class Operations:
+    """Starts, shows and cancels operations. Every method raises ClientError if a manager refuses it."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def start(self, action: str, *, dry_run: bool = False, **job_filter: str | None) -> OperationView:
+        """Start to `requeue`, `cancel` or `delete` all jobs that match.
+
+        Args:
+            dry_run: only count them.
+            job_filter: at least one of `status`, `queue`, `function`, `label` (`name:value`) and `reason`.
+        """
+        given = {name: value for name, value in job_filter.items() if value is not None}
+        body = {"action": action, "filter": given, "dry_run": dry_run, "id": uuid.uuid4().hex}
+        return dict(self._transport.request_json("POST", "/operations", idempotent=True, json=body))
+
+    def list(self, limit: int = 100) -> list[OperationView]:
+        """Return operations, the latest first."""
+        answer = self._transport.request_json("GET", "/operations", idempotent=True, params={"limit": limit})
+        return [*answer["operations"]]
+
+    def show(self, operation_id: str) -> OperationView:
+        """Return an operation, and how far it has come."""
+        return dict(self._transport.request_json("GET", _path(operation_id), idempotent=True))
+
+    def cancel(self, operation_id: str) -> OperationView:
+        """Let an operation end after the step that it is in."""
+        return dict(self._transport.request_json("POST", f"{_path(operation_id)}/cancel", idempotent=True))
+
+
+def _path(operation_id: str) -> str:
+    return f"/operations/{quote(operation_id, safe='')}"
