@@ -62,7 +62,7 @@ def _run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(USAGE)
         for name, (_, summary) in COMMANDS.items():
-            print(f"  {name:<10}{summary}")
+            print(f"  {name:<12}{summary}")
         return 0 if arguments else 2
     command, *rest = arguments
     if command not in COMMANDS:
