@@ -71,7 +71,7 @@ async def find(
         jobs = [job for job in listed.jobs if operation.concerns(job)]
         return Found(jobs, len(listed.jobs), listed.cursor, shifts=True)
     page = await newest_jobs(
-        *(shards, functions, source),
+        *(shards.all, functions, source),
         queue=wanted.queue,
         limit=STEP_JOBS,
         max_searched=STEP_JOBS,
