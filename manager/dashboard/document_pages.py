@@ -1,5 +1,6 @@
 """The pages that show documents of the API: the scaler, schedules, keys and the audit stream."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from fastapi import Request, Response
 
 from jobqueue.inspection.callback_listing import CallbackStatus
 from manager.dashboard.api import Api, Handler, ask
+from manager.dashboard.charts import chart
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.rendering import Pages, quote_part
 from manager.dashboard.sampler import Sampler
@@ -49,8 +51,14 @@ class DocumentPages:
 
     async def scaler(self, request: Request) -> Response:
         """Show the scaler."""
-        found = await ask(self._api.scaler.show, request)
-        return self._page(request, "scaler.html", SCALER, scaler=found, price_per_hour=self._price_per_hour)
+        found, sample = await asyncio.gather(ask(self._api.scaler.show, request), self._sampler.current())
+        charts = [
+            ("Jobs waiting", chart(sample.history, lambda point: point.waiting), ""),
+            ("Jobs running", chart(sample.history, lambda point: point.running), ""),
+            ("Workers", chart(sample.history, lambda point: point.workers), ""),
+        ]
+        values = {"scaler": found, "charts": charts, "price_per_hour": self._price_per_hour}
+        return self._page(request, "scaler.html", SCALER, **values)
 
     async def pause_scaler(self, request: Request) -> Response:
         """Pause it."""

@@ -110,7 +110,6 @@ async function reload() {
 }
 
 function show(html) {
-  if (paused) return;
   const template = document.createElement("template");
   template.innerHTML = html;
   localize(template.content);
