@@ -154,7 +154,7 @@ class RandomYear:
             await self._step()
         self._managers = [self._manager(fault_rate=0.0)]
         while self._frozen:
-            await self._step()
+            await self._thaw()
         await self._step()
         for shard in self._shards:
             await shard.execute(("DEL", keys.schedules(shard.prefix)))
@@ -178,7 +178,7 @@ class RandomYear:
             watched.passes.add(self._now)
         for shard in self._shards:
             looks = [self._look(firing, shard, rate) for firing, rate in self._managers]
-            if self._frozen and self._random.random() < 0.3:
+            if self._frozen and self._random.random() < 0.6:
                 looks.append(self._thaw())
             whole = await asyncio.gather(*looks)
             await self._settle(shard, undisturbed=whole in ([True], [True, None], [None, True]))
