@@ -7,7 +7,6 @@ from typing import Any
 from jobqueue import keys
 from jobqueue.audit import Author
 from jobqueue.functions import FunctionRegistry
-from jobqueue.inspection.job_views import read_statuses
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
@@ -18,6 +17,7 @@ from manager.operations.runner import OperationRunner
 from manager.operations.store import create_operation, read_operation
 from manager.queue.circuit_breaker import ShardBreaker
 from manager.queue.job_operations import JobOperations
+from manager.queue.job_wait import StatusReader
 from tests.integration.jobqueue.queue_helpers import failed_outcome, new_job
 
 AUTHOR = Author("tester", "127.0.0.1", "request")
@@ -39,8 +39,10 @@ class Harness:
 
     async def submit(self, *job_ids: str, **fields: Any) -> None:
         """Submit jobs."""
-        for job_id in job_ids:
-            await enqueue(self.shards.of(job_id), [new_job(job_id)._replace(**fields)])
+        for shard in self.shards:
+            jobs = [new_job(job_id)._replace(**fields) for job_id in job_ids if self.shards.of(job_id) is shard]
+            if jobs:
+                await enqueue(shard, jobs)
 
     async def fail(self, *queues: str) -> None:
         """Let all queued jobs of these queues fail."""
@@ -75,7 +77,7 @@ class Harness:
 
     async def statuses(self, *job_ids: str) -> list[str | None]:
         """Return the statuses of jobs."""
-        return [(await read_statuses(self.shards.of(job_id), [job_id]))[0] for job_id in job_ids]
+        return list((await StatusReader(self.shards, lambda _: True).read(job_ids)).values())
 
     async def count(self, *job_ids: str) -> Counter[str | None]:
         """Count jobs by status."""
