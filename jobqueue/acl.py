@@ -28,7 +28,7 @@ PREFIX = "{rq:*}"
 
 WORKER_SCRIPTS = (
     *("claim", "release", "finish", "fail", "extend", "save_meta", "worker_heartbeat", "unregister"),
-    *("settle_children", "save_notes"),
+    *("settle_children", "save_notes", "park_limit"),
 )
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view"),

@@ -13,6 +13,18 @@ Item = TypeVar("Item")
 MAX_TOLD_BYTES = 256 * 1024
 
 
+class RateLimited(Exception):
+    """Raised by a function: no job begins under its limit `key` for `seconds`, and this one runs again then.
+
+    It does not count as a failure, and uses up no retry. The job must have been submitted with that limit.
+    """
+
+    def __init__(self, key: str, seconds: float) -> None:
+        super().__init__(f"{key}: for {seconds:g} s")
+        self.key = str(key)
+        self.seconds = float(seconds)
+
+
 def id() -> str:  # noqa: A001 - `job.id()` is what it is called
     """Return the id of the running job."""
     return str(_running().job_id)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jobqueue import keys
 from jobqueue.audit import Author, author_argument
-from jobqueue.model import Limit
+from jobqueue.model import ClaimedJob, Limit
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, name_of, number_of, pairs, text_of
@@ -59,6 +59,15 @@ async def delete_limit(shard: Shard, key: str, author: Author | None = None, *, 
         script("save_limit"), clock_argument(now), key, "", "", "", "", "", author_argument(author), replicate=True
     )
     return bool(was_there)
+
+
+async def park_limit(shard: Shard, job: ClaimedJob, key: str, seconds: float, *, now: float | None = None) -> bool:
+    """Let no job begin under a limit of a running job for some seconds; return whether it has that limit.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    return bool(await shard.run(script("park_limit"), clock_argument(now), job.id, job.token, key, repr(seconds)))
 
 
 async def list_limits(shard: Shard, count: int) -> list[LimitView]:

@@ -6,7 +6,7 @@ Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from typing import Any
+from typing import Any, TypeGuard
 
 from jobqueue.functions import BUILT_IN
 from worker_node.executor.agent_client import AgentClient
@@ -88,6 +88,14 @@ class JobRunner:
             if limits is not NO_LIMITS:
                 note_limit(error, limits)
             outcome, body, detail = TaskOutcome.FAILED, format_traceback(error), _is_final(error, call.function)
+            if _is_rate_limited(error):
+                refusal = _park(error, task, agent)
+                if refusal is None:
+                    # Back to the head of its lane, where it waits with the others.
+                    outcome, detail = TaskOutcome.RETRY, [MAX_RETRY_NUMBER, [0], True]
+                    body = encode_result(PLACEHOLDER, pickled=False, from_http=task.from_http)
+                else:
+                    body = printable(f"{body}\n{refusal}")
         return TaskReport(task.sequence, outcome, call.function, _seconds(started_ns), body, detail, call.version)
 
     def failed(self, task: Task, error: BaseException, started_ns: int) -> TaskReport:
@@ -112,6 +120,21 @@ class JobRunner:
 def withdrawn(task: Task) -> TaskReport:
     """Return the report on a job that has not run and goes back."""
     return TaskReport(task.sequence, TaskOutcome.WITHDRAWN, "", 0.0, b"", None)
+
+
+def _is_rate_limited(error: BaseException) -> TypeGuard[Any]:
+    # By its name: an executor imports that module only if a function does.
+    kind = type(error)
+    return kind.__name__ == "RateLimited" and kind.__module__ == "workmanager.job"
+
+
+def _park(error: Any, task: Task, agent: AgentClient) -> str | None:
+    """Let no job begin under the limit that the error names; return why that is not possible."""
+    try:
+        agent.query(task.sequence, "park", error.key, repr(error.seconds).encode())
+    except RuntimeError as refusal:
+        return f"RuntimeError: {refusal}"
+    return None
 
 
 def _is_final(error: BaseException, function: str) -> bool:

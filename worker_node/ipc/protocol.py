@@ -102,7 +102,8 @@ class Query(NamedTuple):
         number: tells the answers apart.
         sequence: the job's task.
         operation: `hget`, `hgetall` or `hset`; `parents` and `parent`: the ids of the jobs that it has waited for, and
-            the result of the one named in `field`; `progress` and `log`: what the job tells of itself, in `value`.
+            the result of the one named in `field`; `progress` and `log`: what the job tells of itself, in `value`;
+            `park`: no job begins under the limit named in `field` for the seconds in `value`.
         field, value: '' and b'' if the operation has none.
     """
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from jobqueue.errors import JobQueueError
+from jobqueue.lifecycle.limits import park_limit
 from jobqueue.lifecycle.running_job import read_job_record, read_parent_ids, read_parent_result, save_meta
 from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shards import Shards
@@ -12,6 +13,7 @@ from worker_node.slots.slot_events import Reply
 
 QUERY_TIMEOUT_SECONDS = 20.0
 RETRY_SECONDS = 0.2
+MAX_PARKED_SECONDS = 7 * 24 * 3600.0
 
 
 async def answer_query(shards: Shards, reply: Reply, job: ClaimedJob, operation: str, field: str, value: bytes) -> None:
@@ -41,6 +43,11 @@ async def _execute(shards: Shards, job: ClaimedJob, operation: str, field: str, 
                 return await read_parent_ids(shard, job.id)
             if operation == "parent":
                 return await read_parent_result(shards, shard, job.id, field)
+            if operation == "park":
+                seconds = float(value)
+                if 0 <= seconds <= MAX_PARKED_SECONDS and await park_limit(shard, job, field, seconds):
+                    return None
+                raise ValueError(f"the job has no limit with the key {field!r} that could wait {seconds:g} s")
             if operation == "hset" and field in WRITABLE_FIELDS:
                 return await save_meta(shard, job, value)
         except JobQueueError:

@@ -34,7 +34,7 @@ MAX_REMEMBERED = 10_000
 """How many functions are remembered with the first bytes of their jobs' data."""
 SMALL_BYTES = 4096
 """A message of this size can hold nothing that is large when it is unpacked."""
-_OPERATIONS = frozenset({"hget", "hgetall", "hset", "parents", "parent", "progress", "log"})
+_OPERATIONS = frozenset({"hget", "hgetall", "hset", "parents", "parent", "progress", "log", "park"})
 _VERSION = re.compile(r"[0-9a-f]{1,64}")
 
 

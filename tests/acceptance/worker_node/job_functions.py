@@ -499,3 +499,10 @@ def tell_a_lot(lines: int) -> None:
 
 def tell_nonsense() -> None:
     workmanager.job.progress(float("nan"))
+
+
+def be_rate_limited(key: str, path: str) -> str:
+    if not os.path.exists(path):
+        Path(path).write_text("tried")
+        raise workmanager.job.RateLimited(key, 1.0)
+    return "done"

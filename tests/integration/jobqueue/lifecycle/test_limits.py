@@ -9,7 +9,7 @@ from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import reap
-from jobqueue.lifecycle.limits import delete_limit, list_limits, read_limit, save_limit, sweep_limits
+from jobqueue.lifecycle.limits import delete_limit, list_limits, park_limit, read_limit, save_limit, sweep_limits
 from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.maintenance.rq_wakeups import wake_workers
 from jobqueue.model import Limit
@@ -148,6 +148,17 @@ async def test_lifo_and_the_order_of_a_lane(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b", fair_key="k")
     await enqueue_jobs(shard, "c", "d", fair_key="k", at_front=True)
     assert await claimed(shard) == ["d", "c", "a", "b"]
+
+
+async def test_a_parked_limit_lets_no_job_begin_for_a_while(shard: Shard) -> None:
+    await enqueue_jobs(shard, *"abc", limits=(Limit("k", concurrency=2),))
+    first, second = await claim_jobs(shard, 2)
+    assert not await park_limit(shard, first, "other", 60, now=NOW)
+    assert await park_limit(shard, first, "k", 60, now=NOW)
+    await finish(shard, "w1", [success_outcome(second)], now=NOW)
+    assert not await park_limit(shard, second._replace(token="another"), "k", 600, now=NOW)
+    assert await claimed(shard, now=NOW + 59) == []
+    assert await claimed(shard, now=NOW + 60.1) == ["c"]
 
 
 async def test_a_canceled_job_leaves_its_lane_and_returns_to_it(shard: Shard) -> None:
