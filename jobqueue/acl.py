@@ -31,7 +31,7 @@ WORKER_SCRIPTS = (
     *("settle_children", "save_notes", "park_limit"),
 )
 MANAGER_SCRIPTS = (
-    *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view"),
+    *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view", "find_ended"),
     *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
     *("expire", "forget_labels", "manager_heartbeat", "save_api_key"),
     *("register_children", "settle_parents", "settle_children"),

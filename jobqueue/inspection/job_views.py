@@ -28,6 +28,7 @@ from jobqueue.model import (
     Status,
 )
 from jobqueue.rq_call import PICKLE_START, called_path, requested_function
+from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, name_of, shown_name, text_of
 from jobqueue.timestamps import iso
@@ -159,6 +160,17 @@ async def read_queues_and_statuses(shard: Shard, job_ids: Sequence[str]) -> list
         (None if origin is None else name_of(origin), None if status is None else text_of(status))
         for origin, status in (answer or (None, None) for answer in answers)
     ]
+
+
+async def find_ended(shard: Shard, job_ids: Sequence[str]) -> list[str]:
+    """Return those of these jobs of one shard that have ended or do not exist, in order.
+
+    If few of them have ended, it costs a manager an eighth of the time that reading their statuses takes.
+
+    Raises:
+        ShardUnavailable: the master is unavailable.
+    """
+    return [job_ids[place - 1] for place in await shard.run(script("find_ended"), *job_ids)]
 
 
 async def _read_field(shard: Shard, job_ids: Sequence[str], field: str) -> list[bytes | None]:

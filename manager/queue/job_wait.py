@@ -8,7 +8,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError
-from jobqueue.inspection.job_views import read_queues_and_statuses
+from jobqueue.inspection.job_views import find_ended, read_queues_and_statuses
 from jobqueue.model import is_over
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
@@ -41,10 +41,8 @@ class StatusReader:
         Raises:
             ShardUnavailable: a shard that may hold one of them is unavailable.
         """
-        by_shard: dict[Shard, list[str]] = defaultdict(list)
-        for job_id in job_ids:
-            by_shard[self._elsewhere.get(job_id) or self._shards.of(job_id)].append(job_id)
         statuses: dict[str, str | None] = dict.fromkeys(job_ids)
+        by_shard = self._by_shard(job_ids)
         found = await asyncio.gather(*(self._read_shard(shard, ids) for shard, ids in by_shard.items()))
         for part in found:
             statuses.update(part)
@@ -56,6 +54,22 @@ class StatusReader:
                     self._elsewhere[job_id] = shard
                     statuses[job_id] = status
         return statuses
+
+    async def ended(self, job_ids: Sequence[str]) -> set[str]:
+        """Return those of these jobs, which existed a moment ago, that have ended or do not exist any more.
+
+        Raises:
+            ShardUnavailable: a shard that holds one of them is unavailable.
+        """
+        by_shard = self._by_shard(job_ids)
+        found = await asyncio.gather(*(_ended_on(shard, ids) for shard, ids in by_shard.items()))
+        return {job_id for part in found for job_id in part}
+
+    def _by_shard(self, job_ids: Sequence[str]) -> dict[Shard, list[str]]:
+        by_shard: dict[Shard, list[str]] = defaultdict(list)
+        for job_id in job_ids:
+            by_shard[self._elsewhere.get(job_id) or self._shards.of(job_id)].append(job_id)
+        return by_shard
 
     async def _read_shard(self, shard: Shard, job_ids: Sequence[str]) -> dict[str, str | None]:
         statuses: dict[str, str | None] = {}
@@ -100,15 +114,20 @@ async def wait_for_jobs(
             break
         asked = waiting if wait_for_any else waiting[:FIRST_READ]
         try:
-            unended = _unended(await reader.read(asked))
+            ended = await reader.ended(asked)
         except (JobQueueError, RedisError):
             pause_seconds = UNAVAILABLE_PAUSE_SECONDS
             continue
-        waiting[: len(asked)] = unended
-        has_changed = len(unended) < len(asked)
+        if ended:
+            waiting[: len(asked)] = [job_id for job_id in asked if job_id not in ended]
         longest_seconds = max(MAX_POLL_SECONDS, len(asked) * POLL_SECONDS_PER_JOB)
-        pause_seconds = MIN_POLL_SECONDS if has_changed else min(pause_seconds * 1.5, longest_seconds)
+        pause_seconds = MIN_POLL_SECONDS if ended else min(pause_seconds * 1.5, longest_seconds)
     return await reader.read(job_ids)
+
+
+async def _ended_on(shard: Shard, job_ids: Sequence[str]) -> list[str]:
+    parts = [job_ids[start : start + STATUSES_PER_CALL] for start in range(0, len(job_ids), STATUSES_PER_CALL)]
+    return [job_id for part in parts for job_id in await find_ended(shard, part)]
 
 
 def has_ended(status: str | None) -> bool:

@@ -55,7 +55,7 @@ def test_a_wait_for_any_ends_with_the_first_one(
     ids, (first,) = submit(http, 200), submit(http, 1, "first")
     shared_server.command("CONFIG", "RESETSTAT")
     thread, answer = waiting(manager, {"ids": [*ids, first], "any": True, "timeout": 55})
-    until(lambda: calls(shared_server, "hmget") > 201, 20, wanted="waiting")
+    until(lambda: calls(shared_server, "hget") > 201, 20, wanted="waiting")
     Worker(redis_url, "first").fail_all()
     thread.join(10)
     assert answer == {"done": True, "statuses": {**dict.fromkeys(ids, "queued"), first: "failed"}}
