@@ -10,7 +10,7 @@
 --   <prefix>:wm:limits                 sorted set: keys of all limits; score: when a job was last taken under it
 -- A lane that has jobs stands in the ring, in `later`, or is blocked by one limit. Needs _push and _clock.
 local LIMIT_SECONDS = 604800
-local MAX_SKIPPED_LANES = 16
+local MAX_SKIPPED_LANES, MAX_DROPPED_JOBS = 16, 200
 
 -- ring_of(queue): its lanes from which a job may be taken.
 -- later_of(queue): its lanes that wait for a rate.
@@ -59,13 +59,25 @@ local function limits_of(text)
   return decoded and type(limits) == 'table' and limits or {}
 end
 
+-- has_job(list): whether a job waits in a lane. Those that were canceled or deleted leave it first.
+local function has_job(list)
+  for _ = 1, MAX_DROPPED_JOBS do
+    local id = redis.call('LINDEX', list, 0)
+    if not id then return false end
+    local status, waits = unpack(call_own('HMGET', prefix .. ':job:' .. id, 'status', 'wm_in_lane') or {})
+    if status == 'deferred' and waits == '1' then return true end
+    redis.call('LPOP', list)
+  end
+  return redis.call('EXISTS', list) == 1
+end
+
 -- unblock(key): one lane that waits for a place of this limit may be looked at again.
 local function unblock(key)
-  for _ = 1, MAX_SKIPPED_LANES do
+  for _ = 1, MAX_DROPPED_JOBS do
     local entry = redis.call('SPOP', blocked_by(key))
     if not entry then return end
     local lane, queue = string.match(entry, '^(%S+) (.*)$')
-    if lane and redis.call('EXISTS', lane_key(queue, lane)) == 1 then
+    if lane and has_job(lane_key(queue, lane)) then
       enter_ring(queue, lane)
       return wake_for_lanes(queue)
     end

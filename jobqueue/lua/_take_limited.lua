@@ -77,8 +77,10 @@ local function take_limited(queue, most, now, iso)
     local status, text, waits = unpack(id and call_own('HMGET', key, 'status', 'wm_limits', 'wm_in_lane') or {})
     local forbidding, until_when
     if status ~= 'deferred' or waits ~= '1' then
-      -- Canceled, deleted, or queued again meanwhile: it has another entry then.
+      -- Canceled, deleted, or queued again meanwhile: it has another entry then. If it was the last of its lane, a free
+      -- place that the lane was told of goes to the next one; what was deleted does not say which (sweep_limits.lua).
       skipped = skipped + 1
+      if redis.call('EXISTS', list) == 0 then pass_on(limits_of(text), {}) end
     else
       local limits = limits_of(text)
       forbidding, until_when = take_places(id, limits, now)
