@@ -6,8 +6,11 @@ Imports httpx, which takes a while: managers import this module when the first c
 import asyncio
 import ssl
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 
@@ -23,7 +26,9 @@ from outgoing.guard import AddressRefused, Guard
 MAX_ANSWER_BYTES = 64 * 1024
 """How much of an answer is read: a connection can be used again only if all of it is."""
 SHOWN_ANSWER_BYTES = 1024
-MAX_CONNECTIONS = 512
+MAX_IDLE_HOSTS = 16
+"""For so many hosts, connections are kept that nothing is sent on."""
+MAX_CONNECTIONS_PER_HOST = 64
 RESOLVER_THREADS = 32
 USER_AGENT = "workmanager-callbacks"
 
@@ -42,23 +47,27 @@ class Delivery:
         self._timeout_seconds = timeout_seconds
         # Threads of its own: name servers that do not answer must not delay what else the manager does.
         self._resolver = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="callback-names")
-        self._client = open_async_client(
+        self._open = partial(
+            open_async_client,
             guard,
             timeout_seconds=timeout_seconds,
             ssl_context=ssl.create_default_context(),
-            max_connections=MAX_CONNECTIONS,
+            max_connections=MAX_CONNECTIONS_PER_HOST,
             resolver=self._resolver,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         )
+        # One for each host, the last used one last: httpcore looks at all connections of a client for each request.
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._in_use: Counter[str] = Counter()
 
     async def send(self, entry: Entry) -> tuple[Attempt, float]:
         """Send a callback. Return the attempt, and how many seconds the answer asks to wait; 0 if it does not."""
         began_at, started = time.time(), time.monotonic()
         status, error, answer, wait_seconds = None, "", b"", 0.0
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with self._client(entry.host) as client, asyncio.timeout(self._timeout_seconds):
                 body = message(entry)
-                async with self._client.stream(
+                async with client.stream(
                     "POST", entry.url, content=body, headers=headers(entry.id, self._secrets, int(began_at), body)
                 ) as response:
                     status = response.status_code
@@ -77,8 +86,23 @@ class Delivery:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        for client in self._clients.values():
+            await client.aclose()
         self._resolver.shutdown(wait=False, cancel_futures=True)
+
+    @asynccontextmanager
+    async def _client(self, host: str) -> AsyncIterator[httpx.AsyncClient]:
+        client = self._clients.pop(host, None) or self._open()
+        self._clients[host] = client
+        self._in_use[host] += 1
+        try:
+            yield client
+        finally:
+            self._in_use[host] -= 1
+            idle = [host for host in self._clients if not self._in_use[host]]
+            for unused in idle[: max(0, len(idle) - MAX_IDLE_HOSTS)]:
+                del self._in_use[unused]
+                await self._clients.pop(unused).aclose()
 
 
 async def _first_bytes(response: httpx.Response) -> bytes:

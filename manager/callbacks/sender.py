@@ -126,7 +126,9 @@ class CallbackSender:
             if not entries:
                 # Room that comes free for a host is used at once.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(freed.wait(), POLL_SECONDS)
+                    # Not wait_for: in Python 3.11 it forgets a cancellation that comes together with the event.
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await freed.wait()
 
     async def _claim(self, shard: Shard) -> list[Entry]:
         room = min(CLAIM_LIMIT, MAX_IN_FLIGHT - len(self._in_flight))
