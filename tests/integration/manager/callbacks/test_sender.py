@@ -27,9 +27,9 @@ async def test_a_stop_at_the_moment_at_which_a_callback_is_recorded_is_not_misse
 ) -> None:
     guard = Guard.from_setting("WORKMANAGER_CALLBACK_ALLOW", "127.0.0.1")
     sender = CallbackSender(shards, guard, [], retry_intervals=[1], timeout_seconds=5)
-    stopping: list[asyncio.Task[None]] = []
+    stopping: asyncio.Future[asyncio.Task[None]] = asyncio.get_running_loop().create_future()
     # Called right before the loop is told that there is room for the host again.
-    monkeypatch.setattr(sender_module, "_log", lambda *_: stopping.append(asyncio.create_task(sender.stop())))
+    monkeypatch.setattr(sender_module, "_log", lambda *_: stopping.set_result(asyncio.create_task(sender.stop())))
     with Receiver() as receiver:
         asked = {"url": receiver.url, "host": receiver.host, "events": ["finished"]}
         await enqueue_jobs(shards.all[0], "a", callback=json.dumps(asked))
@@ -37,7 +37,5 @@ async def test_a_stop_at_the_moment_at_which_a_callback_is_recorded_is_not_misse
         await finish(shards.all[0], "w1", [success_outcome(job)])
         sender.start()
         async with asyncio.timeout(20):
-            while not stopping:
-                await asyncio.sleep(0.01)
-            await stopping[0]
+            await (await stopping)
     assert len(receiver.requests) == 1
