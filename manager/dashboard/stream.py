@@ -69,11 +69,9 @@ class EventStream:
                     number = sample.number
                     part = self._part(page, sample, caller)
                     if part != shown:
-                        is_first, shown, said_at = not shown, part, time.monotonic()
-                        if page != CHANGES:
-                            yield _event("part", part)
-                        elif not is_first:
-                            yield _event("changed", "")
+                        shown, said_at = part, time.monotonic()
+                        # At first as well: what has changed since the page was made, nobody knows.
+                        yield _event("changed", "") if page == CHANGES else _event("part", part)
                 if time.monotonic() - said_at >= PING_SECONDS:
                     said_at = time.monotonic()
                     yield _event("ping", "")

@@ -12,6 +12,7 @@ let source = null;
 let paused = false;
 let watch = 0;
 let reloading = false;
+let isOutdated = false;
 let reloadedAt = 0;
 
 function start() {
@@ -93,19 +94,26 @@ function say(text) {
 }
 
 async function reload() {
+  // What changes while the page is being read may not be in it yet.
+  isOutdated = true;
   if (reloading) return;
   reloading = true;
-  await new Promise((done) => setTimeout(done, Math.max(0, reloadedAt + MIN_RELOAD_MS - Date.now())));
-  try {
-    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (response.ok && !paused) {
-      const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      show(page.getElementById("live").innerHTML);
+  while (isOutdated && source) {
+    await new Promise((done) => setTimeout(done, Math.max(0, reloadedAt + MIN_RELOAD_MS - Date.now())));
+    isOutdated = false;
+    try {
+      const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+      // The session has ended, or what the page shows is gone.
+      if (source && (response.redirected || response.status === 404)) location.reload();
+      else if (source && response.ok) {
+        const page = new DOMParser().parseFromString(await response.text(), "text/html");
+        show(page.getElementById("live").innerHTML);
+      }
+    } catch {
+      // The stream says that the connection is lost.
     }
-  } catch {
-    // The stream says that the connection is lost.
+    reloadedAt = Date.now();
   }
-  reloadedAt = Date.now();
   reloading = false;
 }
 

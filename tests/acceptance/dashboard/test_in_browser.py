@@ -99,6 +99,9 @@ def test_updates_keep_the_focus_and_what_is_open(tab: Browser, manager: ManagerP
     api.post("/jobs/some/cancel").raise_for_status()
     wait_for(tab, "canceled")
     assert tab.run("return document.getElementById('delete-the-job').open")
+    api.delete("/jobs/some").raise_for_status()
+    wait_for(tab, "there is no job with the id 'some'")
+    tab.complaints()  # that the page is gone is in the console
 
 
 def test_updates_stop_while_they_are_paused(tab: Browser, manager: ManagerProgram, api: httpx.Client) -> None:

@@ -130,3 +130,12 @@ def test_workers_are_counted(api: httpx.Client, visitor: Visitor, server: Valkey
     submit(api)
     Worker(server.url).claim()
     assert "Running 1" in visitor.open("/").text
+
+
+def test_a_page_that_reads_itself_is_told_to_at_once_and_at_each_change(api: httpx.Client) -> None:
+    """What has changed between its making and its connection would be missed otherwise."""
+    with api.stream("GET", "/dashboard/events?page=changes") as stream:
+        lines = (line for line in stream.iter_lines() if line.startswith("event"))
+        assert next(lines) == "event: changed"
+        submit(api, queue="new")
+        assert next(lines) == "event: changed"
