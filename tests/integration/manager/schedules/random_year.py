@@ -132,6 +132,7 @@ class RandomYear:
         self._now = self._read_at = NOW
         self._watched: dict[str, Watched] = {}
         self._managers: list[tuple[ScheduleFiring, float]] = []
+        self._killed: set[float] = set()
         self._frozen: list[tuple[float, FaultyShard, asyncio.Task[None]]] = []
 
     async def run(self, days: float) -> None:
@@ -173,9 +174,12 @@ class RandomYear:
             self._now += self._random.expovariate(1 / 1800)
         if self._random.random() < 0.1:
             self._managers[self._random.randrange(len(self._managers))] = self._manager()
-        self._read_at = self._now
+        # What a manager had sent when it was killed can arrive now.
+        looked = {self._now, *self._killed}
+        self._killed.clear()
+        self._read_at = max(looked)
         for watched in self._watched.values():
-            watched.passes.add(self._now)
+            watched.passes |= looked
         for shard in self._shards:
             looks = [self._look(firing, shard, rate) for firing, rate in self._managers]
             if self._frozen and self._random.random() < 0.6:
@@ -192,6 +196,7 @@ class RandomYear:
         if self._random.random() < fault_rate:
             await asyncio.sleep(self._random.uniform(0, 0.002))
             task.cancel()
+            self._killed.add(self._now)
         freezing = asyncio.create_task(seen.frozen.wait())
         await asyncio.wait({task, freezing}, return_when=asyncio.FIRST_COMPLETED)
         freezing.cancel()
@@ -210,7 +215,7 @@ class RandomYear:
         read_at, seen, task = self._frozen.pop(self._random.randrange(len(self._frozen)))
         for watched in self._watched.values():
             watched.passes.add(read_at)
-        self._read_at = read_at
+        self._read_at = max(self._read_at, read_at)
         seen.frozen.clear()
         seen.thaw.set()
         await asyncio.wait({task})
