@@ -157,6 +157,7 @@ class FakeCloud:
                 raise refusal(self.rng.choice(REPEAT_CODES))
             if all(machine.ended for machine in machines):
                 raise FleetError(Cause.TOKEN_EXPIRED, "IdempotentInstanceTerminated", "the instances have terminated")
+            self.launched[request.pool] += 1
             return machines
         pool = intent.request.pool
         self.refusals.raise_if_pool_refused(pool, self._clock.now)
