@@ -194,7 +194,8 @@ def _without(text: str, target: Target) -> str:
     for form in (*_forms(target.prefix), *_forms(target.queue), f"{start}*", f"{start}%2A", target.key_id):
         text = text.replace(form, "TARGET")
     text = re.sub(r'(oldest[^ :]*"?[ :])[0-9.]+', r"\1", text)
-    text = re.sub(r"[0-9.]+ s <small>in ", "", text)  # the longest wait, in the dashboard
+    # The longest wait, on the dashboard's pages of the overview and the queues.
+    text = re.sub(r'[0-9.]+ s( <small>in )|<td class="n">[0-9.]+ s</td>', r"\1", text)
     return re.sub(r"[0-9a-f]{32}", "ID", text)
 
 
