@@ -77,6 +77,7 @@ class ScalerLoop:
         )
         self._tasks = PeriodicTasks()
         self._is_leader = False
+        self._epoch = 0
         self._is_prepared = False
         self._outage, self._crashes = Outage(clock), Outage(clock)
         self._resume_at = float("-inf")
@@ -118,7 +119,10 @@ class ScalerLoop:
             ShardUnavailable: no manager can lead.
         """
         leadership = await self._elector.acquire()
-        if leadership.is_leader != self._is_leader:
+        # If the lease has only expired, the epoch has grown by one. Otherwise another manager has led meanwhile.
+        was_away = leadership.is_leader and leadership.epoch > self._epoch + 1
+        self._epoch = leadership.epoch
+        if leadership.is_leader != self._is_leader or was_away:
             self._is_leader = leadership.is_leader
             self._is_prepared = False
             log.info(

@@ -16,6 +16,7 @@ from scaler.fleets.instances import DescribedInstance, Instance, Intent
 from scaler.loop import RECOVERY_WAIT_SECONDS, ScalerLoop
 from scaler.metrics import ScalerMetrics
 from scaler.state.launch_breaker import POOL_COOLDOWN_SECONDS
+from scaler.state.leader_election import LEADER_LEASE_SECONDS
 from tests.fake_clock import FakeClock
 from tests.integration.jobqueue.queue_helpers import claim_jobs, enqueue_jobs
 from tests.integration.scaler.conftest import LIMITS, FakeFleet, read_stored, send_heartbeat
@@ -51,6 +52,10 @@ class SteppedSystem:
                 for worker in self.workers:
                     await send_heartbeat(self.shard, worker, running=1)
             await self.loop.run_round()
+
+    def let_lease_expire(self) -> None:
+        self.clock.advance(LEADER_LEASE_SECONDS + 1)
+        self.monotonic.advance(LEADER_LEASE_SECONDS + 1)
 
     async def register(self, worker: str) -> None:
         await self.fleet.register_workers(self.shard, worker)
@@ -127,6 +132,24 @@ async def test_times_follow_once_if_redis_fails_meanwhile(
     after = await launch_times(system.shard)
     assert {id_: after[id_] - at for id_, at in before.items()} == pytest.approx(dict.fromkeys(before, step_seconds))
     assert system.fleet.terminated == []
+
+
+@STEPS
+async def test_a_leader_that_was_away_does_not_move_times_that_another_one_has_moved(
+    system: SteppedSystem, step_seconds: float
+) -> None:
+    """It leads again without having noticed that another manager has led meanwhile."""
+    before = await launch_times(system.shard)
+    first, system.loop = system.loop, system.new_loop(2)
+    system.let_lease_expire()
+    system.clock.advance(step_seconds)
+    await system.run(RECOVERY_WAIT_SECONDS + 2)
+    system.let_lease_expire()
+    system.loop = first
+    await system.run(RECOVERY_WAIT_SECONDS + 2)
+    after = await launch_times(system.shard)
+    moved = [after[id_] - at - step_seconds for id_, at in before.items()]
+    assert all(-1.0 < seconds < 60.0 for seconds in moved), moved
 
 
 @STEPS
