@@ -19,9 +19,9 @@ class DocumentedKey:
 
     @cached_property
     def expression(self) -> re.Pattern[str]:
-        """Matches the keys that the row means, for the prefix `rq`; an id or a name holds no colon."""
+        """Matches the keys that the row means, for the prefix `rq`; of ids and names, labels alone hold a colon."""
         plain = self.pattern.replace("<prefix>", "rq")
-        return re.compile("".join("[^:]+" if part.startswith("<") else re.escape(part) for part in _parts(plain)))
+        return re.compile("".join(_expression_of(part) for part in _parts(plain)))
 
 
 def read_schema() -> Mapping[str, DocumentedKey]:
@@ -35,6 +35,12 @@ def read_schema() -> Mapping[str, DocumentedKey]:
             fields[heading[1]] = frozenset(name for row in rows for name in re.findall(r"`([^`]+)`", row))
     keys = re.findall(r"^\| `([^`]+)` \| (string|hash|list|set|sorted set|stream|any) \|", text, re.MULTILINE)
     return {pattern: DocumentedKey(pattern, type_, fields.get(pattern, frozenset())) for pattern, type_ in keys}
+
+
+def _expression_of(part: str) -> str:
+    if part == "<label>":
+        return "[^:]+:[^:]+"
+    return "[^:]+" if part.startswith("<") else re.escape(part)
 
 
 def _parts(pattern: str) -> list[str]:
