@@ -19,7 +19,6 @@ from tests.waiting import until
 from workmanager.local.valkey import ValkeyServer
 
 UNTOUCHED = {
-    "<prefix>:wm:log:<id>": "no function of this system logs",
     "{workmanager:layout}:mark": "one plain server without a replica has nothing to wait for",
     "<prefix>:wm:aside:<rest>": "no program has put a key of another type in place of one of ours",
     "<prefix>:wm:keys": "a manager without WORKMANAGER_API_KEYS has no API keys",
