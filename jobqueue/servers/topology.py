@@ -138,6 +138,8 @@ class Topology:
         """
         if self._refreshing is None:
             self._refreshing = asyncio.create_task(self._refresh_if_stale())
+            # If all who wait are cancelled meanwhile, asyncio would log that nobody has read the error.
+            self._refreshing.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.shield(self._refreshing)
 
     async def close(self) -> None:

@@ -102,6 +102,10 @@ class JobReader:
         )
 
 
+SHOWN_LINES = 200
+"""Of a job's log, the last ones."""
+
+
 class JobPages:
     """Handlers.
 
@@ -178,6 +182,7 @@ class JobPages:
         job, attempts = await self._job_routes.read(request)
         status = Status(job.status)
         explained = None if status.ended else await ask(self._explain, request)
+        log = await ask(self._job_routes.logs, request)
         return self._pages.page(
             *("job.html", caller),
             here=JOBS,
@@ -187,6 +192,8 @@ class JobPages:
             attempts=attempts,
             result=None if job.result is None else orjson.loads(job.result),
             explained=explained,
+            log=log["lines"][-SHOWN_LINES:],
+            left_out=log["dropped"] + max(0, len(log["lines"]) - SHOWN_LINES),
             ended=status.ended,
             can_cancel=not status.ended,
             can_requeue=status in REQUEUABLE,

@@ -14,6 +14,7 @@ let watch = 0;
 let reloading = false;
 let isOutdated = false;
 let reloadedAt = 0;
+let nextLook = 0;
 
 function start() {
   localize(document);
@@ -55,6 +56,7 @@ function follow(url) {
   if (paused) return say("Paused");
   if (document.hidden) return;
   source = new EventSource(url);
+  lookAgain();
   source.onopen = () => say("");
   source.addEventListener("part", (event) => heard(url, () => show(JSON.parse(event.data))));
   source.addEventListener("changed", () => heard(url, reload));
@@ -115,6 +117,13 @@ async function reload() {
     reloadedAt = Date.now();
   }
   reloading = false;
+  lookAgain();
+}
+
+// No event tells what a running job says of itself.
+function lookAgain() {
+  clearTimeout(nextLook);
+  if (live.querySelector("[data-running]")) nextLook = setTimeout(() => source && reload(), MIN_RELOAD_MS);
 }
 
 function show(html) {

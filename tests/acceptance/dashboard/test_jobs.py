@@ -147,3 +147,20 @@ def test_arguments_are_hidden_where_the_operator_says_so(server: ValkeyServer, p
             page = Visitor(client).open(f"/queue/dashboard/{path}")
             assert "sleep" in page.text
             assert "987654" not in page.html
+
+
+def test_a_running_job_shows_how_far_it_is_and_what_it_logs(
+    api: httpx.Client, visitor: Visitor, server: ValkeyServer
+) -> None:
+    submit(api, id="told")
+    Worker(server.url).claim()
+    server.command("HSET", "rq:job:told", "wm_progress", '{"done":3,"total":10,"text":"<b>tile</b>","at":1.0}')
+    for number in range(250):
+        server.command("XADD", "rq:wm:log:told", "*", "at", 1, "attempt", 1, "text", f"{HOSTILE} {number}")
+    page = visitor.open("/dashboard/jobs/told")
+    assert "<b>tile</b>" in page.text
+    assert f"{HOSTILE} 249" in page.text
+    assert f"{HOSTILE} 49 " not in page.text
+    assert "earlier lines are not shown here" in page.text
+    assert HOSTILE not in page.html
+    assert 'max="10" value="3"' in page.html

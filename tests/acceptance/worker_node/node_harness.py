@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from jobqueue.errors import ShardUnavailable
@@ -109,6 +109,11 @@ class Node:
 
 class _NoShards:
     """Redis is unavailable for the queries of jobs."""
+
+    prefix = "none"
+
+    def __iter__(self) -> Iterator["_NoShards"]:
+        return iter(self.all)
 
     @property
     def all(self) -> Sequence["_NoShards"]:
