@@ -169,8 +169,8 @@ def all_kinds(api: httpx.Client, server: ValkeyServer) -> None:
 def test_a_link_of_another_site_leads_to_the_page_if_somebody_has_signed_in(
     tab: Browser, keyed: ManagerProgram
 ) -> None:
-    # Later, because the page that this leads to may run in another process, and this script must have ended.
-    link = f"setTimeout(() => (location.href = '{keyed.url}/dashboard/jobs?status=failed'))"
+    # Later, because the page that this leads to may run in another process: the answer to this script must have come.
+    link = f"setTimeout(() => (location.href = '{keyed.url}/dashboard/jobs?status=failed'), 300)"
     tab.open(f"{keyed.url}/dashboard/sign-in")
     if tab.run("return document.querySelector('h1').textContent") == "Sign in":
         tab.type(OPERATOR + ENTER)
