@@ -29,6 +29,10 @@ def is_installed() -> bool:
     return all(shutil.which(program) for program in PROGRAMS)
 
 
+SCRIPT_TIMEOUT_MS = 10_000
+"""For an answer that is lost because its page was left."""
+
+
 class Browser:
     """One tab."""
 
@@ -58,7 +62,14 @@ class Browser:
 
     def until(self, expression: str) -> Any:
         """Wait until an expression is true in the page, and return it."""
-        return until(lambda: self.run(f"return {expression}"), wanted=f"{expression}; {self.text}")
+
+        def look() -> Any:
+            try:
+                return self.run(f"return {expression}")
+            except AssertionError:
+                return None  # The page is being left, and with it the answer.
+
+        return until(look, wanted=expression)
 
     @property
     def text(self) -> str:
@@ -96,6 +107,7 @@ def browser(directory: Path) -> Iterator[Browser]:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_SECONDS) as client:
             chrome = {"args": [*_OPTIONS, f"--user-data-dir={directory / 'profile'}"]}
             capabilities = {"goog:chromeOptions": chrome, "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"}}
+            capabilities["timeouts"] = {"script": SCRIPT_TIMEOUT_MS}
             answer = client.post("/session", json={"capabilities": {"alwaysMatch": capabilities}})
             assert answer.is_success, answer.text
             session = f"/session/{answer.json()['value']['sessionId']}"
