@@ -220,7 +220,7 @@ class JobsInHand:
         if operation in ("progress", "log"):
             try:
                 self._note_writers[job.shard_index].take(job, operation, value)
-            except (ValueError, LookupError, TypeError, RecursionError) as error:
+            except ValueError as error:
                 reply(False, f"not understood: {error}")
             else:
                 reply(True, None)

@@ -17,6 +17,8 @@ from jobqueue.inspection.arguments import LISTED, MAX_SHOWN_CALL_BYTES, is_hidde
 from jobqueue.inspection.hidden_errors import without_values
 from jobqueue.inspection.stored_jobs import ReadLimits, StoredJob, read_jobs
 from jobqueue.json_text import json_object, why_not_shown
+from jobqueue.lifecycle.dependencies import stored_dependencies
+from jobqueue.lifecycle.notes import told_progress
 from jobqueue.model import (
     ISOLATED,
     RQ_TIMEOUT_SECONDS,
@@ -260,20 +262,22 @@ def _iso(due_at: float) -> str | None:
 
 
 def _dependencies(fields: Mapping[str, bytes]) -> tuple[str, ...]:
+    # Halves of surrogate pairs cannot be encoded.
+    ids = _dependency_ids(fields)[:MAX_DEPENDENCIES]
+    return tuple(each[:MAX_ID_CHARACTERS].encode("utf-8", "replace").decode() for each in ids)
+
+
+def _dependency_ids(fields: Mapping[str, bytes]) -> list[str]:
     if "wm_depends_on" in fields:
-        return _own_dependencies(fields["wm_depends_on"])
+        return [parent for parent, _ in stored_dependencies(fields["wm_depends_on"])]
     encoded = fields.get("dependency_ids")
     if encoded is None:
-        return (text_of(fields["dependency_id"]),) if "dependency_id" in fields else ()
+        return [text_of(fields["dependency_id"])] if "dependency_id" in fields else []
     try:
         ids = json.loads(encoded)
     except (ValueError, RecursionError):
-        return ()
-    if not isinstance(ids, list):
-        return ()
-    # Halves of surrogate pairs cannot be encoded.
-    texts = (str(each)[:MAX_ID_CHARACTERS].encode("utf-8", "replace").decode() for each in ids[:MAX_DEPENDENCIES])
-    return tuple(texts)
+        return []
+    return list(map(str, ids)) if isinstance(ids, list) else []
 
 
 def _labels(fields: Mapping[str, bytes]) -> Mapping[str, str]:
@@ -282,20 +286,8 @@ def _labels(fields: Mapping[str, bytes]) -> Mapping[str, str]:
 
 
 def _progress(encoded: bytes | None) -> Mapping[str, Any] | None:
-    try:
-        told = json.loads(encoded or b"null")
-        done, total, text, at = (told[name] for name in ("done", "total", "text", "at"))
-        # `+ 0` fails for what is no number.
-        return {"done": done + 0, "total": None if total is None else total + 0, "text": str(text), "at": float(at)}
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return None
-
-
-def _own_dependencies(encoded: bytes) -> tuple[str, ...]:
-    try:
-        return tuple(parent for parent, _ in json.loads(encoded))
-    except (ValueError, TypeError, RecursionError):
-        return ()
+    told = told_progress(encoded)
+    return None if told is None else {"at": 0.0, **told}
 
 
 def _unreadable(job_id: str, fields: Mapping[str, bytes], reason: str) -> JobView:

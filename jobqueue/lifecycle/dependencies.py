@@ -6,12 +6,13 @@ by any program, so nothing is lost if one of them dies in between: the managers'
 """
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from jobqueue import keys
-from jobqueue.model import FAILURE_TTL_SECONDS, is_over
+from jobqueue.model import FAILURE_TTL_SECONDS, Dependency, is_over
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
@@ -28,6 +29,14 @@ Edge = tuple[str, str]
 """Parent and child, by their ids."""
 
 
+def stored_dependencies(encoded: bytes | None) -> tuple[Dependency, ...]:
+    """Return what a job's record says that it waits for, or has waited for; nothing if that cannot be read."""
+    try:
+        return tuple(Dependency(str(parent), str(awaited)) for parent, awaited in json.loads(encoded or b"[]"))
+    except (ValueError, TypeError, RecursionError):
+        return ()
+
+
 async def register(shards: Shards, shard: Shard, job_ids: Sequence[str], *, now: float | None = None) -> list[str]:
     """Let the open parents of deferred jobs know of them; queue those whose parents have all ended, or cancel them.
 
@@ -42,8 +51,9 @@ async def register(shards: Shards, shard: Shard, job_ids: Sequence[str], *, now:
     """
     statuses: list[str] = []
     for part in _in_parts(job_ids, EDGES_PER_CALL):
-        answers = await shard.execute(*(("HKEYS", keys.open_parents(shard.prefix, id_)) for id_ in part))
-        parents = [[name_of(parent) for parent in answer] for answer in answers]
+        commands = [("HKEYS", keys.open_parents(shard.prefix, id_)) for id_ in part]
+        answers = await shard.execute(*commands, tolerate_wrong_types=True)
+        parents = [[name_of(parent) for parent in answer or ()] for answer in answers]
         edges = [(parent, child) for child, all_of_it in zip(part, parents, strict=True) for parent in all_of_it]
         endings = await _tell_parents(shards, shard, edges)
         news = [

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from jobqueue import keys
+from jobqueue.json_text import json_object
 from jobqueue.model import DAY_SECONDS, ClaimedJob
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
@@ -11,6 +13,7 @@ from jobqueue.stored_values import integer_of, record_of, text_of
 
 LOG_LINES = 1000
 """How many lines of a job are kept, the last ones."""
+MAX_PROGRESS_CHARACTERS = 500
 LOG_TTL_SECONDS = 7 * DAY_SECONDS
 
 
@@ -54,6 +57,23 @@ class LogPage:
 
     lines: tuple[LogLine, ...]
     dropped: int
+
+
+def told_progress(encoded: bytes | None) -> dict[str, Any] | None:
+    """Return the `done`, `total` and `text` in the JSON of a progress, and `at` if it has one; None if it is none.
+
+    A job can send whatever it likes, and other programs can write into its record.
+    """
+    told = json_object(encoded) or {}
+    done, total, text = (told.get(name) for name in ("done", "total", "text"))
+    if not _is_number(done) or not (total is None or _is_number(total)) or not isinstance(text, str):
+        return None
+    at = {"at": told["at"]} if _is_number(told.get("at")) else {}
+    return {"done": done, "total": total, "text": text[:MAX_PROGRESS_CHARACTERS], **at}
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
 
 
 async def save_notes(shard: Shard, notes: Sequence[JobNotes]) -> None:

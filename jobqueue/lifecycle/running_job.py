@@ -1,9 +1,9 @@
 """The record of a running job, which its worker reads and writes for it (`rq.get_current_job`, `workmanager.job`)."""
 
-import json
 from base64 import b64decode
 
 from jobqueue import keys
+from jobqueue.lifecycle.dependencies import stored_dependencies
 from jobqueue.model import ClaimedJob
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.scripts import script
@@ -37,7 +37,7 @@ async def read_parent_ids(shard: Shard, job_id: str) -> list[str]:
         ShardUnavailable: try again.
     """
     (encoded,) = await shard.execute(("HGET", keys.job(shard.prefix, job_id), "wm_depends_on"))
-    return [parent for parent, _ in json.loads(encoded or b"[]")]
+    return [parent for parent, _ in stored_dependencies(encoded)]
 
 
 async def read_parent_result(shards: Shards, shard: Shard, job_id: str, parent_id: str) -> bytes | None:

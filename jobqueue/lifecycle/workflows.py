@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from jobqueue import keys
+from jobqueue.json_text import json_object
 from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue
 from jobqueue.lifecycle.dependencies import register, settle
 from jobqueue.lifecycle.enqueue import EnqueueOutcome, enqueue
@@ -107,12 +108,9 @@ async def read_workflow(shards: Shards, workflow_id: str) -> Workflow | None:
     key = keys.workflow(shard.prefix, workflow_id)
     (reply,) = await shard.execute(("HMGET", key, "members", "created_at", "state"), tolerate_wrong_types=True)
     encoded, created_at, state = reply or (None, None, None)
-    if encoded is None or state != OPEN.encode():
+    members = _stored_members(encoded)
+    if not members or state != OPEN.encode():
         return None
-    members = {
-        name: Member(id_, function, queue, tuple((parent, awaited) for parent, awaited in parents))
-        for name, (id_, function, queue, parents) in json.loads(encoded).items()
-    }
     return Workflow(workflow_id, members, text_of(created_at or b""), text_of(state))
 
 
@@ -199,10 +197,22 @@ async def abandon(shards: Shards, shard: Shard, workflow_id: str) -> bool:
         return False
     key = keys.workflow(shard.prefix, workflow_id)
     (encoded,) = await shard.execute(("HGET", key, "members"))
-    ids = [id_ for id_, *_ in json.loads(encoded or b"{}").values()]
+    ids = [member.id for member in _stored_members(encoded).values()]
     for start in range(0, len(ids), JOBS_PER_CALL):
         await delete(shard, ids[start : start + JOBS_PER_CALL])
     return True
+
+
+def _stored_members(encoded: bytes | None) -> dict[str, Member]:
+    """Return the jobs in a workflow's record; none if they cannot be read."""
+    members = {}
+    try:
+        for name, (id_, function, queue, parents) in (json_object(encoded) or {}).items():
+            pairs = tuple((str(parent), str(awaited)) for parent, awaited in parents)
+            members[name] = Member(str(id_), str(function), str(queue), pairs)
+    except (ValueError, TypeError):
+        return {}
+    return members
 
 
 async def _change(shard: Shard, workflow_id: str, before: str, after: str, *fields: str) -> tuple[str, str]:

@@ -45,10 +45,7 @@ local function push(queue, ids, at_front)
   else
     for i = 1, #ids, 1000 do length = redis.call('RPUSH', key, unpack(ids, i, math.min(i + 999, #ids))) end
   end
-  -- A queue that had jobs is known already.
-  if length == #ids then
-    redis.call('SADD', prefix .. ':queues', key)
-    join_turns(queue)
-  end
+  -- A queue that had jobs is known already, unless a program has pushed to its list and done nothing else.
+  if redis.call('SADD', prefix .. ':queues', key) == 1 or length == #ids then join_turns(queue) end
   wake(queue, #ids)
 end

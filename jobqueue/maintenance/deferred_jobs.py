@@ -39,7 +39,8 @@ async def register_overdue(shards: Shards, shard: Shard) -> int:
     while registered < RECHECK_LIMIT:
         limits = ("-inf", repr(now - OVERDUE_SECONDS), "BYSCORE", "LIMIT", start, RECHECK_LIMIT, "WITHSCORES")
         (found,) = await shard.execute(("ZRANGE", keys.registering(shard.prefix), *limits), tolerate_wrong_types=True)
-        overdue = [(name_of(id_), float(since)) for id_, since in zip(found[::2], found[1::2], strict=True)]
+        entries = found or ()
+        overdue = [(name_of(id_), float(since)) for id_, since in zip(entries[::2], entries[1::2], strict=True)]
         unwritten = await _of_unwritten_workflows(shard, [job_id for job_id, _ in overdue])
         for workflow_id in {
             unwritten[id_] for id_, since in overdue if id_ in unwritten and now - since > ABANDON_SECONDS

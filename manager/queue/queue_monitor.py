@@ -216,7 +216,7 @@ class QueueMonitor:
         try:
             with self._breaker.guard(shard):
                 until, (seconds, _) = await shard.execute(
-                    ("HGET", keys.scaler(shard.prefix, "leader"), "until"), ("TIME",)
+                    ("HGET", keys.scaler(shard.prefix, "leader"), "until"), ("TIME",), tolerate_wrong_types=True
                 )
         except ShardUnavailable:
             return False

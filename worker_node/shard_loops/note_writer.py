@@ -3,12 +3,10 @@
 import asyncio
 import json
 import logging
-import math
 import time
-from typing import Any
 
 from jobqueue.errors import JobQueueError
-from jobqueue.lifecycle.notes import JobNotes, save_notes
+from jobqueue.lifecycle.notes import JobNotes, save_notes, told_progress
 from jobqueue.model import ClaimedJob
 from jobqueue.sharding.shard import Shard
 
@@ -19,7 +17,6 @@ PAUSE_SECONDS = 0.5
 MAX_LINES, MAX_LINE_CHARACTERS = 200, 2000
 """Of a job between two writes; what is more is left out, and a line says how much."""
 MAX_JOBS = 1000
-MAX_PROGRESS_CHARACTERS = 500
 
 
 class NoteWriter:
@@ -80,14 +77,7 @@ class NoteWriter:
 
 
 def _progress(value: bytes) -> str:
-    """Return a progress as it is stored. A job can send whatever it likes."""
-    fields: Any = json.loads(value)
-    done, total, text = (fields[name] for name in ("done", "total", "text"))
-    if not _is_number(done) or not (total is None or _is_number(total)) or not isinstance(text, str):
-        raise ValueError("a progress has `done`, `total` and `text`")
-    shown = {"done": done, "total": total, "text": text[:MAX_PROGRESS_CHARACTERS], "at": round(time.time(), 3)}
-    return json.dumps(shown, separators=(",", ":"))
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e15
+    told = told_progress(value)
+    if told is None:
+        raise ValueError("a progress has the numbers `done` and `total`, and a `text`")
+    return json.dumps({**told, "at": round(time.time(), 3)}, separators=(",", ":"))

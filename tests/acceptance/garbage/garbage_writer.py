@@ -29,6 +29,8 @@ JOB_FIELDS = (
         "wm_reason",
         "wm_lease",
     ),
+    *("wm_at_end", "wm_callback", "wm_callback_last", "wm_depends_on", "wm_failed_parent", "wm_fair_key", "wm_in_lane"),
+    *("wm_labels", "wm_lane", "wm_limits", "wm_log_lines", "wm_progress", "wm_workflow"),
     *("wm_note", "wm_options", "rate_limit_key", "dependency_ids", "webhooks", "last_heartbeat"),
 )
 WORKER_FIELDS = (
@@ -48,6 +50,10 @@ REPLACEABLE = (
     *(f"{PREFIX}:wm:paused", f"{PREFIX}:rl-keys", f"{PREFIX}:scheduler-lock:{QUEUE}", f"{PREFIX}:wm:feed:places"),
     *(keys.scaler(PREFIX, what) for what in ("leader", "orders", "intents", "instances", "gone", "decisions")),
     *(keys.scaler(PREFIX, what) for what in ("report", "caution", "learned")),
+    *(keys.registering(PREFIX), keys.parents_to_settle(PREFIX), keys.limits(PREFIX), keys.limit(PREFIX, "k")),
+    *(keys.ring(PREFIX, QUEUE), keys.later(PREFIX, QUEUE), keys.limit_holders(PREFIX, "k")),
+    *(keys.limit_blocked(PREFIX, "k"), keys.labels(PREFIX), keys.schedules(PREFIX), keys.schedule_counts(PREFIX)),
+    *(keys.open_operations(PREFIX), keys.callbacks(PREFIX, "waiting"), keys.callback_hosts(PREFIX)),
 )
 SCALER_HASHES = ("leader", "orders", "intents", "instances")
 SCALER_TEXTS = ("report", "caution", "learned")
@@ -158,6 +164,16 @@ class GarbageWriter:
                 lambda: self._redis.sadd(keys.queues(PREFIX), self._garbage()[:80], keys.queue(PREFIX, "odd \xff")),
                 lambda: self._redis.sadd(keys.dependents(PREFIX), victim, self._garbage()[:80]),
                 lambda: self._redis.sadd(keys.workers(PREFIX), self._garbage()[:80]),
+                lambda: self._redis.zadd(keys.registering(PREFIX), {victim: score, self._garbage()[:80]: score}),
+                lambda: self._redis.hset(keys.parents_to_settle(PREFIX), victim, self._garbage()[:80]),
+                lambda: self._redis.hset(keys.open_parents(PREFIX, victim), self._victim(), self._garbage()[:80]),
+                lambda: self._redis.hset(keys.children(PREFIX, victim), self._victim(), self._garbage()[:80]),
+                lambda: self._redis.zadd(keys.ring(PREFIX, QUEUE), {self._garbage()[:80]: score, "lane": score}),
+                lambda: self._redis.rpush(keys.lane(PREFIX, QUEUE, "lane"), victim, self._garbage()[:80]),
+                lambda: self._redis.zadd(keys.limits(PREFIX), {"k": score, self._garbage()[:80]: score}),
+                lambda: self._redis.sadd(keys.limit_blocked(PREFIX, "k"), self._garbage()[:80], f"lane {QUEUE}"),
+                lambda: self._redis.hset(keys.limit(PREFIX, "k"), "concurrency", self._garbage()[:80]),
+                lambda: self._redis.zadd(keys.schedules(PREFIX), {self._garbage()[:80]: score}),
                 lambda: self._redis.zadd(keys.heartbeats(PREFIX), {self._garbage()[:80]: score}),
             ]
         )

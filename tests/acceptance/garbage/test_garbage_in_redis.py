@@ -36,9 +36,16 @@ ROUTES = (
     "/scaler",
     "/healthz",
     "/readyz",
+    "/limits",
+    "/limits/k",
+    "/schedules",
+    "/callbacks",
+    "/operations",
+    "/audit",
 )
 _UNEXPECTED = r"event=\w+_crashed|event=request_failed|event=outcome_rejected|event=\w+_stopped"
 """Events that an error in our own code leads to. RQ's code, which reads its dependents, may log what it likes."""
+VIEWS = ("", "/explain", "/logs", "/events?wait=0")
 VERBS = ("cancel", "requeue")
 PAUSE_SECONDS = 0.003
 """Between two pieces of damage."""
@@ -119,7 +126,7 @@ def test_garbage_in_redis_loses_no_honest_job_and_ends_no_program(redis_url: str
                 while time.monotonic() < ends_at:
                     client.submit(number)
                     client.request("GET", ROUTES[number % len(ROUTES)])
-                    client.request("GET", f"/jobs/victim-{number % VICTIMS}")
+                    client.request("GET", f"/jobs/victim-{number % VICTIMS}{VIEWS[number % len(VIEWS)]}")
                     if number % 5 == 0:
                         client.pull()
                     if number % 11 == 0:

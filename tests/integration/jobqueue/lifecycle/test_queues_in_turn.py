@@ -30,6 +30,19 @@ async def test_a_worker_for_all_queues_serves_any_name(shard: Shard, queue: str)
     assert await claim_any(shard) == []
 
 
+@pytest.mark.parametrize("at_front", [False, True])
+async def test_a_queue_is_served_although_something_else_has_pushed_to_its_list_first(
+    shard: Shard, at_front: bool
+) -> None:
+    await shard.execute(("RPUSH", keys.queue(shard.prefix, "reports"), "nothing"))
+    await enqueue_jobs(shard, "a", queue="reports", at_front=at_front)
+    assert "a" in await claim_any(shard, 2)
+    await enqueue_jobs(shard, "b", "c", queue="reports", at_front=at_front)
+    await shard.execute(("DEL", keys.queues(shard.prefix), keys.turns(shard.prefix)))
+    await enqueue_jobs(shard, "d", queue="reports", at_front=at_front)
+    assert {*await claim_any(shard, 9)} == {"b", "c", "d"}
+
+
 async def test_a_new_job_comes_first_although_another_queue_is_full(shard: Shard) -> None:
     await enqueue_jobs(shard, *(f"big-{number}" for number in range(1000)), queue="big")
     for _ in range(10):

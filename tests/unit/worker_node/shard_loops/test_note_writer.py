@@ -69,9 +69,10 @@ async def test_no_more_jobs_are_kept_than_can_be_written(monkeypatch: pytest.Mon
         *(b"", b"[]", b"{}", b"null", b'{"done":1}', b'{"done":"1","total":1,"text":""}', b"\xff"),
         *(b'{"done":NaN,"total":1,"text":""}', b'{"done":1e400,"total":1,"text":""}'),
         *(b'{"done":true,"total":1,"text":""}', b'{"done":1,"total":1,"text":[]}', b"[" * 100_000),
+        b'{"done":1,"total":1,"text":"\\ud800"}',
     ],
 )
 async def test_what_is_no_progress_is_refused(value: bytes) -> None:
     writer = NoteWriter(Shard())  # type: ignore[arg-type]
-    with pytest.raises((ValueError, LookupError, TypeError, RecursionError)):
+    with pytest.raises(ValueError, match="a progress has"):
         writer.take(claimed_job(), "progress", value)
