@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import orjson
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
@@ -18,15 +17,11 @@ from manager.http.authentication import caller_of, check_again
 from manager.http.permissions import check_permission
 from manager.http.problems import Problem
 from manager.http.query_parameters import Choice, Query
+from manager.http.server_sent_events import HEADERS, MAX_STREAM_SECONDS, MEDIA_TYPE, PING_SECONDS, event
 
-PING_SECONDS = 15.0
-"""Proxies give up on a connection that says nothing for 50 s."""
-MAX_STREAM_SECONDS = 900.0
-"""Then the page connects again, and its session is checked."""
 CHANGES = "changes"
 """The page that is only told when something has changed, and reads it by itself."""
 QUERY = Query(Choice("page", "The page that is open", (*NAMES, CHANGES), required=True))
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class EventStream:
@@ -47,8 +42,8 @@ class EventStream:
         page = QUERY.parse(request.scope["query_string"])["page"]
         check_permission(caller_of(request.scope), "GET", path_of(page))
         if HEAD in request.scope:
-            return Response(headers=_HEADERS, media_type="text/event-stream")
-        return StreamingResponse(self._events(page, request.scope), headers=_HEADERS, media_type="text/event-stream")
+            return Response(headers=HEADERS, media_type=MEDIA_TYPE)
+        return StreamingResponse(self._events(page, request.scope), headers=HEADERS, media_type=MEDIA_TYPE)
 
     async def _events(self, page: str, scope: Scope) -> AsyncIterator[bytes]:
         caller = caller_of(scope)
@@ -63,7 +58,7 @@ class EventStream:
                 try:
                     check_again(self._keys, scope)
                 except Problem:
-                    yield _event("ended", "")
+                    yield event("ended", "")
                     return
                 if sample is not None:
                     number = sample.number
@@ -71,10 +66,10 @@ class EventStream:
                     if part != shown:
                         shown, said_at = part, time.monotonic()
                         # At first as well: what has changed since the page was made, nobody knows.
-                        yield _event("changed", "") if page == CHANGES else _event("part", part)
+                        yield event("changed", "") if page == CHANGES else event("part", part)
                 if time.monotonic() - said_at >= PING_SECONDS:
                     said_at = time.monotonic()
-                    yield _event("ping", "")
+                    yield event("ping", "")
         finally:
             closing.cancel()
 
@@ -98,7 +93,3 @@ class EventStream:
             seen += [counts.functions.finished, counts.functions.failed]
             seen += [] if view is None else [view.report, len(view.instances), view.state.overrides]
         return repr(seen)
-
-
-def _event(name: str, text: str) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(text))

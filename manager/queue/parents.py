@@ -1,15 +1,13 @@
 """The jobs that a new job is to wait for: they must exist, and the caller must see them."""
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from jobqueue.inspection.job_views import read_queues
 from jobqueue.model import NewJob
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shards import Shards
 from manager.api_keys.caller import Caller
 from manager.http.problems import INVALID, Problem
+from manager.queue.job_wait import StatusReader
 
 
 async def check_parents(shards: Shards, jobs: Sequence[NewJob], caller: Caller) -> dict[str, Problem]:
@@ -18,43 +16,15 @@ async def check_parents(shards: Shards, jobs: Sequence[NewJob], caller: Caller) 
     Raises:
         ShardUnavailable: a parent's shard is unavailable.
     """
-    parent_ids = {parent.parent_id for job in jobs for parent in job.depends_on or ()}
-    queues = await _queues_of(shards, sorted(parent_ids)) if parent_ids else {}
-    refused = [
-        job for job in jobs if not all(_is_seen(queues[each.parent_id], caller) for each in job.depends_on or ())
-    ]
+    parent_ids = dict.fromkeys(parent.parent_id for job in jobs for parent in job.depends_on or ())
+    statuses = await StatusReader(shards, caller.sees).read(list(parent_ids))
     problems = {}
-    for job in refused:
-        if await find_shard(shards, job.id) is not None:
-            continue  # A repetition: whether it is the same job is told when it is written.
-        parent_id = next(
-            each.parent_id for each in job.depends_on or () if not _is_seen(queues[each.parent_id], caller)
-        )
-        message = f"there is no job with the id {parent_id!r} to wait for"
-        problems[job.id] = Problem(
-            INVALID, f"depends_on: {message}", errors=[{"field": "depends_on", "message": message}]
-        )
+    for job in jobs:
+        missing = [parent.parent_id for parent in job.depends_on or () if statuses[parent.parent_id] is None]
+        # If the job itself is there, this is a repetition: whether it is the same job is told when it is written.
+        if missing and await find_shard(shards, job.id) is None:
+            message = f"there is no job with the id {missing[0]!r} to wait for"
+            problems[job.id] = Problem(
+                INVALID, f"depends_on: {message}", errors=[{"field": "depends_on", "message": message}]
+            )
     return problems
-
-
-def _is_seen(queue: str | None, caller: Caller) -> bool:
-    return queue is not None and caller.sees(queue)
-
-
-async def _queues_of(shards: Shards, job_ids: Sequence[str]) -> Mapping[str, str | None]:
-    by_shard: dict[int, list[str]] = defaultdict(list)
-    for job_id in job_ids:
-        by_shard[shards.of(job_id).index].append(job_id)
-    answers = await asyncio.gather(*(read_queues(shards.all[index], ids) for index, ids in by_shard.items()))
-    queues = {
-        job_id: queue
-        for ids, found in zip(by_shard.values(), answers, strict=True)
-        for job_id, queue in zip(ids, found, strict=True)
-    }
-    if len(shards) > 1:
-        # Plain RQ clients write all their jobs to the one shard they know.
-        for job_id in [job_id for job_id, queue in queues.items() if queue is None]:
-            shard = await find_shard(shards, job_id)
-            if shard is not None:
-                (queues[job_id],) = await read_queues(shard, [job_id])
-    return queues

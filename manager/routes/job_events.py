@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
@@ -21,6 +20,7 @@ from manager.http.asgi import HEAD, Scope
 from manager.http.authentication import caller_of, check_again
 from manager.http.problems import NO_SUCH_JOB, TOO_MANY_STREAMS, Problem
 from manager.http.query_parameters import Number, Query
+from manager.http.server_sent_events import HEADERS, MAX_STREAM_SECONDS, MEDIA_TYPE, PING_SECONDS, event
 from manager.queue.connection import QueueConnection
 from manager.schemas.documents import log_line_document
 from manager.schemas.openapi import JOB_ID, problem_responses
@@ -28,10 +28,6 @@ from manager.schemas.submission import ID_PATTERN
 
 POLL_SECONDS = 0.5
 """How often a stream looks; workers write no more often."""
-PING_SECONDS = 15.0
-"""Proxies give up on a connection that says nothing for 50 s."""
-MAX_STREAM_SECONDS = 900.0
-"""Then the client connects again, and its key is checked."""
 MAX_STREAMS = 500
 """At one manager: each asks Redis twice a second."""
 LINES_PER_READ = 500
@@ -40,7 +36,6 @@ QUERY = Query(
     Number("wait", "Seconds after which the stream ends, to be opened again", 0, MAX_STREAM_SECONDS, default=900)
 )
 _DESCRIPTION = "Events `status`, `progress`, `log` and `end`, each with JSON as its data"
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _JOB_ID = re.compile(ID_PATTERN)
 _LINE_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
 
@@ -68,7 +63,7 @@ class JobEventRoutes:
             responses={
                 200: {
                     "description": "Events `status`, `progress`, `log` and `end`",
-                    "content": {"text/event-stream": {}},
+                    "content": {MEDIA_TYPE: {}},
                 },
                 **problem_responses(400, 404, 503),
             },
@@ -89,14 +84,14 @@ class JobEventRoutes:
         if shard is None or queue is None or not caller.sees(queue):
             raise Problem(NO_SUCH_JOB, f"there is no job with the id {job_id[:80]!r}")
         if HEAD in request.scope:
-            return Response(headers=_HEADERS, media_type="text/event-stream")
+            return Response(headers=HEADERS, media_type=MEDIA_TYPE)
         if self._open >= MAX_STREAMS:
             detail = f"this manager has {MAX_STREAMS} open streams: use another manager, or GET /jobs/{{id}}?wait="
             raise Problem(TOO_MANY_STREAMS, detail, headers={"Retry-After": "5"})
         last_id = request.headers.get("last-event-id", "")
         after = last_id if _LINE_ID.fullmatch(last_id) else ""
         events = self._events(shard, job_id, queue, after, seconds, request.scope)
-        return StreamingResponse(events, headers=_HEADERS, media_type="text/event-stream")
+        return StreamingResponse(events, headers=HEADERS, media_type=MEDIA_TYPE)
 
     async def _events(
         self, shard: Shard, job_id: str, queue: str, after: str, seconds: float, scope: Scope
@@ -120,18 +115,18 @@ class JobEventRoutes:
                     continue
                 if state.queue != queue:
                     # Its id may have been used again, for a job of another queue.
-                    yield _event("end", {"id": job_id, "status": "deleted"})
+                    yield event("end", {"id": job_id, "status": "deleted"})
                     return
                 changes = [("status", {"id": job_id, "status": state.status}), ("progress", state.progress)]
                 for name, value in changes:
                     if value is not None and told.get(name) != value:
                         told[name], said_at = value, time.monotonic()
-                        yield _event(name, value)
+                        yield event(name, value)
                 for line in page.lines:
                     after, said_at = line.id, time.monotonic()
-                    yield _event("log", log_line_document(line), line.id)
+                    yield event("log", log_line_document(line), line.id)
                 if not page.lines and is_over(state.status):
-                    yield _event("end", {"id": job_id, "status": state.status})
+                    yield event("end", {"id": job_id, "status": state.status})
                     return
                 if time.monotonic() - said_at >= PING_SECONDS:
                     said_at = time.monotonic()
@@ -143,8 +138,3 @@ class JobEventRoutes:
         finally:
             self._open -= 1
             closing.cancel()
-
-
-def _event(name: str, value: Any, event_id: str = "") -> bytes:
-    identity = f"id: {event_id}\n" if event_id else ""
-    return f"event: {name}\n{identity}data: ".encode() + orjson.dumps(value) + b"\n\n"

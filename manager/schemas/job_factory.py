@@ -164,16 +164,13 @@ def _due_at(submission: Submission) -> float | None:
 def _depends_on(submission: Submission) -> tuple[Dependency, ...] | None:
     if submission.depends_on is None:
         return None
-    parents = [
-        Dependency(parent) if isinstance(parent, str) else Dependency(parent.id, parent.when)
-        for parent in submission.depends_on
-    ]
+    parents = submission.dependencies
     ids = {parent.parent_id for parent in parents}
     if len(ids) < len(parents):
         raise _invalid("depends_on", "names a job more than once")
     if submission.id in ids:
         raise _invalid("depends_on", "a job cannot wait for itself")
-    return tuple(parents)
+    return parents
 
 
 def _limits(submission: Submission) -> tuple[Limit, ...]:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from jobqueue.callbacks.entry import EVENTS
 from jobqueue.functions import FunctionRegistry
-from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, RESULT_TTL_SECONDS
+from jobqueue.model import DEFAULT_QUEUE, DEFAULT_TIMEOUT_SECONDS, RESULT_TTL_SECONDS, Dependency
 from manager.callbacks.target import MAX_URL_CHARACTERS, URL_PATTERN
 from manager.schemas.json_types import YEAR_SECONDS, Base64, Instant, QueueName, Seconds, WholeNumber
 from manager.schemas.limits import MAX_LIMITS, LimitKey, LimitOptions
@@ -159,10 +159,15 @@ class Submission(_Strict):
         """On whose shard the job must lie, if its id is not given: that of its unique key, or best of a parent."""
         if self.unique is not None:
             return self.unique.key
-        if self.depends_on is None:
-            return None
-        first = self.depends_on[0]
-        return first if isinstance(first, str) else first.id
+        return self.dependencies[0].parent_id if self.depends_on else None
+
+    @property
+    def dependencies(self) -> tuple[Dependency, ...]:
+        """What it waits for."""
+        return tuple(
+            Dependency(parent) if isinstance(parent, str) else Dependency(parent.id, parent.when)
+            for parent in self.depends_on or ()
+        )
 
     @model_validator(mode="after")
     def _check_together(self) -> "Submission":

@@ -90,13 +90,10 @@ def edges_of(body: WorkflowBody) -> dict[str, tuple[Dependency, ...]]:
     """
     edges: dict[str, tuple[Dependency, ...]] = {}
     for name, job in body.jobs.items():
-        parents = [
-            Dependency(each) if isinstance(each, str) else Dependency(each.id, each.when)
-            for each in job.depends_on or ()
-        ]
+        parents = job.dependencies
         if len({parent.parent_id for parent in parents}) < len(parents):
             raise _invalid(name, "names a job more than once")
-        edges[name] = tuple(parents)
+        edges[name] = parents
     total = sum(map(len, edges.values()))
     if total > MAX_EDGES:
         message = f"the jobs have {total} dependencies, and at most {MAX_EDGES} are possible"
