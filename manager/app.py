@@ -48,6 +48,7 @@ from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
 from manager.routes.schedules import ScheduleRoutes
 from manager.routes.status import StatusRoutes
+from manager.routes.submit import SubmitRoute
 from manager.routes.workflows import WorkflowRoutes
 from manager.scaler_factory import limits_from_settings
 from manager.schemas import openapi
@@ -146,7 +147,7 @@ def _build_api(
     # `/jobs/batch` must come before `/jobs/{job_id}`, which matches it as well.
     api.include_router(fast_path.documented_routes(fast_routes))
     routes = Api(
-        jobs=JobRoutes(queue, job_factory, functions, metrics, settings.hide_arguments, key_table),
+        jobs=JobRoutes(queue, functions, settings.hide_arguments, key_table),
         explain=ExplainRoute(queue, functions, settings.hide_arguments, limits_from_settings(settings)),
         workflows=WorkflowRoutes(queue, job_factory, metrics),
         callbacks=CallbackRoutes(queue, parse_secrets(settings.callback_secrets)),
@@ -158,6 +159,7 @@ def _build_api(
         audit=AuditRoutes(queue),
     )
     api.include_router(JobWaitRoute(queue, key_table).router())
+    api.include_router(SubmitRoute(queue, job_factory, metrics).router())
     api.include_router(routes.jobs.router())
     api.include_router(JobEventRoutes(queue, key_table).router())
     api.include_router(routes.explain.router())

@@ -60,7 +60,7 @@ class LogPage:
 
 
 def told_progress(encoded: bytes | None) -> dict[str, Any] | None:
-    """Return the `done`, `total` and `text` in the JSON of a progress, and `at` if it has one; None if it is none.
+    """Return the `done`, `total`, `text` and `at` in the JSON of a progress; None if it is none.
 
     A job can send whatever it likes, and other programs can write into its record.
     """
@@ -68,8 +68,13 @@ def told_progress(encoded: bytes | None) -> dict[str, Any] | None:
     done, total, text = (told.get(name) for name in ("done", "total", "text"))
     if not _is_number(done) or not (total is None or _is_number(total)) or not isinstance(text, str):
         return None
-    at = {"at": told["at"]} if _is_number(told.get("at")) else {}
-    return {"done": done, "total": total, "text": text[:MAX_PROGRESS_CHARACTERS], **at}
+    at = told.get("at", 0.0)
+    return {
+        "done": done,
+        "total": total,
+        "text": text[:MAX_PROGRESS_CHARACTERS],
+        "at": at if _is_number(at) else 0.0,
+    }
 
 
 def _is_number(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError
-from jobqueue.inspection.job_views import find_ended, read_queues_and_statuses
+from jobqueue.inspection.job_states import find_ended, read_queues_and_statuses
 from jobqueue.model import is_over
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards

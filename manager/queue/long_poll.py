@@ -12,7 +12,7 @@ from itertools import islice
 from redis.exceptions import RedisError
 
 from jobqueue.errors import JobQueueError
-from jobqueue.inspection.job_views import read_statuses
+from jobqueue.inspection.job_states import read_statuses
 from jobqueue.lifecycle.pull import wait_for_results
 from jobqueue.model import is_over
 from jobqueue.sharding.shard import Shard

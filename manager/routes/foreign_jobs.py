@@ -1,7 +1,7 @@
 """What a key that is bound to queues is told of a job of another queue: nothing that tells the job."""
 
 from jobqueue.errors import JobQueueError
-from jobqueue.inspection.job_views import read_queues
+from jobqueue.inspection.job_states import read_queues
 from jobqueue.sharding.shards import Shards
 from manager.api_keys.caller import Caller
 from manager.http.problems import DUPLICATE_UNIQUE_KEY, Problem, without_holder

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.inspection.job_views import read_progress, read_queues
+from jobqueue.inspection.job_states import read_progress, read_queues
 from jobqueue.lifecycle.notes import read_log
 from jobqueue.model import is_over
 from jobqueue.sharding.find_shard import find_shard

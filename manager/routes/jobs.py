@@ -1,4 +1,4 @@
-"""`/jobs`: submit, show, list, cancel, requeue and delete jobs."""
+"""`/jobs`: show, list, cancel, requeue and delete jobs."""
 
 import asyncio
 import re
@@ -9,33 +9,25 @@ from fastapi import APIRouter, Request, Response
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.attempt_errors import AttemptError, read_attempt_errors
-from jobqueue.inspection.job_views import read_queues, read_statuses, view_jobs
+from jobqueue.inspection.job_states import read_queues, read_statuses
+from jobqueue.inspection.job_views import view_jobs
 from jobqueue.inspection.labeled import LabeledPage, labeled_jobs
 from jobqueue.inspection.listing import LISTABLE_STATUSES, JobPage, list_jobs
-from jobqueue.lifecycle.enqueue import EnqueueOutcome
 from jobqueue.lifecycle.notes import read_log
 from jobqueue.model import FailureReason, JobView, Status, is_over
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from manager.api_keys.caller import Caller
 from manager.api_keys.table import KeyTable
-from manager.http.asgi import disconnect_watch, read_json
+from manager.http.asgi import disconnect_watch
 from manager.http.authentication import caller_of, check_again
 from manager.http.json_response import json_response
-from manager.http.key_limits import take_job
-from manager.http.permissions import queue_forbidden
 from manager.http.problems import NO_SUCH_JOB, WRONG_STATUS, Problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query, Text
-from manager.metrics import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.long_poll import ANSWER_SECONDS, MAX_WAIT_SECONDS
-from manager.queue.parents import check_parents
-from manager.queue.submitter import PendingJob
-from manager.routes.foreign_jobs import hide_foreign_job
-from manager.routes.placement import check_placement, may_move, new_id_for
-from manager.schemas.documents import job_details_document, job_document, log_document, problem_for
-from manager.schemas.job_factory import JobFactory
-from manager.schemas.openapi import JOB_ID, problem_responses, request_body, schema_reference
+from manager.schemas.documents import job_details_document, job_document, log_document
+from manager.schemas.openapi import JOB_ID, problem_responses
 from manager.schemas.responses import JobDetails, JobList, JobLog, JobStatus
 from manager.schemas.submission import LABEL_NAME_PATTERN, LABEL_VALUE_PATTERN
 
@@ -75,9 +67,7 @@ class JobRoutes:
     """Handlers of the jobs' routes.
 
     Args:
-        job_factory: parses submissions.
         functions: gives the public names of the functions that jobs call.
-        metrics: counts the submitted jobs.
         hide_arguments_of: patterns of functions whose arguments, and texts of exceptions, are not shown.
         key_table: tells whether the key of a request that waits is still valid.
     """
@@ -85,34 +75,18 @@ class JobRoutes:
     def __init__(
         self,
         queue: QueueConnection,
-        job_factory: JobFactory,
         functions: FunctionRegistry,
-        metrics: Metrics,
         hide_arguments_of: Sequence[str],
         key_table: KeyTable,
     ) -> None:
         self._queue = queue
-        self._job_factory = job_factory
         self._functions = functions
-        self._metrics = metrics
         self._hide_arguments_of = hide_arguments_of
         self._key_table = key_table
 
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
         router = APIRouter(tags=["jobs"])
-        router.add_api_route(
-            "/jobs",
-            self.submit,
-            methods=["POST"],
-            status_code=201,
-            response_model=JobStatus,
-            responses={
-                200: {"description": "The job was submitted before, with the same content", "model": JobStatus},
-                **problem_responses(400, 409, 413, 415, 422, 503),
-            },
-            openapi_extra={"requestBody": request_body("application/json", schema_reference("Submission"))},
-        )
         router.add_api_route(
             "/jobs",
             self.list,
@@ -169,47 +143,6 @@ class JobRoutes:
             openapi_extra={"parameters": [JOB_ID]},
         )
         return router
-
-    async def submit(self, request: Request) -> Response:
-        """Submit a job."""
-        NO_PARAMETERS.parse(request.scope["query_string"])
-        submission = self._job_factory.parse(
-            await read_json(request.scope, request.receive, self._job_factory.max_body_bytes)
-        )
-        service = self._queue.service
-        caller = caller_of(request.scope)
-        if not caller.sees(submission.queue):
-            raise queue_forbidden(caller, submission.queue)
-        limiter = caller.limiter
-        job = self._job_factory.create_job(
-            submission, submission.id or new_id_for(submission, service.submitter), limiter
-        )
-        check_placement(service.shards, job)
-        if job.depends_on is not None:
-            problem = (await check_parents(service.shards, [job], caller)).get(job.id)
-            if problem is not None:
-                raise problem
-        if limiter is not None:
-            take_job(caller, limiter, job.queue, service.monitor.has_room)
-        result = await service.submitter.submit(PendingJob(job, can_change_shard=may_move(submission)))
-        if limiter is not None and result.answer is not EnqueueOutcome.WRITTEN:
-            limiter.give_back_job()
-        problem = problem_for(result)
-        if problem is not None:
-            raise await hide_foreign_job(problem, caller, service.shards)
-        status: str | None = Status.QUEUED if job.due_at is None else Status.SCHEDULED
-        has_lane = bool(job.limits) or job.fair_key is not None
-        code = 200 if result.answer is EnqueueOutcome.REPEATED and submission.id is not None else 201
-        if code == 200 or job.depends_on is not None or has_lane:
-            (now,) = await read_statuses(service.shards.of(result.job_id), [result.job_id])
-            status = now or status
-        self._metrics.jobs_submitted += result.answer is EnqueueOutcome.WRITTEN
-        location = {"Location": f"/jobs/{result.job_id}"}
-        answer = {"id": result.job_id, "status": status}
-        waits = status in (Status.QUEUED, Status.SCHEDULED) or has_lane
-        if waits and (warning := await service.monitor.warning(job.queue)) is not None:
-            answer["warning"] = warning
-        return json_response(answer, code, location)
 
     async def list(self, request: Request) -> Response:
         """List jobs: queued ones in queue order, ended ones latest first; those with a label latest first."""

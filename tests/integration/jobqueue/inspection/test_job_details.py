@@ -13,8 +13,9 @@ from rq import Queue
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.arguments import LISTED
-from jobqueue.inspection.job_views import PICKLED_RESULT, view_jobs
+from jobqueue.inspection.job_views import view_jobs
 from jobqueue.inspection.listing import list_jobs
+from jobqueue.inspection.record_views import PICKLED_RESULT
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.model import MAX_RESULT_BYTES, JobView, NewJob

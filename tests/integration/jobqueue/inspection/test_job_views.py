@@ -9,7 +9,8 @@ from redis import Redis
 from rq import Queue
 
 from jobqueue.functions import FunctionRegistry
-from jobqueue.inspection.job_views import read_statuses, view_jobs
+from jobqueue.inspection.job_states import read_statuses
+from jobqueue.inspection.job_views import view_jobs
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.finish import finish
 from jobqueue.model import JobView

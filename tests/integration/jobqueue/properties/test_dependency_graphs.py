@@ -11,7 +11,7 @@ from collections import defaultdict
 import pytest
 
 from jobqueue import keys
-from jobqueue.inspection.job_views import read_statuses
+from jobqueue.inspection.job_states import read_statuses
 from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.dependencies import register, settle
 from jobqueue.lifecycle.enqueue import enqueue

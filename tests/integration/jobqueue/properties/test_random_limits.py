@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from jobqueue.inspection.job_views import read_statuses
+from jobqueue.inspection.job_states import read_statuses
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import cancel, delete, requeue
 from jobqueue.lifecycle.enqueue import enqueue

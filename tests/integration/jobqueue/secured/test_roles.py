@@ -23,7 +23,8 @@ from jobqueue.callbacks.outbox import (
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.callback_listing import dead_callbacks, view_callback
 from jobqueue.inspection.counters import read_counts
-from jobqueue.inspection.job_views import read_statuses, view_jobs
+from jobqueue.inspection.job_states import read_statuses
+from jobqueue.inspection.job_views import view_jobs
 from jobqueue.inspection.listing import list_jobs
 from jobqueue.keys import LAYOUT as LAYOUT_KEY
 from jobqueue.lifecycle.claim import release
