@@ -93,7 +93,7 @@ def _parse(text: str, path: str) -> Any:
             return mapping
 
     try:
-        return yaml.load(text, Loader)  # it is a SafeLoader
+        return Loader(text).get_single_data()
     except (yaml.YAMLError, RecursionError) as error:
         hint = "put expressions such as '*/5 * * * *' and '@daily' in quotes"
         raise UsageError(f"{path} is not valid YAML ({hint}): {' '.join(str(error).split())}") from error
