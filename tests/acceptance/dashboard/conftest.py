@@ -36,7 +36,7 @@ def start(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
     for program in programs:
         program.kill()
     for program in programs:
-        assert "Traceback" not in program.log
+        assert "Traceback" not in program.log, program.log[-3000:]
         assert " ERROR " not in program.log
 
 
