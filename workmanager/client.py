@@ -5,16 +5,17 @@
         for completed in client.pull(top=10, wait_seconds=20):
             print(completed.id, completed.value)
 
-Every method raises `ClientError`. A request that is safe to send twice is retried at the next manager for up to
-`retry_seconds`. For that, `enqueue` and `submit` give each job an id. Retried are: a lost answer, a manager that is
-down or silent for five seconds, and 503. (503: a shard is unavailable, or the manager cannot tell whether the change
-would survive a crash.) After 429, every request is sent again, as soon as its `Retry-After` says: the API key has
-exceeded a limit, and nothing was carried out.
+Every method raises `ClientError`, often as `Unavailable`, `NotFound` or `Conflict`. A request that is safe to send
+twice is retried at the next manager for up to `retry_seconds`. For that, `enqueue` and `submit` give each job an id.
+Retried are: a lost answer, a manager that is down or silent for five seconds, and 503. (503: a shard is unavailable, or
+the manager cannot tell whether the change would survive a crash.) After 429, every request is sent again, as soon as
+its `Retry-After` says: the API key has exceeded a limit, and nothing was carried out.
 """
 
 import json
 import logging
 import math
+import os
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,12 +25,24 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote
 
-from workmanager.errors import ClientError, UsageError
+from workmanager.errors import ClientError, Conflict, NotFound, Unavailable, UsageError, client_error
 from workmanager.http.callbacks import Callbacks
 from workmanager.http.operations import Operations
 from workmanager.http.schedules import Schedules
 from workmanager.http.submission import Batch, JobOptions, Submission, has_id, job_json, split_into_batches
 from workmanager.http.transport import Transport
+
+__all__ = [
+    "FINAL_STATUSES",
+    "Client",
+    "ClientError",
+    "Completed",
+    "Conflict",
+    "JobView",
+    "NotFound",
+    "Unavailable",
+    "UsageError",
+]
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +50,7 @@ JobView = dict[str, Any]
 """The answer of `GET /jobs/{id}`."""
 
 FINAL_STATUSES = frozenset({"finished", "failed", "stopped", "canceled"})
+DEFAULT_URL = "http://127.0.0.1:5000"
 MAX_WAIT_SECONDS = 55
 """The longest `wait_seconds` that managers accept."""
 MAX_WAIT_IDS = 10_000
@@ -76,6 +90,18 @@ class Client:
         self.callbacks = Callbacks(self._transport)
         self.operations = Operations(self._transport)
         self.schedules = Schedules(self._transport)
+
+    @classmethod
+    def from_environment(cls, *, retry_seconds: float = 15.0) -> Self:
+        """Return a client of the managers in `WORKMANAGER_URL`, with the API key in `WORKMANAGER_API_KEY`.
+
+        These are the variables of the commands. The URLs are separated by commas; default: `http://127.0.0.1:5000`.
+
+        Raises:
+            UsageError: a URL is not http:// or https://.
+        """
+        urls = [url.strip() for url in os.environ.get("WORKMANAGER_URL", "").split(",") if url.strip()]
+        return cls(urls or DEFAULT_URL, os.environ.get("WORKMANAGER_API_KEY") or None, retry_seconds=retry_seconds)
 
     def close(self) -> None:
         self._transport.close()
@@ -477,11 +503,13 @@ def _can_be_sent_again(result: str | ClientError, *, has_id: bool) -> bool:
 
 def _retry_after_seconds(result: str | ClientError) -> float:
     """Return how long a refused line of a batch asks to wait."""
-    seconds = result.problem.get("retry_after") if isinstance(result, ClientError) else None
-    return seconds if isinstance(seconds, int | float) else 0.0
+    return (result.retry_after_seconds or 0.0) if isinstance(result, ClientError) else 0.0
 
 
 def _batch_error(error: Any) -> ClientError:
     problem: dict[str, Any] = error if isinstance(error, dict) else {"detail": str(error)}
-    message = problem.get("detail") or problem.get("title") or "refused"
-    return ClientError(str(message), problem.get("status"), problem)
+    message = str(problem.get("detail") or problem.get("title") or "refused")
+    if problem.get("status") is None:
+        return ClientError(message, None, problem)  # Not `Unavailable`: a manager has answered.
+    seconds = problem.get("retry_after")
+    return client_error(message, problem["status"], problem, seconds if isinstance(seconds, int | float) else None)

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from workmanager.errors import ClientError, UsageError
+from workmanager.errors import ClientError, Unavailable, UsageError, client_error
 
 EXAMPLE_URL = "http://127.0.0.1:5000"
 CONNECT_TIMEOUT_SECONDS = 3.0
@@ -118,7 +118,9 @@ class Transport:
                     method, self._urls[current] + path, params=_without_none(params), timeout=timeout, **body
                 )
             except httpx.TransportError as error:
-                failure = ClientError(f"no answer from {self._urls[current]}: {error or type(error).__name__}")
+                failure: ClientError = Unavailable(
+                    f"no answer from {self._urls[current]}: {error or type(error).__name__}"
+                )
                 failure.__cause__ = error
                 can_retry = idempotent or isinstance(error, NOT_SENT)
             else:
@@ -132,7 +134,7 @@ class Transport:
                 )
                 # Another manager is asked at once, unless the caller is told to be slower.
                 if pause_seconds or is_refused:
-                    pause_seconds = max(pause_seconds, _retry_after_seconds(answer))
+                    pause_seconds = max(pause_seconds, failure.retry_after_seconds or 0.0)
             failure.retried = may_be_done
             if not can_retry or time.monotonic() + pause_seconds > deadline:
                 raise failure
@@ -169,11 +171,6 @@ def _without_none(params: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (params or {}).items() if value is not None}
 
 
-def _retry_after_seconds(answer: httpx.Response) -> int:
-    value: str = answer.headers.get("Retry-After", "")
-    return int(value) if value.isdecimal() else 0
-
-
 def _error_from(answer: httpx.Response) -> ClientError:
     try:
         problem = answer.json()
@@ -182,4 +179,10 @@ def _error_from(answer: httpx.Response) -> ClientError:
     if not isinstance(problem, dict):
         problem = {}
     message = problem.get("detail") or problem.get("title") or answer.reason_phrase
-    return ClientError(f"{message} (HTTP {answer.status_code})", answer.status_code, problem)
+    told_seconds = answer.headers.get("Retry-After", "")
+    return client_error(
+        f"{message} (HTTP {answer.status_code})",
+        answer.status_code,
+        problem,
+        float(told_seconds) if told_seconds.isdecimal() else None,
+    )
