@@ -90,7 +90,8 @@ def is_hourly(expression: str) -> bool:
 
 def in_words(expression: str) -> str:
     """Return what a valid expression says, such as `At 01:30 every day`."""
-    return _ORDINAL.sub(_fix_ordinal, explain(_plain(expression)))
+    # A day of the month and one of the week: either will do, but cronsim's words join them with "and".
+    return _ORDINAL.sub(_fix_ordinal, explain(_plain(expression))).replace(" and on ", " or on ")
 
 
 def _plain(expression: str) -> str:
