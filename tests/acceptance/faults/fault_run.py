@@ -18,6 +18,7 @@ import redis
 
 from tests.acceptance.faults.catalogue import FAULTS
 from tests.acceptance.faults.delivery_ledger import DeliveryLedger, Verdict, check_deliveries, is_within
+from tests.acceptance.faults.family_watch import FamilyWatch
 from tests.acceptance.faults.fault_context import FaultContext
 from tests.acceptance.faults.fault_plan import FaultStep
 from tests.acceptance.faults.fault_report import FaultReport, complaints, figures_by_fault, text_table
@@ -63,8 +64,8 @@ class FaultRun:
         started_at = time.monotonic()
         system = SystemUnderTest(self.directory, self.server_binary)
         clients = LoadClients(system.urls, DeliveryLedger(), seed=self.seed)
-        schedules = ScheduleWatch(system.urls)
-        wrong_instants: list[str] = []
+        schedules, families = ScheduleWatch(system.urls), FamilyWatch(system.urls)
+        wrong_watched: list[str] = []
         found: Mapping[str, Any] = {}
         trouble = ""
         try:
@@ -72,12 +73,14 @@ class FaultRun:
                 await system.start()
                 clients.start()
                 await schedules.start()
+                families.start()
                 await asyncio.sleep(_WARM_UP_SECONDS)
                 for step in steps:
                     await asyncio.sleep(step.pause_seconds)
                     await self._run_step(step, system, clients)
                 await clients.stop_submitting()
-                wrong_instants = await schedules.violations()
+                wrong_watched = await families.violations(self._excused_times())
+                wrong_watched += await schedules.violations()
                 await self._wait_until_delivered(clients)
                 await clients.close()
                 found = await LoadClients(system.urls, clients.ledger, seed=self.seed).find_results(
@@ -98,8 +101,12 @@ class FaultRun:
         return self._summary(
             clients.ledger,
             verdict,
-            schedules.instants,
-            wrong_instants,
+            {
+                "schedule_instants": schedules.instants,
+                "family_jobs": families.jobs,
+                "callbacks": families.callbacks,
+            },
+            wrong_watched,
             seconds,
             interrupted=interrupted,
             trouble=trouble,
@@ -168,8 +175,8 @@ class FaultRun:
         self,
         ledger: DeliveryLedger,
         verdict: Verdict,
-        instants: int,
-        wrong_instants: list[str],
+        watched: Mapping[str, int],
+        wrong_watched: list[str],
         seconds: float,
         *,
         interrupted: bool,
@@ -196,9 +203,9 @@ class FaultRun:
             "by_fault": figures,
             "recovered": all(report.recovered for report in self._reports),
             **{name: len(ids) for name, ids in asdict(verdict).items()},
-            "schedule_instants": instants,
+            **watched,
             "missing_oldest_seconds": round(max(missing_ages, default=0.0), 2),
-            "complaints": [*wrong, *wrong_instants, *([trouble] if trouble else [])],
+            "complaints": [*wrong, *wrong_watched, *([trouble] if trouble else [])],
         }
         _print(summary)
         return summary

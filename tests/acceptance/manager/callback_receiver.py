@@ -45,25 +45,28 @@ class Reply:
 
 
 class Receiver:
-    """A server on 127.0.0.1.
+    """A server.
 
     Args:
         answer: gives the reply to each request.
     """
 
-    def __init__(self, answer: Callable[[Received], Reply] = lambda _: Reply(), port: int = 0) -> None:
+    def __init__(
+        self, answer: Callable[[Received], Reply] = lambda _: Reply(), port: int = 0, address: str = "127.0.0.1"
+    ) -> None:
         self.answer = answer
         self.requests: list[Received] = []
+        self.address = address
         self.port = port
         self.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/in"
+        return f"http://{self.address}:{self.port}/in"
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     def start(self) -> None:
         """Start to serve, again on the same port after `stop`."""
@@ -97,7 +100,7 @@ class Receiver:
             def handle_error(self, *_: object) -> None:
                 """Senders may break off."""
 
-        self._server = Server(("127.0.0.1", self.port), Handler)
+        self._server = Server((self.address, self.port), Handler)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
