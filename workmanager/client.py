@@ -27,9 +27,11 @@ from urllib.parse import quote
 
 from workmanager.errors import ClientError, Conflict, NotFound, Unavailable, UsageError, client_error
 from workmanager.http.callbacks import Callbacks
+from workmanager.http.job_events import JobEvent, follow_job
 from workmanager.http.operations import Operations
 from workmanager.http.schedules import Schedules
 from workmanager.http.submission import Batch, JobOptions, Submission, has_id, job_json, split_into_batches
+from workmanager.http.system import System
 from workmanager.http.transport import Transport
 
 __all__ = [
@@ -70,7 +72,9 @@ class Client:
 
     Attributes:
         callbacks: lists and shows callbacks, sends them again, fetches those for a listener.
+        operations: requeues, cancels or deletes all jobs that match.
         schedules: creates, shows, changes and deletes schedules.
+        system: shows workers, the audit stream and metrics.
     """
 
     def __init__(self, urls: str | Sequence[str], key: str | None = None, *, retry_seconds: float = 15.0) -> None:
@@ -90,6 +94,7 @@ class Client:
         self.callbacks = Callbacks(self._transport)
         self.operations = Operations(self._transport)
         self.schedules = Schedules(self._transport)
+        self.system = System(self._transport)
 
     @classmethod
     def from_environment(cls, *, retry_seconds: float = 15.0) -> Self:
@@ -289,6 +294,15 @@ class Client:
         """Cancel a waiting job, or kill a running one. A job that has ended is a `ClientError` 409."""
         return self._change(job_id, "cancel", done={"canceled", "stopped"})
 
+    def delete(self, job_id: str) -> None:
+        """Delete a job and everything stored about it. One that runs is a `ClientError` 409: cancel it first."""
+        try:
+            self._transport.request("DELETE", _job_path(job_id), idempotent=True)
+        except ClientError as error:
+            # An earlier attempt deleted it, but its answer was lost.
+            if not (error.retried and error.status == HTTPStatus.NOT_FOUND):
+                raise
+
     def requeue(self, job_id: str) -> JobView:
         """Run a job again that has failed, was stopped or was canceled."""
         return self._change(job_id, "requeue", done={"started", "finished"})
@@ -371,6 +385,10 @@ class Client:
         """Return what a job has logged: `lines`, and `after`, with which the next call returns those that follow."""
         params = {} if after is None else {"after": after}
         return dict(self._transport.request_json("GET", f"{_job_path(job_id)}/logs", idempotent=True, params=params))
+
+    def events(self, job_id: str) -> Iterator[JobEvent]:
+        """Yield what happens to a job as it happens, until it has ended: statuses, progress and log lines."""
+        return follow_job(self._transport, f"{_job_path(job_id)}/events")
 
     def limits(self) -> list[dict[str, Any]]:
         """Return limits of jobs, with who uses them; those under which a job has begun last come first."""

@@ -11,6 +11,8 @@ import pytest
     [
         ("manager.__main__", "boto3"),
         ("worker_node.__main__", "rq"),
+        # A command that is wrong, or is asked for help, sends nothing.
+        ("workmanager.client", "httpx"),
         ("worker_node.executor.__main__", "redis"),
         # These run code of their own in each fork for an isolated job.
         *(("worker_node.executor.__main__", library) for library in ("threading", "logging", "random")),

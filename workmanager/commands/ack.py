@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from workmanager.client import Client
 from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.ids import add_ids, read_ids
 from workmanager.errors import ClientError, WorkManagerError
+
+if TYPE_CHECKING:
+    from workmanager.client import Client
 
 MAX_SHOWN_IDS = 10
 
@@ -13,9 +17,9 @@ MAX_SHOWN_IDS = 10
 def main(arguments: Sequence[str]) -> int:
     """Fail if a result was not waiting for it: the others are acknowledged all the same."""
     parser = client_parser("ack", __doc__)
-    parser.add_argument("id", nargs="+", metavar="ID")
+    add_ids(parser)
     options = parser.parse_args(arguments)
-    ids = list(dict.fromkeys(options.id))
+    ids = read_ids(options.id)
     with open_client(options) as client:
         missing = len(ids) - client.ack(ids)
         if missing > 0:
@@ -33,7 +37,7 @@ def _describe(missing: int, ids: Sequence[str], unknown: Sequence[str]) -> str:
     return message
 
 
-def _exists(client: Client, job_id: str) -> bool:
+def _exists(client: "Client", job_id: str) -> bool:
     try:
         client.job(job_id)
     except ClientError as error:

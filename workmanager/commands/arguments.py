@@ -3,10 +3,12 @@
 import argparse
 import json
 import os
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from workmanager.client import Client
 from workmanager.errors import UsageError
+
+if TYPE_CHECKING:
+    from workmanager.client import Client
 
 RETRY_SECONDS = 8.0
 """Longer than a failover takes; a person is waiting."""
@@ -55,15 +57,23 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def client_parser(command: str, description: str | None) -> CommandParser:
-    """Return a parser with `--url`, `--key` and `--json`."""
+def field_names(text: str) -> list[str]:
+    """Parse names separated by commas (an argparse type)."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} does not have the form NAME,NAME.NAME,...")
+    return names
+
+
+def client_parser(command: str, description: str | None, *, lists: bool = False) -> CommandParser:
+    """Return a parser with the options of `add_client_options`."""
     parser = CommandParser(prog=f"workmanager {command}", description=description)
-    add_client_options(parser)
+    add_client_options(parser, lists=lists)
     return parser
 
 
-def add_client_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--url`, `--key` and `--json`."""
+def add_client_options(parser: argparse.ArgumentParser, *, lists: bool = False) -> None:
+    """Add `--url`, `--key`, `--json` and `--fields`, and with `lists` also `-q`."""
     parser.add_argument(
         "--url",
         action="append",
@@ -71,10 +81,17 @@ def add_client_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--key", help="API key (default: WORKMANAGER_API_KEY)")
     parser.add_argument("--json", action="store_true", help="print JSON, one value per line")
+    parser.add_argument(
+        "--fields", type=field_names, metavar="NAME,...", help="print only these fields; a.b is the field b of a"
+    )
+    if lists:
+        parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but what names each, for scripts")
 
 
-def open_client(options: argparse.Namespace) -> Client:
+def open_client(options: argparse.Namespace) -> "Client":
     """Return the client that the options describe, or else the environment."""
+    from workmanager.client import Client  # Here, because neither help nor a wrong option needs it.
+
     url_lists = options.url or [os.environ.get("WORKMANAGER_URL") or DEFAULT_URL]
     urls = [url.strip() for text in url_lists for url in text.split(",") if url.strip()]
     key = options.key or os.environ.get("WORKMANAGER_API_KEY")

@@ -7,11 +7,11 @@ from itertools import islice
 from typing import Any
 
 from workmanager.commands.arguments import CommandParser, add_client_options, open_client, positive_int
-from workmanager.commands.output import print_fields, print_json, print_table
+from workmanager.commands.output import print_fields, print_one, print_rows
 from workmanager.errors import UsageError
 
 STATUSES = ("waiting", "failing", "delivered", "dead")
-COLUMNS = ("id", "event", "host", "status", "tries", "next_attempt_at", "last")
+COLUMNS = ("id", "event", "host", "status", "tries", "next_attempt_at", "last_attempt")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,17 +21,16 @@ def main(arguments: Sequence[str]) -> int:
     with open_client(options) as client:
         match options.action:
             case "show":
-                _print_one(options, client.callbacks.show(options.id))
+                print_one(options, client.callbacks.show(options.id), _show)
             case "retry":
-                _print_one(options, client.callbacks.retry(options.id))
+                print_one(options, client.callbacks.retry(options.id), _show)
             case "replay":
-                answer = {"callbacks": client.callbacks.replay(since=options.since, host=options.host)}
-                print_json(answer) if options.json else print_fields(answer)
+                print_one(options, {"callbacks": client.callbacks.replay(since=options.since, host=options.host)})
             case _:
                 found = client.callbacks.list(
                     status=options.status, host=options.host, page_size=min(options.limit, 1000)
                 )
-                _print_list(options, list(islice(found, options.limit)))
+                print_rows(options, islice(found, options.limit), COLUMNS, shown=_shown, truncate=False)
     return 0
 
 
@@ -52,7 +51,7 @@ def _parser() -> CommandParser:
     for action in (listing, replay):
         action.add_argument("--host", metavar="NAME:PORT", help="only those for this host and port")
     for action in (listing, show, retry, replay):
-        add_client_options(action)
+        add_client_options(action, lists=action is listing)
     return parser
 
 
@@ -66,21 +65,13 @@ def _instant(text: str) -> datetime:
     return instant
 
 
-def _print_one(options: argparse.Namespace, callback: Mapping[str, Any]) -> None:
-    if options.json:
-        print_json(callback)
-        return
+def _show(callback: Mapping[str, Any]) -> None:
     shown = {name: value for name, value in callback.items() if name not in ("attempts", "last_attempt")}
     print_fields(shown | {"attempts": "\n".join(map(_attempt, callback["attempts"])) or None})
 
 
-def _print_list(options: argparse.Namespace, callbacks: Sequence[Mapping[str, Any]]) -> None:
-    if options.json:
-        for callback in callbacks:
-            print_json(callback)
-    elif callbacks:
-        rows = [[*map(callback.get, COLUMNS[:-1]), _outcome(callback["last_attempt"])] for callback in callbacks]
-        print_table([name.upper() for name in COLUMNS], rows, truncate=False)
+def _shown(name: str, value: Any) -> Any:
+    return _outcome(value) if name == "last_attempt" else value
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:

@@ -1,16 +1,15 @@
-"""`workmanager cancel`: cancel a waiting job, or stop a running one."""
+"""`workmanager cancel`: cancel waiting jobs, and stop running ones. `requeue` runs them again."""
 
 from collections.abc import Sequence
 
 from workmanager.commands.arguments import client_parser, open_client
-from workmanager.commands.output import print_fields, print_json
+from workmanager.commands.ids import add_ids, change_each, read_ids
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = client_parser("cancel", __doc__)
-    parser.add_argument("id", metavar="ID")
+    add_ids(parser)
     options = parser.parse_args(arguments)
+    ids = read_ids(options.id)
     with open_client(options) as client:
-        job = client.cancel(options.id)
-    print_json(job) if options.json else print_fields(job)
-    return 0
+        return change_each(options, ids, client.cancel, "cancel")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from workmanager.commands.arguments import client_parser, open_client
-from workmanager.commands.output import print_json, print_line
+from workmanager.commands.output import print_line, print_one
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -11,6 +11,5 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("id", metavar="ID")
     options = parser.parse_args(arguments)
     with open_client(options) as client:
-        answer = client.explain(options.id)
-    print_json(answer) if options.json else print_line(answer["sentence"])
+        print_one(options, client.explain(options.id), lambda answer: print_line(answer["sentence"]))
     return 0

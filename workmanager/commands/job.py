@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workmanager.commands.arguments import client_parser, open_client, positive_int
-from workmanager.commands.output import print_fields, print_json, printable
+from workmanager.commands.output import print_fields, print_one, printable
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,8 +15,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     with open_client(options) as client:
-        job = client.job(options.id, wait_seconds=options.wait)
-    print_json(job) if options.json else print_job(job)
+        print_one(options, client.job(options.id, wait_seconds=options.wait), print_job)
     return 0
 
 

@@ -4,13 +4,13 @@ import itertools
 from collections.abc import Sequence
 
 from workmanager.commands.arguments import client_parser, open_client, positive_int
-from workmanager.commands.output import print_json, print_table
+from workmanager.commands.output import print_rows
 
 COLUMNS = ("id", "status", "function", "queue", "enqueued_at", "ended_at")
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = client_parser("jobs", __doc__)
+    parser = client_parser("jobs", __doc__, lists=True)
     parser.add_argument("--status", help="list only queued, scheduled, started, finished, failed, ... jobs")
     parser.add_argument("--queue", metavar="NAME", help="list only jobs of this queue")
     parser.add_argument("--label", metavar="NAME=VALUE", help="list only jobs with this label, the newest first")
@@ -19,10 +19,5 @@ def main(arguments: Sequence[str]) -> int:
     with open_client(options) as client:
         label = None if options.label is None else options.label.replace("=", ":", 1)
         matching = client.jobs(status=options.status, queue=options.queue, label=label)
-        jobs = list(itertools.islice(matching, options.limit))
-    if options.json:
-        for job in jobs:
-            print_json(job)
-    elif jobs:
-        print_table([name.upper() for name in COLUMNS], [[job.get(name) for name in COLUMNS] for job in jobs])
+        print_rows(options, itertools.islice(matching, options.limit), COLUMNS)
     return 0

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workmanager.commands.arguments import CommandParser, add_client_options, open_client
-from workmanager.commands.output import print_fields, print_json, print_table
+from workmanager.commands.confirm import add_confirmation, confirm
+from workmanager.commands.output import print_fields, print_one, print_rows
 from workmanager.errors import UsageError
 
 SCOPES = ("jobs:write", "jobs:read", "results:pull", "admin")
@@ -32,23 +33,25 @@ def main(arguments: Sequence[str]) -> int:
     with open_client(options) as client:
         match options.action:
             case "create":
-                _print_key(
-                    options, client.create_key(options.scope, options.queue or (), options.expires, _limits(options))
-                )
+                key = client.create_key(options.scope, options.queue or (), options.expires, _limits(options))
+                print_one(options, key, _show_new)
             case "roll":
-                _print_key(options, client.roll_key(options.id, options.overlap))
+                print_one(options, client.roll_key(options.id, options.overlap), _show_new)
             case "limit":
                 limits = _limits(options)
                 if not limits:
                     raise UsageError("give a limit to change, such as --requests-per-second 50")
-                key = client.limit_key(options.id, limits)
-                print_json(key) if options.json else print_fields({"id": key["id"], **key["limits"]})
+                print_one(
+                    options,
+                    client.limit_key(options.id, limits),
+                    lambda key: print_fields({"id": key["id"], **key["limits"]}),
+                )
             case "revoke":
+                confirm(options, f"revoke key {options.id}")
                 client.revoke_key(options.id)
-                answer = {"id": options.id, "revoked": True}
-                print_json(answer) if options.json else print_fields(answer)
+                print_one(options, {"id": options.id, "revoked": True})
             case _:
-                _print_list(options, client.keys())
+                print_rows(options, client.keys(), COLUMNS, shown=_shown)
     return 0
 
 
@@ -77,8 +80,9 @@ def _parser() -> CommandParser:
             action.add_argument(option, type=_limit, default=argparse.SUPPRESS, metavar=metavar, help=help_text)
     revoke = actions.add_parser("revoke", help="revoke a key: within 5 seconds no manager accepts it")
     revoke.add_argument("id", metavar="ID")
+    add_confirmation(revoke)
     for action in (create, listing, roll, limit, revoke):
-        add_client_options(action)
+        add_client_options(action, lists=action is listing)
     return parser
 
 
@@ -105,20 +109,9 @@ def _limits(options: argparse.Namespace) -> dict[str, float | None]:
     return {name: getattr(options, name) for name in LIMITS if hasattr(options, name)}
 
 
-def _print_key(options: argparse.Namespace, key: Mapping[str, Any]) -> None:
-    if options.json:
-        print_json(key)
-        return
+def _show_new(key: Mapping[str, Any]) -> None:
     print_fields({name: _shown(name, key[name]) for name in ("id", "scopes", "queues", "expires_at", "limits", "key")})
     print("Keep the key now: it is not shown again.")
-
-
-def _print_list(options: argparse.Namespace, keys: Sequence[Mapping[str, Any]]) -> None:
-    if options.json:
-        for key in keys:
-            print_json(key)
-    elif keys:
-        print_table([name.upper() for name in COLUMNS], [[_shown(name, key[name]) for name in COLUMNS] for key in keys])
 
 
 def _shown(name: str, value: Any) -> Any:

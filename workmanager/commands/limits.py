@@ -1,11 +1,11 @@
 """`workmanager limits`: list, show, set and delete limits of how many jobs run."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from workmanager.commands.arguments import CommandParser, add_client_options, open_client
-from workmanager.commands.output import print_fields, print_json, print_table
+from workmanager.commands.output import print_one, print_rows
 from workmanager.errors import UsageError
 
 COLUMNS = ("key", "concurrency", "rate", "burst", "running", "blocked_lanes", "fixed")
@@ -18,19 +18,14 @@ def main(arguments: Sequence[str]) -> int:
     with open_client(options) as client:
         match options.action:
             case "set":
-                _print(options, client.set_limit(options.key_of_limit, **_numbers(options)))
+                print_one(options, client.set_limit(options.key_of_limit, **_numbers(options)))
             case "show":
-                _print(options, client.limit(options.key_of_limit))
+                print_one(options, client.limit(options.key_of_limit))
             case "delete":
                 client.delete_limit(options.key_of_limit)
-                _print(options, {"key": options.key_of_limit, "deleted": True})
+                print_one(options, {"key": options.key_of_limit, "deleted": True})
             case _:
-                limits = client.limits()
-                if options.json:
-                    for limit in limits:
-                        print_json(limit)
-                else:
-                    print_table(COLUMNS, [[limit[name] for name in COLUMNS] for limit in limits])
+                print_rows(options, client.limits(), COLUMNS, key="key")
     return 0
 
 
@@ -47,7 +42,7 @@ def _parser() -> CommandParser:
     setting.add_argument("--rate", metavar="N/TIME", help="how many may begin in a time, such as 100/1m")
     setting.add_argument("--burst", type=int, metavar="N", help="with --rate: how many may begin at once (default 1)")
     for action in (listing, show, setting, delete):
-        add_client_options(action)
+        add_client_options(action, lists=action is listing)
     return parser
 
 
@@ -55,7 +50,3 @@ def _numbers(options: argparse.Namespace) -> dict[str, Any]:
     if options.concurrency is None and options.rate is None:
         raise UsageError("give --concurrency N, --rate N/TIME, or both")
     return {"concurrency": options.concurrency, "rate": options.rate, "burst": options.burst}
-
-
-def _print(options: argparse.Namespace, fields: Mapping[str, Any]) -> None:
-    print_json(fields) if options.json else print_fields(fields)

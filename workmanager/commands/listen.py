@@ -7,14 +7,15 @@ minute.
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from workmanager.client import Client
 from workmanager.commands.arguments import client_parser, open_client, positive_int
 from workmanager.commands.output import print_error, print_json, print_line
 from workmanager.errors import UsageError
+
+if TYPE_CHECKING:
+    import httpx
 
 WAIT_SECONDS = 40
 DEFAULT_NAME = "default"
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _listen(client: Client, options: argparse.Namespace) -> None:
+    import httpx
+
     taken = 0
     with httpx.Client(timeout=FORWARD_SECONDS, trust_env=False) as local:
         while options.count is None or taken < options.count:
@@ -50,8 +53,10 @@ def _listen(client: Client, options: argparse.Namespace) -> None:
                 _print(options, callback, outcome)
 
 
-def _forward(local: httpx.Client, url: str, callback: Mapping[str, Any]) -> str:
+def _forward(local: "httpx.Client", url: str, callback: Mapping[str, Any]) -> str:
     """Post a callback; return the status of the answer, or why there is none."""
+    import httpx
+
     try:
         answer = local.post(url, content=callback["body"].encode(), headers=callback["headers"])
     except (httpx.HTTPError, httpx.InvalidURL) as error:

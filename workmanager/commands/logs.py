@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from workmanager.commands.arguments import client_parser, open_client
-from workmanager.commands.output import print_error, print_json, print_line, printable
+from workmanager.commands.output import print_error, print_line, print_one, printable
 
 FOLLOW_SECONDS = 0.5
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
                 print_error(f"workmanager: the first {page['dropped']} lines are not kept any more")
             is_first = False
             for line in page["lines"]:
-                print_json(line) if options.json else print_line(f"{line['at']}  {printable(line['text'])}")
+                print_one(options, line, lambda it: print_line(f"{it['at']}  {printable(it['text'])}"))
             after = page["after"]
             # A full page may not be the last one.
             if not page["lines"] and (page["ended"] or not options.follow):

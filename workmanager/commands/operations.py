@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workmanager.client import Client
 from workmanager.commands.arguments import CommandParser, add_client_options, open_client, positive_int
-from workmanager.commands.output import print_fields, print_json, print_table
+from workmanager.commands.confirm import add_confirmation, confirm
+from workmanager.commands.output import print_one, print_rows
 from workmanager.errors import UsageError
 
+if TYPE_CHECKING:
+    from workmanager.client import Client
+
 ACTIONS = ("requeue", "cancel", "delete")
+DESTRUCTIVE = ("cancel", "delete")
 FILTERS = ("status", "queue", "function", "label", "reason")
 COLUMNS = ("id", "action", "filter", "status", "matched", "changed", "refused", "created_at")
 POLL_SECONDS = 0.5
@@ -27,14 +31,16 @@ def main(arguments: Sequence[str]) -> int:
                     raise UsageError(f"say which jobs: give at least one of --{', --'.join(FILTERS)}")
                 if options.label is not None:
                     job_filter["label"] = options.label.replace("=", ":", 1)
+                if options.action in DESTRUCTIVE and not options.dry_run:
+                    confirm(options, f"{options.action} all jobs with {_cell('filter', _given(job_filter))}")
                 operation = client.operations.start(options.action, dry_run=options.dry_run, **job_filter)
-                _show(_wait(client, operation) if options.wait else operation, as_json=options.json)
+                print_one(options, _wait(client, operation) if options.wait else operation)
             case "list":
-                _list(client.operations.list(options.limit), as_json=options.json)
+                print_rows(options, client.operations.list(options.limit), COLUMNS, shown=_cell)
             case "show":
-                _show(client.operations.show(options.id), as_json=options.json)
+                print_one(options, client.operations.show(options.id))
             case _:
-                _show(client.operations.cancel(options.id), as_json=options.json)
+                print_one(options, client.operations.cancel(options.id))
     return 0
 
 
@@ -48,7 +54,7 @@ def _parser() -> CommandParser:
     start.add_argument("--function", metavar="NAME", help="jobs that call this function")
     start.add_argument("--label", metavar="NAME=VALUE", help="jobs with this label")
     start.add_argument("--reason", help="jobs that failed for this reason: exception, timeout, worker_lost, rejected")
-    start.add_argument("--dry-run", action="store_true", help="only count them")
+    add_confirmation(start, dry_run="only count them")
     start.add_argument("--wait", action="store_true", help="wait until it has ended")
     listing = verbs.add_parser("list", help="list operations, the latest first")
     listing.add_argument("--limit", type=positive_int, default=20, metavar="N", help="list at most N (default 20)")
@@ -57,28 +63,20 @@ def _parser() -> CommandParser:
     for verb in (show, cancel):
         verb.add_argument("id", metavar="ID")
     for verb in (start, listing, show, cancel):
-        add_client_options(verb)
+        add_client_options(verb, lists=verb is listing)
     return parser
 
 
-def _wait(client: Client, operation: Mapping[str, Any]) -> Mapping[str, Any]:
+def _wait(client: "Client", operation: Mapping[str, Any]) -> Mapping[str, Any]:
     while operation["ended_at"] is None:
         time.sleep(POLL_SECONDS)
         operation = client.operations.show(operation["id"])
     return operation
 
 
-def _show(operation: Mapping[str, Any], *, as_json: bool) -> None:
-    print_json(operation) if as_json else print_fields(operation)
+def _given(job_filter: Mapping[str, str | None]) -> Mapping[str, str]:
+    return {name: value for name, value in job_filter.items() if value is not None}
 
 
-def _list(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        for operation in found:
-            print_json(operation)
-        return
-    print_table(COLUMNS, [[_cell(operation[name]) for name in COLUMNS] for operation in found])
-
-
-def _cell(value: Any) -> Any:
+def _cell(name: str, value: Any) -> Any:
     return " ".join(f"{name}={text}" for name, text in value.items()) if isinstance(value, dict) else value

@@ -1,11 +1,91 @@
 """How commands print: JSON lines for programs, short tables for people."""
 
+import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from workmanager.commands.terminal import BOLD, STYLES, styled
+from workmanager.errors import UsageError
+
 MAX_CELL_CHARACTERS = 64
+
+
+def print_rows(
+    options: argparse.Namespace,
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    key: str = "id",
+    shown: Callable[[str, Any], Any] | None = None,
+    truncate: bool = True,
+) -> None:
+    """Print a list as its options say: `-q` the names alone, `--json` one object per line, otherwise a table.
+
+    Args:
+        columns: of the table, unless `--fields` names others.
+        key: the field that names a row.
+        shown: gives the text of a cell by its column and value.
+        truncate: at most 64 characters a cell.
+
+    Raises:
+        UsageError: `--fields` names one that there is not.
+    """
+    if options.quiet:
+        for row in rows:
+            print_line(str(row[key]))
+    elif options.json:
+        for row in rows:
+            print_json(select_fields(row, options.fields))
+    elif rows := list(rows):
+        names = options.fields or columns
+        selected = [select_fields(row, options.fields) for row in rows]
+        cells = [[(shown or _as_it_is)(name, row.get(name)) for name in names] for row in selected]
+        print_table([name.upper() for name in names], cells, truncate=truncate)
+
+
+def print_one(
+    options: argparse.Namespace,
+    value: Mapping[str, Any],
+    show: Callable[[Mapping[str, Any]], None] | None = None,
+) -> None:
+    """Print one object as its options say: with `--json` in a line, otherwise by `show` or one field per line.
+
+    Raises:
+        UsageError: `--fields` names one that there is not.
+    """
+    selected = select_fields(value, options.fields)
+    if options.json:
+        print_json(selected)
+    elif options.fields or show is None:
+        print_fields(selected)
+    else:
+        show(value)
+
+
+def select_fields(value: Mapping[str, Any], fields: Sequence[str] | None) -> Mapping[str, Any]:
+    """Return these fields of an object; `a.b` is the field `b` of the field `a`, null if `a` has none.
+
+    Raises:
+        UsageError: there is no such field.
+    """
+    if not fields:
+        return value
+    selected = {}
+    for name in fields:
+        first, *rest = name.split(".")
+        if first not in value:
+            raise UsageError(f"there is no field {first!r}; there are {', '.join(value)}")
+        inner = value[first]
+        for part in rest:
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        selected[name] = inner
+    return selected
+
+
+def _as_it_is(name: str, value: Any) -> Any:
+    return value
 
 
 def print_json(value: Any) -> None:
@@ -31,8 +111,12 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, trunc
     """Print columns as wide as their content; with `truncate`, at most 64 characters a cell."""
     lines = [[_cell(value, MAX_CELL_CHARACTERS if truncate else None) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *lines, strict=True)]
-    for line in [list(headings), *lines]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print(styled("  ".join(map(str.ljust, headings, widths)).rstrip(), BOLD, sys.stdout))
+    for line in lines:
+        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        last = max((index for index, cell in enumerate(line) if cell), default=0)
+        padded[last:] = [line[last]]
+        print("  ".join(styled(text, STYLES.get(cell), sys.stdout) for text, cell in zip(padded, line, strict=False)))
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:

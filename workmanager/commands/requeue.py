@@ -1,21 +1,24 @@
-"""`workmanager requeue`: run an ended job again, or all failed jobs of a queue."""
+"""`workmanager requeue`: run ended jobs again, or all failed jobs of a queue."""
 
 from collections.abc import Sequence
 
 from workmanager.commands.arguments import client_parser, open_client
-from workmanager.commands.output import print_fields, print_json
+from workmanager.commands.ids import add_ids, change_each, read_ids
+from workmanager.commands.output import print_one
 from workmanager.errors import UsageError
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = client_parser("requeue", __doc__)
-    parser.add_argument("id", nargs="?", metavar="ID", help="an ended job")
+    add_ids(parser, optional=True)
     parser.add_argument("--queue", metavar="NAME", help="with --failed: a queue")
     parser.add_argument("--failed", action="store_true", help="requeue all failed jobs of the queue")
     options = parser.parse_args(arguments)
     if bool(options.id) == bool(options.queue) or bool(options.queue) != options.failed:
         raise UsageError("give either an ID, or --queue NAME --failed (see workmanager requeue --help)")
+    ids = read_ids(options.id)
     with open_client(options) as client:
-        answer = client.requeue(options.id) if options.id else client.requeue_failed(options.queue)
-    print_json(answer) if options.json else print_fields(answer)
-    return 0
+        if options.failed:
+            print_one(options, client.requeue_failed(options.queue))
+            return 0
+        return change_each(options, ids, client.requeue, "requeue")

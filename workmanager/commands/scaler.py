@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workmanager.commands.arguments import client_parser, open_client, positive_int
-from workmanager.commands.output import print_fields, print_json, print_line, print_table
+from workmanager.commands.output import print_fields, print_line, print_one, print_table
 from workmanager.errors import UsageError
 
 DEFAULT_LINES = 20
@@ -75,13 +75,12 @@ def _number(option: str, text: str) -> int | float | None:
 def _print(options: argparse.Namespace, scaler: Mapping[str, Any]) -> None:
     if options.action == "log":
         for decision in reversed(scaler["decisions"][: options.lines or DEFAULT_LINES]):
-            print_json(decision) if options.json else print_line(f"{_utc(decision['at'])}  {decision['reason']}")
-    elif options.json:
-        print_json(scaler if options.action == "status" else {name: scaler[name] for name in ("paused", "limits")})
+            print_one(options, decision, lambda it: print_line(f"{_utc(it['at'])}  {it['reason']}"))
     elif options.action == "status":
-        _print_status(scaler)
+        print_one(options, scaler, _print_status)
     else:
-        print_fields({"paused": scaler["paused"], **scaler["limits"]})
+        changed = {name: scaler[name] for name in ("paused", "limits")}
+        print_one(options, changed, lambda it: print_fields({"paused": it["paused"], **it["limits"]}))
 
 
 def _print_status(scaler: Mapping[str, Any]) -> None:
@@ -103,7 +102,7 @@ def _print_status(scaler: Mapping[str, Any]) -> None:
     print_fields(fields)
     if scaler["instances"]:
         rows = [[instance[name] for name in INSTANCE_COLUMNS] for instance in scaler["instances"]]
-        print_table(INSTANCE_COLUMNS, rows)
+        print_table([name.upper() for name in INSTANCE_COLUMNS], rows)
 
 
 def _utc(at: float) -> str:

@@ -3,15 +3,18 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workmanager.commands.arguments import CommandParser, add_client_options, open_client
+from workmanager.commands.confirm import add_confirmation, confirm
 from workmanager.commands.job_options import add_job_options, job_options
-from workmanager.commands.output import print_fields, print_json, print_line, print_table
+from workmanager.commands.output import print_error, print_fields, print_line, print_one, print_rows, print_table
 from workmanager.commands.schedule_file import apply_file
 from workmanager.errors import UsageError
-from workmanager.http.schedules import Schedules
 from workmanager.http.submission import Submission, job_json
+
+if TYPE_CHECKING:
+    from workmanager.http.schedules import Schedules
 
 ACTIONS = "list | show | put | delete | pause | resume | trigger | preview | apply"
 COLUMNS = ("name", "description", "next", "last", "runs", "paused")
@@ -27,29 +30,29 @@ def main(arguments: Sequence[str]) -> int:
         schedules = client.schedules
         match options.action:
             case "list":
-                return _list(schedules, as_json=options.json)
+                _list(schedules, options)
             case "show":
-                _show(schedules.show(options.name), as_json=options.json)
+                print_one(options, schedules.show(options.name), _show)
             case "put":
                 saved = schedules.put(options.name, _body(options), dry_run=options.dry_run)
                 names = ("name", "outcome", "description", "next", "warning")
-                print_json(saved) if options.json else print_fields({name: saved.get(name) for name in names})
+                print_one(options, saved, lambda it: print_fields({name: it.get(name) for name in names}))
             case "delete":
+                confirm(options, f"delete schedule {options.name}")
                 schedules.delete(options.name)
-                answer = {"name": options.name, "deleted": True}
-                print_json(answer) if options.json else print_fields(answer)
+                print_one(options, {"name": options.name, "deleted": True})
             case "pause" | "resume":
                 name, note = options.name, options.note or ""
                 changed = schedules.pause(name, note) if options.action == "pause" else schedules.resume(name)
-                shown = {each: changed[each] for each in ("name", "paused", "next")}
-                print_json(changed) if options.json else print_fields(shown)
+                shown = ("name", "paused", "next")
+                print_one(options, changed, lambda it: print_fields({each: it[each] for each in shown}))
             case "trigger":
                 job_id = schedules.trigger(options.name)
-                print_json({"id": job_id}) if options.json else print_line(job_id)
+                print_one(options, {"id": job_id}, lambda it: print_line(it["id"]))
             case "preview":
-                _preview(schedules.preview(options.cron, options.timezone, options.limit), as_json=options.json)
+                print_one(options, schedules.preview(options.cron, options.timezone, options.limit), _preview)
             case _:
-                return apply_file(schedules, options.file, dry_run=options.dry_run, as_json=options.json)
+                return apply_file(schedules, options)
     return 0
 
 
@@ -73,7 +76,9 @@ def _parser() -> CommandParser:
             action.add_argument("name", metavar="NAME")
         if name in ("pause", "resume"):
             action.add_argument("--note", help="why" if name == "pause" else argparse.SUPPRESS)
-        add_client_options(action)
+        if name == "delete":
+            add_confirmation(action)
+        add_client_options(action, lists=name == "list")
     return parser
 
 
@@ -105,7 +110,7 @@ def _add_preview(preview: CommandParser) -> CommandParser:
 
 def _add_apply(apply: CommandParser) -> CommandParser:
     apply.add_argument("file", metavar="FILE", help="YAML, see docs/schedules.md; - for standard input")
-    apply.add_argument("--dry-run", action="store_true", help="only check the file, and say what would change")
+    add_confirmation(apply, dry_run="only check the file, and say what would change")
     return apply
 
 
@@ -119,25 +124,17 @@ def _body(options: argparse.Namespace) -> dict[str, Any]:
     return body | {"job": json.loads(job_json(submission))}
 
 
-def _list(schedules: Schedules, *, as_json: bool) -> int:
+def _list(schedules: "Schedules", options: argparse.Namespace) -> None:
     answer = schedules.list()
-    if as_json:
-        for schedule in answer["schedules"]:
-            print_json(schedule)
-    elif answer["schedules"]:
-        rows = [[_shown(name, each[name]) for name in COLUMNS] for each in answer["schedules"]]
-        print_table([name.upper() for name in COLUMNS], rows)
+    print_rows(options, answer["schedules"], COLUMNS, key="name", shown=_shown)
     for each in answer["unreadable"]:
-        print_line(f"{each['name']}: {each['problem']}")
+        print_error(f"workmanager: {each['name']}: {each['problem']}")
     if answer["shards_unavailable"]:
-        print_line(f"{answer['shards_unavailable']} shards do not answer: their schedules are missing")
-    return 0
+        missing = answer["shards_unavailable"]
+        print_error(f"workmanager: {missing} shards do not answer: their schedules are missing")
 
 
-def _show(schedule: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(schedule)
-        return
+def _show(schedule: Mapping[str, Any]) -> None:
     lists = ("upcoming", "clock_changes", "history")
     print_fields({name: value for name, value in schedule.items() if name not in lists})
     _print_instants("comes", schedule["upcoming"])
@@ -147,10 +144,7 @@ def _show(schedule: Mapping[str, Any], *, as_json: bool) -> None:
         print_table([name.upper() for name in HISTORY_COLUMNS], rows)
 
 
-def _preview(preview: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(preview)
-        return
+def _preview(preview: Mapping[str, Any]) -> None:
     print_line(preview["description"])
     _print_instants("", preview["instants"])
     _print_instants("clocks", preview["clock_changes"])

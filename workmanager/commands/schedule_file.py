@@ -3,26 +3,31 @@
 The whole file is checked before anything is changed. A schedule that is not in the file is deleted.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workmanager.commands.output import print_error, print_json, print_line
+from workmanager.commands.confirm import confirm
+from workmanager.commands.output import print_error, print_line, print_one
 from workmanager.errors import ClientError, UsageError, WorkManagerError
-from workmanager.http.schedules import Schedules
+
+if TYPE_CHECKING:
+    from workmanager.http.schedules import Schedules
 
 
-def apply_file(schedules: Schedules, path: str, *, dry_run: bool, as_json: bool) -> int:
+def apply_file(schedules: "Schedules", options: argparse.Namespace) -> int:
     """Apply a file; print a line for each schedule. Return 1 if the file has one that is refused: nothing is changed.
 
     Raises:
         UsageError: the file cannot be read, or is no list of schedules.
-        WorkManagerError: not all schedules that there are could be read, so none is changed.
+        WorkManagerError: not all schedules that there are could be read, or deleting some was not confirmed: none is
+            changed.
     """
-    wanted = read_schedule_file(path)
+    wanted = read_schedule_file(options.file)
     present = schedules.list()
     if present["shards_unavailable"]:
         raise WorkManagerError("some shards do not answer, so not all schedules are known: nothing was changed")
@@ -40,14 +45,17 @@ def apply_file(schedules: Schedules, path: str, *, dry_run: bool, as_json: bool)
     if refused:
         print_error("workmanager: nothing was changed")
         return 1
-    outcomes |= dict.fromkeys(sorted(names - wanted.keys()), "deleted")
+    unwanted = sorted(names - wanted.keys())
+    outcomes |= dict.fromkeys(unwanted, "deleted")
+    if unwanted and not options.dry_run:
+        confirm(options, f"delete schedules that are not in the file ({', '.join(unwanted)})")
     for name, outcome in outcomes.items():
-        if not dry_run:
+        if not options.dry_run:
             if outcome == "deleted":
                 schedules.delete(name)
             elif outcome != "same":
                 schedules.put(name, wanted[name])
-        print_json({"name": name, "outcome": outcome}) if as_json else print_line(f"{name}: {outcome}")
+        print_one(options, {"name": name, "outcome": outcome}, lambda it: print_line(f"{it['name']}: {it['outcome']}"))
     return 0
 
 

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workmanager.commands.arguments import client_parser, open_client
-from workmanager.commands.output import print_fields, print_json, print_line, print_table
+from workmanager.commands.output import print_fields, print_line, print_one, print_table
 
 
 def main(arguments: Sequence[str]) -> int:
     options = client_parser("status", __doc__).parse_args(arguments)
     with open_client(options) as client:
-        status = client.status()
-    print_json(status) if options.json else _print(status)
+        print_one(options, client.status(), _print)
     return 0
 
 

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
                 all_accepted = False
             elif options.wait:
                 ids.append(result)
-        all_finished = wait_for_jobs(client, ids, as_json=options.json)
+        all_finished = wait_for_jobs(client, ids, options)
     return 0 if all_accepted and all_finished else 1
 
 

@@ -1,19 +1,22 @@
 """Wait for jobs, and tell meanwhile what keeps them from running."""
 
+import argparse
 import time
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 
 from workmanager.client import FINAL_STATUSES, MAX_WAIT_IDS, MAX_WAIT_SECONDS, Client
 from workmanager.commands.job import print_job
-from workmanager.commands.output import print_error, print_json
+from workmanager.commands.output import print_error, print_one
 from workmanager.errors import ClientError, WorkManagerError
 
 FIRST_HINT_SECONDS = 5
 """After this, a person is told what keeps a job from running."""
 
 
-def wait_for_jobs(client: Client, ids: Sequence[str], *, as_json: bool, timeout_seconds: float | None = None) -> bool:
+def wait_for_jobs(
+    client: Client, ids: Sequence[str], options: argparse.Namespace, *, timeout_seconds: float | None = None
+) -> bool:
     """Print each job when it has ended. Return whether all of them finished, within the time if one is given."""
     waiting = list(dict.fromkeys(ids))
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
@@ -27,7 +30,7 @@ def wait_for_jobs(client: Client, ids: Sequence[str], *, as_json: bool, timeout_
         )
         ended = [job_id for job_id, status in statuses.items() if status is None or status in FINAL_STATUSES]
         for job_id in ended:
-            all_finished = _show(client, job_id, as_json=as_json) and all_finished
+            all_finished = _show(client, job_id, options) and all_finished
         waiting = [job_id for job_id in waiting if job_id not in set(ended)] if ended else waiting
         if waiting and deadline is not None and time.monotonic() >= deadline:
             print_error(f"workmanager: {len(waiting)} of {len(ids)} jobs have not ended within {timeout_seconds:g} s")
@@ -41,7 +44,7 @@ def wait_for_jobs(client: Client, ids: Sequence[str], *, as_json: bool, timeout_
     return all_finished
 
 
-def _show(client: Client, job_id: str, *, as_json: bool) -> bool:
+def _show(client: Client, job_id: str, options: argparse.Namespace) -> bool:
     try:
         job = client.job(job_id)
     except ClientError as error:
@@ -49,7 +52,7 @@ def _show(client: Client, job_id: str, *, as_json: bool) -> bool:
             raise
         print_error(f"workmanager: {error}")
         return False
-    print_json(job) if as_json else print_job(job)
+    print_one(options, job, print_job)
     return bool(job["status"] == "finished")
 
 

@@ -1,6 +1,5 @@
 """`workmanager workflow`: submit, show, cancel and retry graphs of jobs."""
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workmanager.commands.arguments import CommandParser, add_client_options, open_client
-from workmanager.commands.output import print_fields, print_json, print_table
+from workmanager.commands.output import print_fields, print_one, print_table
 from workmanager.errors import UsageError
 
 
@@ -21,13 +20,13 @@ def main(arguments: Sequence[str]) -> int:
             case "submit":
                 body = _read(options.file)
                 answer = client.submit_workflow(body["jobs"], finally_=body.get("finally"), workflow_id=body.get("id"))
-                print_json(answer) if options.json else print_fields({"id": answer["id"], "jobs": len(answer["jobs"])})
+                print_one(options, answer, lambda it: print_fields({"id": it["id"], "jobs": len(it["jobs"])}))
             case "show":
-                _print(options, client.workflow(options.id))
+                print_one(options, client.workflow(options.id), _show)
             case "cancel":
-                _print_outcome(options, client.cancel_workflow(options.id))
+                print_one(options, client.cancel_workflow(options.id))
             case _:
-                _print_outcome(options, client.retry_workflow(options.id))
+                print_one(options, client.retry_workflow(options.id))
     return 0
 
 
@@ -62,13 +61,10 @@ def _read(name: str) -> Mapping[str, Any]:
     return body
 
 
-def _print(options: argparse.Namespace, workflow: Mapping[str, Any]) -> None:
-    if options.json:
-        print_json(workflow)
-        return
+def _show(workflow: Mapping[str, Any]) -> None:
     print_fields({name: workflow[name] for name in ("id", "status", "created_at")})
     print_table(
-        ("job", "status", "id", "waits for"),
+        ("JOB", "STATUS", "ID", "WAITS FOR"),
         [
             (name, job["status"] or "(expired)", job["id"], _parents(job["depends_on"]))
             for name, job in workflow["jobs"].items()
@@ -78,7 +74,3 @@ def _print(options: argparse.Namespace, workflow: Mapping[str, Any]) -> None:
 
 def _parents(parents: Sequence[Mapping[str, str]]) -> str:
     return ", ".join(each["job"] + (" (any end)" if each["when"] == "ended" else "") for each in parents)
-
-
-def _print_outcome(options: argparse.Namespace, outcome: Mapping[str, Any]) -> None:
-    print_json(outcome) if options.json else print_fields(outcome)

@@ -1,19 +1,22 @@
 """HTTP requests with failover: try the next manager, with jittered exponential backoff between the rounds.
 
 Only requests that are safe to send twice are retried after they reached a manager. The backoff is computed here: a
-client needs httpx, and neither redis-py nor the queue's packages.
+client needs httpx, and neither redis-py nor the queue's packages. Importing httpx takes longer than everything else
+that a command does before its first request, so it is done for the first transport: `--help` and refusals need none.
 """
 
 import itertools
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from workmanager.errors import ClientError, Unavailable, UsageError, client_error
+
+if TYPE_CHECKING:
+    import httpx
 
 EXAMPLE_URL = "http://127.0.0.1:5000"
 CONNECT_TIMEOUT_SECONDS = 3.0
@@ -24,11 +27,11 @@ FIRST_ATTEMPT_TIMEOUT_SECONDS = 5.0
 It doubles with every attempt. The last attempt gets `ANSWER_TIMEOUT_SECONDS`, so that busy managers can finish."""
 FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 2.0
+STREAM_SILENCE_SECONDS = 30.0
+"""Managers send something more often, so that a stream that is silent for longer is broken."""
 MAX_DOUBLINGS = 10
 """Far beyond `MAX_BACKOFF_SECONDS`, and far below the largest exponent of a float."""
 RETRIED_STATUSES = frozenset({502, 503, 504})
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-"""The request never reached a manager, so that any request is safe to send again."""
 
 
 class Transport:
@@ -45,6 +48,11 @@ class Transport:
         Raises:
             UsageError: no URL, or one that is not http:// or https://.
         """
+        import httpx
+
+        self._httpx = httpx
+        self._not_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+        """The request never reached a manager, so that any request is safe to send again."""
         self._urls = [url.rstrip("/") for url in urls]
         if not self._urls:
             raise UsageError(f"no manager URL is given; give one, such as {EXAMPLE_URL}")
@@ -59,6 +67,11 @@ class Transport:
         # Managers on this machine are not reached through a proxy that the environment names.
         direct = {f"all://{host}": httpx.HTTPTransport(verify=tls) for host in ("127.0.0.1", "localhost", "[::1]")}
         self._http = httpx.Client(headers=headers, mounts=direct, verify=tls)
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """The managers' base addresses."""
+        return tuple(self._urls)
 
     def close(self) -> None:
         self._http.close()
@@ -90,8 +103,9 @@ class Transport:
         retry_on_503: bool = False,
         params: Mapping[str, Any] | None = None,
         wait_seconds: float = 0.0,
+        stream: bool = False,
         **body: Any,
-    ) -> httpx.Response:
+    ) -> "httpx.Response":
         """Send a request until a manager answers it with 2xx.
 
         Args:
@@ -99,6 +113,7 @@ class Transport:
             retry_on_503: the request is not idempotent, but 503 means that it was not carried out.
             params: of the query; those that are None are left out.
             wait_seconds: how long the manager may hold the request (long poll).
+            stream: return as soon as the head of the answer is there; the caller reads the rest, and closes it.
             body: as httpx takes it.
 
         Raises:
@@ -112,17 +127,19 @@ class Transport:
             remaining_seconds = deadline - time.monotonic()
             answer_seconds = _timeout_seconds(attempts, remaining_seconds) if idempotent else ANSWER_TIMEOUT_SECONDS
             is_refused = False
-            timeout = httpx.Timeout(answer_seconds + wait_seconds, connect=CONNECT_TIMEOUT_SECONDS)
+            timeout = self._httpx.Timeout(answer_seconds + wait_seconds, connect=CONNECT_TIMEOUT_SECONDS)
+            url = self._urls[current] + path
+            request = self._http.build_request(method, url, params=_without_none(params), timeout=timeout, **body)
             try:
-                answer = self._http.request(
-                    method, self._urls[current] + path, params=_without_none(params), timeout=timeout, **body
-                )
-            except httpx.TransportError as error:
+                answer = self._http.send(request, stream=stream)
+                if stream and not answer.is_success:
+                    answer.read()
+            except self._httpx.TransportError as error:
                 failure: ClientError = Unavailable(
                     f"no answer from {self._urls[current]}: {error or type(error).__name__}"
                 )
                 failure.__cause__ = error
-                can_retry = idempotent or isinstance(error, NOT_SENT)
+                can_retry = idempotent or isinstance(error, self._not_sent)
             else:
                 if answer.is_success:
                     return answer
@@ -138,13 +155,35 @@ class Transport:
             failure.retried = may_be_done
             if not can_retry or time.monotonic() + pause_seconds > deadline:
                 raise failure
-            may_be_done = may_be_done or not (is_refused or isinstance(failure.__cause__, NOT_SENT))
+            may_be_done = may_be_done or not (is_refused or isinstance(failure.__cause__, self._not_sent))
             self._current = (current + 1) % len(self._urls)
             time.sleep(pause_seconds)
         raise AssertionError("unreachable: the loop ends by return or raise")
 
+    @contextmanager
+    def lines(self, path: str, *, headers: Mapping[str, str] | None = None) -> Iterator[Iterator[str]]:
+        """Give the lines of a streamed answer as they come, up to where it ends or breaks off.
+
+        Raises:
+            ClientError: the request was refused, or not answered.
+        """
+        options: dict[str, Any] = {"headers": dict(headers or {})}
+        answer = self.request("GET", path, idempotent=True, wait_seconds=STREAM_SILENCE_SECONDS, stream=True, **options)
+        try:
+            yield self._lines_of(answer)
+        finally:
+            answer.close()
+
+    def _lines_of(self, answer: "httpx.Response") -> Iterator[str]:
+        try:
+            yield from answer.iter_lines()
+        except self._httpx.TransportError:
+            return
+
 
 def _is_http(text: str) -> bool:
+    import httpx
+
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
@@ -171,7 +210,7 @@ def _without_none(params: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (params or {}).items() if value is not None}
 
 
-def _error_from(answer: httpx.Response) -> ClientError:
+def _error_from(answer: "httpx.Response") -> ClientError:
     try:
         problem = answer.json()
     except ValueError:

@@ -3,7 +3,7 @@
 import json
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -41,12 +41,18 @@ LOST = Answer(lost=True)
 
 
 class ScriptedManager:
-    """Gives its answers in order, and the last one again and again. With `tls`, over https."""
+    """Gives its answers in order, and the last one again and again; or those of `routes`. With `tls`, over https."""
 
-    def __init__(self, *answers: Answer, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *answers: Answer,
+        tls: ssl.SSLContext | None = None,
+        routes: Callable[[Request], Answer] | None = None,
+    ) -> None:
         self.requests: list[Request] = []
         remaining = list(answers or [Answer()])
         requests = self.requests
+        self.arrived = arrived = threading.Event()
         self._over = over = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,8 +60,13 @@ class ScriptedManager:
                 address = urlsplit(self.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 params = dict(parse_qsl(address.query, keep_blank_values=True))
-                requests.append(Request(self.command, address.path, params, dict(self.headers), body))
-                answer = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+                request = Request(self.command, address.path, params, dict(self.headers), body)
+                requests.append(request)
+                arrived.set()
+                if routes is not None:
+                    answer = routes(request)
+                else:
+                    answer = remaining.pop(0) if len(remaining) > 1 else remaining[0]
                 if answer.lost or over.wait(answer.late_seconds):
                     return
                 text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
@@ -66,7 +77,7 @@ class ScriptedManager:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
-            do_GET = do_POST = do_PUT = answer  # noqa: N815  # the names that http.server calls
+            do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  # the names that http.server calls
 
             def log_message(self, *arguments: object) -> None:
                 pass

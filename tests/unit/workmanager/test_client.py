@@ -448,3 +448,21 @@ def test_an_id_is_one_segment_of_the_path() -> None:
 def test_a_missing_or_malformed_url_is_refused(urls: list[str]) -> None:
     with pytest.raises(UsageError):
         Client(urls)
+
+
+def test_events_of_a_job_go_on_at_another_manager_after_a_broken_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workmanager.http.job_events.REOPEN_SECONDS", 0)
+    status = 'event: status\ndata: {"id": "a", "status": "started"}\n\n'
+    log = 'event: log\nid: 7-0\ndata: {"text": "one"}\n\n: ping\n\n'
+    end = 'event: end\ndata: {"id": "a",\ndata: "status": "finished"}\n\n'
+    with ScriptedManager(Answer(status + log), Answer(status + end)) as manager, Client(manager.url) as client:
+        events = list(client.events("a"))
+    assert [(event["event"], event["id"]) for event in events] == [("status", None), ("log", "7-0"), ("end", None)]
+    assert events[-1]["data"] == {"id": "a", "status": "finished"}
+    assert [request.headers.get("Last-Event-ID") for request in manager.requests] == [None, "7-0"]
+
+
+def test_a_deletion_whose_answer_was_lost_is_done() -> None:
+    with ScriptedManager(LOST, Answer({}, 404)) as manager, Client(manager.url) as client:
+        client.delete("a")
+    assert [request.method for request in manager.requests] == ["DELETE", "DELETE"]

@@ -31,7 +31,7 @@ def test_callbacks_are_listed_page_by_page(run: Run) -> None:
     with ScriptedManager(*pages) as manager:
         _, output, _ = run("callbacks", "list", *options, "--url", manager.url)
     assert [line.split() for line in output.splitlines()] == [
-        ["ID", "EVENT", "HOST", "STATUS", "TRIES", "NEXT_ATTEMPT_AT", "LAST"],
+        ["ID", "EVENT", "HOST", "STATUS", "TRIES", "NEXT_ATTEMPT_AT", "LAST_ATTEMPT"],
         ["abc_1_failed", "failed", "example.com:443", "dead", "1", "500"],
         ["other", "failed", "example.com:443", "dead", "1"],
     ]

@@ -123,9 +123,9 @@ def test_urls_and_key_come_from_options_or_the_environment(run: Run, monkeypatch
     assert keys == ["Bearer one", "Bearer two", "Bearer three"]
 
 
-def test_a_refused_request_is_one_line_and_exit_code_1(run: Run) -> None:
+def test_a_refused_request_is_one_line_and_an_exit_code(run: Run) -> None:
     with ScriptedManager(Answer({"title": "Not Found", "detail": "no job abc"}, 404)) as manager:
-        assert run("job", "abc", "--url", manager.url) == (1, "", "workmanager: no job abc (HTTP 404)\n")
+        assert run("job", "abc", "--url", manager.url) == (3, "", "workmanager: no job abc (HTTP 404)\n")
 
 
 @pytest.mark.parametrize(

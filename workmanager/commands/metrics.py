@@ -1,0 +1,17 @@
+"""`workmanager metrics`: print the metrics of a manager, as Prometheus reads them."""
+
+from collections.abc import Sequence
+
+from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.output import print_json, printable
+from workmanager.errors import UsageError
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = client_parser("metrics", __doc__).parse_args(arguments)
+    if options.fields:
+        raise UsageError("--fields is for objects, and metrics are lines of text")
+    with open_client(options) as client:
+        text = client.system.metrics()
+    print_json(text) if options.json else print(printable(text), end="", flush=True)
+    return 0
