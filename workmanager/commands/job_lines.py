@@ -80,6 +80,7 @@ def _parse(line: bytes) -> Submission | UsageError:
 
 
 def _name_line(error: ClientError, number: int) -> ClientError:
-    named = ClientError(f"no answer for line {number} and those after it: {error}", error.status, error.problem)
+    message = f"no answer for line {number} and those after it: {error}"
+    named = type(error)(message, error.status, error.problem, error.retry_after_seconds)
     named.retried = error.retried
     return named
