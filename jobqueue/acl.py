@@ -28,13 +28,13 @@ PREFIX = "{rq:*}"
 
 WORKER_SCRIPTS = (
     *("claim", "release", "finish", "fail", "extend", "save_meta", "worker_heartbeat", "unregister"),
-    *("settle_children", "save_notes", "park_limit"),
+    *("settle_children", "save_notes", "park_limit", "enqueue_dependents"),
 )
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view", "find_ended"),
     *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
     *("expire", "forget_labels", "manager_heartbeat", "save_api_key"),
-    *("register_children", "settle_parents", "settle_children"),
+    *("register_children", "settle_parents", "settle_children", "enqueue_dependents"),
     *("create_operation", "claim_operation", "save_operation", "cancel_operation"),
     *("save_schedule", "fire_schedule"),
     *("change_workflow", "wait_again", "save_limit", "sweep_limits", "count_limited"),
@@ -45,8 +45,8 @@ MANAGER_SCRIPTS = (
 _WORKER_KEYS = (
     PREFIX,  # as scripts get it, in KEYS[1]
     *(keys.queues(PREFIX), keys.queue(PREFIX, "*"), keys.job(PREFIX, "*"), keys.results(PREFIX, "*")),
-    *(keys.execution(PREFIX, "*", "*"), keys.executions(PREFIX, "*")),
-    *(keys.registry(PREFIX, status, "*") for status in ("wip", "scheduled", "finished", "failed", "canceled")),
+    *(keys.execution(PREFIX, "*", "*"), keys.executions(PREFIX, "*"), keys.group(PREFIX, "*")),
+    *(keys.registry(PREFIX, status, "*") for status in ("wip", "scheduled", "finished", "failed", "canceled", "ready")),
     *(keys.registry(PREFIX, "deferred", "*"), keys.open_parents(PREFIX, "*"), keys.children(PREFIX, "*")),
     *(keys.canceled_children(PREFIX, "*"), keys.registering(PREFIX), keys.parents_to_settle(PREFIX)),
     *(keys.lane(PREFIX, "*", "*"), keys.ring(PREFIX, "*"), keys.later(PREFIX, "*"), keys.limits(PREFIX)),
@@ -55,7 +55,12 @@ _WORKER_KEYS = (
     *(keys.workers(PREFIX), keys.workers_of_queue(PREFIX, "*"), keys.worker(PREFIX, "*")),
     *(keys.leases(PREFIX), keys.claim(PREFIX, "*"), keys.wake(PREFIX, "*"), keys.commands(PREFIX, "*")),
     keys.turns(PREFIX),
-    *(keys.heartbeats(PREFIX), keys.clean_exit(PREFIX, "*"), keys.dependents(PREFIX), keys.set_aside(PREFIX, "*")),
+    *(
+        keys.heartbeats(PREFIX),
+        keys.clean_exit(PREFIX, "*"),
+        keys.ended_rq_parents(PREFIX),
+        keys.set_aside(PREFIX, "*"),
+    ),
     *(keys.feed(PREFIX), keys.feed_wake(PREFIX), keys.feed_sequence(PREFIX)),
     *(keys.counter(PREFIX, what) for what in ("finished", "failed", "stopped", "seconds")),
     *(keys.callback(PREFIX, "*"), keys.callbacks(PREFIX, "waiting"), keys.callback_hosts(PREFIX)),

@@ -139,9 +139,24 @@ def manager_heartbeat(prefix: str) -> str:
     return f"{prefix}:wm:heard"
 
 
-def dependents(prefix: str) -> str:
-    """Set of ended jobs whose dependents are still to be queued."""
-    return f"{prefix}:wm:dependents"
+def dependents(prefix: str, job_id: str) -> str:
+    """Set of the ids of jobs of plain RQ clients that wait for this one (RQ's)."""
+    return f"{prefix}:job:{job_id}:dependents"
+
+
+def dependencies(prefix: str, job_id: str) -> str:
+    """Set of the ids of jobs for which a job of a plain RQ client waits (RQ's; the key has two colons)."""
+    return f"{prefix}:job::{job_id}:dependencies"
+
+
+def ended_rq_parents(prefix: str) -> str:
+    """Hash: ended jobs on which jobs of plain RQ clients depend that are still to be told; how each has ended."""
+    return f"{prefix}:wm:rq-parents"
+
+
+def group(prefix: str, name: str) -> str:
+    """Set of the ids of a group's jobs (RQ's)."""
+    return f"{prefix}:group:{name}"
 
 
 def open_parents(prefix: str, job_id: str) -> str:

@@ -116,7 +116,6 @@ def _new_agent(shards: Shards, settings: WorkerSettings, options: WorkerOptions,
             # With reloading, this may be mended any moment; the managers of the same machine tell how it stands.
             problems=() if settings.reload_functions else tuple(functions.unreadable.values()),
         ),
-        redis_url=options.redis_url,
         lease_seconds=settings.lease_seconds,
         executor=ExecutorOptions(
             settings.functions,

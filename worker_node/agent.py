@@ -43,7 +43,6 @@ class Agent:
 
     Args:
         worker: the worker's record, by which it is listed.
-        redis_url: for RQ's own code, see `Finisher`.
         lease_seconds: how long a claimed job belongs to this worker without a renewal.
         executor, limits: how executor processes are started, and when they are replaced.
         burst: exit when the queues are empty and nothing runs.
@@ -54,7 +53,6 @@ class Agent:
         shards: Shards,
         worker: WorkerRecord,
         *,
-        redis_url: str,
         lease_seconds: float,
         executor: ExecutorOptions,
         limits: RecyclingLimits,
@@ -68,7 +66,7 @@ class Agent:
         self._drain = Drain()
         self._jobs = JobsInHand(
             shards,
-            [Finisher(shard, worker.name, redis_url) for shard in shards],
+            [Finisher(shard, worker.name) for shard in shards],
             slots=worker.slots,
             executor=executor,
             limits=limits,

@@ -93,7 +93,7 @@ async def release(
 
 
 def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
-    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, unsupported, problem, *isolation = row
+    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, asked, problem, *isolation = row
     problems = [problem.decode("utf-8", "replace")] if problem else []
 
     def seconds(name: str, text: bytes, default: int) -> int:
@@ -113,6 +113,7 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         id_, queue_name = name_of(job_id), name_of(queue)
         problems.append(f"its id {job_id[:80]!r} or the name of its queue {queue[:80]!r} is not UTF-8")
 
+    letters, unsupported = asked or (b"", b"")
     # A plain RQ job without a timeout gets RQ's default; -1 means no limit.
     timeout_seconds = seconds("timeout", timeout or b"%d" % RQ_TIMEOUT_SECONDS, RQ_TIMEOUT_SECONDS)
     return ClaimedJob(
@@ -128,6 +129,7 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         failure_ttl_seconds=seconds("failure_ttl", failure_ttl, FAILURE_TTL_SECONDS),
         attempt=int(attempt),
         unsupported_feature=unsupported.decode() or None,
+        rq_features=letters.decode(),
         unreadable=f"the job cannot run: {'; '.join(problems)}" if problems else None,
         isolated=isolation == [ISOLATED.encode()],
     )

@@ -1,87 +1,32 @@
-"""Dependents: jobs of plain RQ clients that wait for another job, their parent (`depends_on`).
+"""Dependents: jobs of plain RQ clients that wait for other jobs, their parents (`depends_on`).
 
-A parent's record does not say that it has dependents: RQ keeps them in a set beside it. `finish` and `reap` note such
-parents in a set of ours, and RQ's own code then queues the dependents that are ready. On a cluster RQ cannot do that
-(its prefix is fixed at import). There the parent gets a note, which its view shows.
+A parent's record does not say that it has dependents: RQ keeps them in a set beside it. The script that ends a parent
+notes it, with how it has ended, and `enqueue_dependents` queues its dependents. If a worker dies in between, any other
+program goes on with it.
 """
 
-import asyncio
-import logging
-from typing import Any
-
-from redis import Redis
-from redis.exceptions import RedisError, ResponseError
-
-from jobqueue import keys
+from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
-from jobqueue.stored_values import name_of
+from jobqueue.timestamps import clock_argument, iso
 
-log = logging.getLogger(__name__)
+DEPENDENTS_PER_CALL = 500
+"""About how many dependents one script call looks at: other requests wait meanwhile."""
 
-CLUSTER_NOTE = "other jobs depend on this one; on a Redis Cluster they are not queued yet"
 
-
-async def enqueue_dependents(shard: Shard, url: str) -> int:
-    """Queue the jobs whose noted parents have ended.
-
-    Args:
-        url: of the Redis that holds the shard; unused on a cluster.
+async def enqueue_dependents(shard: Shard, *, now: float | None = None) -> int:
+    """Queue the dependents of all parents that have been noted, if they wait for no other job any more.
 
     Returns:
-        Number of parents handled.
+        Number of jobs that were queued.
 
     Raises:
         ShardUnavailable: try again; the parents stay noted.
     """
-    noted = keys.dependents(shard.prefix)
-    (parents,) = await shard.execute(("SRANDMEMBER", noted, 100), tolerate_wrong_types=True)
-    if not parents:
-        return 0
-    ids = [name_of(parent) for parent in parents]
-    if shard.clustered:
-        notes = (("HSET", keys.job(shard.prefix, id_), "wm_note", CLUSTER_NOTE) for id_ in ids)
-        await shard.execute(*notes, tolerate_wrong_types=True)
-    else:
-        await asyncio.to_thread(_enqueue_with_rq, ids, url)
-    await shard.execute(("SREM", noted, *parents))
-    return len(ids)
-
-
-class _NoSerializer:
-    """A serializer that refuses everything: reading a pickle may run code, and no serialised field is needed here.
-
-    RQ leaves fields that it cannot read unchanged.
-    """
-
-    @staticmethod
-    def loads(data: bytes) -> Any:
-        raise ValueError("not read")
-
-    @staticmethod
-    def dumps(value: Any) -> bytes:
-        raise ValueError("not written")
-
-
-def _enqueue_with_rq(parent_ids: list[str], url: str) -> None:
-    # Here, because a worker starts without it, and few jobs have dependents.
-    from rq.exceptions import NoSuchJobError
-    from rq.job import Job
-    from rq.queue import Queue
-
-    # The URL has user, password, database and TLS settings. RQ's client must not retry when a reply is lost.
-    connection: Redis = Redis.from_url(url, socket_timeout=5.0, retry=None)
-    try:
-        for parent_id in parent_ids:
-            try:
-                parent: Any = Job.fetch(parent_id, connection=connection, serializer=_NoSerializer)
-                queue = Queue(parent.origin, connection=connection, serializer=_NoSerializer)
-                queue.enqueue_dependents(parent, refresh_job_status=False)
-            except NoSuchJobError:
-                continue
-            except Exception as error:
-                # RQ's code on records of other writers: one that it cannot read must not stop the rest.
-                if isinstance(error, RedisError) and not isinstance(error, ResponseError):
-                    raise
-                log.warning("event=dependents_dropped job_id=%s error=%r", parent_id, error)
-    finally:
-        connection.close()
+    queued = 0
+    while True:
+        _, some, more = await shard.run(
+            script("enqueue_dependents"), clock_argument(now), iso(now), DEPENDENTS_PER_CALL
+        )
+        queued += int(some)
+        if not more:
+            return queued

@@ -153,7 +153,7 @@ def encode_traceback(traceback: str) -> bytes:
 
 
 def _finish_arguments(worker: str, outcomes: Sequence[Finished], now: float | None) -> list[str | bytes | int]:
-    groups: dict[tuple[str, str, str, str, int, int, int], list[int]] = {}
+    groups: dict[tuple[str, str, str, str, int, int, int, str], list[int]] = {}
     for place, outcome in enumerate(outcomes):
         job = outcome.job
         shared = (
@@ -164,12 +164,13 @@ def _finish_arguments(worker: str, outcomes: Sequence[Finished], now: float | No
             job.result_ttl_seconds,
             int(job.feed),
             int(outcome.has_execution_record),
+            job.rq_features,
         )
         groups.setdefault(shared, []).append(place)
     arguments: list[str | bytes | int] = [clock_argument(now), iso(now), worker]
-    for (queue, token, function, version, *flags), places in groups.items():
+    for (queue, token, function, version, *flags, features), places in groups.items():
         seconds = sum(outcomes[place].seconds for place in places)
-        arguments += (queue, token, function, version, f"{seconds:.6f}", *flags, len(places))
+        arguments += (queue, token, function, version, f"{seconds:.6f}", *flags, features, len(places))
         for place in places:
             arguments += (outcomes[place].job.id, outcomes[place].value, place)
     return arguments

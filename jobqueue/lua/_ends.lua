@@ -22,3 +22,21 @@ local function end_job(id, key, at_end, status, iso, value)
   if string.find(at_end, 'l', 1, true) then leave_limits(id, redis.call('HGET', key, 'wm_limits')) end
   if string.find(at_end, 'c', 1, true) then record_callback(id, key, status, iso, value) end
 end
+
+-- note_parents(ids, ending): notes jobs that have ended, and that jobs of plain RQ clients depend on, in a hash with
+-- their ending ('finished' | 'failed'); enqueue_dependents.lua queues those later. Returns the noted ids. RQ keeps the
+-- dependents in a set of their own, which the parent's record does not mention. Hardly any job has dependents, so one
+-- EXISTS covers all ids.
+local function note_parents(ids, ending)
+  local keys, parents = {}, {}
+  for i, id in ipairs(ids) do keys[i] = prefix .. ':job:' .. id .. ':dependents' end
+  if #keys == 0 or redis.call('EXISTS', unpack(keys)) == 0 then return parents end
+  for i, id in ipairs(ids) do
+    if redis.call('EXISTS', keys[i]) == 1 then
+      parents[#parents + 1] = id
+      -- A success counts, although the job has failed again since.
+      redis.call(ending == 'finished' and 'HSET' or 'HSETNX', prefix .. ':wm:rq-parents', id, ending)
+    end
+  end
+  return parents
+end

@@ -20,7 +20,7 @@ local function take_back(id, key, max_losses, failure_ttl, trace, now, iso)
       ttl = ttl_of(fields[6], failure_ttl), now = now, iso = iso,
     })
     give_back_place(id, fields[7], now, iso)
-    note_parents({id})
+    if outcome == 'failed' then note_parents({id}, 'failed') end
     redis.call('HINCRBY', prefix .. ':wm:' .. outcome, 'lost', 1)
   else
     note_attempt_error(key, iso, worker, 'worker_lost', '')

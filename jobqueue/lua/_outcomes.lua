@@ -35,23 +35,15 @@ local function was_overwritten(id, status, queue)
   return WAITS_IN[status] ~= nil and not call_own('ZSCORE', prefix .. WAITS_IN[status] .. queue, id)
 end
 
--- note_parents(ids): notes the jobs that other jobs depend on; jobqueue/lifecycle/dependents.py enqueues those later.
--- Returns the noted ids. RQ keeps the dependents in a set of their own, which the parent's record does not mention.
--- Hardly any job has dependents, so one EXISTS covers all ids.
-local function note_parents(ids)
-  local keys, parents = {}, {}
-  for i, id in ipairs(ids) do keys[i] = prefix .. ':job:' .. id .. ':dependents' end
-  if #keys == 0 or redis.call('EXISTS', unpack(keys)) == 0 then return parents end
-  for i, id in ipairs(ids) do
-    if redis.call('EXISTS', keys[i]) == 1 then parents[#parents + 1] = id end
-  end
-  redis.call('SADD', prefix .. ':wm:dependents', unpack(parents))
-  return parents
-end
-
 -- set_ttl(key, seconds): -1 keeps the key forever.
 local function set_ttl(key, seconds)
   if seconds < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, seconds) end
+end
+
+-- set_dependencies_ttl(id, key, seconds): what RQ keeps of a job that others depend on, or that depends on others.
+local function set_dependencies_ttl(id, key, seconds)
+  set_ttl(key .. ':dependents', seconds)
+  set_ttl(prefix .. ':job::' .. id .. ':dependencies', seconds)
 end
 
 -- note_attempt_error(key, iso, worker, reason, trace): keeps why an attempt failed that is not the last one: a line of
@@ -103,6 +95,7 @@ local function record_failure(id, key, queue, failure)
   redis.call('XADD', results, 'MAXLEN', '~', 10, '*', unpack(entry))
   set_ttl(key, failure.ttl)
   set_ttl(results, failure.ttl)
+  set_dependencies_ttl(id, key, failure.ttl)
   local score = '+inf'
   if failure.ttl >= 0 then score = math.floor(failure.now) + failure.ttl end
   redis.call('ZADD', prefix .. ':failed:' .. queue, score, id)
@@ -117,5 +110,6 @@ local function record_cancellation(id, key, queue, ttl, now, iso)
   set_ttl(key, ttl)
   -- Results of earlier runs.
   set_ttl(prefix .. ':results:' .. id, ttl)
+  set_dependencies_ttl(id, key, ttl)
   end_job(id, key, redis.call('HGET', key, 'wm_at_end'), 'canceled', iso)
 end

@@ -11,8 +11,8 @@
 -- ARGV[9]   bytes of job data after which the answer ends
 -- ARGV[10+] queues, in order of priority; '*' alone: every queue in turn (_turns.lua)
 -- Returns   for each job: {id, data, timeout ('' for none), queue, feed ('' for a plain RQ job | '0' | '1'),
---           result ttl, failure ttl, attempt, unsupported feature ('' for none), what cannot be read ('' for nothing), isolation (only
---           if the job asks for one)}
+--           result ttl, failure ttl, attempt, what it asks for as a job of a plain RQ client ('' for nothing, see
+--           rq_features), what cannot be read ('' for nothing), isolation (only if the job asks for one)}
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -25,22 +25,23 @@ local lease, wanted = tonumber(ARGV[5]), tonumber(ARGV[6])
 local default_result_ttl, default_failure_ttl, max_bytes = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local leases, claims = prefix .. ':wm:leases', prefix .. ':wm:claim:' .. worker
 
-local UNSUPPORTED_FIELDS = {
-  'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'webhooks', 'repeats_left', 'group_id',
-  'rate_limit_key', 'dependency_ids', 'dependency_id',
-}
-local FEATURE_NAMES = {
-  'on_success callback', 'on_failure callback', 'on_stopped callback', 'webhooks', 'repeat', 'group', 'rate limit',
-  'dependencies', 'dependencies',
-}
-
-local function unsupported_feature(key)
-  local found, names = redis.call('HMGET', key, unpack(UNSUPPORTED_FIELDS)), {}
-  for i = 1, #UNSUPPORTED_FIELDS do
-    local name = FEATURE_NAMES[i]
-    if found[i] and found[i] ~= '' and found[i] ~= '0' and names[#names] ~= name then names[#names + 1] = name end
+-- What a job of a plain RQ client asks for: '' for nothing, or {a letter for each thing (ClaimedJob.rq_features in
+-- jobqueue/model.py), the names of what is not supported}.
+local function rq_features(key)
+  local fields = {'group_id', 'rate_limit_key', 'dependency_id', 'success_callback_name', 'failure_callback_name',
+    'stopped_callback_name', 'webhooks', 'repeats_left'}
+  local letters = {'g', 'l', 'd'}
+  local unsupported = {[4] = 'on_success callback', [5] = 'on_failure callback', [6] = 'on_stopped callback',
+    [7] = 'webhooks', [8] = 'repeat'}
+  local found, asked, names = redis.call('HMGET', key, unpack(fields)), '', {}
+  for i = 1, #fields do
+    if found[i] and found[i] ~= '' and found[i] ~= '0' then
+      asked = asked .. (letters[i] or '')
+      names[#names + 1] = unsupported[i]
+    end
   end
-  return table.concat(names, ', ')
+  if asked == '' and #names == 0 then return '' end
+  return {asked, table.concat(names, ', ')}
 end
 
 local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'started_at', 'wm_attempts',
@@ -56,7 +57,7 @@ end
 
 local function answer(id, key, fields, attempt, queue, problem)
   return {id, fields[1], fields[2] or '', queue, fields[3] or '', fields[4] or default_result_ttl,
-    fields[5] or default_failure_ttl, attempt, fields[3] and '' or unsupported_feature(key), problem,
+    fields[5] or default_failure_ttl, attempt, fields[3] and '' or rq_features(key), problem,
     fields[13] or nil}
 end
 
@@ -66,6 +67,7 @@ local function reject(id, key, queue, fields, reason)
     redis.call('HSET', key, 'status', 'failed', 'ended_at', iso, 'wm_reason', 'rejected', 'wm_note', reason)
     redis.call('EXPIRE', key, default_failure_ttl)
     end_job(id, key, redis.call('HGET', key, 'wm_at_end'), 'failed', iso)
+    note_parents({id}, 'failed')
   end
   redis.call('ZADD', prefix .. ':failed:' .. queue, math.floor(now) + tonumber(default_failure_ttl), id)
   redis.call('HINCRBY', prefix .. ':wm:failed', 'unreadable', 1)

@@ -10,6 +10,7 @@ local prefix = KEYS[1]
 -- include: _push
 -- include: _places
 -- include: _ends
+-- include: _groups
 local now, iso = clock(ARGV[1]), ARGV[2]
 local REGISTRIES = {'finished', 'failed', 'canceled', 'scheduled', 'deferred', 'ready'}
 local AWAY = {scheduled = true, deferred = true, created = true, rate_limited = true, ready_to_enqueue = true,
@@ -19,7 +20,7 @@ for i = 3, #ARGV, 2 do
   local id, wanted = ARGV[i], ARGV[i + 1]
   local key = prefix .. ':job:' .. id
   -- A key of another type can be deleted, too.
-  local fields = call_own('HMGET', key, 'status', 'origin', 'rate_limit_key') or {'', false, false}
+  local fields = call_own('HMGET', key, 'status', 'origin', 'rate_limit_key', 'group_id') or {'', false, false, false}
   local status, queue = fields[1], fields[2] or ''
   if not status or (wanted ~= '' and wanted ~= queue) then
     answers[#answers + 1] = 'missing'
@@ -33,8 +34,9 @@ for i = 3, #ARGV, 2 do
     redis.call('ZREM', prefix .. ':wm:feed:leases', id)
     redis.call('HDEL', prefix .. ':wm:feed:places', id)
     end_job(id, key, call_own('HGET', key, 'wm_at_end'), 'deleted', iso)
-    redis.call('DEL', key, prefix .. ':results:' .. id, key .. ':dependents', prefix .. ':wm:parents:' .. id,
-      prefix .. ':wm:log:' .. id)
+    redis.call('DEL', key, prefix .. ':results:' .. id, key .. ':dependents', prefix .. ':job::' .. id .. ':dependencies',
+      prefix .. ':wm:parents:' .. id, prefix .. ':wm:log:' .. id)
+    leave_group(id, fields[4])
     give_back_place(id, fields[3], now, iso)
     answers[#answers + 1] = 'deleted'
   end

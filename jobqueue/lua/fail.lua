@@ -72,7 +72,7 @@ for i = 4, #ARGV, 13 do
         status = kind == 'stopped' and 'stopped' or 'failed', reason = reason, trace = trace, value = value,
         type = kind == 'retry' and '5' or '2', worker = worker, ttl = ttl, now = now, iso = iso, version = version,
       })
-      if #note_parents({id}) > 0 then parents[#parents + 1] = id end
+      if kind ~= 'stopped' and #note_parents({id}, 'failed') > 0 then parents[#parents + 1] = id end
       redis.call('HINCRBY', prefix .. ':wm:' .. (kind == 'stopped' and 'stopped' or 'failed'), name, 1)
     end
     -- A job that is retried later waits for a place again, as with RQ.

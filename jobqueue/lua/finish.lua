@@ -6,7 +6,7 @@
 -- ARGV[4+] for each group of at most 1,000 jobs: queue | token | function
 --          | hash of the source of the function's module ('' for none) | run time of its jobs in total, seconds
 --          | result ttl (-1 forever, 0 keep nothing) | feed '0' | '1' | '1' if RQ's execution records were written
---          | number of jobs, then for each: id, value (base64), its place among all jobs of the call
+--          | what they ask for as jobs of plain RQ clients (_rq_jobs.lua) | number of jobs, then for each: id, value (base64), its place among all jobs of the call
 -- Returns  {ids whose lease or record is gone (nothing was recorded for them), ids that have dependents (RQ's),
 --          ids that other jobs wait for}
 local prefix = KEYS[1]
@@ -14,10 +14,9 @@ local prefix = KEYS[1]
 -- include: _clock
 -- include: _outcomes
 -- include: _retention
+-- include: _rq_jobs
 local now, iso, worker = clock(ARGV[1]), ARGV[2], ARGV[3]
 local leases = prefix .. ':wm:leases'
--- How long a job that keeps no result stays, so that RQ can find its dependents.
-local DEPENDENTS_SECONDS = 60
 
 -- Jobs of a group that have ended before, or that a plain RQ client has saved: only their records hold an `ended_at`.
 local saved_before = {}
@@ -53,19 +52,8 @@ local function leave_other_registries(queue, ids)
 end
 
 -- Deletes jobs that keep no result.
-local function discard(ids, parents)
-  local kept = {}
-  for _, id in ipairs(parents) do kept[id] = true end
-  for _, id in ipairs(ids) do
-    local key = prefix .. ':job:' .. id
-    if kept[id] then
-      redis.call('HSET', key, 'status', 'finished', 'ended_at', iso)
-      redis.call('EXPIRE', key, DEPENDENTS_SECONDS)
-    else
-      redis.call('DEL', key)
-    end
-    redis.call('DEL', prefix .. ':results:' .. id)
-  end
+local function discard(ids)
+  for _, id in ipairs(ids) do redis.call('DEL', prefix .. ':job:' .. id, prefix .. ':results:' .. id) end
 end
 
 local lost, parents, places, feed_ids = {}, {}, {}, {}
@@ -73,7 +61,7 @@ local at = 4
 while at <= #ARGV do
   local queue, token, name, version, seconds = unpack(ARGV, at, at + 4)
   local ttl, feed, has_execution_record = tonumber(ARGV[at + 5]), ARGV[at + 6] == '1', ARGV[at + 7] == '1'
-  local first, last = at + 9, at + 8 + tonumber(ARGV[at + 8]) * 3
+  local features, first, last = ARGV[at + 8], at + 10, at + 9 + tonumber(ARGV[at + 9]) * 3
   local members = {}
   for i = first, last, 3 do members[#members + 1] = ARGV[i] .. ':' .. token end
   local held = redis.call('ZMSCORE', leases, unpack(members))
@@ -103,12 +91,12 @@ while at <= #ARGV do
         end
       end
       end_job(id, key, record[2], 'finished', iso, ARGV[at_job + 1])
+      if features ~= '' then finish_rq_job(id, key, features, ttl, now, iso) end
     end
   end
   leave_other_registries(queue, done)
-  local parents_in_group = note_parents(done)
-  for _, id in ipairs(parents_in_group) do parents[#parents + 1] = id end
-  if ttl == 0 then discard(done, parents_in_group) end
+  for _, id in ipairs(note_parents(done, 'finished')) do parents[#parents + 1] = id end
+  if ttl == 0 then discard(done) end
   if #finished > 0 then redis.call('ZADD', prefix .. ':finished:' .. queue, unpack(finished)) end
   if #done > 0 then
     redis.call('HINCRBY', prefix .. ':wm:finished', name, #done)

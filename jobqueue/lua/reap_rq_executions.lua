@@ -37,7 +37,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', wip, 0, math.floor(now), 'LI
             status = 'failed', reason = 'worker_lost', trace = ARGV[6], value = '', type = '2',
             worker = fields[3] or '', ttl = ttl_of(fields[2], ARGV[4]), now = now, iso = iso,
           })
-          note_parents({id})
+          note_parents({id}, 'failed')
         end
         if fields[4] and not (retried and redis.call('HGET', key, 'status') == 'queued') then
           give_back_place(id, fields[4], now, iso)

@@ -32,6 +32,7 @@ for i = 3, #ARGV, 2 do
       'exc_info')
     redis.call('PERSIST', key)
     redis.call('PERSIST', prefix .. ':results:' .. id)
+    set_dependencies_ttl(id, key, -1)
     if fields[6] and string.find(fields[6], 'd', 1, true) then redis.call('HSET', prefix .. ':wm:settle', id, 'requeued') end
     local waits = status == 'canceled' and redis.call('EXISTS', prefix .. ':wm:parents:' .. id) == 1
     if waits then

@@ -1,5 +1,6 @@
 -- Removes what plain RQ clients leave behind when they delete, cancel or expire a job: entries of jobs that are gone,
 -- and places of rate limits that nobody needs. Restores a status that such a client has overwritten with an old one.
+-- Jobs that are gone leave their groups. Queues jobs that wait for others, if those have ended and the program that should have told them so has died.
 -- Each call checks a part of every registry, round and round.
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
@@ -15,6 +16,8 @@ local prefix = KEYS[1]
 -- include: _places
 -- include: _outcomes
 -- include: _restored
+-- include: _limits
+-- include: _dependents
 local now, iso, queue, limit, part = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local removed = 0
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
@@ -66,6 +69,17 @@ for name, statuses in pairs(STATUSES) do
   end
 end
 
+-- RQ moves a dependent first to the registry of ready jobs, which holds since when, and then to its queue.
+local READY_SECONDS = 10
+local ready = prefix .. ':ready:' .. queue
+for _, id in ipairs(entries_of(ready)) do
+  if number(redis.call('ZSCORE', ready, id), 0, 0, 1e11) < now - READY_SECONDS then
+    local fields = call_own('HMGET', prefix .. ':job:' .. id, unpack(DEPENDENT)) or {}
+    if fields[1] == 'ready_to_enqueue' then release_dependent(id, fields, now, iso) end
+  end
+end
+for _, id in ipairs(entries_of(prefix .. ':deferred:' .. queue)) do release_if_met(id, now, iso) end
+
 -- An execution is over if no worker of ours has a lease on it, RQ has no record of it, and its job does not run.
 local started = prefix .. ':wip:' .. queue
 for _, member in ipairs(entries_of(started)) do
@@ -89,5 +103,20 @@ for _, limit_key in ipairs(keys) do
     end
   end
   fill_places(limit_key, now, iso)
+  local limit_hash = prefix .. ':rl:' .. limit_key
+  if redis.call('EXISTS', places, limit_hash .. ':rate_limited') == 0 then
+    redis.call('SREM', prefix .. ':rl-keys', limit_key)
+    redis.call('DEL', limit_hash)
+  end
+end
+
+-- As RQ's maintenance does (rq.group.Group.clean_registries): jobs that are gone leave their groups.
+local MAX_GROUPS = 20
+for _, group in ipairs(call_own('SRANDMEMBER', prefix .. ':groups', MAX_GROUPS) or {}) do
+  local members = prefix .. ':group:' .. group
+  for _, id in ipairs(call_own('SRANDMEMBER', members, limit) or {}) do
+    if not exists(id) then removed = removed + redis.call('SREM', members, id) end
+  end
+  if redis.call('EXISTS', members) == 0 then redis.call('SREM', prefix .. ':groups', group) end
 end
 return removed

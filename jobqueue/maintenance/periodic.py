@@ -101,7 +101,6 @@ class Maintenance:
     """Runs the periodic tasks on every shard, independently: an unavailable shard delays no other.
 
     Args:
-        url: of the Redis, for RQ's own code (see `enqueue_dependents`).
         lease_seconds: how long workers' leases last.
         managed_queues: those that the scaler's workers serve.
         on_jobs_waiting: called repeatedly while jobs wait in one of these queues that is not paused.
@@ -110,14 +109,12 @@ class Maintenance:
     def __init__(
         self,
         shards: Shards,
-        url: str,
         *,
         lease_seconds: float = LEASE_SECONDS,
         managed_queues: Sequence[str] = ALL_QUEUES,
         on_jobs_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._shards = shards
-        self._url = url
         self._lease_seconds = lease_seconds
         self._managed_queues = managed_queues
         self._known_queues: dict[int, set[str]] = defaultdict(set)
@@ -235,9 +232,9 @@ class Maintenance:
             log.info("event=limit_places_swept shard=%s places=%d", shard.prefix, given_back)
 
     async def _enqueue_dependents(self, shard: Shard) -> None:
-        parents = await enqueue_dependents(shard, self._url)
-        if parents:
-            log.info("event=dependents_enqueued shard=%s parents=%d", shard.prefix, parents)
+        jobs = await enqueue_dependents(shard)
+        if jobs:
+            log.info("event=dependents_enqueued shard=%s jobs=%d", shard.prefix, jobs)
 
     async def _prune(self, shard: Shard) -> None:
         restored, deleted = await prune(shard)

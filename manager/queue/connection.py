@@ -51,7 +51,6 @@ class QueueConnection:
         require_cluster: bool = False,
         keeps_files: bool = True,
     ) -> None:
-        self._redis_url = redis_url
         self._lease_seconds = lease_seconds
         self._on_connected = on_connected
         self._managed_queues = managed_queues
@@ -106,7 +105,6 @@ class QueueConnection:
             await self._on_connected(shards)
             maintenance = Maintenance(
                 shards,
-                self._redis_url,
                 lease_seconds=self._lease_seconds,
                 managed_queues=self._managed_queues,
                 on_jobs_waiting=self._on_jobs_waiting,

@@ -31,9 +31,6 @@ REMEDIES = {
     "on_stopped callback": "without on_stopped",
     "webhooks": "without webhooks",
     "repeat": "without repeat",
-    "group": "with Queue.enqueue_many instead of Group.enqueue_many",
-    "rate limit": "without rate_limit",
-    "dependencies": "without depends_on, once its parents have finished",
 }
 """How to enqueue a job so that it does not need a feature of RQ. The features are those that claim.lua names."""
 

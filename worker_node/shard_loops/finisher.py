@@ -8,8 +8,6 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
-from redis.exceptions import RedisError
-
 from jobqueue.backoff import Backoff
 from jobqueue.error_message import first_line
 from jobqueue.errors import JobQueueError, UnexpectedContent
@@ -34,15 +32,11 @@ class Finisher:
 
     While the shard is unavailable, keeps everything and retries: both calls can be repeated safely, and the backlog
     never exceeds the number of claimed jobs.
-
-    Args:
-        redis_url: for RQ's own code, which enqueues the dependents of a plain RQ job.
     """
 
-    def __init__(self, shard: Shard, worker: str, redis_url: str) -> None:
+    def __init__(self, shard: Shard, worker: str) -> None:
         self._shard = shard
         self._worker = worker
-        self._redis_url = redis_url
         self._outcomes: deque[Outcome] = deque()
         self._released: deque[ClaimedJob] = deque()
         self._pending = asyncio.Event()
@@ -123,8 +117,8 @@ class Finisher:
 
     async def _enqueue_dependents(self) -> None:
         try:
-            await enqueue_dependents(self._shard, self._redis_url)
-        except (JobQueueError, RedisError) as error:
+            await enqueue_dependents(self._shard)
+        except JobQueueError as error:
             # They stay noted in Redis, and the managers' maintenance enqueues them.
             log.warning("event=dependents_postponed shard=%s error=%r", self._shard.prefix, str(error))
 

@@ -45,7 +45,7 @@ REPLACEABLE = (
         for name in ("wip", "finished", "failed", "canceled", "deferred", "scheduled")
     ),
     *(keys.feed_leases(PREFIX), keys.feed_sequence(PREFIX), keys.feed_wake(PREFIX), f"{PREFIX}:wm:feed:sweep"),
-    *(keys.wake(PREFIX, QUEUE), keys.wake(PREFIX, "*"), keys.turns(PREFIX), keys.dependents(PREFIX)),
+    *(keys.wake(PREFIX, QUEUE), keys.wake(PREFIX, "*"), keys.turns(PREFIX), keys.ended_rq_parents(PREFIX)),
     *(keys.heartbeats(PREFIX), keys.workers(PREFIX), keys.manager_heartbeat(PREFIX), f"{PREFIX}:wm:master"),
     *(f"{PREFIX}:wm:paused", f"{PREFIX}:rl-keys", f"{PREFIX}:scheduler-lock:{QUEUE}", f"{PREFIX}:wm:feed:places"),
     *(keys.scaler(PREFIX, what) for what in ("leader", "orders", "intents", "instances", "gone", "decisions")),
@@ -162,7 +162,7 @@ class GarbageWriter:
                 lambda: self._redis.hset(f"{PREFIX}:wm:master", "reap_after", self._garbage()),
                 lambda: self._redis.zadd(keys.turns(PREFIX), {self._garbage()[:80]: score}),
                 lambda: self._redis.sadd(keys.queues(PREFIX), self._garbage()[:80], keys.queue(PREFIX, "odd \xff")),
-                lambda: self._redis.sadd(keys.dependents(PREFIX), victim, self._garbage()[:80]),
+                lambda: self._redis.hset(keys.ended_rq_parents(PREFIX), victim, self._garbage()[:80]),
                 lambda: self._redis.sadd(keys.workers(PREFIX), self._garbage()[:80]),
                 lambda: self._redis.zadd(keys.registering(PREFIX), {victim: score, self._garbage()[:80]: score}),
                 lambda: self._redis.hset(keys.parents_to_settle(PREFIX), victim, self._garbage()[:80]),

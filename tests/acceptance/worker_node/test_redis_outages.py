@@ -73,7 +73,7 @@ async def test_the_death_of_a_master_loses_no_job_and_stops_no_worker(
     cluster: ValkeyCluster, start_worker: MakeWorker
 ) -> None:
     async with _client(cluster.url) as client:
-        maintenance = asyncio.create_task(Maintenance(client.shards, cluster.url, lease_seconds=5).run())
+        maintenance = asyncio.create_task(Maintenance(client.shards, lease_seconds=5).run())
         workers = [start_worker(cluster.url, "--slots", "1", LEASE_SECONDS="5") for _ in range(2)]
         ids = await client.enqueue_many([("wait", 0.002)] * 3000)
         await client.wait_until_ended(ids[0])

@@ -116,7 +116,7 @@ async def test_managers_delete_what_is_too_old(any_shards: Shards) -> None:
     async def is_gone() -> bool:
         return not any([await read_audit(shard, 1) for shard in any_shards])
 
-    maintenance = asyncio.create_task(Maintenance(any_shards, "").run())
+    maintenance = asyncio.create_task(Maintenance(any_shards).run())
     try:
         await until_async(is_gone)
     finally:

@@ -100,7 +100,7 @@ def maintenance(redis_url: str) -> Iterator[None]:
     async def run() -> None:
         shards = await Shards.connect(redis_url)
         try:
-            await Maintenance(shards, redis_url).run()
+            await Maintenance(shards).run()
         finally:
             await shards.close()
 

@@ -94,14 +94,14 @@ async def test_a_job_of_an_rq_client_is_found_though_its_id_hashes_elsewhere(
     assert await find_shard(cluster_shards, "nobody") is None
 
 
-async def test_a_parent_reports_dependents_that_cannot_be_queued(
-    cluster: ValkeyCluster, shard: Shard, run_rq_client: RunRqClient, functions: FunctionRegistry
+async def test_dependents_of_an_rq_client_are_queued(
+    shard: Shard, run_rq_client: RunRqClient, functions: FunctionRegistry
 ) -> None:
     job_id, child_id = run_rq_client(ENQUEUE, with_child=True)
     (job,) = await claim(shard, "worker", ["default"], 1)
+    (child,) = await view_jobs(shard, [child_id], functions)
+    assert (child.status, child.depends_on) == ("deferred", (job_id,))
     await finish(shard, "worker", [success_outcome(job, 42, function="operator.add")])
-    assert await enqueue_dependents(shard, cluster.url) == 1
-    parent, child = await view_jobs(shard, [job_id, child_id], functions)
-    assert parent.status == "finished"
-    assert "depend on this one" in parent.error.message
-    assert child.status == "deferred"
+    assert await enqueue_dependents(shard) == 1
+    (job,) = await claim(shard, "worker", ["default"], 1)
+    assert (job.id, job.unsupported_feature) == (child_id, None)

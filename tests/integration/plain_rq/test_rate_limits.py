@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -52,16 +53,15 @@ def status_of(job: Job) -> str:
     return str(job.get_status().value)
 
 
-async def reject(shard: Shard, job_id: str) -> None:
+async def fail(shard: Shard, job_id: str) -> None:
     (job,) = await claim(shard, "w1", ["default"], 1)
-    assert (job.id, job.unsupported_feature) == (job_id, "rate limit")
+    assert (job.id, job.unsupported_feature) == (job_id, None)
     await finish(shard, "w1", [failed_outcome(job)])
 
 
 async def succeed(shard: Shard, job_id: str) -> None:
     (job,) = await claim(shard, "w1", ["default"], 1)
     await finish(shard, "w1", [success_outcome(job)])
-    await sweep(shard, "default", part=0)
 
 
 async def stop(shard: Shard, job_id: str) -> None:
@@ -105,7 +105,7 @@ async def expire_in_queue(shard: Shard, job_id: str) -> None:
 
 
 ENDS: tuple[Callable[[Shard, str], Awaitable[None]], ...] = (
-    reject,
+    fail,
     succeed,
     stop,
     cancel_before_it_begins,
@@ -130,10 +130,17 @@ async def test_an_ended_job_gives_its_place_to_the_next(
     assert registry.get_rate_limited_job_ids() == [third.id]
 
 
-async def test_our_worker_rejects_all_jobs_of_a_rate_limit(queue: Queue, our_worker: StartProcess) -> None:
-    jobs = enqueue_limited(queue, 5, concurrency=2)
-    our_worker()
-    until(lambda: all(job.get_status().value == "failed" for job in jobs))
+def test_a_rate_limit_holds_over_our_worker_and_rqs(
+    queue: Queue, our_worker: StartProcess, rq_worker: StartProcess, tmp_path: Path
+) -> None:
+    jobs = [
+        queue.enqueue(job_functions.sleep_noting, str(tmp_path / "notes"), 0.05, rate_limit=RateLimit(KEY, 1))
+        for _ in range(12)
+    ]
+    our_worker("--slots", "2")
+    rq_worker()
+    until(lambda: all(job.get_status().value == "finished" for job in jobs))
+    assert (tmp_path / "notes").read_text().split() == ["started", "ended"] * 12
 
 
 @pytest.mark.parametrize("leave", [cancel, delete], ids=["cancel", "delete"])
@@ -143,7 +150,7 @@ async def test_a_job_that_leaves_while_it_waits_is_not_queued_later(
     first, second, third = enqueue_limited(queue, 3)
     await leave(shard, [second.id])
     assert registry.get_allowed_job_ids() == [first.id]
-    await reject(shard, first.id)
+    await fail(shard, first.id)
     assert queue.job_ids == [third.id]
 
 
@@ -160,10 +167,10 @@ async def test_a_lost_job_keeps_its_place_while_it_will_run_again(
 
 async def test_a_requeued_job_waits_for_a_place(shard: Shard, queue: Queue, registry: RateLimitRegistry) -> None:
     first, second = enqueue_limited(queue, 2)
-    await reject(shard, first.id)
+    await fail(shard, first.id)
     assert await requeue(shard, [first.id]) == ["queued"]
     assert (status_of(first), status_of(second)) == ("rate_limited", "queued")
-    await reject(shard, second.id)
+    await fail(shard, second.id)
     assert status_of(first) == "queued"
     assert registry.get_allowed_job_ids() == [first.id]
 
@@ -173,7 +180,7 @@ async def test_a_due_job_waits_for_a_place(shard: Shard, queue: Queue, registry:
     (first,) = enqueue_limited(queue)
     assert await enqueue_due(shard, "default", "me") == 1
     assert (status_of(first), status_of(later)) == ("queued", "rate_limited")
-    await reject(shard, first.id)
+    await fail(shard, first.id)
     assert status_of(later) == "queued"
     assert queue.job_ids == registry.get_allowed_job_ids() == [later.id]
 
@@ -183,7 +190,7 @@ async def test_the_next_job_goes_to_its_own_queue_and_end(shard: Shard, queue: Q
     (first,) = enqueue_limited(queue)
     other.enqueue(job_functions.add, 1, 1)
     urgent = other.enqueue(job_functions.add, 1, 1, rate_limit=RateLimit(KEY, 1), at_front=True)
-    await reject(shard, first.id)
+    await fail(shard, first.id)
     assert other.job_ids[0] == urgent.id
 
 
@@ -193,7 +200,7 @@ async def test_entries_of_jobs_that_do_not_wait_any_more_are_skipped(
     first, gone, other, fourth = enqueue_limited(queue, 4)
     connection.delete(gone.key)
     connection.hset(other.key, "status", "canceled")
-    await reject(shard, first.id)
+    await fail(shard, first.id)
     assert registry.get_allowed_job_ids() == queue.job_ids == [fourth.id]
 
 
@@ -236,3 +243,14 @@ async def test_jobs_that_rq_is_about_to_enqueue_are_counted_and_listed(
     assert (counts.ready_to_enqueue, counts.deferred) == (1, 0)
     page = await list_jobs(shards, functions, status=Status.READY_TO_ENQUEUE)
     assert [job.id for job in page.jobs] == [child.id]
+
+
+async def test_a_rate_limit_that_nobody_uses_is_forgotten(
+    shard: Shard, queue: Queue, connection: Redis, registry: RateLimitRegistry
+) -> None:
+    (first,) = enqueue_limited(queue)
+    await sweep(shard, "default", part=0)
+    assert registry.get_allowed_job_ids() == [first.id]
+    await succeed(shard, first.id)
+    await sweep(shard, "default", part=0)
+    assert not list(connection.scan_iter("rq:rl*"))

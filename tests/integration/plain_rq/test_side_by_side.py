@@ -196,7 +196,7 @@ async def test_due_jobs_are_left_to_the_holder_of_rqs_scheduler_lock(queue: Queu
     assert job.get_status() == JobStatus.SCHEDULED
 
 
-async def test_dependents_of_a_job_run_by_us_are_queued_by_rqs_own_code(
+async def test_dependents_of_a_job_run_by_us_are_queued(
     queue: Queue, our_worker: StartProcess, connection: Redis
 ) -> None:
     parent = queue.enqueue(job_functions.add, 1, 1)

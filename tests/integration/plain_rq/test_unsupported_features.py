@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from rq import Callback, Queue
-from rq.group import Group
 from rq.job import Job, JobStatus
-from rq.rate_limit import RateLimit
 from rq.repeat import Repeat
 from rq.webhook import Webhook
 
@@ -31,7 +29,6 @@ FEATURES = {
     "on_stopped": {"on_stopped": Callback(report)},
     "webhooks": {"webhooks": [Webhook("http://127.0.0.1:9/", "finished")]},
     "repeat": {"repeat": Repeat(times=2)},
-    "rate limit": {"rate_limit": RateLimit("key", concurrency=1)},
 }
 
 
@@ -53,27 +50,6 @@ def test_a_rejection_names_all_features_that_are_not_supported(
     job = enqueue(queue, str(tmp_path / "notes"), **options)
     our_worker()
     assert_rejected(connection, job, "on_success callback and repeat. Enqueue it without on_success and without repeat")
-
-
-def test_a_job_of_a_group_is_rejected(
-    queue: Queue, connection: Redis, tmp_path: Path, our_worker: StartProcess
-) -> None:
-    data = Queue.prepare_data(job_functions.note, (str(tmp_path / "notes"), "ran"))
-    (job,) = Group.create(connection=connection).enqueue_many(queue, [data])
-    our_worker()
-    assert_rejected(connection, job, "group")
-    assert not (tmp_path / "notes").exists()
-
-
-def test_a_job_with_dependencies_of_its_own_is_rejected(
-    queue: Queue, connection: Redis, tmp_path: Path, our_worker: StartProcess, maintenance: None
-) -> None:
-    parent = queue.enqueue(job_functions.add, 1, 1)
-    child = enqueue(queue, str(tmp_path / "notes"), depends_on=parent)
-    our_worker()
-    assert_rejected(connection, child, "dependencies")
-    assert parent.get_status() == JobStatus.FINISHED
-    assert not (tmp_path / "notes").exists()
 
 
 def assert_rejected(connection: Redis, job: Job, feature: str) -> None:

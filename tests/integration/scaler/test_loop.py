@@ -101,7 +101,7 @@ async def test_a_job_in_an_empty_system_starts_a_round_at_once(
     loop = _loop_with_real_clock(shards, fleet)
     loop.start()
     await loop.run_round()
-    maintenance = asyncio.create_task(Maintenance(shards, redis_url, on_jobs_waiting=loop.wake).run())
+    maintenance = asyncio.create_task(Maintenance(shards, on_jobs_waiting=loop.wake).run())
     await enqueue_jobs(shards.all[0], "a")
     await _wait_for_launch(fleet)
     maintenance.cancel()

@@ -153,7 +153,7 @@ async def test_a_spoiled_key_of_one_job_does_not_lose_the_outcomes_of_others(sha
     "name",
     [
         *("wm:leases", "wip:default", "finished:default", "failed:default", "wm:finished", "wm:failed", "wm:seconds"),
-        *("wm:feed:sequence", "wm:feed:bell", "wm:dependents", "wm:feed:places", "wm:feed:leases", "wm:claim:w1"),
+        *("wm:feed:sequence", "wm:feed:bell", "wm:rq-parents", "wm:feed:places", "wm:feed:leases", "wm:claim:w1"),
         *("wm:wake:default", "wm:master", "wm:feed:sweep", "wm:turns", "wm:paused", "queues", "scheduled:default"),
         *("scheduler-lock:default", "workers", "wm:workers", "wm:heard", "canceled:default", "wm:enqueued"),
     ],

@@ -38,8 +38,8 @@ from workmanager.local.valkey_cluster import ValkeyCluster
 
 
 @asynccontextmanager
-async def _managers(shards: Shards, url: str, count: int = 1) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(Maintenance(shards, url, lease_seconds=1.0).run()) for _ in range(count)]
+async def _managers(shards: Shards, count: int = 1) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(Maintenance(shards, lease_seconds=1.0).run()) for _ in range(count)]
     try:
         yield
         assert not any(task.done() for task in tasks)
@@ -67,7 +67,7 @@ async def test_all_expired_results_are_deleted_in_one_round(plain_shard: Shard, 
     async def only_young_is_left() -> bool:
         return list(await sorted_set(plain_shard, "finished:default")) == ["young"]
 
-    async with _managers(shards, redis_url, count=1):
+    async with _managers(shards, count=1):
         # One round deletes all batches. With one batch a round it would take twenty seconds.
         await until_async(only_young_is_left, 15.0, wanted="the expiry of all but the young result")
     assert {key for key in await shard_keys(plain_shard) if key.startswith(("job:", "results:"))} == {
@@ -83,7 +83,7 @@ async def test_two_managers_do_each_maintenance_task_once(plain_shard: Shard, sh
     await enqueue_jobs(shard, "lost", now=time.time())
     await claim(shard, "dead", ["default"], 1, lease_seconds=0.1)
     await enqueue(shard, [new_job("later", due_at=time.time() + 0.1, queue="high")])
-    async with _managers(shards, redis_url, count=2):
+    async with _managers(shards, count=2):
         await _until_queued(shard, "lost")
         await _until_queued(shard, "later")
 
@@ -115,7 +115,7 @@ async def test_an_unexpected_error_does_not_end_maintenance(
     await claim(plain_shard, "dead", ["default"], 2, lease_seconds=0.1)
     await plain_shard.execute(("HSET", "rq:job:lost", "worker_name", b"\xff"))
     with caplog.at_level(logging.WARNING):
-        async with _managers(shards, redis_url):
+        async with _managers(shards):
             await _until_queued(plain_shard, "lost")
             await _until_queued(plain_shard, "lost too")
             await claim(plain_shard, "dead", ["default"], 1, lease_seconds=0.1)
@@ -126,7 +126,7 @@ async def test_an_unexpected_error_does_not_end_maintenance(
 
 async def test_maintenance_resumes_after_a_redis_restart(private_server: ValkeyServer, private_shard: Shard) -> None:
     shards = await Shards.connect(private_server.url)
-    async with _managers(shards, private_server.url):
+    async with _managers(shards):
         await enqueue_jobs(private_shard, "lost", now=time.time())
         await claim(private_shard, "dead", ["default"], 1, lease_seconds=0.1)
         await asyncio.to_thread(private_server.kill)
@@ -141,7 +141,7 @@ async def test_an_unavailable_shard_does_not_delay_the_others(cluster: ValkeyClu
     victim = cluster.masters()[0]
     healthy = [shard for shard in shards if master_port_of(shards, shard) != victim.port]
     assert len(healthy) == 4
-    async with _managers(shards, cluster.url):
+    async with _managers(shards):
         victim.pause()
         try:
             for shard in healthy:
@@ -159,7 +159,7 @@ async def test_an_outage_is_one_line_a_shard_when_it_begins_and_one_when_it_ends
 ) -> None:
     caplog.set_level(logging.INFO, "jobqueue.maintenance.periodic")
     shards = await Shards.connect(private_server.url)
-    async with _managers(shards, private_server.url):
+    async with _managers(shards):
         await asyncio.sleep(1.0)
         await asyncio.to_thread(private_server.kill)
         await _until_logged(caplog, "event=maintenance_failed")
@@ -192,7 +192,7 @@ async def test_a_task_that_fails_alone_is_one_line_until_it_succeeds(
         return calls >= 3
 
     caplog.set_level(logging.INFO, "jobqueue.maintenance.periodic")
-    async with _managers(shards, redis_url):
+    async with _managers(shards):
         with monkeypatch.context() as patch:
             patch.setattr("jobqueue.maintenance.periodic.enqueue_dependents", fail)
             await until_async(is_repeated, wanted="more tries")
@@ -225,7 +225,7 @@ async def test_a_job_that_fails_with_its_worker_is_logged_with_its_function(
         ("ZADD", "rq:executions:b", lost, "exec"),
         ("HSET", "rq:job:a", "wm_losses", MAX_LOSSES - 1),
     )
-    async with _managers(shards, redis_url):
+    async with _managers(shards):
         await _until_logged(caplog, "event=job_failed job_id=a")
         await _until_logged(caplog, "event=job_failed job_id=b")
     failures = sorted(message for message in caplog.messages if message.startswith("event=job_failed"))

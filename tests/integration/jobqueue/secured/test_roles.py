@@ -130,8 +130,11 @@ async def test_recovery_after_lost_and_failed_jobs_is_permitted(shard: Shard, wo
     assert await enqueue_due(shard, "default", "me", now=NOW + 2) >= 1
     assert await reap_rq_executions(shard, "default", now=NOW) == []
     await prune(shard, now=NOW)
-    await workers_shard.execute(("SADD", f"{shard.prefix}:wm:dependents", "lost"))
-    assert await enqueue_dependents(workers_shard, "") == 1
+    await shard.execute(("SADD", f"{shard.prefix}:job:later:dependents", "child"))
+    await shard.execute(("HSET", f"{shard.prefix}:job:child", "status", "deferred", "origin", "default"))
+    await workers_shard.execute(("HSET", f"{shard.prefix}:wm:rq-parents", "later", "finished"))
+    assert await enqueue_dependents(workers_shard) == 1
+    await sweep(shard, "default", part=0)
 
 
 @pytest.mark.parametrize("status", ["queued", "scheduled", "deferred"])
@@ -201,7 +204,7 @@ async def test_a_manager_may_maintain_the_queue_and_scale(managers: Shards, shar
     assert await read_leadership(shard)
     await shard.execute(("DEL", f"{shard.prefix}:wm:probe"))
     await elector.release()
-    maintenance = asyncio.create_task(Maintenance(managers, "", lease_seconds=20).run())
+    maintenance = asyncio.create_task(Maintenance(managers, lease_seconds=20).run())
     wake_ups = asyncio.create_task(wake_for_rq_jobs(shard))
     done, _ = await asyncio.wait((maintenance, wake_ups), timeout=0.5)
     assert not done

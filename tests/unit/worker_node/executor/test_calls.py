@@ -125,7 +125,7 @@ def test_the_rejection_of_a_feature_says_what_who_and_what_to_do(feature: str) -
 
 def test_every_feature_that_claiming_names_has_a_remedy() -> None:
     script = (Path(jobqueue.__file__).parent / "lua" / "claim.lua").read_text()
-    names = re.search(r"FEATURE_NAMES = {(.*?)}", script, re.DOTALL)
+    names = re.search(r"unsupported = {(.*?)}", script, re.DOTALL)
     assert names is not None
     assert set(re.findall(r"'([^']+)'", names[1])) == set(REMEDIES)
 
