@@ -1,4 +1,7 @@
-"""Settings from the environment: `WORKMANAGER_<NAME>` for each field of a Pydantic model, read once at start."""
+"""Settings from the environment: `WORKMANAGER_<NAME>` for each field of a Pydantic model, read once at start.
+
+Those that the environment lacks may stand in a file (`processes.settings_file`).
+"""
 
 import re
 import sys
@@ -9,8 +12,8 @@ from typing import Annotated, NoReturn, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from jobqueue.model import ALL_QUEUES, LEASE_SECONDS
+from processes.settings_file import PREFIX, SettingsFileError, with_settings_file
 
-PREFIX = "WORKMANAGER_"
 _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
 """User name and password in a URL."""
 
@@ -41,7 +44,7 @@ class QueueSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", repr=False)
     functions: CommaSeparated = ()
     reload_functions: bool = False
     """Whether edits of the modules of `functions` count for the next job. `workmanager up` turns it on."""
@@ -53,9 +56,14 @@ class QueueSettings(BaseModel):
 def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
     """Read the variables of `model`. An invalid one ends the program, with one line on stderr and exit code 2.
 
-    The line has the wrong value, but no password of a URL, and nothing of a field whose `repr` is off: a secret. Such a
-    field can be given as a file, by the variable with `_FILE` behind its name; a line there is as good as a comma.
+    What the environment lacks is taken from the file that `WORKMANAGER_CONFIG` names. The line has the wrong value, but
+    no password of a URL, and nothing of a field whose `repr` is off: a secret. Such a field can be given as a file, by
+    the variable with `_FILE` behind its name; a line there is as good as a comma.
     """
+    try:
+        environ = with_settings_file(environ)
+    except SettingsFileError as error:
+        exit_with_usage_error(str(error))
     given = {
         name: environ[PREFIX + name.upper()]
         for name in model.model_fields

@@ -22,6 +22,7 @@ from manager.server import ManagerServer, ServerOptions
 from manager.settings import ManagerSettings
 from processes.logs import configure_logging
 from processes.privacy import keep_memory_private
+from processes.settings_file import CONFIG
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the manager; return the exit code: 0 stopped as told, 1 failed, 2 usage error."""
     keep_memory_private()
     given = _parser().parse_args(arguments)
+    if given.config is not None:
+        os.environ[CONFIG] = given.config  # Also for the workers that this manager starts.
     environ = dict(os.environ)
     if given.redis_url is not None:
         environ["WORKMANAGER_REDIS_URL"] = given.redis_url
@@ -85,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scaler", choices=("ec2", "local", "none"), default="none", help="where to launch workers (default none)"
     )
+    parser.add_argument("--config", metavar="FILE", help="settings that the environment lacks, in YAML")
     parser.add_argument("--parent-fd", type=int, help="liveness pipe: stop when its other end closes")
     return parser
 

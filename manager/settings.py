@@ -33,7 +33,7 @@ RetryInterval = Annotated[int, Field(ge=1, le=2 * 86_400)]
 class ManagerSettings(QueueSettings):
     """The value of `WORKMANAGER_<NAME>` for each field. The README lists them."""
 
-    api_keys: CommaSeparated = ()
+    api_keys: CommaSeparated = Field(default=(), repr=False)
     oidc_issuer: str = ""
     """URL of the issuer whose tokens are taken beside API keys, see `manager.jwt.issuer`; '' for none."""
     oidc_audience: str = ""
@@ -63,7 +63,7 @@ class ManagerSettings(QueueSettings):
     """How long an attempt may take."""
     cluster_hosts: CommaSeparated = ()
     """Hosts of the Redis Cluster that the managers administer, see `manager.cluster.slot_ranges.parse_hosts`."""
-    cluster_url: str | None = None
+    cluster_url: str | None = Field(default=None, repr=False)
     """Like `redis_url`, with the user that administers the cluster; None if the queue's own user does."""
 
     min_workers: int = Field(default=0, ge=0)

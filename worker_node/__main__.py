@@ -21,11 +21,13 @@ from processes.garbage_collection import relax_garbage_collection
 from processes.inheritance import keep_descriptors_private
 from processes.logs import configure_logging
 from processes.privacy import keep_memory_private
+from processes.settings_file import CONFIG
 from worker_node.agent import Agent
+from worker_node.functions import HTTP_ALLOW
 from worker_node.job_environment import job_environment, kept_from_jobs, parse_names
 from worker_node.job_limits import LimitTable
 from worker_node.priority import agent_niceness, lower_priority
-from worker_node.settings import WorkerOptions, WorkerSettings, parse_options, read_settings
+from worker_node.settings import WorkerOptions, WorkerSettings, config_option, parse_options, read_settings
 from worker_node.shutdown.dead_man_switch import DeadManSwitch
 from worker_node.shutdown.instance_metadata import InstanceMetadata
 from worker_node.shutdown.interruption_notices import watch_interruption_notices
@@ -46,7 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a worker until it has drained. Exit codes: 0 after a drain, 2 for wrong usage or settings."""
     configure_logging()
     keep_descriptors_private()
+    if (config := config_option(arguments)) is not None:
+        os.environ[CONFIG] = config
     settings = read_settings(os.environ)
+    if settings.http_allow:
+        os.environ[HTTP_ALLOW] = settings.http_allow  # For executors, which inherit it, also if a file has set it.
     options = parse_options(arguments, settings)
     lower_priority(agent_niceness(settings.nice))
     keep_memory_private()  # Later than the priority, which needs a file of /proc/self that must be opened before.

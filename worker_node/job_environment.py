@@ -5,7 +5,7 @@ Everything else of the agent's environment is kept from them: credentials of the
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from jobqueue.settings import PREFIX
+from processes.settings_file import PREFIX
 from worker_node.functions import HTTP_ALLOW
 
 PASSED = (

@@ -95,6 +95,14 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
     return settings
 
 
+def config_option(arguments: Sequence[str] | None) -> str | None:
+    """Return what `--config` names: read before the other options, which have settings as their defaults."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    config: str | None = parser.parse_known_args(arguments)[0].config
+    return config
+
+
 def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> WorkerOptions:
     """Return the command-line options; if one is wrong, exit with exit code 2."""
     parser = argparse.ArgumentParser(prog="worker_node", description="Run jobs from the queues.")
@@ -115,6 +123,7 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
     parser.add_argument(
         "--name", type=_name, help="default: the instance's id, or host name, process id and a random number"
     )
+    parser.add_argument("--config", metavar="FILE", help="settings that the environment lacks, in YAML")
     parser.add_argument("--burst", action="store_true", help="exit when the queues are empty")
     parser.add_argument("--fleet", default="", help=argparse.SUPPRESS)
     parser.add_argument("--instance-id", default="", help=argparse.SUPPRESS)

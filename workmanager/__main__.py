@@ -36,13 +36,22 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "callbacks": ("workmanager.commands.callbacks", "list callbacks, and send them again"),
     "listen": ("workmanager.commands.listen", "print callbacks, or forward them to a URL on this machine"),
     "limits": ("workmanager.commands.limits", "list and set limits of how many jobs run"),
+    "contexts": ("workmanager.commands.contexts", "list the systems of the file of settings"),
     "audit": ("workmanager.commands.audit", "list who changed what"),
     "metrics": ("workmanager.commands.metrics", "print the metrics of a manager"),
 }
 """Module and summary of each command. The module has `main(arguments) -> exit code`, and is imported only if needed."""
 SERVER_COMMANDS = frozenset({"up", "manager", "worker"})
 """Those that need more than a client: the packages of the extra `server`."""
-LEADING_OPTIONS = {"--url": True, "--key": True, "--json": False, "--fields": True}
+LEADING_OPTIONS = {
+    "--url": True,
+    "--key": True,
+    "--key-file": True,
+    "--context": True,
+    "--config": True,
+    "--json": False,
+    "--fields": True,
+}
 """Options of client commands that may stand before the command as well, and whether a value follows."""
 USAGE_LINE = "usage: workmanager COMMAND [ARGUMENT...]   (options of one: workmanager COMMAND --help)"
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from processes.settings_file import with_settings_file
 from scaler.fleets.fleet import Cause, FleetError, Profile
 from scaler.fleets.instances import DescribedInstance, Instance, Intent, LaunchRequest
 
@@ -64,6 +65,9 @@ class LocalFleet:
         self._parent_fd = parent_fd
         self._launcher = secrets.token_hex(8)
         self._workers: dict[str, _LocalWorker] = {}
+        self._defaults = {"WORKMANAGER_NICE": str(WORKER_NICE)}
+        if "WORKMANAGER_NICE" in with_settings_file(os.environ):
+            self._defaults = {}
 
     def plan(
         self,
@@ -135,7 +139,7 @@ class LocalFleet:
             *("--parent-fd", str(self._parent_fd)),
             stdin=asyncio.subprocess.DEVNULL,
             # The URL can contain a password, and every user of the machine can read command lines.
-            env={"WORKMANAGER_NICE": str(WORKER_NICE), **inherited, "WORKMANAGER_REDIS_URL": self._redis_url},
+            env={**self._defaults, **inherited, "WORKMANAGER_REDIS_URL": self._redis_url},
             pass_fds=(self._parent_fd,),
             # Ctrl-C in a terminal must reach only the parent process, which then drains the workers.
             start_new_session=True,

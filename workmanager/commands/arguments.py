@@ -5,6 +5,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from workmanager.commands.target import DEFAULT_FILE, DEFAULT_URL, find_target
 from workmanager.errors import UsageError
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 8.0
 """Longer than a failover takes; a person is waiting."""
-DEFAULT_URL = "http://127.0.0.1:5000"
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -73,13 +73,18 @@ def client_parser(command: str, description: str | None, *, lists: bool = False)
 
 
 def add_client_options(parser: argparse.ArgumentParser, *, lists: bool = False) -> None:
-    """Add `--url`, `--key`, `--json` and `--fields`, and with `lists` also `-q`."""
+    """Add `--url`, `--key`, `--context`, `--json`, `--fields` and others, and with `lists` also `-q`."""
     parser.add_argument(
         "--url",
         action="append",
         help=f"URL of a manager, or several separated by commas (default: WORKMANAGER_URL, else {DEFAULT_URL})",
     )
-    parser.add_argument("--key", help="API key (default: WORKMANAGER_API_KEY)")
+    parser.add_argument("--key", help="API key (default: WORKMANAGER_API_KEY; others see the command line)")
+    parser.add_argument("--key-file", metavar="FILE", help="file with the API key")
+    parser.add_argument("--context", metavar="NAME", help="use this system of the file of settings")
+    parser.add_argument(
+        "--config", metavar="FILE", help=f"file of settings (default: WORKMANAGER_CONFIG, else {DEFAULT_FILE})"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, one value per line")
     parser.add_argument(
         "--fields", type=field_names, metavar="NAME,...", help="print only these fields; a.b is the field b of a"
@@ -92,7 +97,12 @@ def open_client(options: argparse.Namespace) -> "Client":
     """Return the client that the options describe, or else the environment."""
     from workmanager.client import Client  # Here, because neither help nor a wrong option needs it.
 
-    url_lists = options.url or [os.environ.get("WORKMANAGER_URL") or DEFAULT_URL]
-    urls = [url.strip() for text in url_lists for url in text.split(",") if url.strip()]
-    key = options.key or os.environ.get("WORKMANAGER_API_KEY")
-    return Client(urls, key, retry_seconds=RETRY_SECONDS)
+    target = find_target(
+        os.environ,
+        urls=options.url,
+        key=options.key,
+        key_file=options.key_file,
+        context=options.context,
+        config=options.config,
+    )
+    return Client(target.urls, target.key, retry_seconds=RETRY_SECONDS)

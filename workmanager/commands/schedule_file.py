@@ -84,27 +84,13 @@ def _parse(text: str, path: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         pass
-    try:
-        import yaml  # Here, because the client does without it otherwise.
-    except ImportError as error:
-        raise UsageError(f"{path} is not JSON, and YAML needs a package: pip install PyYAML") from error
-
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no type hints
-        """YAML, without a name that is given twice: one of the two schedules would be lost."""
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            names = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for name in names:
-                if names.count(name) > 1:
-                    raise yaml.YAMLError(f"{name!r} is given twice")
-            mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-            return mapping
+    from processes.yaml_text import parse_yaml  # Here, because no other command needs YAML.
 
     try:
-        return Loader(text).get_single_data()
-    except (yaml.YAMLError, RecursionError) as error:
+        return parse_yaml(text)
+    except ValueError as error:
         hint = "put expressions such as '*/5 * * * *' and '@daily' in quotes"
-        raise UsageError(f"{path} is not valid YAML ({hint}): {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path} is not valid YAML ({hint}): {error}") from error
 
 
 def _plain(value: Any) -> Any:

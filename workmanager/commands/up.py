@@ -13,6 +13,7 @@ from types import FrameType
 from processes.liveness_pipe import parent_is_gone
 from processes.logs import configure_logging
 from processes.privacy import keep_memory_private
+from processes.settings_file import CONFIG, SettingsFileError, with_settings_file
 from workmanager.commands.arguments import CommandParser, positive_int
 from workmanager.errors import UsageError
 from workmanager.local.system import LocalSystem, LocalSystemConfig
@@ -27,7 +28,12 @@ def main(arguments: Sequence[str]) -> int:
     """
     keep_memory_private()
     options = _parser().parse_args(arguments)
-    config = _config(options, os.environ)
+    if options.config is not None:
+        os.environ[CONFIG] = options.config  # Also for managers and workers.
+    try:
+        config = _config(options, with_settings_file(os.environ))
+    except SettingsFileError as error:
+        raise UsageError(str(error)) from error
     if config.redis_url:
         _check_redis_url(config.redis_url)
     _configure_logging()
@@ -92,6 +98,7 @@ def _parser() -> CommandParser:
     parser.add_argument("--cluster", action="store_true", help="run a Valkey cluster: three masters, three replicas")
     parser.add_argument("--redis-url", metavar="URL", help="use an existing Redis instead of the embedded Valkey")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="directory for the data of the embedded Valkey")
+    parser.add_argument("--config", metavar="FILE", help="settings that the environment lacks, in YAML")
     parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
     return parser
 

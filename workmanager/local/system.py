@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from processes.liveness_pipe import LivenessPipe
+from processes.settings_file import with_settings_file
 from workmanager.errors import ServerError, UsageError
 from workmanager.local import ports
 from workmanager.local.data_directory import DataDirectory
@@ -136,7 +137,9 @@ class LocalSystem:
 
     def _manager(self, port: int, redis_url: str) -> SupervisedProcess:
         # Also for the workers, which inherit it: on this machine, functions are being written.
-        environ = {"WORKMANAGER_RELOAD_FUNCTIONS": "true", **os.environ}
+        environ = dict(os.environ)
+        if "WORKMANAGER_RELOAD_FUNCTIONS" not in with_settings_file(environ):
+            environ["WORKMANAGER_RELOAD_FUNCTIONS"] = "true"
         # The URL can contain a password, and every user of the machine can read command lines.
         environ["WORKMANAGER_REDIS_URL"] = redis_url
         if self._config.max_workers is not None:

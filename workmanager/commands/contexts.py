@@ -1,0 +1,27 @@
+"""`workmanager contexts`: list the systems of the file of settings; `--context NAME` uses one."""
+
+import os
+from collections.abc import Sequence
+
+from workmanager.commands.arguments import client_parser
+from workmanager.commands.output import print_rows
+from workmanager.commands.target import contexts_of
+
+COLUMNS = ("name", "url", "key", "is_default")
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = client_parser("contexts", __doc__, lists=True).parse_args(arguments)
+    contexts, default = contexts_of(os.environ, options.config)
+    rows = [
+        {
+            "name": name,
+            "url": context["url"],
+            # Never the key itself.
+            "key": next((entry for entry in context if entry.startswith("api_key")), None),
+            "is_default": name == default,
+        }
+        for name, context in contexts.items()
+    ]
+    print_rows(options, rows, COLUMNS, key="name")
+    return 0
