@@ -175,7 +175,7 @@ class ClaimedJob(NamedTuple):
         unreadable: why the record cannot be read, so that the job must fail as `rejected`; None if it can.
         isolated: whether it asks for a process of its own.
         rq_features: what it asks for at its end as a job of a plain RQ client, a letter for each thing: `d`, it has
-            waited for other jobs; `g`, it belongs to a group; `l`, it holds a place of a rate limit.
+            waited for other jobs; `g`, it belongs to a group; `l`, it holds a place of a rate limit; `r`, it repeats.
     """
 
     id: str

@@ -28,11 +28,11 @@ local leases, claims = prefix .. ':wm:leases', prefix .. ':wm:claim:' .. worker
 -- What a job of a plain RQ client asks for: '' for nothing, or {a letter for each thing (ClaimedJob.rq_features in
 -- jobqueue/model.py), the names of what is not supported}.
 local function rq_features(key)
-  local fields = {'group_id', 'rate_limit_key', 'dependency_id', 'success_callback_name', 'failure_callback_name',
-    'stopped_callback_name', 'webhooks', 'repeats_left'}
-  local letters = {'g', 'l', 'd'}
-  local unsupported = {[4] = 'on_success callback', [5] = 'on_failure callback', [6] = 'on_stopped callback',
-    [7] = 'webhooks', [8] = 'repeat'}
+  local fields = {'group_id', 'rate_limit_key', 'dependency_id', 'repeats_left', 'success_callback_name',
+    'failure_callback_name', 'stopped_callback_name', 'webhooks'}
+  local letters = {'g', 'l', 'd', 'r'}
+  local unsupported = {[5] = 'on_success callback', [6] = 'on_failure callback', [7] = 'on_stopped callback',
+    [8] = 'webhooks'}
   local found, asked, names = redis.call('HMGET', key, unpack(fields)), '', {}
   for i = 1, #fields do
     if found[i] and found[i] ~= '' and found[i] ~= '0' then

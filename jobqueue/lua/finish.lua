@@ -68,7 +68,7 @@ while at <= #ARGV do
   -- The first write must be a removal, so that the script also runs when Redis' memory is full.
   redis.call('ZREM', leases, unpack(members))
   redis.call('ZREM', prefix .. ':wip:' .. queue, unpack(members))
-  local finished, done = {}, {}
+  local finished, done, forgotten = {}, {}, {}
   for n = 1, #members do
     local at_job = first + n * 3 - 3
     local id = ARGV[at_job]
@@ -91,12 +91,13 @@ while at <= #ARGV do
         end
       end
       end_job(id, key, record[2], 'finished', iso, ARGV[at_job + 1])
-      if features ~= '' then finish_rq_job(id, key, features, ttl, now, iso) end
+      local runs_again = features ~= '' and finish_rq_job(id, key, queue, features, ttl, now, iso)
+      if ttl == 0 and not runs_again then forgotten[#forgotten + 1] = id end
     end
   end
   leave_other_registries(queue, done)
   for _, id in ipairs(note_parents(done, 'finished')) do parents[#parents + 1] = id end
-  if ttl == 0 then discard(done) end
+  discard(forgotten)
   if #finished > 0 then redis.call('ZADD', prefix .. ':finished:' .. queue, unpack(finished)) end
   if #done > 0 then
     redis.call('HINCRBY', prefix .. ':wm:finished', name, #done)

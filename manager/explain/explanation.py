@@ -188,6 +188,11 @@ def _scheduled(facts: JobFacts) -> Explanation:
     when = f"{job.due_at}, in {max(0.0, seconds):.0f} s"
     if facts.started_at is None:
         return Explanation("delayed", f"The job is not due before {when}.", numbers)
+    if facts.repeats_left is not None:
+        numbers |= {"attempts": job.attempts, "repeats_left": facts.repeats_left}
+        times = _count(facts.repeats_left, "time")
+        sentence = f"The job has run, and runs again at {when}; then {times} more, as long as it succeeds."
+        return Explanation("repeat", sentence, numbers)
     numbers |= {"attempts": job.attempts, "retries_left": job.retries_left}
     sentence = (
         f"Attempt {job.attempts} has failed: the next one is due at {when}, with"

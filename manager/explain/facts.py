@@ -135,6 +135,7 @@ class JobFacts:
         parents: those that a deferred job still waits for.
         queue: of a queued job.
         rate_limit: of a job that waits for a place of one.
+        repeats_left: how often a job of a plain RQ client runs again after its next success; None if it never repeats.
     """
 
     job: JobView
@@ -146,3 +147,4 @@ class JobFacts:
     parents: Sequence[Parent] = ()
     queue: QueueFacts | None = None
     rate_limit: RateLimitFacts | None = None
+    repeats_left: int | None = None

@@ -27,7 +27,7 @@ LOOKED_AT = 10_000
 _DRAINING = "draining"
 _FIELDS = (
     *("wm_lease", "wm_cancel", "rate_limit_key", "rate_limit_concurrency"),
-    *("wm_in_lane", "wm_lane", "wm_limits"),
+    *("wm_in_lane", "wm_lane", "wm_limits", "repeats_left"),
 )
 
 
@@ -67,13 +67,14 @@ class FactReader:
         fields, (seconds, microseconds) = await shard.execute(
             ("HMGET", keys.job(prefix, job.id), *_FIELDS), ("TIME",), tolerate_wrong_types=True
         )
-        lease, canceled, limit_key, places, in_lane, lane, limits = fields or (None,) * len(_FIELDS)
+        lease, canceled, limit_key, places, in_lane, lane, limits, repeats = fields or (None,) * len(_FIELDS)
         facts = JobFacts(
             job=job,
             now=int(seconds) + int(microseconds) / 1e6,
             due_at=_unix(job.due_at),
             started_at=_unix(job.started_at),
             is_canceled=canceled == b"1",
+            repeats_left=None if repeats is None else integer_of(repeats),
         )
         match job.status:
             case Status.QUEUED:

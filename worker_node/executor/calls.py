@@ -30,7 +30,6 @@ REMEDIES = {
     "on_failure callback": "without on_failure",
     "on_stopped callback": "without on_stopped",
     "webhooks": "without webhooks",
-    "repeat": "without repeat",
 }
 """How to enqueue a job so that it does not need a feature of RQ. The features are those that claim.lua names."""
 

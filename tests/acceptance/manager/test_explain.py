@@ -4,12 +4,13 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from redis import Redis
-from rq import Queue
+from rq import Queue, Repeat
 from rq.rate_limit import RateLimit
 
 from jobqueue.lifecycle.enqueue import enqueue
@@ -190,6 +191,9 @@ def test_what_plain_rq_clients_make_jobs_wait_for(
     answer = explain("second")
     assert (answer["reason"], answer["key"], answer["places"], answer["held"]) == ("rate_limited", "api", 1, 1)
     assert explain("child")["open_parents"] == [{"id": "first", "status": "queued", "when": "finished"}]
+    again = queue.enqueue_in(timedelta(minutes=1), "worker_node.functions.noop", job_id="again", repeat=Repeat(2, 60))
+    shared_server.command("HSET", again.key, "started_at", again.created_at.isoformat())
+    assert (explain("again")["reason"], explain("again")["repeats_left"]) == ("repeat", 2)
     shared_server.command("SET", "rq:suspended", 1)
     assert explain("first")["reason"] == "workers_suspended"
 

@@ -7,7 +7,6 @@ import pytest
 from redis import Redis
 from rq import Callback, Queue
 from rq.job import Job, JobStatus
-from rq.repeat import Repeat
 from rq.webhook import Webhook
 
 from tests.integration.plain_rq import job_functions
@@ -28,7 +27,6 @@ FEATURES = {
     "on_failure": {"on_failure": Callback(report)},
     "on_stopped": {"on_stopped": Callback(report)},
     "webhooks": {"webhooks": [Webhook("http://127.0.0.1:9/", "finished")]},
-    "repeat": {"repeat": Repeat(times=2)},
 }
 
 
@@ -46,10 +44,12 @@ def test_a_job_with_an_unsupported_feature_is_rejected(
 def test_a_rejection_names_all_features_that_are_not_supported(
     queue: Queue, connection: Redis, tmp_path: Path, our_worker: StartProcess
 ) -> None:
-    options = FEATURES["on_success"] | FEATURES["repeat"]
+    options = FEATURES["on_success"] | FEATURES["webhooks"]
     job = enqueue(queue, str(tmp_path / "notes"), **options)
     our_worker()
-    assert_rejected(connection, job, "on_success callback and repeat. Enqueue it without on_success and without repeat")
+    assert_rejected(
+        connection, job, "on_success callback and webhooks. Enqueue it without on_success and without webhooks"
+    )
 
 
 def assert_rejected(connection: Redis, job: Job, feature: str) -> None:

@@ -214,6 +214,12 @@ def test_it_tells_what_the_scaler_does_about_it(facts: JobFacts, sentence: str) 
             "Attempt 2 has failed: the next one is due at T9, in 60 s, with 1 retry left after it.",
         ),
         (
+            {"status": "scheduled", "due_at": "T9", "attempts": 2},
+            {"due_at": 160.0, "started_at": 90.0, "repeats_left": 1},
+            "repeat",
+            "The job has run, and runs again at T9, in 60 s; then 1 time more, as long as it succeeds.",
+        ),
+        (
             {"status": "scheduled", "due_at": "T9"},
             {"due_at": 80.0},
             "overdue",
