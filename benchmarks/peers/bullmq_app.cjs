@@ -1,5 +1,6 @@
-// BullMQ app for the benchmarks. `fill URL N` queues N jobs with addBulk; `work URL CONCURRENCY` runs them until killed.
-const { Queue, Worker } = require('bullmq');
+// BullMQ app for the benchmarks. `fill URL N` queues N jobs with addBulk; `joins URL N` queues N flows of five children;
+// `work URL CONCURRENCY` runs them until killed, and `limited URL CONCURRENCY` with a limit that is never reached.
+const { FlowProducer, Queue, Worker } = require('bullmq');
 const Redis = require('ioredis');
 
 const [verb, url, number] = process.argv.slice(2);
@@ -15,10 +16,25 @@ async function fill(jobs) {
   process.exit(0);
 }
 
-function work(concurrency) {
+async function joins(groups) {
+  const producer = new FlowProducer({ connection: connection() });
+  const job = { name: 'noop', queueName: 'side', data: {} };
+  const started = process.hrtime.bigint();
+  for (let start = 0; start < groups; start += 100) {
+    const some = Math.min(100, groups - start);
+    await producer.addBulk(Array.from({ length: some }, () => ({ ...job, children: Array(5).fill(job) })));
+  }
+  console.log(Number(process.hrtime.bigint() - started) / 1e9);
+  await producer.close();
+  process.exit(0);
+}
+
+function work(concurrency, options = {}) {
   // BullMQ keeps finished jobs by default.
-  const worker = new Worker('side', async () => null, { connection: connection(), concurrency });
+  const worker = new Worker('side', async () => null, { connection: connection(), concurrency, ...options });
   process.on('SIGTERM', () => worker.close().then(() => process.exit(0)));
 }
 
-if (verb === 'fill') fill(Number(number)); else work(Number(number));
+const limiter = { max: 1e9, duration: 1000 };
+const verbs = { fill, joins, work, limited: (concurrency) => work(concurrency, { limiter }) };
+verbs[verb](Number(number));

@@ -1,14 +1,16 @@
-"""Celery app for the benchmarks. `celery_app.py fill URL N` queues N jobs; the worker is Celery's own program.
+"""Celery app for the benchmarks. `celery_app.py fill URL N` queues N jobs, and `joins URL N` N chords of five tasks.
 
-The worker gets the Redis URL from CELERY_APP_URL.
+The worker is Celery's own program.
+It gets the Redis URL from CELERY_APP_URL.
 """
 
 import os
 import sys
+import time
 
-from celery import Celery  # type: ignore[import-not-found]  # It is installed in another environment.
+from celery import Celery, chord  # type: ignore[import-not-found]  # It is installed in another environment.
 
-_URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("CELERY_APP_URL", "")
+_URL = sys.argv[2] if sys.argv[1:2] in (["fill"], ["joins"]) else os.environ.get("CELERY_APP_URL", "")
 
 app = Celery("celery_app", broker=_URL, backend=_URL)
 # From Celery's optimisation guide, for many short tasks; results stay on.
@@ -16,8 +18,8 @@ app.conf.update(worker_prefetch_multiplier=128, worker_disable_rate_limits=True,
 
 
 @app.task(name="noop")  # type: ignore[untyped-decorator]  # As above.
-def noop() -> None:
-    """Do nothing."""
+def noop(*_: object) -> None:
+    """Do nothing, with the results of the tasks before."""
 
 
 def fill(jobs: int) -> None:
@@ -27,5 +29,13 @@ def fill(jobs: int) -> None:
             noop.apply_async(producer=producer)
 
 
+def joins(groups: int) -> None:
+    """Enqueue N chords over one connection, and print the seconds that it took."""
+    started = time.perf_counter()
+    for _ in range(groups):
+        chord([noop.s() for _ in range(5)], noop.s()).apply_async()
+    sys.stdout.write(f"{time.perf_counter() - started}\n")
+
+
 if __name__ == "__main__":
-    fill(int(sys.argv[3]))
+    {"fill": fill, "joins": joins}[sys.argv[1]](int(sys.argv[3]))

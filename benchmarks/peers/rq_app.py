@@ -1,6 +1,10 @@
-"""RQ app for the benchmarks. `rq_app.py fill URL N` queues N jobs; the worker is RQ's own program."""
+"""RQ app for the benchmarks. `rq_app.py fill URL N` queues N jobs, and `joins URL N` N jobs that wait for five each.
+
+The worker is RQ's own program.
+"""
 
 import sys
+import time
 
 import redis
 import rq
@@ -20,5 +24,15 @@ def fill(url: str, jobs: int) -> None:
         queue.enqueue_many(some)
 
 
+def joins(url: str, groups: int) -> None:
+    """Enqueue five jobs and one that waits for them, N times, and print the seconds that it took."""
+    queue = rq.Queue("default", connection=redis.Redis.from_url(url))
+    started = time.perf_counter()
+    for _ in range(groups):
+        parents = queue.enqueue_many([rq.Queue.prepare_data("rq_app.noop") for _ in range(5)])
+        queue.enqueue("rq_app.noop", depends_on=parents)
+    sys.stdout.write(f"{time.perf_counter() - started}\n")
+
+
 if __name__ == "__main__":
-    fill(sys.argv[2], int(sys.argv[3]))
+    {"fill": fill, "joins": joins}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))

@@ -53,10 +53,15 @@ local function enter_lane(queue, lane, ids, at_front)
   wake_for_lanes(queue)
 end
 
--- limits_of(text): the limits in a job's field `wm_limits`; {} if it cannot be read.
+-- limits_of(text): the limits in a job's field `wm_limits`; {} if it cannot be read. Most jobs of a call have the same.
+local read_limits = {}
 local function limits_of(text)
-  local decoded, limits = pcall(cjson.decode, text or '[]')
-  return decoded and type(limits) == 'table' and limits or {}
+  if not text then return {} end
+  if not read_limits[text] then
+    local decoded, limits = pcall(cjson.decode, text)
+    read_limits[text] = decoded and type(limits) == 'table' and limits or {}
+  end
+  return read_limits[text]
 end
 
 -- has_job(list): whether a job waits in a lane. Those that were canceled or deleted leave it first.

@@ -178,38 +178,51 @@ local function lease_job(id, queue, started)
   if losses > 0 or bytes >= max_bytes then return 'last' end
 end
 
--- Leases jobs from one queue until there are `most`. `popped` and `at` tell how far it has come.
+-- Jobs that were taken out of a list to be leased, and how many of them have been.
 local popped, at = {}, 0
-local function lease_from(queue, most, started)
-  local queue_key = prefix .. ':queue:' .. queue
-  while #jobs < most do
-    popped, at = redis.call('LPOP', queue_key, most - #jobs) or {}, 0
-    if #popped == 0 then return end
-    for i = 1, #popped do
-      at = i
-      local stop = lease_job(popped[i], queue, started)
-      if stop then
-        for j = #popped, stop == 'last' and i + 1 or i, -1 do redis.call('LPUSH', queue_key, popped[j]) end
-        popped, at, wanted = {}, 0, #jobs
-        return
+
+-- Leases what was popped from one queue. Returns whether no further job may be claimed.
+local function lease_popped(queue, started)
+  for i = 1, #popped do
+    at = i
+    local stop = lease_job(popped[i], queue, started)
+    if stop then
+      for j = #popped, stop == 'last' and i + 1 or i, -1 do
+        redis.call('LPUSH', prefix .. ':queue:' .. queue, popped[j])
       end
+      popped, at, wanted = {}, 0, #jobs
+      return true
     end
-    popped, at = {}, 0
   end
+  popped, at = {}, 0
+  return false
+end
+
+-- Leases jobs from one queue until there are `most`. Returns whether no further job may be claimed.
+local function lease_from(queue, most, started)
+  while #jobs < most do
+    popped, at = redis.call('LPOP', prefix .. ':queue:' .. queue, most - #jobs) or {}, 0
+    if #popped == 0 then return false end
+    if lease_popped(queue, started) then return true end
+  end
+  return false
+end
+
+-- The same from its lanes.
+local function lease_limited(queue, most, started)
+  popped, at = {}, 0
+  take_limited(queue, most - #jobs, now, popped)
+  return lease_popped(queue, started)
 end
 
 local function visit_queue(queue, most)
   local queue_key = prefix .. ':queue:' .. queue
   local started = {}
   local has_lanes = redis.call('EXISTS', ring_of(queue), later_of(queue)) > 0
-  if has_lanes then
-    -- Half of what is wanted; the rest only if the queue itself has no more.
-    take_limited(queue, math.ceil((most - #jobs) / 2), now, iso)
-    lease_from(queue, most, started)
-    if #jobs < most and take_limited(queue, most - #jobs, now, iso) > 0 then lease_from(queue, most, started) end
-  else
-    lease_from(queue, most, started)
-  end
+  -- Half of what is wanted from lanes; the rest only if the queue itself has no more.
+  local ends = has_lanes and lease_limited(queue, #jobs + math.ceil((most - #jobs) / 2), started)
+  ends = ends or lease_from(queue, most, started)
+  if has_lanes and not ends and #jobs < most then lease_limited(queue, most, started) end
   if #started > 0 then
     served[queue_key] = true
     redis.call('ZADD', prefix .. ':wip:' .. queue, unpack(started))
