@@ -70,7 +70,7 @@ class FamilyWatch:
         self._numbers = itertools.count(1)
         self._requests = itertools.count(1)
         self._acknowledged: dict[Member, float] = {}
-        self._told: list[tuple[Received, float]] = []
+        self._told: list[tuple[str, str, str, float]] = []
         self._submitter: asyncio.Task[None] | None = None
         self.receiver = Receiver(self._answer, address=RECEIVER_ADDRESS)
 
@@ -128,14 +128,14 @@ class FamilyWatch:
 
     def _judged(self, excused: Sequence[tuple[float, float]]) -> list[Member]:
         acknowledged = [(member.id, at) for member, at in self._acknowledged.items()]
-        told = [(_job_of(received), at) for received, at in self._told]
+        told = [(job_id, at) for job_id, _, _, at in self._told]
         excused_families = {_family_of(job_id) for job_id, at in acknowledged + told if is_within(at, excused)}
         return [member for member in self._acknowledged if _family_of(member.id) not in excused_families]
 
     async def _find_wrong(self, members: Sequence[Member]) -> list[tuple[Member, list[str]]]:
         told = defaultdict(list)
-        for received, _ in self._told:
-            told[_job_of(received)].append((received.id, received.verified()["type"].removeprefix("job.")))
+        for job_id, callback_id, event, _ in self._told:
+            told[job_id].append((callback_id, event))
         found = []
         for start in range(0, len(members), _AT_ONCE):
             some = members[start : start + _AT_ONCE]
@@ -146,13 +146,10 @@ class FamilyWatch:
         return found
 
     def _answer(self, received: Received) -> Reply:
-        """Take most callbacks; called in threads."""
-        self._told.append((received, time.monotonic()))
+        """Take most callbacks; called in threads. One that is not signed is refused, and so is missing at the end."""
+        event = received.verified()
+        self._told.append((event["data"]["id"], received.id, event["type"].removeprefix("job."), time.monotonic()))
         return Reply(500 if next(self._requests) % _REFUSED_EVERY == 0 else 204)
-
-
-def _job_of(received: Received) -> str:
-    return str(received.event["data"]["id"])
 
 
 def _family_of(job_id: str) -> str:
