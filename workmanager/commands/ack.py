@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.arguments import CommandParser, client_parser, open_client
 from workmanager.commands.ids import add_ids, read_ids
 from workmanager.errors import ClientError, WorkManagerError
 
@@ -16,15 +16,20 @@ MAX_SHOWN_IDS = 10
 
 def main(arguments: Sequence[str]) -> int:
     """Fail if a result was not waiting for it: the others are acknowledged all the same."""
-    parser = client_parser("ack", __doc__)
-    add_ids(parser)
-    options = parser.parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     ids = read_ids(options.id)
     with open_client(options) as client:
         missing = len(ids) - client.ack(ids)
         if missing > 0:
             raise WorkManagerError(_describe(missing, ids, [id_ for id_ in ids if not _exists(client, id_)]))
     return 0
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
+    parser = client_parser("ack", __doc__)
+    add_ids(parser)
+    return parser
 
 
 def _describe(missing: int, ids: Sequence[str], unknown: Sequence[str]) -> str:

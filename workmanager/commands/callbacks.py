@@ -15,7 +15,7 @@ COLUMNS = ("id", "event", "host", "status", "tries", "next_attempt_at", "last_at
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.action is None:
         raise UsageError("give one of list, show, retry, replay (see workmanager callbacks --help)")
     with open_client(options) as client:
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = CommandParser(prog="workmanager callbacks", description=__doc__)
     actions = parser.add_subparsers(dest="action", metavar="list | show | retry | replay")
     listing = actions.add_parser("list", help="list callbacks, the latest first")

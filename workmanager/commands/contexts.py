@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from workmanager.commands.arguments import client_parser
+from workmanager.commands.arguments import CommandParser, client_parser
 from workmanager.commands.output import print_rows
 from workmanager.commands.target import contexts_of
 
@@ -11,7 +11,7 @@ COLUMNS = ("name", "url", "key", "is_default")
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = client_parser("contexts", __doc__, lists=True).parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     contexts, default = contexts_of(os.environ, options.config)
     rows = [
         {
@@ -25,3 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     ]
     print_rows(options, rows, COLUMNS, key="name")
     return 0
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
+    return client_parser("contexts", __doc__, lists=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.arguments import CommandParser, client_parser, open_client
 from workmanager.commands.confirm import add_confirmation, confirm
 from workmanager.commands.ids import add_ids, change_each, read_ids
 from workmanager.commands.output import print_error, print_one
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = client_parser("delete", __doc__)
-    add_ids(parser)
-    add_confirmation(parser, dry_run="only count the jobs that there are")
-    options = parser.parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     ids = read_ids(options.id)
     with open_client(options) as client:
         if options.dry_run:
@@ -34,6 +31,14 @@ def main(arguments: Sequence[str]) -> int:
             return {"id": job_id, "deleted": True}
 
         return change_each(options, ids, delete, "delete")
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
+    parser = client_parser("delete", __doc__)
+    add_ids(parser)
+    add_confirmation(parser, dry_run="only count the jobs that there are")
+    return parser
 
 
 def _exists(client: "Client", job_id: str) -> bool:

@@ -3,20 +3,25 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workmanager.commands.arguments import client_parser, open_client, positive_int
+from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
 from workmanager.commands.output import print_fields, print_one, printable
 
 
 def main(arguments: Sequence[str]) -> int:
+    options = make_parser().parse_args(arguments)
+    with open_client(options) as client:
+        print_one(options, client.job(options.id, wait_seconds=options.wait), print_job)
+    return 0
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = client_parser("job", __doc__)
     parser.add_argument("id", metavar="ID")
     parser.add_argument(
         "--wait", type=positive_int, metavar="SECONDS", help="wait until the job has ended (at most 55 s)"
     )
-    options = parser.parse_args(arguments)
-    with open_client(options) as client:
-        print_one(options, client.job(options.id, wait_seconds=options.wait), print_job)
-    return 0
+    return parser
 
 
 def print_job(job: Mapping[str, Any]) -> None:

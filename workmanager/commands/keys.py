@@ -27,7 +27,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.action is None:
         raise UsageError("give one of create, list, roll, limit, revoke (see workmanager keys --help)")
     with open_client(options) as client:
@@ -55,7 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = CommandParser(prog="workmanager keys", description=__doc__)
     actions = parser.add_subparsers(dest="action", metavar="create | list | roll | limit | revoke")
     create = actions.add_parser("create", help="create a key, and print it once")

@@ -12,7 +12,7 @@ COLUMNS = ("key", "concurrency", "rate", "burst", "running", "blocked_lanes", "f
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.action is None:
         raise UsageError("give one of list, show, set, delete (see workmanager limits --help)")
     with open_client(options) as client:
@@ -29,7 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = CommandParser(prog="workmanager limits", description=__doc__)
     actions = parser.add_subparsers(dest="action", metavar="list | show | set | delete")
     listing = actions.add_parser("list", help="list limits, with who uses them")

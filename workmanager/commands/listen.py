@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workmanager.client import Client
-from workmanager.commands.arguments import client_parser, open_client, positive_int
+from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
 from workmanager.commands.output import print_error, print_json, print_line
 from workmanager.errors import UsageError
 
@@ -23,19 +23,24 @@ FORWARD_SECONDS = 30
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = client_parser("listen", __doc__)
-    parser.add_argument(
-        "name", nargs="?", default=DEFAULT_NAME, metavar="NAME", help=f"of listen:NAME (default: {DEFAULT_NAME})"
-    )
-    parser.add_argument("--forward", metavar="URL", help="post each callback to URL, with its headers")
-    parser.add_argument("--count", type=positive_int, metavar="N", help="end after N callbacks (default: go on)")
-    options = parser.parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.forward is not None and not options.forward.lower().startswith(("http://", "https://")):
         raise UsageError(f"{options.forward!r} is not a URL such as http://127.0.0.1:8000/hook")
     with open_client(options) as client:
         print_error(f"listening: submit jobs with --callback-url listen:{options.name}")
         _listen(client, options)
     return 0
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
+    parser = client_parser("listen", __doc__)
+    parser.add_argument(
+        "name", nargs="?", default=DEFAULT_NAME, metavar="NAME", help=f"of listen:NAME (default: {DEFAULT_NAME})"
+    )
+    parser.add_argument("--forward", metavar="URL", help="post each callback to URL, with its headers")
+    parser.add_argument("--count", type=positive_int, metavar="N", help="end after N callbacks (default: go on)")
+    return parser
 
 
 def _listen(client: Client, options: argparse.Namespace) -> None:

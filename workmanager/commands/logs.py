@@ -3,17 +3,14 @@
 import time
 from collections.abc import Sequence
 
-from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.arguments import CommandParser, client_parser, open_client
 from workmanager.commands.output import print_error, print_line, print_one, printable
 
 FOLLOW_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = client_parser("logs", __doc__)
-    parser.add_argument("id", metavar="ID", help="of the job")
-    parser.add_argument("-f", "--follow", action="store_true", help="wait for further lines until the job has ended")
-    options = parser.parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     after, is_first = None, True
     with open_client(options) as client:
         while True:
@@ -29,3 +26,11 @@ def main(arguments: Sequence[str]) -> int:
                 return 0
             if not page["lines"]:
                 time.sleep(FOLLOW_SECONDS)
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
+    parser = client_parser("logs", __doc__)
+    parser.add_argument("id", metavar="ID", help="of the job")
+    parser.add_argument("-f", "--follow", action="store_true", help="wait for further lines until the job has ended")
+    return parser

@@ -20,7 +20,7 @@ POLL_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.verb is None:
         raise UsageError("give one of start, list, show, cancel (see workmanager operations --help)")
     with open_client(options) as client:
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = CommandParser(prog="workmanager operations", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", metavar="start | list | show | cancel")
     start = verbs.add_parser("start", help="requeue, cancel or delete all jobs that match everything that is given")

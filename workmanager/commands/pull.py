@@ -8,7 +8,7 @@ from workmanager.commands.output import print_json, print_table
 
 def main(arguments: Sequence[str]) -> int:
     """Print the results. If there are none, that is a success, too."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     with open_client(options) as client:
         results = client.pull(options.top, order=options.order, lease_seconds=options.lease, wait_seconds=options.wait)
     if options.json:
@@ -20,7 +20,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = client_parser("pull", __doc__)
     parser.add_argument("--top", type=positive_int, default=100, metavar="N", help="pull at most N (default 100)")
     parser.add_argument("--order", choices=["latest", "oldest"], default="latest", help="default: latest first")

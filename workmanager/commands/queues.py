@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.arguments import CommandParser, client_parser, open_client
 from workmanager.commands.output import print_one, print_rows
 from workmanager.errors import UsageError
 
@@ -10,10 +10,7 @@ COLUMNS = ("name", "served", "paused", "queued", "scheduled", "started", "failed
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = client_parser("queues", __doc__, lists=True)
-    parser.add_argument("action", choices=("list", "pause", "resume"), nargs="?", default="list", help="default: list")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="with pause or resume: a queue")
-    options = parser.parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if (options.action == "list") != (options.name is None):
         raise UsageError(f"give {'no NAME to list' if options.name else 'the NAME of a queue'}, see --help")
     with open_client(options) as client:
@@ -23,3 +20,11 @@ def main(arguments: Sequence[str]) -> int:
         else:
             print_rows(options, client.queues(), COLUMNS, key="name")
     return 0
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
+    parser = client_parser("queues", __doc__, lists=True)
+    parser.add_argument("action", choices=("list", "pause", "resume"), nargs="?", default="list", help="default: list")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="with pause or resume: a queue")
+    return parser

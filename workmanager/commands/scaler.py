@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from workmanager.commands.arguments import client_parser, open_client, positive_int
+from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
 from workmanager.commands.output import print_fields, print_line, print_one, print_table
 from workmanager.errors import UsageError
 
@@ -16,7 +16,7 @@ INSTANCE_COLUMNS = ("id", "state", "age_seconds", "boot_seconds", "type", "zone"
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     limits = _limits(options)
     if limits and options.action != "limits":
         raise UsageError("--min, --max and --budget work only with `workmanager scaler limits`")
@@ -33,7 +33,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = client_parser("scaler", __doc__)
     parser.add_argument("action", choices=ACTIONS, nargs="?", default="status", help="default: status")
     parser.add_argument(

@@ -23,7 +23,7 @@ MAX_SHOWN_RUNS = 10
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.action is None:
         raise UsageError(f"give one of {ACTIONS.replace(' |', ',')} (see workmanager schedule --help)")
     with open_client(options) as client:
@@ -56,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = CommandParser(prog="workmanager schedule", description=__doc__)
     actions = parser.add_subparsers(dest="action", metavar=ACTIONS)
     made = [

@@ -3,15 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.arguments import CommandParser, client_parser, open_client
 from workmanager.commands.output import print_fields, print_line, print_one, print_table
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = client_parser("status", __doc__).parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     with open_client(options) as client:
         print_one(options, client.status(), _print)
     return 0
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
+    return client_parser("status", __doc__)
 
 
 def _print(status: Mapping[str, Any]) -> None:

@@ -38,7 +38,7 @@ REFUSALS = {
 
 def main(arguments: Sequence[str]) -> int:
     """Print each Work ID when its job is accepted, and with `--wait` each ended job. Return 1 if one did not finish."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     job = job_options(options)
     _check(options, job)
     ids = []
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if all_accepted and all_finished else 1
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = client_parser("submit", __doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     Ctrl-C, SIGTERM or SIGHUP stops it in order. A second signal kills what still runs a few seconds later.
     """
     keep_memory_private()
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.config is not None:
         os.environ[CONFIG] = options.config  # Also for managers and workers.
     try:
@@ -84,7 +84,8 @@ class _StopSignals:
         self._signals += 1
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = CommandParser(prog="workmanager up", description=__doc__)
     parser.add_argument(
         "--port",

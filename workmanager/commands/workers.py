@@ -3,17 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from workmanager.commands.arguments import client_parser, open_client
+from workmanager.commands.arguments import CommandParser, client_parser, open_client
 from workmanager.commands.output import print_rows
 
 COLUMNS = ("name", "state", "running", "slots", "queues", "finished", "failed", "seconds_since_heartbeat", "problems")
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = client_parser("workers", __doc__, lists=True).parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     with open_client(options) as client:
         print_rows(options, client.system.workers(), COLUMNS, key="name", shown=_shown)
     return 0
+
+
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
+    return client_parser("workers", __doc__, lists=True)
 
 
 def _shown(name: str, value: Any) -> Any:

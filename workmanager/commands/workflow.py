@@ -12,7 +12,7 @@ from workmanager.errors import UsageError
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if options.action is None:
         raise UsageError("give one of submit, show, cancel, retry (see workmanager workflow --help)")
     with open_client(options) as client:
@@ -30,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the options."""
     parser = CommandParser(prog="workmanager workflow", description=__doc__)
     actions = parser.add_subparsers(dest="action", metavar="submit | show | cancel | retry")
     submit = actions.add_parser("submit", help="submit the workflow in a file: all of its jobs, or none")

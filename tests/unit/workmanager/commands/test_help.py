@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.workmanager.commands.conftest import Run
-from workmanager.__main__ import COMMANDS
+from workmanager.commands import COMMANDS
 
 PAGE = Path(__file__).parents[4] / "docs/command-line.md"
 USAGES = re.findall(r"`workmanager ([a-z]+(?: [^`]*)?)`", PAGE.read_text().partition("\n## Commands\n")[2])

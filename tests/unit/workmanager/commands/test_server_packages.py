@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workmanager.__main__ import COMMANDS, SERVER_COMMANDS
+from workmanager.commands import COMMANDS, SERVER_COMMANDS
 from workmanager.commands.server_packages import EXTRA_MODULES, OWN_PACKAGES, find_name_clashes
 
 ROOT = Path(__file__).parents[4]
