@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
         import shtab
     except ImportError as error:
         raise UsageError("completion needs a package, once, to write the file: pip install shtab") from error
-    print(shtab.complete(whole_parser(COMMANDS), shell=options.shell))
+    print(shtab.complete(whole_parser(COMMANDS), options.shell))
     return 0
 
 
