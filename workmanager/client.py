@@ -86,7 +86,7 @@ class Client:
             retry_seconds: the longest time from a request's first attempt to its last.
 
         Raises:
-            UsageError: no URL, or one that is not http:// or https://.
+            UsageError: no URL, one that is not http:// or https://, or a key that no header can carry.
         """
         self._told: set[str] = set()
         self._retry_seconds = retry_seconds
@@ -103,7 +103,7 @@ class Client:
         These are the variables of the commands. The URLs are separated by commas; default: `http://127.0.0.1:5000`.
 
         Raises:
-            UsageError: a URL is not http:// or https://.
+            UsageError: a URL is not http:// or https://, or no header can carry the key.
         """
         urls = [url.strip() for url in os.environ.get("WORKMANAGER_URL", "").split(",") if url.strip()]
         return cls(urls or DEFAULT_URL, os.environ.get("WORKMANAGER_API_KEY") or None, retry_seconds=retry_seconds)
@@ -328,6 +328,10 @@ class Client:
     def status(self) -> Mapping[str, Any]:
         """Return the counts of `Jobs` that have not ended, of `Workers`, and more."""
         return dict(self._transport.request_json("GET", "/status", idempotent=True))
+
+    def metrics(self) -> str:
+        """Return the metrics of one manager, in Prometheus' text format (docs/monitoring.md)."""
+        return self._transport.request("GET", "/metrics", idempotent=True).text
 
     def scaler(self) -> Mapping[str, Any]:
         """Return the acting manager, its last observation and decisions, the limits, and every instance."""

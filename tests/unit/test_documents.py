@@ -10,10 +10,11 @@ from manager.settings import ManagerSettings
 from worker_node.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 DECISIONS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
 PACKAGES = (
-    "benchmarks|docs|findings|infra|jobqueue|manager|outgoing|processes|scaler|scripts|tests|worker_node|workmanager"
+    "benchmarks|docs|examples|findings|infra|jobqueue|manager|outgoing|processes|scaler|scripts|tests|"
+    "worker_node|workmanager"
 )
 PLACEHOLDERS = {"jobqueue/lua/NAME.lua"}
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from workmanager.commands.arguments import CommandParser, json_array, json_object
 from workmanager.errors import UsageError
-from workmanager.http.submission import DependencyOptions, JobOptions, LimitOptions
+from workmanager.http.submission import CallbackOptions, DependencyOptions, JobOptions, LimitOptions
 
 YEAR_SECONDS = 365 * 24 * 3600
 MAX_RETRIES = 100
@@ -128,14 +128,14 @@ def job_options(options: argparse.Namespace) -> JobOptions:
     if options.retry is not None:
         job["retry"] = {"max": options.retry, "intervals": options.retry_intervals or []}
     if options.callback_url is not None:
-        job["callback"] = {"url": options.callback_url}
+        job["callback"] = callback = CallbackOptions(url=options.callback_url)
         if options.callback_events is not None:
-            job["callback"]["events"] = options.callback_events
+            callback["events"] = options.callback_events
         if options.callback_result:
-            job["callback"]["include"] = ["result"]
+            callback["include"] = ["result"]
     if options.label is not None:
-        job["labels"] = dict(options.label)
-        if len(job["labels"]) < len(options.label) or len(options.label) > MAX_LABELS:
+        job["labels"] = labels = dict(options.label)
+        if len(labels) < len(options.label) or len(options.label) > MAX_LABELS:
             raise UsageError(f"give each --label once, and at most {MAX_LABELS}")
     if options.unique is not None:
         job["unique"] = {"key": options.unique, "within": options.within}

@@ -118,7 +118,7 @@ def _submit_file(client: Client, path: str, options: argparse.Namespace, job: Jo
             # The data travel as they are, and not as base64.
             return client.enqueue(data, iterations=iterations, job_id=job.get("id"), timeout_seconds=job.get("timeout"))
         if function == "sha512":
-            job["kwargs"] = {"iterations": iterations, **job.get("kwargs", {})}
+            job["kwargs"] = {"iterations": iterations, **(job.get("kwargs") or {})}
         job["data"] = data
         return client.submit(function, **job)
     except ClientError as error:

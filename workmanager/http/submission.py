@@ -52,29 +52,29 @@ class LimitOptions(TypedDict, total=False):
 
 
 class JobOptions(TypedDict, total=False):
-    """The fields of a job besides its function. The manager has defaults for all of them."""
+    """The fields of a job besides its function. The manager has defaults for all of them; None is as good as none."""
 
-    id: str  # 1 to 64 letters, digits, '_', '-'
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
-    data: bytes | str  # the keyword argument `data` of a function marked binary: bytes, or their base64 text
-    queue: str
-    order: Literal["fifo", "lifo"]
-    timeout: int  # seconds
-    retry: RetryOptions
-    unique: UniqueOptions
-    delay: float  # seconds from now
-    at: datetime | str  # with a time zone; as text in the form of RFC 3339
-    result_ttl: int  # seconds
-    feed: bool  # False: the result cannot be pulled, only read at /jobs/{id}
-    isolation: Literal["job"]  # run in a process of its own
-    depends_on: Sequence[str | DependencyOptions]  # jobs to wait for, which must exist
-    callback: CallbackOptions
-    callback_url: str  # short for a callback with this URL alone
-    limits: Sequence[LimitOptions]  # run only while each allows it
-    fair_key: str  # jobs with different ones take turns
-    labels: Mapping[str, str]  # at most 8, to find the job by
-    meta: Mapping[str, Any]
+    id: str | None  # 1 to 64 letters, digits, '_', '-'
+    args: Sequence[Any] | None
+    kwargs: Mapping[str, Any] | None
+    data: bytes | str | None  # the keyword argument `data` of a function marked binary: bytes, or their base64 text
+    queue: str | None
+    order: Literal["fifo", "lifo"] | None
+    timeout: int | None  # seconds
+    retry: RetryOptions | None
+    unique: UniqueOptions | None
+    delay: float | None  # seconds from now
+    at: datetime | str | None  # with a time zone; as text in the form of RFC 3339
+    result_ttl: int | None  # seconds
+    feed: bool | None  # False: the result cannot be pulled, only read at /jobs/{id}
+    isolation: Literal["job"] | None  # run in a process of its own
+    depends_on: Sequence[str | DependencyOptions] | None  # jobs to wait for, which must exist
+    callback: CallbackOptions | None
+    callback_url: str | None  # short for a callback with this URL alone
+    limits: Sequence[LimitOptions] | None  # run only while each allows it
+    fair_key: str | None  # jobs with different ones take turns
+    labels: Mapping[str, str] | None  # at most 8, to find the job by
+    meta: Mapping[str, Any] | None
 
 
 class Submission(JobOptions, total=False):

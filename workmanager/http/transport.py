@@ -46,7 +46,7 @@ class Transport:
             retry_seconds: the longest time from a request's first attempt to its last.
 
         Raises:
-            UsageError: no URL, or one that is not http:// or https://.
+            UsageError: no URL, one that is not http:// or https://, or a key that no header can carry.
         """
         import httpx
 
@@ -59,6 +59,8 @@ class Transport:
         for url in self._urls:
             if not _is_http(url):
                 raise UsageError(f"{url!r} is not a manager URL; give one such as {EXAMPLE_URL}")
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise UsageError("the API key has a character that no API key has; check how it was copied")
         self._retry_seconds = retry_seconds
         self._current = 0
         headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -58,3 +58,10 @@ def test_a_wrong_url_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("WORKMANAGER_URL", "localhost:5000")
     with pytest.raises(UsageError, match="localhost:5000"):
         Client.from_environment()
+
+
+@pytest.mark.parametrize("key", ["k\u00e9y", "key\n", "key\0"])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(UsageError, match="API key") as raised:
+        Client("http://127.0.0.1:1", key)
+    assert key not in str(raised.value)
