@@ -196,13 +196,13 @@ def test_job_queue_management_as_its_readme_says(checkout: Checkout, client: Cli
 def test_job_queue_management_keeps_what_failed(adapter: Start, client: Client, tmp_path: Path) -> None:
     with Receiver(answer=lambda _: Reply(500)) as service:
         config = tmp_path / "config.yaml"
-        retries = "retries: {max: 3, intervals: [0]}"
+        retries = "retries: {max: 2, intervals: [0]}"
         config.write_text(f"queue: dead-letters\nservice: {{url: '{service.url}', timeout: 5}}\n{retries}\n")
         system = adapter("job_queue_management", JOB_QUEUE_CONFIG=str(config))
         job_id = system.post("/addJob", json={"order": "7"}).json()["id"]
         client.wait_for_jobs([job_id])
         everything = system.get("/status").json()
-        assert [received.event for received in service.requests] == [{"order": "7"}] * 4
+        assert [received.event for received in service.requests] == [{"order": "7"}] * 3
         assert {name: part["count"] for name, part in everything.items()} == {
             "pending": 0,
             "processing": 0,
@@ -210,10 +210,10 @@ def test_job_queue_management_keeps_what_failed(adapter: Start, client: Client, 
             "failed": 1,
         }
         (dead,) = everything["failed"]["jobs"]
-        assert (dead["attempts"], "500" in dead["error"]["message"]) == (4, True)
+        assert (dead["attempts"], "500" in dead["error"]["message"]) == (3, True)
         assert client.requeue_failed("dead-letters")["requeued"] == 1
         client.wait_for_jobs([job_id])
-    assert len(service.requests) == 5
+    assert len(service.requests) == 4
 
 
 def test_job_queue_management_under_hard_use(adapter: Start) -> None:
