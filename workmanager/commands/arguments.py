@@ -5,7 +5,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from workmanager.commands.target import DEFAULT_FILE, DEFAULT_URL, find_target
+from workmanager.commands.target import DEFAULT_FILE, DEFAULT_URL, Target, find_target
 from workmanager.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,10 +94,16 @@ def add_client_options(parser: argparse.ArgumentParser, *, lists: bool = False) 
 
 
 def open_client(options: argparse.Namespace) -> "Client":
-    """Return the client that the options describe, or else the environment."""
+    """Return the client of the system that the options describe, or else the environment or the file of settings."""
     from workmanager.client import Client  # Here, because neither help nor a wrong option needs it.
 
-    target = find_target(
+    target = find_options_target(options)
+    return Client(target.urls, target.key, retry_seconds=RETRY_SECONDS)
+
+
+def find_options_target(options: argparse.Namespace) -> Target:
+    """Return the system that the options describe, or else the environment or the file of settings."""
+    return find_target(
         os.environ,
         urls=options.url,
         key=options.key,
@@ -105,4 +111,3 @@ def open_client(options: argparse.Namespace) -> "Client":
         context=options.context,
         config=options.config,
     )
-    return Client(target.urls, target.key, retry_seconds=RETRY_SECONDS)

@@ -75,9 +75,10 @@ VERBS: Mapping[tuple[str, str], str] = {
     ("GET", "/metrics"): "metrics",
 }
 NO_VERB: Mapping[tuple[str, str], str] = {
-    ("GET", "/healthz"): "for load balancers; `doctor` asks it",
-    ("GET", "/readyz"): "for load balancers; `doctor` asks it",
+    ("GET", "/healthz"): "`doctor` asks it among others",
+    ("GET", "/readyz"): "`doctor` asks it among others",
 }
+"""Routes that no command is for, with the reason."""
 ANSWERS: Mapping[tuple[str, str], Any] = {
     ("GET", "/metrics"): "up 1\n",
     ("GET", "/jobs/{job_id}/events"): 'event: end\ndata: {"id": "x", "status": "finished"}\n\n',
