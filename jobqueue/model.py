@@ -21,6 +21,8 @@ FAILURE_TTL_SECONDS = 30 * DAY_SECONDS
 """How long a failed, stopped or cancelled job is kept."""
 RQ_RESULT_TTL_SECONDS = 500
 """RQ's default (rq.defaults.DEFAULT_RESULT_TTL), for jobs of plain RQ clients that set none."""
+RQ_CALLBACK_TIMEOUT_SECONDS = 60
+"""RQ's default (rq.defaults.CALLBACK_TIMEOUT)."""
 RQ_TIMEOUT_SECONDS = 180
 """RQ's default (rq.queue.Queue.DEFAULT_TIMEOUT), for such jobs without a timeout."""
 MAX_RESULT_BYTES = 1024 * 1024
@@ -158,6 +160,26 @@ class NewJob(NamedTuple):
     labels: str | None = None
 
 
+class RqCallback(NamedTuple):
+    """A function that a plain RQ client wants to be called at its job's end (`rq.Callback`).
+
+    Attributes:
+        name: import path of the function.
+        timeout_seconds: how long it may run.
+    """
+
+    name: str
+    timeout_seconds: int
+
+
+class RqCallbacks(NamedTuple):
+    """The callbacks of a job; None for those that it does not have."""
+
+    on_success: RqCallback | None
+    on_failure: RqCallback | None
+    on_stopped: RqCallback | None
+
+
 class ClaimedJob(NamedTuple):
     """A job that a worker holds a lease on. Hot path: hence no dataclass, whose creation takes twice as long.
 
@@ -176,6 +198,8 @@ class ClaimedJob(NamedTuple):
         isolated: whether it asks for a process of its own.
         rq_features: what it asks for at its end as a job of a plain RQ client, a letter for each thing: `d`, it has
             waited for other jobs; `g`, it belongs to a group; `l`, it holds a place of a rate limit; `r`, it repeats.
+        rq_callbacks: what is called at its end; None for nothing.
+        stopped: whether it has been stopped already, and only its `on_stopped` callback is still to be called.
     """
 
     id: str
@@ -193,6 +217,8 @@ class ClaimedJob(NamedTuple):
     unreadable: str | None = None
     isolated: bool = False
     rq_features: str = ""
+    rq_callbacks: RqCallbacks | None = None
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

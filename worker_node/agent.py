@@ -185,7 +185,7 @@ class Agent:
     async def _finish_jobs(self) -> None:
         self._send_heartbeats_soon()
         self._jobs.withdraw()
-        while self._jobs.slots.busy and (left := self._drain.remaining_seconds) > 0:
+        while self._jobs.busy and (left := self._drain.remaining_seconds) > 0:
             self._jobs.changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._jobs.changed.wait(), left if math.isfinite(left) else None)

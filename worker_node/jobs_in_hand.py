@@ -31,6 +31,7 @@ from worker_node.slots.slot_events import Reply, SlotEvents
 from worker_node.slots.slot_pool import SlotPool
 from worker_node.slots.suspects import Suspects
 from worker_node.slots.watchdog import Watchdog
+from worker_node.stopped_callbacks import StoppedCallbacks
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class JobsInHand:
         on_long_running: Callable[[int], None],
     ) -> None:
         self._shards = shards
+        self._tell_capacity_freed = on_capacity_freed
         self._finishers = finishers
         self._functions = functions
         self._note_writers = [NoteWriter(shard) for shard in shards]
@@ -82,12 +84,13 @@ class JobsInHand:
             released=self._release,
             suspected=self._on_suspected,
             queried=self._on_queried,
-            capacity_freed=on_capacity_freed,
+            capacity_freed=self._on_capacity_freed,
         )
         self._orphans = OrphanReaper()
         self.slots = SlotPool(
             [Slot(number, executor, limits, self._orphans, prefetch, checker, events) for number in range(slots)]
         )
+        self._stopped_callbacks = StoppedCallbacks(self.slots)
         self._watchdog = Watchdog(self.slots, self._revoked, on_long_running)
         self.finished = self.failed = 0
         self.working_seconds = 0.0
@@ -102,9 +105,14 @@ class JobsInHand:
         yield self._watchdog.run()
 
     @property
+    def busy(self) -> bool:
+        """Whether a slot holds a job, or will get one whose callback is still to be called."""
+        return self.slots.busy or bool(self._stopped_callbacks.waiting)
+
+    @property
     def all_recorded(self) -> bool:
-        """Whether no slot holds a job and all outcomes are recorded in Redis."""
-        return not self.slots.busy and all(finisher.idle for finisher in self._finishers)
+        """Whether no job is in hand and all outcomes are recorded in Redis."""
+        return not self.busy and all(finisher.idle for finisher in self._finishers)
 
     def accept(self, jobs: Sequence[ClaimedJob]) -> None:
         """Assign claimed jobs to slots; release them if they are revoked, or if no slot can take them.
@@ -132,6 +140,7 @@ class JobsInHand:
 
     def stop(self) -> None:
         """Kill and release all jobs that are still running, and end the executors."""
+        self._on_ended([self._stopped(job) for job in self._stopped_callbacks.close()])
         for slot in self.slots:
             slot.stop()
 
@@ -168,6 +177,8 @@ class JobsInHand:
                         running is not None and running.job is job and slot.has_execution_record(running.sequence)
                     )
                     updates.append(LeaseUpdate(job, running.started_at + offset if running and recorded else None))
+        waiting = self._stopped_callbacks.waiting
+        updates += [LeaseUpdate(job, None) for job in waiting if job.shard_index == shard_index]
         return updates
 
     def lose_leases(self, jobs: Sequence[ClaimedJob]) -> None:
@@ -176,6 +187,7 @@ class JobsInHand:
         for job in jobs:
             log.warning("event=job_lease_lost job_id=%s", job.id)
             self._revoked.lose_lease(job, now)
+        self._stopped_callbacks.drop(jobs)
         self._watchdog.check(now)
 
     def cancel(self, job_ids: Iterable[str]) -> None:
@@ -187,6 +199,11 @@ class JobsInHand:
 
     def _on_ended(self, outcomes: Sequence[Outcome]) -> None:
         by_shard: dict[int, list[Outcome]] = defaultdict(list)
+        if any(outcome.job.rq_callbacks is not None for outcome in outcomes):
+            for outcome in outcomes:
+                self._revoked.forget(outcome.job)
+            outcomes = self._stopped_callbacks.take(outcomes)
+            self._assign_stopped()
         for outcome in outcomes:
             by_shard[outcome.job.shard_index].append(outcome)
             self.working_seconds += outcome.seconds
@@ -203,11 +220,25 @@ class JobsInHand:
             reason = self._revoked.reason(job)
             self._revoked.forget(job)
             finisher = self._finishers[job.shard_index]
-            if reason is KillReason.CANCELLED:
-                finisher.finish([Stopped(job, requested_function(job.data, self._functions), 0.0)])
+            if job.stopped and reason is None and self._stopped_callbacks.take_back(job):
+                continue
+            if reason is KillReason.CANCELLED or (job.stopped and reason is None):
+                self._on_ended([self._stopped(job)])
             elif reason is None:
                 finisher.release([job])
         self.changed.set()
+
+    def _stopped(self, job: ClaimedJob) -> Stopped:
+        return Stopped(job, requested_function(job.data, self._functions), 0.0)
+
+    def _assign_stopped(self) -> None:
+        if self._stopped_callbacks.waiting:
+            self._stopped_callbacks.assign()
+            self._watchdog.wake()
+
+    def _on_capacity_freed(self) -> None:
+        self._assign_stopped()
+        self._tell_capacity_freed()
 
     def _on_suspected(self, job: ClaimedJob) -> None:
         if self._suspects.is_guilty(job.id):

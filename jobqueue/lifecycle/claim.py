@@ -12,9 +12,12 @@ from jobqueue.model import (
     FAILURE_TTL_SECONDS,
     ISOLATED,
     LEASE_SECONDS,
+    RQ_CALLBACK_TIMEOUT_SECONDS,
     RQ_RESULT_TTL_SECONDS,
     RQ_TIMEOUT_SECONDS,
     ClaimedJob,
+    RqCallback,
+    RqCallbacks,
 )
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
@@ -113,7 +116,16 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         id_, queue_name = name_of(job_id), name_of(queue)
         problems.append(f"its id {job_id[:80]!r} or the name of its queue {queue[:80]!r} is not UTF-8")
 
-    letters, unsupported = asked or (b"", b"")
+    letters, unsupported, callbacks = asked or (b"", b"", ())
+
+    def callback(name: bytes, timeout: bytes) -> RqCallback | None:
+        default = RQ_CALLBACK_TIMEOUT_SECONDS
+        return (
+            RqCallback(name_of(name), seconds("a callback's timeout", timeout or b"%d" % default, default))
+            if name
+            else None
+        )
+
     # A plain RQ job without a timeout gets RQ's default; -1 means no limit.
     timeout_seconds = seconds("timeout", timeout or b"%d" % RQ_TIMEOUT_SECONDS, RQ_TIMEOUT_SECONDS)
     return ClaimedJob(
@@ -130,6 +142,7 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         attempt=int(attempt),
         unsupported_feature=unsupported.decode() or None,
         rq_features=letters.decode(),
+        rq_callbacks=RqCallbacks(*map(callback, callbacks[::2], callbacks[1::2])) if callbacks else None,
         unreadable=f"the job cannot run: {'; '.join(problems)}" if problems else None,
         isolated=isolation == [ISOLATED.encode()],
     )

@@ -26,22 +26,27 @@ local default_result_ttl, default_failure_ttl, max_bytes = ARGV[7], ARGV[8], ton
 local leases, claims = prefix .. ':wm:leases', prefix .. ':wm:claim:' .. worker
 
 -- What a job of a plain RQ client asks for: '' for nothing, or {a letter for each thing (ClaimedJob.rq_features in
--- jobqueue/model.py), the names of what is not supported}.
+-- jobqueue/model.py), the names of what is not supported, name and timeout of on_success, on_failure and on_stopped}.
 local function rq_features(key)
-  local fields = {'group_id', 'rate_limit_key', 'dependency_id', 'repeats_left', 'success_callback_name',
-    'failure_callback_name', 'stopped_callback_name', 'webhooks'}
+  local fields = {'group_id', 'rate_limit_key', 'dependency_id', 'repeats_left', 'webhooks',
+    'success_callback_name', 'success_callback_timeout', 'failure_callback_name', 'failure_callback_timeout',
+    'stopped_callback_name', 'stopped_callback_timeout'}
   local letters = {'g', 'l', 'd', 'r'}
-  local unsupported = {[5] = 'on_success callback', [6] = 'on_failure callback', [7] = 'on_stopped callback',
-    [8] = 'webhooks'}
-  local found, asked, names = redis.call('HMGET', key, unpack(fields)), '', {}
-  for i = 1, #fields do
+  local unsupported = {[5] = 'webhooks'}
+  local found, asked, names, has_callback = redis.call('HMGET', key, unpack(fields)), '', {}, false
+  for i = 1, 5 do
     if found[i] and found[i] ~= '' and found[i] ~= '0' then
       asked = asked .. (letters[i] or '')
       names[#names + 1] = unsupported[i]
     end
   end
-  if asked == '' and #names == 0 then return '' end
-  return {asked, table.concat(names, ', ')}
+  local callbacks = {unpack(found, 6)}
+  for i = 1, 6 do
+    callbacks[i] = callbacks[i] or ''
+    has_callback = has_callback or (i % 2 == 1 and callbacks[i] ~= '')
+  end
+  if asked == '' and #names == 0 and not has_callback then return '' end
+  return {asked, table.concat(names, ', '), has_callback and callbacks or {}}
 end
 
 local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'started_at', 'wm_attempts',

@@ -61,7 +61,7 @@ ROOMS = {
     ),
     "worker_node": (
         *("functions", "priority", "job_limits", "job_environment", "settings", "ipc", "executor"),
-        *("shard_loops", "shutdown", "slots", "jobs_in_hand", "agent", "__main__"),
+        *("shard_loops", "shutdown", "slots", "stopped_callbacks", "jobs_in_hand", "agent", "__main__"),
     ),
     "outgoing": ("addresses", "allow_list", "guard", "resolve", "client", "async_client", "answer", "exchange"),
     "workmanager": (

@@ -26,9 +26,6 @@ class Rejected(Exception):
 
 
 REMEDIES = {
-    "on_success callback": "without on_success",
-    "on_failure callback": "without on_failure",
-    "on_stopped callback": "without on_stopped",
     "webhooks": "without webhooks",
 }
 """How to enqueue a job so that it does not need a feature of RQ. The features are those that claim.lua names."""
@@ -75,6 +72,25 @@ class CallDecoder:
             return DecodedCall(found[0], found[1], args, kwargs, pickled, found[2])
         name, target = self._resolve_method(instance, path)
         return DecodedCall(name, target, args, kwargs, pickled, self._version_of(type(instance).__module__))
+
+    def callback(self, path: str, role: str, function: str) -> Callable[..., Any]:
+        """Return a function that a plain RQ client wants to be called at its job's end.
+
+        Args:
+            role: `on_success`, `on_failure` or `on_stopped`, for the message.
+            function: name of the job's function.
+
+        Raises:
+            Rejected: it is not registered.
+            Exception: anything that the import of its module raises.
+        """
+        found = self._targets.get(path)
+        try:
+            if found is None:
+                found = self._targets[path] = self._resolve(path)
+        except Rejected as error:
+            raise Rejected(f"its {role} callback cannot be called: {error}", function) from None
+        return found[1]
 
     def reject_unsupported(self, features: str, data: bytes) -> NoReturn:
         """Reject a job of a plain RQ client that uses features which are not supported, named as in claim.lua."""

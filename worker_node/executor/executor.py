@@ -162,7 +162,7 @@ class Executor:
             call = self._runner.decode(task)
             if call.pickled:
                 self._status.set_function(call.function.encode())  # The agent can read the other records.
-            self._must_restore = call.pickled or call.function not in BUILT_IN
+            self._must_restore = call.pickled or call.function not in BUILT_IN or task.callbacks is not None
             if self._must_restore and self._state is not None:
                 self._state.keep_imports()
         except BaseException as error:  # noqa: BLE001 - an import runs the operator's code, a pickle anybody's

@@ -46,7 +46,21 @@ class JobRunner:
         """Return the call that a job asks for. What it raises is for `failed`."""
         if task.unsupported is not None:
             self._calls.reject_unsupported(task.unsupported, task.data)
-        return self._calls.decode(task.data)
+        call = self._calls.decode(task.data)
+        if task.callbacks is not None:
+            return call._replace(target=self._with_callbacks(task, call))
+        return call
+
+    def _with_callbacks(self, task: Task, call: DecodedCall) -> Any:
+        # Here, because RQ takes most of an executor's start, and few jobs have callbacks.
+        from worker_node.executor.rq_callbacks import ROLES, CallWithCallbacks
+
+        *callbacks, timeout = task.callbacks or ()
+        functions = [
+            callback and (self._calls.callback(callback[0], role, call.function), callback[1])
+            for role, callback in zip(ROLES, callbacks, strict=True)
+        ]
+        return CallWithCallbacks(call.target, *functions, timeout=timeout, stopped=task.stopped)
 
     def run(self, task: Task, call: DecodedCall, agent: AgentClient, started_ns: int) -> TaskReport:
         """Run a job; return the report on it, whatever it does.
@@ -84,10 +98,14 @@ class JobRunner:
             body: bytes | str = encode_result(value, pickled=call.pickled, from_http=task.from_http)
         except ResultError as error:
             outcome, body, detail = TaskOutcome.FAILED, printable(str(error)), True
+            if task.callbacks is not None:
+                body = _callbacks_of(call).fail(error) or body
         except BaseException as error:  # noqa: BLE001 - the edge of the job: sys.exit() ends a job, not its executor
             if limits is not NO_LIMITS:
                 note_limit(error, limits)
             outcome, body, detail = TaskOutcome.FAILED, format_traceback(error), _is_final(error, call.function)
+            if task.callbacks is not None and _callbacks_of(call).has_timed_out(error):
+                outcome = TaskOutcome.TIMEOUT
             if _is_rate_limited(error):
                 refusal = _park(error, task, agent)
                 if refusal is None:
@@ -115,6 +133,11 @@ class JobRunner:
             message += self._limits.of(call.function).hint()
         seconds = _seconds(started_ns)
         return TaskReport(task.sequence, TaskOutcome.LOST, call.function, seconds, message, None, call.version)
+
+
+def _callbacks_of(call: DecodedCall) -> Any:
+    """Return the `CallWithCallbacks` of a job that has callbacks."""
+    return call.target
 
 
 def withdrawn(task: Task) -> TaskReport:

@@ -53,6 +53,9 @@ class Task(NamedTuple):
         data: RQ's field of that name.
         unsupported: features of RQ that the job uses and that are not supported, so that it must not run.
         isolated: whether the job asks for a process of its own.
+        callbacks: a plain RQ client's `on_success`, `on_failure` and `on_stopped`, each as `[import path, timeout]` or
+            None, and the job's own timeout (-1 for none), all in seconds; None for a job without any.
+        stopped: whether the job itself has been stopped already: only `on_stopped` is to be called.
     """
 
     sequence: int
@@ -61,10 +64,12 @@ class Task(NamedTuple):
     from_http: bool
     unsupported: str | None
     isolated: bool = False
+    callbacks: Sequence[Any] | None = None
+    stopped: bool = False
 
 
 class TaskOutcome(IntEnum):
-    """How a task ended. LOST: the process of its own in which it ran has died."""
+    """How a task ended. LOST: the process of its own in which it ran has died. TIMEOUT: its executor has ended it."""
 
     FINISHED = 0
     FAILED = 1
@@ -72,6 +77,7 @@ class TaskOutcome(IntEnum):
     RETRY = 3
     WITHDRAWN = 4
     LOST = 5
+    TIMEOUT = 6
 
 
 class TaskReport(NamedTuple):
@@ -81,8 +87,8 @@ class TaskReport(NamedTuple):
         function: public name of a registered function; otherwise the path in the record, or '' if the record could not
             be read.
         seconds: run time.
-        body: serialised result in base64 (FINISHED, RETRY), or traceback or text (FAILED, REJECTED, LOST).
-        detail: FAILED: whether the failure is permanent. RETRY: `[max, intervals, at_front]`.
+        body: serialised result in base64 (FINISHED, RETRY), or traceback or text (FAILED, TIMEOUT, REJECTED, LOST).
+        detail: FAILED, TIMEOUT: whether the failure is permanent. RETRY: `[max, intervals, at_front]`.
         version: hash of the source of the function's module; '' for a built-in function, or if it was not imported.
     """
 

@@ -14,6 +14,7 @@ FAILURE_REASONS = {
     TaskOutcome.FAILED: FailureReason.EXCEPTION,
     TaskOutcome.REJECTED: FailureReason.REJECTED,
     TaskOutcome.LOST: FailureReason.WORKER_LOST,
+    TaskOutcome.TIMEOUT: FailureReason.TIMEOUT,
 }
 
 

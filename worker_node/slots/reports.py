@@ -189,5 +189,6 @@ _OUTCOMES: dict[int, tuple[TaskOutcome, Callable[[Any, Any], bool]]] = {
     3: (TaskOutcome.RETRY, _is_retry),
     4: (TaskOutcome.WITHDRAWN, _is_withdrawn),
     5: (TaskOutcome.LOST, _is_refused),
+    6: (TaskOutcome.TIMEOUT, _is_failed),
 }
 """What the body and the detail of a report must be, by the number of its outcome."""

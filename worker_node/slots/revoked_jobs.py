@@ -35,7 +35,7 @@ class RevokedJobs:
         """Return why the job must not run; None if it may."""
         if (job.id, job.token) in self._lost:
             return KillReason.LEASE_LOST
-        return KillReason.CANCELLED if job.id in self._cancelled else None
+        return KillReason.CANCELLED if job.id in self._cancelled and not job.stopped else None
 
     def forget(self, job: ClaimedJob) -> None:
         """Remove a job that has left this worker: the same id may come back, requeued."""

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from jobqueue.model import RqCallbacks
 from worker_node.slots.outcomes import KillReason
 from worker_node.slots.revoked_jobs import RevokedJobs
 from worker_node.slots.slot import Slot
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS = 0.25
 LONG_RUNNING_SECONDS = 1.0
 """A job that has run for longer gets RQ's execution record."""
+CALLBACKS_SECONDS = 2
 MAX_WAIT_SECONDS = 1.0
 """A job that has waited in a slot for longer is released, so that another worker can run it."""
 
@@ -61,7 +63,11 @@ class Watchdog:
         job, seconds = running.job, now - running.started_at
         reason = self._revoked.reason(job)
         if reason is None and job.timeout_seconds is not None and seconds > job.timeout_seconds:
-            reason = KillReason.TIMEOUT
+            # The executor itself ends a job that has callbacks, so that they are still called. This is for one that
+            # cannot be interrupted.
+            callbacks = job.rq_callbacks
+            if callbacks is None or seconds > job.timeout_seconds + _longest(callbacks):
+                reason = KillReason.TIMEOUT
         detail = "" if reason is not None else slot.exceeded_limit(running)
         if detail:
             reason = KillReason.LIMIT
@@ -74,3 +80,8 @@ class Watchdog:
 
     def _holds_revoked(self, slot: Slot) -> bool:
         return bool(self._revoked) and any(self._revoked.reason(job) is not None for job in slot.jobs)
+
+
+def _longest(callbacks: RqCallbacks) -> int:
+    """Return for how long the callbacks of a job can run, and what they need around that."""
+    return CALLBACKS_SECONDS + sum(max(0, callback.timeout_seconds) for callback in callbacks if callback is not None)

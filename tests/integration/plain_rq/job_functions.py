@@ -61,6 +61,63 @@ def use_redis() -> Any:
     return get_current_job().connection.keys("*")
 
 
+def sleep_or_say(path: str, seconds: float) -> str:
+    """Sleep, and say so if that is interrupted."""
+    try:
+        time.sleep(seconds)
+    except BaseException as error:
+        note(path, f"interrupted by {type(error).__name__}")
+        raise
+    return "slept"
+
+
+def large_result(path: str) -> str:
+    return "x" * (2 << 20)
+
+
+async def say_later(path: str, text: str) -> str:
+    await asyncio.sleep(0)
+    return text
+
+
+# Callbacks. The first argument of the job is the file that they write to.
+
+
+def tell_success(job: Any, connection: Any, result: Any) -> None:
+    note(job.args[0], f"success {result} {job.get_status(refresh=False).value} {job.get_status().value}")
+
+
+def tell_failure(job: Any, connection: Any, kind: Any, error: Any, traceback: Any) -> None:
+    note(job.args[0], f"failure {kind.__name__} {error} {traceback is not None} {job.get_status(refresh=False).value}")
+
+
+def tell_stopped(job: Any, connection: Any) -> None:
+    note(job.args[0], f"stopped {job.id}")
+
+
+def fail_callback(job: Any, *_: Any) -> None:
+    note(job.args[0], "failing callback")
+    raise LookupError("callback")
+
+
+def slow_callback(job: Any, *_: Any) -> None:
+    note(job.args[0], "slow callback")
+    time.sleep(30)
+
+
+async def async_callback(job: Any, *_: Any) -> None:
+    note(job.args[0], "never")
+
+
+def save_meta_callback(job: Any, *_: Any) -> None:
+    job.meta["callback"] = "was here"
+    job.save_meta()
+
+
+def use_connection(job: Any, connection: Any, *_: Any) -> None:
+    connection.set("key", "value")
+
+
 class Counter:
     """A class whose bound methods RQ clients enqueue."""
 

@@ -8,7 +8,7 @@ import pytest
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Outcome, Stopped
-from jobqueue.model import MAX_LOSSES, ClaimedJob, FailureReason
+from jobqueue.model import MAX_LOSSES, ClaimedJob, FailureReason, RqCallback, RqCallbacks
 from tests.unit.worker_node.claimed_job import claimed_job
 from worker_node.jobs_in_hand import SUSPECTED_TEXT, JobsInHand
 from worker_node.shard_loops.finisher import Finisher
@@ -95,3 +95,41 @@ def test_a_job_that_is_suspected_again_and_again_fails(jobs: JobsInHand, finishe
     assert finishers[0].outcomes == [Failed(job, "noop", 0.0, FailureReason.WORKER_LOST, SUSPECTED_TEXT)]
     events.suspected(job)
     assert len(finishers[0].released) == MAX_LOSSES, "requeued, it is a new job"
+
+
+def _stopped_with_callback(**fields: Any) -> Stopped:
+    callbacks = RqCallbacks(None, None, RqCallback("module.function", 5))
+    return Stopped(claimed_job(data=NOOP, rq_callbacks=callbacks, **fields), "noop", 1.0)
+
+
+def test_a_stopped_job_is_recorded_once_its_callback_was_called(
+    jobs: JobsInHand, finishers: list[FakeFinisher]
+) -> None:
+    jobs.slot_events.ended([_stopped_with_callback()])
+    (lease,) = jobs.leases(0)
+    assert (lease.job.id, lease.job.stopped, lease.job.timeout_seconds) == ("a", True, 5)
+    assert (finishers[0].outcomes, jobs.busy, jobs.all_recorded) == ([], True, False)
+    # Redis goes on to say that it is cancelled.
+    jobs.cancel(["a"])
+    jobs.slot_events.released([lease.job])
+    assert [update.job for update in jobs.leases(0)] == [lease.job] * 2
+    jobs.slot_events.ended([Failed(lease.job, "noop", 2.0, FailureReason.TIMEOUT, "too long")])
+    assert finishers[0].outcomes == [Stopped(lease.job, "noop", 2.0)]
+
+
+def test_stopped_jobs_are_recorded_without_their_callbacks_when_the_worker_ends(
+    jobs: JobsInHand, finishers: list[FakeFinisher]
+) -> None:
+    jobs.slot_events.ended([_stopped_with_callback()])
+    (lease,) = jobs.leases(0)
+    jobs.stop()
+    assert finishers[0].outcomes == [Stopped(lease.job, "noop", 0.0)]
+    jobs.slot_events.released([lease.job])
+    assert (len(finishers[0].outcomes), finishers[0].released, jobs.busy) == (2, [], False)
+
+
+def test_a_stopped_job_whose_lease_is_lost_is_forgotten(jobs: JobsInHand, finishers: list[FakeFinisher]) -> None:
+    jobs.slot_events.ended([_stopped_with_callback(), _stopped_with_callback(id="b")])
+    jobs.lose_leases([jobs.leases(0)[0].job])
+    assert [update.job.id for update in jobs.leases(0)] == ["b"]
+    assert finishers[0].outcomes == []
