@@ -1,14 +1,15 @@
 """Redis ACL users, one for each role, with only the commands and keys that the role needs.
 
 `python -m jobqueue.acl --password manager=FILE --password worker=FILE …` prints the users file that the servers of a
-Redis Cluster load as `aclfile` (Redis 7, Valkey). FILE holds a password; only its SHA-256 is printed. If a role is
-given twice, either password works, so passwords can be replaced without an interruption. A role without a password
-gets no user. The user `default` is off, so nobody can log in without a name.
+Redis Cluster load as `aclfile` (Redis 7, Valkey); with `--plain`, that of one server without cluster mode. FILE holds a
+password; only its SHA-256 is printed. If a role is given twice, either password works, so passwords can be replaced
+without an interruption. A role without a password gets no user. The user `default` is off, so nobody can log in without
+a name.
 
     manager         runs a manager's queue: all keys of the shards, the layout, and the server's own state
     worker          runs a worker's agent: claims, runs and finishes jobs; no access to the scaler's state
     replica         copies a master (`masteruser`), and nothing else
-    administrator   forms and repairs the cluster; no access to keys
+    administrator   forms and repairs the cluster, loads the functions that the others call; no access to keys
     operator        inspects and backs up: reads every key, writes none
 """
 
@@ -23,8 +24,10 @@ from pathlib import Path
 from jobqueue import keys
 from jobqueue.sharding.scripts import script
 
-PREFIX = "{rq:*}"
+CLUSTER_PREFIX = "{rq:*}"
 """Matches the prefix of every shard of a cluster."""
+PLAIN_PREFIX = "rq"
+"""The prefix of the only shard of a server without cluster mode."""
 
 WORKER_SCRIPTS = (
     *("claim", "release", "finish", "fail", "extend", "save_meta", "worker_heartbeat", "unregister"),
@@ -42,36 +45,6 @@ MANAGER_SCRIPTS = (
     *("scaler_acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),
     *("fence_worker", "hold_workers", "release_workers"),
 )
-_WORKER_KEYS = (
-    PREFIX,  # as scripts get it, in KEYS[1]
-    *(keys.queues(PREFIX), keys.queue(PREFIX, "*"), keys.job(PREFIX, "*"), keys.results(PREFIX, "*")),
-    *(keys.execution(PREFIX, "*", "*"), keys.executions(PREFIX, "*"), keys.group(PREFIX, "*")),
-    *(keys.registry(PREFIX, status, "*") for status in ("wip", "scheduled", "finished", "failed", "canceled", "ready")),
-    *(keys.registry(PREFIX, "deferred", "*"), keys.open_parents(PREFIX, "*"), keys.children(PREFIX, "*")),
-    *(keys.canceled_children(PREFIX, "*"), keys.registering(PREFIX), keys.parents_to_settle(PREFIX)),
-    *(keys.lane(PREFIX, "*", "*"), keys.ring(PREFIX, "*"), keys.later(PREFIX, "*"), keys.limits(PREFIX)),
-    *(keys.limit(PREFIX, "*"), keys.limit_holders(PREFIX, "*"), keys.limit_blocked(PREFIX, "*"), keys.log(PREFIX, "*")),
-    *(keys.rate_limits(PREFIX), keys.rate_limit(PREFIX, "*")),
-    *(keys.workers(PREFIX), keys.workers_of_queue(PREFIX, "*"), keys.worker(PREFIX, "*")),
-    *(keys.leases(PREFIX), keys.claim(PREFIX, "*"), keys.wake(PREFIX, "*"), keys.commands(PREFIX, "*")),
-    keys.turns(PREFIX),
-    *(
-        keys.heartbeats(PREFIX),
-        keys.clean_exit(PREFIX, "*"),
-        keys.ended_rq_parents(PREFIX),
-        keys.set_aside(PREFIX, "*"),
-    ),
-    *(keys.feed(PREFIX), keys.feed_wake(PREFIX), keys.feed_sequence(PREFIX)),
-    *(keys.counter(PREFIX, what) for what in ("finished", "failed", "stopped", "seconds")),
-    *(keys.callback(PREFIX, "*"), keys.callbacks(PREFIX, "waiting"), keys.callback_hosts(PREFIX)),
-    *(keys.callback_lane(PREFIX, "*"), keys.callbacks_in_flight(PREFIX, "*"), keys.callback_host(PREFIX, "*")),
-    keys.callback_counts(PREFIX),
-)
-_WORKER_READ_KEYS = (
-    *(keys.suspended(PREFIX), keys.paused(PREFIX), keys.manager_heartbeat(PREFIX), keys.fence(PREFIX, "*")),
-    keys.LAYOUT,
-)
-_SCRIPTING = frozenset({"eval", "evalsha"})
 _CALL = re.compile(r"(?:redis\.p?call|raw_p?call|call_own|call_shared)\(([^,)]+)")
 _COMMAND = re.compile(r"'([A-Z]+)'")
 
@@ -91,12 +64,13 @@ class Role:
     channels: tuple[str, ...] = ()
 
 
-def roles() -> Mapping[str, Role]:
-    """Return all roles by user name."""
+def roles(prefix: str = CLUSTER_PREFIX) -> Mapping[str, Role]:
+    """Return all roles by user name; `prefix` is the pattern of the shards' prefixes."""
     return {
         "manager": Role(
             commands=_commands_of(MANAGER_SCRIPTS)
-            | _SCRIPTING
+            # Scripts are functions that the administrator has loaded. These users run no code of their own.
+            | {"fcall"}
             # servers/adaptive_wait.py needs CLUSTER NODES (masters in touch) and CONFIG GET (node timeout).
             | {"ping", "info", "wait", "time", "cluster|slots", "cluster|info", "cluster|nodes", "config|get"}
             # manager/append_only: a file that the server may not start from is rewritten.
@@ -121,18 +95,15 @@ def roles() -> Mapping[str, Role]:
             | {"scan", "zcount", "zscore"}
             # `audit.py`: the audit stream is read and trimmed.
             | {"xtrim", "xrange", "xlen"},
-            keys=(f"~{PREFIX}", f"~{PREFIX}:*", f"~{keys.LAYOUT}", f"~{keys.LAYOUT_MARK}"),
-            channels=(f"&{keys.pubsub(PREFIX, '*')}",),
+            keys=(f"~{prefix}", f"~{prefix}:*", f"~{keys.LAYOUT}", f"~{keys.LAYOUT_MARK}"),
+            channels=(f"&{keys.pubsub(prefix, '*')}",),
         ),
         "worker": Role(
             commands=_commands_of(WORKER_SCRIPTS)
-            | _SCRIPTING
+            | {"fcall"}
             | {"ping", "time", "cluster|slots", "cluster|info", "get", "del", "expire", "exists", "llen", "hgetall"}
             | {"hget", "hrandfield", "hset", "rpush", "blpop", "srandmember", "srem", "xrevrange", "zrem", "zcard"},
-            keys=(
-                *(f"~{key}" for key in _WORKER_KEYS),
-                *(f"%R~{key}" for key in _WORKER_READ_KEYS),
-            ),
+            keys=_worker_keys(prefix),
         ),
         "replica": Role(commands=frozenset({"ping", "psync", "replconf"})),
         "administrator": Role(
@@ -140,6 +111,7 @@ def roles() -> Mapping[str, Role]:
                 {"ping", "info", "role", "dbsize", "acl|load", "bgrewriteaof"}
                 | {f"cluster|{name}" for name in ("addslotsrange", "failover", "forget", "info", "meet")}
                 | {f"cluster|{name}" for name in ("myid", "nodes", "replicate", "slots")}
+                | {f"function|{name}" for name in ("delete", "list", "load")}
             )
         ),
         "operator": Role(
@@ -154,13 +126,50 @@ def roles() -> Mapping[str, Role]:
     }
 
 
-def render_acl_file(passwords: Mapping[str, Sequence[str]]) -> str:
+def _worker_keys(prefix: str) -> tuple[str, ...]:
+    written = (
+        prefix,  # as scripts get it, in KEYS[1]
+        *(keys.queues(prefix), keys.queue(prefix, "*"), keys.job(prefix, "*"), keys.results(prefix, "*")),
+        *(keys.execution(prefix, "*", "*"), keys.executions(prefix, "*"), keys.group(prefix, "*")),
+        *(
+            keys.registry(prefix, status, "*")
+            for status in ("wip", "scheduled", "finished", "failed", "canceled", "ready")
+        ),
+        *(keys.registry(prefix, "deferred", "*"), keys.open_parents(prefix, "*"), keys.children(prefix, "*")),
+        *(keys.canceled_children(prefix, "*"), keys.registering(prefix), keys.parents_to_settle(prefix)),
+        *(keys.lane(prefix, "*", "*"), keys.ring(prefix, "*"), keys.later(prefix, "*"), keys.limits(prefix)),
+        *(keys.limit(prefix, "*"), keys.limit_holders(prefix, "*"), keys.limit_blocked(prefix, "*")),
+        keys.log(prefix, "*"),
+        *(keys.rate_limits(prefix), keys.rate_limit(prefix, "*")),
+        *(keys.workers(prefix), keys.workers_of_queue(prefix, "*"), keys.worker(prefix, "*")),
+        *(keys.leases(prefix), keys.claim(prefix, "*"), keys.wake(prefix, "*"), keys.commands(prefix, "*")),
+        keys.turns(prefix),
+        *(keys.heartbeats(prefix), keys.clean_exit(prefix, "*"), keys.set_aside(prefix, "*")),
+        keys.ended_rq_parents(prefix),
+        *(keys.feed(prefix), keys.feed_wake(prefix), keys.feed_sequence(prefix)),
+        *(keys.counter(prefix, what) for what in ("finished", "failed", "stopped", "seconds")),
+        *(keys.callback(prefix, "*"), keys.callbacks(prefix, "waiting"), keys.callback_hosts(prefix)),
+        *(keys.callback_lane(prefix, "*"), keys.callbacks_in_flight(prefix, "*"), keys.callback_host(prefix, "*")),
+        keys.callback_counts(prefix),
+    )
+    read = (
+        *(keys.suspended(prefix), keys.paused(prefix), keys.manager_heartbeat(prefix), keys.fence(prefix, "*")),
+        keys.LAYOUT,
+    )
+    return (*(f"~{key}" for key in written), *(f"%R~{key}" for key in read))
+
+
+def render_acl_file(passwords: Mapping[str, Sequence[str]], prefix: str = CLUSTER_PREFIX) -> str:
     """Return the text of a users file: a line for each role that has passwords, and `default` switched off.
+
+    Args:
+        passwords: by role.
+        prefix: as for `roles`.
 
     Raises:
         ValueError: there is no such role, or a password is empty.
     """
-    known = roles()
+    known = roles(prefix)
     lines = ["user default off resetpass resetkeys resetchannels -@all"]
     for name, role_passwords in passwords.items():
         if name not in known:
@@ -181,8 +190,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="jobqueue.acl", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--password", metavar="ROLE=FILE", action="append", required=True, type=_role_and_file)
+    parser.add_argument("--plain", action="store_true", help="for one server without cluster mode")
+    given = parser.parse_args(arguments)
     passwords: dict[str, list[str]] = {}
-    for role, path in parser.parse_args(arguments).password:
+    for role, path in given.password:
         try:
             passwords.setdefault(role, []).append(path.read_text().strip())
         except (OSError, UnicodeDecodeError) as error:
@@ -190,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             parser.error(f"the file with the password of role {role!r} cannot be read: {reason}")
     try:
-        sys.stdout.write(render_acl_file(passwords))
+        sys.stdout.write(render_acl_file(passwords, PLAIN_PREFIX if given.plain else CLUSTER_PREFIX))
     except ValueError as error:
         parser.error(str(error))
     return 0

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from jobqueue.functions import FunctionRegistry
+from jobqueue.servers.topology import Topology
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.sharding.shards import Shards
 from manager.api_keys.table import KeyTable
 from manager.app import build_app
 from manager.callbacks.sender import CallbackSender
 from manager.callbacks.signature import parse_secrets
+from manager.cluster.function_loader import FunctionLoader
 from manager.cluster.reconciler import ClusterReconciler
 from manager.cluster.slot_ranges import parse_hosts
 from manager.http.access_log import AccessLog
@@ -41,6 +43,8 @@ from scaler.loop import ScalerLoop
 if TYPE_CHECKING:
     from manager.jwt.verifier import JwtVerifier
 
+FIRST_LOAD_SECONDS = 5.0
+"""How long a manager waits for the functions that its users call before it connects to the queue."""
 SHUTDOWN_GRACE_SECONDS = 15
 """How long running requests get at shutdown; longer than any call to Redis takes."""
 
@@ -103,6 +107,10 @@ class ManagerServer:
         if settings.cluster_hosts:
             url = parse_redis_url(settings.cluster_url or settings.redis_url)
             self._reconciler = ClusterReconciler(parse_hosts(settings.cluster_hosts), url.connect)
+        self._function_loader: FunctionLoader | None = None
+        if settings.cluster_url:
+            administered = Topology(settings.cluster_url, require_cluster=bool(settings.cluster_hosts))
+            self._function_loader = FunctionLoader(administered)
         self._connection_limit = ConnectionLimit(raise_descriptor_limit(settings.max_connections))
         app, self._dashboard = build_app(
             settings,
@@ -149,6 +157,8 @@ class ManagerServer:
         )
         if self._reconciler is not None:
             self._reconciler.start()
+        if self._function_loader is not None:
+            await self._function_loader.start(FIRST_LOAD_SECONDS)
         if self._jwt is not None:
             self._jwt.start()
         self._queue.start()
@@ -169,6 +179,8 @@ class ManagerServer:
         await self._queue.close()
         if self._reconciler is not None:
             await self._reconciler.stop()
+        if self._function_loader is not None:
+            await self._function_loader.stop()
         log.info("event=manager_stopped exit_code=%d", self._exit_code)
         return self._exit_code
 

@@ -5,15 +5,19 @@ The embedded Valkey has no TLS. These servers run `valkey-server` or `redis-serv
 it if run as root).
 """
 
+import asyncio
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import redis
 
 from jobqueue.acl import render_acl_file, roles
+from jobqueue.servers.topology import Topology
+from manager.cluster.function_loader import FunctionLoader
 from tests.ports import pick_port
 from tests.waiting import until
 from workmanager.local import ports
@@ -106,10 +110,23 @@ def run_tls_cluster(program: str, directory: Path) -> Iterator[tuple[TlsServer, 
             until(lambda: _replicates(other, master_id), wanted="a replica that knows its master")
             until(lambda: other.info("replication")["master_link_status"] == "up", wanted="a linked replica")
             until(lambda: one.execute_command("CLUSTER INFO")["cluster_state"] == "ok", wanted="a cluster in state ok")
+        asyncio.run(load_functions(master.url("administrator")))
         yield master, replica
     finally:
         master.stop()
         replica.stop()
+
+
+async def load_functions(url: str) -> None:
+    """Load what managers and workers call, as a manager does (`WORKMANAGER_CLUSTER_URL`)."""
+    loader = FunctionLoader(Topology(url))
+    await loader.load()
+    await loader.stop()
+
+
+def names_of(libraries: Any) -> set[str]:
+    """Return the names of the libraries in a reply to FUNCTION LIST."""
+    return {library[1] for library in libraries}
 
 
 def _accepts_commands(client: redis.Redis) -> bool:

@@ -1,9 +1,9 @@
 -- Gives jobs back the status that a plain RQ client has overwritten: it saved a job (`Job.save`) that it had fetched
 -- before. Their registry tells what they are. Needs _outcomes.
 
--- iso_of(milliseconds): an instant as RQ writes it.
+-- iso_of(milliseconds): an instant as RQ writes it, of the year 9999 at the latest.
 local function iso_of(milliseconds)
-  local seconds, year = math.floor(milliseconds / 1000), 1970
+  local seconds, year = math.min(math.floor(milliseconds / 1000), 253402300799), 1970
   local days, second = math.floor(seconds / 86400), seconds % 86400
   local lengths = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
   local function days_of_year()

@@ -5,6 +5,7 @@
 -- ARGV[4]  ttl, seconds
 -- ARGV[5+] fields and values to write
 -- Returns  the state in which it was ('' none), and the digest of its content ('' if it has none)
+-- Flags    none: refused while Redis' memory is full
 local prefix = KEYS[1]
 -- include: _tolerant
 local key = prefix .. ':wm:workflow:' .. ARGV[1]

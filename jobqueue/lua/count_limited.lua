@@ -2,6 +2,7 @@
 -- KEYS[1]  shard prefix
 -- ARGV[1+] queues
 -- Returns  a number for each queue
+-- Flags    no-writes
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock

@@ -10,6 +10,7 @@
 --          then for each job: number of its group (only if there are several) | id | data
 -- Returns  for each job in order: 1 written | 2 already there with the same content | 0 there with other content
 --          | {id, milliseconds left} of the job that has the unique key
+-- Flags    none: refused while Redis' memory is full
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -48,7 +49,7 @@ local function same_content(key, data, shared)
 end
 
 local groups, at = {}, 3
-for number = 1, tonumber(ARGV[2]) do
+for number = 1, math.min(tonumber(ARGV[2]), #ARGV) do
   local queue, mode, due, unique, within, name, field_count = unpack(ARGV, at, at + 6)
   groups[number] = {queue = queue, mode = mode, due = due, name = name, within = within, written = 0,
     unique = unique ~= '' and prefix .. ':wm:unique:' .. unique,

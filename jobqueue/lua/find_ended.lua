@@ -2,6 +2,7 @@
 -- KEYS[1]  shard prefix
 -- ARGV[1+] ids of jobs
 -- Returns  the positions in ARGV of jobs that have ended or do not exist
+-- Flags    no-writes
 local prefix = KEYS[1]
 -- include: _tolerant
 local GOES_ON = {queued = true, scheduled = true, deferred = true, started = true, created = true, rate_limited = true,

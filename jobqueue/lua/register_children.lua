@@ -2,6 +2,7 @@
 -- KEYS[1]  shard prefix of the parents
 -- ARGV[1+] for each edge: parent | child | shard prefix of the child
 -- Returns  for each edge the parent's status; 'deleted' if there is no such job
+-- Flags    none: refused while Redis' memory is full
 local prefix = KEYS[1]
 -- include: _tolerant
 local FAILED = {failed = true, stopped = true, canceled = true}

@@ -12,7 +12,7 @@ local refused, at = 0, 3
 redis.call('ZREM', prefix .. ':wm:leases', '')
 while at <= #ARGV do
   local id, token, progress, attempt, count = unpack(ARGV, at, at + 4)
-  local key, lines = prefix .. ':job:' .. id, tonumber(count)
+  local key, lines = prefix .. ':job:' .. id, math.max(0, tonumber(count))
   -- A job that has just ended has no lease any more, and its record still says whose it was.
   if not is_leased_by(key, token) then
     refused = refused + 1

@@ -49,7 +49,7 @@ end
 
 local answers, at = {}, 5
 while at <= #ARGV do
-  local parent, told, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local parent, told, count = ARGV[at], ARGV[at + 1], math.max(0, tonumber(ARGV[at + 2]))
   for i = at + 3, at + 2 + count do
     local source = prefix .. (told == 'requeued' and ':wm:canceled-children:' or ':wm:children:') .. parent
     local child_prefix = redis.call('HGET', source, ARGV[i])

@@ -17,7 +17,7 @@ local now, iso, ttl, answers = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), {}
 redis.call('ZREM', prefix .. ':wm:leases', '')
 local at = 4
 while at <= #ARGV do
-  local child, is_registered, count = ARGV[at], ARGV[at + 1] == '1', tonumber(ARGV[at + 2])
+  local child, is_registered, count = ARGV[at], ARGV[at + 1] == '1', math.max(0, tonumber(ARGV[at + 2]))
   local key, open = prefix .. ':job:' .. child, prefix .. ':wm:parents:' .. child
   for i = at + 3, at + 2 + count * 2, 2 do settle_edge(child, ARGV[i], ARGV[i + 1], ttl, now, iso) end
   local status, queue, at_front, workflow = unpack(redis.call('HMGET', key, 'status', 'origin', 'enqueue_at_front',

@@ -9,10 +9,11 @@
 -- Returns  for each job, until the answer ends: '' if its key is no hash, else {values of the fields, data, meta,
 --          bytes of `data`, bytes of `meta`, when it is due ('' if it is not scheduled), last result as a flat list of
 --          names and values, bytes of a result that was left out}
+-- Flags    no-writes
 local prefix = KEYS[1]
 local max_meta, max_data, all_data, max_result = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
 local max_bytes, names = tonumber(ARGV[5]), {}
-for i = 7, 6 + tonumber(ARGV[6]) do names[#names + 1] = ARGV[i] end
+for i = 7, 6 + math.min(tonumber(ARGV[6]), #ARGV) do names[#names + 1] = ARGV[i] end
 local STATUS, ORIGIN, FEED = 1, 2, 3 -- The first names.
 local MAX_FIELD_BYTES = 65536
 -- A literal here would look like the name of a key.

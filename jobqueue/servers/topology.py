@@ -52,6 +52,7 @@ class Topology:
 
     Attributes:
         user: the Redis user of the connections.
+        calls_functions: whether scripts are called as functions on these servers, see `sharding.script_calls`.
 
     Raises:
         ValueError: the URL is wrong; the message says why, and does not contain the password.
@@ -60,6 +61,7 @@ class Topology:
     def __init__(self, url: str, *, require_cluster: bool = False) -> None:
         parsed = parse_redis_url(url)
         self.user = parsed.user
+        self.calls_functions = True
         self._seeds = parsed.seeds
         self._connect = parsed.connect
         self._pools: dict[Address, ServerPool] = {}

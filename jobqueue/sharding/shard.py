@@ -28,6 +28,7 @@ from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable, Unexpecte
 from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
 from jobqueue.servers.connection_pool import REPLY_TIMEOUT_SECONDS, RedisCommand, ServerPool, ServerUnreachable
 from jobqueue.servers.topology import Topology
+from jobqueue.sharding.script_calls import cannot_call, lacks_function
 from jobqueue.sharding.scripts import Script
 from jobqueue.sharding.slot_move import SlotMove
 
@@ -162,14 +163,35 @@ class Shard:
 
     async def _run_once(self, script: Script, args: tuple[Any, ...], replicate: bool) -> Any:
         master = await self._master()
-        command = ("EVALSHA", script.sha, 1, self.prefix, *args)
-        (reply,) = await self._execute_on(master, [command], replicate=replicate)
-        if isinstance(reply, NoScriptError):
-            command = ("EVAL", script.text, 1, self.prefix, *args)
-            (reply,) = await self._execute_on(master, [command], replicate=replicate)
+        as_function = self._topology.calls_functions
+        reply = await self._call(master, script, args, replicate, as_function)
+        if cannot_call(reply):
+            # It has not run. The other way is the right one for this server or user, or both are closed.
+            other_reply = await self._call(master, script, args, replicate, not as_function)
+            if not cannot_call(other_reply):
+                self._topology.calls_functions = not as_function
+                reply = other_reply
+            elif lacks_function(reply) or lacks_function(other_reply):
+                raise ShardUnavailable(
+                    f"Redis at {master.address} does not have the function {script.function}, and user"
+                    f" {self._topology.user} may run nothing else: a manager of this version with"
+                    " WORKMANAGER_CLUSTER_URL loads it",
+                    shard_index=self.index,
+                )
         self._raise_error(reply, master, f"script {script.name}")
         if self.move.is_under_way:
             self.move.end()
+        return reply
+
+    async def _call(
+        self, master: ServerPool, script: Script, args: tuple[Any, ...], replicate: bool, as_function: bool
+    ) -> Any:
+        """Return the reply to the script, called as a function or by its hash."""
+        command = ("FCALL", script.function) if as_function else ("EVALSHA", script.sha)
+        (reply,) = await self._execute_on(master, [(*command, 1, self.prefix, *args)], replicate=replicate)
+        if isinstance(reply, NoScriptError):
+            whole = ("EVAL", script.text, 1, self.prefix, *args)
+            (reply,) = await self._execute_on(master, [whole], replicate=replicate)
         return reply
 
     async def _master(self) -> ServerPool:

@@ -15,8 +15,10 @@ from collections.abc import Sequence, Set
 
 import orjson
 
+from jobqueue.servers.topology import Topology
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.settings import exit_with_usage_error, load_settings
+from manager.cluster.function_loader import FunctionLoader
 from manager.cluster.reconciler import ClusterReconciler
 from manager.cluster.slot_ranges import Address, parse_hosts
 from manager.settings import ManagerSettings
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         exit_with_usage_error(f"{url_name}: {error}")
     configure_logging()
     reconciler = ClusterReconciler(slot_ranges, url.connect)
+    loader = FunctionLoader(Topology(settings.cluster_url, require_cluster=True)) if settings.cluster_url else None
     members = {address for slot_range in slot_ranges for address in slot_range.members}
     leaving = {address for address in members if given.hand_over in (address.host, str(address))}
     if given.hand_over and not leaving:
@@ -53,18 +56,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ended = next((address for address in members if given.served_elsewhere == str(address)), None)
     if given.served_elsewhere and ended is None:
         exit_with_usage_error(f"--served-elsewhere {given.served_elsewhere}: not a server of WORKMANAGER_CLUSTER_HOSTS")
-    return asyncio.run(_run(reconciler, leaving, ended, given.seconds))
+    return asyncio.run(_run(reconciler, loader, leaving, ended, given.seconds))
 
 
-async def _run(reconciler: ClusterReconciler, leaving: Set[Address], ended: Address | None, seconds: float) -> int:
+async def _run(
+    reconciler: ClusterReconciler,
+    loader: FunctionLoader | None,
+    leaving: Set[Address],
+    ended: Address | None,
+    seconds: float,
+) -> int:
     try:
         if ended is not None:
             return 0 if await reconciler.is_served_elsewhere(ended) else 1
         if leaving:
             return 0 if await reconciler.hand_over(leaving, seconds) else 1
-        await reconciler.wait_until_healthy(seconds)
+        if await reconciler.wait_until_healthy(seconds) and loader is not None:
+            await loader.load()
     finally:
         await reconciler.stop()
+        if loader is not None:
+            await loader.stop()
     sys.stdout.write(orjson.dumps(reconciler.state, option=orjson.OPT_INDENT_2).decode() + "\n")
     return 0 if reconciler.state is not None and reconciler.state.is_healthy else 1
 

@@ -10,13 +10,20 @@ import pytest
 
 from jobqueue.sharding.shards import Shards
 from tests.acceptance.manager.manager_program import ManagerProgram, environment
-from tests.tls_redis import TlsServer
+from tests.tls_redis import TlsServer, names_of
 from tests.waiting import until
 
 
 @pytest.fixture
 def manager(master: TlsServer, managers: Shards, tmp_path: Path) -> Iterator[ManagerProgram]:
-    program = ManagerProgram(tmp_path / "manager", master.url("manager"), ("--scaler", "none"))
+    """A manager that has loaded the functions itself."""
+    administrator_url = master.url("administrator")
+    with master.client("administrator") as administrator:
+        for name in names_of(administrator.function_list("wm_*")):
+            administrator.function_delete(name)
+    program = ManagerProgram(
+        tmp_path / "manager", master.url("manager"), ("--scaler", "none"), CLUSTER_URL=administrator_url
+    )
     yield program.wait_until_ready()
     program.kill()
 

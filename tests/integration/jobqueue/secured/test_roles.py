@@ -62,7 +62,7 @@ from tests.integration.jobqueue.queue_helpers import (
     worker_heartbeat,
     worker_record,
 )
-from tests.tls_redis import TlsServer
+from tests.tls_redis import TlsServer, names_of
 
 RECORD = worker_record("w1")
 AUTHOR = Author("env-1", "192.0.2.1", "abc")
@@ -233,6 +233,9 @@ async def test_a_manager_may_maintain_the_queue_and_scale(managers: Shards, shar
         "ACL LIST",
         "ACL SETUSER default on nopass",
         "FUNCTION FLUSH",
+        "EVAL return 0",
+        "EVALSHA 0000000000000000000000000000000000000000 0",
+        "SCRIPT LOAD x",
         "SCRIPT FLUSH",
         "CLIENT KILL TYPE normal",
         "SWAPDB 0 1",
@@ -265,7 +268,9 @@ def test_no_role_may_run_dangerous_commands(master: TlsServer, role: str, comman
         ("administrator", "GET {rq:0}:job:a"),
         ("administrator", f"GET {LAYOUT_KEY}"),
         ("operator", "DEL {rq:0}:job:a"),
-        ("operator", "EVAL return 0"),
+        *((role, "FUNCTION LOAD x") for role in ("manager", "worker", "operator", "replica")),
+        ("administrator", "FCALL x 0"),
+        ("operator", "FCALL x 0"),
         ("replica", f"GET {LAYOUT_KEY}"),
         ("replica", "INFO"),
     ],
@@ -276,12 +281,22 @@ def test_a_role_may_not_run_commands_of_others(master: TlsServer, role: str, com
 
 
 @pytest.mark.parametrize("role", ["manager", "worker"])
-def test_a_script_has_only_its_users_permissions(master: TlsServer, role: str) -> None:
-    """Redis checks the commands inside the script, even if their keys are not among the script's KEYS."""
+def test_a_function_has_only_its_callers_permissions(master: TlsServer, role: str) -> None:
+    """Redis checks the commands inside the function, even if their keys are not among its KEYS."""
+    code = "redis.register_function('any', function(KEYS, ARGV) return redis.call(unpack(ARGV)) end)"
+    with master.client("administrator") as administrator:
+        administrator.function_load(f"#!lua name=any\n{code}", replace=True)
     with master.client(role) as client:
-        for call in ("redis.call('FLUSHALL')", "redis.call('GET', 'other')", "redis.call('DEL', 'other')"):
+        for call in ("FLUSHALL", "GET other", "DEL other"):
             with pytest.raises(redis.ResponseError, match=DENIED):
-                client.eval(f"return {call}", 1, "{rq:0}")
+                client.fcall("any", 1, "{rq:0}", *call.split())
+
+
+def test_replicas_have_the_functions(tls_servers: tuple[TlsServer, TlsServer], managers: Shards) -> None:
+    with tls_servers[0].client("administrator") as master, tls_servers[1].client("administrator") as replica:
+        loaded = names_of(master.function_list("wm_*"))
+        assert len(loaded) > 50
+        assert names_of(replica.function_list("wm_*")) == loaded
 
 
 def test_an_operator_may_read_and_make_backups(master: TlsServer, managers: Shards) -> None:

@@ -13,6 +13,7 @@ from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.pull import pull
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs, new_job
+from tests.tls_redis import load_functions
 from tests.waiting import until, until_async
 from workmanager.local.valkey import ValkeyServer
 
@@ -21,15 +22,16 @@ KEYS = ["allkeys", "allchannels"]
 
 
 @pytest.fixture
-def url(private_server: ValkeyServer) -> str:
+async def url(private_server: ValkeyServer) -> str:
     """The server's URL for user `old`, which has all necessary permissions at first."""
+    await load_functions(private_server.url)
     private_server.command("ACL", "SETUSER", "old", "on", ">secret", "-@all", *PERMISSIONS, *KEYS)
     return f"redis://old:secret@127.0.0.1:{private_server.port}"
 
 
 @pytest.mark.parametrize(
     ("revoked", "operation"),
-    [("-get", "GET"), ("-evalsha", "script claim"), ("-zadd", "script claim"), ("resetkeys", "script claim")],
+    [("-get", "GET"), ("-fcall", "script claim"), ("-zadd", "script claim"), ("resetkeys", "script claim")],
 )
 async def test_the_error_names_the_user_the_command_and_the_remedy(
     private_server: ValkeyServer, url: str, revoked: str, operation: str

@@ -1,0 +1,134 @@
+"""Redis users that may call functions and may not run scripts, on one server: who loads the functions, and when."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from jobqueue.acl import PLAIN_PREFIX, render_acl_file, roles
+from jobqueue.errors import ShardUnavailable
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.enqueue import EnqueueOutcome
+from jobqueue.servers.topology import Topology
+from jobqueue.sharding.shards import Shards
+from manager.cluster.function_loader import FunctionLoader
+from tests.integration.jobqueue.queue_helpers import claim_jobs, enqueue_jobs
+from tests.redis_binary import redis_server_binary
+from workmanager.local import valkey
+from workmanager.local.valkey import ValkeyServer
+
+TODAY = date(2027, 1, 31)
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ValkeyServer]:
+    """One server with the users of all roles, and `default`, which can do everything."""
+    if request.param == "redis":
+        binary = redis_server_binary(tmp_path)
+        monkeypatch.setattr(valkey, "server_binary", lambda: binary)
+    server = ValkeyServer(tmp_path / "server")
+    server.start()
+    create_users(server)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def loader(server: ValkeyServer) -> AsyncIterator[FunctionLoader]:
+    loader = FunctionLoader(Topology(url(server, "administrator")), today=lambda: TODAY)
+    yield loader
+    await loader.stop()
+
+
+@pytest.fixture
+async def manager(server: ValkeyServer) -> AsyncIterator[Shards]:
+    shards = await Shards.connect(url(server, "manager"))
+    yield shards
+    await shards.close()
+
+
+def create_users(server: ValkeyServer) -> None:
+    _, *users = render_acl_file({role: [role] for role in roles()}, PLAIN_PREFIX).splitlines()
+    for user in users:
+        server.command("ACL", "SETUSER", *user.split()[1:])
+
+
+def url(server: ValkeyServer, role: str) -> str:
+    return f"redis://{role}:{role}@127.0.0.1:{server.port}"
+
+
+def calls(server: ValkeyServer, command: str) -> int:
+    return int(server.command("INFO", "commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+async def test_once_the_administrator_has_loaded_them_managers_and_workers_call_functions_alone(
+    server: ValkeyServer, loader: FunctionLoader, manager: Shards
+) -> None:
+    await loader.load()
+    worker = await Shards.connect(url(server, "worker"))
+    assert await enqueue_jobs(manager.all[0], "a") == [EnqueueOutcome.WRITTEN]
+    assert [job.id for job in await claim_jobs(worker.all[0])] == ["a"]
+    await worker.close()
+    assert calls(server, "evalsha") == calls(server, "eval") == 0
+    # Keys of a cluster are looked for once, before there is a layout.
+    assert [entry for entry in server.command("ACL", "LOG") if entry["reason"] != "key"] == []
+
+
+async def test_a_call_before_that_has_changed_nothing_and_one_that_waits_succeeds(
+    server: ValkeyServer, loader: FunctionLoader, manager: Shards
+) -> None:
+    with pytest.raises(
+        ShardUnavailable, match=r"does not have the function wm_enqueue_.*WORKMANAGER_CLUSTER_URL"
+    ) as hit:
+        await enqueue_jobs(manager.all[0], "a")
+    assert not hit.value.outcome_unknown
+    waiting = asyncio.create_task(claim(manager.all[0], "w1", ["default"], 1, retry_seconds=10))
+    await asyncio.sleep(0)
+    await loader.load()
+    assert await waiting == []
+    assert await enqueue_jobs(manager.all[0], "a") == [EnqueueOutcome.WRITTEN]
+
+
+async def test_what_a_server_has_lost_is_loaded_again_and_flushall_takes_nothing(
+    server: ValkeyServer, loader: FunctionLoader, manager: Shards
+) -> None:
+    await loader.load()
+    server.command("FLUSHALL")
+    assert await enqueue_jobs(manager.all[0], "a") == [EnqueueOutcome.WRITTEN]
+    server.command("FUNCTION", "FLUSH")
+    with pytest.raises(ShardUnavailable):
+        await enqueue_jobs(manager.all[0], "b")
+    await loader.load()
+    assert await enqueue_jobs(manager.all[0], "b") == [EnqueueOutcome.WRITTEN]
+
+
+async def test_functions_of_other_versions_stay_until_nobody_has_called_them_for_long(
+    server: ValkeyServer, loader: FunctionLoader
+) -> None:
+    for name, day in (("recent", "2027-01-02"), ("old", "2027-01-01")):
+        code = f"redis.register_function{{function_name='wm_{name}', description='{day}', callback=function() end}}"
+        server.command("FUNCTION", "LOAD", f"#!lua name=wm_{name}\n{code}")
+    server.command("FUNCTION", "LOAD", "#!lua name=mine\nredis.register_function('mine', function() end)")
+    await loader.load()
+    names = {library["library_name"] for library in server.command("FUNCTION", "LIST")}
+    assert {"wm_recent", "mine"} < names
+    assert "wm_old" not in names
+    before = calls(server, "function|load")
+    await loader.load()
+    assert calls(server, "function|load") == before
+
+
+async def test_a_user_that_may_run_scripts_needs_no_functions(server: ValkeyServer) -> None:
+    shards = await Shards.connect(server.url)
+    assert await enqueue_jobs(shards.all[0], "a") == [EnqueueOutcome.WRITTEN]
+    await claim_jobs(shards.all[0])
+    # Only the first call asks for a function.
+    assert calls(server, "fcall") == 1
+    server.command("ACL", "SETUSER", "default", "-evalsha", "-eval")
+    loader = FunctionLoader(Topology(url(server, "administrator")))
+    await loader.load()
+    assert await enqueue_jobs(shards.all[0], "b") == [EnqueueOutcome.WRITTEN]
+    await loader.stop()
+    await shards.close()
