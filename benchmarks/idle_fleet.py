@@ -25,6 +25,7 @@ from worker_node.shard_loops.capacity import Capacity
 from worker_node.shard_loops.claimer import Claimer
 from worker_node.shard_loops.command_listener import listen_for_commands
 from worker_node.shard_loops.heartbeat import Heartbeater
+from worker_node.shard_loops.job_times import JobTimes
 from worker_node.shard_loops.lease_renewer import LeaseRenewer
 
 OURS = "workmanager"
@@ -107,7 +108,7 @@ async def _idle_worker(url: str, name: str) -> None:
                 on_cancelled=_fail,
             )
             heartbeater = Heartbeater(
-                shard, record, leases, read_heartbeat=lambda: WorkerHeartbeat("idle", 0, 0, 0, 0.0)
+                shard, record, leases, JobTimes(shard), read_heartbeat=lambda: WorkerHeartbeat("idle", 0, 0, 0, 0.0)
             )
             group.create_task(claimer.run())
             group.create_task(heartbeater.run())

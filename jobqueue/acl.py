@@ -31,7 +31,7 @@ PLAIN_PREFIX = "rq"
 
 WORKER_SCRIPTS = (
     *("claim", "release", "finish", "fail", "extend", "save_meta", "worker_heartbeat", "unregister"),
-    *("settle_children", "save_notes", "park_limit", "enqueue_dependents"),
+    *("settle_children", "save_notes", "park_limit", "enqueue_dependents", "add_times"),
 )
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view", "find_ended"),
@@ -40,9 +40,9 @@ MANAGER_SCRIPTS = (
     *("register_children", "settle_parents", "settle_children", "enqueue_dependents"),
     *("create_operation", "claim_operation", "save_operation", "cancel_operation"),
     *("save_schedule", "fire_schedule"),
-    *("change_workflow", "wait_again", "save_limit", "sweep_limits", "count_limited"),
+    *("change_workflow", "wait_again", "save_limit", "sweep_limits", "count_limited", "count_queues"),
     *("claim_callbacks", "report_callbacks", "retry_callbacks"),
-    *("scaler_acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),
+    *("acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),
     *("fence_worker", "hold_workers", "release_workers"),
 )
 _CALL = re.compile(r"(?:redis\.p?call|raw_p?call|call_own|call_shared)\(([^,)]+)")
@@ -140,6 +140,7 @@ def _worker_keys(prefix: str) -> tuple[str, ...]:
         *(keys.lane(prefix, "*", "*"), keys.ring(prefix, "*"), keys.later(prefix, "*"), keys.limits(prefix)),
         *(keys.limit(prefix, "*"), keys.limit_holders(prefix, "*"), keys.limit_blocked(prefix, "*")),
         keys.log(prefix, "*"),
+        keys.times(prefix),
         *(keys.rate_limits(prefix), keys.rate_limit(prefix, "*")),
         *(keys.workers(prefix), keys.workers_of_queue(prefix, "*"), keys.worker(prefix, "*")),
         *(keys.leases(prefix), keys.claim(prefix, "*"), keys.wake(prefix, "*"), keys.commands(prefix, "*")),

@@ -299,6 +299,11 @@ def counter(prefix: str, what: str) -> str:
     return f"{prefix}:wm:{what}"
 
 
+def times(prefix: str) -> str:
+    """Hash: how long jobs have waited and run, by queue and function (`lifecycle/times.py`)."""
+    return f"{prefix}:wm:times"
+
+
 def set_aside(prefix: str, rest: str) -> str:
     """What stood under the key `<prefix>:<rest>`, with a type that the layout never has there."""
     return f"{prefix}:wm:aside:{rest}"
@@ -372,6 +377,11 @@ def rq_cron_jobs(prefix: str) -> str:
 def rq_cron_history(prefix: str, name: str) -> str:
     """Sorted set of the ids of the jobs that a cron job, or a schedule, has run."""
     return f"{prefix}:cron_job:{name}:jobs"
+
+
+def reporter(prefix: str) -> str:
+    """Hash: the lease of the manager that tells of the whole queue."""
+    return f"{prefix}:wm:reporter"
 
 
 def scaler(prefix: str, what: str) -> str:

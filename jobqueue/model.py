@@ -200,6 +200,7 @@ class ClaimedJob(NamedTuple):
             waited for other jobs; `g`, it belongs to a group; `l`, it holds a place of a rate limit; `r`, it repeats.
         rq_callbacks: what is called at its end; None for nothing.
         stopped: whether it has been stopped already, and only its `on_stopped` callback is still to be called.
+        since: when it was enqueued; of a job that has run before, a space and when it was created follow. As stored.
     """
 
     id: str
@@ -219,6 +220,7 @@ class ClaimedJob(NamedTuple):
     rq_features: str = ""
     rq_callbacks: RqCallbacks | None = None
     stopped: bool = False
+    since: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,9 @@ from manager.http.host_check import HostCheck
 from manager.http.permissions import DASHBOARD_RULES
 from manager.http.problems import INTERNAL, MEDIA_TYPE, Problem, http_status_problem, queue_problem
 from manager.http.request_origin import TrustedProxies
-from manager.metrics import Metrics
+from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
+from manager.reporter import Reporter
 from manager.routes import documentation, fast_path
 from manager.routes.audit import AuditRoutes
 from manager.routes.batch import BatchRoute
@@ -42,6 +43,7 @@ from manager.routes.job_wait import JobWaitRoute
 from manager.routes.jobs import JobRoutes
 from manager.routes.keys import KeyRoutes
 from manager.routes.limits import LimitRoutes
+from manager.routes.metrics import MetricsRoute
 from manager.routes.operations import OperationRoutes
 from manager.routes.pull import AcknowledgeRoute, PullRoute
 from manager.routes.queues import QueueRoutes
@@ -69,6 +71,7 @@ def build_app(
     functions: FunctionRegistry,
     queue: QueueConnection,
     metrics: Metrics,
+    reporter: Reporter,
     access_log: AccessLog | None,
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
@@ -77,10 +80,11 @@ def build_app(
     """Return the ASGI application, and the dashboard in it, which must be stopped.
 
     Args:
+        reporter: knows whether this manager tells of the whole queue.
         reconciler: if given, the application also reports the state of the cluster that it administers.
         jwt: if given, requests can bring tokens of its issuer instead of API keys.
     """
-    api, fast_routes, routes = _build_api(settings, functions, queue, metrics, reconciler, key_table)
+    api, fast_routes, routes = _build_api(settings, functions, queue, metrics, reporter, reconciler, key_table)
     document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
     if settings.root_path:
         document["servers"] = [{"url": settings.root_path}]
@@ -114,7 +118,7 @@ def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> 
         on_jobs_waiting=lambda: None,
         on_fatal_error=lambda _, __: None,
     )
-    api, _, _ = _build_api(settings, functions, queue, Metrics(), None, KeyTable())
+    api, _, _ = _build_api(settings, functions, queue, Metrics(), Reporter(), None, KeyTable())
     return openapi.build_document(api, functions, keys=bool(settings.api_keys))
 
 
@@ -123,6 +127,7 @@ def _build_api(
     functions: FunctionRegistry,
     queue: QueueConnection,
     metrics: Metrics,
+    reporter: Reporter,
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
 ) -> tuple[FastAPI, dict[tuple[str, str], Route], Api]:
@@ -161,7 +166,7 @@ def _build_api(
     api.include_router(JobWaitRoute(queue, key_table).router())
     api.include_router(SubmitRoute(queue, job_factory, metrics).router())
     api.include_router(routes.jobs.router())
-    api.include_router(JobEventRoutes(queue, key_table).router())
+    api.include_router(JobEventRoutes(queue, key_table, metrics).router())
     api.include_router(routes.explain.router())
     api.include_router(routes.workflows.router())
     api.include_router(routes.callbacks.router())
@@ -173,7 +178,8 @@ def _build_api(
     api.include_router(routes.scaler.router())
     api.include_router(routes.keys.router())
     api.include_router(routes.audit.router())
-    api.include_router(HealthRoutes(queue, metrics, reconciler).router())
+    api.include_router(HealthRoutes(queue, reconciler).router())
+    api.include_router(MetricsRoute(queue, metrics, reconciler, reporter).router())
     return api, fast_routes, routes
 
 

@@ -31,9 +31,10 @@ from manager.http.connection_limit import ConnectionLimit
 from manager.http.listener import BACKLOG, raise_descriptor_limit
 from manager.http.uvicorn_protocol import ManagerHttpProtocol
 from manager.jwt.issuer import Issuer
-from manager.metrics import Metrics
+from manager.metrics.requests import Metrics
 from manager.operations.runner import OperationRunner
 from manager.queue.connection import QueueConnection
+from manager.reporter import Reporter
 from manager.scaler_factory import build_scaler
 from manager.settings import ManagerSettings, callback_guard
 from processes.garbage_collection import relax_garbage_collection
@@ -89,6 +90,7 @@ class ManagerServer:
         self._functions = functions
         self._listener = listener
         self._metrics = Metrics()
+        self._reporter = Reporter()
         self._key_table = KeyTable()
         self._jwt = _build_verifier(settings)
         self._queue = QueueConnection(
@@ -117,6 +119,7 @@ class ManagerServer:
             functions,
             self._queue,
             self._metrics,
+            self._reporter,
             self._access_log,
             self._reconciler,
             self._key_table,
@@ -168,6 +171,7 @@ class ManagerServer:
             self._access_log.flush()
         if self._scaler is not None:
             await self._scaler.stop()
+        await self._reporter.stop()
         await self._dashboard.stop()
         if self._callbacks is not None:
             await self._callbacks.stop()
@@ -203,6 +207,7 @@ class ManagerServer:
     async def _on_connected(self, shards: Shards) -> None:
         if self._settings.api_keys:
             self._key_table.start(shards.all[0])
+        self._reporter.start(shards, self._address)
         settings = self._settings
         self._callbacks = CallbackSender(
             shards,
@@ -217,19 +222,23 @@ class ManagerServer:
         await self._start_scaler(shards)
 
     async def _start_scaler(self, shards: Shards) -> None:
-        host, port = self._listener.getsockname()[:2]
-        if ipaddress.ip_address(host).is_unspecified:
-            host = socket.gethostname()
         self._scaler = build_scaler(
             self._options.scaler,
             self._settings,
             shards,
-            f"{host}:{port}",
+            self._address,
             self._metrics.registry,
             parent_fd=self._options.parent_fd,
         )
         if self._scaler is not None:
             self._scaler.start()
+
+    @property
+    def _address(self) -> str:
+        host, port = self._listener.getsockname()[:2]
+        if ipaddress.ip_address(host).is_unspecified:
+            host = socket.gethostname()
+        return f"{host}:{port}"
 
     def _on_jobs_waiting(self) -> None:
         if self._scaler is not None:

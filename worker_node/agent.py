@@ -64,9 +64,10 @@ class Agent:
         self._lease_seconds = lease_seconds
         self._burst = burst
         self._drain = Drain()
+        self._finishers = [Finisher(shard, worker.name) for shard in shards]
         self._jobs = JobsInHand(
             shards,
-            [Finisher(shard, worker.name) for shard in shards],
+            self._finishers,
             slots=worker.slots,
             executor=executor,
             limits=limits,
@@ -142,7 +143,8 @@ class Agent:
             on_lost=self._jobs.lose_leases,
             on_cancelled=self._on_cancelled,
         )
-        return Heartbeater(shard, self._worker, renewer, read_heartbeat=self._heartbeat)
+        times = self._finishers[shard.index].times
+        return Heartbeater(shard, self._worker, renewer, times, read_heartbeat=self._heartbeat)
 
     def _new_claimer(self, shard: Shard) -> Claimer:
         return Claimer(

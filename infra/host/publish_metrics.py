@@ -28,6 +28,7 @@ PERIOD_SECONDS = 60.0
 ANSWER_TIMEOUT_SECONDS = 20.0
 
 IS_LEADER = "workmanager_scaler_is_leader"
+TELLS_QUEUE = "workmanager_tells_queue"
 LAUNCH_ERRORS = "workmanager_scaler_errors_total"
 BOOT_ERRORS = "workmanager_scaler_errors_total:boot"
 FAILED_JOBS = "workmanager_jobs_failed_total"
@@ -127,8 +128,8 @@ def parse_metrics(text: str) -> dict[str, float]:
 def summarize(previous: Mapping[str, float] | None, current: Mapping[str, float]) -> dict[str, float]:
     """Return the values for CloudWatch.
 
-    Failed jobs are counted for the whole system, so only the leader publishes them. Launches and their failures are
-    counted by each manager. All are differences to the previous minute, and missing without one.
+    Failed jobs are counted for the whole system, and told by one manager. Launches and their failures are counted by
+    each manager. All are differences to the previous minute, and missing without one.
     """
     is_leader = current.get(IS_LEADER, 0.0)
     values = {"Leaders": is_leader, "OldestJobSeconds": current.get(OLDEST_JOB_AGE, 0.0)}
@@ -140,7 +141,7 @@ def summarize(previous: Mapping[str, float] | None, current: Mapping[str, float]
         values["LaunchFailures"] = _increase(previous, current, LAUNCH_ERRORS)
         values["WorkerBootFailures"] = _increase(previous, current, BOOT_ERRORS)
         values["OnDemandLaunches"] = _increase(previous, current, ON_DEMAND_LAUNCHES)
-        if is_leader:
+        if current.get(TELLS_QUEUE) and previous.get(TELLS_QUEUE):
             values["FailedJobs"] = _increase(previous, current, FAILED_JOBS)
     return values
 

@@ -96,7 +96,7 @@ async def release(
 
 
 def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
-    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, asked, problem, *isolation = row
+    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, asked, problem, since, *isolation = row
     problems = [problem.decode("utf-8", "replace")] if problem else []
 
     def seconds(name: str, text: bytes, default: int) -> int:
@@ -145,4 +145,5 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         rq_callbacks=RqCallbacks(*map(callback, callbacks[::2], callbacks[1::2])) if callbacks else None,
         unreadable=f"the job cannot run: {'; '.join(problems)}" if problems else None,
         isolated=isolation == [ISOLATED.encode()],
+        since=since,
     )

@@ -26,5 +26,6 @@ local function take_back(id, key, max_losses, failure_ttl, trace, now, iso)
     note_attempt_error(key, iso, worker, 'worker_lost', '')
     queue_job(id, key, queue, true, iso)
   end
+  redis.call('HINCRBY', prefix .. ':wm:losses', outcome, 1)
   return {id, worker, outcome}
 end

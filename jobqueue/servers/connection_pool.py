@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobqueue.errors import JobQueueError
+from jobqueue.servers.round_trips import RoundTrips
 from jobqueue.servers.unreplicated_master import ReplicationState, UnreplicatedMaster
 from jobqueue.stored_values import sent_name
 
@@ -69,6 +70,7 @@ class ServerPool:
         on_overdue: called with this pool for each reply that is `OVERDUE_SECONDS` late.
         check: called with this pool and each new connection, before anything else is sent on it; raises `ServerRefused`
             unless the server at the address is the right one.
+        round_trips: counts the calls.
 
     Attributes:
         unreplicated: what is known about the server's time as a master without replicas.
@@ -81,12 +83,15 @@ class ServerPool:
         connect: ConnectionFactory,
         on_overdue: Callable[["ServerPool"], None] = lambda _: None,
         check: Callable[["ServerPool", Connection], Awaitable[None]] | None = None,
+        *,
+        round_trips: RoundTrips | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._connect = connect
         self._on_overdue = on_overdue
         self._check = check
+        self._round_trips = RoundTrips() if round_trips is None else round_trips
         # The timeout of each call in flight, and the time from which its reply is overdue.
         self._in_flight: dict[asyncio.Timeout, float] = {}
         # Packs a command of many arguments in a sixth of the time that redis-py's Python code takes.
@@ -204,8 +209,14 @@ class ServerPool:
                     timeout.reschedule(loop.time() + timeout_seconds)
                     writer = connection._writer
                 sent = True
-                return await self.ask(connection, *commands)
+                asked_at = time.perf_counter()
+                replies = await self.ask(connection, *commands)
+                if timeout_seconds <= REPLY_TIMEOUT_SECONDS:
+                    self._round_trips.answered += 1
+                    self._round_trips.seconds += time.perf_counter() - asked_at
+                return replies
         except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
+            self._round_trips.failed += 1
             await _drop(connection, writer)
             await self._drop_idle()
             raise ServerUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error

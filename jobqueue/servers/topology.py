@@ -24,6 +24,7 @@ from jobqueue.servers.connection_pool import (
     ServerRefused,
     ServerUnreachable,
 )
+from jobqueue.servers.round_trips import RoundTrips
 from jobqueue.servers.url import parse_redis_url
 
 MAP_TIMEOUT_SECONDS = 1.0
@@ -53,6 +54,7 @@ class Topology:
     Attributes:
         user: the Redis user of the connections.
         calls_functions: whether scripts are called as functions on these servers, see `sharding.script_calls`.
+        round_trips: counts the calls to all servers.
 
     Raises:
         ValueError: the URL is wrong; the message says why, and does not contain the password.
@@ -65,6 +67,7 @@ class Topology:
         self._seeds = parsed.seeds
         self._connect = parsed.connect
         self._pools: dict[Address, ServerPool] = {}
+        self.round_trips = RoundTrips()
         self._map = ClusterMap((), frozenset(), 0, False, False)
         self._stale = True
         self._best_informed: Address | None = None
@@ -298,5 +301,7 @@ class Topology:
 
     def _pool(self, address: Address) -> ServerPool:
         if address not in self._pools:
-            self._pools[address] = ServerPool(*address, self._connect, self._on_overdue, self._check)
+            self._pools[address] = ServerPool(
+                *address, self._connect, self._on_overdue, self._check, round_trips=self.round_trips
+            )
         return self._pools[address]

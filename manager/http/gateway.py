@@ -26,7 +26,7 @@ from manager.http.content_encoding import decoded
 from manager.http.error_responses import CLIENT_DISCONNECTED, ErrorPages, send_error
 from manager.http.host_check import HostCheck
 from manager.http.request_origin import PROXIES, REQUEST_ID, RequestIds, TrustedProxies
-from manager.metrics import Metrics
+from manager.metrics.requests import Metrics
 
 METHODS = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 """Of all routes together, for `OPTIONS *`."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from jobqueue.errors import LayoutMismatch, ShardUnavailable, WrongDatabase
 from jobqueue.maintenance.periodic import Maintenance
 from jobqueue.model import ALL_QUEUES
+from jobqueue.servers.round_trips import RoundTrips
 from jobqueue.servers.topology import Topology
 from jobqueue.sharding.shards import Shards
 from manager.append_only.keeper import AppendOnlyKeeper
@@ -79,6 +80,11 @@ class QueueConnection:
     def refused_servers(self) -> Mapping[str, str]:
         """Redis servers that are not used because they are no members of the cluster: why, by address."""
         return self._topology.refused_servers
+
+    @property
+    def round_trips(self) -> RoundTrips:
+        """Counts the calls to Redis."""
+        return self._topology.round_trips
 
     @property
     def unsound_files(self) -> Mapping[str, str]:

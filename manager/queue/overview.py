@@ -1,7 +1,7 @@
 """Job counts, workers and readiness, gathered from all shards that answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from jobqueue import keys
 from jobqueue.errors import JobQueueError, ShardUnavailable
 from jobqueue.inspection.counters import ShardCounts, read_counts
+from jobqueue.inspection.times import read_times
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, list_workers
@@ -25,18 +26,18 @@ class Gathered(Generic[Answer]):
     """The answers of all shards to one question.
 
     Attributes:
-        answers: one per shard that answered.
+        answers: those of the shards that answered, by index.
         unavailable: how many shards did not.
     """
 
-    answers: tuple[Answer, ...]
+    answers: Mapping[int, Answer]
     unavailable: int
 
 
 class Overview:
     """Asks every shard and combines the answers.
 
-    `counts` and `workers` raise ShardUnavailable if no shard answers.
+    All but `ready` raise ShardUnavailable if no shard answers.
     """
 
     def __init__(self, shards: Shards, breaker: ShardBreaker) -> None:
@@ -46,14 +47,22 @@ class Overview:
     async def counts(self) -> tuple[ShardCounts, int]:
         """Return the sum of the counts, and how many shards are missing from it because they are unavailable."""
         gathered = await self._gather(read_counts)
-        return sum(gathered.answers, ShardCounts()), gathered.unavailable
+        return sum(gathered.answers.values(), ShardCounts()), gathered.unavailable
+
+    async def counts_by_shard(self) -> Mapping[int, ShardCounts]:
+        """Return the counts of each shard that answers, by its index."""
+        return (await self._gather(read_counts)).answers
 
     async def workers(self) -> list[WorkerView]:
         """Return the workers that any shard lists, sorted by name."""
         gathered = await self._gather(list_workers)
         # A worker registers on every shard and reports the same counts to all of them.
-        by_name = {worker.name: worker for workers in gathered.answers for worker in workers}
+        by_name = {worker.name: worker for workers in gathered.answers.values() for worker in workers}
         return [by_name[name] for name in sorted(by_name)]
+
+    async def times_by_shard(self) -> Mapping[int, Mapping[bytes, bytes]]:
+        """Return the histograms of jobs' times, as they are stored, of each shard that answers, by its index."""
+        return (await self._gather(read_times)).answers
 
     async def ready(self) -> tuple[int, int]:
         """Return how many shards accept writes, and how many there are."""
@@ -66,18 +75,18 @@ class Overview:
                 return await question(shard)
 
         outcomes = await asyncio.gather(*(ask(shard) for shard in self._shards), return_exceptions=True)
-        answers: list[Answer] = []
+        answers: dict[int, Answer] = {}
         failure: ShardUnavailable | None = None
-        for outcome in outcomes:
+        for index, outcome in enumerate(outcomes):
             if isinstance(outcome, ShardUnavailable):
                 failure = outcome
             elif isinstance(outcome, BaseException):
                 raise outcome
             else:
-                answers.append(outcome)
+                answers[index] = outcome
         if failure is not None and not answers:
             raise failure
-        return Gathered(tuple(answers), len(outcomes) - len(answers))
+        return Gathered(answers, len(outcomes) - len(answers))
 
 
 async def _accepts_writes(shard: Shard) -> bool:

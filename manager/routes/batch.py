@@ -19,7 +19,7 @@ from manager.http.ndjson import LineSplitter
 from manager.http.permissions import queue_forbidden
 from manager.http.problems import BAD_BODY, TOO_LARGE, Problem, queue_problem
 from manager.http.query_parameters import NO_PARAMETERS
-from manager.metrics import Metrics
+from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.parents import check_parents
 from manager.queue.service import QueueService

@@ -15,7 +15,7 @@ from manager.http.key_limits import take_job
 from manager.http.multipart import OVERHEAD_BYTES, read_boundary, read_field
 from manager.http.problems import WRONG_MEDIA_TYPE, Problem
 from manager.http.query_parameters import Integer, Query, Text
-from manager.metrics import Metrics
+from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.submitter import PendingJob
 from manager.schemas.callback_check import CallbackCheck

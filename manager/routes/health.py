@@ -1,34 +1,27 @@
-"""`/healthz`, `/readyz` and `/metrics`: liveness, readiness and Prometheus metrics of this manager."""
+"""`/healthz` and `/readyz`: liveness and readiness of this manager."""
 
-import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from jobqueue.errors import ShardUnavailable
-from manager.api_keys.caller import Caller
 from manager.cluster.reconciler import ClusterReconciler
-from manager.http.authentication import caller_of
 from manager.http.json_response import json_response
 from manager.http.problems import SHUTTING_DOWN, UNAVAILABLE, Problem
 from manager.http.query_parameters import NO_PARAMETERS
-from manager.metrics import Metrics, RedisTroubles
 from manager.queue.connection import QueueConnection
 from manager.schedules.zones import rules_version
 from manager.schemas.openapi import problem_responses
 from manager.schemas.responses import Liveness, Readiness
 
-SCRAPE_TIMEOUT_SECONDS = 2.0
 _RETRY = {"Retry-After": "1"}
 
 
 class HealthRoutes:
     """Handlers of the routes about this manager."""
 
-    def __init__(self, queue: QueueConnection, metrics: Metrics, reconciler: ClusterReconciler | None) -> None:
+    def __init__(self, queue: QueueConnection, reconciler: ClusterReconciler | None) -> None:
         self._queue = queue
-        self._metrics = metrics
         self._reconciler = reconciler
 
     def router(self) -> APIRouter:
@@ -36,18 +29,6 @@ class HealthRoutes:
         router = APIRouter(tags=["manager"])
         router.add_api_route("/healthz", self.liveness, response_model=Liveness, responses=problem_responses(400))
         router.add_api_route("/readyz", self.readiness, response_model=Readiness, responses=problem_responses(400, 503))
-        router.add_api_route(
-            "/metrics",
-            self.show_metrics,
-            response_class=Response,
-            responses={
-                200: {
-                    "description": "Metrics in Prometheus' text format",
-                    "content": {"text/plain": {"schema": {"type": "string"}}},
-                },
-                **problem_responses(400, 503),
-            },
-        )
         return router
 
     async def liveness(self, request: Request) -> Response:
@@ -82,36 +63,6 @@ class HealthRoutes:
         if self._reconciler is not None and self._reconciler.state is not None:
             answer["cluster"] = self._reconciler.state
         return json_response(answer)
-
-    async def show_metrics(self, request: Request) -> Response:
-        """Show the metrics of this manager and, if Redis answers, of the queue."""
-        NO_PARAMETERS.parse(request.scope["query_string"])
-        caller = caller_of(request.scope)
-        if caller.is_bound:
-            return await self._show_metrics_of(caller)
-        counts, workers, unavailable, moving = None, 0, 0, 0
-        unserved: Collection[str] = ()
-        try:
-            async with asyncio.timeout(SCRAPE_TIMEOUT_SECONDS):
-                overview = self._queue.service.overview
-                moving = len(self._queue.service.shards.moving)
-                (counts, unavailable), listed = await asyncio.gather(overview.counts(), overview.workers())
-                workers = len(listed)
-                unserved = await self._queue.service.monitor.unserved({*counts.queues, *counts.paused})
-        except (ShardUnavailable, TimeoutError):
-            # Show at least this manager's own metrics.
-            counts = None
-        cluster = self._reconciler.state if self._reconciler is not None else None
-        troubles = RedisTroubles(len(self._queue.refused_servers), len(self._unsound_files()), moving)
-        shown = self._metrics.render(counts, workers, unavailable, cluster, troubles, unserved)
-        return Response(shown, media_type=CONTENT_TYPE_LATEST)
-
-    async def _show_metrics_of(self, caller: Caller) -> Response:
-        """Show the metrics of the queues that a key is bound to. 503 if Redis does not answer: there are no others."""
-        service = self._queue.service
-        counts = (await service.overview.counts())[0].only(caller.sees)
-        unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
-        return Response(self._metrics.render_queues(counts, unserved), media_type=CONTENT_TYPE_LATEST)
 
     def _unsound_files(self) -> Mapping[str, str]:
         watcher = self._queue if self._reconciler is None else self._reconciler

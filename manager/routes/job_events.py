@@ -21,6 +21,7 @@ from manager.http.authentication import caller_of, check_again
 from manager.http.problems import NO_SUCH_JOB, TOO_MANY_STREAMS, Problem
 from manager.http.query_parameters import Number, Query
 from manager.http.server_sent_events import HEADERS, MAX_STREAM_SECONDS, MEDIA_TYPE, PING_SECONDS, event
+from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.schemas.documents import log_line_document
 from manager.schemas.openapi import JOB_ID, problem_responses
@@ -47,10 +48,10 @@ class JobEventRoutes:
         key_table: the keys that this manager knows: one can end while a stream is open.
     """
 
-    def __init__(self, queue: QueueConnection, key_table: KeyTable) -> None:
+    def __init__(self, queue: QueueConnection, key_table: KeyTable, metrics: Metrics) -> None:
         self._queue = queue
         self._key_table = key_table
-        self._open = 0
+        self._metrics = metrics
 
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
@@ -85,7 +86,7 @@ class JobEventRoutes:
             raise Problem(NO_SUCH_JOB, f"there is no job with the id {job_id[:80]!r}")
         if HEAD in request.scope:
             return Response(headers=HEADERS, media_type=MEDIA_TYPE)
-        if self._open >= MAX_STREAMS:
+        if self._metrics.streams >= MAX_STREAMS:
             detail = f"this manager has {MAX_STREAMS} open streams: use another manager, or GET /jobs/{{id}}?wait="
             raise Problem(TOO_MANY_STREAMS, detail, headers={"Retry-After": "5"})
         last_id = request.headers.get("last-event-id", "")
@@ -96,7 +97,7 @@ class JobEventRoutes:
     async def _events(
         self, shard: Shard, job_id: str, queue: str, after: str, seconds: float, scope: Scope
     ) -> AsyncIterator[bytes]:
-        self._open += 1
+        self._metrics.streams += 1
         closing = asyncio.create_task(self._queue.closing.wait())
         said_at = time.monotonic()
         end = said_at + seconds
@@ -136,5 +137,5 @@ class JobEventRoutes:
         except Problem:
             return  # The key has ended.
         finally:
-            self._open -= 1
+            self._metrics.streams -= 1
             closing.cancel()

@@ -15,7 +15,7 @@ from manager.http.asgi import UNDELIVERED, Receive, Scope, disconnect_watch, rea
 from manager.http.authentication import check_again
 from manager.http.problems import validation_problem
 from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Number, Query
-from manager.metrics import Metrics
+from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.long_poll import ANSWER_SECONDS, MAX_WAIT_SECONDS
 from manager.queue.service import QueueService

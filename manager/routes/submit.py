@@ -11,7 +11,7 @@ from manager.http.json_response import json_response
 from manager.http.key_limits import take_job
 from manager.http.permissions import queue_forbidden
 from manager.http.query_parameters import NO_PARAMETERS
-from manager.metrics import Metrics
+from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.parents import check_parents
 from manager.queue.submitter import PendingJob

@@ -26,7 +26,7 @@ from manager.http.key_limits import take_jobs
 from manager.http.permissions import queue_forbidden
 from manager.http.problems import NO_SUCH_WORKFLOW, WORKFLOW_CONFLICT, Problem, validation_problem
 from manager.http.query_parameters import NO_PARAMETERS
-from manager.metrics import Metrics
+from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.parents import check_parents
 from manager.routes.placement import check_placement

@@ -1,4 +1,5 @@
-"""Leader election: a lease in Redis picks the manager whose scaler acts, with an epoch that fences its writes.
+"""Leader election: a lease in Redis picks one manager, such as the one whose scaler acts, with an epoch that fences its
+writes.
 
 The lease is stored on the queue's first shard. The epoch grows whenever the lease changes hands.
 """
@@ -43,12 +44,21 @@ class LeaderElector:
         shard: the shard that stores the lease.
         address: host and port that identify this manager to operators.
         clock: monotonic seconds.
+        duty: what the lease is for.
 
     Attributes:
         name: unique name of this candidate; a restarted manager gets a new one.
     """
 
-    def __init__(self, shard: Shard, address: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        shard: Shard,
+        address: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        duty: str = "scaler:leader",
+    ) -> None:
+        self._duty = duty
         self._shard = shard
         self._address = address
         self._clock = clock
@@ -81,11 +91,12 @@ class LeaderElector:
 
     async def _request(self, lease_seconds: float, now: float | None) -> Leadership:
         is_leader, epoch, address = await self._shard.run(
-            script("scaler_acquire_lease"),
+            script("acquire_lease"),
             clock_argument(now),
             self.name,
             self._address,
             f"{lease_seconds:g}",
+            self._duty,
             replicate=True,
         )
         return Leadership(bool(is_leader), int(epoch), text_of(address))

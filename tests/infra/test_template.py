@@ -12,7 +12,11 @@ from infra.host import publish_metrics
 from infra.template import render
 from jobqueue.inspection.counters import FunctionCounts, QueueCounts, ShardCounts
 from manager.cluster.health import ClusterState
-from manager.metrics import Metrics, RedisTroubles
+from manager.metrics.exposition import Exposition
+from manager.metrics.queue import show_queue
+from manager.metrics.requests import Metrics
+from manager.metrics.totals import show_totals
+from manager.metrics.view import RedisView, show_cluster, show_redis
 from scaler.metrics import ScalerMetrics
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +112,9 @@ def test_every_alarm_uses_a_published_metric_and_notifies_the_topic(
 ) -> None:
     alarms = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     assert {name: (one["Namespace"], one["MetricName"]) for name, one in alarms.items()} == ALARMS
-    published = publish_metrics.summarize({}, publish_metrics.parse_metrics(_metrics_of_a_manager()))
+    published = publish_metrics.summarize(
+        {publish_metrics.TELLS_QUEUE: 1.0}, publish_metrics.parse_metrics(_metrics_of_a_manager())
+    )
     assert published == {
         "Leaders": 1.0,
         "FailedJobs": 3.0,
@@ -152,4 +158,10 @@ def _metrics_of_a_manager() -> str:
         queues={"default": QueueCounts(oldest_seconds=40.0), "low": QueueCounts(oldest_seconds=2.0)},
         functions=FunctionCounts(failed={"sha512": 1, "http": 2}),
     )
-    return metrics.render(counts, 0, 0, ClusterState(7, 0, 0, 2, 0, 1, ()), RedisTroubles(files_unsound=1)).decode()
+    shown = Exposition()
+    metrics.show(shown)
+    show_redis(shown, RedisView(up=True, files_unsound=1), tells_queue=True)
+    show_cluster(shown, ClusterState(7, 0, 0, 2, 0, 1, ()))
+    show_queue(shown, counts, 0, ())
+    show_totals(shown, counts)
+    return shown.text().decode()

@@ -40,7 +40,7 @@ ROOMS = {
     ),
     "manager": (
         *("min_workers_schedule", "callbacks", "settings", "pages", "append_only", "cluster", "metrics"),
-        *("scaler_factory", "api_keys", "jwt", "schedules"),
+        *("scaler_factory", "reporter", "api_keys", "jwt", "schedules"),
         *(
             "http",
             "queue",

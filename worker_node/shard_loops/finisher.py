@@ -17,6 +17,7 @@ from jobqueue.lifecycle.dependents import enqueue_dependents
 from jobqueue.lifecycle.finish import Failed, Outcome, Retried, finish, gave_up_text
 from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.sharding.shard import Shard
+from worker_node.shard_loops.job_times import JobTimes
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,9 @@ class Finisher:
 
     While the shard is unavailable, keeps everything and retries: both calls can be repeated safely, and the backlog
     never exceeds the number of claimed jobs.
+
+    Attributes:
+        times: how long the jobs have waited and run whose outcomes were recorded.
     """
 
     def __init__(self, shard: Shard, worker: str) -> None:
@@ -43,6 +47,7 @@ class Finisher:
         self._done = asyncio.Event()
         self._done.set()
         self._max_batch = MAX_BATCH
+        self.times = JobTimes(shard)
 
     @property
     def idle(self) -> bool:
@@ -94,6 +99,7 @@ class Finisher:
         for _ in batch:
             self._outcomes.popleft()
         self._max_batch = MAX_BATCH
+        self.times.note(batch, report.lost, report.retried)
         for job_id in report.lost:
             # Expected after a failed try: the job may have been recorded by that one, which ends its lease.
             log.log(

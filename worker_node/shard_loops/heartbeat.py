@@ -9,6 +9,7 @@ from jobqueue.backoff import Backoff
 from jobqueue.errors import JobQueueError
 from jobqueue.sharding.shard import Shard
 from jobqueue.workers.registry import WorkerHeartbeat, WorkerRecord, register, send_worker_heartbeat, unregister
+from worker_node.shard_loops.job_times import JobTimes
 from worker_node.shard_loops.lease_renewer import LeaseRenewer
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ class Heartbeater:
 
     Args:
         worker: the record under which the worker is registered.
+        times: what is sent with each heartbeat.
         read_heartbeat: returns the worker's current state.
     """
 
@@ -29,12 +31,14 @@ class Heartbeater:
         shard: Shard,
         worker: WorkerRecord,
         leases: LeaseRenewer,
+        times: JobTimes,
         *,
         read_heartbeat: Callable[[], WorkerHeartbeat],
     ) -> None:
         self._shard = shard
         self._worker = worker
         self._leases = leases
+        self._times = times
         self._read_heartbeat = read_heartbeat
         self._awake = asyncio.Event()
 
@@ -53,6 +57,7 @@ class Heartbeater:
                 if not registered:
                     await register(self._shard, self._worker)
                 registered = await send_worker_heartbeat(self._shard, self._worker.name, self._read_heartbeat())
+                await self._times.send()
             except JobQueueError as error:
                 await backoff.failed(error)
                 continue
@@ -62,9 +67,10 @@ class Heartbeater:
                     await asyncio.wait_for(self._awake.wait(), self._leases.interval_seconds)
 
     async def unregister(self) -> None:
-        """Remove the worker's record; if that fails, the record expires."""
+        """Send the last times, and remove the worker's record; if that fails, the record expires."""
         try:
             async with asyncio.timeout(UNREGISTER_TIMEOUT_SECONDS):
+                await self._times.send()
                 await unregister(self._shard, self._worker.name, self._worker.queues)
         except (JobQueueError, TimeoutError) as error:
             log.warning("event=unregister_failed shard=%s error=%r", self._shard.prefix, str(error))

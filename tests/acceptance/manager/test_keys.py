@@ -17,7 +17,10 @@ from workmanager.errors import ClientError, UsageError
 from workmanager.local.valkey import ValkeyServer
 
 HOLDS_WITHIN_SECONDS = 5.0
-QUEUE_METRICS = {f"workmanager_queue_{what}" for what in ("jobs", "oldest_job_age_seconds", "served", "paused")}
+QUEUE_METRICS = {
+    f"workmanager_queue_{what}"
+    for what in ("jobs", "runnable_limited_jobs", "oldest_job_age_seconds", "served", "paused")
+}
 
 
 def test_a_key_holds_at_every_manager_from_its_creation_to_its_revocation(

@@ -49,6 +49,8 @@ workmanager_scaler_is_leader 1.0
 # TYPE workmanager_scaler_errors counter
 workmanager_scaler_errors_total{cause="capacity"} 3.0
 workmanager_scaler_errors_total{cause="boot"} 1.0
+# TYPE workmanager_tells_queue gauge
+workmanager_tells_queue 1.0
 # TYPE workmanager_jobs_failed counter
 workmanager_jobs_failed_total{function="sha512"} 7.0
 # TYPE workmanager_queue_oldest_job_age_seconds gauge
@@ -78,11 +80,14 @@ def test_there_are_no_differences_in_the_first_minute() -> None:
     assert {"LaunchFailures", "FailedJobs"}.isdisjoint(summarize(None, parse_metrics(TEXT)))
 
 
-def test_only_the_leader_counts_failed_jobs_and_counters_can_restart() -> None:
-    now = {**parse_metrics(TEXT), "workmanager_scaler_is_leader": 0.0}
-    values = summarize({"workmanager_scaler_errors_total": 100.0}, now)
-    assert "FailedJobs" not in values
-    assert values["LaunchFailures"] == 4.0
+@pytest.mark.parametrize(("told", "tells"), [(1.0, 0.0), (0.0, 1.0), (0.0, 0.0)])
+def test_only_a_manager_that_has_told_of_them_counts_failed_jobs(told: float, tells: float) -> None:
+    now = {**parse_metrics(TEXT), "workmanager_tells_queue": tells}
+    assert "FailedJobs" not in summarize({"workmanager_tells_queue": told}, now)
+
+
+def test_counters_can_restart() -> None:
+    assert summarize({"workmanager_scaler_errors_total": 100.0}, parse_metrics(TEXT))["LaunchFailures"] == 4.0
 
 
 def test_a_master_that_is_down_counts_as_a_missing_replica() -> None:

@@ -20,7 +20,7 @@ from manager.http.gateway import Gateway
 from manager.http.host_check import HostCheck
 from manager.http.request_origin import TrustedProxies
 from manager.http.uvicorn_protocol import ManagerHttpProtocol
-from manager.metrics import Metrics
+from manager.metrics.requests import Metrics
 from tests.waiting import until_async
 
 TEST_TIMEOUT_SECONDS = 60

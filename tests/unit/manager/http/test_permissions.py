@@ -10,8 +10,9 @@ from manager.app import build_app, openapi_document
 from manager.http.authentication import PUBLIC_PATHS
 from manager.http.permissions import DASHBOARD_RULES, RULES, check_permission
 from manager.http.problems import Problem
-from manager.metrics import Metrics
+from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
+from manager.reporter import Reporter
 from manager.settings import ManagerSettings
 
 CALLBACKS = ("on_connected", "on_jobs_waiting", "on_fatal_error")
@@ -43,7 +44,7 @@ def test_every_route_of_the_api_has_a_rule() -> None:
 def test_every_route_of_the_dashboard_has_a_rule_or_is_for_everybody() -> None:
     queue = QueueConnection("redis://127.0.0.1:1", 1.0, **dict.fromkeys(CALLBACKS, lambda *_: None))
     functions = FunctionRegistry.discover(())
-    _, dashboard = build_app(ManagerSettings(), functions, queue, Metrics(), None, None, KeyTable(), None)
+    _, dashboard = build_app(ManagerSettings(), functions, queue, Metrics(), Reporter(), None, None, KeyTable(), None)
     routes = {
         (method, route.path)
         for route in dashboard.router().routes

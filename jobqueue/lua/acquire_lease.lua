@@ -1,15 +1,16 @@
--- Acquires, renews or releases the scaler leader's lease.
+-- Acquires, renews or releases the lease of a duty that one manager has at a time.
 -- KEYS[1]  shard prefix
 -- ARGV[1]  now ('' for Redis' clock)
 -- ARGV[2]  candidate, ARGV[3] its address
 -- ARGV[4]  lease seconds; '0' releases the lease
+-- ARGV[5]  the duty: 'scaler:leader' | 'reporter'
 -- Returns  {1 if the candidate holds the lease, else 0; epoch; address of the holder}. The epoch is a fencing token: it
 --          grows by one whenever the lease changes hands
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
 local now, candidate, lease = clock(ARGV[1]), ARGV[2], tonumber(ARGV[4])
-local key = prefix .. ':wm:scaler:leader'
+local key = prefix .. ':wm:' .. ARGV[5]
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('HDEL', key, '')
 local held = redis.call('HMGET', key, 'candidate', 'until', 'epoch', 'address')
