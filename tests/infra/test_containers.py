@@ -1,0 +1,71 @@
+"""The files for containers name what is there: packages, settings, services, and configurations that programs accept.
+
+`infra/containers/try.sh` builds the image and runs a job in it, which takes minutes.
+"""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from processes.settings_file import NAMES, SECRETS
+
+ROOT = Path(__file__).parents[2]
+CONTAINERS = ROOT / "infra" / "containers"
+
+
+@pytest.fixture(scope="module")
+def compose() -> Any:
+    return yaml.safe_load((CONTAINERS / "compose.yaml").read_text())
+
+
+def test_the_image_has_every_package_and_what_is_installed_from() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (CONTAINERS / "Containerfile").read_text(), re.MULTILINE)
+    names = [name for line in copied for name in line.split()]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = [name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]]
+    assert sorted(packages) == sorted(name for name in names if (ROOT / name).is_dir())
+    sent = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert sorted(sent) == sorted(names)
+    assert all((ROOT / name).exists() for name in names)
+
+
+def test_programs_get_settings_that_they_know(compose: Any) -> None:
+    known = {f"WORKMANAGER_{name}".upper() for name in [*NAMES, *(f"{name}_file" for name in SECRETS)]}
+    programs = [service for service in compose["services"].values() if service["image"] == "workmanager"]
+    assert len(programs) == 3
+    for service in programs:
+        assert service["environment"].keys() <= known
+        assert service["command"][0] in ("manager", "worker")
+
+
+def test_each_service_finds_the_others(compose: Any) -> None:
+    services = compose["services"]
+    assert services["worker"]["environment"]["WORKMANAGER_REDIS_URL"] == "redis://valkey:6379/0"
+    assert "valkey" in services
+    scraped = yaml.safe_load((CONTAINERS / "prometheus.yml").read_text())["scrape_configs"]
+    targets = [target for job in scraped for static in job["static_configs"] for target in static["targets"]]
+    upstreams = re.findall(r"server (\w+:\d+) ", (CONTAINERS / "nginx.conf").read_text())
+    assert targets == upstreams == ["manager1:5000", "manager2:5000"]
+    for target in targets:
+        assert services[target.partition(":")[0]]["command"][0] == "manager"
+    for service in services.values():
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            assert not source.startswith("./") or (CONTAINERS / source).exists()
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
+def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
+    text = (CONTAINERS / "nginx.conf").read_text()
+    # Names are known only between containers. The image's nginx resolves them at each request, Debian's cannot.
+    text = re.sub(r"manager\d:5000 resolve", "127.0.0.1:5000", text)
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid;\nerror_log {tmp_path}/log;\n{text}")
+    command = ["nginx", "-t", "-c", f"{tmp_path}/nginx.conf", "-p", str(tmp_path), "-e", f"{tmp_path}/log"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
