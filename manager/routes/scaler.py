@@ -72,6 +72,7 @@ class ScalerRoutes:
                     "failed_boots": breaker.failed_boots,
                     "last_failure": breaker.last_failure,
                 },
+                "cost_per_hour": self._limits.hourly_price * len(view.instances) if self._limits.hourly_price else None,
                 "instances": [_instance_document(each, view.state.now) for each in view.instances],
                 "decisions": view.decisions,
             }

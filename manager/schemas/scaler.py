@@ -91,6 +91,7 @@ class ScalerResponse(_Response):
     observation: ScalerObservation | None
     pending_launches: int = Field(description="Instances that launches with unknown outcome may have started")
     launch_breaker: LaunchBreakerState
+    cost_per_hour: float | None = Field(description="Of the instances; null if their price is not configured")
     instances: list[ScalerInstance]
     decisions: list[ScalerDecision] = Field(description="Latest first")
 

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "limits": ("workmanager.commands.limits", "list and set limits of how many jobs run"),
     "contexts": ("workmanager.commands.contexts", "list the systems of the file of settings"),
     "audit": ("workmanager.commands.audit", "list who changed what"),
+    "top": ("workmanager.commands.top", "watch queues, workers, instances and decisions"),
     "doctor": ("workmanager.commands.doctor", "find out what is wrong, and say what to do"),
     "completion": ("workmanager.commands.completion", "print completions for bash, zsh or fish"),
     "metrics": ("workmanager.commands.metrics", "print the metrics of a manager"),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +28,17 @@ def positive_int(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def positive_number(text: str) -> float:
+    """Parse a number above 0 (an argparse type)."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
 
 
 def json_object(text: str) -> dict[str, Any]:

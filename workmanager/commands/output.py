@@ -109,14 +109,21 @@ def print_error(text: str) -> None:
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, truncate: bool = True) -> None:
     """Print columns as wide as their content; with `truncate`, at most 64 characters a cell."""
-    lines = [[_cell(value, MAX_CELL_CHARACTERS if truncate else None) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(headings, *lines, strict=True)]
+    lines = _cells(rows, truncate=truncate)
+    widths = _widths(headings, lines)
     print(styled("  ".join(map(str.ljust, headings, widths)).rstrip(), BOLD, sys.stdout))
     for line in lines:
         padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         last = max((index for index, cell in enumerate(line) if cell), default=0)
         padded[last:] = [line[last]]
         print("  ".join(styled(text, STYLES.get(cell), sys.stdout) for text, cell in zip(padded, line, strict=False)))
+
+
+def table_lines(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Return the lines of a table without colours; at most 64 characters a cell."""
+    lines = _cells(rows, truncate=True)
+    widths = _widths(headings, lines)
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in [list(headings), *lines]]
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
@@ -136,6 +143,14 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return text without control characters, line breaks and tabs included."""
     return text if text.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def _cells(rows: Iterable[Sequence[Any]], *, truncate: bool) -> list[list[str]]:
+    return [[_cell(value, MAX_CELL_CHARACTERS if truncate else None) for value in row] for row in rows]
+
+
+def _widths(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(headings, *lines, strict=True)]
 
 
 def _json_escape(character: str) -> str:
