@@ -23,8 +23,9 @@ install_packages() {
     _has curl || missing+=(curl)
     { _has java && _has javac; } || missing+=(default-jdk-headless)
     { _has chromium && _has chromedriver; } || missing+=(chromium chromium-driver)
-    # Proxies in front of managers. Where systemd runs, their packages would also start services.
+    # Proxies in front of managers, and Prometheus. Where systemd runs, their packages would also start services.
     if [ ! -d /run/systemd/system ]; then
+        { _has prometheus && _has promtool; } || missing+=(prometheus)
         _has nginx || missing+=(nginx-light)
         _has haproxy || missing+=(haproxy)
     fi
