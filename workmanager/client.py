@@ -18,6 +18,7 @@ import math
 import os
 import time
 import uuid
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,8 +26,9 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote
 
-from workmanager.errors import ClientError, Conflict, NotFound, Unavailable, UsageError, client_error
+from workmanager.errors import ClientError, Conflict, JobFailed, NotFound, Unavailable, UsageError, client_error
 from workmanager.http.callbacks import Callbacks
+from workmanager.http.handles import FINAL_STATUSES, JobHandle, as_completed
 from workmanager.http.job_events import JobEvent, follow_job
 from workmanager.http.operations import Operations
 from workmanager.http.schedules import Schedules
@@ -40,6 +42,8 @@ __all__ = [
     "ClientError",
     "Completed",
     "Conflict",
+    "JobFailed",
+    "JobHandle",
     "JobView",
     "NotFound",
     "Unavailable",
@@ -51,10 +55,11 @@ log = logging.getLogger(__name__)
 JobView = dict[str, Any]
 """The answer of `GET /jobs/{id}`."""
 
-FINAL_STATUSES = frozenset({"finished", "failed", "stopped", "canceled"})
 DEFAULT_URL = "http://127.0.0.1:5000"
 MAX_WAIT_SECONDS = 55
 """The longest `wait_seconds` that managers accept."""
+MAX_AHEAD = 1_000
+"""How many jobs `map` submits ahead."""
 MAX_WAIT_IDS = 10_000
 """How many jobs one request of `wait_for_jobs` waits for."""
 
@@ -226,6 +231,44 @@ class Client:
             wait_seconds=wait_seconds or 0,
         )
         return dict(answer)
+
+    def handle(self, job_id: str) -> JobHandle:
+        """Return a job as an object with `result`, `wait`, `cancel` and others. No manager is asked."""
+        return JobHandle(self, job_id)
+
+    def as_completed(self, ids: Iterable[str], *, timeout_seconds: float | None = None) -> Iterator[JobHandle]:
+        """Yield each job when it has ended, the first one first; `JobHandle.result` returns or raises what came of it.
+
+        The ids may come from a generator: it is asked for more as jobs end, of which up to 1,000 are waited for at a
+        time. A job that does not exist counts as ended.
+
+        Raises:
+            TimeoutError: within this time (default: no limit), some have not ended.
+        """
+        return as_completed(self, ids, timeout_seconds)
+
+    def map(self, function: str, items: Iterable[Any], **options: Unpack[JobOptions]) -> Iterator[Any]:
+        """Call a function with each item as its only argument, each in a job; yield the results in the items' order.
+
+        Items are taken, and jobs submitted, 500 at a time and up to 1,000 ahead of the result that is yielded, so that
+        any number of items needs little memory. The results do not enter the feed of `pull`.
+
+        Raises:
+            JobFailed: a job did not finish. Those after it stay where they are.
+            ClientError: a job was refused.
+        """
+        submissions: Iterator[Any] = (
+            {"feed": False, **options, "function": function, "args": [item]} for item in items
+        )
+        handles: deque[JobHandle] = deque()
+        for job_id in self.submit_many(submissions):
+            if isinstance(job_id, ClientError):
+                raise job_id
+            handles.append(self.handle(job_id))
+            if len(handles) > MAX_AHEAD:
+                yield handles.popleft().result()
+        while handles:
+            yield handles.popleft().result()
 
     def explain(self, job_id: str) -> Mapping[str, Any]:
         """Return why a job does not run: `reason`, `sentence` and its numbers (docs/watching.md)."""

@@ -58,6 +58,26 @@ class Conflict(ClientError):
     """The request contradicts what is there (409): a unique key is held, a job has ended, an id has other content."""
 
 
+class JobFailed(WorkManagerError):
+    """A job has ended without a result that can be read.
+
+    Attributes:
+        job_id: the job.
+        status: `failed`, `stopped` or `canceled`; `finished` if there is a result that only RQ's client can read.
+        reason: `error.reason` of the job, such as `timeout`; None if there is none.
+        traceback: that of the function's exception, if it raised one.
+    """
+
+    def __init__(
+        self, message: str, job_id: str, status: str, reason: str | None = None, traceback: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.status = status
+        self.reason = reason
+        self.traceback = traceback
+
+
 def client_error(
     message: str,
     status: int | None = None,
