@@ -23,8 +23,6 @@ from tests.workmanager_up import WorkmanagerUp
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
-MODULES = {"thumbnails": "thumbnails", "report": "nightly_report", "tasks": "from_rq", "jobs": "from_celery"}
-"""The modules with functions of the examples, and the examples that they are in."""
 
 
 class Checkout:
@@ -33,6 +31,7 @@ class Checkout:
     def __init__(self, directory: Path) -> None:
         self.up = WorkmanagerUp(directory)
         self.directory = directory
+        self.settings: dict[str, str] = {}
         (directory / "examples").symlink_to(EXAMPLES)
         for name in ("README.md", "LICENSE"):
             (directory / name).symlink_to(ROOT / name)
@@ -44,21 +43,18 @@ class Checkout:
             (programs / name).chmod(0o755)
 
     def start(self) -> None:
-        modules = {
-            module: example for module, example in MODULES.items() if (EXAMPLES / example / f"{module}.py").is_file()
-        }
-        folders = [str(EXAMPLES / example) for example in modules.values()]
-        settings = {
-            "PYTHONPATH": os.pathsep.join([*folders, str(ROOT)]),
+        modules = sorted(EXAMPLES.glob("*/functions/*.py"))
+        self.settings = {
+            "PYTHONPATH": os.pathsep.join([*(str(module.parent) for module in modules), str(ROOT)]),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "WORKMANAGER_FUNCTIONS": ",".join(modules),
+            "WORKMANAGER_FUNCTIONS": ",".join(module.stem for module in modules),
             "WORKMANAGER_MIN_WORKERS": "2",
             "WORKMANAGER_NICE": "0",
             "WORKMANAGER_HTTP_ALLOW": "127.0.0.1",
             "WORKMANAGER_CALLBACK_ALLOW": "127.0.0.1",
             "WORKMANAGER_CALLBACK_SECRETS": SECRET,
         }
-        self.up.start("--max-workers", "2", environ=settings)
+        self.up.start("--max-workers", "2", environ=self.settings)
         self.up.wait_until_ready()
 
     @property
@@ -101,11 +97,15 @@ class Reader:
 
     def block(self, containing: str) -> str:
         """Return the one block of commands that contains a text, with the reader's ports."""
-        blocks = [block for block in re.findall(r"```sh\n(.*?)```", self.page, re.DOTALL) if containing in block]
-        assert len(blocks) == 1, (containing, blocks)
         return re.sub(
-            r"(127\.0\.0\.1:|--port )(\d+)", lambda found: found[1] + str(self.port(int(found[2]))), blocks[0]
+            r"(127\.0\.0\.1:|--port |\.mjs |\.java )(\d+)",
+            lambda found: found[1] + str(self.port(int(found[2]))),
+            self._fenced("sh", containing),
         )
+
+    def documented(self, containing: str) -> str:
+        """Return the one block of output that contains a text."""
+        return self._fenced("", containing)
 
     def start(self, text: str, documented: int) -> str:
         """Run commands in the background, wait until a port of theirs is open, and return the URL of that port."""
@@ -132,6 +132,11 @@ class Reader:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, 9) if process.poll() is None else None
             process.communicate()
+
+    def _fenced(self, language: str, containing: str) -> str:
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```$", self.page, re.DOTALL | re.MULTILINE)
+        (block,) = [str(text) for name, text in blocks if name == language and containing in text]
+        return block
 
     def _bash(self, text: str, **options: bool) -> subprocess.Popen[str]:
         process = subprocess.Popen(
