@@ -5,10 +5,16 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from scaler.fleets.fleet import Cause
 from scaler.fleets.instances import Instance
 from scaler.observe.instance_phases import InstancePhase
 
 BOOT_BUCKETS = (1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0)
+TERMINATION_REASONS = (
+    *("idle", "maximum", "outdated", "rebalance", "worker_exited", "worker_silent", "never_registered", "stopped"),
+    *("vanished", "unknown_instance", "external"),
+)
+"""Known from the start, as the causes of errors are: a counter that begins with 1 has not risen."""
 ROUND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 20.0)
 
 
@@ -36,6 +42,10 @@ class ScalerMetrics:
         self._terminated = Counter(
             "workmanager_scaler_instances_terminated", "Instances terminated", ("reason",), registry=registry
         )
+        for cause in (*Cause, "boot"):
+            self._errors.labels(str(cause))
+        for reason in TERMINATION_REASONS:
+            self._terminated.labels(reason)
         self._billed = Counter(
             "workmanager_scaler_billed_instance_seconds", "Billed instance-seconds", registry=registry
         )
