@@ -1,6 +1,7 @@
 """Jobs as lines of JSON, as `POST /jobs/batch` takes them: read from a file, submitted, answered in order."""
 
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,18 @@ from workmanager.http.submission import Submission, job_json
 
 Line = tuple[int, Submission | UsageError]
 """The number of a line, from 1, and its job or what is wrong with it."""
+
+
+def count_jobs(path: str) -> int | None:
+    """Return how many lines a file has that are not blank; None of what can be read only once, such as a pipe.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if path == "-" or not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        return sum(1 for line in file if line.strip())
 
 
 def read_jobs(path: str) -> Iterator[Line]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from workmanager.client import Client
 from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
-from workmanager.commands.job_lines import read_jobs, submit_lines
+from workmanager.commands.job_lines import count_jobs, read_jobs, submit_lines
 from workmanager.commands.job_options import add_job_options, job_options
 from workmanager.commands.output import print_error, print_json, print_line
+from workmanager.commands.progress_line import ProgressLine
 from workmanager.commands.wait_for_jobs import wait_for_jobs
 from workmanager.errors import ClientError, UsageError, WorkManagerError
 from workmanager.http.submission import JobOptions
@@ -44,13 +45,16 @@ def main(arguments: Sequence[str]) -> int:
     ids = []
     all_accepted = True
     with open_client(options) as client:
-        for label, result in _submit(client, options, job):
-            _print(label, result, options)
-            if not isinstance(result, str):
-                all_accepted = False
-            elif options.wait:
-                ids.append(result)
-        all_finished = wait_for_jobs(client, ids, options)
+        with ProgressLine(_count(options), "jobs submitted") as progress:
+            for done, (label, result) in enumerate(_submit(client, options, job), 1):
+                progress.clear()
+                _print(label, result, options)
+                progress.update(done)
+                if not isinstance(result, str):
+                    all_accepted = False
+                elif options.wait:
+                    ids.append(result)
+        all_finished = wait_for_jobs(client, ids, options, is_shown=not options.quiet)
     return 0 if all_accepted and all_finished else 1
 
 
@@ -88,6 +92,16 @@ def _check(options: argparse.Namespace, job: JobOptions) -> None:
         raise UsageError("--iterations is for files that sha512 hashes; other arguments are given with --kwargs")
     if len(options.file) > 1 and ("id" in job or "unique" in job):
         raise UsageError(f"--id and --unique are for one job, and {len(options.file)} files are given")
+
+
+def _count(options: argparse.Namespace) -> int | None:
+    """Return how many jobs will be submitted; None if only their end tells."""
+    if options.batch is None:
+        return len(options.file) or 1
+    try:
+        return count_jobs(options.batch)
+    except OSError:
+        return None  # Reading it will tell why.
 
 
 def _submit(

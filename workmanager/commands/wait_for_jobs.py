@@ -1,13 +1,18 @@
 """Wait for jobs, and tell meanwhile what keeps them from running."""
 
 import argparse
+import json
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from workmanager.client import FINAL_STATUSES, MAX_WAIT_IDS, MAX_WAIT_SECONDS, Client
 from workmanager.commands.job import print_job
-from workmanager.commands.output import print_error, print_one
+from workmanager.commands.output import one_line, print_error, print_one
+from workmanager.commands.progress_line import ProgressLine
+from workmanager.commands.terminal import STYLES, styled
 from workmanager.errors import ClientError, WorkManagerError
 
 FIRST_HINT_SECONDS = 5
@@ -15,10 +20,33 @@ FIRST_HINT_SECONDS = 5
 
 
 def wait_for_jobs(
-    client: Client, ids: Sequence[str], options: argparse.Namespace, *, timeout_seconds: float | None = None
+    client: Client,
+    ids: Sequence[str],
+    options: argparse.Namespace,
+    *,
+    timeout_seconds: float | None = None,
+    is_shown: bool = True,
 ) -> bool:
-    """Print each job when it has ended. Return whether all of them finished, within the time if one is given."""
-    waiting = list(dict.fromkeys(ids))
+    """Print each job when it has ended: of several, a line with its value each, otherwise all there is to see.
+
+    Returns:
+        Whether all of them finished, within the time if one is given.
+    """
+    ids = list(dict.fromkeys(ids))
+    with ProgressLine(len(ids), "jobs ended") as progress:
+        return _wait(client, ids, options, progress, timeout_seconds, is_shown=is_shown)
+
+
+def _wait(
+    client: Client,
+    ids: Sequence[str],
+    options: argparse.Namespace,
+    progress: ProgressLine,
+    timeout_seconds: float | None,
+    *,
+    is_shown: bool,
+) -> bool:
+    waiting = list(ids)
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     seconds: float = FIRST_HINT_SECONDS
     all_finished = True
@@ -28,11 +56,16 @@ def wait_for_jobs(
         statuses = client.wait_for_jobs(
             waiting[:MAX_WAIT_IDS], wait_for="any", timeout_seconds=min(seconds, remaining_seconds)
         )
-        ended = [job_id for job_id, status in statuses.items() if status is None or status in FINAL_STATUSES]
-        for job_id in ended:
-            all_finished = _show(client, job_id, options) and all_finished
-        waiting = [job_id for job_id in waiting if job_id not in set(ended)] if ended else waiting
+        ended = {job_id for job_id, status in statuses.items() if status is None or status in FINAL_STATUSES}
+        for done, job_id in enumerate((each for each in waiting if each in ended), len(ids) - len(waiting) + 1):
+            progress.clear()
+            if is_shown or statuses[job_id] is None:
+                _show(client, job_id, options, is_one=len(ids) == 1)
+            progress.update(done)
+        all_finished = all_finished and all(statuses[job_id] == "finished" for job_id in ended)
+        waiting = [job_id for job_id in waiting if job_id not in ended] if ended else waiting
         if waiting and deadline is not None and time.monotonic() >= deadline:
+            progress.clear()
             print_error(f"workmanager: {len(waiting)} of {len(ids)} jobs have not ended within {timeout_seconds:g} s")
             return False
         if not ended:
@@ -40,20 +73,30 @@ def wait_for_jobs(
             for hint in _hints(client, waiting[0]):
                 if hint not in hints:
                     hints.add(hint)
+                    progress.clear()
                     print_error(f"waiting: {hint}")
     return all_finished
 
 
-def _show(client: Client, job_id: str, options: argparse.Namespace) -> bool:
+def _show(client: Client, job_id: str, options: argparse.Namespace, *, is_one: bool) -> None:
     try:
         job = client.job(job_id)
     except ClientError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
         print_error(f"workmanager: {error}")
-        return False
-    print_one(options, job, print_job)
-    return bool(job["status"] == "finished")
+    else:
+        print_one(options, job, print_job if is_one else _print_value)
+
+
+def _print_value(job: Mapping[str, Any]) -> None:
+    error, value = job.get("error"), ""
+    if error:
+        value = f"{error.get('reason')}: {str(error.get('message')).splitlines()[0]}"
+    elif job["status"] == "finished":
+        value = json.dumps(job.get("result"), ensure_ascii=False)
+    status = styled(job["status"], STYLES.get(job["status"]), sys.stdout)
+    print(f"{one_line(job['id'])}  {status}  {one_line(value)}".rstrip(), flush=True)
 
 
 def _hints(client: Client, job_id: str) -> Iterator[str]:

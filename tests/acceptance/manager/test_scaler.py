@@ -43,9 +43,12 @@ def test_it_shows_a_workers_life(scaling: ManagerProgram, http: httpx.Client) ->
     assert _scaler(http)["limits"] == {"min_workers": 0, "max_workers": 2, "budget_per_hour": None}
     job = http.post("/jobs", json={"function": "sleep", "kwargs": {"seconds": 5}}).json()
     states: list[str] = []
+    costs: set[float] = set()
 
     def has_run() -> bool:
-        for instance in _scaler(http)["instances"]:
+        shown = _scaler(http)
+        costs.add(shown["cost_per_hour"])
+        for instance in shown["instances"]:
             if [instance["state"]] != states[-1:]:
                 states.append(instance["state"])
         return http.get(f"/jobs/{job['id']}").json()["status"] == "finished"
@@ -54,6 +57,7 @@ def test_it_shows_a_workers_life(scaling: ManagerProgram, http: httpx.Client) ->
     until(lambda: not _scaler(http)["instances"], wanted="the end of the worker")
     assert states[0] == "booting"
     assert "busy" in states
+    assert costs == {0.0, 0.5}
     shown = _scaler(http)
     verbs = [decision["reason"].split()[0] for decision in shown["decisions"]]
     assert "LAUNCH" in verbs
