@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,7 @@ from worker_node.functions import HTTP_ALLOW
 from worker_node.job_environment import job_environment, kept_from_jobs, parse_names
 from worker_node.job_limits import LimitTable
 from worker_node.priority import agent_niceness, lower_priority
+from worker_node.redaction import Redaction
 from worker_node.settings import WorkerOptions, WorkerSettings, config_option, parse_options, read_settings
 from worker_node.shutdown.dead_man_switch import DeadManSwitch
 from worker_node.shutdown.instance_metadata import InstanceMetadata
@@ -132,11 +134,20 @@ def _new_agent(shards: Shards, settings: WorkerSettings, options: WorkerOptions,
             isolates=settings.isolation == ISOLATED,
             max_growth_files=settings.executor_max_growth_files,
             variables=parse_names(settings.job_environment),
+            log_level=settings.job_log_level,
+            measures_output=_keep_output(settings) != "none",
+            redaction=Redaction(settings.log_redact),
         ),
         limits=RecyclingLimits(settings.executor_max_jobs, settings.executor_max_growth_mib * MIB),
         functions=functions,
+        keep_output=_keep_output(settings),
         burst=options.burst,
     )
+
+
+def _keep_output(settings: WorkerSettings) -> str:
+    # How much is in a pipe can be asked at both of its ends on Linux only (`executor/output_meter.py`).
+    return settings.keep_output if sys.platform == "linux" else "none"
 
 
 async def _drain_on_stop(agent: Agent, first_stop: asyncio.Task[float], stops: asyncio.Queue[float]) -> None:

@@ -23,6 +23,7 @@ from worker_node.shard_loops.command_listener import listen_for_commands
 from worker_node.shard_loops.finisher import Finisher
 from worker_node.shard_loops.heartbeat import Heartbeater
 from worker_node.shard_loops.lease_renewer import LeaseRenewer
+from worker_node.shard_loops.note_writer import NoteWriter
 from worker_node.shutdown.drain import Drain
 from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.prefetch import MAX_BATCH_SIZE
@@ -45,6 +46,7 @@ class Agent:
         worker: the worker's record, by which it is listed.
         lease_seconds: how long a claimed job belongs to this worker without a renewal.
         executor, limits: how executor processes are started, and when they are replaced.
+        keep_output: which output of jobs is kept with them: `notable`, `all` or `none`.
         burst: exit when the queues are empty and nothing runs.
     """
 
@@ -57,6 +59,7 @@ class Agent:
         executor: ExecutorOptions,
         limits: RecyclingLimits,
         functions: FunctionRegistry,
+        keep_output: str,
         burst: bool,
     ) -> None:
         self._shards = shards
@@ -64,14 +67,17 @@ class Agent:
         self._lease_seconds = lease_seconds
         self._burst = burst
         self._drain = Drain()
-        self._finishers = [Finisher(shard, worker.name) for shard in shards]
+        writers = [NoteWriter(shard, executor.redaction) for shard in shards]
+        self._finishers = [Finisher(shard, worker.name, writer) for shard, writer in zip(shards, writers, strict=True)]
         self._jobs = JobsInHand(
             shards,
             self._finishers,
+            writers,
             slots=worker.slots,
             executor=executor,
             limits=limits,
             functions=functions,
+            keep_output=keep_output,
             on_capacity_freed=self._on_capacity_freed,
             on_long_running=self._on_long_running,
         )

@@ -13,6 +13,7 @@ from typing import Any
 from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Stopped
 from jobqueue.lifecycle.leases import LeaseUpdate
+from jobqueue.lifecycle.notes import NewLine
 from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.rq_call import requested_function
 from jobqueue.sharding.shards import Shards
@@ -44,8 +45,9 @@ class JobsInHand:
     """Routes claimed jobs into the slots, and their outcomes to the finisher of their shard.
 
     Args:
-        finishers: by shard index.
+        finishers, note_writers: by shard index.
         functions: names the function of a job that is cancelled before it starts.
+        keep_output: which output of jobs is kept with them: `notable`, `all` or `none`.
         on_capacity_freed: called when the slots may be able to take jobs again.
         on_long_running: called with a shard's index when a job of that shard has run for a second.
 
@@ -60,11 +62,13 @@ class JobsInHand:
         self,
         shards: Shards,
         finishers: Sequence[Finisher],
+        note_writers: Sequence[NoteWriter],
         *,
         slots: int,
         executor: ExecutorOptions,
         limits: RecyclingLimits,
         functions: FunctionRegistry,
+        keep_output: str,
         on_capacity_freed: Callable[[], None],
         on_long_running: Callable[[int], None],
     ) -> None:
@@ -72,7 +76,7 @@ class JobsInHand:
         self._tell_capacity_freed = on_capacity_freed
         self._finishers = finishers
         self._functions = functions
-        self._note_writers = [NoteWriter(shard) for shard in shards]
+        self._note_writers = note_writers
         self._revoked = RevokedJobs()
         self._suspects = Suspects()
         self._accepting = True
@@ -83,12 +87,16 @@ class JobsInHand:
             ended=self._on_ended,
             released=self._release,
             suspected=self._on_suspected,
+            printed=self._on_printed,
             queried=self._on_queried,
             capacity_freed=self._on_capacity_freed,
         )
         self._orphans = OrphanReaper()
         self.slots = SlotPool(
-            [Slot(number, executor, limits, self._orphans, prefetch, checker, events) for number in range(slots)]
+            [
+                Slot(number, executor, limits, self._orphans, prefetch, checker, events, keep_output=keep_output)
+                for number in range(slots)
+            ]
         )
         self._stopped_callbacks = StoppedCallbacks(self.slots)
         self._watchdog = Watchdog(self.slots, self._revoked, on_long_running)
@@ -246,6 +254,9 @@ class JobsInHand:
             self._on_ended([Failed(job, function, 0.0, FailureReason.WORKER_LOST, SUSPECTED_TEXT)])
         else:
             self._release([job])
+
+    def _on_printed(self, job: ClaimedJob, lines: Sequence[NewLine]) -> None:
+        self._note_writers[job.shard_index].take_output(job, lines)
 
     def _on_queried(self, reply: Reply, job: ClaimedJob, operation: str, field: str, value: bytes) -> None:
         if operation in ("progress", "log"):

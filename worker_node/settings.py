@@ -14,6 +14,7 @@ from jobqueue.settings import QueueSettings, check_queues, exit_with_usage_error
 from outgoing.allow_list import AllowList
 from worker_node.job_environment import parse_names
 from worker_node.job_limits import LimitTable
+from worker_node.redaction import Redaction
 
 
 def _checked_allow_list(text: str) -> str:
@@ -42,6 +43,10 @@ class WorkerSettings(QueueSettings):
         job_limits: what a job may use, see `worker_node/job_limits.py`.
         isolation: `job` runs each job in a process of its own, a fork of its executor; otherwise only those that ask
             for it.
+        keep_output: which output of jobs is kept with them: `notable`, that of failures and of jobs that run for more
+            than a second, `all` or `none`.
+        job_log_level: of `logging` if jobs do not configure it.
+        log_redact: regular expressions of secrets, see `worker_node/redaction.py`.
         executor_max_jobs, executor_max_growth_mib, executor_max_growth_files: an executor process that exceeds one of
             these is replaced, between two jobs.
     """
@@ -54,6 +59,9 @@ class WorkerSettings(QueueSettings):
     job_environment: str = ""
     job_limits: Annotated[str, AfterValidator(_checked_limits)] = ""
     isolation: Literal["none", "job"] = "none"
+    keep_output: Literal["notable", "all", "none"] = "notable"
+    job_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_redact: str = ""
     executor_max_jobs: int = Field(default=1_000_000, ge=1)
     executor_max_growth_mib: int = Field(default=512, ge=1)
     executor_max_growth_files: int = Field(default=256, ge=1)
@@ -92,6 +100,10 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
         parse_names(settings.job_environment)
     except ValueError as error:  # Not a validator's, whose message repeats the whole setting: values are secrets.
         exit_with_usage_error(f"WORKMANAGER_JOB_ENVIRONMENT: {error}")
+    try:
+        Redaction(settings.log_redact)
+    except ValueError as error:  # A pattern can be a secret itself.
+        exit_with_usage_error(f"WORKMANAGER_LOG_REDACT: {error}")
     return settings
 
 

@@ -11,10 +11,16 @@ from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, record_of, text_of
 
-LOG_LINES = 1000
-"""How many lines of a job are kept, the last ones."""
+LOG_LINES, LOG_HEAD_LINES = 1000, 200
+"""How many lines of a job are kept, and how many of them are its first ones; the others are the last ones."""
+LOG_STREAM = "log"
+"""The stream of lines that a job logs by `workmanager.job`. What it prints has `stdout` or `stderr`."""
 MAX_PROGRESS_CHARACTERS = 500
 LOG_TTL_SECONDS = 7 * DAY_SECONDS
+
+
+NewLine = tuple[int, str, str]
+"""When it came (Unix time in milliseconds), its stream (`stdout`, `stderr` or `LOG_STREAM`), and its text."""
 
 
 @dataclass(slots=True)
@@ -23,12 +29,12 @@ class JobNotes:
 
     Attributes:
         progress: the last one, as JSON; '' for none.
-        lines: of its log: when (Unix time in milliseconds), and the text.
+        lines: of its log.
     """
 
     job: ClaimedJob
     progress: str = ""
-    lines: list[tuple[int, str]] = field(default_factory=list)
+    lines: list[NewLine] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +43,17 @@ class LogLine:
 
     Attributes:
         id: of its place; later ones are larger.
+        number: of the line, counted from 1 over all attempts. Where numbers are missing, lines are not kept; 0 if it
+            is unknown.
         at_ms: Unix time in milliseconds.
+        stream: `stdout`, `stderr`, or `log`.
     """
 
     id: str
+    number: int
     at_ms: int
     attempt: int
+    stream: str
     text: str
 
 
@@ -52,7 +63,7 @@ class LogPage:
 
     Attributes:
         lines: in order.
-        dropped: how many lines before the first that is kept are not kept any more.
+        dropped: how many lines, between the first and the last ones, are not kept any more.
     """
 
     lines: tuple[LogLine, ...]
@@ -87,7 +98,7 @@ async def save_notes(shard: Shard, notes: Sequence[JobNotes]) -> None:
     Raises:
         ShardUnavailable: try again.
     """
-    arguments: list[str | int] = [LOG_LINES, LOG_TTL_SECONDS]
+    arguments: list[str | int] = [LOG_LINES, LOG_HEAD_LINES, LOG_TTL_SECONDS]
     for note in notes:
         job = note.job
         arguments += (job.id, job.token, note.progress, job.attempt, len(note.lines))
@@ -115,6 +126,7 @@ async def read_log(shard: Shard, job_id: str, after: str, limit: int) -> LogPage
     lines = []
     for line_id, flat in found or ():
         fields = record_of(flat)
-        attempt, at_ms = integer_of(fields.get("attempt")), integer_of(fields.get("at"))
-        lines.append(LogLine(text_of(line_id), at_ms, attempt, text_of(fields.get("text", b""))))
+        number, attempt, at_ms = (integer_of(fields.get(name)) for name in ("number", "attempt", "at"))
+        stream = text_of(fields.get("stream", b"")) or LOG_STREAM
+        lines.append(LogLine(text_of(line_id), number, at_ms, attempt, stream, text_of(fields.get("text", b""))))
     return LogPage(tuple(lines), max(0, integer_of(total) - (kept or 0)))

@@ -1,13 +1,14 @@
--- Saves how far running jobs are, and what they have logged.
+-- Saves how far running jobs are, and what they have logged and printed.
 -- KEYS[1]  shard prefix
--- ARGV[1]  lines that a log keeps, ARGV[2] its ttl, seconds
--- ARGV[3+] for each job: id | token of its lease | progress as JSON ('' for none) | attempt | number of lines, then for
---          each: when it was logged, ms | text
+-- ARGV[1]  lines that a log keeps, ARGV[2] how many of them are the first ones, ARGV[3] its ttl, seconds
+-- ARGV[4+] for each job: id | token of its lease | progress as JSON ('' for none) | attempt | number of lines, then for
+--          each: when it came, ms | its stream | text
 -- Returns  number of jobs for which nothing was written: their lease or record is another one's
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _outcomes
-local refused, at = 0, 3
+local most, head, ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local refused, at = 0, 4
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
 redis.call('ZREM', prefix .. ':wm:leases', '')
 while at <= #ARGV do
@@ -20,13 +21,21 @@ while at <= #ARGV do
     if progress ~= '' then redis.call('HSET', key, 'wm_progress', progress) end
     if lines > 0 then
       local log = prefix .. ':wm:log:' .. id
-      redis.call('HINCRBY', key, 'wm_log_lines', lines)
-      for i = at + 5, at + 4 + lines * 2, 2 do
-        redis.call('XADD', log, 'MAXLEN', '=', ARGV[1], '*', 'at', ARGV[i], 'attempt', attempt, 'text', ARGV[i + 1])
+      local number = redis.call('HINCRBY', key, 'wm_log_lines', lines) - lines
+      for i = at + 5, at + 4 + lines * 3, 3 do
+        number = number + 1
+        redis.call('XADD', log, '*', 'number', number, 'at', ARGV[i], 'attempt', attempt, 'stream', ARGV[i + 1],
+          'text', ARGV[i + 2])
       end
-      redis.call('EXPIRE', log, ARGV[2])
+      local excess = redis.call('XLEN', log) - most
+      if excess > 0 then
+        for i, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', head + excess)) do
+          if i > head then redis.call('XDEL', log, entry[1]) end
+        end
+      end
+      redis.call('EXPIRE', log, ttl)
     end
   end
-  at = at + 5 + lines * 2
+  at = at + 5 + lines * 3
 end
 return refused

@@ -59,7 +59,14 @@ def job_details_document(job: JobView, attempt_errors: Iterable[AttemptError]) -
 
 def log_line_document(line: LogLine) -> dict[str, Any]:
     """Return a line of a job's log as a part of a response body."""
-    return {"id": line.id, "at": iso(line.at_ms / 1000), "attempt": line.attempt, "text": line.text}
+    return {
+        "id": line.id,
+        "number": line.number or None,
+        "at": iso(line.at_ms / 1000),
+        "attempt": line.attempt,
+        "stream": line.stream,
+        "text": line.text,
+    }
 
 
 def log_document(page: LogPage, after: str | None, ended: bool) -> dict[str, Any]:

@@ -120,13 +120,15 @@ class JobLogLine(_Response):
     """A line of a job's log. `at` is UTC, ISO 8601."""
 
     id: str
+    number: int | None = Field(description="Counted from 1 over all attempts; where numbers are missing, so are lines")
     at: str
     attempt: int
+    stream: str = Field(description="`stdout` or `stderr` if the job has printed it, `log` if it has logged it")
     text: str
 
 
 class JobLog(_Response):
-    """Lines of a job's log; `after` requests those that follow. `dropped` lines before the first are not kept."""
+    """Lines of a job's log; `after` requests those that follow. `dropped` lines between them are not kept."""
 
     lines: list[JobLogLine]
     after: str | None

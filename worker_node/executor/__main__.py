@@ -20,6 +20,8 @@ from worker_node.executor.calls import CallDecoder
 from worker_node.executor.executor import Executor
 from worker_node.executor.isolation.children import ChildWatch
 from worker_node.executor.job_runner import JobRunner
+from worker_node.executor.output_meter import OutputMeter
+from worker_node.executor.plain_logging import set_up_plain_logging
 from worker_node.ipc.frames import new_key
 from worker_node.ipc.status_page import StatusPage, WithdrawalPage
 from worker_node.job_limits import LimitTable
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--reload-functions", action="store_true")
     parser.add_argument("--isolate", action="store_true")
     parser.add_argument("--job-limits", default="")
+    parser.add_argument("--log-level", default="INFO")
+    parser.add_argument("--measure-output", action="store_true")
     parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--max-growth-files", type=int, default=256)
     options = parser.parse_args(arguments)
@@ -54,24 +58,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.reload_functions:
         sys.dont_write_bytecode = True  # Cached code hides an edit within the same second.
     functions = FunctionRegistry.load(options.functions.split(","))
-    key, children = new_key(), ChildWatch()
+    key, children, withdrawals = new_key(), ChildWatch(), WithdrawalPage.open(options.withdrawals_fd)
+    output = OutputMeter(withdrawals, measures=options.measure_output)
     executor = Executor(
         jobs=socket.socket(fileno=options.jobs_fd),
         key=key,
         agent=AgentClient(socket.socket(fileno=options.queries_fd), key),
         status=StatusPage(options.status_fd),
-        withdrawals=WithdrawalPage.open(options.withdrawals_fd),
+        withdrawals=withdrawals,
         runner=JobRunner(
             CallDecoder(functions, allow_pickle=options.allow_pickle), LimitTable.parse(options.job_limits)
         ),
         children=children,
         state=_process_state(options, children),
         sources=_source_watch(options, functions),
+        output=output,
         isolates=options.isolate,
+        log_level=options.log_level,
     )
     exit_code = executor.run()
-    with contextlib.suppress(Exception):  # A job may have closed it.
-        sys.stdout.flush()
+    output.flush()
     os._exit(exit_code)  # A normal exit would wait for threads that jobs have left running.
 
 
@@ -85,6 +91,7 @@ def _process_state(options: argparse.Namespace, children: ChildWatch) -> "Proces
         return None
     from worker_node.executor.isolation.process_state import ProcessState
 
+    set_up_plain_logging(options.log_level)
     return ProcessState(children, options.max_growth_files)
 
 

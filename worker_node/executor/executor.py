@@ -17,6 +17,8 @@ from worker_node.executor.failures import format_traceback, is_permanent
 from worker_node.executor.isolation.children import ChildWatch
 from worker_node.executor.isolation.forked_job import ForkRunner, LostJob
 from worker_node.executor.job_runner import JobRunner, withdrawn
+from worker_node.executor.output_meter import OutputMeter
+from worker_node.executor.plain_logging import set_up_plain_logging
 from worker_node.ipc.frame_receiver import FrameReceiver
 from worker_node.ipc.frame_sender import FrameSender
 from worker_node.ipc.frames import FIRST_KEY, FrameWriter
@@ -53,8 +55,10 @@ class Executor:
         children: ChildWatch,
         state: "ProcessState | None",
         sources: "SourceWatch | None",
+        output: OutputMeter,
         *,
         isolates: bool,
+        log_level: str,
     ) -> None:
         self._jobs = jobs
         self._agent = agent
@@ -62,7 +66,9 @@ class Executor:
         self._withdrawals = withdrawals
         self._runner = runner
         self._state = state
+        self._output = output
         self._isolates = isolates
+        self._log_level = log_level
         self._forks = ForkRunner(agent, children, self._disconnect)
         self._sources = sources
         self._pid = os.getpid()
@@ -73,6 +79,7 @@ class Executor:
         self._report_frame = (0, b"")
         self._measured_ns = self._checked_ns = 0
         self._must_restore = self._has_forked = self._import_has_failed = False
+        self._has_printed = self._logging_is_set_up = False
 
     def run(self) -> int:
         """Read and run batches of tasks until the agent closes the connection, or this executor must be replaced.
@@ -121,6 +128,11 @@ class Executor:
         if self._must_restore:
             # A job may have written there, and the agent must not blame the next one for it.
             self._status.set_running_task(task.sequence, started_ns)
+        if self._must_restore or self._has_forked:  # The built-in functions print nothing.
+            output = self._output.of_job()
+            if output is not None:
+                self._has_printed = True
+                report = report._replace(output=output)
         self._report(report)
 
     def _measure_memory(self) -> None:
@@ -147,6 +159,7 @@ class Executor:
             with contextlib.suppress(BaseException):
                 sequence, frame = self._report_frame
                 if sequence != task.sequence:
+                    failed = failed._replace(output=self._output.of_job())
                     sequence, frame = self._report_frame = task.sequence, self._frames.pack(failed)
                 self._sender.finish(frame)
                 return
@@ -163,6 +176,8 @@ class Executor:
             if call.pickled:
                 self._status.set_function(call.function.encode())  # The agent can read the other records.
             self._must_restore = call.pickled or call.function not in BUILT_IN or task.callbacks is not None
+            if not self._logging_is_set_up:
+                self._logging_is_set_up = set_up_plain_logging(self._log_level)
             if self._must_restore and self._state is not None:
                 self._state.keep_imports()
         except BaseException as error:  # noqa: BLE001 - an import runs the operator's code, a pickle anybody's
@@ -182,8 +197,15 @@ class Executor:
     def _run_in_fork(self, task: Task, call: DecodedCall, started_ns: int) -> TaskReport:
         self._must_restore = call.pickled  # Here, the job has at most been decoded.
         self._has_forked = True
+        self._output.flush()  # Else what is held back would be written twice.
+
+        def run(agent: AgentClient) -> TaskReport:
+            report = self._runner.run(task, call, agent, started_ns)
+            self._output.flush()
+            return report
+
         try:
-            report = self._forks.run(task.sequence, lambda agent: self._runner.run(task, call, agent, started_ns))
+            report = self._forks.run(task.sequence, run)
         except LostJob as error:
             return self._runner.lost(task, call, str(error), started_ns)
         return report._replace(sequence=task.sequence, function=call.function, version=call.version)
@@ -197,6 +219,13 @@ class Executor:
 
     def _restore(self) -> str:
         """Undo what the last job has changed in the process; return why that is impossible, or ''."""
+        problem = self._restore_state()
+        if self._has_printed and not problem:
+            self._has_printed = False
+            self._output.skip()  # Its processes may have written until they were ended.
+        return problem
+
+    def _restore_state(self) -> str:
         if self._has_forked:
             if problem := self._forks.end():
                 return problem

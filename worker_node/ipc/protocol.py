@@ -45,6 +45,11 @@ WRITABLE_FIELDS = frozenset({"meta"})
 """Fields of its own record that a running job may write."""
 
 
+STREAMS = ("stdout", "stderr")
+OutputRange = tuple[int, int, int, int]
+"""Where a job's output begins and ends in the bytes of standard output, and of standard error, of its executor."""
+
+
 class Task(NamedTuple):
     """A job as the executor receives it.
 
@@ -90,6 +95,7 @@ class TaskReport(NamedTuple):
         body: serialised result in base64 (FINISHED, RETRY), or traceback or text (FAILED, TIMEOUT, REJECTED, LOST).
         detail: FAILED, TIMEOUT: whether the failure is permanent. RETRY: `[max, intervals, at_front]`.
         version: hash of the source of the function's module; '' for a built-in function, or if it was not imported.
+        output: an `OutputRange`; None if the job has printed nothing.
     """
 
     sequence: int
@@ -99,6 +105,7 @@ class TaskReport(NamedTuple):
     body: bytes | str
     detail: Any
     version: str = ""
+    output: Sequence[int] | None = None
 
 
 class Query(NamedTuple):

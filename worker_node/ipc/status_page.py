@@ -82,12 +82,17 @@ class StatusPage:
 
 
 class WithdrawalPage:
-    """The agent's page: tasks that were withdrawn. The executor can only read it."""
+    """The agent's page: tasks that were withdrawn, how much output was read. The executor can only read it.
+
+    Attributes:
+        output_reads: how many bytes of each output stream the agent has read, times two; plus one while it reads.
+    """
 
     def __init__(self, fd: int, memory: mmap.mmap) -> None:
         self.fd = fd
         self._memory = memory
         self._numbers = memoryview(memory).cast("Q")
+        self.output_reads = self._numbers[1:3]
 
     @classmethod
     def create(cls) -> "WithdrawalPage":
@@ -104,6 +109,7 @@ class WithdrawalPage:
 
     def close(self) -> None:
         """Unmap the page."""
+        self.output_reads.release()
         self._numbers.release()
         self._memory.close()
         os.close(self.fd)
@@ -111,6 +117,10 @@ class WithdrawalPage:
     def withdraw(self, up_to: int) -> None:
         """Agent: forbid the executor to start a task up to this sequence number."""
         self._numbers[0] = up_to
+
+    def set_output_read(self, stream: int, position: int, *, is_reading: bool) -> None:
+        """Agent: note how much of an output stream it has read, and whether it reads at this moment."""
+        self.output_reads[stream] = position << 1 | is_reading
 
     def is_withdrawn(self, sequence: int) -> bool:
         """Executor: return whether the task was withdrawn, so that it must not start."""

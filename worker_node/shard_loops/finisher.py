@@ -18,6 +18,7 @@ from jobqueue.lifecycle.finish import Failed, Outcome, Retried, finish, gave_up_
 from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.sharding.shard import Shard
 from worker_node.shard_loops.job_times import JobTimes
+from worker_node.shard_loops.note_writer import NoteWriter
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,17 @@ class Finisher:
     While the shard is unavailable, keeps everything and retries: both calls can be repeated safely, and the backlog
     never exceeds the number of claimed jobs.
 
+    Args:
+        notes: what the jobs have told, which is written before their ends.
+
     Attributes:
         times: how long the jobs have waited and run whose outcomes were recorded.
     """
 
-    def __init__(self, shard: Shard, worker: str) -> None:
+    def __init__(self, shard: Shard, worker: str, notes: NoteWriter) -> None:
         self._shard = shard
         self._worker = worker
+        self._notes = notes
         self._outcomes: deque[Outcome] = deque()
         self._released: deque[ClaimedJob] = deque()
         self._pending = asyncio.Event()
@@ -95,6 +100,7 @@ class Finisher:
 
     async def _record(self, repeated: bool) -> None:
         batch = [self._outcomes[n] for n in range(min(self._max_batch, len(self._outcomes)))]
+        await self._notes.write_for(outcome.job for outcome in batch)
         report = await finish(self._shard, self._worker, batch)
         for _ in batch:
             self._outcomes.popleft()

@@ -10,6 +10,7 @@ from time import monotonic, monotonic_ns
 from worker_node.slots.executor_keeper import ExecutorKeeper
 from worker_node.slots.executor_process import ExecutorProcess, Frames
 from worker_node.slots.held_jobs import HeldJobs
+from worker_node.slots.job_output import JobOutput
 from worker_node.slots.outcomes import KillReason
 from worker_node.slots.prefetch import PrefetchController
 from worker_node.slots.queries import Queries
@@ -30,6 +31,7 @@ class ExecutorMessages:
         checker: checks the reports.
         prefetch: learns the run times, and says how long reports may stay unread.
         events: told what became of the jobs.
+        output: given what the jobs have printed.
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class ExecutorMessages:
         checker: ReportChecker,
         prefetch: PrefetchController,
         events: SlotEvents,
+        output: JobOutput,
     ) -> None:
         self._slot = slot
         self._executor = executor
         self._held = held
         self._prefetch = prefetch
         self._events = events
+        self._output = output
         self._intake = ReportIntake(held, checker)
         self._queries = Queries(held, events.queried)
         self._report_bytes = 0.0
@@ -62,6 +66,8 @@ class ExecutorMessages:
         self._kill_for_violation(process)
         if intake.released:
             self._events.released(intake.released)
+        for outcome, output in intake.outputs:
+            self._output.note_ended(process, outcome, output)
         if intake.outcomes:
             self._prefetch.observe([outcome.seconds for outcome in intake.outcomes])
             self._executor.count_jobs(len(intake.outcomes))

@@ -8,7 +8,7 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from worker_node.ipc.channel import Channel
@@ -17,7 +17,8 @@ from worker_node.ipc.protocol import MAX_QUERY_BYTES, MAX_REPORT_BYTES, Task, pa
 from worker_node.ipc.status_page import StatusPage, WithdrawalPage
 from worker_node.job_environment import job_environment
 from worker_node.job_limits import NO_LIMIT_TABLE, LimitTable
-from worker_node.slots.output_relay import OutputRelay
+from worker_node.redaction import Redaction
+from worker_node.slots.executor_output import ExecutorOutput
 
 REPORT_BUFFER_BYTES = 1 << 20
 """How much an executor can send before the agent reads. Linux grants less unless net.core.wmem_max is as large."""
@@ -38,6 +39,9 @@ class ExecutorOptions:
         job_limits: what jobs may use.
         max_growth_files: how many files jobs may leave open until their executor is replaced.
         variables: which environment variables of the agent jobs see besides those of every program.
+        log_level: of `logging` if jobs do not configure it.
+        measures_output: whether reports tell where the output of their jobs is.
+        redaction: replaces secrets in what jobs print.
     """
 
     functions: tuple[str, ...]
@@ -48,6 +52,9 @@ class ExecutorOptions:
     max_growth_files: int = 256
     job_limits: LimitTable = NO_LIMIT_TABLE
     variables: tuple[str, ...] = ()
+    log_level: str = "INFO"
+    measures_output: bool = True
+    redaction: Redaction = field(default_factory=Redaction)
 
 
 class ExecutorProcess:
@@ -56,6 +63,7 @@ class ExecutorProcess:
     Attributes:
         status: the memory page that it shares with the agent.
         withdrawals: the page that tells it which tasks must not start.
+        output: what its jobs print.
         pid: its process id, also that of its process group and session.
         report_buffer_bytes: how much memory its socket has for reports that the agent has not read.
     """
@@ -65,7 +73,7 @@ class ExecutorProcess:
         process: Process,
         pages: tuple[StatusPage, WithdrawalPage],
         connections: tuple[socket.socket, socket.socket],
-        output: OutputRelay,
+        output: ExecutorOutput,
         report_buffer_bytes: int,
         *,
         on_ready: Callable[[], None],
@@ -73,11 +81,12 @@ class ExecutorProcess:
         on_queries: Callable[[Frames], None],
     ) -> None:
         self._process = process
-        self._output = output
+        self.output = output
         self._on_ready: Callable[[], None] | None = on_ready
         self._on_reports = on_reports
         self._jobs = Channel(connections[0], MAX_REPORT_BYTES, self._on_frames)
         self._queries = Channel(connections[1], MAX_QUERY_BYTES, on_queries)
+        output.on_much(self._jobs.read_available)
         self.status, self.withdrawals = pages
         self.pid = process.pid
         self.report_buffer_bytes = report_buffer_bytes
@@ -102,10 +111,12 @@ class ExecutorProcess:
         """
         # The executor's ends are closed here in any case, the agent's only if the start fails.
         with ExitStack() as executors, ExitStack() as agents:
-            status, withdrawals, output = StatusPage.create(), WithdrawalPage.create(), OutputRelay()
-            for opened in (status, withdrawals, output):
-                agents.callback(opened.close)
-            executors.callback(output.close_write_end)
+            status, withdrawals = StatusPage.create(), WithdrawalPage.create()
+            agents.callback(status.close)
+            agents.callback(withdrawals.close)
+            output = ExecutorOutput(options.redaction, withdrawals)
+            agents.callback(output.close)
+            executors.callback(output.close_write_ends)
             jobs, executors_jobs = _pair(agents, executors)
             queries, executors_queries = _pair(agents, executors)
             executors_jobs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, REPORT_BUFFER_BYTES)
@@ -114,8 +125,8 @@ class ExecutorProcess:
             process = await asyncio.create_subprocess_exec(
                 *_command_line(options, *fds),
                 stdin=DEVNULL,
-                stdout=output.write_fd,
-                stderr=output.write_fd,
+                stdout=output.write_fds[0],
+                stderr=output.write_fds[1],
                 pass_fds=fds,
                 # In its own session, the terminal's Ctrl-C does not reach it, and killing it kills the job's children.
                 start_new_session=True,
@@ -176,10 +187,10 @@ class ExecutorProcess:
         return code
 
     def close(self) -> None:
-        """Close the agent's ends of the sockets, the pipe and the shared memory."""
+        """Close the agent's ends of the sockets, the pipes and the shared memory."""
         self._jobs.close()
         self._queries.close()
-        self._output.close()
+        self.output.close()
         self.status.close()
         self.withdrawals.close()
 
@@ -213,5 +224,6 @@ def _command_line(
         *(["--reload-functions"] if options.reload_functions else []),
         *(["--isolate"] if options.isolates else []),
         *(["--job-limits", options.job_limits.text] if options.job_limits else []),
-        *("--max-growth-files", str(options.max_growth_files)),
+        *("--max-growth-files", str(options.max_growth_files), "--log-level", options.log_level),
+        *(["--measure-output"] if options.measures_output else []),
     ]

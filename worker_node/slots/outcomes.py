@@ -69,7 +69,7 @@ class ExecutorDeath:
 
 def classify_report(job: ClaimedJob, report: TaskReport, *, has_execution_record: bool) -> Outcome:
     """Return the outcome of a job that its executor reports."""
-    _, outcome, function, seconds, body, detail, version = report
+    _, outcome, function, seconds, body, detail, version, _ = report
     if outcome == TaskOutcome.FINISHED:
         return Finished(job, function, seconds, body, has_execution_record, version)  # type: ignore[arg-type]  # Bytes for this outcome.
     if outcome == TaskOutcome.RETRY:

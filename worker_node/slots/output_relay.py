@@ -1,62 +1,86 @@
-"""Relay of what jobs print: from a pipe of their executor to the worker's own standard error.
+"""Relay of what jobs print to the worker's own standard error: whole lines, so many bytes per second, without secrets.
 
 Jobs do not write there themselves. A job that shuts a socket down, as the journal's is, or makes it non-blocking, does
 so for all processes that share it, the agent included.
 """
 
-import asyncio
+import logging
+import math
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
+from worker_node.redaction import Redaction
+
+log = logging.getLogger(__name__)
+
 STDERR = 2
-READ_BYTES = 1 << 16
 MAX_LINE_BYTES = 1 << 16
 """A longer line is passed on in parts, which lines of other processes may separate."""
-MAX_REST_BYTES = 1 << 20
-"""How much is read at most once the executor has ended. Another process that has its end of the pipe can write on."""
+BYTES_PER_SECOND, MAX_BURST_BYTES = 1 << 16, 1 << 20
+"""Of one executor. What is more is left out."""
+TELL_SECONDS = 10.0
+"""Between two lines that tell how much was left out."""
 
 
 class OutputRelay:
-    """The pipe of one executor. Close `write_fd` when the executor has inherited it."""
+    """Passes on what the streams of one executor bring.
 
-    def __init__(self) -> None:
-        self._read_fd, self.write_fd = os.pipe()
-        os.set_blocking(self._read_fd, False)
+    Args:
+        clock: monotonic time in seconds.
+    """
+
+    def __init__(self, redaction: Redaction, clock: Callable[[], float]) -> None:
+        self._redaction = redaction
+        self._clock = clock
+        self._allowed_bytes, self._allowed_at = float(MAX_BURST_BYTES), clock()
+        self._left_out_bytes, self._told_at = 0, -math.inf
+
+    def lines(self) -> "LineRelay":
+        """Return the relay of one more stream."""
+        return LineRelay(self._write)
+
+    def tell_left_out(self) -> None:
+        """Log how much was left out since the last time."""
+        if self._left_out_bytes:
+            log.warning("event=job_output_left_out bytes=%d", self._left_out_bytes)
+            self._left_out_bytes = 0
+
+    def _write(self, data: bytes) -> None:
+        now = self._clock()
+        earned = (now - self._allowed_at) * BYTES_PER_SECOND
+        self._allowed_bytes, self._allowed_at = min(self._allowed_bytes + earned, MAX_BURST_BYTES), now
+        if len(data) > self._allowed_bytes:
+            self._left_out_bytes += len(data)
+            return
+        if now - self._told_at > TELL_SECONDS:
+            self._told_at = now
+            self.tell_left_out()
+        self._allowed_bytes -= len(data)
+        data = self._redaction.of_bytes(data)
+        with suppress(OSError):  # As with the agent's own log, what cannot be written is lost.
+            while data:
+                data = data[os.write(STDERR, data) :]
+
+
+class LineRelay:
+    """Collects the lines of one stream, and passes on whole ones."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
         self._line = b""
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._read_fd, self._relay)
 
-    def close_write_end(self) -> None:
-        """Close the executor's end."""
-        os.close(self.write_fd)
-
-    def close(self) -> None:
-        """Pass on what is left, and close the pipe."""
-        self._loop.remove_reader(self._read_fd)
-        for _ in range(0, MAX_REST_BYTES, READ_BYTES):
-            if not self._relay():
-                break
-        _write(self._line)
-        os.close(self._read_fd)
-
-    def _relay(self) -> bool:
-        """Pass on the lines that have arrived. Return whether there were any, or parts of one."""
-        try:
-            data = os.read(self._read_fd, READ_BYTES)
-        except BlockingIOError:
-            return False
-        if not data:
-            self._loop.remove_reader(self._read_fd)
-            return False
+    def feed(self, data: bytes) -> None:
+        """Take what has just been read."""
         lines, newline, rest = (self._line + data).rpartition(b"\n")
         if len(rest) > MAX_LINE_BYTES:
             lines, newline, rest = lines + newline + rest, b"", b""
-        _write(lines + newline)
+        if lines or newline:
+            self._write(lines + newline)
         self._line = rest
-        return True
 
-
-def _write(data: bytes) -> None:
-    with suppress(OSError):  # As with the agent's own log, what cannot be written is lost.
-        while data:
-            data = data[os.write(STDERR, data) :]
+    def close(self) -> None:
+        """Pass on what is left."""
+        if self._line:
+            self._write(self._line)
+            self._line = b""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from jobqueue.lifecycle.finish import Outcome
 from jobqueue.model import ClaimedJob
-from worker_node.ipc.protocol import TaskOutcome
+from worker_node.ipc.protocol import OutputRange, TaskOutcome
 from worker_node.slots.held_jobs import HeldJobs
 from worker_node.slots.outcomes import classify_report
 from worker_node.slots.reports import ProtocolError, ReportChecker, read_report
@@ -32,9 +32,11 @@ class Intake:
 
     Attributes:
         released: jobs that the executor has not run.
+        outputs: of the jobs that have printed something.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
+    outputs: list[tuple[Outcome, OutputRange]] = field(default_factory=list)
     released: list[ClaimedJob] = field(default_factory=list)
 
 
@@ -95,4 +97,8 @@ class ReportIntake:
         if report.outcome == TaskOutcome.WITHDRAWN:
             intake.released.append(job)
         else:
-            intake.outcomes.append(classify_report(job, report, has_execution_record=sequence == recorded))
+            outcome = classify_report(job, report, has_execution_record=sequence == recorded)
+            intake.outcomes.append(outcome)
+            if report.output is not None:
+                stdout_start, stdout_end, stderr_start, stderr_end = report.output
+                intake.outputs.append((outcome, (stdout_start, stdout_end, stderr_start, stderr_end)))

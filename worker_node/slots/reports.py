@@ -93,9 +93,9 @@ def read_report(payload: bytes) -> TaskReport:
         ProtocolError: it is no report.
     """
     fields = _unpack(payload)
-    if type(fields) is not list or len(fields) != 7:
+    if type(fields) is not list or len(fields) != 8:
         raise ProtocolError("no report")
-    sequence, number, function, seconds, body, detail, version = fields
+    sequence, number, function, seconds, body, detail, version, output = fields
     if not (
         type(number) is int
         and number in _OUTCOMES
@@ -105,10 +105,11 @@ def read_report(payload: bytes) -> TaskReport:
         and type(version) is str
         and len(function) <= MAX_PATH_CHARS
         and (not version or _VERSION.fullmatch(version))
+        and (output is None or _is_output(output))
         and _OUTCOMES[number][1](body, detail)
     ):
         raise ProtocolError("a report with values of the wrong type or size")
-    return TaskReport(sequence, _OUTCOMES[number][0], function, seconds, body, detail, version)
+    return TaskReport(sequence, _OUTCOMES[number][0], function, seconds, body, detail, version, output)
 
 
 def read_query(payload: bytes) -> Query:
@@ -138,6 +139,10 @@ def _unpack(payload: bytes) -> Any:
         return msgpack.unpackb(payload, max_array_len=MAX_RETRY_INTERVALS, max_map_len=0, max_ext_len=0)
     except Exception as error:  # Whatever msgpack raises for bytes that a job has made up.
         raise ProtocolError(f"no message: {type(error).__name__}: {error}") from error
+
+
+def _is_output(output: Any) -> bool:
+    return type(output) is list and len(output) == 4 and all(type(at) is int and at >= 0 for at in output)
 
 
 def _is_finished(body: Any, detail: Any) -> bool:

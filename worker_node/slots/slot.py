@@ -14,6 +14,7 @@ from worker_node.slots.executor_keeper import ExecutorCallbacks, ExecutorKeeper
 from worker_node.slots.executor_messages import ExecutorMessages
 from worker_node.slots.executor_process import ExecutorOptions, ExecutorProcess
 from worker_node.slots.held_jobs import HeldJobs
+from worker_node.slots.job_output import JobOutput
 from worker_node.slots.limit_watch import LimitWatch
 from worker_node.slots.orphans import OrphanReaper
 from worker_node.slots.outcomes import ExecutorDeath, KillReason
@@ -36,6 +37,7 @@ class Slot:
         orphans: ends what executors leave behind, shared by all slots of a worker.
         prefetch: recent run times, shared by all slots of a worker.
         checker: checks the reports.
+        keep_output: which output of jobs is kept with them, see `JobOutput`.
     """
 
     def __init__(
@@ -47,13 +49,16 @@ class Slot:
         prefetch: PrefetchController,
         checker: ReportChecker,
         events: SlotEvents,
+        *,
+        keep_output: str = "notable",
     ) -> None:
         self.number = number
         self._prefetch = prefetch
         self._events = events
         self._held = HeldJobs()
         self._executor = ExecutorKeeper(number, options, limits, orphans)
-        self._messages = ExecutorMessages(number, self._executor, self._held, checker, prefetch, events)
+        self._output = JobOutput(keep_output, events.printed)
+        self._messages = ExecutorMessages(number, self._executor, self._held, checker, prefetch, events, self._output)
         self._deaths = ExecutorDeaths(number, self._held, checker, options.job_limits, events)
         self._limit_watch = LimitWatch(options.job_limits, checker, isolates=options.isolates)
 
@@ -166,6 +171,12 @@ class Slot:
             log.warning("event=executor_stalled slot=%d pid=%d", self.number, process.pid)
             self._executor.kill(0, KillReason.STALLED)
 
+    def pass_on_output(self, running: RunningJob) -> None:
+        """Pass on what the running job, which has run for long, has printed up to now."""
+        process = self._executor.process
+        if process is not None and running.sequence == self._held.due:
+            self._output.note_running(process, running.job)
+
     def stop(self) -> None:
         """Kill the executor and let `run` end; jobs that the slot still holds are released."""
         self._executor.stop()
@@ -193,4 +204,5 @@ class Slot:
 
     def _on_death(self, process: ExecutorProcess, death: ExecutorDeath, intended: bool) -> None:
         self._messages.forget(process)
+        self._output.note_death(process, self._held.get(death.begun) if death.begun == self._held.due else None)
         self._deaths.handle(process.pid, death, intended=intended)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobqueue.lifecycle.finish import Outcome
+from jobqueue.lifecycle.notes import NewLine
 from jobqueue.model import ClaimedJob
 
 Reply = Callable[[bool, Any], None]
@@ -13,6 +14,9 @@ Reply = Callable[[bool, Any], None]
 Queried = Callable[[Reply, ClaimedJob, str, str, bytes], None]
 """The running job reads or writes its own record. Arguments: reply, job, operation (see `Query`), field,
 value."""
+
+
+Printed = Callable[[ClaimedJob, Sequence[NewLine]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class SlotEvents:
         released: these jobs left the slot without an outcome. The receiver releases, records or drops them.
         suspected: this job left the slot without an outcome, as the first of those that an executor had when it ended
             without a job to blame.
+        printed: lines that this job has printed. If it has ended, that is told afterwards.
         queried: the running job reads or writes its own record.
         capacity_freed: the slot may be able to take jobs again.
     """
@@ -40,5 +45,6 @@ class SlotEvents:
     ended: Callable[[Sequence[Outcome]], None]
     released: Callable[[Sequence[ClaimedJob]], None]
     suspected: Callable[[ClaimedJob], None]
+    printed: Printed
     queried: Queried
     capacity_freed: Callable[[], None]

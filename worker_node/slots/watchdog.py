@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from jobqueue.model import RqCallbacks
+from worker_node.slots.job_output import LONG_RUNNING_SECONDS
 from worker_node.slots.outcomes import KillReason
 from worker_node.slots.revoked_jobs import RevokedJobs
 from worker_node.slots.slot import Slot
@@ -15,8 +16,6 @@ from worker_node.slots.slot_pool import SlotPool
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 0.25
-LONG_RUNNING_SECONDS = 1.0
-"""A job that has run for longer gets RQ's execution record."""
 CALLBACKS_SECONDS = 2
 MAX_WAIT_SECONDS = 1.0
 """A job that has waited in a slot for longer is released, so that another worker can run it."""
@@ -74,7 +73,11 @@ class Watchdog:
         if reason is not None:
             log.info("event=job_killed job_id=%s reason=%s seconds=%.1f", job.id, reason.value, seconds)
             slot.kill(running.sequence, reason, detail)
-        elif seconds > LONG_RUNNING_SECONDS and not slot.has_execution_record(running.sequence):
+            return
+        if seconds <= LONG_RUNNING_SECONDS:
+            return
+        slot.pass_on_output(running)
+        if not slot.has_execution_record(running.sequence):
             slot.note_execution_record(running.sequence)
             self._on_long_running(job.shard_index)
 

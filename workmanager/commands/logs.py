@@ -11,14 +11,15 @@ FOLLOW_SECONDS = 0.5
 
 def main(arguments: Sequence[str]) -> int:
     options = make_parser().parse_args(arguments)
-    after, is_first = None, True
+    after, last = None, 0
     with open_client(options) as client:
         while True:
             page = client.logs(options.id, after)
-            if is_first and page["dropped"]:
-                print_error(f"workmanager: the first {page['dropped']} lines are not kept any more")
-            is_first = False
             for line in page["lines"]:
+                number = line["number"] or last + 1
+                if number > last + 1:
+                    print_error(f"workmanager: {number - last - 1} lines are not kept any more")
+                last = number
                 print_one(options, line, lambda it: print_line(f"{it['at']}  {printable(it['text'])}"))
             after = page["after"]
             # A full page may not be the last one.

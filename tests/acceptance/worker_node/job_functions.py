@@ -488,6 +488,12 @@ def tell_and_fail() -> None:
     raise ValueError("failure")
 
 
+def print_a_secret_and_fail() -> None:
+    print("password=hunter2, key ACME-1234567")  # noqa: T201
+    workmanager.job.log("token: hunter2")
+    raise ValueError("failure")
+
+
 def track_three() -> int:
     return sum(1 for _ in workmanager.job.track([1, 2, 3]))
 

@@ -10,11 +10,14 @@ from jobqueue.errors import ShardUnavailable
 from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Outcome
 from jobqueue.model import ClaimedJob
+from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.unit.worker_node.claimed_job import claimed_job
 from tests.waiting import DEADLINE_SECONDS, until_async
 from worker_node.jobs_in_hand import JobsInHand
+from worker_node.redaction import Redaction
 from worker_node.shard_loops.finisher import Finisher
+from worker_node.shard_loops.note_writer import NoteWriter
 from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.recycling import RecyclingLimits
 
@@ -38,10 +41,12 @@ class Node:
         self.jobs = JobsInHand(
             cast(Shards, _NoShards()),
             [cast(Finisher, self)],
+            [NoteWriter(cast(Shard, _NoShards()), Redaction())],
             slots=slots,
             executor=ExecutorOptions(tuple(modules), allow_pickle=False),
             limits=RecyclingLimits(1_000_000, 1 << 40),
             functions=functions,
+            keep_output="notable",
             on_capacity_freed=lambda: None,
             on_long_running=lambda shard_index: None,
         )

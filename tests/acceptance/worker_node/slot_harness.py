@@ -9,6 +9,7 @@ from typing import Any
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome
+from jobqueue.lifecycle.notes import NewLine
 from jobqueue.model import ClaimedJob
 from tests.waiting import DEADLINE_SECONDS, until_async
 from worker_node.slots.executor_process import ExecutorOptions
@@ -30,25 +31,29 @@ class SlotHarness:
         ended: outcomes, in order of arrival.
         reported_at: when each arrived, by the monotonic clock.
         queries: (job id, verb, field, value) of each query of a running job.
+        printed: lines that jobs have printed, by their ids: stream and text.
         answers: the answer to a query, by field, or by verb if it names no field.
     """
 
-    def __init__(self, limits: RecyclingLimits, options: ExecutorOptions) -> None:
+    def __init__(self, limits: RecyclingLimits, options: ExecutorOptions, keep_output: str) -> None:
         self.ended: list[Outcome] = []
         self.reported_at: list[float] = []
         self.released: list[ClaimedJob] = []
         self.suspected: list[ClaimedJob] = []
         self.queries: list[tuple[str, str, str, bytes]] = []
+        self.printed: dict[str, list[tuple[str, str]]] = {}
         self.answers: dict[str, Any] = {}
         checker = ReportChecker(FunctionRegistry.load(",".join(options.functions).split(",")))
         events = SlotEvents(
             ended=self._on_ended,
             released=self.released.extend,
             suspected=self.suspected.append,
+            printed=self._on_printed,
             queried=self._on_queried,
             capacity_freed=lambda: None,
         )
-        self.slot = Slot(0, options, limits, OrphanReaper(), PrefetchController(), checker, events)
+        prefetch = PrefetchController()
+        self.slot = Slot(0, options, limits, OrphanReaper(), prefetch, checker, events, keep_output=keep_output)
         self.running = asyncio.create_task(self.slot.run())
         self._number = 0
 
@@ -126,6 +131,9 @@ class SlotHarness:
         """Stop the slot and its executor."""
         self.slot.stop()
         await asyncio.wait_for(self.running, DEADLINE_SECONDS)
+
+    def _on_printed(self, job: ClaimedJob, lines: Sequence[NewLine]) -> None:
+        self.printed.setdefault(job.id, []).extend((stream, text) for _, stream, text in lines)
 
     def _on_queried(self, reply: Reply, job: ClaimedJob, verb: str, field: str, value: bytes) -> None:
         self.queries.append((job.id, verb, field, value))

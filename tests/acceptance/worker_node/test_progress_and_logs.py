@@ -54,6 +54,33 @@ async def test_a_job_that_tells_too_much_harms_nobody(client: Client, start_work
     assert max(len(line.text) for line in page.lines) <= 2000
 
 
+@pytest.mark.parametrize("isolation", ["none", "job"])
+async def test_what_a_failed_job_has_printed_is_there_when_it_is_seen_to_have_failed(
+    client: Client, start_worker: MakeWorker, isolation: str
+) -> None:
+    worker = start_worker(client.url, ISOLATION=isolation, LOG_REDACT=r"ACME-\d+")
+    for _ in range(5):
+        job_id = await client.enqueue("print_a_secret_and_fail")
+        await client.wait_until_ended(job_id)
+        page = await read_log(client.shards.of(job_id), job_id, "", 10)
+        assert [(line.number, line.attempt) for line in page.lines] == [(1, 1), (2, 1)]
+        assert {(line.stream, line.text) for line in page.lines} == {
+            ("stdout", "password=[redacted], key [redacted]"),
+            ("log", "token: [redacted]"),
+        }
+    assert worker.terminate() == 0
+    assert worker.log_text.count("password=[redacted], key [redacted]") == 5
+    assert "hunter2" not in worker.log_text
+
+
+def test_a_wrong_pattern_of_secrets_ends_the_worker_in_one_line(start_worker: MakeWorker) -> None:
+    worker = start_worker("redis://127.0.0.1:1", LOG_REDACT="[hush")
+    assert worker.wait() == 2
+    assert worker.log_text.count("\n") == 1
+    assert "WORKMANAGER_LOG_REDACT: pattern 1 is no regular expression" in worker.log_text
+    assert "hush" not in worker.log_text
+
+
 async def test_what_is_no_progress_fails_the_job_that_tells_it(client: Client, start_worker: MakeWorker) -> None:
     job_id = await client.enqueue("tell_nonsense")
     start_worker(client.url)

@@ -44,10 +44,12 @@ def jobs(finishers: list[FakeFinisher]) -> JobsInHand:
     return JobsInHand(
         cast(Any, ()),
         cast(list[Finisher], finishers),
+        [],
         slots=0,
         executor=ExecutorOptions(functions=(), allow_pickle=False),
         limits=RecyclingLimits(max_jobs=1, max_growth_bytes=1),
         functions=FunctionRegistry.discover([]),
+        keep_output="notable",
         on_capacity_freed=lambda: None,
         on_long_running=lambda shard_index: None,
     )

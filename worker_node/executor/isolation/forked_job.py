@@ -45,7 +45,7 @@ class ForkRunner:
         self._child: int | None = None
 
     def run(self, sequence: int, job: Callable[[AgentClient], TaskReport]) -> TaskReport:
-        """Run a job in a process of its own; return its report. Call `end` then.
+        """Run a job in a process of its own; return its report. Flush the streams before, and call `end` then.
 
         Args:
             sequence: number of the job's task.
@@ -63,9 +63,6 @@ class ForkRunner:
         reader.use_key(key)
         with connection:
             with childs_end:
-                # What is in these buffers would be written twice.
-                sys.stdout.flush()
-                sys.stderr.flush()
                 try:
                     self._child = os.fork()
                 except OSError as error:

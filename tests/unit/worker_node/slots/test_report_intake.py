@@ -40,7 +40,7 @@ def bench() -> Bench:
 
 
 def _frame(sequence: int, outcome: int = 0, **changes: Any) -> bytes:
-    fields = {"function": "noop", "seconds": 0.5, "body": b"bnVsbA==", "detail": None, "version": ""}
+    fields = {"function": "noop", "seconds": 0.5, "body": b"bnVsbA==", "detail": None, "version": "", "output": None}
     packed: bytes = msgpack.packb([sequence, outcome, *(fields | changes).values()])
     return packed
 

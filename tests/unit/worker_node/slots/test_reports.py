@@ -32,6 +32,7 @@ GOOD: dict[str, Any] = {
     "body": b"bnVsbA==",
     "detail": None,
     "version": "0123456789ab",
+    "output": None,
 }
 
 
@@ -53,6 +54,7 @@ def _payload(**changes: Any) -> bytes:
         {"outcome": 3, "detail": [MAX_RETRY_NUMBER, [0, 1] * (MAX_RETRY_INTERVALS // 2), True]},
         {"outcome": 4, "body": b"", "function": "", "version": ""},
         {"outcome": 5, "body": "died"},
+        {"output": [0, 5, 1 << 40, (1 << 40) + 1]},
     ],
 )
 def test_what_an_executor_sends_is_read(report: dict[str, Any]) -> None:
@@ -70,6 +72,10 @@ def test_what_an_executor_sends_is_read(report: dict[str, Any]) -> None:
         {"outcome": -1},
         {"outcome": True},
         {"outcome": []},
+        {"output": [0, 5, 0]},
+        {"output": [0, 5, 0, -1]},
+        {"output": [0, 5, 0, 1.0]},
+        {"output": "0505"},
         {"function": b"noop"},
         {"function": None},
         {"function": "x" * 5000},
