@@ -372,10 +372,6 @@ class Client:
         """Return the counts of `Jobs` that have not ended, of `Workers`, and more."""
         return dict(self._transport.request_json("GET", "/status", idempotent=True))
 
-    def metrics(self) -> str:
-        """Return the metrics of one manager, in Prometheus' text format (docs/monitoring.md)."""
-        return self._transport.request("GET", "/metrics", idempotent=True).text
-
     def scaler(self) -> Mapping[str, Any]:
         """Return the acting manager, its last observation and decisions, the limits, and every instance."""
         return dict(self._transport.request_json("GET", "/scaler", idempotent=True))

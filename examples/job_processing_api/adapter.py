@@ -66,7 +66,7 @@ def read_message(message_id: str, client: Caller) -> dict[str, Any]:
 
 @app.get("/metrics")
 def metrics(client: Caller) -> PlainTextResponse:
-    return PlainTextResponse(client.metrics(), media_type="text/plain; version=0.0.4")
+    return PlainTextResponse(client.system.metrics(), media_type="text/plain; version=0.0.4")
 
 
 @app.exception_handler(HTTPException)

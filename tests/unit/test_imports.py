@@ -65,7 +65,19 @@ ROOMS = {
     ),
     "outgoing": ("addresses", "allow_list", "guard", "resolve", "client", "async_client", "answer", "exchange"),
     "workmanager": (
-        *("errors", "job", "store_settings", "append_only", "http", "client", "local", "commands", "demo", "__main__"),
+        *(
+            "errors",
+            "job",
+            "store_settings",
+            "append_only",
+            "http",
+            "client",
+            "executor",
+            "local",
+            "commands",
+            "demo",
+            "__main__",
+        ),
     ),
 }
 """The rooms of each package, and its modules that stand in none, in the order of the layers: each imports only what

@@ -11,9 +11,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.acceptance.examples.checkout import EXAMPLES, Checkout
+from tests.acceptance.examples.checkout import EXAMPLES, ROOT, Checkout
 from tests.acceptance.manager.callback_receiver import Receiver
-from workmanager.client import Client
+from workmanager.client import Client, JobFailed
+from workmanager.executor import JobExecutor
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -100,6 +101,19 @@ def test_from_celery(checkout: Checkout, client: Client) -> None:
     compile((EXAMPLES / "from_celery/before.py").read_text(), "before.py", "exec")
 
 
+def test_an_executor_on_the_functions_of_an_example(client: Client) -> None:
+    with JobExecutor(client, timeout=30) as executor:
+        lengths = executor.map("texts.measure", ["a", "bb", "ccc"])
+        wrong = executor.submit("texts.measure", 7)
+        running = executor.submit("sleep", seconds=30)
+        assert list(lengths) == [1, 2, 3]
+        with pytest.raises(JobFailed, match="TypeError"):
+            wrong.result()
+        assert running.cancel()
+    assert running.cancelled()
+    assert set(client.wait_for_jobs([running.job_id]).values()) <= {"stopped", "canceled"}
+
+
 @pytest.mark.parametrize("readme", sorted(EXAMPLES.glob("*/README.md")), ids=lambda path: path.parent.name)
 def test_the_system_of_the_tests_has_the_settings_that_a_readme_asks_for(checkout: Checkout, readme: Path) -> None:
     (command,) = re.findall(r"^(.*(?:\\\n.*)?workmanager up.*)$", readme.read_text(), re.MULTILINE)
@@ -107,3 +121,17 @@ def test_the_system_of_the_tests_has_the_settings_that_a_readme_asks_for(checkou
     for name in ("PYTHONPATH", "WORKMANAGER_FUNCTIONS"):
         assert asked.get(name, "").rpartition("examples/")[2] in checkout.settings[name]
     assert {*asked} - {"WORKMANAGER_API_KEYS"} <= {*checkout.settings}
+
+
+def test_the_programs_of_the_page_about_watching_run(checkout: Checkout) -> None:
+    programs = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/watching.md").read_text(), re.DOTALL | re.MULTILINE)
+    with checkout.read("from_rq") as reader:
+        for number, program in enumerate(programs):
+            path = checkout.directory / f"watching_{number}.py"
+            path.write_text(
+                program.replace("http://127.0.0.1:5000", reader.url(5000)).replace(":5001", f":{reader.port(5001)}")
+            )
+        printed = reader.run("for program in watching_*.py; do .venv/bin/python $program; done")
+    assert printed[0] == "{'finished'}"
+    assert [line.split()[1:] for line in printed[1:3]] == [["None"], ["None"]]
+    assert printed[3:] == ["[None, None]", "[None, None, None]"]
