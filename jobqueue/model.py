@@ -192,12 +192,11 @@ class ClaimedJob(NamedTuple):
         feed: whether its result goes into the completed feed, to be pulled.
         result_ttl_seconds, failure_ttl_seconds: -1 keeps forever, 0 keeps nothing.
         attempt: 1 for the first run.
-        unsupported_feature: features of a plain RQ job that are not supported, separated by commas: the job must fail
-            as `rejected`.
         unreadable: why the record cannot be read, so that the job must fail as `rejected`; None if it can.
         isolated: whether it asks for a process of its own.
         rq_features: what it asks for at its end as a job of a plain RQ client, a letter for each thing: `d`, it has
-            waited for other jobs; `g`, it belongs to a group; `l`, it holds a place of a rate limit; `r`, it repeats.
+            waited for other jobs; `g`, it belongs to a group; `l`, it holds a place of a rate limit; `r`, it repeats;
+            `w`, it has webhooks.
         rq_callbacks: what is called at its end; None for nothing.
         stopped: whether it has been stopped already, and only its `on_stopped` callback is still to be called.
         since: when it was enqueued; of a job that has run before, a space and when it was created follow. As stored.
@@ -214,7 +213,6 @@ class ClaimedJob(NamedTuple):
     result_ttl_seconds: int
     failure_ttl_seconds: int
     attempt: int
-    unsupported_feature: str | None
     unreadable: str | None = None
     isolated: bool = False
     rq_features: str = ""

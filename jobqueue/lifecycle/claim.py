@@ -116,7 +116,7 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         id_, queue_name = name_of(job_id), name_of(queue)
         problems.append(f"its id {job_id[:80]!r} or the name of its queue {queue[:80]!r} is not UTF-8")
 
-    letters, unsupported, callbacks = asked or (b"", b"", ())
+    letters, callbacks = asked or (b"", ())
 
     def callback(name: bytes, timeout: bytes) -> RqCallback | None:
         default = RQ_CALLBACK_TIMEOUT_SECONDS
@@ -140,7 +140,6 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         result_ttl_seconds=seconds("result_ttl", result_ttl, RQ_RESULT_TTL_SECONDS),
         failure_ttl_seconds=seconds("failure_ttl", failure_ttl, FAILURE_TTL_SECONDS),
         attempt=int(attempt),
-        unsupported_feature=unsupported.decode() or None,
         rq_features=letters.decode(),
         rq_callbacks=RqCallbacks(*map(callback, callbacks[::2], callbacks[1::2])) if callbacks else None,
         unreadable=f"the job cannot run: {'; '.join(problems)}" if problems else None,

@@ -99,7 +99,11 @@ local function record_failure(id, key, queue, failure)
   local score = '+inf'
   if failure.ttl >= 0 then score = math.floor(failure.now) + failure.ttl end
   redis.call('ZADD', prefix .. ':failed:' .. queue, score, id)
-  end_job(id, key, redis.call('HGET', key, 'wm_at_end'), failure.status, failure.iso)
+  local at_end, webhooks = unpack(redis.call('HMGET', key, 'wm_at_end', 'webhooks'))
+  end_job(id, key, at_end, failure.status, failure.iso)
+  if webhooks and webhooks ~= '' then
+    record_callback(id, key, failure.status, failure.iso, nil, webhooks, failure.trace)
+  end
 end
 
 -- record_cancellation(id, key, queue, ttl, now, iso): ends a job that will not start (again).

@@ -25,8 +25,9 @@ local function finish_rq_job(id, key, queue, features, ttl, now, iso)
     return interval
   end
 
-  local group, limit_key, left, intervals = unpack(redis.call('HMGET', key, 'group_id', 'rate_limit_key',
-    'repeats_left', 'repeat_intervals'))
+  local group, limit_key, left, intervals, webhooks = unpack(redis.call('HMGET', key, 'group_id', 'rate_limit_key',
+    'repeats_left', 'repeat_intervals', 'webhooks'))
+  if webhooks and webhooks ~= '' then record_callback(id, key, 'finished', iso, nil, webhooks) end
   local repeats_left = number(left, 0, 0, 1e9)
   if repeats_left >= 1 then
     -- It keeps its place if it is queued again at once, as with RQ.

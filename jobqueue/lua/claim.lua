@@ -27,27 +27,22 @@ local default_result_ttl, default_failure_ttl, max_bytes = ARGV[7], ARGV[8], ton
 local leases, claims = prefix .. ':wm:leases', prefix .. ':wm:claim:' .. worker
 
 -- What a job of a plain RQ client asks for: '' for nothing, or {a letter for each thing (ClaimedJob.rq_features in
--- jobqueue/model.py), the names of what is not supported, name and timeout of on_success, on_failure and on_stopped}.
+-- jobqueue/model.py), name and timeout of on_success, on_failure and on_stopped; nothing without such callbacks}.
 local function rq_features(key)
-  local fields = {'group_id', 'rate_limit_key', 'dependency_id', 'repeats_left', 'webhooks',
-    'success_callback_name', 'success_callback_timeout', 'failure_callback_name', 'failure_callback_timeout',
-    'stopped_callback_name', 'stopped_callback_timeout'}
-  local letters = {'g', 'l', 'd', 'r'}
-  local unsupported = {[5] = 'webhooks'}
-  local found, asked, names, has_callback = redis.call('HMGET', key, unpack(fields)), '', {}, false
-  for i = 1, 5 do
-    if found[i] and found[i] ~= '' and found[i] ~= '0' then
-      asked = asked .. (letters[i] or '')
-      names[#names + 1] = unsupported[i]
-    end
+  local letters = {'g', 'l', 'd', 'r', 'w'}
+  local found, asked, has_callback = redis.call('HMGET', key, 'group_id', 'rate_limit_key', 'dependency_id',
+    'repeats_left', 'webhooks', 'success_callback_name', 'success_callback_timeout', 'failure_callback_name',
+    'failure_callback_timeout', 'stopped_callback_name', 'stopped_callback_timeout'), '', false
+  for i, letter in ipairs(letters) do
+    if found[i] and found[i] ~= '' and found[i] ~= '0' then asked = asked .. letter end
   end
-  local callbacks = {unpack(found, 6)}
+  local callbacks = {unpack(found, #letters + 1)}
   for i = 1, 6 do
     callbacks[i] = callbacks[i] or ''
     has_callback = has_callback or (i % 2 == 1 and callbacks[i] ~= '')
   end
-  if asked == '' and #names == 0 and not has_callback then return '' end
-  return {asked, table.concat(names, ', '), has_callback and callbacks or {}}
+  if asked == '' and not has_callback then return '' end
+  return {asked, has_callback and callbacks or {}}
 end
 
 local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'started_at', 'wm_attempts',

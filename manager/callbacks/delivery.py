@@ -64,17 +64,28 @@ class Delivery:
         """Send a callback. Return the attempt, and how many seconds the answer asks to wait; 0 if it does not."""
         began_at, started = time.time(), time.monotonic()
         status, error, answer, wait_seconds = None, "", b"", 0.0
+        timeout_seconds = self._timeout_seconds
+        if entry.webhook is not None:
+            timeout_seconds = min(timeout_seconds, entry.webhook.timeout_seconds)
         try:
-            async with self._client(entry.host) as client, asyncio.timeout(self._timeout_seconds):
+            async with self._client(entry.host) as client, asyncio.timeout(timeout_seconds):
                 body = message(entry)
-                async with client.stream(
-                    "POST", entry.url, content=body, headers=headers(entry.id, self._secrets, int(began_at), body)
-                ) as response:
+                sent = headers(entry.id, self._secrets, int(began_at), body)
+                method = "POST"
+                if entry.webhook is not None:
+                    method = entry.webhook.method
+                    # What a client of RQ gives takes the place of ours, as with RQ.
+                    given = {name.lower() for name in entry.webhook.headers}
+                    sent = {name: value for name, value in sent.items() if name.lower() not in given}
+                    sent |= entry.webhook.headers
+                    if method == "GET":
+                        sent.pop("Content-Type", None)
+                async with client.stream(method, entry.url, content=body, headers=sent) as response:
                     status = response.status_code
                     wait_seconds = retry_after(response.headers.get("retry-after"), began_at)
                     answer = await _first_bytes(response)
         except TimeoutError:
-            error = f"no answer within {self._timeout_seconds:g} s" if status is None else ""
+            error = f"no answer within {timeout_seconds:g} s" if status is None else ""
         except AddressRefused as refusal:
             error = str(refusal)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError, ssl.SSLError) as failure:

@@ -5,7 +5,7 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from jobqueue.functions import BUILT_IN, FunctionRegistry, source_hash
 from jobqueue.rq_call import decompress, is_pickled, parse_json_call, requested_function
@@ -23,12 +23,6 @@ class Rejected(Exception):
     def __init__(self, message: str, function: str = "") -> None:
         super().__init__(message)
         self.function = function
-
-
-REMEDIES = {
-    "webhooks": "without webhooks",
-}
-"""How to enqueue a job so that it does not need a feature of RQ. The features are those that claim.lua names."""
 
 
 class DecodedCall(NamedTuple):
@@ -91,10 +85,6 @@ class CallDecoder:
         except Rejected as error:
             raise Rejected(f"its {role} callback cannot be called: {error}", function) from None
         return found[1]
-
-    def reject_unsupported(self, features: str, data: bytes) -> NoReturn:
-        """Reject a job of a plain RQ client that uses features which are not supported, named as in claim.lua."""
-        raise Rejected(unsupported_message(features), self.requested_function(data))
 
     def requested_function(self, data: bytes) -> str:
         """Return the name of the function that a record asks for, allowed or not; '' if the record cannot be read."""
@@ -176,21 +166,6 @@ class CallDecoder:
         if not callable(target):
             raise Rejected(f"the class {path!r} has no public method {_shortened(method)}", path)
         return f"{path}.{method}", target
-
-
-def unsupported_message(features: str) -> str:
-    """Return why a job that uses features of plain RQ must not run here, and what to do.
-
-    Args:
-        features: names from `REMEDIES`, separated by commas.
-    """
-    names = features.split(", ")
-    remedies = dict.fromkeys(REMEDIES[name] for name in names if name in REMEDIES)
-    remedy = f"Enqueue it {' and '.join(remedies)}, or on" if remedies else "Enqueue it on"
-    return (
-        f"workmanager's workers do not support what this job uses of RQ: {' and '.join(names)}. "
-        f"{remedy} a queue that only plain RQ workers serve."
-    )
 
 
 def _shortened(name: str) -> str:

@@ -44,8 +44,6 @@ class JobRunner:
 
     def decode(self, task: Task) -> DecodedCall:
         """Return the call that a job asks for. What it raises is for `failed`."""
-        if task.unsupported is not None:
-            self._calls.reject_unsupported(task.unsupported, task.data)
         call = self._calls.decode(task.data)
         if task.callbacks is not None:
             return call._replace(target=self._with_callbacks(task, call))

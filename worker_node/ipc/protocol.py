@@ -56,7 +56,6 @@ class Task(NamedTuple):
     Attributes:
         sequence: number of the task within its slot, counted from 1.
         data: RQ's field of that name.
-        unsupported: features of RQ that the job uses and that are not supported, so that it must not run.
         isolated: whether the job asks for a process of its own.
         callbacks: a plain RQ client's `on_success`, `on_failure` and `on_stopped`, each as `[import path, timeout]` or
             None, and the job's own timeout (-1 for none), all in seconds; None for a job without any.
@@ -67,7 +66,6 @@ class Task(NamedTuple):
     job_id: str
     data: bytes
     from_http: bool
-    unsupported: str | None
     isolated: bool = False
     callbacks: Sequence[Any] | None = None
     stopped: bool = False

@@ -52,7 +52,7 @@ class HeldJobs:
         for job in jobs:
             self.last += 1
             self._jobs[self.last] = job
-            task = Task(self.last, job.id, job.data, job.from_http, job.unsupported_feature, job.isolated)
+            task = Task(self.last, job.id, job.data, job.from_http, job.isolated)
             if job.rq_callbacks is not None:
                 timeout = -1 if job.timeout_seconds is None else job.timeout_seconds
                 task = task._replace(callbacks=[*job.rq_callbacks, timeout], stopped=job.stopped)

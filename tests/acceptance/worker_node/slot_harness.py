@@ -92,7 +92,6 @@ class SlotHarness:
             "result_ttl_seconds": 60,
             "failure_ttl_seconds": 60,
             "attempt": 1,
-            "unsupported_feature": None,
         }
         return ClaimedJob(**{**fields, **changes})
 

@@ -10,7 +10,7 @@ import pytest
 
 from jobqueue.error_message import error_message, first_line
 from jobqueue.lifecycle.finish import Failed, Finished, Retried
-from jobqueue.model import FailureReason
+from jobqueue.model import FailureReason, RqCallback, RqCallbacks
 from tests.acceptance.worker_node.slot_harness import JOBS, MIB, MakeHarness, SlotHarness
 from tests.processes import is_alive
 from tests.waiting import until
@@ -170,9 +170,10 @@ async def test_rejected_jobs_do_not_run(harness: SlotHarness, tmp_path: Path) ->
     assert "WORKMANAGER_ALLOW_PICKLE" in rejected.traceback
     rejected = await harness.failure("note", data=json.dumps(["os.remove", None, [], {}]).encode())
     assert (rejected.reason, rejected.function) == (FailureReason.REJECTED, "os.remove")
-    rejected = await harness.failure("note", str(tmp_path / "notes"), "x", unsupported_feature="webhooks")
+    callbacks = RqCallbacks(RqCallback("os.remove", 60), None, None)
+    rejected = await harness.failure("note", str(tmp_path / "notes"), "x", rq_callbacks=callbacks)
     assert (rejected.reason, rejected.function) == (FailureReason.REJECTED, f"{JOBS}.note")
-    assert "do not support what this job uses of RQ: webhooks." in rejected.traceback
+    assert "its on_success callback cannot be called: the function 'os.remove' is not registered" in rejected.traceback
     assert not (tmp_path / "notes").exists()
 
 

@@ -104,4 +104,4 @@ async def test_dependents_of_an_rq_client_are_queued(
     await finish(shard, "worker", [success_outcome(job, 42, function="operator.add")])
     assert await enqueue_dependents(shard) == 1
     (job,) = await claim(shard, "worker", ["default"], 1)
-    assert (job.id, job.unsupported_feature) == (child_id, None)
+    assert (job.id, job.rq_features) == (child_id, "d")

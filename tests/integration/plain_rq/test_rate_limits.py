@@ -55,7 +55,7 @@ def status_of(job: Job) -> str:
 
 async def fail(shard: Shard, job_id: str) -> None:
     (job,) = await claim(shard, "w1", ["default"], 1)
-    assert (job.id, job.unsupported_feature) == (job_id, None)
+    assert (job.id, job.rq_features) == (job_id, "l")
     await finish(shard, "w1", [failed_outcome(job)])
 
 

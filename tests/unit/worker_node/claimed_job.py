@@ -19,6 +19,5 @@ def claimed_job(**fields: Any) -> ClaimedJob:
         "result_ttl_seconds": 60,
         "failure_ttl_seconds": 60,
         "attempt": 1,
-        "unsupported_feature": None,
     }
     return ClaimedJob(**{**defaults, **fields})

@@ -33,7 +33,7 @@ async def test_a_claimed_job_has_everything_its_worker_needs(shard: Shard) -> No
     (job,) = await claim_jobs(shard, token="t1")
     assert (job.id, job.token, job.shard_index, job.queue) == ("a", "t1", shard.index, "default")
     assert (job.timeout_seconds, job.result_ttl_seconds, job.failure_ttl_seconds) == (7, 60, FAILURE_TTL_SECONDS)
-    assert (job.from_http, job.feed, job.attempt, job.unsupported_feature) == (True, False, 1, None)
+    assert (job.from_http, job.feed, job.attempt, job.rq_features, job.rq_callbacks) == (True, False, 1, "", None)
     fields = await job_fields(shard, "a")
     assert (fields["status"], fields["worker_name"]) == ("started", "w1")
     assert await sorted_set(shard, "wm:leases") == {"a:t1": NOW + LEASE_SECONDS}

@@ -2,17 +2,15 @@
 
 import json
 import pickle
-import re
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import jobqueue
 from jobqueue.functions import FunctionRegistry
 from tests.unit.worker_node.operator_module import Counter
-from worker_node.executor.calls import REMEDIES, CallDecoder, Rejected
+from worker_node.executor.calls import CallDecoder, Rejected
 
 MODULE = "tests.unit.worker_node.operator_module"
 
@@ -113,26 +111,13 @@ def test_a_rejection_names_what_was_asked_for() -> None:
     assert _decoder().requested_function(b"?") == ""
 
 
-@pytest.mark.parametrize("feature", REMEDIES)
-def test_the_rejection_of_a_feature_says_what_who_and_what_to_do(feature: str) -> None:
+def test_a_callback_that_is_not_registered_is_rejected_in_the_name_of_its_job() -> None:
+    decoder = _decoder()
+    assert decoder.callback("worker_node.functions.noop", "on_success", "f")() is None
     with pytest.raises(Rejected) as caught:
-        _decoder().reject_unsupported(feature, _json(f"{MODULE}.add"))
-    message = str(caught.value)
-    assert f"workmanager's workers do not support what this job uses of RQ: {feature}." in message
-    assert f"Enqueue it {REMEDIES[feature]}, or on a queue that only plain RQ workers serve." in message
-    assert caught.value.function == f"{MODULE}.add"
-
-
-def test_every_feature_that_claiming_names_has_a_remedy() -> None:
-    script = (Path(jobqueue.__file__).parent / "lua" / "claim.lua").read_text()
-    names = re.search(r"unsupported = {(.*?)}", script, re.DOTALL)
-    assert names is not None
-    assert set(re.findall(r"'([^']+)'", names[1])) == set(REMEDIES)
-
-
-def test_an_unsupported_job_is_rejected_even_if_its_pickle_raises() -> None:
-    with pytest.raises(Rejected, match="webhooks"):
-        _decoder(allow_pickle=True).reject_unsupported("webhooks", b"\x80\x04cno_such_module\nThing\n.")
+        decoder.callback("os.system", "on_failure", "f")
+    assert "its on_failure callback cannot be called: the function 'os.system' is not registered" in str(caught.value)
+    assert caught.value.function == "f"
 
 
 class _Odd:

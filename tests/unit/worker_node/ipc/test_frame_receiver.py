@@ -12,8 +12,8 @@ from worker_node.ipc.protocol import Task, pack
 
 def test_tasks_are_the_same_after_the_transfer(sockets: SocketPair) -> None:
     tasks = [
-        Task(sequence=1, job_id="a", data=b"\x00\xff" * 300_000, from_http=True, unsupported=None),
-        Task(sequence=2, job_id="b", data=b"", from_http=False, unsupported="webhooks"),
+        Task(sequence=1, job_id="a", data=b"\x00\xff" * 300_000, from_http=True),
+        Task(sequence=2, job_id="b", data=b"", from_http=False),
     ]
     sender = threading.Thread(target=sockets[0].sendall, args=(pack(tasks),))
     sender.start()
