@@ -27,6 +27,7 @@ from worker_node.agent import Agent
 from worker_node.functions import HTTP_ALLOW
 from worker_node.job_environment import job_environment, kept_from_jobs, parse_names
 from worker_node.job_limits import LimitTable
+from worker_node.job_user import JobUser, find_job_user
 from worker_node.priority import agent_niceness, lower_priority
 from worker_node.redaction import Redaction
 from worker_node.settings import WorkerOptions, WorkerSettings, config_option, parse_options, read_settings
@@ -56,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if settings.http_allow:
         os.environ[HTTP_ALLOW] = settings.http_allow  # For executors, which inherit it, also if a file has set it.
     options = parse_options(arguments, settings)
+    try:
+        user = find_job_user(settings.executor_user)
+    except ValueError as error:
+        exit_with_usage_error(f"WORKMANAGER_EXECUTOR_USER: {error}")
     lower_priority(agent_niceness(settings.nice))
     keep_memory_private()  # Later than the priority, which needs a file of /proc/self that must be opened before.
     functions = FunctionRegistry.load(settings.functions)
@@ -64,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _tell_kept_variables(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_run(settings, options, functions))
+            runner.run(_run(settings, options, functions, user))
         except StartupError as error:
             exit_with_usage_error(str(error))
 
@@ -75,7 +80,7 @@ def _tell_kept_variables(settings: WorkerSettings) -> None:
         log.info("event=variables_kept_from_jobs setting=WORKMANAGER_JOB_ENVIRONMENT names=%s", ",".join(kept))
 
 
-async def _run(settings: WorkerSettings, options: WorkerOptions, functions: FunctionRegistry) -> None:
+async def _run(settings: WorkerSettings, options: WorkerOptions, functions: FunctionRegistry, user: JobUser) -> None:
     stops = listen_for_stop(settings.drain_grace_seconds, options.parent_fd)
     first_stop = asyncio.create_task(stops.get())
     dead_man_switch = DeadManSwitch(settings.manager_timeout_seconds) if options.owns_instance else None
@@ -87,7 +92,7 @@ async def _run(settings: WorkerSettings, options: WorkerOptions, functions: Func
         connecting.cancel()
         return
     shards = connecting.result()
-    agent = _new_agent(shards, settings, options, functions)
+    agent = _new_agent(shards, settings, options, functions, user)
     relax_garbage_collection()
     watchers: list[Coroutine[Any, Any, None]] = [_drain_on_stop(agent, first_stop, stops)]
     if dead_man_switch is not None:
@@ -110,7 +115,9 @@ async def _connect(redis_url: str) -> Shards:
         raise StartupError(f"--redis-url: {error}") from error
 
 
-def _new_agent(shards: Shards, settings: WorkerSettings, options: WorkerOptions, functions: FunctionRegistry) -> Agent:
+def _new_agent(
+    shards: Shards, settings: WorkerSettings, options: WorkerOptions, functions: FunctionRegistry, user: JobUser
+) -> Agent:
     return Agent(
         shards,
         WorkerRecord(
@@ -137,6 +144,7 @@ def _new_agent(shards: Shards, settings: WorkerSettings, options: WorkerOptions,
             log_level=settings.job_log_level,
             measures_output=_keep_output(settings) != "none",
             redaction=Redaction(settings.log_redact),
+            user=user,
         ),
         limits=RecyclingLimits(settings.executor_max_jobs, settings.executor_max_growth_mib * MIB),
         functions=functions,

@@ -39,6 +39,7 @@ class WorkerSettings(QueueSettings):
         nice: CPU niceness of executor processes, see `worker_node/priority.py`.
         http_allow: what the function `http` may call besides public addresses. It is only checked here: the function
             reads the variable itself.
+        executor_user: the user as whom executors run, '' for the agent's own, see `worker_node/job_user.py`.
         job_environment: which environment variables of the agent jobs see, see `worker_node/job_environment.py`.
         job_limits: what a job may use, see `worker_node/job_limits.py`.
         isolation: `job` runs each job in a process of its own, a fork of its executor; otherwise only those that ask
@@ -56,6 +57,7 @@ class WorkerSettings(QueueSettings):
     manager_timeout_seconds: float = Field(default=900.0, gt=0.0)
     nice: int = Field(default=0, ge=0, le=19)
     http_allow: Annotated[str, AfterValidator(_checked_allow_list)] = ""
+    executor_user: str = ""
     job_environment: str = ""
     job_limits: Annotated[str, AfterValidator(_checked_limits)] = ""
     isolation: Literal["none", "job"] = "none"

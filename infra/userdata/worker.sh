@@ -39,6 +39,7 @@ rm -rf "$work"
 say runtime_ready
 
 ensure_user workmanager
+ensure_user workmanager-jobs
 install -d -m 0755 /etc/workmanager
 if [ -n "$CA_CERTIFICATE" ]; then
     echo "$CA_CERTIFICATE" >/etc/workmanager/ca.pem

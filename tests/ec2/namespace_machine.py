@@ -70,6 +70,9 @@ class NamespaceMachine:
         connect_instance(self._process.pid, spec.address, self._link)
         with in_network_of(self._process.pid):
             subprocess.run(["ip", "address", "add", "169.254.169.254/32", "dev", "lo"], check=True)
+            # On EC2 it is not the instance's own address: rules of the instance come before it.
+            subprocess.run(["ip", "rule", "add", "priority", "1000", "lookup", "local"], check=True)
+            subprocess.run(["ip", "rule", "delete", "priority", "0"], check=True)
             self.metadata = MetadataService(spec.metadata, token_required=spec.token_required)
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")

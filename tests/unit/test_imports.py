@@ -60,7 +60,8 @@ ROOMS = {
         *("simulation", "simulate"),
     ),
     "worker_node": (
-        *("functions", "priority", "job_limits", "job_environment", "redaction", "settings", "ipc", "executor"),
+        *("functions", "priority", "job_limits", "job_environment", "job_user", "redaction", "settings", "ipc"),
+        "executor",
         *("shard_loops", "shutdown", "slots", "stopped_callbacks", "jobs_in_hand", "agent", "__main__"),
     ),
     "outgoing": ("addresses", "allow_list", "guard", "resolve", "client", "async_client", "answer", "exchange"),

@@ -17,6 +17,7 @@ from worker_node.ipc.protocol import MAX_QUERY_BYTES, MAX_REPORT_BYTES, Task, pa
 from worker_node.ipc.status_page import StatusPage, WithdrawalPage
 from worker_node.job_environment import job_environment
 from worker_node.job_limits import NO_LIMIT_TABLE, LimitTable
+from worker_node.job_user import OWN_USER, JobUser
 from worker_node.redaction import Redaction
 from worker_node.slots.executor_output import ExecutorOutput
 
@@ -42,6 +43,7 @@ class ExecutorOptions:
         log_level: of `logging` if jobs do not configure it.
         measures_output: whether reports tell where the output of their jobs is.
         redaction: replaces secrets in what jobs print.
+        user: as whom executors run.
     """
 
     functions: tuple[str, ...]
@@ -55,6 +57,7 @@ class ExecutorOptions:
     log_level: str = "INFO"
     measures_output: bool = True
     redaction: Redaction = field(default_factory=Redaction)
+    user: JobUser = OWN_USER
 
 
 class ExecutorProcess:
@@ -123,6 +126,7 @@ class ExecutorProcess:
             report_buffer_bytes = executors_jobs.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
             fds = (executors_jobs.fileno(), executors_queries.fileno(), status.fd, withdrawals.fd)
             process = await asyncio.create_subprocess_exec(
+                *options.user.command,
                 *_command_line(options, *fds),
                 stdin=DEVNULL,
                 stdout=output.write_fds[0],
@@ -130,7 +134,7 @@ class ExecutorProcess:
                 pass_fds=fds,
                 # In its own session, the terminal's Ctrl-C does not reach it, and killing it kills the job's children.
                 start_new_session=True,
-                env=job_environment(os.environ, options.variables),
+                env={**job_environment(os.environ, options.variables), **dict(options.user.environment)},
             )
             started = cls(
                 process,

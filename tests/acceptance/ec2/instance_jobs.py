@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pwd
 import socket
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ def work(directory: str, name: str, seconds: float) -> str:
 
 
 def look_for_secrets() -> dict[str, str]:
-    """Return what came of reading where the instance's secrets are, and this process's environment variables."""
+    """Return this process's environment variables, what it may do, and what came of reading the instance's secrets."""
     found = dict(os.environ)
     for path in (f"/proc/{os.getppid()}/environ", f"/proc/{os.getppid()}/mem", "/etc/workmanager/worker.env"):
         try:
@@ -36,4 +37,17 @@ def look_for_secrets() -> dict[str, str]:
                 found[Path(path).name] = "opened"
         except OSError as error:
             found[Path(path).name] = type(error).__name__
+    try:
+        os.kill(os.getppid(), 0)
+        found["kill"] = "sent"
+    except OSError as error:
+        found["kill"] = type(error).__name__
+    try:
+        socket.create_connection(("169.254.169.254", 80), timeout=5).close()
+        found["metadata"] = "connected"
+    except OSError as error:
+        found["metadata"] = type(error).__name__
+    rights = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("Cap")]
+    found["rights"] = " ".join(sorted({line.split()[1] for line in rights if not line.startswith("CapBnd")}))
+    found["user"] = pwd.getpwuid(os.getuid()).pw_name
     return found

@@ -36,7 +36,10 @@ def test_a_worker_runs_its_first_job_soon_after_boot_without_a_package_index(sta
 
 
 def test_workers_take_the_deployments_settings_and_jobs_find_no_secret(start_system: StartSystem) -> None:
-    """Jobs of queues that are not served wait. They see the variables that are named, and no file with secrets."""
+    """Jobs of queues that are not served wait. They see the variables that are named, and no file with secrets.
+
+    They run as a user without rights, who cannot end the agent, and whom the metadata service does not hear.
+    """
     queues = ("high", "low")
     system = start_system(MAX_WORKERS="1", QUEUES=",".join(queues), JOB_ENVIRONMENT="INSTANCE_ID")
     with Client(system.managers[0].url) as client:
@@ -47,6 +50,8 @@ def test_workers_take_the_deployments_settings_and_jobs_find_no_secret(start_sys
         found = client.job(client.submit(LOOK_FOR_SECRETS, queue="low"), wait_seconds=55)["result"]
         (worker,) = system.get_json("/workers")["workers"]
         assert [found[name] for name in ("environ", "mem", "worker.env")] == ["PermissionError"] * 3
+        assert (found["user"], found["USER"], found["rights"]) == ("workmanager-jobs", "workmanager-jobs", "0" * 16)
+        assert (found["kill"], found["metadata"]) == ("PermissionError", "PermissionError")
         assert found["INSTANCE_ID"] == worker["instance_id"]
         assert [name for name in found if name.startswith("WORKMANAGER_") or name == "CLUSTER_NAME"] == []
         assert worker["queues"] == list(queues)

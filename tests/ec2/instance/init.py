@@ -3,8 +3,8 @@
 It runs the user data, then the units that `systemctl` requests. On SIGTERM or `shutdown` it stops the units in reverse
 order and exits, which ends every process of the instance. Supported in [Service]: Type simple, exec, notify and
 oneshot, ExecStartPre, ExecStart, ExecStop, ExecStopPost, Environment, EnvironmentFile, WorkingDirectory, User, Restart,
-RestartSec, RestartPreventExitStatus, TimeoutStopSec, KillSignal, KillMode; and template units (`name@instance`). All
-output goes to the console.
+RestartSec, RestartPreventExitStatus, TimeoutStopSec, KillSignal, KillMode, AmbientCapabilities; and template units
+(`name@instance`). All output goes to the console.
 """
 
 import json
@@ -101,13 +101,17 @@ class Unit:
     def _open(self, line: str, environ: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
         command = line.lstrip("-+!@:")
         as_root = "+" in line[: len(line) - len(command)]
+        user = "" if as_root else self._one("User", "")
+        capabilities = ",".join(["-all", *(f"+{name[4:].lower()}" for name in self._words("AmbientCapabilities"))])
+        become = ["setpriv", "--reuid", user, "--regid", user, "--init-groups"] if user else []
+        if user:
+            become += ["--inh-caps", capabilities, "--ambient-caps", capabilities]
         return subprocess.Popen(
-            ["/bin/bash", "-c", f"exec {command}"],
+            [*become, "/bin/bash", "-c", f"exec {command}"],
             env={**self._environ(), **(environ or {})},
             cwd=self._one("WorkingDirectory", "/"),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
-            user=None if as_root else self._one("User", "") or None,
         )
 
     def _environ(self) -> dict[str, str]:
@@ -123,6 +127,9 @@ class Unit:
 
     def _lines(self, key: str) -> list[str]:
         return self.settings.get(key, [])
+
+    def _words(self, key: str) -> list[str]:
+        return " ".join(self._lines(key)).split()
 
     def _one(self, key: str, default: str) -> str:
         return self._lines(key)[-1] if self._lines(key) else default
