@@ -41,7 +41,7 @@ MANAGER_SCRIPTS = (
     *("create_operation", "claim_operation", "save_operation", "cancel_operation"),
     *("save_schedule", "fire_schedule"),
     *("change_workflow", "wait_again", "save_limit", "sweep_limits", "count_limited", "count_queues"),
-    *("claim_callbacks", "report_callbacks", "retry_callbacks"),
+    *("claim_callbacks", "report_callbacks", "retry_callbacks", "watch_changes"),
     *("acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),
     *("fence_worker", "hold_workers", "release_workers"),
 )
@@ -93,8 +93,8 @@ def roles(prefix: str = CLUSTER_PREFIX) -> Mapping[str, Role]:
             }
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"}
             | {"scan", "zcount", "zscore"}
-            # `audit.py`: the audit stream is read and trimmed.
-            | {"xtrim", "xrange", "xlen"},
+            # `audit.py`: the audit stream is read and trimmed. `inspection/changes.py` waits for changes of jobs.
+            | {"xtrim", "xrange", "xlen", "xread"},
             keys=(f"~{prefix}", f"~{prefix}:*", f"~{keys.LAYOUT}", f"~{keys.LAYOUT_MARK}"),
             channels=(f"&{keys.pubsub(prefix, '*')}",),
         ),
@@ -151,11 +151,11 @@ def _worker_keys(prefix: str) -> tuple[str, ...]:
         *(keys.counter(prefix, what) for what in ("finished", "failed", "stopped", "seconds")),
         *(keys.callback(prefix, "*"), keys.callbacks(prefix, "waiting"), keys.callback_hosts(prefix)),
         *(keys.callback_lane(prefix, "*"), keys.callbacks_in_flight(prefix, "*"), keys.callback_host(prefix, "*")),
-        keys.callback_counts(prefix),
+        *(keys.callback_counts(prefix), keys.changes(prefix)),
     )
     read = (
         *(keys.suspended(prefix), keys.paused(prefix), keys.manager_heartbeat(prefix), keys.fence(prefix, "*")),
-        keys.LAYOUT,
+        *(keys.watched(prefix), keys.LAYOUT),
     )
     return (*(f"~{key}" for key in written), *(f"%R~{key}" for key in read))
 

@@ -189,6 +189,16 @@ def log(prefix: str, job_id: str) -> str:
     return f"{prefix}:wm:log:{job_id}"
 
 
+def changes(prefix: str) -> str:
+    """Stream of what changes in jobs, the last entries; written while `watched` is there."""
+    return f"{prefix}:wm:changes"
+
+
+def watched(prefix: str) -> str:
+    """Mark that a manager watches what changes in jobs."""
+    return f"{prefix}:wm:watched"
+
+
 def lane(prefix: str, queue_name: str, name: str) -> str:
     """List of the jobs of a queue that have the same limits and fair key; the head is next."""
     return f"{prefix}:wm:lane:{queue_name}:{name}"

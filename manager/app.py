@@ -36,6 +36,7 @@ from manager.routes.batch import BatchRoute
 from manager.routes.callbacks import CallbackRoutes
 from manager.routes.documentation import DocumentationRoutes
 from manager.routes.enqueue import EnqueueRoute
+from manager.routes.events import EventRoutes
 from manager.routes.explain import ExplainRoute
 from manager.routes.health import HealthRoutes
 from manager.routes.job_events import JobEventRoutes
@@ -167,6 +168,7 @@ def _build_api(
     api.include_router(SubmitRoute(queue, job_factory, metrics).router())
     api.include_router(routes.jobs.router())
     api.include_router(JobEventRoutes(queue, key_table, metrics).router())
+    api.include_router(EventRoutes(queue, key_table, metrics).router())
     api.include_router(routes.explain.router())
     api.include_router(routes.workflows.router())
     api.include_router(routes.callbacks.router())

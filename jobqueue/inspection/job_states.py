@@ -1,14 +1,12 @@
 """Single fields of jobs' records: queue, status, progress. Cheap, so that many can be asked for, and often."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jobqueue import keys
-from jobqueue.lifecycle.notes import told_progress
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
-from jobqueue.stored_values import name_of, text_of
+from jobqueue.stored_values import integer_of, name_of, text_of
 
 
 async def read_queues(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
@@ -22,23 +20,34 @@ async def read_queues(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """What changes while a job runs; the status is '' and the queue None if there is no such job."""
+    """What changes while a job runs.
+
+    Attributes:
+        status: '' if there is no such job.
+        queue: None if there is no such job.
+        progress: how far it is, as JSON; b'' if it has not told that.
+        lines: how many lines it has logged.
+    """
 
     status: str
     queue: str | None
-    progress: Mapping[str, Any] | None
+    progress: bytes
+    lines: int
 
 
-async def read_progress(shard: Shard, job_id: str) -> JobState:
-    """Return how far a job is.
+async def read_states(shard: Shard, job_ids: Sequence[str]) -> list[JobState]:
+    """Return how far jobs of one shard are.
 
     Raises:
         ShardUnavailable: the master is unavailable.
     """
-    key = keys.job(shard.prefix, job_id)
-    (found,) = await shard.execute(("HMGET", key, "status", "origin", "wm_progress"), tolerate_wrong_types=True)
-    status, queue, progress = found or (None, None, None)
-    return JobState(text_of(status or b""), None if queue is None else name_of(queue), told_progress(progress))
+    fields = ("status", "origin", "wm_progress", "wm_log_lines")
+    commands = [("HMGET", keys.job(shard.prefix, job_id), *fields) for job_id in job_ids]
+    answers = await shard.execute(*commands, tolerate_wrong_types=True) if commands else []
+    return [
+        JobState(text_of(status or b""), None if queue is None else name_of(queue), progress or b"", integer_of(lines))
+        for status, queue, progress, lines in (answer or (None, None, None, None) for answer in answers)
+    ]
 
 
 async def read_statuses(shard: Shard, job_ids: Sequence[str]) -> list[str | None]:

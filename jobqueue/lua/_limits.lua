@@ -9,6 +9,7 @@
 --   <prefix>:wm:limit-blocked:<key>    set: `lane queue` of lanes that wait for a place of it
 --   <prefix>:wm:limits                 sorted set: keys of all limits; score: when a job was last taken under it
 -- A lane that has jobs stands in the ring, in `later`, or is blocked by one limit. Needs _push and _clock.
+-- include: _changes
 local LIMIT_SECONDS = 604800
 local MAX_SKIPPED_LANES, MAX_DROPPED_JOBS = 16, 200
 
@@ -109,9 +110,11 @@ local function queue_job(id, key, queue, at_front, iso)
   if lane then
     leave_limits(id, limits)
     redis.call('HSET', key, 'status', 'deferred', 'enqueued_at', iso, 'wm_in_lane', '1')
+    note_change(id, key, 'deferred')
     enter_lane(queue, lane, {id}, at_front)
   else
     redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
+    note_change(id, key, 'queued')
     push(queue, {id}, at_front)
   end
 end

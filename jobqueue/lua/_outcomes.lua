@@ -1,5 +1,6 @@
 -- How jobs end: what finish, fail, release, cancel and the reapers write in common.
 -- include: _ends
+-- include: _changes
 
 -- is_leased_by(key, token): whether a record is the one that the lease with this token was made for. An id can be used
 -- again while a run of the deleted job with that id still goes on, by programs that run none of these scripts. The end
@@ -99,6 +100,7 @@ local function record_failure(id, key, queue, failure)
   local score = '+inf'
   if failure.ttl >= 0 then score = math.floor(failure.now) + failure.ttl end
   redis.call('ZADD', prefix .. ':failed:' .. queue, score, id)
+  note_change(id, key, failure.status)
   local at_end, webhooks = unpack(redis.call('HMGET', key, 'wm_at_end', 'webhooks'))
   end_job(id, key, at_end, failure.status, failure.iso)
   if webhooks and webhooks ~= '' then
@@ -115,5 +117,6 @@ local function record_cancellation(id, key, queue, ttl, now, iso)
   -- Results of earlier runs.
   set_ttl(prefix .. ':results:' .. id, ttl)
   set_dependencies_ttl(id, key, ttl)
+  note_change(id, key, 'canceled')
   end_job(id, key, redis.call('HGET', key, 'wm_at_end'), 'canceled', iso)
 end

@@ -1,5 +1,6 @@
 -- Rate limits of plain RQ jobs (rq.rate_limit). A key has so many places for jobs that are queued or run, of all queues:
 -- <prefix>:rl:<key>:allowed holds their ids. Other jobs of the key wait in <prefix>:rl:<key>:rate_limited. Needs _push.
+-- include: _changes
 
 -- fill_places(limit_key, now, iso): queues jobs that wait while there are free places, the oldest first.
 local function fill_places(limit_key, now, iso)
@@ -14,6 +15,7 @@ local function fill_places(limit_key, now, iso)
     if fields[1] and fields[2] == 'rate_limited' then
       redis.call('ZADD', limit .. ':allowed', math.floor(now), id)
       redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
+      note_change(id, key, 'queued')
       push(fields[1], {id}, fields[3] == '1')
     end
   end
@@ -36,6 +38,7 @@ local function wait_for_place(id, key, limit_key, now, iso)
   redis.call('SADD', prefix .. ':rl-keys', limit_key)
   if concurrency then redis.call('HSET', limit, 'concurrency', concurrency) end
   redis.call('HSET', key, 'status', 'rate_limited')
+  note_change(id, key, 'rate_limited')
   redis.call('ZADD', limit .. ':rate_limited', now, id)
   fill_places(limit_key, now, iso)
 end

@@ -49,6 +49,7 @@ local function restore_status(id, queue, registry)
   if not is_overwritten(id, queue) then return false end
   if registry == 'scheduled' or registry == 'deferred' then
     redis.call('HSET', key, 'status', registry)
+    note_change(id, key, registry)
     return true
   end
   local ended_ms, worker, kind = nil, nil, nil
@@ -67,6 +68,7 @@ local function restore_status(id, queue, registry)
   -- '3' is RQ's Result.Type.STOPPED.
   local stopped = registry == 'failed' and (cancelled or reason == '' or kind == '3')
   redis.call('HSET', key, 'status', stopped and 'stopped' or registry, 'ended_at', iso_of(ended_ms))
+  note_change(id, key, stopped and 'stopped' or registry)
   if worker then redis.call('HSET', key, 'worker_name', worker) end
   return true
 end

@@ -5,6 +5,7 @@
 local function retry(id, key, queue, interval, at_front, now, iso)
   if interval > 0 then
     redis.call('HSET', key, 'status', 'scheduled')
+    note_change(id, key, 'scheduled')
     leave_limits(id, redis.call('HGET', key, 'wm_limits'))
     redis.call('ZADD', prefix .. ':scheduled:' .. queue, math.ceil(now + interval), id)
     redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue)

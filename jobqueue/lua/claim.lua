@@ -21,6 +21,7 @@ local prefix = KEYS[1]
 -- include: _turns
 -- include: _ends
 -- include: _take_limited
+-- include: _changes
 local now, iso, worker, token = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local lease, wanted = tonumber(ARGV[5]), tonumber(ARGV[6])
 local default_result_ttl, default_failure_ttl, max_bytes = ARGV[7], ARGV[8], tonumber(ARGV[9])
@@ -69,6 +70,7 @@ local function reject(id, key, queue, fields, reason)
   if fields then
     redis.call('HSET', key, 'status', 'failed', 'ended_at', iso, 'wm_reason', 'rejected', 'wm_note', reason)
     redis.call('EXPIRE', key, default_failure_ttl)
+    note_change(id, key, 'failed')
     end_job(id, key, redis.call('HGET', key, 'wm_at_end'), 'failed', iso)
     note_parents({id}, 'failed')
   end
@@ -94,7 +96,9 @@ if repeated[1] == token then
 end
 local is_paused = {}
 local stops = {prefix .. ':suspended', prefix .. ':wm:closed:' .. worker}
-if redis.call('EXISTS', prefix .. ':wm:paused', unpack(stops)) > 0 then
+if redis.call('EXISTS', prefix .. ':wm:paused', prefix .. ':wm:watched', unpack(stops)) == 0 then
+  is_watched = false
+else
   -- All workers are suspended (`rq suspend`), or this worker is fenced (fence_worker.lua).
   if redis.call('EXISTS', unpack(stops)) > 0 then return jobs end
   for _, queue in ipairs(redis.pcall('HKEYS', prefix .. ':wm:paused')) do is_paused[queue] = true end
@@ -167,6 +171,7 @@ local function lease_job(id, queue, started)
   else
     raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_lease', token)
   end
+  note_change(id, key, 'started')
   jobs[#jobs + 1] = row
   -- RQ fails every entry of this registry whose score has passed. So the lease is kept elsewhere, and the score lies
   -- far beyond it.

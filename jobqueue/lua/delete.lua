@@ -11,6 +11,7 @@ local prefix = KEYS[1]
 -- include: _places
 -- include: _ends
 -- include: _groups
+-- include: _changes
 local now, iso = clock(ARGV[1]), ARGV[2]
 local REGISTRIES = {'finished', 'failed', 'canceled', 'scheduled', 'deferred', 'ready'}
 local AWAY = {scheduled = true, deferred = true, created = true, rate_limited = true, ready_to_enqueue = true,
@@ -33,6 +34,7 @@ for i = 3, #ARGV, 2 do
     redis.call('ZREM', prefix .. ':wm:feed', id)
     redis.call('ZREM', prefix .. ':wm:feed:leases', id)
     redis.call('HDEL', prefix .. ':wm:feed:places', id)
+    note_change(id, key, 'deleted')
     end_job(id, key, call_own('HGET', key, 'wm_at_end'), 'deleted', iso)
     redis.call('DEL', key, prefix .. ':results:' .. id, key .. ':dependents', prefix .. ':job::' .. id .. ':dependencies',
       prefix .. ':wm:parents:' .. id, prefix .. ':wm:log:' .. id)

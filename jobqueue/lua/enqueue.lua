@@ -17,6 +17,7 @@ local prefix = KEYS[1]
 -- include: _push
 -- include: _limits
 -- include: _labels
+-- include: _changes
 
 -- Fields that change during a job's life: two submissions are the same whatever these say.
 local VOLATILE = {created_at = true, enqueued_at = true, status = true, retries_left = true, meta = true}
@@ -57,6 +58,9 @@ for number = 1, math.min(tonumber(ARGV[2]), #ARGV) do
   -- They stand first.
   local shared = groups[number].shared
   if shared[1] == 'wm_labels' then groups[number].labels = cjson.decode(shared[2]) end
+  for i = 1, #shared, 2 do
+    if shared[i] == 'status' then groups[number].status = shared[i + 1] end
+  end
   at = at + 7 + field_count * 2
 end
 
@@ -132,6 +136,7 @@ for i = at, #ARGV, stride do
     if unique then redis.call('SET', unique, id, 'PX', group.within) end
     place(group, id)
     if group.labels then add_labels(id, group.labels, clock(ARGV[1])) end
+    note_change(id, key, group.status)
     answers[#answers + 1] = 1
   end
 end

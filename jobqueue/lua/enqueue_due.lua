@@ -45,6 +45,7 @@ for _, id in ipairs(ids) do
       queue_job(id, key, queue, at_front, iso)
     else
       redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
+      note_change(id, key, 'queued')
       local target = at_front and front or back
       target[#target + 1] = id
     end

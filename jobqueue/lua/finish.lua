@@ -15,6 +15,7 @@ local prefix = KEYS[1]
 -- include: _outcomes
 -- include: _retention
 -- include: _rq_jobs
+-- include: _changes
 local now, iso, worker = clock(ARGV[1]), ARGV[2], ARGV[3]
 local leases = prefix .. ':wm:leases'
 
@@ -90,6 +91,7 @@ while at <= #ARGV do
           feed_ids[place] = id
         end
       end
+      note_change(id, key, 'finished')
       end_job(id, key, record[2], 'finished', iso, ARGV[at_job + 1])
       local runs_again = features ~= '' and finish_rq_job(id, key, queue, features, ttl, now, iso)
       if ttl == 0 and not runs_again then forgotten[#forgotten + 1] = id end

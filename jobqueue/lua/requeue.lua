@@ -37,6 +37,7 @@ for i = 3, #ARGV, 2 do
     local waits = status == 'canceled' and redis.call('EXISTS', prefix .. ':wm:parents:' .. id) == 1
     if waits then
       redis.call('HSET', key, 'status', 'deferred')
+      note_change(id, key, 'deferred')
       redis.call('PERSIST', prefix .. ':wm:parents:' .. id)
       redis.call('ZADD', prefix .. ':deferred:' .. queue, '+inf', id)
       redis.call('ZADD', prefix .. ':wm:registering', now, id)

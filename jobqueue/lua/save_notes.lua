@@ -7,6 +7,7 @@
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _outcomes
+-- include: _changes
 local most, head, ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local refused, at = 0, 4
 -- The first write must be a removal, so that the script also runs when Redis' memory is full.
@@ -35,6 +36,8 @@ while at <= #ARGV do
       end
       redis.call('EXPIRE', log, ttl)
     end
+    -- The lines themselves are read by those who watch this job.
+    if has_watchers() then write_change(id, 'progress', progress, 'lines', lines) end
   end
   at = at + 5 + lines * 3
 end

@@ -8,6 +8,7 @@
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
+-- include: _changes
 local now, id = clock(ARGV[1]), ARGV[2]
 local key, parents = prefix .. ':job:' .. id, prefix .. ':wm:parents:' .. id
 local ENDED = {finished = true, failed = true, stopped = true, canceled = true}
@@ -20,6 +21,7 @@ redis.call('ZREM', prefix .. ':wm:feed', id)
 redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'wm_failed_parent', 'wm_lease', 'ended_at',
   'exc_info')
 redis.call('HSET', key, 'status', 'deferred')
+note_change(id, key, 'deferred')
 redis.call('PERSIST', key)
 redis.call('PERSIST', prefix .. ':results:' .. id)
 redis.call('DEL', parents)

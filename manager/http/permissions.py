@@ -41,6 +41,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/jobs/{job_id}/explain"): Rule(JOBS_READ, filters=True),
     ("GET", "/jobs/{job_id}/logs"): Rule(JOBS_READ, filters=True),
     ("GET", "/jobs/{job_id}/events"): Rule(JOBS_READ, filters=True),
+    ("GET", "/events"): Rule(JOBS_READ, filters=True),
     ("POST", "/jobs/{job_id}/cancel"): Rule(JOBS_WRITE, filters=True),
     ("POST", "/jobs/{job_id}/requeue"): Rule(JOBS_WRITE, filters=True),
     ("DELETE", "/jobs/{job_id}"): Rule(JOBS_WRITE, filters=True),

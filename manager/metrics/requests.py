@@ -4,6 +4,8 @@ Hot path (`Metrics.observe`): see benchmarks/README.md#http_enqueue.
 """
 
 from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -42,6 +44,15 @@ class Metrics:
             tally = self._tallies[key] = _Tally()
         tally.seconds += seconds
         tally.by_bucket[bisect_left(DURATION_BUCKETS, seconds)] += 1
+
+    @contextmanager
+    def open_stream(self) -> Iterator[None]:
+        """Count a stream while the context lasts."""
+        self.streams += 1
+        try:
+            yield
+        finally:
+            self.streams -= 1
 
     def show(self, shown: Exposition) -> None:
         """Add all of them."""

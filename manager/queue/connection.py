@@ -106,7 +106,11 @@ class QueueConnection:
     async def _run(self) -> None:
         try:
             shards = await Shards.connect_with_retries(self._topology)
-            self._service = QueueService(shards, self._managed_queues, launches_workers=self._launches_workers)
+            self._service = QueueService(
+                *(shards, self._managed_queues),
+                launches_workers=self._launches_workers,
+                closing=self.closing,
+            )
             log.info("event=queue_connected shards=%d", len(shards))
             await self._on_connected(shards)
             maintenance = Maintenance(

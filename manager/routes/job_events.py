@@ -1,42 +1,51 @@
 """`/jobs/{id}/events`: a job's life as it happens, as server-sent events."""
 
-import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.inspection.job_states import read_progress, read_queues
-from jobqueue.lifecycle.notes import read_log
+from jobqueue.inspection.changes import Change
+from jobqueue.inspection.job_states import read_queues, read_states
+from jobqueue.lifecycle.notes import read_log, told_progress
 from jobqueue.model import is_over
 from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from manager.api_keys.table import KeyTable
+from manager.events.job_watches import JobWatch
 from manager.http.asgi import HEAD, Scope
 from manager.http.authentication import caller_of, check_again
-from manager.http.problems import NO_SUCH_JOB, TOO_MANY_STREAMS, Problem
+from manager.http.problems import NO_SUCH_JOB, Problem
 from manager.http.query_parameters import Number, Query
-from manager.http.server_sent_events import HEADERS, MAX_STREAM_SECONDS, MEDIA_TYPE, PING_SECONDS, event
+from manager.http.server_sent_events import (
+    CHECK_SECONDS,
+    HEADERS,
+    MAX_STREAM_SECONDS,
+    MAX_STREAMS,
+    MEDIA_TYPE,
+    PING_SECONDS,
+    RETRY,
+    event,
+    ping,
+    too_many_streams,
+)
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.schemas.documents import log_line_document
 from manager.schemas.openapi import JOB_ID, problem_responses
 from manager.schemas.submission import ID_PATTERN
 
-POLL_SECONDS = 0.5
-"""How often a stream looks; workers write no more often."""
-MAX_STREAMS = 500
-"""At one manager: each asks Redis twice a second."""
+RETRY_SECONDS = 0.5
+"""Pause before a shard that did not answer is asked again."""
 LINES_PER_READ = 500
 
 QUERY = Query(
     Number("wait", "Seconds after which the stream ends, to be opened again", 0, MAX_STREAM_SECONDS, default=900)
 )
-_DESCRIPTION = "Events `status`, `progress`, `log` and `end`, each with JSON as its data"
 _JOB_ID = re.compile(ID_PATTERN)
 _LINE_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
 
@@ -80,62 +89,113 @@ class JobEventRoutes:
         """
         seconds = QUERY.parse(request.scope["query_string"])["wait"]
         job_id, caller = str(request.path_params["job_id"]), caller_of(request.scope)
-        shard = await find_shard(self._queue.service.shards, job_id) if _JOB_ID.fullmatch(job_id) else None
+        service = self._queue.service
+        shard = await find_shard(service.shards, job_id) if _JOB_ID.fullmatch(job_id) else None
         (queue,) = (None,) if shard is None else await read_queues(shard, [job_id])
         if shard is None or queue is None or not caller.sees(queue):
             raise Problem(NO_SUCH_JOB, f"there is no job with the id {job_id[:80]!r}")
         if HEAD in request.scope:
             return Response(headers=HEADERS, media_type=MEDIA_TYPE)
         if self._metrics.streams >= MAX_STREAMS:
-            detail = f"this manager has {MAX_STREAMS} open streams: use another manager, or GET /jobs/{{id}}?wait="
-            raise Problem(TOO_MANY_STREAMS, detail, headers={"Retry-After": "5"})
+            raise too_many_streams()
         last_id = request.headers.get("last-event-id", "")
-        after = last_id if _LINE_ID.fullmatch(last_id) else ""
-        events = self._events(shard, job_id, queue, after, seconds, request.scope)
+        story = JobStory(shard, job_id, queue, last_id if _LINE_ID.fullmatch(last_id) else "")
+        events = self._events(story, time.monotonic() + seconds, request.scope)
         return StreamingResponse(events, headers=HEADERS, media_type=MEDIA_TYPE)
 
-    async def _events(
-        self, shard: Shard, job_id: str, queue: str, after: str, seconds: float, scope: Scope
-    ) -> AsyncIterator[bytes]:
-        self._metrics.streams += 1
-        closing = asyncio.create_task(self._queue.closing.wait())
-        said_at = time.monotonic()
-        end = said_at + seconds
-        told: dict[str, Any] = {}
-        try:
-            yield b"retry: 2000\n\n"
-            is_first = True
-            while (is_first or time.monotonic() < end) and not closing.done():
-                is_first = False
-                check_again(self._key_table, scope)
+    async def _events(self, story: "JobStory", end: float, scope: Scope) -> AsyncIterator[bytes]:
+        changes = self._queue.service.changes
+        with self._metrics.open_stream(), changes.watch_job(story.shard, story.job_id) as watch:
+            yield RETRY
+            await changes.ready(story.shard)
+            said_at = time.monotonic()
+            while not watch.is_over:
                 try:
-                    state = await read_progress(shard, job_id)
-                    page = await read_log(shard, job_id, after, LINES_PER_READ)
+                    check_again(self._key_table, scope)
+                except Problem:
+                    return  # The key has ended.
+                try:
+                    async for piece in story.tell(watch):
+                        yield piece
+                        said_at = time.monotonic()
                 except ShardUnavailable:
-                    await asyncio.wait({closing}, timeout=POLL_SECONDS)
-                    continue
-                if state.queue != queue:
-                    # Its id may have been used again, for a job of another queue.
-                    yield event("end", {"id": job_id, "status": "deleted"})
+                    watch.look()
+                    await watch.pause(RETRY_SECONDS)
+                now = time.monotonic()
+                if story.has_ended or now >= end:
                     return
-                changes = [("status", {"id": job_id, "status": state.status}), ("progress", state.progress)]
-                for name, value in changes:
-                    if value is not None and told.get(name) != value:
-                        told[name], said_at = value, time.monotonic()
-                        yield event(name, value)
-                for line in page.lines:
-                    after, said_at = line.id, time.monotonic()
-                    yield event("log", log_line_document(line), line.id)
-                if not page.lines and is_over(state.status):
-                    yield event("end", {"id": job_id, "status": state.status})
-                    return
-                if time.monotonic() - said_at >= PING_SECONDS:
-                    said_at = time.monotonic()
-                    yield b": ping\n\n"
-                if len(page.lines) < LINES_PER_READ:
-                    await asyncio.wait({closing}, timeout=POLL_SECONDS)
-        except Problem:
-            return  # The key has ended.
-        finally:
-            self._metrics.streams -= 1
-            closing.cancel()
+                if now - said_at >= PING_SECONDS:
+                    said_at = now
+                    yield ping()
+                await watch.wait(min(CHECK_SECONDS, end - now))
+
+
+class JobStory:
+    """What one stream tells of its job.
+
+    Args:
+        after: id of the line of its log after which to begin; '' for the first.
+
+    Attributes:
+        has_ended: there is nothing more to tell.
+    """
+
+    def __init__(self, shard: Shard, job_id: str, queue: str, after: str) -> None:
+        self.shard = shard
+        self.job_id = job_id
+        self.has_ended = False
+        self._queue = queue
+        self._after = after
+        self._told: dict[str, Any] = {}
+
+    async def tell(self, watch: JobWatch) -> AsyncIterator[bytes]:
+        """Yield what is new.
+
+        Raises:
+            ShardUnavailable: some of it could not be read: have the record read again.
+        """
+        must_look, watch.must_look = watch.must_look, False
+        changes = watch.take()
+        if must_look:
+            changes.append(await self._read())
+        for piece in self._events_of(changes):
+            yield piece
+        if self.has_ended:
+            return
+        is_ending = is_over(str(self._told.get("status", {}).get("status", "queued")))
+        if must_look or is_ending or any(change.lines for change in changes):
+            async for piece in self._log():
+                yield piece
+        if is_ending:
+            yield self._end(self._told["status"]["status"])
+
+    async def _read(self) -> Change:
+        (state,) = await read_states(self.shard, [self.job_id])
+        if state.queue is None:
+            return Change("", self.job_id, "deleted", self._queue)
+        return Change("", self.job_id, state.status, state.queue, {}, state.progress, state.lines)
+
+    def _events_of(self, changes: Iterable[Change]) -> Iterator[bytes]:
+        for change in changes:
+            # Its id may have been used again, for a job of another queue.
+            if change.status == "deleted" or (change.status and change.queue != self._queue):
+                yield self._end("deleted")
+                return
+            status = {"id": self.job_id, "status": change.status} if change.status else None
+            for name, value in (("status", status), ("progress", told_progress(change.progress or None))):
+                if value is not None and self._told.get(name) != value:
+                    self._told[name] = value
+                    yield event(name, value)
+
+    async def _log(self) -> AsyncIterator[bytes]:
+        is_full = True
+        while is_full:
+            lines = (await read_log(self.shard, self.job_id, self._after, LINES_PER_READ)).lines
+            is_full = len(lines) == LINES_PER_READ
+            for line in lines:
+                self._after = line.id
+                yield event("log", log_line_document(line), line.id)
+
+    def _end(self, status: str) -> bytes:
+        self.has_ended = True
+        return event("end", {"id": self.job_id, "status": status})

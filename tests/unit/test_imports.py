@@ -43,6 +43,7 @@ ROOMS = {
         *("scaler_factory", "reporter", "api_keys", "jwt", "schedules"),
         *(
             "http",
+            "events",
             "queue",
             "explain",
             "operations",

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import pytest
 
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, finish
-from jobqueue.model import FailureReason
+from jobqueue.lifecycle.notes import JobNotes, save_notes
+from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.sharding.shards import Shards
 from tests.acceptance.manager.keyed_managers import OPERATOR, as_
 from tests.acceptance.manager.manager_program import ManagerProgram
@@ -75,6 +76,12 @@ def managers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Manager
 
 
 @pytest.fixture
+def redis_of_managers(managers: tuple[ManagerProgram, ManagerProgram]) -> str:
+    """URL of the Redis of `managers`."""
+    return managers[0].redis_url
+
+
+@pytest.fixture
 def first(managers: tuple[ManagerProgram, ManagerProgram]) -> ManagerProgram:
     return managers[0]
 
@@ -96,6 +103,7 @@ class Worker:
     def __init__(self, redis_url: str, queue: str = "default") -> None:
         self._redis_url = redis_url
         self._queue = queue
+        self._claimed: list[ClaimedJob] = []
 
     def finish_all(self, value: Any = "done") -> int:
         """Claim every queued job and record `value` as its result; return their number."""
@@ -109,13 +117,27 @@ class Worker:
         """Claim every queued job without running it; return their number."""
         return asyncio.run(self._end_all(None))
 
+    def tell(self, progress: str = "", *lines: str) -> None:
+        """Save what every job that was claimed last tells of itself: `progress` as JSON, and lines of its log."""
+        asyncio.run(self._tell(progress, lines))
+
+    async def _tell(self, progress: str, lines: Sequence[str]) -> None:
+        shards = await Shards.connect(self._redis_url)
+        try:
+            for job in self._claimed:
+                notes = JobNotes(job, progress, [(1000, "log", text) for text in lines])
+                await save_notes(shards.of(job.id), [notes])
+        finally:
+            await shards.close()
+
     async def _end_all(self, outcome_of: Callable[[Any], Outcome] | None) -> int:
         shards = await Shards.connect(self._redis_url)
-        count = 0
+        count, self._claimed = 0, []
         try:
             for shard in shards:
                 while jobs := await claim(shard, self.name, [self._queue], 500, lease_seconds=60):
                     count += len(jobs)
+                    self._claimed += jobs
                     if outcome_of is not None:
                         await finish(shard, self.name, [outcome_of(job) for job in jobs])
         finally:

@@ -2,31 +2,16 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 
 from jobqueue import keys
 from tests.acceptance.manager.conftest import Start, Worker
+from tests.acceptance.manager.event_streams import events
 from tests.acceptance.manager.keyed_managers import as_, create
 from tests.acceptance.manager.manager_program import ManagerProgram
 from workmanager.local.valkey import ValkeyServer
-
-Event = tuple[str, str, Any]
-
-
-def events(response: httpx.Response) -> Iterator[Event]:
-    """Yield name, id and data of each event."""
-    fields: dict[str, str] = {}
-    for line in response.iter_lines():
-        name, _, value = line.partition(": ")
-        if line:
-            fields[name] = value
-        elif "event" in fields:
-            yield fields["event"], fields.get("id", ""), json.loads(fields["data"])
-            fields = {}
 
 
 def log_line(server: ValkeyServer, job_id: str, text: str) -> str:
@@ -43,11 +28,11 @@ def test_a_job_is_followed_to_its_end(http: httpx.Client, worker: Worker, shared
         worker.claim()
         assert next(stream) == ("status", "", {"id": "j", "status": "started"})
         told = {"done": 1, "total": 2, "text": "t", "at": 3.0}
-        shared_server.command("HSET", keys.job("rq", "j"), "wm_progress", json.dumps(told))
+        worker.tell(json.dumps(told))
         assert next(stream) == ("progress", "", told)
-        first = log_line(shared_server, "j", "one")
-        name, line_id, line = next(stream)
-        assert (name, line_id, line["text"], line["attempt"]) == ("log", first, "one", 1)
+        worker.tell("", "one")
+        name, first, line = next(stream)
+        assert (name, first, line["text"], line["attempt"]) == ("log", line["id"], "one", 1)
     second = log_line(shared_server, "j", "two")
     shared_server.command("HSET", keys.job("rq", "j"), "status", "finished")
     with http.stream("GET", "/jobs/j/events", headers={"Last-Event-ID": first}) as response:
@@ -86,6 +71,16 @@ def test_a_manager_that_stops_ends_its_streams_at_once(start: Start, redis_url: 
             assert list(stream) == []
             stopping.join(10)
             assert not stopping.is_alive()
+
+
+def test_what_other_programs_write_into_a_record_is_told_too(http: httpx.Client, shared_server: ValkeyServer) -> None:
+    """Plain RQ workers write no changes."""
+    http.post("/jobs", json={"function": "noop", "id": "j"})
+    with http.stream("GET", "/jobs/j/events") as response:
+        stream = events(response)
+        next(stream)
+        shared_server.command("HSET", keys.job("rq", "j"), "status", "finished")
+        assert [name for name, _, _ in stream] == ["status", "end"]
 
 
 @pytest.mark.parametrize("path", ["events", "logs"])
