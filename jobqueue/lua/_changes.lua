@@ -1,4 +1,4 @@
--- What changes in jobs, for those who watch them (docs/decisions/0031): entries of one stream, which is capped. They are
+-- What changes in jobs, for those who watch them (docs/decisions/0034): entries of one stream, which is capped. They are
 -- written only while a manager watches (watch_changes.lua); without one, a call of a script costs one EXISTS.
 -- Needs _tolerant.
 local MAX_CHANGES = 10000

@@ -1,6 +1,5 @@
 """`GET /events`: the changes of all jobs, filtered, resumed on any manager."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.manager.conftest import Start, Worker
+from tests.acceptance.manager.conftest import Worker
 from tests.acceptance.manager.event_streams import Event, events
 from tests.acceptance.manager.keyed_managers import OPERATOR, as_, create
 from tests.acceptance.manager.manager_program import ManagerProgram
@@ -107,17 +106,6 @@ def test_a_bound_key_is_told_of_its_queues_alone(managers: tuple[ManagerProgram,
         submit(operator, "unseen-job", queue="unseen")
         submit(operator, "seen-job", queue="seen-1")
         assert statuses(stream, 1) == ["seen-job:queued"]
-
-
-def test_a_manager_that_stops_ends_the_stream_at_once(start: Start, redis_url: str) -> None:
-    manager = start(redis_url).wait_until_ready()
-    with manager.client() as http, opened(http, "") as stream:
-        next(stream)
-        stopping = threading.Thread(target=manager.stop)
-        stopping.start()
-        assert list(stream) == []
-        stopping.join(10)
-        assert not stopping.is_alive()
 
 
 @pytest.mark.parametrize("query", ["queue=", "status=unknown", "label=order", "wait=901", "page=1"])

@@ -63,12 +63,12 @@ def test_a_manager_that_stops_ends_its_streams_at_once(start: Start, redis_url: 
     manager = start(redis_url).wait_until_ready()
     with manager.client() as http:
         http.post("/jobs", json={"function": "noop", "id": "j"})
-        with http.stream("GET", "/jobs/j/events") as response:
-            stream = events(response)
-            next(stream)
+        with http.stream("GET", "/jobs/j/events") as of_a_job, http.stream("GET", "/events") as of_all:
+            streams = [events(of_a_job), events(of_all)]
+            assert [next(stream)[0] for stream in streams] == ["status", "snapshot"]
             stopping = threading.Thread(target=manager.stop)
             stopping.start()
-            assert list(stream) == []
+            assert [list(stream) for stream in streams] == [[], []]
             stopping.join(10)
             assert not stopping.is_alive()
 
