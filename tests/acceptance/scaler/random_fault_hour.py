@@ -61,8 +61,8 @@ MAX_PUT_OFF_SECONDS = 420.0
 is not described as ended."""
 
 
-Failure = tuple[str, str]
-"""Capacity pool ('' if the failure does not concern a pool) and error code of a failed launch."""
+Failure = tuple[int, str, str]
+"""Manager, capacity pool ('' if the failure does not concern a pool) and error code of a failed launch."""
 
 
 @dataclass(slots=True)
@@ -89,7 +89,6 @@ class RandomFaultHour:
         workers: by the id of their instance.
         seconds_of: run time of each job by id.
         worker_deaths: number of workers that died while they ran a job, by job id.
-        failures: failed launches that a manager has just logged as warnings or errors; the test adds them.
     """
 
     shards: Shards
@@ -103,7 +102,8 @@ class RandomFaultHour:
     workers: dict[str, FakeWorker] = field(default_factory=dict)
     seconds_of: dict[str, float] = field(default_factory=dict)
     worker_deaths: Counter[str] = field(default_factory=Counter)
-    failures: list[Failure] = field(default_factory=list)
+    _failures: list[Failure] = field(default_factory=list)
+    _running: int | None = None
     _told: set[tuple[int, int, str, str]] = field(default_factory=set)
     _launched: Counter[str] = field(default_factory=Counter)
     _queued: int = 0
@@ -226,7 +226,8 @@ class RandomFaultHour:
         if self.cloud.happens("hung"):
             manager.ticks_at += self.rng.uniform(5.0, 40.0)
             return
-        manager.is_ticking = True
+        # A round can begin while another manager waits in one of its calls.
+        manager.is_ticking, paused, self._running = True, self._running, manager.number
         try:
             await manager.loop.run_round()
         except Killed:
@@ -234,19 +235,25 @@ class RandomFaultHour:
         except ShardUnavailable:
             pass
         finally:
-            manager.is_ticking = False
+            manager.is_ticking, self._running = False, paused
         await self._check_told(manager.number)
+
+    def note_failure(self, pool: str, code: str) -> None:
+        """Note that the manager whose round runs has told of a failed launch."""
+        assert self._running is not None
+        self._failures.append((self._running, pool, code))
 
     async def _check_told(self, manager: int) -> None:
         """Check that a leader tells each cause of a failed launch once, until a launch succeeds."""
         launched, self._launched = self.cloud.launched - self._launched, self.cloud.launched.copy()
         succeeded = {*launched, ""} if launched else set()
         self._told = {each for each in self._told if each[2] not in succeeded}
-        failures, self.failures[:] = list(self.failures), []
+        failures = [failure for failure in self._failures if failure[0] == manager]
+        self._failures = [failure for failure in self._failures if failure[0] != manager]
         if not failures:
             return
         (epoch,) = await self.shard.execute(("HGET", keys.scaler(self.shard.prefix, "leader"), "epoch"))
-        for pool, code in failures:
+        for _, pool, code in failures:
             told = (manager, int(epoch), pool, code)
             if told in self._told:
                 self.cloud.violations.append(f"{code} of {pool} was told again at {self.clock.now:.0f}")

@@ -16,7 +16,7 @@ import pytest
 
 from jobqueue.sharding.shards import Shards
 from scaler.fleets.fleet import Cause
-from tests.acceptance.scaler.random_fault_hour import Failure, RandomFaultHour
+from tests.acceptance.scaler.random_fault_hour import RandomFaultHour
 from tests.fake_clock import FakeClock, use_clock
 from workmanager.local.valkey import ValkeyServer
 
@@ -25,8 +25,8 @@ CONCURRENT_HOURS = 5
 """Hours that run at the same time, each in its own database, so that one computes while another waits for Redis."""
 
 
-_FAILURES: ContextVar[list[Failure]] = ContextVar("failures")
-"""See `RandomFaultHour.failures`; each hour runs in its own context."""
+_HOUR: ContextVar[RandomFaultHour] = ContextVar("hour")
+"""Each hour runs in its own context."""
 
 
 class _FailureCollector(logging.Handler):
@@ -35,7 +35,7 @@ class _FailureCollector(logging.Handler):
         if text.startswith("event=launch_failed"):
             fields = dict(field.split("=", 1) for field in text.split()[:7] if "=" in field)
             is_of_pool = fields["cause"] in (Cause.CAPACITY, Cause.POOL_REFUSED, Cause.REFUSED)
-            _FAILURES.get().append((fields["pool"] if is_of_pool else "", fields["error"].rstrip(":")))
+            _HOUR.get().note_failure(fields["pool"] if is_of_pool else "", fields["error"].rstrip(":"))
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ async def _run(redis_url: str, seed: int) -> tuple[list[str], int]:
     clock, redis_clock = FakeClock(), FakeClock()
     shards = use_clock(await Shards.connect(redis_url), redis_clock)
     hour = RandomFaultHour(shards, clock, redis_clock, seed)
-    _FAILURES.set(hour.failures)
+    _HOUR.set(hour)
     try:
         await hour.run()
         unfinished, update_decisions = await hour.unfinished_jobs(), await hour.update_decisions()
