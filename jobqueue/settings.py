@@ -6,12 +6,12 @@ Those that the environment lacks may stand in a file (`processes.settings_file`)
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from jobqueue.model import ALL_QUEUES, LEASE_SECONDS
+from processes.secrets import SecretError, read_secret
 from processes.settings_file import PREFIX, SettingsFileError, with_settings_file
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
@@ -57,8 +57,8 @@ def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
     """Read the variables of `model`. An invalid one ends the program, with one line on stderr and exit code 2.
 
     What the environment lacks is taken from the file that `WORKMANAGER_CONFIG` names. The line has the wrong value, but
-    no password of a URL, and nothing of a field whose `repr` is off: a secret. Such a field can be given as a file, by
-    the variable with `_FILE` behind its name; a line there is as good as a comma.
+    no password of a URL, and nothing of a field whose `repr` is off: a secret. Such a field can be given in other ways,
+    see `processes.secrets`.
     """
     try:
         environ = with_settings_file(environ)
@@ -70,9 +70,13 @@ def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
         if environ.get(PREFIX + name.upper(), "") != ""
     }
     for name, declared in model.model_fields.items():
-        path = environ.get(f"{PREFIX}{name.upper()}_FILE", "")
-        if not declared.repr and name not in given and path:
-            given[name] = _read_secret(f"{PREFIX}{name.upper()}_FILE", path)
+        if not declared.repr and name not in given:
+            try:
+                secret = read_secret(environ, PREFIX + name.upper())
+            except SecretError as error:
+                exit_with_usage_error(str(error))
+            if secret is not None:
+                given[name] = secret
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -83,14 +87,6 @@ def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
         if field is None or field.repr:
             message += f" (got {first['input']!r})"
         exit_with_usage_error(_CREDENTIALS.sub("...@", message))
-
-
-def _read_secret(name: str, path: str) -> str:
-    try:
-        return ",".join(Path(path).read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        exit_with_usage_error(f"{name}: the file cannot be read: {reason}")
 
 
 def exit_with_usage_error(message: str) -> NoReturn:

@@ -23,7 +23,8 @@ redis_url reload_functions root_path subnets trusted_proxies url use_spot wait_t
 NAMES = frozenset(_NAMES.split())
 """Every setting of every program. A test compares them with the programs'."""
 SECRETS = frozenset({"api_key", "api_keys", "callback_secrets", "cluster_url", "redis_url"})
-"""Those that can be given as a file, by their name with `_file` behind it."""
+"""Those that can be given as a file, or as a secret of AWS, by their name with `_file` or `_secret` behind it."""
+SUFFIXES = ("_file", "_secret")
 OF_CLIENTS = frozenset({"api_key_command", "context", "contexts"})
 """What only the file has, for client commands."""
 
@@ -51,7 +52,7 @@ def read_settings_file(path: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(document, dict):
         raise SettingsFileError(f"{path} has no settings, one `name: value` a line")
-    known = NAMES | {f"{name}_file" for name in SECRETS} | OF_CLIENTS
+    known = NAMES | {f"{name}{suffix}" for name in SECRETS for suffix in SUFFIXES} | OF_CLIENTS
     for name in document:
         if name not in known:
             raise SettingsFileError(f"{path}: there is no setting {name!r}{_meant(str(name), known)}")
@@ -70,8 +71,8 @@ def with_settings_file(environ: Mapping[str, str]) -> Mapping[str, str]:
     merged = dict(environ)
     for name, value in read_settings_file(path).items():
         variable = PREFIX + name.upper()
-        plain = variable.removesuffix("_FILE")
-        if name not in OF_CLIENTS and not any(environ.get(each) for each in (variable, plain, f"{plain}_FILE")):
+        plain = variable.removesuffix("_FILE").removesuffix("_SECRET")
+        if name not in OF_CLIENTS and not any(environ.get(plain + suffix) for suffix in ("", "_FILE", "_SECRET")):
             merged[variable] = setting_text(path, name, value)
     return merged
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from workmanager.commands import COMMANDS, SERVER_COMMANDS
 from workmanager.commands.exit_codes import INTERRUPTED, PIPE_CLOSED, USAGE, describe, exit_code
 from workmanager.commands.output import print_error
+from workmanager.commands.version import installed_version
 from workmanager.errors import UsageError, WorkManagerError
 
 LEADING_OPTIONS = {
@@ -40,6 +41,11 @@ def main() -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["--version"]:
+        print(f"workmanager {installed_version() or '(not installed)'}")
+        return 0
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [*arguments[1:], "--help"]
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(USAGE_LINE)
         for name, (_, summary) in COMMANDS.items():

@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from workmanager.commands.target import DEFAULT_FILE, DEFAULT_URL, Target, find_target
@@ -21,6 +22,12 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def or_list(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the arguments of a command with several actions; without one it lists what there is."""
+    has_action = arguments and (not arguments[0].startswith("-") or arguments[0] in ("-h", "--help"))
+    return arguments if has_action else ["list", *arguments]
 
 
 def positive_int(text: str) -> int:

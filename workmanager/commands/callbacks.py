@@ -6,18 +6,15 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from workmanager.commands.arguments import CommandParser, add_client_options, open_client, positive_int
+from workmanager.commands.arguments import CommandParser, add_client_options, open_client, or_list, positive_int
 from workmanager.commands.output import print_fields, print_one, print_rows
-from workmanager.errors import UsageError
 
 STATUSES = ("waiting", "failing", "delivered", "dead")
 COLUMNS = ("id", "event", "host", "status", "tries", "next_attempt_at", "last_attempt")
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = make_parser().parse_args(arguments)
-    if options.action is None:
-        raise UsageError("give one of list, show, retry, replay (see workmanager callbacks --help)")
+    options = make_parser().parse_args(or_list(arguments))
     with open_client(options) as client:
         match options.action:
             case "show":

@@ -1,6 +1,5 @@
 """`workmanager doctor`: find out what is wrong with a system, and say what to do. Ends with 1 if something is."""
 
-import importlib.metadata
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -10,6 +9,7 @@ from workmanager.commands.diagnosis import Finding, ManagerFacts, SystemFacts, d
 from workmanager.commands.output import print_json, print_line, select_fields
 from workmanager.commands.target import Target
 from workmanager.commands.terminal import GREEN, RED, styled
+from workmanager.commands.version import installed_version
 from workmanager.errors import ClientError, UsageError
 
 if TYPE_CHECKING:
@@ -79,10 +79,7 @@ def _manager(client: "Client", url: str) -> ManagerFacts:
 
 
 def _system(client: "Client", *, has_key: bool) -> SystemFacts:
-    try:
-        here = importlib.metadata.version("workmanager")
-    except importlib.metadata.PackageNotFoundError:  # It runs from a directory.
-        here = None
+    here = installed_version()
     try:
         scopes = client.system.scopes()
     except ClientError as error:

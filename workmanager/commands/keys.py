@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from workmanager.commands.arguments import CommandParser, add_client_options, open_client
+from workmanager.commands.arguments import CommandParser, add_client_options, open_client, or_list
 from workmanager.commands.confirm import add_confirmation, confirm
 from workmanager.commands.output import print_fields, print_one, print_rows
 from workmanager.errors import UsageError
@@ -27,9 +27,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = make_parser().parse_args(arguments)
-    if options.action is None:
-        raise UsageError("give one of create, list, roll, limit, revoke (see workmanager keys --help)")
+    options = make_parser().parse_args(or_list(arguments))
     with open_client(options) as client:
         match options.action:
             case "create":

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from workmanager.commands.arguments import CommandParser, add_client_options, open_client
+from workmanager.commands.arguments import CommandParser, add_client_options, open_client, or_list
 from workmanager.commands.output import print_one, print_rows
 from workmanager.errors import UsageError
 
@@ -12,9 +12,7 @@ COLUMNS = ("key", "concurrency", "rate", "burst", "running", "blocked_lanes", "f
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = make_parser().parse_args(arguments)
-    if options.action is None:
-        raise UsageError("give one of list, show, set, delete (see workmanager limits --help)")
+    options = make_parser().parse_args(or_list(arguments))
     with open_client(options) as client:
         match options.action:
             case "set":

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workmanager.commands.arguments import CommandParser, add_client_options, open_client, positive_int
+from workmanager.commands.arguments import CommandParser, add_client_options, open_client, or_list, positive_int
 from workmanager.commands.confirm import add_confirmation, confirm
 from workmanager.commands.output import print_one, print_rows
 from workmanager.errors import UsageError
@@ -20,9 +20,7 @@ POLL_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = make_parser().parse_args(arguments)
-    if options.verb is None:
-        raise UsageError("give one of start, list, show, cancel (see workmanager operations --help)")
+    options = make_parser().parse_args(or_list(arguments))
     with open_client(options) as client:
         match options.verb:
             case "start":

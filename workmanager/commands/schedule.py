@@ -5,12 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workmanager.commands.arguments import CommandParser, add_client_options, open_client
+from workmanager.commands.arguments import CommandParser, add_client_options, open_client, or_list
 from workmanager.commands.confirm import add_confirmation, confirm
 from workmanager.commands.job_options import add_job_options, job_options
 from workmanager.commands.output import print_error, print_fields, print_line, print_one, print_rows, print_table
 from workmanager.commands.schedule_file import apply_file
-from workmanager.errors import UsageError
 from workmanager.http.submission import Submission, job_json
 
 if TYPE_CHECKING:
@@ -23,9 +22,7 @@ MAX_SHOWN_RUNS = 10
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = make_parser().parse_args(arguments)
-    if options.action is None:
-        raise UsageError(f"give one of {ACTIONS.replace(' |', ',')} (see workmanager schedule --help)")
+    options = make_parser().parse_args(or_list(arguments))
     with open_client(options) as client:
         schedules = client.schedules
         match options.action:

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import boto3
 import pytest
+from moto import mock_aws
 from pydantic import BaseModel, Field
 
 from jobqueue.settings import CommaSeparated, QueueSettings, exit_with_usage_error, load_settings
@@ -81,6 +83,21 @@ def test_a_secret_can_stand_in_a_file(tmp_path: Path) -> None:
     environ = {"WORKMANAGER_SECRETS_FILE": str(path), "WORKMANAGER_NAMES_FILE": str(path)}
     assert load_settings(Secrets, environ) == Secrets(secrets=("one", "two"))
     assert load_settings(Secrets, environ | {"WORKMANAGER_SECRETS": "three"}).secrets == ("three",)
+
+
+def test_a_secret_can_be_one_of_secrets_manager(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "eu-central-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with mock_aws():
+        boto3.client("secretsmanager").create_secret(Name="jobs/secrets", SecretString="one\ntwo")
+        assert load_settings(Secrets, {"WORKMANAGER_SECRETS_SECRET": "jobs/secrets"}).secrets == ("one", "two")
+        with pytest.raises(SystemExit, match="2"):
+            load_settings(Secrets, {"WORKMANAGER_SECRETS_SECRET": "jobs/none"})
+    err = capsys.readouterr().err
+    assert err.startswith("WORKMANAGER_SECRETS_SECRET: the secret cannot be read: ")
+    assert err.count("\n") == 1
 
 
 def test_a_wrong_secret_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,9 @@ def test_callbacks_are_sent_again(run: Run) -> None:
     assert json.loads(replayed.body) == {"since": "2030-01-31T08:00:00+00:00", "host": "example.com:443"}
 
 
-@pytest.mark.parametrize("wrong", [("replay", "--since", "2030-01-31T08:00:00"), (), ("list", "--limit", "0")])
+@pytest.mark.parametrize(
+    "wrong", [("replay", "--since", "2030-01-31T08:00:00"), ("nonsense",), ("list", "--limit", "0")]
+)
 def test_what_cannot_be_is_a_usage_error(run: Run, wrong: tuple[str, ...]) -> None:
     assert run("callbacks", *wrong)[0] == 2
 

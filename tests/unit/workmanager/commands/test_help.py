@@ -1,11 +1,13 @@
 """The page of the command line names the commands and options that there are."""
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from tests.unit.workmanager.commands.conftest import Run
+from tests.unit.workmanager.scripted_manager import Answer, ScriptedManager
 from workmanager.commands import COMMANDS
 
 PAGE = Path(__file__).parents[4] / "docs/command-line.md"
@@ -32,6 +34,23 @@ def test_the_options_of_the_page_are_those_of_the_help(
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"manager", "worker"}))
 def test_every_command_has_help(run: Run, capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert _help(run, capsys, command).startswith(f"usage: workmanager {command}")
+
+
+def test_help_of_a_command_can_be_asked_for_in_words(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run("help", "jobs")
+    assert capsys.readouterr().out.startswith("usage: workmanager jobs")
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version") == (0, f"workmanager {version('workmanager')}\n", "")
+
+
+@pytest.mark.parametrize("command", ["keys", "limits", "callbacks", "operations"])
+def test_a_command_without_an_action_lists_what_there_is(run: Run, command: str) -> None:
+    with ScriptedManager(Answer({command: [], "cursor": None})) as manager:
+        assert run(command, "--url", manager.url) == (0, "", "")
+    assert [(request.method, request.path) for request in manager.requests] == [("GET", f"/{command}")]
 
 
 def _help(run: Run, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
