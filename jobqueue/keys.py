@@ -394,6 +394,16 @@ def reporter(prefix: str) -> str:
     return f"{prefix}:wm:reporter"
 
 
+def alerts(prefix: str) -> str:
+    """String: what alerts have been told, as JSON."""
+    return f"{prefix}:wm:alerts"
+
+
+def backups(prefix: str) -> str:
+    """Hash: when each manager's host has made its last backup."""
+    return f"{prefix}:wm:backups"
+
+
 def scaler(prefix: str, what: str) -> str:
     """The scaler's state; `what` is leader, orders, intents, instances, gone, decisions, report, caution or learned."""
     return f"{prefix}:wm:scaler:{what}"

@@ -19,6 +19,9 @@ from jobqueue.functions import FunctionRegistry
 from jobqueue.servers.topology import Topology
 from jobqueue.servers.url import parse_redis_url
 from jobqueue.sharding.shards import Shards
+from manager.alerts.reading import BackupNote, FactsReader
+from manager.alerts.sender import AlertSender
+from manager.alerts.watch import AlertWatch
 from manager.api_keys.table import KeyTable
 from manager.app import build_app
 from manager.callbacks.sender import CallbackSender
@@ -142,6 +145,7 @@ class ManagerServer:
             )
         )
         self._scaler: ScalerLoop | None = None
+        self._alerts: AlertWatch | None = None
         self._callbacks: CallbackSender | None = None
         self._operations: OperationRunner | None = None
         self._exit_code = 0
@@ -171,6 +175,8 @@ class ManagerServer:
             self._access_log.flush()
         if self._scaler is not None:
             await self._scaler.stop()
+        if self._alerts is not None:
+            await self._alerts.stop()
         await self._reporter.stop()
         await self._dashboard.stop()
         if self._callbacks is not None:
@@ -217,9 +223,20 @@ class ManagerServer:
             timeout_seconds=settings.callback_timeout_seconds,
         )
         self._callbacks.start()
+        if settings.alert_url or settings.alert_topic or settings.backup_marker:
+            self._alerts = self._build_alerts(shards)
+            self._alerts.start()
         self._operations = OperationRunner(shards, self._queue.service.operations, self._functions)
         self._operations.start()
         await self._start_scaler(shards)
+
+    def _build_alerts(self, shards: Shards) -> AlertWatch:
+        settings, overview = self._settings, self._queue.service.overview
+        backup = None
+        if settings.backup_marker:
+            backup = BackupNote(shards, settings.backup_marker, self._address.rpartition(":")[0])
+        reader = FactsReader(shards, overview, settings, launches_workers=self._options.scaler != "none")
+        return AlertWatch(shards, self._reporter, reader, AlertSender(settings), backup=backup)
 
     async def _start_scaler(self, shards: Shards) -> None:
         self._scaler = build_scaler(

@@ -2,6 +2,7 @@
 
 import os
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -25,6 +26,13 @@ def _checked_allow_list(text: str) -> str:
 def _checked_secrets(texts: tuple[str, ...]) -> tuple[str, ...]:
     parse_secrets(texts)
     return texts
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None):
+        raise ValueError("it must begin with http:// or https:// and a host, without a user")
+    return url
 
 
 RetryInterval = Annotated[int, Field(ge=1, le=2 * 86_400)]
@@ -61,6 +69,12 @@ class ManagerSettings(QueueSettings):
     """Seconds between the attempts to deliver a callback."""
     callback_timeout_seconds: float = Field(default=30.0, ge=1.0, le=60.0)
     """How long an attempt may take."""
+    alert_url: Annotated[str, AfterValidator(_checked_url)] = Field(default="", repr=False)
+    """Where alerts are sent, see `manager.alerts`; '' for nowhere. It can be secret."""
+    alert_topic: str = Field(default="", pattern=r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256})?$")
+    """ARN of the topic of Amazon SNS to which alerts are published."""
+    backup_marker: str = ""
+    """A file that each backup of this host touches; '' if it makes none."""
     cluster_hosts: CommaSeparated = ()
     """Hosts of the Redis Cluster that the managers administer, see `manager.cluster.slot_ranges.parse_hosts`."""
     cluster_url: str | None = Field(default=None, repr=False)

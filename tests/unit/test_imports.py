@@ -47,6 +47,7 @@ ROOMS = {
             "queue",
             "explain",
             "operations",
+            "alerts",
             "schemas",
             "routes",
             "dashboard",
