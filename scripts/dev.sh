@@ -14,6 +14,7 @@
 #   audit                look for insecure code (bandit), and for packages with known vulnerabilities (pip-audit)
 #   lock                 rewrite requirements-bundle.txt after a change of requirements.txt
 #   openapi              rewrite openapi.json after a change of the HTTP API
+#   async                rewrite workmanager/aio/, the asyncio client, after a change of the client
 #   bench NAME           run one benchmark quickly, such as worker_noop
 # shellcheck disable=SC2329  # the tasks are called by their names
 set -euo pipefail
@@ -85,6 +86,8 @@ task_openapi() {
     document="$("$python" -m manager.export_openapi)" # the file is kept if this fails
     echo "$document" >openapi.json
 }
+
+task_async() { exec "$python" scripts/generate_async_client.py; }
 
 task_bench() {
     [ $# -gt 0 ] || usage "bench: give a name, such as worker_noop"

@@ -59,6 +59,7 @@ def submit_job(request: JobRequest) -> JobState:
     return JobState(jobId=job_id, status="NOT_STARTED")
 
 
+@app.get("/check-job-status")
 @app.get("/check-job-status/{job_id:path}")
 def check_job_status(job_id: str) -> JobState:
     job = client.job(job_id)

@@ -139,6 +139,7 @@ def test_http_request_processor_tells_failures_and_timeouts_until_they_are_taken
         ]
         events = {received.verified()["data"]["id"]: received.verified()["data"] for received in receiver.wait(2)}
     assert [job["status"] for job in shown] == ["FINISHED_TIMEOUT", "FINISHED_FAILED"]
+    assert [processor.get("/check-job-status", params={"job_id": job_id}).json() for job_id in ids] == shown
     assert [(events[job_id]["status"], events[job_id]["error"]["reason"]) for job_id in ids] == [
         ("failed", "timeout"),
         ("failed", "exception"),

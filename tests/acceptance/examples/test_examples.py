@@ -134,4 +134,4 @@ def test_the_programs_of_the_page_about_watching_run(checkout: Checkout) -> None
         printed = reader.run("for program in watching_*.py; do .venv/bin/python $program; done")
     assert printed[0] == "{'finished'}"
     assert [line.split()[1:] for line in printed[1:3]] == [["None"], ["None"]]
-    assert printed[3:] == ["[None, None]", "[None, None, None]"]
+    assert printed[3:] == ["[None, None]", "[None, None, None]", "[None, None]"]

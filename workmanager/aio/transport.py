@@ -1,0 +1,177 @@
+"""HTTP requests with failover: try the next manager, with jittered exponential backoff between the rounds."""
+
+# Made of workmanager/http/transport.py by scripts/generate_async_client.py. Do not edit.
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from workmanager.errors import ClientError, Unavailable, UsageError
+from workmanager.http.transport import (
+    ANSWER_TIMEOUT_SECONDS,
+    CONNECT_TIMEOUT_SECONDS,
+    EXAMPLE_URL,
+    RETRIED_STATUSES,
+    STREAM_SILENCE_SECONDS,
+    _backoff_seconds,
+    _error_from,
+    _is_http,
+    _timeout_seconds,
+    _without_none,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class AsyncTransport:
+    """Sends requests to the manager that answered last, and to the others if it fails. For one event loop."""
+
+    def __init__(self, urls: Sequence[str], key: str | None, *, retry_seconds: float) -> None:
+        """Open no connection yet.
+
+        Args:
+            urls: the managers' base addresses.
+            key: the API key.
+            retry_seconds: the longest time from a request's first attempt to its last.
+
+        Raises:
+            UsageError: no URL, one that is not http:// or https://, or a key that no header can carry.
+        """
+        import httpx
+
+        self._httpx = httpx
+        self._not_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+        "The request never reached a manager, so that any request is safe to send again."
+        self._urls = [url.rstrip("/") for url in urls]
+        if not self._urls:
+            raise UsageError(f"no manager URL is given; give one, such as {EXAMPLE_URL}")
+        for url in self._urls:
+            if not _is_http(url):
+                raise UsageError(f"{url!r} is not a manager URL; give one such as {EXAMPLE_URL}")
+        if key is not None and (not (key.isascii() and key.isprintable())):
+            raise UsageError("the API key has a character that no API key has; check how it was copied")
+        self._retry_seconds = retry_seconds
+        self._current = 0
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        tls = httpx.create_ssl_context() if any(url.lower().startswith("https:") for url in self._urls) else False
+        direct = {f"all://{host}": httpx.AsyncHTTPTransport(verify=tls) for host in ("127.0.0.1", "localhost", "[::1]")}
+        self._http = httpx.AsyncClient(headers=headers, mounts=direct, verify=tls)
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """The managers' base addresses."""
+        return tuple(self._urls)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    def backoff(self) -> Iterator[float]:
+        """Yield the pauses, in seconds, between attempts that the caller makes; end when `retry_seconds` are over."""
+        deadline = time.monotonic() + self._retry_seconds
+        for attempts in itertools.count(1):
+            pause_seconds = _backoff_seconds(attempts, 1)
+            if time.monotonic() + pause_seconds > deadline:
+                return
+            yield pause_seconds
+
+    async def request_json(self, method: str, path: str, **options: Any) -> Any:
+        """Return the JSON of the answer; arguments are those of `request`."""
+        answer = await self.request(method, path, **options)
+        try:
+            return answer.json()
+        except ValueError as error:
+            message = f"{answer.url} did not answer with JSON; check that the URL is a manager's"
+            raise ClientError(message, answer.status_code) from error
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        idempotent: bool,
+        retry_on_503: bool = False,
+        params: Mapping[str, Any] | None = None,
+        wait_seconds: float = 0.0,
+        stream: bool = False,
+        **body: Any,
+    ) -> "httpx.Response":
+        """Send a request until a manager answers it with 2xx.
+
+        Args:
+            idempotent: it is safe to send the request again after it reached a manager.
+            retry_on_503: the request is not idempotent, but 503 means that it was not carried out.
+            params: of the query; those that are None are left out.
+            wait_seconds: how long the manager may hold the request (long poll).
+            stream: return as soon as the head of the answer is there; the caller reads the rest, and closes it.
+            body: as httpx takes it.
+
+        Raises:
+            ClientError: the request was refused, or not answered with 2xx within `retry_seconds`.
+        """
+        deadline = time.monotonic() + self._retry_seconds
+        may_be_done = False
+        for attempts in itertools.count(1):
+            pause_seconds = _backoff_seconds(attempts, len(self._urls))
+            current = self._current
+            remaining_seconds = deadline - time.monotonic()
+            answer_seconds = _timeout_seconds(attempts, remaining_seconds) if idempotent else ANSWER_TIMEOUT_SECONDS
+            is_refused = False
+            timeout = self._httpx.Timeout(answer_seconds + wait_seconds, connect=CONNECT_TIMEOUT_SECONDS)
+            url = self._urls[current] + path
+            request = self._http.build_request(method, url, params=_without_none(params), timeout=timeout, **body)
+            try:
+                answer = await self._http.send(request, stream=stream)
+                if stream and (not answer.is_success):
+                    await answer.aread()
+            except self._httpx.TransportError as error:
+                failure: ClientError = Unavailable(
+                    f"no answer from {self._urls[current]}: {error or type(error).__name__}"
+                )
+                failure.__cause__ = error
+                can_retry = idempotent or isinstance(error, self._not_sent)
+            else:
+                if answer.is_success:
+                    return answer
+                failure = _error_from(answer)
+                is_refused = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+                can_retry = is_refused or (
+                    answer.status_code in RETRIED_STATUSES
+                    and (idempotent or (retry_on_503 and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE))
+                )
+                if pause_seconds or is_refused:
+                    pause_seconds = max(pause_seconds, failure.retry_after_seconds or 0.0)
+            failure.retried = may_be_done
+            if not can_retry or time.monotonic() + pause_seconds > deadline:
+                raise failure
+            may_be_done = may_be_done or not (is_refused or isinstance(failure.__cause__, self._not_sent))
+            self._current = (current + 1) % len(self._urls)
+            await asyncio.sleep(pause_seconds)
+        raise AssertionError("unreachable: the loop ends by return or raise")
+
+    @asynccontextmanager
+    async def lines(self, path: str, *, headers: Mapping[str, str] | None = None) -> AsyncIterator[AsyncIterator[str]]:
+        """Give the lines of a streamed answer as they come, up to where it ends or breaks off.
+
+        Raises:
+            ClientError: the request was refused, or not answered.
+        """
+        options: dict[str, Any] = {"headers": dict(headers or {})}
+        answer = await self.request(
+            "GET", path, idempotent=True, wait_seconds=STREAM_SILENCE_SECONDS, stream=True, **options
+        )
+        try:
+            yield self._lines_of(answer)
+        finally:
+            await answer.aclose()
+
+    async def _lines_of(self, answer: "httpx.Response") -> AsyncIterator[str]:
+        try:
+            async for item in answer.aiter_lines():
+                yield item
+        except self._httpx.TransportError:
+            return
