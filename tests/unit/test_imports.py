@@ -76,6 +76,7 @@ ROOMS = {
             "http",
             "client",
             "executor",
+            "aio",
             "local",
             "commands",
             "demo",
