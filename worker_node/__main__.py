@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
@@ -37,6 +37,9 @@ from worker_node.shutdown.interruption_notices import watch_interruption_notices
 from worker_node.shutdown.stop_signals import listen_for_stop
 from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.recycling import RecyclingLimits
+
+if TYPE_CHECKING:
+    from worker_node.metrics import MetricsServer
 
 MIB = 1 << 20
 
@@ -99,9 +102,12 @@ async def _run(settings: WorkerSettings, options: WorkerOptions, functions: Func
         watchers.append(_drain_without_managers(agent, dead_man_switch, shards, settings.drain_grace_seconds))
         watchers.append(_watch_spot(agent))
     tasks = [asyncio.create_task(watcher) for watcher in watchers]
+    metrics = await _serve_metrics(shards, agent, settings, options)
     try:
         await agent.run()
     finally:
+        if metrics is not None:
+            await metrics.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -156,6 +162,19 @@ def _new_agent(
 def _keep_output(settings: WorkerSettings) -> str:
     # How much is in a pipe can be asked at both of its ends on Linux only (`executor/output_meter.py`).
     return settings.keep_output if sys.platform == "linux" else "none"
+
+
+async def _serve_metrics(
+    shards: Shards, agent: Agent, settings: WorkerSettings, options: WorkerOptions
+) -> "MetricsServer | None":
+    if not settings.metrics_listen:
+        return None
+    from worker_node.metrics import MetricsServer, WorkerMetrics  # Here, because other workers start without it.
+
+    host, _, port = settings.metrics_listen.rpartition(":")
+    server = MetricsServer(WorkerMetrics(options.slots, agent.heartbeat, shards.topology.round_trips))
+    await server.start(host.removeprefix("[").removesuffix("]"), int(port))
+    return server
 
 
 async def _drain_on_stop(agent: Agent, first_stop: asyncio.Task[float], stops: asyncio.Queue[float]) -> None:

@@ -104,6 +104,18 @@ class Agent:
         self._drain.note_rebalance()
         self._send_heartbeats_soon()
 
+    def heartbeat(self) -> WorkerHeartbeat:
+        """Return the worker's current state."""
+        running = self._jobs.slots.running_count
+        return WorkerHeartbeat(
+            state="draining" if self._drain.started.is_set() else "busy" if running else "idle",
+            running=running,
+            finished=self._jobs.finished,
+            failed=self._jobs.failed,
+            working_seconds=self._jobs.working_seconds,
+            interruption=self._drain.interruption,
+        )
+
     async def run(self) -> None:
         """Work until told to drain (or, in a burst, until no job is left), then drain.
 
@@ -150,7 +162,7 @@ class Agent:
             on_cancelled=self._on_cancelled,
         )
         times = self._finishers[shard.index].times
-        return Heartbeater(shard, self._worker, renewer, times, read_heartbeat=self._heartbeat)
+        return Heartbeater(shard, self._worker, renewer, times, read_heartbeat=self.heartbeat)
 
     def _new_claimer(self, shard: Shard) -> Claimer:
         return Claimer(
@@ -206,17 +218,6 @@ class Agent:
                 "event=drain_incomplete worker=%s: the outcomes of some jobs are not recorded, so they run again",
                 self._worker.name,
             )
-
-    def _heartbeat(self) -> WorkerHeartbeat:
-        running = self._jobs.slots.running_count
-        return WorkerHeartbeat(
-            state="draining" if self._drain.started.is_set() else "busy" if running else "idle",
-            running=running,
-            finished=self._jobs.finished,
-            failed=self._jobs.failed,
-            working_seconds=self._jobs.working_seconds,
-            interruption=self._drain.interruption,
-        )
 
     def _send_heartbeats_soon(self) -> None:
         for heartbeater in self._heartbeaters:

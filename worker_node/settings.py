@@ -42,6 +42,7 @@ class WorkerSettings(QueueSettings):
         executor_user: the user as whom executors run, '' for the agent's own, see `worker_node/job_user.py`.
         job_environment: which environment variables of the agent jobs see, see `worker_node/job_environment.py`.
         job_limits: what a job may use, see `worker_node/job_limits.py`.
+        metrics_listen: host and port at which the worker's metrics are served; '' for nowhere.
         isolation: `job` runs each job in a process of its own, a fork of its executor; otherwise only those that ask
             for it.
         keep_output: which output of jobs is kept with them: `notable`, that of failures and of jobs that run for more
@@ -60,6 +61,7 @@ class WorkerSettings(QueueSettings):
     executor_user: str = ""
     job_environment: str = ""
     job_limits: Annotated[str, AfterValidator(_checked_limits)] = ""
+    metrics_listen: str = Field(default="", pattern=r"^(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$")
     isolation: Literal["none", "job"] = "none"
     keep_output: Literal["notable", "all", "none"] = "notable"
     job_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"

@@ -37,6 +37,11 @@ class ChangeHub:
         """Ids of the last change of each shard that every subscription has got; '' for one that is not reached."""
         return tuple(self._subscriptions.positions)
 
+    @property
+    def changes_read(self) -> int:
+        """How many changes of jobs were read for streams."""
+        return sum(reader.changes_read for reader in self._readers)
+
     @contextmanager
     def watch_job(self, shard: Shard, job_id: str) -> Iterator[JobWatch]:
         """Follow a job while the context lasts. Wait for `ready` before its record is read."""

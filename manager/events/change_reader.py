@@ -37,11 +37,13 @@ class ChangeReader:
 
     Attributes:
         watches: the jobs of this shard that are followed.
+        changes_read: how many changes it has read.
         ready: set while it is known where the stream of changes ends: what changes from then on is not missed.
     """
 
     def __init__(self, shard: Shard, subscriptions: Subscriptions) -> None:
         self.watches = JobWatches()
+        self.changes_read = 0
         self.ready = asyncio.Event()
         self._shard = shard
         self._subscriptions = subscriptions
@@ -93,6 +95,7 @@ class ChangeReader:
             await self._renew()
             self._renew_at = now + RENEW_SECONDS
         changes = await wait_for_changes(self._shard, self._position, MAX_CHANGES_PER_READ, BLOCK_SECONDS)
+        self.changes_read += len(changes)
         if any(not change.job_id for change in changes):
             self._tell_gap()
         self.watches.deliver(changes)

@@ -25,6 +25,7 @@ class Metrics:
         jobs_submitted: new jobs that this manager enqueued.
         results_pulled: results that this manager handed out.
         streams: streams of events that are open.
+        streams_dropped: those that were ended because their client reads too slowly.
         registry: for the metrics of other parts of the manager.
     """
 
@@ -32,6 +33,7 @@ class Metrics:
         self.jobs_submitted = 0
         self.results_pulled = 0
         self.streams = 0
+        self.streams_dropped = 0
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -77,6 +79,9 @@ class Metrics:
         shown.counter("workmanager_jobs_submitted", "New jobs submitted to this manager", self.jobs_submitted)
         shown.counter("workmanager_results_pulled", "Results pulled from this manager", self.results_pulled)
         shown.gauge("workmanager_event_streams", "Streams of events that are open at this manager", self.streams)
+        shown.counter(
+            "workmanager_event_streams_dropped", "Streams that were ended: too slow a client", self.streams_dropped
+        )
 
 
 class _Tally:

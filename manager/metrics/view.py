@@ -61,6 +61,11 @@ def show_round_trips(shown: Exposition, trips: RoundTrips) -> None:
     shown.counter("workmanager_redis_round_trips_failed", "Calls to Redis without an answer", trips.failed)
 
 
+def show_changes(shown: Exposition, changes_read: int) -> None:
+    """Add how many changes of jobs this manager has read for its streams."""
+    shown.counter("workmanager_changes_read", "Changes of jobs that were read for streams of events", changes_read)
+
+
 def show_cluster(shown: Exposition, state: ClusterState) -> None:
     """Add what this manager sees of the Redis Cluster that it administers."""
     shown.gauge(

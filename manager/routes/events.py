@@ -122,6 +122,7 @@ class EventRoutes:
                 except Problem:
                     return
                 if subscription.is_dropped:
+                    self._metrics.streams_dropped += 1
                     yield event("dropped", {"reason": DROPPED})
                     return
                 pieces = []

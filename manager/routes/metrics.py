@@ -16,7 +16,7 @@ from manager.metrics.exposition import Exposition
 from manager.metrics.queue import show_queue, show_queues
 from manager.metrics.requests import Metrics
 from manager.metrics.totals import QueueTotals
-from manager.metrics.view import RedisView, show_cluster, show_redis, show_round_trips
+from manager.metrics.view import RedisView, show_changes, show_cluster, show_redis, show_round_trips
 from manager.queue.connection import QueueConnection
 from manager.reporter import Reporter
 from manager.schemas.openapi import problem_responses
@@ -83,10 +83,11 @@ class MetricsRoute:
 
     async def _show_all(self, shown: Exposition) -> None:
         tells = await self._reporter.decided()
-        queue, up, unavailable, moving = None, False, 0, 0
+        queue, up, unavailable, moving, changes_read = None, False, 0, 0, 0
         try:
             async with asyncio.timeout(SCRAPE_TIMEOUT_SECONDS):
                 moving = len(self._queue.service.shards.moving)
+                changes_read = self._queue.service.changes.changes_read
                 if tells:
                     queue = await self._read()
                     up, unavailable = True, queue.unavailable
@@ -99,6 +100,7 @@ class MetricsRoute:
         view = RedisView(up, unavailable, len(self._queue.refused_servers), len(watcher.unsound_files), moving)
         self._metrics.show(shown)
         show_round_trips(shown, self._queue.round_trips)
+        show_changes(shown, changes_read)
         show_redis(shown, view, tells_queue=tells)
         if self._reconciler is not None and self._reconciler.state is not None:
             show_cluster(shown, self._reconciler.state)

@@ -99,7 +99,7 @@ def test_the_monitoring_page_lists_every_log_event_and_no_other() -> None:
 
 def test_the_monitoring_page_lists_every_metric_and_no_other() -> None:
     source = "".join(path.read_text() for path in sorted(ROOT.glob("manager/metrics/*.py")))
-    source += (ROOT / "scaler/metrics.py").read_text()
+    source += (ROOT / "scaler/metrics.py").read_text() + (ROOT / "worker_node/metrics.py").read_text()
     documented = _monitoring("Metrics")
     literal = set(re.findall(r'[^f]"(workmanager_\w+)"', source))
     prefixes = tuple(re.findall(r'f"(workmanager_\w+_)\{', source))
