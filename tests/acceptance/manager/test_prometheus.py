@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 class Prometheus:
     """A Prometheus that scrapes once a second, with our rules; their alerts fire a second after the fault began."""
 
-    def __init__(self, directory: Path, managers: list[ManagerProgram]) -> None:
+    def __init__(self, directory: Path, managers: list[ManagerProgram], worker_port: int) -> None:
         directory.mkdir()
         shutil.copy(INFRA / "prometheus/recording.yml", directory)
         alerts = re.sub(r"(?m)^( +for:) \S+$", r"\1 1s", (INFRA / "prometheus/alerts.yml").read_text())
@@ -37,7 +37,10 @@ class Prometheus:
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": ["recording.yml", "alerts.yml"],
-            "scrape_configs": [{"job_name": "workmanager", "static_configs": [{"targets": targets}]}],
+            "scrape_configs": [
+                {"job_name": "workmanager", "static_configs": [{"targets": targets}]},
+                {"job_name": "workers", "static_configs": [{"targets": [f"127.0.0.1:{worker_port}"]}]},
+            ],
         }
         (directory / "prometheus.yml").write_text(json.dumps(config))
         port = pick_port()
@@ -75,22 +78,29 @@ class Prometheus:
 
 
 @pytest.fixture
-def managers(start: Start, private_server: ValkeyServer) -> list[ManagerProgram]:
+def worker_port() -> int:
+    """Where the worker serves its metrics."""
+    return pick_port()
+
+
+@pytest.fixture
+def managers(start: Start, private_server: ValkeyServer, worker_port: int) -> list[ManagerProgram]:
     """Two managers, the first with a worker; times are told each second."""
     settings = {"LEASE_SECONDS": "4", "MIN_WORKERS": "1", "MAX_WORKERS": "1"}
+    settings["METRICS_LISTEN"] = f"127.0.0.1:{worker_port}"
     programs = [start(private_server.url, "--scaler", "local", **settings), start(private_server.url, **settings)]
     return [program.wait_until_ready() for program in programs]
 
 
 @pytest.fixture
-def prometheus(managers: list[ManagerProgram], tmp_path: Path) -> Iterator[Prometheus]:
-    server = Prometheus(tmp_path / "prometheus", managers)
+def prometheus(managers: list[ManagerProgram], worker_port: int, tmp_path: Path) -> Iterator[Prometheus]:
+    server = Prometheus(tmp_path / "prometheus", managers, worker_port)
     yield server
     server.stop()
 
 
 def test_prometheus_knows_what_happens(
-    prometheus: Prometheus, managers: list[ManagerProgram], private_server: ValkeyServer
+    prometheus: Prometheus, managers: list[ManagerProgram], worker_port: int, private_server: ValkeyServer
 ) -> None:
     with managers[1].client() as http:
         for _ in range(3):
@@ -106,10 +116,11 @@ def test_prometheus_knows_what_happens(
         assert _value(prometheus, 'sum(workmanager_jobs_enqueued_total{function="noop"})') == 3
         assert _value(prometheus, "sum(workmanager_tells_queue)") == 1
 
-        for program in managers:
-            done = subprocess.run(
-                ["promtool", "check", "metrics"], input=http_text(program), capture_output=True, text=True
-            )
+        until(lambda: _value(prometheus, "sum(workmanager_worker_jobs_total)") == 4, wanted="the worker's own count")
+
+        for url in (*(manager.url for manager in managers), f"http://127.0.0.1:{worker_port}"):
+            text = httpx.get(f"{url}/metrics", headers={"Accept": "text/plain"}).text
+            done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
             assert (done.returncode, done.stderr) == (0, "")
 
         http.post("/queues/reports/pause").raise_for_status()
@@ -127,7 +138,3 @@ def test_prometheus_knows_what_happens(
 def _value(prometheus: Prometheus, query: str) -> float:
     found = prometheus.query(query)
     return float(found[0]["value"][1]) if found else -1.0
-
-
-def http_text(manager: ManagerProgram) -> str:
-    return httpx.get(f"{manager.url}/metrics", headers={"Accept": "text/plain"}).text
