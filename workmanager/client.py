@@ -29,7 +29,7 @@ from urllib.parse import quote
 from workmanager.errors import ClientError, Conflict, JobFailed, NotFound, Unavailable, UsageError, client_error
 from workmanager.http.callbacks import Callbacks
 from workmanager.http.handles import FINAL_STATUSES, JobHandle, as_completed
-from workmanager.http.job_events import JobEvent, follow_job
+from workmanager.http.job_events import Change, JobEvent, follow_changes, follow_job
 from workmanager.http.operations import Operations
 from workmanager.http.schedules import Schedules
 from workmanager.http.submission import Batch, JobOptions, Submission, has_id, job_json, split_into_batches
@@ -432,6 +432,20 @@ class Client:
     def events(self, job_id: str) -> Iterator[JobEvent]:
         """Yield what happens to a job as it happens, until it has ended: statuses, progress and log lines."""
         return follow_job(self._transport, f"{_job_path(job_id)}/events")
+
+    def changes(
+        self, *, queue: str | None = None, status: str | None = None, label: str | None = None
+    ) -> Iterator[Change]:
+        """Yield what changes in jobs as it happens, without an end: a snapshot, then each change of a status.
+
+        The data of an event `status` has the job's `id`, `status`, `queue`, `labels` and `at`. An event `gap` says that
+        changes may be missing, and another snapshot follows (docs/watching.md).
+
+        Args:
+            queue, status: only changes of these.
+            label: `name:value`; only those of jobs with this label.
+        """
+        return follow_changes(self._transport, {"queue": queue, "status": status, "label": label})
 
     def limits(self) -> list[dict[str, Any]]:
         """Return limits of jobs, with who uses them; those under which a job has begun last come first."""

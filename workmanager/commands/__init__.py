@@ -18,7 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "operations": ("workmanager.commands.operations", "requeue, cancel or delete all jobs that match"),
     "wait": ("workmanager.commands.wait", "wait until jobs have ended, and show each"),
     "logs": ("workmanager.commands.logs", "show what a job has logged"),
-    "events": ("workmanager.commands.events", "show what happens to a job as it happens"),
+    "events": ("workmanager.commands.events", "show what happens to jobs as it happens"),
     "cancel": ("workmanager.commands.cancel", "cancel waiting jobs, and stop running ones"),
     "requeue": ("workmanager.commands.requeue", "run ended jobs again"),
     "delete": ("workmanager.commands.delete", "delete jobs"),

@@ -163,13 +163,15 @@ class Transport:
         raise AssertionError("unreachable: the loop ends by return or raise")
 
     @contextmanager
-    def lines(self, path: str, *, headers: Mapping[str, str] | None = None) -> Iterator[Iterator[str]]:
+    def lines(
+        self, path: str, *, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Iterator[Iterator[str]]:
         """Give the lines of a streamed answer as they come, up to where it ends or breaks off.
 
         Raises:
             ClientError: the request was refused, or not answered.
         """
-        options: dict[str, Any] = {"headers": dict(headers or {})}
+        options: dict[str, Any] = {"params": params, "headers": dict(headers or {})}
         answer = self.request("GET", path, idempotent=True, wait_seconds=STREAM_SILENCE_SECONDS, stream=True, **options)
         try:
             yield self._lines_of(answer)

@@ -1,7 +1,10 @@
 """`GET /events`: the changes of all jobs, filtered, resumed on any manager."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +14,8 @@ from tests.acceptance.manager.conftest import Worker
 from tests.acceptance.manager.event_streams import Event, events
 from tests.acceptance.manager.keyed_managers import OPERATOR, as_, create
 from tests.acceptance.manager.manager_program import ManagerProgram
+
+PAGE = Path(__file__).parents[3] / "docs/watching.md"
 
 
 def submit(http: httpx.Client, job_id: str, **fields: Any) -> None:
@@ -106,6 +111,26 @@ def test_a_bound_key_is_told_of_its_queues_alone(managers: tuple[ManagerProgram,
         submit(operator, "unseen-job", queue="unseen")
         submit(operator, "seen-job", queue="seen-1")
         assert statuses(stream, 1) == ["seen-job:queued"]
+
+
+def test_the_example_of_the_page_shows_a_job_that_finishes(manager: ManagerProgram, worker: Worker) -> None:
+    section = PAGE.read_text().partition("\n## Events\n")[2]
+    example = section.partition("```python\n")[2].partition("```")[0]
+    for port in ("5000", "5001"):
+        example = example.replace(f"http://127.0.0.1:{port}", manager.url)
+    printed: list[tuple[object, ...]] = []
+    reader = threading.Thread(target=exec, args=(example, {"print": lambda *words: printed.append(words)}))
+    reader.start()
+    with manager.client() as http:
+        # Until the example has opened its stream, nobody sees them.
+        for number in count():
+            submit(http, f"shown-{number}")
+            worker.finish_all()
+            reader.join(0.1)
+            if not reader.is_alive():
+                break
+    ((job_id, status),) = printed
+    assert (str(job_id).startswith("shown-"), status) == (True, "finished")
 
 
 @pytest.mark.parametrize("query", ["queue=", "status=unknown", "label=order", "wait=901", "page=1"])

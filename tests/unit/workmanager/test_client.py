@@ -462,6 +462,17 @@ def test_events_of_a_job_go_on_at_another_manager_after_a_broken_stream(monkeypa
     assert [request.headers.get("Last-Event-ID") for request in manager.requests] == [None, "7-0"]
 
 
+def test_changes_go_on_behind_the_last_id_that_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workmanager.http.job_events.REOPEN_SECONDS", 0)
+    snapshot = 'event: snapshot\nid: 1-0\ndata: {"queues": {}}\n\n: ping\nid: 5-0\n\n'
+    status = 'event: status\nid: 6-0\ndata: {"id": "a", "status": "queued"}\n\n'
+    with ScriptedManager(Answer(snapshot), Answer(status)) as manager, Client(manager.url) as client:
+        changes = client.changes(queue="q", label="order:42")
+        assert [next(changes)["event"], next(changes)["data"]["id"]] == ["snapshot", "a"]
+    assert [request.headers.get("Last-Event-ID") for request in manager.requests] == [None, "5-0"]
+    assert manager.requests[1].params == {"queue": "q", "label": "order:42"}
+
+
 def test_a_deletion_whose_answer_was_lost_is_done() -> None:
     with ScriptedManager(LOST, Answer({}, 404)) as manager, Client(manager.url) as client:
         client.delete("a")

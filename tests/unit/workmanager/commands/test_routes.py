@@ -26,6 +26,7 @@ VERBS: Mapping[tuple[str, str], str] = {
     ("GET", "/jobs/{job_id}/explain"): "explain x",
     ("GET", "/jobs/{job_id}/logs"): "logs x",
     ("GET", "/jobs/{job_id}/events"): "events x",
+    ("GET", "/events"): "events --count 1",
     ("POST", "/jobs/{job_id}/cancel"): "cancel x",
     ("POST", "/jobs/{job_id}/requeue"): "requeue x",
     ("POST", "/pullCompleted"): "pull",
@@ -82,6 +83,7 @@ NO_VERB: Mapping[tuple[str, str], str] = {
 ANSWERS: Mapping[tuple[str, str], Any] = {
     ("GET", "/metrics"): "up 1\n",
     ("GET", "/jobs/{job_id}/events"): 'event: end\ndata: {"id": "x", "status": "finished"}\n\n',
+    ("GET", "/events"): 'event: snapshot\nid: 1-0\ndata: {"queues": {}, "shards_missing": 0}\n\n',
     ("GET", "/jobs/{job_id}/logs"): {"lines": [], "after": None, "dropped": 0, "ended": True},
     ("POST", "/jobs/batch"): '{"id": "x"}\n',
     ("POST", "/jobs/wait"): {"done": True, "statuses": {"x": "finished"}},
