@@ -6,11 +6,12 @@ Those that the environment lacks may stand in a file (`processes.settings_file`)
 import re
 import sys
 from collections.abc import Mapping
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, Literal, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from jobqueue.model import ALL_QUEUES, LEASE_SECONDS
+from processes.log_collector import parse_collector
 from processes.secrets import SecretError, read_secret
 from processes.settings_file import PREFIX, SettingsFileError, with_settings_file
 
@@ -39,6 +40,11 @@ def check_queues(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _checked_collector(url: str) -> str:
+    parse_collector(url)
+    return url
+
+
 class QueueSettings(BaseModel):
     """The settings of every program that uses the queue."""
 
@@ -51,6 +57,9 @@ class QueueSettings(BaseModel):
     queues: Annotated[CommaSeparated, AfterValidator(check_queues)] = ALL_QUEUES
     """Queues that workers serve if their command line names none; in order, or `*` for every queue in turn."""
     lease_seconds: float = Field(default=LEASE_SECONDS, ge=1.0, le=25.0)
+    log_format: Literal["text", "json"] = "text"
+    log_to: Annotated[str, AfterValidator(_checked_collector)] = ""
+    """Who gets the log besides standard error, see `processes/log_collector.py`."""
 
 
 def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:

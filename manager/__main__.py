@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     functions = FunctionRegistry.load(settings.functions, reloads=settings.reload_functions)
     for reason in functions.missing.values():
         exit_with_usage_error(f"WORKMANAGER_FUNCTIONS: {reason}")
-    configure_logging()
+    collector = configure_logging(settings.log_format, settings.log_to)
     for module, reason in functions.unreadable.items():
         log.error("event=functions_unreadable module=%s reason=%r: jobs of this module are refused", module, reason)
     # The libraries log every start and every scheduler tick: only their errors matter.
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = ServerOptions(given.host, given.port, given.scaler, given.parent_fd)
 
     async def run() -> int:
-        return await ManagerServer(options, settings, functions, listener).run()
+        return await ManagerServer(options, settings, functions, listener, collector).run()
 
     return uvloop.run(run())
 

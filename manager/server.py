@@ -42,6 +42,8 @@ from manager.scaler_factory import build_scaler
 from manager.settings import ManagerSettings, callback_guard
 from processes.garbage_collection import relax_garbage_collection
 from processes.liveness_pipe import parent_is_gone
+from processes.log_collector import LogCollector
+from processes.logs import JSON
 from scaler.loop import ScalerLoop
 
 if TYPE_CHECKING:
@@ -86,13 +88,18 @@ class ManagerServer:
     """
 
     def __init__(
-        self, options: ServerOptions, settings: ManagerSettings, functions: FunctionRegistry, listener: socket.socket
+        self,
+        options: ServerOptions,
+        settings: ManagerSettings,
+        functions: FunctionRegistry,
+        listener: socket.socket,
+        collector: LogCollector | None = None,
     ) -> None:
         self._options = options
         self._settings = settings
         self._functions = functions
         self._listener = listener
-        self._metrics = Metrics()
+        self._metrics = Metrics(collector)
         self._reporter = Reporter()
         self._key_table = KeyTable()
         self._jwt = _build_verifier(settings)
@@ -107,7 +114,9 @@ class ManagerServer:
             require_cluster=bool(settings.cluster_hosts),
             keeps_files=not settings.cluster_hosts,
         )
-        self._access_log = AccessLog(sys.stderr) if settings.access_log else None
+        self._access_log = None
+        if settings.access_log:
+            self._access_log = AccessLog(sys.stderr, as_json=settings.log_format == JSON, collector=collector)
         self._reconciler: ClusterReconciler | None = None
         if settings.cluster_hosts:
             url = parse_redis_url(settings.cluster_url or settings.redis_url)

@@ -52,7 +52,6 @@ class StartupError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a worker until it has drained. Exit codes: 0 after a drain, 2 for wrong usage or settings."""
-    configure_logging()
     keep_descriptors_private()
     if (config := config_option(arguments)) is not None:
         os.environ[CONFIG] = config
@@ -64,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         user = find_job_user(settings.executor_user)
     except ValueError as error:
         exit_with_usage_error(f"WORKMANAGER_EXECUTOR_USER: {error}")
+    configure_logging(settings.log_format, settings.log_to)
     lower_priority(agent_niceness(settings.nice))
     keep_memory_private()  # Later than the priority, which needs a file of /proc/self that must be opened before.
     functions = FunctionRegistry.load(settings.functions)

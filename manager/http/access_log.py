@@ -7,8 +7,12 @@ Hot path: see benchmarks/README.md#http_enqueue.
 """
 
 import asyncio
+import logging
 import time
+from json import dumps
 from typing import TextIO
+
+from processes.log_collector import Line, LogCollector
 
 FLUSH_SECONDS = 0.05
 """Maximum delay before a line is written."""
@@ -21,10 +25,14 @@ class AccessLog:
 
     Args:
         stream: usually stderr.
+        as_json: whether lines are JSON.
+        collector: also gets all lines.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, as_json: bool = False, collector: LogCollector | None = None) -> None:
         self._stream = stream
+        self._as_json = as_json
+        self._collector = collector
         self._lines: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
         self._second = -1
@@ -40,23 +48,37 @@ class AccessLog:
         client: str,
         request_id: str,
         key_id: str | None = None,
+        job_id: str | None = None,
     ) -> None:
         """Add the line of a request that was answered at `now` (Unix time) within `seconds`.
 
         Args:
             client: its address.
             key_id: public id of the API key that it was sent with.
+            job_id: of the job that it has submitted.
         """
         second = int(now)
         if second != self._second:
             self._second = second
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        key = "" if key_id is None else f" key={key_id}"
-        self._lines.append(
-            f"{self._stamp}.{int((now - second) * 1000):03d}Z INFO manager.access"
-            f" event=request_completed method={method} path={path} status={status} ms={seconds * 1000:.2f}"
-            f" client={client} request={request_id}{key}\n"
-        )
+        stamp = f"{self._stamp}.{int((now - second) * 1000):03d}Z"
+        if self._as_json:
+            job = "" if job_id is None else f', "job_id": {dumps(job_id)}'
+            key = "" if key_id is None else f', "key": {dumps(key_id)}'
+            line = (
+                f'{{"ts": "{stamp}", "level": "info", "logger": "manager.access", "event": "request_completed",'
+                f' "method": {dumps(method)}, "path": {dumps(path)}, "status": {status}, "ms": {seconds * 1000:.2f},'
+                f' "client": {dumps(client)}, "request": {dumps(request_id)}{key}{job}}}\n'
+            )
+        else:
+            job = "" if job_id is None else f" job_id={job_id}"
+            key = "" if key_id is None else f" key={key_id}"
+            line = (
+                f"{stamp} INFO manager.access"
+                f" event=request_completed method={method} path={path} status={status} ms={seconds * 1000:.2f}"
+                f" client={client} request={request_id}{key}{job}\n"
+            )
+        self._lines.append(line)
         if len(self._lines) >= MAX_BUFFERED_LINES:
             self.flush()
         elif self._timer is None:
@@ -70,3 +92,5 @@ class AccessLog:
         lines, self._lines = self._lines, []
         self._stream.write("".join(lines))
         self._stream.flush()
+        if self._collector is not None:
+            self._collector.add([Line(logging.INFO, line[:-1]) for line in lines])

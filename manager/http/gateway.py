@@ -25,7 +25,7 @@ from manager.http.authentication import CALLER, ApiKeyAuth
 from manager.http.content_encoding import decoded
 from manager.http.error_responses import CLIENT_DISCONNECTED, ErrorPages, send_error
 from manager.http.host_check import HostCheck
-from manager.http.request_origin import PROXIES, REQUEST_ID, RequestIds, TrustedProxies
+from manager.http.request_origin import JOB_ID, PROXIES, REQUEST_ID, RequestIds, TrustedProxies
 from manager.metrics.requests import Metrics
 
 METHODS = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
@@ -135,4 +135,5 @@ class Gateway:
             key_id = scope[CALLER].key_id if CALLER in scope else None
             client = self._proxies.client_of(scope)
             request_id = scope[REQUEST_ID].decode()
-            self._access_log.add(method, raw_path(scope), status, seconds, time.time(), client, request_id, key_id)
+            now, path, job_id = time.time(), raw_path(scope), scope.get(JOB_ID)
+            self._access_log.add(method, path, status, seconds, now, client, request_id, key_id, job_id)

@@ -14,6 +14,8 @@ from manager.http.asgi import FIELDS, Scope
 
 REQUEST_ID = "workmanager.request_id"
 """Key of the scope: the request's id, as bytes."""
+JOB_ID = "workmanager.job_id"
+"""Key of the scope: the id of the job that the request has submitted, if it has submitted one."""
 PROXIES = "workmanager.proxies"
 """Key of the scope: the `TrustedProxies`."""
 UNKNOWN_ADDRESS = "-"

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from manager.metrics.exposition import Exposition, HistogramLines, labels_text
+from processes.log_collector import LogCollector
 
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 """Upper bounds of the request duration histogram, in seconds."""
@@ -21,6 +22,9 @@ class Metrics:
     They are changed only on the event loop's thread, so plain numbers do. prometheus_client's counters, which lock,
     take many times as long.
 
+    Args:
+        log_collector: counts the log lines that it has dropped.
+
     Attributes:
         jobs_submitted: new jobs that this manager enqueued.
         results_pulled: results that this manager handed out.
@@ -29,7 +33,8 @@ class Metrics:
         registry: for the metrics of other parts of the manager.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, log_collector: LogCollector | None = None) -> None:
+        self._log_collector = log_collector
         self.jobs_submitted = 0
         self.results_pulled = 0
         self.streams = 0
@@ -78,6 +83,8 @@ class Metrics:
             shown.add([lines.text(totals, sum(tally.seconds for tally in tallies))])
         shown.counter("workmanager_jobs_submitted", "New jobs submitted to this manager", self.jobs_submitted)
         shown.counter("workmanager_results_pulled", "Results pulled from this manager", self.results_pulled)
+        dropped = 0 if self._log_collector is None else self._log_collector.dropped
+        shown.counter("workmanager_log_lines_dropped", "Log lines that the log collector did not get", dropped)
         shown.gauge("workmanager_event_streams", "Streams of events that are open at this manager", self.streams)
         shown.counter(
             "workmanager_event_streams_dropped", "Streams that were ended: too slow a client", self.streams_dropped

@@ -15,6 +15,7 @@ from manager.http.key_limits import take_job
 from manager.http.multipart import OVERHEAD_BYTES, read_boundary, read_field
 from manager.http.problems import WRONG_MEDIA_TYPE, Problem
 from manager.http.query_parameters import Integer, Query, Text
+from manager.http.request_origin import JOB_ID
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.submitter import PendingJob
@@ -74,6 +75,7 @@ class EnqueueRoute:
         job_id = own_id or submitter.new_id()
         job = sha512_job(self._path, job_id, data, query["iterations"], query["timeout"], callback)
         result = await submitter.submit(PendingJob(job, can_change_shard=own_id is None))
+        scope[JOB_ID] = result.job_id
         if result.answer is _WRITTEN:
             self._metrics.jobs_submitted += 1
         else:

@@ -11,6 +11,7 @@ from manager.http.json_response import json_response
 from manager.http.key_limits import take_job
 from manager.http.permissions import queue_forbidden
 from manager.http.query_parameters import NO_PARAMETERS
+from manager.http.request_origin import JOB_ID
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.parents import check_parents
@@ -75,6 +76,7 @@ class SubmitRoute:
         if limiter is not None:
             take_job(caller, limiter, job.queue, service.monitor.has_room)
         result = await service.submitter.submit(PendingJob(job, can_change_shard=may_move(submission)))
+        request.scope[JOB_ID] = result.job_id
         if limiter is not None and result.answer is not EnqueueOutcome.WRITTEN:
             limiter.give_back_job()
         problem = problem_for(result)

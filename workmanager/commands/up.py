@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from processes.liveness_pipe import parent_is_gone
-from processes.logs import configure_logging
+from processes.logs import configure_logging_from
 from processes.privacy import keep_memory_private
 from processes.settings_file import CONFIG, SettingsFileError, with_settings_file
 from workmanager.commands.arguments import CommandParser, positive_int
@@ -31,12 +31,13 @@ def main(arguments: Sequence[str]) -> int:
     if options.config is not None:
         os.environ[CONFIG] = options.config  # Also for managers and workers.
     try:
-        config = _config(options, with_settings_file(os.environ))
+        environ = with_settings_file(os.environ)
+        config = _config(options, environ)
     except SettingsFileError as error:
         raise UsageError(str(error)) from error
     if config.redis_url:
         _check_redis_url(config.redis_url)
-    _configure_logging()
+    _configure_logging(environ)
     stop = _StopSignals(options.parent_fd)
     system = LocalSystem(config, stop_requested=lambda: stop.is_requested, stop_immediately=lambda: stop.is_repeated)
     try:
@@ -57,9 +58,9 @@ def _check_redis_url(url: str) -> None:
         raise UsageError(checked.stderr.rstrip().rpartition("\n")[2])
 
 
-def _configure_logging() -> None:
+def _configure_logging(environ: Mapping[str, str]) -> None:
     """Log in the format of the managers, whose lines appear between these."""
-    configure_logging()
+    configure_logging_from(environ)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every request to /readyz
 
 

@@ -71,7 +71,7 @@ class ManagerProgram:
 
     def _find_port(self) -> int:
         assert self.process.poll() is None, self.log
-        match = re.search(r"event=manager_listening .*port=(\d+)", self.log)
+        match = re.search(r'manager_listening.*?port(?:=|": )(\d+)', self.log)
         return int(match[1]) if match else 0
 
 

@@ -19,7 +19,10 @@ MODULE = "tests.acceptance.worker_node.printing_jobs"
 
 
 @pytest_asyncio.fixture(params=[False, True], ids=["shared", "isolated"])
-async def harness(make_harness: MakeHarness, request: pytest.FixtureRequest) -> SlotHarness:
+async def harness(
+    make_harness: MakeHarness, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> SlotHarness:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # With it, the C library holds nothing back either.
     return make_harness(modules=MODULE, isolates=request.param, keep_output="all")
 
 
@@ -131,7 +134,14 @@ async def test_only_output_of_failures_and_long_runs_is_kept_unless_asked_for_mo
     assert harness.printed[job_id] == [("stdout", "early"), ("stdout", "late")]
 
 
-async def test_no_output_is_kept_if_none_is_asked_for(make_harness: MakeHarness) -> None:
+async def test_no_output_is_kept_if_none_is_asked_for(make_harness: MakeHarness, tmp_path: Path) -> None:
     harness = make_harness(modules=MODULE, keep_output="none")
     await harness.failure(f"{MODULE}.say_and_fail", "why")
+    await harness.failure(f"{MODULE}.print_and_die")
+    await harness.ready()
+    harness.assign((f"{MODULE}.print_from_c_and_wait", "C", str(tmp_path / "printed")))
+    await wait_for_file(tmp_path / "printed")
+    running = harness.slot.running()
+    assert running is not None
+    harness.slot.pass_on_output(running)
     assert harness.printed == {}

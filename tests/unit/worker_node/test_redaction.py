@@ -37,6 +37,10 @@ def test_other_text_stays(text: str) -> None:
     assert Redaction().of_bytes(raw) == raw
 
 
+def test_bytes_beside_a_secret_stay_whatever_their_encoding_is() -> None:
+    assert Redaction().of_bytes(b"\xff\n password=x \xe4") == b"\xff\n password=[redacted] \xe4"
+
+
 def test_a_wrong_pattern_is_named_by_its_number_alone() -> None:
     with pytest.raises(ValueError, match=r"^pattern 2 is no regular expression: unterminated") as raised:
         Redaction("a [hush")

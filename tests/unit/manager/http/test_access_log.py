@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from manager.http.access_log import MAX_BUFFERED_LINES, AccessLog
+from processes.json_log import JsonFormatter
+from processes.log_collector import LogCollector, TcpSink
 from processes.logs import configure_logging
 from tests.waiting import until_async
 
@@ -35,6 +37,19 @@ async def test_a_line_equals_that_of_the_logging_module(monkeypatch: pytest.Monk
     log.flush()
     assert lines_of(stream) == [logging.getLogger().handlers[0].format(record)]
     assert lines_of(stream) == ["2025-12-31T23:59:59.062Z INFO manager.access " + message]
+
+
+async def test_a_line_equals_that_of_the_logging_module_as_json_too_and_reaches_the_collector() -> None:
+    message = "event=request_completed method=%s path=%s status=%d ms=%.2f client=%s request=%s key=%s job_id=%s"
+    arguments = ("PUT", '/"\\', 200, 1.239, "::1", "abc", "env-1", "j")
+    record = logging.LogRecord("manager.access", logging.INFO, "", 0, message, arguments, None)
+    record.created = 1767225599.0625
+    stream, collector = io.StringIO(), LogCollector(TcpSink("127.0.0.1", 1))
+    log = AccessLog(stream, as_json=True, collector=collector)
+    log.add("PUT", '/"\\', 200, 0.001239, record.created, "::1", "abc", "env-1", "j")
+    log.flush()
+    assert lines_of(stream) == [JsonFormatter().format(record)]
+    assert [line.text for line in collector._lines] == lines_of(stream)
 
 
 async def test_lines_are_written_after_a_moment() -> None:

@@ -62,6 +62,7 @@ def test_a_range_that_is_a_lie_takes_nothing_of_what_comes_later() -> None:
     assert stream.split(10, 5)[0] == []
     lines, rest = stream.split(0, 1 << 60)
     assert lines == [(1, "one")]
+    assert rest.end == 4
     rest.append(b"two\n", 2)
     assert rest.split(0, rest.end)[0] == [(2, "two")]
 
