@@ -35,6 +35,7 @@ class JobFuture(Future[Any]):
         super().__init__()
         self.job_id = job_id
         self._client = client
+        self._is_cancel_requested = False
         self._ending = threading.RLock()  # its callbacks may cancel
 
     def cancel(self) -> bool:
@@ -45,6 +46,7 @@ class JobFuture(Future[Any]):
         """
         if self.done():
             return self.cancelled()
+        self._is_cancel_requested = True
         try:
             self._client.cancel(self.job_id)
         except Conflict:
@@ -58,6 +60,9 @@ class JobFuture(Future[Any]):
             return self.cancelled()
 
     def _end(self, error: Exception | None, result: Any = None) -> None:
+        if isinstance(error, JobFailed) and self._was_canceled(error):
+            self._end_canceled()
+            return
         with self._ending:
             if self.done():
                 return
@@ -65,6 +70,11 @@ class JobFuture(Future[Any]):
                 self.set_exception(error)
             else:
                 self.set_result(result)
+
+    def _was_canceled(self, error: JobFailed) -> bool:
+        """Return whether somebody canceled the job, or `cancel` killed it; not whether a parent of it failed."""
+        killed = self._is_cancel_requested and error.status == "stopped"
+        return killed or (error.status == "canceled" and error.reason is None)
 
 
 class JobExecutor(Executor):
@@ -164,10 +174,7 @@ class JobExecutor(Executor):
     def _end(self, future: JobFuture, error: Exception | None, result: Any = None) -> None:
         with self._changed:
             self._pending.pop(future.job_id, None)
-        if isinstance(error, JobFailed) and error.status == "canceled" and error.reason is None:
-            future._end_canceled()
-        else:
-            future._end(error, result)
+        future._end(error, result)
 
 
 def _name(fn: str | Callable[..., Any]) -> str:

@@ -133,6 +133,20 @@ def test_a_job_can_be_canceled_until_it_has_ended(jobs: ManualJobs, executor: Jo
     assert ended.result(timeout=30) == 1
 
 
+def test_a_job_that_is_killed_by_its_cancellation_is_canceled_even_if_its_end_is_noticed_first(
+    jobs: ManualJobs, executor: JobExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(job_id: str) -> dict[str, Any]:
+        jobs.end(job_id, "stopped")
+        until(future.done, wanted="the end of the future")
+        return jobs.views[job_id]
+
+    monkeypatch.setattr(jobs, "cancel", kill)
+    future = executor.submit("sleep")
+    assert future.cancel()
+    assert future.cancelled()
+
+
 def test_a_job_that_somebody_else_has_canceled_is_canceled(jobs: ManualJobs, executor: JobExecutor) -> None:
     future = executor.submit("f")
     jobs.end(future.job_id, "canceled")
