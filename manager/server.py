@@ -232,7 +232,7 @@ class ManagerServer:
             timeout_seconds=settings.callback_timeout_seconds,
         )
         self._callbacks.start()
-        if settings.alert_url or settings.alert_topic or settings.backup_marker:
+        if settings.alert_url or settings.alert_topic:
             self._alerts = self._build_alerts(shards)
             self._alerts.start()
         self._operations = OperationRunner(shards, self._queue.service.operations, self._functions)

@@ -72,3 +72,28 @@ async def test_counts_of_shards_can_be_summed(any_shards: Shards) -> None:
     assert total.functions.enqueued == {"noop": 2 * number}
     assert total.functions.seconds == {"noop": 0.5 * number}
     assert ShardCounts().total == QueueCounts()
+
+
+async def test_what_counts_cost_does_not_depend_on_the_number_of_jobs(plain_shard: Shard) -> None:
+    async def cost(jobs: int) -> dict[str, int]:
+        """Enqueue so many, and return how often each command ran for the counts."""
+        for start in range(0, jobs, 500):
+            numbers = range(start, min(start + 500, jobs))
+            await enqueue_jobs(plain_shard, *(f"{jobs}-{number}" for number in numbers), queue="many")
+        before = await _commands(plain_shard)
+        counts = await read_counts(plain_shard)
+        after = await _commands(plain_shard)
+        assert counts.queues["many"].queued >= jobs
+        return {name: calls - before.get(name, 0) for name, calls in after.items()}
+
+    few = await cost(1)
+    assert await cost(3000) == few
+    assert sum(few.values()) < 60
+
+
+async def _commands(shard: Shard) -> dict[str, int]:
+    (info,) = await shard.execute(("INFO", "commandstats"))
+    lines = [line.partition(":calls=") for line in info.decode().splitlines() if ":calls=" in line]
+    return {
+        name: int(rest.partition(",")[0]) for name, _, rest in lines if name not in ("cmdstat_info", "cmdstat_eval")
+    }
