@@ -71,7 +71,7 @@ class Exposition:
 
 def labels_text(**labels: str) -> str:
     """Return labels with their braces."""
-    pairs = [f'{name}="{_escaped(value)}"' for name, value in labels.items()]
+    pairs = [f'{name}="{escaped(value)}"' for name, value in labels.items()]
     return f"{{{','.join(pairs)}}}"
 
 
@@ -86,8 +86,9 @@ class HistogramLines:
     def __init__(self, name: str, labels: str, bounds: Sequence[float]) -> None:
         labels = labels.replace("%", "%%")
         buckets = [f'{name}_bucket{{{labels[1:-1]},le="{bound}"}} %d' for bound in (*bounds, "+Inf")]
-        self._plain = "\n".join([*buckets, f"{name}_count{labels} %d", f"{name}_sum{labels} %r\n"])
-        self._with_example = "%s\n".join([*buckets, f"{name}_count{labels} %d\n{name}_sum{labels} %r\n"])
+        self._lines = [*buckets, f"{name}_count{labels} %d", f"{name}_sum{labels} %r\n"]
+        self._plain = self._template()
+        self._with_examples: dict[int, str] = {}
 
     def text(self, buckets: Sequence[float], total: float, example: tuple[int, str] | None = None) -> str:
         """Return the lines.
@@ -100,13 +101,19 @@ class HistogramLines:
         numbers = tuple(accumulate(buckets))
         if example is None:
             return self._plain % (*numbers, numbers[-1], float(total))
-        arguments: list[float | str] = [""] * (2 * len(numbers))
-        arguments[::2] = numbers
-        arguments[2 * example[0] + 1] = f" # {example[1]}"
-        return self._with_example % (*arguments, numbers[-1], float(total))
+        bucket, said = example
+        if bucket not in self._with_examples:
+            self._with_examples[bucket] = self._template(bucket)
+        before, after = numbers[: bucket + 1], numbers[bucket + 1 :]
+        return self._with_examples[bucket] % (*before, said, *after, numbers[-1], float(total))
+
+    def _template(self, bucket: int | None = None) -> str:
+        lines = [f"{line} # %s" if place == bucket else line for place, line in enumerate(self._lines)]
+        return "\n".join(lines)
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
+    """Return a label's value as it stands between its quotes."""
     if "\\" in value or '"' in value or "\n" in value:
         return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return value

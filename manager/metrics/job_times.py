@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 
-from jobqueue.lifecycle.times import BOUNDS, HISTOGRAMS
-from manager.metrics.exposition import Exposition, HistogramLines, labels_text
+from jobqueue.lifecycle.times import BOUNDS, Example
+from manager.metrics.exposition import Exposition, HistogramLines, escaped, labels_text
 from manager.metrics.stored_times import decode_pair, decode_times
 
 _FAMILIES = (
@@ -63,12 +63,25 @@ def _new(stored: bytes) -> _Shown | None:
 
 
 def _texts(lines: Sequence[HistogramLines], stored: Stored, open_metrics: bool) -> list[str]:
-    times = reduce(add, [decode_times(value) for value in stored if value is not None])
-    texts = []
-    for histogram in range(len(HISTOGRAMS)):
-        example = times.examples[histogram] if open_metrics else None
-        said = None
-        if example is not None and 0 <= example.bucket <= len(BOUNDS):
-            said = example.bucket, f"{labels_text(job_id=example.job_id[:64])} {example.seconds} {example.at}"
-        texts.append(lines[histogram].text(times.buckets(histogram), times.total_seconds(histogram), said))
-    return texts
+    shards = [decode_times(value) for value in stored if value is not None]
+    times = shards[0] if len(shards) == 1 else reduce(add, shards)
+    return [
+        line.text(
+            times.buckets(histogram),
+            times.total_seconds(histogram),
+            _said(times.examples[histogram]) if open_metrics else None,
+        )
+        for histogram, line in enumerate(lines)
+    ]
+
+
+def _said(example: Example | None) -> tuple[int, str] | None:
+    """Return the bucket of an example, and what is said of it; None if another program has written it."""
+    if example is None:
+        return None
+    bucket, job_id, seconds, at = example
+    if type(bucket) is not int or not 0 <= bucket <= len(BOUNDS) or type(job_id) is not str:
+        return None
+    if type(seconds) not in (int, float) or type(at) not in (int, float):
+        return None
+    return bucket, f'{{job_id="{escaped(job_id[:64])}"}} {seconds} {at}'

@@ -1,12 +1,14 @@
 """Decodes jobs' times as workers have stored them (`jobqueue/lifecycle/times.py`); another program may have written."""
 
 import json
-from typing import Any
 
 import orjson
 
 from jobqueue.lifecycle.times import HISTOGRAMS, WIDTH, Example, Pair, Times
 from jobqueue.stored_values import shown_name
+
+_NUMBERS = WIDTH * len(HISTOGRAMS)
+_NUMERIC = {int, float}
 
 
 def decode_pair(stored: bytes) -> Pair | None:
@@ -19,19 +21,12 @@ def decode_pair(stored: bytes) -> Pair | None:
 
 
 def decode_times(stored: bytes) -> Times:
-    """Return stored times; nothing if they are something else."""
+    """Return stored times; nothing if they are something else. Hot path of a scrape: there can be thousands."""
     try:
         found = orjson.loads(stored)
         numbers, examples = found["n"], found["e"]
-        if len(numbers) == WIDTH * len(HISTOGRAMS) and {*map(type, numbers)} <= {int, float}:
-            return Times(numbers, [_example(examples[n]) for n in range(len(HISTOGRAMS))])
-    except (ValueError, TypeError, KeyError, IndexError):
+        if len(numbers) == _NUMBERS and {*map(type, numbers)} <= _NUMERIC and len(examples) == len(HISTOGRAMS):
+            return Times(numbers, [Example(*example) if example else None for example in examples])
+    except (ValueError, TypeError, KeyError):
         pass
     return Times()
-
-
-def _example(stored: Any) -> Example | None:
-    if not isinstance(stored, list):
-        return None
-    bucket, job_id, seconds, at = stored
-    return Example(int(bucket), str(job_id), float(seconds), float(at))
