@@ -245,7 +245,9 @@ class ManagerServer:
         if settings.backup_marker:
             backup = BackupNote(shards, settings.backup_marker, self._address.rpartition(":")[0])
         reader = FactsReader(shards, overview, settings, launches_workers=self._options.scaler != "none")
-        return AlertWatch(shards, self._reporter, reader, AlertSender(settings), backup=backup)
+        return AlertWatch(
+            shards, self._reporter, reader, AlertSender(settings), kinds=settings.alert_kinds, backup=backup
+        )
 
     async def _start_scaler(self, shards: Shards) -> None:
         self._scaler = build_scaler(

@@ -1,7 +1,7 @@
 """The manager's settings, read from environment variables."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -35,6 +35,15 @@ def _checked_url(url: str) -> str:
     return url
 
 
+AlertKind = Literal[
+    "dead_letters",
+    "no_leader",
+    "wait_target_missed",
+    "breaker_open",
+    "shard_away",
+    "backup_failed",
+    "budget_reached",
+]
 RetryInterval = Annotated[int, Field(ge=1, le=2 * 86_400)]
 
 
@@ -73,6 +82,8 @@ class ManagerSettings(QueueSettings):
     """Where alerts are sent, see `manager.alerts`; '' for nowhere. It can be secret."""
     alert_topic: str = Field(default="", pattern=r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256})?$")
     """ARN of the topic of Amazon SNS to which alerts are published."""
+    alert_kinds: Annotated[tuple[AlertKind, ...], BeforeValidator(split_at_commas)] = ()
+    """The kinds of alerts that are sent; none named: all."""
     backup_marker: str = ""
     """A file that each backup of this host touches; '' if it makes none."""
     cluster_hosts: CommaSeparated = ()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Collection
 
 from redis.exceptions import RedisError
 
@@ -27,6 +28,7 @@ class AlertWatch:
 
     Args:
         reporter: knows whether this manager is the one that tells.
+        kinds: those that are told; none named: all.
         backup: None if this host makes no backups.
         tracker: what has been told. It is read from Redis when this manager begins to tell.
     """
@@ -38,6 +40,7 @@ class AlertWatch:
         reader: FactsReader,
         sender: AlertSender,
         *,
+        kinds: Collection[str] = (),
         backup: BackupNote | None = None,
         tracker: AlertTracker | None = None,
     ) -> None:
@@ -45,6 +48,7 @@ class AlertWatch:
         self._reporter = reporter
         self._reader = reader
         self._sender = sender
+        self._kinds = kinds
         self._backup = backup
         self._tracker = tracker or AlertTracker()
         self._is_telling = False
@@ -74,7 +78,10 @@ class AlertWatch:
         if not self._is_telling:
             await self._take_over()
             self._is_telling = True
-        self._tracker.update(conditions(await self._reader.read(now)), now)
+        found = conditions(await self._reader.read(now))
+        if self._kinds:
+            found = {condition: text for condition, text in found.items() if condition.kind in self._kinds}
+        self._tracker.update(found, now)
         due = self._tracker.due()
         if due and await self._sender.send(due, now):
             self._tracker.told(due)

@@ -1,5 +1,6 @@
 """Alerts of a real queue at a real receiver: each once when it begins and once when it ends, whoever tells them."""
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -7,6 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from jobqueue.errors import ShardUnavailable
 from jobqueue.sharding.shards import Shards
 from manager.alerts.reading import BackupNote, FactsReader
 from manager.alerts.sender import AlertSender
@@ -17,6 +19,8 @@ from manager.queue.overview import Overview
 from manager.settings import ManagerSettings
 from tests.acceptance.manager.callback_receiver import Receiver, Reply
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs
+from tests.waiting import until_async
+from workmanager.local.valkey import ValkeyServer
 
 HOUR = 3600.0
 
@@ -37,12 +41,12 @@ def receiver() -> Iterator[Receiver]:
 class Manager:
     """A manager's alerts. `tells` is set by the test."""
 
-    def __init__(self, shards: Shards, receiver: Receiver) -> None:
+    def __init__(self, shards: Shards, receiver: Receiver, *kinds: str) -> None:
         self.reporter = Mock(tells=False)
         settings = ManagerSettings(alert_url=f"http://127.0.0.1:{receiver.port}/", wait_target_seconds=60.0)
         reader = FactsReader(shards, Overview(shards, ShardBreaker()), settings, launches_workers=False)
         tracker = AlertTracker(hold_seconds={})
-        self.watch = AlertWatch(shards, self.reporter, reader, AlertSender(settings), tracker=tracker)
+        self.watch = AlertWatch(shards, self.reporter, reader, AlertSender(settings), kinds=kinds, tracker=tracker)
 
     async def look(self, now: float) -> None:
         await self.watch.look(now)
@@ -102,6 +106,42 @@ async def test_a_receiver_that_is_away_gets_all_when_it_is_back(shards: Shards, 
     await manager.look(now + 12)
     assert received(receiver) == []
     await manager.watch.stop()
+
+
+async def test_only_the_kinds_that_are_wanted_are_told(shards: Shards, receiver: Receiver) -> None:
+    (shard,), now, manager = shards, time.time(), Manager(shards, receiver, "shard_away")
+    manager.reporter.tells = True
+    await enqueue_jobs(shard, "a", now=now - 100)
+    await manager.look(now)
+    assert received(receiver) == []
+    await manager.watch.stop()
+
+
+async def test_a_shard_that_is_away_is_told_although_nothing_can_be_stored_then(
+    private_server: ValkeyServer, receiver: Receiver
+) -> None:
+    shards = await Shards.connect(private_server.url)
+    manager, now = Manager(shards, receiver), time.time()
+    manager.reporter.tells = True
+    await manager.look(now)
+    private_server.kill()
+    for seconds in (5, 10, 15):
+        with pytest.raises(ShardUnavailable):
+            await manager.look(now + seconds)
+    assert received(receiver) == [[("began", "shard_away", "rq")]]
+    private_server.start()
+
+    async def answers() -> bool:
+        with contextlib.suppress(ShardUnavailable):
+            await manager.look(now + 20)
+            return True
+        return False
+
+    await until_async(answers)
+    await manager.look(now + 100)
+    assert received(receiver) == [[("ended", "shard_away", "rq")]]
+    await manager.watch.stop()
+    await shards.close()
 
 
 async def test_hosts_tell_of_their_backups(shards: Shards, receiver: Receiver, tmp_path: Any) -> None:

@@ -1,11 +1,13 @@
 """What is told to be wrong, by what was read."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from jobqueue.inspection.counters import QueueCounts, ShardCounts
 from manager.alerts.conditions import HOLD_SECONDS, QUIET_SECONDS, Condition, Facts, Growth, conditions
+from manager.settings import AlertKind
 from scaler.fleets.instances import Instance
 from scaler.observe.instance_phases import InstancePhase
 from scaler.policy import Limits
@@ -70,3 +72,7 @@ def test_dead_letters_are_over_after_a_quiet_time_and_a_missing_shard_does_not_c
     quiet = growth.after(13, NOW + 61 + QUIET_SECONDS)
     assert quiet == Growth(13)
     assert quiet.after(14, NOW + 9999).from_total == 13
+
+
+def test_each_kind_can_be_wanted() -> None:
+    assert set(get_args(AlertKind)) == set(HOLD_SECONDS)
