@@ -62,14 +62,17 @@ class ClusterMap:
 
 
 def parse_map(address: Address, replies: Sequence[Any]) -> ClusterMap | ShardUnavailable:
-    """Parse the replies to `MAP_COMMANDS`."""
+    """Parse the replies to `MAP_COMMANDS`; what is no map of a cluster is a failure of that server."""
     info, slots = replies
     if isinstance(slots, RedisError) and "cluster support disabled" in str(slots):
         return ClusterMap.of_standalone(address)
     for reply in (info, slots):
         if isinstance(reply, RedisError):
             return ShardUnavailable("Redis at {}:{}: {}".format(*address, reply))
-    return ClusterMap.parse(info, slots, address)
+    try:
+        return ClusterMap.parse(info, slots, address)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        return ShardUnavailable("Redis at {}:{} answers no map of a cluster: {!r}".format(*address, error))
 
 
 def least_outdated(answers: Sequence[ClusterMap | ShardUnavailable]) -> ClusterMap:

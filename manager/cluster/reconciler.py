@@ -158,8 +158,14 @@ class ClusterReconciler:
         try:
             answers = await server.execute(*VIEW_COMMANDS, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
             failure = str(next((answer for answer in answers if isinstance(answer, RedisError)), ""))
+            if not failure:
+                nodes, cluster_info, info, keys = answers
+                view = parse_view(nodes.decode(), cluster_info.decode(), info.decode(), keys)
         except ServerUnreachable as error:
             failure = str(error)
+        except (ValueError, LookupError) as error:
+            # One member that answers what nobody can read must not keep the others from being repaired.
+            failure = f"it answers no view of a cluster: {error!r}"
         if failure:
             if self._down.setdefault(address, Outage()).begin():
                 log.warning("event=cluster_member_down member=%s reason=%r", address, failure)
@@ -167,8 +173,7 @@ class ClusterReconciler:
         if address in self._down:
             seconds = self._down.pop(address).seconds
             log.info("event=cluster_member_up member=%s after_seconds=%.1f", address, seconds)
-        nodes, cluster_info, info, keys = answers
-        return parse_view(nodes.decode(), cluster_info.decode(), info.decode(), keys)
+        return view
 
     async def _send(self, command: ClusterCommand) -> None:
         now = time.monotonic()
