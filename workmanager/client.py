@@ -10,6 +10,8 @@ twice is retried at the next manager for up to `retry_seconds`. For that, `enque
 Retried are: a lost answer, a manager that is down or silent for five seconds, and 503. (503: a shard is unavailable, or
 the manager cannot tell whether the change would survive a crash.) After 429, every request is sent again, as soon as
 its `Retry-After` says: the API key has exceeded a limit, and nothing was carried out.
+
+`workmanager/aio/` is made of this module and of `workmanager/http/`: after a change, run ./scripts/dev.sh async.
 """
 
 import json

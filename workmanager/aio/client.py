@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from workmanager.aio.callbacks import AsyncCallbacks
 from workmanager.aio.handles import AsyncJobHandle, as_completed
-from workmanager.aio.job_events import follow_job
+from workmanager.aio.job_events import follow_changes, follow_job
 from workmanager.aio.operations import AsyncOperations
 from workmanager.aio.schedules import AsyncSchedules
 from workmanager.aio.system import AsyncSystem
@@ -46,7 +46,7 @@ from workmanager.client import (
     new_id,
 )
 from workmanager.errors import ClientError, UsageError
-from workmanager.http.job_events import JobEvent
+from workmanager.http.job_events import Change, JobEvent
 from workmanager.http.submission import Batch, JobOptions, Submission, has_id, job_json, split_into_batches
 
 
@@ -406,6 +406,20 @@ class AsyncClient:
     def events(self, job_id: str) -> AsyncIterator[JobEvent]:
         """Yield what happens to a job as it happens, until it has ended: statuses, progress and log lines."""
         return follow_job(self._transport, f"{_job_path(job_id)}/events")
+
+    def changes(
+        self, *, queue: str | None = None, status: str | None = None, label: str | None = None
+    ) -> AsyncIterator[Change]:
+        """Yield what changes in jobs as it happens, without an end: a snapshot, then each change of a status.
+
+        The data of an event `status` has the job's `id`, `status`, `queue`, `labels` and `at`. An event `gap` says that
+        changes may be missing, and another snapshot follows (docs/watching.md).
+
+        Args:
+            queue, status: only changes of these.
+            label: `name:value`; only those of jobs with this label.
+        """
+        return follow_changes(self._transport, {"queue": queue, "status": status, "label": label})
 
     async def limits(self) -> list[dict[str, Any]]:
         """Return limits of jobs, with who uses them; those under which a job has begun last come first."""

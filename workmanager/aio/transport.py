@@ -154,13 +154,15 @@ class AsyncTransport:
         raise AssertionError("unreachable: the loop ends by return or raise")
 
     @asynccontextmanager
-    async def lines(self, path: str, *, headers: Mapping[str, str] | None = None) -> AsyncIterator[AsyncIterator[str]]:
+    async def lines(
+        self, path: str, *, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[AsyncIterator[str]]:
         """Give the lines of a streamed answer as they come, up to where it ends or breaks off.
 
         Raises:
             ClientError: the request was refused, or not answered.
         """
-        options: dict[str, Any] = {"headers": dict(headers or {})}
+        options: dict[str, Any] = {"params": params, "headers": dict(headers or {})}
         answer = await self.request(
             "GET", path, idempotent=True, wait_seconds=STREAM_SILENCE_SECONDS, stream=True, **options
         )
