@@ -56,7 +56,6 @@ _LINE_RESPONSES = {
 
 _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ENQUEUE: {
-        "summary": "Enqueue",
         "description": "Enqueue SHA-512 of the data, then of the digest, `iterations` times in all.",
         "tags": ["jobs"],
         "response_model": WorkId,
@@ -81,7 +80,6 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         },
     },
     PULL: {
-        "summary": "Pull completed results",
         "description": "Hand out each result once; with `lease`, again unless it is acknowledged in time.",
         "tags": ["results"],
         "response_model": list[CompletedResult],
@@ -89,7 +87,6 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         "openapi_extra": {"parameters": pull.QUERY.openapi()},
     },
     ACKNOWLEDGE: {
-        "summary": "Acknowledge results",
         "description": "Acknowledge leased results, so that they are not handed out again.",
         "tags": ["results"],
         "response_model": Acknowledged,
@@ -102,7 +99,6 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         },
     },
     BATCH: {
-        "summary": "Submit many jobs",
         "description": f"Submit up to {batch.MAX_LINES} jobs, one line of JSON each, as in `POST /jobs`.",
         "tags": ["jobs"],
         "response_class": Response,

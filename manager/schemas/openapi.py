@@ -13,6 +13,7 @@ from manager.schemas.acknowledge import AcknowledgeBody
 from manager.schemas.callbacks import ListenerAckBody, ReplayBody
 from manager.schemas.keys import KeyBody, KeyLimitsBody, RollBody
 from manager.schemas.limits import KEY_PATTERN, LimitNumbers
+from manager.schemas.operation_names import OPERATION_NAMES, summary_of
 from manager.schemas.operations import OperationBody
 from manager.schemas.responses import ProblemDetails
 from manager.schemas.scaler import LimitsBody
@@ -100,6 +101,10 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
     ):
         schemas.update(schema.pop("$defs", {}))
         schemas[name] = schema
+    for path, operations in result["paths"].items():
+        for method, operation in operations.items():
+            name = OPERATION_NAMES[method.upper(), path]
+            operation |= {"operationId": name, "summary": summary_of(name)}
     if keys:
         result["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         _require_keys(result)
