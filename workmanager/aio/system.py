@@ -14,7 +14,7 @@ from workmanager.http.system import PROBES, Health
 
 
 class AsyncSystem:
-    """Shows a manager's state, workers, audit and metrics. Every method raises ClientError if a manager refuses it."""
+    """Shows a manager's state, workers, audit and metrics. Every method raises ClientError if it is refused."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport

@@ -22,6 +22,7 @@ from workmanager.http.transport import (
     _is_http,
     _timeout_seconds,
     _without_none,
+    log,
 )
 
 if TYPE_CHECKING:
@@ -150,6 +151,8 @@ class AsyncTransport:
                 raise failure
             may_be_done = may_be_done or not (is_refused or isinstance(failure.__cause__, self._not_sent))
             self._current = (current + 1) % len(self._urls)
+            if pause_seconds:
+                log.info("%s; trying again for %.0f s", failure, deadline - time.monotonic())
             await asyncio.sleep(pause_seconds)
         raise AssertionError("unreachable: the loop ends by return or raise")
 

@@ -4,10 +4,12 @@ import argparse
 import json
 import math
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from workmanager.commands.target import DEFAULT_FILE, DEFAULT_URL, Target, find_target
+from workmanager.commands.terminal import is_terminal, tell_of_repeats
 from workmanager.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,15 +86,15 @@ def field_names(text: str) -> list[str]:
     return names
 
 
-def client_parser(command: str, description: str | None, *, lists: bool = False) -> CommandParser:
+def client_parser(command: str, description: str | None, *, lists: bool = False, fields: bool = True) -> CommandParser:
     """Return a parser with the options of `add_client_options`."""
     parser = CommandParser(prog=f"workmanager {command}", description=description)
-    add_client_options(parser, lists=lists)
+    add_client_options(parser, lists=lists, fields=fields)
     return parser
 
 
-def add_client_options(parser: argparse.ArgumentParser, *, lists: bool = False) -> None:
-    """Add `--url`, `--key`, `--context`, `--json`, `--fields` and others, and with `lists` also `-q`."""
+def add_client_options(parser: argparse.ArgumentParser, *, lists: bool = False, fields: bool = True) -> None:
+    """Add `--url`, `--key`, `--context`, `--json` and others, with `fields` also `--fields`, with `lists` also `-q`."""
     parser.add_argument(
         "--url",
         action="append",
@@ -105,9 +107,10 @@ def add_client_options(parser: argparse.ArgumentParser, *, lists: bool = False) 
         "--config", metavar="FILE", help=f"file of settings (default: WORKMANAGER_CONFIG, else {DEFAULT_FILE})"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one value per line")
-    parser.add_argument(
-        "--fields", type=field_names, metavar="NAME,...", help="print only these fields; a.b is the field b of a"
-    )
+    if fields:
+        parser.add_argument(
+            "--fields", type=field_names, metavar="NAME,...", help="print only these fields; a.b is the field b of a"
+        )
     if lists:
         parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but what names each, for scripts")
 
@@ -117,6 +120,8 @@ def open_client(options: argparse.Namespace) -> "Client":
     from workmanager.client import Client  # Here, because neither help nor a wrong option needs it.
 
     target = find_options_target(options)
+    if is_terminal(sys.stderr):
+        tell_of_repeats()
     return Client(target.urls, target.key, retry_seconds=RETRY_SECONDS)
 
 

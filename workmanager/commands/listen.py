@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def make_parser() -> CommandParser:
     """Return the parser of the options."""
-    parser = client_parser("listen", __doc__)
+    parser = client_parser("listen", __doc__, fields=False)
     parser.add_argument(
         "name", nargs="?", default=DEFAULT_NAME, metavar="NAME", help=f"of listen:NAME (default: {DEFAULT_NAME})"
     )

@@ -25,14 +25,14 @@ def print_rows(
 
     Args:
         columns: of the table, unless `--fields` names others.
-        key: the field that names a row.
+        key: the field that names a row, for commands that have `-q`.
         shown: gives the text of a cell by its column and value.
         truncate: at most 64 characters a cell.
 
     Raises:
         UsageError: `--fields` names one that there is not.
     """
-    if options.quiet:
+    if getattr(options, "quiet", False):
         for row in rows:
             print_line(str(row[key]))
     elif options.json:

@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 
 from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
-from workmanager.commands.output import print_json, print_table
+from workmanager.commands.output import print_rows, select_fields
+
+COLUMNS = ("Work ID", "Value")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print the results. If there are none, that is a success, too."""
     options = make_parser().parse_args(arguments)
+    # Before anything is taken: what cannot be printed is not delivered again.
+    select_fields(dict.fromkeys(COLUMNS), options.fields)
     with open_client(options) as client:
         results = client.pull(options.top, order=options.order, lease_seconds=options.lease, wait_seconds=options.wait)
-    if options.json:
-        for result in results:
-            print_json({"Work ID": result.id, "Value": result.value})
-    elif results:
-        # Not truncated: a result that is printed here is not delivered again.
-        print_table(["WORK ID", "VALUE"], [[result.id, result.value] for result in results], truncate=False)
+    rows = [{"Work ID": result.id, "Value": result.value} for result in results]
+    # Not truncated: a result that is printed here is not delivered again.
+    print_rows(options, rows, COLUMNS, key="Work ID", truncate=False)
     return 0
 
 

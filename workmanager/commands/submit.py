@@ -82,6 +82,8 @@ def make_parser() -> CommandParser:
 
 def _check(options: argparse.Namespace, job: JobOptions) -> None:
     """Refuse options that do not fit together."""
+    if options.fields and not options.wait:
+        raise UsageError("--fields chooses what --wait shows of the jobs")
     hashes = options.function in (None, "sha512")
     if options.batch is not None:
         if options.file or options.function or options.iterations or job:

@@ -1,6 +1,8 @@
 """What a person at a terminal gets, and a program does not: colours."""
 
+import logging
 import os
+import sys
 from typing import TextIO
 
 RED, GREEN, YELLOW, CYAN, BOLD, DIM = "31", "32", "33", "36", "1", "2"
@@ -16,6 +18,20 @@ STYLES = {
 def is_terminal(stream: TextIO) -> bool:
     """Return whether a person reads the stream, at a terminal that can draw a line again."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def tell_of_repeats() -> None:
+    """Tell once on standard error if no manager answers and the request is repeated: a person is waiting."""
+    logger = logging.getLogger("workmanager.http.transport")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_FirstRecord())
+
+
+class _FirstRecord(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.level == logging.NOTSET:
+            self.setLevel(logging.CRITICAL)
+            print(f"workmanager: {record.getMessage()}", file=sys.stderr, flush=True)
 
 
 def has_colours(stream: TextIO) -> bool:

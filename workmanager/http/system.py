@@ -34,7 +34,7 @@ PROBES = {
 
 
 class System:
-    """Shows a manager's state, workers, audit and metrics. Every method raises ClientError if a manager refuses it."""
+    """Shows a manager's state, workers, audit and metrics. Every method raises ClientError if it is refused."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -6,6 +6,7 @@ that a command does before its first request, so it is done for the first transp
 """
 
 import itertools
+import logging
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from workmanager.errors import ClientError, Unavailable, UsageError, client_erro
 
 if TYPE_CHECKING:
     import httpx
+
+log = logging.getLogger(__name__)
 
 EXAMPLE_URL = "http://127.0.0.1:5000"
 CONNECT_TIMEOUT_SECONDS = 3.0
@@ -159,6 +162,8 @@ class Transport:
                 raise failure
             may_be_done = may_be_done or not (is_refused or isinstance(failure.__cause__, self._not_sent))
             self._current = (current + 1) % len(self._urls)
+            if pause_seconds:
+                log.info("%s; trying again for %.0f s", failure, deadline - time.monotonic())
             time.sleep(pause_seconds)
         raise AssertionError("unreachable: the loop ends by return or raise")
 

@@ -71,6 +71,13 @@ def test_what_is_wrong_is_told_with_a_remedy(
     assert wrong.remedy
 
 
+def test_a_manager_that_refuses_is_not_to_be_started() -> None:
+    (down,) = diagnose([ManagerFacts("a", error="no answer")], None)
+    (refusing,) = diagnose([ManagerFacts("a", error="misdirected", is_refused=True)], None)
+    assert "start" in down.remedy
+    assert "WORKMANAGER_ALLOWED_HOSTS" in refusing.remedy
+
+
 def _manager(*, scopes: set[str]) -> Callable[[Request], Answer]:
     """A manager whose key has these scopes."""
     needed = {"/openapi.json": "", "/healthz": "", "/readyz": "", "/audit": "admin", "/ackCompleted": "results:pull"}

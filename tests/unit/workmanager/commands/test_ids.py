@@ -82,3 +82,18 @@ def test_options_may_stand_before_the_command(run: Run) -> None:
         assert run("--url", manager.url, "status") == (0, "Jobs: 1\n", "")
     code, _, errors = run("--nonsense", "status")
     assert (code, errors) == (2, "workmanager: unknown option --nonsense before the command (see workmanager --help)\n")
+
+
+def test_a_result_is_not_pulled_for_a_field_that_there_is_not(run: Run) -> None:
+    with ScriptedManager(Answer([{"Work ID": "a", "Value": 1}])) as manager:
+        code, _, errors = run("pull", "--fields", "value", "--url", manager.url)
+        assert (code, manager.requests) == (2, [])
+        assert "there are Work ID, Value" in errors
+        assert run("pull", "--json", "--fields", "Value", "--url", manager.url) == (0, '{"Value":1}\n', "")
+
+
+@pytest.mark.parametrize("arguments", [("metrics",), ("listen",), ("submit", "--function", "noop")])
+def test_fields_are_refused_where_they_choose_nothing(run: Run, arguments: tuple[str, ...]) -> None:
+    with ScriptedManager() as manager:
+        assert run(*arguments, "--fields", "id", "--url", manager.url)[0] == 2
+    assert manager.requests == []

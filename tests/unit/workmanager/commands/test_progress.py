@@ -13,6 +13,7 @@ import pytest
 from tests.unit.workmanager.commands.conftest import Run
 from tests.unit.workmanager.scripted_manager import Answer, Request, ScriptedManager
 from workmanager.commands.progress_line import progress_text
+from workmanager.local import ports
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,17 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
             os.close(theirs)
     assert b"\x1b[31mfailed" in shown["coloured"]
     assert b"\x1b" not in shown["plain"]
+
+
+def test_a_person_is_told_that_no_manager_answers_while_the_request_is_repeated() -> None:
+    command = [sys.executable, "-m", "workmanager", "status", "--url", f"http://127.0.0.1:{ports.free_port()}"]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(theirs)
+        told = b""
+        while b"\n" not in told:
+            told += os.read(ours, 4096)
+        process.kill()
+    os.close(ours)
+    assert told.startswith(b"workmanager: no answer from http://127.0.0.1:")
+    assert b"trying again for" in told
