@@ -12,14 +12,14 @@ PREFIX = "WORKMANAGER_"
 CONFIG = "WORKMANAGER_CONFIG"
 """The variable that names the file."""
 _NAMES = """
-access_log alert_topic alert_url allow_pickle allowed_hosts api_key api_keys backup_marker boot_timeout_seconds
-budget_per_hour callback_allow callback_retry_intervals callback_secrets callback_timeout_seconds cluster_hosts
-cluster_name cluster_url drain_grace_seconds executor_max_growth_files executor_max_growth_mib executor_max_jobs
-executor_user functions hide_arguments http_allow instance_types isolation job_environment job_limits job_log_level
-keep_output launch_template lease_seconds log_format log_redact log_to manager_timeout_seconds max_connections
-max_payload_bytes max_workers min_workers min_workers_schedule nice oidc_audience oidc_issuer oidc_queues_claim
-oidc_scope_claim on_demand_base on_demand_max price_per_hour queues redis_url reload_functions root_path subnets
-trusted_proxies url use_spot wait_target_seconds wait_weight worker_slots
+access_log alert_kinds alert_topic alert_url allow_pickle allowed_hosts api_key api_keys backup_marker
+boot_timeout_seconds budget_per_hour callback_allow callback_retry_intervals callback_secrets callback_timeout_seconds
+cluster_hosts cluster_name cluster_url drain_grace_seconds executor_max_growth_files executor_max_growth_mib
+executor_max_jobs executor_user functions hide_arguments http_allow instance_types isolation job_environment
+job_limits job_log_level keep_output launch_template lease_seconds log_format log_redact log_to
+manager_timeout_seconds max_connections max_payload_bytes max_workers metrics_listen min_workers min_workers_schedule
+nice oidc_audience oidc_issuer oidc_queues_claim oidc_scope_claim on_demand_base on_demand_max price_per_hour queues
+redis_url reload_functions root_path subnets trusted_proxies url use_spot wait_target_seconds wait_weight worker_slots
 """
 NAMES = frozenset(_NAMES.split())
 """Every setting of every program. A test compares them with the programs'."""
