@@ -137,6 +137,10 @@ CASES = [
     Case("ManagerRole", False, "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "AWS/EC2"}),
     Case("WorkerRole", False, "cloudwatch:PutMetricData", "*", METRICS),
     Case("WitnessRole", True, "cloudwatch:PutMetricData", "*", METRICS),
+    # Managers may send alerts to the topic of the alarms, and to no other one.
+    Case("ManagerRole", True, "sns:Publish", "{Alarms}"),
+    Case("ManagerRole", False, "sns:Publish", "{Alarms}-of-another-system"),
+    Case("WorkerRole", False, "sns:Publish", "{Alarms}"),
     # A new manager waits until the load balancer sends it clients.
     Case("ManagerRole", True, "elasticloadbalancing:DescribeTargetHealth", "*"),
     # Session Manager, and nothing else of SSM: AmazonSSMManagedInstanceCore reads every parameter of the account.
