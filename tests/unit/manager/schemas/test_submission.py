@@ -29,7 +29,8 @@ def test_the_client_knows_the_same_fields_as_the_manager() -> None:
 
 def test_the_client_knows_the_orders_of_the_openapi_document() -> None:
     properties = submission_schema(FunctionRegistry.discover(()))["properties"]
-    assert list(get_args(get_type_hints(client.JobOptions)["order"])) == properties["order"]["enum"]
+    orders, none = get_args(get_type_hints(client.JobOptions)["order"])
+    assert (list(get_args(orders)), none) == (properties["order"]["enum"], type(None))
 
 
 def test_the_client_waits_as_long_as_a_manager_allows() -> None:
