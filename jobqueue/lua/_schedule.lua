@@ -6,6 +6,8 @@ local function retry(id, key, queue, interval, at_front, now, iso)
   if interval > 0 then
     redis.call('HSET', key, 'status', 'scheduled')
     note_change(id, key, 'scheduled')
+    -- RQ's schedulers, and a rate limit that it waits for then, see that it has run before by this alone.
+    if at_front then redis.call('HSET', key, 'enqueue_at_front', '1') end
     leave_limits(id, redis.call('HGET', key, 'wm_limits'))
     redis.call('ZADD', prefix .. ':scheduled:' .. queue, math.ceil(now + interval), id)
     redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue)

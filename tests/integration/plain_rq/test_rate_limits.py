@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from rq import Queue
+from rq import Queue, Retry
 from rq.job import Job
 from rq.rate_limit import RateLimit, RateLimitRegistry
 from rq.registry import ReadyJobRegistry
@@ -254,3 +254,20 @@ async def test_a_rate_limit_that_nobody_uses_is_forgotten(
     await succeed(shard, first.id)
     await sweep(shard, "default", part=0)
     assert not list(connection.scan_iter("rq:rl*"))
+
+
+async def test_a_delayed_retry_at_the_front_keeps_its_place_whoever_queues_it(
+    shard: Shard, queue: Queue, connection: Redis
+) -> None:
+    limit = RateLimit(KEY, 1)
+    again = Retry(max=1, interval=30, enqueue_at_front=True)
+    retried = queue.enqueue(job_functions.add, 1, 1, rate_limit=limit, retry=again)
+    (other,) = enqueue_limited(queue)
+    await fail(shard, retried.id)
+    other_job = queue.enqueue(job_functions.add, 1, 1)
+    # As RQ's scheduler does.
+    due = Job.fetch(retried.id, connection=connection, serializer="json")
+    queue._enqueue_rate_limited_job(due, at_front=due.should_enqueue_at_front())
+    assert (status_of(retried), queue.job_ids) == ("rate_limited", [other.id, other_job.id])
+    await succeed(shard, other.id)
+    assert queue.job_ids == [retried.id, other_job.id]
