@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
-from rq import Queue
+from rq import Queue, Repeat
+from rq.group import Group
 from rq.rate_limit import RateLimit
+from rq.webhook import Webhook
 
 from tests.acceptance.manager.callback_receiver import Receiver, Reply
 from tests.acceptance.manager.conftest import Start
@@ -191,12 +193,16 @@ def _rq_jobs(client: httpx.Client, redis: Redis) -> None:
     """What RQ's own clients and workers write."""
     queue = Queue(connection=redis, serializer="json")
     parent = queue.enqueue("worker_node.functions.sleep", kwargs={"seconds": 1})
-    child = queue.enqueue("worker_node.functions.noop", depends_on=parent)
-    # A job that has a dependency of its own is not supported: it is enqueued, and fails as rejected.
-    assert _ended(client, child.id)["error"]["reason"] == "rejected"
+    child = queue.enqueue("worker_node.functions.noop", depends_on=parent, repeat=Repeat(1))
+    (member,) = Group(redis, "group").enqueue_many(queue, [Queue.prepare_data("worker_node.functions.noop")])
     limited = [queue.enqueue("worker_node.functions.noop", rate_limit=RateLimit("k", 1)) for _ in range(2)]
-    for job in limited:
-        assert _ended(client, job.id)["error"]["reason"] == "rejected"
+    for job in (child, member, *limited):
+        until(lambda: job.get_status() == "finished")  # noqa: B023 - it is called at once
+    with Receiver() as receiver:
+        webhooks = [Webhook(receiver.url, "finished"), Webhook(receiver.url, "failed", method="POST")]
+        queue.enqueue("worker_node.functions.noop", webhooks=webhooks)
+        queue.enqueue("worker_node.functions.noop", "an argument too many", webhooks=webhooks)
+        receiver.wait(2)
     # An RQ worker that ended between taking a job and beginning it: `rq suspend` keeps ours from taking it first.
     redis.set("rq:suspended", "1")
     queue.enqueue("worker_node.functions.noop", job_id="stuck")
