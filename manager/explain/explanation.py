@@ -13,6 +13,8 @@ OVERDUE_SECONDS = 3.0
 """Managers queue due jobs twice a second."""
 MAX_MESSAGE_CHARACTERS = 300
 
+_READY = "A plain RQ program is about to queue the job. If that has died, a manager queues it within 20 s."
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -46,7 +48,7 @@ def explain(facts: JobFacts) -> Explanation:
         case Status.CREATED:
             return Explanation("created", "A plain RQ client has created the job and not queued it.")
         case Status.READY_TO_ENQUEUE:
-            return Explanation("rq_enqueues", "A plain RQ client is about to queue the job: it waits for that client.")
+            return Explanation("rq_enqueues", _READY)
     return _ended(facts)
 
 

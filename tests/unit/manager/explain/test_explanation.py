@@ -274,7 +274,7 @@ def test_it_tells_what_the_scaler_does_about_it(facts: JobFacts, sentence: str) 
             {"status": "ready_to_enqueue"},
             {},
             "rq_enqueues",
-            "A plain RQ client is about to queue the job: it waits for that client.",
+            "A plain RQ program is about to queue the job. If that has died, a manager queues it within 20 s.",
         ),
         ({"status": "finished", "ended_at": "T5"}, {}, "finished", "The job finished at T5."),
         (
