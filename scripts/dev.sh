@@ -16,6 +16,7 @@
 #   openapi              rewrite openapi.json after a change of the HTTP API
 #   async                rewrite workmanager/aio/, the asyncio client, after a change of the client
 #   bench NAME           run one benchmark quickly, such as worker_noop
+#   rq-tests [FILE...]   download RQ's own tests, and run them with our worker (minutes)
 # shellcheck disable=SC2329  # the tasks are called by their names
 set -euo pipefail
 
@@ -88,6 +89,8 @@ task_openapi() {
 }
 
 task_async() { exec "$python" scripts/generate_async_client.py; }
+
+task_rq-tests() { exec "$python" -m tests.rq_suite "$@"; }
 
 task_bench() {
     [ $# -gt 0 ] || usage "bench: give a name, such as worker_noop"
