@@ -80,6 +80,7 @@ def test_lines_arrive_in_order_and_the_last_ones_before_the_end(receiver: Receiv
     until(lambda: len(receiver.lines) >= 5000, wanted="all lines")
     assert receiver.lines == names
     assert collector.dropped == 0
+    assert not collector._thread.is_alive()
 
 
 def test_the_latest_lines_are_kept_for_a_collector_that_is_away(
@@ -137,7 +138,19 @@ def test_syslog_gets_datagrams_with_the_severity(tmp_path: Path, local: bool) ->
 
 
 @pytest.mark.parametrize(
-    "url", ["", "tcp://host", "tcp://:514", "udp://host:1", "tcp://host:1/path", "syslog://", "tcp://h:99999", "host:1"]
+    "url",
+    [
+        "",
+        "tcp://host",
+        "tcp://:514",
+        "udp://host:1",
+        "tcp://host:1/path",
+        "syslog://",
+        "tcp://h:99999",
+        "host:1",
+        "tcp://h:1?a=b",
+        "tcp://u@h:1",
+    ],
 )
 def test_another_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"must be tcp://|[Pp]ort"):
