@@ -77,6 +77,7 @@ ROOMS = {
             "client",
             "executor",
             "aio",
+            "testing",
             "local",
             "commands",
             "demo",
