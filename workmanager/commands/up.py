@@ -16,9 +16,16 @@ from processes.privacy import keep_memory_private
 from processes.settings_file import CONFIG, SettingsFileError, with_settings_file
 from workmanager.commands.arguments import CommandParser, positive_int
 from workmanager.errors import UsageError
+from workmanager.local.log_file import LogFile
 from workmanager.local.system import LocalSystem, LocalSystemConfig
 
 DEFAULT_PORT = 5000
+_WHAT_NOW = """
+  dashboard  {url}
+  try        workmanager submit README.md --wait
+  log        {log} (warnings appear here, too)
+  stop       Ctrl-C
+"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,13 +47,30 @@ def main(arguments: Sequence[str]) -> int:
     _configure_logging(environ)
     stop = _StopSignals(options.parent_fd)
     system = LocalSystem(config, stop_requested=lambda: stop.is_requested, stop_immediately=lambda: stop.is_repeated)
+    log_file = _log_file(config) if sys.stderr.isatty() and not options.verbose else None
     try:
         if system.start():
             print("ready", *config.urls, flush=True)
+            if log_file is not None:
+                log_file.started(_WHAT_NOW.format(url=config.urls[0], log=log_file.path))
             system.supervise()
+        if log_file is not None:
+            log_file.say("stopping: running jobs may finish; Ctrl-C once more ends them")
     finally:
         system.stop()
+        if log_file is not None:
+            log_file.close()
     return 0
+
+
+def _log_file(config: LocalSystemConfig) -> LogFile:
+    path = config.data_dir / "workmanager.log"
+    try:
+        log_file = LogFile(path)
+    except OSError as error:
+        raise UsageError(f"the log cannot be written to {path}: {error.strerror}; see --data-dir, --verbose") from error
+    log_file.say(f"starting {config.managers} managers; all of the log is in {path}")
+    return log_file
 
 
 def _check_redis_url(url: str) -> None:
@@ -101,6 +125,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--redis-url", metavar="URL", help="use an existing Redis instead of the embedded Valkey")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="directory for the data of the embedded Valkey")
     parser.add_argument("--config", metavar="FILE", help="settings that the environment lacks, in YAML")
+    parser.add_argument("--verbose", action="store_true", help="show the whole log, also on a terminal")
     parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
     return parser
 
