@@ -14,7 +14,7 @@ WATCH_SECONDS = 30
 """How long scripts write changes after the last call of `watch_changes`."""
 KEPT_SECONDS = 600
 """How long the stream stays after that call."""
-MAX_CHANGES = 10_000
+MAX_CHANGES = 30_000
 """About how many changes a shard keeps (`_changes.lua`)."""
 NO_CHANGE = "0-0"
 """Id before that of every entry."""

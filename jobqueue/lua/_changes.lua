@@ -1,7 +1,7 @@
 -- What changes in jobs, for those who watch them (docs/decisions/0034): entries of one stream, which is capped. They are
 -- written only while a manager watches (watch_changes.lua); without one, a call of a script costs one EXISTS.
 -- Needs _tolerant.
-local MAX_CHANGES = 10000
+local MAX_CHANGES = 30000
 -- Asked once in each call.
 local is_watched
 

@@ -111,6 +111,7 @@ def _successes(client: httpx.Client) -> None:
     _submit(client, id="short", function="noop", meta={"a": 1}, labels={"order": "42"})
     # Over a second: RQ's execution record is kept.
     _submit(client, id="long", function="sleep", kwargs={"seconds": 2.5}, feed=False)
+    client.get("/events?wait=0").raise_for_status()
     for job_id in ("short", "long"):
         assert _ended(client, job_id)["status"] == "finished"
     assert client.delete("/jobs/long").is_success
