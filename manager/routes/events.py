@@ -9,10 +9,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from jobqueue.errors import ShardUnavailable
+from jobqueue.inspection.counters import ShardCounts
 from jobqueue.model import Status
 from jobqueue.stored_values import shown_name
 from manager.api_keys.table import KeyTable
 from manager.events.replay import Gap, positions_of, replay
+from manager.events.shared_read import SharedRead
 from manager.events.subscriptions import ChangeFilter, Subscription, event_id_of
 from manager.http.asgi import HEAD, Scope
 from manager.http.authentication import caller_of, check_again
@@ -59,6 +61,7 @@ class EventRoutes:
         self._queue = queue
         self._key_table = key_table
         self._metrics = metrics
+        self._counts = SharedRead(self._read_counts)
 
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
@@ -165,10 +168,13 @@ class EventRoutes:
             if piece:
                 yield piece
 
+    async def _read_counts(self) -> tuple[ShardCounts, int]:
+        return await self._queue.service.overview.counts()
+
     async def _snapshot(self, change_filter: ChangeFilter, positions: Sequence[str]) -> bytes | None:
         """Return the event; None if no shard answers."""
         try:
-            counts, shards_missing = await self._queue.service.overview.counts()
+            counts, shards_missing = await self._counts.get()
         except ShardUnavailable:
             return None
         queues: dict[str, Any] = {}
