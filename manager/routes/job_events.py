@@ -2,21 +2,15 @@
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from jobqueue.errors import ShardUnavailable
-from jobqueue.inspection.changes import Change
-from jobqueue.inspection.job_states import read_queues, read_states
-from jobqueue.lifecycle.notes import read_log, told_progress
-from jobqueue.model import is_over
+from jobqueue.inspection.job_states import read_queues
 from jobqueue.sharding.find_shard import find_shard
-from jobqueue.sharding.shard import Shard
 from manager.api_keys.table import KeyTable
-from manager.events.job_watches import JobWatch
 from manager.http.asgi import HEAD, Scope
 from manager.http.authentication import caller_of, check_again
 from manager.http.problems import NO_SUCH_JOB, Problem
@@ -29,19 +23,17 @@ from manager.http.server_sent_events import (
     MEDIA_TYPE,
     PING_SECONDS,
     RETRY,
-    event,
     ping,
     too_many_streams,
 )
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
-from manager.schemas.documents import log_line_document
+from manager.routes.job_story import JobStory
 from manager.schemas.openapi import JOB_ID, problem_responses
 from manager.schemas.submission import ID_PATTERN
 
 RETRY_SECONDS = 0.5
 """Pause before a shard that did not answer is asked again."""
-LINES_PER_READ = 500
 
 QUERY = Query(
     Number("wait", "Seconds after which the stream ends, to be opened again", 0, MAX_STREAM_SECONDS, default=900)
@@ -103,7 +95,7 @@ class JobEventRoutes:
         events = self._events(story, time.monotonic() + seconds, request.scope)
         return StreamingResponse(events, headers=HEADERS, media_type=MEDIA_TYPE)
 
-    async def _events(self, story: "JobStory", end: float, scope: Scope) -> AsyncIterator[bytes]:
+    async def _events(self, story: JobStory, end: float, scope: Scope) -> AsyncIterator[bytes]:
         changes = self._queue.service.changes
         with self._metrics.open_stream(), changes.watch_job(story.shard, story.job_id) as watch:
             yield RETRY
@@ -128,74 +120,3 @@ class JobEventRoutes:
                     said_at = now
                     yield ping()
                 await watch.wait(min(CHECK_SECONDS, end - now))
-
-
-class JobStory:
-    """What one stream tells of its job.
-
-    Args:
-        after: id of the line of its log after which to begin; '' for the first.
-
-    Attributes:
-        has_ended: there is nothing more to tell.
-    """
-
-    def __init__(self, shard: Shard, job_id: str, queue: str, after: str) -> None:
-        self.shard = shard
-        self.job_id = job_id
-        self.has_ended = False
-        self._queue = queue
-        self._after = after
-        self._told: dict[str, Any] = {}
-
-    async def tell(self, watch: JobWatch) -> AsyncIterator[bytes]:
-        """Yield what is new.
-
-        Raises:
-            ShardUnavailable: some of it could not be read: have the record read again.
-        """
-        must_look, watch.must_look = watch.must_look, False
-        changes = watch.take()
-        if must_look:
-            changes.append(await self._read())
-        for piece in self._events_of(changes):
-            yield piece
-        if self.has_ended:
-            return
-        is_ending = is_over(str(self._told.get("status", {}).get("status", "queued")))
-        if must_look or is_ending or any(change.lines for change in changes):
-            async for piece in self._log():
-                yield piece
-        if is_ending:
-            yield self._end(self._told["status"]["status"])
-
-    async def _read(self) -> Change:
-        (state,) = await read_states(self.shard, [self.job_id])
-        if state.queue is None:
-            return Change("", self.job_id, "deleted", self._queue)
-        return Change("", self.job_id, state.status, state.queue, {}, state.progress, state.lines)
-
-    def _events_of(self, changes: Iterable[Change]) -> Iterator[bytes]:
-        for change in changes:
-            # Its id may have been used again, for a job of another queue.
-            if change.status == "deleted" or (change.status and change.queue != self._queue):
-                yield self._end("deleted")
-                return
-            status = {"id": self.job_id, "status": change.status} if change.status else None
-            for name, value in (("status", status), ("progress", told_progress(change.progress or None))):
-                if value is not None and self._told.get(name) != value:
-                    self._told[name] = value
-                    yield event(name, value)
-
-    async def _log(self) -> AsyncIterator[bytes]:
-        is_full = True
-        while is_full:
-            lines = (await read_log(self.shard, self.job_id, self._after, LINES_PER_READ)).lines
-            is_full = len(lines) == LINES_PER_READ
-            for line in lines:
-                self._after = line.id
-                yield event("log", log_line_document(line), line.id)
-
-    def _end(self, status: str) -> bytes:
-        self.has_ended = True
-        return event("end", {"id": self.job_id, "status": status})
