@@ -67,8 +67,10 @@ def test_a_system_touches_the_documented_keys_and_no_others(
     schema = read_schema()
     redis = Redis.from_url(private_server.url)
     stored: dict[str, tuple[str, frozenset[str]]] = {}
+    # Nobody listens at the URL of alerts: what is to be told is kept all the same.
+    alerts = {"ALERT_URL": "http://127.0.0.1:9/", "BACKUP_MARKER": "/no-backup"}
     manager = start(
-        private_server.url, "--scaler", "local", MAX_WORKERS="1", CALLBACK_ALLOW="127.0.0.1"
+        private_server.url, "--scaler", "local", MAX_WORKERS="1", CALLBACK_ALLOW="127.0.0.1", **alerts
     ).wait_until_ready()
     with manager.client() as client:
         steps = (
