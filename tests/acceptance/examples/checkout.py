@@ -109,7 +109,7 @@ class Reader:
 
     def start(self, text: str, documented: int) -> str:
         """Run commands in the background, wait until a port of theirs is open, and return the URL of that port."""
-        process = self._bash(text, start_new_session=True)
+        process = self._bash(text)
         until(lambda: process.poll() is not None or self._is_open(documented), wanted=f"a server of {text!r}")
         assert process.poll() is None, process.communicate()
         return self.url(documented)
@@ -138,7 +138,7 @@ class Reader:
         (block,) = [str(text) for name, text in blocks if name == language and containing in text]
         return block
 
-    def _bash(self, text: str, **options: bool) -> subprocess.Popen[str]:
+    def _bash(self, text: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             ["bash", "-e", "-c", text],
             cwd=self._checkout.directory,
@@ -146,7 +146,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **options,
+            start_new_session=True,  # so that `end` reaches what it starts
         )
         self._processes.append(process)
         return process

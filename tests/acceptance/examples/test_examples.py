@@ -123,8 +123,10 @@ def test_the_system_of_the_tests_has_the_settings_that_a_readme_asks_for(checkou
     assert {*asked} - {"WORKMANAGER_API_KEYS"} <= {*checkout.settings}
 
 
-def test_the_programs_of_the_page_about_watching_run(checkout: Checkout) -> None:
-    programs = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/watching.md").read_text(), re.DOTALL | re.MULTILINE)
+def test_the_programs_of_the_page_about_waiting_run(checkout: Checkout) -> None:
+    _, _, section = (ROOT / "docs/watching.md").read_text().partition("\n## Wait for many jobs\n")
+    section = section.partition("\n## ")[0]
+    programs = re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
     with checkout.read("from_rq") as reader:
         for number, program in enumerate(programs):
             path = checkout.directory / f"watching_{number}.py"
