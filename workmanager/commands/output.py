@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from workmanager.commands.terminal import BOLD, STYLES, styled
+from workmanager.commands.terminal import BOLD, STYLES, is_terminal, styled
 from workmanager.errors import UsageError
 
 MAX_CELL_CHARACTERS = 64
+MAX_DECIMALS = 3
 
 
 def print_rows(
@@ -43,6 +44,8 @@ def print_rows(
         selected = [select_fields(row, options.fields) for row in rows]
         cells = [[(shown or _as_it_is)(name, row.get(name)) for name in names] for row in selected]
         print_table([name.upper() for name in names], cells, truncate=truncate)
+    elif is_terminal(sys.stderr):
+        print_error("there is none")
 
 
 def print_one(
@@ -158,6 +161,8 @@ def _json_escape(character: str) -> str:
 
 
 def _cell(value: Any, max_characters: int | None) -> str:
+    if isinstance(value, float):
+        value = round(value, MAX_DECIMALS)
     text = value if isinstance(value, str) else "" if value is None else json.dumps(value)
     text = printable(" ".join(text.split()))
     return text if max_characters is None or len(text) <= max_characters else text[: max_characters - 1] + "…"

@@ -81,7 +81,7 @@ def _watch(client: "Client", interval_seconds: float) -> int:
 def _draw(lines: Sequence[str]) -> None:
     width = shutil.get_terminal_size().columns
     cut = [line[:width] for line in lines]
-    text = "".join(f"{styled(line, BOLD if line.isupper() else None, sys.stdout)}{CLEAR_LINE}\r\n" for line in cut)
+    text = "".join(f"{styled(line, BOLD if line.isupper() else None, sys.stdout)}{CLEAR_LINE}\n" for line in cut)
     print(f"{HOME}{text}{CLEAR_REST}", end="", flush=True)
 
 

@@ -13,7 +13,7 @@ QUEUE_COLUMNS = ("name", "queued", "started", "scheduled", "failed", "oldest_sec
 WORKER_COLUMNS = ("name", "state", "running", "slots", "finished", "failed", "queues", "seconds_since_heartbeat")
 INSTANCE_COLUMNS = ("id", "state", "type", "zone", "market", "running", "age_seconds", "reason")
 MAX_DECISIONS = 5
-FIXED_LINES = 12
+FIXED_LINES = 13
 """Of a screen: the head, and what stands around the tables."""
 
 
@@ -75,13 +75,15 @@ def _head(now: Snapshot, before: Snapshot | None) -> list[str]:
         parts.append(f"{max(0, now.ended - before.ended) / (now.at - before.at):,.1f} ended/s")
     if status.get("completed") is not None:
         parts.append(f"{status['completed']} results to pull")
+    lines = ["   ".join(parts)]
     if scaler is not None:
-        parts.append(f"{len(scaler['instances'])} instances")
+        parts = [f"{len(scaler['instances'])} instances"]
         if scaler.get("cost_per_hour") is not None:
             parts.append(f"{scaler['cost_per_hour']:.2f} an hour")
         parts.append("scaler PAUSED" if scaler["paused"] else f"scaler at {scaler['leader'] or 'nobody'}")
+        lines.append("   ".join(parts))
     problems = [now.problem] if now.problem else []
-    return ["   ".join(parts), *(f"problem: {text}" for text in (*problems, *(status.get("problems") or ())))]
+    return [*lines, *(f"problem: {text}" for text in (*problems, *(status.get("problems") or ())))]
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Row], most: int | None) -> list[str]:

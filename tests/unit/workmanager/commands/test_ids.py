@@ -52,13 +52,13 @@ def test_a_person_is_asked(answer: bytes, code: int, sent: int) -> None:
         ours, theirs = pty.openpty()
         environ = {**os.environ, "TERM": "xterm"}
         with subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.DEVNULL, env=environ) as process:
+            os.close(theirs)  # Then reading ends with the process, and does not hang.
             shown = b""
             while b"[y/N]" not in shown:
                 shown += os.read(ours, 4096)
             os.write(ours, answer)
             assert process.wait(timeout=30) == code
         os.close(ours)
-        os.close(theirs)
     assert shown.startswith(b"Delete 2 jobs?")
     assert len(manager.requests) == 2 * sent
 

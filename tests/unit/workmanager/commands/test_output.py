@@ -19,6 +19,11 @@ def test_the_name_of_a_queue_cannot_control_the_terminal(capsys: pytest.CaptureF
     assert capsys.readouterr().out == "queue\n\\x1b[31mred\\x00\nqueue: \\x1b[31mred\n"
 
 
+def test_numbers_in_tables_are_short(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["age", "n"], [[2.5518572330474854, 3]])
+    assert capsys.readouterr().out == "age    n\n2.552  3\n"
+
+
 def test_a_text_of_several_lines_makes_no_further_field(capsys: pytest.CaptureFixture[str]) -> None:
     print_fields({"queue": "a\nstatus: finished", "status": "failed"})
     assert capsys.readouterr().out == "queue:  a\n        status: finished\nstatus: failed\n"

@@ -60,6 +60,21 @@ def test_submitting_many_lines_draws_progress_and_leaves_nothing_of_it(tmp_path:
         assert shown.endswith(b"\r\x1b[K")
 
 
+def _at_terminal(*arguments: str) -> tuple[bytes, bytes]:
+    """Run a command whose standard error is a terminal; return what it prints, and what the terminal gets."""
+    ours, theirs = pty.openpty()
+    told = bytearray()
+    reader = threading.Thread(target=_read_all, args=(ours, told))
+    reader.start()
+    environ = {**os.environ, "TERM": "xterm"}
+    command = [sys.executable, "-m", "workmanager", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, env=environ, check=True, timeout=60)
+    os.close(theirs)
+    reader.join(timeout=30)
+    os.close(ours)
+    return done.stdout, bytes(told)
+
+
 def _read_all(descriptor: int, into: bytearray) -> None:
     """Read until the other end of a pseudo-terminal is closed."""
     try:
@@ -107,6 +122,12 @@ def test_a_quiet_submission_waits_without_showing_the_jobs(run: Run, tmp_path: P
         assert run("submit", "--batch", str(file), "-q", "--url", manager.url) == (0, "a\nb\n", "")
 
 
+def test_a_person_is_told_that_a_list_is_empty() -> None:
+    with ScriptedManager(Answer({"jobs": [], "cursor": None})) as manager:
+        printed, told = _at_terminal("jobs", "--url", manager.url)
+    assert (printed, told) == (b"", b"there is none\r\n")
+
+
 def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
     page = {"jobs": [{"id": "a", "status": "failed"}], "cursor": None}
     shown = {}
@@ -115,9 +136,9 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path) -> None:
             ours, theirs = pty.openpty()
             command = [sys.executable, "-m", "workmanager", "jobs", "--url", manager.url]
             subprocess.run(command, stdout=theirs, env={**os.environ, "TERM": "xterm", **variables}, check=True)
+            os.close(theirs)
             shown[name] = os.read(ours, 4096)
             os.close(ours)
-            os.close(theirs)
     assert b"\x1b[31mfailed" in shown["coloured"]
     assert b"\x1b" not in shown["plain"]
 
