@@ -72,7 +72,7 @@ class Launcher:
         self._metrics = metrics
         self._holds_lease = holds_lease
         self._rng = rng
-        self._open = OpenLaunches(clock)
+        self._open = OpenLaunches(clock, rng)
         self._told: set[tuple[str, str]] = set()
         self._is_exhausted = False
 
@@ -91,7 +91,7 @@ class Launcher:
         Raises:
             LeadershipLost, ShardUnavailable: their intents stay recorded.
         """
-        due = self._open.due(state.intents)
+        due = self._open.due(state.intents, state.now)
         if not due or state.now < state.launch_breaker.not_before:
             return False
         # After a failure, one call shows whether calls succeed again.

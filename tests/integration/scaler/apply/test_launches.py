@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue import keys
 from jobqueue.sharding.shard import Shard
-from scaler.apply.open_launches import INTENT_HOLD_SECONDS
+from scaler.apply.open_launches import INTENT_HOLD_SECONDS, MAX_REPEAT_SECONDS
 from scaler.fleets.fleet import Cause, FleetError
 from scaler.fleets.instances import DescribedInstance, Intent
 from scaler.loop import ScalerLoop
@@ -89,6 +89,24 @@ async def test_the_next_leader_repeats_an_unanswered_launch_under_the_same_token
     assert len(fleet.launch_tokens) == 2
     assert await read_stored(shard, "intents") == {}
     assert set(await read_stored(shard, "instances")) == set(fleet.launched)
+
+
+async def test_the_next_leader_pauses_before_it_repeats_an_old_launch(
+    shard: Shard, new_loop: NewLoop, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
+) -> None:
+    """Otherwise leaders that change often would repeat all launches each time."""
+    await enqueue_jobs(shard, "a", "b", now=clock.now)
+    fleet.launch_error = NO_ANSWER
+    await loop_.run_round()
+    clock.advance(600)
+    next_leader = new_loop(fleet, 2)
+    await next_leader.run_round()
+    assert len(fleet.launch_tokens) == 1
+    for _ in range(int(MAX_REPEAT_SECONDS)):
+        clock.advance(1)
+        await next_leader.run_round()
+    assert len(fleet.launch_tokens) > 1
+    assert len(set(fleet.launch_tokens)) == 1
 
 
 async def test_launches_that_a_paused_leader_may_still_request_count_for_a_while(
