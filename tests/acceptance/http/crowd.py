@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import os
 import resource
 import shutil
 import socket
@@ -12,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.harness.http_enqueue_load import enqueue_requests
@@ -71,6 +73,12 @@ def memory_mebibytes(pid: int) -> float:
     raise AssertionError("no VmRSS")
 
 
+def processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _drip(connections: list[socket.socket], stopping: threading.Event) -> None:
     while not stopping.wait(DRIP_SECONDS):
         for connection in connections:
@@ -98,24 +106,36 @@ def main() -> None:
 
 
 def _measure(manager: ManagerProgram, rounds: int = 5) -> None:
+    pid = manager.process.pid
     load(manager.port, 2.0)
-    memory = memory_mebibytes(manager.process.pid)
+    memory = memory_mebibytes(pid)
     alone, beside = [], []
+    grown = 0.0
     for _ in range(rounds):
-        alone.append(load(manager.port, 5.0).milliseconds(0.99))
+        alone.append(_figures(manager))
         with crowd(manager.port):
-            beside.append(load(manager.port, 5.0).milliseconds(0.99))
-            grown = memory_mebibytes(manager.process.pid) - memory
-    ratio = statistics.median(beside) / statistics.median(alone)
+            beside.append(_figures(manager))
+            grown = memory_mebibytes(pid) - memory
+    (late, busy), (late_beside, busy_beside) = zip(*alone, strict=True), zip(*beside, strict=True)
+    crowded = f"beside {IDLE} idle and {SLOW} slow"
     sys.stdout.write(
-        f"p99 of {RATE} requests/s, ms: alone {_shown(alone)}; beside {IDLE} idle and {SLOW} slow {_shown(beside)}\n"
-        f"ratio of the medians {ratio:.2f}; memory + {grown:.0f} MiB\n"
+        f"p99 of {RATE} requests/s, ms: alone {_shown(late)}; {crowded} {_shown(late_beside)}\n"
+        f"the manager's processor time, % of a core: alone {_shown(busy)}; {crowded} {_shown(busy_beside)}\n"
+        f"ratios of the medians {statistics.median(late_beside) / statistics.median(late):.2f} and"
+        f" {statistics.median(busy_beside) / statistics.median(busy):.2f}; memory + {grown:.0f} MiB\n"
     )
     if shutil.which("wrk"):
         subprocess.run(["wrk", "-t2", "-c256", "-d10s", "--latency", f"{manager.url}/healthz"], check=True)
 
 
-def _shown(values: list[float]) -> str:
+def _figures(manager: ManagerProgram) -> tuple[float, float]:
+    """Return the 99th percentile under load, ms, and the manager's processor time, % of a core."""
+    at, used = time.monotonic(), processor_seconds(manager.process.pid)
+    milliseconds = load(manager.port, 5.0).milliseconds(0.99)
+    return milliseconds, (processor_seconds(manager.process.pid) - used) / (time.monotonic() - at) * 100
+
+
+def _shown(values: Sequence[float]) -> str:
     return " ".join(f"{value:.1f}" for value in values)
 
 
