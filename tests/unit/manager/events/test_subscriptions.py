@@ -34,6 +34,8 @@ def test_a_stream_gets_what_its_filter_shows(change_filter: ChangeFilter, is_sho
     subscriptions.add(change_filter, subscription)
     subscriptions.deliver(1, [CHANGE])
     assert (b'"id":"job"' in subscription.take()) is is_shown
+    # What a stream has missed is not looked up by its filter.
+    assert change_filter.shows(CHANGE) is is_shown
     subscriptions.remove(change_filter, subscription)
     subscriptions.deliver(1, [CHANGE])
     assert subscription.take() == b""
