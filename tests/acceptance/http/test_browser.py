@@ -177,8 +177,8 @@ def _enter_key(tab: Browser, key: str) -> None:
 
 def _call_status(tab: Browser) -> str:
     """Let Swagger UI call `GET /status`, and return the status of the answer that it shows."""
-    tab.until("document.querySelector('[id*=get_status] button, [id*=status_status_get] button')")
-    tab.run("document.querySelector('[id$=status_status_get] button').click()")
+    tab.until("document.querySelector('[id*=getStatus] button')")
+    tab.run("document.querySelector('[id*=getStatus] button').click()")
     for button in (".try-out__btn", ".execute"):
         tab.until(f"document.querySelector('{button}')")
         tab.run(f"document.querySelector('{button}').click()")

@@ -266,6 +266,8 @@ def test_metrics_count_requests_and_jobs(start: Start, redis_url: str, worker: W
         http.put("/enqueue?iterations=0")
         worker.finish_all()
         http.post("/pullCompleted?top=2")
+        # What is in Redis is told by one manager: by this one, soon after its start.
+        until(lambda: "workmanager_results_waiting 1.0" in http.get("/metrics").text, wanted="the queue's figures")
         text = http.get("/metrics").text
     assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="200"} 3.0' in text
     assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="400"} 1.0' in text

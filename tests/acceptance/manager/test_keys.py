@@ -186,7 +186,7 @@ def test_the_command_line_creates_lists_rolls_and_revokes(
     rolled = keys("roll", created["id"], "--overlap", "24h")
     assert rolled["id"] == created["id"]
     assert [status(first, each["key"]) for each in (created, rolled)] == [200, 200]
-    assert keys("revoke", created["id"]) == {"id": created["id"], "revoked": True}
+    assert keys("revoke", created["id"], "--yes") == {"id": created["id"], "revoked": True}
     assert [status(first, each["key"]) for each in (created, rolled)] == [401, 401]
     with pytest.raises(ClientError, match="no API key"):
         keys("roll", created["id"])

@@ -244,7 +244,7 @@ def test_a_file_is_applied_as_a_whole(http: httpx.Client, schedule: Schedule, tm
     plan.append({"name": "old", "outcome": "deleted"})
     assert schedule("apply", str(file), "--dry-run") == (0, plan, "")
     assert _names(http) == ["cleanup", "old"]
-    assert schedule("apply", str(file)) == (0, plan, "")
+    assert schedule("apply", str(file), "--yes") == (0, plan, "")
     assert _names(http) == ["cleanup", "nightly"]
     assert http.get("/schedules/nightly").json()["catch_up"]["within"] == 6 * 3600
     # One that is refused keeps the others from being changed.
@@ -254,7 +254,7 @@ def test_a_file_is_applied_as_a_whole(http: httpx.Client, schedule: Schedule, tm
     assert errors.startswith("workmanager: cleanup: every: ")
     assert http.get("/schedules/nightly").json()["catch_up"]["within"] == 6 * 3600
     file.write_text('{"schedules": {}}')
-    assert schedule("apply", str(file))[0] == 0
+    assert schedule("apply", str(file), "--yes")[0] == 0
     assert _names(http) == []
 
 
@@ -269,7 +269,7 @@ def test_schedules_are_managed_on_the_command_line(http: httpx.Client, schedule:
     assert http.get(f"/jobs/{triggered['id']}").json()["queue"] == "reports"
     assert schedule("show", "nightly")[1][0]["active"] == [triggered["id"]]
     assert schedule("resume", "nightly")[1][0]["next"] is not None
-    assert schedule("delete", "nightly") == (0, [{"name": "nightly", "deleted": True}], "")
+    assert schedule("delete", "nightly", "--yes") == (0, [{"name": "nightly", "deleted": True}], "")
     assert _names(http) == []
 
 

@@ -24,7 +24,10 @@ from tests.integration.jobqueue.queue_helpers import (
     worker_record,
 )
 
-COUNTERS = {"wm:enqueued", "wm:finished", "wm:failed", "wm:stopped", "wm:seconds", "wm:feed:sequence", "wm:master"}
+COUNTERS = {
+    *("wm:enqueued", "wm:finished", "wm:failed", "wm:stopped", "wm:losses", "wm:seconds"),
+    *("wm:feed:sequence", "wm:master"),
+}
 
 
 async def test_registries_drop_expired_entries(shard: Shard) -> None:

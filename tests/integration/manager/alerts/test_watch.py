@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 from typing import Any
 from unittest.mock import Mock
 
@@ -131,14 +132,14 @@ async def test_a_shard_that_is_away_is_told_although_nothing_can_be_stored_then(
     assert received(receiver) == [[("began", "shard_away", "rq")]]
     private_server.start()
 
-    async def answers() -> bool:
-        with contextlib.suppress(ShardUnavailable):
-            await manager.look(now + 20)
-            return True
-        return False
+    seconds = count(20, 100)
 
-    await until_async(answers)
-    await manager.look(now + 100)
+    async def has_told() -> bool:
+        with contextlib.suppress(ShardUnavailable):
+            await manager.look(now + next(seconds))
+        return bool(receiver.requests)
+
+    await until_async(has_told)
     assert received(receiver) == [[("ended", "shard_away", "rq")]]
     await manager.watch.stop()
     await shards.close()

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,9 @@ def test_a_closed_pipe_ends_a_command_without_a_word() -> None:
 def test_an_interrupt_ends_a_command_without_a_word() -> None:
     with ScriptedManager(Answer(late_seconds=60)) as manager:
         command = [sys.executable, "-m", "workmanager", "job", "abc", "--wait", "50", "--url", manager.url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        # A parent may ignore the signal, as a shell does for what it runs in the background.
+        restore = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=restore) as process:
             assert manager.arrived.wait(timeout=30)
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=30)

@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 from tests.unit.workmanager.commands.conftest import Run
@@ -83,7 +84,10 @@ def test_on_a_terminal_it_goes_on_until_it_is_interrupted_and_gives_the_screen_b
     with ScriptedManager(routes=_answer) as manager:
         command = [sys.executable, "-m", "workmanager", "top", "--interval", "0.05", "--url", manager.url]
         ours, theirs = pty.openpty()
-        with subprocess.Popen(command, stdout=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+        # A parent may ignore the signal, as a shell does for what it runs in the background.
+        restore = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        environ = {**os.environ, "TERM": "xterm"}
+        with subprocess.Popen(command, stdout=theirs, env=environ, preexec_fn=restore) as process:
             os.close(theirs)
             shown = b""
             while shown.count(b"\x1b[H") < 3:
