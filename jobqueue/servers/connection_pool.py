@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-from redis.asyncio.connection import Connection
+from redis.asyncio.connection import AbstractConnection, Connection
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -250,6 +250,7 @@ class ServerPool:
         ]
 
     async def _open(self, connection: Connection) -> None:
+        connection.redis_connect_func = _shake_hands
         try:
             await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
         except ResponseError as error:  # the reply to SELECT or CLIENT SETNAME
@@ -315,6 +316,17 @@ async def _drop(connection: Connection, writer: asyncio.StreamWriter | None) -> 
     await connection.disconnect(nowait=True)
     if writer is not None:
         writer.transport.abort()
+
+
+async def _shake_hands(connection: AbstractConnection) -> None:
+    """Log in and so on, as redis-py does. If that fails, it forgets the writer and leaves a TLS socket to linger."""
+    writer = connection._writer
+    try:
+        await connection.on_connect_check_health()
+    except BaseException:
+        if writer is not None:
+            writer.transport.abort()
+        raise
 
 
 async def _read_reply(connection: Connection) -> Any:
