@@ -53,7 +53,10 @@ PY
 PYTHONPATH="$folder/functions" WORKMANAGER_FUNCTIONS=shop WORKMANAGER_MIN_WORKERS=1 "$python" -m workmanager up \
     --port "$port" --max-workers 4 --data-dir "$folder/data" >"$folder/ready" 2>"$folder/log" &
 system=$!
-tail -f "$folder/ready" --pid "$system" | grep -q -m 1 ready || { tail "$folder/log" && exit 1; }
+until grep -q ready "$folder/ready"; do
+    kill -0 "$system" 2>/dev/null || { tail "$folder/log" && exit 1; }
+    sleep 0.2
+done
 
 client() { "$python" -m workmanager "$@"; }
 # jobs NUMBER FUNCTION NAME VALUE [OPTION...]: jobs of one kind
