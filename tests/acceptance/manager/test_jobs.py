@@ -258,15 +258,15 @@ def test_head_is_get_without_a_body(http: httpx.Client, path: str) -> None:
     assert answer.content == b""
 
 
-def test_metrics_count_requests_and_jobs(start: Start, redis_url: str, worker: Worker) -> None:
-    manager = start(redis_url).wait_until_ready()
+def test_metrics_count_requests_and_jobs(start: Start, private_server: ValkeyServer) -> None:
+    # Its own server: what is in Redis is told by one manager, and others of this module still run.
+    manager, worker = start(private_server.url).wait_until_ready(), Worker(private_server.url)
     with manager.client() as http:
         for _ in range(3):
             http.put("/enqueue?iterations=1", content=b"x")
         http.put("/enqueue?iterations=0")
         worker.finish_all()
         http.post("/pullCompleted?top=2")
-        # What is in Redis is told by one manager: by this one, soon after its start.
         until(lambda: "workmanager_results_waiting 1.0" in http.get("/metrics").text, wanted="the queue's figures")
         text = http.get("/metrics").text
     assert 'workmanager_http_requests_total{method="PUT",route="/enqueue",status="200"} 3.0' in text
