@@ -14,7 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "workmanager/aio"
-HTTP_MODULES = ("transport", "callbacks", "operations", "schedules", "system", "job_events", "handles")
+HTTP_MODULES = (
+    *("transport", "callbacks", "operations", "schedules", "system", "job_events", "handles"),
+    *("job_methods", "workflow_methods", "administration_methods"),
+)
 SOURCES = {f"workmanager.http.{name}": name for name in HTTP_MODULES} | {"workmanager.client": "client"}
 HTTPX = {"read": "aread", "close": "aclose", "iter_lines": "aiter_lines", "send": "send"}
 """Methods of httpx that wait, and what asyncio's are called. `iter_lines` is iterated."""

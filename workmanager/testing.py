@@ -24,11 +24,11 @@ from http import HTTPStatus
 from typing import Any, Literal, Unpack
 
 from workmanager import job as job_module
-from workmanager.client import Client, ClientError, Completed, Conflict, JobView, NotFound, UsageError, new_id
+from workmanager.client import Client, ClientError, Completed, Conflict, JobView, NotFound, UsageError
 from workmanager.http.callbacks import Callbacks
 from workmanager.http.operations import Operations
 from workmanager.http.schedules import Schedules
-from workmanager.http.submission import JobOptions, Submission, job_json
+from workmanager.http.submission import JobOptions, Submission, job_json, new_id
 from workmanager.http.system import System
 
 PERMANENT_ERROR = "worker_node.functions.PermanentError"

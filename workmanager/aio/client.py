@@ -12,45 +12,38 @@ What waits for a manager is a coroutine; what yields is an async iterator.
 
 import asyncio
 import json
-import math
 import os
-import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
-from http import HTTPStatus
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
-from urllib.parse import quote
 
+from workmanager.aio.administration_methods import AsyncAdministrationMethods
 from workmanager.aio.callbacks import AsyncCallbacks
-from workmanager.aio.handles import AsyncJobHandle, as_completed
-from workmanager.aio.job_events import follow_changes, follow_job
+from workmanager.aio.handles import AsyncJobHandle
+from workmanager.aio.job_methods import AsyncJobMethods
 from workmanager.aio.operations import AsyncOperations
 from workmanager.aio.schedules import AsyncSchedules
 from workmanager.aio.system import AsyncSystem
 from workmanager.aio.transport import AsyncTransport
-from workmanager.client import (
-    DEFAULT_URL,
-    MAX_AHEAD,
-    MAX_WAIT_IDS,
-    MAX_WAIT_SECONDS,
-    Completed,
-    JobView,
-    _batch_error,
-    _can_be_sent_again,
-    _job_path,
-    _retry_after_seconds,
-    _segment,
-    _with_id,
-    log,
+from workmanager.aio.workflow_methods import AsyncWorkflowMethods
+from workmanager.client import DEFAULT_URL, MAX_AHEAD, Completed
+from workmanager.errors import ClientError
+from workmanager.http.batch_answers import batch_error, can_be_sent_again, retry_after_seconds
+from workmanager.http.submission import (
+    Batch,
+    JobOptions,
+    Submission,
+    has_id,
+    job_json,
     new_id,
+    split_into_batches,
+    with_id,
 )
-from workmanager.errors import ClientError, UsageError
-from workmanager.http.job_events import Change, JobEvent
-from workmanager.http.submission import Batch, JobOptions, Submission, has_id, job_json, split_into_batches
+from workmanager.http.warnings import Warnings
 
 
-class AsyncClient:
+class AsyncClient(AsyncJobMethods, AsyncWorkflowMethods, AsyncAdministrationMethods):
     """A client of one system, through any of its managers. For one event loop.
 
     Attributes:
@@ -71,7 +64,7 @@ class AsyncClient:
         Raises:
             UsageError: no URL, one that is not http:// or https://, or a key that no header can carry.
         """
-        self._told: set[str] = set()
+        self._warnings = Warnings()
         self._retry_seconds = retry_seconds
         self._transport = AsyncTransport([urls] if isinstance(urls, str) else urls, key, retry_seconds=retry_seconds)
         self.callbacks = AsyncCallbacks(self._transport)
@@ -125,7 +118,7 @@ class AsyncClient:
             content=data,
             headers={"Content-Type": "application/octet-stream"},
         )
-        self._tell(answer)
+        self._warnings.tell(answer)
         return str(answer["Work ID"])
 
     async def submit(self, function: str, **options: Unpack[JobOptions]) -> str:
@@ -134,7 +127,7 @@ class AsyncClient:
         Raises:
             UsageError: an option cannot be written as JSON.
         """
-        submission = _with_id({"function": function, **options})
+        submission = with_id({"function": function, **options})
         answer = await self._transport.request_json(
             "POST",
             "/jobs",
@@ -142,7 +135,7 @@ class AsyncClient:
             content=job_json(submission),
             headers={"Content-Type": "application/json"},
         )
-        self._tell(answer)
+        self._warnings.tell(answer)
         return str(answer["id"])
 
     async def submit_many(self, submissions: Iterable[Submission]) -> AsyncIterator[str | ClientError]:
@@ -151,13 +144,13 @@ class AsyncClient:
         Raises:
             UsageError: a job cannot be written as JSON. Those before it that have no answer yet are not submitted.
         """
-        for batch in split_into_batches(map(_with_id, submissions)):
+        for batch in split_into_batches(map(with_id, submissions)):
             results = await self._submit_batch(batch)
             for pause_seconds in self._transport.backoff():
-                failed = [i for i, result in enumerate(results) if _can_be_sent_again(result, has_id=batch.has_id[i])]
+                failed = [i for i, result in enumerate(results) if can_be_sent_again(result, has_id=batch.has_id[i])]
                 if not failed:
                     break
-                pause_seconds = max(pause_seconds, *(_retry_after_seconds(results[i]) for i in failed))
+                pause_seconds = max(pause_seconds, *(retry_after_seconds(results[i]) for i in failed))
                 if pause_seconds > self._retry_seconds:
                     break
                 await asyncio.sleep(pause_seconds)
@@ -200,30 +193,6 @@ class AsyncClient:
         answer = await self._transport.request_json("POST", "/ackCompleted", idempotent=True, json={"ids": list(ids)})
         return int(answer["acknowledged"])
 
-    async def job(self, job_id: str, *, wait_seconds: int | None = None) -> JobView:
-        """Return the job. With `wait_seconds` (at most 55), return when it has ended or the time is over."""
-        answer = await self._transport.request_json(
-            "GET", _job_path(job_id), idempotent=True, params={"wait": wait_seconds}, wait_seconds=wait_seconds or 0
-        )
-        return dict(answer)
-
-    def handle(self, job_id: str) -> AsyncJobHandle:
-        """Return a job as an object with `result`, `wait`, `cancel` and others. No manager is asked."""
-        return AsyncJobHandle(self, job_id)
-
-    def as_completed(
-        self, ids: Iterable[str], *, timeout_seconds: float | None = None
-    ) -> AsyncIterator[AsyncJobHandle]:
-        """Yield each job when it has ended, the first one first; `JobHandle.result` returns or raises what came of it.
-
-        The ids are taken as jobs end, of which up to 1,000 are waited for at a
-        time. A job that does not exist counts as ended.
-
-        Raises:
-            TimeoutError: within this time (default: no limit), some have not ended.
-        """
-        return as_completed(self, ids, timeout_seconds)
-
     async def map(self, function: str, items: Iterable[Any], **options: Unpack[JobOptions]) -> AsyncIterator[Any]:
         """Call a function with each item as its only argument, each in a job; yield the results in the items' order.
 
@@ -247,261 +216,6 @@ class AsyncClient:
         while handles:
             yield (await handles.popleft().result())
 
-    async def explain(self, job_id: str) -> Mapping[str, Any]:
-        """Return why a job does not run: `reason`, `sentence` and its numbers (docs/watching.md)."""
-        return dict(await self._transport.request_json("GET", f"{_job_path(job_id)}/explain", idempotent=True))
-
-    async def wait_for_jobs(
-        self, ids: Iterable[str], *, wait_for: Literal["any", "all"] = "all", timeout_seconds: float | None = None
-    ) -> dict[str, str | None]:
-        """Wait until one of the jobs has ended, or all of them; return the status of each.
-
-        The status of a job that does not exist is None, and it counts as ended. After `timeout_seconds` (default: no
-        limit), return the statuses of that moment.
-
-        Raises:
-            UsageError: more than 10,000 jobs, of which any may end first.
-        """
-        asked = list(dict.fromkeys(ids))
-        if wait_for == "any" and len(asked) > MAX_WAIT_IDS:
-            raise UsageError(f"wait for any of at most {MAX_WAIT_IDS} jobs, not {len(asked)}")
-        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
-        statuses: dict[str, str | None] = {}
-        for start in range(0, len(asked), MAX_WAIT_IDS):
-            part = asked[start : start + MAX_WAIT_IDS]
-            while True:
-                seconds = max(0.0, min(MAX_WAIT_SECONDS, deadline - time.monotonic()))
-                answer = await self._transport.request_json(
-                    "POST",
-                    "/jobs/wait",
-                    idempotent=True,
-                    json={"ids": part, wait_for: True, "timeout": seconds},
-                    wait_seconds=seconds,
-                )
-                if answer["done"] or time.monotonic() >= deadline:
-                    break
-            statuses |= answer["statuses"]
-        return statuses
-
-    async def jobs(
-        self,
-        *,
-        status: str | None = None,
-        queue: str | None = None,
-        label: str | None = None,
-        page_size: int | None = None,
-    ) -> AsyncIterator[JobView]:
-        """Yield all jobs with this status, in this queue, with this label, fetched `page_size` at a time.
-
-        Args:
-            label: `name:value`; the jobs that were submitted last come first. If some may be missing, that is logged.
-        """
-        cursor: str | None = None
-        while True:
-            answer = await self._transport.request_json(
-                "GET",
-                "/jobs",
-                idempotent=True,
-                params={"status": status, "queue": queue, "label": label, "limit": page_size, "cursor": cursor},
-            )
-            self._tell({"warning": answer.get("incomplete")})
-            for item in answer["jobs"]:
-                yield item
-            cursor = answer["cursor"]
-            if not cursor:
-                return
-
-    async def cancel(self, job_id: str) -> JobView:
-        """Cancel a waiting job, or kill a running one. A job that has ended is a `ClientError` 409."""
-        return await self._change(job_id, "cancel", done={"canceled", "stopped"})
-
-    async def delete(self, job_id: str) -> None:
-        """Delete a job and everything stored about it. One that runs is a `ClientError` 409: cancel it first."""
-        try:
-            await self._transport.request("DELETE", _job_path(job_id), idempotent=True)
-        except ClientError as error:
-            if not (error.retried and error.status == HTTPStatus.NOT_FOUND):
-                raise
-
-    async def requeue(self, job_id: str) -> JobView:
-        """Run a job again that has failed, was stopped or was canceled."""
-        return await self._change(job_id, "requeue", done={"started", "finished"})
-
-    async def requeue_failed(self, queue: str) -> Mapping[str, Any]:
-        """Run all failed jobs of a queue again."""
-        path = f"/queues/{_segment(queue)}/requeue-failed"
-        return dict(await self._transport.request_json("POST", path, idempotent=False))
-
-    async def queues(self) -> list[dict[str, Any]]:
-        """Return each queue: its jobs by status, whether a worker serves it, and whether it is paused."""
-        return list((await self._transport.request_json("GET", "/queues", idempotent=True))["queues"])
-
-    async def pause_queue(self, queue: str) -> Mapping[str, Any]:
-        """Let workers take no job of a queue until `resume_queue`. Jobs that run go on."""
-        return await self._set_paused(queue, "pause")
-
-    async def resume_queue(self, queue: str) -> Mapping[str, Any]:
-        """End a queue's pause."""
-        return await self._set_paused(queue, "resume")
-
-    async def status(self) -> Mapping[str, Any]:
-        """Return the counts of `Jobs` that have not ended, of `Workers`, and more."""
-        return dict(await self._transport.request_json("GET", "/status", idempotent=True))
-
-    async def scaler(self) -> Mapping[str, Any]:
-        """Return the acting manager, its last observation and decisions, the limits, and every instance."""
-        return dict(await self._transport.request_json("GET", "/scaler", idempotent=True))
-
-    async def pause_scaler(self) -> Mapping[str, Any]:
-        """Stop launching and terminating workers until `resume_scaler`."""
-        return dict(await self._transport.request_json("POST", "/scaler/pause", idempotent=True))
-
-    async def resume_scaler(self) -> Mapping[str, Any]:
-        """End a pause."""
-        return dict(await self._transport.request_json("POST", "/scaler/resume", idempotent=True))
-
-    async def set_scaler_limits(self, limits: Mapping[str, int | float | None]) -> Mapping[str, Any]:
-        """Set `min_workers`, `max_workers` or `budget_per_hour`; None restores the managers' setting."""
-        return dict(await self._transport.request_json("PUT", "/scaler/limits", idempotent=True, json=dict(limits)))
-
-    async def submit_workflow(
-        self, jobs: Mapping[str, Submission], *, finally_: Submission | None = None, workflow_id: str | None = None
-    ) -> Mapping[str, Any]:
-        """Submit jobs by local names, which wait for each other by these names (`depends_on`): all of them, or none.
-
-        Args:
-            finally_: a job that runs when all others have ended, however they did.
-            workflow_id: with it, a repeat changes nothing; default: a new one.
-
-        Returns:
-            `id`, and `jobs`: the id of each job by its name.
-        """
-        prepared = {name: json.loads(job_json(job)) for name, job in jobs.items()}
-        body: dict[str, Any] = {"jobs": prepared, "id": workflow_id or new_id()}
-        if finally_ is not None:
-            body["finally"] = json.loads(job_json(finally_))
-        return dict(await self._transport.request_json("POST", "/workflows", idempotent=True, json=body))
-
-    async def workflow(self, workflow_id: str) -> Mapping[str, Any]:
-        """Return a workflow: its `status`, and `jobs` by local name, each with its `id` and `status`."""
-        return dict(await self._transport.request_json("GET", f"/workflows/{_segment(workflow_id)}", idempotent=True))
-
-    async def cancel_workflow(self, workflow_id: str) -> Mapping[str, Any]:
-        """Cancel all jobs of a workflow that have not ended; the one that runs at the end runs."""
-        path = f"/workflows/{_segment(workflow_id)}/cancel"
-        return dict(await self._transport.request_json("POST", path, idempotent=True))
-
-    async def retry_workflow(self, workflow_id: str) -> Mapping[str, Any]:
-        """Run again what did not finish in a workflow, and what waited for it."""
-        path = f"/workflows/{_segment(workflow_id)}/retry"
-        return dict(await self._transport.request_json("POST", path, idempotent=True))
-
-    async def logs(self, job_id: str, after: str | None = None) -> Mapping[str, Any]:
-        """Return what a job has logged: `lines`, and `after`, with which the next call returns those that follow."""
-        params = {} if after is None else {"after": after}
-        return dict(
-            await self._transport.request_json("GET", f"{_job_path(job_id)}/logs", idempotent=True, params=params)
-        )
-
-    def events(self, job_id: str) -> AsyncIterator[JobEvent]:
-        """Yield what happens to a job as it happens, until it has ended: statuses, progress and log lines."""
-        return follow_job(self._transport, f"{_job_path(job_id)}/events")
-
-    def changes(
-        self, *, queue: str | None = None, status: str | None = None, label: str | None = None
-    ) -> AsyncIterator[Change]:
-        """Yield what changes in jobs as it happens, without an end: a snapshot, then each change of a status.
-
-        The data of an event `status` has the job's `id`, `status`, `queue`, `labels` and `at`. An event `gap` says that
-        changes may be missing, and another snapshot follows (docs/watching.md).
-
-        Args:
-            queue, status: only changes of these.
-            label: `name:value`; only those of jobs with this label.
-        """
-        return follow_changes(self._transport, {"queue": queue, "status": status, "label": label})
-
-    async def limits(self) -> list[dict[str, Any]]:
-        """Return limits of jobs, with who uses them; those under which a job has begun last come first."""
-        return list((await self._transport.request_json("GET", "/limits", idempotent=True))["limits"])
-
-    async def limit(self, key: str) -> Mapping[str, Any]:
-        """Return one limit: its numbers, and which jobs run under it."""
-        return dict(await self._transport.request_json("GET", f"/limits/{_segment(key)}", idempotent=True))
-
-    async def set_limit(
-        self, key: str, *, concurrency: int | None = None, rate: str | None = None, burst: int | None = None
-    ) -> Mapping[str, Any]:
-        """Set the numbers of a limit for all jobs, at once: `concurrency`, or `rate` (`100/1m`) with a `burst`."""
-        body = {"concurrency": concurrency, "rate": rate, "burst": burst}
-        return dict(await self._transport.request_json("PUT", f"/limits/{_segment(key)}", idempotent=True, json=body))
-
-    async def delete_limit(self, key: str) -> None:
-        """Leave the numbers of a limit to its jobs again."""
-        try:
-            await self._transport.request("DELETE", f"/limits/{_segment(key)}", idempotent=True)
-        except ClientError as error:
-            if not (error.retried and error.status == HTTPStatus.NOT_FOUND):
-                raise
-
-    async def create_key(
-        self,
-        scopes: Sequence[str],
-        queues: Sequence[str] = (),
-        expires_seconds: int | None = None,
-        limits: Mapping[str, float | None] | None = None,
-    ) -> Mapping[str, Any]:
-        """Create an API key, with the limits of `limit_key`. The answer's `key` is shown this once."""
-        body: dict[str, Any] = {"scopes": list(scopes), "queues": list(queues), "expires": expires_seconds}
-        if limits:
-            body["limits"] = dict(limits)
-        return dict(await self._transport.request_json("POST", "/keys", idempotent=False, json=body))
-
-    async def keys(self) -> list[dict[str, Any]]:
-        """Return the API keys that were created, without their secrets."""
-        return list((await self._transport.request_json("GET", "/keys", idempotent=True))["keys"])
-
-    async def roll_key(self, key_id: str, overlap_seconds: int | None = None) -> Mapping[str, Any]:
-        """Give an API key a new secret, the answer's `key`. The one before stays valid for the overlap (24 h)."""
-        body = {} if overlap_seconds is None else {"overlap": overlap_seconds}
-        path = f"/keys/{quote(key_id, safe='')}/roll"
-        return dict(await self._transport.request_json("POST", path, idempotent=False, json=body))
-
-    async def limit_key(self, key_id: str, limits: Mapping[str, float | None]) -> Mapping[str, Any]:
-        """Set `requests_per_second`, `jobs_per_second`, `payload_bytes` or `waiting_jobs`; None removes the limit."""
-        path = f"/keys/{quote(key_id, safe='')}/limits"
-        return dict(await self._transport.request_json("PUT", path, idempotent=True, json=dict(limits)))
-
-    async def revoke_key(self, key_id: str) -> None:
-        """Revoke an API key: within five seconds no manager accepts it."""
-        try:
-            await self._transport.request("DELETE", f"/keys/{quote(key_id, safe='')}", idempotent=True)
-        except ClientError as error:
-            if not (error.retried and error.status == HTTPStatus.NOT_FOUND):
-                raise
-
-    async def _change(self, job_id: str, operation: str, done: Collection[str]) -> JobView:
-        path = _job_path(job_id)
-        try:
-            return dict(await self._transport.request_json("POST", f"{path}/{operation}", idempotent=True))
-        except ClientError as error:
-            if error.retried and error.status == HTTPStatus.CONFLICT:
-                job = await self.job(job_id)
-                if job["status"] in done:
-                    return job
-            raise
-
-    async def _set_paused(self, queue: str, verb: str) -> Mapping[str, Any]:
-        path = f"/queues/{_segment(queue)}/{verb}"
-        return dict(await self._transport.request_json("POST", path, idempotent=True))
-
-    def _tell(self, answer: Mapping[str, Any]) -> None:
-        """Log an answer's warning, such as that no worker serves the job's queue; each text once."""
-        warning = answer.get("warning")
-        if warning and warning not in self._told:
-            self._told.add(warning)
-            log.warning("%s", warning)
-
     async def _submit_batch(self, batch: Batch) -> list[str | ClientError]:
         answer = await self._transport.request(
             "POST",
@@ -514,5 +228,5 @@ class AsyncClient:
         if len(results) != len(batch.lines):
             raise ClientError(f"{answer.url} gave {len(results)} answers to {len(batch.lines)} jobs")
         for result in results:
-            self._tell(result)
-        return [_batch_error(result["error"]) if "error" in result else str(result["id"]) for result in results]
+            self._warnings.tell(result)
+        return [batch_error(result["error"]) if "error" in result else str(result["id"]) for result in results]

@@ -3,11 +3,9 @@
 # Made of workmanager/http/schedules.py by scripts/generate_async_client.py. Do not edit.
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from workmanager.aio.transport import AsyncTransport
-from workmanager.errors import ClientError
 from workmanager.http.schedules import ScheduleView, _path
 
 
@@ -40,11 +38,7 @@ class AsyncSchedules:
 
     async def delete(self, name: str) -> None:
         """Delete a schedule. Jobs that it has enqueued stay."""
-        try:
-            await self._transport.request("DELETE", _path(name), idempotent=True)
-        except ClientError as error:
-            if not (error.retried and error.status == HTTPStatus.NOT_FOUND):
-                raise
+        await self._transport.delete(_path(name))
 
     async def pause(self, name: str, note: str = "") -> ScheduleView:
         """Let a schedule run no more until `resume`."""

@@ -156,6 +156,18 @@ class AsyncTransport:
             await asyncio.sleep(pause_seconds)
         raise AssertionError("unreachable: the loop ends by return or raise")
 
+    async def delete(self, path: str) -> None:
+        """Delete something. If it is not there any more, an earlier attempt has deleted it, and its answer was lost.
+
+        Raises:
+            ClientError: the request was refused, or not answered.
+        """
+        try:
+            await self.request("DELETE", path, idempotent=True)
+        except ClientError as error:
+            if not (error.retried and error.status == HTTPStatus.NOT_FOUND):
+                raise
+
     @asynccontextmanager
     async def lines(
         self, path: str, *, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from workmanager.client import FINAL_STATUSES, MAX_WAIT_IDS, MAX_WAIT_SECONDS, Client
+from workmanager.client import FINAL_STATUSES, Client
 from workmanager.commands.job import print_job
 from workmanager.commands.output import one_line, print_error, print_one
 from workmanager.commands.progress_line import ProgressLine
 from workmanager.commands.terminal import STYLES, styled
 from workmanager.errors import ClientError, WorkManagerError
+from workmanager.http.job_methods import MAX_WAIT_IDS, MAX_WAIT_SECONDS
 
 FIRST_HINT_SECONDS = 5
 """After this, a person is told what keeps a job from running."""

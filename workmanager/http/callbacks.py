@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from workmanager.errors import UsageError
+from workmanager.http.paths import segment
 from workmanager.http.transport import Transport
 
 CallbackView = Mapping[str, Any]
@@ -72,4 +72,4 @@ class Callbacks:
 
 
 def _path(callback_id: str) -> str:
-    return f"/callbacks/{quote(callback_id, safe='')}"
+    return f"/callbacks/{segment(callback_id)}"

@@ -3,8 +3,8 @@
 import uuid
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
+from workmanager.http.paths import segment
 from workmanager.http.transport import Transport
 
 OperationView = Mapping[str, Any]
@@ -43,4 +43,4 @@ class Operations:
 
 
 def _path(operation_id: str) -> str:
-    return f"/operations/{quote(operation_id, safe='')}"
+    return f"/operations/{segment(operation_id)}"

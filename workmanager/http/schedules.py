@@ -1,11 +1,9 @@
 """Schedules, over HTTP: `Client.schedules`."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
-from workmanager.errors import ClientError
+from workmanager.http.paths import segment
 from workmanager.http.transport import Transport
 
 ScheduleView = Mapping[str, Any]
@@ -39,12 +37,7 @@ class Schedules:
 
     def delete(self, name: str) -> None:
         """Delete a schedule. Jobs that it has enqueued stay."""
-        try:
-            self._transport.request("DELETE", _path(name), idempotent=True)
-        except ClientError as error:
-            # An earlier attempt deleted it, but its answer was lost.
-            if not (error.retried and error.status == HTTPStatus.NOT_FOUND):
-                raise
+        self._transport.delete(_path(name))
 
     def pause(self, name: str, note: str = "") -> ScheduleView:
         """Let a schedule run no more until `resume`."""
@@ -66,5 +59,4 @@ class Schedules:
 
 
 def _path(name: str, verb: str = "") -> str:
-    segment = quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
-    return f"/schedules/{segment}" + (f"/{verb}" if verb else "")
+    return f"/schedules/{segment(name)}" + (f"/{verb}" if verb else "")

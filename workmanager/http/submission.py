@@ -2,6 +2,7 @@
 
 import base64
 import json
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -139,3 +140,15 @@ def split_into_batches(submissions: Iterable[Submission]) -> Iterator[Batch]:
         size_bytes += len(line)
     if lines:
         yield Batch(tuple(lines), tuple(with_id))
+
+
+def new_id() -> str:
+    """Return a random Work ID: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+def with_id(submission: Submission) -> Submission:
+    """Give the job an id, so that sending it twice creates it once. A job with a unique key cannot have one."""
+    if has_id(submission) or submission.get("unique") is not None:
+        return submission
+    return {**submission, "id": new_id()}
