@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-from redis.asyncio.connection import AbstractConnection, Connection
+from redis.asyncio.connection import Connection
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobqueue.errors import JobQueueError
+from jobqueue.servers.connection import describe, drop, read_reply, shake_hands
 from jobqueue.servers.round_trips import RoundTrips
 from jobqueue.servers.unreplicated_master import ReplicationState, UnreplicatedMaster
 from jobqueue.stored_values import sent_name
@@ -197,7 +198,7 @@ class ServerPool:
         try:
             if writer is not None and writer.transport.is_closing():
                 # It was reset while it lay idle. uvloop raises RuntimeError for a write on it.
-                await _drop(connection, writer)
+                await drop(connection, writer)
             async with timeout:
                 self._in_flight[timeout] = loop.time() + overdue_seconds
                 if not connection.is_connected:
@@ -217,16 +218,16 @@ class ServerPool:
                 return replies
         except (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError) as error:
             self._round_trips.failed += 1
-            await _drop(connection, writer)
+            await drop(connection, writer)
             await self._drop_idle()
-            raise ServerUnreachable(f"Redis at {self.address}: {_describe(error)}", sent=sent) from error
+            raise ServerUnreachable(f"Redis at {self.address}: {describe(error)}", sent=sent) from error
         except ServerRefused:
-            await _drop(connection, writer)
+            await drop(connection, writer)
             await self._drop_idle()
             raise
         except BaseException:
             # Cancelled between command and reply: the next reply on the connection would belong to this call.
-            await _drop(connection, writer)
+            await drop(connection, writer)
             raise
         finally:
             self._in_flight.pop(timeout, None)
@@ -240,7 +241,7 @@ class ServerPool:
         except UnicodeEncodeError:
             packed = self._pack([[_exact(argument) for argument in command] for command in commands])
         await connection.send_packed_command(packed, check_health=False)
-        return [await _read_reply(connection) for _ in commands]
+        return [await read_reply(connection) for _ in commands]
 
     def _pack(self, commands: Sequence[RedisCommand]) -> list[Any]:
         return [
@@ -250,7 +251,7 @@ class ServerPool:
         ]
 
     async def _open(self, connection: Connection) -> None:
-        connection.redis_connect_func = _shake_hands
+        connection.redis_connect_func = shake_hands
         try:
             await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
         except ResponseError as error:  # the reply to SELECT or CLIENT SETNAME
@@ -261,7 +262,7 @@ class ServerPool:
 
     async def _put_back(self, connection: Connection) -> None:
         if self._closed:
-            await _drop(connection, connection._writer)
+            await drop(connection, connection._writer)
         else:
             self._idle.append(connection)
 
@@ -269,7 +270,7 @@ class ServerPool:
         # If one connection is broken, the idle ones most likely are, too.
         idle, self._idle = self._idle, []
         for connection in idle:
-            await _drop(connection, connection._writer)
+            await drop(connection, connection._writer)
 
 
 class PinnedConnection:
@@ -306,35 +307,3 @@ def parse_info(reply: bytes) -> dict[str, str]:
 def _exact(argument: str | bytes | int | float) -> str | bytes | int | float:
     """Return an argument as bytes if it is a name of another program that is not UTF-8."""
     return sent_name(argument) if isinstance(argument, str) else argument
-
-
-async def _drop(connection: Connection, writer: asyncio.StreamWriter | None) -> None:
-    """Close a connection at once. `writer` was its own: redis-py forgets it when a read or write has failed."""
-    # If the handshake was cut short, the connection has a writer that the caller has not seen.
-    writer = connection._writer or writer
-    # Disconnecting alone lets a TLS socket linger until the other side, which may be silent, has said goodbye.
-    await connection.disconnect(nowait=True)
-    if writer is not None:
-        writer.transport.abort()
-
-
-async def _shake_hands(connection: AbstractConnection) -> None:
-    """Log in and so on, as redis-py does. If that fails, it forgets the writer and leaves a TLS socket to linger."""
-    writer = connection._writer
-    try:
-        await connection.on_connect_check_health()
-    except BaseException:
-        if writer is not None:
-            writer.transport.abort()
-        raise
-
-
-async def _read_reply(connection: Connection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
-
-
-def _describe(error: BaseException) -> str:
-    return str(error) or ("no reply in time" if isinstance(error, TimeoutError) else type(error).__name__)

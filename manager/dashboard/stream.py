@@ -6,18 +6,17 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
 
 from manager.api_keys.caller import Caller
 from manager.api_keys.table import KeyTable
 from manager.dashboard.live_pages import NAMES, LivePages, path_of
 from manager.dashboard.sampler import Sample, Sampler
-from manager.http.asgi import HEAD, Scope
+from manager.http.asgi import Scope
 from manager.http.authentication import caller_of, check_again
 from manager.http.permissions import check_permission
 from manager.http.problems import Problem
 from manager.http.query_parameters import Choice, Query
-from manager.http.server_sent_events import HEADERS, MAX_STREAM_SECONDS, MEDIA_TYPE, PING_SECONDS, event
+from manager.http.server_sent_events import MAX_STREAM_SECONDS, PING_SECONDS, event, stream
 
 CHANGES = "changes"
 """The page that is only told when something has changed, and reads it by itself."""
@@ -41,9 +40,7 @@ class EventStream:
         """Send the part of a page at once, and whenever it has changed."""
         page = QUERY.parse(request.scope["query_string"])["page"]
         check_permission(caller_of(request.scope), "GET", path_of(page))
-        if HEAD in request.scope:
-            return Response(headers=HEADERS, media_type=MEDIA_TYPE)
-        return StreamingResponse(self._events(page, request.scope), headers=HEADERS, media_type=MEDIA_TYPE)
+        return stream(request, self._events(page, request.scope))
 
     async def _events(self, page: str, scope: Scope) -> AsyncIterator[bytes]:
         caller = caller_of(scope)

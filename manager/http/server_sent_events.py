@@ -1,9 +1,13 @@
 """Server-sent events: their form, and what keeps proxies and clients from giving up on a stream."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 
+from manager.http.asgi import HEAD
 from manager.http.problems import TOO_MANY_STREAMS, Problem
 
 MEDIA_TYPE = "text/event-stream"
@@ -25,10 +29,18 @@ def ping(event_id: str = "") -> bytes:
     return b": ping\nid: %b\n\n" % event_id.encode() if event_id else b": ping\n\n"
 
 
-def too_many_streams() -> Problem:
-    """Return the 503 of a manager that has as many streams as it may have."""
-    detail = f"this manager has {MAX_STREAMS} open streams: use another manager, or GET /jobs/{{id}}?wait="
-    return Problem(TOO_MANY_STREAMS, detail, headers={"Retry-After": "5"})
+def stream(request: Request, events: AsyncIterator[bytes], *, open_streams: int = 0) -> Response:
+    """Return the answer that sends the events; for HEAD, its head alone.
+
+    Raises:
+        Problem: the manager has as many streams as it may have.
+    """
+    if HEAD in request.scope:
+        return Response(headers=HEADERS, media_type=MEDIA_TYPE)
+    if open_streams >= MAX_STREAMS:
+        detail = f"this manager has {MAX_STREAMS} open streams: use another manager, or GET /jobs/{{id}}?wait="
+        raise Problem(TOO_MANY_STREAMS, detail, headers={"Retry-After": "5"})
+    return StreamingResponse(events, headers=HEADERS, media_type=MEDIA_TYPE)
 
 
 def event(name: str, data: Any, event_id: str = "") -> bytes:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.inspection.counters import ShardCounts
@@ -16,21 +15,19 @@ from manager.api_keys.table import KeyTable
 from manager.events.replay import Gap, positions_of, replay
 from manager.events.shared_read import SharedRead
 from manager.events.subscriptions import ChangeFilter, Subscription, event_id_of
-from manager.http.asgi import HEAD, Scope
+from manager.http.asgi import Scope
 from manager.http.authentication import caller_of, check_again
 from manager.http.problems import Problem
 from manager.http.query_parameters import Choice, Number, Query, Text
 from manager.http.server_sent_events import (
     CHECK_SECONDS,
-    HEADERS,
     MAX_STREAM_SECONDS,
-    MAX_STREAMS,
     MEDIA_TYPE,
     PING_SECONDS,
     RETRY,
     event,
     ping,
-    too_many_streams,
+    stream,
 )
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
@@ -89,17 +86,13 @@ class EventRoutes:
         """
         query = QUERY.parse(request.scope["query_string"])
         _ = self._queue.service  # 503 until Redis has been reached.
-        if HEAD in request.scope:
-            return Response(headers=HEADERS, media_type=MEDIA_TYPE)
-        if self._metrics.streams >= MAX_STREAMS:
-            raise too_many_streams()
         name, _, value = (query["label"] or "").partition(":")
         label = (name, value) if name else None
         change_filter = ChangeFilter(caller_of(request.scope), query["queue"], query["status"], label)
         last_id = request.headers.get("last-event-id", "")
         end = time.monotonic() + query["wait"]
         events = self._events(change_filter, last_id, end, request.scope)
-        return StreamingResponse(events, headers=HEADERS, media_type=MEDIA_TYPE)
+        return stream(request, events, open_streams=self._metrics.streams)
 
     async def _events(
         self, change_filter: ChangeFilter, last_id: str, end: float, scope: Scope

@@ -5,26 +5,23 @@ import time
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.inspection.job_states import read_queues
 from jobqueue.sharding.find_shard import find_shard
 from manager.api_keys.table import KeyTable
-from manager.http.asgi import HEAD, Scope
+from manager.http.asgi import Scope
 from manager.http.authentication import caller_of, check_again
 from manager.http.problems import NO_SUCH_JOB, Problem
 from manager.http.query_parameters import Number, Query
 from manager.http.server_sent_events import (
     CHECK_SECONDS,
-    HEADERS,
     MAX_STREAM_SECONDS,
-    MAX_STREAMS,
     MEDIA_TYPE,
     PING_SECONDS,
     RETRY,
     ping,
-    too_many_streams,
+    stream,
 )
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
@@ -86,14 +83,10 @@ class JobEventRoutes:
         (queue,) = (None,) if shard is None else await read_queues(shard, [job_id])
         if shard is None or queue is None or not caller.sees(queue):
             raise Problem(NO_SUCH_JOB, f"there is no job with the id {job_id[:80]!r}")
-        if HEAD in request.scope:
-            return Response(headers=HEADERS, media_type=MEDIA_TYPE)
-        if self._metrics.streams >= MAX_STREAMS:
-            raise too_many_streams()
         last_id = request.headers.get("last-event-id", "")
         story = JobStory(shard, job_id, queue, last_id if _LINE_ID.fullmatch(last_id) else "")
         events = self._events(story, time.monotonic() + seconds, request.scope)
-        return StreamingResponse(events, headers=HEADERS, media_type=MEDIA_TYPE)
+        return stream(request, events, open_streams=self._metrics.streams)
 
     async def _events(self, story: JobStory, end: float, scope: Scope) -> AsyncIterator[bytes]:
         changes = self._queue.service.changes
