@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import Sequence
 from itertools import islice
 
@@ -17,7 +16,6 @@ from manager.http.authentication import author_of, caller_of
 from manager.http.json_response import json_response
 from manager.http.permissions import queue_forbidden
 from manager.http.problems import (
-    BAD_QUERY,
     FORBIDDEN,
     INVALID,
     NO_SUCH_SCHEDULE,
@@ -26,29 +24,27 @@ from manager.http.problems import (
     Problem,
     validation_problem,
 )
-from manager.http.query_parameters import NO_PARAMETERS, Choice, Integer, Query, Text
+from manager.http.query_parameters import NO_PARAMETERS, Choice, Query
 from manager.queue.connection import QueueConnection
 from manager.queue.schedule_operations import ScheduleOperations, Sees
 from manager.routes.placement import check_placement
+from manager.routes.schedule_preview import PREVIEW_QUERY, preview
 from manager.schedules.clock_changes import ClockChange, clock_changes
-from manager.schedules.cron import MAX_CHARACTERS, check_cron
 from manager.schedules.record import Progress, Schedule
 from manager.schedules.run_ids import NAME_PATTERN
 from manager.schedules.store import MAX_SCHEDULES, Stored
-from manager.schedules.timing import Timing
-from manager.schedules.zones import UTC_NAME, rules_version, zone_of
+from manager.schedules.zones import zone_of
 from manager.schemas.job_factory import JobFactory
 from manager.schemas.openapi import SCHEDULE_NAME, problem_responses, request_body, schema_reference
+from manager.schemas.schedule_body import PauseBody
 from manager.schemas.schedule_builder import build_schedule
 from manager.schemas.schedules import (
-    PauseBody,
     SavedSchedule,
     ScheduleDetails,
     ScheduleList,
     SchedulePreview,
     ScheduleResponse,
     TriggeredRun,
-    description,
     instant_documents,
     run_document,
     schedule_document,
@@ -60,11 +56,6 @@ MAX_PAUSE_BYTES = 4096
 UPCOMING = 5
 """Instants that are shown with a schedule."""
 
-PREVIEW_QUERY = Query(
-    Text("cron", "The expression", rf"[^\x00-\x1f\x7f]{{1,{MAX_CHARACTERS}}}", required=True),
-    Text("timezone", "IANA time zone", "[A-Za-z0-9_+/-]{1,64}", default=UTC_NAME),
-    Integer("limit", "Number of instants", 1, 100, default=10),
-)
 PUT_QUERY = Query(
     Choice("dry_run", "`true`: check it and tell the outcome, but change nothing", ("true", "false"), default="false")
 )
@@ -103,7 +94,7 @@ class ScheduleRoutes:
         # `/schedules/preview` must come before `/schedules/{name}`, which matches it as well.
         router.add_api_route(
             "/schedules/preview",
-            self.preview,
+            preview,
             response_model=SchedulePreview,
             responses=problem_responses(400),
             openapi_extra={"parameters": PREVIEW_QUERY.openapi()},
@@ -183,12 +174,6 @@ class ScheduleRoutes:
                 "shards_unavailable": unavailable,
             }
         )
-
-    async def preview(self, request: Request) -> Response:
-        """Show when a cron expression runs, and what changes of the clock do to it."""
-        query = PREVIEW_QUERY.parse(request.scope["query_string"])
-        # Rare instants are far apart: it looks at many years.
-        return json_response(await asyncio.to_thread(_preview, query["cron"], query["timezone"], query["limit"]))
 
     async def show(self, request: Request) -> Response:
         """Show a schedule: what comes, and what it has done."""
@@ -295,30 +280,6 @@ class ScheduleRoutes:
         if stored is None or stored.schedule is None:
             raise _no_such_schedule(name)
         return json_response(self._document(stored.schedule, stored.progress))
-
-
-def _preview(cron: str, timezone: str, limit: int) -> dict[str, object]:
-    now = time.time()
-    try:
-        zone = zone_of(timezone)
-    except ValueError as error:
-        raise Problem(BAD_QUERY, f"timezone: {error}", parameter="timezone") from error
-    try:
-        check_cron(cron, zone, now)
-    except ValueError as error:
-        raise Problem(BAD_QUERY, f"cron: {error}", parameter="cron") from error
-    timing = Timing(cron, None, timezone)
-    instants, changes = instant_documents(
-        *(list(islice(timing.after(now), limit)), clock_changes(cron, zone, now), zone)
-    )
-    return {
-        "cron": cron,
-        "timezone": timezone,
-        "description": description(timing),
-        "instants": instants,
-        "clock_changes": changes,
-        "time_zone_rules": rules_version(),
-    }
 
 
 def _seen_by(caller: Caller) -> Sees:

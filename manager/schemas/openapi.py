@@ -17,7 +17,7 @@ from manager.schemas.operation_names import OPERATION_NAMES, summary_of
 from manager.schemas.operations import OperationBody
 from manager.schemas.responses import ProblemDetails
 from manager.schemas.scaler import LimitsBody
-from manager.schemas.schedules import PauseBody, schedule_body_schema
+from manager.schemas.schedule_body import PauseBody, schedule_body_schema
 from manager.schemas.submission import ID_PATTERN, submission_schema
 from manager.schemas.wait import WaitBody
 from manager.schemas.workflow import workflow_schema

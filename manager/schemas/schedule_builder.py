@@ -13,7 +13,7 @@ from manager.schedules.timing import Timing
 from manager.schedules.zones import UTC_NAME, zone_of
 from manager.schemas.job_factory import JobFactory
 from manager.schemas.json_types import parse_instant
-from manager.schemas.schedules import ScheduleBody
+from manager.schemas.schedule_body import ScheduleBody
 
 
 def build_schedule(name: str, raw: bytes, job_factory: JobFactory, limiter: KeyLimiter | None) -> Schedule:
