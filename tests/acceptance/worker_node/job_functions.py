@@ -427,6 +427,7 @@ def hold_its_sockets_in_another_process() -> None:
 
 
 def write_garbage_to_its_executor(text: str) -> None:
+    """Write into every socket, and stay until killed: the next job of the executor cannot begin before that."""
     write_into_every_socket(text)
     time.sleep(600)
 

@@ -150,7 +150,7 @@ async def test_jobs_do_not_run_again_because_the_next_one_was_killed(
         ("segfault",),
         ("kill_itself",),
         ("close_every_file",),
-        ("write_into_every_socket",),
+        ("write_garbage_to_its_executor", "\xff" * 64),
     ],
     ids=["exit 1", "exit 0", "crash", "SIGKILL", "closes the sockets", "writes into the sockets"],
 )
