@@ -109,6 +109,8 @@ def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
         exit_with_usage_error(f"--host {given.host} is reachable from other machines: set WORKMANAGER_API_KEYS")
     if settings.oidc_issuer:
         _check_issuer(settings)
+    elif settings.oidc_client_id:
+        exit_with_usage_error("WORKMANAGER_OIDC_CLIENT_ID: set WORKMANAGER_OIDC_ISSUER, where people sign in")
     if settings.min_workers > settings.max_workers:
         exit_with_usage_error(
             f"WORKMANAGER_MIN_WORKERS: {settings.min_workers} is more than WORKMANAGER_MAX_WORKERS"

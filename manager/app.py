@@ -60,6 +60,7 @@ from manager.schemas.job_factory import JobFactory
 from manager.settings import ManagerSettings, callback_guard
 
 if TYPE_CHECKING:
+    from manager.jwt.code_flow import CodeFlow
     from manager.jwt.verifier import JwtVerifier
 
 DESCRIPTION = (
@@ -77,6 +78,7 @@ def build_app(
     reconciler: ClusterReconciler | None,
     key_table: KeyTable,
     jwt: "JwtVerifier | None",
+    code_flow: "CodeFlow | None",
 ) -> tuple[Gateway, Dashboard]:
     """Return the ASGI application, and the dashboard in it, which must be stopped.
 
@@ -84,6 +86,7 @@ def build_app(
         reporter: knows whether this manager tells of the whole queue.
         reconciler: if given, the application also reports the state of the cluster that it administers.
         jwt: if given, requests can bring tokens of its issuer instead of API keys.
+        code_flow: if given, people sign in to the dashboard at its issuer.
     """
     api, fast_routes, routes = _build_api(settings, functions, queue, metrics, reporter, reconciler, key_table)
     document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
@@ -91,7 +94,7 @@ def build_app(
         document["servers"] = [{"url": settings.root_path}]
     api.include_router(DocumentationRoutes(document, functions).router())
     hosts = HostCheck(settings.allowed_hosts, has_keys=bool(settings.api_keys))
-    auth = ApiKeyAuth(settings.api_keys, key_table, jwt)
+    auth = ApiKeyAuth(settings.api_keys, key_table, jwt, None if code_flow is None else code_flow.issuer)
     pages = Pages(settings.root_path, asks_for_keys=auth.asks_for_keys)
     dashboard = Dashboard(
         *(queue, Attention(queue, functions, reconciler), auth, key_table),
@@ -100,6 +103,7 @@ def build_app(
         price_per_hour=settings.price_per_hour,
         reader=JobReader(queue, functions, settings.hide_arguments),
         api=routes,
+        code_flow=code_flow,
     )
     api.include_router(dashboard.router())
     _add_errors(api, document["paths"], pages)

@@ -47,6 +47,7 @@ from processes.logs import JSON
 from scaler.loop import ScalerLoop
 
 if TYPE_CHECKING:
+    from manager.jwt.code_flow import CodeFlow
     from manager.jwt.verifier import JwtVerifier
 
 FIRST_LOAD_SECONDS = 5.0
@@ -102,7 +103,7 @@ class ManagerServer:
         self._metrics = Metrics(collector)
         self._reporter = Reporter()
         self._key_table = KeyTable()
-        self._jwt = _build_verifier(settings)
+        self._jwt, self._code_flow = _build_tokens(settings)
         self._queue = QueueConnection(
             settings.redis_url,
             settings.lease_seconds,
@@ -136,6 +137,7 @@ class ManagerServer:
             self._reconciler,
             self._key_table,
             self._jwt,
+            self._code_flow,
         )
         self._server = _Server(
             uvicorn.Config(
@@ -195,6 +197,8 @@ class ManagerServer:
         await self._key_table.stop()
         if self._jwt is not None:
             await self._jwt.stop()
+        if self._code_flow is not None:
+            await self._code_flow.stop()
         await self._queue.close()
         if self._reconciler is not None:
             await self._reconciler.stop()
@@ -273,10 +277,16 @@ class ManagerServer:
             self._scaler.wake()
 
 
-def _build_verifier(settings: ManagerSettings) -> "JwtVerifier | None":
+def _build_tokens(settings: ManagerSettings) -> "tuple[JwtVerifier | None, CodeFlow | None]":
+    """Return what verifies the tokens of the issuer, and what signs people in there, if the settings say so."""
     issuer = Issuer.from_settings(settings)
     if issuer is None:
-        return None
+        return None, None
     from manager.jwt.verifier import JwtVerifier  # Here, because other managers start without joserfc.
 
-    return JwtVerifier(issuer)
+    verifier = JwtVerifier(issuer)
+    if not issuer.client_id:
+        return verifier, None
+    from manager.jwt.code_flow import CodeFlow
+
+    return verifier, CodeFlow(issuer, verifier)

@@ -35,6 +35,12 @@ def _checked_url(url: str) -> str:
     return url
 
 
+def _with_openid(scopes: str) -> str:
+    if "openid" not in scopes.split():
+        raise ValueError("must have openid among the scopes: without it, the issuer does not say who signs in")
+    return scopes
+
+
 AlertKind = Literal[
     "dead_letters",
     "no_leader",
@@ -56,6 +62,11 @@ class ManagerSettings(QueueSettings):
     oidc_audience: str = ""
     oidc_scope_claim: str = Field(default="scope", min_length=1)
     oidc_queues_claim: str = ""
+    oidc_client_id: str = ""
+    """What managers are called at the issuer, so that people can sign in there; '' if they cannot."""
+    oidc_client_secret: str = Field(default="", repr=False)
+    oidc_request_scopes: Annotated[str, AfterValidator(_with_openid)] = "openid"
+    """What the issuer is asked for when somebody signs in."""
     allowed_hosts: CommaSeparated = ()
     """Hosts that clients may ask for, see `manager.http.host_check`."""
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")

@@ -18,12 +18,15 @@ cluster_hosts cluster_name cluster_url drain_grace_seconds executor_max_growth_f
 executor_max_jobs executor_user functions hide_arguments http_allow instance_types isolation job_environment
 job_limits job_log_level keep_output launch_template lease_seconds log_format log_redact log_to
 manager_timeout_seconds max_connections max_payload_bytes max_workers metrics_listen min_workers min_workers_schedule
-nice oidc_audience oidc_issuer oidc_queues_claim oidc_scope_claim on_demand_base on_demand_max price_per_hour queues
+nice oidc_audience oidc_client_id oidc_client_secret oidc_issuer oidc_queues_claim oidc_request_scopes
+oidc_scope_claim on_demand_base on_demand_max price_per_hour queues
 redis_url reload_functions root_path subnets trusted_proxies url use_spot wait_target_seconds wait_weight worker_slots
 """
 NAMES = frozenset(_NAMES.split())
 """Every setting of every program. A test compares them with the programs'."""
-SECRETS = frozenset({"alert_url", "api_key", "api_keys", "callback_secrets", "cluster_url", "redis_url"})
+SECRETS = frozenset(
+    {"alert_url", "api_key", "api_keys", "callback_secrets", "cluster_url", "oidc_client_secret", "redis_url"}
+)
 """Those that can be given as a file, or as a secret of AWS, by their name with `_file` or `_secret` behind it."""
 SUFFIXES = ("_file", "_secret")
 OF_CLIENTS = frozenset({"api_key_command", "context", "contexts"})

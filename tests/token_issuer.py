@@ -49,11 +49,17 @@ class TokenIssuer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                self.answer(b"")
+
+            def do_POST(self) -> None:
+                self.answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+            def answer(self, content: bytes) -> None:
                 issuer.requests.append(self.path)
-                status, body = issuer.documents.get(self.path, (404, b""))
+                status, body, location = issuer.answer(self.path, content, self.headers["Authorization"])
                 self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", KEYS_PATH)
+                if location:
+                    self.send_header("Location", location)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -63,6 +69,11 @@ class TokenIssuer:
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def answer(self, path: str, content: bytes, authorization: str | None) -> tuple[int, bytes, str]:
+        """Return the status and the body of an answer, and where it redirects to."""
+        status, body = self.documents.get(path, (404, b""))
+        return status, body, KEYS_PATH if status == 302 else ""
 
     def leave(self) -> None:
         """Answer nobody any more."""

@@ -1,6 +1,7 @@
 """Puts the dashboard together: its pages, its stream, and what its buttons do."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
@@ -10,6 +11,7 @@ from manager.dashboard.attention import Attention
 from manager.dashboard.document_pages import AUDIT, CALLBACKS, KEYS, LIMITS, SCALER, SCHEDULES, WORKFLOWS, DocumentPages
 from manager.dashboard.failure_pages import FAILURES, FailurePages
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
+from manager.dashboard.issuer_sign_in import IssuerSignInRoutes
 from manager.dashboard.job_pages import JOBS, JobPages, JobReader
 from manager.dashboard.live_pages import NAMES, LivePages, path_of
 from manager.dashboard.rendering import Pages, page_address, static_files
@@ -18,9 +20,13 @@ from manager.dashboard.sign_in import SignInRoutes
 from manager.dashboard.stream import EventStream
 from manager.dashboard.views.queues import queues_page
 from manager.http.authentication import ApiKeyAuth, caller_of
-from manager.http.dashboard_paths import SIGN_IN, SIGN_OUT, STREAM
+from manager.http.dashboard_paths import ISSUER_CALLBACK, ISSUER_SIGN_IN, SIGN_IN, SIGN_OUT, STREAM
 from manager.http.query_parameters import Text
 from manager.queue.connection import QueueConnection
+
+if TYPE_CHECKING:
+    # Managers without an issuer start without joserfc.
+    from manager.jwt.code_flow import CodeFlow
 
 _YEAR_SECONDS = 365 * 24 * 3600
 _PAGE_QUERY = page_query()
@@ -37,6 +43,7 @@ class Dashboard:
         price_per_hour: of an instance; 0 if it is not known.
         reader: reads lists of jobs.
         api: what pages show and buttons do is what these routes show and do.
+        code_flow: signs people in at an issuer; None if there is none.
     """
 
     def __init__(
@@ -51,12 +58,14 @@ class Dashboard:
         price_per_hour: float,
         reader: JobReader,
         api: Api,
+        code_flow: "CodeFlow | None",
     ) -> None:
         self._pages = pages
         self._sampler = Sampler(queue)
         self._live_pages = LivePages(pages, attention, price_per_hour)
         self._stream = EventStream(self._sampler, self._live_pages, keys, queue.closing)
-        self._sign_in = SignInRoutes(auth, pages, root_path)
+        self._sign_in = SignInRoutes(auth, pages, root_path, None if code_flow is None else code_flow.issuer.host)
+        self._issuer_sign_in = IssuerSignInRoutes(code_flow, auth, pages, self._sign_in, root_path)
         self._api = api
         self._job_pages = JobPages(pages, self._sampler, reader, api)
         self._failure_pages = FailurePages(pages, self._sampler, reader)
@@ -80,6 +89,7 @@ class Dashboard:
             QUEUES: self._show_queues,
             STREAM: self._stream.show,
             SIGN_IN: self._sign_in.show,
+            ISSUER_CALLBACK: self._issuer_sign_in.finish,
             JOBS: self._job_pages.list,
             f"{JOBS}/{{job_id}}": self._job_pages.show,
             FAILURES: self._failure_pages.show,
@@ -98,6 +108,7 @@ class Dashboard:
         jobs, documents = self._job_pages, self._document_pages
         return {
             SIGN_IN: self._sign_in.sign_in,
+            ISSUER_SIGN_IN: self._issuer_sign_in.begin,
             SIGN_OUT: self._sign_in.sign_out,
             f"{QUEUES}/{{name:path}}/pause": self._queue_button(self._api.queues.pause, "paused"),
             f"{QUEUES}/{{name:path}}/resume": self._queue_button(self._api.queues.resume, "resumed"),

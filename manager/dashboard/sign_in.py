@@ -13,7 +13,8 @@ from manager.http.query_parameters import NO_PARAMETERS, Query, Text
 from manager.http.sessions import COOKIE
 
 QUERY = Query(Text("next", "The page to go to", ".{1,2048}", default=HOME))
-_NOBODY = Caller.of("", ())
+NOBODY = Caller.of("", ())
+"""Who has not signed in."""
 
 
 class SignInRoutes:
@@ -21,19 +22,21 @@ class SignInRoutes:
 
     Args:
         root_path: prefix of all paths.
+        issuer: host of the issuer at which people can sign in; None if they cannot.
     """
 
-    def __init__(self, auth: ApiKeyAuth, pages: Pages, root_path: str) -> None:
+    def __init__(self, auth: ApiKeyAuth, pages: Pages, root_path: str, issuer: str | None) -> None:
         self._auth = auth
         self._pages = pages
         self._cookie_path = root_path or "/"
+        self._issuer = issuer
 
     async def show(self, request: Request) -> Response:
         """Ask for a key."""
         query = QUERY.parse(request.scope["query_string"])
         if not self._auth.asks_for_keys:
             return go_to(HOME)
-        return self._page(own_page(query["next"]))
+        return self.page(own_page(query["next"]))
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session."""
@@ -45,9 +48,9 @@ class SignInRoutes:
             return go_to(page)
         session = self._auth.begin_session(form.get("key", "").strip().encode())
         if session is None:
-            return self._page(page, "This is not a key of this manager.", 403)
+            return self.page(page, "This is not a key of this manager.", 403)
         answer = go_to(page)
-        answer.headers["Set-Cookie"] = self._cookie(request, session)
+        answer.headers["Set-Cookie"] = self.cookie(session, _origin(request))
         return answer
 
     async def sign_out(self, request: Request) -> Response:
@@ -55,13 +58,29 @@ class SignInRoutes:
         NO_PARAMETERS.parse(request.scope["query_string"])
         check_own_page(request.scope[FIELDS])
         answer = go_to(SIGN_IN)
-        answer.headers["Set-Cookie"] = self._cookie(request, "") + "; Max-Age=0"
+        answer.headers["Set-Cookie"] = self.cookie("", _origin(request)) + "; Max-Age=0"
         return answer
 
-    def _page(self, page: str, message: str | None = None, status: int = 200) -> Response:
-        return self._pages.page("sign_in.html", _NOBODY, http_status=status, next=page, message=message)
+    def page(self, page: str, message: str | None = None, status: int = 200) -> Response:
+        """Return the page to sign in.
 
-    def _cookie(self, request: Request, value: str) -> str:
-        # A proxy may have ended TLS: the browser's page knows.
-        secure = "; Secure" if request.scope[FIELDS].get(b"origin", b"").startswith(b"https:") else ""
+        Args:
+            page: where to go then.
+            message: what went wrong.
+        """
+        values = {"next": page, "message": message, "issuer": self._issuer}
+        return self._pages.page("sign_in.html", NOBODY, http_status=status, **values)
+
+    def cookie(self, value: str, origin: str) -> str:
+        """Return the field that sets a session's cookie.
+
+        Args:
+            origin: of the browser's page. The browser knows whether it is that of a proxy that ends TLS.
+        """
+        secure = "; Secure" if origin.startswith("https:") else ""
         return f"{COOKIE}={value}; Path={self._cookie_path}; HttpOnly; SameSite=Strict{secure}"
+
+
+def _origin(request: Request) -> str:
+    field: bytes = request.scope[FIELDS].get(b"origin", b"")
+    return field.decode("latin-1")

@@ -19,6 +19,7 @@ from manager.http.problems import ISSUER_UNAVAILABLE, SIGN_IN_FIRST, UNAUTHORIZE
 from manager.http.request_origin import PROXIES, REQUEST_ID
 from manager.http.sessions import Sessions
 from manager.jwt.errors import IssuerUnavailable, TokenRefused
+from manager.jwt.issuer import Issuer
 
 if TYPE_CHECKING:
     # Managers without an issuer start without joserfc.
@@ -46,14 +47,21 @@ class ApiKeyAuth:
         keys: those of `WORKMANAGER_API_KEYS`.
         table: the keys in Redis.
         jwt: verifies tokens; None if there is no issuer.
+        issuer: who signs people in; None if nobody does.
     """
 
-    def __init__(self, keys: Iterable[str], table: KeyTable, jwt: "JwtVerifier | None" = None) -> None:
+    def __init__(
+        self,
+        keys: Iterable[str],
+        table: KeyTable,
+        jwt: "JwtVerifier | None" = None,
+        issuer: Issuer | None = None,
+    ) -> None:
         self._keys = tuple(key.encode() for key in keys)
         self._callers = [Caller.of(f"env-{number}", SCOPES) for number, _ in enumerate(self._keys, 1)]
         self._table = table
         self._jwt = jwt
-        self._sessions = Sessions(zip(self._keys, self._callers, strict=True), table)
+        self._sessions = Sessions(zip(self._keys, self._callers, strict=True), table, issuer=issuer)
 
     @property
     def asks_for_keys(self) -> bool:
@@ -98,6 +106,10 @@ class ApiKeyAuth:
         matches = [hmac.compare_digest(key, each) for each in self._keys]
         caller = self._callers[matches.index(True)] if True in matches else self._find_key(key)
         return None if caller is None else self._sessions.begin(caller, key)
+
+    def begin_token_session(self, caller: Caller) -> str | None:
+        """Return the cookie's value of a session for whom the issuer has signed in; None if it would be too long."""
+        return self._sessions.begin_for_token(caller)
 
     def _check_session(self, scope: Scope) -> None:
         """Note whom the session of a request to the dashboard belongs to.

@@ -5,10 +5,12 @@ from manager.http.asgi import FIELDS, Scope
 HOME = "/"
 PREFIX = "/dashboard/"
 SIGN_IN = "/dashboard/sign-in"
+ISSUER_SIGN_IN = "/dashboard/sign-in/issuer"
+ISSUER_CALLBACK = "/dashboard/sign-in/callback"
 SIGN_OUT = "/dashboard/sign-out"
 STREAM = "/dashboard/events"
 STATIC_PATHS = frozenset({"/dashboard/dashboard.css", "/dashboard/dashboard.js", "/dashboard/icon.svg"})
-PUBLIC_DASHBOARD_PATHS = STATIC_PATHS | {SIGN_IN, SIGN_OUT}
+PUBLIC_DASHBOARD_PATHS = STATIC_PATHS | {SIGN_IN, ISSUER_SIGN_IN, ISSUER_CALLBACK, SIGN_OUT}
 """Those that need no key."""
 
 

@@ -15,3 +15,7 @@ class UnknownSigningKey(TokenRefused):
 
 class IssuerUnavailable(JwtError):
     """The issuer's keys are not known now. The message says why. Try again."""
+
+
+class SignInRefused(JwtError):
+    """Somebody cannot sign in through the issuer. The message says why, and what to do."""

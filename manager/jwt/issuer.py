@@ -1,6 +1,6 @@
 """The issuer whose tokens a manager takes, as the settings describe it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from manager.settings import ManagerSettings
@@ -20,6 +20,9 @@ class Issuer:
         audience: what their claim `aud` must be, or have among others.
         scope_claim: the claim that names their scopes.
         queues_claim: the claim that names the queues that they are bound to; '' if tokens are not bound.
+        client_id: what managers are called there, when people sign in; '' if they cannot.
+        client_secret: proves that they are; '' if the issuer asks for none.
+        requested_scopes: what they ask for when somebody signs in.
         guard: permits calls to public addresses, and to the issuer's own host whatever its address is.
     """
 
@@ -27,6 +30,9 @@ class Issuer:
     audience: str
     scope_claim: str
     queues_claim: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    requested_scopes: str
     guard: Guard
 
     @classmethod
@@ -43,16 +49,24 @@ class Issuer:
             settings.oidc_audience,
             settings.oidc_scope_claim,
             settings.oidc_queues_claim,
+            settings.oidc_client_id,
+            settings.oidc_client_secret,
+            settings.oidc_request_scopes,
             Guard(AllowList.parse(_checked_host(settings.oidc_issuer)), "WORKMANAGER_OIDC_ISSUER"),
         )
+
+    @property
+    def host(self) -> str:
+        """What people call it."""
+        return urlsplit(self.url).netloc
 
     @property
     def discovery_url(self) -> str:
         """Where it describes itself (OpenID Connect Discovery 1.0, section 4)."""
         return f"{self.url.rstrip('/')}/.well-known/openid-configuration"
 
-    def may_have_keys_at(self, url: object) -> bool:
-        """Return whether keys may be fetched from there: with TLS, unless the issuer itself goes without it."""
+    def may_be_at(self, url: object) -> bool:
+        """Return whether what it publishes may be there: with TLS, unless the issuer itself goes without it."""
         return isinstance(url, str) and url.startswith(("https://", f"{urlsplit(self.url).scheme}://"))
 
 

@@ -36,7 +36,7 @@ function start() {
 // Somebody who comes by a link of another site is taken for a stranger, because the session's cookie is for this site
 // alone. A request of this page brings it.
 async function skipSignIn() {
-  const form = document.querySelector("form.sign-in");
+  const form = document.getElementById("key-form");
   if (!form) return;
   const page = form.action.replace(/\/dashboard\/sign-in$/, "") + form.elements.next.value;
   const response = await fetch(page, { headers: { Accept: "text/html" }, redirect: "manual" }).catch(() => null);

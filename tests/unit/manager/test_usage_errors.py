@@ -14,6 +14,8 @@ from manager import __main__ as program
         ([], {"API_KEYS": "long-enough-to-be-one,hunter2"}, "WORKMANAGER_API_KEYS: a key has fewer than 16 characters"),
         ([], {"OIDC_ISSUER": "https://id.example"}, "WORKMANAGER_OIDC_AUDIENCE"),
         ([], {"OIDC_ISSUER": "https://id.example", "OIDC_AUDIENCE": "jobs"}, "WORKMANAGER_API_KEYS"),
+        ([], {"OIDC_CLIENT_ID": "dashboard"}, "WORKMANAGER_OIDC_ISSUER, where people sign in"),
+        ([], {"OIDC_REQUEST_SCOPES": "jobs:read"}, "must have openid among the scopes"),
         (
             [],
             {"OIDC_ISSUER": "http://id.example", "OIDC_AUDIENCE": "jobs", "API_KEYS": "a-key-of-some-length"},

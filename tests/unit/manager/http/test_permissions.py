@@ -44,7 +44,9 @@ def test_every_route_of_the_api_has_a_rule() -> None:
 def test_every_route_of_the_dashboard_has_a_rule_or_is_for_everybody() -> None:
     queue = QueueConnection("redis://127.0.0.1:1", 1.0, **dict.fromkeys(CALLBACKS, lambda *_: None))
     functions = FunctionRegistry.discover(())
-    _, dashboard = build_app(ManagerSettings(), functions, queue, Metrics(), Reporter(), None, None, KeyTable(), None)
+    _, dashboard = build_app(
+        ManagerSettings(), functions, queue, Metrics(), Reporter(), None, None, KeyTable(), None, None
+    )
     routes = {
         (method, route.path)
         for route in dashboard.router().routes

@@ -9,6 +9,8 @@ from manager.api_keys.record import SCOPES, new_key
 from manager.api_keys.table import KeysUnknown, KeyTable
 from manager.http.asgi import FIELDS, Scope
 from manager.http.sessions import COOKIE, SESSION_SECONDS, Sessions
+from manager.jwt.issuer import Issuer
+from manager.settings import ManagerSettings
 
 NOW = 1_700_000_000.0
 ONE, OTHER = b"a-key-of-the-environment", b"another-key-of-it"
@@ -103,3 +105,59 @@ def test_that_keys_cannot_be_checked_is_told() -> None:
     found = sessions([ONE])
     with pytest.raises(KeysUnknown):
         found.find(with_session(begin(found, "3f2a9c01", ONE)))
+
+
+def issuer(url: str = "https://id.example", client: str = "dashboard") -> Issuer:
+    found = Issuer.from_settings(ManagerSettings(oidc_issuer=url, oidc_audience="jobs", oidc_client_id=client))
+    assert found is not None
+    return found
+
+
+def of_token(seconds: float, *queues: str) -> Caller:
+    return Caller.of("sub:a.b@c", ["jobs:read"], queues, expires_at=NOW + seconds)
+
+
+@pytest.mark.parametrize(("token", "session"), [(60, 3600), (7200, 7200), (90_000, SESSION_SECONDS)])
+def test_a_session_of_a_token_allows_what_the_token_does_for_an_hour_at_least(token: float, session: float) -> None:
+    clock = Clock()
+    found = Sessions([(ONE, Caller.of("env-1", SCOPES))], KeyTable(), clock, issuer())
+    text = found.begin_for_token(of_token(token, "reports-*"))
+    assert text is not None
+    caller = found.find(with_session(text))
+    assert caller is not None
+    assert (caller.key_id, caller.scopes, caller.queues) == ("sub:a.b@c", {"jobs:read"}, ("reports-*",))
+    assert caller.sees("reports-a")
+    assert not caller.sees("other")
+    assert caller.expires_at == NOW + session  # Open pages end with it.
+    clock.now += session - 1
+    assert found.find(with_session(text)) is not None
+    clock.now += 1
+    assert found.find(with_session(text)) is None
+
+
+def test_a_session_of_a_token_is_that_of_its_issuer_and_of_the_managers_keys() -> None:
+    keys, clock = [(ONE, Caller.of("env-1", SCOPES))], Clock()
+    text = Sessions(keys, KeyTable(), clock, issuer()).begin_for_token(of_token(60))
+    assert text is not None
+    assert Sessions(keys, KeyTable(), clock, issuer()).find(with_session(text)) is not None
+    for other in (issuer("https://other.example"), issuer(client="other"), None):
+        assert Sessions(keys, KeyTable(), clock, other).find(with_session(text)) is None
+    others = [(OTHER, Caller.of("env-1", SCOPES))]
+    assert Sessions(others, KeyTable(), clock, issuer()).find(with_session(text)) is None
+
+
+def test_what_a_session_of_a_token_allows_cannot_be_changed() -> None:
+    found = Sessions([(ONE, Caller.of("env-1", SCOPES))], KeyTable(), Clock(), issuer())
+    text = found.begin_for_token(of_token(60))
+    more = found.begin_for_token(Caller.of("sub:a.b@c", ["admin"], expires_at=NOW + 60))
+    assert text is not None
+    assert more is not None
+    (_, end, signature), (allowed, _, _) = text.split("."), more.split(".")
+    for changed in (f"{allowed}.{end}.{signature}", f"sub:.{end}.{signature}", f"sub:e.{end}.", text[:-1]):
+        assert found.find(with_session(changed)) is None
+
+
+def test_a_session_that_a_browser_would_not_keep_is_not_begun() -> None:
+    found = Sessions([(ONE, Caller.of("env-1", SCOPES))], KeyTable(), Clock(), issuer())
+    assert found.begin_for_token(of_token(60, *("x" * 64,) * 32)) is not None
+    assert found.begin_for_token(of_token(60, *("x" * 200,) * 32)) is None

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from manager.jwt.discovery import MAX_DOCUMENT_BYTES, fetch_key_set
+from manager.jwt.discovery import fetch_published
 from manager.jwt.errors import IssuerUnavailable
 from manager.jwt.issuer import Issuer
+from manager.jwt.issuer_call import MAX_DOCUMENT_BYTES
 from manager.settings import ManagerSettings
 from tests.token_issuer import AUDIENCE, DISCOVERY_PATH, KEYS_PATH, TokenIssuer
 
@@ -24,10 +25,10 @@ def described(url: str) -> Issuer:
 
 
 async def test_the_keys_are_those_that_the_issuer_serves(issuer: TokenIssuer) -> None:
-    keys = await fetch_key_set(described(issuer.url))
+    keys = (await fetch_published(described(issuer.url))).keys
     assert [key.kid for key in keys] == [issuer.key.kid]
     assert issuer.requests == [DISCOVERY_PATH, KEYS_PATH]
-    assert await fetch_key_set(described(issuer.url)) == keys
+    assert (await fetch_published(described(issuer.url))).keys == keys
 
 
 async def test_an_answer_that_is_wrong_is_none(issuer: TokenIssuer) -> None:
@@ -53,13 +54,13 @@ async def test_an_answer_that_is_wrong_is_none(issuer: TokenIssuer) -> None:
         issuer.documents |= {DISCOVERY_PATH: discovery, KEYS_PATH: keys}
         issuer.serve(path, document, status)
         with pytest.raises(IssuerUnavailable, match=word):
-            await fetch_key_set(described(issuer.url))
+            await fetch_published(described(issuer.url))
 
 
 async def test_an_issuer_that_is_away_is_unavailable(issuer: TokenIssuer) -> None:
     issuer.leave()
     with pytest.raises(IssuerUnavailable, match="ConnectError"):
-        await fetch_key_set(described(issuer.url))
+        await fetch_published(described(issuer.url))
 
 
 @pytest.mark.parametrize(
@@ -82,5 +83,5 @@ def test_issuers_have_paths_and_ports() -> None:
     for url in ("https://id.lan:8443", "http://[::1]:8080", "http://localhost:8080"):
         assert described(url).discovery_url.startswith(url)
     assert Issuer.from_settings(ManagerSettings()) is None
-    assert described("https://id.example").may_have_keys_at("https://keys.example/a")
-    assert not described("https://id.example").may_have_keys_at("http://id.example/keys")
+    assert described("https://id.example").may_be_at("https://keys.example/a")
+    assert not described("https://id.example").may_be_at("http://id.example/keys")
