@@ -3,6 +3,9 @@
 import time
 from datetime import UTC, datetime
 
+LAST_MILLISECOND = 253_402_300_799_999
+"""Unix time of the end of the year 9999: no timestamp can be later."""
+
 
 def iso(now: float | None) -> str:
     """Return RQ's text for `now`, a Unix time; None is the current time."""

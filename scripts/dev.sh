@@ -16,6 +16,7 @@
 #   openapi              rewrite openapi.json after a change of the HTTP API
 #   async                rewrite workmanager/aio/, the asyncio client, after a change of the client
 #   bench NAME           run one benchmark quickly, such as worker_noop
+#   fuzz [--seconds N] [NAME...]   try our own parsers with inputs that coverage guides (atheris), for N seconds (600)
 #   rq-tests [FILE...]   download RQ's own tests, and run them with our worker (minutes)
 # shellcheck disable=SC2329  # the tasks are called by their names
 set -euo pipefail
@@ -89,6 +90,13 @@ task_openapi() {
 }
 
 task_async() { exec "$python" scripts/generate_async_client.py; }
+
+task_fuzz() {
+    # Not in requirements-dev.txt: it is large, only for Linux, and not for every version of Python.
+    "$python" -m pip --disable-pip-version-check --quiet install atheris==3.0.0 ||
+        usage "fuzz: atheris cannot be installed here; see WORKMANAGER_TEST_FUZZ_EXAMPLES in CONTRIBUTING.md"
+    exec "$python" -m tests.fuzz "$@"
+}
 
 task_rq-tests() { exec "$python" -m tests.rq_suite "$@"; }
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jobqueue.json_text import json_object
 from jobqueue.rq_call import bounded_decompress, called_path
 from jobqueue.stored_values import integer_of, name_of, record_of, text_of
 
@@ -149,12 +150,5 @@ def _decoded(result: bytes | None) -> bytes | None:
 
 
 def _lines(log: bytes) -> list[Mapping[str, Any]]:
-    attempts: list[Mapping[str, Any]] = []
-    for line in log.splitlines():
-        try:
-            attempt = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(attempt, dict):
-            attempts.append(attempt)
-    return attempts
+    attempts = map(json_object, log.splitlines())
+    return [attempt for attempt in attempts if attempt is not None]

@@ -11,6 +11,7 @@ from math import inf
 from jobqueue import keys
 from jobqueue.callbacks.entry import Entry, entry_of, job_id_of
 from jobqueue.inspection.listing import InvalidCursor
+from jobqueue.inspection.newest_merge import score_of
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.stored_values import name_of, number_of
@@ -195,6 +196,6 @@ def _read_cursor(text: str) -> tuple[str, Place]:
         name, score, callback_id = json.loads(urlsafe_b64decode((text + "=" * (-len(text) % 4)).encode("ascii")))
         if name not in _SETS or not isinstance(callback_id, str) or not isinstance(score, int | float | None):
             raise TypeError("a cursor is [set, score, id]")
-    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
+        return name, (inf if score is None else score_of(score), callback_id)
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
         raise InvalidCursor(f"unknown cursor {text!r}") from error
-    return name, (inf if score is None else float(score), callback_id)

@@ -9,6 +9,7 @@ from jobqueue.json_text import json_object
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, name_of, record_of, text_of
+from jobqueue.timestamps import LAST_MILLISECOND
 
 WATCH_SECONDS = 30
 """How long scripts write changes after the last call of `watch_changes`."""
@@ -46,7 +47,7 @@ class Change:
     @property
     def at_ms(self) -> int:
         """When it was written, Unix time in milliseconds."""
-        return change_order(self.id)[0]
+        return min(change_order(self.id)[0], LAST_MILLISECOND)
 
 
 @dataclass(frozen=True, slots=True)

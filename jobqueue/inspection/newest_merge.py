@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -123,6 +124,18 @@ def entry_of(cursor: str) -> Entry:
         score, member = json.loads(urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
         if not isinstance(score, int | float) or isinstance(score, bool):
             raise TypeError("a cursor is [score, id]")
-        return float(score), sent_name(member)
+        return score_of(score), sent_name(member)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InvalidCursor(f"unknown cursor {cursor!r}") from error
+
+
+def score_of(number: int | float) -> float:
+    """Return a number from a cursor as the score of a sorted set.
+
+    Raises:
+        ValueError, OverflowError: no score can be so.
+    """
+    score = float(number)
+    if math.isnan(score):
+        raise ValueError("Redis has no such score")
+    return score

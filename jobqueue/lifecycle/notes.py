@@ -10,6 +10,7 @@ from jobqueue.model import DAY_SECONDS, ClaimedJob
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import integer_of, record_of, text_of
+from jobqueue.timestamps import LAST_MILLISECOND
 
 LOG_LINES, LOG_HEAD_LINES = 1000, 200
 """How many lines of a job are kept, and how many of them are its first ones; the others are the last ones."""
@@ -126,7 +127,8 @@ async def read_log(shard: Shard, job_id: str, after: str, limit: int) -> LogPage
     lines = []
     for line_id, flat in found or ():
         fields = record_of(flat)
-        number, attempt, at_ms = (integer_of(fields.get(name)) for name in ("number", "attempt", "at"))
+        number, attempt = (integer_of(fields.get(name)) for name in ("number", "attempt"))
+        at_ms = integer_of(fields.get("at"), highest=LAST_MILLISECOND)
         stream = text_of(fields.get("stream", b"")) or LOG_STREAM
         lines.append(LogLine(text_of(line_id), number, at_ms, attempt, stream, text_of(fields.get("text", b""))))
     return LogPage(tuple(lines), max(0, integer_of(total) - (kept or 0)))

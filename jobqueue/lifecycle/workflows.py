@@ -5,7 +5,7 @@ of its jobs runs (settle_parents.lua), and nothing of it remains if its manager 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from hashlib import blake2b
 from typing import Any
@@ -140,15 +140,15 @@ async def cancel_workflow(shards: Shards, workflow: Workflow) -> dict[str, int]:
         ShardUnavailable: try again.
     """
     statuses = await read_member_statuses(shards, workflow)
-    ids = [
-        workflow.members[name].id
+    members = [
+        workflow.members[name]
         for name, status in statuses.items()
         if name != FINALLY and status is not None and not is_over(status)
     ]
     shard = shards.of(workflow.id)
     results: list[CancelResult] = []
-    for start in range(0, len(ids), JOBS_PER_CALL):
-        results += await cancel(shard, ids[start : start + JOBS_PER_CALL])
+    for ids, queues in _parts(members):
+        results += await cancel(shard, ids, queues)
     await settle(shard, shards)
     outcomes = [result.outcome for result in results]
     return {outcome: outcomes.count(outcome) for outcome in ("canceled", "stopping")}
@@ -167,18 +167,18 @@ async def retry_workflow(shards: Shards, workflow: Workflow) -> int:
     """
     shard = shards.of(workflow.id)
     statuses = await read_member_statuses(shards, workflow)
-    ids = [
-        workflow.members[name].id
+    members = [
+        workflow.members[name]
         for name, status in statuses.items()
         if name != FINALLY and status in ("failed", "stopped", "canceled")
     ]
     answers: list[str] = []
-    for start in range(0, len(ids), JOBS_PER_CALL):
-        answers += await requeue(shard, ids[start : start + JOBS_PER_CALL])
+    for ids, queues in _parts(members):
+        answers += await requeue(shard, ids, queues)
     await settle(shard, shards)
     last = workflow.members.get(FINALLY)
     is_ended = last is not None and is_over(statuses[FINALLY] or "canceled")
-    if last is not None and is_ended and ids:
+    if last is not None and is_ended and members:
         others = [member.id for name, member in workflow.members.items() if name != FINALLY]
         await shard.run(script("wait_again"), clock_argument(None), last.id, ENDED, *others, replicate=True)
         await register(shards, shard, [last.id])
@@ -197,10 +197,16 @@ async def abandon(shards: Shards, shard: Shard, workflow_id: str) -> bool:
         return False
     key = keys.workflow(shard.prefix, workflow_id)
     (encoded,) = await shard.execute(("HGET", key, "members"))
-    ids = [member.id for member in _stored_members(encoded).values()]
-    for start in range(0, len(ids), JOBS_PER_CALL):
-        await delete(shard, ids[start : start + JOBS_PER_CALL])
+    for ids, queues in _parts(list(_stored_members(encoded).values())):
+        await delete(shard, ids, queues)
     return True
+
+
+def _parts(members: Sequence[Member]) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield ids and queues of jobs, some at a time. In another queue, an id is that of a job of somebody else."""
+    for start in range(0, len(members), JOBS_PER_CALL):
+        part = members[start : start + JOBS_PER_CALL]
+        yield [member.id for member in part], [member.queue for member in part]
 
 
 def _stored_members(encoded: bytes | None) -> dict[str, Member]:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from jobqueue.callbacks.entry import Entry, RqWebhook
+from jobqueue.stored_values import shown_name
 
 _CALLED = re.compile(r"[\w.]+(?=\()")
 
@@ -15,7 +16,7 @@ def message(entry: Entry) -> bytes:
     if entry.webhook is not None:
         return _rq_message(entry, entry.webhook) if entry.webhook.method == "POST" else b""
     data: dict[str, Any] = {
-        "id": entry.job_id,
+        "id": shown_name(entry.job_id),
         "function": entry.function,
         "queue": entry.queue,
         "status": entry.event,
@@ -33,7 +34,7 @@ def _rq_message(entry: Entry, webhook: RqWebhook) -> bytes:
     """Return what RQ sends (rq.webhook.Webhook.get_payload)."""
     described = _CALLED.match(entry.function)
     data: dict[str, Any] = {
-        "job_id": entry.job_id,
+        "job_id": shown_name(entry.job_id),
         "func_name": webhook.called or (described[0] if described else entry.function),
         "status": entry.event,
         "enqueued_at": _with_offset(webhook.enqueued_at),

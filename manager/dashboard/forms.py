@@ -71,7 +71,8 @@ def own_page(text: str, otherwise: str = HOME) -> str:
         parts = urlsplit(text)
     except ValueError:
         return otherwise
-    is_own = not parts.scheme and not parts.netloc and is_dashboard_path(parts.path)
+    # A browser takes what follows two slashes or more for a host, whatever `urlsplit` does.
+    is_own = not parts.scheme and not text.startswith("//") and is_dashboard_path(parts.path)
     return text if is_own and text.isascii() and text.isprintable() and "\\" not in text else otherwise
 
 

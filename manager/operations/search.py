@@ -63,7 +63,9 @@ async def find(
             max_searched=STEP_JOBS,
         )
         jobs = [job for job in labeled.jobs if operation.concerns(job)]
-        return Found(jobs, labeled.searched, labeled.cursor, labeled.shards_missing)
+        # A key that does not see all jobs is not told how many others have the label.
+        searched = labeled.searched if sees is None else len(labeled.jobs)
+        return Found(jobs, searched, labeled.cursor, labeled.shards_missing)
     if source is Status.QUEUED:
         listed = await list_jobs(
             *(shards, functions), status=source, queue=wanted.queue, limit=STEP_JOBS, cursor=at.cursor, shows=sees

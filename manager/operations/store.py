@@ -24,16 +24,18 @@ async def create_operation(shard: Shard, operation: Operation, author: Author) -
     """Write a new operation.
 
     Returns:
-        'created', 'repeated' (there is one with the id, for the same), 'conflict' (for something else), or 'full'.
+        'created', 'repeated' (there is one with the id, for the same in the same queues), 'conflict' (for something
+        else), or 'full'.
 
     Raises:
         ShardUnavailable: try again.
     """
     request = json.dumps(request_of(operation.action, operation.filter, dry_run=operation.dry_run), sort_keys=True)
-    fields = ("created_at", operation.created_at, "actor", operation.actor, "queues", "\n".join(operation.queues))
+    fields = ("created_at", operation.created_at, "actor", operation.actor)
     answer = await shard.run(
         script("create_operation"),
-        *("", operation.id, request, MAX_OPEN, LISTED_SECONDS, author_argument(author), *fields),
+        *("", operation.id, request, MAX_OPEN, LISTED_SECONDS, author_argument(author)),
+        *("\n".join(operation.queues), *fields),
         replicate=True,
     )
     return text_of(answer)

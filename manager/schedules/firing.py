@@ -124,5 +124,6 @@ class ScheduleFiring:
             case "skipped":
                 log.info("event=schedule_skipped schedule=%s running=%s", name, fired.blocked_by[0])
             case "held" if schedule.overlap == "replace":
-                # Those that run are told to stop. The new run begins when they have.
-                await cancel(shard, fired.blocked_by)
+                # Those that run are told to stop. The new run begins when they have. In another queue, the id of a run
+                # that was deleted is that of a job of somebody else by now.
+                await cancel(shard, fired.blocked_by, [schedule.template.queue] * len(fired.blocked_by))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobqueue.inspection.callback_listing import CallbackView
+from jobqueue.stored_values import shown_name
 from manager.schemas.json_types import Instant
 
 MAX_ACKNOWLEDGED = 100
@@ -102,8 +103,8 @@ def callback_document(view: CallbackView) -> dict[str, Any]:
     """Return a callback as a part of a response body."""
     entry = view.entry
     return {
-        "id": entry.id,
-        "job_id": entry.job_id,
+        "id": shown_name(entry.id),
+        "job_id": shown_name(entry.job_id),
         "event": entry.event,
         "event_at": entry.time,
         "function": entry.function,

@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 
 import httpx
@@ -20,6 +21,14 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 FORM = {"Content-Type": "multipart/form-data; boundary=B"}
 OTHER_FIELD = b'--B\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--B--\r\n'
 MEBIBYTE = 1024 * 1024
+
+
+def cursor(text: str) -> str:
+    """Return what a client sends that has made a cursor of its own."""
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+NO_NUMBER, NO_TIME, TOO_LATE = map(cursor, ('[NaN,""]', '["dead",NaN,""]', f'["dead",1{"0" * 320},""]'))
 
 
 # Keys that maintenance changes all the time are left out.
@@ -127,6 +136,11 @@ def shared_client(server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
         ("GET", "/jobs?cursor=WyJxdWV1ZWQiLEluZmluaXR5LCJkZWZhdWx0IiwwXQ", {}, b"", 400),
         ("GET", "/jobs?cursor=WyJxdWV1ZWQiLDAsIlx1ZDgwMCIsMF0", {}, b"", 400),
         ("GET", "/jobs?cursor=WyJxdWV1ZWQiLDAsImRlZmF1bHQiLDk5OTk5OTk5OTk5OTk5OTk5OTk5OTldAA", {}, b"", 400),
+        ("GET", f"/jobs?label=a:b&cursor={NO_NUMBER}", {}, b"", 400),
+        ("GET", f"/callbacks?cursor={NO_TIME}", {}, b"", 400),
+        ("GET", f"/callbacks?cursor={TOO_LATE}", {}, b"", 400),
+        ("GET", f"/dashboard/failures?cursor={NO_NUMBER}", {}, b"", 400),
+        ("GET", f"/dashboard/jobs?status=failed&cursor={NO_NUMBER}", {}, b"", 400),
         ("GET", "/jobs/nobody", {}, b"", 404),
         ("GET", "/jobs/a%00b", {}, b"", 404),
         ("GET", "/jobs/%ff", {}, b"", 404),

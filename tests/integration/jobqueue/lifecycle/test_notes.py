@@ -2,6 +2,7 @@
 
 from jobqueue.lifecycle.notes import LOG_HEAD_LINES, LOG_LINES, JobNotes, read_log, save_notes
 from jobqueue.sharding.shard import Shard
+from manager.schemas.documents import log_line_document
 from tests.integration.jobqueue.queue_helpers import claim_jobs, enqueue_jobs
 
 
@@ -28,3 +29,11 @@ async def test_nothing_is_written_for_a_run_whose_lease_is_another_ones(shard: S
     (job,) = await claim_jobs(shard)
     await save_notes(shard, [JobNotes(job._replace(token="old"), lines=[(1, "stdout", "line")])])
     assert (await read_log(shard, "a", "", 10)).lines == ()
+
+
+async def test_a_line_from_the_end_of_time_can_be_shown(shard: Shard) -> None:
+    await enqueue_jobs(shard, "a")
+    (job,) = await claim_jobs(shard)
+    await save_notes(shard, [JobNotes(job, lines=[(2**53, "stdout", "line")])])
+    (line,) = (await read_log(shard, "a", "", 10)).lines
+    assert log_line_document(line)["at"].startswith("9999-12-31")

@@ -1,7 +1,9 @@
 """Redis users that may call functions and may not run scripts, on one server: who loads the functions, and when."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextvars import ContextVar
 from datetime import date
 from pathlib import Path
 
@@ -11,10 +13,12 @@ from jobqueue.acl import PLAIN_PREFIX, render_acl_file, roles
 from jobqueue.errors import ShardUnavailable
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
+from jobqueue.lifecycle.finish import finish
 from jobqueue.servers.topology import Topology
+from jobqueue.sharding.scripts import Script, script
 from jobqueue.sharding.shards import Shards
 from manager.cluster.function_loader import FunctionLoader
-from tests.integration.jobqueue.queue_helpers import claim_jobs, enqueue_jobs
+from tests.integration.jobqueue.queue_helpers import claim_jobs, enqueue_jobs, queued_ids, success_outcome
 from tests.redis_binary import redis_server_binary
 from workmanager.local import valkey
 from workmanager.local.valkey import ValkeyServer
@@ -132,3 +136,64 @@ async def test_a_user_that_may_run_scripts_needs_no_functions(server: ValkeyServ
     assert await enqueue_jobs(shards.all[0], "b") == [EnqueueOutcome.WRITTEN]
     await loader.stop()
     await shards.close()
+
+
+async def test_jobs_run_once_and_none_waits_while_programs_of_two_versions_work_side_by_side(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = ContextVar("version", default="new")
+
+    def script_of(name: str) -> Script:
+        return Script(name, f"{script(name).text}-- {version.get()}\n")
+
+    for module in ("jobqueue.lifecycle.enqueue", "jobqueue.lifecycle.claim", "jobqueue.lifecycle.finish"):
+        monkeypatch.setattr(f"{module}.script", script_of)
+    monkeypatch.setattr("manager.cluster.function_loader.script", script_of)
+    submitted: list[str] = []
+    finished, by_version = Counter[str](), Counter[str]()
+    old_is_busy, new_has_begun, everything_is_submitted = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def load() -> FunctionLoader:
+        loader = FunctionLoader(Topology(url(server, "administrator")), today=lambda: TODAY)
+        await loader.load()
+        return loader
+
+    async def submit(shards: Shards) -> None:
+        for number in range(150):
+            job_id = f"{version.get()}-{number}"
+            assert await enqueue_jobs(shards.all[0], job_id) == [EnqueueOutcome.WRITTEN]
+            submitted.append(job_id)
+            if version.get() == "old" and number == 50:
+                old_is_busy.set()
+                await new_has_begun.wait()
+
+    async def work(shards: Shards) -> None:
+        shard, name = shards.all[0], f"worker-{version.get()}"
+        while not everything_is_submitted.is_set() or await queued_ids(shard):
+            jobs = await claim_jobs(shard, 3, worker=name)
+            await finish(shard, name, [success_outcome(job) for job in jobs])
+            finished.update(job.id for job in jobs)
+            by_version[version.get()] += len(jobs)
+
+    async def run(name: str) -> None:
+        version.set(name)
+        loader = await load()
+        manager, worker = [await Shards.connect(url(server, role)) for role in ("manager", "worker")]
+        if name == "new":
+            new_has_begun.set()
+        working = asyncio.create_task(work(worker))
+        await submit(manager)
+        await loader.load()  # It leaves the functions of the other version alone.
+        if len(submitted) == 300:
+            everything_is_submitted.set()
+        await working
+        for each in (loader.stop(), manager.close(), worker.close()):
+            await each
+
+    old = asyncio.create_task(run("old"))
+    await old_is_busy.wait()
+    await asyncio.gather(old, run("new"))
+    assert finished == Counter(submitted)
+    assert len(submitted) == 300
+    assert min(by_version.values()) > 0
+    assert calls(server, "evalsha") == calls(server, "eval") == 0

@@ -164,7 +164,8 @@ async def test_an_operation_of_a_key_that_is_bound_to_queues_changes_its_jobs_al
     await plain.submit("c", queue="mine-2", labels=labels)
     await plain.submit("d", queue="other", labels=labels)
     assert (await plain.run("cancel", function="noop", queues=["mine-*"])).progress.matched == 2
-    assert (await plain.run("delete", label="order:42", queues=["mine-*"])).progress.matched == 1
+    deleted = (await plain.run("delete", label="order:42", queues=["mine-*"])).progress
+    assert (deleted.searched, deleted.matched) == (1, 1), "how many jobs others have is not told"
     assert await plain.statuses("a", "b", "c", "d") == ["canceled", "queued", None, "queued"]
 
 
@@ -173,6 +174,8 @@ async def test_an_id_starts_one_operation_and_too_many_are_refused(
 ) -> None:
     operation = await plain.start("cancel", queue="q")
     assert await create_operation(plain.shard, operation, AUTHOR) == "repeated"
+    bound = replace(operation, queues=("mine-*",))
+    assert await create_operation(plain.shard, bound, AUTHOR) == "conflict", "it does less than was asked for"
     other = replace(operation, filter=JobFilter(queue="other"))
     assert await create_operation(plain.shard, other, AUTHOR) == "conflict"
     monkeypatch.setattr("manager.operations.store.MAX_OPEN", 1)

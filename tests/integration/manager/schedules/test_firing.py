@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from jobqueue import keys
+from jobqueue.lifecycle.control import delete
 from jobqueue.lifecycle.finish import finish
 from jobqueue.sharding.shards import Shards
 from manager.schedules.firing import ScheduleFiring
@@ -171,6 +172,18 @@ async def test_replace_stops_a_run_that_a_worker_has_begun_and_waits_for_its_end
         ("missed", NOW + 2 * MINUTE),  # the one after it has taken its place
         ("fired", NOW + 3 * MINUTE),
     ]
+
+
+async def test_replace_leaves_a_job_of_another_queue_alone_that_has_the_id_of_a_deleted_run(
+    shards: Shards, manager: ScheduleFiring
+) -> None:
+    shard = await create(shards, a_schedule(overlap="replace"))
+    await manager.fire_due(shard, now=NOW + MINUTE)
+    first = run_id("nightly", NOW + MINUTE, len(shards))
+    await delete(shard, [first])
+    await enqueue_jobs(shard, first, queue="of-somebody-else")
+    await manager.fire_due(shard, now=NOW + 2 * MINUTE)
+    assert await job_status(shard, first) == "queued"
 
 
 async def test_a_run_that_waits_for_its_retry_has_not_ended(shards: Shards, manager: ScheduleFiring) -> None:

@@ -1,19 +1,14 @@
-"""Random answers of servers never crash what reads them: they are a map of the cluster, or a failure of that server.
+"""Random answers of servers never crash what reads them: they are a map of the cluster, or a failure of that server."""
 
-`WORKMANAGER_TEST_FUZZ_EXAMPLES=100000` runs long, with new examples.
-"""
-
-import os
-
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue.errors import ShardUnavailable
 from jobqueue.servers.cluster_map import ClusterMap, parse_map
 from jobqueue.stored_values import name_of, sent_name, shown_name
+from tests.fuzzing import fuzz_settings
 
-EXAMPLES = int(os.environ.get("WORKMANAGER_TEST_FUZZ_EXAMPLES", "0"))
-fuzz = settings(max_examples=EXAMPLES or 200, derandomize=not EXAMPLES, database=None, deadline=None)
+fuzz = fuzz_settings(200)
 
 SERVERS = st.lists(st.one_of(st.binary(max_size=9), st.integers(), st.none()), max_size=4)
 RANGES = st.lists(st.one_of(st.integers(), st.none(), SERVERS), max_size=5)

@@ -51,7 +51,19 @@ def test_numbers_and_times_have_their_exact_value_beside_them() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "//a/", "https://a/", "/jobs", "/dashboardx", "/\\a", "/dashboard/\n", "/dashboard/ä", "http://[/"],
+    [
+        "",
+        "x",
+        "//a/",
+        "///dashboard/a",
+        "https://a/",
+        "/jobs",
+        "/dashboardx",
+        "/\\a",
+        "/dashboard/\n",
+        "/dashboard/ä",
+        "http://[/",
+    ],
 )
 def test_only_pages_of_the_dashboard_are_gone_to(text: str) -> None:
     assert own_page(text) == "/"

@@ -1,15 +1,11 @@
-"""Random input never crashes what reads requests: it is answered with a status below 500, or not at all.
-
-A short run with the same examples each time; `WORKMANAGER_TEST_FUZZ_EXAMPLES=100000` runs long, with new ones.
-"""
+"""Random input never crashes what reads requests: it is answered with a status below 500, or not at all."""
 
 import asyncio
 import gzip
-import os
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from manager.http.asgi import payload_too_large
@@ -20,15 +16,9 @@ from manager.http.problems import Problem
 from manager.http.query_parameters import Choice, Integer, Number, Query, Text
 from manager.http.request_head import read_fields, split_target
 from manager.http.request_reader import MAX_HEAD_BYTES, RequestReader
+from tests.fuzzing import fuzz_settings
 
-EXAMPLES = int(os.environ.get("WORKMANAGER_TEST_FUZZ_EXAMPLES", "0"))
-fuzz = settings(
-    max_examples=EXAMPLES or 100,
-    derandomize=not EXAMPLES,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+fuzz = fuzz_settings(100)
 
 TOKENS = [
     *(
