@@ -10,10 +10,10 @@ from fastapi import Request, Response
 
 from jobqueue.inspection.callback_listing import CallbackStatus
 from manager.dashboard.api import Api, Handler, ask
-from manager.dashboard.charts import chart
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.rendering import Pages, quote_part
 from manager.dashboard.sampler import Sampler
+from manager.dashboard.views.scaler_timeline import draw_timeline
 from manager.dashboard.views.workflow_graph import draw_workflow
 from manager.http.authentication import caller_of
 from manager.http.problems import INVALID, Problem
@@ -52,12 +52,8 @@ class DocumentPages:
     async def scaler(self, request: Request) -> Response:
         """Show the scaler."""
         found, sample = await asyncio.gather(ask(self._api.scaler.show, request), self._sampler.current())
-        charts = [
-            ("Jobs waiting", chart(sample.history, lambda point: point.waiting), ""),
-            ("Jobs running", chart(sample.history, lambda point: point.running), ""),
-            ("Workers", chart(sample.history, lambda point: point.workers), ""),
-        ]
-        values = {"scaler": found, "charts": charts, "price_per_hour": self._price_per_hour}
+        timeline = draw_timeline(sample.history, found["decisions"], self._price_per_hour)
+        values = {"scaler": found, "timeline": timeline, "price_per_hour": self._price_per_hour}
         return self._page(request, "scaler.html", SCALER, **values)
 
     async def pause_scaler(self, request: Request) -> Response:

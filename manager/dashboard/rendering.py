@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from manager.api_keys.caller import Caller
+from manager.dashboard.views.scaler_reasons import in_plain_words
 from manager.http.dashboard_paths import STATIC_PATHS
 from manager.http.permissions import allows
 from manager.http.problems import Problem
@@ -55,7 +56,12 @@ class Pages:
             auto_reload=False,
         )
         self._environment.filters.update(
-            number=show_number, duration=show_duration, time=show_time, json=show_json, part=quote_part
+            number=show_number,
+            duration=show_duration,
+            time=show_time,
+            json=show_json,
+            part=quote_part,
+            plain_reason=in_plain_words,
         )
         self._environment.globals.update(
             root=root_path,

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from redis.exceptions import RedisError
@@ -14,6 +14,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.inspection.counters import ShardCounts
 from jobqueue.workers.registry import WorkerView
 from manager.queue.connection import QueueConnection
+from scaler.observe.instance_phases import InstancePhase
 from scaler.view import ScalerView, view_scaler
 
 SAMPLE_SECONDS = 1.0
@@ -36,6 +37,8 @@ class Point:
     Attributes:
         at: Unix time.
         enqueued, finished, failed: totals since the queue was created.
+        demand: jobs that run, and jobs that wait in queues that are served and not paused.
+        instances: of the scaler, in all phases; booting, idle, busy: some of them.
     """
 
     at: float
@@ -45,6 +48,11 @@ class Point:
     enqueued: int
     finished: int
     failed: int
+    demand: int = 0
+    instances: int = 0
+    booting: int = 0
+    idle: int = 0
+    busy: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +166,7 @@ class Sampler:
         (counts, unavailable), workers = await asyncio.gather(service.overview.counts(), service.overview.workers())
         unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
         scaler = await self._read_scaler()
-        self._history.append(_point(now, counts, len(workers)))
+        self._history.append(point_of(now, counts, len(workers), unserved, scaler))
         return Sample(number, now, now, counts, unavailable, workers, unserved, scaler, tuple(self._history))
 
     async def _read_scaler(self) -> ScalerView | None:
@@ -172,8 +180,13 @@ class Sampler:
         return self._scaler
 
 
-def _point(at: float, counts: ShardCounts, workers: int) -> Point:
+def point_of(
+    at: float, counts: ShardCounts, workers: int, unserved: Collection[str], scaler: ScalerView | None
+) -> Point:
+    """Return what charts show of what was read."""
     total, functions = counts.total, counts.functions
+    phases = Counter(() if scaler is None else (each.phase for each in scaler.instances))
+    runnable = (queue.queued for name, queue in counts.queues.items() if name not in {*counts.paused, *unserved})
     return Point(
         at=at,
         waiting=total.queued + total.ready_to_enqueue + counts.rate_limited,
@@ -182,4 +195,9 @@ def _point(at: float, counts: ShardCounts, workers: int) -> Point:
         enqueued=sum(functions.enqueued.values()),
         finished=sum(functions.finished.values()),
         failed=sum(functions.failed.values()),
+        demand=total.started + sum(runnable),
+        instances=phases.total(),
+        booting=phases[InstancePhase.BOOTING],
+        idle=phases[InstancePhase.IDLE],
+        busy=phases[InstancePhase.BUSY],
     )

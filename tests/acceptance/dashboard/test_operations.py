@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import httpx
@@ -113,11 +114,17 @@ def test_the_scaler_is_paused_limited_and_resumed(api: httpx.Client, visitor: Vi
 def test_decisions_have_their_reasons_beside_the_numbers(
     api: httpx.Client, visitor: Visitor, server: ValkeyServer
 ) -> None:
-    reason = "LAUNCH 2: it saves 40 job-seconds of waiting; queued=7 idle=0"
-    decision = {"at": 1.5e9, "epoch": 1, "launch": 2, "drain": 0, "reason": reason, "numbers": {"queued": 7, "idle": 0}}
+    reason = "LAUNCH 2: wait 60 -> 20 job-seconds saves 40s, cost 30s; queued=7 idle=0"
+    now = time.time()
+    decision = {"at": now, "epoch": 1, "launch": 2, "drain": 0, "reason": reason, "numbers": {"queued": 7, "idle": 0}}
     server.command("LPUSH", "rq:wm:scaler:decisions", json.dumps(decision))
     page = visitor.open("/dashboard/scaler")
-    assert page.rows[1][1:] == ["2", "0", "LAUNCH 2: it saves 40 job-seconds of waiting", "queued 7, idle 0"]
+    launch, drain, why, line, numbers = page.rows[1][1:]
+    assert (launch, drain, numbers) == ("2", "0", "queued 7, idle 0")
+    assert why.startswith("The waiting jobs would wait 60 s in all without more workers, and 20 s with them")
+    assert line == reason.partition("; ")[0]
+    assert "<title>2 launched</title>" in page.html  # on the time axis
+    assert "with 1 decision that launched" in page.html
 
 
 def test_a_schedule_is_shown_run_paused_and_deleted(api: httpx.Client, visitor: Visitor) -> None:
