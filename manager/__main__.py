@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the manager; return the exit code: 0 stopped as told, 1 failed, 2 usage error."""
     keep_memory_private()
-    given = _parser().parse_args(arguments)
+    given = make_parser().parse_args(arguments)
     if given.config is not None:
         os.environ[CONFIG] = given.config  # Also for the workers that this manager starts.
     environ = dict(os.environ)
@@ -65,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return uvloop.run(run())
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="manager", description="Run one manager: the HTTP API of the queue, its maintenance, and the scaler."
     )
@@ -89,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         "--scaler", choices=("ec2", "local", "none"), default="none", help="where to launch workers (default none)"
     )
     parser.add_argument("--config", metavar="FILE", help="settings that the environment lacks, in YAML")
-    parser.add_argument("--parent-fd", type=int, help="liveness pipe: stop when its other end closes")
+    # Liveness pipe of the program that started it: it stops when the other end closes.
+    parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
     return parser
 
 

@@ -15,6 +15,8 @@
 #   lock                 rewrite requirements-bundle.txt after a change of requirements.txt
 #   openapi              rewrite openapi.json after a change of the HTTP API
 #   async                rewrite workmanager/aio/, the asyncio client, after a change of the client
+#   docs [DIRECTORY]     build the documents as a site, in build/site; warnings, such as of broken links, are errors
+#   man [DIRECTORY]      write the man pages of workmanager, in build/man
 #   bench NAME           run one benchmark quickly, such as worker_noop
 #   fuzz [--seconds N] [NAME...]   try our own parsers with inputs that coverage guides (atheris), for N seconds (600)
 #   rq-tests [FILE...]   download RQ's own tests, and run them with our worker (minutes)
@@ -97,6 +99,10 @@ task_fuzz() {
         usage "fuzz: atheris cannot be installed here; see WORKMANAGER_TEST_FUZZ_EXAMPLES in CONTRIBUTING.md"
     exec "$python" -m tests.fuzz "$@"
 }
+
+task_docs() { exec "$python" -m scripts.documents.build_site "$@"; }
+
+task_man() { exec "$python" -m scripts.documents.man_pages "$@"; }
 
 task_rq-tests() { exec "$python" -m tests.rq_suite "$@"; }
 

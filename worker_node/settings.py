@@ -121,6 +121,22 @@ def config_option(arguments: Sequence[str] | None) -> str | None:
 
 def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> WorkerOptions:
     """Return the command-line options; if one is wrong, exit with exit code 2."""
+    given = make_parser(settings).parse_args(arguments)
+    return WorkerOptions(
+        redis_url=given.redis_url,
+        slots=given.slots,
+        queues=given.queues,
+        # An instance of a fleet has one worker, and the scaler finds its record by the id of the instance.
+        name=given.name or given.instance_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+        burst=given.burst,
+        fleet=given.fleet,
+        instance_id=given.instance_id,
+        parent_fd=given.parent_fd,
+    )
+
+
+def make_parser(settings: WorkerSettings) -> argparse.ArgumentParser:
+    """Return the parser of the options. Their defaults are settings."""
     parser = argparse.ArgumentParser(prog="worker_node", description="Run jobs from the queues.")
     parser.add_argument("--redis-url", default=settings.redis_url, help="default: the setting WORKMANAGER_REDIS_URL")
     parser.add_argument(
@@ -144,18 +160,7 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
     parser.add_argument("--fleet", default="", help=argparse.SUPPRESS)
     parser.add_argument("--instance-id", default="", help=argparse.SUPPRESS)
     parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
-    return WorkerOptions(
-        redis_url=given.redis_url,
-        slots=given.slots,
-        queues=given.queues,
-        # An instance of a fleet has one worker, and the scaler finds its record by the id of the instance.
-        name=given.name or given.instance_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
-        burst=given.burst,
-        fleet=given.fleet,
-        instance_id=given.instance_id,
-        parent_fd=given.parent_fd,
-    )
+    return parser
 
 
 def _positive(text: str) -> int:

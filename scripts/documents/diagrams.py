@@ -1,0 +1,20 @@
+"""Diagrams in Mermaid's language, as pictures: a site that draws them in the browser would need 3 MB of scripts."""
+
+import re
+from pathlib import Path
+
+import mmdr
+
+_BLOCK = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_THEME = '%%{init: {"theme": "neutral", "themeVariables": {"fontFamily": "sans-serif"}}}%%\n'
+
+
+def draw(text: str, page: Path) -> str:
+    """Draw the diagrams of a page beside it, and return its text with images in their place."""
+
+    def image(block: re.Match[str]) -> str:
+        name = f"{page.stem}-{text[: block.start()].count('```mermaid') + 1}.svg"
+        (page.parent / name).write_text(mmdr.render(_THEME + block[1]).svg())
+        return f"![Diagram]({name})"
+
+    return _BLOCK.sub(image, text)
