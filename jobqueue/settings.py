@@ -3,6 +3,7 @@
 Those that the environment lacks may stand in a file (`processes.settings_file`).
 """
 
+import argparse
 import re
 import sys
 from collections.abc import Mapping
@@ -96,6 +97,13 @@ def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:
         if field is None or field.repr:
             message += f" (got {first['input']!r})"
         exit_with_usage_error(_CREDENTIALS.sub("...@", message))
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser of a program's options that reports a wrong one as `exit_with_usage_error` does a wrong setting."""
+
+    def error(self, message: str) -> NoReturn:
+        exit_with_usage_error(f"{message} (see {self.prog} --help)")
 
 
 def exit_with_usage_error(message: str) -> NoReturn:

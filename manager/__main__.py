@@ -1,7 +1,6 @@
 """`python -m manager`: run one manager, the HTTP server in front of the queue."""
 
 import argparse
-import ipaddress
 import logging
 import os
 import sys
@@ -9,15 +8,9 @@ from collections.abc import Sequence
 
 import uvloop
 
-from jobqueue.functions import FunctionRegistry
-from jobqueue.servers.topology import Topology
-from jobqueue.servers.url import parse_redis_url
-from jobqueue.settings import exit_with_usage_error, load_settings
-from manager.cluster.slot_ranges import parse_hosts
-from manager.http.authentication import MIN_KEY_CHARACTERS
+from jobqueue.settings import OneLineParser, load_settings
+from manager.check_settings import check_settings, load_functions
 from manager.http.listener import listen
-from manager.http.request_origin import TrustedProxies
-from manager.jwt.issuer import Issuer
 from manager.server import ManagerServer, ServerOptions
 from manager.settings import ManagerSettings
 from processes.logs import configure_logging
@@ -41,10 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.allowed_hosts is not None:
         environ["WORKMANAGER_ALLOWED_HOSTS"] = given.allowed_hosts
     settings = load_settings(ManagerSettings, environ)
-    _check(given, settings)
-    functions = FunctionRegistry.load(settings.functions, reloads=settings.reload_functions)
-    for reason in functions.missing.values():
-        exit_with_usage_error(f"WORKMANAGER_FUNCTIONS: {reason}")
+    check_settings(settings, host=given.host, scaler=given.scaler)
+    functions = load_functions(settings)
     collector = configure_logging(settings.log_format, settings.log_to)
     for module, reason in functions.unreadable.items():
         log.error("event=functions_unreadable module=%s reason=%r: jobs of this module are refused", module, reason)
@@ -67,8 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
-    parser = argparse.ArgumentParser(
-        prog="manager", description="Run one manager: the HTTP API of the queue, its maintenance, and the scaler."
+    parser = OneLineParser(
+        prog="workmanager manager",
+        description="Run one manager: the HTTP API of the queue, its maintenance, and the scaler.",
     )
     parser.add_argument(
         "--host",
@@ -99,66 +91,6 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port number (0 to 65535)")
     return int(text)
-
-
-def _check(given: argparse.Namespace, settings: ManagerSettings) -> None:
-    if given.scaler == "ec2":
-        _check_ec2(settings)
-    if any(len(key) < MIN_KEY_CHARACTERS for key in settings.api_keys):
-        # Without the key itself: it is a secret.
-        exit_with_usage_error(f"WORKMANAGER_API_KEYS: a key has fewer than {MIN_KEY_CHARACTERS} characters")
-    if not settings.api_keys and not _is_loopback(given.host):
-        exit_with_usage_error(f"--host {given.host} is reachable from other machines: set WORKMANAGER_API_KEYS")
-    if settings.oidc_issuer:
-        _check_issuer(settings)
-    elif settings.oidc_client_id:
-        exit_with_usage_error("WORKMANAGER_OIDC_CLIENT_ID: set WORKMANAGER_OIDC_ISSUER, where people sign in")
-    if settings.min_workers > settings.max_workers:
-        exit_with_usage_error(
-            f"WORKMANAGER_MIN_WORKERS: {settings.min_workers} is more than WORKMANAGER_MAX_WORKERS"
-            f" ({settings.max_workers})"
-        )
-    if settings.budget_per_hour is not None and not settings.price_per_hour:
-        exit_with_usage_error("WORKMANAGER_BUDGET_PER_HOUR: set WORKMANAGER_PRICE_PER_HOUR (of one instance) as well")
-    for name, parse in (
-        ("REDIS_URL", lambda: Topology(settings.redis_url)),
-        ("CLUSTER_URL", lambda: settings.cluster_url and parse_redis_url(settings.cluster_url)),
-        ("CLUSTER_HOSTS", lambda: settings.cluster_hosts and parse_hosts(settings.cluster_hosts)),
-        ("TRUSTED_PROXIES", lambda: TrustedProxies(settings.trusted_proxies)),
-        ("OIDC_ISSUER", lambda: Issuer.from_settings(settings)),
-    ):
-        try:
-            parse()
-        except ValueError as error:
-            exit_with_usage_error(f"WORKMANAGER_{name}: {error}")
-
-
-def _check_issuer(settings: ManagerSettings) -> None:
-    if not settings.oidc_audience:
-        # Without it, a token for any other service of the issuer would open this one.
-        exit_with_usage_error("WORKMANAGER_OIDC_ISSUER: set WORKMANAGER_OIDC_AUDIENCE, which its tokens must name")
-    if not settings.api_keys:
-        exit_with_usage_error(
-            "WORKMANAGER_OIDC_ISSUER: set WORKMANAGER_API_KEYS as well: without it, the manager lets everybody in"
-        )
-
-
-def _check_ec2(settings: ManagerSettings) -> None:
-    if not settings.launch_template:
-        exit_with_usage_error("WORKMANAGER_LAUNCH_TEMPLATE: --scaler ec2 needs the EC2 launch template of the workers")
-    import boto3  # Here, because other managers start without it.
-
-    if boto3.Session().region_name is None:
-        exit_with_usage_error("AWS_DEFAULT_REGION: --scaler ec2 needs the AWS region of the workers")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 if __name__ == "__main__":

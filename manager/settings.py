@@ -16,6 +16,8 @@ from scaler.fleets.ec2.capacity_pools import Ec2Plan
 from scaler.policy import ScheduledMinimum
 
 MEBIBYTE = 1024 * 1024
+MIN_KEY_CHARACTERS = 16
+"""Of the keys that an operator chooses. Shorter ones can be guessed."""
 
 
 def _checked_allow_list(text: str) -> str:

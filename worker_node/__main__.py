@@ -27,10 +27,17 @@ from worker_node.agent import Agent
 from worker_node.functions import HTTP_ALLOW
 from worker_node.job_environment import job_environment, kept_from_jobs, parse_names
 from worker_node.job_limits import LimitTable
-from worker_node.job_user import JobUser, find_job_user
+from worker_node.job_user import JobUser
 from worker_node.priority import agent_niceness, lower_priority
 from worker_node.redaction import Redaction
-from worker_node.settings import WorkerOptions, WorkerSettings, config_option, parse_options, read_settings
+from worker_node.settings import (
+    WorkerOptions,
+    WorkerSettings,
+    config_option,
+    parse_options,
+    read_job_user,
+    read_settings,
+)
 from worker_node.shutdown.dead_man_switch import DeadManSwitch
 from worker_node.shutdown.instance_metadata import InstanceMetadata
 from worker_node.shutdown.interruption_notices import watch_interruption_notices
@@ -59,10 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if settings.http_allow:
         os.environ[HTTP_ALLOW] = settings.http_allow  # For executors, which inherit it, also if a file has set it.
     options = parse_options(arguments, settings)
-    try:
-        user = find_job_user(settings.executor_user)
-    except ValueError as error:
-        exit_with_usage_error(f"WORKMANAGER_EXECUTOR_USER: {error}")
+    user = read_job_user(settings)
+    _check_redis_url(options.redis_url, settings)
     configure_logging(settings.log_format, settings.log_to)
     lower_priority(agent_niceness(settings.nice))
     keep_memory_private()  # Later than the priority, which needs a file of /proc/self that must be opened before.
@@ -75,6 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             runner.run(_run(settings, options, functions, user))
         except StartupError as error:
             exit_with_usage_error(str(error))
+
+
+def _check_redis_url(url: str, settings: WorkerSettings) -> None:
+    try:
+        Topology(url)
+    except ValueError as error:
+        name = "WORKMANAGER_REDIS_URL" if url == settings.redis_url else "--redis-url"
+        exit_with_usage_error(f"{name}: {error}")
 
 
 def _tell_kept_variables(settings: WorkerSettings) -> None:

@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from jobqueue.settings import QueueSettings, check_queues, exit_with_usage_error, load_settings
+from jobqueue.settings import OneLineParser, QueueSettings, check_queues, exit_with_usage_error, load_settings
 from outgoing.allow_list import AllowList
 from worker_node.job_environment import parse_names
 from worker_node.job_limits import LimitTable
+from worker_node.job_user import JobUser, find_job_user
 from worker_node.redaction import Redaction
 
 
@@ -111,6 +112,14 @@ def read_settings(environ: Mapping[str, str]) -> WorkerSettings:
     return settings
 
 
+def read_job_user(settings: WorkerSettings) -> JobUser:
+    """Return the user as whom executors run; if there is none of that name, exit as `read_settings` does."""
+    try:
+        return find_job_user(settings.executor_user)
+    except ValueError as error:
+        exit_with_usage_error(f"WORKMANAGER_EXECUTOR_USER: {error}")
+
+
 def config_option(arguments: Sequence[str] | None) -> str | None:
     """Return what `--config` names: read before the other options, which have settings as their defaults."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -120,7 +129,7 @@ def config_option(arguments: Sequence[str] | None) -> str | None:
 
 
 def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> WorkerOptions:
-    """Return the command-line options; if one is wrong, exit with exit code 2."""
+    """Return the command-line options; if one is wrong, exit as `read_settings` does."""
     given = make_parser(settings).parse_args(arguments)
     return WorkerOptions(
         redis_url=given.redis_url,
@@ -137,7 +146,7 @@ def parse_options(arguments: Sequence[str] | None, settings: WorkerSettings) -> 
 
 def make_parser(settings: WorkerSettings) -> argparse.ArgumentParser:
     """Return the parser of the options. Their defaults are settings."""
-    parser = argparse.ArgumentParser(prog="worker_node", description="Run jobs from the queues.")
+    parser = OneLineParser(prog="workmanager worker", description="Run jobs from the queues.")
     parser.add_argument("--redis-url", default=settings.redis_url, help="default: the setting WORKMANAGER_REDIS_URL")
     parser.add_argument(
         "--slots",
@@ -164,10 +173,9 @@ def make_parser(settings: WorkerSettings) -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def _name(text: str) -> str:

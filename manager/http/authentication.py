@@ -34,8 +34,6 @@ PUBLIC_PATHS = HEALTH_PATHS | DOCS_PATHS | PUBLIC_DASHBOARD_PATHS
 
 CALLER = "workmanager.caller"
 """Key of the scope: the `Caller`; missing if no key was asked for."""
-MIN_KEY_CHARACTERS = 16
-"""Of the keys that an operator chooses. Shorter ones can be guessed."""
 
 
 class ApiKeyAuth:

@@ -43,6 +43,7 @@ ROOMS = {
         *("scaler_factory", "reporter", "api_keys", "jwt", "schedules"),
         *(
             "http",
+            "check_settings",
             "events",
             "queue",
             "explain",
@@ -63,7 +64,7 @@ ROOMS = {
     ),
     "worker_node": (
         *("functions", "priority", "job_limits", "job_environment", "job_user", "redaction", "settings", "ipc"),
-        "executor",
+        *("check_settings", "executor"),
         *("shard_loops", "shutdown", "slots", "stopped_callbacks", "jobs_in_hand", "agent", "metrics", "__main__"),
     ),
     "outgoing": ("addresses", "allow_list", "guard", "resolve", "client", "async_client", "answer", "exchange"),

@@ -42,8 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         config = _config(options, environ)
     except SettingsFileError as error:
         raise UsageError(str(error)) from error
-    if config.redis_url:
-        _check_redis_url(config.redis_url)
+    _check_settings(config)
     _configure_logging(environ)
     stop = _StopSignals(options.parent_fd)
     system = LocalSystem(config, stop_requested=lambda: stop.is_requested, stop_immediately=lambda: stop.is_repeated)
@@ -73,13 +72,23 @@ def _log_file(config: LocalSystemConfig) -> LogFile:
     return log_file
 
 
-def _check_redis_url(url: str) -> None:
-    """Refuse a URL that every manager would refuse: once, before anything is started."""
-    command = [sys.executable, "-m", "jobqueue.servers.check_url"]
-    environ = {**os.environ, "WORKMANAGER_REDIS_URL": url}  # not an argument, which other users can see
-    checked = subprocess.run(command, env=environ, stderr=subprocess.PIPE, text=True, check=False)
-    if checked.returncode:
-        raise UsageError(checked.stderr.rstrip().rpartition("\n")[2])
+def _check_settings(config: LocalSystemConfig) -> None:
+    """Refuse what managers or workers would refuse: once, and before anything is started."""
+    modules = ["manager.check_settings", "worker_node.check_settings"]
+    environ = dict(os.environ)
+    if config.max_workers is not None:
+        environ["WORKMANAGER_MAX_WORKERS"] = str(config.max_workers)
+    if config.redis_url:
+        modules.append("jobqueue.servers.check_url")
+        environ["WORKMANAGER_REDIS_URL"] = config.redis_url  # not an argument, which other users can see
+    checks = [
+        subprocess.Popen([sys.executable, "-m", module], env=environ, stderr=subprocess.PIPE, text=True)
+        for module in modules
+    ]
+    lines = [check.communicate()[1].rstrip().rpartition("\n")[2] for check in checks]
+    for check, line in zip(checks, lines, strict=True):
+        if check.returncode:
+            raise UsageError(line)
 
 
 def _configure_logging(environ: Mapping[str, str]) -> None:
