@@ -134,6 +134,7 @@ class NewJob(NamedTuple):
         fair_key: the queue is shared fairly among jobs with different ones.
         callback: whom to tell of its end, as JSON: `url`, `host`, `events`, `include`; None for nobody.
         labels: a JSON object of texts, by which it can be found; None for none.
+        trace: the span of its submission (`TraceContext.text`), of which its content is independent; None for none.
     """
 
     id: str
@@ -158,6 +159,7 @@ class NewJob(NamedTuple):
     fair_key: str | None = None
     callback: str | None = None
     labels: str | None = None
+    trace: str | None = None
 
 
 class RqCallback(NamedTuple):
@@ -200,6 +202,7 @@ class ClaimedJob(NamedTuple):
         rq_callbacks: what is called at its end; None for nothing.
         stopped: whether it has been stopped already, and only its `on_stopped` callback is still to be called.
         since: when it was enqueued; of a job that has run before, a space and when it was created follow. As stored.
+        trace: the span of its submission, as stored; b'' for none.
     """
 
     id: str
@@ -219,6 +222,7 @@ class ClaimedJob(NamedTuple):
     rq_callbacks: RqCallbacks | None = None
     stopped: bool = False
     since: bytes = b""
+    trace: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

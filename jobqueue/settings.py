@@ -15,6 +15,7 @@ from jobqueue.model import ALL_QUEUES, LEASE_SECONDS
 from processes.log_collector import parse_collector
 from processes.secrets import SecretError, read_secret
 from processes.settings_file import PREFIX, SettingsFileError, with_settings_file
+from processes.tracing.setup import Traces
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
 """User name and password in a URL."""
@@ -61,6 +62,8 @@ class QueueSettings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     log_to: Annotated[str, AfterValidator(_checked_collector)] = ""
     """Who gets the log besides standard error, see `processes/log_collector.py`."""
+    traces: Traces = "off"
+    """Whether spans are made, and how those of a job belong together, see `processes/tracing/setup.py`."""
 
 
 def load_settings(model: type[Model], environ: Mapping[str, str]) -> Model:

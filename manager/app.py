@@ -27,6 +27,7 @@ from manager.http.host_check import HostCheck
 from manager.http.permissions import DASHBOARD_RULES
 from manager.http.problems import INTERNAL, MEDIA_TYPE, Problem, http_status_problem, queue_problem
 from manager.http.request_origin import TrustedProxies
+from manager.http.request_traces import RequestTraces
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.reporter import Reporter
@@ -62,6 +63,7 @@ from manager.settings import ManagerSettings, callback_guard
 if TYPE_CHECKING:
     from manager.jwt.code_flow import CodeFlow
     from manager.jwt.verifier import JwtVerifier
+    from processes.tracing.spans import Tracing
 
 DESCRIPTION = (
     "Submit jobs and pull their results. Errors are RFC 9457 problem details. Rejected requests change nothing."
@@ -79,6 +81,7 @@ def build_app(
     key_table: KeyTable,
     jwt: "JwtVerifier | None",
     code_flow: "CodeFlow | None",
+    tracing: "Tracing | None" = None,
 ) -> tuple[Gateway, Dashboard]:
     """Return the ASGI application, and the dashboard in it, which must be stopped.
 
@@ -87,6 +90,7 @@ def build_app(
         reconciler: if given, the application also reports the state of the cluster that it administers.
         jwt: if given, requests can bring tokens of its issuer instead of API keys.
         code_flow: if given, people sign in to the dashboard at its issuer.
+        tracing: makes the spans of submissions; None if nothing is traced.
     """
     api, fast_routes, routes = _build_api(settings, functions, queue, metrics, reporter, reconciler, key_table)
     document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
@@ -108,7 +112,8 @@ def build_app(
     api.include_router(dashboard.router())
     _add_errors(api, document["paths"], pages)
     proxies = TrustedProxies(settings.trusted_proxies)
-    return Gateway(fast_routes, api, hosts, auth, metrics, access_log, proxies, pages), dashboard
+    traces = None if tracing is None else RequestTraces(tracing)
+    return Gateway(fast_routes, api, hosts, auth, metrics, access_log, proxies, pages, traces), dashboard
 
 
 def openapi_document(settings: ManagerSettings, functions: FunctionRegistry) -> dict[str, Any]:

@@ -44,6 +44,7 @@ from processes.garbage_collection import relax_garbage_collection
 from processes.liveness_pipe import parent_is_gone
 from processes.log_collector import LogCollector
 from processes.logs import JSON
+from processes.tracing.setup import open_tracing
 from scaler.loop import ScalerLoop
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class ManagerServer:
         self._functions = functions
         self._listener = listener
         self._metrics = Metrics(collector)
+        self._tracing = open_tracing(settings.traces, "workmanager-manager")
         self._reporter = Reporter()
         self._key_table = KeyTable()
         self._jwt, self._code_flow = _build_tokens(settings)
@@ -138,6 +140,7 @@ class ManagerServer:
             self._key_table,
             self._jwt,
             self._code_flow,
+            self._tracing,
         )
         self._server = _Server(
             uvicorn.Config(
@@ -204,6 +207,8 @@ class ManagerServer:
             await self._reconciler.stop()
         if self._function_loader is not None:
             await self._function_loader.stop()
+        if self._tracing is not None:
+            self._tracing.close()
         log.info("event=manager_stopped exit_code=%d", self._exit_code)
         return self._exit_code
 
@@ -234,6 +239,7 @@ class ManagerServer:
             parse_secrets(settings.callback_secrets),
             retry_intervals=settings.callback_retry_intervals,
             timeout_seconds=settings.callback_timeout_seconds,
+            tracing=self._tracing,
         )
         self._callbacks.start()
         if settings.alert_url or settings.alert_topic:

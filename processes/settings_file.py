@@ -20,7 +20,8 @@ job_limits job_log_level keep_output launch_template lease_seconds log_format lo
 manager_timeout_seconds max_connections max_payload_bytes max_workers metrics_listen min_workers min_workers_schedule
 nice oidc_audience oidc_client_id oidc_client_secret oidc_issuer oidc_queues_claim oidc_request_scopes
 oidc_scope_claim on_demand_base on_demand_max price_per_hour queues
-redis_url reload_functions root_path subnets trusted_proxies url use_spot wait_target_seconds wait_weight worker_slots
+redis_url reload_functions root_path subnets traces trusted_proxies url use_spot wait_target_seconds wait_weight
+worker_slots
 """
 NAMES = frozenset(_NAMES.split())
 """Every setting of every program. A test compares them with the programs'."""

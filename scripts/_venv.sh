@@ -28,7 +28,7 @@ _is_ready() {
 _fingerprint() {
     local files=("$root/pyproject.toml" "$root/requirements.txt")
     if [ "$1" != run ]; then
-        files+=("$root/requirements-$1.txt")
+        files+=("$root"/requirements-*.txt) # one may name another
     fi
     (echo "$root" && cat "${files[@]}") | cksum
 }

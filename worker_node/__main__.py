@@ -23,6 +23,7 @@ from processes.inheritance import keep_descriptors_private
 from processes.logs import configure_logging
 from processes.privacy import keep_memory_private
 from processes.settings_file import CONFIG
+from processes.tracing.setup import open_tracing
 from worker_node.agent import Agent
 from worker_node.functions import HTTP_ALLOW
 from worker_node.job_environment import job_environment, kept_from_jobs, parse_names
@@ -46,7 +47,9 @@ from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.recycling import RecyclingLimits
 
 if TYPE_CHECKING:
+    from processes.tracing.spans import Tracing
     from worker_node.metrics import MetricsServer
+    from worker_node.run_spans import RunSpans
 
 MIB = 1 << 20
 
@@ -108,7 +111,8 @@ async def _run(settings: WorkerSettings, options: WorkerOptions, functions: Func
         connecting.cancel()
         return
     shards = connecting.result()
-    agent = _new_agent(shards, settings, options, functions, user)
+    tracing = open_tracing(settings.traces, "workmanager-worker")
+    agent = _new_agent(shards, settings, options, functions, user, tracing)
     relax_garbage_collection()
     watchers: list[Coroutine[Any, Any, None]] = [_drain_on_stop(agent, first_stop, stops)]
     if dead_man_switch is not None:
@@ -125,6 +129,8 @@ async def _run(settings: WorkerSettings, options: WorkerOptions, functions: Func
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await shards.close()
+        if tracing is not None:
+            tracing.close()
 
 
 async def _connect(redis_url: str) -> Shards:
@@ -135,7 +141,12 @@ async def _connect(redis_url: str) -> Shards:
 
 
 def _new_agent(
-    shards: Shards, settings: WorkerSettings, options: WorkerOptions, functions: FunctionRegistry, user: JobUser
+    shards: Shards,
+    settings: WorkerSettings,
+    options: WorkerOptions,
+    functions: FunctionRegistry,
+    user: JobUser,
+    tracing: "Tracing | None",
 ) -> Agent:
     return Agent(
         shards,
@@ -169,7 +180,16 @@ def _new_agent(
         functions=functions,
         keep_output=_keep_output(settings),
         burst=options.burst,
+        spans=_run_spans(tracing, options.name),
     )
+
+
+def _run_spans(tracing: "Tracing | None", worker: str) -> "RunSpans | None":
+    if tracing is None:
+        return None
+    from worker_node.run_spans import RunSpans  # Here, because other workers start without OpenTelemetry.
+
+    return RunSpans(tracing, worker)
 
 
 def _keep_output(settings: WorkerSettings) -> str:

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.model import ClaimedJob
@@ -29,6 +29,9 @@ from worker_node.slots.executor_process import ExecutorOptions
 from worker_node.slots.prefetch import MAX_BATCH_SIZE
 from worker_node.slots.recycling import RecyclingLimits
 
+if TYPE_CHECKING:
+    from worker_node.run_spans import RunSpans
+
 log = logging.getLogger(__name__)
 
 DRAIN_RECORD_SECONDS = 10.0
@@ -48,6 +51,7 @@ class Agent:
         executor, limits: how executor processes are started, and when they are replaced.
         keep_output: which output of jobs is kept with them: `notable`, `all` or `none`.
         burst: exit when the queues are empty and nothing runs.
+        spans: of the runs; None if nothing is traced.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Agent:
         functions: FunctionRegistry,
         keep_output: str,
         burst: bool,
+        spans: "RunSpans | None" = None,
     ) -> None:
         self._shards = shards
         self._worker = worker
@@ -68,7 +73,9 @@ class Agent:
         self._burst = burst
         self._drain = Drain()
         writers = [NoteWriter(shard, executor.redaction) for shard in shards]
-        self._finishers = [Finisher(shard, worker.name, writer) for shard, writer in zip(shards, writers, strict=True)]
+        self._finishers = [
+            Finisher(shard, worker.name, writer, spans) for shard, writer in zip(shards, writers, strict=True)
+        ]
         self._jobs = JobsInHand(
             shards,
             self._finishers,
@@ -80,6 +87,7 @@ class Agent:
             keep_output=keep_output,
             on_capacity_freed=self._on_capacity_freed,
             on_long_running=self._on_long_running,
+            spans=spans,
         )
         self._capacity = Capacity(self._jobs.slots.jobs_wanted, MAX_CLAIM_JOBS)
         self._heartbeaters = [self._new_heartbeater(shard) for shard in shards]

@@ -101,6 +101,7 @@ def http(
     from outgoing.exchange import CallFailed, exchange, origin
     from outgoing.guard import Guard
 
+    headers = _with_trace(headers)
     try:
         # A plain RQ worker runs this, too, and knows no other way to a setting.
         guard = Guard.from_setting(HTTP_ALLOW, os.environ.get(HTTP_ALLOW, ""))
@@ -122,6 +123,17 @@ def http(
         "truncated": answer.truncated,
     }
     return result | {"decoding_error": answer.decoding_error} if answer.decoding_error else result
+
+
+def _with_trace(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Return header fields with those of the job's span, if it has one and they do not name another."""
+    from processes.tracing.current import current_headers
+
+    trace = current_headers()
+    if not trace or not isinstance(headers, Mapping | None):
+        return headers
+    given = {str(name).lower() for name in headers or ()}
+    return dict(headers or {}) if "traceparent" in given else {**trace, **(headers or {})}
 
 
 def sleep(seconds: float) -> None:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Stopped
@@ -34,6 +34,9 @@ from worker_node.slots.suspects import Suspects
 from worker_node.slots.watchdog import Watchdog
 from worker_node.stopped_callbacks import StoppedCallbacks
 
+if TYPE_CHECKING:
+    from worker_node.run_spans import RunSpans
+
 log = logging.getLogger(__name__)
 
 SUSPECTED_TEXT = (
@@ -48,6 +51,7 @@ class JobsInHand:
         finishers, note_writers: by shard index.
         functions: names the function of a job that is cancelled before it starts.
         keep_output: which output of jobs is kept with them: `notable`, `all` or `none`.
+        spans: of the runs; None if nothing is traced.
         on_capacity_freed: called when the slots may be able to take jobs again.
         on_long_running: called with a shard's index when a job of that shard has run for a second.
 
@@ -71,12 +75,14 @@ class JobsInHand:
         keep_output: str,
         on_capacity_freed: Callable[[], None],
         on_long_running: Callable[[int], None],
+        spans: "RunSpans | None" = None,
     ) -> None:
         self._shards = shards
         self._tell_capacity_freed = on_capacity_freed
         self._finishers = finishers
         self._functions = functions
         self._note_writers = note_writers
+        self._spans = spans
         self._revoked = RevokedJobs()
         self._suspects = Suspects()
         self._accepting = True
@@ -94,7 +100,11 @@ class JobsInHand:
         self._orphans = OrphanReaper()
         self.slots = SlotPool(
             [
-                Slot(number, executor, limits, self._orphans, prefetch, checker, events, keep_output=keep_output)
+                Slot(
+                    *(number, executor, limits, self._orphans, prefetch, checker, events),
+                    keep_output=keep_output,
+                    spans=spans,
+                )
                 for number in range(slots)
             ]
         )
@@ -212,6 +222,8 @@ class JobsInHand:
                 self._revoked.forget(outcome.job)
             outcomes = self._stopped_callbacks.take(outcomes)
             self._assign_stopped()
+        if self._spans is not None:
+            self._spans.end(outcomes)
         for outcome in outcomes:
             by_shard[outcome.job.shard_index].append(outcome)
             self.working_seconds += outcome.seconds

@@ -38,6 +38,8 @@ class Entry:
         tries: number of attempts to deliver it.
         log: the last of these, as dictionaries with the fields of `jobqueue.callbacks.outbox.Attempt`.
         webhook: of a plain RQ client (`rq.webhook.Webhook`); None for a callback of ours.
+        span: that of the job's submission (`TraceContext.text`); '' for none.
+        run: token of the lease of the job's last run; '' if it has not run, or has no such span.
     """
 
     id: str
@@ -56,6 +58,8 @@ class Entry:
     tries: int
     log: tuple[Mapping[str, Any], ...] = ()
     webhook: "RqWebhook | None" = None
+    span: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,8 @@ def entry_of(callback_id: str, flat: Sequence[bytes], token: str = "") -> Entry:
         tries=integer_of(fields.get("tries")),
         log=tuple(_lines(fields.get("log", b""))),
         webhook=_webhook(fields),
+        span=text("span"),
+        run=text("run"),
     )
 
 

@@ -96,7 +96,7 @@ async def release(
 
 
 def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
-    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, asked, problem, since, *isolation = row
+    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, asked, problem, since, *asks = row
     problems = [problem.decode("utf-8", "replace")] if problem else []
 
     def seconds(name: str, text: bytes, default: int) -> int:
@@ -143,6 +143,7 @@ def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
         rq_features=letters.decode(),
         rq_callbacks=RqCallbacks(*map(callback, callbacks[::2], callbacks[1::2])) if callbacks else None,
         unreadable=f"the job cannot run: {'; '.join(problems)}" if problems else None,
-        isolated=isolation == [ISOLATED.encode()],
+        isolated=bool(asks) and asks[0] == ISOLATED.encode(),
         since=since,
+        trace=asks[1] if len(asks) > 1 else b"",
     )

@@ -47,7 +47,7 @@ _SHARED_FIELDS = slice(NewJob._fields.index("data") + 1, None)
 # Fields that every record holds from its beginning to its end, so that a repeated submission can be compared with them.
 # All others are options; a field that is added to `NewJob` is one, too.
 _ALWAYS_STORED = {"id", "function", "data", "queue", "timeout_seconds", "result_ttl_seconds", "feed"}
-_OPTIONS = tuple(name for name in NewJob._fields if name not in _ALWAYS_STORED)
+_OPTIONS = tuple(name for name in NewJob._fields if name not in _ALWAYS_STORED and name != "trace")
 _DEFAULTS = tuple(NewJob._field_defaults[name] for name in _OPTIONS)
 _options_of = attrgetter(*_OPTIONS)
 
@@ -149,6 +149,8 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
         fields += ["wm_callback", job.callback]
     if job.callback is not None or job.limits:
         fields += ["wm_at_end", ("c" if job.callback is not None else "") + ("l" if job.limits else "")]
+    if job.trace is not None:
+        fields += ["wm_trace", job.trace]
     options = _options_digest(job)
     if options:
         fields += ["wm_options", options]

@@ -79,7 +79,7 @@ async def submit_workflow(
     """
     shard = shards.of(workflow.id)
     encoded = json.dumps({name: astuple(member) for name, member in workflow.members.items()}, separators=(",", ":"))
-    digest = blake2b(repr([job._replace(due_at=None) for job in jobs]).encode(), digest_size=16).hexdigest()
+    digest = blake2b(repr([job._replace(due_at=None, trace=None) for job in jobs]).encode(), digest_size=16).hexdigest()
     fields = ("members", encoded, "created_at", workflow.created_at, "digest", digest)
     state, known_digest = await _change(shard, workflow.id, "", WRITING, *fields)
     if state == ABANDONED:

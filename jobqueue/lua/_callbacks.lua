@@ -29,7 +29,7 @@ local function record_callback(id, key, event, iso, value, webhooks, trace)
   end
 
   local fields = redis.call('HMGET', key, 'wm_callback', 'wm_callback_last', 'origin', 'description', 'wm_attempts',
-    'started_at', 'wm_reason', 'enqueued_at', 'data')
+    'started_at', 'wm_reason', 'enqueued_at', 'data', 'wm_trace', 'wm_lease')
 
   -- `place` tells the entries of one end apart; `add_fields` gets a function that adds a field.
   local function add_entry(url, host, place, add_fields)
@@ -48,6 +48,10 @@ local function record_callback(id, key, event, iso, value, webhooks, trace)
       'function', fields[4] or '', 'attempts', fields[5] or (fields[6] and '1' or '0'), 'tries', '0'}
     local function add(name, text) entry[#entry + 1] = name; entry[#entry + 1] = text end
     if event ~= 'finished' then add('reason', fields[7] or '') end
+    if fields[10] then
+      add('span', fields[10])
+      add('run', fields[11] or '')
+    end
     add_fields(add, waiting_for_host)
     redis.call('HSET', entry_of(callback_id), unpack(entry))
     redis.call('HSET', key, 'wm_callback_last', callback_id)

@@ -13,7 +13,8 @@
 -- Returns   for each job: {id, data, timeout ('' for none), queue, feed ('' for a plain RQ job | '0' | '1'),
 --           result ttl, failure ttl, attempt, what it asks for as a job of a plain RQ client ('' for nothing, see
 --           rq_features), what cannot be read ('' for nothing), when it was enqueued, and of a job that has run
---           before ' ' and when it was created, isolation (only if the job asks for one)}
+--           before ' ' and when it was created, isolation ('' for none), span of its submission; the last two only
+--           if the job has such}
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -47,7 +48,7 @@ local function rq_features(key)
 end
 
 local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'started_at', 'wm_attempts',
-  'wm_losses', 'ttl', 'origin', 'wm_cancel', 'wm_isolation', 'enqueued_at'}
+  'wm_losses', 'ttl', 'origin', 'wm_cancel', 'wm_isolation', 'enqueued_at', 'wm_trace'}
 
 -- `wm_losses` and `wm_attempts` of a record, and what is wrong with them ('' for nothing).
 local function counts_of(fields)
@@ -62,7 +63,7 @@ local function answer(id, key, fields, attempt, queue, problem)
   if attempt > 1 then since = since .. ' ' .. (redis.call('HGET', key, 'created_at') or '') end
   return {id, fields[1], fields[2] or '', queue, fields[3] or '', fields[4] or default_result_ttl,
     fields[5] or default_failure_ttl, attempt, fields[3] and '' or rq_features(key), problem,
-    since, fields[13] or nil}
+    since, fields[13] or fields[15] and '' or nil, fields[15] or nil}
 end
 
 -- Ends a job that cannot be claimed, because its record cannot be read; `fields` is nil if it is no hash at all.

@@ -20,7 +20,8 @@ local prefix = KEYS[1]
 -- include: _changes
 
 -- Fields that change during a job's life: two submissions are the same whatever these say.
-local VOLATILE = {created_at = true, enqueued_at = true, status = true, retries_left = true, meta = true}
+local VOLATILE = {created_at = true, enqueued_at = true, status = true, retries_left = true, meta = true,
+  wm_trace = true}
 -- Options of a job that versions before `wm_options` recorded as these fields only.
 local OLD_OPTIONS = {'retry_intervals', 'enqueue_at_front', 'meta'}
 

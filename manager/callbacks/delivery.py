@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -22,6 +23,10 @@ from manager.callbacks.signature import headers
 from manager.callbacks.verdict import retry_after
 from outgoing.async_client import open_async_client
 from outgoing.guard import AddressRefused, Guard
+
+if TYPE_CHECKING:
+    from manager.callbacks.callback_span import CallbackSpan
+    from processes.tracing.spans import Tracing
 
 MAX_ANSWER_BYTES = 64 * 1024
 """How much of an answer is read: a connection can be used again only if all of it is."""
@@ -40,10 +45,14 @@ class Delivery:
         guard: judges the addresses.
         secrets: sign each callback; none of them: it is not signed.
         timeout_seconds: how long an attempt may take, the look-up of the name and a slow answer included.
+        tracing: makes a span for each attempt; None if nothing is traced.
     """
 
-    def __init__(self, guard: Guard, secrets: Sequence[bytes], timeout_seconds: float) -> None:
+    def __init__(
+        self, guard: Guard, secrets: Sequence[bytes], timeout_seconds: float, tracing: "Tracing | None" = None
+    ) -> None:
         self._secrets = secrets
+        self._tracing = tracing
         self._timeout_seconds = timeout_seconds
         # Threads of its own: name servers that do not answer must not delay what else the manager does.
         self._resolver = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="callback-names")
@@ -67,13 +76,15 @@ class Delivery:
         timeout_seconds = self._timeout_seconds
         if entry.webhook is not None:
             timeout_seconds = min(timeout_seconds, entry.webhook.timeout_seconds)
+        method = "POST" if entry.webhook is None else entry.webhook.method
+        span = None if self._tracing is None else self._begin_span(self._tracing, entry, method)
         try:
             async with self._client(entry.host) as client, asyncio.timeout(timeout_seconds):
                 body = message(entry)
                 sent = headers(entry.id, self._secrets, int(began_at), body)
-                method = "POST"
+                if span is not None:
+                    sent |= span.headers
                 if entry.webhook is not None:
-                    method = entry.webhook.method
                     # What a client of RQ gives takes the place of ours, as with RQ.
                     given = {name.lower() for name in entry.webhook.headers}
                     sent = {name: value for name, value in sent.items() if name.lower() not in given}
@@ -93,13 +104,21 @@ class Delivery:
             error = f"{type(failure).__name__}: {failure}" if status is None else ""
         milliseconds = round((time.monotonic() - started) * 1000)
         shown = answer[:SHOWN_ANSWER_BYTES].decode("utf-8", "replace")
-        return Attempt(iso(began_at), milliseconds, status, error[:500], shown), wait_seconds
+        attempt = Attempt(iso(began_at), milliseconds, status, error[:500], shown)
+        if span is not None:
+            span.end(attempt)
+        return attempt, wait_seconds
 
     async def close(self) -> None:
         """Close the connections."""
         for client in self._clients.values():
             await client.aclose()
         self._resolver.shutdown(wait=False, cancel_futures=True)
+
+    def _begin_span(self, tracing: "Tracing", entry: Entry, method: str) -> "CallbackSpan":
+        from manager.callbacks.callback_span import CallbackSpan  # Here, because other managers have no OpenTelemetry.
+
+        return CallbackSpan(tracing, entry, method)
 
     @asynccontextmanager
     async def _client(self, host: str) -> AsyncIterator[httpx.AsyncClient]:

@@ -36,6 +36,7 @@ from outgoing.guard import Guard
 
 if TYPE_CHECKING:
     from manager.callbacks.delivery import Delivery
+    from processes.tracing.spans import Tracing
 
 POLL_SECONDS = 0.25
 MAX_IN_FLIGHT = 400
@@ -60,6 +61,7 @@ class CallbackSender:
         signing_keys: sign each callback; the newest first.
         retry_intervals: seconds between the attempts.
         timeout_seconds: how long an attempt may take.
+        tracing: makes a span for each attempt; None if nothing is traced.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class CallbackSender:
         *,
         retry_intervals: Sequence[float],
         timeout_seconds: float,
+        tracing: "Tracing | None" = None,
     ) -> None:
         self._shards = shards
         self._guard = guard
         self._signing_keys = signing_keys
         self._retry_intervals = retry_intervals
         self._timeout_seconds = timeout_seconds
+        self._tracing = tracing
         self._per_host = max(1, MAX_IN_FLIGHT_PER_HOST // len(shards))
         self._delivery: Delivery | None = None
         self._loading = asyncio.Lock()
@@ -143,7 +147,7 @@ class CallbackSender:
             if self._delivery is None:
                 module = await asyncio.to_thread(importlib.import_module, "manager.callbacks.delivery")
                 self._delivery = await asyncio.to_thread(
-                    module.Delivery, self._guard, self._signing_keys, self._timeout_seconds
+                    module.Delivery, self._guard, self._signing_keys, self._timeout_seconds, self._tracing
                 )
 
     async def _deliver(self, shard: Shard, entry: Entry, freed: asyncio.Event) -> None:

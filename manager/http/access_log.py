@@ -49,6 +49,7 @@ class AccessLog:
         request_id: str,
         key_id: str | None = None,
         job_id: str | None = None,
+        trace_id: str | None = None,
     ) -> None:
         """Add the line of a request that was answered at `now` (Unix time) within `seconds`.
 
@@ -56,6 +57,7 @@ class AccessLog:
             client: its address.
             key_id: public id of the API key that it was sent with.
             job_id: of the job that it has submitted.
+            trace_id: of the trace that it belongs to.
         """
         second = int(now)
         if second != self._second:
@@ -65,18 +67,20 @@ class AccessLog:
         if self._as_json:
             job = "" if job_id is None else f', "job_id": {dumps(job_id)}'
             key = "" if key_id is None else f', "key": {dumps(key_id)}'
+            trace = "" if trace_id is None else f', "trace_id": "{trace_id}"'
             line = (
                 f'{{"ts": "{stamp}", "level": "info", "logger": "manager.access", "event": "request_completed",'
                 f' "method": {dumps(method)}, "path": {dumps(path)}, "status": {status}, "ms": {seconds * 1000:.2f},'
-                f' "client": {dumps(client)}, "request": {dumps(request_id)}{key}{job}}}\n'
+                f' "client": {dumps(client)}, "request": {dumps(request_id)}{key}{job}{trace}}}\n'
             )
         else:
             job = "" if job_id is None else f" job_id={job_id}"
             key = "" if key_id is None else f" key={key_id}"
+            trace = "" if trace_id is None else f" trace_id={trace_id}"
             line = (
                 f"{stamp} INFO manager.access"
                 f" event=request_completed method={method} path={path} status={status} ms={seconds * 1000:.2f}"
-                f" client={client} request={request_id}{key}{job}\n"
+                f" client={client} request={request_id}{key}{job}{trace}\n"
             )
         self._lines.append(line)
         if len(self._lines) >= MAX_BUFFERED_LINES:

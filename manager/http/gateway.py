@@ -26,6 +26,7 @@ from manager.http.content_encoding import decoded
 from manager.http.error_responses import CLIENT_DISCONNECTED, ErrorPages, send_error
 from manager.http.host_check import HostCheck
 from manager.http.request_origin import JOB_ID, PROXIES, REQUEST_ID, RequestIds, TrustedProxies
+from manager.http.request_traces import RequestTraces
 from manager.metrics.requests import Metrics
 
 METHODS = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
@@ -44,6 +45,7 @@ class Gateway:
         access_log: receives a line for each request; None for no access log.
         proxies: those that are believed whom they forward requests for.
         error_pages: makes the pages that people get of the dashboard if something fails.
+        traces: makes the spans of requests; None if nothing is traced.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Gateway:
         access_log: AccessLog | None,
         proxies: TrustedProxies,
         error_pages: ErrorPages | None = None,
+        traces: RequestTraces | None = None,
     ) -> None:
         self._fast_routes = fast_routes
         self._app = app
@@ -65,11 +68,14 @@ class Gateway:
         self._access_log = access_log
         self._proxies = proxies
         self._error_pages = error_pages
+        self._traces = traces
         self._request_ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: FastSend) -> None:
         started = time.perf_counter()
         scope[REQUEST_ID] = self._request_ids.of(scope[FIELDS])
+        if self._traces is not None:
+            self._traces.begin(scope)
         name: str = scope["path"]
         route = self._fast_routes.get((scope["method"], name))
         if route is None:
@@ -131,9 +137,10 @@ class Gateway:
     def _record(self, scope: Scope, route: str, status: int, seconds: float) -> None:
         method = scope["method"]
         self._metrics.observe(method if route != "unmatched" else "any", route, status, seconds)
+        trace_id = None if self._traces is None else self._traces.end(scope, status)
         if self._access_log is not None:
             key_id = scope[CALLER].key_id if CALLER in scope else None
             client = self._proxies.client_of(scope)
             request_id = scope[REQUEST_ID].decode()
             now, path, job_id = time.time(), raw_path(scope), scope.get(JOB_ID)
-            self._access_log.add(method, path, status, seconds, now, client, request_id, key_id, job_id)
+            self._access_log.add(method, path, status, seconds, now, client, request_id, key_id, job_id, trace_id)

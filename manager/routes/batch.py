@@ -11,7 +11,6 @@ import orjson
 
 from jobqueue.errors import JobQueueError
 from jobqueue.lifecycle.enqueue import EnqueueOutcome
-from manager.api_keys.caller import Caller
 from manager.http.asgi import Receive, Scope, require_media_type, stream_body
 from manager.http.authentication import caller_of
 from manager.http.key_limits import take_job
@@ -19,6 +18,7 @@ from manager.http.ndjson import LineSplitter
 from manager.http.permissions import queue_forbidden
 from manager.http.problems import BAD_BODY, TOO_LARGE, Problem, queue_problem
 from manager.http.query_parameters import NO_PARAMETERS
+from manager.http.request_traces import traced
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.parents import check_parents
@@ -61,7 +61,7 @@ class BatchRoute:
         NO_PARAMETERS.parse(scope["query_string"])
         require_media_type(scope, MEDIA_TYPES)
         service = self._queue.service
-        batch = _Batch(service, self._job_factory, self._metrics, caller_of(scope))
+        batch = _Batch(service, self._job_factory, self._metrics, scope)
         splitter = LineSplitter(self._job_factory.max_body_bytes)
         try:
             async for piece in stream_body(scope, receive, MAX_BODY_BYTES):
@@ -89,9 +89,10 @@ class _Batch:
         service: QueueService,
         job_factory: JobFactory,
         metrics: Metrics,
-        caller: Caller,
+        scope: Scope,
     ) -> None:
-        self._caller = caller
+        self._scope = scope
+        self._caller = caller_of(scope)
         self._submitter, self._monitor, self._shards = service.submitter, service.monitor, service.shards
         self._job_factory = job_factory
         self._metrics = metrics
@@ -146,7 +147,7 @@ class _Batch:
                 take_job(self._caller, limiter, job.queue, self._monitor.has_room)
         except Problem as problem:
             return problem
-        return PendingJob(job, can_change_shard=may_move(submission))
+        return PendingJob(traced(self._scope, job), can_change_shard=may_move(submission))
 
     async def _submit(self, pending: Sequence[PendingJob | Problem]) -> bytes:
         pending = await self._refuse_orphans(pending)

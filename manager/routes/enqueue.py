@@ -16,6 +16,7 @@ from manager.http.multipart import OVERHEAD_BYTES, read_boundary, read_field
 from manager.http.problems import WRONG_MEDIA_TYPE, Problem
 from manager.http.query_parameters import Integer, Query, Text
 from manager.http.request_origin import JOB_ID
+from manager.http.request_traces import SUBMISSION, traced
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.submitter import PendingJob
@@ -74,6 +75,8 @@ class EnqueueRoute:
         own_id: str | None = query["id"]
         job_id = own_id or submitter.new_id()
         job = sha512_job(self._path, job_id, data, query["iterations"], query["timeout"], callback)
+        if SUBMISSION in scope:
+            job = traced(scope, job)
         result = await submitter.submit(PendingJob(job, can_change_shard=own_id is None))
         scope[JOB_ID] = result.job_id
         if result.answer is _WRITTEN:

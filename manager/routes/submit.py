@@ -12,6 +12,7 @@ from manager.http.key_limits import take_job
 from manager.http.permissions import queue_forbidden
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.http.request_origin import JOB_ID
+from manager.http.request_traces import traced
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.parents import check_parents
@@ -75,6 +76,7 @@ class SubmitRoute:
                 raise problem
         if limiter is not None:
             take_job(caller, limiter, job.queue, service.monitor.has_room)
+        job = traced(request.scope, job)
         result = await service.submitter.submit(PendingJob(job, can_change_shard=may_move(submission)))
         request.scope[JOB_ID] = result.job_id
         if limiter is not None and result.answer is not EnqueueOutcome.WRITTEN:

@@ -26,6 +26,7 @@ from manager.http.key_limits import take_jobs
 from manager.http.permissions import queue_forbidden
 from manager.http.problems import NO_SUCH_WORKFLOW, WORKFLOW_CONFLICT, Problem, validation_problem
 from manager.http.query_parameters import NO_PARAMETERS
+from manager.http.request_traces import traced
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.parents import check_parents
@@ -120,7 +121,7 @@ class WorkflowRoutes:
         take_jobs(caller, [job.queue for job in jobs], service.monitor.has_room)
         is_new = False
         try:
-            is_new = await submit_workflow(service.shards, workflow, jobs)
+            is_new = await submit_workflow(service.shards, workflow, [traced(request.scope, job) for job in jobs])
         except WorkflowConflict as error:
             raise Problem(WORKFLOW_CONFLICT, str(error), id=workflow.id) from error
         finally:

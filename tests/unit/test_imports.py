@@ -35,6 +35,7 @@ ROOMS = {
             "stored_values",
             "backoff",
             "settings",
+            "traces",
         ),
         *("servers", "sharding", "audit", "acl", "callbacks", "lifecycle", "workers", "inspection", "maintenance"),
     ),
@@ -64,7 +65,7 @@ ROOMS = {
     ),
     "worker_node": (
         *("functions", "priority", "job_limits", "job_environment", "job_user", "redaction", "settings", "ipc"),
-        *("check_settings", "executor"),
+        *("check_settings", "run_spans", "executor"),
         *("shard_loops", "shutdown", "slots", "stopped_callbacks", "jobs_in_hand", "agent", "metrics", "__main__"),
     ),
     "outgoing": ("addresses", "allow_list", "guard", "resolve", "client", "async_client", "answer", "exchange"),

@@ -12,10 +12,12 @@ from jobqueue.functions import BUILT_IN
 from worker_node.executor.agent_client import AgentClient
 from worker_node.executor.calls import CallDecoder, DecodedCall, Rejected
 from worker_node.executor.failures import format_traceback, is_permanent, printable
+from worker_node.executor.import_watch import ImportWatch
 from worker_node.executor.isolation.limited_resources import limit_resources, note_limit
 from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
 from worker_node.executor.rq_support import RqSupport
 from worker_node.executor.running_job import RunningJob
+from worker_node.executor.trace_support import TraceSupport
 from worker_node.ipc.protocol import (
     MAX_NAME_CHARS,
     MAX_RETRY_INTERVALS,
@@ -40,7 +42,9 @@ class JobRunner:
     def __init__(self, calls: CallDecoder, limits: LimitTable) -> None:
         self._calls = calls
         self._limits = limits if limits else None
-        self._rq = RqSupport()
+        imports = ImportWatch()
+        self._rq = RqSupport(imports)
+        self._traces = TraceSupport(imports)
 
     def decode(self, task: Task) -> DecodedCall:
         """Return the call that a job asks for. What it raises is for `failed`."""
@@ -71,12 +75,14 @@ class JobRunner:
         limits = NO_LIMITS if self._limits is None else self._limits.of(call.function)
         end_limits: Callable[[], None] | None = None
         try:
-            token = self._rq.begin(RunningJob(agent, task.sequence, task.job_id, call.pickled))
+            token = self._rq.begin(RunningJob(agent, task.sequence, task.job_id, call.pickled, task.trace))
             try:
                 if limits is not NO_LIMITS:
                     end_limits = limit_resources(limits)
                 # In a context of its own: what a job sets in context variables ends with it.
                 context = copy_context()
+                if task.trace is not None:
+                    self._traces.begin(task.trace, context)
                 value = context.run(call.target, *call.args, **call.kwargs)
                 # The first check is quick and settles most results; the second asks an abstract base class. It is not
                 # `asyncio.iscoroutine`, which Python 3.11 answers with yes for a generator, too.

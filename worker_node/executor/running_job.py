@@ -6,12 +6,13 @@ from worker_node.executor.agent_client import AgentClient
 
 
 class RunningJob(NamedTuple):
-    """A task's number, its job, whether its record is a pickle, and who answers its queries."""
+    """A task's number, its job, whether its record is a pickle, who answers its queries, and the span of its run."""
 
     agent: AgentClient
     sequence: int
     job_id: str
     pickled: bool
+    trace: str | None = None
 
 
 class _Current:

@@ -60,6 +60,7 @@ class Task(NamedTuple):
         callbacks: a plain RQ client's `on_success`, `on_failure` and `on_stopped`, each as `[import path, timeout]` or
             None, and the job's own timeout (-1 for none), all in seconds; None for a job without any.
         stopped: whether the job itself has been stopped already: only `on_stopped` is to be called.
+        trace: the span of the run (`TraceContext.text`); None if it is not traced.
     """
 
     sequence: int
@@ -69,6 +70,7 @@ class Task(NamedTuple):
     isolated: bool = False
     callbacks: Sequence[Any] | None = None
     stopped: bool = False
+    trace: str | None = None
 
 
 class TaskOutcome(IntEnum):

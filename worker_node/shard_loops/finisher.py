@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from jobqueue.backoff import Backoff
 from jobqueue.error_message import first_line
@@ -19,6 +20,9 @@ from jobqueue.model import ClaimedJob, FailureReason
 from jobqueue.sharding.shard import Shard
 from worker_node.shard_loops.job_times import JobTimes
 from worker_node.shard_loops.note_writer import NoteWriter
+
+if TYPE_CHECKING:
+    from worker_node.run_spans import RunSpans
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +41,15 @@ class Finisher:
 
     Args:
         notes: what the jobs have told, which is written before their ends.
+        spans: of the runs; None if nothing is traced.
 
     Attributes:
         times: how long the jobs have waited and run whose outcomes were recorded.
     """
 
-    def __init__(self, shard: Shard, worker: str, notes: NoteWriter) -> None:
+    def __init__(self, shard: Shard, worker: str, notes: NoteWriter, spans: "RunSpans | None" = None) -> None:
         self._shard = shard
+        self._spans = spans
         self._worker = worker
         self._notes = notes
         self._outcomes: deque[Outcome] = deque()
@@ -114,7 +120,7 @@ class Finisher:
                 *(self._shard.prefix, job_id, repeated),
             )
         for failed in report.failed:
-            _log_failure(failed)
+            _log_failure(failed, None if self._spans is None else self._spans.context_of(failed.job).trace_id)
         if report.parents:
             await self._enqueue_dependents()
         if report.awaited:
@@ -151,12 +157,13 @@ class Finisher:
         self._max_batch = 1
 
 
-def _log_failure(outcome: Failed | Retried) -> None:
+def _log_failure(outcome: Failed | Retried, trace_id: str | None) -> None:
     if isinstance(outcome, Failed):
         reason, message = outcome.reason, first_line(outcome.traceback)
     else:
         reason, message = FailureReason.EXCEPTION, gave_up_text(outcome)
     log.warning(
-        "event=job_failed job_id=%s function=%s reason=%s message=%r",
+        "event=job_failed job_id=%s function=%s reason=%s message=%r" + ("" if trace_id is None else " trace_id=%s"),
         *(outcome.job.id, outcome.function or "-", reason, message[:MAX_LOGGED_CHARS]),
+        *(() if trace_id is None else (trace_id,)),
     )

@@ -5,10 +5,15 @@ Hot path: see benchmarks/README.md#what-limits-each-figure (`worker_noop`, `cpu_
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from jobqueue.model import ClaimedJob
 from worker_node.ipc.protocol import Task
 from worker_node.slots.slot_events import RunningJob
+
+if TYPE_CHECKING:
+    # Workers that do not trace start without OpenTelemetry.
+    from worker_node.run_spans import RunSpans
 
 MAX_START_SECONDS = 1.0
 """A job counts as running at the latest when it could have run for so long, whatever the status page says."""
@@ -17,13 +22,17 @@ MAX_START_SECONDS = 1.0
 class HeldJobs:
     """Jobs by the sequence number of their task. Times are in seconds of the monotonic clock.
 
+    Args:
+        spans: of the runs; None if nothing is traced.
+
     Attributes:
         due: number of the task whose report comes next. Only this one can be running.
         last: number of the task that was assigned last.
         recorded: number of the task that was last given an execution record, or is getting one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spans: "RunSpans | None" = None) -> None:
+        self._spans = spans
         self.due = 1
         self.last = 0
         self.recorded = 0
@@ -57,6 +66,9 @@ class HeldJobs:
                 timeout = -1 if job.timeout_seconds is None else job.timeout_seconds
                 task = task._replace(callbacks=[*job.rq_callbacks, timeout], stopped=job.stopped)
             tasks.append(task)
+        if self._spans is not None:
+            contexts = map(self._spans.context_of, jobs)
+            tasks = [task._replace(trace=context.text) for task, context in zip(tasks, contexts, strict=True)]
         self._batches.append((self.last, now))
         return tasks
 

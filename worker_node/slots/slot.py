@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from time import monotonic_ns
+from typing import TYPE_CHECKING
 
 from jobqueue.model import ClaimedJob
 from worker_node.slots.executor_deaths import ExecutorDeaths
@@ -23,6 +24,9 @@ from worker_node.slots.recycling import RecyclingLimits
 from worker_node.slots.reports import ReportChecker
 from worker_node.slots.slot_events import RunningJob, SlotEvents
 
+if TYPE_CHECKING:
+    from worker_node.run_spans import RunSpans
+
 log = logging.getLogger(__name__)
 
 WITHDRAW_DELAY_SECONDS = 0.005
@@ -38,6 +42,7 @@ class Slot:
         prefetch: recent run times, shared by all slots of a worker.
         checker: checks the reports.
         keep_output: which output of jobs is kept with them, see `JobOutput`.
+        spans: of the runs; None if nothing is traced.
     """
 
     def __init__(
@@ -51,11 +56,12 @@ class Slot:
         events: SlotEvents,
         *,
         keep_output: str = "notable",
+        spans: "RunSpans | None" = None,
     ) -> None:
         self.number = number
         self._prefetch = prefetch
         self._events = events
-        self._held = HeldJobs()
+        self._held = HeldJobs(spans)
         self._executor = ExecutorKeeper(number, options, limits, orphans)
         self._output = JobOutput(keep_output, events.printed)
         self._messages = ExecutorMessages(number, self._executor, self._held, checker, prefetch, events, self._output)

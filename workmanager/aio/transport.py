@@ -56,6 +56,9 @@ class AsyncTransport:
                 raise UsageError(f"{url!r} is not a manager URL; give one such as {EXAMPLE_URL}")
         if key is not None and (not (key.isascii() and key.isprintable())):
             raise UsageError("the API key has a character that no API key has; check how it was copied")
+        from processes.tracing.current import current_headers
+
+        self._trace_headers = current_headers
         self._retry_seconds = retry_seconds
         self._current = 0
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -125,6 +128,7 @@ class AsyncTransport:
             timeout = self._httpx.Timeout(answer_seconds + wait_seconds, connect=CONNECT_TIMEOUT_SECONDS)
             url = self._urls[current] + path
             request = self._http.build_request(method, url, params=_without_none(params), timeout=timeout, **body)
+            request.headers.update(self._trace_headers())
             try:
                 answer = await self._http.send(request, stream=stream)
                 if stream and (not answer.is_success):

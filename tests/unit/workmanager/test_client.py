@@ -15,6 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, use_span
 
 from tests.unit.workmanager.scripted_manager import LOST, Answer, ScriptedManager
 from workmanager.client import Client, Completed
@@ -38,6 +39,19 @@ def test_an_enqueue_sends_the_data_the_iterations_the_key_and_a_new_id() -> None
     assert request.headers["Authorization"] == "Bearer secret"
     assert {**request.params, "id": ""} == {"iterations": "3", "timeout": "60", "id": ""}
     assert request.params["id"]
+
+
+def test_a_request_tells_which_span_is_current() -> None:
+    state = TraceState([("vendor", "value")])
+    span = NonRecordingSpan(SpanContext(0xA, 0xB, is_remote=False, trace_flags=TraceFlags(1), trace_state=state))
+    with ScriptedManager(Answer({"Work ID": "given"})) as manager, Client(manager.url) as client:
+        client.enqueue(b"data", iterations=3)
+        with use_span(span):
+            client.enqueue(b"data", iterations=3)
+    without, within = manager.requests
+    assert "traceparent" not in without.headers
+    assert within.headers["traceparent"] == f"00-{0xA:032x}-{0xB:016x}-01"
+    assert within.headers["tracestate"] == "vendor=value"
 
 
 def test_a_warning_about_a_submitted_job_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

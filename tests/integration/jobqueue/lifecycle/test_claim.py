@@ -49,6 +49,18 @@ async def test_only_a_job_that_asked_for_isolation_is_claimed_with_it(shard: Sha
     assert "wm_isolation" not in await job_fields(shard, "a")
 
 
+async def test_a_job_is_claimed_with_the_span_of_its_submission_in_each_attempt(shard: Shard) -> None:
+    await enqueue_jobs(shard, "a", trace="00-a", retries=1)
+    await enqueue_jobs(shard, "b", trace="00-b", isolation="job")
+    await enqueue_jobs(shard, "c")
+    jobs = await claim_jobs(shard, 3)
+    assert [(job.trace, job.isolated) for job in jobs] == [(b"00-a", False), (b"00-b", True), (b"", False)]
+    await finish(shard, "w1", [failed_outcome(jobs[0])], now=NOW)
+    (again,) = await claim_jobs(shard)
+    assert (again.trace, again.attempt) == (b"00-a", 2)
+    assert "wm_trace" not in await job_fields(shard, "c")
+
+
 async def test_queues_are_claimed_in_order_of_priority(shard: Shard) -> None:
     await enqueue_jobs(shard, "d1", "d2")
     await enqueue_jobs(shard, "h1", "h2", queue="high")

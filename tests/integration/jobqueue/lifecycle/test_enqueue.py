@@ -221,7 +221,15 @@ async def _enqueue_twice(
 
 async def test_every_field_of_a_new_job_is_compared_when_it_is_repeated(shard: Shard) -> None:
     named = {name for fields in OPTIONS.values() for name in fields}
-    assert named == set(NewJob._fields) - {"id", "data"}, "an option is missing in OPTIONS"
+    assert named == set(NewJob._fields) - {"id", "data", "trace"}, "an option is missing in OPTIONS"
+
+
+async def test_a_repeat_is_the_same_whatever_trace_it_is_part_of(shard: Shard) -> None:
+    job = new_job("a")
+    assert await enqueue(shard, [job._replace(trace="00-one")], now=NOW) == [EnqueueOutcome.WRITTEN]
+    for trace in (None, "00-one", "00-another"):
+        assert await enqueue(shard, [job._replace(trace=trace)], now=NOW) == [EnqueueOutcome.REPEATED]
+    assert (await job_fields(shard, "a"))["wm_trace"] == "00-one"
 
 
 async def test_a_repeat_with_a_delay_is_the_same_although_it_is_due_later(shard: Shard) -> None:

@@ -55,7 +55,7 @@ def test_a_server_program_without_its_packages_names_the_extra_in_one_line(comma
 def test_the_client_needs_two_packages_and_the_extra_is_what_the_deployment_pins() -> None:
     assert [re.match(r"[\w-]+", text)[0] for text in PROJECT["project"]["dependencies"]] == ["httpx", "PyYAML"]  # type: ignore[index]
     extras = PROJECT["tool"]["setuptools"]["dynamic"]["optional-dependencies"]
-    assert extras == {"server": {"file": ["requirements.txt"]}}
+    assert extras == {"server": {"file": ["requirements.txt"]}, "otel": {"file": ["requirements-otel.txt"]}}
 
 
 def test_all_direct_requirements_are_looked_for() -> None:
