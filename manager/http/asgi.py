@@ -102,6 +102,15 @@ async def read_json(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     return (await read_body(scope, receive, max_bytes)).removeprefix(codecs.BOM_UTF8)
 
 
+async def read_optional_json(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+    """Return the whole body as `read_json` does. Without one, that is an empty object, and needs no media type."""
+    body = await read_body(scope, receive, max_bytes)
+    if not body:
+        return b"{}"
+    require_media_type(scope, ("application/json",))
+    return body.removeprefix(codecs.BOM_UTF8)
+
+
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """Return the whole body.
 

@@ -21,7 +21,7 @@ from jobqueue.sharding.shard import Shard
 from manager.api_keys.caller import Caller
 from manager.callbacks.listener import acknowledge_heard, hear
 from manager.callbacks.target import LISTENER_PATTERN
-from manager.http.asgi import disconnect_watch, read_json
+from manager.http.asgi import disconnect_watch, read_json, read_optional_json
 from manager.http.authentication import caller_of
 from manager.http.json_response import json_response
 from manager.http.problems import NO_SUCH_CALLBACK, Problem, validation_problem
@@ -93,7 +93,9 @@ class CallbackRoutes:
             methods=["POST"],
             response_model=ReplayedCallbacks,
             responses=problem_responses(400, 413, 415, 422, 503),
-            openapi_extra={"requestBody": request_body("application/json", schema_reference("ReplayBody"))},
+            openapi_extra={
+                "requestBody": request_body("application/json", schema_reference("ReplayBody"), required=False)
+            },
         )
         router.add_api_route(
             "/callbacks/listen",
@@ -158,7 +160,7 @@ class CallbackRoutes:
     async def replay(self, request: Request) -> Response:
         """Send callbacks again that were given up."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        raw = await read_json(request.scope, request.receive, MAX_BODY_BYTES)
+        raw = await read_optional_json(request.scope, request.receive, MAX_BODY_BYTES)
         try:
             body = ReplayBody.model_validate_json(raw)
         except ValidationError as error:

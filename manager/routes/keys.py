@@ -15,7 +15,7 @@ from manager.api_keys.limits import NO_LIMITS
 from manager.api_keys.record import KeyRecord, new_key
 from manager.api_keys.store import MAX_KEYS, KeyChange, delete_key, read_keys, save_key
 from manager.api_keys.table import KeyTable
-from manager.http.asgi import read_json
+from manager.http.asgi import read_json, read_optional_json
 from manager.http.authentication import author_of, caller_of
 from manager.http.json_response import json_response
 from manager.http.problems import (
@@ -74,7 +74,7 @@ class KeyRoutes:
             responses=problem_responses(400, 404, 409, 413, 415, 422, 503),
             openapi_extra={
                 "parameters": [KEY_ID],
-                "requestBody": request_body("application/json", schema_reference("RollBody")),
+                "requestBody": request_body("application/json", schema_reference("RollBody"), required=False),
             },
         )
         router.add_api_route(
@@ -129,7 +129,7 @@ class KeyRoutes:
 
     async def roll(self, request: Request) -> Response:
         """Give a key a new secret. The one before stays valid for the overlap."""
-        body = await _read(request, RollBody)
+        body = await _read(request, RollBody, required=False)
         new_text = ""
 
         def roll(record: KeyRecord, now: float) -> KeyRecord:
@@ -207,10 +207,11 @@ class KeyRoutes:
             await self._table.refresh()
 
 
-async def _read(request: Request, model: type[Body]) -> Body:
+async def _read(request: Request, model: type[Body], *, required: bool = True) -> Body:
     NO_PARAMETERS.parse(request.scope["query_string"])
+    read = read_json if required else read_optional_json
     try:
-        return model.model_validate_json(await read_json(request.scope, request.receive, MAX_BODY_BYTES))
+        return model.model_validate_json(await read(request.scope, request.receive, MAX_BODY_BYTES))
     except ValidationError as error:
         raise validation_problem(error) from error
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.arguments import is_hidden
 from manager.api_keys.caller import Caller
-from manager.http.asgi import read_body, read_json, require_media_type
+from manager.http.asgi import read_json, read_optional_json
 from manager.http.authentication import author_of, caller_of
 from manager.http.json_response import json_response
 from manager.http.permissions import queue_forbidden
@@ -234,14 +234,11 @@ class ScheduleRoutes:
         """Pause a schedule. What would have run meanwhile never does; runs that are queued stay."""
         NO_PARAMETERS.parse(request.scope["query_string"])
         name = _path_name(request)
-        raw = await read_body(request.scope, request.receive, MAX_PAUSE_BYTES)
-        body = PauseBody()
-        if raw:
-            require_media_type(request.scope, ("application/json",))
-            try:
-                body = PauseBody.model_validate_json(raw)
-            except ValidationError as error:
-                raise validation_problem(error) from error
+        raw = await read_optional_json(request.scope, request.receive, MAX_PAUSE_BYTES)
+        try:
+            body = PauseBody.model_validate_json(raw)
+        except ValidationError as error:
+            raise validation_problem(error) from error
         sees = _seen_by(caller_of(request.scope))
         return self._shown(name, await self._schedules.pause(name, body.note, author_of(request.scope), sees))
 

@@ -3,16 +3,19 @@
 import binascii
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError, PydanticUseDefault
 
 QUEUE_PATTERN = "[A-Za-z0-9_.-]{1,64}"
 BASE64_PATTERN = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
-YEAR_SECONDS = 365 * 24 * 3600
+DAY_SECONDS = 24 * 3600
+YEAR_SECONDS = 365 * DAY_SECONDS
 
 _NO_SEGMENTS = (".", "..")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS}
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII
 )
@@ -29,6 +32,42 @@ def parse_instant(text: str) -> float:
     # RFC 3339 allows any number of decimals, Python up to six.
     text = re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text.upper())
     return datetime.fromisoformat(text).timestamp()
+
+
+def duration(least: int, most: int) -> Any:
+    """Return the type of a field that is a time span: seconds, or a text with a unit; null is its default."""
+    shown = {
+        "anyOf": [
+            {"type": "integer", "minimum": least, "maximum": most},
+            {"type": "string", "pattern": f"^{_DURATION.pattern}$"},
+            {"type": "null"},
+        ]
+    }
+    return Annotated[int, Field(ge=least, le=most), BeforeValidator(_seconds), WithJsonSchema(shown)]
+
+
+def null_is_default(kind: Any) -> BeforeValidator:
+    """Return the validator of a field of this type for which null is the same as leaving it out.
+
+    It must be the last one in `Annotated`.
+    """
+    return BeforeValidator(_use_default_for_null, json_schema_input_type=kind | None)
+
+
+def _use_default_for_null(value: object) -> object:
+    if value is None:
+        raise PydanticUseDefault
+    return value
+
+
+def _seconds(value: object) -> object:
+    value = _use_default_for_null(value)
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            raise PydanticCustomError("duration", "must be a number of seconds, or a text such as 90s, 15m, 6h or 1d")
+        return int(match[1]) * _UNITS[match[2]]
+    return _to_int(value)
 
 
 def _check_base64(text: str) -> str:

@@ -8,13 +8,14 @@ from pydantic_core import PydanticCustomError
 
 from manager.api_keys.limits import KeyLimits
 from manager.api_keys.record import MAX_QUEUES, QUEUE_PATTERN, UNBOUND_SCOPES, KeyRecord
-from manager.schemas.json_types import YEAR_SECONDS, WholeNumber
+from manager.schemas.json_types import DAY_SECONDS, YEAR_SECONDS, WholeNumber, duration, null_is_default
 
-MAX_OVERLAP_SECONDS = 30 * 24 * 3600
-DEFAULT_OVERLAP_SECONDS = 24 * 3600
+MAX_OVERLAP_SECONDS = 30 * DAY_SECONDS
+DEFAULT_OVERLAP_SECONDS = DAY_SECONDS
 
 Scope = Literal["jobs:write", "jobs:read", "results:pull", "admin"]
 QueuePattern = Annotated[str, Field(pattern=QUEUE_PATTERN)]
+_Queues = Annotated[list[QueuePattern], Field(max_length=MAX_QUEUES)]
 
 # The check of `_check_together`, in the OpenAPI document's terms.
 _UNBOUND_ONLY: dict[str, Any] = {
@@ -58,13 +59,15 @@ class KeyBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, json_schema_extra={"not": _UNBOUND_ONLY})
 
     scopes: list[Scope] = Field(min_length=1, max_length=4, description="What it may do; `admin` includes the others")
-    queues: list[QueuePattern] = Field(
-        default=[], max_length=MAX_QUEUES, description="Names of queues; `*` stands for any text. Empty: all queues"
+    queues: Annotated[_Queues, null_is_default(_Queues)] = Field(
+        default=[], description="Names of queues; `*` stands for any text. Empty: all queues"
     )
-    expires: Annotated[int, Field(ge=1, le=10 * YEAR_SECONDS), WholeNumber] | None = Field(
-        default=None, description="Seconds after which it ends; by default it does not"
+    expires: duration(1, 10 * YEAR_SECONDS) = Field(  # type: ignore[valid-type]  # made by a function
+        default=None, description="Seconds after which it ends, or a text such as 90d; by default it does not"
     )
-    limits: KeyLimitsBody = Field(default=KeyLimitsBody(), description="By default it has none")
+    limits: Annotated[KeyLimitsBody, null_is_default(KeyLimitsBody)] = Field(
+        default=KeyLimitsBody(), description="By default it has none"
+    )
 
     @model_validator(mode="after")
     def _check_together(self) -> "KeyBody":
@@ -77,12 +80,13 @@ class KeyBody(BaseModel):
 
 
 class RollBody(BaseModel):
-    """How a key's secret is replaced."""
+    """How a key's secret is replaced. Without a body, each field has its default."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    overlap: Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS), WholeNumber] = Field(
-        default=DEFAULT_OVERLAP_SECONDS, description="Seconds for which the secret before stays valid"
+    overlap: duration(0, MAX_OVERLAP_SECONDS) = Field(  # type: ignore[valid-type]  # made by a function
+        default=DEFAULT_OVERLAP_SECONDS,
+        description="Seconds for which the secret before stays valid, or a text such as 12h",
     )
 
 

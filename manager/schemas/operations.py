@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from jobqueue.model import Status
 from manager.operations.operation import APPLIES_TO, JobFilter, Operation, request_of
+from manager.schemas.json_types import null_is_default
 from manager.schemas.submission import ID_PATTERN, LABEL_NAME_PATTERN, LABEL_VALUE_PATTERN
 
 _TEXT = r"^[^\x00-\x1f\x7f]{1,256}$"
@@ -64,7 +65,7 @@ class OperationBody(BaseModel):
 
     action: Literal["requeue", "cancel", "delete"]
     filter: OperationFilter = Field(description="At least one of its fields")
-    dry_run: bool = Field(default=False, description="Only count the jobs that match")
+    dry_run: Annotated[bool, null_is_default(bool)] = Field(default=False, description="Only count the jobs that match")
     id: str | None = Field(default=None, pattern=f"^{ID_PATTERN}$")
 
     @model_validator(mode="after")
