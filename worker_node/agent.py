@@ -71,6 +71,7 @@ class Agent:
         self._worker = worker
         self._lease_seconds = lease_seconds
         self._burst = burst
+        self._traces = spans is not None
         self._drain = Drain()
         writers = [NoteWriter(shard, executor.redaction) for shard in shards]
         self._finishers = [
@@ -182,6 +183,7 @@ class Agent:
             on_claimed=self._jobs.accept,
             on_command=self._on_command,
             poll_seconds=BURST_POLL_SECONDS if self._burst else QUEUE_POLL_SECONDS,
+            traces=self._traces,
         )
 
     def _start(self, loops: Iterable[Coroutine[Any, Any, None]]) -> list[asyncio.Task[None]]:

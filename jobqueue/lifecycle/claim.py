@@ -5,7 +5,7 @@ Hot path: see `worker_noop` in benchmarks/README.md#what-limits-each-figure.
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobqueue.model import (
     DAY_SECONDS,
@@ -42,12 +42,16 @@ async def claim(
     token: str | None = None,
     now: float | None = None,
     retry_seconds: float = 1.0,
+    traces: bool = False,
 ) -> list[ClaimedJob]:
     """Lease up to `count` jobs to `worker`, at most `CLAIM_LIMIT`, and fewer if they are large.
 
     They come from the first of `queues` that have some, or with `ALL_QUEUES` from every queue in turn. A job that was
     lost with its worker before comes alone. A call repeated with the same `token` (as the repeats within
     `retry_seconds` are) returns the jobs of the first answer.
+
+    Args:
+        traces: whether to read `ClaimedJob.trace`, which costs each job.
 
     Raises:
         ShardUnavailable: jobs that were leased nevertheless run elsewhere once the lease expires.
@@ -64,10 +68,11 @@ async def claim(
         RQ_RESULT_TTL_SECONDS,
         FAILURE_TTL_SECONDS,
         MAX_CLAIM_BYTES,
+        "1" if traces else "",
         *queues,
         retry_seconds=retry_seconds,
     )
-    return [_claimed(row, token, shard.index) for row in rows]
+    return _claimed(rows, token, shard.index)
 
 
 async def release(
@@ -95,55 +100,114 @@ async def release(
     return int(answer)
 
 
-def _claimed(row: Sequence[Any], token: str, shard_index: int) -> ClaimedJob:
-    job_id, data, timeout, queue, feed, result_ttl, failure_ttl, attempt, asked, problem, since, *asks = row
-    problems = [problem.decode("utf-8", "replace")] if problem else []
+class _Common(NamedTuple):
+    """What most jobs of a call have in common, so that it is read once for all of them; see ClaimedJob."""
 
-    def seconds(name: str, text: bytes, default: int) -> int:
+    queue: str
+    timeout_seconds: int | None
+    from_http: bool
+    feed: bool
+    result_ttl_seconds: int
+    failure_ttl_seconds: int
+    problems: tuple[str, ...]
+    isolated: bool
+    rq_features: str
+    rq_callbacks: RqCallbacks | None
+    trace: bytes
+
+
+def _claimed(rows: Sequence[Sequence[Any]], token: str, shard_index: int) -> list[ClaimedJob]:
+    jobs = []
+    for job_id, data, attempt, since, *rest in rows:
+        if rest:
+            common = _common(*rest)
+        problems = common.problems
         try:
-            value = int(text)
-        except ValueError:
-            value = MAX_SECONDS + 1
-        if -MAX_SECONDS <= value <= MAX_SECONDS:
-            return value
-        problems.append(f"{name} of its record is {text[:80].decode('utf-8', 'replace')!r}, not a number of seconds")
-        return default
-
-    try:
-        id_, queue_name = job_id.decode(), queue.decode()
-    except UnicodeDecodeError:
-        # Neither RQ's workers nor HTTP can name it.
-        id_, queue_name = name_of(job_id), name_of(queue)
-        problems.append(f"its id {job_id[:80]!r} or the name of its queue {queue[:80]!r} is not UTF-8")
-
-    letters, callbacks = asked or (b"", ())
-
-    def callback(name: bytes, timeout: bytes) -> RqCallback | None:
-        default = RQ_CALLBACK_TIMEOUT_SECONDS
-        return (
-            RqCallback(name_of(name), seconds("a callback's timeout", timeout or b"%d" % default, default))
-            if name
-            else None
+            id_ = job_id.decode()
+        except UnicodeDecodeError:
+            id_ = name_of(job_id)  # Neither RQ's workers nor HTTP can name it.
+            problems = (f"its id {job_id[:80]!r} is not UTF-8", *problems)
+        # By position: naming so many arguments takes longer than all else.
+        jobs.append(
+            ClaimedJob(
+                id_,
+                token,
+                shard_index,
+                common.queue,
+                data,
+                common.timeout_seconds,
+                common.from_http,
+                common.feed,
+                common.result_ttl_seconds,
+                common.failure_ttl_seconds,
+                attempt,
+                f"the job cannot run: {'; '.join(problems)}" if problems else None,
+                common.isolated,
+                common.rq_features,
+                common.rq_callbacks,
+                False,
+                since,
+                common.trace,
+            )
         )
+    return jobs
 
+
+def _common(
+    timeout: bytes,
+    queue: bytes,
+    feed: bytes,
+    result_ttl: bytes,
+    failure_ttl: bytes,
+    asked: Sequence[Any],
+    problem: bytes,
+    isolation: bytes = b"",
+    trace: bytes = b"",
+) -> _Common:
+    problems = [problem.decode("utf-8", "replace")] if problem else []
     # A plain RQ job without a timeout gets RQ's default; -1 means no limit.
-    timeout_seconds = seconds("timeout", timeout or b"%d" % RQ_TIMEOUT_SECONDS, RQ_TIMEOUT_SECONDS)
-    return ClaimedJob(
-        id=id_,
-        token=token,
-        shard_index=shard_index,
+    timeout_seconds = _seconds("timeout", timeout or b"%d" % RQ_TIMEOUT_SECONDS, RQ_TIMEOUT_SECONDS, problems)
+    result_ttl_seconds = _seconds("result_ttl", result_ttl, RQ_RESULT_TTL_SECONDS, problems)
+    failure_ttl_seconds = _seconds("failure_ttl", failure_ttl, FAILURE_TTL_SECONDS, problems)
+    try:
+        queue_name = queue.decode()
+    except UnicodeDecodeError:
+        queue_name = name_of(queue)
+        problems.append(f"the name of its queue {queue[:80]!r} is not UTF-8")
+    letters, callbacks = asked or (b"", ())
+    return _Common(
         queue=queue_name,
-        data=data,
         timeout_seconds=timeout_seconds if timeout_seconds >= 0 else None,
         from_http=feed != b"",
         feed=feed == b"1",
-        result_ttl_seconds=seconds("result_ttl", result_ttl, RQ_RESULT_TTL_SECONDS),
-        failure_ttl_seconds=seconds("failure_ttl", failure_ttl, FAILURE_TTL_SECONDS),
-        attempt=int(attempt),
+        result_ttl_seconds=result_ttl_seconds,
+        failure_ttl_seconds=failure_ttl_seconds,
+        isolated=isolation == ISOLATED.encode(),
         rq_features=letters.decode(),
-        rq_callbacks=RqCallbacks(*map(callback, callbacks[::2], callbacks[1::2])) if callbacks else None,
-        unreadable=f"the job cannot run: {'; '.join(problems)}" if problems else None,
-        isolated=bool(asks) and asks[0] == ISOLATED.encode(),
-        since=since,
-        trace=asks[1] if len(asks) > 1 else b"",
+        rq_callbacks=_callbacks(callbacks, problems),
+        problems=tuple(problems),
+        trace=trace,
     )
+
+
+def _seconds(name: str, text: bytes, default: int, problems: list[str]) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = MAX_SECONDS + 1
+    if -MAX_SECONDS <= value <= MAX_SECONDS:
+        return value
+    problems.append(f"{name} of its record is {text[:80].decode('utf-8', 'replace')!r}, not a number of seconds")
+    return default
+
+
+def _callbacks(fields: Sequence[bytes], problems: list[str]) -> RqCallbacks | None:
+    def callback(name: bytes, timeout: bytes) -> RqCallback | None:
+        if not name:
+            return None
+        default = RQ_CALLBACK_TIMEOUT_SECONDS
+        return RqCallback(
+            name_of(name), _seconds("a callback's timeout", timeout or b"%d" % default, default, problems)
+        )
+
+    return RqCallbacks(*map(callback, fields[::2], fields[1::2])) if fields else None

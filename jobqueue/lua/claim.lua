@@ -9,12 +9,13 @@
 -- ARGV[6]   maximum number of jobs
 -- ARGV[7]   result ttl, ARGV[8] failure ttl of jobs that set none, seconds
 -- ARGV[9]   bytes of job data after which the answer ends
--- ARGV[10+] queues, in order of priority; '*' alone: every queue in turn (_turns.lua)
--- Returns   for each job: {id, data, timeout ('' for none), queue, feed ('' for a plain RQ job | '0' | '1'),
---           result ttl, failure ttl, attempt, what it asks for as a job of a plain RQ client ('' for nothing, see
---           rq_features), what cannot be read ('' for nothing), when it was enqueued, and of a job that has run
---           before ' ' and when it was created, isolation ('' for none), span of its submission; the last two only
---           if the job has such}
+-- ARGV[10]  '1' if the worker makes spans, and so wants those of the jobs' submissions
+-- ARGV[11+] queues, in order of priority; '*' alone: every queue in turn (_turns.lua)
+-- Returns   for each job: {id, data, attempt, when it was enqueued, and of a job that has run before ' ' and when it
+--           was created}; and then, unless all of it is as in the row before: timeout ('' for none), queue, feed ('' for
+--           a plain RQ job | '0' | '1'), result ttl, failure ttl, what it asks for as a job of a plain RQ client ('' for
+--           nothing, see rq_features), what cannot be read ('' for nothing), and of a job that has either: isolation ('' for none), span of
+--           its submission ('' for none)
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -47,28 +48,60 @@ local function rq_features(key)
   return {asked, has_callback and callbacks or {}}
 end
 
-local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'started_at', 'wm_attempts',
-  'wm_losses', 'ttl', 'origin', 'wm_cancel', 'wm_isolation', 'enqueued_at', 'wm_trace'}
+-- To look for a field that a record does not have takes as long as to read one. So what only a job has that has started
+-- before, or that a plain RQ client has written, is looked for in such a job alone.
+local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'enqueued_at', 'wm_isolation',
+  'started_at'}
+if ARGV[10] == '1' then FIELDS[#FIELDS + 1] = 'wm_trace' end
+local MORE_FIELDS = {'wm_attempts', 'wm_losses', 'ttl', 'origin', 'wm_cancel', 'created_at'}
 
--- `wm_losses` and `wm_attempts` of a record, and what is wrong with them ('' for nothing).
-local function counts_of(fields)
-  local losses, attempts = number(fields[9], -1, 0, 1e9), number(fields[8], -1, 0, 1e9)
-  if fields[9] and losses < 0 then return 0, 1, 'wm_losses of its record is not a number' end
-  if fields[8] and attempts < 0 then return losses, 1, 'wm_attempts of its record is not a number' end
+-- Returns what a record says, by the names of its fields; nil if it is no hash.
+local function read_record(key)
+  local values = call_own('HMGET', key, unpack(FIELDS))
+  if not values then return nil end
+  local record = {data = values[1], timeout = values[2], feed = values[3], result_ttl = values[4],
+    failure_ttl = values[5], status = values[6], enqueued_at = values[7], isolation = values[8],
+    started_at = values[9], trace = values[10]}
+  if not record.feed or record.started_at or record.status ~= 'queued' then
+    local more = redis.call('HMGET', key, unpack(MORE_FIELDS))
+    for i, name in ipairs(MORE_FIELDS) do record[name] = more[i] end
+  end
+  return record
+end
+
+-- Returns `wm_losses` and the attempt that a record counts, and what is wrong with them ('' for nothing).
+local function counts_of(record)
+  if not record.wm_losses and not record.wm_attempts then return 0, 1, '' end
+  local losses, attempts = number(record.wm_losses, -1, 0, 1e9), number(record.wm_attempts, -1, 0, 1e9)
+  if record.wm_losses and losses < 0 then return 0, 1, 'wm_losses of its record is not a number' end
+  if record.wm_attempts and attempts < 0 then return losses, 1, 'wm_attempts of its record is not a number' end
   return math.max(losses, 0), math.max(attempts, 1), ''
 end
 
-local function answer(id, key, fields, attempt, queue, problem)
-  local since = fields[14] or ''
-  if attempt > 1 then since = since .. ' ' .. (redis.call('HGET', key, 'created_at') or '') end
-  return {id, fields[1], fields[2] or '', queue, fields[3] or '', fields[4] or default_result_ttl,
-    fields[5] or default_failure_ttl, attempt, fields[3] and '' or rq_features(key), problem,
-    since, fields[13] or fields[15] and '' or nil, fields[15] or nil}
+-- Record and queue of the last row that was whole; nil if the next one must be whole, too.
+local last, last_queue
+
+local function has_common(record, queue)
+  return last and queue == last_queue and record.timeout == last.timeout and record.feed == last.feed
+    and record.result_ttl == last.result_ttl and record.failure_ttl == last.failure_ttl
 end
 
--- Ends a job that cannot be claimed, because its record cannot be read; `fields` is nil if it is no hash at all.
-local function reject(id, key, queue, fields, reason)
-  if fields then
+local function row_of(id, key, record, attempt, queue, problem)
+  local since = record.enqueued_at or ''
+  if attempt > 1 then since = since .. ' ' .. (record.created_at or '') end
+  local asks = record.isolation or record.trace
+  local is_ordinary = record.feed and problem == '' and not asks
+  if is_ordinary and has_common(record, queue) then return {id, record.data, attempt, since} end
+  last, last_queue = is_ordinary and record or nil, queue
+  return {id, record.data, attempt, since, record.timeout or '', queue, record.feed or '',
+    record.result_ttl or default_result_ttl, record.failure_ttl or default_failure_ttl,
+    record.feed and '' or rq_features(key), problem, asks and (record.isolation or '') or nil,
+    asks and (record.trace or '') or nil}
+end
+
+-- Ends a job that cannot be claimed, because its record cannot be read; `record` is nil if it is no hash at all.
+local function reject(id, key, queue, record, reason)
+  if record then
     redis.call('HSET', key, 'status', 'failed', 'ended_at', iso, 'wm_reason', 'rejected', 'wm_note', reason)
     redis.call('EXPIRE', key, default_failure_ttl)
     note_change(id, key, 'failed')
@@ -86,10 +119,10 @@ if repeated[1] == token then
     local id = repeated[i]
     local key = prefix .. ':job:' .. id
     if redis.call('ZSCORE', leases, id .. ':' .. token) and call_own('HGET', key, 'wm_lease') == token then
-      local fields = call_own('HMGET', key, unpack(FIELDS))
-      if fields and fields[1] then
-        local _, attempt, problem = counts_of(fields)
-        jobs[#jobs + 1] = answer(id, key, fields, attempt, fields[11] or '', problem)
+      local record = read_record(key)
+      if record and record.data then
+        local _, attempt, problem = counts_of(record)
+        jobs[#jobs + 1] = row_of(id, key, record, attempt, record.origin or '', problem)
       end
     end
   end
@@ -107,7 +140,7 @@ end
 
 -- {queue, its share: one of how many equal parts of what is still wanted}
 local visits, emptied, served, taken = {}, {}, {}, nil
-if ARGV[10] == '*' then
+if ARGV[11] == '*' then
   taken = queues_in_turn()
   for i, entry in ipairs(taken.list) do visits[i] = {entry[1], #taken.list - i + 1} end
   -- Those with more jobs fill up what others have left.
@@ -115,7 +148,7 @@ if ARGV[10] == '*' then
     for _, entry in ipairs(taken.list) do visits[#visits + 1] = {entry[1], 1} end
   end
 else
-  for q = 10, #ARGV do visits[#visits + 1] = {ARGV[q], 1} end
+  for q = 11, #ARGV do visits[#visits + 1] = {ARGV[q], 1} end
 end
 
 local leased, claimed = {}, {token}
@@ -141,30 +174,30 @@ end
 -- Returns 'last' if no further job may come with it, 'later' if it must be put back, to be claimed alone.
 local function lease_job(id, queue, started)
   local key = prefix .. ':job:' .. id
-  local fields = call_own('HMGET', key, unpack(FIELDS))
-  if not fields then return reject(id, key, queue, nil) end
-  local data, status = fields[1], fields[6]
+  local record = read_record(key)
+  if not record then return reject(id, key, queue, nil) end
+  local data, status = record.data, record.status
   if data and ENDED[status] then
     revive(id, key, queue)
-    fields[9], fields[12] = false, false
-  elseif data and ELSEWHERE[status] and fields[11]
-    and not call_own('ZSCORE', prefix .. ':' .. status .. ':' .. fields[11], id) then
+    record.wm_losses, record.wm_cancel = false, false
+  elseif data and ELSEWHERE[status] and record.origin
+    and not call_own('ZSCORE', prefix .. ':' .. status .. ':' .. record.origin, id) then
     -- A plain RQ client has written an old status over 'queued'.
   elseif not data or status ~= 'queued' then
     -- Its record has expired, or it must not run any more.
     if NOT_QUEUED[status] or not (data or status) then return end
     local reason = 'its record has no data'
     if data then reason = "its record has no known status: '" .. string.sub(tostring(status or ''), 1, 80) .. "'" end
-    return reject(id, key, queue, fields, 'the job cannot run: ' .. reason)
+    return reject(id, key, queue, record, 'the job cannot run: ' .. reason)
   end
-  local losses, attempt, problem = counts_of(fields)
+  local losses, attempt, problem = counts_of(record)
   -- A job that was lost before is claimed alone: if it crashes this worker too, no other job is hit.
   if losses > 0 and #jobs > 0 then return 'later' end
-  if fields[7] and fields[7] ~= '' then attempt = attempt + 1 end
-  local row = answer(id, key, fields, attempt, queue, problem)
-  if fields[10] then redis.call('PERSIST', key) end
+  if record.started_at and record.started_at ~= '' then attempt = attempt + 1 end
+  local row = row_of(id, key, record, attempt, queue, problem)
+  if record.ttl then redis.call('PERSIST', key) end
   -- A plain RQ client has requeued it after it was cancelled: drop the mark.
-  if fields[12] then redis.call('HDEL', key, 'wm_cancel') end
+  if record.wm_cancel then redis.call('HDEL', key, 'wm_cancel') end
   -- The token ties the lease to this record (is_leased_by in _outcomes.lua).
   if attempt > 1 then
     raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_lease', token,
@@ -176,7 +209,7 @@ local function lease_job(id, queue, started)
   jobs[#jobs + 1] = row
   -- RQ fails every entry of this registry whose score has passed. So the lease is kept elsewhere, and the score lies
   -- far beyond it.
-  local timeout = number(fields[2], 180, -1, MAX_TTL_SECONDS)
+  local timeout = number(record.timeout, 180, -1, MAX_TTL_SECONDS)
   started[#started + 1] = timeout < 0 and '+inf' or math.floor(now) + timeout + 3600
   started[#started + 1] = id .. ':' .. token
   leased[#leased + 1] = expires_at

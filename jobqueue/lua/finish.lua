@@ -25,7 +25,7 @@ local saved_before = {}
 local function record_success(id, key, ttl, value, feed, version)
   local results = prefix .. ':results:' .. id
   -- A leased job has a status. So one new field means that the job never ended before.
-  local new_fields = redis.call('HSET', key, 'status', 'finished', 'ended_at', iso)
+  local new_fields = raw_call('HSET', key, 'status', 'finished', 'ended_at', iso)
   if new_fields == 0 then saved_before[#saved_before + 1] = id end
   if version ~= '' then
     redis.call('XADD', results, 'MAXLEN', '~', 10, '*', 'type', '1', 'worker_name', worker, 'return_value', value,

@@ -28,6 +28,7 @@ class Claimer:
         on_claimed: receives the jobs.
         on_command: receives commands to this worker.
         poll_seconds: how long to wait for a wake-up before the queues are checked.
+        traces: whether to ask for the spans of the jobs' submissions.
 
     Attributes:
         empty_claims: how often a claim, or a check of the queues, found no job.
@@ -44,6 +45,7 @@ class Claimer:
         on_claimed: Callable[[Sequence[ClaimedJob]], None],
         on_command: Callable[[WorkerCommand], None],
         poll_seconds: float = QUEUE_POLL_SECONDS,
+        traces: bool = False,
     ) -> None:
         self._shard = shard
         self._worker = worker
@@ -53,6 +55,7 @@ class Claimer:
         self._on_claimed = on_claimed
         self._on_command = on_command
         self._poll_seconds = poll_seconds
+        self._traces = traces
         self._token = secrets.token_hex(8)
         self._sample: list[bytes] = []
         self.empty_claims = 0
@@ -82,6 +85,7 @@ class Claimer:
                 lease_seconds=self._lease_seconds,
                 token=self._token,
                 retry_seconds=0.0,
+                traces=self._traces,
             )
         )
         try:

@@ -53,12 +53,14 @@ async def test_a_job_is_claimed_with_the_span_of_its_submission_in_each_attempt(
     await enqueue_jobs(shard, "a", trace="00-a", retries=1)
     await enqueue_jobs(shard, "b", trace="00-b", isolation="job")
     await enqueue_jobs(shard, "c")
-    jobs = await claim_jobs(shard, 3)
+    jobs = await claim_jobs(shard, 3, traces=True)
     assert [(job.trace, job.isolated) for job in jobs] == [(b"00-a", False), (b"00-b", True), (b"", False)]
     await finish(shard, "w1", [failed_outcome(jobs[0])], now=NOW)
-    (again,) = await claim_jobs(shard)
+    (again,) = await claim_jobs(shard, traces=True)
     assert (again.trace, again.attempt) == (b"00-a", 2)
     assert "wm_trace" not in await job_fields(shard, "c")
+    await enqueue_jobs(shard, "d", trace="00-d")
+    assert (await claim_jobs(shard))[0].trace == b"", "nobody has asked for it"
 
 
 async def test_queues_are_claimed_in_order_of_priority(shard: Shard) -> None:
@@ -153,7 +155,7 @@ async def test_expired_cancelled_and_started_jobs_are_skipped(shard: Shard) -> N
 async def test_claiming_an_rq_job_removes_its_queue_ttl(shard: Shard) -> None:
     await enqueue_jobs(shard, "a")
     key = f"{shard.prefix}:job:a"
-    await shard.execute(("HSET", key, "ttl", 60), ("EXPIRE", key, 60))
+    await shard.execute(("HDEL", key, "wm_feed"), ("HSET", key, "ttl", 60), ("EXPIRE", key, 60))
     await claim_jobs(shard)
     assert await key_ttl(shard, "job:a") == -1
 
