@@ -19,6 +19,7 @@
 #   man [DIRECTORY]      write the man pages of workmanager, in build/man
 #   bench NAME           run one benchmark quickly, such as worker_noop
 #   fuzz [--seconds N] [NAME...]   try our own parsers with inputs that coverage guides (atheris), for N seconds (600)
+#   api [EXAMPLES]       send so many requests (50) to each route of the API, made from its document, others each time
 #   rq-tests [FILE...]   download RQ's own tests, and run them with our worker (minutes)
 # shellcheck disable=SC2329  # the tasks are called by their names
 set -euo pipefail
@@ -103,6 +104,11 @@ task_fuzz() {
 task_docs() { exec "$python" -m scripts.documents.build_site "$@"; }
 
 task_man() { exec "$python" -m scripts.documents.man_pages "$@"; }
+
+task_api() {
+    WORKMANAGER_TEST_API_EXAMPLES="${1:-50}" exec "$python" -m pytest -p no:xdist -o timeout=0 -k schemathesis \
+        tests/acceptance/manager/test_openapi.py
+}
 
 task_rq-tests() { exec "$python" -m tests.rq_suite "$@"; }
 

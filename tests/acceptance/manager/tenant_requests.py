@@ -30,6 +30,31 @@ class Target:
         """Return the id of the job in that state."""
         return f"{self.prefix}-{state}"
 
+    @property
+    def workflow(self) -> str:
+        """The id of its workflow."""
+        return f"{self.prefix}-flow"
+
+    @property
+    def schedule(self) -> str:
+        """The name of its schedule."""
+        return f"{self.prefix}-plan"
+
+    @property
+    def operation(self) -> str:
+        """The id of an operation on its jobs."""
+        return f"{self.prefix}-operation"
+
+    @property
+    def callback(self) -> str:
+        """The id of a callback that was given up."""
+        return f"{self.prefix}-failed_1_failed"
+
+    @property
+    def label(self) -> str:
+        """A label of one of its jobs."""
+        return f"owner:{self.prefix}"
+
 
 @dataclass(frozen=True)
 class TenantRequest:
@@ -53,6 +78,9 @@ def requests(target: Target) -> Iterator[TenantRequest]:
         _of_the_system,
         _of_the_dashboard,
         _by_headers,
+        _of_workflows_and_schedules,
+        _of_callbacks,
+        _of_many_jobs,
     ):
         yield from part(target)
 
@@ -256,3 +284,94 @@ def _by_headers(target: Target) -> Iterator[TenantRequest]:
     ):
         yield TenantRequest("GET", f"/jobs/{job}", headers=headers)
         yield TenantRequest("GET", f"/jobs/{OWN_JOB}", headers=headers)
+
+
+AS_JSON = {"Content-Type": "application/json"}
+AS_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def _of_workflows_and_schedules(target: Target) -> Iterator[TenantRequest]:
+    for kind, name, verbs in (
+        ("workflows", target.workflow, ("cancel", "retry")),
+        ("schedules", target.schedule, ("pause", "resume", "trigger")),
+    ):
+        for form in (name, percent_encoded(name), name.upper(), quote(full_width(name)), f"{name}%20", f"./{name}"):
+            yield TenantRequest("GET", f"/{kind}/{form}")
+            for verb in verbs:
+                yield TenantRequest("POST", f"/{kind}/{form}/{verb}")
+        for method in ("HEAD", "DELETE", "PATCH"):
+            yield TenantRequest(method, f"/{kind}/{name}")
+        for headers in ({}, {"Accept": "text/html"}):
+            yield TenantRequest("GET", f"/dashboard/{kind}/{name}", headers=headers)
+            for verb in (*verbs, "delete"):
+                yield TenantRequest("POST", f"/dashboard/{kind}/{name}/{verb}", b"", {**headers, **AS_FORM})
+    own, other = {"function": "noop", "queue": OWN_QUEUE}, {"function": "noop", "queue": target.queue}
+    parent = {**own, "depends_on": [target.job("finished")]}
+    for jobs in ({"a": other}, {"a": own, "b": other}, {"a": parent}):
+        yield TenantRequest("POST", "/workflows", json.dumps({"jobs": jobs}).encode(), AS_JSON)
+        yield TenantRequest("POST", "/workflows", json.dumps({"jobs": jobs, "finally": own}).encode(), AS_JSON)
+    yield TenantRequest("POST", "/workflows", json.dumps({"jobs": {"a": own}, "finally": other}).encode(), AS_JSON)
+    for query in ("", "?dry_run=true"):
+        body = json.dumps({"every": "1h", "job": other}).encode()
+        yield TenantRequest("PUT", f"/schedules/own{query}", body, AS_JSON)
+    yield TenantRequest("GET", f"/schedules?queue={target.queue}")
+    yield TenantRequest("GET", "/schedules/preview?cron=0%200%20*%20*%20*&timezone=" + target.queue)
+
+
+def _of_callbacks(target: Target) -> Iterator[TenantRequest]:
+    callback, host = target.callback, f"{target.queue}.example:443"
+    for form in (
+        callback,
+        percent_encoded(callback),
+        callback.upper(),
+        callback.replace("_1_", "_01_"),
+        f"{callback}/",
+    ):
+        yield TenantRequest("GET", f"/callbacks/{form}")
+        yield TenantRequest("POST", f"/callbacks/{form}/retry")
+    for query in ("", "?status=dead", f"?host={host}", "?limit=1", f"?status=dead&host={host}"):
+        yield TenantRequest("GET", f"/callbacks{query}")
+        yield TenantRequest("GET", f"/dashboard/callbacks{query}", headers={"Accept": "text/html"})
+    for body in ({}, {"host": host}, {"since": "2020-01-01T00:00:00Z"}):
+        yield TenantRequest("POST", "/callbacks/replay", json.dumps(body).encode(), AS_JSON)
+    yield TenantRequest("POST", "/dashboard/callbacks/replay", f"host={host}".encode(), AS_FORM)
+    yield TenantRequest("POST", f"/dashboard/callbacks/{callback}/retry", b"", AS_FORM)
+    yield TenantRequest("POST", f"/callbacks/listen?name={target.prefix}")
+    yield TenantRequest("POST", "/callbacks/listen/ack", json.dumps({"receipts": [callback]}).encode(), AS_JSON)
+
+
+def _of_many_jobs(target: Target) -> Iterator[TenantRequest]:
+    ids, label, queue = [target.job(state) for state in STATES], target.label, target.queue
+    for options in ({}, {"any": True}, {"all": True}):
+        yield TenantRequest("POST", "/jobs/wait", json.dumps({"ids": ids, "timeout": 0, **options}).encode(), AS_JSON)
+    yield TenantRequest("POST", "/jobs/wait", json.dumps({"ids": [*ids, OWN_JOB], "timeout": 0}).encode(), AS_JSON)
+    for query in (
+        f"label={label}",
+        f"label={label}&queue={queue}",
+        f"label={label}&status=queued",
+        f"label={label}&limit=1",
+    ):
+        yield TenantRequest("GET", f"/jobs?{query}")
+        yield TenantRequest("GET", f"/events?wait=0&{query.partition('&')[0]}")
+    for status in ("queued", "failed", "deleted"):
+        yield TenantRequest("GET", f"/events?wait=0&status={status}&queue={queue}")
+    for path in (f"/operations/{target.operation}", f"/operations/{percent_encoded(target.operation)}"):
+        yield TenantRequest("GET", path)
+        yield TenantRequest("POST", f"{path}/cancel")
+    for key in (target.prefix, f"{target.prefix}:x"):
+        yield TenantRequest("GET", f"/limits/{key}")
+        yield TenantRequest("PUT", f"/limits/{key}", b'{"concurrency":0}', AS_JSON)
+        yield TenantRequest("DELETE", f"/limits/{key}")
+    yield TenantRequest("POST", "/dashboard/limits", f"key={target.prefix}&concurrency=0".encode(), AS_FORM)
+    for verb in ("requeue", "delete"):
+        form = f"queue={queue}&group={target.prefix}".encode()
+        yield TenantRequest("POST", f"/dashboard/failures/{verb}", form, AS_FORM)
+        yield TenantRequest("GET", f"/dashboard/failures?queue={queue}", headers={"Accept": "text/html"})
+    for action, wanted in (
+        *((action, {"queue": queue}) for action in ("requeue", "cancel", "delete")),
+        *((action, {"label": label}) for action in ("requeue", "cancel", "delete")),
+        *((action, {"label": label, "queue": OWN_QUEUE}) for action in ("requeue", "cancel", "delete")),
+        ("requeue", {"reason": "exception"}),
+        ("delete", {"status": "finished"}),
+    ):
+        yield TenantRequest("POST", "/operations", json.dumps({"action": action, "filter": wanted}).encode(), AS_JSON)

@@ -1,4 +1,7 @@
-"""The OpenAPI document: schemathesis checks a running manager against it, and openapi.json is a copy of it."""
+"""The OpenAPI document: schemathesis checks a running manager against it, and openapi.json is a copy of it.
+
+`WORKMANAGER_TEST_API_EXAMPLES=50` sends so many requests to each route, others each time (`./scripts/dev.sh api`).
+"""
 
 import json
 import os
@@ -9,12 +12,15 @@ from pathlib import Path
 from manager.callbacks.target import MAX_URL_CHARACTERS, URL_PATTERN
 from tests.acceptance.manager.callback_receiver import SECRET
 from tests.acceptance.manager.conftest import Start
-from tests.acceptance.manager.keyed_managers import OPERATOR, create
+from tests.acceptance.manager.keyed_managers import OPERATOR, as_, create
 from tests.acceptance.manager.manager_program import ManagerProgram
 from workmanager.local.valkey import ValkeyServer
 
 OPENAPI_FILE = Path(__file__).parents[3] / "openapi.json"
 REGENERATE = "python -m manager.export_openapi > openapi.json"
+EXAMPLES = int(os.environ.get("WORKMANAGER_TEST_API_EXAMPLES", "0"))
+"""0: a few, the same each time."""
+FOREIGN_QUEUE, SECRET_NOTE = "of-somebody-else", "TOP-SECRET"
 
 CONFIGURATION = """
 [parameters]
@@ -91,6 +97,13 @@ import os
 _keys = itertools.cycle(os.environ["TEST_KEYS"].split(","))
 
 
+@schemathesis.check
+def nothing_of_another_tenant(context, response, case):
+    sent = response.request.headers.get("Authorization", "")
+    if sent.endswith(os.environ["TEST_BOUND_KEY"]):
+        assert os.environ["TEST_SECRET"] not in response.text, "the key is bound to queues, and this is of another"
+
+
 @schemathesis.auth(refresh_interval=None)
 class KeysInTurn:
     def get(self, case, context):
@@ -102,20 +115,27 @@ class KeysInTurn:
 
 
 def run_schemathesis(
-    document: str, manager: ManagerProgram, directory: Path, hooks: str, *options: str, **environment: str
+    document: str,
+    manager: ManagerProgram,
+    directory: Path,
+    hooks: str,
+    examples: int,
+    *options: str,
+    **environment: str,
 ) -> None:
     """Run it against a manager and check that it finds nothing."""
     (directory / "schemathesis.toml").write_text(CONFIGURATION)
     (directory / "hooks.py").write_text(hooks)
     program = Path(sys.executable).with_name("schemathesis")
     command = [str(program), "--config-file", "schemathesis.toml", "run", document, "--url", manager.url]
+    command += ["--max-examples", str(EXAMPLES or examples), "--workers", "1", "--no-color", *options]
     ended = subprocess.run(
-        [*command, "--generation-deterministic", "--workers", "1", "--no-color", *options],
+        command if EXAMPLES else [*command, "--generation-deterministic"],
         cwd=directory,
         env=os.environ | {"SCHEMATHESIS_HOOKS": "hooks.py"} | environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=None if EXAMPLES else 600,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout
@@ -125,21 +145,40 @@ def run_schemathesis(
 
 
 def test_schemathesis_finds_nothing(manager: ManagerProgram, tmp_path: Path) -> None:
-    run_schemathesis(f"{manager.url}/openapi.json", manager, tmp_path, HOOKS, "--max-examples", "15")
+    run_schemathesis(f"{manager.url}/openapi.json", manager, tmp_path, HOOKS, 15)
 
 
 def test_schemathesis_finds_nothing_with_keys_of_every_scope(
     start: Start, private_server: ValkeyServer, tmp_path: Path
 ) -> None:
     manager = start(private_server.url, API_KEYS=OPERATOR, CALLBACK_SECRETS=SECRET).wait_until_ready()
+    submit_of_somebody_else(manager)
     keys = [create(manager, scope)["key"] for scope in ("jobs:write", "jobs:read", "results:pull", "admin")]
-    keys.append(create(manager, "jobs:write", "jobs:read", queues=["default", "a*"])["key"])
+    bound = create(manager, "jobs:write", "jobs:read", queues=["default", "a*"])["key"]
+    keys.append(bound)
     keys.append(create(manager, "jobs:write", "jobs:read", limits={"requests_per_second": 1})["key"])
-    options = ("--phases", "coverage,stateful", "--max-examples", "3")
-    run_schemathesis(str(OPENAPI_FILE), manager, tmp_path, HOOKS + KEYS_IN_TURN, *options, TEST_KEYS=",".join(keys))
+    run_schemathesis(
+        *(str(OPENAPI_FILE), manager, tmp_path, HOOKS + KEYS_IN_TURN, 3, "--phases", "coverage,stateful"),
+        TEST_KEYS=",".join(keys),
+        TEST_BOUND_KEY=bound,
+        TEST_SECRET=SECRET_NOTE,
+    )
     for key in keys:
         assert f"key={key.split('_')[1]}" in manager.log
     assert {"status=401", "status=403", "status=429"} <= set(manager.log.split())
+
+
+def submit_of_somebody_else(manager: ManagerProgram) -> None:
+    """Submit what no key that is bound to other queues may see, of each kind."""
+    job = {"function": "noop", "queue": FOREIGN_QUEUE, "meta": {"note": SECRET_NOTE}, "labels": {"note": SECRET_NOTE}}
+    every = {"every": "1h", "job": job}
+    with as_(manager, OPERATOR) as operator:
+        for body in (job, {**job, "delay": 600}, {**job, "callback_url": "listen:somebody"}):
+            operator.post("/jobs", json=body).raise_for_status()
+        operator.post("/workflows", json={"jobs": {SECRET_NOTE: job}}).raise_for_status()
+        operator.put(f"/schedules/{SECRET_NOTE}", json=every).raise_for_status()
+        wanted = {"queue": FOREIGN_QUEUE, "label": f"note:{SECRET_NOTE}"}
+        operator.post("/operations", json={"action": "requeue", "filter": wanted}).raise_for_status()
 
 
 def test_openapi_json_is_the_document_of_a_running_manager(start: Start, redis_url: str) -> None:

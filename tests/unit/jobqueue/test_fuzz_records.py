@@ -27,7 +27,7 @@ from jobqueue.stored_values import integer_of, name_of, number_of
 from jobqueue.workers.messages import WorkerCommand
 from tests.fuzzing import fuzz_settings
 
-fuzz = fuzz_settings(100)
+fuzz = fuzz_settings(40)
 FUNCTIONS = FunctionRegistry.discover(())
 
 TEXTS = st.sampled_from(

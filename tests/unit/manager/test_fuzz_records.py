@@ -25,7 +25,7 @@ from tests.fuzzing import fuzz_settings
 from tests.unit.jobqueue.test_fuzz_records import a_hash, flat
 from tests.unit.manager.test_fuzz_requests import OBJECTS, VALUES
 
-fuzz = fuzz_settings(50)
+fuzz = fuzz_settings(25)
 
 KEY = {
     "scopes": ["jobs:read"],

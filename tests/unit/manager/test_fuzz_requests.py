@@ -48,7 +48,7 @@ from manager.schemas.workflow import WorkflowBody, edges_of
 from outgoing.guard import Guard
 from tests.fuzzing import fuzz_settings
 
-fuzz = fuzz_settings(100)
+fuzz = fuzz_settings(40)
 GUARD = Guard.from_setting("WORKMANAGER_CALLBACK_ALLOW", "")
 FACTORY = JobFactory(FunctionRegistry.discover(()), 1000, CallbackCheck(GUARD, may_be_sent=True))
 BODIES: list[type[BaseModel]] = [
