@@ -16,6 +16,7 @@ from manager.http.asgi import FIELDS, Scope
 from manager.http.authentication import ApiKeyAuth
 from manager.http.dashboard_paths import HOME, ISSUER_CALLBACK, SIGN_IN
 from manager.http.page_origin import check_own_page
+from manager.http.problems import BAD_QUERY, Problem
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.http.sessions import cookies_of
 from manager.jwt.errors import IssuerUnavailable, SignInRefused
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 ATTEMPT_COOKIE = "workmanager_sign_in"
 ATTEMPT_SECONDS = 600
+MAX_PARAMETERS = 20
+"""With which an issuer sends a browser back."""
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+", re.ASCII)
 _GONE = "This attempt to sign in is over, or was begun in another browser. Try again."
 
@@ -75,10 +78,9 @@ class IssuerSignInRoutes:
 
     async def finish(self, request: Request) -> Response:
         """Begin a session for whom the issuer has signed in."""
-        # An issuer may add parameters of its own.
-        query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), max_num_fields=20))
         if self._flow is None:
             return go_to(SIGN_IN)
+        query = _read_query(request.scope)
         attempt, page = _read_attempt(request.scope)
         if attempt is None:
             return self._sign_in.page(HOME, _GONE, 403)
@@ -125,6 +127,14 @@ def _attempt(redirect_url: str) -> "Attempt":
     return Attempt.begin(redirect_url)
 
 
+def _read_query(scope: Scope) -> dict[str, str]:
+    # An issuer may add parameters of its own.
+    try:
+        return dict(parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=MAX_PARAMETERS))
+    except ValueError as error:
+        raise Problem(BAD_QUERY, f"the query string has more than {MAX_PARAMETERS} parameters") from error
+
+
 def _read_attempt(scope: Scope) -> "tuple[Attempt | None, str]":
     """Return the attempt that a browser has begun, and the page that it wants; None and the first page if none."""
     from manager.jwt.code_flow import Attempt
@@ -132,7 +142,8 @@ def _read_attempt(scope: Scope) -> "tuple[Attempt | None, str]":
     for value in cookies_of(scope, ATTEMPT_COOKIE):
         try:
             secret, redirect_url, page = json.loads(base64.urlsafe_b64decode(f"{value}==="))
-            return Attempt(str(secret), str(redirect_url)), own_page(str(page))
-        except (ValueError, TypeError):
+            if str(secret).isascii() and str(redirect_url).isascii():
+                return Attempt(str(secret), str(redirect_url)), own_page(str(page))
+        except (ValueError, TypeError, RecursionError):
             continue
     return None, HOME

@@ -1,5 +1,6 @@
 """People sign in at an issuer, and their tokens' scopes and queues hold in the dashboard."""
 
+import base64
 from collections.abc import Iterator
 
 import httpx
@@ -42,6 +43,25 @@ def visitor(manager: ManagerProgram, issuer: SignInIssuer) -> Iterator[Visitor]:
     """Somebody who has not signed in."""
     with manager.client() as client:
         yield Visitor(client)
+
+
+@pytest.mark.parametrize(
+    ("query", "content", "status"),
+    [
+        ("a&" * 30, "", 400),
+        ("code=a&state=b", "[" * 2500, 403),
+        ("code=a&state=b", '["\\ud800", "", ""]', 403),
+        ("code=a&state=b", '["a", "\\ud800", ""]', 403),
+        ("code=a&state=%ff", '["a", "b", "c"]', 403),
+    ],
+)
+def test_whatever_a_browser_brings_back_it_is_refused(
+    manager: ManagerProgram, query: str, content: str, status: int
+) -> None:
+    cookie = base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+    with manager.client() as client:
+        address = f"/dashboard/sign-in/callback?{query}"
+        assert client.get(address, headers={"Cookie": f"workmanager_sign_in={cookie}"}).status_code == status
 
 
 def go_on(page: Page) -> str:
