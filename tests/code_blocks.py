@@ -20,6 +20,7 @@ class CodeBlock:
     """A fenced block. `language` is empty for what programs print."""
 
     page: Path
+    heading: str
     line: int
     language: str
     text: str
@@ -39,12 +40,19 @@ class Command:
 def code_blocks(*languages: str) -> list[CodeBlock]:
     """Return the blocks of all pages in these languages; in all of them if none is named."""
     blocks = [
-        CodeBlock(page, text[: found.start()].count("\n") + 1, found[1], found[2])
+        CodeBlock(page, _heading(before), before.count("\n") + 1, found[1], found[2])
         for page in PAGES
         for text in [page.read_text()]
         for found in _FENCED.finditer(text)
+        for before in [text[: found.start()]]
     ]
     return [block for block in blocks if not languages or block.language in languages]
+
+
+def _heading(before: str) -> str:
+    """Return the heading under which a text ends."""
+    headings = re.findall(r"^#+ (.*)$", _FENCED.sub("", before), re.MULTILINE)
+    return str(headings[-1]) if headings else ""
 
 
 def commands(script: str) -> Iterator[Command]:

@@ -30,6 +30,12 @@ SCALE_IN_TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.3
 DEFAULT_ITERATIONS = 20_000
 DEFAULT_MAX_WORKERS = 3
+WHAT_NEXT = """
+Try next:
+  .venv/bin/workmanager up       the same system, to keep; its dashboard is http://127.0.0.1:5000/
+  docs/tutorial.md               a function of your own, its errors, a schedule, workers that come and go
+  .venv/bin/workmanager --help   all commands
+"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -49,11 +55,15 @@ def _run(arguments: Sequence[str]) -> int:
     files = _check_readable(options.file or repository_files(options.repository))
     with running_system(options.max_workers) as urls, Client(urls) as client:
         print(f"managers are ready: {' '.join(urls)}", flush=True)
+        print(f"the dashboard, as long as the demo runs: {urls[0]}/", flush=True)
         digests = _submit(client, files, options.iterations)
         right = _collect(client, digests, options.iterations)
         _wait_for_scale_in(client)
     print(f"{right} of {len(digests)} jobs completed", flush=True)
-    return 0 if right == len(digests) else 1
+    if right < len(digests):
+        return 1
+    print(WHAT_NEXT, end="", file=sys.stderr)  # Like every hint: what was asked for alone goes to standard output.
+    return 0
 
 
 def _parser() -> CommandParser:

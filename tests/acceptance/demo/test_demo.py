@@ -1,6 +1,7 @@
 """`scripts/demo.sh` as a user runs it, and as a script runs it in the background."""
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from tests.processes import running_in
 from tests.waiting import until
+from workmanager.demo import WHAT_NEXT
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -64,6 +66,8 @@ def test_given_files_are_hashed_checked_and_counted(tmp_path: Path, temporary: P
     assert lines[-1] == "20 of 20 jobs completed"
     assert any("workers" in line and " 0 workers" not in line for line in lines), "no worker was seen"
     assert any("all workers have left" in line for line in lines)
+    assert re.search(r"^the dashboard, as long as the demo runs: http://127.0.0.1:\d+/$", output, re.MULTILINE)
+    assert errors.endswith(WHAT_NEXT)
     assert running_in(temporary) == []
     assert list(temporary.iterdir()) == []
 
@@ -107,3 +111,9 @@ def test_a_wrong_file_name_is_reported_before_anything_starts(temporary: Path, a
     output, errors = process.communicate()
     assert (process.returncode, output) == (2, "")
     assert errors == f"demo: {argument} is not a file\n"
+
+
+def test_what_to_try_next_is_there() -> None:
+    named = re.findall(r"^  (\S+)", WHAT_NEXT, re.MULTILINE)
+    assert named == [".venv/bin/workmanager", "docs/tutorial.md", ".venv/bin/workmanager"]
+    assert (DEMO.parents[1] / "docs/tutorial.md").exists()

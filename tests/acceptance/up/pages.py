@@ -1,10 +1,11 @@
-"""The examples of README.md, docs/functions.md and docs/callbacks.md, and the system that they need."""
+"""The examples of the pages, and the system that they need."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.workmanager_up import WorkmanagerUp
@@ -13,7 +14,9 @@ ROOT = Path(__file__).parents[3]
 README = ROOT / "README.md"
 FUNCTIONS_PAGE = ROOT / "docs/functions.md"
 CALLBACKS_PAGE = ROOT / "docs/callbacks.md"
-_MODULES = {
+Modules = Mapping[str, tuple[Path, str]]
+"""Page and section of each module that a reader writes."""
+MODULES: Modules = {
     "texts": (README, "Your own functions"),
     "images": (FUNCTIONS_PAGE, "Functions that take files"),
     "reports": (FUNCTIONS_PAGE, "Errors and retries"),
@@ -31,23 +34,25 @@ def example(page: Path, heading: str, language: str, containing: str = "") -> st
 class ReadersSystem:
     """`workmanager up` with the pages' modules, in a directory that looks like the reader's checkout."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, modules: Modules = MODULES) -> None:
+        self.modules = modules
         self.up = WorkmanagerUp(directory)
         self.directory = directory
         shutil.copy(README, directory)
         (directory / "functions").mkdir()
-        for module, (page, heading) in _MODULES.items():
+        for module, (page, heading) in modules.items():
             (directory / "functions" / f"{module}.py").write_text(example(page, heading, "python", "def "))
         program = directory / ".venv/bin/workmanager"
         program.parent.mkdir(parents=True)
         program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m workmanager "$@"\n')
         program.chmod(0o755)
 
-    def start(self) -> None:
+    def start(self, *options: str, **variables: str) -> None:
         # As on the pages; the tests add the repository, which a reader has as the working directory.
         search_path = os.pathsep.join(("functions", str(ROOT)))
-        modules = ",".join(_MODULES)
-        self.up.start("--max-workers", "1", environ={"PYTHONPATH": search_path, "WORKMANAGER_FUNCTIONS": modules})
+        modules = ",".join(self.modules)
+        environ = {"PYTHONPATH": search_path, "WORKMANAGER_FUNCTIONS": modules, **variables}
+        self.up.start(*(options or ("--max-workers", "1")), environ=environ)
 
     def paste(self, text: str) -> subprocess.Popen[str]:
         """Give an example to a shell as a terminal does: all lines at once, which it reads one by one."""

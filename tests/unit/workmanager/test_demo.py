@@ -61,7 +61,7 @@ def test_a_value_counts_only_when_it_is_right(
     assert _run(monkeypatch, path, Answer([]), IDLE, Answer({"jobs": [], "cursor": None}), pulled) == code
     output, errors = capsys.readouterr()
     assert output.splitlines()[-1] == f"{right} of 1 jobs completed"
-    assert errors == ("" if right else "demo: wrong value for x: 00\n")
+    assert errors == (demo.WHAT_NEXT if right else "demo: wrong value for x: 00\n")
 
 
 def test_a_failed_job_ends_the_demo(
