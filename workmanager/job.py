@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 
 MAX_TOLD_BYTES = 256 * 1024
+MAX_TEXT_CHARACTERS = 1024
+"""Of the text of a progress. The worker keeps fewer."""
 inline: ContextVar[Any] = ContextVar("inline", default=None)
 """The job that `workmanager.testing` runs."""
 
@@ -33,15 +35,16 @@ def id() -> str:  # noqa: A001 - `job.id()` is what it is called
     return str(_running().job_id)
 
 
-def progress(done: float, total: float | None = None, text: str = "") -> None:
+def progress(done: float, total: float | None = None, text: str | None = "") -> None:
     """Tell how far the job is: `done` of `total`. Only the last one is kept; calls in a tight loop cost little.
 
     Raises:
         RuntimeError: there is no running job, or a number is none.
     """
     running = _running()
-    told = json.dumps({"done": done, "total": total, "text": str(text)})
-    running.agent.query(running.sequence, "progress", "", told.encode("utf-8", "replace")[:MAX_TOLD_BYTES])
+    shown = "" if text is None else str(text)[:MAX_TEXT_CHARACTERS]
+    told = json.dumps({"done": done, "total": total, "text": shown})
+    running.agent.query(running.sequence, "progress", "", told.encode())
 
 
 def log(text: str) -> None:

@@ -32,7 +32,7 @@ def read_jobs(path: str) -> Iterator[Line]:
     """Yield the lines of a file, or of standard input (`-`), that are not blank.
 
     Raises:
-        WorkManagerError: the file cannot be read.
+        UsageError: the file cannot be read.
     """
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
@@ -40,7 +40,7 @@ def read_jobs(path: str) -> Iterator[Line]:
                 if line := line.strip():
                     yield number, _parse(line)
     except OSError as error:
-        raise WorkManagerError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def submit_lines(client: Client, lines: Iterable[Line]) -> Iterator[tuple[int, str | WorkManagerError]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from workmanager.client import Client
 from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
+from workmanager.commands.exit_codes import FAILURE, USAGE
 from workmanager.commands.job_lines import count_jobs, read_jobs, submit_lines
 from workmanager.commands.job_options import add_job_options, job_options
 from workmanager.commands.output import print_error, print_json, print_line
@@ -26,7 +27,7 @@ functions, with their keyword arguments (those in brackets have defaults):
 
 docs/functions.md describes them, and how to add functions of your own.
 The fields of a line for --batch are those of POST /jobs (/docs of a manager, openapi.json).
-Exit codes: 0 all jobs were accepted (with --wait: and finished), 1 one was not, 2 usage error.
+Exit codes: 0 all jobs were accepted (with --wait: and finished), 1 one was not, 2 usage error: nothing was sent.
 """
 REFUSALS = {
     HTTPStatus.BAD_REQUEST,
@@ -38,24 +39,27 @@ REFUSALS = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print each Work ID when its job is accepted, and with `--wait` each ended job. Return 1 if one did not finish."""
+    """Print each Work ID when its job is accepted, and with `--wait` each ended job. Return 1 if one did not finish, 2 if none was sent."""
     options = make_parser().parse_args(arguments)
     job = job_options(options)
     _check(options, job)
     ids = []
-    all_accepted = True
+    all_accepted, all_wrong = True, True
     with open_client(options) as client:
         with ProgressLine(_count(options), "jobs submitted") as progress:
             for done, (label, result) in enumerate(_submit(client, options, job), 1):
                 progress.clear()
                 _print(label, result, options)
                 progress.update(done)
+                all_wrong = all_wrong and isinstance(result, UsageError)
                 if not isinstance(result, str):
                     all_accepted = False
                 elif options.wait:
                     ids.append(result)
         all_finished = wait_for_jobs(client, ids, options, is_shown=not options.quiet)
-    return 0 if all_accepted and all_finished else 1
+    if all_accepted and all_finished:
+        return 0
+    return USAGE if all_wrong else FAILURE
 
 
 def make_parser() -> CommandParser:
@@ -127,7 +131,7 @@ def _submit_file(client: Client, path: str, options: argparse.Namespace, job: Jo
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        return WorkManagerError(error.strerror)
+        return UsageError(error.strerror)
     function, iterations = options.function or "sha512", options.iterations or 1
     try:
         if function == "sha512" and job.keys() <= {"id", "timeout"}:

@@ -39,7 +39,11 @@ def _sum() -> int:
     return int(sum(job.parent_results().values()))
 
 
-FUNCTIONS = {"double": _double, "later": _later, "length": _length, "sum": _sum}
+def _tell(text: str | None) -> None:
+    job.progress(1, None, text)
+
+
+FUNCTIONS = {"tell": _tell, "double": _double, "later": _later, "length": _length, "sum": _sum}
 
 
 @pytest.fixture
@@ -96,6 +100,12 @@ def test_a_job_reads_the_results_of_those_before_it_and_tells_how_far_it_is(clie
     assert [line["text"] for line in client.logs(total)["lines"]] == ["adding"]
     with pytest.raises(RuntimeError, match="no job is running"):
         job.id()
+
+
+def test_a_progress_without_a_text_or_with_a_long_one_is_told(client: InlineClient) -> None:
+    for text, shown in ((None, ""), ("x" * 1_000_000, "x" * 1024)):
+        told = client.submit("tell", args=[text])
+        assert client.job(told)["progress"] == {"done": 1, "total": None, "text": shown}
 
 
 def test_a_job_whose_parent_failed_is_canceled_unless_it_waits_for_any_end(client: InlineClient) -> None:
