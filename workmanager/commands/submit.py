@@ -39,7 +39,11 @@ REFUSALS = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print each Work ID when its job is accepted, and with `--wait` each ended job. Return 1 if one did not finish, 2 if none was sent."""
+    """Print each Work ID when its job is accepted, and with `--wait` each ended job.
+
+    Returns:
+        1 if one was refused or did not finish, 2 if that is because nothing could be sent.
+    """
     options = make_parser().parse_args(arguments)
     job = job_options(options)
     _check(options, job)
