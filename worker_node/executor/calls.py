@@ -64,6 +64,13 @@ class CallDecoder:
             if found is None:
                 found = self._targets[path] = self._resolve(path)
             return DecodedCall(found[0], found[1], args, kwargs, pickled, found[2])
+        if not pickled:
+            # In the name that the agent reads in the record: another one would be a forged report.
+            raise Rejected(
+                f"the job calls a method of {type(instance).__name__!r}, a value in JSON, and only methods of registered "
+                "classes run: enqueue a function of a module, or pickle the instance",
+                self._functions.name_of(path) or path,
+            )
         name, target = self._resolve_method(instance, path)
         return DecodedCall(name, target, args, kwargs, pickled, self._version_of(type(instance).__module__))
 
