@@ -67,8 +67,8 @@ class CallDecoder:
         if not pickled:
             # In the name that the agent reads in the record: another one would be a forged report.
             raise Rejected(
-                f"the job calls a method of {type(instance).__name__!r}, a value in JSON, and only methods of registered "
-                "classes run: enqueue a function of a module, or pickle the instance",
+                f"the job calls a method of {type(instance).__name__!r}, a value in JSON, and only methods of "
+                "registered classes run: enqueue a function of a module, or pickle the instance",
                 self._functions.name_of(path) or path,
             )
         name, target = self._resolve_method(instance, path)
