@@ -1,4 +1,4 @@
-"""The examples of README.md, docs/functions.md and docs/callbacks.md, run as a reader pastes them."""
+"""The examples of README.md, docs/functions.md, docs/callbacks.md and others, run as a reader pastes them."""
 
 import json
 import re
@@ -14,9 +14,18 @@ import pytest
 from manager.callbacks.signature import headers, parse_secrets
 from tests.acceptance.manager.callback_receiver import SECRET
 from tests.acceptance.sha512 import sha512
-from tests.acceptance.up.pages import CALLBACKS_PAGE, FUNCTIONS_PAGE, README, ReadersSystem, example
+from tests.acceptance.up.pages import CALLBACKS_PAGE, FUNCTIONS_PAGE, README, ROOT, ReadersSystem, example
+from tests.code_blocks import CodeBlock, code_blocks, commands
 from tests.waiting import until
 from workmanager.client import Client
+
+PROGRAMS = {".venv/bin/workmanager", "tee"}
+OTHER_PAGES = {ROOT / f"docs/{name}.md" for name in ("command-line", "limits", "operations", "watching")}
+COMMANDS_OF_OTHER_PAGES = [
+    block
+    for block in code_blocks("sh")
+    if block.page in OTHER_PAGES and all(command.words[0] in PROGRAMS for command in commands(block.text))
+]
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -119,6 +128,12 @@ def test_a_listener_prints_a_callback_that_a_receiver_understands(
     body = printed.encode()
     receiver["receive"](headers("id", parse_secrets([SECRET]), int(time.time()), body), body)
     assert capsys.readouterr().out == f"job.finished {event['data']['id']}\n"
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("block", COMMANDS_OF_OTHER_PAGES, ids=str)
+def test_commands_of_other_pages_succeed(system: ReadersSystem, block: CodeBlock) -> None:
+    system.run("set -eo pipefail\n" + block.text)
 
 
 @pytest.mark.parametrize("page", [README, FUNCTIONS_PAGE, CALLBACKS_PAGE], ids=lambda page: page.name)
