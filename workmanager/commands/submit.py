@@ -60,9 +60,9 @@ def main(arguments: Sequence[str]) -> int:
                     all_accepted = False
                 elif options.wait:
                     ids.append(result)
-        all_finished = wait_for_jobs(client, ids, options, is_shown=not options.quiet)
-    if all_accepted and all_finished:
-        return 0
+        code = wait_for_jobs(client, ids, options, is_shown=not options.quiet)
+    if all_accepted:
+        return code
     return USAGE if all_wrong else FAILURE
 
 

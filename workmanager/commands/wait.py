@@ -8,12 +8,11 @@ from workmanager.commands.wait_for_jobs import wait_for_jobs
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print each job when it has ended. Return 1 if one did not finish."""
+    """Print each job when it has ended. Return 1 if one did not finish, 3 if there is none."""
     options = make_parser().parse_args(arguments)
     ids = read_ids(options.id)
     with open_client(options) as client:
-        finished = wait_for_jobs(client, ids, options, timeout_seconds=options.timeout)
-    return 0 if finished else 1
+        return wait_for_jobs(client, ids, options, timeout_seconds=options.timeout)
 
 
 def make_parser() -> CommandParser:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from workmanager.client import FINAL_STATUSES, Client
+from workmanager.commands.exit_codes import FAILURE, NOT_FOUND
 from workmanager.commands.job import print_job
 from workmanager.commands.output import one_line, print_error, print_one
 from workmanager.commands.progress_line import ProgressLine
@@ -27,11 +28,11 @@ def wait_for_jobs(
     *,
     timeout_seconds: float | None = None,
     is_shown: bool = True,
-) -> bool:
+) -> int:
     """Print each job when it has ended: of several, a line with its value each, otherwise all there is to see.
 
     Returns:
-        Whether all of them finished, within the time if one is given.
+        The exit code: 0 if all of them finished, within the time if one is given; that of the first one otherwise.
     """
     ids = list(dict.fromkeys(ids))
     with ProgressLine(len(ids), "jobs ended") as progress:
@@ -46,11 +47,11 @@ def _wait(
     timeout_seconds: float | None,
     *,
     is_shown: bool,
-) -> bool:
+) -> int:
     waiting = list(ids)
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     seconds: float = FIRST_HINT_SECONDS
-    all_finished = True
+    code = 0
     hints: set[str] = set()
     while waiting:
         remaining_seconds = seconds if deadline is None else max(0.0, deadline - time.monotonic())
@@ -63,12 +64,12 @@ def _wait(
             if is_shown or statuses[job_id] is None:
                 _show(client, job_id, options, is_one=len(ids) == 1)
             progress.update(done)
-        all_finished = all_finished and all(statuses[job_id] == "finished" for job_id in ended)
+        code = code or next(filter(None, (_code(statuses[each]) for each in waiting if each in ended)), 0)
         waiting = [job_id for job_id in waiting if job_id not in ended] if ended else waiting
         if waiting and deadline is not None and time.monotonic() >= deadline:
             progress.clear()
             print_error(f"workmanager: {len(waiting)} of {len(ids)} jobs have not ended within {timeout_seconds:g} s")
-            return False
+            return code or FAILURE
         if not ended:
             seconds = MAX_WAIT_SECONDS
             for hint in _hints(client, waiting[0]):
@@ -76,7 +77,14 @@ def _wait(
                     hints.add(hint)
                     progress.clear()
                     print_error(f"waiting: {hint}")
-    return all_finished
+    return code
+
+
+def _code(status: str | None) -> int:
+    """Return the exit code of a job that has ended, or does not exist (None)."""
+    if status is None:
+        return NOT_FOUND
+    return 0 if status == "finished" else FAILURE
 
 
 def _show(client: Client, job_id: str, options: argparse.Namespace, *, is_one: bool) -> None:

@@ -325,7 +325,7 @@ def test_jobs_are_waited_for_by_their_ids(run: Run) -> None:
     answers = [_waited(a="finished", b=None), Answer({"id": "a", "status": "finished"}), gone]
     with ScriptedManager(*answers) as manager:
         code, output, errors = run("wait", "a", "b", "a", "--json", "--url", manager.url)
-    assert (code, json.loads(output)["id"]) == (1, "a")
+    assert (code, json.loads(output)["id"]) == (3, "a")
     assert errors == "workmanager: there is no job with the id 'b' (HTTP 404)\n"
     assert json.loads(manager.requests[0].body)["ids"] == ["a", "b"]
 
