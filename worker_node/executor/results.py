@@ -5,6 +5,7 @@ import pickle
 from binascii import b2a_base64
 from typing import Any
 
+from jobqueue.json_text import MAX_DEPTH, is_shallow
 from jobqueue.model import MAX_RESULT_BYTES
 from worker_node.executor.failures import text_of
 
@@ -27,7 +28,8 @@ def encode_result(value: Any, *, pickled: bool, from_http: bool) -> bytes:
     placeholder.
 
     Raises:
-        ResultError: the result of an HTTP job is not JSON, or a result is larger than 1 MiB.
+        ResultError: the result of an HTTP job is not JSON, or is nested so deep that nobody could read it; or a
+            result is larger than 1 MiB.
     """
     if value is None and not pickled:
         return _NULL  # Many functions return nothing.
@@ -37,6 +39,8 @@ def encode_result(value: Any, *, pickled: bool, from_http: bool) -> bytes:
         if from_http:
             raise ResultError(f"the result cannot be written as JSON: {text_of(error)}") from error
         serialised = _serialise(PLACEHOLDER, pickled=pickled, strict=False)
+    if from_http and not pickled and not is_shallow(serialised):
+        raise ResultError(f"the result is nested more than {MAX_DEPTH} levels deep")
     if len(serialised) > MAX_RESULT_BYTES:
         raise ResultError(f"the result has {len(serialised)} bytes, the maximum is {MAX_RESULT_BYTES}")
     return b2a_base64(serialised, newline=False)

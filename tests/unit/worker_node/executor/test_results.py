@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rq.serializers import JSONSerializer
 
+from jobqueue.json_text import MAX_DEPTH
 from jobqueue.model import MAX_RESULT_BYTES
 from worker_node.executor.results import PLACEHOLDER, ResultError, encode_result
 
@@ -28,6 +29,16 @@ def test_an_http_jobs_result_must_be_json(value: Any) -> None:
 def test_an_unserialisable_result_of_a_plain_rq_job_becomes_rqs_placeholder(pickled: bool) -> None:
     serialised = base64.b64decode(encode_result(lambda: None, pickled=pickled, from_http=False))
     assert (pickle.loads(serialised) if pickled else json.loads(serialised)) == PLACEHOLDER
+
+
+def test_an_http_jobs_result_must_not_be_nested_deeper_than_it_can_be_shown() -> None:
+    value: list[Any] = []
+    for _ in range(MAX_DEPTH - 1):
+        value = [value]
+    encode_result(value, pickled=False, from_http=True)
+    with pytest.raises(ResultError, match="nested more than 400 levels deep"):
+        encode_result([value], pickled=False, from_http=True)
+    encode_result([value], pickled=False, from_http=False)
 
 
 @pytest.mark.parametrize("pickled", [False, True])
