@@ -2,6 +2,7 @@
 
 from hashlib import blake2b
 
+from jobqueue.stored_values import sent_name
 from processes.tracing.context import TraceContext
 
 
@@ -13,7 +14,7 @@ def run_context(job_id: str, token: str, submission: TraceContext | None, *, joi
         submission: the span of the submission; None if there is none.
         joins: whether the run is part of the submission's trace, as far as there is one.
     """
-    digest = blake2b(f"{job_id}:{token}".encode(), digest_size=24).hexdigest()
+    digest = blake2b(sent_name(f"{job_id}:{token}"), digest_size=24).hexdigest()
     if joins and submission is not None:
         return TraceContext(submission.trace_id, digest[32:], submission.sampled, submission.state)
     return TraceContext(digest[:32], digest[32:], sampled=True)

@@ -97,7 +97,7 @@ class KeyRecord:
                 secrets=tuple(Secret(str(each["sha256"]), _time(each["until"])) for each in value["secrets"]),
                 limits=KeyLimits.from_stored(value.get("limits", {})),
             )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"the record of API key {key_id!r} cannot be read") from error
 
     def is_expired(self, now: float) -> bool:

@@ -100,10 +100,10 @@ class Tracing:
         """
         with self._ids.choose(ids):
             return self._tracer.start_span(
-                name,
+                _encodable(name),
                 _inside(parent),
                 kind,
-                dict(attributes),
+                {key: _encodable(value) if isinstance(value, str) else value for key, value in attributes.items()},
                 [Link(_span_context(each)) for each in links],
                 start_ns,
             )
@@ -139,7 +139,13 @@ def fail(span: Span, kind: str, description: str = "") -> None:
         kind: a word of few: the attribute `error.type`.
     """
     span.set_attribute("error.type", kind)
-    span.set_status(Status(StatusCode.ERROR, description or None))
+    span.set_status(Status(StatusCode.ERROR, _encodable(description) or None))
+
+
+def _encodable(text: str) -> str:
+    # Names of queues may be no UTF-8 (`jobqueue.stored_values.name_of`). One such span would cost all that are sent
+    # together with it.
+    return text.encode("utf-8", "replace").decode()
 
 
 def _inside(parent: TraceContext | None) -> Context:

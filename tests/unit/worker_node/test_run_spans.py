@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -111,3 +112,10 @@ def test_the_wait_ends_with_the_beginning() -> None:
     waited = span.attributes["workmanager.wait_seconds"]
     assert isinstance(waited, float)
     assert 59 <= waited <= 70
+
+
+def test_a_job_of_a_queue_whose_name_is_not_utf_8_costs_no_other_its_span() -> None:
+    failed = Failed(_job(queue="q\udcff", id="a\udcff"), "noop", 0.1, FailureReason.REJECTED, "ValueError: \ud800")
+    (span,) = Spans(joins=False).end(failed)
+    encode_spans([span])
+    assert (span.name, span.status.description) == ("process q?", "ValueError: ?")

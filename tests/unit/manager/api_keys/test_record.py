@@ -81,6 +81,7 @@ GOOD = json.loads(new_key(["admin"], [], "env-1", None, NOW)[0].to_json())
         {"secrets": 5},
         {"created_at": "now"},
         {"expires_at": []},
+        {"expires_at": 10**400},
     ],
 )
 def test_a_record_that_something_else_has_written_is_refused(change: dict[str, object]) -> None:
