@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, Unpack
 
-from workmanager.client import FINAL_STATUSES, Client, ClientError, Conflict, JobFailed, Unavailable, UsageError
+from workmanager.client import FINAL_STATUSES, Client, ClientError, Conflict, JobFailed, Unavailable
+from workmanager.functions import function_name
 from workmanager.http.submission import JobOptions
 
 MAX_WATCHED = 1_000
@@ -113,7 +114,7 @@ class JobExecutor(Executor):
             job |= {"data": kwargs["data"], "kwargs": {name: kwargs[name] for name in kwargs if name != "data"}}
         if self._is_shut_down:
             raise RuntimeError("the executor was shut down")
-        future = JobFuture(self._client, self._client.submit(_name(fn), **job))
+        future = JobFuture(self._client, self._client.submit(fn if isinstance(fn, str) else function_name(fn), **job))
         with self._changed:
             self._pending[future.job_id] = future
             self._submitted_at = time.monotonic()
@@ -175,13 +176,3 @@ class JobExecutor(Executor):
         with self._changed:
             self._pending.pop(future.job_id, None)
         future._end(error, result)
-
-
-def _name(fn: str | Callable[..., Any]) -> str:
-    """Return the name under which workers know a function."""
-    if isinstance(fn, str):
-        return fn
-    module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "")
-    if not module or module == "__main__" or not name.isidentifier():
-        raise UsageError(f"workers cannot import {fn!r}: give a function of the top level of a registered module")
-    return f"{module}.{name}"

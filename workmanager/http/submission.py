@@ -52,13 +52,10 @@ class LimitOptions(TypedDict, total=False):
     burst: int
 
 
-class JobOptions(TypedDict, total=False):
-    """The fields of a job besides its function. The manager has defaults for all of them; None is as good as none."""
+class CallOptions(TypedDict, total=False):
+    """The fields of a job besides its function and the arguments. The manager has defaults; None is as good as none."""
 
     id: str | None  # 1 to 64 letters, digits, '_', '-'
-    args: Sequence[Any] | None
-    kwargs: Mapping[str, Any] | None
-    data: bytes | str | None  # the keyword argument `data` of a function marked binary: bytes, or their base64 text
     queue: str | None
     order: Literal["fifo", "lifo"] | None
     timeout: int | None  # seconds
@@ -76,6 +73,14 @@ class JobOptions(TypedDict, total=False):
     fair_key: str | None  # jobs with different ones take turns
     labels: Mapping[str, str] | None  # at most 8, to find the job by
     meta: Mapping[str, Any] | None
+
+
+class JobOptions(CallOptions, total=False):
+    """The fields of a job besides its function."""
+
+    args: Sequence[Any] | None
+    kwargs: Mapping[str, Any] | None
+    data: bytes | str | None  # the keyword argument `data` of a function marked binary: bytes, or their base64 text
 
 
 class Submission(JobOptions, total=False):
