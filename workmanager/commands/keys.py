@@ -9,7 +9,7 @@ from typing import Any
 
 from workmanager.commands.arguments import CommandParser, add_client_options, open_client, or_list
 from workmanager.commands.confirm import add_confirmation, confirm
-from workmanager.commands.output import print_fields, print_one, print_rows
+from workmanager.commands.output import print_fields, print_line, print_one, print_rows
 from workmanager.errors import UsageError
 
 SCOPES = ("jobs:write", "jobs:read", "results:pull", "admin")
@@ -32,9 +32,9 @@ def main(arguments: Sequence[str]) -> int:
         match options.action:
             case "create":
                 key = client.create_key(options.scope, options.queue or (), options.expires, _limits(options))
-                print_one(options, key, _show_new)
+                _print_new(options, key)
             case "roll":
-                print_one(options, client.roll_key(options.id, options.overlap), _show_new)
+                _print_new(options, client.roll_key(options.id, options.overlap))
             case "limit":
                 limits = _limits(options)
                 if not limits:
@@ -80,6 +80,8 @@ def make_parser() -> CommandParser:
     revoke = actions.add_parser("revoke", help="revoke a key: within 5 seconds no manager accepts it")
     revoke.add_argument("id", metavar="ID")
     add_confirmation(revoke)
+    for action in (create, roll):
+        action.add_argument("-q", "--quiet", action="store_true", help="print nothing but the key, for scripts")
     for action in (create, listing, roll, limit, revoke):
         add_client_options(action, lists=action is listing)
     return parser
@@ -106,6 +108,13 @@ def _limit(text: str) -> float | None:
 
 def _limits(options: argparse.Namespace) -> dict[str, float | None]:
     return {name: getattr(options, name) for name in LIMITS if hasattr(options, name)}
+
+
+def _print_new(options: argparse.Namespace, key: Mapping[str, Any]) -> None:
+    if options.quiet:
+        print_line(key["key"])
+    else:
+        print_one(options, key, _show_new)
 
 
 def _show_new(key: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,27 @@ NO_VERB: Mapping[tuple[str, str], str] = {
     ("GET", "/readyz"): "`doctor` asks it among others",
 }
 """Routes that no command is for, with the reason."""
+MAX_MODULES = 290
+"""That a command has imported when it ends, of which httpx and what it needs are two thirds."""
+COUNT_MODULES = """
+import json, os, sys
+
+from workmanager.__main__ import main
+
+SLOW = {"asyncio", "click", "pydantic", "pygments", "redis", "rich", "yaml"}
+output = os.dup(1)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+for number, command in enumerate(json.loads(sys.argv[1])):
+    # The first one imports in this process what all need; each other one is counted in a fork.
+    if number and (child := os.fork()):
+        os.waitpid(child, 0)
+        continue
+    sys.argv = ["workmanager", *command]
+    code = main()
+    os.write(output, (json.dumps([code, len(sys.modules), sorted(SLOW & {*sys.modules})]) + "\\n").encode())
+    if number:
+        os._exit(0)
+"""
 ANSWERS: Mapping[tuple[str, str], Any] = {
     ("GET", "/metrics"): "up 1\n",
     ("GET", "/jobs/{job_id}/events"): 'event: end\ndata: {"id": "x", "status": "finished"}\n\n',
@@ -96,6 +119,20 @@ LISTS = ("/jobs", "/queues", "/workers", "/limits", "/callbacks", "/schedules", 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
 def test_a_route_has_a_verb(route: tuple[str, str]) -> None:
     assert route in VERBS or route in NO_VERB, f"{route}: add a command, or say in NO_VERB why there is none"
+
+
+def test_a_verb_imports_little_before_its_request(tmp_path: Path) -> None:
+    """Most of what a command costs is what it imports: by this count, it starts within 80 ms."""
+    verbs = [("GET", "/status"), *VERBS]
+    with ScriptedManager(routes=_answer) as manager:
+        commands = [[*_arguments(route, _input(tmp_path, route)), "--url", manager.url] for route in verbs]
+        program = [sys.executable, "-c", COUNT_MODULES, json.dumps(commands)]
+        counted = subprocess.run(program, stdout=subprocess.PIPE, text=True, timeout=120, check=True).stdout
+    lines = [json.loads(line) for line in counted.splitlines()]
+    assert len(lines) == len(verbs)
+    for route, (code, modules, slow) in zip(verbs, lines, strict=True):
+        assert (code, slow) == (0, []), route
+        assert modules <= MAX_MODULES, route
 
 
 def test_no_verb_is_for_a_route_that_is_gone() -> None:
@@ -125,17 +162,33 @@ def test_a_list_can_be_cut_down_to_fields_or_names(
     assert json.loads(line) == {name: row[name], f"{name}.inner": None}
 
 
+@pytest.mark.parametrize("route", [("POST", "/keys"), ("POST", "/keys/{key_id}/roll")], ids=" ".join)
+def test_a_script_is_given_a_new_key_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, route: tuple[str, str]
+) -> None:
+    (line,) = _run(run, monkeypatch, tmp_path, route, "--json")
+    assert _run(run, monkeypatch, tmp_path, route, "-q") == [json.loads(line)["key"]]
+
+
 def _run(run: Run, monkeypatch: pytest.MonkeyPatch, path: Path, route: tuple[str, str], *options: str) -> list[str]:
     """Run the verb of a route against a manager that answers by the OpenAPI document; return the lines it prints."""
-    file = path / "input"
-    file.write_text('{"jobs": {}}' if route == ("POST", "/workflows") else '{"function": "noop"}')
+    file = _input(path, route)
     with ScriptedManager(routes=_answer) as manager:
-        arguments = [str(file) if each == INPUT else each for each in VERBS[route].split()]
-        code, output, errors = run(*arguments, *options, "--url", manager.url)
+        code, output, errors = run(*_arguments(route, file), *options, "--url", manager.url)
     assert route in {_route(request.method, request.path) for request in manager.requests}
     told = [line for line in errors.splitlines() if not line.startswith("listening: ")]
     assert (code, told) == (0, [])
     return output.splitlines()
+
+
+def _input(directory: Path, route: tuple[str, str]) -> Path:
+    file = directory / ("workflow" if route == ("POST", "/workflows") else "jobs")
+    file.write_text('{"jobs": {}}' if file.name == "workflow" else '{"function": "noop"}')
+    return file
+
+
+def _arguments(route: tuple[str, str], file: Path) -> list[str]:
+    return [str(file) if each == INPUT else each for each in VERBS[route].split()]
 
 
 def _route(method: str, path: str) -> tuple[str, str]:
