@@ -1,10 +1,11 @@
 """Compose a manager's ASGI application: routes, error responses, OpenAPI document, gateway."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
@@ -93,10 +94,13 @@ def build_app(
         tracing: makes the spans of submissions; None if nothing is traced.
     """
     api, fast_routes, routes = _build_api(settings, functions, queue, metrics, reporter, reconciler, key_table)
-    document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
-    if settings.root_path:
-        document["servers"] = [{"url": settings.root_path}]
-    api.include_router(DocumentationRoutes(document, functions).router())
+    methods = documented_methods(api)
+
+    def build_document() -> dict[str, Any]:
+        document = openapi.build_document(api, functions, keys=bool(settings.api_keys))
+        return document | ({"servers": [{"url": settings.root_path}]} if settings.root_path else {})
+
+    api.include_router(DocumentationRoutes(build_document, functions).router())
     hosts = HostCheck(settings.allowed_hosts, has_keys=bool(settings.api_keys))
     auth = ApiKeyAuth(settings.api_keys, key_table, jwt, None if code_flow is None else code_flow.issuer)
     pages = Pages(settings.root_path, asks_for_keys=auth.asks_for_keys)
@@ -110,7 +114,7 @@ def build_app(
         code_flow=code_flow,
     )
     api.include_router(dashboard.router())
-    _add_errors(api, document["paths"], pages)
+    _add_errors(api, methods, pages)
     proxies = TrustedProxies(settings.trusted_proxies)
     traces = None if tracing is None else RequestTraces(tracing)
     return Gateway(fast_routes, api, hosts, auth, metrics, access_log, proxies, pages, traces), dashboard
@@ -194,8 +198,18 @@ def _build_api(
     return api, fast_routes, routes
 
 
-def _add_errors(app: FastAPI, paths: Mapping[str, Mapping[str, Any]], pages: Pages) -> None:
-    methods = [(compile_path(path)[0], sorted(map(str.upper, operations))) for path, operations in paths.items()]
+def documented_methods(app: FastAPI) -> dict[str, set[str]]:
+    """Return the methods of each path of the OpenAPI document, in the order in which a request is matched."""
+    methods: dict[str, set[str]] = {}
+    for route in iter_route_contexts(app.routes):
+        path, names = route.path_format, route.methods
+        if isinstance(route.original_route, APIRoute) and route.include_in_schema and path and names:
+            methods.setdefault(path, set()).update(names)
+    return methods
+
+
+def _add_errors(app: FastAPI, documented: Mapping[str, Set[str]], pages: Pages) -> None:
+    methods = [(compile_path(path)[0], sorted(names)) for path, names in documented.items()]
     methods += [(compile_path(path)[0], ["GET"]) for path in documentation.PATHS]
     methods += [(compile_path(path)[0], [method]) for method, path in DASHBOARD_RULES]
 

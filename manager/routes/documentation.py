@@ -4,6 +4,7 @@ The page asks for the API key itself, since a browser opens a page without one. 
 fastapi-offline.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
@@ -30,12 +31,14 @@ class DocumentationRoutes:
     """Handlers.
 
     Args:
-        document: the OpenAPI document.
+        build_document: returns the OpenAPI document. That takes 0.3 s, and most managers are never asked for it.
         functions: the functions that jobs can call, which may change.
     """
 
-    def __init__(self, document: dict[str, Any], functions: FunctionRegistry) -> None:
-        self._document = document
+    def __init__(self, build_document: Callable[[], dict[str, Any]], functions: FunctionRegistry) -> None:
+        self._build_document = build_document
+        self._document: dict[str, Any] | None = None
+        self._building = asyncio.Lock()
         self._functions = functions
 
     def router(self) -> APIRouter:
@@ -48,6 +51,10 @@ class DocumentationRoutes:
 
     async def show_document(self) -> Response:
         """Return the OpenAPI document with the present functions."""
+        async with self._building:
+            if self._document is None:
+                # In a thread: other requests are answered meanwhile.
+                self._document = await asyncio.to_thread(self._build_document)
         submission = self._document["components"]["schemas"]["Submission"]
         submission["properties"]["function"]["enum"] = list(self._functions.names)
         return json_response(self._document)

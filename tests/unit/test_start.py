@@ -13,6 +13,8 @@ import pytest
         ("worker_node.__main__", "rq"),
         # A command that is wrong, or is asked for help, sends nothing.
         ("workmanager.client", "httpx"),
+        # `up` asks its managers in a lighter way.
+        ("workmanager.commands.up", "httpx"),
         ("worker_node.executor.__main__", "redis"),
         # These run code of their own in each fork for an isolated job.
         *(("worker_node.executor.__main__", library) for library in ("threading", "logging", "random")),

@@ -1,7 +1,6 @@
 """`workmanager up`: run the whole system on this machine, in the foreground."""
 
 import argparse
-import logging
 import os
 import signal
 import subprocess
@@ -94,7 +93,6 @@ def _check_settings(config: LocalSystemConfig) -> None:
 def _configure_logging(environ: Mapping[str, str]) -> None:
     """Log in the format of the managers, whose lines appear between these."""
     configure_logging_from(environ)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every request to /readyz
 
 
 class _StopSignals:
