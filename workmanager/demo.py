@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -23,12 +24,14 @@ from workmanager.errors import ClientError, UsageError, WorkManagerError
 from workmanager.local.demo_system import running_system
 
 UPLOAD_THREADS = 8
-PULL_RESULTS = 20
+PULL_RESULTS = 100
 STALLED_SECONDS = 120.0
 """Time without a single result after which the demo fails."""
 SCALE_IN_TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.3
-DEFAULT_ITERATIONS = 20_000
+PROGRESS_SECONDS = 1.0
+SHOWN_DIGITS = 16
+DEFAULT_ITERATIONS = 5_000
 DEFAULT_MAX_WORKERS = 3
 WHAT_NEXT = """
 Try next:
@@ -56,11 +59,11 @@ def _run(arguments: Sequence[str]) -> int:
     with running_system(options.max_workers) as urls, Client(urls) as client:
         print(f"managers are ready: {' '.join(urls)}", flush=True)
         print(f"the dashboard, as long as the demo runs: {urls[0]}/", flush=True)
-        digests = _submit(client, files, options.iterations)
-        right = _collect(client, digests, options.iterations)
+        uploads = _submit(client, files, options.iterations)
+        right = _collect(client, uploads, options.iterations)
         _wait_for_scale_in(client)
-    print(f"{right} of {len(digests)} jobs completed", flush=True)
-    if right < len(digests):
+    print(f"{right} of {len(uploads)} jobs completed", flush=True)
+    if right < len(uploads):
         return 1
     print(WHAT_NEXT, end="", file=sys.stderr)  # Like every hint: what was asked for alone goes to standard output.
     return 0
@@ -112,45 +115,55 @@ def _is_generated(path: Path) -> bool:
     return any(part.startswith(".") or part == "__pycache__" for part in path.parts)
 
 
-def _submit(client: Client, files: Sequence[Path], iterations: int) -> Mapping[str, bytes]:
-    """Submit every file. Return the first SHA-512 of each by Work ID, from which the value is computed later."""
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """A submitted file, and its first SHA-512, from which the value is computed later."""
 
-    def submit(path: Path) -> tuple[str, bytes]:
+    path: Path
+    digest: bytes
+
+
+def _submit(client: Client, files: Sequence[Path], iterations: int) -> Mapping[str, _Upload]:
+    """Submit every file. Return them by Work ID."""
+
+    def submit(path: Path) -> tuple[str, _Upload]:
         data = path.read_bytes()
         try:
-            return client.enqueue(data, iterations=iterations), hashlib.sha512(data).digest()
+            return client.enqueue(data, iterations=iterations), _Upload(path, hashlib.sha512(data).digest())
         except ClientError as error:
             raise WorkManagerError(f"cannot submit {path}: {error}") from error
 
     with ThreadPoolExecutor(UPLOAD_THREADS) as threads:
-        digests = dict(threads.map(submit, files))
-    print(f"{len(digests)} files are submitted, for {iterations:,} iterations of SHA-512 each", flush=True)
-    return digests
+        uploads = dict(threads.map(submit, files))
+    print(f"{len(uploads)} files are submitted, for {iterations:,} iterations of SHA-512 each", flush=True)
+    return uploads
 
 
-def _collect(client: Client, digests: Mapping[str, bytes], iterations: int) -> int:
+def _collect(client: Client, uploads: Mapping[str, _Upload], iterations: int) -> int:
     """Pull and check every result. Return how many were right."""
     progress = _Progress()
     completed = right = 0
     stalled_at = time.monotonic() + STALLED_SECONDS
-    while completed < len(digests):
+    while completed < len(uploads):
         results = client.pull(PULL_RESULTS, order="oldest")
+        if results and not completed:
+            first = results[0]
+            progress.show(f"the first value: {uploads[first.id].path.name} {str(first.value)[:SHOWN_DIGITS]}…")
         completed += len(results)
-        right += sum(_is_right(result, digests, iterations) for result in results)
-        progress.show(f"{completed} of {len(digests)} completed, {_workers(client)} workers")
+        right += sum(_is_right(result, uploads[result.id].digest, iterations) for result in results)
+        progress.show_at_times(f"{completed} of {len(uploads)} completed, {_workers(client)} workers")
         if results:
             stalled_at = time.monotonic() + STALLED_SECONDS
             continue
         for job in client.jobs(status="failed"):
             raise WorkManagerError(f"job {job['id']} failed: {job['error']}")
         if time.monotonic() > stalled_at:
-            raise WorkManagerError(f"no result for {STALLED_SECONDS:.0f} s; {len(digests) - completed} are missing")
+            raise WorkManagerError(f"no result for {STALLED_SECONDS:.0f} s; {len(uploads) - completed} are missing")
         time.sleep(POLL_SECONDS)
     return right
 
 
-def _is_right(result: Completed, digests: Mapping[str, bytes], iterations: int) -> bool:
-    digest = digests[result.id]
+def _is_right(result: Completed, digest: bytes, iterations: int) -> bool:
     for _ in range(iterations - 1):
         digest = hashlib.sha512(digest).digest()
     right: bool = digest.hex() == result.value
@@ -176,15 +189,22 @@ def _workers(client: Client) -> int:
 
 
 class _Progress:
-    """Prints a line when its text changes, with the seconds since the start."""
+    """Prints lines with the seconds since the start."""
 
     def __init__(self) -> None:
-        self._started_at = time.monotonic()
+        self._started_at = self._shown_at = time.monotonic()
         self._last = ""
 
+    def show_at_times(self, text: str) -> None:
+        """Show one line in a second at most."""
+        if time.monotonic() - self._shown_at >= PROGRESS_SECONDS:
+            self.show(text)
+
     def show(self, text: str) -> None:
+        """Show a line if its text is another one than before."""
         if text != self._last:
-            print(f"{time.monotonic() - self._started_at:6.1f} s  {text}", flush=True)
+            self._shown_at = time.monotonic()
+            print(f"{self._shown_at - self._started_at:6.1f} s  {text}", flush=True)
             self._last = text
 
 

@@ -97,6 +97,7 @@ def _tools(directory: Path, stubs: Mapping[str, str]) -> dict[str, str]:
 
 
 BARE_PYTHON = f"""
+if [ "$2" = pip ]; then exit 1; fi
 if [ "$2" = 'import ensurepip' ] && [ ! -e "$0.has-ensurepip" ]; then exit 1; fi
 exec {sys.executable} "$@"
 """
@@ -114,6 +115,15 @@ def test_a_user_whose_python_lacks_venv_learns_what_to_install(project: Project,
     assert code == 1
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert messages[-1].endswith(f"install its venv package (Debian, Ubuntu: apt-get install python{version}-venv)")
+
+
+def test_a_python_without_pip_brings_its_own(project: Project, tmp_path: Path) -> None:
+    (project.root / "requirements.txt").write_text("")
+    environ = _tools(tmp_path / "bin", {"python3": BARE_PYTHON})
+    (tmp_path / "bin" / "python3.has-ensurepip").touch()
+    code, packages, messages = project.set_up("run", environ)
+    assert code == 0, messages
+    assert "small" in packages
 
 
 def test_as_root_the_missing_venv_package_is_installed(project: Project, tmp_path: Path) -> None:
