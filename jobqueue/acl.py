@@ -43,7 +43,7 @@ MANAGER_SCRIPTS = (
     *("change_workflow", "wait_again", "save_limit", "sweep_limits", "count_limited", "count_queues"),
     *("claim_callbacks", "report_callbacks", "retry_callbacks", "watch_changes"),
     *("acquire_lease", "scaler_record_intents", "scaler_save", "scaler_override"),
-    *("fence_worker", "hold_workers", "release_workers"),
+    *("drain_worker", "fence_worker", "hold_workers", "release_workers"),
 )
 _CALL = re.compile(r"(?:redis\.p?call|raw_p?call|call_own|call_shared)\(([^,)]+)")
 _COMMAND = re.compile(r"'([A-Z]+)'")

@@ -54,6 +54,7 @@ from manager.routes.scaler import ScalerRoutes
 from manager.routes.schedules import ScheduleRoutes
 from manager.routes.status import StatusRoutes
 from manager.routes.submit import SubmitRoute
+from manager.routes.workers import WorkerRoutes
 from manager.routes.workflows import WorkflowRoutes
 from manager.scaler_factory import limits_from_settings
 from manager.schemas import openapi
@@ -172,6 +173,7 @@ def _build_api(
         callbacks=CallbackRoutes(queue, parse_secrets(settings.callback_secrets)),
         limits=LimitRoutes(queue),
         queues=QueueRoutes(queue),
+        workers=WorkerRoutes(queue),
         schedules=ScheduleRoutes(queue, job_factory, functions, settings.hide_arguments),
         scaler=ScalerRoutes(queue, settings),
         keys=KeyRoutes(queue, key_table, asks_for_keys=bool(settings.api_keys)),
@@ -189,6 +191,7 @@ def _build_api(
     api.include_router(routes.queues.router())
     api.include_router(routes.schedules.router())
     api.include_router(OperationRoutes(queue).router())
+    api.include_router(routes.workers.router())
     api.include_router(StatusRoutes(queue, functions).router())
     api.include_router(routes.scaler.router())
     api.include_router(routes.keys.router())

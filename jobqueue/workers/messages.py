@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobqueue import keys
+from jobqueue.audit import Author, author_argument
 from jobqueue.errors import UnexpectedContent
 from jobqueue.model import ALL_QUEUES
+from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.stored_values import name_of
 
@@ -61,6 +63,19 @@ async def send_command(shard: Shard, name: str, command: WorkerCommand) -> None:
     """
     key = keys.commands(shard.prefix, name)
     await shard.execute(("RPUSH", key, command.to_json()), ("EXPIRE", key, COMMAND_TTL_SECONDS))
+
+
+async def drain_worker(shard: Shard, name: str, author: Author) -> None:
+    """Tell a worker to drain. A worker that is not there within `COMMAND_TTL_SECONDS` is not told.
+
+    Args:
+        author: who is noted in the audit stream.
+
+    Raises:
+        ShardUnavailable: as above; a repeat is safe.
+    """
+    message = WorkerCommand("drain").to_json()
+    await shard.run(script("drain_worker"), name, message, COMMAND_TTL_SECONDS, author_argument(author), replicate=True)
 
 
 async def wait_for_message(

@@ -20,6 +20,7 @@ from manager.routes.limits import LimitRoutes
 from manager.routes.queues import QueueRoutes
 from manager.routes.scaler import ScalerRoutes
 from manager.routes.schedules import ScheduleRoutes
+from manager.routes.workers import WorkerRoutes
 from manager.routes.workflows import WorkflowRoutes
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -35,6 +36,7 @@ class Api:
     callbacks: CallbackRoutes
     limits: LimitRoutes
     queues: QueueRoutes
+    workers: WorkerRoutes
     schedules: ScheduleRoutes
     scaler: ScalerRoutes
     keys: KeyRoutes

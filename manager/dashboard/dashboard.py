@@ -32,6 +32,7 @@ _YEAR_SECONDS = 365 * 24 * 3600
 _PAGE_QUERY = page_query()
 _QUEUES_QUERY = page_query(Text("name", "What the names have", r"[^\x00-\x1f\x7f]{0,256}"))
 QUEUES = "/dashboard/queues"
+WORKERS = "/dashboard/workers"
 
 
 class Dashboard:
@@ -110,9 +111,10 @@ class Dashboard:
             SIGN_IN: self._sign_in.sign_in,
             ISSUER_SIGN_IN: self._issuer_sign_in.begin,
             SIGN_OUT: self._sign_in.sign_out,
-            f"{QUEUES}/{{name:path}}/pause": self._queue_button(self._api.queues.pause, "paused"),
-            f"{QUEUES}/{{name:path}}/resume": self._queue_button(self._api.queues.resume, "resumed"),
+            f"{QUEUES}/{{name:path}}/pause": self._button(self._api.queues.pause, QUEUES, "paused"),
+            f"{QUEUES}/{{name:path}}/resume": self._button(self._api.queues.resume, QUEUES, "resumed"),
             f"{QUEUES}/{{name:path}}/requeue-failed": self._requeue_failed,
+            f"{WORKERS}/{{name:path}}/drain": self._button(self._api.workers.drain, WORKERS, "draining"),
             f"{JOBS}/{{job_id}}/cancel": jobs.cancel,
             f"{JOBS}/{{job_id}}/requeue": jobs.requeue,
             f"{JOBS}/{{job_id}}/delete": jobs.delete,
@@ -160,12 +162,12 @@ class Dashboard:
         page = page_address(FAILURES, queue=request.path_params["name"])
         return go_to(page, "requeued-jobs", answer["requeued"])
 
-    def _queue_button(self, change: Handler, done: str) -> Handler:
+    def _button(self, change: Handler, page: str, done: str) -> Handler:
         async def act(request: Request) -> Response:
             await read_form(request)
             await change(request)
             await self._sampler.current(changed=True)
-            return go_to(QUEUES, done)
+            return go_to(page, done)
 
         return act
 

@@ -22,6 +22,7 @@ DONE = {
     "deleted-jobs": "{n:,} jobs are deleted.",
     "scaler-paused": "The scaler is paused: it launches and drains nothing.",
     "scaler-resumed": "The scaler is resumed.",
+    "draining": "The worker is told to drain: it takes no more jobs, ends those that it runs, and exits.",
     "limits-set": "The limits hold for all managers from now on.",
     "schedule-paused": "The schedule is paused. What would have run meanwhile never does.",
     "schedule-resumed": "The schedule is resumed.",

@@ -1,4 +1,4 @@
-"""`/status` and `/workers`: a summary of the whole system, and its workers."""
+"""`/status`: a summary of the whole system."""
 
 import asyncio
 
@@ -13,9 +13,9 @@ from manager.http.json_response import json_response
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
 from manager.queue.problems import problems_of_modules, problems_of_moves, problems_of_queues
-from manager.schemas.documents import queue_documents, unfinished, workers_document
+from manager.schemas.documents import queue_documents, unfinished
 from manager.schemas.openapi import problem_responses
-from manager.schemas.responses import StatusResponse, WorkerList
+from manager.schemas.responses import StatusResponse
 
 
 class StatusRoutes:
@@ -32,16 +32,10 @@ class StatusRoutes:
     def router(self) -> APIRouter:
         """Return the FastAPI router."""
         router = APIRouter(tags=["queues"])
-        router.add_api_route("/workers", self.workers, response_model=WorkerList, responses=problem_responses(400, 503))
         router.add_api_route(
             "/status", self.status, response_model=StatusResponse, responses=problem_responses(400, 503)
         )
         return router
-
-    async def workers(self, request: Request) -> Response:
-        """List the workers."""
-        NO_PARAMETERS.parse(request.scope["query_string"])
-        return json_response(workers_document(await self._queue.service.overview.workers()))
 
     async def status(self, request: Request) -> Response:
         """Summarize the state of the system."""

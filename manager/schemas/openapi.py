@@ -47,6 +47,7 @@ LIMIT_KEY = _path_parameter("key", "The limit's key", KEY_PATTERN)
 KEY_ID = _path_parameter("key_id", "The API key's public id", "[A-Za-z0-9]+")
 OPERATION_ID = _path_parameter("operation_id", "The operation's id", ID_PATTERN)
 SCHEDULE_NAME = _path_parameter("name", "The schedule", "[A-Za-z0-9_-]{1,40}")
+WORKER_NAME = _path_parameter("name", "The worker", r"[^/\x00-\x1f\x7f]{1,256}")
 QUEUE_NAME = _path_parameter("name", "The queue", r"[^/\x00-\x1f\x7f]{1,256}")
 
 

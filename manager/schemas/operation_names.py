@@ -49,6 +49,7 @@ OPERATION_NAMES = {
     ("POST", "/queues/{name}/resume"): "resumeQueue",
     ("POST", "/queues/{name}/requeue-failed"): "requeueFailedJobs",
     ("GET", "/workers"): "listWorkers",
+    ("POST", "/workers/{name}/drain"): "drainWorker",
     ("GET", "/status"): "getStatus",
     ("GET", "/scaler"): "getScaler",
     ("PUT", "/scaler/limits"): "saveScalerLimits",

@@ -188,6 +188,13 @@ class PausedQueue(_Response):
     paused: bool
 
 
+class DrainedWorker(_Response):
+    """A worker that has been told to drain."""
+
+    name: str
+    draining: bool
+
+
 class QueueList(_Response):
     """All queues."""
 

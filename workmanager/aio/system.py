@@ -10,6 +10,7 @@ from typing import Any
 
 from workmanager.aio.transport import AsyncTransport
 from workmanager.errors import ClientError
+from workmanager.http.paths import segment
 from workmanager.http.system import PROBES, Health
 
 
@@ -55,6 +56,10 @@ class AsyncSystem:
     async def workers(self) -> list[Mapping[str, Any]]:
         """Return each worker: what it serves and runs, and when it was heard of last."""
         return [*(await self._transport.request_json("GET", "/workers", idempotent=True))["workers"]]
+
+    async def drain_worker(self, name: str) -> Mapping[str, Any]:
+        """Let a worker take no more jobs, end those that it runs, and exit."""
+        return dict(await self._transport.request_json("POST", f"/workers/{segment(name)}/drain", idempotent=True))
 
     async def audit(self, page_size: int = 100) -> AsyncIterator[Mapping[str, Any]]:
         """Yield changes of keys, queues, schedules, limits and the scaler, the latest first."""

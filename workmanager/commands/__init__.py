@@ -11,7 +11,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ack": ("workmanager.commands.ack", "acknowledge results that were pulled with a lease"),
     "status": ("workmanager.commands.status", "count jobs and workers"),
     "queues": ("workmanager.commands.queues", "list the queues, pause or resume one"),
-    "workers": ("workmanager.commands.workers", "list the workers"),
+    "workers": ("workmanager.commands.workers", "list the workers, let one drain"),
     "jobs": ("workmanager.commands.jobs", "list jobs"),
     "job": ("workmanager.commands.job", "show one job"),
     "explain": ("workmanager.commands.explain", "say why a job does not run"),

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from workmanager.errors import ClientError
+from workmanager.http.paths import segment
 from workmanager.http.transport import Transport
 
 
@@ -76,6 +77,10 @@ class System:
     def workers(self) -> list[Mapping[str, Any]]:
         """Return each worker: what it serves and runs, and when it was heard of last."""
         return [*self._transport.request_json("GET", "/workers", idempotent=True)["workers"]]
+
+    def drain_worker(self, name: str) -> Mapping[str, Any]:
+        """Let a worker take no more jobs, end those that it runs, and exit."""
+        return dict(self._transport.request_json("POST", f"/workers/{segment(name)}/drain", idempotent=True))
 
     def audit(self, page_size: int = 100) -> Iterator[Mapping[str, Any]]:
         """Yield changes of keys, queues, schedules, limits and the scaler, the latest first."""

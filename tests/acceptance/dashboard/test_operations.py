@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,8 @@ from tests.acceptance.dashboard.test_pages import HOSTILE, submit
 from tests.acceptance.manager.conftest import HEADER, Worker
 from tests.acceptance.manager.keyed_managers import OPERATOR, as_, create
 from tests.acceptance.manager.manager_program import ManagerProgram
+from tests.acceptance.worker_node.conftest import Worker as WorkerProgram
+from tests.waiting import DEADLINE_SECONDS, until
 from workmanager.local.valkey import ValkeyServer
 
 
@@ -90,10 +93,38 @@ def test_workers_are_listed_those_first_that_need_a_look(
     page = visitor.open("/dashboard/workers")
     assert [row[0] for row in page.rows[1:]] == ["b-ill", "a-well"]
     assert page.row("a-well")[1:6] == ["busy", "3", "4", "10", "2"]
-    assert f"module shop is missing {HOSTILE}" in page.row("b-ill")[-1]
+    assert f"module shop is missing {HOSTILE}" in page.row("b-ill")[-2]
     overview = visitor.open("/")
     assert "6 of 8 slots busy" in overview.text
     assert "jobs of a module fail on worker b-ill" in overview.text
+
+
+def test_a_worker_is_drained(
+    api: httpx.Client, visitor: Visitor, server: ValkeyServer, tmp_path: Path, manager: ManagerProgram
+) -> None:
+    worker = WorkerProgram(server.url, tmp_path / "worker.log", "--name", "rack/7")
+    try:
+        worker.wait_until_started()
+        job = api.post("/jobs", json={"function": "sleep", "kwargs": {"seconds": 1}}).raise_for_status().json()["id"]
+        until(lambda: api.get(f"/jobs/{job}").json()["status"] == "started", wanted="the job's start")
+        later = api.post("/jobs", json={"function": "noop"}).raise_for_status().json()["id"]
+        drained = visitor.press(visitor.open("/dashboard/workers"), "Drain rack/7")
+        assert "The worker is told to drain" in drained.text
+        assert worker.process.wait(DEADLINE_SECONDS) == 0
+    finally:
+        worker.process.kill()
+    assert api.get(f"/jobs/{job}").json()["status"] == "finished"
+    assert api.get(f"/jobs/{later}").json()["status"] == "queued"
+    assert "event=worker_drained worker=rack/7 by=none" in manager.log
+    (entry,) = api.get("/audit?limit=1").json()["entries"]
+    assert (entry["action"], entry["target"]) == ("worker_drained", "rack/7")
+    gone = api.post("/workers/rack%2F7/drain")
+    assert (gone.status_code, gone.json()["type"]) == (404, "urn:workmanager:problem:no-such-worker")
+    server.command("SADD", "rq:workers", "rq:worker:plain")
+    server.command("HSET", "rq:worker:plain", "state", "idle")
+    assert [form.label for form in visitor.open("/dashboard/workers").forms] == []
+    refused = api.post("/workers/plain/drain")
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:workmanager:problem:plain-rq-worker")
 
 
 def test_the_scaler_is_paused_limited_and_resumed(api: httpx.Client, visitor: Visitor) -> None:

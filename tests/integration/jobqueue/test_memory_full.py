@@ -22,6 +22,7 @@ from jobqueue.sharding.shard import MEMORY_LIMIT_SHARE, Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.fence import fence_worker, hold_workers, release_workers
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
+from jobqueue.workers.messages import WorkerCommand, drain_worker, wait_for_message
 from jobqueue.workers.queue_service import pause_queue, resume_queue
 from jobqueue.workers.registry import (
     exited_cleanly,
@@ -196,8 +197,20 @@ async def test_operators_changes_are_made_and_noted_when_memory_is_full(full: Sh
     await resume_queue(full, "default", author)
     await set_limits(full, {"max_workers": 9}, author)
     await set_paused(full, author, paused=True)
+    for _ in range(2):
+        await drain_worker(full, "w1", author)
+    told = await wait_for_message(full, "w1", (), for_work=False, seconds=0.1)
+    assert told == WorkerCommand("drain")
+    assert await wait_for_message(full, "w1", (), for_work=False, seconds=0.1) is None  # told once
     actions = [entry.action for entry in await read_audit(full, 9)]
-    assert actions == ["scaler_paused", "scaler_limited", "queue_resumed", "queue_paused"]
+    assert actions == [
+        "worker_drained",
+        "worker_drained",
+        "scaler_paused",
+        "scaler_limited",
+        "queue_resumed",
+        "queue_paused",
+    ]
 
 
 async def test_the_scaler_keeps_working_when_memory_is_full(full: Shard) -> None:

@@ -43,7 +43,7 @@ from jobqueue.sharding.find_shard import find_shard
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.manager_heartbeat import seconds_since_manager_heartbeat, send_manager_heartbeat
-from jobqueue.workers.messages import WakeUp, WorkerCommand, pass_wake_up, send_command, wait_for_message
+from jobqueue.workers.messages import WakeUp, WorkerCommand, drain_worker, pass_wake_up, wait_for_message
 from jobqueue.workers.queue_service import pause_queue, read_workers_of_queues, resume_queue
 from jobqueue.workers.registry import list_workers, register, send_worker_heartbeat, unregister
 from scaler.fleets.instances import Intent, LaunchRequest
@@ -161,7 +161,7 @@ async def test_a_worker_may_read_the_manager_heartbeat(shard: Shard, workers_sha
 
 async def test_waiting_and_waking_are_permitted(shard: Shard, workers_shard: Shard) -> None:
     await register(workers_shard, RECORD)
-    await send_command(shard, "w1", WorkerCommand("drain"))
+    await drain_worker(shard, "w1", AUTHOR)
     assert await wait_for_message(workers_shard, "w1", ["default"], for_work=True, seconds=1) == WorkerCommand("drain")
     await pass_wake_up(workers_shard, WakeUp("default"))
     assert await wait_for_message(workers_shard, "w1", ["default"], for_work=True, seconds=1) == WakeUp("default")
@@ -169,7 +169,7 @@ async def test_waiting_and_waking_are_permitted(shard: Shard, workers_shard: Sha
     for seconds in (1, 0.1):
         assert await wait_for_message(workers_shard, "w1", ALL_QUEUES, for_work=True, seconds=seconds) == WakeUp("*")
     await pause_queue(shard, "reports", AUTHOR)
-    assert [entry.action for entry in await read_audit(shard, 9)] == ["queue_paused"]
+    assert [entry.action for entry in await read_audit(shard, 9)] == ["queue_paused", "worker_drained"]
     assert await claim_jobs(workers_shard, 1, *ALL_QUEUES) == []
     await resume_queue(shard, "reports")
     assert len(await claim_jobs(workers_shard, 1, *ALL_QUEUES)) == 1

@@ -96,6 +96,7 @@ def test_jobs_are_listed_up_to_the_limit(run: Run) -> None:
         (["job", "abc"], "GET", "/jobs/abc", b""),
         (["cancel", "abc"], "POST", "/jobs/abc/cancel", b""),
         (["queues", "pause", "high"], "POST", "/queues/high/pause", b""),
+        (["workers", "drain", "rack/7"], "POST", "/workers/rack%2F7/drain", b""),
         (["queues", "resume", "high"], "POST", "/queues/high/resume", b""),
         (["requeue", "abc"], "POST", "/jobs/abc/requeue", b""),
         (["requeue", "--queue", "high", "--failed"], "POST", "/queues/high/requeue-failed", b""),
@@ -136,6 +137,7 @@ def test_a_refused_request_is_one_line_and_an_exit_code(run: Run) -> None:
         (["pull", "--top", "0"], "'0' is not a whole number from 1"),
         (["queues", "pause"], "give the NAME of a queue"),
         (["queues", "list", "high"], "give no NAME to list"),
+        (["workers", "drain"], "give the NAME of a worker"),
         (["requeue"], "give either an ID, or --queue NAME --failed"),
         (["requeue", "--queue", "high"], "give either an ID, or --queue NAME --failed"),
         (

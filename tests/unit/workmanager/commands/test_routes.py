@@ -65,6 +65,7 @@ VERBS: Mapping[tuple[str, str], str] = {
     ("POST", "/schedules/{name}/trigger"): "schedule trigger x",
     ("GET", "/status"): "status",
     ("GET", "/workers"): "workers",
+    ("POST", "/workers/{name}/drain"): "workers drain x",
     ("GET", "/scaler"): "scaler",
     ("POST", "/scaler/pause"): "scaler pause",
     ("POST", "/scaler/resume"): "scaler resume",
