@@ -1,11 +1,23 @@
 """What needs a person, over all parts of the system."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from jobqueue.functions import FunctionRegistry
 from manager.api_keys.caller import Caller
 from manager.cluster.reconciler import ClusterReconciler
 from manager.dashboard.sampler import Sample
+from manager.dashboard.views.findings import (
+    QUEUES,
+    WORKERS,
+    Finding,
+    failing_functions,
+    of_callbacks,
+    of_scaler,
+    of_schedules,
+    stuck_queues,
+)
+from manager.http.permissions import allows
 from manager.queue.connection import QueueConnection
 from manager.queue.problems import (
     problems_of_modules,
@@ -14,7 +26,6 @@ from manager.queue.problems import (
     problems_of_servers,
     problems_of_shards,
 )
-from scaler.view import ScalerView
 
 
 class Attention:
@@ -27,20 +38,31 @@ class Attention:
         self._functions = functions
         self._reconciler = reconciler
 
-    def problems(self, sample: Sample, caller: Caller) -> list[str]:
-        """Return the problems that the caller is told, in sentences."""
+    def problems(self, sample: Sample, caller: Caller) -> list[Finding]:
+        """Return the problems that the caller is told, with pages that they may open."""
+        found = self._find(sample, caller)
+        return [each if allows(caller, "GET", each.page) else replace(each, page="") for each in found]
+
+    def _find(self, sample: Sample, caller: Caller) -> Iterator[Finding]:
         counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
-        problems = []
         if sample.error is not None:
-            problems.append(f"{_age_of(sample)}: {sample.error}")
-        problems += self._of_servers(sample, caller)
+            yield Finding(f"{_age_of(sample)}: {sample.error}")
+        yield from _without_page(self._of_servers(sample, caller))
         if counts.suspended:
-            problems.append("all workers are suspended (rq suspend): they take no job until rq resume")
-        problems += problems_of_queues(counts, sample.unserved)
-        if not caller.is_bound:
-            problems += problems_of_modules(self._functions.why_not_registered(), sample.workers)
-            problems += problems_of_scaler(sample.scaler)
-        return problems
+            yield Finding("all workers are suspended (rq suspend): they take no job until rq resume", WORKERS)
+        yield from (Finding(text, QUEUES) for text in problems_of_queues(counts, sample.unserved))
+        if caller.is_bound:
+            return
+        yield from stuck_queues(counts, sample.unserved, sample.workers)
+        modules = problems_of_modules(self._functions.why_not_registered(), sample.workers)
+        yield from (Finding(text, WORKERS) for text in modules)
+        # Totals without those of a shard that is away cannot be compared with what was before.
+        before = None if sample.unavailable or sample.error is not None else sample.before
+        if before is not None:
+            yield from failing_functions(before, counts)
+        yield from of_schedules(before, counts, sample.signs)
+        yield from of_callbacks(counts)
+        yield from of_scaler(sample.scaler, counts)
 
     def _of_servers(self, sample: Sample, caller: Caller) -> Iterator[str]:
         if sample.error is None:
@@ -49,27 +71,19 @@ class Attention:
             yield from problems_of_moves(shards.moving)
         if caller.is_bound:
             return
+        for reason in sample.signs.full_servers:
+            yield f"{reason}: new jobs are refused until results are pulled or deleted, or it gets more memory"
         watcher = self._queue if self._reconciler is None else self._reconciler
         yield from problems_of_servers(self._queue.refused_servers, watcher.unsound_files)
         if self._reconciler is not None and self._reconciler.state is not None:
             yield from self._reconciler.state.requires_operator
 
 
+def _without_page(texts: Iterable[str]) -> Iterator[Finding]:
+    return (Finding(text) for text in texts)
+
+
 def _age_of(sample: Sample) -> str:
     if sample.read_at is None:
         return "Redis cannot be read, so there are no numbers yet"
     return f"Redis cannot be read: the numbers are from {sample.at - sample.read_at:,.0f} s ago"
-
-
-def problems_of_scaler(view: ScalerView | None) -> Iterator[str]:
-    """Yield why the scaler does not launch what is needed."""
-    if view is None:
-        return
-    state = view.state
-    if state.overrides.paused:
-        yield "the scaler is paused: it launches and drains no workers until somebody resumes it"
-    breaker = state.launch_breaker
-    if breaker.cooling_pools(state.now) or (breaker.not_before or 0.0) > state.now:
-        yield f"launches are held back: {breaker.last_failure}"
-    if view.leadership is None and (state.instances or state.intents):
-        yield "no manager runs the scaler, although it has instances: start a manager with --scaler"

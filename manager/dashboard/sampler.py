@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from jobqueue.errors import JobQueueError
 from jobqueue.inspection.counters import ShardCounts
 from jobqueue.workers.registry import WorkerView
+from manager.dashboard.signs import Signs, read_signs
 from manager.queue.connection import QueueConnection
 from scaler.observe.instance_phases import InstancePhase
 from scaler.view import ScalerView, view_scaler
@@ -23,8 +24,10 @@ MAX_SHARE = 0.02
 MAX_SAMPLE_SECONDS = 10.0
 WATCHED_SECONDS = 300.0
 """Samples are taken for so long after the last look, so that somebody who comes back finds what has happened."""
-SCALER_SECONDS = 5.0
-"""Its state is long, and changes rarely."""
+RARELY_SECONDS = 5.0
+"""The scaler's state is long, and changes rarely."""
+EARLIER_SECONDS = 300.0
+"""What has changed is told for so long."""
 HISTORY_POINTS = 300
 
 log = logging.getLogger(__name__)
@@ -66,6 +69,8 @@ class Sample:
         unavailable: how many shards did not answer.
         unserved: queues that nobody serves, each with what to do.
         scaler: None if it could not be read.
+        signs: of trouble that no count has.
+        before: the counts of up to five minutes ago, since somebody looks; None if there are none yet.
         history: the last points, the oldest first; the last one is this sample's.
         error: why nothing could be read now.
     """
@@ -78,6 +83,8 @@ class Sample:
     workers: Sequence[WorkerView] = ()
     unserved: Mapping[str, str] = field(default_factory=dict)
     scaler: ScalerView | None = None
+    signs: Signs = field(default_factory=Signs)
+    before: ShardCounts | None = None
     history: Sequence[Point] = ()
     error: str | None = None
 
@@ -89,7 +96,9 @@ class Sampler:
         self._queue = queue
         self._sample = Sample(0, time.time(), error="nothing has been read yet")
         self._history: deque[Point] = deque(maxlen=HISTORY_POINTS)
+        self._earlier: deque[tuple[float, ShardCounts]] = deque()
         self._scaler: ScalerView | None = None
+        self._signs = Signs()
         self._scaler_read_at = 0.0
         self._looked_at = 0.0
         self._cost_seconds = 0.0
@@ -115,6 +124,7 @@ class Sampler:
         if not self._is_running:
             # What was read before the pause is too old to be shown.
             self._history.clear()
+            self._earlier.clear()
             number = self._number
             self._task = asyncio.create_task(self._run())
         async with self._taken:
@@ -165,18 +175,35 @@ class Sampler:
         service = self._queue.service
         (counts, unavailable), workers = await asyncio.gather(service.overview.counts(), service.overview.workers())
         unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
-        scaler = await self._read_scaler()
+        scaler = await self._read_rarely()
+        before = self._compare(now, counts) if not unavailable else None
         self._history.append(point_of(now, counts, len(workers), unserved, scaler))
-        return Sample(number, now, now, counts, unavailable, workers, unserved, scaler, tuple(self._history))
+        return Sample(
+            *(number, now, now, counts, unavailable, workers, unserved, scaler, self._signs, before),
+            history=tuple(self._history),
+        )
 
-    async def _read_scaler(self) -> ScalerView | None:
-        if time.monotonic() - self._scaler_read_at >= SCALER_SECONDS:
+    def _compare(self, now: float, counts: ShardCounts) -> ShardCounts | None:
+        """Keep the counts every some seconds; return the earliest that are kept."""
+        enqueued = sum(counts.functions.enqueued.values())
+        if self._earlier and enqueued < sum(self._earlier[-1][1].functions.enqueued.values()):
+            self._earlier.clear()  # The counters were deleted.
+        while self._earlier and self._earlier[0][0] < now - EARLIER_SECONDS:
+            self._earlier.popleft()
+        before = self._earlier[0][1] if self._earlier else None
+        if not self._earlier or now - self._earlier[-1][0] >= RARELY_SECONDS:
+            self._earlier.append((now, counts))
+        return before
+
+    async def _read_rarely(self) -> ScalerView | None:
+        if time.monotonic() - self._scaler_read_at >= RARELY_SECONDS:
             self._scaler_read_at = time.monotonic()
             try:
                 self._scaler = await view_scaler(self._queue.service.shards)
             except (JobQueueError, RedisError, OSError) as error:
                 log.debug("event=dashboard_scaler_not_read error=%s", error)
                 self._scaler = None
+            self._signs = await read_signs(self._queue.service.shards)
         return self._scaler
 
 

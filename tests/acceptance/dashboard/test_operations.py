@@ -44,6 +44,15 @@ def test_failures_are_grouped_by_function_and_error(api: httpx.Client, visitor: 
     assert [row[:2] for row in of_queue.rows[1:]] == [["noop", "2"]]
 
 
+def test_a_function_that_fails_is_told_while_it_does(api: httpx.Client, visitor: Visitor, server: ValkeyServer) -> None:
+    fail(api, server, "ValueError: from before")
+    assert "fails" not in visitor.open("/").text
+    fail(api, server, "ValueError: no such order", jobs=3)
+    page = visitor.open("/")
+    assert "function 'noop' fails: 3 of its last 3 jobs" in page.text
+    assert page.links["See failures"] == "/dashboard/failures"
+
+
 @pytest.mark.parametrize(("button", "said", "left"), [("requeue", "queued again", 4), ("delete", "deleted", 2)])
 def test_a_group_is_changed_and_no_other(
     api: httpx.Client, visitor: Visitor, server: ValkeyServer, button: str, said: str, left: int

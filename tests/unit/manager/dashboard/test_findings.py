@@ -1,0 +1,178 @@
+"""Made faults: the overview tells each in a sentence, with the page that explains it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from jobqueue.functions import FunctionRegistry
+from jobqueue.inspection.counters import CallbackCounts, FunctionCounts, QueueCounts, ShardCounts
+from jobqueue.workers.registry import WorkerView
+from manager.api_keys.caller import NOBODY_IN_PARTICULAR, Caller
+from manager.dashboard.attention import Attention
+from manager.dashboard.live_pages import LivePages
+from manager.dashboard.rendering import Pages
+from manager.dashboard.sampler import Sample
+from manager.dashboard.signs import Signs
+from manager.queue.connection import QueueConnection
+from scaler.fleets.instances import Instance
+from scaler.state.launch_breaker import FAILED_BOOTS_TO_OPEN, LaunchBreaker
+from scaler.state.leader_election import Leadership
+from scaler.state.operator_overrides import Overrides
+from scaler.state.store import ScalerState
+from scaler.view import ScalerView
+
+NOW = 1_800_000_000.0
+WAITING = ShardCounts({"default": QueueCounts(queued=9, oldest_seconds=300.0)})
+LEADER = Leadership(is_leader=False, epoch=1, address="10.0.0.1:5000")
+
+
+class TwoShards:
+    """Stands for the connection to a queue of two shards, none of which is being moved."""
+
+    service = property(lambda self: self)
+    shards = property(lambda self: self)
+    moving = refused_servers = unsound_files = property(lambda _: {})
+
+    def __len__(self) -> int:
+        return 2
+
+
+def overview(made: Sample, caller: Caller = NOBODY_IN_PARTICULAR) -> str:
+    attention = Attention(cast(QueueConnection, TwoShards()), FunctionRegistry.discover(()), None)
+    return LivePages(Pages("", asks_for_keys=True), attention, 0.0).part("overview", made, caller).replace("&#39;", "'")
+
+
+def worker(running: int, slots: int = 4, queues: tuple[str, ...] = ("*",)) -> WorkerView:
+    return WorkerView("w", "h", 1, queues, "busy", slots, running, 0, 0, "", "", None, None, 1.0, native=True)
+
+
+def scaler(
+    reason: str = "",
+    *,
+    decided_at: float = NOW,
+    leadership: Leadership | None = LEADER,
+    breaker: LaunchBreaker | None = None,
+    paused: bool = False,
+    **instances: Instance,
+) -> ScalerView:
+    state = ScalerState(
+        now=NOW, instances=instances, launch_breaker=breaker or LaunchBreaker(), overrides=Overrides(paused=paused)
+    )
+    return ScalerView(state, leadership, {"at": decided_at, "reason": reason}, (), ())
+
+
+def failing(failed: int, finished: int) -> ShardCounts:
+    return ShardCounts(functions=FunctionCounts(failed={"pay": 100 + failed}, finished={"pay": 900 + finished}))
+
+
+FAULTS: Mapping[str, tuple[dict[str, Any], str, str]] = {
+    "dead shard": ({"unavailable": 1}, "1 of 2 shards do not answer: their jobs wait", ""),
+    "stuck queue": (
+        {"counts": WAITING, "workers": [worker(1)]},
+        "queue 'default' is stuck: its next job has waited for 5 min, and 3 slots",
+        "/dashboard/jobs?status=queued&amp;queue=default",
+    ),
+    "paused queue": (
+        {"counts": replace(WAITING, paused={"default": "now"})},
+        "9 jobs wait: queue 'default' is paused",
+        "/dashboard/queues",
+    ),
+    "failing function": (
+        {"counts": failing(12, 3), "before": failing(0, 0)},
+        "function 'pay' fails: 12 of its last 15 jobs",
+        "/dashboard/failures",
+    ),
+    "no capacity": (
+        {"scaler": scaler(breaker=LaunchBreaker({"a": NOW + 60}, last_failure="InsufficientInstanceCapacity in a"))},
+        "launches are held back: InsufficientInstanceCapacity in a",
+        "/dashboard/scaler",
+    ),
+    "breaker": (
+        {"scaler": scaler(breaker=LaunchBreaker(failed_boots=FAILED_BOOTS_TO_OPEN, last_failure="i-1 is silent"))},
+        "launched instances never become workers (5 in a row): i-1 is silent",
+        "/dashboard/scaler",
+    ),
+    "dead receiver": (
+        {"counts": ShardCounts(callbacks=CallbackCounts(waiting=7, oldest_seconds=600.0))},
+        "a receiver takes no callbacks: 7 wait, the first for 10 min",
+        "/dashboard/callbacks?status=failing",
+    ),
+    "callbacks that were given up": (
+        {"counts": ShardCounts(callbacks=CallbackCounts(given_up=3))},
+        "3 callbacks were given up",
+        "/dashboard/callbacks?status=dead",
+    ),
+    "late schedule": (
+        {"signs": Signs(late_schedules={"a/b": 125.0})},
+        "schedule 'a/b' is late by 2 min 5 s",
+        "/dashboard/schedules/a%2Fb",
+    ),
+    "missed schedule": (
+        {"counts": ShardCounts(schedule_runs={"missed": 5}), "before": ShardCounts(schedule_runs={"missed": 3})},
+        "2 runs of schedules were missed in the last minutes",
+        "/dashboard/schedules",
+    ),
+    "reached limit": (
+        {"counts": WAITING, "scaler": scaler("KEEP 3: the maximum of 3 is reached; queued=9")},
+        "jobs have waited for up to 5 min, and the maximum of 3 is reached",
+        "/dashboard/scaler",
+    ),
+    "full memory": (
+        {"signs": Signs(full_servers=["Redis at 10.0.0.1:6379 has used 93% of its memory"])},
+        "Redis at 10.0.0.1:6379 has used 93% of its memory: new jobs are refused until",
+        "",
+    ),
+    "stale leader": (
+        {"scaler": scaler(decided_at=NOW - 90)},
+        "the manager 10.0.0.1:5000 leads the scaler, but has decided nothing for 1 min 30 s",
+        "/dashboard/scaler",
+    ),
+    "no leader": (
+        {"scaler": scaler(leadership=None, one=Instance("one", launched_at=1.0))},
+        "no manager runs the scaler, although it has instances",
+        "/dashboard/scaler",
+    ),
+}
+
+
+def sample(**made: Any) -> Sample:
+    return Sample(1, NOW, NOW, **made)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_is_told_with_the_page_that_explains_it(fault: tuple[dict[str, Any], str, str]) -> None:
+    made, sentence, page = fault
+    text = overview(sample(**made))
+    assert sentence in text
+    told = text[text.index(sentence) :].partition("</li>")[0]
+    assert (f'<a href="{page}">' in told) if page else ("<a" not in told)
+
+
+@pytest.mark.parametrize(
+    "well",
+    [
+        {"counts": WAITING, "workers": [worker(4)]},
+        {"counts": WAITING, "workers": [worker(1, queues=("other",))]},
+        {"counts": ShardCounts({"default": QueueCounts(queued=9, oldest_seconds=30.0)}), "workers": [worker(1)]},
+        {"counts": failing(2, 0), "before": failing(0, 0)},
+        {"counts": failing(12, 30), "before": failing(0, 0)},
+        {"counts": failing(12, 0)},  # Nobody has looked before.
+        {"counts": ShardCounts(callbacks=CallbackCounts(waiting=7, oldest_seconds=6.0))},
+        {"scaler": scaler("KEEP 3: the maximum of 3 is reached; queued=9")},
+        {"scaler": scaler(decided_at=NOW - 5)},
+    ],
+    ids=range(9),
+)
+def test_what_is_usual_is_no_fault(well: dict[str, Any]) -> None:
+    assert "Nothing needs a person" in overview(sample(**well))
+
+
+def test_pages_that_a_caller_may_not_open_are_not_linked_and_other_queues_not_told() -> None:
+    made = sample(counts=replace(WAITING, paused={"default": "now"}), scaler=scaler(paused=True))
+    bound = Caller.of("a", ["jobs:read"], ["default"])
+    tenant = overview(made, bound)
+    assert "queue 'default' is paused" in tenant
+    assert "the scaler" not in tenant
+    assert "paused" not in overview(made, Caller.of("a", ["jobs:read"], ["mine"]))
