@@ -36,7 +36,7 @@ local function revive_child(id, key, queue, now)
   note_change(id, key, 'deferred')
   redis.call('PERSIST', key)
   redis.call('PERSIST', prefix .. ':wm:parents:' .. id)
-  redis.call('ZADD', prefix .. ':deferred:' .. queue, '+inf', id)
+  redis.call('ZADD', prefix .. ':deferred:' .. queue, deferred_score(now), id)
   redis.call('ZADD', REGISTERING, now, id)
   local at_end = redis.call('HGET', key, 'wm_at_end')
   if at_end and string.find(at_end, 'd', 1, true) then redis.call('HSET', prefix .. ':wm:settle', id, 'requeued') end

@@ -6,6 +6,17 @@
 -- Ids of jobs whose children are to be told, in this call.
 local ended_parents = {}
 
+-- A script that ends many jobs at once sets it to {holders = {}, parents = {}}, collects in it what they leave behind,
+-- and sees to that at its end (leave_together, tell_children): ids of jobs that hold places, by the keys of their limits,
+-- and ids of jobs that others wait for.
+local together
+
+-- note_awaited(id, status): lets settle_children.lua tell the children of a job that has ended.
+local function note_awaited(id, status)
+  redis.call('HSET', prefix .. ':wm:settle', id, status)
+  ended_parents[#ended_parents + 1] = id
+end
+
 -- end_job(id, key, at_end, status, iso, value): called once when a job has ended for good, after its record says so and
 -- before it is deleted.
 --   at_end  field `wm_at_end` of its record, a letter for each thing to be done: 'd', other jobs depend on it; 'c', a
@@ -13,13 +24,15 @@ local ended_parents = {}
 --   status  'finished' | 'failed' | 'stopped' | 'canceled' | 'deleted' (of a job that may have ended before)
 --   iso     the time as RQ writes it
 --   value   the result of a finished job, serialised, in base64
-local function end_job(id, key, at_end, status, iso, value)
+--   limits  its field `wm_limits`, if that has been read
+local function end_job(id, key, at_end, status, iso, value, limits)
   if not at_end then return end
   if string.find(at_end, 'd', 1, true) then
-    redis.call('HSET', prefix .. ':wm:settle', id, status)
-    ended_parents[#ended_parents + 1] = id
+    if together then table.insert(together.parents, id) else note_awaited(id, status) end
   end
-  if string.find(at_end, 'l', 1, true) then leave_limits(id, redis.call('HGET', key, 'wm_limits')) end
+  if string.find(at_end, 'l', 1, true) then
+    leave_limits(id, limits or redis.call('HGET', key, 'wm_limits'), together and together.holders)
+  end
   if string.find(at_end, 'c', 1, true) then record_callback(id, key, status, iso, value) end
 end
 

@@ -48,7 +48,15 @@ local function enter_lane(queue, lane, ids, at_front)
   else
     for i = 1, #ids, 1000 do length = redis.call('RPUSH', key, unpack(ids, i, math.min(i + 999, #ids))) end
   end
-  for _, id in ipairs(ids) do redis.call('ZADD', prefix .. ':deferred:' .. queue, '+inf', id) end
+  local score = deferred_score(clock(''))
+  for first = 1, #ids, 1000 do
+    local entries = {}
+    for i = first, math.min(first + 999, #ids) do
+      entries[#entries + 1] = score
+      entries[#entries + 1] = ids[i]
+    end
+    redis.call('ZADD', prefix .. ':deferred:' .. queue, unpack(entries))
+  end
   -- A lane that had jobs stands somewhere already.
   if length == #ids then enter_ring(queue, lane) end
   wake_for_lanes(queue)
@@ -77,23 +85,40 @@ local function has_job(list)
   return redis.call('EXISTS', list) == 1
 end
 
--- unblock(key): one lane that waits for a place of this limit may be looked at again.
+-- unblock(key): one lane that waits for a place of this limit may be looked at again. Returns whether there was one.
 local function unblock(key)
   for _ = 1, MAX_DROPPED_JOBS do
     local entry = redis.call('SPOP', blocked_by(key))
-    if not entry then return end
+    if not entry then return false end
     local lane, queue = string.match(entry, '^(%S+) (.*)$')
     if lane and has_job(lane_key(queue, lane)) then
       enter_ring(queue, lane)
-      return wake_for_lanes(queue)
+      wake_for_lanes(queue)
+      return true
+    end
+  end
+  return false
+end
+
+-- leave_limits(id, text, holders): gives back the places that a job holds; `text` is its field `wm_limits`. With
+-- `holders`, it only adds the job there, for leave_together.
+local function leave_limits(id, text, holders)
+  for _, limit in ipairs(limits_of(text)) do
+    if holders then
+      holders[limit.key] = holders[limit.key] or {}
+      table.insert(holders[limit.key], id)
+    elseif redis.call('ZREM', holders_of(limit.key), id) == 1 then
+      unblock(limit.key)
     end
   end
 end
 
--- leave_limits(id, text): gives back the places that a job holds; `text` is its field `wm_limits`.
-local function leave_limits(id, text)
-  for _, limit in ipairs(limits_of(text)) do
-    if redis.call('ZREM', holders_of(limit.key), id) == 1 then unblock(limit.key) end
+-- leave_together(holders): gives back the places of many jobs; `holders` has their ids, at most 1,000 for each key.
+local function leave_together(holders)
+  for key, ids in pairs(holders) do
+    for _ = 1, redis.call('ZREM', holders_of(key), unpack(ids)) do
+      if not unblock(key) then break end
+    end
   end
 end
 

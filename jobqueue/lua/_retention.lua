@@ -1,8 +1,7 @@
 -- When results in the completed feed expire (docs/decisions/0009). RQ's registry of finished jobs holds the time as a
 -- score, and expire.lua deletes what is due. The keys themselves have no TTL: that would cost four more commands for
 -- every job, to be written, logged and replicated. The scores lie a century after the expiry, where plain RQ workers
--- leave them alone: those drop entries whose score has passed.
-local CENTURY_SECONDS = 3153600000
+-- leave them alone. Needs _clock.
 
 -- in_chunks(values, call): passes all values to `call`, 1000 at a time: Lua's stack holds a few thousand.
 local function in_chunks(values, call)

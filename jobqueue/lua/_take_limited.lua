@@ -1,4 +1,4 @@
--- How claim.lua takes jobs from lanes. Needs _limits.
+-- How claim.lua takes jobs from lanes. Needs _limits, and read_record of claim.lua.
 local LANES_AT_ONCE = 50
 
 -- read_limit(limit, now): the numbers that hold for it: those of its hash, or, for a new one, the job's own.
@@ -54,10 +54,10 @@ local function write_places(now)
   opened = {}
 end
 
--- take_places(id, limits, now): takes a place of each limit, or none. Returns nil, or the limit that forbids it and until
+-- take_places(id, limits, now, since): takes a place of each limit, or none. Returns nil, or the limit that forbids it and until
 -- when (nil: until a job that runs under it ends). The rate is GCRA (ITU-T I.371): each job moves `used_until` on by the
 -- time that it is worth, and may run if that is at most `burst` such times ahead.
-local function take_places(id, limits, now)
+local function take_places(id, limits, now, since)
   local used_until = {}
   for i, wanted in ipairs(limits) do
     local limit = open_limit(wanted, now)
@@ -74,7 +74,7 @@ local function take_places(id, limits, now)
   for i, wanted in ipairs(limits) do
     local limit = open_limit(wanted, now)
     limit.held = limit.held + 1
-    limit.holders[#limit.holders + 1] = now
+    limit.holders[#limit.holders + 1] = since
     limit.holders[#limit.holders + 1] = id
     limit.used_until = used_until[i] or limit.used_until
   end
@@ -83,7 +83,13 @@ end
 
 -- Lanes that were taken out of the ring, to be looked at one after the other: {name, score}. Those that were looked at,
 -- and may have another job, stand in `seen`.
-local ahead, seen, ring_is_empty, looking_at, job_in_hand = {}, {}, false, nil, nil
+local ahead, seen, ring_is_empty, looking_at = {}, {}, false, nil
+-- Jobs that were taken out of the lane that is looked at; those before `hand_at` have been looked at.
+local in_hand, hand_at = {}, 1
+
+-- What the records of jobs said that this call has taken from lanes, by id. Their statuses are still written as
+-- `deferred`: claim.lua writes them, once for all that happens to the job.
+local lane_records = {}
 
 -- pass_on(limits, forbidding, now): a lane that cannot use a free place of its other limits leaves it to the next.
 local function pass_on(limits, forbidding, now)
@@ -124,43 +130,53 @@ local function return_lanes(queue)
   ahead, seen, ring_is_empty = {}, {}, false
 end
 
--- take_from(queue, lane, now, ids): takes the first job of a lane. Returns whether another one may be taken from it.
-local function take_from(queue, lane, now, ids)
+-- return_hand(queue, lane): puts jobs that were not looked at back to the head of their lane.
+local function return_hand(queue, lane)
+  for i = #in_hand, hand_at, -1 do redis.call('LPUSH', lane_key(queue, lane), in_hand[i]) end
+  in_hand, hand_at = {}, 1
+end
+
+-- take_from(queue, lane, most, now, ids): takes up to `most` jobs from the head of a lane. Returns whether another one may
+-- be taken from it.
+local function take_from(queue, lane, most, now, ids)
   local list = lane_key(queue, lane)
-  local id = redis.call('LPOP', list)
-  if not id then return false end
-  job_in_hand = id
-  local key = prefix .. ':job:' .. id
-  local status, text, waits = unpack(call_own('HMGET', key, 'status', 'wm_limits', 'wm_in_lane') or {})
-  if status ~= 'deferred' or waits ~= '1' then
-    -- Canceled, deleted, or queued again meanwhile: it has another entry then. If it was the last of its lane, a free
-    -- place that the lane was told of goes to the next one; what was deleted does not say which (sweep_limits.lua).
-    job_in_hand = nil
-    if redis.call('EXISTS', list) == 0 then pass_on(limits_of(text), {}, now) end
-    return true
-  end
-  local limits = limits_of(text)
-  local forbidding, until_when = take_places(id, limits, now)
-  if forbidding then
-    redis.call('LPUSH', list, id)
-    job_in_hand = nil
-    if until_when then
-      redis.call('ZADD', later_of(queue), until_when, lane)
+  in_hand, hand_at = redis.call('LPOP', list, most) or {}, 1
+  if #in_hand == 0 then return false end
+  -- Formatted once, as in claim.lua.
+  local since = string.format('%.3f', now)
+  while hand_at <= #in_hand do
+    local id = in_hand[hand_at]
+    local record = read_record(prefix .. ':job:' .. id, 'deferred') or {}
+    if record.status ~= 'deferred' or record.in_lane ~= '1' or lane_records[id] then
+      -- Canceled, deleted, or queued again meanwhile: it has another entry then. If it was the last of its lane, a free
+      -- place that the lane was told of goes to the next one; what was deleted does not say which (sweep_limits.lua).
+      if hand_at == #in_hand and redis.call('EXISTS', list) == 0 then pass_on(limits_of(record.limits), {}, now) end
     else
-      redis.call('SADD', blocked_by(forbidding.key), lane .. ' ' .. queue)
+      local limits = limits_of(record.limits)
+      local forbidding, until_when = take_places(id, limits, now, since)
+      if forbidding then
+        return_hand(queue, lane)
+        if until_when then
+          redis.call('ZADD', later_of(queue), until_when, lane)
+        else
+          redis.call('SADD', blocked_by(forbidding.key), lane .. ' ' .. queue)
+        end
+        pass_on(limits, forbidding, now)
+        return false
+      end
+      record.status = 'queued'
+      lane_records[id] = record
+      ids[#ids + 1] = id
     end
-    pass_on(limits, forbidding, now)
-    return false
+    hand_at = hand_at + 1
   end
-  redis.call('HDEL', key, 'wm_in_lane')
-  redis.call('HSET', key, 'status', 'queued')
-  ids[#ids + 1] = id
-  job_in_hand = nil
+  in_hand, hand_at = {}, 1
   return true
 end
 
 -- take_limited(queue, most, now, ids): takes up to `most` jobs of lanes, one of each lane in turn, and adds their ids to
--- `ids`, to be claimed at once. They are queued, but stand in no list. If it fails, nothing is lost of the lanes.
+-- `ids`, to be claimed at once; their records stand in `lane_records`. A lane that is alone gives as many as it has given
+-- in this call already, so that one that may run no more is handed back few. If it fails, nothing is lost of the lanes.
 local function take_limited(queue, most, now, ids)
   local later, before, skipped = later_of(queue), #ids, 0
   for _, lane in ipairs(redis.call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', 0, MAX_SKIPPED_LANES)) do
@@ -173,15 +189,17 @@ local function take_limited(queue, most, now, ids)
       if not lane then break end
       local count = #ids
       looking_at = lane[1]
-      if take_from(queue, lane[1], now, ids) then seen[#seen + 1] = lane[1] end
+      local is_alone = ring_is_empty and #ahead == 0 and #seen == 0
+      local some = is_alone and math.max(1, count - before) or 1
+      if take_from(queue, lane[1], math.min(some, most + before - count), now, ids) then seen[#seen + 1] = lane[1] end
       looking_at = nil
       -- A lane that this call has emptied is none that had nothing.
       if #ids == count and lane[2] then skipped = skipped + 1 end
     end
   end)
   if not succeeded and looking_at then
-    if job_in_hand then redis.call('LPUSH', lane_key(queue, looking_at), job_in_hand) end
-    seen[#seen + 1], looking_at, job_in_hand = looking_at, nil, nil
+    return_hand(queue, looking_at)
+    seen[#seen + 1], looking_at = looking_at, nil
   end
   return_lanes(queue)
   write_places(now)

@@ -22,6 +22,36 @@ local prefix = KEYS[1]
 -- include: _push
 -- include: _turns
 -- include: _ends
+-- To look for a field that a record does not have takes as long as to read one. So what only a job has that has started
+-- before, or that a plain RQ client has written, is looked for in such a job alone.
+local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'enqueued_at', 'wm_isolation',
+  'started_at'}
+if ARGV[10] == '1' then FIELDS[#FIELDS + 1] = 'wm_trace' end
+local MORE_FIELDS = {'wm_attempts', 'wm_losses', 'ttl', 'origin', 'wm_cancel', 'created_at'}
+
+-- Of a job that waits in a lane.
+local LANE_FIELDS = {'wm_limits', 'wm_in_lane', unpack(FIELDS)}
+
+-- Returns what a record says, by the names of its fields; nil if it is no hash. `status` is that of a job which stands
+-- where it was found: 'queued', or 'deferred' in a lane.
+local function read_record(key, status)
+  local values, limits, in_lane = nil, nil, nil
+  if status == 'deferred' then
+    values = call_own('HMGET', key, unpack(LANE_FIELDS))
+    if values then limits, in_lane, values = values[1], values[2], {unpack(values, 3)} end
+  else
+    values = call_own('HMGET', key, unpack(FIELDS))
+  end
+  if not values then return nil end
+  local record = {data = values[1], timeout = values[2], feed = values[3], result_ttl = values[4],
+    failure_ttl = values[5], status = values[6], enqueued_at = values[7], isolation = values[8],
+    started_at = values[9], trace = values[10], limits = limits, in_lane = in_lane}
+  if not record.feed or record.started_at or record.status ~= status then
+    local more = redis.call('HMGET', key, unpack(MORE_FIELDS))
+    for i, name in ipairs(MORE_FIELDS) do record[name] = more[i] end
+  end
+  return record
+end
 -- include: _take_limited
 -- include: _changes
 local now, iso, worker, token = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
@@ -46,27 +76,6 @@ local function rq_features(key)
   end
   if asked == '' and not has_callback then return '' end
   return {asked, has_callback and callbacks or {}}
-end
-
--- To look for a field that a record does not have takes as long as to read one. So what only a job has that has started
--- before, or that a plain RQ client has written, is looked for in such a job alone.
-local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'enqueued_at', 'wm_isolation',
-  'started_at'}
-if ARGV[10] == '1' then FIELDS[#FIELDS + 1] = 'wm_trace' end
-local MORE_FIELDS = {'wm_attempts', 'wm_losses', 'ttl', 'origin', 'wm_cancel', 'created_at'}
-
--- Returns what a record says, by the names of its fields; nil if it is no hash.
-local function read_record(key)
-  local values = call_own('HMGET', key, unpack(FIELDS))
-  if not values then return nil end
-  local record = {data = values[1], timeout = values[2], feed = values[3], result_ttl = values[4],
-    failure_ttl = values[5], status = values[6], enqueued_at = values[7], isolation = values[8],
-    started_at = values[9], trace = values[10]}
-  if not record.feed or record.started_at or record.status ~= 'queued' then
-    local more = redis.call('HMGET', key, unpack(MORE_FIELDS))
-    for i, name in ipairs(MORE_FIELDS) do record[name] = more[i] end
-  end
-  return record
 end
 
 -- Returns `wm_losses` and the attempt that a record counts, and what is wrong with them ('' for nothing).
@@ -119,7 +128,7 @@ if repeated[1] == token then
     local id = repeated[i]
     local key = prefix .. ':job:' .. id
     if redis.call('ZSCORE', leases, id .. ':' .. token) and call_own('HGET', key, 'wm_lease') == token then
-      local record = read_record(key)
+      local record = read_record(key, 'queued')
       if record and record.data then
         local _, attempt, problem = counts_of(record)
         jobs[#jobs + 1] = row_of(id, key, record, attempt, record.origin or '', problem)
@@ -174,7 +183,8 @@ end
 -- Returns 'last' if no further job may come with it, 'later' if it must be put back, to be claimed alone.
 local function lease_job(id, queue, started)
   local key = prefix .. ':job:' .. id
-  local record = read_record(key)
+  local lane_record = lane_records[id]
+  local record = lane_record or read_record(key, 'queued')
   if not record then return reject(id, key, queue, nil) end
   local data, status = record.data, record.status
   if data and ENDED[status] then
@@ -202,6 +212,10 @@ local function lease_job(id, queue, started)
   if attempt > 1 then
     raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_lease', token,
       'wm_attempts', attempt)
+    if lane_record then redis.call('HDEL', key, 'wm_in_lane') end
+  elseif lane_record then
+    raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_lease', token,
+      'wm_in_lane', '')
   else
     raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_lease', token)
   end
@@ -223,6 +237,12 @@ end
 -- Jobs that were taken out of a list to be leased, and how many of them have been.
 local popped, at = {}, 0
 
+-- Puts a job back into its queue. One that came from a lane has taken its places, and does not wait there any more.
+local function put_back(command, queue, id)
+  if lane_records[id] then redis.call('HSET', prefix .. ':job:' .. id, 'status', 'queued', 'wm_in_lane', '') end
+  redis.call(command, prefix .. ':queue:' .. queue, id)
+end
+
 -- Leases what was popped from one queue. Returns whether no further job may be claimed.
 local function lease_popped(queue, started)
   for i = 1, #popped do
@@ -230,7 +250,7 @@ local function lease_popped(queue, started)
     local stop = lease_job(popped[i], queue, started)
     if stop then
       for j = #popped, stop == 'last' and i + 1 or i, -1 do
-        redis.call('LPUSH', prefix .. ':queue:' .. queue, popped[j])
+        put_back('LPUSH', queue, popped[j])
       end
       popped, at, wanted = {}, 0, #jobs
       return true
@@ -289,8 +309,8 @@ for _, visit in ipairs(visits) do
   if not emptied[queue_key] then succeeded, problem = pcall(visit_queue, queue, most) end
   if not succeeded then
     -- Nothing that was popped is lost: what failed goes to the end of the queue, what stood behind it to the head.
-    for j = #popped, at + 1, -1 do redis.call('LPUSH', queue_key, popped[j]) end
-    if popped[at] then redis.call('RPUSH', queue_key, popped[at]) end
+    for j = #popped, at + 1, -1 do put_back('LPUSH', queue, popped[j]) end
+    if popped[at] then put_back('RPUSH', queue, popped[at]) end
     popped, at, wanted, failure = {}, 0, #jobs, problem
   end
 end

@@ -92,8 +92,9 @@ local function wait_for_parents(group, id)
   for first = 1, #group.parents, 1000 do
     redis.call('HSET', parents, unpack(group.parents, first, math.min(first + 999, #group.parents)))
   end
-  redis.call('ZADD', prefix .. ':deferred:' .. group.queue, '+inf', id)
-  redis.call('ZADD', prefix .. ':wm:registering', clock(ARGV[1]), id)
+  group.now = group.now or clock(ARGV[1])
+  redis.call('ZADD', prefix .. ':deferred:' .. group.queue, deferred_score(group.now), id)
+  redis.call('ZADD', prefix .. ':wm:registering', group.now, id)
 end
 
 local function add(line, queue, id)

@@ -8,7 +8,7 @@
 --          | result ttl (-1 forever, 0 keep nothing) | feed '0' | '1' | '1' if RQ's execution records were written
 --          | what they ask for as jobs of plain RQ clients (_rq_jobs.lua) | number of jobs, then for each: id, value (base64), its place among all jobs of the call
 -- Returns  {ids whose lease or record is gone (nothing was recorded for them), ids that have dependents (RQ's),
---          ids that other jobs wait for}
+--          ids that other jobs wait for, and whose children are to be told (settle_children.lua)}
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -16,6 +16,7 @@ local prefix = KEYS[1]
 -- include: _retention
 -- include: _rq_jobs
 -- include: _changes
+-- include: _tell_children
 local now, iso, worker = clock(ARGV[1]), ARGV[2], ARGV[3]
 local leases = prefix .. ':wm:leases'
 
@@ -57,6 +58,8 @@ local function discard(ids)
   for _, id in ipairs(ids) do redis.call('DEL', prefix .. ':job:' .. id, prefix .. ':results:' .. id) end
 end
 
+local END_FIELDS = {'wm_lease', 'wm_at_end'}
+together = {holders = {}, parents = {}}
 local lost, parents, places, feed_ids = {}, {}, {}, {}
 local at = 4
 while at <= #ARGV do
@@ -76,7 +79,7 @@ while at <= #ARGV do
     local key = prefix .. ':job:' .. id
     if held[n] and has_execution_record then drop_execution(id, token, worker) end
     -- is_leased_by and what is to be done at the end, in one command.
-    local record = held[n] and call_own('HMGET', key, 'wm_lease', 'wm_at_end') or {}
+    local record = held[n] and call_own('HMGET', key, unpack(END_FIELDS)) or {}
     if not held[n] or record[1] ~= token then
       lost[#lost + 1] = id
     else
@@ -92,7 +95,9 @@ while at <= #ARGV do
         end
       end
       note_change(id, key, 'finished')
-      end_job(id, key, record[2], 'finished', iso, ARGV[at_job + 1])
+      -- Where one job has limits, the next ones of the call have some, too, as a rule.
+      if record[2] and not END_FIELDS[3] and string.find(record[2], 'l', 1, true) then END_FIELDS[3] = 'wm_limits' end
+      end_job(id, key, record[2], 'finished', iso, ARGV[at_job + 1], record[3])
       local runs_again = features ~= '' and finish_rq_job(id, key, queue, features, ttl, now, iso)
       if ttl == 0 and not runs_again then forgotten[#forgotten + 1] = id end
     end
@@ -108,6 +113,8 @@ while at <= #ARGV do
   at = last + 1
 end
 
+leave_together(together.holders)
+if #together.parents > 0 then tell_children(together.parents, iso) end
 if #places > 0 then
   -- The feed keeps the order of the call, whatever groups the jobs came in.
   table.sort(places)

@@ -39,7 +39,7 @@ for i = 3, #ARGV, 2 do
       redis.call('HSET', key, 'status', 'deferred')
       note_change(id, key, 'deferred')
       redis.call('PERSIST', prefix .. ':wm:parents:' .. id)
-      redis.call('ZADD', prefix .. ':deferred:' .. queue, '+inf', id)
+      redis.call('ZADD', prefix .. ':deferred:' .. queue, deferred_score(now), id)
       redis.call('ZADD', prefix .. ':wm:registering', now, id)
     elseif fields[4] and fields[4] ~= '' then
       wait_for_place(id, key, fields[4], now, iso)

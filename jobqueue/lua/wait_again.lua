@@ -26,6 +26,6 @@ redis.call('PERSIST', key)
 redis.call('PERSIST', prefix .. ':results:' .. id)
 redis.call('DEL', parents)
 for i = 4, #ARGV do redis.call('HSET', parents, ARGV[i], ARGV[3]) end
-redis.call('ZADD', prefix .. ':deferred:' .. queue, '+inf', id)
+redis.call('ZADD', prefix .. ':deferred:' .. queue, deferred_score(now), id)
 redis.call('ZADD', prefix .. ':wm:registering', now, id)
 return 1

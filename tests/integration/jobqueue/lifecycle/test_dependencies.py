@@ -12,6 +12,7 @@ from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.maintenance.deferred_jobs import recheck_deferred, register_overdue
 from jobqueue.model import ENDED, FAILURE_TTL_SECONDS, FINISHED, Dependency
+from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
     claim_jobs,
@@ -225,12 +226,63 @@ async def test_a_worker_releases_children_of_its_own_shard_and_leaves_others_to_
     await submit(any_shards, near, parent)
     (job,) = await claim_jobs(any_shards.of(parent))
     report = await finish(any_shards.of(parent), "w1", [success_outcome(job)])
-    assert report.awaited == (parent,)
-    await settle(any_shards.of(parent))
+    if any_shards.of(child) is any_shards.of(parent):
+        assert report.awaited == (), "all are told by the call that records the end"
+    else:
+        assert report.awaited == (parent,)
+        await settle(any_shards.of(parent))
+        assert await status_of(any_shards, child) == "deferred"
     assert await status_of(any_shards, near) == "queued"
     await settle(any_shards.of(parent), any_shards)
     assert await status_of(any_shards, child) == "queued"
     assert await settle(any_shards.of(parent), any_shards) == 0
+
+
+async def test_children_are_queued_by_the_call_that_records_the_end_of_their_parents(shards: Shards) -> None:
+    shard = shards.all[0]
+    parents = [shards.new_id(shard) for _ in range(30)]
+    child, early, first = (shards.new_id(shard) for _ in range(3))
+    for parent in parents:
+        await submit(shards, parent)
+    await submit(shards, child, *parents)
+    await submit(shards, first, parents[0], queue="lifo")
+    await enqueue(shard, [new_job(early, depends_on=(Dependency(parents[0]),))])
+    await shard.run(script("register_children"), parents[0], early, shard.prefix)
+    report = await finish(shard, "w1", [success_outcome(job) for job in await claim_jobs(shard, 30)])
+    assert report.awaited == ()
+    assert await statuses(shards, [child, first]) == ["queued", "queued"]
+    assert await queued_ids(shard) == [child]
+    assert await settle(shard) == 0
+    assert await status_of(shards, early) == "deferred", "its registration goes on"
+    assert await register(shards, shard, [early]) == ["queued"]
+
+
+@pytest.mark.parametrize(("count", "width"), [(1, 21), (30, 20)])
+async def test_many_children_are_left_to_further_calls(shards: Shards, count: int, width: int) -> None:
+    shard = shards.all[0]
+    parents = [shards.new_id(shard) for _ in range(count)]
+    await enqueue(shard, [new_job(parent) for parent in parents])
+    children = [[shards.new_id(shard) for _ in range(width)] for _ in parents]
+    for parent, of_it in zip(parents, children, strict=True):
+        await enqueue(shard, [new_job(child, depends_on=(Dependency(parent),)) for child in of_it])
+        await register(shards, shard, of_it)
+    report = await finish(shard, "w1", [success_outcome(job) for job in await claim_jobs(shard, count)])
+    assert set(report.awaited) == set(parents[500 // width if width <= 20 else 0 :])
+    await settle(shard)
+    assert set(await queued_ids(shard)) == {child for of_it in children for child in of_it}
+
+
+async def test_children_are_told_in_further_calls_if_a_record_cannot_be_read(shards: Shards) -> None:
+    shard = shards.all[0]
+    parent, child = shards.new_id(shard), shards.new_id(shard)
+    await submit(shards, parent)
+    await submit(shards, child, parent)
+    (job,) = await claim_jobs(shard)
+    await shard.execute(("DEL", keys.registry(shard.prefix, "deferred", "default")))
+    await shard.execute(("DEL", keys.children(shard.prefix, parent)))
+    await shard.execute(("SET", keys.children(shard.prefix, parent), "x"))
+    report = await finish(shard, "w1", [success_outcome(job)])
+    assert (report.lost, report.awaited) == ((), (parent,))
 
 
 async def test_ten_thousand_children_of_one_parent(any_shards: Shards) -> None:

@@ -12,7 +12,7 @@ from jobqueue.lifecycle.leases import reap
 from jobqueue.lifecycle.limits import delete_limit, list_limits, park_limit, read_limit, save_limit, sweep_limits
 from jobqueue.maintenance.periodic import enqueue_due
 from jobqueue.maintenance.rq_wakeups import wake_workers
-from jobqueue.model import Limit
+from jobqueue.model import DAY_SECONDS, Limit
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     LEASE_EXPIRED,
@@ -20,6 +20,7 @@ from tests.integration.jobqueue.queue_helpers import (
     claim_jobs,
     enqueue_jobs,
     failed_outcome,
+    job_fields,
     job_status,
     queued_ids,
     sorted_set,
@@ -148,6 +149,50 @@ async def test_lifo_and_the_order_of_a_lane(shard: Shard) -> None:
     await enqueue_jobs(shard, "a", "b", fair_key="k")
     await enqueue_jobs(shard, "c", "d", fair_key="k", at_front=True)
     assert await claimed(shard) == ["d", "c", "a", "b"]
+
+
+async def test_jobs_that_wait_stand_in_the_order_of_their_arrival(shard: Shard) -> None:
+    for name in ("z", "a", "m"):
+        await enqueue_jobs(shard, name, limits=ONE_AT_A_TIME)
+    scores = await sorted_set(shard, "deferred:default")
+    assert sorted(scores, key=scores.__getitem__) == ["z", "a", "m"]
+    assert min(scores.values()) > NOW + 50 * 365 * DAY_SECONDS, "no worker takes them for expired"
+
+
+async def test_a_lane_gives_no_more_than_its_limit_allows_and_keeps_the_others_in_order(shard: Shard) -> None:
+    await enqueue_jobs(shard, *(f"{number:02}" for number in range(30)), limits=(Limit("k", concurrency=11),))
+    assert await claimed(shard, 25) == [f"{number:02}" for number in range(11)]
+    await save_limit(shard, Limit("k", concurrency=100), now=NOW)
+    assert await claimed(shard, 25) == [f"{number:02}" for number in range(11, 30)]
+    assert len(await sorted_set(shard, "wm:limit-holders:k")) == 30
+    assert await sorted_set(shard, "deferred:default") == {}
+
+
+async def test_a_job_of_a_lane_that_must_come_alone_keeps_its_place_meanwhile(shard: Shard) -> None:
+    await enqueue_jobs(shard, "lost", limits=ONE_AT_A_TIME)
+    await claim_jobs(shard, 10)
+    await reap(shard, now=LEASE_EXPIRED)
+    await enqueue_jobs(shard, "other", fair_key="first")
+    await enqueue_jobs(shard, "next", limits=ONE_AT_A_TIME)
+    lane = (await job_fields(shard, "other"))["wm_lane"]
+    await shard.execute(("ZADD", keys.ring(shard.prefix, "default"), -1, lane))
+    assert await claimed(shard) == ["other"]
+    assert await job_status(shard, "lost") == "queued"
+    assert await queued_ids(shard) == ["lost"]
+    assert await claimed(shard) == ["lost"]
+    assert await claimed(shard) == [], "its place was not given to the next one"
+
+
+async def test_places_of_jobs_that_end_in_one_call_go_to_as_many_lanes(shard: Shard) -> None:
+    limit = Limit("k", concurrency=3)
+    await enqueue_jobs(shard, "a", "b", "c", limits=(limit,))
+    jobs = await claim_jobs(shard, 10)
+    for name in ("d", "e", "f", "g"):
+        await enqueue_jobs(shard, name, limits=(limit,), fair_key=name)
+    assert await claimed(shard) == []
+    await finish(shard, "w1", [success_outcome(job) for job in jobs], now=NOW)
+    assert len(await claimed(shard)) == 3
+    assert await claimed(shard) == []
 
 
 async def test_a_parked_limit_lets_no_job_begin_for_a_while(shard: Shard) -> None:
