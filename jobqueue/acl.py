@@ -56,7 +56,7 @@ class Role:
     Attributes:
         commands: names; a subcommand follows a `|`.
         keys: patterns with `~` (read and write) or `%R~` (read).
-        channels: patterns of channels that it may publish to.
+        channels: patterns of channels that it may publish to, or subscribe to.
     """
 
     commands: frozenset[str]
@@ -93,6 +93,8 @@ def roles(prefix: str = CLUSTER_PREFIX) -> Mapping[str, Role]:
             }
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"}
             | {"scan", "zcount", "zscore"}
+            # `maintenance/rq_commands.py`; publishing is one of the scripts' commands.
+            | {"psubscribe"}
             # `audit.py`: the audit stream is read and trimmed. `inspection/changes.py` waits for changes of jobs.
             | {"xtrim", "xrange", "xlen", "xread"},
             keys=(f"~{prefix}", f"~{prefix}:*", f"~{keys.LAYOUT}", f"~{keys.LAYOUT_MARK}"),

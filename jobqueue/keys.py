@@ -119,6 +119,11 @@ def commands(prefix: str, worker_name: str) -> str:
     return f"{prefix}:wm:commands:{worker_name}"
 
 
+def rq_command(prefix: str, worker_name: str, digest: str) -> str:
+    """Mark that a manager passes on a command that an RQ client has sent to a worker; `digest` is of its content."""
+    return f"{prefix}:wm:rq-command:{worker_name}:{digest}"
+
+
 def heartbeats(prefix: str) -> str:
     """Sorted set of our workers by their last heartbeat."""
     return f"{prefix}:wm:workers"

@@ -248,6 +248,8 @@ class Agent:
         )
         if command.verb == "cancel":
             self._jobs.cancel([command.job_id])
+        elif command.verb == "kill":
+            self._jobs.kill_running()
         elif command.verb == "drain":
             # No deadline: the scaler waits until this worker has drained.
             self.drain(math.inf, "drain_command")

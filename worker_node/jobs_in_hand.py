@@ -215,6 +215,15 @@ class JobsInHand:
             self._revoked.cancel(job_id, now)
         self._watchdog.check(now)
 
+    def kill_running(self) -> None:
+        """Kill all running jobs, which fail; those that wait in their slots run elsewhere, or later."""
+        for slot in self.slots:
+            running = slot.running()
+            if running is not None:
+                seconds = time.monotonic() - running.started_at
+                log.info("event=job_killed job_id=%s reason=command seconds=%.1f", running.job.id, seconds)
+                slot.kill(running.sequence, KillReason.COMMAND)
+
     def _on_ended(self, outcomes: Sequence[Outcome]) -> None:
         by_shard: dict[int, list[Outcome]] = defaultdict(list)
         if any(outcome.job.rq_callbacks is not None for outcome in outcomes):

@@ -24,6 +24,7 @@ from jobqueue.lifecycle.limits import sweep_limits
 from jobqueue.maintenance.deferred_jobs import RECHECK_SECONDS, recheck_deferred, register_overdue
 from jobqueue.maintenance.labels import FORGET_LABELS_SECONDS, forget_labels
 from jobqueue.maintenance.reaped_jobs import report_reaped, report_reaped_rq_jobs
+from jobqueue.maintenance.rq_commands import pass_on_rq_commands
 from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs, wake_workers
 from jobqueue.maintenance.sweep import SWEEP_SECONDS, sweep
 from jobqueue.model import ALL_QUEUES, FAILURE_TTL_SECONDS, LEASE_SECONDS, serves
@@ -148,6 +149,7 @@ class Maintenance:
             for shard in self._shards:
                 group.create_task(self._maintain(shard))
                 group.create_task(wake_for_rq_jobs(shard, self._on_queues_waiting))
+                group.create_task(pass_on_rq_commands(shard))
 
     async def _maintain(self, shard: Shard) -> None:
         next_run_at = {task.name: 0.0 for task in self._tasks}

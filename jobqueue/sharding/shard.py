@@ -4,7 +4,8 @@ Hot path: see `http_enqueue` and `worker_noop` in benchmarks/README.md#what-limi
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.crc import key_slot
@@ -27,6 +28,7 @@ from jobqueue.backoff import jittered_seconds
 from jobqueue.errors import NotPermitted, QueueFull, ShardUnavailable, UnexpectedContent
 from jobqueue.servers.adaptive_wait import NotReplicated, execute_replicated
 from jobqueue.servers.connection_pool import REPLY_TIMEOUT_SECONDS, RedisCommand, ServerPool, ServerUnreachable
+from jobqueue.servers.subscription import Message, subscription
 from jobqueue.servers.topology import Topology
 from jobqueue.sharding.script_calls import cannot_call, lacks_function
 from jobqueue.sharding.scripts import Script
@@ -144,6 +146,23 @@ class Shard:
                 raise
             return replies
         raise AssertionError("the loop returns or raises")
+
+    @asynccontextmanager
+    async def subscription(self, pattern: str) -> AsyncIterator[AsyncIterator[Message]]:
+        """Subscribe to channels on the shard's master; see `servers.subscription`. Any member of a cluster gets all.
+
+        Raises:
+            ShardUnavailable: the master is unavailable, at first or any more.
+            NotPermitted: (a ShardUnavailable) Redis denies the user the channels.
+        """
+        master = await self._master()
+        try:
+            async with subscription(master, pattern) as messages:
+                yield messages
+        except ServerUnreachable as error:
+            raise self._unreachable(error, master, outcome_unknown=False) from error
+        except RedisError as error:
+            self._raise_error(error, master, "PSUBSCRIBE")
 
     async def ensure_memory(self) -> None:
         """Check that the master has used less than 90 % of its memory, by its INFO of the last second.

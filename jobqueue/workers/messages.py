@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkerCommand:
-    """A command to one worker: `cancel` the job `job_id`, or `drain`."""
+    """A command to one worker: `cancel` the job `job_id`, `kill` all running jobs, which fail, or `drain`."""
 
     verb: str
     job_id: str = ""

@@ -28,6 +28,7 @@ class KillReason(Enum):
     PROTOCOL_ERROR = "protocol_error"
     LIMIT = "limit"
     STALLED = "stalled"
+    COMMAND = "command"
 
 
 class Kill(NamedTuple):
@@ -119,6 +120,9 @@ def _classify_killed(job: ClaimedJob, death: ExecutorDeath, kill: Kill) -> Outco
         case KillReason.LIMIT:
             message = f"the job was killed after {seconds:.1f} seconds: {kill.detail}"
             return Failed(job, function, seconds, FailureReason.EXCEPTION, message)
+        case KillReason.COMMAND:
+            message = f"the job was killed after {seconds:.1f} seconds: its worker was told to (RQ's `kill-horse`)"
+            return Failed(job, function, seconds, FailureReason.WORKER_LOST, message)
         case KillReason.CANCELLED:
             return Stopped(job, function, seconds)
         case KillReason.LEASE_LOST | KillReason.DRAINED | KillReason.STALLED:

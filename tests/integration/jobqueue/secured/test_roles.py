@@ -7,6 +7,7 @@ import json
 import pytest
 import redis
 
+from jobqueue.acl import CLUSTER_PREFIX
 from jobqueue.audit import Author, read_audit, trim_audit
 from jobqueue.callbacks.outbox import (
     Attempt,
@@ -20,6 +21,7 @@ from jobqueue.callbacks.outbox import (
 from jobqueue.callbacks.outbox import (
     Outcome as CallbackOutcome,
 )
+from jobqueue.errors import NotPermitted
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.callback_listing import dead_callbacks, view_callback
 from jobqueue.inspection.counters import read_counts
@@ -27,6 +29,7 @@ from jobqueue.inspection.job_states import read_statuses
 from jobqueue.inspection.job_views import view_jobs
 from jobqueue.inspection.listing import list_jobs
 from jobqueue.keys import LAYOUT as LAYOUT_KEY
+from jobqueue.keys import pubsub
 from jobqueue.lifecycle.claim import release
 from jobqueue.lifecycle.control import CancelResult, cancel, delete, requeue, requeue_failed
 from jobqueue.lifecycle.dependents import enqueue_dependents
@@ -214,6 +217,25 @@ async def test_a_manager_may_maintain_the_queue_and_scale(managers: Shards, shar
             await task
     # TLS connections that were cancelled while waiting for a reply take a moment to close.
     await asyncio.sleep(0.2)
+
+
+async def test_managers_alone_hear_commands_of_rq_clients(shard: Shard, workers_shard: Shard) -> None:
+    pattern = pubsub(CLUSTER_PREFIX, "*")
+    async with shard.subscription(pattern) as messages:
+        await cancel_on_plain_rq_worker(shard)
+        channel, content = await anext(messages)
+        assert channel.decode() == pubsub(shard.prefix, "theirs")
+        assert json.loads(content)["command"] == "stop-job"
+    with pytest.raises(NotPermitted):
+        async with workers_shard.subscription(pattern):
+            pass
+
+
+async def cancel_on_plain_rq_worker(shard: Shard) -> None:
+    await shard.execute(
+        ("HSET", f"{shard.prefix}:job:a", "status", "started", "origin", "default", "worker_name", "theirs")
+    )
+    assert (await cancel(shard, ["a"]))[0].outcome == "stopping"
 
 
 @pytest.mark.parametrize("role", ["manager", "worker", "operator", "replica", "administrator"])

@@ -1,0 +1,81 @@
+"""Passes commands of plain RQ clients (`rq.command`) on to our workers.
+
+RQ publishes them on a channel for each worker. Managers subscribe to all of those, so that no worker holds a connection
+for it: our workers get their commands through a list that they read anyway. All managers hear a command, and the first
+passes it on.
+"""
+
+import hashlib
+import json
+import logging
+
+from jobqueue import keys
+from jobqueue.acl import CLUSTER_PREFIX
+from jobqueue.backoff import Backoff
+from jobqueue.errors import JobQueueError
+from jobqueue.sharding.shard import Shard
+from jobqueue.stored_values import name_of
+from jobqueue.workers.messages import WorkerCommand, send_command
+
+SAME_COMMAND_SECONDS = 1
+"""A command that is repeated within this time is taken for one that another manager has heard."""
+
+log = logging.getLogger(__name__)
+
+
+async def pass_on_rq_commands(shard: Shard) -> None:
+    """Pass on commands to our workers until cancelled. Those that are sent while the shard is unavailable are lost."""
+    # A Redis user may subscribe to the pattern alone that its rights name, which stands for all shards of a cluster.
+    pattern = keys.pubsub(CLUSTER_PREFIX if shard.clustered else shard.prefix, "*")
+    own = keys.pubsub(shard.prefix, "").encode()
+    backoff = Backoff("rq_commands", shard.prefix)
+    while True:
+        try:
+            async with shard.subscription(pattern) as messages:
+                backoff.succeeded()
+                async for channel, content in messages:
+                    if channel.startswith(own):
+                        await _pass_on(shard, name_of(channel.removeprefix(own)), content)
+        except JobQueueError as error:
+            await backoff.failed(error)
+
+
+async def _pass_on(shard: Shard, worker: str, content: bytes) -> None:
+    try:
+        command = _parse(content)
+    except ValueError as error:
+        log.warning("event=command_unreadable shard=%s worker=%s error=%r", shard.prefix, worker, str(error))
+        return
+    if command is None:
+        return
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    # A plain RQ worker hears RQ's channel itself.
+    is_ours, *_ = await shard.execute(("ZSCORE", keys.heartbeats(shard.prefix), worker), tolerate_wrong_types=True)
+    if is_ours is None:
+        return
+    mark = keys.rq_command(shard.prefix, worker, digest)
+    (is_first,) = await shard.execute(("SET", mark, "1", "NX", "EX", SAME_COMMAND_SECONDS))
+    if is_first:
+        await send_command(shard, worker, command)
+
+
+def _parse(content: bytes) -> WorkerCommand | None:
+    """Return our command for RQ's; None for one that there is none for.
+
+    Raises:
+        ValueError: it is no command.
+    """
+    try:
+        message = json.loads(content)
+        verb, job_id = message["command"], str(message.get("job_id", ""))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("a command of RQ is a JSON object with `command`") from error
+    match verb:
+        case "stop-job" | "stop-execution":
+            return WorkerCommand("cancel", job_id)
+        case "kill-horse":
+            return WorkerCommand("kill")
+        case "shutdown":
+            return WorkerCommand("drain")
+        case _:
+            return None
