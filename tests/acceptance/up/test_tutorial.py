@@ -44,9 +44,9 @@ def test_a_function_runs_from_the_command_line_and_over_http(system: ReadersSyst
 
 
 def test_an_error_is_shown_and_an_edit_mends_it(system: ReadersSystem, client: Client) -> None:
-    system.run(example(PAGE, ERROR, "sh", "explain"))
-    until(lambda: client.job("stubborn")["status"] == "scheduled", wanted="a job that waits for its next attempt")
-    assert "TypeError" in str(client.job("stubborn"))
+    expected = ("the next one is due", "TypeError", "counting primes below many")
+    # On a busy machine, the first attempt takes longer than the page waits. To submit the same job again is harmless.
+    until(lambda: _has(system.run(example(PAGE, ERROR, "sh", "explain")), expected), wanted="a failed attempt")
     (system.directory / "functions/primes.py").write_text(example(PAGE, ERROR, "python"))
     assert _field(system.run(example(PAGE, ERROR, "sh", "cancel")), "result") == "168"
     assert client.job("stubborn")["status"] == "canceled"
@@ -81,6 +81,10 @@ def test_every_block_of_the_page_is_in_one_of_these_steps() -> None:
         (SCHEDULE, "sh"),
         (PROGRAM, "python"),
     ]
+
+
+def _has(lines: list[str], texts: tuple[str, ...]) -> bool:
+    return all(text in "\n".join(lines) for text in texts)
 
 
 def _field(lines: list[str], name: str) -> str:
