@@ -143,8 +143,11 @@ class ServerPool:
             replies = await self.execute(("INFO",))
             if isinstance(replies[0], RedisError):
                 raise ServerUnreachable(f"Redis at {self.address}: {replies[0]}", sent=False)
-            self._info = parse_info(replies[0])
-            self._replication_state = ReplicationState.parse(self._info)
+            try:
+                info = parse_info(replies[0])
+                self._info, self._replication_state = info, ReplicationState.parse(info)
+            except (ValueError, AttributeError) as error:
+                raise ServerUnreachable(f"Redis at {self.address} answers no INFO: {error!r}", sent=False) from error
             self._info_at = time.monotonic()
         return self._info
 

@@ -47,10 +47,16 @@ class MasterView:
         Raises:
             ValueError: a reply is an error, or has another format.
         """
-        nodes, info, server_time = replies
         refusal = next((reply for reply in replies if isinstance(reply, RedisError)), None)
         if refusal is not None:
             raise ValueError(str(refusal))
+        try:
+            return cls._parse(*replies)
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"no view of a cluster: {error!r}") from error
+
+    @classmethod
+    def _parse(cls, nodes: Any, info: Any, server_time: Any) -> "MasterView":
         seconds, microseconds = map(int, server_time)
         own_id, masters, seconds_since_contact = "", set(), {}
         for line in nodes.decode().splitlines():

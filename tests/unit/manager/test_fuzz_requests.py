@@ -24,6 +24,7 @@ from manager.api_keys.record import id_of
 from manager.api_keys.table import KeysUnknown, KeyTable
 from manager.callbacks.target import check_target
 from manager.dashboard.forms import own_page, read_form
+from manager.dashboard.issuer_sign_in import _read_attempt, _read_query
 from manager.events.replay import positions_of
 from manager.http.asgi import FIELDS
 from manager.http.authentication import ApiKeyAuth
@@ -46,6 +47,7 @@ from manager.schemas.schedule_builder import build_schedule
 from manager.schemas.wait import WaitBody
 from manager.schemas.workflow import WorkflowBody, edges_of
 from outgoing.guard import Guard
+from processes.tracing.context import parse_context, parse_text
 from tests.fuzzing import fuzz_settings
 
 fuzz = fuzz_settings(40)
@@ -210,6 +212,30 @@ def test_the_url_of_a_callback_is_permitted_or_refused(url: str) -> None:
     except ValueError:
         return
     assert target.host.isascii()
+
+
+@fuzz
+@given(st.one_of(JSON_TEXTS, st.lists(WORDS, max_size=3).map(lambda value: json.dumps(value).encode())), st.binary())
+def test_what_an_issuer_sends_back_is_read_or_refused(attempt: bytes, query: bytes) -> None:
+    cookie = b"workmanager_sign_in=" + urlsafe_b64encode(attempt).rstrip(b"=")
+    begun, page = _read_attempt({FIELDS: {b"cookie": cookie}})
+    assert is_dashboard_path(page.partition("?")[0].partition("#")[0])
+    if begun is not None:
+        assert begun.state
+        assert begun.redirect_url.isascii()
+    answer_of(lambda: _read_query({"query_string": query}))
+
+
+@fuzz
+@given(
+    st.one_of(st.text(max_size=60), st.from_regex(r"0[01]-[0-9a-f]{32}-[0-9a-f]{16}-0[01](-a)?", fullmatch=True)),
+    st.text(max_size=20),
+)
+def test_where_a_request_stands_in_a_trace_is_read_or_not_known(traceparent: str, tracestate: str) -> None:
+    context = parse_context(traceparent, tracestate)
+    if context is not None:
+        assert parse_text(context.text) == context
+        assert all(value.isascii() and value.isprintable() for value in context.headers.values())
 
 
 FIELD_VALUES = st.one_of(
