@@ -21,6 +21,8 @@ install_packages() {
     { _has node && _has npm; } || missing+=(npm)
     # Clients of other kinds, and a browser.
     _has curl || missing+=(curl)
+    # What man shows pages with.
+    _has groff || missing+=(groff-base)
     { _has java && _has javac; } || missing+=(default-jdk-headless)
     { _has chromium && _has chromedriver; } || missing+=(chromium chromium-driver)
     # Proxies in front of managers, and Prometheus. Where systemd runs, their packages would also start services.

@@ -1,5 +1,6 @@
 """Build the site: `python -m scripts.documents.build_site [DIRECTORY]`. A warning, as of a broken link, is an error."""
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +16,12 @@ OPTIONS = ("-q", "-c", str(Path(__file__).parent), "-n", "--keep-going")
 
 
 def build_site(target: Path) -> int:
-    """Write the site into a directory, and return 0; 1 if a page has a fault, which standard error names."""
+    """Write the site into a directory, and return 0; 1 if a page has a fault, which standard error names.
+
+    A site that stands there is removed first, since pages may have gone.
+    """
+    if (target / "objects.inv").exists():  # Each site of Sphinx has this file.
+        shutil.rmtree(target)
     with tempfile.TemporaryDirectory() as directory:
         pages = Path(directory, "pages")
         write_pages(ROOT, pages)

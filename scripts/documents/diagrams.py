@@ -13,8 +13,9 @@ def draw(text: str, page: Path) -> str:
     """Draw the diagrams of a page beside it, and return its text with images in their place."""
 
     def image(block: re.Match[str]) -> str:
-        name = f"{page.stem}-{text[: block.start()].count('```mermaid') + 1}.svg"
+        before = text[: block.start()]
+        name = f"{page.stem}-{before.count('```mermaid') + 1}.svg"
         (page.parent / name).write_text(mmdr.render(_THEME + block[1]).svg())
-        return f"![Diagram]({name})"
+        return f"![Diagram: {re.findall(r'^#+ (.+)$', before, re.MULTILINE)[-1]}]({name})"
 
     return _BLOCK.sub(image, text)
