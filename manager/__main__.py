@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import uvloop
 
 from jobqueue.settings import OneLineParser, load_settings
-from manager.check_settings import check_settings, load_functions
+from manager.check_settings import check_settings, check_worker_settings, load_functions
 from manager.http.listener import listen
 from manager.server import ManagerServer, ServerOptions
 from manager.settings import ManagerSettings
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         environ["WORKMANAGER_ALLOWED_HOSTS"] = given.allowed_hosts
     settings = load_settings(ManagerSettings, environ)
     check_settings(settings, host=given.host, scaler=given.scaler)
+    if given.scaler == "local" and given.parent_fd is None:  # `workmanager up` has checked them, once.
+        check_worker_settings()
     functions = load_functions(settings)
     collector = configure_logging(settings.log_format, settings.log_to)
     for module, reason in functions.unreadable.items():

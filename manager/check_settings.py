@@ -5,6 +5,7 @@
 
 import ipaddress
 import os
+import subprocess
 import sys
 
 from jobqueue.functions import FunctionRegistry
@@ -23,6 +24,15 @@ def main() -> int:
     check_settings(settings, host="127.0.0.1", scaler="local")
     load_functions(settings)
     return 0
+
+
+def check_worker_settings() -> None:
+    """End the program as `check_settings` does if the workers that it will start would refuse their settings."""
+    # They are another program's, and a wrong one would end each of its workers at once.
+    command = [sys.executable, "-m", "worker_node.check_settings"]
+    checked = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if checked.returncode:
+        exit_with_usage_error(checked.stderr.rstrip().rpartition("\n")[2])
 
 
 def load_functions(settings: ManagerSettings) -> FunctionRegistry:

@@ -46,6 +46,7 @@ from manager import __main__ as program
         ),
         ([], {"CALLBACK_RETRY_INTERVALS": "5,0"}, "WORKMANAGER_CALLBACK_RETRY_INTERVALS"),
         ([], {"CALLBACK_TIMEOUT_SECONDS": "61"}, "WORKMANAGER_CALLBACK_TIMEOUT_SECONDS"),
+        (["--scaler", "local"], {"ISOLATION": "sometimes"}, "WORKMANAGER_ISOLATION"),
         ([], {"FUNCTIONS": "no.such.module"}, "WORKMANAGER_FUNCTIONS"),
     ],
 )
