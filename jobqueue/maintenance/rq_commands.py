@@ -42,7 +42,7 @@ async def pass_on_rq_commands(shard: Shard) -> None:
 
 async def _pass_on(shard: Shard, worker: str, content: bytes) -> None:
     try:
-        command = _parse(content)
+        command, execution = _parse(content)
     except ValueError as error:
         log.warning("event=command_unreadable shard=%s worker=%s error=%r", shard.prefix, worker, str(error))
         return
@@ -51,7 +51,7 @@ async def _pass_on(shard: Shard, worker: str, content: bytes) -> None:
     digest = hashlib.sha256(content).hexdigest()[:16]
     # A plain RQ worker hears RQ's channel itself.
     is_ours, *_ = await shard.execute(("ZSCORE", keys.heartbeats(shard.prefix), worker), tolerate_wrong_types=True)
-    if is_ours is None:
+    if is_ours is None or (execution and not await _is_current(shard, command.job_id, execution)):
         return
     mark = keys.rq_command(shard.prefix, worker, digest)
     (is_first,) = await shard.execute(("SET", mark, "1", "NX", "EX", SAME_COMMAND_SECONDS))
@@ -59,8 +59,14 @@ async def _pass_on(shard: Shard, worker: str, content: bytes) -> None:
         await send_command(shard, worker, command)
 
 
-def _parse(content: bytes) -> WorkerCommand | None:
-    """Return our command for RQ's; None for one that there is none for.
+async def _is_current(shard: Shard, job_id: str, execution: str) -> bool:
+    """Return whether a job runs in this execution, by RQ's name for it, which is the token of our lease."""
+    (token,) = await shard.execute(("HGET", keys.job(shard.prefix, job_id), "wm_lease"), tolerate_wrong_types=True)
+    return token is not None and name_of(token) == execution
+
+
+def _parse(content: bytes) -> tuple[WorkerCommand | None, str]:
+    """Return our command for RQ's, or None if there is none for it; and the execution that it is meant for, or ''.
 
     Raises:
         ValueError: it is no command.
@@ -68,14 +74,17 @@ def _parse(content: bytes) -> WorkerCommand | None:
     try:
         message = json.loads(content)
         verb, job_id = message["command"], str(message.get("job_id", ""))
+        execution = str(message.get("execution_id", ""))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("a command of RQ is a JSON object with `command`") from error
     match verb:
-        case "stop-job" | "stop-execution":
-            return WorkerCommand("cancel", job_id)
+        case "stop-job":
+            return WorkerCommand("cancel", job_id), ""
+        case "stop-execution":
+            return WorkerCommand("cancel", job_id), execution or "none"
         case "kill-horse":
-            return WorkerCommand("kill")
+            return WorkerCommand("kill"), ""
         case "shutdown":
-            return WorkerCommand("drain")
+            return WorkerCommand("drain"), ""
         case _:
-            return None
+            return None, ""

@@ -19,7 +19,7 @@ from workmanager.local.valkey import ValkeyServer
 ROOT = Path(__file__).parents[2]
 FILES = (
     *("test_callbacks.py", "test_dependencies.py", "test_job_dependency.py", "test_group.py", "test_rate_limit.py"),
-    *("test_repeat.py", "test_retry.py", "test_queue_unique.py", "test_webhooks.py"),
+    *("test_repeat.py", "test_retry.py", "test_queue_unique.py", "test_webhooks.py", "test_commands.py"),
 )
 
 
@@ -34,10 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         source = _download(Path(directory))
         server = ValkeyServer(Path(directory) / "valkey")
         server.start()
+        command = [sys.executable, str(Path(__file__).parent / "commands_manager.py"), server.url]
+        manager = subprocess.Popen(command, stdout=subprocess.PIPE)
         try:
+            assert manager.stdout is not None
+            manager.stdout.readline()
             _adapt(source / "tests", server.port)
             return _run(source, [f"tests/{name}" for name in options.files], options.k, shows_errors=options.v)
         finally:
+            manager.terminate()
+            manager.wait()
             server.stop()
 
 

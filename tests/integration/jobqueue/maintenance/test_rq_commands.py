@@ -10,7 +10,7 @@ from jobqueue import keys
 from jobqueue.maintenance.rq_commands import pass_on_rq_commands
 from jobqueue.sharding.shard import Shard
 from jobqueue.workers.registry import register
-from tests.integration.jobqueue.queue_helpers import worker_record
+from tests.integration.jobqueue.queue_helpers import claim_jobs, enqueue_jobs, worker_record
 from tests.waiting import until_async
 
 MANAGERS = 2
@@ -51,13 +51,17 @@ async def received(shard: Shard, worker: str, count: int = 1) -> list[tuple[str,
 async def test_each_command_reaches_its_worker_once(shard: Shard) -> None:
     await register(shard, worker_record("w1"))
     await register(shard, worker_record("w2"))
+    await enqueue_jobs(shard, "c")
+    await claim_jobs(shard, token="c1")
     for content in (
         "no JSON",
         "[]",
         '{"command": "unknown"}',
         '{"command": "stop-job", "job_id": "a"}',
         '{"command": "stop-job", "job_id": "b"}',
-        '{"command": "stop-execution", "job_id": "c", "execution_id": "d"}',
+        '{"command": "stop-execution", "job_id": "a", "execution_id": "a1"}',
+        '{"command": "stop-execution", "job_id": "c", "execution_id": "an earlier one"}',
+        '{"command": "stop-execution", "job_id": "c", "execution_id": "c1"}',
         '{"command": "kill-horse"}',
     ):
         await send(shard, "w1", content)
