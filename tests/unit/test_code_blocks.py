@@ -42,7 +42,7 @@ SETTINGS = {
     for ending in ("", "_FILE", "_SECRET", "_COMMAND")
 }
 ELSEWHERE = {"celery", "texts"}
-"""Modules of programs before they have moved here (docs/moving): of other systems, and of the reader."""
+"""Packages of systems that programs move from (docs/moving), and the module that the reader writes."""
 READ_BY_SCRIPTS = {"WORKMANAGER_REDIS_PASSWORD"}
 MANAGERS = ("127.0.0.1:5000", "127.0.0.1:5001")
 
@@ -97,7 +97,8 @@ def test_python_imports_and_calls_what_there_is(block: CodeBlock) -> None:
 
 def _faults_of_import(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names if importlib.util.find_spec(alias.name) is None)
+        names = {alias.name for alias in node.names} - ELSEWHERE
+        yield from (name for name in names if importlib.util.find_spec(name) is None)
     if isinstance(node, ast.ImportFrom) and node.module not in ELSEWHERE:
         module = importlib.import_module(str(node.module))
         yield from (f"{node.module}.{alias.name}" for alias in node.names if not hasattr(module, alias.name))
