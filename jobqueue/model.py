@@ -202,7 +202,8 @@ class ClaimedJob(NamedTuple):
         rq_callbacks: what is called at its end; None for nothing.
         stopped: whether it has been stopped already, and only its `on_stopped` callback is still to be called.
         since: when it was enqueued; of a job that has run before, a space and when it was created follow. As stored.
-        trace: the span of its submission, as stored; b'' for none.
+        trace: the span of its submission, as stored, and a line for each run of a parent that it follows from: the
+            parent's id, the token of the lease, and the span of the parent's submission. b'' for none.
     """
 
     id: str

@@ -52,6 +52,7 @@ class OtlpReceiver:
     def __init__(self) -> None:
         self.spans: list[Received] = []
         self.paths: set[str] = set()
+        self.requests = 0
         self._unblocked = threading.Event()
         self._unblocked.set()
         receiver = self
@@ -61,6 +62,7 @@ class OtlpReceiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.requests += 1
                 receiver._unblocked.wait()
                 receiver._take(self.path, gzip.decompress(body) if self.headers.get("Content-Encoding") else body)
                 answer = ExportTraceServiceResponse().SerializeToString()

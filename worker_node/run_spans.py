@@ -8,12 +8,13 @@ Imports OpenTelemetry, so it is itself imported only by workers that trace.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from jobqueue.error_message import first_line
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Retried
 from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.stored_values import name_of
 from jobqueue.traces import run_context
 from processes.tracing.context import TraceContext, parse_text
 from processes.tracing.spans import CONSUMER, Attributes, Tracing, fail
@@ -50,12 +51,13 @@ class RunSpans:
     def _make(self, outcome: Outcome, start_ns: int, end_ns: int) -> None:
         job, joins = outcome.job, self._tracing.joins
         submission = _submission(job)
+        links = [] if joins or submission is None else [submission]
         span = self._tracing.start(
             _name(job),
             CONSUMER,
             self._attributes(outcome, start_ns),
             parent=submission if joins else None,
-            links=[] if joins or submission is None else [submission],
+            links=[*links, *self._parents(job)],
             ids=run_context(job.id, job.token, submission, joins=joins),
             start_ns=start_ns,
         )
@@ -66,6 +68,14 @@ class RunSpans:
         elif not isinstance(outcome, Finished):
             fail(span, "stopped", "the job was cancelled while it ran")
         span.end(end_ns)
+
+    def _parents(self, job: ClaimedJob) -> Iterator[TraceContext]:
+        """Yield the runs of the jobs that this one has waited for."""
+        for line in name_of(job.trace).split("\n")[1:]:
+            parent, _, rest = line.partition(" ")
+            token, _, text = rest.partition(" ")
+            if (submission := parse_text(text)) is not None:
+                yield run_context(parent, token, submission, joins=self._tracing.joins)
 
     def _attributes(self, outcome: Outcome, start_ns: int) -> Attributes:
         job = outcome.job
@@ -90,7 +100,7 @@ def _name(job: ClaimedJob) -> str:
 
 
 def _submission(job: ClaimedJob) -> TraceContext | None:
-    return parse_text(job.trace.decode("latin-1")) if job.trace else None
+    return parse_text(job.trace.partition(b"\n")[0].decode("latin-1")) if job.trace else None
 
 
 def _instant(text: bytes) -> float | None:

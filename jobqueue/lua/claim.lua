@@ -14,8 +14,9 @@
 -- Returns   for each job: {id, data, attempt, when it was enqueued, and of a job that has run before ' ' and when it
 --           was created}; and then, unless all of it is as in the row before: timeout ('' for none), queue, feed ('' for
 --           a plain RQ job | '0' | '1'), result ttl, failure ttl, what it asks for as a job of a plain RQ client ('' for
---           nothing, see rq_features), what cannot be read ('' for nothing), and of a job that has either: isolation ('' for none), span of
---           its submission ('' for none)
+--           nothing, see rq_features), what cannot be read ('' for nothing), and of a job that has either: isolation
+--           ('' for none), span of its submission ('' for none) and, on the lines that follow it, its parents' runs: id,
+--           token of the lease, span of the parent's submission
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
@@ -31,6 +32,22 @@ local MORE_FIELDS = {'wm_attempts', 'wm_losses', 'ttl', 'origin', 'wm_cancel', '
 
 -- Of a job that waits in a lane.
 local LANE_FIELDS = {'wm_limits', 'wm_in_lane', unpack(FIELDS)}
+
+-- Returns a line for each job on this shard that a traced one has waited for: id, token of the lease of its last run, and
+-- span of its submission. So many are looked at in one call: other requests wait meanwhile.
+local parents_left = 500
+local function parent_runs(key)
+  local readable, parents = pcall(cjson.decode, redis.call('HGET', key, 'wm_depends_on') or '')
+  local lines = {''}
+  for _, each in ipairs(readable and type(parents) == 'table' and parents or {}) do
+    local parent = type(each) == 'table' and type(each[1]) == 'string' and parents_left > 0 and each[1]
+    if not parent then break end
+    parents_left = parents_left - 1
+    local run, span = unpack(call_own('HMGET', prefix .. ':job:' .. parent, 'wm_lease', 'wm_trace') or {})
+    if run and span then lines[#lines + 1] = parent .. ' ' .. run .. ' ' .. span end
+  end
+  return table.concat(lines, '\n')
+end
 
 -- Returns what a record says, by the names of its fields; nil if it is no hash. `status` is that of a job which stands
 -- where it was found: 'queued', or 'deferred' in a lane.
@@ -50,6 +67,7 @@ local function read_record(key, status)
     local more = redis.call('HMGET', key, unpack(MORE_FIELDS))
     for i, name in ipairs(MORE_FIELDS) do record[name] = more[i] end
   end
+  if record.trace then record.trace = record.trace .. parent_runs(key) end
   return record
 end
 -- include: _take_limited

@@ -5,8 +5,7 @@ one, with query strings in them. Imported only by programs that trace (`setup.py
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
@@ -40,27 +39,21 @@ Attributes = Mapping[str, "AttributeValue"]
 
 
 class ChosenIds(RandomIdGenerator):
-    """Random ids, unless the next span's were chosen before: of a run, which others know before it has ended."""
+    """Random ids, unless a span's were chosen before: of a run, which others know before it has ended.
 
-    def __init__(self) -> None:
-        self._chosen: TraceContext | None = None
+    Attributes:
+        chosen: those of the next span; None for random ones.
+    """
 
-    @contextmanager
-    def choose(self, ids: TraceContext | None) -> Iterator[None]:
-        """Give the span that is made now these ids; random ones for None."""
-        self._chosen = ids
-        try:
-            yield
-        finally:
-            self._chosen = None
+    chosen: TraceContext | None = None
 
     def generate_span_id(self) -> int:
         """Return the id of a new span."""
-        return super().generate_span_id() if self._chosen is None else int(self._chosen.span_id, 16)
+        return super().generate_span_id() if self.chosen is None else int(self.chosen.span_id, 16)
 
     def generate_trace_id(self) -> int:
         """Return the id of a new trace."""
-        return super().generate_trace_id() if self._chosen is None else int(self._chosen.trace_id, 16)
+        return super().generate_trace_id() if self.chosen is None else int(self.chosen.trace_id, 16)
 
 
 class Tracing:
@@ -98,15 +91,15 @@ class Tracing:
             ids: those of the new span; random ones for None.
             start_ns: when it began, Unix time in nanoseconds; None for now.
         """
-        with self._ids.choose(ids):
-            return self._tracer.start_span(
-                _encodable(name),
-                _inside(parent),
-                kind,
-                {key: _encodable(value) if isinstance(value, str) else value for key, value in attributes.items()},
-                [Link(_span_context(each)) for each in links],
-                start_ns,
-            )
+        self._ids.chosen = ids
+        return self._tracer.start_span(
+            _encodable(name),
+            _inside(parent),
+            kind,
+            {key: _encodable(value) if isinstance(value, str) else value for key, value in attributes.items()},
+            [Link(_span_context(each)) for each in links],
+            start_ns,
+        )
 
     def samples(self, name: str, kind: SpanKind, ids: TraceContext, parent: TraceContext | None) -> bool:
         """Return whether a span with these ids will be recorded."""

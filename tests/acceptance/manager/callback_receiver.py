@@ -78,7 +78,7 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                headers = {name.lower(): value for name, value in self.headers.items()}
+                headers = {name.lower(): ", ".join(self.headers.get_all(name, ())) for name in self.headers}
                 received = Received(self.path, headers, body, self.command)
                 try:
                     reply = receiver.answer(received)

@@ -11,12 +11,14 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, ParentBased
 
 from jobqueue.lifecycle.finish import Failed, Finished, Outcome, Retried, Stopped
 from jobqueue.model import ClaimedJob, FailureReason
+from jobqueue.traces import run_context
 from processes.tracing.context import TraceContext
 from processes.tracing.spans import ChosenIds, Tracing
 from tests.unit.worker_node.claimed_job import claimed_job
 from worker_node.run_spans import RunSpans
 
 SUBMISSION = TraceContext("a" * 32, "b" * 16, sampled=True, state="vendor=1")
+PARENTS = (("first", "token-1"), ("second", "token-2"))
 
 
 class Spans:
@@ -65,10 +67,20 @@ def test_a_job_without_a_trace_begins_one(joins: bool, trace: bytes) -> None:
     assert (span.parent, span.links) == (None, ())
 
 
+@pytest.mark.parametrize("joins", [True, False])
+def test_a_run_is_linked_to_the_runs_that_it_has_waited_for(joins: bool) -> None:
+    lines = [SUBMISSION.text, f"first token-1 {SUBMISSION.text}", f"second token-2 {SUBMISSION.text}", "spoiled", ""]
+    (span,) = Spans(joins=joins).end(Finished(_job(trace="\n".join(lines).encode()), "noop", 0.5, b""))
+    runs = [run_context(parent, token, SUBMISSION, joins=joins) for parent, token in PARENTS]
+    expected = runs if joins else [SUBMISSION, *runs]
+    assert [f"{link.context.span_id:016x}" for link in span.links] == [each.span_id for each in expected]
+
+
 def test_runs_of_one_executor_follow_each_other() -> None:
     before_ns = time.time_ns()
     outcomes = [Finished(_job(id=job_id), "noop", seconds, b"") for job_id, seconds in (("a", 3.0), ("b", 2.0))]
     first, second = Spans(joins=False).end(*outcomes)
+    assert [(span.attributes or {})["messaging.message.id"] for span in (first, second)] == ["a", "b"]
     assert first.end_time == second.start_time
     assert first.start_time is not None
     assert second.end_time is not None

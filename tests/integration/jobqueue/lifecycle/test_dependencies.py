@@ -321,3 +321,21 @@ async def quiesce(shards: Shards) -> None:
             if waiting:
                 await register(shards, shard, [job_id.decode() for job_id in waiting])
                 busy = True
+
+
+async def test_a_traced_child_knows_which_runs_it_follows_from(any_shards: Shards) -> None:
+    shard = any_shards.all[0]
+    early, late, untraced, child, other = (any_shards.new_id(shard) for _ in range(5))
+    await enqueue(shard, [new_job(early, trace="00-early"), new_job(late, trace="00-late state"), new_job(untraced)])
+    runs = {job.id: job for job in await claim_jobs(shard, 3)}
+    await finish(shard, "w1", [success_outcome(runs[early]), success_outcome(runs[untraced])])
+    depends_on = tuple(map(Dependency, (early, late, untraced)))
+    children = [new_job(child, depends_on=depends_on, trace="00-child"), new_job(other, depends_on=depends_on)]
+    await enqueue(shard, children)
+    await register(any_shards, shard, [child, other])
+    await finish(shard, "w1", [success_outcome(runs[late])])
+    await settle(shard, any_shards)
+    claimed = {job.id: job.trace.decode() for job in await claim_jobs(shard, 2, traces=True)}
+    token = runs[early].token
+    assert claimed[child] == f"00-child\n{early} {token} 00-early\n{late} {token} 00-late state"
+    assert claimed[other] == ""
