@@ -23,6 +23,10 @@ MIN_AGE_BOOTS = 0.5
 """Minimum age of a worker, counted from its registration, in boots: what took so long to start stays for a while."""
 DELAYS = (5.0, 15.0)
 """Seconds by which a launch can be postponed, if that is cheaper."""
+MAX_VAIN_LAUNCHES = 0.5
+"""Long jobs wait for a busy slot until their waiting has cost this share of a launch."""
+LONG_JOB_BOOTS = 2.0
+"""Jobs that run for at least so many boots are long: a new worker would serve one of them, not many."""
 MAX_SCHEDULED = 200
 """Queued jobs that are scheduled one by one; longer queues are scheduled in this many groups of equal size."""
 MAX_SAMPLED_AGES = 64
@@ -243,7 +247,29 @@ def _workers_to_launch(observation: Observation, limits: Limits, max_launches: i
     if not max_launches:
         return 0, "the maximum is reached"
     wanted, why = _Backlog.of(observation, limits).worth_launching(max_launches)
+    overdue = min(_overdue_workers(observation, limits), max_launches)
+    if overdue > wanted:
+        wanted, why = overdue, (
+            f"waited in vain for a busy slot: w * {observation.oldest_seconds:.0f}s >= {MAX_VAIN_LAUNCHES:g} of launch"
+            f" {limits.launch_seconds(observation.estimates.boot_seconds):.0f}s, and the jobs are long"
+        )
     return _add_proven_workers(observation, limits, wanted, why, max_launches)
+
+
+def _overdue_workers(observation: Observation, limits: Limits) -> int:
+    """Return the number of workers for the jobs that no free or booting slot will take, if they have waited in vain.
+
+    Whatever the estimates say, long jobs wait for busy slots only until that has cost a share of a launch. Short ones
+    are left to the schedule: a busy slot serves many of them within a boot.
+    """
+    estimates, slots = observation.estimates, limits.slots_per_worker
+    launch_seconds = limits.launch_seconds(estimates.boot_seconds)
+    if limits.wait_weight * observation.oldest_seconds < MAX_VAIN_LAUNCHES * launch_seconds:
+        return 0
+    if estimates.service_seconds < LONG_JOB_BOOTS * estimates.boot_seconds:
+        return 0
+    covered = observation.free_slots + len(observation.booting_ages) * slots
+    return max(0, -(-(sum(observation.queued.values()) - covered) // slots))
 
 
 def _add_proven_workers(

@@ -9,6 +9,7 @@ from typing import Any
 
 from scaler.learn.counterfactual_fleets import DemandSample
 from scaler.learn.demand import Demand, Prices
+from scaler.learn.release_rate import ReleaseRate
 from scaler.learn.service_times import ServiceTimes
 from scaler.learn.wait_weight import adjust_wait_weight
 from scaler.policy import Estimates, Limits
@@ -58,6 +59,7 @@ class Estimators:
         self._boot_seconds = boot_seconds
         self._boots = 0
         self._service = ServiceTimes()
+        self._releases = ReleaseRate()
         self._demand = Demand()
         self._last_at: float | None = None
 
@@ -73,6 +75,8 @@ class Estimators:
 
     def observe(self, snapshot: QueueSnapshot) -> Estimates:
         """Update the estimates with the next snapshot, and return them."""
+        ages = [age for _, age in snapshot.running]
+        self._releases.observe(snapshot.now, snapshot.served, ages, self._service.survival)
         self._service.observe(snapshot.ended, snapshot.ended_seconds)
         jobs = dict(snapshot.queued)
         for function, _ in snapshot.running:
@@ -101,13 +105,17 @@ class Estimators:
         return Estimates(
             service_seconds=self._service.mean_seconds(snapshot.queued, snapshot.running),
             boot_seconds=self._boot_seconds,
-            survival=self._service.survival,
+            survival=self._survival,
             hold_factor=self._demand.hold_factor,
             miss_cost_seconds=self._demand.miss_cost_seconds,
             idle_gap_seconds=self._demand.idle_gap_seconds,
             net_idle_seconds=self._demand.net_idle_seconds,
             saved_seconds=self._demand.saved_seconds,
         )
+
+    def _survival(self, age_seconds: float) -> float:
+        """Return the share of jobs like the running ones that run longer than an age."""
+        return self._service.survival(age_seconds) ** self._releases.factor
 
     def dump(self) -> dict[str, Any]:
         """Return the estimates that the next leader needs, for JSON."""

@@ -35,6 +35,7 @@ def estimates(
 def observed(
     *,
     queued: int = 0,
+    oldest_seconds: float = 1.0,
     idle: int = 0,
     idle_age_seconds: float = 3600.0,
     running_ages: Sequence[float] = (),
@@ -48,7 +49,7 @@ def observed(
     return Observation(
         now=now,
         queued={"f": queued} if queued else {},
-        oldest_seconds=1.0 if queued else 0.0,
+        oldest_seconds=oldest_seconds if queued else 0.0,
         running_ages=running_ages,
         idle_ages=(idle_age_seconds,) * idle,
         busy=len(running_ages),

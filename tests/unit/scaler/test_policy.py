@@ -14,6 +14,8 @@ from scaler.policy import MIN_AGE_BOOTS, Limits, Observation, ScheduledMinimum, 
 from tests.unit.scaler.observations import CLOUD, estimates, observed
 
 LONG_JOBS = estimates(service_seconds=3600.0)
+LONG_QUEUE = estimates(service_seconds=180.0)
+"""Jobs that are just long enough for a worker of their own."""
 SHORT_JOBS = estimates(service_seconds=1.0)
 BREAK_EVEN_SECONDS = 180.0
 """A launch, and the job-seconds missed, in `estimates()`."""
@@ -68,6 +70,16 @@ SITUATIONS = {
     ),
     "an old long job will not end soon": Situation(
         observed(queued=1, running_ages=(50_000.0,), learned=LONG_JOBS), launch=1
+    ),
+    "long jobs that have waited for a busy slot in vain": Situation(
+        observed(queued=3, oldest_seconds=46.0, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE),
+        launch=2,
+    ),
+    "long jobs that may still get a busy slot": Situation(
+        observed(queued=3, oldest_seconds=44.0, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE)
+    ),
+    "short jobs wait until a busy slot takes them": Situation(
+        observed(queued=3, oldest_seconds=46.0, running_ages=(10.0,) * 99, booting_ages=(5.0,))
     ),
     "workers proven by recent demand": Situation(observed(queued=3, running_ages=(0.1,) * 5, learned=PROVEN), launch=3),
     "the minimum without any job": Situation(observed(), replace(CLOUD, min_workers=2), launch=2),
@@ -191,8 +203,9 @@ def test_the_reason_for_keeping_the_fleet_says_what_stands_in_the_way(
             ),
         ),
         observed(queued=3, running_ages=(0.1,) * 5, learned=PROVEN),
+        observed(queued=3, oldest_seconds=46.0, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE),
     ],
-    ids=["launch", "drain", "proven"],
+    ids=["launch", "drain", "proven", "waited in vain"],
 )
 def test_the_reason_can_be_checked_by_hand(observation: Observation) -> None:
     """docs/scaling.md explains exactly this text."""

@@ -66,3 +66,13 @@ def test_an_unreadable_state_changes_nothing() -> None:
     with pytest.raises(KeyError):
         estimators.restore({"service": before["service"]})
     assert estimators.dump() == before
+
+
+def test_running_jobs_of_which_none_ends_are_expected_to_run_on() -> None:
+    estimators = _estimators()
+    fifty = [("f", 0.0)] * 50
+    before = estimators.observe(replace(SNAPSHOT, running=fifty, ready=50)).survival(600.0)
+    for second in range(1, 301):
+        ages = [("f", float(second))] * 50
+        estimates = estimators.observe(replace(SNAPSHOT, now=float(second), running=ages, ready=50))
+    assert estimates.survival(600.0) > 2 * before
