@@ -16,6 +16,10 @@ _DECIDED = (
         r"LAUNCH \d+: wait (\d+) -> (\d+) job-seconds",
         r"The waiting jobs would wait \1 s in all without more workers, and \2 s with them: that is worth their price.",
     ),
+    (
+        r"LAUNCH \d+: waited in vain for a busy slot: w \* (\d+)s",
+        r"Long jobs have waited for a busy worker for \1 s, and none became free: each gets a worker of its own.",
+    ),
     (r"LAUNCH \d+: worker \d+ would recently", "Recent demand has shown that more workers save more than they cost."),
     (r"no launch saves its price", "Jobs wait too briefly: one more worker would cost more than the waiting."),
     (
@@ -32,7 +36,10 @@ _DECIDED = (
     (r"KEEP \d+: (\d+) above the maximum of (\d+)", r"\1 more than the \2 allowed: they go once they have booted."),
     (r"DRAIN \d+: (\d+) above the maximum of (\d+)", r"\1 more than the \2 allowed."),
     (r"DRAIN \d+: level \d+ unused for (\d+)s", r"Not needed for \1 s: keeping them costs more than launching anew."),
-    (r"KEEP \d+: level \d+ unused for", "Not idle for long enough: launching anew could cost more than keeping them."),
+    (
+        r"KEEP \d+: level \d+ unused for (\d+)s.* = launch (\d+)s",
+        r"The last of them was needed \1 s ago, and a new one costs \2 s before it works: too early to drain it.",
+    ),
 )
 
 

@@ -35,6 +35,14 @@ def test_every_decision_is_told_in_plain_words(situation: Situation) -> None:
         ),
         ("UPDATE: drain 1, replace 2 of 8 outdated workers; KEEP 8: the minimum is 8", "8 workers are of an earlier"),
         ("KEEP 1, because a job has come that they could run; DRAIN 1: 1 above the maximum of 2", "1 of them stay"),
+        (
+            "KEEP 1: level 1 unused for 40s, idle 40s net; hold factor 1 of break-even 180s = launch 90s + w * 90 job",
+            "The last of them was needed 40 s ago, and a new one costs 90 s before it works",
+        ),
+        (
+            "LAUNCH 2: waited in vain for a busy slot: w * 46s >= 0.5 of launch 90s, and the jobs are long; queued=3",
+            "Long jobs have waited for a busy worker for 46 s",
+        ),
         ("of another version", ""),
     ],
 )
