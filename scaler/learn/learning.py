@@ -3,6 +3,7 @@
 Production and simulation run the same code.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -115,7 +116,7 @@ class Estimators:
 
     def _survival(self, age_seconds: float) -> float:
         """Return the share of jobs like the running ones that run longer than an age."""
-        return self._service.survival(age_seconds) ** self._releases.factor
+        return math.pow(self._service.survival(age_seconds), self._releases.factor)
 
     def dump(self) -> dict[str, Any]:
         """Return the estimates that the next leader needs, for JSON."""
