@@ -62,13 +62,25 @@ local function enter_lane(queue, lane, ids, at_front)
   wake_for_lanes(queue)
 end
 
--- limits_of(text): the limits in a job's field `wm_limits`; {} if it cannot be read. Most jobs of a call have the same.
+-- limits_of(text): the limits in a job's field `wm_limits`, without what cannot be read of it. Most jobs of a call have
+-- the same.
+local LIMIT_NUMBERS = {'concurrency', 'starts', 'seconds', 'burst'}
 local read_limits = {}
 local function limits_of(text)
   if not text then return {} end
   if not read_limits[text] then
-    local decoded, limits = pcall(cjson.decode, text)
-    read_limits[text] = decoded and type(limits) == 'table' and limits or {}
+    local decoded, found = pcall(cjson.decode, text)
+    local limits = {}
+    for _, each in ipairs(decoded and type(found) == 'table' and found or {}) do
+      if type(each) == 'table' and type(each.key) == 'string' then
+        local limit = {key = each.key}
+        for _, name in ipairs(LIMIT_NUMBERS) do
+          if type(each[name]) == 'number' then limit[name] = each[name] end
+        end
+        limits[#limits + 1] = limit
+      end
+    end
+    read_limits[text] = limits
   end
   return read_limits[text]
 end

@@ -9,7 +9,7 @@ local function read_limit(limit, now)
   if not fields[1] and not fields[2] and not fields[7] then
     fields[1], fields[2], fields[3], fields[4] = limit.concurrency, limit.starts, limit.seconds, limit.burst
     local numbers = {}
-    for i, name in ipairs({'concurrency', 'starts', 'seconds', 'burst'}) do
+    for i, name in ipairs(LIMIT_NUMBERS) do
       if fields[i] then numbers[#numbers + 1] = name; numbers[#numbers + 1] = fields[i] end
     end
     if #numbers > 0 then

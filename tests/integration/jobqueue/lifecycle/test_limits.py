@@ -195,6 +195,20 @@ async def test_places_of_jobs_that_end_in_one_call_go_to_as_many_lanes(shard: Sh
     assert await claimed(shard) == []
 
 
+@pytest.mark.parametrize(
+    "spoiled",
+    ["x", "5", "[5]", "[{}]", '[{"key": {}}]', '[{"key": "k", "concurrency": {}}]', '[{"key": "k", "starts": "x"}]'],
+)
+async def test_a_spoiled_record_keeps_no_other_job_of_its_queue_from_running(shard: Shard, spoiled: str) -> None:
+    await enqueue_jobs(shard, "a", "b", "c", fair_key="f")
+    await shard.execute(("HSET", keys.job(shard.prefix, "b"), "wm_limits", spoiled))
+    await enqueue_jobs(shard, "free")
+    jobs = await claim_jobs(shard, 10)
+    assert {"a", "c", "free"} <= {job.id for job in jobs}
+    report = await finish(shard, "w1", [success_outcome(job) for job in jobs], now=NOW)
+    assert report.lost == ()
+
+
 async def test_a_parked_limit_lets_no_job_begin_for_a_while(shard: Shard) -> None:
     await enqueue_jobs(shard, *"abc", limits=(Limit("k", concurrency=2),))
     first, second = await claim_jobs(shard, 2)
