@@ -84,7 +84,8 @@ _install() {
     fi
     _say "installing ${requirements[-1]##*/}"
     rm -f "$root/.venv/.ready-run" "$root/.venv/.ready-$1"
-    "$python" -m pip "${quiet_pip[@]}" install "${requirements[@]}" || _fail "could not install ${requirements[-1]##*/} (see above)"
+    "$python" -m pip "${quiet_pip[@]}" install "${requirements[@]}" ||
+        _fail "could not install ${requirements[-1]##*/} (see above)"
     local output # shown only if the build fails
     output="$("$python" -m pip "${quiet_pip[@]}" install --no-deps --editable "$root" 2>&1)" ||
         _fail "could not install the project: $output"

@@ -103,7 +103,10 @@ def function_name(function: Callable[..., Any]) -> str:
     """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
     if not module or module == "__main__" or not name.isidentifier():
-        raise UsageError(f"workers cannot import {function!r}: give a function of the top level of a registered module")
+        raise UsageError(
+            f"workers cannot import {function!r}: give a function of the top level of a module that"
+            " WORKMANAGER_FUNCTIONS names, and not of the program itself"
+        )
     return f"{module}.{name}"
 
 

@@ -118,7 +118,10 @@ class JobFactory:
             return _invalid("function", f"{function!r} cannot be called: {unreadable}")
         names = self._functions.names
         known = ", ".join(names[:_MAX_NAMED_FUNCTIONS]) + (", …" if len(names) > _MAX_NAMED_FUNCTIONS else "")
-        return _invalid("function", f"{function!r} is not registered; registered functions: {known}")
+        remedy = ""
+        if "." in function and self._functions.module_of(function) is None:
+            remedy = "; name its module in WORKMANAGER_FUNCTIONS of managers and workers"
+        return _invalid("function", f"{function!r} is not registered{remedy}; registered functions: {known}")
 
 
 def sha512_job(

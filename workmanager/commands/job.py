@@ -29,7 +29,7 @@ def print_job(job: Mapping[str, Any]) -> None:
     error, attempts = job.get("error"), job.get("attempt_errors") or []
     print_fields({name: value for name, value in job.items() if name not in ("error", "attempt_errors")})
     if len(attempts) > bool(error):
-        print(f"\n{len(attempts)} failed attempts:")
+        print(f"\n{len(attempts)} failed attempt{'s' if len(attempts) > 1 else ''}:")
         for attempt in attempts:
             first_line = str(attempt.get("message")).partition("\n")[0]
             print(printable(f"  {attempt.get('ended_at')}  {attempt.get('reason')}: {first_line}"))

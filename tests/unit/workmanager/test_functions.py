@@ -78,7 +78,7 @@ def test_a_function_that_workers_cannot_import_is_refused_when_it_is_submitted()
     @job_function()
     def inner() -> None: ...
 
-    with pytest.raises(UsageError, match="give a function of the top level of a registered module"):
+    with pytest.raises(UsageError, match="give a function of the top level of a module"):
         inner.submit(InlineClient())
 
 

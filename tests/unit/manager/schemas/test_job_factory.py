@@ -76,6 +76,12 @@ def test_an_invalid_field_is_named(fields: dict[str, Any], field: str) -> None:
     assert problem.members["errors"][0]["field"] == field
 
 
+def test_whoever_calls_a_function_of_an_unregistered_module_is_told_where_to_name_it() -> None:
+    remedy = "name its module in WORKMANAGER_FUNCTIONS of managers and workers"
+    assert remedy in str(rejection(b'{"function": "texts.most_common"}').detail)
+    assert remedy not in str(rejection(b'{"function": "nop"}').detail)
+
+
 @pytest.mark.parametrize("name", [".", ".."])
 def test_a_queue_that_no_url_can_name_is_refused_with_the_reason(name: str) -> None:
     problem = rejection(json.dumps({"function": "noop", "queue": name}).encode())

@@ -60,6 +60,12 @@ lines \\x1b[2J
 """
 
 
+def test_a_job_with_one_failed_attempt_says_so(run: Run) -> None:
+    job = {"id": "abc", "status": "scheduled", "error": None, "attempt_errors": FAILED["attempt_errors"][:1]}
+    with ScriptedManager(Answer(job)) as manager:
+        assert "\n1 failed attempt:\n" in run("job", "abc", "--url", manager.url)[1]
+
+
 def test_a_failed_job_is_shown_with_its_traceback_as_lines(run: Run) -> None:
     with ScriptedManager(Answer(FAILED)) as manager:
         assert run("job", "abc", "--url", manager.url) == (0, SHOWN, "")
