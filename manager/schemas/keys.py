@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from manager.api_keys.limits import KeyLimits
 from manager.api_keys.record import MAX_QUEUES, QUEUE_PATTERN, UNBOUND_SCOPES, KeyRecord
-from manager.schemas.json_types import DAY_SECONDS, YEAR_SECONDS, WholeNumber, duration, null_is_default
+from manager.schemas.json_types import DAY_SECONDS, YEAR_SECONDS, WholeNumber, null_is_default
 
 MAX_OVERLAP_SECONDS = 30 * DAY_SECONDS
 DEFAULT_OVERLAP_SECONDS = DAY_SECONDS
@@ -62,8 +62,8 @@ class KeyBody(BaseModel):
     queues: Annotated[_Queues, null_is_default(_Queues)] = Field(
         default=[], description="Names of queues; `*` stands for any text. Empty: all queues"
     )
-    expires: duration(1, 10 * YEAR_SECONDS) = Field(  # type: ignore[valid-type]  # made by a function
-        default=None, description="Seconds after which it ends, or a text such as 90d; by default it does not"
+    expires: Annotated[int, Field(ge=1, le=10 * YEAR_SECONDS), WholeNumber] | None = Field(
+        default=None, description="Seconds after which it ends; by default it does not"
     )
     limits: Annotated[KeyLimitsBody, null_is_default(KeyLimitsBody)] = Field(
         default=KeyLimitsBody(), description="By default it has none"
@@ -79,14 +79,16 @@ class KeyBody(BaseModel):
         return self
 
 
+_Overlap = Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS), WholeNumber]
+
+
 class RollBody(BaseModel):
     """How a key's secret is replaced. Without a body, each field has its default."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    overlap: duration(0, MAX_OVERLAP_SECONDS) = Field(  # type: ignore[valid-type]  # made by a function
-        default=DEFAULT_OVERLAP_SECONDS,
-        description="Seconds for which the secret before stays valid, or a text such as 12h",
+    overlap: Annotated[_Overlap, null_is_default(_Overlap)] = Field(
+        default=DEFAULT_OVERLAP_SECONDS, description="Seconds for which the secret before stays valid"
     )
 
 

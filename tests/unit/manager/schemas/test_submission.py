@@ -82,13 +82,6 @@ def test_a_wrong_parent_is_named_by_its_field(parent: str, field: str) -> None:
     assert [error["loc"] for error in refused.value.errors()] == [("depends_on", 0, field)]
 
 
-def test_time_spans_of_keys_are_seconds_or_texts_as_those_of_schedules() -> None:
-    assert KeyBody.model_validate_json('{"scopes": ["jobs:read"], "expires": "90d"}').expires == 90 * 86_400
-    assert RollBody.model_validate_json('{"overlap": "24h"}').overlap == 86_400
-    with pytest.raises(ValidationError, match="such as 90s, 15m, 6h or 1d"):
-        RollBody.model_validate_json('{"overlap": "a day"}')
-
-
 def test_an_interval_may_name_the_time_zone_that_it_has() -> None:
     text = '{"every": 60, "timezone": "%s", "job": {"function": "noop"}}'
     assert ScheduleBody.model_validate_json(text % "UTC").every == 60
