@@ -4,6 +4,7 @@ project = "workmanager"
 root_doc = "docs/README"
 extensions = ["myst_parser"]
 myst_heading_anchors = 4  # the fragments of links are those that GitHub gives headings
+smartquotes = False  # texts stay as they are on GitHub, dashes of options too
 html_theme = "furo"
 html_title = "workmanager"
 html_copy_source = False

@@ -20,7 +20,12 @@ _GENERATED = {
 
 
 def write_pages(root: Path, target: Path) -> None:
-    """Copy the pages and the files that they link, and add those that are made from the code."""
+    """Copy the pages and the files that they link, and add those that are made from the code.
+
+    Args:
+        root: absolute path of the repository.
+        target: directory that does not exist yet.
+    """
     for name, text in reference_pages(root).items():
         page = target / "docs/reference" / name
         page.parent.mkdir(parents=True, exist_ok=True)
