@@ -84,7 +84,8 @@ class EventStream:
             return self._live_pages.part(page, sample, caller)
         counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
         queues = [(name, replace(queue, oldest_seconds=None)) for name, queue in counts.queues.items()]
-        seen: list[object] = [queues, counts.paused, sorted(sample.unserved), sample.error]
+        unserved = sorted(name for name in sample.unserved if caller.sees(name))
+        seen: list[object] = [queues, counts.paused, unserved, sample.error]
         if not caller.is_bound:
             view = sample.scaler
             seen += [counts.functions.finished, counts.functions.failed]

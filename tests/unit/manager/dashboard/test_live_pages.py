@@ -1,12 +1,17 @@
 """What is rendered of a sample is shared only among those who see the same."""
 
+import asyncio
+from dataclasses import replace
+
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.counters import QueueCounts, ShardCounts
 from manager.api_keys.caller import NOBODY_IN_PARTICULAR, Caller
+from manager.api_keys.table import KeyTable
 from manager.dashboard.attention import Attention
 from manager.dashboard.live_pages import LivePages
 from manager.dashboard.rendering import Pages
-from manager.dashboard.sampler import Sample
+from manager.dashboard.sampler import Sample, Sampler
+from manager.dashboard.stream import CHANGES, EventStream
 from manager.queue.connection import QueueConnection
 
 PAUSE = 'action="/dashboard/queues/mine/pause"'
@@ -50,3 +55,13 @@ def test_the_next_sample_is_rendered_anew() -> None:
     after = pages.part("queues", sample(2, mine=4711), NOBODY_IN_PARTICULAR)
     assert "4,711" in after
     assert "4,711" not in before
+
+
+async def test_what_changes_in_queues_of_others_is_no_change() -> None:
+    pages, tenant = live_pages(), Caller.of("b", ["jobs:read"], ["mine"])
+    stream = EventStream(Sampler(pages._attention._queue), pages, KeyTable(), asyncio.Event())
+    before, after = sample(1, mine=1, theirs=2), replace(sample(2, mine=1, theirs=3), unserved={"theirs": "start one"})
+    assert stream._part(CHANGES, before, tenant) == stream._part(CHANGES, after, tenant)
+    own = replace(after, unserved={"mine": "start one"})
+    assert stream._part(CHANGES, after, tenant) != stream._part(CHANGES, own, tenant)
+    assert stream._part(CHANGES, before, NOBODY_IN_PARTICULAR) != stream._part(CHANGES, after, NOBODY_IN_PARTICULAR)
