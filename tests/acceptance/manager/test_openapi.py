@@ -82,7 +82,7 @@ def make_valid(part):
 
 
 def is_wait(value):
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 55)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 55
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -99,12 +99,11 @@ _keys = itertools.cycle(os.environ["TEST_KEYS"].split(","))
 
 @schemathesis.check
 def nothing_of_another_tenant(context, response, case):
-    sent = response.request.headers.get("Authorization", "")
-    if sent.endswith(os.environ["TEST_BOUND_KEY"]):
-        # A name that another key's answer had, and that this request asks for, stands in the refusal.
-        secret = os.environ["TEST_SECRET"]
-        is_asked_for = secret in response.request.url and response.status_code in (400, 403, 404, 405, 422)
-        assert is_asked_for or secret not in response.text, "the key is bound to queues, and this is of another"
+    request, secret = response.request, os.environ["TEST_SECRET"]
+    # A request can repeat what other keys have been shown, and errors repeat the request.
+    was_told = secret in f"{request.url} {request.body}"
+    if request.headers.get("Authorization", "").endswith(os.environ["TEST_BOUND_KEY"]) and not was_told:
+        assert secret not in response.text, "the key is bound to queues, and this is of another"
 
 
 @schemathesis.auth(refresh_interval=None)
@@ -178,8 +177,8 @@ def submit_of_somebody_else(manager: ManagerProgram) -> None:
     with as_(manager, OPERATOR) as operator:
         for body in (job, {**job, "delay": 600}, {**job, "callback_url": "listen:somebody"}):
             operator.post("/jobs", json=body).raise_for_status()
-        operator.post("/workflows", json={"jobs": {SECRET_NOTE: job}}).raise_for_status()
-        operator.put(f"/schedules/{SECRET_NOTE}", json=every).raise_for_status()
+        operator.post("/workflows", json={"jobs": {"a": job}}).raise_for_status()
+        operator.put(f"/schedules/{FOREIGN_QUEUE}", json=every).raise_for_status()
         wanted = {"queue": FOREIGN_QUEUE, "label": f"note:{SECRET_NOTE}"}
         operator.post("/operations", json={"action": "requeue", "filter": wanted}).raise_for_status()
 
