@@ -82,7 +82,7 @@ def make_valid(part):
 
 
 def is_wait(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 55
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 55)
 
 
 @schemathesis.serializer("application/x-ndjson")
