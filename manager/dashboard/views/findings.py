@@ -1,6 +1,7 @@
 """What needs a person, in sentences, each with the page that explains it. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -17,6 +18,8 @@ QUEUES, JOBS, FAILURES, WORKERS, SCALER, SCHEDULES, CALLBACKS = (
 )
 LONG_SECONDS = 60.0
 """What lasts for longer needs a look: a job that waits beside free slots, a callback that does not arrive."""
+MAX_STUCK = 5
+"""So many stuck queues are named."""
 MIN_FAILURES = 3
 """A function that fails less often may have had bad luck."""
 SILENT_LEADER_SECONDS = 30.0
@@ -38,17 +41,26 @@ class Finding:
 
 
 def stuck_queues(counts: ShardCounts, unserved: Mapping[str, str], workers: Sequence[WorkerView]) -> Iterator[Finding]:
-    """Yield queues whose jobs wait although they are served and workers have room."""
+    """Yield queues whose jobs wait although they are served and workers have room; not all of very many."""
+    free_slots = Counter[tuple[str, ...]]()
+    for each in workers:
+        if each.state in ("idle", "busy"):
+            free_slots[tuple(each.queues)] += max(0, each.slots - each.running)
+    stuck = []
     for name, queue in counts.queues.items():
         waited = queue.oldest_seconds or 0.0
         if waited <= LONG_SECONDS or not queue.queued or name in unserved or name in counts.paused:
             continue
-        able = [each for each in workers if tuple(each.queues) == ALL_QUEUES or name in each.queues]
-        free = sum(max(0, each.slots - each.running) for each in able if each.state in ("idle", "busy"))
+        free = sum(number for served, number in free_slots.items() if served == ALL_QUEUES or name in served)
         if free:
-            text = f"queue {name!r} is stuck: its next job has waited for {show_duration(waited)}, and {free} slots of"
-            rest = page_address("", status="queued", queue=name)
-            yield Finding(f"{text} its workers are free: open the job, which says why it does not run", JOBS, rest)
+            stuck.append((waited, name, free))
+    stuck.sort(reverse=True)
+    for waited, name, free in stuck[:MAX_STUCK]:
+        text = f"queue {name!r} is stuck: its next job has waited for {show_duration(waited)}, and {free:,} slots of"
+        rest = page_address("", status="queued", queue=name)
+        yield Finding(f"{text} its workers are free: open the job, which says why it does not run", JOBS, rest)
+    if len(stuck) > MAX_STUCK:
+        yield Finding(f"{len(stuck) - MAX_STUCK:,} more queues are stuck in the same way", QUEUES)
 
 
 def failing_functions(before: ShardCounts, now: ShardCounts) -> Iterator[Finding]:

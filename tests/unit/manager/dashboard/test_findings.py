@@ -176,3 +176,11 @@ def test_pages_that_a_caller_may_not_open_are_not_linked_and_other_queues_not_to
     assert "queue 'default' is paused" in tenant
     assert "the scaler" not in tenant
     assert "paused" not in overview(made, Caller.of("a", ["jobs:read"], ["mine"]))
+
+
+def test_of_many_stuck_queues_those_that_wait_longest_are_named() -> None:
+    queues = {f"q{number:03}": QueueCounts(queued=1, oldest_seconds=100.0 + number) for number in range(200)}
+    text = overview(sample(counts=ShardCounts(queues), workers=[worker(1)] * 1000))
+    assert text.count(" is stuck:") == 5
+    assert "queue 'q199' is stuck: its next job has waited for 4 min 59 s, and 3,000 slots" in text
+    assert "195 more queues are stuck in the same way" in text
