@@ -109,6 +109,10 @@ class Worker:
         """Claim every queued job and record `value` as its result; return their number."""
         return asyncio.run(self._end_all(lambda job: Finished(job, "noop", 0.01, _encoded(value))))
 
+    def finish_waiting(self) -> int:
+        """As `finish_all`, of the jobs that are queued now: not those that the ends of these let run."""
+        return asyncio.run(self._end_all(lambda job: Finished(job, "noop", 0.01, _encoded("done")), once=True))
+
     def fail_all(self, traceback: str = f"{HEADER}\nValueError: no") -> int:
         """Claim every queued job and record its failure; return their number."""
         return asyncio.run(self._end_all(lambda job: Failed(job, "noop", 0.01, FailureReason.EXCEPTION, traceback)))
@@ -130,7 +134,7 @@ class Worker:
         finally:
             await shards.close()
 
-    async def _end_all(self, outcome_of: Callable[[Any], Outcome] | None) -> int:
+    async def _end_all(self, outcome_of: Callable[[Any], Outcome] | None, *, once: bool = False) -> int:
         shards = await Shards.connect(self._redis_url)
         count, self._claimed = 0, []
         try:
@@ -140,6 +144,8 @@ class Worker:
                     self._claimed += jobs
                     if outcome_of is not None:
                         await finish(shard, self.name, [outcome_of(job) for job in jobs])
+                    if once:
+                        break
         finally:
             await shards.close()
         return count

@@ -57,7 +57,7 @@ def test_jobs_run_in_the_order_of_the_graph_and_the_last_one_at_the_end(
     ]
     for statuses in expected:
         until(lambda statuses=statuses: shown(http, answer.json()["id"]) == ("running", statuses))
-        worker.finish_all()
+        worker.finish_waiting()
     last.finish_all()
     document = http.get(location).json()
     assert (document["status"], document["counts"]) == ("finished", {"finished": 5})
