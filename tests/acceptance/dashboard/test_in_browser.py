@@ -187,6 +187,7 @@ def test_a_link_of_another_site_leads_to_the_page_if_somebody_has_signed_in(
     tab.until("document.querySelector('h1')?.textContent === 'Sign in'")
 
 
+@pytest.mark.usefixtures("all_kinds")
 def test_all_pages_fit_a_phone(tab: Browser, manager: ManagerProgram) -> None:
     tab.cdp("Emulation.setDeviceMetricsOverride", width=NARROW, height=640, deviceScaleFactor=2, mobile=True)
     try:
