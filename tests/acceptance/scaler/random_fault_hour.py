@@ -16,6 +16,7 @@ Redis' clock is that of one of the managers' hosts (HostClocks), and steps. Time
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
@@ -45,6 +46,8 @@ from tests.acceptance.scaler.host_clocks import HostClocks
 from tests.fake_clock import FakeClock
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs
 
+_RUNNING: ContextVar[int] = ContextVar("running")
+"""Number of the manager whose round runs, by task: while a round waits in several calls at once, others run in each."""
 STEP_SECONDS, QUIET_STEP_SECONDS = 1.0, 4.0
 """A step of the clock while there are instances, and while there are none. Shorter than the leader lease."""
 HOUR_SECONDS = 3600.0
@@ -103,7 +106,6 @@ class RandomFaultHour:
     seconds_of: dict[str, float] = field(default_factory=dict)
     worker_deaths: Counter[str] = field(default_factory=Counter)
     _failures: list[Failure] = field(default_factory=list)
-    _running: int | None = None
     _told: set[tuple[int, int, str, str]] = field(default_factory=set)
     _launched: Counter[str] = field(default_factory=Counter)
     _queued: int = 0
@@ -226,8 +228,7 @@ class RandomFaultHour:
         if self.cloud.happens("hung"):
             manager.ticks_at += self.rng.uniform(5.0, 40.0)
             return
-        # A round can begin while another manager waits in one of its calls.
-        manager.is_ticking, paused, self._running = True, self._running, manager.number
+        manager.is_ticking, token = True, _RUNNING.set(manager.number)
         try:
             await manager.loop.run_round()
         except Killed:
@@ -235,13 +236,13 @@ class RandomFaultHour:
         except ShardUnavailable:
             pass
         finally:
-            manager.is_ticking, self._running = False, paused
+            manager.is_ticking = False
+            _RUNNING.reset(token)
         await self._check_told(manager.number)
 
     def note_failure(self, pool: str, code: str) -> None:
         """Note that the manager whose round runs has told of a failed launch."""
-        assert self._running is not None
-        self._failures.append((self._running, pool, code))
+        self._failures.append((_RUNNING.get(), pool, code))
 
     async def _check_told(self, manager: int) -> None:
         """Check that a leader tells each cause of a failed launch once, until a launch succeeds."""
