@@ -79,7 +79,7 @@ async def submit_workflow(
     """
     shard = shards.of(workflow.id)
     encoded = json.dumps({name: astuple(member) for name, member in workflow.members.items()}, separators=(",", ":"))
-    digest = blake2b(repr([job._replace(due_at=None, trace=None) for job in jobs]).encode(), digest_size=16).hexdigest()
+    digest = blake2b(repr([content_of(job) for job in jobs]).encode(), digest_size=16).hexdigest()
     fields = ("members", encoded, "created_at", workflow.created_at, "digest", digest)
     state, known_digest = await _change(shard, workflow.id, "", WRITING, *fields)
     if state == ABANDONED:
@@ -219,6 +219,15 @@ def _stored_members(encoded: bytes | None) -> dict[str, Member]:
     except (ValueError, TypeError):
         return {}
     return members
+
+
+def content_of(job: NewJob) -> list[tuple[str, Any]]:
+    """Return the fields by which a repeated job is the same: those that differ from their defaults.
+
+    So a version that has more of them finds what an earlier one has written to be the same.
+    """
+    fields = job._replace(due_at=None, trace=None)._asdict()
+    return [(name, value) for name, value in fields.items() if value != NewJob._field_defaults.get(name, ...)]
 
 
 async def _change(shard: Shard, workflow_id: str, before: str, after: str, *fields: str) -> tuple[str, str]:
