@@ -78,14 +78,14 @@ _install_ensurepip() {
 
 # _install PURPOSE: requirements.txt names all that is needed, so that pip has nothing to find out.
 _install() {
-    local requirements=(--no-deps -r "$root/requirements.txt")
+    local file=requirements.txt options=(--no-deps)
     if [ "$1" != run ]; then
-        requirements=(-r "$root/requirements-$1.txt")
+        file="requirements-$1.txt" options=()
     fi
-    _say "installing ${requirements[-1]##*/}"
+    _say "installing $file"
     rm -f "$root/.venv/.ready-run" "$root/.venv/.ready-$1"
-    "$python" -m pip "${quiet_pip[@]}" install "${requirements[@]}" ||
-        _fail "could not install ${requirements[-1]##*/} (see above)"
+    "$python" -m pip "${quiet_pip[@]}" install ${options[@]+"${options[@]}"} -r "$root/$file" ||
+        _fail "could not install $file (see above)"
     local output # shown only if the build fails
     output="$("$python" -m pip "${quiet_pip[@]}" install --no-deps --editable "$root" 2>&1)" ||
         _fail "could not install the project: $output"

@@ -68,6 +68,8 @@ def test_a_wait_ends_with_its_timeout_and_at_once_without_one(http: httpx.Client
         assert answer == {"done": False, "statuses": {job: "queued", "missing": None}}
     # What does not exist has ended.
     assert http.post("/jobs/wait", json={"ids": [job, "missing"], "any": True}).json()["done"]
+    neither = {"ids": [job, "missing"], "any": False, "all": False, "timeout": 0}
+    assert not http.post("/jobs/wait", json=neither).json()["done"], "for all, as if neither was given"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_a_wait_ends_with_its_timeout_and_at_once_without_one(http: httpx.Client
         ({"ids": ["a b"]}, "ids.0"),
         ({"ids": ["a"] * 10_001}, "ids"),
         ({"ids": ["a"], "any": True, "all": True}, ""),
-        ({"ids": ["a"], "any": False}, "any"),
+        ({"ids": ["a"], "any": "yes"}, "any"),
         ({"ids": ["a"], "timeout": 56}, "timeout"),
         ({"ids": ["a"], "for": "any"}, "for"),
     ],

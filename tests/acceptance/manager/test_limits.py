@@ -68,8 +68,13 @@ REFUSED = {
     "the same key twice": ([{"key": "k", "concurrency": 1}, {"key": "k", "rate": "1/s"}], "more than once"),
     "a rate that is none": ([{"key": "k", "rate": "0/m"}], "pattern"),
     "a key that is none": ([{"key": "a b", "concurrency": 1}], "pattern"),
-    "none": ([], "at least 1"),
 }
+
+
+@pytest.mark.parametrize("nothing", [[], None])
+def test_a_job_without_limits_is_queued(http: httpx.Client, nothing: object) -> None:
+    answer = http.post("/jobs", json={"function": "noop", "limits": nothing})
+    assert (answer.status_code, answer.json()["status"]) == (201, "queued")
 
 
 @pytest.mark.parametrize("name", REFUSED)

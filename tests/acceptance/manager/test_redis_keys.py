@@ -10,6 +10,7 @@ import httpx
 import pytest
 from redis import Redis
 from rq import Queue, Repeat
+from rq.command import send_kill_horse_command
 from rq.group import Group
 from rq.rate_limit import RateLimit
 from rq.webhook import Webhook
@@ -88,6 +89,9 @@ def test_a_system_touches_the_documented_keys_and_no_others(
             step(client)
             stored |= _contents(redis)
         _rq_jobs(client, redis)
+        (worker,) = client.get("/workers").json()["workers"]
+        send_kill_horse_command(redis, worker["name"])
+        until(lambda: any(":wm:rq-command:" in key for key in monitor.keys), wanted="the command to be passed on")
         stored |= _contents(redis)
         _scale_in(client)
         stored |= _contents(redis)

@@ -140,7 +140,7 @@ def test_triggered_runs_do_not_overlap_unless_the_schedule_allows_it(http: httpx
         ("timezone", DAILY | {"timezone": "Europe/Nowhere"}),
         ("", DAILY | {"every": 60}),
         ("", {"job": NOOP}),
-        ("", {"every": 60, "timezone": "UTC", "job": NOOP}),
+        ("", {"every": 60, "timezone": "Europe/Berlin", "job": NOOP}),
         ("", DAILY | {"catch_up": {"runs": "all"}}),
         ("every", {"every": 0, "job": NOOP}),
         ("every", {"every": "5 minutes", "job": NOOP}),

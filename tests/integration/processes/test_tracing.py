@@ -14,6 +14,8 @@ from workmanager.local.ports import free_port
 
 MANY = 5_000
 """More spans than are kept."""
+COLLECTOR_SECONDS = 60
+"""How long it takes to give up a collector that does not answer."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,15 +41,13 @@ def test_a_collector_that_is_away_delays_nobody(refuses: bool, monkeypatch: pyte
         collector.block()
         url = f"http://127.0.0.1:{free_port()}" if refuses else collector.url
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(COLLECTOR_SECONDS))
         monkeypatch.setattr("processes.tracing.spans.CLOSE_SECONDS", 0.2)
         tracing = _open()
-        slowest = 0.0
+        began = time.monotonic()
         for _ in range(MANY):
-            began = time.thread_time()
             tracing.start("hello", _kind(), {}).end()
-            slowest = max(slowest, time.thread_time() - began)
-        assert slowest < 0.5
+        assert time.monotonic() - began < COLLECTOR_SECONDS / 2
         began = time.monotonic()
         tracing.close()
         assert time.monotonic() - began < 5  # Hardly more than CLOSE_SECONDS, on a machine that is not busy.
