@@ -10,4 +10,4 @@ local CENTURY_SECONDS = 3153600000
 
 -- deferred_score(now): of a job in RQ's registry of deferred jobs. In the order of their arrival, jobs that arrive or
 -- leave together stand together. With equal scores, random ids would order them, and each would cost Redis 2 us more.
-local function deferred_score(now) return string.format('%.3f', CENTURY_SECONDS + now) end
+local function deferred_score(now) return string.format('%.6f', CENTURY_SECONDS + now) end
