@@ -155,7 +155,9 @@ class InstanceReconciler:
     def _update_breaker(self, state: ScalerState, found: Classification) -> LaunchBreaker:
         """Log and count what changed, and return the launch breaker after it."""
         for instance in found.newly_terminating:
-            log.warning("event=instance_terminating instance_id=%s reason=%s", instance.id, instance.reason)
+            # A worker that has left in order, such as at the end of `workmanager up`, is no fault.
+            level = logging.INFO if instance.reason == "worker_exited" else logging.WARNING
+            log.log(level, "event=instance_terminating instance_id=%s reason=%s", instance.id, instance.reason)
         for id_ in found.terminated:
             if id_ in state.instances:
                 self._report_terminated(state.instances[id_], state.now)

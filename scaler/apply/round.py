@@ -174,6 +174,10 @@ class ScalingRound:
             seconds += unsaved.seconds
         self._unsaved_step = self._led_until = None
         if seconds:
+            # Of a new leader, a step ahead is nearly always a time in which all managers were stopped.
+            level = logging.INFO if led_until is not None and seconds > 0 else logging.WARNING
+            text = "event=scaler_time_skipped seconds=%+.0f: Redis' clock has stepped, or no manager led"
+            log.log(level, text, seconds)
             state = await self._move_times(epoch, state, seconds)
         elif unsaved is None:
             return state
@@ -187,7 +191,6 @@ class ScalingRound:
         """Save the recorded times as they are after the step, with the time of this round: the next leader, or this one
         if the answer is lost, must not move them again.
         """
-        log.warning("event=scaler_time_skipped seconds=%+.0f: Redis' clock has stepped, or no manager led", seconds)
         instances = [instance_after_step(each, seconds) for each in state.instances.values()]
         breaker = breaker_after_step(state.launch_breaker, seconds)
         self._unsaved_step = _UnsavedStep(seconds, state.now)

@@ -1,7 +1,10 @@
 """How instances and their workers end, and which ones must not."""
 
+import logging
 import math
 from dataclasses import replace
+
+import pytest
 
 from jobqueue.sharding.shard import Shard
 from jobqueue.workers.messages import WorkerCommand, wait_for_message
@@ -43,6 +46,28 @@ async def test_a_worker_that_never_registers_is_replaced_and_terminated_in_two_p
     clock.advance(FENCE_SECONDS + 1)
     await loop_.run_round()
     assert fleet.terminated == [first]
+
+
+async def test_that_a_worker_has_left_in_order_is_no_warning_and_that_one_never_came_is(
+    shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await enqueue_jobs(shard, "a", "b", now=clock.now)
+    await loop_.run_round()
+    gone, never_there = fleet.launched
+    await fleet.register_workers(shard, gone)
+    await loop_.run_round()
+    await fleet.unregister_workers(shard, gone)
+    await loop_.run_round()
+    clock.advance(fleet.profile.boot_timeout_seconds + 1)
+    await loop_.run_round()
+    levels = {
+        (each.args[0], each.args[1]): each.levelno
+        for each in caplog.records
+        if "event=instance_terminating" in each.msg and isinstance(each.args, tuple)
+    }
+    assert levels[gone, "worker_exited"] == logging.INFO
+    assert levels[never_there, "never_registered"] == logging.WARNING
 
 
 async def test_after_failed_boots_only_single_probes_are_launched(
