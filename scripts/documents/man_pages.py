@@ -70,7 +70,7 @@ def _ends() -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("-", r"\-").replace("…", "...").replace("~", r"\(ti")
+    return text.replace("\\", "\\\\").replace("-", r"\-").replace("~", r"\(ti")
 
 
 if __name__ == "__main__":

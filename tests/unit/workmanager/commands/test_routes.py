@@ -212,7 +212,7 @@ def _answer(request: Request) -> Answer:
     content = responses[status].get("content", {}).get("application/json", {})
     body = _example(content["schema"]) if "schema" in content else ""
     if isinstance(body, dict):
-        plain = {"cursor": None, "status": "finished", "unreadable": [], "shards_unavailable": 0}
+        plain = {"cursor": None, "status": "finished", "unreadable": [], "shards_unavailable": 0, "key": "secret"}
         body |= {name: value for name, value in plain.items() if name in body}
     return Answer(body, int(status))
 
