@@ -15,7 +15,7 @@ from concurrent.futures import Executor, Future
 from typing import Any, Unpack
 
 from workmanager.client import FINAL_STATUSES, Client, ClientError, Conflict, JobFailed, Unavailable
-from workmanager.functions import function_name
+from workmanager.functions import call_fields, function_name
 from workmanager.http.submission import JobOptions
 
 MAX_WATCHED = 1_000
@@ -109,9 +109,7 @@ class JobExecutor(Executor):
             RuntimeError: after `shutdown`.
             UsageError: the function has no name under which workers can import it, or an argument is not JSON.
         """
-        job: dict[str, Any] = {**self._options, "args": args, "kwargs": kwargs}
-        if isinstance(kwargs.get("data"), bytes | bytearray | memoryview):
-            job |= {"data": kwargs["data"], "kwargs": {name: kwargs[name] for name in kwargs if name != "data"}}
+        job = {**self._options, **call_fields(args, kwargs)}
         if self._is_shut_down:
             raise RuntimeError("the executor was shut down")
         future = JobFuture(self._client, self._client.submit(fn if isinstance(fn, str) else function_name(fn), **job))

@@ -11,7 +11,7 @@ Managers and workers treat a decorated function like any other: its module must 
 needs neither httpx nor a manager, so that it costs workers nothing.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from workmanager.errors import UsageError
@@ -62,9 +62,7 @@ class Calls(Generic[P]):
         Raises:
             UsageError: workers cannot import the function.
         """
-        job: Any = {"function": function_name(self._function), **self._options, "args": args, "kwargs": kwargs}
-        if isinstance(data := kwargs.get("data"), bytes | bytearray | memoryview):
-            job |= {"data": data, "kwargs": {name: kwargs[name] for name in kwargs if name != "data"}}
+        job: Any = {"function": function_name(self._function), **self._options, **call_fields(args, kwargs)}
         return cast("Submission", job)
 
     def options(self, **options: "Unpack[CallOptions]") -> "Calls[P]":
@@ -108,6 +106,14 @@ def function_name(function: Callable[..., Any]) -> str:
             " WORKMANAGER_FUNCTIONS names, and not of the program itself"
         )
     return f"{module}.{name}"
+
+
+def call_fields(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a job that calls a function with these arguments; bytes go as `data`, without base64."""
+    data = kwargs.get("data")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        return {"args": args, "kwargs": kwargs}
+    return {"args": args, "kwargs": {name: kwargs[name] for name in kwargs if name != "data"}, "data": data}
 
 
 async def _handle_later(client: Any, submitted: Coroutine[Any, Any, str]) -> Any:
