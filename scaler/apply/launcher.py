@@ -137,8 +137,9 @@ class Launcher:
         return [intent for intent in intents if intent.token not in failed]
 
     def _plan(self, state: ScalerState, instances: Mapping[str, Instance], count: int) -> Sequence[LaunchRequest]:
-        pending = [intent.request for intent in state.intents]
-        return self._fleet.plan(count, instances.values(), state.launch_breaker.cooling_pools(state.now), pending)
+        pending, breaker = [intent.request for intent in state.intents], state.launch_breaker
+        requests = self._fleet.plan(count, instances.values(), breaker.cooling_pools(state.now), pending)
+        return [breaker.limited(request) for request in requests]
 
     async def _request_all(
         self,
@@ -198,8 +199,9 @@ class Launcher:
             *(answer.intent.token, request.pool, request.count, error.cause.value, answer.is_final, error.explained),
         )
         self._metrics.failed(error.cause.value)
+        description = f"{request.pool}: {error.explained}"
         return breaker.after_failure(
-            error.cause, request.pool, f"{request.pool}: {error.explained}", now, self._rng.random()
+            error.cause, request.pool, description, now, self._rng.random(), refused=request.count
         )
 
     def _level_of(self, error: FleetError, pool: str) -> int:
@@ -223,7 +225,7 @@ class Launcher:
         self._told = {(pool, code) for pool, code in self._told if pool not in ("", request.pool)}
         self._is_exhausted = False
         self._metrics.launched(answer.launched[0].market if count else "", count)
-        breaker = breaker.after_success()
+        breaker = breaker.after_success(request.pool, count)
         if count < request.count and not answer.is_repeat:
             description = f"{request.pool}: launched {count} of {request.count} instances"
             breaker = breaker.after_failure(Cause.CAPACITY, request.pool, description, now, 0.0)

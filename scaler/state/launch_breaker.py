@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from scaler.fleets.fleet import Cause
+from scaler.fleets.instances import LaunchRequest
 
 POOL_COOLDOWN_SECONDS = 100.0
 """How long a capacity pool that had no instances, or was refused, is not requested again."""
@@ -27,6 +28,7 @@ class LaunchBreaker:
     Attributes:
         cooldowns: capacity pools that had no instances or were refused, each with the time until which it is not
             requested.
+        max_counts: capacity pools that refused several instances in one call, each with the most that a call asks for.
         failures: consecutive calls that failed for another reason than capacity.
         not_before: no launches before this time.
         failed_boots: consecutive instances whose worker never registered.
@@ -35,25 +37,32 @@ class LaunchBreaker:
     """
 
     cooldowns: Mapping[str, float] = field(default_factory=dict)
+    max_counts: Mapping[str, int] = field(default_factory=dict)
     failures: int = 0
     not_before: float = 0.0
     failed_boots: int = 0
     failed_at: float = 0.0
     last_failure: str = ""
 
-    def after_failure(self, cause: Cause, pool: str, description: str, now: float, jitter: float) -> "LaunchBreaker":
+    def after_failure(
+        self, cause: Cause, pool: str, description: str, now: float, jitter: float, *, refused: int = 0
+    ) -> "LaunchBreaker":
         """Return the state after a failed call.
 
         Args:
             jitter: random number from 0 to 1, so that two managers do not retry at the same moment.
+            refused: number of instances that the call asked for, if it launched none.
         """
-        cooldowns = self.cooldowns
+        cooldowns, max_counts = self.cooldowns, self.max_counts
         if cause in (Cause.CAPACITY, Cause.POOL_REFUSED, Cause.REFUSED):
             # The next call goes to another pool, in case the refusal concerns only this one.
             cooling = {name: until for name, until in self.cooldowns.items() if until > now}
             cooldowns = {**cooling, pool: now + POOL_COOLDOWN_SECONDS}
+        if cause is Cause.CAPACITY and refused > 1:
+            # A quota that has room for fewer can refuse the whole call, and would do so each time.
+            max_counts = {**max_counts, pool: 1}
         if cause in (Cause.CAPACITY, Cause.POOL_REFUSED):
-            return replace(self, cooldowns=cooldowns, last_failure=description)
+            return replace(self, cooldowns=cooldowns, max_counts=max_counts, last_failure=description)
         if cause in (Cause.THROTTLED, Cause.UNKNOWN, Cause.REFUSED):
             first = REFUSED_BACKOFF_SECONDS if cause is Cause.REFUSED else FIRST_BACKOFF_SECONDS
             longest = min(MAX_BACKOFF_SECONDS, first * 2.0 ** min(self.failures, 16))
@@ -68,9 +77,12 @@ class LaunchBreaker:
             )
         return self
 
-    def after_success(self) -> "LaunchBreaker":
-        """Return the state after a successful call."""
-        return replace(self, failures=0, not_before=0.0) if self.failures else self
+    def after_success(self, pool: str, launched: int) -> "LaunchBreaker":
+        """Return the state after a successful call. The maximum of its pool doubles, or ends if fewer are enough."""
+        max_counts = {name: most for name, most in self.max_counts.items() if name != pool}
+        if launched and launched == self.max_counts.get(pool):
+            max_counts[pool] = 2 * launched
+        return replace(self, max_counts=max_counts, failures=0, not_before=0.0)
 
     def after_boots(self, arrived: int, failed: int, now: float) -> "LaunchBreaker":
         """Return the state after `arrived` workers registered and `failed` instances were given up."""
@@ -99,6 +111,10 @@ class LaunchBreaker:
         """Return the capacity pools that are cooling down."""
         return {name for name, until in self.cooldowns.items() if until > now}
 
+    def limited(self, request: LaunchRequest) -> LaunchRequest:
+        """Return the request for no more instances than its pool is asked for."""
+        return replace(request, count=min(request.count, self.max_counts.get(request.pool, request.count)))
+
     def dump(self) -> dict[str, Any]:
         """Return the state for JSON."""
         return {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
@@ -114,6 +130,8 @@ class LaunchBreaker:
             if not isinstance(content, (int, float) if isinstance(default, float) else type(default)):
                 return breaker
         if not all(isinstance(until, int | float) for until in known.get("cooldowns", {}).values()):
+            return breaker
+        if not all(isinstance(most, int) and most > 0 for most in known.get("max_counts", {}).values()):
             return breaker
         return replace(breaker, **known)
 

@@ -37,6 +37,19 @@ class CheckingFleet(FakeFleet):
         return await super().launch(intent, repeated=repeated)
 
 
+class QuotaFleet(FakeFleet):
+    """Refuses a call as a whole if its quota has no room for all instances."""
+
+    def __init__(self, quota: int) -> None:
+        super().__init__()
+        self.quota = quota
+
+    async def launch(self, intent: Intent, *, repeated: bool) -> list[DescribedInstance]:
+        if len(self.launched) + intent.request.count > self.quota:
+            raise FleetError(Cause.CAPACITY, "VcpuLimitExceeded", "more than the quota allows")
+        return await super().launch(intent, repeated=repeated)
+
+
 async def test_jobs_launch_workers_up_to_the_maximum_once(
     shard: Shard, loop_: ScalerLoop, fleet: FakeFleet, clock: FakeClock
 ) -> None:
@@ -168,6 +181,22 @@ async def test_a_pool_without_capacity_is_not_requested_while_it_cools_down(
     clock.advance(2.0)
     await loop_.run_round()
     assert len(fleet.launched) == 1
+
+
+async def test_a_quota_that_refuses_calls_for_more_than_fit_is_used_up(
+    shard: Shard, new_loop: NewLoop, clock: FakeClock
+) -> None:
+    """Also by the next leader."""
+    fleet = QuotaFleet(quota=LIMITS.max_workers - 1)
+    await enqueue_jobs(shard, "a", "b", "c", now=clock.now)
+    await new_loop(fleet, 1).run_round()
+    assert fleet.launched == []
+    for number in range(1, fleet.quota + 1):
+        clock.advance(POOL_COOLDOWN_SECONDS + 1)
+        leader = new_loop(fleet, 1 + number)
+        await leader.run_round()
+        assert len(fleet.launched) == number
+        await leader.run_round()
 
 
 async def test_a_paused_scaler_launches_nothing_until_it_is_resumed(

@@ -1,10 +1,11 @@
-"""The launch breaker: cooldowns, backoff and single probes after failures."""
+"""The launch breaker: cooldowns, smaller calls, backoff and single probes after failures."""
 
 import json
 
 import pytest
 
 from scaler.fleets.fleet import Cause
+from scaler.fleets.instances import LaunchRequest
 from scaler.state.launch_breaker import (
     FAILED_BOOTS_TO_OPEN,
     FIRST_BACKOFF_SECONDS,
@@ -31,6 +32,33 @@ def test_a_pool_without_capacity_cools_down() -> None:
     assert set(later.cooldowns) == {"c"}
 
 
+def _most(breaker: LaunchBreaker, pool: str = "a") -> int:
+    """Return how many of ten wanted instances a pool is asked for."""
+    return breaker.limited(LaunchRequest(10, pool)).count
+
+
+def test_a_pool_that_refused_several_instances_is_asked_for_one_then_for_twice_as_many() -> None:
+    breaker = LaunchBreaker().after_failure(Cause.CAPACITY, "a", "", 0.0, NO_JITTER, refused=10)
+    most = [_most(breaker)]
+    for _ in range(4):
+        breaker = breaker.after_success("a", most[-1])
+        most.append(_most(breaker))
+    assert most == [1, 2, 4, 8, 10]
+    assert _most(breaker.after_success("a", 10)) == 10
+    assert _most(breaker.after_failure(Cause.CAPACITY, "a", "", 0.0, NO_JITTER, refused=10)) == 1
+
+
+def test_a_pool_that_launched_all_that_was_wanted_is_asked_for_any_number() -> None:
+    breaker = LaunchBreaker(max_counts={"a": 2, "b": 4})
+    assert _most(breaker.after_success("a", 1)) == 10
+    assert _most(breaker.after_success("a", 1), "b") == 4
+
+
+@pytest.mark.parametrize(("cause", "refused"), [(Cause.CAPACITY, 1), (Cause.CAPACITY, 0), (Cause.POOL_REFUSED, 10)])
+def test_no_other_failure_limits_what_a_pool_is_asked_for(cause: Cause, refused: int) -> None:
+    assert _most(LaunchBreaker().after_failure(cause, "a", "", 0.0, NO_JITTER, refused=refused)) == 10
+
+
 @pytest.mark.parametrize("cause", [Cause.THROTTLED, Cause.UNKNOWN, Cause.REFUSED])
 def test_consecutive_failures_back_off_exponentially_up_to_a_limit(cause: Cause) -> None:
     breaker, pauses = LaunchBreaker(), []
@@ -42,7 +70,7 @@ def test_consecutive_failures_back_off_exponentially_up_to_a_limit(cause: Cause)
     assert pauses == sorted(pauses)
     assert pauses[0] < 20.0
     assert pauses[-1] == MAX_BACKOFF_SECONDS
-    assert breaker.after_success().max_launches(booting=0, now=0.0) is None
+    assert breaker.after_success("a", 1).max_launches(booting=0, now=0.0) is None
 
 
 def test_jitter_spreads_the_whole_backoff_and_never_retries_at_once() -> None:
@@ -76,12 +104,23 @@ def test_a_registered_worker_closes_the_breaker() -> None:
 
 def test_the_next_leader_gets_the_same_breaker() -> None:
     breaker = LaunchBreaker(
-        cooldowns={"a": 5.0}, failures=2, not_before=3.0, failed_boots=4, failed_at=5.0, last_failure="description"
+        cooldowns={"a": 5.0},
+        max_counts={"a": 2},
+        failures=2,
+        not_before=3.0,
+        failed_boots=4,
+        failed_at=5.0,
+        last_failure="description",
     )
     assert LaunchBreaker.load(json.loads(json.dumps(breaker.dump()))) == breaker
     assert LaunchBreaker.load(None) == LaunchBreaker()
 
 
+@pytest.mark.parametrize("max_counts", [{"a": 0}, {"a": "2"}, ["a"]])
+def test_a_maximum_that_no_manager_has_stored_is_ignored(max_counts: object) -> None:
+    assert LaunchBreaker.load({"max_counts": max_counts}) == LaunchBreaker()
+
+
 def test_the_stored_names_belong_to_the_record_format() -> None:
-    names = {"avoided", "failures", "not_before", "failed_boots", "failed_at", "why"}
+    names = {"avoided", "max_counts", "failures", "not_before", "failed_boots", "failed_at", "why"}
     assert LaunchBreaker().dump().keys() == names
