@@ -250,12 +250,10 @@ def _workers_to_launch(observation: Observation, limits: Limits, max_launches: i
     overdue = min(_overdue_workers(observation, limits), max_launches)
     if overdue > wanted:
         launch_seconds = limits.launch_seconds(observation.estimates.boot_seconds)
-        wanted, why = (
-            overdue,
-            (
-                f"waited in vain for a busy slot: w * {observation.oldest_seconds:.0f}s >= {MAX_VAIN_LAUNCHES:g}"
-                f" of launch {launch_seconds:.0f}s, and the jobs are long"
-            ),
+        wanted = overdue
+        why = (
+            f"waited in vain for a busy slot: w * {observation.oldest_seconds:.0f}s >= {MAX_VAIN_LAUNCHES:g}"
+            f" of launch {launch_seconds:.0f}s, and the jobs are long"
         )
     return _add_proven_workers(observation, limits, wanted, why, max_launches)
 

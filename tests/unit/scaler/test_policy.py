@@ -75,6 +75,22 @@ SITUATIONS = {
         observed(queued=3, oldest_seconds=46.0, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE),
         launch=2,
     ),
+    "long jobs for which waiting in vain costs more": Situation(
+        observed(queued=3, oldest_seconds=23.0, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE),
+        replace(CLOUD, wait_weight=2.0),
+        launch=2,
+    ),
+    "long jobs of which a free slot takes one": Situation(
+        observed(
+            queued=3, oldest_seconds=46.0, idle=1, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE
+        ),
+        launch=1,
+    ),
+    "long jobs that have waited for one of several slots in vain": Situation(
+        observed(queued=5, oldest_seconds=46.0, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE),
+        replace(CLOUD, slots_per_worker=2),
+        launch=2,
+    ),
     "long jobs that may still get a busy slot": Situation(
         observed(queued=3, oldest_seconds=44.0, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE)
     ),
