@@ -87,8 +87,8 @@ SITUATIONS = {
         launch=1,
     ),
     "long jobs that have waited for one of several slots in vain": Situation(
-        observed(queued=5, oldest_seconds=46.0, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE),
-        replace(CLOUD, slots_per_worker=2),
+        observed(queued=8, oldest_seconds=46.0, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE),
+        replace(CLOUD, slots_per_worker=3),
         launch=2,
     ),
     "long jobs that may still get a busy slot": Situation(
