@@ -12,7 +12,8 @@ _INTRODUCTION = """\
 Every request of a manager, from the OpenAPI document. [HTTP](../http.md) says what holds for all of them.
 A manager shows the same at `/docs`, with the functions of your own.
 """
-_BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+"""Keywords of JSON Schema, and how a page writes them."""
 _SIZES = {"minLength": "at least {} long", "maxLength": "at most {} long"}
 _COUNTS = {"minItems": "at least {}", "maxItems": "at most {}"}
 
@@ -132,7 +133,7 @@ def _plain_type(schema: Schema) -> str:
 
 
 def _limits(schema: Schema) -> str:
-    bounds = [f"{sign} {schema[key]:,}" for key, sign in _BOUNDS.items() if key in schema]
+    bounds = [f"{sign} {schema[key]:,}" for key, sign in BOUNDS.items() if key in schema]
     sizes = [text.format(f"{schema[key]:,}") for key, text in {**_SIZES, **_COUNTS}.items() if key in schema]
     formats = [schema["format"]] if schema.get("format", "binary") != "binary" else []
     return "".join(f", {limit}" for limit in (*formats, *bounds, *sizes))

@@ -9,7 +9,7 @@ from typing import Any
 from jobqueue.settings import QueueSettings
 from manager.settings import ManagerSettings
 from scripts.documents.command_parsers import command_parsers, help_texts
-from scripts.documents.http_reference import http_page
+from scripts.documents.http_reference import BOUNDS, http_page
 from worker_node.settings import WorkerSettings
 from workmanager.commands import COMMANDS
 
@@ -21,7 +21,6 @@ _SETTINGS_INTRODUCTION = """\
 Every setting of managers and workers, from the code that reads it. [Settings](../../README.md#settings) says where they
 may stand.
 """
-_BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
 def reference_pages(root: Path) -> Mapping[str, str]:
@@ -73,7 +72,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
     kind = {"array": "list", "string": "text", "boolean": "true or false", "integer": "whole number"}
-    bounds = [f"{sign} {schema[key]:,.10g}" for key, sign in _BOUNDS.items() if key in schema]
+    bounds = [f"{sign} {schema[key]:,.10g}" for key, sign in BOUNDS.items() if key in schema]
     return ", ".join([kind.get(str(schema.get("type")), str(schema.get("type"))), *bounds])
 
 
