@@ -1,4 +1,4 @@
--- How claim.lua takes jobs from lanes. Needs _limits, and read_record of claim.lua.
+-- How claim.lua takes jobs from lanes. Needs _limits and _claim_rows.
 local LANES_AT_ONCE = 50
 
 -- read_limit(limit, now): the numbers that hold for it: those of its hash, or, for a new one, the job's own.
@@ -54,9 +54,9 @@ local function write_places(now)
   opened = {}
 end
 
--- take_places(id, limits, now, since): takes a place of each limit, or none. Returns nil, or the limit that forbids it and until
--- when (nil: until a job that runs under it ends). The rate is GCRA (ITU-T I.371): each job moves `used_until` on by the
--- time that it is worth, and may run if that is at most `burst` such times ahead.
+-- take_places(id, limits, now, since): takes a place of each limit, or none. Returns nil, or the limit that forbids it
+-- and until when (nil: until a job that runs under it ends). The rate is GCRA (ITU-T I.371): each job moves
+-- `used_until` on by the time that it is worth, and may run if that is at most `burst` such times ahead.
 local function take_places(id, limits, now, since)
   local used_until = {}
   for i, wanted in ipairs(limits) do
@@ -136,8 +136,8 @@ local function return_hand(queue, lane)
   in_hand, hand_at = {}, 1
 end
 
--- take_from(queue, lane, most, now, ids): takes up to `most` jobs from the head of a lane. Returns whether another one may
--- be taken from it.
+-- take_from(queue, lane, most, now, ids): takes up to `most` jobs from the head of a lane. Returns whether another one
+-- may be taken from it.
 local function take_from(queue, lane, most, now, ids)
   local list = lane_key(queue, lane)
   in_hand, hand_at = redis.call('LPOP', list, most) or {}, 1
@@ -174,9 +174,10 @@ local function take_from(queue, lane, most, now, ids)
   return true
 end
 
--- take_limited(queue, most, now, ids): takes up to `most` jobs of lanes, one of each lane in turn, and adds their ids to
--- `ids`, to be claimed at once; their records stand in `lane_records`. A lane that is alone gives as many as it has given
--- in this call already, so that one that may run no more is handed back few. If it fails, nothing is lost of the lanes.
+-- take_limited(queue, most, now, ids): takes up to `most` jobs of lanes, one of each lane in turn, and adds their ids
+-- to `ids`, to be claimed at once; their records stand in `lane_records`. A lane that is alone gives as many as it has
+-- given in this call already, so that one that may run no more is handed back few. If it fails, nothing is lost of the
+-- lanes.
 local function take_limited(queue, most, now, ids)
   local later, before, skipped = later_of(queue), #ids, 0
   for _, lane in ipairs(redis.call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', 0, MAX_SKIPPED_LANES)) do
