@@ -1,16 +1,19 @@
 """Claiming jobs: in which order, never twice, and the same again for a repeat. Releasing them unfinished."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from jobqueue import keys
 from jobqueue.lifecycle.claim import CLAIM_LIMIT, MAX_CLAIM_BYTES, release
 from jobqueue.lifecycle.control import cancel
 from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import finish
 from jobqueue.lifecycle.leases import reap
-from jobqueue.model import FAILURE_TTL_SECONDS, HOUR_SECONDS, LEASE_SECONDS, NewJob
+from jobqueue.model import FAILURE_TTL_SECONDS, HOUR_SECONDS, LEASE_SECONDS, ClaimedJob, NewJob
 from jobqueue.sharding.shard import Shard
+from jobqueue.timestamps import iso
 from tests.integration.jobqueue.queue_helpers import (
     LEASE_EXPIRED,
     NOW,
@@ -22,6 +25,7 @@ from tests.integration.jobqueue.queue_helpers import (
     job_fields,
     job_status,
     key_ttl,
+    new_job,
     queued_ids,
     sorted_set,
     success_outcome,
@@ -39,6 +43,45 @@ async def test_a_claimed_job_has_everything_its_worker_needs(shard: Shard) -> No
     assert await sorted_set(shard, "wm:leases") == {"a:t1": NOW + LEASE_SECONDS}
     # RQ's tools fail jobs whose entry here is in the past, so it is far beyond the timeout.
     assert await sorted_set(shard, "wip:default") == {"a:t1": NOW + 7 + HOUR_SECONDS}
+
+
+async def test_each_job_of_a_call_has_its_own_fields_whatever_the_one_before_it_has(shard: Shard) -> None:
+    since = iso(NOW).encode()
+    ordinary = ClaimedJob(
+        *("", "t1", shard.index, "default", new_job("").data, 30, True, True, 600),
+        *(FAILURE_TTL_SECONDS, 1, None),
+        since=since,
+    )
+    # With what a job is submitted, what its record holds besides, and in what it then differs from an ordinary one.
+    others: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+        "timeout": ({"timeout_seconds": 7}, {}, {"timeout_seconds": 7}),
+        "result": ({"result_ttl_seconds": 60}, {}, {"result_ttl_seconds": 60}),
+        "failure": ({}, {"failure_ttl": 90}, {"failure_ttl_seconds": 90}),
+        "feed": ({"feed": False}, {}, {"feed": False}),
+        "isolation": ({"isolation": "job"}, {}, {"isolated": True}),
+        "trace": ({"trace": "00-a"}, {}, {"trace": b"00-a"}),
+        "again": ({}, {"started_at": iso(NOW), "wm_attempts": 1}, {"attempt": 2, "since": since + b" " + since}),
+        "unreadable": (
+            {},
+            {"wm_attempts": "x", "started_at": ""},
+            {"unreadable": "the job cannot run: wm_attempts of its record is not a number"},
+        ),
+        "rq": ({}, {"group_id": "g"}, {"from_http": False, "feed": False, "rq_features": "g"}),
+    }
+    options = {"timeout_seconds": 30, "result_ttl_seconds": 600}
+    await enqueue_jobs(shard, "first", "next", queue="high", **options)
+    expected = [ordinary._replace(id=name, queue="high") for name in ("first", "next")]
+    for name, (fields, stored, differences) in others.items():
+        await enqueue_jobs(shard, f"before-{name}", **options)
+        await enqueue_jobs(shard, name, **options | fields)
+        for field, value in stored.items():
+            await shard.execute(("HSET", keys.job(shard.prefix, name), field, value))
+        expected += [ordinary._replace(id=f"before-{name}"), ordinary._replace(id=name, **differences)]
+    await enqueue_jobs(shard, "rq-next", "last", **options)
+    expected += [ordinary._replace(id="rq-next", from_http=False, feed=False), ordinary._replace(id="last")]
+    for name in ("rq", "rq-next"):
+        await shard.execute(("HDEL", keys.job(shard.prefix, name), "wm_feed"))
+    assert await claim_jobs(shard, 100, "high", "default", token="t1", traces=True) == expected
 
 
 async def test_only_a_job_that_asked_for_isolation_is_claimed_with_it(shard: Shard) -> None:
