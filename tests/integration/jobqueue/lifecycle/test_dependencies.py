@@ -15,11 +15,13 @@ from jobqueue.model import ENDED, FAILURE_TTL_SECONDS, FINISHED, Dependency
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
+    NOW,
     claim_jobs,
     failed_outcome,
     job_fields,
     new_job,
     queued_ids,
+    sorted_set,
     stopped_outcome,
     success_outcome,
 )
@@ -71,6 +73,13 @@ async def test_a_child_is_queued_when_its_last_parent_has_finished(any_shards: S
     await end(any_shards, second)
     assert await status_of(any_shards, child) == "queued"
     assert child in await queued_ids(any_shards.of(child))
+
+
+async def test_children_stand_in_the_order_of_their_arrival_also_within_a_millisecond(shards: Shards) -> None:
+    shard = shards.all[0]
+    for place, child in enumerate(("z", "a", "m")):
+        await enqueue(shard, [new_job(child, depends_on=(Dependency("p"),))], now=NOW + 0.0001 * place)
+    assert list(await sorted_set(shard, "deferred:default")) == ["z", "a", "m"]
 
 
 async def test_a_child_of_parents_that_have_finished_is_queued_at_once(any_shards: Shards) -> None:

@@ -65,8 +65,9 @@ async def test_each_command_reaches_its_worker_once(shard: Shard) -> None:
         '{"command": "kill-horse"}',
     ):
         await send(shard, "w1", content)
-    await send(shard, "w2", '{"command": "shutdown"}')
-    assert await received(shard, "w2") == [("drain", "")]
+    for content in ('{"command": "kill-horse"}', '{"command": "shutdown"}'):
+        await send(shard, "w2", content)
+    assert await received(shard, "w2", 2) == [("kill", ""), ("drain", "")]
     assert await received(shard, "w1", 4) == [("cancel", "a"), ("cancel", "b"), ("cancel", "c"), ("kill", "")]
 
 
