@@ -1,7 +1,7 @@
 -- tell_children(parents, iso): tells children that these jobs have finished, in the script that records it, where
 -- that is a small thing: few children, all on this shard, none of which was canceled by an earlier end. The others are
--- noted for settle_children.lua. Needs _ends. Stands in a function, so that nothing of it is made for jobs that nobody
--- waits for.
+-- noted for settle_children.lua. Needs _clock and _ends. Stands in a function, so that nothing of it is made for jobs
+-- that nobody waits for.
 local function tell_children(parents, iso)
   local MAX_CHILDREN, MAX_EDGES = 20, 500
   local waiting, canceled = prefix .. ':wm:children:', prefix .. ':wm:canceled-children:'
@@ -55,8 +55,6 @@ local function tell_children(parents, iso)
         redis.call('ZREM', prefix .. ':deferred:' .. queue, child)
         queue_job(child, key, queue, at_front == '1', iso)
       else
-        redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
-        note_change(child, key, 'queued')
         queues[queue] = queues[queue] or {}
         table.insert(queues[queue], child)
       end
@@ -64,6 +62,12 @@ local function tell_children(parents, iso)
     for queue, ids in pairs(queues) do
       redis.call('ZREM', prefix .. ':deferred:' .. queue, unpack(ids))
       push(queue, ids, false)
+      -- Not before: if that fails, they still wait, and can be found.
+      for _, child in ipairs(ids) do
+        local key = prefix .. ':job:' .. child
+        redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso)
+        note_change(child, key, 'queued')
+      end
     end
   end
 
@@ -78,5 +82,7 @@ local function tell_children(parents, iso)
     redis.call('DEL', unpack(told_keys))
   else
     for _, parent in ipairs(told) do note_awaited(parent, 'finished') end
+    -- Some may wait for nothing any more, and not be queued: that is found as they are registered again.
+    for _, child in ipairs(children) do redis.call('ZADD', prefix .. ':wm:registering', clock(''), child) end
   end
 end

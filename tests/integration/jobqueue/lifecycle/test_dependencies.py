@@ -12,7 +12,7 @@ from jobqueue.lifecycle.enqueue import enqueue
 from jobqueue.lifecycle.finish import Outcome, finish
 from jobqueue.maintenance.deferred_jobs import recheck_deferred, register_overdue
 from jobqueue.model import ENDED, FAILURE_TTL_SECONDS, FINISHED, Dependency
-from jobqueue.sharding.scripts import script
+from jobqueue.sharding.scripts import Script, script
 from jobqueue.sharding.shards import Shards
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
@@ -348,3 +348,23 @@ async def test_a_traced_child_knows_which_runs_it_follows_from(any_shards: Shard
     token = runs[early].token
     assert claimed[child] == f"00-child\n{early} {token} 00-early\n{late} {token} 00-late state"
     assert claimed[other] == ""
+
+
+async def test_children_run_although_telling_them_fails_halfway(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = shards.all[0]
+    parent, child, other = (shards.new_id(shard) for _ in range(3))
+    await submit(shards, parent)
+    await submit(shards, child, parent)
+    await submit(shards, other, parent, queue="lifo")
+    (job,) = await claim_jobs(shard)
+    broken = script("finish").text.replace("push(queue, ids, false)", "error('it fails')")
+    monkeypatch.setattr("jobqueue.lifecycle.finish.script", lambda name: Script(name, broken))
+    report = await finish(shard, "w1", [success_outcome(job)])
+    assert (report.lost, report.awaited) == ((), (parent,))
+    await settle(shard, shards)
+    await shard.execute(*(("ZADD", keys.registering(shard.prefix), "XX", 1, each) for each in (child, other)))
+    await register_overdue(shards, shard)
+    assert await statuses(shards, [child, other]) == ["queued", "queued"]
+    assert (await queued_ids(shard), await queued_ids(shard, "lifo")) == ([child], [other])
