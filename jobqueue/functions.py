@@ -145,7 +145,7 @@ class FunctionRegistry:
                 if not _is_module_name(module):
                     raise UnknownModule(f"{module!r} is not the name of a module, such as 'billing' or 'shop.orders'")
                 if version is None:
-                    raise UnknownModule(f"module {module!r} has no source file on the import path")
+                    raise UnknownModule(f"module {module!r} has no source file on the import path (see PYTHONPATH)")
                 for function in _public_functions(module, version.path):
                     paths[f"{module}.{function}"] = f"{module}.{function}"
             except UnknownModule as error:

@@ -122,7 +122,7 @@ async def test_without_reloading_the_record_tells_which_version_ran(
         (b"x = '\xff'\n", "utf-8"),
         (b"def call():\n\treturn 1\n        return 2\n", "texts.py, line 3"),
         (b"x = " + b"(" * 5000, "texts"),
-        (None, "no source file on the import path"),
+        (None, "no source file on the import path (see PYTHONPATH)"),
     ],
     ids=["syntax", "null", "coding", "bytes", "indentation", "nesting", "missing"],
 )
