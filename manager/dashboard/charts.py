@@ -35,6 +35,11 @@ def rate_chart(history: Sequence[Point], total: Callable[[Point], int]) -> Chart
     return _chart(_rates(history, total))
 
 
+def x_of(at: float, end: float) -> float:
+    """Return where a moment is on a time axis of `WIDTH` that ends at `end`; both are Unix times."""
+    return WIDTH - (end - at) / SHOWN_SECONDS * WIDTH
+
+
 def _rates(history: Sequence[Point], total: Callable[[Point], int]) -> list[tuple[float, float]]:
     rates = []
     start = 0
@@ -55,7 +60,5 @@ def _chart(values: Sequence[tuple[float, float]]) -> Chart:
     shown = [(at, value) for at, value in values if at >= end - SHOWN_SECONDS]
     most = max(value for _, value in shown)
     scale = (HEIGHT - 2) / most if most else 0.0
-    points = (
-        f"{WIDTH - (end - at) / SHOWN_SECONDS * WIDTH:.1f},{HEIGHT - 1 - value * scale:.1f}" for at, value in shown
-    )
+    points = (f"{x_of(at, end):.1f},{HEIGHT - 1 - value * scale:.1f}" for at, value in shown)
     return Chart(" ".join(points), last, most)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from manager.dashboard.charts import SHOWN_SECONDS, WIDTH
+from manager.dashboard.charts import SHOWN_SECONDS, x_of
 from manager.dashboard.sampler import Point
 
 LANE_HEIGHT = 100
@@ -100,7 +100,7 @@ def _lane(
     lines = [
         Line(
             *(label, kind, value(shown[-1])),
-            points=" ".join(f"{_x(point.at, end):.1f},{bottom - value(point) * scale:.1f}" for point in shown),
+            points=" ".join(f"{x_of(point.at, end):.1f},{bottom - value(point) * scale:.1f}" for point in shown),
         )
         for label, kind, value in kinds
     ]
@@ -116,8 +116,4 @@ def _mark(decision: Mapping[str, Any], end: float) -> Mark | None:
     if not (launch or drain) or not end - SHOWN_SECONDS <= at <= end:
         return None
     done = [f"{number:,} {verb}" for number, verb in ((launch, "launched"), (drain, "drained")) if number]
-    return Mark(round(_x(at, end), 1), "launch" if launch else "drain", " and ".join(done))
-
-
-def _x(at: float, end: float) -> float:
-    return WIDTH - (end - at) / SHOWN_SECONDS * WIDTH
+    return Mark(round(x_of(at, end), 1), "launch" if launch else "drain", " and ".join(done))
