@@ -8,8 +8,6 @@ from manager.api_keys.caller import Caller
 from manager.cluster.reconciler import ClusterReconciler
 from manager.dashboard.sampler import Sample
 from manager.dashboard.views.findings import (
-    QUEUES,
-    WORKERS,
     Finding,
     failing_functions,
     of_callbacks,
@@ -17,6 +15,7 @@ from manager.dashboard.views.findings import (
     of_schedules,
     stuck_queues,
 )
+from manager.http.dashboard_paths import QUEUES, WORKERS
 from manager.http.permissions import allows
 from manager.queue.connection import QueueConnection
 from manager.queue.problems import (
@@ -56,11 +55,9 @@ class Attention:
         yield from stuck_queues(counts, sample.unserved, sample.workers)
         modules = problems_of_modules(self._functions.why_not_registered(), sample.workers)
         yield from (Finding(text, WORKERS) for text in modules)
-        # Totals without those of a shard that is away cannot be compared with what was before.
-        before = None if sample.unavailable or sample.error is not None else sample.before
-        if before is not None:
-            yield from failing_functions(before, counts)
-        yield from of_schedules(before, counts, sample.signs)
+        if sample.before is not None:
+            yield from failing_functions(sample.before, counts)
+        yield from of_schedules(sample.before, counts, sample.signs)
         yield from of_callbacks(counts)
         yield from of_scaler(sample.scaler, counts)
 

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request, Response
 from manager.api_keys.table import KeyTable
 from manager.dashboard.api import Api, Handler, ask
 from manager.dashboard.attention import Attention
-from manager.dashboard.document_pages import AUDIT, CALLBACKS, KEYS, LIMITS, SCALER, SCHEDULES, WORKFLOWS, DocumentPages
-from manager.dashboard.failure_pages import FAILURES, FailurePages
+from manager.dashboard.document_pages import DocumentPages
+from manager.dashboard.failure_pages import FailurePages
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.issuer_sign_in import IssuerSignInRoutes
-from manager.dashboard.job_pages import JOBS, JobPages, JobReader
+from manager.dashboard.job_pages import JobPages, JobReader
 from manager.dashboard.live_pages import NAMES, LivePages, path_of
 from manager.dashboard.rendering import Pages, page_address, static_files
 from manager.dashboard.sampler import Sampler
@@ -20,7 +20,24 @@ from manager.dashboard.sign_in import SignInRoutes
 from manager.dashboard.stream import EventStream
 from manager.dashboard.views.queues import queues_page
 from manager.http.authentication import ApiKeyAuth, caller_of
-from manager.http.dashboard_paths import ISSUER_CALLBACK, ISSUER_SIGN_IN, SIGN_IN, SIGN_OUT, STREAM
+from manager.http.dashboard_paths import (
+    AUDIT,
+    CALLBACKS,
+    FAILURES,
+    ISSUER_CALLBACK,
+    ISSUER_SIGN_IN,
+    JOBS,
+    KEYS,
+    LIMITS,
+    QUEUES,
+    SCALER,
+    SCHEDULES,
+    SIGN_IN,
+    SIGN_OUT,
+    STREAM,
+    WORKERS,
+    WORKFLOWS,
+)
 from manager.http.query_parameters import Text
 from manager.queue.connection import QueueConnection
 
@@ -31,8 +48,6 @@ if TYPE_CHECKING:
 _YEAR_SECONDS = 365 * 24 * 3600
 _PAGE_QUERY = page_query()
 _QUEUES_QUERY = page_query(Text("name", "What the names have", r"[^\x00-\x1f\x7f]{0,256}"))
-QUEUES = "/dashboard/queues"
-WORKERS = "/dashboard/workers"
 
 
 class Dashboard:

@@ -16,12 +16,10 @@ from manager.dashboard.sampler import Sampler
 from manager.dashboard.views.scaler_timeline import draw_timeline
 from manager.dashboard.views.workflow_graph import draw_workflow
 from manager.http.authentication import caller_of
+from manager.http.dashboard_paths import AUDIT, CALLBACKS, KEYS, LIMITS, SCALER, SCHEDULES, WORKFLOWS
 from manager.http.problems import INVALID, Problem
 from manager.http.query_parameters import Choice, Text
 
-SCALER, SCHEDULES, WORKFLOWS, CALLBACKS, LIMITS, KEYS, AUDIT = (
-    f"/dashboard/{name}" for name in ("scaler", "schedules", "workflows", "callbacks", "limits", "keys", "audit")
-)
 LIMIT_ROWS = 100
 CALLBACK_ROWS = 50
 AUDIT_ENTRIES = 100

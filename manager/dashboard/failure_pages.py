@@ -12,9 +12,9 @@ from manager.dashboard.rendering import Pages, page_address
 from manager.dashboard.sampler import Sampler
 from manager.dashboard.views.failures import group_failures, group_key
 from manager.http.authentication import caller_of
+from manager.http.dashboard_paths import FAILURES
 from manager.http.query_parameters import NO_PARAMETERS, Text
 
-FAILURES = "/dashboard/failures"
 MAX_FAILURES = 300
 """That a page looks at, and a button changes."""
 QUERY = page_query(

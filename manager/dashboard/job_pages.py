@@ -20,12 +20,12 @@ from manager.dashboard.sampler import Sampler
 from manager.dashboard.views.failures import group_key
 from manager.dashboard.views.jobs import REQUEUABLE, job_row, job_rows, life_of, status_counts
 from manager.http.authentication import caller_of
+from manager.http.dashboard_paths import JOBS
 from manager.http.query_parameters import Choice, Text
 from manager.queue.connection import QueueConnection
 from manager.schemas.submission import LABEL_NAME_PATTERN, LABEL_VALUE_PATTERN
 
 PAGE_JOBS = 50
-JOBS = "/dashboard/jobs"
 _ANYTHING = r"[^\x00-\x1f\x7f]{0,256}"
 # Forms send fields that are empty.
 LIST_QUERY = page_query(

@@ -15,24 +15,38 @@ from markupsafe import Markup
 
 from manager.api_keys.caller import Caller
 from manager.dashboard.views.scaler_reasons import in_plain_words
-from manager.http.dashboard_paths import STATIC_PATHS
+from manager.http.dashboard_paths import (
+    AUDIT,
+    CALLBACKS,
+    FAILURES,
+    HOME,
+    JOBS,
+    KEYS,
+    LIMITS,
+    QUEUES,
+    SCALER,
+    SCHEDULES,
+    STATIC_PATHS,
+    WORKERS,
+    WORKFLOWS,
+)
 from manager.http.permissions import allows
 from manager.http.problems import Problem
 
 CONTENT_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 NAVIGATION = (
-    ("/", "Overview"),
-    ("/dashboard/queues", "Queues"),
-    ("/dashboard/jobs", "Jobs"),
-    ("/dashboard/failures", "Failures"),
-    ("/dashboard/workers", "Workers"),
-    ("/dashboard/scaler", "Scaler"),
-    ("/dashboard/schedules", "Schedules"),
-    ("/dashboard/workflows", "Workflows"),
-    ("/dashboard/callbacks", "Callbacks"),
-    ("/dashboard/limits", "Limits"),
-    ("/dashboard/keys", "Keys"),
-    ("/dashboard/audit", "Audit"),
+    (HOME, "Overview"),
+    (QUEUES, "Queues"),
+    (JOBS, "Jobs"),
+    (FAILURES, "Failures"),
+    (WORKERS, "Workers"),
+    (SCALER, "Scaler"),
+    (SCHEDULES, "Schedules"),
+    (WORKFLOWS, "Workflows"),
+    (CALLBACKS, "Callbacks"),
+    (LIMITS, "Limits"),
+    (KEYS, "Keys"),
+    (AUDIT, "Audit"),
 )
 """Path and name of each page of the menu. Those that a caller may not open are left out."""
 _HEADERS = {"Content-Security-Policy": CONTENT_POLICY, "Cache-Control": "no-store", "Vary": "Cookie, Authorization"}

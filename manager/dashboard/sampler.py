@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from jobqueue.errors import JobQueueError
 from jobqueue.inspection.counters import ShardCounts
 from jobqueue.workers.registry import WorkerView
+from manager.dashboard.earlier_counts import EarlierCounts
 from manager.dashboard.signs import Signs, read_signs
 from manager.queue.connection import QueueConnection
 from scaler.observe.instance_phases import InstancePhase
@@ -25,9 +26,7 @@ MAX_SAMPLE_SECONDS = 10.0
 WATCHED_SECONDS = 300.0
 """Samples are taken for so long after the last look, so that somebody who comes back finds what has happened."""
 RARELY_SECONDS = 5.0
-"""The scaler's state is long, and changes rarely."""
-EARLIER_SECONDS = 300.0
-"""What has changed is told for so long."""
+"""Between two looks at the scaler and at signs of trouble: the scaler's state is long, and changes rarely."""
 MANY = 300
 """With so many queues and workers together, a sample takes tens of milliseconds: opened pages show the last one."""
 HISTORY_POINTS = 300
@@ -72,7 +71,8 @@ class Sample:
         unserved: queues that nobody serves, each with what to do.
         scaler: None if it could not be read.
         signs: of trouble that no count has.
-        before: the counts of up to five minutes ago, since somebody looks; None if there are none yet.
+        before: the counts of up to five minutes ago, since somebody looks; None if there are none yet, or if those of
+            now cannot be compared with them.
         history: the last points, the oldest first; the last one is this sample's.
         error: why nothing could be read now.
     """
@@ -98,7 +98,7 @@ class Sampler:
         self._queue = queue
         self._sample = Sample(0, time.time(), error="nothing has been read yet")
         self._history: deque[Point] = deque(maxlen=HISTORY_POINTS)
-        self._earlier: deque[tuple[float, ShardCounts]] = deque()
+        self._earlier = EarlierCounts()
         self._scaler: ScalerView | None = None
         self._signs = Signs()
         self._scaler_read_at = 0.0
@@ -176,31 +176,20 @@ class Sampler:
         except Exception:  # The loop's edge: pages must go on, and say so.
             log.exception("event=dashboard_sample_crashed")
             reason = "the sample failed: see the manager's log"
-        return replace(self._sample, number=number, at=now, error=reason)
+        return replace(self._sample, number=number, at=now, error=reason, before=None)
 
     async def _read(self, number: int, now: float) -> Sample:
         service = self._queue.service
         (counts, unavailable), workers = await asyncio.gather(service.overview.counts(), service.overview.workers())
         unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
         scaler = await self._read_rarely()
-        before = self._compare(now, counts) if not unavailable else None
+        # Totals without those of a shard that is away cannot be compared.
+        before = None if unavailable else self._earlier.before(now, counts)
         self._history.append(point_of(now, counts, len(workers), unserved, scaler))
         return Sample(
             *(number, now, now, counts, unavailable, workers, unserved, scaler, self._signs, before),
             history=tuple(self._history),
         )
-
-    def _compare(self, now: float, counts: ShardCounts) -> ShardCounts | None:
-        """Keep the counts every some seconds; return the earliest that are kept."""
-        enqueued = sum(counts.functions.enqueued.values())
-        if self._earlier and enqueued < sum(self._earlier[-1][1].functions.enqueued.values()):
-            self._earlier.clear()  # The counters were deleted.
-        while self._earlier and self._earlier[0][0] < now - EARLIER_SECONDS:
-            self._earlier.popleft()
-        before = self._earlier[0][1] if self._earlier else None
-        if not self._earlier or now - self._earlier[-1][0] >= RARELY_SECONDS:
-            self._earlier.append((now, counts))
-        return before
 
     async def _read_rarely(self) -> ScalerView | None:
         if time.monotonic() - self._scaler_read_at >= RARELY_SECONDS:

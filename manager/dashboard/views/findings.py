@@ -11,11 +11,9 @@ from jobqueue.model import ALL_QUEUES
 from jobqueue.workers.registry import WorkerView
 from manager.dashboard.rendering import page_address, show_duration
 from manager.dashboard.signs import Signs
+from manager.http.dashboard_paths import CALLBACKS, FAILURES, JOBS, QUEUES, SCALER, SCHEDULES
 from scaler.view import ScalerView
 
-QUEUES, JOBS, FAILURES, WORKERS, SCALER, SCHEDULES, CALLBACKS = (
-    f"/dashboard/{name}" for name in ("queues", "jobs", "failures", "workers", "scaler", "schedules", "callbacks")
-)
 LONG_SECONDS = 60.0
 """What lasts for longer needs a look: a job that waits beside free slots, a callback that does not arrive."""
 MAX_STUCK = 5

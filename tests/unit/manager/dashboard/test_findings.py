@@ -170,10 +170,13 @@ def test_what_is_usual_is_no_fault(well: dict[str, Any]) -> None:
 
 
 def test_pages_that_a_caller_may_not_open_are_not_linked_and_other_queues_not_told() -> None:
-    made = sample(counts=replace(WAITING, paused={"default": "now"}), scaler=scaler(paused=True))
+    made = sample(counts=replace(WAITING, paused={"default": "now"}, suspended=True), scaler=scaler(paused=True))
     bound = Caller.of("a", ["jobs:read"], ["default"])
     tenant = overview(made, bound)
     assert "queue 'default' is paused" in tenant
+    assert "all workers are suspended" in tenant
+    assert ("See queues" in tenant, "See workers" in tenant) == (True, False)
+    assert "See workers" in overview(made)
     assert "the scaler" not in tenant
     assert "paused" not in overview(made, Caller.of("a", ["jobs:read"], ["mine"]))
 

@@ -1,10 +1,14 @@
 """Samples are taken anew for whoever looks, but not of a large system for each page."""
 
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Mapping
+from typing import cast
 
 import pytest
 
+from jobqueue.errors import ShardUnavailable
 from jobqueue.inspection.counters import QueueCounts, ShardCounts
+from jobqueue.workers.registry import WorkerView
 from manager.dashboard.sampler import MANY, Sample, Sampler
 from manager.queue.connection import QueueConnection
 
@@ -58,3 +62,35 @@ async def test_the_first_look_after_a_while_is_at_a_new_sample(large: Counted) -
     first = await large.current()
     await large.stop()
     assert (await large.current()).number > first.number
+
+
+class TwoShards:
+    """Stands for the connection to a queue of two shards, `unavailable` of which do not answer."""
+
+    service = overview = monitor = property(lambda self: self)
+    unavailable = 0
+
+    async def counts(self) -> tuple[ShardCounts, int]:
+        if self.unavailable == 2:
+            raise ShardUnavailable("no shard answers")
+        return ShardCounts(), self.unavailable
+
+    async def workers(self) -> list[WorkerView]:
+        return []
+
+    async def unserved(self, _: object) -> Mapping[str, str]:
+        return {}
+
+
+@pytest.mark.parametrize("unavailable", [1, 2])
+async def test_counts_of_some_shards_are_not_compared_with_those_of_all(unavailable: int) -> None:
+    queue = TwoShards()
+    sampler = Sampler(cast(QueueConnection, queue))
+    sampler._scaler_read_at = math.inf  # It is not read.
+    await sampler.current()
+    assert (await sampler.current()).before is not None
+    queue.unavailable = unavailable
+    assert (await sampler.current()).before is None
+    queue.unavailable = 0
+    assert (await sampler.current()).before is not None
+    await sampler.stop()
