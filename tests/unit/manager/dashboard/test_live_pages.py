@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from jobqueue.functions import FunctionRegistry
 from jobqueue.inspection.counters import QueueCounts, ShardCounts
+from jobqueue.workers.registry import WorkerView
 from manager.api_keys.caller import NOBODY_IN_PARTICULAR, Caller
 from manager.api_keys.table import KeyTable
 from manager.dashboard.attention import Attention
@@ -47,6 +48,18 @@ def test_callers_with_other_queues_or_scopes_get_parts_of_their_own() -> None:
     assert "mine" in tenant
     assert "theirs" not in tenant
     assert pages.part("queues", seen, Caller.of("c", ["jobs:read"], ["mine"])) is tenant
+
+
+def test_workers_that_can_drain_and_do_not_yet_have_a_button() -> None:
+    def worker(name: str, state: str, *, native: bool = True) -> WorkerView:
+        return WorkerView(name, "h", 1, ("*",), state, 1, 0, 0, 0, "", "", None, None, 1.0, native=native)
+
+    workers = [worker("rack/7", "idle"), worker("going", "draining"), worker("plain", "idle", native=False)]
+    pages, seen = live_pages(), replace(sample(1), workers=workers)
+    shown = pages.part("workers", seen, NOBODY_IN_PARTICULAR)
+    assert shown.count("<form") == 1
+    assert 'action="/dashboard/workers/rack%2F7/drain"' in shown
+    assert "<form" not in pages.part("workers", seen, Caller.of("a", ["jobs:read"]))
 
 
 def test_the_next_sample_is_rendered_anew() -> None:
