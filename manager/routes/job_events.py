@@ -12,7 +12,7 @@ from jobqueue.sharding.find_shard import find_shard
 from manager.api_keys.table import KeyTable
 from manager.http.asgi import Scope
 from manager.http.authentication import caller_of, check_again
-from manager.http.problems import NO_SUCH_JOB, Problem
+from manager.http.problems import Problem
 from manager.http.query_parameters import Number, Query
 from manager.http.server_sent_events import (
     CHECK_SECONDS,
@@ -26,8 +26,8 @@ from manager.http.server_sent_events import (
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.routes.job_story import JobStory
+from manager.routes.jobs import job_id_of, no_such_job
 from manager.schemas.openapi import JOB_ID, problem_responses
-from manager.schemas.submission import ID_PATTERN
 
 RETRY_SECONDS = 0.5
 """Pause before a shard that did not answer is asked again."""
@@ -35,7 +35,6 @@ RETRY_SECONDS = 0.5
 QUERY = Query(
     Number("wait", "Seconds after which the stream ends, to be opened again", 0, MAX_STREAM_SECONDS, default=900)
 )
-_JOB_ID = re.compile(ID_PATTERN)
 _LINE_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
 
 
@@ -77,12 +76,11 @@ class JobEventRoutes:
         follow.
         """
         seconds = QUERY.parse(request.scope["query_string"])["wait"]
-        job_id, caller = str(request.path_params["job_id"]), caller_of(request.scope)
-        service = self._queue.service
-        shard = await find_shard(service.shards, job_id) if _JOB_ID.fullmatch(job_id) else None
+        job_id, caller = job_id_of(request), caller_of(request.scope)
+        shard = await find_shard(self._queue.service.shards, job_id)
         (queue,) = (None,) if shard is None else await read_queues(shard, [job_id])
         if shard is None or queue is None or not caller.sees(queue):
-            raise Problem(NO_SUCH_JOB, f"there is no job with the id {job_id[:80]!r}")
+            raise no_such_job(job_id)
         last_id = request.headers.get("last-event-id", "")
         story = JobStory(shard, job_id, queue, last_id if _LINE_ID.fullmatch(last_id) else "")
         events = self._events(story, time.monotonic() + seconds, request.scope)

@@ -50,7 +50,7 @@ class WorkerRoutes:
         name = str(request.path_params["name"])
         worker = next((each for each in await self._queue.service.overview.workers() if each.name == name), None)
         if worker is None:
-            raise Problem(NO_SUCH_WORKER, f"there is no worker {name!r}")
+            raise Problem(NO_SUCH_WORKER, f"there is no worker {name[:80]!r}")
         if not worker.native:
             raise Problem(PLAIN_RQ_WORKER, f"{name!r} is a worker of plain RQ: end it on its host, with SIGINT")
         author = author_of(request.scope)

@@ -83,6 +83,15 @@ def test_what_other_programs_write_into_a_record_is_told_too(http: httpx.Client,
         assert [name for name, _, _ in stream] == ["status", "end"]
 
 
+def test_a_job_of_another_program_is_followed_whose_id_is_longer_than_ours(
+    http: httpx.Client, shared_server: ValkeyServer
+) -> None:
+    job_id = "j" * 200
+    shared_server.command("HSET", keys.job("rq", job_id), "status", "finished", "origin", "default")
+    with http.stream("GET", f"/jobs/{job_id}/events") as response:
+        assert [name for name, _, _ in events(response)] == ["status", "end"]
+
+
 @pytest.mark.parametrize("path", ["events", "logs"])
 def test_a_key_follows_only_jobs_that_it_sees(managers: tuple[ManagerProgram, ManagerProgram], path: str) -> None:
     bound = as_(managers[0], create(managers[0], "jobs:write", "jobs:read", queues=["mine-*"])["key"])
