@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MAX_STATE_CHARS = 512
 """Of `tracestate`. A longer one is dropped, as the standard allows."""
@@ -56,6 +56,16 @@ def parse_text(text: str) -> TraceContext | None:
     """Return what `TraceContext.text` was made of; None if it is none."""
     traceparent, _, tracestate = text.partition(" ")
     return parse_context(traceparent, tracestate)
+
+
+def convert_context(context: Any) -> TraceContext:
+    """Return a `SpanContext` of OpenTelemetry as ours."""
+    return TraceContext(
+        f"{context.trace_id:032x}",
+        f"{context.span_id:016x}",
+        bool(context.trace_flags & 1),
+        context.trace_state.to_header(),
+    )
 
 
 def context_of_request(fields: Mapping[bytes, bytes]) -> TraceContext | None:

@@ -2,9 +2,8 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Any
 
-from processes.tracing.context import TraceContext, parse_text
+from processes.tracing.context import convert_context, parse_text
 
 
 def current_headers() -> Mapping[str, str]:
@@ -16,18 +15,8 @@ def current_headers() -> Mapping[str, str]:
     if trace is not None and hasattr(trace, "get_current_span"):  # It may be half imported, by another thread.
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
-            return _known(context).headers
+            return convert_context(context).headers
     executor = sys.modules.get("worker_node.executor.running_job")
     running = None if executor is None else executor.current.job
     job = None if running is None or running.trace is None else parse_text(running.trace)
     return {} if job is None else job.headers
-
-
-def _known(context: Any) -> TraceContext:
-    """Return OpenTelemetry's span context as ours."""
-    return TraceContext(
-        f"{context.trace_id:032x}",
-        f"{context.span_id:016x}",
-        bool(context.trace_flags & 1),
-        context.trace_state.to_header(),
-    )

@@ -25,7 +25,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from processes.tracing.context import TraceContext
+from processes.tracing.context import TraceContext, convert_context
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -116,20 +116,14 @@ class Tracing:
 
 def context_of(span: Span) -> TraceContext:
     """Return where a span stands."""
-    context = span.get_span_context()
-    return TraceContext(
-        f"{context.trace_id:032x}",
-        f"{context.span_id:016x}",
-        context.trace_flags.sampled,
-        context.trace_state.to_header(),
-    )
+    return convert_context(span.get_span_context())
 
 
 def fail(span: Span, kind: str, description: str = "") -> None:
     """Note that what the span stands for has failed.
 
     Args:
-        kind: a word of few: the attribute `error.type`.
+        kind: what has failed, one of few words: the attribute `error.type`.
     """
     span.set_attribute("error.type", kind)
     span.set_status(Status(StatusCode.ERROR, _encodable(description) or None))
