@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     except SettingsFileError as error:
         raise UsageError(str(error)) from error
     _check_settings(config)
-    _configure_logging(environ)
+    configure_logging_from(environ)  # in the format of the managers, whose lines appear between these
     stop = _StopSignals(options.parent_fd)
     system = LocalSystem(config, stop_requested=lambda: stop.is_requested, stop_immediately=lambda: stop.is_repeated)
     log_file = _log_file(config) if sys.stderr.isatty() and not options.verbose else None
@@ -88,11 +88,6 @@ def _check_settings(config: LocalSystemConfig) -> None:
     for check, line in zip(checks, lines, strict=True):
         if check.returncode:
             raise UsageError(line)
-
-
-def _configure_logging(environ: Mapping[str, str]) -> None:
-    """Log in the format of the managers, whose lines appear between these."""
-    configure_logging_from(environ)
 
 
 class _StopSignals:
