@@ -74,25 +74,6 @@ def mixed(seed: int, *, hours: float) -> list[TracedJob]:
     return sorted(short + long)
 
 
-def all_patterns() -> Mapping[str, list[TracedJob]]:
-    """Return every pattern's jobs by its name."""
-    return {
-        "steady-short": poisson(1, seconds=7200, rate=3.0, service=2.0),
-        "steady-minute": poisson(2, seconds=14_400, rate=0.2, service=60.0),
-        "steady-long": poisson(3, seconds=200_000, rate=0.01, service=900.0, sigma=1.5),
-        "diurnal-short": diurnal(4, days=2, peak_rate=0.6, service=8.0),
-        "diurnal-long": diurnal(5, days=7, peak_rate=0.03, service=600.0, sigma=1.5),
-        "bursty": bursty(6, seconds=30_000, every=900, size=60, service=20.0),
-        "bursty-long": bursty(7, seconds=200_000, every=4000, size=20, service=300.0),
-        "sparse": sparse(8, days=40, every=900, service=800.0),
-        "sparse-even": sparse(9, days=60, every=3000, service=1500.0, sigma=0.5),
-        "sparse-short": sparse(13, days=30, every=500, service=20.0, sigma=1.0),
-        "periodic": periodic(hours=48, every=600, size=10, service=30.0),
-        "periodic-dense": periodic(hours=24, every=150, size=4, service=20.0),
-        "mixed": mixed(10, hours=8),
-    }
-
-
 def other_patterns() -> Mapping[str, list[TracedJob]]:
     """Return the jobs of the fourteen patterns in the table of `docs/scaling.md`, by name."""
     rare_long = (job._replace(function="long") for job in poisson(113, seconds=21_600, rate=1 / 300, service=900.0))
