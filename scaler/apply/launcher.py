@@ -200,9 +200,8 @@ class Launcher:
         )
         self._metrics.failed(error.cause.value)
         description = f"{request.pool}: {error.explained}"
-        return breaker.after_failure(
-            error.cause, request.pool, description, now, self._rng.random(), refused=request.count
-        )
+        refused = 0 if answer.is_repeat else request.count  # the call before can have launched them
+        return breaker.after_failure(error.cause, request.pool, description, now, self._rng.random(), refused=refused)
 
     def _level_of(self, error: FleetError, pool: str) -> int:
         """Return the level at which a failure is logged: each is told once until a launch succeeds, of this pool if it

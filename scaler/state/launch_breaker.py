@@ -51,18 +51,19 @@ class LaunchBreaker:
 
         Args:
             jitter: random number from 0 to 1, so that two managers do not retry at the same moment.
-            refused: number of instances that the call asked for, if it launched none.
+            refused: number of instances that the call asked for, if it launched none. If there were several, the pool
+                is asked for one in the next round, and cools down if it refuses that, too.
         """
-        cooldowns, max_counts = self.cooldowns, self.max_counts
+        if cause is Cause.CAPACITY and refused > 1:
+            # A quota that has room for fewer can refuse the whole call, and would do so each time.
+            return replace(self, max_counts={**self.max_counts, pool: 1}, last_failure=description)
+        cooldowns = self.cooldowns
         if cause in (Cause.CAPACITY, Cause.POOL_REFUSED, Cause.REFUSED):
             # The next call goes to another pool, in case the refusal concerns only this one.
             cooling = {name: until for name, until in self.cooldowns.items() if until > now}
             cooldowns = {**cooling, pool: now + POOL_COOLDOWN_SECONDS}
-        if cause is Cause.CAPACITY and refused > 1:
-            # A quota that has room for fewer can refuse the whole call, and would do so each time.
-            max_counts = {**max_counts, pool: 1}
         if cause in (Cause.CAPACITY, Cause.POOL_REFUSED):
-            return replace(self, cooldowns=cooldowns, max_counts=max_counts, last_failure=description)
+            return replace(self, cooldowns=cooldowns, last_failure=description)
         if cause in (Cause.THROTTLED, Cause.UNKNOWN, Cause.REFUSED):
             first = REFUSED_BACKOFF_SECONDS if cause is Cause.REFUSED else FIRST_BACKOFF_SECONDS
             longest = min(MAX_BACKOFF_SECONDS, first * 2.0 ** min(self.failures, 16))

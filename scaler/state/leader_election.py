@@ -17,6 +17,8 @@ from jobqueue.timestamps import clock_argument
 
 LEADER_LEASE_SECONDS = 5.0
 """Time after which another manager can take over from a leader that stopped renewing."""
+MAX_LEASE_SECONDS = 60.0
+"""An end that lies further ahead is a mistake, or Redis' clock has stepped back: `acquire_lease.lua` calls it free."""
 LEASE_TRUSTED_SECONDS = 4.0
 """How long after the request the holder relies on its lease. Shorter than the lease: a call that starts later could
 reach the fleet after another manager has become the leader."""
@@ -114,6 +116,6 @@ async def read_leadership(shard: Shard) -> Leadership | None:
         tolerate_wrong_types=True,
     )
     until, epoch, address = stored or (None, None, None)
-    if (number_of(until) or 0.0) <= int(seconds):
+    if not 0.0 < (number_of(until) or 0.0) - int(seconds) <= MAX_LEASE_SECONDS:
         return None
     return Leadership(False, integer_of(epoch), text_of(address or b""))

@@ -186,17 +186,26 @@ async def test_a_pool_without_capacity_is_not_requested_while_it_cools_down(
 async def test_a_quota_that_refuses_calls_for_more_than_fit_is_used_up(
     shard: Shard, new_loop: NewLoop, clock: FakeClock
 ) -> None:
-    """Also by the next leader."""
+    """At once, also by the next leader; then the pool cools down."""
     fleet = QuotaFleet(quota=LIMITS.max_workers - 1)
     await enqueue_jobs(shard, "a", "b", "c", now=clock.now)
-    await new_loop(fleet, 1).run_round()
+    first = new_loop(fleet, 1)
+    await first.run_round()
     assert fleet.launched == []
-    for number in range(1, fleet.quota + 1):
-        clock.advance(POOL_COOLDOWN_SECONDS + 1)
-        leader = new_loop(fleet, 1 + number)
+    clock.advance(LEADER_LEASE_SECONDS + 1)
+    leader = new_loop(fleet, 2)
+    launched = []
+    for _ in range(5):
         await leader.run_round()
-        assert len(fleet.launched) == number
-        await leader.run_round()
+        launched.append(len(fleet.launched))
+    assert launched == [1, 1, 2, 2, 2]  # after one it asks for two, then for one again
+    fleet.quota += 1
+    clock.advance(POOL_COOLDOWN_SECONDS - 1)
+    await leader.run_round()
+    assert len(fleet.launched) == fleet.quota - 1
+    clock.advance(2)
+    await leader.run_round()
+    assert len(fleet.launched) == fleet.quota
 
 
 async def test_a_paused_scaler_launches_nothing_until_it_is_resumed(

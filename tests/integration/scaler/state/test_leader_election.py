@@ -2,8 +2,11 @@
 
 import asyncio
 
+import pytest
+
+from jobqueue import keys
 from jobqueue.sharding.shard import Shard
-from scaler.state.leader_election import LEADER_LEASE_SECONDS, LeaderElector, Leadership
+from scaler.state.leader_election import LEADER_LEASE_SECONDS, LeaderElector, Leadership, read_leadership
 
 NOW = 1_900_000_000.0
 
@@ -45,3 +48,33 @@ async def test_a_released_lease_is_free_at_once(shard: Shard) -> None:
     assert not (await second.acquire(now=NOW)).is_leader
     await first.release()
     assert await second.acquire(now=NOW) == Leadership(is_leader=True, epoch=2, address="b:2")
+
+
+@pytest.mark.parametrize("seconds", [61, 3600, 300 * 86_400, 2**40])
+async def test_a_lease_that_ends_far_ahead_is_free_at_once(shard: Shard, seconds: int) -> None:
+    """Redis' clock has stepped back under a leader that died, or the record is spoiled."""
+    first, second = LeaderElector(shard, "a:1"), LeaderElector(shard, "b:2")
+    await first.acquire(now=NOW)
+    await _end_lease_at(shard, NOW + seconds)
+    assert await second.acquire(now=NOW) == Leadership(is_leader=True, epoch=2, address="b:2")
+    assert await first.acquire(now=NOW) == Leadership(is_leader=False, epoch=2, address="b:2")
+
+
+@pytest.mark.parametrize("seconds", [6, 30, 60])
+async def test_a_lease_that_ends_somewhat_ahead_lasts_for_a_minute_at_most(shard: Shard, seconds: int) -> None:
+    first, second = LeaderElector(shard, "a:1"), LeaderElector(shard, "b:2")
+    await first.acquire(now=NOW)
+    await _end_lease_at(shard, NOW + seconds)
+    assert not (await second.acquire(now=NOW)).is_leader
+    assert (await second.acquire(now=NOW + seconds)).is_leader
+
+
+async def test_nobody_is_shown_as_leader_by_a_lease_that_ends_far_ahead(shard: Shard) -> None:
+    await LeaderElector(shard, "a:1").acquire()
+    assert await read_leadership(shard) is not None
+    await _end_lease_at(shard, 2**40)
+    assert await read_leadership(shard) is None
+
+
+async def _end_lease_at(shard: Shard, until: float) -> None:
+    await shard.execute(("HSET", keys.scaler(shard.prefix, "leader"), "until", until))

@@ -48,6 +48,15 @@ def test_a_pool_that_refused_several_instances_is_asked_for_one_then_for_twice_a
     assert _most(breaker.after_failure(Cause.CAPACITY, "a", "", 0.0, NO_JITTER, refused=10)) == 1
 
 
+def test_a_pool_that_refused_several_instances_cools_down_only_if_it_refuses_one_too() -> None:
+    breaker = LaunchBreaker(cooldowns={"b": 50.0})
+    breaker = breaker.after_failure(Cause.CAPACITY, "a", "several", 10.0, NO_JITTER, refused=10)
+    assert (breaker.cooling_pools(10.0), breaker.last_failure) == ({"b"}, "several")
+    breaker = breaker.after_failure(Cause.CAPACITY, "a", "one", 11.0, NO_JITTER, refused=1)
+    assert breaker.cooling_pools(11.0 + POOL_COOLDOWN_SECONDS - 1) == {"a"}
+    assert _most(breaker) == 1
+
+
 def test_a_pool_that_launched_all_that_was_wanted_is_asked_for_any_number() -> None:
     breaker = LaunchBreaker(max_counts={"a": 2, "b": 4})
     assert _most(breaker.after_success("a", 1)) == 10
