@@ -55,7 +55,7 @@ def main() -> None:
         for name, peer in peers.items()
     }
     bullmq = peers["bullmq"]
-    limited = replace(bullmq, worker_command=lambda url: _with_verb(bullmq.worker_command(url), "work", "limited"))
+    limited = replace(bullmq, worker_command=lambda url: bullmq.app_command("limited", url, 100))
     contestants["bullmq, rate"] = partial(measure_peer, limited, bullmq.expected_rate * seconds)
     medians = compare(report, contestants, options.runs)
     rates = {name: figures["jobs_per_second"] for name, figures in medians.items()}
@@ -86,15 +86,11 @@ def _measure_peers_joins(peer: Peer, groups: int) -> Figures:
     jobs = groups * (_WIDTH + 1)
     with redis_server() as server:
         environ = peer.environ(server.url)
-        printed = run_to_end(_with_verb(peer.fill_command(server.url, groups), "fill", "joins"), environ=environ)
+        printed = run_to_end(peer.app_command("joins", server.url, groups), environ=environ)
         log = server.directory / "worker.log"
         worker = partial(running_program, peer.worker_command(server.url), log, environ=environ)
         drained = measure_drain_rate(server, worker, jobs, lambda: peer.count_finished(server.masters[0]))
         return {**drained, "queued_per_second": jobs / float(printed)}
-
-
-def _with_verb(command: Any, verb: str, other: str) -> list[str]:
-    return [other if part == verb else part for part in command]
 
 
 def _callback(host: str) -> str:

@@ -1,8 +1,13 @@
-"""Latency in milliseconds from `PUT /enqueue` to the value, one job at a time on an idle worker."""
+"""Latency in milliseconds from `PUT /enqueue` to the value, one job at a time on an idle worker; beside the peers.
+
+Each peer's own client submits a job that does nothing, and waits for its result.
+"""
 
 import hashlib
+import json
 import random
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from secrets import token_bytes
 
@@ -11,6 +16,8 @@ import orjson
 from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
 from benchmarks.harness.comparison import compare, parse_options
 from benchmarks.harness.http_load import Connection, percentile, request
+from benchmarks.harness.measured_programs import run_to_end, running_program
+from benchmarks.harness.peers import Peer, waited_for_peers
 from benchmarks.harness.redis_servers import redis_server
 from benchmarks.harness.workmanager_programs import running_manager, running_worker, wait_for_idle_worker
 
@@ -22,10 +29,16 @@ _WARM_UP = 20
 def main() -> None:
     """Run the benchmark."""
     options = parse_options("latency", __doc__ or "", full_runs=3)
+    jobs = options.pick(200, 1000)
+    peers = waited_for_peers()
+    for peer in peers:
+        peer.environment.ensure()
     report = BenchmarkReport("latency", options.quick)
     report.print_machine()
     all_latencies: list[float] = []
-    medians = compare(report, {OURS: partial(_measure, options.pick(200, 1000), all_latencies)}, options.runs)
+    contestants: dict[str, Callable[[], Figures]] = {OURS: partial(_measure, jobs, all_latencies)}
+    contestants |= {peer.name: partial(_measure_peer, peer, jobs) for peer in peers}
+    medians = compare(report, contestants, options.runs)
     ordered = sorted(all_latencies)
     shares = [number / 100 for number in range(1, 100)] + [0.995, 0.999]
     report.add_curve(
@@ -33,6 +46,9 @@ def main() -> None:
     )
     report.add_aim("p50, ms", medians[OURS]["p50_ms"], most=5.0)
     report.add_aim("p99, ms", medians[OURS]["p99_ms"], most=25.0)
+    for figure in ("p50_ms", "p99_ms"):
+        fastest = min(medians[peer.name][figure] for peer in peers)
+        report.add_aim(f"{figure[:3]}, times the fastest peer's", medians[OURS][figure] / fastest, most=1.0)
     report.print_tables()
 
 
@@ -45,13 +61,24 @@ def _measure(jobs: int, all_latencies: list[float]) -> Figures:
             # Random, so that the worker is idle and at no particular point of its loops.
             time.sleep(random.uniform(0.005, 0.050))
             latencies.append(_one_job(submitter, consumer))
-        counted = latencies[_WARM_UP:]
-        all_latencies += counted
-        return {
-            "p50_ms": percentile(counted, 0.5) * 1000,
-            "p99_ms": percentile(counted, 0.99) * 1000,
-            "max_ms": max(counted) * 1000,
-        }
+        all_latencies += latencies[_WARM_UP:]
+        return _figures(latencies)
+
+
+def _measure_peer(peer: Peer, jobs: int) -> Figures:
+    with redis_server() as server:
+        environ = peer.environ(server.url)
+        with running_program(peer.worker_command(server.url), server.directory / "worker.log", environ=environ):
+            return _figures(json.loads(run_to_end(peer.app_command("latency", server.url, jobs), environ=environ)))
+
+
+def _figures(latencies: Sequence[float]) -> Figures:
+    counted = latencies[_WARM_UP:]
+    return {
+        "p50_ms": percentile(counted, 0.5) * 1000,
+        "p99_ms": percentile(counted, 0.99) * 1000,
+        "max_ms": max(counted) * 1000,
+    }
 
 
 def _one_job(submitter: Connection, consumer: Connection) -> float:

@@ -48,7 +48,7 @@ def _measure_ours(jobs: int) -> Figures:
 def measure_peer(peer: Peer, jobs: int) -> Figures:
     """Measure a peer's worker on a fresh server."""
     with redis_server() as server:
-        run_to_end(peer.fill_command(server.url, jobs), environ=peer.environ(server.url))
+        run_to_end(peer.app_command("fill", server.url, jobs), environ=peer.environ(server.url))
         work = partial(
             running_program,
             peer.worker_command(server.url),

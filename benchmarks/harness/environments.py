@@ -90,6 +90,7 @@ RQ = Environment("rq", ("rq==3.0.0", "redis==8.1.0", "hiredis==3.5.0"))
 CELERY = Environment("celery", ("celery[redis]==5.7.0", "redis==8.1.0", "hiredis==3.5.0"))
 DRAMATIQ = Environment("dramatiq", ("dramatiq==2.2.1", "redis==8.1.0", "hiredis==3.5.0"))
 HUEY = Environment("huey", ("huey==3.5.4", "redis==8.1.0", "hiredis==3.5.0"))
+ARQ = Environment("arq", ("arq==0.28.0", "hiredis==3.5.0"))
 BULLMQ = Environment("bullmq", ("bullmq@6.7.0", "ioredis@6.0.0"), node=True)
 FASTAPI_RQ = Environment(
     "fastapi-rq",

@@ -1,6 +1,7 @@
 // BullMQ app for the benchmarks. `fill URL N` queues N jobs with addBulk; `joins URL N` queues N flows of five children;
-// `work URL CONCURRENCY` runs them until killed, and `limited URL CONCURRENCY` with a limit that is never reached.
-const { FlowProducer, Queue, Worker } = require('bullmq');
+// `latency URL N` times N jobs, one after the other; `work URL CONCURRENCY` runs jobs until killed, and
+// `limited URL CONCURRENCY` with a limit that is never reached.
+const { FlowProducer, Queue, QueueEvents, Worker } = require('bullmq');
 const Redis = require('ioredis');
 
 const [verb, url, number] = process.argv.slice(2);
@@ -29,6 +30,23 @@ async function joins(groups) {
   process.exit(0);
 }
 
+async function latency(jobs) {
+  const queue = new Queue('side', { connection: connection() });
+  const events = new QueueEvents('side', { connection: connection() });
+  await events.waitUntilReady();
+  const latencies = [];
+  for (let number = 0; number < jobs; number += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 5 + 45 * Math.random()));
+    const started = process.hrtime.bigint();
+    const job = await queue.add('noop', {});
+    await job.waitUntilFinished(events);
+    latencies.push(Number(process.hrtime.bigint() - started) / 1e9);
+  }
+  console.log(JSON.stringify(latencies));
+  await Promise.all([queue.close(), events.close()]);
+  process.exit(0);
+}
+
 function work(concurrency, options = {}) {
   // BullMQ keeps finished jobs by default.
   const worker = new Worker('side', async () => null, { connection: connection(), concurrency, ...options });
@@ -36,5 +54,5 @@ function work(concurrency, options = {}) {
 }
 
 const limiter = { max: 1e9, duration: 1000 };
-const verbs = { fill, joins, work, limited: (concurrency) => work(concurrency, { limiter }) };
+const verbs = { fill, joins, latency, work, limited: (concurrency) => work(concurrency, { limiter }) };
 verbs[verb](Number(number));

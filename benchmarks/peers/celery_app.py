@@ -1,6 +1,6 @@
 """Celery app for the benchmarks. `celery_app.py fill URL N` queues N jobs, and `joins URL N` N chords of five tasks.
 
-The worker is Celery's own program.
+`latency URL N` times N jobs, one after the other. The worker is Celery's own program.
 It gets the Redis URL from CELERY_APP_URL.
 """
 
@@ -9,8 +9,9 @@ import sys
 import time
 
 from celery import Celery, chord  # type: ignore[import-not-found]  # It is installed in another environment.
+from latency import print_latencies  # type: ignore[import-not-found]  # A script's neighbour.
 
-_URL = sys.argv[2] if sys.argv[1:2] in (["fill"], ["joins"]) else os.environ.get("CELERY_APP_URL", "")
+_URL = sys.argv[2] if sys.argv[1:2] in (["fill"], ["joins"], ["latency"]) else os.environ.get("CELERY_APP_URL", "")
 
 app = Celery("celery_app", broker=_URL, backend=_URL)
 # From Celery's optimisation guide, for many short tasks; results stay on.
@@ -37,5 +38,10 @@ def joins(groups: int) -> None:
     sys.stdout.write(f"{time.perf_counter() - started}\n")
 
 
+def latency(jobs: int) -> None:
+    """Time jobs, each from its submission to its result."""
+    print_latencies(lambda: noop.delay().get(timeout=10), jobs)
+
+
 if __name__ == "__main__":
-    {"fill": fill, "joins": joins}[sys.argv[1]](int(sys.argv[3]))
+    {"fill": fill, "joins": joins, "latency": latency}[sys.argv[1]](int(sys.argv[3]))

@@ -1,6 +1,6 @@
-"""Dramatiq app for the benchmarks. `dramatiq_app.py fill URL N` queues N jobs; the worker is Dramatiq's own program.
+"""Dramatiq app for the benchmarks. `dramatiq_app.py fill URL N` queues N jobs, and `latency URL N` times N jobs.
 
-The worker gets the Redis URL from DRAMATIQ_APP_URL.
+The worker is Dramatiq's own program; it gets the Redis URL from DRAMATIQ_APP_URL.
 """
 
 import os
@@ -11,8 +11,9 @@ import dramatiq  # type: ignore[import-not-found]
 from dramatiq.brokers.redis import RedisBroker  # type: ignore[import-not-found]
 from dramatiq.results import Results  # type: ignore[import-not-found]
 from dramatiq.results.backends import RedisBackend  # type: ignore[import-not-found]
+from latency import print_latencies  # type: ignore[import-not-found]  # A script's neighbour.
 
-_URL = sys.argv[2] if sys.argv[1:2] == ["fill"] else os.environ.get("DRAMATIQ_APP_URL", "")
+_URL = sys.argv[2] if sys.argv[1:2] in (["fill"], ["latency"]) else os.environ.get("DRAMATIQ_APP_URL", "")
 
 broker = RedisBroker(url=_URL)
 broker.add_middleware(Results(backend=RedisBackend(url=_URL), store_results=True))
@@ -30,5 +31,10 @@ def fill(jobs: int) -> None:
         noop.send()
 
 
+def latency(jobs: int) -> None:
+    """Time jobs, each from its submission to its result."""
+    print_latencies(lambda: noop.send().get_result(block=True, timeout=10_000), jobs)
+
+
 if __name__ == "__main__":
-    fill(int(sys.argv[3]))
+    {"fill": fill, "latency": latency}[sys.argv[1]](int(sys.argv[3]))

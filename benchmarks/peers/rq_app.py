@@ -1,6 +1,6 @@
 """RQ app for the benchmarks. `rq_app.py fill URL N` queues N jobs, and `joins URL N` N jobs that wait for five each.
 
-The worker is RQ's own program.
+`latency URL N` times N jobs, one after the other. The worker is RQ's own program.
 """
 
 import sys
@@ -8,6 +8,7 @@ import time
 
 import redis
 import rq
+from latency import print_latencies  # type: ignore[import-not-found]  # A script's neighbour.
 
 _BATCH = 1000
 
@@ -34,5 +35,11 @@ def joins(url: str, groups: int) -> None:
     sys.stdout.write(f"{time.perf_counter() - started}\n")
 
 
+def latency(url: str, jobs: int) -> None:
+    """Time jobs, each from its submission to its result."""
+    queue = rq.Queue("default", connection=redis.Redis.from_url(url))
+    print_latencies(lambda: queue.enqueue("rq_app.noop").latest_result(timeout=10), jobs)
+
+
 if __name__ == "__main__":
-    {"fill": fill, "joins": joins}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
+    {"fill": fill, "joins": joins, "latency": latency}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
