@@ -19,10 +19,11 @@ HTTP_MODULES = (
     *("job_methods", "workflow_methods", "administration_methods"),
 )
 SOURCES = {f"workmanager.http.{name}": name for name in HTTP_MODULES} | {"workmanager.client": "client"}
-HTTPX = {"read": "aread", "close": "aclose", "iter_lines": "aiter_lines", "send": "send"}
-"""Methods of httpx that wait, and what asyncio's are called. `iter_lines` is iterated."""
-HTTPX_OBJECTS = {"self._http", "answer"}
-HTTPX_CLASSES = {"Client": "AsyncClient", "HTTPTransport": "AsyncHTTPTransport"}
+CONNECTIONS = ("workmanager.http.connections", "workmanager.http.async_connections")
+"""What connects, and asyncio's: they are written by hand, and have classes with the same methods."""
+CONNECTION_CLASSES = {"Connections": "AsyncConnections", "SyncAnswer": "AsyncAnswer"}
+CONNECTION_METHODS = {"close": "coroutine", "iter_lines": "iterator", "send": "coroutine"}
+CONNECTION_OBJECTS = {"self._http", "answer"}
 OURS = {"self", "self._transport", "self._jobs", "jobs", "transport", "handles.popleft()"}
 """Objects of the client whose methods may wait."""
 STREAMS = {"lines"}
@@ -32,6 +33,7 @@ HEADER = '"""{}"""\n\n# Made of {} by scripts/generate_async_client.py. Do not e
 TEXTS = {
     "Thread-safe.": "For one event loop.",
     "JobHandle(": "AsyncJobHandle(",
+    "SyncAnswer": "AsyncAnswer",
     "The ids may come from a generator: it is asked for more as jobs end, of which": (
         "The ids are taken as jobs end, of which"
     ),
@@ -51,6 +53,7 @@ def main() -> None:
         for node in tree.body
         if isinstance(node, ast.ClassDef) and any(function.name in kinds for function in _methods(node))
     }
+    renamed |= CONNECTION_CLASSES
     for module, tree in modules.items():
         text = _module(module, tree, kinds, renamed)
         (output / f"{SOURCES[module]}.py").write_text(text)
@@ -126,8 +129,8 @@ def _call_kind(call: ast.Call, kinds: Mapping[str, str]) -> str | None:
     receiver, name = ast.unparse(call.func.value), call.func.attr
     if (receiver, name) == ("time", "sleep"):
         return COROUTINE
-    if receiver in HTTPX_OBJECTS and name in HTTPX:
-        return ITERATOR if name == "iter_lines" else COROUTINE
+    if receiver in CONNECTION_OBJECTS and name in CONNECTION_METHODS:
+        return CONNECTION_METHODS[name]
     return kinds.get(name) if receiver in OURS else None
 
 
@@ -141,7 +144,7 @@ def _module(module: str, tree: ast.Module, kinds: Mapping[str, str], renamed: Ma
             case ast.ImportFrom(module=source) if source in SOURCES:
                 kept += _imports(source, node, kinds, renamed)
             case ast.Import() | ast.ImportFrom() | ast.If():
-                kept.append(node)
+                kept.append(_Async(kinds, renamed).visit(node))
             case ast.ClassDef() if node.name in renamed:
                 kept.append(_Async(kinds, renamed).visit(node))
             case ast.FunctionDef() if node.name in kinds:
@@ -219,17 +222,19 @@ class _Async(ast.NodeTransformer):
             return ast.AsyncFunctionDef(**dict(ast.iter_fields(node)))
         return node
 
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom:
+        source, asyncio_s = CONNECTIONS
+        if node.module == source:
+            node.module = asyncio_s
+            node.names = [ast.alias(self._renamed.get(alias.name, alias.name)) for alias in node.names]
+        return node
+
     def visit_Call(self, node: ast.Call) -> ast.expr:
         kind = _call_kind(node, self._kinds)
         receiver = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         self.generic_visit(node)
-        if isinstance(node.func, ast.Attribute):
-            if receiver in HTTPX_OBJECTS:
-                node.func.attr = HTTPX.get(node.func.attr, node.func.attr)
-            elif (receiver, node.func.attr) == ("time", "sleep"):
-                node.func.value = ast.Name("asyncio")
-            elif receiver == "httpx":
-                node.func.attr = HTTPX_CLASSES.get(node.func.attr, node.func.attr)
+        if isinstance(node.func, ast.Attribute) and (receiver, node.func.attr) == ("time", "sleep"):
+            node.func.value = ast.Name("asyncio")
         return ast.Await(node) if kind == COROUTINE else node
 
     def visit_For(self, node: ast.For) -> ast.stmt:

@@ -26,9 +26,6 @@ USAGE_LINE = "usage: workmanager COMMAND [ARGUMENT...]   (options of one: workma
 
 def main() -> int:
     """Run one command. Exit codes: `workmanager.commands.exit_codes.EXIT_CODES`."""
-    # httpx imports a command line of its own if click, rich and pygments are installed, which takes as long as the
-    # rest of a command. It goes on without one that cannot be imported.
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # how Python is told so
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()

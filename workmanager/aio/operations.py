@@ -2,10 +2,9 @@
 
 # Made of workmanager/http/operations.py by scripts/generate_async_client.py. Do not edit.
 
-import uuid
-
 from workmanager.aio.transport import AsyncTransport
 from workmanager.http.operations import OperationView, _path
+from workmanager.http.submission import new_id
 
 
 class AsyncOperations:
@@ -22,7 +21,7 @@ class AsyncOperations:
             job_filter: at least one of `status`, `queue`, `function`, `label` (`name:value`) and `reason`.
         """
         given = {name: value for name, value in job_filter.items() if value is not None}
-        body = {"action": action, "filter": given, "dry_run": dry_run, "id": uuid.uuid4().hex}
+        body = {"action": action, "filter": given, "dry_run": dry_run, "id": new_id()}
         return dict(await self._transport.request_json("POST", "/operations", idempotent=True, json=body))
 
     async def list(self, limit: int = 100) -> list[OperationView]:

@@ -11,22 +11,24 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from workmanager.errors import ClientError, Unavailable, UsageError
+from workmanager.http.addresses import EXAMPLE_URL
+from workmanager.http.answer import NoAnswer
 from workmanager.http.transport import (
     ANSWER_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
-    EXAMPLE_URL,
     RETRIED_STATUSES,
     STREAM_SILENCE_SECONDS,
+    USER_AGENT,
     _backoff_seconds,
     _error_from,
-    _is_http,
+    _json_bytes,
+    _query,
     _timeout_seconds,
-    _without_none,
     log,
 )
 
 if TYPE_CHECKING:
-    import httpx
+    from workmanager.http.async_connections import AsyncAnswer
 
 
 class AsyncTransport:
@@ -43,28 +45,20 @@ class AsyncTransport:
         Raises:
             UsageError: no URL, one that is not http:// or https://, or a key that no header can carry.
         """
-        import httpx
-
-        self._httpx = httpx
-        self._not_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-        "The request never reached a manager, so that any request is safe to send again."
         self._urls = [url.rstrip("/") for url in urls]
         if not self._urls:
             raise UsageError(f"no manager URL is given; give one, such as {EXAMPLE_URL}")
-        for url in self._urls:
-            if not _is_http(url):
-                raise UsageError(f"{url!r} is not a manager URL; give one such as {EXAMPLE_URL}")
         if key is not None and (not (key.isascii() and key.isprintable())):
             raise UsageError("the API key has a character that no API key has; check how it was copied")
+        from workmanager.http.async_connections import AsyncConnections
+
+        headers = {"User-Agent": USER_AGENT} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self._http = AsyncConnections(self._urls, headers, connect_seconds=CONNECT_TIMEOUT_SECONDS)
         from processes.tracing.current import current_headers
 
         self._trace_headers = current_headers
         self._retry_seconds = retry_seconds
         self._current = 0
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        tls = httpx.create_ssl_context() if any(url.lower().startswith("https:") for url in self._urls) else False
-        direct = {f"all://{host}": httpx.AsyncHTTPTransport(verify=tls) for host in ("127.0.0.1", "localhost", "[::1]")}
-        self._http = httpx.AsyncClient(headers=headers, mounts=direct, verify=tls)
 
     @property
     def urls(self) -> Sequence[str]:
@@ -72,7 +66,7 @@ class AsyncTransport:
         return tuple(self._urls)
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     def backoff(self) -> Iterator[float]:
         """Yield the pauses, in seconds, between attempts that the caller makes; end when `retry_seconds` are over."""
@@ -90,7 +84,7 @@ class AsyncTransport:
             return answer.json()
         except ValueError as error:
             message = f"{answer.url} did not answer with JSON; check that the URL is a manager's"
-            raise ClientError(message, answer.status_code) from error
+            raise ClientError(message, answer.status) from error
 
     async def request(
         self,
@@ -101,9 +95,11 @@ class AsyncTransport:
         retry_on_503: bool = False,
         params: Mapping[str, Any] | None = None,
         wait_seconds: float = 0.0,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        json: Any = None,
         stream: bool = False,
-        **body: Any,
-    ) -> "httpx.Response":
+    ) -> "AsyncAnswer":
         """Send a request until a manager answers it with 2xx.
 
         Args:
@@ -111,49 +107,56 @@ class AsyncTransport:
             retry_on_503: the request is not idempotent, but 503 means that it was not carried out.
             params: of the query; those that are None are left out.
             wait_seconds: how long the manager may hold the request (long poll).
+            content: the body.
+            json: what the body says, in place of `content`; None if it says nothing.
             stream: return as soon as the head of the answer is there; the caller reads the rest, and closes it.
-            body: as httpx takes it.
 
         Raises:
             ClientError: the request was refused, or not answered with 2xx within `retry_seconds`.
         """
         deadline = time.monotonic() + self._retry_seconds
+        target = path + _query(params)
+        headers = dict(headers or {})
+        if json is not None:
+            content = _json_bytes(json)
+            headers["Content-Type"] = "application/json"
         may_be_done = False
         for attempts in itertools.count(1):
             pause_seconds = _backoff_seconds(attempts, len(self._urls))
             current = self._current
             remaining_seconds = deadline - time.monotonic()
             answer_seconds = _timeout_seconds(attempts, remaining_seconds) if idempotent else ANSWER_TIMEOUT_SECONDS
-            is_refused = False
-            timeout = self._httpx.Timeout(answer_seconds + wait_seconds, connect=CONNECT_TIMEOUT_SECONDS)
-            url = self._urls[current] + path
-            request = self._http.build_request(method, url, params=_without_none(params), timeout=timeout, **body)
-            request.headers.update(self._trace_headers())
+            was_sent, is_refused = (True, False)
             try:
-                answer = await self._http.send(request, stream=stream)
-                if stream and (not answer.is_success):
-                    await answer.aread()
-            except self._httpx.TransportError as error:
-                failure: ClientError = Unavailable(
-                    f"no answer from {self._urls[current]}: {error or type(error).__name__}"
+                answer = await self._http.send(
+                    current,
+                    method,
+                    target,
+                    headers={**headers, **self._trace_headers()},
+                    content=content,
+                    timeout_seconds=answer_seconds + wait_seconds,
+                    stream=stream,
                 )
+            except NoAnswer as error:
+                failure: ClientError = Unavailable(f"no answer from {self._urls[current]}: {error}")
                 failure.__cause__ = error
-                can_retry = idempotent or isinstance(error, self._not_sent)
+                was_sent = error.sent
+                can_retry = idempotent or not was_sent
             else:
                 if answer.is_success:
                     return answer
                 failure = _error_from(answer)
-                is_refused = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+                is_refused = answer.status == HTTPStatus.TOO_MANY_REQUESTS
                 can_retry = is_refused or (
-                    answer.status_code in RETRIED_STATUSES
-                    and (idempotent or (retry_on_503 and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE))
+                    answer.status in RETRIED_STATUSES
+                    and (idempotent or (retry_on_503 and answer.status == HTTPStatus.SERVICE_UNAVAILABLE))
                 )
                 if pause_seconds or is_refused:
                     pause_seconds = max(pause_seconds, failure.retry_after_seconds or 0.0)
             failure.retried = may_be_done
             if not can_retry or time.monotonic() + pause_seconds > deadline:
                 raise failure
-            may_be_done = may_be_done or not (is_refused or isinstance(failure.__cause__, self._not_sent))
+            may_be_done = may_be_done or (was_sent and (not is_refused))
             self._current = (current + 1) % len(self._urls)
             if pause_seconds:
                 log.info("%s; trying again for %.0f s", failure, deadline - time.monotonic())
@@ -181,18 +184,16 @@ class AsyncTransport:
         Raises:
             ClientError: the request was refused, or not answered.
         """
-        options: dict[str, Any] = {"params": params, "headers": dict(headers or {})}
-        answer = await self.request(
-            "GET", path, idempotent=True, wait_seconds=STREAM_SILENCE_SECONDS, stream=True, **options
-        )
+        options: Any = {"idempotent": True, "wait_seconds": STREAM_SILENCE_SECONDS, "stream": True}
+        answer = await self.request("GET", path, params=params, headers=headers, **options)
         try:
             yield self._lines_of(answer)
         finally:
-            await answer.aclose()
+            await answer.close()
 
-    async def _lines_of(self, answer: "httpx.Response") -> AsyncIterator[str]:
+    async def _lines_of(self, answer: "AsyncAnswer") -> AsyncIterator[str]:
         try:
-            async for item in answer.aiter_lines():
+            async for item in answer.iter_lines():
                 yield item
-        except self._httpx.TransportError:
+        except NoAnswer:
             return

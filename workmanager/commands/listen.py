@@ -7,15 +7,14 @@ minute.
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 
 from workmanager.client import Client
 from workmanager.commands.arguments import CommandParser, client_parser, open_client, positive_int
 from workmanager.commands.output import print_error, print_json, print_line
 from workmanager.errors import UsageError
-
-if TYPE_CHECKING:
-    import httpx
+from workmanager.http.answer import NoAnswer
 
 WAIT_SECONDS = 40
 DEFAULT_NAME = "default"
@@ -26,9 +25,10 @@ def main(arguments: Sequence[str]) -> int:
     options = make_parser().parse_args(arguments)
     if options.forward is not None and not options.forward.lower().startswith(("http://", "https://")):
         raise UsageError(f"{options.forward!r} is not a URL such as http://127.0.0.1:8000/hook")
+    receiver = None if options.forward is None else _Receiver(options.forward)
     with open_client(options) as client:
         print_error(f"listening: submit jobs with --callback-url listen:{options.name}")
-        _listen(client, options)
+        _listen(client, receiver, options)
     return 0
 
 
@@ -43,30 +43,39 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def _listen(client: Client, options: argparse.Namespace) -> None:
-    import httpx
-
+def _listen(client: Client, receiver: "_Receiver | None", options: argparse.Namespace) -> None:
     taken = 0
-    with httpx.Client(timeout=FORWARD_SECONDS, trust_env=False) as local:
-        while options.count is None or taken < options.count:
-            limit = 10 if options.count is None else min(10, options.count - taken)
-            for callback in client.callbacks.listen(options.name, limit=limit, wait_seconds=WAIT_SECONDS):
-                outcome = None if options.forward is None else _forward(local, options.forward, callback)
-                if outcome is None or (outcome.isdecimal() and outcome.startswith("2")):
-                    client.callbacks.acknowledge([callback["receipt"]])
-                    taken += 1
-                _print(options, callback, outcome)
+    while options.count is None or taken < options.count:
+        limit = 10 if options.count is None else min(10, options.count - taken)
+        for callback in client.callbacks.listen(options.name, limit=limit, wait_seconds=WAIT_SECONDS):
+            outcome = None if receiver is None else receiver.post(callback)
+            if outcome is None or (outcome.isdecimal() and outcome.startswith("2")):
+                client.callbacks.acknowledge([callback["receipt"]])
+                taken += 1
+            _print(options, callback, outcome)
 
 
-def _forward(local: "httpx.Client", url: str, callback: Mapping[str, Any]) -> str:
-    """Post a callback; return the status of the answer, or why there is none."""
-    import httpx
+class _Receiver:
+    """What callbacks are forwarded to."""
 
-    try:
-        answer = local.post(url, content=callback["body"].encode(), headers=callback["headers"])
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return f"{type(error).__name__}: {error}"
-    return str(answer.status_code)
+    def __init__(self, url: str) -> None:
+        """Open no connection yet. Raises UsageError if it is no URL."""
+        from workmanager.http.connections import Connections  # Here, as `--help` needs none.
+
+        parts = urlsplit(url)
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        address = f"{parts.scheme}://{parts.netloc}"
+        self._connections = Connections([address], {}, connect_seconds=FORWARD_SECONDS, use_proxies=False)
+
+    def post(self, callback: Mapping[str, Any]) -> str:
+        """Post a callback; return the status of the answer, or why there is none."""
+        body = callback["body"].encode()
+        options: Any = {"headers": callback["headers"], "timeout_seconds": FORWARD_SECONDS}
+        try:
+            answer = self._connections.send(0, "POST", self._path, content=body, **options)
+        except NoAnswer as error:
+            return str(error)
+        return str(answer.status)
 
 
 def _print(options: argparse.Namespace, callback: Mapping[str, Any], outcome: str | None) -> None:

@@ -5,8 +5,6 @@ other. If a context is named that has none, the environment's key is not sent ei
 """
 
 import os
-import shlex
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +123,9 @@ def _read_key(path: str, name: str) -> str:
 
 
 def _run_key_command(command: str, name: str) -> str:
+    import shlex  # Here, as few have such a command.
+    import subprocess
+
     try:
         done = subprocess.run(
             shlex.split(command), stdout=subprocess.PIPE, text=True, check=True, timeout=KEY_COMMAND_SECONDS

@@ -1,10 +1,10 @@
 """Operations on many jobs, over HTTP: `Client.operations`."""
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from workmanager.http.paths import segment
+from workmanager.http.submission import new_id
 from workmanager.http.transport import Transport
 
 OperationView = Mapping[str, Any]
@@ -25,7 +25,7 @@ class Operations:
             job_filter: at least one of `status`, `queue`, `function`, `label` (`name:value`) and `reason`.
         """
         given = {name: value for name, value in job_filter.items() if value is not None}
-        body = {"action": action, "filter": given, "dry_run": dry_run, "id": uuid.uuid4().hex}
+        body = {"action": action, "filter": given, "dry_run": dry_run, "id": new_id()}
         return dict(self._transport.request_json("POST", "/operations", idempotent=True, json=body))
 
     def list(self, limit: int = 100) -> list[OperationView]:

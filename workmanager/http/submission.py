@@ -2,7 +2,7 @@
 
 import base64
 import json
-import uuid
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -149,7 +149,7 @@ def split_into_batches(submissions: Iterable[Submission]) -> Iterator[Batch]:
 
 def new_id() -> str:
     """Return a random Work ID: 32 hexadecimal digits."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def with_id(submission: Submission) -> Submission:

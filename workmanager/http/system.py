@@ -45,7 +45,8 @@ class System:
         began, began_at = time.monotonic(), time.time()
         answer = self._transport.request("GET", "/healthz", idempotent=True)
         seconds = time.monotonic() - began
-        told = parsedate_to_datetime(answer.headers["Date"]).timestamp() if "Date" in answer.headers else None
+        date = answer.header("Date")
+        told = None if date is None else parsedate_to_datetime(date).timestamp()
         # A clock that says whole seconds is half a second behind on average.
         ahead = 0.0 if told is None else told + 0.5 - (began_at + seconds / 2)
         return Health(1000 * seconds, ahead)

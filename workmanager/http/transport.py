@@ -1,11 +1,12 @@
 """HTTP requests with failover: try the next manager, with jittered exponential backoff between the rounds.
 
 Only requests that are safe to send twice are retried after they reached a manager. The backoff is computed here: a
-client needs httpx, and neither redis-py nor the queue's packages. Importing httpx takes longer than everything else
-that a command does before its first request, so it is done for the first transport: `--help` and refusals need none.
+client needs neither redis-py nor the queue's packages. What connects is imported for the first transport: it takes
+longer than everything else that a command does before its first request, and `--help` and refusals need none.
 """
 
 import itertools
+import json
 import logging
 import random
 import time
@@ -13,15 +14,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 from workmanager.errors import ClientError, Unavailable, UsageError, client_error
+from workmanager.http.addresses import EXAMPLE_URL
+from workmanager.http.answer import Answer, NoAnswer
 
 if TYPE_CHECKING:
-    import httpx
+    from workmanager.http.connections import SyncAnswer
 
 log = logging.getLogger(__name__)
 
-EXAMPLE_URL = "http://127.0.0.1:5000"
 CONNECT_TIMEOUT_SECONDS = 3.0
 ANSWER_TIMEOUT_SECONDS = 30.0
 FIRST_ATTEMPT_TIMEOUT_SECONDS = 5.0
@@ -34,6 +37,7 @@ STREAM_SILENCE_SECONDS = 30.0
 """Managers send something more often, so that a stream that is silent for longer is broken."""
 MAX_DOUBLINGS = 10
 """Far beyond `MAX_BACKOFF_SECONDS`, and far below the largest exponent of a float."""
+USER_AGENT = "workmanager"
 RETRIED_STATUSES = frozenset({502, 503, 504})
 
 
@@ -51,30 +55,20 @@ class Transport:
         Raises:
             UsageError: no URL, one that is not http:// or https://, or a key that no header can carry.
         """
-        import httpx
-
-        self._httpx = httpx
-        self._not_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-        """The request never reached a manager, so that any request is safe to send again."""
         self._urls = [url.rstrip("/") for url in urls]
         if not self._urls:
             raise UsageError(f"no manager URL is given; give one, such as {EXAMPLE_URL}")
-        for url in self._urls:
-            if not _is_http(url):
-                raise UsageError(f"{url!r} is not a manager URL; give one such as {EXAMPLE_URL}")
         if key is not None and not (key.isascii() and key.isprintable()):
             raise UsageError("the API key has a character that no API key has; check how it was copied")
-        from processes.tracing.current import current_headers  # Here, as httpx is: refusals need none of it.
+        from workmanager.http.connections import Connections
+
+        headers = {"User-Agent": USER_AGENT} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self._http = Connections(self._urls, headers, connect_seconds=CONNECT_TIMEOUT_SECONDS)
+        from processes.tracing.current import current_headers
 
         self._trace_headers = current_headers
         self._retry_seconds = retry_seconds
         self._current = 0
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        # Reading the certificates takes longer than a whole request, so it is done once, and only for https.
-        tls = httpx.create_ssl_context() if any(url.lower().startswith("https:") for url in self._urls) else False
-        # Managers on this machine are not reached through a proxy that the environment names.
-        direct = {f"all://{host}": httpx.HTTPTransport(verify=tls) for host in ("127.0.0.1", "localhost", "[::1]")}
-        self._http = httpx.Client(headers=headers, mounts=direct, verify=tls)
 
     @property
     def urls(self) -> Sequence[str]:
@@ -100,7 +94,7 @@ class Transport:
             return answer.json()
         except ValueError as error:
             message = f"{answer.url} did not answer with JSON; check that the URL is a manager's"
-            raise ClientError(message, answer.status_code) from error
+            raise ClientError(message, answer.status) from error
 
     def request(
         self,
@@ -111,9 +105,11 @@ class Transport:
         retry_on_503: bool = False,
         params: Mapping[str, Any] | None = None,
         wait_seconds: float = 0.0,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        json: Any = None,
         stream: bool = False,
-        **body: Any,
-    ) -> "httpx.Response":
+    ) -> "SyncAnswer":
         """Send a request until a manager answers it with 2xx.
 
         Args:
@@ -121,42 +117,49 @@ class Transport:
             retry_on_503: the request is not idempotent, but 503 means that it was not carried out.
             params: of the query; those that are None are left out.
             wait_seconds: how long the manager may hold the request (long poll).
+            content: the body.
+            json: what the body says, in place of `content`; None if it says nothing.
             stream: return as soon as the head of the answer is there; the caller reads the rest, and closes it.
-            body: as httpx takes it.
 
         Raises:
             ClientError: the request was refused, or not answered with 2xx within `retry_seconds`.
         """
         deadline = time.monotonic() + self._retry_seconds
+        target = path + _query(params)
+        headers = dict(headers or {})
+        if json is not None:
+            content = _json_bytes(json)
+            headers["Content-Type"] = "application/json"
         may_be_done = False
         for attempts in itertools.count(1):
             pause_seconds = _backoff_seconds(attempts, len(self._urls))
             current = self._current
             remaining_seconds = deadline - time.monotonic()
             answer_seconds = _timeout_seconds(attempts, remaining_seconds) if idempotent else ANSWER_TIMEOUT_SECONDS
-            is_refused = False
-            timeout = self._httpx.Timeout(answer_seconds + wait_seconds, connect=CONNECT_TIMEOUT_SECONDS)
-            url = self._urls[current] + path
-            request = self._http.build_request(method, url, params=_without_none(params), timeout=timeout, **body)
-            request.headers.update(self._trace_headers())
+            was_sent, is_refused = True, False
             try:
-                answer = self._http.send(request, stream=stream)
-                if stream and not answer.is_success:
-                    answer.read()
-            except self._httpx.TransportError as error:
-                failure: ClientError = Unavailable(
-                    f"no answer from {self._urls[current]}: {error or type(error).__name__}"
+                answer = self._http.send(
+                    current,
+                    method,
+                    target,
+                    headers={**headers, **self._trace_headers()},
+                    content=content,
+                    timeout_seconds=answer_seconds + wait_seconds,
+                    stream=stream,
                 )
+            except NoAnswer as error:
+                failure: ClientError = Unavailable(f"no answer from {self._urls[current]}: {error}")
                 failure.__cause__ = error
-                can_retry = idempotent or isinstance(error, self._not_sent)
+                was_sent = error.sent
+                can_retry = idempotent or not was_sent
             else:
                 if answer.is_success:
                     return answer
                 failure = _error_from(answer)
-                is_refused = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+                is_refused = answer.status == HTTPStatus.TOO_MANY_REQUESTS
                 can_retry = is_refused or (
-                    answer.status_code in RETRIED_STATUSES
-                    and (idempotent or (retry_on_503 and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE))
+                    answer.status in RETRIED_STATUSES
+                    and (idempotent or (retry_on_503 and answer.status == HTTPStatus.SERVICE_UNAVAILABLE))
                 )
                 # Another manager is asked at once, unless the caller is told to be slower.
                 if pause_seconds or is_refused:
@@ -164,7 +167,7 @@ class Transport:
             failure.retried = may_be_done
             if not can_retry or time.monotonic() + pause_seconds > deadline:
                 raise failure
-            may_be_done = may_be_done or not (is_refused or isinstance(failure.__cause__, self._not_sent))
+            may_be_done = may_be_done or (was_sent and not is_refused)
             self._current = (current + 1) % len(self._urls)
             if pause_seconds:
                 log.info("%s; trying again for %.0f s", failure, deadline - time.monotonic())
@@ -192,28 +195,18 @@ class Transport:
         Raises:
             ClientError: the request was refused, or not answered.
         """
-        options: dict[str, Any] = {"params": params, "headers": dict(headers or {})}
-        answer = self.request("GET", path, idempotent=True, wait_seconds=STREAM_SILENCE_SECONDS, stream=True, **options)
+        options: Any = {"idempotent": True, "wait_seconds": STREAM_SILENCE_SECONDS, "stream": True}
+        answer = self.request("GET", path, params=params, headers=headers, **options)
         try:
             yield self._lines_of(answer)
         finally:
             answer.close()
 
-    def _lines_of(self, answer: "httpx.Response") -> Iterator[str]:
+    def _lines_of(self, answer: "SyncAnswer") -> Iterator[str]:
         try:
             yield from answer.iter_lines()
-        except self._httpx.TransportError:
+        except NoAnswer:
             return
-
-
-def _is_http(text: str) -> bool:
-    import httpx
-
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        return False
-    return url.scheme in {"http", "https"} and bool(url.host)
 
 
 def _backoff_seconds(attempts: int, managers: int) -> float:
@@ -231,22 +224,37 @@ def _timeout_seconds(attempts: int, remaining_seconds: float) -> float:
     return timeout_seconds if timeout_seconds < remaining_seconds else ANSWER_TIMEOUT_SECONDS
 
 
-def _without_none(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (params or {}).items() if value is not None}
+def _query(params: Mapping[str, Any] | None) -> str:
+    """Return the query of a URL, with its `?`; it is empty if every parameter is None."""
+    given = {name: value for name, value in (params or {}).items() if value is not None}
+    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}
+    return f"?{urlencode(texts, doseq=True, quote_via=quote)}" if texts else ""
 
 
-def _error_from(answer: "httpx.Response") -> ClientError:
+def _json_bytes(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _phrase(status: int) -> str:
+    """Return the status in words."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "unknown status"
+
+
+def _error_from(answer: Answer) -> ClientError:
     try:
         problem = answer.json()
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
         problem = {}
-    message = problem.get("detail") or problem.get("title") or answer.reason_phrase
-    told_seconds = answer.headers.get("Retry-After", "")
+    message = problem.get("detail") or problem.get("title") or _phrase(answer.status)
+    told_seconds = answer.header("Retry-After") or ""
     return client_error(
-        f"{message} (HTTP {answer.status_code})",
-        answer.status_code,
+        f"{message} (HTTP {answer.status})",
+        answer.status,
         problem,
         float(told_seconds) if told_seconds.isdecimal() else None,
     )
