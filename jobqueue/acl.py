@@ -35,7 +35,17 @@ WORKER_SCRIPTS = (
 )
 MANAGER_SCRIPTS = (
     *("enqueue", "pull", "ack", "cancel", "requeue", "delete", "view", "find_ended"),
-    *("enqueue_due", "wake_workers", "pause_queue", "reap", "rescue", "reap_rq_executions", "sweep", "prune"),
+    *(
+        "find_due",
+        "enqueue_due",
+        "wake_workers",
+        "pause_queue",
+        "reap",
+        "rescue",
+        "reap_rq_executions",
+        "sweep",
+        "prune",
+    ),
     *("expire", "forget_labels", "manager_heartbeat", "save_api_key"),
     *("register_children", "settle_parents", "settle_children", "enqueue_dependents"),
     *("create_operation", "claim_operation", "save_operation", "cancel_operation"),

@@ -2,13 +2,13 @@
 -- plain RQ clients do neither when they enqueue.
 -- KEYS[1]  shard prefix
 -- ARGV[1+] queues
--- Returns  those of these queues that have jobs and are not paused
+-- Returns  how many tokens were added | those of these queues that have jobs and are not paused
 local prefix = KEYS[1]
 -- include: _tolerant
 -- include: _clock
 -- include: _push
 -- include: _limits
-local waiting, is_paused, now = {}, {}, clock('')
+local waiting, is_paused, now, added = {}, {}, clock(''), 0
 for _, queue in ipairs(redis.pcall('HKEYS', prefix .. ':wm:paused')) do is_paused[queue] = true end
 for i = 1, #ARGV do
   local queue = ARGV[i]
@@ -23,8 +23,11 @@ for i = 1, #ARGV do
     waiting[#waiting + 1] = queue
     join_turns(queue)
     for _, name in ipairs({queue, '*'}) do
-      if redis.call('EXISTS', prefix .. ':wm:wake:' .. name) == 0 then add_wake_tokens(name, 1) end
+      if redis.call('EXISTS', prefix .. ':wm:wake:' .. name) == 0 then
+        add_wake_tokens(name, 1)
+        added = added + 1
+      end
     end
   end
 end
-return waiting
+return {added, unpack(waiting)}

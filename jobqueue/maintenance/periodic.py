@@ -25,12 +25,13 @@ from jobqueue.maintenance.deferred_jobs import RECHECK_SECONDS, recheck_deferred
 from jobqueue.maintenance.labels import FORGET_LABELS_SECONDS, forget_labels
 from jobqueue.maintenance.reaped_jobs import report_reaped, report_reaped_rq_jobs
 from jobqueue.maintenance.rq_commands import pass_on_rq_commands
-from jobqueue.maintenance.rq_wakeups import wake_for_rq_jobs, wake_workers
+from jobqueue.maintenance.rq_wakeups import MAX_CALL_QUEUES, wake_for_rq_jobs, wake_workers
 from jobqueue.maintenance.sweep import SWEEP_SECONDS, sweep
 from jobqueue.model import ALL_QUEUES, FAILURE_TTL_SECONDS, LEASE_SECONDS, serves
 from jobqueue.sharding.scripts import script
 from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
+from jobqueue.stored_values import name_of
 from jobqueue.timestamps import clock_argument, iso
 from jobqueue.workers.manager_heartbeat import MANAGER_HEARTBEAT_SECONDS, send_manager_heartbeat
 from jobqueue.workers.registry import list_for_new_queues
@@ -57,6 +58,19 @@ async def enqueue_due(shard: Shard, queue: str, owner: str, *, now: float | None
     """
     arguments = (clock_argument(now), iso(now), owner, SCHEDULER_LOCK_SECONDS, queue, DUE_LIMIT)
     return int(await shard.run(script("enqueue_due"), *arguments))
+
+
+async def find_due(shard: Shard, queues: Sequence[str], *, now: float | None = None) -> list[str]:
+    """Return those of these queues that have scheduled jobs which are due.
+
+    Raises:
+        ShardUnavailable: try again.
+    """
+    due: list[str] = []
+    for first in range(0, len(queues), MAX_CALL_QUEUES):
+        arguments = (clock_argument(now), *queues[first : first + MAX_CALL_QUEUES])
+        due += map(name_of, await shard.run(script("find_due"), *arguments))
+    return due
 
 
 async def prune(
@@ -185,7 +199,7 @@ class Maintenance:
             await asyncio.sleep(TICK_SECONDS)
 
     async def _enqueue_due(self, shard: Shard) -> None:
-        for queue in await queue_names(shard):
+        for queue in await find_due(shard, await queue_names(shard)):
             while (jobs := await enqueue_due(shard, queue, self._owner)) > 0:
                 log.info("event=jobs_due shard=%s queue=%s jobs=%d", shard.prefix, queue, jobs)
                 if jobs < DUE_LIMIT:

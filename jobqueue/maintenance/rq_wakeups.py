@@ -23,6 +23,9 @@ DISCOVERY_SECONDS = 0.5
 BLOCK_SECONDS = 5.0
 PAUSE_SECONDS = 0.05
 """Pause after each reply, because a queue that is not empty would reply again at once."""
+MAX_PAUSE_SECONDS = 0.5
+"""The pause grows up to this while nobody takes the wake-up tokens: all workers are busy, or there are none. With many
+queues that are full, the managers would do little else."""
 
 MAX_CALL_QUEUES = 1000
 
@@ -35,11 +38,7 @@ async def wake_workers(shard: Shard, queues: Sequence[str]) -> list[str]:
     Raises:
         ShardUnavailable: try again.
     """
-    waiting: list[str] = []
-    for first in range(0, len(queues), MAX_CALL_QUEUES):
-        found = await shard.run(script("wake_workers"), *queues[first : first + MAX_CALL_QUEUES])
-        waiting += [name_of(name) for name in found]
-    return waiting
+    return (await _wake(shard, queues))[1]
 
 
 async def wake_for_rq_jobs(shard: Shard, on_jobs_waiting: Callable[[Sequence[str]], None] = lambda _: None) -> None:
@@ -64,16 +63,29 @@ async def wake_for_rq_jobs(shard: Shard, on_jobs_waiting: Callable[[Sequence[str
 
 async def _watch(shard: Shard, queue: str, on_jobs_waiting: Callable[[Sequence[str]], None]) -> None:
     key = keys.queue(shard.prefix, queue)
+    pause_seconds = PAUSE_SECONDS
     while True:
         try:
             (job_id,) = await shard.execute(
                 ("BLMOVE", key, key, "LEFT", "LEFT", BLOCK_SECONDS), timeout_seconds=BLOCK_SECONDS + 5.0
             )
-            if job_id is not None and (waiting := await wake_workers(shard, [queue])):
+            added, waiting = (0, []) if job_id is None else await _wake(shard, [queue])
+            if waiting:
                 on_jobs_waiting(waiting)
             elif job_id is not None:
                 await asyncio.sleep(DISCOVERY_SECONDS)  # It is paused.
+            pause_seconds = min(2 * pause_seconds, MAX_PAUSE_SECONDS) if waiting and not added else PAUSE_SECONDS
         except (JobQueueError, RedisError) as error:
             log.debug("event=rq_wakeup_failed shard=%s queue=%s error=%s", shard.prefix, queue, error)
             await asyncio.sleep(1.0)
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(pause_seconds)
+
+
+async def _wake(shard: Shard, queues: Sequence[str]) -> tuple[int, list[str]]:
+    """Return how many wake-up tokens were added, and the queues that have jobs and are not paused."""
+    added, waiting = 0, list[str]()
+    for first in range(0, len(queues), MAX_CALL_QUEUES):
+        tokens, *found = await shard.run(script("wake_workers"), *queues[first : first + MAX_CALL_QUEUES])
+        added += tokens
+        waiting += map(name_of, found)
+    return added, waiting

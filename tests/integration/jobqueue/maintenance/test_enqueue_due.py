@@ -3,7 +3,7 @@
 import asyncio
 
 from jobqueue.lifecycle.finish import finish
-from jobqueue.maintenance.periodic import DUE_LIMIT, SCHEDULER_LOCK_SECONDS, enqueue_due
+from jobqueue.maintenance.periodic import DUE_LIMIT, SCHEDULER_LOCK_SECONDS, enqueue_due, find_due
 from jobqueue.sharding.shard import Shard
 from tests.integration.jobqueue.queue_helpers import (
     NOW,
@@ -75,3 +75,13 @@ async def test_a_due_retry_runs_as_the_next_attempt(shard: Shard) -> None:
     await enqueue_due(shard, "default", "me", now=NOW + 5)
     (job,) = await claim_jobs(shard)
     assert job.attempt == 2
+
+
+async def test_only_queues_with_due_jobs_are_found(shard: Shard) -> None:
+    for queue, delay in (("due", 1), ("later", 9), ("soon", 2), ("empty", None)):
+        await enqueue_jobs(shard, f"job-of-{queue}", queue=queue, due_at=None if delay is None else NOW + delay)
+    queues = ["due", "later", "soon", "empty", "unknown"]
+    assert await find_due(shard, queues, now=NOW + 2) == ["due", "soon"]
+    # What is no registry is told of where due jobs are queued.
+    await shard.execute(("SET", f"{shard.prefix}:scheduled:unknown", "garbage"))
+    assert await find_due(shard, queues, now=NOW) == ["unknown"]
