@@ -47,7 +47,8 @@ def json_object(text: bytes | str | None) -> dict[str, Any] | None:
     try:
         raw = text.encode() if isinstance(text, str) else text
         value = _EXACT.decode(raw.decode()) if raw and is_shallow(raw, MAX_OBJECT_DEPTH) else None
-        json.dumps(value, ensure_ascii=False).encode()  # Raises an error for halves of characters.
+        if raw and b"\\u" in raw:
+            json.dumps(value, ensure_ascii=False).encode()  # Raises an error for halves of characters.
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -7,6 +7,7 @@ from typing import Any
 
 from jobqueue import keys
 from jobqueue.json_text import json_object
+from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from jobqueue.workers.registry import WorkerView, list_workers
 from scaler.fleets.instances import Instance
@@ -42,24 +43,27 @@ class ScalerView:
     instances: Sequence[InstanceView]
 
 
-async def view_scaler(shards: Shards) -> ScalerView:
+async def view_scaler(shards: Shards, workers: Sequence[WorkerView] | None = None) -> ScalerView:
     """Read the scaler's state.
+
+    Args:
+        workers: those that are registered, if they have just been read; there may be thousands.
 
     Raises:
         ShardUnavailable: the first shard is unavailable.
     """
     shard = shards.all[0]
-    state, leadership, workers, (report, decisions) = await asyncio.gather(
+    state, leadership, (report, decisions), found = await asyncio.gather(
         read_state(shard),
         read_leadership(shard),
-        list_workers(shard),
         shard.execute(
             ("GET", keys.scaler(shard.prefix, "report")),
             ("LRANGE", keys.scaler(shard.prefix, "decisions"), 0, -1),
             tolerate_wrong_types=True,
         ),
+        _workers(shard, workers),
     )
-    live = {worker.instance_id: worker for worker in workers if worker.instance_id and is_alive(worker)}
+    live = {worker.instance_id: worker for worker in found if worker.instance_id and is_alive(worker)}
     return ScalerView(
         state=state,
         leadership=leadership,
@@ -70,3 +74,7 @@ async def view_scaler(shards: Shards) -> ScalerView:
             for id_, instance in sorted(state.instances.items(), key=lambda item: (item[1].launched_at, item[0]))
         ],
     )
+
+
+async def _workers(shard: Shard, known: Sequence[WorkerView] | None) -> Sequence[WorkerView]:
+    return await list_workers(shard) if known is None else known

@@ -1,6 +1,7 @@
 """One sorted set of jobs on one shard, read piece by piece in one direction."""
 
 from collections.abc import Sequence
+from operator import gt, lt
 
 from jobqueue.servers.connection_pool import RedisCommand
 from jobqueue.sharding.shard import Shard
@@ -20,34 +21,39 @@ class IdList:
     Attributes:
         entries: those that were read and not taken yet, in order.
         is_read: nothing follows.
+        reads: how often it was read.
     """
 
     def __init__(self, shard: Shard, key: str, start: Entry | None, *, newest_first: bool) -> None:
         self.shard = shard
         self.entries: list[Entry] = []
         self.is_read = False
+        self.reads = 0
         self._key = key
         self._last = start
+        # Entries of the last one's score, up to it; 0 if that is not known.
+        self._ties = 0
         self._newest_first = newest_first
 
     def command(self, count: int) -> RedisCommand:
-        """Return the command that reads what follows, with the entries of the last score once more."""
+        """Return the command that reads what follows, beginning with the last entry, or the first of its score."""
         bounds = ("-inf" if self._last is None else repr(self._last[0]), "+inf")
         if self._newest_first:
             bounds = ("+inf" if self._last is None else repr(self._last[0]), "-inf")
         reverse = ("REV",) if self._newest_first else ()
-        return ("ZRANGE", self._key, *bounds, "BYSCORE", *reverse, "LIMIT", 0, count, "WITHSCORES")
+        return ("ZRANGE", self._key, *bounds, "BYSCORE", *reverse, "LIMIT", self._skipped, count, "WITHSCORES")
 
     def read(self, reply: Sequence[bytes] | None, count: int) -> bool:
         """Take in the answer to a command with this count.
 
         Returns:
-            False if it has nothing that follows, because more entries than it could hold have the last score.
+            False if it does not tell what follows: more entries than it could hold have the last score, or some of that
+            score have come or gone.
         """
         found = _entries(reply)
-        self.entries = [entry for entry in found if self._follows(entry)]
-        if self.entries:
-            self._last = self.entries[-1]
+        if self._ties and found[:1] != [self._last]:
+            return False
+        self._take_in(found, self._skipped)
         self.is_read = len(found) < count
         return bool(self.entries) or self.is_read
 
@@ -73,24 +79,43 @@ class IdList:
             else:
                 high = middle
         found = await self._range(low, low + count - 1)
-        self.entries = [entry for entry in found if self._follows(entry)]
+        self._take_in(found, low - (first or 0))
         self.is_read = len(found) < count
-        if self.entries:
-            self._last = self.entries[-1]
+
+    def take(self, bound: Entry | None) -> list[Entry]:
+        """Remove and return the entries up to a place; None for all."""
+        end = len(self.entries)
+        if bound is not None:
+            beyond = lt if self._newest_first else gt
+            end = next((place for place, entry in enumerate(self.entries) if beyond(entry, bound)), end)
+        taken, self.entries = self.entries[:end], self.entries[end:]
+        return taken
+
+    @property
+    def _skipped(self) -> int:
+        """How many entries of the last one's score are not read again: all but itself."""
+        return max(0, self._ties - 1)
+
+    def _take_in(self, found: Sequence[Entry], skipped: int) -> None:
+        """Keep what follows.
+
+        Args:
+            skipped: how many entries of the last one's score stand before those that were found.
+        """
+        self.reads += 1
+        self.entries = [entry for entry in found if self._follows(entry)]
+        if not self.entries:
+            return
+        score = self.entries[-1][0]
+        before = skipped if self._last is not None and self._last[0] == score else 0
+        self._ties = before + sum(entry[0] == score for entry in found)
+        self._last = self.entries[-1]
 
     async def _range(self, first: int, last: int) -> list[Entry]:
         reverse = ("REV",) if self._newest_first else ()
         command = ("ZRANGE", self._key, first, last, *reverse, "WITHSCORES")
         (reply,) = await self.shard.execute(command, tolerate_wrong_types=True)
         return _entries(reply)
-
-    def take(self, bound: Entry | None) -> list[Entry]:
-        """Remove and return the entries up to a place; None for all."""
-        end = len(self.entries)
-        if bound is not None:
-            end = sum(entry >= bound if self._newest_first else entry <= bound for entry in self.entries)
-        taken, self.entries = self.entries[:end], self.entries[end:]
-        return taken
 
     def _follows(self, entry: Entry) -> bool:
         if self._last is None:

@@ -66,20 +66,22 @@ class Merge:
     async def _fill(self) -> None:
         by_shard: dict[int, list[IdList]] = defaultdict(list)
         # Most lists may turn out to be empty, and others take their share then.
-        count = max(MIN_READ, 3 * self.wanted // (2 * max(1, sum(not each.is_read for each in self.lists))))
+        share = max(MIN_READ, 3 * self.wanted // (2 * max(1, sum(not each.is_read for each in self.lists))))
         for each in self.lists:
             if not each.entries and not each.is_read:
                 by_shard[each.shard.index].append(each)
-        await asyncio.gather(*(self._fill_from(lists, count) for lists in by_shard.values()))
+        await asyncio.gather(*(self._fill_from(lists, share) for lists in by_shard.values()))
 
-    async def _fill_from(self, lists: Sequence[IdList], count: int) -> None:
+    async def _fill_from(self, lists: Sequence[IdList], share: int) -> None:
         shard = lists[0].shard
+        # A list that is read again and again may have all that is wanted.
+        counts = [min(share << each.reads, max(share, self.wanted)) for each in lists]
         try:
-            commands = [each.command(count) for each in lists]
+            commands = [each.command(count) for each, count in zip(lists, counts, strict=True)]
             replies = await shard.execute(*commands, tolerate_wrong_types=True)
-            crowded = [each for each, reply in zip(lists, replies, strict=True) if not each.read(reply, count)]
-            for each in crowded:
-                await each.read_by_rank(count)
+            for each, count, reply in zip(lists, counts, replies, strict=True):
+                if not each.read(reply, count):
+                    await each.read_by_rank(count)
         except ShardUnavailable:
             self.shards_missing += 1
             for each in self.lists:

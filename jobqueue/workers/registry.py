@@ -199,7 +199,7 @@ async def list_workers(shard: Shard) -> list[WorkerView]:
     views = []
     for key, flat in zip(found, hashes, strict=True):
         name = text_of(key).removeprefix(worker_key)
-        fields = {"state": UNREADABLE} if flat is None else {field: text_of(value) for field, value in pairs(flat)}
+        fields = {b"state": UNREADABLE.encode()} if flat is None else dict(zip(flat[::2], flat[1::2], strict=True))
         if fields:
             views.append(_view(name, fields, heartbeat_ages))
     return sorted(views, key=lambda view: view.name)
@@ -229,23 +229,30 @@ def _heartbeat_age(seconds: float) -> float:
     return abs(seconds) if seconds < -1.0 else max(0.0, seconds)
 
 
-def _view(name: str, fields: dict[str, str], heartbeat_ages: Mapping[str, float]) -> WorkerView:
+def _view(name: str, fields: Mapping[bytes, bytes], heartbeat_ages: Mapping[str, float]) -> WorkerView:
+    """Return a worker of its record. There may be thousands of them: what is not shown is not decoded."""
+
+    def text(field: bytes) -> str:
+        raw = fields.get(field)
+        return "" if raw is None else text_of(raw)
+
+    queues, problems = text(b"queues"), text(b"wm_problems")
     return WorkerView(
         name=name,
-        hostname=fields.get("hostname", ""),
-        pid=integer_of(fields.get("pid")),
-        queues=tuple(fields.get("queues", "").split(",")) if fields.get("queues") else (),
-        state=fields.get("state", "?"),
-        slots=integer_of(fields.get("wm_slots"), 1, highest=MAX_SLOTS),
-        running=integer_of(fields.get("wm_running"), highest=MAX_SLOTS),
-        finished=integer_of(fields.get("successful_job_count")),
-        failed=integer_of(fields.get("failed_job_count")),
-        fleet=fields.get("wm_fleet", ""),
-        instance_id=fields.get("wm_instance_id", ""),
-        born_at=fields.get("birth"),
-        last_heartbeat=fields.get("last_heartbeat"),
+        hostname=text(b"hostname"),
+        pid=integer_of(fields.get(b"pid")),
+        queues=tuple(queues.split(",")) if queues else (),
+        state=text(b"state") if b"state" in fields else "?",
+        slots=integer_of(fields.get(b"wm_slots"), 1, highest=MAX_SLOTS),
+        running=integer_of(fields.get(b"wm_running"), highest=MAX_SLOTS),
+        finished=integer_of(fields.get(b"successful_job_count")),
+        failed=integer_of(fields.get(b"failed_job_count")),
+        fleet=text(b"wm_fleet"),
+        instance_id=text(b"wm_instance_id"),
+        born_at=text(b"birth") if b"birth" in fields else None,
+        last_heartbeat=text(b"last_heartbeat") if b"last_heartbeat" in fields else None,
         seconds_since_heartbeat=heartbeat_ages.get(name),
         native=name in heartbeat_ages,
-        interruption=fields.get("wm_leaving", ""),
-        problems=tuple(fields["wm_problems"].splitlines()) if fields.get("wm_problems") else (),
+        interruption=text(b"wm_leaving"),
+        problems=tuple(problems.splitlines()),
     )

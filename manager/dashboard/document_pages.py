@@ -13,6 +13,7 @@ from manager.dashboard.api import Api, Handler, ask
 from manager.dashboard.forms import go_to, notice_of, page_query, read_form
 from manager.dashboard.rendering import Pages, quote_part
 from manager.dashboard.sampler import Sampler
+from manager.dashboard.views.scaler_instances import instances_shown
 from manager.dashboard.views.scaler_timeline import draw_timeline
 from manager.dashboard.views.workflow_graph import draw_workflow
 from manager.http.authentication import caller_of
@@ -49,9 +50,19 @@ class DocumentPages:
 
     async def scaler(self, request: Request) -> Response:
         """Show the scaler."""
-        found, sample = await asyncio.gather(ask(self._api.scaler.show, request), self._sampler.current())
+        last = self._sampler.last_of_many()
+        if last is not None and last.scaler is not None:
+            found, sample = self._api.scaler.document(last.scaler), last
+        else:
+            found, sample = await asyncio.gather(ask(self._api.scaler.show, request), self._sampler.current())
         timeline = draw_timeline(sample.history, found["decisions"], self._price_per_hour)
-        values = {"scaler": found, "timeline": timeline, "price_per_hour": self._price_per_hour}
+        instances = instances_shown(found["instances"])
+        values = {
+            "scaler": found,
+            "instances": instances,
+            "timeline": timeline,
+            "price_per_hour": self._price_per_hour,
+        }
         return self._page(request, "scaler.html", SCALER, **values)
 
     async def pause_scaler(self, request: Request) -> Response:

@@ -19,6 +19,7 @@ from manager.dashboard.rendering import Pages, quote_part
 from manager.dashboard.sampler import Sampler
 from manager.dashboard.views.failures import group_key
 from manager.dashboard.views.jobs import REQUEUABLE, job_row, job_rows, life_of, status_counts
+from manager.explain.reading import Known
 from manager.http.authentication import caller_of
 from manager.http.dashboard_paths import JOBS
 from manager.http.query_parameters import Choice, Text
@@ -118,7 +119,7 @@ class JobPages:
         self._sampler = sampler
         self._reader = reader
         self._job_routes = api.jobs
-        self._explain = api.explain.explain
+        self._explain = api.explain.document
 
     async def list(self, request: Request) -> Response:
         """Show jobs of a status."""
@@ -181,7 +182,9 @@ class JobPages:
         caller = caller_of(request.scope)
         job, attempts = await self._job_routes.read(request)
         status = Status(job.status)
-        explained = None if status.ended else await ask(self._explain, request)
+        sample = self._sampler.last_of_many()
+        known = None if sample is None else Known(sample.workers, sample.scaler)
+        explained = None if status.ended else await self._explain(request, known)
         log = await ask(self._job_routes.logs, request)
         return self._pages.page(
             *("job.html", caller),

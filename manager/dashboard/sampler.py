@@ -117,13 +117,19 @@ class Sampler:
         """
         if changed:
             self._scaler_read_at = 0.0
-        last = self._sample
-        is_large = len(last.counts.queues) + len(last.workers) >= MANY
-        if is_large and not changed and self._is_running and last.number == self._number:
-            self._looked_at = time.monotonic()
+        elif (last := self.last_of_many()) is not None:
             return last
         self._wanted.set()
         return await self.after(self._number)
+
+    def last_of_many(self) -> Sample | None:
+        """Return the last sample of a large system, which is so old at most as the next one is away; else None."""
+        last = self._sample
+        is_large = len(last.counts.queues) + len(last.workers) >= MANY
+        if not is_large or not self._is_running or last.number != self._number:
+            return None
+        self._looked_at = time.monotonic()
+        return last
 
     async def after(self, number: int) -> Sample:
         """Return the newest sample as soon as it has a larger number."""
@@ -182,7 +188,7 @@ class Sampler:
         service = self._queue.service
         (counts, unavailable), workers = await asyncio.gather(service.overview.counts(), service.overview.workers())
         unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
-        scaler = await self._read_rarely()
+        scaler = await self._read_rarely(workers)
         # Totals without those of a shard that is away cannot be compared.
         before = None if unavailable else self._earlier.before(now, counts)
         self._history.append(point_of(now, counts, len(workers), unserved, scaler))
@@ -191,11 +197,11 @@ class Sampler:
             history=tuple(self._history),
         )
 
-    async def _read_rarely(self) -> ScalerView | None:
+    async def _read_rarely(self, workers: Sequence[WorkerView]) -> ScalerView | None:
         if time.monotonic() - self._scaler_read_at >= RARELY_SECONDS:
             self._scaler_read_at = time.monotonic()
             try:
-                self._scaler = await view_scaler(self._queue.service.shards)
+                self._scaler = await view_scaler(self._queue.service.shards, workers)
             except (JobQueueError, RedisError, OSError) as error:
                 log.debug("event=dashboard_scaler_not_read error=%s", error)
                 self._scaler = None

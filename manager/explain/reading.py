@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobqueue import keys
@@ -12,7 +12,6 @@ from jobqueue.json_text import json_object
 from jobqueue.lifecycle.limits import read_limit
 from jobqueue.model import FINISHED, JobView, Status, serves
 from jobqueue.sharding.shard import Shard
-from jobqueue.sharding.shards import Shards
 from jobqueue.stored_values import integer_of, number_of, pairs, text_of
 from jobqueue.workers.registry import WorkerView
 from manager.explain.facts import FullLimit, JobFacts, LaneFacts, Parent, QueueFacts, RateLimitFacts, ScalerFacts
@@ -20,7 +19,7 @@ from manager.queue.job_wait import StatusReader
 from manager.queue.service import QueueService
 from scaler.observe.instance_phases import InstancePhase, is_alive
 from scaler.policy import Limits
-from scaler.view import view_scaler
+from scaler.view import ScalerView, view_scaler
 
 LOOKED_AT = 10_000
 """How far into its queue a job is looked for: Redis serves nobody else meanwhile."""
@@ -29,6 +28,18 @@ _FIELDS = (
     *("wm_lease", "wm_cancel", "rate_limit_key", "rate_limit_concurrency"),
     *("wm_in_lane", "wm_lane", "wm_limits", "repeats_left"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What has just been read: of a large system, that takes tens of milliseconds.
+
+    Attributes:
+        scaler: None if it could not be read.
+    """
+
+    workers: Sequence[WorkerView]
+    scaler: ScalerView | None
 
 
 class FactReader:
@@ -40,6 +51,7 @@ class FactReader:
         limits: of the scaler, unless an operator has set others.
         sees: tells of a queue whether the caller sees its jobs.
         shows_scaler: whether the caller may know what the scaler does.
+        known: what need not be read; None if all is to be read.
     """
 
     def __init__(
@@ -50,12 +62,14 @@ class FactReader:
         *,
         sees: Callable[[str], bool],
         shows_scaler: bool,
+        known: Known | None = None,
     ) -> None:
         self._service = service
         self._functions = functions
         self._limits = limits
         self._sees = sees
         self._shows_scaler = shows_scaler
+        self._known = known
 
     async def read(self, shard: Shard, job: JobView) -> JobFacts:
         """Return what is known of a job.
@@ -104,7 +118,7 @@ class FactReader:
             tolerate_wrong_types=True,
         )
         monitor, overview = self._service.monitor, self._service.overview
-        workers = [worker for worker in await overview.workers() if _takes_jobs_of(worker, name)]
+        registered = await overview.workers() if self._known is None else self._known.workers
         path = self._functions.path_of(job.function or "") or job.function or ""
         return QueueFacts(
             name=name,
@@ -114,10 +128,18 @@ class FactReader:
             paused_at=None if paused_at is None else text_of(paused_at),
             is_suspended=bool(suspended),
             unserved=(await monitor.unserved([name])).get(name),
-            workers=workers,
+            workers=[worker for worker in registered if _takes_jobs_of(worker, name)],
             module_problem=self._functions.why_unreadable(path),
-            scaler=await _read_scaler(self._service.shards, self._limits) if self._shows_scaler else None,
+            scaler=await self._read_scaler(registered) if self._shows_scaler else None,
         )
+
+    async def _read_scaler(self, workers: Sequence[WorkerView]) -> ScalerFacts | None:
+        shards = self._service.shards
+        try:
+            view = await view_scaler(shards, workers) if self._known is None else self._known.scaler
+            return None if view is None else await _scaler_facts(shards.all[0], view, self._limits)
+        except JobQueueError:
+            return None
 
     async def _read_lane(self, shard: Shard, queue: str, lane: str, limits: bytes | None, now: float) -> LaneFacts:
         command = ("ZSCORE", keys.later(shard.prefix, queue), lane)
@@ -164,13 +186,8 @@ async def _read_rate_limit(shard: Shard, key: str, places: bytes | None) -> Rate
     return RateLimitFacts(key, integer_of(places) or None, held or 0, waiting or 0)
 
 
-async def _read_scaler(shards: Shards, limits: Limits) -> ScalerFacts | None:
-    shard = shards.all[0]
-    try:
-        view = await view_scaler(shards)
-        (learned,) = await shard.execute(("GET", keys.scaler(shard.prefix, "learned")), tolerate_wrong_types=True)
-    except JobQueueError:
-        return None
+async def _scaler_facts(shard: Shard, view: ScalerView, limits: Limits) -> ScalerFacts:
+    (learned,) = await shard.execute(("GET", keys.scaler(shard.prefix, "learned")), tolerate_wrong_types=True)
     state, breaker = view.state, view.state.launch_breaker
     boot_seconds = (json_object(learned) or {}).get("boot_seconds")
     expected = float(boot_seconds) if isinstance(boot_seconds, int | float) else 0.0

@@ -1,6 +1,7 @@
 """`GET /jobs/{id}/explain`: why a job does not run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -10,7 +11,7 @@ from jobqueue.inspection.job_views import view_jobs
 from jobqueue.sharding.find_shard import find_shard
 from manager.api_keys.caller import Caller
 from manager.explain.explanation import Explanation, explain, shard_unavailable
-from manager.explain.reading import FactReader
+from manager.explain.reading import FactReader, Known
 from manager.http.authentication import caller_of
 from manager.http.json_response import json_response
 from manager.http.query_parameters import NO_PARAMETERS
@@ -53,19 +54,27 @@ class ExplainRoute:
     async def explain(self, request: Request) -> Response:
         """Say why a job does not run; for one that runs or has ended, where or how."""
         NO_PARAMETERS.parse(request.scope["query_string"])
+        return json_response(await self.document(request))
+
+    async def document(self, request: Request, known: Known | None = None) -> dict[str, Any]:
+        """Return the answer.
+
+        Args:
+            known: what need not be read for it.
+        """
         job_id = job_id_of(request)
         # 503 only if no Redis server has been reached yet: that a shard is away is an answer.
         shards = self._queue.service.shards
         try:
-            status, explanation = await self._explain(job_id, caller_of(request.scope))
+            status, explanation = await self._explain(job_id, caller_of(request.scope), known)
         except ShardUnavailable as error:
             moving = shards.moving.get(shards.of(job_id).prefix)
             detail = str(error) if moving is None else f"the shard is being moved to another server, {moving} s so far"
             status, explanation = None, shard_unavailable(detail)
         head = {"id": job_id, "status": status, "reason": explanation.reason, "sentence": explanation.sentence}
-        return json_response({**head, **explanation.numbers})
+        return {**head, **explanation.numbers}
 
-    async def _explain(self, job_id: str, caller: Caller) -> tuple[str, Explanation]:
+    async def _explain(self, job_id: str, caller: Caller, known: Known | None) -> tuple[str, Explanation]:
         service = self._queue.service
         shard = await find_shard(service.shards, job_id)
         if shard is None:
@@ -74,6 +83,9 @@ class ExplainRoute:
         if job is None or not caller.sees(job.queue):
             raise no_such_job(job_id)
         reader = FactReader(
-            *(service, self._functions, self._limits), sees=caller.sees, shows_scaler=not caller.is_bound
+            *(service, self._functions, self._limits),
+            sees=caller.sees,
+            shows_scaler=not caller.is_bound,
+            known=known,
         )
         return job.status, explain(await reader.read(shard, job))

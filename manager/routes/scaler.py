@@ -18,7 +18,7 @@ from manager.schemas.scaler import LimitsBody, ScalerOverrides, ScalerResponse
 from manager.settings import ManagerSettings
 from scaler.state.operator_overrides import Overrides, set_limits, set_paused
 from scaler.state.store import read_state
-from scaler.view import InstanceView, view_scaler
+from scaler.view import InstanceView, ScalerView, view_scaler
 
 MAX_BODY_BYTES = 4096
 
@@ -55,28 +55,27 @@ class ScalerRoutes:
     async def show(self, request: Request) -> Response:
         """Show the leader, its observations and decisions, and every instance."""
         NO_PARAMETERS.parse(request.scope["query_string"])
-        view = await view_scaler(self._queue.service.shards)
+        return json_response(self.document(await view_scaler(self._queue.service.shards)))
+
+    def document(self, view: ScalerView) -> dict[str, Any]:
+        """Return the answer."""
         breaker = view.state.launch_breaker
-        return json_response(
-            {
-                "leader": view.leadership.address if view.leadership else None,
-                "epoch": view.leadership.epoch if view.leadership else None,
-                **self._overrides_document(view.state.overrides),
-                "observation": view.report,
-                "pending_launches": view.state.pending_launches,
-                "launch_breaker": {
-                    "cooldowns": {
-                        name: breaker.cooldowns[name] for name in sorted(breaker.cooling_pools(view.state.now))
-                    },
-                    "not_before": breaker.not_before,
-                    "failed_boots": breaker.failed_boots,
-                    "last_failure": breaker.last_failure,
-                },
-                "cost_per_hour": self._limits.hourly_price * len(view.instances) if self._limits.hourly_price else None,
-                "instances": [_instance_document(each, view.state.now) for each in view.instances],
-                "decisions": view.decisions,
-            }
-        )
+        return {
+            "leader": view.leadership.address if view.leadership else None,
+            "epoch": view.leadership.epoch if view.leadership else None,
+            **self._overrides_document(view.state.overrides),
+            "observation": view.report,
+            "pending_launches": view.state.pending_launches,
+            "launch_breaker": {
+                "cooldowns": {name: breaker.cooldowns[name] for name in sorted(breaker.cooling_pools(view.state.now))},
+                "not_before": breaker.not_before,
+                "failed_boots": breaker.failed_boots,
+                "last_failure": breaker.last_failure,
+            },
+            "cost_per_hour": self._limits.hourly_price * len(view.instances) if self._limits.hourly_price else None,
+            "instances": [_instance_document(each, view.state.now) for each in view.instances],
+            "decisions": view.decisions,
+        }
 
     async def pause(self, request: Request) -> Response:
         """Stop launching and draining workers. Dead instances are still terminated."""

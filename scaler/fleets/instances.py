@@ -150,14 +150,19 @@ class Instance:
         Raises:
             ValueError: it is something else.
         """
-        named = {_FIELD_NAMES.get(name, name): value for name, value in (json_object(text) or {}).items()}
-        launched_at = named.pop("launched_at", None)
+        stored = json_object(text) or {}
+        launched_at = stored.get("launched_at")
         if not isinstance(launched_at, int | float):
             raise ValueError("an instance has a time of its launch")
-        known = {name: named[name] for name in named if name in _DEFAULTS}
-        for name, value in known.items():
-            if not isinstance(value, _kinds_of(_DEFAULTS[name])):
+        known: dict[str, Any] = {}
+        for stored_name, value in stored.items():
+            name = _FIELD_NAMES.get(stored_name, stored_name)
+            kinds = _KINDS.get(name)
+            if kinds is None:
+                continue
+            if not isinstance(value, kinds):
                 raise ValueError(f"the field {name!r} of an instance has another type")
+            known[name] = value
         return cls(id_, launched_at, **known)
 
 
@@ -172,11 +177,15 @@ _STORED_NAMES = {
 _FIELD_NAMES = {stored: name for name, stored in _STORED_NAMES.items()}
 
 
+_DEFAULTS: Mapping[str, Any] = {item.name: item.default for item in fields(Instance) if item.default is not MISSING}
+
+
 def _kinds_of(default: Any) -> tuple[type, ...]:
     return (int, float, type(None)) if default is None else (type(default),)
 
 
-_DEFAULTS: Mapping[str, Any] = {item.name: item.default for item in fields(Instance) if item.default is not MISSING}
+_KINDS = {name: _kinds_of(default) for name, default in _DEFAULTS.items()}
+"""The types that the value of a stored field may have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What a decision of the scaler means, in plain words, beside the line with which it can be checked. Pure."""
 
 import re
+from functools import lru_cache
 
 _UNDER_WAY = (
     (r"^PAUSED", "The scaler is paused: it launches and drains nothing."),
@@ -43,6 +44,7 @@ _DECIDED = (
 )
 
 
+@lru_cache(maxsize=1000)
 def in_plain_words(reason: str) -> str:
     """Return what a decision's reason means; '' for a form that is not known here."""
     said = [sentence for form in _UNDER_WAY if (sentence := _say(form, reason))]

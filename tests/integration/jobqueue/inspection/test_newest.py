@@ -102,3 +102,19 @@ async def test_scheduled_jobs_are_listed_by_when_they_are_due(any_shards: Shards
 async def test_a_foreign_cursor_is_refused(any_shards: Shards, functions: FunctionRegistry, cursor: str) -> None:
     with pytest.raises(InvalidCursor):
         await newest_jobs(any_shards, functions, Status.FAILED, cursor=cursor)
+
+
+async def test_many_failures_of_one_moment_take_few_calls(shards: Shards, functions: FunctionRegistry) -> None:
+    """As a batch leaves them: they stand beside each other in one of many lists."""
+    (shard,) = shards
+    for queue, jobs, ago in (*((f"q{number}", 10, 9) for number in range(60)), ("high", 300, 0)):
+        await enqueue_jobs(shard, *(f"{queue}-{number}" for number in range(jobs)), queue=queue)
+        claimed = []
+        while len(claimed) < jobs:
+            claimed += await claim_jobs(shard, jobs, queue)
+        await finish(shard, "w1", [failed_outcome(job) for job in claimed], now=NOW - ago)
+    calls = shard._topology.round_trips
+    before = calls.answered
+    page = await newest_jobs([shard], functions, Status.FAILED, limit=300)
+    assert {job.queue for job in page.jobs} == {"high"}
+    assert calls.answered - before < 30
