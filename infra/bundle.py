@@ -6,7 +6,8 @@ Prints the path of `DIR/SHA256.tar.gz`. It is named by its content, and the same
                   It is a directory for PYTHONPATH, so that hosts need neither pip nor a package index
     infra/        scripts and units of the hosts
     sbom.cdx.json the packages in `site`, as a CycloneDX bill of materials
-    bundle.env    settings: `WORKMANAGER_FUNCTIONS` with the user's modules, and those options with `--set NAME=VALUE`
+    bundle.env    settings: `WORKMANAGER_FUNCTIONS` with the user's modules, and those options with `--set NAME=VALUE`.
+                  With WORKMANAGER_TRACES, `site` has the packages of the extra `otel`, too
     app/          the sources of `--app`, for a later bundle of another version of the program (`infra/deployed.py`)
 
 `--app` is a directory of modules and packages whose public functions jobs may call. Its `requirements.txt`, if there is
@@ -27,12 +28,15 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from infra import tracing
 from infra.sbom import FILE as SBOM
 from infra.sbom import bill_of_materials
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements-bundle.txt"
-"""The packages of requirements.txt with the hashes of their files, written by `infra/lock.py`."""
+OTEL_LOCK = ROOT / "requirements-bundle-otel.txt"
+"""The packages of requirements.txt with the hashes of their files, and those of requirements-otel.txt, both written by
+`infra/lock.py`."""
 PACKAGES = ("jobqueue", "manager", "outgoing", "processes", "scaler", "worker_node", "workmanager")
 HOST_FILES = ("infra/userdata", "infra/host")
 PYTHON = "3.11"
@@ -55,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="directory for the archive")
     parser.add_argument("--app", type=Path, help="directory of modules whose functions jobs may call")
     parser.add_argument("--architecture", choices=sorted(MACHINES), default="x86_64")
-    parser.add_argument("--set", action="append", default=[], type=_setting, help="NAME=VALUE of WORKMANAGER_NAME")
+    parser.add_argument(
+        "--set", action="append", default=[], type=_setting, help="NAME=VALUE of WORKMANAGER_NAME, or of OTEL_…"
+    )
     options = parser.parse_args(arguments)
     try:
         path = build(options.output, options.app, options.architecture, dict(options.set))
@@ -77,13 +83,18 @@ def build(output: Path, app: Path | None, architecture: str, settings: Mapping[s
     """Build the archive in `output` and return its path.
 
     Raises:
-        BundleError: a package has no build for the platform, or the app conflicts with the program.
+        BundleError: a package has no build for the platform, the app conflicts with the program, or traces have no
+            collector.
     """
+    try:
+        tracing.collector_port(settings)
+    except ValueError as error:
+        raise BundleError(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="bundle-") as directory:
         tree = Path(directory)
         site = tree / "site"
         modules = _app_modules(app) if app else []
-        _install(site, app, architecture)
+        _install(site, app, architecture, [LOCK, OTEL_LOCK] if tracing.are_on(settings) else [LOCK])
         for package in PACKAGES:
             shutil.copytree(ROOT / package, site / package, ignore=shutil.ignore_patterns("__pycache__"))
         if app:
@@ -93,7 +104,7 @@ def build(output: Path, app: Path | None, architecture: str, settings: Mapping[s
             shutil.copytree(ROOT / files, tree / files, ignore=shutil.ignore_patterns("__pycache__"))
         (tree / SBOM).write_text(bill_of_materials(site))
         environment = {"FUNCTIONS": ",".join(modules), **settings}
-        lines = [f"WORKMANAGER_{name}={value}\n" for name, value in sorted(environment.items())]
+        lines = [f"{tracing.variable_of(name)}={value}\n" for name, value in sorted(environment.items())]
         (tree / "bundle.env").write_text("".join(lines))
         archive = _archive(tree)
     output.mkdir(parents=True, exist_ok=True)
@@ -102,9 +113,9 @@ def build(output: Path, app: Path | None, architecture: str, settings: Mapping[s
     return path.resolve()
 
 
-def pinned_requirements() -> str:
-    """Return requirements.txt without environment markers, which pip evaluates for this machine's Python."""
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+def pinned_requirements(file: str = "requirements.txt") -> str:
+    """Return a file's requirements without environment markers, which pip evaluates for this machine's Python."""
+    lines = (ROOT / file).read_text().splitlines()
     return "\n".join(line.split("#")[0].split(";")[0] for line in lines)
 
 
@@ -119,11 +130,15 @@ def pip_platform_options(architecture: str) -> list[str]:
     ]
 
 
-def _install(site: Path, app: Path | None, architecture: str) -> None:
-    _pip(site, architecture, ["--no-deps", "--require-hashes", "-r", str(LOCK)], "requirements-bundle.txt")
+def _install(site: Path, app: Path | None, architecture: str, locks: Sequence[Path]) -> None:
+    options = [option for lock in locks for option in ("-r", str(lock))]
+    names = " and ".join(lock.name for lock in locks)
+    _pip(site, architecture, ["--no-deps", "--require-hashes", *options], names)
     if app and (app_requirements := app / "requirements.txt").exists():
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as pins:
             pins.write(pinned_requirements())
+            if OTEL_LOCK in locks:
+                pins.write("\n" + pinned_requirements("requirements-otel.txt"))
             pins.flush()
             _pip(site, architecture, ["-r", str(app_requirements), "-c", pins.name], str(app_requirements))
     shutil.rmtree(site / "bin", ignore_errors=True)  # scripts for this machine's Python

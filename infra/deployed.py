@@ -4,19 +4,21 @@
 program, host scripts, pinned packages.
 `python -m infra.deployed --bundle FILE --output DIR`: write the sources of `--app` in that bundle to DIR, if there are
 any, and print the settings of `--set`, NAME=VALUE, a line each. Exit code 1, with the reason, if it lacks the sources.
+`python -m infra.deployed --bundle FILE --traces-port`: print the port of the collector of traces (`infra/tracing.py`).
 """
 
 import argparse
 import hashlib
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from infra import tracing
 from infra.bundle import HOST_FILES, PACKAGES, ROOT, pinned_requirements
 from infra.template import render
 
-PREFIX = "WORKMANAGER_"
 FUNCTIONS = "FUNCTIONS"
 """Set by the bundle itself, from the modules of `--app`."""
 
@@ -27,9 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--program", action="store_true")
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--traces-port", action="store_true")
     options = parser.parse_args(arguments)
     if options.program:
         sys.stdout.write(f"{program_sha256()}\n")
+        return 0
+    if options.traces_port:
+        with tempfile.TemporaryDirectory() as directory:
+            settings, _ = read_bundle(options.bundle, Path(directory))
+        sys.stdout.write(f"{tracing.collector_port(settings)}\n")
         return 0
     settings, has_app = read_bundle(options.bundle, options.output)
     functions = settings.pop(FUNCTIONS, "")
@@ -42,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def program_sha256() -> str:
     """Return the digest of this version of the program and of its deployment."""
     digest = hashlib.sha256(render().encode())
-    digest.update(pinned_requirements().encode())
+    for file in ("requirements.txt", "requirements-otel.txt"):
+        digest.update(pinned_requirements(file).encode())
     for path in sorted(_program_files()):
         digest.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
@@ -66,7 +75,7 @@ def read_bundle(bundle: Path, output: Path) -> tuple[dict[str, str], bool]:
                 continue
             if entry.name.removeprefix("./") == "bundle.env":
                 lines = file.read().decode().splitlines()
-                settings = dict(line.removeprefix(PREFIX).split("=", 1) for line in lines if line.startswith(PREFIX))
+                settings = dict(tracing.setting_of(line).split("=", 1) for line in lines if "=" in line)
             elif entry.name.startswith("app/") and ".." not in Path(entry.name).parts:
                 has_app = True
                 target = output / entry.name.removeprefix("app/")

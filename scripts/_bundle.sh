@@ -39,6 +39,7 @@ build_bundle() {
     say "building the bundle for $architecture"
     bundle="$(cd "$root" && "$python" -m infra.bundle "${flags[@]}")" || fail "cannot build the bundle (see above)"
     changes+=("BundleSha256=$(basename "$bundle" .tar.gz)")
+    changes+=("TracesPort=$(cd "$root" && "$python" -m infra.deployed --bundle "$bundle" --traces-port)")
 }
 
 # The deployed bundle has the sources of --app and the values of --set of earlier runs. They stay unless this run has

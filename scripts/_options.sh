@@ -84,6 +84,9 @@ check_values() {
     check_order --on-demand-base "$on_demand_base" --on-demand-max "${on_demand_max#none}"
     [ -z "$app" ] || [ "$app" = none ] || [ -d "$app" ] || usage "--app $app: no such directory"
     for setting in ${settings[@]+"${settings[@]}"}; do
+        case "$setting" in
+        OTEL_*HEADERS=*) usage "--set ${setting%%=*}: jobs could read it; let a collector of yours add such a field" ;;
+        esac
         check --set "$setting" '[A-Z][A-Z0-9_]*=.*' "NAME=VALUE"
     done
 }

@@ -12,7 +12,7 @@
 #   lint                 check formatting, lint errors and shell scripts
 #   types                check types
 #   audit                look for insecure code (bandit), and for packages with known vulnerabilities (pip-audit)
-#   lock                 rewrite requirements-bundle.txt after a change of requirements.txt
+#   lock                 rewrite requirements-bundle*.txt after a change of requirements.txt or -otel.txt
 #   openapi              rewrite openapi.json after a change of the HTTP API
 #   async                rewrite workmanager/aio/, the asyncio client, after a change of the client
 #   docs [DIRECTORY]     build the documents as a site, in build/site; warnings, such as of broken links, are errors

@@ -17,7 +17,8 @@
 # --force            change managers although one of them is away: the service may be away, too, for minutes
 #
 # --app              directory of modules whose functions jobs may call, with their requirements.txt; `none` to drop it
-# --set NAME=VALUE   sets WORKMANAGER_NAME on managers and workers (README, Settings)
+# --set NAME=VALUE   sets WORKMANAGER_NAME on managers and workers (README, Settings), or OTEL_… for traces
+#                    (docs/tracing.md, On AWS)
 #
 # --min-workers      fewest workers (default: 0)
 # --max-workers      most workers (default: 20). An hour of a c7g.xlarge costs 0.151 on demand, less as a spot instance

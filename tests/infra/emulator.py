@@ -31,7 +31,10 @@ case "$*" in
     cp "$BUNDLE" "$tree/program"
     while [ $# -gt 0 ]; do
         [ "$1" != --output ] || output="$2"
-        [ "$1" != --set ] || echo "WORKMANAGER_$2" >>"$tree/bundle.env"
+        case "$1 $2" in
+        "--set OTEL_"*) echo "$2" >>"$tree/bundle.env" ;;
+        "--set "*) echo "WORKMANAGER_$2" >>"$tree/bundle.env" ;;
+        esac
         shift
     done
     tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$tree" -cf - . | gzip -n >"$tree.tar.gz"

@@ -71,7 +71,12 @@ def test_an_upgrade_waits_until_both_managers_serve(tmp_path: Path, emulator: Em
     # What replaces no manager goes on.
     _done(scripts.run("setup.sh", "--alarm-email", "me@example.com", WORKMANAGER_HEALTHY_SECONDS="1"))
     region.simulate("health/B", "healthy")
-    _done(scripts.run("setup.sh", "--set", "WAIT_WEIGHT=2"))
+    # This one turns traces on: hosts must reach the collector.
+    assert _collector_rules(region) == []
+    _done(
+        scripts.run("setup.sh", "--set", "TRACES=linked", "--set", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c.internal:4318")
+    )
+    assert _collector_rules(region) == [f"{NAME}-ManagerGroup 4318", f"{NAME}-WorkerGroup 4318"]
 
 
 def test_a_run_waits_for_an_operation_and_continues_a_rollback_that_failed(tmp_path: Path, emulator: Emulator) -> None:
@@ -141,6 +146,17 @@ def test_setup_right_after_a_teardown_waits_for_the_names_of_secrets(tmp_path: P
     assert "the stack is CREATE_COMPLETE" in again.errors
     # A torn-down cluster's options are forgotten.
     assert region.parameters(NAME)["MaxWorkers"] == "20"
+
+
+def _collector_rules(region: Region) -> list[str]:
+    """Return the security groups whose hosts may connect to the collector's port."""
+    groups = region.client("ec2").describe_security_groups()["SecurityGroups"]
+    return sorted(
+        f"{group['GroupName']} {rule['FromPort']}"
+        for group in groups
+        for rule in group["IpPermissionsEgress"]
+        if rule.get("IpRanges") and rule.get("FromPort") == 4318
+    )
 
 
 def _deployed(tmp_path: Path, region: Region, *options: str) -> Scripts:

@@ -55,6 +55,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         (["--image", "ami-1", "--upgrade-image"], "--image: that is another image than the one of --upgrade-image"),
         (["--alarm-email", "me"], "--alarm-email me: give an e-mail address, NAME@DOMAIN"),
         (["--set", "wait weight=1"], "--set wait weight=1: give NAME=VALUE"),
+        (["--set", "OTEL_EXPORTER_OTLP_HEADERS=secret"], "--set OTEL_EXPORTER_OTLP_HEADERS: jobs could read it"),
         (["--app", "/nowhere"], "--app /nowhere: no such directory"),
     ],
 )

@@ -85,7 +85,7 @@ def test_hosts_reach_each_other_and_https_and_an_existing_redis(resources: dict[
         ("StoreToStoreBus", "StoreGroup", 16379, 16381),
         ("WorkerToStore", "StoreGroup", 6379, 6381),
     }
-    port = {"Ref": "RedisPort"}
+    port, traces_port = {"Ref": "RedisPort"}, {"Ref": "TracesPort"}
     assert anywhere == [
         ("ManagerGroup", 443, 443),
         ("StoreGroup", 443, 443),
@@ -93,6 +93,8 @@ def test_hosts_reach_each_other_and_https_and_an_existing_redis(resources: dict[
         ("WorkerGroup", 80, 80),
         ("ManagerToGivenStore", port, port),
         ("WorkerToGivenStore", port, port),
+        ("ManagerToCollector", traces_port, traces_port),
+        ("WorkerToCollector", traces_port, traces_port),
     ]
 
 
