@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from redis.exceptions import RedisError
 
@@ -13,8 +14,8 @@ from jobqueue.errors import JobQueueError
 from jobqueue.model import ALL_QUEUES
 from jobqueue.sharding.shards import Shards
 from scaler.apply.round import ClockStepped, RoundResult, ScalingRound
+from scaler.fleets.call_watch import CallWatch
 from scaler.fleets.fleet import Fleet
-from scaler.fleets.slow_call_watch import SlowCallWatch
 from scaler.metrics import ScalerMetrics
 from scaler.policy import Decision, Limits
 from scaler.schedule import PeriodicTasks
@@ -30,6 +31,8 @@ OUTAGE_SECONDS = 10.0
 RECOVERY_WAIT_SECONDS = 6.0
 """Pause after such an outage, and after a step of Redis' clock, before the next round: longer than the interval between
 two heartbeats."""
+STAND_BACK_SECONDS = 15.0
+"""How long a manager whose calls are refused leaves the lead to others, which ask for it in each of their rounds."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +63,7 @@ class ScalerLoop:
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
-        self._fleet = SlowCallWatch(fleet, clock=clock)
+        self._fleet = CallWatch(fleet, clock=clock)
         self._clock = clock
         self._metrics = metrics
         self._elector = LeaderElector(shards.all[0], address, clock=clock)
@@ -77,10 +80,10 @@ class ScalerLoop:
         )
         self._tasks = PeriodicTasks()
         self._is_leader = False
-        self._epoch = 0
+        self._epoch, self._handed_over_epoch = 0, -1
         self._is_prepared = False
         self._outage, self._crashes = Outage(clock), Outage(clock)
-        self._resume_at = float("-inf")
+        self._resume_at = self._stands_back_until = float("-inf")
         self._is_empty = True
         self._round_lock = asyncio.Lock()
         self._stopped = False
@@ -113,18 +116,24 @@ class ScalerLoop:
         await self._fleet.close()
 
     async def acquire_leadership(self) -> int | None:
-        """Acquire or renew the leader lease; return its epoch, or None if another manager holds it.
+        """Acquire or renew the leader lease; return its epoch, or None if another manager holds it, or is to.
 
         Raises:
             ShardUnavailable: no manager can lead.
         """
+        if self._stands_back:
+            return None
         leadership = await self._elector.acquire()
+        if self._stands_back:  # since it asked
+            await self._elector.release()
+            return None
         # If the lease has only expired, the epoch has grown by one. Otherwise another manager has led meanwhile.
         was_away = leadership.is_leader and leadership.epoch > self._epoch + 1
         self._epoch = leadership.epoch
         if leadership.is_leader != self._is_leader or was_away:
             self._is_leader = leadership.is_leader
-            self._is_prepared = False
+            # A manager that handed over, and leads again before any other one has, knows all that it knew.
+            self._is_prepared = leadership.epoch == self._handed_over_epoch + 1
             log.info(
                 "event=scaler_leader_changed is_leader=%s epoch=%d address=%s",
                 *(leadership.is_leader, leadership.epoch, leadership.address),
@@ -157,7 +166,28 @@ class ScalerLoop:
             return None
         self._metrics.round_finished(time.perf_counter() - started_at)
         self._is_empty = result.is_empty
+        if (seconds := self._fleet.refused.overdue_seconds()) is not None:
+            await self._hand_over(epoch, seconds)
         return result.decision
+
+    @property
+    def _stands_back(self) -> bool:
+        return self._clock() < self._stands_back_until
+
+    async def _hand_over(self, epoch: int, seconds: float) -> None:
+        """Let another manager lead, whose calls may be allowed."""
+        log.warning(
+            "event=scaler_handed_over epoch=%d seconds=%.0f: the fleet refuses this manager's calls, so another one can"
+            " lead for %.0f s",
+            *(epoch, seconds, STAND_BACK_SECONDS),
+        )
+        with suppress(LeadershipLost):  # Then another one leads already.
+            await self._round.end_pauses(epoch)
+        self._fleet.refused.start_over()
+        self._stands_back_until = self._clock() + STAND_BACK_SECONDS
+        self._is_leader, self._handed_over_epoch = False, epoch
+        self._round.on_leadership_lost()
+        await self._elector.release()
 
     async def _report_slow_calls(self) -> None:
         for call in self._fleet.pop_overdue(SLOW_CALL_SECONDS):

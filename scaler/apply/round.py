@@ -121,6 +121,15 @@ class ScalingRound:
         """Stop publishing the fleet: another manager leads."""
         self._metrics.clear()
 
+    async def end_pauses(self, epoch: int) -> None:
+        """Let the next leader launch at once: what was refused to this one can be allowed to the next.
+
+        Raises:
+            ShardUnavailable, LeadershipLost: the pauses last.
+        """
+        breaker = (await self._store.read()).launch_breaker.without_pauses()
+        await self._store.save(epoch, StateUpdate(documents={"caution": breaker.dump()}))
+
     async def run(self, epoch: int) -> RoundResult:
         """Run one round.
 

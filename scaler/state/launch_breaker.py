@@ -85,6 +85,10 @@ class LaunchBreaker:
             max_counts[pool] = 2 * launched
         return replace(self, max_counts=max_counts, failures=0, not_before=0.0)
 
+    def without_pauses(self) -> "LaunchBreaker":
+        """Return the state of a manager whose calls may not be refused as those of the last one were."""
+        return replace(self, cooldowns={}, failures=0, not_before=0.0)
+
     def after_boots(self, arrived: int, failed: int, now: float) -> "LaunchBreaker":
         """Return the state after `arrived` workers registered and `failed` instances were given up."""
         changed = replace(self, failed_boots=0, failed_at=0.0) if arrived and self.failed_boots else self
