@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from manager.api_keys.table import KeyTable
 from manager.http.access_log import AccessLog
-from manager.http.asgi import UNDELIVERED, Receive, Scope, Send, disconnect_watch, read_body, send_body
+from manager.http.asgi import UNDELIVERED, Application, Receive, Scope, Send, disconnect_watch, read_body, send_body
 from manager.http.authentication import ApiKeyAuth
 from manager.http.connection_limit import ConnectionLimit
 from manager.http.deadlines import DEFAULT_DEADLINES, Deadlines
@@ -149,12 +149,13 @@ async def served(
     allowed_hosts: Collection[str] = (),
     keys: Collection[str] = ("key",),
     access_log: AccessLog | None = None,
+    other_routes: Application = framework,
 ) -> AsyncIterator[Server]:
     """Yield a running server. By default it has keys, so that it checks no hosts; its routes need none."""
     metrics, feed = Metrics(), Feed()
     gateway = Gateway(
         {("PUT", "/echo"): Echo(), ("POST", "/feed"): feed, ("POST", "/long"): Long()},
-        framework,
+        other_routes,
         HostCheck(allowed_hosts, has_keys=bool(keys)),
         ApiKeyAuth((), KeyTable()),
         metrics,

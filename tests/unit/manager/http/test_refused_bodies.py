@@ -1,10 +1,15 @@
 """A refusal arrives although the client is still sending, and what it sends is neither kept nor without limit."""
 
+import asyncio
 import tracemalloc
+from collections.abc import AsyncIterator
 
 import pytest
+from fastapi import FastAPI, Request, Response
 
+from manager.http.problems import Problem
 from manager.http.request_reader import MAX_HEAD_BYTES
+from manager.http.server_sent_events import ping, stream
 from tests.unit.manager.http.http_server import MAX_BODY_BYTES, chunked, put, served
 
 TOO_MUCH = b"x" * (MAX_BODY_BYTES + 5_000_000)
@@ -90,3 +95,38 @@ async def test_what_a_refused_client_sends_is_not_kept() -> None:
         finally:
             tracemalloc.stop()
         assert kept_bytes < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ("", b"no length\r\n"),
+        ("", b"0\r\nContent-Length: 1\r\n\r\n"),
+        ("content-encoding: gzip\r\n", b"a\r\n0123456789\r\n"),
+    ],
+    ids=["length of a chunk", "trailer", "encoding"],
+)
+async def test_a_stream_ends_without_an_error_if_a_body_beside_it_is_wrong(
+    fields: str, wrong: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    routes = FastAPI(exception_handlers={Problem: _answer_problem})  # as the manager has them
+
+    @routes.get("/events")
+    async def _events(request: Request) -> Response:
+        return stream(request, _begin_and_wait())
+
+    async def _begin_and_wait() -> AsyncIterator[bytes]:
+        yield ping()
+        await asyncio.Event().wait()
+
+    async with served(other_routes=routes) as server:
+        client = await server.connect()
+        client.send(f"GET /events HTTP/1.1\r\nhost: x\r\n{fields}transfer-encoding: chunked\r\n\r\n".encode())
+        assert (await client.head())[0] == 200
+        client.send(wrong)
+        assert ping() in await client.rest()
+    assert not caplog.records
+
+
+async def _answer_problem(_: Request, error: Exception) -> Response:
+    return Response(str(error), 400)
