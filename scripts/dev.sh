@@ -20,6 +20,8 @@
 #   bench NAME           run one benchmark quickly, such as worker_noop
 #   fuzz [--seconds N] [NAME...]   try our own parsers with inputs that coverage guides (atheris), for N seconds (600)
 #   api [EXAMPLES]       send so many requests (50) to each route of the API, made from its document, others each time
+#   raw [--seconds N]    send valid and damaged requests to a running manager over raw connections, for N seconds (600)
+#   upgrade REVISION     replace the programs of an earlier revision by these under load, and check every job
 #   rq-tests [FILE...]   download RQ's own tests, and run them with our worker (minutes)
 # shellcheck disable=SC2329  # the tasks are called by their names
 set -euo pipefail
@@ -108,6 +110,13 @@ task_man() { exec "$python" -m scripts.documents.man_pages "$@"; }
 task_api() {
     WORKMANAGER_TEST_API_EXAMPLES="${1:-50}" exec "$python" -m pytest -p no:xdist -o timeout=0 -k schemathesis \
         tests/acceptance/manager/test_openapi.py
+}
+
+task_raw() { exec "$python" -m tests.acceptance.http.raw_campaign "$@"; }
+
+task_upgrade() {
+    [ $# -gt 0 ] || usage "upgrade: give a revision of this repository, such as HEAD~50"
+    exec "$python" -m tests.acceptance.upgrade "$@"
 }
 
 task_rq-tests() { exec "$python" -m tests.rq_suite "$@"; }

@@ -1,0 +1,180 @@
+"""One upgrade: managers, workers and the server of one version are replaced by those of another under load."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from tests.acceptance.faults.delivery_ledger import DeliveryLedger, check_deliveries
+from tests.acceptance.faults.load_clients import LoadClients
+from tests.acceptance.faults.system_under_test import API_KEY
+from tests.acceptance.upgrade.feature_load import FeatureLoad
+from tests.acceptance.upgrade.versions import Program, Version
+from tests.ports import pick_port
+from tests.waiting import until, until_async
+from workmanager.local.valkey import ValkeyServer
+
+Step = Callable[[Version], None]
+ORDERS = ("managers", "workers", "up")
+"""What is replaced first; `up` is `workmanager up`, which is stopped and started again on its data."""
+USERS = ("none", "old", "new")
+"""Redis users: none, those of the old version until everything is replaced, or those of the new one from the start."""
+_ROLES = {role: f"{role}-password" for role in ("manager", "worker", "administrator")}
+_END_SECONDS = 90.0
+
+
+@dataclass(slots=True)
+class RollingUpgrade:
+    """Two managers and two workers on one server, whose programs are replaced one after the other.
+
+    Attributes:
+        seconds: between two replacements.
+        faults: what was wrong, in words.
+    """
+
+    old: Version
+    new: Version
+    order: str
+    users: str
+    seconds: float
+    directory: Path
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    _started: list[Program] = field(default_factory=list)
+    _running: dict[str, Program] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Run it; what was wrong is in `faults`."""
+        self.directory.mkdir(parents=True)
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(self._kill_all)
+            if self.order == "up":
+                port = pick_port(consecutive=2)
+                ports = [port, port + 1]
+                steps: list[Step] = [partial(self._start_up, port)]
+                await asyncio.to_thread(self._start_up, port, self.old)
+            else:
+                server = cleanup.enter_context(self._server())
+                ports = [pick_port(), pick_port()]
+                steps = await asyncio.to_thread(self._start_programs, server, ports)
+            await self._replace_under_load(steps, [f"http://127.0.0.1:{port}" for port in ports])
+            for program in self._started:
+                self.faults += program.errors()
+
+    async def _replace_under_load(self, steps: Sequence[Step], urls: list[str]) -> None:
+        await asyncio.gather(*map(_ready, urls))
+        clients, features = LoadClients(urls, DeliveryLedger(), seed=1), FeatureLoad(urls)
+        clients.start()
+        features.start()
+        await until_async(lambda: _true(bool(clients.ledger.deliveries)), wanted="the first result")
+        for step in steps:
+            await asyncio.sleep(self.seconds)
+            await asyncio.to_thread(step, self.new)
+            clients.raise_if_failed()
+        await asyncio.gather(*map(_ready, urls))
+        await asyncio.sleep(self.seconds)
+        await clients.stop_submitting()
+        await features.stop()
+        await features.check_ends(_END_SECONDS)
+        await until_async(lambda: _true(not clients.ledger.undelivered()), _END_SECONDS, wanted="all results")
+        await clients.close()
+        verdict = check_deliveries(clients.ledger, {})
+        if not verdict.is_clean:
+            self.faults.append(f"deliveries: {verdict}")
+        self.faults += features.faults
+        self.notes.append(f"{len(clients.ledger.expected)} values pulled, {len(features.submitted)} other jobs ended")
+        if features.unknown:
+            self.notes.append(f"unknown to {self.old.name}: {', '.join(sorted(features.unknown))}")
+
+    def _kill_all(self) -> None:
+        for program in self._started:
+            program.kill()
+
+    def _start_programs(self, server: ValkeyServer, ports: Sequence[int]) -> list[Step]:
+        """Start all programs of the old version, and return the steps that replace them."""
+        managers: list[Step] = [partial(self._start_manager, f"manager-{port}", port, server) for port in ports]
+        workers: list[Step] = [partial(self._start_worker, f"worker-{number}", server) for number in (1, 2)]
+        for start in (*managers, *workers):
+            start(self.old)
+        first, last = (managers, workers) if self.order == "managers" else (workers, managers)
+        steps: list[Step] = [*first, partial(self._restart, server), *last]
+        if self.users == "old":
+            steps.append(partial(self._set_users, server))
+        return steps
+
+    def _start_up(self, port: int, version: Version) -> None:
+        arguments = ("workmanager", "up", "--port", str(port), "--managers", "2", "--max-workers", "2")
+        settings = {"API_KEYS": API_KEY, "CALLBACK_SECRETS": _SECRET}
+        self._replace("up", version, (*arguments, "--data-dir", str(self.directory / "data")), settings)
+
+    def _start_manager(self, name: str, port: int, server: ValkeyServer, version: Version) -> None:
+        settings = {"API_KEYS": API_KEY, "REDIS_URL": self._url(server, "manager"), "CALLBACK_SECRETS": _SECRET}
+        if self.users != "none":
+            settings["CLUSTER_URL"] = self._url(server, "administrator")
+        arguments = ("workmanager", "manager", "--port", str(port), "--scaler", "none")
+        self._replace(name, version, arguments, settings)
+        until(lambda: _answers(port), wanted=f"an answer of {name}")
+
+    def _start_worker(self, name: str, server: ValkeyServer, version: Version) -> None:
+        settings = {"REDIS_URL": self._url(server, "worker")}
+        self._replace(name, version, ("workmanager", "worker", "--slots", "2", "--name", name), settings)
+
+    def _replace(self, name: str, version: Version, arguments: Sequence[str], settings: dict[str, str]) -> None:
+        if name in self._running:
+            self._running[name].stop()
+        program = self._running[name] = Program(name, version, arguments, settings, self.directory)
+        self._started.append(program)
+
+    def _url(self, server: ValkeyServer, role: str) -> str:
+        login = "" if self.users == "none" else f"{role}:{_ROLES[role]}@"
+        return f"redis://{login}127.0.0.1:{server.port}"
+
+    @contextlib.contextmanager
+    def _server(self) -> Iterator[ValkeyServer]:
+        server = ValkeyServer(self.directory / "valkey")
+        server.start()
+        try:
+            self._set_users(server, self.new if self.users == "new" else self.old)
+            yield server
+        finally:
+            server.stop()
+
+    def _restart(self, server: ValkeyServer, _: Version) -> None:
+        server.stop()
+        server.start()
+        self._set_users(server, self.new if self.users == "new" else self.old)
+
+    def _set_users(self, server: ValkeyServer, version: Version) -> None:
+        if self.users != "none":
+            for user in version.users(self.directory, _ROLES):
+                server.command("ACL", "SETUSER", *user.split()[1:])
+
+
+_SECRET = "whsec_" + "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
+
+
+async def _ready(url: str) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+
+        async def is_ready() -> bool:
+            try:
+                return (await client.get(f"{url}/readyz")).is_success
+            except httpx.HTTPError:
+                return False
+
+        await until_async(is_ready, wanted=f"{url} is ready")
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, verify=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+async def _true(value: bool) -> bool:
+    return value
