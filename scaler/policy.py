@@ -96,6 +96,33 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedBatch:
+    """The next batch of jobs that come in a rhythm.
+
+    Attributes:
+        jobs: their number.
+        every_seconds: time between two batches.
+        in_seconds: time until the batch; below 0 while it is hardly late.
+        workers: number of workers, ready when it comes, with which its waiting and its workers cost least.
+        other_workers: number of workers that other jobs have needed at once within the last periods.
+        functions: all functions whose jobs come in a rhythm.
+        is_missing: the last batch has not come, so this one may not come either.
+    """
+
+    jobs: int
+    every_seconds: float
+    in_seconds: float
+    workers: int
+    other_workers: int
+    functions: frozenset[str]
+    is_missing: bool
+
+    def __str__(self) -> str:
+        next_one = f"next in {max(0.0, self.in_seconds):.0f}s{' (the last did not come)' if self.is_missing else ''}"
+        return f"a batch of {self.jobs} job{'s' * (self.jobs > 1)} comes every {self.every_seconds:.0f}s, {next_one}"
+
+
+@dataclass(frozen=True, slots=True)
 class Estimates:
     """What the estimators have learned.
 
@@ -110,6 +137,7 @@ class Estimates:
         idle_gap_seconds: by fleet size, time for which demand has not reached the marginal worker.
         net_idle_seconds: by fleet size, time for which the marginal worker has idled, less the waiting that it saved.
         saved_seconds: by fleet size, what the marginal worker would recently have saved, up to the cost of a launch.
+        batch: the next batch that is expected; None without a rhythm.
     """
 
     service_seconds: float
@@ -120,6 +148,7 @@ class Estimates:
     idle_gap_seconds: Callable[[int], float]
     net_idle_seconds: Callable[[int], float]
     saved_seconds: Callable[[int], float]
+    batch: ExpectedBatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +228,9 @@ def decide(observation: Observation, limits: Limits) -> Decision:
     headroom = max(0, maximum - serving - observation.draining)
     queued = sum(observation.queued.values())
     waiting = max(0, queued - observation.free_slots)
-    wanted, why = _workers_to_launch(observation, limits, min(headroom, waiting)) if waiting else (0, "")
+    wanted, why = _workers_for_batch(observation, limits)
+    if waiting:
+        wanted, why = _workers_to_launch(observation, limits, min(headroom, waiting))
     minimum = limits.min_workers_required(observation.now)
     if serving + wanted < minimum:
         wanted, why = minimum - serving, f"the minimum is {minimum}"
@@ -258,6 +289,20 @@ def _workers_to_launch(observation: Observation, limits: Limits, max_launches: i
     return _add_proven_workers(observation, limits, wanted, why, max_launches)
 
 
+def _workers_for_batch(observation: Observation, limits: Limits) -> tuple[int, str]:
+    """Return how many workers to launch for a batch that comes when they have booted, and why."""
+    estimates = observation.estimates
+    batch, slots, survival = estimates.batch, limits.slots_per_worker, estimates.survival
+    if batch is None or batch.is_missing or not 0 < batch.in_seconds <= estimates.boot_seconds:
+        return 0, ""
+    still_running = sum([survival(age + batch.in_seconds) / survival(age) for age in observation.running_ages])
+    wanted = batch.workers - int((observation.serving * slots - round(still_running)) / slots)
+    return max(0, wanted), (
+        f"{batch}, and a new worker takes {estimates.boot_seconds:.0f}s; {batch.workers} workers cost least,"
+        f" {batch.workers - wanted} will be free"
+    )
+
+
 def _overdue_workers(observation: Observation, limits: Limits) -> int:
     """Return the number of workers for the jobs that no free or booting slot will take, if they have waited in vain.
 
@@ -280,7 +325,10 @@ def _add_proven_workers(
     """Add further workers if recent demand has shown that each of them saves the cost of its launch."""
     estimates, serving = observation.estimates, observation.serving
     launch_seconds = limits.launch_seconds(estimates.boot_seconds)
-    proven = wanted
+    proven, batch = wanted, estimates.batch
+    if batch and batch.functions.issuperset(observation.queued):
+        # More workers than the batch needs save waiting while it lasts, and idle in vain until the next one.
+        max_launches = min(max_launches, batch.workers - serving)
     while proven < max_launches and estimates.saved_seconds(serving + proven + 1) >= launch_seconds:
         proven += 1
     if proven == wanted:
@@ -301,10 +349,15 @@ def _scale_in(observation: Observation, limits: Limits, minimum: int) -> Decisio
     min_age_seconds = limits.min_age_seconds(estimates.boot_seconds)
     old_enough = sum(age >= min_age_seconds for age in observation.idle_ages)
     size = serving
-    while serving - size < old_enough and size > minimum and _is_unneeded(estimates, limits, size):
+    while serving - size < old_enough and size > minimum and _is_unneeded(observation, limits, size):
         size -= 1
     drain = serving - size
     level = size + 1 if drain else size
+    done = f"DRAIN {drain}" if drain else f"KEEP {serving}"
+    by_age = f"{old_enough} of {observation.idle} idle workers reach the minimum age {min_age_seconds:.0f}s"
+    if _batch_decides(observation, limits, level):
+        why = _why_for_batch(observation, limits, level)
+        return _decision(observation, limits, f"{done}: {why}; {by_age}", drain=drain)
     unused_seconds, net_idle_seconds = estimates.idle_gap_seconds(level), estimates.net_idle_seconds(level)
     break_even_seconds = _break_even_seconds(estimates, limits, level)
     launch_seconds = limits.launch_seconds(estimates.boot_seconds)
@@ -312,20 +365,44 @@ def _scale_in(observation: Observation, limits: Limits, minimum: int) -> Decisio
         f"level {level} unused for {unused_seconds:.0f}s, idle {net_idle_seconds:.0f}s net; "
         f"hold factor {estimates.hold_factor(level):g} of break-even {break_even_seconds:.0f}s = "
         f"launch {launch_seconds:.0f}s + w * {estimates.miss_cost_seconds(level):.0f} job-seconds missed; "
-        f"minimum idle time {limits.min_idle_seconds:g}s; "
-        f"{old_enough} of {observation.idle} idle workers reach the minimum age {min_age_seconds:.0f}s"
+        f"minimum idle time {limits.min_idle_seconds:g}s; {by_age}"
     )
-    return _decision(observation, limits, f"DRAIN {drain}: {why}" if drain else f"KEEP {serving}: {why}", drain=drain)
+    return _decision(observation, limits, f"{done}: {why}", drain=drain)
 
 
-def _is_unneeded(estimates: Estimates, limits: Limits, size: int) -> bool:
+def _is_unneeded(observation: Observation, limits: Limits, size: int) -> bool:
     """Whether a fleet's marginal worker must go: after one long gap in demand, or many short ones that do not pay."""
+    estimates = observation.estimates
     gap_seconds = estimates.idle_gap_seconds(size)
     if gap_seconds <= 0 or gap_seconds < limits.min_idle_seconds:
         return False
+    if _batch_decides(observation, limits, size):
+        return not _is_kept_for_batch(observation, limits, size)
     break_even_seconds = _break_even_seconds(estimates, limits, size)
     hold_seconds = estimates.hold_factor(size) * break_even_seconds
     return gap_seconds >= hold_seconds or estimates.net_idle_seconds(size) >= break_even_seconds
+
+
+def _batch_decides(observation: Observation, limits: Limits, size: int) -> bool:
+    """Whether the next batch decides about a fleet's marginal worker: it needs it, or nothing else has."""
+    batch = observation.estimates.batch
+    return batch is not None and (size > batch.other_workers or _is_kept_for_batch(observation, limits, size))
+
+
+def _is_kept_for_batch(observation: Observation, limits: Limits, size: int) -> bool:
+    """Whether idling until the next batch is not dearer than another launch for it."""
+    batch = observation.estimates.batch
+    if batch is None or size - observation.busy > batch.workers:
+        return False
+    return batch.in_seconds <= limits.launch_seconds(observation.estimates.boot_seconds)
+
+
+def _why_for_batch(observation: Observation, limits: Limits, size: int) -> str:
+    batch, launch_seconds = observation.estimates.batch, limits.launch_seconds(observation.estimates.boot_seconds)
+    if batch is not None and size - observation.busy > batch.workers:
+        return f"{batch}; {batch.workers} workers cost least, and other jobs have needed {batch.other_workers}"
+    sign = "<=" if _is_kept_for_batch(observation, limits, size) else ">"
+    return f"{batch}; idling until then {sign} launch {launch_seconds:.0f}s"
 
 
 def _break_even_seconds(estimates: Estimates, limits: Limits, size: int) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 from scaler.learn.counterfactual_fleets import DemandSample
 from scaler.learn.demand import Demand, Prices
 from scaler.learn.release_rate import ReleaseRate
+from scaler.learn.rhythms import Rhythms
 from scaler.learn.service_times import ServiceTimes
 from scaler.learn.wait_weight import adjust_wait_weight
 from scaler.policy import Estimates, Limits
@@ -62,6 +63,7 @@ class Estimators:
         self._service = ServiceTimes()
         self._releases = ReleaseRate()
         self._demand = Demand()
+        self._rhythms = Rhythms()
         self._last_at: float | None = None
 
     @property
@@ -101,8 +103,10 @@ class Estimators:
             slots=self._limits.slots_per_worker,
             service_seconds=self._service.mean_seconds(snapshot.queued or jobs, snapshot.running),
         )
-        launch_seconds = self._limits.launch_seconds(self._boot_seconds)
-        self._demand.observe(sample, Prices(launch_seconds, self._boot_seconds, self._limits.wait_weight))
+        limits, boot_seconds = self._limits, self._boot_seconds
+        prices = Prices(limits.launch_seconds(boot_seconds), boot_seconds, limits.wait_weight)
+        self._demand.observe(sample, prices)
+        self._rhythms.observe(snapshot.now, jobs, snapshot.ended, limits.slots_per_worker, boot_seconds)
         return Estimates(
             service_seconds=self._service.mean_seconds(snapshot.queued, snapshot.running),
             boot_seconds=self._boot_seconds,
@@ -112,6 +116,13 @@ class Estimators:
             idle_gap_seconds=self._demand.idle_gap_seconds,
             net_idle_seconds=self._demand.net_idle_seconds,
             saved_seconds=self._demand.saved_seconds,
+            batch=self._rhythms.expected(
+                snapshot.now,
+                prices,
+                limits.slots_per_worker,
+                limits.min_age_seconds(boot_seconds),
+                lambda function: self._service.mean_seconds({function: 1}),
+            ),
         )
 
     def _survival(self, age_seconds: float) -> float:
@@ -123,6 +134,7 @@ class Estimators:
         return {
             "service": self._service.dump(),
             "demand": self._demand.dump(),
+            "rhythms": self._rhythms.dump(),
             "weight": self._limits.wait_weight,
             "boot_seconds": self._boot_seconds,
             "boots": self._boots,
@@ -136,6 +148,8 @@ class Estimators:
         """
         service, demand = ServiceTimes.load(state["service"]), Demand.load(state["demand"])
         boot_seconds, boots = float(state["boot_seconds"]), int(state["boots"])
+        rhythms = Rhythms.load(state.get("rhythms", {}), boot_seconds)
         if self._target_seconds is not None:
             self._limits = replace(self._limits, wait_weight=float(state["weight"]))
+        self._rhythms = rhythms
         self._service, self._demand, self._boot_seconds, self._boots = service, demand, boot_seconds, boots

@@ -26,12 +26,14 @@ class ScalingPlan:
         terminate: idle instances to terminate.
         cancel_booting: booting instances to terminate.
         recheck_seconds: time until the next tick unless something changes; None asks again at the regular interval.
+        wake_seconds: time after which the policy must be asked although nothing waits, boots or idles.
     """
 
     launch: int = 0
     terminate: Sequence[Instance] = ()
     cancel_booting: Sequence[Instance] = ()
     recheck_seconds: float | None = None
+    wake_seconds: float = math.inf
 
 
 class Policy(Protocol):
@@ -143,8 +145,9 @@ class Simulator:
     def _next_tick(self, plan: ScalingPlan, interval_seconds: float) -> float:
         system = self._system
         if not system.queue and not system.idle and not system.booting:
-            # Every instance is busy or none is alive: no policy acts before the next event.
-            next_at = min(self._next_event_at(), self._next_arrival_at())
+            # Every instance is busy or none is alive: no policy acts before the next event, or
+            # the time that it has named.
+            next_at = min(self._next_event_at(), self._next_arrival_at(), system.now + plan.wake_seconds)
             return _next_multiple(next_at, interval_seconds) if next_at < math.inf else system.now
         if plan.recheck_seconds is None:
             return system.now + interval_seconds

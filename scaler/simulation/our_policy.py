@@ -1,10 +1,11 @@
 """This project's scaling policy in the simulator: the same estimators and the same `decide` as in production."""
 
+import math
 from collections.abc import Mapping
 from itertools import islice
 
 from scaler.learn.learning import Estimators, QueueSnapshot
-from scaler.policy import Limits, Observation, decide
+from scaler.policy import Estimates, Limits, Observation, decide
 from scaler.simulation.engine import ScalingPlan
 from scaler.simulation.system import MINIMUM_PAID_SECONDS, Instance, Scenario, SimulatedSystem
 
@@ -63,7 +64,12 @@ class WorkManagerPolicy:
         self._booting = dict.fromkeys(system.booting)
         old_enough = (each for each in system.idle if system.now - each.ready_at >= decision.min_age_seconds)
         idle_longest = list(islice(old_enough, decision.drain))
-        return ScalingPlan(decision.launch, idle_longest, recheck_seconds=decision.recheck_seconds)
+        return ScalingPlan(
+            decision.launch,
+            idle_longest,
+            recheck_seconds=decision.recheck_seconds,
+            wake_seconds=_seconds_to_launch(observation.estimates),
+        )
 
     def _observe_boots(self, system: SimulatedSystem) -> None:
         for instance in [instance for instance in self._booting if instance not in system.booting]:
@@ -88,3 +94,11 @@ class WorkManagerPolicy:
             ready=system.alive - len(system.booting),
             booting=len(system.booting),
         )
+
+
+def _seconds_to_launch(estimates: Estimates) -> float:
+    """Return the time until workers are launched for the next batch that is expected."""
+    if estimates.batch is None:
+        return math.inf
+    seconds = estimates.batch.in_seconds - estimates.boot_seconds
+    return seconds if seconds > 0 else math.inf

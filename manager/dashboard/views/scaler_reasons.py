@@ -11,6 +11,8 @@ _UNDER_WAY = (
     (r"^KEEP (\d+), because a job has come", r"\1 of them stay: a job has come that they could run."),
 )
 """What changes or limits a decision, and stands before it."""
+_BATCH = r"a batch of (\d+ jobs?) comes every (\d+)s, next in (\d+)s(?: \(the last did not come\))?"
+_BATCH_WORDS = r"A batch of \1 comes every \2 s, the next one in \3 s"
 _DECIDED = (
     (r"(LAUNCH|KEEP) \d+: the minimum is (\d+)", r"No fewer than \2 are kept, whatever waits."),
     (
@@ -21,6 +23,13 @@ _DECIDED = (
         r"LAUNCH \d+: waited in vain for a busy slot: w \* (\d+)s",
         r"Long jobs have waited for a busy worker for \1 s, and none became free: each gets a worker of its own.",
     ),
+    (
+        rf"LAUNCH \d+: {_BATCH}, and a new worker takes (\d+)s",
+        rf"{_BATCH_WORDS}, and a new worker takes \4 s: they are launched to be there in time.",
+    ),
+    (rf"{_BATCH}; idling until then <= launch", rf"{_BATCH_WORDS}: to keep workers for it is cheaper than new ones."),
+    (rf"{_BATCH}; idling until then > launch", rf"{_BATCH_WORDS}: new workers for it are cheaper than idle ones."),
+    (rf"{_BATCH}; (\d+) workers cost least", rf"{_BATCH_WORDS}: \4 workers are enough for it."),
     (r"LAUNCH \d+: worker \d+ would recently", "Recent demand has shown that more workers save more than they cost."),
     (r"no launch saves its price", "Jobs wait too briefly: one more worker would cost more than the waiting."),
     (

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from scaler.simulation.engine import Simulator
+from scaler.simulation.engine import SimulatedRun, Simulator
 from scaler.simulation.measures import PolicyResult, clairvoyant_cost_seconds, measure
 from scaler.simulation.our_policy import WorkManagerPolicy, limits_for_scenario
 from scaler.simulation.peers import PEERS
@@ -31,9 +31,13 @@ CLOSE_PATTERNS = {
 """Patterns on which some peer is better at w = 1, by up to 4 %."""
 
 
-def _run_ours(jobs: list[TracedJob], w: float, seed: int = 1) -> PolicyResult:
+def _simulate_ours(jobs: list[TracedJob], w: float = 1.0, seed: int = 1) -> SimulatedRun:
     scenario = Scenario(seed=seed)
-    run = Simulator(jobs, scenario).run(WorkManagerPolicy(limits_for_scenario(scenario, w)))
+    return Simulator(jobs, scenario).run(WorkManagerPolicy(limits_for_scenario(scenario, w)))
+
+
+def _run_ours(jobs: list[TracedJob], w: float, seed: int = 1) -> PolicyResult:
+    run = _simulate_ours(jobs, w, seed)
     c0_seconds = clairvoyant_cost_seconds(jobs, slots=1, boot_seconds=90.0)
     return measure("workmanager", run, jobs, c0_seconds=c0_seconds, slots=1, w=w, target_seconds=60.0)
 
@@ -70,6 +74,27 @@ def test_long_jobs_do_not_wait_for_busy_slots_in_vain() -> None:
     own, (dask,) = _run_ours(jobs, 1.0), _run_peers(jobs, ("dask",))
     assert own.wait_p99_s <= 1.25 * dask.wait_p99_s
     assert own.objective <= 1.005 * dask.objective
+
+
+def test_a_timetable_is_learned() -> None:
+    """After ten batches a worker is there when the next one comes, although most of the time there is none."""
+    size, jobs = 5, periodic(hours=24, every=1800, size=5, service=60.0)
+    own, run = _run_ours(jobs, 1.0), _simulate_ours(jobs)
+    assert own.objective < 0.85 * min(other.objective for other in _run_peers(jobs, ("dask", "keda")))
+    first_waits = [min(run.waits[index : index + size]) for index in range(10 * size, len(jobs), size)]
+    assert sum(wait < 5.0 for wait in first_waits) >= 0.9 * len(first_waits)
+
+
+def test_a_rhythm_that_ends_costs_at_most_one_more_launch() -> None:
+    """The batch that does not come is waited for once."""
+    every = 600.0
+    jobs = periodic(hours=4, every=every, size=3, service=30.0)
+    last_at = jobs[-1].submit_seconds
+    run = _simulate_ours([*jobs, TracedJob(last_at + 20 * every, 30.0, "cron")])
+    changes = [change for change in run.fleet if change[0] < last_at + 20 * every]
+    gone_at, alive = changes[-1]
+    assert alive == 0
+    assert last_at + 0.8 * every < gone_at < last_at + 1.2 * every
 
 
 def test_a_higher_w_pays_more_and_waits_less() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from scaler.policy import Estimates, Limits, Observation
+from scaler.policy import Estimates, ExpectedBatch, Limits, Observation
 
 CLOUD = Limits(min_workers=0, max_workers=1000, min_billed_seconds=60.0, min_idle_seconds=0.0)
 
@@ -15,6 +15,7 @@ def estimates(
     net_idle_seconds: float = 0.0,
     saved_seconds: float = 0.0,
     miss_cost_seconds: float = 90.0,
+    batch: ExpectedBatch | None = None,
 ) -> Estimates:
     """Make estimates that are the same for every fleet size.
 
@@ -29,6 +30,7 @@ def estimates(
         idle_gap_seconds=lambda _: idle_gap_seconds,
         net_idle_seconds=lambda _: net_idle_seconds,
         saved_seconds=lambda _: saved_seconds,
+        batch=batch,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import scaler.policy
-from scaler.policy import MIN_AGE_BOOTS, Limits, Observation, ScheduledMinimum, decide
+from scaler.policy import MIN_AGE_BOOTS, ExpectedBatch, Limits, Observation, ScheduledMinimum, decide
 from tests.unit.scaler.observations import CLOUD, estimates, observed
 
 LONG_JOBS = estimates(service_seconds=3600.0)
@@ -22,6 +22,19 @@ BREAK_EVEN_SECONDS = 180.0
 UNUSED = estimates(idle_gap_seconds=BREAK_EVEN_SECONDS + 1)
 PROVEN = estimates(service_seconds=1.0, saved_seconds=90.0)
 """Recent demand has shown that another worker saves its launch."""
+BATCH = ExpectedBatch(
+    jobs=5,
+    every_seconds=600.0,
+    in_seconds=90.0,
+    workers=3,
+    other_workers=0,
+    functions=frozenset({"f"}),
+    is_missing=False,
+)
+BATCH_DUE = estimates(service_seconds=30.0, idle_gap_seconds=60.0, batch=BATCH)
+BATCH_LATER = replace(BATCH_DUE, batch=replace(BATCH, in_seconds=91.0))
+BATCH_MISSING = replace(BATCH_DUE, batch=replace(BATCH, is_missing=True))
+BATCH_AND_OTHERS = replace(BATCH_DUE, batch=replace(BATCH, in_seconds=91.0, other_workers=1))
 DOCUMENT = Path(scaler.policy.__file__).parents[1] / "docs" / "scaling.md"
 
 
@@ -98,6 +111,43 @@ SITUATIONS = {
         observed(queued=3, oldest_seconds=46.0, running_ages=(10.0,) * 99, booting_ages=(5.0,))
     ),
     "workers proven by recent demand": Situation(observed(queued=3, running_ages=(0.1,) * 5, learned=PROVEN), launch=3),
+    "a batch that comes when new workers have booted": Situation(observed(learned=BATCH_DUE), launch=3),
+    "a batch that comes later": Situation(observed(learned=BATCH_LATER)),
+    "a batch whose last one has not come": Situation(observed(learned=BATCH_MISSING)),
+    "a batch for which idle and booting workers will be free": Situation(
+        observed(idle=1, booting_ages=(5.0,), learned=BATCH_DUE), launch=1
+    ),
+    "a batch for which busy workers will be free": Situation(
+        observed(running_ages=(25.0,), learned=replace(BATCH_DUE, survival=lambda age: 0.001 if age > 60 else 1.0)),
+        launch=2,
+    ),
+    "a batch for which busy workers will not be free": Situation(
+        observed(running_ages=(5000.0,), learned=BATCH_DUE), launch=3
+    ),
+    "a batch for workers with four slots": Situation(
+        observed(idle=1, learned=replace(BATCH_DUE, batch=replace(BATCH, workers=2))),
+        replace(CLOUD, slots_per_worker=4),
+        launch=1,
+    ),
+    "a batch beyond the maximum": Situation(observed(learned=BATCH_DUE), replace(CLOUD, max_workers=2), launch=2),
+    "workers that a batch needs soon": Situation(observed(idle=3, learned=replace(UNUSED, batch=BATCH))),
+    "workers that a batch needs later": Situation(observed(idle=3, learned=BATCH_LATER), drain=3),
+    "more workers than a batch needs": Situation(observed(idle=5, learned=BATCH_DUE), drain=2),
+    "workers that other jobs than a batch's may need": Situation(observed(idle=3, learned=BATCH_AND_OTHERS), drain=2),
+    "workers that a batch needs later, within the minimum idle time": Situation(
+        observed(idle=3, learned=BATCH_LATER), replace(CLOUD, min_idle_seconds=61.0)
+    ),
+    "a batch gets no more workers than cost least": Situation(
+        observed(queued=3, running_ages=(0.1,) * 3, learned=replace(PROVEN, batch=BATCH))
+    ),
+    "other jobs beside a batch get more workers": Situation(
+        observed(
+            queued=3,
+            running_ages=(0.1,) * 3,
+            learned=replace(PROVEN, batch=replace(BATCH, functions=frozenset({"g"}))),
+        ),
+        launch=3,
+    ),
     "the minimum without any job": Situation(observed(), replace(CLOUD, min_workers=2), launch=2),
     "unused for less than the break-even": Situation(
         observed(idle=3, learned=estimates(idle_gap_seconds=BREAK_EVEN_SECONDS - 1))
@@ -220,8 +270,10 @@ def test_the_reason_for_keeping_the_fleet_says_what_stands_in_the_way(
         ),
         observed(queued=3, running_ages=(0.1,) * 5, learned=PROVEN),
         observed(queued=3, oldest_seconds=46.0, running_ages=(10.0,) * 99, booting_ages=(5.0,), learned=LONG_QUEUE),
+        observed(learned=BATCH_DUE),
+        observed(idle=3, learned=BATCH_LATER),
     ],
-    ids=["launch", "drain", "proven", "waited in vain"],
+    ids=["launch", "drain", "proven", "waited in vain", "before a batch", "between two batches"],
 )
 def test_the_reason_can_be_checked_by_hand(observation: Observation) -> None:
     """docs/scaling.md explains exactly this text."""
@@ -232,7 +284,7 @@ def test_the_limits_hold_in_every_situation() -> None:
     limits = replace(CLOUD, max_workers=6)
     numbers = (0, 1, 3, 7)
     for queued, idle, busy, booting, draining in itertools.product(numbers, repeat=5):
-        for learned in (UNUSED, LONG_JOBS, estimates(saved_seconds=90.0)):
+        for learned in (UNUSED, LONG_JOBS, estimates(saved_seconds=90.0), BATCH_DUE, BATCH_LATER):
             observation = observed(
                 queued=queued,
                 idle=idle,

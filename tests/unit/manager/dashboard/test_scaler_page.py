@@ -43,6 +43,22 @@ def test_every_decision_is_told_in_plain_words(situation: Situation) -> None:
             "LAUNCH 2: waited in vain for a busy slot: w * 46s >= 0.5 of launch 90s, and the jobs are long; queued=3",
             "Long jobs have waited for a busy worker for 46 s",
         ),
+        (
+            "LAUNCH 2: a batch of 5 jobs comes every 240s, next in 40s, and a new worker takes 40s; 2 workers cost least,",
+            "A batch of 5 jobs comes every 240 s, the next one in 40 s, and a new worker takes 40 s: they are launched to",
+        ),
+        (
+            "KEEP 1: a batch of 1 job comes every 240s, next in 40s; idling until then <= launch 60s; 1 of 1 idle",
+            "A batch of 1 job comes every 240 s, the next one in 40 s: to keep workers for it is cheaper than new ones.",
+        ),
+        (
+            "DRAIN 1: a batch of 5 jobs comes every 240s, next in 90s (the last did not come); idling until then > launch",
+            "A batch of 5 jobs comes every 240 s, the next one in 90 s: new workers for it are cheaper than idle ones.",
+        ),
+        (
+            "DRAIN 1: a batch of 5 jobs comes every 240s, next in 90s; 2 workers cost least, and other jobs have needed 0",
+            "A batch of 5 jobs comes every 240 s, the next one in 90 s: 2 workers are enough for it.",
+        ),
         ("of another version", ""),
     ],
 )
