@@ -121,13 +121,13 @@ def test_what_other_jobs_needed_is_forgotten_after_two_periods() -> None:
     _observe(rhythms, 8 * PERIOD_SECONDS + 70, {"other": 3}, ended={"cron": 45})
     batch = _expected(rhythms, 8 * PERIOD_SECONDS + 80)
     assert batch is not None
-    assert (batch.other_workers, batch.functions) == (3, {"cron"})
+    assert (batch.other_workers, batch.functions) == (3, frozenset({"cron"}))
 
 
 def test_batches_of_two_functions_at_the_same_time_are_one() -> None:
     batch = _expected(_observed("cron", "report"), 3510.0)
     assert batch is not None
-    assert (batch.jobs, batch.functions) == (10, {"cron", "report"})
+    assert (batch.jobs, batch.functions) == (10, frozenset({"cron", "report"}))
 
 
 def test_a_batch_that_did_not_come_is_said() -> None:
