@@ -44,19 +44,19 @@ def test_every_decision_is_told_in_plain_words(situation: Situation) -> None:
             "Long jobs have waited for a busy worker for 46 s",
         ),
         (
-            "LAUNCH 2: a batch of 5 jobs comes every 240s, next in 40s, and a new worker takes 40s; 2 workers cost least,",
-            "A batch of 5 jobs comes every 240 s, the next one in 40 s, and a new worker takes 40 s: they are launched to",
+            "LAUNCH 2: a batch of 5 jobs comes every 240s, next in 40s, and a new worker takes 40s; 2 workers cost",
+            "A batch of 5 jobs comes every 240 s, the next one in 40 s, and a new worker takes 40 s: they are launched",
         ),
         (
             "KEEP 1: a batch of 1 job comes every 240s, next in 40s; idling until then <= launch 60s; 1 of 1 idle",
-            "A batch of 1 job comes every 240 s, the next one in 40 s: to keep workers for it is cheaper than new ones.",
+            "A batch of 1 job comes every 240 s, the next one in 40 s: to keep workers for it is cheaper than new",
         ),
         (
-            "DRAIN 1: a batch of 5 jobs comes every 240s, next in 90s (the last did not come); idling until then > launch",
-            "A batch of 5 jobs comes every 240 s, the next one in 90 s: new workers for it are cheaper than idle ones.",
+            "DRAIN 1: a batch of 1 job comes every 99s, next in 9s (the last did not come); idling until then > launch",
+            "A batch of 1 job comes every 99 s, the next one in 9 s: new workers for it are cheaper than idle ones.",
         ),
         (
-            "DRAIN 1: a batch of 5 jobs comes every 240s, next in 90s; 2 workers cost least, and other jobs have needed 0",
+            "DRAIN 1: a batch of 5 jobs comes every 240s, next in 90s; 2 workers cost least, and other jobs",
             "A batch of 5 jobs comes every 240 s, the next one in 90 s: 2 workers are enough for it.",
         ),
         ("of another version", ""),
