@@ -108,6 +108,17 @@ delete_bucket() {
     s3api delete-bucket
 }
 
+# console INSTANCE: prints what is on its console. Unless asked for the latest, EC2 tells what was there shortly after the
+# instance started or ended: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+console() {
+    local text
+    text="$(aws ec2 get-console-output --latest --instance-id "$1" --query Output --output text 2>/dev/null || true)"
+    if [ -z "$text" ] || [ "$text" = None ]; then
+        text="$(aws ec2 get-console-output --instance-id "$1" --query Output --output text 2>/dev/null || true)"
+    fi
+    printf '%s\n' "$text"
+}
+
 secret_exists() { aws secretsmanager describe-secret --secret-id "$1" >/dev/null 2>&1; }
 
 # put_secret ID FILE: sets the value from a file, since command lines are visible; an unchanged value is left alone

@@ -20,8 +20,7 @@ print_failures() {
 # _print_console INSTANCE: a host that signals FAILURE has printed the reason on its console before.
 _print_console() {
     if [ -n "$1" ]; then
-        { aws ec2 get-console-output --instance-id "$1" --query Output --output text 2>/dev/null || true; } |
-            sed '/_boot step=failed/q' | tail -n 20 >&2
+        console "$1" | sed '/_boot step=failed/q' | tail -n 20 >&2
     fi
 }
 

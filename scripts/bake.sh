@@ -77,7 +77,7 @@ launch() {
 
 # The user data stops the instance when it has installed all. If it cannot, it says so on the console and goes on running.
 wait_until_stopped() {
-    local deadline=$((SECONDS + bake_seconds)) state console=''
+    local deadline=$((SECONDS + bake_seconds)) state printed=''
     while true; do
         state="$(aws ec2 describe-instances --instance-ids "$instance" --output text \
             --query 'Reservations[0].Instances[0].State.Name' 2>/dev/null || true)" # it can be unknown for some seconds
@@ -85,12 +85,12 @@ wait_until_stopped() {
         stopped) return ;;
         shutting-down | terminated) fail "somebody has ended the instance $instance" ;;
         esac
-        console="$(aws ec2 get-console-output --instance-id "$instance" --query Output --output text 2>/dev/null || true)"
-        case "$console" in *"event=image_bake step=failed"*) break ;; esac
+        printed="$(console "$instance")"
+        case "$printed" in *"event=image_bake step=failed"*) break ;; esac
         [ "$SECONDS" -lt "$deadline" ] || break
         sleep "$poll_seconds"
     done
-    tail -n 20 <<<"$console" >&2
+    tail -n 20 <<<"$printed" >&2
     fail "the packages were not installed within $bake_seconds s; the end of the instance's console is above"
 }
 

@@ -147,9 +147,13 @@ wait_for_store() {
     done
 }
 
-# secret ID [STAGE]: prints its value
+# secret ID [STAGE]: prints its value. Only the present one must exist.
 secret() {
-    aws secretsmanager get-secret-value --secret-id "$1" --version-stage "${2:-AWSCURRENT}" \
+    local how=(patiently)
+    if [ "${2:-AWSCURRENT}" != AWSCURRENT ]; then
+        how=(env)
+    fi
+    "${how[@]}" aws secretsmanager get-secret-value --secret-id "$1" --version-stage "${2:-AWSCURRENT}" \
         --query SecretString --output text
 }
 

@@ -21,13 +21,23 @@ metadata() {
         -H "X-aws-ec2-metadata-token: $token"
 }
 
+# patiently COMMAND...: a role that was made or changed a moment ago is not known everywhere yet, and a service can fail:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+patiently() {
+    local deadline=$((SECONDS + ${PATIENCE_SECONDS:-120}))
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep "${RETRY_SECONDS:-5}"
+    done
+}
+
 # Downloads the program's archive, and verifies it before anything in it is used. Sets `instance_id`, and `work`, a
 # temporary directory.
 unpack_bundle() {
     say began
     instance_id="$(metadata instance-id)"
     work="$(mktemp -d)"
-    aws s3 cp --only-show-errors "$BUNDLE" "$work/bundle.tar.gz"
+    patiently aws s3 cp --only-show-errors "$BUNDLE" "$work/bundle.tar.gz"
     echo "$(basename "$BUNDLE" .tar.gz)  $work/bundle.tar.gz" | sha256sum --check --quiet
     mkdir -p /opt/workmanager
     tar -xzf "$work/bundle.tar.gz" -C /opt/workmanager --no-same-owner

@@ -29,7 +29,7 @@ unpack_bundle
 
 # Amazon Linux 2023 has Python 3.9. A manager has left Amazon's signed packages for this image's release.
 if ! command -v python3.11 >/dev/null; then
-    aws s3 cp --only-show-errors "$RUNTIMES/$(metadata ami-id).tar" "$work/runtime.tar"
+    patiently aws s3 cp --only-show-errors "$RUNTIMES/$(metadata ami-id).tar" "$work/runtime.tar"
     mkdir "$work/runtime"
     tar -xf "$work/runtime.tar" -C "$work/runtime"
     rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-amazon-linux-2023
@@ -46,8 +46,8 @@ if [ -n "$CA_CERTIFICATE" ]; then
 fi
 password=''
 if [ -n "$REDIS_SECRET" ]; then
-    password="$(aws secretsmanager get-secret-value --secret-id "$REDIS_SECRET" --query SecretString --output text |
-        percent_encoded)"
+    password="$(patiently aws secretsmanager get-secret-value --secret-id "$REDIS_SECRET" --query SecretString \
+        --output text | percent_encoded)"
 fi
 # Only root may read it. systemd does so before it switches to the worker's user.
 install -m 0600 /dev/null /etc/workmanager/worker.env

@@ -112,9 +112,18 @@ class Ec2Api:
             case "DescribeInstances":
                 return self._describe(form, region, moto)
             case "GetConsoleOutput":
-                return 200, _console_document(form["InstanceId"], self.read_console(form["InstanceId"]))
+                return 200, _console_document(form["InstanceId"], self._console(form, region))
             case _:
                 return moto(form)
+
+    def _console(self, form: QueryForm, region: MotoRegion) -> str:
+        """Return the console's text. Unless asked for the latest, EC2 tells what was posted shortly after the instance
+        last started or ended: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+        """
+        instance_id = form["InstanceId"]
+        if form.get("Latest") != "true" and region.is_alive(instance_id):
+            return ""
+        return self.read_console(instance_id)
 
     def _terminate(self, form: QueryForm, region: MotoRegion, moto: AskMoto) -> ApiAnswer:
         alive = [id_ for id_ in _ids(form) if id_ in region.instance_ids() and region.is_alive(id_)]

@@ -16,14 +16,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COMMON = ROOT / "infra/userdata/common.sh"
 BOOT = ROOT / "infra/host/boot.sh"
-# Refuses the first calls of attach-volume, as if the predecessor still had the disk.
+# Refuses the first calls of REFUSED: of attach-volume, as if the predecessor still had the disk.
 AWS = """#!/bin/bash
 echo "$1 $2" >>"$STATE/calls"
-if [ "$2" = attach-volume ] && [ "$(grep -c attach-volume "$STATE/calls")" -le "$REFUSALS" ]; then
-    echo "An error occurred (VolumeInUse) when calling the AttachVolume operation: vol-1 is already attached" >&2
+if [ "$1 $2" = "${REFUSED:-ec2 attach-volume}" ] && [ "$(grep -c "^$1 $2" "$STATE/calls")" -le "$REFUSALS" ]; then
+    case "$1" in
+    ec2) echo "An error occurred (VolumeInUse) when calling AttachVolume: vol-1 is already attached" >&2 ;;
+    *) echo "An error occurred (AccessDenied) when calling an operation: not authorized" >&2 ;;
+    esac
     exit 254
 fi
 """
+UNPACK_NOTHING = "BUNDLE=s3://b/x.tar.gz; metadata() { echo i-1; }; sha256sum() { cat; }; mkdir() { :; }; tar() { :; }"
 
 
 def test_a_host_takes_the_disk_however_late_its_predecessor_gives_it_up(tmp_path: Path) -> None:
@@ -48,6 +52,30 @@ def test_a_disk_is_attached_although_the_answer_was_lost(tmp_path: Path) -> None
     attach = f'device={device}; attach has_disk attach-volume --volume-id "vol-1"; echo attached'
     done = _run(tmp_path, f"(sleep 0.5; touch {device}) & {attach}", REFUSALS="100000", RETRY_SECONDS="0.1")
     assert done.stdout.splitlines()[-1] == "attached", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "command"),
+    [
+        ("s3 cp", f"{UNPACK_NOTHING}; unpack_bundle"),
+        ("secretsmanager get-secret-value", "secret workmanager/api-keys"),
+    ],
+)
+def test_a_host_waits_for_a_role_that_is_not_known_everywhere_yet(tmp_path: Path, call: str, command: str) -> None:
+    done = _run(tmp_path, command, REFUSED=call, REFUSALS="3", RETRY_SECONDS="0")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "state/calls").read_text().splitlines() == [call] * 4
+    done = _run(tmp_path, command, REFUSED=call, REFUSALS="100000", RETRY_SECONDS="0.1", PATIENCE_SECONDS="1")
+    assert done.returncode != 0
+    assert "AccessDenied" in done.stderr
+    for line in (ROOT / "infra/userdata/worker.sh").read_text().splitlines():
+        assert "aws " not in line.partition("#")[0] or "patiently aws " in line
+
+
+def test_a_value_of_a_secret_that_need_not_exist_is_not_waited_for(tmp_path: Path) -> None:
+    call = "secretsmanager get-secret-value"
+    assert _run(tmp_path, "secret workmanager/store/worker AWSPENDING", REFUSED=call, REFUSALS="9").returncode != 0
+    assert (tmp_path / "state/calls").read_text().splitlines() == [call]
 
 
 def test_a_host_that_cannot_boot_tells_it_and_powers_off(tmp_path: Path) -> None:
@@ -147,7 +175,13 @@ work="$STATE" instance_id=i-1
 """
     return subprocess.run(
         ["bash", "-c", script],
-        env={**os.environ, "PATH": f"{path}:{os.environ['PATH']}", "STATE": str(state), **environ},
+        env={
+            **os.environ,
+            "PATH": f"{path}:{os.environ['PATH']}",
+            "STATE": str(state),
+            "TMPDIR": str(state),
+            **environ,
+        },
         input=stdin,
         capture_output=True,
         text=True,

@@ -137,6 +137,7 @@ work="$(mktemp -d -p "$STATE")"
 RUNTIMES=s3://b/runtime
 say() {{ :; }}
 metadata() {{ echo "ami-1"; }}
+patiently() {{ "$@"; }}
 . {ROOT}/infra/host/boot.sh
 {commands}
 """
