@@ -23,13 +23,14 @@ from jobqueue.model import Limit
 _WIDTH = 5
 _HOSTS = 50
 _PLAIN, _JOINS = "workmanager", "workmanager, joins"
-_FEATURES: Mapping[str, Callable[[int], Mapping[str, Any]]] = {
+FEATURES: Mapping[str, Callable[[int], Mapping[str, Any]]] = {
     "workmanager, rate": lambda _: {"limits": (Limit("all", starts=10**9, seconds=1.0, burst=10**9),)},
     "workmanager, concurrency": lambda _: {"limits": (Limit("all", concurrency=10**6),)},
     "workmanager, fair keys": lambda number: {"fair_key": f"tenant{number % 10}"},
     "workmanager, label": lambda number: {"labels": json.dumps({"order": str(number % 100)})},
     "workmanager, callback": lambda number: {"callback": _callback(f"host{number % _HOSTS}.example.com")},
 }
+"""Fields of the `NewJob` with a number, by the contestant's name."""
 _OUR_RATE = 10_000
 _JOINING_PEERS = {"bullmq": 2_000, "celery": 400, "rq SimpleWorker": 300}
 """Peers with joins, and roughly how many jobs of joins they run in a second."""
@@ -48,15 +49,14 @@ def main() -> None:
     report.print_machine()
     jobs = min(_OUR_RATE * seconds, _MOST_CALLBACKS)
     contestants: dict[str, Callable[[], Figures]] = {_PLAIN: partial(_measure, jobs, lambda _: {})}
-    contestants |= {name: partial(_measure, jobs, wanted) for name, wanted in _FEATURES.items()}
+    contestants |= {name: partial(_measure, jobs, wanted) for name, wanted in FEATURES.items()}
     contestants[_JOINS] = partial(_measure_joins, _OUR_RATE * seconds // (_WIDTH + 1))
     contestants |= {
         f"{name}, joins": partial(_measure_peers_joins, peer, _JOINING_PEERS[name] * seconds // (_WIDTH + 1))
         for name, peer in peers.items()
     }
     bullmq = peers["bullmq"]
-    limited = replace(bullmq, worker_command=lambda url: bullmq.app_command("limited", url, 100))
-    contestants["bullmq, rate"] = partial(measure_peer, limited, bullmq.expected_rate * seconds)
+    contestants["bullmq, rate"] = partial(measure_peer, with_limiter(bullmq), bullmq.expected_rate * seconds)
     medians = compare(report, contestants, options.runs)
     rates = {name: figures["jobs_per_second"] for name, figures in medians.items()}
     for peer_name in peers:
@@ -65,6 +65,11 @@ def main() -> None:
         report.add_aim(f"joins queued, times {peer_name}", queued[0] / queued[1], least=2.0)
     report.add_aim("rate limit, times bullmq", rates["workmanager, rate"] / rates["bullmq, rate"], least=2.0)
     report.print_tables()
+
+
+def with_limiter(bullmq: Peer) -> Peer:
+    """Return BullMQ with a worker that has a limit."""
+    return replace(bullmq, worker_command=lambda url: bullmq.app_command("limited", url, 100))
 
 
 def _measure(jobs: int, wanted: Callable[[int], Mapping[str, Any]]) -> Figures:

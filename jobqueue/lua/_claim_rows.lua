@@ -7,8 +7,10 @@ local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'stat
   'started_at'}
 if wants_spans then FIELDS[#FIELDS + 1] = 'wm_trace' end
 local MORE_FIELDS = {'wm_attempts', 'wm_losses', 'ttl', 'origin', 'wm_cancel', 'created_at'}
--- Of a job that waits in a lane.
-local LANE_FIELDS = {'wm_limits', 'wm_in_lane', unpack(FIELDS)}
+-- Of a job in a lane. Its limits' keys are those of all jobs in the lane, so only the first one's are read.
+local LANE_FIELDS, FIRST_LANE_FIELDS = {unpack(FIELDS)}, {unpack(FIELDS)}
+LANE_FIELDS[#FIELDS + 1], FIRST_LANE_FIELDS[#FIELDS + 1] = 'wm_in_lane', 'wm_in_lane'
+FIRST_LANE_FIELDS[#FIELDS + 2] = 'wm_limits'
 
 -- In one call, so many runs of parents are looked up: other requests wait meanwhile.
 local parents_left = 500
@@ -28,20 +30,15 @@ local function parent_runs(key)
   return table.concat(lines, '\n')
 end
 
--- read_record(key, status): what a record says, by the names of its fields; nil if it is no hash. `status` is that of a
--- job which stands where it was found: 'queued', or 'deferred' in a lane.
-local function read_record(key, status)
-  local values, limits, in_lane = nil, nil, nil
-  if status == 'deferred' then
-    values = call_own('HMGET', key, unpack(LANE_FIELDS))
-    if values then limits, in_lane, values = values[1], values[2], {unpack(values, 3)} end
-  else
-    values = call_own('HMGET', key, unpack(FIELDS))
-  end
+-- read_record(key, status, fields): what a record says, by the names of its fields; nil if it is no hash. `status` is
+-- that of a job which stands where it was found: 'queued', or 'deferred' in a lane; `fields` one of the lists above.
+local function read_record(key, status, fields)
+  local values = call_own('HMGET', key, unpack(fields))
   if not values then return nil end
   local record = {data = values[1], timeout = values[2], feed = values[3], result_ttl = values[4],
     failure_ttl = values[5], status = values[6], enqueued_at = values[7], isolation = values[8],
-    started_at = values[9], trace = values[10], limits = limits, in_lane = in_lane}
+    started_at = values[9], trace = wants_spans and values[10], in_lane = values[#FIELDS + 1],
+    limits = values[#FIELDS + 2]}
   if not record.feed or record.started_at or record.status ~= status then
     local more = redis.call('HMGET', key, unpack(MORE_FIELDS))
     for i, name in ipairs(MORE_FIELDS) do record[name] = more[i] end

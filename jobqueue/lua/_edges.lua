@@ -31,7 +31,7 @@ end
 -- other parents may have ended meanwhile.
 local function revive_child(id, key, queue, now)
   redis.call('ZREM', prefix .. ':canceled:' .. queue, id)
-  redis.call('HDEL', key, 'wm_reason', 'wm_failed_parent', 'wm_note', 'ended_at')
+  redis.call('HDEL', key, 'wm_reason', 'wm_failed_parent', 'wm_note', 'wm_in_lane', 'ended_at')
   redis.call('HSET', key, 'status', 'deferred')
   note_change(id, key, 'deferred')
   redis.call('PERSIST', key)

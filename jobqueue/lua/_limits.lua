@@ -112,6 +112,25 @@ local function unblock(key)
   return false
 end
 
+-- mark_limited(key): lets the end of a job give back its places; enqueue.py marks a job that has a limit with a
+-- `concurrency` of its own.
+local function mark_limited(key)
+  local at_end = redis.call('HGET', key, 'wm_at_end') or ''
+  if not string.find(at_end, 'l', 1, true) then redis.call('HSET', key, 'wm_at_end', at_end .. 'l') end
+end
+
+-- hold_places(id, now, wanted): notes a job as a holder of its limits, or of the one with the key `wanted`, also where a
+-- claim has not done so because the limit had no `concurrency`.
+local function hold_places(id, now, wanted)
+  local key = prefix .. ':job:' .. id
+  for _, limit in ipairs(limits_of(call_own('HGET', key, 'wm_limits'))) do
+    if not wanted or limit.key == wanted then
+      redis.call('ZADD', holders_of(limit.key), 'NX', string.format('%.3f', now), id)
+      mark_limited(key)
+    end
+  end
+end
+
 -- leave_limits(id, text, holders): gives back the places that a job holds; `text` is its field `wm_limits`. With
 -- `holders`, it only adds the job there, for leave_together.
 local function leave_limits(id, text, holders)

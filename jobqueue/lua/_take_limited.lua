@@ -18,67 +18,92 @@ local function read_limit(limit, now)
       redis.call('ZADD', prefix .. ':wm:limits', now, limit.key)
     end
   end
-  return {
-    concurrency = fields[1] and number(fields[1], 0, 0, 1e9), starts = fields[2] and number(fields[2], 0, 0, 1e9),
-    seconds = number(fields[3], 1, 0.001, 1e8), burst = number(fields[4], 1, 1, 1e9),
-    used_until = number(fields[5], 0, 0, 2^40), parked_until = number(fields[6], 0, 0, 2^40), fixed = fields[7],
+  local concurrency, starts = number(fields[1], -1, 0, 1e9), number(fields[2], -1, 0, 1e9)
+  local found = {
+    key = limit.key, fixed = fields[7], concurrency = fields[1] and math.max(concurrency, 0),
+    parked_until = number(fields[6], 0, 0, 2^40), holders = {}, held = 0,
   }
+  if fields[2] then
+    -- GCRA (ITU-T I.371): each job moves `used_until` on by the time that it is worth, and may run if that is at most
+    -- `burst` such times ahead.
+    found.has_rate, found.used_until = true, math.max(number(fields[5], 0, 0, 2^40), now)
+    found.each = starts > 0 and number(fields[3], 1, 0.001, 1e8) / starts or nil
+    if found.each then found.latest = now + 1e-6 + (number(fields[4], 1, 1, 1e9) - 1) * found.each end
+  end
+  return found
 end
 
 -- The limits that this call has looked at, by key: their numbers, how many jobs run under them (`held`), and what is to
--- be written (`holders`, `used_until`): once for all jobs, however many a worker claims.
-local opened = {}
+-- be written (`holders`, `used_until`): once for all jobs, however many a worker claims. And those of whole lanes.
+local opened, opened_lanes = {}, {}
 
--- open_limit(limit, now): what holds for a limit, with the places that were taken in this call.
-local function open_limit(limit, now)
-  local found = opened[limit.key]
-  if not found then
-    found = read_limit(limit, now)
-    found.held = found.concurrency and redis.call('ZCARD', holders_of(limit.key)) or 0
-    found.holders = {}
-    opened[limit.key] = found
+-- open_limits(text, now): those of a job, from its field `wm_limits`, with the places that were taken in this call;
+-- `needs_mark`, whether the job must be marked as one that has places to give back.
+local function open_limits(text, now)
+  local limits, was_marked, needs_mark = {}, false, false
+  for i, wanted in ipairs(limits_of(text)) do
+    local limit = opened[wanted.key]
+    if not limit then
+      limit = read_limit(wanted, now)
+      if limit.concurrency then limit.held = redis.call('ZCARD', holders_of(wanted.key)) end
+      opened[wanted.key] = limit
+    end
+    limits[i] = limit
+    was_marked = was_marked or wanted.concurrency
+    needs_mark = needs_mark or limit.concurrency
   end
-  return found
+  -- enqueue.py has not marked a job whose own limits are all rates.
+  limits.needs_mark = needs_mark and not was_marked
+  return limits
 end
 
 -- write_places(now): writes down the places that were taken in this call.
 local function write_places(now)
   for key, limit in pairs(opened) do
-    if #limit.holders > 0 then
-      redis.call('ZADD', holders_of(key), unpack(limit.holders))
-      if limit.starts then redis.call('HSET', limit_of(key), 'used_until', string.format('%.6f', limit.used_until)) end
+    if limit.is_used then
+      if #limit.holders > 0 then redis.call('ZADD', holders_of(key), unpack(limit.holders)) end
+      if limit.has_rate then redis.call('HSET', limit_of(key), 'used_until', string.format('%.6f', limit.used_until)) end
       redis.call('ZADD', prefix .. ':wm:limits', now, key)
       if not limit.fixed then redis.call('EXPIRE', limit_of(key), LIMIT_SECONDS) end
     end
   end
-  opened = {}
+  opened, opened_lanes = {}, {}
 end
 
--- take_places(id, limits, now, since): takes a place of each limit, or none. Returns nil, or the limit that forbids it
--- and until when (nil: until a job that runs under it ends). The rate is GCRA (ITU-T I.371): each job moves
--- `used_until` on by the time that it is worth, and may run if that is at most `burst` such times ahead.
-local function take_places(id, limits, now, since)
-  local used_until = {}
-  for i, wanted in ipairs(limits) do
-    local limit = open_limit(wanted, now)
-    if limit.parked_until > now then return wanted, limit.parked_until end
-    if limit.concurrency and limit.held >= limit.concurrency then return wanted end
-    if limit.starts then
-      if limit.starts == 0 then return wanted, now + 60 end
-      local each = limit.seconds / limit.starts
-      used_until[i] = math.max(limit.used_until, now) + each
-      local allowed_at = used_until[i] - limit.burst * each
-      if allowed_at > now + 1e-6 then return wanted, allowed_at end
+-- room_under(limits, most, now): how many jobs may begin now, at most `most`. If none: the limit that forbids it, and
+-- until when (nil: until a job that runs under it ends).
+local function room_under(limits, most, now)
+  for i = 1, #limits do
+    local limit = limits[i]
+    if limit.parked_until > now then return 0, limit, limit.parked_until end
+    if limit.concurrency then
+      most = math.min(most, limit.concurrency - limit.held)
+      if most < 1 then return 0, limit end
+    end
+    if limit.has_rate then
+      if not limit.each then return 0, limit, now + 60 end
+      local ahead = limit.used_until - limit.latest
+      if ahead > 0 then return 0, limit, now + ahead end
+      most = math.min(most, math.floor(-ahead / limit.each) + 1)
     end
   end
-  for i, wanted in ipairs(limits) do
-    local limit = open_limit(wanted, now)
-    limit.held = limit.held + 1
-    limit.holders[#limit.holders + 1] = since
-    limit.holders[#limit.holders + 1] = id
-    limit.used_until = used_until[i] or limit.used_until
+  return most
+end
+
+-- take_places(id, limits, since): takes a place of each limit; there is room.
+local function take_places(id, limits, since)
+  for i = 1, #limits do
+    local limit = limits[i]
+    limit.is_used = true
+    if limit.has_rate then limit.used_until = limit.used_until + limit.each end
+    if limit.concurrency then
+      local holders = limit.holders
+      local count = #holders
+      limit.held = limit.held + 1
+      holders[count + 1], holders[count + 2] = since, id
+    end
   end
-  return nil
+  if limits.needs_mark then mark_limited(prefix .. ':job:' .. id) end
 end
 
 -- Lanes that were taken out of the ring, to be looked at one after the other: {name, score}. Those that were looked at,
@@ -136,39 +161,61 @@ local function return_hand(queue, lane)
   in_hand, hand_at = {}, 1
 end
 
--- take_from(queue, lane, most, now, ids): takes up to `most` jobs from the head of a lane. Returns whether another one
--- may be taken from it.
+-- let_wait(queue, lane, limits, forbidding, until_when, now): a lane whose first job may not run waits.
+local function let_wait(queue, lane, limits, forbidding, until_when, now)
+  if until_when then
+    redis.call('ZADD', later_of(queue), until_when, lane)
+  else
+    redis.call('SADD', blocked_by(forbidding.key), lane .. ' ' .. queue)
+  end
+  pass_on(limits, forbidding, now)
+end
+
+-- take_from(queue, lane, most, now, ids): takes up to `most` jobs from the head of a lane, no more than may run. Returns
+-- whether another one may be taken from it.
 local function take_from(queue, lane, most, now, ids)
-  local list = lane_key(queue, lane)
-  in_hand, hand_at = redis.call('LPOP', list, most) or {}, 1
-  if #in_hand == 0 then return false end
+  local list, limits = lane_key(queue, lane), opened_lanes[lane]
+  local fields, room, forbidding, until_when = FIRST_LANE_FIELDS, most, nil, nil
+  if limits then
+    fields, room, forbidding, until_when = LANE_FIELDS, room_under(limits, most, now)
+    if forbidding then
+      if redis.call('EXISTS', list) == 1 then let_wait(queue, lane, limits, forbidding, until_when, now) end
+      return false
+    end
+  end
+  in_hand, hand_at = redis.call('LPOP', list, room) or {}, 1
+  local count = #in_hand
+  if count == 0 then return false end
   -- Formatted once, as in claim.lua.
   local since = string.format('%.3f', now)
-  while hand_at <= #in_hand do
-    local id = in_hand[hand_at]
-    local record = read_record(prefix .. ':job:' .. id, 'deferred') or {}
+  for place = 1, count do
+    hand_at = place
+    local id = in_hand[place]
+    local record = read_record(prefix .. ':job:' .. id, 'deferred', fields) or {}
     if record.status ~= 'deferred' or record.in_lane ~= '1' or lane_records[id] then
       -- Canceled, deleted, or queued again meanwhile: it has another entry then. If it was the last of its lane, a free
       -- place that the lane was told of goes to the next one; what was deleted does not say which (sweep_limits.lua).
-      if hand_at == #in_hand and redis.call('EXISTS', list) == 0 then pass_on(limits_of(record.limits), {}, now) end
-    else
-      local limits = limits_of(record.limits)
-      local forbidding, until_when = take_places(id, limits, now, since)
-      if forbidding then
-        return_hand(queue, lane)
-        if until_when then
-          redis.call('ZADD', later_of(queue), until_when, lane)
-        else
-          redis.call('SADD', blocked_by(forbidding.key), lane .. ' ' .. queue)
-        end
-        pass_on(limits, forbidding, now)
-        return false
+      if place == count and redis.call('EXISTS', list) == 0 then
+        pass_on(limits or limits_of(record.limits), {}, now)
       end
+    else
+      local own = limits
+      if not own then
+        own = open_limits(record.limits, now)
+        -- Without any, it may be that its record has been spoiled.
+        if #own > 0 then opened_lanes[lane] = own end
+        room, forbidding, until_when = room_under(own, 1, now)
+        if forbidding then
+          return_hand(queue, lane)
+          let_wait(queue, lane, own, forbidding, until_when, now)
+          return false
+        end
+      end
+      take_places(id, own, since)
       record.status = 'queued'
       lane_records[id] = record
       ids[#ids + 1] = id
     end
-    hand_at = hand_at + 1
   end
   in_hand, hand_at = {}, 1
   return true

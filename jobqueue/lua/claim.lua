@@ -52,7 +52,7 @@ if repeated[1] == token then
     local id = repeated[i]
     local key = prefix .. ':job:' .. id
     if redis.call('ZSCORE', leases, id .. ':' .. token) and call_own('HGET', key, 'wm_lease') == token then
-      local record = read_record(key, 'queued')
+      local record = read_record(key, 'queued', FIELDS)
       if record and record.data then
         local _, attempt, problem = counts_of(record)
         jobs[#jobs + 1] = row_of(id, key, record, attempt, record.origin or '', problem)
@@ -88,6 +88,19 @@ local leased, claimed = {}, {token}
 -- Formatted once: turning a fraction into text takes longer than adding it to the sorted set.
 local expires_at = string.format('%.3f', now + lease)
 
+local wip_scores = {}
+-- wip_score(timeout): RQ fails every entry of its registry of started jobs whose score has passed. So the lease is kept
+-- elsewhere, and the score lies far beyond it.
+local function wip_score(timeout)
+  local score = wip_scores[timeout]
+  if not score then
+    local seconds = number(timeout, 180, -1, MAX_TTL_SECONDS)
+    score = seconds < 0 and '+inf' or string.format('%.0f', math.floor(now) + math.floor(seconds) + 3600)
+    wip_scores[timeout] = score
+  end
+  return score
+end
+
 -- Statuses of jobs that wait elsewhere, run or have ended, and whose id may stand in a queue all the same.
 local NOT_QUEUED = {started = true, scheduled = true, deferred = true, created = true, rate_limited = true,
   ready_to_enqueue = true, canceled = true}
@@ -108,7 +121,7 @@ end
 local function lease_job(id, queue, started)
   local key = prefix .. ':job:' .. id
   local lane_record = lane_records[id]
-  local record = lane_record or read_record(key, 'queued')
+  local record = lane_record or read_record(key, 'queued', FIELDS)
   if not record then return reject(id, key, queue, nil) end
   local data, status = record.data, record.status
   if data and ENDED[status] then
@@ -136,22 +149,15 @@ local function lease_job(id, queue, started)
   if attempt > 1 then
     raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_lease', token,
       'wm_attempts', attempt)
-    if lane_record then redis.call('HDEL', key, 'wm_in_lane') end
-  elseif lane_record then
-    raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_lease', token,
-      'wm_in_lane', '')
   else
     raw_call('HSET', key, 'status', 'started', 'started_at', iso, 'worker_name', worker, 'wm_lease', token)
   end
   note_change(id, key, 'started')
   jobs[#jobs + 1] = row
-  -- RQ fails every entry of this registry whose score has passed. So the lease is kept elsewhere, and the score lies
-  -- far beyond it.
-  local timeout = number(record.timeout, 180, -1, MAX_TTL_SECONDS)
-  started[#started + 1] = timeout < 0 and '+inf' or math.floor(now) + timeout + 3600
-  started[#started + 1] = id .. ':' .. token
-  leased[#leased + 1] = expires_at
-  leased[#leased + 1] = id .. ':' .. token
+  local member, count = id .. ':' .. token, #started
+  started[count + 1], started[count + 2] = wip_score(record.timeout), member
+  count = #leased
+  leased[count + 1], leased[count + 2] = expires_at, member
   claimed[#claimed + 1] = id
   -- The answer must fit into Redis' memory and the worker's.
   bytes = bytes + #data
@@ -163,7 +169,10 @@ local popped, at = {}, 0
 
 -- Puts a job back into its queue. One that came from a lane has taken its places, and does not wait there any more.
 local function put_back(command, queue, id)
-  if lane_records[id] then redis.call('HSET', prefix .. ':job:' .. id, 'status', 'queued', 'wm_in_lane', '') end
+  if lane_records[id] then
+    redis.call('HSET', prefix .. ':job:' .. id, 'status', 'queued')
+    hold_places(id, now)
+  end
   redis.call(command, prefix .. ':queue:' .. queue, id)
 end
 

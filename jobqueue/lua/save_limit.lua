@@ -13,7 +13,7 @@ local prefix = KEYS[1]
 -- include: _limits
 -- include: _audit
 local now, key = clock(ARGV[1]), ARGV[2]
-local hash, MAX_UNBLOCKED = limit_of(key), 1000
+local hash, MAX_UNBLOCKED, MAX_LEASES = limit_of(key), 1000, 20000
 local before = redis.call('EXISTS', hash)
 local NUMBERS = {'concurrency', 'starts', 'seconds', 'burst'}
 
@@ -37,6 +37,10 @@ if ARGV[3] == '1' then
   redis.call('ZADD', prefix .. ':wm:limits', now, key)
 end
 audit(ARGV[8], ARGV[3] == '1' and 'limit_set' or 'limit_deleted', key, numbers_before, numbers())
+-- A limit without a `concurrency` does not know who runs under it. From now on, or with the next job, it may have one.
+for _, member in ipairs(redis.call('ZRANGE', prefix .. ':wm:leases', 0, MAX_LEASES - 1)) do
+  hold_places(string.match(member, '^[^:]*'), now, key)
+end
 -- What waits may be allowed now. Lanes that wait for the rate look again when they would have, or at once if it is none.
 local places = math.min(free_places(key), MAX_UNBLOCKED)
 for _ = 1, places do

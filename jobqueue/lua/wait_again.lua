@@ -18,8 +18,8 @@ for _, registry in ipairs({'finished', 'failed', 'canceled'}) do
   redis.call('ZREM', prefix .. ':' .. registry .. ':' .. queue, id)
 end
 redis.call('ZREM', prefix .. ':wm:feed', id)
-redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'wm_failed_parent', 'wm_lease', 'ended_at',
-  'exc_info')
+redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'wm_failed_parent', 'wm_lease', 'wm_in_lane',
+  'ended_at', 'exc_info')
 redis.call('HSET', key, 'status', 'deferred')
 note_change(id, key, 'deferred')
 redis.call('PERSIST', key)

@@ -147,11 +147,11 @@ class FactReader:
         full = []
         for key in _limit_keys(limits):
             view = await read_limit(shard, key)
-            if view is None or view.limit.concurrency is None or view.running < view.limit.concurrency:
+            if view is None or view.limit.concurrency is None or (view.running or 0) < view.limit.concurrency:
                 continue
             statuses = await StatusReader(self._service.shards, self._sees).read(view.holders)
             holders = [job_id for job_id, status in statuses.items() if status is not None]
-            full.append(FullLimit(key, view.limit.concurrency, view.running, holders))
+            full.append(FullLimit(key, view.limit.concurrency, view.running or 0, holders))
         allowed_at = number_of(until)
         return LaneFacts(full, None if allowed_at is None else allowed_at - now)
 

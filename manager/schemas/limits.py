@@ -79,7 +79,9 @@ class LimitResponse(_Response):
     rate: str | None
     burst: int | None
     fixed: bool = Field(description="Whether the numbers were set for all jobs, or are those of a job")
-    running: int = Field(description="How many jobs run under it")
+    running: int | None = Field(
+        description="How many jobs run under it; null without a `concurrency`, where nobody counts them"
+    )
     holders: list[str] = Field(description="Those of them that run longest, ten at most")
     blocked_lanes: int = Field(description="How many groups of jobs with the same limits wait for a place of it")
 

@@ -116,6 +116,39 @@ async def test_jobs_begin_at_the_rate_and_burst_of_their_limit(shard: Shard) -> 
     assert await claimed(shard, now=NOW + 3600) == ["f"]
 
 
+async def test_a_rate_counts_the_jobs_that_run_as_soon_as_it_gets_a_concurrency(shard: Shard) -> None:
+    await enqueue_jobs(shard, *"abcd", limits=(Limit("k", starts=1000, seconds=1.0, burst=1000),))
+    jobs = await claim_jobs(shard, 2)
+    assert [job.id for job in jobs] == ["a", "b"]
+    assert await sorted_set(shard, "wm:limit-holders:k") == {}
+    view = await read_limit(shard, "k")
+    assert view is not None
+    assert view.running is None, "nobody counts the jobs under a rate"
+    await save_limit(shard, Limit("k", concurrency=2), now=NOW)
+    assert await claimed(shard) == []
+    for job, next_one in zip(jobs, "cd", strict=True):
+        await finish(shard, "w1", [success_outcome(job)], now=NOW)
+        assert await claimed(shard) == [next_one]
+        assert await claimed(shard) == []
+
+
+@pytest.mark.parametrize("way", ["finish", "fail", "release"])
+async def test_a_job_with_a_rate_gives_back_the_place_that_it_needs_by_then(shard: Shard, way: str) -> None:
+    await save_limit(shard, Limit("k", concurrency=1), now=NOW)
+    await enqueue_jobs(shard, *"ab", limits=(Limit("k", starts=1000, seconds=1.0, burst=1000),))
+    (job,) = await claim_jobs(shard, 10)
+    assert await claimed(shard) == []
+    match way:
+        case "finish":
+            await finish(shard, "w1", [success_outcome(job)], now=NOW)
+        case "fail":
+            await finish(shard, "w1", [failed_outcome(job)], now=NOW)
+        case "release":
+            assert await release(shard, [job], now=NOW) == 1
+    assert await claimed(shard) == (["a"] if way == "release" else ["b"])
+    assert await claimed(shard) == []
+
+
 async def test_a_new_number_holds_at_once_for_all(shard: Shard) -> None:
     await enqueue_jobs(shard, *"abcde", limits=ONE_AT_A_TIME)
     assert await claimed(shard) == ["a"]

@@ -31,6 +31,8 @@ from tests.integration.jobqueue.queue_helpers import (
 
 JOBS, STEPS = 60, 300
 KEYS = ("a", "b", "c")
+ANY_RATE = {"starts": 10**9, "seconds": 1.0, "burst": 10**9}
+ANY_NUMBER = 10**6
 FIRST_SEED, LAST_SEED = map(int, os.environ.get("WORKMANAGER_TEST_LIMIT_SEEDS", "1:7").split(":"))
 
 
@@ -40,13 +42,18 @@ class Model:
     def __init__(self, shard: Shard, seed: int) -> None:
         self.shard = shard
         self.random = random.Random(seed)
-        self.places = {key: self.random.choice([1, 2, 5]) for key in KEYS}
+        self.places = {key: self.random.choice([1, 2, 5, ANY_NUMBER]) for key in KEYS}
         self.limits: dict[str, tuple[str, ...]] = {}
         self.running: dict[str, ClaimedJob] = {}
 
     async def begin(self) -> None:
         for key, places in self.places.items():
-            await save_limit(self.shard, Limit(key, concurrency=places), now=NOW)
+            await self.set_places(key, places)
+
+    async def set_places(self, key: str, places: int) -> None:
+        self.places[key] = places
+        numbers = ANY_RATE if places == ANY_NUMBER else {"concurrency": places}
+        await save_limit(self.shard, Limit(key, **numbers), now=NOW)
 
     async def submit(self) -> None:
         if len(self.limits) < JOBS:
@@ -54,7 +61,7 @@ class Model:
             chosen = tuple(self.random.sample(KEYS, self.random.choice([0, 1, 1, 2, 3])))
             self.limits[job_id] = chosen
             fair_key = self.random.choice([None, None, "x", "y"])
-            limits = tuple(Limit(key, concurrency=9) for key in chosen)
+            limits = tuple(Limit(key, **self.random.choice([ANY_RATE, {"concurrency": 9}])) for key in chosen)
             queue = self.random.choice(["one", "two"])
             await enqueue(self.shard, [new_job(job_id, queue=queue, limits=limits, fair_key=fair_key)], now=NOW)
 
@@ -100,15 +107,15 @@ class Model:
     async def change(self) -> None:
         key = self.random.choice(KEYS)
         # A job that was lost before, and was put back to be claimed alone, holds its place.
-        held = len(await sorted_set(self.shard, f"wm:limit-holders:{key}"))
-        self.places[key] = max(held, self.random.choice([0, 1, 3]))
-        await save_limit(self.shard, Limit(key, concurrency=self.places[key]), now=NOW)
+        statuses = await read_statuses(self.shard, list(self.limits))
+        put_back = [job_id for job_id, status in zip(self.limits, statuses, strict=True) if status == "queued"]
+        held = [job_id for job_id in [*self.running, *put_back] if key in self.limits[job_id]]
+        await self.set_places(key, max(len(held), self.random.choice([0, 1, 3, ANY_NUMBER])))
 
     async def come_to_rest(self) -> None:
         """Run all that may run, one after the other, as workers do."""
         for key in KEYS:
-            self.places[key] = max(self.places[key], 1)
-            await save_limit(self.shard, Limit(key, concurrency=self.places[key]), now=NOW)
+            await self.set_places(key, max(self.places[key], 1))
         idle = 0
         while idle < 3:
             await self.claim_from(*self.random.choice([("one", "two"), ("*",)]))
