@@ -1,8 +1,8 @@
 """Instructions that Redis executes for a job: to enqueue, claim and finish it; `run` is the last two. Needs valgrind.
 
 Of jobs that ask for nothing, and for each of the features, beside BullMQ's worker without and with a limiter. Ours are
-the same within 1 % in every run, however busy the machine is; BullMQ's differ by up to 5 %, as its worker asks again and
-again. So the count shows what a change to a script costs where times only vary. A job's share of the call is in it; how
+the same within 1 % in every run, however busy the machine is; BullMQ's differ by up to 5 %, as its worker asks again
+and again. So the count shows what a change to a script costs where times only vary. A job's share of the call is in it; how
 long an instruction waits for memory is not.
 """
 
@@ -80,7 +80,7 @@ def _measure_peer(peer: Peer, jobs: int) -> Figures:
         server = _CountedServer(Path(name))
         try:
             environ = peer.environ(server.url)
-            run_to_end(peer.fill_command(server.url, jobs), environ=environ)
+            run_to_end(peer.app_command("fill", server.url, jobs), environ=environ)
             return {"run": asyncio.run(server.count(_run_peer(peer, server.url, jobs, Path(name)))) / jobs}
         finally:
             server.stop()
