@@ -2,8 +2,8 @@
 
 Of jobs that ask for nothing, and for each of the features, beside BullMQ's worker without and with a limiter. Ours are
 the same within 1 % in every run, however busy the machine is; BullMQ's differ by up to 5 %, as its worker asks again
-and again. So the count shows what a change to a script costs where times only vary. A job's share of the call is in it; how
-long an instruction waits for memory is not.
+and again. So the count shows what a change to a script costs where times only vary. A job's share of the call is in
+it; how long an instruction waits for memory is not.
 """
 
 import asyncio
