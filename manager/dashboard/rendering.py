@@ -71,6 +71,7 @@ class Pages:
         )
         self._environment.filters.update(
             number=show_number,
+            cost=show_cost,
             duration=show_duration,
             time=show_time,
             json=show_json,
@@ -117,6 +118,11 @@ def show_number(value: float) -> Markup:
     """Return a number that scripts can show as the reader is used to."""
     text = f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:,.1f}"
     return Markup('<data value="{}">{}</data>').format(value, text)
+
+
+def show_cost(value: float) -> Markup:
+    """Return an amount of money, in the same way."""
+    return Markup('<data value="{}" data-digits="2">{}</data>').format(value, f"{value:,.2f}")
 
 
 def show_duration(seconds: float | None) -> str:

@@ -186,12 +186,14 @@ function mergeNode(old, next) {
 
 const numbers = new Intl.NumberFormat();
 const fractions = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const amounts = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const times = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 function localize(root) {
   for (const element of root.querySelectorAll("data")) {
     const value = Number(element.getAttribute("value"));
-    element.textContent = (Number.isInteger(value) ? numbers : fractions).format(value);
+    const format = element.dataset.digits ? amounts : Number.isInteger(value) ? numbers : fractions;
+    element.textContent = format.format(value);
     if (!Number.isInteger(value)) element.title = String(value);
   }
   for (const element of root.querySelectorAll("time")) {

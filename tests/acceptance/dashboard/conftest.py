@@ -7,7 +7,10 @@ import httpx
 import pytest
 
 from tests.acceptance.dashboard.pages import Visitor
+from tests.acceptance.dashboard.test_pages import submit
+from tests.acceptance.http.browser import Browser, browser
 from tests.acceptance.http.conftest import Start
+from tests.acceptance.manager.conftest import HEADER, Worker
 from tests.acceptance.manager.keyed_managers import OPERATOR
 from tests.acceptance.manager.manager_program import ManagerProgram
 from workmanager.local.valkey import ValkeyServer
@@ -77,3 +80,32 @@ def stranger(keyed: ManagerProgram) -> Iterator[Visitor]:
     """Somebody who has not signed in."""
     with keyed.client() as client:
         yield Visitor(client)
+
+
+@pytest.fixture(scope="session")
+def _tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("browser")) as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(_tab: Browser) -> Iterator[Browser]:
+    """A browser. Whatever a page does, its console must stay empty."""
+    _tab.complaints(), _tab.requested_urls()
+    yield _tab
+    assert _tab.complaints() == []
+
+
+@pytest.fixture
+def all_kinds(api: httpx.Client, server: ValkeyServer) -> None:
+    """Something on every page."""
+    submit(api, id="some")
+    Worker(server.url).fail_all(f"{HEADER}\nValueError: {'long' * 100}")
+    submit(api, queue="b", callback_url="http://127.0.0.1:1/", id="called")
+    api.post("/jobs/called/cancel").raise_for_status()
+    flow = {"one": {"function": "noop"}, "two": {"function": "noop", "depends_on": ["one"]}}
+    api.post("/workflows", json={"id": "flow", "jobs": flow}).raise_for_status()
+    submit(api, limits=[{"key": "shop", "concurrency": 2}])
+    api.put("/limits/shop", json={"concurrency": 3}).raise_for_status()
+    api.put("/schedules/nightly", json={"cron": "0 3 * * *", "job": {"function": "noop"}}).raise_for_status()
+    api.post("/queues/b/pause").raise_for_status()

@@ -1,7 +1,6 @@
 """What a person does in a real browser: reads, presses, waits for what changes, with a keyboard alone, on a phone."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -9,7 +8,7 @@ import pytest
 
 from benchmarks.harness.environments import Environment
 from tests.acceptance.dashboard.test_pages import submit
-from tests.acceptance.http.browser import Browser, browser, is_installed
+from tests.acceptance.http.browser import Browser, is_installed
 from tests.acceptance.http.conftest import Start
 from tests.acceptance.http.proxies import find, proxy
 from tests.acceptance.manager.conftest import HEADER, Worker
@@ -23,7 +22,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 ENTER, TAB, SPACE = "\ue007", "\ue004", " "
-NARROW = 360
 PAGES = (
     *("/", "/dashboard/queues", "/dashboard/jobs?status=failed", "/dashboard/jobs/some", "/dashboard/failures"),
     *("/dashboard/workers", "/dashboard/scaler", "/dashboard/schedules", "/dashboard/schedules/nightly"),
@@ -35,20 +33,6 @@ RUN_AXE = """
     const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
     const found = await axe.run(document, {runOnly: rules});
     return found.violations.map((each) => [each.id, each.nodes.map((node) => node.html + node.failureSummary)])"""
-
-
-@pytest.fixture(scope="module")
-def _tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("browser")) as tab:
-        yield tab
-
-
-@pytest.fixture
-def tab(_tab: Browser) -> Iterator[Browser]:
-    """A browser. Whatever a page does, its console must stay empty."""
-    _tab.complaints(), _tab.requested_urls()
-    yield _tab
-    assert _tab.complaints() == []
 
 
 def wait_for(tab: Browser, text: str) -> None:
@@ -150,21 +134,6 @@ def test_a_person_signs_in_with_the_keyboard_alone(tab: Browser, keyed: ManagerP
     assert tab.run("return document.activeElement.name") == "queue"
 
 
-@pytest.fixture
-def all_kinds(api: httpx.Client, server: ValkeyServer) -> None:
-    """Something on every page."""
-    submit(api, id="some")
-    Worker(server.url).fail_all(f"{HEADER}\nValueError: {'long' * 100}")
-    submit(api, queue="b", callback_url="http://127.0.0.1:1/", id="called")
-    api.post("/jobs/called/cancel").raise_for_status()
-    flow = {"one": {"function": "noop"}, "two": {"function": "noop", "depends_on": ["one"]}}
-    api.post("/workflows", json={"id": "flow", "jobs": flow}).raise_for_status()
-    submit(api, limits=[{"key": "shop", "concurrency": 2}])
-    api.put("/limits/shop", json={"concurrency": 3}).raise_for_status()
-    api.put("/schedules/nightly", json={"cron": "0 3 * * *", "job": {"function": "noop"}}).raise_for_status()
-    api.post("/queues/b/pause").raise_for_status()
-
-
 @pytest.mark.usefixtures("all_kinds")
 def test_a_link_of_another_site_leads_to_the_page_if_somebody_has_signed_in(
     tab: Browser, keyed: ManagerProgram
@@ -185,17 +154,6 @@ def test_a_link_of_another_site_leads_to_the_page_if_somebody_has_signed_in(
     tab.complaints()
     tab.run(link)
     tab.until("document.querySelector('h1')?.textContent === 'Sign in'")
-
-
-@pytest.mark.usefixtures("all_kinds")
-def test_all_pages_fit_a_phone(tab: Browser, manager: ManagerProgram) -> None:
-    tab.cdp("Emulation.setDeviceMetricsOverride", width=NARROW, height=640, deviceScaleFactor=2, mobile=True)
-    try:
-        for path in PAGES:
-            tab.open(f"{manager.url}{path}")
-            assert tab.run("return document.documentElement.scrollWidth") <= NARROW, path
-    finally:
-        tab.cdp("Emulation.clearDeviceMetricsOverride")
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed: it brings axe")

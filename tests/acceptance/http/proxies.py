@@ -24,7 +24,7 @@ http {{
   uwsgi_temp_path {directory}/uwsgi;
   scgi_temp_path {directory}/scgi;
   client_max_body_size 0;
-  upstream pool {{ server 127.0.0.1:{manager}; keepalive 8; }}
+  upstream pool {{ server 127.0.0.1:{manager}; {spare} keepalive 8; }}
   server {{
     listen 127.0.0.1:{port};
 {location}
@@ -59,8 +59,12 @@ backend managers
 
 
 @contextmanager
-def proxy(name: str, directory: Path, manager_port: int) -> Iterator[str]:
-    """Run a proxy of `NGINX_LOCATIONS`, or `haproxy`, in front of a manager, and yield its URL."""
+def proxy(name: str, directory: Path, manager_port: int, spare_port: int | None = None) -> Iterator[str]:
+    """Run a proxy of `NGINX_LOCATIONS`, or `haproxy`, in front of a manager, and yield its URL.
+
+    Args:
+        spare_port: of a manager that serves when the other one does not, with `nginx, keep-alive`.
+    """
     directory.mkdir()
     port = pick_port()
     if name == "haproxy":
@@ -68,7 +72,8 @@ def proxy(name: str, directory: Path, manager_port: int) -> Iterator[str]:
         command = [find("haproxy"), "-db", "-f", str(directory / "haproxy.cfg")]
     else:
         location = NGINX_LOCATIONS[name].replace("MANAGER", str(manager_port))
-        text = _NGINX.format(directory=directory, port=port, manager=manager_port, location=location)
+        spare = "" if spare_port is None else f"server 127.0.0.1:{spare_port} backup;"
+        text = _NGINX.format(directory=directory, port=port, manager=manager_port, location=location, spare=spare)
         (directory / "nginx.conf").write_text(text)
         command = [find("nginx"), "-p", str(directory), "-e", str(directory / "error.log"), "-c", "nginx.conf"]
     with (directory / "output").open("wb") as output:
