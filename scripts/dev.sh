@@ -17,6 +17,7 @@
 #   async                rewrite workmanager/aio/, the asyncio client, after a change of the client
 #   docs [DIRECTORY]     build the documents as a site, in build/site; warnings, such as of broken links, are errors
 #   man [DIRECTORY]      write the man pages of workmanager, in build/man
+#   wheel [DIRECTORY]    build the package for pip, with man pages and completion, in build/wheel
 #   bench NAME           run one benchmark quickly, such as worker_noop
 #   fuzz [--seconds N] [NAME...]   try our own parsers with inputs that coverage guides (atheris), for N seconds (600)
 #   api [EXAMPLES]       send so many requests (50) to each route of the API, made from its document, others each time
@@ -106,6 +107,13 @@ task_fuzz() {
 task_docs() { exec "$python" -m scripts.documents.build_site "$@"; }
 
 task_man() { exec "$python" -m scripts.documents.man_pages "$@"; }
+
+task_wheel() {
+    rm -rf build/lib build/share # what was removed since would be in the wheel
+    "$python" -m scripts.documents.share >/dev/null
+    "$python" -m pip "${quiet_pip[@]}" wheel --no-deps --wheel-dir "${1:-build/wheel}" .
+    ls "${1:-build/wheel}"/*.whl
+}
 
 task_api() {
     WORKMANAGER_TEST_API_EXAMPLES="${1:-50}" exec "$python" -m pytest -p no:xdist -o timeout=0 -k schemathesis \

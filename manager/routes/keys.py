@@ -29,7 +29,7 @@ from manager.http.problems import (
 )
 from manager.http.query_parameters import NO_PARAMETERS
 from manager.queue.connection import QueueConnection
-from manager.schemas.keys import KeyBody, KeyLimitsBody, KeyList, KeyResponse, NewKeyResponse, RollBody, key_document
+from manager.schemas.keys import CreatedKey, KeyBody, KeyLimitsBody, KeyList, KeyResponse, RollBody, key_document
 from manager.schemas.openapi import KEY_ID, problem_responses, request_body, schema_reference
 
 MAX_BODY_BYTES = 4096
@@ -61,7 +61,7 @@ class KeyRoutes:
             self.create,
             methods=["POST"],
             status_code=201,
-            response_model=NewKeyResponse,
+            response_model=CreatedKey,
             responses=problem_responses(400, 409, 413, 415, 422, 503),
             openapi_extra={"requestBody": request_body("application/json", schema_reference("KeyBody"))},
         )
@@ -70,7 +70,7 @@ class KeyRoutes:
             "/keys/{key_id}/roll",
             self.roll,
             methods=["POST"],
-            response_model=NewKeyResponse,
+            response_model=CreatedKey,
             responses=problem_responses(400, 404, 409, 413, 415, 422, 503),
             openapi_extra={
                 "parameters": [KEY_ID],

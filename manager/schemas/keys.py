@@ -110,7 +110,7 @@ class KeyResponse(_Response):
     limits: KeyLimitsBody
 
 
-class NewKeyResponse(KeyResponse):
+class CreatedKey(KeyResponse):
     """A key that was created or rolled, with its text, which is not shown again."""
 
     key: str

@@ -1,5 +1,6 @@
 """Build the OpenAPI document: what FastAPI derives from the routes, plus bodies, errors and authentication."""
 
+import math
 from typing import Any
 
 from fastapi import FastAPI
@@ -109,7 +110,28 @@ def build_document(app: FastAPI, functions: FunctionRegistry, *, keys: bool) -> 
     if keys:
         result["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         _require_keys(result)
+    _ease_generators(result)
     return result
+
+
+def _ease_generators(value: Any) -> None:
+    """Say what generators of clients need to make good code; what is valid stays the same.
+
+    How wide numbers are: they take 32 bits otherwise, which round times to a minute. And that an object may have any
+    values, where a reference to a schema that allows all makes a pointer of each.
+    """
+    if isinstance(value, list):
+        for item in value:
+            _ease_generators(item)
+    elif isinstance(value, dict):
+        if value.get("additionalProperties") == schema_reference("JsonValue"):
+            value["additionalProperties"] = True
+        if value.get("type") == "number":
+            value.setdefault("format", "double")
+        elif value.get("type") == "integer" and not abs(value.get("maximum", math.inf)) < 2**31:
+            value.setdefault("format", "int64")
+        for item in value.values():
+            _ease_generators(item)
 
 
 def _require_keys(document: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends \
-    curl nginx-light haproxy nodejs default-jdk-headless golang-go chromium chromium-driver wrk >/dev/null
+    curl nginx-light haproxy nodejs default-jdk-headless golang-go jq chromium chromium-driver wrk >/dev/null
 export WORKMANAGER_TEST_HTTP_ROUNDS=30 WORKMANAGER_TEST_FUZZ_EXAMPLES=20000
 .venv/bin/python -m pytest -p no:xdist -o timeout=0 tests/acceptance/http tests/unit/manager/http/test_fuzz.py \
     tests/unit/jobqueue/servers/test_fuzz_answers.py "$@"
