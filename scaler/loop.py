@@ -202,6 +202,8 @@ class ScalerLoop:
                 await self.acquire_leadership()
             except (JobQueueError, RedisError, OSError) as error:
                 log.debug("event=scaler_lease_renewal_failed error=%s", error)
+                if not self._elector.holds_lease:
+                    self._metrics.hide_fleet()
 
     async def _run_round_safely(self) -> None:
         async with self._round_lock:

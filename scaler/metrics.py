@@ -10,6 +10,7 @@ from scaler.fleets.instances import Instance
 from scaler.observe.instance_phases import InstancePhase
 
 BOOT_BUCKETS = (1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0)
+MARKETS = ("", "spot", "on-demand")
 TERMINATION_REASONS = (
     *("idle", "maximum", "outdated", "rebalance", "worker_exited", "worker_silent", "never_registered", "stopped"),
     *("vanished", "unknown_instance", "external"),
@@ -44,6 +45,8 @@ class ScalerMetrics:
         )
         for cause in (*Cause, "boot"):
             self._errors.labels(str(cause))
+        for market in MARKETS:
+            self._launches.labels(market)
         for reason in TERMINATION_REASONS:
             self._terminated.labels(reason)
         self._billed = Counter(
@@ -67,8 +70,12 @@ class ScalerMetrics:
         self.clear()
 
     def clear(self) -> None:
-        """Reset the gauges: another manager is the leader and publishes the fleet."""
+        """Show no fleet, and bill nothing for the time until the next one: another manager is the leader."""
         self._billed_until = None
+        self.hide_fleet()
+
+    def hide_fleet(self) -> None:
+        """Reset the gauges: another manager may be the leader and publish the fleet."""
         self._is_leader.set(0)
         self._desired.set(0)
         for phase in InstancePhase:

@@ -23,6 +23,7 @@
 #   api [EXAMPLES]       send so many requests (50) to each route of the API, made from its document, others each time
 #   raw [--seconds N]    send valid and damaged requests to a running manager over raw connections, for N seconds (600)
 #   upgrade REVISION     replace the programs of an earlier revision by these under load, and check every job
+#   alerts [ARGUMENT...] make the fault of each alert for Prometheus, and end it, in a running system (minutes)
 #   rq-tests [FILE...]   download RQ's own tests, and run them with our worker (minutes)
 # shellcheck disable=SC2329  # the tasks are called by their names
 set -euo pipefail
@@ -125,6 +126,11 @@ task_raw() { exec "$python" -m tests.acceptance.http.raw_campaign "$@"; }
 task_upgrade() {
     [ $# -gt 0 ] || usage "upgrade: give a revision of this repository, such as HEAD~50"
     exec "$python" -m tests.acceptance.upgrade "$@"
+}
+
+task_alerts() {
+    WORKMANAGER_TEST_ALERTS=1 exec "$python" -m pytest -p no:xdist -o timeout=0 --durations=0 \
+        tests/acceptance/manager/test_prometheus_alerts.py "$@"
 }
 
 task_rq-tests() { exec "$python" -m tests.rq_suite "$@"; }

@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[2]
 RULES = ROOT / "infra/prometheus"
 DASHBOARD = ROOT / "infra/grafana/workmanager.json"
 
+OTHER_TESTS = "managers in turn: "
+"""How the names of tests begin in which no fault is made."""
+
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (package prometheus) is missing")
 
 
@@ -52,11 +55,17 @@ def test_each_alert_is_tested_before_in_and_after_its_fault_and_says_what_is_wro
     tested = {
         one["name"]: [bool(case.get("exp_alerts")) for case in one["alert_rule_test"]]
         for one in read("tests.yml")["tests"]
+        if not one["name"].startswith(OTHER_TESTS)
     }
     alerts = rules("alerts.yml")
     assert tested == {rule["alert"]: [False, True, False] for rule in alerts}
     assert all(rule["annotations"]["summary"] for rule in alerts)
     assert {rule["labels"]["severity"] for rule in alerts} == {"page", "ticket"}
+
+
+def test_each_alert_is_shown_with_a_running_system() -> None:
+    source = (ROOT / "tests/acceptance/manager/test_prometheus_alerts.py").read_text()
+    assert [rule["alert"] for rule in rules("alerts.yml") if f'"{rule["alert"]}"' not in source] == []
 
 
 def test_rules_and_dashboard_ask_for_metrics_and_rules_that_exist() -> None:

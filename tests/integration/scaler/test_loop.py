@@ -17,6 +17,7 @@ from scaler.fleets.instances import DescribedInstance, Intent
 from scaler.loop import ScalerLoop
 from scaler.metrics import ScalerMetrics
 from scaler.policy import Limits
+from scaler.state.leader_election import LEASE_TRUSTED_SECONDS
 from tests.fake_clock import FakeClock
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs
 from tests.integration.scaler.conftest import LIMITS, FakeFleet, NewLoop
@@ -174,6 +175,24 @@ async def test_an_outage_of_redis_is_one_line_when_it_begins_and_one_when_it_end
     rounds = [message for message in caplog.messages if "event=scaler_round" in message]
     assert [message.split()[0] for message in rounds] == ["event=scaler_round_failed", "event=scaler_round_recovered"]
     assert re.search(r" after_seconds=\d+\.\d$", rounds[1])
+    await shards.close()
+
+
+async def test_a_leader_that_cannot_renew_its_lease_does_not_say_that_it_leads(private_server: ValkeyServer) -> None:
+    registry, clock = CollectorRegistry(), FakeClock(0.0)
+    shards = await Shards.connect(private_server.url)
+    loop = ScalerLoop(shards, FakeFleet(), LIMITS, "host:1", ScalerMetrics(registry), clock=clock)
+
+    def says() -> float | None:
+        return registry.get_sample_value("workmanager_scaler_is_leader")
+
+    await loop._run_round_safely()
+    private_server.kill()
+    await loop._renew_lease()
+    assert says() == 1  # no other manager can lead yet
+    clock.advance(LEASE_TRUSTED_SECONDS)
+    await loop._renew_lease()
+    assert says() == 0
     await shards.close()
 
 

@@ -47,3 +47,10 @@ def test_time_under_another_leader_is_not_billed_here() -> None:
     metrics.clear()
     metrics.publish(phases, pending_launches=0, desired=1, now=500.0)
     assert _value(registry, "billed_instance_seconds_total") == 0.0
+
+
+def test_all_causes_and_markets_are_told_before_something_happened() -> None:
+    registry = CollectorRegistry()
+    ScalerMetrics(registry)
+    assert _value(registry, "errors_total", cause="capacity") == 0
+    assert [_value(registry, "launches_total", market=market) for market in ("", "spot", "on-demand")] == [0, 0, 0]
