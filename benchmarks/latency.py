@@ -3,11 +3,13 @@
 Each peer's own client submits a job that does nothing, and waits for its result.
 """
 
+import contextlib
 import hashlib
 import json
 import random
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from secrets import token_bytes
 
@@ -18,12 +20,13 @@ from benchmarks.harness.comparison import compare, parse_options
 from benchmarks.harness.http_load import Connection, percentile, request
 from benchmarks.harness.measured_programs import run_to_end, running_program
 from benchmarks.harness.peers import Peer, waited_for_peers
-from benchmarks.harness.redis_servers import redis_server
+from benchmarks.harness.redis_servers import BenchmarkRedis, redis_server
 from benchmarks.harness.workmanager_programs import running_manager, running_worker, wait_for_idle_worker
 
 OURS = "workmanager"
 _PULL = request("POST", "/pullCompleted?top=1&wait=10")
 _WARM_UP = 20
+_FOLLOW = "import sys, urllib.request; print(sum(1 for _ in urllib.request.urlopen(sys.argv[1])))"
 
 
 def main() -> None:
@@ -36,7 +39,7 @@ def main() -> None:
     report = BenchmarkReport("latency", options.quick)
     report.print_machine()
     all_latencies: list[float] = []
-    contestants: dict[str, Callable[[], Figures]] = {OURS: partial(_measure, jobs, all_latencies)}
+    contestants: dict[str, Callable[[], Figures]] = {OURS: partial(measure, jobs, all_latencies)}
     contestants |= {peer.name: partial(_measure_peer, peer, jobs) for peer in peers}
     medians = compare(report, contestants, options.runs)
     ordered = sorted(all_latencies)
@@ -52,8 +55,18 @@ def main() -> None:
     report.print_tables()
 
 
-def _measure(jobs: int, all_latencies: list[float]) -> Figures:
-    with redis_server() as server, running_manager(server) as (_, port), running_worker(server, slots=1) as node:
+def measure(jobs: int, all_latencies: list[float], *, watched: bool = False) -> Figures:
+    """Return the latency of so many jobs, and add each to `all_latencies`.
+
+    Args:
+        watched: a client follows `GET /events`, and the manager logs each request.
+    """
+    with (
+        redis_server() as server,
+        running_manager(server, access_log=watched) as (_, port),
+        running_worker(server, slots=1) as node,
+        _follower(server, port) if watched else contextlib.nullcontext(),
+    ):
         wait_for_idle_worker(server, node)
         submitter, consumer = Connection(port), Connection(port)
         latencies = []
@@ -79,6 +92,14 @@ def _figures(latencies: Sequence[float]) -> Figures:
         "p99_ms": percentile(counted, 0.99) * 1000,
         "max_ms": max(counted) * 1000,
     }
+
+
+@contextlib.contextmanager
+def _follower(server: BenchmarkRedis, port: int) -> Iterator[None]:
+    """Follow all changes in another process."""
+    command = [sys.executable, "-c", _FOLLOW, f"http://127.0.0.1:{port}/events"]
+    with running_program(command, server.directory / "follower.log"):
+        yield
 
 
 def _one_job(submitter: Connection, consumer: Connection) -> float:
