@@ -36,6 +36,12 @@ class MeasuredProgram:
         """Processor time of the program and its descendants."""
         return cpu_seconds(self.pid)
 
+    @property
+    def own_cpu_seconds(self) -> float:
+        """Processor time of the program alone, to the nanosecond."""
+        # The clock of a process, as clock_getcpuclockid(3) computes it.
+        return time.clock_gettime((~self.pid << 3) | 2)
+
     def raise_if_ended(self) -> None:
         """Raise ProgramEnded if the program has ended."""
         code = self._process.poll()

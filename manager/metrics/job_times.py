@@ -1,6 +1,6 @@
 """Histograms of how long jobs wait and run. Each pair's text is kept until its numbers have changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -14,6 +14,8 @@ _FAMILIES = (
     ("workmanager_job_service_seconds", "Time that a job ran, once for each attempt"),
     ("workmanager_job_end_to_end_seconds", "Time from when a job was first to run until its end"),
 )
+SLICE = 50
+"""Pairs whose text is written at a time, which takes about a millisecond."""
 Stored = Sequence[bytes | None]
 """What the shards hold of a pair."""
 
@@ -34,20 +36,29 @@ class JobTimesText:
     def __init__(self) -> None:
         self._pairs: dict[bytes, _Shown] = {}
 
-    def show(self, shown: Exposition, shards: Sequence[Mapping[bytes, bytes]]) -> None:
-        """Add the histograms.
+    def prepare(self, shards: Sequence[Mapping[bytes, bytes]], *, open_metrics: bool) -> Iterator[None]:
+        """Write the text of what has changed, a slice each time, so that `show` finds it.
 
         Args:
             shards: what `read_times` returns for each shard.
         """
         fields = dict.fromkeys(stored for shard in shards for stored in shard)
         pairs = {stored: self._pairs.get(stored) or _new(stored) for stored in fields}
-        self._pairs = {stored: pair for stored, pair in pairs.items() if pair is not None}
-        for stored, pair in self._pairs.items():
+        self._pairs = known = {stored: pair for stored, pair in pairs.items() if pair is not None}
+        written = 0
+        for stored, pair in known.items():
             values = [shard.get(stored) for shard in shards]
-            if pair.stored != values or pair.open_metrics != shown.open_metrics:
-                pair.stored, pair.open_metrics = values, shown.open_metrics
-                pair.texts = _texts(pair.lines, values, shown.open_metrics)
+            if pair.stored != values or pair.open_metrics != open_metrics:
+                pair.stored, pair.open_metrics = values, open_metrics
+                pair.texts = _texts(pair.lines, values, open_metrics)
+                written += 1
+                if written % SLICE == 0:
+                    yield
+
+    def show(self, shown: Exposition, shards: Sequence[Mapping[bytes, bytes]]) -> None:
+        """Add the histograms. Arguments as for `prepare`."""
+        for _ in self.prepare(shards, open_metrics=shown.open_metrics):
+            pass
         for number, (name, description) in enumerate(_FAMILIES):
             shown.begin(name, "histogram", description)
             shown.add(pair.texts[number] for pair in self._pairs.values())

@@ -4,7 +4,7 @@ While a shard is away, its totals are those that it had before: a total that fal
 anew, and one that comes back like as many jobs at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from jobqueue.inspection.counters import ShardCounts
 from manager.metrics.exposition import Exposition, labels_text
@@ -28,12 +28,20 @@ class QueueTotals:
         self._counts |= counts
         self._times |= times
 
+    def prepare(self, *, open_metrics: bool) -> Iterator[None]:
+        """Do what takes long in `show`, a slice each time."""
+        return self._text.prepare(self._by_shard, open_metrics=open_metrics)
+
     def show(self, shown: Exposition, shards: int) -> None:
         """Add the totals, unless one of so many shards has never answered."""
         if len(self._counts) == shards:
             show_totals(shown, sum(self._counts.values(), ShardCounts()))
         if len(self._times) == shards:
-            self._text.show(shown, [self._times[index] for index in sorted(self._times)])
+            self._text.show(shown, self._by_shard)
+
+    @property
+    def _by_shard(self) -> Sequence[Mapping[bytes, bytes]]:
+        return [self._times[index] for index in sorted(self._times)]
 
 
 def show_totals(shown: Exposition, counts: ShardCounts) -> None:

@@ -96,6 +96,9 @@ class MetricsRoute:
                     up, unavailable = writable > 0, total - writable
         except (ShardUnavailable, TimeoutError):
             pass  # Show at least this manager's own metrics.
+        if queue is not None:
+            for _ in self._totals.prepare(open_metrics=shown.open_metrics):
+                await asyncio.sleep(0)  # other requests do not wait for thousands of lines
         watcher = self._queue if self._reconciler is None else self._reconciler
         view = RedisView(up, unavailable, len(self._queue.refused_servers), len(watcher.unsound_files), moving)
         self._metrics.show(shown)
@@ -115,11 +118,11 @@ class MetricsRoute:
         )
         self._totals.update(by_shard, times)
         counts, shards = sum(by_shard.values(), ShardCounts()), len(service.shards)
-        unserved = await service.monitor.unserved({*counts.queues, *counts.paused})
+        unserved = await service.monitor.lately_unserved({*counts.queues, *counts.paused})
         return _Queue(counts, shards, shards - len(by_shard), len(workers), unserved)
 
     async def _show_queues_of(self, caller: Caller, shown: Exposition) -> None:
         """Show the queues that a key is bound to, on every manager. 503 if Redis does not answer: there is no more."""
         service = self._queue.service
         counts = (await service.overview.counts())[0].only(caller.sees)
-        show_queues(shown, counts, await service.monitor.unserved({*counts.queues, *counts.paused}))
+        show_queues(shown, counts, await service.monitor.lately_unserved({*counts.queues, *counts.paused}))
