@@ -13,8 +13,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-DISCONNECT: Message = {"type": "http.disconnect"}
-"""Tells a route that its client is gone."""
+
 
 FIELDS = "workmanager.fields"
 """Key of the scope: the header fields by lower-case name, see `request_head.read_fields`."""

@@ -40,6 +40,10 @@ async def send_error(
             problem = queue_problem(error)
         case Disconnected():
             return CLIENT_DISCONNECTED
+        case RuntimeError(__cause__=Problem()) if sent_status:
+            # Starlette says so if something is wrong behind the head of a request whose answer, such as a stream of
+            # events, has begun. The answer cannot tell it: it ends with the connection.
+            return sent_status
         case _:
             # A failure of one request must not affect another.
             request_id = scope[REQUEST_ID].decode()

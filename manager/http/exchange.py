@@ -12,7 +12,7 @@ from typing import Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from manager.http.acknowledgements import Acknowledgements
-from manager.http.asgi import DISCONNECT, Application, Disconnected, Message, Scope
+from manager.http.asgi import Application, Disconnected, Message, Scope
 from manager.http.problems import Problem
 from manager.http.request_origin import REQUEST_ID
 
@@ -33,6 +33,7 @@ _HEAD = (
     + b"%b\r\n"
 )  # The last placeholder is for the field Connection.
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_DISCONNECT: Message = {"type": "http.disconnect"}
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class Exchange:
         if self._failure is not None:
             raise self._failure
         if self.disconnected or self.complete or not self._has_news:
-            return DISCONNECT
+            return _DISCONNECT
         self._has_news = False
         body, self._body = bytes(self._body), b""
         return {"type": "http.request", "body": body, "more_body": not self.received}

@@ -9,7 +9,6 @@ from typing import Any
 
 from manager.http.access_log import AccessLog
 from manager.http.asgi import (
-    DISCONNECT,
     FIELDS,
     HEAD,
     REFUSAL,
@@ -26,7 +25,6 @@ from manager.http.authentication import CALLER, ApiKeyAuth
 from manager.http.content_encoding import decoded
 from manager.http.error_responses import CLIENT_DISCONNECTED, ErrorPages, send_error
 from manager.http.host_check import HostCheck
-from manager.http.problems import Problem
 from manager.http.request_origin import JOB_ID, PROXIES, REQUEST_ID, RequestIds, TrustedProxies
 from manager.http.request_traces import RequestTraces
 from manager.metrics.requests import Metrics
@@ -117,19 +115,10 @@ class Gateway:
                 status = message["status"]
             await send(message)
 
-        async def receive_or_end() -> Message:
-            try:
-                return await body()
-            except Problem:
-                if not status:
-                    raise
-                # The answer, such as a stream of events, has begun and cannot tell it: it ends with the connection.
-                return DISCONNECT
-
         try:
             if REFUSAL in scope:
                 raise scope[REFUSAL]
-            body = self._admit(scope, receive)
+            receive = self._admit(scope, receive)
             if scope["method"] == "HEAD":
                 # FastAPI's routes know only GET; the server omits the body of the response to a HEAD request.
                 inner = {**scope, "method": "GET", HEAD: True}
@@ -139,7 +128,7 @@ class Gateway:
                 )
                 await send_and_note_status({"type": "http.response.body"})
             else:
-                await self._app(inner, receive_or_end, send_and_note_status)
+                await self._app(inner, receive, send_and_note_status)
         except Exception as error:  # noqa: BLE001 - as above
             status = await send_error(send_and_note_status, error, scope, sent_status=status, pages=self._error_pages)
         route: Any = inner.get("route")
