@@ -102,7 +102,7 @@ def roles(prefix: str = CLUSTER_PREFIX) -> Mapping[str, Role]:
                 "lrange",
             }
             | {"rpush", "blmove", "blpop", "smembers", "srandmember", "srem", "zcard", "zrange", "xrevrange"}
-            | {"scan", "zcount", "zscore"}
+            | {"scan", "scard", "zcount", "zscore"}
             # `maintenance/rq_commands.py`; publishing is one of the scripts' commands.
             | {"psubscribe"}
             # `audit.py`: the audit stream is read and trimmed. `inspection/changes.py` waits for changes of jobs.

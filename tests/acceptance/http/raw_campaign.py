@@ -28,6 +28,7 @@ from pathlib import Path
 
 import httpx
 
+from jobqueue.acl import PLAIN_PREFIX, render_acl_file, roles
 from tests.acceptance.http.crowd import memory_mebibytes
 from tests.acceptance.http.mutated_requests import FUZZED_QUEUES, RequestMaker
 from tests.acceptance.manager.callback_receiver import SECRET
@@ -159,9 +160,15 @@ def _faults_of(manager: ManagerProgram, found: Findings, idle: Counter[str], war
     if (memory := memory_mebibytes(manager.process.pid)) > warm + _MORE_MEBIBYTES:
         yield f"{memory:.0f} MiB of memory, and {warm:.0f} when it was warm"
     log = manager.log.splitlines()
-    yield from (line for line in log if " status=500 " in line or " ERROR " in line or line.startswith("Traceback"))
+    # Redis is there all the time: a refusal tells of a right that its users lack.
+    yield from (line for line in log if " status=500 " in line or _is_refused(line))
+    yield from (line for line in log if " ERROR " in line or line.startswith("Traceback"))
     if found.honest == 0:
         yield "no honest job has run"
+
+
+def _is_refused(line: str) -> bool:
+    return " status=503 " in line and " request=raw-" in line
 
 
 def _connections(port: int) -> int:
@@ -182,12 +189,19 @@ def _descriptors(pid: int) -> Counter[str]:
 
 @contextlib.contextmanager
 def attacked_manager(directory: Path) -> Iterator[tuple[ManagerProgram, list[str]]]:
-    """Run a manager, a worker for honest jobs and one for the others; yield the manager and keys of each scope."""
+    """Run a manager, a worker for honest jobs and one for the others; yield the manager and keys of each scope.
+
+    Redis has the users of a deployment.
+    """
     server = ValkeyServer(directory / "valkey")
     server.start()
-    manager = ManagerProgram(directory / "managers", server.url, API_KEYS=OPERATOR, CALLBACK_SECRETS=SECRET)
-    manager.wait_until_ready()
-    command = [sys.executable, "-m", "worker_node", "--redis-url", server.url, "--slots", "1", "--queues"]
+    _, *users = render_acl_file({role: [role] for role in roles()}, PLAIN_PREFIX).splitlines()
+    for user in users:
+        server.command("ACL", "SETUSER", *user.split()[1:])
+    urls = {role: f"redis://{role}:{role}@127.0.0.1:{server.port}" for role in roles()}
+    settings = {"API_KEYS": OPERATOR, "CALLBACK_SECRETS": SECRET, "CLUSTER_URL": urls["administrator"]}
+    manager = ManagerProgram(directory / "managers", urls["manager"], (), **settings).wait_until_ready()
+    command = [sys.executable, "-m", "worker_node", "--redis-url", urls["worker"], "--slots", "1", "--queues"]
     with (directory / "workers.log").open("wb") as log:
         workers = [
             subprocess.Popen([*command, queues], stdout=log, stderr=log, env=environment(), cwd=directory)

@@ -65,6 +65,8 @@ def test_manager_and_worker_serve_jobs_without_permission_errors(manager: Manage
         for verb in ("pause", "resume", "trigger"):
             assert client.post(f"/schedules/often/{verb}").is_success
         assert client.delete("/schedules/often").is_success
+        assert client.put("/limits/a", json={"concurrency": 1}).status_code == 200
+        assert client.get("/limits/a").json()["concurrency"] == 1
         for path in (
             "/schedules",
             "/audit",
@@ -74,6 +76,11 @@ def test_manager_and_worker_serve_jobs_without_permission_errors(manager: Manage
             "/metrics",
             "/jobs?status=finished",
             "/readyz",
+            "/limits",
+            "/operations",
+            "/callbacks",
+            "/keys",
+            "/scaler",
         ):
             assert client.get(path).status_code == 200, path
         assert client.post("/queues/default/requeue-failed").status_code == 200
