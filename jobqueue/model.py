@@ -198,7 +198,7 @@ class ClaimedJob(NamedTuple):
         isolated: whether it asks for a process of its own.
         rq_features: what it asks for at its end as a job of a plain RQ client, a letter for each thing: `d`, it has
             waited for other jobs; `g`, it belongs to a group; `l`, it holds a place of a rate limit; `r`, it repeats;
-            `w`, it has webhooks.
+            `w`, it has webhooks; `a`, it was lost too often, see `is_abandoned`.
         rq_callbacks: what is called at its end; None for nothing.
         stopped: whether it has been stopped already, and only its `on_stopped` callback is still to be called.
         since: when it was enqueued; of a job that has run before, a space and when it was created follow. As stored.
@@ -224,6 +224,11 @@ class ClaimedJob(NamedTuple):
     stopped: bool = False
     since: bytes = b""
     trace: bytes = b""
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether it was lost with its worker too often: only its `on_failure` callback is still to be called."""
+        return "a" in self.rq_features
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,21 @@
-"""`on_stopped` of plain RQ clients' jobs: called in a slot after a job was stopped, before its end is recorded."""
+"""Jobs of plain RQ clients of which a slot calls a callback alone, before their end is recorded.
+
+`on_stopped` is called after a job was stopped here, `on_failure` of a job that was lost with its worker too often. That
+job is claimed once more for it (`ClaimedJob.is_abandoned`).
+"""
 
 import logging
 from collections.abc import Iterable, Sequence
 
 from jobqueue.error_message import first_line
 from jobqueue.lifecycle.finish import Failed, Outcome, Stopped
-from jobqueue.model import ClaimedJob
+from jobqueue.model import ClaimedJob, FailureReason
 from worker_node.slots.slot_pool import SlotPool
 
 log = logging.getLogger(__name__)
 
 MAX_LOGGED_CHARS = 300
+ABANDONED_TEXT = "worker lost: the job's workers died or were unreachable, once too often"
 
 
 class StoppedCallbacks:
@@ -35,6 +40,8 @@ class StoppedCallbacks:
                     message = first_line(outcome.traceback)[:MAX_LOGGED_CHARS]
                     log.warning("event=stopped_callback_failed job_id=%s message=%r", job.id, message)
                 recorded.append(Stopped(job, outcome.function, outcome.seconds))
+            elif job.is_abandoned and not isinstance(outcome, Stopped):
+                recorded.append(_abandoned(outcome))
             elif isinstance(outcome, Stopped) and not self._closed and job.rq_callbacks and job.rq_callbacks.on_stopped:
                 timeout = job.rq_callbacks.on_stopped.timeout_seconds
                 self.waiting.append(job._replace(stopped=True, timeout_seconds=max(0, timeout)))
@@ -63,3 +70,12 @@ class StoppedCallbacks:
         self._closed = True
         jobs, self.waiting = self.waiting, []
         return jobs
+
+
+def _abandoned(outcome: Outcome) -> Failed:
+    """Return the end of a job whose `on_failure` alone has been called, whatever came of that."""
+    text = ABANDONED_TEXT
+    if isinstance(outcome, Failed):
+        text += f"\nIts on_failure callback failed:\n{outcome.traceback}"
+    reason = FailureReason.WORKER_LOST
+    return Failed(outcome.job, outcome.function, outcome.seconds, reason, text, final=True)

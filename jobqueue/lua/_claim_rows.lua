@@ -6,7 +6,7 @@
 local FIELDS = {'data', 'timeout', 'wm_feed', 'result_ttl', 'failure_ttl', 'status', 'enqueued_at', 'wm_isolation',
   'started_at'}
 if wants_spans then FIELDS[#FIELDS + 1] = 'wm_trace' end
-local MORE_FIELDS = {'wm_attempts', 'wm_losses', 'ttl', 'origin', 'wm_cancel', 'created_at'}
+local MORE_FIELDS = {'wm_attempts', 'wm_losses', 'ttl', 'origin', 'wm_cancel', 'created_at', 'wm_abandoned'}
 -- Of a job in a lane. Its limits' keys are those of all jobs in the lane, so only the first one's are read.
 local LANE_FIELDS, FIRST_LANE_FIELDS = {unpack(FIELDS)}, {unpack(FIELDS)}
 LANE_FIELDS[#FIELDS + 1], FIRST_LANE_FIELDS[#FIELDS + 1] = 'wm_in_lane', 'wm_in_lane'
@@ -60,9 +60,9 @@ end
 -- (ClaimedJob.rq_features in jobqueue/model.py), name and timeout of on_success, on_failure and on_stopped; nothing
 -- without such callbacks}.
 local function rq_features(key)
-  local letters = {'g', 'l', 'd', 'r', 'w'}
+  local letters = {'g', 'l', 'd', 'r', 'w', 'a'}
   local found, asked, has_callback = redis.call('HMGET', key, 'group_id', 'rate_limit_key', 'dependency_id',
-    'repeats_left', 'webhooks', 'success_callback_name', 'success_callback_timeout', 'failure_callback_name',
+    'repeats_left', 'webhooks', 'wm_abandoned', 'success_callback_name', 'success_callback_timeout', 'failure_callback_name',
     'failure_callback_timeout', 'stopped_callback_name', 'stopped_callback_timeout'), '', false
   for i, letter in ipairs(letters) do
     if found[i] and found[i] ~= '' and found[i] ~= '0' then asked = asked .. letter end

@@ -2,18 +2,23 @@
 -- include: _limits
 
 -- take_back(id, key, max_losses, failure_ttl, trace, now, iso): queues a started job again, at the head; ends it if it
--- was lost too often, or cancelled. `failure_ttl` is that of jobs that set none, `trace` a traceback (zlib-compressed,
--- in base64). Returns {id, worker, 'queued' | 'failed' | 'stopped'}.
+-- was lost too often, or cancelled. One that was lost too often and has an `on_failure` of RQ's is queued once more: the
+-- worker that gets it calls that and nothing else, and ends it. `failure_ttl` is that of jobs that set none, `trace` a
+-- traceback (zlib-compressed, in base64). Returns {id, worker, 'queued' | 'failed' | 'stopped'}.
 local function take_back(id, key, max_losses, failure_ttl, trace, now, iso)
   local fields = redis.call('HMGET', key, 'status', 'origin', 'worker_name', 'wm_losses', 'wm_cancel', 'failure_ttl',
-    'rate_limit_key', 'ended_at')
+    'rate_limit_key', 'ended_at', 'failure_callback_name', 'wm_abandoned')
   local queue, worker = fields[2] or '', fields[3] or ''
   if queue == '' then queue = 'default' end
   leave_registries(id, queue, fields[8], fields[1])
   local losses = number(fields[4], 0, 0, 1e9) + 1
   local outcome = 'queued'
   redis.call('HSET', key, 'wm_losses', losses)
-  if fields[5] or losses >= max_losses then
+  local is_to_call = not fields[5] and (fields[9] or '') ~= '' and not fields[10]
+  if losses >= max_losses and is_to_call then
+    redis.call('HSET', key, 'wm_abandoned', '1')
+    queue_job(id, key, queue, true, iso)
+  elseif fields[5] or losses >= max_losses then
     outcome = fields[5] and 'stopped' or 'failed'
     record_failure(id, key, queue, {
       status = outcome, reason = 'worker_lost', trace = trace, value = '', type = '2', worker = worker,

@@ -20,10 +20,12 @@ for i = #ARGV - 2, 4, -3 do
   if redis.call('ZREM', prefix .. ':wm:leases', member) == 1 then
     redis.call('ZREM', prefix .. ':wip:' .. queue, member)
     local fields = redis.call('HMGET', key, 'data', 'wm_attempts', 'worker_name', 'wm_cancel', 'status',
-      'rate_limit_key', 'origin', 'wm_lease')
+      'rate_limit_key', 'origin', 'wm_lease', 'wm_abandoned')
     drop_execution(id, token, fields[3])
     if fields[1] and fields[8] == token then
-      if fields[2] then
+      if fields[9] then
+        -- It was not counted as an attempt.
+      elseif fields[2] then
         redis.call('HINCRBY', key, 'wm_attempts', -1)
       else
         redis.call('HDEL', key, 'started_at')

@@ -28,8 +28,8 @@ for i = 3, #ARGV, 2 do
     redis.call('ZREM', prefix .. ':canceled:' .. queue, id)
     if status == 'failed' then note_final_error(id, key) end
     -- Without `wm_lease`, the end of a run that a plain RQ client has cancelled, and that goes on, does not count.
-    redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'wm_lease', 'wm_in_lane', 'wm_progress', 'ended_at',
-      'exc_info')
+    redis.call('HDEL', key, 'wm_losses', 'wm_cancel', 'wm_reason', 'wm_note', 'wm_lease', 'wm_in_lane', 'wm_progress',
+      'wm_abandoned', 'ended_at', 'exc_info')
     redis.call('PERSIST', key)
     redis.call('PERSIST', prefix .. ':results:' .. id)
     set_dependencies_ttl(id, key, -1)

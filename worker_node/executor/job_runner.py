@@ -62,7 +62,9 @@ class JobRunner:
             callback and (self._calls.callback(callback[0], role, call.function), callback[1])
             for role, callback in zip(ROLES, callbacks, strict=True)
         ]
-        return CallWithCallbacks(call.target, *functions, timeout=timeout, stopped=task.stopped)
+        return CallWithCallbacks(
+            call.target, *functions, timeout=timeout, stopped=task.stopped, abandoned=task.abandoned
+        )
 
     def run(self, task: Task, call: DecodedCall, agent: AgentClient, started_ns: int) -> TaskReport:
         """Run a job; return the report on it, whatever it does.

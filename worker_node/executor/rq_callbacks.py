@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from rq.exceptions import AbandonedJobError
 from rq.job import JobStatus, Retry
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from rq.utils import now
@@ -33,6 +34,8 @@ class CallWithCallbacks:
     Args:
         timeout: of the function, in seconds; -1 for none.
         stopped: whether the job has been stopped: then `on_stopped` is called instead of the function.
+        abandoned: whether the job was lost with its worker: then `on_failure` is called instead, as by the program of
+            RQ's that finds such a job (rq.registry.StartedJobRegistry.cleanup).
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class CallWithCallbacks:
         *,
         timeout: int,
         stopped: bool,
+        abandoned: bool,
     ) -> None:
         self._function = function
         self._on_success = on_success
@@ -51,6 +55,7 @@ class CallWithCallbacks:
         self._on_stopped = on_stopped
         self._timeout = timeout
         self._stopped = stopped
+        self._abandoned = abandoned
         self._timeout_error: BaseException | None = None
         self._running: RunningJob | None = None
 
@@ -58,6 +63,11 @@ class CallWithCallbacks:
         self._running = current.job
         if self._stopped:
             self._call(self._on_stopped, "stopped", {})
+            return None
+        if self._abandoned:
+            # RQ calls it before it writes the end.
+            attributes = {"_status": JobStatus.STARTED, "ended_at": None}
+            self._call(self._on_failure, "failure", attributes, AbandonedJobError, AbandonedJobError(), None)
             return None
         try:
             with _within(self._timeout):

@@ -61,6 +61,7 @@ class Task(NamedTuple):
             None, and the job's own timeout (-1 for none), all in seconds; None for a job without any.
         stopped: whether the job itself has been stopped already: only `on_stopped` is to be called.
         trace: the span of the run (`TraceContext.text`); None if it is not traced.
+        abandoned: whether the job was lost with its worker too often: only `on_failure` is to be called.
     """
 
     sequence: int
@@ -71,6 +72,7 @@ class Task(NamedTuple):
     callbacks: Sequence[Any] | None = None
     stopped: bool = False
     trace: str | None = None
+    abandoned: bool = False
 
 
 class TaskOutcome(IntEnum):

@@ -64,7 +64,8 @@ class HeldJobs:
             task = Task(self.last, job.id, job.data, job.from_http, job.isolated)
             if job.rq_callbacks is not None:
                 timeout = -1 if job.timeout_seconds is None else job.timeout_seconds
-                task = task._replace(callbacks=[*job.rq_callbacks, timeout], stopped=job.stopped)
+                callbacks = [*job.rq_callbacks, timeout]
+                task = task._replace(callbacks=callbacks, stopped=job.stopped, abandoned=job.is_abandoned)
             tasks.append(task)
         if self._spans is not None:
             contexts = map(self._spans.context_of, jobs)

@@ -1,6 +1,9 @@
 """Callbacks of plain RQ clients: our worker calls them as RQ's own does. Both run the same jobs, and are compared."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +12,13 @@ import pytest
 from redis import Redis
 from rq import Callback, Queue, Retry
 from rq.job import Job, JobStatus
+from rq.registry import StartedJobRegistry
 
-from jobqueue.lifecycle.control import cancel
+from jobqueue.lifecycle.claim import claim
+from jobqueue.lifecycle.control import cancel, requeue
+from jobqueue.lifecycle.leases import MAX_LOSSES, reap
+from jobqueue.model import DAY_SECONDS, LEASE_SECONDS
+from jobqueue.sharding.shard import Shard
 from jobqueue.sharding.shards import Shards
 from tests.integration.plain_rq import job_functions as functions
 from tests.integration.plain_rq.conftest import StartProcess
@@ -108,6 +116,57 @@ async def test_the_callback_of_a_stopped_job_is_called_before_its_end_is_recorde
         "failing": ["failing callback"],
         "slow": ["slow callback"],
     }
+
+
+async def lose_too_often(shard: Shard) -> None:
+    """Claim all jobs as a worker that dies, as often as they may be lost."""
+    for number in range(MAX_LOSSES):
+        now = time.time() + number * 2 * LEASE_SECONDS
+        while await claim(shard, "dead", ("default",), 1, now=now):
+            pass
+        assert {each.outcome for each in await reap(shard, now=now + LEASE_SECONDS + 1)} == {"queued"}
+
+
+async def test_on_failure_of_a_job_whose_worker_is_lost_is_called_as_by_rqs_maintenance(
+    queue: Queue,
+    connection: Redis,
+    our_worker: StartProcess,
+    rq_worker: StartProcess,
+    shards: Shards,
+    tmp_path: Path,
+) -> None:
+    theirs = Queue("theirs", connection=connection, serializer="json")
+    abandoned = theirs.enqueue(functions.sleep_or_say, str(tmp_path / "theirs"), 60, **BOTH)
+    worker = rq_worker("theirs")
+    await until_async(lambda: asyncio.to_thread(lambda: abandoned.is_started))
+    os.killpg(worker.pid, signal.SIGKILL)
+    StartedJobRegistry(queue=theirs).cleanup(timestamp=time.time() + DAY_SECONDS)
+
+    told_of, failing = (
+        queue.enqueue(functions.sleep_or_say, str(tmp_path / name), 0, on_failure=Callback(function), retry=Retry(5))
+        for name, function in (("ours", functions.tell_failure), ("failing", functions.fail_callback))
+    )
+    await lose_too_often(shards.all[0])
+    our_worker()
+    await until_async(lambda: asyncio.to_thread(lambda: told_of.is_failed and failing.is_failed))
+    assert (tmp_path / "ours").read_text() == (tmp_path / "theirs").read_text()
+    assert (tmp_path / "failing").read_text().splitlines() == ["failing callback"]
+    for job in (told_of, failing):
+        assert connection.hmget(job.key, "wm_reason", "wm_attempts") == [b"worker_lost", b"%d" % MAX_LOSSES]
+    assert "Its on_failure callback failed" in failing.latest_result().exc_string
+
+    assert await requeue(shards.all[0], [told_of.id]) == ["queued"]
+    await until_async(lambda: asyncio.to_thread(lambda: told_of.is_finished))
+
+
+async def test_a_job_that_is_lost_while_its_on_failure_is_called_ends(queue: Queue, shards: Shards) -> None:
+    job = queue.enqueue(functions.add, 1, 1, on_failure=FAILURE)
+    await lose_too_often(shards.all[0])
+    now = time.time() + DAY_SECONDS
+    (claimed,) = await claim(shards.all[0], "dead", ("default",), 1, now=now)
+    assert claimed.is_abandoned
+    assert [each.outcome for each in await reap(shards.all[0], now=now + LEASE_SECONDS + 1)] == ["failed"]
+    assert job.is_failed
 
 
 @pytest.mark.usefixtures("maintenance")
