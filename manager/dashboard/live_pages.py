@@ -1,6 +1,7 @@
 """The pages that show the sampler's samples: the whole page, and the part that open pages are sent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from manager.api_keys.caller import Caller
@@ -44,12 +45,23 @@ class LivePages:
 
     def part(self, name: str, sample: Sample, caller: Caller) -> str:
         """Return the part of the page that changes."""
+
+        def render() -> str:
+            return self._pages.live_part(f"{name}.html", caller, **self.values(name, sample, caller))
+
+        return self._once(name, sample, caller, render)
+
+    def seen(self, sample: Sample, caller: Caller) -> str:
+        """Return a text that differs as soon as something has changed that other pages may show to the caller."""
+        return self._once("", sample, caller, lambda: repr(_what_is_seen(sample, caller)))
+
+    def _once(self, name: str, sample: Sample, caller: Caller, make: Callable[[], str]) -> str:
         if sample.number != self._number:
             self._number = sample.number
             self._parts.clear()
         key = (name, caller.scopes, caller.queues)
         if key not in self._parts:
-            self._parts[key] = self._pages.live_part(f"{name}.html", caller, **self.values(name, sample, caller))
+            self._parts[key] = make()
         return self._parts[key]
 
     def _overview(self, sample: Sample, caller: Caller) -> Mapping[str, Any]:
@@ -61,3 +73,15 @@ class LivePages:
 
     def _workers(self, sample: Sample, caller: Caller) -> Mapping[str, Any]:
         return {"page": workers_page(sample)}
+
+
+def _what_is_seen(sample: Sample, caller: Caller) -> Sequence[object]:
+    counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
+    queues = [(name, replace(queue, oldest_seconds=None)) for name, queue in counts.queues.items()]
+    unserved = sorted(name for name in sample.unserved if caller.sees(name))
+    seen: list[object] = [queues, counts.paused, unserved, sample.error]
+    if not caller.is_bound:
+        view = sample.scaler
+        seen += [counts.functions.finished, counts.functions.failed]
+        seen += [] if view is None else [view.report, len(view.instances), view.state.overrides]
+    return seen

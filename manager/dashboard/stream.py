@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from fastapi import Request, Response
 
@@ -80,14 +79,6 @@ class EventStream:
             task.cancel()
 
     def _part(self, page: str, sample: Sample, caller: Caller) -> str:
-        if page != CHANGES:
-            return self._live_pages.part(page, sample, caller)
-        counts = sample.counts.only(caller.sees) if caller.is_bound else sample.counts
-        queues = [(name, replace(queue, oldest_seconds=None)) for name, queue in counts.queues.items()]
-        unserved = sorted(name for name in sample.unserved if caller.sees(name))
-        seen: list[object] = [queues, counts.paused, unserved, sample.error]
-        if not caller.is_bound:
-            view = sample.scaler
-            seen += [counts.functions.finished, counts.functions.failed]
-            seen += [] if view is None else [view.report, len(view.instances), view.state.overrides]
-        return repr(seen)
+        if page == CHANGES:
+            return self._live_pages.seen(sample, caller)
+        return self._live_pages.part(page, sample, caller)

@@ -75,6 +75,13 @@ async def test_what_changes_in_queues_of_others_is_no_change() -> None:
     stream = EventStream(Sampler(pages._attention._queue), pages, KeyTable(), asyncio.Event())
     before, after = sample(1, mine=1, theirs=2), replace(sample(2, mine=1, theirs=3), unserved={"theirs": "start one"})
     assert stream._part(CHANGES, before, tenant) == stream._part(CHANGES, after, tenant)
-    own = replace(after, unserved={"mine": "start one"})
+    own = replace(after, number=3, unserved={"mine": "start one"})
     assert stream._part(CHANGES, after, tenant) != stream._part(CHANGES, own, tenant)
     assert stream._part(CHANGES, before, NOBODY_IN_PARTICULAR) != stream._part(CHANGES, after, NOBODY_IN_PARTICULAR)
+
+
+def test_open_pages_of_those_who_see_the_same_share_what_has_changed() -> None:
+    pages, seen = live_pages(), sample(1, mine=1, theirs=2)
+    shared = pages.seen(seen, NOBODY_IN_PARTICULAR)
+    assert pages.seen(seen, NOBODY_IN_PARTICULAR) is shared
+    assert "theirs" not in pages.seen(seen, Caller.of("b", ["jobs:read"], ["mine"]))
