@@ -295,9 +295,12 @@ def _workers_for_batch(observation: Observation, limits: Limits) -> tuple[int, s
     batch, slots, survival = estimates.batch, limits.slots_per_worker, estimates.survival
     if batch is None or batch.is_missing or not 0 < batch.in_seconds <= estimates.boot_seconds:
         return 0, ""
-    still_running = sum([survival(age + batch.in_seconds) / survival(age) for age in observation.running_ages])
+    sampled, weight = _sample(observation.running_ages)
+    still_running = weight * sum([survival(age + batch.in_seconds) / survival(age) for age in sampled])
     wanted = batch.workers - int((observation.serving * slots - round(still_running)) / slots)
-    return max(0, wanted), (
+    if wanted <= 0:
+        return 0, ""
+    return wanted, (
         f"{batch}, and a new worker takes {estimates.boot_seconds:.0f}s; {batch.workers} workers cost least,"
         f" {batch.workers - wanted} will be free"
     )
@@ -560,10 +563,7 @@ def _release_scenarios(ages: Sequence[float], estimates: Estimates, limit: int) 
     """Return for each scenario when the running jobs' slots become free: at most the first `limit`, ascending."""
     if not ages:
         return [[]]
-    interval = max(1.0, len(ages) / MAX_SAMPLED_AGES)
-    ordered = sorted(ages)
-    sampled = [ordered[int(index * interval)] for index in range(int(len(ages) / interval))]
-    weight = len(ages) / len(sampled)
+    sampled, weight = _sample(ages)
     survival, survival_now = estimates.survival, [estimates.survival(age) for age in sampled]
     count = min(len(ages), limit)
     *_, last_target = _release_targets(FIRST_RELEASE_HAZARDS[-1], len(ages), count)
@@ -575,6 +575,14 @@ def _release_scenarios(ages: Sequence[float], estimates: Estimates, limit: int) 
         if hazards[-1] >= last_target:
             break  # no scenario looks further ahead
     return [_release_times(hazards, first, len(ages), count) for first in FIRST_RELEASE_HAZARDS]
+
+
+def _sample(ages: Sequence[float]) -> tuple[list[float], float]:
+    """Return some of the ages, and how many each of them stands for."""
+    interval = max(1.0, len(ages) / MAX_SAMPLED_AGES)
+    ordered = sorted(ages)
+    sampled = [ordered[int(index * interval)] for index in range(int(len(ages) / interval))]
+    return sampled, len(ages) / max(1, len(sampled))
 
 
 def _release_targets(first: float, busy: int, count: int) -> list[float]:

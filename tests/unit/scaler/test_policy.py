@@ -234,6 +234,11 @@ def test_the_minimum_follows_its_schedule(minute: int, workers: int) -> None:
         (observed(), CLOUD, "KEEP 0: there are no workers, and no job waits that they could run; "),
         (observed(idle=2), replace(CLOUD, min_workers=2), "KEEP 2: the minimum is 2; "),
         (
+            observed(idle=3, learned=BATCH_DUE),
+            replace(CLOUD, min_workers=3, max_workers=3),
+            "KEEP 3: the minimum is 3; ",
+        ),
+        (
             observed(queued=1, idle=2),
             CLOUD,
             "KEEP 2: there is a free slot for each queued job; ",
@@ -313,12 +318,14 @@ def test_a_decision_about_a_large_system_takes_little_time() -> None:
         booting_ages=[float(number % 90) for number in range(100)],
     )
     limits = replace(CLOUD, max_workers=10_000, slots_per_worker=8)
-    seconds = []
-    for _ in range(5):
-        started_at = time.process_time()
-        assert decide(observation, limits).launch > 0
-        seconds.append(time.process_time() - started_at)
-    assert min(seconds) <= 0.05
+    before_a_batch = replace(observation, queued={}, estimates=replace(BATCH_DUE, batch=replace(BATCH, workers=5000)))
+    for each in (observation, before_a_batch):
+        seconds = []
+        for _ in range(5):
+            started_at = time.process_time()
+            assert decide(each, limits).launch > 0
+            seconds.append(time.process_time() - started_at)
+        assert min(seconds) <= 0.05
 
 
 def test_the_policy_imports_only_the_standard_library() -> None:

@@ -60,6 +60,21 @@ def test_the_next_leader_continues_with_the_same_estimates() -> None:
     assert second.observe(snapshot).boot_seconds == first.observe(snapshot).boot_seconds
 
 
+def test_the_next_leader_expects_the_next_batch_also_after_one_that_knew_no_rhythms() -> None:
+    first, second = _estimators(), _estimators()
+    old_state = {name: part for name, part in first.dump().items() if name != "rhythms"}
+    for batch in range(6):
+        for seconds, queued in ((0.0, 0), (1.0, 5)):
+            jobs = {"f": queued} if queued else {}
+            first.observe(replace(SNAPSHOT, now=batch * 600.0 + seconds, queued=jobs, running=[]))
+    second.restore(old_state)
+    assert second.observe(replace(SNAPSHOT, now=3100.0)).batch is None
+    second.restore(json.loads(json.dumps(first.dump())))
+    expected = second.observe(replace(SNAPSHOT, now=3100.0)).batch
+    assert expected is not None
+    assert (expected.jobs, expected.in_seconds) == (5, 501.0)
+
+
 def test_an_unreadable_state_changes_nothing() -> None:
     estimators = _estimators()
     before = estimators.dump()
