@@ -19,8 +19,8 @@ from workmanager.commands.exit_codes import UNAVAILABLE
         # `up` asks its managers in a lighter way.
         ("workmanager.commands.up", "httpx"),
         ("worker_node.executor.__main__", "redis"),
-        # These run code of their own in each fork for an isolated job.
-        *(("worker_node.executor.__main__", library) for library in ("threading", "logging", "random")),
+        # These run code of their own in each fork for an isolated job, or make it copy more.
+        *(("worker_node.executor.__main__", library) for library in ("threading", "logging", "random", "argparse")),
     ],
 )
 def test_a_program_starts_without_a_library_that_it_may_never_use(program: str, library: str) -> None:

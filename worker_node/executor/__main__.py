@@ -1,16 +1,14 @@
-"""`python -m worker_node.executor`: a child process that runs the jobs of one slot, one after another.
+"""`python -m worker_node.executor OPTIONS`: a child process that runs the jobs of one slot, one after another.
 
 The agent starts it (`slots/executor_process.py`) and both speak the protocol of `ipc/protocol.py`. It exits when the
 agent closes its end of the sockets.
 """
 
-import argparse
 import contextlib
 import io
 import os
 import socket
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobqueue.functions import FunctionRegistry
@@ -23,6 +21,7 @@ from worker_node.executor.job_runner import JobRunner
 from worker_node.executor.output_meter import OutputMeter
 from worker_node.executor.plain_logging import set_up_plain_logging
 from worker_node.ipc.frames import new_key
+from worker_node.ipc.start_options import StartOptions
 from worker_node.ipc.status_page import StatusPage, WithdrawalPage
 from worker_node.job_limits import LimitTable
 from worker_node.priority import lower_priority
@@ -35,21 +34,9 @@ OOM_SCORE_ADJUSTMENT = 500
 """Half of the maximum of /proc/PID/oom_score_adj, see proc(5)."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run jobs until the agent closes the connection or ends."""
-    parser = argparse.ArgumentParser(prog="worker_node.executor")
-    for option in ("--jobs-fd", "--queries-fd", "--status-fd", "--withdrawals-fd", "--agent-pid"):
-        parser.add_argument(option, type=int, required=True)
-    parser.add_argument("--functions", default="")
-    parser.add_argument("--allow-pickle", action="store_true")
-    parser.add_argument("--reload-functions", action="store_true")
-    parser.add_argument("--isolate", action="store_true")
-    parser.add_argument("--job-limits", default="")
-    parser.add_argument("--log-level", default="INFO")
-    parser.add_argument("--measure-output", action="store_true")
-    parser.add_argument("--nice", type=int, default=0)
-    parser.add_argument("--max-growth-files", type=int, default=256)
-    options = parser.parse_args(arguments)
+def main(argument: str) -> None:
+    """Run jobs until the agent closes the connection or ends; `argument` holds the `StartOptions`."""
+    options = StartOptions.parse(argument)
     die_with_parent(options.agent_pid)
     _raise_oom_score()
     lower_priority(options.nice)
@@ -57,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(line_buffering=True)  # Shows what a job prints while it is running.
     if options.reload_functions:
         sys.dont_write_bytecode = True  # Cached code hides an edit within the same second.
-    functions = FunctionRegistry.load(options.functions.split(","))
+    functions = FunctionRegistry.load(options.functions)
     key, children, withdrawals = new_key(), ChildWatch(), WithdrawalPage.open(options.withdrawals_fd)
-    output = OutputMeter(withdrawals, measures=options.measure_output)
+    output = OutputMeter(withdrawals, measures=options.measures_output)
     executor = Executor(
         jobs=socket.socket(fileno=options.jobs_fd),
         key=key,
@@ -73,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         state=_process_state(options, children),
         sources=_source_watch(options, functions),
         output=output,
-        isolates=options.isolate,
+        isolates=options.isolates,
         log_level=options.log_level,
     )
     exit_code = executor.run()
@@ -81,13 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os._exit(exit_code)  # A normal exit would wait for threads that jobs have left running.
 
 
-def _process_state(options: argparse.Namespace, children: ChildWatch) -> "ProcessState | None":
+def _process_state(options: StartOptions, children: ChildWatch) -> "ProcessState | None":
     """Return what restores the process after jobs; None if none runs in it, and none of their code decodes a record.
 
     Imported only where it is needed, like what `_source_watch` returns: they import `logging`, `threading` and
     `random`, which run code of their own in each fork for an isolated job (docs/decisions/0019).
     """
-    if options.isolate and not options.allow_pickle:
+    if options.isolates and not options.allow_pickle:
         return None
     from worker_node.executor.isolation.process_state import ProcessState
 
@@ -95,7 +82,7 @@ def _process_state(options: argparse.Namespace, children: ChildWatch) -> "Proces
     return ProcessState(children, options.max_growth_files)
 
 
-def _source_watch(options: argparse.Namespace, functions: FunctionRegistry) -> "SourceWatch | None":
+def _source_watch(options: StartOptions, functions: FunctionRegistry) -> "SourceWatch | None":
     if not options.reload_functions or not functions.modules:
         return None
     from worker_node.executor.source_watch import SourceWatch
@@ -110,4 +97,4 @@ def _raise_oom_score() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

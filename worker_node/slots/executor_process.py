@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -14,6 +13,7 @@ from typing import Any
 from worker_node.ipc.channel import Channel
 from worker_node.ipc.frames import read_key
 from worker_node.ipc.protocol import MAX_QUERY_BYTES, MAX_REPORT_BYTES, Task, pack
+from worker_node.ipc.start_options import StartOptions
 from worker_node.ipc.status_page import StatusPage, WithdrawalPage
 from worker_node.job_environment import job_environment
 from worker_node.job_limits import NO_LIMIT_TABLE, LimitTable
@@ -127,7 +127,7 @@ class ExecutorProcess:
             fds = (executors_jobs.fileno(), executors_queries.fileno(), status.fd, withdrawals.fd)
             process = await asyncio.create_subprocess_exec(
                 *options.user.command,
-                *_command_line(options, *fds),
+                *_start_options(options, *fds).command_line,
                 stdin=DEVNULL,
                 stdout=output.write_fds[0],
                 stderr=output.write_fds[1],
@@ -216,18 +216,22 @@ def _pair(agents: ExitStack, executors: ExitStack) -> tuple[socket.socket, socke
     return agents.enter_context(agents_end), executors.enter_context(executors_end)
 
 
-def _command_line(
+def _start_options(
     options: ExecutorOptions, jobs_fd: int, queries_fd: int, status_fd: int, withdrawals_fd: int
-) -> list[str]:
-    return [
-        *(sys.executable, "-m", "worker_node.executor"),
-        *("--jobs-fd", str(jobs_fd), "--queries-fd", str(queries_fd)),
-        *("--status-fd", str(status_fd), "--withdrawals-fd", str(withdrawals_fd)),
-        *("--agent-pid", str(os.getpid()), "--functions", ",".join(options.functions), "--nice", str(options.nice)),
-        *(["--allow-pickle"] if options.allow_pickle else []),
-        *(["--reload-functions"] if options.reload_functions else []),
-        *(["--isolate"] if options.isolates else []),
-        *(["--job-limits", options.job_limits.text] if options.job_limits else []),
-        *("--max-growth-files", str(options.max_growth_files), "--log-level", options.log_level),
-        *(["--measure-output"] if options.measures_output else []),
-    ]
+) -> StartOptions:
+    return StartOptions(
+        jobs_fd=jobs_fd,
+        queries_fd=queries_fd,
+        status_fd=status_fd,
+        withdrawals_fd=withdrawals_fd,
+        agent_pid=os.getpid(),
+        functions=options.functions,
+        allow_pickle=options.allow_pickle,
+        reload_functions=options.reload_functions,
+        isolates=options.isolates,
+        job_limits=options.job_limits.text,
+        log_level=options.log_level,
+        measures_output=options.measures_output,
+        nice=options.nice,
+        max_growth_files=options.max_growth_files,
+    )

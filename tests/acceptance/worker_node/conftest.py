@@ -194,7 +194,9 @@ async def make_harness() -> AsyncIterator[MakeHarness]:
         reload_functions: bool = False,
         keep_output: str = "notable",
     ) -> SlotHarness:
-        options = ExecutorOptions((modules,), allow_pickle, reload_functions=reload_functions, isolates=isolates)
+        options = ExecutorOptions(
+            tuple(modules.split(",")), allow_pickle, reload_functions=reload_functions, isolates=isolates
+        )
         harness = SlotHarness(RecyclingLimits(max_jobs, max_growth_bytes), options, keep_output)
         harnesses.append(harness)
         return harness
