@@ -123,7 +123,8 @@ class Executor:
             self._report(withdrawn(task))
             return
         report = self._run(task, started_ns)
-        self._end_if_forked()
+        if self._must_restore or self._has_forked:  # The built-in functions do not fork.
+            self._end_if_forked()
         self._measure_memory()
         if self._must_restore:
             # A job may have written there, and the agent must not blame the next one for it.

@@ -28,7 +28,7 @@ from worker_node.ipc.protocol import (
 )
 from worker_node.job_limits import NO_LIMITS, LimitTable
 
-_NEVER_COROUTINES = (str, int, float, list, dict, type(None))
+_NEVER_COROUTINES = frozenset({str, int, float, bool, list, dict, type(None)})
 _WRONG_ARGUMENTS = (TypeError, ValueError, OverflowError)
 
 
@@ -88,7 +88,7 @@ class JobRunner:
                 value = context.run(call.target, *call.args, **call.kwargs)
                 # The first check is quick and settles most results; the second asks an abstract base class. It is not
                 # `asyncio.iscoroutine`, which Python 3.11 answers with yes for a generator, too.
-                if not isinstance(value, _NEVER_COROUTINES) and isinstance(value, Coroutine):
+                if type(value) not in _NEVER_COROUTINES and isinstance(value, Coroutine):
                     import asyncio  # Here, because it takes a third of an executor's start.
 
                     value = context.run(asyncio.run, value)

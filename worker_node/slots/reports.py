@@ -96,20 +96,19 @@ def read_report(payload: bytes) -> TaskReport:
     if type(fields) is not list or len(fields) != 8:
         raise ProtocolError("no report")
     sequence, number, function, seconds, body, detail, version, output = fields
+    outcome, fits = _OUTCOMES.get(number, _NO_OUTCOME) if type(number) is int else _NO_OUTCOME
     if not (
-        type(number) is int
-        and number in _OUTCOMES
-        and type(sequence) is int
+        type(sequence) is int
         and type(function) is str
         and type(seconds) is float
         and type(version) is str
         and len(function) <= MAX_PATH_CHARS
         and (not version or _VERSION.fullmatch(version))
         and (output is None or _is_output(output))
-        and _OUTCOMES[number][1](body, detail)
+        and fits(body, detail)
     ):
         raise ProtocolError("a report with values of the wrong type or size")
-    return TaskReport(sequence, _OUTCOMES[number][0], function, seconds, body, detail, version, output)
+    return TaskReport(sequence, outcome, function, seconds, body, detail, version, output)
 
 
 def read_query(payload: bytes) -> Query:
@@ -165,6 +164,10 @@ def _is_withdrawn(body: Any, detail: Any) -> bool:
     return detail is None and type(body) is bytes and not body
 
 
+def _is_nothing(body: Any, detail: Any) -> bool:
+    return False
+
+
 def _is_text(body: Any) -> bool:
     return type(body) is str and len(body) <= MAX_TEXT_CHARS
 
@@ -197,3 +200,5 @@ _OUTCOMES: dict[int, tuple[TaskOutcome, Callable[[Any, Any], bool]]] = {
     6: (TaskOutcome.TIMEOUT, _is_failed),
 }
 """What the body and the detail of a report must be, by the number of its outcome."""
+_NO_OUTCOME = (TaskOutcome.FAILED, _is_nothing)
+"""For any other number."""

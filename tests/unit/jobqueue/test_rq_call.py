@@ -13,7 +13,7 @@ CALL = ["shop.order", None, [1, "ü"], {"express": True}]
 PLAIN = json.dumps(CALL).encode()
 
 
-@pytest.mark.parametrize("data", [PLAIN, zlib.compress(PLAIN)])
+@pytest.mark.parametrize("data", [PLAIN, zlib.compress(PLAIN), PLAIN + b" \n", zlib.compress(b"\n " + PLAIN + b"\n")])
 def test_json_calls_are_decoded_plain_or_compressed(data: bytes) -> None:
     assert decode_call(data) == CALL
 
@@ -24,6 +24,8 @@ def test_json_calls_are_decoded_plain_or_compressed(data: bytes) -> None:
         b"",
         b"nonsense",
         b"[1, 2",
+        PLAIN + b"]",
+        PLAIN + b" " + PLAIN,
         b"[]",
         b'["a", null, []]',
         b'{"a": 1}',
