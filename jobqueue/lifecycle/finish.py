@@ -171,8 +171,12 @@ def _finish_arguments(worker: str, outcomes: Sequence[Finished], now: float | No
     for (queue, token, function, version, *flags, features), places in groups.items():
         seconds = sum(outcomes[place].seconds for place in places)
         arguments += (queue, token, function, version, f"{seconds:.6f}", *flags, features, len(places))
+        follow = places[-1] - places[0] == len(places) - 1
+        arguments.append(places[0] if follow else "")
         for place in places:
-            arguments += (outcomes[place].job.id, outcomes[place].value, place)
+            arguments += (outcomes[place].job.id, outcomes[place].value)
+            if not follow:
+                arguments.append(place)
     return arguments
 
 

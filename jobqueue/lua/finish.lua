@@ -6,7 +6,9 @@
 -- ARGV[4+] for each group of at most 1,000 jobs: queue | token | function
 --          | hash of the source of the function's module ('' for none) | run time of its jobs in total, seconds
 --          | result ttl (-1 forever, 0 keep nothing) | feed '0' | '1' | '1' if RQ's execution records were written
---          | what they ask for as jobs of plain RQ clients (_rq_jobs.lua) | number of jobs, then for each: id, value (base64), its place among all jobs of the call
+--          | what they ask for as jobs of plain RQ clients (_rq_jobs.lua) | number of jobs
+--          | place of the first one among all jobs of the call if the others follow it there, else '',
+--          then for each: id, value (base64), and its place unless they follow
 -- Returns  {ids whose lease or record is gone (nothing was recorded for them), ids that have dependents (RQ's),
 --          ids that other jobs wait for, and whose children are to be told (settle_children.lua)}
 local prefix = KEYS[1]
@@ -65,16 +67,21 @@ local at = 4
 while at <= #ARGV do
   local queue, token, name, version, seconds = unpack(ARGV, at, at + 4)
   local ttl, feed, has_execution_record = tonumber(ARGV[at + 5]), ARGV[at + 6] == '1', ARGV[at + 7] == '1'
-  local features, first, last = ARGV[at + 8], at + 10, at + 9 + tonumber(ARGV[at + 9]) * 3
+  local features, first_place = ARGV[at + 8], tonumber(ARGV[at + 10])
+  local size = first_place and 2 or 3
+  local first, last = at + 11, at + 10 + tonumber(ARGV[at + 9]) * size
   local members = {}
-  for i = first, last, 3 do members[#members + 1] = ARGV[i] .. ':' .. token end
+  for i = first, last, size do members[#members + 1] = ARGV[i] .. ':' .. token end
   local held = redis.call('ZMSCORE', leases, unpack(members))
   -- The first write must be a removal, so that the script also runs when Redis' memory is full.
   redis.call('ZREM', leases, unpack(members))
   redis.call('ZREM', prefix .. ':wip:' .. queue, unpack(members))
   local finished, done, forgotten = {}, {}, {}
+  -- Turned into text once for all jobs of the group.
+  local kept_until = ttl < 0 and '+inf'
+    or string.format('%.0f', math.floor(now) + ttl + (feed and CENTURY_SECONDS or 0))
   for n = 1, #members do
-    local at_job = first + n * 3 - 3
+    local at_job = first + (n - 1) * size
     local id = ARGV[at_job]
     local key = prefix .. ':job:' .. id
     if held[n] and has_execution_record then drop_execution(id, token, worker) end
@@ -86,10 +93,10 @@ while at <= #ARGV do
       done[#done + 1] = id
       if ttl ~= 0 then
         record_success(id, key, ttl, ARGV[at_job + 1], feed, version)
-        finished[#finished + 1] = ttl < 0 and '+inf' or math.floor(now) + ttl + (feed and CENTURY_SECONDS or 0)
+        finished[#finished + 1] = kept_until
         finished[#finished + 1] = id
         if feed then
-          local place = tonumber(ARGV[at_job + 2])
+          local place = first_place and first_place + n - 1 or tonumber(ARGV[at_job + 2])
           places[#places + 1] = place
           feed_ids[place] = id
         end

@@ -1,6 +1,7 @@
 """Claiming jobs: in which order, never twice, and the same again for a repeat. Releasing them unfinished."""
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -43,6 +44,21 @@ async def test_a_claimed_job_has_everything_its_worker_needs(shard: Shard) -> No
     assert await sorted_set(shard, "wm:leases") == {"a:t1": NOW + LEASE_SECONDS}
     # RQ's tools fail jobs whose entry here is in the past, so it is far beyond the timeout.
     assert await sorted_set(shard, "wip:default") == {"a:t1": NOW + 7 + HOUR_SECONDS}
+
+
+async def test_each_job_of_a_call_stands_in_rqs_registry_for_its_own_timeout(shard: Shard) -> None:
+    for name, timeout in {"a": "7", "b": "7", "c": "60", "d": "-1", "e": "x", "f": None, "g": "7"}.items():
+        await enqueue_jobs(shard, name)
+        key = keys.job(shard.prefix, name)
+        await shard.execute(("HDEL", key, "timeout") if timeout is None else ("HSET", key, "timeout", timeout))
+    await claim_jobs(shard, 9, token="t1")
+    hour = NOW + HOUR_SECONDS
+    assert await sorted_set(shard, "wip:default") == {
+        **dict.fromkeys(("a:t1", "b:t1", "g:t1"), hour + 7),
+        **dict.fromkeys(("e:t1", "f:t1"), hour + 180),
+        "c:t1": hour + 60,
+        "d:t1": math.inf,
+    }
 
 
 async def test_each_job_of_a_call_has_its_own_fields_whatever_the_one_before_it_has(shard: Shard) -> None:

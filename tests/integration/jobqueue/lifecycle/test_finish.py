@@ -119,7 +119,8 @@ async def test_rqs_registry_cleanup_leaves_feed_results_alone(plain_shard: Shard
     assert "job:a" not in await shard_keys(plain_shard)
 
 
-async def test_the_feed_keeps_the_order_of_a_mixed_batch_of_outcomes(shard: Shard) -> None:
+@pytest.mark.parametrize("order", ["a3 b1 a2 b2 a1", "b1 b2 a1 a2 a3", "a3 b2 b1 a2 a1", "a2 b1 b2 a1 a3"])
+async def test_the_feed_keeps_the_order_of_a_mixed_batch_of_outcomes(shard: Shard, order: str) -> None:
     """The jobs differ in queue, token and function, so that the script gets them in several groups."""
     await enqueue_jobs(shard, "a1", "a2", "a3")
     await enqueue_jobs(shard, "b1", "b2", queue="high")
@@ -128,15 +129,10 @@ async def test_the_feed_keeps_the_order_of_a_mixed_batch_of_outcomes(shard: Shar
         await claim_jobs(shard, 2),
         await claim_jobs(shard, 1),
     ]
-    outcomes = [
-        success_outcome(a3),
-        success_outcome(b1),
-        success_outcome(a2, function="other"),
-        success_outcome(b2),
-        success_outcome(a1),
-    ]
-    await finish(shard, "w1", outcomes, now=NOW)
-    assert [result.job_id for result in await pull(shard, 9, order="oldest", now=NOW)] == ["a3", "b1", "a2", "b2", "a1"]
+    outcomes = {job.id: success_outcome(job) for job in (a1, a3, b1, b2)}
+    outcomes["a2"] = success_outcome(a2, function="other")
+    await finish(shard, "w1", [outcomes[id_] for id_ in order.split()], now=NOW)
+    assert [result.job_id for result in await pull(shard, 9, order="oldest", now=NOW)] == order.split()
 
 
 async def test_a_job_with_feed_off_is_not_pulled(shard: Shard) -> None:
