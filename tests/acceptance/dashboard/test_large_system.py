@@ -26,7 +26,7 @@ def test_a_job_and_the_scaler_are_shown_without_reading_all_workers_again(
     asyncio.run(_launch(server.url))
     submit(api, id="waits")
     # A manager of its own, because its samples are shown for a while.
-    with start().client() as client:
+    with start(PRICE_PER_HOUR="0.36").client() as client:
         visitor = Visitor(client)
         assert f"Workers {MANY}" in visitor.open("/").text
         before = _records_read(server)
@@ -36,8 +36,10 @@ def test_a_job_and_the_scaler_are_shown_without_reading_all_workers_again(
     assert _records_read(server) - before < OPENINGS * MANY
     assert f"all {MANY} slots of {MANY} workers are busy" in job.text
     assert f"100 of {MANY + 1} : first those that boot" in scaler.text
-    (first, *_) = [row for row in scaler.rows if row and row[0].startswith("i-")]
-    assert first[:2] == [f"i-{MANY}", "booting"]
+    heading = next(row for row in scaler.rows if row[0] == "Instance")
+    booting, busy, *_ = [row for row in scaler.rows if row[0].startswith("i-")]
+    assert booting[:2] == [f"i-{MANY}", "booting"]
+    assert busy[heading.index("Cost so far")] == "0.06"  # after ten minutes
 
 
 def _records_read(server: ValkeyServer) -> int:
