@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import orjson
 from fastapi import Request, Response
@@ -147,7 +148,7 @@ class JobPages:
             *("jobs.html", caller),
             here=JOBS,
             notice=notice_of(query["done"], query["n"]),
-            rows=job_rows(page.jobs),
+            rows=job_rows(page.jobs, datetime.now(UTC)),
             page=page,
             status=status,
             queue=queue,
@@ -163,11 +164,12 @@ class JobPages:
     async def _list_labeled(self, request: Request) -> Response:
         query, caller = LIST_QUERY.parse(request.scope["query_string"]), caller_of(request.scope)
         status, queue = Status(query["status"]) if query["status"] else None, query["queue"] or None
+        now = datetime.now(UTC)
         page = await self._reader.labeled(caller, query["label"], status, queue, query["cursor"] or None)
         return self._pages.page(
             *("labeled.html", caller),
             here=JOBS,
-            rows=[job_row(job) for job in page.jobs],
+            rows=[job_row(job, now) for job in page.jobs],
             page=page,
             label=query["label"],
             status=status,

@@ -19,7 +19,7 @@ class JobRow:
 
     Attributes:
         at: the time that a list of jobs with its status is about.
-        run_seconds: how long it has run; None if it has not, or runs still.
+        run_seconds: how long it has run, so far if it runs still; None if it has not run.
     """
 
     job: JobView
@@ -42,19 +42,24 @@ class Step:
     explained: str | None = None
 
 
-def job_row(job: JobView) -> JobRow:
-    """Return a job as a list shows it."""
+def job_row(job: JobView, now: datetime) -> JobRow:
+    """Return a job as a list shows it.
+
+    Args:
+        now: with its zone.
+    """
     at = {
         Status.QUEUED: job.enqueued_at,
         Status.STARTED: job.started_at,
         Status.SCHEDULED: job.due_at,
     }.get(Status(job.status), job.ended_at or job.enqueued_at or job.created_at)
-    return JobRow(job, at, _seconds(job.started_at, job.ended_at))
+    until = now.isoformat() if job.status == Status.STARTED else job.ended_at
+    return JobRow(job, at, _seconds(job.started_at, until))
 
 
-def job_rows(jobs: Sequence[JobView]) -> list[JobRow]:
+def job_rows(jobs: Sequence[JobView], now: datetime) -> list[JobRow]:
     """Return jobs as a list shows them; ended ones by their times: those of their list are whole seconds."""
-    rows = [job_row(job) for job in jobs]
+    rows = [job_row(job, now) for job in jobs]
     if all(Status(job.status).ended for job in jobs):
         rows.sort(key=lambda row: row.at or "", reverse=True)
     return rows

@@ -1,12 +1,34 @@
 """What pages show, computed from what was read."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from jobqueue.model import JobView
 from manager.dashboard.charts import HEIGHT, WIDTH, chart, rate_chart
 from manager.dashboard.forms import own_page
 from manager.dashboard.rendering import show_duration, show_number, show_time
 from manager.dashboard.sampler import Point
+from manager.dashboard.views.jobs import job_rows
 from manager.dashboard.views.workflow_graph import MAX_DRAWN, draw_workflow
+
+
+def job(status: str, *, started_at: str | None = None, ended_at: str | None = None) -> JobView:
+    return JobView(
+        id=status,
+        function="noop",
+        queue="default",
+        status=status,
+        result=None,
+        error=None,
+        attempts=1,
+        created_at=None,
+        enqueued_at=None,
+        started_at=started_at,
+        ended_at=ended_at,
+        worker=None,
+        meta=None,
+    )
 
 
 def point(at: float, waiting: int = 0, finished: int = 0) -> Point:
@@ -94,3 +116,12 @@ def test_a_circle_in_a_record_is_drawn_all_the_same() -> None:
 
 def test_a_large_workflow_is_not_drawn() -> None:
     assert draw_workflow(workflow(**{f"n{number}": "" for number in range(MAX_DRAWN + 1)})) is None
+
+
+def test_a_job_that_runs_shows_how_long_it_has_run_so_far() -> None:
+    now = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
+    runs = job("started", started_at="2026-01-01T12:00:00Z")
+    # The one of an earlier attempt.
+    waits = job("queued", started_at="2026-01-01T11:00:00Z", ended_at="2026-01-01T11:00:05Z")
+    ended = job("finished", started_at="2026-01-01T12:00:00Z", ended_at="2026-01-01T12:00:07Z")
+    assert [row.run_seconds for row in job_rows([runs, waits, ended, job("queued")], now)] == [30.0, 5.0, 7.0, None]
