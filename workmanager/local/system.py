@@ -1,6 +1,5 @@
 """The whole system on one machine: Valkey or a Valkey cluster, and the managers, which start the workers."""
 
-import http.client
 import logging
 import os
 import subprocess
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 
 from processes.liveness_pipe import LivenessPipe
@@ -18,6 +16,7 @@ from processes.settings_file import with_settings_file
 from workmanager.errors import ServerError, UsageError
 from workmanager.local import ports
 from workmanager.local.data_directory import DataDirectory
+from workmanager.local.readiness import HOST, why_not_ready
 from workmanager.local.server_restarts import ServerRestarts
 from workmanager.local.supervised_process import SupervisedProcess
 from workmanager.local.valkey import ValkeyServer
@@ -26,11 +25,12 @@ from workmanager.store_settings import RESTART_SECONDS
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
 POLL_SECONDS = 0.1
 READY_POLL_SECONDS = 0.02
+SLOW_POLL_SECONDS = 0.5
 READY_TIMEOUT_SECONDS = 60.0
-READY_ANSWER_SECONDS = 2.0
+USUAL_START_SECONDS = 4.0
+"""After it, managers are asked less often: each request is a line of their log."""
 DRAIN_TIMEOUT_SECONDS = 60.0
 """Longer than a worker's own grace period."""
 IMMEDIATE_STOP_SECONDS = 5.0
@@ -158,7 +158,8 @@ class LocalSystem:
         return SupervisedProcess(f"manager:{port}", command, environ=environ, inherited_fds=[self._liveness_pipe.fd])
 
     def _wait_until_ready(self) -> bool:
-        waiting = set(self._config.ports)
+        waiting = dict.fromkeys(self._config.ports, "")
+        """Managers that are not ready, by port, and why not."""
 
         def all_ready() -> bool:
             for manager in self._managers:
@@ -166,17 +167,22 @@ class LocalSystem:
                     raise UsageError(f"{manager.name} refused its settings (see above)")
                 if manager.exit_code is not None:
                     raise ServerError(f"{manager.name} exited at its start with code {manager.exit_code} (see above)")
-            waiting.difference_update([port for port in waiting if _is_ready(port)])
+            for port in list(waiting):
+                if (reason := why_not_ready(port)) is None:
+                    del waiting[port]
+                else:
+                    waiting[port] = reason
             return not waiting
 
-        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        began = time.monotonic()
         while not all_ready():
             if self._stop_requested():
                 return False
-            if time.monotonic() > deadline:
-                not_ready = " ".join(f"http://{HOST}:{port}" for port in sorted(waiting))
+            waited_seconds = time.monotonic() - began
+            if waited_seconds > READY_TIMEOUT_SECONDS:
+                not_ready = "; ".join(f"http://{HOST}:{port}: {reason}" for port, reason in waiting.items())
                 raise ServerError(f"not ready after {READY_TIMEOUT_SECONDS:.0f} s: {not_ready} (see the log above)")
-            time.sleep(READY_POLL_SECONDS)
+            time.sleep(READY_POLL_SECONDS if waited_seconds < USUAL_START_SECONDS else SLOW_POLL_SECONDS)
         return True
 
     def _restarts_of(self, redis: ValkeyServer | ValkeyCluster | None) -> ServerRestarts | None:
@@ -208,18 +214,6 @@ def _is_served_elsewhere(cluster: ValkeyCluster, server: ValkeyServer) -> bool:
     command = [sys.executable, "-m", "manager.cluster", "--served-elsewhere", f"{HOST}:{server.port}"]
     # Its log would repeat that the server is down.
     return subprocess.run(command, env=environ, stderr=subprocess.DEVNULL, check=False).returncode == 0
-
-
-def _is_ready(port: int) -> bool:
-    # Asked many times while managers need the processor to start: each call of httpx costs 20 ms of it.
-    connection = http.client.HTTPConnection(HOST, port, timeout=READY_ANSWER_SECONDS)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _memory_bytes() -> int:
