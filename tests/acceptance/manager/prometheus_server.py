@@ -76,6 +76,11 @@ class Prometheus:
         found = self.query(text)
         return float(found[0]["value"][1]) if found else -1.0
 
+    def labels(self) -> set[str]:
+        """Return the names of all labels of what managers and workers tell."""
+        found = self.query('{job=~"workmanager|workers"}')
+        return {name for one in found for name in one["metric"]}
+
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire."""
         return {one["metric"]["alertname"] for one in self.query('ALERTS{alertstate="firing"}')}

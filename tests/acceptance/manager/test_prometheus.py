@@ -20,6 +20,13 @@ from workmanager.local.valkey import ValkeyServer
 
 DASHBOARD = Path(__file__).parents[3] / "infra/grafana/workmanager.json"
 
+LABELS = {
+    # Prometheus' own: which manager or worker told it.
+    *("__name__", "instance", "job"),
+    # Of which there are few values: none names a job, a worker, a key or a tenant.
+    *("queue", "function", "status", "outcome", "le", "method", "route", "phase", "market", "reason", "cause"),
+}
+
 pytestmark = pytest.mark.skipif(not is_installed(), reason="prometheus (Debian's package) is missing")
 
 
@@ -63,6 +70,7 @@ def test_prometheus_knows_what_happens(
         assert prometheus.value("sum(workmanager_tells_queue)") == 1
 
         until(lambda: prometheus.value("sum(workmanager_worker_jobs_total)") == 4, wanted="the worker's own count")
+        assert prometheus.labels() == LABELS
 
         for url in (*(manager.url for manager in managers), f"http://127.0.0.1:{worker_port}"):
             text = httpx.get(f"{url}/metrics", headers={"Accept": "text/plain"}).text

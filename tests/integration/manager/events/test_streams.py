@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from manager.events import subscriptions
 from manager.metrics.requests import Metrics
 from manager.queue.connection import QueueConnection
 from manager.queue.service import QueueService
+from manager.routes import events
 from manager.routes.events import EventRoutes
 from tests.integration.jobqueue.queue_helpers import enqueue_jobs, master_port_of
 from workmanager.local.valkey_cluster import ValkeyCluster
@@ -40,6 +42,11 @@ class Stream:
                     if "event" in fields:
                         self._events.append((fields["event"], json.loads(fields["data"])))
         return self._events.pop(0)
+
+    async def next_piece(self) -> bytes:
+        """Return what comes next, as it is sent."""
+        async with asyncio.timeout(60):
+            return await anext(self._pieces)
 
     async def close(self) -> None:
         """Leave."""
@@ -96,6 +103,16 @@ async def test_a_stream_follows_a_shard_to_its_new_master(cluster: ValkeyCluster
             name, data = await stream.next()
         assert data["id"] == "after"
     await service.close()
+
+
+async def test_a_stream_on_which_nothing_happens_is_kept_alive_with_its_position(
+    service: QueueService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(events, "PING_SECONDS", 0.1)
+    async with opened(service) as stream:
+        for _ in range(2):
+            assert re.fullmatch(rb": ping\nid: \S+\n\n", await stream.next_piece())
 
 
 async def test_changes_that_nobody_wrote_down_are_a_gap(service: QueueService) -> None:
