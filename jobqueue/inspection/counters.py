@@ -18,7 +18,7 @@ _ROW_WIDTH = 10
 """Values for each queue in the answer of count_queues.lua."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: for thousands of queues that would take most of the time
 class QueueCounts:
     """One queue's jobs by status, on one shard or summed over several.
 

@@ -65,10 +65,8 @@ class Exposition:
 
     def text(self) -> bytes:
         """Return all of it."""
-        if self.open_metrics:
-            self._parts.append("# EOF\n")
-        # Each part on its own: memory for megabytes of text in one piece would come from the system anew each time.
-        return b"".join([part.encode() for part in self._parts])
+        end = "# EOF\n" if self.open_metrics else ""
+        return f"{''.join(self._parts)}{end}".encode()
 
 
 def labels_text(**labels: str) -> str:

@@ -1,9 +1,16 @@
 """The state of the whole queue at this moment, which one manager tells."""
 
 from collections.abc import Collection
+from functools import lru_cache
+from operator import attrgetter
+from typing import NamedTuple
 
-from jobqueue.inspection.counters import QueueCounts, ShardCounts
+from jobqueue.inspection.counters import ShardCounts
 from manager.metrics.exposition import Exposition, labels_text
+
+_STATUSES = ("queued", "scheduled", "deferred", "started", "finished", "failed", "canceled", "ready_to_enqueue")
+_by_status = attrgetter(*_STATUSES)
+"""Returns the numbers of a queue's jobs."""
 
 
 def show_queue(shown: Exposition, counts: ShardCounts, workers: int, unserved: Collection[str]) -> None:
@@ -34,39 +41,43 @@ def show_queue(shown: Exposition, counts: ShardCounts, workers: int, unserved: C
 
 
 def show_queues(shown: Exposition, counts: ShardCounts, unserved: Collection[str]) -> None:
-    """Add what is known of each queue."""
-    names = sorted({*counts.queues, *counts.paused})
-    labels = {queue: labels_text(queue=queue) for queue in names}
+    """Add what is known of each queue. There can be thousands: each line is written with a template that is kept."""
+    lines = {queue: _lines(queue) for queue in sorted({*counts.queues, *counts.paused})}
+    each = [(lines[queue], numbers) for queue, numbers in counts.queues.items()]
     shown.begin("workmanager_queue_jobs", "gauge", "Jobs by queue and status")
-    shown.add(_jobs_of(labels[queue], numbers) for queue, numbers in counts.queues.items())
-    shown.gauges(
+    shown.add([line.jobs % _by_status(numbers) for line, numbers in each])
+    shown.begin(
         "workmanager_queue_runnable_limited_jobs",
+        "gauge",
         "About how many of the deferred jobs could run now under their limits",
-        ((labels[queue], numbers.limited) for queue, numbers in counts.queues.items()),
     )
-    shown.gauges(
-        "workmanager_queue_oldest_job_age_seconds",
-        "Waiting time of the next job",
-        ((labels[queue], numbers.oldest_seconds or 0.0) for queue, numbers in counts.queues.items()),
-    )
-    shown.gauges(
-        "workmanager_queue_served",
-        "Whether a worker serves the queue",
-        ((labels[queue], queue not in unserved) for queue in names),
-    )
-    shown.gauges(
-        "workmanager_queue_paused",
-        "Whether the queue is paused",
-        ((labels[queue], queue in counts.paused) for queue in names),
-    )
+    shown.add([line.limited % numbers.limited for line, numbers in each])
+    shown.begin("workmanager_queue_oldest_job_age_seconds", "gauge", "Waiting time of the next job")
+    shown.add([line.age % (numbers.oldest_seconds or 0.0) for line, numbers in each])
+    shown.begin("workmanager_queue_served", "gauge", "Whether a worker serves the queue")
+    shown.add([line.served[queue not in unserved] for queue, line in lines.items()])
+    shown.begin("workmanager_queue_paused", "gauge", "Whether the queue is paused")
+    shown.add([line.paused[queue in counts.paused] for queue, line in lines.items()])
 
 
-def _jobs_of(labels: str, jobs: QueueCounts) -> str:
-    """Return the lines of one queue, in one piece: there can be thousands."""
-    start = f'workmanager_queue_jobs{labels[:-1]},status="'
-    return (
-        f'{start}queued"}} {jobs.queued}.0\n{start}scheduled"}} {jobs.scheduled}.0\n'
-        f'{start}deferred"}} {jobs.deferred}.0\n{start}started"}} {jobs.started}.0\n'
-        f'{start}finished"}} {jobs.finished}.0\n{start}failed"}} {jobs.failed}.0\n'
-        f'{start}canceled"}} {jobs.canceled}.0\n{start}ready_to_enqueue"}} {jobs.ready_to_enqueue}.0\n'
+class _Lines(NamedTuple):
+    """A queue's lines, but for their numbers; those for no and for yes, where there are no others."""
+
+    jobs: str
+    limited: str
+    age: str
+    served: tuple[str, str]
+    paused: tuple[str, str]
+
+
+@lru_cache(maxsize=5000)
+def _lines(queue: str) -> _Lines:
+    plain = labels_text(queue=queue)
+    labels = plain.replace("%", "%%")
+    return _Lines(
+        "".join(f'workmanager_queue_jobs{labels[:-1]},status="{status}"}} %s.0\n' for status in _STATUSES),
+        f"workmanager_queue_runnable_limited_jobs{labels} %s.0\n",
+        f"workmanager_queue_oldest_job_age_seconds{labels} %s\n",
+        (f"workmanager_queue_served{plain} 0.0\n", f"workmanager_queue_served{plain} 1.0\n"),
+        (f"workmanager_queue_paused{plain} 0.0\n", f"workmanager_queue_paused{plain} 1.0\n"),
     )
