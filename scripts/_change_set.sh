@@ -162,7 +162,7 @@ deploy() {
 execute_change_set() {
     local operation
     operation="$(tr '[:upper:]' '[:lower:]' <<<"$kind")"
-    started_at="$(now)"
+    started_at="$(latest_event)"
     say "deploying; a new stack takes about ten minutes, each replaced host a few more"
     aws cloudformation execute-change-set --stack-name "$name" --change-set-name "$change_set"
     if aws cloudformation wait "stack-$operation-complete" --stack-name "$name"; then

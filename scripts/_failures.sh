@@ -1,13 +1,14 @@
 # shellcheck shell=bash
 # Sourced by setup.sh and teardown.sh: prints why an operation on the stack failed, wherever AWS keeps the reason.
 
-# print_failures STACK SINCE: the failures of a stack, oldest first, without what CloudFormation cancelled because of
-# them. If a host signalled the failure, an event of its own names the host. If no host came up, its group knows why.
+# print_failures STACK SINCE: the failures of a stack after that event, oldest first, without what CloudFormation cancelled
+# because of them. If a host signalled the failure, an event of its own names the host. If no host came up, its group
+# knows why.
 print_failures() {
     local resource group reason
     aws cloudformation describe-stack-events --stack-name "$1" --output text --query \
         "reverse(StackEvents[?(contains(ResourceStatus, 'FAILED') || contains(ResourceStatusReason || '', 'FAILURE signal with')) &&
-            Timestamp>='$2'].[LogicalResourceId,PhysicalResourceId || '-',ResourceType,ResourceStatusReason])" |
+            Timestamp>'$2'].[LogicalResourceId,PhysicalResourceId || '-',ResourceType,ResourceStatusReason])" |
         grep -v -e 'Resource .* cancelled' -e $'\tNone$' | while IFS=$'\t' read -r resource group type reason; do
         say "  $resource: $reason"
         _print_console "$(grep -oE 'i-[0-9a-f]{8,17}' <<<"$reason" | head -1)"

@@ -28,7 +28,7 @@ try() {
 delete_stack() {
     local since deadline=$((SECONDS + release_seconds))
     while [ "$(stack_status)" != none ]; do
-        since="$(now)"
+        since="$(latest_event)"
         say "deleting the stack"
         if ! aws cloudformation delete-stack --stack-name "$name"; then
             return

@@ -35,7 +35,7 @@ settle_stack() {
 
 continue_rollback() {
     local since
-    since="$(now)"
+    since="$(latest_event)"
     say "the stack is UPDATE_ROLLBACK_FAILED; continuing the rollback"
     aws cloudformation continue-update-rollback --stack-name "$name" || fail "the rollback cannot be continued (see above)"
     if ! aws cloudformation wait stack-rollback-complete --stack-name "$name" 2>/dev/null; then
@@ -53,7 +53,7 @@ clear_failed_stack() {
     ROLLBACK_COMPLETE | ROLLBACK_FAILED | REVIEW_IN_PROGRESS | CREATE_FAILED | DELETE_FAILED) ;;
     *) return 0 ;;
     esac
-    since="$(now)"
+    since="$(latest_event)"
     say "deleting the remains of a stack that is $(stack_status)"
     aws cloudformation delete-stack --stack-name "$name" || fail "the stack cannot be deleted (see above)"
     if ! aws cloudformation wait stack-delete-complete --stack-name "$name"; then
@@ -64,4 +64,10 @@ clear_failed_stack() {
     describe_stack
 }
 
-now() { date -u +%Y-%m-%dT%H:%M:%S; }
+# latest_event: prints when the stack's latest event was, by AWS's clock: this machine's can be minutes ahead
+latest_event() {
+    local found
+    found="$(aws cloudformation describe-stack-events --stack-name "$name" --max-items 1 \
+        --query 'StackEvents[0].Timestamp' --output text 2>/dev/null || echo 0)"
+    echo "${found%%$'\n'*}" # aws-cli prints on another line that there are more
+}

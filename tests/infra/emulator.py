@@ -202,6 +202,12 @@ class Scripts:
         ready = '. scripts/_venv.sh && _fingerprint deploy >"$root/.venv/.ready-deploy"'
         subprocess.run([shutil.which("bash") or "bash", "-c", ready], cwd=self._root, check=True)
 
+    def add_program(self, name: str, commands: str) -> None:
+        """Put a program, which bash runs, in place of the machine's own."""
+        program = self._root / ".venv/bin" / name
+        program.write_text(f"#!/bin/bash\n{commands}\n")
+        program.chmod(0o755)
+
     def edit(self, file: str, text: str) -> None:
         """Append a text to a file of this project alone."""
         folder = self._root / Path(file).parts[0]

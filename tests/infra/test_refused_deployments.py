@@ -50,8 +50,9 @@ def test_a_quota_that_is_too_small_is_told_with_the_command_that_raises_it(tmp_p
 def test_a_failed_creation_tells_the_cause_and_the_next_run_keeps_its_options(
     tmp_path: Path, emulator: Emulator
 ) -> None:
-    """A fresh account: five cores, and Amazon has no capacity at first."""
+    """A fresh account: five cores, and Amazon has no capacity at first. The clock of whoever deploys is ahead."""
     region, scripts = _start(tmp_path, emulator, "us-east-2")
+    scripts.add_program("date", "exec /bin/date -d '+4 minutes' \"$@\"")
     region.simulate(ON_DEMAND, "5")
     region.simulate("launch/ManagerB", "We currently do not have sufficient m7g.medium capacity.")
     failed = scripts.run(
