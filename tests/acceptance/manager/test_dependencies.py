@@ -91,7 +91,10 @@ def test_what_cannot_be_waited_for_is_refused_before_anything_is_written(http: h
     before = http.get("/status").json()
     answer = http.post("/jobs", json={"function": "noop", **fields})
     assert answer.status_code == 422, answer.text
-    assert words in answer.text
+    error = answer.json()["errors"][0]
+    # What two fields say together belongs to none of them.
+    assert error["field"].partition(".")[0] == ("" if "exclude" in words else "depends_on"), error
+    assert words in error["message"]
     body = "".join(json.dumps({"function": "noop", **each}) + "\n" for each in ({"id": "good"}, fields))
     lines = http.post("/jobs/batch", content=body, headers={"Content-Type": "application/x-ndjson"}).text.splitlines()
     assert json.loads(lines[0]) == {"id": "good", "warning": json.loads(lines[0]).get("warning")}

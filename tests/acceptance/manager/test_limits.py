@@ -82,7 +82,9 @@ def test_limits_that_cannot_be_are_refused_before_anything_is_written(http: http
     limits, words = REFUSED[name]
     answer = http.post("/jobs", json={"function": "noop", "limits": limits})
     assert answer.status_code == 422, answer.text
-    assert words in answer.text
+    (error,) = answer.json()["errors"]
+    assert error["field"].startswith("limits"), error
+    assert words in error["message"]
     assert http.get("/status").json()["Jobs"] == 0
     assert http.get("/limits").json() == {"limits": []}
 

@@ -117,6 +117,7 @@ def _job(**fields: Any) -> dict[str, Any]:
     return {"function": "noop", **fields}
 
 
+PARENTS = [f"job-{n}" for n in range(1000)]
 CYCLE = {"a": _job(depends_on=["c"]), "b": _job(depends_on=["a"]), "c": _job(depends_on=["b"])}
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "cycle": ({"jobs": CYCLE}, "jobs.a.depends_on", "these jobs wait for each other: a -> c -> b -> a"),
@@ -127,6 +128,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "own id": ({"jobs": {"a": _job(id="x")}}, "jobs.a", "has no 'id'"),
     "delay": ({"jobs": {"a": _job(delay=5)}}, "jobs.a", "has no 'delay'"),
     "none": ({"jobs": {}}, "jobs", "at least 1"),
+    "too many jobs": ({"jobs": {f"job-{n}": _job() for n in range(5001)}}, "jobs", "at most 5000"),
+    "too many edges": (
+        {"jobs": {name: _job() for name in PARENTS} | {f"c{n}": _job(depends_on=PARENTS) for n in range(51)}},
+        "jobs",
+        "at most 50000",
+    ),
     "finally that waits": ({"jobs": {"a": _job()}, "finally": _job(depends_on=["a"])}, "", "has no 'depends_on'"),
     "finally as a name": ({"jobs": {"finally": _job()}}, "", "stands beside 'jobs'"),
     "bad name": ({"jobs": {"a b": _job()}}, "jobs.a b.[key]", "pattern"),
