@@ -20,6 +20,7 @@ from tests.workmanager_up import WorkmanagerUp
 from workmanager.local.system import DRAIN_TIMEOUT_SECONDS
 from workmanager.store_settings import RESTART_SECONDS
 
+ROOT = Path(__file__).parents[4]
 FAKE_MANAGER = Path(__file__).with_name("fake_manager.py")
 
 
@@ -28,9 +29,8 @@ def up(tmp_path: Path) -> Iterator[WorkmanagerUp]:
     run = WorkmanagerUp(tmp_path / "run")
     package = run.directory / "manager"
     package.mkdir()
-    (
-        package / "__init__.py"
-    ).touch()  # this directory comes first on the path, so this is the package that `-m manager` runs
+    # This directory comes first on the path, so this is the package that `-m manager` runs. The rest is the real one's.
+    (package / "__init__.py").write_text(f"__path__.append({str(ROOT / 'manager')!r})\n")
     (package / "__main__.py").write_text(FAKE_MANAGER.read_text())
     yield run
     run.kill_all()
