@@ -51,6 +51,8 @@ SHIFTS = """
     await new Promise((done) => setTimeout(done, 100));
     const moved = (each) => each.sources.map((source) => source.node?.outerHTML);
     return shifts.filter((each) => each.value > 0.01).map(moved)"""
+NO_UPDATES = "window.EventSource = class { addEventListener() {} close() {} }"
+"""What changes later may move what stands below it."""
 SIZE_AND_TIME = """
     const paints = () => performance.getEntriesByName('first-contentful-paint');
     while (!paints().length) await new Promise((done) => setTimeout(done, 10));
@@ -83,6 +85,7 @@ def test_pages_fit_break_no_word_and_stay_where_they_are(
     emulated: Browser, manager: ManagerProgram, width: int
 ) -> None:
     tab = emulated
+    added = tab.cdp("Page.addScriptToEvaluateOnNewDocument", source=NO_UPDATES)
     tab.cdp("Emulation.setDeviceMetricsOverride", width=width, height=740, deviceScaleFactor=1, mobile=width == PHONE)
     for path in PAGES if width == PHONE else ("/", "/dashboard/workers", "/dashboard/scaler", "/dashboard/callbacks"):
         tab.open(f"{manager.url}{path}")
@@ -93,6 +96,7 @@ def test_pages_fit_break_no_word_and_stay_where_they_are(
     facts = tab.run("return [...document.querySelectorAll('.fact')].map((each) => each.textContent.trim())")
     assert ["Leader", f"{HOST}:65535"] in [fact.split() for fact in facts]
     assert tab.run("return document.querySelector('.whole').getClientRects().length") == 1
+    tab.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
 
 
 def test_the_first_page_is_small_and_soon_readable_on_a_slow_phone(
